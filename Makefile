@@ -1,0 +1,99 @@
+# Everything that this repository can do, by name: `make help`.
+# It needs Rust (rustup), cc, make and Python 3.10 or newer; everything else is installed into .tools, pinned by hash.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+# A recipe is one script, so that its lines share variables.
+.ONESHELL:
+
+STACK ?= snapback
+ARCH ?= arm64
+# The S3 bucket for `make deploy`.
+BUCKET ?=
+# CloudFormation parameters for `make deploy`; what is not given stays as it is. For instance:
+#   make deploy BUCKET=b PARAMETERS="Prefix=chaos TargetLimit=5" SCHEDULE="rate(7 days)" EXPERIMENT=my-experiment.json
+PARAMETERS ?=
+SCHEDULE ?=
+EXPERIMENT ?=
+
+CARGO ?= cargo
+HOST_ARCH := $(patsubst aarch64,arm64,$(patsubst amd64,x86_64,$(shell uname -m)))
+# In a virtual environment of its own; AWS=aws takes the one of the machine.
+AWS ?= .tools/venv/bin/aws
+export AWS
+# There is one package, whatever it was built for: what builds it and what takes it must not be interleaved.
+.NOTPARALLEL:
+
+.PHONY: help
+help: ## list what make can do
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	echo "  variables  STACK=$(STACK) ARCH=$(ARCH) BUCKET=... PARAMETERS=\"Key=value ...\""
+
+.PHONY: build
+build: tools-lab cli ## build the command line and the lab's package, and install the lab's tools
+	python3 infra/package.py $(HOST_ARCH)
+
+.PHONY: cli
+cli:
+	$(CARGO) build --release --locked --bin snapback
+
+.PHONY: package
+package: ## build target/package/bootstrap.zip for ARCH (arm64 or x86_64)
+	@[ "$(ARCH)" = "$(HOST_ARCH)" ] || infra/tools/install.sh cross
+	python3 infra/package.py $(ARCH)
+
+.PHONY: deploy
+deploy: need-bucket tools-lab package ## package and deploy the stack STACK, by way of the S3 bucket BUCKET
+	@$(AWS) cloudformation package --template-file infra/template.yaml --s3-bucket $(BUCKET) --s3-prefix $(STACK) \
+	  --output-template-file target/package/template.yaml >/dev/null
+	parameters=(Architecture=$(ARCH) $(PARAMETERS))
+	[ -z "$(SCHEDULE)" ] || parameters+=("ScheduleExpression=$(SCHEDULE)")
+	[ -z "$(EXPERIMENT)" ] || parameters+=("ScheduledExperiment=$$(tr -d '\n' <"$(EXPERIMENT)")")
+	$(AWS) cloudformation deploy --template-file target/package/template.yaml --stack-name $(STACK) \
+	  --capabilities CAPABILITY_IAM --no-fail-on-empty-changeset --parameter-overrides "$${parameters[@]}"
+
+.PHONY: destroy
+destroy: tools-lab cli ## delete the stack STACK, unless something of it is armed; the ledger stays
+	@python3 infra/destroy.py $(STACK)
+
+.PHONY: lab
+lab: build ## run the three demos on an emulator, without an AWS account
+	.tools/venv/bin/python infra/lab/lab.py run
+
+.PHONY: lab-up
+lab-up: build ## start the lab and leave it running
+	.tools/venv/bin/python infra/lab/lab.py up
+
+.PHONY: lab-down
+lab-down: tools-lab ## end the lab that lab-up has started
+	.tools/venv/bin/python infra/lab/lab.py down
+
+.PHONY: test
+test: validate ## everything: validators, cargo test, and the lab from end to end
+	$(CARGO) test --locked --all-features
+	# The decisions and the simulated world have to build without any SDK.
+	$(CARGO) test --locked --no-default-features --features testing
+	$(MAKE) lab </dev/null 2>&1 | cat
+
+.PHONY: validate
+validate: tools-validate ## check the template and the state machine
+	python3 infra/validate.py
+
+.PHONY: schema
+schema: cli ## print the JSON Schema of an experiment
+	@target/release/snapback schema
+
+.PHONY: clean
+clean: ## remove what was built and installed
+	$(CARGO) clean
+	rm -rf .tools
+
+.PHONY: need-bucket
+need-bucket:
+	@[ -n "$(BUCKET)" ] || { echo 'make deploy needs an S3 bucket for the package: make deploy BUCKET=my-bucket' >&2; exit 2; }
+
+.PHONY: tools-lab tools-validate
+tools-lab tools-validate: tools-%:
+	@infra/tools/install.sh $*

@@ -1,0 +1,136 @@
+"""Sends an alarm's change of state to EventBridge, which AWS does by itself and the emulator does not.
+
+It does that and nothing more. It runs inside the emulator's process, since `PutEvents` refuses the source
+`aws.cloudwatch` from anybody else (as it does on AWS): the event takes the door that the emulator's own services
+use. From there on it is an event like any other: the deployed rule matches it, and the rule's target gets it.
+
+The event's shape: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch-and-eventbridge.html
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import uuid
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+DETAIL_TYPE = "CloudWatch Alarm State Change"
+# The journal's name in the emulator's directory.
+JOURNAL = "bridge.jsonl"
+# The emulator's own words for a metric alarm's change: statistic, value.
+THRESHOLD_CROSSED = re.compile(r"^Threshold Crossed: (\S+) (-?[0-9.]+) ")
+
+
+class Bridge:
+    """Turns recorded changes of state into events, and notes each in a journal, one JSON object a line."""
+
+    def __init__(self, cloudwatch: Any, eventbridge: Any, journal: Path) -> None:
+        self.cloudwatch = cloudwatch
+        self.eventbridge = eventbridge
+        self.journal = journal
+        # The event tells the previous state too, and the emulator has overwritten it by then.
+        self.previous: dict[str, dict[str, Any]] = {}
+
+    def install(self) -> None:
+        """Listens where the emulator writes an alarm's history: the one place that every change passes."""
+        record = self.cloudwatch._record_history
+        parameters = list(inspect.signature(record).parameters)
+        if parameters[:4] != ["alarm_name", "old_state", "new_state", "reason"]:
+            raise RuntimeError(f"this emulator records alarm history differently: {parameters}")
+        if "allow_aws_source" not in inspect.signature(self.eventbridge._put_events).parameters:
+            raise RuntimeError("this emulator has no door for events of aws.* sources")
+
+        def record_and_send(
+            alarm_name: str, old_state: str, new_state: str, reason: str, *rest: Any, **named: Any
+        ) -> None:
+            record(alarm_name, old_state, new_state, reason, *rest, **named)
+            self.changed(alarm_name, old_state, new_state)
+
+        self.cloudwatch._record_history = record_and_send
+
+    def changed(self, name: str, old_state: str, new_state: str) -> None:
+        alarm = self.cloudwatch._alarms.get(name) or self.cloudwatch._composite_alarms.get(name)
+        now = datetime.now(timezone.utc)
+        state = alarm_state(alarm, new_state, now)
+        previous = self.previous.get(alarm["AlarmArn"], {"value": old_state, "timestamp": state["timestamp"]})
+        self.previous[alarm["AlarmArn"]] = state
+        # The creation of an alarm is in its history too, and is no change.
+        if old_state == new_state:
+            return
+        detail = {
+            "alarmName": name,
+            "configuration": configuration(alarm),
+            "previousState": previous,
+            "state": state,
+        }
+        entry = {
+            "Source": "aws.cloudwatch",
+            "DetailType": DETAIL_TYPE,
+            "Resources": [alarm["AlarmArn"]],
+            "Detail": json.dumps(detail),
+        }
+        _, _, body = self.eventbridge._put_events({"Entries": [entry]}, allow_aws_source=True)
+        self.note(name, old_state, state, json.loads(body)["Entries"][0])
+
+    def note(self, name: str, old_state: str, state: dict[str, Any], sent: dict[str, Any]) -> None:
+        line = {
+            "alarm": name,
+            "from": old_state,
+            "to": state["value"],
+            "reason": state["reason"],
+            "event": sent.get("EventId"),
+            "error": sent.get("ErrorCode"),
+        }
+        with self.journal.open("a", encoding="utf-8") as journal:
+            journal.write(json.dumps(line) + "\n")
+
+
+def alarm_state(alarm: dict[str, Any], value: str, now: datetime) -> dict[str, Any]:
+    """`state` or `previousState` of the event."""
+    reason = alarm.get("StateReason", "")
+    # As AWS writes it: milliseconds, and an offset without a colon.
+    timestamp = now.strftime("%Y-%m-%dT%H:%M:%S.") + f"{now.microsecond // 1000:03d}+0000"
+    state = {"value": value, "reason": reason, "timestamp": timestamp}
+    data = alarm.get("StateReasonData") or reason_data(alarm, reason, timestamp)
+    # A state that somebody set by hand has no data.
+    return {**state, "reasonData": data} if data else state
+
+
+def reason_data(alarm: dict[str, Any], reason: str, timestamp: str) -> str | None:
+    """What an evaluation of a metric alarm says about itself: a JSON text within the JSON."""
+    crossed = THRESHOLD_CROSSED.match(reason)
+    if not crossed:
+        return None
+    return json.dumps(
+        {
+            "version": "1.0",
+            "queryDate": timestamp,
+            "statistic": crossed[1],
+            "period": alarm.get("Period"),
+            "recentDatapoints": [float(crossed[2])],
+            "threshold": alarm.get("Threshold"),
+        }
+    )
+
+
+def configuration(alarm: dict[str, Any]) -> dict[str, Any]:
+    """`configuration` of the event: a rule for a composite alarm, else the one metric of the alarm."""
+    common = {"description": alarm["AlarmDescription"]} if alarm.get("AlarmDescription") else {}
+    if "AlarmRule" in alarm:
+        return {**common, "alarmRule": alarm["AlarmRule"]}
+    metric = {
+        "dimensions": {dimension["Name"]: dimension["Value"] for dimension in alarm.get("Dimensions") or []},
+        "name": alarm["MetricName"],
+        "namespace": alarm["Namespace"],
+    }
+    statistic = alarm.get("ExtendedStatistic") or alarm.get("Statistic")
+    query = {
+        # CloudWatch makes the id up for an alarm on a single metric.
+        "id": str(uuid.uuid5(uuid.NAMESPACE_URL, alarm["AlarmArn"])),
+        "metricStat": {"metric": metric, "period": alarm.get("Period"), "stat": statistic},
+        "returnData": True,
+    }
+    return {**common, "metrics": [query]}

@@ -1,0 +1,91 @@
+"""A function's whole configuration, field by field, and how two looks at it differ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Iterator
+
+from account import Account
+
+HIDDEN = "(hidden)"
+ABSENT = "(absent)"
+# What AWS writes by itself: a function that is put back exactly still has another one of each.
+EXCEPTED = {
+    "new with every change": ("Configuration.RevisionId", "Configuration.LastModified"),
+    "where an update stands": (
+        "Configuration.State",
+        "Configuration.StateReason",
+        "Configuration.StateReasonCode",
+        "Configuration.LastUpdateStatus",
+        "Configuration.LastUpdateStatusReason",
+        "Configuration.LastUpdateStatusReasonCode",
+    ),
+    "a link that is signed for each reader": ("Code.Location",),
+}
+EXCEPTED_FIELDS = {field for fields in EXCEPTED.values() for field in fields}
+SECRET_PREFIX = "Configuration.Environment.Variables."
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One field that two looks do not agree on; None is a field that is not there."""
+
+    field: str
+    before: Any
+    after: Any
+
+    def __str__(self) -> str:
+        return f"{self.field}: {shown(self.field, self.before)} → {shown(self.field, self.after)}"
+
+
+def look(account: Account, function: str) -> dict[str, Any]:
+    """Everything that GetFunction, GetFunctionConcurrency and ListTags say about `function`, by dotted field."""
+    functions = account.client("lambda")
+    answer = functions.get_function(FunctionName=function)
+    everything = {
+        "Configuration": answer["Configuration"],
+        "Code": answer["Code"],
+        "GetFunction.Concurrency": answer.get("Concurrency", {}),
+        "GetFunction.Tags": answer.get("Tags", {}),
+        "GetFunctionConcurrency": without_metadata(functions.get_function_concurrency(FunctionName=function)),
+        "ListTags": functions.list_tags(Resource=answer["Configuration"]["FunctionArn"])["Tags"],
+    }
+    return {name: value for name, value in fields("", everything) if name not in EXCEPTED_FIELDS}
+
+
+def without_metadata(answer: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in answer.items() if name != "ResponseMetadata"}
+
+
+def fields(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Flattens objects and lists, so that a list's order is compared too. An empty one is a value of its own."""
+    if isinstance(value, dict) and value:
+        for name in sorted(value):
+            yield from fields(f"{prefix}.{name}" if prefix else name, value[name])
+    elif isinstance(value, list) and value:
+        for index, item in enumerate(value):
+            yield from fields(f"{prefix}[{index}]", item)
+    else:
+        yield prefix, value
+
+
+def differences(before: dict[str, Any], after: dict[str, Any]) -> list[Difference]:
+    names = sorted(before.keys() | after.keys())
+    return [
+        Difference(name, before.get(name), after.get(name)) for name in names if before.get(name) != after.get(name)
+    ]
+
+
+def shown(field: str, value: Any) -> str:
+    """A value for people to read. An environment's values are compared, and never shown."""
+    if value is None:
+        return ABSENT
+    if field.startswith(SECRET_PREFIX):
+        return HIDDEN
+    return str(value) if value != "" else '""'
+
+
+def is_settled(account: Account, function: str) -> bool:
+    """Whether the last update has been applied; until then the old configuration answers requests."""
+    configuration = account.client("lambda").get_function(FunctionName=function)["Configuration"]
+    return bool(configuration["LastUpdateStatus"] == "Successful")

@@ -1,0 +1,94 @@
+"""Deploys the stack into the emulator by `make deploy`, as it is deployed to AWS: only the endpoint differs."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from account import Account
+
+ROOT = Path(__file__).resolve().parents[2]
+STACK = "snapback-lab"
+BUCKET = "snapback-lab-artifacts"
+PACKAGE = ROOT / "target" / "package" / "bootstrap.zip"
+CLI = ROOT / "target" / "release" / "snapback"
+# The command line of AWS from the same tools as this Python.
+AWS = Path(sys.executable).parent / "aws"
+MOST_SECONDS = 120
+
+
+class DeploymentError(Exception):
+    """What is deployed is not there, or could not be deployed."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The deployed stack, as its outputs and resources name it."""
+
+    outputs: dict[str, str]
+    dead_letter_queue: str
+
+    @property
+    def ledger(self) -> str:
+        return self.outputs["LedgerTable"]
+
+    @property
+    def rollback_function(self) -> str:
+        return self.outputs["RollbackFunction"]
+
+
+def require_build() -> None:
+    missing = [str(path.relative_to(ROOT)) for path in (CLI, PACKAGE) if not path.exists()]
+    if missing:
+        raise DeploymentError(f"not built yet: {', '.join(missing)}; run `make build` first")
+
+
+def architecture() -> str:
+    """Of this machine, as Lambda calls it: the emulator runs the binary here."""
+    return {"aarch64": "arm64", "arm64": "arm64"}.get(platform.machine(), "x86_64")
+
+
+def deploy(account: Account) -> Stack:
+    account.client("s3").create_bucket(Bucket=BUCKET)
+    done = subprocess.run(
+        command(),
+        cwd=ROOT,
+        env=environment(account),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=MOST_SECONDS,
+        check=False,
+    )
+    if done.returncode:
+        raise DeploymentError(f"`make deploy` failed with {done.returncode}:\n{done.stdout.strip()}")
+    return find(account)
+
+
+def command() -> list[str]:
+    """`make deploy` of what is built already: -o takes a prerequisite for up to date, so nothing is built here."""
+    variables = [f"STACK={STACK}", f"BUCKET={BUCKET}", f"ARCH={architecture()}", f"AWS={AWS}"]
+    # The shell may hold some of its own.
+    none = ["PARAMETERS=", "SCHEDULE=", "EXPERIMENT="]
+    return ["make", "deploy", "-o", "package", "-o", "tools-lab", *variables, *none]
+
+
+def environment(account: Account) -> dict[str, str]:
+    """Without what a `make lab` above tells its children: its options and variables are not for this make."""
+    inherited = account.environment()
+    return {name: value for name, value in inherited.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES")}
+
+
+def find(account: Account) -> Stack:
+    formation = account.client("cloudformation")
+    described = formation.describe_stacks(StackName=STACK)["Stacks"][0]
+    resources = formation.describe_stack_resources(StackName=STACK)["StackResources"]
+    queue = next(each for each in resources if each["LogicalResourceId"] == "DeadLetterQueue")
+    return Stack(
+        {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]},
+        queue["PhysicalResourceId"],
+    )

@@ -1,0 +1,199 @@
+"""The emulator as a process of its own: starts on a free port of 127.0.0.1, is waited for, and is always stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+from account import REGION
+from bridge import JOURNAL
+
+SERVER = Path(__file__).with_name("server.py")
+START_ATTEMPTS = 3
+READY_SECONDS = 30.0
+STOP_SECONDS = 5.0
+
+
+class EmulatorError(Exception):
+    """The emulator did not start, or did not stay."""
+
+
+@dataclass(frozen=True)
+class Emulator:
+    """A running emulator; `pid` leads a process group that holds the functions' processes too."""
+
+    pid: int
+    port: int
+    directory: Path
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> Path:
+        return self.directory / "emulator.log"
+
+    @property
+    def journal(self) -> Path:
+        """What the bridge has sent."""
+        return self.directory / JOURNAL
+
+    def answers(self) -> bool:
+        try:
+            # Any status but 200 is an error.
+            urllib.request.urlopen(f"{self.endpoint}/_ministack/ready", timeout=1).close()
+        except OSError:
+            return False
+        return True
+
+    def version(self) -> str:
+        with urllib.request.urlopen(f"{self.endpoint}/_ministack/health", timeout=5) as answer:
+            return str(json.load(answer)["version"])
+
+    def stop(self) -> None:
+        """Ends the emulator and every process that it started. Nothing to end is fine."""
+        if self.lives():
+            signal_group(self.pid, signal.SIGTERM)
+            wait_until_gone(self.pid)
+        # A function's process may not have noticed: the group outlives its leader.
+        if self.lives():
+            signal_group(self.pid, signal.SIGKILL)
+        reap(self.pid)
+        shutil.rmtree(self.directory / "tmp", ignore_errors=True)
+
+    def lives(self) -> bool:
+        """Whether the group `pid` is still ours: a number from an old file may be somebody else's by now.
+
+        The server's command line names the directory, and so do those of the functions, which run from it.
+        """
+        listing = subprocess.run(
+            ["ps", "-A", "-ww", "-o", "pgid=,command="], capture_output=True, text=True, check=True
+        )
+        members = [line.split(None, 1) for line in listing.stdout.splitlines()]
+        return any(
+            member[0] == str(self.pid) and str(self.directory) in member[1] for member in members if len(member) == 2
+        )
+
+
+def start(directory: Path, ends_with_lab: bool) -> Emulator:
+    """Starts an emulator that keeps its files in `directory` (emptied first), and waits until it answers.
+
+    `ends_with_lab`: it also ends when this process is killed, without a chance to stop it.
+    """
+    shutil.rmtree(directory, ignore_errors=True)
+    (directory / "tmp").mkdir(parents=True)
+    (directory / JOURNAL).touch()
+    for _ in range(START_ATTEMPTS):
+        emulator = spawn(directory, free_port(), ends_with_lab)
+        try:
+            if becomes_ready(emulator):
+                return emulator
+        except BaseException:
+            emulator.stop()
+            raise
+        # Somebody else may have taken the port in between: another one, then.
+        emulator.stop()
+    raise EmulatorError(f"the emulator did not start; its last words:\n{tail(directory / 'emulator.log')}")
+
+
+def spawn(directory: Path, port: int, ends_with_lab: bool) -> Emulator:
+    # Its number, and not "your parent": this process may be gone before the other one has looked.
+    parent = [str(os.getpid())] if ends_with_lab else []
+    with (directory / "emulator.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, str(SERVER), str(directory), *parent],
+            env=environment(directory, port),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            # A group of its own: it is stopped as a whole, and Ctrl-C reaches the lab alone, which stops it in order.
+            start_new_session=True,
+        )
+    return Emulator(process.pid, port, directory)
+
+
+def environment(directory: Path, port: int) -> dict[str, str]:
+    """Little enough, since every function inherits it."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "LC_ALL") if name in os.environ}
+    return {
+        **kept,
+        "TMPDIR": str(directory / "tmp"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "GATEWAY_PORT": str(port),
+        "BIND_HOST": "127.0.0.1",
+        # In the addresses that it hands out, for instance a queue's.
+        "MINISTACK_HOST": "127.0.0.1",
+        "MINISTACK_REGION": REGION,
+        "USE_SSL": "0",
+        # Listeners of services that the lab has no use for; the second one would take a fixed port.
+        "SFTP_ENABLED": "0",
+        "IOT_MTLS_ENABLED": "0",
+        # AWS's default, instead of one that depends on this machine's memory.
+        "LAMBDA_ACCOUNT_CONCURRENCY": "1000",
+        # Binaries get no endpoint otherwise, and would look for the real AWS.
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def becomes_ready(emulator: Emulator) -> bool:
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline:
+        if not is_running(emulator.pid):
+            return False
+        if emulator.answers():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def is_running(pid: int) -> bool:
+    reap(pid)
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        # Somebody else's.
+        return True
+    return True
+
+
+def signal_group(group: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)
+
+
+def wait_until_gone(pid: int) -> None:
+    deadline = time.monotonic() + STOP_SECONDS
+    while is_running(pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def reap(pid: int) -> None:
+    """Collects a child that has ended; `down` did not start the emulator and has nothing to collect."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
+
+
+def tail(path: Path, lines: int = 20) -> str:
+    return "\n".join(path.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])

@@ -1,0 +1,186 @@
+"""The lab's target functions, set up as functions in production are: nothing about them is there for chaos only.
+
+Each has a reserved concurrency, two layers whose code it imports, an environment with a wrapper, a log level and a
+secret, tags, a log group and an alarm of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import archive
+from account import Account
+
+CODE = Path(__file__).parent
+RUNTIME = "python3.12"
+ROLE = "lab-target"
+RESERVED_CONCURRENCY = 5
+LAYERS = {
+    "lab-money": "money",
+    "lab-telemetry": "telemetry",
+    # These two belong to the experiments. No function has them.
+    "lab-chaos-handler": "chaos_handler",
+    "lab-chaos-wrapper": "chaos_wrapper",
+}
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """An alarm on one of the metrics that Lambda itself writes for the function.
+
+    The emulator ignores an alarm's dimensions: alarms on one metric name trip together, whatever function they are
+    for. So each target has an alarm on another metric; and none is on Errors, since the emulator counts a throttled
+    request there too.
+    """
+
+    suffix: str
+    metric: str
+    statistic: str
+    threshold: float
+
+
+@dataclass(frozen=True)
+class Target:
+    """A function of the lab."""
+
+    name: str
+    code: str
+    layers: tuple[str, str]
+    alarm: Alarm
+    description: str
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def alarm_name(self) -> str:
+        return f"{self.name}-{self.alarm.suffix}"
+
+    @property
+    def log_group(self) -> str:
+        return f"/lab/{self.code}"
+
+
+CHECKOUT = Target(
+    "lab-checkout",
+    "checkout",
+    ("lab-money", "lab-telemetry"),
+    Alarm("throttles", "Throttles", "Sum", 20),
+    "Adds up a basket",
+    {"SHIPPING_FEE": "4.90"},
+)
+PAYMENT = Target(
+    "lab-payment",
+    "payment",
+    # The other way round: a restore has to keep the order.
+    ("lab-telemetry", "lab-money"),
+    Alarm("busy", "Invocations", "Sum", 10_000),
+    "Takes a payment",
+)
+SEARCH = Target(
+    "lab-search",
+    "search",
+    ("lab-money", "lab-telemetry"),
+    Alarm("slow", "Duration", "Maximum", 8000),
+    "Finds products by price",
+)
+TARGETS = (CHECKOUT, PAYMENT, SEARCH)
+
+
+def create_all(account: Account) -> None:
+    """Creates layers, functions and alarms, and waits until the functions are active."""
+    role = create_role(account)
+    layers = {name: publish_layer(account, name, directory) for name, directory in LAYERS.items()}
+    for target in TARGETS:
+        create(account, target, role, layers)
+    waiter = account.client("lambda").get_waiter("function_active_v2")
+    for target in TARGETS:
+        waiter.wait(FunctionName=target.name, WaiterConfig={"Delay": 1, "MaxAttempts": 20})
+
+
+def create_role(account: Account) -> str:
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        ],
+    }
+    created = account.client("iam").create_role(RoleName=ROLE, AssumeRolePolicyDocument=json.dumps(trust))
+    return str(created["Role"]["Arn"])
+
+
+def publish_layer(account: Account, name: str, directory: str) -> str:
+    published = account.client("lambda").publish_layer_version(
+        LayerName=name,
+        Content={"ZipFile": archive.of_directory(CODE / "layers" / directory)},
+        CompatibleRuntimes=[RUNTIME],
+        CompatibleArchitectures=["x86_64", "arm64"],
+    )
+    return str(published["LayerVersionArn"])
+
+
+def create(account: Account, target: Target, role: str, layers: dict[str, str]) -> None:
+    functions = account.client("lambda")
+    create_log_group(account, target)
+    functions.create_function(
+        FunctionName=target.name,
+        Description=target.description,
+        Runtime=RUNTIME,
+        Handler="app.handler",
+        Role=role,
+        Code={"ZipFile": archive.of_file(CODE / "targets" / f"{target.code}.py", "app.py")},
+        Layers=[layers[name] for name in target.layers],
+        Environment={"Variables": environment(target)},
+        Timeout=10,
+        MemorySize=256,
+        EphemeralStorage={"Size": 1024},
+        TracingConfig={"Mode": "Active"},
+        LoggingConfig={"LogFormat": "JSON", "ApplicationLogLevel": "INFO", "LogGroup": target.log_group},
+        Tags={"chaos": "allowed", "team": "shop", "service": target.code},
+    )
+    functions.put_function_concurrency(FunctionName=target.name, ReservedConcurrentExecutions=RESERVED_CONCURRENCY)
+    create_alarm(account, target)
+
+
+def environment(target: Target) -> dict[str, str]:
+    return {
+        "AWS_LAMBDA_EXEC_WRAPPER": "/opt/telemetry-wrapper",
+        "RUST_LOG": "info",
+        "SERVICE_NAME": target.code,
+        # Made up anew each time, so that no file of ours holds anything that looks like a key.
+        "PROVIDER_API_KEY": f"key-{secrets.token_urlsafe(32)}",
+        **target.environment,
+    }
+
+
+def create_log_group(account: Account, target: Target) -> None:
+    logs = account.client("logs")
+    logs.create_log_group(logGroupName=target.log_group)
+    logs.put_retention_policy(logGroupName=target.log_group, retentionInDays=14)
+
+
+def create_alarm(account: Account, target: Target) -> None:
+    account.client("cloudwatch").put_metric_alarm(
+        AlarmName=target.alarm_name,
+        AlarmDescription=f"{target.name}: {target.alarm.metric}",
+        Namespace="AWS/Lambda",
+        MetricName=target.alarm.metric,
+        Dimensions=[{"Name": "FunctionName", "Value": target.name}],
+        Statistic=target.alarm.statistic,
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=target.alarm.threshold,
+        ComparisonOperator="GreaterThanOrEqualToThreshold",
+        TreatMissingData="notBreaching",
+    )
+
+
+def invoke(account: Account, target: Target) -> dict[str, Any]:
+    """The function's answer to an empty event. An error inside the function is a RuntimeError here."""
+    answer = account.client("lambda").invoke(FunctionName=target.name, Payload=b"{}")
+    payload = json.loads(answer["Payload"].read())
+    if "FunctionError" in answer:
+        raise RuntimeError(f"{target.name} failed: {payload.get('errorMessage')}")
+    return dict(payload)

@@ -1,0 +1,10 @@
+"""One JSON log line a business event."""
+
+import json
+import os
+import time
+
+
+def emit(name: str, **fields: object) -> None:
+    line = {"event": name, "service": os.environ.get("SERVICE_NAME", "unknown"), "time": time.time(), **fields}
+    print(json.dumps(line))

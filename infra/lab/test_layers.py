@@ -1,0 +1,92 @@
+"""The layers of the experiments do what AWS would run: here the wrappers run too, which the emulator does not do."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import os
+import subprocess
+import sys
+import time
+import types
+import unittest
+import zipfile
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import archive
+
+LAYERS = Path(__file__).parent / "layers"
+CHAOS = LAYERS / "chaos_wrapper" / "chaos-wrapper"
+TELEMETRY = LAYERS / "telemetry" / "telemetry-wrapper"
+RUNTIME = ["sh", "-c", 'echo "$SERVICE_NAME $0 $1"', "runtime", "argument with blanks"]
+
+
+def start(**variables: str) -> tuple[str, float]:
+    """Starts the stand-in for a runtime as Lambda does, behind the chaos wrapper."""
+    environment = {"PATH": os.environ["PATH"], "AWS_LAMBDA_FUNCTION_NAME": "orders", **variables}
+    began = time.monotonic()
+    done = subprocess.run([str(CHAOS), *RUNTIME], env=environment, capture_output=True, text=True, check=True)
+    return done.stdout.strip(), time.monotonic() - began
+
+
+class WrapperTest(unittest.TestCase):
+    def test_it_becomes_the_runtime(self) -> None:
+        self.assertEqual(start()[0], "runtime argument with blanks")
+
+    def test_it_goes_on_with_the_wrapper_that_was_there(self) -> None:
+        output, _ = start(CHAOS_CHAINED_WRAPPER=str(TELEMETRY))
+        self.assertEqual(output, "orders runtime argument with blanks")
+
+    def test_it_delays(self) -> None:
+        self.assertGreaterEqual(start(CHAOS_START_DELAY_MS="300")[1], 0.3)
+
+    def test_a_senseless_delay_is_none(self) -> None:
+        for delay in ("", "-1", "soon", "1e3", "3600000", "9999", "0800", "08x"):
+            with self.subTest(delay):
+                output, took = start(CHAOS_START_DELAY_MS=delay)
+                self.assertEqual(output, "runtime argument with blanks")
+                self.assertLess(took, 3)
+
+    def test_it_stays_executable_in_its_layer(self) -> None:
+        with zipfile.ZipFile(io.BytesIO(archive.of_directory(CHAOS.parent))) as layer:
+            self.assertEqual(layer.getinfo("chaos-wrapper").external_attr >> 16, 0o100755)
+
+
+class Context:
+    def get_remaining_time_in_millis(self) -> int:
+        return 1000
+
+
+class HandlerTest(unittest.TestCase):
+    def answer(self, original: Any, **variables: str) -> Any:
+        """What the chaos handler answers for a function whose own handler is `original`."""
+        app = types.ModuleType("orders_app")
+        app.handler = lambda event, context: original  # type: ignore[attr-defined]
+        names = {"CHAOS_ORIGINAL_HANDLER": "orders_app.handler", **variables}
+        path = [str(LAYERS / "chaos_handler" / "python"), *sys.path]
+        modules = mock.patch.dict(sys.modules, orders_app=app)
+        with mock.patch.dict(os.environ, names), modules, mock.patch.object(sys, "path", path):
+            sys.modules.pop("chaos_handler", None)
+            return importlib.import_module("chaos_handler").handler({}, Context())
+
+    def test_it_changes_the_status_and_says_so(self) -> None:
+        answer = self.answer({"statusCode": 200, "body": "b", "headers": {"a": "1"}}, CHAOS_STATUS_CODE="503")
+        self.assertEqual(answer, {"statusCode": 503, "body": "b", "headers": {"a": "1", "x-chaos": "handler"}})
+
+    def test_without_settings_the_answer_passes(self) -> None:
+        for settings in ({}, {"CHAOS_STATUS_CODE": "bad", "CHAOS_DELAY_MS": "-5"}):
+            self.assertEqual(self.answer({"statusCode": 200}, **settings), {"statusCode": 200})
+
+    def test_an_answer_that_is_no_object_passes(self) -> None:
+        self.assertEqual(self.answer(["a"], CHAOS_STATUS_CODE="503"), ["a"])
+
+    def test_the_delay_ends_before_the_timeout(self) -> None:
+        began = time.monotonic()
+        self.answer({}, CHAOS_DELAY_MS="60000")
+        self.assertLess(time.monotonic() - began, 1)
+
+
+if __name__ == "__main__":
+    unittest.main()

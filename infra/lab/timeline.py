@@ -1,0 +1,80 @@
+"""What the lab prints: lines as things happen; on a terminal also colours, and a last line that moves.
+
+Without a terminal: plain lines only. With NO_COLOR set (https://no-color.org), no colours.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import threading
+import time
+from typing import TextIO
+
+STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "blue": "34", "cyan": "36"}
+SOURCES = {"lab": "dim", "snapback": "cyan", "traffic": "blue", "alarm": "yellow", "function": "green"}
+ERASE_LINE = "\r\x1b[2K"
+
+
+class Timeline:
+    """Lines with the time since the start and their source; safe to use from several threads."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self.stream = stream or sys.stdout
+        self.is_live = self.stream.isatty() and os.environ.get("TERM") != "dumb"
+        # The standard asks for a value: set to nothing, it does not count.
+        self.has_colour = self.is_live and not os.environ.get("NO_COLOR")
+        self.started = time.monotonic()
+        self.moving = ""
+        self.lock = threading.Lock()
+        # A terminal that cannot show a character gets a question mark, and the lab goes on.
+        if hasattr(self.stream, "reconfigure"):
+            self.stream.reconfigure(errors="replace")
+
+    def elapsed(self) -> float:
+        return time.monotonic() - self.started
+
+    def title(self, text: str) -> None:
+        self.write(f"\n{self.styled(text, 'bold')}")
+
+    def line(self, source: str, text: str, style: str = "") -> None:
+        """Something happened now."""
+        when = self.styled(f"{self.elapsed():5.1f}s", "dim")
+        who = self.styled(f"{source:<9}", SOURCES.get(source, ""))
+        self.write(f"{when}  {who} {self.styled(text, style)}")
+
+    def plain(self, text: str, style: str = "") -> None:
+        self.write(self.styled(text, style))
+
+    def live(self, text: str) -> None:
+        """What is going on: replaced by the next, gone with the next line. Nothing without a terminal."""
+        if not self.is_live:
+            return
+        width = shutil.get_terminal_size().columns - 1
+        with self.lock:
+            self.moving = f"{self.elapsed():5.1f}s  {text}"[:width]
+            self.draw()
+
+    def still(self) -> None:
+        """Takes the moving line away."""
+        with self.lock:
+            self.moving = ""
+            self.draw()
+
+    def write(self, text: str) -> None:
+        with self.lock:
+            if self.is_live:
+                self.stream.write(ERASE_LINE)
+            self.stream.write(text + "\n")
+            self.draw()
+
+    def draw(self) -> None:
+        if self.is_live:
+            self.stream.write(ERASE_LINE + self.styled(self.moving, "dim"))
+        self.stream.flush()
+
+    def styled(self, text: str, style: str) -> str:
+        if not (self.has_colour and style and text):
+            return text
+        return f"\x1b[{STYLES[style]}m{text}\x1b[0m"

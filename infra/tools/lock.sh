@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Writes each GROUP.txt from its GROUP.in: every version pinned, and the hash of every wheel of it, for any Python from
+# 3.10 on. Needs uv; the result needs only pip. Run it after a change to a .in file, and commit both.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+for group in lab validate cross; do
+  uv pip compile --quiet --universal --python-version 3.10 --only-binary :all: --generate-hashes --no-header \
+    --upgrade "$group.in" --output-file "$group.txt"
+done
+
+# No registry is named in the lock file: npm uses the one that the machine is set up for.
+cd asl
+npm install --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved --no-audit --no-fund

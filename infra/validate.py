@@ -1,0 +1,165 @@
+#!/usr/bin/env python3
+"""Validates the template and the state machine, offline; `make validate` runs it.
+
+Fails on every finding that accepted-findings.json does not explain, and on every explanation that nothing needs any more.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+INFRA = Path(__file__).resolve().parent
+TOOLS = INFRA.parent / ".tools" / "validate"
+TEMPLATE = INFRA / "template.yaml"
+STATE_MACHINE = INFRA / "statemachine.asl.json"
+ACCEPTED = INFRA / "accepted-findings.json"
+TOOL_SECONDS = 180
+
+
+@dataclass(frozen=True)
+class Finding:
+    tool: str
+    rule: str
+    resource: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.tool}: {self.rule} {self.resource}: {self.message}"
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A rule, the resources (patterns) that may break it, and why they do."""
+
+    tool: str
+    rule: str
+    resources: tuple[str, ...]
+    reason: str
+
+    def covers(self, finding: Finding, pattern: str) -> bool:
+        return (self.tool, self.rule) == (finding.tool, finding.rule) and fnmatchcase(finding.resource, pattern)
+
+
+class ToolFailed(Exception):
+    """A tool did not do its work, so the absence of findings means nothing."""
+
+
+def main() -> int:
+    accepted = read_accepted()
+    try:
+        findings = [*cfn_lint(), *checkov(), *asl_validator(), *house_rules()]
+    except ToolFailed as failure:
+        print(f"validate: {failure}", file=sys.stderr)
+        return 1
+
+    unexplained = [f for f in findings if not any(a.covers(f, p) for a in accepted for p in a.resources)]
+    stale = [(a, p) for a in accepted for p in a.resources if not any(a.covers(f, p) for f in findings)]
+    for finding in unexplained:
+        print(finding)
+    for entry, pattern in stale:
+        print(f"{ACCEPTED.name}: {entry.tool} {entry.rule} is accepted for {pattern}, but nothing there breaks it")
+    print(f"validate: {len(findings) - len(unexplained)} findings explained, {len(unexplained)} not, {len(stale)} stale")
+    return 1 if unexplained or stale else 0
+
+
+def read_accepted() -> list[Accepted]:
+    entries = json.loads(ACCEPTED.read_text(encoding="utf-8"))
+    return [Accepted(e["tool"], e["rule"], tuple(e["resources"]), e["reason"]) for e in entries if e["reason"].strip()]
+
+
+def cfn_lint() -> Iterator[Finding]:
+    output = run("cfn-lint", ["--format", "json", "--include-checks", "I", "--template", str(TEMPLATE)], ok=range(0, 16))
+    for match in parsed("cfn-lint", output):
+        path = match["Location"]["Path"] or []
+        resource = str(path[1]) if path[:1] == ["Resources"] else "/".join(map(str, path[:2]))
+        line = match["Location"]["Start"]["LineNumber"]
+        yield Finding("cfn-lint", match["Rule"]["Id"], resource, f"{match['Message']} (line {line})")
+
+
+def checkov() -> Iterator[Finding]:
+    options = ["--framework", "cloudformation", "--skip-download", "--output", "json"]
+    report = parsed("checkov", run("checkov", [*options, "--file", str(TEMPLATE)], ok=(0, 1)))
+    # With nothing to check it prints a summary in another form; a parsing error is no finding, but must not pass.
+    if not isinstance(report, dict) or not report.get("summary", {}).get("passed") or report["summary"]["parsing_errors"]:
+        raise ToolFailed("checkov did not read the template")
+    for check in report["results"]["failed_checks"]:
+        yield Finding("checkov", check["check_id"], check["resource"].rsplit(".", 1)[-1], check["check_name"])
+
+
+def asl_validator() -> Iterator[Finding]:
+    script = TOOLS / "asl" / "node_modules" / ".bin" / "asl-validator"
+    output = run("node", [str(script), "--json-path", str(STATE_MACHINE)], ok=(0, 1))
+    verdict, *problems = output.strip().splitlines() or [""]
+    if verdict.endswith(" is valid"):
+        return
+    if not verdict.endswith(" is invalid:"):
+        raise ToolFailed(f"asl-validator says neither valid nor invalid: {output.strip()!r}")
+    for problem in problems:
+        yield Finding("asl-validator", "invalid", STATE_MACHINE.name, problem.strip())
+
+
+def house_rules() -> Iterator[Finding]:
+    """What no validator asks for: each state says why it is there, and no task can hang, give up at once, or go uncaught."""
+    text = STATE_MACHINE.read_text(encoding="utf-8")
+    for name, state in states(json.loads(text)):
+        if not state.get("Comment"):
+            yield Finding("house", "comment", name, "a state without a Comment")
+        if state["Type"] == "Task":
+            for field in ("TimeoutSeconds", "Retry", "Catch"):
+                if not state.get(field):
+                    yield Finding("house", "task", name, f"a task without {field}")
+        for retrier in state.get("Retry", []):
+            if not {"MaxAttempts", "MaxDelaySeconds", "JitterStrategy"} <= retrier.keys():
+                yield Finding("house", "retry", name, "a retrier without MaxAttempts, MaxDelaySeconds or JitterStrategy")
+
+    # Checkov knows of customer keys only (see CKV_AWS_27 in accepted-findings.json), so this much is looked at here.
+    template = TEMPLATE.read_text(encoding="utf-8")
+    if "SqsManagedSseEnabled: true" not in template:
+        yield Finding("house", "encryption", "DeadLetterQueue", "a queue that is not encrypted")
+
+    # A placeholder that the template does not fill stays in the definition as text, and nothing notices before a run.
+    filled = re.search(r"DefinitionSubstitutions:\n((?: {8}\w+: .*\n)+)", template)
+    names = set(re.findall(r"^ {8}(\w+):", filled[1], re.MULTILINE)) if filled else set()
+    for name in sorted(set(re.findall(r"\$\{(\w+)\}", text)) ^ names):
+        yield Finding("house", "substitution", name, "only one of template and state machine names it")
+
+
+def states(machine: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, state in machine["States"].items():
+        yield name, state
+        if "ItemProcessor" in state:
+            yield from states(state["ItemProcessor"])
+
+
+def run(tool: str, arguments: list[str], ok: range | tuple[int, ...]) -> str:
+    """What the tool prints. An exit code outside of `ok` means that it failed, not that it found something."""
+    # Neither tool may look for a newer version of itself, or report home.
+    environment = {**os.environ, "CKV_SKIP_PACKAGE_UPDATE_CHECK": "true", "LOG_LEVEL": "CRITICAL"}
+    command = [str(TOOLS / "bin" / tool), *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=TOOL_SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired) as problem:
+        raise ToolFailed(f"{tool} did not run (infra/tools/install.sh validate installs it): {problem}") from problem
+    if done.returncode not in ok:
+        raise ToolFailed(f"{tool} ended with {done.returncode}: {done.stderr.strip() or done.stdout.strip()}")
+    return done.stdout if done.stdout.strip() else done.stderr
+
+
+def parsed(tool: str, output: str) -> Any:
+    try:
+        return json.loads(output)
+    except json.JSONDecodeError as problem:
+        raise ToolFailed(f"{tool} printed no JSON: {output[:200]!r}") from problem
+
+
+if __name__ == "__main__":
+    sys.exit(main())

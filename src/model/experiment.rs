@@ -1,0 +1,146 @@
+//! What a person writes.
+
+use serde::{Deserialize, Serialize};
+
+use super::fault::Fault;
+use super::names::{AlarmName, ExperimentName};
+use super::steady_state::Condition;
+use super::target::Target;
+use super::time::Span;
+
+/// How long a fault stays: 5 seconds to 12 hours, as long as FIS allows.
+pub type RunDuration = Span<5, 43_200>;
+/// How long the steady state may take to hold again: up to 15 minutes.
+pub type Recovery = Span<0, 900>;
+
+/// An experiment: targets, faults, duration, stop conditions and steady state.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", try_from = "RawExperiment")]
+pub struct Experiment {
+    /// What it is called in reports.
+    pub name: ExperimentName,
+    /// The functions.
+    pub targets: Vec<Target>,
+    /// What is injected into each of them.
+    pub faults: Vec<Fault>,
+    /// How long the faults stay.
+    pub duration: RunDuration,
+    /// The alarms that end the run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stop_conditions: Vec<StopCondition>,
+    /// What should hold before, during and after.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steady_state: Vec<Condition>,
+    /// How long the steady state may take, after the restore, to hold again.
+    pub recovery: Recovery,
+    /// What `select` draws with, so that a plan can be repeated.
+    pub seed: u32,
+}
+
+/// An experiment as it is written.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "Experiment"))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct RawExperiment {
+    /// What the experiment is called in reports.
+    name: ExperimentName,
+    /// The functions to experiment on, 1 to 50 entries.
+    targets: Vec<Target>,
+    /// What is injected into each of them, 1 to 20 entries.
+    faults: Vec<Fault>,
+    /// How long the faults stay: an ISO 8601 duration from PT5S to PT12H.
+    duration: RunDuration,
+    /// The alarms that end the run, at most 5.
+    #[serde(default)]
+    stop_conditions: Vec<StopCondition>,
+    /// What should hold before (else the run is refused), during (else it is rolled back) and after; at most 10.
+    #[serde(default)]
+    steady_state: Vec<Condition>,
+    /// How long the steady state may take to hold again after the restore; PT1M if absent.
+    recovery: Option<Recovery>,
+    /// What `select` draws with; 0 if absent.
+    #[serde(default)]
+    seed: u32,
+}
+
+/// An alarm that ends the run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StopCondition {
+    /// The alarm, metric or composite, by name or ARN.
+    pub alarm: AlarmName,
+}
+
+impl TryFrom<RawExperiment> for Experiment {
+    type Error = String;
+
+    fn try_from(raw: RawExperiment) -> Result<Self, String> {
+        check_count("targets", raw.targets.len(), 1, 50)?;
+        check_count("faults", raw.faults.len(), 1, 20)?;
+        check_count("stopConditions", raw.stop_conditions.len(), 0, 5)?;
+        check_count("steadyState", raw.steady_state.len(), 0, 10)?;
+        check_claims(&raw.faults)?;
+        check_targets(&raw.targets)?;
+        Ok(Self {
+            name: raw.name,
+            targets: raw.targets,
+            faults: raw.faults,
+            duration: raw.duration,
+            stop_conditions: raw.stop_conditions,
+            steady_state: raw.steady_state,
+            recovery: match raw.recovery {
+                Some(recovery) => recovery,
+                None => Recovery::try_from("PT1M".to_owned())?,
+            },
+            seed: raw.seed,
+        })
+    }
+}
+
+fn check_count(field: &str, count: usize, min: usize, max: usize) -> Result<(), String> {
+    if (min..=max).contains(&count) {
+        return Ok(());
+    }
+    Err(format!("`{field}` has {count} entries; write {min} to {max}"))
+}
+
+/// A field that two faults claim would have two values to be injected and one to be restored.
+fn check_claims(faults: &[Fault]) -> Result<(), String> {
+    let claims: Vec<_> = faults.iter().enumerate().flat_map(|(at, f)| f.claims().into_iter().map(move |c| (at, f, c))).collect();
+    for (index, (at, fault, claim)) in claims.iter().enumerate() {
+        if let Some((other_at, other, _)) = claims[..index].iter().find(|(_, _, earlier)| earlier.meets(claim)) {
+            return Err(format!(
+                "faults[{other_at}] ({}) and faults[{at}] ({}) both claim {claim}; keep it in one of them",
+                other.name(),
+                fault.name()
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn check_targets(targets: &[Target]) -> Result<(), String> {
+    for (at, target) in targets.iter().enumerate() {
+        if let Some(first) = targets[..at].iter().position(|earlier| earlier == target) {
+            return Err(format!("targets[{first}] and targets[{at}] are the same; take one out"));
+        }
+    }
+    Ok(())
+}
+
+impl Experiment {
+    /// Whether any fault needs the event source mappings of a target.
+    #[must_use]
+    pub fn needs_mappings(&self) -> bool {
+        self.faults.iter().any(Fault::needs_mappings)
+    }
+
+    /// Whether any fault changes `$LATEST` only.
+    #[must_use]
+    pub fn changes_latest(&self) -> bool {
+        self.faults.iter().any(Fault::changes_latest)
+    }
+}

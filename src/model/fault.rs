@@ -1,0 +1,316 @@
+//! The faults, as a person writes them. Each is one row of the fault catalogue (`catalogue.rs`).
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::names::{Handler, LayerVersionArn, MappingId, VariableName, WrapperPath};
+use super::secret::Secret;
+use super::time::{Span, shorten};
+use super::whole::Whole;
+
+/// The variable that names a wrapper for managed runtimes (lambda/latest/dg/runtimes-modify).
+pub const WRAPPER_VARIABLE: &str = "AWS_LAMBDA_EXEC_WRAPPER";
+
+/// A function's timeout: 1 to 900 seconds (lambda/latest/dg/configuration-timeout).
+pub type FunctionTimeout = Span<1, 900>;
+
+/// A function's memory: 128 to 10,240 MB (lambda/latest/dg/configuration-memory).
+pub type Megabytes = Whole<128, 10_240>;
+
+/// What is injected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub enum Fault {
+    /// Sets the reserved concurrency, so that invocations above it are throttled.
+    ReservedConcurrency(ReservedConcurrency),
+    /// Replaces the handler by one that comes in a layer.
+    Handler(HandlerFault),
+    /// Appends layers, with the variables and the wrapper that they need.
+    Layer(LayerFault),
+    /// Sets and unsets environment variables.
+    Environment(EnvironmentFault),
+    /// Sets the function's timeout.
+    Timeout(TimeoutFault),
+    /// Sets the function's memory, and with it its share of CPU.
+    Memory(MemoryFault),
+    /// Disables event source mappings.
+    EventSourceMapping(MappingFault),
+}
+
+/// Reserved concurrency.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReservedConcurrency {
+    /// Invocations at once; 0 throttles everything.
+    pub limit: Whole<0, 100_000>,
+}
+
+/// A replaced handler and what it usually needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HandlerFault {
+    /// The handler during the run.
+    pub handler: Handler,
+    /// Layer versions to append, in this order, behind the function's own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub layers: Vec<LayerVersionArn>,
+    /// Environment variables to set.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub environment: BTreeMap<VariableName, Secret>,
+    /// The variable that is set to the target's own handler, so that the new one can call it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub original_handler_variable: Option<VariableName>,
+    /// The function's timeout during the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<FunctionTimeout>,
+    /// The function's memory during the run, in MB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Megabytes>,
+}
+
+/// Appended layers and what they usually need.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields, try_from = "RawLayerFault")]
+pub struct LayerFault {
+    /// Layer versions to append, in this order, behind the function's own.
+    pub layers: Vec<LayerVersionArn>,
+    /// Environment variables to set.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub environment: BTreeMap<VariableName, Secret>,
+    /// The wrapper to start the runtime with (`AWS_LAMBDA_EXEC_WRAPPER`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wrapper: Option<WrapperPath>,
+    /// The variable in which the wrapper finds the one that it displaces, so that it can start it in turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chained_wrapper_variable: Option<VariableName>,
+}
+
+/// A layer fault as it is written.
+#[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "LayerFault"))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct RawLayerFault {
+    layers: Vec<LayerVersionArn>,
+    #[serde(default)]
+    environment: BTreeMap<VariableName, Secret>,
+    wrapper: Option<WrapperPath>,
+    chained_wrapper_variable: Option<VariableName>,
+}
+
+impl TryFrom<RawLayerFault> for LayerFault {
+    type Error = String;
+
+    fn try_from(raw: RawLayerFault) -> Result<Self, String> {
+        if raw.layers.is_empty() {
+            return Err("has an empty `layers`; write 1 to 5 layer version ARNs, or use the `environment` fault".into());
+        }
+        if raw.chained_wrapper_variable.is_some() && raw.wrapper.is_none() {
+            return Err("has `chainedWrapperVariable` without `wrapper`; add the wrapper, or take it out".into());
+        }
+        let RawLayerFault { layers, environment, wrapper, chained_wrapper_variable } = raw;
+        Ok(Self { layers, environment, wrapper, chained_wrapper_variable })
+    }
+}
+
+/// Environment variables.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields, try_from = "RawEnvironmentFault")]
+pub struct EnvironmentFault {
+    /// Variables to set.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub set: BTreeMap<VariableName, Secret>,
+    /// Variables to take out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unset: Vec<VariableName>,
+}
+
+/// An environment fault as it is written.
+#[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "EnvironmentFault"))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct RawEnvironmentFault {
+    #[serde(default)]
+    set: BTreeMap<VariableName, Secret>,
+    #[serde(default)]
+    unset: Vec<VariableName>,
+}
+
+impl TryFrom<RawEnvironmentFault> for EnvironmentFault {
+    type Error = String;
+
+    fn try_from(raw: RawEnvironmentFault) -> Result<Self, String> {
+        if raw.set.is_empty() && raw.unset.is_empty() {
+            return Err("changes nothing; write `set: {NAME: VALUE}` or `unset: [NAME]`".into());
+        }
+        Ok(Self { set: raw.set, unset: raw.unset })
+    }
+}
+
+/// The function's timeout.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TimeoutFault {
+    /// The timeout during the run.
+    pub timeout: FunctionTimeout,
+}
+
+/// The function's memory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MemoryFault {
+    /// The memory during the run, in MB.
+    pub megabytes: Megabytes,
+}
+
+/// Event source mappings.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MappingFault {
+    /// `ALL` of the function's enabled mappings, or the UUID of one.
+    pub disable: Mappings,
+}
+
+/// Which event source mappings.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(try_from = "String", into = "String")]
+#[cfg_attr(feature = "schema", schemars(with = "String"))]
+pub enum Mappings {
+    /// All that are enabled when the run arms.
+    All,
+    /// This one.
+    One(MappingId),
+}
+
+impl TryFrom<String> for Mappings {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if text == "ALL" { Ok(Self::All) } else { MappingId::try_from(text).map(Self::One) }
+    }
+}
+
+impl From<Mappings> for String {
+    fn from(mappings: Mappings) -> String {
+        match mappings {
+            Mappings::All => "ALL".into(),
+            Mappings::One(id) => id.into(),
+        }
+    }
+}
+
+/// What a fault claims for itself: no two faults of an experiment may claim the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// The reserved concurrency.
+    ReservedConcurrency,
+    /// The handler.
+    Handler,
+    /// The timeout.
+    Timeout,
+    /// The memory.
+    Memory,
+    /// One layer, without its version.
+    Layer(String),
+    /// One environment variable.
+    Variable(VariableName),
+    /// Event source mappings.
+    Mappings(Mappings),
+}
+
+impl Claim {
+    /// Whether both claims are about the same field of a function.
+    #[must_use]
+    pub fn meets(&self, other: &Claim) -> bool {
+        match (self, other) {
+            (Self::Mappings(a), Self::Mappings(b)) => a == b || *a == Mappings::All || *b == Mappings::All,
+            _ => self == other,
+        }
+    }
+}
+
+impl fmt::Display for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ReservedConcurrency => f.write_str("the reserved concurrency"),
+            Self::Handler => f.write_str("the handler"),
+            Self::Timeout => f.write_str("the timeout"),
+            Self::Memory => f.write_str("the memory"),
+            Self::Layer(layer) => write!(f, "the layer {}", shorten(layer)),
+            Self::Variable(name) => write!(f, "the variable {}", shorten(name.as_str())),
+            Self::Mappings(_) => f.write_str("the same event source mapping"),
+        }
+    }
+}
+
+impl Fault {
+    /// The fault's name in an experiment and in the catalogue.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::ReservedConcurrency(_) => "reservedConcurrency",
+            Self::Handler(_) => "handler",
+            Self::Layer(_) => "layer",
+            Self::Environment(_) => "environment",
+            Self::Timeout(_) => "timeout",
+            Self::Memory(_) => "memory",
+            Self::EventSourceMapping(_) => "eventSourceMapping",
+        }
+    }
+
+    /// Everything that this fault claims, in no particular order.
+    #[must_use]
+    pub fn claims(&self) -> Vec<Claim> {
+        match self {
+            Self::ReservedConcurrency(_) => vec![Claim::ReservedConcurrency],
+            Self::Timeout(_) => vec![Claim::Timeout],
+            Self::Memory(_) => vec![Claim::Memory],
+            Self::EventSourceMapping(fault) => vec![Claim::Mappings(fault.disable.clone())],
+            Self::Environment(fault) => fault.set.keys().chain(&fault.unset).cloned().map(Claim::Variable).collect(),
+            Self::Handler(fault) => {
+                let mut claims = carried_claims(&fault.layers, &fault.environment);
+                claims.push(Claim::Handler);
+                claims.extend(fault.original_handler_variable.clone().map(Claim::Variable));
+                claims.extend(fault.timeout.map(|_| Claim::Timeout));
+                claims.extend(fault.memory.map(|_| Claim::Memory));
+                claims
+            }
+            Self::Layer(fault) => {
+                let mut claims = carried_claims(&fault.layers, &fault.environment);
+                let wrapper = fault.wrapper.as_ref().and_then(|_| VariableName::try_from(WRAPPER_VARIABLE).ok());
+                claims.extend(wrapper.into_iter().chain(fault.chained_wrapper_variable.clone()).map(Claim::Variable));
+                claims
+            }
+        }
+    }
+
+    /// Whether the fault changes `$LATEST` only. Reserved concurrency holds for every version of a function
+    /// (lambda/latest/dg/configuration-concurrency), and a mapping names its own.
+    #[must_use]
+    pub fn changes_latest(&self) -> bool {
+        !matches!(self, Self::ReservedConcurrency(_) | Self::EventSourceMapping(_))
+    }
+
+    /// Whether the fault needs the function's event source mappings to be read.
+    #[must_use]
+    pub fn needs_mappings(&self) -> bool {
+        matches!(self, Self::EventSourceMapping(_))
+    }
+}
+
+fn carried_claims(layers: &[LayerVersionArn], environment: &BTreeMap<VariableName, Secret>) -> Vec<Claim> {
+    let layers = layers.iter().map(|layer| Claim::Layer(layer.layer().to_owned()));
+    layers.chain(environment.keys().cloned().map(Claim::Variable)).collect()
+}

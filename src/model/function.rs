@@ -1,0 +1,157 @@
+//! What a function looks like at one moment.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::names::{FunctionArn, Handler, LayerVersionArn, MappingId};
+use super::secret::Secret;
+
+/// A field that may be absent: absent reserved concurrency is not 0, an absent variable is not empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Slot<T> {
+    /// Not there.
+    Absent,
+    /// There, with this value.
+    Present(T),
+}
+
+impl<T> Slot<T> {
+    /// The value, if there is one.
+    pub fn as_option(&self) -> Option<&T> {
+        match self {
+            Self::Absent => None,
+            Self::Present(value) => Some(value),
+        }
+    }
+}
+
+impl<T> From<Option<T>> for Slot<T> {
+    fn from(option: Option<T>) -> Self {
+        option.map_or(Self::Absent, Self::Present)
+    }
+}
+
+/// One observation of a function: what one `GetFunction` call (and one listing of its mappings, where a fault needs
+/// them) returned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observation {
+    /// The unqualified ARN.
+    pub arn: FunctionArn,
+    /// Guards `UpdateFunctionConfiguration`: AWS refuses it when the function has changed since.
+    pub revision_id: String,
+    /// `State`.
+    pub state: Lifecycle,
+    /// `LastUpdateStatus`.
+    pub last_update: LastUpdate,
+    /// `PackageType`.
+    pub package: Package,
+    /// `Runtime`; absent for container images.
+    pub runtime: Option<String>,
+    /// `arm64` or `x86_64`.
+    pub architecture: String,
+    /// `Handler`; absent for container images.
+    pub handler: Option<Handler>,
+    /// The layers, in their order.
+    pub layers: Vec<LayerVersionArn>,
+    /// The environment.
+    pub environment: Environment,
+    /// Seconds.
+    pub timeout: u32,
+    /// Megabytes.
+    pub memory: u32,
+    /// Reserved concurrency.
+    pub concurrency: Slot<u32>,
+    /// Tags.
+    pub tags: Tags,
+    /// Event source mappings; empty where they were not asked for.
+    pub mappings: Vec<Mapping>,
+}
+
+/// A function's `State` (lambda/latest/dg/functions-states).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lifecycle {
+    /// It can be invoked and updated.
+    Active,
+    /// Any other, by its name.
+    Other(String),
+}
+
+/// A function's `LastUpdateStatus`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LastUpdate {
+    /// The configuration that is seen is the one that serves.
+    Successful,
+    /// An update is under way; the old configuration serves meanwhile.
+    InProgress,
+    /// The last update failed; the configuration before it serves.
+    Failed,
+}
+
+/// How a function's code is packaged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Package {
+    /// A zip archive.
+    Zip,
+    /// A container image: no layers, no handler.
+    Image,
+}
+
+/// A function's environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Environment {
+    /// The variables.
+    Readable(BTreeMap<String, Secret>),
+    /// `Environment.Error` is set (a KMS key that we may not use): the variables are unknown, and writing any would
+    /// wipe the others.
+    Unreadable,
+}
+
+impl Environment {
+    /// The value of one variable, where the environment can be read.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> Option<Slot<Secret>> {
+        match self {
+            Self::Readable(variables) => Some(variables.get(name).cloned().into()),
+            Self::Unreadable => None,
+        }
+    }
+}
+
+/// A function's tags.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tags {
+    /// All of them.
+    Known(BTreeMap<String, String>),
+    /// `TagsError` was set, or the right to read them is missing: unknown is not untagged.
+    Unknown,
+}
+
+/// One event source mapping of a function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mapping {
+    /// Its UUID.
+    pub id: MappingId,
+    /// Its state.
+    pub state: MappingState,
+}
+
+/// The state of an event source mapping (lambda/latest/api/API_EventSourceMappingConfiguration).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MappingState {
+    /// `Enabled`.
+    Enabled,
+    /// `Disabled`.
+    Disabled,
+    /// `Creating`, `Enabling`, `Disabling`, `Updating` or `Deleting`: on its way, and refusing updates.
+    Busy,
+}
+
+impl Observation {
+    /// The mapping with this identifier.
+    #[must_use]
+    pub fn mapping(&self, id: &MappingId) -> Option<&Mapping> {
+        self.mappings.iter().find(|mapping| mapping.id == *id)
+    }
+}

@@ -1,0 +1,347 @@
+//! Names and ARNs, checked when they are read. The patterns are those of the Lambda API reference
+//! (lambda/latest/api/API_GetFunction, API_PublishLayerVersion, API_Environment).
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::time::shorten;
+
+/// Declares a string newtype whose `parse` function says what is wrong and what to write instead.
+macro_rules! text_type {
+    ($(#[$doc:meta])* $name:ident, $parse:path) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The text as it was written.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = String;
+
+            fn try_from(text: String) -> Result<Self, String> {
+                $parse(&text).map_err(|wrong| format!("`{}` {wrong}", shorten(&text)))?;
+                Ok(Self(text))
+            }
+        }
+
+        impl TryFrom<&str> for $name {
+            type Error = String;
+
+            fn try_from(text: &str) -> Result<Self, String> {
+                Self::try_from(text.to_owned())
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> String {
+                name.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+text_type!(
+    /// A target as a person names it: function name, `name:qualifier`, partial or full ARN, qualified or not.
+    FunctionName,
+    check_function_name
+);
+text_type!(
+    /// The unqualified ARN of a function, as `GetFunction` gives it; the identity of a target.
+    FunctionArn,
+    check_function_arn
+);
+text_type!(
+    /// The ARN of one layer version.
+    LayerVersionArn,
+    check_layer_version
+);
+text_type!(
+    /// A CloudWatch alarm, metric or composite, by name or ARN.
+    AlarmName,
+    check_alarm
+);
+text_type!(
+    /// The name of an environment variable that Lambda lets a function have.
+    VariableName,
+    check_variable
+);
+text_type!(
+    /// A function's handler.
+    Handler,
+    check_handler
+);
+text_type!(
+    /// The name of an experiment.
+    ExperimentName,
+    check_experiment_name
+);
+text_type!(
+    /// A run: the name of its Step Functions execution.
+    RunId,
+    check_run_id
+);
+text_type!(
+    /// The identifier of an event source mapping.
+    MappingId,
+    check_mapping
+);
+text_type!(
+    /// The path of an executable that wraps the runtime, as `AWS_LAMBDA_EXEC_WRAPPER` takes it.
+    WrapperPath,
+    check_wrapper
+);
+
+impl FunctionName {
+    /// The qualifier (a version, an alias or `$LATEST`), where there is one.
+    #[must_use]
+    pub fn qualifier(&self) -> Option<&str> {
+        split_qualifier(&self.0).1
+    }
+
+    /// The name or ARN without its qualifier.
+    #[must_use]
+    pub fn unqualified(&self) -> &str {
+        split_qualifier(&self.0).0
+    }
+}
+
+impl FunctionArn {
+    /// The function's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.0.rsplit(':').next().unwrap_or(&self.0)
+    }
+
+    /// The unqualified ARN out of one that may carry a qualifier.
+    ///
+    /// # Errors
+    /// When the text is no function ARN.
+    pub fn unqualified(text: &str) -> Result<Self, String> {
+        Self::try_from(split_qualifier(text).0)
+    }
+}
+
+impl LayerVersionArn {
+    /// The layer without its version. Lambda refuses two versions of one layer on a function.
+    #[must_use]
+    pub fn layer(&self) -> &str {
+        self.0.rsplit_once(':').map_or(&*self.0, |(layer, _)| layer)
+    }
+}
+
+impl AlarmName {
+    /// The alarm's name, also where the ARN was given: `DescribeAlarms` takes names only.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.0.split_once(":alarm:").filter(|_| self.is_arn()).map_or(&*self.0, |(_, name)| name)
+    }
+
+    /// Whether the full ARN was given.
+    #[must_use]
+    pub fn is_arn(&self) -> bool {
+        self.0.starts_with("arn:")
+    }
+}
+
+/// `name:qualifier`, `arn:...:function:name:qualifier` and `account:function:name:qualifier` all carry the qualifier
+/// one field behind the name.
+fn split_qualifier(text: &str) -> (&str, Option<&str>) {
+    let name_at = text.rfind("function:").map_or(0, |at| at + "function:".len());
+    match text[name_at..].find(':') {
+        Some(colon) => (&text[..name_at + colon], Some(&text[name_at + colon + 1..])),
+        None => (text, None),
+    }
+}
+
+fn is_word(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}
+
+fn is_account(text: &str) -> bool {
+    text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+fn check_function_name(text: &str) -> Result<(), String> {
+    let (base, qualifier) = split_qualifier(text);
+    let parts: Vec<&str> = base.split(':').collect();
+    let named = match parts.as_slice() {
+        [name] => is_word(name) && name.len() <= 64,
+        [account, "function", name] => is_account(account) && is_word(name) && name.len() <= 64,
+        _ => check_function_arn(base).is_ok(),
+    };
+    let qualified = qualifier.is_none_or(|q| q == "$LATEST" || (is_word(q) && q.len() <= 128));
+    if named && qualified {
+        return Ok(());
+    }
+    Err("is not a function; write its name (up to 64 letters, digits, - and _) or its ARN, with :qualifier where it matters".into())
+}
+
+fn check_function_arn(text: &str) -> Result<(), String> {
+    let parts: Vec<&str> = text.split(':').collect();
+    match parts.as_slice() {
+        ["arn", partition, "lambda", region, account, "function", name]
+            if partition.starts_with("aws") && is_word(region) && is_account(account) && is_word(name) && name.len() <= 64 =>
+        {
+            Ok(())
+        }
+        _ => Err("is not a function ARN; write arn:aws:lambda:REGION:ACCOUNT:function:NAME".into()),
+    }
+}
+
+fn check_layer_version(text: &str) -> Result<(), String> {
+    let parts: Vec<&str> = text.split(':').collect();
+    match parts.as_slice() {
+        ["arn", partition, "lambda", region, account, "layer", name, version]
+            if partition.starts_with("aws")
+                && is_word(region)
+                && is_account(account)
+                && is_word(name)
+                && version.parse::<u32>().is_ok_and(|v| v > 0) =>
+        {
+            Ok(())
+        }
+        _ => Err("is not a layer version ARN; write arn:aws:lambda:REGION:ACCOUNT:layer:NAME:VERSION".into()),
+    }
+}
+
+fn check_alarm(text: &str) -> Result<(), String> {
+    let plain = (1..=255).contains(&text.len()) && !text.chars().any(char::is_control) && text.trim() == text;
+    let arn = || {
+        let parts: Vec<&str> = text.splitn(7, ':').collect();
+        matches!(parts.as_slice(), ["arn", _, "cloudwatch", region, account, "alarm", name]
+            if is_word(region) && is_account(account) && !name.is_empty() && name.len() <= 255)
+    };
+    if text.starts_with("arn:") && text.len() <= 1600 && arn() || !text.starts_with("arn:") && plain {
+        return Ok(());
+    }
+    Err("is not an alarm; write its name (1 to 255 characters) or arn:aws:cloudwatch:REGION:ACCOUNT:alarm:NAME".into())
+}
+
+/// Reserved by the Lambda runtime (lambda/latest/dg/configuration-envvars). A function may set the wrapper, the
+/// time zone, the locale, `PATH` and the like, which are defined but not reserved.
+const RESERVED_VARIABLES: [&str; 17] = [
+    "_HANDLER",
+    "_X_AMZN_TRACE_ID",
+    "AWS_DEFAULT_REGION",
+    "AWS_REGION",
+    "AWS_EXECUTION_ENV",
+    "AWS_LAMBDA_FUNCTION_NAME",
+    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+    "AWS_LAMBDA_FUNCTION_VERSION",
+    "AWS_LAMBDA_INITIALIZATION_TYPE",
+    "AWS_LAMBDA_LOG_GROUP_NAME",
+    "AWS_LAMBDA_LOG_STREAM_NAME",
+    "AWS_ACCESS_KEY",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_LAMBDA_RUNTIME_API",
+    "LAMBDA_TASK_ROOT",
+];
+
+fn check_variable(text: &str) -> Result<(), String> {
+    let mut bytes = text.bytes();
+    let first = bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_' && RESERVED_VARIABLES.contains(&text));
+    if !first || text.len() < 2 || !bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+        return Err("is not a variable name; it starts with a letter, goes on with letters, digits and _, and has two characters or more".into());
+    }
+    if RESERVED_VARIABLES.contains(&text) || text == "LAMBDA_RUNTIME_DIR" {
+        return Err("is reserved by Lambda, which would refuse it; use another variable".into());
+    }
+    Ok(())
+}
+
+fn check_handler(text: &str) -> Result<(), String> {
+    if text.is_empty() || text.chars().count() > 128 || text.chars().any(char::is_whitespace) {
+        return Err("is not a handler; write 1 to 128 characters without white space, such as app.handler".into());
+    }
+    Ok(())
+}
+
+fn check_experiment_name(text: &str) -> Result<(), String> {
+    if text.trim().is_empty() || text.chars().count() > 128 || text.chars().any(char::is_control) {
+        return Err("is not a name; write 1 to 128 printable characters".into());
+    }
+    Ok(())
+}
+
+/// Step Functions gives an execution a name of 1 to 80 characters (step-functions/latest/apireference/API_StartExecution).
+fn check_run_id(text: &str) -> Result<(), String> {
+    if !is_word(text) || text.len() > 80 {
+        return Err("is not a run; write 1 to 80 letters, digits, - and _".into());
+    }
+    Ok(())
+}
+
+fn check_mapping(text: &str) -> Result<(), String> {
+    let lengths: Vec<usize> = text.split('-').map(str::len).collect();
+    if lengths != [8, 4, 4, 4, 12] || !text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-') {
+        return Err("is not an event source mapping; write its UUID, or ALL".into());
+    }
+    Ok(())
+}
+
+fn check_wrapper(text: &str) -> Result<(), String> {
+    if !text.starts_with('/') || text.len() > 512 || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err("is not the path of a wrapper; write an absolute path, such as /opt/chaos-wrapper".into());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_qualifier_in_every_form() {
+        let arn = "arn:aws:lambda:eu-west-1:123456789012:function:checkout";
+        for (text, base, qualifier) in [
+            ("checkout", "checkout", None),
+            ("checkout:live", "checkout", Some("live")),
+            ("checkout:$LATEST", "checkout", Some("$LATEST")),
+            (arn, arn, None),
+            (&format!("{arn}:7"), arn, Some("7")),
+            ("123456789012:function:checkout:7", "123456789012:function:checkout", Some("7")),
+        ] {
+            let name = FunctionName::try_from(text).unwrap_or_else(|wrong| panic!("{wrong}"));
+            assert_eq!((name.unqualified(), name.qualifier()), (base, qualifier), "{text}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_function() {
+        for text in ["", "two words", "arn:aws:lambda:eu-west-1:12:function:x", "arn:aws:s3:::bucket", "a:b:c:d", "x:no/qualifier"] {
+            assert!(FunctionName::try_from(text).is_err(), "{text}");
+        }
+        assert!(FunctionName::try_from("x".repeat(65)).is_err());
+    }
+
+    #[test]
+    fn an_alarm_arn_gives_its_name() {
+        let arn = AlarmName::try_from("arn:aws:cloudwatch:eu-west-1:123456789012:alarm:checkout: errors");
+        assert_eq!(arn.as_ref().map(AlarmName::name), Ok("checkout: errors"));
+    }
+
+    #[test]
+    fn reserved_variables_are_refused() {
+        for text in ["AWS_LAMBDA_RUNTIME_API", "_HANDLER", "1A", "A", "A-B", ""] {
+            assert!(VariableName::try_from(text).is_err(), "{text}");
+        }
+        assert!(VariableName::try_from("AWS_LAMBDA_EXEC_WRAPPER").is_ok());
+    }
+}

@@ -1,0 +1,71 @@
+//! The reasons for "no", each with its fix.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// One reason why a run does not start. Serializes for `--json` and for the execution's cause.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Refusal {
+    /// The guardrail that refused.
+    pub guardrail: Guardrail,
+    /// What it is about: a function, an alarm, or the experiment.
+    pub about: String,
+    /// What is wrong.
+    pub reason: String,
+    /// What to do about it.
+    pub fix: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}; {}", self.about, self.reason, self.fix)
+    }
+}
+
+/// The checks before the start; the names are stable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Guardrail {
+    /// The function exists and can be read.
+    Exists,
+    /// It is Active and not mid-update.
+    Ready,
+    /// Its tags opt in.
+    OptIn,
+    /// It is none of snapback's own functions.
+    Own,
+    /// No other run has it.
+    Unlocked,
+    /// Its environment can be read.
+    Environment,
+    /// It is a zip package where layers or a handler are changed.
+    Package,
+    /// No more than five layers, none of them twice.
+    Layers,
+    /// Every layer to add, and every one to be put back, exists.
+    LayerExists,
+    /// The environment fits into 4 KB.
+    EnvironmentSize,
+    /// The runtime can still be updated, and honours a wrapper where one is needed.
+    Runtime,
+    /// The wrapper slot is free or can be chained.
+    Wrapper,
+    /// Every alarm exists and is not in ALARM.
+    Alarm,
+    /// The number of targets is within the limit.
+    TargetLimit,
+    /// The version or alias that is named sees the change.
+    Qualifier,
+    /// It carries no marks of snapback.
+    Marks,
+    /// The safety lever is released.
+    Lever,
+    /// The steady state holds before the start.
+    SteadyState,
+    /// The event source mappings exist, are settled and were enabled.
+    Mapping,
+    /// The concurrency can be set.
+    Concurrency,
+}

@@ -1,0 +1,335 @@
+//! A run, its targets, and which moves they may make.
+
+use serde::{Deserialize, Serialize};
+
+use super::experiment::Experiment;
+use super::names::{FunctionArn, RunId};
+use super::snapshot::{Change, Drift};
+use super::time::Time;
+
+/// The status of a run; the words are those of AWS FIS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RunStatus {
+    /// Being written; nothing is touched.
+    Pending,
+    /// Arming, injecting or observing.
+    Running,
+    /// Being rolled back.
+    Stopping,
+    /// Ended before its time: an alarm, a deviation, a person or the safety lever.
+    Stopped,
+    /// Ended at the end of its duration.
+    Completed,
+    /// Ended by an error, or some target could not be restored yet.
+    Failed,
+}
+
+impl RunStatus {
+    /// The transition table: whether a run may move from `self` to `next`.
+    #[must_use]
+    pub fn may_become(self, next: RunStatus) -> bool {
+        use RunStatus::{Completed, Failed, Pending, Running, Stopped, Stopping};
+        matches!(
+            (self, next),
+            (Pending, Running) | (Pending | Running, Stopping) | (Stopping, Stopped | Completed | Failed)
+        )
+    }
+
+    /// Whether nothing more happens to the run itself.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Stopped | Self::Completed | Self::Failed)
+    }
+
+    /// The name in the ledger and in output.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Stopping => "stopping",
+            Self::Stopped => "stopped",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// Why a run ends; the first reason stays.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "kind")]
+pub enum EndReason {
+    /// Its time was up.
+    DurationElapsed,
+    /// A stop condition's alarm went into ALARM.
+    Alarm {
+        /// The alarm's name.
+        alarm: String,
+    },
+    /// The steady state deviated during the run.
+    Deviated {
+        /// The condition.
+        condition: String,
+    },
+    /// A person asked for it.
+    Person,
+    /// The safety lever was engaged.
+    Lever,
+    /// A task failed.
+    Error {
+        /// The error's stable name.
+        error: String,
+        /// Its text.
+        cause: String,
+    },
+    /// The execution was stopped or timed out, so that no Catch ran.
+    ExecutionGone,
+    /// The run was past its end and nobody ended it.
+    Overdue,
+}
+
+impl EndReason {
+    /// What a run that ends for this reason becomes once its targets are restored.
+    #[must_use]
+    pub fn final_status(&self) -> RunStatus {
+        match self {
+            Self::DurationElapsed => RunStatus::Completed,
+            Self::Alarm { .. } | Self::Deviated { .. } | Self::Person | Self::Lever => RunStatus::Stopped,
+            Self::Error { .. } | Self::ExecutionGone | Self::Overdue => RunStatus::Failed,
+        }
+    }
+}
+
+impl std::fmt::Display for EndReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::DurationElapsed => f.write_str("its time was up"),
+            Self::Alarm { alarm } => write!(f, "alarm {alarm} went into ALARM"),
+            Self::Deviated { condition } => write!(f, "the steady state deviated: {condition}"),
+            Self::Person => f.write_str("a person stopped it"),
+            Self::Lever => f.write_str("the safety lever is engaged"),
+            Self::Error { error, cause } => write!(f, "{error}: {cause}"),
+            Self::ExecutionGone => f.write_str("its execution was stopped or timed out"),
+            Self::Overdue => f.write_str("it was past its end and nobody had ended it"),
+        }
+    }
+}
+
+/// One execution of an experiment, as the ledger keeps it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Run {
+    /// The run: the name of its execution.
+    pub id: RunId,
+    /// Where it stands.
+    pub status: RunStatus,
+    /// What was asked for; `None` in the marker that keeps a run that failed before it was written from starting.
+    pub experiment: Option<Experiment>,
+    /// The Step Functions execution.
+    pub execution_arn: String,
+    /// The functions that the targets resolved to.
+    pub functions: Vec<FunctionArn>,
+    /// The stop-condition alarms' ARNs.
+    pub alarms: Vec<String>,
+    /// When it was written.
+    pub created_at: Time,
+    /// When it ends at the latest, whatever happens.
+    pub deadline: Time,
+    /// When its duration ends: counted from the end of the injection.
+    pub ends_at: Option<Time>,
+    /// When it began to be rolled back.
+    pub stopping_at: Option<Time>,
+    /// Why it ends.
+    pub reason: Option<EndReason>,
+    /// When it was closed.
+    pub closed_at: Option<Time>,
+    /// What deviated after the restore: empty is `held`; `None` is not judged yet, or no steady state was given.
+    pub deviations: Option<Vec<String>>,
+}
+
+impl Run {
+    /// When the run should have ended, as far as it is known.
+    #[must_use]
+    pub fn due(&self) -> Time {
+        self.ends_at.unwrap_or(self.deadline).min(self.deadline)
+    }
+}
+
+/// Where a target stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum TargetStatus {
+    /// Nothing was recorded or touched.
+    Pending,
+    /// The snapshot is durable.
+    Armed,
+    /// A writer may have begun.
+    Injecting,
+    /// The fault was seen in place.
+    Injected,
+    /// A restore has begun.
+    Restoring,
+    /// Every touched field was seen at its original.
+    Restored,
+    /// Restored, except for fields that somebody else has changed.
+    Drifted,
+    /// The function was deleted during the run.
+    Gone,
+    /// The run ended before the target was armed: there is nothing to restore.
+    Untouched,
+}
+
+impl TargetStatus {
+    /// The transition table: whether a target may move from `self` to `next`.
+    #[must_use]
+    pub fn may_become(self, next: TargetStatus) -> bool {
+        use TargetStatus::{Armed, Drifted, Gone, Injected, Injecting, Pending, Restored, Restoring, Untouched};
+        matches!(
+            (self, next),
+            (Pending, Armed | Untouched)
+                | (Armed, Armed | Injecting | Restoring | Restored | Drifted | Gone)
+                | (Injecting, Injecting | Injected | Restoring | Restored | Drifted | Gone)
+                | (Injected, Restoring | Restored | Drifted | Gone)
+                | (Restoring, Restoring | Restored | Drifted | Gone)
+        )
+    }
+
+    /// Whether lock and snapshot may go.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Restored | Self::Drifted | Self::Gone | Self::Untouched)
+    }
+
+    /// The name in the ledger and in output.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Armed => "armed",
+            Self::Injecting => "injecting",
+            Self::Injected => "injected",
+            Self::Restoring => "restoring",
+            Self::Restored => "restored",
+            Self::Drifted => "drifted",
+            Self::Gone => "gone",
+            Self::Untouched => "untouched",
+        }
+    }
+}
+
+/// A writer's right to call Lambda, and until when its calls may still land.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Lease {
+    /// Which writer.
+    pub holder: String,
+    /// Until when a call of its may land, and a read may miss it.
+    pub until: Time,
+}
+
+/// One function of a run, as the ledger keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TargetRecord {
+    /// The run.
+    pub run: RunId,
+    /// The function.
+    pub function: FunctionArn,
+    /// Where it stands.
+    pub status: TargetStatus,
+    /// The snapshot: what is changed and what it was. Empty before arming.
+    pub changes: Vec<Change>,
+    /// The highest published version when it was armed.
+    pub last_version: u64,
+    /// The last inject's lease.
+    pub inject_lease: Option<Lease>,
+    /// The last restore's lease.
+    pub restore_lease: Option<Lease>,
+    /// When it reached its final status.
+    pub ended_at: Option<Time>,
+    /// What was left alone because somebody else had changed it.
+    pub drift: Vec<Drift>,
+    /// Versions that were published while the fault was in place.
+    pub frozen_versions: Vec<String>,
+    /// Why the last attempt to restore failed; cleared when it succeeds.
+    pub restore_error: Option<String>,
+}
+
+impl TargetRecord {
+    /// A target of which nothing is known yet.
+    #[must_use]
+    pub fn new(run: RunId, function: FunctionArn) -> Self {
+        Self {
+            run,
+            function,
+            status: TargetStatus::Pending,
+            changes: Vec::new(),
+            last_version: 0,
+            inject_lease: None,
+            restore_lease: None,
+            ended_at: None,
+            drift: Vec::new(),
+            frozen_versions: Vec::new(),
+            restore_error: None,
+        }
+    }
+
+    /// Until when some writer's call may still land: no observation before it can prove anything.
+    #[must_use]
+    pub fn quiet_at(&self) -> Option<Time> {
+        [&self.inject_lease, &self.restore_lease].into_iter().flatten().map(|lease| lease.until).max()
+    }
+}
+
+/// A target's lock, or what is left of the last one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Lock {
+    /// The run that holds it; `None` is a tombstone.
+    pub run: Option<RunId>,
+    /// Counts the holders.
+    pub generation: u64,
+    /// When it was last released: an observation made soon after could still see the last run's fault.
+    pub released_at: Option<Time>,
+}
+
+/// The safety lever. Engaged, nothing starts, and what runs is rolled back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Lever {
+    /// Whether it is engaged.
+    pub engaged: bool,
+    /// Since when.
+    pub since: Time,
+    /// Why, in the words of whoever moved it.
+    pub reason: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_leaves_a_final_status() {
+        use RunStatus::{Completed, Failed, Pending, Running, Stopped, Stopping};
+        for last in [Stopped, Completed, Failed] {
+            for next in [Pending, Running, Stopping, Stopped, Completed, Failed] {
+                assert!(!last.may_become(next), "{last:?} to {next:?}");
+            }
+        }
+        use TargetStatus as T;
+        for last in [T::Restored, T::Drifted, T::Gone, T::Untouched] {
+            for next in [T::Pending, T::Armed, T::Injecting, T::Injected, T::Restoring, T::Restored] {
+                assert!(!last.may_become(next), "{last:?} to {next:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_ending_goes_through_stopping() {
+        assert!(!RunStatus::Running.may_become(RunStatus::Completed));
+        assert!(!RunStatus::Pending.may_become(RunStatus::Failed));
+        assert!(!TargetStatus::Armed.may_become(TargetStatus::Injected));
+    }
+}

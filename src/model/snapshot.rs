@@ -1,0 +1,186 @@
+//! What is changed and what it was: the record that a restore works from.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::function::Slot;
+use super::names::{Handler, LayerVersionArn, MappingId, VariableName};
+use super::secret::Secret;
+
+/// One field of a function: its original and what a fault gives it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "field")]
+pub enum Change {
+    /// The reserved concurrency.
+    ReservedConcurrency {
+        /// Before.
+        original: Slot<u32>,
+        /// During.
+        injected: u32,
+    },
+    /// The handler.
+    Handler {
+        /// Before.
+        original: Handler,
+        /// During.
+        injected: Handler,
+    },
+    /// The layers: we append, and take out only what we appended.
+    Layers {
+        /// Before.
+        original: Vec<LayerVersionArn>,
+        /// Appended, in this order.
+        added: Vec<LayerVersionArn>,
+    },
+    /// One environment variable.
+    Variable {
+        /// Which.
+        name: VariableName,
+        /// Before.
+        original: Slot<Secret>,
+        /// During.
+        injected: Slot<Secret>,
+    },
+    /// The timeout, in seconds.
+    Timeout {
+        /// Before.
+        original: u32,
+        /// During.
+        injected: u32,
+    },
+    /// The memory, in MB.
+    Memory {
+        /// Before.
+        original: u32,
+        /// During.
+        injected: u32,
+    },
+    /// An event source mapping that was enabled and is disabled.
+    Mapping {
+        /// Which.
+        id: MappingId,
+    },
+}
+
+/// The identity of a touched field.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String")]
+pub enum Field {
+    /// The reserved concurrency.
+    ReservedConcurrency,
+    /// The handler.
+    Handler,
+    /// The layers.
+    Layers,
+    /// One environment variable.
+    Variable(VariableName),
+    /// The timeout.
+    Timeout,
+    /// The memory.
+    Memory,
+    /// One event source mapping.
+    Mapping(MappingId),
+}
+
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ReservedConcurrency => f.write_str("reserved concurrency"),
+            Self::Handler => f.write_str("handler"),
+            Self::Layers => f.write_str("layers"),
+            Self::Variable(name) => write!(f, "variable {name}"),
+            Self::Timeout => f.write_str("timeout"),
+            Self::Memory => f.write_str("memory"),
+            Self::Mapping(id) => write!(f, "event source mapping {id}"),
+        }
+    }
+}
+
+impl From<Field> for String {
+    fn from(field: Field) -> String {
+        field.to_string()
+    }
+}
+
+/// The part of a function that one AWS call writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Surface {
+    /// `PutFunctionConcurrency`, `DeleteFunctionConcurrency`.
+    Concurrency,
+    /// `UpdateEventSourceMapping`, one call a mapping.
+    Mapping,
+    /// `UpdateFunctionConfiguration`.
+    Configuration,
+}
+
+impl Change {
+    /// Which field it changes.
+    #[must_use]
+    pub fn field(&self) -> Field {
+        match self {
+            Self::ReservedConcurrency { .. } => Field::ReservedConcurrency,
+            Self::Handler { .. } => Field::Handler,
+            Self::Layers { .. } => Field::Layers,
+            Self::Variable { name, .. } => Field::Variable(name.clone()),
+            Self::Timeout { .. } => Field::Timeout,
+            Self::Memory { .. } => Field::Memory,
+            Self::Mapping { id } => Field::Mapping(id.clone()),
+        }
+    }
+
+    /// Which call writes it.
+    #[must_use]
+    pub fn surface(&self) -> Surface {
+        match self {
+            Self::ReservedConcurrency { .. } => Surface::Concurrency,
+            Self::Mapping { .. } => Surface::Mapping,
+            _ => Surface::Configuration,
+        }
+    }
+}
+
+/// The fields that one `UpdateFunctionConfiguration` call sends; what is `None` is not sent, and AWS leaves it as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConfigurationUpdate {
+    /// The revision that the decision was made on.
+    pub revision_id: String,
+    /// The handler.
+    pub handler: Option<Handler>,
+    /// The whole list of layers: AWS replaces it whole.
+    pub layers: Option<Vec<LayerVersionArn>>,
+    /// The whole environment: AWS replaces it whole.
+    pub environment: Option<BTreeMap<String, Secret>>,
+    /// Seconds.
+    pub timeout: Option<u32>,
+    /// Megabytes.
+    pub memory: Option<u32>,
+}
+
+/// One AWS call that changes a function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// Puts or deletes the reserved concurrency. AWS offers no guard here: somebody's change between our look and this
+    /// call is overwritten.
+    Concurrency(Slot<u32>),
+    /// Enables or disables a mapping. No guard either.
+    Mapping {
+        /// Which.
+        id: MappingId,
+        /// Whether it is to be enabled.
+        enabled: bool,
+    },
+    /// Updates the configuration, guarded by its revision.
+    Configuration(ConfigurationUpdate),
+}
+
+/// A field that is neither its original nor what was injected: somebody else's, left alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Drift {
+    /// Which field.
+    pub field: String,
+    /// What it was, what was injected and what it is now; no values of variables.
+    pub note: String,
+}

@@ -1,0 +1,208 @@
+//! What should hold before, during and after a run.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::names::AlarmName;
+use super::time::{Span, shorten};
+
+/// One condition of the steady state.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(try_from = "RawCondition", into = "RawCondition")]
+pub enum Condition {
+    /// The alarm is not in ALARM.
+    Alarm(AlarmName),
+    /// The metric's last complete period is on this side of the bound.
+    Metric {
+        /// Which metric.
+        metric: Metric,
+        /// On which side of which value it should be.
+        bound: Bound,
+    },
+}
+
+/// A condition as it is written.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct RawCondition {
+    /// An alarm that should not be in ALARM, by name or ARN.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    alarm: Option<AlarmName>,
+    /// A metric that should be `below` or `above` a value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    metric: Option<Metric>,
+    /// The metric should be less than this; a period without data counts as held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    below: Option<f64>,
+    /// The metric should be more than this; a period without data counts as deviated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    above: Option<f64>,
+}
+
+impl TryFrom<RawCondition> for Condition {
+    type Error = String;
+
+    fn try_from(raw: RawCondition) -> Result<Self, String> {
+        match (raw.alarm, raw.metric, raw.below, raw.above) {
+            (Some(alarm), None, None, None) => Ok(Self::Alarm(alarm)),
+            (None, Some(metric), Some(value), None) => Ok(Self::Metric { metric, bound: Bound::Below(value) }),
+            (None, Some(metric), None, Some(value)) => Ok(Self::Metric { metric, bound: Bound::Above(value) }),
+            (None, Some(_), ..) => Err("needs `below` or `above` beside `metric`, one of them".into()),
+            (Some(_), ..) => Err("has more than `alarm`; write one condition for the alarm and one for the metric".into()),
+            (None, None, ..) => Err("names neither `alarm` nor `metric`; write one of them".into()),
+        }
+    }
+}
+
+impl From<Condition> for RawCondition {
+    fn from(condition: Condition) -> Self {
+        match condition {
+            Condition::Alarm(alarm) => Self { alarm: Some(alarm), ..Self::default() },
+            Condition::Metric { metric, bound: Bound::Below(value) } => {
+                Self { metric: Some(metric), below: Some(value), ..Self::default() }
+            }
+            Condition::Metric { metric, bound: Bound::Above(value) } => {
+                Self { metric: Some(metric), above: Some(value), ..Self::default() }
+            }
+        }
+    }
+}
+
+/// A CloudWatch metric.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Metric {
+    /// The namespace, such as `AWS/Lambda`.
+    pub namespace: String,
+    /// The metric's name, such as `Errors`.
+    pub name: String,
+    /// The dimensions, such as `FunctionName: checkout`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub dimensions: BTreeMap<String, String>,
+    /// The statistic.
+    pub statistic: Statistic,
+    /// The period.
+    pub period: Period,
+}
+
+/// On which side of which value a metric should be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Bound {
+    /// Less than this.
+    Below(f64),
+    /// More than this.
+    Above(f64),
+}
+
+impl Bound {
+    /// Whether a period's value is on the right side; `None` is a period without data.
+    #[must_use]
+    pub fn holds(self, value: Option<f64>) -> bool {
+        match (self, value) {
+            (Self::Below(limit), Some(value)) => value < limit,
+            (Self::Above(limit), Some(value)) => value > limit,
+            // Lambda sends no Errors at all while nothing is invoked: silence is not a deviation from "few errors".
+            (Self::Below(_), None) => true,
+            (Self::Above(_), None) => false,
+        }
+    }
+}
+
+/// `Sum`, `Average`, `Minimum`, `Maximum`, `SampleCount` or a percentile such as `p99`
+/// (AmazonCloudWatch/latest/monitoring/Statistics-definitions).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(try_from = "String", into = "String")]
+pub struct Statistic(String);
+
+impl Statistic {
+    /// The text as CloudWatch takes it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Statistic {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let percentile = text.strip_prefix('p').and_then(|p| p.parse::<f64>().ok()).is_some_and(|p| p > 0.0 && p <= 100.0);
+        if percentile || ["Sum", "Average", "Minimum", "Maximum", "SampleCount"].contains(&text.as_str()) {
+            return Ok(Self(text));
+        }
+        Err(format!("`{}` is not a statistic; write Sum, Average, Minimum, Maximum, SampleCount or a percentile such as p99", shorten(&text)))
+    }
+}
+
+impl From<Statistic> for String {
+    fn from(statistic: Statistic) -> String {
+        statistic.0
+    }
+}
+
+/// A metric's period: 1, 5, 10, 20 or 30 seconds, or whole minutes up to a day
+/// (AmazonCloudWatch/latest/APIReference/API_MetricStat).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(try_from = "Span<1, 86400>", into = "Span<1, 86400>")]
+pub struct Period(Span<1, 86400>);
+
+impl Period {
+    /// The period in seconds.
+    #[must_use]
+    pub fn seconds(self) -> u32 {
+        self.0.seconds()
+    }
+}
+
+impl TryFrom<Span<1, 86400>> for Period {
+    type Error = String;
+
+    fn try_from(span: Span<1, 86400>) -> Result<Self, String> {
+        if [1, 5, 10, 20, 30].contains(&span.seconds()) || span.seconds().is_multiple_of(60) {
+            return Ok(Self(span));
+        }
+        Err(format!("`{span}` is not a period of CloudWatch's; write PT1S, PT5S, PT10S, PT20S, PT30S or whole minutes"))
+    }
+}
+
+impl From<Period> for Span<1, 86400> {
+    fn from(period: Period) -> Self {
+        period.0
+    }
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Alarm(alarm) => write!(f, "alarm {} not in ALARM", alarm.name()),
+            Self::Metric { metric, bound } => {
+                let (side, value) = match bound {
+                    Bound::Below(value) => ("below", value),
+                    Bound::Above(value) => ("above", value),
+                };
+                write!(f, "{} {} of {} {side} {value}", metric.namespace, metric.name, metric.statistic.as_str())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_is_few_errors_but_not_many_orders() {
+        assert!(Bound::Below(5.0).holds(None));
+        assert!(!Bound::Above(5.0).holds(None));
+        assert!(!Bound::Below(5.0).holds(Some(5.0)));
+        assert!(!Bound::Above(5.0).holds(Some(5.0)));
+        assert!(Bound::Below(5.0).holds(Some(4.9)) && Bound::Above(5.0).holds(Some(5.1)));
+    }
+}

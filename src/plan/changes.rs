@@ -1,0 +1,238 @@
+//! What the faults of an experiment change on one function, and what speaks against it.
+
+use std::collections::BTreeMap;
+
+use crate::model::fault::{Fault, HandlerFault, LayerFault, MappingFault, Mappings, WRAPPER_VARIABLE};
+use crate::model::function::{Environment, MappingState, Observation, Package, Slot};
+use crate::model::names::{LayerVersionArn, VariableName};
+use crate::model::refusal::{Guardrail, Refusal};
+use crate::model::secret::Secret;
+use crate::model::snapshot::Change;
+
+use super::runtimes::honours_wrapper;
+
+/// Five layers at most (lambda/latest/dg/chapter-layers).
+const MAX_LAYERS: usize = 5;
+/// 4 KB for all variables together (lambda/latest/dg/configuration-envvars).
+const MAX_ENVIRONMENT_BYTES: usize = 4096;
+
+/// The changes of one function, with what speaks against them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Draft {
+    /// Fields that the faults really change.
+    pub changes: Vec<Change>,
+    /// Why they may not be made.
+    pub refusals: Vec<Refusal>,
+    /// What somebody should know who reads the plan.
+    pub warnings: Vec<String>,
+}
+
+/// Works out what `faults` change on the function that was observed.
+#[must_use]
+pub fn draft(faults: &[Fault], now: &Observation) -> Draft {
+    let mut drafting = Drafting { now, draft: Draft::default(), layers: Vec::new(), variables: BTreeMap::new() };
+    for fault in faults {
+        drafting.add(fault);
+    }
+    drafting.finish()
+}
+
+struct Drafting<'a> {
+    now: &'a Observation,
+    draft: Draft,
+    layers: Vec<LayerVersionArn>,
+    variables: BTreeMap<VariableName, Slot<Secret>>,
+}
+
+impl Drafting<'_> {
+    fn refuse(&mut self, guardrail: Guardrail, reason: impl Into<String>, fix: impl Into<String>) {
+        let about = self.now.arn.name().to_owned();
+        self.draft.refusals.push(Refusal { guardrail, about, reason: reason.into(), fix: fix.into() });
+    }
+
+    fn push(&mut self, change: Change, changes_something: bool) {
+        if changes_something {
+            self.draft.changes.push(change);
+        } else {
+            let note = format!("{}: the {} already has the value that the fault gives it", self.now.arn.name(), change.field());
+            self.draft.warnings.push(note);
+        }
+    }
+
+    fn add(&mut self, fault: &Fault) {
+        match fault {
+            Fault::ReservedConcurrency(fault) => {
+                let (original, injected) = (self.now.concurrency, fault.limit.get());
+                self.push(Change::ReservedConcurrency { original, injected }, original != Slot::Present(injected));
+            }
+            Fault::Timeout(fault) => self.timeout(fault.timeout.seconds()),
+            Fault::Memory(fault) => self.memory(fault.megabytes.get()),
+            Fault::Environment(fault) => {
+                self.set(&fault.set);
+                self.variables.extend(fault.unset.iter().map(|name| (name.clone(), Slot::Absent)));
+            }
+            Fault::Handler(fault) => self.handler(fault),
+            Fault::Layer(fault) => self.layer(fault),
+            Fault::EventSourceMapping(fault) => self.mappings(fault),
+        }
+    }
+
+    fn timeout(&mut self, injected: u32) {
+        let original = self.now.timeout;
+        self.push(Change::Timeout { original, injected }, original != injected);
+    }
+
+    fn memory(&mut self, injected: u32) {
+        let original = self.now.memory;
+        self.push(Change::Memory { original, injected }, original != injected);
+    }
+
+    fn set(&mut self, variables: &BTreeMap<VariableName, Secret>) {
+        self.variables.extend(variables.iter().map(|(name, value)| (name.clone(), Slot::Present(value.clone()))));
+    }
+
+    fn handler(&mut self, fault: &HandlerFault) {
+        let Some(original) = self.now.handler.clone().filter(|_| self.now.package == Package::Zip) else {
+            return self.refuse(
+                Guardrail::Package,
+                "it is a container image, whose handler is in the image",
+                "use a fault that container images allow: reservedConcurrency, environment, timeout, memory",
+            );
+        };
+        if let Some(variable) = &fault.original_handler_variable {
+            self.variables.insert(variable.clone(), Slot::Present(Secret::new(original.as_str())));
+        }
+        let injected = fault.handler.clone();
+        let differs = original != injected;
+        self.push(Change::Handler { original, injected }, differs);
+        self.layers.extend(fault.layers.iter().cloned());
+        self.set(&fault.environment);
+        if let Some(timeout) = fault.timeout {
+            self.timeout(timeout.seconds());
+        }
+        if let Some(memory) = fault.memory {
+            self.memory(memory.get());
+        }
+    }
+
+    fn layer(&mut self, fault: &LayerFault) {
+        self.layers.extend(fault.layers.iter().cloned());
+        self.set(&fault.environment);
+        let (Some(wrapper), Ok(slot)) = (&fault.wrapper, VariableName::try_from(WRAPPER_VARIABLE)) else { return };
+        match &self.now.runtime {
+            Some(runtime) if honours_wrapper(runtime) => {}
+            runtime => {
+                let runtime = runtime.clone().unwrap_or_else(|| "a container image".to_owned());
+                self.refuse(
+                    Guardrail::Runtime,
+                    format!("{runtime} does not start through a wrapper"),
+                    "target functions on a managed runtime (Node.js, Python, Java, .NET, Ruby), or leave the wrapper out",
+                );
+            }
+        }
+        if let Some(Slot::Present(displaced)) = self.now.environment.variable(WRAPPER_VARIABLE) {
+            match &fault.chained_wrapper_variable {
+                Some(chained) => {
+                    self.variables.insert(chained.clone(), Slot::Present(displaced));
+                }
+                None => self.refuse(
+                    Guardrail::Wrapper,
+                    "it starts through a wrapper of its own already",
+                    "set chainedWrapperVariable to the variable in which the new wrapper looks for the one to start next",
+                ),
+            }
+        }
+        self.variables.insert(slot, Slot::Present(Secret::new(wrapper.as_str())));
+    }
+
+    fn mappings(&mut self, fault: &MappingFault) {
+        let mappings = &self.now.mappings;
+        let chosen: Vec<_> = match &fault.disable {
+            Mappings::All => mappings.iter().filter(|mapping| mapping.state != MappingState::Disabled).cloned().collect(),
+            Mappings::One(id) => mappings.iter().filter(|mapping| mapping.id == *id).cloned().collect(),
+        };
+        if chosen.is_empty() {
+            self.refuse(
+                Guardrail::Mapping,
+                "it has no such enabled event source mapping",
+                "name the UUID of one of its mappings, or take the fault out",
+            );
+        }
+        for mapping in chosen {
+            match mapping.state {
+                MappingState::Enabled => self.push(Change::Mapping { id: mapping.id }, true),
+                MappingState::Disabled => self.push(Change::Mapping { id: mapping.id }, false),
+                MappingState::Busy => {
+                    let reason = format!("its event source mapping {} is changing", mapping.id);
+                    self.refuse(Guardrail::Mapping, reason, "wait until it is enabled or disabled");
+                }
+            }
+        }
+    }
+
+    fn finish(mut self) -> Draft {
+        if !self.layers.is_empty() {
+            self.finish_layers();
+        }
+        if !self.variables.is_empty() {
+            self.finish_environment();
+        }
+        if self.draft.changes.is_empty() && self.draft.refusals.is_empty() {
+            self.draft.warnings.push(format!("{}: nothing would change", self.now.arn.name()));
+        }
+        self.draft
+    }
+
+    fn finish_layers(&mut self) {
+        let added = std::mem::take(&mut self.layers);
+        let original = self.now.layers.clone();
+        if self.now.package == Package::Image {
+            return self.refuse(
+                Guardrail::Package,
+                "it is a container image, which takes no layers",
+                "use a fault that container images allow: reservedConcurrency, environment, timeout, memory",
+            );
+        }
+        if original.len() + added.len() > MAX_LAYERS {
+            self.refuse(
+                Guardrail::Layers,
+                format!("it has {} layers, and {} more would be over Lambda's {MAX_LAYERS}", original.len(), added.len()),
+                "put the fault's layers into one, or target functions with room",
+            );
+        }
+        for layer in added.iter().filter(|layer| original.iter().any(|own| own.layer() == layer.layer())) {
+            let reason = format!("it carries a version of the layer {} already", layer.layer());
+            self.refuse(Guardrail::Layers, reason, "take the layer off the function or out of the fault");
+        }
+        self.push(Change::Layers { original, added }, true);
+    }
+
+    fn finish_environment(&mut self) {
+        let variables = std::mem::take(&mut self.variables);
+        let Environment::Readable(now) = &self.now.environment else {
+            return self.refuse(
+                Guardrail::Environment,
+                "its environment cannot be read, and writing it would wipe what is there",
+                "give snapback's roles kms:Decrypt on the function's key",
+            );
+        };
+        let mut during = now.clone();
+        for (name, injected) in variables {
+            let original: Slot<Secret> = now.get(name.as_str()).cloned().into();
+            match &injected {
+                Slot::Present(value) => during.insert(name.to_string(), value.clone()),
+                Slot::Absent => during.remove(name.as_str()),
+            };
+            let differs = original != injected;
+            self.push(Change::Variable { name, original, injected }, differs);
+        }
+        let bytes: usize = during.iter().map(|(name, value)| name.len() + value.expose().len()).sum();
+        if bytes > MAX_ENVIRONMENT_BYTES {
+            self.refuse(
+                Guardrail::EnvironmentSize,
+                format!("its environment would have {bytes} bytes, over Lambda's {MAX_ENVIRONMENT_BYTES}"),
+                "set fewer or shorter variables",
+            );
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! Every check before the start. All refusals are reported at once: nobody wants to find them one by one.
+
+use std::collections::BTreeMap;
+
+use crate::model::experiment::Experiment;
+use crate::model::function::{Environment, LastUpdate, Lifecycle, Observation, Tags};
+use crate::model::names::{AlarmName, FunctionArn, FunctionName, LayerVersionArn};
+use crate::model::refusal::{Guardrail, Refusal};
+use crate::model::run::{Lever, Lock};
+use crate::model::time::Time;
+
+use super::changes::{Draft, draft};
+use super::runtimes::blocked_from;
+
+/// What the stack allows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The prefix of the names of snapback's own resources.
+    pub prefix: String,
+    /// The tag that a function opts in with: key and value.
+    pub opt_in: (String, String),
+    /// How many targets one run may have.
+    pub target_limit: usize,
+}
+
+/// The tasks, which name snapback's own functions: `PREFIX-TASK`.
+pub const TASKS: [&str; 8] = ["prepare", "arm", "inject", "observe", "restore", "report", "rollback", "reaper"];
+
+/// Everything that the guardrails decide on.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// When they were gathered.
+    pub now: Time,
+    /// What the stack allows.
+    pub settings: Settings,
+    /// The safety lever.
+    pub lever: Option<Lever>,
+    /// How many functions the targets came to.
+    pub target_count: usize,
+    /// What was seen of them, as far as the limit allows.
+    pub targets: Vec<TargetFacts>,
+    /// Targets of the experiment that led to no function, each with why.
+    pub unresolved: Vec<(String, String)>,
+    /// Each alarm of the experiment and how it stands; `None` where there is none of that name.
+    pub alarms: Vec<(AlarmName, Option<AlarmFact>)>,
+    /// The conditions of the steady state that do not hold.
+    pub deviations: Vec<String>,
+    /// Every layer that would be attached or put back, and what is known of it.
+    pub layers: BTreeMap<LayerVersionArn, LayerFact>,
+}
+
+/// What is known of one target.
+#[derive(Clone, Debug)]
+pub struct TargetFacts {
+    /// As the experiment names it, where it does.
+    pub asked: Option<FunctionName>,
+    /// The function.
+    pub seen: Observation,
+    /// Its lock, if there is one.
+    pub lock: Option<Lock>,
+    /// Its aliases; empty where no fault changes `$LATEST`.
+    pub aliases: Vec<Alias>,
+}
+
+/// An alias of a function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alias {
+    /// Its name.
+    pub name: String,
+    /// The version that it points at, or `$LATEST`.
+    pub version: String,
+}
+
+/// An alarm, as `DescribeAlarms` gives it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlarmFact {
+    /// Its ARN.
+    pub arn: String,
+    /// Whether it is in ALARM.
+    pub in_alarm: bool,
+}
+
+/// What is known of a layer version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LayerFact {
+    /// It exists, for these architectures (empty: any).
+    For(Vec<String>),
+    /// It was deleted, or never existed.
+    Missing,
+    /// It may not be read, so it could not be attached either.
+    Denied,
+}
+
+/// The outcome of all checks.
+#[derive(Clone, Debug)]
+pub struct Survey {
+    /// Each function and what would be done to it.
+    pub targets: Vec<(Observation, Draft)>,
+    /// Every reason for "no".
+    pub refusals: Vec<Refusal>,
+    /// What somebody should know who reads the plan.
+    pub warnings: Vec<String>,
+}
+
+/// Judges an experiment on the facts.
+#[must_use]
+pub fn survey(experiment: &Experiment, facts: &Facts) -> Survey {
+    let mut refusals = about_experiment(experiment, facts);
+    let mut warnings = Vec::new();
+    if experiment.stop_conditions.is_empty() {
+        warnings.push("no stop condition: only the duration, a person or the lever ends the run".to_owned());
+    }
+    let mut targets = Vec::new();
+    for target in &facts.targets {
+        let mut drafted = draft(&experiment.faults, &target.seen);
+        refusals.extend(about_target(experiment, facts, target));
+        refusals.append(&mut drafted.refusals);
+        refusals.extend(about_layers(facts, target, &drafted));
+        warnings.append(&mut drafted.warnings);
+        warnings.extend(about_versions(experiment, target));
+        targets.push((target.seen.clone(), drafted));
+    }
+    Survey { targets, refusals, warnings }
+}
+
+fn refusal(guardrail: Guardrail, about: &str, reason: impl Into<String>, fix: impl Into<String>) -> Refusal {
+    Refusal { guardrail, about: about.to_owned(), reason: reason.into(), fix: fix.into() }
+}
+
+fn about_experiment(experiment: &Experiment, facts: &Facts) -> Vec<Refusal> {
+    let mut refusals = Vec::new();
+    if let Some(lever) = facts.lever.as_ref().filter(|lever| lever.engaged) {
+        let reason = format!("it is engaged since {}: {}", lever.since, lever.reason);
+        refusals.push(refusal(Guardrail::Lever, "safety lever", reason, "release it: snapback lever release"));
+    }
+    for (asked, why) in &facts.unresolved {
+        refusals.push(refusal(Guardrail::Exists, asked, why, "correct the target, or the role's rights"));
+    }
+    let (count, limit) = (facts.target_count, facts.settings.target_limit);
+    if count > limit {
+        let fix = "name fewer, select fewer with COUNT(n), or raise the stack's TargetLimit";
+        refusals.push(refusal(Guardrail::TargetLimit, "targets", format!("{count} functions, over the limit of {limit}"), fix));
+    }
+    for (alarm, fact) in &facts.alarms {
+        let stops = experiment.stop_conditions.iter().any(|stop| stop.alarm == *alarm);
+        match fact {
+            None => refusals.push(refusal(Guardrail::Alarm, alarm.name(), "there is no such alarm", "create it, or correct its name or region")),
+            Some(fact) if fact.in_alarm && stops => {
+                refusals.push(refusal(Guardrail::Alarm, alarm.name(), "it is in ALARM already", "wait until it is OK"));
+            }
+            Some(_) => {}
+        }
+    }
+    for deviation in &facts.deviations {
+        let fix = "wait until it holds, or correct the condition";
+        refusals.push(refusal(Guardrail::SteadyState, "steady state", format!("it does not hold: {deviation}"), fix));
+    }
+    refusals
+}
+
+fn about_target(experiment: &Experiment, facts: &Facts, target: &TargetFacts) -> Vec<Refusal> {
+    let seen = &target.seen;
+    let mut refusals = Vec::new();
+    let mut refuse = |guardrail, reason: String, fix: String| {
+        refusals.push(refusal(guardrail, seen.arn.name(), reason, fix));
+    };
+    if let Lifecycle::Other(state) = &seen.state {
+        refuse(Guardrail::Ready, format!("its state is {state}"), "wait until it is Active".into());
+    }
+    match seen.last_update {
+        LastUpdate::Successful => {}
+        LastUpdate::InProgress => refuse(Guardrail::Ready, "an update of it is in progress".into(), "wait until it is through".into()),
+        LastUpdate::Failed => refuse(
+            Guardrail::Ready,
+            "its last update failed, so that what serves is not what its configuration says".into(),
+            "update it again, successfully".into(),
+        ),
+    }
+    if let Some((reason, fix)) = opt_in(&facts.settings, &seen.tags) {
+        refuse(Guardrail::OptIn, reason, fix);
+    }
+    if is_own(&facts.settings, seen) {
+        refuse(Guardrail::Own, "it is one of snapback's own functions".into(), "take it out of the targets".into());
+    }
+    if let Some(run) = target.lock.as_ref().and_then(|lock| lock.run.as_ref()) {
+        refuse(Guardrail::Unlocked, format!("the run {run} has it"), format!("wait for it, or end it: snapback rollback {run}"));
+    }
+    if let Some(mark) = mark(seen) {
+        refuse(
+            Guardrail::Marks,
+            format!("it carries a mark of snapback already: {mark}"),
+            "remove it, if no run is using it".into(),
+        );
+    }
+    if experiment.changes_latest() {
+        if let Some(runtime) = &seen.runtime {
+            // The restore needs an update too, and may come as late as a day after the run's end.
+            if let Some(from) = blocked_from(runtime, facts.now.plus(i64::from(experiment.duration.seconds()) + 86_400)) {
+                let reason = format!("Lambda refuses updates of functions on {runtime} from {from}, so nothing could be restored");
+                refuse(Guardrail::Runtime, reason, "move the function to a current runtime".into());
+            }
+        }
+        if seen.environment == Environment::Unreadable {
+            refuse(
+                Guardrail::Environment,
+                "its environment cannot be read, so it could not be restored".into(),
+                "give snapback's roles kms:Decrypt on the function's key".into(),
+            );
+        }
+        if let Some((reason, fix)) = qualifier(target) {
+            refuse(Guardrail::Qualifier, reason, fix);
+        }
+    }
+    refusals
+}
+
+fn opt_in(settings: &Settings, tags: &Tags) -> Option<(String, String)> {
+    let (key, value) = &settings.opt_in;
+    match tags {
+        Tags::Known(tags) if tags.get(key) == Some(value) => None,
+        Tags::Known(_) => Some((
+            format!("it does not carry the tag {key}: {value}"),
+            "tag it, if its owners agree to experiments".to_owned(),
+        )),
+        Tags::Unknown => Some((
+            "its tags cannot be read, so it has not opted in".to_owned(),
+            "allow lambda:ListTags on it".to_owned(),
+        )),
+    }
+}
+
+fn is_own(settings: &Settings, seen: &Observation) -> bool {
+    let named = seen.arn.name().strip_prefix(&settings.prefix).and_then(|rest| rest.strip_prefix('-'));
+    let tagged = matches!(&seen.tags, Tags::Known(tags) if tags.contains_key("snapback"));
+    tagged || named.is_some_and(|task| TASKS.contains(&task))
+}
+
+/// Somebody's fault that is still in place would be taken down as the original.
+fn mark(seen: &Observation) -> Option<String> {
+    if let Environment::Readable(variables) = &seen.environment
+        && let Some(name) = variables.keys().find(|name| name.starts_with("SNAPBACK_"))
+    {
+        return Some(format!("the variable {name}"));
+    }
+    let layer = seen.layers.iter().find(|layer| layer.layer().rsplit(':').next().is_some_and(|name| name.starts_with("snapback-")))?;
+    Some(format!("the layer {layer}"))
+}
+
+/// Published versions are immutable: traffic through one does not see a change of `$LATEST`.
+fn qualifier(target: &TargetFacts) -> Option<(String, String)> {
+    let qualifier = target.asked.as_ref()?.qualifier()?;
+    let fix = "target the function without the qualifier if its $LATEST serves traffic, or use reservedConcurrency".to_owned();
+    if qualifier == "$LATEST" {
+        return None;
+    }
+    if qualifier.bytes().all(|b| b.is_ascii_digit()) {
+        return Some((format!("the fault changes $LATEST, and version {qualifier} would not see it"), fix));
+    }
+    match target.aliases.iter().find(|alias| alias.name == qualifier) {
+        Some(alias) if alias.version == "$LATEST" => None,
+        Some(alias) => Some((format!("the fault changes $LATEST, and the alias {qualifier} points at version {}", alias.version), fix)),
+        None => Some((format!("it has no alias {qualifier}"), "correct the target".to_owned())),
+    }
+}
+
+fn about_layers(facts: &Facts, target: &TargetFacts, drafted: &Draft) -> Vec<Refusal> {
+    use crate::model::snapshot::Change;
+    let about = target.seen.arn.name();
+    let mut refusals = Vec::new();
+    for change in &drafted.changes {
+        let Change::Layers { original, added } = change else { continue };
+        for layer in original.iter().chain(added) {
+            let (reason, fix) = match facts.layers.get(layer) {
+                Some(LayerFact::For(architectures)) if added.contains(layer) => {
+                    let wanted = &target.seen.architecture;
+                    if architectures.is_empty() || architectures.contains(wanted) {
+                        continue;
+                    }
+                    (format!("the layer {layer} is not for {wanted}"), "use a version for its architecture".to_owned())
+                }
+                Some(LayerFact::For(_)) => continue,
+                Some(LayerFact::Denied) => {
+                    (format!("the layer {layer} may not be read"), "allow lambda:GetLayerVersion on it".to_owned())
+                }
+                Some(LayerFact::Missing) | None if added.contains(layer) => {
+                    (format!("there is no layer {layer}"), "correct the ARN, or publish the layer".to_owned())
+                }
+                Some(LayerFact::Missing) | None => (
+                    format!("its layer {layer} was deleted, and could not be put back"),
+                    "update the function to a layer version that exists".to_owned(),
+                ),
+            };
+            refusals.push(refusal(Guardrail::LayerExists, about, reason, fix));
+        }
+    }
+    refusals
+}
+
+fn about_versions(experiment: &Experiment, target: &TargetFacts) -> Vec<String> {
+    if !experiment.changes_latest() {
+        return Vec::new();
+    }
+    let name = target.seen.arn.name();
+    let mut warnings = vec![format!("{name}: a version that is published during the run keeps the fault; the report will name it")];
+    let pinned: Vec<&str> =
+        target.aliases.iter().filter(|alias| alias.version != "$LATEST").map(|alias| alias.name.as_str()).collect();
+    if !pinned.is_empty() {
+        warnings.push(format!("{name}: traffic through the aliases {} will not see the fault", pinned.join(", ")));
+    }
+    warnings
+}
+
+/// The functions of a survey, in order.
+#[must_use]
+pub fn functions(facts: &Facts) -> Vec<FunctionArn> {
+    facts.targets.iter().map(|target| target.seen.arn.clone()).collect()
+}

@@ -1,0 +1,11 @@
+//! The decisions: pure, total and synchronous. A plan is a value that can be printed, stored and tested.
+
+pub mod changes;
+pub mod guardrails;
+pub mod inject;
+pub mod rendering;
+pub mod restore;
+pub mod runtimes;
+pub mod selection;
+pub mod standing;
+pub mod writes;

@@ -1,0 +1,213 @@
+//! Plans and reports as values that can be shown: what is in here holds no value of a variable.
+
+use serde::Serialize;
+
+use crate::model::function::Observation;
+use crate::model::names::LayerVersionArn;
+use crate::model::refusal::Refusal;
+use crate::model::run::{Run, RunStatus, TargetRecord, TargetStatus};
+use crate::model::snapshot::{Change, Drift};
+
+use super::guardrails::Survey;
+use super::standing::{presence, slot_text};
+
+/// One field of one target: now → during → after.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FieldRow {
+    /// The field.
+    pub field: String,
+    /// As it is.
+    pub now: String,
+    /// As it will be during the run.
+    pub during: String,
+    /// As it will be after the restore.
+    pub after: String,
+}
+
+/// One target of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TargetPlan {
+    /// The function's name.
+    pub function: String,
+    /// Its ARN.
+    pub arn: String,
+    /// What changes.
+    pub fields: Vec<FieldRow>,
+}
+
+/// A whole plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlanView {
+    /// The experiment's name.
+    pub experiment: String,
+    /// How long the faults stay, as an ISO 8601 duration.
+    pub duration: String,
+    /// The alarms that end the run.
+    pub stop_conditions: Vec<String>,
+    /// What should hold.
+    pub steady_state: Vec<String>,
+    /// What happens to each target.
+    pub targets: Vec<TargetPlan>,
+    /// What somebody should know.
+    pub warnings: Vec<String>,
+    /// Why it would not start; empty if it would.
+    pub refusals: Vec<Refusal>,
+}
+
+/// Shows a survey.
+#[must_use]
+pub fn plan_view(experiment: &crate::model::experiment::Experiment, survey: &Survey) -> PlanView {
+    let target = |(seen, draft): &(Observation, super::changes::Draft)| TargetPlan {
+        function: seen.arn.name().to_owned(),
+        arn: seen.arn.to_string(),
+        fields: draft.changes.iter().map(field_row).collect(),
+    };
+    PlanView {
+        experiment: experiment.name.to_string(),
+        duration: experiment.duration.to_string(),
+        stop_conditions: experiment.stop_conditions.iter().map(|stop| stop.alarm.name().to_owned()).collect(),
+        steady_state: experiment.steady_state.iter().map(ToString::to_string).collect(),
+        targets: survey.targets.iter().map(target).collect(),
+        warnings: survey.warnings.clone(),
+        refusals: survey.refusals.clone(),
+    }
+}
+
+/// Shows one change.
+#[must_use]
+pub fn field_row(change: &Change) -> FieldRow {
+    let (now, during) = match change {
+        Change::ReservedConcurrency { original, injected } => (slot_text(original), injected.to_string()),
+        Change::Handler { original, injected } => (original.to_string(), injected.to_string()),
+        Change::Layers { original, added } => (list(original.iter()), list(original.iter().chain(added))),
+        Change::Variable { original, injected, .. } => {
+            let during = match (presence(original), presence(injected)) {
+                ("(hidden)", "(hidden)") => "(hidden, another)",
+                (_, during) => during,
+            };
+            (presence(original).to_owned(), during.to_owned())
+        }
+        Change::Timeout { original, injected } => (format!("{original} s"), format!("{injected} s")),
+        Change::Memory { original, injected } => (format!("{original} MB"), format!("{injected} MB")),
+        Change::Mapping { .. } => ("enabled".to_owned(), "disabled".to_owned()),
+    };
+    FieldRow { field: change.field().to_string(), after: now.clone(), now, during }
+}
+
+fn list<'a>(layers: impl Iterator<Item = &'a LayerVersionArn>) -> String {
+    let names: Vec<&str> = layers.map(|layer| layer.as_str().rsplit_once(":layer:").map_or(layer.as_str(), |(_, n)| n)).collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+/// What a finished (or running) run comes to, in one word; each has its exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Outcome {
+    /// Not over yet.
+    Unfinished,
+    /// Over at the end of its duration, steady state held, everything restored.
+    Held,
+    /// Restored, but it deviated, or an alarm, a person or the lever ended it, or it failed before its end.
+    EndedEarly,
+    /// Restored, except for what somebody else has changed or deleted.
+    Drifted,
+    /// Some target is not restored.
+    RestoreFailed,
+}
+
+/// One target of a report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TargetReport {
+    /// The function's name.
+    pub function: String,
+    /// Its ARN.
+    pub arn: String,
+    /// Where it stands.
+    pub status: TargetStatus,
+    /// What was changed.
+    pub fields: Vec<FieldRow>,
+    /// What was left alone.
+    pub drift: Vec<Drift>,
+    /// Versions that were published during the run.
+    pub frozen_versions: Vec<String>,
+    /// Why the last attempt to restore failed.
+    pub restore_error: Option<String>,
+}
+
+/// A whole report.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReportView {
+    /// The run.
+    pub run_id: String,
+    /// The experiment's name.
+    pub experiment: String,
+    /// Where the run stands.
+    pub status: RunStatus,
+    /// What it came to.
+    pub outcome: Outcome,
+    /// Why it ended, for people.
+    pub reason: Option<String>,
+    /// RFC 3339.
+    pub created_at: String,
+    /// RFC 3339; the end of the duration once it has begun, else the deadline.
+    pub due: String,
+    /// RFC 3339.
+    pub closed_at: Option<String>,
+    /// `held`, `deviated`, or absent where there is none or it is not judged yet.
+    pub steady_state: Option<&'static str>,
+    /// The conditions that deviated.
+    pub deviations: Vec<String>,
+    /// The targets.
+    pub targets: Vec<TargetReport>,
+}
+
+/// Shows a run and its targets.
+#[must_use]
+pub fn report_view(run: &Run, targets: &[TargetRecord]) -> ReportView {
+    let deviations = run.deviations.clone().unwrap_or_default();
+    let judged = run.experiment.as_ref().is_some_and(|experiment| !experiment.steady_state.is_empty());
+    ReportView {
+        run_id: run.id.to_string(),
+        experiment: run.experiment.as_ref().map_or_else(String::new, |experiment| experiment.name.to_string()),
+        status: run.status,
+        outcome: outcome(run, targets),
+        reason: run.reason.as_ref().map(ToString::to_string),
+        created_at: run.created_at.to_string(),
+        due: run.due().to_string(),
+        closed_at: run.closed_at.map(|time| time.to_string()),
+        steady_state: run.deviations.as_ref().filter(|_| judged).map(|found| if found.is_empty() { "held" } else { "deviated" }),
+        deviations,
+        targets: targets.iter().map(target_report).collect(),
+    }
+}
+
+fn target_report(target: &TargetRecord) -> TargetReport {
+    TargetReport {
+        function: target.function.name().to_owned(),
+        arn: target.function.to_string(),
+        status: target.status,
+        fields: target.changes.iter().map(field_row).collect(),
+        drift: target.drift.clone(),
+        frozen_versions: target.frozen_versions.clone(),
+        restore_error: target.restore_error.clone(),
+    }
+}
+
+fn outcome(run: &Run, targets: &[TargetRecord]) -> Outcome {
+    if !run.status.is_final() {
+        return Outcome::Unfinished;
+    }
+    if targets.iter().any(|target| !target.status.is_final()) {
+        return Outcome::RestoreFailed;
+    }
+    if targets.iter().any(|target| matches!(target.status, TargetStatus::Drifted | TargetStatus::Gone)) {
+        return Outcome::Drifted;
+    }
+    let held = run.deviations.as_ref().is_none_or(Vec::is_empty);
+    if run.status == RunStatus::Completed && held { Outcome::Held } else { Outcome::EndedEarly }
+}

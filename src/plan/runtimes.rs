@@ -1,0 +1,86 @@
+//! Which runtimes can still be updated, and which honour a wrapper.
+
+use crate::model::time::Time;
+
+/// From when Lambda refuses updates of functions on a runtime: year, month, day. Past that, neither an inject nor a
+/// restore would work. From the tables of lambda/latest/dg/lambda-runtimes, as of October 2026; a runtime that is not
+/// here is taken as current, and `None` is one whose date passed long ago.
+const BLOCKED_FROM: [(&str, Option<(i16, i8, i8)>); 38] = [
+    ("nodejs", None),
+    ("nodejs4.3", None),
+    ("nodejs6.10", None),
+    ("nodejs8.10", None),
+    ("nodejs10.x", None),
+    ("nodejs12.x", None),
+    ("python2.7", None),
+    ("python3.6", None),
+    ("ruby2.5", None),
+    ("dotnetcore1.0", None),
+    ("dotnetcore2.0", None),
+    ("dotnetcore2.1", None),
+    ("dotnetcore3.1", None),
+    ("nodejs14.x", Some((2027, 8, 31))),
+    ("nodejs16.x", Some((2027, 8, 31))),
+    ("nodejs18.x", Some((2027, 8, 31))),
+    ("nodejs20.x", Some((2027, 8, 31))),
+    ("nodejs22.x", Some((2027, 7, 1))),
+    ("nodejs24.x", Some((2028, 7, 1))),
+    ("python3.7", Some((2027, 8, 31))),
+    ("python3.8", Some((2027, 8, 31))),
+    ("python3.9", Some((2027, 8, 31))),
+    ("python3.10", Some((2027, 8, 31))),
+    ("python3.11", Some((2027, 8, 31))),
+    ("python3.12", Some((2029, 1, 10))),
+    ("java8", Some((2027, 8, 31))),
+    ("java8.al2", Some((2027, 8, 31))),
+    ("java11", Some((2027, 8, 31))),
+    ("java17", Some((2027, 8, 31))),
+    ("dotnet6", Some((2027, 8, 31))),
+    ("dotnet8", Some((2027, 8, 31))),
+    ("dotnet10", Some((2029, 1, 15))),
+    ("ruby3.2", Some((2027, 8, 31))),
+    ("ruby3.3", Some((2027, 8, 31))),
+    ("ruby3.4", Some((2028, 5, 31))),
+    ("go1.x", Some((2027, 8, 31))),
+    ("provided", Some((2027, 8, 31))),
+    ("provided.al2", Some((2027, 8, 31))),
+];
+
+/// The date (`2027-08-31`) from which the runtime refuses updates, if `end` of the run is not before it.
+#[must_use]
+pub fn blocked_from(runtime: &str, end: Time) -> Option<String> {
+    let (_, from) = BLOCKED_FROM.iter().find(|(name, _)| *name == runtime)?;
+    let Some((year, month, day)) = *from else { return Some("a date long past".to_owned()) };
+    let date = jiff::civil::Date::new(year, month, day).ok()?;
+    let midnight = date.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_millisecond();
+    (end.0 >= midnight).then(|| date.to_string())
+}
+
+/// Whether the runtime starts through `AWS_LAMBDA_EXEC_WRAPPER`: the managed ones do, OS-only ones do not
+/// (lambda/latest/dg/runtimes-modify).
+#[must_use]
+pub fn honours_wrapper(runtime: &str) -> bool {
+    let os_only = runtime.starts_with("provided") || runtime.starts_with("go");
+    !os_only && ["nodejs", "python", "java", "dotnet", "ruby"].iter().any(|family| runtime.starts_with(family))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_runtime_is_blocked_from_its_date_on() {
+        let day = 86_400_000;
+        let june_2026 = Time(1_780_272_000_000);
+        assert_eq!(blocked_from("python3.12", june_2026), None);
+        assert_eq!(blocked_from("python3.12", Time(june_2026.0 + 1000 * day)), Some("2029-01-10".into()));
+        assert_eq!(blocked_from("python9.9", june_2026), None);
+        assert!(blocked_from("nodejs12.x", june_2026).is_some());
+    }
+
+    #[test]
+    fn os_only_runtimes_ignore_a_wrapper() {
+        assert!(honours_wrapper("python3.13") && honours_wrapper("nodejs22.x"));
+        assert!(!honours_wrapper("provided.al2023") && !honours_wrapper("go1.x"));
+    }
+}

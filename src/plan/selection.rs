@@ -1,0 +1,54 @@
+//! Choosing among the functions that carry some tags: by chance, but repeatably.
+
+use crate::model::names::FunctionArn;
+use crate::model::target::Select;
+
+/// Chooses as many of `matching` as `select` says. The same seed and the same functions give the same choice, and a
+/// function that comes or goes does not reshuffle the others.
+#[must_use]
+pub fn choose(mut matching: Vec<FunctionArn>, select: Select, seed: u32) -> Vec<FunctionArn> {
+    matching.sort();
+    matching.dedup();
+    let amount = select.amount(matching.len());
+    matching.sort_by_cached_key(|arn| draw(seed, arn.as_str()));
+    matching.truncate(amount);
+    matching.sort();
+    matching
+}
+
+/// FNV-1a over the seed and the name, with a finalizer of splitmix64's kind so that every bit counts in the order.
+fn draw(seed: u32, name: &str) -> u64 {
+    let bytes = seed.to_le_bytes();
+    let hash = bytes.iter().chain(name.as_bytes()).fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    let mixed = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed ^ (mixed >> 27)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn functions(count: usize) -> Vec<FunctionArn> {
+        (0..count)
+            .filter_map(|n| FunctionArn::try_from(format!("arn:aws:lambda:eu-west-1:123456789012:function:f{n}")).ok())
+            .collect()
+    }
+
+    #[test]
+    fn a_seed_repeats_its_choice_and_another_makes_another() {
+        let choice = |seed| choose(functions(100), Select::Percent(10), seed);
+        assert_eq!(choice(7).len(), 10);
+        assert_eq!(choice(7), choice(7));
+        assert_ne!(choice(7), choice(8));
+    }
+
+    #[test]
+    fn every_function_is_chosen_by_some_seed() {
+        let all = functions(10);
+        for function in &all {
+            assert!((0..200).any(|seed| choose(all.clone(), Select::Count(1), seed).contains(function)), "{function}");
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Where a touched field stands: the three-way comparison that inject and restore are decided by.
+
+use crate::model::function::{MappingState, Observation, Slot};
+use crate::model::snapshot::{Change, Drift};
+
+/// Where one touched field stands, on one observation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// As it was before the run.
+    Original,
+    /// As we injected it.
+    Injected,
+    /// Somebody else's.
+    Foreign(Drift),
+    /// Not to be known from this observation; look again.
+    Unknown(&'static str),
+}
+
+/// Compares one field with its original and with what was injected.
+#[must_use]
+pub fn standing(change: &Change, now: &Observation) -> Standing {
+    match change {
+        Change::ReservedConcurrency { original, injected } => {
+            compare(change, &now.concurrency, original, &Slot::Present(*injected), slot_text)
+        }
+        Change::Handler { original, injected } => match &now.handler {
+            Some(handler) => compare(change, handler, original, injected, |handler| handler.to_string()),
+            None => foreign(change, &original.to_string(), &injected.to_string(), "absent"),
+        },
+        // What others appended or took out is theirs; ours is in the list or it is not.
+        Change::Layers { added, .. } if now.layers.iter().any(|layer| added.contains(layer)) => Standing::Injected,
+        Change::Layers { .. } => Standing::Original,
+        Change::Variable { name, original, injected } => match now.environment.variable(name.as_str()) {
+            None => Standing::Unknown("the environment cannot be read"),
+            Some(value) => compare(change, &value, original, injected, |value| presence(value).to_owned()),
+        },
+        Change::Timeout { original, injected } => compare(change, &now.timeout, original, injected, |s| format!("{s} s")),
+        Change::Memory { original, injected } => compare(change, &now.memory, original, injected, |mb| format!("{mb} MB")),
+        Change::Mapping { id } => match now.mapping(id).map(|mapping| mapping.state) {
+            Some(MappingState::Enabled) => Standing::Original,
+            Some(MappingState::Disabled) => Standing::Injected,
+            Some(MappingState::Busy) => Standing::Unknown("the event source mapping is changing"),
+            None => foreign(change, "enabled", "disabled", "deleted"),
+        },
+    }
+}
+
+/// Whether the field is exactly what the snapshot took down: the condition for injecting.
+#[must_use]
+pub fn is_untouched(change: &Change, now: &Observation) -> bool {
+    match change {
+        Change::Layers { original, .. } => now.layers == *original,
+        _ => standing(change, now) == Standing::Original,
+    }
+}
+
+fn compare<T: PartialEq>(change: &Change, now: &T, original: &T, injected: &T, text: fn(&T) -> String) -> Standing {
+    // The original first: where a fault gives a field the value that it has, there is nothing to put back.
+    if now == original {
+        Standing::Original
+    } else if now == injected {
+        Standing::Injected
+    } else {
+        foreign(change, &text(original), &text(injected), &text(now))
+    }
+}
+
+fn foreign(change: &Change, original: &str, injected: &str, now: &str) -> Standing {
+    let note = match change {
+        // Both values may be present and different; neither may be shown.
+        Change::Variable { .. } => format!("was {original}, injected {injected}, now {now} with another value; left alone"),
+        _ => format!("was {original}, injected {injected}, now {now}; left alone"),
+    };
+    Standing::Foreign(Drift { field: change.field().to_string(), note })
+}
+
+/// A reserved concurrency for people.
+#[must_use]
+pub fn slot_text(slot: &Slot<u32>) -> String {
+    slot.as_option().map_or_else(|| "none".to_owned(), u32::to_string)
+}
+
+/// What may be said of a variable's value.
+#[must_use]
+pub fn presence<T>(slot: &Slot<T>) -> &'static str {
+    match slot {
+        Slot::Absent => "absent",
+        Slot::Present(_) => "(hidden)",
+    }
+}

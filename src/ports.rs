@@ -1,0 +1,290 @@
+//! The few things that the decisions need from the world. `aws` implements them on AWS, `testing` on a simulated one.
+//!
+//! Each method's documentation says what holds when it returns; a caller may rely on that and on nothing else.
+
+use std::future::Future;
+
+use crate::model::function::Observation;
+use crate::model::names::{AlarmName, FunctionArn, LayerVersionArn, RunId};
+use crate::model::run::{EndReason, Lease, Lever, Lock, Run, RunStatus, TargetRecord, TargetStatus};
+use crate::model::snapshot::{Change, Drift, Write};
+use crate::model::steady_state::Metric;
+use crate::model::time::Time;
+use crate::plan::guardrails::{Alias, AlarmFact, LayerFact};
+
+/// Everything that a step may reach.
+pub trait World: Functions + Ledger + Alarms + Executions + Clock + Send + Sync {}
+
+impl<T: Functions + Ledger + Alarms + Executions + Clock + Send + Sync> World for T {}
+
+/// Why a call about a function failed. Texts never carry a variable's value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FunctionError {
+    /// There is no such function, layer or mapping.
+    #[error("not found: {0}")]
+    NotFound(String),
+    /// 409: an update is in progress, or the mapping is changing. Nothing was changed.
+    #[error("busy: {0}")]
+    Busy(String),
+    /// 412: the function has changed since it was observed. Nothing was changed.
+    #[error("it has changed since it was observed")]
+    Changed,
+    /// 429. Nothing was changed.
+    #[error("AWS asks us to slow down")]
+    Throttled,
+    /// 403. Nothing was changed.
+    #[error("access denied: {0}")]
+    Denied(String),
+    /// AWS refused the request as it is. Nothing was changed.
+    #[error("refused by AWS: {0}")]
+    Rejected(String),
+    /// No answer, or an internal error: the call may have landed, or may land yet.
+    #[error("no clear answer: {0}")]
+    Unclear(String),
+}
+
+impl FunctionError {
+    /// Whether the call can have changed something, or still can.
+    #[must_use]
+    pub fn may_have_landed(&self) -> bool {
+        matches!(self, Self::Unclear(_))
+    }
+
+    /// Whether the same call may succeed a little later.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Busy(_) | Self::Changed | Self::Throttled | Self::Unclear(_))
+    }
+}
+
+/// AWS Lambda.
+pub trait Functions {
+    /// The function as it is now (reads may be stale by [`crate::steps::STALENESS`]); its event source mappings only
+    /// `with_mappings`. `function` is a name or an ARN, without a qualifier.
+    fn observe(&self, function: &str, with_mappings: bool) -> impl Future<Output = Result<Observation, FunctionError>> + Send;
+
+    /// Makes one call, once, without retries. On `Ok` it has landed; the errors say whether it may have.
+    /// No attempt starts after `not_after`.
+    fn write(&self, function: &FunctionArn, write: &Write, not_after: Time) -> impl Future<Output = Result<(), FunctionError>> + Send;
+
+    /// What is known of a layer version.
+    fn layer(&self, layer: &LayerVersionArn) -> impl Future<Output = Result<LayerFact, FunctionError>> + Send;
+
+    /// All aliases of a function.
+    fn aliases(&self, function: &FunctionArn) -> impl Future<Output = Result<Vec<Alias>, FunctionError>> + Send;
+
+    /// The numbers of all published versions of a function.
+    fn versions(&self, function: &FunctionArn) -> impl Future<Output = Result<Vec<u64>, FunctionError>> + Send;
+
+    /// The functions that carry all of these tags, in no particular order.
+    fn tagged(
+        &self,
+        tags: &std::collections::BTreeMap<String, String>,
+    ) -> impl Future<Output = Result<Vec<FunctionArn>, FunctionError>> + Send;
+}
+
+/// Why a call to the ledger failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LedgerError {
+    /// Two transactions met on an item; nothing was written. Normal: try again.
+    #[error("the ledger is being written by somebody else")]
+    Conflict,
+    /// No answer, throttling or an internal error: it may have been written.
+    #[error("the ledger did not answer: {0}")]
+    Unavailable(String),
+    /// Access denied, no such table, or an item that cannot be read.
+    #[error("the ledger cannot be used: {0}")]
+    Unusable(String),
+}
+
+/// Whether a guarded write was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Guarded {
+    /// Its condition held and it is durable.
+    Done,
+    /// Its condition did not hold; nothing was written.
+    Declined,
+}
+
+/// The record of runs, targets, locks and the lever. All reads are consistent; every write is guarded, atomic and
+/// durable when it returns. Every guarded write may be repeated: a lost answer is met by doing it again and reading.
+pub trait Ledger {
+    /// Writes a `Pending` run with its alarm items, if there is none of this name and the lever is released.
+    fn create_run(&self, run: &Run) -> impl Future<Output = Result<Guarded, LedgerError>> + Send;
+
+    /// Adds targets to a run that is `Pending`; those that are there already stay as they are.
+    fn add_targets(&self, run: &RunId, targets: &[TargetRecord]) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
+    /// Moves a run from `Pending` to `Running`.
+    fn start_run(&self, run: &RunId) -> impl Future<Output = Result<Guarded, LedgerError>> + Send;
+
+    /// Moves a run from `Pending` or `Running` to `Stopping`, for `reason`, and returns it as it is then. A run that
+    /// is there in another status is returned unchanged. Where there is none, a `Failed` marker without targets is
+    /// written and returned, so that a `Prepare` that is still on its way cannot start it.
+    fn stop_run(&self, run: &RunId, reason: &EndReason, now: Time) -> impl Future<Output = Result<Run, LedgerError>> + Send;
+
+    /// Sets when the duration ends, once; returns the run as it is then.
+    fn begin_observing(&self, run: &RunId, ends_at: Time) -> impl Future<Output = Result<Run, LedgerError>> + Send;
+
+    /// Records which steady-state conditions deviated after the restore.
+    fn judge_run(&self, run: &RunId, deviations: &[String]) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
+    /// Moves a run from `Stopping` to a final status.
+    fn close_run(&self, run: &RunId, status: RunStatus, now: Time) -> impl Future<Output = Result<Guarded, LedgerError>> + Send;
+
+    /// Takes a final run off the list of active ones, with its alarm items, and lets it expire. Only for a run whose
+    /// targets all are final.
+    fn retire_run(&self, run: &Run, now: Time) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
+    /// A run.
+    fn run(&self, run: &RunId) -> impl Future<Output = Result<Option<Run>, LedgerError>> + Send;
+
+    /// All targets of a run, in the order of their ARNs.
+    fn targets(&self, run: &RunId) -> impl Future<Output = Result<Vec<TargetRecord>, LedgerError>> + Send;
+
+    /// One target of a run.
+    fn target(&self, run: &RunId, function: &FunctionArn) -> impl Future<Output = Result<Option<TargetRecord>, LedgerError>> + Send;
+
+    /// Every run that is not retired.
+    fn active_runs(&self) -> impl Future<Output = Result<Vec<RunId>, LedgerError>> + Send;
+
+    /// Every run that the ledger still holds, newest first.
+    fn all_runs(&self) -> impl Future<Output = Result<Vec<Run>, LedgerError>> + Send;
+
+    /// The runs that this alarm ends.
+    fn runs_of_alarm(&self, alarm_arn: &str) -> impl Future<Output = Result<Vec<RunId>, LedgerError>> + Send;
+
+    /// A function's lock or tombstone.
+    fn lock(&self, function: &FunctionArn) -> impl Future<Output = Result<Option<Lock>, LedgerError>> + Send;
+
+    /// Takes a function's lock for a run that is `Running`, and returns it as it is then: the run's own (taken now or
+    /// before) or another's. `None` when the run is not running.
+    fn take_lock(&self, run: &RunId, function: &FunctionArn) -> impl Future<Output = Result<Option<Lock>, LedgerError>> + Send;
+
+    /// Stores a snapshot: the target goes from `Pending` (or `Armed`, by no inject begun) to `Armed`, while the run is
+    /// `Running` and holds the lock.
+    fn arm(
+        &self,
+        run: &RunId,
+        function: &FunctionArn,
+        changes: &[Change],
+        last_version: u64,
+    ) -> impl Future<Output = Result<Guarded, LedgerError>> + Send;
+
+    /// Records a lease for an inject: the target goes from `Armed` or `Injecting` to `Injecting`, while the run is
+    /// `Running`. Declined while another inject's lease runs.
+    fn begin_inject(
+        &self,
+        run: &RunId,
+        function: &FunctionArn,
+        lease: &Lease,
+        now: Time,
+    ) -> impl Future<Output = Result<Guarded, LedgerError>> + Send;
+
+    /// Says that the fault was seen in place: `Injecting` to `Injected`, while the run is `Running`.
+    fn injected(&self, run: &RunId, function: &FunctionArn) -> impl Future<Output = Result<Guarded, LedgerError>> + Send;
+
+    /// Records a lease for a restore: any status that is not final, `Pending` excepted, to `Restoring`. Declined while
+    /// another restore's lease runs.
+    fn begin_restore(
+        &self,
+        run: &RunId,
+        function: &FunctionArn,
+        lease: &Lease,
+        now: Time,
+    ) -> impl Future<Output = Result<Guarded, LedgerError>> + Send;
+
+    /// Shortens an inject's or a restore's lease, if it is still this holder's: no call of its is under way.
+    fn settle(&self, run: &RunId, function: &FunctionArn, lease: &Lease) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
+    /// Moves a target to a final status and turns its lock, if this run holds it, into a tombstone, both or neither.
+    /// Declined where a lease runs beyond the observation that the ending was decided on.
+    fn finish(&self, ending: &Ending, now: Time) -> impl Future<Output = Result<Guarded, LedgerError>> + Send;
+
+    /// Records why a restore failed, for the report and the alarm.
+    fn restore_failed(&self, run: &RunId, function: &FunctionArn, why: &str) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
+    /// The safety lever.
+    fn lever(&self) -> impl Future<Output = Result<Option<Lever>, LedgerError>> + Send;
+
+    /// Moves the safety lever.
+    fn set_lever(&self, lever: &Lever) -> impl Future<Output = Result<(), LedgerError>> + Send;
+}
+
+/// How a target ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// The run.
+    pub run: RunId,
+    /// The function.
+    pub function: FunctionArn,
+    /// The target's status on which the decision was made; another one declines it.
+    pub from: TargetStatus,
+    /// The final status.
+    pub status: TargetStatus,
+    /// When the observation began that shows it.
+    pub observed_at: Time,
+    /// What was left alone.
+    pub drift: Vec<Drift>,
+    /// Versions that were published during the run.
+    pub frozen_versions: Vec<String>,
+}
+
+/// Why CloudWatch could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AlarmError {
+    /// Throttling, no answer, or an internal error.
+    #[error("CloudWatch did not answer: {0}")]
+    Unavailable(String),
+    /// Access denied or a request that it refuses.
+    #[error("CloudWatch cannot be used: {0}")]
+    Unusable(String),
+}
+
+/// Amazon CloudWatch.
+pub trait Alarms {
+    /// The alarms, metric and composite, in the order asked; `None` where there is none.
+    fn alarms(&self, names: &[AlarmName]) -> impl Future<Output = Result<Vec<Option<AlarmFact>>, AlarmError>> + Send;
+
+    /// The metric's value in its last complete period that has data; `None` without data.
+    fn metric(&self, metric: &Metric, now: Time) -> impl Future<Output = Result<Option<f64>, AlarmError>> + Send;
+}
+
+/// AWS Step Functions.
+pub trait Executions {
+    /// Whether the execution is running. An execution that is not found is not.
+    fn is_running(&self, execution_arn: &str) -> impl Future<Output = Result<bool, String>> + Send;
+}
+
+/// Time and chance.
+pub trait Clock {
+    /// The time now.
+    fn now(&self) -> Time;
+
+    /// Returns after this many milliseconds.
+    fn sleep(&self, milliseconds: u64) -> impl Future<Output = ()> + Send;
+
+    /// A number that no other call gets, for jitter and for the names of lease holders.
+    fn random(&self) -> u64;
+}
+
+/// What `stop_run` writes where there is no run yet: a `Prepare` that is still on its way then finds the name taken.
+#[must_use]
+pub fn stopped_marker(id: &RunId, reason: &EndReason, now: Time) -> Run {
+    Run {
+        id: id.clone(),
+        status: RunStatus::Failed,
+        experiment: None,
+        execution_arn: String::new(),
+        functions: Vec::new(),
+        alarms: Vec::new(),
+        created_at: now,
+        deadline: now,
+        ends_at: None,
+        stopping_at: Some(now),
+        reason: Some(reason.clone()),
+        closed_at: Some(now),
+        deviations: None,
+    }
+}

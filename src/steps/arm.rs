@@ -1,0 +1,72 @@
+//! `Arm`: the lock, then the look, then the snapshot. The order matters: a look before the lock could take another
+//! run's fault down as the original.
+
+use crate::model::names::{FunctionArn, RunId};
+use crate::model::run::{Run, RunStatus, TargetStatus};
+use crate::model::snapshot::Surface;
+use crate::plan::changes::draft;
+use crate::ports::{FunctionError, Guarded, World};
+
+use super::STALENESS;
+use super::error::StepError;
+use super::retry::retry;
+
+/// How arming went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Armed {
+    /// The snapshot is durable.
+    Armed,
+    /// The lock was released a moment ago, and a look could still see the last run's fault: again in so many seconds.
+    Waiting(u64),
+    /// The run is no longer running, or the function is gone.
+    Skipped,
+}
+
+/// Arms one target. May be repeated.
+///
+/// # Errors
+/// `Locked` when another run has the function, `Refused` when it has changed so that the faults cannot be injected.
+pub async fn arm(world: &impl World, run: &RunId, function: &FunctionArn) -> Result<Armed, StepError> {
+    let Some(run) = retry(world, || world.run(run)).await? else { return Err(StepError::NoSuchRun(run.clone())) };
+    let target = retry(world, || world.target(&run.id, function)).await?;
+    let target = target.ok_or_else(|| StepError::NoSuchRun(run.id.clone()))?;
+    match target.status {
+        TargetStatus::Pending if run.status == RunStatus::Running => take_down(world, &run, function).await,
+        TargetStatus::Armed | TargetStatus::Injecting | TargetStatus::Injected => Ok(Armed::Armed),
+        _ => Ok(Armed::Skipped),
+    }
+}
+
+/// Takes lock and snapshot, also again for a target that is armed but not begun.
+pub(super) async fn take_down(world: &impl World, run: &Run, function: &FunctionArn) -> Result<Armed, StepError> {
+    let Some(experiment) = &run.experiment else { return Ok(Armed::Skipped) };
+    let Some(lock) = retry(world, || world.take_lock(&run.id, function)).await? else { return Ok(Armed::Skipped) };
+    if let Some(holder) = lock.run.filter(|holder| *holder != run.id) {
+        return Err(StepError::Locked { function: function.name().to_owned(), run: holder.to_string() });
+    }
+    if let Some(released_at) = lock.released_at {
+        let wait = world.now().seconds_until(released_at.plus(STALENESS));
+        if wait > 0 {
+            return Ok(Armed::Waiting(wait));
+        }
+    }
+    let fail = |error| StepError::function(function.name(), error);
+    let seen = match retry(world, || world.observe(function.as_str(), experiment.needs_mappings())).await {
+        Err(FunctionError::NotFound(_)) => return Ok(Armed::Skipped),
+        seen => seen.map_err(fail)?,
+    };
+    let drafted = draft(&experiment.faults, &seen);
+    if !drafted.refusals.is_empty() {
+        return Err(StepError::Refused(drafted.refusals));
+    }
+    let versioned = drafted.changes.iter().any(|change| change.surface() == Surface::Configuration);
+    let last_version = if versioned {
+        retry(world, || world.versions(function)).await.map_err(fail)?.into_iter().max().unwrap_or(0)
+    } else {
+        0
+    };
+    match retry(world, || world.arm(&run.id, function, &drafted.changes, last_version)).await? {
+        Guarded::Done => Ok(Armed::Armed),
+        Guarded::Declined => Ok(Armed::Skipped),
+    }
+}

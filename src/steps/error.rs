@@ -1,0 +1,86 @@
+//! Why a step failed; the names are what `ErrorEquals` in the state machine matches.
+
+use crate::model::input::InvalidInput;
+use crate::model::names::RunId;
+use crate::model::refusal::Refusal;
+use crate::ports::{AlarmError, FunctionError, LedgerError};
+
+/// Why a step failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StepError {
+    /// The input cannot be read. Nothing was written.
+    #[error("{0}")]
+    InvalidInput(#[from] InvalidInput),
+    /// Guardrails said no. Nothing was written.
+    #[error("{}", list(.0))]
+    Refused(Vec<Refusal>),
+    /// Another run has the function.
+    #[error("{function} is locked by the run {run}; wait for it, or end it: snapback rollback {run}")]
+    Locked {
+        /// The function.
+        function: String,
+        /// Who has it.
+        run: String,
+    },
+    /// Somebody changed a touched field while it was being injected.
+    #[error("{function}: the {field} was changed by somebody else while it was being injected; nothing more was injected")]
+    Overtaken {
+        /// The function.
+        function: String,
+        /// The field.
+        field: String,
+    },
+    /// There is no such run, or it has no such target.
+    #[error("there is no run {0}, or it has no such target; see snapback status")]
+    NoSuchRun(RunId),
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// A call about a function.
+    #[error("{function}: {error}")]
+    Function {
+        /// The function.
+        function: String,
+        /// What AWS said.
+        error: FunctionError,
+    },
+    /// CloudWatch.
+    #[error(transparent)]
+    Alarms(#[from] AlarmError),
+    /// Step Functions.
+    #[error("Step Functions did not answer: {0}")]
+    Executions(String),
+}
+
+impl StepError {
+    /// The stable name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::InvalidInput(_) => "InvalidInput",
+            Self::Refused(_) => "Refused",
+            Self::Locked { .. } => "Locked",
+            Self::Overtaken { .. } => "Overtaken",
+            Self::NoSuchRun(_) => "NoSuchRun",
+            Self::Ledger(LedgerError::Conflict | LedgerError::Unavailable(_))
+            | Self::Alarms(AlarmError::Unavailable(_))
+            | Self::Executions(_) => "Unavailable",
+            Self::Function { error, .. } if error.is_transient() => "Unavailable",
+            Self::Ledger(LedgerError::Unusable(_)) => "LedgerUnusable",
+            Self::Alarms(AlarmError::Unusable(_)) => "AlarmsUnusable",
+            Self::Function { error: FunctionError::Denied(_), .. } => "AccessDenied",
+            Self::Function { .. } => "FunctionFailed",
+        }
+    }
+
+    /// About a function.
+    #[must_use]
+    pub fn function(function: &str, error: FunctionError) -> Self {
+        Self::Function { function: function.to_owned(), error }
+    }
+}
+
+fn list(refusals: &[Refusal]) -> String {
+    let lines: Vec<String> = refusals.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}

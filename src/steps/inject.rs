@@ -1,0 +1,165 @@
+//! `Inject`: only what is armed, only what is still as the snapshot says, and only under a lease.
+
+use crate::model::function::Observation;
+use crate::model::names::{FunctionArn, RunId};
+use crate::model::run::{Lease, Run, RunStatus, TargetRecord, TargetStatus};
+use crate::model::snapshot::Write;
+use crate::plan::inject::{InjectPlan, plan_first_inject, plan_inject};
+use crate::ports::{FunctionError, Guarded, World};
+
+use super::arm::{Armed, take_down};
+use super::error::StepError;
+use super::prepare::stop_if_tripped;
+use super::retry::retry;
+use super::{Budget, LOOK_EVERY, STALENESS};
+
+/// How injecting went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Injected {
+    /// The fault was seen in place.
+    Injected,
+    /// Look again in so many seconds.
+    Pending(u64),
+    /// The run is being stopped, or the function is gone: nothing was written.
+    Skipped,
+}
+
+/// What one look came to.
+enum Look {
+    Over(Injected),
+    Again,
+    /// Again, and a call of ours may land yet.
+    InDoubt,
+}
+
+/// Injects into one target. May be repeated: what is in place stays.
+///
+/// # Errors
+/// When AWS refuses, or somebody changed a field between two of our calls. The caller then rolls the run back.
+pub async fn inject(world: &impl World, run: &RunId, function: &FunctionArn, budget: Budget) -> Result<Injected, StepError> {
+    let holder = format!("inject-{:016x}", world.random());
+    let mut in_doubt = false;
+    loop {
+        let Some(run) = retry(world, || world.run(run)).await? else { return Err(StepError::NoSuchRun(run.clone())) };
+        let target = retry(world, || world.target(&run.id, function)).await?;
+        let target = target.ok_or_else(|| StepError::NoSuchRun(run.id.clone()))?;
+        let injector = Injector { world, run: &run, target: &target, lease: budget.lease(&holder), budget, in_doubt };
+        match injector.look().await? {
+            Look::Over(injected) => return Ok(injected),
+            Look::Again => {}
+            Look::InDoubt => in_doubt = true,
+        }
+        if !budget.allows(world.now()) {
+            return Ok(Injected::Pending(2));
+        }
+        world.sleep(LOOK_EVERY * 1000).await;
+    }
+}
+
+struct Injector<'a, W> {
+    world: &'a W,
+    run: &'a Run,
+    target: &'a TargetRecord,
+    lease: Lease,
+    budget: Budget,
+    /// Whether an earlier call of this invocation had no clear answer: its lease must then run its course.
+    in_doubt: bool,
+}
+
+impl<W: World> Injector<'_, W> {
+    async fn look(&self) -> Result<Look, StepError> {
+        let first = match self.target.status {
+            _ if self.run.status != RunStatus::Running => return Ok(Look::Over(Injected::Skipped)),
+            TargetStatus::Armed => true,
+            TargetStatus::Injecting => false,
+            TargetStatus::Injected => return Ok(Look::Over(Injected::Injected)),
+            _ => return Ok(Look::Over(Injected::Skipped)),
+        };
+        // A fault must not be added to what has tripped the alarm between Arm and here.
+        if first && stop_if_tripped(self.world, self.run).await? {
+            return Ok(Look::Over(Injected::Skipped));
+        }
+        let Some(seen) = self.observe().await? else { return Ok(Look::Over(Injected::Skipped)) };
+        let plan = if first { plan_first_inject(&self.target.changes, &seen) } else { plan_inject(&self.target.changes, &seen) };
+        match plan {
+            InjectPlan::Write(writes) => self.write(&writes).await,
+            InjectPlan::Wait(_) => Ok(Look::Again),
+            InjectPlan::Injected => self.say_injected(first).await,
+            InjectPlan::Stale(_) if first => self.arm_again().await,
+            InjectPlan::Stale(field) => {
+                Err(StepError::Overtaken { function: self.target.function.name().to_owned(), field })
+            }
+        }
+    }
+
+    async fn observe(&self) -> Result<Option<Observation>, StepError> {
+        let mappings = self.run.experiment.as_ref().is_some_and(|experiment| experiment.needs_mappings());
+        match retry(self.world, || self.world.observe(self.target.function.as_str(), mappings)).await {
+            Err(FunctionError::NotFound(_)) => Ok(None),
+            seen => seen.map(Some).map_err(|error| self.failed(error)),
+        }
+    }
+
+    fn failed(&self, error: FunctionError) -> StepError {
+        StepError::function(self.target.function.name(), error)
+    }
+
+    /// Somebody deployed between Arm and here, and nothing of ours is in place: their configuration is the original.
+    async fn arm_again(&self) -> Result<Look, StepError> {
+        match take_down(self.world, self.run, &self.target.function).await? {
+            Armed::Armed => Ok(Look::Again),
+            Armed::Waiting(seconds) => Ok(Look::Over(Injected::Pending(seconds))),
+            Armed::Skipped => Ok(Look::Over(Injected::Skipped)),
+        }
+    }
+
+    async fn write(&self, writes: &[Write]) -> Result<Look, StepError> {
+        if self.begin().await? == Guarded::Declined {
+            // Another inject's lease runs, or the run is being stopped: the next look tells.
+            return Ok(Look::Again);
+        }
+        for write in writes {
+            match self.world.write(&self.target.function, write, self.budget.last_call()).await {
+                Ok(()) => {}
+                // It may land yet: the lease stays as long as that can be.
+                Err(error) if error.may_have_landed() => return Ok(Look::InDoubt),
+                Err(error) => {
+                    self.settle().await?;
+                    return if error.is_transient() { Ok(Look::Again) } else { Err(self.failed(error)) };
+                }
+            }
+        }
+        self.settle().await?;
+        Ok(Look::Again)
+    }
+
+    async fn begin(&self) -> Result<Guarded, StepError> {
+        let (run, function) = (&self.run.id, &self.target.function);
+        Ok(retry(self.world, || self.world.begin_inject(run, function, &self.lease, self.world.now())).await?)
+    }
+
+    async fn settle(&self) -> Result<(), StepError> {
+        if self.in_doubt {
+            return Ok(());
+        }
+        // Every call was answered: all that is left is that a read may miss them for a while.
+        let settled = Lease { holder: self.lease.holder.clone(), until: self.world.now().plus(STALENESS) };
+        let (run, function) = (&self.run.id, &self.target.function);
+        Ok(retry(self.world, || self.world.settle(run, function, &settled)).await?)
+    }
+
+    async fn say_injected(&self, first: bool) -> Result<Look, StepError> {
+        let (run, function) = (&self.run.id, &self.target.function);
+        // Where nothing has to be written (the function has the values already), the target still begins in order.
+        if first && self.begin().await? == Guarded::Declined {
+            return Ok(Look::Again);
+        }
+        if first {
+            self.settle().await?;
+        }
+        match retry(self.world, || self.world.injected(run, function)).await? {
+            Guarded::Done => Ok(Look::Over(Injected::Injected)),
+            Guarded::Declined => Ok(Look::Again),
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! `Observe`: alarms, steady state, run status, lever and time, read directly, for an event can be lost.
+
+use crate::model::names::RunId;
+use crate::model::run::{EndReason, Run, RunStatus};
+use crate::ports::World;
+
+use super::error::StepError;
+use super::prepare::stop_if_tripped;
+use super::retry::retry;
+use super::steady_state::deviations;
+
+/// What the state machine should do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Observed {
+    /// Observe again in so many seconds.
+    Running(u64),
+    /// Restore.
+    Stopping,
+}
+
+/// Looks once at everything that can end a run.
+///
+/// # Errors
+/// When CloudWatch or the ledger cannot be read; the caller then rolls the run back.
+pub async fn observe(world: &impl World, id: &RunId) -> Result<Observed, StepError> {
+    let Some(run) = retry(world, || world.run(id)).await? else { return Err(StepError::NoSuchRun(id.clone())) };
+    let Some(experiment) = run.experiment.as_ref().filter(|_| run.status == RunStatus::Running) else {
+        return Ok(Observed::Stopping);
+    };
+    // The first look is the end of the injection: from here on the fault has its full duration.
+    let length = i64::from(experiment.duration.seconds());
+    let run = match run.ends_at {
+        Some(_) => run,
+        None => retry(world, || world.begin_observing(id, world.now().plus(length))).await?,
+    };
+    if retry(world, || world.lever()).await?.is_some_and(|lever| lever.engaged) {
+        return stop(world, &run, EndReason::Lever).await;
+    }
+    if stop_if_tripped(world, &run).await? {
+        return Ok(Observed::Stopping);
+    }
+    let experiment = run.experiment.as_ref();
+    let conditions = experiment.map_or(&[][..], |experiment| &experiment.steady_state);
+    if let Some(condition) = deviations(world, conditions).await?.into_iter().next() {
+        return stop(world, &run, EndReason::Deviated { condition }).await;
+    }
+    match world.now().seconds_until(run.due()) {
+        0 => stop(world, &run, EndReason::DurationElapsed).await,
+        left => Ok(Observed::Running(left.min(interval(length.unsigned_abs())))),
+    }
+}
+
+async fn stop(world: &impl World, run: &Run, reason: EndReason) -> Result<Observed, StepError> {
+    retry(world, || world.stop_run(&run.id, &reason, world.now())).await?;
+    Ok(Observed::Stopping)
+}
+
+/// Seconds between two looks. An execution may have 25,000 events in its history
+/// (step-functions/latest/dg/service-quotas) and a look takes about seven: a thousand looks leave room for the rest.
+fn interval(duration: u64) -> u64 {
+    (duration / 1000).clamp(5, 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::interval;
+
+    #[test]
+    fn twelve_hours_of_looks_fit_into_one_execution() {
+        assert!(43_200 / interval(43_200) * 7 < 20_000);
+        assert_eq!(interval(60), 5);
+    }
+}

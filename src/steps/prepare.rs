@@ -1,0 +1,119 @@
+//! `Prepare`: parse, resolve, judge, and write the run before anything is touched.
+
+use serde_json::Value;
+
+use crate::model::experiment::Experiment;
+use crate::model::input::read_experiment;
+use crate::model::names::{AlarmName, FunctionArn, RunId};
+use crate::model::run::{EndReason, Run, RunStatus, TargetRecord};
+use crate::plan::guardrails::{Facts, Settings, functions, survey};
+use crate::ports::{Guarded, World};
+
+use super::STARTUP;
+use super::error::StepError;
+use super::retry::retry;
+use super::steady_state::tripped;
+use super::survey::gather;
+
+/// What `Prepare` is asked.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The run: the execution's name.
+    pub run: RunId,
+    /// The execution.
+    pub execution_arn: String,
+    /// The experiment, as it came in.
+    pub experiment: Value,
+}
+
+/// What `Prepare` has done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prepared {
+    /// The functions to arm.
+    pub functions: Vec<FunctionArn>,
+    /// `Running`, or `Stopping` when something tripped meanwhile.
+    pub status: RunStatus,
+}
+
+/// Writes the run, if every guardrail agrees. May be repeated: a run that is there already is carried on.
+///
+/// # Errors
+/// `InvalidInput` and `Refused` mean that nothing was written.
+pub async fn prepare(world: &impl World, settings: &Settings, request: &Request) -> Result<Prepared, StepError> {
+    let experiment = read_experiment(&request.experiment)?;
+    if let Some(run) = retry(world, || world.run(&request.run)).await? {
+        return carry_on(world, &run).await;
+    }
+    let facts = gather(world, settings, &experiment).await?;
+    let refusals = survey(&experiment, &facts).refusals;
+    if !refusals.is_empty() {
+        return Err(StepError::Refused(refusals));
+    }
+    let run = write_down(world, request, experiment, &facts);
+    match retry(world, || world.create_run(&run)).await? {
+        Guarded::Done => carry_on(world, &run).await,
+        Guarded::Declined => match retry(world, || world.run(&request.run)).await? {
+            Some(run) => carry_on(world, &run).await,
+            // No run, and none may be written: the lever was engaged after the look at it.
+            None => {
+                let facts = gather(world, settings, &experiment_of(&run)?).await?;
+                Err(StepError::Refused(survey(&experiment_of(&run)?, &facts).refusals))
+            }
+        },
+    }
+}
+
+fn experiment_of(run: &Run) -> Result<Experiment, StepError> {
+    run.experiment.clone().ok_or_else(|| StepError::NoSuchRun(run.id.clone()))
+}
+
+fn write_down(world: &impl World, request: &Request, experiment: Experiment, facts: &Facts) -> Run {
+    let now = world.now();
+    let deadline = now.plus(i64::from(experiment.duration.seconds()) + STARTUP);
+    let stops = |name: &AlarmName| experiment.stop_conditions.iter().any(|stop| stop.alarm == *name);
+    let alarms = facts.alarms.iter().filter(|(name, _)| stops(name));
+    let alarms = alarms.filter_map(|(_, fact)| fact.as_ref().map(|fact| fact.arn.clone())).collect();
+    Run {
+        id: request.run.clone(),
+        status: RunStatus::Pending,
+        experiment: Some(experiment),
+        execution_arn: request.execution_arn.clone(),
+        functions: functions(facts),
+        alarms,
+        created_at: now,
+        deadline,
+        ends_at: None,
+        stopping_at: None,
+        reason: None,
+        closed_at: None,
+        deviations: None,
+    }
+}
+
+async fn carry_on(world: &impl World, run: &Run) -> Result<Prepared, StepError> {
+    let id = &run.id;
+    if run.status == RunStatus::Pending {
+        let targets: Vec<TargetRecord> =
+            run.functions.iter().map(|function| TargetRecord::new(id.clone(), function.clone())).collect();
+        retry(world, || world.add_targets(id, &targets)).await?;
+        // Declined is a run that somebody has started or stopped meanwhile: read below.
+        let _ = retry(world, || world.start_run(id)).await?;
+        stop_if_tripped(world, run).await?;
+    }
+    let run = retry(world, || world.run(id)).await?.ok_or_else(|| StepError::NoSuchRun(id.clone()))?;
+    let status = if run.status == RunStatus::Running { RunStatus::Running } else { RunStatus::Stopping };
+    Ok(Prepared { functions: run.functions, status })
+}
+
+/// An alarm that trips between the guardrails' look and the write of the run finds no run to roll back.
+///
+/// # Errors
+/// When CloudWatch or the ledger cannot be read.
+pub(super) async fn stop_if_tripped(world: &impl World, run: &Run) -> Result<bool, StepError> {
+    let Some(experiment) = &run.experiment else { return Ok(false) };
+    let alarms: Vec<AlarmName> = experiment.stop_conditions.iter().map(|stop| stop.alarm.clone()).collect();
+    let Some(alarm) = tripped(world, &alarms).await?.into_iter().next() else { return Ok(false) };
+    let reason = EndReason::Alarm { alarm };
+    retry(world, || world.stop_run(&run.id, &reason, world.now())).await?;
+    Ok(true)
+}

@@ -1,0 +1,79 @@
+//! `Report`: judges the steady state after the restore, and closes the run.
+
+use crate::model::names::RunId;
+use crate::model::run::{EndReason, Run, RunStatus, TargetRecord};
+use crate::plan::rendering::{ReportView, report_view};
+use crate::ports::World;
+
+use super::error::StepError;
+use super::retry::retry;
+use super::steady_state::deviations;
+
+/// What the state machine should do next.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reported {
+    /// The steady state may hold again by then: report again in so many seconds.
+    Pending(u64),
+    /// The run is closed.
+    Closed(Box<ReportView>),
+}
+
+/// Seconds between two looks at a steady state that does not hold yet.
+const RECOVERY_INTERVAL: u64 = 10;
+
+/// Closes a run whose targets were restored, or tried.
+///
+/// # Errors
+/// When the ledger cannot be used, or CloudWatch, where there is a steady state to judge.
+pub async fn report(world: &impl World, id: &RunId) -> Result<Reported, StepError> {
+    let Some(run) = retry(world, || world.run(id)).await? else { return Err(StepError::NoSuchRun(id.clone())) };
+    let targets = retry(world, || world.targets(id)).await?;
+    if !run.status.is_final() {
+        if let Some(seconds) = judge(world, &run, &targets).await? {
+            return Ok(Reported::Pending(seconds));
+        }
+    }
+    close(world, id).await.map(|view| Reported::Closed(Box::new(view)))
+}
+
+/// Judges the steady state, once every target is back; returns how long to wait where it may still recover.
+async fn judge(world: &impl World, run: &Run, targets: &[TargetRecord]) -> Result<Option<u64>, StepError> {
+    let Some(experiment) = run.experiment.as_ref().filter(|experiment| !experiment.steady_state.is_empty()) else {
+        return Ok(None);
+    };
+    if targets.iter().any(|target| !target.status.is_final()) || run.deviations.is_some() {
+        return Ok(None);
+    }
+    let found = deviations(world, &experiment.steady_state).await?;
+    let restored_at = targets.iter().filter_map(|target| target.ended_at).max().unwrap_or(run.created_at);
+    let left = world.now().seconds_until(restored_at.plus(i64::from(experiment.recovery.seconds())));
+    if !found.is_empty() && left > 0 {
+        return Ok(Some(left.min(RECOVERY_INTERVAL)));
+    }
+    retry(world, || world.judge_run(&run.id, &found)).await?;
+    Ok(None)
+}
+
+/// Gives a run that is being stopped its final status, and retires it if every target is back. May be repeated.
+///
+/// # Errors
+/// When the ledger cannot be used.
+pub async fn close(world: &impl World, id: &RunId) -> Result<ReportView, StepError> {
+    let gone = || StepError::NoSuchRun(id.clone());
+    let targets = retry(world, || world.targets(id)).await?;
+    let run = retry(world, || world.run(id)).await?.ok_or_else(gone)?;
+    let back = targets.iter().all(|target| target.status.is_final());
+    if run.status == RunStatus::Stopping {
+        let status = match back {
+            true => run.reason.as_ref().map_or(RunStatus::Failed, EndReason::final_status),
+            false => RunStatus::Failed,
+        };
+        // Declined is a run that somebody else has closed: read below.
+        let _ = retry(world, || world.close_run(id, status, world.now())).await?;
+    }
+    let run = retry(world, || world.run(id)).await?.ok_or_else(gone)?;
+    if back && run.status.is_final() {
+        retry(world, || world.retire_run(&run, world.now())).await?;
+    }
+    Ok(report_view(&run, &targets))
+}

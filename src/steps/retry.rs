@@ -1,0 +1,60 @@
+//! Trying again, with jitter: conflicts in the ledger and throttled reads are normal.
+
+use std::future::Future;
+
+use crate::ports::{AlarmError, Clock, FunctionError, LedgerError};
+
+/// Tries of one call, at most.
+const TRIES: u32 = 8;
+/// The longest first pause, in milliseconds; it doubles with each try.
+const FIRST_PAUSE: u64 = 50;
+/// The longest pause, in milliseconds.
+const LONGEST_PAUSE: u64 = 2_000;
+
+/// An error that may pass.
+pub trait Transient {
+    /// Whether trying again can help.
+    fn is_transient(&self) -> bool;
+}
+
+impl Transient for LedgerError {
+    fn is_transient(&self) -> bool {
+        matches!(self, Self::Conflict | Self::Unavailable(_))
+    }
+}
+
+impl Transient for FunctionError {
+    fn is_transient(&self) -> bool {
+        matches!(self, Self::Throttled | Self::Unclear(_))
+    }
+}
+
+impl Transient for AlarmError {
+    fn is_transient(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
+}
+
+/// Makes a call that may be repeated, until it succeeds, fails for good, or was tried often enough.
+///
+/// # Errors
+/// The last error.
+pub async fn retry<C, T, E, F, A>(clock: &C, mut call: F) -> Result<T, E>
+where
+    C: Clock + Sync,
+    E: Transient,
+    F: FnMut() -> A,
+    A: Future<Output = Result<T, E>>,
+{
+    let mut pause = FIRST_PAUSE;
+    for _ in 1..TRIES {
+        match call().await {
+            Err(error) if error.is_transient() => {}
+            result => return result,
+        }
+        // Full jitter: forty writers that met once should not meet again.
+        clock.sleep(1 + clock.random() % pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+    call().await
+}

@@ -1,0 +1,142 @@
+//! Gathering the facts that the guardrails judge: read only, for `plan` and for `Prepare`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::StreamExt;
+use futures_util::stream;
+
+use crate::model::experiment::Experiment;
+use crate::model::fault::Fault;
+use crate::model::names::{AlarmName, FunctionName, LayerVersionArn};
+use crate::model::steady_state::Condition;
+use crate::model::target::Target;
+use crate::plan::guardrails::{AlarmFact, Facts, LayerFact, Settings, TargetFacts};
+use crate::plan::selection::choose;
+use crate::ports::{FunctionError, World};
+
+use super::AT_ONCE;
+use super::error::StepError;
+use super::retry::retry;
+use super::steady_state::deviations;
+
+/// Reads everything that the guardrails need to know.
+///
+/// # Errors
+/// When AWS cannot be read; what is merely not there is a fact.
+pub async fn gather(world: &impl World, settings: &Settings, experiment: &Experiment) -> Result<Facts, StepError> {
+    let resolved = resolve(world, experiment).await?;
+    let target_count = resolved.functions.len();
+    // A tag can match thousands: over the limit, the limit is the refusal, and more looks would only cost calls.
+    let asked: Vec<_> = resolved.functions.into_iter().take(settings.target_limit).collect();
+    let mut unresolved = resolved.unmatched;
+    let mut targets: Vec<TargetFacts> = Vec::new();
+    let mut looks = stream::iter(asked)
+        .map(|asked| async move { (asked.to_string(), look(world, experiment, asked).await) })
+        .buffered(AT_ONCE);
+    while let Some((name, looked)) = looks.next().await {
+        match looked {
+            Ok(target) if targets.iter().any(|other| other.seen.arn == target.seen.arn) => {
+                unresolved.push((name, "it is the same function as another target".to_owned()));
+            }
+            Ok(target) => targets.push(target),
+            Err(StepError::Function { error: error @ (FunctionError::NotFound(_) | FunctionError::Denied(_) | FunctionError::Rejected(_)), .. }) => {
+                unresolved.push((name, error.to_string()));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let alarms = alarm_facts(world, experiment).await?;
+    Ok(Facts {
+        now: world.now(),
+        settings: settings.clone(),
+        lever: retry(world, || world.lever()).await?,
+        target_count,
+        layers: layer_facts(world, experiment, &targets).await?,
+        targets,
+        unresolved,
+        alarms,
+        deviations: deviations(world, &experiment.steady_state).await?,
+    })
+}
+
+struct Resolved {
+    functions: Vec<FunctionName>,
+    unmatched: Vec<(String, String)>,
+}
+
+async fn resolve(world: &impl World, experiment: &Experiment) -> Result<Resolved, StepError> {
+    let mut functions: BTreeSet<FunctionName> = BTreeSet::new();
+    let mut unmatched = Vec::new();
+    for target in &experiment.targets {
+        match target {
+            Target::Function(name) => {
+                functions.insert(name.clone());
+            }
+            Target::Tagged { tags, select } => {
+                let tagged = retry(world, || world.tagged(tags)).await;
+                let matching = tagged.map_err(|error| StepError::function("tags", error))?;
+                let asked = tags.iter().map(|(key, value)| format!("{key}: {value}")).collect::<Vec<_>>().join(", ");
+                if matching.is_empty() {
+                    unmatched.push((asked, "no function carries these tags".to_owned()));
+                }
+                let chosen = choose(matching, *select, experiment.seed);
+                functions.extend(chosen.iter().filter_map(|arn| FunctionName::try_from(arn.as_str()).ok()));
+            }
+        }
+    }
+    Ok(Resolved { functions: functions.into_iter().collect(), unmatched })
+}
+
+async fn look(world: &impl World, experiment: &Experiment, asked: FunctionName) -> Result<TargetFacts, StepError> {
+    let mappings = experiment.needs_mappings();
+    let seen = retry(world, || world.observe(asked.unqualified(), mappings)).await;
+    let seen = seen.map_err(|error| StepError::function(asked.as_str(), error))?;
+    let lock = retry(world, || world.lock(&seen.arn)).await?;
+    let aliases = if experiment.changes_latest() {
+        let aliases = retry(world, || world.aliases(&seen.arn)).await;
+        aliases.map_err(|error| StepError::function(asked.as_str(), error))?
+    } else {
+        Vec::new()
+    };
+    Ok(TargetFacts { asked: Some(asked), seen, lock, aliases })
+}
+
+async fn layer_facts(
+    world: &impl World,
+    experiment: &Experiment,
+    targets: &[TargetFacts],
+) -> Result<BTreeMap<LayerVersionArn, LayerFact>, StepError> {
+    let mut layers: BTreeSet<&LayerVersionArn> = BTreeSet::new();
+    for fault in &experiment.faults {
+        match fault {
+            Fault::Handler(fault) => layers.extend(&fault.layers),
+            Fault::Layer(fault) => layers.extend(&fault.layers),
+            _ => {}
+        }
+    }
+    if layers.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    layers.extend(targets.iter().flat_map(|target| &target.seen.layers));
+    let mut facts = BTreeMap::new();
+    for layer in layers {
+        let fact = retry(world, || world.layer(layer)).await;
+        facts.insert(layer.clone(), fact.map_err(|error| StepError::function(layer.as_str(), error))?);
+    }
+    Ok(facts)
+}
+
+async fn alarm_facts(world: &impl World, experiment: &Experiment) -> Result<Vec<(AlarmName, Option<AlarmFact>)>, StepError> {
+    let mut names: Vec<AlarmName> = experiment.stop_conditions.iter().map(|stop| stop.alarm.clone()).collect();
+    for condition in &experiment.steady_state {
+        match condition {
+            Condition::Alarm(alarm) if !names.contains(alarm) => names.push(alarm.clone()),
+            _ => {}
+        }
+    }
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let facts = retry(world, || world.alarms(&names)).await?;
+    Ok(names.into_iter().zip(facts).collect())
+}

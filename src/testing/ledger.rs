@@ -1,0 +1,282 @@
+//! The ledger in memory: the same conditions as the table's.
+
+use crate::model::names::{FunctionArn, RunId};
+use crate::model::run::{EndReason, Lease, Lever, Lock, Run, RunStatus, TargetRecord, TargetStatus};
+use crate::model::snapshot::Change;
+use crate::model::time::Time;
+use crate::ports::{Ending, Guarded, Ledger, LedgerError, stopped_marker};
+
+use super::{SimWorld, State};
+
+impl SimWorld {
+    /// A transaction: it may meet another one.
+    fn transact<T>(&self, name: &str, act: impl FnOnce(&mut State) -> T) -> Result<T, LedgerError> {
+        self.call(name);
+        self.with(|state| {
+            if state.conflicts > 0 {
+                state.conflicts -= 1;
+                return Err(LedgerError::Conflict);
+            }
+            Ok(act(state))
+        })
+    }
+}
+
+fn guarded(done: bool) -> Guarded {
+    if done { Guarded::Done } else { Guarded::Declined }
+}
+
+impl State {
+    fn is(&self, run: &RunId, status: RunStatus) -> bool {
+        self.runs.get(run).is_some_and(|run| run.status == status)
+    }
+
+    fn record(&mut self, run: &RunId, function: &FunctionArn) -> Option<&mut TargetRecord> {
+        self.targets.get_mut(&(run.clone(), function.clone()))
+    }
+
+    fn holds(&self, run: &RunId, function: &FunctionArn) -> bool {
+        self.locks.get(function).is_some_and(|lock| lock.run.as_ref() == Some(run))
+    }
+
+    fn to_status(&mut self, run: &RunId, status: RunStatus) -> Option<&mut Run> {
+        self.runs.get_mut(run).filter(|run| run.status.may_become(status)).map(|run| {
+            run.status = status;
+            run
+        })
+    }
+}
+
+fn free(lease: Option<&Lease>, mine: &Lease, now: Time) -> bool {
+    lease.is_none_or(|lease| lease.until <= now || lease.holder == mine.holder)
+}
+
+impl Ledger for SimWorld {
+    async fn create_run(&self, run: &Run) -> Result<Guarded, LedgerError> {
+        self.transact("TransactWriteItems", |state| {
+            let engaged = state.lever.as_ref().is_some_and(|lever| lever.engaged);
+            if engaged || state.runs.contains_key(&run.id) {
+                return Guarded::Declined;
+            }
+            state.runs.insert(run.id.clone(), run.clone());
+            state.active.push(run.id.clone());
+            for alarm in &run.alarms {
+                state.alarm_runs.entry(alarm.clone()).or_default().push(run.id.clone());
+            }
+            Guarded::Done
+        })
+    }
+
+    async fn add_targets(&self, run: &RunId, targets: &[TargetRecord]) -> Result<(), LedgerError> {
+        self.transact("TransactWriteItems", |state| {
+            if state.is(run, RunStatus::Pending) {
+                for target in targets {
+                    state.targets.entry((run.clone(), target.function.clone())).or_insert_with(|| target.clone());
+                }
+            }
+        })
+    }
+
+    async fn start_run(&self, run: &RunId) -> Result<Guarded, LedgerError> {
+        self.call("UpdateItem");
+        Ok(self.with(|state| guarded(state.to_status(run, RunStatus::Running).is_some())))
+    }
+
+    async fn stop_run(&self, id: &RunId, reason: &EndReason, now: Time) -> Result<Run, LedgerError> {
+        self.call("UpdateItem");
+        Ok(self.with(|state| {
+            if let Some(run) = state.to_status(id, RunStatus::Stopping) {
+                run.reason = Some(reason.clone());
+                run.stopping_at = Some(now);
+            }
+            state.runs.entry(id.clone()).or_insert_with(|| stopped_marker(id, reason, now)).clone()
+        }))
+    }
+
+    async fn begin_observing(&self, id: &RunId, ends_at: Time) -> Result<Run, LedgerError> {
+        self.call("UpdateItem");
+        self.with(|state| {
+            let run = state.runs.get_mut(id).ok_or_else(|| LedgerError::Unusable("no run".into()))?;
+            run.ends_at.get_or_insert(ends_at);
+            Ok(run.clone())
+        })
+    }
+
+    async fn judge_run(&self, id: &RunId, deviations: &[String]) -> Result<(), LedgerError> {
+        self.call("UpdateItem");
+        self.with(|state| {
+            if let Some(run) = state.runs.get_mut(id) {
+                run.deviations = Some(deviations.to_vec());
+            }
+        });
+        Ok(())
+    }
+
+    async fn close_run(&self, id: &RunId, status: RunStatus, now: Time) -> Result<Guarded, LedgerError> {
+        self.call("UpdateItem");
+        Ok(self.with(|state| {
+            let closed = state.to_status(id, status).map(|run| run.closed_at = Some(now));
+            guarded(closed.is_some())
+        }))
+    }
+
+    async fn retire_run(&self, run: &Run, _: Time) -> Result<(), LedgerError> {
+        self.transact("TransactWriteItems", |state| {
+            state.active.retain(|active| *active != run.id);
+            state.alarm_runs.values_mut().for_each(|runs| runs.retain(|other| *other != run.id));
+        })
+    }
+
+    async fn run(&self, id: &RunId) -> Result<Option<Run>, LedgerError> {
+        self.call("GetItem");
+        Ok(self.with(|state| state.runs.get(id).cloned()))
+    }
+
+    async fn targets(&self, id: &RunId) -> Result<Vec<TargetRecord>, LedgerError> {
+        self.call("Query");
+        Ok(self.with(|state| state.targets.values().filter(|target| target.run == *id).cloned().collect()))
+    }
+
+    async fn target(&self, run: &RunId, function: &FunctionArn) -> Result<Option<TargetRecord>, LedgerError> {
+        self.call("GetItem");
+        Ok(self.with(|state| state.record(run, function).cloned()))
+    }
+
+    async fn active_runs(&self) -> Result<Vec<RunId>, LedgerError> {
+        self.call("Query");
+        Ok(self.with(|state| state.active.clone()))
+    }
+
+    async fn all_runs(&self) -> Result<Vec<Run>, LedgerError> {
+        self.call("Scan");
+        Ok(self.with(|state| state.runs.values().cloned().collect()))
+    }
+
+    async fn runs_of_alarm(&self, alarm_arn: &str) -> Result<Vec<RunId>, LedgerError> {
+        self.call("Query");
+        Ok(self.with(|state| state.alarm_runs.get(alarm_arn).cloned().unwrap_or_default()))
+    }
+
+    async fn lock(&self, function: &FunctionArn) -> Result<Option<Lock>, LedgerError> {
+        self.call("GetItem");
+        Ok(self.with(|state| state.locks.get(function).cloned()))
+    }
+
+    async fn take_lock(&self, run: &RunId, function: &FunctionArn) -> Result<Option<Lock>, LedgerError> {
+        self.transact("TransactWriteItems", |state| {
+            if !state.is(run, RunStatus::Running) {
+                return None;
+            }
+            let lock = state.locks.entry(function.clone()).or_insert(Lock { run: None, generation: 0, released_at: None });
+            if lock.run.is_none() {
+                lock.run = Some(run.clone());
+                lock.generation += 1;
+            }
+            Some(lock.clone())
+        })
+    }
+
+    async fn arm(&self, run: &RunId, function: &FunctionArn, changes: &[Change], last_version: u64) -> Result<Guarded, LedgerError> {
+        self.transact("TransactWriteItems", |state| {
+            let allowed = state.is(run, RunStatus::Running) && state.holds(run, function);
+            let Some(target) = state.record(run, function).filter(|_| allowed) else { return Guarded::Declined };
+            if !target.status.may_become(TargetStatus::Armed) {
+                return Guarded::Declined;
+            }
+            target.status = TargetStatus::Armed;
+            target.changes = changes.to_vec();
+            target.last_version = last_version;
+            Guarded::Done
+        })
+    }
+
+    async fn begin_inject(&self, run: &RunId, function: &FunctionArn, lease: &Lease, now: Time) -> Result<Guarded, LedgerError> {
+        self.transact("TransactWriteItems", |state| {
+            let running = state.is(run, RunStatus::Running);
+            let Some(target) = state.record(run, function).filter(|_| running) else { return Guarded::Declined };
+            if !target.status.may_become(TargetStatus::Injecting) || !free(target.inject_lease.as_ref(), lease, now) {
+                return Guarded::Declined;
+            }
+            target.status = TargetStatus::Injecting;
+            target.inject_lease = Some(lease.clone());
+            Guarded::Done
+        })
+    }
+
+    async fn injected(&self, run: &RunId, function: &FunctionArn) -> Result<Guarded, LedgerError> {
+        self.transact("TransactWriteItems", |state| {
+            let running = state.is(run, RunStatus::Running);
+            let target = state.record(run, function).filter(|target| running && target.status == TargetStatus::Injecting);
+            guarded(target.map(|target| target.status = TargetStatus::Injected).is_some())
+        })
+    }
+
+    async fn begin_restore(&self, run: &RunId, function: &FunctionArn, lease: &Lease, now: Time) -> Result<Guarded, LedgerError> {
+        self.call("UpdateItem");
+        Ok(self.with(|state| {
+            let Some(target) = state.record(run, function) else { return Guarded::Declined };
+            if !target.status.may_become(TargetStatus::Restoring) || !free(target.restore_lease.as_ref(), lease, now) {
+                return Guarded::Declined;
+            }
+            target.status = TargetStatus::Restoring;
+            target.restore_lease = Some(lease.clone());
+            Guarded::Done
+        }))
+    }
+
+    async fn settle(&self, run: &RunId, function: &FunctionArn, settled: &Lease) -> Result<(), LedgerError> {
+        self.call("UpdateItem");
+        self.with(|state| {
+            let Some(target) = state.record(run, function) else { return };
+            for lease in [&mut target.inject_lease, &mut target.restore_lease].into_iter().flatten() {
+                if lease.holder == settled.holder {
+                    lease.until = settled.until;
+                }
+            }
+        });
+        Ok(())
+    }
+
+    async fn finish(&self, ending: &Ending, now: Time) -> Result<Guarded, LedgerError> {
+        self.transact("TransactWriteItems", |state| {
+            let Some(target) = state.record(&ending.run, &ending.function) else { return Guarded::Declined };
+            let quiet = target.quiet_at().is_none_or(|quiet_at| quiet_at <= ending.observed_at);
+            if target.status != ending.from || !target.status.may_become(ending.status) || !quiet {
+                return Guarded::Declined;
+            }
+            target.status = ending.status;
+            target.ended_at = Some(now);
+            target.drift.clone_from(&ending.drift);
+            target.frozen_versions.clone_from(&ending.frozen_versions);
+            target.restore_error = None;
+            if state.holds(&ending.run, &ending.function)
+                && let Some(lock) = state.locks.get_mut(&ending.function)
+            {
+                lock.run = None;
+                lock.released_at = Some(now);
+            }
+            Guarded::Done
+        })
+    }
+
+    async fn restore_failed(&self, run: &RunId, function: &FunctionArn, why: &str) -> Result<(), LedgerError> {
+        self.call("UpdateItem");
+        self.with(|state| {
+            if let Some(target) = state.record(run, function) {
+                target.restore_error = Some(why.to_owned());
+            }
+        });
+        Ok(())
+    }
+
+    async fn lever(&self) -> Result<Option<Lever>, LedgerError> {
+        self.call("GetItem");
+        Ok(self.with(|state| state.lever.clone()))
+    }
+
+    async fn set_lever(&self, lever: &Lever) -> Result<(), LedgerError> {
+        self.call("PutItem");
+        self.with(|state| state.lever = Some(lever.clone()));
+        Ok(())
+    }
+}

@@ -1,0 +1,200 @@
+//! The simulated world: the ports in memory, with virtual time, no sleeping, and every call counted.
+
+mod functions;
+mod ledger;
+pub mod samples;
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::model::names::{AlarmName, FunctionArn, LayerVersionArn, RunId};
+use crate::model::run::{Lever, Lock, Run, TargetRecord};
+use crate::model::snapshot::Write;
+use crate::model::steady_state::Metric;
+use crate::model::time::Time;
+use crate::plan::guardrails::{AlarmFact, LayerFact};
+use crate::ports::{AlarmError, Alarms, Clock, Executions};
+
+pub use functions::SimFunction;
+
+/// When simulated time begins: 2026-06-01, in milliseconds.
+pub const BEGINNING: Time = Time(1_780_272_000_000);
+
+/// A world in memory. Calls are counted under the names of the AWS calls that the real world makes for them.
+#[derive(Debug, Default)]
+pub struct SimWorld {
+    state: Mutex<State>,
+    random: AtomicU64,
+}
+
+/// Everything in it. Tests read it, and change it as other people would.
+#[derive(Debug, Default)]
+pub struct State {
+    /// Milliseconds since [`BEGINNING`].
+    pub elapsed: i64,
+    /// The functions.
+    pub functions: BTreeMap<FunctionArn, SimFunction>,
+    /// Layer versions; what is not here does not exist.
+    pub layers: BTreeMap<LayerVersionArn, LayerFact>,
+    /// Alarms by name, and whether each is in ALARM.
+    pub alarms: BTreeMap<String, bool>,
+    /// The value of each metric, by name.
+    pub metrics: BTreeMap<String, f64>,
+    /// Executions that are no longer running.
+    pub dead_executions: Vec<String>,
+    /// The runs.
+    pub runs: BTreeMap<RunId, Run>,
+    /// The targets.
+    pub targets: BTreeMap<(RunId, FunctionArn), TargetRecord>,
+    /// The locks.
+    pub locks: BTreeMap<FunctionArn, Lock>,
+    /// The runs of each alarm, by ARN.
+    pub alarm_runs: BTreeMap<String, Vec<RunId>>,
+    /// The runs that are not retired.
+    pub active: Vec<RunId>,
+    /// The lever.
+    pub lever: Option<Lever>,
+    /// Every call that was made, in order.
+    pub calls: Vec<String>,
+    /// Every write that Lambda took, in order.
+    pub writes: Vec<(FunctionArn, Write)>,
+    /// How many further calls the runner lives to make; `None` is for ever.
+    pub life: Option<u64>,
+    /// What the next calls of these names are answered instead, one answer a call.
+    pub trouble: Vec<(&'static str, Trouble)>,
+    /// Ledger transactions that still meet another one.
+    pub conflicts: u64,
+}
+
+/// What can go wrong with a call to Lambda.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// It lands, and the answer is lost.
+    AnswerLost,
+    /// It does not land, and nobody says so.
+    Lost,
+    /// It lands this many seconds later, and nobody says so.
+    LandsLate(i64),
+    /// Refused: access denied.
+    Denied,
+    /// Refused: busy.
+    Busy,
+    /// Refused: throttled.
+    Throttled,
+}
+
+impl SimWorld {
+    /// Looks at the world, or changes it from outside.
+    ///
+    /// # Panics
+    /// When a test has panicked while it held the world.
+    pub fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
+        #[allow(clippy::unwrap_used, reason = "a poisoned lock is a test that has failed already")]
+        let mut state = self.state.lock().unwrap();
+        act(&mut state)
+    }
+
+    /// Lets time pass.
+    pub fn pass(&self, seconds: i64) {
+        self.with(|state| state.advance(seconds * 1000));
+    }
+
+    /// Counts a call; the runner dies at the end of its life, which a test catches as a panic.
+    fn call(&self, name: &str) {
+        let dead = self.with(|state| {
+            let dead = state.life == Some(0);
+            if !dead {
+                state.life = state.life.map(|life| life - 1);
+                state.calls.push(name.to_owned());
+            }
+            dead
+        });
+        if dead {
+            std::panic::resume_unwind(Box::new("the runner died"));
+        }
+    }
+
+    /// How often a call was made.
+    pub fn count(&self, name: &str) -> usize {
+        self.with(|state| state.calls.iter().filter(|call| *call == name).count())
+    }
+}
+
+impl State {
+    /// The simulated time.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        Time(BEGINNING.0 + self.elapsed)
+    }
+
+    fn advance(&mut self, milliseconds: i64) {
+        self.elapsed += milliseconds;
+        let now = self.now();
+        for function in self.functions.values_mut() {
+            function.catch_up(now);
+        }
+    }
+
+    fn trouble(&mut self, call: &str) -> Option<Trouble> {
+        let at = self.trouble.iter().position(|(name, _)| *name == call)?;
+        Some(self.trouble.remove(at).1)
+    }
+}
+
+impl Clock for SimWorld {
+    fn now(&self) -> Time {
+        self.with(|state| state.now())
+    }
+
+    async fn sleep(&self, milliseconds: u64) {
+        self.with(|state| state.advance(milliseconds.cast_signed()));
+        // Let the others go on: time is everybody's.
+        Yield(false).await;
+    }
+
+    fn random(&self) -> u64 {
+        self.random.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+}
+
+/// Gives way to other tasks once.
+struct Yield(bool);
+
+impl Future for Yield {
+    type Output = ();
+
+    fn poll(mut self: std::pin::Pin<&mut Self>, context: &mut std::task::Context<'_>) -> std::task::Poll<()> {
+        if self.0 {
+            return std::task::Poll::Ready(());
+        }
+        self.0 = true;
+        context.waker().wake_by_ref();
+        std::task::Poll::Pending
+    }
+}
+
+impl Alarms for SimWorld {
+    async fn alarms(&self, names: &[AlarmName]) -> Result<Vec<Option<AlarmFact>>, AlarmError> {
+        self.call("DescribeAlarms");
+        Ok(self.with(|state| {
+            let fact = |name: &AlarmName| {
+                let in_alarm = *state.alarms.get(name.name())?;
+                Some(AlarmFact { arn: samples::alarm_arn(name.name()), in_alarm })
+            };
+            names.iter().map(fact).collect()
+        }))
+    }
+
+    async fn metric(&self, metric: &Metric, _: Time) -> Result<Option<f64>, AlarmError> {
+        self.call("GetMetricData");
+        Ok(self.with(|state| state.metrics.get(&metric.name).copied()))
+    }
+}
+
+impl Executions for SimWorld {
+    async fn is_running(&self, execution_arn: &str) -> Result<bool, String> {
+        self.call("DescribeExecution");
+        Ok(self.with(|state| !state.dead_executions.iter().any(|dead| dead == execution_arn)))
+    }
+}

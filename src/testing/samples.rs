@@ -1,0 +1,136 @@
+//! Names, functions and experiments to test with.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::model::function::{Environment, LastUpdate, Lifecycle, Mapping, MappingState, Observation, Package, Slot, Tags};
+use crate::model::names::{FunctionArn, Handler, LayerVersionArn, MappingId, RunId};
+use crate::model::secret::Secret;
+use crate::plan::guardrails::{LayerFact, Settings};
+
+use super::{SimFunction, SimWorld};
+
+/// The secret that no output may show.
+pub const SECRET: &str = "hunter2-not-for-logs";
+/// The mapping of every sample function.
+pub const MAPPING: &str = "11111111-2222-3333-4444-555555555555";
+
+/// Unwraps what a sample is made of.
+macro_rules! sample {
+    ($made:expr) => {
+        match $made {
+            Ok(made) => made,
+            Err(wrong) => unreachable!("{wrong}"),
+        }
+    };
+}
+
+/// A function's ARN.
+#[must_use]
+pub fn function_arn(name: &str) -> FunctionArn {
+    sample!(FunctionArn::try_from(format!("arn:aws:lambda:eu-west-1:123456789012:function:{name}")))
+}
+
+/// A layer version's ARN.
+#[must_use]
+pub fn layer_arn(name: &str) -> LayerVersionArn {
+    sample!(LayerVersionArn::try_from(format!("arn:aws:lambda:eu-west-1:123456789012:layer:{name}:1")))
+}
+
+/// An alarm's ARN.
+#[must_use]
+pub fn alarm_arn(name: &str) -> String {
+    format!("arn:aws:cloudwatch:eu-west-1:123456789012:alarm:{name}")
+}
+
+/// A run.
+#[must_use]
+pub fn run_id(name: &str) -> RunId {
+    sample!(RunId::try_from(name))
+}
+
+/// What a stack allows by default.
+#[must_use]
+pub fn settings() -> Settings {
+    Settings { prefix: "snapback".into(), opt_in: ("chaos".into(), "allowed".into()), target_limit: 10 }
+}
+
+/// A function that looks like a real one: a reserved concurrency, two layers, a wrapper, a secret, a tag, a mapping.
+#[must_use]
+pub fn observation(name: &str) -> Observation {
+    let variables = [("AWS_LAMBDA_EXEC_WRAPPER", "/opt/otel-handler"), ("RUST_LOG", "info"), ("DB_PASSWORD", SECRET)];
+    Observation {
+        arn: function_arn(name),
+        revision_id: "revision-0".into(),
+        state: Lifecycle::Active,
+        last_update: LastUpdate::Successful,
+        package: Package::Zip,
+        runtime: Some("python3.12".into()),
+        architecture: "arm64".into(),
+        handler: Some(sample!(Handler::try_from("app.handler"))),
+        layers: vec![layer_arn("otel"), layer_arn("shared")],
+        environment: Environment::Readable(
+            variables.into_iter().map(|(key, value)| (key.to_owned(), Secret::new(value))).collect(),
+        ),
+        timeout: 10,
+        memory: 256,
+        concurrency: Slot::Present(5),
+        tags: Tags::Known(BTreeMap::from([("chaos".into(), "allowed".into()), ("team".into(), "shop".into())])),
+        mappings: vec![Mapping { id: sample!(MappingId::try_from(MAPPING)), state: MappingState::Enabled }],
+    }
+}
+
+/// A world with these functions, their layers, the chaos layer, and an alarm `errors` that is OK.
+#[must_use]
+pub fn world(functions: &[&str]) -> SimWorld {
+    let world = SimWorld::default();
+    world.with(|state| {
+        for name in functions {
+            state.functions.insert(function_arn(name), SimFunction::new(observation(name)));
+        }
+        for layer in ["otel", "shared", "chaos"] {
+            state.layers.insert(layer_arn(layer), LayerFact::For(Vec::new()));
+        }
+        state.alarms.insert("errors".into(), false);
+    });
+    world
+}
+
+/// One of each fault of the catalogue, by name.
+#[must_use]
+pub fn faults() -> Vec<(&'static str, Value)> {
+    let layers = json!([layer_arn("chaos")]);
+    vec![
+        ("reservedConcurrency", json!({ "limit": 0 })),
+        (
+            "handler",
+            json!({
+                "handler": "chaos.handler", "layers": layers, "environment": { "CHAOS_DELAY_MS": "500" },
+                "originalHandlerVariable": "CHAOS_ORIGINAL_HANDLER", "timeout": "PT20S", "memory": 512
+            }),
+        ),
+        (
+            "layer",
+            json!({
+                "layers": layers, "environment": { "CHAOS_RATE": "50" },
+                "wrapper": "/opt/chaos-wrapper", "chainedWrapperVariable": "CHAOS_CHAINED_WRAPPER"
+            }),
+        ),
+        ("environment", json!({ "set": { "RUST_LOG": "trace" }, "unset": ["DB_PASSWORD"] })),
+        ("timeout", json!({ "timeout": "PT1S" })),
+        ("memory", json!({ "megabytes": 128 })),
+        ("eventSourceMapping", json!({ "disable": "ALL" })),
+    ]
+}
+
+/// An experiment with these faults on these functions, for a minute, that the alarm `errors` ends.
+#[must_use]
+pub fn experiment(functions: &[&str], faults: &[(&str, Value)]) -> Value {
+    let targets: Vec<Value> = functions.iter().map(|name| json!({ "function": name })).collect();
+    let faults: Vec<Value> = faults.iter().map(|(name, fault)| json!({ *name: fault })).collect();
+    json!({
+        "name": "a test", "targets": targets, "faults": faults, "duration": "PT1M",
+        "stopConditions": [{ "alarm": "errors" }]
+    })
+}
