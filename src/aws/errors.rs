@@ -1,0 +1,100 @@
+//! What AWS's errors mean to us.
+
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+
+use crate::ports::{AlarmError, FunctionError, LedgerError};
+
+/// An error's code and text, and whether AWS answered at all.
+pub(super) struct Answer {
+    pub(super) code: String,
+    pub(super) message: String,
+    answered: bool,
+}
+
+pub(super) fn answer<E: ProvideErrorMetadata, R: std::fmt::Debug>(error: &SdkError<E, R>) -> Answer {
+    match error.as_service_error() {
+        Some(service) => Answer {
+            code: service.code().unwrap_or("an unknown error").to_owned(),
+            message: service.message().unwrap_or_default().to_owned(),
+            answered: true,
+        },
+        None => Answer { code: kind(error).to_owned(), message: String::new(), answered: false },
+    }
+}
+
+fn kind<E, R>(error: &SdkError<E, R>) -> &'static str {
+    match error {
+        SdkError::ConstructionFailure(_) => "the request could not be built (are there credentials and a region?)",
+        SdkError::TimeoutError(_) => "the call timed out",
+        SdkError::DispatchFailure(failure) if failure.is_user() => "the request could not be sent (are there credentials?)",
+        SdkError::DispatchFailure(_) => "the connection failed (is the endpoint right?)",
+        _ => "the answer could not be read",
+    }
+}
+
+impl Answer {
+    fn is_throttled(&self) -> bool {
+        ["Throttl", "TooManyRequests", "RequestLimitExceeded", "ProvisionedThroughputExceeded", "SlowDown"]
+            .iter()
+            .any(|part| self.code.contains(part))
+    }
+
+    fn is_denied(&self) -> bool {
+        ["AccessDenied", "NotAuthorized", "UnrecognizedClient", "InvalidClientToken", "ExpiredToken", "InvalidSignature"]
+            .iter()
+            .any(|part| self.code.contains(part))
+    }
+
+    fn is_internal(&self) -> bool {
+        ["ServiceException", "InternalServer", "InternalFailure", "ServiceUnavailable", "InternalError", "EC2"]
+            .iter()
+            .any(|part| self.code.contains(part))
+    }
+
+    pub(super) fn text(&self) -> String {
+        if self.message.is_empty() { self.code.clone() } else { format!("{}: {}", self.code, self.message) }
+    }
+
+    /// The codes are those of each call's page in the Lambda API reference.
+    pub(super) fn into_function_error(self) -> FunctionError {
+        match self.code.as_str() {
+            _ if !self.answered => FunctionError::Unclear(self.text()),
+            "ResourceNotFoundException" => FunctionError::NotFound(self.message),
+            "ResourceConflictException" | "ResourceInUseException" => FunctionError::Busy(self.message),
+            "PreconditionFailedException" => FunctionError::Changed,
+            _ if self.is_throttled() => FunctionError::Throttled,
+            _ if self.is_denied() => FunctionError::Denied(self.text()),
+            _ if self.is_internal() => FunctionError::Unclear(self.text()),
+            _ => FunctionError::Rejected(self.text()),
+        }
+    }
+
+    pub(super) fn into_ledger_error(self) -> LedgerError {
+        match self.code.as_str() {
+            "TransactionConflictException" | "TransactionInProgressException" => LedgerError::Conflict,
+            _ if !self.answered || self.is_throttled() || self.is_internal() => LedgerError::Unavailable(self.text()),
+            _ => LedgerError::Unusable(self.text()),
+        }
+    }
+
+    pub(super) fn into_alarm_error(self) -> AlarmError {
+        if !self.answered || self.is_throttled() || self.is_internal() {
+            AlarmError::Unavailable(self.text())
+        } else {
+            AlarmError::Unusable(self.text())
+        }
+    }
+}
+
+pub(super) fn function_error<E: ProvideErrorMetadata, R: std::fmt::Debug>(error: SdkError<E, R>) -> FunctionError {
+    answer(&error).into_function_error()
+}
+
+pub(super) fn ledger_error<E: ProvideErrorMetadata, R: std::fmt::Debug>(error: SdkError<E, R>) -> LedgerError {
+    answer(&error).into_ledger_error()
+}
+
+pub(super) fn alarm_error<E: ProvideErrorMetadata, R: std::fmt::Debug>(error: SdkError<E, R>) -> AlarmError {
+    answer(&error).into_alarm_error()
+}

@@ -1,0 +1,220 @@
+//! AWS Lambda.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_lambda::operation::get_function::GetFunctionOutput;
+use aws_sdk_lambda::types::{
+    Environment as LambdaEnvironment, EventSourceMappingConfiguration, FunctionConfiguration, LastUpdateStatus, PackageType, State,
+};
+
+use crate::model::function::{Environment, LastUpdate, Lifecycle, Mapping, MappingState, Observation, Package, Slot, Tags};
+use crate::model::names::{FunctionArn, Handler, LayerVersionArn, MappingId};
+use crate::model::secret::Secret;
+use crate::model::snapshot::{ConfigurationUpdate, Write};
+use crate::model::time::Time;
+use crate::plan::guardrails::{Alias, LayerFact};
+use crate::ports::{Clock, FunctionError, Functions};
+
+use super::AwsWorld;
+use super::errors::{answer, function_error};
+
+impl Functions for AwsWorld {
+    async fn observe(&self, function: &str, with_mappings: bool) -> Result<Observation, FunctionError> {
+        let output = self.lambda.get_function().function_name(function).send().await.map_err(function_error)?;
+        let mut seen = observation(&output)?;
+        if with_mappings {
+            seen.mappings = self.mappings(function).await?;
+        }
+        Ok(seen)
+    }
+
+    async fn write(&self, function: &FunctionArn, write: &Write, not_after: Time) -> Result<(), FunctionError> {
+        if self.now() > not_after {
+            return Err(FunctionError::Throttled);
+        }
+        let lambda = &self.lambda_once;
+        match write {
+            Write::Concurrency(Slot::Present(limit)) => {
+                let limit = i32::try_from(*limit).unwrap_or(i32::MAX);
+                let call = lambda.put_function_concurrency().function_name(function.as_str());
+                call.reserved_concurrent_executions(limit).send().await.map(drop).map_err(function_error)
+            }
+            Write::Concurrency(Slot::Absent) => {
+                let call = lambda.delete_function_concurrency().function_name(function.as_str());
+                call.send().await.map(drop).map_err(function_error)
+            }
+            Write::Mapping { id, enabled } => {
+                let call = lambda.update_event_source_mapping().uuid(id.as_str()).enabled(*enabled);
+                call.send().await.map(drop).map_err(function_error)
+            }
+            Write::Configuration(update) => self.configure(function, update).await,
+        }
+    }
+
+    async fn layer(&self, layer: &LayerVersionArn) -> Result<LayerFact, FunctionError> {
+        match self.lambda.get_layer_version_by_arn().arn(layer.as_str()).send().await {
+            Ok(found) => {
+                let architectures = found.compatible_architectures().iter().map(|a| a.as_str().to_owned());
+                Ok(LayerFact::For(architectures.collect()))
+            }
+            Err(error) => match function_error(error) {
+                FunctionError::NotFound(_) => Ok(LayerFact::Missing),
+                FunctionError::Denied(_) => Ok(LayerFact::Denied),
+                error => Err(error),
+            },
+        }
+    }
+
+    async fn aliases(&self, function: &FunctionArn) -> Result<Vec<Alias>, FunctionError> {
+        let mut pages = self.lambda.list_aliases().function_name(function.as_str()).into_paginator().items().send();
+        let mut aliases = Vec::new();
+        while let Some(alias) = pages.next().await {
+            let alias = alias.map_err(function_error)?;
+            aliases.push(Alias {
+                name: alias.name().unwrap_or_default().to_owned(),
+                version: alias.function_version().unwrap_or_default().to_owned(),
+            });
+        }
+        Ok(aliases)
+    }
+
+    async fn versions(&self, function: &FunctionArn) -> Result<Vec<u64>, FunctionError> {
+        let mut pages = self.lambda.list_versions_by_function().function_name(function.as_str()).into_paginator().items().send();
+        let mut versions = Vec::new();
+        while let Some(version) = pages.next().await {
+            let version = version.map_err(function_error)?;
+            // `$LATEST` is listed too.
+            versions.extend(version.version().and_then(|version| version.parse::<u64>().ok()));
+        }
+        Ok(versions)
+    }
+
+    async fn mapping_tags(&self, function: &FunctionArn, mapping: &MappingId) -> Result<Tags, FunctionError> {
+        let account = function.as_str().split(":function:").next().unwrap_or_default();
+        let arn = format!("{account}:event-source-mapping:{mapping}");
+        match self.lambda.list_tags().resource(arn).send().await {
+            Ok(tags) => Ok(Tags::Known(tags.tags().into_iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect())),
+            Err(error) => match function_error(error) {
+                FunctionError::Denied(_) => Ok(Tags::Unknown),
+                error => Err(error),
+            },
+        }
+    }
+
+    async fn tagged(&self, tags: &BTreeMap<String, String>) -> Result<Vec<FunctionArn>, FunctionError> {
+        use aws_sdk_resourcegroupstagging::types::TagFilter;
+        let filters = tags.iter().map(|(key, value)| TagFilter::builder().key(key).values(value).build());
+        let request = self.tagging.get_resources().resource_type_filters("lambda:function");
+        let mut pages = request.set_tag_filters(Some(filters.collect())).into_paginator().items().send();
+        let mut functions = Vec::new();
+        while let Some(resource) = pages.next().await {
+            let resource = resource.map_err(function_error)?;
+            // The type covers more than functions in some answers; what is no function's ARN is no target.
+            functions.extend(resource.resource_arn().and_then(|arn| FunctionArn::try_from(arn).ok()));
+        }
+        Ok(functions)
+    }
+}
+
+impl AwsWorld {
+    async fn mappings(&self, function: &str) -> Result<Vec<Mapping>, FunctionError> {
+        let mut pages = self.lambda.list_event_source_mappings().function_name(function).into_paginator().items().send();
+        let mut mappings = Vec::new();
+        while let Some(found) = pages.next().await {
+            mappings.extend(mapping(&found.map_err(function_error)?));
+        }
+        Ok(mappings)
+    }
+
+    async fn configure(&self, function: &FunctionArn, update: &ConfigurationUpdate) -> Result<(), FunctionError> {
+        let variables = |environment: &BTreeMap<String, Secret>| {
+            let variables = environment.iter().map(|(name, value)| (name.clone(), value.expose().to_owned()));
+            LambdaEnvironment::builder().set_variables(Some(variables.collect())).build()
+        };
+        let number = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
+        let call = self
+            .lambda_once
+            .update_function_configuration()
+            .function_name(function.as_str())
+            .revision_id(&update.revision_id)
+            .set_handler(update.handler.as_ref().map(ToString::to_string))
+            .set_layers(update.layers.as_ref().map(|layers| layers.iter().map(ToString::to_string).collect()))
+            .set_environment(update.environment.as_ref().map(variables))
+            .set_timeout(update.timeout.map(number))
+            .set_memory_size(update.memory.map(number));
+        match call.send().await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let mut answer = answer(&error);
+                // A validation error quotes the value that it is about, and here that may be a secret.
+                if update.environment.is_some() && !answer.message.is_empty() {
+                    answer.message = "(AWS's text is withheld: it may quote environment variables)".to_owned();
+                }
+                Err(answer.into_function_error())
+            }
+        }
+    }
+}
+
+fn observation(output: &GetFunctionOutput) -> Result<Observation, FunctionError> {
+    let unreadable = |what: &str| FunctionError::Unclear(format!("GetFunction answered without {what}"));
+    let found = output.configuration().ok_or_else(|| unreadable("a configuration"))?;
+    let arn = found.function_arn().ok_or_else(|| unreadable("an ARN"))?;
+    Ok(Observation {
+        arn: FunctionArn::unqualified(arn).map_err(FunctionError::Rejected)?,
+        revision_id: found.revision_id().unwrap_or_default().to_owned(),
+        state: match found.state() {
+            None | Some(State::Active) => Lifecycle::Active,
+            Some(other) => Lifecycle::Other(other.as_str().to_owned()),
+        },
+        last_update: match found.last_update_status() {
+            Some(LastUpdateStatus::InProgress) => LastUpdate::InProgress,
+            Some(LastUpdateStatus::Failed) => LastUpdate::Failed,
+            _ => LastUpdate::Successful,
+        },
+        package: if found.package_type() == Some(&PackageType::Image) { Package::Image } else { Package::Zip },
+        runtime: found.runtime().map(|runtime| runtime.as_str().to_owned()),
+        architecture: found.architectures().first().map_or("x86_64", |architecture| architecture.as_str()).to_owned(),
+        handler: found.handler().and_then(|handler| Handler::try_from(handler).ok()),
+        layers: layers(found)?,
+        environment: environment(found),
+        timeout: found.timeout().and_then(|seconds| u32::try_from(seconds).ok()).unwrap_or_default(),
+        memory: found.memory_size().and_then(|megabytes| u32::try_from(megabytes).ok()).unwrap_or_default(),
+        concurrency: concurrency(output),
+        tags: match output.tags_error() {
+            Some(_) => Tags::Unknown,
+            None => Tags::Known(output.tags().into_iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect()),
+        },
+        mappings: Vec::new(),
+    })
+}
+
+fn layers(found: &FunctionConfiguration) -> Result<Vec<LayerVersionArn>, FunctionError> {
+    // A layer whose ARN we cannot read must not be lost from the list that is written back.
+    let arn = |arn: &str| LayerVersionArn::try_from(arn).map_err(FunctionError::Rejected);
+    found.layers().iter().filter_map(|layer| layer.arn()).map(arn).collect()
+}
+
+fn environment(found: &FunctionConfiguration) -> Environment {
+    match found.environment() {
+        Some(environment) if environment.error().is_some() => Environment::Unreadable,
+        environment => {
+            let variables = environment.and_then(|environment| environment.variables()).into_iter().flatten();
+            Environment::Readable(variables.map(|(name, value)| (name.clone(), Secret::new(value.clone()))).collect())
+        }
+    }
+}
+
+fn concurrency(output: &GetFunctionOutput) -> Slot<u32> {
+    let reserved = output.concurrency().and_then(|concurrency| concurrency.reserved_concurrent_executions());
+    reserved.and_then(|reserved| u32::try_from(reserved).ok()).into()
+}
+
+fn mapping(found: &EventSourceMappingConfiguration) -> Option<Mapping> {
+    let state = match found.state()? {
+        "Enabled" => MappingState::Enabled,
+        "Disabled" => MappingState::Disabled,
+        _ => MappingState::Busy,
+    };
+    Some(Mapping { id: MappingId::try_from(found.uuid()?).ok()?, state })
+}

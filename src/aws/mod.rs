@@ -1,0 +1,95 @@
+//! The ports on AWS: the only place that names an SDK.
+
+mod alarms;
+mod errors;
+mod executions;
+mod functions;
+mod ledger;
+mod records;
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_smithy_http_client::tls;
+
+use crate::model::time::Time;
+use crate::ports::Clock;
+
+/// Seconds for one attempt of one call. It is shorter than [`crate::steps::LANDING`], so that a call that was given up
+/// lands within that bound or not at all.
+const ATTEMPT: Duration = Duration::from_secs(8);
+/// Seconds to connect.
+const CONNECT: Duration = Duration::from_secs(3);
+/// Attempts that the SDK makes of a read before the step's own retries.
+const READ_ATTEMPTS: u32 = 3;
+
+/// The ports on AWS.
+#[derive(Clone, Debug)]
+pub struct AwsWorld {
+    lambda: aws_sdk_lambda::Client,
+    /// Makes each call once: whether to try again is the step's decision, under its lease.
+    lambda_once: aws_sdk_lambda::Client,
+    dynamodb: aws_sdk_dynamodb::Client,
+    cloudwatch: aws_sdk_cloudwatch::Client,
+    sfn: aws_sdk_sfn::Client,
+    tagging: aws_sdk_resourcegroupstagging::Client,
+    table: String,
+}
+
+impl AwsWorld {
+    /// On this account and region, with this table as its ledger.
+    #[must_use]
+    pub fn new(config: &SdkConfig, table: impl Into<String>) -> Self {
+        let once = aws_sdk_lambda::config::Builder::from(config).retry_config(RetryConfig::disabled()).build();
+        Self {
+            lambda: aws_sdk_lambda::Client::new(config),
+            lambda_once: aws_sdk_lambda::Client::from_conf(once),
+            dynamodb: aws_sdk_dynamodb::Client::new(config),
+            cloudwatch: aws_sdk_cloudwatch::Client::new(config),
+            sfn: aws_sdk_sfn::Client::new(config),
+            tagging: aws_sdk_resourcegroupstagging::Client::new(config),
+            table: table.into(),
+        }
+    }
+}
+
+/// Reads region, credentials and endpoint as every AWS tool does; `profile` and `region` take precedence.
+pub async fn configuration(profile: Option<&str>, region: Option<&str>) -> SdkConfig {
+    // ring, and not the default of aws-lc: it is smaller, starts sooner, and cross-compiles with any C compiler.
+    let http = aws_smithy_http_client::Builder::new()
+        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
+        .build_https();
+    let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ATTEMPT).build();
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http)
+        .timeout_config(timeouts)
+        .retry_config(RetryConfig::standard().with_max_attempts(READ_ATTEMPTS));
+    if let Some(profile) = profile {
+        loader = loader.profile_name(profile);
+    }
+    if let Some(region) = region {
+        loader = loader.region(Region::new(region.to_owned()));
+    }
+    loader.load().await
+}
+
+impl Clock for AwsWorld {
+    fn now(&self) -> Time {
+        let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Time(i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    async fn sleep(&self, milliseconds: u64) {
+        tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+    }
+
+    /// The standard library seeds each of its hashers at random; that is random enough for jitter and names.
+    fn random(&self) -> u64 {
+        use std::hash::{BuildHasher, Hasher};
+        let mut hasher = std::hash::RandomState::new().build_hasher();
+        hasher.write_i64(self.now().0);
+        hasher.finish()
+    }
+}

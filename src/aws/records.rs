@@ -1,0 +1,198 @@
+//! How the ledger's records are laid out as items.
+//!
+//! | record | `pk` | `sk` |
+//! |---|---|---|
+//! | run | `RUN#run` | `RUN` |
+//! | target | `RUN#run` | `TARGET#function` |
+//! | lock or tombstone | `LOCK#function` | `LOCK` |
+//! | run of an alarm | `ALARM#alarm` | `RUN#run` |
+//! | run that is not retired | `ACTIVE` | `RUN#run` |
+//! | safety lever | `LEVER` | `LEVER` |
+//!
+//! What conditions look at is an attribute of its own; the rest is JSON.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::model::names::{FunctionArn, RunId};
+use crate::model::run::{Lease, Lever, Lock, Run, RunStatus, TargetRecord, TargetStatus};
+use crate::model::time::Time;
+use crate::ports::LedgerError;
+
+pub(super) type Item = HashMap<String, AttributeValue>;
+
+pub(super) fn text(value: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(value.into())
+}
+
+pub(super) fn number(value: impl ToString) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+pub(super) fn json<T: Serialize>(value: &T) -> Result<AttributeValue, LedgerError> {
+    // The error would quote the value.
+    serde_json::to_string(value).map(AttributeValue::S).map_err(|_| LedgerError::Unusable("a record cannot be written".into()))
+}
+
+pub(super) fn key(pk: impl Into<String>, sk: impl Into<String>) -> Item {
+    HashMap::from([("pk".to_owned(), text(pk)), ("sk".to_owned(), text(sk))])
+}
+
+pub(super) fn run_pk(run: &RunId) -> String {
+    format!("RUN#{run}")
+}
+
+pub(super) fn run_key(run: &RunId) -> Item {
+    key(run_pk(run), "RUN")
+}
+
+pub(super) fn target_key(run: &RunId, function: &FunctionArn) -> Item {
+    key(run_pk(run), format!("TARGET#{function}"))
+}
+
+pub(super) fn lock_key(function: &FunctionArn) -> Item {
+    key(format!("LOCK#{function}"), "LOCK")
+}
+
+pub(super) fn alarm_key(alarm: &str, run: &RunId) -> Item {
+    key(format!("ALARM#{alarm}"), run_pk(run))
+}
+
+pub(super) fn active_key(run: &RunId) -> Item {
+    key("ACTIVE", run_pk(run))
+}
+
+pub(super) fn lever_key() -> Item {
+    key("LEVER", "LEVER")
+}
+
+/// The run in the `sk` of an alarm's or an active run's item.
+pub(super) fn run_of(item: &Item) -> Option<RunId> {
+    RunId::try_from(string(item, "sk")?.strip_prefix("RUN#")?).ok()
+}
+
+fn string<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
+    item.get(name).and_then(|value| value.as_s().ok()).map(String::as_str)
+}
+
+fn integer<T: std::str::FromStr>(item: &Item, name: &str) -> Option<T> {
+    item.get(name).and_then(|value| value.as_n().ok()).and_then(|digits| digits.parse().ok())
+}
+
+fn unreadable(what: &str) -> LedgerError {
+    LedgerError::Unusable(format!("{what} in the ledger cannot be read; was it written by another version of snapback?"))
+}
+
+fn parsed<T: DeserializeOwned>(item: &Item, name: &str) -> Result<Option<T>, LedgerError> {
+    match string(item, name) {
+        None => Ok(None),
+        Some(text) => serde_json::from_str(text).map(Some).map_err(|_| unreadable(name)),
+    }
+}
+
+/// A word of an enum that serializes as a string.
+fn word<T: DeserializeOwned>(item: &Item, name: &str) -> Result<T, LedgerError> {
+    let word = string(item, name).ok_or_else(|| unreadable(name))?;
+    serde_json::from_value(serde_json::Value::String(word.to_owned())).map_err(|_| unreadable(name))
+}
+
+/// What never changes is in `body`; what does is beside it.
+pub(super) fn run_item(run: &Run) -> Result<Item, LedgerError> {
+    let mut item = run_key(&run.id);
+    item.insert("status".into(), text(run.status.name()));
+    item.insert("body".into(), json(run)?);
+    Ok(item)
+}
+
+pub(super) fn read_run(item: &Item) -> Result<Run, LedgerError> {
+    let mut run: Run = parsed(item, "body")?.ok_or_else(|| unreadable("a run"))?;
+    run.status = word::<RunStatus>(item, "status")?;
+    run.ends_at = integer(item, "endsAt").map(Time).or(run.ends_at);
+    run.stopping_at = integer(item, "stoppingAt").map(Time).or(run.stopping_at);
+    run.closed_at = integer(item, "closedAt").map(Time).or(run.closed_at);
+    run.reason = parsed(item, "reason")?.or(run.reason);
+    run.deviations = parsed(item, "deviations")?.or(run.deviations);
+    Ok(run)
+}
+
+pub(super) fn read_target(item: &Item) -> Result<TargetRecord, LedgerError> {
+    let run = string(item, "pk").and_then(|pk| pk.strip_prefix("RUN#")).and_then(|run| RunId::try_from(run).ok());
+    let function = string(item, "sk").and_then(|sk| sk.strip_prefix("TARGET#")).and_then(|f| FunctionArn::try_from(f).ok());
+    let (Some(run), Some(function)) = (run, function) else { return Err(unreadable("a target")) };
+    let lease = |holder: &str, until: &str| {
+        Some(Lease { holder: string(item, holder)?.to_owned(), until: Time(integer(item, until)?) })
+    };
+    Ok(TargetRecord {
+        run,
+        function,
+        status: word::<TargetStatus>(item, "status")?,
+        changes: parsed(item, "changes")?.unwrap_or_default(),
+        last_version: integer(item, "lastVersion").unwrap_or_default(),
+        inject_lease: lease("injectHolder", "injectUntil"),
+        restore_lease: lease("restoreHolder", "restoreUntil"),
+        ended_at: integer(item, "endedAt").map(Time),
+        drift: parsed(item, "drift")?.unwrap_or_default(),
+        frozen_versions: parsed(item, "frozenVersions")?.unwrap_or_default(),
+        restore_error: string(item, "restoreError").map(str::to_owned),
+    })
+}
+
+pub(super) fn read_lock(item: &Item) -> Lock {
+    Lock {
+        run: string(item, "run").and_then(|run| RunId::try_from(run).ok()),
+        generation: integer(item, "generation").unwrap_or_default(),
+        released_at: integer(item, "releasedAt").map(Time),
+    }
+}
+
+pub(super) fn lever_item(lever: &Lever) -> Item {
+    let mut item = lever_key();
+    item.insert("engaged".into(), AttributeValue::Bool(lever.engaged));
+    item.insert("since".into(), number(lever.since.0));
+    item.insert("reason".into(), text(&lever.reason));
+    item
+}
+
+pub(super) fn read_lever(item: &Item) -> Lever {
+    Lever {
+        // An item that cannot be read is an engaged lever: nothing starts on a doubt.
+        engaged: item.get("engaged").and_then(|value| value.as_bool().ok()).copied().unwrap_or(true),
+        since: Time(integer(item, "since").unwrap_or_default()),
+        reason: string(item, "reason").unwrap_or_default().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::input::read_experiment;
+    use crate::testing::samples::{SECRET, experiment, faults, function_arn, run_id};
+
+    #[test]
+    fn a_run_survives_the_ledger_with_what_changed_since() {
+        let experiment = read_experiment(&experiment(&["checkout"], &faults()[..1])).unwrap_or_else(|e| unreachable!("{e}"));
+        let mut run = crate::ports::stopped_marker(&run_id("r"), &crate::model::run::EndReason::Person, Time(7));
+        run.experiment = Some(experiment);
+        run.functions = vec![function_arn("checkout")];
+        let mut item = run_item(&run).unwrap_or_else(|e| unreachable!("{e}"));
+        assert_eq!(read_run(&item), Ok(run.clone()));
+        item.insert("status".into(), text("stopping"));
+        item.insert("endsAt".into(), number(99));
+        let read = read_run(&item).unwrap_or_else(|e| unreachable!("{e}"));
+        assert_eq!((read.status, read.ends_at), (RunStatus::Stopping, Some(Time(99))));
+    }
+
+    #[test]
+    fn every_change_survives_the_ledger_and_hides_its_secret() {
+        use crate::plan::changes::draft;
+        let experiment = read_experiment(&experiment(&["checkout"], &faults()[3..4])).unwrap_or_else(|e| unreachable!("{e}"));
+        let changes = draft(&experiment.faults, &crate::testing::samples::observation("checkout")).changes;
+        let stored = json(&changes).unwrap_or_else(|e| unreachable!("{e}"));
+        let item = Item::from([("changes".to_owned(), stored)]);
+        assert_eq!(parsed(&item, "changes"), Ok(Some(changes.clone())));
+        assert!(!format!("{changes:?}").contains(SECRET));
+    }
+}
