@@ -4,8 +4,8 @@
 
 use std::future::Future;
 
-use crate::model::function::Observation;
-use crate::model::names::{AlarmName, FunctionArn, LayerVersionArn, RunId};
+use crate::model::function::{Observation, Tags};
+use crate::model::names::{AlarmName, FunctionArn, LayerVersionArn, MappingId, RunId};
 use crate::model::run::{EndReason, Lease, Lever, Lock, Run, RunStatus, TargetRecord, TargetStatus};
 use crate::model::snapshot::{Change, Drift, Write};
 use crate::model::steady_state::Metric;
@@ -75,6 +75,9 @@ pub trait Functions {
 
     /// The numbers of all published versions of a function.
     fn versions(&self, function: &FunctionArn) -> impl Future<Output = Result<Vec<u64>, FunctionError>> + Send;
+
+    /// The tags of an event source mapping: it has its own, and IAM sees only those when one is updated.
+    fn mapping_tags(&self, function: &FunctionArn, mapping: &MappingId) -> impl Future<Output = Result<Tags, FunctionError>> + Send;
 
     /// The functions that carry all of these tags, in no particular order.
     fn tagged(

@@ -7,6 +7,7 @@ use super::names::{AlarmName, ExperimentName};
 use super::steady_state::Condition;
 use super::target::Target;
 use super::time::Span;
+use super::whole::Whole;
 
 /// How long a fault stays: 5 seconds to 12 hours, as long as FIS allows.
 pub type RunDuration = Span<5, 43_200>;
@@ -61,8 +62,7 @@ struct RawExperiment {
     /// How long the steady state may take to hold again after the restore; PT1M if absent.
     recovery: Option<Recovery>,
     /// What `select` draws with; 0 if absent.
-    #[serde(default)]
-    seed: u32,
+    seed: Option<Whole<0, { u32::MAX }>>,
 }
 
 /// An alarm that ends the run.
@@ -95,7 +95,7 @@ impl TryFrom<RawExperiment> for Experiment {
                 Some(recovery) => recovery,
                 None => Recovery::try_from("PT1M".to_owned())?,
             },
-            seed: raw.seed,
+            seed: raw.seed.map_or(0, Whole::get),
         })
     }
 }
@@ -104,7 +104,8 @@ fn check_count(field: &str, count: usize, min: usize, max: usize) -> Result<(), 
     if (min..=max).contains(&count) {
         return Ok(());
     }
-    Err(format!("`{field}` has {count} entries; write {min} to {max}"))
+    let fix = if min == 0 { "at most".to_owned() } else { format!("{min} to") };
+    Err(format!("`{field}` has {count} entries; write {fix} {max}"))
 }
 
 /// A field that two faults claim would have two values to be injected and one to be restored.
@@ -112,6 +113,9 @@ fn check_claims(faults: &[Fault]) -> Result<(), String> {
     let claims: Vec<_> = faults.iter().enumerate().flat_map(|(at, f)| f.claims().into_iter().map(move |c| (at, f, c))).collect();
     for (index, (at, fault, claim)) in claims.iter().enumerate() {
         if let Some((other_at, other, _)) = claims[..index].iter().find(|(_, _, earlier)| earlier.meets(claim)) {
+            if at == other_at {
+                return Err(format!("faults[{at}] ({}) claims {claim} twice; keep it once", fault.name()));
+            }
             return Err(format!(
                 "faults[{other_at}] ({}) and faults[{at}] ({}) both claim {claim}; keep it in one of them",
                 other.name(),

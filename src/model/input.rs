@@ -2,8 +2,10 @@
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use serde_path_to_error::Segment;
 
 use super::experiment::Experiment;
+use super::time::{shorten, shorten_name};
 
 /// Input that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,7 +40,45 @@ pub fn read_experiment(value: &Value) -> Result<Experiment, InvalidInput> {
             kind(value)
         )));
     }
+    check_shape(value)?;
     read(value)
+}
+
+/// serde takes a list where an object is meant, field after field in the order of our code: nobody means that. And it
+/// has only words of Rust's for an entry of `faults` that does not name one fault.
+fn check_shape(value: &Value) -> Result<(), InvalidInput> {
+    for list in ["targets", "faults", "stopConditions", "steadyState"] {
+        for (at, entry) in value[list].as_array().into_iter().flatten().enumerate() {
+            let field = format!("{list}[{at}]");
+            if list == "faults" {
+                check_fault(&field, entry)?;
+            } else {
+                check_no_list(&field, entry)?;
+                check_no_list(&format!("{field}.metric"), &entry["metric"])?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_fault(field: &str, entry: &Value) -> Result<(), InvalidInput> {
+    let wrong = |problem: String| Err(InvalidInput { field: field.to_owned(), problem });
+    let Some(fault) = entry.as_object() else {
+        return wrong(wrong_type(entry, false, "an object with one fault, such as {memory: {megabytes: 256}}"));
+    };
+    let names: Vec<String> = fault.keys().take(5).map(|name| format!("`{}`", shorten_name(name))).collect();
+    match (fault.len(), fault.iter().next()) {
+        (1, Some((name, settings))) => check_no_list(&format!("{field}.{}", shorten_name(name)), settings),
+        (0, _) => wrong("names no fault; write one, such as {memory: {megabytes: 256}}".to_owned()),
+        _ => wrong(format!("has more than one name ({}); write each fault as an entry of its own", names.join(", "))),
+    }
+}
+
+fn check_no_list(field: &str, entry: &Value) -> Result<(), InvalidInput> {
+    match entry.is_array() {
+        true => Err(InvalidInput { field: field.to_owned(), problem: wrong_type(entry, false, "an object") }),
+        false => Ok(()),
+    }
 }
 
 /// Reads any input type out of JSON.
@@ -47,16 +87,24 @@ pub fn read_experiment(value: &Value) -> Result<Experiment, InvalidInput> {
 /// One error that names the field, the value and the fix.
 pub fn read<T: DeserializeOwned>(value: &Value) -> Result<T, InvalidInput> {
     serde_path_to_error::deserialize(value).map_err(|error| {
-        let path = error.path().to_string();
-        let field = if path == "." { String::new() } else { path };
-        explain(field, &error.into_inner().to_string())
+        let path: Vec<Segment> = error.path().iter().cloned().collect();
+        explain(value, &path, &error.into_inner().to_string())
     })
 }
 
 /// serde says what it found and what it knows; this adds the nearest known name and where to go on.
-fn explain(field: String, message: &str) -> InvalidInput {
-    if message.starts_with("invalid type") {
-        return InvalidInput { problem: wrong_type(&field, message), field };
+fn explain(value: &Value, path: &[Segment], message: &str) -> InvalidInput {
+    let field = field(path);
+    if let Some((_, expected)) = message.strip_prefix("invalid type: ").and_then(|m| m.rsplit_once(", expected ")) {
+        let expected = match expected {
+            "a string" => "text",
+            "a map" => "an object",
+            "a sequence" => "a list",
+            "f64" => "a number",
+            other if other.starts_with("struct ") || other.contains("enum ") => "an object",
+            other => other,
+        };
+        return InvalidInput { field, problem: wrong_type(found(value, path), is_hidden(path), expected) };
     }
     if let Some(name) = message.strip_prefix("missing field ") {
         return InvalidInput { field, problem: format!("{name} is missing; add it") };
@@ -66,28 +114,67 @@ fn explain(field: String, message: &str) -> InvalidInput {
     let (Some((name, known)), true) = (quoted.split_first(), unknown) else {
         return InvalidInput { field, problem: message.to_owned() };
     };
-    let place = field.strip_suffix(name).map_or(&*field, |parent| parent.trim_end_matches('.')).to_owned();
-    let advice = match nearest(name, known) {
-        Some(best) => format!("did you mean `{best}`?"),
-        None if known.is_empty() => "nothing may stand here".to_owned(),
-        None => format!("write one of {}", known.join(", ")),
+    // The path of an unknown name ends with it; the place is what it stands in.
+    let place = match path.split_last() {
+        Some((last, place)) if name_of(last) == Some(name) => place,
+        _ => path,
+    };
+    let advice = match (nearest(name, known), known) {
+        (Some(best), _) => format!("did you mean `{best}`?"),
+        (None, []) => "nothing may stand here".to_owned(),
+        (None, [only]) => format!("write `{only}`"),
+        (None, _) => format!("write one of {}", known.join(", ")),
     };
     let what = if message.starts_with("unknown field") { "field" } else { "name" };
-    InvalidInput { field: place, problem: format!("`{}` is not a known {what}; {advice}", super::time::shorten(name)) }
+    InvalidInput { field: self::field(place), problem: format!("`{}` is not a known {what}; {advice}", shorten_name(name)) }
+}
+
+/// A path as a person would write it: `faults[0].handler.memory`.
+fn field(path: &[Segment]) -> String {
+    let mut text = String::new();
+    for (at, segment) in path.iter().enumerate() {
+        match (segment, name_of(segment)) {
+            (Segment::Seq { index }, _) => text.push_str(&format!("[{index}]")),
+            (_, Some(name)) => {
+                text.push_str(if text.is_empty() { "" } else { "." });
+                text.push_str(&if is_hidden(&path[..at]) { shorten_name(name) } else { shorten(name) });
+            }
+            (_, None) => {}
+        }
+    }
+    text
+}
+
+fn name_of(segment: &Segment) -> Option<&str> {
+    match segment {
+        Segment::Map { key } | Segment::Enum { variant: key } => Some(key),
+        Segment::Seq { .. } | Segment::Unknown => None,
+    }
+}
+
+/// Whether this is about variables: what stands there may be the value of one.
+fn is_hidden(path: &[Segment]) -> bool {
+    path.iter().any(|segment| matches!(name_of(segment), Some("environment" | "set" | "unset")))
+}
+
+/// What stands at a path, or as near to it as there is anything.
+fn found<'v>(value: &'v Value, path: &[Segment]) -> &'v Value {
+    path.iter().fold(value, |value, segment| match segment {
+        Segment::Seq { index } => value.get(index).unwrap_or(value),
+        segment => name_of(segment).and_then(|name| value.get(name)).unwrap_or(value),
+    })
 }
 
 /// Names what stands there and what should, without Rust's names, and without anything that an environment holds.
-fn wrong_type(field: &str, message: &str) -> String {
-    let (found, expected) = message.trim_start_matches("invalid type: ").rsplit_once(", expected ").unwrap_or((message, ""));
-    let hidden = ["environment", "set"].iter().any(|name| field.split('.').any(|part| part == *name));
-    let found = if hidden { "this (hidden)".to_owned() } else { super::time::shorten(found) };
-    let expected = match expected {
-        "a map" => "an object",
-        "a sequence" => "a list",
-        other if other.starts_with("struct ") || other.contains("enum ") => "an object",
-        other => other,
+fn wrong_type(found: &Value, hidden: bool, expected: &str) -> String {
+    let shown = match found {
+        Value::Null | Value::Array(_) | Value::Object(_) => "it".to_owned(),
+        _ if hidden => "the value (hidden)".to_owned(),
+        Value::String(text) => format!("`{}`", shorten(text)),
+        scalar => format!("`{}`", shorten(&scalar.to_string())),
     };
-    format!("{found} stands where {expected} is expected")
+    let quotes = if expected == "text" && (found.is_number() || found.is_boolean()) { ", in quotes" } else { "" };
+    format!("{shown} is {}; write {expected}{quotes}", kind(found))
 }
 
 /// The known name that fewest edits make out of `name`, if they are few enough to be a slip.
@@ -117,8 +204,8 @@ fn distance(from: &str, to: &str) -> usize {
 
 fn kind(value: &Value) -> &'static str {
     match value {
-        Value::Null => "empty",
-        Value::Bool(_) => "a switch",
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
         Value::Number(_) => "a number",
         Value::String(_) => "text",
         Value::Array(_) => "a list",

@@ -5,11 +5,14 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::time::shorten;
+use super::time::{shorten, shorten_name};
 
 /// Declares a string newtype whose `parse` function says what is wrong and what to write instead.
 macro_rules! text_type {
     ($(#[$doc:meta])* $name:ident, $parse:path) => {
+        text_type!($(#[$doc])* $name, $parse, shorten);
+    };
+    ($(#[$doc:meta])* $name:ident, $parse:path, $show:path) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -28,7 +31,7 @@ macro_rules! text_type {
             type Error = String;
 
             fn try_from(text: String) -> Result<Self, String> {
-                $parse(&text).map_err(|wrong| format!("`{}` {wrong}", shorten(&text)))?;
+                $parse(&text).map_err(|wrong| format!("`{}` {wrong}", $show(&text)))?;
                 Ok(Self(text))
             }
         }
@@ -78,7 +81,8 @@ text_type!(
 text_type!(
     /// The name of an environment variable that Lambda lets a function have.
     VariableName,
-    check_variable
+    check_variable,
+    shorten_name
 );
 text_type!(
     /// A function's handler.
@@ -258,7 +262,7 @@ fn check_variable(text: &str) -> Result<(), String> {
     let mut bytes = text.bytes();
     let first = bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_' && RESERVED_VARIABLES.contains(&text));
     if !first || text.len() < 2 || !bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_') {
-        return Err("is not a variable name; it starts with a letter, goes on with letters, digits and _, and has two characters or more".into());
+        return Err("is not a variable name; write a letter, then letters, digits and _, at least two characters in all".into());
     }
     if RESERVED_VARIABLES.contains(&text) || text == "LAMBDA_RUNTIME_DIR" {
         return Err("is reserved by Lambda, which would refuse it; use another variable".into());

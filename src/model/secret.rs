@@ -44,7 +44,7 @@ struct SecretVisitor;
 
 impl SecretVisitor {
     fn refuse<E: de::Error>() -> Result<Secret, E> {
-        Err(E::custom("the value (hidden) is not text; put it in quotes"))
+        Err(E::custom("the value (hidden) is not text; write text, in quotes"))
     }
 }
 

@@ -51,7 +51,8 @@ impl TryFrom<RawCondition> for Condition {
             (Some(alarm), None, None, None) => Ok(Self::Alarm(alarm)),
             (None, Some(metric), Some(value), None) => Ok(Self::Metric { metric, bound: Bound::Below(value) }),
             (None, Some(metric), None, Some(value)) => Ok(Self::Metric { metric, bound: Bound::Above(value) }),
-            (None, Some(_), ..) => Err("needs `below` or `above` beside `metric`, one of them".into()),
+            (None, Some(_), None, None) => Err("has `metric` without `below` or `above`; write one of them".into()),
+            (None, Some(_), ..) => Err("has both `below` and `above`; write two conditions, one with each".into()),
             (Some(_), ..) => Err("has more than `alarm`; write one condition for the alarm and one for the metric".into()),
             (None, None, ..) => Err("names neither `alarm` nor `metric`; write one of them".into()),
         }

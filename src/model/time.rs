@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 
 /// A point in time: milliseconds since the Unix epoch.
@@ -40,8 +41,8 @@ impl fmt::Display for Time {
 }
 
 /// A length of time of `MIN` to `MAX` whole seconds, written as an ISO 8601 duration (`PT5M`), as AWS FIS does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(into = "String")]
 pub struct Span<const MIN: u32, const MAX: u32>(u32);
 
 impl<const MIN: u32, const MAX: u32> Span<MIN, MAX> {
@@ -50,6 +51,31 @@ impl<const MIN: u32, const MAX: u32> Span<MIN, MAX> {
     pub fn seconds(self) -> u32 {
         self.0
     }
+
+    fn wanted() -> String {
+        format!("{} to {} as an ISO 8601 duration, such as PT90S or PT5M", iso(MIN), iso(MAX))
+    }
+}
+
+impl<'de, const MIN: u32, const MAX: u32> Deserialize<'de> for Span<MIN, MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(SpanVisitor::<MIN, MAX>)
+    }
+}
+
+/// serde's own visitor would ask for "a string", and a number of seconds would be told no more than that.
+struct SpanVisitor<const MIN: u32, const MAX: u32>;
+
+impl<const MIN: u32, const MAX: u32> Visitor<'_> for SpanVisitor<MIN, MAX> {
+    type Value = Span<MIN, MAX>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&Self::Value::wanted())
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        Span::try_from(text.to_owned()).map_err(E::custom)
+    }
 }
 
 impl<const MIN: u32, const MAX: u32> TryFrom<String> for Span<MIN, MAX> {
@@ -57,13 +83,13 @@ impl<const MIN: u32, const MAX: u32> TryFrom<String> for Span<MIN, MAX> {
 
     fn try_from(text: String) -> Result<Self, String> {
         let wrong = |what: &str| {
-            format!("`{}` {what}; write {} to {} as an ISO 8601 duration, such as PT90S or PT5M", shorten(&text), iso(MIN), iso(MAX))
+            format!("`{}` {what}; write {}", shorten(&text), Self::wanted())
         };
         // jiff also reads `5m`, which FIS and Step Functions do not.
         if !text.starts_with('P') {
-            return Err(wrong("is not a duration"));
+            return Err(wrong("is not a duration of hours, minutes and seconds"));
         }
-        let span: jiff::SignedDuration = text.parse().map_err(|_| wrong("is not a duration"))?;
+        let span: jiff::SignedDuration = text.parse().map_err(|_| wrong("is not a duration of hours, minutes and seconds"))?;
         if span.subsec_nanos() != 0 {
             return Err(wrong("is not a whole number of seconds"));
         }
@@ -116,12 +142,22 @@ fn iso(seconds: u32) -> String {
     if seconds == 0 { "PT0S".into() } else { text }
 }
 
-/// At most 60 characters of what somebody wrote, for an error text.
+/// At most 60 characters of what somebody wrote, for an error text: one line, whatever they wrote.
 #[must_use]
 pub(crate) fn shorten(text: &str) -> String {
+    let shown = |part: &str| -> String { part.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect() };
     match text.char_indices().nth(60) {
-        Some((at, _)) => format!("{}...", &text[..at]),
-        None => text.to_owned(),
+        Some((at, _)) => format!("{}...", shown(&text[..at])),
+        None => shown(text),
+    }
+}
+
+/// The same of what should be a name: who writes `NAME=VALUE` or `NAME:VALUE` there does not want the value shown.
+#[must_use]
+pub(crate) fn shorten_name(text: &str) -> String {
+    match text.find(['=', ':']) {
+        Some(at) => format!("{}(hidden)", shorten(&text[..=at])),
+        None => shorten(text),
     }
 }
 

@@ -50,7 +50,8 @@ impl<const MIN: u32, const MAX: u32> Visitor<'_> for WholeVisitor<MIN, MAX> {
     }
 
     fn visit_f64<E: de::Error>(self, number: f64) -> Result<Self::Value, E> {
-        Err(out_of_range(&number, MIN, MAX))
+        // `{:?}` shows 5.0 as it was written, and 1e300 in six characters.
+        Err(E::custom(format!("`{number:?}` is not a whole number; write one from {MIN} to {MAX}")))
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
@@ -59,7 +60,7 @@ impl<const MIN: u32, const MAX: u32> Visitor<'_> for WholeVisitor<MIN, MAX> {
 }
 
 fn out_of_range<E: de::Error>(number: &dyn fmt::Display, min: u32, max: u32) -> E {
-    E::custom(format!("`{number}` is not a whole number from {min} to {max}"))
+    E::custom(format!("`{number}` is out of range; write a whole number from {min} to {max}"))
 }
 
 #[cfg(feature = "schema")]

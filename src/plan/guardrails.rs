@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::model::experiment::Experiment;
 use crate::model::function::{Environment, LastUpdate, Lifecycle, Observation, Tags};
-use crate::model::names::{AlarmName, FunctionArn, FunctionName, LayerVersionArn};
+use crate::model::names::{AlarmName, FunctionArn, FunctionName, LayerVersionArn, MappingId};
 use crate::model::refusal::{Guardrail, Refusal};
 use crate::model::run::{Lever, Lock};
+use crate::model::snapshot::Change;
 use crate::model::time::Time;
 
 use super::changes::{Draft, draft};
@@ -60,6 +61,8 @@ pub struct TargetFacts {
     pub lock: Option<Lock>,
     /// Its aliases; empty where no fault changes `$LATEST`.
     pub aliases: Vec<Alias>,
+    /// The tags of its event source mappings; empty where no fault needs them.
+    pub mapping_tags: BTreeMap<MappingId, Tags>,
 }
 
 /// An alias of a function.
@@ -116,6 +119,7 @@ pub fn survey(experiment: &Experiment, facts: &Facts) -> Survey {
         refusals.extend(about_target(experiment, facts, target));
         refusals.append(&mut drafted.refusals);
         refusals.extend(about_layers(facts, target, &drafted));
+        refusals.extend(about_mappings(facts, target, &drafted));
         warnings.append(&mut drafted.warnings);
         warnings.extend(about_versions(experiment, target));
         targets.push((target.seen.clone(), drafted));
@@ -264,7 +268,6 @@ fn qualifier(target: &TargetFacts) -> Option<(String, String)> {
 }
 
 fn about_layers(facts: &Facts, target: &TargetFacts, drafted: &Draft) -> Vec<Refusal> {
-    use crate::model::snapshot::Change;
     let about = target.seen.arn.name();
     let mut refusals = Vec::new();
     for change in &drafted.changes {
@@ -291,6 +294,21 @@ fn about_layers(facts: &Facts, target: &TargetFacts, drafted: &Draft) -> Vec<Ref
                 ),
             };
             refusals.push(refusal(Guardrail::LayerExists, about, reason, fix));
+        }
+    }
+    refusals
+}
+
+/// IAM does not see a function's tags when one of its mappings is updated: Inject's role asks for the mapping's own
+/// (service-authorization/latest/reference/list_awslambda).
+fn about_mappings(facts: &Facts, target: &TargetFacts, drafted: &Draft) -> Vec<Refusal> {
+    let mut refusals = Vec::new();
+    for change in &drafted.changes {
+        let Change::Mapping { id } = change else { continue };
+        let tags = target.mapping_tags.get(id).unwrap_or(&Tags::Unknown);
+        if let Some((reason, fix)) = opt_in(&facts.settings, tags) {
+            let about = format!("{} event source mapping {id}", target.seen.arn.name());
+            refusals.push(refusal(Guardrail::OptIn, &about, reason, fix));
         }
     }
     refusals

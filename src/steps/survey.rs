@@ -7,7 +7,7 @@ use futures_util::stream;
 
 use crate::model::experiment::Experiment;
 use crate::model::fault::Fault;
-use crate::model::names::{AlarmName, FunctionName, LayerVersionArn};
+use crate::model::names::{AlarmName, FunctionArn, FunctionName, LayerVersionArn};
 use crate::model::steady_state::Condition;
 use crate::model::target::Target;
 use crate::plan::guardrails::{AlarmFact, Facts, LayerFact, Settings, TargetFacts};
@@ -66,6 +66,7 @@ struct Resolved {
 
 async fn resolve(world: &impl World, experiment: &Experiment) -> Result<Resolved, StepError> {
     let mut functions: BTreeSet<FunctionName> = BTreeSet::new();
+    let mut tagged: BTreeSet<FunctionArn> = BTreeSet::new();
     let mut unmatched = Vec::new();
     for target in &experiment.targets {
         match target {
@@ -73,18 +74,26 @@ async fn resolve(world: &impl World, experiment: &Experiment) -> Result<Resolved
                 functions.insert(name.clone());
             }
             Target::Tagged { tags, select } => {
-                let tagged = retry(world, || world.tagged(tags)).await;
-                let matching = tagged.map_err(|error| StepError::function("tags", error))?;
+                let matching = retry(world, || world.tagged(tags)).await;
+                let matching = matching.map_err(|error| StepError::function("tags", error))?;
                 let asked = tags.iter().map(|(key, value)| format!("{key}: {value}")).collect::<Vec<_>>().join(", ");
                 if matching.is_empty() {
                     unmatched.push((asked, "no function carries these tags".to_owned()));
                 }
-                let chosen = choose(matching, *select, experiment.seed);
-                functions.extend(chosen.iter().filter_map(|arn| FunctionName::try_from(arn.as_str()).ok()));
+                tagged.extend(choose(matching, *select, experiment.seed));
             }
         }
     }
+    // A function that is named and carries the tags, too, is one target: as it is named.
+    tagged.retain(|arn| !functions.iter().any(|name| names(name, arn)));
+    functions.extend(tagged.iter().filter_map(|arn| FunctionName::try_from(arn.as_str()).ok()));
     Ok(Resolved { functions: functions.into_iter().collect(), unmatched })
+}
+
+/// Whether a name, a partial ARN or an ARN, whatever its qualifier, is this function's.
+fn names(name: &FunctionName, arn: &FunctionArn) -> bool {
+    let rest = arn.as_str().strip_suffix(name.unqualified());
+    rest.is_some_and(|rest| rest.is_empty() || rest.ends_with(':'))
 }
 
 async fn look(world: &impl World, experiment: &Experiment, asked: FunctionName) -> Result<TargetFacts, StepError> {
@@ -98,7 +107,12 @@ async fn look(world: &impl World, experiment: &Experiment, asked: FunctionName) 
     } else {
         Vec::new()
     };
-    Ok(TargetFacts { asked: Some(asked), seen, lock, aliases })
+    let mut mapping_tags = BTreeMap::new();
+    for mapping in &seen.mappings {
+        let tags = retry(world, || world.mapping_tags(&seen.arn, &mapping.id)).await;
+        mapping_tags.insert(mapping.id.clone(), tags.map_err(|error| StepError::function(asked.as_str(), error))?);
+    }
+    Ok(TargetFacts { asked: Some(asked), seen, lock, aliases, mapping_tags })
 }
 
 async fn layer_facts(

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::future::join;
+
 use crate::model::function::{Environment, LastUpdate, MappingState, Observation, Slot, Tags};
-use crate::model::names::{FunctionArn, LayerVersionArn};
+use crate::model::names::{FunctionArn, LayerVersionArn, MappingId};
 use crate::model::snapshot::{ConfigurationUpdate, Write};
 use crate::model::time::Time;
 use crate::plan::guardrails::{Alias, LayerFact};
@@ -21,6 +23,8 @@ pub struct SimFunction {
     pub seen: Observation,
     /// Its aliases.
     pub aliases: Vec<Alias>,
+    /// The tags of its event source mappings.
+    pub mapping_tags: Tags,
     /// Its published versions.
     pub versions: Vec<u64>,
     /// When the update in progress is through.
@@ -34,7 +38,8 @@ impl SimFunction {
     /// A function that looks like this.
     #[must_use]
     pub fn new(seen: Observation) -> Self {
-        Self { seen, aliases: Vec::new(), versions: Vec::new(), busy_until: None, late: Vec::new(), revision: 0 }
+        let mapping_tags = seen.tags.clone();
+        Self { seen, aliases: Vec::new(), mapping_tags, versions: Vec::new(), busy_until: None, late: Vec::new(), revision: 0 }
     }
 
     /// Changes it as somebody else would: with a new revision.
@@ -122,10 +127,12 @@ fn find<'a>(state: &'a mut State, function: &str) -> Result<&'a mut SimFunction,
 
 impl Functions for SimWorld {
     async fn observe(&self, function: &str, with_mappings: bool) -> Result<Observation, FunctionError> {
-        self.call("GetFunction");
-        if with_mappings {
-            self.call("ListEventSourceMappings");
-        }
+        let mappings = async {
+            if with_mappings {
+                self.call("ListEventSourceMappings").await;
+            }
+        };
+        join(self.call("GetFunction"), mappings).await;
         self.with(|state| {
             match state.trouble("GetFunction") {
                 Some(Trouble::Denied) => return Err(FunctionError::Denied("GetFunction".into())),
@@ -142,7 +149,7 @@ impl Functions for SimWorld {
 
     async fn write(&self, function: &FunctionArn, write: &Write, not_after: Time) -> Result<(), FunctionError> {
         let name = call_name(write);
-        self.call(name);
+        self.call(name).await;
         self.with(|state| {
             let now = state.now();
             if now > not_after {
@@ -173,22 +180,27 @@ impl Functions for SimWorld {
     }
 
     async fn layer(&self, layer: &LayerVersionArn) -> Result<LayerFact, FunctionError> {
-        self.call("GetLayerVersion");
+        self.call("GetLayerVersion").await;
         Ok(self.with(|state| state.layers.get(layer).cloned().unwrap_or(LayerFact::Missing)))
     }
 
     async fn aliases(&self, function: &FunctionArn) -> Result<Vec<Alias>, FunctionError> {
-        self.call("ListAliases");
+        self.call("ListAliases").await;
         self.with(|state| find(state, function.as_str()).map(|function| function.aliases.clone()))
     }
 
     async fn versions(&self, function: &FunctionArn) -> Result<Vec<u64>, FunctionError> {
-        self.call("ListVersionsByFunction");
+        self.call("ListVersionsByFunction").await;
         self.with(|state| find(state, function.as_str()).map(|function| function.versions.clone()))
     }
 
+    async fn mapping_tags(&self, function: &FunctionArn, _: &MappingId) -> Result<Tags, FunctionError> {
+        self.call("ListTags").await;
+        self.with(|state| find(state, function.as_str()).map(|function| function.mapping_tags.clone()))
+    }
+
     async fn tagged(&self, tags: &BTreeMap<String, String>) -> Result<Vec<FunctionArn>, FunctionError> {
-        self.call("GetResources");
+        self.call("GetResources").await;
         Ok(self.with(|state| {
             let carries = |function: &&SimFunction| match &function.seen.tags {
                 Tags::Known(own) => tags.iter().all(|(key, value)| own.get(key) == Some(value)),

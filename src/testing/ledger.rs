@@ -10,8 +10,8 @@ use super::{SimWorld, State};
 
 impl SimWorld {
     /// A transaction: it may meet another one.
-    fn transact<T>(&self, name: &str, act: impl FnOnce(&mut State) -> T) -> Result<T, LedgerError> {
-        self.call(name);
+    async fn transact<T>(&self, name: &str, act: impl FnOnce(&mut State) -> T) -> Result<T, LedgerError> {
+        self.call(name).await;
         self.with(|state| {
             if state.conflicts > 0 {
                 state.conflicts -= 1;
@@ -65,6 +65,7 @@ impl Ledger for SimWorld {
             }
             Guarded::Done
         })
+        .await
     }
 
     async fn add_targets(&self, run: &RunId, targets: &[TargetRecord]) -> Result<(), LedgerError> {
@@ -75,15 +76,16 @@ impl Ledger for SimWorld {
                 }
             }
         })
+        .await
     }
 
     async fn start_run(&self, run: &RunId) -> Result<Guarded, LedgerError> {
-        self.call("UpdateItem");
+        self.call("UpdateItem").await;
         Ok(self.with(|state| guarded(state.to_status(run, RunStatus::Running).is_some())))
     }
 
     async fn stop_run(&self, id: &RunId, reason: &EndReason, now: Time) -> Result<Run, LedgerError> {
-        self.call("UpdateItem");
+        self.call("UpdateItem").await;
         Ok(self.with(|state| {
             if let Some(run) = state.to_status(id, RunStatus::Stopping) {
                 run.reason = Some(reason.clone());
@@ -94,7 +96,7 @@ impl Ledger for SimWorld {
     }
 
     async fn begin_observing(&self, id: &RunId, ends_at: Time) -> Result<Run, LedgerError> {
-        self.call("UpdateItem");
+        self.call("UpdateItem").await;
         self.with(|state| {
             let run = state.runs.get_mut(id).ok_or_else(|| LedgerError::Unusable("no run".into()))?;
             run.ends_at.get_or_insert(ends_at);
@@ -103,7 +105,7 @@ impl Ledger for SimWorld {
     }
 
     async fn judge_run(&self, id: &RunId, deviations: &[String]) -> Result<(), LedgerError> {
-        self.call("UpdateItem");
+        self.call("UpdateItem").await;
         self.with(|state| {
             if let Some(run) = state.runs.get_mut(id) {
                 run.deviations = Some(deviations.to_vec());
@@ -113,7 +115,7 @@ impl Ledger for SimWorld {
     }
 
     async fn close_run(&self, id: &RunId, status: RunStatus, now: Time) -> Result<Guarded, LedgerError> {
-        self.call("UpdateItem");
+        self.call("UpdateItem").await;
         Ok(self.with(|state| {
             let closed = state.to_status(id, status).map(|run| run.closed_at = Some(now));
             guarded(closed.is_some())
@@ -125,40 +127,41 @@ impl Ledger for SimWorld {
             state.active.retain(|active| *active != run.id);
             state.alarm_runs.values_mut().for_each(|runs| runs.retain(|other| *other != run.id));
         })
+        .await
     }
 
     async fn run(&self, id: &RunId) -> Result<Option<Run>, LedgerError> {
-        self.call("GetItem");
+        self.call("GetItem").await;
         Ok(self.with(|state| state.runs.get(id).cloned()))
     }
 
     async fn targets(&self, id: &RunId) -> Result<Vec<TargetRecord>, LedgerError> {
-        self.call("Query");
+        self.call("Query").await;
         Ok(self.with(|state| state.targets.values().filter(|target| target.run == *id).cloned().collect()))
     }
 
     async fn target(&self, run: &RunId, function: &FunctionArn) -> Result<Option<TargetRecord>, LedgerError> {
-        self.call("GetItem");
+        self.call("GetItem").await;
         Ok(self.with(|state| state.record(run, function).cloned()))
     }
 
     async fn active_runs(&self) -> Result<Vec<RunId>, LedgerError> {
-        self.call("Query");
+        self.call("Query").await;
         Ok(self.with(|state| state.active.clone()))
     }
 
     async fn all_runs(&self) -> Result<Vec<Run>, LedgerError> {
-        self.call("Scan");
+        self.call("Scan").await;
         Ok(self.with(|state| state.runs.values().cloned().collect()))
     }
 
     async fn runs_of_alarm(&self, alarm_arn: &str) -> Result<Vec<RunId>, LedgerError> {
-        self.call("Query");
+        self.call("Query").await;
         Ok(self.with(|state| state.alarm_runs.get(alarm_arn).cloned().unwrap_or_default()))
     }
 
     async fn lock(&self, function: &FunctionArn) -> Result<Option<Lock>, LedgerError> {
-        self.call("GetItem");
+        self.call("GetItem").await;
         Ok(self.with(|state| state.locks.get(function).cloned()))
     }
 
@@ -174,6 +177,7 @@ impl Ledger for SimWorld {
             }
             Some(lock.clone())
         })
+        .await
     }
 
     async fn arm(&self, run: &RunId, function: &FunctionArn, changes: &[Change], last_version: u64) -> Result<Guarded, LedgerError> {
@@ -188,6 +192,7 @@ impl Ledger for SimWorld {
             target.last_version = last_version;
             Guarded::Done
         })
+        .await
     }
 
     async fn begin_inject(&self, run: &RunId, function: &FunctionArn, lease: &Lease, now: Time) -> Result<Guarded, LedgerError> {
@@ -201,6 +206,7 @@ impl Ledger for SimWorld {
             target.inject_lease = Some(lease.clone());
             Guarded::Done
         })
+        .await
     }
 
     async fn injected(&self, run: &RunId, function: &FunctionArn) -> Result<Guarded, LedgerError> {
@@ -209,10 +215,11 @@ impl Ledger for SimWorld {
             let target = state.record(run, function).filter(|target| running && target.status == TargetStatus::Injecting);
             guarded(target.map(|target| target.status = TargetStatus::Injected).is_some())
         })
+        .await
     }
 
     async fn begin_restore(&self, run: &RunId, function: &FunctionArn, lease: &Lease, now: Time) -> Result<Guarded, LedgerError> {
-        self.call("UpdateItem");
+        self.call("UpdateItem").await;
         Ok(self.with(|state| {
             let Some(target) = state.record(run, function) else { return Guarded::Declined };
             if !target.status.may_become(TargetStatus::Restoring) || !free(target.restore_lease.as_ref(), lease, now) {
@@ -225,7 +232,7 @@ impl Ledger for SimWorld {
     }
 
     async fn settle(&self, run: &RunId, function: &FunctionArn, settled: &Lease) -> Result<(), LedgerError> {
-        self.call("UpdateItem");
+        self.call("UpdateItem").await;
         self.with(|state| {
             let Some(target) = state.record(run, function) else { return };
             for lease in [&mut target.inject_lease, &mut target.restore_lease].into_iter().flatten() {
@@ -257,10 +264,11 @@ impl Ledger for SimWorld {
             }
             Guarded::Done
         })
+        .await
     }
 
     async fn restore_failed(&self, run: &RunId, function: &FunctionArn, why: &str) -> Result<(), LedgerError> {
-        self.call("UpdateItem");
+        self.call("UpdateItem").await;
         self.with(|state| {
             if let Some(target) = state.record(run, function) {
                 target.restore_error = Some(why.to_owned());
@@ -270,12 +278,12 @@ impl Ledger for SimWorld {
     }
 
     async fn lever(&self) -> Result<Option<Lever>, LedgerError> {
-        self.call("GetItem");
+        self.call("GetItem").await;
         Ok(self.with(|state| state.lever.clone()))
     }
 
     async fn set_lever(&self, lever: &Lever) -> Result<(), LedgerError> {
-        self.call("PutItem");
+        self.call("PutItem").await;
         self.with(|state| state.lever = Some(lever.clone()));
         Ok(())
     }

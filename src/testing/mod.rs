@@ -57,6 +57,10 @@ pub struct State {
     pub lever: Option<Lever>,
     /// Every call that was made, in order.
     pub calls: Vec<String>,
+    /// How often a call was sent while none was under way: the sequential round trips of a single task.
+    pub round_trips: u64,
+    /// Calls that were sent and are not answered.
+    pub under_way: u64,
     /// Every write that Lambda took, in order.
     pub writes: Vec<(FunctionArn, Write)>,
     /// How many further calls the runner lives to make; `None` is for ever.
@@ -100,19 +104,24 @@ impl SimWorld {
         self.with(|state| state.advance(seconds * 1000));
     }
 
-    /// Counts a call; the runner dies at the end of its life, which a test catches as a panic.
-    fn call(&self, name: &str) {
+    /// Counts a call and gives way once, so that others' calls can come between its sending and its effect. The runner
+    /// dies at the end of its life, which a test catches as a panic.
+    async fn call(&self, name: &str) {
         let dead = self.with(|state| {
             let dead = state.life == Some(0);
             if !dead {
                 state.life = state.life.map(|life| life - 1);
                 state.calls.push(name.to_owned());
+                state.round_trips += u64::from(state.under_way == 0);
+                state.under_way += 1;
             }
             dead
         });
         if dead {
             std::panic::resume_unwind(Box::new("the runner died"));
         }
+        let _under_way = UnderWay(self);
+        Yield(false).await;
     }
 
     /// How often a call was made.
@@ -158,6 +167,15 @@ impl Clock for SimWorld {
     }
 }
 
+/// A call that was sent and is not answered; it is over, too, when its runner dies.
+struct UnderWay<'a>(&'a SimWorld);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.with(|state| state.under_way -= 1);
+    }
+}
+
 /// Gives way to other tasks once.
 struct Yield(bool);
 
@@ -176,7 +194,7 @@ impl Future for Yield {
 
 impl Alarms for SimWorld {
     async fn alarms(&self, names: &[AlarmName]) -> Result<Vec<Option<AlarmFact>>, AlarmError> {
-        self.call("DescribeAlarms");
+        self.call("DescribeAlarms").await;
         Ok(self.with(|state| {
             let fact = |name: &AlarmName| {
                 let in_alarm = *state.alarms.get(name.name())?;
@@ -187,14 +205,14 @@ impl Alarms for SimWorld {
     }
 
     async fn metric(&self, metric: &Metric, _: Time) -> Result<Option<f64>, AlarmError> {
-        self.call("GetMetricData");
+        self.call("GetMetricData").await;
         Ok(self.with(|state| state.metrics.get(&metric.name).copied()))
     }
 }
 
 impl Executions for SimWorld {
     async fn is_running(&self, execution_arn: &str) -> Result<bool, String> {
-        self.call("DescribeExecution");
+        self.call("DescribeExecution").await;
         Ok(self.with(|state| !state.dead_executions.iter().any(|dead| dead == execution_arn)))
     }
 }

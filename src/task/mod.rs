@@ -1,0 +1,109 @@
+//! The boundary to Step Functions and EventBridge: payloads in, results out, errors under stable names.
+
+mod arm;
+mod inject;
+mod observe;
+mod prepare;
+mod reaper;
+mod report;
+mod restore;
+mod rollback;
+mod service;
+
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::model::input::{InvalidInput, read};
+use crate::model::names::{FunctionArn, RunId};
+use crate::plan::guardrails::Settings;
+use crate::ports::World;
+use crate::steps::Budget;
+use crate::steps::error::StepError;
+
+pub use service::serve;
+
+/// A Lambda function of the control plane; the function's `Handler` setting names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// Parses, judges and writes the run.
+    Prepare,
+    /// Locks one target and stores its snapshot.
+    Arm,
+    /// Injects into one target.
+    Inject,
+    /// Looks at everything that can end the run.
+    Observe,
+    /// Stops the run, or restores one target.
+    Restore,
+    /// Closes the run.
+    Report,
+    /// Rolls runs back: on an alarm's event, or when asked.
+    Rollback,
+    /// Ends what nobody else will.
+    Reaper,
+}
+
+impl Task {
+    /// The task of this name.
+    ///
+    /// # Errors
+    /// Names the field, the value and the fix.
+    pub fn named(name: &str) -> Result<Self, InvalidInput> {
+        Ok(match name {
+            "prepare" => Self::Prepare,
+            "arm" => Self::Arm,
+            "inject" => Self::Inject,
+            "observe" => Self::Observe,
+            "restore" => Self::Restore,
+            "report" => Self::Report,
+            "rollback" => Self::Rollback,
+            "reaper" => Self::Reaper,
+            other => {
+                let known = crate::plan::guardrails::TASKS.join(", ");
+                let problem = format!("`{other}` is not a task; set the function's handler to one of {known}");
+                return Err(InvalidInput { field: "Handler".into(), problem });
+            }
+        })
+    }
+}
+
+/// Carries out one invocation.
+///
+/// # Errors
+/// Under the stable names of [`StepError::name`].
+pub async fn handle(task: Task, world: &impl World, settings: &Settings, budget: Budget, payload: &Value) -> Result<Value, StepError> {
+    match task {
+        Task::Prepare => prepare::handle(world, settings, payload).await,
+        Task::Arm => arm::handle(world, payload).await,
+        Task::Inject => inject::handle(world, budget, payload).await,
+        Task::Observe => observe::handle(world, payload).await,
+        Task::Restore => restore::handle(world, budget, payload).await,
+        Task::Report => report::handle(world, payload).await,
+        Task::Rollback => rollback::handle(world, budget, payload).await,
+        Task::Reaper => reaper::handle(world, settings, budget).await,
+    }
+}
+
+/// What names one target of a run.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct TargetPayload {
+    run_id: RunId,
+    function: FunctionArn,
+}
+
+/// What names a run.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct RunPayload {
+    run_id: RunId,
+}
+
+fn target_payload(payload: &Value) -> Result<TargetPayload, StepError> {
+    Ok(read(payload)?)
+}
+
+fn run_payload(payload: &Value) -> Result<RunPayload, StepError> {
+    Ok(read(payload)?)
+}

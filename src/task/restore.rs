@@ -1,0 +1,70 @@
+//! `restore`: `{runId, failure}` begins the restore of a run → `{runId, functions}`;
+//! `{runId, function}` restores one target → `{function, status: restored | drifted | gone | untouched | pending, waitSeconds}`.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::model::input::read;
+use crate::model::names::{FunctionArn, RunId};
+use crate::model::run::{EndReason, RunStatus};
+use crate::ports::World;
+use crate::steps::Budget;
+use crate::steps::error::StepError;
+use crate::steps::restore::{Restored, restore};
+use crate::steps::rollback::stop;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Payload {
+    run_id: RunId,
+    #[serde(default)]
+    function: Option<FunctionArn>,
+    #[serde(default)]
+    failure: Option<Failure>,
+}
+
+/// What a Catch of the state machine caught.
+#[derive(Deserialize)]
+struct Failure {
+    error: String,
+    #[serde(default)]
+    cause: String,
+}
+
+pub(super) async fn handle(world: &impl World, budget: Budget, payload: &Value) -> Result<Value, StepError> {
+    let payload: Payload = read(payload)?;
+    match payload.function {
+        None => begin(world, &payload.run_id, payload.failure).await,
+        Some(function) => one(world, budget, &payload.run_id, &function).await,
+    }
+}
+
+async fn begin(world: &impl World, id: &RunId, failure: Option<Failure>) -> Result<Value, StepError> {
+    let reason = match failure {
+        Some(Failure { error, cause }) => EndReason::Error { error, cause: message(&cause) },
+        // Observe has moved the run to stopping already, with its own reason; that one stays.
+        None => EndReason::DurationElapsed,
+    };
+    let run = stop(world, id, &reason).await?;
+    Ok(json!({ "runId": id, "functions": run.functions }))
+}
+
+/// Lambda's cause is a JSON text with the message in it.
+fn message(cause: &str) -> String {
+    let parsed: Option<Value> = serde_json::from_str(cause).ok();
+    let message = parsed.as_ref().and_then(|cause| cause.get("errorMessage")).and_then(Value::as_str);
+    message.unwrap_or(cause).to_owned()
+}
+
+async fn one(world: &impl World, budget: Budget, id: &RunId, function: &FunctionArn) -> Result<Value, StepError> {
+    let run = crate::steps::retry::retry(world, || world.run(id)).await?;
+    let run = match run.ok_or_else(|| StepError::NoSuchRun(id.clone()))? {
+        // Only somebody who calls the function directly gets here: the state machine begins the restore first.
+        active if matches!(active.status, RunStatus::Pending | RunStatus::Running) => stop(world, id, &EndReason::Person).await?,
+        ending => ending,
+    };
+    Ok(match restore(world, &run, function, budget).await? {
+        Restored::Ended(status) => json!({ "function": function, "status": status, "waitSeconds": 0 }),
+        Restored::Pending(seconds) => json!({ "function": function, "status": "pending", "waitSeconds": seconds }),
+    })
+}
