@@ -1,0 +1,122 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::model::names::RunId;
+
+/// Chaos experiments on AWS Lambda functions that always put things back.
+#[derive(Debug, Parser)]
+#[command(name = "snapback", version, max_term_width = 100, after_help = EXIT_CODES)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    pub(super) command: Command,
+
+    /// The CloudFormation stack of snapback's control plane.
+    #[arg(long, global = true, default_value = "snapback", value_name = "NAME")]
+    pub(super) stack: String,
+
+    /// The ledger's table, for when the stack itself cannot be read (rollback --direct, status, report).
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(super) table: Option<String>,
+
+    /// The AWS profile, as AWS_PROFILE.
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(super) profile: Option<String>,
+
+    /// The AWS region, as AWS_REGION.
+    #[arg(long, global = true, value_name = "REGION")]
+    pub(super) region: Option<String>,
+
+    /// Print JSON.
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  the steady state held and everything is restored; or the command did what it was asked
+  1  an error; a run that failed is restored all the same
+  2  wrong usage or input; nothing was done
+  3  refused by a guardrail; nothing was done
+  4  restored, but it deviated, or an alarm, a person or the lever ended it
+  5  restored, except for what somebody else has changed or deleted
+  6  a restore failed; the reaper goes on trying
+  7  the run is not over yet
+
+Endpoints, credentials, profiles and regions are read as every AWS tool reads them (AWS_ENDPOINT_URL, AWS_PROFILE, ...).";
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Validate an experiment; touches nothing, needs no account.
+    Check {
+        /// JSON or YAML; - reads standard input.
+        file: PathBuf,
+    },
+    /// Show per target and field what would change, and every refusal; changes nothing.
+    Plan {
+        /// JSON or YAML; - reads standard input.
+        file: PathBuf,
+    },
+    /// Start a run and follow it to its end; Ctrl-C asks whether to roll back.
+    Run {
+        /// JSON or YAML; - reads standard input.
+        file: PathBuf,
+        /// The run's name; made from the experiment's name and the time if absent.
+        #[arg(long, value_name = "RUN", value_parser = run_id)]
+        name: Option<RunId>,
+    },
+    /// Show what runs and what is armed, or one run.
+    Status {
+        /// The run.
+        #[arg(value_parser = run_id)]
+        run: Option<RunId>,
+    },
+    /// Stop a run and restore its targets now.
+    Rollback {
+        /// The run.
+        #[arg(value_parser = run_id, required_unless_present = "all", conflicts_with = "all")]
+        run: Option<RunId>,
+        /// All runs that are not over.
+        #[arg(long)]
+        all: bool,
+        /// Restore from here, with nothing but the table and your own credentials: for when the stack is broken.
+        #[arg(long)]
+        direct: bool,
+    },
+    /// Show what a run came to.
+    Report {
+        /// The run.
+        #[arg(value_parser = run_id)]
+        run: RunId,
+    },
+    /// The safety lever: engaged, nothing starts, and what runs is rolled back.
+    Lever {
+        #[command(subcommand)]
+        action: LeverAction,
+    },
+    /// Print the JSON Schema of an experiment.
+    Schema,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum LeverAction {
+    /// Let nothing start, and roll back what runs.
+    Engage {
+        /// Why, for whoever finds it engaged.
+        #[arg(long, default_value = "engaged from the command line")]
+        reason: String,
+        /// Roll back from here, not through the rollback function.
+        #[arg(long)]
+        direct: bool,
+    },
+    /// Let runs start again.
+    Release,
+    /// Show whether it is engaged.
+    Show,
+}
+
+fn run_id(text: &str) -> Result<RunId, String> {
+    RunId::try_from(text)
+}

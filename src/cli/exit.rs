@@ -1,0 +1,63 @@
+//! The exit codes.
+
+use std::process::ExitCode;
+
+use crate::model::run::RunStatus;
+use crate::plan::rendering::{Outcome, ReportView};
+
+/// What the command line ends with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// 0: the steady state held and everything is restored; or the command did what it was asked.
+    Held,
+    /// 1: an error; where a run failed, everything is restored all the same.
+    Error,
+    /// 2: wrong usage or input; nothing was done.
+    Invalid,
+    /// 3: refused by a guardrail; nothing was done.
+    Refused,
+    /// 4: restored, but it deviated, or an alarm, a person or the lever ended it.
+    EndedEarly,
+    /// 5: restored, except for what somebody else has changed or deleted.
+    Drifted,
+    /// 6: a restore failed; the reaper goes on trying.
+    RestoreFailed,
+    /// 7: the run is not over yet.
+    Unfinished,
+}
+
+impl Exit {
+    /// The number.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Held => 0,
+            Self::Error => 1,
+            Self::Invalid => 2,
+            Self::Refused => 3,
+            Self::EndedEarly => 4,
+            Self::Drifted => 5,
+            Self::RestoreFailed => 6,
+            Self::Unfinished => 7,
+        }
+    }
+
+    /// What a run came to.
+    #[must_use]
+    pub fn of(report: &ReportView) -> Self {
+        match report.outcome {
+            Outcome::Unfinished => Self::Unfinished,
+            Outcome::Held => Self::Held,
+            Outcome::Drifted => Self::Drifted,
+            Outcome::RestoreFailed => Self::RestoreFailed,
+            Outcome::EndedEarly if report.status == RunStatus::Failed => Self::Error,
+            Outcome::EndedEarly => Self::EndedEarly,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit.code())
+    }
+}

@@ -1,0 +1,174 @@
+//! What is shown: coloured on a terminal, plain lines when piped, JSON when asked.
+
+use std::io::{IsTerminal, Write};
+
+use serde::Serialize;
+use serde_json::json;
+
+use crate::model::refusal::Refusal;
+use crate::model::run::TargetStatus;
+use crate::plan::rendering::{FieldRow, Outcome, PlanView, ReportView};
+
+use super::{Failure, say};
+
+/// Where and how to print.
+pub(super) struct Output {
+    /// Only JSON, one value.
+    pub(super) as_json: bool,
+    /// Standard output is a terminal.
+    pub(super) live: bool,
+    colours: bool,
+}
+
+/// What a word means.
+#[derive(Clone, Copy)]
+pub(super) enum Tone {
+    Good,
+    Warning,
+    Bad,
+    Faint,
+}
+
+impl Output {
+    pub(super) fn new(as_json: bool) -> Self {
+        let live = std::io::stdout().is_terminal() && !as_json;
+        let colours = live && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        Self { as_json, live, colours }
+    }
+
+    pub(super) fn paint(&self, tone: Tone, text: &str) -> String {
+        let code = match tone {
+            Tone::Good => 32,
+            Tone::Warning => 33,
+            Tone::Bad => 31,
+            Tone::Faint => 2,
+        };
+        if self.colours { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+
+    pub(super) fn json(&self, value: &impl Serialize) {
+        say(&serde_json::to_string_pretty(value).unwrap_or_default());
+    }
+
+    pub(super) fn failure(&self, failure: &Failure) {
+        if self.as_json {
+            self.json(&json!({ "error": failure.error, "cause": failure.cause }));
+        } else {
+            let _ = writeln!(std::io::stderr(), "snapback: {}", failure.cause);
+        }
+    }
+
+    pub(super) fn plan(&self, view: &PlanView) {
+        say(&format!("{}: {} of {} for {}", view.experiment, "faults", targets(view.targets.len()), view.duration));
+        for (label, values) in [("stops on", &view.stop_conditions), ("holds", &view.steady_state)] {
+            if !values.is_empty() {
+                say(&format!("  {label}: {}", values.join(", ")));
+            }
+        }
+        for target in &view.targets {
+            say("");
+            say(&target.function);
+            self.fields(&target.fields);
+        }
+        if !view.warnings.is_empty() {
+            say("");
+        }
+        for warning in &view.warnings {
+            say(&format!("{} {warning}", self.paint(Tone::Warning, "note")));
+        }
+        say("");
+        self.refusals(&view.refusals);
+    }
+
+    fn fields(&self, rows: &[FieldRow]) {
+        if rows.is_empty() {
+            return say("  nothing would change");
+        }
+        let width = |column: fn(&FieldRow) -> &str, head: &str| {
+            rows.iter().map(|row| column(row).chars().count()).chain([head.len()]).max().unwrap_or(0)
+        };
+        let (field, now) = (width(|row| &row.field, "field"), width(|row| &row.now, "now"));
+        let during = width(|row| &row.during, "during");
+        let line = |a: &str, b: &str, c: &str, d: &str| format!("  {a:field$}  {b:now$}  {c:during$}  {d}");
+        say(&self.paint(Tone::Faint, &line("field", "now", "during", "after")));
+        for row in rows {
+            say(&line(&row.field, &row.now, &row.during, &row.after));
+        }
+    }
+
+    pub(super) fn refusals(&self, refusals: &[Refusal]) {
+        if refusals.is_empty() {
+            return say(&self.paint(Tone::Good, "it may run; nothing was changed"));
+        }
+        let count = refusals.len();
+        say(&self.paint(Tone::Bad, &format!("refused, for {count} reason{}; nothing was changed", plural(count))));
+        for refusal in refusals {
+            say(&format!("  {refusal}"));
+        }
+    }
+
+    pub(super) fn report(&self, view: &ReportView) {
+        say(&format!("run {}: {}", view.run_id, self.outcome(view)));
+        let reason = view.reason.as_deref().map_or(String::new(), |reason| format!("; {reason}"));
+        say(&format!("  {}{reason}", view.status.name()));
+        if let Some(steady_state) = view.steady_state {
+            let tone = if view.deviations.is_empty() { Tone::Good } else { Tone::Warning };
+            say(&format!("  steady state {}", self.paint(tone, steady_state)));
+        }
+        for deviation in &view.deviations {
+            say(&format!("    {deviation}"));
+        }
+        for target in &view.targets {
+            let fields: Vec<&str> = target.fields.iter().map(|row| row.field.as_str()).collect();
+            say(&format!("  {}: {} ({})", target.function, self.target(target.status), join_or(&fields, "no field")));
+            for drift in &target.drift {
+                say(&format!("    {} {}: {}", self.paint(Tone::Warning, "drift"), drift.field, drift.note));
+            }
+            if !target.frozen_versions.is_empty() {
+                say(&format!(
+                    "    {} published during the run, with the fault in them: {}",
+                    self.paint(Tone::Warning, "versions"),
+                    target.frozen_versions.join(", ")
+                ));
+            }
+            if let Some(error) = &target.restore_error {
+                say(&format!("    {} {error}", self.paint(Tone::Bad, "the restore failed:")));
+            }
+        }
+    }
+
+    fn outcome(&self, view: &ReportView) -> String {
+        let (tone, text) = match view.outcome {
+            Outcome::Unfinished => (Tone::Warning, "not over yet"),
+            Outcome::Held => (Tone::Good, "restored exactly, at the end of its time"),
+            Outcome::EndedEarly if view.status == crate::model::run::RunStatus::Completed => {
+                (Tone::Warning, "restored exactly; the steady state did not hold afterwards")
+            }
+            Outcome::EndedEarly => (Tone::Warning, "restored exactly, before its time"),
+            Outcome::Drifted => (Tone::Warning, "restored, except for what somebody else has changed"),
+            Outcome::RestoreFailed => (Tone::Bad, "NOT restored yet; the reaper goes on trying every minute"),
+        };
+        self.paint(tone, text)
+    }
+
+    pub(super) fn target(&self, status: TargetStatus) -> String {
+        let tone = match status {
+            TargetStatus::Restored | TargetStatus::Untouched => Tone::Good,
+            TargetStatus::Drifted | TargetStatus::Gone | TargetStatus::Injecting | TargetStatus::Injected => Tone::Warning,
+            TargetStatus::Pending | TargetStatus::Armed | TargetStatus::Restoring => Tone::Faint,
+        };
+        self.paint(tone, status.name())
+    }
+}
+
+fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
+pub(super) fn targets(count: usize) -> String {
+    format!("{count} target{}", plural(count))
+}
+
+fn join_or(words: &[&str], none: &str) -> String {
+    if words.is_empty() { none.to_owned() } else { words.join(", ") }
+}

@@ -1,0 +1,42 @@
+//! `check` and `plan`.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::plan::guardrails::survey;
+use crate::plan::rendering::plan_view;
+use crate::steps::survey::gather;
+
+use super::arguments::Arguments;
+use super::exit::Exit;
+use super::file::read_file;
+use super::output::{Output, targets};
+use super::{Failure, say, stack};
+
+/// Validates a file.
+pub(super) fn check(file: &Path, output: &Output) -> Result<Exit, Failure> {
+    let (experiment, _) = read_file(file)?;
+    if output.as_json {
+        output.json(&json!({ "valid": true, "experiment": experiment.name }));
+    } else {
+        let faults: Vec<&str> = experiment.faults.iter().map(|fault| fault.name()).collect();
+        let what = format!("{} on {} for {}", faults.join(", "), targets(experiment.targets.len()), experiment.duration);
+        say(&format!("valid: {}: {what}", experiment.name));
+    }
+    Ok(Exit::Held)
+}
+
+/// Shows what a run would do.
+pub(super) async fn plan(arguments: &Arguments, file: &Path, output: &Output) -> Result<Exit, Failure> {
+    let (experiment, _) = read_file(file)?;
+    let stack = stack::find(arguments).await?;
+    let facts = gather(&stack.world, &stack.settings, &experiment).await?;
+    let view = plan_view(&experiment, &survey(&experiment, &facts));
+    if output.as_json {
+        output.json(&view);
+    } else {
+        output.plan(&view);
+    }
+    Ok(if view.refusals.is_empty() { Exit::Held } else { Exit::Refused })
+}

@@ -1,0 +1,113 @@
+//! `rollback`: through the stack, or from here with nothing but the table.
+
+use serde_json::json;
+
+use crate::aws::AwsWorld;
+use crate::model::names::RunId;
+use crate::model::run::EndReason;
+use crate::plan::rendering::ReportView;
+use crate::ports::{Clock, Ledger};
+use crate::steps::report::close;
+use crate::steps::restore::Restored;
+use crate::steps::retry::retry;
+use crate::steps::rollback::roll_back;
+use crate::steps::Budget;
+
+use super::arguments::Arguments;
+use super::exit::Exit;
+use super::output::Output;
+use super::{Failure, report, say, stack};
+
+/// Seconds of one round of a direct restore.
+const ROUND: i64 = 60;
+/// Rounds of a direct restore: longer than the longest lease.
+const ROUNDS: u32 = 5;
+/// Seconds to wait for a run to be closed by its own execution.
+const PATIENCE: i64 = 180;
+
+/// Rolls back one run, or all.
+pub(super) async fn rollback(
+    arguments: &Arguments,
+    run: Option<&RunId>,
+    all: bool,
+    direct: bool,
+    output: &Output,
+) -> Result<Exit, Failure> {
+    let world = stack::ledger(arguments).await?;
+    let runs = match run {
+        // Asked before anything is stopped: stopping an unknown run would keep its name from being used.
+        Some(run) => vec![report::view(&world, run).await.map(|_| run.clone())?],
+        None if all => retry(&world, || world.active_runs()).await?,
+        None => Vec::new(),
+    };
+    if direct {
+        for run in &runs {
+            from_here(&world, run, &EndReason::Person).await?;
+        }
+    } else if !runs.is_empty() {
+        let payload = run.map_or_else(|| json!({ "all": true }), |run| json!({ "runId": run }));
+        stack::find(arguments).await?.roll_back(&payload).await?;
+    }
+    let views = settled(&world, &runs).await?;
+    show(&views, output);
+    Ok(views.iter().map(exit).max_by_key(|exit| exit.code()).unwrap_or(Exit::Held))
+}
+
+/// For this command, a run that ended because of it has ended well.
+fn exit(view: &ReportView) -> Exit {
+    match Exit::of(view) {
+        Exit::EndedEarly | Exit::Error => Exit::Held,
+        exit => exit,
+    }
+}
+
+fn show(views: &[ReportView], output: &Output) {
+    if output.as_json {
+        return output.json(&json!({ "runs": views }));
+    }
+    if views.is_empty() {
+        say("nothing to roll back: no run is active");
+    }
+    for view in views {
+        output.report(view);
+    }
+}
+
+/// The same restore as the stack's, with this machine's credentials.
+pub(super) async fn from_here(world: &AwsWorld, run: &RunId, reason: &EndReason) -> Result<(), Failure> {
+    for _ in 0..ROUNDS {
+        let budget = Budget { deadline: world.now().plus(ROUND) };
+        let rolled_back = roll_back(world, run, reason, budget).await?;
+        let mut open = false;
+        for (_, result) in rolled_back.targets {
+            match result {
+                Ok(Restored::Ended(_)) => {}
+                Ok(Restored::Pending(_)) => open = true,
+                Err(error) => return Err(Failure { exit: Exit::RestoreFailed, ..error.into() }),
+            }
+        }
+        if !open {
+            close(world, run).await?;
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// Waits until every target is back and the run is closed, as far as patience goes.
+pub(super) async fn settled(world: &AwsWorld, runs: &[RunId]) -> Result<Vec<ReportView>, Failure> {
+    let until = world.now().plus(PATIENCE);
+    let mut views = Vec::new();
+    for run in runs {
+        loop {
+            let view = report::view(world, run).await?;
+            let back = view.targets.iter().all(|target| target.status.is_final());
+            if back && view.status.is_final() || world.now() > until {
+                views.push(view);
+                break;
+            }
+            world.sleep(1000).await;
+        }
+    }
+    Ok(views)
+}

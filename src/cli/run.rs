@@ -1,0 +1,85 @@
+//! `run`: starts the execution and follows it.
+
+use std::path::Path;
+
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use serde_json::Value;
+
+use crate::model::names::{ExperimentName, RunId};
+use crate::model::time::Time;
+use crate::ports::Clock;
+
+use super::arguments::Arguments;
+use super::exit::Exit;
+use super::file::read_file;
+use super::follow::Follower;
+use super::output::Output;
+use super::{Failure, report, say, stack};
+
+/// Starts a run, follows it to its end and shows its report.
+pub(super) async fn run(arguments: &Arguments, file: &Path, name: Option<&RunId>, output: &Output) -> Result<Exit, Failure> {
+    let (experiment, value) = read_file(file)?;
+    let stack = stack::find(arguments).await?;
+    let id = match name {
+        Some(name) => name.clone(),
+        None => run_id(&experiment.name, stack.world.now(), stack.world.random())?,
+    };
+    let execution = start(&stack, &id, &value).await?;
+    if !output.as_json {
+        say(&format!("run {id}"));
+    }
+    let follower = Follower::new(&stack, &id, execution, &experiment, output);
+    if let Some(failure) = follower.follow().await? {
+        return Err(failure);
+    }
+    let view = report::view(&stack.world, &id).await?;
+    if output.as_json {
+        output.json(&view);
+    } else {
+        output.report(&view);
+    }
+    Ok(Exit::of(&view))
+}
+
+async fn start(stack: &stack::Stack, id: &RunId, experiment: &Value) -> Result<String, Failure> {
+    let sfn = aws_sdk_sfn::Client::new(&stack.config);
+    let started = sfn.start_execution().state_machine_arn(&stack.state_machine).name(id.as_str()).input(experiment.to_string());
+    match started.send().await {
+        Ok(started) => Ok(started.execution_arn),
+        Err(error) => {
+            let service = error.as_service_error();
+            let why = service.and_then(|service| service.message()).unwrap_or("Step Functions did not answer").to_owned();
+            Err(Failure::new("NotStarted", format!("the run {id} could not be started: {why}")))
+        }
+    }
+}
+
+/// A name that says what and when, and that no other run has.
+fn run_id(name: &ExperimentName, now: Time, random: u64) -> Result<RunId, Failure> {
+    let mut slug = String::new();
+    for c in name.as_str().chars() {
+        match c {
+            c if c.is_ascii_alphanumeric() => slug.push(c.to_ascii_lowercase()),
+            _ if slug.ends_with('-') || slug.is_empty() => {}
+            _ => slug.push('-'),
+        }
+    }
+    slug.truncate(40);
+    let digits: String = now.to_string().chars().filter(char::is_ascii_digit).collect();
+    let id = format!("{}-{digits}-{:04x}", slug.trim_end_matches('-'), random & 0xffff);
+    RunId::try_from(id.trim_start_matches('-')).map_err(|wrong| Failure::new("NotStarted", wrong))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_named_after_its_experiment() {
+        let name = |text: &str| ExperimentName::try_from(text).unwrap_or_else(|e| unreachable!("{e}"));
+        let id = |text: &str| run_id(&name(text), Time(0), 0xabcd).map(|id| id.to_string()).unwrap_or_default();
+        assert_eq!(id("Checkout survives: throttling!"), "checkout-survives-throttling-19700101000000-abcd");
+        assert_eq!(id("日本"), "19700101000000-abcd");
+        assert!(id(&"long ".repeat(25)).len() <= 80);
+    }
+}
