@@ -56,7 +56,7 @@ class Account:
 
 
 @functools.cache
-def session() -> Any:
+def boto_session() -> Any:
     # Here, so that `lab.py --help` does not wait for it.
     import boto3
 
@@ -73,4 +73,4 @@ def client(endpoint: str, service: str) -> Any:
 
     config = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=60)
     with MAKING:
-        return session().client(service, endpoint_url=endpoint, config=config)
+        return boto_session().client(service, endpoint_url=endpoint, config=config)

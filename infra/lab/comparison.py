@@ -35,7 +35,7 @@ class Difference:
     after: Any
 
     def __str__(self) -> str:
-        return f"{self.field}: {shown(self.field, self.before)} → {shown(self.field, self.after)}"
+        return f"{self.field}: {shown(self.field, self.before)} -> {shown(self.field, self.after)}"
 
 
 def look(account: Account, function: str) -> dict[str, Any]:

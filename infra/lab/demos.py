@@ -2,46 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import subprocess
-import threading
 import time
-from dataclasses import dataclass
-from typing import Any, Callable
+from typing import Any
 
-import comparison
 import functions
-from account import Account
-from comparison import Difference
-from deployment import CLI, ROOT, STACK, Stack
-from evidence import Findings, Journal, eventually, invocations
+from evidence import eventually, invocations
 from functions import CHECKOUT, PAYMENT, SEARCH, Target
-from timeline import Timeline
+from runner import Run
+from stage import Demo, Stage
 from traffic import Traffic
 
-# Longer than any demo takes, and within the lab's own limit.
-MOST_SECONDS = 75.0
-LOOK_SECONDS = 0.3
-LOOKS_AT_JOURNAL = 10
+# The exit codes of `snapback run`.
 COMPLETED, STOPPED = 0, 4
-
-
-@dataclass(frozen=True)
-class Demo:
-    """One experiment of events/ on one target, and the exit code of `snapback run` that shows it went as meant."""
-
-    title: str
-    event: str
-    target: Target
-    exit_code: int
-    # The fields that have to differ while the fault is in.
-    touched: frozenset[str]
-
-    @property
-    def command(self) -> list[str]:
-        return [str(CLI.relative_to(ROOT)), "run", f"events/{self.event}", "--stack", STACK]
-
 
 CONCURRENCY = Demo(
     "demo 1: no concurrency is left, until an alarm stops it",
@@ -77,21 +50,6 @@ LAYER = Demo(
         "Configuration.Environment.Variables.CHAOS_CHAINED_WRAPPER",
     }),
 )  # fmt: skip
-
-
-@dataclass
-class Stage:
-    """Where the demos take place."""
-
-    account: Account
-    stack: Stack
-    journal: Journal
-    timeline: Timeline
-    findings: Findings
-
-    def check(self, holds: bool, text: str) -> None:
-        self.findings.check(holds, text)
-        self.timeline.plain(f"        {'✔' if holds else '✘'} {text}", "green" if holds else "red")
 
 
 def run_concurrency(stage: Stage) -> None:
@@ -147,102 +105,6 @@ def run_layer(stage: Stage) -> None:
     run.judge()
 
 
-class Run:
-    """`snapback run` as a process of its own, whose output passes through, and the target watched meanwhile."""
-
-    def __init__(self, stage: Stage, demo: Demo, progress: Callable[[], str] | None = None) -> None:
-        self.stage = stage
-        self.demo = demo
-        self.progress = progress or (lambda: demo.target.name)
-        self.before = comparison.look(stage.account, demo.target.name)
-        self.changes: list[Difference] = []
-        self.alarms: list[str] = []
-        self.deadline = time.monotonic() + MOST_SECONDS
-        stage.timeline.line("lab", f"$ {' '.join(demo.command)}")
-        self.process = subprocess.Popen(
-            demo.command,
-            cwd=ROOT,
-            env=stage.account.environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            # Ctrl-C is for the lab, which then ends everything: there is nothing to ask about in an emulator.
-            start_new_session=True,
-        )
-        self.reader = threading.Thread(target=self.pass_output, daemon=True)
-        self.reader.start()
-
-    def __enter__(self) -> Run:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.wait()
-        self.reader.join(5)
-        self.stage.timeline.still()
-
-    def pass_output(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.stage.timeline.line("snapback", line.rstrip("\n"))
-
-    def wait_for_fault(self) -> bool:
-        """Until the fault is in, as the target's configuration shows it; False when the run ended without it."""
-        while not self.changes:
-            if not self.watch():
-                return False
-        return True
-
-    def finish(self) -> None:
-        """Until the run has ended, or has had its time."""
-        while self.watch():
-            pass
-        self.reader.join(1)
-        self.tell_alarms()
-
-    def watch(self) -> bool:
-        """One look at everything; False when the process has ended, or has had its time."""
-        self.look_for_fault()
-        self.stage.timeline.live(self.progress())
-        # The journal is a file: looking often costs nothing, and keeps cause before effect on the screen.
-        for _ in range(LOOKS_AT_JOURNAL):
-            self.tell_alarms()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(LOOK_SECONDS / LOOKS_AT_JOURNAL)
-                return False
-        return time.monotonic() < self.deadline
-
-    def look_for_fault(self) -> None:
-        if self.changes or not comparison.is_settled(self.stage.account, self.demo.target.name):
-            return
-        now = comparison.look(self.stage.account, self.demo.target.name)
-        self.changes = comparison.differences(self.before, now)
-        for change in self.changes:
-            self.stage.timeline.line("function", f"{self.demo.target.name} {change}")
-
-    def tell_alarms(self) -> None:
-        for change in self.stage.journal.news():
-            text = f"{change['alarm']}: {change['from']} → {change['to']}"
-            if change["to"] == "ALARM":
-                self.alarms.append(change["alarm"])
-                sent = "event sent" if change["event"] else f"event refused: {change['error']}"
-                text += f"; {change['reason']}; {sent}"
-            # Every alarm of the account is evaluated; those of no interest would hide the one that is.
-            if change["alarm"] == self.demo.target.alarm_name:
-                self.stage.timeline.line("alarm", text)
-
-    def judge(self) -> None:
-        """Whether the run went as meant; whether the target is as before is compared at the end, for all."""
-        code = self.process.returncode
-        self.stage.check(
-            code == self.demo.exit_code, f"snapback run ended with {code}; {self.demo.exit_code} is how it should end"
-        )
-        touched = {change.field for change in self.changes}
-        self.stage.check(self.demo.touched <= touched, "the fault was seen in the function's configuration")
-
-
 def alarm_state(stage: Stage, target: Target) -> str:
     described = stage.account.client("cloudwatch").describe_alarms(AlarmNames=[target.alarm_name])
     return str(described["MetricAlarms"][0]["StateValue"])
@@ -254,3 +116,6 @@ def answer(stage: Stage, target: Target, when: str) -> dict[str, Any]:
     took = (time.monotonic() - began) * 1000
     stage.timeline.line("function", f"{target.name} {when}: {json.dumps(given)} in {took:.0f} ms")
     return given
+
+
+ALL = (run_concurrency, run_handler, run_layer)

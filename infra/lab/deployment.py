@@ -17,6 +17,7 @@ PACKAGE = ROOT / "target" / "package" / "bootstrap.zip"
 CLI = ROOT / "target" / "release" / "snapback"
 # The command line of AWS from the same tools as this Python.
 AWS = Path(sys.executable).parent / "aws"
+# The two commands take about two seconds.
 MOST_SECONDS = 120
 
 

@@ -26,18 +26,16 @@ import demos
 import emulator
 import functions
 import ledger
-from account import REGION, Account, forget_real_account
+import session
+from account import Account, forget_real_account
 from comparison import EXCEPTED, shown
-from deployment import AWS, ROOT, STACK, DeploymentError, Stack, deploy, require_build
+from deployment import DeploymentError, require_build
 from emulator import Emulator, EmulatorError
 from evidence import Findings, Journal
+from session import DIRECTORY, set_up, shorter
+from stage import Stage
 from timeline import Timeline
 from traffic import Traffic
-
-DIRECTORY = ROOT / "target" / "lab"
-# The lab that is up; one that runs the demos has a directory of its own, so that both can be.
-UP = DIRECTORY / "up"
-STATE = UP / "state.json"
 
 
 def main() -> int:
@@ -89,20 +87,20 @@ def run(_: argparse.Namespace) -> int:
         account = Account(emulated.endpoint)
         stack = set_up(account, timeline)
         before = {target.name: comparison.look(account, target.name) for target in functions.TARGETS}
-        stage = demos.Stage(account, stack, Journal(emulated.journal), timeline, findings)
-        demos.run_concurrency(stage)
-        demos.run_handler(stage)
-        demos.run_layer(stage)
+        stage = Stage(account, stack, Journal(emulated.journal), timeline, findings)
+        for run_demo in demos.ALL:
+            run_demo(stage)
         restored = sum(compare(stage, name, before[name]) for name in before)
         judge_leftovers(stage)
+    timeline.plain(f"\nThe lab took {timeline.elapsed():.0f} seconds.", "dim")
+    timeline.plain(f"restored exactly: {restored} of {len(before)}", "green" if restored == len(before) else "red")
     if findings.failures:
-        timeline.plain(f"\nThe emulator's log is kept: {shorter(emulated.log)}")
         for failure in findings.failures:
             timeline.plain(f"failed: {failure}", "red")
-    else:
-        shutil.rmtree(directory)
-    timeline.plain(f"restored exactly: {restored} of {len(before)}", "green" if restored == len(before) else "red")
-    return 1 if findings.failures or restored != len(before) else 0
+        timeline.plain(f"The lab has failed. The emulator's log is kept: {shorter(emulated.log)}", "red")
+        return 1
+    shutil.rmtree(directory)
+    return 0
 
 
 def remove_finished() -> None:
@@ -123,16 +121,7 @@ def running(directory: Path, timeline: Timeline) -> Iterator[Emulator]:
         emulated.stop()
 
 
-def set_up(account: Account, timeline: Timeline) -> Stack:
-    stack = deploy(account)
-    timeline.line("lab", f"stack {STACK} is deployed from infra/template.yaml, by `make deploy`")
-    functions.create_all(account)
-    names = ", ".join(target.name for target in functions.TARGETS)
-    timeline.line("lab", f"functions to experiment on: {names}")
-    return stack
-
-
-def compare(stage: demos.Stage, name: str, before: dict[str, object]) -> bool:
+def compare(stage: Stage, name: str, before: dict[str, object]) -> bool:
     """Prints the whole configuration of a function, before and after; whether nothing differs."""
     timeline = stage.timeline
     after = comparison.look(stage.account, name)
@@ -141,7 +130,7 @@ def compare(stage: demos.Stage, name: str, before: dict[str, object]) -> bool:
     width = max(len(field) for field in before.keys() | after.keys())
     for field in sorted(before.keys() | after.keys()):
         if field in different:
-            now = f"{shown(field, before.get(field))} → {shown(field, after.get(field))}"
+            now = f"{shown(field, before.get(field))} -> {shown(field, after.get(field))}"
             timeline.plain(f"  differs  {field:<{width}}  {now}", "red")
         else:
             timeline.plain(f"  same     {field:<{width}}  {shown(field, before[field])}")
@@ -149,104 +138,41 @@ def compare(stage: demos.Stage, name: str, before: dict[str, object]) -> bool:
     return not different
 
 
-def judge_leftovers(stage: demos.Stage) -> None:
+def judge_leftovers(stage: Stage) -> None:
     stage.timeline.title("not compared, since AWS writes it by itself")
     for reason, fields in EXCEPTED.items():
         stage.timeline.plain(f"        {', '.join(field.split('.')[-1] for field in fields)}: {reason}")
     stage.timeline.title("what is left behind")
-    left = ledger.leftovers(stage.account, stage.stack)
+    left = ledger.leftovers(stage.account, stage.stack, len(demos.ALL))
     for sentence in left:
         stage.timeline.plain(f"        {sentence}", "red")
     stage.check(not left, "the ledger holds no lock and no armed snapshot, and the dead-letter queue is empty")
-    stage.timeline.plain("")
 
 
-# ------------------------------------------------------------------------------------------------------ up and down
+# ---------------------------------------------------------------------------------------- a lab that is left running
 
 
 def up(arguments: argparse.Namespace) -> int:
     # With --json, standard output is the JSON alone.
     timeline = Timeline(sys.stderr if arguments.json else sys.stdout)
-    emulated = found()
+    emulated = session.found()
     if emulated is None:
         require_build()
-        emulated = emulator.start(UP, ends_with_lab=False)
-        try:
-            set_up(Account(emulated.endpoint), timeline)
-        except BaseException:
-            emulated.stop()
-            raise
-        STATE.write_text(json.dumps({"pid": emulated.pid, "port": emulated.port}))
+        emulated = session.begin(timeline)
     else:
         timeline.line("lab", "is up already")
-    description = describe(emulated)
-    print(json.dumps(description) if arguments.json else instructions(description))
+    description = session.describe(emulated)
+    print(json.dumps(description) if arguments.json else session.instructions(description))
     return 0
 
 
 def down(_: argparse.Namespace) -> int:
-    emulated = recorded()
-    if emulated is not None:
-        emulated.stop()
-    shutil.rmtree(UP, ignore_errors=True)
-    print("lab: it was not up" if emulated is None else "lab: down")
+    print("lab: down" if session.end() else "lab: it was not up")
     return 0
 
 
-def recorded() -> Emulator | None:
-    """The lab that was brought up, whether or not it still runs."""
-    try:
-        state = json.loads(STATE.read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
-        return None
-    return Emulator(state["pid"], state["port"], UP)
-
-
-def found() -> Emulator | None:
-    """The lab that is up, if one is."""
-    emulated = recorded()
-    return emulated if emulated is not None and emulated.lives() and emulated.answers() else None
-
-
-def describe(emulated: Emulator) -> dict[str, object]:
-    return {
-        "endpoint": emulated.endpoint,
-        "region": REGION,
-        "environment": Account(emulated.endpoint).exports(),
-        "stack": STACK,
-        "functions": [target.name for target in functions.TARGETS],
-        "alarms": [target.alarm_name for target in functions.TARGETS],
-        "pid": emulated.pid,
-        "log": shorter(emulated.log),
-    }
-
-
-def instructions(description: dict[str, object]) -> str:
-    environment = description["environment"]
-    assert isinstance(environment, dict)
-    python = shorter(Path(sys.executable))
-    exports = "\n".join(f"  export {name}={value}" for name, value in environment.items())
-    return f"""
-The lab is up at {description["endpoint"]} (its log: {description["log"]}). For a shell that works in it:
-
-  unset AWS_PROFILE
-{exports}
-
-Then try, for instance:
-
-  target/release/snapback plan events/demo-2-handler.json --stack {STACK}
-  target/release/snapback run events/demo-2-handler.json --stack {STACK}
-  {python} infra/lab/lab.py traffic lab-checkout &
-  target/release/snapback run events/demo-1-concurrency.json --stack {STACK}
-  target/release/snapback status --stack {STACK}
-  {shorter(AWS)} lambda get-function --function-name lab-payment
-
-The emulator looks at alarms only when somebody puts a metric, as `traffic` does each second.
-When you are done: make lab-down"""
-
-
 def traffic(arguments: argparse.Namespace) -> int:
-    emulated = found()
+    emulated = session.found()
     if emulated is None:
         raise EmulatorError("no lab is up; start one with `make lab-up`")
     timeline = Timeline()
@@ -260,11 +186,6 @@ def traffic(arguments: argparse.Namespace) -> int:
         sent.thread.join()
     timeline.line("traffic", f"{arguments.function}: {sent.counts}")
     return 0
-
-
-def shorter(path: Path) -> str:
-    """As one would type it at the top of the repository."""
-    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
 
 
 if __name__ == "__main__":

@@ -7,17 +7,27 @@ from typing import Any
 from account import Account
 from deployment import Stack
 
-# The statuses (src/model/run.rs) that a run or a target still has to leave.
+# How the table is laid out: src/aws/records.rs. The statuses that a run or a target still has to leave: src/model/run.rs.
 UNFINISHED = {"pending", "running", "stopping", "armed", "injecting", "injected", "restoring"}
 
 
-def leftovers(account: Account, stack: Stack) -> list[str]:
-    """Locks, armed snapshots, unfinished runs and dead letters, each as one sentence."""
+def leftovers(account: Account, stack: Stack, runs: int) -> list[str]:
+    """Locks, armed snapshots, unfinished runs and dead letters, each as one sentence.
+
+    `runs` with one target each have been made: what finds no trace of them would find nothing left behind either.
+    """
     items = scan(account, stack.ledger)
-    unfinished = [f"{key(item)} is {item['status']['S']}" for item in items if is_unfinished(item)]
-    locks = [f"{key(item)} is held" for item in items if is_lock(item)]
+    records = [item for item in items if key(item).startswith("RUN#")]
+    locks = [item for item in items if key(item).startswith("LOCK#")]
+    listed = [item for item in items if key(item).startswith(("ACTIVE", "ALARM#"))]
+    left = [f"{key(item)} is {item['status']['S']}" for item in records if item["status"]["S"] in UNFINISHED]
+    # A released lock stays, as a tombstone that names no run.
+    left += [f"{key(item)} is held by {item['run']['S']}" for item in locks if "S" in item.get("run", {})]
+    left += [f"{key(item)} is still listed" for item in listed]
+    if len(records) < 2 * runs or len(locks) < runs:
+        left.append(f"the ledger has {len(records)} runs and targets and {len(locks)} locks, too few for {runs} runs")
     letters = dead_letters(account, stack)
-    return unfinished + locks + ([f"{letters} messages are in the dead-letter queue"] if letters else [])
+    return left + ([f"{letters} messages are in the dead-letter queue"] if letters else [])
 
 
 def scan(account: Account, table: str) -> list[dict[str, Any]]:
@@ -27,15 +37,6 @@ def scan(account: Account, table: str) -> list[dict[str, Any]]:
 
 def key(item: dict[str, Any]) -> str:
     return f"{item['pk']['S']} {item['sk']['S']}"
-
-
-def is_unfinished(item: dict[str, Any]) -> bool:
-    return item.get("status", {}).get("S") in UNFINISHED
-
-
-def is_lock(item: dict[str, Any]) -> bool:
-    """A lock that somebody holds; a released one stays as a tombstone."""
-    return "lock" in key(item).lower() and "run" in item
 
 
 def dead_letters(account: Account, stack: Stack) -> int:

@@ -20,6 +20,8 @@ PARENT_CHECK_SECONDS = 1.0
 
 
 def main() -> None:
+    # ministack speaks CBOR only where it finds this, and AWS's own client of CloudWatch for Rust speaks nothing else.
+    import cbor2  # noqa: F401
     from ministack import app
     from ministack.services import cloudwatch, eventbridge
 

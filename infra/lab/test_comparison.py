@@ -43,7 +43,7 @@ class ComparisonTest(unittest.TestCase):
 
     def test_a_variable_that_went_is_seen(self) -> None:
         field = "Configuration.Environment.Variables.KEY"
-        self.assertEqual(str(Difference(field, "s3cret", None)), f"{field}: {HIDDEN} → {ABSENT}")
+        self.assertEqual(str(Difference(field, "s3cret", None)), f"{field}: {HIDDEN} -> {ABSENT}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,108 @@
+"""A lab that is left running: what is written down about it, and how one works in it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import emulator
+import functions
+from account import REGION, Account
+from deployment import AWS, ROOT, STACK, Stack, deploy
+from emulator import Emulator
+from timeline import Timeline
+
+DIRECTORY = ROOT / "target" / "lab"
+# A lab that runs the demos has a directory of its own, so that both can be.
+UP = DIRECTORY / "up"
+STATE = UP / "state.json"
+
+
+def begin(timeline: Timeline) -> Emulator:
+    """Starts everything, and leaves it running."""
+    end()
+    emulated = emulator.start(UP, ends_with_lab=False)
+    try:
+        set_up(Account(emulated.endpoint), timeline)
+        STATE.write_text(json.dumps({"pid": emulated.pid, "port": emulated.port}))
+    except BaseException:
+        emulated.stop()
+        raise
+    return emulated
+
+
+def end() -> bool:
+    """Ends the lab that was begun, in whatever condition it is; whether there was one."""
+    emulated = recorded()
+    if emulated is not None:
+        emulated.stop()
+    shutil.rmtree(UP, ignore_errors=True)
+    return emulated is not None
+
+
+def recorded() -> Emulator | None:
+    """The lab that was brought up, whether or not it still runs."""
+    try:
+        state = json.loads(STATE.read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    return Emulator(state["pid"], state["port"], UP)
+
+
+def found() -> Emulator | None:
+    """The lab that is up, if one is."""
+    emulated = recorded()
+    return emulated if emulated is not None and emulated.lives() and emulated.answers() else None
+
+
+def describe(emulated: Emulator) -> dict[str, object]:
+    return {
+        "endpoint": emulated.endpoint,
+        "region": REGION,
+        "environment": Account(emulated.endpoint).exports(),
+        "stack": STACK,
+        "functions": [target.name for target in functions.TARGETS],
+        "alarms": [target.alarm_name for target in functions.TARGETS],
+        "pid": emulated.pid,
+        "log": shorter(emulated.log),
+    }
+
+
+def instructions(description: dict[str, object]) -> str:
+    environment = description["environment"]
+    assert isinstance(environment, dict)
+    python = shorter(Path(sys.executable))
+    exports = "\n".join(f"  export {name}={value}" for name, value in environment.items())
+    return f"""
+The lab is up at {description["endpoint"]} (its log: {description["log"]}). For a shell that works in it:
+
+  unset AWS_PROFILE
+{exports}
+
+Then try, for instance:
+
+  target/release/snapback plan events/demo-2-handler.json --stack {STACK}
+  target/release/snapback run events/demo-2-handler.json --stack {STACK}
+  {python} infra/lab/lab.py traffic lab-checkout &
+  target/release/snapback run events/demo-1-concurrency.json --stack {STACK}
+  target/release/snapback status --stack {STACK}
+  {shorter(AWS)} lambda get-function --function-name lab-payment
+
+The emulator looks at alarms only when somebody puts a metric, as `traffic` does each second.
+When you are done: make lab-down"""
+
+
+def set_up(account: Account, timeline: Timeline) -> Stack:
+    stack = deploy(account)
+    timeline.line("lab", f"stack {STACK} is deployed from infra/template.yaml, by `make deploy`")
+    functions.create_all(account)
+    names = ", ".join(target.name for target in functions.TARGETS)
+    timeline.line("lab", f"functions to experiment on: {names}")
+    return stack
+
+
+def shorter(path: Path) -> str:
+    """As one would type it at the top of the repository."""
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)

@@ -1,0 +1,42 @@
+"""Where the demos take place, and what each of them is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from account import Account
+from deployment import CLI, ROOT, STACK, Stack
+from evidence import Findings, Journal
+from functions import Target
+from timeline import Timeline
+
+
+@dataclass(frozen=True)
+class Demo:
+    """One experiment of events/ on one target, and the exit code of `snapback run` that shows it went as meant."""
+
+    title: str
+    event: str
+    target: Target
+    exit_code: int
+    # The fields that have to differ while the fault is in.
+    touched: frozenset[str]
+
+    @property
+    def command(self) -> list[str]:
+        return [str(CLI.relative_to(ROOT)), "run", f"events/{self.event}", "--stack", STACK]
+
+
+@dataclass
+class Stage:
+    """Where the demos take place."""
+
+    account: Account
+    stack: Stack
+    journal: Journal
+    timeline: Timeline
+    findings: Findings
+
+    def check(self, holds: bool, text: str) -> None:
+        self.findings.check(holds, text)
+        self.timeline.plain(f"{'ok' if holds else 'FAILED':>15}  {text}", "green" if holds else "red")
