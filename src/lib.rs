@@ -1,4 +1,35 @@
-//! snapback
+//! Chaos experiments on AWS Lambda functions that always put things back.
+//!
+//! An experiment changes how a function behaves for a bounded time and ends by restoring exactly what was there before:
+//! at the end of its duration, when a CloudWatch alarm trips, when somebody stops it, or when its runner dies.
+//!
+//! # The restore law
+//! For every function configuration `c`, fault `f`, and any edits `e` that somebody else makes meanwhile:
+//! `restore(e(inject_f(c))) = e(c)` on every field where `e` and `f` do not meet; where they meet, theirs stays and is
+//! reported as drift. [`plan::standing`] compares a field three ways, [`plan::restore`] decides on one fresh observation,
+//! and [`steps::restore`] carries the decision out.
+//!
+//! # The race that matters
+//! Inject has sent its call, the call is not visible yet, and a rollback looks: it sees the original and is tempted to
+//! say "restored"; then the call lands. So every writer records a lease before it calls, and a target is called
+//! restored only on an observation made after every lease has run out. The bounds that a lease is made of are the
+//! constants of [`steps`].
+//!
+//! # Layers
+//! Dependencies point one way; the features draw the same line.
+//!
+//! | module | what it holds | feature |
+//! |---|---|---|
+//! | [`model`] | nouns: types that are parsed at the edge; no I/O, no SDK, no clock | |
+//! | [`plan`] | decisions: pure, total, synchronous | |
+//! | [`ports`] | the few things that the decisions need from the world | |
+//! | [`steps`] | prepare, arm, inject, observe, restore, report, rollback, reap: plans carried out through the ports | |
+//! | [`settings`] | what the stack tells its functions and the command line | |
+//! | `testing` | the simulated world: the ports in memory, with virtual time | `testing` |
+//! | `aws` | the ports on AWS: the only module that names an SDK | `aws` |
+//! | `task` | the boundary to Step Functions and EventBridge | `task` |
+//! | `cli` | arguments → commands → output | `cli` |
+
 #[cfg(feature = "aws")]
 pub mod aws;
 #[cfg(feature = "cli")]
@@ -12,3 +43,11 @@ pub mod steps;
 pub mod task;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+
+pub use model::experiment::Experiment;
+pub use model::input::{InvalidInput, read_experiment};
+pub use plan::guardrails::Settings;
+pub use plan::rendering::{PlanView, ReportView};
+pub use ports::World;
+pub use steps::Budget;
+pub use steps::error::StepError;

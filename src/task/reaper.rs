@@ -21,7 +21,7 @@ pub(super) async fn handle(world: &impl World, settings: &Settings, budget: Budg
 }
 
 fn metrics(settings: &Settings, tick: &Tick, timestamp: i64) -> Value {
-    let names = ["ActiveRuns", "OverdueRuns", "FailedRestores"];
+    let names = ["OverdueRuns", "FailedRestores"];
     let metrics: Vec<Value> = names.iter().map(|name| json!({ "Name": name, "Unit": "Count" })).collect();
     json!({
         "_aws": {
@@ -29,7 +29,6 @@ fn metrics(settings: &Settings, tick: &Tick, timestamp: i64) -> Value {
             "CloudWatchMetrics": [{ "Namespace": "snapback", "Dimensions": [["Stack"]], "Metrics": metrics }]
         },
         "Stack": settings.prefix,
-        "ActiveRuns": tick.active,
         "OverdueRuns": tick.overdue,
         "FailedRestores": tick.failed_restores,
     })

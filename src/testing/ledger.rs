@@ -9,9 +9,14 @@ use crate::ports::{Ending, Guarded, Ledger, LedgerError, stopped_marker};
 use super::{SimWorld, State};
 
 impl SimWorld {
-    /// A transaction: it may meet another one.
-    async fn transact<T>(&self, name: &str, act: impl FnOnce(&mut State) -> T) -> Result<T, LedgerError> {
+    async fn ledger_call(&self, method: &'static str, name: &str) {
+        self.with(|state| state.ledger_methods.insert(method));
         self.call(name).await;
+    }
+
+    /// A transaction: it may meet another one.
+    async fn transact<T>(&self, method: &'static str, act: impl FnOnce(&mut State) -> T) -> Result<T, LedgerError> {
+        self.ledger_call(method, "TransactWriteItems").await;
         self.with(|state| {
             if state.conflicts > 0 {
                 state.conflicts -= 1;
@@ -53,7 +58,7 @@ fn free(lease: Option<&Lease>, mine: &Lease, now: Time) -> bool {
 
 impl Ledger for SimWorld {
     async fn create_run(&self, run: &Run) -> Result<Guarded, LedgerError> {
-        self.transact("TransactWriteItems", |state| {
+        self.transact("create_run", |state| {
             let engaged = state.lever.as_ref().is_some_and(|lever| lever.engaged);
             if engaged || state.runs.contains_key(&run.id) {
                 return Guarded::Declined;
@@ -69,7 +74,7 @@ impl Ledger for SimWorld {
     }
 
     async fn add_targets(&self, run: &RunId, targets: &[TargetRecord]) -> Result<(), LedgerError> {
-        self.transact("TransactWriteItems", |state| {
+        self.transact("add_targets", |state| {
             if state.is(run, RunStatus::Pending) {
                 for target in targets {
                     state.targets.entry((run.clone(), target.function.clone())).or_insert_with(|| target.clone());
@@ -80,12 +85,12 @@ impl Ledger for SimWorld {
     }
 
     async fn start_run(&self, run: &RunId) -> Result<Guarded, LedgerError> {
-        self.call("UpdateItem").await;
+        self.ledger_call("start_run", "UpdateItem").await;
         Ok(self.with(|state| guarded(state.to_status(run, RunStatus::Running).is_some())))
     }
 
     async fn stop_run(&self, id: &RunId, reason: &EndReason, now: Time) -> Result<Run, LedgerError> {
-        self.call("UpdateItem").await;
+        self.ledger_call("stop_run", "UpdateItem").await;
         Ok(self.with(|state| {
             if let Some(run) = state.to_status(id, RunStatus::Stopping) {
                 run.reason = Some(reason.clone());
@@ -96,7 +101,7 @@ impl Ledger for SimWorld {
     }
 
     async fn begin_observing(&self, id: &RunId, ends_at: Time) -> Result<Run, LedgerError> {
-        self.call("UpdateItem").await;
+        self.ledger_call("begin_observing", "UpdateItem").await;
         self.with(|state| {
             let run = state.runs.get_mut(id).ok_or_else(|| LedgerError::Unusable("no run".into()))?;
             run.ends_at.get_or_insert(ends_at);
@@ -105,7 +110,7 @@ impl Ledger for SimWorld {
     }
 
     async fn judge_run(&self, id: &RunId, deviations: &[String]) -> Result<(), LedgerError> {
-        self.call("UpdateItem").await;
+        self.ledger_call("judge_run", "UpdateItem").await;
         self.with(|state| {
             if let Some(run) = state.runs.get_mut(id) {
                 run.deviations = Some(deviations.to_vec());
@@ -115,7 +120,7 @@ impl Ledger for SimWorld {
     }
 
     async fn close_run(&self, id: &RunId, status: RunStatus, now: Time) -> Result<Guarded, LedgerError> {
-        self.call("UpdateItem").await;
+        self.ledger_call("close_run", "UpdateItem").await;
         Ok(self.with(|state| {
             let closed = state.to_status(id, status).map(|run| run.closed_at = Some(now));
             guarded(closed.is_some())
@@ -123,7 +128,7 @@ impl Ledger for SimWorld {
     }
 
     async fn retire_run(&self, run: &Run, _: Time) -> Result<(), LedgerError> {
-        self.transact("TransactWriteItems", |state| {
+        self.transact("retire_run", |state| {
             state.active.retain(|active| *active != run.id);
             state.alarm_runs.values_mut().for_each(|runs| runs.retain(|other| *other != run.id));
         })
@@ -131,42 +136,42 @@ impl Ledger for SimWorld {
     }
 
     async fn run(&self, id: &RunId) -> Result<Option<Run>, LedgerError> {
-        self.call("GetItem").await;
+        self.ledger_call("run", "GetItem").await;
         Ok(self.with(|state| state.runs.get(id).cloned()))
     }
 
     async fn targets(&self, id: &RunId) -> Result<Vec<TargetRecord>, LedgerError> {
-        self.call("Query").await;
+        self.ledger_call("targets", "Query").await;
         Ok(self.with(|state| state.targets.values().filter(|target| target.run == *id).cloned().collect()))
     }
 
     async fn target(&self, run: &RunId, function: &FunctionArn) -> Result<Option<TargetRecord>, LedgerError> {
-        self.call("GetItem").await;
+        self.ledger_call("target", "GetItem").await;
         Ok(self.with(|state| state.record(run, function).cloned()))
     }
 
     async fn active_runs(&self) -> Result<Vec<RunId>, LedgerError> {
-        self.call("Query").await;
+        self.ledger_call("active_runs", "Query").await;
         Ok(self.with(|state| state.active.clone()))
     }
 
     async fn all_runs(&self) -> Result<Vec<Run>, LedgerError> {
-        self.call("Scan").await;
+        self.ledger_call("all_runs", "Scan").await;
         Ok(self.with(|state| state.runs.values().cloned().collect()))
     }
 
     async fn runs_of_alarm(&self, alarm_arn: &str) -> Result<Vec<RunId>, LedgerError> {
-        self.call("Query").await;
+        self.ledger_call("runs_of_alarm", "Query").await;
         Ok(self.with(|state| state.alarm_runs.get(alarm_arn).cloned().unwrap_or_default()))
     }
 
     async fn lock(&self, function: &FunctionArn) -> Result<Option<Lock>, LedgerError> {
-        self.call("GetItem").await;
+        self.ledger_call("lock", "GetItem").await;
         Ok(self.with(|state| state.locks.get(function).cloned()))
     }
 
     async fn take_lock(&self, run: &RunId, function: &FunctionArn) -> Result<Option<Lock>, LedgerError> {
-        self.transact("TransactWriteItems", |state| {
+        self.transact("take_lock", |state| {
             if !state.is(run, RunStatus::Running) {
                 return None;
             }
@@ -181,7 +186,7 @@ impl Ledger for SimWorld {
     }
 
     async fn arm(&self, run: &RunId, function: &FunctionArn, changes: &[Change], last_version: u64) -> Result<Guarded, LedgerError> {
-        self.transact("TransactWriteItems", |state| {
+        self.transact("arm", |state| {
             let allowed = state.is(run, RunStatus::Running) && state.holds(run, function);
             let Some(target) = state.record(run, function).filter(|_| allowed) else { return Guarded::Declined };
             if !target.status.may_become(TargetStatus::Armed) {
@@ -196,7 +201,7 @@ impl Ledger for SimWorld {
     }
 
     async fn begin_inject(&self, run: &RunId, function: &FunctionArn, lease: &Lease, now: Time) -> Result<Guarded, LedgerError> {
-        self.transact("TransactWriteItems", |state| {
+        self.transact("begin_inject", |state| {
             let running = state.is(run, RunStatus::Running);
             let Some(target) = state.record(run, function).filter(|_| running) else { return Guarded::Declined };
             if !target.status.may_become(TargetStatus::Injecting) || !free(target.inject_lease.as_ref(), lease, now) {
@@ -210,7 +215,7 @@ impl Ledger for SimWorld {
     }
 
     async fn injected(&self, run: &RunId, function: &FunctionArn) -> Result<Guarded, LedgerError> {
-        self.transact("TransactWriteItems", |state| {
+        self.transact("injected", |state| {
             let running = state.is(run, RunStatus::Running);
             let target = state.record(run, function).filter(|target| running && target.status == TargetStatus::Injecting);
             guarded(target.map(|target| target.status = TargetStatus::Injected).is_some())
@@ -219,7 +224,7 @@ impl Ledger for SimWorld {
     }
 
     async fn begin_restore(&self, run: &RunId, function: &FunctionArn, lease: &Lease, now: Time) -> Result<Guarded, LedgerError> {
-        self.call("UpdateItem").await;
+        self.ledger_call("begin_restore", "UpdateItem").await;
         Ok(self.with(|state| {
             let Some(target) = state.record(run, function) else { return Guarded::Declined };
             if !target.status.may_become(TargetStatus::Restoring) || !free(target.restore_lease.as_ref(), lease, now) {
@@ -232,7 +237,7 @@ impl Ledger for SimWorld {
     }
 
     async fn settle(&self, run: &RunId, function: &FunctionArn, settled: &Lease) -> Result<(), LedgerError> {
-        self.call("UpdateItem").await;
+        self.ledger_call("settle", "UpdateItem").await;
         self.with(|state| {
             let Some(target) = state.record(run, function) else { return };
             for lease in [&mut target.inject_lease, &mut target.restore_lease].into_iter().flatten() {
@@ -245,7 +250,7 @@ impl Ledger for SimWorld {
     }
 
     async fn finish(&self, ending: &Ending, now: Time) -> Result<Guarded, LedgerError> {
-        self.transact("TransactWriteItems", |state| {
+        self.transact("finish", |state| {
             let Some(target) = state.record(&ending.run, &ending.function) else { return Guarded::Declined };
             let quiet = target.quiet_at().is_none_or(|quiet_at| quiet_at <= ending.observed_at);
             if target.status != ending.from || !target.status.may_become(ending.status) || !quiet {
@@ -268,7 +273,7 @@ impl Ledger for SimWorld {
     }
 
     async fn restore_failed(&self, run: &RunId, function: &FunctionArn, why: &str) -> Result<(), LedgerError> {
-        self.call("UpdateItem").await;
+        self.ledger_call("restore_failed", "UpdateItem").await;
         self.with(|state| {
             if let Some(target) = state.record(run, function) {
                 target.restore_error = Some(why.to_owned());
@@ -278,12 +283,12 @@ impl Ledger for SimWorld {
     }
 
     async fn lever(&self) -> Result<Option<Lever>, LedgerError> {
-        self.call("GetItem").await;
+        self.ledger_call("lever", "GetItem").await;
         Ok(self.with(|state| state.lever.clone()))
     }
 
     async fn set_lever(&self, lever: &Lever) -> Result<(), LedgerError> {
-        self.call("PutItem").await;
+        self.ledger_call("set_lever", "PutItem").await;
         self.with(|state| state.lever = Some(lever.clone()));
         Ok(())
     }

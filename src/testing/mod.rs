@@ -4,7 +4,7 @@ mod functions;
 mod ledger;
 pub mod samples;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -26,6 +26,7 @@ pub const BEGINNING: Time = Time(1_780_272_000_000);
 pub struct SimWorld {
     state: Mutex<State>,
     random: AtomicU64,
+    sleepers: AtomicU64,
 }
 
 /// Everything in it. Tests read it, and change it as other people would.
@@ -61,6 +62,12 @@ pub struct State {
     pub round_trips: u64,
     /// Calls that were sent and are not answered.
     pub under_way: u64,
+    /// The ledger's methods that were called.
+    pub ledger_methods: BTreeSet<&'static str>,
+    /// Until when each sleeper sleeps.
+    asleep: BTreeMap<u64, i64>,
+    /// The sleepers that were asked in vain since something has happened.
+    asked: BTreeSet<u64>,
     /// Every write that Lambda took, in order.
     pub writes: Vec<(FunctionArn, Write)>,
     /// How many further calls the runner lives to make; `None` is for ever.
@@ -114,6 +121,7 @@ impl SimWorld {
                 state.calls.push(name.to_owned());
                 state.round_trips += u64::from(state.under_way == 0);
                 state.under_way += 1;
+                state.asked.clear();
             }
             dead
         });
@@ -139,6 +147,7 @@ impl State {
 
     fn advance(&mut self, milliseconds: i64) {
         self.elapsed += milliseconds;
+        self.asked.clear();
         let now = self.now();
         for function in self.functions.values_mut() {
             function.catch_up(now);
@@ -157,9 +166,12 @@ impl Clock for SimWorld {
     }
 
     async fn sleep(&self, milliseconds: u64) {
-        self.with(|state| state.advance(milliseconds.cast_signed()));
-        // Let the others go on: time is everybody's.
-        Yield(false).await;
+        let sleeper = self.sleepers.fetch_add(1, Ordering::Relaxed);
+        self.with(|state| {
+            let until = state.elapsed.saturating_add(milliseconds.cast_signed());
+            state.asleep.insert(sleeper, until);
+        });
+        Sleep { world: self, sleeper }.await;
     }
 
     fn random(&self) -> u64 {
@@ -173,6 +185,41 @@ struct UnderWay<'a>(&'a SimWorld);
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
         self.0.with(|state| state.under_way -= 1);
+    }
+}
+
+/// Sleeping, until the time has come. Time is everybody's: it moves on to the earliest sleeper's end when all have been
+/// asked in vain and no call is under way.
+struct Sleep<'a> {
+    world: &'a SimWorld,
+    sleeper: u64,
+}
+
+impl Future for Sleep<'_> {
+    type Output = ();
+
+    fn poll(self: std::pin::Pin<&mut Self>, context: &mut std::task::Context<'_>) -> std::task::Poll<()> {
+        self.world.with(|state| {
+            if state.asleep.get(&self.sleeper).is_none_or(|until| *until <= state.elapsed) {
+                return std::task::Poll::Ready(());
+            }
+            state.asked.insert(self.sleeper);
+            if state.under_way == 0 && state.asked.len() == state.asleep.len() {
+                let next = state.asleep.values().min().copied().unwrap_or(state.elapsed);
+                state.advance((next - state.elapsed).max(0));
+            }
+            context.waker().wake_by_ref();
+            std::task::Poll::Pending
+        })
+    }
+}
+
+impl Drop for Sleep<'_> {
+    fn drop(&mut self) {
+        self.world.with(|state| {
+            state.asleep.remove(&self.sleeper);
+            state.asked.clear();
+        });
     }
 }
 

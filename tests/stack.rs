@@ -1,0 +1,14 @@
+//! What is deployed: the roles, the schema, and the whole thing on an emulator.
+#![cfg(all(feature = "task", feature = "cli", feature = "testing"))]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "stack/commands.rs"]
+mod commands;
+#[path = "stack/events.rs"]
+mod events;
+#[path = "stack/lab.rs"]
+mod lab;
+#[path = "stack/roles.rs"]
+mod roles;
+#[path = "stack/schema.rs"]
+mod schema;

@@ -1,0 +1,175 @@
+//! The command line against the deployed stack: what it prints, what it ends with, and that everything is put back.
+
+use serde_json::Value;
+
+use super::lab::{Lab, experiment};
+
+const TIMEOUT: &str = "timeout: {timeout: PT7S}";
+const MEMORY: &str = "memory: {megabytes: 1024}";
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+/// One lab for all of them: it takes longer to start than most of these take.
+#[test]
+fn the_command_line_works_on_a_deployed_stack() {
+    let lab = Lab::start();
+    invalid_input_is_refused_without_a_call(&lab);
+    a_plan_changes_nothing(&lab);
+    a_refusal_ends_with_3(&lab);
+    a_run_to_its_end_ends_with_0(&lab);
+    drift_ends_with_5(&lab);
+    a_person_ends_a_run_directly(&lab);
+    an_interrupted_run_rolls_back(&lab);
+    an_aborted_execution_is_restored_by_the_reaper(&lab);
+    the_lever_stops_and_refuses(&lab);
+    a_wrong_stack_is_named(&lab);
+    nothing_stays_behind(&lab);
+}
+
+fn invalid_input_is_refused_without_a_call(lab: &Lab) {
+    let good = experiment("good", "lab-search", "PT5S", TIMEOUT);
+    let (code, out, _) = lab.snapback(&["check", good.to_str().unwrap()]);
+    assert_eq!((code, out.as_str()), (0, "valid: good: timeout on 1 target for PT5S\n"));
+    let bad = experiment("bad", "lab-search", "PT5S", "timeout: {timeout: 7}");
+    for command in ["check", "plan", "run"] {
+        let (code, out, err) = lab.snapback(&[command, bad.to_str().unwrap()]);
+        assert_eq!((code, out.as_str()), (2, ""), "{command}");
+        assert!(err.contains("faults[0].timeout.timeout: "), "{err}");
+    }
+    assert_eq!(lab.snapback(&["rollback"]).0, 2);
+    assert_eq!(lab.snapback(&["check", "no-such-file.yaml"]).0, 2);
+    assert_eq!(lab.snapback(&["report", "no-such-run"]).0, 2);
+    assert_eq!(lab.snapback(&["rollback", "no-such-run"]).0, 2);
+}
+
+fn a_plan_changes_nothing(lab: &Lab) {
+    let before = lab.function("lab-payment");
+    let (code, out, _) = lab.snapback(&["plan", "events/demo-2-handler.json"]);
+    assert_eq!(code, 0, "{out}");
+    for expected in ["lab-payment", "handler", "chaos_handler.handler", "it may run; nothing was changed"] {
+        assert!(out.contains(expected), "{expected}: {out}");
+    }
+    let (code, out, _) = lab.snapback(&["plan", "events/demo-2-handler.json", "--json"]);
+    let plan = json(&out);
+    assert_eq!((code, plan["refusals"].as_array().unwrap().len()), (0, 0));
+    for field in plan["targets"][0]["fields"].as_array().unwrap() {
+        assert_eq!(field["now"], field["after"], "{field}");
+    }
+    assert_eq!(lab.function("lab-payment"), before);
+}
+
+fn a_refusal_ends_with_3(lab: &Lab) {
+    let own = experiment("own", "snapback-restore", "PT5S", TIMEOUT);
+    let (code, out, _) = lab.snapback(&["plan", own.to_str().unwrap()]);
+    assert_eq!(code, 3);
+    assert!(out.contains("it is one of snapback's own functions"), "{out}");
+    let (code, _, err) = lab.snapback(&["run", own.to_str().unwrap(), "--name", "refused"]);
+    assert_eq!(code, 3, "{err}");
+    assert!(err.contains("it is one of snapback's own functions") && err.contains("does not carry the tag"), "{err}");
+    assert_eq!(lab.snapback(&["report", "refused"]).0, 2, "a refused run leaves nothing in the ledger");
+}
+
+fn a_run_to_its_end_ends_with_0(lab: &Lab) {
+    let before = lab.function("lab-search");
+    let file = experiment("whole", "lab-search", "PT5S", TIMEOUT);
+    let (code, out, err) = lab.snapback(&["run", file.to_str().unwrap(), "--json"]);
+    assert_eq!(code, 0, "{out}{err}");
+    let report = json(&out);
+    assert_eq!((&report["status"], &report["outcome"]), (&"completed".into(), &"held".into()));
+    assert_eq!(lab.function("lab-search"), before);
+    let again = lab.snapback(&["report", report["runId"].as_str().unwrap()]);
+    assert_eq!(again.0, 0, "{}", again.1);
+}
+
+fn drift_ends_with_5(lab: &Lab) {
+    let before = lab.function("lab-search");
+    let file = experiment("drift", "lab-search", "PT60S", TIMEOUT);
+    let mut run = lab.begin(&["run", file.to_str().unwrap(), "--name", "drift"]);
+    lab.wait_for_fault("drift");
+    let (code, out, _) = lab.snapback(&["status", "--json"]);
+    assert_eq!((code, json(&out)["armed"].as_array().unwrap().len()), (0, 1), "{out}");
+    assert_eq!(lab.snapback(&["report", "drift"]).0, 7);
+    lab.aws(&["lambda", "update-function-configuration", "--function-name", "lab-search", "--timeout", "42"]);
+    let (code, out, _) = lab.snapback(&["rollback", "drift"]);
+    assert_eq!(code, 5, "{out}");
+    assert!(out.contains("timeout: was ") && out.contains("now 42 s; left alone"), "{out}");
+    assert_eq!(run.wait().unwrap().code(), Some(5));
+    assert_eq!(lab.function("lab-search")["Configuration"]["Timeout"], 42);
+    let timeout = before["Configuration"]["Timeout"].to_string();
+    lab.aws(&["lambda", "update-function-configuration", "--function-name", "lab-search", "--timeout", &timeout]);
+    assert_eq!(lab.function("lab-search"), before);
+}
+
+fn a_person_ends_a_run_directly(lab: &Lab) {
+    let before = lab.function("lab-search");
+    let file = experiment("direct", "lab-search", "PT60S", MEMORY);
+    let mut run = lab.begin(&["run", file.to_str().unwrap(), "--name", "direct"]);
+    lab.wait_for_fault("direct");
+    let (code, out, err) = lab.snapback(&["rollback", "direct", "--direct", "--table", "snapback-ledger"]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert_eq!(lab.function("lab-search"), before);
+    assert_eq!(run.wait().unwrap().code(), Some(4));
+}
+
+fn an_interrupted_run_rolls_back(lab: &Lab) {
+    let before = lab.function("lab-search");
+    let file = experiment("interrupted", "lab-search", "PT60S", MEMORY);
+    let mut run = lab.begin(&["run", file.to_str().unwrap(), "--name", "interrupted"]);
+    lab.wait_for_fault("interrupted");
+    let interrupted = std::process::Command::new("kill").args(["-INT", &run.id().to_string()]).status();
+    assert!(interrupted.unwrap().success());
+    assert_eq!(run.wait().unwrap().code(), Some(4));
+    assert_eq!(lab.function("lab-search"), before);
+}
+
+fn an_aborted_execution_is_restored_by_the_reaper(lab: &Lab) {
+    let before = lab.function("lab-search");
+    let file = experiment("aborted", "lab-search", "PT300S", MEMORY);
+    let mut run = lab.begin(&["run", file.to_str().unwrap(), "--name", "aborted"]);
+    lab.wait_for_fault("aborted");
+    let machine = lab.aws(&["stepfunctions", "list-state-machines"])["stateMachines"][0]["stateMachineArn"].clone();
+    let execution = machine.as_str().unwrap().replace(":stateMachine:", ":execution:") + ":aborted";
+    lab.aws(&["stepfunctions", "stop-execution", "--execution-arn", &execution]);
+    let _ = run.wait();
+    assert_eq!(lab.function("lab-search")["Configuration"]["MemorySize"], 1024, "no Catch runs");
+    let answer = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("reaper.json");
+    lab.aws(&["lambda", "invoke", "--function-name", "snapback-reaper", answer.to_str().unwrap()]);
+    assert_eq!(lab.function("lab-search"), before);
+    let (code, out, _) = lab.snapback(&["report", "aborted"]);
+    assert!(code == 1 && out.contains("its execution was stopped or timed out"), "{code}: {out}");
+}
+
+fn the_lever_stops_and_refuses(lab: &Lab) {
+    let file = experiment("levered", "lab-search", "PT60S", MEMORY);
+    let mut run = lab.begin(&["run", file.to_str().unwrap(), "--name", "levered"]);
+    lab.wait_for_fault("levered");
+    let (code, out, err) = lab.snapback(&["lever", "engage", "--reason", "game day is over"]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains("game day is over; nothing starts"), "{out}");
+    assert_eq!(run.wait().unwrap().code(), Some(4));
+    let (code, _, err) = lab.snapback(&["run", file.to_str().unwrap()]);
+    assert_eq!(code, 3, "{err}");
+    assert!(err.contains("game day is over"), "{err}");
+    assert_eq!(lab.snapback(&["lever", "release"]).0, 0);
+    let (code, out, _) = lab.snapback(&["lever", "show", "--json"]);
+    assert_eq!((code, &json(&out)["engaged"]), (0, &Value::Bool(false)));
+}
+
+fn a_wrong_stack_is_named(lab: &Lab) {
+    let (code, _, err) = lab.snapback(&["status", "--table", "no-such-table"]);
+    assert_eq!(code, 1, "{err}");
+    assert!(err.contains("the ledger cannot be used"), "{err}");
+}
+
+fn nothing_stays_behind(lab: &Lab) {
+    let (code, out, _) = lab.snapback(&["status", "--json"]);
+    let status = json(&out);
+    assert_eq!((code, status["armed"].as_array().unwrap().len()), (0, 0), "{out}");
+    assert_eq!(lab.snapback(&["rollback", "--all"]).0, 0);
+    for function in ["lab-checkout", "lab-payment", "lab-search"] {
+        let secret = lab.function(function)["Configuration"]["Environment"]["Variables"]["PROVIDER_API_KEY"].clone();
+        assert!(!lab.shown().contains(secret.as_str().unwrap()), "a variable's value is shown");
+    }
+}
