@@ -71,11 +71,16 @@ lab-down: tools-lab ## end the lab that lab-up has started
 	.tools/venv/bin/python infra/lab/lab.py down
 
 .PHONY: test
-test: validate ## everything: validators, cargo test, and the lab from end to end
-	$(CARGO) test --locked --all-features
+test: validate build ## everything: validators, cargo test, and the lab from end to end
+	python3 -m unittest discover -s infra/lab
 	# The decisions and the simulated world have to build without any SDK.
 	$(CARGO) test --locked --no-default-features --features testing
-	$(MAKE) lab </dev/null 2>&1 | cat
+	$(CARGO) test --locked --all-features
+	.tools/venv/bin/python infra/lab/lab.py run </dev/null 2>&1 | cat
+
+.PHONY: bench
+bench: build ## measure the bootstrap: its size, and how soon it asks for work
+	python3 infra/bench/start.py
 
 .PHONY: validate
 validate: tools-validate ## check the template and the state machine

@@ -125,7 +125,6 @@ impl<'a> Follower<'a> {
             // The alarms are shown for people; the run itself watches them.
             false => world.alarms(&self.alarms).await.unwrap_or_default(),
         };
-        self.news(shown, &run, &targets);
         for (alarm, fact) in self.alarms.iter().zip(alarms) {
             let Some(fact) = fact else { continue };
             if shown.alarms.insert(alarm.name().to_owned(), fact.in_alarm) != Some(fact.in_alarm) {
@@ -133,11 +132,16 @@ impl<'a> Follower<'a> {
                 self.line(&format!("alarm {} {state}", alarm.name()));
             }
         }
+        self.news(shown, &run, &targets);
         self.live(&run, &targets);
         Ok(())
     }
 
+    /// Cause before effect: what a run's status begins stands before its targets, what ends it behind them.
     fn news(&self, shown: &mut Shown, run: &Run, targets: &[TargetRecord]) {
+        if !run.status.is_final() {
+            self.status_news(shown, run);
+        }
         for target in targets {
             let status = self.output.target(target.status);
             if shown.targets.insert(target.function.to_string(), status.clone()).as_ref() != Some(&status) {
@@ -148,6 +152,10 @@ impl<'a> Follower<'a> {
             self.line(&format!("observing until {}", run.due()));
         }
         shown.ends_at = run.ends_at;
+        self.status_news(shown, run);
+    }
+
+    fn status_news(&self, shown: &mut Shown, run: &Run) {
         if shown.status.replace(run.status) != Some(run.status) {
             let reason = run.reason.as_ref().map_or(String::new(), |reason| format!("; {reason}"));
             self.line(&format!("run {}{reason}", run.status.name()));

@@ -72,7 +72,7 @@ fn experiment() -> Value {
             { "eventSourceMapping": { "disable": MAPPING } }
         ],
         "stopConditions": [{ "alarm": "errors" }],
-        "steadyState": [{
+        "steadyState": [{ "alarm": "errors" }, {
             "metric": { "namespace": "AWS/Lambda", "name": "Errors", "statistic": "Sum", "period": "PT1M" }, "below": 5
         }]
     })

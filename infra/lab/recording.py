@@ -1,0 +1,101 @@
+#!/usr/bin/env python3
+"""Draws what the lab showed on a terminal as a picture: `script -qec 'make lab' typescript`, then
+`infra/lab/recording.py typescript > infra/lab/recording.svg`.
+
+The picture has the first demo whole, and the headings and the verdict of the rest.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from html import escape
+from pathlib import Path
+
+CODE = re.compile(r"\x1b\[([0-9;]*)([A-Za-z])")
+COLOURS = {"31": "#f47067", "32": "#57ab5a", "33": "#c69026", "34": "#539bf5", "35": "#b083f0", "36": "#39c5cf", "2": "#768390"}
+PLAIN, BACKGROUND = "#adbac7", "#1c2128"
+LINE, CHARACTER, MARGIN = 17, 7.8, 14
+WIDTH = 132
+
+
+def main(arguments: list[str]) -> int:
+    if len(arguments) != 1:
+        print(__doc__, file=sys.stderr)
+        return 2
+    with Path(arguments[0]).open(newline="") as typescript:
+        lines = [final(line) for line in typescript.read().split("\n")]
+    print(picture([spans(line) for line in chosen(lines)]))
+    return 0
+
+
+def final(line: str) -> str:
+    """What was left of a line after everything that was written over it."""
+    return line.rstrip("\r").rsplit("\r", 1)[-1].replace("\x1b[2K", "").replace("\x1b[K", "")
+
+
+def plain(line: str) -> str:
+    return CODE.sub("", line)
+
+
+def chosen(lines: list[str]) -> list[str]:
+    """The first demo whole, and of the rest what tells the outcome."""
+    kept: list[str] = []
+    demo = 0
+    for line in lines:
+        text = plain(line)
+        if text.startswith(("Script ", "$ ", "make", "python")) or ".tools/" in text and "install" in text:
+            continue
+        if text.startswith("demo "):
+            demo += 1
+        telling = text.startswith(("demo ", "restored exactly")) or re.match(r"lab-\w+: \d+ fields", text)
+        outcome = re.search(r"function .*(before|during|after):|restored exactly, ", text)
+        if demo == 1 or demo == 0 and text or telling or outcome:
+            if telling and kept and plain(kept[-1]):
+                kept.append("")
+            kept.append(line)
+    return kept
+
+
+def spans(line: str) -> list[tuple[str, str, bool]]:
+    """Pieces of a line: text, colour, bold."""
+    pieces: list[tuple[str, str, bool]] = []
+    colour, bold, at, left = PLAIN, False, 0, WIDTH
+    for code in [*CODE.finditer(line), None]:
+        text = line[at : code.start() if code else len(line)][:left]
+        left -= len(text)
+        if text:
+            pieces.append((text, colour, bold))
+        if code is None:
+            break
+        at = code.end()
+        for number in (code.group(1) or "0").split(";"):
+            if number in ("0", ""):
+                colour, bold = PLAIN, False
+            elif number == "1":
+                bold = True
+            else:
+                colour = COLOURS.get(number, colour)
+    return pieces
+
+
+def picture(lines: list[list[tuple[str, str, bool]]]) -> str:
+    width = int(WIDTH * CHARACTER + 2 * MARGIN)
+    height = LINE * len(lines) + 2 * MARGIN
+    rows = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
+        f'font-family="ui-monospace,Menlo,Consolas,monospace" font-size="13" xml:space="preserve">',
+        f'<rect width="100%" height="100%" rx="8" fill="{BACKGROUND}"/>',
+    ]
+    for number, pieces in enumerate(lines):
+        inner = "".join(
+            f'<tspan fill="{colour}"{" font-weight=" + chr(34) + "bold" + chr(34) if bold else ""}>{escape(text)}</tspan>'
+            for text, colour, bold in pieces
+        )
+        if inner:
+            rows.append(f'<text x="{MARGIN}" y="{MARGIN + LINE * (number + 1) - 5}">{inner}</text>')
+    return "\n".join([*rows, "</svg>"])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
