@@ -63,9 +63,14 @@ pub trait Functions {
     /// `with_mappings`. `function` is a name or an ARN, without a qualifier.
     fn observe(&self, function: &str, with_mappings: bool) -> impl Future<Output = Result<Observation, FunctionError>> + Send;
 
-    /// Makes one call, once, without retries. On `Ok` it has landed; the errors say whether it may have.
-    /// No attempt starts after `not_after`.
-    fn write(&self, function: &FunctionArn, write: &Write, not_after: Time) -> impl Future<Output = Result<(), FunctionError>> + Send;
+    /// Makes one call, once, without retries, for a writer whose lease is durable. On `Ok` it has landed; the errors
+    /// say whether it may have. No attempt starts after `not_after`.
+    fn write(
+        &self,
+        permit: &Permit,
+        write: &Write,
+        not_after: Time,
+    ) -> impl Future<Output = Result<(), FunctionError>> + Send;
 
     /// What is known of a layer version.
     fn layer(&self, layer: &LayerVersionArn) -> impl Future<Output = Result<LayerFact, FunctionError>> + Send;
@@ -108,6 +113,27 @@ pub enum Guarded {
     Done,
     /// Its condition did not hold; nothing was written.
     Declined,
+}
+
+/// A writer's right to change one function: only a ledger grants it, once the lease is durable. Without an armed
+/// snapshot there is none, so that injecting without one does not compile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Permit {
+    function: FunctionArn,
+}
+
+impl Permit {
+    /// For the ledgers of this crate: the lease on this function is durable.
+    pub(crate) fn granted(function: &FunctionArn) -> Self {
+        Self { function: function.clone() }
+    }
+
+    /// The function that may be changed.
+    #[must_use]
+    pub fn function(&self) -> &FunctionArn {
+        &self.function
+    }
 }
 
 /// The record of runs, targets, locks and the lever. All reads are consistent; every write is guarded, atomic and
@@ -176,27 +202,27 @@ pub trait Ledger {
     ) -> impl Future<Output = Result<Guarded, LedgerError>> + Send;
 
     /// Records a lease for an inject: the target goes from `Armed` or `Injecting` to `Injecting`, while the run is
-    /// `Running`. Declined while another inject's lease runs.
+    /// `Running`. No permit while another inject's lease runs.
     fn begin_inject(
         &self,
         run: &RunId,
         function: &FunctionArn,
         lease: &Lease,
         now: Time,
-    ) -> impl Future<Output = Result<Guarded, LedgerError>> + Send;
+    ) -> impl Future<Output = Result<Option<Permit>, LedgerError>> + Send;
 
     /// Says that the fault was seen in place: `Injecting` to `Injected`, while the run is `Running`.
     fn injected(&self, run: &RunId, function: &FunctionArn) -> impl Future<Output = Result<Guarded, LedgerError>> + Send;
 
-    /// Records a lease for a restore: any status that is not final, `Pending` excepted, to `Restoring`. Declined while
-    /// another restore's lease runs.
+    /// Records a lease for a restore: any status that is not final, `Pending` excepted, to `Restoring`. No permit
+    /// while another restore's lease runs.
     fn begin_restore(
         &self,
         run: &RunId,
         function: &FunctionArn,
         lease: &Lease,
         now: Time,
-    ) -> impl Future<Output = Result<Guarded, LedgerError>> + Send;
+    ) -> impl Future<Output = Result<Option<Permit>, LedgerError>> + Send;
 
     /// Shortens an inject's or a restore's lease, if it is still this holder's: no call of its is under way.
     fn settle(&self, run: &RunId, function: &FunctionArn, lease: &Lease) -> impl Future<Output = Result<(), LedgerError>> + Send;

@@ -13,7 +13,7 @@ use crate::model::secret::Secret;
 use crate::model::snapshot::{ConfigurationUpdate, Write};
 use crate::model::time::Time;
 use crate::plan::guardrails::{Alias, LayerFact};
-use crate::ports::{Clock, FunctionError, Functions};
+use crate::ports::{Clock, FunctionError, Functions, Permit};
 
 use super::AwsWorld;
 use super::errors::{answer, function_error};
@@ -28,10 +28,16 @@ impl Functions for AwsWorld {
         Ok(seen)
     }
 
-    async fn write(&self, function: &FunctionArn, write: &Write, not_after: Time) -> Result<(), FunctionError> {
+    async fn write(
+        &self,
+        permit: &Permit,
+        write: &Write,
+        not_after: Time,
+    ) -> Result<(), FunctionError> {
         if self.now() > not_after {
             return Err(FunctionError::Throttled);
         }
+        let function = permit.function();
         let lambda = &self.lambda_once;
         match write {
             Write::Concurrency(Slot::Present(limit)) => {

@@ -10,7 +10,7 @@ use crate::model::names::{FunctionArn, RunId};
 use crate::model::run::{EndReason, Lease, Lever, Lock, Run, RunStatus, TargetRecord};
 use crate::model::snapshot::Change;
 use crate::model::time::Time;
-use crate::ports::{Ending, Guarded, Ledger, LedgerError, stopped_marker};
+use crate::ports::{Ending, Guarded, Ledger, LedgerError, Permit, stopped_marker};
 
 use super::AwsWorld;
 use super::errors::{answer, ledger_error};
@@ -335,14 +335,14 @@ impl Ledger for AwsWorld {
         self.transact_guards(vec![running(run), held, store]).await
     }
 
-    async fn begin_inject(&self, run: &RunId, function: &FunctionArn, lease: &Lease, now: Time) -> Result<Guarded, LedgerError> {
+    async fn begin_inject(&self, run: &RunId, function: &FunctionArn, lease: &Lease, now: Time) -> Result<Option<Permit>, LedgerError> {
         let begin = Guard::new(
             target_key(run, function),
             "SET #status = :injecting, #injectHolder = :holder, #injectUntil = :until",
             "#status IN (:armed, :injecting) AND (attribute_not_exists(#injectUntil) OR #injectUntil <= :now OR #injectHolder = :holder)",
             lease_values(lease, now, vec![(":injecting", text("injecting")), (":armed", text("armed"))]),
         );
-        self.transact_guards(vec![running(run), begin]).await
+        Ok(permit(function, self.transact_guards(vec![running(run), begin]).await?))
     }
 
     async fn injected(&self, run: &RunId, function: &FunctionArn) -> Result<Guarded, LedgerError> {
@@ -351,17 +351,17 @@ impl Ledger for AwsWorld {
         self.transact_guards(vec![running(run), say]).await
     }
 
-    async fn begin_restore(&self, run: &RunId, function: &FunctionArn, lease: &Lease, now: Time) -> Result<Guarded, LedgerError> {
+    async fn begin_restore(&self, run: &RunId, function: &FunctionArn, lease: &Lease, now: Time) -> Result<Option<Permit>, LedgerError> {
         let begun = ["armed", "injecting", "injected"].into_iter().zip([":armed", ":injecting", ":injected"]);
         let mut values: Values = begun.map(|(status, name)| (name, text(status))).collect();
         values.push((":restoring", text("restoring")));
-        self.guarded(Guard::new(
+        let begin = Guard::new(
             target_key(run, function),
             "SET #status = :restoring, #restoreHolder = :holder, #restoreUntil = :until",
             "#status IN (:armed, :injecting, :injected, :restoring) AND (attribute_not_exists(#restoreUntil) OR #restoreUntil <= :now OR #restoreHolder = :holder)",
             lease_values(lease, now, values),
-        ))
-        .await
+        );
+        Ok(permit(function, self.guarded(begin).await?))
     }
 
     async fn settle(&self, run: &RunId, function: &FunctionArn, lease: &Lease) -> Result<(), LedgerError> {
@@ -419,6 +419,10 @@ impl Ledger for AwsWorld {
         let put = self.dynamodb.put_item().table_name(&self.table).set_item(Some(lever_item(lever)));
         put.send().await.map(drop).map_err(ledger_error)
     }
+}
+
+fn permit(function: &FunctionArn, begun: Guarded) -> Option<Permit> {
+    (begun == Guarded::Done).then(|| Permit::granted(function))
 }
 
 fn lease_values(lease: &Lease, now: Time, mut values: Values) -> Values {

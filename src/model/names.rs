@@ -322,8 +322,9 @@ mod tests {
             (&format!("{arn}:7"), arn, Some("7")),
             ("123456789012:function:checkout:7", "123456789012:function:checkout", Some("7")),
         ] {
-            let name = FunctionName::try_from(text).unwrap_or_else(|wrong| panic!("{wrong}"));
-            assert_eq!((name.unqualified(), name.qualifier()), (base, qualifier), "{text}");
+            let name = FunctionName::try_from(text);
+            let parts = name.as_ref().map(|name| (name.unqualified(), name.qualifier()));
+            assert_eq!(parts, Ok((base, qualifier)), "{text}");
         }
     }
 

@@ -2,10 +2,13 @@
 
 use crate::model::time::Time;
 
-/// From when Lambda refuses updates of functions on a runtime: year, month, day. Past that, neither an inject nor a
-/// restore would work. From the tables of lambda/latest/dg/lambda-runtimes, as of October 2026; a runtime that is not
-/// here is taken as current, and `None` is one whose date passed long ago.
-const BLOCKED_FROM: [(&str, Option<(i16, i8, i8)>); 38] = [
+/// Year, month, day.
+type Day = (i16, i8, i8);
+
+/// From when Lambda refuses updates of functions on a runtime: past that, neither an inject nor a restore would work.
+/// From the tables of lambda/latest/dg/lambda-runtimes, as of October 2026; a runtime that is not here is taken as
+/// current, and `None` is one whose date passed long ago.
+const BLOCKED_FROM: [(&str, Option<Day>); 38] = [
     ("nodejs", None),
     ("nodejs4.3", None),
     ("nodejs6.10", None),

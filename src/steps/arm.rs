@@ -57,11 +57,17 @@ pub(super) async fn take_down(world: &impl World, run: &Run, function: &Function
     };
     let drafted = draft(&experiment.faults, &seen);
     if !drafted.refusals.is_empty() {
-        return Err(StepError::Refused(drafted.refusals));
+        // A twin of this task may have gone on to inject meanwhile: then it is our own fault that speaks against it.
+        let target = retry(world, || world.target(&run.id, function)).await?;
+        let begun = target.is_some_and(|t| !matches!(t.status, TargetStatus::Pending | TargetStatus::Armed));
+        return if begun { Ok(Armed::Skipped) } else { Err(StepError::Refused(drafted.refusals)) };
     }
     let versioned = drafted.changes.iter().any(|change| change.surface() == Surface::Configuration);
     let last_version = if versioned {
-        retry(world, || world.versions(function)).await.map_err(fail)?.into_iter().max().unwrap_or(0)
+        match retry(world, || world.versions(function)).await {
+            Err(FunctionError::NotFound(_)) => return Ok(Armed::Skipped),
+            versions => versions.map_err(fail)?.into_iter().max().unwrap_or(0),
+        }
     } else {
         0
     };

@@ -5,13 +5,13 @@ use crate::model::names::{FunctionArn, RunId};
 use crate::model::run::{Lease, Run, RunStatus, TargetRecord, TargetStatus};
 use crate::model::snapshot::Write;
 use crate::plan::inject::{InjectPlan, plan_first_inject, plan_inject};
-use crate::ports::{FunctionError, Guarded, World};
+use crate::ports::{FunctionError, Guarded, Permit, World};
 
 use super::arm::{Armed, take_down};
 use super::error::StepError;
 use super::prepare::stop_if_tripped;
 use super::retry::retry;
-use super::{Budget, LOOK_EVERY, STALENESS};
+use super::{Budget, LOOK_EVERY, STALENESS, is_overtaken};
 
 /// How injecting went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,23 +109,27 @@ impl<W: World> Injector<'_, W> {
         match take_down(self.world, self.run, &self.target.function).await? {
             Armed::Armed => Ok(Look::Again),
             Armed::Waiting(seconds) => Ok(Look::Over(Injected::Pending(seconds))),
-            Armed::Skipped => Ok(Look::Over(Injected::Skipped)),
+            // A twin of this task has begun, or the run is being stopped: the next look tells.
+            Armed::Skipped => Ok(Look::Again),
         }
     }
 
     async fn write(&self, writes: &[Write]) -> Result<Look, StepError> {
-        if self.begin().await? == Guarded::Declined {
-            // Another inject's lease runs, or the run is being stopped: the next look tells.
-            return Ok(Look::Again);
-        }
-        for write in writes {
-            match self.world.write(&self.target.function, write, self.budget.last_call()).await {
+        // Without a permit, another inject's lease runs, or the run is being stopped: the next look tells.
+        let Some(permit) = self.begin().await? else { return Ok(Look::Again) };
+        for (at, write) in writes.iter().enumerate() {
+            if is_overtaken(&writes[..at], write) {
+                break;
+            }
+            match self.world.write(&permit, write, self.budget.last_call()).await {
                 Ok(()) => {}
                 // It may land yet: the lease stays as long as that can be.
                 Err(error) if error.may_have_landed() => return Ok(Look::InDoubt),
                 Err(error) => {
                     self.settle().await?;
-                    return if error.is_transient() { Ok(Look::Again) } else { Err(self.failed(error)) };
+                    // What is not found was deleted under us: the next look tells what.
+                    let again = error.is_transient() || matches!(error, FunctionError::NotFound(_));
+                    return if again { Ok(Look::Again) } else { Err(self.failed(error)) };
                 }
             }
         }
@@ -133,7 +137,7 @@ impl<W: World> Injector<'_, W> {
         Ok(Look::Again)
     }
 
-    async fn begin(&self) -> Result<Guarded, StepError> {
+    async fn begin(&self) -> Result<Option<Permit>, StepError> {
         let (run, function) = (&self.run.id, &self.target.function);
         Ok(retry(self.world, || self.world.begin_inject(run, function, &self.lease, self.world.now())).await?)
     }
@@ -151,10 +155,8 @@ impl<W: World> Injector<'_, W> {
     async fn say_injected(&self, first: bool) -> Result<Look, StepError> {
         let (run, function) = (&self.run.id, &self.target.function);
         // Where nothing has to be written (the function has the values already), the target still begins in order.
-        if first && self.begin().await? == Guarded::Declined {
-            return Ok(Look::Again);
-        }
         if first {
+            let Some(_permit) = self.begin().await? else { return Ok(Look::Again) };
             self.settle().await?;
         }
         match retry(self.world, || self.world.injected(run, function)).await? {

@@ -19,6 +19,7 @@ pub mod steady_state;
 pub mod survey;
 
 use crate::model::run::Lease;
+use crate::model::snapshot::Write;
 use crate::model::time::Time;
 
 /// Seconds for which a read of AWS may miss a write that has landed. No page gives a figure; inferred.
@@ -63,4 +64,11 @@ impl Budget {
     pub fn allows(self, now: Time) -> bool {
         now.plus(LOOK_EVERY.cast_signed() + RESERVE) < self.deadline
     }
+}
+
+/// Whether a write was decided on a revision that our own calls have moved since. AWS does not say whether setting the
+/// reserved concurrency gives the function a new revision, so a configuration update waits for the next look; sent at
+/// once, it could be refused (412) for nothing.
+fn is_overtaken(landed: &[Write], write: &Write) -> bool {
+    matches!(write, Write::Configuration(_)) && landed.iter().any(|landed| matches!(landed, Write::Concurrency(_)))
 }

@@ -28,10 +28,10 @@ const RECOVERY_INTERVAL: u64 = 10;
 pub async fn report(world: &impl World, id: &RunId) -> Result<Reported, StepError> {
     let Some(run) = retry(world, || world.run(id)).await? else { return Err(StepError::NoSuchRun(id.clone())) };
     let targets = retry(world, || world.targets(id)).await?;
-    if !run.status.is_final() {
-        if let Some(seconds) = judge(world, &run, &targets).await? {
-            return Ok(Reported::Pending(seconds));
-        }
+    if !run.status.is_final()
+        && let Some(seconds) = judge(world, &run, &targets).await?
+    {
+        return Ok(Reported::Pending(seconds));
     }
     close(world, id).await.map(|view| Reported::Closed(Box::new(view)))
 }

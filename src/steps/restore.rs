@@ -13,7 +13,7 @@ use crate::ports::{Ending, FunctionError, Guarded, World};
 
 use super::error::StepError;
 use super::retry::retry;
-use super::{Budget, LOOK_EVERY};
+use super::{Budget, LOOK_EVERY, is_overtaken};
 
 /// How restoring went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +97,10 @@ impl<W: World> Restorer<'_, W> {
     }
 
     async fn decide(&self, target: &TargetRecord, seen: &Observation, observed_at: Time) -> Result<Look, StepError> {
+        if target.status == TargetStatus::Armed {
+            // No inject has begun, and none can begin behind the run's stop: whatever differs is somebody else's.
+            return self.end(target, TargetStatus::Restored, observed_at, RestorePlan::default()).await;
+        }
         let plan = plan_restore(&target.changes, seen);
         if !plan.writes.is_empty() {
             return self.write(&plan.writes).await;
@@ -110,26 +114,30 @@ impl<W: World> Restorer<'_, W> {
 
     async fn write(&self, writes: &[Write]) -> Result<Look, StepError> {
         let begun = retry(self.world, || self.world.begin_restore(self.id(), self.function, &self.lease, self.world.now()));
-        if begun.await? == Guarded::Declined {
-            // Another restore is writing, or has ended it: the next look tells.
-            return Ok(Look::Again(2));
-        }
+        // Without a permit, another restore is writing, or has ended it: the next look tells.
+        let Some(permit) = begun.await? else { return Ok(Look::Again(2)) };
         let mut look = Look::Again(LOOK_EVERY);
+        let mut refused = None;
+        let mut landed: Vec<Write> = Vec::new();
         for write in writes {
-            match self.world.write(self.function, write, self.budget.last_call()).await {
-                Ok(()) => {}
+            if is_overtaken(&landed, write) {
+                break;
+            }
+            match self.world.write(&permit, write, self.budget.last_call()).await {
+                Ok(()) => landed.push(write.clone()),
                 // It may land yet; the lease stays. The other writes do not wait for that.
                 Err(error) if error.may_have_landed() => look = Look::InDoubt,
                 // Deleted under us, busy or overtaken: the next look tells. The other writes need not wait either.
                 Err(error) if error.is_transient() || matches!(error, FunctionError::NotFound(_)) => {}
-                Err(error) => {
-                    self.settle(matches!(look, Look::InDoubt)).await?;
-                    return self.fail(error).await;
-                }
+                // Nor must a surface that AWS refuses for good keep the others from being restored.
+                Err(error) => refused = refused.or(Some(error)),
             }
         }
         self.settle(matches!(look, Look::InDoubt)).await?;
-        Ok(look)
+        match refused {
+            Some(error) => self.fail(error).await,
+            None => Ok(look),
+        }
     }
 
     /// Every call of ours was answered, so no call of ours can land any more.

@@ -9,7 +9,7 @@ use crate::model::names::{FunctionArn, LayerVersionArn, MappingId};
 use crate::model::snapshot::{ConfigurationUpdate, Write};
 use crate::model::time::Time;
 use crate::plan::guardrails::{Alias, LayerFact};
-use crate::ports::{FunctionError, Functions};
+use crate::ports::{FunctionError, Functions, Permit};
 
 use super::{SimWorld, State, Trouble};
 
@@ -121,7 +121,8 @@ fn call_name(write: &Write) -> &'static str {
 }
 
 fn find<'a>(state: &'a mut State, function: &str) -> Result<&'a mut SimFunction, FunctionError> {
-    let found = state.functions.iter_mut().find(|(arn, _)| arn.as_str() == function || arn.name() == function);
+    let named = |arn: &FunctionArn| arn.as_str().strip_suffix(function).is_some_and(|rest| rest.is_empty() || rest.ends_with(':'));
+    let found = state.functions.iter_mut().find(|(arn, _)| named(arn));
     found.map(|(_, function)| function).ok_or_else(|| FunctionError::NotFound(function.to_owned()))
 }
 
@@ -147,7 +148,13 @@ impl Functions for SimWorld {
         })
     }
 
-    async fn write(&self, function: &FunctionArn, write: &Write, not_after: Time) -> Result<(), FunctionError> {
+    async fn write(
+        &self,
+        permit: &Permit,
+        write: &Write,
+        not_after: Time,
+    ) -> Result<(), FunctionError> {
+        let function = permit.function();
         let name = call_name(write);
         self.call(name).await;
         self.with(|state| {

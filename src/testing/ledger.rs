@@ -4,7 +4,7 @@ use crate::model::names::{FunctionArn, RunId};
 use crate::model::run::{EndReason, Lease, Lever, Lock, Run, RunStatus, TargetRecord, TargetStatus};
 use crate::model::snapshot::Change;
 use crate::model::time::Time;
-use crate::ports::{Ending, Guarded, Ledger, LedgerError, stopped_marker};
+use crate::ports::{Ending, Guarded, Ledger, LedgerError, Permit, stopped_marker};
 
 use super::{SimWorld, State};
 
@@ -44,11 +44,10 @@ impl State {
         self.locks.get(function).is_some_and(|lock| lock.run.as_ref() == Some(run))
     }
 
-    fn to_status(&mut self, run: &RunId, status: RunStatus) -> Option<&mut Run> {
-        self.runs.get_mut(run).filter(|run| run.status.may_become(status)).map(|run| {
-            run.status = status;
-            run
-        })
+    fn move_run(&mut self, run: &RunId, status: RunStatus) -> Option<&mut Run> {
+        let run = self.runs.get_mut(run).filter(|run| run.status.may_become(status))?;
+        run.status = status;
+        Some(run)
     }
 }
 
@@ -86,18 +85,31 @@ impl Ledger for SimWorld {
 
     async fn start_run(&self, run: &RunId) -> Result<Guarded, LedgerError> {
         self.ledger_call("start_run", "UpdateItem").await;
-        Ok(self.with(|state| guarded(state.to_status(run, RunStatus::Running).is_some())))
+        Ok(self.with(|state| guarded(state.move_run(run, RunStatus::Running).is_some())))
     }
 
     async fn stop_run(&self, id: &RunId, reason: &EndReason, now: Time) -> Result<Run, LedgerError> {
         self.ledger_call("stop_run", "UpdateItem").await;
-        Ok(self.with(|state| {
-            if let Some(run) = state.to_status(id, RunStatus::Stopping) {
-                run.reason = Some(reason.clone());
-                run.stopping_at = Some(now);
-            }
-            state.runs.entry(id.clone()).or_insert_with(|| stopped_marker(id, reason, now)).clone()
-        }))
+        let stopped = self.with(|state| {
+            let run = state.move_run(id, RunStatus::Stopping)?;
+            run.reason = Some(reason.clone());
+            run.stopping_at = Some(now);
+            Some(run.clone())
+        });
+        if let Some(run) = stopped {
+            return Ok(run);
+        }
+        self.call("GetItem").await;
+        if let Some(run) = self.with(|state| state.runs.get(id).cloned()) {
+            return Ok(run);
+        }
+        let marker = stopped_marker(id, reason, now);
+        let put = self.transact("stop_run", |state| match state.runs.contains_key(id) {
+            // Prepare has written it between the two looks: stop that one.
+            true => Err(LedgerError::Conflict),
+            false => Ok(state.runs.entry(id.clone()).or_insert(marker).clone()),
+        });
+        put.await?
     }
 
     async fn begin_observing(&self, id: &RunId, ends_at: Time) -> Result<Run, LedgerError> {
@@ -122,7 +134,7 @@ impl Ledger for SimWorld {
     async fn close_run(&self, id: &RunId, status: RunStatus, now: Time) -> Result<Guarded, LedgerError> {
         self.ledger_call("close_run", "UpdateItem").await;
         Ok(self.with(|state| {
-            let closed = state.to_status(id, status).map(|run| run.closed_at = Some(now));
+            let closed = state.move_run(id, status).map(|run| run.closed_at = Some(now));
             guarded(closed.is_some())
         }))
     }
@@ -171,18 +183,31 @@ impl Ledger for SimWorld {
     }
 
     async fn take_lock(&self, run: &RunId, function: &FunctionArn) -> Result<Option<Lock>, LedgerError> {
-        self.transact("take_lock", |state| {
+        let take = self.transact("take_lock", |state| {
             if !state.is(run, RunStatus::Running) {
                 return None;
             }
-            let lock = state.locks.entry(function.clone()).or_insert(Lock { run: None, generation: 0, released_at: None });
-            if lock.run.is_none() {
+            let none = Lock { run: None, generation: 0, released_at: None };
+            let lock = state.locks.entry(function.clone()).or_insert(none);
+            let free = lock.run.is_none();
+            if free {
                 lock.run = Some(run.clone());
                 lock.generation += 1;
             }
-            Some(lock.clone())
-        })
-        .await
+            Some(free)
+        });
+        match take.await? {
+            Some(true) => {}
+            // Either the run is not running, or the lock is held: that is looked up.
+            taken => {
+                self.call("GetItem").await;
+                if taken.is_none() {
+                    return Ok(None);
+                }
+            }
+        }
+        self.call("GetItem").await;
+        Ok(self.with(|state| state.locks.get(function).cloned()))
     }
 
     async fn arm(&self, run: &RunId, function: &FunctionArn, changes: &[Change], last_version: u64) -> Result<Guarded, LedgerError> {
@@ -200,16 +225,16 @@ impl Ledger for SimWorld {
         .await
     }
 
-    async fn begin_inject(&self, run: &RunId, function: &FunctionArn, lease: &Lease, now: Time) -> Result<Guarded, LedgerError> {
+    async fn begin_inject(&self, run: &RunId, function: &FunctionArn, lease: &Lease, now: Time) -> Result<Option<Permit>, LedgerError> {
         self.transact("begin_inject", |state| {
             let running = state.is(run, RunStatus::Running);
-            let Some(target) = state.record(run, function).filter(|_| running) else { return Guarded::Declined };
+            let Some(target) = state.record(run, function).filter(|_| running) else { return None };
             if !target.status.may_become(TargetStatus::Injecting) || !free(target.inject_lease.as_ref(), lease, now) {
-                return Guarded::Declined;
+                return None;
             }
             target.status = TargetStatus::Injecting;
             target.inject_lease = Some(lease.clone());
-            Guarded::Done
+            Some(Permit::granted(function))
         })
         .await
     }
@@ -223,16 +248,16 @@ impl Ledger for SimWorld {
         .await
     }
 
-    async fn begin_restore(&self, run: &RunId, function: &FunctionArn, lease: &Lease, now: Time) -> Result<Guarded, LedgerError> {
+    async fn begin_restore(&self, run: &RunId, function: &FunctionArn, lease: &Lease, now: Time) -> Result<Option<Permit>, LedgerError> {
         self.ledger_call("begin_restore", "UpdateItem").await;
         Ok(self.with(|state| {
-            let Some(target) = state.record(run, function) else { return Guarded::Declined };
+            let Some(target) = state.record(run, function) else { return None };
             if !target.status.may_become(TargetStatus::Restoring) || !free(target.restore_lease.as_ref(), lease, now) {
-                return Guarded::Declined;
+                return None;
             }
             target.status = TargetStatus::Restoring;
             target.restore_lease = Some(lease.clone());
-            Guarded::Done
+            Some(Permit::granted(function))
         }))
     }
 
@@ -250,6 +275,8 @@ impl Ledger for SimWorld {
     }
 
     async fn finish(&self, ending: &Ending, now: Time) -> Result<Guarded, LedgerError> {
+        // Whose the lock is decides what the transaction holds.
+        self.call("GetItem").await;
         self.transact("finish", |state| {
             let Some(target) = state.record(&ending.run, &ending.function) else { return Guarded::Declined };
             let quiet = target.quiet_at().is_none_or(|quiet_at| quiet_at <= ending.observed_at);
