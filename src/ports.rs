@@ -162,8 +162,8 @@ pub trait Ledger {
     /// Moves a run from `Stopping` to a final status.
     fn close_run(&self, run: &RunId, status: RunStatus, now: Time) -> impl Future<Output = Result<Guarded, LedgerError>> + Send;
 
-    /// Takes a final run off the list of active ones, with its alarm items, and lets it expire. Only for a run whose
-    /// targets all are final.
+    /// Takes a final run off the list of active ones, with its alarm items, lets it expire, and forgets the values of
+    /// variables that its experiment sets. Only for a run whose targets all are final.
     fn retire_run(&self, run: &Run, now: Time) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
     /// A run.
@@ -202,11 +202,13 @@ pub trait Ledger {
     ) -> impl Future<Output = Result<Guarded, LedgerError>> + Send;
 
     /// Records a lease for an inject: the target goes from `Armed` or `Injecting` to `Injecting`, while the run is
-    /// `Running`. No permit while another inject's lease runs.
+    /// `Running` and the snapshot is `planned`, the one that the writes were decided on. No permit while another
+    /// inject's lease runs.
     fn begin_inject(
         &self,
         run: &RunId,
         function: &FunctionArn,
+        planned: &[Change],
         lease: &Lease,
         now: Time,
     ) -> impl Future<Output = Result<Option<Permit>, LedgerError>> + Send;
@@ -258,6 +260,8 @@ pub struct Ending {
     pub drift: Vec<Drift>,
     /// Versions that were published during the run.
     pub frozen_versions: Vec<String>,
+    /// The snapshot without the values of variables: nothing needs them any more.
+    pub redacted: Vec<Change>,
 }
 
 /// Why CloudWatch could not be read.
@@ -276,8 +280,13 @@ pub trait Alarms {
     /// The alarms, metric and composite, in the order asked; `None` where there is none.
     fn alarms(&self, names: &[AlarmName]) -> impl Future<Output = Result<Vec<Option<AlarmFact>>, AlarmError>> + Send;
 
-    /// The metric's value in its last complete period that has data; `None` without data.
-    fn metric(&self, metric: &Metric, now: Time) -> impl Future<Output = Result<Option<f64>, AlarmError>> + Send;
+    /// The metric's value in its last complete period that has data and begins at `since` or later; `None` without one.
+    fn metric(
+        &self,
+        metric: &Metric,
+        now: Time,
+        since: Option<Time>,
+    ) -> impl Future<Output = Result<Option<f64>, AlarmError>> + Send;
 }
 
 /// AWS Step Functions.

@@ -41,13 +41,18 @@ impl Alarms for AwsWorld {
         Ok(names.iter().map(fact).collect())
     }
 
-    async fn metric(&self, metric: &Metric, now: Time) -> Result<Option<f64>, AlarmError> {
+    async fn metric(&self, metric: &Metric, now: Time, since: Option<Time>) -> Result<Option<f64>, AlarmError> {
         let period = i64::from(metric.period.seconds());
         let end = now.epoch_seconds().div_euclid(period) * period;
+        let earliest = since.map(|since| (since.epoch_seconds() + period - 1).div_euclid(period) * period);
+        let start = earliest.unwrap_or(end - PERIODS * period).max(end - PERIODS * period);
+        if start >= end {
+            return Ok(None);
+        }
         let answer = self
             .cloudwatch
             .get_metric_data()
-            .start_time(DateTime::from_secs(end - PERIODS * period))
+            .start_time(DateTime::from_secs(start))
             .end_time(DateTime::from_secs(end))
             .scan_by(ScanBy::TimestampDescending)
             .metric_data_queries(query(metric)?)

@@ -1,5 +1,6 @@
 //! What AWS's errors mean to us.
 
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
@@ -12,18 +13,20 @@ pub(super) struct Answer {
     answered: bool,
 }
 
-pub(super) fn answer<E: ProvideErrorMetadata, R: std::fmt::Debug>(error: &SdkError<E, R>) -> Answer {
-    match error.as_service_error() {
-        Some(service) => Answer {
-            code: service.code().unwrap_or("an unknown error").to_owned(),
-            message: service.message().unwrap_or_default().to_owned(),
-            answered: true,
-        },
-        None => Answer { code: kind(error).to_owned(), message: String::new(), answered: false },
+pub(super) fn answer<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Answer {
+    let SdkError::ServiceError(service) = error else {
+        return Answer { code: kind(error).to_owned(), message: String::new(), answered: false };
+    };
+    // A gateway's 502 to 504 carries no code of the service's: the request may have reached it all the same.
+    let known = service.err().code().filter(|_| service.raw().status().as_u16() < 500);
+    Answer {
+        code: service.err().code().unwrap_or("an unknown error").to_owned(),
+        message: service.err().message().unwrap_or_default().to_owned(),
+        answered: known.is_some(),
     }
 }
 
-fn kind<E, R>(error: &SdkError<E, R>) -> &'static str {
+fn kind<E>(error: &SdkError<E, HttpResponse>) -> &'static str {
     match error {
         SdkError::ConstructionFailure(_) => "the request could not be built (are there credentials and a region?)",
         SdkError::TimeoutError(_) => "the call timed out",
@@ -47,7 +50,7 @@ impl Answer {
     }
 
     fn is_internal(&self) -> bool {
-        ["ServiceException", "InternalServer", "InternalFailure", "ServiceUnavailable", "InternalError", "EC2"]
+        ["ServiceException", "InternalServer", "InternalFailure", "ServiceUnavailable", "InternalError", "RequestTimeout", "EC2"]
             .iter()
             .any(|part| self.code.contains(part))
     }
@@ -87,14 +90,14 @@ impl Answer {
     }
 }
 
-pub(super) fn function_error<E: ProvideErrorMetadata, R: std::fmt::Debug>(error: SdkError<E, R>) -> FunctionError {
+pub(super) fn function_error<E: ProvideErrorMetadata>(error: SdkError<E, HttpResponse>) -> FunctionError {
     answer(&error).into_function_error()
 }
 
-pub(super) fn ledger_error<E: ProvideErrorMetadata, R: std::fmt::Debug>(error: SdkError<E, R>) -> LedgerError {
+pub(super) fn ledger_error<E: ProvideErrorMetadata>(error: SdkError<E, HttpResponse>) -> LedgerError {
     answer(&error).into_ledger_error()
 }
 
-pub(super) fn alarm_error<E: ProvideErrorMetadata, R: std::fmt::Debug>(error: SdkError<E, R>) -> AlarmError {
+pub(super) fn alarm_error<E: ProvideErrorMetadata>(error: SdkError<E, HttpResponse>) -> AlarmError {
     answer(&error).into_alarm_error()
 }

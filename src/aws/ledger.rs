@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, ReturnValue, TransactWriteItem, Update};
 
+use crate::model::experiment::Experiment;
 use crate::model::names::{FunctionArn, RunId};
 use crate::model::run::{EndReason, Lease, Lever, Lock, Run, RunStatus, TargetRecord};
 use crate::model::snapshot::Change;
@@ -259,8 +260,10 @@ impl Ledger for AwsWorld {
 
     async fn retire_run(&self, run: &Run, now: Time) -> Result<(), LedgerError> {
         let expiry = number(now.epoch_seconds() + RETENTION);
-        let expire = |key| Guard::new(key, "SET #expiresAt = :expiry", "attribute_exists(pk)", vec![(":expiry", expiry.clone())]);
-        let mut actions = vec![expire(run_key(&run.id)).action(&self.table)?, self.delete(active_key(&run.id))?];
+        let body = Run { experiment: run.experiment.as_ref().map(Experiment::redacted), ..run.clone() };
+        let values = vec![(":expiry", expiry), (":body", json(&body)?)];
+        let expire = Guard::new(run_key(&run.id), "SET #expiresAt = :expiry, #body = :body", "attribute_exists(pk)", values);
+        let mut actions = vec![expire.action(&self.table)?, self.delete(active_key(&run.id))?];
         for alarm in &run.alarms {
             actions.push(self.delete(alarm_key(alarm, &run.id))?);
         }
@@ -335,12 +338,19 @@ impl Ledger for AwsWorld {
         self.transact_guards(vec![running(run), held, store]).await
     }
 
-    async fn begin_inject(&self, run: &RunId, function: &FunctionArn, lease: &Lease, now: Time) -> Result<Option<Permit>, LedgerError> {
+    async fn begin_inject(
+        &self,
+        run: &RunId,
+        function: &FunctionArn,
+        planned: &[Change],
+        lease: &Lease,
+        now: Time,
+    ) -> Result<Option<Permit>, LedgerError> {
         let begin = Guard::new(
             target_key(run, function),
             "SET #status = :injecting, #injectHolder = :holder, #injectUntil = :until",
-            "#status IN (:armed, :injecting) AND (attribute_not_exists(#injectUntil) OR #injectUntil <= :now OR #injectHolder = :holder)",
-            lease_values(lease, now, vec![(":injecting", text("injecting")), (":armed", text("armed"))]),
+            "#status IN (:armed, :injecting) AND #changes = :planned AND (attribute_not_exists(#injectUntil) OR #injectUntil <= :now OR #injectHolder = :holder)",
+            lease_values(lease, now, vec![(":injecting", text("injecting")), (":armed", text("armed")), (":planned", json(&planned)?)]),
         );
         Ok(permit(function, self.transact_guards(vec![running(run), begin]).await?))
     }
@@ -377,7 +387,7 @@ impl Ledger for AwsWorld {
     async fn finish(&self, ending: &Ending, now: Time) -> Result<Guarded, LedgerError> {
         let end = Guard::new(
             target_key(&ending.run, &ending.function),
-            "SET #status = :status, #endedAt = :now, #drift = :drift, #frozenVersions = :frozen, #expiresAt = :expiry REMOVE #restoreError",
+            "SET #status = :status, #endedAt = :now, #drift = :drift, #frozenVersions = :frozen, #changes = :changes, #expiresAt = :expiry REMOVE #restoreError",
             "#status = :from AND (attribute_not_exists(#injectUntil) OR #injectUntil <= :seen) AND (attribute_not_exists(#restoreUntil) OR #restoreUntil <= :seen)",
             vec![
                 (":status", text(ending.status.name())),
@@ -385,6 +395,7 @@ impl Ledger for AwsWorld {
                 (":now", number(now.0)),
                 (":seen", number(ending.observed_at.0)),
                 (":drift", json(&ending.drift)?),
+                (":changes", json(&ending.redacted)?),
                 (":frozen", json(&ending.frozen_versions)?),
                 (":expiry", number(now.epoch_seconds() + RETENTION)),
             ],

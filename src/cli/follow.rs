@@ -5,13 +5,15 @@ use std::io::{IsTerminal, Write};
 
 use aws_sdk_sfn::types::ExecutionStatus;
 use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::model::experiment::Experiment;
 use crate::model::names::{AlarmName, RunId};
-use crate::model::run::{Run, RunStatus, TargetRecord};
+use crate::model::run::{EndReason, Run, RunStatus, TargetRecord};
 use crate::model::time::Time;
 use crate::ports::{Alarms, Clock, Ledger};
 use crate::steps::retry::retry;
+use crate::steps::rollback::stop;
 
 use super::exit::Exit;
 use super::output::{Output, Tone};
@@ -65,6 +67,9 @@ impl<'a> Follower<'a> {
     pub(super) async fn follow(&self) -> Result<Option<Failure>, Failure> {
         let mut shown = Shown::default();
         let mut asked = false;
+        // One stream for the whole run: it keeps a Ctrl-C that comes while something else is waited for.
+        let mut interrupts = signal(SignalKind::interrupt())
+            .map_err(|error| Failure::new("NoSignals", format!("Ctrl-C cannot be heard: {error}; the run goes on")))?;
         loop {
             let execution = self.execution().await?;
             self.look(&mut shown).await?;
@@ -75,8 +80,11 @@ impl<'a> Follower<'a> {
             }
             tokio::select! {
                 () = self.stack.world.sleep(LOOK) => {}
-                interrupted = tokio::signal::ctrl_c(), if !asked => {
-                    asked = interrupted.is_ok();
+                _ = interrupts.recv() => {
+                    if asked {
+                        return Err(self.left());
+                    }
+                    asked = true;
                     self.interrupted().await?;
                 }
             }
@@ -198,11 +206,17 @@ impl<'a> Follower<'a> {
     async fn interrupted(&self) -> Result<(), Failure> {
         self.clear();
         if std::io::stdin().is_terminal() && !answer_is_yes("roll the run back now? [Y/n] ") {
-            let cause = format!("the run goes on; follow it with snapback status {0}, end it with snapback rollback {0}", self.id);
-            return Err(Failure { exit: Exit::Unfinished, ..Failure::new("Left", cause) });
+            return Err(self.left());
         }
-        self.line("rolling back");
+        self.line("rolling back; once more Ctrl-C leaves the run to itself");
+        // From here, for the run may not be written yet: then this keeps it from starting.
+        stop(&self.stack.world, self.id, &EndReason::Person).await?;
         self.stack.roll_back(&json!({ "runId": self.id })).await
+    }
+
+    fn left(&self) -> Failure {
+        let cause = format!("the run goes on; see it with snapback status {0}, end it with snapback rollback {0}", self.id);
+        Failure { exit: Exit::Unfinished, ..Failure::new("Left", cause) }
     }
 }
 

@@ -3,18 +3,20 @@
 use serde_json::json;
 
 use crate::model::run::{EndReason, Lever};
+use crate::plan::rendering::ReportView;
 use crate::ports::{Clock, Ledger};
 use crate::steps::retry::retry;
 
 use super::arguments::{Arguments, LeverAction};
 use super::exit::Exit;
 use super::output::{Output, Tone};
-use super::rollback::{from_here, settled};
+use super::rollback::{from_here, settled, worst};
 use super::{Failure, say, stack};
 
 /// Moves or shows the safety lever.
 pub(super) async fn lever(arguments: &Arguments, action: &LeverAction, output: &Output) -> Result<Exit, Failure> {
     let world = stack::ledger(arguments).await?;
+    let mut views = Vec::new();
     match action {
         LeverAction::Show => {}
         LeverAction::Release => {
@@ -27,26 +29,26 @@ pub(super) async fn lever(arguments: &Arguments, action: &LeverAction, output: &
             retry(&world, || world.set_lever(&engaged)).await?;
             let runs = retry(&world, || world.active_runs()).await?;
             if *direct {
-                for run in &runs {
-                    from_here(&world, run, &EndReason::Lever).await?;
+                if let Some(failure) = from_here(&world, &runs, &EndReason::Lever).await? {
+                    output.failure(&failure);
                 }
             } else if !runs.is_empty() {
                 stack::find(arguments).await?.roll_back(&json!({ "all": true })).await?;
             }
-            for view in settled(&world, &runs).await? {
-                if !output.as_json {
-                    output.report(&view);
-                }
-            }
+            views = settled(&world, &runs).await?;
         }
     }
-    show(retry(&world, || world.lever()).await?.as_ref(), output);
-    Ok(Exit::Held)
+    show(retry(&world, || world.lever()).await?.as_ref(), &views, output);
+    Ok(worst(&views))
 }
 
-fn show(lever: Option<&Lever>, output: &Output) {
+fn show(lever: Option<&Lever>, views: &[ReportView], output: &Output) {
     if output.as_json {
-        return output.json(&json!({ "engaged": lever.is_some_and(|lever| lever.engaged), "lever": lever }));
+        let engaged = lever.is_some_and(|lever| lever.engaged);
+        return output.json(&json!({ "engaged": engaged, "lever": lever, "runs": views }));
+    }
+    for view in views {
+        output.report(view);
     }
     match lever {
         Some(lever) if lever.engaged => {

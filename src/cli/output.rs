@@ -112,7 +112,7 @@ impl Output {
         let reason = view.reason.as_deref().map_or(String::new(), |reason| format!("; {reason}"));
         say(&format!("  {}{reason}", view.status.name()));
         if let Some(steady_state) = view.steady_state {
-            let tone = if view.deviations.is_empty() { Tone::Good } else { Tone::Warning };
+            let tone = if steady_state == "held" { Tone::Good } else { Tone::Warning };
             say(&format!("  steady state {}", self.paint(tone, steady_state)));
         }
         for deviation in &view.deviations {

@@ -1,16 +1,18 @@
 //! `rollback`: through the stack, or from here with nothing but the table.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use crate::aws::AwsWorld;
 use crate::model::names::RunId;
 use crate::model::run::EndReason;
-use crate::plan::rendering::ReportView;
+use crate::plan::rendering::{Outcome, ReportView};
 use crate::ports::{Clock, Ledger};
 use crate::steps::report::close;
 use crate::steps::restore::Restored;
 use crate::steps::retry::retry;
-use crate::steps::rollback::roll_back;
+use crate::steps::rollback::roll_back_each;
 use crate::steps::Budget;
 
 use super::arguments::Arguments;
@@ -40,17 +42,26 @@ pub(super) async fn rollback(
         None if all => retry(&world, || world.active_runs()).await?,
         None => Vec::new(),
     };
+    let mut failure = None;
     if direct {
-        for run in &runs {
-            from_here(&world, run, &EndReason::Person).await?;
-        }
+        failure = from_here(&world, &runs, &EndReason::Person).await?;
     } else if !runs.is_empty() {
         let payload = run.map_or_else(|| json!({ "all": true }), |run| json!({ "runId": run }));
         stack::find(arguments).await?.roll_back(&payload).await?;
     }
     let views = settled(&world, &runs).await?;
     show(&views, output);
-    Ok(views.iter().map(exit).max_by_key(|exit| exit.code()).unwrap_or(Exit::Held))
+    // What could not be restored stands in the report; without one, the reason has to be said.
+    match failure {
+        Some(failure) if !output.as_json => output.failure(&failure),
+        _ => {}
+    }
+    Ok(worst(&views))
+}
+
+/// The worst of what several runs came to.
+pub(super) fn worst(views: &[ReportView]) -> Exit {
+    views.iter().map(exit).max_by_key(|exit| exit.code()).unwrap_or(Exit::Held)
 }
 
 /// For this command, a run that ended because of it has ended well.
@@ -73,25 +84,26 @@ fn show(views: &[ReportView], output: &Output) {
     }
 }
 
-/// The same restore as the stack's, with this machine's credentials.
-pub(super) async fn from_here(world: &AwsWorld, run: &RunId, reason: &EndReason) -> Result<(), Failure> {
+/// The same restore as the stack's, with this machine's credentials. Every run is stopped before any is restored, and
+/// what fails keeps nothing else from being restored: the first failure is returned.
+pub(super) async fn from_here(world: &AwsWorld, runs: &[RunId], reason: &EndReason) -> Result<Option<Failure>, Failure> {
+    let mut failure = None;
     for _ in 0..ROUNDS {
         let budget = Budget { deadline: world.now().plus(ROUND) };
-        let rolled_back = roll_back(world, run, reason, budget).await?;
-        let mut open = false;
-        for (_, result) in rolled_back.targets {
-            match result {
-                Ok(Restored::Ended(_)) => {}
-                Ok(Restored::Pending(_)) => open = true,
-                Err(error) => return Err(Failure { exit: Exit::RestoreFailed, ..error.into() }),
-            }
-        }
+        // Cut off at its deadline as Lambda would cut it off: that is what its leases are made for.
+        let round = tokio::time::timeout(Duration::from_secs(ROUND.unsigned_abs()), roll_back_each(world, runs, reason, budget));
+        let Ok(rolled_back) = round.await else { continue };
+        let results: Vec<_> = rolled_back?.into_iter().flat_map(|run| run.targets).map(|(_, result)| result).collect();
+        let open = results.iter().any(|result| matches!(result, Ok(Restored::Pending(_))));
+        failure = results.into_iter().find_map(Result::err).map(|error| Failure { exit: Exit::RestoreFailed, ..error.into() });
         if !open {
-            close(world, run).await?;
-            return Ok(());
+            break;
         }
     }
-    Ok(())
+    for run in runs {
+        close(world, run).await?;
+    }
+    Ok(failure)
 }
 
 /// Waits until every target is back and the run is closed, as far as patience goes.
@@ -102,7 +114,7 @@ pub(super) async fn settled(world: &AwsWorld, runs: &[RunId]) -> Result<Vec<Repo
         loop {
             let view = report::view(world, run).await?;
             let back = view.targets.iter().all(|target| target.status.is_final());
-            if back && view.status.is_final() || world.now() > until {
+            if back && view.status.is_final() || view.outcome == Outcome::RestoreFailed || world.now() > until {
                 views.push(view);
                 break;
             }

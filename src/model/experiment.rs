@@ -84,6 +84,7 @@ impl TryFrom<RawExperiment> for Experiment {
         check_count("steadyState", raw.steady_state.len(), 0, 10)?;
         check_claims(&raw.faults)?;
         check_targets(&raw.targets)?;
+        check_alarms(&raw.stop_conditions)?;
         Ok(Self {
             name: raw.name,
             targets: raw.targets,
@@ -135,7 +136,22 @@ fn check_targets(targets: &[Target]) -> Result<(), String> {
     Ok(())
 }
 
+fn check_alarms(stops: &[StopCondition]) -> Result<(), String> {
+    for (at, stop) in stops.iter().enumerate() {
+        if let Some(first) = stops[..at].iter().position(|earlier| earlier == stop) {
+            return Err(format!("stopConditions[{first}] and stopConditions[{at}] are the same; take one out"));
+        }
+    }
+    Ok(())
+}
+
 impl Experiment {
+    /// Without the values of variables, for the record of a run that is over.
+    #[must_use]
+    pub fn redacted(&self) -> Self {
+        Self { faults: self.faults.iter().map(Fault::redacted).collect(), ..self.clone() }
+    }
+
     /// Whether any fault needs the event source mappings of a target.
     #[must_use]
     pub fn needs_mappings(&self) -> bool {

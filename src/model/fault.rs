@@ -296,6 +296,20 @@ impl Fault {
         }
     }
 
+    /// Without the values of variables.
+    #[must_use]
+    pub fn redacted(&self) -> Self {
+        let mut redacted = self.clone();
+        let variables = match &mut redacted {
+            Self::Handler(fault) => &mut fault.environment,
+            Self::Layer(fault) => &mut fault.environment,
+            Self::Environment(fault) => &mut fault.set,
+            _ => return redacted,
+        };
+        variables.values_mut().for_each(|value| *value = Secret::new(""));
+        redacted
+    }
+
     /// Whether the fault changes `$LATEST` only. Reserved concurrency holds for every version of a function
     /// (lambda/latest/dg/configuration-concurrency), and a mapping names its own.
     #[must_use]

@@ -7,6 +7,9 @@ use super::names::{FunctionArn, RunId};
 use super::snapshot::{Change, Drift};
 use super::time::Time;
 
+/// Seconds that a run may take to arm and inject, on top of its duration.
+pub const STARTUP: i64 = 600;
+
 /// The status of a run; the words are those of AWS FIS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -67,6 +70,11 @@ pub enum EndReason {
         /// The alarm's name.
         alarm: String,
     },
+    /// A stop condition's alarm was deleted during the run, so that nobody watches it any more.
+    AlarmGone {
+        /// The alarm's name.
+        alarm: String,
+    },
     /// The steady state deviated during the run.
     Deviated {
         /// The condition.
@@ -95,7 +103,7 @@ impl EndReason {
     pub fn final_status(&self) -> RunStatus {
         match self {
             Self::DurationElapsed => RunStatus::Completed,
-            Self::Alarm { .. } | Self::Deviated { .. } | Self::Person | Self::Lever => RunStatus::Stopped,
+            Self::Alarm { .. } | Self::AlarmGone { .. } | Self::Deviated { .. } | Self::Person | Self::Lever => RunStatus::Stopped,
             Self::Error { .. } | Self::ExecutionGone | Self::Overdue => RunStatus::Failed,
         }
     }
@@ -106,6 +114,7 @@ impl std::fmt::Display for EndReason {
         match self {
             Self::DurationElapsed => f.write_str("its time was up"),
             Self::Alarm { alarm } => write!(f, "alarm {alarm} went into ALARM"),
+            Self::AlarmGone { alarm } => write!(f, "its alarm {alarm} is gone"),
             Self::Deviated { condition } => write!(f, "the steady state deviated: {condition}"),
             Self::Person => f.write_str("a person stopped it"),
             Self::Lever => f.write_str("the safety lever is engaged"),
@@ -149,10 +158,11 @@ pub struct Run {
 }
 
 impl Run {
-    /// When the run should have ended, as far as it is known.
+    /// When the run should have ended, as far as it is known: until its duration has begun, it has [`STARTUP`] to arm
+    /// and inject, so that a target that cannot be injected does not keep the others in their fault.
     #[must_use]
     pub fn due(&self) -> Time {
-        self.ends_at.unwrap_or(self.deadline).min(self.deadline)
+        self.ends_at.unwrap_or(self.created_at.plus(STARTUP)).min(self.deadline)
     }
 }
 

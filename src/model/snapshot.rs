@@ -130,6 +130,18 @@ impl Change {
         }
     }
 
+    /// Without the values of variables, for the record of a run that is over.
+    #[must_use]
+    pub fn redacted(&self) -> Self {
+        match self {
+            Self::Variable { name, original, injected } => {
+                let blank = |slot: &Slot<Secret>| slot.as_option().map(|_| Secret::new("")).into();
+                Self::Variable { name: name.clone(), original: blank(original), injected: blank(injected) }
+            }
+            other => other.clone(),
+        }
+    }
+
     /// Which call writes it.
     #[must_use]
     pub fn surface(&self) -> Surface {

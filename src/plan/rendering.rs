@@ -158,7 +158,7 @@ pub struct ReportView {
     pub due: String,
     /// RFC 3339.
     pub closed_at: Option<String>,
-    /// `held`, `deviated`, or absent where there is none or it is not judged yet.
+    /// `held`, `deviated`, `not judged`, or absent where there is none or the run is not over.
     pub steady_state: Option<&'static str>,
     /// The conditions that deviated.
     pub deviations: Vec<String>,
@@ -170,7 +170,6 @@ pub struct ReportView {
 #[must_use]
 pub fn report_view(run: &Run, targets: &[TargetRecord]) -> ReportView {
     let deviations = run.deviations.clone().unwrap_or_default();
-    let judged = run.experiment.as_ref().is_some_and(|experiment| !experiment.steady_state.is_empty());
     ReportView {
         run_id: run.id.to_string(),
         experiment: run.experiment.as_ref().map_or_else(String::new, |experiment| experiment.name.to_string()),
@@ -180,7 +179,7 @@ pub fn report_view(run: &Run, targets: &[TargetRecord]) -> ReportView {
         created_at: run.created_at.to_string(),
         due: run.due().to_string(),
         closed_at: run.closed_at.map(|time| time.to_string()),
-        steady_state: run.deviations.as_ref().filter(|_| judged).map(|found| if found.is_empty() { "held" } else { "deviated" }),
+        steady_state: steady_state(run),
         deviations,
         targets: targets.iter().map(target_report).collect(),
     }
@@ -198,6 +197,19 @@ fn target_report(target: &TargetRecord) -> TargetReport {
     }
 }
 
+fn has_steady_state(run: &Run) -> bool {
+    run.experiment.as_ref().is_some_and(|experiment| !experiment.steady_state.is_empty())
+}
+
+fn steady_state(run: &Run) -> Option<&'static str> {
+    match &run.deviations {
+        _ if !has_steady_state(run) => None,
+        Some(found) if found.is_empty() => Some("held"),
+        Some(_) => Some("deviated"),
+        None => run.status.is_final().then_some("not judged"),
+    }
+}
+
 fn outcome(run: &Run, targets: &[TargetRecord]) -> Outcome {
     if !run.status.is_final() {
         return Outcome::Unfinished;
@@ -208,6 +220,7 @@ fn outcome(run: &Run, targets: &[TargetRecord]) -> Outcome {
     if targets.iter().any(|target| matches!(target.status, TargetStatus::Drifted | TargetStatus::Gone)) {
         return Outcome::Drifted;
     }
-    let held = run.deviations.as_ref().is_none_or(Vec::is_empty);
+    // Not judged is not held: somebody closed the run before its steady state could be looked at again.
+    let held = if has_steady_state(run) { run.deviations.as_ref().is_some_and(Vec::is_empty) } else { true };
     if run.status == RunStatus::Completed && held { Outcome::Held } else { Outcome::EndedEarly }
 }

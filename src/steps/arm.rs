@@ -7,7 +7,7 @@ use crate::model::snapshot::Surface;
 use crate::plan::changes::draft;
 use crate::ports::{FunctionError, Guarded, World};
 
-use super::STALENESS;
+use super::{SKEW, STALENESS};
 use super::error::StepError;
 use super::retry::retry;
 
@@ -45,7 +45,7 @@ pub(super) async fn take_down(world: &impl World, run: &Run, function: &Function
         return Err(StepError::Locked { function: function.name().to_owned(), run: holder.to_string() });
     }
     if let Some(released_at) = lock.released_at {
-        let wait = world.now().seconds_until(released_at.plus(STALENESS));
+        let wait = world.now().seconds_until(released_at.plus(STALENESS + SKEW));
         if wait > 0 {
             return Ok(Armed::Waiting(wait));
         }

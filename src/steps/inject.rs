@@ -11,7 +11,7 @@ use super::arm::{Armed, take_down};
 use super::error::StepError;
 use super::prepare::stop_if_tripped;
 use super::retry::retry;
-use super::{Budget, LOOK_EVERY, STALENESS, is_overtaken};
+use super::{Budget, LOOK_EVERY, SKEW, STALENESS, is_overtaken};
 
 /// How injecting went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,12 +38,13 @@ enum Look {
 /// When AWS refuses, or somebody changed a field between two of our calls. The caller then rolls the run back.
 pub async fn inject(world: &impl World, run: &RunId, function: &FunctionArn, budget: Budget) -> Result<Injected, StepError> {
     let holder = format!("inject-{:016x}", world.random());
-    let mut in_doubt = false;
+    let (mut first_look, mut in_doubt) = (true, false);
     loop {
         let Some(run) = retry(world, || world.run(run)).await? else { return Err(StepError::NoSuchRun(run.clone())) };
         let target = retry(world, || world.target(&run.id, function)).await?;
         let target = target.ok_or_else(|| StepError::NoSuchRun(run.id.clone()))?;
-        let injector = Injector { world, run: &run, target: &target, lease: budget.lease(&holder), budget, in_doubt };
+        let injector = Injector { world, run: &run, target: &target, lease: budget.lease(&holder), budget, first_look, in_doubt };
+        first_look = false;
         match injector.look().await? {
             Look::Over(injected) => return Ok(injected),
             Look::Again => {}
@@ -62,6 +63,8 @@ struct Injector<'a, W> {
     target: &'a TargetRecord,
     lease: Lease,
     budget: Budget,
+    /// Whether this is the invocation's first look.
+    first_look: bool,
     /// Whether an earlier call of this invocation had no clear answer: its lease must then run its course.
     in_doubt: bool,
 }
@@ -75,8 +78,9 @@ impl<W: World> Injector<'_, W> {
             TargetStatus::Injected => return Ok(Look::Over(Injected::Injected)),
             _ => return Ok(Look::Over(Injected::Skipped)),
         };
-        // A fault must not be added to what has tripped the alarm between Arm and here.
-        if first && stop_if_tripped(self.world, self.run).await? {
+        // A fault must not be added to what has tripped the alarm since; and while a target takes long, nobody else
+        // looks at the alarms.
+        if (first || self.first_look) && stop_if_tripped(self.world, self.run).await? {
             return Ok(Look::Over(Injected::Skipped));
         }
         let Some(seen) = self.observe().await? else { return Ok(Look::Over(Injected::Skipped)) };
@@ -139,7 +143,7 @@ impl<W: World> Injector<'_, W> {
 
     async fn begin(&self) -> Result<Option<Permit>, StepError> {
         let (run, function) = (&self.run.id, &self.target.function);
-        Ok(retry(self.world, || self.world.begin_inject(run, function, &self.lease, self.world.now())).await?)
+        Ok(retry(self.world, || self.world.begin_inject(run, function, &self.target.changes, &self.lease, self.world.now())).await?)
     }
 
     async fn settle(&self) -> Result<(), StepError> {
@@ -147,7 +151,7 @@ impl<W: World> Injector<'_, W> {
             return Ok(());
         }
         // Every call was answered: all that is left is that a read may miss them for a while.
-        let settled = Lease { holder: self.lease.holder.clone(), until: self.world.now().plus(STALENESS) };
+        let settled = Lease { holder: self.lease.holder.clone(), until: self.world.now().plus(STALENESS + SKEW) };
         let (run, function) = (&self.run.id, &self.target.function);
         Ok(retry(self.world, || self.world.settle(run, function, &settled)).await?)
     }

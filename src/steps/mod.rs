@@ -7,7 +7,6 @@
 pub mod arm;
 pub mod error;
 pub mod inject;
-pub mod lever;
 pub mod observe;
 pub mod prepare;
 pub mod reap;
@@ -30,8 +29,6 @@ pub const LANDING: i64 = 10;
 pub const SKEW: i64 = 2;
 /// Seconds that an invocation keeps for itself at its end: no call that changes a function starts in them.
 pub const RESERVE: i64 = 2;
-/// Seconds that a run may take to arm and inject, on top of its duration.
-pub const STARTUP: i64 = 600;
 /// Seconds after its end at which nobody but the reaper will end a run.
 pub const GRACE: i64 = 60;
 /// Seconds between two looks at a function within one invocation.

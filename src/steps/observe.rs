@@ -41,7 +41,7 @@ pub async fn observe(world: &impl World, id: &RunId) -> Result<Observed, StepErr
     }
     let experiment = run.experiment.as_ref();
     let conditions = experiment.map_or(&[][..], |experiment| &experiment.steady_state);
-    if let Some(condition) = deviations(world, conditions).await?.into_iter().next() {
+    if let Some(condition) = deviations(world, conditions, None).await?.into_iter().next() {
         return stop(world, &run, EndReason::Deviated { condition }).await;
     }
     match world.now().seconds_until(run.due()) {

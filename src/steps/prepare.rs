@@ -5,11 +5,10 @@ use serde_json::Value;
 use crate::model::experiment::Experiment;
 use crate::model::input::read_experiment;
 use crate::model::names::{AlarmName, FunctionArn, RunId};
-use crate::model::run::{EndReason, Run, RunStatus, TargetRecord};
+use crate::model::run::{Run, RunStatus, STARTUP, TargetRecord};
 use crate::plan::guardrails::{Facts, Settings, functions, survey};
 use crate::ports::{Guarded, World};
 
-use super::STARTUP;
 use super::error::StepError;
 use super::retry::retry;
 use super::steady_state::tripped;
@@ -72,7 +71,10 @@ fn write_down(world: &impl World, request: &Request, experiment: Experiment, fac
     let deadline = now.plus(i64::from(experiment.duration.seconds()) + STARTUP);
     let stops = |name: &AlarmName| experiment.stop_conditions.iter().any(|stop| stop.alarm == *name);
     let alarms = facts.alarms.iter().filter(|(name, _)| stops(name));
-    let alarms = alarms.filter_map(|(_, fact)| fact.as_ref().map(|fact| fact.arn.clone())).collect();
+    let mut alarms: Vec<String> = alarms.filter_map(|(_, fact)| fact.as_ref().map(|fact| fact.arn.clone())).collect();
+    // One alarm by name and by ARN is one item in the ledger.
+    alarms.sort();
+    alarms.dedup();
     Run {
         id: request.run.clone(),
         status: RunStatus::Pending,
@@ -105,15 +107,15 @@ async fn carry_on(world: &impl World, run: &Run) -> Result<Prepared, StepError> 
     Ok(Prepared { functions: run.functions, status })
 }
 
-/// An alarm that trips between the guardrails' look and the write of the run finds no run to roll back.
+/// An alarm that trips between the guardrails' look and the write of the run finds no run to roll back, and an event can
+/// be lost: so the alarms are read directly, again and again.
 ///
 /// # Errors
 /// When CloudWatch or the ledger cannot be read.
 pub(super) async fn stop_if_tripped(world: &impl World, run: &Run) -> Result<bool, StepError> {
     let Some(experiment) = &run.experiment else { return Ok(false) };
     let alarms: Vec<AlarmName> = experiment.stop_conditions.iter().map(|stop| stop.alarm.clone()).collect();
-    let Some(alarm) = tripped(world, &alarms).await?.into_iter().next() else { return Ok(false) };
-    let reason = EndReason::Alarm { alarm };
+    let Some(reason) = tripped(world, &alarms).await? else { return Ok(false) };
     retry(world, || world.stop_run(&run.id, &reason, world.now())).await?;
     Ok(true)
 }

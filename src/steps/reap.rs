@@ -7,7 +7,7 @@ use crate::ports::World;
 use super::error::StepError;
 use super::report::close;
 use super::retry::retry;
-use super::rollback::{restore_all, stop};
+use super::rollback::{restore_runs, stop};
 use super::{Budget, GRACE};
 
 /// Seconds for which a run that is being stopped is left to its own execution.
@@ -18,7 +18,7 @@ const HANDS_OFF: i64 = 300;
 pub struct Tick {
     /// Runs that are not retired.
     pub active: u64,
-    /// Runs that were past their end, the grace included, and still not closed.
+    /// Runs that were past their end, or have long been stopping, and are still not closed.
     pub overdue: u64,
     /// Runs that this tick worked on.
     pub handled: u64,
@@ -28,66 +28,80 @@ pub struct Tick {
     pub errors: u64,
 }
 
-/// One tick over all active runs. One run's failure does not keep the others waiting; it is returned at the end.
-///
-/// # Errors
-/// When the ledger cannot be read, or some run could not be handled.
+/// One tick over all active runs: first every run is looked at, then all targets of those that are the reaper's are
+/// restored in common rounds, then each is closed. One run's failure keeps no other waiting; the first is returned.
 pub async fn reap(world: &impl World, budget: Budget) -> (Tick, Option<StepError>) {
     let mut tick = Tick::default();
-    let mut first_error = None;
-    let (runs, engaged) = match (retry(world, || world.active_runs()).await, retry(world, || world.lever()).await) {
-        (Ok(runs), Ok(lever)) => (runs, lever.is_some_and(|lever| lever.engaged)),
-        (Err(error), _) | (_, Err(error)) => {
-            tick.errors = 1;
-            return (tick, Some(error.into()));
-        }
-    };
-    for run in runs {
-        tick.active += 1;
-        // A tick that is killed would take its other runs with it; they are first in the next one's way.
-        if !budget.allows(world.now()) {
-            break;
-        }
-        if let Err(error) = handle(world, &run, engaged, budget, &mut tick).await {
-            tick.errors += 1;
-            first_error.get_or_insert(error);
+    let mut errors = Vec::new();
+    let runs = take_over_all(world, &mut tick, &mut errors).await;
+    tick.handled = runs.len() as u64;
+    for rolled_back in restore_runs(world, runs, budget).await {
+        if let Err(error) = settle(world, &rolled_back.run, &mut tick).await {
+            errors.push(error);
         }
     }
-    (tick, first_error)
+    tick.errors = errors.len() as u64;
+    (tick, errors.into_iter().next())
 }
 
-async fn handle(world: &impl World, id: &RunId, engaged: bool, budget: Budget, tick: &mut Tick) -> Result<(), StepError> {
-    // The item of a run that expired is gone; so is the entry in the list, in time.
-    let Some(run) = retry(world, || world.run(id)).await? else { return Ok(()) };
-    if world.now() > run.due().plus(GRACE) {
-        tick.overdue += 1;
+/// The runs that are the reaper's, stopped.
+async fn take_over_all(world: &impl World, tick: &mut Tick, errors: &mut Vec<StepError>) -> Vec<Run> {
+    let (ids, engaged) = match (retry(world, || world.active_runs()).await, retry(world, || world.lever()).await) {
+        (Ok(ids), Ok(lever)) => (ids, lever.is_some_and(|lever| lever.engaged)),
+        (Err(error), _) | (_, Err(error)) => {
+            errors.push(error.into());
+            return Vec::new();
+        }
+    };
+    let mut runs = Vec::new();
+    for id in ids {
+        tick.active += 1;
+        match take_over(world, &id, engaged, tick).await {
+            Ok(run) => runs.extend(run),
+            Err(error) => errors.push(error),
+        }
     }
-    let Some(run) = take_over(world, run, engaged).await? else { return Ok(()) };
-    tick.handled += 1;
-    restore_all(world, &run, budget).await;
-    let targets = retry(world, || world.targets(id)).await?;
-    tick.failed_restores += targets.iter().filter(|t| t.restore_error.is_some() && !t.status.is_final()).count() as u64;
-    if targets.iter().all(|target| target.status.is_final()) || run.status == RunStatus::Failed {
-        close(world, id).await?;
-    }
-    Ok(())
+    runs
 }
 
 /// The run, stopping, if it is the reaper's; `None` while its own execution sees to it.
-async fn take_over(world: &impl World, run: Run, engaged: bool) -> Result<Option<Run>, StepError> {
-    if run.status.is_final() {
-        return Ok(Some(run));
+async fn take_over(world: &impl World, id: &RunId, engaged: bool, tick: &mut Tick) -> Result<Option<Run>, StepError> {
+    // The item of a run that expired is gone; so is the entry in the list, in time.
+    let Some(run) = retry(world, || world.run(id)).await? else { return Ok(None) };
+    let now = world.now();
+    // A steady state may take its time to hold again, and is the execution's to judge.
+    let recovery = run.experiment.as_ref().map_or(0, |experiment| i64::from(experiment.recovery.seconds()));
+    let neglected = run.stopping_at.is_some_and(|since| now > since.plus(HANDS_OFF + recovery));
+    let due = now > run.due().plus(GRACE);
+    if due && run.stopping_at.is_none() || neglected {
+        tick.overdue += 1;
     }
-    let left_alone = run.stopping_at.is_some_and(|since| world.now() < since.plus(HANDS_OFF));
-    let due = world.now() > run.due().plus(GRACE);
-    let alive = world.is_running(&run.execution_arn).await.map_err(StepError::Executions)?;
     let reason = match run.status {
-        RunStatus::Stopping if alive && left_alone => return Ok(None),
-        RunStatus::Stopping => return Ok(Some(run)),
-        _ if engaged => EndReason::Lever,
-        _ if !alive => EndReason::ExecutionGone,
-        _ if due => EndReason::Overdue,
-        _ => return Ok(None),
+        status if status.is_final() => return Ok(Some(run)),
+        RunStatus::Stopping if neglected => return Ok(Some(run)),
+        // What time alone decides needs no answer of Step Functions'.
+        RunStatus::Pending | RunStatus::Running if engaged => EndReason::Lever,
+        RunStatus::Pending | RunStatus::Running if due => EndReason::Overdue,
+        status => {
+            if world.is_running(&run.execution_arn).await.map_err(StepError::Executions)? {
+                return Ok(None);
+            }
+            if status == RunStatus::Stopping {
+                return Ok(Some(run));
+            }
+            EndReason::ExecutionGone
+        }
     };
     stop(world, &run.id, &reason).await.map(Some)
+}
+
+/// Closes a run whose targets are all back.
+async fn settle(world: &impl World, run: &Run, tick: &mut Tick) -> Result<(), StepError> {
+    let targets = retry(world, || world.targets(&run.id)).await?;
+    let open = targets.iter().filter(|target| !target.status.is_final());
+    tick.failed_restores += open.filter(|target| target.restore_error.is_some()).count() as u64;
+    if targets.iter().all(|target| target.status.is_final()) || run.status == RunStatus::Failed {
+        close(world, &run.id).await?;
+    }
+    Ok(())
 }

@@ -2,6 +2,7 @@
 
 use crate::model::names::RunId;
 use crate::model::run::{EndReason, Run, RunStatus, TargetRecord};
+use crate::model::steady_state::Condition;
 use crate::plan::rendering::{ReportView, report_view};
 use crate::ports::World;
 
@@ -20,6 +21,8 @@ pub enum Reported {
 
 /// Seconds between two looks at a steady state that does not hold yet.
 const RECOVERY_INTERVAL: u64 = 10;
+/// Seconds by which a metric may come late.
+const METRIC_DELAY: u32 = 60;
 
 /// Closes a run whose targets were restored, or tried.
 ///
@@ -44,14 +47,28 @@ async fn judge(world: &impl World, run: &Run, targets: &[TargetRecord]) -> Resul
     if targets.iter().any(|target| !target.status.is_final()) || run.deviations.is_some() {
         return Ok(None);
     }
-    let found = deviations(world, &experiment.steady_state).await?;
     let restored_at = targets.iter().filter_map(|target| target.ended_at).max().unwrap_or(run.created_at);
+    let wait = world.now().seconds_until(restored_at.plus(i64::from(judgeable(&experiment.steady_state))));
+    if wait > 0 {
+        return Ok(Some(wait.min(300)));
+    }
+    let found = deviations(world, &experiment.steady_state, Some(restored_at)).await?;
     let left = world.now().seconds_until(restored_at.plus(i64::from(experiment.recovery.seconds())));
     if !found.is_empty() && left > 0 {
         return Ok(Some(left.min(RECOVERY_INTERVAL)));
     }
     retry(world, || world.judge_run(&run.id, &found)).await?;
     Ok(None)
+}
+
+/// Seconds after the restore from which its conditions can be judged: an alarm at once, a metric when a whole period of
+/// it has passed since, and has come in. Metrics of AWS's own come a minute late or so.
+fn judgeable(conditions: &[Condition]) -> u32 {
+    let seconds = conditions.iter().map(|condition| match condition {
+        Condition::Alarm(_) => 0,
+        Condition::Metric { metric, .. } => 2 * metric.period.seconds() + METRIC_DELAY,
+    });
+    seconds.max().unwrap_or(0)
 }
 
 /// Gives a run that is being stopped its final status, and retires it if every target is back. May be repeated.

@@ -1,19 +1,24 @@
 //! `Restore`: level-triggered and idempotent. It looks at the function as it is now, decides per touched field, writes
 //! what is needed, looks again, and says restored only after it has seen it, when no call of anybody's can land any more.
 
+use futures_util::StreamExt;
 use futures_util::future::join;
+use futures_util::stream;
 
 use crate::model::function::Observation;
 use crate::model::names::{FunctionArn, RunId};
 use crate::model::run::{Lease, Run, TargetRecord, TargetStatus};
-use crate::model::snapshot::{Surface, Write};
+use crate::model::snapshot::{Change, ConfigurationUpdate, Surface, Write};
 use crate::model::time::Time;
 use crate::plan::restore::{RestorePlan, plan_restore};
 use crate::ports::{Ending, FunctionError, Guarded, World};
 
 use super::error::StepError;
 use super::retry::retry;
-use super::{Budget, LOOK_EVERY, is_overtaken};
+use super::{AT_ONCE, Budget, LOOK_EVERY, is_overtaken};
+
+/// Seconds until the next invocation looks at what did not come right.
+const LOOK_LATER: u64 = 10;
 
 /// How restoring went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,22 +44,63 @@ enum Look {
 /// # Errors
 /// When AWS refuses for good; the reason is kept with the target, which stays locked and is tried again by the reaper.
 pub async fn restore(world: &impl World, run: &Run, function: &FunctionArn, budget: Budget) -> Result<Restored, StepError> {
+    let targets = vec![(run.clone(), function.clone())];
+    restore_all(world, targets, budget).await.pop().unwrap_or(Ok(Restored::Pending(1)))
+}
+
+/// Restores many targets, in rounds: every target gets its look, and its write, before any is waited for, so that one
+/// that takes long keeps no other from being restored. The results are in the order of the targets.
+pub async fn restore_all(
+    world: &impl World,
+    targets: Vec<(Run, FunctionArn)>,
+    budget: Budget,
+) -> Vec<Result<Restored, StepError>> {
     let holder = format!("restore-{:016x}", world.random());
-    let mut in_doubt = false;
+    let mut results: Vec<Result<Restored, StepError>> = vec![Ok(Restored::Pending(1)); targets.len()];
+    let mut in_doubt = vec![false; targets.len()];
     loop {
-        let restorer = Restorer { world, run, function, lease: budget.lease(&holder), budget, in_doubt };
-        let wait = match restorer.look().await? {
-            Look::Ended(status) => return Ok(Restored::Ended(status)),
-            Look::Again(wait) => wait.max(LOOK_EVERY),
-            Look::InDoubt => {
-                in_doubt = true;
-                LOOK_EVERY
+        let open: Vec<usize> = (0..targets.len()).filter(|at| matches!(results[*at], Ok(Restored::Pending(_)))).collect();
+        let mut looks = stream::iter(open)
+            .map(|at| {
+                let ((run, function), lease) = (&targets[at], budget.lease(&holder));
+                let restorer = Restorer { world, run, function, lease, budget, in_doubt: in_doubt[at] };
+                async move { (at, restorer.look().await) }
+            })
+            .buffer_unordered(AT_ONCE);
+        let mut looked = Vec::new();
+        while let Some(result) = looks.next().await {
+            looked.push(result);
+        }
+        drop(looks);
+        let mut wait = None;
+        for (at, look) in looked {
+            results[at] = look.map(|look| match look {
+                Look::Ended(status) => Restored::Ended(status),
+                Look::Again(seconds) => Restored::Pending(seconds.max(LOOK_EVERY)),
+                Look::InDoubt => {
+                    in_doubt[at] = true;
+                    Restored::Pending(LOOK_EVERY)
+                }
+            });
+            if let Ok(Restored::Pending(seconds)) = results[at] {
+                wait = Some(wait.map_or(seconds, |least: u64| least.min(seconds)));
             }
-        };
+        }
+        let Some(wait) = wait else { return results };
         if !budget.allows(world.now().plus(wait.cast_signed())) {
-            return Ok(Restored::Pending(wait.clamp(1, 60)));
+            return results.into_iter().map(|result| result.map(patient)).collect();
         }
         world.sleep(wait * 1000).await;
+    }
+}
+
+/// What did not come right while this invocation looked each second is not looked at each second by the next one: an
+/// execution has only so many events in its history.
+fn patient(restored: Restored) -> Restored {
+    match restored {
+        Restored::Pending(seconds) if seconds <= 2 => Restored::Pending(LOOK_LATER),
+        Restored::Pending(seconds) => Restored::Pending(seconds.min(60)),
+        ended => ended,
     }
 }
 
@@ -129,8 +175,14 @@ impl<W: World> Restorer<'_, W> {
                 Err(error) if error.may_have_landed() => look = Look::InDoubt,
                 // Deleted under us, busy or overtaken: the next look tells. The other writes need not wait either.
                 Err(error) if error.is_transient() || matches!(error, FunctionError::NotFound(_)) => {}
-                // Nor must a surface that AWS refuses for good keep the others from being restored.
-                Err(error) => refused = refused.or(Some(error)),
+                // Nor must what AWS refuses for good keep the rest from being restored.
+                Err(error) => {
+                    let rest = without_layers(write).filter(|_| matches!(error, FunctionError::Rejected(_)));
+                    refused = refused.or(Some(error));
+                    if let Some(rest) = rest {
+                        let _ = self.world.write(&permit, &rest, self.budget.last_call()).await;
+                    }
+                }
             }
         }
         self.settle(matches!(look, Look::InDoubt)).await?;
@@ -160,7 +212,7 @@ impl<W: World> Restorer<'_, W> {
         if let Some(quiet_at) = target.quiet_at().filter(|quiet_at| *quiet_at > observed_at) {
             return Ok(Look::Again(observed_at.seconds_until(quiet_at)));
         }
-        let frozen_versions = self.versions_since(target, status).await?;
+        let Some(frozen_versions) = self.versions_since(target, status).await else { return Ok(Look::Again(2)) };
         let ending = Ending {
             run: self.id().clone(),
             function: self.function.clone(),
@@ -169,6 +221,7 @@ impl<W: World> Restorer<'_, W> {
             observed_at,
             drift: plan.drift,
             frozen_versions,
+            redacted: target.changes.iter().map(Change::redacted).collect(),
         };
         match retry(self.world, || self.world.finish(&ending, self.world.now())).await? {
             Guarded::Done => Ok(Look::Ended(status)),
@@ -176,21 +229,31 @@ impl<W: World> Restorer<'_, W> {
         }
     }
 
-    /// A version that somebody published while the fault was in place keeps it for good: it is named.
-    async fn versions_since(&self, target: &TargetRecord, status: TargetStatus) -> Result<Vec<String>, StepError> {
+    /// A version that somebody published while the fault was in place keeps it for good: it is named. `None` is to be
+    /// asked again; where it may not be asked at all, the report says that, and the restore is none the worse.
+    async fn versions_since(&self, target: &TargetRecord, status: TargetStatus) -> Option<Vec<String>> {
         let configuration = target.changes.iter().any(|change| change.surface() == Surface::Configuration);
         let begun = !matches!(target.status, TargetStatus::Pending | TargetStatus::Armed);
         if status == TargetStatus::Gone || !configuration || !begun {
-            return Ok(Vec::new());
+            return Some(Vec::new());
         }
         match retry(self.world, || self.world.versions(self.function)).await {
             Ok(mut versions) => {
                 versions.sort_unstable();
-                Ok(versions.into_iter().filter(|version| *version > target.last_version).map(|v| v.to_string()).collect())
+                Some(versions.into_iter().filter(|version| *version > target.last_version).map(|v| v.to_string()).collect())
             }
             // Deleted between the look and here: the next look says so.
-            Err(FunctionError::NotFound(_)) => Ok(Vec::new()),
-            Err(error) => Err(StepError::function(self.function.name(), error)),
+            Err(error) if error.is_transient() || matches!(error, FunctionError::NotFound(_)) => None,
+            Err(error) => Some(vec![format!("unknown, they could not be listed: {error}")]),
         }
     }
+}
+
+/// A layer version that was deleted during the run cannot be attached again, and AWS refuses the whole call for it
+/// (lambda/latest/dg/chapter-layers): the other fields, where there are any, need not wait for that.
+fn without_layers(write: &Write) -> Option<Write> {
+    let Write::Configuration(update) = write else { return None };
+    let rest = ConfigurationUpdate { layers: None, ..update.clone() };
+    let nothing = ConfigurationUpdate { revision_id: rest.revision_id.clone(), ..ConfigurationUpdate::default() };
+    (update.layers.is_some() && rest != nothing).then_some(Write::Configuration(rest))
 }

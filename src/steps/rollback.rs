@@ -8,7 +8,7 @@ use crate::model::run::{EndReason, Run};
 use crate::ports::World;
 
 use super::error::StepError;
-use super::restore::{Restored, restore};
+use super::restore::{Restored, restore_all};
 use super::retry::retry;
 use super::{AT_ONCE, Budget};
 
@@ -32,27 +32,44 @@ pub async fn stop(world: &impl World, run: &RunId, reason: &EndReason) -> Result
     Ok(retry(world, || world.stop_run(run, reason, world.now())).await?)
 }
 
-/// Stops a run and restores every target of it, as far as the budget goes; the state machine and the reaper do the
-/// rest.
+/// Rolls back one run.
 ///
 /// # Errors
-/// When the run could not be stopped. A target's failure stands in the result and does not stop the others.
+/// When it could not be stopped.
 pub async fn roll_back(world: &impl World, run: &RunId, reason: &EndReason, budget: Budget) -> Result<RolledBack, StepError> {
     let run = stop(world, run, reason).await?;
-    let targets = restore_all(world, &run, budget).await;
-    Ok(RolledBack { run, targets })
+    let targets = run.functions.iter().map(|function| (run.clone(), function.clone())).collect();
+    let results = restore_all(world, targets, budget).await;
+    Ok(RolledBack { targets: run.functions.iter().cloned().zip(results).collect(), run })
 }
 
-/// Restores every target of a run that is being stopped.
-pub async fn restore_all(world: &impl World, run: &Run, budget: Budget) -> Vec<TargetResult> {
-    stream::iter(run.functions.clone())
-        .map(|function| async move {
-            let restored = restore(world, run, &function, budget).await;
-            (function, restored)
-        })
-        .buffered(AT_ONCE)
-        .collect()
-        .await
+/// Stops runs and restores every target of theirs, as far as the budget goes; the state machine and the reaper do the
+/// rest. Every run is stopped before any is restored.
+///
+/// # Errors
+/// When a run could not be stopped, after the others were restored. A target's failure stands in the result.
+pub async fn roll_back_each(
+    world: &impl World,
+    runs: &[RunId],
+    reason: &EndReason,
+    budget: Budget,
+) -> Result<Vec<RolledBack>, StepError> {
+    let stops = stream::iter(runs).map(|run| stop(world, run, reason)).buffered(AT_ONCE).collect::<Vec<_>>().await;
+    let (stopped, failed): (Vec<_>, Vec<_>) = stops.into_iter().partition(Result::is_ok);
+    let rolled_back = restore_runs(world, stopped.into_iter().flatten().collect(), budget).await;
+    failed.into_iter().find_map(Result::err).map_or(Ok(rolled_back), Err)
+}
+
+/// Restores every target of runs that are being stopped.
+pub async fn restore_runs(world: &impl World, runs: Vec<Run>, budget: Budget) -> Vec<RolledBack> {
+    let each = |run: &Run| run.functions.iter().map(|function| (run.clone(), function.clone())).collect::<Vec<_>>();
+    let targets: Vec<(Run, FunctionArn)> = runs.iter().flat_map(each).collect();
+    let mut results = restore_all(world, targets, budget).await.into_iter();
+    let with_results = |run: Run| {
+        let targets = run.functions.iter().cloned().zip(results.by_ref()).collect();
+        RolledBack { run, targets }
+    };
+    runs.into_iter().map(with_results).collect()
 }
 
 /// Rolls back every run that this alarm ends.
@@ -61,7 +78,7 @@ pub async fn restore_all(world: &impl World, run: &Run, budget: Budget) -> Vec<T
 /// The first failure, after every run was tried.
 pub async fn roll_back_alarm(world: &impl World, arn: &str, name: &str, budget: Budget) -> Result<Vec<RolledBack>, StepError> {
     let runs = retry(world, || world.runs_of_alarm(arn)).await?;
-    roll_back_each(world, runs, &EndReason::Alarm { alarm: name.to_owned() }, budget).await
+    roll_back_each(world, &runs, &EndReason::Alarm { alarm: name.to_owned() }, budget).await
 }
 
 /// Rolls back every run that is active.
@@ -70,19 +87,5 @@ pub async fn roll_back_alarm(world: &impl World, arn: &str, name: &str, budget: 
 /// The first failure, after every run was tried.
 pub async fn roll_back_all(world: &impl World, reason: &EndReason, budget: Budget) -> Result<Vec<RolledBack>, StepError> {
     let runs = retry(world, || world.active_runs()).await?;
-    roll_back_each(world, runs, reason, budget).await
-}
-
-async fn roll_back_each(
-    world: &impl World,
-    runs: Vec<RunId>,
-    reason: &EndReason,
-    budget: Budget,
-) -> Result<Vec<RolledBack>, StepError> {
-    let results: Vec<_> = stream::iter(runs)
-        .map(|run| async move { roll_back(world, &run, reason, budget).await })
-        .buffered(AT_ONCE)
-        .collect()
-        .await;
-    results.into_iter().collect()
+    roll_back_each(world, &runs, reason, budget).await
 }

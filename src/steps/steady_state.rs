@@ -1,16 +1,20 @@
 //! Reading the steady state.
 
 use crate::model::names::AlarmName;
+use crate::model::run::EndReason;
 use crate::model::steady_state::Condition;
+use crate::model::time::Time;
+use crate::plan::guardrails::AlarmFact;
 use crate::ports::{AlarmError, World};
 
 use super::retry::retry;
 
-/// The conditions that do not hold now, for people; empty is `held`.
+/// The conditions that do not hold now, for people; empty is `held`. Metrics are judged by periods that begin at
+/// `since` or later, where it is given.
 ///
 /// # Errors
 /// When CloudWatch cannot be read: not knowing is not holding.
-pub async fn deviations(world: &impl World, conditions: &[Condition]) -> Result<Vec<String>, AlarmError> {
+pub async fn deviations(world: &impl World, conditions: &[Condition], since: Option<Time>) -> Result<Vec<String>, AlarmError> {
     let alarms: Vec<AlarmName> = conditions
         .iter()
         .filter_map(|condition| match condition {
@@ -19,12 +23,16 @@ pub async fn deviations(world: &impl World, conditions: &[Condition]) -> Result<
         })
         .collect();
     let mut deviations = Vec::new();
-    for alarm in tripped(world, &alarms).await? {
-        deviations.push(format!("alarm {alarm} is in ALARM"));
+    for (alarm, fact) in facts(world, &alarms).await? {
+        match fact {
+            Some(fact) if fact.in_alarm => deviations.push(format!("alarm {} is in ALARM", alarm.name())),
+            Some(_) => {}
+            None => deviations.push(format!("there is no alarm {}", alarm.name())),
+        }
     }
     for condition in conditions {
         let Condition::Metric { metric, bound } = condition else { continue };
-        let value = retry(world, || world.metric(metric, world.now())).await?;
+        let value = retry(world, || world.metric(metric, world.now(), since)).await?;
         if !bound.holds(value) {
             let now = value.map_or_else(|| "no data".to_owned(), |value| value.to_string());
             deviations.push(format!("{condition}, but it is {now}"));
@@ -33,15 +41,26 @@ pub async fn deviations(world: &impl World, conditions: &[Condition]) -> Result<
     Ok(deviations)
 }
 
-/// The names of those alarms that are in ALARM.
+/// Why the alarms end a run, if they do: one is in ALARM, or was deleted, so that nobody watches any more.
 ///
 /// # Errors
 /// When CloudWatch cannot be read.
-pub async fn tripped(world: &impl World, alarms: &[AlarmName]) -> Result<Vec<String>, AlarmError> {
+pub async fn tripped(world: &impl World, alarms: &[AlarmName]) -> Result<Option<EndReason>, AlarmError> {
+    let reason = |(alarm, fact): (&AlarmName, Option<AlarmFact>)| match fact {
+        Some(fact) if fact.in_alarm => Some(EndReason::Alarm { alarm: alarm.name().to_owned() }),
+        Some(_) => None,
+        None => Some(EndReason::AlarmGone { alarm: alarm.name().to_owned() }),
+    };
+    Ok(facts(world, alarms).await?.into_iter().find_map(reason))
+}
+
+async fn facts<'a>(
+    world: &impl World,
+    alarms: &'a [AlarmName],
+) -> Result<Vec<(&'a AlarmName, Option<AlarmFact>)>, AlarmError> {
     if alarms.is_empty() {
         return Ok(Vec::new());
     }
     let facts = retry(world, || world.alarms(alarms)).await?;
-    let tripped = alarms.iter().zip(facts).filter(|(_, fact)| fact.as_ref().is_some_and(|fact| fact.in_alarm));
-    Ok(tripped.map(|(alarm, _)| alarm.name().to_owned()).collect())
+    Ok(alarms.iter().zip(facts).collect())
 }

@@ -46,6 +46,13 @@ pub async fn gather(world: &impl World, settings: &Settings, experiment: &Experi
         }
     }
     let alarms = alarm_facts(world, experiment).await?;
+    // An alarm that does not exist is refused as such.
+    let missing = |name: &AlarmName| alarms.iter().any(|(other, fact)| other == name && fact.is_none());
+    let conditions: Vec<Condition> = experiment.steady_state.iter().filter(|condition| match condition {
+        Condition::Alarm(name) => !missing(name),
+        Condition::Metric { .. } => true,
+    }).cloned().collect();
+    let deviations = deviations(world, &conditions, None).await?;
     Ok(Facts {
         now: world.now(),
         settings: settings.clone(),
@@ -55,7 +62,7 @@ pub async fn gather(world: &impl World, settings: &Settings, experiment: &Experi
         targets,
         unresolved,
         alarms,
-        deviations: deviations(world, &experiment.steady_state).await?,
+        deviations,
     })
 }
 

@@ -31,6 +31,8 @@ pub struct SimFunction {
     pub busy_until: Option<Time>,
     /// Calls that land later.
     pub late: Vec<(Time, Write)>,
+    /// What it looked like when time moved on, for reads that are stale.
+    past: Vec<(Time, Observation)>,
     revision: u64,
 }
 
@@ -39,7 +41,7 @@ impl SimFunction {
     #[must_use]
     pub fn new(seen: Observation) -> Self {
         let mapping_tags = seen.tags.clone();
-        Self { seen, aliases: Vec::new(), mapping_tags, versions: Vec::new(), busy_until: None, late: Vec::new(), revision: 0 }
+        Self { seen, aliases: Vec::new(), mapping_tags, versions: Vec::new(), busy_until: None, late: Vec::new(), past: Vec::new(), revision: 0 }
     }
 
     /// Changes it as somebody else would: with a new revision.
@@ -53,19 +55,39 @@ impl SimFunction {
         self.seen.revision_id = format!("revision-{}", self.revision);
     }
 
-    pub(super) fn catch_up(&mut self, now: Time) {
-        let late = std::mem::take(&mut self.late);
-        for (at, write) in late {
-            if at > now {
-                self.late.push((at, write));
-            } else {
-                // Whoever sent it is dead; nobody hears a refusal.
-                let _ = self.apply(&write, at);
-            }
+    /// Takes down what it looks like from this moment on.
+    pub(super) fn remember(&mut self, now: Time) {
+        if self.past.last().is_none_or(|(_, seen)| *seen != self.seen) {
+            self.past.push((now, self.seen.clone()));
         }
-        if self.busy_until.is_some_and(|until| until <= now) {
+    }
+
+    /// What it looked like at some time.
+    fn seen_at(&self, then: Time, now: Time) -> &Observation {
+        // Whoever looks at now sees what has been changed since time moved on.
+        let past = self.past.iter().rev().find(|(since, _)| *since <= then);
+        past.filter(|_| then < now).map_or(&self.seen, |(_, seen)| seen)
+    }
+
+    pub(super) fn catch_up(&mut self, now: Time) {
+        self.late.sort_by_key(|(at, _)| *at);
+        while let Some((at, _)) = self.late.first().filter(|(at, _)| *at <= now) {
+            let at = *at;
+            self.settle(at);
+            let (_, write) = self.late.remove(0);
+            // Whoever sent it is dead; nobody hears a refusal.
+            let _ = self.apply(&write, at);
+            self.remember(at);
+        }
+        self.settle(now);
+    }
+
+    /// Ends an update that is through by then.
+    fn settle(&mut self, now: Time) {
+        if let Some(until) = self.busy_until.filter(|until| *until <= now) {
             self.busy_until = None;
             self.seen.last_update = LastUpdate::Successful;
+            self.remember(until);
         }
     }
 
@@ -140,7 +162,8 @@ impl Functions for SimWorld {
                 Some(Trouble::Throttled) => return Err(FunctionError::Throttled),
                 _ => {}
             }
-            let mut seen = find(state, function)?.seen.clone();
+            let (then, now) = (state.read_at(), state.now());
+            let mut seen = find(state, function)?.seen_at(then, now).clone();
             if !with_mappings {
                 seen.mappings.clear();
             }
@@ -163,6 +186,11 @@ impl Functions for SimWorld {
                 return Err(FunctionError::Throttled);
             }
             let trouble = state.trouble(name);
+            if let Write::Configuration(ConfigurationUpdate { layers: Some(layers), .. }) = write
+                && let Some(missing) = layers.iter().find(|layer| !state.layers.contains_key(layer))
+            {
+                return Err(FunctionError::Rejected(format!("there is no layer version {missing}")));
+            }
             let target = find(state, function.as_str())?;
             let unclear = || FunctionError::Unclear("the answer was lost".into());
             match trouble {

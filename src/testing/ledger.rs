@@ -1,5 +1,6 @@
 //! The ledger in memory: the same conditions as the table's.
 
+use crate::model::experiment::Experiment;
 use crate::model::names::{FunctionArn, RunId};
 use crate::model::run::{EndReason, Lease, Lever, Lock, Run, RunStatus, TargetRecord, TargetStatus};
 use crate::model::snapshot::Change;
@@ -142,6 +143,9 @@ impl Ledger for SimWorld {
     async fn retire_run(&self, run: &Run, _: Time) -> Result<(), LedgerError> {
         self.transact("retire_run", |state| {
             state.active.retain(|active| *active != run.id);
+            if let Some(run) = state.runs.get_mut(&run.id) {
+                run.experiment = run.experiment.as_ref().map(Experiment::redacted);
+            }
             state.alarm_runs.values_mut().for_each(|runs| runs.retain(|other| *other != run.id));
         })
         .await
@@ -225,11 +229,19 @@ impl Ledger for SimWorld {
         .await
     }
 
-    async fn begin_inject(&self, run: &RunId, function: &FunctionArn, lease: &Lease, now: Time) -> Result<Option<Permit>, LedgerError> {
+    async fn begin_inject(
+        &self,
+        run: &RunId,
+        function: &FunctionArn,
+        planned: &[Change],
+        lease: &Lease,
+        now: Time,
+    ) -> Result<Option<Permit>, LedgerError> {
         self.transact("begin_inject", |state| {
             let running = state.is(run, RunStatus::Running);
-            let Some(target) = state.record(run, function).filter(|_| running) else { return None };
-            if !target.status.may_become(TargetStatus::Injecting) || !free(target.inject_lease.as_ref(), lease, now) {
+            let target = state.record(run, function).filter(|_| running)?;
+            let stale = target.changes != planned;
+            if stale || !target.status.may_become(TargetStatus::Injecting) || !free(target.inject_lease.as_ref(), lease, now) {
                 return None;
             }
             target.status = TargetStatus::Injecting;
@@ -251,7 +263,7 @@ impl Ledger for SimWorld {
     async fn begin_restore(&self, run: &RunId, function: &FunctionArn, lease: &Lease, now: Time) -> Result<Option<Permit>, LedgerError> {
         self.ledger_call("begin_restore", "UpdateItem").await;
         Ok(self.with(|state| {
-            let Some(target) = state.record(run, function) else { return None };
+            let target = state.record(run, function)?;
             if !target.status.may_become(TargetStatus::Restoring) || !free(target.restore_lease.as_ref(), lease, now) {
                 return None;
             }
@@ -285,6 +297,7 @@ impl Ledger for SimWorld {
             }
             target.status = ending.status;
             target.ended_at = Some(now);
+            target.changes.clone_from(&ending.redacted);
             target.drift.clone_from(&ending.drift);
             target.frozen_versions.clone_from(&ending.frozen_versions);
             target.restore_error = None;

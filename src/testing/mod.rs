@@ -42,6 +42,8 @@ pub struct State {
     pub alarms: BTreeMap<String, bool>,
     /// The value of each metric, by name.
     pub metrics: BTreeMap<String, f64>,
+    /// Whether Step Functions is out of reach.
+    pub executions_unreadable: bool,
     /// Executions that are no longer running.
     pub dead_executions: Vec<String>,
     /// The runs.
@@ -74,6 +76,8 @@ pub struct State {
     pub life: Option<u64>,
     /// What the next calls of these names are answered instead, one answer a call.
     pub trouble: Vec<(&'static str, Trouble)>,
+    /// Seconds by which a read of a function may miss what has landed: each is of a moment between then and now.
+    pub staleness: i64,
     /// Ledger transactions that still meet another one.
     pub conflicts: u64,
 }
@@ -145,7 +149,15 @@ impl State {
         Time(BEGINNING.0 + self.elapsed)
     }
 
+    /// The moment of which the next read is: any within the staleness, but always the same ones.
+    fn read_at(&self) -> Time {
+        let age = self.calls.len() as i64 * 7919 % (self.staleness * 1000 + 1);
+        Time(self.now().0 - age)
+    }
+
     fn advance(&mut self, milliseconds: i64) {
+        let before = self.now();
+        self.functions.values_mut().for_each(|function| function.remember(before));
         self.elapsed += milliseconds;
         self.asked.clear();
         let now = self.now();
@@ -251,7 +263,7 @@ impl Alarms for SimWorld {
         }))
     }
 
-    async fn metric(&self, metric: &Metric, _: Time) -> Result<Option<f64>, AlarmError> {
+    async fn metric(&self, metric: &Metric, _: Time, _: Option<Time>) -> Result<Option<f64>, AlarmError> {
         self.call("GetMetricData").await;
         Ok(self.with(|state| state.metrics.get(&metric.name).copied()))
     }
@@ -260,6 +272,9 @@ impl Alarms for SimWorld {
 impl Executions for SimWorld {
     async fn is_running(&self, execution_arn: &str) -> Result<bool, String> {
         self.call("DescribeExecution").await;
-        Ok(self.with(|state| !state.dead_executions.iter().any(|dead| dead == execution_arn)))
+        self.with(|state| match state.executions_unreadable {
+            true => Err("Step Functions is out of reach".to_owned()),
+            false => Ok(!state.dead_executions.iter().any(|dead| dead == execution_arn)),
+        })
     }
 }

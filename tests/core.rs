@@ -1,0 +1,28 @@
+//! The decisions and the steps, on the simulated world: no SDK, no network, no waiting.
+#![cfg(feature = "testing")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says what went wrong by failing")]
+
+#[path = "core/bad_input.rs"]
+mod bad_input;
+#[path = "core/call_counts.rs"]
+mod call_counts;
+#[path = "core/crashes.rs"]
+mod crashes;
+#[path = "core/deploys.rs"]
+mod deploys;
+#[path = "core/events.rs"]
+mod events;
+#[path = "core/failures.rs"]
+mod failures;
+#[path = "core/guardrails.rs"]
+mod guardrails;
+#[path = "core/restore_law.rs"]
+mod restore_law;
+#[path = "core/review.rs"]
+mod review;
+#[path = "core/scenarios.rs"]
+mod scenarios;
+#[path = "core/stage.rs"]
+mod stage;
+#[path = "core/support.rs"]
+mod support;

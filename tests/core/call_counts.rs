@@ -1,0 +1,193 @@
+//! How many calls a run makes: a table that stands in the README.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde_json::Value;
+use snapback::model::run::RunStatus;
+use snapback::steps::rollback::roll_back_alarm;
+use snapback::testing::SimWorld;
+use snapback::testing::samples::{self, alarm_arn, faults, world};
+
+use super::support::{Machine, block_on, budget, mutating};
+
+/// What the README says between its markers, to the letter.
+const CALLS: &str = "\
+| fault | mutating calls to inject | mutating calls to restore | GetFunction | other reads | DynamoDB calls |
+|---|---|---|---|---|---|
+| `reservedConcurrency` | 1 PutFunctionConcurrency | 1 PutFunctionConcurrency | 6 | 1 DescribeAlarms | 19 |
+| `handler` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 ListAliases, 2 ListVersionsByFunction | 22 |
+| `layer` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 ListAliases, 2 ListVersionsByFunction | 22 |
+| `environment` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 ListAliases, 2 ListVersionsByFunction | 22 |
+| `timeout` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 ListAliases, 2 ListVersionsByFunction | 22 |
+| `memory` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 ListAliases, 2 ListVersionsByFunction | 22 |
+| `eventSourceMapping` | 1 UpdateEventSourceMapping | 1 UpdateEventSourceMapping | 6 | 1 DescribeAlarms, 6 ListEventSourceMappings, 1 ListTags | 19 |
+| each run, once | – | – | – | 3 DescribeAlarms | 19 |
+| each look of Observe | – | – | – | 1 DescribeAlarms | 2 |
+
+For `handler` and `layer`, each run also looks up each layer version once (1 GetLayerVersion), those to be added and those
+that the targets carry. An update of a configuration is looked at every second until it is through: here it takes 1.5 s.
+";
+
+const README: &str = include_str!("../../README.md");
+const BEGIN: &str = "<!-- calls:begin -->\n";
+const END: &str = "<!-- calls:end -->";
+
+/// Calls by name.
+type Calls = BTreeMap<String, usize>;
+
+fn experiment(targets: &[&str], fault: (&'static str, Value), duration: &str) -> Value {
+    let mut experiment = samples::experiment(targets, &[fault]);
+    experiment["duration"] = duration.into();
+    experiment
+}
+
+/// The calls of one whole run that nothing disturbs.
+fn calls(targets: &[&str], fault: &(&'static str, Value), duration: &str) -> Calls {
+    let world = world(targets);
+    let ended = block_on(Machine::new(&world, "run-1", experiment(targets, fault.clone(), duration)).execute());
+    assert_eq!(ended.failure, None);
+    assert_eq!(ended.report.map(|report| report.status), Some(RunStatus::Completed));
+    counted(&world, 0)
+}
+
+fn counted(world: &SimWorld, from: usize) -> Calls {
+    let mut calls = Calls::new();
+    world.with(|state| state.calls[from..].iter().for_each(|call| *calls.entry(call.clone()).or_default() += 1));
+    calls
+}
+
+/// What one has more than the other.
+fn less(more: &Calls, less: &Calls) -> Calls {
+    let rest = more.iter().map(|(name, count)| (name.clone(), count - less.get(name).copied().unwrap_or(0)));
+    rest.filter(|(_, count)| *count > 0).collect()
+}
+
+fn is_ledger(name: &str) -> bool {
+    name.ends_with("Item") || name.ends_with("Items") || name == "Query"
+}
+
+fn is_mutating(name: &str) -> bool {
+    !is_ledger(name) && ["Put", "Delete", "Update"].iter().any(|verb| name.starts_with(verb))
+}
+
+/// `2 GetFunction`, `1 ListAliases + 2 ListVersionsByFunction`, or a dash.
+fn list(calls: &Calls, which: impl Fn(&str) -> bool) -> String {
+    let names: Vec<String> =
+        calls.iter().filter(|(name, _)| which(name)).map(|(name, n)| format!("{n} {name}")).collect();
+    if names.is_empty() { "–".to_owned() } else { names.join(", ") }
+}
+
+fn ledger(calls: &Calls) -> usize {
+    calls.iter().filter(|(name, _)| is_ledger(name)).map(|(_, count)| count).sum()
+}
+
+fn others(calls: &Calls) -> String {
+    list(calls, |name| !is_ledger(name) && !is_mutating(name) && name != "GetFunction" && name != "GetLayerVersion")
+}
+
+/// The calls that change the function: up to the end of Inject, and from there on.
+fn inject_and_restore(fault: &(&'static str, Value)) -> (Calls, Calls) {
+    let world = world(&["checkout"]);
+    let machine = Machine::new(&world, "run-1", experiment(&["checkout"], fault.clone(), "PT1M"));
+    block_on(machine.start()).unwrap();
+    let injected = counted(&world, 0);
+    let from = world.with(|state| state.calls.len());
+    block_on(async {
+        machine.observe().await.unwrap();
+        machine.end(None).await
+    });
+    (injected, counted(&world, from))
+}
+
+fn table() -> String {
+    let mut table = String::from(
+        "| fault | mutating calls to inject | mutating calls to restore | GetFunction | other reads | DynamoDB calls |\n\
+         |---|---|---|---|---|---|\n",
+    );
+    let mut run = None;
+    let mut layers = Vec::new();
+    for fault in faults() {
+        let (one, two) = (calls(&["a"], &fault, "PT1M"), calls(&["a", "b"], &fault, "PT1M"));
+        let target = less(&two, &one);
+        let (inject, restore) = inject_and_restore(&fault);
+        let mut row = vec![format!("`{}`", fault.0), list(&inject, is_mutating), list(&restore, is_mutating)];
+        row.push(target.get("GetFunction").copied().unwrap_or(0).to_string());
+        row.extend([others(&target), ledger(&target).to_string()]);
+        writeln!(table, "| {} |", row.join(" | ")).unwrap();
+
+        // The run's own calls do not depend on the fault, but for the layers that it looks up.
+        let look = less(&calls(&["a"], &fault, "PT65S"), &one);
+        let mut own = less(&one, &target);
+        if let Some(count) = own.remove("GetLayerVersion") {
+            layers.push((fault.0, count));
+        }
+        for (name, count) in &look {
+            // 60 seconds take twelve looks, one every five seconds, and a last one.
+            *own.get_mut(name).unwrap() -= 12 * count;
+        }
+        own.retain(|_, count| *count > 0);
+        assert_eq!(run.get_or_insert((own.clone(), look.clone())), &(own, look), "{}", fault.0);
+    }
+    // The sample function's own two layers, and the fault's.
+    assert_eq!(layers, [("handler", 3), ("layer", 3)]);
+    let (own, look) = run.unwrap();
+    for (name, calls) in [("each run, once", own), ("each look of Observe", look)] {
+        assert_eq!((list(&calls, is_mutating).as_str(), calls.get("GetFunction")), ("–", None));
+        writeln!(table, "| {name} | – | – | – | {} | {} |", others(&calls), ledger(&calls)).unwrap();
+    }
+    table.push_str(
+        "\nFor `handler` and `layer`, each run also looks up each layer version once (1 GetLayerVersion), those to be \
+         added and those\nthat the targets carry. An update of a configuration is looked at every second until it is through: \
+         here it takes 1.5 s.\n",
+    );
+    table
+}
+
+#[test]
+fn the_table_of_calls_is_true() {
+    let table = table();
+    assert!(table == CALLS, "the calls have changed; the table is now:\n{table}");
+}
+
+#[test]
+fn the_readme_has_the_table_of_calls() {
+    let between = README.split_once(BEGIN).and_then(|(_, rest)| rest.split_once(END));
+    let (shown, _) = between.unwrap_or_else(|| panic!("README.md has no {BEGIN}...{END} for this table:\n{CALLS}"));
+    assert!(shown.trim() == CALLS.trim(), "README.md has another table of calls; the true one is:\n{CALLS}");
+}
+
+#[test]
+fn each_surface_takes_one_call_to_inject_and_one_to_restore() {
+    for fault in faults() {
+        let (inject, restore) = inject_and_restore(&fault);
+        let count = |calls: &Calls| calls.iter().filter(|(name, _)| is_mutating(name)).map(|(_, n)| n).sum::<usize>();
+        assert_eq!((count(&inject), count(&restore)), (1, 1), "{}", fault.0);
+    }
+}
+
+#[test]
+fn from_an_alarm_event_to_the_first_restoring_call_there_are_four_round_trips() {
+    for fault in faults() {
+        let world = world(&["checkout"]);
+        let machine = Machine::new(&world, "run-1", experiment(&["checkout"], fault.clone(), "PT1M"));
+        block_on(machine.start()).unwrap();
+        let changed = mutating(&world).len();
+        let (trips, calls) = world.with(|state| (state.round_trips, state.calls.len()));
+        let mut first = None;
+        let watch = async {
+            while mutating(&world).len() == changed {
+                super::support::give_way().await;
+            }
+            first = Some(world.with(|state| (state.round_trips - trips, state.calls[calls..].to_vec())));
+        };
+        let alarm = alarm_arn("errors");
+        let rollback = roll_back_alarm(&world, &alarm, "errors", budget(&world, 120));
+        let (rolled, ()) = block_on(futures_util::future::join(rollback, watch));
+        assert_eq!(rolled.unwrap().len(), 1);
+        // The fifth trip is the restoring call itself.
+        let (trips, calls) = first.unwrap();
+        assert!(trips <= 5, "{}: {trips} round trips: {calls:?}", fault.0);
+        assert!(is_mutating(calls.last().unwrap()), "{}: {calls:?}", fault.0);
+    }
+}

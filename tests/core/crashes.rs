@@ -1,0 +1,310 @@
+//! Runners that die at any call, and several that work on one function at once.
+
+use futures_util::future::join;
+use serde_json::Value;
+use snapback::model::function::Observation;
+use snapback::model::names::RunId;
+use snapback::model::run::{EndReason, RunStatus, TargetStatus};
+use snapback::plan::rendering::Outcome;
+use snapback::ports::Clock;
+use snapback::steps::error::StepError;
+use snapback::steps::inject::{Injected, inject};
+use snapback::steps::reap::reap;
+use snapback::steps::restore::Restored;
+use snapback::steps::rollback::{roll_back, roll_back_alarm, roll_back_all};
+use snapback::steps::{LANDING, STALENESS};
+use snapback::testing::samples::{alarm_arn, world};
+use snapback::testing::{SimWorld, Trouble};
+
+use super::stage::{assert_final_is_true, call_names, experiments, interleave, machine, outcome, surfaces};
+use super::support::{
+    Machine, assert_nothing_stays, block_on, budget, mutating, picture, reap_for, survives, target_of,
+};
+
+#[test]
+fn a_rollback_and_an_inject_at_once_end_with_the_original() {
+    // Every order that 60 seeds give: once restored is said, it is true and stays true.
+    for (fault, experiment) in experiments() {
+        for seed in 0..60 {
+            let world = world(&["checkout"]);
+            let before = picture(&world, "checkout");
+            let machine = machine(&world, &experiment);
+            let functions = block_on(async {
+                let prepared = machine.prepare().await.unwrap();
+                machine.arm(&prepared.functions).await.unwrap();
+                prepared.functions
+            });
+            let inject = inject(&world, &machine.run, &functions[0], budget(&world, 30));
+            let rollback = roll_back(&world, &machine.run, &EndReason::Person, budget(&world, 120));
+            let (injected, rolled) =
+                block_on(interleave(seed, inject, rollback, || assert_final_is_true(&world, &before, fault)));
+            assert!(
+                matches!(injected, Ok(Injected::Skipped | Injected::Injected)),
+                "{fault}, seed {seed}: {injected:?}"
+            );
+            assert_eq!(
+                rolled.unwrap().targets[0].1,
+                Ok(Restored::Ended(TargetStatus::Restored)),
+                "{fault}, seed {seed}"
+            );
+            world.pass(100);
+            assert_final_is_true(&world, &before, fault);
+            let ended = block_on(machine.end(None));
+            assert_eq!(outcome(&ended), (RunStatus::Stopped, Outcome::EndedEarly), "{fault}, seed {seed}");
+            assert_nothing_stays(&world);
+        }
+    }
+}
+
+#[test]
+fn rollback_reaper_and_machine_may_all_restore_at_once() {
+    for (fault, experiment) in experiments() {
+        for seed in 0..10 {
+            let world = world(&["checkout"]);
+            let before = picture(&world, "checkout");
+            let machine = machine(&world, &experiment);
+            block_on(machine.start()).unwrap();
+            machine.kill();
+            let both =
+                join(reap(&world, budget(&world, 55)), roll_back_all(&world, &EndReason::Person, budget(&world, 120)));
+            let ((_, rolled), ended) =
+                block_on(interleave(seed, both, machine.end(None), || assert_final_is_true(&world, &before, fault)));
+            rolled.unwrap();
+            assert_eq!(ended.failure, None, "{fault}, seed {seed}");
+            assert_eq!(picture(&world, "checkout"), before, "{fault}, seed {seed}");
+            // One of them writes; another one may have looked just before that, and then writes the same once more.
+            assert!(mutating(&world).len() <= 3 * surfaces(fault), "{fault}, seed {seed}: {:?}", mutating(&world));
+            reap_for(&world, 1);
+            assert_nothing_stays(&world);
+        }
+    }
+}
+
+#[test]
+fn two_of_each_task_may_run_at_once() {
+    // A call whose answer is lost is made again while the first one may still be running.
+    for (fault, experiment) in experiments() {
+        for seed in 0..30 {
+            let world = world(&["checkout"]);
+            let before = picture(&world, "checkout");
+            let (one, two) = (machine(&world, &experiment), machine(&world, &experiment));
+            let check = || assert_final_is_true(&world, &before, fault);
+            let note = format!("{fault}, seed {seed}");
+            let (prepared, twin) = block_on(interleave(seed, one.prepare(), two.prepare(), check));
+            assert_eq!(prepared, twin, "{note}");
+            let functions = prepared.expect(&note).functions;
+            let armed = block_on(interleave(seed, one.arm(&functions), two.arm(&functions), check));
+            assert_eq!(armed, (Ok(()), Ok(())), "{note}");
+            let injected = block_on(interleave(seed, one.inject(&functions), two.inject(&functions), check));
+            assert_eq!(injected, (Ok(()), Ok(())), "{note}");
+            assert_eq!(target_of(&world, &one.run, "checkout").status, TargetStatus::Injected, "{note}");
+            let observed = block_on(interleave(seed, one.observe(), two.observe(), check));
+            assert_eq!(observed, (Ok(()), Ok(())), "{note}");
+            let (ended, twin) = block_on(interleave(seed, one.end(None), two.end(None), check));
+            assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::Held), "{note}");
+            assert_eq!(outcome(&twin), (RunStatus::Completed, Outcome::Held), "{note}");
+            assert_eq!(picture(&world, "checkout"), before, "{note}");
+            assert_nothing_stays(&world);
+        }
+    }
+}
+
+#[test]
+fn twins_of_an_inject_both_say_injected() {
+    for (fault, experiment) in experiments() {
+        for seed in 0..30 {
+            let world = world(&["checkout"]);
+            let machine = machine(&world, &experiment);
+            let functions = block_on(async {
+                let prepared = machine.prepare().await.unwrap();
+                machine.arm(&prepared.functions).await.unwrap();
+                prepared.functions
+            });
+            let once = || inject(&world, &machine.run, &functions[0], budget(&world, 30));
+            let twins = block_on(interleave(seed, once(), once(), || {}));
+            assert_eq!(twins, (Ok(Injected::Injected), Ok(Injected::Injected)), "{fault}, seed {seed}");
+            assert_eq!(mutating(&world).len(), surfaces(fault), "{fault}, seed {seed}: {:?}", mutating(&world));
+        }
+    }
+}
+
+/// Where the runner dies: the calls of a whole execution, one after the other, until it is survived.
+fn deaths(
+    experiment: &Value,
+    prepare_world: impl Fn(&SimWorld, u64),
+    check: impl Fn(&SimWorld, &Machine<'_>, &Observation, u64),
+) -> u64 {
+    for life in 0.. {
+        let world = world(&["checkout"]);
+        let before = picture(&world, "checkout");
+        let machine = machine(&world, experiment);
+        prepare_world(&world, life);
+        world.with(|state| state.life = Some(life));
+        let survived = survives(machine.execute()).is_some();
+        world.with(|state| state.life = None);
+        machine.kill();
+        check(&world, &machine, &before, life);
+        if survived {
+            return life;
+        }
+    }
+    unreachable!()
+}
+
+fn assert_reaped(world: &SimWorld, run: &RunId, before: &Observation, note: &str) {
+    assert_eq!(picture(world, "checkout"), *before, "{note}");
+    assert_nothing_stays(world);
+    if let Some(run) = world.with(|state| state.runs.get(run).cloned()) {
+        assert!(run.status.is_final(), "{note}: {:?}", run.status);
+    }
+    world.with(|state| assert!(state.targets.values().all(|target| target.status.is_final()), "{note}"));
+}
+
+#[test]
+fn a_crash_at_any_call_is_put_right_by_the_reaper() {
+    for (fault, experiment) in experiments() {
+        let calls = deaths(
+            &experiment,
+            |_, _| {},
+            |world, machine, before, life| {
+                reap_for(world, 4);
+                assert_reaped(world, &machine.run, before, &format!("{fault}: died at call {life}"));
+            },
+        );
+        assert!(calls > 30, "{fault}: {calls} calls");
+    }
+}
+
+#[test]
+fn a_crash_whose_last_call_lands_late_is_put_right_too() {
+    for (fault, experiment) in experiments() {
+        for late in [2, LANDING] {
+            deaths(
+                &experiment,
+                |world, _| {
+                    let names = ["PutFunctionConcurrency", "UpdateEventSourceMapping", "UpdateFunctionConfiguration"];
+                    let each =
+                        |name: &'static str| [(name, Trouble::LandsLate(late)), (name, Trouble::LandsLate(late))];
+                    world.with(|state| state.trouble = names.into_iter().flat_map(each).collect());
+                },
+                |world, machine, before, life| {
+                    for _ in 0..5 {
+                        reap_for(world, 1);
+                        assert_final_is_true(world, before, fault);
+                    }
+                    assert_reaped(world, &machine.run, before, &format!("{fault}: died at call {life}, {late} s late"));
+                },
+            );
+        }
+    }
+}
+
+#[test]
+fn a_reaper_that_crashes_is_followed_by_one_that_does_not() {
+    for (fault, experiment) in experiments() {
+        deaths(
+            &experiment,
+            |_, _| {},
+            |world, machine, before, life| {
+                // The second death is somewhere else for every first one.
+                world.with(|state| state.life = Some(life * 7 % 13));
+                world.pass(60);
+                let _ = survives(reap(world, budget(world, 55)));
+                world.with(|state| state.life = None);
+                reap_for(world, 5);
+                assert_reaped(world, &machine.run, before, &format!("{fault}: died at call {life}, and its reaper"));
+            },
+        );
+    }
+}
+
+#[test]
+fn a_rollback_that_crashes_at_any_call_is_finished_by_the_machine() {
+    for (fault, experiment) in experiments() {
+        for life in 0.. {
+            let world = world(&["checkout"]);
+            let before = picture(&world, "checkout");
+            let machine = machine(&world, &experiment);
+            block_on(machine.start()).unwrap();
+            world.with(|state| {
+                state.alarms.insert("errors".into(), true);
+                state.life = Some(life);
+            });
+            let survived =
+                survives(roll_back_alarm(&world, &alarm_arn("errors"), "errors", budget(&world, 120))).is_some();
+            world.with(|state| state.life = None);
+            let ended = block_on(async {
+                machine.observe().await.unwrap();
+                machine.end(None).await
+            });
+            assert_eq!(ended.failure, None, "{fault}: died at call {life}");
+            assert_eq!(outcome(&ended), (RunStatus::Stopped, Outcome::EndedEarly), "{fault}: died at call {life}");
+            assert_eq!(picture(&world, "checkout"), before, "{fault}: died at call {life}");
+            assert_nothing_stays(&world);
+            if survived {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn reads_that_are_stale_do_not_make_a_false_end() {
+    for (fault, experiment) in experiments() {
+        for start in 0..40 {
+            let world = world(&["checkout"]);
+            let before = picture(&world, "checkout");
+            let machine = machine(&world, &experiment);
+            world.with(|state| {
+                state.staleness = STALENESS;
+                // Reads are of other moments after other numbers of calls.
+                state.calls = vec![String::new(); start];
+            });
+            block_on(machine.start()).unwrap();
+            // Ended as soon as it has begun: a read may still show what was before the inject.
+            while !world.with(|state| state.targets.values().any(|target| target.status.is_final())) {
+                block_on(roll_back(&world, &machine.run, &EndReason::Person, budget(&world, 5))).unwrap();
+                assert_final_is_true(&world, &before, &format!("{fault}, {start}"));
+                block_on(world.sleep(300));
+            }
+            assert_eq!(outcome(&block_on(machine.end(None))), (RunStatus::Stopped, Outcome::EndedEarly), "{fault}");
+            // The next run must not take the fault for the original.
+            let next = Machine::new(&world, "run-2", experiment.clone());
+            let mut ended = block_on(next.execute());
+            // Its guardrails may still see it, and refuse.
+            while matches!(ended.failure, Some(StepError::Refused(_))) {
+                world.pass(1);
+                ended = block_on(next.execute());
+            }
+            assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::Held), "{fault}, {start}");
+            assert_eq!(picture(&world, "checkout"), before, "{fault}, {start}");
+            assert_nothing_stays(&world);
+        }
+    }
+}
+
+#[test]
+fn a_crash_at_any_call_is_put_right_although_reads_are_stale() {
+    for (fault, experiment) in experiments() {
+        for late in [None, Some(LANDING)] {
+            deaths(
+                &experiment,
+                |world, _| {
+                    world.with(|state| {
+                        state.staleness = STALENESS;
+                        if let Some(late) = late {
+                            state.trouble = vec![(call_names(fault).0, Trouble::LandsLate(late))];
+                        }
+                    });
+                },
+                |world, machine, before, life| {
+                    for _ in 0..5 {
+                        reap_for(world, 1);
+                        assert_final_is_true(world, before, fault);
+                    }
+                    assert_reaped(world, &machine.run, before, &format!("{fault}: died at call {life}, {late:?}"));
+                },
+            );
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! The samples in events/: each is what its name says.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use snapback::model::catalogue::CATALOGUE;
+use snapback::model::experiment::Experiment;
+use snapback::model::fault::Fault;
+use snapback::model::input::read_experiment;
+use snapback::testing::samples;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("events")
+}
+
+/// Every sample, by file name.
+fn events() -> BTreeMap<String, Value> {
+    let mut events = BTreeMap::new();
+    for entry in fs::read_dir(folder()).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let text = fs::read_to_string(&path).unwrap();
+        let value = serde_json::from_str(&text).unwrap_or_else(|wrong| panic!("events/{name}: {wrong}"));
+        events.insert(name, value);
+    }
+    events
+}
+
+fn experiment(event: &Value) -> Option<Experiment> {
+    event.get("faults").map(|_| read_experiment(event).unwrap_or_else(|wrong| panic!("{event}: {wrong}")))
+}
+
+#[test]
+fn every_experiment_can_be_read_and_stored() {
+    let experiments: Vec<(String, Experiment)> =
+        events().iter().filter_map(|(name, event)| Some((name.clone(), experiment(event)?))).collect();
+    assert!(experiments.len() >= 8, "{}", experiments.len());
+    for (name, experiment) in experiments {
+        // As the ledger stores it and gives it back.
+        let stored = serde_json::to_value(&experiment).unwrap();
+        assert_eq!(read_experiment(&stored).as_ref(), Ok(&experiment), "events/{name}");
+    }
+}
+
+#[test]
+fn every_file_is_an_experiment_or_an_event_that_some_function_takes() {
+    for (name, event) in events() {
+        let kinds = [
+            experiment(&event).is_some(),
+            event["detail-type"] == "CloudWatch Alarm State Change",
+            event["detail-type"] == "Scheduled Event",
+            event["runId"].is_string(),
+            event["all"] == true,
+        ];
+        assert_eq!(kinds.iter().filter(|kind| **kind).count(), 1, "events/{name}");
+    }
+}
+
+#[test]
+fn each_row_of_the_catalogue_has_a_sample_with_its_fault() {
+    let events = events();
+    for row in CATALOGUE {
+        let event = events.get(row.sample).unwrap_or_else(|| panic!("events/{} is missing", row.sample));
+        let experiment = experiment(event).unwrap_or_else(|| panic!("events/{} is no experiment", row.sample));
+        assert!(experiment.faults.iter().any(|fault| fault.name() == row.name), "events/{}", row.sample);
+        assert!(
+            row.sentence.ends_with('.') && row.actions.iter().all(|action| action.starts_with("lambda:")),
+            "{}",
+            row.name
+        );
+    }
+}
+
+#[test]
+fn the_catalogue_has_each_fault_once_and_no_other() {
+    let mut rows: Vec<&str> = CATALOGUE.iter().map(|row| row.name).collect();
+    let mut names: Vec<&str> = samples::faults().iter().map(|(name, _)| *name).collect();
+    rows.sort_unstable();
+    names.sort_unstable();
+    assert_eq!(rows, names);
+    for (name, settings) in samples::faults() {
+        let fault: Fault = serde_json::from_value(json!({ name: settings })).unwrap();
+        assert_eq!(fault.name(), name);
+        // An unknown fault's message lists the known ones: all of the catalogue.
+        let unknown = read_experiment(&samples::experiment(&["checkout"], &[("qwertyuiop", json!({}))])).unwrap_err();
+        assert!(unknown.problem.contains(name), "{unknown}");
+    }
+}
+
+#[test]
+fn the_alarm_events_have_the_shape_of_cloudwatchs() {
+    // AmazonCloudWatch/latest/monitoring/cloudwatch-and-eventbridge
+    let events = events();
+    for (name, configuration) in [("alarm-metric.json", "metrics"), ("alarm-composite.json", "alarmRule")] {
+        let event = &events[name];
+        assert_eq!((&event["source"], &event["version"]), (&json!("aws.cloudwatch"), &json!("0")), "{name}");
+        let alarm = event["detail"]["alarmName"].as_str().unwrap();
+        assert_eq!(event["resources"], json!([samples::alarm_arn(alarm)]), "{name}");
+        assert_eq!((&event["account"], &event["region"]), (&json!("123456789012"), &json!("eu-west-1")), "{name}");
+        assert_eq!(event["detail"]["state"]["value"], "ALARM", "{name}");
+        assert_eq!(event["detail"]["previousState"]["value"], "OK", "{name}");
+        assert!(!event["detail"]["configuration"][configuration].is_null(), "{name}");
+        for state in ["state", "previousState"] {
+            let state = &event["detail"][state];
+            assert!(state["reason"].is_string() && state["timestamp"].is_string(), "{name}");
+            // JSON within the JSON.
+            let data: Value = serde_json::from_str(state["reasonData"].as_str().unwrap()).unwrap();
+            assert!(data.is_object(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! Calls that fail: refused, lost, or landing when nobody expects them any more.
+
+use futures_util::future::join;
+use serde_json::json;
+use snapback::model::function::Slot;
+use snapback::model::refusal::Guardrail;
+use snapback::model::run::{EndReason, RunStatus, TargetStatus};
+use snapback::plan::rendering::Outcome;
+use snapback::ports::Clock;
+use snapback::steps::LANDING;
+use snapback::steps::error::StepError;
+use snapback::steps::reap::reap;
+use snapback::steps::restore::Restored;
+use snapback::steps::rollback::roll_back;
+use snapback::testing::samples::{function_arn, settings, world};
+use snapback::testing::{SimWorld, Trouble};
+
+use super::stage::{assert_final_is_true, call_names, experiments, machine, outcome};
+use super::support::{
+    Machine, assert_nothing_stays, block_on, budget, give_way, picture, reap_for, run_of, survives, target_of,
+};
+
+#[test]
+fn a_lost_answer_changes_nothing() {
+    for (fault, experiment) in experiments() {
+        let (inject_call, restore_call) = call_names(fault);
+        for trouble in [Trouble::AnswerLost, Trouble::Lost, Trouble::LandsLate(3), Trouble::LandsLate(LANDING)] {
+            for in_restore in [false, true] {
+                let world = world(&["checkout"]);
+                let before = picture(&world, "checkout");
+                let machine = machine(&world, &experiment);
+                let ended = block_on(async {
+                    if !in_restore {
+                        world.with(|state| state.trouble = vec![(inject_call, trouble)]);
+                    }
+                    machine.start().await.unwrap();
+                    if in_restore {
+                        world.with(|state| state.trouble = vec![(restore_call, trouble)]);
+                    }
+                    machine.observe().await.unwrap();
+                    machine.end(None).await
+                });
+                let note = format!("{fault}: {trouble:?}, in restore: {in_restore}");
+                assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::Held), "{note}");
+                assert_eq!(picture(&world, "checkout"), before, "{note}");
+                world.with(|state| assert!(state.trouble.is_empty(), "{note}"));
+                assert_nothing_stays(&world);
+            }
+        }
+    }
+}
+
+#[test]
+fn restored_is_not_said_while_the_fault_can_still_land() {
+    // Inject has sent its call and died; the call lands later. A rollback looks at once, and sees the original.
+    for (fault, experiment) in experiments() {
+        for late in [2, 4, 7, LANDING] {
+            let world = world(&["checkout"]);
+            let before = picture(&world, "checkout");
+            let machine = machine(&world, &experiment);
+            let functions = block_on(async {
+                let prepared = machine.prepare().await.unwrap();
+                machine.arm(&prepared.functions).await.unwrap();
+                prepared.functions
+            });
+            // It dies with the call after the one that lands late.
+            let sent = calls_until(&world, &machine, &functions, call_names(fault).0);
+            world.with(|state| {
+                state.trouble = vec![(call_names(fault).0, Trouble::LandsLate(late))];
+                state.life = Some(sent);
+            });
+            assert!(survives(machine.inject(&functions)).is_none(), "{fault}");
+            world.with(|state| {
+                state.life = None;
+                assert_eq!(state.functions[&functions[0]].late.len(), 1, "{fault}");
+            });
+            machine.kill();
+            assert_eq!(picture(&world, "checkout"), before, "{fault}: it has landed already");
+            let mut rolled = block_on(roll_back(&world, &machine.run, &EndReason::Person, budget(&world, 5))).unwrap();
+            let mut looks = 0;
+            while let Ok(Restored::Pending(seconds)) = rolled.targets[0].1 {
+                assert_final_is_true(&world, &before, fault);
+                world.pass(seconds.cast_signed());
+                rolled = block_on(roll_back(&world, &machine.run, &EndReason::Person, budget(&world, 5))).unwrap();
+                looks += 1;
+                assert!(looks < 100, "{fault}: it never ends");
+            }
+            assert!(looks > 0, "{fault}: restored at the first look");
+            assert_eq!(rolled.targets[0].1, Ok(Restored::Ended(TargetStatus::Restored)), "{fault}, {late} s late");
+            world.pass(1_000);
+            assert_final_is_true(&world, &before, fault);
+            reap_for(&world, 1);
+            assert_nothing_stays(&world);
+        }
+    }
+}
+
+#[test]
+fn an_inject_that_was_in_doubt_once_stays_in_doubt_for_the_whole_of_its_lease() {
+    // Its first call lands late, its second one at once: a rollback must reckon with the first one still.
+    for (fault, experiment) in experiments() {
+        for late in [3, 6, LANDING] {
+            let world = world(&["checkout"]);
+            let before = picture(&world, "checkout");
+            let machine = machine(&world, &experiment);
+            world.with(|state| state.trouble = vec![(call_names(fault).0, Trouble::LandsLate(late))]);
+            block_on(machine.start()).unwrap();
+            let stop = async {
+                while !world.with(|state| state.targets.values().any(|target| target.status.is_final())) {
+                    roll_back(&world, &machine.run, &EndReason::Person, budget(&world, 5)).await.unwrap();
+                    assert_final_is_true(&world, &before, fault);
+                    world.sleep(1_000).await;
+                }
+            };
+            block_on(stop);
+            machine.kill();
+            world.pass(100);
+            assert_final_is_true(&world, &before, fault);
+            reap_for(&world, 1);
+            assert_nothing_stays(&world);
+        }
+    }
+}
+
+/// How many calls an inject makes up to and including the first of this name: tried out in a world of its own.
+fn calls_until(
+    like: &SimWorld,
+    machine: &Machine<'_>,
+    functions: &[snapback::model::names::FunctionArn],
+    name: &str,
+) -> u64 {
+    let copy = world(&["checkout"]);
+    let twin = Machine {
+        world: &copy,
+        run: machine.run.clone(),
+        experiment: machine.experiment.clone(),
+        settings: settings(),
+        times: 1,
+    };
+    block_on(async {
+        twin.prepare().await.unwrap();
+        twin.arm(functions).await.unwrap();
+    });
+    let before = copy.with(|state| state.calls.len());
+    assert_eq!(before, like.with(|state| state.calls.len()), "the twin does the same");
+    block_on(twin.inject(functions)).unwrap();
+    let calls = copy.with(|state| state.calls[before..].to_vec());
+    1 + calls.iter().position(|call| call == name).unwrap() as u64
+}
+
+#[test]
+fn a_restore_that_lands_late_does_not_end_the_next_run() {
+    for (fault, experiment) in experiments() {
+        let world = world(&["checkout"]);
+        let before = picture(&world, "checkout");
+        let first = machine(&world, &experiment);
+        block_on(first.start()).unwrap();
+        world.with(|state| state.trouble = vec![(call_names(fault).1, Trouble::LandsLate(LANDING))]);
+        // The restore's runner dies with its next call, the restoring one is on its way.
+        let _ = survives(async {
+            let end = first.end(None);
+            let kill = async {
+                while world.with(|state| state.functions[&function_arn("checkout")].late.is_empty()) {
+                    give_way().await;
+                }
+                world.with(|state| state.life = Some(0));
+            };
+            join(end, kill).await
+        });
+        first.kill();
+        world.with(|state| {
+            state.life = None;
+            assert_eq!(state.functions[&function_arn("checkout")].late.len(), 1, "{fault}");
+        });
+        // A second run wants the function as soon as it can have it.
+        let second = Machine::new(&world, "run-2", experiment.clone());
+        for _ in 0..100 {
+            block_on(async {
+                world.sleep(1_000).await;
+                reap(&world, budget(&world, 55)).await
+            });
+            if world.with(|state| state.locks[&function_arn("checkout")].run.is_none()) {
+                break;
+            }
+        }
+        block_on(second.start()).unwrap();
+        let during = picture(&world, "checkout");
+        assert_ne!(during, before, "{fault}");
+        for _ in 0..40 {
+            world.pass(1);
+            assert_eq!(picture(&world, "checkout"), during, "{fault}: the first run's restore has ended the second");
+        }
+        let ended = block_on(async {
+            second.observe().await.unwrap();
+            second.end(None).await
+        });
+        assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::Held), "{fault}");
+        assert_eq!(picture(&world, "checkout"), before, "{fault}");
+        assert_nothing_stays(&world);
+    }
+}
+
+#[test]
+fn a_restore_that_is_denied_fails_the_run_and_the_reaper_goes_on() {
+    for (fault, experiment) in experiments() {
+        let (inject_call, restore_call) = call_names(fault);
+        let world = world(&["checkout"]);
+        let before = picture(&world, "checkout");
+        let machine = machine(&world, &experiment);
+        let ended = block_on(async {
+            machine.start().await.unwrap();
+            world.with(|state| state.trouble = vec![(restore_call, Trouble::Denied); 50]);
+            machine.end(None).await
+        });
+        let failure = ended.failure.as_ref().unwrap();
+        assert_eq!(failure.name(), "AccessDenied", "{fault}");
+        assert_eq!(outcome(&ended), (RunStatus::Failed, Outcome::RestoreFailed), "{fault}");
+        let why = ended.report.unwrap().targets[0].restore_error.clone();
+        assert_eq!(why, Some(format!("access denied: {inject_call}")), "{fault}");
+        // Nobody else gets it.
+        world
+            .with(|state| assert_eq!(state.locks[&function_arn("checkout")].run, Some(machine.run.clone()), "{fault}"));
+        machine.kill();
+        let next = block_on(Machine::new(&world, "run-2", experiment.clone()).execute());
+        let Some(StepError::Refused(refusals)) = next.failure else { panic!("{fault}: {:?}", next.failure) };
+        assert!(refusals.iter().any(|refusal| refusal.guardrail == Guardrail::Unlocked), "{fault}");
+        // It is still denied.
+        world.pass(60);
+        let (tick, error) = block_on(reap(&world, budget(&world, 55)));
+        assert_eq!((tick.failed_restores, error), (1, None), "{fault}");
+        // It is allowed again.
+        world.with(|state| state.trouble.clear());
+        reap_for(&world, 2);
+        assert_eq!(picture(&world, "checkout"), before, "{fault}");
+        let target = target_of(&world, &machine.run, "checkout");
+        assert_eq!((target.status, target.restore_error), (TargetStatus::Restored, None), "{fault}");
+        assert_eq!(run_of(&world, &machine.run).status, RunStatus::Failed, "{fault}");
+        assert_nothing_stays(&world);
+    }
+}
+
+#[test]
+fn one_surface_that_is_denied_does_not_keep_the_others_from_their_restore() {
+    let (fault, experiment) = experiments().pop().unwrap();
+    let world = world(&["checkout"]);
+    let before = picture(&world, "checkout");
+    let machine = machine(&world, &experiment);
+    block_on(machine.start()).unwrap();
+    world.with(|state| state.trouble = vec![("PutFunctionConcurrency", Trouble::Denied); 50]);
+    let ended = block_on(machine.end(None));
+    assert_eq!(outcome(&ended), (RunStatus::Failed, Outcome::RestoreFailed), "{fault}");
+    let mut expected = before.clone();
+    expected.concurrency = Slot::Present(0);
+    assert_eq!(picture(&world, "checkout"), expected, "everything else is back");
+    world.with(|state| state.trouble.clear());
+    reap_for(&world, 2);
+    assert_eq!(picture(&world, "checkout"), before);
+    assert_nothing_stays(&world);
+}
+
+#[test]
+fn an_inject_that_is_denied_fails_the_run_and_restores() {
+    for (fault, experiment) in experiments() {
+        let world = world(&["checkout", "payment"]);
+        let before = picture(&world, "checkout");
+        let mut experiment = experiment.clone();
+        experiment["targets"] = json!([{ "function": "checkout" }, { "function": "payment" }]);
+        let machine = machine(&world, &experiment);
+        world.with(|state| state.trouble = vec![(call_names(fault).0, Trouble::Denied)]);
+        let ended = block_on(machine.execute());
+        assert_eq!(ended.failure.as_ref().unwrap().name(), "AccessDenied", "{fault}");
+        assert_eq!(outcome(&ended), (RunStatus::Failed, Outcome::EndedEarly), "{fault}");
+        assert_eq!(picture(&world, "checkout"), before, "{fault}");
+        assert_nothing_stays(&world);
+    }
+}
+
+#[test]
+fn busy_and_throttled_calls_are_made_again() {
+    for (fault, experiment) in experiments() {
+        for trouble in [Trouble::Busy, Trouble::Throttled] {
+            let world = world(&["checkout"]);
+            let before = picture(&world, "checkout");
+            let machine = machine(&world, &experiment);
+            let (inject_call, restore_call) = call_names(fault);
+            world.with(|state| state.trouble = vec![(inject_call, trouble); 3]);
+            let ended = block_on(async {
+                machine.start().await.unwrap();
+                world.with(|state| state.trouble.extend([(restore_call, trouble); 3]));
+                machine.end(None).await
+            });
+            assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::Held), "{fault}, {trouble:?}");
+            assert_eq!(picture(&world, "checkout"), before, "{fault}, {trouble:?}");
+            assert_nothing_stays(&world);
+        }
+    }
+}
+
+#[test]
+fn conflicts_in_the_ledger_are_met_by_trying_again() {
+    for (fault, experiment) in experiments() {
+        let world = world(&["checkout"]);
+        let before = picture(&world, "checkout");
+        let machine = machine(&world, &experiment);
+        let conflict = || {
+            world.with(|state| {
+                assert_eq!(state.conflicts, 0, "{fault}");
+                state.conflicts = 5;
+            });
+        };
+        let ended = block_on(async {
+            conflict();
+            let prepared = machine.prepare().await.unwrap();
+            conflict();
+            machine.arm(&prepared.functions).await.unwrap();
+            conflict();
+            machine.inject(&prepared.functions).await.unwrap();
+            machine.observe().await.unwrap();
+            conflict();
+            machine.end(None).await
+        });
+        assert_eq!(ended.failure, None, "{fault}");
+        assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::Held), "{fault}");
+        assert_eq!(picture(&world, "checkout"), before, "{fault}");
+        assert_nothing_stays(&world);
+    }
+}

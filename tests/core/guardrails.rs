@@ -1,0 +1,515 @@
+//! Every guardrail: a world that trips it, the exact refusal, and nothing written.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+use snapback::model::function::{
+    Environment, LastUpdate, Lifecycle, Mapping, MappingState, Observation, Package, Slot, Tags,
+};
+use snapback::model::names::{LayerVersionArn, MappingId};
+use snapback::model::refusal::{Guardrail, Refusal};
+use snapback::model::run::{Lever, Lock};
+use snapback::model::secret::Secret;
+use snapback::plan::guardrails::{Alias, LayerFact};
+use snapback::steps::error::StepError;
+use snapback::steps::prepare::{Request, prepare};
+use snapback::testing::samples::{self, function_arn, layer_arn, run_id, settings, world};
+use snapback::testing::{BEGINNING, SimFunction, SimWorld, State};
+
+use super::support::block_on;
+
+/// A way to trip a guardrail.
+struct Case {
+    guardrail: Guardrail,
+    experiment: Value,
+    spoil: fn(&mut State),
+    refusal: &'static str,
+}
+
+fn case(guardrail: Guardrail, experiment: Value, spoil: fn(&mut State), refusal: &'static str) -> Case {
+    Case { guardrail, experiment, spoil, refusal }
+}
+
+fn cases() -> Vec<Case> {
+    use Guardrail as G;
+    let with = |name: &str| samples::experiment(&["checkout"], &[fault(name)]);
+    let on = |function: &str, name: &str| samples::experiment(&[function], &[fault(name)]);
+    let layer = |fault: Value| samples::experiment(&["checkout"], &[("layer", fault)]);
+    vec![
+        case(
+            G::Exists,
+            on("checkuot", "timeout"),
+            |_| {},
+            "checkuot: not found: checkuot; correct the target, or the role's rights",
+        ),
+        case(
+            G::Exists,
+            tagged(json!({ "team": "nobody" })),
+            |_| {},
+            "team: nobody: no function carries these tags; correct the target, or the role's rights",
+        ),
+        case(
+            G::Exists,
+            samples::experiment(&["checkout", function_arn("checkout").as_str()], &[fault("timeout")]),
+            |_| {},
+            "checkout: it is the same function as another target; correct the target, or the role's rights",
+        ),
+        case(
+            G::Ready,
+            with("timeout"),
+            |s| edit(s, |f| f.state = Lifecycle::Other("Pending".into())),
+            "checkout: its state is Pending; wait until it is Active",
+        ),
+        case(
+            G::Ready,
+            with("timeout"),
+            |s| edit(s, |f| f.last_update = LastUpdate::InProgress),
+            "checkout: an update of it is in progress; wait until it is through",
+        ),
+        case(
+            G::Ready,
+            with("timeout"),
+            |s| edit(s, |f| f.last_update = LastUpdate::Failed),
+            "checkout: its last update failed, so that what serves is not what its configuration says; update it again, successfully",
+        ),
+        case(
+            G::OptIn,
+            with("timeout"),
+            |s| edit(s, |f| f.tags = Tags::Known(BTreeMap::new())),
+            "checkout: it does not carry the tag chaos: allowed; tag it, if its owners agree to experiments",
+        ),
+        case(
+            G::OptIn,
+            with("timeout"),
+            |s| edit(s, |f| f.tags = Tags::Unknown),
+            "checkout: its tags cannot be read, so it has not opted in; allow lambda:ListTags on it",
+        ),
+        case(
+            G::OptIn,
+            with("eventSourceMapping"),
+            |s| function(s).mapping_tags = Tags::Known(BTreeMap::new()),
+            "checkout event source mapping 11111111-2222-3333-4444-555555555555: it does not carry the tag chaos: allowed; tag it, if its owners agree to experiments",
+        ),
+        case(
+            G::Own,
+            on("snapback-restore", "timeout"),
+            |s| add(s, "snapback-restore"),
+            "snapback-restore: it is one of snapback's own functions; take it out of the targets",
+        ),
+        case(
+            G::Own,
+            with("timeout"),
+            |s| edit(s, |f| tag(f, "snapback", "reaper")),
+            "checkout: it is one of snapback's own functions; take it out of the targets",
+        ),
+        case(
+            G::Unlocked,
+            with("timeout"),
+            |s| lock(s, "other-run"),
+            "checkout: the run other-run has it; wait for it, or end it: snapback rollback other-run",
+        ),
+        case(
+            G::Environment,
+            with("timeout"),
+            |s| edit(s, |f| f.environment = Environment::Unreadable),
+            "checkout: its environment cannot be read, so it could not be restored; give snapback's roles kms:Decrypt on the function's key",
+        ),
+        case(
+            G::Package,
+            with("handler"),
+            |s| edit(s, image),
+            "checkout: it is a container image, whose handler is in the image; use a fault that container images allow: reservedConcurrency, environment, timeout, memory",
+        ),
+        case(
+            G::Package,
+            layer(json!({ "layers": [layer_arn("chaos")] })),
+            |s| edit(s, image),
+            "checkout: it is a container image, which takes no layers; use a fault that container images allow: reservedConcurrency, environment, timeout, memory",
+        ),
+        case(
+            G::Layers,
+            with("handler"),
+            |s| carry(s, &["a", "b", "c", "d", "e"]),
+            "checkout: it has 5 layers, and 1 more would be over Lambda's 5; put the fault's layers into one, or target functions with room",
+        ),
+        case(
+            G::Layers,
+            with("handler"),
+            |s| carry(s, &["chaos"]),
+            "checkout: it carries a version of the layer arn:aws:lambda:eu-west-1:123456789012:layer:chaos already; take the layer off the function or out of the fault",
+        ),
+        case(
+            G::LayerExists,
+            with("handler"),
+            |s| {
+                s.layers.remove(&layer_arn("chaos"));
+            },
+            "checkout: there is no layer arn:aws:lambda:eu-west-1:123456789012:layer:chaos:1; correct the ARN, or publish the layer",
+        ),
+        case(
+            G::LayerExists,
+            with("handler"),
+            |s| {
+                s.layers.remove(&layer_arn("shared"));
+            },
+            "checkout: its layer arn:aws:lambda:eu-west-1:123456789012:layer:shared:1 was deleted, and could not be put back; update the function to a layer version that exists",
+        ),
+        case(
+            G::LayerExists,
+            with("handler"),
+            |s| {
+                s.layers.insert(layer_arn("chaos"), LayerFact::Denied);
+            },
+            "checkout: the layer arn:aws:lambda:eu-west-1:123456789012:layer:chaos:1 may not be read; allow lambda:GetLayerVersion on it",
+        ),
+        case(
+            G::LayerExists,
+            with("handler"),
+            |s| {
+                s.layers.insert(layer_arn("chaos"), LayerFact::For(vec!["x86_64".into()]));
+            },
+            "checkout: the layer arn:aws:lambda:eu-west-1:123456789012:layer:chaos:1 is not for arm64; use a version for its architecture",
+        ),
+        case(
+            G::EnvironmentSize,
+            with("environment"),
+            |s| edit(s, |f| set(f, "BIG", &"x".repeat(4_084))),
+            "checkout: its environment would have 4140 bytes, over Lambda's 4096; set fewer or shorter variables",
+        ),
+        case(
+            G::Runtime,
+            with("timeout"),
+            |s| edit(s, |f| f.runtime = Some("nodejs12.x".into())),
+            "checkout: Lambda refuses updates of functions on nodejs12.x from a date long past, so nothing could be restored; move the function to a current runtime",
+        ),
+        case(
+            G::Runtime,
+            with("timeout"),
+            |s| {
+                // Five hours before the end of the day before: not yet blocked when it starts, perhaps when it must be restored.
+                s.elapsed = 1_819_670_400_000 - BEGINNING.0 - 5 * 3_600_000;
+                edit(s, |f| f.runtime = Some("python3.9".into()));
+            },
+            "checkout: Lambda refuses updates of functions on python3.9 from 2027-08-31, so nothing could be restored; move the function to a current runtime",
+        ),
+        case(
+            G::Runtime,
+            with("layer"),
+            |s| edit(s, |f| f.runtime = Some("provided.al2023".into())),
+            "checkout: provided.al2023 does not start through a wrapper; target functions on a managed runtime (Node.js, Python, Java, .NET, Ruby), or leave the wrapper out",
+        ),
+        case(
+            G::Wrapper,
+            layer(json!({ "layers": [layer_arn("chaos")], "wrapper": "/opt/chaos" })),
+            |_| {},
+            "checkout: it starts through a wrapper of its own already; set chainedWrapperVariable to the variable in which the new wrapper looks for the one to start next",
+        ),
+        case(
+            G::Alarm,
+            with("timeout"),
+            |s| {
+                s.alarms.remove("errors");
+            },
+            "errors: there is no such alarm; create it, or correct its name or region",
+        ),
+        case(
+            G::Alarm,
+            with("timeout"),
+            |s| {
+                s.alarms.insert("errors".into(), true);
+            },
+            "errors: it is in ALARM already; wait until it is OK",
+        ),
+        case(
+            G::TargetLimit,
+            tagged(json!({ "team": "shop" })),
+            |s| (0..10).for_each(|n| add(s, &format!("f{n}"))),
+            "targets: 11 functions, over the limit of 10; name fewer, select fewer with COUNT(n), or raise the stack's TargetLimit",
+        ),
+        case(
+            G::Qualifier,
+            on("checkout:7", "timeout"),
+            |_| {},
+            "checkout: the fault changes $LATEST, and version 7 would not see it; target the function without the qualifier if its $LATEST serves traffic, or use reservedConcurrency",
+        ),
+        case(
+            G::Qualifier,
+            on("checkout:live", "timeout"),
+            |s| alias(s, "live", "7"),
+            "checkout: the fault changes $LATEST, and the alias live points at version 7; target the function without the qualifier if its $LATEST serves traffic, or use reservedConcurrency",
+        ),
+        case(
+            G::Qualifier,
+            on("checkout:live", "timeout"),
+            |_| {},
+            "checkout: it has no alias live; correct the target",
+        ),
+        case(
+            G::Marks,
+            with("timeout"),
+            |s| edit(s, |f| set(f, "SNAPBACK_FAULT", "{}")),
+            "checkout: it carries a mark of snapback already: the variable SNAPBACK_FAULT; remove it, if no run is using it",
+        ),
+        case(
+            G::Marks,
+            with("timeout"),
+            |s| carry(s, &["shared", "snapback-proxy"]),
+            "checkout: it carries a mark of snapback already: the layer arn:aws:lambda:eu-west-1:123456789012:layer:snapback-proxy:1; remove it, if no run is using it",
+        ),
+        case(
+            G::Lever,
+            with("timeout"),
+            |s| s.lever = Some(Lever { engaged: true, since: BEGINNING, reason: "Black Friday".into() }),
+            "safety lever: it is engaged since 2026-06-01T00:00:00Z: Black Friday; release it: snapback lever release",
+        ),
+        case(
+            G::SteadyState,
+            steady(json!({ "alarm": "latency" })),
+            |s| {
+                s.alarms.insert("latency".into(), true);
+            },
+            "steady state: it does not hold: alarm latency is in ALARM; wait until it holds, or correct the condition",
+        ),
+        case(
+            G::SteadyState,
+            steady(metric("below", 5)),
+            |s| {
+                s.metrics.insert("Errors".into(), 7.5);
+            },
+            "steady state: it does not hold: AWS/Lambda Errors of Sum below 5, but it is 7.5; wait until it holds, or correct the condition",
+        ),
+        case(
+            G::SteadyState,
+            steady(metric("above", 5)),
+            |_| {},
+            "steady state: it does not hold: AWS/Lambda Errors of Sum above 5, but it is no data; wait until it holds, or correct the condition",
+        ),
+        case(
+            G::Mapping,
+            with("eventSourceMapping"),
+            |s| edit(s, |f| f.mappings.clear()),
+            "checkout: it has no such enabled event source mapping; name the UUID of one of its mappings, or take the fault out",
+        ),
+        case(
+            G::Mapping,
+            with("eventSourceMapping"),
+            |s| mapping(s, MappingState::Busy),
+            "checkout: its event source mapping 11111111-2222-3333-4444-555555555555 is changing; wait until it is enabled or disabled",
+        ),
+        case(
+            G::Mapping,
+            with("eventSourceMapping"),
+            |s| mapping(s, MappingState::Disabled),
+            "checkout: it has no such enabled event source mapping; name the UUID of one of its mappings, or take the fault out",
+        ),
+        case(
+            G::Mapping,
+            samples::experiment(
+                &["checkout"],
+                &[("eventSourceMapping", json!({ "disable": "99999999-2222-3333-4444-555555555555" }))],
+            ),
+            |_| {},
+            "checkout: it has no such enabled event source mapping; name the UUID of one of its mappings, or take the fault out",
+        ),
+    ]
+}
+
+#[test]
+fn each_guardrail_refuses_with_its_reason_and_nothing_is_written() {
+    let mut wrong = Vec::new();
+    for case in cases() {
+        let world = world(&["checkout"]);
+        world.with(case.spoil);
+        let refusals = refuse(&world, case.experiment);
+        let got = StepError::Refused(refusals.clone()).to_string();
+        if got != case.refusal {
+            wrong.push(format!("{:?}\n    {got}", case.guardrail));
+        }
+        assert_eq!(refusals.iter().map(|refusal| refusal.guardrail).collect::<Vec<_>>(), [case.guardrail], "{got}");
+    }
+    assert!(wrong.is_empty(), "{} other refusals:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn every_guardrail_has_a_case() {
+    let tripped: BTreeSet<Guardrail> = cases().iter().map(|case| case.guardrail).collect();
+    let missing: Vec<Guardrail> =
+        every_guardrail().into_iter().filter(|guardrail| !tripped.contains(guardrail)).collect();
+    // Nothing looks at the concurrency before the start yet: AWS's refusal ends the run when it injects.
+    assert_eq!(missing, [Guardrail::Concurrency]);
+}
+
+#[test]
+fn all_refusals_are_reported_at_once() {
+    let world = world(&["checkout", "payment"]);
+    world.with(|state| {
+        edit(state, |f| f.tags = Tags::Unknown);
+        edit(state, |f| f.state = Lifecycle::Other("Inactive".into()));
+        lock(state, "other-run");
+        state.alarms.insert("errors".into(), true);
+        state.lever = Some(Lever { engaged: true, since: BEGINNING, reason: "Black Friday".into() });
+        state.layers.remove(&layer_arn("shared"));
+    });
+    let refusals = refuse(&world, samples::experiment(&["checkout", "nosuch", "payment"], &[fault("handler")]));
+    use Guardrail as G;
+    let guardrails: Vec<(Guardrail, &str)> =
+        refusals.iter().map(|refusal| (refusal.guardrail, &*refusal.about)).collect();
+    assert_eq!(
+        guardrails,
+        [
+            (G::Lever, "safety lever"),
+            (G::Exists, "nosuch"),
+            (G::Alarm, "errors"),
+            (G::Ready, "checkout"),
+            (G::OptIn, "checkout"),
+            (G::Unlocked, "checkout"),
+            (G::LayerExists, "checkout"),
+            (G::LayerExists, "payment"),
+        ]
+    );
+}
+
+#[test]
+fn the_lever_that_is_engaged_between_the_look_and_the_write_refuses_too() {
+    let world = world(&["checkout"]);
+    let experiment = samples::experiment(&["checkout"], &[fault("timeout")]);
+    let request = Request { run: run_id("run-1"), execution_arn: "execution-1".into(), experiment };
+    let engage = async {
+        // Prepare's write of the run is on its way when the lever moves.
+        while world.count("TransactWriteItems") == 0 {
+            super::support::give_way().await;
+        }
+        world.with(|state| state.lever = Some(Lever { engaged: true, since: BEGINNING, reason: "now".into() }));
+    };
+    let (prepared, ()) = block_on(futures_util::future::join(prepare(&world, &settings(), &request), engage));
+    let refused = prepared.expect_err("a run started behind an engaged lever").to_string();
+    assert_eq!(
+        refused,
+        "safety lever: it is engaged since 2026-06-01T00:00:00Z: now; release it: snapback lever release"
+    );
+    world.with(|state| assert!(state.runs.is_empty() && state.locks.is_empty() && state.writes.is_empty()));
+}
+
+/// The refusals of `prepare`, which has only read.
+fn refuse(world: &SimWorld, experiment: Value) -> Vec<Refusal> {
+    let before = world.with(|state| (state.functions.clone(), state.locks.clone()));
+    let request = Request { run: run_id("run-1"), execution_arn: "execution-1".into(), experiment };
+    let error = block_on(prepare(world, &settings(), &request)).expect_err("the guardrails let it through");
+    let StepError::Refused(refusals) = error else { panic!("{error:?}") };
+    world.with(|state| {
+        let reads = |call: &String| ["Get", "List", "Describe", "Query"].iter().any(|read| call.starts_with(read));
+        assert!(state.calls.iter().all(reads), "{:?}", state.calls);
+        assert!(
+            state.writes.is_empty() && state.runs.is_empty() && state.targets.is_empty() && state.active.is_empty()
+        );
+        assert!((&state.functions, &state.locks) == (&before.0, &before.1), "something was changed");
+    });
+    refusals
+}
+
+/// Every variant; the match fails to compile when one is added.
+fn every_guardrail() -> Vec<Guardrail> {
+    use Guardrail as G;
+    let all = vec![
+        G::Exists,
+        G::Ready,
+        G::OptIn,
+        G::Own,
+        G::Unlocked,
+        G::Environment,
+        G::Package,
+        G::Layers,
+        G::LayerExists,
+        G::EnvironmentSize,
+        G::Runtime,
+        G::Wrapper,
+        G::Alarm,
+        G::TargetLimit,
+        G::Qualifier,
+        G::Marks,
+        G::Lever,
+        G::SteadyState,
+        G::Mapping,
+        G::Concurrency,
+    ];
+    for guardrail in &all {
+        match guardrail {
+            G::Exists | G::Ready | G::OptIn | G::Own | G::Unlocked | G::Environment | G::Package | G::Layers => {}
+            G::LayerExists | G::EnvironmentSize | G::Runtime | G::Wrapper | G::Alarm | G::TargetLimit => {}
+            G::Qualifier | G::Marks | G::Lever | G::SteadyState | G::Mapping | G::Concurrency => {}
+        }
+    }
+    all
+}
+
+fn fault(name: &str) -> (&'static str, Value) {
+    samples::faults().into_iter().find(|(other, _)| *other == name).expect("a sample of each fault")
+}
+
+fn tagged(tags: Value) -> Value {
+    let mut experiment = samples::experiment(&[], &[fault("timeout")]);
+    experiment["targets"] = json!([{ "tags": tags }]);
+    experiment
+}
+
+fn steady(condition: Value) -> Value {
+    let mut experiment = samples::experiment(&["checkout"], &[fault("timeout")]);
+    experiment["steadyState"] = json!([condition]);
+    experiment
+}
+
+fn metric(side: &str, value: u32) -> Value {
+    json!({ "metric": { "namespace": "AWS/Lambda", "name": "Errors", "statistic": "Sum", "period": "PT1M" }, side: value })
+}
+
+fn function(state: &mut State) -> &mut SimFunction {
+    state.functions.get_mut(&function_arn("checkout")).expect("the sample function")
+}
+
+fn edit(state: &mut State, edit: impl FnOnce(&mut Observation)) {
+    function(state).edit(edit);
+}
+
+fn add(state: &mut State, name: &str) {
+    state.functions.insert(function_arn(name), SimFunction::new(samples::observation(name)));
+}
+
+fn alias(state: &mut State, name: &str, version: &str) {
+    function(state).aliases.push(Alias { name: name.into(), version: version.into() });
+}
+
+fn lock(state: &mut State, run: &str) {
+    state.locks.insert(function_arn("checkout"), Lock { run: Some(run_id(run)), generation: 1, released_at: None });
+}
+
+fn mapping(state: &mut State, mapping: MappingState) {
+    let id = MappingId::try_from(samples::MAPPING).expect("a UUID");
+    edit(state, |function| function.mappings = vec![Mapping { id, state: mapping }]);
+}
+
+fn tag(function: &mut Observation, key: &str, value: &str) {
+    if let Tags::Known(tags) = &mut function.tags {
+        tags.insert(key.into(), value.into());
+    }
+}
+
+fn set(function: &mut Observation, name: &str, value: &str) {
+    if let Environment::Readable(variables) = &mut function.environment {
+        variables.insert(name.into(), Secret::new(value));
+    }
+}
+
+fn image(function: &mut Observation) {
+    function.package = Package::Image;
+    function.runtime = None;
+    function.handler = None;
+    function.layers.clear();
+    function.concurrency = Slot::Absent;
+}
+
+/// These layers, which all exist.
+fn carry(state: &mut State, names: &[&str]) {
+    let layers: Vec<LayerVersionArn> = names.iter().map(|name| layer_arn(name)).collect();
+    state.layers.extend(layers.iter().map(|layer| (layer.clone(), LayerFact::For(Vec::new()))));
+    edit(state, |function| function.layers = layers);
+}

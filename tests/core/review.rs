@@ -1,0 +1,146 @@
+//! Histories that a review found, each with what it would have cost.
+
+use serde_json::json;
+use snapback::model::function::Slot;
+use snapback::model::run::{EndReason, RunStatus, TargetStatus};
+use snapback::plan::rendering::Outcome;
+use snapback::ports::Clock;
+use snapback::steps::reap::reap;
+use snapback::steps::rollback::{roll_back, roll_back_all};
+use snapback::testing::samples::{self, SECRET, faults, function_arn, layer_arn, run_id, world};
+
+use super::stage::outcome;
+use super::support::{Machine, assert_nothing_stays, block_on, budget, picture, run_of, target_of};
+
+/// A layer of the function's own that is deleted during the run cannot be attached again: the other fields come back
+/// all the same, and the layers when the layer does.
+#[test]
+fn a_deleted_layer_does_not_keep_the_handler_from_being_restored() {
+    let world = world(&["checkout"]);
+    let before = picture(&world, "checkout");
+    let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[1..2]));
+    block_on(machine.start()).unwrap();
+    let layer = world.with(|state| state.layers.remove(&layer_arn("otel")).unwrap());
+    let ended = block_on(machine.end(None));
+    assert_eq!(outcome(&ended), (RunStatus::Failed, Outcome::RestoreFailed));
+    world.pass(5);
+    let during = picture(&world, "checkout");
+    assert_eq!((&during.handler, during.timeout, during.memory), (&before.handler, before.timeout, before.memory));
+    assert_eq!(during.layers.last(), Some(&layer_arn("chaos")), "only the layers are not back");
+    let why = target_of(&world, &machine.run, "checkout").restore_error.unwrap();
+    assert!(why.contains("there is no layer version"), "{why}");
+    world.with(|state| state.layers.insert(layer_arn("otel"), layer));
+    world.pass(60);
+    assert_eq!(block_on(reap(&world, budget(&world, 55))).1, None);
+    assert_eq!(picture(&world, "checkout"), before);
+    assert_nothing_stays(&world);
+}
+
+/// Eight targets whose environment cannot be read for good keep no other target of theirs, and no other run, waiting.
+#[test]
+fn targets_that_take_long_keep_no_other_from_being_restored() {
+    let stuck: Vec<String> = (0..9).map(|n| format!("a-stuck-{n}")).collect();
+    let names: Vec<&str> = stuck.iter().map(String::as_str).chain(["z-last"]).collect();
+    let world = world(&[&names[..], &["other"]].concat());
+    let first = Machine::new(&world, "run-1", samples::experiment(&names, &faults()[3..4]));
+    let second = Machine::new(&world, "run-2", samples::experiment(&["other"], &faults()[0..1]));
+    block_on(first.start()).unwrap();
+    block_on(second.start()).unwrap();
+    world.pass(60);
+    world.with(|state| {
+        for name in &stuck {
+            let function = state.functions.get_mut(&function_arn(name)).unwrap();
+            function.edit(|seen| seen.environment = snapback::model::function::Environment::Unreadable);
+        }
+    });
+    block_on(roll_back_all(&world, &EndReason::Person, budget(&world, 30))).unwrap();
+    assert_eq!(target_of(&world, &first.run, "z-last").status, TargetStatus::Restored);
+    assert_eq!(target_of(&world, &second.run, "other").status, TargetStatus::Restored);
+    assert_eq!(target_of(&world, &first.run, "a-stuck-0").status, TargetStatus::Injected, "nothing could be written");
+    world.pass(400);
+    let (tick, _) = block_on(reap(&world, budget(&world, 55)));
+    assert_eq!(tick.overdue, 2, "both have long been stopping: somebody is told");
+}
+
+/// The values of variables leave the ledger with the run's end.
+#[test]
+fn a_finished_run_keeps_no_value_of_a_variable() {
+    let world = world(&["checkout"]);
+    let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[3..4]));
+    block_on(machine.execute());
+    let kept = |world: &snapback::testing::SimWorld| {
+        let target = serde_json::to_string(&target_of(world, &machine.run, "checkout")).unwrap();
+        target + &serde_json::to_string(&run_of(world, &machine.run)).unwrap()
+    };
+    assert!(!kept(&world).contains(SECRET) && !kept(&world).contains("trace"), "{}", kept(&world));
+    assert!(kept(&world).contains("DB_PASSWORD"), "what was changed is still told");
+}
+
+/// With Step Functions out of reach, what time alone decides is decided.
+#[test]
+fn an_overdue_run_is_ended_without_step_functions() {
+    let world = world(&["checkout"]);
+    let before = picture(&world, "checkout");
+    let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
+    block_on(machine.start()).unwrap();
+    world.with(|state| state.executions_unreadable = true);
+    let (_, error) = block_on(reap(&world, budget(&world, 55)));
+    assert_eq!(error.map(|error| error.name()), Some("Unavailable"));
+    // It never came to observe: ten minutes are all that it has to arm and inject.
+    world.pass(700);
+    assert_eq!(block_on(reap(&world, budget(&world, 55))).1, None);
+    assert_eq!(picture(&world, "checkout"), before);
+    assert_eq!(run_of(&world, &machine.run).reason, Some(EndReason::Overdue));
+}
+
+/// A stop condition that somebody deletes no longer watches: the run ends.
+#[test]
+fn a_run_whose_alarm_is_deleted_ends() {
+    let world = world(&["checkout"]);
+    let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
+    block_on(machine.start()).unwrap();
+    world.with(|state| state.alarms.clear());
+    block_on(machine.observe()).unwrap();
+    let reason = run_of(&world, &machine.run).reason.unwrap();
+    assert_eq!(reason.to_string(), "its alarm errors is gone");
+}
+
+/// A run that was closed before its steady state could be judged has not held.
+#[test]
+fn not_judged_is_not_held() {
+    let mut experiment = samples::experiment(&["checkout"], &faults()[0..1]);
+    experiment["steadyState"] = json!([{ "alarm": "errors" }]);
+    let world = world(&["checkout"]);
+    let machine = Machine::new(&world, "run-1", experiment);
+    block_on(machine.start()).unwrap();
+    block_on(async {
+        world.sleep(70_000).await;
+        machine.observe().await.unwrap();
+        roll_back(&world, &machine.run, &EndReason::Person, budget(&world, 120)).await.unwrap();
+        snapback::steps::report::close(&world, &machine.run).await.unwrap();
+    });
+    let view = block_on(snapback::steps::report::close(&world, &run_id("run-1"))).unwrap();
+    assert_eq!(
+        (view.status, view.outcome, view.steady_state),
+        (RunStatus::Completed, Outcome::EndedEarly, Some("not judged"))
+    );
+}
+
+/// A snapshot that was replaced behind an inject's look is not injected from.
+#[test]
+fn an_inject_needs_the_snapshot_that_it_was_planned_from() {
+    use snapback::model::run::Lease;
+    use snapback::model::snapshot::Change;
+    use snapback::ports::Ledger;
+    let world = world(&["checkout"]);
+    let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
+    block_on(async {
+        let functions = machine.prepare().await.unwrap().functions;
+        machine.arm(&functions).await.unwrap();
+        let function = function_arn("checkout");
+        let planned = vec![Change::ReservedConcurrency { original: Slot::Present(99), injected: 0 }];
+        let lease = Lease { holder: "inject-1".into(), until: world.now().plus(30) };
+        let permit = world.begin_inject(&machine.run, &function, &planned, &lease, world.now()).await.unwrap();
+        assert!(permit.is_none());
+    });
+}
