@@ -52,6 +52,7 @@ deploy: need-bucket tools-lab package ## package and deploy the stack STACK, by 
 	[ -z "$(SCHEDULE)" ] || parameters+=("ScheduleExpression=$(SCHEDULE)")
 	[ -z "$(EXPERIMENT)" ] || parameters+=("ScheduledExperiment=$$(tr -d '\n' <"$(EXPERIMENT)")")
 	$(AWS) cloudformation deploy --template-file target/package/template.yaml --stack-name $(STACK) \
+	  --s3-bucket $(BUCKET) --s3-prefix $(STACK) \
 	  --capabilities CAPABILITY_IAM --no-fail-on-empty-changeset --parameter-overrides "$${parameters[@]}"
 
 .PHONY: destroy

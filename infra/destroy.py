@@ -26,6 +26,12 @@ def main(arguments: list[str]) -> int:
     try:
         table = ledger(stack)
         armed = armed_targets(stack)
+        if not armed:
+            # Nothing may start between the look and the end: a run that did is rolled back by this, or found below.
+            snapback("lever", "engage", "--reason", "the stack is being destroyed", "--stack", stack)
+            armed = armed_targets(stack)
+            if armed:
+                snapback("lever", "release", "--stack", stack)
     except (OSError, subprocess.CalledProcessError, ValueError) as problem:
         # Not knowing is no permission.
         print(f"destroy: cannot tell whether anything is armed, so nothing is deleted: {problem}", file=sys.stderr)
@@ -44,7 +50,7 @@ def main(arguments: list[str]) -> int:
 record of what was changed. To remove it as well:
   aws dynamodb update-table --table-name {table} --no-deletion-protection-enabled
   aws dynamodb delete-table --table-name {table}
-While it exists, a new stack with the same Prefix cannot be created; another Prefix can."""
+While it exists, a new stack with the same Prefix cannot be created; another Prefix can. Its safety lever is engaged."""
     )
     return 0
 
@@ -59,11 +65,14 @@ def ledger(stack: str) -> str:
 
 def armed_targets(stack: str) -> list[str]:
     """The targets whose lock and snapshot still live, in whatever run, as `snapback status` lists them."""
-    command = [str(SNAPBACK), "status", "--stack", stack, "--json"]
-    answer: Any = json.loads(output(command))
+    answer: Any = json.loads(snapback("status", "--stack", stack, "--json"))
     if not isinstance(answer, dict) or not isinstance(answer.get("armed"), list):
         raise ValueError("`snapback status --json` does not list what is armed")
     return [entry if isinstance(entry, str) else json.dumps(entry) for entry in answer["armed"]]
+
+
+def snapback(*arguments: str) -> str:
+    return output([str(SNAPBACK), *arguments])
 
 
 def aws(*arguments: str) -> str:

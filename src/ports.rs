@@ -10,7 +10,7 @@ use crate::model::run::{EndReason, Lease, Lever, Lock, Run, RunStatus, TargetRec
 use crate::model::snapshot::{Change, Drift, Write};
 use crate::model::steady_state::Metric;
 use crate::model::time::Time;
-use crate::plan::guardrails::{Alias, AlarmFact, LayerFact};
+use crate::plan::guardrails::{AlarmFact, Alias, LayerFact};
 
 /// Everything that a step may reach.
 pub trait World: Functions + Ledger + Alarms + Executions + Clock + Send + Sync {}
@@ -61,7 +61,11 @@ impl FunctionError {
 pub trait Functions {
     /// The function as it is now (reads may be stale by [`crate::steps::STALENESS`]); its event source mappings only
     /// `with_mappings`. `function` is a name or an ARN, without a qualifier.
-    fn observe(&self, function: &str, with_mappings: bool) -> impl Future<Output = Result<Observation, FunctionError>> + Send;
+    fn observe(
+        &self,
+        function: &str,
+        with_mappings: bool,
+    ) -> impl Future<Output = Result<Observation, FunctionError>> + Send;
 
     /// Makes one call, once, without retries, for a writer whose lease is durable. On `Ok` it has landed; the errors
     /// say whether it may have. No attempt starts after `not_after`.
@@ -82,7 +86,11 @@ pub trait Functions {
     fn versions(&self, function: &FunctionArn) -> impl Future<Output = Result<Vec<u64>, FunctionError>> + Send;
 
     /// The tags of an event source mapping: it has its own, and IAM sees only those when one is updated.
-    fn mapping_tags(&self, function: &FunctionArn, mapping: &MappingId) -> impl Future<Output = Result<Tags, FunctionError>> + Send;
+    fn mapping_tags(
+        &self,
+        function: &FunctionArn,
+        mapping: &MappingId,
+    ) -> impl Future<Output = Result<Tags, FunctionError>> + Send;
 
     /// The functions that carry all of these tags, in no particular order.
     fn tagged(
@@ -143,7 +151,11 @@ pub trait Ledger {
     fn create_run(&self, run: &Run) -> impl Future<Output = Result<Guarded, LedgerError>> + Send;
 
     /// Adds targets to a run that is `Pending`; those that are there already stay as they are.
-    fn add_targets(&self, run: &RunId, targets: &[TargetRecord]) -> impl Future<Output = Result<(), LedgerError>> + Send;
+    fn add_targets(
+        &self,
+        run: &RunId,
+        targets: &[TargetRecord],
+    ) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
     /// Moves a run from `Pending` to `Running`.
     fn start_run(&self, run: &RunId) -> impl Future<Output = Result<Guarded, LedgerError>> + Send;
@@ -151,7 +163,12 @@ pub trait Ledger {
     /// Moves a run from `Pending` or `Running` to `Stopping`, for `reason`, and returns it as it is then. A run that
     /// is there in another status is returned unchanged. Where there is none, a `Failed` marker without targets is
     /// written and returned, so that a `Prepare` that is still on its way cannot start it.
-    fn stop_run(&self, run: &RunId, reason: &EndReason, now: Time) -> impl Future<Output = Result<Run, LedgerError>> + Send;
+    fn stop_run(
+        &self,
+        run: &RunId,
+        reason: &EndReason,
+        now: Time,
+    ) -> impl Future<Output = Result<Run, LedgerError>> + Send;
 
     /// Sets when the duration ends, once; returns the run as it is then.
     fn begin_observing(&self, run: &RunId, ends_at: Time) -> impl Future<Output = Result<Run, LedgerError>> + Send;
@@ -160,7 +177,12 @@ pub trait Ledger {
     fn judge_run(&self, run: &RunId, deviations: &[String]) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
     /// Moves a run from `Stopping` to a final status.
-    fn close_run(&self, run: &RunId, status: RunStatus, now: Time) -> impl Future<Output = Result<Guarded, LedgerError>> + Send;
+    fn close_run(
+        &self,
+        run: &RunId,
+        status: RunStatus,
+        now: Time,
+    ) -> impl Future<Output = Result<Guarded, LedgerError>> + Send;
 
     /// Takes a final run off the list of active ones, with its alarm items, lets it expire, and forgets the values of
     /// variables that its experiment sets. Only for a run whose targets all are final.
@@ -173,7 +195,11 @@ pub trait Ledger {
     fn targets(&self, run: &RunId) -> impl Future<Output = Result<Vec<TargetRecord>, LedgerError>> + Send;
 
     /// One target of a run.
-    fn target(&self, run: &RunId, function: &FunctionArn) -> impl Future<Output = Result<Option<TargetRecord>, LedgerError>> + Send;
+    fn target(
+        &self,
+        run: &RunId,
+        function: &FunctionArn,
+    ) -> impl Future<Output = Result<Option<TargetRecord>, LedgerError>> + Send;
 
     /// Every run that is not retired.
     fn active_runs(&self) -> impl Future<Output = Result<Vec<RunId>, LedgerError>> + Send;
@@ -189,7 +215,11 @@ pub trait Ledger {
 
     /// Takes a function's lock for a run that is `Running`, and returns it as it is then: the run's own (taken now or
     /// before) or another's. `None` when the run is not running.
-    fn take_lock(&self, run: &RunId, function: &FunctionArn) -> impl Future<Output = Result<Option<Lock>, LedgerError>> + Send;
+    fn take_lock(
+        &self,
+        run: &RunId,
+        function: &FunctionArn,
+    ) -> impl Future<Output = Result<Option<Lock>, LedgerError>> + Send;
 
     /// Stores a snapshot: the target goes from `Pending` (or `Armed`, by no inject begun) to `Armed`, while the run is
     /// `Running` and holds the lock.
@@ -214,7 +244,11 @@ pub trait Ledger {
     ) -> impl Future<Output = Result<Option<Permit>, LedgerError>> + Send;
 
     /// Says that the fault was seen in place: `Injecting` to `Injected`, while the run is `Running`.
-    fn injected(&self, run: &RunId, function: &FunctionArn) -> impl Future<Output = Result<Guarded, LedgerError>> + Send;
+    fn injected(
+        &self,
+        run: &RunId,
+        function: &FunctionArn,
+    ) -> impl Future<Output = Result<Guarded, LedgerError>> + Send;
 
     /// Records a lease for a restore: any status that is not final, `Pending` excepted, to `Restoring`. No permit
     /// while another restore's lease runs.
@@ -227,14 +261,24 @@ pub trait Ledger {
     ) -> impl Future<Output = Result<Option<Permit>, LedgerError>> + Send;
 
     /// Shortens an inject's or a restore's lease, if it is still this holder's: no call of its is under way.
-    fn settle(&self, run: &RunId, function: &FunctionArn, lease: &Lease) -> impl Future<Output = Result<(), LedgerError>> + Send;
+    fn settle(
+        &self,
+        run: &RunId,
+        function: &FunctionArn,
+        lease: &Lease,
+    ) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
     /// Moves a target to a final status and turns its lock, if this run holds it, into a tombstone, both or neither.
     /// Declined where a lease runs beyond the observation that the ending was decided on.
     fn finish(&self, ending: &Ending, now: Time) -> impl Future<Output = Result<Guarded, LedgerError>> + Send;
 
     /// Records why a restore failed, for the report and the alarm.
-    fn restore_failed(&self, run: &RunId, function: &FunctionArn, why: &str) -> impl Future<Output = Result<(), LedgerError>> + Send;
+    fn restore_failed(
+        &self,
+        run: &RunId,
+        function: &FunctionArn,
+        why: &str,
+    ) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
     /// The safety lever.
     fn lever(&self) -> impl Future<Output = Result<Option<Lever>, LedgerError>> + Send;

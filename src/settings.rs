@@ -9,10 +9,14 @@ use crate::plan::guardrails::Settings;
 /// Names the variable that is missing or wrong.
 pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<(String, Settings), InvalidInput> {
     let required = |name: &str| {
-        let missing = || InvalidInput { field: name.to_owned(), problem: "is not set; deploy the function with its template".into() };
+        let missing = || InvalidInput {
+            field: name.to_owned(),
+            problem: "is not set; deploy the function with its template".into(),
+        };
         variable(name).filter(|value| !value.is_empty()).ok_or_else(missing)
     };
-    let settings = parse(&required("SNAPBACK_PREFIX")?, &required("SNAPBACK_OPT_IN_TAG")?, &required("SNAPBACK_TARGET_LIMIT")?)?;
+    let settings =
+        parse(&required("SNAPBACK_PREFIX")?, &required("SNAPBACK_OPT_IN_TAG")?, &required("SNAPBACK_TARGET_LIMIT")?)?;
     Ok((required("SNAPBACK_TABLE")?, settings))
 }
 
@@ -25,6 +29,7 @@ pub fn parse(prefix: &str, opt_in: &str, target_limit: &str) -> Result<Settings,
     let opt_in = opt_in.split_once('=').filter(|(key, _)| !key.is_empty());
     let (key, value) = opt_in.ok_or_else(|| wrong("OptInTag", "write KEY=VALUE, such as chaos=allowed".into()))?;
     let limit = target_limit.parse::<usize>().ok().filter(|limit| *limit > 0);
-    let target_limit = limit.ok_or_else(|| wrong("TargetLimit", format!("`{target_limit}` is not a whole number above 0")))?;
+    let target_limit =
+        limit.ok_or_else(|| wrong("TargetLimit", format!("`{target_limit}` is not a whole number above 0")))?;
     Ok(Settings { prefix: prefix.to_owned(), opt_in: (key.to_owned(), value.to_owned()), target_limit })
 }

@@ -2,7 +2,8 @@
 
 use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types::{
-    AlarmType, CompositeAlarm, Dimension, Metric as CloudWatchMetric, MetricAlarm, MetricDataQuery, MetricStat, ScanBy, StateValue,
+    AlarmType, CompositeAlarm, Dimension, Metric as CloudWatchMetric, MetricAlarm, MetricDataQuery, MetricStat, ScanBy,
+    StateValue,
 };
 
 use crate::model::names::AlarmName;

@@ -30,7 +30,9 @@ fn kind<E>(error: &SdkError<E, HttpResponse>) -> &'static str {
     match error {
         SdkError::ConstructionFailure(_) => "the request could not be built (are there credentials and a region?)",
         SdkError::TimeoutError(_) => "the call timed out",
-        SdkError::DispatchFailure(failure) if failure.is_user() => "the request could not be sent (are there credentials?)",
+        SdkError::DispatchFailure(failure) if failure.is_user() => {
+            "the request could not be sent (are there credentials?)"
+        }
         SdkError::DispatchFailure(_) => "the connection failed (is the endpoint right?)",
         _ => "the answer could not be read",
     }
@@ -44,15 +46,30 @@ impl Answer {
     }
 
     fn is_denied(&self) -> bool {
-        ["AccessDenied", "NotAuthorized", "UnrecognizedClient", "InvalidClientToken", "ExpiredToken", "InvalidSignature"]
-            .iter()
-            .any(|part| self.code.contains(part))
+        [
+            "AccessDenied",
+            "NotAuthorized",
+            "UnrecognizedClient",
+            "InvalidClientToken",
+            "ExpiredToken",
+            "InvalidSignature",
+        ]
+        .iter()
+        .any(|part| self.code.contains(part))
     }
 
     fn is_internal(&self) -> bool {
-        ["ServiceException", "InternalServer", "InternalFailure", "ServiceUnavailable", "InternalError", "RequestTimeout", "EC2"]
-            .iter()
-            .any(|part| self.code.contains(part))
+        [
+            "ServiceException",
+            "InternalServer",
+            "InternalFailure",
+            "ServiceUnavailable",
+            "InternalError",
+            "RequestTimeout",
+            "EC2",
+        ]
+        .iter()
+        .any(|part| self.code.contains(part))
     }
 
     pub(super) fn text(&self) -> String {

@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 
 use aws_sdk_lambda::operation::get_function::GetFunctionOutput;
 use aws_sdk_lambda::types::{
-    Environment as LambdaEnvironment, EventSourceMappingConfiguration, FunctionConfiguration, LastUpdateStatus, PackageType, State,
+    Environment as LambdaEnvironment, EventSourceMappingConfiguration, FunctionConfiguration, LastUpdateStatus,
+    PackageType, State,
 };
 
-use crate::model::function::{Environment, LastUpdate, Lifecycle, Mapping, MappingState, Observation, Package, Slot, Tags};
+use crate::model::function::{
+    Environment, LastUpdate, Lifecycle, Mapping, MappingState, Observation, Package, Slot, Tags,
+};
 use crate::model::names::{FunctionArn, Handler, LayerVersionArn, MappingId};
 use crate::model::secret::Secret;
 use crate::model::snapshot::{ConfigurationUpdate, Write};
@@ -28,12 +31,7 @@ impl Functions for AwsWorld {
         Ok(seen)
     }
 
-    async fn write(
-        &self,
-        permit: &Permit,
-        write: &Write,
-        not_after: Time,
-    ) -> Result<(), FunctionError> {
+    async fn write(&self, permit: &Permit, write: &Write, not_after: Time) -> Result<(), FunctionError> {
         if self.now() > not_after {
             return Err(FunctionError::Throttled);
         }
@@ -85,7 +83,8 @@ impl Functions for AwsWorld {
     }
 
     async fn versions(&self, function: &FunctionArn) -> Result<Vec<u64>, FunctionError> {
-        let mut pages = self.lambda.list_versions_by_function().function_name(function.as_str()).into_paginator().items().send();
+        let mut pages =
+            self.lambda.list_versions_by_function().function_name(function.as_str()).into_paginator().items().send();
         let mut versions = Vec::new();
         while let Some(version) = pages.next().await {
             let version = version.map_err(function_error)?;
@@ -99,7 +98,9 @@ impl Functions for AwsWorld {
         let account = function.as_str().split(":function:").next().unwrap_or_default();
         let arn = format!("{account}:event-source-mapping:{mapping}");
         match self.lambda.list_tags().resource(arn).send().await {
-            Ok(tags) => Ok(Tags::Known(tags.tags().into_iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect())),
+            Ok(tags) => {
+                Ok(Tags::Known(tags.tags().into_iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect()))
+            }
             Err(error) => match function_error(error) {
                 FunctionError::Denied(_) => Ok(Tags::Unknown),
                 error => Err(error),
@@ -124,7 +125,8 @@ impl Functions for AwsWorld {
 
 impl AwsWorld {
     async fn mappings(&self, function: &str) -> Result<Vec<Mapping>, FunctionError> {
-        let mut pages = self.lambda.list_event_source_mappings().function_name(function).into_paginator().items().send();
+        let mut pages =
+            self.lambda.list_event_source_mappings().function_name(function).into_paginator().items().send();
         let mut mappings = Vec::new();
         while let Some(found) = pages.next().await {
             mappings.extend(mapping(&found.map_err(function_error)?));

@@ -16,8 +16,8 @@ use crate::ports::{Ending, Guarded, Ledger, LedgerError, Permit, stopped_marker}
 use super::AwsWorld;
 use super::errors::{answer, ledger_error};
 use super::records::{
-    Item, active_key, alarm_key, json, lever_item, lever_key, lock_key, number, read_lever, read_lock, read_run, read_target,
-    run_item, run_key, run_of, run_pk, target_key, text,
+    Item, active_key, alarm_key, json, lever_item, lever_key, lock_key, number, read_lever, read_lock, read_run,
+    read_target, run_item, run_key, run_of, run_pk, target_key, text,
 };
 
 /// How long a finished run stays, in seconds: 90 days, as long as Step Functions keeps its execution.
@@ -141,7 +141,9 @@ impl AwsWorld {
             Ok(_) => Ok(Guarded::Done),
             Err(error) => {
                 let reasons = match error.as_service_error() {
-                    Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => cancelled.cancellation_reasons(),
+                    Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
+                        cancelled.cancellation_reasons()
+                    }
                     _ => return Err(ledger_error(error)),
                 };
                 let has = |code: &str| reasons.iter().any(|reason| reason.code() == Some(code));
@@ -164,7 +166,10 @@ impl AwsWorld {
     }
 
     fn put(&self, item: Item, condition: Option<&str>) -> Result<TransactWriteItem, LedgerError> {
-        let put = Put::builder().table_name(&self.table).set_item(Some(item)).set_condition_expression(condition.map(str::to_owned));
+        let put = Put::builder()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .set_condition_expression(condition.map(str::to_owned));
         Ok(TransactWriteItem::builder().put(put.build().map_err(unbuilt)?).build())
     }
 
@@ -198,7 +203,12 @@ impl Ledger for AwsWorld {
             let guards = chunk.iter().map(|target| {
                 let key = target_key(run, &target.function);
                 // What is there already stays: an earlier try of Prepare may have written it.
-                Guard::new(key, "SET #status = if_not_exists(#status, :status)", "", vec![(":status", text(target.status.name()))])
+                Guard::new(
+                    key,
+                    "SET #status = if_not_exists(#status, :status)",
+                    "",
+                    vec![(":status", text(target.status.name()))],
+                )
             });
             // Declined is a run that was stopped or started meanwhile, which start_run finds out.
             let _ = self.transact_guards(std::iter::once(pending).chain(guards).collect()).await?;
@@ -243,26 +253,31 @@ impl Ledger for AwsWorld {
 
     async fn begin_observing(&self, run: &RunId, ends_at: Time) -> Result<Run, LedgerError> {
         let update = "SET #endsAt = if_not_exists(#endsAt, :end)";
-        let begun = self.update(Guard::new(run_key(run), update, "attribute_exists(pk)", vec![(":end", number(ends_at.0))]));
+        let begun =
+            self.update(Guard::new(run_key(run), update, "attribute_exists(pk)", vec![(":end", number(ends_at.0))]));
         let item = begun.await?.ok_or_else(|| LedgerError::Unusable(format!("there is no run {run}")))?;
         read_run(&item)
     }
 
     async fn judge_run(&self, run: &RunId, deviations: &[String]) -> Result<(), LedgerError> {
         let values = vec![(":deviations", json(&deviations)?)];
-        self.update(Guard::new(run_key(run), "SET #deviations = :deviations", "attribute_exists(pk)", values)).await.map(drop)
+        self.update(Guard::new(run_key(run), "SET #deviations = :deviations", "attribute_exists(pk)", values))
+            .await
+            .map(drop)
     }
 
     async fn close_run(&self, run: &RunId, status: RunStatus, now: Time) -> Result<Guarded, LedgerError> {
         let values = vec![(":status", text(status.name())), (":now", number(now.0)), (":stopping", text("stopping"))];
-        self.guarded(Guard::new(run_key(run), "SET #status = :status, #closedAt = :now", "#status = :stopping", values)).await
+        self.guarded(Guard::new(run_key(run), "SET #status = :status, #closedAt = :now", "#status = :stopping", values))
+            .await
     }
 
     async fn retire_run(&self, run: &Run, now: Time) -> Result<(), LedgerError> {
         let expiry = number(now.epoch_seconds() + RETENTION);
         let body = Run { experiment: run.experiment.as_ref().map(Experiment::redacted), ..run.clone() };
         let values = vec![(":expiry", expiry), (":body", json(&body)?)];
-        let expire = Guard::new(run_key(&run.id), "SET #expiresAt = :expiry, #body = :body", "attribute_exists(pk)", values);
+        let expire =
+            Guard::new(run_key(&run.id), "SET #expiresAt = :expiry, #body = :body", "attribute_exists(pk)", values);
         let mut actions = vec![expire.action(&self.table)?, self.delete(active_key(&run.id))?];
         for alarm in &run.alarms {
             actions.push(self.delete(alarm_key(alarm, &run.id))?);
@@ -322,7 +337,13 @@ impl Ledger for AwsWorld {
         }
     }
 
-    async fn arm(&self, run: &RunId, function: &FunctionArn, changes: &[Change], last_version: u64) -> Result<Guarded, LedgerError> {
+    async fn arm(
+        &self,
+        run: &RunId,
+        function: &FunctionArn,
+        changes: &[Change],
+        last_version: u64,
+    ) -> Result<Guarded, LedgerError> {
         let held = Guard::check(lock_key(function), "#run = :run", vec![(":run", text(run.as_str()))]);
         let store = Guard::new(
             target_key(run, function),
@@ -350,7 +371,11 @@ impl Ledger for AwsWorld {
             target_key(run, function),
             "SET #status = :injecting, #injectHolder = :holder, #injectUntil = :until",
             "#status IN (:armed, :injecting) AND #changes = :planned AND (attribute_not_exists(#injectUntil) OR #injectUntil <= :now OR #injectHolder = :holder)",
-            lease_values(lease, now, vec![(":injecting", text("injecting")), (":armed", text("armed")), (":planned", json(&planned)?)]),
+            lease_values(
+                lease,
+                now,
+                vec![(":injecting", text("injecting")), (":armed", text("armed")), (":planned", json(&planned)?)],
+            ),
         );
         Ok(permit(function, self.transact_guards(vec![running(run), begin]).await?))
     }
@@ -361,7 +386,13 @@ impl Ledger for AwsWorld {
         self.transact_guards(vec![running(run), say]).await
     }
 
-    async fn begin_restore(&self, run: &RunId, function: &FunctionArn, lease: &Lease, now: Time) -> Result<Option<Permit>, LedgerError> {
+    async fn begin_restore(
+        &self,
+        run: &RunId,
+        function: &FunctionArn,
+        lease: &Lease,
+        now: Time,
+    ) -> Result<Option<Permit>, LedgerError> {
         let begun = ["armed", "injecting", "injected"].into_iter().zip([":armed", ":injecting", ":injected"]);
         let mut values: Values = begun.map(|(status, name)| (name, text(status))).collect();
         values.push((":restoring", text("restoring")));
@@ -419,7 +450,9 @@ impl Ledger for AwsWorld {
 
     async fn restore_failed(&self, run: &RunId, function: &FunctionArn, why: &str) -> Result<(), LedgerError> {
         let why = vec![(":why", text(why))];
-        self.update(Guard::new(target_key(run, function), "SET #restoreError = :why", "attribute_exists(pk)", why)).await.map(drop)
+        self.update(Guard::new(target_key(run, function), "SET #restoreError = :why", "attribute_exists(pk)", why))
+            .await
+            .map(drop)
     }
 
     async fn lever(&self) -> Result<Option<Lever>, LedgerError> {

@@ -34,7 +34,9 @@ pub(super) fn number(value: impl ToString) -> AttributeValue {
 
 pub(super) fn json<T: Serialize>(value: &T) -> Result<AttributeValue, LedgerError> {
     // The error would quote the value.
-    serde_json::to_string(value).map(AttributeValue::S).map_err(|_| LedgerError::Unusable("a record cannot be written".into()))
+    serde_json::to_string(value)
+        .map(AttributeValue::S)
+        .map_err(|_| LedgerError::Unusable("a record cannot be written".into()))
 }
 
 pub(super) fn key(pk: impl Into<String>, sk: impl Into<String>) -> Item {
@@ -83,7 +85,9 @@ fn integer<T: std::str::FromStr>(item: &Item, name: &str) -> Option<T> {
 }
 
 fn unreadable(what: &str) -> LedgerError {
-    LedgerError::Unusable(format!("{what} in the ledger cannot be read; was it written by another version of snapback?"))
+    LedgerError::Unusable(format!(
+        "{what} in the ledger cannot be read; was it written by another version of snapback?"
+    ))
 }
 
 fn parsed<T: DeserializeOwned>(item: &Item, name: &str) -> Result<Option<T>, LedgerError> {
@@ -120,7 +124,8 @@ pub(super) fn read_run(item: &Item) -> Result<Run, LedgerError> {
 
 pub(super) fn read_target(item: &Item) -> Result<TargetRecord, LedgerError> {
     let run = string(item, "pk").and_then(|pk| pk.strip_prefix("RUN#")).and_then(|run| RunId::try_from(run).ok());
-    let function = string(item, "sk").and_then(|sk| sk.strip_prefix("TARGET#")).and_then(|f| FunctionArn::try_from(f).ok());
+    let function =
+        string(item, "sk").and_then(|sk| sk.strip_prefix("TARGET#")).and_then(|f| FunctionArn::try_from(f).ok());
     let (Some(run), Some(function)) = (run, function) else { return Err(unreadable("a target")) };
     let lease = |holder: &str, until: &str| {
         Some(Lease { holder: string(item, holder)?.to_owned(), until: Time(integer(item, until)?) })
@@ -173,7 +178,8 @@ mod tests {
 
     #[test]
     fn a_run_survives_the_ledger_with_what_changed_since() {
-        let experiment = read_experiment(&experiment(&["checkout"], &faults()[..1])).unwrap_or_else(|e| unreachable!("{e}"));
+        let experiment =
+            read_experiment(&experiment(&["checkout"], &faults()[..1])).unwrap_or_else(|e| unreachable!("{e}"));
         let mut run = crate::ports::stopped_marker(&run_id("r"), &crate::model::run::EndReason::Person, Time(7));
         run.experiment = Some(experiment);
         run.functions = vec![function_arn("checkout")];
@@ -188,7 +194,8 @@ mod tests {
     #[test]
     fn every_change_survives_the_ledger_and_hides_its_secret() {
         use crate::plan::changes::draft;
-        let experiment = read_experiment(&experiment(&["checkout"], &faults()[3..4])).unwrap_or_else(|e| unreachable!("{e}"));
+        let experiment =
+            read_experiment(&experiment(&["checkout"], &faults()[3..4])).unwrap_or_else(|e| unreachable!("{e}"));
         let changes = draft(&experiment.faults, &crate::testing::samples::observation("checkout")).changes;
         let stored = json(&changes).unwrap_or_else(|e| unreachable!("{e}"));
         let item = Item::from([("changes".to_owned(), stored)]);

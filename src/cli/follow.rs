@@ -51,7 +51,13 @@ enum Execution {
 }
 
 impl<'a> Follower<'a> {
-    pub(super) fn new(stack: &'a Stack, id: &'a RunId, execution: String, experiment: &Experiment, output: &'a Output) -> Self {
+    pub(super) fn new(
+        stack: &'a Stack,
+        id: &'a RunId,
+        execution: String,
+        experiment: &Experiment,
+        output: &'a Output,
+    ) -> Self {
         Self {
             stack,
             id,
@@ -136,7 +142,8 @@ impl<'a> Follower<'a> {
         for (alarm, fact) in self.alarms.iter().zip(alarms) {
             let Some(fact) = fact else { continue };
             if shown.alarms.insert(alarm.name().to_owned(), fact.in_alarm) != Some(fact.in_alarm) {
-                let state = if fact.in_alarm { self.output.paint(Tone::Bad, "ALARM") } else { "not in ALARM".to_owned() };
+                let state =
+                    if fact.in_alarm { self.output.paint(Tone::Bad, "ALARM") } else { "not in ALARM".to_owned() };
                 self.line(&format!("alarm {} {state}", alarm.name()));
             }
         }
@@ -215,7 +222,8 @@ impl<'a> Follower<'a> {
     }
 
     fn left(&self) -> Failure {
-        let cause = format!("the run goes on; see it with snapback status {0}, end it with snapback rollback {0}", self.id);
+        let cause =
+            format!("the run goes on; see it with snapback status {0}, end it with snapback rollback {0}", self.id);
         Failure { exit: Exit::Unfinished, ..Failure::new("Left", cause) }
     }
 }

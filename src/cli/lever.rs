@@ -20,7 +20,8 @@ pub(super) async fn lever(arguments: &Arguments, action: &LeverAction, output: &
     match action {
         LeverAction::Show => {}
         LeverAction::Release => {
-            let released = Lever { engaged: false, since: world.now(), reason: "released from the command line".into() };
+            let released =
+                Lever { engaged: false, since: world.now(), reason: "released from the command line".into() };
             retry(&world, || world.set_lever(&released)).await?;
         }
         LeverAction::Engage { reason, direct } => {

@@ -51,7 +51,9 @@ async fn command(arguments: &Arguments, output: &Output) -> Result<Exit, Failure
         Command::Run { file, name } => run::run(arguments, file, name.as_ref(), output).await,
         Command::Status { run } => report::status(arguments, run.as_ref(), output).await,
         Command::Report { run } => report::report(arguments, run, output).await,
-        Command::Rollback { run, all, direct } => rollback::rollback(arguments, run.as_ref(), *all, *direct, output).await,
+        Command::Rollback { run, all, direct } => {
+            rollback::rollback(arguments, run.as_ref(), *all, *direct, output).await
+        }
         Command::Lever { action } => lever::lever(arguments, action, output).await,
     }
 }

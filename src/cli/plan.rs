@@ -21,7 +21,8 @@ pub(super) fn check(file: &Path, output: &Output) -> Result<Exit, Failure> {
         output.json(&json!({ "valid": true, "experiment": experiment.name }));
     } else {
         let faults: Vec<&str> = experiment.faults.iter().map(|fault| fault.name()).collect();
-        let what = format!("{} on {} for {}", faults.join(", "), targets(experiment.targets.len()), experiment.duration);
+        let what =
+            format!("{} on {} for {}", faults.join(", "), targets(experiment.targets.len()), experiment.duration);
         say(&format!("valid: {}: {what}", experiment.name));
     }
     Ok(Exit::Held)

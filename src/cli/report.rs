@@ -77,7 +77,9 @@ fn armed(views: &[(bool, ReportView)]) -> Vec<String> {
     let mut armed = Vec::new();
     for (active, view) in views {
         let open: Vec<_> = view.targets.iter().filter(|target| !target.status.is_final()).collect();
-        armed.extend(open.iter().map(|target| format!("{} ({}, run {})", target.function, target.status.name(), view.run_id)));
+        armed.extend(
+            open.iter().map(|target| format!("{} ({}, run {})", target.function, target.status.name(), view.run_id)),
+        );
         if *active && open.is_empty() {
             armed.push(format!("run {} ({})", view.run_id, view.status.name()));
         }

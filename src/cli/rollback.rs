@@ -9,11 +9,11 @@ use crate::model::names::RunId;
 use crate::model::run::EndReason;
 use crate::plan::rendering::{Outcome, ReportView};
 use crate::ports::{Clock, Ledger};
+use crate::steps::Budget;
 use crate::steps::report::close;
 use crate::steps::restore::Restored;
 use crate::steps::retry::retry;
 use crate::steps::rollback::roll_back_each;
-use crate::steps::Budget;
 
 use super::arguments::Arguments;
 use super::exit::Exit;
@@ -86,16 +86,26 @@ fn show(views: &[ReportView], output: &Output) {
 
 /// The same restore as the stack's, with this machine's credentials. Every run is stopped before any is restored, and
 /// what fails keeps nothing else from being restored: the first failure is returned.
-pub(super) async fn from_here(world: &AwsWorld, runs: &[RunId], reason: &EndReason) -> Result<Option<Failure>, Failure> {
+pub(super) async fn from_here(
+    world: &AwsWorld,
+    runs: &[RunId],
+    reason: &EndReason,
+) -> Result<Option<Failure>, Failure> {
     let mut failure = None;
     for _ in 0..ROUNDS {
         let budget = Budget { deadline: world.now().plus(ROUND) };
         // Cut off at its deadline as Lambda would cut it off: that is what its leases are made for.
-        let round = tokio::time::timeout(Duration::from_secs(ROUND.unsigned_abs()), roll_back_each(world, runs, reason, budget));
+        let round = tokio::time::timeout(
+            Duration::from_secs(ROUND.unsigned_abs()),
+            roll_back_each(world, runs, reason, budget),
+        );
         let Ok(rolled_back) = round.await else { continue };
         let results: Vec<_> = rolled_back?.into_iter().flat_map(|run| run.targets).map(|(_, result)| result).collect();
         let open = results.iter().any(|result| matches!(result, Ok(Restored::Pending(_))));
-        failure = results.into_iter().find_map(Result::err).map(|error| Failure { exit: Exit::RestoreFailed, ..error.into() });
+        failure = results
+            .into_iter()
+            .find_map(Result::err)
+            .map(|error| Failure { exit: Exit::RestoreFailed, ..error.into() });
         if !open {
             break;
         }

@@ -17,7 +17,12 @@ use super::output::Output;
 use super::{Failure, report, say, stack};
 
 /// Starts a run, follows it to its end and shows its report.
-pub(super) async fn run(arguments: &Arguments, file: &Path, name: Option<&RunId>, output: &Output) -> Result<Exit, Failure> {
+pub(super) async fn run(
+    arguments: &Arguments,
+    file: &Path,
+    name: Option<&RunId>,
+    output: &Output,
+) -> Result<Exit, Failure> {
     let (experiment, value) = read_file(file)?;
     let stack = stack::find(arguments).await?;
     let id = match name {
@@ -43,12 +48,14 @@ pub(super) async fn run(arguments: &Arguments, file: &Path, name: Option<&RunId>
 
 async fn start(stack: &stack::Stack, id: &RunId, experiment: &Value) -> Result<String, Failure> {
     let sfn = aws_sdk_sfn::Client::new(&stack.config);
-    let started = sfn.start_execution().state_machine_arn(&stack.state_machine).name(id.as_str()).input(experiment.to_string());
+    let started =
+        sfn.start_execution().state_machine_arn(&stack.state_machine).name(id.as_str()).input(experiment.to_string());
     match started.send().await {
         Ok(started) => Ok(started.execution_arn),
         Err(error) => {
             let service = error.as_service_error();
-            let why = service.and_then(|service| service.message()).unwrap_or("Step Functions did not answer").to_owned();
+            let why =
+                service.and_then(|service| service.message()).unwrap_or("Step Functions did not answer").to_owned();
             Err(Failure::new("NotStarted", format!("the run {id} could not be started: {why}")))
         }
     }

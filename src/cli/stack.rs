@@ -43,7 +43,10 @@ pub(super) async fn find(arguments: &Arguments) -> Result<Stack, Failure> {
     let config = config(arguments).await;
     let name = &arguments.stack;
     if config.region().is_none() {
-        return Err(Failure { exit: Exit::Invalid, ..Failure::new("NoRegion", "no AWS region is set; use --region or AWS_REGION") });
+        return Err(Failure {
+            exit: Exit::Invalid,
+            ..Failure::new("NoRegion", "no AWS region is set; use --region or AWS_REGION")
+        });
     }
     let described = aws_sdk_cloudformation::Client::new(&config).describe_stacks().stack_name(name).send().await;
     let described = described.map_err(|error| {
@@ -51,16 +54,26 @@ pub(super) async fn find(arguments: &Arguments) -> Result<Stack, Failure> {
             Some(service) => service.message().unwrap_or("AWS gave no reason").to_owned(),
             None => "AWS did not answer; are there credentials, and is the endpoint right?".to_owned(),
         };
-        Failure::new("StackNotFound", format!("the stack {name} cannot be read: {why}; name yours with --stack, or deploy it: make deploy"))
+        Failure::new(
+            "StackNotFound",
+            format!("the stack {name} cannot be read: {why}; name yours with --stack, or deploy it: make deploy"),
+        )
     })?;
     let outputs = described.stacks().first().map(|stack| stack.outputs()).unwrap_or_default();
     let output = |key: &str| {
-        let found = outputs.iter().find(|output| output.output_key() == Some(key)).and_then(|output| output.output_value());
-        let missing = || Failure::new("StackNotFound", format!("the stack {name} has no output {key}; is it snapback's? deploy it again: make deploy"));
+        let found =
+            outputs.iter().find(|output| output.output_key() == Some(key)).and_then(|output| output.output_value());
+        let missing = || {
+            Failure::new(
+                "StackNotFound",
+                format!("the stack {name} has no output {key}; is it snapback's? deploy it again: make deploy"),
+            )
+        };
         found.map(str::to_owned).ok_or_else(missing)
     };
     let settings = settings::parse(&output("Prefix")?, &output("OptInTag")?, &output("TargetLimit")?);
-    let settings = settings.map_err(|wrong| Failure::new("StackNotFound", format!("the stack {name} is set up wrongly: {wrong}")))?;
+    let settings = settings
+        .map_err(|wrong| Failure::new("StackNotFound", format!("the stack {name} is set up wrongly: {wrong}")))?;
     Ok(Stack {
         world: AwsWorld::new(&config, arguments.table.clone().map_or_else(|| output("LedgerTable"), Ok)?),
         settings,

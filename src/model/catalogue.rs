@@ -42,12 +42,7 @@ pub const CATALOGUE: [Row; 7] = [
         actions: &[UPDATE],
         sample: "fault-environment.json",
     },
-    Row {
-        name: "timeout",
-        sentence: "Sets the function's timeout.",
-        actions: &[UPDATE],
-        sample: "fault-timeout.json",
-    },
+    Row { name: "timeout", sentence: "Sets the function's timeout.", actions: &[UPDATE], sample: "fault-timeout.json" },
     Row {
         name: "memory",
         sentence: "Sets the function's memory, and with it its share of CPU.",

@@ -111,7 +111,8 @@ fn check_count(field: &str, count: usize, min: usize, max: usize) -> Result<(), 
 
 /// A field that two faults claim would have two values to be injected and one to be restored.
 fn check_claims(faults: &[Fault]) -> Result<(), String> {
-    let claims: Vec<_> = faults.iter().enumerate().flat_map(|(at, f)| f.claims().into_iter().map(move |c| (at, f, c))).collect();
+    let claims: Vec<_> =
+        faults.iter().enumerate().flat_map(|(at, f)| f.claims().into_iter().map(move |c| (at, f, c))).collect();
     for (index, (at, fault, claim)) in claims.iter().enumerate() {
         if let Some((other_at, other, _)) = claims[..index].iter().find(|(_, _, earlier)| earlier.meets(claim)) {
             if at == other_at {

@@ -126,7 +126,10 @@ fn explain(value: &Value, path: &[Segment], message: &str) -> InvalidInput {
         (None, _) => format!("write one of {}", known.join(", ")),
     };
     let what = if message.starts_with("unknown field") { "field" } else { "name" };
-    InvalidInput { field: self::field(place), problem: format!("`{}` is not a known {what}; {advice}", shorten_name(name)) }
+    InvalidInput {
+        field: self::field(place),
+        problem: format!("`{}` is not a known {what}; {advice}", shorten_name(name)),
+    }
 }
 
 /// A path as a person would write it: `faults[0].handler.memory`.

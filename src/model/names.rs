@@ -199,7 +199,11 @@ fn check_function_arn(text: &str) -> Result<(), String> {
     let parts: Vec<&str> = text.split(':').collect();
     match parts.as_slice() {
         ["arn", partition, "lambda", region, account, "function", name]
-            if partition.starts_with("aws") && is_word(region) && is_account(account) && is_word(name) && name.len() <= 64 =>
+            if partition.starts_with("aws")
+                && is_word(region)
+                && is_account(account)
+                && is_word(name)
+                && name.len() <= 64 =>
         {
             Ok(())
         }
@@ -260,9 +264,12 @@ const RESERVED_VARIABLES: [&str; 17] = [
 
 fn check_variable(text: &str) -> Result<(), String> {
     let mut bytes = text.bytes();
-    let first = bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_' && RESERVED_VARIABLES.contains(&text));
+    let first =
+        bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_' && RESERVED_VARIABLES.contains(&text));
     if !first || text.len() < 2 || !bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_') {
-        return Err("is not a variable name; write a letter, then letters, digits and _, at least two characters in all".into());
+        return Err(
+            "is not a variable name; write a letter, then letters, digits and _, at least two characters in all".into(),
+        );
     }
     if RESERVED_VARIABLES.contains(&text) || text == "LAMBDA_RUNTIME_DIR" {
         return Err("is reserved by Lambda, which would refuse it; use another variable".into());
@@ -330,7 +337,14 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_function() {
-        for text in ["", "two words", "arn:aws:lambda:eu-west-1:12:function:x", "arn:aws:s3:::bucket", "a:b:c:d", "x:no/qualifier"] {
+        for text in [
+            "",
+            "two words",
+            "arn:aws:lambda:eu-west-1:12:function:x",
+            "arn:aws:s3:::bucket",
+            "a:b:c:d",
+            "x:no/qualifier",
+        ] {
             assert!(FunctionName::try_from(text).is_err(), "{text}");
         }
         assert!(FunctionName::try_from("x".repeat(65)).is_err());

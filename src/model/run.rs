@@ -103,7 +103,9 @@ impl EndReason {
     pub fn final_status(&self) -> RunStatus {
         match self {
             Self::DurationElapsed => RunStatus::Completed,
-            Self::Alarm { .. } | Self::AlarmGone { .. } | Self::Deviated { .. } | Self::Person | Self::Lever => RunStatus::Stopped,
+            Self::Alarm { .. } | Self::AlarmGone { .. } | Self::Deviated { .. } | Self::Person | Self::Lever => {
+                RunStatus::Stopped
+            }
             Self::Error { .. } | Self::ExecutionGone | Self::Overdue => RunStatus::Failed,
         }
     }

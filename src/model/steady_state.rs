@@ -53,7 +53,9 @@ impl TryFrom<RawCondition> for Condition {
             (None, Some(metric), None, Some(value)) => Ok(Self::Metric { metric, bound: Bound::Above(value) }),
             (None, Some(_), None, None) => Err("has `metric` without `below` or `above`; write one of them".into()),
             (None, Some(_), ..) => Err("has both `below` and `above`; write two conditions, one with each".into()),
-            (Some(_), ..) => Err("has more than `alarm`; write one condition for the alarm and one for the metric".into()),
+            (Some(_), ..) => {
+                Err("has more than `alarm`; write one condition for the alarm and one for the metric".into())
+            }
             (None, None, ..) => Err("names neither `alarm` nor `metric`; write one of them".into()),
         }
     }
@@ -133,11 +135,15 @@ impl TryFrom<String> for Statistic {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let percentile = text.strip_prefix('p').and_then(|p| p.parse::<f64>().ok()).is_some_and(|p| p > 0.0 && p <= 100.0);
+        let percentile =
+            text.strip_prefix('p').and_then(|p| p.parse::<f64>().ok()).is_some_and(|p| p > 0.0 && p <= 100.0);
         if percentile || ["Sum", "Average", "Minimum", "Maximum", "SampleCount"].contains(&text.as_str()) {
             return Ok(Self(text));
         }
-        Err(format!("`{}` is not a statistic; write Sum, Average, Minimum, Maximum, SampleCount or a percentile such as p99", shorten(&text)))
+        Err(format!(
+            "`{}` is not a statistic; write Sum, Average, Minimum, Maximum, SampleCount or a percentile such as p99",
+            shorten(&text)
+        ))
     }
 }
 

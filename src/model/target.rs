@@ -51,7 +51,9 @@ impl TryFrom<RawTarget> for Target {
                 Ok(Self::Tagged { tags, select: select.unwrap_or(Select::All) })
             }
             (Some(_), Some(_), _) => Err("has both `function` and `tags`; write two targets, one with each".into()),
-            (Some(_), None, Some(_)) => Err("has `select` beside `function`; `select` goes with `tags`: take it out".into()),
+            (Some(_), None, Some(_)) => {
+                Err("has `select` beside `function`; `select` goes with `tags`: take it out".into())
+            }
             (None, None, _) => Err("names no function; write `function: NAME`, or `tags: {KEY: VALUE}`".into()),
         }
     }

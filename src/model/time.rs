@@ -82,14 +82,13 @@ impl<const MIN: u32, const MAX: u32> TryFrom<String> for Span<MIN, MAX> {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let wrong = |what: &str| {
-            format!("`{}` {what}; write {}", shorten(&text), Self::wanted())
-        };
+        let wrong = |what: &str| format!("`{}` {what}; write {}", shorten(&text), Self::wanted());
         // jiff also reads `5m`, which FIS and Step Functions do not.
         if !text.starts_with('P') {
             return Err(wrong("is not a duration of hours, minutes and seconds"));
         }
-        let span: jiff::SignedDuration = text.parse().map_err(|_| wrong("is not a duration of hours, minutes and seconds"))?;
+        let span: jiff::SignedDuration =
+            text.parse().map_err(|_| wrong("is not a duration of hours, minutes and seconds"))?;
         if span.subsec_nanos() != 0 {
             return Err(wrong("is not a whole number of seconds"));
         }
@@ -145,7 +144,9 @@ fn iso(seconds: u32) -> String {
 /// At most 60 characters of what somebody wrote, for an error text: one line, whatever they wrote.
 #[must_use]
 pub(crate) fn shorten(text: &str) -> String {
-    let shown = |part: &str| -> String { part.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect() };
+    let shown = |part: &str| -> String {
+        part.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
+    };
     match text.char_indices().nth(60) {
         Some((at, _)) => format!("{}...", shown(&text[..at])),
         None => shown(text),

@@ -54,7 +54,11 @@ impl Drafting<'_> {
         if changes_something {
             self.draft.changes.push(change);
         } else {
-            let note = format!("{}: the {} already has the value that the fault gives it", self.now.arn.name(), change.field());
+            let note = format!(
+                "{}: the {} already has the value that the fault gives it",
+                self.now.arn.name(),
+                change.field()
+            );
             self.draft.warnings.push(note);
         }
     }
@@ -148,7 +152,9 @@ impl Drafting<'_> {
     fn mappings(&mut self, fault: &MappingFault) {
         let mappings = &self.now.mappings;
         let chosen: Vec<_> = match &fault.disable {
-            Mappings::All => mappings.iter().filter(|mapping| mapping.state != MappingState::Disabled).cloned().collect(),
+            Mappings::All => {
+                mappings.iter().filter(|mapping| mapping.state != MappingState::Disabled).cloned().collect()
+            }
             Mappings::One(id) => mappings.iter().filter(|mapping| mapping.id == *id).cloned().collect(),
         };
         if chosen.is_empty() {
@@ -196,7 +202,11 @@ impl Drafting<'_> {
         if original.len() + added.len() > MAX_LAYERS {
             self.refuse(
                 Guardrail::Layers,
-                format!("it has {} layers, and {} more would be over Lambda's {MAX_LAYERS}", original.len(), added.len()),
+                format!(
+                    "it has {} layers, and {} more would be over Lambda's {MAX_LAYERS}",
+                    original.len(),
+                    added.len()
+                ),
                 "put the fault's layers into one, or target functions with room",
             );
         }

@@ -143,12 +143,22 @@ fn about_experiment(experiment: &Experiment, facts: &Facts) -> Vec<Refusal> {
     let (count, limit) = (facts.target_count, facts.settings.target_limit);
     if count > limit {
         let fix = "name fewer, select fewer with COUNT(n), or raise the stack's TargetLimit";
-        refusals.push(refusal(Guardrail::TargetLimit, "targets", format!("{count} functions, over the limit of {limit}"), fix));
+        refusals.push(refusal(
+            Guardrail::TargetLimit,
+            "targets",
+            format!("{count} functions, over the limit of {limit}"),
+            fix,
+        ));
     }
     for (alarm, fact) in &facts.alarms {
         let stops = experiment.stop_conditions.iter().any(|stop| stop.alarm == *alarm);
         match fact {
-            None => refusals.push(refusal(Guardrail::Alarm, alarm.name(), "there is no such alarm", "create it, or correct its name or region")),
+            None => refusals.push(refusal(
+                Guardrail::Alarm,
+                alarm.name(),
+                "there is no such alarm",
+                "create it, or correct its name or region",
+            )),
             Some(fact) if fact.in_alarm && stops => {
                 refusals.push(refusal(Guardrail::Alarm, alarm.name(), "it is in ALARM already", "wait until it is OK"));
             }
@@ -173,7 +183,9 @@ fn about_target(experiment: &Experiment, facts: &Facts, target: &TargetFacts) ->
     }
     match seen.last_update {
         LastUpdate::Successful => {}
-        LastUpdate::InProgress => refuse(Guardrail::Ready, "an update of it is in progress".into(), "wait until it is through".into()),
+        LastUpdate::InProgress => {
+            refuse(Guardrail::Ready, "an update of it is in progress".into(), "wait until it is through".into())
+        }
         LastUpdate::Failed => refuse(
             Guardrail::Ready,
             "its last update failed, so that what serves is not what its configuration says".into(),
@@ -187,7 +199,11 @@ fn about_target(experiment: &Experiment, facts: &Facts, target: &TargetFacts) ->
         refuse(Guardrail::Own, "it is one of snapback's own functions".into(), "take it out of the targets".into());
     }
     if let Some(run) = target.lock.as_ref().and_then(|lock| lock.run.as_ref()) {
-        refuse(Guardrail::Unlocked, format!("the run {run} has it"), format!("wait for it, or end it: snapback rollback {run}"));
+        refuse(
+            Guardrail::Unlocked,
+            format!("the run {run} has it"),
+            format!("wait for it, or end it: snapback rollback {run}"),
+        );
     }
     if let Some(mark) = mark(seen) {
         refuse(
@@ -199,8 +215,11 @@ fn about_target(experiment: &Experiment, facts: &Facts, target: &TargetFacts) ->
     if experiment.changes_latest() {
         if let Some(runtime) = &seen.runtime {
             // The restore needs an update too, and may come as late as a day after the run's end.
-            if let Some(from) = blocked_from(runtime, facts.now.plus(i64::from(experiment.duration.seconds()) + 86_400)) {
-                let reason = format!("Lambda refuses updates of functions on {runtime} from {from}, so nothing could be restored");
+            if let Some(from) = blocked_from(runtime, facts.now.plus(i64::from(experiment.duration.seconds()) + 86_400))
+            {
+                let reason = format!(
+                    "Lambda refuses updates of functions on {runtime} from {from}, so nothing could be restored"
+                );
                 refuse(Guardrail::Runtime, reason, "move the function to a current runtime".into());
             }
         }
@@ -246,14 +265,18 @@ fn mark(seen: &Observation) -> Option<String> {
     {
         return Some(format!("the variable {name}"));
     }
-    let layer = seen.layers.iter().find(|layer| layer.layer().rsplit(':').next().is_some_and(|name| name.starts_with("snapback-")))?;
+    let layer = seen
+        .layers
+        .iter()
+        .find(|layer| layer.layer().rsplit(':').next().is_some_and(|name| name.starts_with("snapback-")))?;
     Some(format!("the layer {layer}"))
 }
 
 /// Published versions are immutable: traffic through one does not see a change of `$LATEST`.
 fn qualifier(target: &TargetFacts) -> Option<(String, String)> {
     let qualifier = target.asked.as_ref()?.qualifier()?;
-    let fix = "target the function without the qualifier if its $LATEST serves traffic, or use reservedConcurrency".to_owned();
+    let fix = "target the function without the qualifier if its $LATEST serves traffic, or use reservedConcurrency"
+        .to_owned();
     if qualifier == "$LATEST" {
         return None;
     }
@@ -262,7 +285,10 @@ fn qualifier(target: &TargetFacts) -> Option<(String, String)> {
     }
     match target.aliases.iter().find(|alias| alias.name == qualifier) {
         Some(alias) if alias.version == "$LATEST" => None,
-        Some(alias) => Some((format!("the fault changes $LATEST, and the alias {qualifier} points at version {}", alias.version), fix)),
+        Some(alias) => Some((
+            format!("the fault changes $LATEST, and the alias {qualifier} points at version {}", alias.version),
+            fix,
+        )),
         None => Some((format!("it has no alias {qualifier}"), "correct the target".to_owned())),
     }
 }
@@ -319,7 +345,8 @@ fn about_versions(experiment: &Experiment, target: &TargetFacts) -> Vec<String> 
         return Vec::new();
     }
     let name = target.seen.arn.name();
-    let mut warnings = vec![format!("{name}: a version that is published during the run keeps the fault; the report will name it")];
+    let mut warnings =
+        vec![format!("{name}: a version that is published during the run keeps the fault; the report will name it")];
     let pinned: Vec<&str> =
         target.aliases.iter().filter(|alias| alias.version != "$LATEST").map(|alias| alias.name.as_str()).collect();
     if !pinned.is_empty() {

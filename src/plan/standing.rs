@@ -34,8 +34,12 @@ pub fn standing(change: &Change, now: &Observation) -> Standing {
             None => Standing::Unknown("the environment cannot be read"),
             Some(value) => compare(change, &value, original, injected, |value| presence(value).to_owned()),
         },
-        Change::Timeout { original, injected } => compare(change, &now.timeout, original, injected, |s| format!("{s} s")),
-        Change::Memory { original, injected } => compare(change, &now.memory, original, injected, |mb| format!("{mb} MB")),
+        Change::Timeout { original, injected } => {
+            compare(change, &now.timeout, original, injected, |s| format!("{s} s"))
+        }
+        Change::Memory { original, injected } => {
+            compare(change, &now.memory, original, injected, |mb| format!("{mb} MB"))
+        }
         Change::Mapping { id } => match now.mapping(id).map(|mapping| mapping.state) {
             Some(MappingState::Enabled) => Standing::Original,
             Some(MappingState::Disabled) => Standing::Injected,
@@ -68,7 +72,9 @@ fn compare<T: PartialEq>(change: &Change, now: &T, original: &T, injected: &T, t
 fn foreign(change: &Change, original: &str, injected: &str, now: &str) -> Standing {
     let note = match change {
         // Both values may be present and different; neither may be shown.
-        Change::Variable { .. } => format!("was {original}, injected {injected}, now {now} with another value; left alone"),
+        Change::Variable { .. } => {
+            format!("was {original}, injected {injected}, now {now} with another value; left alone")
+        }
         _ => format!("was {original}, injected {injected}, now {now}; left alone"),
     };
     Standing::Foreign(Drift { field: change.field().to_string(), note })

@@ -31,7 +31,8 @@ pub fn writes(changes: &[&Change], now: &Observation, direction: Direction) -> V
             _ => {}
         }
     }
-    let configuration: Vec<&&Change> = changes.iter().filter(|change| change.surface() == Surface::Configuration).collect();
+    let configuration: Vec<&&Change> =
+        changes.iter().filter(|change| change.surface() == Surface::Configuration).collect();
     if !configuration.is_empty() {
         let mut update = ConfigurationUpdate { revision_id: now.revision_id.clone(), ..ConfigurationUpdate::default() };
         for change in configuration {

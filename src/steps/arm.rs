@@ -7,9 +7,9 @@ use crate::model::snapshot::Surface;
 use crate::plan::changes::draft;
 use crate::ports::{FunctionError, Guarded, World};
 
-use super::{SKEW, STALENESS};
 use super::error::StepError;
 use super::retry::retry;
+use super::{SKEW, STALENESS};
 
 /// How arming went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

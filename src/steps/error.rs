@@ -23,7 +23,9 @@ pub enum StepError {
         run: String,
     },
     /// Somebody changed a touched field while it was being injected.
-    #[error("{function}: the {field} was changed by somebody else while it was being injected; nothing more was injected")]
+    #[error(
+        "{function}: the {field} was changed by somebody else while it was being injected; nothing more was injected"
+    )]
     Overtaken {
         /// The function.
         function: String,

@@ -36,14 +36,20 @@ enum Look {
 ///
 /// # Errors
 /// When AWS refuses, or somebody changed a field between two of our calls. The caller then rolls the run back.
-pub async fn inject(world: &impl World, run: &RunId, function: &FunctionArn, budget: Budget) -> Result<Injected, StepError> {
+pub async fn inject(
+    world: &impl World,
+    run: &RunId,
+    function: &FunctionArn,
+    budget: Budget,
+) -> Result<Injected, StepError> {
     let holder = format!("inject-{:016x}", world.random());
     let (mut first_look, mut in_doubt) = (true, false);
     loop {
         let Some(run) = retry(world, || world.run(run)).await? else { return Err(StepError::NoSuchRun(run.clone())) };
         let target = retry(world, || world.target(&run.id, function)).await?;
         let target = target.ok_or_else(|| StepError::NoSuchRun(run.id.clone()))?;
-        let injector = Injector { world, run: &run, target: &target, lease: budget.lease(&holder), budget, first_look, in_doubt };
+        let injector =
+            Injector { world, run: &run, target: &target, lease: budget.lease(&holder), budget, first_look, in_doubt };
         first_look = false;
         match injector.look().await? {
             Look::Over(injected) => return Ok(injected),
@@ -84,7 +90,11 @@ impl<W: World> Injector<'_, W> {
             return Ok(Look::Over(Injected::Skipped));
         }
         let Some(seen) = self.observe().await? else { return Ok(Look::Over(Injected::Skipped)) };
-        let plan = if first { plan_first_inject(&self.target.changes, &seen) } else { plan_inject(&self.target.changes, &seen) };
+        let plan = if first {
+            plan_first_inject(&self.target.changes, &seen)
+        } else {
+            plan_inject(&self.target.changes, &seen)
+        };
         match plan {
             InjectPlan::Write(writes) => self.write(&writes).await,
             InjectPlan::Wait(_) => Ok(Look::Again),
@@ -143,7 +153,10 @@ impl<W: World> Injector<'_, W> {
 
     async fn begin(&self) -> Result<Option<Permit>, StepError> {
         let (run, function) = (&self.run.id, &self.target.function);
-        Ok(retry(self.world, || self.world.begin_inject(run, function, &self.target.changes, &self.lease, self.world.now())).await?)
+        Ok(retry(self.world, || {
+            self.world.begin_inject(run, function, &self.target.changes, &self.lease, self.world.now())
+        })
+        .await?)
     }
 
     async fn settle(&self) -> Result<(), StepError> {

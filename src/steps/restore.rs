@@ -43,7 +43,12 @@ enum Look {
 ///
 /// # Errors
 /// When AWS refuses for good; the reason is kept with the target, which stays locked and is tried again by the reaper.
-pub async fn restore(world: &impl World, run: &Run, function: &FunctionArn, budget: Budget) -> Result<Restored, StepError> {
+pub async fn restore(
+    world: &impl World,
+    run: &Run,
+    function: &FunctionArn,
+    budget: Budget,
+) -> Result<Restored, StepError> {
     let targets = vec![(run.clone(), function.clone())];
     restore_all(world, targets, budget).await.pop().unwrap_or(Ok(Restored::Pending(1)))
 }
@@ -59,7 +64,8 @@ pub async fn restore_all(
     let mut results: Vec<Result<Restored, StepError>> = vec![Ok(Restored::Pending(1)); targets.len()];
     let mut in_doubt = vec![false; targets.len()];
     loop {
-        let open: Vec<usize> = (0..targets.len()).filter(|at| matches!(results[*at], Ok(Restored::Pending(_)))).collect();
+        let open: Vec<usize> =
+            (0..targets.len()).filter(|at| matches!(results[*at], Ok(Restored::Pending(_)))).collect();
         let mut looks = stream::iter(open)
             .map(|at| {
                 let ((run, function), lease) = (&targets[at], budget.lease(&holder));
@@ -137,7 +143,9 @@ impl<W: World> Restorer<'_, W> {
         }
         match seen {
             Ok(seen) => self.decide(&target, &seen, observed_at).await,
-            Err(FunctionError::NotFound(_)) => self.end(&target, TargetStatus::Gone, observed_at, RestorePlan::default()).await,
+            Err(FunctionError::NotFound(_)) => {
+                self.end(&target, TargetStatus::Gone, observed_at, RestorePlan::default()).await
+            }
             Err(error) => self.fail(error).await,
         }
     }
@@ -159,7 +167,8 @@ impl<W: World> Restorer<'_, W> {
     }
 
     async fn write(&self, writes: &[Write]) -> Result<Look, StepError> {
-        let begun = retry(self.world, || self.world.begin_restore(self.id(), self.function, &self.lease, self.world.now()));
+        let begun =
+            retry(self.world, || self.world.begin_restore(self.id(), self.function, &self.lease, self.world.now()));
         // Without a permit, another restore is writing, or has ended it: the next look tells.
         let Some(permit) = begun.await? else { return Ok(Look::Again(2)) };
         let mut look = Look::Again(LOOK_EVERY);
@@ -208,7 +217,13 @@ impl<W: World> Restorer<'_, W> {
     }
 
     /// An ending is true only if the look was made after every lease had run out: the ledger checks that once more.
-    async fn end(&self, target: &TargetRecord, status: TargetStatus, observed_at: Time, plan: RestorePlan) -> Result<Look, StepError> {
+    async fn end(
+        &self,
+        target: &TargetRecord,
+        status: TargetStatus,
+        observed_at: Time,
+        plan: RestorePlan,
+    ) -> Result<Look, StepError> {
         if let Some(quiet_at) = target.quiet_at().filter(|quiet_at| *quiet_at > observed_at) {
             return Ok(Look::Again(observed_at.seconds_until(quiet_at)));
         }
@@ -240,7 +255,13 @@ impl<W: World> Restorer<'_, W> {
         match retry(self.world, || self.world.versions(self.function)).await {
             Ok(mut versions) => {
                 versions.sort_unstable();
-                Some(versions.into_iter().filter(|version| *version > target.last_version).map(|v| v.to_string()).collect())
+                Some(
+                    versions
+                        .into_iter()
+                        .filter(|version| *version > target.last_version)
+                        .map(|v| v.to_string())
+                        .collect(),
+                )
             }
             // Deleted between the look and here: the next look says so.
             Err(error) if error.is_transient() || matches!(error, FunctionError::NotFound(_)) => None,

@@ -36,7 +36,12 @@ pub async fn stop(world: &impl World, run: &RunId, reason: &EndReason) -> Result
 ///
 /// # Errors
 /// When it could not be stopped.
-pub async fn roll_back(world: &impl World, run: &RunId, reason: &EndReason, budget: Budget) -> Result<RolledBack, StepError> {
+pub async fn roll_back(
+    world: &impl World,
+    run: &RunId,
+    reason: &EndReason,
+    budget: Budget,
+) -> Result<RolledBack, StepError> {
     let run = stop(world, run, reason).await?;
     let targets = run.functions.iter().map(|function| (run.clone(), function.clone())).collect();
     let results = restore_all(world, targets, budget).await;
@@ -76,7 +81,12 @@ pub async fn restore_runs(world: &impl World, runs: Vec<Run>, budget: Budget) ->
 ///
 /// # Errors
 /// The first failure, after every run was tried.
-pub async fn roll_back_alarm(world: &impl World, arn: &str, name: &str, budget: Budget) -> Result<Vec<RolledBack>, StepError> {
+pub async fn roll_back_alarm(
+    world: &impl World,
+    arn: &str,
+    name: &str,
+    budget: Budget,
+) -> Result<Vec<RolledBack>, StepError> {
     let runs = retry(world, || world.runs_of_alarm(arn)).await?;
     roll_back_each(world, &runs, &EndReason::Alarm { alarm: name.to_owned() }, budget).await
 }
@@ -85,7 +95,11 @@ pub async fn roll_back_alarm(world: &impl World, arn: &str, name: &str, budget: 
 ///
 /// # Errors
 /// The first failure, after every run was tried.
-pub async fn roll_back_all(world: &impl World, reason: &EndReason, budget: Budget) -> Result<Vec<RolledBack>, StepError> {
+pub async fn roll_back_all(
+    world: &impl World,
+    reason: &EndReason,
+    budget: Budget,
+) -> Result<Vec<RolledBack>, StepError> {
     let runs = retry(world, || world.active_runs()).await?;
     roll_back_each(world, &runs, reason, budget).await
 }

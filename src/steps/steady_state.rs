@@ -14,7 +14,11 @@ use super::retry::retry;
 ///
 /// # Errors
 /// When CloudWatch cannot be read: not knowing is not holding.
-pub async fn deviations(world: &impl World, conditions: &[Condition], since: Option<Time>) -> Result<Vec<String>, AlarmError> {
+pub async fn deviations(
+    world: &impl World,
+    conditions: &[Condition],
+    since: Option<Time>,
+) -> Result<Vec<String>, AlarmError> {
     let alarms: Vec<AlarmName> = conditions
         .iter()
         .filter_map(|condition| match condition {

@@ -39,7 +39,10 @@ pub async fn gather(world: &impl World, settings: &Settings, experiment: &Experi
                 unresolved.push((name, "it is the same function as another target".to_owned()));
             }
             Ok(target) => targets.push(target),
-            Err(StepError::Function { error: error @ (FunctionError::NotFound(_) | FunctionError::Denied(_) | FunctionError::Rejected(_)), .. }) => {
+            Err(StepError::Function {
+                error: error @ (FunctionError::NotFound(_) | FunctionError::Denied(_) | FunctionError::Rejected(_)),
+                ..
+            }) => {
                 unresolved.push((name, error.to_string()));
             }
             Err(error) => return Err(error),
@@ -48,10 +51,15 @@ pub async fn gather(world: &impl World, settings: &Settings, experiment: &Experi
     let alarms = alarm_facts(world, experiment).await?;
     // An alarm that does not exist is refused as such.
     let missing = |name: &AlarmName| alarms.iter().any(|(other, fact)| other == name && fact.is_none());
-    let conditions: Vec<Condition> = experiment.steady_state.iter().filter(|condition| match condition {
-        Condition::Alarm(name) => !missing(name),
-        Condition::Metric { .. } => true,
-    }).cloned().collect();
+    let conditions: Vec<Condition> = experiment
+        .steady_state
+        .iter()
+        .filter(|condition| match condition {
+            Condition::Alarm(name) => !missing(name),
+            Condition::Metric { .. } => true,
+        })
+        .cloned()
+        .collect();
     let deviations = deviations(world, &conditions, None).await?;
     Ok(Facts {
         now: world.now(),
@@ -147,7 +155,10 @@ async fn layer_facts(
     Ok(facts)
 }
 
-async fn alarm_facts(world: &impl World, experiment: &Experiment) -> Result<Vec<(AlarmName, Option<AlarmFact>)>, StepError> {
+async fn alarm_facts(
+    world: &impl World,
+    experiment: &Experiment,
+) -> Result<Vec<(AlarmName, Option<AlarmFact>)>, StepError> {
     let mut names: Vec<AlarmName> = experiment.stop_conditions.iter().map(|stop| stop.alarm.clone()).collect();
     for condition in &experiment.steady_state {
         match condition {

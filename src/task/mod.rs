@@ -10,7 +10,6 @@ mod restore;
 mod rollback;
 mod service;
 
-
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -72,7 +71,13 @@ impl Task {
 ///
 /// # Errors
 /// Under the stable names of [`StepError::name`].
-pub async fn handle(task: Task, world: &impl World, settings: &Settings, budget: Budget, payload: &Value) -> Result<Value, StepError> {
+pub async fn handle(
+    task: Task,
+    world: &impl World,
+    settings: &Settings,
+    budget: Budget,
+    payload: &Value,
+) -> Result<Value, StepError> {
     match task {
         Task::Prepare => prepare::handle(world, settings, payload).await,
         Task::Arm => arm::handle(world, payload).await,

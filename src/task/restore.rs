@@ -60,7 +60,9 @@ async fn one(world: &impl World, budget: Budget, id: &RunId, function: &Function
     let run = crate::steps::retry::retry(world, || world.run(id)).await?;
     let run = match run.ok_or_else(|| StepError::NoSuchRun(id.clone()))? {
         // Only somebody who calls the function directly gets here: the state machine begins the restore first.
-        active if matches!(active.status, RunStatus::Pending | RunStatus::Running) => stop(world, id, &EndReason::Person).await?,
+        active if matches!(active.status, RunStatus::Pending | RunStatus::Running) => {
+            stop(world, id, &EndReason::Person).await?
+        }
         ending => ending,
     };
     Ok(match restore(world, &run, function, budget).await? {

@@ -48,7 +48,11 @@ pub(super) async fn handle(world: &impl World, budget: Budget, payload: &Value) 
     Ok(json!({ "runs": rolled_back.iter().map(shown).collect::<Vec<_>>() }))
 }
 
-async fn on_alarm(world: &impl World, budget: Budget, event: &EventBridgeEvent<AlarmChange>) -> Result<Vec<RolledBack>, StepError> {
+async fn on_alarm(
+    world: &impl World,
+    budget: Budget,
+    event: &EventBridgeEvent<AlarmChange>,
+) -> Result<Vec<RolledBack>, StepError> {
     // The rule lets only these through; an event of another kind is answered, not failed, so that it is not sent again.
     if event.detail.state.value != "ALARM" {
         return Ok(Vec::new());
@@ -74,7 +78,10 @@ async fn on_request(world: &impl World, budget: Budget, direct: Direct) -> Resul
             let reason = if engaged { EndReason::Lever } else { EndReason::Person };
             roll_back_all(world, &reason, budget).await
         }
-        _ => Err(InvalidInput::whole("a rollback names one run or all of them; send {\"runId\": \"RUN\"} or {\"all\": true}").into()),
+        _ => Err(InvalidInput::whole(
+            "a rollback names one run or all of them; send {\"runId\": \"RUN\"} or {\"all\": true}",
+        )
+        .into()),
     }
 }
 
@@ -85,7 +92,9 @@ fn shown(rolled_back: &RolledBack) -> Value {
         .map(|(function, result)| match result {
             Ok(Restored::Ended(status)) => json!({ "function": function, "status": status }),
             Ok(Restored::Pending(_)) => json!({ "function": function, "status": "pending" }),
-            Err(error) => json!({ "function": function, "status": "failed", "error": error.name(), "cause": error.to_string() }),
+            Err(error) => {
+                json!({ "function": function, "status": "failed", "error": error.name(), "cause": error.to_string() })
+            }
         })
         .collect();
     json!({ "runId": rolled_back.run.id, "targets": targets })

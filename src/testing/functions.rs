@@ -41,7 +41,16 @@ impl SimFunction {
     #[must_use]
     pub fn new(seen: Observation) -> Self {
         let mapping_tags = seen.tags.clone();
-        Self { seen, aliases: Vec::new(), mapping_tags, versions: Vec::new(), busy_until: None, late: Vec::new(), past: Vec::new(), revision: 0 }
+        Self {
+            seen,
+            aliases: Vec::new(),
+            mapping_tags,
+            versions: Vec::new(),
+            busy_until: None,
+            late: Vec::new(),
+            past: Vec::new(),
+            revision: 0,
+        }
     }
 
     /// Changes it as somebody else would: with a new revision.
@@ -143,7 +152,9 @@ fn call_name(write: &Write) -> &'static str {
 }
 
 fn find<'a>(state: &'a mut State, function: &str) -> Result<&'a mut SimFunction, FunctionError> {
-    let named = |arn: &FunctionArn| arn.as_str().strip_suffix(function).is_some_and(|rest| rest.is_empty() || rest.ends_with(':'));
+    let named = |arn: &FunctionArn| {
+        arn.as_str().strip_suffix(function).is_some_and(|rest| rest.is_empty() || rest.ends_with(':'))
+    };
     let found = state.functions.iter_mut().find(|(arn, _)| named(arn));
     found.map(|(_, function)| function).ok_or_else(|| FunctionError::NotFound(function.to_owned()))
 }
@@ -171,12 +182,7 @@ impl Functions for SimWorld {
         })
     }
 
-    async fn write(
-        &self,
-        permit: &Permit,
-        write: &Write,
-        not_after: Time,
-    ) -> Result<(), FunctionError> {
+    async fn write(&self, permit: &Permit, write: &Write, not_after: Time) -> Result<(), FunctionError> {
         let function = permit.function();
         let name = call_name(write);
         self.call(name).await;

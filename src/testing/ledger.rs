@@ -214,7 +214,13 @@ impl Ledger for SimWorld {
         Ok(self.with(|state| state.locks.get(function).cloned()))
     }
 
-    async fn arm(&self, run: &RunId, function: &FunctionArn, changes: &[Change], last_version: u64) -> Result<Guarded, LedgerError> {
+    async fn arm(
+        &self,
+        run: &RunId,
+        function: &FunctionArn,
+        changes: &[Change],
+        last_version: u64,
+    ) -> Result<Guarded, LedgerError> {
         self.transact("arm", |state| {
             let allowed = state.is(run, RunStatus::Running) && state.holds(run, function);
             let Some(target) = state.record(run, function).filter(|_| allowed) else { return Guarded::Declined };
@@ -241,7 +247,10 @@ impl Ledger for SimWorld {
             let running = state.is(run, RunStatus::Running);
             let target = state.record(run, function).filter(|_| running)?;
             let stale = target.changes != planned;
-            if stale || !target.status.may_become(TargetStatus::Injecting) || !free(target.inject_lease.as_ref(), lease, now) {
+            if stale
+                || !target.status.may_become(TargetStatus::Injecting)
+                || !free(target.inject_lease.as_ref(), lease, now)
+            {
                 return None;
             }
             target.status = TargetStatus::Injecting;
@@ -254,13 +263,20 @@ impl Ledger for SimWorld {
     async fn injected(&self, run: &RunId, function: &FunctionArn) -> Result<Guarded, LedgerError> {
         self.transact("injected", |state| {
             let running = state.is(run, RunStatus::Running);
-            let target = state.record(run, function).filter(|target| running && target.status == TargetStatus::Injecting);
+            let target =
+                state.record(run, function).filter(|target| running && target.status == TargetStatus::Injecting);
             guarded(target.map(|target| target.status = TargetStatus::Injected).is_some())
         })
         .await
     }
 
-    async fn begin_restore(&self, run: &RunId, function: &FunctionArn, lease: &Lease, now: Time) -> Result<Option<Permit>, LedgerError> {
+    async fn begin_restore(
+        &self,
+        run: &RunId,
+        function: &FunctionArn,
+        lease: &Lease,
+        now: Time,
+    ) -> Result<Option<Permit>, LedgerError> {
         self.ledger_call("begin_restore", "UpdateItem").await;
         Ok(self.with(|state| {
             let target = state.record(run, function)?;

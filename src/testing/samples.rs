@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::model::function::{Environment, LastUpdate, Lifecycle, Mapping, MappingState, Observation, Package, Slot, Tags};
+use crate::model::function::{
+    Environment, LastUpdate, Lifecycle, Mapping, MappingState, Observation, Package, Slot, Tags,
+};
 use crate::model::names::{FunctionArn, Handler, LayerVersionArn, MappingId, RunId};
 use crate::model::secret::Secret;
 use crate::plan::guardrails::{LayerFact, Settings};

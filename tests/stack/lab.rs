@@ -31,7 +31,10 @@ impl Lab {
         let description: Value = serde_json::from_slice(&up.stdout).unwrap();
         let variables = description["environment"].as_object().unwrap();
         Self {
-            environment: variables.iter().map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned())).collect(),
+            environment: variables
+                .iter()
+                .map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()))
+                .collect(),
             stack: description["stack"].as_str().unwrap().to_owned(),
             shown: std::cell::RefCell::default(),
         }
@@ -48,7 +51,8 @@ impl Lab {
 
     /// The command line, with the stack's name.
     pub fn snapback(&self, arguments: &[&str]) -> (i32, String, String) {
-        let output = self.command(env!("CARGO_BIN_EXE_snapback")).args(arguments).args(["--stack", &self.stack]).output();
+        let output =
+            self.command(env!("CARGO_BIN_EXE_snapback")).args(arguments).args(["--stack", &self.stack]).output();
         let output = output.unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         let (out, err) = (text(output.stdout), text(output.stderr));
@@ -80,7 +84,9 @@ impl Lab {
         let mut function = self.aws(&["lambda", "get-function", "--function-name", name]);
         function.as_object_mut().unwrap().remove("Code");
         let configuration = function["Configuration"].as_object_mut().unwrap();
-        for volatile in ["RevisionId", "LastModified", "LastUpdateStatus", "LastUpdateStatusReason", "State", "StateReason"] {
+        for volatile in
+            ["RevisionId", "LastModified", "LastUpdateStatus", "LastUpdateStatusReason", "State", "StateReason"]
+        {
             configuration.remove(volatile);
         }
         function
@@ -107,7 +113,8 @@ impl Drop for Lab {
 
 /// An experiment on a function of the lab, in a file of its own.
 pub fn experiment(name: &str, function: &str, duration: &str, fault: &str) -> PathBuf {
-    let text = format!("name: {name}\ntargets:\n  - function: {function}\nfaults:\n  - {fault}\nduration: {duration}\n");
+    let text =
+        format!("name: {name}\ntargets:\n  - function: {function}\nfaults:\n  - {fault}\nduration: {duration}\n");
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.yaml"));
     std::fs::write(&path, text).unwrap();
     path

@@ -20,7 +20,9 @@ fn ledger_actions(method: &str) -> &'static [&'static str] {
         "retire_run" => &["UpdateItem", "DeleteItem"],
         "run" | "target" | "lock" | "lever" => &["GetItem"],
         "targets" | "active_runs" | "runs_of_alarm" => &["Query"],
-        "start_run" | "begin_observing" | "judge_run" | "close_run" | "begin_restore" | "settle" | "restore_failed" => &["UpdateItem"],
+        "start_run" | "begin_observing" | "judge_run" | "close_run" | "begin_restore" | "settle" | "restore_failed" => {
+            &["UpdateItem"]
+        }
         other => panic!("which actions does {other} need?"),
     }
 }
@@ -123,7 +125,9 @@ async fn lived(task: Task) -> BTreeSet<String> {
             call(&world, Task::Arm, &target()).await.unwrap();
             taken(&world);
             // Somebody deploys, so that it arms again.
-            world.with(|state| state.functions.values_mut().for_each(|f| f.edit(|seen| seen.concurrency = 9.into_slot())));
+            world.with(|state| {
+                state.functions.values_mut().for_each(|f| f.edit(|seen| seen.concurrency = 9.into_slot()))
+            });
             call(&world, task, &target()).await.unwrap();
             let mut actions = taken(&world);
             // And once more, with an alarm that trips before the first write.
@@ -206,15 +210,20 @@ impl IntoSlot for u32 {
 /// The actions that the role `Role` of the template allows. Every action stands in its role's block, a block ends with
 /// the next logical name, and what the template denies is not allowed.
 fn allowed(template: &str, role: &str) -> BTreeSet<String> {
-    let block = template.split(&format!("\n  {role}:\n")).nth(1).unwrap_or_else(|| panic!("the template has no {role}"));
-    let end = block.lines().position(|line| line.starts_with("  ") && !line.starts_with("   ") && !line.trim_start().starts_with('#'));
+    let block =
+        template.split(&format!("\n  {role}:\n")).nth(1).unwrap_or_else(|| panic!("the template has no {role}"));
+    let end = block
+        .lines()
+        .position(|line| line.starts_with("  ") && !line.starts_with("   ") && !line.trim_start().starts_with('#'));
     let lines: Vec<&str> = block.lines().take(end.unwrap_or(usize::MAX)).collect();
     let text = lines.join("\n");
     let services = ["lambda", "dynamodb", "cloudwatch", "tag", "states"];
     text.split("Effect")
         .filter(|statement| !statement.trim_start_matches(['"', ':', ' ']).starts_with("Deny"))
         .flat_map(|statement| statement.split(|c: char| !c.is_ascii_alphanumeric() && c != ':'))
-        .filter(|word| word.split_once(':').is_some_and(|(service, action)| services.contains(&service) && starts_upper(action)))
+        .filter(|word| {
+            word.split_once(':').is_some_and(|(service, action)| services.contains(&service) && starts_upper(action))
+        })
         .map(str::to_owned)
         .collect()
 }
@@ -242,7 +251,8 @@ async fn each_role_allows_what_its_task_calls_and_nothing_more() {
         let missing: Vec<_> = called.difference(&allowed).collect();
         let idle: Vec<_> = allowed.difference(&called).collect();
         if !missing.is_empty() || !idle.is_empty() {
-            wrong.push(format!("{role}: not allowed though called: {missing:?}; allowed though never called: {idle:?}"));
+            wrong
+                .push(format!("{role}: not allowed though called: {missing:?}; allowed though never called: {idle:?}"));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
