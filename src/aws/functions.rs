@@ -8,6 +8,8 @@ use aws_sdk_lambda::types::{
     PackageType, State,
 };
 
+use futures_util::future::join;
+
 use crate::model::function::{
     Environment, LastUpdate, Lifecycle, Mapping, MappingState, Observation, Package, Slot, Tags,
 };
@@ -23,11 +25,13 @@ use super::errors::{answer, function_error};
 
 impl Functions for AwsWorld {
     async fn observe(&self, function: &str, with_mappings: bool) -> Result<Observation, FunctionError> {
-        let output = self.lambda.get_function().function_name(function).send().await.map_err(function_error)?;
-        let mut seen = observation(&output)?;
-        if with_mappings {
-            seen.mappings = self.mappings(function).await?;
-        }
+        let configuration = self.lambda.get_function().function_name(function).send();
+        // Both at once: between an alarm event and the first restoring call, every round trip counts.
+        let (output, mappings) =
+            join(configuration, async { if with_mappings { self.mappings(function).await } else { Ok(Vec::new()) } })
+                .await;
+        let mut seen = observation(&output.map_err(function_error)?)?;
+        seen.mappings = mappings?;
         Ok(seen)
     }
 

@@ -66,6 +66,4 @@ pub enum Guardrail {
     SteadyState,
     /// The event source mappings exist, are settled and were enabled.
     Mapping,
-    /// The concurrency can be set.
-    Concurrency,
 }

@@ -255,6 +255,8 @@ fn reads_that_are_stale_do_not_make_a_false_end() {
             let world = world(&["checkout"]);
             let before = picture(&world, "checkout");
             let machine = machine(&world, &experiment);
+            // A past for reads to show.
+            world.pass(60);
             world.with(|state| {
                 state.staleness = STALENESS;
                 // Reads are of other moments after other numbers of calls.
@@ -290,6 +292,7 @@ fn a_crash_at_any_call_is_put_right_although_reads_are_stale() {
             deaths(
                 &experiment,
                 |world, _| {
+                    world.pass(60);
                     world.with(|state| {
                         state.staleness = STALENESS;
                         if let Some(late) = late {

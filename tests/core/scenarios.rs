@@ -13,7 +13,7 @@ use snapback::steps::error::StepError;
 use snapback::steps::prepare::{Request, prepare};
 use snapback::steps::reap::{Tick, reap};
 use snapback::steps::restore::{Restored, restore};
-use snapback::steps::rollback::{roll_back, roll_back_alarm, roll_back_all};
+use snapback::steps::rollback::{roll_back, roll_back_alarm, roll_back_all, stop};
 use snapback::steps::survey::gather;
 use snapback::testing::samples::{self, SECRET, alarm_arn, faults, function_arn, run_id, settings, world};
 use snapback::testing::{SimWorld, Trouble};
@@ -423,6 +423,22 @@ fn the_reaper_ends_a_run_that_is_overdue_although_its_execution_lives() {
     reap_for(&world, 10);
     assert_eq!(picture(&world, "checkout"), before);
     assert_eq!(run_of(&world, &machine.run).reason, Some(EndReason::Overdue));
+    assert_nothing_stays(&world);
+}
+
+#[test]
+fn the_reaper_ends_a_run_that_its_living_execution_does_not_restore() {
+    let (_, experiment) = &experiments()[0];
+    let world = world(&["checkout"]);
+    let before = picture(&world, "checkout");
+    let machine = machine(&world, experiment);
+    block_on(machine.start()).unwrap();
+    block_on(stop(&world, &machine.run, &EndReason::Person)).unwrap();
+    reap_for(&world, 3);
+    assert_ne!(picture(&world, "checkout"), before, "for some minutes it is the execution's");
+    reap_for(&world, 5);
+    assert_eq!(picture(&world, "checkout"), before);
+    assert_eq!(run_of(&world, &machine.run).status, RunStatus::Stopped);
     assert_nothing_stays(&world);
 }
 

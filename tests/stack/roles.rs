@@ -153,6 +153,8 @@ async fn lived(task: Task) -> BTreeSet<String> {
             world.pass(60);
             call(&world, Task::Restore, &target()).await.unwrap();
             taken(&world);
+            // Until a whole period of the metric has passed since the restore.
+            world.pass(300);
             call(&world, task, &run).await.unwrap();
             taken(&world)
         }
