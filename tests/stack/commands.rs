@@ -19,6 +19,7 @@ fn the_command_line_works_on_a_deployed_stack() {
     a_plan_changes_nothing(&lab);
     a_refusal_ends_with_3(&lab);
     a_run_to_its_end_ends_with_0(&lab);
+    every_surface_is_restored_at_once(&lab);
     drift_ends_with_5(&lab);
     a_person_ends_a_run_directly(&lab);
     an_interrupted_run_rolls_back(&lab);
@@ -81,6 +82,37 @@ fn a_run_to_its_end_ends_with_0(lab: &Lab) {
     assert_eq!(lab.function("lab-search"), before);
     let again = lab.snapback(&["report", report["runId"].as_str().unwrap()]);
     assert_eq!(again.0, 0, "{}", again.1);
+}
+
+fn every_surface_is_restored_at_once(lab: &Lab) {
+    let queue = lab.aws(&["sqs", "create-queue", "--queue-name", "orders"])["QueueUrl"].clone();
+    let name = queue.as_str().unwrap();
+    let attributes = lab.aws(&["sqs", "get-queue-attributes", "--queue-url", name, "--attribute-names", "QueueArn"]);
+    let source = attributes["Attributes"]["QueueArn"].as_str().unwrap();
+    let create =
+        ["lambda", "create-event-source-mapping", "--function-name", "lab-search", "--event-source-arn", source];
+    let mapping = lab.aws(&[&create[..], &["--tags", "chaos=allowed"]].concat())["UUID"].clone();
+    let mapping = mapping.as_str().unwrap();
+    let state = || lab.aws(&["lambda", "get-event-source-mapping", "--uuid", mapping])["State"].clone();
+    assert_eq!(state(), "Enabled");
+    let before = lab.function("lab-search");
+    let faults = format!(
+        "eventSourceMapping: {{disable: {mapping}}}\n  - reservedConcurrency: {{limit: 1}}\n  - {MEMORY}\n  - \
+         environment: {{set: {{CHAOS: 'on'}}, unset: [RUST_LOG]}}"
+    );
+    let file = experiment("surfaces", "lab-search", "PT60S", &faults);
+    let mut run = lab.begin(&["run", file.to_str().unwrap(), "--name", "surfaces"]);
+    lab.wait_for_fault("surfaces");
+    assert_eq!(state(), "Disabled");
+    let during = lab.function("lab-search");
+    assert_eq!(during["Concurrency"]["ReservedConcurrentExecutions"], 1);
+    assert_eq!(during["Configuration"]["Environment"]["Variables"]["CHAOS"], "on");
+    assert_eq!(during["Configuration"]["Environment"]["Variables"]["RUST_LOG"], Value::Null);
+    let (code, out, err) = lab.snapback(&["rollback", "surfaces"]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert_eq!(run.wait().unwrap().code(), Some(4));
+    assert_eq!((state(), lab.function("lab-search")), ("Enabled".into(), before));
+    lab.aws(&["lambda", "delete-event-source-mapping", "--uuid", mapping]);
 }
 
 fn drift_ends_with_5(lab: &Lab) {

@@ -74,7 +74,10 @@ impl Lab {
 
     /// AWS's own command line, as another person would use it.
     pub fn aws(&self, arguments: &[&str]) -> Value {
-        let output = self.command(root().join(".tools/venv/bin/aws")).args(arguments).output().unwrap();
+        // Named outright: for SQS, the variable alone is not enough, and nothing may leave this machine.
+        let endpoint = &self.environment["AWS_ENDPOINT_URL"];
+        let mut command = self.command(root().join(".tools/venv/bin/aws"));
+        let output = command.args(["--endpoint-url", endpoint]).args(arguments).output().unwrap();
         assert!(output.status.success(), "aws {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice(&output.stdout).unwrap_or(Value::Null)
     }
