@@ -59,7 +59,8 @@ impl Output {
     }
 
     pub(super) fn plan(&self, view: &PlanView) {
-        say(&format!("{}: {} of {} for {}", view.experiment, "faults", targets(view.targets.len()), view.duration));
+        let what = format!("{} on {}", view.faults.join(", "), targets(view.targets.len()));
+        say(&format!("{}: {what} for {}", view.experiment, view.duration));
         for (label, values) in [("stops on", &view.stop_conditions), ("holds", &view.steady_state)] {
             if !values.is_empty() {
                 say(&format!("  {label}: {}", values.join(", ")));

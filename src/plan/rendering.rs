@@ -43,6 +43,8 @@ pub struct TargetPlan {
 pub struct PlanView {
     /// The experiment's name.
     pub experiment: String,
+    /// The faults' names.
+    pub faults: Vec<&'static str>,
     /// How long the faults stay, as an ISO 8601 duration.
     pub duration: String,
     /// The alarms that end the run.
@@ -67,6 +69,7 @@ pub fn plan_view(experiment: &crate::model::experiment::Experiment, survey: &Sur
     };
     PlanView {
         experiment: experiment.name.to_string(),
+        faults: experiment.faults.iter().map(|fault| fault.name()).collect(),
         duration: experiment.duration.to_string(),
         stop_conditions: experiment.stop_conditions.iter().map(|stop| stop.alarm.name().to_owned()).collect(),
         steady_state: experiment.steady_state.iter().map(ToString::to_string).collect(),
