@@ -61,3 +61,37 @@ impl From<Exit> for ExitCode {
         ExitCode::from(exit.code())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::run::{EndReason, TargetRecord, TargetStatus};
+    use crate::model::time::Time;
+    use crate::plan::rendering::report_view;
+    use crate::ports::stopped_marker;
+    use crate::testing::samples::{function_arn, run_id};
+
+    fn code(status: RunStatus, target: TargetStatus) -> u8 {
+        let mut run = stopped_marker(&run_id("r"), &EndReason::Person, Time(0));
+        run.status = status;
+        let mut record = TargetRecord::new(run_id("r"), function_arn("checkout"));
+        record.status = target;
+        Exit::of(&report_view(&run, &[record])).code()
+    }
+
+    #[test]
+    fn each_outcome_has_its_code() {
+        for (status, target, expected) in [
+            (RunStatus::Completed, TargetStatus::Restored, 0),
+            (RunStatus::Failed, TargetStatus::Restored, 1),
+            (RunStatus::Stopped, TargetStatus::Restored, 4),
+            (RunStatus::Completed, TargetStatus::Drifted, 5),
+            (RunStatus::Stopped, TargetStatus::Gone, 5),
+            (RunStatus::Failed, TargetStatus::Restoring, 6),
+            (RunStatus::Running, TargetStatus::Injected, 7),
+        ] {
+            assert_eq!(code(status, target), expected, "{status:?}, {target:?}");
+        }
+        assert_eq!((Exit::Invalid.code(), Exit::Refused.code()), (2, 3));
+    }
+}
