@@ -8,6 +8,7 @@ use super::error::StepError;
 use super::report::close;
 use super::retry::retry;
 use super::rollback::{restore_runs, stop};
+use super::steady_state::judged_by;
 use super::{Budget, GRACE};
 
 /// Seconds for which a run that is being stopped is left to its own execution.
@@ -70,8 +71,8 @@ async fn take_over(world: &impl World, id: &RunId, engaged: bool, tick: &mut Tic
     let Some(run) = retry(world, || world.run(id)).await? else { return Ok(None) };
     let now = world.now();
     // A steady state may take its time to hold again, and is the execution's to judge.
-    let recovery = run.experiment.as_ref().map_or(0, |experiment| i64::from(experiment.recovery.seconds()));
-    let neglected = run.stopping_at.is_some_and(|since| now > since.plus(HANDS_OFF + recovery));
+    let judging = run.experiment.as_ref().map_or(0, judged_by);
+    let neglected = run.stopping_at.is_some_and(|since| now > since.plus(HANDS_OFF + judging));
     let due = now > run.due().plus(GRACE);
     if due && run.stopping_at.is_none() || neglected {
         tick.overdue += 1;

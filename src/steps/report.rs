@@ -2,13 +2,12 @@
 
 use crate::model::names::RunId;
 use crate::model::run::{EndReason, Run, RunStatus, TargetRecord};
-use crate::model::steady_state::Condition;
 use crate::plan::rendering::{ReportView, report_view};
 use crate::ports::World;
 
 use super::error::StepError;
 use super::retry::retry;
-use super::steady_state::deviations;
+use super::steady_state::{deviations, judgeable};
 
 /// What the state machine should do next.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,8 +20,6 @@ pub enum Reported {
 
 /// Seconds between two looks at a steady state that does not hold yet.
 const RECOVERY_INTERVAL: u64 = 10;
-/// Seconds by which a metric may come late.
-const METRIC_DELAY: u32 = 60;
 
 /// Closes a run whose targets were restored, or tried.
 ///
@@ -48,7 +45,7 @@ async fn judge(world: &impl World, run: &Run, targets: &[TargetRecord]) -> Resul
         return Ok(None);
     }
     let restored_at = targets.iter().filter_map(|target| target.ended_at).max().unwrap_or(run.created_at);
-    let wait = world.now().seconds_until(restored_at.plus(i64::from(judgeable(&experiment.steady_state))));
+    let wait = world.now().seconds_until(restored_at.plus(judgeable(&experiment.steady_state)));
     if wait > 0 {
         return Ok(Some(wait.min(300)));
     }
@@ -59,16 +56,6 @@ async fn judge(world: &impl World, run: &Run, targets: &[TargetRecord]) -> Resul
     }
     retry(world, || world.judge_run(&run.id, &found)).await?;
     Ok(None)
-}
-
-/// Seconds after the restore from which its conditions can be judged: an alarm at once, a metric when a whole period of
-/// it has passed since, and has come in. Metrics of AWS's own come a minute late or so.
-fn judgeable(conditions: &[Condition]) -> u32 {
-    let seconds = conditions.iter().map(|condition| match condition {
-        Condition::Alarm(_) => 0,
-        Condition::Metric { metric, .. } => 2 * metric.period.seconds() + METRIC_DELAY,
-    });
-    seconds.max().unwrap_or(0)
 }
 
 /// Gives a run that is being stopped its final status, and retires it if every target is back. May be repeated.

@@ -1,6 +1,8 @@
 //! `Restore`: level-triggered and idempotent. It looks at the function as it is now, decides per touched field, writes
 //! what is needed, looks again, and says restored only after it has seen it, when no call of anybody's can land any more.
 
+use std::collections::VecDeque;
+
 use futures_util::StreamExt;
 use futures_util::future::join;
 use futures_util::stream;
@@ -49,15 +51,14 @@ pub async fn restore(
     function: &FunctionArn,
     budget: Budget,
 ) -> Result<Restored, StepError> {
-    let targets = vec![(run.clone(), function.clone())];
-    restore_all(world, targets, budget).await.pop().unwrap_or(Ok(Restored::Pending(1)))
+    restore_all(world, &[(run, function)], budget).await.pop().unwrap_or(Ok(Restored::Pending(1)))
 }
 
 /// Restores many targets, in rounds: every target gets its look, and its write, before any is waited for, so that one
 /// that takes long keeps no other from being restored. The results are in the order of the targets.
 pub async fn restore_all(
     world: &impl World,
-    targets: Vec<(Run, FunctionArn)>,
+    targets: &[(&Run, &FunctionArn)],
     budget: Budget,
 ) -> Vec<Result<Restored, StepError>> {
     let holder = format!("restore-{:016x}", world.random());
@@ -68,7 +69,7 @@ pub async fn restore_all(
             (0..targets.len()).filter(|at| matches!(results[*at], Ok(Restored::Pending(_)))).collect();
         let mut looks = stream::iter(open)
             .map(|at| {
-                let ((run, function), lease) = (&targets[at], budget.lease(&holder));
+                let ((run, function), lease) = (targets[at], budget.lease(&holder));
                 let restorer = Restorer { world, run, function, lease, budget, in_doubt: in_doubt[at] };
                 async move { (at, restorer.look().await) }
             })
@@ -157,7 +158,7 @@ impl<W: World> Restorer<'_, W> {
         }
         let plan = plan_restore(&target.changes, seen);
         if !plan.writes.is_empty() {
-            return self.write(&plan.writes).await;
+            return self.write(plan.writes).await;
         }
         if !plan.is_done() {
             return Ok(Look::Again(LOOK_EVERY));
@@ -166,31 +167,28 @@ impl<W: World> Restorer<'_, W> {
         self.end(target, status, observed_at, plan).await
     }
 
-    async fn write(&self, writes: &[Write]) -> Result<Look, StepError> {
+    async fn write(&self, writes: Vec<Write>) -> Result<Look, StepError> {
         let begun =
             retry(self.world, || self.world.begin_restore(self.id(), self.function, &self.lease, self.world.now()));
         // Without a permit, another restore is writing, or has ended it: the next look tells.
         let Some(permit) = begun.await? else { return Ok(Look::Again(2)) };
         let mut look = Look::Again(LOOK_EVERY);
         let mut refused = None;
-        let mut landed: Vec<Write> = Vec::new();
-        for write in writes {
-            if is_overtaken(&landed, write) {
+        let (mut due, mut landed) = (VecDeque::from(writes), Vec::new());
+        while let Some(write) = due.pop_front() {
+            if is_overtaken(&landed, &write) {
                 break;
             }
-            match self.world.write(&permit, write, self.budget.last_call()).await {
-                Ok(()) => landed.push(write.clone()),
+            match self.world.write(&permit, &write, self.budget.last_call()).await {
+                Ok(()) => landed.push(write),
                 // It may land yet; the lease stays. The other writes do not wait for that.
                 Err(error) if error.may_have_landed() => look = Look::InDoubt,
                 // Deleted under us, busy or overtaken: the next look tells. The other writes need not wait either.
                 Err(error) if error.is_transient() || matches!(error, FunctionError::NotFound(_)) => {}
                 // Nor must what AWS refuses for good keep the rest from being restored.
                 Err(error) => {
-                    let rest = without_layers(write).filter(|_| matches!(error, FunctionError::Rejected(_)));
+                    due.extend(without_layers(&write).filter(|_| matches!(error, FunctionError::Rejected(_))));
                     refused = refused.or(Some(error));
-                    if let Some(rest) = rest {
-                        let _ = self.world.write(&permit, &rest, self.budget.last_call()).await;
-                    }
                 }
             }
         }

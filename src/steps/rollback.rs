@@ -42,10 +42,8 @@ pub async fn roll_back(
     reason: &EndReason,
     budget: Budget,
 ) -> Result<RolledBack, StepError> {
-    let run = stop(world, run, reason).await?;
-    let targets = run.functions.iter().map(|function| (run.clone(), function.clone())).collect();
-    let results = restore_all(world, targets, budget).await;
-    Ok(RolledBack { targets: run.functions.iter().cloned().zip(results).collect(), run })
+    let rolled_back = roll_back_each(world, std::slice::from_ref(run), reason, budget).await?;
+    rolled_back.into_iter().next().ok_or_else(|| StepError::NoSuchRun(run.clone()))
 }
 
 /// Stops runs and restores every target of theirs, as far as the budget goes; the state machine and the reaper do the
@@ -67,9 +65,9 @@ pub async fn roll_back_each(
 
 /// Restores every target of runs that are being stopped.
 pub async fn restore_runs(world: &impl World, runs: Vec<Run>, budget: Budget) -> Vec<RolledBack> {
-    let each = |run: &Run| run.functions.iter().map(|function| (run.clone(), function.clone())).collect::<Vec<_>>();
-    let targets: Vec<(Run, FunctionArn)> = runs.iter().flat_map(each).collect();
-    let mut results = restore_all(world, targets, budget).await.into_iter();
+    let targets: Vec<_> =
+        runs.iter().flat_map(|run| run.functions.iter().map(move |function| (run, function))).collect();
+    let mut results = restore_all(world, &targets, budget).await.into_iter();
     let with_results = |run: Run| {
         let targets = run.functions.iter().cloned().zip(results.by_ref()).collect();
         RolledBack { run, targets }

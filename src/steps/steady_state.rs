@@ -1,5 +1,6 @@
 //! Reading the steady state.
 
+use crate::model::experiment::Experiment;
 use crate::model::names::AlarmName;
 use crate::model::run::EndReason;
 use crate::model::steady_state::Condition;
@@ -8,6 +9,9 @@ use crate::plan::guardrails::AlarmFact;
 use crate::ports::{AlarmError, World};
 
 use super::retry::retry;
+
+/// Seconds by which a metric may come late.
+const METRIC_DELAY: i64 = 60;
 
 /// The conditions that do not hold now, for people; empty is `held`. Metrics are judged by periods that begin at
 /// `since` or later, where it is given.
@@ -67,4 +71,21 @@ async fn facts<'a>(
     }
     let facts = retry(world, || world.alarms(alarms)).await?;
     Ok(alarms.iter().zip(facts).collect())
+}
+
+/// Seconds after the restore from which its conditions can be judged: an alarm at once, a metric when a whole period of
+/// it has passed since, and has come in. Metrics of AWS's own come a minute late or so.
+#[must_use]
+pub fn judgeable(conditions: &[Condition]) -> i64 {
+    let seconds = conditions.iter().map(|condition| match condition {
+        Condition::Alarm(_) => 0,
+        Condition::Metric { metric, .. } => 2 * i64::from(metric.period.seconds()) + METRIC_DELAY,
+    });
+    seconds.max().unwrap_or(0)
+}
+
+/// Seconds after the restore by which the steady state is judged at the latest: until then, it may still recover.
+#[must_use]
+pub fn judged_by(experiment: &Experiment) -> i64 {
+    judgeable(&experiment.steady_state).max(i64::from(experiment.recovery.seconds()))
 }

@@ -7,6 +7,7 @@ use snapback::plan::rendering::Outcome;
 use snapback::ports::Clock;
 use snapback::steps::reap::reap;
 use snapback::steps::rollback::{roll_back, roll_back_all};
+use snapback::testing::Trouble;
 use snapback::testing::samples::{self, SECRET, faults, function_arn, layer_arn, run_id, world};
 
 use super::stage::outcome;
@@ -143,4 +144,46 @@ fn an_inject_needs_the_snapshot_that_it_was_planned_from() {
         let permit = world.begin_inject(&machine.run, &function, &planned, &lease, world.now()).await.unwrap();
         assert!(permit.is_none());
     });
+}
+
+/// The other fields, sent without a deleted layer, are a call like any other: while its answer is lost, it may land.
+#[test]
+fn what_is_sent_without_the_layers_may_land_late_too() {
+    let world = world(&["checkout"]);
+    let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[1..2]));
+    block_on(machine.start()).unwrap();
+    world.pass(60);
+    world.with(|state| {
+        state.layers.remove(&layer_arn("otel"));
+        // The first call is refused for its layer whatever becomes of it; the second one lands late.
+        state.trouble = vec![("UpdateFunctionConfiguration", Trouble::LandsLate(8)); 2];
+    });
+    block_on(roll_back(&world, &machine.run, &EndReason::Person, budget(&world, 30))).unwrap();
+    assert_eq!(world.count("UpdateFunctionConfiguration"), 3, "one to inject, two to restore");
+    let lease = target_of(&world, &machine.run, "checkout").restore_lease.unwrap();
+    assert!(world.now().seconds_until(lease.until) > 8, "the lease ends before the call has landed");
+}
+
+/// A metric of five minutes takes eleven to be judged: the reaper leaves that to the execution.
+#[test]
+fn the_reaper_leaves_a_steady_state_its_time_to_be_judged() {
+    let mut experiment = samples::experiment(&["checkout"], &faults()[0..1]);
+    let metric = json!({ "namespace": "AWS/Lambda", "name": "Errors", "statistic": "Sum", "period": "PT5M" });
+    experiment["steadyState"] = json!([{ "metric": metric, "below": 5 }]);
+    let world = world(&["checkout"]);
+    let machine = Machine::new(&world, "run-1", experiment);
+    let judged = block_on(async {
+        machine.start().await.unwrap();
+        world.sleep(70_000).await;
+        machine.observe().await.unwrap();
+        let ticks = async {
+            for _ in 0..9 {
+                world.sleep(60_000).await;
+                assert_eq!(reap(&world, budget(&world, 55)).await.1, None);
+                assert_eq!(run_of(&world, &machine.run).status, RunStatus::Stopping);
+            }
+        };
+        futures_util::future::join(machine.end(None), ticks).await.0
+    });
+    assert_eq!(outcome(&judged), (RunStatus::Completed, Outcome::Held));
 }
