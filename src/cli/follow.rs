@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 
 use aws_sdk_sfn::types::ExecutionStatus;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::model::experiment::Experiment;
@@ -12,6 +12,7 @@ use crate::model::names::{AlarmName, RunId};
 use crate::model::run::{EndReason, Run, RunStatus, TargetRecord};
 use crate::model::time::Time;
 use crate::ports::{Alarms, Clock, Ledger};
+use crate::steps::error::failure_message;
 use crate::steps::retry::retry;
 use crate::steps::rollback::stop;
 
@@ -110,7 +111,7 @@ impl<'a> Follower<'a> {
             ExecutionStatus::Succeeded => Execution::Ended,
             status => Execution::Failed {
                 error: described.error().unwrap_or(status.as_str()).to_owned(),
-                cause: message(described.cause().unwrap_or_default()),
+                cause: failure_message(described.cause().unwrap_or_default()),
             },
         })
     }
@@ -233,11 +234,4 @@ fn answer_is_yes(question: &str) -> bool {
     let mut answer = String::new();
     let read = std::io::stdin().read_line(&mut answer);
     read.is_err() || !answer.trim_start().to_lowercase().starts_with('n')
-}
-
-/// A Lambda failure's cause is a JSON text with the message in it.
-fn message(cause: &str) -> String {
-    let parsed: Option<Value> = serde_json::from_str(cause).ok();
-    let text = parsed.as_ref().and_then(|cause| cause.get("errorMessage")).and_then(Value::as_str);
-    text.unwrap_or(cause).to_owned()
 }

@@ -9,6 +9,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use crate::aws::{AwsWorld, configuration};
 use crate::plan::guardrails::Settings;
 use crate::settings;
+use crate::steps::error::failure_message;
 
 use super::Failure;
 use super::arguments::Arguments;
@@ -99,8 +100,7 @@ impl Stack {
             return Ok(());
         }
         let body = answer.payload().map(|blob| String::from_utf8_lossy(blob.as_ref()).into_owned()).unwrap_or_default();
-        let parsed: serde_json::Value = serde_json::from_str(&body).unwrap_or_default();
-        let why = parsed.get("errorMessage").and_then(serde_json::Value::as_str).unwrap_or("it gave no reason");
+        let why = failure_message(&body);
         Err(Failure::new("RollbackFailed", format!("the rollback function failed: {why}; {fix}")))
     }
 }

@@ -82,6 +82,15 @@ impl StepError {
     }
 }
 
+/// The message in what Lambda says of a failed invocation: a JSON text, also as the cause of a failed execution. What
+/// is none stays as it is.
+#[must_use]
+pub fn failure_message(text: &str) -> String {
+    let parsed: Option<serde_json::Value> = serde_json::from_str(text).ok();
+    let message = parsed.as_ref().and_then(|failure| failure.get("errorMessage")).and_then(serde_json::Value::as_str);
+    message.unwrap_or(text).to_owned()
+}
+
 fn list(refusals: &[Refusal]) -> String {
     let lines: Vec<String> = refusals.iter().map(ToString::to_string).collect();
     lines.join("\n")

@@ -9,7 +9,7 @@ use crate::model::names::{FunctionArn, RunId};
 use crate::model::run::{EndReason, RunStatus};
 use crate::ports::World;
 use crate::steps::Budget;
-use crate::steps::error::StepError;
+use crate::steps::error::{StepError, failure_message};
 use crate::steps::restore::{Restored, restore};
 use crate::steps::rollback::stop;
 
@@ -41,19 +41,12 @@ pub(super) async fn handle(world: &impl World, budget: Budget, payload: &Value) 
 
 async fn begin(world: &impl World, id: &RunId, failure: Option<Failure>) -> Result<Value, StepError> {
     let reason = match failure {
-        Some(Failure { error, cause }) => EndReason::Error { error, cause: message(&cause) },
+        Some(Failure { error, cause }) => EndReason::Error { error, cause: failure_message(&cause) },
         // Observe has moved the run to stopping already, with its own reason; that one stays.
         None => EndReason::DurationElapsed,
     };
     let run = stop(world, id, &reason).await?;
     Ok(json!({ "runId": id, "functions": run.functions }))
-}
-
-/// Lambda's cause is a JSON text with the message in it.
-fn message(cause: &str) -> String {
-    let parsed: Option<Value> = serde_json::from_str(cause).ok();
-    let message = parsed.as_ref().and_then(|cause| cause.get("errorMessage")).and_then(Value::as_str);
-    message.unwrap_or(cause).to_owned()
 }
 
 async fn one(world: &impl World, budget: Budget, id: &RunId, function: &FunctionArn) -> Result<Value, StepError> {

@@ -89,16 +89,7 @@ fn a_deploy_at_any_call_survives() {
             let world = world(&["checkout"]);
             let before = picture(&world, "checkout");
             let machine = machine(&world, &experiment);
-            let deploy = async {
-                while world.with(|state| state.calls.len()) < calls
-                    && !world.with(|state| state.runs.values().any(over))
-                {
-                    give_way().await;
-                }
-                let over = world.with(|state| state.runs.values().any(over));
-                deploy_beside(&world);
-                over
-            };
+            let deploy = after(&world, calls, || deploy_beside(&world));
             let (ended, over) = block_on(join(machine.execute(), deploy));
             assert_eq!(ended.failure, None, "{fault}, after call {calls}");
             assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::Held), "{fault}, after call {calls}");
@@ -120,16 +111,7 @@ fn a_deploy_of_a_touched_field_at_any_call_is_never_overwritten() {
             let world = world(&["checkout"]);
             let before = picture(&world, "checkout");
             let machine = machine(&world, &experiment);
-            let deploy = async {
-                while world.with(|state| state.calls.len()) < calls
-                    && !world.with(|state| state.runs.values().any(over))
-                {
-                    give_way().await;
-                }
-                let over = world.with(|state| state.runs.values().any(over));
-                deploy_over(&world, fault);
-                over
-            };
+            let deploy = after(&world, calls, || deploy_over(&world, fault));
             let (ended, over) = block_on(join(machine.execute(), deploy));
             let expected = {
                 let bare = SimWorld::default();
@@ -246,4 +228,15 @@ fn a_deploy_between_two_calls_of_an_inject_ends_the_run_and_stays() {
     assert_eq!(outcome(&ended), (RunStatus::Failed, Outcome::Drifted));
     assert_eq!(picture(&world, "checkout"), expected);
     assert_nothing_stays(&world);
+}
+
+/// Deploys once so many calls have been made, or the run is over; whether it was over.
+async fn after(world: &SimWorld, calls: usize, deploy: impl FnOnce()) -> bool {
+    let over = || world.with(|state| state.runs.values().any(over));
+    while world.with(|state| state.calls.len()) < calls && !over() {
+        give_way().await;
+    }
+    let over = over();
+    deploy();
+    over
 }
