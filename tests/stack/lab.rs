@@ -82,17 +82,37 @@ impl Lab {
         serde_json::from_slice(&output.stdout).unwrap_or(Value::Null)
     }
 
-    /// What `GetFunction` says of a function, without what changes with every update.
+    /// What `GetFunction` says of a function once no update of it is under way, without what changes with every update.
     pub fn function(&self, name: &str) -> Value {
-        let mut function = self.aws(&["lambda", "get-function", "--function-name", name]);
+        let mut function = self.settled(name);
         function.as_object_mut().unwrap().remove("Code");
         let configuration = function["Configuration"].as_object_mut().unwrap();
-        for volatile in
-            ["RevisionId", "LastModified", "LastUpdateStatus", "LastUpdateStatusReason", "State", "StateReason"]
-        {
+        for volatile in [
+            "RevisionId",
+            "LastModified",
+            "LastUpdateStatus",
+            "LastUpdateStatusReason",
+            "LastUpdateStatusReasonCode",
+            "State",
+            "StateReason",
+            "StateReasonCode",
+        ] {
             configuration.remove(volatile);
         }
         function
+    }
+
+    /// Everybody's updates take a while: a look in the middle of one shows that, and not how the function is.
+    fn settled(&self, name: &str) -> Value {
+        for _ in 0..60 {
+            let function = self.aws(&["lambda", "get-function", "--function-name", name]);
+            let configuration = &function["Configuration"];
+            if configuration["LastUpdateStatus"] != "InProgress" && configuration["State"] != "Pending" {
+                return function;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(500));
+        }
+        panic!("an update of {name} was not through within half a minute");
     }
 
     /// Waits until the run has injected.
