@@ -8,6 +8,8 @@ mod bad_input;
 mod call_counts;
 #[path = "core/crashes.rs"]
 mod crashes;
+#[path = "core/deadline.rs"]
+mod deadline;
 #[path = "core/deploys.rs"]
 mod deploys;
 #[path = "core/events.rs"]

@@ -36,6 +36,7 @@ HANDLER = Demo(
         "Configuration.Layers[2].Arn",
         "Configuration.Timeout",
         "Configuration.MemorySize",
+        "Configuration.Environment.Variables.CHAOS_DEADLINE_MS",
         "Configuration.Environment.Variables.CHAOS_ORIGINAL_HANDLER",
     }),
 )  # fmt: skip

@@ -79,6 +79,15 @@ class HandlerTest(unittest.TestCase):
         for settings in ({}, {"CHAOS_STATUS_CODE": "bad", "CHAOS_DELAY_MS": "-5"}):
             self.assertEqual(self.answer({"statusCode": 200}, **settings), {"statusCode": 200})
 
+    def test_past_the_deadline_the_answer_passes(self) -> None:
+        now = int(time.time() * 1000)
+        for deadline, status in ((now - 1, 200), (now + 60_000, 503), ("soon", 200), ("", 200)):
+            with self.subTest(deadline):
+                began = time.monotonic()
+                settings = {"CHAOS_STATUS_CODE": "503", "CHAOS_DELAY_MS": "200", "CHAOS_DEADLINE_MS": str(deadline)}
+                self.assertEqual(self.answer({"statusCode": 200}, **settings)["statusCode"], status)
+                self.assertEqual(time.monotonic() - began >= 0.2, status == 503)
+
     def test_an_answer_that_is_no_object_passes(self) -> None:
         self.assertEqual(self.answer(["a"], CHAOS_STATUS_CODE="503"), ["a"])
 

@@ -196,7 +196,7 @@ mod tests {
         use crate::plan::changes::draft;
         let experiment =
             read_experiment(&experiment(&["checkout"], &faults()[3..4])).unwrap_or_else(|e| unreachable!("{e}"));
-        let changes = draft(&experiment.faults, &crate::testing::samples::observation("checkout")).changes;
+        let changes = draft(&experiment.faults, &crate::testing::samples::observation("checkout"), Time(0)).changes;
         let stored = json(&changes).unwrap_or_else(|e| unreachable!("{e}"));
         let item = Item::from([("changes".to_owned(), stored)]);
         assert_eq!(parsed(&item, "changes"), Ok(Some(changes.clone())));

@@ -4,9 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::fault::Fault;
 use super::names::{AlarmName, ExperimentName};
+use super::run::STARTUP;
 use super::steady_state::Condition;
 use super::target::Target;
-use super::time::Span;
+use super::time::{Span, Time};
 use super::whole::Whole;
 
 /// How long a fault stays: 5 seconds to 12 hours, as long as FIS allows.
@@ -157,6 +158,18 @@ impl Experiment {
     #[must_use]
     pub fn needs_mappings(&self) -> bool {
         self.faults.iter().any(Fault::needs_mappings)
+    }
+
+    /// Whether all faults end by themselves at the run's deadline: such targets can wait for the others'.
+    #[must_use]
+    pub fn expires_by_itself(&self) -> bool {
+        self.faults.iter().all(Fault::expires_by_itself)
+    }
+
+    /// When a run that begins `now` ends at the latest: what it may take to arm and inject, and its duration.
+    #[must_use]
+    pub fn deadline(&self, now: Time) -> Time {
+        now.plus(i64::from(self.duration.seconds()) + STARTUP)
     }
 
     /// Whether any fault changes `$LATEST` only.

@@ -65,6 +65,10 @@ pub struct HandlerFault {
     /// The variable that is set to the target's own handler, so that the new one can call it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub original_handler_variable: Option<VariableName>,
+    /// The variable that is set to the run's deadline, in milliseconds since the epoch: past it, the new handler does
+    /// what the original does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_variable: Option<VariableName>,
     /// The function's timeout during the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<FunctionTimeout>,
@@ -89,6 +93,10 @@ pub struct LayerFault {
     /// The variable in which the wrapper finds the one that it displaces, so that it can start it in turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chained_wrapper_variable: Option<VariableName>,
+    /// The variable that is set to the run's deadline, in milliseconds since the epoch: past it, what the layers bring
+    /// does nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_variable: Option<VariableName>,
 }
 
 /// A layer fault as it is written.
@@ -102,6 +110,7 @@ struct RawLayerFault {
     environment: BTreeMap<VariableName, Secret>,
     wrapper: Option<WrapperPath>,
     chained_wrapper_variable: Option<VariableName>,
+    deadline_variable: Option<VariableName>,
 }
 
 impl TryFrom<RawLayerFault> for LayerFault {
@@ -114,8 +123,8 @@ impl TryFrom<RawLayerFault> for LayerFault {
         if raw.chained_wrapper_variable.is_some() && raw.wrapper.is_none() {
             return Err("has `chainedWrapperVariable` without `wrapper`; add the wrapper, or take it out".into());
         }
-        let RawLayerFault { layers, environment, wrapper, chained_wrapper_variable } = raw;
-        Ok(Self { layers, environment, wrapper, chained_wrapper_variable })
+        let RawLayerFault { layers, environment, wrapper, chained_wrapper_variable, deadline_variable } = raw;
+        Ok(Self { layers, environment, wrapper, chained_wrapper_variable, deadline_variable })
     }
 }
 
@@ -282,7 +291,8 @@ impl Fault {
             Self::Handler(fault) => {
                 let mut claims = carried_claims(&fault.layers, &fault.environment);
                 claims.push(Claim::Handler);
-                claims.extend(fault.original_handler_variable.clone().map(Claim::Variable));
+                let variables = [&fault.original_handler_variable, &fault.deadline_variable];
+                claims.extend(variables.into_iter().flatten().cloned().map(Claim::Variable));
                 claims.extend(fault.timeout.map(|_| Claim::Timeout));
                 claims.extend(fault.memory.map(|_| Claim::Memory));
                 claims
@@ -290,7 +300,8 @@ impl Fault {
             Self::Layer(fault) => {
                 let mut claims = carried_claims(&fault.layers, &fault.environment);
                 let wrapper = fault.wrapper.as_ref().and_then(|_| VariableName::try_from(WRAPPER_VARIABLE).ok());
-                claims.extend(wrapper.into_iter().chain(fault.chained_wrapper_variable.clone()).map(Claim::Variable));
+                let variables = [&wrapper, &fault.chained_wrapper_variable, &fault.deadline_variable];
+                claims.extend(variables.into_iter().flatten().cloned().map(Claim::Variable));
                 claims
             }
         }
@@ -308,6 +319,21 @@ impl Fault {
         };
         variables.values_mut().for_each(|value| *value = Secret::new(""));
         redacted
+    }
+
+    /// Whether the fault ends by itself at the run's deadline, should nothing be left that could restore it: it is code
+    /// that knows the deadline, and changes nothing that harms without that code. A time limit or a memory that a
+    /// `handler` fault sets stays past the deadline, so with one the fault does not end. Variables are taken for settings
+    /// of the code that the fault brings.
+    #[must_use]
+    pub fn expires_by_itself(&self) -> bool {
+        match self {
+            Self::Handler(fault) => {
+                fault.deadline_variable.is_some() && fault.timeout.is_none() && fault.memory.is_none()
+            }
+            Self::Layer(fault) => fault.deadline_variable.is_some(),
+            _ => false,
+        }
     }
 
     /// Whether the fault changes `$LATEST` only. Reserved concurrency holds for every version of a function

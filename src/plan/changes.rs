@@ -8,6 +8,7 @@ use crate::model::names::{LayerVersionArn, VariableName};
 use crate::model::refusal::{Guardrail, Refusal};
 use crate::model::secret::Secret;
 use crate::model::snapshot::Change;
+use crate::model::time::Time;
 
 use super::runtimes::honours_wrapper;
 
@@ -27,10 +28,11 @@ pub struct Draft {
     pub warnings: Vec<String>,
 }
 
-/// Works out what `faults` change on the function that was observed.
+/// Works out what `faults` change on the function that was observed, in a run with this deadline.
 #[must_use]
-pub fn draft(faults: &[Fault], now: &Observation) -> Draft {
-    let mut drafting = Drafting { now, draft: Draft::default(), layers: Vec::new(), variables: BTreeMap::new() };
+pub fn draft(faults: &[Fault], now: &Observation, deadline: Time) -> Draft {
+    let mut drafting =
+        Drafting { now, deadline, draft: Draft::default(), layers: Vec::new(), variables: BTreeMap::new() };
     for fault in faults {
         drafting.add(fault);
     }
@@ -39,6 +41,7 @@ pub fn draft(faults: &[Fault], now: &Observation) -> Draft {
 
 struct Drafting<'a> {
     now: &'a Observation,
+    deadline: Time,
     draft: Draft,
     layers: Vec<LayerVersionArn>,
     variables: BTreeMap<VariableName, Slot<Secret>>,
@@ -95,6 +98,12 @@ impl Drafting<'_> {
         self.variables.extend(variables.iter().map(|(name, value)| (name.clone(), Slot::Present(value.clone()))));
     }
 
+    /// The fault carries its end: it stops even if every control plane is gone.
+    fn deadline(&mut self, variable: Option<&VariableName>) {
+        let deadline = Slot::Present(Secret::new(self.deadline.0.to_string()));
+        self.variables.extend(variable.map(|variable| (variable.clone(), deadline)));
+    }
+
     fn handler(&mut self, fault: &HandlerFault) {
         let Some(original) = self.now.handler.clone().filter(|_| self.now.package == Package::Zip) else {
             return self.refuse(
@@ -106,6 +115,7 @@ impl Drafting<'_> {
         if let Some(variable) = &fault.original_handler_variable {
             self.variables.insert(variable.clone(), Slot::Present(Secret::new(original.as_str())));
         }
+        self.deadline(fault.deadline_variable.as_ref());
         let injected = fault.handler.clone();
         let differs = original != injected;
         self.push(Change::Handler { original, injected }, differs);
@@ -122,6 +132,7 @@ impl Drafting<'_> {
     fn layer(&mut self, fault: &LayerFault) {
         self.layers.extend(fault.layers.iter().cloned());
         self.set(&fault.environment);
+        self.deadline(fault.deadline_variable.as_ref());
         let (Some(wrapper), Ok(slot)) = (&fault.wrapper, VariableName::try_from(WRAPPER_VARIABLE)) else { return };
         match &self.now.runtime {
             Some(runtime) if honours_wrapper(runtime) => {}

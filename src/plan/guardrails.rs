@@ -114,8 +114,10 @@ pub fn survey(experiment: &Experiment, facts: &Facts) -> Survey {
         warnings.push("no stop condition: only the duration, a person or the lever ends the run".to_owned());
     }
     let mut targets = Vec::new();
+    // A run that began now would have this one; it is what `plan` shows and `Prepare` judges, give or take a moment.
+    let deadline = experiment.deadline(facts.now);
     for target in &facts.targets {
-        let mut drafted = draft(&experiment.faults, &target.seen);
+        let mut drafted = draft(&experiment.faults, &target.seen, deadline);
         refusals.extend(about_target(experiment, facts, target));
         refusals.append(&mut drafted.refusals);
         refusals.extend(about_layers(facts, target, &drafted));

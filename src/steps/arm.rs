@@ -55,7 +55,7 @@ pub(super) async fn take_down(world: &impl World, run: &Run, function: &Function
         Err(FunctionError::NotFound(_)) => return Ok(Armed::Skipped),
         seen => seen.map_err(fail)?,
     };
-    let drafted = draft(&experiment.faults, &seen);
+    let drafted = draft(&experiment.faults, &seen, run.deadline);
     if !drafted.refusals.is_empty() {
         // A twin of this task may have gone on to inject meanwhile: then it is our own fault that speaks against it.
         let target = retry(world, || world.target(&run.id, function)).await?;

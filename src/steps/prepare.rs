@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::model::experiment::Experiment;
 use crate::model::input::read_experiment;
 use crate::model::names::{AlarmName, FunctionArn, RunId};
-use crate::model::run::{Run, RunStatus, STARTUP, TargetRecord};
+use crate::model::run::{Run, RunStatus, TargetRecord};
 use crate::plan::guardrails::{Facts, Settings, functions, survey};
 use crate::ports::{Guarded, World};
 
@@ -68,7 +68,7 @@ fn experiment_of(run: &Run) -> Result<Experiment, StepError> {
 
 fn write_down(world: &impl World, request: &Request, experiment: Experiment, facts: &Facts) -> Run {
     let now = world.now();
-    let deadline = now.plus(i64::from(experiment.duration.seconds()) + STARTUP);
+    let deadline = experiment.deadline(now);
     let stops = |name: &AlarmName| experiment.stop_conditions.iter().any(|stop| stop.alarm == *name);
     let alarms = facts.alarms.iter().filter(|(name, _)| stops(name));
     let mut alarms: Vec<String> = alarms.filter_map(|(_, fact)| fact.as_ref().map(|fact| fact.arn.clone())).collect();

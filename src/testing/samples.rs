@@ -109,14 +109,16 @@ pub fn faults() -> Vec<(&'static str, Value)> {
             "handler",
             json!({
                 "handler": "chaos.handler", "layers": layers, "environment": { "CHAOS_DELAY_MS": "500" },
-                "originalHandlerVariable": "CHAOS_ORIGINAL_HANDLER", "timeout": "PT20S", "memory": 512
+                "originalHandlerVariable": "CHAOS_ORIGINAL_HANDLER", "deadlineVariable": "CHAOS_DEADLINE_MS",
+                "timeout": "PT20S", "memory": 512
             }),
         ),
         (
             "layer",
             json!({
                 "layers": layers, "environment": { "CHAOS_RATE": "50" },
-                "wrapper": "/opt/chaos-wrapper", "chainedWrapperVariable": "CHAOS_CHAINED_WRAPPER"
+                "wrapper": "/opt/chaos-wrapper", "chainedWrapperVariable": "CHAOS_CHAINED_WRAPPER",
+                "deadlineVariable": "CHAOS_DEADLINE_MS"
             }),
         ),
         ("environment", json!({ "set": { "RUST_LOG": "trace" }, "unset": ["DB_PASSWORD"] })),

@@ -522,6 +522,16 @@ fn corpus() -> Vec<(&'static str, Value, &'static str)> {
             json!([{ "handler": { "handler": "a.b", "originalHandlerVariable": "AWS_REGION" } }]),
             "faults[0].handler.originalHandlerVariable: `AWS_REGION` is reserved by Lambda, which would refuse it; use another variable",
         ),
+        (
+            "/faults",
+            json!([{ "handler": { "handler": "a.b", "deadlineVariable": "_HANDLER" } }]),
+            "faults[0].handler.deadlineVariable: `_HANDLER` is reserved by Lambda, which would refuse it; use another variable",
+        ),
+        (
+            "/faults",
+            json!([{ "layer": { "layers": [LAYER], "deadlineVariable": "2LATE" } }]),
+            "faults[0].layer.deadlineVariable: `2LATE` is not a variable name; write a letter, then letters, digits and _, at least two characters in all",
+        ),
         // Event source mappings.
         (
             "/faults",

@@ -16,15 +16,26 @@ use snapback::model::function::{Environment, LastUpdate, Mapping, MappingState, 
 use snapback::model::names::{Handler, LayerVersionArn, MappingId};
 use snapback::model::secret::Secret;
 use snapback::model::snapshot::{Change, Surface, Write};
+use snapback::model::time::Time;
 use snapback::plan::changes::draft;
 use snapback::plan::inject::{InjectPlan, plan_first_inject};
 use snapback::plan::rendering::field_row;
 use snapback::plan::restore::plan_restore;
 use snapback::testing::samples::{layer_arn, observation};
 
-const VARIABLES: [&str; 6] = ["MODE", "LEVEL", "FLAGS", "CHAINED", "ORIGINAL_HANDLER", "AWS_LAMBDA_EXEC_WRAPPER"];
+const VARIABLES: [&str; 8] = [
+    "MODE",
+    "LEVEL",
+    "FLAGS",
+    "CHAINED",
+    "ORIGINAL_HANDLER",
+    "HANDLER_DEADLINE",
+    "LAYER_DEADLINE",
+    "AWS_LAMBDA_EXEC_WRAPPER",
+];
 const OWN_LAYERS: [&str; 3] = ["own-a", "own-b", "own-c"];
 const FAULT_LAYERS: [&str; 2] = ["chaos-a", "chaos-b"];
+const DEADLINE: Time = Time(1_780_000_000_000);
 
 /// Something that somebody else does to the function.
 #[derive(Clone, Debug)]
@@ -113,6 +124,7 @@ fn faults() -> impl Strategy<Value = Vec<Value>> {
             }
             if original {
                 fault["originalHandlerVariable"] = json!("ORIGINAL_HANDLER");
+                fault["deadlineVariable"] = json!("HANDLER_DEADLINE");
             }
             if let Some(timeout) = timeout {
                 fault["timeout"] = json!(format!("PT{timeout}S"));
@@ -128,6 +140,7 @@ fn faults() -> impl Strategy<Value = Vec<Value>> {
             if wrapped {
                 fault["wrapper"] = json!("/opt/secret-wrapper");
                 fault["chainedWrapperVariable"] = json!("CHAINED");
+                fault["deadlineVariable"] = json!("LAYER_DEADLINE");
             }
             json!({ "layer": fault })
         },
@@ -184,7 +197,7 @@ fn allowed(candidates: &[Value], function: &Observation) -> Vec<Fault> {
             continue;
         }
         faults.push(fault);
-        if !draft(&faults, function).refusals.is_empty() {
+        if !draft(&faults, function, DEADLINE).refusals.is_empty() {
             faults.pop();
         }
     }
@@ -312,7 +325,7 @@ proptest! {
     #[test]
     fn what_others_did_stays_and_what_we_did_goes(before in configuration(), candidates in faults(), edits in edits()) {
         let faults = allowed(&candidates, &before);
-        let changes = draft(&faults, &before).changes;
+        let changes = draft(&faults, &before, DEADLINE).changes;
         let touched = touched(&changes);
 
         // The snapshot survives the ledger.
@@ -377,7 +390,7 @@ proptest! {
 
     #[test]
     fn no_configuration_is_written_during_an_update(before in configuration(), candidates in faults(), edits in edits()) {
-        let changes = draft(&allowed(&candidates, &before), &before).changes;
+        let changes = draft(&allowed(&candidates, &before), &before, DEADLINE).changes;
         let mut now = before.clone();
         if let InjectPlan::Write(writes) = plan_first_inject(&changes, &before) {
             writes.iter().for_each(|write| land(&mut now, write));
@@ -398,7 +411,7 @@ proptest! {
     fn nothing_is_injected_where_somebody_has_changed_a_touched_field(
         before in configuration(), candidates in faults(), edits in edits()
     ) {
-        let changes = draft(&allowed(&candidates, &before), &before).changes;
+        let changes = draft(&allowed(&candidates, &before), &before, DEADLINE).changes;
         let mut now = before.clone();
         edits.iter().for_each(|one| edit(&mut now, one));
         let (was, is) = (fields(&before), fields(&now));
@@ -422,7 +435,7 @@ fn the_generators_reach_what_the_law_is_about() {
         let tree = (configuration(), faults()).new_tree(&mut runner).unwrap();
         let (before, candidates) = proptest::strategy::ValueTree::current(&tree);
         let faults = allowed(&candidates, &before);
-        let changes = draft(&faults, &before).changes;
+        let changes = draft(&faults, &before, DEADLINE).changes;
         injected += u32::from(!changes.is_empty());
         several += u32::from(faults.len() > 2);
         surfaces.extend(changes.iter().map(|change| change.field().to_string()));

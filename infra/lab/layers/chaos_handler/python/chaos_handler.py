@@ -5,8 +5,10 @@ The experiment sets `Handler` to `chaos_handler.handler` and these variables:
 CHAOS_ORIGINAL_HANDLER  the function's own handler, for instance `app.handler`
 CHAOS_DELAY_MS          wait so long before the answer
 CHAOS_STATUS_CODE       answer with this status instead of the original's
+CHAOS_DEADLINE_MS       milliseconds since the epoch: from then on the original's answers pass as they are
 
-A value that is missing or no number changes nothing: on any doubt the original's answer passes as it is.
+A value that is missing or no number changes nothing, and a deadline that is no number has passed: on any doubt the
+original's answer passes as it is.
 """
 
 import importlib
@@ -34,8 +36,18 @@ original = load(os.environ["CHAOS_ORIGINAL_HANDLER"])
 
 def handler(event, context):
     answer = original(event, context)
+    if expired():
+        return answer
     delay(number("CHAOS_DELAY_MS"), context)
     return disturb(answer, number("CHAOS_STATUS_CODE"))
+
+
+def expired():
+    # The function comes back by itself, should nothing be left that could restore it.
+    if "CHAOS_DEADLINE_MS" not in os.environ:
+        return False
+    deadline = number("CHAOS_DEADLINE_MS")
+    return deadline is None or time.time() * 1000 >= deadline
 
 
 def delay(milliseconds, context):

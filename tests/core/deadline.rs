@@ -1,0 +1,75 @@
+//! Faults that end by themselves: they know the run's deadline.
+
+use serde_json::{Value, json};
+use snapback::model::input::read_experiment;
+use snapback::testing::samples::{self, faults, layer_arn, world};
+
+use super::support::{Machine, block_on, picture, run_of};
+
+fn experiment(faults: &[(&'static str, Value)]) -> snapback::Experiment {
+    read_experiment(&samples::experiment(&["checkout"], faults)).unwrap()
+}
+
+#[test]
+fn the_fault_is_given_the_runs_deadline() {
+    for fault in &faults()[1..3] {
+        let world = world(&["checkout"]);
+        let before = picture(&world, "checkout");
+        let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], std::slice::from_ref(fault)));
+        block_on(machine.start()).unwrap();
+        let deadline = run_of(&world, &machine.run).deadline;
+        // Told to nobody but the fault: it is a variable like any other.
+        let given = picture(&world, "checkout").environment.variable("CHAOS_DEADLINE_MS").unwrap();
+        let given = given.as_option().map(|value| value.expose().to_owned());
+        assert_eq!(given, Some(deadline.0.to_string()), "{}", fault.0);
+        block_on(machine.end(None));
+        assert_eq!(picture(&world, "checkout"), before, "{}", fault.0);
+    }
+}
+
+/// What stays past the deadline does not end by itself, and neither does an experiment of which anything stays.
+#[test]
+fn what_ends_by_itself() {
+    let layer = json!({ "layers": [layer_arn("chaos")], "deadlineVariable": "UNTIL" });
+    let handler = |more: Value| {
+        let mut fault = json!({ "handler": "chaos.handler", "deadlineVariable": "UNTIL_TOO" });
+        fault.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        ("handler", fault)
+    };
+    let settings = json!({ "environment": { "CHAOS_RATE": "50" }, "originalHandlerVariable": "ORIGINAL" });
+    for (faults, expected) in [
+        (vec![("layer", layer.clone())], true),
+        (vec![handler(settings)], true),
+        (vec![("layer", layer.clone()), handler(json!({}))], true),
+        (vec![handler(json!({ "timeout": "PT20S" }))], false),
+        (vec![handler(json!({ "memory": 512 }))], false),
+        (vec![("layer", json!({ "layers": [layer_arn("chaos")] }))], false),
+        (vec![("handler", json!({ "handler": "chaos.handler" }))], false),
+        (vec![("layer", layer.clone()), ("reservedConcurrency", json!({ "limit": 0 }))], false),
+        (vec![("environment", json!({ "set": { "UNTIL": "0" } }))], false),
+    ] {
+        assert_eq!(experiment(&faults).expires_by_itself(), expected, "{faults:?}");
+    }
+}
+
+/// The variable is claimed like every other that a fault sets.
+#[test]
+fn nothing_else_may_set_the_variable_of_the_deadline() {
+    let chaos = json!([layer_arn("chaos")]);
+    for (faults, why) in [
+        (
+            vec![("layer", json!({ "layers": chaos, "deadlineVariable": "UNTIL", "environment": { "UNTIL": "0" } }))],
+            "faults[0] (layer) claims the variable UNTIL twice; keep it once",
+        ),
+        (
+            vec![
+                ("handler", json!({ "handler": "a.b", "deadlineVariable": "UNTIL" })),
+                ("environment", json!({ "unset": ["UNTIL"] })),
+            ],
+            "faults[0] (handler) and faults[1] (environment) both claim the variable UNTIL; keep it in one of them",
+        ),
+    ] {
+        let refused = read_experiment(&samples::experiment(&["checkout"], &faults)).unwrap_err();
+        assert!(refused.to_string().ends_with(why), "{refused}");
+    }
+}
