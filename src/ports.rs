@@ -29,9 +29,10 @@ pub enum FunctionError {
     /// 412: the function has changed since it was observed. Nothing was changed.
     #[error("it has changed since it was observed")]
     Changed,
-    /// 429. Nothing was changed.
+    /// 429, with the seconds after which AWS wants to be asked again (`Retry-After`; 1 where it gives none, 0 where
+    /// the call was not sent at all because its time had passed). Nothing was changed.
     #[error("AWS asks us to slow down")]
-    Throttled,
+    Throttled(u64),
     /// 403. Nothing was changed.
     #[error("access denied: {0}")]
     Denied(String),
@@ -53,7 +54,7 @@ impl FunctionError {
     /// Whether the same call may succeed a little later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Busy(_) | Self::Changed | Self::Throttled | Self::Unclear(_))
+        matches!(self, Self::Busy(_) | Self::Changed | Self::Throttled(_) | Self::Unclear(_))
     }
 }
 

@@ -6,16 +6,25 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use crate::ports::{AlarmError, FunctionError, LedgerError};
 
+/// Seconds to hold where a 429 does not say how long.
+const RETRY_AFTER: u64 = 1;
+
 /// An error's code and text, and whether AWS answered at all.
 pub(super) struct Answer {
     pub(super) code: String,
     pub(super) message: String,
     answered: bool,
+    retry_after: u64,
 }
 
 pub(super) fn answer<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Answer {
     let SdkError::ServiceError(service) = error else {
-        return Answer { code: kind(error).to_owned(), message: String::new(), answered: false };
+        return Answer {
+            code: kind(error).to_owned(),
+            message: String::new(),
+            answered: false,
+            retry_after: RETRY_AFTER,
+        };
     };
     // A gateway's 502 to 504 carries no code of the service's: the request may have reached it all the same.
     let known = service.err().code().filter(|_| service.raw().status().as_u16() < 500);
@@ -23,7 +32,13 @@ pub(super) fn answer<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>)
         code: service.err().code().unwrap_or("an unknown error").to_owned(),
         message: service.err().message().unwrap_or_default().to_owned(),
         answered: known.is_some(),
+        retry_after: retry_after(service.raw()),
     }
+}
+
+/// The header of a 429, in whole seconds (lambda/latest/api/API_GetFunction, TooManyRequestsException).
+fn retry_after(answer: &HttpResponse) -> u64 {
+    answer.headers().get("retry-after").and_then(|text| text.parse().ok()).unwrap_or(RETRY_AFTER)
 }
 
 fn kind<E>(error: &SdkError<E, HttpResponse>) -> &'static str {
@@ -83,7 +98,7 @@ impl Answer {
             "ResourceNotFoundException" => FunctionError::NotFound(self.message),
             "ResourceConflictException" | "ResourceInUseException" => FunctionError::Busy(self.message),
             "PreconditionFailedException" => FunctionError::Changed,
-            _ if self.is_throttled() => FunctionError::Throttled,
+            _ if self.is_throttled() => FunctionError::Throttled(self.retry_after),
             _ if self.is_denied() => FunctionError::Denied(self.text()),
             _ if self.is_internal() => FunctionError::Unclear(self.text()),
             _ => FunctionError::Rejected(self.text()),

@@ -37,7 +37,7 @@ impl Functions for AwsWorld {
 
     async fn write(&self, permit: &Permit, write: &Write, not_after: Time) -> Result<(), FunctionError> {
         if self.now() > not_after {
-            return Err(FunctionError::Throttled);
+            return Err(FunctionError::Throttled(0));
         }
         let function = permit.function();
         let lambda = &self.lambda_once;

@@ -25,7 +25,7 @@ impl Transient for LedgerError {
 
 impl Transient for FunctionError {
     fn is_transient(&self) -> bool {
-        matches!(self, Self::Throttled | Self::Unclear(_))
+        matches!(self, Self::Throttled(_) | Self::Unclear(_))
     }
 }
 

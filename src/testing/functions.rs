@@ -167,10 +167,14 @@ impl Functions for SimWorld {
             }
         };
         join(self.call("GetFunction"), mappings).await;
+        self.admit("GetFunction")?;
+        if with_mappings {
+            self.admit("ListEventSourceMappings")?;
+        }
         self.with(|state| {
             match state.trouble("GetFunction") {
                 Some(Trouble::Denied) => return Err(FunctionError::Denied("GetFunction".into())),
-                Some(Trouble::Throttled) => return Err(FunctionError::Throttled),
+                Some(Trouble::Throttled) => return Err(FunctionError::Throttled(1)),
                 _ => {}
             }
             let (then, now) = (state.read_at(), state.now());
@@ -189,8 +193,9 @@ impl Functions for SimWorld {
         self.with(|state| {
             let now = state.now();
             if now > not_after {
-                return Err(FunctionError::Throttled);
+                return Err(FunctionError::Throttled(0));
             }
+            state.admit(name)?;
             let trouble = state.trouble(name);
             if let Write::Configuration(ConfigurationUpdate { layers: Some(layers), .. }) = write
                 && let Some(missing) = layers.iter().find(|layer| !state.layers.contains_key(layer))
@@ -208,7 +213,7 @@ impl Functions for SimWorld {
                 }
                 Some(Trouble::Denied) => return Err(FunctionError::Denied(name.into())),
                 Some(Trouble::Busy) => return Err(FunctionError::Busy(name.into())),
-                Some(Trouble::Throttled) => return Err(FunctionError::Throttled),
+                Some(Trouble::Throttled) => return Err(FunctionError::Throttled(1)),
                 Some(Trouble::AnswerLost) => {
                     target.apply(write, now)?;
                     state.writes.push((function.clone(), write.clone()));
@@ -222,21 +227,25 @@ impl Functions for SimWorld {
 
     async fn layer(&self, layer: &LayerVersionArn) -> Result<LayerFact, FunctionError> {
         self.call("GetLayerVersion").await;
+        self.admit("GetLayerVersion")?;
         Ok(self.with(|state| state.layers.get(layer).cloned().unwrap_or(LayerFact::Missing)))
     }
 
     async fn aliases(&self, function: &FunctionArn) -> Result<Vec<Alias>, FunctionError> {
         self.call("ListAliases").await;
+        self.admit("ListAliases")?;
         self.with(|state| find(state, function.as_str()).map(|function| function.aliases.clone()))
     }
 
     async fn versions(&self, function: &FunctionArn) -> Result<Vec<u64>, FunctionError> {
         self.call("ListVersionsByFunction").await;
+        self.admit("ListVersionsByFunction")?;
         self.with(|state| find(state, function.as_str()).map(|function| function.versions.clone()))
     }
 
     async fn mapping_tags(&self, function: &FunctionArn, _: &MappingId) -> Result<Tags, FunctionError> {
         self.call("ListTags").await;
+        self.admit("ListTags")?;
         self.with(|state| find(state, function.as_str()).map(|function| function.mapping_tags.clone()))
     }
 

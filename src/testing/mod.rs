@@ -2,6 +2,7 @@
 
 mod functions;
 mod ledger;
+mod rates;
 pub mod samples;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +18,7 @@ use crate::plan::guardrails::{AlarmFact, LayerFact};
 use crate::ports::{AlarmError, Alarms, Clock, Executions};
 
 pub use functions::SimFunction;
+pub use rates::Rates;
 
 /// When simulated time begins: 2026-06-01, in milliseconds.
 pub const BEGINNING: Time = Time(1_780_272_000_000);
@@ -68,8 +70,8 @@ pub struct State {
     pub ledger_methods: BTreeSet<&'static str>,
     /// Until when each sleeper sleeps.
     asleep: BTreeMap<u64, i64>,
-    /// The sleepers that were asked in vain since something has happened.
-    asked: BTreeSet<u64>,
+    /// The sleepers that were asked in vain since something has happened, and those that were asked again.
+    asked: [BTreeSet<u64>; 2],
     /// Every write that Lambda took, in order.
     pub writes: Vec<(FunctionArn, Write)>,
     /// How many further calls the runner lives to make; `None` is for ever.
@@ -78,6 +80,8 @@ pub struct State {
     pub trouble: Vec<(&'static str, Trouble)>,
     /// Seconds by which a read of a function may miss what has landed: each is of a moment between then and now.
     pub staleness: i64,
+    /// Lambda's rates, where it keeps to them.
+    pub rates: Option<Rates>,
     /// Ledger transactions that still meet another one.
     pub conflicts: u64,
 }
@@ -125,7 +129,7 @@ impl SimWorld {
                 state.calls.push(name.to_owned());
                 state.round_trips += u64::from(state.under_way == 0);
                 state.under_way += 1;
-                state.asked.clear();
+                state.asked = Default::default();
             }
             dead
         });
@@ -157,9 +161,12 @@ impl State {
 
     fn advance(&mut self, milliseconds: i64) {
         let before = self.now();
-        self.functions.values_mut().for_each(|function| function.remember(before));
+        // Nobody looks at the past of the many functions that rates are for, unless reads are stale.
+        if self.rates.is_none() || self.staleness > 0 {
+            self.functions.values_mut().for_each(|function| function.remember(before));
+        }
         self.elapsed += milliseconds;
-        self.asked.clear();
+        self.asked = Default::default();
         let now = self.now();
         for function in self.functions.values_mut() {
             function.catch_up(now);
@@ -201,7 +208,8 @@ impl Drop for UnderWay<'_> {
 }
 
 /// Sleeping, until the time has come. Time is everybody's: it moves on to the earliest sleeper's end when all have been
-/// asked in vain and no call is under way.
+/// asked in vain twice and no call is under way. Twice, for what has just begun stands behind the sleepers in its
+/// executor's queue: after one round it may not have been asked at all.
 struct Sleep<'a> {
     world: &'a SimWorld,
     sleeper: u64,
@@ -215,8 +223,11 @@ impl Future for Sleep<'_> {
             if state.asleep.get(&self.sleeper).is_none_or(|until| *until <= state.elapsed) {
                 return std::task::Poll::Ready(());
             }
-            state.asked.insert(self.sleeper);
-            if state.under_way == 0 && state.asked.len() == state.asleep.len() {
+            let asked_before = !state.asked[0].insert(self.sleeper);
+            if asked_before {
+                state.asked[1].insert(self.sleeper);
+            }
+            if state.under_way == 0 && state.asked[1].len() == state.asleep.len() {
                 let next = state.asleep.values().min().copied().unwrap_or(state.elapsed);
                 state.advance((next - state.elapsed).max(0));
             }
@@ -230,7 +241,7 @@ impl Drop for Sleep<'_> {
     fn drop(&mut self) {
         self.world.with(|state| {
             state.asleep.remove(&self.sleeper);
-            state.asked.clear();
+            state.asked = Default::default();
         });
     }
 }
