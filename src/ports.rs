@@ -261,12 +261,14 @@ pub trait Ledger {
         now: Time,
     ) -> impl Future<Output = Result<Option<Permit>, LedgerError>> + Send;
 
-    /// Shortens an inject's or a restore's lease, if it is still this holder's: no call of its is under way.
+    /// Shortens an inject's or a restore's lease to `until`: no call of its is under way. Only this very lease, by its
+    /// holder and its end: the holder may have taken a newer one since, which a settle that lands late must not touch.
     fn settle(
         &self,
         run: &RunId,
         function: &FunctionArn,
         lease: &Lease,
+        until: Time,
     ) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
     /// Moves a target to a final status and turns its lock, if this run holds it, into a tombstone, both or neither.

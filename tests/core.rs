@@ -18,10 +18,14 @@ mod events;
 mod failures;
 #[path = "core/guardrails.rs"]
 mod guardrails;
+#[path = "core/leases.rs"]
+mod leases;
 #[path = "core/restore_law.rs"]
 mod restore_law;
 #[path = "core/review.rs"]
 mod review;
+#[path = "core/scale.rs"]
+mod scale;
 #[path = "core/scenarios.rs"]
 mod scenarios;
 #[path = "core/stage.rs"]

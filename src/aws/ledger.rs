@@ -405,13 +405,14 @@ impl Ledger for AwsWorld {
         Ok(permit(function, self.guarded(begin).await?))
     }
 
-    async fn settle(&self, run: &RunId, function: &FunctionArn, lease: &Lease) -> Result<(), LedgerError> {
+    async fn settle(&self, run: &RunId, function: &FunctionArn, lease: &Lease, until: Time) -> Result<(), LedgerError> {
         // A holder's name says which lease it holds.
         let (update, condition) = match lease.holder.starts_with("inject") {
-            true => ("SET #injectUntil = :until", "#injectHolder = :holder"),
-            false => ("SET #restoreUntil = :until", "#restoreHolder = :holder"),
+            true => ("SET #injectUntil = :until", "#injectHolder = :holder AND #injectUntil = :was"),
+            false => ("SET #restoreUntil = :until", "#restoreHolder = :holder AND #restoreUntil = :was"),
         };
-        let values = vec![(":holder", text(&lease.holder)), (":until", number(lease.until.0))];
+        let was = number(lease.until.0);
+        let values = vec![(":holder", text(&lease.holder)), (":was", was), (":until", number(until.0))];
         self.update(Guard::new(target_key(run, function), update, condition, values)).await.map(drop)
     }
 

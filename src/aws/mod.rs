@@ -16,10 +16,8 @@ use aws_smithy_http_client::tls;
 
 use crate::model::time::Time;
 use crate::ports::Clock;
+use crate::steps::ATTEMPT;
 
-/// Seconds for one attempt of one call. It is shorter than [`crate::steps::LANDING`], so that a call that was given up
-/// lands within that bound or not at all.
-const ATTEMPT: Duration = Duration::from_secs(8);
 /// Seconds to connect.
 const CONNECT: Duration = Duration::from_secs(3);
 /// Attempts that the SDK makes of a read before the step's own retries.
@@ -61,7 +59,8 @@ pub async fn configuration(profile: Option<&str>, region: Option<&str>) -> SdkCo
     let http = aws_smithy_http_client::Builder::new()
         .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
         .build_https();
-    let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ATTEMPT).build();
+    let attempt = Duration::from_secs(ATTEMPT.unsigned_abs());
+    let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(attempt).build();
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .http_client(http)
         .timeout_config(timeouts)

@@ -9,9 +9,10 @@ use crate::ports::{FunctionError, Guarded, Permit, World};
 
 use super::arm::{Armed, take_down};
 use super::error::StepError;
+use super::pace::{Kind, Pace};
 use super::prepare::stop_if_tripped;
 use super::retry::retry;
-use super::{Budget, LOOK_EVERY, SKEW, STALENESS, is_overtaken};
+use super::{Budget, LOOK_EVERY, SKEW, STALENESS, Window, is_overtaken};
 
 /// How injecting went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,14 +43,14 @@ pub async fn inject(
     function: &FunctionArn,
     budget: Budget,
 ) -> Result<Injected, StepError> {
-    let holder = format!("inject-{:016x}", world.random());
+    let (holder, pace) = (format!("inject-{:016x}", world.random()), Pace::until(budget.last_call()));
     let (mut first_look, mut in_doubt) = (true, false);
     loop {
         let Some(run) = retry(world, || world.run(run)).await? else { return Err(StepError::NoSuchRun(run.clone())) };
         let target = retry(world, || world.target(&run.id, function)).await?;
         let target = target.ok_or_else(|| StepError::NoSuchRun(run.id.clone()))?;
-        let injector =
-            Injector { world, run: &run, target: &target, lease: budget.lease(&holder), budget, first_look, in_doubt };
+        let (run, target, holder, pace) = (&run, &target, &holder, &pace);
+        let injector = Injector { world, run, target, holder, pace, budget, first_look, in_doubt };
         first_look = false;
         match injector.look().await? {
             Look::Over(injected) => return Ok(injected),
@@ -67,7 +68,8 @@ struct Injector<'a, W> {
     world: &'a W,
     run: &'a Run,
     target: &'a TargetRecord,
-    lease: Lease,
+    holder: &'a str,
+    pace: &'a Pace,
     budget: Budget,
     /// Whether this is the invocation's first look.
     first_look: bool,
@@ -108,7 +110,8 @@ impl<W: World> Injector<'_, W> {
 
     async fn observe(&self) -> Result<Option<Observation>, StepError> {
         let mappings = self.run.experiment.as_ref().is_some_and(|experiment| experiment.needs_mappings());
-        match retry(self.world, || self.world.observe(self.target.function.as_str(), mappings)).await {
+        let observe = || self.world.observe(self.target.function.as_str(), mappings);
+        match self.pace.read(self.world, Kind::of_look(mappings), observe).await {
             Err(FunctionError::NotFound(_)) => Ok(None),
             seen => seen.map(Some).map_err(|error| self.failed(error)),
         }
@@ -129,52 +132,57 @@ impl<W: World> Injector<'_, W> {
     }
 
     async fn write(&self, writes: &[Write]) -> Result<Look, StepError> {
+        // Before the lease is taken, which must not run meanwhile.
+        if self.pace.turn(self.world, writes.len()).await.is_err() {
+            return Ok(Look::Again);
+        }
+        let Window { lease, last_call } = self.budget.window(self.holder, self.world.now());
         // Without a permit, another inject's lease runs, or the run is being stopped: the next look tells.
-        let Some(permit) = self.begin().await? else { return Ok(Look::Again) };
+        let Some(permit) = self.begin(&lease).await? else { return Ok(Look::Again) };
         for (at, write) in writes.iter().enumerate() {
             if is_overtaken(&writes[..at], write) {
                 break;
             }
-            match self.world.write(&permit, write, self.budget.last_call()).await {
+            match self.world.write(&permit, write, last_call).await {
                 Ok(()) => {}
                 // It may land yet: the lease stays as long as that can be.
                 Err(error) if error.may_have_landed() => return Ok(Look::InDoubt),
                 Err(error) => {
-                    self.settle().await?;
+                    self.pace.heed(self.world, Kind::Control, &error);
+                    self.settle(&lease).await?;
                     // What is not found was deleted under us: the next look tells what.
                     let again = error.is_transient() || matches!(error, FunctionError::NotFound(_));
                     return if again { Ok(Look::Again) } else { Err(self.failed(error)) };
                 }
             }
         }
-        self.settle().await?;
+        self.settle(&lease).await?;
         Ok(Look::Again)
     }
 
-    async fn begin(&self) -> Result<Option<Permit>, StepError> {
+    async fn begin(&self, lease: &Lease) -> Result<Option<Permit>, StepError> {
         let (run, function) = (&self.run.id, &self.target.function);
-        Ok(retry(self.world, || {
-            self.world.begin_inject(run, function, &self.target.changes, &self.lease, self.world.now())
-        })
-        .await?)
+        Ok(retry(self.world, || self.world.begin_inject(run, function, &self.target.changes, lease, self.world.now()))
+            .await?)
     }
 
-    async fn settle(&self) -> Result<(), StepError> {
+    async fn settle(&self, lease: &Lease) -> Result<(), StepError> {
         if self.in_doubt {
             return Ok(());
         }
         // Every call was answered: all that is left is that a read may miss them for a while.
-        let settled = Lease { holder: self.lease.holder.clone(), until: self.world.now().plus(STALENESS + SKEW) };
+        let until = self.world.now().plus(STALENESS + SKEW);
         let (run, function) = (&self.run.id, &self.target.function);
-        Ok(retry(self.world, || self.world.settle(run, function, &settled)).await?)
+        Ok(retry(self.world, || self.world.settle(run, function, lease, until)).await?)
     }
 
     async fn say_injected(&self, first: bool) -> Result<Look, StepError> {
         let (run, function) = (&self.run.id, &self.target.function);
         // Where nothing has to be written (the function has the values already), the target still begins in order.
         if first {
-            let Some(_permit) = self.begin().await? else { return Ok(Look::Again) };
-            self.settle().await?;
+            let lease = self.budget.window(self.holder, self.world.now()).lease;
+            let Some(_permit) = self.begin(&lease).await? else { return Ok(Look::Again) };
+            self.settle(&lease).await?;
         }
         match retry(self.world, || self.world.injected(run, function)).await? {
             Guarded::Done => Ok(Look::Over(Injected::Injected)),

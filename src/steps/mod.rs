@@ -8,12 +8,14 @@ pub mod arm;
 pub mod error;
 pub mod inject;
 pub mod observe;
+pub mod pace;
 pub mod prepare;
 pub mod reap;
 pub mod report;
 pub mod restore;
 pub mod retry;
 pub mod rollback;
+mod schedule;
 pub mod steady_state;
 pub mod survey;
 
@@ -27,13 +29,23 @@ pub const STALENESS: i64 = 5;
 pub const LANDING: i64 = 10;
 /// Seconds by which two clocks may differ.
 pub const SKEW: i64 = 2;
+/// Seconds that one attempt of one call may take; it is given up then. Shorter than [`LANDING`], so that a call that was
+/// given up lands within that bound or not at all.
+pub const ATTEMPT: i64 = 8;
+/// Seconds for which calls may start under one lease. What has not been sent by then needs another lease, so that a
+/// worker that lives for many minutes and dies keeps nobody waiting for them.
+pub const WINDOW: i64 = 10;
+/// Seconds that a lease runs: the calls that start in its window, each with its attempt, the ones that land after their
+/// caller's death, the reads that miss them, and clocks that differ.
+pub const LEASE: i64 = WINDOW + ATTEMPT + LANDING + STALENESS + SKEW;
 /// Seconds that an invocation keeps for itself at its end: no call that changes a function starts in them.
 pub const RESERVE: i64 = 2;
 /// Seconds after its end at which nobody but the reaper will end a run.
 pub const GRACE: i64 = 60;
 /// Seconds between two looks at a function within one invocation.
 pub const LOOK_EVERY: u64 = 1;
-/// Functions that one worker handles at once: Lambda takes 15 control-plane calls a second for the whole account.
+/// Functions that one worker handles at once, in each of its lanes: Lambda takes 15 control-plane calls a second for the
+/// whole account, and at half a second for a function's calls, eight at once come up to that.
 pub const AT_ONCE: usize = 8;
 
 /// How long a step may take: until its invocation ends.
@@ -50,10 +62,13 @@ impl Budget {
         self.deadline.plus(-RESERVE)
     }
 
-    /// A lease that covers every call of this invocation, the ones that land after its death included.
+    /// A lease to be taken now, and until when calls may start under it.
     #[must_use]
-    pub fn lease(self, holder: &str) -> Lease {
-        Lease { holder: holder.to_owned(), until: self.deadline.plus(LANDING + STALENESS + SKEW) }
+    pub fn window(self, holder: &str, now: Time) -> Window {
+        // The lease is not cut where the invocation ends sooner: then two of the same holder would end at the same
+        // moment, and `settle` could not tell them apart.
+        let lease = Lease { holder: holder.to_owned(), until: now.plus(LEASE) };
+        Window { lease, last_call: self.last_call().min(now.plus(WINDOW)) }
     }
 
     /// Whether there is time for another look.
@@ -61,6 +76,15 @@ impl Budget {
     pub fn allows(self, now: Time) -> bool {
         now.plus(LOOK_EVERY.cast_signed() + RESERVE) < self.deadline
     }
+}
+
+/// One window of writing: made right before the lease is taken, for it runs from there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// The lease.
+    pub lease: Lease,
+    /// No call starts under it after this.
+    pub last_call: Time,
 }
 
 /// Whether a write was decided on a revision that our own calls have moved since. AWS does not say whether setting the

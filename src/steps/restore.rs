@@ -3,10 +3,9 @@
 
 use std::collections::VecDeque;
 
-use futures_util::StreamExt;
 use futures_util::future::join;
-use futures_util::stream;
 
+use crate::model::experiment::Experiment;
 use crate::model::function::Observation;
 use crate::model::names::{FunctionArn, RunId};
 use crate::model::run::{Lease, Run, TargetRecord, TargetStatus};
@@ -16,8 +15,10 @@ use crate::plan::restore::{RestorePlan, plan_restore};
 use crate::ports::{Ending, FunctionError, Guarded, World};
 
 use super::error::StepError;
+use super::pace::{Kind, Pace};
 use super::retry::retry;
-use super::{AT_ONCE, Budget, LOOK_EVERY, is_overtaken};
+use super::schedule::{self, Next};
+use super::{Budget, LOOK_EVERY, Window, is_overtaken};
 
 /// Seconds until the next invocation looks at what did not come right.
 const LOOK_LATER: u64 = 10;
@@ -36,8 +37,10 @@ enum Look {
     Ended(TargetStatus),
     /// Look again after this many seconds, at the earliest.
     Again(u64),
-    /// Again, and a call of ours may land yet.
-    InDoubt,
+    /// Again, when every target has had its first look.
+    AfterFirsts,
+    /// Again, and a call of ours may land until then.
+    InDoubt(Time),
 }
 
 /// Restores one target of a run that is being stopped (the caller has seen to that). May be repeated, and run by
@@ -54,50 +57,66 @@ pub async fn restore(
     restore_all(world, &[(run, function)], budget).await.pop().unwrap_or(Ok(Restored::Pending(1)))
 }
 
-/// Restores many targets, in rounds: every target gets its look, and its write, before any is waited for, so that one
-/// that takes long keeps no other from being restored. The results are in the order of the targets.
+/// Restores many targets, most urgent first: those whose fault does not expire by itself, and then in their order. At
+/// most [`super::AT_ONCE`] first looks and as many later ones are under way, so that a worker's memory does not grow with
+/// their number; no first look waits for a later one, so that a target that takes long keeps no other from being
+/// restored. Keeps to Lambda's rates. The results are in the order of the targets.
 pub async fn restore_all(
     world: &impl World,
     targets: &[(&Run, &FunctionArn)],
     budget: Budget,
 ) -> Vec<Result<Restored, StepError>> {
     let holder = format!("restore-{:016x}", world.random());
-    let mut results: Vec<Result<Restored, StepError>> = vec![Ok(Restored::Pending(1)); targets.len()];
-    let mut in_doubt = vec![false; targets.len()];
-    loop {
-        let open: Vec<usize> =
-            (0..targets.len()).filter(|at| matches!(results[*at], Ok(Restored::Pending(_)))).collect();
-        let mut looks = stream::iter(open)
-            .map(|at| {
-                let ((run, function), lease) = (targets[at], budget.lease(&holder));
-                let restorer = Restorer { world, run, function, lease, budget, in_doubt: in_doubt[at] };
-                async move { (at, restorer.look().await) }
-            })
-            .buffer_unordered(AT_ONCE);
-        let mut looked = Vec::new();
-        while let Some(result) = looks.next().await {
-            looked.push(result);
+    let pace = Pace::until(budget.last_call());
+    let mut jobs: Vec<Job> =
+        targets.iter().enumerate().map(|(at, (run, function))| Job::new(at, run, function)).collect();
+    jobs.sort_by_key(|job| job.run.experiment.as_ref().is_some_and(Experiment::expires_by_itself));
+    let look = |job, firsts_left| {
+        let (holder, pace) = (&holder, &pace);
+        async move {
+            let Job { run, function, doubt, .. } = job;
+            let look = Restorer { world, run, function, holder, pace, budget, doubt, firsts_left }.look().await;
+            job.after(look)
         }
-        drop(looks);
-        let mut wait = None;
-        for (at, look) in looked {
-            results[at] = look.map(|look| match look {
-                Look::Ended(status) => Restored::Ended(status),
-                Look::Again(seconds) => Restored::Pending(seconds.max(LOOK_EVERY)),
-                Look::InDoubt => {
-                    in_doubt[at] = true;
-                    Restored::Pending(LOOK_EVERY)
-                }
-            });
-            if let Ok(Restored::Pending(seconds)) = results[at] {
-                wait = Some(wait.map_or(seconds, |least: u64| least.min(seconds)));
+    };
+    let mut jobs = schedule::run(world, jobs, budget, look).await;
+    jobs.sort_by_key(|job| job.at);
+    jobs.into_iter().map(|job| job.result.map(patient)).collect()
+}
+
+/// One target to restore, and how far that has come.
+struct Job<'a> {
+    /// Its place among the targets.
+    at: usize,
+    run: &'a Run,
+    function: &'a FunctionArn,
+    result: Result<Restored, StepError>,
+    /// Until when a call of ours may land yet.
+    doubt: Option<Time>,
+}
+
+impl<'a> Job<'a> {
+    fn new(at: usize, run: &'a Run, function: &'a FunctionArn) -> Self {
+        Self { at, run, function, result: Ok(Restored::Pending(LOOK_EVERY)), doubt: None }
+    }
+
+    fn after(mut self, look: Result<Look, StepError>) -> (Self, Next) {
+        let next = match &look {
+            Ok(Look::Ended(_)) | Err(_) => Next::Over,
+            Ok(Look::Again(seconds)) => Next::After((*seconds).max(LOOK_EVERY)),
+            Ok(Look::AfterFirsts) => Next::AfterFirsts,
+            Ok(Look::InDoubt(_)) => Next::After(LOOK_EVERY),
+        };
+        self.result = look.map(|look| match look {
+            Look::Ended(status) => Restored::Ended(status),
+            Look::Again(seconds) => Restored::Pending(seconds.max(LOOK_EVERY)),
+            Look::AfterFirsts => Restored::Pending(LOOK_EVERY),
+            Look::InDoubt(until) => {
+                self.doubt = Some(until);
+                Restored::Pending(LOOK_EVERY)
             }
-        }
-        let Some(wait) = wait else { return results };
-        if !budget.allows(world.now().plus(wait.cast_signed())) {
-            return results.into_iter().map(|result| result.map(patient)).collect();
-        }
-        world.sleep(wait * 1000).await;
+        });
+        (self, next)
     }
 }
 
@@ -115,9 +134,13 @@ struct Restorer<'a, W> {
     world: &'a W,
     run: &'a Run,
     function: &'a FunctionArn,
-    lease: Lease,
+    holder: &'a str,
+    pace: &'a Pace,
     budget: Budget,
-    in_doubt: bool,
+    /// Until when an earlier call of this invocation may land: its lease must then run its course.
+    doubt: Option<Time>,
+    /// Whether there are targets that have had no look yet.
+    firsts_left: bool,
 }
 
 impl<W: World> Restorer<'_, W> {
@@ -131,7 +154,8 @@ impl<W: World> Restorer<'_, W> {
         // Both at once: between an alarm event and the first restoring call, every round trip counts.
         let (target, seen) = join(
             retry(self.world, || self.world.target(self.id(), self.function)),
-            retry(self.world, || self.world.observe(self.function.as_str(), mappings)),
+            self.pace
+                .read(self.world, Kind::of_look(mappings), || self.world.observe(self.function.as_str(), mappings)),
         )
         .await;
         // A run that stopped while it was being written has functions without a record: nothing was touched.
@@ -147,6 +171,8 @@ impl<W: World> Restorer<'_, W> {
             Err(FunctionError::NotFound(_)) => {
                 self.end(&target, TargetStatus::Gone, observed_at, RestorePlan::default()).await
             }
+            // That AWS has no time for us says nothing about the target.
+            Err(FunctionError::Throttled(seconds)) => Ok(Look::Again(seconds)),
             Err(error) => self.fail(error).await,
         }
     }
@@ -168,8 +194,12 @@ impl<W: World> Restorer<'_, W> {
     }
 
     async fn write(&self, writes: Vec<Write>) -> Result<Look, StepError> {
-        let begun =
-            retry(self.world, || self.world.begin_restore(self.id(), self.function, &self.lease, self.world.now()));
+        // Before the lease is taken, which must not run meanwhile.
+        if let Err(seconds) = self.pace.turn(self.world, writes.len()).await {
+            return Ok(Look::Again(seconds));
+        }
+        let Window { lease, last_call } = self.budget.window(self.holder, self.world.now());
+        let begun = retry(self.world, || self.world.begin_restore(self.id(), self.function, &lease, self.world.now()));
         // Without a permit, another restore is writing, or has ended it: the next look tells.
         let Some(permit) = begun.await? else { return Ok(Look::Again(2)) };
         let mut look = Look::Again(LOOK_EVERY);
@@ -179,33 +209,46 @@ impl<W: World> Restorer<'_, W> {
             if is_overtaken(&landed, &write) {
                 break;
             }
-            match self.world.write(&permit, &write, self.budget.last_call()).await {
+            match self.world.write(&permit, &write, last_call).await {
                 Ok(()) => landed.push(write),
                 // It may land yet; the lease stays. The other writes do not wait for that.
-                Err(error) if error.may_have_landed() => look = Look::InDoubt,
+                Err(error) if error.may_have_landed() => look = Look::InDoubt(lease.until),
+                // The other writes would be refused like this one.
+                Err(error @ FunctionError::Throttled(seconds)) => {
+                    self.pace.heed(self.world, Kind::Control, &error);
+                    if !matches!(look, Look::InDoubt(_)) {
+                        look = Look::Again(seconds);
+                    }
+                    break;
+                }
                 // Deleted under us, busy or overtaken: the next look tells. The other writes need not wait either.
                 Err(error) if error.is_transient() || matches!(error, FunctionError::NotFound(_)) => {}
                 // Nor must what AWS refuses for good keep the rest from being restored.
                 Err(error) => {
-                    due.extend(without_layers(&write).filter(|_| matches!(error, FunctionError::Rejected(_))));
+                    if let Some(rest) = without_layers(&write).filter(|_| matches!(error, FunctionError::Rejected(_))) {
+                        self.pace.count(self.world);
+                        due.push_back(rest);
+                    }
                     refused = refused.or(Some(error));
                 }
             }
         }
-        self.settle(matches!(look, Look::InDoubt)).await?;
+        if !matches!(look, Look::InDoubt(_)) {
+            self.settle(&lease).await?;
+        }
         match refused {
             Some(error) => self.fail(error).await,
             None => Ok(look),
         }
     }
 
-    /// Every call of ours was answered, so no call of ours can land any more.
-    async fn settle(&self, in_doubt: bool) -> Result<(), StepError> {
-        if in_doubt || self.in_doubt {
+    /// Every call of ours was answered, so no call of ours can land any more, unless an earlier one is in doubt.
+    async fn settle(&self, lease: &Lease) -> Result<(), StepError> {
+        let now = self.world.now();
+        if self.doubt.is_some_and(|until| until > now) {
             return Ok(());
         }
-        let settled = Lease { holder: self.lease.holder.clone(), until: self.world.now() };
-        Ok(retry(self.world, || self.world.settle(self.id(), self.function, &settled)).await?)
+        Ok(retry(self.world, || self.world.settle(self.id(), self.function, lease, now)).await?)
     }
 
     async fn fail(&self, error: FunctionError) -> Result<Look, StepError> {
@@ -224,6 +267,10 @@ impl<W: World> Restorer<'_, W> {
     ) -> Result<Look, StepError> {
         if let Some(quiet_at) = target.quiet_at().filter(|quiet_at| *quiet_at > observed_at) {
             return Ok(Look::Again(observed_at.seconds_until(quiet_at)));
+        }
+        // A listing counts for the same rate as the writes that take the faults away: those go first.
+        if self.firsts_left && needs_versions(target, status) {
+            return Ok(Look::AfterFirsts);
         }
         let Some(frozen_versions) = self.versions_since(target, status).await else { return Ok(Look::Again(2)) };
         let ending = Ending {
@@ -245,12 +292,10 @@ impl<W: World> Restorer<'_, W> {
     /// A version that somebody published while the fault was in place keeps it for good: it is named. `None` is to be
     /// asked again; where it may not be asked at all, the report says that, and the restore is none the worse.
     async fn versions_since(&self, target: &TargetRecord, status: TargetStatus) -> Option<Vec<String>> {
-        let configuration = target.changes.iter().any(|change| change.surface() == Surface::Configuration);
-        let begun = !matches!(target.status, TargetStatus::Pending | TargetStatus::Armed);
-        if status == TargetStatus::Gone || !configuration || !begun {
+        if !needs_versions(target, status) {
             return Some(Vec::new());
         }
-        match retry(self.world, || self.world.versions(self.function)).await {
+        match self.pace.read(self.world, &[Kind::Control], || self.world.versions(self.function)).await {
             Ok(mut versions) => {
                 versions.sort_unstable();
                 Some(
@@ -266,6 +311,13 @@ impl<W: World> Restorer<'_, W> {
             Err(error) => Some(vec![format!("unknown, they could not be listed: {error}")]),
         }
     }
+}
+
+/// Whether a version that was published meanwhile can hold the fault.
+fn needs_versions(target: &TargetRecord, status: TargetStatus) -> bool {
+    let configuration = target.changes.iter().any(|change| change.surface() == Surface::Configuration);
+    let begun = !matches!(target.status, TargetStatus::Pending | TargetStatus::Armed);
+    status != TargetStatus::Gone && configuration && begun
 }
 
 /// A layer version that was deleted during the run cannot be attached again, and AWS refuses the whole call for it

@@ -10,12 +10,14 @@ use crate::model::fault::Fault;
 use crate::model::names::{AlarmName, FunctionArn, FunctionName, LayerVersionArn};
 use crate::model::steady_state::Condition;
 use crate::model::target::Target;
+use crate::model::time::Time;
 use crate::plan::guardrails::{AlarmFact, Facts, LayerFact, Settings, TargetFacts};
 use crate::plan::selection::choose;
 use crate::ports::{FunctionError, World};
 
 use super::AT_ONCE;
 use super::error::StepError;
+use super::pace::{Kind, Pace};
 use super::retry::retry;
 use super::steady_state::deviations;
 
@@ -24,6 +26,8 @@ use super::steady_state::deviations;
 /// # Errors
 /// When AWS cannot be read; what is merely not there is a fact.
 pub async fn gather(world: &impl World, settings: &Settings, experiment: &Experiment) -> Result<Facts, StepError> {
+    // A look changes nothing, so none comes too late.
+    let pace = &Pace::until(Time(i64::MAX));
     let resolved = resolve(world, experiment).await?;
     let target_count = resolved.functions.len();
     // A tag can match thousands: over the limit, the limit is the refusal, and more looks would only cost calls.
@@ -31,7 +35,7 @@ pub async fn gather(world: &impl World, settings: &Settings, experiment: &Experi
     let mut unresolved = resolved.unmatched;
     let mut targets: Vec<TargetFacts> = Vec::new();
     let mut looks = stream::iter(asked)
-        .map(|asked| async move { (asked.to_string(), look(world, experiment, asked).await) })
+        .map(|asked| async move { (asked.to_string(), look(world, pace, experiment, asked).await) })
         .buffered(AT_ONCE);
     while let Some((name, looked)) = looks.next().await {
         match looked {
@@ -66,7 +70,7 @@ pub async fn gather(world: &impl World, settings: &Settings, experiment: &Experi
         settings: settings.clone(),
         lever: retry(world, || world.lever()).await?,
         target_count,
-        layers: layer_facts(world, experiment, &targets).await?,
+        layers: layer_facts(world, pace, experiment, &targets).await?,
         targets,
         unresolved,
         alarms,
@@ -111,20 +115,25 @@ fn names(name: &FunctionName, arn: &FunctionArn) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.ends_with(':'))
 }
 
-async fn look(world: &impl World, experiment: &Experiment, asked: FunctionName) -> Result<TargetFacts, StepError> {
+async fn look(
+    world: &impl World,
+    pace: &Pace,
+    experiment: &Experiment,
+    asked: FunctionName,
+) -> Result<TargetFacts, StepError> {
     let mappings = experiment.needs_mappings();
-    let seen = retry(world, || world.observe(asked.unqualified(), mappings)).await;
+    let seen = pace.read(world, Kind::of_look(mappings), || world.observe(asked.unqualified(), mappings)).await;
     let seen = seen.map_err(|error| StepError::function(asked.as_str(), error))?;
     let lock = retry(world, || world.lock(&seen.arn)).await?;
     let aliases = if experiment.changes_latest() {
-        let aliases = retry(world, || world.aliases(&seen.arn)).await;
+        let aliases = pace.read(world, &[Kind::Control], || world.aliases(&seen.arn)).await;
         aliases.map_err(|error| StepError::function(asked.as_str(), error))?
     } else {
         Vec::new()
     };
     let mut mapping_tags = BTreeMap::new();
     for mapping in &seen.mappings {
-        let tags = retry(world, || world.mapping_tags(&seen.arn, &mapping.id)).await;
+        let tags = pace.read(world, &[Kind::Control], || world.mapping_tags(&seen.arn, &mapping.id)).await;
         mapping_tags.insert(mapping.id.clone(), tags.map_err(|error| StepError::function(asked.as_str(), error))?);
     }
     Ok(TargetFacts { asked: Some(asked), seen, lock, aliases, mapping_tags })
@@ -132,6 +141,7 @@ async fn look(world: &impl World, experiment: &Experiment, asked: FunctionName) 
 
 async fn layer_facts(
     world: &impl World,
+    pace: &Pace,
     experiment: &Experiment,
     targets: &[TargetFacts],
 ) -> Result<BTreeMap<LayerVersionArn, LayerFact>, StepError> {
@@ -149,7 +159,7 @@ async fn layer_facts(
     layers.extend(targets.iter().flat_map(|target| &target.seen.layers));
     let mut facts = BTreeMap::new();
     for layer in layers {
-        let fact = retry(world, || world.layer(layer)).await;
+        let fact = pace.read(world, &[Kind::Control], || world.layer(layer)).await;
         facts.insert(layer.clone(), fact.map_err(|error| StepError::function(layer.as_str(), error))?);
     }
     Ok(facts)

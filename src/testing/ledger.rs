@@ -289,13 +289,19 @@ impl Ledger for SimWorld {
         }))
     }
 
-    async fn settle(&self, run: &RunId, function: &FunctionArn, settled: &Lease) -> Result<(), LedgerError> {
+    async fn settle(
+        &self,
+        run: &RunId,
+        function: &FunctionArn,
+        settled: &Lease,
+        until: Time,
+    ) -> Result<(), LedgerError> {
         self.ledger_call("settle", "UpdateItem").await;
         self.with(|state| {
             let Some(target) = state.record(run, function) else { return };
             for lease in [&mut target.inject_lease, &mut target.restore_lease].into_iter().flatten() {
-                if lease.holder == settled.holder {
-                    lease.until = settled.until;
+                if lease == settled {
+                    lease.until = until;
                 }
             }
         });

@@ -1,0 +1,248 @@
+//! Keeping to Lambda's rates: one pace for each worker, which all of its calls about functions share.
+//!
+//! Lambda takes 100 `GetFunction` calls a second, and 15 of all its other control-plane calls together, for the whole
+//! account and region; neither can be raised (lambda/latest/dg/gettingstarted-limits). What goes over is answered 429.
+//! Two workers do not know of each other: each keeps the pace for itself, and both hold when AWS says so.
+
+use std::future::Future;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::model::time::Time;
+use crate::ports::{Clock, FunctionError};
+
+use super::retry::retry;
+use super::{AT_ONCE, STALENESS};
+
+/// The longest time, in seconds, for which one 429 makes a worker hold.
+const LONGEST_HOLD: u64 = 10;
+/// Milliseconds that a hold is longer by, at random: workers that were refused together should not come back together.
+const JITTER: u64 = 1_000;
+
+/// Which of Lambda's two rates a call counts for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `GetFunction`: 100 a second.
+    Look,
+    /// Every other control-plane call, reading or writing: 15 a second in all.
+    Control,
+}
+
+impl Kind {
+    /// What looking at a function counts for: its mappings are listed by a call of their own.
+    #[must_use]
+    pub const fn of_look(with_mappings: bool) -> &'static [Self] {
+        if with_mappings { &[Self::Look, Self::Control] } else { &[Self::Look] }
+    }
+
+    /// Calls that a worker makes at once when it begins. It does not know what others have used up of the last second,
+    /// so it holds as little as it can: one call for each target of the first lane, so that a run of up to eight
+    /// functions is restored without any wait. Over a thousand targets (67 s at 15 a second) the burst is worth half a
+    /// second, and the looks at the end cost two or three: that leaves the 1.1 times of the rate's time that
+    /// `tests/core/scale.rs` holds it to, without counting on a burst.
+    const fn burst(self) -> i64 {
+        match self {
+            // First and later looks together.
+            Self::Look => 2 * AT_ONCE as i64,
+            Self::Control => AT_ONCE as i64,
+        }
+    }
+
+    /// Microseconds between two calls, rounded up.
+    const fn interval(self) -> i64 {
+        match self {
+            Self::Look => 10_000,
+            Self::Control => 66_667,
+        }
+    }
+}
+
+/// When the next call of one kind is due.
+#[derive(Clone, Copy, Debug)]
+struct Bucket {
+    /// In microseconds since the epoch: when a call would be due that has no burst to draw on.
+    next: i64,
+    /// Until when nothing is sent.
+    held_until: Time,
+    /// How often somebody was told to hold: whoever was given a turn before that needs another one.
+    holds: u64,
+}
+
+impl Bucket {
+    const FRESH: Self = Self { next: i64::MIN, held_until: Time(i64::MIN), holds: 0 };
+}
+
+/// The pace of one worker: from the beginning of an invocation to its last call.
+#[derive(Debug)]
+pub struct Pace {
+    buckets: Mutex<[Bucket; 2]>,
+    until: Time,
+}
+
+impl Pace {
+    /// For a worker that makes no call after `until`: nobody waits for a turn that comes later.
+    #[must_use]
+    pub fn until(until: Time) -> Self {
+        Self { buckets: Mutex::new([Bucket::FRESH; 2]), until }
+    }
+
+    /// Makes a read that counts for these kinds, each in its turn, and tries again as [`retry`] does.
+    ///
+    /// # Errors
+    /// The last error; `Throttled` also where the turn does not come in time.
+    pub async fn read<C, T, F, A>(&self, clock: &C, kinds: &[Kind], call: F) -> Result<T, FunctionError>
+    where
+        C: Clock + Sync,
+        F: Fn() -> A,
+        A: Future<Output = Result<T, FunctionError>>,
+    {
+        let in_turn = || async {
+            for kind in kinds {
+                self.wait(clock, *kind, 1, self.until).await.map_err(FunctionError::Throttled)?;
+            }
+            let answer = call().await;
+            if let Err(error) = &answer {
+                kinds.iter().for_each(|kind| self.heed(clock, *kind, error));
+            }
+            answer
+        };
+        retry(clock, in_turn).await
+    }
+
+    /// Waits for the turn of so many writes. To be called before the lease is taken, for a lease must not run while its
+    /// holder waits; and not for longer than a look may be stale anyway, for the writes were decided on one.
+    ///
+    /// # Errors
+    /// The seconds after which to look again, where the turn comes later than that.
+    pub async fn turn(&self, clock: &(impl Clock + Sync), calls: usize) -> Result<(), u64> {
+        let patience = self.until.min(clock.now().plus(STALENESS));
+        self.wait(clock, Kind::Control, calls, patience).await
+    }
+
+    /// Counts a call that is made without waiting: those behind it wait the longer.
+    pub fn count(&self, clock: &impl Clock) {
+        // There is no turn that would be too late.
+        let _ = self.reserve(Kind::Control, 1, clock.now(), Time(i64::MAX));
+    }
+
+    /// What AWS has answered: a 429 holds every further call of this kind.
+    pub fn heed(&self, clock: &impl Clock, kind: Kind, error: &FunctionError) {
+        let FunctionError::Throttled(seconds @ 1..) = error else { return };
+        let hold = (*seconds).min(LONGEST_HOLD) * 1000 + clock.random() % JITTER;
+        let until = Time(clock.now().0.saturating_add_unsigned(hold));
+        let bucket = &mut self.buckets()[kind as usize];
+        bucket.held_until = bucket.held_until.max(until);
+        bucket.holds += 1;
+        // All turns that were given are void; behind the hold there is no burst.
+        bucket.next = bucket.held_until.0.saturating_mul(1000);
+    }
+
+    /// Waits until so many calls are due, or says how many seconds too long that would take.
+    async fn wait(&self, clock: &(impl Clock + Sync), kind: Kind, calls: usize, patience: Time) -> Result<(), u64> {
+        loop {
+            let now = clock.now();
+            let turn = self.reserve(kind, calls, now, patience)?;
+            let Ok(wait @ 1..) = u64::try_from(turn.at.0.saturating_sub(now.0)) else { return Ok(()) };
+            clock.sleep(wait).await;
+            if self.buckets()[kind as usize].holds == turn.holds {
+                return Ok(());
+            }
+        }
+    }
+
+    fn reserve(&self, kind: Kind, calls: usize, now: Time, patience: Time) -> Result<Turn, u64> {
+        let calls = i64::try_from(calls).unwrap_or(i64::MAX);
+        let bucket = &mut self.buckets()[kind as usize];
+        let microseconds = now.0.saturating_mul(1000);
+        // What was not used up stays to be used, up to the burst.
+        let first = bucket.next.max(microseconds.saturating_sub(kind.interval() * (kind.burst() - 1)));
+        let last = first.saturating_add(kind.interval().saturating_mul(calls - 1));
+        let at = Time(last.max(microseconds).saturating_add(999) / 1000).max(bucket.held_until);
+        if at > patience {
+            return Err(now.seconds_until(at));
+        }
+        bucket.next = last.saturating_add(kind.interval());
+        Ok(Turn { at, holds: bucket.holds })
+    }
+
+    fn buckets(&self) -> MutexGuard<'_, [Bucket; 2]> {
+        // A bucket is whole at every moment, so a panic elsewhere leaves it as it should be.
+        self.buckets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// When so many calls are due.
+struct Turn {
+    at: Time,
+    holds: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::{join, join_all};
+
+    use super::*;
+    use crate::testing::SimWorld;
+
+    /// When so many turns came that were asked for at once, in milliseconds from now.
+    async fn turns(world: &SimWorld, pace: &Pace, count: usize) -> Vec<i64> {
+        let began = world.now().0;
+        let turn = || async {
+            assert_eq!(pace.wait(world, Kind::Control, 1, Time(i64::MAX)).await, Ok(()));
+            world.now().0 - began
+        };
+        join_all((0..count).map(|_| turn())).await
+    }
+
+    #[tokio::test]
+    async fn a_burst_comes_at_once_and_the_rest_at_the_rate() {
+        let world = SimWorld::default();
+        let pace = Pace::until(Time(i64::MAX));
+        let turns = turns(&world, &pace, 38).await;
+        assert_eq!(turns[..AT_ONCE], [0; AT_ONCE]);
+        assert_eq!((turns[AT_ONCE], turns[37]), (67, 2_001));
+        let most =
+            turns.iter().map(|from| turns.iter().filter(|at| (*from..*from + 1_000).contains(*at)).count()).max();
+        assert!(most <= Some(15 + AT_ONCE), "{most:?} within one second");
+    }
+
+    #[tokio::test]
+    async fn a_429_holds_those_that_were_given_their_turn_already() {
+        let world = SimWorld::default();
+        let pace = Pace::until(Time(i64::MAX));
+        turns(&world, &pace, AT_ONCE).await;
+        let began = world.now();
+        let waiting = async {
+            assert_eq!(pace.turn(&world, 1).await, Ok(()));
+            world.now()
+        };
+        let refused = async { pace.heed(&world, Kind::Control, &FunctionError::Throttled(2)) };
+        let (came, ()) = join(waiting, refused).await;
+        assert!((began.plus(2)..began.plus(3)).contains(&came), "{} ms", came.0 - began.0);
+        pace.heed(&world, Kind::Control, &FunctionError::Throttled(2));
+        let look = pace.wait(&world, Kind::Look, 1, came).await;
+        assert_eq!((look, world.now()), (Ok(()), came), "the other kind is not held");
+    }
+
+    #[tokio::test]
+    async fn a_hold_has_a_bound_and_a_turn_that_comes_too_late_is_none() {
+        let world = SimWorld::default();
+        let pace = Pace::until(world.now().plus(60));
+        pace.heed(&world, Kind::Control, &FunctionError::Throttled(3_600));
+        let began = world.now();
+        // A look is not worth that long a wait.
+        let turn = pace.turn(&world, 1).await;
+        assert!(matches!(turn, Err(10 | 11)), "{turn:?}");
+        assert_eq!(world.now(), began);
+        let (pace, late) = (Pace::until(began.plus(1)), Pace::until(began.plus(-1)));
+        assert_eq!((pace.turn(&world, 20).await, late.turn(&world, 1).await), (Ok(()), Err(0)));
+    }
+
+    #[tokio::test]
+    async fn what_was_not_sent_holds_nobody() {
+        let world = SimWorld::default();
+        let pace = Pace::until(Time(i64::MAX));
+        pace.heed(&world, Kind::Control, &FunctionError::Throttled(0));
+        pace.heed(&world, Kind::Control, &FunctionError::Busy(String::new()));
+        assert_eq!(turns(&world, &pace, 1).await, [0]);
+    }
+}

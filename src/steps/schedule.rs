@@ -1,0 +1,229 @@
+//! Many looks, few at a time: in two lanes, so that no first look waits for a later one.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::future::Future;
+use std::pin::pin;
+
+use futures_util::StreamExt;
+use futures_util::future::{Either, select};
+use futures_util::stream::FuturesUnordered;
+
+use crate::model::time::Time;
+use crate::ports::Clock;
+
+use super::{AT_ONCE, Budget};
+
+/// What is to become of a job after a look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Nothing more.
+    Over,
+    /// Another look after this many seconds.
+    After(u64),
+    /// Another look once no first one is left to be made.
+    AfterFirsts,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lane {
+    First,
+    Later,
+}
+
+/// The jobs that are not under way.
+struct Lanes<J> {
+    first: VecDeque<J>,
+    /// By when each is due; the number tells those apart that are due together, and keeps their order.
+    later: BTreeMap<(Time, u64), J>,
+    after_firsts: Vec<J>,
+    numbers: u64,
+    /// Those that are over, or that the budget has no more time for.
+    done: Vec<J>,
+    /// How many are under way in each lane.
+    busy: [usize; 2],
+}
+
+/// Looks at every job until it is over or the budget is: [`AT_ONCE`] first looks, in the order of the jobs, and as many
+/// later ones at once. `look` is told whether first looks are left to be made. Returns all jobs, in no particular order.
+pub(super) async fn run<C, J, L, A>(clock: &C, jobs: Vec<J>, budget: Budget, look: L) -> Vec<J>
+where
+    C: Clock + Sync,
+    L: Fn(J, bool) -> A,
+    A: Future<Output = (J, Next)>,
+{
+    let mut lanes = Lanes {
+        first: jobs.into(),
+        later: BTreeMap::new(),
+        after_firsts: Vec::new(),
+        numbers: 0,
+        done: Vec::new(),
+        busy: [0; 2],
+    };
+    let mut under_way = FuturesUnordered::new();
+    loop {
+        while let Some((lane, job)) = lanes.next(clock.now(), budget) {
+            let look = look(job, !lanes.first.is_empty());
+            under_way.push(async move { (lane, look.await) });
+        }
+        let ended = match (lanes.due(), under_way.is_empty()) {
+            (None, true) => return lanes.done,
+            (None, false) => under_way.next().await,
+            (Some(due), true) => {
+                clock.sleep(until(clock, due)).await;
+                None
+            }
+            (Some(due), false) => match select(pin!(clock.sleep(until(clock, due))), under_way.next()).await {
+                Either::Left(_) => None,
+                Either::Right((ended, _)) => ended,
+            },
+        };
+        if let Some((lane, (job, next))) = ended {
+            lanes.busy[lane as usize] -= 1;
+            lanes.put_back(job, next, clock.now(), budget);
+        }
+    }
+}
+
+/// Milliseconds until then.
+fn until(clock: &impl Clock, due: Time) -> u64 {
+    u64::try_from(due.0.saturating_sub(clock.now().0)).unwrap_or(0)
+}
+
+impl<J> Lanes<J> {
+    /// The next look to begin, if a lane has room for it.
+    fn next(&mut self, now: Time, budget: Budget) -> Option<(Lane, J)> {
+        if now > budget.last_call() {
+            // Whoever comes next takes these up.
+            self.done.extend(self.first.drain(..));
+        }
+        if self.first.is_empty() {
+            for job in std::mem::take(&mut self.after_firsts) {
+                self.add_later(job, now, budget);
+            }
+        }
+        if self.busy[Lane::First as usize] < AT_ONCE
+            && let Some(job) = self.first.pop_front()
+        {
+            self.busy[Lane::First as usize] += 1;
+            return Some((Lane::First, job));
+        }
+        let due = self.due().is_some_and(|due| due <= now);
+        let (_, job) = due.then(|| self.later.pop_first()).flatten()?;
+        self.busy[Lane::Later as usize] += 1;
+        Some((Lane::Later, job))
+    }
+
+    /// When the next later look is due, if its lane has room.
+    fn due(&self) -> Option<Time> {
+        let room = self.busy[Lane::Later as usize] < AT_ONCE;
+        self.later.first_key_value().filter(|_| room).map(|((due, _), _)| *due)
+    }
+
+    fn put_back(&mut self, job: J, next: Next, now: Time, budget: Budget) {
+        match next {
+            Next::Over => self.done.push(job),
+            Next::After(seconds) => self.add_later(job, now.plus(seconds.cast_signed()), budget),
+            Next::AfterFirsts => self.after_firsts.push(job),
+        }
+    }
+
+    fn add_later(&mut self, job: J, due: Time, budget: Budget) {
+        if budget.allows(due) {
+            self.numbers += 1;
+            self.later.insert((due, self.numbers), job);
+        } else {
+            self.done.push(job);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::SimWorld;
+    use std::cell::{Cell, RefCell};
+
+    fn budget(world: &SimWorld, seconds: i64) -> Budget {
+        Budget { deadline: world.now().plus(seconds) }
+    }
+
+    /// Every look takes two seconds and then asks for two more.
+    struct Jobs<'a> {
+        world: &'a SimWorld,
+        under_way: Cell<usize>,
+        most: Cell<usize>,
+        /// Which job was looked at, and for which time.
+        begun: RefCell<Vec<(usize, u32)>>,
+    }
+
+    impl<'a> Jobs<'a> {
+        fn new(world: &'a SimWorld) -> Self {
+            Self { world, under_way: Cell::new(0), most: Cell::new(0), begun: RefCell::new(Vec::new()) }
+        }
+
+        async fn look(&self, (job, looks): (usize, u32), slow: usize) -> ((usize, u32), Next) {
+            self.begun.borrow_mut().push((job, looks));
+            self.under_way.set(self.under_way.get() + 1);
+            self.most.set(self.most.get().max(self.under_way.get()));
+            self.world.sleep(if job == slow { 100_000 } else { 2_000 }).await;
+            self.under_way.set(self.under_way.get() - 1);
+            ((job, looks + 1), if looks == 2 { Next::Over } else { Next::After(1) })
+        }
+    }
+
+    #[tokio::test]
+    async fn few_looks_are_under_way_at_once_however_many_jobs_there_are() {
+        let world = SimWorld::default();
+        let jobs = Jobs::new(&world);
+        let many = (0..1_000).map(|job| (job, 0)).collect();
+        let done = run(&world, many, budget(&world, 10_000), |job, _| jobs.look(job, usize::MAX)).await;
+        assert_eq!(jobs.most.get(), 2 * AT_ONCE);
+        let mut all: Vec<usize> = done.iter().map(|(job, _)| *job).collect();
+        all.sort_unstable();
+        assert_eq!(all, (0..1_000).collect::<Vec<_>>(), "none is lost, none comes twice");
+        assert!(done.iter().all(|(_, looks)| *looks == 3));
+        let firsts: Vec<usize> = jobs.begun.borrow().iter().filter(|(_, n)| *n == 0).map(|(job, _)| *job).collect();
+        assert_eq!(firsts, (0..1_000).collect::<Vec<_>>(), "first looks are made in order");
+    }
+
+    #[tokio::test]
+    async fn a_slow_look_keeps_none_waiting_but_itself() {
+        let world = SimWorld::default();
+        let jobs = Jobs::new(&world);
+        let many = (0..32).map(|job| (job, 0)).collect();
+        let began = world.now();
+        let done = run(&world, many, budget(&world, 1_000), |job, _| jobs.look(job, 3)).await;
+        assert_eq!(done.last(), Some(&(3, 3)));
+        assert_eq!(world.now(), began.plus(3 * 100 + 2), "the slow one's own looks, and nobody else's");
+        let begun = jobs.begun.borrow();
+        let second = begun.iter().position(|begun| *begun == (0, 1));
+        let last_first = begun.iter().position(|begun| *begun == (31, 0));
+        assert!(second < last_first, "later looks are made beside first ones");
+    }
+
+    #[tokio::test]
+    async fn what_waits_for_the_first_looks_comes_behind_them() {
+        let world = SimWorld::default();
+        let begun = RefCell::new(Vec::new());
+        let look = |(job, looks): (usize, u32), firsts_left: bool| {
+            begun.borrow_mut().push((job, looks));
+            async move { ((job, looks + 1), if firsts_left { Next::AfterFirsts } else { Next::Over }) }
+        };
+        let done = run(&world, (0..20).map(|job| (job, 0)).collect(), budget(&world, 60), look).await;
+        assert_eq!(done.len(), 20);
+        let begun = begun.borrow();
+        let first_later = begun.iter().position(|(_, looks)| *looks > 0);
+        assert!(first_later > begun.iter().position(|(job, _)| *job == 19), "{begun:?}");
+    }
+
+    #[tokio::test]
+    async fn behind_the_budget_nothing_begins_and_nothing_is_lost() {
+        let world = SimWorld::default();
+        let jobs = Jobs::new(&world);
+        let done =
+            run(&world, (0..100).map(|job| (job, 0)).collect(), budget(&world, 7), |job, _| jobs.look(job, usize::MAX))
+                .await;
+        assert_eq!(done.len(), 100);
+        assert_eq!(done.iter().filter(|(_, looks)| *looks == 0).count(), 100 - 3 * AT_ONCE);
+    }
+}

@@ -1,0 +1,109 @@
+//! Leases: what they cover, and how soon they let go.
+
+use futures_util::future::join;
+use snapback::model::run::{EndReason, Lease, TargetStatus};
+use snapback::ports::{Clock, Ledger};
+use snapback::steps::rollback::{roll_back, stop};
+use snapback::steps::{ATTEMPT, LANDING, LEASE, RESERVE, SKEW, STALENESS, WINDOW};
+use snapback::testing::Trouble;
+use snapback::testing::samples::{self, faults, function_arn, world};
+
+use super::support::{Machine, block_on, budget, give_way, survives, target_of};
+
+/// A settle whose first try was slow lands behind the next look's lease, of the same holder: that one runs on, for its
+/// call is under way.
+#[test]
+fn a_late_settle_does_not_shorten_a_newer_lease() {
+    let world = world(&["checkout"]);
+    let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
+    let (run, function) = (&machine.run, &function_arn("checkout"));
+    block_on(async {
+        let functions = machine.prepare().await.unwrap().functions;
+        machine.arm(&functions).await.unwrap();
+        let planned = target_of(&world, run, "checkout").changes;
+        for holder in ["inject-1", "restore-1"] {
+            let begin = async |lease: &Lease| match holder {
+                "inject-1" => world.begin_inject(run, function, &planned, lease, world.now()).await,
+                _ => world.begin_restore(run, function, lease, world.now()).await,
+            };
+            let lease = || Lease { holder: holder.into(), until: world.now().plus(LEASE) };
+            let first = lease();
+            assert!(begin(&first).await.unwrap().is_some());
+            let settled_at = world.now();
+            world.pass(1);
+            let second = lease();
+            assert!(begin(&second).await.unwrap().is_some());
+            world.settle(run, function, &first, settled_at).await.unwrap();
+            assert_eq!(target_of(&world, run, "checkout").quiet_at(), Some(second.until), "{holder}");
+            world.settle(run, function, &second, settled_at).await.unwrap();
+            assert_eq!(target_of(&world, run, "checkout").quiet_at(), Some(settled_at), "{holder}");
+        }
+    });
+}
+
+/// No call can land beyond its lease, and no two leases of one holder end together: `settle` tells them by their end.
+#[test]
+fn a_lease_covers_its_window_and_no_more() {
+    let world = world(&[]);
+    let now = world.now();
+    for (seconds, expected) in [(900, WINDOW), (30, WINDOW), (WINDOW + RESERVE, WINDOW), (5, 5 - RESERVE)] {
+        let budget = budget(&world, seconds);
+        let window = budget.window("restore-1", now);
+        assert_eq!(window.last_call, now.plus(expected), "{seconds}");
+        assert!(window.last_call.plus(ATTEMPT + LANDING + STALENESS + SKEW) <= window.lease.until, "{seconds}");
+        assert_eq!(window.lease.until, now.plus(LEASE), "{seconds}");
+        assert_ne!(window.lease, budget.window("restore-1", now.plus(1)).lease, "{seconds}");
+    }
+}
+
+/// A rollback that may live for fifteen minutes dies with its lease in hand: the next one waits for that lease, and not
+/// for the fifteen minutes.
+#[test]
+fn a_worker_that_lives_long_and_dies_keeps_nobody_waiting_for_long() {
+    let world = world(&["checkout"]);
+    let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
+    block_on(machine.start()).unwrap();
+    world.pass(60);
+    let began = world.now();
+    block_on(stop(&world, &machine.run, &EndReason::Person)).unwrap();
+    world.with(|state| {
+        // It looks, takes its lease, sends its call, which does not land, and dies with the answer.
+        state.trouble = vec![("PutFunctionConcurrency", Trouble::Lost)];
+        state.life = Some(6);
+    });
+    let rollback = roll_back(&world, &machine.run, &EndReason::Person, budget(&world, 900));
+    assert!(survives(rollback).is_none());
+    world.with(|state| {
+        state.life = None;
+        assert!(state.trouble.is_empty(), "it died before its call");
+    });
+    let lease = target_of(&world, &machine.run, "checkout").restore_lease.unwrap();
+    assert_eq!(lease.until, began.plus(LEASE));
+    block_on(roll_back(&world, &machine.run, &EndReason::Person, budget(&world, 900))).unwrap();
+    assert_eq!(target_of(&world, &machine.run, "checkout").status, TargetStatus::Restored);
+    assert!(world.now() <= began.plus(LEASE + 5), "{} s", began.seconds_until(world.now()));
+}
+
+/// A worker that is held up between its lease and its call does not send it once the lease's window has passed, however
+/// long it may still live: somebody else may be writing by then.
+#[test]
+fn no_call_starts_behind_its_leases_window() {
+    let world = world(&["checkout"]);
+    let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
+    block_on(machine.start()).unwrap();
+    world.pass(60);
+    let sent = || world.with(|state| state.calls.iter().filter(|call| *call == "PutFunctionConcurrency").count());
+    let hold_up = async {
+        while sent() < 2 {
+            give_way().await;
+        }
+        world.pass(WINDOW + 1);
+        give_way().await;
+        assert_eq!(world.with(|state| state.writes.len()), 1, "only the inject's call has landed");
+    };
+    let rollback = roll_back(&world, &machine.run, &EndReason::Person, budget(&world, 900));
+    let (rolled, ()) = block_on(join(rollback, hold_up));
+    rolled.unwrap();
+    assert_eq!((sent(), world.with(|state| state.writes.len())), (3, 2), "it was sent again, under another lease");
+    assert_eq!(target_of(&world, &machine.run, "checkout").status, TargetStatus::Restored);
+}

@@ -1,0 +1,219 @@
+//! A thousand targets rolled back at once, with Lambda's rates, in virtual time.
+
+use std::future::Future;
+use std::pin::pin;
+use std::task::Poll;
+
+use futures_util::future::join;
+use serde_json::{Value, json};
+use snapback::model::names::FunctionArn;
+use snapback::model::run::{EndReason, TargetStatus};
+use snapback::ports::Clock;
+use snapback::steps::AT_ONCE;
+use snapback::steps::reap::reap;
+use snapback::steps::restore::Restored;
+use snapback::steps::rollback::{RolledBack, roll_back, roll_back_all};
+use snapback::testing::samples::{self, faults, function_arn, layer_arn, observation, world};
+use snapback::testing::{SimFunction, SimWorld};
+
+use super::support::{Machine, block_on, budget};
+
+/// The rollback function's own time limit, in infra/template.yaml.
+const INVOCATION: i64 = 900;
+
+/// Functions that carry their team's tag, so that one target of an experiment names them all.
+fn staff(world: &SimWorld, team: &str, count: usize) -> Vec<FunctionArn> {
+    let names: Vec<String> = (0..count).map(|n| format!("{team}-{n:04}")).collect();
+    world.with(|state| {
+        for name in &names {
+            let mut seen = observation(name);
+            seen.tags = snapback::model::function::Tags::Known(
+                [("chaos", "allowed"), ("team", team)].map(|(key, value)| (key.into(), value.into())).into(),
+            );
+            state.functions.insert(function_arn(name), SimFunction::new(seen));
+        }
+    });
+    names.iter().map(|name| function_arn(name)).collect()
+}
+
+/// A run that has injected this fault into all of a team's functions, by the real steps.
+fn injected<'a>(world: &'a SimWorld, run: &str, team: &str, fault: &(&'static str, Value)) -> Machine<'a> {
+    let mut experiment = samples::experiment(&[], std::slice::from_ref(fault));
+    experiment["targets"] = json!([{ "tags": { "team": team } }]);
+    let mut machine = Machine::new(world, run, experiment);
+    machine.settings.target_limit = 1_000;
+    block_on(machine.start()).unwrap();
+    world.pass(60);
+    machine
+}
+
+/// So many functions with this fault in place, by a run whose execution is dead, and Lambda's rates from here on.
+fn staffed(count: usize, fault: &(&'static str, Value)) -> (SimWorld, Vec<FunctionArn>) {
+    let world = world(&[]);
+    let functions = staff(&world, "shop", count);
+    injected(&world, "run-1", "shop", fault).kill();
+    limit(&world);
+    (world, functions)
+}
+
+fn limit(world: &SimWorld) {
+    world.with(|state| {
+        state.calls.clear();
+        state.writes.clear();
+        state.limit_rates();
+    });
+}
+
+/// Calls that Lambda counts for its 15 a second.
+fn control_calls(world: &SimWorld) -> u32 {
+    let control = ["PutFunction", "DeleteFunction", "UpdateFunction", "UpdateEvent", "List", "GetLayer"];
+    let counts = |call: &&String| control.iter().any(|name| call.starts_with(name));
+    world.with(|state| state.calls.iter().filter(counts).count()).try_into().unwrap()
+}
+
+/// Everything is back, and nothing else was touched on the way.
+fn assert_all_restored(world: &SimWorld, functions: &[FunctionArn], fault: &str) {
+    world.with(|state| {
+        for function in functions {
+            let (now, before) = (&state.functions[function].seen, observation(function.name()));
+            let fields = (&now.concurrency, &now.handler, &now.layers, &now.environment, now.timeout, now.memory);
+            let mappings = (&now.mappings, &before.mappings);
+            let original = (
+                &before.concurrency,
+                &before.handler,
+                &before.layers,
+                &before.environment,
+                before.timeout,
+                before.memory,
+            );
+            assert!(fields == original && mappings.0 == mappings.1, "{fault}: {now:?}");
+            let lock = &state.locks[function];
+            assert_eq!((&lock.run, lock.released_at.is_some()), (&None, true), "{fault}: {function}");
+        }
+        assert_eq!(state.targets.len(), functions.len(), "{fault}");
+        let restored = state.targets.values().filter(|target| target.status == TargetStatus::Restored);
+        assert_eq!(restored.count(), functions.len(), "{fault}");
+    });
+}
+
+fn assert_all_ended(rolled_back: &RolledBack, count: usize) {
+    assert_eq!(rolled_back.targets.len(), count);
+    for (function, result) in &rolled_back.targets {
+        assert_eq!(*result, Ok(Restored::Ended(TargetStatus::Restored)), "{function}");
+    }
+}
+
+/// Goes along with a worker, and takes down how many calls it had under way at most.
+async fn watched<T>(world: &SimWorld, worker: impl Future<Output = T>) -> (T, u64) {
+    let (mut worker, mut most) = (pin!(worker), 0);
+    std::future::poll_fn(|context| {
+        let polled = worker.as_mut().poll(context);
+        most = most.max(world.with(|state| state.under_way));
+        match polled {
+            Poll::Ready(output) => Poll::Ready((output, most)),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
+
+/// How long the worker may take, and how many looks it may have under way: one makes two calls at once, for the target
+/// and for the function.
+#[test]
+fn a_thousand_targets_are_rolled_back_as_fast_as_lambda_takes_the_calls() {
+    for fault in [&faults()[0], &faults()[1]] {
+        let (world, functions) = staffed(1_000, fault);
+        let began = world.now();
+        let run = samples::run_id("run-1");
+        let rollback = roll_back(&world, &run, &EndReason::Person, budget(&world, INVOCATION));
+        let (rolled_back, most) = block_on(watched(&world, rollback));
+        assert_all_ended(&rolled_back.unwrap(), 1_000);
+        assert_all_restored(&world, &functions, fault.0);
+        let calls = control_calls(&world);
+        let (took, least) = ((world.now().0 - began.0) as f64 / 1000.0, f64::from(calls) / 15.0);
+        let (looks, refused) = (world.count("GetFunction"), world.with(|state| state.rates.as_ref().unwrap().refused));
+        println!(
+            "{}: 1000 targets in {took:.1} s; {calls} calls at 15 a second take {least:.1} s: {:.3} times; \
+             {looks} looks, {refused} calls refused, {most} calls under way at most",
+            fault.0,
+            took / least
+        );
+        assert!(took <= 1.1 * least, "{}: {took:.1} s for {least:.1} s", fault.0);
+        assert_eq!(refused, 0, "{}: a worker alone stays below the rates", fault.0);
+        assert!(most <= 2 * 2 * AT_ONCE as u64, "{}: {most} calls were under way", fault.0);
+        assert_eq!(world.with(|state| state.writes.len()), 1_000, "{}: one restoring call for each", fault.0);
+        no_listing_delays_a_restoring_call(&world);
+    }
+}
+
+/// Where the end of a target costs a listing too, it comes behind the others' restoring calls.
+fn no_listing_delays_a_restoring_call(world: &SimWorld) {
+    world.with(|state| {
+        let last = state.calls.iter().rposition(|call| call.starts_with("Update") && call != "UpdateItem").unwrap_or(0);
+        let listings = state.calls[..last].iter().filter(|call| call.starts_with("ListVersions")).count();
+        assert!(listings <= 2 * AT_ONCE, "{listings} listings came before the last restoring call");
+    });
+}
+
+/// What does not end by itself comes first, whichever run is the older.
+#[test]
+fn the_most_urgent_targets_come_first() {
+    let world = world(&[]);
+    let expiring = json!({ "layers": [layer_arn("chaos")], "deadlineVariable": "CHAOS_DEADLINE_MS" });
+    let patient = staff(&world, "a-patient", 100);
+    let urgent = staff(&world, "b-urgent", 100);
+    injected(&world, "run-1", "a-patient", &("layer", expiring));
+    injected(&world, "run-2", "b-urgent", &faults()[4]);
+    limit(&world);
+    block_on(roll_back_all(&world, &EndReason::Person, budget(&world, INVOCATION))).unwrap();
+    let order: Vec<FunctionArn> =
+        world.with(|state| state.writes.iter().map(|(function, _)| function.clone()).collect());
+    assert_eq!(order, [urgent.clone(), patient.clone()].concat());
+    assert_all_restored(&world, &[patient, urgent].concat(), "both");
+}
+
+/// A rollback and the reaper go for the same targets: they get in each other's way, and both come to the end.
+#[test]
+fn two_workers_on_the_same_targets_both_come_to_the_end() {
+    for fault in [&faults()[0], &faults()[4]] {
+        let (world, functions) = staffed(200, fault);
+        let run = samples::run_id("run-1");
+        let budget = budget(&world, INVOCATION);
+        let rollback = roll_back(&world, &run, &EndReason::Person, budget);
+        let (rolled_back, (tick, error)) = block_on(join(rollback, reap(&world, budget)));
+        assert_all_ended(&rolled_back.unwrap(), 200);
+        assert_eq!((error, tick.handled, tick.failed_restores), (None, 1, 0), "{}", fault.0);
+        assert_all_restored(&world, &functions, fault.0);
+        assert_eq!(world.with(|state| state.writes.len()), 200, "{}: each is written once", fault.0);
+    }
+}
+
+/// A rollback and the reaper, each with a run of its own: together they ask for twice what Lambda takes, are refused, and
+/// hold; and nothing is given up for that.
+#[test]
+fn two_workers_over_the_rates_both_come_to_the_end() {
+    for fault in [&faults()[0], &faults()[4], &faults()[6]] {
+        let world = world(&[]);
+        let functions = ["shop", "bank"].map(|team| staff(&world, team, 300));
+        let first = injected(&world, "run-1", "shop", fault);
+        injected(&world, "run-2", "bank", fault).kill();
+        limit(&world);
+        let (began, budget) = (world.now(), budget(&world, INVOCATION));
+        let rollback = roll_back(&world, &first.run, &EndReason::Person, budget);
+        let (rolled_back, (tick, error)) = block_on(join(rollback, reap(&world, budget)));
+        assert_all_ended(&rolled_back.unwrap(), 300);
+        assert_eq!((error, tick.handled, tick.failed_restores), (None, 1, 0), "{}", fault.0);
+        assert_all_restored(&world, &functions.concat(), fault.0);
+        let refused = world.with(|state| state.rates.as_ref().unwrap().refused);
+        let taken = u64::from(control_calls(&world)) - refused;
+        let (took, least) = ((world.now().0 - began.0) as f64 / 1000.0, taken as f64 / 15.0);
+        println!(
+            "{}: two workers, 600 targets in {took:.1} s; {taken} calls at 15 a second take {least:.1} s: {:.2} times; \
+             {refused} more were refused",
+            fault.0,
+            took / least
+        );
+        assert!(refused > 0, "{}: they were never over the rates", fault.0);
+        assert!(took < 2.0 * least, "{}: they held for too long", fault.0);
+    }
+}
