@@ -16,7 +16,7 @@ use super::arguments::Arguments;
 use super::exit::Exit;
 
 /// The rollback function's own timeout, and a little.
-const INVOCATION: Duration = Duration::from_secs(130);
+const INVOCATION: Duration = Duration::from_secs(910);
 
 /// The deployed control plane.
 pub(super) struct Stack {
