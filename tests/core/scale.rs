@@ -14,7 +14,7 @@ use snapback::steps::reap::reap;
 use snapback::steps::restore::Restored;
 use snapback::steps::rollback::{RolledBack, roll_back, roll_back_all};
 use snapback::testing::samples::{self, faults, function_arn, layer_arn, observation, world};
-use snapback::testing::{SimFunction, SimWorld};
+use snapback::testing::{SimFunction, SimWorld, State, Trouble};
 
 use super::support::{Machine, block_on, budget};
 
@@ -216,4 +216,39 @@ fn two_workers_over_the_rates_both_come_to_the_end() {
         assert!(refused > 0, "{}: they were never over the rates", fault.0);
         assert!(took < 2.0 * least, "{}: they held for too long", fault.0);
     }
+}
+
+/// One 429 holds the whole worker, as long as AWS says: what it sent meanwhile would be refused too.
+#[test]
+fn a_429_holds_the_calls_for_other_targets_too() {
+    let (world, functions) = staffed(40, &faults()[0]);
+    world.with(|state| state.trouble = vec![("PutFunctionConcurrency", Trouble::Throttled)]);
+    let run = samples::run_id("run-1");
+    let rollback = roll_back(&world, &run, &EndReason::Person, budget(&world, INVOCATION));
+    let watch = async {
+        world.sleep(200).await;
+        let early = world.with(|state| state.writes.len());
+        world.sleep(790).await;
+        assert_eq!(world.with(|state| state.writes.len()), early, "within the second that AWS asked for");
+        assert!(early < 2 * AT_ONCE, "{early} of 40: only what was on its way");
+    };
+    assert_all_ended(&block_on(join(rollback, watch)).0.unwrap(), 40);
+    assert_all_restored(&world, &functions, "reservedConcurrency");
+}
+
+/// The looks of the guardrails keep to the rates as well.
+#[test]
+fn a_hundred_targets_are_judged_within_the_rates() {
+    let world = world(&[]);
+    staff(&world, "shop", 100);
+    world.with(State::limit_rates);
+    let mut experiment = samples::experiment(&[], &faults()[1..2]);
+    experiment["targets"] = json!([{ "tags": { "team": "shop" } }]);
+    let mut machine = Machine::new(&world, "run-1", experiment);
+    machine.settings.target_limit = 100;
+    let began = world.now();
+    assert_eq!(block_on(machine.prepare()).unwrap().functions.len(), 100);
+    assert_eq!(world.with(|state| state.rates.as_ref().unwrap().refused), 0);
+    let took = began.seconds_until(world.now());
+    assert!(took <= u64::from(control_calls(&world)).div_ceil(15), "{took} s");
 }
