@@ -58,9 +58,9 @@ pub async fn restore(
 }
 
 /// Restores many targets, most urgent first: those whose fault does not expire by itself, and then in their order. At
-/// most [`super::AT_ONCE`] first looks and as many later ones are under way, so that a worker's memory does not grow with
-/// their number; no first look waits for a later one, so that a target that takes long keeps no other from being
-/// restored. Keeps to Lambda's rates. The results are in the order of the targets.
+/// most [`super::AT_ONCE`] first looks and as many later ones are under way; a target that waits costs a small record and
+/// no more. No first look waits for a later one, so that a target that takes long keeps no other from being restored.
+/// Keeps to Lambda's rates. The results are in the order of the targets.
 pub async fn restore_all(
     world: &impl World,
     targets: &[(&Run, &FunctionArn)],
