@@ -20,6 +20,8 @@ mod failures;
 mod guardrails;
 #[path = "core/leases.rs"]
 mod leases;
+#[path = "core/report.rs"]
+mod report;
 #[path = "core/restore_law.rs"]
 mod restore_law;
 #[path = "core/review.rs"]

@@ -168,6 +168,42 @@ pub struct ReportView {
     pub deviations: Vec<String>,
     /// The targets.
     pub targets: Vec<TargetReport>,
+    /// How many targets are not listed, for want of room.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub targets_left_out: usize,
+}
+
+/// For serde, which hands over a reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
+impl ReportView {
+    /// With at most so many targets, that take at most so many bytes as JSON: first those that a person has to look
+    /// at, so that none of them is left out while a clean one is listed.
+    #[must_use]
+    pub fn shortened(mut self, most: usize, bytes: usize) -> Self {
+        self.targets.sort_by_key(urgency);
+        let mut size = 0;
+        let fitting = self.targets.iter().take(most).take_while(|target| {
+            size += serde_json::to_string(target).map_or(usize::MAX / 2, |json| json.len() + 1);
+            size <= bytes
+        });
+        let listed = fitting.count();
+        self.targets_left_out += self.targets.len() - listed;
+        self.targets.truncate(listed);
+        self
+    }
+}
+
+/// The lower, the sooner somebody should look: not restored, not as it was, then all others.
+fn urgency(target: &TargetReport) -> u8 {
+    match target.status {
+        TargetStatus::Restored | TargetStatus::Untouched if target.frozen_versions.is_empty() => 2,
+        status if status.is_final() => 1,
+        _ => 0,
+    }
 }
 
 /// Shows a run and its targets.
@@ -186,6 +222,7 @@ pub fn report_view(run: &Run, targets: &[TargetRecord]) -> ReportView {
         steady_state: steady_state(run),
         deviations,
         targets: targets.iter().map(target_report).collect(),
+        targets_left_out: 0,
     }
 }
 

@@ -1,12 +1,22 @@
-//! `arm`: `{runId, function}` → `{function, status: armed | waiting | skipped, waitSeconds}`.
+//! `arm`: `{runId, function}` → `{function, status: armed | waiting | skipped, waitSeconds}`; or a batch of targets, see
+//! `batch.rs`.
 
 use serde_json::{Value, json};
 
 use crate::ports::World;
+use crate::steps::Budget;
 use crate::steps::arm::{Armed, arm};
 use crate::steps::error::StepError;
 
-pub(super) async fn handle(world: &impl World, payload: &Value) -> Result<Value, StepError> {
+use super::batch::{Batch, Tries, Turn, is_batch};
+
+/// As the state machine tries one target.
+const TRIES: Tries = Tries { passing: 6, lasting: 1 };
+
+pub(super) async fn handle(world: &impl World, budget: Budget, payload: &Value) -> Result<Value, StepError> {
+    if is_batch(payload) {
+        return many(world, budget, Batch::of(payload)?).await;
+    }
     let target = super::target_payload(payload)?;
     let (status, wait) = match arm(world, &target.run_id, &target.function).await? {
         Armed::Armed => ("armed", 0),
@@ -14,4 +24,16 @@ pub(super) async fn handle(world: &impl World, payload: &Value) -> Result<Value,
         Armed::Skipped => ("skipped", 0),
     };
     Ok(json!({ "function": target.function, "status": status, "waitSeconds": wait }))
+}
+
+async fn many(world: &impl World, budget: Budget, batch: Batch) -> Result<Value, StepError> {
+    let run = &batch.run_id;
+    let look = |function| async move {
+        Ok(match arm(world, run, function).await? {
+            Armed::Armed | Armed::Skipped => Turn::Over,
+            Armed::Waiting(seconds) => Turn::Again(seconds),
+        })
+    };
+    let looked = batch.each(world, budget, look).await;
+    Ok(batch.after(looked, TRIES))
 }

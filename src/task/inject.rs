@@ -1,4 +1,5 @@
-//! `inject`: `{runId, function}` → `{function, status: injected | pending | skipped, waitSeconds}`.
+//! `inject`: `{runId, function}` → `{function, status: injected | pending | skipped, waitSeconds}`; or a batch of targets,
+//! see `batch.rs`.
 
 use serde_json::{Value, json};
 
@@ -7,7 +8,15 @@ use crate::steps::Budget;
 use crate::steps::error::StepError;
 use crate::steps::inject::{Injected, inject};
 
+use super::batch::{Batch, Tries, Turn, is_batch};
+
+/// As the state machine tries one target.
+const TRIES: Tries = Tries { passing: 6, lasting: 1 };
+
 pub(super) async fn handle(world: &impl World, budget: Budget, payload: &Value) -> Result<Value, StepError> {
+    if is_batch(payload) {
+        return many(world, budget, Batch::of(payload)?).await;
+    }
     let target = super::target_payload(payload)?;
     let (status, wait) = match inject(world, &target.run_id, &target.function, budget).await? {
         Injected::Injected => ("injected", 0),
@@ -15,4 +24,16 @@ pub(super) async fn handle(world: &impl World, budget: Budget, payload: &Value) 
         Injected::Skipped => ("skipped", 0),
     };
     Ok(json!({ "function": target.function, "status": status, "waitSeconds": wait }))
+}
+
+async fn many(world: &impl World, budget: Budget, batch: Batch) -> Result<Value, StepError> {
+    let run = &batch.run_id;
+    let look = |function| async move {
+        Ok(match inject(world, run, function, budget).await? {
+            Injected::Injected | Injected::Skipped => Turn::Over,
+            Injected::Pending(seconds) => Turn::Again(seconds),
+        })
+    };
+    let looked = batch.each(world, budget, look).await;
+    Ok(batch.after(looked, TRIES))
 }

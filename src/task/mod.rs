@@ -1,6 +1,7 @@
 //! The boundary to Step Functions and EventBridge: payloads in, results out, errors under stable names.
 
 mod arm;
+mod batch;
 mod inject;
 mod observe;
 mod prepare;
@@ -80,7 +81,7 @@ pub async fn handle(
 ) -> Result<Value, StepError> {
     match task {
         Task::Prepare => prepare::handle(world, settings, payload).await,
-        Task::Arm => arm::handle(world, payload).await,
+        Task::Arm => arm::handle(world, budget, payload).await,
         Task::Inject => inject::handle(world, budget, payload).await,
         Task::Observe => observe::handle(world, payload).await,
         Task::Restore => restore::handle(world, budget, payload).await,

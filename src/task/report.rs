@@ -1,4 +1,5 @@
-//! `report`: `{runId}` → the report, or `{status: pending, waitSeconds}` while the steady state may still recover.
+//! `report`: `{runId}` → the report, or `{status: pending, waitSeconds}` while the steady state may still recover. Of many
+//! targets it lists at most `MOST_TARGETS`; `snapback report` lists all of them.
 
 use serde_json::{Value, json};
 
@@ -6,9 +7,15 @@ use crate::ports::World;
 use crate::steps::error::StepError;
 use crate::steps::report::{Reported, report};
 
+/// Targets in the output, at most.
+const MOST_TARGETS: usize = 100;
+/// Bytes of targets in the output, at most: an execution's output holds 256 KiB
+/// (step-functions/latest/dg/service-quotas), and what stands around the targets needs some of them.
+const MOST_BYTES: usize = 200_000;
+
 pub(super) async fn handle(world: &impl World, payload: &Value) -> Result<Value, StepError> {
     match report(world, &super::run_payload(payload)?.run_id).await? {
         Reported::Pending(seconds) => Ok(json!({ "status": "pending", "waitSeconds": seconds })),
-        Reported::Closed(view) => Ok(json!(view)),
+        Reported::Closed(view) => Ok(json!(view.shortened(MOST_TARGETS, MOST_BYTES))),
     }
 }

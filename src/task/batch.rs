@@ -1,0 +1,174 @@
+//! A batch of one run's targets, as a Distributed Map hands them out:
+//! `{runId, functions}` → `{status: pending | done, waitSeconds, runId, functions, tries, failures, failed}`.
+//!
+//! What comes out goes in again while it is pending: `functions` are those that need another look, `tries` how often
+//! each of them has met trouble that may pass, `failures` the first few of the `failed` so far.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+
+use futures_util::StreamExt;
+use futures_util::stream;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::model::input::read;
+use crate::model::names::{FunctionArn, RunId};
+use crate::ports::World;
+use crate::steps::error::StepError;
+use crate::steps::{AT_ONCE, Budget};
+
+/// Seconds that one target may take of an invocation, calls that are throttled included: with less left, it has its
+/// turn in the next one.
+const TURN: i64 = 10;
+/// Seconds until the next invocation, where nobody has said how long.
+const SOON: u64 = 1;
+/// The longest wait after trouble, in seconds; it doubles with each try.
+const LONGEST_WAIT: u64 = 30;
+/// Failures of one batch that are passed on. Only the run's first one is ever shown; each target's is in the ledger.
+const FAILURES: usize = 3;
+/// Bytes of a failure's cause. The outputs of all batches are one input of the state machine, which holds 256 KiB
+/// (step-functions/latest/dg/service-quotas): 50 batches of three failures take a third of that.
+const CAUSE: usize = 400;
+
+/// Whether a payload names a batch and not one target.
+pub(super) fn is_batch(payload: &Value) -> bool {
+    payload.get("functions").is_some()
+}
+
+/// What one look at a target came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// Nothing more to do.
+    Over,
+    /// Again in so many seconds.
+    Again(u64),
+}
+
+/// What became of a target in this invocation; nothing, where it had no turn.
+pub(super) type Looked = (FunctionArn, Option<Result<Turn, StepError>>);
+
+/// How often one target is tried, as the state machine's Retry has it for one target alone.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tries {
+    /// Against trouble that may pass: `Unavailable`.
+    pub(super) passing: u32,
+    /// Against all other.
+    pub(super) lasting: u32,
+}
+
+/// A batch, before and after an invocation.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Batch {
+    pub(super) run_id: RunId,
+    pub(super) functions: Vec<FunctionArn>,
+    #[serde(default)]
+    tries: BTreeMap<FunctionArn, u32>,
+    #[serde(default)]
+    failures: Vec<Failure>,
+    #[serde(default)]
+    failed: u32,
+    #[serde(default)]
+    status: Progress,
+    #[serde(default)]
+    wait_seconds: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+enum Progress {
+    #[default]
+    Pending,
+    Done,
+}
+
+/// As the state machine knows a failure, so that the first of a batch can be the run's.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Failure {
+    function: FunctionArn,
+    #[serde(rename = "Error")]
+    error: String,
+    #[serde(rename = "Cause")]
+    cause: String,
+}
+
+impl Batch {
+    /// Reads a batch.
+    ///
+    /// # Errors
+    /// `InvalidInput`, with the field.
+    pub(super) fn of(payload: &Value) -> Result<Self, StepError> {
+        Ok(read(payload)?)
+    }
+
+    /// Gives each target its turn, a few at once, as far as the budget goes: none waits for another one's failure.
+    pub(super) async fn each<'a, F>(
+        &'a self,
+        world: &impl World,
+        budget: Budget,
+        look: impl Fn(&'a FunctionArn) -> F,
+    ) -> Vec<Looked>
+    where
+        F: Future<Output = Result<Turn, StepError>>,
+    {
+        let turns = self.functions.iter().map(|function| {
+            let look = &look;
+            async move {
+                let in_time = world.now().plus(TURN) < budget.deadline;
+                (function.clone(), if in_time { Some(look(function).await) } else { None })
+            }
+        });
+        stream::iter(turns).buffer_unordered(AT_ONCE).collect().await
+    }
+
+    /// What is left of the batch. Who had no turn comes first in the next invocation, so that those that take long
+    /// cannot keep the others from theirs.
+    pub(super) fn after(mut self, looked: Vec<Looked>, tries: Tries) -> Value {
+        let (mut unturned, mut again, mut wait) = (Vec::new(), Vec::new(), None);
+        for (function, turn) in looked {
+            let seconds = match turn {
+                None => {
+                    unturned.push(function);
+                    SOON
+                }
+                Some(Ok(Turn::Over)) => continue,
+                Some(Ok(Turn::Again(seconds))) => {
+                    again.push(function);
+                    seconds
+                }
+                Some(Err(error)) => match self.try_again(&function, &error, tries) {
+                    None => continue,
+                    Some(seconds) => {
+                        again.push(function);
+                        seconds
+                    }
+                },
+            };
+            wait = Some(wait.map_or(seconds, |least: u64| least.min(seconds)));
+        }
+        self.functions = unturned.into_iter().chain(again).collect();
+        self.tries.retain(|function, _| self.functions.contains(function));
+        self.status = if self.functions.is_empty() { Progress::Done } else { Progress::Pending };
+        self.wait_seconds = wait.unwrap_or(0);
+        json!(self)
+    }
+
+    /// In how many seconds to try again, or that this was the last time.
+    fn try_again(&mut self, function: &FunctionArn, error: &StepError, tries: Tries) -> Option<u64> {
+        let tried = self.tries.get(function).map_or(1, |tried| tried + 1);
+        let most = if error.name() == "Unavailable" { tries.passing } else { tries.lasting };
+        if tried < most {
+            self.tries.insert(function.clone(), tried);
+            return Some(LONGEST_WAIT.min(1 << tried.min(5)));
+        }
+        self.failed += 1;
+        if self.failures.len() < FAILURES {
+            let mut cause = error.to_string();
+            cause.truncate(cause.floor_char_boundary(CAUSE));
+            self.failures.push(Failure { function: function.clone(), error: error.name().to_owned(), cause });
+        }
+        None
+    }
+}

@@ -1,0 +1,68 @@
+//! A report that has to fit where it goes.
+
+use snapback::model::run::{Run, TargetRecord, TargetStatus};
+use snapback::plan::rendering::{ReportView, report_view};
+use snapback::ports::Clock;
+use snapback::testing::SimWorld;
+use snapback::testing::samples::{function_arn, run_id};
+
+fn report(statuses: &[TargetStatus]) -> ReportView {
+    let now = SimWorld::default().now();
+    let run = Run {
+        id: run_id("r"),
+        status: snapback::model::run::RunStatus::Completed,
+        experiment: None,
+        execution_arn: "arn:execution:r".into(),
+        functions: Vec::new(),
+        alarms: Vec::new(),
+        created_at: now,
+        deadline: now,
+        ends_at: None,
+        stopping_at: None,
+        reason: None,
+        closed_at: None,
+        deviations: None,
+    };
+    let target = |(number, status): (usize, &TargetStatus)| {
+        let mut target = TargetRecord::new(run.id.clone(), function_arn(&format!("f-{number:04}")));
+        target.status = *status;
+        target
+    };
+    let targets: Vec<TargetRecord> = statuses.iter().enumerate().map(target).collect();
+    report_view(&run, &targets)
+}
+
+fn listed(view: &ReportView) -> Vec<&str> {
+    view.targets.iter().map(|target| target.function.as_str()).collect()
+}
+
+#[test]
+fn a_shortened_report_lists_first_what_somebody_has_to_look_at() {
+    use TargetStatus::{Drifted, Gone, Injected, Restored, Untouched};
+    let mut view = report(&[Restored, Drifted, Untouched, Injected, Gone, Restored, Restored]);
+    view.targets[5].frozen_versions.push("7".into());
+    let short = view.clone().shortened(5, usize::MAX);
+    assert_eq!(listed(&short), ["f-0003", "f-0001", "f-0004", "f-0005", "f-0000"]);
+    assert_eq!(short.targets_left_out, 2);
+    assert_eq!(short.outcome, view.outcome, "what it comes to is judged by all of them");
+}
+
+#[test]
+fn a_report_that_fits_is_left_as_long_as_it_is() {
+    let view = report(&[TargetStatus::Restored; 3]);
+    assert_eq!(view.clone().shortened(3, usize::MAX), view);
+    assert!(!serde_json::to_string(&view).unwrap().contains("LeftOut"));
+}
+
+#[test]
+fn a_shortened_report_stays_within_its_bytes() {
+    let mut view = report(&[TargetStatus::Restored; 100]);
+    for target in &mut view.targets {
+        target.restore_error = Some("x".repeat(10_000));
+    }
+    let short = view.shortened(100, 200_000);
+    let bytes = serde_json::to_string(&short.targets).unwrap().len();
+    assert!((180_000..=200_001).contains(&bytes), "{bytes}");
+    assert_eq!(short.targets.len() + short.targets_left_out, 100);
+    assert!(serde_json::to_string(&short).unwrap().contains("\"targetsLeftOut\":"));
+}
