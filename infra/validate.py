@@ -56,7 +56,7 @@ class ToolFailed(Exception):
 def main() -> int:
     accepted = read_accepted()
     try:
-        findings = [*cfn_lint(), *checkov(), *asl_validator(), *house_rules()]
+        findings = [*cfn_lint(), *checkov(), *asl_validator(), *house_rules(), *variants()]
     except ToolFailed as failure:
         print(f"validate: {failure}", file=sys.stderr)
         return 1
@@ -131,6 +131,65 @@ def house_rules() -> Iterator[Finding]:
     names = set(re.findall(r"^ {8}(\w+):", filled[1], re.MULTILINE)) if filled else set()
     for name in sorted(set(re.findall(r"\$\{(\w+)\}", text)) ^ names):
         yield Finding("house", "substitution", name, "only one of template and state machine names it")
+
+
+# The Maps for few targets and their counterparts for many, each with the task that it runs.
+VARIANTS = (
+    ("ArmTargets", "Arm", "ArmBatches", "ArmBatch"),
+    ("InjectTargets", "Inject", "InjectBatches", "InjectBatch"),
+    ("RestoreTargets", "Restore", "RestoreBatches", "RestoreBatch"),
+)
+# What one inline Map carries at once (step-functions/latest/dg/state-map-inline), and the targets of one batch.
+INLINE_TARGETS = 40
+BATCH_TARGETS = 20
+
+
+def variants() -> Iterator[Finding]:
+    """What holds for one target has to hold for a batch, and a batch's execution sees nothing of the one above it."""
+    machine = json.loads(STATE_MACHINE.read_text(encoding="utf-8"))
+    by_name = dict(states(machine))
+    for few, one, many, batch in VARIANTS:
+        for field in ("Resource", "TimeoutSeconds", "Retry"):
+            if by_name[one][field] != by_name[batch][field]:
+                yield Finding("house", "variants", batch, f"its {field} is not {one}'s")
+        if by_name[one]["Arguments"]["FunctionName"] != by_name[batch]["Arguments"]["FunctionName"]:
+            yield Finding("house", "variants", batch, f"it calls another function than {one}")
+        if caught(by_name[one]) != caught(by_name[batch]):
+            yield Finding("house", "variants", batch, f"it does not catch what {one} catches")
+        if by_name[few]["Catch"] != by_name[many]["Catch"]:
+            yield Finding("house", "variants", many, f"its Catch is not that of {few}")
+        processor = by_name[many]["ItemProcessor"]
+        if processor["ProcessorConfig"] != {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}:
+            yield Finding("house", "variants", many, "not a Distributed Map of standard executions")
+        # Here $states.context.Execution is the batch's own, and no variable from above is in scope
+        # (step-functions/latest/dg/workflow-variables).
+        for word in sorted(set(re.findall(r"\$states\.context|\$(?:failure|functions|batches|run)\b", json.dumps(processor)))):
+            yield Finding("house", "variants", many, f"a batch's execution cannot see {word} of its run")
+
+    text = json.dumps(machine)
+    for size in sorted(set(re.findall(r"\$count\([^()]+\) <= (\d+)", text)) - {str(INLINE_TARGETS)}):
+        yield Finding("house", "variants", STATE_MACHINE.name, f"{size} targets are not the most of an inline Map")
+    for size in sorted(set(re.findall(r"\$partition\([^()]+, (\d+)\)|\$count\([^()]+\) / (\d+)", text))):
+        if set(filter(None, size)) != {str(BATCH_TARGETS)}:
+            yield Finding("house", "variants", STATE_MACHINE.name, f"a batch of {''.join(size)} is not one of {BATCH_TARGETS}")
+    yield from timeouts(by_name)
+
+
+def caught(state: dict[str, Any]) -> list[list[str]]:
+    return [catcher["ErrorEquals"] for catcher in state["Catch"]]
+
+
+def timeouts(by_name: dict[str, dict[str, Any]]) -> Iterator[Finding]:
+    """The state machine must not give a function up while it may still run: it would call a second one beside it."""
+    template = TEMPLATE.read_text(encoding="utf-8")
+    for name, state in by_name.items():
+        if state["Type"] != "Task":
+            continue
+        function = state["Arguments"]["FunctionName"].strip("${}")
+        block = re.search(rf"^  {function}:\n(?:(?:    .*)?\n)+", template, re.MULTILINE)
+        seconds = re.search(r"^      Timeout: (\d+)$", block[0], re.MULTILINE) if block else None
+        if seconds is None or int(seconds[1]) >= state["TimeoutSeconds"]:
+            yield Finding("house", "timeout", name, f"its TimeoutSeconds does not cover the Timeout of {function}")
 
 
 def states(machine: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -52,10 +52,10 @@ def architecture() -> str:
     return {"aarch64": "arm64", "arm64": "arm64"}.get(platform.machine(), "x86_64")
 
 
-def deploy(account: Account) -> Stack:
+def deploy(account: Account, parameters: str) -> Stack:
     account.client("s3").create_bucket(Bucket=BUCKET)
     done = subprocess.run(
-        command(),
+        command(parameters),
         cwd=ROOT,
         env=environment(account),
         stdin=subprocess.DEVNULL,
@@ -70,12 +70,12 @@ def deploy(account: Account) -> Stack:
     return find(account)
 
 
-def command() -> list[str]:
+def command(parameters: str) -> list[str]:
     """`make deploy` of what is built already: -o takes a prerequisite for up to date, so nothing is built here."""
     variables = [f"STACK={STACK}", f"BUCKET={BUCKET}", f"ARCH={architecture()}", f"AWS={AWS}"]
     # The shell may hold some of its own.
-    none = ["PARAMETERS=", "SCHEDULE=", "EXPERIMENT="]
-    return ["make", "deploy", "-o", "package", "-o", "tools-lab", *variables, *none]
+    others = [f"PARAMETERS={parameters}", "SCHEDULE=", "EXPERIMENT="]
+    return ["make", "deploy", "-o", "package", "-o", "tools-lab", *variables, *others]
 
 
 def environment(account: Account) -> dict[str, str]:

@@ -2,7 +2,9 @@
 """The lab: experiments on live functions in an AWS emulator on this machine, with no AWS account.
 
 lab.py run                  start everything, run the three demos, compare, and stop everything
-lab.py up [--json]          start everything, and leave it running
+lab.py up [--json] [--parameters "Key=value ..."]
+                            start everything, and leave it running
+lab.py crowd COUNT          create so many more functions in a lab that is up, unless they are there; print them as JSON
 lab.py traffic FUNCTION     send requests to a function of a lab that is up
 lab.py down                 end the lab that is up
 """
@@ -22,6 +24,7 @@ from typing import Iterator, NoReturn
 from botocore.exceptions import BotoCoreError, ClientError
 
 import comparison
+import crowd
 import demos
 import emulator
 import functions
@@ -59,7 +62,11 @@ def parse() -> argparse.Namespace:
     commands.add_parser("run").set_defaults(command=run)
     starting = commands.add_parser("up")
     starting.add_argument("--json", action="store_true", help="print one JSON object")
+    starting.add_argument("--parameters", default="", help="of the stack; they are the template's own otherwise")
     starting.set_defaults(command=up)
+    crowding = commands.add_parser("crowd")
+    crowding.add_argument("count", type=int, choices=range(1, 101), metavar="1..100")
+    crowding.set_defaults(command=many)
     sending = commands.add_parser("traffic")
     sending.add_argument("function", choices=[target.name for target in functions.TARGETS])
     sending.add_argument("--seconds", type=int, default=30, choices=range(1, 301), metavar="1..300")
@@ -158,7 +165,7 @@ def up(arguments: argparse.Namespace) -> int:
     emulated = session.found()
     if emulated is None:
         require_build()
-        emulated = session.begin(timeline)
+        emulated = session.begin(timeline, arguments.parameters)
     else:
         timeline.line("lab", "is up already")
     description = session.describe(emulated)
@@ -171,12 +178,21 @@ def down(_: argparse.Namespace) -> int:
     return 0
 
 
-def traffic(arguments: argparse.Namespace) -> int:
+def many(arguments: argparse.Namespace) -> int:
+    print(json.dumps(crowd.look(account_that_is_up(), arguments.count)))
+    return 0
+
+
+def account_that_is_up() -> Account:
     emulated = session.found()
     if emulated is None:
         raise EmulatorError("no lab is up; start one with `make lab-up`")
+    return Account(emulated.endpoint)
+
+
+def traffic(arguments: argparse.Namespace) -> int:
+    account = account_that_is_up()
     timeline = Timeline()
-    account = Account(emulated.endpoint)
 
     def changed(result: str) -> None:
         timeline.line("traffic", f"{arguments.function}: {result}")

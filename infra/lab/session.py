@@ -20,12 +20,12 @@ UP = DIRECTORY / "up"
 STATE = UP / "state.json"
 
 
-def begin(timeline: Timeline) -> Emulator:
-    """Starts everything, and leaves it running."""
+def begin(timeline: Timeline, parameters: str) -> Emulator:
+    """Starts everything, and leaves it running. `parameters`: of the stack, as `make deploy` takes them."""
     end()
     emulated = emulator.start(UP, ends_with_lab=False)
     try:
-        set_up(Account(emulated.endpoint), timeline)
+        set_up(Account(emulated.endpoint), timeline, parameters)
         STATE.write_text(json.dumps({"pid": emulated.pid, "port": emulated.port}))
     except BaseException:
         emulated.stop()
@@ -94,8 +94,8 @@ The emulator looks at alarms only when somebody puts a metric, as `traffic` does
 When you are done: make lab-down"""
 
 
-def set_up(account: Account, timeline: Timeline) -> Stack:
-    stack = deploy(account)
+def set_up(account: Account, timeline: Timeline, parameters: str = "") -> Stack:
+    stack = deploy(account, parameters)
     timeline.line("lab", f"stack {STACK} is deployed from infra/template.yaml, by `make deploy`")
     functions.create_all(account)
     names = ", ".join(target.name for target in functions.TARGETS)

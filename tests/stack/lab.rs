@@ -3,11 +3,16 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 
+/// There is one lab at a time: a second one would end the first.
+static ONE: Mutex<()> = Mutex::new(());
+
 /// A lab; it ends with the test, also when that fails.
 pub struct Lab {
+    _one: MutexGuard<'static, ()>,
     environment: BTreeMap<String, String>,
     stack: String,
     shown: std::cell::RefCell<String>,
@@ -26,11 +31,19 @@ fn lab(arguments: &[&str]) -> Output {
 impl Lab {
     /// Deploys the template into a new emulator.
     pub fn start() -> Self {
-        let up = lab(&["up", "--json"]);
+        Self::with_parameters("")
+    }
+
+    /// Deploys the template with these parameters, as `make deploy` takes them.
+    pub fn with_parameters(parameters: &str) -> Self {
+        // A test that has failed has ended its lab all the same.
+        let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let up = lab(&["up", "--json", "--parameters", parameters]);
         assert!(up.status.success(), "{}", String::from_utf8_lossy(&up.stderr));
         let description: Value = serde_json::from_slice(&up.stdout).unwrap();
         let variables = description["environment"].as_object().unwrap();
         Self {
+            _one: one,
             environment: variables
                 .iter()
                 .map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()))
@@ -113,6 +126,13 @@ impl Lab {
             std::thread::sleep(std::time::Duration::from_millis(500));
         }
         panic!("an update of {name} was not through within half a minute");
+    }
+
+    /// The whole configuration of so many functions that carry the tag `crowd: all`, field by field; it creates them.
+    pub fn crowd(&self, count: usize) -> BTreeMap<String, BTreeMap<String, Value>> {
+        let looked = lab(&["crowd", &count.to_string()]);
+        assert!(looked.status.success(), "{}", String::from_utf8_lossy(&looked.stderr));
+        serde_json::from_slice(&looked.stdout).unwrap()
     }
 
     /// Waits until the run has injected.

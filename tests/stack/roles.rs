@@ -84,6 +84,11 @@ fn target() -> Value {
     json!({ "runId": "r", "function": function_arn("checkout") })
 }
 
+/// The same target, as a batch of one.
+fn batch() -> Value {
+    json!({ "runId": "r", "functions": [function_arn("checkout")] })
+}
+
 async fn injected() -> SimWorld {
     let world = world(&["checkout"]);
     prepare(&world, "r", experiment()).await.unwrap();
@@ -117,7 +122,10 @@ async fn lived(task: Task) -> BTreeSet<String> {
             prepare(&world, "r", experiment()).await.unwrap();
             taken(&world);
             call(&world, task, &target()).await.unwrap();
-            taken(&world)
+            let mut actions = taken(&world);
+            call(&world, task, &batch()).await.unwrap();
+            actions.extend(taken(&world));
+            actions
         }
         Task::Inject => {
             let world = world(&["checkout"]);
@@ -132,7 +140,7 @@ async fn lived(task: Task) -> BTreeSet<String> {
             let mut actions = taken(&world);
             // And once more, with an alarm that trips before the first write.
             let tripped = self::world_with_alarm().await;
-            call(&tripped, task, &target()).await.unwrap();
+            call(&tripped, task, &batch()).await.unwrap();
             actions.extend(taken(&tripped));
             actions
         }
@@ -145,7 +153,11 @@ async fn lived(task: Task) -> BTreeSet<String> {
         Task::Restore => {
             let world = injected().await;
             call(&world, task, &run).await.unwrap();
-            restored(&world, &target(), task).await
+            let mut actions = restored(&world, &target(), task).await;
+            let world = injected().await;
+            call(&world, task, &run).await.unwrap();
+            actions.extend(restored(&world, &batch(), task).await);
+            actions
         }
         Task::Report => {
             let world = injected().await;
@@ -258,4 +270,21 @@ async fn each_role_allows_what_its_task_calls_and_nothing_more() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What a Distributed Map needs of its state machine's role (step-functions/latest/dg/iam-policies-eg-dist-map).
+#[test]
+fn the_state_machine_may_run_its_batches_and_nobody_elses() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("infra/template.yaml");
+    let template = std::fs::read_to_string(path).unwrap();
+    let expected = ["DescribeExecution", "StartExecution", "StopExecution"].map(|action| format!("states:{action}"));
+    let states = allowed(&template, "ExperimentRole").into_iter().filter(|action| action.starts_with("states:"));
+    assert_eq!(states.collect::<Vec<_>>(), expected);
+    let statements = template.split("Sid: StartBatches").nth(1).unwrap().split("Sid: DeliverLogs").next().unwrap();
+    let resources: Vec<&str> =
+        statements.split("${AWS::AccountId}:").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    assert_eq!(
+        resources,
+        ["stateMachine:${Prefix}-experiment", "execution:${Prefix}-experiment:*", "execution:${Prefix}-experiment/*"]
+    );
 }

@@ -1,0 +1,59 @@
+"""Many small functions, for an experiment that goes in batches: no two neighbours are set up alike."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import archive
+import comparison
+import functions
+from account import Account
+
+# An experiment finds them by this tag.
+TAG = {"crowd": "all"}
+# The emulator answers on two cores.
+AT_ONCE = 8
+# Absent is not a number: a restore has to tell it from one.
+CONCURRENCIES = (None, 2, 1)
+
+
+def look(account: Account, count: int) -> dict[str, dict[str, Any]]:
+    """The whole configuration of `count` functions that allow experiments, field by field; creates what is missing."""
+    names = [f"crowd-{number:03}" for number in range(count)]
+    client = account.client("lambda")
+    there = {each["FunctionName"] for page in client.get_paginator("list_functions").paginate() for each in page["Functions"]}
+    missing = [number for number in range(count) if names[number] not in there]
+    if missing:
+        create(account, names, missing)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return dict(zip(names, pool.map(lambda name: comparison.look(account, name), names)))
+
+
+def create(account: Account, names: list[str], numbers: list[int]) -> None:
+    role = account.client("iam").get_role(RoleName=functions.ROLE)["Role"]["Arn"]
+    code = archive.of_file(functions.CODE / "targets" / "search.py", "app.py")
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(lambda number: create_one(account, names[number], number, role, code), numbers))
+    waiter = account.client("lambda").get_waiter("function_active_v2")
+    for number in numbers:
+        waiter.wait(FunctionName=names[number], WaiterConfig={"Delay": 1, "MaxAttempts": 20})
+
+
+def create_one(account: Account, name: str, number: int, role: str, code: bytes) -> None:
+    client = account.client("lambda")
+    client.create_function(
+        FunctionName=name,
+        Runtime=functions.RUNTIME,
+        Handler="app.handler",
+        Role=role,
+        Code={"ZipFile": code},
+        Environment={"Variables": {"NUMBER": str(number)}},
+        Timeout=10 + number % 7,
+        MemorySize=128 + number,
+        Tags={"chaos": "allowed", **TAG},
+    )
+    concurrency = CONCURRENCIES[number % len(CONCURRENCIES)]
+    if concurrency is not None:
+        client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=concurrency)
+

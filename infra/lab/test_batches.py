@@ -1,0 +1,78 @@
+"""The expressions around the state machine's batches, evaluated as the emulator does."""
+
+from __future__ import annotations
+
+import json
+import sys
+import unittest
+from pathlib import Path
+from typing import Any
+
+try:
+    from ministack.services import stepfunctions
+except ImportError:
+    # Only the lab's own Python has it.
+    stepfunctions = None
+
+MACHINE = json.loads((Path(__file__).parents[1] / "statemachine.asl.json").read_text(encoding="utf-8"))["States"]
+DONE = {"status": "done", "failed": 0, "failures": []}
+
+
+def failed(*errors: str) -> dict[str, Any]:
+    failures = [{"function": f"arn:{error}", "Error": error, "Cause": "because"} for error in errors]
+    return {"status": "done", "failed": len(errors), "failures": failures}
+
+
+@unittest.skipIf(stepfunctions is None, "ministack is not installed in this Python")
+class Batches(unittest.TestCase):
+    def evaluate(self, template: Any, given: Any, error: Any = None, **variables: Any) -> Any:
+        context = {"Execution": {"Name": "the-run"}, "variables": variables}
+        return stepfunctions._apply_jsonata_template(template, given, context, error_output=error)
+
+    def test_batches_hold_every_function_once_and_the_runs_id(self) -> None:
+        for count in (41, 60, 1000):
+            functions = [f"arn:{number}" for number in range(count)]
+            for split in ("SplitToArm", "SplitToInject", "SplitToRestore"):
+                given = {"functions": functions}
+                batches = self.evaluate(MACHINE[split]["Output"], given, functions=functions)
+                self.assertEqual([each for batch in batches for each in batch["functions"]], functions)
+                self.assertEqual({batch["runId"] for batch in batches}, {"the-run"})
+                self.assertLessEqual(max(len(batch["functions"]) for batch in batches), 20)
+                counted = self.evaluate(MACHINE[split]["Assign"], given, functions=functions)
+                self.assertEqual(counted, {"batches": len(batches)})
+
+    def after(self, results: list[Any], failure: Any = None) -> Any:
+        found = []
+        for name in ("ArmedBatches", "InjectedBatches", "RestoredBatches"):
+            found.append(self.evaluate(MACHINE[name]["Assign"], results, failure=failure, batches=3)["failure"])
+        self.assertEqual(found[1:], found[:-1])
+        return found[0]
+
+    def test_the_first_failure_keeps_its_name(self) -> None:
+        self.assertIsNone(self.after([DONE, DONE, DONE]))
+        self.assertEqual(self.after([DONE, failed("Locked", "Refused"), failed("Other")])["Error"], "Locked")
+        self.assertEqual(self.after([DONE, failed("Locked"), DONE])["Cause"], "because")
+        earlier = {"Error": "Earlier", "Cause": ""}
+        self.assertEqual(self.after([DONE, failed("Locked"), DONE], failure=earlier), earlier)
+
+    def test_a_batch_without_an_answer_is_a_failure(self) -> None:
+        for results in ([DONE, None, DONE], [DONE, DONE], [DONE], []):
+            self.assertEqual(self.after(results)["Error"], "BatchLost")
+
+    def test_a_task_that_fails_fails_what_is_left_of_its_batch(self) -> None:
+        error = {"Error": "Lambda.Unknown", "Cause": "x" * 30_000}
+        first = {"runId": "the-run", "functions": ["a", "b"]}
+        later = {**first, **failed("Locked"), "status": "pending", "waitSeconds": 1, "tries": {}}
+        for name in ("Arm", "Inject", "Restore"):
+            inside = MACHINE[f"{name}Batches"]["ItemProcessor"]["States"]
+            for given, count, errors in ((first, 2, ["Lambda.Unknown"]), (later, 3, ["Locked", "Lambda.Unknown"])):
+                for catch in inside[f"{name}Batch"]["Catch"]:
+                    caught = self.evaluate(catch["Output"], given, error)
+                    done = self.evaluate(inside[catch["Next"]]["Output"], caught)
+                    self.assertEqual((done["status"], done["failed"]), ("done", count))
+                    self.assertEqual([failure["Error"] for failure in done["failures"]], errors)
+                    self.assertLess(len(json.dumps(done)), 1000)
+
+
+if __name__ == "__main__":
+    sys.exit(unittest.main())

@@ -1,0 +1,277 @@
+//! Experiments on many functions: the tasks' batches on the simulated world, and a Distributed Map of them in the lab.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use snapback::model::run::{Lock, TargetStatus};
+use snapback::plan::guardrails::Settings;
+use snapback::ports::Clock;
+use snapback::steps::Budget;
+use snapback::task::{Task, handle};
+use snapback::testing::samples::{function_arn, run_id, settings, world};
+use snapback::testing::{SimWorld, Trouble};
+
+use super::lab::Lab;
+
+/// What a state of Step Functions holds (step-functions/latest/dg/service-quotas).
+const STATE: usize = 256 * 1024;
+/// As the state machine splits them.
+const BATCH: usize = 20;
+
+async fn call_for(world: &SimWorld, task: Task, seconds: i64, payload: &Value) -> Value {
+    let settings = Settings { target_limit: 1000, ..settings() };
+    let budget = Budget { deadline: world.now().plus(seconds) };
+    let answer = Box::pin(handle(task, world, &settings, budget, payload)).await;
+    let answer = answer.unwrap_or_else(|error| panic!("{task:?}: {}: {error}", error.name()));
+    assert!(answer.to_string().len() < STATE, "{task:?} answers {} bytes", answer.to_string().len());
+    answer
+}
+
+async fn call(world: &SimWorld, task: Task, payload: &Value) -> Value {
+    call_for(world, task, 30, payload).await
+}
+
+/// Functions with names as long as Lambda lets them be.
+fn names(count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("{number:0>64}")).collect()
+}
+
+async fn prepared(count: usize) -> (SimWorld, Vec<String>) {
+    let names = names(count);
+    let world = world(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    let experiment = json!({
+        "name": "many", "duration": "PT1M", "targets": [{ "tags": { "team": "shop" } }],
+        "faults": [{ "timeout": { "timeout": "PT7S" } }, { "reservedConcurrency": { "limit": 0 } }]
+    });
+    let execution = json!({ "id": "arn:execution:r", "name": "r" });
+    let answer = call(&world, Task::Prepare, &json!({ "execution": execution, "experiment": experiment })).await;
+    assert_eq!(answer["functions"].as_array().unwrap().len(), count);
+    (world, names)
+}
+
+fn batch(names: &[String]) -> Value {
+    let functions: Vec<_> = names.iter().map(|name| function_arn(name)).collect();
+    json!({ "runId": "r", "functions": functions })
+}
+
+/// A batch's execution, without its waits' bounds: what is pending goes in again as it came out.
+async fn carried_out(world: &SimWorld, task: Task, names: &[String]) -> Value {
+    let mut payload = batch(names);
+    for _ in 0..100 {
+        payload = call(world, task, &payload).await;
+        if payload["status"] == "done" {
+            return payload;
+        }
+        world.pass(payload["waitSeconds"].as_i64().unwrap());
+    }
+    panic!("{task:?} goes on for ever: {payload}");
+}
+
+async fn for_all(world: &SimWorld, task: Task, names: &[String]) {
+    for names in names.chunks(BATCH) {
+        let answer = carried_out(world, task, names).await;
+        assert_eq!((&answer["failed"], &answer["failures"]), (&json!(0), &json!([])), "{answer}");
+    }
+}
+
+fn statuses(world: &SimWorld) -> BTreeMap<&'static str, usize> {
+    world.with(|state| {
+        let mut counts = BTreeMap::new();
+        state.targets.values().for_each(|target| *counts.entry(target.status.name()).or_default() += 1);
+        counts
+    })
+}
+
+/// Every payload and every answer on the way fits a state of Step Functions, which `call` checks.
+#[tokio::test]
+async fn a_thousand_targets_go_through_in_batches() {
+    let (world, names) = prepared(1000).await;
+    let before =
+        world.with(|state| state.functions.values().map(|f| (f.seen.timeout, f.seen.concurrency)).collect::<Vec<_>>());
+    for_all(&world, Task::Arm, &names).await;
+    assert_eq!(statuses(&world), BTreeMap::from([("armed", 1000)]));
+    for_all(&world, Task::Inject, &names).await;
+    assert_eq!(statuses(&world), BTreeMap::from([("injected", 1000)]));
+    assert!(world.with(|state| state.functions.values().all(|function| function.seen.timeout == 7)));
+    let begun = call(&world, Task::Restore, &json!({ "runId": "r", "failure": null })).await;
+    assert_eq!(begun["functions"].as_array().unwrap().len(), 1000);
+    for_all(&world, Task::Restore, &names).await;
+    assert_eq!(statuses(&world), BTreeMap::from([("restored", 1000)]));
+    let after =
+        world.with(|state| state.functions.values().map(|f| (f.seen.timeout, f.seen.concurrency)).collect::<Vec<_>>());
+    assert_eq!(before, after);
+    // Somebody has to look at one of them: it is listed, whatever its place.
+    world.with(|state| {
+        let last = state.targets.get_mut(&(run_id("r"), function_arn(&names[999]))).unwrap();
+        last.status = TargetStatus::Drifted;
+    });
+    let report = call(&world, Task::Report, &json!({ "runId": "r" })).await;
+    assert_eq!((&report["outcome"], &report["targetsLeftOut"]), (&json!("drifted"), &json!(900)));
+    assert_eq!(report["targets"].as_array().unwrap().len(), 100);
+    assert_eq!(report["targets"][0]["function"], json!(names[999]));
+}
+
+#[tokio::test]
+async fn a_report_of_few_targets_leaves_none_out() {
+    let (world, names) = prepared(100).await;
+    for_all(&world, Task::Arm, &names).await;
+    call(&world, Task::Restore, &json!({ "runId": "r", "failure": null })).await;
+    for_all(&world, Task::Restore, &names).await;
+    let report = call(&world, Task::Report, &json!({ "runId": "r" })).await;
+    assert_eq!((report["targets"].as_array().unwrap().len(), report.get("targetsLeftOut")), (100, None));
+}
+
+#[tokio::test]
+async fn one_failure_keeps_no_other_target_waiting() {
+    let (world, names) = prepared(BATCH).await;
+    world.with(|state| state.trouble.push(("GetFunction", Trouble::Denied)));
+    let answer = call(&world, Task::Arm, &batch(&names)).await;
+    assert_eq!((&answer["status"], &answer["failed"]), (&json!("done"), &json!(1)));
+    let failure = answer["failures"][0].as_object().unwrap();
+    // The names under which the state machine takes the first one for the run's.
+    assert_eq!(failure.keys().collect::<Vec<_>>(), ["Cause", "Error", "function"]);
+    assert_eq!(failure["Error"], "AccessDenied");
+    assert_eq!(statuses(&world), BTreeMap::from([("armed", BATCH - 1), ("pending", 1)]));
+}
+
+#[tokio::test]
+async fn trouble_that_may_pass_is_tried_so_often_and_no_more() {
+    let (world, names) = prepared(2).await;
+    let mut payload = batch(&names[..1]);
+    for tried in 1..6 {
+        // As often as one call is repeated within an invocation.
+        world.with(|state| state.conflicts = 8);
+        payload = call(&world, Task::Arm, &payload).await;
+        assert_eq!(payload["status"], "pending", "{payload}");
+        assert_eq!(payload["tries"], json!({ function_arn(&names[0]).as_str(): tried }));
+        assert!((2..=30).contains(&payload["waitSeconds"].as_u64().unwrap()), "{payload}");
+    }
+    let mut passed = payload.clone();
+    world.with(|state| state.conflicts = 8);
+    payload = call(&world, Task::Arm, &payload).await;
+    assert_eq!((&payload["status"], &payload["failures"][0]["Error"]), (&json!("done"), &json!("Unavailable")));
+    passed = call(&world, Task::Arm, &passed).await;
+    assert_eq!((&passed["status"], &passed["failures"], &passed["tries"]), (&json!("done"), &json!([]), &json!({})));
+}
+
+#[tokio::test]
+async fn a_refused_restore_is_tried_again_before_it_is_a_failure() {
+    let (world, names) = prepared(2).await;
+    for_all(&world, Task::Arm, &names).await;
+    for_all(&world, Task::Inject, &names).await;
+    call(&world, Task::Restore, &json!({ "runId": "r", "failure": null })).await;
+    world.pass(60);
+    world.with(|state| state.trouble.push(("PutFunctionConcurrency", Trouble::Denied)));
+    let answer = call(&world, Task::Restore, &batch(&names)).await;
+    assert_eq!((&answer["status"], &answer["failed"]), (&json!("pending"), &json!(0)), "{answer}");
+    for_all(&world, Task::Restore, &names).await;
+    assert_eq!(statuses(&world), BTreeMap::from([("restored", 2)]));
+}
+
+#[tokio::test]
+async fn who_had_no_turn_is_the_first_in_the_next_invocation() {
+    let (world, names) = prepared(BATCH).await;
+    world.with(|state| state.calls.clear());
+    let answer = call_for(&world, Task::Arm, 5, &batch(&names)).await;
+    assert_eq!((&answer["status"], &answer["functions"]), (&json!("pending"), &batch(&names)["functions"]));
+    assert!(world.with(|state| state.calls.is_empty()), "no call begins that the invocation may not live to see");
+
+    for_all(&world, Task::Arm, &names).await;
+    // Functions that stay busy: eight are waited for, and nobody else has a turn in this invocation.
+    world.with(|state| state.trouble = vec![("UpdateFunctionConfiguration", Trouble::Busy); 1000]);
+    let answer = call(&world, Task::Inject, &batch(&names)).await;
+    let left: Vec<&str> = answer["functions"].as_array().unwrap().iter().map(|f| f.as_str().unwrap()).collect();
+    assert_eq!(left.len(), BATCH);
+    assert_eq!(left[..BATCH - 8], names[8..].iter().map(|name| function_arn(name).to_string()).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn failures_of_a_whole_batch_stay_small() {
+    let (world, names) = prepared(BATCH).await;
+    let other = run_id("other");
+    world.with(|state| {
+        for name in &names {
+            let lock = Lock { run: Some(other.clone()), generation: 1, released_at: None };
+            state.locks.insert(function_arn(name), lock);
+        }
+    });
+    let answer = call(&world, Task::Arm, &batch(&names)).await;
+    assert_eq!((&answer["failed"], &answer["status"]), (&json!(BATCH), &json!("done")));
+    assert_eq!(answer["failures"].as_array().unwrap().len(), 3);
+    assert_eq!(answer["failures"][0]["Error"], "Locked");
+    // Fifty of these are one input of the state machine.
+    assert!(answer.to_string().len() * 50 < STATE / 2, "{answer}");
+}
+
+/// The expressions of the state machine that the lab's way through it does not meet, by the emulator's own engine.
+#[test]
+fn the_state_machine_takes_the_first_failure_out_of_all_batches() {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let python = std::path::Path::new(root).join(".tools/venv/bin/python");
+    let checked = Command::new(python).args(["infra/lab/test_batches.py"]).current_dir(root).output().unwrap();
+    let said = String::from_utf8_lossy(&checked.stderr);
+    assert!(checked.status.success() && !said.contains("skipped"), "{said}");
+}
+
+/// Sixty functions are more than one inline Map carries at once.
+#[test]
+fn sixty_functions_go_through_a_distributed_map() {
+    const COUNT: usize = 60;
+    let lab = Lab::with_parameters("TargetLimit=60");
+    let before = lab.crowd(COUNT);
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("crowd.yaml");
+    std::fs::write(
+        &path,
+        "name: crowd\ntargets:\n  - tags: {crowd: all}\nfaults:\n  - timeout: {timeout: PT7S}\n  \
+         - reservedConcurrency: {limit: 0}\nduration: PT10S\n",
+    )
+    .unwrap();
+    let run = lab.begin(&["run", path.to_str().unwrap(), "--name", "crowd", "--json"]);
+    wait_for_faults(&lab, COUNT);
+    let during = lab.crowd(COUNT);
+    let ended = run.wait_with_output().unwrap();
+    let report: Value = serde_json::from_slice(&ended.stdout).unwrap();
+    assert_eq!(ended.status.code(), Some(0), "{report}");
+    let after = lab.crowd(COUNT);
+
+    for (name, fields) in &during {
+        let changed: BTreeMap<_, _> =
+            fields.iter().filter(|(field, now)| before[name].get(*field) != Some(now)).collect();
+        assert_eq!(fields["Configuration.Timeout"], 7, "{name}");
+        assert_eq!(fields["GetFunctionConcurrency.ReservedConcurrentExecutions"], 0, "{name}");
+        assert!(changed.len() <= 3, "{name}: {changed:?}");
+    }
+    assert_eq!(before, after);
+    assert_eq!((&report["outcome"], report["targets"].as_array().unwrap().len()), (&json!("held"), COUNT));
+    assert!(report["targets"].as_array().unwrap().iter().all(|target| target["status"] == "restored"), "{report}");
+    each_phase_was_one_map_run_of_three_batches(&lab);
+}
+
+fn wait_for_faults(lab: &Lab, count: usize) {
+    for _ in 0..120 {
+        let (_, report, _) = lab.snapback(&["report", "crowd", "--json"]);
+        if report.matches("\"injected\"").count() == count {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(250));
+    }
+    panic!("not every fault was in force within half a minute");
+}
+
+fn each_phase_was_one_map_run_of_three_batches(lab: &Lab) {
+    let machines = lab.aws(&["stepfunctions", "list-state-machines"]);
+    let machine = machines["stateMachines"][0]["stateMachineArn"].as_str().unwrap();
+    let execution = format!("{}:crowd", machine.replace(":stateMachine:", ":execution:"));
+    let runs = lab.aws(&["stepfunctions", "list-map-runs", "--execution-arn", &execution]);
+    let mut labels = Vec::new();
+    for run in runs["mapRuns"].as_array().unwrap() {
+        let arn = run["mapRunArn"].as_str().unwrap();
+        let described = lab.aws(&["stepfunctions", "describe-map-run", "--map-run-arn", arn]);
+        assert_eq!(described["status"], "SUCCEEDED");
+        assert_eq!((&described["itemCounts"]["total"], &described["itemCounts"]["succeeded"]), (&json!(3), &json!(3)));
+        labels.push(arn.split(['/', ':']).nth_back(1).unwrap().to_owned());
+    }
+    labels.sort();
+    assert_eq!(labels, ["arm", "inject", "restore"]);
+}
