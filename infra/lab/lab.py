@@ -166,6 +166,8 @@ def up(arguments: argparse.Namespace) -> int:
     if emulated is None:
         require_build()
         emulated = session.begin(timeline, arguments.parameters)
+    elif arguments.parameters:
+        raise EmulatorError("a lab is up already, with parameters of its own; end it with `make lab-down` first")
     else:
         timeline.line("lab", "is up already")
     description = session.describe(emulated)

@@ -18,8 +18,21 @@ struct Failed(StepError);
 
 impl From<Failed> for Diagnostic {
     fn from(Failed(error): Failed) -> Self {
-        Diagnostic { error_type: error.name().to_owned(), error_message: error.to_string() }
+        Diagnostic { error_type: error.name().to_owned(), error_message: clipped(error.to_string()) }
     }
+}
+
+/// Bytes of an error's message, at most: a failed execution's cause has 32,768 characters
+/// (step-functions/latest/apireference/API_ExecutionFailedEventDetails), some of them what Lambda puts around this.
+const MOST_MESSAGE: usize = 16_000;
+
+/// A thousand targets can have a thousand refusals, and must not lose the name of the error for it.
+fn clipped(mut message: String) -> String {
+    if message.len() > MOST_MESSAGE {
+        message.truncate(message.floor_char_boundary(MOST_MESSAGE));
+        message.push_str("\n... and more; snapback plan says all of it");
+    }
+    message
 }
 
 /// Serves invocations until the environment ends.
@@ -55,4 +68,31 @@ fn log(task: &str, event: &LambdaEvent<Value>, result: &Result<Value, StepError>
         }
     }
     println!("{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::refusal::{Guardrail, Refusal};
+
+    #[test]
+    fn a_thousand_refusals_keep_their_name_and_fit() {
+        let refusal = |number: usize| Refusal {
+            guardrail: Guardrail::OptIn,
+            about: format!("function-{number}"),
+            reason: "ü".repeat(60),
+            fix: "tag it".into(),
+        };
+        let error = StepError::Refused((0..1000).map(refusal).collect());
+        let long = error.to_string().len();
+        let said = Diagnostic::from(Failed(error));
+        assert_eq!(said.error_type, "Refused");
+        assert!(long > 100_000 && said.error_message.len() < MOST_MESSAGE + 100, "{long}");
+        assert!(said.error_message.contains("function-0") && said.error_message.ends_with("says all of it"));
+    }
+
+    #[test]
+    fn a_message_that_fits_is_whole() {
+        assert_eq!(clipped("short".into()), "short");
+    }
 }
