@@ -163,7 +163,8 @@ def variants() -> Iterator[Finding]:
             yield Finding("house", "variants", many, "not a Distributed Map of standard executions")
         # Here $states.context.Execution is the batch's own, and no variable from above is in scope
         # (step-functions/latest/dg/workflow-variables).
-        for word in sorted(set(re.findall(r"\$states\.context|\$(?:failure|functions|batches|run)\b", json.dumps(processor)))):
+        unseen = r"\$states\.context|\$(?:failure|functions|batches|run)\b"
+        for word in sorted(set(re.findall(unseen, json.dumps(processor)))):
             yield Finding("house", "variants", many, f"a batch's execution cannot see {word} of its run")
 
     text = json.dumps(machine)
@@ -171,7 +172,8 @@ def variants() -> Iterator[Finding]:
         yield Finding("house", "variants", STATE_MACHINE.name, f"{size} targets are not the most of an inline Map")
     for size in sorted(set(re.findall(r"\$partition\([^()]+, (\d+)\)|\$count\([^()]+\) / (\d+)", text))):
         if set(filter(None, size)) != {str(BATCH_TARGETS)}:
-            yield Finding("house", "variants", STATE_MACHINE.name, f"a batch of {''.join(size)} is not one of {BATCH_TARGETS}")
+            problem = f"a batch of {''.join(size)} is not one of {BATCH_TARGETS}"
+            yield Finding("house", "variants", STATE_MACHINE.name, problem)
     yield from timeouts(by_name)
 
 

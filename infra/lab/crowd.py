@@ -22,7 +22,8 @@ def look(account: Account, count: int) -> dict[str, dict[str, Any]]:
     """The whole configuration of `count` functions that allow experiments, field by field; creates what is missing."""
     names = [f"crowd-{number:03}" for number in range(count)]
     client = account.client("lambda")
-    there = {each["FunctionName"] for page in client.get_paginator("list_functions").paginate() for each in page["Functions"]}
+    pages = client.get_paginator("list_functions").paginate()
+    there = {each["FunctionName"] for page in pages for each in page["Functions"]}
     missing = [number for number in range(count) if names[number] not in there]
     if missing:
         create(account, names, missing)

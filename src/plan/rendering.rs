@@ -174,7 +174,6 @@ pub struct ReportView {
 }
 
 /// For serde, which hands over a reference.
-#[allow(clippy::trivially_copy_pass_by_ref)]
 fn is_zero(count: &usize) -> bool {
     *count == 0
 }
