@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import platform
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Iterator
 
 from account import Account
 
@@ -54,20 +57,29 @@ def architecture() -> str:
 
 def deploy(account: Account, parameters: str) -> Stack:
     account.client("s3").create_bucket(Bucket=BUCKET)
-    done = subprocess.run(
-        command(parameters),
-        cwd=ROOT,
-        env=environment(account),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=MOST_SECONDS,
-        check=False,
-    )
+    with one_at_a_time():
+        done = subprocess.run(
+            command(parameters),
+            cwd=ROOT,
+            env=environment(account),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=MOST_SECONDS,
+            check=False,
+        )
     if done.returncode:
         raise DeploymentError(f"`make deploy` failed with {done.returncode}:\n{done.stdout.strip()}")
     return find(account)
+
+
+@contextlib.contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """`make deploy` writes target/package/template.yaml and reads it again: of two labs that start, one waits."""
+    with PACKAGE.with_name("deploying").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def command(parameters: str) -> list[str]:

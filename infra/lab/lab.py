@@ -7,6 +7,8 @@ lab.py up [--json] [--parameters "Key=value ..."]
 lab.py crowd COUNT          create so many more functions in a lab that is up, unless they are there; print them as JSON
 lab.py traffic FUNCTION     send requests to a function of a lab that is up
 lab.py down                 end the lab that is up
+
+up, crowd, traffic and down take --name NAME: several labs can be up at once, each under its own.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -71,8 +74,18 @@ def parse() -> argparse.Namespace:
     sending.add_argument("function", choices=[target.name for target in functions.TARGETS])
     sending.add_argument("--seconds", type=int, default=30, choices=range(1, 301), metavar="1..300")
     sending.set_defaults(command=traffic)
-    commands.add_parser("down").set_defaults(command=down)
+    ending = commands.add_parser("down")
+    ending.set_defaults(command=down)
+    for each in (starting, crowding, sending, ending):
+        each.add_argument("--name", type=name_of_lab, default=session.DEFAULT)
     return parser.parse_args()
+
+
+def name_of_lab(text: str) -> str:
+    """A name that can be a directory's, and is not that of a lab that runs the demos."""
+    if not re.fullmatch(r"(?!run-)[a-z][a-z0-9_-]{0,99}", text):
+        raise argparse.ArgumentTypeError("lower-case letters, digits, - and _, beginning with a letter, and not run-")
+    return text
 
 
 def leave(number: int, _: object) -> NoReturn:
@@ -162,10 +175,10 @@ def judge_leftovers(stage: Stage) -> None:
 def up(arguments: argparse.Namespace) -> int:
     # With --json, standard output is the JSON alone.
     timeline = Timeline(sys.stderr if arguments.json else sys.stdout)
-    emulated = session.found()
+    emulated = session.found(arguments.name)
     if emulated is None:
         require_build()
-        emulated = session.begin(timeline, arguments.parameters)
+        emulated = session.begin(arguments.name, timeline, arguments.parameters)
     elif arguments.parameters:
         raise EmulatorError("a lab is up already, with parameters of its own; end it with `make lab-down` first")
     else:
@@ -175,25 +188,25 @@ def up(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def down(_: argparse.Namespace) -> int:
-    print("lab: down" if session.end() else "lab: it was not up")
+def down(arguments: argparse.Namespace) -> int:
+    print("lab: down" if session.end(arguments.name) else "lab: it was not up")
     return 0
 
 
 def many(arguments: argparse.Namespace) -> int:
-    print(json.dumps(crowd.look(account_that_is_up(), arguments.count)))
+    print(json.dumps(crowd.look(account_that_is_up(arguments), arguments.count)))
     return 0
 
 
-def account_that_is_up() -> Account:
-    emulated = session.found()
+def account_that_is_up(arguments: argparse.Namespace) -> Account:
+    emulated = session.found(arguments.name)
     if emulated is None:
         raise EmulatorError("no lab is up; start one with `make lab-up`")
     return Account(emulated.endpoint)
 
 
 def traffic(arguments: argparse.Namespace) -> int:
-    account = account_that_is_up()
+    account = account_that_is_up(arguments)
     timeline = Timeline()
 
     def changed(result: str) -> None:

@@ -1,4 +1,4 @@
-"""A lab that is left running: what is written down about it, and how one works in it."""
+"""Labs that are left running: what is written down about each, and how one works in it."""
 
 from __future__ import annotations
 
@@ -14,46 +14,48 @@ from deployment import AWS, ROOT, STACK, Stack, deploy
 from emulator import Emulator
 from timeline import Timeline
 
+# Each lab has a directory of its own, also the one that runs the demos, so that several can be up at once.
 DIRECTORY = ROOT / "target" / "lab"
-# A lab that runs the demos has a directory of its own, so that both can be.
-UP = DIRECTORY / "up"
-STATE = UP / "state.json"
+# The one of a person who does not name it; every test has one under a name of its own.
+DEFAULT = "up"
+STATE = "state.json"
 
 
-def begin(timeline: Timeline, parameters: str) -> Emulator:
+def begin(name: str, timeline: Timeline, parameters: str) -> Emulator:
     """Starts everything, and leaves it running. `parameters`: of the stack, as `make deploy` takes them."""
-    end()
-    emulated = emulator.start(UP, ends_with_lab=False)
+    end(name)
+    emulated = emulator.start(DIRECTORY / name, ends_with_lab=False)
     try:
         set_up(Account(emulated.endpoint), timeline, parameters)
-        STATE.write_text(json.dumps({"pid": emulated.pid, "port": emulated.port}))
+        (emulated.directory / STATE).write_text(json.dumps({"pid": emulated.pid, "port": emulated.port}))
     except BaseException:
         emulated.stop()
         raise
     return emulated
 
 
-def end() -> bool:
+def end(name: str) -> bool:
     """Ends the lab that was begun, in whatever condition it is; whether there was one."""
-    emulated = recorded()
+    emulated = recorded(name)
     if emulated is not None:
         emulated.stop()
-    shutil.rmtree(UP, ignore_errors=True)
+    shutil.rmtree(DIRECTORY / name, ignore_errors=True)
     return emulated is not None
 
 
-def recorded() -> Emulator | None:
+def recorded(name: str) -> Emulator | None:
     """The lab that was brought up, whether or not it still runs."""
+    directory = DIRECTORY / name
     try:
-        state = json.loads(STATE.read_text())
+        state = json.loads((directory / STATE).read_text())
     except (FileNotFoundError, json.JSONDecodeError):
         return None
-    return Emulator(state["pid"], state["port"], UP)
+    return Emulator(state["pid"], state["port"], directory)
 
 
-def found() -> Emulator | None:
+def found(name: str) -> Emulator | None:
     """The lab that is up, if one is."""
-    emulated = recorded()
+    emulated = recorded(name)
     return emulated if emulated is not None and emulated.lives() and emulated.answers() else None
 
 
