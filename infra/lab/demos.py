@@ -15,6 +15,8 @@ from traffic import Traffic
 
 # The exit codes of `snapback run`.
 COMPLETED, STOPPED = 0, 4
+# For what follows by itself, on a slow machine too; an invocation is in the log only when it has ended.
+PATIENCE_SECONDS = 20.0
 
 CONCURRENCY = Demo(
     "demo 1: no concurrency is left, until an alarm stops it",
@@ -61,10 +63,10 @@ def run_concurrency(stage: Stage) -> None:
     stage.timeline.title(CONCURRENCY.title)
     with Traffic(stage.account, target.name, lambda result: say("traffic", f"{target.name}: {result}")) as traffic:
         # Before the fault everything is answered, and the alarm has data to be OK about.
-        eventually(lambda: alarm_state(stage, target) == "OK", 10)
+        eventually(lambda: alarm_state(stage, target) == "OK", PATIENCE_SECONDS)
         with Run(stage, CONCURRENCY, lambda: f"{target.name}: {traffic.counts}") as run:
             run.finish()
-        eventually(lambda: traffic.last == "answered", 10)
+        eventually(lambda: traffic.last == "answered", PATIENCE_SECONDS)
         answered_again = traffic.last == "answered"
     counts = traffic.counts
     say("traffic", f"{target.name}: {counts}, of {counts.total} requests")
@@ -73,7 +75,7 @@ def run_concurrency(stage: Stage) -> None:
         say("alarm", f"also tripped, since the emulator counts a throttle as an error: {', '.join(others)};")
         say("", "their events start the rollback function too, which finds no run that they would stop")
     function = stage.stack.rollback_function
-    enough = eventually(lambda: invocations(stage.account, function, began) >= len(run.alarms), 5)
+    enough = eventually(lambda: invocations(stage.account, function, began) >= len(run.alarms), PATIENCE_SECONDS)
     run.judge()
     stage.check(counts.throttled > 0 and counts.failed == 0, "requests were throttled, and nothing else went wrong")
     stage.check(target.alarm_name in run.alarms, "the alarm tripped by the throttles, and its event was sent")

@@ -52,7 +52,7 @@ class Emulator:
     def answers(self) -> bool:
         try:
             # Any status but 200 is an error.
-            urllib.request.urlopen(f"{self.endpoint}/_ministack/ready", timeout=1).close()
+            urllib.request.urlopen(f"{self.endpoint}/_ministack/ready", timeout=5).close()
         except OSError:
             return False
         return True

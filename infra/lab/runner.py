@@ -87,10 +87,13 @@ class Run:
         return time.monotonic() < self.deadline
 
     def look_for_fault(self) -> None:
-        if self.changes or not comparison.is_settled(self.stage.account, self.demo.target.name):
+        if self.changes:
             return
-        now = comparison.look(self.stage.account, self.demo.target.name)
-        self.changes = comparison.differences(self.before, now)
+        changes = comparison.differences(self.before, comparison.look(self.stage.account, self.demo.target.name))
+        # Asked after the look: a function that was settled before it may answer with its old configuration still.
+        if not changes or not comparison.is_settled(self.stage.account, self.demo.target.name):
+            return
+        self.changes = changes
         for change in self.changes:
             self.stage.timeline.line("function", f"{self.demo.target.name} {change}")
 
