@@ -10,6 +10,8 @@ mod commands;
 mod events;
 #[path = "stack/lab.rs"]
 mod lab;
+#[path = "stack/real_parts.rs"]
+mod real_parts;
 #[path = "stack/roles.rs"]
 mod roles;
 #[path = "stack/schema.rs"]

@@ -2,17 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// There is one lab at a time: a second one would end the first.
-static ONE: Mutex<()> = Mutex::new(());
+/// For everything that happens by itself in the end: several labs at once on two slow cores take their time, and the
+/// longest lease is most of a minute.
+const PATIENCE: Duration = Duration::from_secs(180);
+/// Between two looks.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// A lab; it ends with the test, also when that fails.
 pub struct Lab {
-    _one: MutexGuard<'static, ()>,
+    name: String,
+    description: Value,
     environment: BTreeMap<String, String>,
     stack: String,
     shown: std::cell::RefCell<String>,
@@ -28,29 +32,50 @@ fn lab(arguments: &[&str]) -> Output {
     Command::new(python).arg("infra/lab/lab.py").args(arguments).current_dir(root()).output().unwrap()
 }
 
+/// What `look` sees, as soon as it sees something.
+pub fn eventually<T>(what: &str, every: Duration, mut look: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(seen) = look() {
+            return seen;
+        }
+        assert!(began.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
+        std::thread::sleep(every);
+    }
+}
+
 impl Lab {
-    /// Deploys the template into a new emulator.
+    /// Deploys the template into a new emulator, which is this test's alone.
     pub fn start() -> Self {
         Self::with_parameters("")
     }
 
     /// Deploys the template with these parameters, as `make deploy` takes them.
     pub fn with_parameters(parameters: &str) -> Self {
-        // A test that has failed has ended its lab all the same.
-        let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-        let up = lab(&["up", "--json", "--parameters", parameters]);
+        // The harness names the thread after the test.
+        let name = std::thread::current().name().unwrap_or("test").replace("::", "-");
+        // What a run of this test that was killed has left.
+        lab(&["down", "--name", &name]);
+        let up = lab(&["up", "--json", "--name", &name, "--parameters", parameters]);
         assert!(up.status.success(), "{}", String::from_utf8_lossy(&up.stderr));
         let description: Value = serde_json::from_slice(&up.stdout).unwrap();
         let variables = description["environment"].as_object().unwrap();
         Self {
-            _one: one,
+            name,
             environment: variables
                 .iter()
                 .map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()))
                 .collect(),
             stack: description["stack"].as_str().unwrap().to_owned(),
             shown: std::cell::RefCell::default(),
+            description,
         }
+    }
+
+    /// What `lab.py up` says of this lab: its `endpoint`, its `region`, the `pid` of its process group, and more.
+    pub fn description(&self, field: &str) -> String {
+        let value = &self.description[field];
+        value.as_str().map_or_else(|| value.to_string(), str::to_owned)
     }
 
     fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
@@ -79,20 +104,34 @@ impl Lab {
     }
 
     /// The command line in the background.
-    pub fn begin(&self, arguments: &[&str]) -> Child {
+    pub fn begin(&self, arguments: &[&str]) -> Following {
         let mut command = self.command(env!("CARGO_BIN_EXE_snapback"));
         command.args(arguments).args(["--stack", &self.stack]).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.spawn().unwrap()
+        Following(command.spawn().unwrap())
     }
 
     /// AWS's own command line, as another person would use it.
     pub fn aws(&self, arguments: &[&str]) -> Value {
+        self.try_aws(arguments).unwrap_or_else(|error| panic!("aws {arguments:?}: {error}"))
+    }
+
+    /// The same, where AWS may say no.
+    pub fn try_aws(&self, arguments: &[&str]) -> Result<Value, String> {
         // Named outright: for SQS, the variable alone is not enough, and nothing may leave this machine.
         let endpoint = &self.environment["AWS_ENDPOINT_URL"];
         let mut command = self.command(root().join(".tools/venv/bin/aws"));
         let output = command.args(["--endpoint-url", endpoint]).args(arguments).output().unwrap();
-        assert!(output.status.success(), "aws {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        serde_json::from_slice(&output.stdout).unwrap_or(Value::Null)
+        match output.status.success() {
+            true => Ok(serde_json::from_slice(&output.stdout).unwrap_or(Value::Null)),
+            false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+        }
+    }
+
+    /// The execution of a run.
+    pub fn execution(&self, run: &str) -> String {
+        let machine =
+            self.aws(&["stepfunctions", "list-state-machines"])["stateMachines"][0]["stateMachineArn"].clone();
+        format!("{}:{run}", machine.as_str().unwrap().replace(":stateMachine:", ":execution:"))
     }
 
     /// What `GetFunction` says of a function once no update of it is under way, without what changes with every update.
@@ -117,47 +156,71 @@ impl Lab {
 
     /// Everybody's updates take a while: a look in the middle of one shows that, and not how the function is.
     fn settled(&self, name: &str) -> Value {
-        for _ in 0..60 {
+        eventually(&format!("the last update of {name} is through"), LOOK_EVERY, || {
             let function = self.aws(&["lambda", "get-function", "--function-name", name]);
             let configuration = &function["Configuration"];
-            if configuration["LastUpdateStatus"] != "InProgress" && configuration["State"] != "Pending" {
-                return function;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(500));
-        }
-        panic!("an update of {name} was not through within half a minute");
+            let under_way = configuration["LastUpdateStatus"] == "InProgress" || configuration["State"] == "Pending";
+            (!under_way).then_some(function)
+        })
     }
 
     /// The whole configuration of so many functions that carry the tag `crowd: all`, field by field; it creates them.
     pub fn crowd(&self, count: usize) -> BTreeMap<String, BTreeMap<String, Value>> {
-        let looked = lab(&["crowd", &count.to_string()]);
+        let looked = lab(&["crowd", &count.to_string(), "--name", &self.name]);
         assert!(looked.status.success(), "{}", String::from_utf8_lossy(&looked.stderr));
         serde_json::from_slice(&looked.stdout).unwrap()
     }
 
     /// Waits until the run has injected.
     pub fn wait_for_fault(&self, run: &str) {
-        for _ in 0..60 {
-            let (_, status, _) = self.snapback(&["report", run, "--json"]);
-            if status.contains("\"injected\"") {
-                return;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(500));
-        }
-        panic!("{run} did not inject within half a minute");
+        eventually(&format!("{run} has injected"), LOOK_EVERY, || {
+            let (_, report, _) = self.snapback(&["report", run, "--json"]);
+            report.contains("\"injected\"").then_some(())
+        });
     }
 }
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        lab(&["down"]);
+        lab(&["down", "--name", &self.name]);
+    }
+}
+
+/// A command line in the background; it ends with the test, also when that fails.
+pub struct Following(Child);
+
+impl Following {
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Waits until it has ended, as far as patience goes.
+    pub fn wait(&mut self) -> std::io::Result<ExitStatus> {
+        eventually("the command line has ended", LOOK_EVERY / 5, || self.0.try_wait().transpose())
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
 /// An experiment on a function of the lab, in a file of its own.
 pub fn experiment(name: &str, function: &str, duration: &str, fault: &str) -> PathBuf {
+    write_experiment(name, function, duration, fault, "")
+}
+
+/// The same, which an alarm stops.
+pub fn watched_experiment(name: &str, function: &str, duration: &str, fault: &str, alarm: &str) -> PathBuf {
+    write_experiment(name, function, duration, fault, &format!("stopConditions:\n  - alarm: {alarm}\n"))
+}
+
+fn write_experiment(name: &str, function: &str, duration: &str, fault: &str, rest: &str) -> PathBuf {
     let text =
-        format!("name: {name}\ntargets:\n  - function: {function}\nfaults:\n  - {fault}\nduration: {duration}\n");
+        format!("name: {name}\ntargets:\n  - function: {function}\nfaults:\n  - {fault}\nduration: {duration}\n{rest}");
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.yaml"));
     std::fs::write(&path, text).unwrap();
     path

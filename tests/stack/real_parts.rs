@@ -1,0 +1,377 @@
+//! What the simulation shows, against real parts: the real binaries and the real state machine lose a process, an
+//! execution and an event, get events ten times and edits meanwhile, and each time the function is as it was.
+//!
+//! A process is not killed at some moment, but in the middle: it is frozen first, and if the ledger then says that it
+//! was too early or too late, it goes on and the scenario is tried again.
+
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, Region};
+use aws_credential_types::Credentials;
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use snapback::aws::AwsWorld;
+use snapback::model::names::{FunctionArn, RunId};
+use snapback::model::run::{TargetRecord, TargetStatus};
+use snapback::ports::{Functions, Ledger};
+use tokio::runtime::Runtime;
+
+use super::lab::{Following, Lab, eventually, experiment, watched_experiment};
+
+/// Megabytes that the fault sets; the lab's functions have other ones.
+const FAULTY: u32 = 1024;
+const MEMORY: &str = "memory: {megabytes: 1024}";
+/// Tries to catch a task in its middle, which lasts a second.
+const TRIES: u32 = 5;
+/// Between two looks at a task that is to be caught.
+const QUICKLY: Duration = Duration::from_millis(10);
+/// Between two looks at anything else.
+const SOON: Duration = Duration::from_millis(200);
+
+/// One lab for all of them, as each ends with the function as it began.
+#[test]
+fn every_loss_ends_in_an_exact_restore() {
+    let parts = Parts::start();
+    until_caught("inject is killed", |name| inject_is_killed(&parts, name));
+    until_caught("restore is killed", |name| restore_is_killed(&parts, name));
+    until_caught("the execution is stopped", |name| the_execution_is_stopped_under_inject(&parts, name));
+    the_alarms_event_is_dropped(&parts);
+    the_alarms_event_comes_ten_times_and_somebody_edits(&parts);
+}
+
+fn until_caught(what: &str, mut scenario: impl FnMut(&str) -> Option<()>) {
+    let slug = what.replace(' ', "-");
+    let caught = (1..=TRIES).find_map(|attempt| scenario(&format!("{slug}-{attempt}")));
+    assert!(caught.is_some(), "{what}: never in its middle, in {TRIES} tries");
+}
+
+/// Between the change and the word that it was seen: what was written is in the ledger, and the writer is gone.
+fn inject_is_killed(parts: &Parts, name: &str) -> Option<()> {
+    let before = parts.lab.function("lab-search");
+    let mut run = parts.begin(&experiment(name, "lab-search", "PT60S", MEMORY), name);
+    let caught = parts.catch("snapback-inject", name, "lab-search", TargetStatus::Injecting, FAULTY);
+    let Some(caught) = caught else { return parts.another_time(name, run, "lab-search", &before) };
+    caught.kill();
+    assert_eq!(run.wait().unwrap().code(), Some(1), "an error, and restored all the same");
+    let report = parts.report(name);
+    assert_eq!((&report["status"], &report["outcome"]), (&json!("failed"), &json!("endedEarly")), "{report}");
+    // Lambda's name for a process that is gone: it was the kill that ended the run.
+    assert!(report["reason"].as_str().unwrap().starts_with("Runtime.ExitError: "), "{report}");
+    parts.assert_restored(name, "lab-search", &before);
+    Some(())
+}
+
+/// Between the original value's return and the word that it is back; the state machine calls another one.
+fn restore_is_killed(parts: &Parts, name: &str) -> Option<()> {
+    let before = parts.lab.function("lab-payment");
+    let original = u32::try_from(before["Configuration"]["MemorySize"].as_u64().unwrap()).unwrap();
+    let fault = json!({ "handler": {
+        "handler": "chaos_handler.handler", "memory": FAULTY, "originalHandlerVariable": "CHAOS_ORIGINAL_HANDLER",
+        "layers": ["arn:aws:lambda:us-east-1:000000000000:layer:lab-chaos-handler:1"],
+        "environment": { "CHAOS_DELAY_MS": "1" }
+    } });
+    let mut run = parts.begin(&experiment(name, "lab-payment", "PT5S", &fault.to_string()), name);
+    let caught = parts.catch("snapback-restore", name, "lab-payment", TargetStatus::Restoring, original);
+    let Some(caught) = caught else { return parts.another_time(name, run, "lab-payment", &before) };
+    caught.kill();
+    assert_eq!(run.wait().unwrap().code(), Some(0), "the restore was tried again, and the run ended as it should");
+    let failures = parts.failures(name);
+    assert!(failures.iter().any(|error| error == "Runtime.ExitError"), "a task failed by the kill: {failures:?}");
+    let report = parts.report(name);
+    assert_eq!((&report["status"], &report["outcome"]), (&json!("completed"), &json!("held")), "{report}");
+    parts.assert_restored(name, "lab-payment", &before);
+    Some(())
+}
+
+/// No Catch runs, and the inject that is under way goes on behind the execution's back.
+fn the_execution_is_stopped_under_inject(parts: &Parts, name: &str) -> Option<()> {
+    let lab = &parts.lab;
+    // Else a tick of its own could come before the scenario's.
+    lab.aws(&["events", "disable-rule", "--name", "snapback-reaper"]);
+    let before = lab.function("lab-checkout");
+    let mut run = parts.begin(&experiment(name, "lab-checkout", "PT300S", MEMORY), name);
+    let caught = parts.catch("snapback-inject", name, "lab-checkout", TargetStatus::Injecting, FAULTY);
+    let Some(caught) = caught else { return parts.another_time(name, run, "lab-checkout", &before) };
+    let execution = lab.execution(name);
+    lab.aws(&["stepfunctions", "stop-execution", "--execution-arn", &execution]);
+    let described = lab.aws(&["stepfunctions", "describe-execution", "--execution-arn", &execution]);
+    assert_eq!(described["status"], "ABORTED");
+    assert_eq!(parts.status(name, "lab-checkout"), Some(TargetStatus::Injecting), "the task is still under way");
+    caught.thaw();
+    eventually("the task goes on to its end", SOON, || {
+        (parts.status(name, "lab-checkout") == Some(TargetStatus::Injected)).then_some(())
+    });
+    assert_eq!(run.wait().unwrap().code(), Some(7), "whoever followed it is told that it is not over");
+    assert_eq!(lab.function("lab-checkout")["Configuration"]["MemorySize"], FAULTY, "nobody restores it so far");
+    parts.invoke(&["snapback-reaper"], &json!({}));
+    let report = parts.report(name);
+    assert_eq!((&report["status"], &report["outcome"]), (&json!("failed"), &json!("endedEarly")), "{report}");
+    assert_eq!(report["reason"], "its execution was stopped or timed out");
+    parts.assert_restored(name, "lab-checkout", &before);
+    lab.aws(&["events", "enable-rule", "--name", "snapback-reaper"]);
+    Some(())
+}
+
+/// The alarm is in ALARM for everybody to see, and nobody is told.
+fn the_alarms_event_is_dropped(parts: &Parts) {
+    let lab = &parts.lab;
+    let (name, alarm) = ("event-dropped", "orders-lost");
+    lab.aws(&["events", "disable-rule", "--name", "snapback-alarm"]);
+    parts.create_alarm(alarm);
+    let told = parts.invocations("snapback-rollback");
+    let before = lab.function("lab-search");
+    let fault = "reservedConcurrency: {limit: 0}";
+    let mut run = parts.begin(&watched_experiment(name, "lab-search", "PT300S", fault, alarm), name);
+    lab.wait_for_fault(name);
+    assert_eq!(lab.function("lab-search")["Concurrency"]["ReservedConcurrentExecutions"], 0);
+    parts.put_metric(alarm, "42");
+    let described = lab.aws(&["cloudwatch", "describe-alarms", "--alarm-names", alarm]);
+    assert_eq!(described["MetricAlarms"][0]["StateValue"], "ALARM");
+    assert_eq!(run.wait().unwrap().code(), Some(4));
+    parts.assert_stopped_by(alarm, name);
+    parts.assert_restored(name, "lab-search", &before);
+    assert_eq!(parts.invocations("snapback-rollback"), told, "Observe found it alone");
+    lab.aws(&["events", "enable-rule", "--name", "snapback-alarm"]);
+}
+
+/// EventBridge delivers at least once; ten times at once is the same event. What somebody else writes meanwhile stays.
+fn the_alarms_event_comes_ten_times_and_somebody_edits(parts: &Parts) {
+    let lab = &parts.lab;
+    let (name, alarm) = ("event-ten-times", "orders-late");
+    let arn = parts.create_alarm(alarm);
+    let mut expected = lab.function("lab-payment");
+    let fault = format!("{MEMORY}\n  - environment: {{set: {{CHAOS: 'on', RUST_LOG: trace}}, unset: [SERVICE_NAME]}}");
+    let mut run = parts.begin(&watched_experiment(name, "lab-payment", "PT300S", &fault, alarm), name);
+    lab.wait_for_fault(name);
+
+    // With the fault in place: the whole environment, as one reads it, and one variable more.
+    let mut environment =
+        json!({ "Variables": lab.function("lab-payment")["Configuration"]["Environment"]["Variables"] });
+    assert_eq!(environment["Variables"]["CHAOS"], "on");
+    environment["Variables"]["THEIRS"] = json!("stays");
+    parts.edit("lab-payment", &["--environment", &environment.to_string()]);
+
+    let mut event: Value = serde_json::from_str(include_str!("../../events/alarm-metric.json")).unwrap();
+    event["resources"] = json!([arn]);
+    event["detail"]["alarmName"] = json!(alarm);
+    let answers = std::thread::scope(|scope| {
+        let (runtime, lambda) = (&parts.runtime, &parts.lambda);
+        let sent = scope.spawn(move || invoke(runtime, lambda, &["snapback-rollback"; 10], &event));
+        // Before, between and after the restoring calls.
+        for edit in ["first edit", "second edit", "last edit"] {
+            parts.edit("lab-payment", &["--description", edit]);
+        }
+        sent.join().unwrap()
+    });
+    // On a slow machine the run may be over before the last of them has started; then that one finds none.
+    let found: Vec<&Value> = answers.iter().filter_map(|answer| answer["runs"].get(0)).collect();
+    assert!(answers.len() == 10 && found.len() > 1, "several of them had the run at once: {answers:?}");
+    for run in found {
+        assert_eq!((&run["runId"], &run["targets"][0]["error"]), (&json!(name), &Value::Null), "{answers:?}");
+    }
+    assert_eq!(run.wait().unwrap().code(), Some(4));
+    parts.assert_stopped_by(alarm, name);
+    assert_eq!(parts.report(name)["targets"][0]["drift"], json!([]), "what they edited is none of ours");
+    expected["Configuration"]["Environment"]["Variables"]["THEIRS"] = json!("stays");
+    expected["Configuration"]["Description"] = json!("last edit");
+    parts.assert_restored(name, "lab-payment", &expected);
+}
+
+/// The lab, and the shortest ways to look at it: a look by a command line takes half of a task's middle.
+struct Parts {
+    lab: Lab,
+    runtime: Runtime,
+    world: AwsWorld,
+    lambda: aws_sdk_lambda::Client,
+}
+
+impl Parts {
+    fn start() -> Self {
+        let lab = Lab::start();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let config = aws_config::defaults(BehaviorVersion::latest())
+            .endpoint_url(lab.description("endpoint"))
+            .region(Region::new(lab.description("region")))
+            .credentials_provider(Credentials::new("test", "test", None, None, "lab"))
+            .http_client(aws_smithy_http_client::Builder::new().build_http());
+        let config = runtime.block_on(config.load());
+        let (world, lambda) = (AwsWorld::new(&config, "snapback-ledger"), aws_sdk_lambda::Client::new(&config));
+        Self { lab, runtime, world, lambda }
+    }
+
+    fn begin(&self, experiment: &std::path::Path, name: &str) -> Following {
+        self.lab.begin(&["run", experiment.to_str().unwrap(), "--name", name, "--json"])
+    }
+
+    fn target(&self, run: &str, function: &str) -> Option<TargetRecord> {
+        let target = self.runtime.block_on(self.world.target(&run_id(run), &self.arn(function)));
+        target.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn status(&self, run: &str, function: &str) -> Option<TargetStatus> {
+        self.target(run, function).map(|target| target.status)
+    }
+
+    fn memory(&self, function: &str) -> u32 {
+        self.runtime.block_on(self.world.observe(function, false)).unwrap().memory
+    }
+
+    fn arn(&self, function: &str) -> FunctionArn {
+        let region = self.lab.description("region");
+        FunctionArn::try_from(format!("arn:aws:lambda:{region}:000000000000:function:{function}").as_str()).unwrap()
+    }
+
+    /// Freezes the task's process in its middle: the target still has this status, and the function's memory, the last
+    /// thing that the task writes, is this already. `None` when it was too early or too late.
+    fn catch(&self, task: &str, run: &str, function: &str, status: TargetStatus, memory: u32) -> Option<Frozen> {
+        eventually(&format!("{run}: {task} is in its middle"), QUICKLY, || match self.status(run, function) {
+            Some(now) if now > status => Some(()),
+            Some(now) if now == status && self.memory(function) == memory => Some(()),
+            _ => None,
+        });
+        let frozen = Frozen::all(&self.lab.description("pid"), task);
+        let in_the_middle = self.status(run, function) == Some(status) && self.memory(function) == memory;
+        (in_the_middle && !frozen.0.is_empty()).then_some(frozen)
+    }
+
+    /// Ends a run whose task could not be caught, which is as exact.
+    fn another_time(&self, run: &str, mut following: Following, function: &str, before: &Value) -> Option<()> {
+        self.lab.snapback(&["rollback", run]);
+        following.wait().unwrap();
+        self.assert_restored(run, function, before);
+        None
+    }
+
+    fn report(&self, run: &str) -> Value {
+        serde_json::from_str(&self.lab.snapback(&["report", run, "--json"]).1).unwrap()
+    }
+
+    /// The errors of all tasks of a run that failed, as Step Functions tells them.
+    fn failures(&self, run: &str) -> Vec<String> {
+        let execution = self.lab.execution(run);
+        let history = self.lab.aws(&["stepfunctions", "get-execution-history", "--execution-arn", &execution]);
+        let events = history["events"].as_array().unwrap().iter();
+        events.filter_map(|event| event["taskFailedEventDetails"]["error"].as_str()).map(str::to_owned).collect()
+    }
+
+    /// How often a function was invoked; an invocation's log begins with this line.
+    fn invocations(&self, function: &str) -> usize {
+        let group = format!("/aws/lambda/{function}");
+        let lines = self.lab.aws(&["logs", "filter-log-events", "--log-group-name", &group]);
+        let lines = lines["events"].as_array().unwrap().iter();
+        lines.filter(|line| line["message"].as_str().unwrap().starts_with("START ")).count()
+    }
+
+    /// An alarm on a metric of its own, which is OK; returns its ARN.
+    fn create_alarm(&self, name: &str) -> String {
+        let threshold = ["--threshold", "5", "--comparison-operator", "GreaterThanThreshold"];
+        let every = ["--statistic", "Sum", "--period", "60", "--evaluation-periods", "1"];
+        let what =
+            ["cloudwatch", "put-metric-alarm", "--alarm-name", name, "--namespace", "Shop", "--metric-name", name];
+        self.lab.aws(&[&what[..], &every, &threshold].concat());
+        self.put_metric(name, "0");
+        let described = self.lab.aws(&["cloudwatch", "describe-alarms", "--alarm-names", name]);
+        let alarm = &described["MetricAlarms"][0];
+        assert_eq!(alarm["StateValue"], "OK");
+        alarm["AlarmArn"].as_str().unwrap().to_owned()
+    }
+
+    fn put_metric(&self, name: &str, value: &str) {
+        let metric = ["cloudwatch", "put-metric-data", "--namespace", "Shop", "--metric-name", name, "--value", value];
+        self.lab.aws(&metric);
+    }
+
+    /// Somebody's own update: refused while another one is under way, and then tried again.
+    fn edit(&self, function: &str, what: &[&str]) {
+        let update = ["lambda", "update-function-configuration", "--function-name", function];
+        eventually(&format!("{function} is edited"), SOON, || match self.lab.try_aws(&[&update[..], what].concat()) {
+            Ok(_) => Some(()),
+            Err(error) if error.contains("ResourceConflictException") => None,
+            Err(error) => panic!("{error}"),
+        });
+    }
+
+    fn invoke(&self, functions: &[&str], payload: &Value) -> Vec<Value> {
+        invoke(&self.runtime, &self.lambda, functions, payload)
+    }
+
+    fn assert_stopped_by(&self, alarm: &str, run: &str) {
+        let report = self.report(run);
+        assert_eq!((&report["status"], &report["outcome"]), (&json!("stopped"), &json!("endedEarly")), "{report}");
+        assert_eq!(report["reason"], format!("alarm {alarm} went into ALARM"));
+    }
+
+    /// The function is as it was, the ledger says so, and holds nothing of the run that anybody would act on.
+    fn assert_restored(&self, run: &str, function: &str, before: &Value) {
+        assert_eq!(&self.lab.function(function), before);
+        let target = self.target(run, function).unwrap();
+        assert_eq!((target.status, target.restore_error), (TargetStatus::Restored, None));
+        let (runtime, world) = (&self.runtime, &self.world);
+        let lock = runtime.block_on(world.lock(&self.arn(function))).unwrap().unwrap();
+        assert!(lock.run.is_none() && lock.released_at.is_some(), "{lock:?}");
+        assert_eq!(runtime.block_on(world.active_runs()).unwrap(), []);
+        let closed = runtime.block_on(world.run(&run_id(run))).unwrap().unwrap();
+        assert!(closed.status.is_final(), "{closed:?}");
+        for alarm in &closed.alarms {
+            assert_eq!(runtime.block_on(world.runs_of_alarm(alarm)).unwrap(), []);
+        }
+    }
+}
+
+fn run_id(run: &str) -> RunId {
+    RunId::try_from(run).unwrap()
+}
+
+/// Invokes all of these at once; none may fail.
+fn invoke(runtime: &Runtime, lambda: &aws_sdk_lambda::Client, functions: &[&str], payload: &Value) -> Vec<Value> {
+    let payload = aws_sdk_lambda::primitives::Blob::new(payload.to_string());
+    let invocations = functions.iter().map(|name| lambda.invoke().function_name(*name).payload(payload.clone()).send());
+    let answers = runtime.block_on(join_all(invocations)).into_iter().map(|answer| answer.unwrap());
+    let answers = answers.map(|answer| {
+        let text = answer.payload.map(|payload| String::from_utf8(payload.into_inner()).unwrap()).unwrap_or_default();
+        assert_eq!(answer.function_error, None, "{text}");
+        serde_json::from_str(&text).unwrap()
+    });
+    answers.collect()
+}
+
+/// Processes of one function of the lab that neither go on nor end; they go on when this is dropped.
+struct Frozen(Vec<String>);
+
+impl Frozen {
+    /// Freezes them. The emulator's group holds every function's process, and the environment tells which is whose.
+    fn all(group: &str, function: &str) -> Self {
+        let listing = std::process::Command::new("ps").args(["axeww", "-o", "pgid=,pid=,command="]).output().unwrap();
+        let named = format!("AWS_LAMBDA_FUNCTION_NAME={function}");
+        let processes = String::from_utf8_lossy(&listing.stdout)
+            .lines()
+            .map(|line| line.split_ascii_whitespace().collect::<Vec<_>>())
+            .filter(|words| words.first() == Some(&group) && words.contains(&named.as_str()))
+            .map(|words| words[1].to_owned())
+            .collect();
+        let frozen = Self(processes);
+        assert!(frozen.signal("-STOP"), "they were there a moment ago: {:?}", frozen.0);
+        frozen
+    }
+
+    fn kill(mut self) {
+        assert!(self.signal("-KILL"), "a frozen process does not end by itself: {:?}", self.0);
+        self.0.clear();
+    }
+
+    fn thaw(self) {
+        drop(self);
+    }
+
+    /// Whether all of them got it.
+    fn signal(&self, signal: &str) -> bool {
+        let sent = |process: &String| std::process::Command::new("kill").args([signal, process]).status();
+        self.0.iter().map(sent).all(|sent| sent.is_ok_and(|status| status.success()))
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        self.signal("-CONT");
+    }
+}
