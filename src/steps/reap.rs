@@ -96,12 +96,14 @@ async fn take_over(world: &impl World, id: &RunId, engaged: bool, tick: &mut Tic
     stop(world, &run.id, &reason).await.map(Some)
 }
 
-/// Closes a run whose targets are all back.
+/// Closes a run whose targets are all back, or of which one cannot be restored: nobody else would say that it failed, and
+/// it is tried again all the same.
 async fn settle(world: &impl World, run: &Run, tick: &mut Tick) -> Result<(), StepError> {
     let targets = retry(world, || world.targets(&run.id)).await?;
-    let open = targets.iter().filter(|target| !target.status.is_final());
-    tick.failed_restores += open.filter(|target| target.restore_error.is_some()).count() as u64;
-    if targets.iter().all(|target| target.status.is_final()) || run.status == RunStatus::Failed {
+    let open: Vec<_> = targets.iter().filter(|target| !target.status.is_final()).collect();
+    let refused = open.iter().filter(|target| target.restore_error.is_some()).count();
+    tick.failed_restores += refused as u64;
+    if open.is_empty() || refused > 0 {
         close(world, &run.id).await?;
     }
     Ok(())

@@ -11,7 +11,7 @@ use snapback::steps::LANDING;
 use snapback::steps::error::StepError;
 use snapback::steps::reap::reap;
 use snapback::steps::restore::Restored;
-use snapback::steps::rollback::roll_back;
+use snapback::steps::rollback::{roll_back, stop};
 use snapback::testing::samples::{function_arn, settings, world};
 use snapback::testing::{SimWorld, Trouble};
 
@@ -324,4 +324,25 @@ fn conflicts_in_the_ledger_are_met_by_trying_again() {
         assert_eq!(picture(&world, "checkout"), before, "{fault}");
         assert_nothing_stays(&world);
     }
+}
+
+#[test]
+fn a_run_whose_execution_is_gone_and_whose_restore_is_refused_has_failed() {
+    let world = world(&["checkout"]);
+    let before = picture(&world, "checkout");
+    let machine = machine(&world, &experiments()[0].1);
+    block_on(machine.start()).unwrap();
+    // The run is stopping when its execution is stopped: nobody but the reaper can say that it has failed.
+    block_on(stop(&world, &machine.run, &EndReason::Person)).unwrap();
+    machine.kill();
+    world.with(|state| state.trouble = vec![("PutFunctionConcurrency", Trouble::Denied); 50]);
+    reap_for(&world, 2);
+    assert_eq!(run_of(&world, &machine.run).status, RunStatus::Failed);
+    let target = target_of(&world, &machine.run, "checkout");
+    assert!(target.restore_error.is_some() && !target.changes.is_empty(), "{target:?}");
+    world.with(|state| assert_eq!(state.active, [machine.run.clone()], "it stays visible, and is tried again"));
+    world.with(|state| state.trouble.clear());
+    reap_for(&world, 1);
+    assert_eq!(picture(&world, "checkout"), before);
+    assert_nothing_stays(&world);
 }
