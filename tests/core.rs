@@ -18,6 +18,8 @@ mod events;
 mod failures;
 #[path = "core/guardrails.rs"]
 mod guardrails;
+#[path = "core/histories.rs"]
+mod histories;
 #[path = "core/leases.rs"]
 mod leases;
 #[path = "core/report.rs"]

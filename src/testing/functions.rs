@@ -11,10 +11,17 @@ use crate::model::time::Time;
 use crate::plan::guardrails::{Alias, LayerFact};
 use crate::ports::{FunctionError, Functions, Permit};
 
+use super::drive::StormKind;
+use super::history::monitor::Landing;
+use super::network::{Failure, Kind, No};
 use super::{SimWorld, State, Trouble};
 
 /// Milliseconds for which a function stays `InProgress` after an update of its configuration.
 const UPDATE_TIME: i64 = 1500;
+/// The longest such time in a history: changing a VPC takes a minute (lambda/latest/dg/functions-states).
+pub const LONGEST_UPDATE: i64 = 60_000;
+/// The longest time for which an event source mapping is on its way, in milliseconds. Inferred.
+const LONGEST_SWITCH: i64 = 4_000;
 
 /// A function, with what its observation does not show.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,41 +38,73 @@ pub struct SimFunction {
     pub busy_until: Option<Time>,
     /// Calls that land later.
     pub late: Vec<(Time, Write)>,
+    /// What serves invocations: an update in progress, or one that has failed, does not.
+    pub serving: Observation,
+    /// Whether the update in progress will fail.
+    failing: bool,
     /// What it looked like when time moved on, for reads that are stale.
     past: Vec<(Time, Observation)>,
     revision: u64,
+    /// Whether it has changed since its past was written down.
+    changed: bool,
 }
 
 impl SimFunction {
     /// A function that looks like this.
     #[must_use]
     pub fn new(seen: Observation) -> Self {
-        let mapping_tags = seen.tags.clone();
         Self {
+            mapping_tags: seen.tags.clone(),
+            serving: seen.clone(),
             seen,
             aliases: Vec::new(),
-            mapping_tags,
             versions: Vec::new(),
             busy_until: None,
             late: Vec::new(),
+            failing: false,
             past: Vec::new(),
             revision: 0,
+            changed: true,
         }
     }
 
-    /// Changes it as somebody else would: with a new revision.
+    /// Changes it as somebody else would: with a new revision, and at once.
     pub fn edit(&mut self, edit: impl FnOnce(&mut Observation)) {
         edit(&mut self.seen);
         self.revise();
+        self.serve();
+    }
+
+    /// Updates it as somebody else would: for so many milliseconds it is in progress.
+    pub(super) fn deploy(&mut self, now: Time, milliseconds: i64, edit: impl FnOnce(&mut Observation)) {
+        edit(&mut self.seen);
+        self.seen.last_update = LastUpdate::InProgress;
+        self.busy_until = Some(Time(now.0 + milliseconds));
+        self.failing = false;
+        self.revise();
+    }
+
+    /// What has no update to wait for serves at once; so does the configuration when none is in progress.
+    fn serve(&mut self) {
+        self.serving.concurrency = self.seen.concurrency;
+        self.serving.mappings.clone_from(&self.seen.mappings);
+        if self.busy_until.is_none() && self.seen.last_update == LastUpdate::Successful {
+            self.serving.clone_from(&self.seen);
+        }
     }
 
     fn revise(&mut self) {
         self.revision += 1;
+        self.changed = true;
         self.seen.revision_id = format!("revision-{}", self.revision);
     }
 
     /// Takes down what it looks like from this moment on.
-    pub(super) fn remember(&mut self, now: Time) {
+    pub(super) fn remember(&mut self, now: Time, driven: bool) {
+        if driven && !self.changed {
+            return;
+        }
+        self.changed = false;
         if self.past.last().is_none_or(|(_, seen)| *seen != self.seen) {
             self.past.push((now, self.seen.clone()));
         }
@@ -85,8 +124,8 @@ impl SimFunction {
             self.settle(at);
             let (_, write) = self.late.remove(0);
             // Whoever sent it is dead; nobody hears a refusal.
-            let _ = self.apply(&write, at);
-            self.remember(at);
+            let _ = self.apply(&write, at, UPDATE_TIME);
+            self.remember(at, false);
         }
         self.settle(now);
     }
@@ -95,12 +134,13 @@ impl SimFunction {
     fn settle(&mut self, now: Time) {
         if let Some(until) = self.busy_until.filter(|until| *until <= now) {
             self.busy_until = None;
-            self.seen.last_update = LastUpdate::Successful;
-            self.remember(until);
+            self.seen.last_update = if self.failing { LastUpdate::Failed } else { LastUpdate::Successful };
+            self.serve();
+            self.remember(until, false);
         }
     }
 
-    fn apply(&mut self, write: &Write, now: Time) -> Result<(), FunctionError> {
+    fn apply(&mut self, write: &Write, now: Time, update_time: i64) -> Result<(), FunctionError> {
         match write {
             Write::Concurrency(slot) => {
                 self.seen.concurrency = *slot;
@@ -110,13 +150,15 @@ impl SimFunction {
                 let mapping = self.seen.mappings.iter_mut().find(|mapping| mapping.id == *id);
                 let mapping = mapping.ok_or_else(|| FunctionError::NotFound("mapping".into()))?;
                 mapping.state = if *enabled { MappingState::Enabled } else { MappingState::Disabled };
+                self.changed = true;
             }
-            Write::Configuration(update) => self.configure(update, now)?,
+            Write::Configuration(update) => self.configure(update, now, update_time)?,
         }
+        self.serve();
         Ok(())
     }
 
-    fn configure(&mut self, update: &ConfigurationUpdate, now: Time) -> Result<(), FunctionError> {
+    fn configure(&mut self, update: &ConfigurationUpdate, now: Time, update_time: i64) -> Result<(), FunctionError> {
         if self.seen.last_update == LastUpdate::InProgress {
             return Err(FunctionError::Busy("an update is in progress".into()));
         }
@@ -136,7 +178,8 @@ impl SimFunction {
         seen.timeout = update.timeout.unwrap_or(seen.timeout);
         seen.memory = update.memory.unwrap_or(seen.memory);
         seen.last_update = LastUpdate::InProgress;
-        self.busy_until = Some(Time(now.0 + UPDATE_TIME));
+        self.busy_until = Some(Time(now.0 + update_time));
+        self.failing = false;
         self.revise();
         Ok(())
     }
@@ -159,104 +202,194 @@ fn find<'a>(state: &'a mut State, function: &str) -> Result<&'a mut SimFunction,
     found.map(|(_, function)| function).ok_or_else(|| FunctionError::NotFound(function.to_owned()))
 }
 
-impl Functions for SimWorld {
-    async fn observe(&self, function: &str, with_mappings: bool) -> Result<Observation, FunctionError> {
-        let mappings = async {
-            if with_mappings {
-                self.call("ListEventSourceMappings").await;
-            }
-        };
-        join(self.call("GetFunction"), mappings).await;
-        self.admit("GetFunction")?;
-        if with_mappings {
-            self.admit("ListEventSourceMappings")?;
+impl State {
+    /// Lambda takes a write, or refuses it.
+    fn write(&mut self, function: &FunctionArn, write: &Write) -> Result<(), FunctionError> {
+        let now = self.now();
+        self.layers_of(write)?;
+        let landing = Landing::begin(self, function, write);
+        self.room_for(function, write)?;
+        let (update_time, fails) = self.update_time();
+        let target = find(self, function.as_str())?;
+        if target.seen.mappings.iter().any(
+            |mapping| matches!(write, Write::Mapping { id, .. } if *id == mapping.id && mapping.state == MappingState::Busy),
+        ) {
+            return Err(FunctionError::Busy("the event source mapping is changing".into()));
         }
-        self.with(|state| {
+        target.apply(write, now, update_time)?;
+        target.failing = fails && matches!(write, Write::Configuration(_));
+        self.writes.push((function.clone(), write.clone()));
+        let Some(landing) = landing else { return Ok(()) };
+        if landing.end(self) {
+            self.switch_later(function, write);
+        }
+        Ok(())
+    }
+
+    /// A layer version that is not there cannot be attached (lambda/latest/dg/chapter-layers).
+    fn layers_of(&self, write: &Write) -> Result<(), FunctionError> {
+        let Write::Configuration(ConfigurationUpdate { layers: Some(layers), .. }) = write else { return Ok(()) };
+        match layers.iter().find(|layer| !self.layers.contains_key(layer)) {
+            Some(missing) => Err(FunctionError::Rejected(format!("there is no layer version {missing}"))),
+            None => Ok(()),
+        }
+    }
+
+    /// The account's unreserved concurrency must stay above a floor (lambda/latest/dg/configuration-concurrency).
+    fn room_for(&mut self, function: &FunctionArn, write: &Write) -> Result<(), FunctionError> {
+        let (Write::Concurrency(Slot::Present(limit)), Some((total, floor))) = (write, self.pool) else {
+            return Ok(());
+        };
+        let others = self.functions.iter().filter(|(arn, _)| *arn != function);
+        let reserved: u32 = others.filter_map(|(_, other)| other.seen.concurrency.as_option()).sum();
+        let taken = if self.rages(StormKind::PoolTaken) { total } else { 0 };
+        match limit + reserved + taken + floor > total {
+            true => Err(FunctionError::Rejected("the unreserved concurrency would fall below its floor".into())),
+            false => Ok(()),
+        }
+    }
+
+    fn rages(&self, kind: StormKind) -> bool {
+        self.drive.as_ref().is_some_and(|drive| drive.rages(kind, self.elapsed))
+    }
+
+    /// How long the next update takes, and whether it fails.
+    fn update_time(&mut self) -> (i64, bool) {
+        let fails = self.rages(StormKind::UpdatesFail);
+        let Some(drive) = &mut self.drive else { return (UPDATE_TIME, false) };
+        let most = if drive.dice.percent(3) { LONGEST_UPDATE } else { 4_000 };
+        (drive.dice.between(200, most), fails)
+    }
+
+    /// A mapping is on its way for a while before it is what it was asked to be.
+    fn switch_later(&mut self, function: &FunctionArn, write: &Write) {
+        let (Write::Mapping { id, enabled }, Some(drive)) = (write, &mut self.drive) else { return };
+        let (id, enabled, function) = (id.clone(), *enabled, function.clone());
+        let wait = drive.dice.between(0, LONGEST_SWITCH);
+        self.set_mapping(&function, &id, MappingState::Busy);
+        let state = if enabled { MappingState::Enabled } else { MappingState::Disabled };
+        self.later(wait, move |world| world.set_mapping(&function, &id, state));
+    }
+
+    fn set_mapping(&mut self, function: &FunctionArn, id: &MappingId, state: MappingState) {
+        let Some(function) = self.functions.get_mut(function) else { return };
+        for mapping in function.seen.mappings.iter_mut().filter(|mapping| mapping.id == *id) {
+            mapping.state = state;
+        }
+        function.changed = true;
+        function.serve();
+    }
+}
+
+impl SimWorld {
+    /// A look at a function, and the moment that it shows.
+    pub(super) async fn look(&self, function: &str, with_mappings: bool) -> Result<(Observation, Time), FunctionError> {
+        let name = function.to_owned();
+        let seen = self.exchange(Kind::Look, "GetFunction", move |state| {
+            state.admit("GetFunction")?;
+            if with_mappings {
+                state.admit("ListEventSourceMappings")?;
+            }
             match state.trouble("GetFunction") {
-                Some(Trouble::Denied) => return Err(FunctionError::Denied("GetFunction".into())),
-                Some(Trouble::Throttled) => return Err(FunctionError::Throttled(1)),
+                Some(Trouble::Denied) => return Err(FunctionError::of(No::Denied, "GetFunction")),
+                Some(Trouble::Throttled) => return Err(FunctionError::of(No::Throttled, "GetFunction")),
                 _ => {}
             }
             let (then, now) = (state.read_at(), state.now());
-            let mut seen = find(state, function)?.seen_at(then, now).clone();
+            let mut seen = find(state, &name)?.seen_at(then, now).clone();
             if !with_mappings {
                 seen.mappings.clear();
             }
-            Ok(seen)
-        })
+            Ok((seen, then))
+        });
+        let mappings = async {
+            if with_mappings && self.with(|state| state.drive.is_none()) {
+                self.call("ListEventSourceMappings").await;
+            }
+        };
+        join(seen, mappings).await.0
+    }
+}
+
+impl Functions for SimWorld {
+    async fn observe(&self, function: &str, with_mappings: bool) -> Result<Observation, FunctionError> {
+        self.look(function, with_mappings).await.map(|(seen, _)| seen)
     }
 
     async fn write(&self, permit: &Permit, write: &Write, not_after: Time) -> Result<(), FunctionError> {
-        let function = permit.function();
-        let name = call_name(write);
-        self.call(name).await;
-        self.with(|state| {
+        let (function, write, name) = (permit.function().clone(), write.clone(), call_name(write));
+        self.exchange(Kind::Write, name, move |state| {
             let now = state.now();
             if now > not_after {
                 return Err(FunctionError::Throttled(0));
             }
             state.admit(name)?;
             let trouble = state.trouble(name);
-            if let Write::Configuration(ConfigurationUpdate { layers: Some(layers), .. }) = write
-                && let Some(missing) = layers.iter().find(|layer| !state.layers.contains_key(layer))
-            {
-                return Err(FunctionError::Rejected(format!("there is no layer version {missing}")));
-            }
-            let target = find(state, function.as_str())?;
-            let unclear = || FunctionError::Unclear("the answer was lost".into());
+            state.layers_of(&write)?;
             match trouble {
-                None => target.apply(write, now)?,
-                Some(Trouble::Lost) => return Err(unclear()),
+                None => state.write(&function, &write),
+                Some(Trouble::Lost) => Err(FunctionError::of(No::Answer, name)),
                 Some(Trouble::LandsLate(seconds)) => {
-                    target.late.push((now.plus(seconds), write.clone()));
-                    return Err(unclear());
+                    find(state, function.as_str())?.late.push((now.plus(seconds), write));
+                    Err(FunctionError::of(No::Answer, name))
                 }
-                Some(Trouble::Denied) => return Err(FunctionError::Denied(name.into())),
-                Some(Trouble::Busy) => return Err(FunctionError::Busy(name.into())),
-                Some(Trouble::Throttled) => return Err(FunctionError::Throttled(1)),
+                Some(Trouble::Denied) => Err(FunctionError::of(No::Denied, name)),
+                Some(Trouble::Busy) => Err(FunctionError::of(No::Busy, name)),
+                Some(Trouble::Throttled) => Err(FunctionError::of(No::Throttled, name)),
                 Some(Trouble::AnswerLost) => {
-                    target.apply(write, now)?;
-                    state.writes.push((function.clone(), write.clone()));
-                    return Err(unclear());
+                    state.write(&function, &write)?;
+                    Err(FunctionError::of(No::Answer, name))
                 }
             }
-            state.writes.push((function.clone(), write.clone()));
-            Ok(())
         })
+        .await
     }
 
     async fn layer(&self, layer: &LayerVersionArn) -> Result<LayerFact, FunctionError> {
-        self.call("GetLayerVersion").await;
-        self.admit("GetLayerVersion")?;
-        Ok(self.with(|state| state.layers.get(layer).cloned().unwrap_or(LayerFact::Missing)))
+        let layer = layer.clone();
+        self.exchange(Kind::Look, "GetLayerVersion", move |state| {
+            state.admit("GetLayerVersion")?;
+            Ok(state.layers.get(&layer).cloned().unwrap_or(LayerFact::Missing))
+        })
+        .await
     }
 
     async fn aliases(&self, function: &FunctionArn) -> Result<Vec<Alias>, FunctionError> {
-        self.call("ListAliases").await;
-        self.admit("ListAliases")?;
-        self.with(|state| find(state, function.as_str()).map(|function| function.aliases.clone()))
+        let function = function.clone();
+        self.exchange(Kind::Look, "ListAliases", move |state| {
+            state.admit("ListAliases")?;
+            find(state, function.as_str()).map(|function| function.aliases.clone())
+        })
+        .await
     }
 
     async fn versions(&self, function: &FunctionArn) -> Result<Vec<u64>, FunctionError> {
-        self.call("ListVersionsByFunction").await;
-        self.admit("ListVersionsByFunction")?;
-        self.with(|state| find(state, function.as_str()).map(|function| function.versions.clone()))
+        let function = function.clone();
+        self.exchange(Kind::Look, "ListVersionsByFunction", move |state| {
+            state.admit("ListVersionsByFunction")?;
+            find(state, function.as_str()).map(|function| function.versions.clone())
+        })
+        .await
     }
 
     async fn mapping_tags(&self, function: &FunctionArn, _: &MappingId) -> Result<Tags, FunctionError> {
-        self.call("ListTags").await;
-        self.admit("ListTags")?;
-        self.with(|state| find(state, function.as_str()).map(|function| function.mapping_tags.clone()))
+        let function = function.clone();
+        self.exchange(Kind::Look, "ListTags", move |state| {
+            state.admit("ListTags")?;
+            find(state, function.as_str()).map(|function| function.mapping_tags.clone())
+        })
+        .await
     }
 
     async fn tagged(&self, tags: &BTreeMap<String, String>) -> Result<Vec<FunctionArn>, FunctionError> {
-        self.call("GetResources").await;
-        Ok(self.with(|state| {
+        let tags = tags.clone();
+        self.exchange(Kind::Look, "GetResources", move |state| {
             let carries = |function: &&SimFunction| match &function.seen.tags {
                 Tags::Known(own) => tags.iter().all(|(key, value)| own.get(key) == Some(value)),
                 Tags::Unknown => false,
             };
-            state.functions.values().filter(carries).map(|function| function.seen.arn.clone()).collect()
-        }))
+            Ok(state.functions.values().filter(carries).map(|function| function.seen.arn.clone()).collect())
+        })
+        .await
     }
 }

@@ -1,9 +1,15 @@
 //! The simulated world: the ports in memory, with virtual time, no sleeping, and every call counted.
 
+pub mod dice;
+pub mod drive;
 mod functions;
+pub mod history;
 mod ledger;
+pub mod network;
 mod rates;
 pub mod samples;
+pub mod schedule;
+pub mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -19,6 +25,9 @@ use crate::ports::{AlarmError, Alarms, Clock, Executions};
 
 pub use functions::SimFunction;
 pub use rates::Rates;
+
+use drive::Drive;
+use network::{Cut, Kind};
 
 /// When simulated time begins: 2026-06-01, in milliseconds.
 pub const BEGINNING: Time = Time(1_780_272_000_000);
@@ -76,6 +85,8 @@ pub struct State {
     pub writes: Vec<(FunctionArn, Write)>,
     /// How many further calls the runner lives to make; `None` is for ever.
     pub life: Option<u64>,
+    /// How it ends: around the call after those.
+    pub cut: Cut,
     /// What the next calls of these names are answered instead, one answer a call.
     pub trouble: Vec<(&'static str, Trouble)>,
     /// Seconds by which a read of a function may miss what has landed: each is of a moment between then and now.
@@ -84,6 +95,10 @@ pub struct State {
     pub rates: Option<Rates>,
     /// Ledger transactions that still meet another one.
     pub conflicts: u64,
+    /// What is left of the account's concurrency to reserve, and how much of it must stay unreserved; `None` is plenty.
+    pub pool: Option<(u32, u32)>,
+    /// In a history, the world lives by a schedule.
+    pub drive: Option<Drive>,
 }
 
 /// What can go wrong with a call to Lambda.
@@ -119,25 +134,8 @@ impl SimWorld {
         self.with(|state| state.advance(seconds * 1000));
     }
 
-    /// Counts a call and gives way once, so that others' calls can come between its sending and its effect. The runner
-    /// dies at the end of its life, which a test catches as a panic.
-    async fn call(&self, name: &str) {
-        let dead = self.with(|state| {
-            let dead = state.life == Some(0);
-            if !dead {
-                state.life = state.life.map(|life| life - 1);
-                state.calls.push(name.to_owned());
-                state.round_trips += u64::from(state.under_way == 0);
-                state.under_way += 1;
-                state.asked = Default::default();
-            }
-            dead
-        });
-        if dead {
-            std::panic::resume_unwind(Box::new("the runner died"));
-        }
-        let _under_way = UnderWay(self);
-        Yield(false).await;
+    async fn pause(&self, milliseconds: u64) {
+        Clock::sleep(self, milliseconds).await;
     }
 
     /// How often a call was made.
@@ -154,18 +152,27 @@ impl State {
     }
 
     /// The moment of which the next read is: any within the staleness, but always the same ones.
-    fn read_at(&self) -> Time {
-        let age = self.calls.len() as i64 * 7919 % (self.staleness * 1000 + 1);
+    fn read_at(&mut self) -> Time {
+        let (staleness, turn) = (self.staleness, self.calls.len() as i64 * 7919);
+        let age = match &mut self.drive {
+            Some(drive) => match drive.dice.percent(drive.stale) {
+                true => drive.dice.between(0, staleness * 1000),
+                false => 0,
+            },
+            None => turn % (staleness * 1000 + 1),
+        };
         Time(self.now().0 - age)
     }
 
     fn advance(&mut self, milliseconds: i64) {
-        let before = self.now();
+        let (before, driven) = (self.now(), self.drive.is_some());
         // Nobody looks at the past of the many functions that rates are for, unless reads are stale.
         if self.rates.is_none() || self.staleness > 0 {
-            self.functions.values_mut().for_each(|function| function.remember(before));
+            self.functions.values_mut().for_each(|function| function.remember(before, driven));
         }
-        self.elapsed += milliseconds;
+        let until = self.elapsed + milliseconds;
+        self.land_until(until);
+        self.elapsed = until;
         self.asked = Default::default();
         let now = self.now();
         for function in self.functions.values_mut() {
@@ -198,15 +205,6 @@ impl Clock for SimWorld {
     }
 }
 
-/// A call that was sent and is not answered; it is over, too, when its runner dies.
-struct UnderWay<'a>(&'a SimWorld);
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        self.0.with(|state| state.under_way -= 1);
-    }
-}
-
 /// Sleeping, until the time has come. Time is everybody's: it moves on to the earliest sleeper's end when all have been
 /// asked in vain twice and no call is under way. Twice, for what has just begun stands behind the sleepers in its
 /// executor's queue: after one round it may not have been asked at all.
@@ -222,6 +220,12 @@ impl Future for Sleep<'_> {
         self.world.with(|state| {
             if state.asleep.get(&self.sleeper).is_none_or(|until| *until <= state.elapsed) {
                 return std::task::Poll::Ready(());
+            }
+            if let Some(until) = state.asleep.get(&self.sleeper).copied()
+                && let Some(drive) = &mut state.drive
+            {
+                drive.timers.insert((until, self.sleeper), context.waker().clone());
+                return std::task::Poll::Pending;
             }
             let asked_before = !state.asked[0].insert(self.sleeper);
             if asked_before {
@@ -240,7 +244,10 @@ impl Future for Sleep<'_> {
 impl Drop for Sleep<'_> {
     fn drop(&mut self) {
         self.world.with(|state| {
-            state.asleep.remove(&self.sleeper);
+            let until = state.asleep.remove(&self.sleeper);
+            if let Some((drive, until)) = state.drive.as_mut().zip(until) {
+                drive.timers.remove(&(until, self.sleeper));
+            }
             state.asked = Default::default();
         });
     }
@@ -264,28 +271,30 @@ impl Future for Yield {
 
 impl Alarms for SimWorld {
     async fn alarms(&self, names: &[AlarmName]) -> Result<Vec<Option<AlarmFact>>, AlarmError> {
-        self.call("DescribeAlarms").await;
-        Ok(self.with(|state| {
+        let names = names.to_vec();
+        self.exchange(Kind::Alarms, "DescribeAlarms", move |state| {
             let fact = |name: &AlarmName| {
                 let in_alarm = *state.alarms.get(name.name())?;
                 Some(AlarmFact { arn: samples::alarm_arn(name.name()), in_alarm })
             };
-            names.iter().map(fact).collect()
-        }))
+            Ok(names.iter().map(fact).collect())
+        })
+        .await
     }
 
     async fn metric(&self, metric: &Metric, _: Time, _: Option<Time>) -> Result<Option<f64>, AlarmError> {
-        self.call("GetMetricData").await;
-        Ok(self.with(|state| state.metrics.get(&metric.name).copied()))
+        let name = metric.name.clone();
+        self.exchange(Kind::Alarms, "GetMetricData", move |state| Ok(state.metrics.get(&name).copied())).await
     }
 }
 
 impl Executions for SimWorld {
     async fn is_running(&self, execution_arn: &str) -> Result<bool, String> {
-        self.call("DescribeExecution").await;
-        self.with(|state| match state.executions_unreadable {
+        let arn = execution_arn.to_owned();
+        self.exchange(Kind::Executions, "DescribeExecution", move |state| match state.executions_unreadable {
             true => Err("Step Functions is out of reach".to_owned()),
-            false => Ok(!state.dead_executions.iter().any(|dead| dead == execution_arn)),
+            false => Ok(!state.dead_executions.contains(&arn)),
         })
+        .await
     }
 }

@@ -3,7 +3,7 @@
 use crate::model::time::Time;
 use crate::ports::FunctionError;
 
-use super::{SimWorld, State};
+use super::State;
 
 /// A token, in the thousandths that a bucket is counted in.
 const CALL: i64 = 1_000;
@@ -69,12 +69,5 @@ impl State {
     pub(super) fn admit(&mut self, call: &str) -> Result<(), FunctionError> {
         let now = self.now();
         self.rates.as_mut().map_or(Ok(()), |rates| rates.take(call, now))
-    }
-}
-
-impl SimWorld {
-    /// [`State::admit`], for whoever does not hold the world.
-    pub(super) fn admit(&self, call: &str) -> Result<(), FunctionError> {
-        self.with(|state| state.admit(call))
     }
 }

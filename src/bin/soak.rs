@@ -1,0 +1,69 @@
+//! `soak --seeds N`: plays so many random histories. `soak --seed S`: plays one, and prints it to be read.
+//! `soak --weakenings N`: leaves out one part of the protocol after the other, and says which history shows it.
+
+use std::process::ExitCode;
+
+use snapback::testing::history::play;
+use snapback::testing::history::soak::{find, soak};
+use snapback::testing::history::weakening::Weakening;
+
+const USAGE: &str = "usage: soak --seeds N | --seed S | --weakenings N";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let (what, number) = (arguments.next(), arguments.next().and_then(|number| number.parse().ok()));
+    let fine = match (what.as_deref(), number) {
+        (Some("--seeds"), Some(seeds)) => many(seeds),
+        (Some("--seed"), Some(seed)) => one(seed),
+        (Some("--weakenings"), Some(seeds)) => weakenings(seeds),
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn many(seeds: u64) -> bool {
+    let soak = soak(0..seeds, None);
+    println!(
+        "{} histories in {:.1} s: {:.0} a second, {} calls; the longest has {} calls (seed {}) and {:.0} simulated seconds (seed {})",
+        soak.histories,
+        soak.took.as_secs_f64(),
+        soak.rate(),
+        soak.calls,
+        soak.longest.0,
+        soak.longest.1,
+        soak.slowest.0 as f64 / 1000.0,
+        soak.slowest.1
+    );
+    let reached: Vec<String> = soak.reached.iter().map(|(what, count)| format!("{what} {count}")).collect();
+    println!("what came up: {}", reached.join(", "));
+    for (seed, violations) in &soak.broken {
+        println!("seed {seed} (make soak SEED={seed}): {}", violations.join("; "));
+    }
+    println!("{} of them broke what must hold", soak.broken.len());
+    soak.broken.is_empty()
+}
+
+fn one(seed: u64) -> bool {
+    let outcome = play(seed, None, true);
+    outcome.journal.iter().for_each(|line| println!("{line}"));
+    outcome.violations.iter().for_each(|what| println!("BROKEN: {what}"));
+    println!("{} calls; reached: {}", outcome.calls, outcome.reached.join(", "));
+    outcome.violations.is_empty()
+}
+
+fn weakenings(seeds: u64) -> bool {
+    let mut fine = true;
+    for weakening in Weakening::ALL {
+        match find(weakening, 0..seeds) {
+            Some((seed, violations)) => println!("{weakening:?}: seed {seed}: {}", violations.join("; ")),
+            None => {
+                println!("{weakening:?}: NOT FOUND within {seeds} seeds");
+                fine = false;
+            }
+        }
+    }
+    fine
+}

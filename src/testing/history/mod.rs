@@ -1,0 +1,299 @@
+//! Random histories: one seed gives functions, experiments, troubles and other people's doings; the real steps go
+//! through them in simulated time, and what must hold is checked at every move and once it is quiet.
+
+mod acts;
+mod machine;
+pub mod monitor;
+pub mod script;
+pub mod soak;
+mod stage;
+pub mod weakening;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use crate::model::run::{RunStatus, TargetStatus};
+use crate::plan::guardrails::LayerFact;
+use crate::steps::reap::reap;
+use crate::steps::{LANDING, LEASE};
+
+use super::dice::Dice;
+use super::drive::{Drive, StormKind};
+use super::functions::LONGEST_UPDATE;
+use super::samples::{layer_arn, run_id, settings};
+use super::schedule::Schedule;
+use super::worker::Role;
+use super::{SimFunction, SimWorld, State};
+
+use acts::Actor;
+use machine::{Ended, Machine};
+use monitor::Monitor;
+use script::{Script, script};
+use stage::Stage;
+use weakening::Weakening;
+
+/// Milliseconds between two ticks of the reaper.
+const TICK: i64 = 60_000;
+/// The longest lease, in milliseconds.
+const LONGEST_LEASE: i64 = LEASE * 1000;
+/// How long it has to be quiet, in milliseconds: an invocation can start late, live on, and what it sends can land late.
+const STILLNESS: i64 = 60_000 + LANDING * 1000;
+/// How long a tick and the retries of a state machine may take, in milliseconds.
+const WORK: i64 = 60_000;
+
+/// What came of a history.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Its seed.
+    pub seed: u64,
+    /// What must hold and did not.
+    pub violations: Vec<String>,
+    /// Calls that were made.
+    pub calls: u64,
+    /// Simulated milliseconds.
+    pub elapsed: i64,
+    /// What was reached.
+    pub reached: Vec<&'static str>,
+    /// The history for people.
+    pub journal: Vec<String>,
+}
+
+/// Plays the history of a seed, to its end or until something is wrong.
+#[must_use]
+pub fn play(seed: u64, weakening: Option<Weakening>, readable: bool) -> Outcome {
+    let mut dice = Dice::new(seed);
+    let script = script(&mut dice);
+    let world = set_up(&script, dice, weakening, readable);
+    let schedule = Rc::new(Schedule::new(&world));
+    let stage = Stage { world: &world, schedule: Rc::clone(&schedule), deaths: script.deaths };
+    let executions = begin(&stage, &script);
+    let history = History { script: &script, executions: &executions };
+    // Until it is quiet, and has been for as long as anything can land or start yet.
+    loop {
+        schedule.run(|| world.with(|state| history.over(state)));
+        let quiet = world.with(|state| state.elapsed);
+        schedule.run(|| world.with(|state| history.broken(state) || state.elapsed > quiet + STILLNESS));
+        if world.with(|state| history.over(state)) {
+            break;
+        }
+    }
+    world.with(|state| history.judge(state));
+    schedule.end();
+    world.with(|state| history.outcome(seed, state))
+}
+
+fn set_up(script: &Script, dice: Dice, weakening: Option<Weakening>, readable: bool) -> SimWorld {
+    let world = SimWorld::default();
+    world.with(|state| {
+        let mut monitor = Monitor::default();
+        for (_, seen) in &script.functions {
+            monitor.law.insert(seen.arn.clone(), seen.clone());
+            state.functions.insert(seen.arn.clone(), SimFunction::new(seen.clone()));
+        }
+        for layer in ["otel", "shared", "chaos", "deployed"] {
+            state.layers.insert(layer_arn(layer), LayerFact::For(Vec::new()));
+        }
+        state.alarms.insert("errors".into(), false);
+        state.staleness = script.staleness;
+        state.limit_rates();
+        state.pool = script.floor.then_some((120, 100));
+        let (storms, trouble, stale) = (script.storms.clone(), script.trouble, script.stale);
+        let journal = readable.then(Vec::new);
+        state.drive = Some(Drive { dice, storms, trouble, stale, monitor, journal, weakening, ..Drive::default() });
+    });
+    world
+}
+
+/// Begins everything that the script says, and the reaper.
+fn begin<'w>(stage: &Stage<'w>, script: &Script) -> Executions {
+    let executions = Executions::default();
+    for run in script.runs.clone() {
+        let machine =
+            Machine { stage: stage.clone(), run: run_id(&run.name), experiment: run.experiment, settings: settings() };
+        let (ends, on, name) = (executions.clone(), stage.clone(), run.name.clone());
+        let job = stage.schedule.spawn(async move {
+            on.until(run.at).await;
+            if run.follows {
+                on.first_is_over().await;
+            }
+            on.note(|| format!("{} starts", run.name));
+            let arn = machine.execution();
+            let ended = machine.execute().await;
+            on.note(|| format!("{} ends: {:?}", run.name, ended.failure));
+            on.world.with(|state| state.dead_executions.push(arn));
+            ends.0.borrow_mut().push((run.name, ended));
+        });
+        executions.1.borrow_mut().push((name, job));
+    }
+    for (at, act) in script.acts.clone() {
+        let actor = Actor { stage: stage.clone(), executions: executions.clone() };
+        stage.schedule.spawn(async move {
+            actor.stage.until(at).await;
+            actor.act(act).await;
+        });
+    }
+    let healer = Actor { stage: stage.clone(), executions: executions.clone() };
+    let heals_at = script.quiet_at() + 3 * TICK;
+    stage.schedule.spawn(async move {
+        healer.stage.until(heals_at).await;
+        healer.heal().await;
+    });
+    let on = stage.clone();
+    stage.schedule.spawn(async move {
+        on.jitter(60).await;
+        loop {
+            tick(&on);
+            on.sleep(TICK).await;
+        }
+    });
+    executions
+}
+
+/// A tick of the reaper: EventBridge starts it and does not wait.
+fn tick(stage: &Stage<'_>) {
+    let asleep = stage.world.with(|state| {
+        let elapsed = state.elapsed;
+        state.drive.as_ref().is_some_and(|drive| drive.rages(StormKind::ReaperAsleep, elapsed))
+    });
+    if asleep {
+        return stage.note(|| "the reaper's tick is missed".to_owned());
+    }
+    let on = stage.clone();
+    stage.schedule.spawn(async move {
+        on.invoke(Role::Reaper, "all", &|worker, budget| async move { reap(&worker, budget).await }).await;
+    });
+}
+
+/// The executions that have ended, and the tasks of all of them.
+#[derive(Clone, Default)]
+struct Executions(Rc<RefCell<Vec<(String, Ended)>>>, Rc<RefCell<Vec<(String, u64)>>>);
+
+struct History<'a> {
+    script: &'a Script,
+    executions: &'a Executions,
+}
+
+impl History<'_> {
+    fn broken(&self, state: &State) -> bool {
+        state.drive.as_ref().is_some_and(|drive| !drive.monitor.violations.is_empty())
+    }
+
+    /// Whether it is quiet, or something is wrong already.
+    fn over(&self, state: &mut State) -> bool {
+        if self.broken(state) {
+            return true;
+        }
+        if state.elapsed <= self.script.quiet_at() {
+            return false;
+        }
+        let open = !state.active.is_empty() || state.dead_executions.len() < self.script.runs.len();
+        if open && state.elapsed > self.bound(state) {
+            let left: Vec<String> = state
+                .targets
+                .values()
+                .map(|t| format!("{} of {} is {:?}", t.function.name(), t.run, t.status))
+                .collect();
+            if let Some(drive) = &mut state.drive {
+                drive.monitor.violate(format!("too late: {}", left.join(", ")));
+            }
+            return true;
+        }
+        !open
+    }
+
+    /// When everything has to be over: within the deadline (or the end of the last trouble), two ticks of the reaper,
+    /// the longest lease and the longest update, and the time that the work itself takes.
+    fn bound(&self, state: &State) -> i64 {
+        let due = state.runs.values().map(|run| run.due().0 - super::BEGINNING.0).max().unwrap_or_default();
+        let healed = if self.needs_healing(state) { self.script.quiet_at() + 3 * TICK } else { 0 };
+        self.script.quiet_at().max(due).max(healed) + 2 * TICK + LONGEST_LEASE + LONGEST_UPDATE + WORK
+    }
+
+    /// Whether a layer that has to be put back was deleted: nobody but its owner can help.
+    fn needs_healing(&self, state: &State) -> bool {
+        let missing = |name: &&str| !state.layers.contains_key(&layer_arn(name));
+        ["otel", "shared", "chaos"].iter().any(|name| missing(&name))
+    }
+
+    fn judge(&self, state: &mut State) {
+        if self.broken(state) {
+            return;
+        }
+        Monitor::quiet(state);
+        let mut wrong = Vec::new();
+        if let Some(lock) = state.locks.values().find(|lock| lock.run.is_some()) {
+            wrong.push(format!("a lock stays: {lock:?}"));
+        }
+        if let Some((alarm, runs)) = state.alarm_runs.iter().find(|(_, runs)| !runs.is_empty()) {
+            wrong.push(format!("the alarm {alarm} still ends {runs:?}"));
+        }
+        for run in state.runs.values() {
+            if !run.status.is_final() {
+                wrong.push(format!("{} is {:?}", run.id, run.status));
+            }
+            if self.script.is_calm() && !matches!(run.status, RunStatus::Completed) && !self.locked_out(run) {
+                wrong.push(format!("nothing came in between, and {} is {:?}: {:?}", run.id, run.status, run.reason));
+            }
+            let due = run.reason.as_ref().map(crate::model::run::EndReason::final_status);
+            if run.status != RunStatus::Failed && Some(run.status) != due {
+                wrong.push(format!("{} is {:?}, and it ended because {:?}", run.id, run.status, run.reason));
+            }
+        }
+        if let Some(drive) = &mut state.drive {
+            wrong.into_iter().for_each(|what| drive.monitor.violate(what));
+        }
+    }
+
+    /// Whether another run had one of its functions.
+    fn locked_out(&self, run: &crate::model::run::Run) -> bool {
+        matches!(&run.reason, Some(crate::model::run::EndReason::Error { error, .. }) if error == "Locked")
+    }
+
+    fn outcome(&self, seed: u64, state: &mut State) -> Outcome {
+        let reached = self.reached(state);
+        let (calls, violations, journal) = match &mut state.drive {
+            Some(drive) => {
+                (drive.calls, std::mem::take(&mut drive.monitor.violations), drive.journal.take().unwrap_or_default())
+            }
+            None => Default::default(),
+        };
+        Outcome { seed, violations, calls, elapsed: state.elapsed, reached, journal }
+    }
+
+    /// What came up in this history: histories in which nothing happens would prove nothing.
+    fn reached(&self, state: &State) -> Vec<&'static str> {
+        let mut reached: Vec<&str> = state.targets.values().map(|target| target.status.name()).collect();
+        reached.extend(state.runs.values().map(|run| run.status.name()));
+        reached.extend(state.runs.values().filter_map(|run| run.reason.as_ref()).map(|reason| {
+            use crate::model::run::EndReason as R;
+            match reason {
+                R::DurationElapsed => "its time was up",
+                R::Alarm { .. } => "an alarm",
+                R::AlarmGone { .. } => "an alarm gone",
+                R::Deviated { .. } => "a deviation",
+                R::Person => "a person",
+                R::Lever => "the lever",
+                R::Error { .. } => "an error",
+                R::ExecutionGone => "an execution gone",
+                R::Overdue => "overdue",
+            }
+        }));
+        let written = state
+            .targets
+            .values()
+            .any(|target| !target.frozen_versions.is_empty() && target.status != TargetStatus::Untouched);
+        reached.extend(written.then_some("a version that keeps the fault"));
+        let ended = self.executions.0.borrow();
+        let failed = |name: &str| ended.iter().any(|(_, ended)| ended.failure.as_deref() == Some(name));
+        for name in ["Refused", "Locked", "Overtaken", "AccessDenied", "FunctionFailed", "Unavailable"] {
+            reached.extend(failed(name).then_some(name));
+        }
+        if let Some(drive) = &state.drive {
+            reached.extend((!drive.monitor.excused.is_empty()).then_some("excused"));
+            reached.extend((!state.writes.is_empty()).then_some("written"));
+        }
+        reached.sort_unstable();
+        reached.dedup();
+        reached
+    }
+}

@@ -1,0 +1,374 @@
+//! What must hold, checked while a history goes on: on every write that lands, on every ending, after every move.
+//!
+//! The oracle shares no code with the decisions that it judges: it keeps each function as it would be without us, and
+//! compares field by field, as text.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::function::{Environment, MappingState, Observation, Slot};
+use crate::model::names::{FunctionArn, RunId};
+use crate::model::run::{EndReason, TargetStatus};
+use crate::model::snapshot::{Change, Write};
+use crate::model::time::Time;
+use crate::ports::Ending;
+use crate::steps::{ATTEMPT, SKEW, STALENESS};
+
+use super::super::State;
+use super::super::drive::Sending;
+
+/// The fields of a function, by name, as text.
+pub type Fields = BTreeMap<String, String>;
+
+/// What is known of the world beside the ledger, and what was seen to be wrong.
+#[derive(Debug, Default)]
+pub struct Monitor {
+    /// Each function with what other people did to it, and nothing else.
+    pub law: BTreeMap<FunctionArn, Observation>,
+    /// What is broken.
+    pub violations: Vec<String>,
+    /// Fields of which nothing can be asked for: somebody changed one between our look and a write that AWS gives no
+    /// guard for, or gave it just the value that we had injected.
+    pub excused: BTreeSet<(FunctionArn, String)>,
+    edits: Vec<(Time, FunctionArn, String)>,
+    wrote: BTreeSet<(RunId, FunctionArn)>,
+    frozen: Vec<(Time, RunId, FunctionArn, u64)>,
+    reasons: BTreeMap<RunId, EndReason>,
+    created: BTreeMap<RunId, Time>,
+}
+
+/// A function's fields.
+#[must_use]
+pub fn fields(function: &Observation) -> Fields {
+    let mut fields = Fields::from([
+        ("reserved concurrency".to_owned(), slot(&function.concurrency)),
+        ("handler".to_owned(), format!("{:?}", function.handler)),
+        ("timeout".to_owned(), function.timeout.to_string()),
+        ("memory".to_owned(), function.memory.to_string()),
+        ("runtime".to_owned(), format!("{:?}", function.runtime)),
+        ("layers".to_owned(), function.layers.iter().map(|layer| format!("{layer} ")).collect()),
+    ]);
+    if let Environment::Readable(variables) = &function.environment {
+        fields.extend(variables.iter().map(|(name, value)| (format!("variable {name}"), value.expose().to_owned())));
+    }
+    let mapping = |mapping: &crate::model::function::Mapping| {
+        (format!("event source mapping {}", mapping.id), format!("{:?}", mapping.state))
+    };
+    fields.extend(function.mappings.iter().map(mapping));
+    fields
+}
+
+fn slot(slot: &Slot<u32>) -> String {
+    slot.as_option().map_or_else(|| "absent".to_owned(), u32::to_string)
+}
+
+fn value<'a>(fields: &'a Fields, field: &str) -> &'a str {
+    fields.get(field).map_or("absent", String::as_str)
+}
+
+fn differing(one: &Fields, other: &Fields) -> BTreeSet<String> {
+    let names = one.keys().chain(other.keys());
+    names.filter(|name| value(one, name) != value(other, name)).cloned().collect()
+}
+
+/// The original and the injected value of a changed field; of layers, where they stand.
+fn values(change: &Change) -> (String, String) {
+    let text = |slot: &Slot<crate::model::secret::Secret>| {
+        slot.as_option().map_or_else(|| "absent".to_owned(), |secret| secret.expose().to_owned())
+    };
+    match change {
+        Change::ReservedConcurrency { original, injected } => (slot(original), injected.to_string()),
+        Change::Handler { original, injected } => (format!("{:?}", Some(original)), format!("{:?}", Some(injected))),
+        Change::Timeout { original, injected } | Change::Memory { original, injected } => {
+            (original.to_string(), injected.to_string())
+        }
+        Change::Variable { original, injected, .. } => (text(original), text(injected)),
+        Change::Mapping { .. } => (format!("{:?}", MappingState::Enabled), format!("{:?}", MappingState::Disabled)),
+        Change::Layers { .. } => ("without ours".to_owned(), "with ours".to_owned()),
+    }
+}
+
+/// The value of a changed field.
+fn current(change: &Change, function: &Observation) -> String {
+    match change {
+        Change::Layers { added, .. } if function.layers.iter().any(|layer| added.contains(layer)) => "with ours".into(),
+        Change::Layers { .. } => "without ours".into(),
+        _ => value(&fields(function), &change.field().to_string()).to_owned(),
+    }
+}
+
+/// The fields that a call sends; of an environment, those are what differs afterwards.
+fn sent(write: &Write) -> Vec<String> {
+    match write {
+        Write::Concurrency(_) => vec!["reserved concurrency".to_owned()],
+        Write::Mapping { id, .. } => vec![format!("event source mapping {id}")],
+        Write::Configuration(update) => {
+            let sent = [
+                ("handler", update.handler.is_some()),
+                ("layers", update.layers.is_some()),
+                ("timeout", update.timeout.is_some()),
+                ("memory", update.memory.is_some()),
+            ];
+            sent.into_iter().filter(|(_, sent)| *sent).map(|(name, _)| name.to_owned()).collect()
+        }
+    }
+}
+
+/// A write of ours that lands.
+pub struct Landing {
+    sending: Sending,
+    before: Fields,
+    sent: Vec<String>,
+    guarded: bool,
+}
+
+impl Landing {
+    /// Before it lands. `None` outside of a history.
+    #[must_use]
+    pub fn begin(state: &State, function: &FunctionArn, write: &Write) -> Option<Self> {
+        let sending = state.drive.as_ref()?.caller.sending.clone()?;
+        let before = fields(&state.functions.get(function)?.seen);
+        Some(Self { sending, before, sent: sent(write), guarded: matches!(write, Write::Configuration(_)) })
+    }
+
+    /// After it has landed: the lock is its run's, the target is not over, and only touched fields are written.
+    /// Says whether it has changed anything.
+    pub fn end(self, state: &mut State) -> bool {
+        let Sending { run, function, read_at } = &self.sending;
+        let Some(seen) = state.functions.get(function) else { return false };
+        let changed = differing(&self.before, &fields(&seen.seen));
+        let holder = state.locks.get(function).and_then(|lock| lock.run.clone());
+        let record = state.targets.get(&(run.clone(), function.clone()));
+        let status = record.map(|record| record.status);
+        let touched: BTreeSet<String> = record
+            .map(|record| record.changes.iter().map(|change| change.field().to_string()).collect())
+            .unwrap_or_default();
+        let now = state.now();
+        let Some(drive) = &mut state.drive else { return false };
+        if let Some(journal) = &mut drive.journal {
+            let after = fields(&seen.seen);
+            journal.extend(changed.iter().map(|field| {
+                format!(
+                    "{:11}-> {} {field}: {} -> {}",
+                    "",
+                    function.name(),
+                    hidden(&self.before, field),
+                    hidden(&after, field)
+                )
+            }));
+        }
+        let monitor = &mut drive.monitor;
+        monitor.wrote.insert((run.clone(), function.clone()));
+        if holder.as_ref() != Some(run) {
+            monitor.violate(format!("{run} writes to {}, whose lock is {holder:?}'s", function.name()));
+        }
+        if status.is_none_or(TargetStatus::is_final) {
+            monitor.violate(format!("a call of {run} lands on {}, which is said to be {status:?}", function.name()));
+        }
+        for field in changed.iter().chain(&self.sent).filter(|field| !touched.contains(*field)) {
+            monitor.violate(format!("{run} writes the {field} of {}, which it does not touch", function.name()));
+        }
+        if !self.guarded {
+            for field in &self.sent {
+                if monitor.edited_since(*read_at, function, field) && *read_at < now {
+                    monitor.excused.insert((function.clone(), field.clone()));
+                }
+            }
+        }
+        !changed.is_empty()
+    }
+}
+
+/// A value for a journal: no variable's.
+fn hidden<'a>(fields: &'a Fields, field: &str) -> &'a str {
+    match value(fields, field) {
+        "absent" => "absent",
+        _ if field.starts_with("variable ") => "(hidden)",
+        value => value,
+    }
+}
+
+impl Monitor {
+    /// Something that must hold does not.
+    pub fn violate(&mut self, what: String) {
+        if !self.violations.contains(&what) {
+            self.violations.push(what);
+        }
+    }
+
+    /// Whether a run was in the ledger before that moment.
+    #[must_use]
+    pub fn was_there(&self, run: &RunId, before: Time) -> bool {
+        self.created.get(run).is_some_and(|created| *created < before)
+    }
+
+    fn edited_since(&self, since: Time, function: &FunctionArn, field: &str) -> bool {
+        self.edits.iter().any(|(at, edited, name)| *at >= since && edited == function && name == field)
+    }
+
+    /// Somebody else has changed a function that looked like `before`, and would have looked like `without` without us.
+    pub fn edited(state: &mut State, function: &FunctionArn, before: &Fields, without: &Fields) {
+        let Some(seen) = state.functions.get(function) else { return };
+        let law = state.drive.as_ref().and_then(|drive| drive.monitor.law.get(function)).map(fields);
+        let after = fields(&seen.seen);
+        let mut changed = differing(before, &after);
+        // To give a field the value that we had given it already is an edit, too, although none that can be seen.
+        changed.extend(differing(without, &law.unwrap_or_default()));
+        let (now, elapsed) = (state.now(), state.elapsed);
+        let open = state.targets.values().filter(|target| target.function == *function && !target.status.is_final());
+        let ours: Vec<String> = open
+            .flat_map(|target| &target.changes)
+            .filter(|change| {
+                !matches!(change, Change::Layers { .. }) && current(change, &seen.seen) == values(change).1
+            })
+            .map(|change| change.field().to_string())
+            .filter(|field| changed.contains(field))
+            .collect();
+        let Some(drive) = &mut state.drive else { return };
+        for field in &changed {
+            drive.note(elapsed, || {
+                format!(
+                    "somebody else: the {field} of {}: {} -> {}",
+                    function.name(),
+                    hidden(before, field),
+                    hidden(&after, field)
+                )
+            });
+            drive.monitor.edits.push((now, function.clone(), field.clone()));
+        }
+        drive.monitor.excused.extend(ours.into_iter().map(|field| (function.clone(), field)));
+    }
+
+    /// A snapshot is taken. An edit that the look missed, because reads can be late, and that gave a field just the value
+    /// that will be injected, looks as ours from now on.
+    pub fn armed(state: &mut State, function: &FunctionArn, changes: &[Change]) {
+        let (Some(drive), Some(now)) = (&state.drive, state.functions.get(function)) else { return };
+        let since = state.now().plus(-(STALENESS + ATTEMPT));
+        let missed = |change: &&Change| {
+            drive.monitor.edited_since(since, function, &change.field().to_string())
+                && current(change, &now.seen) == values(change).1
+        };
+        let missed: Vec<String> = changes.iter().filter(missed).map(|change| change.field().to_string()).collect();
+        if let Some(drive) = &mut state.drive {
+            drive.monitor.excused.extend(missed.into_iter().map(|field| (function.clone(), field)));
+        }
+    }
+
+    /// Somebody has published a version: what of the faults it keeps for good is to be reported.
+    pub fn published(state: &mut State, function: &FunctionArn, version: u64) {
+        let Some(seen) = state.functions.get(function) else { return };
+        let now = state.now();
+        let faulty = |change: &&Change| {
+            let (original, injected) = values(change);
+            let configuration = change.surface() == crate::model::snapshot::Surface::Configuration;
+            configuration && original != injected && current(change, &seen.serving) == injected
+        };
+        let open = state.targets.values().filter(|target| target.function == *function && !target.status.is_final());
+        let begun = open.filter(|target| target.status != TargetStatus::Armed);
+        let runs: Vec<RunId> = begun
+            .filter(|target| target.changes.iter().find(faulty).is_some())
+            .map(|target| target.run.clone())
+            .collect();
+        let Some(drive) = &mut state.drive else { return };
+        drive.monitor.frozen.extend(runs.into_iter().map(|run| (now, run, function.clone(), version)));
+    }
+
+    /// A target is said to be over: then nothing of ours is in place or can land, and what is not as it was is reported.
+    pub fn ended(state: &mut State, ending: &Ending, changes: &[Change]) {
+        let Some(drive) = &state.drive else { return };
+        let Ending { run, function, status, .. } = ending;
+        let name = function.name();
+        let mut wrong = Vec::new();
+        if drive.can_land(run, function) {
+            wrong.push(format!("{name} is said to be {status:?} while a call of {run} can land"));
+        }
+        let since = ending.observed_at.plus(-(SKEW + state.staleness + 1));
+        let monitor = &drive.monitor;
+        let untouched = *status == TargetStatus::Untouched || ending.from == TargetStatus::Armed;
+        if untouched && monitor.wrote.contains(&(run.clone(), function.clone())) {
+            wrong.push(format!("{name} is said to be {status:?} from {:?}, and {run} has written to it", ending.from));
+        }
+        match (status, state.functions.get(function)) {
+            (TargetStatus::Gone, Some(_)) => wrong.push(format!("{name} is said to be gone, and is there")),
+            (TargetStatus::Restored | TargetStatus::Drifted, Some(now)) if !untouched => {
+                for change in changes {
+                    let field = change.field().to_string();
+                    if monitor.edited_since(since, function, &field)
+                        || monitor.excused.contains(&(function.clone(), field.clone()))
+                    {
+                        continue;
+                    }
+                    let (original, injected) = values(change);
+                    let (shown, serving) = (current(change, &now.seen), current(change, &now.serving));
+                    let reported = ending.drift.iter().any(|drift| drift.field == field);
+                    if original != injected && (shown == injected || serving == injected && shown == original) {
+                        wrong.push(format!("{name} is said to be {status:?}, and the fault's {field} is in place"));
+                    } else if shown != original && !reported {
+                        wrong.push(format!("{name} is said to be {status:?}, and its {field} is not as it was"));
+                    }
+                }
+                let unknown = ending.frozen_versions.iter().any(|version| version.starts_with("unknown"));
+                for (at, _, _, version) in monitor.frozen.iter().filter(|(_, r, f, _)| r == run && f == function) {
+                    if *at < since && !unknown && !ending.frozen_versions.contains(&version.to_string()) {
+                        wrong.push(format!("version {version} of {name} keeps the fault, and is not reported"));
+                    }
+                }
+            }
+            _ => {}
+        }
+        if let Some(drive) = &mut state.drive {
+            wrong.into_iter().for_each(|what| drive.monitor.violate(what));
+        }
+    }
+
+    /// After every move: a lock goes exactly when its target is over, and the first reason stays.
+    pub fn check(state: &mut State) {
+        let mut wrong = Vec::new();
+        for target in state.targets.values() {
+            let holder = state.locks.get(&target.function).and_then(|lock| lock.run.as_ref());
+            let (held, name) = (holder == Some(&target.run), target.function.name());
+            if target.status.is_final() && held {
+                wrong.push(format!("{name} is {:?}, and {} holds its lock", target.status, target.run));
+            }
+            if !target.status.is_final() && target.status != TargetStatus::Pending && !held {
+                wrong.push(format!("{name} is {:?}, and {} does not hold its lock", target.status, target.run));
+            }
+        }
+        let now = state.now();
+        let Some(drive) = &mut state.drive else { return };
+        for run in state.runs.values() {
+            if !drive.monitor.created.contains_key(&run.id) {
+                drive.monitor.created.insert(run.id.clone(), now);
+            }
+            let Some(reason) = &run.reason else { continue };
+            match drive.monitor.reasons.get(&run.id) {
+                Some(first) if first == reason => {}
+                Some(first) => wrong.push(format!("{} ended because {first}, and now says that {reason}", run.id)),
+                None => drop(drive.monitor.reasons.insert(run.id.clone(), reason.clone())),
+            }
+        }
+        wrong.into_iter().for_each(|what| drive.monitor.violate(what));
+    }
+
+    /// Once it is quiet, every function is as other people left it.
+    pub fn quiet(state: &mut State) {
+        let mut wrong = Vec::new();
+        let Some(drive) = &state.drive else { return };
+        for (arn, function) in &state.functions {
+            let Some(law) = drive.monitor.law.get(arn) else { continue };
+            let (law, now) = (fields(law), fields(&function.seen));
+            for field in differing(&law, &now) {
+                if !drive.monitor.excused.contains(&(arn.clone(), field.clone())) {
+                    wrong.push(format!(
+                        "the {field} of {} is {}, and without us it would be {}",
+                        arn.name(),
+                        hidden(&now, &field),
+                        hidden(&law, &field)
+                    ));
+                }
+            }
+        }
+        if let Some(drive) = &mut state.drive {
+            wrong.into_iter().for_each(|what| drive.monitor.violate(what));
+        }
+    }
+}

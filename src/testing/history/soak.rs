@@ -1,0 +1,88 @@
+//! Many histories, on all cores: how many, how fast, how long the longest, and what did not hold.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use super::weakening::Weakening;
+use super::{Outcome, play};
+
+/// What came of many histories.
+#[derive(Debug, Default)]
+pub struct Soak {
+    /// How many.
+    pub histories: u64,
+    /// Those in which something did not hold, by seed.
+    pub broken: BTreeMap<u64, Vec<String>>,
+    /// In how many each situation came up.
+    pub reached: BTreeMap<&'static str, u64>,
+    /// Calls that were made, in all of them.
+    pub calls: u64,
+    /// The most calls in one history, and its seed.
+    pub longest: (u64, u64),
+    /// The longest simulated time of one history, in milliseconds, and its seed.
+    pub slowest: (i64, u64),
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Soak {
+    fn add(&mut self, outcome: Outcome) {
+        self.histories += 1;
+        self.calls += outcome.calls;
+        self.longest = self.longest.max((outcome.calls, outcome.seed));
+        self.slowest = self.slowest.max((outcome.elapsed, outcome.seed));
+        outcome.reached.into_iter().for_each(|what| *self.reached.entry(what).or_default() += 1);
+        if !outcome.violations.is_empty() {
+            self.broken.insert(outcome.seed, outcome.violations);
+        }
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.histories += other.histories;
+        self.calls += other.calls;
+        self.longest = self.longest.max(other.longest);
+        self.slowest = self.slowest.max(other.slowest);
+        other.reached.into_iter().for_each(|(what, count)| *self.reached.entry(what).or_default() += count);
+        self.broken.extend(other.broken);
+    }
+
+    /// Histories a second.
+    #[must_use]
+    pub fn rate(&self) -> f64 {
+        self.histories as f64 / self.took.as_secs_f64().max(0.001)
+    }
+}
+
+/// Plays the histories of these seeds.
+#[must_use]
+pub fn soak(seeds: Range<u64>, weakening: Option<Weakening>) -> Soak {
+    let began = Instant::now();
+    let next = AtomicU64::new(seeds.start);
+    let worker = || {
+        let mut part = Soak::default();
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds.end {
+                return part;
+            }
+            part.add(play(seed, weakening, false));
+        }
+    };
+    let mut whole = Soak::default();
+    std::thread::scope(|scope| {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let workers: Vec<_> = (0..cores).map(|_| scope.spawn(worker)).collect();
+        workers.into_iter().filter_map(|worker| worker.join().ok()).for_each(|part| whole.merge(part));
+    });
+    whole.took = began.elapsed();
+    whole
+}
+
+/// The first of these seeds whose history shows that a part of the protocol is missing, and what it shows.
+#[must_use]
+pub fn find(weakening: Weakening, seeds: Range<u64>) -> Option<(u64, Vec<String>)> {
+    let mut outcomes = seeds.map(|seed| play(seed, Some(weakening), false));
+    outcomes.find(|outcome| !outcome.violations.is_empty()).map(|outcome| (outcome.seed, outcome.violations))
+}

@@ -1,0 +1,70 @@
+//! Parts of the protocol that can be left out, to see that the checks would notice. They are left out of the simulated
+//! ledger's conditions or of what a worker is told: the decisions and the steps themselves stay as they are.
+
+/// A part of the protocol that is left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weakening {
+    /// Nobody records a lease.
+    NoLease,
+    /// Only an inject records a lease.
+    LeaseOnInjectOnly,
+    /// Only a restore records a lease.
+    LeaseOnRestoreOnly,
+    /// A lease ends a second after it was taken, although a call can land later.
+    LeaseTooShort,
+    /// A target is ended although a lease runs.
+    EndedUnderLease,
+    /// Two runs may have one function.
+    NoLock,
+    /// The original is looked up before the lock is taken, and trusted: alone, the look before the inject finds it out.
+    ObserveBeforeLock,
+    /// Nobody waits until reads show what the last run's restore wrote.
+    NoWaitAfterRelease,
+    /// Inject trusts the look that was made when the target was armed.
+    NoSecondLook,
+    /// An armed target's snapshot may be taken again once the fault is in place.
+    SnapshotOverwritten,
+    /// A restore believes that what it wrote is there, without another look.
+    RestoreUnverified,
+    /// A restore sends the revision that was seen at arming.
+    RevisionOfSnapshot,
+    /// No revision is sent.
+    NoRevision,
+    /// The runs of an alarm are looked up in an index that lags behind.
+    AlarmReadStale,
+    /// The whole environment of the snapshot is put back.
+    EnvironmentWhole,
+    /// A function without reserved concurrency is taken for one that has 0.
+    AbsentIsZero,
+    /// Layers are put back as the snapshot lists them.
+    LayersWhole,
+    /// A later reason replaces the first one.
+    FirstFailureHidden,
+    /// Nobody ends a run whose execution is gone, unless its time is up long since.
+    NoReaper,
+}
+
+impl Weakening {
+    /// All of them.
+    pub const ALL: [Self; 19] = [
+        Self::NoLease,
+        Self::LeaseOnInjectOnly,
+        Self::LeaseOnRestoreOnly,
+        Self::LeaseTooShort,
+        Self::EndedUnderLease,
+        Self::NoLock,
+        Self::ObserveBeforeLock,
+        Self::NoWaitAfterRelease,
+        Self::NoSecondLook,
+        Self::SnapshotOverwritten,
+        Self::RestoreUnverified,
+        Self::RevisionOfSnapshot,
+        Self::NoRevision,
+        Self::AlarmReadStale,
+        Self::EnvironmentWhole,
+        Self::AbsentIsZero,
+        Self::LayersWhole,
+        Self::FirstFailureHidden,
+        Self::NoReaper,
+    ];
+}

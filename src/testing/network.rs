@@ -1,0 +1,184 @@
+//! What lies between a caller and AWS: every call goes this way, is counted, takes its time, and may meet trouble.
+
+use crate::ports::{AlarmError, FunctionError, LedgerError};
+
+use super::drive::Flight;
+use super::{SimWorld, State, Yield};
+
+/// What kind of call it is: each meets troubles of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A look at a function, or at something that belongs to it.
+    Look,
+    /// A call that changes a function.
+    Write,
+    /// A read of the ledger.
+    Read,
+    /// A write of one item of the ledger.
+    Update,
+    /// A write of several items of the ledger at once: it may meet another one.
+    Transaction,
+    /// CloudWatch.
+    Alarms,
+    /// Step Functions.
+    Executions,
+}
+
+impl Kind {
+    /// Whether it changes something, so that it matters whether it lands.
+    #[must_use]
+    pub fn changes(self) -> bool {
+        matches!(self, Self::Write | Self::Update | Self::Transaction)
+    }
+}
+
+/// Where the runner is cut off, around its last call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Cut {
+    /// It dies before the call is sent.
+    #[default]
+    Before,
+    /// It dies after the call has landed, before the answer comes.
+    After,
+    /// It lives, the call lands, and the answer is lost; the calls after it go well.
+    AnswerLost,
+}
+
+/// What AWS says instead of doing what it was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum No {
+    /// Nothing: the call may have landed, or not.
+    Answer,
+    /// Access denied.
+    Denied,
+    /// Busy; for a transaction: it met another one.
+    Busy,
+    /// Throttled.
+    Throttled,
+}
+
+/// An error of a port, made from what AWS says.
+pub(super) trait Failure {
+    fn of(no: No, call: &str) -> Self;
+}
+
+impl Failure for FunctionError {
+    fn of(no: No, call: &str) -> Self {
+        match no {
+            No::Answer => Self::Unclear("the answer was lost".into()),
+            No::Denied => Self::Denied(call.into()),
+            No::Busy => Self::Busy(call.into()),
+            No::Throttled => Self::Throttled(1),
+        }
+    }
+}
+
+impl Failure for LedgerError {
+    fn of(no: No, call: &str) -> Self {
+        match no {
+            No::Busy => Self::Conflict,
+            No::Denied => Self::Unusable(format!("{call}: access denied")),
+            No::Answer | No::Throttled => Self::Unavailable(format!("{call}: the answer was lost")),
+        }
+    }
+}
+
+impl Failure for AlarmError {
+    fn of(no: No, call: &str) -> Self {
+        match no {
+            No::Denied => Self::Unusable(format!("{call}: access denied")),
+            _ => Self::Unavailable(format!("{call}: the answer was lost")),
+        }
+    }
+}
+
+impl Failure for String {
+    fn of(_: No, call: &str) -> Self {
+        format!("{call}: Step Functions is out of reach")
+    }
+}
+
+impl SimWorld {
+    /// Sends a call, lets it do its work on the world, and brings the answer back.
+    pub(super) async fn exchange<T, E>(
+        &self,
+        kind: Kind,
+        name: &'static str,
+        work: impl FnOnce(&mut State) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: Failure + std::fmt::Display + Send + 'static,
+    {
+        if self.with(|state| state.drive.is_some()) {
+            return self.travel(kind, name, work).await;
+        }
+        let cut = self.call(name).await;
+        let answer = self.with(work);
+        match cut {
+            None => answer,
+            Some(Cut::AnswerLost) => Err(E::of(No::Answer, name)),
+            Some(_) => die(),
+        }
+    }
+
+    /// Counts a call and gives way once, so that others' calls can come between its sending and its effect. The runner
+    /// is cut off at the end of its life.
+    pub(super) async fn call(&self, name: &str) -> Option<Cut> {
+        let cut = self.with(|state| {
+            let cut = (state.life == Some(0)).then_some(state.cut);
+            match cut {
+                Some(Cut::Before) => return cut,
+                Some(Cut::AnswerLost) => state.life = None,
+                Some(Cut::After) => {}
+                None => state.life = state.life.map(|life| life - 1),
+            }
+            state.calls.push(name.to_owned());
+            state.round_trips += u64::from(state.under_way == 0);
+            state.under_way += 1;
+            state.asked = Default::default();
+            cut
+        });
+        if cut == Some(Cut::Before) {
+            die();
+        }
+        let _under_way = UnderWay(self);
+        Yield(false).await;
+        cut
+    }
+
+    /// The same in a history: it takes its time there and back, and the seed decides what becomes of it.
+    async fn travel<T, E>(
+        &self,
+        kind: Kind,
+        name: &'static str,
+        work: impl FnOnce(&mut State) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: Failure + std::fmt::Display + Send + 'static,
+    {
+        let mut flight = Flight::begin(self, kind, name, work);
+        self.pause(flight.there).await;
+        let answer = flight.land();
+        self.pause(flight.back).await;
+        match answer {
+            Ok(answer) => answer,
+            Err(no) => Err(E::of(no, name)),
+        }
+    }
+}
+
+/// A runner's death is a panic that the test catches.
+fn die() -> ! {
+    std::panic::resume_unwind(Box::new("the runner died"))
+}
+
+/// A call that was sent and is not answered; it is over, too, when its runner dies.
+struct UnderWay<'a>(&'a SimWorld);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.with(|state| state.under_way -= 1);
+    }
+}

@@ -1,0 +1,448 @@
+//! One invocation's view of the world: its own clock, its own rights, and what a weakening makes it believe.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use crate::model::function::{Environment, Observation, Slot, Tags};
+use crate::model::names::{AlarmName, FunctionArn, LayerVersionArn, MappingId, RunId};
+use crate::model::run::{EndReason, Lease, Lever, Lock, Run, RunStatus, TargetRecord, TargetStatus};
+use crate::model::snapshot::{Change, Write};
+use crate::model::steady_state::Metric;
+use crate::model::time::Time;
+use crate::plan::guardrails::{AlarmFact, Alias, LayerFact};
+use crate::ports::{
+    AlarmError, Alarms, Clock, Ending, Executions, FunctionError, Functions, Guarded, Ledger, LedgerError, Permit,
+};
+use crate::steps::STALENESS;
+
+use super::SimWorld;
+use super::drive::{Caller, Sending};
+use super::history::weakening::Weakening;
+
+/// What an invocation is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Runs the guardrails and writes the run.
+    Prepare,
+    /// Takes lock and snapshot.
+    Arm,
+    /// Injects: the only one whose right to change a function depends on its tags.
+    Inject,
+    /// Looks at what can end the run.
+    Observe,
+    /// Restores.
+    Restore,
+    /// Closes the run.
+    Report,
+    /// Rolls runs back.
+    Rollback,
+    /// Ends what nobody else will.
+    Reaper,
+}
+
+impl Role {
+    /// Seconds until an invocation is killed, as in infra/template.yaml.
+    #[must_use]
+    pub const fn timeout(self) -> i64 {
+        match self {
+            Self::Prepare => 60,
+            Self::Rollback => 900,
+            Self::Reaper => 55,
+            _ => 30,
+        }
+    }
+}
+
+/// One invocation.
+#[derive(Debug)]
+pub struct Worker<'w> {
+    world: &'w SimWorld,
+    name: String,
+    role: Role,
+    /// Milliseconds by which its clock is ahead.
+    skew: i64,
+    weakening: Option<Weakening>,
+    memory: Mutex<Memory>,
+}
+
+/// What it remembers of its own calls.
+#[derive(Debug, Default)]
+struct Memory {
+    /// The run for which it has begun to write a function.
+    begun: BTreeMap<FunctionArn, RunId>,
+    /// The moment that its last look at a function showed.
+    read_at: BTreeMap<FunctionArn, Time>,
+    /// The run that it arms for, where a weakening asks.
+    run: Option<RunId>,
+    /// What it believes to see, where a weakening lets it.
+    believed: BTreeMap<FunctionArn, Observation>,
+}
+
+impl<'w> Worker<'w> {
+    /// An invocation of this name, whose clock is ahead by so many milliseconds.
+    #[must_use]
+    pub fn new(world: &'w SimWorld, name: String, role: Role, skew: i64) -> Self {
+        let weakening = world.with(|state| state.drive.as_ref().and_then(|drive| drive.weakening));
+        Self { world, name, role, skew, weakening, memory: Mutex::default() }
+    }
+
+    fn is(&self, weakening: Weakening) -> bool {
+        self.weakening == Some(weakening)
+    }
+
+    fn memory<T>(&self, act: impl FnOnce(&mut Memory) -> T) -> T {
+        #[allow(clippy::unwrap_used, reason = "a poisoned lock is a test that has failed already")]
+        let mut memory = self.memory.lock().unwrap();
+        act(&mut memory)
+    }
+
+    /// Says who makes the next call: it is sent before anybody else's turn comes.
+    fn enter(&self, sending: Option<Sending>) -> &'w SimWorld {
+        self.world.with(|state| {
+            let name = state.drive.as_ref().is_some_and(|drive| drive.journal.is_some()).then(|| self.name.clone());
+            if let Some(drive) = &mut state.drive {
+                drive.caller = Caller { name: name.unwrap_or_default(), sending };
+            }
+        });
+        self.world
+    }
+
+    /// What the function looked like when its target was armed.
+    fn at_arming(&self, function: &FunctionArn) -> Option<Observation> {
+        self.world.with(|state| state.drive.as_ref()?.armed.get(function).cloned())
+    }
+
+    fn weakened_look(&self, function: &FunctionArn, mut seen: Observation) -> Observation {
+        if self.is(Weakening::AbsentIsZero) && seen.concurrency == Slot::Absent {
+            seen.concurrency = Slot::Present(0);
+        }
+        if self.role == Role::Arm {
+            self.world
+                .with(|state| state.drive.as_mut().map(|drive| drive.armed.insert(function.clone(), seen.clone())));
+        }
+        seen
+    }
+
+    /// Instead of a look of its own before it has begun.
+    fn look_at_arming(&self, function: &FunctionArn) -> Option<Observation> {
+        let begun = self.memory(|memory| memory.begun.contains_key(function));
+        if begun { None } else { self.at_arming(function) }
+    }
+
+    /// A look that a weakening spares.
+    fn spared_look(&self, function: &FunctionArn) -> Option<Observation> {
+        match self.weakening? {
+            Weakening::NoSecondLook if self.role == Role::Inject => {
+                self.memory(|memory| memory.begun.get(function).is_none()).then(|| self.at_arming(function)).flatten()
+            }
+            Weakening::ObserveBeforeLock if self.role == Role::Arm => {
+                self.memory(|memory| memory.run.clone()).and_then(|run| {
+                    self.world.with(|state| state.drive.as_ref()?.unlocked.get(&(run, function.clone())).cloned())
+                })
+            }
+            Weakening::ObserveBeforeLock if self.role == Role::Inject => self.look_at_arming(function),
+            Weakening::RestoreUnverified => self.memory(|memory| memory.believed.remove(function)),
+            _ => None,
+        }
+    }
+
+    fn weakened_write(&self, function: &FunctionArn, write: &Write) -> Write {
+        let mut write = write.clone();
+        let Write::Configuration(update) = &mut write else { return write };
+        let restores = !matches!(self.role, Role::Inject | Role::Arm);
+        let now = self.world.with(|state| state.functions.get(function).map(|function| function.seen.clone()));
+        match (self.weakening, self.at_arming(function), now) {
+            (Some(Weakening::RevisionOfSnapshot), Some(armed), _) if restores => update.revision_id = armed.revision_id,
+            (Some(Weakening::NoRevision), _, Some(now)) => update.revision_id = now.revision_id,
+            (Some(Weakening::EnvironmentWhole), Some(armed), _) if restores => {
+                if let (Some(_), Environment::Readable(variables)) = (&update.environment, armed.environment) {
+                    update.environment = Some(variables);
+                }
+            }
+            (Some(Weakening::LayersWhole), Some(armed), _) if restores && update.layers.is_some() => {
+                update.layers = Some(armed.layers);
+            }
+            _ => {}
+        }
+        write
+    }
+
+    /// A restore that trusts its own call remembers what the function must look like now.
+    fn believe(&self, function: &FunctionArn, write: &Write) {
+        let seen = self.world.with(|state| state.functions.get(function).map(|function| function.seen.clone()));
+        let Some(mut seen) = seen.filter(|_| self.role != Role::Inject) else { return };
+        match write {
+            Write::Concurrency(slot) => seen.concurrency = *slot,
+            Write::Mapping { id, enabled } => {
+                use crate::model::function::MappingState::{Disabled, Enabled};
+                for mapping in seen.mappings.iter_mut().filter(|mapping| mapping.id == *id) {
+                    mapping.state = if *enabled { Enabled } else { Disabled };
+                }
+            }
+            Write::Configuration(update) => {
+                seen.last_update = crate::model::function::LastUpdate::Successful;
+                seen.handler = update.handler.clone().or(seen.handler);
+                seen.layers = update.layers.clone().unwrap_or(seen.layers);
+                seen.environment = update.environment.clone().map_or(seen.environment, Environment::Readable);
+                seen.timeout = update.timeout.unwrap_or(seen.timeout);
+                seen.memory = update.memory.unwrap_or(seen.memory);
+            }
+        }
+        self.memory(|memory| memory.believed.insert(function.clone(), seen));
+    }
+
+    /// What a function looks like before a run first asks for its lock is what the snapshot is made of.
+    async fn look_before(&self, run: &RunId, function: &FunctionArn) {
+        let seen = self.observe(function.as_str(), true).await;
+        self.memory(|memory| memory.run = Some(run.clone()));
+        let at = (run.clone(), function.clone());
+        self.world.with(|state| {
+            if let (Some(drive), Ok(seen)) = (&mut state.drive, seen) {
+                drive.unlocked.entry(at).or_insert(seen);
+            }
+        });
+    }
+
+    fn lease(&self, lease: &Lease) -> Lease {
+        let until = if self.is(Weakening::LeaseTooShort) { self.now().plus(1) } else { lease.until };
+        Lease { holder: lease.holder.clone(), until }
+    }
+
+    fn opted_in(&self, function: &FunctionArn) -> bool {
+        self.world.with(|state| match state.functions.get(function).map(|function| &function.seen.tags) {
+            Some(Tags::Known(tags)) => tags.get("chaos").is_some_and(|value| value == "allowed"),
+            _ => true,
+        })
+    }
+}
+
+impl Functions for Worker<'_> {
+    async fn observe(&self, function: &str, with_mappings: bool) -> Result<Observation, FunctionError> {
+        if let Some((arn, seen)) =
+            FunctionArn::try_from(function).ok().and_then(|arn| Some((arn.clone(), self.spared_look(&arn)?)))
+        {
+            return Ok(self.weakened_look(&arn, seen));
+        }
+        let (seen, read_at) = self.enter(None).look(function, with_mappings).await?;
+        let arn = seen.arn.clone();
+        self.memory(|memory| memory.read_at.insert(arn.clone(), read_at));
+        Ok(self.weakened_look(&arn, seen))
+    }
+
+    async fn write(&self, permit: &Permit, write: &Write, not_after: Time) -> Result<(), FunctionError> {
+        let function = permit.function();
+        if self.now() > not_after {
+            return Err(FunctionError::Throttled(0));
+        }
+        if self.role == Role::Inject && !self.opted_in(function) {
+            return Err(FunctionError::Denied("the function does not carry the tag".into()));
+        }
+        let write = self.weakened_write(function, write);
+        let sending = self.memory(|memory| {
+            // A write that no look of its own came before has no excuse.
+            let read_at = memory.read_at.get(function).copied().unwrap_or(Time(i64::MAX));
+            memory.begun.get(function).map(|run| Sending { run: run.clone(), function: function.clone(), read_at })
+        });
+        let written = self.enter(sending).write(permit, &write, Time(i64::MAX)).await;
+        if self.is(Weakening::RestoreUnverified) {
+            self.believe(function, &write);
+        }
+        written
+    }
+
+    async fn layer(&self, layer: &LayerVersionArn) -> Result<LayerFact, FunctionError> {
+        self.enter(None).layer(layer).await
+    }
+
+    async fn aliases(&self, function: &FunctionArn) -> Result<Vec<Alias>, FunctionError> {
+        self.enter(None).aliases(function).await
+    }
+
+    async fn versions(&self, function: &FunctionArn) -> Result<Vec<u64>, FunctionError> {
+        self.enter(None).versions(function).await
+    }
+
+    async fn mapping_tags(&self, function: &FunctionArn, mapping: &MappingId) -> Result<Tags, FunctionError> {
+        self.enter(None).mapping_tags(function, mapping).await
+    }
+
+    async fn tagged(&self, tags: &BTreeMap<String, String>) -> Result<Vec<FunctionArn>, FunctionError> {
+        self.enter(None).tagged(tags).await
+    }
+}
+
+impl Alarms for Worker<'_> {
+    async fn alarms(&self, names: &[AlarmName]) -> Result<Vec<Option<AlarmFact>>, AlarmError> {
+        self.enter(None).alarms(names).await
+    }
+
+    async fn metric(&self, metric: &Metric, now: Time, since: Option<Time>) -> Result<Option<f64>, AlarmError> {
+        self.enter(None).metric(metric, now, since).await
+    }
+}
+
+impl Executions for Worker<'_> {
+    async fn is_running(&self, execution_arn: &str) -> Result<bool, String> {
+        self.enter(None).is_running(execution_arn).await
+    }
+}
+
+impl Clock for Worker<'_> {
+    fn now(&self) -> Time {
+        Time(self.world.now().0 + self.skew)
+    }
+
+    async fn sleep(&self, milliseconds: u64) {
+        Clock::sleep(self.world, milliseconds).await;
+    }
+
+    fn random(&self) -> u64 {
+        self.world.with(|state| state.drive.as_mut().map_or(0, |drive| drive.dice.next()))
+    }
+}
+
+impl Ledger for Worker<'_> {
+    async fn create_run(&self, run: &Run) -> Result<Guarded, LedgerError> {
+        self.enter(None).create_run(run).await
+    }
+
+    async fn add_targets(&self, run: &RunId, targets: &[TargetRecord]) -> Result<(), LedgerError> {
+        self.enter(None).add_targets(run, targets).await
+    }
+
+    async fn start_run(&self, run: &RunId) -> Result<Guarded, LedgerError> {
+        self.enter(None).start_run(run).await
+    }
+
+    async fn stop_run(&self, run: &RunId, reason: &EndReason, now: Time) -> Result<Run, LedgerError> {
+        self.enter(None).stop_run(run, reason, now).await
+    }
+
+    async fn begin_observing(&self, run: &RunId, ends_at: Time) -> Result<Run, LedgerError> {
+        self.enter(None).begin_observing(run, ends_at).await
+    }
+
+    async fn judge_run(&self, run: &RunId, deviations: &[String]) -> Result<(), LedgerError> {
+        self.enter(None).judge_run(run, deviations).await
+    }
+
+    async fn close_run(&self, run: &RunId, status: RunStatus, now: Time) -> Result<Guarded, LedgerError> {
+        self.enter(None).close_run(run, status, now).await
+    }
+
+    async fn retire_run(&self, run: &Run, now: Time) -> Result<(), LedgerError> {
+        self.enter(None).retire_run(run, now).await
+    }
+
+    async fn run(&self, run: &RunId) -> Result<Option<Run>, LedgerError> {
+        self.enter(None).run(run).await
+    }
+
+    async fn targets(&self, run: &RunId) -> Result<Vec<TargetRecord>, LedgerError> {
+        self.enter(None).targets(run).await
+    }
+
+    async fn target(&self, run: &RunId, function: &FunctionArn) -> Result<Option<TargetRecord>, LedgerError> {
+        let mut target = self.enter(None).target(run, function).await?;
+        if let Some(target) = &mut target {
+            if self.is(Weakening::EndedUnderLease) {
+                (target.inject_lease, target.restore_lease) = (None, None);
+            }
+            // The task that arms does not know that it has armed before.
+            if self.is(Weakening::SnapshotOverwritten) && self.role == Role::Arm && !target.status.is_final() {
+                target.status = TargetStatus::Pending;
+            }
+        }
+        Ok(target)
+    }
+
+    async fn active_runs(&self) -> Result<Vec<RunId>, LedgerError> {
+        let runs = self.enter(None).active_runs().await?;
+        Ok(if self.is(Weakening::NoReaper) && self.role == Role::Reaper { Vec::new() } else { runs })
+    }
+
+    async fn all_runs(&self) -> Result<Vec<Run>, LedgerError> {
+        self.enter(None).all_runs().await
+    }
+
+    async fn runs_of_alarm(&self, alarm_arn: &str) -> Result<Vec<RunId>, LedgerError> {
+        let mut runs = self.enter(None).runs_of_alarm(alarm_arn).await?;
+        if self.is(Weakening::AlarmReadStale) {
+            let since = self.now().plus(-STALENESS);
+            runs.retain(|id| self.world.with(|state| state.runs.get(id).is_some_and(|run| run.created_at < since)));
+        }
+        Ok(runs)
+    }
+
+    async fn lock(&self, function: &FunctionArn) -> Result<Option<Lock>, LedgerError> {
+        self.enter(None).lock(function).await
+    }
+
+    async fn take_lock(&self, run: &RunId, function: &FunctionArn) -> Result<Option<Lock>, LedgerError> {
+        if self.is(Weakening::ObserveBeforeLock) {
+            self.look_before(run, function).await;
+        }
+        let mut lock = self.enter(None).take_lock(run, function).await?;
+        if let Some(lock) = lock.as_mut().filter(|_| self.is(Weakening::NoWaitAfterRelease)) {
+            lock.released_at = None;
+        }
+        Ok(lock)
+    }
+
+    async fn arm(
+        &self,
+        run: &RunId,
+        function: &FunctionArn,
+        changes: &[Change],
+        last_version: u64,
+    ) -> Result<Guarded, LedgerError> {
+        self.enter(None).arm(run, function, changes, last_version).await
+    }
+
+    async fn begin_inject(
+        &self,
+        run: &RunId,
+        function: &FunctionArn,
+        planned: &[Change],
+        lease: &Lease,
+        now: Time,
+    ) -> Result<Option<Permit>, LedgerError> {
+        self.memory(|memory| memory.begun.insert(function.clone(), run.clone()));
+        self.enter(None).begin_inject(run, function, planned, &self.lease(lease), now).await
+    }
+
+    async fn injected(&self, run: &RunId, function: &FunctionArn) -> Result<Guarded, LedgerError> {
+        self.enter(None).injected(run, function).await
+    }
+
+    async fn begin_restore(
+        &self,
+        run: &RunId,
+        function: &FunctionArn,
+        lease: &Lease,
+        now: Time,
+    ) -> Result<Option<Permit>, LedgerError> {
+        self.memory(|memory| memory.begun.insert(function.clone(), run.clone()));
+        self.enter(None).begin_restore(run, function, &self.lease(lease), now).await
+    }
+
+    async fn settle(&self, run: &RunId, function: &FunctionArn, lease: &Lease, until: Time) -> Result<(), LedgerError> {
+        self.enter(None).settle(run, function, lease, until).await
+    }
+
+    async fn finish(&self, ending: &Ending, now: Time) -> Result<Guarded, LedgerError> {
+        self.enter(None).finish(ending, now).await
+    }
+
+    async fn restore_failed(&self, run: &RunId, function: &FunctionArn, why: &str) -> Result<(), LedgerError> {
+        self.enter(None).restore_failed(run, function, why).await
+    }
+
+    async fn lever(&self) -> Result<Option<Lever>, LedgerError> {
+        self.enter(None).lever().await
+    }
+
+    async fn set_lever(&self, lever: &Lever) -> Result<(), LedgerError> {
+        self.enter(None).set_lever(lever).await
+    }
+}

@@ -1,0 +1,78 @@
+//! Random histories: what must hold does, in all of them, and each part of the protocol that is left out is missed.
+//!
+//! `make test` plays 20,000 of them with `make soak`; this plays some more quickly, so that every test run has a few.
+
+use std::collections::BTreeSet;
+
+use snapback::testing::history::play;
+use snapback::testing::history::soak::{find, soak};
+use snapback::testing::history::weakening::Weakening;
+
+/// Histories in a test run; `SNAPBACK_SEEDS` says otherwise.
+fn seeds() -> u64 {
+    std::env::var("SNAPBACK_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(1_000)
+}
+
+#[test]
+fn what_must_hold_does_in_every_history() {
+    let soak = soak(0..seeds(), None);
+    assert_eq!(soak.broken, Default::default(), "make soak SEED=... prints one to be read");
+}
+
+#[test]
+fn the_histories_reach_what_they_are_about() {
+    let soak = soak(0..600, None);
+    let expected = [
+        "restored",
+        "drifted",
+        "gone",
+        "untouched",
+        "completed",
+        "stopped",
+        "failed",
+        "an alarm",
+        "a person",
+        "the lever",
+        "an error",
+        "an execution gone",
+        "its time was up",
+        "a version that keeps the fault",
+        "Refused",
+        "Locked",
+        "Overtaken",
+        "AccessDenied",
+        "written",
+    ];
+    let reached: BTreeSet<&str> = soak.reached.keys().copied().collect();
+    let missing: Vec<&&str> = expected.iter().filter(|what| !reached.contains(*what)).collect();
+    assert!(missing.is_empty(), "{missing:?} did not come up in {} histories: {:?}", soak.histories, soak.reached);
+    // A law about nothing would hold, and so would one that excuses everything.
+    assert!(soak.reached["written"] * 2 > soak.histories, "{:?}", soak.reached);
+    assert!(soak.reached.get("excused").copied().unwrap_or_default() * 20 < soak.histories, "{:?}", soak.reached);
+}
+
+#[test]
+fn a_part_of_the_protocol_that_is_left_out_is_missed() {
+    // `make soak WEAKENINGS=...` looks for all of them among more histories; these are found in few.
+    let quick = Weakening::ALL.into_iter().filter(|weakening| {
+        !matches!(weakening, Weakening::NoSecondLook | Weakening::NoWaitAfterRelease | Weakening::NoRevision)
+    });
+    for weakening in quick {
+        assert!(find(weakening, 0..500).is_some(), "nobody misses {weakening:?}");
+    }
+}
+
+#[test]
+fn a_seed_is_one_history() {
+    for seed in [3, 42, 400] {
+        let (one, two) = (play(seed, None, true), play(seed, None, true));
+        assert!(!one.journal.is_empty());
+        assert_eq!((one.journal, one.calls, one.elapsed), (two.journal, two.calls, two.elapsed), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_journal_shows_no_variables_value() {
+    let shown: String = (0..60).flat_map(|seed| play(seed, None, true).journal).collect();
+    assert!(shown.contains("(hidden)") && !shown.contains(snapback::testing::samples::SECRET));
+}
