@@ -17,8 +17,13 @@ BUCKET ?=
 PARAMETERS ?=
 SCHEDULE ?=
 EXPERIMENT ?=
+# Random histories for `make soak`; SEED=s plays that one, and prints it.
+SEEDS ?= 100000
+SEED ?=
 
 CARGO ?= cargo
+# The simulated world needs no SDK; it is built to be quick.
+SOAK := $(CARGO) run --quiet --profile sim --locked --no-default-features --features testing --bin soak --
 HOST_ARCH := $(patsubst aarch64,arm64,$(patsubst amd64,x86_64,$(shell uname -m)))
 # In a virtual environment of its own; AWS=aws takes the one of the machine.
 AWS ?= .tools/venv/bin/aws
@@ -76,8 +81,14 @@ test: validate build ## everything: validators, cargo test, and the lab from end
 	python3 -m unittest discover -s infra/lab
 	# The decisions and the simulated world have to build without any SDK.
 	$(CARGO) test --locked --no-default-features --features testing
+	$(SOAK) --seeds 20000
+	$(SOAK) --weakenings 20000
 	$(CARGO) test --locked --all-features
 	.tools/venv/bin/python infra/lab/lab.py run </dev/null 2>&1 | cat
+
+.PHONY: soak
+soak: ## play SEEDS random histories in the simulated world, or print the one of SEED
+	$(SOAK) $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
 
 .PHONY: bench
 bench: build ## measure the bootstrap: its size, and how soon it asks for work

@@ -12,7 +12,7 @@ impl Dice {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -22,17 +22,17 @@ impl Dice {
     /// A number from `least` to `most`, both included.
     pub fn between(&mut self, least: i64, most: i64) -> i64 {
         let span = (most - least).max(0).unsigned_abs() + 1;
-        least + (self.next() % span).cast_signed()
+        least + (self.number() % span).cast_signed()
     }
 
     /// True so many times in a hundred.
     pub fn percent(&mut self, percent: u32) -> bool {
-        self.next() % 100 < u64::from(percent)
+        self.number() % 100 < u64::from(percent)
     }
 
     /// One of them; `None` where there is none.
     pub fn pick<'a, T>(&mut self, of: &'a [T]) -> Option<&'a T> {
-        let at = usize::try_from(self.next() % (of.len().max(1) as u64)).unwrap_or_default();
+        let at = usize::try_from(self.number() % (of.len().max(1) as u64)).unwrap_or_default();
         of.get(at)
     }
 }

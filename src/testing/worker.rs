@@ -132,9 +132,7 @@ impl<'w> Worker<'w> {
     /// A look that a weakening spares.
     fn spared_look(&self, function: &FunctionArn) -> Option<Observation> {
         match self.weakening? {
-            Weakening::NoSecondLook if self.role == Role::Inject => {
-                self.memory(|memory| memory.begun.get(function).is_none()).then(|| self.at_arming(function)).flatten()
-            }
+            Weakening::NoSecondLook if self.role == Role::Inject => self.look_at_arming(function),
             Weakening::ObserveBeforeLock if self.role == Role::Arm => {
                 self.memory(|memory| memory.run.clone()).and_then(|run| {
                     self.world.with(|state| state.drive.as_ref()?.unlocked.get(&(run, function.clone())).cloned())
@@ -297,7 +295,7 @@ impl Clock for Worker<'_> {
     }
 
     fn random(&self) -> u64 {
-        self.world.with(|state| state.drive.as_mut().map_or(0, |drive| drive.dice.next()))
+        self.world.with(|state| state.drive.as_mut().map_or(0, |drive| drive.dice.number()))
     }
 }
 

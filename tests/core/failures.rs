@@ -340,7 +340,9 @@ fn a_run_whose_execution_is_gone_and_whose_restore_is_refused_has_failed() {
     assert_eq!(run_of(&world, &machine.run).status, RunStatus::Failed);
     let target = target_of(&world, &machine.run, "checkout");
     assert!(target.restore_error.is_some() && !target.changes.is_empty(), "{target:?}");
-    world.with(|state| assert_eq!(state.active, [machine.run.clone()], "it stays visible, and is tried again"));
+    world.with(|state| {
+        assert_eq!(state.active, std::slice::from_ref(&machine.run), "it stays visible, and is tried again")
+    });
     world.with(|state| state.trouble.clear());
     reap_for(&world, 1);
     assert_eq!(picture(&world, "checkout"), before);

@@ -211,8 +211,7 @@ impl History<'_> {
 
     /// Whether a layer that has to be put back was deleted: nobody but its owner can help.
     fn needs_healing(&self, state: &State) -> bool {
-        let missing = |name: &&str| !state.layers.contains_key(&layer_arn(name));
-        ["otel", "shared", "chaos"].iter().any(|name| missing(&name))
+        ["otel", "shared", "chaos"].iter().any(|name| !state.layers.contains_key(&layer_arn(name)))
     }
 
     fn judge(&self, state: &mut State) {
