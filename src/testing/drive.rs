@@ -55,8 +55,17 @@ pub struct Drive {
 pub struct Caller {
     /// For people.
     pub name: String,
+    /// The ledger's method that it is made for.
+    pub method: Option<&'static str>,
     /// What a call that changes a function is sent for.
     pub sending: Option<Sending>,
+}
+
+impl std::fmt::Display for Caller {
+    /// What a call of the ledger's needs beside the first request of its own is not said to be anybody's.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.name.is_empty() { "  and then" } else { &self.name })
+    }
 }
 
 /// A call that changes a function.
@@ -253,6 +262,8 @@ where
             drive.calls += 1;
             drive.sent += 1;
             let (id, caller, fate) = (drive.sent, std::mem::take(&mut drive.caller), drive.fate(kind, elapsed));
+            // For people, what the ledger was asked says more than how DynamoDB is.
+            let name = caller.method.unwrap_or(name);
             if let Some(sending) = &caller.sending {
                 drive.under_way.insert(id, sending.clone());
             }
@@ -290,7 +301,7 @@ where
             let elapsed = state.elapsed;
             let Some(drive) = &mut state.drive else { return };
             drive.under_way.remove(&self.id);
-            drive.note(elapsed, || format!("{}: {} is {how}", self.caller.name, self.name));
+            drive.note(elapsed, || format!("{}: {} is {how}", self.caller, self.name));
         });
     }
 }
@@ -312,7 +323,7 @@ where
             }
             let at = elapsed + drive.dice.between(0, LANDING * 1000);
             let (id, caller, name) = (self.id, self.caller.clone(), self.name);
-            drive.note(elapsed, || format!("{}: {name} is given up, and lands later", caller.name));
+            drive.note(elapsed, || format!("{caller}: {name} is given up, and lands later"));
             let who = caller.clone();
             let work = move |state: &mut State| drop(arrive(state, id, &who, name, work));
             drive.late.insert((at, id), Late { work: Box::new(work), flight: id, caller, name });
@@ -337,8 +348,8 @@ fn arrive<T, E: std::fmt::Display>(
     if let Some(drive) = &mut state.drive {
         drive.caller = Caller::default();
         drive.note(elapsed, || match &answer {
-            Ok(_) => format!("{}: {name}", caller.name),
-            Err(error) => format!("{}: {name}: {error}", caller.name),
+            Ok(_) => format!("{caller}: {name}"),
+            Err(error) => format!("{caller}: {name}: {error}"),
         });
     }
     answer
@@ -353,7 +364,7 @@ impl State {
             self.functions.values_mut().for_each(|function| function.catch_up(now));
             if let Some(drive) = &mut self.drive {
                 drive.under_way.remove(&late.flight);
-                drive.note(at, || format!("{}: {} lands late", late.caller.name, late.name));
+                drive.note(at, || format!("{}: {} lands late", late.caller, late.name));
             }
             (late.work)(self);
             self.functions.values_mut().for_each(|function| function.remember(now, true));
@@ -365,7 +376,8 @@ impl State {
         let at = self.elapsed + milliseconds;
         let Some(drive) = &mut self.drive else { return };
         drive.sent += 1;
-        let late = Late { work: Box::new(work), flight: drive.sent, caller: Caller::default(), name: "Lambda" };
+        let caller = Caller { name: "Lambda".into(), ..Caller::default() };
+        let late = Late { work: Box::new(work), flight: drive.sent, caller, name: "what it was asked for" };
         drive.late.insert((at, drive.sent), late);
     }
 }

@@ -20,7 +20,7 @@ impl SimWorld {
         name: &'static str,
         look: impl FnOnce(&mut State) -> T + Send + 'static,
     ) -> Result<T, LedgerError> {
-        self.with(|state| state.ledger_methods.insert(method));
+        self.with(|state| state.enter(method));
         self.exchange(Kind::Read, name, move |state| Ok(look(state))).await
     }
 
@@ -30,7 +30,7 @@ impl SimWorld {
         method: &'static str,
         act: impl FnOnce(&mut State) -> Result<T, LedgerError> + Send + 'static,
     ) -> Result<T, LedgerError> {
-        self.with(|state| state.ledger_methods.insert(method));
+        self.with(|state| state.enter(method));
         self.exchange(Kind::Update, "UpdateItem", act).await
     }
 
@@ -40,7 +40,7 @@ impl SimWorld {
         method: &'static str,
         act: impl FnOnce(&mut State) -> Result<T, LedgerError> + Send + 'static,
     ) -> Result<T, LedgerError> {
-        self.with(|state| state.ledger_methods.insert(method));
+        self.with(|state| state.enter(method));
         self.exchange(Kind::Transaction, "TransactWriteItems", move |state| {
             if state.conflicts > 0 {
                 state.conflicts -= 1;
@@ -57,6 +57,13 @@ fn guarded(done: bool) -> Guarded {
 }
 
 impl State {
+    fn enter(&mut self, method: &'static str) {
+        self.ledger_methods.insert(method);
+        if let Some(drive) = &mut self.drive {
+            drive.caller.method = Some(method);
+        }
+    }
+
     fn is(&self, run: &RunId, status: RunStatus) -> bool {
         self.runs.get(run).is_some_and(|run| run.status == status)
     }
@@ -406,7 +413,7 @@ impl Ledger for SimWorld {
 
     async fn set_lever(&self, lever: &Lever) -> Result<(), LedgerError> {
         let lever = lever.clone();
-        self.with(|state| state.ledger_methods.insert("set_lever"));
+        self.with(|state| state.enter("set_lever"));
         self.exchange(Kind::Update, "PutItem", move |state| {
             state.lever = Some(lever);
             Ok(())

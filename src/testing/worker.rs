@@ -101,7 +101,7 @@ impl<'w> Worker<'w> {
         self.world.with(|state| {
             let name = state.drive.as_ref().is_some_and(|drive| drive.journal.is_some()).then(|| self.name.clone());
             if let Some(drive) = &mut state.drive {
-                drive.caller = Caller { name: name.unwrap_or_default(), sending };
+                drive.caller = Caller { name: name.unwrap_or_default(), method: None, sending };
             }
         });
         self.world

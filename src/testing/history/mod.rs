@@ -98,7 +98,7 @@ fn set_up(script: &Script, dice: Dice, weakening: Option<Weakening>, readable: b
         state.limit_rates();
         state.pool = script.floor.then_some((120, 100));
         let (storms, trouble, stale) = (script.storms.clone(), script.trouble, script.stale);
-        let journal = readable.then(Vec::new);
+        let journal = readable.then(|| script.shown());
         state.drive = Some(Drive { dice, storms, trouble, stale, monitor, journal, weakening, ..Drive::default() });
     });
     world

@@ -104,6 +104,29 @@ pub enum Edit {
 }
 
 impl Script {
+    /// What is given, for people.
+    #[must_use]
+    pub fn shown(&self) -> Vec<String> {
+        let mut lines: Vec<String> = Vec::new();
+        for (name, seen) in &self.functions {
+            lines.push(format!("{name}: concurrency {:?}, {} layers", seen.concurrency, seen.layers.len()));
+        }
+        for run in &self.runs {
+            let behind = if run.follows { ", right behind the first one" } else { "" };
+            lines.push(format!("{} at {} ms{behind}: {}", run.name, run.at, run.experiment["faults"]));
+            lines.push(format!("    for {}", run.experiment["duration"]));
+        }
+        for storm in &self.storms {
+            lines.push(format!("{:?} from {} to {} ms", storm.kind, storm.from, storm.until));
+        }
+        lines.push(format!(
+            "in a hundred: {} calls with trouble of their own, {} invocations that die, {} reads up to {} s late",
+            self.trouble, self.deaths, self.stale, self.staleness
+        ));
+        lines.push(String::new());
+        lines
+    }
+
     /// Whether nothing comes in between: then every run that is let in comes to its end.
     #[must_use]
     pub fn is_calm(&self) -> bool {
