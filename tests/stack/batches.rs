@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::process::Command;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use snapback::model::run::{Lock, TargetStatus};
@@ -12,7 +13,7 @@ use snapback::task::{Task, handle};
 use snapback::testing::samples::{function_arn, run_id, settings, world};
 use snapback::testing::{SimWorld, Trouble};
 
-use super::lab::Lab;
+use super::lab::{Lab, eventually};
 
 /// What a state of Step Functions holds (step-functions/latest/dg/service-quotas).
 const STATE: usize = 256 * 1024;
@@ -230,9 +231,9 @@ fn sixty_functions_go_through_a_distributed_map() {
     let run = lab.begin(&["run", path.to_str().unwrap(), "--name", "crowd", "--json"]);
     wait_for_faults(&lab, COUNT);
     let during = lab.crowd(COUNT);
-    let ended = run.wait_with_output().unwrap();
-    let report: Value = serde_json::from_slice(&ended.stdout).unwrap();
-    assert_eq!(ended.status.code(), Some(0), "{report}");
+    let (ended, report) = run.wait_with_output();
+    assert_eq!(ended.code(), Some(0), "{report}");
+    let report: Value = serde_json::from_str(&report).unwrap();
     let after = lab.crowd(COUNT);
 
     for (name, fields) in &during {
@@ -249,21 +250,14 @@ fn sixty_functions_go_through_a_distributed_map() {
 }
 
 fn wait_for_faults(lab: &Lab, count: usize) {
-    for _ in 0..120 {
+    eventually("every fault is in force", Duration::from_millis(250), || {
         let (_, report, _) = lab.snapback(&["report", "crowd", "--json"]);
-        if report.matches("\"injected\"").count() == count {
-            return;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(250));
-    }
-    panic!("not every fault was in force within half a minute");
+        (report.matches("\"injected\"").count() == count).then_some(())
+    });
 }
 
 fn each_phase_was_one_map_run_of_three_batches(lab: &Lab) {
-    let machines = lab.aws(&["stepfunctions", "list-state-machines"]);
-    let machine = machines["stateMachines"][0]["stateMachineArn"].as_str().unwrap();
-    let execution = format!("{}:crowd", machine.replace(":stateMachine:", ":execution:"));
-    let runs = lab.aws(&["stepfunctions", "list-map-runs", "--execution-arn", &execution]);
+    let runs = lab.aws(&["stepfunctions", "list-map-runs", "--execution-arn", &lab.execution("crowd")]);
     let mut labels = Vec::new();
     for run in runs["mapRuns"].as_array().unwrap() {
         let arn = run["mapRunArn"].as_str().unwrap();

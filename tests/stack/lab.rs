@@ -199,6 +199,14 @@ impl Following {
     pub fn wait(&mut self) -> std::io::Result<ExitStatus> {
         eventually("the command line has ended", LOOK_EVERY / 5, || self.0.try_wait().transpose())
     }
+
+    /// The same, with what it has printed, which may be more than a pipe holds.
+    pub fn wait_with_output(mut self) -> (ExitStatus, String) {
+        let mut printed = self.0.stdout.take().unwrap();
+        let reader = std::thread::spawn(move || std::io::read_to_string(&mut printed));
+        let status = self.wait().unwrap();
+        (status, reader.join().unwrap().unwrap())
+    }
 }
 
 impl Drop for Following {
