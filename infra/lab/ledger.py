@@ -17,7 +17,7 @@ def leftovers(account: Account, stack: Stack, runs: int) -> list[str]:
     `runs` with one target each have been made: what finds no trace of them would find nothing left behind either.
     """
     items = scan(account, stack.ledger)
-    records = [item for item in items if key(item).startswith("RUN#")]
+    records = [item for item in items if key(item).startswith("RUN#") and item["sk"]["S"] != "BODY"]
     locks = [item for item in items if key(item).startswith("LOCK#")]
     listed = [item for item in items if key(item).startswith(("ACTIVE", "ALARM#"))]
     left = [f"{key(item)} is {item['status']['S']}" for item in records if item["status"]["S"] in UNFINISHED]

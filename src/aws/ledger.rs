@@ -16,8 +16,8 @@ use crate::ports::{Ending, Guarded, Ledger, LedgerError, Permit, stopped_marker}
 use super::AwsWorld;
 use super::errors::{answer, ledger_error};
 use super::records::{
-    Item, active_key, alarm_key, json, lever_item, lever_key, lock_key, number, read_lever, read_lock, read_run,
-    read_target, run_item, run_key, run_of, run_pk, target_key, text,
+    Item, active_key, alarm_key, body_key, has_own_body, json, lever_item, lever_key, lock_key, number, own_body_of,
+    read_lever, read_lock, read_run, read_target, run_items, run_key, run_of, run_pk, target_key, text,
 };
 
 /// How long a finished run stays, in seconds: 90 days, as long as Step Functions keeps its execution.
@@ -105,6 +105,14 @@ impl AwsWorld {
         Ok(request.send().await.map_err(ledger_error)?.item)
     }
 
+    /// The run whose item this is. `None` when its body is gone: expired items are deleted one by one.
+    async fn whole_run(&self, item: &Item) -> Result<Option<Run>, LedgerError> {
+        match own_body_of(item) {
+            None => read_run(item, item).map(Some),
+            Some(key) => self.item(key).await?.map(|body| read_run(item, &body)).transpose(),
+        }
+    }
+
     async fn partition(&self, pk: &str, sk_prefix: &str) -> Result<Vec<Item>, LedgerError> {
         let request = self.dynamodb.query().table_name(&self.table).consistent_read(true);
         let mut pages = request
@@ -186,11 +194,15 @@ impl Ledger for AwsWorld {
             "attribute_not_exists(pk) OR #engaged = :false",
             vec![(":false", AttributeValue::Bool(false))],
         );
+        let (item, body) = run_items(run)?;
         let mut actions = vec![
             released.action(&self.table)?,
-            self.put(run_item(run)?, Some("attribute_not_exists(pk)"))?,
+            self.put(item, Some("attribute_not_exists(pk)"))?,
             self.put(active_key(&run.id), None)?,
         ];
+        if let Some(body) = body {
+            actions.push(self.put(body, None)?);
+        }
         for alarm in &run.alarms {
             actions.push(self.put(alarm_key(alarm, &run.id), None)?);
         }
@@ -234,14 +246,16 @@ impl Ledger for AwsWorld {
                 (":now", number(now.0)),
             ],
         );
-        if let Some(item) = self.update(stop).await? {
-            return read_run(&item);
-        }
-        if let Some(item) = self.item(run_key(run)).await? {
-            return read_run(&item);
+        let stopped = match self.update(stop).await? {
+            Some(item) => self.whole_run(&item).await?,
+            None => self.run(run).await?,
+        };
+        if let Some(run) = stopped {
+            return Ok(run);
         }
         let marker = stopped_marker(run, reason, now);
-        let mut item = run_item(&marker)?;
+        // It has no targets, so its body is in there.
+        let (mut item, _) = run_items(&marker)?;
         item.insert("expiresAt".into(), number(now.epoch_seconds() + RETENTION));
         let put = self.put(item, Some("attribute_not_exists(pk)"))?;
         match self.transact(vec![put]).await? {
@@ -255,8 +269,11 @@ impl Ledger for AwsWorld {
         let update = "SET #endsAt = if_not_exists(#endsAt, :end)";
         let begun =
             self.update(Guard::new(run_key(run), update, "attribute_exists(pk)", vec![(":end", number(ends_at.0))]));
-        let item = begun.await?.ok_or_else(|| LedgerError::Unusable(format!("there is no run {run}")))?;
-        read_run(&item)
+        let begun = match begun.await? {
+            Some(item) => self.whole_run(&item).await?,
+            None => None,
+        };
+        begun.ok_or_else(|| LedgerError::Unusable(format!("there is no run {run}")))
     }
 
     async fn judge_run(&self, run: &RunId, deviations: &[String]) -> Result<(), LedgerError> {
@@ -275,10 +292,15 @@ impl Ledger for AwsWorld {
     async fn retire_run(&self, run: &Run, now: Time) -> Result<(), LedgerError> {
         let expiry = number(now.epoch_seconds() + RETENTION);
         let body = Run { experiment: run.experiment.as_ref().map(Experiment::redacted), ..run.clone() };
-        let values = vec![(":expiry", expiry), (":body", json(&body)?)];
-        let expire =
-            Guard::new(run_key(&run.id), "SET #expiresAt = :expiry, #body = :body", "attribute_exists(pk)", values);
-        let mut actions = vec![expire.action(&self.table)?, self.delete(active_key(&run.id))?];
+        let (own, there) = (has_own_body(run), "attribute_exists(pk)");
+        let at = if own { body_key(&run.id) } else { run_key(&run.id) };
+        let values = vec![(":expiry", expiry.clone()), (":body", json(&body)?)];
+        let redact = Guard::new(at, "SET #expiresAt = :expiry, #body = :body", there, values);
+        let mut actions = vec![redact.action(&self.table)?, self.delete(active_key(&run.id))?];
+        if own {
+            let expire = Guard::new(run_key(&run.id), "SET #expiresAt = :expiry", there, vec![(":expiry", expiry)]);
+            actions.push(expire.action(&self.table)?);
+        }
         for alarm in &run.alarms {
             actions.push(self.delete(alarm_key(alarm, &run.id))?);
         }
@@ -286,7 +308,10 @@ impl Ledger for AwsWorld {
     }
 
     async fn run(&self, run: &RunId) -> Result<Option<Run>, LedgerError> {
-        self.item(run_key(run)).await?.as_ref().map(read_run).transpose()
+        match self.item(run_key(run)).await? {
+            Some(item) => self.whole_run(&item).await,
+            None => Ok(None),
+        }
     }
 
     async fn targets(&self, run: &RunId) -> Result<Vec<TargetRecord>, LedgerError> {
@@ -306,7 +331,7 @@ impl Ledger for AwsWorld {
         let mut pages = scan.expression_attribute_values(":run", text("RUN")).into_paginator().items().send();
         let mut runs = Vec::new();
         while let Some(item) = pages.next().await {
-            runs.push(read_run(&item.map_err(ledger_error)?)?);
+            runs.extend(self.whole_run(&item.map_err(ledger_error)?).await?);
         }
         runs.sort_by_key(|run| std::cmp::Reverse(run.created_at));
         Ok(runs)

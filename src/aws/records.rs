@@ -3,6 +3,7 @@
 //! | record | `pk` | `sk` |
 //! |---|---|---|
 //! | run | `RUN#run` | `RUN` |
+//! | body of a run of many targets | `RUN#run` | `BODY` |
 //! | target | `RUN#run` | `TARGET#function` |
 //! | lock or tombstone | `LOCK#function` | `LOCK` |
 //! | run of an alarm | `ALARM#alarm` | `RUN#run` |
@@ -10,6 +11,11 @@
 //! | safety lever | `LEVER` | `LEVER` |
 //!
 //! What conditions look at is an attribute of its own; the rest is JSON.
+//!
+//! A thousand targets' names are some 120 KB of a run's body. Four transactions of each target check the run's item, and
+//! a check may well consume write capacity for the whole item, of which a partition has 1,000 units a second
+//! (amazondynamodb/latest/developerguide/bp-partition-key-design): so beyond [`FEW`] targets the body is an item of its
+//! own, written in the same transaction, that no condition looks at. With fewer, one read gets the whole run.
 
 use std::collections::HashMap;
 
@@ -23,6 +29,9 @@ use crate::model::time::Time;
 use crate::ports::LedgerError;
 
 pub(super) type Item = HashMap<String, AttributeValue>;
+
+/// Targets whose names a run's own item can hold: as many as one inline Map carries.
+const FEW: usize = 40;
 
 pub(super) fn text(value: impl Into<String>) -> AttributeValue {
     AttributeValue::S(value.into())
@@ -49,6 +58,10 @@ pub(super) fn run_pk(run: &RunId) -> String {
 
 pub(super) fn run_key(run: &RunId) -> Item {
     key(run_pk(run), "RUN")
+}
+
+pub(super) fn body_key(run: &RunId) -> Item {
+    key(run_pk(run), "BODY")
 }
 
 pub(super) fn target_key(run: &RunId, function: &FunctionArn) -> Item {
@@ -103,16 +116,29 @@ fn word<T: DeserializeOwned>(item: &Item, name: &str) -> Result<T, LedgerError> 
     serde_json::from_value(serde_json::Value::String(word.to_owned())).map_err(|_| unreadable(name))
 }
 
-/// What never changes is in `body`; what does is beside it.
-pub(super) fn run_item(run: &Run) -> Result<Item, LedgerError> {
-    let mut item = run_key(&run.id);
-    item.insert("status".into(), text(run.status.name()));
-    item.insert("body".into(), json(run)?);
-    Ok(item)
+/// Whether the run's body is an item of its own. A run's functions never change, so it stays where it was written.
+pub(super) fn has_own_body(run: &Run) -> bool {
+    run.functions.len() > FEW
 }
 
-pub(super) fn read_run(item: &Item) -> Result<Run, LedgerError> {
-    let mut run: Run = parsed(item, "body")?.ok_or_else(|| unreadable("a run"))?;
+/// What never changes is in `body`; what does is beside it. The run's item comes first, and with many targets its body's.
+pub(super) fn run_items(run: &Run) -> Result<(Item, Option<Item>), LedgerError> {
+    let mut item = run_key(&run.id);
+    item.insert("status".into(), text(run.status.name()));
+    let mut own = has_own_body(run).then(|| body_key(&run.id));
+    own.as_mut().unwrap_or(&mut item).insert("body".into(), json(run)?);
+    Ok((item, own))
+}
+
+/// The key of the body that belongs to a run's item, where it is not in there.
+pub(super) fn own_body_of(item: &Item) -> Option<Item> {
+    let pk = string(item, "pk").filter(|_| !item.contains_key("body"))?;
+    Some(key(pk, "BODY"))
+}
+
+/// A run, from its item and the one that has its body, which may be the same.
+pub(super) fn read_run(item: &Item, body: &Item) -> Result<Run, LedgerError> {
+    let mut run: Run = parsed(body, "body")?.ok_or_else(|| unreadable("a run"))?;
     run.status = word::<RunStatus>(item, "status")?;
     run.ends_at = integer(item, "endsAt").map(Time).or(run.ends_at);
     run.stopping_at = integer(item, "stoppingAt").map(Time).or(run.stopping_at);
@@ -183,12 +209,26 @@ mod tests {
         let mut run = crate::ports::stopped_marker(&run_id("r"), &crate::model::run::EndReason::Person, Time(7));
         run.experiment = Some(experiment);
         run.functions = vec![function_arn("checkout")];
-        let mut item = run_item(&run).unwrap_or_else(|e| unreachable!("{e}"));
-        assert_eq!(read_run(&item), Ok(run.clone()));
+        let (mut item, own) = run_items(&run).unwrap_or_else(|e| unreachable!("{e}"));
+        assert_eq!((own, own_body_of(&item)), (None, None));
+        assert_eq!(read_run(&item, &item), Ok(run.clone()));
         item.insert("status".into(), text("stopping"));
         item.insert("endsAt".into(), number(99));
-        let read = read_run(&item).unwrap_or_else(|e| unreachable!("{e}"));
+        let read = read_run(&item, &item).unwrap_or_else(|e| unreachable!("{e}"));
         assert_eq!((read.status, read.ends_at), (RunStatus::Stopping, Some(Time(99))));
+    }
+
+    #[test]
+    fn the_item_that_every_transaction_checks_stays_small() {
+        let mut run = crate::ports::stopped_marker(&run_id("r"), &crate::model::run::EndReason::Person, Time(7));
+        for count in [0, 1, 40, 41, 1000] {
+            run.functions = (0..count).map(|number| function_arn(&format!("{number:0>64}"))).collect();
+            let (item, own) = run_items(&run).unwrap_or_else(|e| unreachable!("{e}"));
+            let length: usize = item.values().filter_map(|value| value.as_s().ok()).map(String::len).sum();
+            assert!(length < 6_000, "{count} targets: {length} bytes");
+            assert_eq!((own.is_some(), own_body_of(&item)), (count > 40, own.as_ref().map(|_| body_key(&run.id))));
+            assert_eq!(read_run(&item, own.as_ref().unwrap_or(&item)), Ok(run.clone()));
+        }
     }
 
     #[test]

@@ -225,12 +225,15 @@ fn sixty_functions_go_through_a_distributed_map() {
     std::fs::write(
         &path,
         "name: crowd\ntargets:\n  - tags: {crowd: all}\nfaults:\n  - timeout: {timeout: PT7S}\n  \
-         - reservedConcurrency: {limit: 0}\nduration: PT10S\n",
+         - reservedConcurrency: {limit: 0}\n  - environment: {set: {CHAOS: only-for-now}}\nduration: PT20S\n",
     )
     .unwrap();
     let run = lab.begin(&["run", path.to_str().unwrap(), "--name", "crowd", "--json"]);
     wait_for_faults(&lab, COUNT);
     let during = lab.crowd(COUNT);
+    let checked = item_of_run(&lab, "RUN").to_string();
+    assert!(checked.contains("status") && checked.len() < 1000, "every transaction checks all of this: {checked}");
+    assert!(item_of_run(&lab, "BODY").to_string().contains("only-for-now"));
     let (ended, report) = run.wait_with_output();
     assert_eq!(ended.code(), Some(0), "{report}");
     let report: Value = serde_json::from_str(&report).unwrap();
@@ -241,12 +244,24 @@ fn sixty_functions_go_through_a_distributed_map() {
             fields.iter().filter(|(field, now)| before[name].get(*field) != Some(now)).collect();
         assert_eq!(fields["Configuration.Timeout"], 7, "{name}");
         assert_eq!(fields["GetFunctionConcurrency.ReservedConcurrentExecutions"], 0, "{name}");
-        assert!(changed.len() <= 3, "{name}: {changed:?}");
+        assert!(changed.len() <= 4, "{name}: {changed:?}");
     }
     assert_eq!(before, after);
     assert_eq!((&report["outcome"], report["targets"].as_array().unwrap().len()), (&json!("held"), COUNT));
     assert!(report["targets"].as_array().unwrap().iter().all(|target| target["status"] == "restored"), "{report}");
     each_phase_was_one_map_run_of_three_batches(&lab);
+    for part in ["RUN", "BODY"] {
+        let item = item_of_run(&lab, part);
+        assert!(item["expiresAt"]["N"].is_string() && !item.to_string().contains("only-for-now"), "{item}");
+    }
+    let (_, runs, _) = lab.snapback(&["status", "--json"]);
+    assert!(runs.contains("\"crowd\""), "{runs}");
+}
+
+/// One of the items that a run of many targets is kept in.
+fn item_of_run(lab: &Lab, part: &str) -> Value {
+    let key = json!({ "pk": { "S": "RUN#crowd" }, "sk": { "S": part } }).to_string();
+    lab.aws(&["dynamodb", "get-item", "--table-name", "snapback-ledger", "--key", &key])["Item"].clone()
 }
 
 fn wait_for_faults(lab: &Lab, count: usize) {

@@ -16,13 +16,11 @@ fn ledger_actions(method: &str) -> &'static [&'static str] {
         "add_targets" | "arm" | "begin_inject" | "injected" => &["ConditionCheckItem", "UpdateItem"],
         "take_lock" => &["ConditionCheckItem", "UpdateItem", "GetItem"],
         "stop_run" => &["UpdateItem", "GetItem", "PutItem"],
-        "finish" => &["UpdateItem", "GetItem"],
+        "finish" | "begin_observing" => &["UpdateItem", "GetItem"],
         "retire_run" => &["UpdateItem", "DeleteItem"],
         "run" | "target" | "lock" | "lever" => &["GetItem"],
         "targets" | "active_runs" | "runs_of_alarm" => &["Query"],
-        "start_run" | "begin_observing" | "judge_run" | "close_run" | "begin_restore" | "settle" | "restore_failed" => {
-            &["UpdateItem"]
-        }
+        "start_run" | "judge_run" | "close_run" | "begin_restore" | "settle" | "restore_failed" => &["UpdateItem"],
         other => panic!("which actions does {other} need?"),
     }
 }
