@@ -25,7 +25,7 @@
 //! | [`ports`] | the few things that the decisions need from the world | |
 //! | [`steps`] | prepare, arm, inject, observe, restore, report, rollback, reap: plans carried out through the ports | |
 //! | [`settings`] | what the stack tells its functions and the command line | |
-//! | `testing` | the simulated world: the ports in memory, with virtual time | `testing` |
+//! | `testing` | the simulated world: the ports in memory, with virtual time, and random histories in it | `testing` |
 //! | `aws` | the ports on AWS: the only module that names an SDK | `aws` |
 //! | `task` | the boundary to Step Functions and EventBridge | `task` |
 //! | `cli` | arguments → commands → output | `cli` |

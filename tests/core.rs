@@ -16,6 +16,8 @@ mod deploys;
 mod events;
 #[path = "core/failures.rs"]
 mod failures;
+#[path = "core/guarantee.rs"]
+mod guarantee;
 #[path = "core/guardrails.rs"]
 mod guardrails;
 #[path = "core/histories.rs"]
