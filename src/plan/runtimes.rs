@@ -63,8 +63,7 @@ pub fn blocked_from(runtime: &str, end: Time) -> Option<String> {
 /// (lambda/latest/dg/runtimes-modify).
 #[must_use]
 pub fn honours_wrapper(runtime: &str) -> bool {
-    let os_only = runtime.starts_with("provided") || runtime.starts_with("go");
-    !os_only && ["nodejs", "python", "java", "dotnet", "ruby"].iter().any(|family| runtime.starts_with(family))
+    ["nodejs", "python", "java", "dotnet", "ruby"].iter().any(|family| runtime.starts_with(family))
 }
 
 #[cfg(test)]
