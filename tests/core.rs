@@ -26,6 +26,8 @@ mod histories;
 mod leases;
 #[path = "core/report.rs"]
 mod report;
+#[path = "core/just_allowed.rs"]
+mod just_allowed;
 #[path = "core/restore_law.rs"]
 mod restore_law;
 #[path = "core/review.rs"]
@@ -34,6 +36,8 @@ mod review;
 mod scale;
 #[path = "core/scenarios.rs"]
 mod scenarios;
+#[path = "core/shown.rs"]
+mod shown;
 #[path = "core/stage.rs"]
 mod stage;
 #[path = "core/support.rs"]

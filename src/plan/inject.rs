@@ -55,3 +55,61 @@ pub fn plan_inject(changes: &[Change], now: &Observation) -> InjectPlan {
         false => InjectPlan::Write(writes(&due, now, Direction::Inject)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::function::{Environment, Slot};
+    use crate::model::names::VariableName;
+    use crate::model::secret::Secret;
+    use crate::testing::samples::{layer_arn, observation};
+
+    const CONCURRENCY: Change = Change::ReservedConcurrency { original: Slot::Present(5), injected: 0 };
+    const TIMEOUT: Change = Change::Timeout { original: 10, injected: 1 };
+
+    fn seen(change: impl FnOnce(&mut Observation)) -> Observation {
+        let mut now = observation("checkout");
+        change(&mut now);
+        now
+    }
+
+    #[test]
+    fn a_configuration_is_in_place_only_when_its_update_is_through() {
+        let with = |last_update| seen(|now| (now.timeout, now.last_update) = (1, last_update));
+        let plan = |last_update| plan_inject(&[TIMEOUT], &with(last_update));
+        assert_eq!(plan(LastUpdate::Successful), InjectPlan::Injected);
+        assert_eq!(plan(LastUpdate::InProgress), InjectPlan::Wait("an update of the function is in progress"));
+        assert_eq!(plan(LastUpdate::Failed), InjectPlan::Stale("configuration (its update failed)".into()));
+    }
+
+    #[test]
+    fn an_update_of_the_configuration_is_nothing_to_the_concurrency() {
+        for last_update in [LastUpdate::InProgress, LastUpdate::Failed] {
+            let with = |concurrency| {
+                seen(|now| (now.concurrency, now.last_update) = (Slot::Present(concurrency), last_update))
+            };
+            let write = InjectPlan::Write(vec![Write::Concurrency(Slot::Present(0))]);
+            assert_eq!(plan_first_inject(&[CONCURRENCY], &with(5)), write, "{last_update:?}");
+            assert_eq!(plan_inject(&[CONCURRENCY], &with(0)), InjectPlan::Injected, "{last_update:?}");
+        }
+    }
+
+    #[test]
+    fn only_the_first_inject_insists_on_the_layers_of_the_snapshot() {
+        let (original, added) = (vec![layer_arn("otel"), layer_arn("shared")], vec![layer_arn("chaos")]);
+        let changes = [Change::Layers { original, added }];
+        let now = seen(|now| now.layers.push(layer_arn("deployed")));
+        assert_eq!(plan_first_inject(&changes, &now), InjectPlan::Stale("layers".into()));
+        assert!(matches!(plan_inject(&changes, &now), InjectPlan::Write(_)));
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_waited_for() {
+        let Ok(name) = VariableName::try_from("RUST_LOG") else { unreachable!("it is a name") };
+        let (original, injected) = (Slot::Absent, Slot::Present(Secret::new("trace")));
+        let changes = [Change::Variable { name, original, injected }];
+        let now = seen(|now| now.environment = Environment::Unreadable);
+        let wait = InjectPlan::Wait("the environment cannot be read");
+        assert_eq!((plan_first_inject(&changes, &now), plan_inject(&changes, &now)), (wait.clone(), wait));
+    }
+}

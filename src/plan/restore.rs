@@ -48,3 +48,51 @@ pub fn plan_restore(changes: &[Change], now: &Observation) -> RestorePlan {
     plan.writes = writes(&back, now, Direction::Restore);
     plan
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::function::Slot;
+    use crate::testing::samples::observation;
+
+    const CHANGES: [Change; 2] = [
+        Change::ReservedConcurrency { original: Slot::Present(5), injected: 0 },
+        Change::Timeout { original: 10, injected: 1 },
+    ];
+
+    fn plan(concurrency: u32, timeout: u32, last_update: LastUpdate) -> RestorePlan {
+        let mut now = observation("checkout");
+        (now.concurrency, now.timeout, now.last_update) = (Slot::Present(concurrency), timeout, last_update);
+        plan_restore(&CHANGES, &now)
+    }
+
+    fn timeouts(plan: &RestorePlan) -> Vec<Option<u32>> {
+        let timeout = |write: &Write| match write {
+            Write::Configuration(update) => Some(update.timeout),
+            _ => None,
+        };
+        plan.writes.iter().filter_map(timeout).collect()
+    }
+
+    #[test]
+    fn an_original_whose_update_failed_is_written_again() {
+        // What serves is the configuration before it; the concurrency has no such updates.
+        let failed = plan(5, 10, LastUpdate::Failed);
+        assert_eq!((timeouts(&failed), failed.writes.len(), failed.is_done()), (vec![Some(10)], 1, false));
+        assert!(plan(5, 10, LastUpdate::Successful).is_done());
+    }
+
+    #[test]
+    fn during_an_update_the_concurrency_is_restored_and_the_configuration_looked_at_again() {
+        for timeout in [1, 10] {
+            let plan = plan(0, timeout, LastUpdate::InProgress);
+            assert_eq!(plan.writes, [Write::Concurrency(Slot::Present(5))]);
+            assert_eq!(plan.unsettled, Some("an update of the function is in progress"));
+        }
+        let settled = plan(5, 10, LastUpdate::InProgress);
+        assert!(settled.writes.is_empty() && !settled.is_done(), "{settled:?}");
+        // What is somebody else's by now needs no other look.
+        let drifted = plan(5, 77, LastUpdate::InProgress);
+        assert!(drifted.is_done() && drifted.drift.len() == 1, "{drifted:?}");
+    }
+}

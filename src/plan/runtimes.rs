@@ -78,6 +78,10 @@ mod tests {
         assert_eq!(blocked_from("python3.12", Time(june_2026.0 + 1000 * day)), Some("2029-01-10".into()));
         assert_eq!(blocked_from("python9.9", june_2026), None);
         assert!(blocked_from("nodejs12.x", june_2026).is_some());
+        let its_day = Time(1_862_697_600_000);
+        assert_eq!(its_day.to_string(), "2029-01-10T00:00:00Z");
+        assert_eq!(blocked_from("python3.12", Time(its_day.0 - 1)), None);
+        assert_eq!(blocked_from("python3.12", its_day), Some("2029-01-10".into()));
     }
 
     #[test]

@@ -1,0 +1,167 @@
+//! What the guardrails let through although it comes close: a refusal too many is wrong, too.
+
+use serde_json::{Value, json};
+use snapback::model::function::{Environment, Observation, Package, Slot};
+use snapback::model::names::LayerVersionArn;
+use snapback::plan::guardrails::{Alias, LayerFact};
+use snapback::ports::Clock;
+use snapback::steps::prepare::{Request, prepare};
+use snapback::testing::samples::{self, faults, function_arn, layer_arn, run_id, settings, world};
+use snapback::testing::{SimFunction, SimWorld, State};
+
+use super::stage::set;
+use super::support::block_on;
+
+/// Lambda's limits (lambda/latest/dg/chapter-layers, lambda/latest/dg/configuration-envvars).
+const LAYERS: usize = 5;
+const ENVIRONMENT_BYTES: usize = 4096;
+/// 2027-08-31T00:00:00Z in milliseconds, from when Lambda refuses updates of functions on python3.9.
+const PYTHON_39_ENDS: i64 = 1_819_670_400_000;
+const HOUR: i64 = 3_600;
+const DAY: i64 = 24 * HOUR;
+
+#[test]
+fn five_layers_in_all() {
+    let world = world(&["checkout"]);
+    world.with(|state| carry(state, &["a", "b", "c", "d"], &[]));
+    assert_eq!(1 + layers_of(&world).len(), LAYERS);
+    assert_eq!(refusals(&world, &sample("handler", "checkout")), [""; 0]);
+}
+
+#[test]
+fn an_environment_of_just_4096_bytes() {
+    let world = world(&["checkout"]);
+    let experiment = samples::experiment(&["checkout"], &[("environment", json!({ "set": { "CHAOS": "on" } }))]);
+    let bytes = world.with(|state| {
+        let Environment::Readable(variables) = &function(state).seen.environment else { panic!("it is readable") };
+        variables.iter().map(|(name, value)| name.len() + value.expose().len()).sum::<usize>()
+    });
+    let room = ENVIRONMENT_BYTES - bytes - "CHAOSon".len() - "FILLS".len();
+    edit(&world, |seen| set(seen, "FILLS", &"x".repeat(room)));
+    assert_eq!(refusals(&world, &experiment), [""; 0]);
+    edit(&world, |seen| set(seen, "FILLS", &"x".repeat(room + 1)));
+    assert_eq!(
+        refusals(&world, &experiment),
+        ["checkout: its environment would have 4097 bytes, over Lambda's 4096; set fewer or shorter variables"]
+    );
+}
+
+#[test]
+fn as_many_targets_as_the_limit() {
+    let names: Vec<String> = (0..settings().target_limit).map(|n| format!("f{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let world = world(&names);
+    let (_, fault) = sample_fault("timeout");
+    assert_eq!(refusals(&world, &samples::experiment(&names, &[("timeout", fault)])), [""; 0]);
+}
+
+#[test]
+fn a_runtime_that_can_still_be_updated_a_day_after_the_run() {
+    let world = world(&["checkout"]);
+    edit(&world, |seen| seen.runtime = Some("python3.9".into()));
+    // The run takes a minute, and its restore may come as late as a day after it.
+    world.pass((PYTHON_39_ENDS - world.now().0) / 1000 - DAY - 60 - HOUR);
+    assert_eq!(refusals(&world, &sample("timeout", "checkout")), [""; 0]);
+    world.pass(2 * HOUR);
+    assert_eq!(refusals(&world, &sample("timeout", "checkout")).len(), 1);
+    // What does not change the configuration needs no update to be put back.
+    assert_eq!(refusals(&world, &sample("reservedConcurrency", "checkout")), [""; 0]);
+}
+
+#[test]
+fn a_qualifier_that_stands_for_latest() {
+    let world = world(&["checkout"]);
+    world.with(|state| {
+        for (name, version) in [("old", "7"), ("next", "$LATEST")] {
+            function(state).aliases.push(Alias { name: name.into(), version: version.into() });
+        }
+    });
+    for target in ["checkout:next", "checkout:$LATEST"] {
+        assert_eq!(refusals(&world, &sample("timeout", target)), [""; 0], "{target}");
+    }
+    // The concurrency is the function's, whatever it is asked for by.
+    for target in ["checkout:old", "checkout:7", "checkout:nosuch"] {
+        assert_eq!(refusals(&world, &sample("reservedConcurrency", target)), [""; 0], "{target}");
+    }
+}
+
+#[test]
+fn a_layer_of_the_functions_own_that_does_not_name_its_architecture() {
+    // Lambda attaches it all the same: compatible architectures are a hint.
+    let world = world(&["checkout"]);
+    world.with(|state| carry(state, &["shared"], &["x86_64"]));
+    assert_eq!(refusals(&world, &sample("handler", "checkout")), [""; 0]);
+}
+
+#[test]
+fn a_layer_of_the_fault_that_names_several_architectures() {
+    let world = world(&["checkout"]);
+    let both = LayerFact::For(vec!["x86_64".into(), "arm64".into()]);
+    world.with(|state| state.layers.insert(layer_arn("chaos"), both));
+    assert_eq!(refusals(&world, &sample("layer", "checkout")), [""; 0]);
+}
+
+#[test]
+fn a_function_that_is_only_named_like_snapbacks_own() {
+    for name in ["snapback-orders", "snapback", "snapbackrestore", "restore"] {
+        let world = world(&["checkout"]);
+        world.with(|state| state.functions.insert(function_arn(name), SimFunction::new(samples::observation(name))));
+        assert_eq!(refusals(&world, &sample("timeout", name)), [""; 0], "{name}");
+    }
+}
+
+#[test]
+fn a_container_image_with_a_fault_that_it_can_take() {
+    let world = world(&["checkout"]);
+    edit(&world, |seen| {
+        seen.package = Package::Image;
+        (seen.runtime, seen.handler, seen.concurrency) = (None, None, Slot::Absent);
+        seen.layers.clear();
+    });
+    for fault in ["reservedConcurrency", "environment", "timeout", "memory", "eventSourceMapping"] {
+        assert_eq!(refusals(&world, &sample(fault, "checkout")), [""; 0], "{fault}");
+    }
+}
+
+/// What `prepare` refuses, as text.
+fn refusals(world: &SimWorld, experiment: &Value) -> Vec<String> {
+    // A run of its own each time: one that is there would be carried on without another look.
+    let run = run_id(&format!("run-{}", world.with(|state| state.runs.len())));
+    let request = Request { run, execution_arn: "execution".into(), experiment: experiment.clone() };
+    match block_on(prepare(world, &settings(), &request)) {
+        Ok(prepared) => {
+            assert!(!prepared.functions.is_empty());
+            Vec::new()
+        }
+        Err(snapback::StepError::Refused(refusals)) => refusals.iter().map(ToString::to_string).collect(),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn sample_fault(name: &str) -> (&'static str, Value) {
+    faults().into_iter().find(|(other, _)| *other == name).expect("a sample of each fault")
+}
+
+fn sample(fault: &str, target: &str) -> Value {
+    samples::experiment(&[target], &[sample_fault(fault)])
+}
+
+fn function(state: &mut State) -> &mut SimFunction {
+    state.functions.get_mut(&function_arn("checkout")).expect("the sample function")
+}
+
+fn edit(world: &SimWorld, edit: impl FnOnce(&mut Observation)) {
+    world.with(|state| function(state).edit(edit));
+}
+
+fn layers_of(world: &SimWorld) -> Vec<LayerVersionArn> {
+    world.with(|state| function(state).seen.layers.clone())
+}
+
+/// These layers, which all exist, for these architectures (none: any).
+fn carry(state: &mut State, names: &[&str], architectures: &[&str]) {
+    let layers: Vec<LayerVersionArn> = names.iter().map(|name| layer_arn(name)).collect();
+    let known = LayerFact::For(architectures.iter().map(|name| (*name).to_owned()).collect());
+    state.layers.extend(layers.iter().map(|layer| (layer.clone(), known.clone())));
+    function(state).edit(|seen| seen.layers = layers);
+}

@@ -1,0 +1,205 @@
+//! What people read: the rows and warnings of a plan, and what a report says of a field that somebody else has changed.
+
+use serde_json::{Value, json};
+use snapback::model::function::{Environment, Slot};
+use snapback::model::input::read_experiment;
+use snapback::plan::guardrails::{Alias, survey};
+use snapback::plan::rendering::{PlanView, plan_view};
+use snapback::steps::survey::gather;
+use snapback::testing::samples::{self, faults, function_arn, settings, world};
+use snapback::testing::{SimFunction, SimWorld};
+
+use super::stage::{deploy_over, experiments, machine, set};
+use super::support::block_on;
+
+#[test]
+fn a_plan_shows_each_field_now_during_and_after() {
+    let rows = |fault: &str| plan(&world(&["checkout"]), &sample(fault)).targets[0].fields.clone();
+    let shown = |fault: &str| -> Vec<String> {
+        rows(fault).iter().map(|row| format!("{}: {} → {} → {}", row.field, row.now, row.during, row.after)).collect()
+    };
+    assert_eq!(shown("reservedConcurrency"), ["reserved concurrency: 5 → 0 → 5"]);
+    assert_eq!(
+        shown("handler"),
+        [
+            "handler: app.handler → chaos.handler → app.handler",
+            "timeout: 10 s → 20 s → 10 s",
+            "memory: 256 MB → 512 MB → 256 MB",
+            "layers: otel:1, shared:1 → otel:1, shared:1, chaos:1 → otel:1, shared:1",
+            "variable CHAOS_DELAY_MS: absent → (hidden) → absent",
+            "variable CHAOS_ORIGINAL_HANDLER: absent → (hidden) → absent",
+        ]
+    );
+    assert_eq!(
+        shown("layer"),
+        [
+            "layers: otel:1, shared:1 → otel:1, shared:1, chaos:1 → otel:1, shared:1",
+            "variable AWS_LAMBDA_EXEC_WRAPPER: (hidden) → (hidden, another) → (hidden)",
+            "variable CHAOS_CHAINED_WRAPPER: absent → (hidden) → absent",
+            "variable CHAOS_RATE: absent → (hidden) → absent",
+        ]
+    );
+    assert_eq!(
+        shown("environment"),
+        [
+            "variable DB_PASSWORD: (hidden) → absent → (hidden)",
+            "variable RUST_LOG: (hidden) → (hidden, another) → (hidden)",
+        ]
+    );
+    assert_eq!(shown("timeout"), ["timeout: 10 s → 1 s → 10 s"]);
+    assert_eq!(shown("memory"), ["memory: 256 MB → 128 MB → 256 MB"]);
+    assert_eq!(
+        shown("eventSourceMapping"),
+        ["event source mapping 11111111-2222-3333-4444-555555555555: enabled → disabled → enabled"]
+    );
+}
+
+#[test]
+fn a_plan_shows_what_is_not_there() {
+    let world = world(&["checkout"]);
+    edit(&world, |function| {
+        function.edit(|seen| {
+            seen.concurrency = Slot::Absent;
+            seen.layers.clear();
+        });
+    });
+    let row = |fault: &str| plan(&world, &sample(fault)).targets[0].fields[0].clone();
+    let concurrency = row("reservedConcurrency");
+    assert_eq!((&*concurrency.now, &*concurrency.during, &*concurrency.after), ("none", "0", "none"));
+    let layers = row("layer");
+    assert_eq!((&*layers.now, &*layers.during, &*layers.after), ("none", "chaos:1", "none"));
+}
+
+#[test]
+fn a_plan_says_which_experiment_it_is_of() {
+    let mut experiment = sample("timeout");
+    experiment["steadyState"] = json!([{ "alarm": "latency" }]);
+    let world = world(&["checkout"]);
+    world.with(|state| state.alarms.insert("latency".into(), false));
+    let plan = plan(&world, &experiment);
+    assert_eq!((&*plan.experiment, &*plan.duration, plan.faults), ("a test", "PT1M", vec!["timeout"]));
+    assert_eq!(
+        (plan.stop_conditions, plan.steady_state),
+        (vec!["errors".to_owned()], vec!["alarm latency not in ALARM".to_owned()])
+    );
+    assert_eq!((&*plan.targets[0].function, &*plan.targets[0].arn), ("checkout", function_arn("checkout").as_str()));
+    assert_eq!(plan.refusals, []);
+}
+
+#[test]
+fn a_plan_warns_of_versions_only_where_the_fault_changes_latest() {
+    const PUBLISHED: &str =
+        "checkout: a version that is published during the run keeps the fault; the report will name it";
+    let world = world(&["checkout"]);
+    let warnings = |fault: &str| plan(&world, &sample(fault)).warnings;
+    assert_eq!(warnings("timeout"), [PUBLISHED]);
+    edit(&world, |function| alias(function, "next", "$LATEST"));
+    assert_eq!(warnings("timeout"), [PUBLISHED]);
+    edit(&world, |function| alias(function, "live", "7"));
+    edit(&world, |function| alias(function, "canary", "8"));
+    let unseen = "checkout: traffic through the aliases live, canary will not see the fault";
+    assert_eq!(warnings("timeout"), [PUBLISHED, unseen]);
+    assert_eq!(warnings("reservedConcurrency"), [""; 0]);
+    assert_eq!(warnings("eventSourceMapping"), [""; 0]);
+}
+
+#[test]
+fn a_plan_warns_where_nothing_would_change() {
+    let world = world(&["checkout"]);
+    let warnings = |limit: u32, timeout: &str| {
+        let mut faults = vec![("reservedConcurrency", json!({ "limit": limit }))];
+        if !timeout.is_empty() {
+            faults.push(("timeout", json!({ "timeout": timeout })));
+        }
+        let shown = plan(&world, &samples::experiment(&["checkout"], &faults));
+        (shown.targets[0].fields.len(), shown.warnings)
+    };
+    let same = |field: &str| format!("checkout: the {field} already has the value that the fault gives it");
+    let nothing = "checkout: nothing would change".to_owned();
+    assert_eq!(warnings(0, ""), (1, vec![]));
+    assert_eq!(warnings(5, ""), (0, vec![same("reserved concurrency"), nothing.clone()]));
+    let (fields, two) = warnings(5, "PT1S");
+    assert_eq!((fields, &two[..1]), (1, &[same("reserved concurrency")][..]));
+    assert!(!two.contains(&nothing), "{two:?}");
+    // Where it is refused, nothing would change either, but that is not what is wrong with it.
+    edit(&world, |function| function.edit(|seen| seen.environment = Environment::Unreadable));
+    let refused = plan(&world, &sample("environment"));
+    assert!(!refused.refusals.is_empty() && !refused.warnings.contains(&nothing), "{:?}", refused.warnings);
+}
+
+#[test]
+fn a_plan_warns_that_no_alarm_watches() {
+    let mut experiment = sample("reservedConcurrency");
+    experiment["stopConditions"] = json!([]);
+    let alone = "no stop condition: only the duration, a person or the lever ends the run";
+    assert_eq!(plan(&world(&["checkout"]), &experiment).warnings, [alone]);
+}
+
+#[test]
+fn a_report_says_what_a_field_was_what_was_injected_and_what_it_is_now() {
+    let notes = [
+        ("reservedConcurrency", "reserved concurrency: was 5, injected 0, now 77; left alone"),
+        ("handler", "handler: was app.handler, injected chaos.handler, now deployed.handler; left alone"),
+        ("layer", "variable CHAOS_RATE: was absent, injected (hidden), now (hidden) with another value; left alone"),
+        (
+            "environment",
+            "variable RUST_LOG: was (hidden), injected (hidden), now (hidden) with another value; left alone",
+        ),
+        ("timeout", "timeout: was 10 s, injected 1 s, now 77 s; left alone"),
+        ("memory", "memory: was 256 MB, injected 128 MB, now 777 MB; left alone"),
+        (
+            "eventSourceMapping",
+            "event source mapping 11111111-2222-3333-4444-555555555555: was enabled, injected disabled, now deleted; left alone",
+        ),
+    ];
+    for (fault, note) in notes {
+        let world = world(&["checkout"]);
+        assert_eq!(drift(&world, fault, || deploy_over(&world, fault)), [note]);
+    }
+    let world = world(&["checkout"]);
+    let taken_out = || edit(&world, |function| function.edit(|seen| seen.concurrency = Slot::Absent));
+    assert_eq!(
+        drift(&world, "reservedConcurrency", taken_out),
+        ["reserved concurrency: was 5, injected 0, now none; left alone"]
+    );
+    // Both variables that the fault touches, one of them put where there was to be none.
+    let world = samples::world(&["checkout"]);
+    let put_in = || edit(&world, |function| function.edit(|seen| set(seen, "DB_PASSWORD", "rotated")));
+    assert_eq!(
+        drift(&world, "environment", put_in),
+        ["variable DB_PASSWORD: was (hidden), injected absent, now (hidden) with another value; left alone"]
+    );
+}
+
+/// The drift in the report of a run during which somebody changes the function.
+fn drift(world: &SimWorld, fault: &str, change: impl FnOnce()) -> Vec<String> {
+    let (_, experiment) = experiments().into_iter().find(|(name, _)| *name == fault).expect("an experiment of each");
+    let machine = machine(world, &experiment);
+    block_on(machine.start()).unwrap();
+    change();
+    let ended = block_on(async {
+        machine.observe().await.unwrap();
+        machine.end(None).await
+    });
+    let report = ended.report.expect("it comes to its report");
+    report.targets[0].drift.iter().map(|drift| format!("{}: {}", drift.field, drift.note)).collect()
+}
+
+fn plan(world: &SimWorld, experiment: &Value) -> PlanView {
+    let experiment = read_experiment(experiment).unwrap();
+    let facts = block_on(gather(world, &settings(), &experiment)).unwrap();
+    plan_view(&experiment, &survey(&experiment, &facts))
+}
+
+fn sample(fault: &str) -> Value {
+    let fault = faults().into_iter().find(|(other, _)| *other == fault).expect("a sample of each fault");
+    samples::experiment(&["checkout"], &[fault])
+}
+
+fn edit(world: &SimWorld, edit: impl FnOnce(&mut SimFunction)) {
+    world.with(|state| edit(state.functions.get_mut(&function_arn("checkout")).expect("the sample function")));
+}
+
+fn alias(function: &mut SimFunction, name: &str, version: &str) {
+    function.aliases.push(Alias { name: name.into(), version: version.into() });
+}
