@@ -42,3 +42,5 @@ mod shown;
 mod stage;
 #[path = "core/support.rs"]
 mod support;
+#[path = "core/waits.rs"]
+mod waits;

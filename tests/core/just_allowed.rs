@@ -123,6 +123,26 @@ fn a_container_image_with_a_fault_that_it_can_take() {
     }
 }
 
+#[test]
+fn one_alarm_that_is_missing_is_one_refusal() {
+    // As a stop condition, as a condition of the steady state, and as both.
+    for (stops, holds) in [("errors", "latency"), ("latency", "errors"), ("errors", "errors")] {
+        let world = world(&["checkout"]);
+        world.with(|state| {
+            state.alarms.remove("errors");
+            state.alarms.insert("latency".into(), false);
+        });
+        let mut experiment = sample("timeout", "checkout");
+        experiment["stopConditions"] = json!([{ "alarm": stops }]);
+        experiment["steadyState"] = json!([{ "alarm": holds }]);
+        assert_eq!(
+            refusals(&world, &experiment),
+            ["errors: there is no such alarm; create it, or correct its name or region"],
+            "{stops}, {holds}"
+        );
+    }
+}
+
 /// What `prepare` refuses, as text.
 fn refusals(world: &SimWorld, experiment: &Value) -> Vec<String> {
     // A run of its own each time: one that is there would be carried on without another look.

@@ -1,10 +1,13 @@
-//! What people read: the rows and warnings of a plan, and what a report says of a field that somebody else has changed.
+//! What people read: the rows and warnings of a plan, what a report says of a field that somebody else has changed, and
+//! the names and texts of errors.
 
 use serde_json::{Value, json};
 use snapback::model::function::{Environment, Slot};
 use snapback::model::input::read_experiment;
 use snapback::plan::guardrails::{Alias, survey};
 use snapback::plan::rendering::{PlanView, plan_view};
+use snapback::ports::{AlarmError, FunctionError, LedgerError};
+use snapback::steps::error::failure_message;
 use snapback::steps::survey::gather;
 use snapback::testing::samples::{self, faults, function_arn, settings, world};
 use snapback::testing::{SimFunction, SimWorld};
@@ -169,6 +172,39 @@ fn a_report_says_what_a_field_was_what_was_injected_and_what_it_is_now() {
         drift(&world, "environment", put_in),
         ["variable DB_PASSWORD: was (hidden), injected absent, now (hidden) with another value; left alone"]
     );
+}
+
+#[test]
+fn each_error_has_its_name() {
+    use snapback::StepError as E;
+    let function = |error| E::function("checkout", error).name();
+    let text = String::new;
+    assert_eq!(function(FunctionError::Denied(text())), "AccessDenied");
+    assert_eq!(function(FunctionError::NotFound(text())), "FunctionFailed");
+    assert_eq!(function(FunctionError::Rejected(text())), "FunctionFailed");
+    for passing in
+        [FunctionError::Busy(text()), FunctionError::Changed, FunctionError::Throttled, FunctionError::Unclear(text())]
+    {
+        assert_eq!(function(passing), "Unavailable");
+    }
+    for passing in [
+        E::Ledger(LedgerError::Conflict),
+        E::Ledger(LedgerError::Unavailable(text())),
+        E::Alarms(AlarmError::Unavailable(text())),
+        E::Executions(text()),
+    ] {
+        assert_eq!(passing.name(), "Unavailable");
+    }
+    assert_eq!(E::Ledger(LedgerError::Unusable(text())).name(), "LedgerUnusable");
+    assert_eq!(E::Alarms(AlarmError::Unusable(text())).name(), "AlarmsUnusable");
+}
+
+#[test]
+fn a_failure_is_told_by_its_message() {
+    let failure = r#"{"errorMessage": "access denied: PutFunctionConcurrency", "errorType": "AccessDenied"}"#;
+    assert_eq!(failure_message(failure), "access denied: PutFunctionConcurrency");
+    assert_eq!(failure_message("Task timed out"), "Task timed out");
+    assert_eq!(failure_message("{\"other\": 1}"), "{\"other\": 1}");
 }
 
 /// The drift in the report of a run during which somebody changes the function.

@@ -1,0 +1,259 @@
+//! How long is waited, how often is tried again, and from when something is late: the figures, not only the order.
+
+use std::sync::Mutex;
+
+use serde_json::{Value, json};
+use snapback::model::experiment::Experiment;
+use snapback::model::input::read_experiment;
+use snapback::model::run::{EndReason, Run, RunStatus, STARTUP};
+use snapback::model::time::Time;
+use snapback::ports::{AlarmError, Clock, FunctionError, LedgerError};
+use snapback::steps::arm::{Armed, arm};
+use snapback::steps::observe::{Observed, observe};
+use snapback::steps::reap::{Tick, reap};
+use snapback::steps::report::{Reported, report};
+use snapback::steps::retry::{Transient, retry};
+use snapback::steps::rollback::{roll_back, stop};
+use snapback::steps::steady_state::{judgeable, judged_by};
+use snapback::steps::{GRACE, SKEW, STALENESS};
+use snapback::testing::samples::{self, faults, function_arn, world};
+use snapback::testing::{SimWorld, Trouble};
+
+use super::support::{Machine, block_on, budget, run_of, target_of};
+
+/// A clock that takes down how long it is slept by, and whose random numbers are all the same.
+struct Naps {
+    random: u64,
+    naps: Mutex<Vec<u64>>,
+}
+
+impl Clock for Naps {
+    fn now(&self) -> Time {
+        Time(0)
+    }
+
+    async fn sleep(&self, milliseconds: u64) {
+        self.naps.lock().unwrap().push(milliseconds);
+    }
+
+    fn random(&self) -> u64 {
+        self.random
+    }
+}
+
+fn naps<T, E: Transient>(random: u64, mut answer: impl FnMut() -> Result<T, E>) -> (Result<T, E>, Vec<u64>) {
+    let clock = Naps { random, naps: Mutex::default() };
+    let result = block_on(retry(&clock, || std::future::ready(answer())));
+    (result, clock.naps.into_inner().unwrap())
+}
+
+#[test]
+fn a_call_is_tried_eight_times_with_pauses_that_double_up_to_two_seconds() {
+    let mut tries = 0;
+    let mut fail = || {
+        tries += 1;
+        Err::<(), _>(LedgerError::Conflict)
+    };
+    // The least chance gives, and the most: 7999 is one less than a multiple of every longest pause.
+    assert_eq!(naps(0, &mut fail), (Err(LedgerError::Conflict), vec![1; 7]));
+    assert_eq!(naps(7_999, &mut fail), (Err(LedgerError::Conflict), vec![50, 100, 200, 400, 800, 1600, 2000]));
+    assert_eq!(tries, 2 * 8);
+}
+
+#[test]
+fn only_what_may_pass_is_tried_again() {
+    fn pauses<E: Transient + Clone>(error: &E) -> usize {
+        naps(0, || Err::<(), E>(error.clone())).1.len()
+    }
+    let text = String::new;
+    let passing = [
+        pauses(&LedgerError::Conflict),
+        pauses(&LedgerError::Unavailable(text())),
+        pauses(&FunctionError::Throttled),
+        pauses(&FunctionError::Unclear(text())),
+        pauses(&AlarmError::Unavailable(text())),
+    ];
+    assert_eq!(passing, [7; 5]);
+    let final_ones = [
+        pauses(&LedgerError::Unusable(text())),
+        pauses(&FunctionError::NotFound(text())),
+        pauses(&FunctionError::Denied(text())),
+        pauses(&FunctionError::Rejected(text())),
+        // These two ask for another look, not for the same call again.
+        pauses(&FunctionError::Busy(text())),
+        pauses(&FunctionError::Changed),
+        pauses(&AlarmError::Unusable(text())),
+    ];
+    assert_eq!(final_ones, [0; 7]);
+}
+
+#[test]
+fn an_arm_waits_out_staleness_and_skew_and_no_more() {
+    let world = world(&["checkout"]);
+    block_on(Machine::new(&world, "run-1", experiment(json!([]))).execute());
+    let released = world.with(|state| state.locks[&function_arn("checkout")].released_at.unwrap());
+    let second = Machine::new(&world, "run-2", experiment(json!([])));
+    let until = released.plus(STALENESS + SKEW);
+    block_on(async {
+        second.prepare().await.unwrap();
+        let Armed::Waiting(seconds) = arm(&world, &second.run, &function_arn("checkout")).await.unwrap() else {
+            panic!("the lock was released a moment ago")
+        };
+        assert_eq!(seconds, world.now().seconds_until(until));
+        world.sleep(seconds * 1000).await;
+        assert_eq!(arm(&world, &second.run, &function_arn("checkout")).await.unwrap(), Armed::Armed);
+    });
+}
+
+#[test]
+fn a_run_ends_at_its_deadline_whatever_happens() {
+    let world = world(&["checkout"]);
+    let machine = Machine::new(&world, "run-1", experiment(json!([])));
+    block_on(machine.prepare()).unwrap();
+    let run = run_of(&world, &machine.run);
+    assert_eq!(run.deadline, run.created_at.plus(60 + STARTUP));
+}
+
+#[test]
+fn a_metric_is_judged_after_two_periods_and_a_minute_an_alarm_at_once() {
+    let read = |conditions: Value, recovery: &str| -> Experiment {
+        let mut experiment = experiment(conditions);
+        experiment["recovery"] = json!(recovery);
+        read_experiment(&experiment).unwrap()
+    };
+    let seconds = |conditions: Value| judgeable(&read(conditions, "PT1M").steady_state);
+    assert_eq!(seconds(json!([])), 0);
+    assert_eq!(seconds(json!([latency()])), 0);
+    assert_eq!(seconds(json!([metric("PT1M")])), 180);
+    assert_eq!(seconds(json!([metric("PT5M"), latency(), metric("PT1M")])), 660);
+    assert_eq!(judged_by(&read(json!([metric("PT5M")]), "PT1M")), 660);
+    assert_eq!(judged_by(&read(json!([metric("PT5M")]), "PT15M")), 900);
+}
+
+#[test]
+fn a_report_waits_for_a_metric_five_minutes_at_a_time() {
+    let world = world(&["checkout"]);
+    let machine = restored(&world, json!([metric("PT5M")]), "PT1M");
+    let restored_at = target_of(&world, &machine.run, "checkout").ended_at.unwrap();
+    let until = restored_at.plus(660);
+    let mut waits = Vec::new();
+    block_on(async {
+        while let Reported::Pending(seconds) = report(&world, &machine.run).await.unwrap() {
+            assert_eq!(seconds, world.now().seconds_until(until).min(300));
+            waits.push(seconds);
+            world.sleep(seconds * 1000).await;
+        }
+    });
+    assert_eq!((waits.len(), waits[0], world.now().seconds_until(until)), (3, 300, 0));
+    assert_eq!(run_of(&world, &machine.run).deviations, Some(vec![]));
+}
+
+#[test]
+fn a_report_looks_every_ten_seconds_until_the_recovery_is_over() {
+    let world = world(&["checkout"]);
+    let machine = restored(&world, json!([latency()]), "PT25S");
+    let until = target_of(&world, &machine.run, "checkout").ended_at.unwrap().plus(25);
+    world.with(|state| state.alarms.insert("latency".into(), true));
+    let mut waits = Vec::new();
+    block_on(async {
+        while let Reported::Pending(seconds) = report(&world, &machine.run).await.unwrap() {
+            assert_eq!(seconds, world.now().seconds_until(until).min(10));
+            waits.push(seconds);
+            world.sleep(seconds * 1000).await;
+        }
+    });
+    assert_eq!(waits.len(), 3, "{waits:?}");
+    assert_eq!(run_of(&world, &machine.run).deviations, Some(vec!["alarm latency is in ALARM".to_owned()]));
+}
+
+#[test]
+fn a_run_is_overdue_a_minute_after_its_end_and_not_before() {
+    let world = world(&["checkout"]);
+    let machine = Machine::new(&world, "run-1", experiment(json!([])));
+    block_on(machine.start()).unwrap();
+    let Observed::Running(5) = block_on(observe(&world, &machine.run)).unwrap() else { panic!("it has just begun") };
+    let late = |run: &Run| run.due().plus(GRACE);
+    assert_eq!(tick_at(&world, late(&run_of(&world, &machine.run)), -1), idle());
+    assert_eq!(tick_at(&world, late(&run_of(&world, &machine.run)), 1), Tick { overdue: 1, handled: 1, ..idle() });
+    assert_eq!(run_of(&world, &machine.run).reason, Some(EndReason::Overdue));
+}
+
+#[test]
+fn a_run_that_is_being_stopped_is_its_executions_for_five_minutes() {
+    // And for as long as its steady state may take to be judged.
+    for (conditions, judging) in [(json!([]), 60), (json!([metric("PT5M")]), 660)] {
+        let world = world(&["checkout"]);
+        let machine = Machine::new(&world, "run-1", experiment(conditions));
+        block_on(machine.start()).unwrap();
+        block_on(stop(&world, &machine.run, &EndReason::Person)).unwrap();
+        let stopped = run_of(&world, &machine.run).stopping_at.unwrap();
+        assert_eq!(tick_at(&world, stopped.plus(300 + judging), -1), idle());
+        assert_eq!(tick_at(&world, stopped.plus(300 + judging), 1), Tick { overdue: 1, handled: 1, ..idle() });
+    }
+}
+
+#[test]
+fn a_tick_counts_what_it_has_seen() {
+    let world = world(&["checkout", "payment", "refund"]);
+    let targets = json!([{ "function": "checkout" }, { "function": "payment" }]);
+    let mut two = experiment(json!([]));
+    two["targets"] = targets;
+    let first = Machine::new(&world, "run-1", two);
+    let second = Machine::new(&world, "run-2", samples::experiment(&["refund"], &faults()[0..1]));
+    block_on(async {
+        first.start().await.unwrap();
+        second.start().await.unwrap();
+    });
+    first.kill();
+    world.with(|state| state.trouble = vec![("PutFunctionConcurrency", Trouble::Denied); 50]);
+    let (tick, error) = block_on(reap(&world, budget(&world, 55)));
+    // The second one is in time and alive.
+    assert_eq!((tick, error), (Tick { active: 2, handled: 1, failed_restores: 2, ..Tick::default() }, None));
+    assert_eq!(run_of(&world, &first.run).status, RunStatus::Stopping, "some target is not back");
+    world.with(|state| {
+        state.trouble.clear();
+        state.executions_unreadable = true;
+    });
+    let (tick, error) = block_on(reap(&world, budget(&world, 55)));
+    assert_eq!((tick.active, tick.errors, error.map(|error| error.name())), (2, 2, Some("Unavailable")));
+}
+
+/// One tick of the reaper, so many seconds from then.
+fn tick_at(world: &SimWorld, then: Time, seconds: i64) -> Tick {
+    world.pass((then.0 - world.now().0) / 1000 + seconds);
+    let (tick, error) = block_on(reap(world, budget(world, 55)));
+    assert_eq!(error, None);
+    tick
+}
+
+fn idle() -> Tick {
+    Tick { active: 1, ..Tick::default() }
+}
+
+/// A run whose targets are back, and which nobody has reported on.
+fn restored<'a>(world: &'a SimWorld, steady: Value, recovery: &str) -> Machine<'a> {
+    world.with(|state| state.alarms.insert("latency".into(), false));
+    let mut experiment = experiment(steady);
+    experiment["recovery"] = json!(recovery);
+    let machine = Machine::new(world, "run-1", experiment);
+    block_on(async {
+        machine.start().await.unwrap();
+        roll_back(world, &machine.run, &EndReason::DurationElapsed, budget(world, 120)).await.unwrap();
+    });
+    machine
+}
+
+fn experiment(steady: Value) -> Value {
+    let mut experiment = samples::experiment(&["checkout"], &faults()[0..1]);
+    experiment["steadyState"] = steady;
+    experiment
+}
+
+fn latency() -> Value {
+    json!({ "alarm": "latency" })
+}
+
+fn metric(period: &str) -> Value {
+    let metric = json!({ "namespace": "AWS/Lambda", "name": "Errors", "statistic": "Sum", "period": period });
+    json!({ "metric": metric, "below": 5 })
+}
