@@ -16,15 +16,15 @@ pub fn choose(mut matching: Vec<FunctionArn>, select: Select, seed: u32) -> Vec<
     matching
 }
 
-/// FNV-1a over the seed and the name, with a finalizer of splitmix64's kind so that every bit counts in the order.
+/// FNV-1a over the seed and the name, with the first round of splitmix64's finalizer, so that every bit counts in the
+/// upper ones, which decide the order.
 fn draw(seed: u32, name: &str) -> u64 {
     let bytes = seed.to_le_bytes();
     let hash = bytes
         .iter()
         .chain(name.as_bytes())
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3));
-    let mixed = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed ^ (mixed >> 27)
+    (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9)
 }
 
 #[cfg(test)]
