@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use snapback::model::function::{Environment, Slot};
 use snapback::model::input::read_experiment;
 use snapback::plan::guardrails::{Alias, survey};
-use snapback::plan::rendering::{PlanView, plan_view};
+use snapback::plan::rendering::{PlanView, plan_view, report_view};
 use snapback::ports::{AlarmError, FunctionError, LedgerError};
 use snapback::steps::error::failure_message;
 use snapback::steps::survey::gather;
@@ -13,7 +13,7 @@ use snapback::testing::samples::{self, faults, function_arn, settings, world};
 use snapback::testing::{SimFunction, SimWorld};
 
 use super::stage::{deploy_over, experiments, machine, set};
-use super::support::block_on;
+use super::support::{block_on, run_of, target_of};
 
 #[test]
 fn a_plan_shows_each_field_now_during_and_after() {
@@ -172,6 +172,25 @@ fn a_report_says_what_a_field_was_what_was_injected_and_what_it_is_now() {
         drift(&world, "environment", put_in),
         ["variable DB_PASSWORD: was (hidden), injected absent, now (hidden) with another value; left alone"]
     );
+}
+
+#[test]
+fn a_report_says_how_the_steady_state_went_only_where_there_is_one() {
+    for (steady, during, after) in [(json!([]), None, None), (json!([{ "alarm": "latency" }]), None, Some("held"))] {
+        let world = world(&["checkout"]);
+        world.with(|state| state.alarms.insert("latency".into(), false));
+        let mut experiment = sample("timeout");
+        experiment["steadyState"] = steady;
+        let machine = machine(&world, &experiment);
+        block_on(machine.start()).unwrap();
+        let (run, target) = (run_of(&world, &machine.run), target_of(&world, &machine.run, "checkout"));
+        assert_eq!(report_view(&run, &[target]).steady_state, during);
+        let ended = block_on(async {
+            machine.observe().await.unwrap();
+            machine.end(None).await
+        });
+        assert_eq!(ended.report.expect("it comes to its report").steady_state, after);
+    }
 }
 
 #[test]
