@@ -22,12 +22,12 @@ mod guarantee;
 mod guardrails;
 #[path = "core/histories.rs"]
 mod histories;
+#[path = "core/just_allowed.rs"]
+mod just_allowed;
 #[path = "core/leases.rs"]
 mod leases;
 #[path = "core/report.rs"]
 mod report;
-#[path = "core/just_allowed.rs"]
-mod just_allowed;
 #[path = "core/restore_law.rs"]
 mod restore_law;
 #[path = "core/review.rs"]

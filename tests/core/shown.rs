@@ -29,6 +29,7 @@ fn a_plan_shows_each_field_now_during_and_after() {
             "timeout: 10 s → 20 s → 10 s",
             "memory: 256 MB → 512 MB → 256 MB",
             "layers: otel:1, shared:1 → otel:1, shared:1, chaos:1 → otel:1, shared:1",
+            "variable CHAOS_DEADLINE_MS: absent → (hidden) → absent",
             "variable CHAOS_DELAY_MS: absent → (hidden) → absent",
             "variable CHAOS_ORIGINAL_HANDLER: absent → (hidden) → absent",
         ]
@@ -39,6 +40,7 @@ fn a_plan_shows_each_field_now_during_and_after() {
             "layers: otel:1, shared:1 → otel:1, shared:1, chaos:1 → otel:1, shared:1",
             "variable AWS_LAMBDA_EXEC_WRAPPER: (hidden) → (hidden, another) → (hidden)",
             "variable CHAOS_CHAINED_WRAPPER: absent → (hidden) → absent",
+            "variable CHAOS_DEADLINE_MS: absent → (hidden) → absent",
             "variable CHAOS_RATE: absent → (hidden) → absent",
         ]
     );
@@ -201,9 +203,12 @@ fn each_error_has_its_name() {
     assert_eq!(function(FunctionError::Denied(text())), "AccessDenied");
     assert_eq!(function(FunctionError::NotFound(text())), "FunctionFailed");
     assert_eq!(function(FunctionError::Rejected(text())), "FunctionFailed");
-    for passing in
-        [FunctionError::Busy(text()), FunctionError::Changed, FunctionError::Throttled, FunctionError::Unclear(text())]
-    {
+    for passing in [
+        FunctionError::Busy(text()),
+        FunctionError::Changed,
+        FunctionError::Throttled(1),
+        FunctionError::Unclear(text()),
+    ] {
         assert_eq!(function(passing), "Unavailable");
     }
     for passing in [
