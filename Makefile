@@ -21,6 +21,10 @@ EXPERIMENT ?=
 SEEDS ?= 100000
 SEED ?=
 
+# What `make mutants` is about: some files instead of all (FILES=src/plan/standing.rs), one part of them (SHARD=0/4).
+FILES ?=
+SHARD ?=
+
 CARGO ?= cargo
 # The simulated world needs no SDK; it is built to be quick.
 SOAK := $(CARGO) run --quiet --profile sim --locked --no-default-features --features testing --bin soak --
@@ -28,6 +32,8 @@ HOST_ARCH := $(patsubst aarch64,arm64,$(patsubst amd64,x86_64,$(shell uname -m))
 # In a virtual environment of its own; AWS=aws takes the one of the machine.
 AWS ?= .tools/venv/bin/aws
 export AWS
+MUTANTS_VERSION := 27.1.0
+MUTANTS := .tools/cargo-mutants-$(MUTANTS_VERSION)/bin/cargo-mutants
 # There is one package, whatever it was built for: what builds it and what takes it must not be interleaved.
 .NOTPARALLEL:
 
@@ -94,6 +100,14 @@ soak: ## play SEEDS random histories in the simulated world, or print the one of
 .PHONY: bench
 bench: build ## measure the bootstrap: its size, and how soon it asks for work
 	python3 infra/bench/start.py
+
+.PHONY: mutants
+mutants: $(MUTANTS) ## change plan and steps, one operator at a time, and see that a test fails: FILES, SHARD
+	@python3 infra/mutants.py --tool $(abspath $(MUTANTS)) $(if $(SHARD),--shard $(SHARD)) $(FILES)
+
+# Its version is in its path: another one is installed beside it. --locked takes the dependencies by its own hashes.
+$(MUTANTS):
+	$(CARGO) install cargo-mutants --version $(MUTANTS_VERSION) --locked --root $(dir $(@D))
 
 .PHONY: validate
 validate: tools-validate ## check the template and the state machine
