@@ -2,6 +2,7 @@
 
 pub mod dice;
 pub mod drive;
+pub mod execution;
 mod functions;
 pub mod history;
 mod ledger;

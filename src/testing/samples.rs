@@ -138,3 +138,14 @@ pub fn experiment(functions: &[&str], faults: &[(&str, Value)]) -> Value {
         "stopConditions": [{ "alarm": "errors" }]
     })
 }
+
+/// Each fault of the catalogue, then all that go together, with an experiment of each on `checkout`.
+#[must_use]
+pub fn experiments() -> Vec<(&'static str, Value)> {
+    let one = |fault: &(&'static str, Value)| (fault.0, experiment(&["checkout"], std::slice::from_ref(fault)));
+    let mut all: Vec<(&'static str, Value)> = faults().iter().map(one).collect();
+    let several = ["reservedConcurrency", "environment", "timeout", "memory", "eventSourceMapping"];
+    let several: Vec<(&str, Value)> = faults().into_iter().filter(|(name, _)| several.contains(name)).collect();
+    all.push(("several at once", experiment(&["checkout"], &several)));
+    all
+}

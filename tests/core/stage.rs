@@ -9,20 +9,10 @@ use snapback::model::snapshot::Write;
 use snapback::model::time::Time;
 use snapback::plan::rendering::Outcome;
 use snapback::testing::SimWorld;
-use snapback::testing::samples::{self, faults, function_arn, layer_arn};
+pub use snapback::testing::samples::experiments;
+use snapback::testing::samples::{function_arn, layer_arn};
 
 use super::support::{Ended, Machine, picture};
-
-/// Each fault of the catalogue, then all that go together, with an experiment of each on `checkout`.
-pub fn experiments() -> Vec<(&'static str, Value)> {
-    let one =
-        |fault: &(&'static str, Value)| (fault.0, samples::experiment(&["checkout"], std::slice::from_ref(fault)));
-    let mut all: Vec<(&'static str, Value)> = faults().iter().map(one).collect();
-    let several = ["reservedConcurrency", "environment", "timeout", "memory", "eventSourceMapping"];
-    let several: Vec<(&str, Value)> = faults().into_iter().filter(|(name, _)| several.contains(name)).collect();
-    all.push(("several at once", samples::experiment(&["checkout"], &several)));
-    all
-}
 
 pub fn machine<'a>(world: &'a SimWorld, experiment: &Value) -> Machine<'a> {
     Machine::new(world, "run-1", experiment.clone())
