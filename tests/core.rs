@@ -6,6 +6,8 @@
 mod bad_input;
 #[path = "core/call_counts.rs"]
 mod call_counts;
+#[path = "core/crash_anywhere.rs"]
+mod crash_anywhere;
 #[path = "core/crashes.rs"]
 mod crashes;
 #[path = "core/deadline.rs"]
@@ -26,6 +28,8 @@ mod histories;
 mod just_allowed;
 #[path = "core/leases.rs"]
 mod leases;
+#[path = "core/repeats.rs"]
+mod repeats;
 #[path = "core/report.rs"]
 mod report;
 #[path = "core/restore_law.rs"]

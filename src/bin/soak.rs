@@ -1,13 +1,15 @@
 //! `soak --seeds N`: plays so many random histories. `soak --seed S`: plays one, and prints it to be read.
 //! `soak --weakenings N`: leaves out one part of the protocol after the other, and says which history shows it.
+//! `soak --crashes`: cuts every runner off around every call, alone and in pairs.
 
 use std::process::ExitCode;
 
+use snapback::testing::crash::{Case, Crashes, alone, cases, pairs};
 use snapback::testing::history::play;
 use snapback::testing::history::soak::{find, soak};
 use snapback::testing::history::weakening::Weakening;
 
-const USAGE: &str = "usage: soak --seeds N | --seed S | --weakenings N";
+const USAGE: &str = "usage: soak --seeds N | --seed S | --weakenings N | --crashes";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -16,6 +18,7 @@ fn main() -> ExitCode {
         (Some("--seeds"), Some(seeds)) => many(seeds),
         (Some("--seed"), Some(seed)) => one(seed),
         (Some("--weakenings"), Some(seeds)) => weakenings(seeds),
+        (Some("--crashes"), None) => crashes(),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
@@ -66,4 +69,23 @@ fn weakenings(seeds: u64) -> bool {
         }
     }
     fine
+}
+
+fn crashes() -> bool {
+    let cases = cases();
+    let alone = alone(&cases);
+    println!("{} places in {} cases, each way, {}", alone.places, cases.len(), figures(&alone));
+    let pairs = pairs(&cases.into_iter().map(Case::short).collect::<Vec<_>>());
+    println!("{} pairs of places, {}", pairs.places, figures(&pairs));
+    let broken: Vec<&String> = alone.broken.iter().chain(&pairs.broken).collect();
+    broken.iter().take(20).for_each(|what| println!("BROKEN: {what}"));
+    println!("{} of them broke what must hold", broken.len());
+    broken.is_empty()
+}
+
+fn figures(crashes: &Crashes) -> String {
+    let (worlds, took) = (crashes.worlds, crashes.took.as_secs_f64());
+    let rate = worlds as f64 / took.max(0.001);
+    let (calls, ticks) = (crashes.calls, crashes.most_ticks);
+    format!("{worlds} worlds in {took:.1} s: {rate:.0} a second, {calls} calls; at most {ticks} ticks of the reaper")
 }

@@ -1,5 +1,6 @@
 //! The simulated world: the ports in memory, with virtual time, no sleeping, and every call counted.
 
+pub mod crash;
 pub mod dice;
 pub mod drive;
 pub mod execution;
@@ -12,7 +13,7 @@ pub mod samples;
 pub mod schedule;
 pub mod worker;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -88,6 +89,8 @@ pub struct State {
     pub life: Option<u64>,
     /// How it ends: around the call after those.
     pub cut: Cut,
+    /// The cuts after that one, each so many calls later.
+    cuts: VecDeque<(u64, Cut)>,
     /// What the next calls of these names are answered instead, one answer a call.
     pub trouble: Vec<(&'static str, Trouble)>,
     /// Seconds by which a read of a function may miss what has landed: each is of a moment between then and now.

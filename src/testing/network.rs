@@ -44,6 +44,32 @@ pub enum Cut {
     AnswerLost,
 }
 
+impl Cut {
+    /// Every way.
+    pub const ALL: [Self; 3] = [Self::Before, Self::After, Self::AnswerLost];
+}
+
+impl State {
+    /// Cuts off the runner, or the next one, around its n-th call, counted from 0, and then again so many calls later.
+    pub fn cut_at(&mut self, cuts: impl IntoIterator<Item = (u64, Cut)>) {
+        self.cuts = cuts.into_iter().collect();
+        self.next_cut();
+    }
+
+    /// What was due has happened: the next one counts from here.
+    pub fn next_cut(&mut self) {
+        let next = self.cuts.pop_front();
+        self.life = next.map(|(life, _)| life);
+        self.cut = next.map_or(Cut::default(), |(_, cut)| cut);
+    }
+
+    /// How many cuts have not happened yet.
+    #[must_use]
+    pub fn cuts_left(&self) -> usize {
+        self.cuts.len() + usize::from(self.life.is_some())
+    }
+}
+
 /// What AWS says instead of doing what it was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum No {
@@ -129,7 +155,7 @@ impl SimWorld {
             let cut = (state.life == Some(0)).then_some(state.cut);
             match cut {
                 Some(Cut::Before) => return cut,
-                Some(Cut::AnswerLost) => state.life = None,
+                Some(Cut::AnswerLost) => state.next_cut(),
                 Some(Cut::After) => {}
                 None => state.life = state.life.map(|life| life - 1),
             }

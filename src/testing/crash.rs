@@ -1,0 +1,329 @@
+//! Crash anywhere: the runner of each demo and of each fault is cut off around every one of its calls, alone and in
+//! pairs, and the reaper has to put everything right. Nothing here is left to chance: every place there is, is tried.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::model::function::Observation;
+use crate::model::names::FunctionArn;
+use crate::model::run::{RunStatus, TargetStatus};
+use crate::plan::guardrails::LayerFact;
+use crate::plan::rendering::Outcome;
+use crate::steps::reap::reap;
+
+use super::execution::{Ended, Machine, budget, survives_watched};
+use super::network::Cut;
+use super::samples::{experiments, function_arn, layer_arn, observation};
+use super::{SimFunction, SimWorld, State};
+
+/// Seconds from a death to the reaper's next tick: at once, while every lease of the dead runs; in between; after them.
+const FIRST_TICKS: [i64; 3] = [1, 20, 60];
+/// Seconds between two ticks of the reaper.
+const TICK: i64 = 60;
+/// Seconds for which a tick may live, as in infra/template.yaml.
+const TICK_LIVES: i64 = 55;
+/// Ticks after the last cut within which everything is put right.
+const MOST_TICKS: u32 = 2;
+/// The demos, as they stand in events/.
+const DEMOS: [(&str, &str); 3] = [
+    ("demo 1", include_str!("../../events/demo-1-concurrency.json")),
+    ("demo 2", include_str!("../../events/demo-2-handler.json")),
+    ("demo 3", include_str!("../../events/demo-3-layer.json")),
+];
+
+/// Where a runner is cut off: so many calls after the last cut or the beginning, and how.
+pub type At = (u64, Cut);
+
+/// Something to be crashed.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// For people.
+    pub name: &'static str,
+    /// What is executed.
+    pub experiment: Value,
+}
+
+/// Every demo, every fault of the catalogue, and several of them at once.
+#[must_use]
+pub fn cases() -> Vec<Case> {
+    let read = |(name, text): (&'static str, &str)| match serde_json::from_str(text) {
+        Ok(experiment) => Case { name, experiment },
+        Err(wrong) => unreachable!("{name}: {wrong}"),
+    };
+    let faults = experiments().into_iter().map(|(name, experiment)| Case { name, experiment });
+    DEMOS.into_iter().map(read).chain(faults).collect()
+}
+
+impl Case {
+    /// The same with the shortest duration: fewer looks of Observe, which are all alike.
+    #[must_use]
+    pub fn short(mut self) -> Self {
+        self.experiment["duration"] = "PT5S".into();
+        self
+    }
+
+    /// A world with what the experiment names, and a function that it does not.
+    fn world(&self) -> SimWorld {
+        let (world, text) = (SimWorld::default(), |value: &Value| value.as_str().unwrap_or_default().to_owned());
+        let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+        world.with(|state| {
+            let targets = list(&self.experiment["targets"]).into_iter().map(|target| text(&target["function"]));
+            for name in targets.chain(["bystander".to_owned()]) {
+                state.functions.insert(function_arn(&name), SimFunction::new(observation(&name)));
+            }
+            let mut layers = vec![layer_arn("otel"), layer_arn("shared")];
+            for fault in list(&self.experiment["faults"]) {
+                let named = ["handler", "layer"].iter().flat_map(|kind| list(&fault[kind]["layers"]));
+                layers.extend(named.filter_map(|layer| text(&layer).try_into().ok()));
+            }
+            state.layers.extend(layers.into_iter().map(|layer| (layer, LayerFact::For(Vec::new()))));
+            let stops = list(&self.experiment["stopConditions"]);
+            state.alarms.extend(stops.iter().map(|stop| (text(&stop["alarm"]), false)));
+        });
+        world
+    }
+}
+
+/// What became of one world.
+#[derive(Clone, Debug)]
+pub struct World {
+    /// How many of the cuts took place: the others are beyond the last call.
+    pub struck: usize,
+    /// Calls that were made.
+    pub calls: u64,
+    /// The reaper's ticks from the last cut on, until nothing was left to do.
+    pub ticks: u32,
+    /// The first thing that did not hold.
+    pub broken: Option<String>,
+}
+
+/// Executes the case, cuts it off at these places, and lets the reaper do its work, the first time so many seconds after
+/// the execution is gone. The cuts that the execution does not live to see are the reaper's.
+#[must_use]
+pub fn play(case: &Case, cuts: &[At], first_tick: i64) -> World {
+    let world = case.world();
+    let mut watch = Watch { world: &world, originals: originals(&world), broken: None };
+    let machine = Machine::new(&world, "run-1", case.experiment.clone());
+    world.with(|state| state.cut_at(cuts.iter().copied()));
+    let ended = survives_watched(machine.execute(), || watch.look());
+    match &ended {
+        Some(ended) => watch.expect(|_| survived(ended)),
+        None => world.with(State::next_cut),
+    }
+    machine.kill();
+    let ticks = reap_until_quiet(&world, &mut watch, first_tick);
+    watch.expect(|state| is_put_right(state, ended.is_some()));
+    let (left, calls) = world.with(|state| (state.cuts_left(), state.calls.len() as u64));
+    let broken =
+        watch.broken.map(|what| format!("{}, cut at {cuts:?}, reaped after {first_tick} s: {what}", case.name));
+    World { struck: cuts.len() - left, calls, ticks, broken }
+}
+
+/// Ticks of the reaper, each a minute after the last one, until one has found nothing to do.
+fn reap_until_quiet(world: &SimWorld, watch: &mut Watch<'_>, first_tick: i64) -> u32 {
+    let (mut ticks, mut wait) = (0, first_tick);
+    loop {
+        world.pass(wait);
+        let (began, left, quiet) = world.with(|state| (state.elapsed, state.cuts_left(), state.active.is_empty()));
+        let tick = survives_watched(reap(world, budget(world, TICK_LIVES)), || watch.look());
+        if tick.is_none() {
+            world.with(State::next_cut);
+        }
+        let undisturbed = world.with(|state| state.cuts_left()) == left;
+        if let Some((_, Some(error))) = tick.filter(|_| undisturbed) {
+            watch.broken.get_or_insert(format!("an undisturbed tick fails: {error}"));
+        }
+        if quiet && undisturbed {
+            return ticks;
+        }
+        ticks = if undisturbed { ticks + 1 } else { 0 };
+        if ticks > MOST_TICKS {
+            watch.broken.get_or_insert(format!("{ticks} ticks do not put it right"));
+            return ticks;
+        }
+        let took = world.with(|state| state.elapsed) - began;
+        wait = (TICK * 1000 - took).max(0) / 1000;
+    }
+}
+
+fn originals(world: &SimWorld) -> BTreeMap<FunctionArn, Observation> {
+    world.with(|state| state.functions.iter().map(|(arn, function)| (arn.clone(), function.seen.clone())).collect())
+}
+
+/// Looks at the world after every step of whoever works on it.
+struct Watch<'w> {
+    world: &'w SimWorld,
+    originals: BTreeMap<FunctionArn, Observation>,
+    broken: Option<String>,
+}
+
+impl Watch<'_> {
+    /// A final status is true and stays true; and a lock is held exactly as long as its target is not final.
+    fn look(&mut self) {
+        let originals = &self.originals;
+        let wrong = self.world.with(|state| {
+            state.targets.values().find_map(|target| {
+                let (status, ours) = (target.status, Some(&target.run));
+                let locked = state.locks.get(&target.function).and_then(|lock| lock.run.as_ref()) == ours;
+                if status != TargetStatus::Pending && locked == status.is_final() {
+                    return Some(format!("it is {status:?}, and locked: {locked}"));
+                }
+                let changed = || changed(state, originals, &target.function);
+                status.is_final().then(changed)?.map(|what| format!("it is said to be {status:?}, and {what}"))
+            })
+        });
+        self.broken = self.broken.take().or(wrong);
+    }
+
+    /// Notes what does not hold at the end.
+    fn expect(&mut self, check: impl FnOnce(&State) -> Result<(), String>) {
+        let originals = &self.originals;
+        let wrong = self.world.with(|state| {
+            let changed = state.functions.keys().find_map(|function| changed(state, originals, function));
+            check(state).err().or(changed)
+        });
+        self.broken = self.broken.take().or(wrong);
+    }
+}
+
+/// How a function differs from what it was, or will. Its revision and how an update goes are not its owner's.
+fn changed(state: &State, originals: &BTreeMap<FunctionArn, Observation>, function: &FunctionArn) -> Option<String> {
+    let (now, before) = (state.functions.get(function)?, originals.get(function)?);
+    let (revision_id, last_update) = (now.seen.revision_id.clone(), now.seen.last_update.clone());
+    if now.seen != (Observation { revision_id, last_update, ..before.clone() }) {
+        return Some(format!("{} is not as it was", function.name()));
+    }
+    (!now.late.is_empty()).then(|| format!("a call to {} can land yet", function.name()))
+}
+
+/// An execution that only loses answers does not even notice.
+fn survived(ended: &Ended) -> Result<(), String> {
+    let came_to = ended.report.as_ref().map(|report| (report.status, report.outcome));
+    match (&ended.failure, came_to) {
+        (None, Some((RunStatus::Completed, Outcome::Held))) => Ok(()),
+        (failure, came_to) => Err(format!("it loses an answer, and comes to {came_to:?}, {failure:?}")),
+    }
+}
+
+/// What holds when all is quiet, besides every function being as it was.
+fn is_put_right(state: &State, survived: bool) -> Result<(), String> {
+    let must = |holds: bool, what: &str| if holds { Ok(()) } else { Err(what.to_owned()) };
+    must(state.locks.values().all(|lock| lock.run.is_none()), "a lock stays")?;
+    must(state.active.is_empty(), "a run stays on the list")?;
+    must(state.alarm_runs.values().all(Vec::is_empty), "an alarm keeps a run")?;
+    let targets: BTreeSet<_> = state.targets.values().map(|target| &target.function).collect();
+    must(state.writes.iter().all(|(function, _)| targets.contains(function)), "another function was written")?;
+    for target in state.targets.values() {
+        must(target.drift.is_empty() && target.frozen_versions.is_empty(), "drift is said where there is none")?;
+        match target.status {
+            TargetStatus::Restored => {}
+            TargetStatus::Untouched => must(state.writes.is_empty(), "it was written, and is said to be untouched")?,
+            other => return Err(format!("its target is {other:?}")),
+        }
+    }
+    must(state.runs.len() == 1 || state.runs.is_empty() && state.targets.is_empty(), "targets without a run")?;
+    for run in state.runs.values() {
+        let reason = run.reason.as_ref().ok_or("it has ended for no reason")?;
+        must(run.status == reason.final_status(), &format!("it is {:?} because {reason}", run.status))?;
+        let whole = run.ends_at.zip(run.stopping_at).is_some_and(|(due, stopped)| stopped >= due);
+        let restored = state.targets.values().all(|target| target.status == TargetStatus::Restored);
+        must(run.status != RunStatus::Completed || whole && restored, "it is completed before its time")?;
+        must(run.status == RunStatus::Completed || !survived, "its execution has seen to it, and it is not completed")?;
+    }
+    Ok(())
+}
+
+/// What came of crashing everywhere.
+#[derive(Debug, Default)]
+pub struct Crashes {
+    /// Places at which a runner was cut off, or pairs of them: each call counts once for each way.
+    pub places: u64,
+    /// Worlds that were played.
+    pub worlds: u64,
+    /// Calls in all of them.
+    pub calls: u64,
+    /// The most ticks that it took after the last cut.
+    pub most_ticks: u32,
+    /// What did not hold, and where.
+    pub broken: Vec<String>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Crashes {
+    fn add(&mut self, world: World) {
+        self.worlds += 1;
+        self.calls += world.calls;
+        self.most_ticks = self.most_ticks.max(world.ticks);
+        self.broken.extend(world.broken);
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.places += other.places;
+        self.worlds += other.worlds;
+        self.calls += other.calls;
+        self.most_ticks = self.most_ticks.max(other.most_ticks);
+        self.broken.extend(other.broken);
+    }
+}
+
+/// One cut around each call of each case, each way, and the first tick after each of the times.
+#[must_use]
+pub fn alone(cases: &[Case]) -> Crashes {
+    each_first(cases, |crashes, case, first| {
+        crashes.places += 1;
+        FIRST_TICKS.iter().for_each(|first_tick| crashes.add(play(case, &[first], *first_tick)));
+    })
+}
+
+/// Two cuts: each way around each call of each case, and then each way around each call that follows, whether that is the
+/// execution's (an answer was lost) or the reaper's, whose first tick comes while the leases of the dead run.
+#[must_use]
+pub fn pairs(cases: &[Case]) -> Crashes {
+    each_first(cases, |crashes, case, first| {
+        for cut in Cut::ALL {
+            for n in 0.. {
+                let world = play(case, &[first, (n, cut)], FIRST_TICKS[0]);
+                let beyond = world.struck < 2;
+                crashes.add(world);
+                if beyond {
+                    break;
+                }
+                crashes.places += 1;
+            }
+        }
+    })
+}
+
+/// Does the work for each first cut, on all cores.
+fn each_first(cases: &[Case], work: impl Fn(&mut Crashes, &Case, At) + Sync) -> Crashes {
+    let began = Instant::now();
+    let calls = |case: &Case| play(case, &[], FIRST_TICKS[0]).calls;
+    let firsts = |case: &Case| (0..calls(case)).flat_map(|n| Cut::ALL.map(|cut| (n, cut))).collect::<Vec<_>>();
+    let places: Vec<(&Case, At)> =
+        cases.iter().flat_map(|case| firsts(case).into_iter().map(move |first| (case, first))).collect();
+    let next = AtomicUsize::new(0);
+    let worker = || {
+        let mut part = Crashes::default();
+        while let Some((case, first)) = places.get(next.fetch_add(1, Ordering::Relaxed)) {
+            work(&mut part, case, *first);
+        }
+        part
+    };
+    let mut whole = Crashes::default();
+    std::thread::scope(|scope| {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let workers: Vec<_> = (0..cores).map(|_| scope.spawn(worker)).collect();
+        for worker in workers {
+            match worker.join() {
+                Ok(part) => whole.merge(part),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+    });
+    whole.took = began.elapsed();
+    whole
+}

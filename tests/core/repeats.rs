@@ -1,0 +1,215 @@
+//! Repeat everything: whatever is done once more, at any moment of a run, changes nothing that doing it once has not.
+//!
+//! Each task done several times in a row is `scenarios::every_task_may_be_repeated`; two of each at the same moment are
+//! in `crashes`.
+
+use std::collections::BTreeMap;
+
+use snapback::model::function::Observation;
+use snapback::model::names::{FunctionArn, RunId};
+use snapback::model::run::{EndReason, Lock, Run, RunStatus, TargetRecord};
+use snapback::steps::reap::reap;
+use snapback::steps::rollback::{roll_back, roll_back_alarm, roll_back_all, stop};
+use snapback::testing::SimWorld;
+use snapback::testing::samples::{alarm_arn, function_arn, world};
+
+use super::stage::{assert_final_is_true, experiments, interleave, machine};
+use super::support::{Machine, assert_nothing_stays, block_on, budget, mutating, picture, reap_for};
+
+/// What somebody does: a task of the state machine, or something from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Act {
+    Prepare,
+    Arm,
+    Inject,
+    Observe,
+    BeginRestore,
+    Restore,
+    Report,
+    /// The execution is started once more under its name.
+    Execute,
+    AlarmEvent,
+    /// The event of an alarm that no run names.
+    StrangeEvent,
+    Person,
+    Everything,
+    Tick,
+    /// A tick when the execution is gone.
+    TickAfterDeath,
+}
+
+/// What a run is made of, in order.
+const TASKS: [Act; 7] =
+    [Act::Prepare, Act::Arm, Act::Inject, Act::Observe, Act::BeginRestore, Act::Restore, Act::Report];
+/// What comes from outside.
+const EVENTS: [Act; 7] =
+    [Act::Execute, Act::AlarmEvent, Act::StrangeEvent, Act::Person, Act::Everything, Act::Tick, Act::TickAfterDeath];
+
+async fn perform(machine: &Machine<'_>, act: Act) {
+    let (world, run, functions) = (machine.world, &machine.run, &[function_arn("checkout")]);
+    match act {
+        Act::Prepare => assert!(machine.prepare().await.is_ok()),
+        Act::Arm => machine.arm(functions).await.unwrap(),
+        Act::Inject => machine.inject(functions).await.unwrap(),
+        Act::Observe => machine.observe().await.unwrap(),
+        Act::BeginRestore => drop(stop(world, run, &EndReason::DurationElapsed).await.unwrap()),
+        Act::Restore => {
+            // As the task does it for somebody who calls it directly: stop first.
+            let run = stop(world, run, &EndReason::Person).await.unwrap();
+            machine.restore(&run).await.unwrap();
+        }
+        Act::Report => drop(snapback::steps::report::report(world, run).await.unwrap()),
+        Act::Execute => assert_eq!(machine.execute().await.failure, None),
+        Act::AlarmEvent => {
+            world.with(|state| state.alarms.insert("errors".into(), true));
+            roll_back_alarm(world, &alarm_arn("errors"), "errors", budget(world, 120)).await.unwrap();
+        }
+        Act::StrangeEvent => {
+            let rolled = roll_back_alarm(world, &alarm_arn("strange"), "strange", budget(world, 120)).await.unwrap();
+            assert!(rolled.is_empty());
+        }
+        Act::Person => drop(roll_back(world, run, &EndReason::Person, budget(world, 120)).await.unwrap()),
+        Act::Everything => drop(roll_back_all(world, &EndReason::Person, budget(world, 120)).await.unwrap()),
+        Act::Tick => assert_eq!(reap(world, budget(world, 55)).await.1, None),
+        Act::TickAfterDeath => {
+            machine.kill();
+            assert_eq!(reap(world, budget(world, 55)).await.1, None);
+        }
+    }
+}
+
+/// All that lasts.
+#[derive(Clone, Debug, PartialEq)]
+struct Lasting {
+    checkout: Observation,
+    runs: BTreeMap<RunId, Run>,
+    targets: BTreeMap<(RunId, FunctionArn), TargetRecord>,
+    locks: BTreeMap<FunctionArn, Lock>,
+    alarm_runs: BTreeMap<String, Vec<RunId>>,
+    active: Vec<RunId>,
+    mutating: Vec<String>,
+}
+
+fn lasting(world: &SimWorld) -> Lasting {
+    let (checkout, mutating) = (picture(world, "checkout"), mutating(world));
+    world.with(|state| Lasting {
+        checkout,
+        runs: state.runs.clone(),
+        targets: state.targets.clone(),
+        locks: state.locks.clone(),
+        alarm_runs: state.alarm_runs.clone(),
+        active: state.active.clone(),
+        mutating,
+    })
+}
+
+/// A run that has come as far as its first so many tasks.
+async fn come_as_far_as(machine: &Machine<'_>, tasks: usize) {
+    for task in &TASKS[..tasks] {
+        perform(machine, *task).await;
+    }
+}
+
+/// The function is as it was, and whoever is left ends the run.
+fn assert_ends(machine: &Machine<'_>, before: &Observation, note: &str) {
+    let ended = block_on(machine.end(None));
+    assert_eq!(ended.failure, None, "{note}");
+    assert_eq!(picture(machine.world, "checkout"), *before, "{note}");
+    assert_nothing_stays(machine.world);
+}
+
+#[test]
+fn what_a_run_has_done_changes_nothing_when_it_is_done_again() {
+    // Arm after Inject, Inject after Restore, Prepare after Report, and all the others.
+    for (fault, experiment) in experiments() {
+        for tasks in 1..=TASKS.len() {
+            let world = world(&["checkout"]);
+            let before = picture(&world, "checkout");
+            let machine = machine(&world, &experiment);
+            block_on(come_as_far_as(&machine, tasks));
+            let once = lasting(&world);
+            for task in TASKS[..tasks].iter().chain(TASKS[..tasks].iter().rev()) {
+                block_on(perform(&machine, *task));
+                let note = format!("{fault}: {task:?} once more after {:?}", TASKS[tasks - 1]);
+                assert_eq!(lasting(&world), once, "{note}");
+            }
+            assert_ends(&machine, &before, fault);
+        }
+    }
+}
+
+#[test]
+fn whatever_comes_three_times_is_as_if_it_had_come_once() {
+    // At every moment, and whether its time has come or not: Restore before Inject and before Arm, Report while it runs.
+    for (fault, experiment) in experiments() {
+        for tasks in 1..=TASKS.len() {
+            for act in TASKS.into_iter().chain(EVENTS) {
+                let world = world(&["checkout"]);
+                let before = picture(&world, "checkout");
+                let machine = machine(&world, &experiment);
+                block_on(come_as_far_as(&machine, tasks));
+                let note = format!("{fault}: {act:?} after {:?}", TASKS[tasks - 1]);
+                let injected = mutating(&world).len();
+                block_on(perform(&machine, act));
+                let once = lasting(&world);
+                let restores = [Act::Restore, Act::AlarmEvent, Act::Person, Act::Everything, Act::TickAfterDeath];
+                if restores.contains(&act) {
+                    assert_eq!(once.checkout, before, "{note}");
+                    assert!(tasks > 2 || once.mutating.len() == injected, "{note}: {:?}", once.mutating);
+                }
+                for _ in 0..2 {
+                    block_on(perform(&machine, act));
+                    assert_eq!(lasting(&world), once, "{note}");
+                }
+                assert_ends(&machine, &before, &note);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_has_ended_a_run_keeps_the_rest_of_it_from_happening() {
+    for (fault, experiment) in experiments() {
+        for tasks in 1..=3 {
+            for act in [Act::AlarmEvent, Act::Person, Act::Everything, Act::TickAfterDeath] {
+                let world = world(&["checkout"]);
+                let before = picture(&world, "checkout");
+                let machine = machine(&world, &experiment);
+                block_on(come_as_far_as(&machine, tasks));
+                block_on(perform(&machine, act));
+                let once = lasting(&world);
+                for task in &TASKS[..TASKS.len() - 1] {
+                    block_on(perform(&machine, *task));
+                    assert_eq!(lasting(&world), once, "{fault}: {task:?} after {act:?} after {tasks} tasks");
+                }
+                assert_ends(&machine, &before, fault);
+                let run = lasting(&world).runs.remove(&machine.run).unwrap();
+                let status = if act == Act::TickAfterDeath { RunStatus::Failed } else { RunStatus::Stopped };
+                assert_eq!(run.status, status, "{fault}: {act:?} after {tasks} tasks");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_event_may_come_twice_at_once() {
+    let events = [Act::AlarmEvent, Act::Person, Act::Everything, Act::TickAfterDeath, Act::Execute];
+    for (fault, experiment) in experiments() {
+        for event in events {
+            for seed in 0..20 {
+                let world = world(&["checkout"]);
+                let before = picture(&world, "checkout");
+                let machine = machine(&world, &experiment);
+                block_on(come_as_far_as(&machine, 3));
+                let check = || assert_final_is_true(&world, &before, fault);
+                block_on(interleave(seed, perform(&machine, event), perform(&machine, event), check));
+                let note = format!("{fault}: {event:?} twice, seed {seed}");
+                assert_eq!(picture(&world, "checkout"), before, "{note}");
+                assert_ends(&machine, &before, &note);
+                let done = lasting(&world);
+                reap_for(&world, 2);
+                assert_eq!(lasting(&world), done, "{note}");
+            }
+        }
+    }
+}
