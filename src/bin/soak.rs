@@ -74,9 +74,9 @@ fn weakenings(seeds: u64) -> bool {
 fn crashes() -> bool {
     let cases = cases();
     let alone = alone(&cases);
-    println!("{} places in {} cases, each way, {}", alone.places, cases.len(), figures(&alone));
+    println!("{} cuts alone in {} cases: {}", alone.places, cases.len(), figures(&alone));
     let pairs = pairs(&cases.into_iter().map(Case::short).collect::<Vec<_>>());
-    println!("{} pairs of places, {}", pairs.places, figures(&pairs));
+    println!("{} pairs of cuts: {}", pairs.places, figures(&pairs));
     let broken: Vec<&String> = alone.broken.iter().chain(&pairs.broken).collect();
     broken.iter().take(20).for_each(|what| println!("BROKEN: {what}"));
     println!("{} of them broke what must hold", broken.len());

@@ -92,6 +92,8 @@ impl Case {
 pub struct World {
     /// How many of the cuts took place: the others are beyond the last call.
     pub struck: usize,
+    /// Whether the last one that did was around a call that changes a function, and that was sent.
+    pub at_a_write: bool,
     /// Calls that were made.
     pub calls: u64,
     /// The reaper's ticks from the last cut on, until nothing was left to do.
@@ -116,10 +118,11 @@ pub fn play(case: &Case, cuts: &[At], first_tick: i64) -> World {
     machine.kill();
     let ticks = reap_until_quiet(&world, &mut watch, first_tick);
     watch.expect(|state| is_put_right(state, ended.is_some()));
-    let (left, calls) = world.with(|state| (state.cuts_left(), state.calls.len() as u64));
+    let (left, calls, at_a_write) =
+        world.with(|state| (state.cuts_left(), state.calls.len() as u64, state.cut_a_write));
     let broken =
         watch.broken.map(|what| format!("{}, cut at {cuts:?}, reaped after {first_tick} s: {what}", case.name));
-    World { struck: cuts.len() - left, calls, ticks, broken }
+    World { struck: cuts.len() - left, at_a_write, calls, ticks, broken }
 }
 
 /// Ticks of the reaper, each a minute after the last one, until one has found nothing to do.
@@ -192,7 +195,7 @@ impl Watch<'_> {
 /// How a function differs from what it was, or will. Its revision and how an update goes are not its owner's.
 fn changed(state: &State, originals: &BTreeMap<FunctionArn, Observation>, function: &FunctionArn) -> Option<String> {
     let (now, before) = (state.functions.get(function)?, originals.get(function)?);
-    let (revision_id, last_update) = (now.seen.revision_id.clone(), now.seen.last_update.clone());
+    let (revision_id, last_update) = (now.seen.revision_id.clone(), now.seen.last_update);
     if now.seen != (Observation { revision_id, last_update, ..before.clone() }) {
         return Some(format!("{} is not as it was", function.name()));
     }
@@ -239,7 +242,7 @@ fn is_put_right(state: &State, survived: bool) -> Result<(), String> {
 /// What came of crashing everywhere.
 #[derive(Debug, Default)]
 pub struct Crashes {
-    /// Places at which a runner was cut off, or pairs of them: each call counts once for each way.
+    /// Worlds in which every cut took place: one for each call, or two, each way, and each time of the first tick.
     pub places: u64,
     /// Worlds that were played.
     pub worlds: u64,
@@ -254,11 +257,31 @@ pub struct Crashes {
 }
 
 impl Crashes {
-    fn add(&mut self, world: World) {
+    /// Counts a world in which so many cuts were to take place.
+    fn add(&mut self, cuts: usize, world: World) {
+        self.places += u64::from(world.struck == cuts);
         self.worlds += 1;
         self.calls += world.calls;
         self.most_ticks = self.most_ticks.max(world.ticks);
         self.broken.extend(world.broken);
+    }
+
+    /// Cuts off around the n-th call after these cuts, each way; says whether there is such a call.
+    fn each_way(&mut self, case: &Case, before: &[At], n: u64, first_tick: i64) -> bool {
+        let mut cut_off = |cut| {
+            let cuts = [before, &[(n, cut)]].concat();
+            let world = play(case, &cuts, first_tick);
+            let (beyond, at_a_write) = (world.struck < cuts.len(), world.at_a_write);
+            self.add(cuts.len(), world);
+            (beyond, at_a_write)
+        };
+        let (beyond, at_a_write) = cut_off(Cut::After);
+        if !beyond {
+            for way in ways(at_a_write).filter(|way| *way != Cut::After) {
+                cut_off(way);
+            }
+        }
+        !beyond
     }
 
     fn merge(&mut self, other: Self) {
@@ -270,12 +293,18 @@ impl Crashes {
     }
 }
 
+/// The ways around a call.
+fn ways(is_a_write: bool) -> impl Iterator<Item = Cut> {
+    Cut::ALL.into_iter().chain(Cut::LATE.into_iter().filter(move |_| is_a_write))
+}
+
 /// One cut around each call of each case, each way, and the first tick after each of the times.
 #[must_use]
 pub fn alone(cases: &[Case]) -> Crashes {
-    each_first(cases, |crashes, case, first| {
-        crashes.places += 1;
-        FIRST_TICKS.iter().for_each(|first_tick| crashes.add(play(case, &[first], *first_tick)));
+    each_call(cases, |crashes, case, n| {
+        for first_tick in FIRST_TICKS {
+            crashes.each_way(case, &[], n, first_tick);
+        }
     })
 }
 
@@ -283,33 +312,24 @@ pub fn alone(cases: &[Case]) -> Crashes {
 /// execution's (an answer was lost) or the reaper's, whose first tick comes while the leases of the dead run.
 #[must_use]
 pub fn pairs(cases: &[Case]) -> Crashes {
-    each_first(cases, |crashes, case, first| {
-        for cut in Cut::ALL {
-            for n in 0.. {
-                let world = play(case, &[first, (n, cut)], FIRST_TICKS[0]);
-                let beyond = world.struck < 2;
-                crashes.add(world);
-                if beyond {
-                    break;
-                }
-                crashes.places += 1;
-            }
+    each_call(cases, |crashes, case, n| {
+        for way in ways(play(case, &[(n, Cut::After)], FIRST_TICKS[0]).at_a_write) {
+            let mut next = 0..;
+            while next.next().is_some_and(|m| crashes.each_way(case, &[(n, way)], m, FIRST_TICKS[0])) {}
         }
     })
 }
 
-/// Does the work for each first cut, on all cores.
-fn each_first(cases: &[Case], work: impl Fn(&mut Crashes, &Case, At) + Sync) -> Crashes {
+/// Does the work for each call of an undisturbed execution and of a tick after it, on all cores.
+fn each_call(cases: &[Case], work: impl Fn(&mut Crashes, &Case, u64) + Sync) -> Crashes {
     let began = Instant::now();
     let calls = |case: &Case| play(case, &[], FIRST_TICKS[0]).calls;
-    let firsts = |case: &Case| (0..calls(case)).flat_map(|n| Cut::ALL.map(|cut| (n, cut))).collect::<Vec<_>>();
-    let places: Vec<(&Case, At)> =
-        cases.iter().flat_map(|case| firsts(case).into_iter().map(move |first| (case, first))).collect();
+    let places: Vec<(&Case, u64)> = cases.iter().flat_map(|case| (0..calls(case)).map(move |n| (case, n))).collect();
     let next = AtomicUsize::new(0);
     let worker = || {
         let mut part = Crashes::default();
-        while let Some((case, first)) = places.get(next.fetch_add(1, Ordering::Relaxed)) {
-            work(&mut part, case, *first);
+        while let Some((case, n)) = places.get(next.fetch_add(1, Ordering::Relaxed)) {
+            work(&mut part, case, *n);
         }
         part
     };

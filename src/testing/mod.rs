@@ -91,6 +91,8 @@ pub struct State {
     pub cut: Cut,
     /// The cuts after that one, each so many calls later.
     cuts: VecDeque<(u64, Cut)>,
+    /// Whether the last cut was around a call that changes a function, and that was sent.
+    pub cut_a_write: bool,
     /// What the next calls of these names are answered instead, one answer a call.
     pub trouble: Vec<(&'static str, Trouble)>,
     /// Seconds by which a read of a function may miss what has landed: each is of a moment between then and now.

@@ -1,9 +1,10 @@
 //! What lies between a caller and AWS: every call goes this way, is counted, takes its time, and may meet trouble.
 
 use crate::ports::{AlarmError, FunctionError, LedgerError};
+use crate::steps::LANDING;
 
 use super::drive::Flight;
-use super::{SimWorld, State, Yield};
+use super::{SimWorld, State, Trouble, Yield};
 
 /// What kind of call it is: each meets troubles of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,11 +43,17 @@ pub enum Cut {
     After,
     /// It lives, the call lands, and the answer is lost; the calls after it go well.
     AnswerLost,
+    /// It dies, and its call lands only [`LANDING`] seconds later, if it changes a function.
+    AfterLate,
+    /// It lives, the answer is lost, and its call lands only [`LANDING`] seconds later, if it changes a function.
+    AnswerLostLate,
 }
 
 impl Cut {
-    /// Every way.
+    /// Every way around any call.
     pub const ALL: [Self; 3] = [Self::Before, Self::After, Self::AnswerLost];
+    /// The ways around a call that changes a function, besides those.
+    pub const LATE: [Self; 2] = [Self::AfterLate, Self::AnswerLostLate];
 }
 
 impl State {
@@ -140,10 +147,18 @@ impl SimWorld {
             return self.travel(kind, name, work).await;
         }
         let cut = self.call(name).await;
-        let answer = self.with(work);
+        let answer = self.with(|state| {
+            if let Some(cut) = cut {
+                state.cut_a_write = kind == Kind::Write;
+                if state.cut_a_write && Cut::LATE.contains(&cut) {
+                    state.trouble.insert(0, (name, Trouble::LandsLate(LANDING)));
+                }
+            }
+            work(state)
+        });
         match cut {
             None => answer,
-            Some(Cut::AnswerLost) => Err(E::of(No::Answer, name)),
+            Some(Cut::AnswerLost | Cut::AnswerLostLate) => Err(E::of(No::Answer, name)),
             Some(_) => die(),
         }
     }
@@ -155,8 +170,8 @@ impl SimWorld {
             let cut = (state.life == Some(0)).then_some(state.cut);
             match cut {
                 Some(Cut::Before) => return cut,
-                Some(Cut::AnswerLost) => state.next_cut(),
-                Some(Cut::After) => {}
+                Some(Cut::AnswerLost | Cut::AnswerLostLate) => state.next_cut(),
+                Some(Cut::After | Cut::AfterLate) => {}
                 None => state.life = state.life.map(|life| life - 1),
             }
             state.calls.push(name.to_owned());

@@ -1,4 +1,5 @@
-//! Runners that die at any call, and several that work on one function at once.
+//! Several that work on one function at once, rollbacks that die at any call, and calls of the dead that land late.
+//! Executions and reapers that die are in `crash_anywhere`.
 
 use futures_util::future::join;
 use serde_json::Value;
@@ -13,6 +14,7 @@ use snapback::steps::reap::reap;
 use snapback::steps::restore::Restored;
 use snapback::steps::rollback::{roll_back, roll_back_alarm, roll_back_all};
 use snapback::steps::{LANDING, STALENESS};
+use snapback::testing::network::Cut;
 use snapback::testing::samples::{alarm_arn, world};
 use snapback::testing::{SimWorld, Trouble};
 
@@ -161,21 +163,6 @@ fn assert_reaped(world: &SimWorld, run: &RunId, before: &Observation, note: &str
 }
 
 #[test]
-fn a_crash_at_any_call_is_put_right_by_the_reaper() {
-    for (fault, experiment) in experiments() {
-        let calls = deaths(
-            &experiment,
-            |_, _| {},
-            |world, machine, before, life| {
-                reap_for(world, 4);
-                assert_reaped(world, &machine.run, before, &format!("{fault}: died at call {life}"));
-            },
-        );
-        assert!(calls > 30, "{fault}: {calls} calls");
-    }
-}
-
-#[test]
 fn a_crash_whose_last_call_lands_late_is_put_right_too() {
     for (fault, experiment) in experiments() {
         for late in [2, LANDING] {
@@ -200,49 +187,34 @@ fn a_crash_whose_last_call_lands_late_is_put_right_too() {
 }
 
 #[test]
-fn a_reaper_that_crashes_is_followed_by_one_that_does_not() {
-    for (fault, experiment) in experiments() {
-        deaths(
-            &experiment,
-            |_, _| {},
-            |world, machine, before, life| {
-                // The second death is somewhere else for every first one.
-                world.with(|state| state.life = Some(life * 7 % 13));
-                world.pass(60);
-                let _ = survives(reap(world, budget(world, 55)));
-                world.with(|state| state.life = None);
-                reap_for(world, 5);
-                assert_reaped(world, &machine.run, before, &format!("{fault}: died at call {life}, and its reaper"));
-            },
-        );
-    }
-}
-
-#[test]
 fn a_rollback_that_crashes_at_any_call_is_finished_by_the_machine() {
     for (fault, experiment) in experiments() {
-        for life in 0.. {
-            let world = world(&["checkout"]);
-            let before = picture(&world, "checkout");
-            let machine = machine(&world, &experiment);
-            block_on(machine.start()).unwrap();
-            world.with(|state| {
-                state.alarms.insert("errors".into(), true);
-                state.life = Some(life);
-            });
-            let survived =
-                survives(roll_back_alarm(&world, &alarm_arn("errors"), "errors", budget(&world, 120))).is_some();
-            world.with(|state| state.life = None);
-            let ended = block_on(async {
-                machine.observe().await.unwrap();
-                machine.end(None).await
-            });
-            assert_eq!(ended.failure, None, "{fault}: died at call {life}");
-            assert_eq!(outcome(&ended), (RunStatus::Stopped, Outcome::EndedEarly), "{fault}: died at call {life}");
-            assert_eq!(picture(&world, "checkout"), before, "{fault}: died at call {life}");
-            assert_nothing_stays(&world);
-            if survived {
-                break;
+        for cut in Cut::ALL {
+            for life in 0.. {
+                let note = format!("{fault}: cut off at call {life}, {cut:?}");
+                let world = world(&["checkout"]);
+                let before = picture(&world, "checkout");
+                let machine = machine(&world, &experiment);
+                block_on(machine.start()).unwrap();
+                world.with(|state| {
+                    state.alarms.insert("errors".into(), true);
+                    state.cut_at([(life, cut)]);
+                });
+                let alarm = alarm_arn("errors");
+                let died = survives(roll_back_alarm(&world, &alarm, "errors", budget(&world, 120))).is_none();
+                let struck = died || world.with(|state| state.cuts_left()) == 0;
+                world.with(|state| state.cut_at([]));
+                let ended = block_on(async {
+                    machine.observe().await.unwrap();
+                    machine.end(None).await
+                });
+                assert_eq!(ended.failure, None, "{note}");
+                assert_eq!(outcome(&ended), (RunStatus::Stopped, Outcome::EndedEarly), "{note}");
+                assert_eq!(picture(&world, "checkout"), before, "{note}");
+                assert_nothing_stays(&world);
+                if !struck {
+                    break;
+                }
             }
         }
     }
