@@ -89,6 +89,7 @@ test: validate build ## everything: validators, cargo test, and the lab from end
 	$(CARGO) test --locked --no-default-features --features testing
 	$(SOAK) --seeds 20000
 	$(SOAK) --weakenings 20000
+	$(SOAK) --crashes
 	# The rest: what the line above has tested is not tested again.
 	$(CARGO) test --locked --all-features --lib --test stack
 	.tools/venv/bin/python infra/lab/lab.py run </dev/null 2>&1 | cat

@@ -234,7 +234,7 @@ pub trait Ledger {
 
     /// Records a lease for an inject: the target goes from `Armed` or `Injecting` to `Injecting`, while the run is
     /// `Running` and the snapshot is `planned`, the one that the writes were decided on. No permit while another
-    /// inject's lease runs.
+    /// inject's lease runs, or a later one of the same holder.
     fn begin_inject(
         &self,
         run: &RunId,
@@ -252,7 +252,7 @@ pub trait Ledger {
     ) -> impl Future<Output = Result<Guarded, LedgerError>> + Send;
 
     /// Records a lease for a restore: any status that is not final, `Pending` excepted, to `Restoring`. No permit
-    /// while another restore's lease runs.
+    /// while another restore's lease runs, or a later one of the same holder.
     fn begin_restore(
         &self,
         run: &RunId,
@@ -275,7 +275,7 @@ pub trait Ledger {
     /// Declined where a lease runs beyond the observation that the ending was decided on.
     fn finish(&self, ending: &Ending, now: Time) -> impl Future<Output = Result<Guarded, LedgerError>> + Send;
 
-    /// Records why a restore failed, for the report and the alarm.
+    /// Records why a restore failed, for the report and the alarm; not for a target that is over.
     fn restore_failed(
         &self,
         run: &RunId,

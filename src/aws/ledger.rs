@@ -395,7 +395,7 @@ impl Ledger for AwsWorld {
         let begin = Guard::new(
             target_key(run, function),
             "SET #status = :injecting, #injectHolder = :holder, #injectUntil = :until",
-            "#status IN (:armed, :injecting) AND #changes = :planned AND (attribute_not_exists(#injectUntil) OR #injectUntil <= :now OR #injectHolder = :holder)",
+            "#status IN (:armed, :injecting) AND #changes = :planned AND (attribute_not_exists(#injectUntil) OR #injectUntil <= :now OR (#injectHolder = :holder AND #injectUntil <= :until))",
             lease_values(
                 lease,
                 now,
@@ -424,7 +424,7 @@ impl Ledger for AwsWorld {
         let begin = Guard::new(
             target_key(run, function),
             "SET #status = :restoring, #restoreHolder = :holder, #restoreUntil = :until",
-            "#status IN (:armed, :injecting, :injected, :restoring) AND (attribute_not_exists(#restoreUntil) OR #restoreUntil <= :now OR #restoreHolder = :holder)",
+            "#status IN (:armed, :injecting, :injected, :restoring) AND (attribute_not_exists(#restoreUntil) OR #restoreUntil <= :now OR (#restoreHolder = :holder AND #restoreUntil <= :until))",
             lease_values(lease, now, values),
         );
         Ok(permit(function, self.guarded(begin).await?))
@@ -475,10 +475,14 @@ impl Ledger for AwsWorld {
     }
 
     async fn restore_failed(&self, run: &RunId, function: &FunctionArn, why: &str) -> Result<(), LedgerError> {
-        let why = vec![(":why", text(why))];
-        self.update(Guard::new(target_key(run, function), "SET #restoreError = :why", "attribute_exists(pk)", why))
-            .await
-            .map(drop)
+        let open = ["armed", "injecting", "injected", "restoring"];
+        let names = [":armed", ":injecting", ":injected", ":restoring"];
+        let mut values: Values = names.into_iter().zip(open.map(text)).collect();
+        values.push((":why", text(why)));
+        // One that lands late must not leave an error with a target that is back.
+        let condition = "#status IN (:armed, :injecting, :injected, :restoring)";
+        let say = Guard::new(target_key(run, function), "SET #restoreError = :why", condition, values);
+        self.update(say).await.map(drop)
     }
 
     async fn lever(&self) -> Result<Option<Lever>, LedgerError> {

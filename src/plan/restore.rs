@@ -33,11 +33,19 @@ pub fn plan_restore(changes: &[Change], now: &Observation) -> RestorePlan {
     for change in changes {
         let configuration = change.surface() == Surface::Configuration;
         match standing(change, now) {
-            Standing::Foreign(drift) => plan.drift.push(drift),
             Standing::Unknown(why) => plan.unsettled = Some(why),
-            // Lambda refuses an update during an update; and until this one is through, the old configuration serves.
+            // Lambda refuses an update during an update; and until this one is through, the old configuration serves: the
+            // fault, also where somebody else is about to replace it.
             _ if configuration && now.last_update == LastUpdate::InProgress => {
                 plan.unsettled = Some("an update of the function is in progress");
+            }
+            Standing::Foreign(mut drift) => {
+                if configuration && now.last_update == LastUpdate::Failed {
+                    drift
+                        .note
+                        .push_str("; that update failed, so what served before it, the fault, serves until the next");
+                }
+                plan.drift.push(drift);
             }
             // A failed update leaves the configuration before it in service: the fault, if the update was ours.
             Standing::Original if configuration && now.last_update == LastUpdate::Failed => back.push(change),
@@ -91,8 +99,12 @@ mod tests {
         }
         let settled = plan(5, 10, LastUpdate::InProgress);
         assert!(settled.writes.is_empty() && !settled.is_done(), "{settled:?}");
-        // What is somebody else's by now needs no other look.
-        let drifted = plan(5, 77, LastUpdate::InProgress);
+        // What somebody else is about to set does not serve yet: our fault does.
+        let drifting = plan(5, 77, LastUpdate::InProgress);
+        assert!(!drifting.is_done() && drifting.drift.is_empty(), "{drifting:?}");
+        let drifted = plan(5, 77, LastUpdate::Successful);
         assert!(drifted.is_done() && drifted.drift.len() == 1, "{drifted:?}");
+        let failed = plan(5, 77, LastUpdate::Failed);
+        assert!(failed.is_done() && failed.drift[0].note.contains("that update failed"), "{failed:?}");
     }
 }

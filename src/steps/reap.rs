@@ -7,7 +7,7 @@ use crate::ports::World;
 use super::error::StepError;
 use super::report::close;
 use super::retry::retry;
-use super::rollback::{restore_runs, stop};
+use super::rollback::{RolledBack, TargetResult, restore_runs, stop};
 use super::steady_state::judged_by;
 use super::{Budget, GRACE};
 
@@ -37,7 +37,7 @@ pub async fn reap(world: &impl World, budget: Budget) -> (Tick, Option<StepError
     let runs = take_over_all(world, &mut tick, &mut errors).await;
     tick.handled = runs.len() as u64;
     for rolled_back in restore_runs(world, runs, budget).await {
-        if let Err(error) = settle(world, &rolled_back.run, &mut tick).await {
+        if let Err(error) = settle(world, &rolled_back, &mut tick).await {
             errors.push(error);
         }
     }
@@ -98,13 +98,15 @@ async fn take_over(world: &impl World, id: &RunId, engaged: bool, tick: &mut Tic
 
 /// Closes a run whose targets are all back, or of which one cannot be restored: nobody else would say that it failed, and
 /// it is tried again all the same.
-async fn settle(world: &impl World, run: &Run, tick: &mut Tick) -> Result<(), StepError> {
-    let targets = retry(world, || world.targets(&run.id)).await?;
+async fn settle(world: &impl World, rolled_back: &RolledBack, tick: &mut Tick) -> Result<(), StepError> {
+    let id = &rolled_back.run.id;
+    let targets = retry(world, || world.targets(id)).await?;
     let open: Vec<_> = targets.iter().filter(|target| !target.status.is_final()).collect();
-    let refused = open.iter().filter(|target| target.restore_error.is_some()).count();
-    tick.failed_restores += refused as u64;
-    if open.is_empty() || refused > 0 {
-        close(world, &run.id).await?;
+    tick.failed_restores += open.iter().filter(|target| target.restore_error.is_some()).count() as u64;
+    // Refused just now: an error of long ago may stand beside a restore that only waits for its last look.
+    let refused = |(_, result): &TargetResult| matches!(result, Err(error) if error.name() != "Unavailable");
+    if open.is_empty() || rolled_back.targets.iter().any(refused) {
+        close(world, id).await?;
     }
     Ok(())
 }

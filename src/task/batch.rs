@@ -135,6 +135,8 @@ impl Batch {
                 }
                 Some(Ok(Turn::Over)) => continue,
                 Some(Ok(Turn::Again(seconds))) => {
+                    // It went well: what failed before is forgotten, as it is for one target.
+                    self.tries.remove(&function);
                     again.push(function);
                     seconds
                 }

@@ -76,11 +76,11 @@ impl SimFunction {
     }
 
     /// Updates it as somebody else would: for so many milliseconds it is in progress.
-    pub(super) fn deploy(&mut self, now: Time, milliseconds: i64, edit: impl FnOnce(&mut Observation)) {
+    pub(super) fn deploy(&mut self, now: Time, milliseconds: i64, fails: bool, edit: impl FnOnce(&mut Observation)) {
         edit(&mut self.seen);
         self.seen.last_update = LastUpdate::InProgress;
         self.busy_until = Some(Time(now.0 + milliseconds));
-        self.failing = false;
+        self.failing = fails;
         self.revise();
     }
 
@@ -210,11 +210,16 @@ impl State {
         let landing = Landing::begin(self, function, write);
         self.room_for(function, write)?;
         let (update_time, fails) = self.update_time();
+        // Lambda's pages let every call answer so during an update, and say of none that it does.
+        let conflicts = self.drive.as_mut().is_some_and(|drive| drive.dice.percent(50));
         let target = find(self, function.as_str())?;
         if target.seen.mappings.iter().any(
             |mapping| matches!(write, Write::Mapping { id, .. } if *id == mapping.id && mapping.state == MappingState::Busy),
         ) {
             return Err(FunctionError::Busy("the event source mapping is changing".into()));
+        }
+        if conflicts && target.seen.last_update == LastUpdate::InProgress {
+            return Err(FunctionError::Busy("an update is in progress".into()));
         }
         target.apply(write, now, update_time)?;
         target.failing = fails && matches!(write, Write::Configuration(_));
@@ -249,7 +254,7 @@ impl State {
         }
     }
 
-    fn rages(&self, kind: StormKind) -> bool {
+    pub(super) fn rages(&self, kind: StormKind) -> bool {
         self.drive.as_ref().is_some_and(|drive| drive.rages(kind, self.elapsed))
     }
 

@@ -88,7 +88,8 @@ impl State {
 }
 
 fn free(lease: Option<&Lease>, mine: &Lease, now: Time) -> bool {
-    lease.is_none_or(|lease| lease.until <= now || lease.holder == mine.holder)
+    // Of one's own leases, a begin that lands late must not cut a newer one short.
+    lease.is_none_or(|lease| lease.until <= now || lease.holder == mine.holder && lease.until <= mine.until)
 }
 
 impl Ledger for SimWorld {
@@ -180,6 +181,7 @@ impl Ledger for SimWorld {
     async fn close_run(&self, id: &RunId, status: RunStatus, now: Time) -> Result<Guarded, LedgerError> {
         let id = id.clone();
         self.update("close_run", move |state| {
+            Monitor::closing(state, &id, status);
             let closed = state.move_run(&id, status).map(|run| run.closed_at = Some(now));
             Ok(guarded(closed.is_some()))
         })
@@ -399,7 +401,7 @@ impl Ledger for SimWorld {
     async fn restore_failed(&self, run: &RunId, function: &FunctionArn, why: &str) -> Result<(), LedgerError> {
         let (run, function, why) = (run.clone(), function.clone(), why.to_owned());
         self.update("restore_failed", move |state| {
-            if let Some(target) = state.record(&run, &function) {
+            if let Some(target) = state.record(&run, &function).filter(|target| !target.status.is_final()) {
                 target.restore_error = Some(why);
             }
             Ok(())

@@ -45,7 +45,7 @@ impl Role {
     #[must_use]
     pub const fn timeout(self) -> i64 {
         match self {
-            Self::Prepare => 60,
+            Self::Prepare => 300,
             Self::Rollback => 900,
             Self::Reaper => 55,
             _ => 30,

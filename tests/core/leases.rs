@@ -41,6 +41,35 @@ fn a_late_settle_does_not_shorten_a_newer_lease() {
     });
 }
 
+/// The same holds for a begin whose first try was slow.
+#[test]
+fn a_late_begin_does_not_shorten_a_newer_lease() {
+    let world = world(&["checkout"]);
+    let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
+    let (run, function) = (&machine.run, &function_arn("checkout"));
+    block_on(async {
+        let functions = machine.prepare().await.unwrap().functions;
+        machine.arm(&functions).await.unwrap();
+        let planned = target_of(&world, run, "checkout").changes;
+        for holder in ["inject-1", "restore-1"] {
+            let begin = async |lease: &Lease| match holder {
+                "inject-1" => world.begin_inject(run, function, &planned, lease, world.now()).await,
+                _ => world.begin_restore(run, function, lease, world.now()).await,
+            };
+            let lease = || Lease { holder: holder.into(), until: world.now().plus(LEASE) };
+            let first = lease();
+            world.pass(1);
+            let second = lease();
+            assert!(begin(&second).await.unwrap().is_some(), "{holder}");
+            assert!(begin(&first).await.unwrap().is_none(), "{holder}");
+            assert_eq!(target_of(&world, run, "checkout").quiet_at(), Some(second.until), "{holder}");
+            // A begin whose answer was lost may be made again as it was.
+            assert!(begin(&second).await.unwrap().is_some(), "{holder}");
+            world.settle(run, function, &second, world.now()).await.unwrap();
+        }
+    });
+}
+
 /// No call can land beyond its lease, and no two leases of one holder end together: `settle` tells them by their end.
 #[test]
 fn a_lease_covers_its_window_and_no_more() {

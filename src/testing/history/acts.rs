@@ -6,6 +6,7 @@ use crate::model::run::{EndReason, Lever, RunStatus, TargetStatus};
 use crate::model::time::Time;
 use crate::steps::rollback::{roll_back, roll_back_alarm, roll_back_all};
 use crate::testing::State;
+use crate::testing::drive::StormKind;
 use crate::testing::samples::{alarm_arn, function_arn, run_id};
 use crate::testing::worker::Role;
 
@@ -136,7 +137,7 @@ impl Actor<'_> {
     async fn deploy(&self, arn: &FunctionArn, busy: i64, edit: impl Fn(&mut Observation)) {
         for _ in 0..90 {
             let over = self.stage.world.with(|state| {
-                let now = state.now();
+                let (now, fails) = (state.now(), state.rages(StormKind::UpdatesFail));
                 let Some(function) = state.functions.get_mut(arn) else { return true };
                 let mut after = function.seen.clone();
                 edit(&mut after);
@@ -147,7 +148,7 @@ impl Actor<'_> {
                     return false;
                 }
                 let before = fields(&function.seen);
-                function.deploy(now, busy, &edit);
+                function.deploy(now, busy, fails, &edit);
                 after_edit(state, arn, &before, &edit);
                 true
             });

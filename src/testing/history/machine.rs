@@ -183,7 +183,8 @@ impl<'w> Machine<'w> {
                     self.stage.note(|| format!("{role:?} of {}: {error}", self.run));
                     error.name()
                 }
-                Invoked::Died => "Unavailable",
+                Invoked::Crashed => "Runtime.ExitError",
+                Invoked::Silent => "Unavailable",
             };
             let left = if name == "Unavailable" { &mut unavailable } else { &mut other };
             if *left == 0 {

@@ -5,9 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::function::{Environment, MappingState, Observation, Slot};
+use crate::model::function::{Environment, LastUpdate, MappingState, Observation, Slot};
 use crate::model::names::{FunctionArn, RunId};
-use crate::model::run::{EndReason, TargetStatus};
+use crate::model::run::{EndReason, RunStatus, TargetStatus};
 use crate::model::snapshot::{Change, Write};
 use crate::model::time::Time;
 use crate::ports::Ending;
@@ -300,8 +300,12 @@ impl Monitor {
                     let (original, injected) = values(change);
                     let (shown, serving) = (current(change, &now.seen), current(change, &now.serving));
                     let reported = ending.drift.iter().any(|drift| drift.field == field);
-                    if original != injected && (shown == injected || serving == injected && shown == original) {
+                    // What somebody else's failed update leaves in service cannot be replaced without replacing theirs.
+                    let theirs = now.seen.last_update == LastUpdate::Failed && shown != original;
+                    if original != injected && (shown == injected || serving == injected && !theirs) {
                         wrong.push(format!("{name} is said to be {status:?}, and the fault's {field} is in place"));
+                    } else if shown == original && reported {
+                        wrong.push(format!("{name}'s {field} is said to have drifted, and is as it was"));
                     } else if shown != original && !reported {
                         wrong.push(format!("{name} is said to be {status:?}, and its {field} is not as it was"));
                     }
@@ -317,6 +321,17 @@ impl Monitor {
         }
         if let Some(drive) = &mut state.drive {
             wrong.into_iter().for_each(|what| drive.monitor.violate(what));
+        }
+    }
+
+    /// A run is closed: it has not failed only because its targets take their time.
+    pub fn closing(state: &mut State, id: &RunId, status: RunStatus) {
+        let Some(run) = state.runs.get(id).filter(|run| run.status.may_become(status)) else { return };
+        let due = run.reason.as_ref().map_or(RunStatus::Failed, EndReason::final_status);
+        let open = state.targets.values().any(|target| target.run == *id && !target.status.is_final());
+        let wrong = if open { status != RunStatus::Failed } else { status != due };
+        if let Some(drive) = state.drive.as_mut().filter(|_| wrong) {
+            drive.monitor.violate(format!("{id} is closed as {status:?}, and it should be {due:?} (open: {open})"));
         }
     }
 

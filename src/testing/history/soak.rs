@@ -74,7 +74,13 @@ pub fn soak(seeds: Range<u64>, weakening: Option<Weakening>) -> Soak {
     std::thread::scope(|scope| {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let workers: Vec<_> = (0..cores).map(|_| scope.spawn(worker)).collect();
-        workers.into_iter().filter_map(|worker| worker.join().ok()).for_each(|part| whole.merge(part));
+        for worker in workers {
+            match worker.join() {
+                Ok(part) => whole.merge(part),
+                // A history that panics is no history that holds.
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
     });
     whole.took = began.elapsed();
     whole

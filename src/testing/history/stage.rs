@@ -14,8 +14,10 @@ use crate::testing::{SimWorld, State};
 pub enum Invoked<T> {
     /// Its result.
     Done(T),
-    /// Nothing: it died, was killed at its deadline, or its answer was lost.
-    Died,
+    /// `Runtime.ExitError`: it died, and only Restore and Report are tried again after that.
+    Crashed,
+    /// Nothing: it was killed at its deadline, or its answer was lost.
+    Silent,
 }
 
 /// The stage of a history.
@@ -34,6 +36,8 @@ struct Lot {
     start: i64,
     skew: i64,
     death: Option<i64>,
+    /// Whether the runtime says that it died, or nobody says anything.
+    crash: bool,
     silent: bool,
 }
 
@@ -105,7 +109,12 @@ impl<'w> Stage<'w> {
             },
             // Two clocks differ by no more than the bound.
             skew: dice.between(-SKEW * 500, SKEW * 500),
-            death: dice.percent(deaths).then(|| dice.between(0, role.timeout().min(5) * 1000)),
+            // Most soon, for most are soon through.
+            death: dice.percent(deaths).then(|| {
+                let latest = if dice.percent(60) { 3 } else { 60 };
+                dice.between(0, role.timeout().min(latest) * 1000)
+            }),
+            crash: dice.percent(50),
             silent: dice.percent(deaths),
         })
     }
@@ -131,10 +140,10 @@ impl<'w> Stage<'w> {
             if stage.schedule.kill(job) {
                 stage.note(|| format!("{name} dies"));
             }
-            died.fill(Invoked::Died);
+            died.fill(if lot.death.is_some() && lot.crash { Invoked::Crashed } else { Invoked::Silent });
         });
         let answer = slot.wait().await;
         self.schedule.kill(killer);
-        if lot.silent { Invoked::Died } else { answer }
+        if lot.silent { Invoked::Silent } else { answer }
     }
 }

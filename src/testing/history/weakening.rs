@@ -40,7 +40,7 @@ pub enum Weakening {
     LayersWhole,
     /// A later reason replaces the first one.
     FirstFailureHidden,
-    /// Nobody ends a run whose execution is gone, unless its time is up long since.
+    /// Nobody ends a run whose execution is gone.
     NoReaper,
 }
 
