@@ -85,6 +85,20 @@ fn a_lease_covers_its_window_and_no_more() {
     }
 }
 
+/// What the README and the guarantee say.
+#[test]
+fn a_lease_is_half_a_minute_and_five_seconds() {
+    assert_eq!(LEASE, 35);
+}
+
+/// A look takes a second to come, and the last two of an invocation are kept.
+#[test]
+fn a_look_that_would_not_be_over_in_time_is_left_to_the_next_invocation() {
+    let world = world(&[]);
+    let allowed = |seconds: i64| budget(&world, seconds).allows(world.now());
+    assert_eq!([2, 3, 4].map(allowed), [false, false, true]);
+}
+
 /// A rollback that may live for fifteen minutes dies with its lease in hand: the next one waits for that lease, and not
 /// for the fifteen minutes.
 #[test]
