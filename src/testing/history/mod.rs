@@ -12,7 +12,7 @@ pub mod weakening;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use crate::model::run::{RunStatus, TargetStatus};
+use crate::model::run::{EndReason, Run, RunStatus, TargetStatus};
 use crate::plan::guardrails::LayerFact;
 use crate::steps::reap::reap;
 use crate::steps::{LANDING, LEASE};
@@ -204,7 +204,9 @@ impl History<'_> {
     /// When everything has to be over: within the deadline (or the end of the last trouble), two ticks of the reaper,
     /// the longest lease and the longest update, and the time that the work itself takes.
     fn bound(&self, state: &State) -> i64 {
-        let due = state.runs.values().map(|run| run.due().0 - super::BEGINNING.0).max().unwrap_or_default();
+        // What is being stopped is due from then on, and not only when its time would have been up.
+        let due = |run: &Run| run.stopping_at.map_or(run.due(), |since| since.min(run.due())).0 - super::BEGINNING.0;
+        let due = state.runs.values().map(due).max().unwrap_or_default();
         let healed = if self.needs_healing(state) { self.script.quiet_at() + 3 * TICK } else { 0 };
         self.script.quiet_at().max(due).max(healed) + 2 * TICK + LONGEST_LEASE + LONGEST_UPDATE + WORK
     }
@@ -233,7 +235,7 @@ impl History<'_> {
             if self.script.is_calm() && !matches!(run.status, RunStatus::Completed) && !self.locked_out(run) {
                 wrong.push(format!("nothing came in between, and {} is {:?}: {:?}", run.id, run.status, run.reason));
             }
-            let due = run.reason.as_ref().map(crate::model::run::EndReason::final_status);
+            let due = run.reason.as_ref().map(EndReason::final_status);
             if run.status != RunStatus::Failed && Some(run.status) != due {
                 wrong.push(format!("{} is {:?}, and it ended because {:?}", run.id, run.status, run.reason));
             }
@@ -244,8 +246,8 @@ impl History<'_> {
     }
 
     /// Whether another run had one of its functions.
-    fn locked_out(&self, run: &crate::model::run::Run) -> bool {
-        matches!(&run.reason, Some(crate::model::run::EndReason::Error { error, .. }) if error == "Locked")
+    fn locked_out(&self, run: &Run) -> bool {
+        matches!(&run.reason, Some(EndReason::Error { error, .. }) if error == "Locked")
     }
 
     fn outcome(&self, seed: u64, state: &mut State) -> Outcome {
@@ -263,19 +265,16 @@ impl History<'_> {
     fn reached(&self, state: &State) -> Vec<&'static str> {
         let mut reached: Vec<&str> = state.targets.values().map(|target| target.status.name()).collect();
         reached.extend(state.runs.values().map(|run| run.status.name()));
-        reached.extend(state.runs.values().filter_map(|run| run.reason.as_ref()).map(|reason| {
-            use crate::model::run::EndReason as R;
-            match reason {
-                R::DurationElapsed => "its time was up",
-                R::Alarm { .. } => "an alarm",
-                R::AlarmGone { .. } => "an alarm gone",
-                R::Deviated { .. } => "a deviation",
-                R::Person => "a person",
-                R::Lever => "the lever",
-                R::Error { .. } => "an error",
-                R::ExecutionGone => "an execution gone",
-                R::Overdue => "overdue",
-            }
+        reached.extend(state.runs.values().filter_map(|run| run.reason.as_ref()).map(|reason| match reason {
+            EndReason::DurationElapsed => "its time was up",
+            EndReason::Alarm { .. } => "an alarm",
+            EndReason::AlarmGone { .. } => "an alarm gone",
+            EndReason::Deviated { .. } => "a deviation",
+            EndReason::Person => "a person",
+            EndReason::Lever => "the lever",
+            EndReason::Error { .. } => "an error",
+            EndReason::ExecutionGone => "an execution gone",
+            EndReason::Overdue => "overdue",
         }));
         let written = state
             .targets
