@@ -6,7 +6,7 @@ use snapback::model::function::Slot;
 use snapback::model::refusal::Guardrail;
 use snapback::model::run::{EndReason, RunStatus, TargetStatus};
 use snapback::plan::rendering::Outcome;
-use snapback::ports::Clock;
+use snapback::ports::{Clock, Ledger};
 use snapback::steps::LANDING;
 use snapback::steps::error::StepError;
 use snapback::steps::reap::reap;
@@ -347,4 +347,25 @@ fn a_run_whose_execution_is_gone_and_whose_restore_is_refused_has_failed() {
     reap_for(&world, 1);
     assert_eq!(picture(&world, "checkout"), before);
     assert_nothing_stays(&world);
+}
+
+#[test]
+fn a_refusal_of_long_ago_does_not_fail_a_run_that_is_being_restored() {
+    let world = world(&["checkout"]);
+    let machine = machine(&world, &experiments()[0].1);
+    block_on(machine.start()).unwrap();
+    machine.kill();
+    world.with(|state| state.trouble = vec![("PutFunctionConcurrency", Trouble::Denied); 50]);
+    block_on(roll_back(&world, &machine.run, &EndReason::Person, budget(&world, 120))).unwrap();
+    assert!(target_of(&world, &machine.run, "checkout").restore_error.is_some());
+    world.with(|state| state.trouble.clear());
+    // A tick that ends before it has looked again at what it has written.
+    let (_, error) = block_on(reap(&world, budget(&world, 4)));
+    assert_eq!((error, run_of(&world, &machine.run).status), (None, RunStatus::Stopping));
+    reap_for(&world, 1);
+    assert_eq!(run_of(&world, &machine.run).status, RunStatus::Stopped);
+    assert_nothing_stays(&world);
+    // Nor does one that is heard of late leave an error with a target that is back.
+    block_on(world.restore_failed(&machine.run, &function_arn("checkout"), "denied")).unwrap();
+    assert_eq!(target_of(&world, &machine.run, "checkout").restore_error, None);
 }
