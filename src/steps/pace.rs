@@ -206,6 +206,43 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn looks_have_a_burst_and_a_rate_of_their_own() {
+        let world = SimWorld::default();
+        let pace = Pace::until(Time(i64::MAX));
+        let began = world.now().0;
+        for turn in 0..=2 * AT_ONCE {
+            assert_eq!(pace.wait(&world, Kind::Look, 1, Time(i64::MAX)).await, Ok(()));
+            assert_eq!(world.now().0 - began, if turn < 2 * AT_ONCE { 0 } else { 10 }, "turn {turn}");
+        }
+    }
+
+    /// A clock whose chance is always the same, and whose time moves by sleeping only.
+    struct Chance(std::sync::atomic::AtomicI64);
+
+    impl Clock for Chance {
+        fn now(&self) -> Time {
+            Time(self.0.load(std::sync::atomic::Ordering::Relaxed))
+        }
+
+        async fn sleep(&self, milliseconds: u64) {
+            self.0.fetch_add(milliseconds.cast_signed(), std::sync::atomic::Ordering::Relaxed);
+        }
+
+        fn random(&self) -> u64 {
+            7 * JITTER + JITTER / 2
+        }
+    }
+
+    #[tokio::test]
+    async fn a_hold_is_as_long_as_aws_asks_and_a_little_longer_by_chance() {
+        let clock = Chance(0.into());
+        let pace = Pace::until(Time(i64::MAX));
+        pace.heed(&clock, Kind::Control, &FunctionError::Throttled(2));
+        assert_eq!(pace.wait(&clock, Kind::Control, 1, Time(i64::MAX)).await, Ok(()));
+        assert_eq!(clock.now(), Time(2_000 + (JITTER / 2).cast_signed()));
+    }
+
+    #[tokio::test]
     async fn a_429_holds_those_that_were_given_their_turn_already() {
         let world = SimWorld::default();
         let pace = Pace::until(Time(i64::MAX));

@@ -91,6 +91,17 @@ fn a_lease_is_half_a_minute_and_five_seconds() {
     assert_eq!(LEASE, 35);
 }
 
+/// Once every call of an inject was answered, its lease lasts as long as a read may miss them.
+#[test]
+fn an_inject_that_was_answered_keeps_its_lease_while_a_read_may_miss_it() {
+    let world = world(&["checkout"]);
+    let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
+    block_on(machine.start()).unwrap();
+    // It has looked again a second after it was answered.
+    let answered = world.now().plus(-1);
+    assert_eq!(target_of(&world, &machine.run, "checkout").quiet_at(), Some(answered.plus(STALENESS + SKEW)));
+}
+
 /// A look takes a second to come, and the last two of an invocation are kept.
 #[test]
 fn a_look_that_would_not_be_over_in_time_is_left_to_the_next_invocation() {
