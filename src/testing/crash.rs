@@ -14,6 +14,7 @@ use crate::plan::guardrails::LayerFact;
 use crate::plan::rendering::Outcome;
 use crate::steps::reap::reap;
 
+use super::cores::on_all_cores;
 use super::execution::{Ended, Machine, budget, survives_watched};
 use super::network::Cut;
 use super::samples::{experiments, function_arn, layer_arn, observation};
@@ -334,16 +335,7 @@ fn each_call(cases: &[Case], work: impl Fn(&mut Crashes, &Case, u64) + Sync) -> 
         part
     };
     let mut whole = Crashes::default();
-    std::thread::scope(|scope| {
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let workers: Vec<_> = (0..cores).map(|_| scope.spawn(worker)).collect();
-        for worker in workers {
-            match worker.join() {
-                Ok(part) => whole.merge(part),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
-    });
+    on_all_cores(worker).into_iter().for_each(|part| whole.merge(part));
     whole.took = began.elapsed();
     whole
 }

@@ -1,5 +1,6 @@
 //! The simulated world: the ports in memory, with virtual time, no sleeping, and every call counted.
 
+mod cores;
 pub mod crash;
 pub mod dice;
 pub mod drive;

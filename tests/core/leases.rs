@@ -1,73 +1,93 @@
 //! Leases: what they cover, and how soon they let go.
 
 use futures_util::future::join;
+use snapback::model::names::{FunctionArn, RunId};
 use snapback::model::run::{EndReason, Lease, TargetStatus};
+use snapback::model::snapshot::Change;
 use snapback::ports::{Clock, Ledger};
 use snapback::steps::rollback::{roll_back, stop};
 use snapback::steps::{ATTEMPT, LANDING, LEASE, RESERVE, SKEW, STALENESS, WINDOW};
-use snapback::testing::Trouble;
 use snapback::testing::samples::{self, faults, function_arn, world};
+use snapback::testing::{SimWorld, Trouble};
 
 use super::support::{Machine, block_on, budget, give_way, survives, target_of};
+
+/// An armed target, and who takes leases on it: an inject or a restore, by the beginning of its name.
+struct Held {
+    world: SimWorld,
+    run: RunId,
+    function: FunctionArn,
+    planned: Vec<Change>,
+    holder: &'static str,
+}
+
+impl Held {
+    fn armed(holder: &'static str) -> Self {
+        let world = world(&["checkout"]);
+        let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
+        block_on(async {
+            let functions = machine.prepare().await.unwrap().functions;
+            machine.arm(&functions).await.unwrap();
+        });
+        let (run, function) = (machine.run.clone(), function_arn("checkout"));
+        let planned = target_of(&world, &run, "checkout").changes;
+        Self { world, run, function, planned, holder }
+    }
+
+    fn lease(&self) -> Lease {
+        Lease { holder: self.holder.into(), until: self.world.now().plus(LEASE) }
+    }
+
+    async fn begin(&self, lease: &Lease) -> bool {
+        let Self { world, run, function, planned, holder } = self;
+        let permit = match holder.starts_with("inject") {
+            true => world.begin_inject(run, function, planned, lease, world.now()).await,
+            false => world.begin_restore(run, function, lease, world.now()).await,
+        };
+        permit.unwrap().is_some()
+    }
+}
 
 /// A settle whose first try was slow lands behind the next look's lease, of the same holder: that one runs on, for its
 /// call is under way.
 #[test]
 fn a_late_settle_does_not_shorten_a_newer_lease() {
-    let world = world(&["checkout"]);
-    let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
-    let (run, function) = (&machine.run, &function_arn("checkout"));
-    block_on(async {
-        let functions = machine.prepare().await.unwrap().functions;
-        machine.arm(&functions).await.unwrap();
-        let planned = target_of(&world, run, "checkout").changes;
-        for holder in ["inject-1", "restore-1"] {
-            let begin = async |lease: &Lease| match holder {
-                "inject-1" => world.begin_inject(run, function, &planned, lease, world.now()).await,
-                _ => world.begin_restore(run, function, lease, world.now()).await,
-            };
-            let lease = || Lease { holder: holder.into(), until: world.now().plus(LEASE) };
-            let first = lease();
-            assert!(begin(&first).await.unwrap().is_some());
+    for holder in ["inject-1", "restore-1"] {
+        let held = Held::armed(holder);
+        block_on(async {
+            let (world, run) = (&held.world, &held.run);
+            let first = held.lease();
+            assert!(held.begin(&first).await);
             let settled_at = world.now();
             world.pass(1);
-            let second = lease();
-            assert!(begin(&second).await.unwrap().is_some());
-            world.settle(run, function, &first, settled_at).await.unwrap();
-            assert_eq!(target_of(&world, run, "checkout").quiet_at(), Some(second.until), "{holder}");
-            world.settle(run, function, &second, settled_at).await.unwrap();
-            assert_eq!(target_of(&world, run, "checkout").quiet_at(), Some(settled_at), "{holder}");
-        }
-    });
+            let second = held.lease();
+            assert!(held.begin(&second).await);
+            world.settle(run, &held.function, &first, settled_at).await.unwrap();
+            assert_eq!(target_of(world, run, "checkout").quiet_at(), Some(second.until), "{holder}");
+            world.settle(run, &held.function, &second, settled_at).await.unwrap();
+            assert_eq!(target_of(world, run, "checkout").quiet_at(), Some(settled_at), "{holder}");
+        });
+    }
 }
 
 /// The same holds for a begin whose first try was slow.
 #[test]
 fn a_late_begin_does_not_shorten_a_newer_lease() {
-    let world = world(&["checkout"]);
-    let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
-    let (run, function) = (&machine.run, &function_arn("checkout"));
-    block_on(async {
-        let functions = machine.prepare().await.unwrap().functions;
-        machine.arm(&functions).await.unwrap();
-        let planned = target_of(&world, run, "checkout").changes;
-        for holder in ["inject-1", "restore-1"] {
-            let begin = async |lease: &Lease| match holder {
-                "inject-1" => world.begin_inject(run, function, &planned, lease, world.now()).await,
-                _ => world.begin_restore(run, function, lease, world.now()).await,
-            };
-            let lease = || Lease { holder: holder.into(), until: world.now().plus(LEASE) };
-            let first = lease();
+    for holder in ["inject-1", "restore-1"] {
+        let held = Held::armed(holder);
+        block_on(async {
+            let (world, run) = (&held.world, &held.run);
+            let first = held.lease();
             world.pass(1);
-            let second = lease();
-            assert!(begin(&second).await.unwrap().is_some(), "{holder}");
-            assert!(begin(&first).await.unwrap().is_none(), "{holder}");
-            assert_eq!(target_of(&world, run, "checkout").quiet_at(), Some(second.until), "{holder}");
+            let second = held.lease();
+            assert!(held.begin(&second).await, "{holder}");
+            assert!(!held.begin(&first).await, "{holder}");
+            assert_eq!(target_of(world, run, "checkout").quiet_at(), Some(second.until), "{holder}");
             // A begin whose answer was lost may be made again as it was.
-            assert!(begin(&second).await.unwrap().is_some(), "{holder}");
-            world.settle(run, function, &second, world.now()).await.unwrap();
-        }
-    });
+            assert!(held.begin(&second).await, "{holder}");
+            world.settle(run, &held.function, &second, world.now()).await.unwrap();
+        });
+    }
 }
 
 /// No call can land beyond its lease, and no two leases of one holder end together: `settle` tells them by their end.

@@ -5,6 +5,8 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::testing::cores::on_all_cores;
+
 use super::weakening::Weakening;
 use super::{Outcome, play};
 
@@ -71,17 +73,7 @@ pub fn soak(seeds: Range<u64>, weakening: Option<Weakening>) -> Soak {
         }
     };
     let mut whole = Soak::default();
-    std::thread::scope(|scope| {
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let workers: Vec<_> = (0..cores).map(|_| scope.spawn(worker)).collect();
-        for worker in workers {
-            match worker.join() {
-                Ok(part) => whole.merge(part),
-                // A history that panics is no history that holds.
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
-    });
+    on_all_cores(worker).into_iter().for_each(|part| whole.merge(part));
     whole.took = began.elapsed();
     whole
 }
