@@ -6,14 +6,14 @@
 //! # The restore law
 //! For every function configuration `c`, fault `f`, and any edits `e` that somebody else makes meanwhile:
 //! `restore(e(inject_f(c))) = e(c)` on every field where `e` and `f` do not meet; where they meet, theirs stays and is
-//! reported as drift. [`plan::standing`] compares a field three ways, [`plan::restore`] decides on one fresh observation,
-//! and [`steps::restore`] carries the decision out.
+//! reported as drift. `plan::standing` compares a field three ways, `plan::restore` decides on one fresh observation,
+//! and `steps::restore` carries the decision out.
 //!
 //! # The race that matters
 //! Inject has sent its call, the call is not visible yet, and a rollback looks: it sees the original and is tempted to
 //! say "restored"; then the call lands. So every writer records a lease before it calls, and a target is called
 //! restored only on an observation made after every lease has run out. The bounds that a lease is made of are the
-//! constants of [`steps`].
+//! constants of `steps`.
 //!
 //! # Layers
 //! Dependencies point one way; the features draw the same line.
@@ -21,10 +21,10 @@
 //! | module | what it holds | feature |
 //! |---|---|---|
 //! | [`model`] | nouns: types that are parsed at the edge; no I/O, no SDK, no clock | |
-//! | [`plan`] | decisions: pure, total, synchronous | |
-//! | [`ports`] | the few things that the decisions need from the world | |
-//! | [`steps`] | prepare, arm, inject, observe, restore, report, rollback, reap: plans carried out through the ports | |
-//! | [`settings`] | what the stack tells its functions and the command line | |
+//! | `plan` | decisions: pure, total, synchronous | `control` |
+//! | `ports` | the few things that the decisions need from the world | `control` |
+//! | `steps` | prepare, arm, inject, observe, restore, report, rollback, reap: plans carried out through the ports | `control` |
+//! | `settings` | what the stack tells its functions and the command line | `control` |
 //! | `testing` | the simulated world: the ports in memory, with virtual time, and random histories in it | `testing` |
 //! | `aws` | the ports on AWS: the only module that names an SDK | `aws` |
 //! | `task` | the boundary to Step Functions and EventBridge | `task` |
@@ -35,19 +35,30 @@ pub mod aws;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod model;
+#[cfg(feature = "control")]
 pub mod plan;
+#[cfg(feature = "control")]
 pub mod ports;
+#[cfg(feature = "control")]
 pub mod settings;
+#[cfg(feature = "control")]
 pub mod steps;
 #[cfg(feature = "task")]
 pub mod task;
-#[cfg(any(test, feature = "testing"))]
+#[cfg(any(all(test, feature = "control"), feature = "testing"))]
 pub mod testing;
 
+#[cfg(feature = "control")]
 pub use model::experiment::Experiment;
+#[cfg(feature = "control")]
 pub use model::input::{InvalidInput, read_experiment};
+#[cfg(feature = "control")]
 pub use plan::guardrails::Settings;
+#[cfg(feature = "control")]
 pub use plan::rendering::{PlanView, ReportView};
+#[cfg(feature = "control")]
 pub use ports::World;
+#[cfg(feature = "control")]
 pub use steps::Budget;
+#[cfg(feature = "control")]
 pub use steps::error::StepError;

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::names::{Handler, LayerVersionArn, MappingId, VariableName, WrapperPath};
 use super::secret::Secret;
-use super::time::{Span, shorten};
+use super::text::shorten;
+use super::time::Span;
 use super::whole::Whole;
 
 /// The variable that names a wrapper for managed runtimes (lambda/latest/dg/runtimes-modify).

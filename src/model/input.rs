@@ -5,7 +5,7 @@ use serde_json::Value;
 use serde_path_to_error::Segment;
 
 use super::experiment::Experiment;
-use super::time::{shorten, shorten_name};
+use super::text::{shorten, shorten_name};
 
 /// Input that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

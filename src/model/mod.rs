@@ -3,17 +3,33 @@
 //! Everything here is parsed at the edge into types that cannot hold a wrong value; nothing here does I/O, reads a
 //! clock or names an SDK.
 
+#[cfg(feature = "control")]
 pub mod catalogue;
+#[cfg(feature = "control")]
 pub mod experiment;
+#[cfg(feature = "control")]
 pub mod fault;
+#[cfg(feature = "control")]
 pub mod function;
+#[cfg(feature = "control")]
 pub mod input;
+#[cfg(any(feature = "control", feature = "proxy"))]
+pub mod invocation;
+#[cfg(feature = "control")]
 pub mod names;
+#[cfg(feature = "control")]
 pub mod refusal;
+#[cfg(feature = "control")]
 pub mod run;
+#[cfg(feature = "control")]
 pub mod secret;
+#[cfg(feature = "control")]
 pub mod snapshot;
+#[cfg(feature = "control")]
 pub mod steady_state;
+#[cfg(feature = "control")]
 pub mod target;
+mod text;
+#[cfg(feature = "control")]
 pub mod time;
 pub mod whole;

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::time::{shorten, shorten_name};
+use super::text::{shorten, shorten_name};
 
 /// Declares a string newtype whose `parse` function says what is wrong and what to write instead.
 macro_rules! text_type {

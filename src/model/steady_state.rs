@@ -6,7 +6,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::names::AlarmName;
-use super::time::{Span, shorten};
+use super::text::shorten;
+use super::time::Span;
 
 /// One condition of the steady state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

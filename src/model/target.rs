@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::names::FunctionName;
-use super::time::shorten;
+use super::text::shorten;
 
 /// One entry of `targets`: a function, or the functions that carry some tags.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,6 +5,8 @@ use std::fmt;
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 
+use super::text::shorten;
+
 /// A point in time: milliseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Default)]
 #[serde(transparent)]
@@ -139,27 +141,6 @@ fn iso(seconds: u32) -> String {
         }
     }
     if seconds == 0 { "PT0S".into() } else { text }
-}
-
-/// At most 60 characters of what somebody wrote, for an error text: one line, whatever they wrote.
-#[must_use]
-pub(crate) fn shorten(text: &str) -> String {
-    let shown = |part: &str| -> String {
-        part.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
-    };
-    match text.char_indices().nth(60) {
-        Some((at, _)) => format!("{}...", shown(&text[..at])),
-        None => shown(text),
-    }
-}
-
-/// The same of what should be a name: who writes `NAME=VALUE` or `NAME:VALUE` there does not want the value shown.
-#[must_use]
-pub(crate) fn shorten_name(text: &str) -> String {
-    match text.find(['=', ':']) {
-        Some(at) => format!("{}(hidden)", shorten(&text[..=at])),
-        None => shorten(text),
-    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 
-use super::time::shorten;
+use super::text::shorten;
 
 /// A whole number from `MIN` to `MAX`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -18,6 +18,9 @@ impl<const MIN: u32, const MAX: u32> Whole<MIN, MAX> {
     pub fn new(number: u32) -> Option<Self> {
         (MIN..=MAX).contains(&number).then_some(Self(number))
     }
+
+    /// The smallest one.
+    pub(crate) const MIN: Self = Self(MIN);
 
     /// The number.
     #[must_use]

@@ -1,0 +1,246 @@
+//! Conditions on the event, by path.
+
+use std::fmt;
+
+use regex_lite::Regex;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::model::text::shorten;
+
+/// Steps of one path, at most.
+const MAX_STEPS: usize = 32;
+/// Bytes of one path or pattern, at most.
+const MAX_BYTES: usize = 256;
+/// Values of one `in`, at most.
+const MAX_VALUES: usize = 64;
+
+/// Where in the event: names and list positions with dots between them (`requestContext.http.method`,
+/// `Records.0.eventSource`), or a JSON Pointer (RFC 6901, `/headers/x.debug`) where a name holds a dot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(with = "String"))]
+#[serde(try_from = "String", into = "String")]
+pub struct EventPath {
+    text: String,
+    steps: Vec<String>,
+}
+
+impl EventPath {
+    /// The names and positions, from the outside in.
+    #[must_use]
+    pub fn steps(&self) -> &[String] {
+        &self.steps
+    }
+}
+
+impl TryFrom<String> for EventPath {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let steps: Vec<String> = match text.strip_prefix('/') {
+            Some(pointer) => pointer.split('/').map(|step| step.replace("~1", "/").replace("~0", "~")).collect(),
+            None => text.split('.').map(str::to_owned).collect(),
+        };
+        let dotted = !text.starts_with('/');
+        if text.len() > MAX_BYTES || steps.len() > MAX_STEPS || dotted && steps.iter().any(String::is_empty) {
+            return Err(format!(
+                "`{}` is not a path into the event; write names with dots between them, such as \
+                 requestContext.http.method, or a JSON Pointer, such as /headers/x.debug, of up to {MAX_BYTES} bytes",
+                shorten(&text)
+            ));
+        }
+        Ok(Self { text, steps })
+    }
+}
+
+impl From<EventPath> for String {
+    fn from(path: EventPath) -> String {
+        path.text
+    }
+}
+
+impl fmt::Display for EventPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// One condition on the event: a path and one operator.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(try_from = "RawCondition", into = "RawCondition")]
+pub struct EventCondition {
+    /// Where in the event.
+    pub path: EventPath,
+    /// What has to hold there.
+    pub operator: Operator,
+}
+
+/// What has to hold at a path.
+#[derive(Clone, Debug)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum Operator {
+    /// This very value: text, a number, true, false or null.
+    Equals(Value),
+    /// Whether there is anything but null.
+    Exists(bool),
+    /// Text that begins so.
+    StartsWith(String),
+    /// Text in which the pattern is found; the time it takes grows with the text, never faster.
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
+    Regex(Regex),
+    /// One of these values.
+    In(Vec<Value>),
+}
+
+impl PartialEq for EventCondition {
+    fn eq(&self, other: &Self) -> bool {
+        RawCondition::from(self.clone()) == RawCondition::from(other.clone())
+    }
+}
+
+impl Eq for EventCondition {}
+
+/// A condition as it is written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "EventCondition"))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct RawCondition {
+    /// Where in the event: `requestContext.http.method`, or a JSON Pointer.
+    path: EventPath,
+    /// This very value: text, a number, true, false or null.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    equals: Option<Value>,
+    /// Whether there is anything but null.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    exists: Option<bool>,
+    /// Text that begins so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    starts_with: Option<String>,
+    /// Text in which this pattern is found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    regex: Option<String>,
+    /// One of these values.
+    #[serde(default, rename = "in", skip_serializing_if = "Option::is_none")]
+    one_of: Option<Vec<Value>>,
+}
+
+/// `equals: null` is a condition, not the absence of one.
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}
+
+impl TryFrom<RawCondition> for EventCondition {
+    type Error = String;
+
+    fn try_from(raw: RawCondition) -> Result<Self, String> {
+        let RawCondition { path, equals, exists, starts_with, regex, one_of } = raw;
+        let mut operators = [
+            equals.map(|value| scalar(&value).map(|()| Operator::Equals(value))),
+            exists.map(|exists| Ok(Operator::Exists(exists))),
+            starts_with.map(|prefix| Ok(Operator::StartsWith(prefix))),
+            regex.map(|pattern| compile(&pattern).map(Operator::Regex)),
+            one_of.map(|values| check_values(&values).map(|()| Operator::In(values))),
+        ]
+        .into_iter()
+        .flatten();
+        match (operators.next(), operators.next()) {
+            (Some(operator), None) => Ok(Self { path, operator: operator? }),
+            _ => Err(format!(
+                "the condition on `{}` does not have one operator; write one of equals, exists, startsWith, regex, in",
+                shorten(&path.text)
+            )),
+        }
+    }
+}
+
+impl From<EventCondition> for RawCondition {
+    fn from(condition: EventCondition) -> Self {
+        let empty =
+            Self { path: condition.path, equals: None, exists: None, starts_with: None, regex: None, one_of: None };
+        match condition.operator {
+            Operator::Equals(value) => Self { equals: Some(value), ..empty },
+            Operator::Exists(exists) => Self { exists: Some(exists), ..empty },
+            Operator::StartsWith(prefix) => Self { starts_with: Some(prefix), ..empty },
+            Operator::Regex(regex) => Self { regex: Some(regex.as_str().to_owned()), ..empty },
+            Operator::In(values) => Self { one_of: Some(values), ..empty },
+        }
+    }
+}
+
+fn scalar(value: &Value) -> Result<(), String> {
+    match value {
+        Value::Array(_) | Value::Object(_) => {
+            Err("a condition compares with text, a number, true, false or null; write one of these".to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_values(values: &[Value]) -> Result<(), String> {
+    if values.is_empty() || values.len() > MAX_VALUES {
+        return Err(format!("`in` has {} values; write 1 to {MAX_VALUES}", values.len()));
+    }
+    values.iter().try_for_each(scalar)
+}
+
+fn compile(pattern: &str) -> Result<Regex, String> {
+    let shown = shorten(pattern);
+    if pattern.len() > MAX_BYTES {
+        return Err(format!("the pattern `{shown}` is too long; write up to {MAX_BYTES} bytes"));
+    }
+    // Nested repetitions can make a short pattern large: the limit is about the compiled one.
+    regex_lite::RegexBuilder::new(pattern)
+        .size_limit(1 << 18)
+        .build()
+        .map_err(|error| format!("the pattern `{shown}` cannot be used: {error}; correct it or make it simpler"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<EventCondition, String> {
+        serde_json::from_str(text).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn reads_and_writes_each_operator() {
+        for text in [
+            r#"{"path":"a.b","equals":"x"}"#,
+            r#"{"path":"a.b","equals":null}"#,
+            r#"{"path":"/a/x.y","exists":false}"#,
+            r#"{"path":"a.0.b","startsWith":"/api"}"#,
+            r#"{"path":"a","regex":"^(GET|HEAD)$"}"#,
+            r#"{"path":"a","in":[1,"two",true,null]}"#,
+        ] {
+            assert_eq!(read(text).map(|condition| serde_json::to_string(&condition).ok()), Ok(Some(text.into())));
+        }
+    }
+
+    #[test]
+    fn a_pointer_can_name_what_dots_cannot() {
+        let path = EventPath::try_from("/headers/x.debug/a~1b~0".to_owned());
+        assert_eq!(path.as_ref().map(EventPath::steps), Ok(&["headers".into(), "x.debug".into(), "a/b~".into()][..]));
+    }
+
+    #[test]
+    fn refuses_with_the_value_and_the_fix() {
+        for (text, says) in [
+            (r#"{"path":"a"}"#, "does not have one operator"),
+            (r#"{"path":"a","equals":1,"exists":true}"#, "does not have one operator"),
+            (r#"{"path":"a..b","exists":true}"#, "`a..b` is not a path"),
+            (r#"{"path":"","exists":true}"#, "is not a path"),
+            (r#"{"path":"a","equals":{}}"#, "compares with text"),
+            (r#"{"path":"a","in":[]}"#, "write 1 to 64"),
+            (r#"{"path":"a","regex":"("}"#, "the pattern `(` cannot be used"),
+            (r#"{"path":"a","regex":"((a{500}){500}){500}"}"#, "cannot be used"),
+            (r#"{"path":"a","like":"x"}"#, "unknown field `like`"),
+        ] {
+            let refusal = read(text).err().unwrap_or_default();
+            assert!(refusal.contains(says), "{text}: {refusal}");
+        }
+    }
+}

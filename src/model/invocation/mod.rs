@@ -1,0 +1,16 @@
+//! Faults inside invocations: what a person writes, and what the proxy reads, are the same types.
+//!
+//! The control plane writes [`Orders`] into [`FAULTS_VARIABLE`]; the proxy reads them there. Both parse strictly.
+
+mod condition;
+mod faults;
+mod orders;
+mod percentage;
+
+pub use condition::{EventCondition, EventPath, Operator};
+pub use faults::{
+    Corrupt, CorruptFault, DiskFault, ErrorFault, ExitFault, Failure, InitFault, InvocationFault,
+    InvocationTimeoutFault, LatencyFault, Milliseconds, Moment, ResponseFault, Rule,
+};
+pub use orders::{CHAINED_WRAPPER_VARIABLE, FAULTS_VARIABLE, Orders, PROXY_PATH};
+pub use percentage::Percentage;

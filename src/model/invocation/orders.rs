@@ -1,0 +1,50 @@
+//! What the control plane tells the proxy: the one thing that the two planes share.
+
+use serde::{Deserialize, Serialize};
+
+use super::faults::InvocationFault;
+
+/// The variable in which the proxy finds its orders.
+pub const FAULTS_VARIABLE: &str = "SNAPBACK_FAULTS";
+/// The variable in which the proxy finds the wrapper that it displaces.
+pub const CHAINED_WRAPPER_VARIABLE: &str = "SNAPBACK_CHAINED_WRAPPER";
+/// Where the layer puts the proxy (lambda/latest/dg/packaging-layers: a layer's root is /opt).
+pub const PROXY_PATH: &str = "/opt/snapback-proxy";
+
+/// The faults of one run, in the order in which they are applied, and until when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Orders {
+    /// Milliseconds since the epoch: from then on, everything passes.
+    pub until: u64,
+    /// The experiment's name, for the metrics.
+    pub experiment: String,
+    /// The run, for the metrics.
+    pub run: String,
+    /// What the percentages are rolled with, so that a sequence can be repeated; absent: another one each time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u32>,
+    /// The faults.
+    pub faults: Vec<InvocationFault>,
+}
+
+impl Orders {
+    /// Reads what the control plane has written.
+    ///
+    /// # Errors
+    /// One sentence that says what cannot be read.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let orders: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        for (at, fault) in orders.faults.iter().enumerate() {
+            fault.check().map_err(|wrong| format!("faults[{at}].{}: {wrong}", fault.name()))?;
+        }
+        Ok(orders)
+    }
+
+    /// As compact as it can be: a function's variables share 4 KB (lambda/latest/dg/configuration-envvars).
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        // Numbers, text and lists always serialize.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}

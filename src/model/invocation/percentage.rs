@@ -1,0 +1,141 @@
+//! A share of the invocations.
+
+use std::fmt;
+
+use serde::de::{self, Deserializer, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::model::text::shorten;
+
+/// Parts in one percent: four decimals are kept.
+const PARTS: u32 = 10_000;
+
+/// A share in percent, 0 to 100, to four decimals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Percentage(u32);
+
+impl Percentage {
+    /// Every invocation.
+    pub const ALL: Self = Self(100 * PARTS);
+
+    /// The share, if it is one; what is finer than four decimals is rounded.
+    #[must_use]
+    pub fn new(percent: f64) -> Option<Self> {
+        // Within 0 to 100 the product is at most a million.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range was checked")]
+        (0.0..=100.0).contains(&percent).then(|| Self((percent * f64::from(PARTS)).round() as u32))
+    }
+
+    /// Whether it is every invocation.
+    #[must_use]
+    pub fn is_all(&self) -> bool {
+        *self == Self::ALL
+    }
+
+    /// Whether a draw, any number, falls into the share.
+    #[must_use]
+    pub fn includes(self, draw: u64) -> bool {
+        draw % u64::from(Self::ALL.0) < u64::from(self.0)
+    }
+
+    fn percent(self) -> f64 {
+        f64::from(self.0) / f64::from(PARTS)
+    }
+}
+
+impl Default for Percentage {
+    fn default() -> Self {
+        Self::ALL
+    }
+}
+
+impl fmt::Display for Percentage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.percent())
+    }
+}
+
+impl Serialize for Percentage {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0.is_multiple_of(PARTS) {
+            true => serializer.serialize_u32(self.0 / PARTS),
+            false => serializer.serialize_f64(self.percent()),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Percentage {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(PercentageVisitor)
+    }
+}
+
+struct PercentageVisitor;
+
+fn read<E: de::Error>(shown: &dyn fmt::Display, percent: f64) -> Result<Percentage, E> {
+    Percentage::new(percent)
+        .ok_or_else(|| E::custom(format!("`{shown}` is out of range; write a percentage from 0 to 100")))
+}
+
+impl Visitor<'_> for PercentageVisitor {
+    type Value = Percentage;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a percentage from 0 to 100")
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "what is that large is refused all the same")]
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Percentage, E> {
+        read(&number, number as f64)
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "what is that large is refused all the same")]
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Percentage, E> {
+        read(&number, number as f64)
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<Percentage, E> {
+        read(&format!("{number:?}"), number)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Percentage, E> {
+        Err(E::custom(format!("`{}` is text; write a percentage from 0 to 100, without quotes", shorten(text))))
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Percentage {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Percentage".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "number", "minimum": 0, "maximum": 100 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_the_share_of_a_million_draws() {
+        for (text, of_a_million) in [("0", 0), ("100", 1_000_000), ("12.5", 125_000), ("0.0001", 1)] {
+            let share: Result<Percentage, _> = serde_json::from_str(text);
+            let share = share.unwrap_or_else(|error| unreachable!("{text}: {error}"));
+            assert_eq!((0..1_000_000).filter(|draw| share.includes(*draw)).count(), of_a_million, "{text}");
+            assert_eq!(serde_json::to_string(&share).ok().as_deref(), Some(text));
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_share() {
+        for text in ["-1", "100.1", "101", "1e300", "\"50\"", "null", "true", "99999999999999999999"] {
+            assert!(serde_json::from_str::<Percentage>(text).is_err(), "{text}");
+        }
+    }
+}

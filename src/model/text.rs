@@ -1,0 +1,23 @@
+//! What somebody wrote, made fit for an error text.
+
+/// At most 60 characters of what somebody wrote, for an error text: one line, whatever they wrote.
+#[must_use]
+pub(crate) fn shorten(text: &str) -> String {
+    let shown = |part: &str| -> String {
+        part.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
+    };
+    match text.char_indices().nth(60) {
+        Some((at, _)) => format!("{}...", shown(&text[..at])),
+        None => shown(text),
+    }
+}
+
+/// The same of what should be a name: who writes `NAME=VALUE` or `NAME:VALUE` there does not want the value shown.
+#[cfg(feature = "control")]
+#[must_use]
+pub(crate) fn shorten_name(text: &str) -> String {
+    match text.find(['=', ':']) {
+        Some(at) => format!("{}(hidden)", shorten(&text[..=at])),
+        None => shorten(text),
+    }
+}
