@@ -1,0 +1,20 @@
+//! Medians, because the machine is never quiet.
+
+/// The middle one; 0 of nothing.
+pub fn median(values: &[f64]) -> f64 {
+    quantile(values, 0.5)
+}
+
+/// The value below which such a share of the values lies.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "an index")]
+pub fn quantile(values: &[f64], share: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let at = (sorted.len().saturating_sub(1) as f64 * share).round() as usize;
+    sorted.get(at).copied().unwrap_or_default()
+}
+
+/// What two ways through the same rounds have to do with each other, round by round.
+pub fn pairs(left: &[f64], right: &[f64], relate: fn(f64, f64) -> f64) -> Vec<f64> {
+    left.iter().zip(right).map(|(left, right)| relate(*left, *right)).collect()
+}
