@@ -25,6 +25,7 @@
 //! | `ports` | the few things that the decisions need from the world | `control` |
 //! | `steps` | prepare, arm, inject, observe, restore, report, rollback, reap: plans carried out through the ports | `control` |
 //! | `settings` | what the stack tells its functions and the command line | `control` |
+//! | `proxy` | the data plane: between the runtime and the Runtime API; shares [`model::invocation`] with the rest, no more | `proxy` |
 //! | `testing` | the simulated world: the ports in memory, with virtual time, and random histories in it | `testing` |
 //! | `aws` | the ports on AWS: the only module that names an SDK | `aws` |
 //! | `task` | the boundary to Step Functions and EventBridge | `task` |
@@ -39,6 +40,8 @@ pub mod model;
 pub mod plan;
 #[cfg(feature = "control")]
 pub mod ports;
+#[cfg(feature = "proxy")]
+pub mod proxy;
 #[cfg(feature = "control")]
 pub mod settings;
 #[cfg(feature = "control")]

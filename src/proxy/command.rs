@@ -1,0 +1,79 @@
+//! The command line: a wrapper, or a server of its own.
+
+use std::ffi::OsString;
+use std::net::{SocketAddr, TcpListener};
+use std::process::ExitCode;
+
+use crate::model::invocation::{FAULTS_VARIABLE, InvocationFault, Orders};
+
+use super::injector::Injector;
+use super::log::say;
+use super::server::serve;
+use super::upstream::{API_VARIABLE, Upstream};
+use super::wrapper::wrap;
+
+const USAGE: &str = "usage: snapback-proxy RUNTIME [ARGUMENT...]   as AWS_LAMBDA_EXEC_WRAPPER
+       snapback-proxy --listen 127.0.0.1:PORT  standalone; PORT 0 takes a free one
+The Runtime API is taken from AWS_LAMBDA_RUNTIME_API, the faults from SNAPBACK_FAULTS.";
+
+/// Does what the arguments say.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().filter_map(|argument| argument.to_str()).collect();
+    match words.as_slice() {
+        ["--listen", address] if arguments.len() == 2 => match standalone(address) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(why) => {
+                say(&why);
+                ExitCode::from(2)
+            }
+        },
+        ["--version"] => {
+            println!("snapback-proxy {}", env!("CARGO_PKG_VERSION"));
+            ExitCode::SUCCESS
+        }
+        [] if arguments.is_empty() => usage(),
+        [option, ..] if option.starts_with("--") => usage(),
+        _ => wrap(&arguments),
+    }
+}
+
+fn usage() -> ExitCode {
+    eprintln!("{USAGE}");
+    ExitCode::from(2)
+}
+
+/// Serves until it is killed, for tests and measurements.
+fn standalone(address: &str) -> Result<(), String> {
+    let address: SocketAddr = address
+        .parse()
+        .map_err(|_| format!("--listen is `{address}`; write an address and a port, such as 127.0.0.1:9001"))?;
+    if !address.ip().is_loopback() {
+        return Err(format!("--listen is `{address}`, where others could reach it; write 127.0.0.1:PORT"));
+    }
+    let upstream = std::env::var(API_VARIABLE).map_err(|_| format!("{API_VARIABLE} is not set; write host:port"))?;
+    let upstream = Upstream::parse(&upstream)?;
+    let injector = orders()?.map(|orders| Injector::new(orders, None));
+    let listener = TcpListener::bind(address).map_err(|error| format!("cannot listen on {address}: {error}"))?;
+    let bound = listener.local_addr().map_err(|error| error.to_string())?;
+    say(&format!("listening on {bound}"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let served = runtime.and_then(|runtime| runtime.block_on(serve(listener, upstream, injector)));
+    served.map_err(|error| format!("stopped: {error}"))
+}
+
+/// The orders, if there are any that can be read.
+fn orders() -> Result<Option<Orders>, String> {
+    let Some(text) = std::env::var_os(FAULTS_VARIABLE) else { return Ok(None) };
+    match Orders::parse(&text.to_string_lossy()) {
+        Ok(orders) if orders.faults.iter().any(|fault| matches!(fault, InvocationFault::Exit(_))) => {
+            Err(format!("{FAULTS_VARIABLE} has `exit`, and standalone there is no runtime to kill; take it out"))
+        }
+        Ok(orders) => Ok(Some(orders)),
+        Err(error) => {
+            say(&format!("{FAULTS_VARIABLE} cannot be read: {error}; no faults are injected"));
+            Ok(None)
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Where a message's body ends (RFC 9112, section 6), found without touching a byte of it.
+
+/// How much of a body is still to come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// So many bytes (`Content-Length`); none is the end.
+    Length(u64),
+    /// Chunks, and trailers behind them.
+    Chunked(Chunks),
+    /// All that comes until the connection is closed.
+    UntilClose,
+}
+
+/// The chunk sizes cannot be read, so nobody knows where the body ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Malformed;
+
+impl Framing {
+    /// No body.
+    pub const NONE: Self = Self::Length(0);
+
+    /// A chunked body, from its beginning.
+    #[must_use]
+    pub fn chunked() -> Self {
+        Self::Chunked(Chunks { state: State::Size { digits: 0 }, left: 0 })
+    }
+
+    /// Whether the body is complete.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        matches!(self, Self::Length(0) | Self::Chunked(Chunks { state: State::Done, .. }))
+    }
+
+    /// How many of these bytes, the next ones that came, are still the body's.
+    ///
+    /// # Errors
+    /// Where a chunk's size cannot be read.
+    pub fn take(&mut self, bytes: &[u8]) -> Result<usize, Malformed> {
+        match self {
+            Self::UntilClose => Ok(bytes.len()),
+            Self::Length(left) => {
+                let count = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
+                *left -= count as u64;
+                Ok(count)
+            }
+            Self::Chunked(chunks) => chunks.take(bytes, |_| {}),
+        }
+    }
+
+    /// The body without its framing; `bytes` is all of it.
+    ///
+    /// # Errors
+    /// Where a chunk's size cannot be read.
+    pub fn decode(mut self, bytes: &[u8]) -> Result<Vec<u8>, Malformed> {
+        let Self::Chunked(chunks) = &mut self else { return Ok(bytes.to_vec()) };
+        let mut body = Vec::with_capacity(bytes.len());
+        chunks.take(bytes, |data| body.extend_from_slice(data))?;
+        Ok(body)
+    }
+}
+
+/// A walk through chunks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chunks {
+    state: State,
+    /// Bytes of the current chunk's data that are still to come, or the size that is being read.
+    left: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// In the hexadecimal size, behind so many digits.
+    Size { digits: u8 },
+    /// Behind the size, up to the end of its line.
+    Extension,
+    /// In the chunk's data.
+    Data,
+    /// Behind the data: the line's end.
+    DataEnd,
+    /// At the beginning of a line of the trailers.
+    TrailerLine,
+    /// In such a line.
+    Trailer,
+    /// Everything has come.
+    Done,
+}
+
+/// As many hexadecimal digits as 64 bits have.
+const MAX_DIGITS: u8 = 16;
+
+impl Chunks {
+    /// Goes on over `bytes`, shows the data in them, and says how many are this body's.
+    fn take(&mut self, bytes: &[u8], mut data: impl FnMut(&[u8])) -> Result<usize, Malformed> {
+        let mut at = 0;
+        while at < bytes.len() && self.state != State::Done {
+            if self.state == State::Data {
+                let count = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len() - at);
+                data(&bytes[at..at + count]);
+                self.left -= count as u64;
+                at += count;
+                if self.left == 0 {
+                    self.state = State::DataEnd;
+                }
+            } else {
+                self.state = self.step(bytes[at])?;
+                at += 1;
+            }
+        }
+        Ok(at)
+    }
+
+    fn step(&mut self, byte: u8) -> Result<State, Malformed> {
+        match (self.state, byte) {
+            (State::Size { digits }, _) if byte.is_ascii_hexdigit() && digits < MAX_DIGITS => {
+                let digit = char::from(byte).to_digit(16).unwrap_or(0);
+                self.left = self.left << 4 | u64::from(digit);
+                Ok(State::Size { digits: digits + 1 })
+            }
+            (State::Size { digits: 1.. } | State::Extension, b'\n') => Ok(self.after_size()),
+            (State::Size { digits: 1.. }, b'\r' | b';' | b' ' | b'\t') | (State::Extension, _) => Ok(State::Extension),
+            (State::DataEnd, b'\r') => Ok(State::DataEnd),
+            (State::DataEnd, b'\n') => Ok(State::Size { digits: 0 }),
+            (State::TrailerLine, b'\n') => Ok(State::Done),
+            (State::TrailerLine, b'\r') => Ok(State::TrailerLine),
+            (State::Trailer, b'\n') => Ok(State::TrailerLine),
+            (State::TrailerLine | State::Trailer, _) => Ok(State::Trailer),
+            _ => Err(Malformed),
+        }
+    }
+
+    fn after_size(&mut self) -> State {
+        if self.left == 0 { State::TrailerLine } else { State::Data }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHUNKED: &[u8] = b"4;name=value\r\nWiki\r\nA\r\npedia in\r\n\r\n0\r\nError-Type: x\r\n\r\nNEXT";
+    const BODY: &[u8] = b"Wikipedia in\r\n";
+
+    /// Feeds it in pieces of `size`.
+    fn walk(mut framing: Framing, bytes: &[u8], size: usize) -> (usize, bool) {
+        let mut taken = 0;
+        for piece in bytes.chunks(size) {
+            let count = framing.take(piece).unwrap_or_else(|_| unreachable!("it is well-formed"));
+            taken += count;
+            if count < piece.len() || framing.is_done() {
+                break;
+            }
+        }
+        (taken, framing.is_done())
+    }
+
+    #[test]
+    fn chunks_end_behind_their_trailers_however_they_come() {
+        for size in 1..=CHUNKED.len() {
+            assert_eq!(walk(Framing::chunked(), CHUNKED, size), (CHUNKED.len() - 4, true), "in pieces of {size}");
+        }
+        assert_eq!(Framing::chunked().decode(CHUNKED).as_deref(), Ok(BODY));
+    }
+
+    #[test]
+    fn an_empty_body_is_done_at_once() {
+        assert!(Framing::NONE.is_done());
+        assert_eq!(walk(Framing::Length(3), b"abcdef", 2), (3, true));
+        assert_eq!(walk(Framing::UntilClose, b"abcdef", 4), (6, false));
+        assert_eq!(walk(Framing::chunked(), b"0\r\n\r\n", 1), (5, true));
+    }
+
+    #[test]
+    fn a_size_that_is_none_is_malformed() {
+        for bytes in [&b"x\r\n"[..], b"\r\n", b"11111111111111111\r\n", b"1\r\nab", b"-1\r\n"] {
+            assert_eq!(Framing::chunked().take(bytes), Err(Malformed), "{}", bytes.escape_ascii());
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! What the proxy writes: metrics to the function's own log, and why it does not inject.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::AsFd;
+
+use serde_json::json;
+
+use crate::model::invocation::Orders;
+
+/// The namespace of snapback's metrics.
+const NAMESPACE: &str = "snapback";
+/// Bytes of one line: up to here a pipe takes a write whole or not at all (POSIX, `PIPE_BUF` on Linux), so that a line
+/// never mixes with one of the function's.
+const MAX_LINE: usize = 4096;
+
+/// One sentence on standard error, which Lambda puts into the function's log.
+pub(crate) fn say(sentence: &str) {
+    // Nobody is left to tell if that fails.
+    let _ = std::io::stderr().write_all(format!("snapback-proxy: {sentence}\n").as_bytes());
+}
+
+/// Metrics in the embedded metric format (AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format).
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    /// Standard output without the standard library's buffer: one line is one write.
+    out: Option<File>,
+    function: String,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let out = std::io::stdout().as_fd().try_clone_to_owned().ok().map(File::from);
+        Self { out, function: std::env::var("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default() }
+    }
+
+    /// Says that a fault was injected, and by how many milliseconds it delays.
+    pub(crate) fn injected(&self, orders: &Orders, fault: &str, delay: u64, request: &str, now: u64) {
+        let Some(mut out) = self.out.as_ref() else { return };
+        let mut line = line(orders, fault, delay, &[("FunctionName", &self.function), ("RequestId", request)], now);
+        if line.len() > MAX_LINE {
+            line = self::line(orders, fault, delay, &[], now);
+        }
+        if line.len() <= MAX_LINE {
+            let _ = out.write_all(line.as_bytes());
+        }
+    }
+}
+
+fn line(orders: &Orders, fault: &str, delay: u64, properties: &[(&str, &str)], now: u64) -> String {
+    let mut metric = json!({
+        "_aws": {
+            "Timestamp": now,
+            "CloudWatchMetrics": [{
+                "Namespace": NAMESPACE,
+                "Dimensions": [["Experiment", "Run", "Fault"]],
+                "Metrics": [
+                    { "Name": "InjectedFaults", "Unit": "Count" },
+                    { "Name": "InjectedDelay", "Unit": "Milliseconds" },
+                ],
+            }],
+        },
+        "Experiment": orders.experiment,
+        "Run": orders.run,
+        "Fault": fault,
+        "InjectedFaults": 1,
+        "InjectedDelay": delay,
+    });
+    for (name, value) in properties {
+        metric[*name] = json!(value);
+    }
+    format!("{metric}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_names_fit_into_one_write() {
+        let long = |length| "\u{10348}".repeat(length);
+        // An experiment's name has up to 128 characters, a run's up to 80.
+        let orders = Orders { until: 1, experiment: long(128), run: "r".repeat(80), seed: None, faults: Vec::new() };
+        let line = line(
+            &orders,
+            "invocationTimeout",
+            900_000,
+            &[("FunctionName", &"f".repeat(64)), ("RequestId", &"a".repeat(36))],
+            1,
+        );
+        assert!(line.len() <= MAX_LINE && line.ends_with("}\n"), "{}", line.len());
+    }
+}

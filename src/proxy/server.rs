@@ -1,0 +1,38 @@
+//! Serving the runtime's connections.
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use tokio::net::TcpStream;
+
+use super::connection::Connection;
+use super::injector::Injector;
+use super::upstream::Upstream;
+
+/// Serves every connection until the future is dropped.
+///
+/// # Errors
+/// Where the socket cannot be used.
+pub(super) async fn serve(
+    listener: TcpListener,
+    upstream: Upstream,
+    injector: Option<Arc<Injector>>,
+) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let upstream = Arc::new(upstream);
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => serve_one(stream, &upstream, &injector),
+            // One client's trouble, or no descriptor left for now: the others go on.
+            Err(_) => tokio::task::yield_now().await,
+        }
+    }
+}
+
+fn serve_one(stream: TcpStream, upstream: &Arc<Upstream>, injector: &Option<Arc<Injector>>) {
+    // Without it, small answers would wait for each other.
+    let _ = stream.set_nodelay(true);
+    tokio::spawn(Connection::new(stream, Arc::clone(upstream), injector.clone()).serve());
+}

@@ -1,0 +1,177 @@
+//! Starting the runtime with the proxy before it, in the place of `AWS_LAMBDA_EXEC_WRAPPER`.
+
+use std::ffi::OsString;
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::fd::AsRawFd;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use crate::model::invocation::{CHAINED_WRAPPER_VARIABLE, FAULTS_VARIABLE, InitFault, InvocationFault, Orders};
+
+use super::dice::Dice;
+use super::injector::Injector;
+use super::log::{Metrics, say};
+use super::payload;
+use super::process::{self, Fork, Process};
+use super::server::serve;
+use super::upstream::{API_VARIABLE, Upstream};
+
+/// The variable that names a wrapper (lambda/latest/dg/runtimes-modify).
+const WRAPPER_VARIABLE: &str = "AWS_LAMBDA_EXEC_WRAPPER";
+
+/// Becomes the runtime, behind the proxy where there is something to inject. Returns only when that fails.
+pub(super) fn wrap(command: &[OsString]) -> ExitCode {
+    let port = match prepare() {
+        Ok(Start::Behind(port)) => Some(port),
+        Ok(Start::Alone) => None,
+        Ok(Start::Never) => return ExitCode::FAILURE,
+        Err(why) => {
+            say(&format!("{why}; the runtime starts without faults"));
+            None
+        }
+    };
+    let error = runtime(command, port).exec();
+    say(&format!("cannot start the runtime: {error}"));
+    ExitCode::FAILURE
+}
+
+/// How the runtime starts.
+enum Start {
+    /// Behind the proxy at this port.
+    Behind(u16),
+    /// As if we were not there.
+    Alone,
+    /// Not at all: its initialisation was made to fail.
+    Never,
+}
+
+fn prepare() -> Result<Start, String> {
+    let Some(text) = std::env::var_os(FAULTS_VARIABLE) else { return Err(format!("{FAULTS_VARIABLE} is not set")) };
+    let text = text.into_string().map_err(|_| format!("{FAULTS_VARIABLE} is not text"))?;
+    let orders = Orders::parse(&text).map_err(|error| format!("{FAULTS_VARIABLE} cannot be read: {error}"))?;
+    let upstream = std::env::var(API_VARIABLE).map_err(|_| format!("{API_VARIABLE} is not set"))?;
+    let upstream = Upstream::parse(&upstream)?;
+    if init(&orders, &upstream) {
+        return Ok(Start::Never);
+    }
+    let in_invocations = |fault: &InvocationFault| !matches!(fault, InvocationFault::Init(_));
+    if !orders.faults.iter().any(in_invocations) || super::injector::now() >= orders.until {
+        return Ok(Start::Alone);
+    }
+    spawn(upstream, orders).map(Start::Behind).map_err(|error| format!("the proxy cannot start: {error}"))
+}
+
+/// The runtime's command, with the environment that it would have without us.
+fn runtime(command: &[OsString], port: Option<u16>) -> Command {
+    let chained = std::env::var_os(CHAINED_WRAPPER_VARIABLE);
+    let mut words = chained.iter().chain(command);
+    let mut runtime = Command::new(words.next().cloned().unwrap_or_default());
+    runtime.args(words);
+    for name in [FAULTS_VARIABLE, CHAINED_WRAPPER_VARIABLE, WRAPPER_VARIABLE] {
+        runtime.env_remove(name);
+    }
+    if let Some(chained) = chained {
+        runtime.env(WRAPPER_VARIABLE, chained);
+    }
+    if let Some(port) = port {
+        runtime.env(API_VARIABLE, format!("127.0.0.1:{port}"));
+    }
+    runtime
+}
+
+/// Starts the proxy as a process that the runtime does not know: a child's child, whose parent is gone.
+fn spawn(upstream: Upstream, orders: Orders) -> io::Result<u16> {
+    // The runtime can connect from now on; the kernel keeps its connection until the proxy takes it.
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let port = listener.local_addr()?.port();
+    let runtime = Process::own()?;
+    let (mut ready, readiness) = io::pipe()?;
+    match process::fork()? {
+        Fork::Child => {
+            if let Ok(Fork::Child) = process::fork() {
+                drop(ready);
+                run(listener, upstream, orders, runtime, readiness);
+            }
+            std::process::exit(0);
+        }
+        Fork::Parent(child) => {
+            drop(readiness);
+            process::wait_for(child);
+            // One byte, or the end when the proxy has not made it.
+            ready.read_exact(&mut [0])?;
+            Ok(port)
+        }
+    }
+}
+
+/// The proxy's life: until the runtime's end.
+fn run(listener: TcpListener, upstream: Upstream, orders: Orders, runtime: Process, mut readiness: io::PipeWriter) {
+    process::ignore_signals();
+    let kept = [listener.as_raw_fd(), runtime.as_raw_fd(), readiness.as_raw_fd()];
+    // Among the others is the descriptor that the runtime writes its log to: it would not be closed with the runtime.
+    if let Err(error) = process::close_others(&kept) {
+        say(&format!("cannot close what is not its own: {error}"));
+    }
+    let served = tokio::runtime::Builder::new_current_thread().enable_all().build().and_then(|threads| {
+        threads.block_on(async {
+            let end = runtime.end()?;
+            let injector = Injector::new(orders, Some(runtime));
+            readiness.write_all(&[1])?;
+            drop(readiness);
+            tokio::select! {
+                served = serve(listener, upstream, Some(injector)) => served,
+                ended = end.readable() => ended.map(drop),
+            }
+        })
+    });
+    if let Err(error) = served {
+        say(&format!("stopped: {error}"));
+    }
+}
+
+/// Delays the initialisation, or fails it: says whether it has failed.
+fn init(orders: &Orders, upstream: &Upstream) -> bool {
+    let mut dice = Dice::new(orders.seed);
+    let faults: Vec<&InitFault> = orders
+        .faults
+        .iter()
+        .filter_map(|fault| match fault {
+            InvocationFault::Init(init) if init.percentage.includes(dice.roll()) => Some(init),
+            _ => None,
+        })
+        .collect();
+    for fault in faults {
+        let left = orders.until.saturating_sub(super::injector::now());
+        if left == 0 {
+            return false;
+        }
+        let delay = fault.delay_ms.map_or(0, |delay| u64::from(delay.get())).min(left);
+        Metrics::new().injected(orders, "init", delay, "", super::injector::now());
+        std::thread::sleep(Duration::from_millis(delay));
+        if let Some(failure) = fault.fail.as_ref().filter(|_| super::injector::now() < orders.until) {
+            if let Err(error) = report_failure(upstream, &failure.error_type, &failure.message) {
+                say(&format!("cannot report the failed initialisation: {error}"));
+            }
+            return true;
+        }
+    }
+    false
+}
+
+/// Says to the Runtime API what a runtime says whose initialisation has failed.
+fn report_failure(upstream: &Upstream, error_type: &str, message: &str) -> io::Result<()> {
+    let body = payload::error(error_type, message);
+    let head = format!(
+        "POST {}/2018-06-01/runtime/init/error HTTP/1.1\r\nHost: {}\r\nLambda-Runtime-Function-Error-Type: {error_type}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        upstream.prefix(),
+        upstream.authority(),
+        body.len(),
+    );
+    let mut stream = std::net::TcpStream::connect(upstream.authority())?;
+    stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+    stream.write_all(&[head.as_bytes(), &body].concat())?;
+    stream.read_exact(&mut [0])
+}
