@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::limits::{self, Check};
 use crate::wire::wrong;
-use crate::{memory, speed, start};
+use crate::{allocations, memory, speed, start};
 
 /// Whatever hangs, the measurement does not.
 const LONGEST: Duration = Duration::from_secs(280);
@@ -23,19 +23,16 @@ pub fn run(proxy: &str, long: bool) -> io::Result<bool> {
     bound(if long { LONGEST_LONG } else { LONGEST });
     let proxy = &fs::canonicalize(proxy)?;
     println!("the fault proxy; everything on CPU {cpu}, in turns, in one run\n");
-    let mut checks = Vec::new();
-    speed::head();
-    for plan in &speed::PLANS {
-        checks.extend(speed::measure(plan, proxy)?);
-    }
+    let mut checks = speed::measure(proxy)?;
     checks.extend(start::measure(proxy)?);
+    checks.extend(allocations::measure()?);
     checks.extend(memory::growth(proxy, long)?);
     checks.push(size(proxy)?);
     Ok(limits::report(&checks))
 }
 
 /// Replaces this process by itself on one CPU, unless it is on one already; what it starts stays there. Setting it from
-/// within takes unsafe code, which this crate has none of.
+/// within would take unsafe code.
 fn pin() -> io::Result<String> {
     let allowed = allowed_cpus()?;
     // Of `0-1` or `0,2-3` the last one: the first has more of the machine's interrupts.

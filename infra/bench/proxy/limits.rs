@@ -22,11 +22,11 @@ impl Check {
 
 /// Prints all of them; whether all are held.
 pub fn report(checks: &[Check]) -> bool {
-    println!("\n{:<66} {:>12} {:>12}", "limit", "measured", "at most");
+    println!("\n{:<68} {:>12} {:>12}", "limit", "measured", "at most");
     for check in checks {
         let Check { what, measured, limit, unit } = check;
         let (measured, limit) = (format!("{measured:.2}{unit}"), format!("{limit}{unit}"));
-        println!("{what:<66} {measured:>12} {limit:>12}  {}", if check.held() { "ok" } else { "MISSED" });
+        println!("{what:<68} {measured:>12} {limit:>12}  {}", if check.held() { "ok" } else { "MISSED" });
     }
     let missed = checks.iter().filter(|check| !check.held()).count();
     println!("{} of {} limits held", checks.len() - missed, checks.len());

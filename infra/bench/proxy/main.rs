@@ -4,9 +4,12 @@
 //! Every part is a process of its own, as it is in Lambda: the Runtime API, the relay, the proxy, the runtime. They and
 //! the driver are the subcommands of this binary, and all share one CPU, as in a function with less than 1,769 MB.
 
+mod allocations;
 mod api;
+mod counted;
 mod driver;
 mod event;
+mod lanes;
 mod limits;
 mod memory;
 mod processes;
@@ -22,7 +25,7 @@ use std::io;
 use std::process::ExitCode;
 
 const USAGE: &str = "usage: bench-proxy PROXY [--long]
-       bench-proxy api BYTES | relay HOST:PORT | runtime BYTES (its parts, each a process of its own)";
+       bench-proxy api BYTES | relay HOST:PORT | runtime BYTES | --listen HOST:PORT (its parts, each a process of its own)";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -30,6 +33,7 @@ fn main() -> ExitCode {
     let outcome = match arguments[..] {
         ["api", bytes] => part(bytes, api::run),
         ["runtime", bytes] => part(bytes, runtime::run),
+        ["--listen", _] => return counted::run(),
         ["relay", upstream] => relay::run(upstream.to_owned()).map(|()| true),
         [proxy] if !proxy.starts_with('-') => driver::run(proxy, false),
         [proxy, "--long"] => driver::run(proxy, true),

@@ -4,12 +4,12 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use crate::lanes::never_due;
 use crate::limits::Check;
 use crate::processes::{Runtime, Server};
-use crate::speed::never_due;
 use crate::wire::wrong;
 
-/// What may come and go in a heap that does not grow: less than half a byte for each of a million invocations.
+/// What may come and go in a heap that does not grow: a quarter of a byte for each of a million invocations.
 const GROWTH_LIMIT: f64 = 0.25;
 /// Small ones: what is kept for each invocation is kept whatever its size.
 const SIZE: usize = 100;
@@ -59,7 +59,7 @@ pub fn growth(proxy: &Path, long: bool) -> io::Result<Vec<Check>> {
     Ok(vec![Check::at_most(
         GROWTH_LIMIT,
         " MB",
-        format!("growth from the first thousand to {done} invocations"),
+        format!("resident: growth from the first thousand to {done} invocations"),
         growth,
     )])
 }

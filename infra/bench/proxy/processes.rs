@@ -33,16 +33,30 @@ impl Server {
 
     /// The proxy by itself, with its orders, if any.
     pub fn proxy(proxy: &Path, upstream: &str, orders: Option<&str>) -> io::Result<Self> {
-        let mut command = outliving_nobody(proxy);
-        command.args(["--listen", "127.0.0.1:0"]).env(API, upstream).env_remove(FAULTS);
-        if let Some(orders) = orders {
-            command.env(FAULTS, orders);
+        Self::start(&mut configured(proxy, upstream, orders))
+    }
+
+    /// The proxy's code in a process that counts what it allocates.
+    pub fn counted(upstream: &str, orders: Option<&str>) -> io::Result<Self> {
+        Self::start(configured(&ourselves()?, upstream, orders).stdin(Stdio::piped()).stdout(Stdio::piped()))
+    }
+
+    /// What it has allocated so far, if it counts.
+    pub fn allocated(&mut self) -> io::Result<Allocated> {
+        let Child { stdin, stdout, .. } = &mut self.process.0;
+        let (stdin, stdout) = stdin.as_mut().zip(stdout.as_mut()).ok_or_else(|| wrong("no pipes"))?;
+        stdin.write_all(b"\n")?;
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line)?;
+        let numbers: Vec<f64> = line.split_whitespace().map_while(|number| number.parse().ok()).collect();
+        match numbers[..] {
+            [count, bytes] => Ok(Allocated { count, bytes }),
+            _ => Err(wrong(&format!("no allocations, but `{line}`"))),
         }
-        Self::start(&mut command)
     }
 
     fn start(command: &mut Command) -> io::Result<Self> {
-        let mut process = Process(command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn()?);
+        let mut process = Process(command.stderr(Stdio::piped()).spawn()?);
         let mut said = BufReader::new(process.0.stderr.take().ok_or_else(|| wrong("no stderr"))?);
         let mut line = String::new();
         said.read_line(&mut line)?;
@@ -57,6 +71,14 @@ impl Server {
     pub fn pid(&self) -> u32 {
         self.process.0.id()
     }
+}
+
+/// How often something was allocated, and how many bytes.
+pub struct Allocated {
+    /// Allocations, and those that were made larger or smaller.
+    pub count: f64,
+    /// Their bytes.
+    pub bytes: f64,
 }
 
 /// A runtime that handles invocations as it is told to.
@@ -115,9 +137,17 @@ fn ourselves() -> io::Result<PathBuf> {
     std::env::current_exe()
 }
 
+/// The proxy by itself, whatever binary has its code.
+fn configured(proxy: &Path, upstream: &str, orders: Option<&str>) -> Command {
+    let mut command = outliving_nobody(proxy);
+    command.args(["--listen", "127.0.0.1:0"]).env(API, upstream).env_remove(FAULTS);
+    command.envs(orders.map(|orders| (FAULTS, orders)));
+    command
+}
+
 /// A command that the kernel kills when the driver is gone, however that came: `Drop` does not run in a killed process.
 fn outliving_nobody(program: &Path) -> Command {
     let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+    command.args(["--pdeathsig", "KILL", "--"]).arg(program).stdin(Stdio::null());
     command
 }

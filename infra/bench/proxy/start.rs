@@ -5,9 +5,9 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::lanes::never_due;
 use crate::limits::Check;
 use crate::processes::{Runtime, Server};
-use crate::speed::never_due;
 use crate::statistics::{median, pairs};
 
 const STARTS: usize = 100;
@@ -31,7 +31,7 @@ pub fn measure(proxy: &Path) -> io::Result<Vec<Check>> {
         median(&wrapped)
     );
     let added = median(&pairs(&wrapped, &bare, |wrapped, bare| wrapped - bare));
-    Ok(vec![Check::at_most(LIMIT_MS, " ms", "added to the start by the wrapper", added)])
+    Ok(vec![Check::at_most(LIMIT_MS, " ms", "first invocation: later behind the wrapper", added)])
 }
 
 fn first_invocation(start: impl Fn() -> io::Result<Runtime>) -> io::Result<f64> {
