@@ -3,12 +3,16 @@
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpStream;
 
 use super::connection::Connection;
 use super::injector::Injector;
 use super::upstream::Upstream;
+
+/// Between two tries to take a connection.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Serves every connection until the future is dropped.
 ///
@@ -26,7 +30,7 @@ pub(super) async fn serve(
         match listener.accept().await {
             Ok((stream, _)) => serve_one(stream, &upstream, &injector),
             // One client's trouble, or no descriptor left for now: the others go on.
-            Err(_) => tokio::task::yield_now().await,
+            Err(_) => tokio::time::sleep(PAUSE).await,
         }
     }
 }
