@@ -21,6 +21,9 @@ EXPERIMENT ?=
 SEEDS ?= 100000
 SEED ?=
 
+# `make bench LONG=1` lets a million invocations through the proxy, and not only a tenth of that.
+LONG ?=
+
 # What `make mutants` is about: some files instead of all (FILES=src/plan/standing.rs), one part of them (SHARD=0/4).
 FILES ?=
 SHARD ?=
@@ -29,6 +32,10 @@ CARGO ?= cargo
 # The simulated world needs no SDK; it is built to be quick.
 SOAK := $(CARGO) run --quiet --profile sim --locked --no-default-features --features testing --bin soak --
 HOST_ARCH := $(patsubst aarch64,arm64,$(patsubst amd64,x86_64,$(shell uname -m)))
+# The proxy as its layer has it, for this machine, and what measures it: static, so that both have the same libc.
+MUSL := $(patsubst arm64,aarch64,$(HOST_ARCH))-unknown-linux-musl
+LAYER_BUILD := $(CARGO) build --profile layer --locked --target $(MUSL) --no-default-features
+LAYER_BINARIES := $(or $(CARGO_TARGET_DIR),target)/$(MUSL)/layer
 # In a virtual environment of its own; AWS=aws takes the one of the machine.
 AWS ?= .tools/venv/bin/aws
 export AWS
@@ -99,8 +106,11 @@ soak: ## play SEEDS random histories in the simulated world, or print the one of
 	$(SOAK) $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
 
 .PHONY: bench
-bench: build ## measure the bootstrap: its size, and how soon it asks for work
+bench: build ## measure bootstrap and fault proxy: size, start, and what the proxy costs an invocation; LONG=1
 	python3 infra/bench/start.py
+	$(LAYER_BUILD) --features proxy --bin snapback-proxy
+	$(LAYER_BUILD) --features bench --bin bench-proxy
+	$(LAYER_BINARIES)/bench-proxy $(LAYER_BINARIES)/snapback-proxy $(if $(LONG),--long)
 
 .PHONY: mutants
 mutants: $(MUTANTS) ## change plan and steps, one operator at a time, and see that a test fails: FILES, SHARD

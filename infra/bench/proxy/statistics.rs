@@ -1,4 +1,4 @@
-//! Medians, because the machine is never quiet.
+//! Medians and quartiles, because the machine is never quiet.
 
 /// The middle one; 0 of nothing.
 pub fn median(values: &[f64]) -> f64 {
@@ -12,9 +12,4 @@ pub fn quantile(values: &[f64], share: f64) -> f64 {
     sorted.sort_by(f64::total_cmp);
     let at = (sorted.len().saturating_sub(1) as f64 * share).round() as usize;
     sorted.get(at).copied().unwrap_or_default()
-}
-
-/// What two ways through the same rounds have to do with each other, round by round.
-pub fn pairs(left: &[f64], right: &[f64], relate: fn(f64, f64) -> f64) -> Vec<f64> {
-    left.iter().zip(right).map(|(left, right)| relate(*left, *right)).collect()
 }
