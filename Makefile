@@ -21,6 +21,9 @@ EXPERIMENT ?=
 SEEDS ?= 100000
 SEED ?=
 
+# For each target of `make fuzz`.
+FUZZ_SECONDS ?= 60
+
 # What `make mutants` is about: some files instead of all (FILES=src/plan/standing.rs), one part of them (SHARD=0/4).
 FILES ?=
 SHARD ?=
@@ -101,6 +104,10 @@ soak: ## play SEEDS random histories in the simulated world, or print the one of
 .PHONY: bench
 bench: build ## measure the bootstrap: its size, and how soon it asks for work
 	python3 infra/bench/start.py
+
+.PHONY: fuzz
+fuzz: ## feed the proxy what nobody would write, FUZZ_SECONDS for each of two targets
+	@infra/fuzz.sh $(FUZZ_SECONDS)
 
 .PHONY: mutants
 mutants: $(MUTANTS) ## change plan and steps, one operator at a time, and see that a test fails: FILES, SHARD
