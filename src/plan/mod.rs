@@ -3,6 +3,8 @@
 pub mod changes;
 pub mod guardrails;
 pub mod inject;
+pub mod injection;
+mod proxy;
 pub mod rendering;
 pub mod restore;
 pub mod runtimes;
