@@ -24,6 +24,8 @@ mod guarantee;
 mod guardrails;
 #[path = "core/histories.rs"]
 mod histories;
+#[path = "core/import.rs"]
+mod import;
 #[path = "core/just_allowed.rs"]
 mod just_allowed;
 #[path = "core/leases.rs"]

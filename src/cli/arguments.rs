@@ -67,10 +67,10 @@ pub(super) enum Command {
     Import {
         /// JSON, YAML or lines NAME=VALUE; - reads standard input.
         file: PathBuf,
-        /// Whose it is: fis, failure-lambda, chaos-lambda or chaos-lambda-extension; seen from the file if absent.
+        /// Whose it is: fis, failure-lambda, chaos-lambda or chaos-lambda-extension; if absent, the file's content tells.
         #[arg(long, value_name = "TOOL", value_parser = format)]
         from: Option<Format>,
-        /// A function to experiment on, by name or ARN; again for each further one. Instead of the file's own, if any.
+        /// A function to experiment on, by name or ARN; again for each further one. They take the place of those that the file names, if any.
         #[arg(long = "function", value_name = "NAME", value_parser = function)]
         functions: Vec<FunctionName>,
     },

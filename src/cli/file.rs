@@ -44,7 +44,9 @@ fn read_text(path: &Path) -> Result<String, String> {
     };
     read.map_err(|error| format!("cannot be read: {error}"))?;
     if text.len() as u64 > MAX_BYTES {
-        return Err(format!("has more than the {MAX_BYTES} bytes that Step Functions takes; write a shorter experiment"));
+        return Err(format!(
+            "has more than the {MAX_BYTES} bytes that Step Functions takes; write a shorter experiment"
+        ));
     }
     Ok(text)
 }

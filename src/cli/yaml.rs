@@ -3,7 +3,8 @@
 use serde_json::{Map, Value};
 
 /// What comes first, where it is there; the rest follows by name.
-const FIRST: [&str; 8] = ["name", "targets", "faults", "duration", "stopConditions", "path", "statusCode", "type"];
+const FIRST: [&str; 10] =
+    ["name", "targets", "faults", "duration", "stopConditions", "tags", "path", "statusCode", "type", "minMs"];
 
 /// YAML in blocks.
 pub(super) fn text(value: &Value) -> String {
@@ -116,10 +117,10 @@ mod tests {
         let expected = "\
 name: \"checkout: slow\"
 targets:
-  - select: PERCENT(50)
-    tags:
+  - tags:
       \"1\": \"yes\"
       team: shop
+    select: PERCENT(50)
 faults:
   - latency:
       delayMs: 300

@@ -55,7 +55,7 @@ pub(super) fn read(source: &Value) -> Result<Draft, InvalidInput> {
     for step in ["Configuration", "Environment", "Variables"] {
         if let Some(inner) = fields.object(step)? {
             function = fields.text("FunctionName").ok().flatten().or(function);
-            draft.left(&fields.rest(), "it is not of the extension");
+            draft.left(&fields.rest(), "it is not the extension's");
             fields = inner;
         }
     }
@@ -63,6 +63,7 @@ pub(super) fn read(source: &Value) -> Result<Draft, InvalidInput> {
         draft.targets.push(json!({ "function": function }));
     }
 
+    let set = [fields.has(LATENCY), RESPONSE.iter().any(|name| fields.has(name))];
     let (latency, response) = (is_on(&mut fields, LATENCY, &mut draft), read_switch(&mut fields, &mut draft));
     if latency {
         let share = share(&mut fields, LATENCY_SHARE, &mut draft);
@@ -79,15 +80,15 @@ pub(super) fn read(source: &Value) -> Result<Draft, InvalidInput> {
         say_what_becomes_of(&text, &mut draft);
         draft.add(RESPONSE[0], Ok(replaced(text, share)));
     }
-    let off: Vec<&str> =
-        [(latency, LATENCY), (response, RESPONSE[0])].iter().filter(|(on, _)| !on).map(|(_, name)| *name).collect();
     for (on, keys) in [(latency, [LATENCY_SHARE, LATENCY_SECONDS]), (response, [RESPONSE_SHARE, RESPONSE_TEXT])] {
         let unused: Vec<String> =
             keys.iter().filter(|key| !on && fields.take(key).is_some()).map(|key| (*key).to_owned()).collect();
         draft.left(&unused, "its fault is not switched on");
     }
-    if !off.is_empty() {
-        draft.lose(&off.join(", "), "it is not true; set it to true for what the experiment is to have");
+    for (on, set, name) in [(latency, set[0], LATENCY), (response, set[1], RESPONSE[0])] {
+        if !on && (set || !latency && !response) {
+            draft.lose(name, "it is not true; set it to true for what the experiment is to have");
+        }
     }
     if fields.take(WRAPPER).is_some() {
         draft.note(
@@ -95,7 +96,7 @@ pub(super) fn read(source: &Value) -> Result<Draft, InvalidInput> {
             "take the extension's layer and this variable out of the function before a run, or both inject",
         );
     }
-    draft.left(&fields.rest(), "it is not of the extension");
+    draft.left(&fields.rest(), "it is not the extension's");
     Ok(draft)
 }
 

@@ -36,6 +36,10 @@ impl<'v> Fields<'v> {
         self.left.remove(key)
     }
 
+    pub(super) fn peek(&self, key: &str) -> Option<&'v Value> {
+        self.left.get(key).copied()
+    }
+
     pub(super) fn has(&self, key: &str) -> bool {
         self.left.contains_key(key)
     }

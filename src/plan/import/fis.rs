@@ -18,6 +18,9 @@ use super::fields::{Fields, shown, whole};
 
 /// A template's name here: as long as an experiment's may be.
 const NAME_CHARACTERS: usize = 128;
+const DELAY: &str = "aws:lambda:invocation-add-delay";
+const ERROR: &str = "aws:lambda:invocation-error";
+const ANSWER: &str = "aws:lambda:invocation-http-integration-response";
 const ALARM: &str = "aws:cloudwatch:alarm";
 
 pub(super) fn recognises(source: &Value) -> bool {
@@ -28,9 +31,9 @@ pub(super) fn recognises(source: &Value) -> bool {
 pub(super) fn read(source: &Value) -> Result<Draft, InvalidInput> {
     let mut draft = Draft::default();
     let mut template = Fields::of("", source)?;
-    if let Some(inner) = template.object("experimentTemplate")? {
+    if let Some(inner) = template.take("experimentTemplate") {
         draft.left(&template.rest(), "it is not of the template");
-        template = inner;
+        template = Fields::of("", inner)?;
     }
     name(&mut template, &mut draft);
     let targets = read_actions(&mut template, &mut draft)?;
@@ -68,7 +71,10 @@ fn read_actions(template: &mut Fields<'_>, draft: &mut Draft) -> Result<Vec<Stri
     let mut actions = template.object("actions")?.ok_or_else(|| missing("actions"))?;
     let mut durations: BTreeMap<String, RunDuration> = BTreeMap::new();
     let mut targets: Vec<(String, Vec<String>)> = Vec::new();
-    for key in actions.keys() {
+    // Delays first, or an answer in the handler's place would come before them.
+    let mut keys = actions.keys();
+    keys.sort_by_key(|key| actions.peek(key).is_none_or(|action| action["actionId"] != DELAY));
+    for key in keys {
         let field = actions.at(key);
         let Some(mut action) = actions.object(key)? else { continue };
         let id = action.text("actionId").ok().flatten().unwrap_or_default();
@@ -149,7 +155,7 @@ fn fault(id: &str, field: &str, parameters: &mut Fields<'_>, draft: &mut Draft) 
     let percentage = parameters.percent("invocationPercentage")?.unwrap_or(Percentage::ALL);
     let (conditions, qualifier) = (Vec::new(), None);
     match id {
-        "aws:lambda:invocation-add-delay" => {
+        DELAY => {
             let delay = parameters.whole("startupDelayMilliseconds")?;
             if delay.is_none() {
                 draft.note(field, "it has no startupDelayMilliseconds; FIS's default of 1000 was taken");
@@ -165,7 +171,7 @@ fn fault(id: &str, field: &str, parameters: &mut Fields<'_>, draft: &mut Draft) 
                 qualifier,
             }))
         }
-        "aws:lambda:invocation-error" => {
+        ERROR => {
             let when = moment(field, parameters, draft)?;
             draft.note(field, "FIS does not say which error it returns; snapback's own type and message were taken");
             Ok(InvocationFault::Error(ErrorFault {
@@ -177,7 +183,7 @@ fn fault(id: &str, field: &str, parameters: &mut Fields<'_>, draft: &mut Draft) 
                 qualifier,
             }))
         }
-        "aws:lambda:invocation-http-integration-response" => {
+        ANSWER => {
             let when = moment(field, parameters, draft)?;
             let status = parameters.number("statusCode")?.ok_or("it has no statusCode")?;
             let status_code = Some(whole("statusCode", status)?);
