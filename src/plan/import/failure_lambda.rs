@@ -227,11 +227,14 @@ fn read_condition(condition: &Value) -> Result<EventCondition, String> {
 
 /// failure-lambda compares what it finds as text: `200` is also the number.
 fn equals(text: &str) -> Operator {
-    match serde_json::from_str::<Value>(text) {
-        Ok(scalar @ (Value::Number(_) | Value::Bool(_))) if scalar.to_string() == text => {
-            Operator::In(vec![text.into(), scalar])
-        }
-        _ => Operator::Equals(text.into()),
+    let is_written_so = |value: &Value| {
+        let shown = value.to_string();
+        (value.is_number() || value.is_boolean()) && shown == text
+    };
+    let scalar = serde_json::from_str(text).ok().filter(is_written_so);
+    match scalar {
+        Some(scalar) => Operator::In(vec![text.into(), scalar]),
+        None => Operator::Equals(text.into()),
     }
 }
 

@@ -294,8 +294,10 @@ fn read_stop_conditions(template: &mut Fields<'_>, draft: &mut Draft) -> Result<
                     draft.stop_conditions.push(alarm);
                 }
             }
-            other => draft
-                .left(&[field.clone()], &format!("only {ALARM} ends a run, and not {}", other.unwrap_or("nothing"))),
+            other => draft.left(
+                std::slice::from_ref(&field),
+                &format!("only {ALARM} ends a run, and not {}", other.unwrap_or("nothing")),
+            ),
         }
         draft.left(&condition.rest(), "a stop condition is an alarm here");
     }
