@@ -18,6 +18,8 @@ pub mod invocation;
 #[cfg(feature = "control")]
 pub mod names;
 #[cfg(feature = "control")]
+pub mod proxy_layers;
+#[cfg(feature = "control")]
 pub mod refusal;
 #[cfg(feature = "control")]
 pub mod run;

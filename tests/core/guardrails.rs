@@ -166,7 +166,8 @@ fn cases() -> Vec<Case> {
             G::LayerExists,
             with("handler"),
             |s| {
-                s.layers.insert(layer_arn("chaos"), LayerFact::For(vec!["x86_64".into()]));
+                s.layers
+                    .insert(layer_arn("chaos"), LayerFact::Here { architectures: vec!["x86_64".into()], signer: None });
             },
             "checkout: the layer arn:aws:lambda:eu-west-1:123456789012:layer:chaos:1 is not for arm64; use a version for its architecture",
         ),
@@ -421,6 +422,7 @@ fn every_guardrail() -> Vec<Guardrail> {
         G::Package,
         G::Layers,
         G::LayerExists,
+        G::CodeSigning,
         G::EnvironmentSize,
         G::Runtime,
         G::Wrapper,
@@ -435,7 +437,13 @@ fn every_guardrail() -> Vec<Guardrail> {
     for guardrail in &all {
         match guardrail {
             G::Exists | G::Ready | G::OptIn | G::Own | G::Unlocked | G::Environment | G::Package | G::Layers => {}
-            G::LayerExists | G::EnvironmentSize | G::Runtime | G::Wrapper | G::Alarm | G::TargetLimit => {}
+            G::LayerExists
+            | G::CodeSigning
+            | G::EnvironmentSize
+            | G::Runtime
+            | G::Wrapper
+            | G::Alarm
+            | G::TargetLimit => {}
             G::Qualifier | G::Marks | G::Lever | G::SteadyState | G::Mapping => {}
         }
     }
@@ -510,6 +518,6 @@ fn image(function: &mut Observation) {
 /// These layers, which all exist.
 fn carry(state: &mut State, names: &[&str]) {
     let layers: Vec<LayerVersionArn> = names.iter().map(|name| layer_arn(name)).collect();
-    state.layers.extend(layers.iter().map(|layer| (layer.clone(), LayerFact::For(Vec::new()))));
+    state.layers.extend(layers.iter().map(|layer| (layer.clone(), LayerFact::plain())));
     edit(state, |function| function.layers = layers);
 }

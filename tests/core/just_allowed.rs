@@ -96,7 +96,7 @@ fn a_layer_of_the_functions_own_that_does_not_name_its_architecture() {
 #[test]
 fn a_layer_of_the_fault_that_names_several_architectures() {
     let world = world(&["checkout"]);
-    let both = LayerFact::For(vec!["x86_64".into(), "arm64".into()]);
+    let both = LayerFact::Here { architectures: vec!["x86_64".into(), "arm64".into()], signer: None };
     world.with(|state| state.layers.insert(layer_arn("chaos"), both));
     assert_eq!(refusals(&world, &sample("layer", "checkout")), [""; 0]);
 }
@@ -181,7 +181,8 @@ fn layers_of(world: &SimWorld) -> Vec<LayerVersionArn> {
 /// These layers, which all exist, for these architectures (none: any).
 fn carry(state: &mut State, names: &[&str], architectures: &[&str]) {
     let layers: Vec<LayerVersionArn> = names.iter().map(|name| layer_arn(name)).collect();
-    let known = LayerFact::For(architectures.iter().map(|name| (*name).to_owned()).collect());
+    let architectures = architectures.iter().map(|name| (*name).to_owned()).collect();
+    let known = LayerFact::Here { architectures, signer: None };
     state.layers.extend(layers.iter().map(|layer| (layer.clone(), known.clone())));
     function(state).edit(|seen| seen.layers = layers);
 }

@@ -82,7 +82,7 @@ fn a_plan_says_which_experiment_it_is_of() {
     let world = world(&["checkout"]);
     world.with(|state| state.alarms.insert("latency".into(), false));
     let plan = plan(&world, &experiment);
-    assert_eq!((&*plan.experiment, &*plan.duration, plan.faults), ("a test", "PT1M", vec!["timeout"]));
+    assert_eq!((&*plan.experiment, &*plan.duration, plan.faults), ("a test", "PT1M", vec!["timeout".to_owned()]));
     assert_eq!(
         (plan.stop_conditions, plan.steady_state),
         (vec!["errors".to_owned()], vec!["alarm latency not in ALARM".to_owned()])
