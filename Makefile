@@ -43,15 +43,19 @@ help: ## list what make can do
 	echo "  variables  STACK=$(STACK) ARCH=$(ARCH) BUCKET=... PARAMETERS=\"Key=value ...\""
 
 .PHONY: build
-build: tools-lab cli ## build the command line and the lab's package, and install the lab's tools
+build: tools-lab cli layer ## build the command line, the proxy's layers and the lab's package, and install the lab's tools
 	python3 infra/package.py $(HOST_ARCH)
 
 .PHONY: cli
 cli:
 	$(CARGO) build --release --locked --bin snapback
 
+.PHONY: layer
+layer: ## build the fault proxy for both architectures: target/layer/arm64.zip and target/layer/x86_64.zip
+	python3 infra/layer.py
+
 .PHONY: package
-package: ## build target/package/bootstrap.zip for ARCH (arm64 or x86_64)
+package: layer ## build target/package/bootstrap.zip for ARCH (arm64 or x86_64), and the proxy's layers
 	@[ "$(ARCH)" = "$(HOST_ARCH)" ] || infra/tools/install.sh cross
 	python3 infra/package.py $(ARCH)
 

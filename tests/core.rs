@@ -26,6 +26,8 @@ mod guardrails;
 mod histories;
 #[path = "core/import.rs"]
 mod import;
+#[path = "core/inside_invocations.rs"]
+mod inside_invocations;
 #[path = "core/just_allowed.rs"]
 mod just_allowed;
 #[path = "core/leases.rs"]

@@ -160,7 +160,10 @@ pub fn survey(experiment: &Experiment, facts: &Facts) -> Survey {
         refusals.extend(about_layers(facts, target, &drafted));
         let untrusted = about_code_signing(facts, target, &drafted);
         match target.code_signing {
-            CodeSigning::On { enforced: false, .. } => warnings.extend(untrusted.iter().map(ToString::to_string)),
+            CodeSigning::On { enforced: false, .. } => {
+                let warn = |no: &Refusal| format!("{}: {}; Lambda takes it and logs a warning", no.about, no.reason);
+                warnings.extend(untrusted.iter().map(warn));
+            }
             _ => refusals.extend(untrusted),
         }
         refusals.extend(about_mappings(facts, target, &drafted));

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use snapback::model::function::{Environment, Slot};
 use snapback::model::input::read_experiment;
-use snapback::plan::guardrails::{Alias, survey};
+use snapback::plan::guardrails::{Alias, CodeSigning, survey};
 use snapback::plan::rendering::{PlanView, plan_view, report_view};
 use snapback::ports::{AlarmError, FunctionError, LedgerError};
 use snapback::steps::error::failure_message;
@@ -57,6 +57,36 @@ fn a_plan_shows_each_field_now_during_and_after() {
         shown("eventSourceMapping"),
         ["event source mapping 11111111-2222-3333-4444-555555555555: enabled → disabled → enabled"]
     );
+}
+
+#[test]
+fn a_plan_shows_which_faults_are_inside_invocations_and_not_what_they_say() {
+    let (_, experiment) =
+        experiments().into_iter().find(|(name, _)| *name == "several inside invocations").expect("it is there");
+    let plan = plan(&world(&["checkout"]), &experiment);
+    assert_eq!(plan.faults, ["latency 50 %", "latency 50 %", "error", "disk"]);
+    let fields = &plan.targets[0].fields;
+    let shown = fields.iter().map(|row| format!("{}: {} → {} → {}", row.field, row.now, row.during, row.after));
+    assert_eq!(
+        shown.collect::<Vec<_>>(),
+        [
+            "layers: otel:1, shared:1 → otel:1, shared:1, snapback-proxy-arm64:1 → otel:1, shared:1",
+            "variable AWS_LAMBDA_EXEC_WRAPPER: (hidden) → (hidden, another) → (hidden)",
+            "variable SNAPBACK_CHAINED_WRAPPER: absent → (hidden) → absent",
+            "variable SNAPBACK_FAULTS: absent → (hidden) → absent",
+        ]
+    );
+}
+
+#[test]
+fn a_plan_warns_of_a_layer_that_code_signing_would_only_log() {
+    let world = world(&["checkout"]);
+    edit(&world, |function| function.code_signing = CodeSigning::On { enforced: false, trusted: vec!["ours".into()] });
+    let plan = plan(&world, &sample("disk"));
+    assert_eq!(plan.refusals, []);
+    let warning = "checkout: the layer arn:aws:lambda:eu-west-1:123456789012:layer:snapback-proxy-arm64:1 is not signed by a \
+                   profile that its code signing trusts; Lambda takes it and logs a warning";
+    assert!(plan.warnings.iter().any(|shown| shown == warning), "{:?}", plan.warnings);
 }
 
 #[test]
