@@ -31,7 +31,7 @@ pub mod snapshot;
 pub mod steady_state;
 #[cfg(feature = "control")]
 pub mod target;
-mod text;
+pub(crate) mod text;
 #[cfg(feature = "control")]
 pub mod time;
 pub mod whole;

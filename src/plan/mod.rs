@@ -2,6 +2,7 @@
 
 pub mod changes;
 pub mod guardrails;
+pub mod import;
 pub mod inject;
 pub mod injection;
 mod proxy;
