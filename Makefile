@@ -23,6 +23,8 @@ SEED ?=
 
 # `make bench LONG=1` lets a million invocations through the proxy, and not only a tenth of that.
 LONG ?=
+# For each target of `make fuzz`.
+FUZZ_SECONDS ?= 60
 
 # What `make mutants` is about: some files instead of all (FILES=src/plan/standing.rs), one part of them (SHARD=0/4).
 FILES ?=
@@ -50,15 +52,19 @@ help: ## list what make can do
 	echo "  variables  STACK=$(STACK) ARCH=$(ARCH) BUCKET=... PARAMETERS=\"Key=value ...\""
 
 .PHONY: build
-build: tools-lab cli ## build the command line and the lab's package, and install the lab's tools
+build: tools-lab cli layer ## build the command line, the proxy's layers and the lab's package, and install the lab's tools
 	python3 infra/package.py $(HOST_ARCH)
 
 .PHONY: cli
 cli:
 	$(CARGO) build --release --locked --bin snapback
 
+.PHONY: layer
+layer: ## build the fault proxy for both architectures: target/layer/arm64.zip and target/layer/x86_64.zip
+	python3 infra/layer.py
+
 .PHONY: package
-package: ## build target/package/bootstrap.zip for ARCH (arm64 or x86_64)
+package: layer ## build target/package/bootstrap.zip for ARCH (arm64 or x86_64), and the proxy's layers
 	@[ "$(ARCH)" = "$(HOST_ARCH)" ] || infra/tools/install.sh cross
 	python3 infra/package.py $(ARCH)
 
@@ -111,6 +117,10 @@ bench: build ## measure bootstrap and fault proxy: size, start, and what the pro
 	$(LAYER_BUILD) --features proxy --bin snapback-proxy
 	$(LAYER_BUILD) --features bench --bin bench-proxy
 	$(LAYER_BINARIES)/bench-proxy $(LAYER_BINARIES)/snapback-proxy $(if $(LONG),--long)
+
+.PHONY: fuzz
+fuzz: ## feed the proxy what nobody would write, FUZZ_SECONDS for each of two targets
+	@infra/fuzz.sh $(FUZZ_SECONDS)
 
 .PHONY: mutants
 mutants: $(MUTANTS) ## change plan and steps, one operator at a time, and see that a test fails: FILES, SHARD

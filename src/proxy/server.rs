@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 
+use crate::model::invocation::Orders;
+
 use super::connection::Connection;
 use super::injector::Injector;
 use super::upstream::Upstream;
@@ -14,11 +16,16 @@ use super::upstream::Upstream;
 /// Between two tries to take a connection.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Serves every connection until the future is dropped.
+/// Serves every connection until the future is dropped, and injects the faults of these orders.
 ///
 /// # Errors
 /// Where the socket cannot be used.
-pub(super) async fn serve(
+pub async fn serve(listener: TcpListener, upstream: Upstream, orders: Option<Orders>) -> io::Result<()> {
+    serve_with(listener, upstream, orders.map(|orders| Injector::new(orders, None))).await
+}
+
+/// The same, for an injector that may know the runtime.
+pub(super) async fn serve_with(
     listener: TcpListener,
     upstream: Upstream,
     injector: Option<Arc<Injector>>,

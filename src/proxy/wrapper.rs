@@ -15,7 +15,7 @@ use super::injector::Injector;
 use super::log::{Metrics, say};
 use super::payload;
 use super::process::{self, Fork, Process};
-use super::server::serve;
+use super::server::serve_with;
 use super::upstream::{API_VARIABLE, Upstream};
 
 /// The variable that names a wrapper (lambda/latest/dg/runtimes-modify).
@@ -121,7 +121,7 @@ fn run(listener: TcpListener, upstream: Upstream, orders: Orders, runtime: Proce
             readiness.write_all(&[1])?;
             drop(readiness);
             tokio::select! {
-                served = serve(listener, upstream, Some(injector)) => served,
+                served = serve_with(listener, upstream, Some(injector)) => served,
                 ended = end.readable() => ended.map(drop),
             }
         })
