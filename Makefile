@@ -34,9 +34,8 @@ CARGO ?= cargo
 # The simulated world needs no SDK; it is built to be quick.
 SOAK := $(CARGO) run --quiet --profile sim --locked --no-default-features --features testing --bin soak --
 HOST_ARCH := $(patsubst aarch64,arm64,$(patsubst amd64,x86_64,$(shell uname -m)))
-# The proxy as its layer has it, for this machine, and what measures it: static, so that both have the same libc.
+# What measures the proxy is built as the proxy is, so that both have the same libc.
 MUSL := $(patsubst arm64,aarch64,$(HOST_ARCH))-unknown-linux-musl
-LAYER_BUILD := $(CARGO) build --profile layer --locked --target $(MUSL) --no-default-features
 LAYER_BINARIES := $(or $(CARGO_TARGET_DIR),target)/$(MUSL)/layer
 # In a virtual environment of its own; AWS=aws takes the one of the machine.
 AWS ?= .tools/venv/bin/aws
@@ -114,8 +113,7 @@ soak: ## play SEEDS random histories in the simulated world, or print the one of
 .PHONY: bench
 bench: build ## measure bootstrap and fault proxy: size, start, and what the proxy costs an invocation; LONG=1
 	python3 infra/bench/start.py
-	$(LAYER_BUILD) --features proxy --bin snapback-proxy
-	$(LAYER_BUILD) --features bench --bin bench-proxy
+	$(CARGO) build --profile layer --locked --target $(MUSL) --no-default-features --features bench --bin bench-proxy
 	$(LAYER_BINARIES)/bench-proxy $(LAYER_BINARIES)/snapback-proxy $(if $(LONG),--long)
 
 .PHONY: fuzz
