@@ -86,6 +86,8 @@ pub struct Runtime {
     // Dropped in this order: a runtime whose stdin is closed has ended by itself when it is to be killed.
     stdin: ChildStdin,
     stdout: BufReader<ChildStdout>,
+    /// Where it has found its Runtime API.
+    api: String,
     _process: Process,
 }
 
@@ -99,7 +101,12 @@ impl Runtime {
     pub fn wrapped(proxy: &Path, api: &str, size: usize, orders: &str) -> io::Result<Self> {
         let mut command = Command::new(proxy);
         command.arg(ourselves()?).args(["runtime", &size.to_string()]);
-        Self::start(command.env(API, api).env(FAULTS, orders))
+        let runtime = Self::start(command.env(API, api).env(FAULTS, orders))?;
+        // A wrapper that cannot do its work starts the runtime all the same, which would be measured as very fast.
+        match runtime.api == api {
+            true => Err(wrong("a wrapper without the proxy; what it says is above")),
+            false => Ok(runtime),
+        }
     }
 
     fn start(command: &mut Command) -> io::Result<Self> {
@@ -107,19 +114,26 @@ impl Runtime {
         let pipes = child.stdin.take().zip(child.stdout.take());
         let process = Process(child);
         let (stdin, stdout) = pipes.ok_or_else(|| wrong("no pipes"))?;
-        Ok(Self { stdin, stdout: BufReader::new(stdout), _process: process })
+        let mut runtime = Self { stdin, stdout: BufReader::new(stdout), api: String::new(), _process: process };
+        runtime.api = runtime.line()?;
+        Ok(runtime)
     }
 
     /// So many invocations, one after the other: the nanoseconds of each.
     pub fn block(&mut self, count: usize) -> io::Result<Vec<f64>> {
         writeln!(self.stdin, "{count}")?;
-        let mut line = String::new();
-        self.stdout.read_line(&mut line)?;
+        let line = self.line()?;
         let block: Vec<f64> = line.split_whitespace().map_while(|nanoseconds| nanoseconds.parse().ok()).collect();
         match block.len() == count {
             true => Ok(block),
             false => Err(wrong("a runtime that has ended; what it says is above")),
         }
+    }
+
+    fn line(&mut self) -> io::Result<String> {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line)?;
+        Ok(line.trim_end().to_owned())
     }
 }
 

@@ -10,11 +10,13 @@ use crate::wire::{Connection, ID, INVOCATION, REQUEST_ID, place_of_id, wrong};
 /// Nothing here takes as long, on any machine; who waits longer waits for nothing.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// For each line on stdin, a number, so many invocations; their nanoseconds come out in one line.
+/// Says which Runtime API it has found; then, for each line on stdin, a number, handles so many invocations, and says
+/// their nanoseconds in one line.
 pub fn run(size: usize) -> io::Result<()> {
     let api = std::env::var("AWS_LAMBDA_RUNTIME_API").map_err(io::Error::other)?;
     let mut runtime = Runtime::connect(&api, size)?;
     let mut out = io::stdout().lock();
+    writeln!(out, "{api}")?;
     for line in io::stdin().lock().lines() {
         let count: usize = line?.trim().parse().map_err(io::Error::other)?;
         let block = runtime.block(count)?;

@@ -3,9 +3,9 @@
 //! The machine does other things meanwhile, so the ways take turns in short blocks: what disturbs one disturbs all alike,
 //! sooner or later; and every other round goes backwards, so that no way always comes after the same one. A block counts
 //! as its median, which a few disturbed invocations do not move. Of a way's blocks the lower quartile counts: what
-//! disturbs a block only ever makes it slower, and with two builds beside it the quartile moved half as much from run to
-//! run as the median did. Everything is opened anew many times: how the kernel sizes the buffers of a connection is
-//! decided early in its life, and makes one relay up to a third faster than the next at 1 MB.
+//! disturbs a block only ever makes it slower, and with builds beside it the quartile moved less from run to run than the
+//! median did. Everything is opened anew many times: how the kernel sizes the buffers of a connection is decided early in
+//! its life, and makes one relay up to a third faster than the next at 1 MB.
 
 use std::io;
 use std::path::Path;
