@@ -103,7 +103,7 @@ test: validate build ## everything: validators, cargo test, and the lab from end
 	$(SOAK) --weakenings 20000
 	$(SOAK) --crashes
 	# The rest: what the line above has tested is not tested again.
-	$(CARGO) test --locked --all-features --lib --test stack
+	$(CARGO) test --locked --all-features --lib --test proxy --test stack
 	.tools/venv/bin/python infra/lab/lab.py run </dev/null 2>&1 | cat
 
 .PHONY: soak
