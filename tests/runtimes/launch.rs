@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io::Read;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -31,6 +32,7 @@ pub enum Kind {
 }
 
 impl Kind {
+    pub const ALL: [Self; 4] = [Self::Python, Self::NodeJs, Self::NodeJsAlternative, Self::Rust];
     pub const STREAMING: [Self; 3] = [Self::NodeJs, Self::NodeJsAlternative, Self::Rust];
 
     /// What Lambda's bootstrap executes.
@@ -76,7 +78,11 @@ pub fn functions() -> &'static str {
 /// What `make test` has installed.
 pub fn tool(path: &str) -> PathBuf {
     let tool = Path::new(env!("CARGO_MANIFEST_DIR")).join(".tools/runtimes").join(path);
-    assert!(tool.exists(), "{} is not installed; run `make tools-runtimes`, or `make test`, which does", tool.display());
+    assert!(
+        tool.exists(),
+        "{} is not installed; run `make tools-runtimes`, or `make test`, which does",
+        tool.display()
+    );
     tool
 }
 
@@ -139,23 +145,18 @@ impl Launch {
 /// A process group; it ends with the test, also when that fails.
 pub struct Running {
     child: Child,
-    output: Arc<Mutex<Vec<u8>>>,
+    /// A file, so that what was written is here at once.
+    output: File,
     pub began: Instant,
 }
 
 impl Running {
     pub fn start(mut command: Command) -> Self {
         let began = Instant::now();
-        let (reader, writer) = std::io::pipe().unwrap();
+        let output = nameless();
         command.process_group(0).stdin(Stdio::null());
-        command.stdout(writer.try_clone().unwrap()).stderr(writer);
-        let child = command.spawn().unwrap();
-        // It holds the pipe, which would not end with the processes.
-        drop(command);
-        let output = Arc::new(Mutex::new(Vec::new()));
-        let kept = Arc::clone(&output);
-        std::thread::spawn(move || keep(reader, &kept));
-        Self { child, output, began }
+        command.stdout(output.try_clone().unwrap()).stderr(output.try_clone().unwrap());
+        Self { child: command.spawn().unwrap(), output, began }
     }
 
     pub fn leader(&self) -> u32 {
@@ -164,7 +165,9 @@ impl Running {
 
     /// Everything that was written so far.
     pub fn output(&self) -> String {
-        String::from_utf8_lossy(&self.output.lock().unwrap()).into_owned()
+        let mut written = vec![0; usize::try_from(self.output.metadata().unwrap().len()).unwrap()];
+        self.output.read_exact_at(&mut written, 0).unwrap();
+        String::from_utf8_lossy(&written).into_owned()
     }
 
     /// When the handler has got an invocation, in milliseconds since the epoch; `None` where it has not.
@@ -185,7 +188,9 @@ impl Running {
     /// How it ended, as soon as it has; and no process of it is left then.
     pub fn ended(&mut self) -> ExitStatus {
         let status = self.eventually("the runtime's end", |running| running.child.try_wait().unwrap());
-        self.eventually("the end of every process", |running| processes::group(running.leader()).is_empty().then_some(()));
+        self.eventually("the end of every process", |running| {
+            processes::group(running.leader()).is_empty().then_some(())
+        });
         status
     }
 
@@ -218,9 +223,12 @@ impl Drop for Running {
     }
 }
 
-fn keep(mut reader: impl Read, kept: &Mutex<Vec<u8>>) {
-    let mut bytes = [0; 4096];
-    while let Ok(count @ 1..) = reader.read(&mut bytes) {
-        kept.lock().unwrap().extend_from_slice(&bytes[..count]);
-    }
+/// A file to append to, which nobody has to remove.
+fn nameless() -> File {
+    static FILES: AtomicU32 = AtomicU32::new(0);
+    let name = format!("output-{}-{}", std::process::id(), FILES.fetch_add(1, Ordering::Relaxed));
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let file = File::options().read(true).append(true).create_new(true).open(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    file
 }

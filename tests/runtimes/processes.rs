@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Every process of the group that has not ended.
@@ -36,12 +36,12 @@ pub fn held_without_a_name(process: u32) -> u64 {
     let Ok(descriptors) = fs::read_dir(format!("/proc/{process}/fd")) else { return 0 };
     let deleted = descriptors.flatten().filter(|descriptor| {
         let target = fs::read_link(descriptor.path()).unwrap_or_default();
-        target.starts_with("/tmp") && target.to_string_lossy().ends_with(" (deleted)")
+        target.parent() == Some(Path::new("/tmp")) && target.to_string_lossy().ends_with(" (deleted)")
     });
     deleted.filter_map(|descriptor| Some(fs::metadata(descriptor.path()).ok()?.blocks() * 512)).sum()
 }
 
 /// Kills the group; that it has ended already is no failure.
 pub fn kill_group(leader: u32) {
-    let _ = Command::new("sh").args(["-c", "kill -KILL -- -$0 2>/dev/null", &leader.to_string()]).status();
+    let _ = Command::new("sh").args(["-c", "kill -s KILL -- -$0 2>/dev/null", &leader.to_string()]).status();
 }

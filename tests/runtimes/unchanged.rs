@@ -31,7 +31,8 @@ fn rust_is_left_alone() {
 #[test]
 fn streams_are_left_alone() {
     for kind in Kind::STREAMING {
-        let mut events = vec![Event::new("a", &json!({ "parts": 3, "ms": 1 })), Event::new("b", &json!({ "parts": 0 }))];
+        let mut events =
+            vec![Event::new("a", &json!({ "parts": 3, "ms": 1 })), Event::new("b", &json!({ "parts": 0 }))];
         if kind != Kind::Rust {
             // Its error comes in trailers, where Rust's comes as a part.
             events.push(Event::new("c", &json!({ "parts": 2, "ms": 1, "fail": true })));
@@ -94,7 +95,14 @@ fn everything_passes(kind: Kind, handler: &'static str, events: &[Event]) {
         assert_eq!(direct.len(), passed.len(), "{kind:?}");
         for (direct, passed) in direct.iter().zip(&passed) {
             // Not printed as a whole: one of them has 6 MB.
-            assert!(direct == passed, "{kind:?}: {} {:?}, and behind the proxy {} {:?}", direct.0, direct.1, passed.0, passed.1);
+            assert!(
+                direct == passed,
+                "{kind:?}: {} {:?}, and behind the proxy {} {:?}",
+                direct.0,
+                direct.1,
+                passed.0,
+                passed.1
+            );
         }
     }
 }
