@@ -47,7 +47,7 @@ impl Kind {
         words.into_iter().map(OsString::from).collect()
     }
 
-    fn variables(self, handler: &str) -> BTreeMap<&'static str, String> {
+    pub fn variables(self, handler: &str) -> BTreeMap<&'static str, String> {
         let mut variables: BTreeMap<_, _> = [
             ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
             ("AWS_LAMBDA_FUNCTION_NAME", "checkout"),
@@ -179,10 +179,18 @@ impl Running {
 
     /// The names of the faults that were reported for an invocation, in their order.
     pub fn reported(&self, id: &str) -> Vec<String> {
+        self.metrics().iter().filter(|line| line["RequestId"] == id).map(fault).collect()
+    }
+
+    /// The same for all of them.
+    pub fn all_reported(&self) -> Vec<String> {
+        self.metrics().iter().map(fault).collect()
+    }
+
+    fn metrics(&self) -> Vec<Value> {
         let output = self.output();
         let lines = output.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let ours = lines.filter(|line| line["RequestId"] == id && line["_aws"].is_object());
-        ours.map(|line| line["Fault"].as_str().unwrap().to_owned()).collect()
+        lines.filter(|line| line["_aws"].is_object()).collect()
     }
 
     /// How it ended, as soon as it has; and no process of it is left then.
@@ -221,6 +229,10 @@ impl Drop for Running {
             eprintln!("the runtime has written\n{}", self.output());
         }
     }
+}
+
+fn fault(line: &Value) -> String {
+    line["Fault"].as_str().unwrap().to_owned()
 }
 
 /// A file to append to, which nobody has to remove.

@@ -7,24 +7,41 @@ use std::process::Command;
 
 /// Every process of the group that has not ended.
 pub fn group(leader: u32) -> Vec<u32> {
-    let processes = fs::read_dir("/proc").unwrap().flatten();
-    let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    numbers
-        .filter(|process| {
-            // A process may end at any moment.
-            let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-            // The name, in parentheses, may hold anything; state, parent and group follow it.
-            let mut fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
-            let (state, of) = (fields.next(), fields.nth(1));
-            of == Some(leader.to_string().as_str()) && state != Some("Z")
-        })
-        .collect()
+    let belongs =
+        |process: &u32| matches!(stat(*process), (Some(state), _, Some(group)) if state != 'Z' && group == leader);
+    all().filter(belongs).collect()
 }
 
 /// The proxy among them.
 pub fn proxy(leader: u32) -> Option<u32> {
     // The leader was the wrapper before it became the runtime.
     group(leader).into_iter().find(|process| *process != leader && program(*process).ends_with("snapback-proxy"))
+}
+
+/// Every proxy below this process, however far.
+pub fn proxies_below(ancestor: u32) -> Vec<u32> {
+    let below = |process: &u32| {
+        std::iter::successors(Some(*process), |process| parent(*process)).any(|process| process == ancestor)
+    };
+    all().filter(|process| program(*process).ends_with("snapback-proxy")).filter(below).collect()
+}
+
+fn all() -> impl Iterator<Item = u32> {
+    fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+fn parent(process: u32) -> Option<u32> {
+    stat(process).1
+}
+
+/// State, parent and group; nothing where the process has ended.
+fn stat(process: u32) -> (Option<char>, Option<u32>, Option<u32>) {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    // The name, in parentheses, may hold anything.
+    let mut fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
+    let state = fields.next().and_then(|state| state.chars().next());
+    let mut number = || fields.next().and_then(|field| field.parse().ok());
+    (state, number(), number())
 }
 
 fn program(process: u32) -> PathBuf {
