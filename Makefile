@@ -21,6 +21,9 @@ EXPERIMENT ?=
 SEEDS ?= 100000
 SEED ?=
 
+# For each target of `make fuzz`.
+FUZZ_SECONDS ?= 60
+
 # What `make mutants` is about: some files instead of all (FILES=src/plan/standing.rs), one part of them (SHARD=0/4).
 FILES ?=
 SHARD ?=
@@ -43,15 +46,19 @@ help: ## list what make can do
 	echo "  variables  STACK=$(STACK) ARCH=$(ARCH) BUCKET=... PARAMETERS=\"Key=value ...\""
 
 .PHONY: build
-build: tools-lab cli ## build the command line and the lab's package, and install the lab's tools
+build: tools-lab cli layer ## build the command line, the proxy's layers and the lab's package, and install the lab's tools
 	python3 infra/package.py $(HOST_ARCH)
 
 .PHONY: cli
 cli:
 	$(CARGO) build --release --locked --bin snapback
 
+.PHONY: layer
+layer: ## build the fault proxy for both architectures: target/layer/arm64.zip and target/layer/x86_64.zip
+	python3 infra/layer.py
+
 .PHONY: package
-package: ## build target/package/bootstrap.zip for ARCH (arm64 or x86_64)
+package: layer ## build target/package/bootstrap.zip for ARCH (arm64 or x86_64), and the proxy's layers
 	@[ "$(ARCH)" = "$(HOST_ARCH)" ] || infra/tools/install.sh cross
 	python3 infra/package.py $(ARCH)
 
@@ -93,7 +100,7 @@ test: validate build tools-runtimes ## everything: validators, cargo test, and t
 	# The proxy before real runtimes.
 	$(CARGO) test --locked --no-default-features --features runtimes --test runtimes
 	# The rest: what the line above has tested is not tested again.
-	$(CARGO) test --locked --all-features --lib --test stack
+	$(CARGO) test --locked --all-features --lib --test proxy --test stack
 	.tools/venv/bin/python infra/lab/lab.py run </dev/null 2>&1 | cat
 
 .PHONY: soak
@@ -103,6 +110,10 @@ soak: ## play SEEDS random histories in the simulated world, or print the one of
 .PHONY: bench
 bench: build ## measure the bootstrap: its size, and how soon it asks for work
 	python3 infra/bench/start.py
+
+.PHONY: fuzz
+fuzz: ## feed the proxy what nobody would write, FUZZ_SECONDS for each of two targets
+	@infra/fuzz.sh $(FUZZ_SECONDS)
 
 .PHONY: mutants
 mutants: $(MUTANTS) ## change plan and steps, one operator at a time, and see that a test fails: FILES, SHARD

@@ -9,19 +9,14 @@ is enough.
 from __future__ import annotations
 
 import os
-import platform
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from binaries import MEGABYTE, ROOT, TARGETS, TooLarge, add_target, host_architecture, pack, target_directory
+
 CROSS = ROOT / ".tools" / "cross" / "bin"
 PACKAGE = ROOT / "target" / "package" / "bootstrap.zip"
-TARGETS = {"arm64": "aarch64-unknown-linux-musl", "x86_64": "x86_64-unknown-linux-musl"}
-# The first moment that a zip file can name, so that equal binaries make equal packages, and a deploy uploads no copy.
-EPOCH = (1980, 1, 1, 0, 0, 0)
-MEGABYTE = 1_000_000
 LARGEST_BINARY = 12 * MEGABYTE
 
 
@@ -30,17 +25,12 @@ def main(arguments: list[str]) -> int:
         print(f"usage: infra/package.py {'|'.join(TARGETS)}", file=sys.stderr)
         return 2
     architecture = arguments[0]
-    binary = build(architecture)
-    size = binary.stat().st_size
-    if size > LARGEST_BINARY:
-        print(f"package: {binary} has {size} bytes, more than the {LARGEST_BINARY} that it may have", file=sys.stderr)
+    try:
+        packed = pack(build(architecture), "bootstrap", PACKAGE, LARGEST_BINARY)
+    except TooLarge as grown:
+        print(f"package: {grown}", file=sys.stderr)
         return 1
-    archive(binary)
-    zipped = PACKAGE.stat().st_size
-    print(
-        f"{PACKAGE.relative_to(ROOT)}: bootstrap for {architecture}, "
-        f"{size / MEGABYTE:.1f} MB, zipped {zipped / MEGABYTE:.1f} MB"
-    )
+    print(f"{packed}, for {architecture}")
     return 0
 
 
@@ -64,35 +54,6 @@ def build(architecture: str) -> Path:
     command += ["--release", "--locked", "--bin", "bootstrap", "--target", target, *features]
     subprocess.run(command, cwd=ROOT, env=environment, check=True)
     return target_directory() / target / "release" / "bootstrap"
-
-
-def host_architecture() -> str:
-    machine = platform.machine().lower()
-    return {"aarch64": "arm64", "amd64": "x86_64"}.get(machine, machine)
-
-
-def add_target(target: str) -> None:
-    """Asks rustup only when the target is missing; without rustup, cargo says itself what it misses."""
-    listing = subprocess.run(["rustc", "--print", "target-libdir", "--target", target], cwd=ROOT, capture_output=True, text=True)
-    if listing.returncode != 0 or not Path(listing.stdout.strip()).is_dir():
-        subprocess.run(["rustup", "target", "add", target], cwd=ROOT, check=True)
-
-
-def target_directory() -> Path:
-    return ROOT / os.environ.get("CARGO_TARGET_DIR", "target")
-
-
-def archive(binary: Path) -> None:
-    PACKAGE.parent.mkdir(parents=True, exist_ok=True)
-    entry = zipfile.ZipInfo("bootstrap", EPOCH)
-    entry.compress_type = zipfile.ZIP_DEFLATED
-    entry.create_system = 3  # Unix, so that the mode below counts
-    entry.external_attr = 0o100755 << 16
-    # Written beside and moved: whoever packages at the same time never reads half a file.
-    draft = PACKAGE.with_suffix(f".{os.getpid()}")
-    with zipfile.ZipFile(draft, "w", compresslevel=9) as package:
-        package.writestr(entry, binary.read_bytes())
-    draft.replace(PACKAGE)
 
 
 if __name__ == "__main__":

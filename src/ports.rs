@@ -6,11 +6,12 @@ use std::future::Future;
 
 use crate::model::function::{Observation, Tags};
 use crate::model::names::{AlarmName, FunctionArn, LayerVersionArn, MappingId, RunId};
+use crate::model::proxy_layers::ProxyLayers;
 use crate::model::run::{EndReason, Lease, Lever, Lock, Run, RunStatus, TargetRecord, TargetStatus};
 use crate::model::snapshot::{Change, Drift, Write};
 use crate::model::steady_state::Metric;
 use crate::model::time::Time;
-use crate::plan::guardrails::{AlarmFact, Alias, LayerFact};
+use crate::plan::guardrails::{AlarmFact, Alias, CodeSigning, LayerFact};
 
 /// Everything that a step may reach.
 pub trait World: Functions + Ledger + Alarms + Executions + Clock + Send + Sync {}
@@ -79,6 +80,10 @@ pub trait Functions {
 
     /// What is known of a layer version.
     fn layer(&self, layer: &LayerVersionArn) -> impl Future<Output = Result<LayerFact, FunctionError>> + Send;
+
+    /// What a function's code signing does with layers. For zip packages: container images have none, and Lambda refuses
+    /// the question.
+    fn code_signing(&self, function: &FunctionArn) -> impl Future<Output = Result<CodeSigning, FunctionError>> + Send;
 
     /// All aliases of a function.
     fn aliases(&self, function: &FunctionArn) -> impl Future<Output = Result<Vec<Alias>, FunctionError>> + Send;
@@ -364,6 +369,7 @@ pub fn stopped_marker(id: &RunId, reason: &EndReason, now: Time) -> Run {
         execution_arn: String::new(),
         functions: Vec::new(),
         alarms: Vec::new(),
+        proxy_layers: ProxyLayers::default(),
         created_at: now,
         deadline: now,
         ends_at: None,

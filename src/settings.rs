@@ -1,6 +1,7 @@
 //! What the stack tells its functions, through their environment.
 
 use crate::model::input::InvalidInput;
+use crate::model::proxy_layers::ProxyLayers;
 use crate::plan::guardrails::Settings;
 
 /// The ledger's table, and what the stack allows.
@@ -15,8 +16,14 @@ pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<(St
         };
         variable(name).filter(|value| !value.is_empty()).ok_or_else(missing)
     };
-    let settings =
-        parse(&required("SNAPBACK_PREFIX")?, &required("SNAPBACK_OPT_IN_TAG")?, &required("SNAPBACK_TARGET_LIMIT")?)?;
+    // Only Prepare is told the layers: what it has judged goes on in the run.
+    let proxy_layers = variable("SNAPBACK_PROXY_LAYERS").unwrap_or_default();
+    let settings = parse(
+        &required("SNAPBACK_PREFIX")?,
+        &required("SNAPBACK_OPT_IN_TAG")?,
+        &required("SNAPBACK_TARGET_LIMIT")?,
+        &proxy_layers,
+    )?;
     Ok((required("SNAPBACK_TABLE")?, settings))
 }
 
@@ -24,12 +31,14 @@ pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<(St
 ///
 /// # Errors
 /// Names the parameter that is wrong.
-pub fn parse(prefix: &str, opt_in: &str, target_limit: &str) -> Result<Settings, InvalidInput> {
+pub fn parse(prefix: &str, opt_in: &str, target_limit: &str, proxy_layers: &str) -> Result<Settings, InvalidInput> {
     let wrong = |field: &str, problem: String| InvalidInput { field: field.to_owned(), problem };
     let opt_in = opt_in.split_once('=').filter(|(key, _)| !key.is_empty());
     let (key, value) = opt_in.ok_or_else(|| wrong("OptInTag", "write KEY=VALUE, such as chaos=allowed".into()))?;
     let limit = target_limit.parse::<usize>().ok().filter(|limit| *limit > 0);
     let target_limit =
         limit.ok_or_else(|| wrong("TargetLimit", format!("`{target_limit}` is not a whole number above 0")))?;
-    Ok(Settings { prefix: prefix.to_owned(), opt_in: (key.to_owned(), value.to_owned()), target_limit })
+    let proxy_layers = ProxyLayers::parse(proxy_layers).map_err(|problem| wrong("ProxyLayers", problem))?;
+    let opt_in = (key.to_owned(), value.to_owned());
+    Ok(Settings { prefix: prefix.to_owned(), opt_in, target_limit, proxy_layers })
 }

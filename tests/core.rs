@@ -24,6 +24,10 @@ mod guarantee;
 mod guardrails;
 #[path = "core/histories.rs"]
 mod histories;
+#[path = "core/import.rs"]
+mod import;
+#[path = "core/inside_invocations.rs"]
+mod inside_invocations;
 #[path = "core/just_allowed.rs"]
 mod just_allowed;
 #[path = "core/leases.rs"]

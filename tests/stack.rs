@@ -8,6 +8,8 @@ mod batches;
 mod commands;
 #[path = "stack/events.rs"]
 mod events;
+#[path = "stack/import.rs"]
+mod import;
 #[path = "stack/lab.rs"]
 mod lab;
 #[path = "stack/real_parts.rs"]

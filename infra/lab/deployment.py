@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 STACK = "snapback-lab"
 BUCKET = "snapback-lab-artifacts"
 PACKAGE = ROOT / "target" / "package" / "bootstrap.zip"
+LAYERS = [ROOT / "target" / "layer" / f"{architecture}.zip" for architecture in ("arm64", "x86_64")]
 CLI = ROOT / "target" / "release" / "snapback"
 # The command line of AWS from the same tools as this Python.
 AWS = Path(sys.executable).parent / "aws"
@@ -45,7 +46,7 @@ class Stack:
 
 
 def require_build() -> None:
-    missing = [str(path.relative_to(ROOT)) for path in (CLI, PACKAGE) if not path.exists()]
+    missing = [str(path.relative_to(ROOT)) for path in (CLI, PACKAGE, *LAYERS) if not path.exists()]
     if missing:
         raise DeploymentError(f"not built yet: {', '.join(missing)}; run `make build` first")
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use aws_sdk_lambda::operation::get_function::GetFunctionOutput;
 use aws_sdk_lambda::types::{
-    Environment as LambdaEnvironment, EventSourceMappingConfiguration, FunctionConfiguration, LastUpdateStatus,
-    PackageType, State,
+    CodeSigningConfig, CodeSigningPolicy, Environment as LambdaEnvironment, EventSourceMappingConfiguration,
+    FunctionConfiguration, LastUpdateStatus, PackageType, State,
 };
 
 use futures_util::future::join;
@@ -17,7 +17,7 @@ use crate::model::names::{FunctionArn, Handler, LayerVersionArn, MappingId};
 use crate::model::secret::Secret;
 use crate::model::snapshot::{ConfigurationUpdate, Write};
 use crate::model::time::Time;
-use crate::plan::guardrails::{Alias, LayerFact};
+use crate::plan::guardrails::{Alias, CodeSigning, LayerFact};
 use crate::ports::{Clock, FunctionError, Functions, Permit};
 
 use super::AwsWorld;
@@ -63,13 +63,24 @@ impl Functions for AwsWorld {
         match self.lambda.get_layer_version_by_arn().arn(layer.as_str()).send().await {
             Ok(found) => {
                 let architectures = found.compatible_architectures().iter().map(|a| a.as_str().to_owned());
-                Ok(LayerFact::For(architectures.collect()))
+                let signer = found.content().and_then(|content| content.signing_profile_version_arn());
+                Ok(LayerFact::Here { architectures: architectures.collect(), signer: signer.map(str::to_owned) })
             }
             Err(error) => match function_error(error) {
                 FunctionError::NotFound(_) => Ok(LayerFact::Missing),
                 FunctionError::Denied(_) => Ok(LayerFact::Denied),
                 error => Err(error),
             },
+        }
+    }
+
+    async fn code_signing(&self, function: &FunctionArn) -> Result<CodeSigning, FunctionError> {
+        let found = self.lambda.get_function_code_signing_config().function_name(function.as_str()).send().await;
+        match found.map_err(function_error) {
+            Ok(found) => self.signing(found.code_signing_config_arn()).await,
+            Err(FunctionError::NotFound(_)) => Ok(CodeSigning::Off),
+            Err(FunctionError::Denied(_)) => Ok(CodeSigning::Unknown),
+            Err(error) => Err(error),
         }
     }
 
@@ -128,6 +139,18 @@ impl Functions for AwsWorld {
 }
 
 impl AwsWorld {
+    /// A function without code signing is answered without an ARN (lambda/latest/api/API_GetFunctionCodeSigningConfig).
+    async fn signing(&self, arn: &str) -> Result<CodeSigning, FunctionError> {
+        if arn.is_empty() {
+            return Ok(CodeSigning::Off);
+        }
+        match self.lambda.get_code_signing_config().code_signing_config_arn(arn).send().await.map_err(function_error) {
+            Ok(found) => Ok(found.code_signing_config().map_or(CodeSigning::Unknown, code_signing)),
+            Err(FunctionError::Denied(_)) => Ok(CodeSigning::Unknown),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn mappings(&self, function: &str) -> Result<Vec<Mapping>, FunctionError> {
         let mut pages =
             self.lambda.list_event_source_mappings().function_name(function).into_paginator().items().send();
@@ -220,6 +243,13 @@ fn environment(found: &FunctionConfiguration) -> Environment {
 fn concurrency(output: &GetFunctionOutput) -> Slot<u32> {
     let reserved = output.concurrency().and_then(|concurrency| concurrency.reserved_concurrent_executions());
     reserved.and_then(|reserved| u32::try_from(reserved).ok()).into()
+}
+
+/// A configuration without a policy warns (lambda/latest/api/API_CodeSigningPolicies).
+fn code_signing(found: &CodeSigningConfig) -> CodeSigning {
+    let policy = found.code_signing_policies().and_then(|policies| policies.untrusted_artifact_on_deployment());
+    let trusted = found.allowed_publishers().map(|publishers| publishers.signing_profile_version_arns().to_vec());
+    CodeSigning::On { enforced: policy == Some(&CodeSigningPolicy::Enforce), trusted: trusted.unwrap_or_default() }
 }
 
 fn mapping(found: &EventSourceMappingConfiguration) -> Option<Mapping> {

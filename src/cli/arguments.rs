@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use crate::model::names::RunId;
+use crate::model::names::{FunctionName, RunId};
+use crate::plan::import::Format;
 
 /// Chaos experiments on AWS Lambda functions that always put things back.
 #[derive(Debug, Parser)]
@@ -58,6 +59,20 @@ pub(super) enum Command {
     Plan {
         /// JSON or YAML; - reads standard input.
         file: PathBuf,
+    },
+    /// Turn another tool's configuration into an experiment; touches nothing, needs no account.
+    ///
+    /// Prints the experiment, as YAML or with --json as JSON, and on standard error a line for everything that is not
+    /// carried over and for everything that had to be decided.
+    Import {
+        /// JSON, YAML or lines NAME=VALUE; - reads standard input.
+        file: PathBuf,
+        /// Whose it is: fis, failure-lambda, chaos-lambda or chaos-lambda-extension; if absent, the file's content tells.
+        #[arg(long, value_name = "TOOL", value_parser = format)]
+        from: Option<Format>,
+        /// A function to experiment on, by name or ARN; again for each further one. They take the place of those that the file names, if any.
+        #[arg(long = "function", value_name = "NAME", value_parser = function)]
+        functions: Vec<FunctionName>,
     },
     /// Start a run and follow it to its end; Ctrl-C asks whether to roll back.
     Run {
@@ -119,4 +134,13 @@ pub(super) enum LeverAction {
 
 fn run_id(text: &str) -> Result<RunId, String> {
     RunId::try_from(text)
+}
+
+fn function(text: &str) -> Result<FunctionName, String> {
+    FunctionName::try_from(text)
+}
+
+fn format(text: &str) -> Result<Format, String> {
+    let names = Format::ALL.map(Format::name).join(", ");
+    Format::ALL.into_iter().find(|format| format.name() == text).ok_or_else(|| format!("write one of {names}"))
 }

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::model::experiment::Experiment;
 use crate::model::input::{InvalidInput, read_experiment};
+use crate::plan::import::variables;
 
 use super::Failure;
 use super::exit::Exit;
@@ -22,7 +23,16 @@ pub(super) fn read_file(path: &Path) -> Result<(Experiment, Value), Failure> {
     Ok((experiment, value))
 }
 
-fn invalid(path: &Path, problem: &str) -> Failure {
+/// What is in another tool's file, JSON, YAML or lines `NAME=VALUE`.
+pub(super) fn read_foreign(path: &Path) -> Result<Value, Failure> {
+    let text = read_text(path).map_err(|problem| invalid(path, &problem))?;
+    match variables(&text) {
+        Some(variables) => Ok(variables),
+        None => parse(&text).map_err(|wrong| invalid(path, &wrong.to_string())),
+    }
+}
+
+pub(super) fn invalid(path: &Path, problem: &str) -> Failure {
     Failure { error: "InvalidInput".into(), cause: format!("{}: {problem}", path.display()), exit: Exit::Invalid }
 }
 

@@ -4,6 +4,7 @@ mod arguments;
 mod exit;
 mod file;
 mod follow;
+mod import;
 mod lever;
 mod output;
 mod plan;
@@ -11,6 +12,7 @@ mod report;
 mod rollback;
 mod run;
 mod stack;
+mod yaml;
 
 use std::io::Write;
 
@@ -47,6 +49,7 @@ async fn command(arguments: &Arguments, output: &Output) -> Result<Exit, Failure
             output.json(&schemars::schema_for!(crate::model::experiment::Experiment));
             Ok(Exit::Held)
         }
+        Command::Import { file, from, functions } => import::import(file, *from, functions, output),
         Command::Plan { file } => plan::plan(arguments, file, output).await,
         Command::Run { file, name } => run::run(arguments, file, name.as_ref(), output).await,
         Command::Status { run } => report::status(arguments, run.as_ref(), output).await,

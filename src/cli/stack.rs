@@ -72,7 +72,9 @@ pub(super) async fn find(arguments: &Arguments) -> Result<Stack, Failure> {
         };
         found.map(str::to_owned).ok_or_else(missing)
     };
-    let settings = settings::parse(&output("Prefix")?, &output("OptInTag")?, &output("TargetLimit")?);
+    // A stack of before there was a proxy does not say; all other faults work there as they did.
+    let proxy_layers = output("ProxyLayers").unwrap_or_default();
+    let settings = settings::parse(&output("Prefix")?, &output("OptInTag")?, &output("TargetLimit")?, &proxy_layers);
     let settings = settings
         .map_err(|wrong| Failure::new("StackNotFound", format!("the stack {name} is set up wrongly: {wrong}")))?;
     Ok(Stack {

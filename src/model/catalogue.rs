@@ -17,7 +17,7 @@ const UPDATE: &str = "lambda:UpdateFunctionConfiguration";
 const LAYER: &str = "lambda:GetLayerVersion";
 
 /// Every fault.
-pub const CATALOGUE: [Row; 7] = [
+pub const CATALOGUE: [Row; 15] = [
     Row {
         name: "reservedConcurrency",
         sentence: "Sets the reserved concurrency, so that invocations above it are throttled; 0 throttles all of them.",
@@ -54,5 +54,53 @@ pub const CATALOGUE: [Row; 7] = [
         sentence: "Disables one or all of the function's event source mappings.",
         actions: &["lambda:UpdateEventSourceMapping", "lambda:ListEventSourceMappings"],
         sample: "fault-event-source-mapping.json",
+    },
+    Row {
+        name: "latency",
+        sentence: "Makes invocations slower, before the handler runs or after it.",
+        actions: &[UPDATE, LAYER],
+        sample: "fault-latency.json",
+    },
+    Row {
+        name: "invocationTimeout",
+        sentence: "Keeps invocations from the handler until their time is nearly up.",
+        actions: &[UPDATE, LAYER],
+        sample: "fault-invocation-timeout.json",
+    },
+    Row {
+        name: "error",
+        sentence: "Lets invocations fail, in the handler's place or after it has run.",
+        actions: &[UPDATE, LAYER],
+        sample: "fault-error.json",
+    },
+    Row {
+        name: "response",
+        sentence: "Answers in the handler's place, or changes its answer.",
+        actions: &[UPDATE, LAYER],
+        sample: "fault-response.json",
+    },
+    Row {
+        name: "corrupt",
+        sentence: "Truncates the handler's answer, replaces it, or changes its values.",
+        actions: &[UPDATE, LAYER],
+        sample: "fault-corrupt.json",
+    },
+    Row {
+        name: "disk",
+        sentence: "Fills /tmp while invocations run.",
+        actions: &[UPDATE, LAYER],
+        sample: "fault-disk.json",
+    },
+    Row {
+        name: "init",
+        sentence: "Delays or fails the initialisation of execution environments.",
+        actions: &[UPDATE, LAYER],
+        sample: "fault-init.json",
+    },
+    Row {
+        name: "exit",
+        sentence: "Kills the runtime's process in the middle of invocations.",
+        actions: &[UPDATE, LAYER],
+        sample: "fault-exit.json",
     },
 ];

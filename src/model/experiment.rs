@@ -36,8 +36,10 @@ pub struct Experiment {
     pub steady_state: Vec<Condition>,
     /// How long the steady state may take, after the restore, to hold again.
     pub recovery: Recovery,
-    /// What `select` draws with, so that a plan can be repeated.
-    pub seed: u32,
+    /// What `select` draws with, and what the percentages of faults inside invocations are rolled with, so that both can
+    /// be repeated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u32>,
 }
 
 /// An experiment as it is written.
@@ -62,7 +64,8 @@ struct RawExperiment {
     steady_state: Vec<Condition>,
     /// How long the steady state may take to hold again after the restore; PT1M if absent.
     recovery: Option<Recovery>,
-    /// What `select` draws with; 0 if absent.
+    /// What `select` draws with, 0 if absent; and what the percentages of faults inside invocations are rolled with, which
+    /// come out differently each time if it is absent.
     seed: Option<Whole<0, { u32::MAX }>>,
 }
 
@@ -97,7 +100,7 @@ impl TryFrom<RawExperiment> for Experiment {
                 Some(recovery) => recovery,
                 None => Recovery::try_from("PT1M".to_owned())?,
             },
-            seed: raw.seed.map_or(0, Whole::get),
+            seed: raw.seed.map(Whole::get),
         })
     }
 }
@@ -158,6 +161,18 @@ impl Experiment {
     #[must_use]
     pub fn needs_mappings(&self) -> bool {
         self.faults.iter().any(Fault::needs_mappings)
+    }
+
+    /// Whether any fault adds layers, which code signing may refuse.
+    #[must_use]
+    pub fn adds_layers(&self) -> bool {
+        self.faults.iter().any(Fault::adds_layers)
+    }
+
+    /// Whether any fault needs the proxy.
+    #[must_use]
+    pub fn needs_proxy(&self) -> bool {
+        self.faults.iter().any(Fault::is_inside_invocations)
     }
 
     /// Whether all faults end by themselves at the run's deadline: such targets can wait for the others'.

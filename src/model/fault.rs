@@ -3,8 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 
+use super::invocation::{
+    CHAINED_WRAPPER_VARIABLE, CorruptFault, DiskFault, ErrorFault, ExitFault, FAULTS_VARIABLE, InitFault,
+    InvocationFault, InvocationTimeoutFault, LatencyFault, ResponseFault,
+};
 use super::names::{Handler, LayerVersionArn, MappingId, VariableName, WrapperPath};
 use super::secret::Secret;
 use super::text::shorten;
@@ -39,6 +44,42 @@ pub enum Fault {
     Memory(MemoryFault),
     /// Disables event source mappings.
     EventSourceMapping(MappingFault),
+    /// Makes invocations slower.
+    #[serde(deserialize_with = "checked")]
+    Latency(LatencyFault),
+    /// Keeps invocations from the handler until their time is nearly up.
+    #[serde(deserialize_with = "checked")]
+    InvocationTimeout(InvocationTimeoutFault),
+    /// Lets invocations fail.
+    #[serde(deserialize_with = "checked")]
+    Error(ErrorFault),
+    /// Answers in the handler's place.
+    #[serde(deserialize_with = "checked")]
+    Response(ResponseFault),
+    /// Damages answers.
+    #[serde(deserialize_with = "checked")]
+    Corrupt(CorruptFault),
+    /// Fills /tmp while invocations run.
+    #[serde(deserialize_with = "checked")]
+    Disk(DiskFault),
+    /// Delays or fails initialisations.
+    #[serde(deserialize_with = "checked")]
+    Init(InitFault),
+    /// Kills the runtime in the middle of invocations.
+    #[serde(deserialize_with = "checked")]
+    Exit(ExitFault),
+}
+
+/// The proxy checks what it reads; here the same check names the field that a person wrote.
+fn checked<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Clone + Into<InvocationFault>,
+{
+    let settings = T::deserialize(deserializer)?;
+    let fault: InvocationFault = settings.clone().into();
+    fault.check().map_err(D::Error::custom)?;
+    Ok(settings)
 }
 
 /// Reserved concurrency.
@@ -236,15 +277,24 @@ pub enum Claim {
     Layer(String),
     /// One environment variable.
     Variable(VariableName),
+    /// One of the variables that the proxy is set up with. All faults inside invocations share it.
+    ProxyVariable(&'static str),
     /// Event source mappings.
     Mappings(Mappings),
 }
+
+/// What the proxy is set up with: started in the runtime's place, told what to do, and what to start next.
+const PROXY_VARIABLES: [&str; 3] = [WRAPPER_VARIABLE, FAULTS_VARIABLE, CHAINED_WRAPPER_VARIABLE];
 
 impl Claim {
     /// Whether both claims are about the same field of a function.
     #[must_use]
     pub fn meets(&self, other: &Claim) -> bool {
         match (self, other) {
+            (Self::ProxyVariable(_), Self::ProxyVariable(_)) => false,
+            (Self::ProxyVariable(name), Self::Variable(other)) | (Self::Variable(other), Self::ProxyVariable(name)) => {
+                other.as_str() == *name
+            }
             (Self::Mappings(a), Self::Mappings(b)) => a == b || *a == Mappings::All || *b == Mappings::All,
             _ => self == other,
         }
@@ -260,6 +310,7 @@ impl fmt::Display for Claim {
             Self::Memory => f.write_str("the memory"),
             Self::Layer(layer) => write!(f, "the layer {}", shorten(layer)),
             Self::Variable(name) => write!(f, "the variable {}", shorten(name.as_str())),
+            Self::ProxyVariable(name) => write!(f, "the variable {name}"),
             Self::Mappings(_) => f.write_str("the same event source mapping"),
         }
     }
@@ -277,7 +328,49 @@ impl Fault {
             Self::Timeout(_) => "timeout",
             Self::Memory(_) => "memory",
             Self::EventSourceMapping(_) => "eventSourceMapping",
+            Self::Latency(_) => "latency",
+            Self::InvocationTimeout(_) => "invocationTimeout",
+            Self::Error(_) => "error",
+            Self::Response(_) => "response",
+            Self::Corrupt(_) => "corrupt",
+            Self::Disk(_) => "disk",
+            Self::Init(_) => "init",
+            Self::Exit(_) => "exit",
         }
+    }
+
+    /// For people: its name, and of how many invocations where that is said.
+    #[must_use]
+    pub fn title(&self) -> String {
+        self.invocation().map_or_else(|| self.name().to_owned(), |fault| fault.title())
+    }
+
+    /// Whether the proxy injects it.
+    #[must_use]
+    pub fn is_inside_invocations(&self) -> bool {
+        self.invocation().is_some()
+    }
+
+    /// The fault as the proxy is told of it, where it is one inside invocations.
+    #[must_use]
+    pub fn invocation(&self) -> Option<InvocationFault> {
+        Some(match self {
+            Self::Latency(fault) => fault.clone().into(),
+            Self::InvocationTimeout(fault) => fault.clone().into(),
+            Self::Error(fault) => fault.clone().into(),
+            Self::Response(fault) => fault.clone().into(),
+            Self::Corrupt(fault) => fault.clone().into(),
+            Self::Disk(fault) => fault.clone().into(),
+            Self::Init(fault) => fault.clone().into(),
+            Self::Exit(fault) => fault.clone().into(),
+            Self::ReservedConcurrency(_)
+            | Self::Handler(_)
+            | Self::Layer(_)
+            | Self::Environment(_)
+            | Self::Timeout(_)
+            | Self::Memory(_)
+            | Self::EventSourceMapping(_) => return None,
+        })
     }
 
     /// Everything that this fault claims, in no particular order.
@@ -305,6 +398,14 @@ impl Fault {
                 claims.extend(variables.into_iter().flatten().cloned().map(Claim::Variable));
                 claims
             }
+            Self::Latency(_)
+            | Self::InvocationTimeout(_)
+            | Self::Error(_)
+            | Self::Response(_)
+            | Self::Corrupt(_)
+            | Self::Disk(_)
+            | Self::Init(_)
+            | Self::Exit(_) => PROXY_VARIABLES.map(Claim::ProxyVariable).to_vec(),
         }
     }
 
@@ -325,7 +426,7 @@ impl Fault {
     /// Whether the fault ends by itself at the run's deadline, should nothing be left that could restore it: it is code
     /// that knows the deadline, and changes nothing that harms without that code. A time limit or a memory that a
     /// `handler` fault sets stays past the deadline, so with one the fault does not end. Variables are taken for settings
-    /// of the code that the fault brings.
+    /// of the code that the fault brings. The proxy lets everything pass from the deadline on.
     #[must_use]
     pub fn expires_by_itself(&self) -> bool {
         match self {
@@ -333,7 +434,17 @@ impl Fault {
                 fault.deadline_variable.is_some() && fault.timeout.is_none() && fault.memory.is_none()
             }
             Self::Layer(fault) => fault.deadline_variable.is_some(),
-            _ => false,
+            other => other.is_inside_invocations(),
+        }
+    }
+
+    /// Whether the fault adds layers, which code signing may refuse.
+    #[must_use]
+    pub fn adds_layers(&self) -> bool {
+        match self {
+            Self::Handler(fault) => !fault.layers.is_empty(),
+            Self::Layer(_) => true,
+            other => other.is_inside_invocations(),
         }
     }
 

@@ -68,10 +68,23 @@ fn check_fault(field: &str, entry: &Value) -> Result<(), InvalidInput> {
     };
     let names: Vec<String> = fault.keys().take(5).map(|name| format!("`{}`", shorten_name(name))).collect();
     match (fault.len(), fault.iter().next()) {
-        (1, Some((name, settings))) => check_no_list(&format!("{field}.{}", shorten_name(name)), settings),
+        (1, Some((name, settings))) => check_settings(&format!("{field}.{}", shorten_name(name)), settings),
         (0, _) => wrong("names no fault; write one, such as {memory: {megabytes: 256}}".to_owned()),
         _ => wrong(format!("has more than one name ({}); write each fault as an entry of its own", names.join(", "))),
     }
+}
+
+fn check_settings(field: &str, settings: &Value) -> Result<(), InvalidInput> {
+    check_no_list(field, settings)?;
+    check_no_list(&format!("{field}.fail"), &settings["fail"])?;
+    for (at, condition) in settings["match"].as_array().into_iter().flatten().enumerate() {
+        let field = format!("{field}.match[{at}]");
+        if !condition.is_object() {
+            let expected = "an object with a path and one operator, such as {path: a.b, equals: x}";
+            return Err(InvalidInput { field, problem: wrong_type(condition, false, expected) });
+        }
+    }
+    Ok(())
 }
 
 fn check_no_list(field: &str, entry: &Value) -> Result<(), InvalidInput> {
@@ -101,6 +114,9 @@ fn explain(value: &Value, path: &[Segment], message: &str) -> InvalidInput {
             "a map" => "an object",
             "a sequence" => "a list",
             "f64" => "a number",
+            "a boolean" => "true or false",
+            // Both are what names one of several settings.
+            "string or map" => "one of its names",
             other if other.starts_with("struct ") || other.contains("enum ") => "an object",
             other => other,
         };

@@ -18,6 +18,8 @@ pub mod invocation;
 #[cfg(feature = "control")]
 pub mod names;
 #[cfg(feature = "control")]
+pub mod proxy_layers;
+#[cfg(feature = "control")]
 pub mod refusal;
 #[cfg(feature = "control")]
 pub mod run;
@@ -29,7 +31,7 @@ pub mod snapshot;
 pub mod steady_state;
 #[cfg(feature = "control")]
 pub mod target;
-mod text;
+pub(crate) mod text;
 #[cfg(feature = "control")]
 pub mod time;
 pub mod whole;

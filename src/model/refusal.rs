@@ -46,6 +46,8 @@ pub enum Guardrail {
     Layers,
     /// Every layer to add, and every one to be put back, exists.
     LayerExists,
+    /// The function's code signing takes the layers to add.
+    CodeSigning,
     /// The environment fits into 4 KB.
     EnvironmentSize,
     /// The runtime can still be updated, and honours a wrapper where one is needed.
@@ -56,7 +58,7 @@ pub enum Guardrail {
     Alarm,
     /// The number of targets is within the limit.
     TargetLimit,
-    /// The version or alias that is named sees the change.
+    /// The version or alias that is named, by the target or by a fault, sees the change.
     Qualifier,
     /// It carries no marks of snapback.
     Marks,

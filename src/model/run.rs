@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::experiment::Experiment;
 use super::names::{FunctionArn, RunId};
+use super::proxy_layers::ProxyLayers;
 use super::snapshot::{Change, Drift};
 use super::time::Time;
 
@@ -143,6 +144,10 @@ pub struct Run {
     pub functions: Vec<FunctionArn>,
     /// The stop-condition alarms' ARNs.
     pub alarms: Vec<String>,
+    /// The proxy's layers, as the guardrails have seen them: what was judged is what is injected, also where the stack
+    /// is updated meanwhile.
+    #[serde(default)]
+    pub proxy_layers: ProxyLayers,
     /// When it was written.
     pub created_at: Time,
     /// When it ends at the latest, whatever happens.

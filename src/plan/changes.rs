@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use crate::model::fault::{Fault, HandlerFault, LayerFault, MappingFault, Mappings, WRAPPER_VARIABLE};
 use crate::model::function::{Environment, MappingState, Observation, Package, Slot};
+use crate::model::invocation::FAULTS_VARIABLE;
 use crate::model::names::{LayerVersionArn, VariableName};
 use crate::model::refusal::{Guardrail, Refusal};
 use crate::model::secret::Secret;
 use crate::model::snapshot::Change;
-use crate::model::time::Time;
 
+use super::injection::Injection;
+use super::proxy::{Equipment, equip};
 use super::runtimes::honours_wrapper;
 
 /// Five layers at most (lambda/latest/dg/chapter-layers).
@@ -28,12 +30,12 @@ pub struct Draft {
     pub warnings: Vec<String>,
 }
 
-/// Works out what `faults` change on the function that was observed, in a run with this deadline.
+/// Works out what an injection changes on the function that was observed.
 #[must_use]
-pub fn draft(faults: &[Fault], now: &Observation, deadline: Time) -> Draft {
+pub fn draft(injection: &Injection<'_>, now: &Observation) -> Draft {
     let mut drafting =
-        Drafting { now, deadline, draft: Draft::default(), layers: Vec::new(), variables: BTreeMap::new() };
-    for fault in faults {
+        Drafting { now, injection, draft: Draft::default(), layers: Vec::new(), variables: BTreeMap::new() };
+    for fault in &injection.experiment.faults {
         drafting.add(fault);
     }
     drafting.finish()
@@ -41,7 +43,7 @@ pub fn draft(faults: &[Fault], now: &Observation, deadline: Time) -> Draft {
 
 struct Drafting<'a> {
     now: &'a Observation,
-    deadline: Time,
+    injection: &'a Injection<'a>,
     draft: Draft,
     layers: Vec<LayerVersionArn>,
     variables: BTreeMap<VariableName, Slot<Secret>>,
@@ -81,6 +83,15 @@ impl Drafting<'_> {
             Fault::Handler(fault) => self.handler(fault),
             Fault::Layer(fault) => self.layer(fault),
             Fault::EventSourceMapping(fault) => self.mappings(fault),
+            // However many there are, the proxy comes once: see `proxy`.
+            Fault::Latency(_)
+            | Fault::InvocationTimeout(_)
+            | Fault::Error(_)
+            | Fault::Response(_)
+            | Fault::Corrupt(_)
+            | Fault::Disk(_)
+            | Fault::Init(_)
+            | Fault::Exit(_) => {}
         }
     }
 
@@ -100,7 +111,7 @@ impl Drafting<'_> {
 
     /// The fault carries its end: it stops even if every control plane is gone.
     fn deadline(&mut self, variable: Option<&VariableName>) {
-        let deadline = Slot::Present(Secret::new(self.deadline.0.to_string()));
+        let deadline = Slot::Present(Secret::new(self.injection.deadline.0.to_string()));
         self.variables.extend(variable.map(|variable| (variable.clone(), deadline)));
     }
 
@@ -187,7 +198,24 @@ impl Drafting<'_> {
         }
     }
 
+    fn proxy(&mut self) {
+        let Some(orders) = self.injection.orders() else { return };
+        match equip(&orders, self.injection.proxy_layers, self.now) {
+            Ok(Equipment { layer, variables }) => {
+                self.layers.push(layer);
+                let named = |(name, value)| Some((VariableName::try_from(name).ok()?, Slot::Present(value)));
+                self.variables.extend(variables.into_iter().filter_map(named));
+            }
+            Err(objections) => {
+                for objection in objections {
+                    self.refuse(objection.guardrail, objection.reason, objection.fix);
+                }
+            }
+        }
+    }
+
     fn finish(mut self) -> Draft {
+        self.proxy();
         if !self.layers.is_empty() {
             self.finish_layers();
         }
@@ -221,6 +249,13 @@ impl Drafting<'_> {
                 "put the fault's layers into one, or target functions with room",
             );
         }
+        // Two faults may bring one layer only where one of them names the stack's own proxy.
+        for (at, layer) in added.iter().enumerate() {
+            if added[..at].iter().any(|other| other.layer() == layer.layer()) {
+                let reason = format!("the layer {} would be added twice", layer.layer());
+                self.refuse(Guardrail::Layers, reason, "take it out of the `layer` fault: it comes by itself");
+            }
+        }
         for layer in added.iter().filter(|layer| original.iter().any(|own| own.layer() == layer.layer())) {
             let reason = format!("it carries a version of the layer {} already", layer.layer());
             self.refuse(Guardrail::Layers, reason, "take the layer off the function or out of the fault");
@@ -238,22 +273,34 @@ impl Drafting<'_> {
             );
         };
         let mut during = now.clone();
+        let mut faults = 0;
         for (name, injected) in variables {
             let original: Slot<Secret> = now.get(name.as_str()).cloned().into();
             match &injected {
-                Slot::Present(value) => during.insert(name.to_string(), value.clone()),
+                Slot::Present(value) => {
+                    if name.as_str() == FAULTS_VARIABLE {
+                        faults = bytes(name.as_str(), value);
+                    }
+                    during.insert(name.to_string(), value.clone())
+                }
                 Slot::Absent => during.remove(name.as_str()),
             };
             let differs = original != injected;
             self.push(Change::Variable { name, original, injected }, differs);
         }
-        let bytes: usize = during.iter().map(|(name, value)| name.len() + value.expose().len()).sum();
+        let bytes: usize = during.iter().map(|(name, value)| bytes(name, value)).sum();
         if bytes > MAX_ENVIRONMENT_BYTES {
-            self.refuse(
-                Guardrail::EnvironmentSize,
-                format!("its environment would have {bytes} bytes, over Lambda's {MAX_ENVIRONMENT_BYTES}"),
-                "set fewer or shorter variables",
-            );
+            let mut reason = format!("its environment would have {bytes} bytes, over Lambda's {MAX_ENVIRONMENT_BYTES}");
+            let mut fix = "set fewer or shorter variables";
+            if faults > 0 {
+                reason.push_str(&format!("; the faults inside invocations take {faults} of them"));
+                fix = "write fewer of these faults, shorter texts in them, or fewer conditions";
+            }
+            self.refuse(Guardrail::EnvironmentSize, reason, fix);
         }
     }
+}
+
+fn bytes(name: &str, value: &Secret) -> usize {
+    name.len() + value.expose().len()
 }

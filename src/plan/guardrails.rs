@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 
 use crate::model::experiment::Experiment;
+use crate::model::fault::Fault;
 use crate::model::function::{Environment, LastUpdate, Lifecycle, Observation, Tags};
 use crate::model::names::{AlarmName, FunctionArn, FunctionName, LayerVersionArn, MappingId};
+use crate::model::proxy_layers::ProxyLayers;
 use crate::model::refusal::{Guardrail, Refusal};
 use crate::model::run::{Lever, Lock};
 use crate::model::snapshot::Change;
 use crate::model::time::Time;
 
 use super::changes::{Draft, draft};
+use super::injection::Injection;
 use super::runtimes::blocked_from;
 
 /// What the stack allows.
@@ -22,6 +25,8 @@ pub struct Settings {
     pub opt_in: (String, String),
     /// How many targets one run may have.
     pub target_limit: usize,
+    /// The layers that bring the proxy; none in a stack of before there was one.
+    pub proxy_layers: ProxyLayers,
 }
 
 /// The tasks, which name snapback's own functions: `PREFIX-TASK`.
@@ -63,6 +68,25 @@ pub struct TargetFacts {
     pub aliases: Vec<Alias>,
     /// The tags of its event source mappings; empty where no fault needs them.
     pub mapping_tags: BTreeMap<MappingId, Tags>,
+    /// Its code signing; none where no fault adds layers.
+    pub code_signing: CodeSigning,
+}
+
+/// What a function's code signing does with a layer that is added: it must be signed by an allowed profile
+/// (lambda/latest/dg/configuration-codesigning). That a signature has run out or was revoked is not seen here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CodeSigning {
+    /// There is none: any layer is taken.
+    Off,
+    /// There is one.
+    On {
+        /// Whether an untrusted layer is refused (`Enforce`) or only logged (`Warn`).
+        enforced: bool,
+        /// The versions of the signing profiles that are trusted, by ARN.
+        trusted: Vec<String>,
+    },
+    /// It may not be read.
+    Unknown,
 }
 
 /// An alias of a function.
@@ -86,12 +110,25 @@ pub struct AlarmFact {
 /// What is known of a layer version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LayerFact {
-    /// It exists, for these architectures (empty: any).
-    For(Vec<String>),
+    /// It exists.
+    Here {
+        /// For these architectures; empty is any.
+        architectures: Vec<String>,
+        /// The version of the signing profile that has signed it, by ARN.
+        signer: Option<String>,
+    },
     /// It was deleted, or never existed.
     Missing,
     /// It may not be read, so it could not be attached either.
     Denied,
+}
+
+impl LayerFact {
+    /// A layer for any architecture that nobody has signed.
+    #[must_use]
+    pub const fn plain() -> Self {
+        Self::Here { architectures: Vec::new(), signer: None }
+    }
 }
 
 /// The outcome of all checks.
@@ -115,12 +152,20 @@ pub fn survey(experiment: &Experiment, facts: &Facts) -> Survey {
     }
     let mut targets = Vec::new();
     // A run that began now would have this one; it is what `plan` shows and `Prepare` judges, give or take a moment.
-    let deadline = experiment.deadline(facts.now);
+    let injection = Injection::planned(experiment, facts.now, &facts.settings.proxy_layers);
     for target in &facts.targets {
-        let mut drafted = draft(&experiment.faults, &target.seen, deadline);
+        let mut drafted = draft(&injection, &target.seen);
         refusals.extend(about_target(experiment, facts, target));
         refusals.append(&mut drafted.refusals);
         refusals.extend(about_layers(facts, target, &drafted));
+        let untrusted = about_code_signing(facts, target, &drafted);
+        match target.code_signing {
+            CodeSigning::On { enforced: false, .. } => {
+                let warn = |no: &Refusal| format!("{}: {}; Lambda takes it and logs a warning", no.about, no.reason);
+                warnings.extend(untrusted.iter().map(warn));
+            }
+            _ => refusals.extend(untrusted),
+        }
         refusals.extend(about_mappings(facts, target, &drafted));
         warnings.append(&mut drafted.warnings);
         warnings.extend(about_versions(experiment, target));
@@ -207,7 +252,7 @@ fn about_target(experiment: &Experiment, facts: &Facts, target: &TargetFacts) ->
             format!("wait for it, or end it: snapback rollback {run}"),
         );
     }
-    if let Some(mark) = mark(seen) {
+    if let Some(mark) = mark(&facts.settings, seen) {
         refuse(
             Guardrail::Marks,
             format!("it carries a mark of snapback already: {mark}"),
@@ -233,6 +278,9 @@ fn about_target(experiment: &Experiment, facts: &Facts, target: &TargetFacts) ->
             );
         }
         if let Some((reason, fix)) = qualifier(target) {
+            refuse(Guardrail::Qualifier, reason, fix);
+        }
+        for (reason, fix) in qualifiers_of_faults(experiment, target) {
             refuse(Guardrail::Qualifier, reason, fix);
         }
     }
@@ -261,37 +309,66 @@ fn is_own(settings: &Settings, seen: &Observation) -> bool {
 }
 
 /// Somebody's fault that is still in place would be taken down as the original.
-fn mark(seen: &Observation) -> Option<String> {
+fn mark(settings: &Settings, seen: &Observation) -> Option<String> {
     if let Environment::Readable(variables) = &seen.environment
         && let Some(name) = variables.keys().find(|name| name.starts_with("SNAPBACK_"))
     {
         return Some(format!("the variable {name}"));
     }
-    let layer = seen
-        .layers
-        .iter()
-        .find(|layer| layer.layer().rsplit(':').next().is_some_and(|name| name.starts_with("snapback-")))?;
+    let proxy = format!("{}-proxy-", settings.prefix);
+    let is_ours = |name: &str| name.starts_with("snapback-") || name.starts_with(&proxy);
+    let layer = seen.layers.iter().find(|layer| layer.layer().rsplit(':').next().is_some_and(is_ours))?;
     Some(format!("the layer {layer}"))
 }
 
 /// Published versions are immutable: traffic through one does not see a change of `$LATEST`.
 fn qualifier(target: &TargetFacts) -> Option<(String, String)> {
     let qualifier = target.asked.as_ref()?.qualifier()?;
-    let fix = "target the function without the qualifier if its $LATEST serves traffic, or use reservedConcurrency"
-        .to_owned();
+    let fix = "target the function without the qualifier if its $LATEST serves traffic, or use reservedConcurrency";
+    match sees_latest(target, qualifier) {
+        Sight::Latest => None,
+        Sight::Pinned(why) => Some((format!("the fault changes $LATEST, and {why}"), fix.to_owned())),
+        Sight::Nothing => Some((format!("it has no alias {qualifier}"), "correct the target".to_owned())),
+    }
+}
+
+/// A fault for one alias or version is never due where that one does not see `$LATEST`.
+fn qualifiers_of_faults(experiment: &Experiment, target: &TargetFacts) -> Vec<(String, String)> {
+    let mut refusals = Vec::new();
+    for fault in experiment.faults.iter().filter_map(Fault::invocation) {
+        let (name, rule) = (fault.name(), fault.rule());
+        let Some(qualifier) = rule.qualifier else { continue };
+        let reason = match sees_latest(target, qualifier) {
+            Sight::Latest => continue,
+            Sight::Pinned(why) => format!("the {name} fault changes $LATEST, and {why}"),
+            Sight::Nothing => format!("the {name} fault is for its alias {qualifier}, which it does not have"),
+        };
+        let fix = "name an alias that points at $LATEST, or take the fault's qualifier out";
+        refusals.push((reason, fix.to_owned()));
+    }
+    refusals
+}
+
+/// What traffic through a qualifier gets.
+enum Sight {
+    Latest,
+    /// A version; why that is.
+    Pinned(String),
+    /// There is no such alias.
+    Nothing,
+}
+
+fn sees_latest(target: &TargetFacts, qualifier: &str) -> Sight {
     if qualifier == "$LATEST" {
-        return None;
+        return Sight::Latest;
     }
     if qualifier.bytes().all(|b| b.is_ascii_digit()) {
-        return Some((format!("the fault changes $LATEST, and version {qualifier} would not see it"), fix));
+        return Sight::Pinned(format!("version {qualifier} would not see it"));
     }
     match target.aliases.iter().find(|alias| alias.name == qualifier) {
-        Some(alias) if alias.version == "$LATEST" => None,
-        Some(alias) => Some((
-            format!("the fault changes $LATEST, and the alias {qualifier} points at version {}", alias.version),
-            fix,
-        )),
-        None => Some((format!("it has no alias {qualifier}"), "correct the target".to_owned())),
+        Some(alias) if alias.version == "$LATEST" => Sight::Latest,
+        Some(alias) => Sight::Pinned(format!("the alias {qualifier} points at version {}", alias.version)),
+        None => Sight::Nothing,
     }
 }
 
@@ -302,14 +379,14 @@ fn about_layers(facts: &Facts, target: &TargetFacts, drafted: &Draft) -> Vec<Ref
         let Change::Layers { original, added } = change else { continue };
         for layer in original.iter().chain(added) {
             let (reason, fix) = match facts.layers.get(layer) {
-                Some(LayerFact::For(architectures)) if added.contains(layer) => {
+                Some(LayerFact::Here { architectures, .. }) if added.contains(layer) => {
                     let wanted = &target.seen.architecture;
                     if architectures.is_empty() || architectures.contains(wanted) {
                         continue;
                     }
                     (format!("the layer {layer} is not for {wanted}"), "use a version for its architecture".to_owned())
                 }
-                Some(LayerFact::For(_)) => continue,
+                Some(LayerFact::Here { .. }) => continue,
                 Some(LayerFact::Denied) => {
                     (format!("the layer {layer} may not be read"), "allow lambda:GetLayerVersion on it".to_owned())
                 }
@@ -325,6 +402,35 @@ fn about_layers(facts: &Facts, target: &TargetFacts, drafted: &Draft) -> Vec<Ref
         }
     }
     refusals
+}
+
+/// Lambda takes a layer that is not signed as the function wants it, or it does not: known before anything is touched.
+fn about_code_signing(facts: &Facts, target: &TargetFacts, drafted: &Draft) -> Vec<Refusal> {
+    let about = target.seen.arn.name();
+    let added = drafted.changes.iter().filter_map(|change| match change {
+        Change::Layers { added, .. } => Some(added),
+        _ => None,
+    });
+    let mut layers = added.flatten().peekable();
+    let trusted = match &target.code_signing {
+        CodeSigning::Off => return Vec::new(),
+        CodeSigning::On { trusted, .. } => trusted,
+        CodeSigning::Unknown => {
+            let reason = "its code signing cannot be read, which may refuse the layers";
+            let fix = "allow lambda:GetFunctionCodeSigningConfig on it, and lambda:GetCodeSigningConfig";
+            return layers.peek().map(|_| refusal(Guardrail::CodeSigning, about, reason, fix)).into_iter().collect();
+        }
+    };
+    let is_trusted = |layer: &&LayerVersionArn| match facts.layers.get(*layer) {
+        Some(LayerFact::Here { signer, .. }) => signer.as_ref().is_some_and(|signer| trusted.contains(signer)),
+        // What is not there, or may not be read, is refused for that.
+        _ => true,
+    };
+    let refuse = |layer: &LayerVersionArn| {
+        let reason = format!("the layer {layer} is not signed by a profile that its code signing trusts");
+        refusal(Guardrail::CodeSigning, about, reason, "have a trusted profile sign it, or target functions without it")
+    };
+    layers.filter(|layer| !is_trusted(layer)).map(refuse).collect()
 }
 
 /// IAM does not see a function's tags when one of its mappings is updated: Inject's role asks for the mapping's own

@@ -2,7 +2,10 @@
 
 pub mod changes;
 pub mod guardrails;
+pub mod import;
 pub mod inject;
+pub mod injection;
+mod proxy;
 pub mod rendering;
 pub mod restore;
 pub mod runtimes;

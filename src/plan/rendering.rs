@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::model::fault::Fault;
 use crate::model::function::Observation;
 use crate::model::names::LayerVersionArn;
 use crate::model::refusal::Refusal;
@@ -43,8 +44,8 @@ pub struct TargetPlan {
 pub struct PlanView {
     /// The experiment's name.
     pub experiment: String,
-    /// The faults' names.
-    pub faults: Vec<&'static str>,
+    /// The faults, each with its share of the invocations where it has one.
+    pub faults: Vec<String>,
     /// How long the faults stay, as an ISO 8601 duration.
     pub duration: String,
     /// The alarms that end the run.
@@ -69,7 +70,7 @@ pub fn plan_view(experiment: &crate::model::experiment::Experiment, survey: &Sur
     };
     PlanView {
         experiment: experiment.name.to_string(),
-        faults: experiment.faults.iter().map(|fault| fault.name()).collect(),
+        faults: experiment.faults.iter().map(Fault::title).collect(),
         duration: experiment.duration.to_string(),
         stop_conditions: experiment.stop_conditions.iter().map(|stop| stop.alarm.name().to_owned()).collect(),
         steady_state: experiment.steady_state.iter().map(ToString::to_string).collect(),

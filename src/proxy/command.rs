@@ -6,7 +6,6 @@ use std::process::ExitCode;
 
 use crate::model::invocation::{FAULTS_VARIABLE, InvocationFault, Orders};
 
-use super::injector::Injector;
 use super::log::say;
 use super::server::serve;
 use super::upstream::{API_VARIABLE, Upstream};
@@ -54,12 +53,12 @@ fn standalone(address: &str) -> Result<(), String> {
     }
     let upstream = std::env::var(API_VARIABLE).map_err(|_| format!("{API_VARIABLE} is not set; write host:port"))?;
     let upstream = Upstream::parse(&upstream)?;
-    let injector = orders()?.map(|orders| Injector::new(orders, None));
+    let orders = orders()?;
     let listener = TcpListener::bind(address).map_err(|error| format!("cannot listen on {address}: {error}"))?;
     let bound = listener.local_addr().map_err(|error| error.to_string())?;
     say(&format!("listening on {bound}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let served = runtime.and_then(|runtime| runtime.block_on(serve(listener, upstream, injector)));
+    let served = runtime.and_then(|runtime| runtime.block_on(serve(listener, upstream, orders)));
     served.map_err(|error| format!("stopped: {error}"))
 }
 

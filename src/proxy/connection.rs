@@ -84,7 +84,8 @@ impl Connection {
             (Route::Answer { id, is_error }, Some(injector)) => {
                 let start = request.path.start;
                 let id = &self.down.buffer.filled()[start + id.start..start + id.end];
-                match std::str::from_utf8(id).ok().and_then(|id| Some((id.to_owned(), injector.recall(id)?))) {
+                let id = std::str::from_utf8(id).unwrap_or_default();
+                match injector.recall(id).map(|pending| (id.to_owned(), pending)) {
                     Some((id, pending)) => self.answer(&request, &injector, &id, pending, *is_error).await,
                     None => self.pass(&request).await,
                 }
@@ -180,8 +181,19 @@ impl Connection {
         (!prefix.is_empty()).then(|| [before, prefix.as_bytes(), behind].concat())
     }
 
-    /// Connects to the Runtime API, unless that is so already.
+    /// Connects to the Runtime API, unless that is so already. Only while nothing is asked: whatever comes on the idle
+    /// connection then is its end.
     pub(super) async fn connect(&mut self) -> Result<(), Broken> {
+        if let Some(up) = &mut self.up {
+            let ended = select! {
+                biased;
+                _ = up.buffer.fill(&mut up.reader) => true,
+                () = std::future::ready(()) => false,
+            };
+            if ended || !up.buffer.is_empty() {
+                self.up = None;
+            }
+        }
         if self.up.is_none() {
             self.up = Some(self.upstream.connect().await.map_err(|_| Broken::Api)?.into());
         }
@@ -189,7 +201,8 @@ impl Connection {
     }
 
     async fn tunnel(mut self) {
-        if self.connect().await.is_err() {
+        // Where there is a connection, an answer may be under way on it.
+        if self.up.is_none() && self.connect().await.is_err() {
             return;
         }
         let (Some(up), down) = (&mut self.up, &mut self.down) else { return };

@@ -1,19 +1,44 @@
 //! Numbers to roll percentages with.
 
-use std::hash::{BuildHasher, Hasher};
+use std::hash::{BuildHasher, RandomState};
+
+/// Where rolls come from.
+#[derive(Debug)]
+pub(crate) enum Dice {
+    /// One sequence, the same for the same seed.
+    Seeded(Rolls),
+    /// Another sequence for each request: environments that were restored from one snapshot (SnapStart) hold the same
+    /// random numbers, but never serve the same request.
+    Random(RandomState),
+}
+
+impl Dice {
+    pub(crate) fn new(seed: Option<u32>) -> Self {
+        seed.map_or_else(|| Self::Random(RandomState::new()), |seed| Self::Seeded(Rolls(u64::from(seed))))
+    }
+
+    /// As many rolls as the array is long.
+    pub(crate) fn roll<const COUNT: usize>(&mut self, request: &str, needed: usize) -> [u64; COUNT] {
+        let mut own;
+        let rolls = match self {
+            Self::Seeded(rolls) => rolls,
+            Self::Random(state) => {
+                own = Rolls(state.hash_one(request));
+                &mut own
+            }
+        };
+        let mut rolled = [0; COUNT];
+        rolled.iter_mut().take(needed).for_each(|roll| *roll = rolls.next());
+        rolled
+    }
+}
 
 /// splitmix64: one addition and a few shifts a number, and every seed makes a good sequence.
 #[derive(Debug)]
-pub(crate) struct Dice(u64);
+pub(crate) struct Rolls(u64);
 
-impl Dice {
-    /// The same sequence for the same seed; another one each time without.
-    pub(crate) fn new(seed: Option<u32>) -> Self {
-        // The standard library seeds each of its hashers at random.
-        Self(seed.map_or_else(|| std::hash::RandomState::new().build_hasher().finish(), u64::from))
-    }
-
-    pub(crate) fn roll(&mut self) -> u64 {
+impl Rolls {
+    fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -35,20 +60,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_repeats_its_sequence() {
-        let rolls = |seed| {
+    fn a_seed_repeats_its_sequence_whatever_the_requests_are() {
+        let rolls = |seed, request| {
             let mut dice = Dice::new(Some(seed));
-            (0..9).map(|_| dice.roll()).collect::<Vec<_>>()
+            (0..9).map(|_| dice.roll::<3>(request, 3)).collect::<Vec<_>>()
         };
-        assert_eq!(rolls(7), rolls(7));
-        assert_ne!(rolls(7), rolls(8));
-        assert_ne!(Dice::new(None).roll(), Dice::new(None).roll());
+        assert_eq!(rolls(7, "a"), rolls(7, "b"));
+        assert_ne!(rolls(7, "a"), rolls(8, "a"));
+        assert_eq!(Dice::new(Some(7)).roll::<3>("", 1)[1..], [0, 0]);
+    }
+
+    #[test]
+    fn without_a_seed_each_request_and_each_process_has_its_own() {
+        let mut dice = Dice::new(None);
+        assert_ne!(dice.roll::<1>("a", 1), dice.roll::<1>("b", 1));
+        assert_ne!(Dice::new(None).roll::<1>("a", 1), Dice::new(None).roll::<1>("a", 1));
     }
 
     #[test]
     fn every_delay_of_a_range_comes_up() {
-        let mut dice = Dice::new(Some(1));
-        let delays: std::collections::BTreeSet<u32> = (0..1000).map(|_| between(3, 7, dice.roll())).collect();
+        let rolls = Dice::new(Some(1)).roll::<1000>("", 1000);
+        let delays: std::collections::BTreeSet<u32> = rolls.iter().map(|roll| between(3, 7, *roll)).collect();
         assert_eq!(delays, (3..=7).collect());
         assert_eq!((between(5, 5, u64::MAX), between(0, u32::MAX, u64::MAX)), (5, u32::MAX));
     }

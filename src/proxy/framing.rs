@@ -2,7 +2,7 @@
 
 /// How much of a body is still to come.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Framing {
+pub(crate) enum Framing {
     /// So many bytes (`Content-Length`); none is the end.
     Length(u64),
     /// Chunks, and trailers behind them.
@@ -13,29 +13,24 @@ pub enum Framing {
 
 /// The chunk sizes cannot be read, so nobody knows where the body ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Malformed;
+pub(crate) struct Malformed;
 
 impl Framing {
     /// No body.
-    pub const NONE: Self = Self::Length(0);
+    pub(crate) const NONE: Self = Self::Length(0);
 
     /// A chunked body, from its beginning.
-    #[must_use]
-    pub fn chunked() -> Self {
+    pub(crate) fn chunked() -> Self {
         Self::Chunked(Chunks { state: State::Size { digits: 0 }, left: 0 })
     }
 
     /// Whether the body is complete.
-    #[must_use]
-    pub fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         matches!(self, Self::Length(0) | Self::Chunked(Chunks { state: State::Done, .. }))
     }
 
     /// How many of these bytes, the next ones that came, are still the body's.
-    ///
-    /// # Errors
-    /// Where a chunk's size cannot be read.
-    pub fn take(&mut self, bytes: &[u8]) -> Result<usize, Malformed> {
+    pub(crate) fn take(&mut self, bytes: &[u8]) -> Result<usize, Malformed> {
         match self {
             Self::UntilClose => Ok(bytes.len()),
             Self::Length(left) => {
@@ -48,10 +43,7 @@ impl Framing {
     }
 
     /// The body without its framing; `bytes` is all of it.
-    ///
-    /// # Errors
-    /// Where a chunk's size cannot be read.
-    pub fn decode(mut self, bytes: &[u8]) -> Result<Vec<u8>, Malformed> {
+    pub(crate) fn decode(mut self, bytes: &[u8]) -> Result<Vec<u8>, Malformed> {
         let Self::Chunked(chunks) = &mut self else { return Ok(bytes.to_vec()) };
         let mut body = Vec::with_capacity(bytes.len());
         chunks.take(bytes, |data| body.extend_from_slice(data))?;
@@ -61,7 +53,7 @@ impl Framing {
 
 /// A walk through chunks.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Chunks {
+pub(crate) struct Chunks {
     state: State,
     /// Bytes of the current chunk's data that are still to come, or the size that is being read.
     left: u64,

@@ -80,7 +80,7 @@ impl Connection {
             deadline: value_of(event, DEADLINE).and_then(|deadline| deadline.parse().ok()),
             arn: value_of(event, INVOKED_ARN),
         };
-        let due = injector.roll().due(injector.orders(), invocation);
+        let due = injector.roll(&id).due(injector.orders(), invocation);
         if due.clone().next().is_none() {
             return self.deliver(None).await;
         }
@@ -269,7 +269,9 @@ impl Connection {
                 false => payload::corrupted(&body, fault),
             };
         }
-        let head = changed_head(head, self.upstream.prefix(), body.len(), replaced);
+        let stays_streamed = streamed && !replaced;
+        let head = changed_head(head, self.upstream.prefix(), stays_streamed, body.len());
+        let body = if stays_streamed { one_chunk(&body) } else { body };
         self.exchange_own(request, &[head, body].concat()).await
     }
 
@@ -386,23 +388,35 @@ fn own_request(
     )
 }
 
-/// The head of the runtime's own answer, for another body. Trailers cannot follow it; and what was replaced is no
-/// stream any more, and is JSON.
-fn changed_head(head: &[u8], prefix: &str, length: usize, replaced: bool) -> Vec<u8> {
+/// The head of the runtime's own answer, for another body. No trailers follow it. What was replaced is no stream any
+/// more, and is JSON; what was damaged stays what it was.
+fn changed_head(head: &[u8], prefix: &str, stays_streamed: bool, length: usize) -> Vec<u8> {
     let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
     let line = String::from_utf8_lossy(line).replacen(' ', &format!(" {prefix}"), 1);
     let mut changed = format!("{line}\r\n");
+    let streamed = value_of(head, RESPONSE_MODE).is_some() && !stays_streamed;
     for (name, value) in lines(head) {
-        let lower = name.to_ascii_lowercase();
-        let framing = ["content-length", "transfer-encoding", "trailer", "te", "expect"].contains(&lower.as_str());
-        if framing || replaced && [RESPONSE_MODE, "content-type"].contains(&lower.as_str()) {
-            continue;
+        let is = |names: &[&str]| names.iter().any(|other| name.eq_ignore_ascii_case(other));
+        let of_stream = streamed && is(&[RESPONSE_MODE, "content-type"]);
+        if !of_stream && !is(&["content-length", "transfer-encoding", "trailer", "te", "expect"]) {
+            changed.push_str(&format!("{name}: {value}\r\n"));
         }
-        changed.push_str(&format!("{name}: {value}\r\n"));
     }
-    if replaced {
+    if streamed {
         changed.push_str("Content-Type: application/json\r\n");
     }
-    changed.push_str(&format!("Content-Length: {length}\r\n\r\n"));
+    let framing = match stays_streamed {
+        true => "Transfer-Encoding: chunked".to_owned(),
+        false => format!("Content-Length: {length}"),
+    };
+    changed.push_str(&format!("{framing}\r\n\r\n"));
     changed.into_bytes()
+}
+
+fn one_chunk(body: &[u8]) -> Vec<u8> {
+    match body.is_empty() {
+        // An empty chunk would be the last one.
+        true => b"0\r\n\r\n".to_vec(),
+        false => [format!("{:x}\r\n", body.len()).as_bytes(), body, b"\r\n0\r\n\r\n"].concat(),
+    }
 }

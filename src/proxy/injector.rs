@@ -63,8 +63,8 @@ impl Injector {
         self.orders.faults.iter().any(in_invocations) && self.left().is_some()
     }
 
-    pub(crate) fn roll(&self) -> Rolls {
-        Rolls::new(self.orders, &mut lock(&self.dice))
+    pub(crate) fn roll(&self, request: &str) -> Rolls {
+        Rolls::new(self.orders, &mut lock(&self.dice), request)
     }
 
     /// Says that a fault is injected now, with its delay in milliseconds.

@@ -66,7 +66,7 @@ fn line(orders: &Orders, fault: &str, delay: u64, properties: &[(&str, &str)], n
         "InjectedFaults": 1,
         "InjectedDelay": delay,
     });
-    for (name, value) in properties {
+    for (name, value) in properties.iter().filter(|(_, value)| !value.is_empty()) {
         metric[*name] = json!(value);
     }
     format!("{metric}\n")

@@ -31,5 +31,5 @@ mod verdict;
 mod wrapper;
 
 pub use command::main;
-pub use framing::{Framing, Malformed};
+pub use server::serve;
 pub use upstream::Upstream;

@@ -3,18 +3,29 @@
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpStream;
+
+use crate::model::invocation::Orders;
 
 use super::connection::Connection;
 use super::injector::Injector;
 use super::upstream::Upstream;
 
-/// Serves every connection until the future is dropped.
+/// Between two tries to take a connection.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Serves every connection until the future is dropped, and injects the faults of these orders.
 ///
 /// # Errors
 /// Where the socket cannot be used.
-pub(super) async fn serve(
+pub async fn serve(listener: TcpListener, upstream: Upstream, orders: Option<Orders>) -> io::Result<()> {
+    serve_with(listener, upstream, orders.map(|orders| Injector::new(orders, None))).await
+}
+
+/// The same, for an injector that may know the runtime.
+pub(super) async fn serve_with(
     listener: TcpListener,
     upstream: Upstream,
     injector: Option<Arc<Injector>>,
@@ -26,7 +37,7 @@ pub(super) async fn serve(
         match listener.accept().await {
             Ok((stream, _)) => serve_one(stream, &upstream, &injector),
             // One client's trouble, or no descriptor left for now: the others go on.
-            Err(_) => tokio::task::yield_now().await,
+            Err(_) => tokio::time::sleep(PAUSE).await,
         }
     }
 }

@@ -1,13 +1,10 @@
 //! The decision about one invocation: pure, made when its event comes.
 
 use crate::model::invocation::{
-    CorruptFault, ErrorFault, InvocationFault, LatencyFault, Moment, Orders, ResponseFault,
+    CorruptFault, ErrorFault, InvocationFault, LatencyFault, MAX_FAULTS, Moment, Orders, ResponseFault,
 };
 
 use super::dice::{Dice, between};
-
-/// Faults of one run, at most: as many as an experiment may have.
-const MAX_FAULTS: usize = 20;
 
 /// An invocation, as the head of its event tells.
 #[derive(Clone, Copy, Debug)]
@@ -23,10 +20,8 @@ pub(crate) struct Invocation<'a> {
 pub(crate) struct Rolls([u64; MAX_FAULTS]);
 
 impl Rolls {
-    pub(crate) fn new(orders: &Orders, dice: &mut Dice) -> Self {
-        let mut rolls = [0; MAX_FAULTS];
-        rolls.iter_mut().zip(&orders.faults).for_each(|(roll, _)| *roll = dice.roll());
-        Self(rolls)
+    pub(crate) fn new(orders: &Orders, dice: &mut Dice, request: &str) -> Self {
+        Self(dice.roll(request, orders.faults.len()))
     }
 
     /// The faults that are due, as far as that can be told without the event's body.
@@ -163,7 +158,7 @@ mod tests {
     }
 
     fn names(orders: &Orders, arn: Option<&str>) -> Vec<&'static str> {
-        let rolls = Rolls::new(orders, &mut Dice::new(orders.seed));
+        let rolls = Rolls::new(orders, &mut Dice::new(orders.seed), "");
         rolls.due(orders, Invocation { deadline: None, arn }).map(|(fault, _)| fault.name()).collect()
     }
 
@@ -185,7 +180,7 @@ mod tests {
         let mut dice = Dice::new(Some(3));
         let mut seen = std::collections::BTreeSet::new();
         for _ in 0..100 {
-            let rolls = Rolls::new(&orders, &mut dice);
+            let rolls = Rolls::new(&orders, &mut dice, "");
             let due = rolls.due(&orders, Invocation { deadline: None, arn: None });
             seen.insert(due.map(|(fault, _)| fault.name()).collect::<Vec<_>>());
         }
@@ -194,7 +189,7 @@ mod tests {
 
     fn verdict(orders: &Orders) -> Verdict<'_> {
         let invocation = Invocation { deadline: Some(10_000), arn: None };
-        let due = Rolls::new(orders, &mut Dice::new(orders.seed)).due(orders, invocation);
+        let due = Rolls::new(orders, &mut Dice::new(orders.seed), "").due(orders, invocation);
         Verdict::new(due, invocation, 4_000)
     }
 

@@ -8,14 +8,14 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
-use crate::model::invocation::{CHAINED_WRAPPER_VARIABLE, FAULTS_VARIABLE, InitFault, InvocationFault, Orders};
+use crate::model::invocation::{CHAINED_WRAPPER_VARIABLE, FAULTS_VARIABLE, InvocationFault, MAX_FAULTS, Orders};
 
 use super::dice::Dice;
 use super::injector::Injector;
 use super::log::{Metrics, say};
 use super::payload;
 use super::process::{self, Fork, Process};
-use super::server::serve;
+use super::server::serve_with;
 use super::upstream::{API_VARIABLE, Upstream};
 
 /// The variable that names a wrapper (lambda/latest/dg/runtimes-modify).
@@ -121,7 +121,7 @@ fn run(listener: TcpListener, upstream: Upstream, orders: Orders, runtime: Proce
             readiness.write_all(&[1])?;
             drop(readiness);
             tokio::select! {
-                served = serve(listener, upstream, Some(injector)) => served,
+                served = serve_with(listener, upstream, Some(injector)) => served,
                 ended = end.readable() => ended.map(drop),
             }
         })
@@ -133,15 +133,11 @@ fn run(listener: TcpListener, upstream: Upstream, orders: Orders, runtime: Proce
 
 /// Delays the initialisation, or fails it: says whether it has failed.
 fn init(orders: &Orders, upstream: &Upstream) -> bool {
-    let mut dice = Dice::new(orders.seed);
-    let faults: Vec<&InitFault> = orders
-        .faults
-        .iter()
-        .filter_map(|fault| match fault {
-            InvocationFault::Init(init) if init.percentage.includes(dice.roll()) => Some(init),
-            _ => None,
-        })
-        .collect();
+    let rolls: [u64; MAX_FAULTS] = Dice::new(orders.seed).roll("init", orders.faults.len());
+    let faults = orders.faults.iter().zip(rolls).filter_map(|(fault, roll)| match fault {
+        InvocationFault::Init(init) if init.percentage.includes(roll) => Some(init),
+        _ => None,
+    });
     for fault in faults {
         let left = orders.until.saturating_sub(super::injector::now());
         if left == 0 {

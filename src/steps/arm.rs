@@ -5,6 +5,7 @@ use crate::model::names::{FunctionArn, RunId};
 use crate::model::run::{Run, RunStatus, TargetStatus};
 use crate::model::snapshot::Surface;
 use crate::plan::changes::draft;
+use crate::plan::injection::Injection;
 use crate::ports::{FunctionError, Guarded, World};
 
 use super::error::StepError;
@@ -39,7 +40,7 @@ pub async fn arm(world: &impl World, run: &RunId, function: &FunctionArn) -> Res
 
 /// Takes lock and snapshot, also again for a target that is armed but not begun.
 pub(super) async fn take_down(world: &impl World, run: &Run, function: &FunctionArn) -> Result<Armed, StepError> {
-    let Some(experiment) = &run.experiment else { return Ok(Armed::Skipped) };
+    let (Some(experiment), Some(injection)) = (&run.experiment, Injection::of(run)) else { return Ok(Armed::Skipped) };
     let Some(lock) = retry(world, || world.take_lock(&run.id, function)).await? else { return Ok(Armed::Skipped) };
     if let Some(holder) = lock.run.filter(|holder| *holder != run.id) {
         return Err(StepError::Locked { function: function.name().to_owned(), run: holder.to_string() });
@@ -55,7 +56,7 @@ pub(super) async fn take_down(world: &impl World, run: &Run, function: &Function
         Err(FunctionError::NotFound(_)) => return Ok(Armed::Skipped),
         seen => seen.map_err(fail)?,
     };
-    let drafted = draft(&experiment.faults, &seen, run.deadline);
+    let drafted = draft(&injection, &seen);
     if !drafted.refusals.is_empty() {
         // A twin of this task may have gone on to inject meanwhile: then it is our own fault that speaks against it.
         let target = retry(world, || world.target(&run.id, function)).await?;

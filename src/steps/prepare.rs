@@ -82,6 +82,7 @@ fn write_down(world: &impl World, request: &Request, experiment: Experiment, fac
         execution_arn: request.execution_arn.clone(),
         functions: functions(facts),
         alarms,
+        proxy_layers: facts.settings.proxy_layers.clone(),
         created_at: now,
         deadline,
         ends_at: None,

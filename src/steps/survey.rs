@@ -7,11 +7,12 @@ use futures_util::stream;
 
 use crate::model::experiment::Experiment;
 use crate::model::fault::Fault;
+use crate::model::function::Package;
 use crate::model::names::{AlarmName, FunctionArn, FunctionName, LayerVersionArn};
 use crate::model::steady_state::Condition;
 use crate::model::target::Target;
 use crate::model::time::Time;
-use crate::plan::guardrails::{AlarmFact, Facts, LayerFact, Settings, TargetFacts};
+use crate::plan::guardrails::{AlarmFact, CodeSigning, Facts, LayerFact, Settings, TargetFacts};
 use crate::plan::selection::choose;
 use crate::ports::{FunctionError, World};
 
@@ -70,7 +71,7 @@ pub async fn gather(world: &impl World, settings: &Settings, experiment: &Experi
         settings: settings.clone(),
         lever: retry(world, || world.lever()).await?,
         target_count,
-        layers: layer_facts(world, pace, experiment, &targets).await?,
+        layers: layer_facts(world, pace, settings, experiment, &targets).await?,
         targets,
         unresolved,
         alarms,
@@ -99,7 +100,7 @@ async fn resolve(world: &impl World, experiment: &Experiment) -> Result<Resolved
                 if matching.is_empty() {
                     unmatched.push((asked, "no function carries these tags".to_owned()));
                 }
-                tagged.extend(choose(matching, *select, experiment.seed));
+                tagged.extend(choose(matching, *select, experiment.seed.unwrap_or(0)));
             }
         }
     }
@@ -136,12 +137,20 @@ async fn look(
         let tags = pace.read(world, &[Kind::Control], || world.mapping_tags(&seen.arn, &mapping.id)).await;
         mapping_tags.insert(mapping.id.clone(), tags.map_err(|error| StepError::function(asked.as_str(), error))?);
     }
-    Ok(TargetFacts { asked: Some(asked), seen, lock, aliases, mapping_tags })
+    // A container image takes no layers, and Lambda refuses to say anything about its code signing.
+    let code_signing = if experiment.adds_layers() && seen.package == Package::Zip {
+        let code_signing = pace.read(world, &[Kind::Control], || world.code_signing(&seen.arn)).await;
+        code_signing.map_err(|error| StepError::function(asked.as_str(), error))?
+    } else {
+        CodeSigning::Off
+    };
+    Ok(TargetFacts { asked: Some(asked), seen, lock, aliases, mapping_tags, code_signing })
 }
 
 async fn layer_facts(
     world: &impl World,
     pace: &Pace,
+    settings: &Settings,
     experiment: &Experiment,
     targets: &[TargetFacts],
 ) -> Result<BTreeMap<LayerVersionArn, LayerFact>, StepError> {
@@ -152,6 +161,9 @@ async fn layer_facts(
             Fault::Layer(fault) => layers.extend(&fault.layers),
             _ => {}
         }
+    }
+    if experiment.needs_proxy() {
+        layers.extend(targets.iter().filter_map(|target| settings.proxy_layers.of(&target.seen.architecture)));
     }
     if layers.is_empty() {
         return Ok(BTreeMap::new());

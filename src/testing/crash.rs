@@ -17,7 +17,7 @@ use crate::steps::reap::reap;
 use super::cores::on_all_cores;
 use super::execution::{Ended, Machine, budget, survives_watched};
 use super::network::Cut;
-use super::samples::{experiments, function_arn, layer_arn, observation};
+use super::samples::{self, experiments, function_arn, observation};
 use super::{SimFunction, SimWorld, State};
 
 /// Seconds from a death to the reaper's next tick: at once, while every lease of the dead runs; in between; after them.
@@ -75,12 +75,13 @@ impl Case {
             for name in targets.chain(["bystander".to_owned()]) {
                 state.functions.insert(function_arn(&name), SimFunction::new(observation(&name)));
             }
-            let mut layers = vec![layer_arn("otel"), layer_arn("shared")];
+            let mut layers = Vec::new();
             for fault in list(&self.experiment["faults"]) {
                 let named = ["handler", "layer"].iter().flat_map(|kind| list(&fault[kind]["layers"]));
                 layers.extend(named.filter_map(|layer| text(&layer).try_into().ok()));
             }
-            state.layers.extend(layers.into_iter().map(|layer| (layer, LayerFact::For(Vec::new()))));
+            state.layers = samples::layers();
+            state.layers.extend(layers.into_iter().map(|layer| (layer, LayerFact::plain())));
             let stops = list(&self.experiment["stopConditions"]);
             state.alarms.extend(stops.iter().map(|stop| (text(&stop["alarm"]), false)));
         });

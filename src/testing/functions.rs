@@ -8,7 +8,7 @@ use crate::model::function::{Environment, LastUpdate, MappingState, Observation,
 use crate::model::names::{FunctionArn, LayerVersionArn, MappingId};
 use crate::model::snapshot::{ConfigurationUpdate, Write};
 use crate::model::time::Time;
-use crate::plan::guardrails::{Alias, LayerFact};
+use crate::plan::guardrails::{Alias, CodeSigning, LayerFact};
 use crate::ports::{FunctionError, Functions, Permit};
 
 use super::drive::StormKind;
@@ -32,6 +32,8 @@ pub struct SimFunction {
     pub aliases: Vec<Alias>,
     /// The tags of its event source mappings.
     pub mapping_tags: Tags,
+    /// Its code signing; `Unknown` is one that may not be read.
+    pub code_signing: CodeSigning,
     /// Its published versions.
     pub versions: Vec<u64>,
     /// When the update in progress is through.
@@ -58,6 +60,7 @@ impl SimFunction {
             serving: seen.clone(),
             seen,
             aliases: Vec::new(),
+            code_signing: CodeSigning::Off,
             versions: Vec::new(),
             busy_until: None,
             late: Vec::new(),
@@ -355,6 +358,23 @@ impl Functions for SimWorld {
         self.exchange(Kind::Look, "GetLayerVersion", move |state| {
             state.admit("GetLayerVersion")?;
             Ok(state.layers.get(&layer).cloned().unwrap_or(LayerFact::Missing))
+        })
+        .await
+    }
+
+    async fn code_signing(&self, function: &FunctionArn) -> Result<CodeSigning, FunctionError> {
+        let function = function.clone();
+        let found = self.exchange(Kind::Look, "GetFunctionCodeSigningConfig", move |state| {
+            state.admit("GetFunctionCodeSigningConfig")?;
+            find(state, function.as_str()).map(|function| function.code_signing.clone())
+        });
+        let found = found.await?;
+        if !matches!(found, CodeSigning::On { .. }) {
+            return Ok(found);
+        }
+        self.exchange(Kind::Look, "GetCodeSigningConfig", move |state| {
+            state.admit("GetCodeSigningConfig")?;
+            Ok(found.clone())
         })
         .await
     }

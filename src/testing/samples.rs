@@ -8,6 +8,7 @@ use crate::model::function::{
     Environment, LastUpdate, Lifecycle, Mapping, MappingState, Observation, Package, Slot, Tags,
 };
 use crate::model::names::{FunctionArn, Handler, LayerVersionArn, MappingId, RunId};
+use crate::model::proxy_layers::ProxyLayers;
 use crate::model::secret::Secret;
 use crate::plan::guardrails::{LayerFact, Settings};
 
@@ -52,10 +53,22 @@ pub fn run_id(name: &str) -> RunId {
     sample!(RunId::try_from(name))
 }
 
+/// The layers that a stack publishes with its proxy.
+#[must_use]
+pub fn proxy_layers() -> ProxyLayers {
+    let text = format!("arm64={},x86_64={}", layer_arn("snapback-proxy-arm64"), layer_arn("snapback-proxy-x86_64"));
+    sample!(ProxyLayers::parse(&text))
+}
+
 /// What a stack allows by default.
 #[must_use]
 pub fn settings() -> Settings {
-    Settings { prefix: "snapback".into(), opt_in: ("chaos".into(), "allowed".into()), target_limit: 10 }
+    Settings {
+        prefix: "snapback".into(),
+        opt_in: ("chaos".into(), "allowed".into()),
+        target_limit: 10,
+        proxy_layers: proxy_layers(),
+    }
 }
 
 /// A function that looks like a real one: a reserved concurrency, two layers, a wrapper, a secret, a tag, a mapping.
@@ -83,7 +96,18 @@ pub fn observation(name: &str) -> Observation {
     }
 }
 
-/// A world with these functions, their layers, the chaos layer, and an alarm `errors` that is OK.
+/// The layers of the sample functions, those of the sample faults, and the proxy's, which is for one architecture each.
+#[must_use]
+pub fn layers() -> BTreeMap<LayerVersionArn, LayerFact> {
+    let plain = ["otel", "shared", "chaos"].map(|name| (layer_arn(name), LayerFact::plain()));
+    let proxy = |architecture: &str| {
+        let fact = LayerFact::Here { architectures: vec![architecture.to_owned()], signer: None };
+        (layer_arn(&format!("snapback-proxy-{architecture}")), fact)
+    };
+    plain.into_iter().chain([proxy("arm64"), proxy("x86_64")]).collect()
+}
+
+/// A world with these functions, all sample layers, and an alarm `errors` that is OK.
 #[must_use]
 pub fn world(functions: &[&str]) -> SimWorld {
     let world = SimWorld::default();
@@ -91,9 +115,7 @@ pub fn world(functions: &[&str]) -> SimWorld {
         for name in functions {
             state.functions.insert(function_arn(name), SimFunction::new(observation(name)));
         }
-        for layer in ["otel", "shared", "chaos"] {
-            state.layers.insert(layer_arn(layer), LayerFact::For(Vec::new()));
-        }
+        state.layers = layers();
         state.alarms.insert("errors".into(), false);
     });
     world
@@ -125,6 +147,20 @@ pub fn faults() -> Vec<(&'static str, Value)> {
         ("timeout", json!({ "timeout": "PT1S" })),
         ("memory", json!({ "megabytes": 128 })),
         ("eventSourceMapping", json!({ "disable": "ALL" })),
+        (
+            "latency",
+            json!({
+                "minMs": 200, "maxMs": 800, "percentage": 50,
+                "match": [{ "path": "requestContext.http.method", "equals": "GET" }]
+            }),
+        ),
+        ("invocationTimeout", json!({ "bufferMs": 100, "percentage": 12.5 })),
+        ("error", json!({ "type": "Service.Unavailable", "message": "chaos", "when": "after" })),
+        ("response", json!({ "statusCode": 503, "headers": { "retry-after": "1" }, "body": "{}" })),
+        ("corrupt", json!({ "truncateBytes": 10 })),
+        ("disk", json!({ "megabytes": 64 })),
+        ("init", json!({ "delayMs": 2000, "fail": { "type": "Chaos.Init" } })),
+        ("exit", json!({ "delayMs": 50, "percentage": 1 })),
     ]
 }
 
@@ -139,7 +175,7 @@ pub fn experiment(functions: &[&str], faults: &[(&str, Value)]) -> Value {
     })
 }
 
-/// Each fault of the catalogue, then all that go together, with an experiment of each on `checkout`.
+/// Each fault of the catalogue, then several that go together, on all surfaces and inside invocations, with an experiment of each on `checkout`.
 #[must_use]
 pub fn experiments() -> Vec<(&'static str, Value)> {
     let one = |fault: &(&'static str, Value)| (fault.0, experiment(&["checkout"], std::slice::from_ref(fault)));
@@ -147,5 +183,10 @@ pub fn experiments() -> Vec<(&'static str, Value)> {
     let several = ["reservedConcurrency", "environment", "timeout", "memory", "eventSourceMapping"];
     let several: Vec<(&str, Value)> = faults().into_iter().filter(|(name, _)| several.contains(name)).collect();
     all.push(("several at once", experiment(&["checkout"], &several)));
+    // The proxy comes once for all of them; two of the same kind, too.
+    let inside = ["latency", "latency", "error", "disk"];
+    let of = |name: &&'static str| faults().into_iter().filter(|(other, _)| other == name).collect::<Vec<_>>();
+    let inside: Vec<(&str, Value)> = inside.iter().flat_map(of).collect();
+    all.push(("several inside invocations", experiment(&["checkout"], &inside)));
     all
 }

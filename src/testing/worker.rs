@@ -9,7 +9,7 @@ use crate::model::run::{EndReason, Lease, Lever, Lock, Run, RunStatus, TargetRec
 use crate::model::snapshot::{Change, Write};
 use crate::model::steady_state::Metric;
 use crate::model::time::Time;
-use crate::plan::guardrails::{AlarmFact, Alias, LayerFact};
+use crate::plan::guardrails::{AlarmFact, Alias, CodeSigning, LayerFact};
 use crate::ports::{
     AlarmError, Alarms, Clock, Ending, Executions, FunctionError, Functions, Guarded, Ledger, LedgerError, Permit,
 };
@@ -250,6 +250,10 @@ impl Functions for Worker<'_> {
 
     async fn layer(&self, layer: &LayerVersionArn) -> Result<LayerFact, FunctionError> {
         self.enter(None).layer(layer).await
+    }
+
+    async fn code_signing(&self, function: &FunctionArn) -> Result<CodeSigning, FunctionError> {
+        self.enter(None).code_signing(function).await
     }
 
     async fn aliases(&self, function: &FunctionArn) -> Result<Vec<Alias>, FunctionError> {

@@ -237,7 +237,12 @@ fn corpus() -> Vec<(&'static str, Value, &'static str)> {
         (
             "/faults",
             json!([{ "latency": { "delay_ms": 100 } }]),
-            "faults[0]: `latency` is not a known name; write one of reservedConcurrency, handler, layer, environment, timeout, memory, eventSourceMapping",
+            "faults[0].latency: `delay_ms` is not a known field; did you mean `delayMs`?",
+        ),
+        (
+            "/faults",
+            json!([{ "throttle": { "limit": 0 } }]),
+            "faults[0]: `throttle` is not a known name; write one of reservedConcurrency, handler, layer, environment, timeout, memory, eventSourceMapping, latency, invocationTimeout, error, response, corrupt, disk, init, exit",
         ),
         ("/faults", json!([{ "timeout": "PT1S" }]), "faults[0].timeout: `PT1S` is text; write an object"),
         ("/faults", json!([{ "timeout": null }]), "faults[0].timeout: it is null; write an object"),
@@ -603,6 +608,163 @@ fn corpus() -> Vec<(&'static str, Value, &'static str)> {
             "/faults",
             json!([{ "environment": { "set": { "AWS_LAMBDA_EXEC_WRAPPER": "/opt/a" } } }, { "layer": { "layers": [LAYER], "wrapper": "/opt/b" } }]),
             "faults[0] (environment) and faults[1] (layer) both claim the variable AWS_LAMBDA_EXEC_WRAPPER; keep it in one of them",
+        ),
+        (
+            "/faults",
+            json!([{ "latency": { "delayMs": 1 } }, { "layer": { "layers": [LAYER], "wrapper": "/opt/chaos" } }]),
+            "faults[0] (latency) and faults[1] (layer) both claim the variable AWS_LAMBDA_EXEC_WRAPPER; keep it in one of them",
+        ),
+        (
+            "/faults",
+            json!([{ "environment": { "unset": ["SNAPBACK_FAULTS"] } }, { "error": {} }, { "exit": {} }]),
+            "faults[0] (environment) and faults[1] (error) both claim the variable SNAPBACK_FAULTS; keep it in one of them",
+        ),
+        (
+            "/faults",
+            json!([{ "disk": { "megabytes": 1 } }, { "environment": { "set": { "SNAPBACK_CHAINED_WRAPPER": "/opt/x" } } }]),
+            "faults[0] (disk) and faults[1] (environment) both claim the variable SNAPBACK_CHAINED_WRAPPER; keep it in one of them",
+        ),
+        // Faults inside invocations.
+        ("/faults", json!([{ "latency": null }]), "faults[0].latency: it is null; write an object"),
+        ("/faults", json!([{ "latency": [100] }]), "faults[0].latency: it is a list; write an object"),
+        ("/faults", json!([{ "latency": 100 }]), "faults[0].latency: `100` is a number; write an object"),
+        (
+            "/faults",
+            json!([{ "latency": {} }]),
+            "faults[0].latency: does not say one delay; write `delayMs`, or both `minMs` and `maxMs`",
+        ),
+        (
+            "/faults",
+            json!([{ "error": {} }, { "latency": { "minMs": 500, "maxMs": 200 } }]),
+            "faults[1].latency: `minMs` is 500 and `maxMs` 200; write the smaller one in `minMs`",
+        ),
+        (
+            "/faults",
+            json!([{ "latency": { "delayMs": 900_001 } }]),
+            "faults[0].latency.delayMs: `900001` is out of range; write a whole number from 0 to 900000",
+        ),
+        (
+            "/faults",
+            json!([{ "latency": { "delayMs": 1, "when": "during" } }]),
+            "faults[0].latency.when: `during` is not a known name; write one of before, after",
+        ),
+        (
+            "/faults",
+            json!([{ "latency": { "delayMs": 1, "when": 5 } }]),
+            "faults[0].latency.when: `5` is a number; write one of its names",
+        ),
+        (
+            "/faults",
+            json!([{ "latency": { "delayMs": 1, "percentage": 101 } }]),
+            "faults[0].latency.percentage: `101` is out of range; write a percentage from 0 to 100",
+        ),
+        (
+            "/faults",
+            json!([{ "latency": { "delayMs": 1, "percentage": "50" } }]),
+            "faults[0].latency.percentage: `50` is text; write a percentage from 0 to 100, without quotes",
+        ),
+        (
+            "/faults",
+            json!([{ "latency": { "delayMs": 1, "percentage": null } }]),
+            "faults[0].latency.percentage: it is null; write a percentage from 0 to 100",
+        ),
+        (
+            "/faults",
+            json!([{ "latency": { "delayMs": 1, "match": { "path": "a", "exists": true } } }]),
+            "faults[0].latency.match: it is an object; write a list",
+        ),
+        (
+            "/faults",
+            json!([{ "latency": { "delayMs": 1, "match": [{ "path": "a", "exists": true }, ["a", "x"]] } }]),
+            "faults[0].latency.match[1]: it is a list; write an object with a path and one operator, such as {path: a.b, equals: x}",
+        ),
+        (
+            "/faults",
+            json!([{ "exit": { "match": ["a"] } }]),
+            "faults[0].exit.match[0]: `a` is text; write an object with a path and one operator, such as {path: a.b, equals: x}",
+        ),
+        (
+            "/faults",
+            json!([{ "exit": { "match": [{ "path": "a" }] } }]),
+            "faults[0].exit.match[0]: the condition on `a` does not have one operator; write one of equals, exists, startsWith, regex, in",
+        ),
+        (
+            "/faults",
+            json!([{ "exit": { "match": [{ "path": "a", "like": "x" }] } }]),
+            "faults[0].exit.match[0]: `like` is not a known field; write one of path, equals, exists, startsWith, regex, in",
+        ),
+        (
+            "/faults",
+            json!([{ "exit": { "match": [{ "path": "a", "exists": "yes" }] } }]),
+            "faults[0].exit.match[0].exists: `yes` is text; write true or false",
+        ),
+        (
+            "/faults",
+            json!([{ "exit": { "match": [{ "path": "a", "equals": ["x"] }] } }]),
+            "faults[0].exit.match[0]: a condition compares with text, a number, true, false or null; write one of these",
+        ),
+        (
+            "/faults",
+            json!([{ "exit": { "match": [{ "path": "a", "in": "x" }] } }]),
+            "faults[0].exit.match[0].in: `x` is text; write a list",
+        ),
+        (
+            "/faults",
+            json!([{ "exit": { "match": vec![json!({ "path": "a", "exists": true }); 11] } }]),
+            "faults[0].exit: `match` has 11 conditions; write at most 10",
+        ),
+        (
+            "/faults",
+            json!([{ "exit": { "qualifier": "live!" } }]),
+            "faults[0].exit: `qualifier` is `live!`, which is no alias or version; write its name, a version's number, or $LATEST",
+        ),
+        (
+            "/faults",
+            json!([{ "error": { "type": "not a type" } }]),
+            "faults[0].error: `type` is `not a type`; write 1 to 128 ASCII characters without white space, such as Service.Unavailable",
+        ),
+        (
+            "/faults",
+            json!([{ "response": {} }]),
+            "faults[0].response: says no answer; write `statusCode`, with `headers` and `body`, or `raw`",
+        ),
+        (
+            "/faults",
+            json!([{ "response": { "statusCode": 200, "raw": "x" } }]),
+            "faults[0].response: has `raw` beside `statusCode`, `headers` or `body`; keep one form",
+        ),
+        (
+            "/faults",
+            json!([{ "response": { "statusCode": 99 } }]),
+            "faults[0].response.statusCode: `99` is out of range; write a whole number from 100 to 599",
+        ),
+        (
+            "/faults",
+            json!([{ "response": { "statusCode": 200, "body": { "ok": true } } }]),
+            "faults[0].response.body: it is an object; write text",
+        ),
+        (
+            "/faults",
+            json!([{ "corrupt": { "mangle": "yes" } }]),
+            "faults[0].corrupt.mangle: `yes` is text; write true or false",
+        ),
+        (
+            "/faults",
+            json!([{ "corrupt": { "mangle": true, "replace": "x" } }]),
+            "faults[0].corrupt: does not say one kind of damage; write `truncateBytes`, `replace`, or `mangle: true`",
+        ),
+        ("/faults", json!([{ "disk": {} }]), "faults[0].disk: `megabytes` is missing; add it"),
+        ("/faults", json!([{ "init": {} }]), "faults[0].init: changes nothing; write `delayMs`, `fail: {}`, or both"),
+        ("/faults", json!([{ "init": { "fail": ["x"] } }]), "faults[0].init.fail: it is a list; write an object"),
+        (
+            "/faults",
+            json!([{ "init": { "delayMs": 1, "match": [] } }]),
+            "faults[0].init: `match` is not a known field; write one of delayMs, fail, percentage",
+        ),
+        (
+            "/faults",
+            json!([{ "invocationTimeout": { "bufferMs": 0.5 } }]),
+            "faults[0].invocationTimeout.bufferMs: `0.5` is not a whole number; write one from 0 to 900000",
         ),
         (
             "/faults",

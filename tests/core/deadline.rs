@@ -41,6 +41,8 @@ fn what_ends_by_itself() {
         (vec![("layer", layer.clone())], true),
         (vec![handler(settings)], true),
         (vec![("layer", layer.clone()), handler(json!({}))], true),
+        (vec![("latency", json!({ "delayMs": 5 })), ("init", json!({ "delayMs": 5 }))], true),
+        (vec![("latency", json!({ "delayMs": 5 })), ("timeout", json!({ "timeout": "PT1S" }))], false),
         (vec![handler(json!({ "timeout": "PT20S" }))], false),
         (vec![handler(json!({ "memory": 512 }))], false),
         (vec![("layer", json!({ "layers": [layer_arn("chaos")] }))], false),

@@ -7,10 +7,11 @@ use snapback::model::function::{
     Environment, LastUpdate, Lifecycle, Mapping, MappingState, Observation, Package, Slot, Tags,
 };
 use snapback::model::names::{LayerVersionArn, MappingId};
+use snapback::model::proxy_layers::ProxyLayers;
 use snapback::model::refusal::{Guardrail, Refusal};
 use snapback::model::run::{Lever, Lock};
 use snapback::model::secret::Secret;
-use snapback::plan::guardrails::{Alias, LayerFact};
+use snapback::plan::guardrails::{Alias, CodeSigning, LayerFact, Settings};
 use snapback::steps::error::StepError;
 use snapback::steps::prepare::{Request, prepare};
 use snapback::testing::samples::{self, function_arn, layer_arn, run_id, settings, world};
@@ -166,9 +167,51 @@ fn cases() -> Vec<Case> {
             G::LayerExists,
             with("handler"),
             |s| {
-                s.layers.insert(layer_arn("chaos"), LayerFact::For(vec!["x86_64".into()]));
+                s.layers
+                    .insert(layer_arn("chaos"), LayerFact::Here { architectures: vec!["x86_64".into()], signer: None });
             },
             "checkout: the layer arn:aws:lambda:eu-west-1:123456789012:layer:chaos:1 is not for arm64; use a version for its architecture",
+        ),
+        case(
+            G::LayerExists,
+            with("latency"),
+            |s| {
+                s.layers.remove(&layer_arn("snapback-proxy-arm64"));
+            },
+            "checkout: there is no layer arn:aws:lambda:eu-west-1:123456789012:layer:snapback-proxy-arm64:1; correct the ARN, or publish the layer",
+        ),
+        case(
+            G::LayerExists,
+            with("latency"),
+            |s| edit(s, |f| f.architecture = "riscv64".into()),
+            "checkout: the stack's proxy is for arm64 and x86_64, not for riscv64; target functions of another architecture",
+        ),
+        case(
+            G::CodeSigning,
+            with("handler"),
+            |s| signed_code(s, true),
+            "checkout: the layer arn:aws:lambda:eu-west-1:123456789012:layer:chaos:1 is not signed by a profile that its code signing trusts; have a trusted profile sign it, or target functions without it",
+        ),
+        case(
+            G::CodeSigning,
+            with("exit"),
+            |s| {
+                signed_code(s, true);
+                sign(s, "snapback-proxy-arm64", "somebody-else");
+            },
+            "checkout: the layer arn:aws:lambda:eu-west-1:123456789012:layer:snapback-proxy-arm64:1 is not signed by a profile that its code signing trusts; have a trusted profile sign it, or target functions without it",
+        ),
+        case(
+            G::CodeSigning,
+            with("layer"),
+            |s| function(s).code_signing = CodeSigning::Unknown,
+            "checkout: its code signing cannot be read, which may refuse the layers; allow lambda:GetFunctionCodeSigningConfig on it, and lambda:GetCodeSigningConfig",
+        ),
+        case(
+            G::EnvironmentSize,
+            with("error"),
+            |s| edit(s, |f| set(f, "BIG", &"x".repeat(3_750))),
+            "checkout: its environment would have 4113 bytes, over Lambda's 4096; the faults inside invocations take 234 of them; write fewer of these faults, shorter texts in them, or fewer conditions",
         ),
         case(
             G::EnvironmentSize,
@@ -197,6 +240,33 @@ fn cases() -> Vec<Case> {
             with("layer"),
             |s| edit(s, |f| f.runtime = Some("provided.al2023".into())),
             "checkout: provided.al2023 does not start through a wrapper; target functions on a managed runtime (Node.js, Python, Java, .NET, Ruby), or leave the wrapper out",
+        ),
+        case(
+            G::Runtime,
+            with("latency"),
+            |s| edit(s, |f| f.runtime = Some("provided.al2023".into())),
+            "checkout: provided.al2023 does not start through a wrapper, and the proxy is one; target functions on a managed runtime (Node.js, Python, Java, .NET, Ruby)",
+        ),
+        case(
+            G::Package,
+            with("latency"),
+            |s| edit(s, image),
+            "checkout: it is a container image, which takes no layer, and so no proxy; use a fault that container images allow: reservedConcurrency, environment, timeout, memory",
+        ),
+        case(
+            G::Layers,
+            with("latency"),
+            |s| carry(s, &["a", "b", "c", "d", "e"]),
+            "checkout: it has 5 layers, and 1 more would be over Lambda's 5; put the fault's layers into one, or target functions with room",
+        ),
+        case(
+            G::Layers,
+            samples::experiment(
+                &["checkout"],
+                &[fault("exit"), ("layer", json!({ "layers": [layer_arn("snapback-proxy-arm64")] }))],
+            ),
+            |_| {},
+            "checkout: the layer arn:aws:lambda:eu-west-1:123456789012:layer:snapback-proxy-arm64 would be added twice; take it out of the `layer` fault: it comes by itself",
         ),
         case(
             G::Wrapper,
@@ -243,6 +313,24 @@ fn cases() -> Vec<Case> {
             on("checkout:live", "timeout"),
             |_| {},
             "checkout: it has no alias live; correct the target",
+        ),
+        case(
+            G::Qualifier,
+            qualified("live"),
+            |s| alias(s, "live", "7"),
+            "checkout: the exit fault changes $LATEST, and the alias live points at version 7; name an alias that points at $LATEST, or take the fault's qualifier out",
+        ),
+        case(
+            G::Qualifier,
+            qualified("7"),
+            |_| {},
+            "checkout: the exit fault changes $LATEST, and version 7 would not see it; name an alias that points at $LATEST, or take the fault's qualifier out",
+        ),
+        case(
+            G::Qualifier,
+            qualified("live"),
+            |_| {},
+            "checkout: the exit fault is for its alias live, which it does not have; name an alias that points at $LATEST, or take the fault's qualifier out",
         ),
         case(
             G::Marks,
@@ -369,6 +457,39 @@ fn all_refusals_are_reported_at_once() {
 }
 
 #[test]
+fn a_stack_without_a_proxy_says_so() {
+    let world = world(&["checkout"]);
+    let old = Settings { proxy_layers: ProxyLayers::default(), ..settings() };
+    let request = |name: &str| Request {
+        run: run_id(name),
+        execution_arn: "execution".into(),
+        experiment: samples::experiment(&["checkout"], &[fault(name)]),
+    };
+    let refused =
+        block_on(prepare(&world, &old, &request("latency"))).expect_err("there is no layer to add").to_string();
+    assert_eq!(
+        refused,
+        "checkout: faults inside invocations need the proxy, and this stack has published no layer with it; deploy the stack again: make deploy"
+    );
+    block_on(prepare(&world, &old, &request("layer"))).expect("all other faults work as they did");
+}
+
+#[test]
+fn the_proxy_of_another_prefix_is_a_mark_too() {
+    let world = world(&["checkout"]);
+    world.with(|state| carry(state, &["shop-proxy-arm64"]));
+    let (ours, theirs) = (settings(), Settings { prefix: "shop".into(), ..settings() });
+    let experiment = samples::experiment(&["checkout"], &[fault("timeout")]);
+    let request = Request { run: run_id("run-1"), execution_arn: "execution".into(), experiment };
+    let refused = block_on(prepare(&world, &theirs, &request)).expect_err("it carries a mark").to_string();
+    assert!(
+        refused.contains("a mark of snapback already: the layer") && refused.contains("shop-proxy-arm64"),
+        "{refused}"
+    );
+    block_on(prepare(&world, &ours, &request)).expect("to a stack of another name it is a layer like any other");
+}
+
+#[test]
 fn the_lever_that_is_engaged_between_the_look_and_the_write_refuses_too() {
     let world = world(&["checkout"]);
     let experiment = samples::experiment(&["checkout"], &[fault("timeout")]);
@@ -421,6 +542,7 @@ fn every_guardrail() -> Vec<Guardrail> {
         G::Package,
         G::Layers,
         G::LayerExists,
+        G::CodeSigning,
         G::EnvironmentSize,
         G::Runtime,
         G::Wrapper,
@@ -435,7 +557,13 @@ fn every_guardrail() -> Vec<Guardrail> {
     for guardrail in &all {
         match guardrail {
             G::Exists | G::Ready | G::OptIn | G::Own | G::Unlocked | G::Environment | G::Package | G::Layers => {}
-            G::LayerExists | G::EnvironmentSize | G::Runtime | G::Wrapper | G::Alarm | G::TargetLimit => {}
+            G::LayerExists
+            | G::CodeSigning
+            | G::EnvironmentSize
+            | G::Runtime
+            | G::Wrapper
+            | G::Alarm
+            | G::TargetLimit => {}
             G::Qualifier | G::Marks | G::Lever | G::SteadyState | G::Mapping => {}
         }
     }
@@ -460,6 +588,20 @@ fn steady(condition: Value) -> Value {
 
 fn metric(side: &str, value: u32) -> Value {
     json!({ "metric": { "namespace": "AWS/Lambda", "name": "Errors", "statistic": "Sum", "period": "PT1M" }, side: value })
+}
+
+fn qualified(qualifier: &str) -> Value {
+    samples::experiment(&["checkout"], &[("exit", json!({ "qualifier": qualifier }))])
+}
+
+/// Its code has to be signed by the profile `ours`; what is not is refused, or only warned of.
+fn signed_code(state: &mut State, enforced: bool) {
+    function(state).code_signing = CodeSigning::On { enforced, trusted: vec!["ours".into()] };
+}
+
+fn sign(state: &mut State, name: &str, profile: &str) {
+    let fact = LayerFact::Here { architectures: Vec::new(), signer: Some(profile.into()) };
+    state.layers.insert(layer_arn(name), fact);
 }
 
 fn function(state: &mut State) -> &mut SimFunction {
@@ -510,6 +652,6 @@ fn image(function: &mut Observation) {
 /// These layers, which all exist.
 fn carry(state: &mut State, names: &[&str]) {
     let layers: Vec<LayerVersionArn> = names.iter().map(|name| layer_arn(name)).collect();
-    state.layers.extend(layers.iter().map(|layer| (layer.clone(), LayerFact::For(Vec::new()))));
+    state.layers.extend(layers.iter().map(|layer| (layer.clone(), LayerFact::plain())));
     edit(state, |function| function.layers = layers);
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use snapback::model::function::{Environment, Observation, Package, Slot};
 use snapback::model::names::LayerVersionArn;
-use snapback::plan::guardrails::{Alias, LayerFact};
+use snapback::plan::guardrails::{Alias, CodeSigning, LayerFact};
 use snapback::ports::Clock;
 use snapback::steps::prepare::{Request, prepare};
 use snapback::testing::samples::{self, faults, function_arn, layer_arn, run_id, settings, world};
@@ -96,9 +96,49 @@ fn a_layer_of_the_functions_own_that_does_not_name_its_architecture() {
 #[test]
 fn a_layer_of_the_fault_that_names_several_architectures() {
     let world = world(&["checkout"]);
-    let both = LayerFact::For(vec!["x86_64".into(), "arm64".into()]);
+    let both = LayerFact::Here { architectures: vec!["x86_64".into(), "arm64".into()], signer: None };
     world.with(|state| state.layers.insert(layer_arn("chaos"), both));
     assert_eq!(refusals(&world, &sample("layer", "checkout")), [""; 0]);
+}
+
+#[test]
+fn a_layer_that_is_signed_as_the_function_wants_it() {
+    let world = world(&["checkout"]);
+    world.with(|state| {
+        function(state).code_signing =
+            CodeSigning::On { enforced: true, trusted: vec!["theirs".into(), "ours".into()] };
+        for layer in ["chaos", "snapback-proxy-arm64"] {
+            let signed = LayerFact::Here { architectures: Vec::new(), signer: Some("ours".into()) };
+            state.layers.insert(layer_arn(layer), signed);
+        }
+    });
+    for fault in ["handler", "layer", "latency"] {
+        assert_eq!(refusals(&world, &sample(fault, "checkout")), [""; 0], "{fault}");
+    }
+}
+
+#[test]
+fn code_signing_is_nothing_to_a_fault_that_adds_no_layer() {
+    let world = world(&["checkout"]);
+    for code_signing in [CodeSigning::Unknown, CodeSigning::On { enforced: true, trusted: Vec::new() }] {
+        world.with(|state| function(state).code_signing = code_signing);
+        for fault in ["timeout", "reservedConcurrency", "environment"] {
+            assert_eq!(refusals(&world, &sample(fault, "checkout")), [""; 0], "{fault}");
+        }
+        let bare = samples::experiment(&["checkout"], &[("handler", json!({ "handler": "app.other" }))]);
+        assert_eq!(refusals(&world, &bare), [""; 0]);
+    }
+    assert_eq!(world.count("GetFunctionCodeSigningConfig"), 0, "nobody asks");
+}
+
+#[test]
+fn a_fault_for_an_alias_that_sees_latest() {
+    let world = world(&["checkout"]);
+    world.with(|state| function(state).aliases.push(Alias { name: "next".into(), version: "$LATEST".into() }));
+    for qualifier in ["next", "$LATEST"] {
+        let experiment = samples::experiment(&["checkout"], &[("exit", json!({ "qualifier": qualifier }))]);
+        assert_eq!(refusals(&world, &experiment), [""; 0], "{qualifier}");
+    }
 }
 
 #[test]
@@ -181,7 +221,8 @@ fn layers_of(world: &SimWorld) -> Vec<LayerVersionArn> {
 /// These layers, which all exist, for these architectures (none: any).
 fn carry(state: &mut State, names: &[&str], architectures: &[&str]) {
     let layers: Vec<LayerVersionArn> = names.iter().map(|name| layer_arn(name)).collect();
-    let known = LayerFact::For(architectures.iter().map(|name| (*name).to_owned()).collect());
+    let architectures = architectures.iter().map(|name| (*name).to_owned()).collect();
+    let known = LayerFact::Here { architectures, signer: None };
     state.layers.extend(layers.iter().map(|layer| (layer.clone(), known.clone())));
     function(state).edit(|seen| seen.layers = layers);
 }

@@ -15,6 +15,7 @@ fn report(statuses: &[TargetStatus]) -> ReportView {
         execution_arn: "arn:execution:r".into(),
         functions: Vec::new(),
         alarms: Vec::new(),
+        proxy_layers: Default::default(),
         created_at: now,
         deadline: now,
         ends_at: None,

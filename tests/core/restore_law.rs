@@ -11,19 +11,22 @@ use proptest::prelude::*;
 use proptest::sample::subsequence;
 use proptest::{collection, option};
 use serde_json::{Value, json};
+use snapback::model::experiment::Experiment;
 use snapback::model::fault::Fault;
 use snapback::model::function::{Environment, LastUpdate, Mapping, MappingState, Observation, Slot, Tags};
+use snapback::model::input::read_experiment;
 use snapback::model::names::{Handler, LayerVersionArn, MappingId};
 use snapback::model::secret::Secret;
 use snapback::model::snapshot::{Change, Surface, Write};
 use snapback::model::time::Time;
-use snapback::plan::changes::draft;
+use snapback::plan::changes::{Draft, draft};
 use snapback::plan::inject::{InjectPlan, plan_first_inject};
+use snapback::plan::injection::Injection;
 use snapback::plan::rendering::field_row;
 use snapback::plan::restore::plan_restore;
-use snapback::testing::samples::{layer_arn, observation};
+use snapback::testing::samples::{self, layer_arn, observation, proxy_layers};
 
-const VARIABLES: [&str; 8] = [
+const VARIABLES: [&str; 10] = [
     "MODE",
     "LEVEL",
     "FLAGS",
@@ -32,6 +35,8 @@ const VARIABLES: [&str; 8] = [
     "HANDLER_DEADLINE",
     "LAYER_DEADLINE",
     "AWS_LAMBDA_EXEC_WRAPPER",
+    "SNAPBACK_FAULTS",
+    "SNAPBACK_CHAINED_WRAPPER",
 ];
 const OWN_LAYERS: [&str; 3] = ["own-a", "own-b", "own-c"];
 const FAULT_LAYERS: [&str; 2] = ["chaos-a", "chaos-b"];
@@ -109,7 +114,7 @@ fn json_variables(variables: &BTreeMap<&str, u8>) -> Value {
     variables.iter().map(|(name, value)| ((*name).to_owned(), json!(secret(*value).expose()))).collect()
 }
 
-/// One fault of each kind, in any order; those that do not go together are sorted out afterwards.
+/// One fault of each kind, and two inside invocations, in any order; those that do not go together are sorted out afterwards.
 fn faults() -> impl Strategy<Value = Vec<Value>> {
     let unset = subsequence(VARIABLES[..3].to_vec(), 0..=2);
     let environment = (variables(), unset).prop_map(|(set, mut unset)| {
@@ -149,6 +154,14 @@ fn faults() -> impl Strategy<Value = Vec<Value>> {
         Some(number) => json!({ "eventSourceMapping": { "disable": mapping_id(number) } }),
         None => json!({ "eventSourceMapping": { "disable": "ALL" } }),
     });
+    let inside = || {
+        let fault = |(share, kind): (u32, u8)| match kind {
+            0 => json!({ "latency": { "delayMs": share, "percentage": share } }),
+            1 => json!({ "error": { "message": "secret-message", "percentage": share } }),
+            _ => json!({ "exit": { "percentage": share, "match": [{ "path": "a", "equals": "secret-match" }] } }),
+        };
+        (0..3_u32, 0..3_u8).prop_map(fault)
+    };
     let each: Vec<BoxedStrategy<Value>> = vec![
         (0..3_u32).prop_map(|limit| json!({ "reservedConcurrency": { "limit": limit } })).boxed(),
         (1..4_u32).prop_map(|seconds| json!({ "timeout": { "timeout": format!("PT{seconds}S") } })).boxed(),
@@ -157,8 +170,11 @@ fn faults() -> impl Strategy<Value = Vec<Value>> {
         replaced.boxed(),
         layer.boxed(),
         mapping.boxed(),
+        // Two of them, of one kind or not: the proxy comes once.
+        inside().boxed(),
+        inside().boxed(),
     ];
-    (each, subsequence((0..7_usize).collect::<Vec<_>>(), 1..=7).prop_shuffle())
+    (each, subsequence((0..9_usize).collect::<Vec<_>>(), 1..=9).prop_shuffle())
         .prop_map(|(each, chosen)| chosen.into_iter().map(|at| each[at].clone()).collect())
 }
 
@@ -187,6 +203,14 @@ fn edits() -> impl Strategy<Value = Vec<Edit>> {
     collection::vec(edit, 0..8)
 }
 
+/// What an experiment with these faults changes, in a run that ends at the deadline.
+fn drafted(faults: &[Fault], function: &Observation) -> Draft {
+    let one = samples::experiment(&["checkout"], &samples::faults()[..1]);
+    let experiment = Experiment { faults: faults.to_vec(), ..read_experiment(&one).unwrap() };
+    let layers = proxy_layers();
+    draft(&Injection { experiment: &experiment, run: "run-1", deadline: DEADLINE, proxy_layers: &layers }, function)
+}
+
 /// The faults that an experiment could have, on this function: no two claim one field, and no guardrail refuses them.
 fn allowed(candidates: &[Value], function: &Observation) -> Vec<Fault> {
     let mut faults: Vec<Fault> = Vec::new();
@@ -197,7 +221,7 @@ fn allowed(candidates: &[Value], function: &Observation) -> Vec<Fault> {
             continue;
         }
         faults.push(fault);
-        if !draft(&faults, function, DEADLINE).refusals.is_empty() {
+        if !drafted(&faults, function).refusals.is_empty() {
             faults.pop();
         }
     }
@@ -325,7 +349,7 @@ proptest! {
     #[test]
     fn what_others_did_stays_and_what_we_did_goes(before in configuration(), candidates in faults(), edits in edits()) {
         let faults = allowed(&candidates, &before);
-        let changes = draft(&faults, &before, DEADLINE).changes;
+        let changes = drafted(&faults, &before).changes;
         let touched = touched(&changes);
 
         // The snapshot survives the ledger.
@@ -390,7 +414,7 @@ proptest! {
 
     #[test]
     fn no_configuration_is_written_during_an_update(before in configuration(), candidates in faults(), edits in edits()) {
-        let changes = draft(&allowed(&candidates, &before), &before, DEADLINE).changes;
+        let changes = drafted(&allowed(&candidates, &before), &before).changes;
         let mut now = before.clone();
         if let InjectPlan::Write(writes) = plan_first_inject(&changes, &before) {
             writes.iter().for_each(|write| land(&mut now, write));
@@ -412,7 +436,7 @@ proptest! {
     fn nothing_is_injected_where_somebody_has_changed_a_touched_field(
         before in configuration(), candidates in faults(), edits in edits()
     ) {
-        let changes = draft(&allowed(&candidates, &before), &before, DEADLINE).changes;
+        let changes = drafted(&allowed(&candidates, &before), &before).changes;
         let mut now = before.clone();
         edits.iter().for_each(|one| edit(&mut now, one));
         let (was, is) = (fields(&before), fields(&now));
@@ -436,7 +460,7 @@ fn the_generators_reach_what_the_law_is_about() {
         let tree = (configuration(), faults()).new_tree(&mut runner).unwrap();
         let (before, candidates) = proptest::strategy::ValueTree::current(&tree);
         let faults = allowed(&candidates, &before);
-        let changes = draft(&faults, &before, DEADLINE).changes;
+        let changes = drafted(&faults, &before).changes;
         injected += u32::from(!changes.is_empty());
         several += u32::from(faults.len() > 2);
         surfaces.extend(changes.iter().map(|change| change.field().to_string()));

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use snapback::model::function::{Environment, Slot};
 use snapback::model::input::read_experiment;
-use snapback::plan::guardrails::{Alias, survey};
+use snapback::plan::guardrails::{Alias, CodeSigning, survey};
 use snapback::plan::rendering::{PlanView, plan_view, report_view};
 use snapback::ports::{AlarmError, FunctionError, LedgerError};
 use snapback::steps::error::failure_message;
@@ -60,6 +60,36 @@ fn a_plan_shows_each_field_now_during_and_after() {
 }
 
 #[test]
+fn a_plan_shows_which_faults_are_inside_invocations_and_not_what_they_say() {
+    let (_, experiment) =
+        experiments().into_iter().find(|(name, _)| *name == "several inside invocations").expect("it is there");
+    let plan = plan(&world(&["checkout"]), &experiment);
+    assert_eq!(plan.faults, ["latency 50 %", "latency 50 %", "error", "disk"]);
+    let fields = &plan.targets[0].fields;
+    let shown = fields.iter().map(|row| format!("{}: {} → {} → {}", row.field, row.now, row.during, row.after));
+    assert_eq!(
+        shown.collect::<Vec<_>>(),
+        [
+            "layers: otel:1, shared:1 → otel:1, shared:1, snapback-proxy-arm64:1 → otel:1, shared:1",
+            "variable AWS_LAMBDA_EXEC_WRAPPER: (hidden) → (hidden, another) → (hidden)",
+            "variable SNAPBACK_CHAINED_WRAPPER: absent → (hidden) → absent",
+            "variable SNAPBACK_FAULTS: absent → (hidden) → absent",
+        ]
+    );
+}
+
+#[test]
+fn a_plan_warns_of_a_layer_that_code_signing_would_only_log() {
+    let world = world(&["checkout"]);
+    edit(&world, |function| function.code_signing = CodeSigning::On { enforced: false, trusted: vec!["ours".into()] });
+    let plan = plan(&world, &sample("disk"));
+    assert_eq!(plan.refusals, []);
+    let warning = "checkout: the layer arn:aws:lambda:eu-west-1:123456789012:layer:snapback-proxy-arm64:1 is not signed by a \
+                   profile that its code signing trusts; Lambda takes it and logs a warning";
+    assert!(plan.warnings.iter().any(|shown| shown == warning), "{:?}", plan.warnings);
+}
+
+#[test]
 fn a_plan_shows_what_is_not_there() {
     let world = world(&["checkout"]);
     edit(&world, |function| {
@@ -82,7 +112,7 @@ fn a_plan_says_which_experiment_it_is_of() {
     let world = world(&["checkout"]);
     world.with(|state| state.alarms.insert("latency".into(), false));
     let plan = plan(&world, &experiment);
-    assert_eq!((&*plan.experiment, &*plan.duration, plan.faults), ("a test", "PT1M", vec!["timeout"]));
+    assert_eq!((&*plan.experiment, &*plan.duration, plan.faults), ("a test", "PT1M", vec!["timeout".to_owned()]));
     assert_eq!(
         (plan.stop_conditions, plan.steady_state),
         (vec!["errors".to_owned()], vec!["alarm latency not in ALARM".to_owned()])

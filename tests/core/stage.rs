@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use snapback::model::function::{Environment, Observation, Slot};
+use snapback::model::invocation::FAULTS_VARIABLE;
 use snapback::model::names::Handler;
 use snapback::model::run::RunStatus;
 use snapback::model::secret::Secret;
@@ -23,6 +24,22 @@ pub fn outcome(ended: &Ended) -> (RunStatus, Outcome) {
     (report.status, report.outcome)
 }
 
+/// Whether the proxy injects it.
+pub fn is_inside_invocations(fault: &str) -> bool {
+    let inside = [
+        "latency",
+        "invocationTimeout",
+        "error",
+        "response",
+        "corrupt",
+        "disk",
+        "init",
+        "exit",
+        "several inside invocations",
+    ];
+    inside.contains(&fault)
+}
+
 /// How many calls change one surface each: the mutating calls of an inject, and of a restore.
 pub fn surfaces(fault: &str) -> usize {
     if fault == "several at once" { 3 } else { 1 }
@@ -40,6 +57,7 @@ pub fn deploy_over(world: &SimWorld, fault: &str) {
             "timeout" => seen.timeout = 77,
             "memory" => seen.memory = 777,
             "eventSourceMapping" => seen.mappings.clear(),
+            inside if is_inside_invocations(inside) => set(seen, FAULTS_VARIABLE, "deployed"),
             other => panic!("{other}"),
         });
     });
@@ -48,7 +66,7 @@ pub fn deploy_over(world: &SimWorld, fault: &str) {
 /// Changes what no fault touches.
 pub fn deploy_beside(world: &SimWorld) {
     world.with(|state| {
-        state.layers.insert(layer_arn("deployed"), snapback::plan::guardrails::LayerFact::For(Vec::new()));
+        state.layers.insert(layer_arn("deployed"), snapback::plan::guardrails::LayerFact::plain());
         let function = state.functions.get_mut(&function_arn("checkout")).unwrap();
         function.edit(|seen| {
             set(seen, "DEPLOYED", "yes");

@@ -1,6 +1,7 @@
 //! The command line against the deployed stack: what it prints, what it ends with, and that everything is put back.
 
 use serde_json::Value;
+use snapback::model::invocation::Orders;
 
 use super::lab::{Lab, experiment};
 
@@ -20,6 +21,7 @@ fn the_command_line_works_on_a_deployed_stack() {
     a_refusal_ends_with_3(&lab);
     a_run_to_its_end_ends_with_0(&lab);
     every_surface_is_restored_at_once(&lab);
+    faults_inside_invocations_bring_the_stacks_own_proxy(&lab);
     drift_ends_with_5(&lab);
     a_person_ends_a_run_directly(&lab);
     an_interrupted_run_rolls_back(&lab);
@@ -113,6 +115,41 @@ fn every_surface_is_restored_at_once(lab: &Lab) {
     assert_eq!(run.wait().unwrap().code(), Some(4));
     assert_eq!((state(), lab.function("lab-search")), ("Enabled".into(), before));
     lab.aws(&["lambda", "delete-event-source-mapping", "--uuid", mapping]);
+}
+
+/// The configuration alone: the emulator starts no wrapper.
+fn faults_inside_invocations_bring_the_stacks_own_proxy(lab: &Lab) {
+    let before = lab.function("lab-search");
+    let faults =
+        "latency: {delayMs: 200, percentage: 50, match: [{path: kind, equals: slow}]}\n  - exit: {percentage: 1}";
+    let file = experiment("inside", "lab-search", "PT60S", faults);
+    let (code, out, _) = lab.snapback(&["plan", file.to_str().unwrap()]);
+    assert!(code == 0 && out.contains("inside: latency 50 %, exit 1 % on 1 target for PT60S"), "{code}: {out}");
+    let mut run = lab.begin(&["run", file.to_str().unwrap(), "--name", "inside"]);
+    lab.wait_for_fault("inside");
+    let during = lab.function("lab-search");
+    let layers = |function: &Value| -> Vec<String> {
+        let layers = function["Configuration"]["Layers"].as_array().unwrap().iter();
+        layers.map(|layer| layer["Arn"].as_str().unwrap().to_owned()).collect()
+    };
+    let architecture = during["Configuration"]["Architectures"][0].as_str().unwrap();
+    let (own, with) = (layers(&before), layers(&during));
+    assert_eq!(with[..own.len()], own, "its own stay in front");
+    let [proxy] = &with[own.len()..] else { panic!("{with:?}") };
+    assert!(proxy.contains(&format!(":layer:snapback-proxy-{architecture}:")), "{proxy}");
+    let variables = &during["Configuration"]["Environment"]["Variables"];
+    assert_eq!(variables["AWS_LAMBDA_EXEC_WRAPPER"], "/opt/snapback-proxy");
+    assert_eq!(
+        variables["SNAPBACK_CHAINED_WRAPPER"],
+        before["Configuration"]["Environment"]["Variables"]["AWS_LAMBDA_EXEC_WRAPPER"]
+    );
+    let orders = Orders::parse(variables["SNAPBACK_FAULTS"].as_str().unwrap()).unwrap();
+    let names: Vec<&str> = orders.faults.iter().map(|fault| fault.name()).collect();
+    assert_eq!((names, &*orders.run), (vec!["latency", "exit"], "inside"));
+    let (code, out, err) = lab.snapback(&["rollback", "inside"]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert_eq!(run.wait().unwrap().code(), Some(4));
+    assert_eq!(lab.function("lab-search"), before);
 }
 
 fn drift_ends_with_5(lab: &Lab) {

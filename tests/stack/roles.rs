@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
+use snapback::plan::guardrails::CodeSigning;
 use snapback::task::Task;
 use snapback::testing::samples::{MAPPING, function_arn, layer_arn, world};
 use snapback::testing::{SimWorld, Trouble};
@@ -35,6 +36,8 @@ fn call_actions(call: &str) -> &'static [&'static str] {
         "ListAliases" => &["lambda:ListAliases"],
         "ListVersionsByFunction" => &["lambda:ListVersionsByFunction"],
         "GetLayerVersion" => &["lambda:GetLayerVersion"],
+        "GetFunctionCodeSigningConfig" => &["lambda:GetFunctionCodeSigningConfig"],
+        "GetCodeSigningConfig" => &["lambda:GetCodeSigningConfig"],
         // Attaching a layer needs the right to read it.
         "UpdateFunctionConfiguration" => &["lambda:UpdateFunctionConfiguration", "lambda:GetLayerVersion"],
         // An original may be absent or present, so who writes one may have to write the other.
@@ -98,12 +101,16 @@ async fn injected() -> SimWorld {
     world
 }
 
+/// Code has to be signed, and what is not is taken with a warning.
+const WARNING: CodeSigning = CodeSigning::On { enforced: false, trusted: Vec::new() };
+
 /// Everything that a task does in its life, its ways out of trouble included.
 async fn lived(task: Task) -> BTreeSet<String> {
     let run = json!({ "runId": "r" });
     match task {
         Task::Prepare => {
             let world = world(&["checkout"]);
+            world.with(|state| state.functions.values_mut().for_each(|f| f.code_signing = WARNING));
             prepare(&world, "r", experiment()).await.unwrap();
             let mut actions = taken(&world);
             // Carried on by a second try, when the alarm has tripped meanwhile.

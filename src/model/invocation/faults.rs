@@ -240,6 +240,28 @@ pub enum InvocationFault {
     Exit(ExitFault),
 }
 
+/// Wraps the settings of one fault.
+macro_rules! wraps {
+    ($($variant:ident($settings:ident),)*) => {
+        $(impl From<$settings> for InvocationFault {
+            fn from(settings: $settings) -> Self {
+                Self::$variant(settings)
+            }
+        })*
+    };
+}
+
+wraps!(
+    Latency(LatencyFault),
+    InvocationTimeout(InvocationTimeoutFault),
+    Error(ErrorFault),
+    Response(ResponseFault),
+    Corrupt(CorruptFault),
+    Disk(DiskFault),
+    Init(InitFault),
+    Exit(ExitFault),
+);
+
 /// How an answer is damaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Corrupt<'a> {
@@ -304,6 +326,15 @@ impl InvocationFault {
             Self::Disk(fault) => fault.rule(),
             Self::Exit(fault) => fault.rule(),
             Self::Init(fault) => Rule { percentage: fault.percentage, conditions: &[], qualifier: None },
+        }
+    }
+
+    /// For people: its name, and of how many invocations where it is not all of them.
+    #[must_use]
+    pub fn title(&self) -> String {
+        match self.rule().percentage {
+            all if all.is_all() => self.name().to_owned(),
+            share => format!("{} {share} %", self.name()),
         }
     }
 

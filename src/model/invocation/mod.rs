@@ -12,5 +12,5 @@ pub use faults::{
     Corrupt, CorruptFault, DiskFault, ErrorFault, ExitFault, Failure, InitFault, InvocationFault,
     InvocationTimeoutFault, LatencyFault, Milliseconds, Moment, ResponseFault, Rule,
 };
-pub use orders::{CHAINED_WRAPPER_VARIABLE, FAULTS_VARIABLE, Orders, PROXY_PATH};
+pub use orders::{CHAINED_WRAPPER_VARIABLE, FAULTS_VARIABLE, MAX_FAULTS, Orders, PROXY_PATH};
 pub use percentage::Percentage;

@@ -11,6 +11,9 @@ pub const CHAINED_WRAPPER_VARIABLE: &str = "SNAPBACK_CHAINED_WRAPPER";
 /// Where the layer puts the proxy (lambda/latest/dg/packaging-layers: a layer's root is /opt).
 pub const PROXY_PATH: &str = "/opt/snapback-proxy";
 
+/// Faults of one run, at most.
+pub const MAX_FAULTS: usize = 20;
+
 /// The faults of one run, in the order in which they are applied, and until when.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -35,6 +38,9 @@ impl Orders {
     /// One sentence that says what cannot be read.
     pub fn parse(text: &str) -> Result<Self, String> {
         let orders: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        if orders.faults.len() > MAX_FAULTS {
+            return Err(format!("{} faults are more than {MAX_FAULTS}", orders.faults.len()));
+        }
         for (at, fault) in orders.faults.iter().enumerate() {
             fault.check().map_err(|wrong| format!("faults[{at}].{}: {wrong}", fault.name()))?;
         }

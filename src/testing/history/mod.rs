@@ -20,7 +20,7 @@ use crate::steps::{LANDING, LEASE};
 use super::dice::Dice;
 use super::drive::{Drive, StormKind};
 use super::functions::LONGEST_UPDATE;
-use super::samples::{layer_arn, run_id, settings};
+use super::samples::{layer_arn, layers, run_id, settings};
 use super::schedule::Schedule;
 use super::worker::Role;
 use super::{SimFunction, SimWorld, State};
@@ -90,9 +90,8 @@ fn set_up(script: &Script, dice: Dice, weakening: Option<Weakening>, readable: b
             monitor.law.insert(seen.arn.clone(), seen.clone());
             state.functions.insert(seen.arn.clone(), SimFunction::new(seen.clone()));
         }
-        for layer in ["otel", "shared", "chaos", "deployed"] {
-            state.layers.insert(layer_arn(layer), LayerFact::For(Vec::new()));
-        }
+        state.layers = layers();
+        state.layers.insert(layer_arn("deployed"), LayerFact::plain());
         state.alarms.insert("errors".into(), false);
         state.staleness = script.staleness;
         state.limit_rates();

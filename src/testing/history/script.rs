@@ -161,7 +161,7 @@ fn arns(names: &[&str]) -> Vec<LayerVersionArn> {
 }
 
 /// The faults that a history's experiment may have.
-const FAULTS: [&[&str]; 13] = [
+const FAULTS: [&[&str]; 16] = [
     &["reservedConcurrency"],
     &["handler"],
     &["layer"],
@@ -175,6 +175,9 @@ const FAULTS: [&[&str]; 13] = [
     &["eventSourceMapping", "layer", "timeout"],
     &["environment", "eventSourceMapping"],
     &["reservedConcurrency", "eventSourceMapping"],
+    &["latency"],
+    &["reservedConcurrency", "error", "exit"],
+    &["latency", "timeout", "eventSourceMapping"],
 ];
 
 /// The script of this seed.
@@ -333,7 +336,9 @@ fn act(dice: &mut Dice, names: &[String], runs: &[RunScript]) -> Act {
         19 => Act::PutBack(name),
         20 => Act::Publish(name),
         21 => Act::DropTag(name),
-        22 => Act::DeleteLayer(dice.pick(&["chaos", "otel", "shared"]).copied().unwrap_or("chaos")),
+        22 => Act::DeleteLayer(
+            dice.pick(&["chaos", "otel", "shared", "snapback-proxy-arm64"]).copied().unwrap_or("chaos"),
+        ),
         _ => Act::Delete(name),
     }
 }

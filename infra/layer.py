@@ -1,0 +1,52 @@
+#!/usr/bin/env python3
+"""Builds the fault proxy for both architectures and zips each as a layer: target/layer/arm64.zip, target/layer/x86_64.zip.
+
+A layer's root is /opt, so that the proxy ends up where AWS_LAMBDA_EXEC_WRAPPER looks for it. It is Rust alone, without any
+C: Rust's own linker and its musl are enough for both architectures, on every machine.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from binaries import ROOT, TARGETS, TooLarge, add_target, pack, target_directory
+
+NAME = "snapback-proxy"
+LAYERS = ROOT / "target" / "layer"
+# Every cold start of a target downloads it.
+LARGEST_BINARY = 1_200_000
+
+
+def main(arguments: list[str]) -> int:
+    if not set(arguments) <= set(TARGETS):
+        print(f"usage: infra/layer.py [{'|'.join(TARGETS)}]...", file=sys.stderr)
+        return 2
+    for architecture in arguments or TARGETS:
+        try:
+            print(pack(build(TARGETS[architecture]), NAME, LAYERS / f"{architecture}.zip", LARGEST_BINARY))
+        except TooLarge as grown:
+            print(f"layer: {grown}", file=sys.stderr)
+            return 1
+    return 0
+
+
+def build(target: str) -> Path:
+    add_target(target)
+    environment = dict(os.environ)
+    environment[f"CARGO_TARGET_{target.upper().replace('-', '_')}_LINKER"] = "rust-lld"
+    # Only the proxy: nothing of the control plane, and no SDK.
+    features = ["--no-default-features", "--features", "proxy"]
+    command = ["cargo", "build", "--profile", "layer", "--locked", "--bin", NAME, "--target", target, *features]
+    subprocess.run(command, cwd=ROOT, env=environment, check=True)
+    return target_directory() / target / "layer" / NAME
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except subprocess.CalledProcessError as failure:
+        # The tool has said why.
+        sys.exit(failure.returncode)

@@ -1,0 +1,181 @@
+//! chaos-lambda-extension's variables (github.com/aws-cli-tools/chaos-lambda-extension): as an object, as lines
+//! `NAME=VALUE`, or in a function's configuration as Lambda gives it back.
+
+use serde_json::{Map, Value, json};
+
+use crate::model::input::InvalidInput;
+use crate::model::invocation::{InvocationFault, LatencyFault, Milliseconds, Moment, Percentage, ResponseFault};
+use crate::model::whole::Whole;
+
+use super::draft::Draft;
+use super::fields::Fields;
+
+const PREFIX: &str = "CHAOS_EXTENSION__";
+const LATENCY: &str = "CHAOS_EXTENSION__LAMBDA__ENABLE_LATENCY";
+const LATENCY_SECONDS: &str = "CHAOS_EXTENSION__LAMBDA__LATENCY_VALUE";
+const LATENCY_SHARE: &str = "CHAOS_EXTENSION__LAMBDA__LATENCY_PROBABILITY";
+/// As the extension's code spells it, and as its documentation does.
+const RESPONSE: [&str; 2] =
+    ["CHAOS_EXTENSION__RESPONSE__ENABLE_CHANGE_REPONSE_BODY", "CHAOS_EXTENSION__RESPONSE__ENABLE_CHANGE_RESPONSE_BODY"];
+const RESPONSE_TEXT: &str = "CHAOS_EXTENSION__RESPONSE__DEFAULT_RESPONSE";
+const RESPONSE_SHARE: &str = "CHAOS_EXTENSION__RESPONSE__CHANGE_RESPONSE_PROBABILITY";
+const WRAPPER: &str = "AWS_LAMBDA_EXEC_WRAPPER";
+
+/// The extension's defaults.
+const SECONDS: u32 = 900;
+const SHARE: f64 = 90.0;
+const ANSWER: &str = r#"{"body":{"message":"hello, Chaos!!!"},"statusCode":500}"#;
+
+/// Lines `NAME=VALUE`, as in a .env file; `None` where this is something else.
+#[must_use]
+pub fn variables(text: &str) -> Option<Value> {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let pairs: Option<Map<String, Value>> = lines
+        .map(|line| {
+            let (name, value) = line.strip_prefix("export ").unwrap_or(line).split_once('=')?;
+            let is_name = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+            let quoted = |quote| value.strip_prefix(quote).and_then(|value: &str| value.strip_suffix(quote));
+            let value = quoted('\'').or_else(|| quoted('"')).unwrap_or(value);
+            (!name.is_empty() && name.bytes().all(is_name)).then(|| (name.to_owned(), value.into()))
+        })
+        .collect();
+    pairs.filter(|pairs| !pairs.is_empty()).map(Value::Object)
+}
+
+pub(super) fn recognises(source: &Value) -> bool {
+    let places = ["", "/Variables", "/Environment/Variables", "/Configuration/Environment/Variables"];
+    let variables = places.iter().filter_map(|place| source.pointer(place)?.as_object());
+    variables.flat_map(Map::keys).any(|name| name.starts_with(PREFIX))
+}
+
+pub(super) fn read(source: &Value) -> Result<Draft, InvalidInput> {
+    let mut draft = Draft::default();
+    let mut fields = Fields::of("", source)?;
+    let mut function = None;
+    for step in ["Configuration", "Environment", "Variables"] {
+        if let Some(inner) = fields.object(step)? {
+            function = fields.text("FunctionName").ok().flatten().or(function);
+            draft.left(&fields.rest(), "it is not the extension's");
+            fields = inner;
+        }
+    }
+    if let Some(function) = function {
+        draft.targets.push(json!({ "function": function }));
+    }
+
+    let set = [fields.has(LATENCY), RESPONSE.iter().any(|name| fields.has(name))];
+    let (latency, response) = (is_on(&mut fields, LATENCY, &mut draft), read_switch(&mut fields, &mut draft));
+    if latency {
+        let share = share(&mut fields, LATENCY_SHARE, &mut draft);
+        let fault = delay(&mut fields, &mut draft).map(|delay| slow(delay, share));
+        draft.add(LATENCY, fault);
+    }
+    if response {
+        let share = share(&mut fields, RESPONSE_SHARE, &mut draft);
+        let text = fields.take(RESPONSE_TEXT).map(scalar);
+        if text.is_none() {
+            draft.note(RESPONSE_TEXT, "it is not set; the extension's own answer was taken");
+        }
+        let text = text.unwrap_or_else(|| ANSWER.to_owned());
+        say_what_becomes_of(&text, &mut draft);
+        draft.add(RESPONSE[0], Ok(replaced(text, share)));
+    }
+    for (on, keys) in [(latency, [LATENCY_SHARE, LATENCY_SECONDS]), (response, [RESPONSE_SHARE, RESPONSE_TEXT])] {
+        let unused: Vec<String> =
+            keys.iter().filter(|key| !on && fields.take(key).is_some()).map(|key| (*key).to_owned()).collect();
+        draft.left(&unused, "its fault is not switched on");
+    }
+    for (on, set, name) in [(latency, set[0], LATENCY), (response, set[1], RESPONSE[0])] {
+        if !on && (set || !latency && !response) {
+            draft.lose(name, "it is not true; set it to true for what the experiment is to have");
+        }
+    }
+    if fields.take(WRAPPER).is_some() {
+        draft.note(
+            WRAPPER,
+            "take the extension's layer and this variable out of the function before a run, or both inject",
+        );
+    }
+    draft.left(&fields.rest(), "it is not the extension's");
+    Ok(draft)
+}
+
+fn slow(delay: Milliseconds, percentage: Percentage) -> InvocationFault {
+    InvocationFault::Latency(LatencyFault {
+        delay_ms: Some(delay),
+        min_ms: None,
+        max_ms: None,
+        when: Moment::Before,
+        percentage,
+        conditions: Vec::new(),
+        qualifier: None,
+    })
+}
+
+/// The extension puts its text in the place of the whole answer, after the handler has run.
+fn replaced(text: String, percentage: Percentage) -> InvocationFault {
+    InvocationFault::Response(ResponseFault {
+        status_code: None,
+        headers: std::collections::BTreeMap::new(),
+        body: None,
+        raw: Some(text),
+        when: Moment::After,
+        percentage,
+        conditions: Vec::new(),
+        qualifier: None,
+    })
+}
+
+fn say_what_becomes_of(text: &str, draft: &mut Draft) {
+    let body = serde_json::from_str::<Value>(text).ok().and_then(|answer| answer.get("body").cloned());
+    if body.is_some_and(|body| !body.is_string()) {
+        let text = "its `body` is no text, which API Gateway takes for a malformed answer (502); carried over as it is, in `raw`";
+        draft.note(RESPONSE_TEXT, text);
+    }
+}
+
+fn scalar(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn is_on(fields: &mut Fields<'_>, name: &str, draft: &mut Draft) -> bool {
+    let text = fields.take(name).map(|value| scalar(value).to_lowercase());
+    if text.as_deref().is_some_and(|text| text != "true" && text != "false") {
+        draft.note(name, "it is neither true nor false, which the extension takes for false");
+    }
+    text.as_deref() == Some("true")
+}
+
+/// Either spelling switches the answer on; that of the documentation does not in every version of the extension.
+fn read_switch(fields: &mut Fields<'_>, draft: &mut Draft) -> bool {
+    let [code, documented] = RESPONSE;
+    let (has_code, on) = (fields.has(code), is_on(fields, code, draft));
+    let as_documented = is_on(fields, documented, draft);
+    if has_code {
+        if as_documented != on && as_documented {
+            draft.left(&[documented.to_owned()], &format!("{code} says otherwise"));
+        }
+        return on;
+    }
+    if as_documented {
+        draft.note(documented, format!("some versions of the extension read {code} only; it was taken for that"));
+    }
+    as_documented
+}
+
+fn share(fields: &mut Fields<'_>, name: &str, draft: &mut Draft) -> Percentage {
+    match fields.share(name) {
+        Ok(Some(share)) => return share,
+        Ok(None) => draft.note(name, "it is not set; the extension's 0.9 was taken"),
+        Err(why) => draft.note(name, format!("{why}; the extension's 0.9 was taken")),
+    }
+    Percentage::new(SHARE).unwrap_or_default()
+}
+
+fn delay(fields: &mut Fields<'_>, draft: &mut Draft) -> Result<Milliseconds, String> {
+    let seconds = fields.whole::<0, SECONDS>(LATENCY_SECONDS)?.map(Whole::get);
+    if seconds.is_none() {
+        draft.note(LATENCY_SECONDS, "it is not set; the extension's 900 seconds were taken");
+    }
+    Milliseconds::new(seconds.unwrap_or(SECONDS) * 1000).ok_or_else(|| "it is too long".to_owned())
+}

@@ -1,0 +1,247 @@
+//! failure-lambda's flags (github.com/gunnargrosch/failure-lambda), from version 1.0 on: from a parameter, from
+//! `AppConfig`'s feature flags as a function gets them, and as their profile is stored.
+
+use serde_json::Value;
+
+use crate::model::input::InvalidInput;
+use crate::model::invocation::{
+    CorruptFault, DiskFault, ErrorFault, EventCondition, EventPath, InvocationFault, InvocationTimeoutFault,
+    LatencyFault, Milliseconds, Moment, Operator, Percentage, ResponseFault,
+};
+use crate::model::whole::Whole;
+
+use super::draft::Draft;
+use super::fields::{Fields, shown};
+
+/// The flags, in the order in which failure-lambda applies them.
+const FLAGS: [&str; 7] = ["latency", "timeout", "diskspace", "denylist", "statuscode", "exception", "corruption"];
+
+pub(super) const DENYLIST: &str = "no fault closes connections to some hosts";
+pub(super) const DISK: &str =
+    "there, each invocation adds a file and they stay; here, /tmp is filled while an invocation runs";
+
+pub(super) fn recognises(source: &Value) -> bool {
+    let flags = source.get("values").unwrap_or(source);
+    FLAGS.iter().any(|name| flags.get(name).is_some_and(|flag| flag.get("enabled").is_some()))
+}
+
+pub(super) fn read(source: &Value) -> Result<Draft, InvalidInput> {
+    let mut draft = Draft::default();
+    let mut flags = Fields::of("", source)?;
+    if let Some(values) = flags.object("values")? {
+        // The profile as it is stored: `flags` describes what `values` sets.
+        draft.left(&flags.rest(), "`values` has the flags' settings");
+        flags = values;
+    }
+    let mut disabled = Vec::new();
+    for name in FLAGS {
+        let field = flags.at(name);
+        let Some(mut flag) = flags.object(name)? else { continue };
+        match flag.take("enabled") {
+            Some(Value::Bool(true)) => {}
+            Some(Value::Bool(false)) => {
+                disabled.push(field);
+                continue;
+            }
+            _ => {
+                draft.lose(
+                    &field,
+                    "its `enabled` is neither true nor false, so that failure-lambda passes it over, too",
+                );
+                continue;
+            }
+        }
+        let fault = fault(name, &field, &mut flag, &mut draft);
+        if fault.is_ok() {
+            draft.left(&flag.rest(), &format!("{name} has nothing like it"));
+        }
+        draft.add(&field, fault);
+    }
+    if !disabled.is_empty() {
+        let why = "`enabled` is false; set it to true for those that the experiment is to have";
+        draft.lose(&disabled.join(", "), why);
+    }
+    for field in flags.rest() {
+        draft.left(&[field], "it is no flag of failure-lambda's");
+    }
+    Ok(draft)
+}
+
+fn fault(name: &str, field: &str, flag: &mut Fields<'_>, draft: &mut Draft) -> Result<InvocationFault, String> {
+    // Before 1.0 was out, the share was `rate`.
+    let percentage = match flag.percent("percentage")? {
+        Some(percentage) => percentage,
+        None => flag.share("rate")?.unwrap_or(Percentage::ALL),
+    };
+    let conditions = match flag.take("match") {
+        Some(conditions) => read_conditions(conditions)?,
+        None => Vec::new(),
+    };
+    let (when, qualifier) = (Moment::Before, None);
+    match name {
+        "latency" => {
+            let (min, max) = (flag.whole("min_latency")?, flag.whole("max_latency")?);
+            let (delay_ms, min_ms, max_ms) = range(min, max);
+            if max.is_none() {
+                draft.note(field, "it has no max_latency, and min_latency, or 0, is the delay");
+            }
+            Ok(InvocationFault::Latency(LatencyFault {
+                delay_ms,
+                min_ms,
+                max_ms,
+                when,
+                percentage,
+                conditions,
+                qualifier,
+            }))
+        }
+        "timeout" => {
+            let buffer_ms = flag.whole("timeout_buffer_ms")?.unwrap_or(Milliseconds::MIN);
+            Ok(InvocationFault::InvocationTimeout(InvocationTimeoutFault {
+                buffer_ms,
+                percentage,
+                conditions,
+                qualifier,
+            }))
+        }
+        "diskspace" => {
+            let megabytes = disk("disk_space", flag)?;
+            draft.note(field, DISK);
+            Ok(InvocationFault::Disk(DiskFault { megabytes, percentage, conditions, qualifier }))
+        }
+        "statuscode" => {
+            let status_code = flag.whole::<100, 599>("status_code")?.or_else(|| Whole::new(500));
+            draft.note(field, "failure-lambda's layer adds a body; its package does not, and this neither");
+            Ok(InvocationFault::Response(answer(status_code, when, percentage, conditions)))
+        }
+        "exception" => {
+            let message = flag.text("exception_msg")?.unwrap_or("Injected exception");
+            draft.note(
+                field,
+                "the error's type is that of failure-lambda's package; its layer says FailureLambdaException",
+            );
+            Ok(InvocationFault::Error(error("Error", message, percentage, conditions)))
+        }
+        "corruption" => {
+            let replace = flag.text("body")?.map(str::to_owned);
+            let mangle = replace.is_none();
+            if mangle {
+                draft.note(
+                    field,
+                    "failure-lambda cuts a mangled body off; snapback keeps its form and changes its values",
+                );
+            }
+            Ok(InvocationFault::Corrupt(CorruptFault {
+                truncate_bytes: None,
+                replace,
+                mangle,
+                percentage,
+                conditions,
+                qualifier,
+            }))
+        }
+        _ => Err(DENYLIST.to_owned()),
+    }
+}
+
+/// One delay, or two ends of a range. Without an upper end, failure-lambda waits as long as the lower one says.
+pub(super) fn range(
+    min: Option<Milliseconds>,
+    max: Option<Milliseconds>,
+) -> (Option<Milliseconds>, Option<Milliseconds>, Option<Milliseconds>) {
+    let low = min.unwrap_or(Milliseconds::MIN);
+    match max {
+        Some(max) if max != low => (None, Some(low), Some(max)),
+        _ => (Some(low), None, None),
+    }
+}
+
+pub(super) fn disk(key: &str, fields: &mut Fields<'_>) -> Result<Whole<1, 10_240>, String> {
+    fields.whole(key)?.or_else(|| Whole::new(100)).ok_or_else(|| format!("it has no {key}"))
+}
+
+pub(super) fn answer(
+    status_code: Option<Whole<100, 599>>,
+    when: Moment,
+    percentage: Percentage,
+    conditions: Vec<EventCondition>,
+) -> ResponseFault {
+    ResponseFault {
+        status_code,
+        headers: std::collections::BTreeMap::new(),
+        body: None,
+        raw: None,
+        when,
+        percentage,
+        conditions,
+        qualifier: None,
+    }
+}
+
+pub(super) fn error(
+    error_type: &str,
+    message: &str,
+    percentage: Percentage,
+    conditions: Vec<EventCondition>,
+) -> ErrorFault {
+    ErrorFault {
+        error_type: error_type.to_owned(),
+        message: message.to_owned(),
+        when: Moment::Before,
+        percentage,
+        conditions,
+        qualifier: None,
+    }
+}
+
+/// All of them, or none: a fault without one of its conditions would be due too often.
+fn read_conditions(conditions: &Value) -> Result<Vec<EventCondition>, String> {
+    let list = conditions.as_array().ok_or("`match` is not a list")?;
+    list.iter().enumerate().map(|(at, one)| read_condition(one).map_err(|why| format!("match[{at}]: {why}"))).collect()
+}
+
+fn read_condition(condition: &Value) -> Result<EventCondition, String> {
+    let mut fields = Fields::of("", condition).map_err(|wrong| wrong.problem)?;
+    let path = path(fields.text("path")?.ok_or("it has no path")?)?;
+    let operator = fields.text("operator")?.unwrap_or("eq");
+    let mut value =
+        || fields.text("value").and_then(|value| value.ok_or_else(|| format!("{operator} needs a `value`")));
+    let operator = match operator {
+        "eq" => equals(value()?),
+        "exists" => {
+            fields.take("value");
+            Operator::Exists(true)
+        }
+        "startsWith" => Operator::StartsWith(value()?.to_owned()),
+        "regex" => {
+            let written = serde_json::json!({ "path": "a", "regex": value()? });
+            serde_json::from_value::<EventCondition>(written).map_err(|wrong| wrong.to_string())?.operator
+        }
+        other => return Err(format!("{} is no operator", shown(&other.into()))),
+    };
+    match fields.rest().first() {
+        Some(unknown) => Err(format!("`{unknown}` is not known")),
+        None => Ok(EventCondition { path, operator }),
+    }
+}
+
+/// failure-lambda compares what it finds as text: `200` is also the number.
+fn equals(text: &str) -> Operator {
+    let is_written_so = |value: &Value| {
+        let shown = value.to_string();
+        (value.is_number() || value.is_boolean()) && shown == text
+    };
+    let scalar = serde_json::from_str(text).ok().filter(is_written_so);
+    match scalar {
+        Some(scalar) => Operator::In(vec![text.into(), scalar]),
+        None => Operator::Equals(text.into()),
+    }
+}
+
+/// Names with dots between them, there as here; only what here would be read differently is written as a pointer.
+fn path(text: &str) -> Result<EventPath, String> {
+    let steps: Vec<&str> = text.split('.').collect();
+    let plain = !text.starts_with('/') && steps.iter().all(|step| !step.is_empty());
+    let escaped = || steps.iter().map(|step| format!("/{}", step.replace('~', "~0").replace('/', "~1"))).collect();
+    EventPath::try_from(if plain { text.to_owned() } else { escaped() })
+}

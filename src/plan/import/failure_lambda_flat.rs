@@ -1,0 +1,73 @@
+//! failure-lambda's configuration before 1.0: one failure mode for the whole function.
+
+use serde_json::Value;
+
+use crate::model::input::InvalidInput;
+use crate::model::invocation::{DiskFault, InvocationFault, LatencyFault, Moment, Percentage};
+
+use super::draft::Draft;
+use super::failure_lambda::{DENYLIST, DISK, answer, disk, error, range};
+use super::fields::{Fields, shown};
+
+/// What no other tool has beside `isEnabled`.
+const OWN: [&str; 6] = ["failureMode", "minLatency", "maxLatency", "exceptionMsg", "statusCode", "diskSpace"];
+
+pub(super) fn recognises(source: &Value) -> bool {
+    source.get("isEnabled").is_some() && OWN.iter().any(|key| source.get(key).is_some())
+}
+
+pub(super) fn read(source: &Value) -> Result<Draft, InvalidInput> {
+    let mut draft = Draft::default();
+    let mut fields = Fields::of("", source)?;
+    if fields.take("isEnabled") != Some(&Value::Bool(true)) {
+        draft.lose("isEnabled", "it is not true; set it to true for what the experiment is to have");
+        return Ok(draft);
+    }
+    let mode = fields.text("failureMode").ok().flatten().unwrap_or_default();
+    let fault = fault(mode, &mut fields, &mut draft);
+    let lost = fault.is_err();
+    draft.add("failureMode", fault);
+    if !lost {
+        draft.left(&fields.rest(), &format!("`failureMode` is {mode}, which does not use it"));
+    }
+    Ok(draft)
+}
+
+fn fault(mode: &str, fields: &mut Fields<'_>, draft: &mut Draft) -> Result<InvocationFault, String> {
+    let percentage = fields.share("rate")?;
+    if percentage.is_none() {
+        draft.note("rate", "it is missing, and failure-lambda then injects nothing; 1 was taken: all invocations");
+    }
+    let percentage = percentage.unwrap_or(Percentage::ALL);
+    let (conditions, qualifier) = (Vec::new(), None);
+    match mode {
+        "latency" => {
+            let (delay_ms, min_ms, max_ms) = range(fields.whole("minLatency")?, fields.whole("maxLatency")?);
+            let when = Moment::Before;
+            Ok(InvocationFault::Latency(LatencyFault {
+                delay_ms,
+                min_ms,
+                max_ms,
+                when,
+                percentage,
+                conditions,
+                qualifier,
+            }))
+        }
+        "exception" => {
+            let message = fields.text("exceptionMsg")?.unwrap_or_default();
+            Ok(InvocationFault::Error(error("Error", message, percentage, conditions)))
+        }
+        "statuscode" => {
+            let status = fields.whole("statusCode")?.ok_or("it has no statusCode")?;
+            Ok(InvocationFault::Response(answer(Some(status), Moment::Before, percentage, conditions)))
+        }
+        "diskspace" => {
+            draft.note("failureMode", DISK);
+            let megabytes = disk("diskSpace", fields)?;
+            Ok(InvocationFault::Disk(DiskFault { megabytes, percentage, conditions, qualifier }))
+        }
+        "denylist" | "blacklist" => Err(DENYLIST.to_owned()),
+        other => Err(format!("{} is no failure mode", shown(&other.into()))),
+    }
+}

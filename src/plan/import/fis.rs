@@ -1,0 +1,309 @@
+//! AWS FIS's experiment templates (fis/latest/userguide/experiment-templates, fis-actions-reference), as they are given
+//! to `create-experiment-template` and as `get-experiment-template` gives them back.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::model::experiment::RunDuration;
+use crate::model::input::InvalidInput;
+use crate::model::invocation::{
+    ErrorFault, InvocationFault, LatencyFault, Milliseconds, Moment, Percentage, ResponseFault,
+};
+use crate::model::names::AlarmName;
+use crate::model::target::Select;
+
+use super::draft::Draft;
+use super::fields::{Fields, shown, whole};
+
+/// A template's name here: as long as an experiment's may be.
+const NAME_CHARACTERS: usize = 128;
+const DELAY: &str = "aws:lambda:invocation-add-delay";
+const ERROR: &str = "aws:lambda:invocation-error";
+const ANSWER: &str = "aws:lambda:invocation-http-integration-response";
+const ALARM: &str = "aws:cloudwatch:alarm";
+
+pub(super) fn recognises(source: &Value) -> bool {
+    let template = source.get("experimentTemplate").unwrap_or(source);
+    template.get("actions").is_some_and(Value::is_object)
+}
+
+pub(super) fn read(source: &Value) -> Result<Draft, InvalidInput> {
+    let mut draft = Draft::default();
+    let mut template = Fields::of("", source)?;
+    if let Some(inner) = template.take("experimentTemplate") {
+        draft.left(&template.rest(), "it is not of the template");
+        template = Fields::of("", inner)?;
+    }
+    name(&mut template, &mut draft);
+    let targets = read_actions(&mut template, &mut draft)?;
+    read_targets(&mut template, &targets, &mut draft)?;
+    read_stop_conditions(&mut template, &mut draft)?;
+    for (key, why) in [
+        ("roleArn", "snapback's functions have roles of their own"),
+        ("tags", "a run carries no tags"),
+        ("logConfiguration", "snapback logs to its own log groups"),
+        ("experimentReportConfiguration", "`snapback report` is the report"),
+    ] {
+        if template.take(key).is_some() {
+            draft.left(&[template.at(key)], why);
+        }
+    }
+    for field in template.rest() {
+        draft.left(&[field], "an experiment has nothing like it");
+    }
+    Ok(draft)
+}
+
+fn name(template: &mut Fields<'_>, draft: &mut Draft) {
+    let field = template.at("description");
+    let Ok(Some(description)) = template.text("description") else { return };
+    let line = description.split_whitespace().collect::<Vec<_>>().join(" ");
+    let name: String = line.chars().filter(|c| !c.is_control()).take(NAME_CHARACTERS).collect();
+    if name.len() < line.len() {
+        draft.note(&field, format!("it is the experiment's name, as far as {NAME_CHARACTERS} characters go"));
+    }
+    draft.name = Some(name).filter(|name| !name.is_empty());
+}
+
+/// Makes a fault of each Lambda action, and returns the names of the targets that they have.
+fn read_actions(template: &mut Fields<'_>, draft: &mut Draft) -> Result<Vec<String>, InvalidInput> {
+    let mut actions = template.object("actions")?.ok_or_else(|| missing("actions"))?;
+    let mut durations: BTreeMap<String, RunDuration> = BTreeMap::new();
+    let mut targets: Vec<(String, Vec<String>)> = Vec::new();
+    // Delays first, or an answer in the handler's place would come before them.
+    let mut keys = actions.keys();
+    keys.sort_by_key(|key| actions.peek(key).is_none_or(|action| action["actionId"] != DELAY));
+    for key in keys {
+        let field = actions.at(key);
+        let Some(mut action) = actions.object(key)? else { continue };
+        let id = action.text("actionId").ok().flatten().unwrap_or_default();
+        if !id.starts_with("aws:lambda:") {
+            let what = if id.is_empty() { "nothing" } else { id };
+            draft.lose(&field, &format!("its actionId is {what}, and snapback's faults are those of functions"));
+            continue;
+        }
+        let nothing = json!({});
+        let mut parameters = match action.object("parameters")? {
+            Some(parameters) => parameters,
+            None => Fields::of(&action.at("parameters"), &nothing)?,
+        };
+        let duration = take_duration(&mut parameters)?;
+        match fault(id, &field, &mut parameters, draft) {
+            Ok(fault) => {
+                durations.extend(duration.map(|duration| (parameters.at("duration"), duration)));
+                targets.push((field.clone(), take_targets(&mut action, draft)?));
+                draft.add(&field, Ok(fault));
+            }
+            Err(why) => {
+                draft.lose(&field, &why);
+                continue;
+            }
+        }
+        draft.left(&parameters.rest(), &format!("{id} has nothing like it"));
+        if action.take("startAfter").is_some() {
+            draft.left(&[action.at("startAfter")], "all faults of an experiment begin and end together");
+        }
+        draft.left(&action.rest(), "an experiment has nothing like it");
+    }
+    longest(durations, draft);
+    let mut groups = targets.into_iter();
+    let Some((first, names)) = groups.next() else { return Ok(Vec::new()) };
+    match groups.find(|(_, others)| *others != names) {
+        Some((other, _)) => Err(InvalidInput {
+            field: format!("{first}, {other}"),
+            problem:
+                "they have different targets, and an experiment injects each of its faults into all of them; import \
+                      the template once for each set of targets, with the other actions taken out"
+                    .to_owned(),
+        }),
+        None => Ok(names),
+    }
+}
+
+fn take_duration(parameters: &mut Fields<'_>) -> Result<Option<RunDuration>, InvalidInput> {
+    let field = parameters.at("duration");
+    let wrong = |problem: String| InvalidInput { field: field.clone(), problem };
+    let text = parameters.text("duration").map_err(wrong)?;
+    text.map(|text| RunDuration::try_from(text.to_owned()).map_err(wrong)).transpose()
+}
+
+/// One experiment has one duration.
+fn longest(durations: BTreeMap<String, RunDuration>, draft: &mut Draft) {
+    let longest = durations.values().copied().max();
+    if let Some(longest) = longest {
+        for (field, duration) in durations.iter().filter(|(_, duration)| **duration != longest) {
+            draft.note(
+                field,
+                format!("an experiment has one duration; {longest}, the longest, was taken, and not {duration}"),
+            );
+        }
+    }
+    draft.duration = longest;
+}
+
+fn take_targets(action: &mut Fields<'_>, draft: &mut Draft) -> Result<Vec<String>, InvalidInput> {
+    let Some(mut targets) = action.object("targets")? else { return Ok(Vec::new()) };
+    let field = targets.at("Functions");
+    let name = targets.text("Functions").map_err(|problem| InvalidInput { field, problem })?;
+    draft.left(&targets.rest(), "a Lambda action has `Functions`");
+    Ok(name.map(str::to_owned).into_iter().collect())
+}
+
+fn fault(id: &str, field: &str, parameters: &mut Fields<'_>, draft: &mut Draft) -> Result<InvocationFault, String> {
+    // All three have it, 100 if absent.
+    let percentage = parameters.percent("invocationPercentage")?.unwrap_or(Percentage::ALL);
+    let (conditions, qualifier) = (Vec::new(), None);
+    match id {
+        DELAY => {
+            let delay = parameters.whole("startupDelayMilliseconds")?;
+            if delay.is_none() {
+                draft.note(field, "it has no startupDelayMilliseconds; FIS's default of 1000 was taken");
+            }
+            let delay: Option<Milliseconds> = delay.or_else(|| Milliseconds::new(1000));
+            Ok(InvocationFault::Latency(LatencyFault {
+                delay_ms: delay,
+                min_ms: None,
+                max_ms: None,
+                when: Moment::Before,
+                percentage,
+                conditions,
+                qualifier,
+            }))
+        }
+        ERROR => {
+            let when = moment(field, parameters, draft)?;
+            draft.note(field, "FIS does not say which error it returns; snapback's own type and message were taken");
+            Ok(InvocationFault::Error(ErrorFault {
+                error_type: "InjectedError".to_owned(),
+                message: "snapback has injected this error".to_owned(),
+                when,
+                percentage,
+                conditions,
+                qualifier,
+            }))
+        }
+        ANSWER => {
+            let when = moment(field, parameters, draft)?;
+            let status = parameters.number("statusCode")?.ok_or("it has no statusCode")?;
+            let status_code = Some(whole("statusCode", status)?);
+            let content_type = parameters.text("contentTypeHeader")?;
+            draft.note(field, "FIS does not say which body it returns; an empty one was taken");
+            Ok(InvocationFault::Response(ResponseFault {
+                status_code,
+                headers: content_type.map(|value| ("content-type".to_owned(), value.to_owned())).into_iter().collect(),
+                body: Some(String::new()),
+                raw: None,
+                when,
+                percentage,
+                conditions,
+                qualifier,
+            }))
+        }
+        other => Err(format!("{other} is not known")),
+    }
+}
+
+fn moment(field: &str, parameters: &mut Fields<'_>, draft: &mut Draft) -> Result<Moment, String> {
+    match parameters.flag("preventExecution")? {
+        Some(true) => Ok(Moment::Before),
+        Some(false) => Ok(Moment::After),
+        None => {
+            draft.note(field, "it has no preventExecution; true was taken: the handler does not run");
+            Ok(Moment::Before)
+        }
+    }
+}
+
+fn read_targets(template: &mut Fields<'_>, used: &[String], draft: &mut Draft) -> Result<(), InvalidInput> {
+    let Some(mut targets) = template.object("targets")? else { return Ok(()) };
+    for name in used {
+        let field = targets.at(name);
+        let target = targets.object(name)?.ok_or_else(|| missing(&field))?;
+        read_target(target, draft)?;
+    }
+    for field in targets.rest() {
+        draft.left(&[field], "no action that is carried over has it");
+    }
+    Ok(())
+}
+
+fn read_target(mut target: Fields<'_>, draft: &mut Draft) -> Result<(), InvalidInput> {
+    let wrong = |field: String| move |problem: String| InvalidInput { field, problem };
+    let kind = target.text("resourceType").map_err(wrong(target.at("resourceType")))?;
+    if let Some(kind) = kind.filter(|kind| *kind != "aws:lambda:function") {
+        let problem = format!("`{kind}` is no function; write aws:lambda:function");
+        return Err(InvalidInput { field: target.at("resourceType"), problem });
+    }
+    let mode = target.at("selectionMode");
+    let select = match target.text("selectionMode").map_err(wrong(mode.clone()))? {
+        Some(text) => Select::try_from(text.to_owned()).map_err(wrong(mode.clone()))?,
+        None => Select::All,
+    };
+    let (arns_at, tags_at) = (target.at("resourceArns"), target.at("resourceTags"));
+    if let Some(arns) = target.take("resourceArns").and_then(Value::as_array) {
+        let amount = select.amount(arns.len());
+        if amount < arns.len() {
+            let text =
+                format!("FIS draws {select} of its {} functions; here the first {amount} were taken", arns.len());
+            draft.note(&mode, format!("{text}, for `select` goes with tags only"));
+        }
+        for (at, arn) in arns.iter().take(amount).enumerate() {
+            let arn = arn.as_str().ok_or_else(|| InvalidInput {
+                field: format!("{arns_at}[{at}]"),
+                problem: format!("{} is not an ARN; write a function's", shown(arn)),
+            })?;
+            draft.targets.push(json!({ "function": arn }));
+        }
+    }
+    if let Some(tags) = target.take("resourceTags") {
+        if tags.as_object().is_none_or(|tags| tags.values().any(|value| !value.is_string())) {
+            let problem = "it is not an object of keys and values as text; write {KEY: VALUE}".to_owned();
+            return Err(InvalidInput { field: tags_at, problem });
+        }
+        let mut entry = json!({ "tags": tags });
+        if select != Select::All {
+            entry["select"] = json!(select);
+        }
+        draft.targets.push(entry);
+    }
+    for key in ["filters", "parameters"] {
+        if target.take(key).is_some() {
+            let why =
+                "an experiment has nothing like it, so more functions may match than in FIS: look at `snapback plan`";
+            draft.left(&[target.at(key)], why);
+        }
+    }
+    draft.left(&target.rest(), "an experiment has nothing like it");
+    Ok(())
+}
+
+fn read_stop_conditions(template: &mut Fields<'_>, draft: &mut Draft) -> Result<(), InvalidInput> {
+    let conditions = template.take("stopConditions").and_then(Value::as_array);
+    for (at, condition) in conditions.into_iter().flatten().enumerate() {
+        let field = template.at(&format!("stopConditions[{at}]"));
+        let mut condition = Fields::of(&field, condition)?;
+        let wrong = |problem: String| InvalidInput { field: field.clone(), problem };
+        match condition.text("source").map_err(wrong)? {
+            Some("none") => draft.note(&field, "`none`: no alarm ends the run; `stopConditions` is left out"),
+            Some(ALARM) => {
+                let value =
+                    condition.text("value").map_err(wrong)?.ok_or_else(|| wrong("it has no `value`".to_owned()))?;
+                let alarm = AlarmName::try_from(value).map_err(wrong)?;
+                if !draft.stop_conditions.contains(&alarm) {
+                    draft.stop_conditions.push(alarm);
+                }
+            }
+            other => draft.left(
+                std::slice::from_ref(&field),
+                &format!("only {ALARM} ends a run, and not {}", other.unwrap_or("nothing")),
+            ),
+        }
+        draft.left(&condition.rest(), "a stop condition is an alarm here");
+    }
+    Ok(())
+}
+
+fn missing(field: &str) -> InvalidInput {
+    InvalidInput { field: field.to_owned(), problem: "is missing; add it".to_owned() }
+}

@@ -1,0 +1,90 @@
+//! What brings the proxy to a function: its layer, the wrapper that starts it, and its orders.
+
+use crate::model::fault::WRAPPER_VARIABLE;
+use crate::model::function::{Observation, Package, Slot};
+use crate::model::invocation::{CHAINED_WRAPPER_VARIABLE, FAULTS_VARIABLE, Orders, PROXY_PATH};
+use crate::model::names::LayerVersionArn;
+use crate::model::proxy_layers::ProxyLayers;
+use crate::model::refusal::Guardrail;
+use crate::model::secret::Secret;
+
+use super::runtimes::honours_wrapper;
+
+/// What has to be added to the function.
+pub(super) struct Equipment {
+    /// The layer that brings the proxy.
+    pub(super) layer: LayerVersionArn,
+    /// The variables that start it, and tell it what to do.
+    pub(super) variables: Vec<(&'static str, Secret)>,
+}
+
+/// A reason for "no", with its fix.
+pub(super) struct Objection {
+    pub(super) guardrail: Guardrail,
+    pub(super) reason: String,
+    pub(super) fix: &'static str,
+}
+
+/// What this function needs for these orders, or everything that speaks against it.
+pub(super) fn equip(orders: &Orders, layers: &ProxyLayers, now: &Observation) -> Result<Equipment, Vec<Objection>> {
+    if now.package == Package::Image {
+        return Err(vec![Objection {
+            guardrail: Guardrail::Package,
+            reason: "it is a container image, which takes no layer, and so no proxy".to_owned(),
+            fix: "use a fault that container images allow: reservedConcurrency, environment, timeout, memory",
+        }]);
+    }
+    let mut objections: Vec<Objection> = starts_through_a_wrapper(now).err().into_iter().collect();
+    match layer(layers, &now.architecture) {
+        Ok(layer) if objections.is_empty() => Ok(Equipment { layer, variables: variables(orders, now) }),
+        Ok(_) => Err(objections),
+        Err(objection) => {
+            objections.push(objection);
+            Err(objections)
+        }
+    }
+}
+
+fn starts_through_a_wrapper(now: &Observation) -> Result<(), Objection> {
+    match &now.runtime {
+        Some(runtime) if honours_wrapper(runtime) => Ok(()),
+        runtime => Err(Objection {
+            guardrail: Guardrail::Runtime,
+            reason: format!(
+                "{} does not start through a wrapper, and the proxy is one",
+                runtime.as_deref().unwrap_or("its runtime")
+            ),
+            fix: "target functions on a managed runtime (Node.js, Python, Java, .NET, Ruby)",
+        }),
+    }
+}
+
+fn layer(layers: &ProxyLayers, architecture: &str) -> Result<LayerVersionArn, Objection> {
+    let known: Vec<&str> = layers.architectures().collect();
+    layers.of(architecture).cloned().ok_or_else(|| Objection {
+        guardrail: Guardrail::LayerExists,
+        reason: match known.is_empty() {
+            true => {
+                "faults inside invocations need the proxy, and this stack has published no layer with it".to_owned()
+            }
+            false => format!("the stack's proxy is for {}, not for {architecture}", known.join(" and ")),
+        },
+        fix: match known.is_empty() {
+            true => "deploy the stack again: make deploy",
+            false => "target functions of another architecture",
+        },
+    })
+}
+
+/// A wrapper that is there already is started by the proxy in turn. An empty one is none.
+fn variables(orders: &Orders, now: &Observation) -> Vec<(&'static str, Secret)> {
+    let mut variables =
+        vec![(WRAPPER_VARIABLE, Secret::new(PROXY_PATH)), (FAULTS_VARIABLE, Secret::new(orders.to_text()))];
+    match now.environment.variable(WRAPPER_VARIABLE) {
+        Some(Slot::Present(displaced)) if !displaced.expose().is_empty() => {
+            variables.push((CHAINED_WRAPPER_VARIABLE, displaced));
+        }
+        _ => {}
+    }
+    variables
+}

@@ -1,0 +1,471 @@
+//! Other tools' configurations, and the experiments that come of them.
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+use snapback::model::input::read_experiment;
+use snapback::model::names::FunctionName;
+use snapback::plan::import::{Format, Imported, import, variables};
+
+const README: &str = include_str!("../../README.md");
+const BEGIN: &str = "<!-- import:begin -->\n";
+const END: &str = "<!-- import:end -->";
+
+const FIXTURES: [(&str, Format, &str); 7] = [
+    ("fis.json", Format::Fis, include_str!("import/fis.json")),
+    ("failure-lambda.json", Format::FailureLambda, include_str!("import/failure-lambda.json")),
+    ("failure-lambda-0.json", Format::FailureLambda, include_str!("import/failure-lambda-0.json")),
+    ("chaos-lambda.json", Format::ChaosLambda, include_str!("import/chaos-lambda.json")),
+    ("chaos-lambda-0.2.json", Format::ChaosLambda, include_str!("import/chaos-lambda-0.2.json")),
+    ("chaos-lambda-extension.env", Format::ChaosLambdaExtension, include_str!("import/chaos-lambda-extension.env")),
+    (
+        "chaos-lambda-extension-function.json",
+        Format::ChaosLambdaExtension,
+        include_str!("import/chaos-lambda-extension-function.json"),
+    ),
+];
+
+fn source(name: &str) -> Value {
+    let (_, _, text) = FIXTURES.iter().find(|(fixture, _, _)| *fixture == name).unwrap();
+    variables(text).unwrap_or_else(|| serde_json::from_str(text).unwrap())
+}
+
+/// With a target for those that have none.
+fn outcome(source: &Value) -> Result<Imported, String> {
+    let none = import(source, None, &[]);
+    let imported = match none {
+        Err(wrong) if wrong.problem.contains("--function") => {
+            import(source, None, &[FunctionName::try_from("somebody").unwrap()])
+        }
+        imported => imported,
+    };
+    imported.map_err(|wrong| wrong.to_string())
+}
+
+fn imported(name: &str) -> Imported {
+    outcome(&source(name)).unwrap_or_else(|wrong| panic!("{name}: {wrong}"))
+}
+
+#[test]
+fn each_fixture_is_recognised_and_becomes_an_experiment_that_snapback_reads() {
+    for (name, format, _) in FIXTURES {
+        assert_eq!(Format::of(&source(name)), Some(format), "{name}");
+        let experiment = imported(name).experiment;
+        read_experiment(&experiment).unwrap_or_else(|wrong| panic!("{name}: {wrong}"));
+    }
+}
+
+#[test]
+fn a_template_of_fis_keeps_its_targets_its_alarms_and_its_longest_duration() {
+    let Imported { experiment, notes } = imported("fis.json");
+    assert_eq!(
+        experiment,
+        json!({
+            "name": "checkout gets slow, and then fails",
+            "targets": [{ "tags": { "team": "shop" }, "select": "PERCENT(50)" }],
+            "faults": [
+                { "latency": { "delayMs": 1500, "percentage": 25 } },
+                { "response": { "statusCode": 503, "headers": { "content-type": "application/json" }, "body": "" } },
+                { "error": {
+                    "type": "InjectedError", "message": "snapback has injected this error", "when": "after"
+                } }
+            ],
+            "duration": "PT10M",
+            "stopConditions": [{ "alarm": "arn:aws:cloudwatch:eu-west-1:123456789012:alarm:checkout-errors" }]
+        })
+    );
+    assert_eq!(
+        notes,
+        [
+            "actions.slow.description: not carried over: an experiment has nothing like it",
+            "actions.answer: FIS does not say which body it returns; an empty one was taken",
+            "actions.fail: FIS does not say which error it returns; snapback's own type and message were taken",
+            "actions.fail.startAfter: not carried over: all faults of an experiment begin and end together",
+            "actions.reboot: not carried over: its actionId is aws:ec2:reboot-instances, and snapback's faults are those \
+             of functions",
+            "actions.answer.parameters.duration: an experiment has one duration; PT10M, the longest, was taken, and not \
+             PT5M",
+            "actions.fail.parameters.duration: an experiment has one duration; PT10M, the longest, was taken, and not PT5M",
+            "targets.machines: not carried over: no action that is carried over has it",
+            "roleArn: not carried over: snapback's functions have roles of their own",
+            "tags: not carried over: a run carries no tags",
+            "logConfiguration: not carried over: snapback logs to its own log groups",
+            "experimentOptions: not carried over: an experiment has nothing like it",
+        ]
+    );
+}
+
+#[test]
+fn what_fis_gives_back_reads_like_what_it_was_given() {
+    let mut given = source("fis.json");
+    let wrapped = outcome(&json!({ "experimentTemplate": given })).unwrap();
+    assert_eq!(wrapped, imported("fis.json"));
+    for (pointer, value) in [("/id", json!("EXT1")), ("/creationTime", json!(1.7e9))] {
+        given[&pointer[1..]] = value;
+        let notes = outcome(&json!({ "experimentTemplate": given })).unwrap().notes;
+        assert!(notes.iter().any(|note| note.starts_with(&pointer[1..])), "{notes:?}");
+    }
+}
+
+#[test]
+fn functions_that_fis_would_draw_from_stay_as_many() {
+    let mut template = source("fis.json");
+    let arn = |name: &str| format!("arn:aws:lambda:eu-west-1:123456789012:function:{name}");
+    template["targets"]["shop"] = json!({
+        "resourceType": "aws:lambda:function",
+        "resourceArns": [arn("a"), arn("b"), arn("c")],
+        "selectionMode": "COUNT(2)"
+    });
+    let Imported { experiment, notes } = outcome(&template).unwrap();
+    assert_eq!(experiment["targets"], json!([{ "function": arn("a") }, { "function": arn("b") }]));
+    assert!(notes.iter().any(|note| note.contains("FIS draws COUNT(2) of its 3 functions")), "{notes:?}");
+    let named = import(&template, None, &[FunctionName::try_from("d").unwrap()]).unwrap();
+    assert_eq!(named.experiment["targets"], json!([{ "function": "d" }]));
+    assert!(named.notes.iter().any(|note| note.starts_with("targets: those of --function")), "{:?}", named.notes);
+}
+
+#[test]
+fn faults_with_different_targets_are_no_one_experiment() {
+    let mut template = source("fis.json");
+    template["actions"]["fail"]["targets"]["Functions"] = json!("others");
+    let wrong = outcome(&template).unwrap_err();
+    assert!(wrong.starts_with("actions.slow, actions.fail: they have different targets"), "{wrong}");
+}
+
+#[test]
+fn flags_keep_their_conditions() {
+    let experiment = imported("failure-lambda.json").experiment;
+    assert_eq!(
+        experiment["faults"][0],
+        json!({ "latency": { "minMs": 200, "maxMs": 500, "percentage": 50, "match": [
+            { "path": "requestContext.http.path", "startsWith": "/api" },
+            { "path": "requestContext.http.method", "regex": "^(GET|HEAD)$" },
+            { "path": "headers.x-debug", "exists": true },
+            { "path": "queryStringParameters.page", "in": ["2", 2] }
+        ] } })
+    );
+}
+
+#[test]
+fn a_flag_whose_condition_cannot_be_kept_is_not_kept_without_it() {
+    let flag = |condition: Value| json!({ "timeout": { "enabled": true }, "latency": { "enabled": true, "match": [condition] } });
+    for condition in [
+        json!({ "path": "a", "operator": "regex", "value": "(?=x)" }),
+        json!({ "path": "a", "operator": "contains", "value": "x" }),
+        json!({ "path": "a", "value": 5 }),
+        json!({ "path": "a" }),
+        json!({ "value": "x" }),
+        json!({ "path": "a", "value": "x", "not": true }),
+        json!("a"),
+    ] {
+        let Imported { experiment, notes } = outcome(&flag(condition.clone())).unwrap();
+        assert_eq!(experiment["faults"], json!([{ "invocationTimeout": { "bufferMs": 0 } }]), "{condition}");
+        assert!(notes.iter().any(|note| note.starts_with("latency: not carried over: match[0]: ")), "{notes:?}");
+    }
+    let kept = outcome(&flag(json!({ "path": "/a..b", "value": "x" }))).unwrap().experiment;
+    assert_eq!(kept["faults"][0]["latency"]["match"], json!([{ "path": "/~1a//b", "equals": "x" }]));
+}
+
+#[test]
+fn feature_flags_read_as_they_are_stored_and_as_they_are_served() {
+    let values = source("failure-lambda.json");
+    let stored = json!({ "version": "1", "flags": { "latency": { "name": "latency" } }, "values": values });
+    let Imported { experiment, notes } = outcome(&stored).unwrap();
+    assert_eq!(experiment, imported("failure-lambda.json").experiment);
+    assert_eq!(notes[0], "flags, version: not carried over: `values` has the flags' settings");
+}
+
+#[test]
+fn the_extension_has_defaults_and_a_function_that_is_named() {
+    let Imported { experiment, notes } = imported("chaos-lambda-extension-function.json");
+    assert_eq!(experiment["targets"], json!([{ "function": "checkout" }]));
+    assert!(notes.iter().any(|note| note.contains("DATABASE_PASSWORD")), "{notes:?}");
+    assert!(!format!("{experiment}{notes:?}").contains("hunter2"));
+
+    let on = json!({ "CHAOS_EXTENSION__LAMBDA__ENABLE_LATENCY": "TRUE" });
+    let Imported { experiment, notes } = outcome(&on).unwrap();
+    assert_eq!(experiment["faults"], json!([{ "latency": { "delayMs": 900_000, "percentage": 90 } }]));
+    assert_eq!(notes.len(), 3, "{notes:?}");
+}
+
+#[test]
+fn lines_of_variables_are_told_from_json_and_yaml() {
+    assert_eq!(variables("# x\nexport A='b=c'\n\nB=\"\"\n"), Some(json!({ "A": "b=c", "B": "" })));
+    for text in ["", "# x\n", "a: b=c\n", "{\"a\": \"b=c\"}", "A=b\nno\n", "a b=c"] {
+        assert_eq!(variables(text), None, "{text}");
+    }
+}
+
+#[test]
+fn refusals_say_what_to_do() {
+    for (source, says) in [
+        (json!({ "name": "x" }), "this is no configuration that is known"),
+        (json!([]), "this is no configuration that is known"),
+        (json!({ "latency": { "enabled": false } }), "latency: not carried over: `enabled` is false; set it to true"),
+        (json!({ "denylist": { "enabled": true } }), "no fault comes of it: denylist: not carried over"),
+        (json!({ "isEnabled": false, "failureMode": "latency" }), "isEnabled: not carried over: it is not true"),
+        (json!({ "isEnabled": true, "failureMode": "chaos" }), "`chaos` is no failure mode"),
+        (json!({ "is_enabled": true, "fault_type": "latency" }), "it has no delay, which latency needs"),
+        (json!({ "is_enabled": true, "fault_type": "disk" }), "`disk` is none of latency, exception, status_code"),
+        (json!({ "is_enabled": true, "delay": 1.5 }), "`delay` is 1.5, and not a whole number from 0 to 900000"),
+        (json!({ "is_enabled": true, "delay": 1, "rate": -1 }), "`rate` is -1, and not a share from 0 to 1"),
+        (json!({ "latency": { "enabled": true, "percentage": 101 } }), "`percentage` is 101, and not a percentage"),
+        (json!({ "latency": { "enabled": true, "min_latency": 2, "max_latency": 1 } }), "write the smaller one"),
+        (json!({ "statuscode": { "enabled": true, "status_code": 99 } }), "not a whole number from 100 to 599"),
+        (json!({ "actions": {} }), "no fault comes of it: it names none"),
+        (json!({ "actions": { "a": { "actionId": "aws:fis:wait" } } }), "its actionId is aws:fis:wait"),
+        (json!({ "actions": [] }), "this is no configuration that is known"),
+        (json!({ "CHAOS_EXTENSION__X": "1" }), "ENABLE_LATENCY: not carried over: it is not true"),
+    ] {
+        let wrong = outcome(&source).unwrap_err();
+        assert!(wrong.contains(says), "{source}: {wrong}");
+    }
+    let wrong = import(&source("chaos-lambda.json"), None, &[]).unwrap_err().to_string();
+    assert!(wrong.contains("names no function; name those to experiment on with --function NAME"), "{wrong}");
+    let wrong = import(&json!([]), Some(Format::Fis), &[]).unwrap_err().to_string();
+    assert_eq!(wrong, "a list is not an object; write one, with names and values");
+}
+
+/// Every place in a value: fields and entries of lists.
+fn places(value: &Value, at: &str) -> Vec<String> {
+    let children: Vec<(String, &Value)> = match value {
+        Value::Object(map) => {
+            map.iter().map(|(key, inner)| (key.replace('~', "~0").replace('/', "~1"), inner)).collect()
+        }
+        Value::Array(list) => list.iter().enumerate().map(|(index, inner)| (index.to_string(), inner)).collect(),
+        _ => Vec::new(),
+    };
+    children
+        .into_iter()
+        .flat_map(|(key, inner)| {
+            let at = format!("{at}/{key}");
+            let mut places = places(inner, &at);
+            places.push(at);
+            places
+        })
+        .collect()
+}
+
+/// Whether some note says of the place, or of what it stands in, that it is not carried over.
+fn is_said(notes: &[String], place: &str) -> bool {
+    let names: Vec<&str> = place[1..].split('/').collect();
+    let paths: Vec<String> = (1..=names.len()).map(|length| names[..length].join(".")).collect();
+    notes.iter().any(|note| {
+        let (fields, rest) = note.split_once(": ").unwrap();
+        rest.starts_with("not carried over") && fields.split(", ").any(|field| paths.iter().any(|path| path == field))
+    })
+}
+
+/// Where an entry says what would be so without it.
+const AS_WITHOUT: [&str; 3] =
+    ["/targets/shop/resourceType", "/targets/machines/resourceType", "/actions/answer/parameters/preventExecution"];
+
+#[test]
+fn nothing_is_dropped_in_silence() {
+    for (name, _, _) in FIXTURES {
+        let whole = source(name);
+        let before = outcome(&whole).unwrap();
+        for place in places(&whole, "") {
+            let (parent, key) = place.rsplit_once('/').unwrap();
+            let mut without = whole.clone();
+            match without.pointer_mut(parent).unwrap() {
+                Value::Array(list) => drop(list.remove(key.parse().unwrap())),
+                Value::Object(map) => drop(map.remove(key)),
+                _ => unreachable!(),
+            }
+            let after = outcome(&without);
+            let changed = after.as_ref() != Ok(&before);
+            assert!(
+                changed || is_said(&before.notes, &place) || AS_WITHOUT.contains(&place.as_str()),
+                "{name}: {place} makes no difference, and nothing is said about it"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_nobody_knows_is_said_wherever_it_stands() {
+    for (name, _, _) in FIXTURES {
+        let whole = source(name);
+        let before = outcome(&whole).unwrap();
+        for place in places(&whole, "").into_iter().chain([String::new()]) {
+            let mut with = whole.clone();
+            let Some(map) = with.pointer_mut(&place).and_then(Value::as_object_mut) else { continue };
+            map.insert("surprise".to_owned(), json!("5"));
+            let at = format!("{place}/surprise");
+            let said = match outcome(&with) {
+                Ok(after) => {
+                    is_said(&after.notes, &at) || after.experiment != before.experiment || after.notes != before.notes
+                }
+                Err(wrong) => wrong.contains("surprise"),
+            };
+            assert!(said, "{name}: {at}");
+        }
+    }
+}
+
+/// A setting of another tool: the tool, what it is called there, and a configuration that has it.
+fn settings() -> Vec<(&'static str, &'static str, Value)> {
+    let fis = |id: &str, parameters: Value| {
+        let target = json!({ "resourceType": "aws:lambda:function", "resourceTags": { "team": "shop" } });
+        let action = json!({ "actionId": id, "parameters": parameters, "targets": { "Functions": "shop" } });
+        json!({ "actions": { "a": action }, "targets": { "shop": target } })
+    };
+    let flag = |name: &str, mut settings: Value| {
+        settings["enabled"] = true.into();
+        json!({ name: settings })
+    };
+    let matching = |condition: Value| flag("timeout", json!({ "match": [condition] }));
+    let chaos = |kind: &str, key: &str, value: Value| json!({ "is_enabled": true, "fault_type": kind, "rate": 0.5, key: value });
+    let extension = |pairs: &[(&str, &str)]| {
+        let pairs = pairs.iter().map(|(name, value)| (format!("CHAOS_EXTENSION__{name}"), Value::from(*value)));
+        Value::Object(pairs.collect())
+    };
+    vec![
+        (
+            "AWS FIS",
+            "`aws:lambda:invocation-add-delay` with `startupDelayMilliseconds` 1500, `invocationPercentage` 25",
+            fis(
+                "aws:lambda:invocation-add-delay",
+                json!({ "startupDelayMilliseconds": "1500", "invocationPercentage": "25" }),
+            ),
+        ),
+        (
+            "AWS FIS",
+            "`aws:lambda:invocation-error` with `preventExecution` true",
+            fis("aws:lambda:invocation-error", json!({ "preventExecution": "true" })),
+        ),
+        (
+            "AWS FIS",
+            "`aws:lambda:invocation-error` with `preventExecution` false",
+            fis("aws:lambda:invocation-error", json!({ "preventExecution": "false" })),
+        ),
+        (
+            "AWS FIS",
+            "`aws:lambda:invocation-http-integration-response` with `statusCode` 503, `contentTypeHeader`, \
+             `preventExecution` true",
+            fis(
+                "aws:lambda:invocation-http-integration-response",
+                json!({ "statusCode": "503", "contentTypeHeader": "text/plain", "preventExecution": "true" }),
+            ),
+        ),
+        (
+            "AWS FIS",
+            "the same with `preventExecution` false",
+            fis(
+                "aws:lambda:invocation-http-integration-response",
+                json!({ "statusCode": "503", "contentTypeHeader": "text/plain", "preventExecution": "false" }),
+            ),
+        ),
+        (
+            "failure-lambda",
+            "`latency` with `min_latency` 100, `max_latency` 400, `percentage` 50",
+            flag("latency", json!({ "min_latency": 100, "max_latency": 400, "percentage": 50 })),
+        ),
+        (
+            "failure-lambda",
+            "`timeout` with `timeout_buffer_ms` 500",
+            flag("timeout", json!({ "timeout_buffer_ms": 500 })),
+        ),
+        ("failure-lambda", "`diskspace` with `disk_space` 100", flag("diskspace", json!({ "disk_space": 100 }))),
+        ("failure-lambda", "`denylist` with `deny_list`", flag("denylist", json!({ "deny_list": ["s3.*"] }))),
+        ("failure-lambda", "`statuscode` with `status_code` 404", flag("statuscode", json!({ "status_code": 404 }))),
+        ("failure-lambda", "`exception` with `exception_msg`", flag("exception", json!({ "exception_msg": "sorry" }))),
+        ("failure-lambda", "`corruption` with `body`", flag("corruption", json!({ "body": "sorry" }))),
+        ("failure-lambda", "`corruption` without one", flag("corruption", json!({}))),
+        ("failure-lambda", "`match` with `value`", matching(json!({ "path": "http.method", "value": "GET" }))),
+        (
+            "failure-lambda",
+            "`match` with `operator` `startsWith`",
+            matching(json!({ "path": "http.path", "operator": "startsWith", "value": "/api" })),
+        ),
+        (
+            "failure-lambda",
+            "`match` with `operator` `regex`",
+            matching(json!({ "path": "http.method", "operator": "regex", "value": "^(GET|HEAD)$" })),
+        ),
+        (
+            "failure-lambda",
+            "`match` with `operator` `exists`",
+            matching(json!({ "path": "headers.x-debug", "operator": "exists" })),
+        ),
+        (
+            "failure-lambda 0.x",
+            "`failureMode` `latency` with `minLatency` 100, `maxLatency` 400, `rate` 0.5",
+            json!({ "isEnabled": true, "failureMode": "latency", "rate": 0.5, "minLatency": 100, "maxLatency": 400 }),
+        ),
+        ("chaos_lambda", "`fault_type` `latency` with `delay` 400, `rate` 0.5", chaos("latency", "delay", json!(400))),
+        (
+            "chaos_lambda",
+            "`fault_type` `exception` with `exception_msg`, `rate` 0.5",
+            chaos("exception", "exception_msg", json!("sorry")),
+        ),
+        (
+            "chaos_lambda",
+            "`fault_type` `status_code` with `error_code` 404, `rate` 0.5",
+            chaos("status_code", "error_code", json!(404)),
+        ),
+        (
+            "chaos-lambda-extension",
+            "`LAMBDA__ENABLE_LATENCY` with `LATENCY_VALUE` 2, `LATENCY_PROBABILITY` 0.25",
+            extension(&[
+                ("LAMBDA__ENABLE_LATENCY", "true"),
+                ("LAMBDA__LATENCY_VALUE", "2"),
+                ("LAMBDA__LATENCY_PROBABILITY", "0.25"),
+            ]),
+        ),
+        (
+            "chaos-lambda-extension",
+            "`RESPONSE__ENABLE_CHANGE_REPONSE_BODY` with `DEFAULT_RESPONSE`, `CHANGE_RESPONSE_PROBABILITY` 0.5",
+            extension(&[
+                ("RESPONSE__ENABLE_CHANGE_REPONSE_BODY", "true"),
+                ("RESPONSE__DEFAULT_RESPONSE", "{\"statusCode\":500}"),
+                ("RESPONSE__CHANGE_RESPONSE_PROBABILITY", "0.5"),
+            ]),
+        ),
+    ]
+}
+
+/// As YAML in one line.
+fn flow(value: &Value) -> String {
+    let list = |parts: Vec<String>| parts.join(", ");
+    match value {
+        Value::Object(map) => {
+            format!("{{{}}}", list(map.iter().map(|(key, value)| format!("{key}: {}", flow(value))).collect()))
+        }
+        Value::Array(values) => format!("[{}]", list(values.iter().map(flow).collect())),
+        Value::String(text) if !text.is_empty() && !text.contains(|c: char| "{}[]\"^| ".contains(c)) => text.clone(),
+        Value::String(text) => format!("'{}'", text.replace('|', "\\|")),
+        other => other.to_string(),
+    }
+}
+
+fn table() -> String {
+    let mut table = String::from("| from | there | here |\n|---|---|---|\n");
+    for (tool, setting, source) in settings() {
+        for name in setting.split('`').skip(1).step_by(2) {
+            assert!(source.to_string().contains(name), "{setting}: {name}");
+        }
+        let here = match outcome(&source) {
+            Ok(imported) => {
+                let fault = &imported.experiment["faults"][0];
+                // Conditions go with every fault.
+                let matching =
+                    fault.as_object().and_then(|fault| fault.values().next()).and_then(|fault| fault.get("match"));
+                let shown = matching.map_or_else(|| flow(fault), |matching| flow(&json!({ "match": matching })));
+                format!("`{}`", shown.strip_prefix('{').and_then(|fault| fault.strip_suffix('}')).unwrap())
+            }
+            Err(wrong) => format!("nothing: {}", wrong.rsplit(": ").next().unwrap()),
+        };
+        writeln!(table, "| {tool} | {setting} | {here} |").unwrap();
+    }
+    table
+}
+
+#[test]
+fn the_readme_says_what_becomes_of_each_setting() {
+    let table = table();
+    let between = README.split_once(BEGIN).and_then(|(_, rest)| rest.split_once(END));
+    let (shown, _) = between.unwrap_or_else(|| panic!("README.md has no {BEGIN}...{END} for this table:\n{table}"));
+    assert!(shown.trim() == table.trim(), "README.md has another table of settings; the true one is:\n{table}");
+}

@@ -1,0 +1,173 @@
+//! Connections that close, break, wait or come back.
+
+use std::time::Duration;
+
+use super::support::{ACCEPTED, NEXT, PATIENCE, Stage, event, post};
+
+/// Long enough for a request to come that must not come.
+const A_WHILE: Duration = Duration::from_millis(150);
+
+#[test]
+fn a_poll_waits_as_long_as_it_takes() {
+    let stage = Stage::new("");
+    let (mut client, mut api) = stage.connected(NEXT);
+    // No timer of ours runs meanwhile; that there is none at all cannot be seen in a test.
+    client.expect_silence(Duration::from_secs(3));
+    let event = event("a-1", "{}");
+    api.send(&event);
+    client.expect(&event);
+}
+
+#[test]
+fn an_answer_that_is_cut_off_is_cut_off_for_the_runtime() {
+    for faults in ["", r#"[{"error":{"percentage":0}}]"#] {
+        let stage = Stage::new(faults);
+        for cut in [10, 60, event("a-1", "{\"a\":1}").len() - 2] {
+            let (mut client, mut api) = stage.connected(NEXT);
+            let event = event("a-1", "{\"a\":1}");
+            api.send(&event[..cut]);
+            api.close();
+            client.expect(&event[..cut]);
+            client.expect_end();
+        }
+        let (mut client, api) = stage.connected(NEXT);
+        api.close();
+        client.expect_end();
+    }
+}
+
+#[test]
+fn an_answer_without_a_length_ends_with_the_connection() {
+    let stage = Stage::new("");
+    let (mut client, mut api) = stage.connected(NEXT);
+    api.send("HTTP/1.1 200 OK\r\n\r\nall of it");
+    api.close();
+    client.expect("HTTP/1.1 200 OK\r\n\r\nall of it");
+    client.expect_end();
+}
+
+#[test]
+fn when_the_runtime_dies_its_poll_is_dropped_and_takes_no_event() {
+    for faults in ["", r#"[{"latency":{"delayMs":60000}}]"#] {
+        let stage = Stage::new(faults);
+        let (client, mut api) = stage.connected(NEXT);
+        client.close();
+        api.expect_end();
+    }
+}
+
+#[test]
+fn when_the_runtime_dies_while_an_event_is_kept_back_the_connection_is_closed() {
+    let stage = Stage::new(r#"[{"latency":{"delayMs":60000}}]"#);
+    let (client, mut api) = stage.connected(NEXT);
+    api.send(event("a-1", "{}"));
+    std::thread::sleep(A_WHILE);
+    client.close();
+    api.expect_end();
+}
+
+#[test]
+fn a_request_that_breaks_off_is_not_completed() {
+    let stage = Stage::new("");
+    let (client, mut api) =
+        stage.connected("POST /2018-06-01/runtime/invocation/a-1/response HTTP/1.1\r\nContent-Length: 100\r\n\r\nhalf");
+    client.close();
+    api.expect_end();
+}
+
+#[test]
+fn a_connection_that_was_closed_while_frozen_is_replaced_before_it_is_used() {
+    let stage = Stage::new("");
+    let (mut client, mut api) = stage.connected(NEXT);
+    let event = event("a-1", "{}");
+    api.send(&event);
+    client.expect(&event);
+    // Frozen: the Runtime API closes what is idle, and the runtime goes on with its own connection.
+    freeze(&stage, true);
+    api.close();
+    client.send(post("a-1", "response", "{}"));
+    freeze(&stage, false);
+    let mut api = stage.api.accept();
+    api.expect(post("a-1", "response", "{}"));
+    api.send(ACCEPTED);
+    client.expect(ACCEPTED);
+}
+
+fn freeze(stage: &Stage, frozen: bool) {
+    let signal = if frozen { "-STOP" } else { "-CONT" };
+    let done = std::process::Command::new("kill").args([signal, &stage.proxy.id().to_string()]).status().unwrap();
+    assert!(done.success());
+    std::thread::sleep(Duration::from_millis(20));
+}
+
+#[test]
+fn no_answer_is_ever_sent_twice() {
+    for faults in ["", r#"[{"response":{"statusCode":404,"when":"after"}}]"#] {
+        let stage = Stage::new(faults);
+        let (mut client, mut api) = stage.connected(NEXT);
+        let event = event("a-1", "{}");
+        api.send(&event);
+        client.expect(&event);
+        client.send(post("a-1", "response", "{}"));
+        assert!(api.message().line().starts_with("POST "));
+        api.close();
+        client.expect_end();
+        assert!(stage.api.try_accept(A_WHILE).is_none(), "it was sent again");
+    }
+}
+
+#[test]
+fn an_answer_in_the_handlers_place_is_not_sent_twice_either() {
+    let stage = Stage::new(r#"[{"error":{}}]"#);
+    let (mut client, mut api) = stage.connected(NEXT);
+    api.send(event("a-1", "{}"));
+    assert!(api.message().line().ends_with("/a-1/error HTTP/1.1"));
+    api.close();
+    client.expect_end();
+    assert!(stage.api.try_accept(A_WHILE).is_none(), "it was sent again");
+}
+
+#[test]
+fn a_runtime_api_that_is_not_there_is_a_closed_connection() {
+    let api = super::support::Api::new();
+    let mut stage = Stage::at(api, "", "", PATIENCE);
+    stage.api = super::support::Api::new();
+    let mut client = stage.client();
+    client.send(NEXT);
+    client.expect_end();
+}
+
+#[test]
+fn an_answer_before_the_end_of_the_request_arrives_all_the_same() {
+    let stage = Stage::new("");
+    let body = "x".repeat(6 * 1024 * 1024);
+    let request = post("a-1", "response", &body);
+    let refusal = "HTTP/1.1 413 Payload Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig";
+    let mut client = stage.client();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut api = stage.api.accept();
+            api.expect(&request.as_bytes()[..1000]);
+            api.send(refusal);
+            api.close();
+        });
+        client.send(&request);
+        client.expect(refusal);
+        client.expect_end();
+    });
+}
+
+#[test]
+fn connection_close_is_kept() {
+    let stage = Stage::new("");
+    let (mut client, mut api) = stage.connected(&NEXT.replace("User-Agent: a-runtime", "Connection: close"));
+    api.send(ACCEPTED);
+    client.expect(ACCEPTED);
+    client.expect_end();
+    api.expect_end();
+    let (mut client, mut api) = stage.connected(NEXT);
+    let last = "HTTP/1.1 202 Accepted\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    api.send(last);
+    client.expect(last);
+    client.expect_end();
+}

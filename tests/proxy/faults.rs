@@ -1,0 +1,383 @@
+//! Each fault, standalone: what the runtime sees, what the Runtime API sees, and what is said about it.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::support::{ACCEPTED, Api, NEXT, Peer, Stage, event, event_until, post};
+
+/// The runtime asks for an event, and the Runtime API has one.
+fn invoke(stage: &Stage, id: &str) -> (Peer, Peer) {
+    let (client, mut api) = stage.connected(NEXT);
+    api.send(event(id, r#"{"path":"/orders","n":1}"#));
+    (client, api)
+}
+
+/// The same, and the runtime gets it.
+fn deliver(stage: &Stage, id: &str) -> (Peer, Peer) {
+    let (mut client, api) = invoke(stage, id);
+    assert_eq!(client.message().json()["n"], 1);
+    (client, api)
+}
+
+#[test]
+fn latency_keeps_the_event_back_by_what_it_says() {
+    let mut stage = Stage::new(r#"[{"latency":{"delayMs":150}}]"#);
+    let began = Instant::now();
+    deliver(&stage, "a-1");
+    assert!(began.elapsed() >= Duration::from_millis(150));
+    assert_eq!(stage.metric(), ("latency".into(), 150, "a-1".into()));
+}
+
+#[test]
+fn latency_after_the_handler_keeps_its_answer_back() {
+    let mut stage = Stage::new(r#"[{"latency":{"minMs":150,"maxMs":160,"when":"after"}}]"#);
+    let (mut client, mut api) = deliver(&stage, "a-1");
+    let began = Instant::now();
+    client.send(post("a-1", "response", "{}"));
+    api.expect(post("a-1", "response", "{}"));
+    assert!(began.elapsed() >= Duration::from_millis(150));
+    let (fault, delay, id) = stage.metric();
+    assert_eq!((fault.as_str(), id.as_str()), ("latency", "a-1"));
+    assert!((150..=160).contains(&delay), "{delay}");
+    // The next answer is that of another invocation.
+    api.send(ACCEPTED);
+    client.expect(ACCEPTED);
+    client.send(post("other", "response", "{}"));
+    api.expect(post("other", "response", "{}"));
+}
+
+#[test]
+fn a_connection_that_is_closed_during_a_delay_is_replaced() {
+    let stage = Stage::new(r#"[{"latency":{"delayMs":300,"when":"after"}}]"#);
+    let (mut client, api) = deliver(&stage, "a-1");
+    client.send(post("a-1", "response", "{}"));
+    std::thread::sleep(Duration::from_millis(50));
+    api.close();
+    let mut api = stage.api.accept();
+    api.expect(post("a-1", "response", "{}"));
+    api.send(ACCEPTED);
+    client.expect(ACCEPTED);
+}
+
+#[test]
+fn a_delay_does_not_outlast_the_faults() {
+    let mut stage =
+        Stage::at(Api::new(), "", r#"[{"latency":{"delayMs":900000}},{"error":{}}]"#, Duration::from_millis(700));
+    let (mut client, mut api) = invoke(&stage, "a-1");
+    // The error would come behind the delay; by then, everything passes.
+    assert_eq!(client.message().json()["n"], 1);
+    let (fault, delay, _) = stage.metric();
+    assert!(fault == "latency" && delay <= 700, "{fault} {delay}");
+    client.send(post("a-1", "response", "{}"));
+    api.expect(post("a-1", "response", "{}"));
+}
+
+#[test]
+fn when_their_time_is_over_no_fault_is_injected() {
+    let stage =
+        Stage::at(Api::new(), "", r#"[{"latency":{"delayMs":900000}},{"error":{"when":"after"}}]"#, Duration::ZERO);
+    let (mut client, mut api) = deliver(&stage, "a-1");
+    client.send(post("a-1", "response", "{}"));
+    api.expect(post("a-1", "response", "{}"));
+}
+
+#[test]
+fn what_was_due_when_the_event_came_is_void_when_the_time_is_over() {
+    let stage = Stage::at(
+        Api::new(),
+        "",
+        r#"[{"error":{"when":"after"}},{"latency":{"delayMs":60000,"when":"after"}}]"#,
+        Duration::from_millis(600),
+    );
+    let (mut client, mut api) = deliver(&stage, "a-1");
+    std::thread::sleep(Duration::from_millis(700));
+    client.send(post("a-1", "response", "{}"));
+    api.expect(post("a-1", "response", "{}"));
+}
+
+#[test]
+fn a_timeout_leaves_the_handler_its_buffer() {
+    let mut stage = Stage::new(r#"[{"invocationTimeout":{"bufferMs":500}}]"#);
+    let (mut client, mut api) = stage.connected(NEXT);
+    let began = Instant::now();
+    api.send(event_until("a-1", "{}", Duration::from_millis(900)));
+    client.message();
+    assert!(began.elapsed() >= Duration::from_millis(350), "{:?}", began.elapsed());
+    let (fault, delay, _) = stage.metric();
+    assert!(fault == "invocationTimeout" && (350..=400).contains(&delay), "{fault} {delay}");
+}
+
+#[test]
+fn an_error_takes_the_handlers_place_and_the_next_event_comes_on_the_same_request() {
+    let mut stage =
+        Stage::new(r#"[{"error":{"type":"Db.Down","message":"no \"rows\"","match":[{"path":"bad","exists":true}]}}]"#);
+    let (mut client, mut api) = stage.connected(NEXT);
+    api.send(event("a-1", r#"{"bad":1}"#));
+    let error = api.message();
+    assert_eq!(error.line(), "POST /2018-06-01/runtime/invocation/a-1/error HTTP/1.1");
+    assert_eq!(error.header("lambda-runtime-function-error-type"), Some("Db.Down"));
+    assert_eq!(error.json(), json!({ "errorType": "Db.Down", "errorMessage": "no \"rows\"", "stackTrace": [] }));
+    api.send(ACCEPTED);
+    api.expect(NEXT);
+    let good = event("a-2", r#"{"good":1}"#);
+    api.send(&good);
+    client.expect(&good);
+    assert_eq!(stage.metric(), ("error".into(), 0, "a-1".into()));
+}
+
+#[test]
+fn an_error_after_the_handler_replaces_its_answer() {
+    let stage = Stage::new(r#"[{"error":{"when":"after"}},{"corrupt":{"mangle":true}}]"#);
+    for kind in ["response", "error"] {
+        let (mut client, mut api) = deliver(&stage, "a-1");
+        client.send(post("a-1", kind, "{\"fine\":true}"));
+        let error = api.message();
+        assert_eq!(error.line(), "POST /2018-06-01/runtime/invocation/a-1/error HTTP/1.1");
+        assert_eq!(error.json()["errorType"], "InjectedError");
+        api.send(ACCEPTED);
+        client.expect(ACCEPTED);
+    }
+}
+
+#[test]
+fn a_response_takes_the_handlers_place() {
+    let mut stage = Stage::new(r#"[{"response":{"statusCode":503,"headers":{"retry-after":"1"},"body":"busy"}}]"#);
+    let (_client, mut api) = invoke(&stage, "a-1");
+    let response = api.message();
+    assert_eq!(response.line(), "POST /2018-06-01/runtime/invocation/a-1/response HTTP/1.1");
+    let wanted =
+        json!({ "statusCode": 503, "headers": { "retry-after": "1" }, "body": "busy", "isBase64Encoded": false });
+    assert_eq!(response.json(), wanted);
+    assert_eq!(stage.metric(), ("response".into(), 0, "a-1".into()));
+}
+
+#[test]
+fn a_response_after_the_handler_replaces_what_it_names() {
+    let stage = Stage::new(r#"[{"response":{"statusCode":404,"when":"after"}}]"#);
+    let (mut client, mut api) = deliver(&stage, "a-1");
+    client.send(post("a-1", "response", r#"{"statusCode":200,"body":"own"}"#));
+    let response = api.message();
+    assert_eq!(response.json(), json!({ "statusCode": 404, "body": "own" }));
+    assert_eq!(response.header("x-own"), Some("kept"));
+    api.send(ACCEPTED);
+    client.expect(ACCEPTED);
+    // A handler that has failed has no answer.
+    let (mut client, mut api) = deliver(&stage, "a-2");
+    client.send(post("a-2", "error", "{}"));
+    api.expect(post("a-2", "error", "{}"));
+}
+
+const STREAM: &str = "POST /2018-06-01/runtime/invocation/a-1/response HTTP/1.1\r\nHost: x\r\nX-Own: kept\r\n\
+    Lambda-Runtime-Function-Response-Mode: streaming\r\nContent-Type: application/octet-stream\r\n\
+    Transfer-Encoding: chunked\r\nTrailer: Lambda-Runtime-Function-Error-Type\r\n\r\n\
+    3\r\nabc\r\n3\r\ndef\r\n0\r\nLambda-Runtime-Function-Error-Type: Midway\r\n\r\n";
+
+#[test]
+fn a_streamed_answer_that_is_replaced_is_a_stream_no_more() {
+    let stage = Stage::new(r#"[{"response":{"statusCode":404,"when":"after"}}]"#);
+    let (mut client, mut api) = deliver(&stage, "a-1");
+    client.send(STREAM);
+    let response = api.message();
+    assert_eq!(response.json()["statusCode"], 404);
+    for gone in ["lambda-runtime-function-response-mode", "trailer", "transfer-encoding"] {
+        assert_eq!(response.header(gone), None, "{gone}");
+    }
+    assert_eq!((response.header("content-type"), response.header("x-own")), (Some("application/json"), Some("kept")));
+    api.send(ACCEPTED);
+    client.expect(ACCEPTED);
+}
+
+#[test]
+fn a_streamed_answer_that_is_damaged_stays_a_stream() {
+    let stage = Stage::new(r#"[{"corrupt":{"truncateBytes":4}}]"#);
+    let (mut client, mut api) = deliver(&stage, "a-1");
+    client.send(STREAM);
+    let kept = STREAM.split("Transfer-Encoding").next().unwrap();
+    api.expect(format!("{kept}Transfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\n0\r\n\r\n"));
+    api.send(ACCEPTED);
+    client.expect(ACCEPTED);
+}
+
+#[test]
+fn an_answer_that_must_be_asked_for_is_asked_for() {
+    let stage = Stage::new(r#"[{"corrupt":{"replace":"no"}}]"#);
+    let (mut client, mut api) = deliver(&stage, "a-1");
+    client.send("POST /2018-06-01/runtime/invocation/a-1/response HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
+    client.expect("HTTP/1.1 100 Continue\r\n\r\n");
+    client.send("yes");
+    let response = api.message();
+    assert_eq!((response.body.as_slice(), response.header("expect")), (&b"no"[..], None));
+}
+
+#[test]
+fn corrupt_damages_the_body_of_an_http_answer() {
+    let mut stage = Stage::new(r#"[{"corrupt":{"mangle":true}}]"#);
+    let (mut client, mut api) = deliver(&stage, "a-1");
+    client.send(post("a-1", "response", r#"{"statusCode":200,"body":"{\"total\":12}"}"#));
+    assert_eq!(api.message().json(), json!({ "statusCode": 200, "body": "{\"total\":-13}" }));
+    assert_eq!(stage.metric(), ("corrupt".into(), 0, "a-1".into()));
+}
+
+#[test]
+fn what_is_too_long_to_be_held_passes_undamaged_or_is_replaced_as_a_whole() {
+    let body = "x".repeat(7 * 1024 * 1024);
+    let answer = post("a-1", "response", &body);
+    let stage = Stage::new(r#"[{"corrupt":{"mangle":true}}]"#);
+    let (mut client, mut api) = deliver(&stage, "a-1");
+    std::thread::scope(|scope| {
+        scope.spawn(|| client.send(&answer));
+        api.expect(&answer);
+    });
+    api.send(ACCEPTED);
+    client.expect(ACCEPTED);
+    let stage = Stage::new(r#"[{"response":{"raw":"short","when":"after"}}]"#);
+    let (mut client, mut api) = deliver(&stage, "a-1");
+    client.send(&answer);
+    assert_eq!(api.message().body, b"short");
+    api.send(ACCEPTED);
+    client.expect(ACCEPTED);
+}
+
+#[test]
+fn disk_takes_space_until_the_answer_comes_and_has_no_name() {
+    let mut stage = Stage::new(r#"[{"disk":{"megabytes":3}}]"#);
+    let (mut client, mut api) = deliver(&stage, "a-1");
+    assert_eq!(stage.metric(), ("disk".into(), 0, "a-1".into()));
+    assert_eq!(unnamed(&stage), [(true, 3 << 20)]);
+    client.send(post("a-1", "response", "{}"));
+    api.expect(post("a-1", "response", "{}"));
+    assert_eq!(unnamed(&stage), []);
+}
+
+#[test]
+fn disk_is_freed_when_the_time_is_over() {
+    let stage = Stage::at(Api::new(), "", r#"[{"disk":{"megabytes":1}}]"#, Duration::from_millis(600));
+    let (_client, _api) = deliver(&stage, "a-1");
+    assert_eq!(unnamed(&stage).len(), 1);
+    std::thread::sleep(Duration::from_millis(800));
+    assert_eq!(unnamed(&stage), []);
+}
+
+/// The proxy's files in /tmp: whether each has no name, and its bytes on the disk.
+fn unnamed(stage: &Stage) -> Vec<(bool, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    let entries = std::fs::read_dir(format!("/proc/{}/fd", stage.proxy.id())).unwrap();
+    let open = entries.filter_map(|entry| {
+        let path = entry.unwrap().path();
+        let target = std::fs::read_link(&path).ok()?;
+        target.starts_with("/tmp/").then(|| std::fs::metadata(&path).unwrap())
+    });
+    open.map(|file| (file.nlink() == 0, file.blocks() * 512)).collect()
+}
+
+#[test]
+fn several_invocations_at_once_keep_their_own_faults() {
+    let stage = Stage::new(r#"[{"response":{"raw":"late","when":"after","match":[{"path":"n","equals":2}]}}]"#);
+    let (mut one, mut api_one) = stage.connected(NEXT);
+    let (mut two, mut api_two) = stage.connected(NEXT);
+    api_two.send(event("a-2", r#"{"n":2}"#));
+    two.message();
+    api_one.send(event("a-1", r#"{"n":1}"#));
+    one.message();
+    // Each answer comes over the other connection.
+    one.send(post("a-2", "response", "{}"));
+    assert_eq!(api_one.message().body, b"late");
+    two.send(post("a-1", "response", "{}"));
+    api_two.expect(post("a-1", "response", "{}"));
+}
+
+#[test]
+fn a_delayed_invocation_delays_no_other() {
+    let stage = Stage::new(r#"[{"latency":{"delayMs":5000,"match":[{"path":"slow","exists":true}]}}]"#);
+    on_one_processor(&stage);
+    let (mut slow, mut api_slow) = stage.connected(NEXT);
+    api_slow.send(event("a-1", r#"{"slow":1}"#));
+    let began = Instant::now();
+    for id in ["a-2", "a-3", "a-4"] {
+        let (mut client, mut api) = stage.connected(NEXT);
+        api.send(event(id, "{}"));
+        client.message();
+        client.send(post(id, "response", "{}"));
+        api.expect(post(id, "response", "{}"));
+    }
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    slow.message();
+    assert!(began.elapsed() >= Duration::from_secs(4));
+}
+
+/// The proxy has one thread; this takes care that the machine cannot make up for a thread that waits.
+fn on_one_processor(stage: &Stage) {
+    let pid = stage.proxy.id();
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().count();
+    assert_eq!(tasks, 1, "threads");
+    let _ = std::process::Command::new("taskset").args(["-pc", "0", &pid.to_string()]).output();
+}
+
+#[test]
+fn a_qualifier_is_that_of_the_invoked_arn() {
+    let stage = Stage::new(
+        r#"[{"error":{"type":"Of.Live","qualifier":"live"}},{"error":{"type":"Of.Latest","qualifier":"$LATEST"}}]"#,
+    );
+    let (_client, mut api) = invoke(&stage, "a-1");
+    assert_eq!(api.message().json()["errorType"], "Of.Live");
+}
+
+#[test]
+fn a_seed_makes_the_same_sequence_again() {
+    let sequence = || {
+        let stage = Stage::new(r#"[{"error":{"percentage":50}}]"#);
+        let (mut client, mut api) = stage.connected(NEXT);
+        let mut failed = Vec::new();
+        for number in 0..24 {
+            api.send(event(&format!("a-{number}"), "{}"));
+            let is_error = number_failed(&mut client, &mut api);
+            failed.push(is_error);
+        }
+        failed
+    };
+    let failed = sequence();
+    assert_eq!(failed, sequence());
+    assert!(failed.contains(&true) && failed.contains(&false), "{failed:?}");
+}
+
+/// Whether the event was answered with an error; the next poll is on its way then.
+fn number_failed(client: &mut Peer, api: &mut Peer) -> bool {
+    client.0.get_ref().set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+    loop {
+        use std::io::BufRead;
+        if client.0.fill_buf().is_ok() {
+            client.0.get_ref().set_read_timeout(Some(super::support::PATIENCE)).unwrap();
+            client.message();
+            client.send(NEXT);
+            api.expect(NEXT);
+            return false;
+        }
+        api.0.get_ref().set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+        if api.0.fill_buf().is_ok() {
+            api.0.get_ref().set_read_timeout(Some(super::support::PATIENCE)).unwrap();
+            assert!(api.message().line().contains("/error"));
+            api.send(ACCEPTED);
+            api.expect(NEXT);
+            return true;
+        }
+    }
+}
+
+#[test]
+fn conditions_see_a_chunked_event_too() {
+    let stage = Stage::new(r#"[{"error":{"match":[{"path":"a.1","equals":2}]}}]"#);
+    let (_client, mut api) = stage.connected(NEXT);
+    api.send("HTTP/1.1 200 OK\r\nLambda-Runtime-Aws-Request-Id: a-1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"a\":\r\n6\r\n[1,2]}\r\n0\r\n\r\n");
+    assert!(api.message().line().contains("/a-1/error"));
+}
+
+#[test]
+fn a_delay_adds_to_an_error() {
+    let mut stage = Stage::new(r#"[{"error":{}},{"latency":{"delayMs":100}},{"disk":{"megabytes":1}}]"#);
+    let began = Instant::now();
+    let (_client, mut api) = invoke(&stage, "a-1");
+    assert!(api.message().line().contains("/a-1/error"));
+    assert!(began.elapsed() >= Duration::from_millis(100));
+    assert_eq!((stage.metric().0, stage.metric().0), ("latency".into(), "error".into()));
+}

@@ -1,0 +1,270 @@
+//! The wrapper: how the runtime starts, and how the proxy lives and ends with it.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use super::support::{ACCEPTED, Api, PATIENCE, PROXY, event, orders};
+
+const NEVER: &str = r#"[{"error":{"percentage":0}}]"#;
+
+/// `sh -c SCRIPT` behind the wrapper.
+fn wrapped(api: &Api, faults: &str, script: &str) -> Command {
+    let mut command = Command::new(PROXY);
+    command.args(["/bin/sh", "-c", script, "a-name", "an argument"]);
+    command.env("AWS_LAMBDA_RUNTIME_API", api.address().to_string());
+    command.env("AWS_LAMBDA_EXEC_WRAPPER", "/opt/snapback-proxy");
+    command.env("SNAPBACK_FAULTS", orders(faults, Duration::from_secs(600)));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn output(command: &mut Command) -> (Output, String, String) {
+    let output = command.output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (out, error) = (text(&output.stdout), text(&output.stderr));
+    (output, out, error)
+}
+
+fn api_of(environment: &str) -> Option<&str> {
+    environment.lines().find_map(|line| line.strip_prefix("AWS_LAMBDA_RUNTIME_API="))
+}
+
+#[test]
+fn the_runtime_sees_its_own_environment_and_another_address() {
+    let api = Api::new();
+    let (done, out, error) = output(&mut wrapped(&api, NEVER, r#"env; echo "arguments=$0:$1:$#""#));
+    assert!(done.status.success(), "{error}");
+    assert!(out.contains("arguments=a-name:an argument:1"), "{out}");
+    let address = api_of(&out).unwrap();
+    assert!(address.starts_with("127.0.0.1:") && address != api.address().to_string(), "{address}");
+    assert!(!out.contains("SNAPBACK_") && !out.contains("EXEC_WRAPPER"), "{out}");
+    assert_eq!(error, "");
+}
+
+#[test]
+fn a_wrapper_that_was_there_is_started_with_the_same_arguments() {
+    let api = Api::new();
+    let folder = std::env::temp_dir().join(format!("snapback-chained-{}", std::process::id()));
+    std::fs::write(&folder, "#!/bin/sh\necho \"chained: $AWS_LAMBDA_EXEC_WRAPPER: $*\"\nexec \"$@\"\n").unwrap();
+    std::fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let path = folder.to_str().unwrap();
+    let (done, out, _) = output(wrapped(&api, NEVER, "echo runs").env("SNAPBACK_CHAINED_WRAPPER", path));
+    std::fs::remove_file(&folder).unwrap();
+    assert!(done.status.success());
+    assert_eq!(out, format!("chained: {path}: /bin/sh -c echo runs a-name an argument\nruns\n"));
+}
+
+#[test]
+fn with_nothing_to_inject_the_runtime_starts_as_if_we_were_not_there() {
+    let api = Api::new();
+    let direct = api.address().to_string();
+    for (faults, says) in [("[]", ""), (r#"[{"init":{"delayMs":1}}]"#, "")] {
+        let (_, out, error) = output(&mut wrapped(&api, faults, "env"));
+        assert_eq!((api_of(&out), error.as_str()), (Some(direct.as_str()), says), "{faults}");
+    }
+    let past = orders(NEVER, Duration::ZERO);
+    let (_, out, error) = output(wrapped(&api, NEVER, "env").env("SNAPBACK_FAULTS", past));
+    assert_eq!((api_of(&out), error.as_str()), (Some(direct.as_str()), ""));
+}
+
+#[test]
+fn if_anything_is_wrong_the_runtime_starts_without_us_and_says_so_once() {
+    let api = Api::new();
+    for (variable, value, says) in [
+        ("SNAPBACK_FAULTS", "{", "SNAPBACK_FAULTS cannot be read"),
+        ("SNAPBACK_FAULTS", r#"{"until":1,"experiment":"","run":"","faults":[],"new":1}"#, "unknown field `new`"),
+        ("SNAPBACK_FAULTS", r#"{"until":1,"experiment":"","run":"","faults":[{"latency":{}}]}"#, "faults[0].latency"),
+        ("AWS_LAMBDA_RUNTIME_API", "nowhere", "AWS_LAMBDA_RUNTIME_API is `nowhere`"),
+    ] {
+        let (done, out, error) = output(wrapped(&api, NEVER, "echo runs").env(variable, value));
+        assert!(done.status.success());
+        assert_eq!((out.as_str(), error.lines().count()), ("runs\n", 1), "{value}: {error}");
+        assert!(error.contains(says) && error.contains("the runtime starts without faults"), "{error}");
+    }
+    let (_, out, error) = output(wrapped(&api, NEVER, "echo runs").env_remove("SNAPBACK_FAULTS"));
+    assert!(out == "runs\n" && error.contains("SNAPBACK_FAULTS is not set"), "{out}{error}");
+}
+
+#[test]
+fn the_runtime_has_no_child_and_no_descriptor_of_ours() {
+    let api = Api::new();
+    // What sh and ls open themselves is there without us, too.
+    let script = "cat /proc/$$/task/$$/children; echo; exec ls -l /proc/self/fd";
+    let mut alone = Command::new("/bin/sh");
+    let (_, without, _) =
+        output(alone.args(["-c", script]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()));
+    let (_, with, _) = output(&mut wrapped(&api, NEVER, script));
+    let lines = |text: &str| text.lines().count();
+    assert_eq!(lines(&with), lines(&without), "{with}\n{without}");
+    assert!(!with.contains("socket:") && !with.contains("pidfd"), "{with}");
+}
+
+/// The processes of our program that have this one's group.
+fn proxies(group: u32) -> Vec<u32> {
+    let processes =
+        std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
+    let ours = processes.filter(|pid: &u32| {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let fields: Vec<&str> = status.rsplit(") ").next().unwrap_or("").split(' ').collect();
+        // State, parent, group; a process that has ended and that nobody has asked for is no process any more.
+        status.contains("(snapback-proxy)")
+            && fields.first() != Some(&"Z")
+            && fields.get(2) == Some(&group.to_string().as_str())
+    });
+    ours.collect()
+}
+
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < PATIENCE, "{what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A runtime that says its number, and waits to be told to end; a group of its own, so that it can be found.
+fn waiting(api: &Api) -> Child {
+    let mut command = wrapped(api, NEVER, "echo up; read line");
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    let mut runtime = command.stdin(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(runtime.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "up\n");
+    runtime
+}
+
+#[test]
+fn the_proxy_stays_in_the_process_group_and_ends_with_the_runtime() {
+    let api = Api::new();
+    for kill in [false, true] {
+        let mut runtime = waiting(&api);
+        let group = runtime.id();
+        assert_eq!(proxies(group).len(), 1);
+        if kill {
+            runtime.kill().unwrap();
+        } else {
+            drop(runtime.stdin.take());
+        }
+        runtime.wait().unwrap();
+        until("the proxy outlives the runtime", || proxies(group).is_empty());
+    }
+}
+
+#[test]
+fn the_proxy_leaves_all_descriptors_but_its_own() {
+    let api = Api::new();
+    let folder = std::env::temp_dir().join(format!("snapback-telemetry-{}", std::process::id()));
+    // The shell's descriptor 7 stands for the one of Lambda's telemetry, which is not closed on exec.
+    let orders = orders(NEVER, Duration::from_secs(60));
+    let script = format!("exec 7>{}; exec {PROXY} /bin/sh -c 'echo up >&7; echo up; read line'", folder.display());
+    let mut command = Command::new("/bin/sh");
+    command
+        .args(["-c", &script])
+        .env("AWS_LAMBDA_RUNTIME_API", api.address().to_string())
+        .env("SNAPBACK_FAULTS", orders);
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    let mut runtime = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    BufReader::new(runtime.stdout.as_mut().unwrap()).read_line(&mut String::new()).unwrap();
+    assert_eq!(std::fs::read_to_string(&folder).unwrap(), "up\n", "the runtime's own descriptor");
+    let proxy = proxies(runtime.id())[0];
+    let open: Vec<String> = std::fs::read_dir(format!("/proc/{proxy}/fd"))
+        .unwrap()
+        .filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok())
+        .map(|target| target.display().to_string())
+        .collect();
+    std::fs::remove_file(&folder).unwrap();
+    drop(runtime.stdin.take());
+    runtime.wait().unwrap();
+    assert!(!open.contains(&folder.display().to_string()), "{open:?}");
+}
+
+#[test]
+fn a_signal_to_the_group_leaves_the_proxy_to_the_runtimes_last_words() {
+    let api = Api::new();
+    let mut runtime = waiting(&api);
+    let group = runtime.id();
+    let proxy = proxies(group)[0];
+    assert!(Command::new("kill").args(["-TERM", &proxy.to_string()]).status().unwrap().success());
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(proxies(group), [proxy]);
+    drop(runtime.stdin.take());
+    runtime.wait().unwrap();
+    until("the proxy outlives the runtime", || proxies(group).is_empty());
+}
+
+#[test]
+fn init_delays_the_runtimes_start() {
+    let api = Api::new();
+    let began = Instant::now();
+    let (_, out, _) = output(&mut wrapped(&api, r#"[{"init":{"delayMs":300}}]"#, "echo runs"));
+    assert!(began.elapsed() >= Duration::from_millis(300));
+    let (metric, rest) = out.split_once('\n').unwrap();
+    let metric: serde_json::Value = serde_json::from_str(metric).unwrap();
+    assert_eq!((&metric["Fault"], &metric["InjectedDelay"], rest), (&"init".into(), &300.into(), "runs\n"));
+}
+
+#[test]
+fn init_fails_in_the_words_of_a_runtime() {
+    let api = Api::new();
+    let mut command = wrapped(&api, r#"[{"init":{"fail":{"type":"No.Secrets","message":"none"}}}]"#, "echo runs");
+    let runtime = command.spawn().unwrap();
+    let mut peer = api.accept();
+    let error = peer.message();
+    assert_eq!(error.line(), "POST /2018-06-01/runtime/init/error HTTP/1.1");
+    assert_eq!(error.header("lambda-runtime-function-error-type"), Some("No.Secrets"));
+    assert_eq!(error.json()["errorMessage"], "none");
+    peer.send(ACCEPTED);
+    let done = runtime.wait_with_output().unwrap();
+    assert!(!done.status.success());
+    assert!(!String::from_utf8_lossy(&done.stdout).contains("runs"));
+}
+
+/// A runtime in a few lines: asks for one event over bash's own sockets, and says that it has it.
+const ONE_EVENT: &str = r#"
+    IFS=: read -r host port <<<"$AWS_LAMBDA_RUNTIME_API"
+    exec 9<>"/dev/tcp/$host/$port"
+    printf 'GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: x\r\n\r\n' >&9
+    read -r line <&9; echo "$line"
+    while read -r -t 20 -u 9 line; do :; done; echo survived"#;
+
+#[test]
+fn exit_kills_the_runtime_in_the_middle_of_an_invocation() {
+    let api = Api::new();
+    let mut command = Command::new(PROXY);
+    command.args(["bash", "-c", ONE_EVENT]).stdout(Stdio::piped());
+    command.env("AWS_LAMBDA_RUNTIME_API", api.address().to_string());
+    command.env("SNAPBACK_FAULTS", orders(r#"[{"exit":{"delayMs":50}}]"#, PATIENCE));
+    let mut runtime = command.spawn().unwrap();
+    let mut peer = api.accept();
+    assert!(peer.message().line().starts_with("GET "));
+    peer.send(event("a-1", "{}"));
+    let mut out = String::new();
+    runtime.stdout.as_mut().unwrap().read_to_string(&mut out).unwrap();
+    let status = runtime.wait().unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9));
+    assert!(out.contains("HTTP/1.1 200 OK") && out.contains(r#""Fault":"exit""#) && !out.contains("survived"), "{out}");
+}
+
+#[test]
+fn standalone_refuses_what_it_cannot_do() {
+    let run = |arguments: &[&str], faults: &str| {
+        let mut command = Command::new(PROXY);
+        command
+            .args(arguments)
+            .env("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:1")
+            .env("SNAPBACK_FAULTS", orders(faults, PATIENCE));
+        let done = command.output().unwrap();
+        (done.status.code(), String::from_utf8_lossy(&done.stderr).into_owned())
+    };
+    for (arguments, faults, says) in [
+        (&["--listen", "127.0.0.1:0"][..], r#"[{"exit":{}}]"#, "there is no runtime to kill"),
+        (&["--listen", "0.0.0.0:0"], "[]", "write 127.0.0.1:PORT"),
+        (&["--listen", "here"], "[]", "--listen is `here`"),
+        (&["--lisen", "127.0.0.1:0"], "[]", "usage:"),
+        (&[], "[]", "usage:"),
+    ] {
+        let (code, error) = run(arguments, faults);
+        assert!(code == Some(2) && error.contains(says), "{arguments:?}: {code:?} {error}");
+    }
+}

@@ -1,0 +1,71 @@
+//! `snapback import` as it is typed. It needs no lab and no account.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+/// The exit code, standard output and standard error.
+fn snapback(arguments: &[&str], input: &str) -> (i32, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_snapback"));
+    command.args(arguments).current_dir(fixtures()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut running = command.spawn().unwrap();
+    // Not every command reads it.
+    let _ = running.stdin.take().unwrap().write_all(input.as_bytes());
+    let output = running.wait_with_output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
+}
+
+fn fixtures() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/core/import")
+}
+
+#[test]
+fn what_import_prints_is_what_check_takes() {
+    let mut files = 0;
+    for entry in std::fs::read_dir(fixtures()).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let (code, yaml, notes) = snapback(&["import", &name, "--function", "checkout"], "");
+        assert_eq!(code, 0, "{name}: {notes}");
+        assert!(!notes.is_empty() && notes.lines().all(|line| line.starts_with("note ")), "{name}: {notes}");
+        let (code, valid, wrong) = snapback(&["check", "-"], &yaml);
+        assert_eq!((code, wrong.as_str()), (0, ""), "{name}: {yaml}");
+        assert!(valid.contains("on 1 target for "), "{name}: {valid}");
+
+        let (code, json, _) = snapback(&["import", &name, "--function", "checkout", "--json"], "");
+        assert_eq!(code, 0, "{name}");
+        let json: Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(serde_saphyr::from_str::<Value>(&yaml).unwrap(), json, "{name}");
+        files += 1;
+    }
+    assert!(files >= 7, "{files}");
+}
+
+#[test]
+fn standard_input_and_lines_of_variables_are_read_too() {
+    let lines = "CHAOS_EXTENSION__LAMBDA__ENABLE_LATENCY=true\nCHAOS_EXTENSION__LAMBDA__LATENCY_VALUE=1\n";
+    let (code, yaml, _) = snapback(&["import", "-", "--function", "a", "--function", "b"], lines);
+    assert_eq!(code, 0);
+    assert!(yaml.contains("  - function: a\n  - function: b\n") && yaml.contains("delayMs: 1000"), "{yaml}");
+}
+
+#[test]
+fn what_cannot_become_an_experiment_ends_with_2() {
+    for (arguments, says) in [
+        (&["import", "chaos-lambda.json"][..], "names no function; name those to experiment on with --function NAME"),
+        (&["import", "no-such-file.json"], "cannot be read"),
+        (
+            &["import", "fis.json", "--from", "gremlin"],
+            "write one of fis, failure-lambda, chaos-lambda, chaos-lambda-ext",
+        ),
+        (&["import", "fis.json", "--from", "chaos-lambda"], "no fault comes of it"),
+        (&["import", "fis.json", "--function", "a b"], "`a b` is not a function"),
+        (&["import", "-"], "this is no configuration that is known"),
+    ] {
+        let (code, out, err) = snapback(arguments, "{}");
+        assert_eq!((code, out.as_str()), (2, ""), "{arguments:?}");
+        assert!(err.contains(says), "{arguments:?}: {err}");
+    }
+}
