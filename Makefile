@@ -97,10 +97,8 @@ test: validate build tools-runtimes ## everything: validators, cargo test, and t
 	$(SOAK) --seeds 20000
 	$(SOAK) --weakenings 20000
 	$(SOAK) --crashes
-	# The proxy before real runtimes.
-	$(CARGO) test --locked --no-default-features --features runtimes --test runtimes
 	# The rest: what the line above has tested is not tested again.
-	$(CARGO) test --locked --all-features --lib --test proxy --test stack
+	$(CARGO) test --locked --all-features --lib --test proxy --test runtimes --test stack
 	.tools/venv/bin/python infra/lab/lab.py run </dev/null 2>&1 | cat
 
 .PHONY: soak
