@@ -1,6 +1,8 @@
 //! The proxy before real runtimes: Lambda's own for Python, Node.js and Rust, and AWS's Runtime Interface Emulator.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says what went wrong by failing")]
 
+#[path = "runtimes/at_once.rs"]
+mod at_once;
 #[path = "runtimes/emulator.rs"]
 mod emulator;
 #[path = "runtimes/faults.rs"]

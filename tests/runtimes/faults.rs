@@ -235,7 +235,7 @@ fn until_is_past(kind: Kind) {
     let api = RuntimeApi::start();
     let until = now() + 2_500;
     let faults = json!([{ "latency": { "delayMs": 60_000 } }, { "error": { "when": "after" } }]);
-    let running = Launch::faulty(kind, faults).until(until).start(&api);
+    let running = Launch::faulty_until(kind, faults, until).start(&api);
     let seen = invoke(&api, &running, Event::new("under-way", &json!({})));
     assert!(seen.handled.unwrap() >= until, "{kind:?}: kept until the faults are over");
     assert!(!is_error(&seen), "{kind:?}: and not an injected error behind that");

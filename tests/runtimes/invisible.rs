@@ -15,8 +15,8 @@ use super::runtime_api::{Event, RuntimeApi};
 fn a_process_is_started_as_without_it() {
     for kind in Kind::ALL {
         let faults = || json!([{ "latency": { "delayMs": 1 } }]);
-        let (direct, address) = look(kind, &Launch::direct(kind));
-        let (mut behind, api) = look(kind, &Launch::faulty(kind, faults()));
+        let (direct, address) = look(&Launch::direct(kind));
+        let (mut behind, api) = look(&Launch::faulty(kind, faults()));
         let proxy = take(&mut behind, "AWS_LAMBDA_RUNTIME_API");
         assert_ne!(proxy, json!(api), "{kind:?}: the proxy stands between them");
         let mut expected = direct.clone();
@@ -30,12 +30,13 @@ fn a_process_is_started_as_without_it() {
 #[test]
 fn a_wrapper_that_was_there_before_is_chained() {
     for kind in Kind::ALL {
-        let wrapper = Wrapper::new(kind);
-        let launch = Launch::faulty(kind, json!([{ "latency": { "delayMs": 1 } }])).chained(wrapper.path.clone());
-        let (mut behind, _) = look(kind, &launch);
-        let (mut direct, _) = look(kind, &Launch::direct(kind));
+        let said = Temporary::new(&format!("said-{kind:?}"), "");
+        let wrapper = wrapper(kind, &said);
+        let launch = Launch::faulty(kind, json!([{ "latency": { "delayMs": 1 } }])).chained(wrapper.0.clone());
+        let (mut behind, _) = look(&launch);
+        let (mut direct, _) = look(&Launch::direct(kind));
         let (address, _) = (take(&mut behind, "AWS_LAMBDA_RUNTIME_API"), take(&mut direct, "AWS_LAMBDA_RUNTIME_API"));
-        assert_eq!(take(&mut behind, "AWS_LAMBDA_EXEC_WRAPPER"), json!(wrapper.path), "{kind:?}");
+        assert_eq!(take(&mut behind, "AWS_LAMBDA_EXEC_WRAPPER"), json!(wrapper.0), "{kind:?}");
         assert_eq!(take(&mut behind, "WRAPPED"), "yes", "{kind:?}");
         // The shell's own, that the wrapper is written for.
         take(&mut behind, "PWD");
@@ -43,19 +44,26 @@ fn a_wrapper_that_was_there_before_is_chained() {
         let mut words: Vec<_> =
             kind.command("function.handler").into_iter().map(|word| word.into_string().unwrap()).collect();
         words.push(address.as_str().unwrap().to_owned());
-        let lines = fs::read_to_string(&wrapper.said).unwrap();
+        let lines = fs::read_to_string(&said.0).unwrap();
         assert_eq!(lines.lines().collect::<Vec<_>>(), words, "{kind:?}: its arguments, and the proxy's address");
     }
 }
 
+/// Among what it could keep is the descriptor that a runtime writes its log to.
 #[test]
 fn the_proxy_keeps_nothing_of_the_runtime() {
     for kind in Kind::ALL {
+        let log = Temporary::new(&format!("telemetry-{kind:?}"), "");
         let api = RuntimeApi::start();
-        let mut running = Launch::faulty(kind, json!([{ "latency": { "delayMs": 1 } }])).start(&api);
-        api.offer(Event::new("one", &json!({})));
-        api.answer("one");
-        let proxy = running.eventually("the proxy", |running| processes::proxy(running.leader()));
+        let launch = Launch::faulty(kind, json!([{ "latency": { "delayMs": 1 } }])).telemetry(log.0.clone());
+        let running = launch.start(&api);
+        api.offer(Event::new("one", &json!({ "do": "look" })));
+        let descriptors = api.answer("one").message.json()["descriptors"].clone();
+        assert!(descriptors.as_array().unwrap().contains(&json!(log.0)), "{kind:?}: the runtime has it");
+        if let Kind::NodeJs | Kind::NodeJsAlternative = kind {
+            assert!(String::from_utf8_lossy(&fs::read(&log.0).unwrap()).contains("handled"), "{kind:?}: and uses it");
+        }
+        let proxy = processes::proxy(running.leader()).expect("the proxy runs");
         let streams = fs::read_link(format!("/proc/{}/fd/1", running.leader())).unwrap();
         let kept: Vec<PathBuf> = fs::read_dir(format!("/proc/{proxy}/fd"))
             .unwrap()
@@ -73,24 +81,50 @@ fn the_proxy_keeps_nothing_of_the_runtime() {
     }
 }
 
-/// What a handler sees, without what differs from one start to the next; and the address of the Runtime API.
-fn look(kind: Kind, launch: &Launch) -> (Map<String, Value>, String) {
+#[test]
+fn what_it_cannot_read_it_leaves_alone() {
+    for kind in Kind::ALL {
+        let (direct, address) = look(&Launch::direct(kind));
+        for (orders, says) in [("{}", "missing field"), ("[", "cannot be read"), ("", "cannot be read")] {
+            let api = RuntimeApi::start();
+            let running = Launch::ordered(kind, orders.to_owned()).start(&api);
+            let mut seen = look_at(&api);
+            assert_eq!(seen["environment"]["AWS_LAMBDA_RUNTIME_API"], api.address(), "{kind:?}");
+            seen["environment"]["AWS_LAMBDA_RUNTIME_API"] = json!(address);
+            assert_eq!(seen, direct, "{kind:?}: {orders}");
+            let output = running.output();
+            let said: Vec<_> = output.lines().filter(|line| line.starts_with("snapback-proxy: ")).collect();
+            assert!(said.len() == 1 && said[0].contains(says), "{kind:?}: {said:?}");
+            assert_eq!(processes::group(running.leader()), [running.leader()], "{kind:?}: there is no proxy");
+            running.stop();
+        }
+    }
+}
+
+/// What a handler sees; and the address of the Runtime API.
+fn look(launch: &Launch) -> (Map<String, Value>, String) {
     let api = RuntimeApi::start();
     let running = launch.start(&api);
+    let seen = look_at(&api);
+    running.stop();
+    (seen, api.address())
+}
+
+/// The same without what differs from one start to the next.
+fn look_at(api: &RuntimeApi) -> Map<String, Value> {
     // The second invocation: by then, every connection is as it stays.
     for id in ["first", "second"] {
         api.offer(Event::new(id, &json!({ "do": "look" })));
         api.answer(id);
     }
     let seen = api.answer("second").message.json();
-    running.stop();
-    let Value::Object(mut seen) = seen else { panic!("{kind:?}: {seen}") };
+    let Value::Object(mut seen) = seen else { panic!("{seen}") };
     seen["status"] = inherited(seen["status"].as_str().unwrap()).into();
     let descriptors = seen["descriptors"].as_array().unwrap();
     let comparable = descriptors.iter().filter_map(Value::as_str).filter(|target| !target.starts_with("/proc/"));
     seen["descriptors"] = comparable.map(without_number).collect::<Vec<_>>().into();
     seen["descriptors"].as_array_mut().unwrap().sort_by_key(ToString::to_string);
-    (seen, api.address())
+    seen
 }
 
 /// What a process gets from the one that starts it.
@@ -109,29 +143,30 @@ fn take(seen: &mut Map<String, Value>, variable: &str) -> Value {
     seen["environment"].as_object_mut().unwrap().remove(variable).unwrap_or_default()
 }
 
-/// A wrapper as others write them; it goes with the test.
-struct Wrapper {
-    path: PathBuf,
-    said: PathBuf,
+/// A wrapper as others write them: it writes down what it was called with.
+fn wrapper(kind: Kind, said: &Temporary) -> Temporary {
+    let script = format!(
+        "#!/bin/sh\nprintf '%s\\n' \"$@\" \"$AWS_LAMBDA_RUNTIME_API\" >'{}'\nexport WRAPPED=yes\nexec \"$@\"\n",
+        said.0.display()
+    );
+    let wrapper = Temporary::new(&format!("wrapper-{kind:?}"), &script);
+    fs::set_permissions(&wrapper.0, Permissions::from_mode(0o755)).unwrap();
+    wrapper
 }
 
-impl Wrapper {
-    fn new(kind: Kind) -> Self {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("wrapper-{kind:?}-{}", std::process::id()));
-        let said = path.with_extension("said");
-        let script = format!(
-            "#!/bin/sh\nprintf '%s\\n' \"$@\" \"$AWS_LAMBDA_RUNTIME_API\" >'{}'\nexport WRAPPED=yes\nexec \"$@\"\n",
-            said.display()
-        );
-        fs::write(&path, script).unwrap();
-        fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
-        Self { path, said }
+/// A file that goes with the test.
+struct Temporary(PathBuf);
+
+impl Temporary {
+    fn new(name: &str, text: &str) -> Self {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+        fs::write(&path, text).unwrap();
+        Self(path)
     }
 }
 
-impl Drop for Wrapper {
+impl Drop for Temporary {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
-        let _ = fs::remove_file(&self.said);
+        let _ = fs::remove_file(&self.0);
     }
 }

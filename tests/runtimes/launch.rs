@@ -96,25 +96,35 @@ pub fn orders(faults: Value) -> Value {
 pub struct Launch {
     kind: Kind,
     handler: &'static str,
-    orders: Option<Value>,
+    /// As the control plane has written them.
+    orders: Option<String>,
     chained: Option<PathBuf>,
+    telemetry: Option<PathBuf>,
+    variables: BTreeMap<&'static str, &'static str>,
 }
 
 impl Launch {
     /// As if there were no snapback.
     pub fn direct(kind: Kind) -> Self {
-        Self { kind, handler: "function.handler", orders: None, chained: None }
+        let variables = BTreeMap::new();
+        Self { kind, handler: "function.handler", orders: None, chained: None, telemetry: None, variables }
     }
 
     /// Behind the proxy, with these faults.
     pub fn faulty(kind: Kind, faults: Value) -> Self {
-        Self { orders: Some(orders(faults)), ..Self::direct(kind) }
+        Self::ordered(kind, orders(faults).to_string())
     }
 
     /// Behind the proxy, until that moment.
-    pub fn until(mut self, until: u64) -> Self {
-        self.orders.as_mut().unwrap()["until"] = json!(until);
-        self
+    pub fn faulty_until(kind: Kind, faults: Value, until: u64) -> Self {
+        let mut orders = orders(faults);
+        orders["until"] = json!(until);
+        Self::ordered(kind, orders.to_string())
+    }
+
+    /// Through the wrapper, with something in the place of its orders.
+    pub fn ordered(kind: Kind, orders: String) -> Self {
+        Self { orders: Some(orders), ..Self::direct(kind) }
     }
 
     pub fn handler(self, handler: &'static str) -> Self {
@@ -125,15 +135,32 @@ impl Launch {
         Self { chained: Some(wrapper), ..self }
     }
 
+    /// With a descriptor for the log, which Lambda gives to the runtimes that can frame it.
+    pub fn telemetry(self, file: PathBuf) -> Self {
+        Self { telemetry: Some(file), ..self }.variable("_LAMBDA_TELEMETRY_LOG_FD", "9")
+    }
+
+    pub fn variable(mut self, name: &'static str, value: &'static str) -> Self {
+        self.variables.insert(name, value);
+        self
+    }
+
     pub fn start(&self, api: &RuntimeApi) -> Running {
         let runtime = self.kind.command(self.handler);
         let proxy = OsString::from(env!("CARGO_BIN_EXE_snapback-proxy"));
-        let words: Vec<&OsString> = self.orders.iter().map(|_| &proxy).chain(&runtime).collect();
-        let mut command = Command::new(words[0]);
+        // Whatever is started here is what is executed last: one process becomes the next.
+        let opened = self.telemetry.iter().flat_map(|file| {
+            ["sh", "-c", "file=$1; shift; exec \"$@\" 9>>\"$file\"", "sh"]
+                .map(OsString::from)
+                .into_iter()
+                .chain([file.into()])
+        });
+        let words: Vec<OsString> = opened.chain(self.orders.iter().map(|_| proxy.clone())).chain(runtime).collect();
+        let mut command = Command::new(&words[0]);
         command.args(&words[1..]).env_clear().envs(self.kind.variables(self.handler)).current_dir(functions());
-        command.env("AWS_LAMBDA_RUNTIME_API", api.address());
+        command.env("AWS_LAMBDA_RUNTIME_API", api.address()).envs(&self.variables);
         if let Some(orders) = &self.orders {
-            command.env("AWS_LAMBDA_EXEC_WRAPPER", &proxy).env("SNAPBACK_FAULTS", orders.to_string());
+            command.env("AWS_LAMBDA_EXEC_WRAPPER", &proxy).env("SNAPBACK_FAULTS", orders);
         }
         if let Some(chained) = &self.chained {
             command.env("SNAPBACK_CHAINED_WRAPPER", chained);

@@ -4,7 +4,7 @@ use std::fs;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lambda_runtime::streaming::{Body, Response, channel};
-use lambda_runtime::{Context, Error, LambdaEvent, run, service_fn};
+use lambda_runtime::{Context, Error, LambdaEvent, run, run_concurrent, service_fn};
 use serde_json::{Value, json};
 
 #[tokio::main(flavor = "current_thread")]
@@ -12,7 +12,8 @@ async fn main() -> Result<(), Error> {
     // There is one handler in a Rust function; the setting chooses between two here, as it does elsewhere.
     match std::env::var("_HANDLER")?.as_str() {
         "function.stream" => run(service_fn(stream)).await,
-        _ => run(service_fn(handler)).await,
+        // Several invocations at once where the environment says so, as on Lambda Managed Instances.
+        _ => run_concurrent(service_fn(handler)).await,
     }
 }
 
