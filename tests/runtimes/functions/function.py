@@ -1,0 +1,51 @@
+"""A function that does what its event says; function.mjs and function.rs do the same."""
+
+import os
+import time
+
+
+def handler(event, context):
+    print("handled", context.aws_request_id, time.time_ns() // 1_000_000, flush=True)
+    asked = event.get("do") if isinstance(event, dict) else None
+    if asked == "fail":
+        raise ValueError("the event says so")
+    if asked == "wait":
+        time.sleep(event["ms"] / 1000)
+    if asked == "describe":
+        return describe(context)
+    if asked == "look":
+        return look()
+    return event
+
+
+def describe(context):
+    """What the headers of the event have become."""
+    client = context.client_context
+    return {
+        "id": context.aws_request_id,
+        "arn": context.invoked_function_arn,
+        "deadline": context._epoch_deadline_time_in_ms,
+        "trace": os.environ.get("_X_AMZN_TRACE_ID"),
+        "client": client.custom if client else None,
+        "identity": context.identity.cognito_identity_id,
+    }
+
+
+def look():
+    """What a process can see of how it was started."""
+    tasks = [open(f"/proc/self/task/{task}/children").read() for task in os.listdir("/proc/self/task")]
+    descriptors = []
+    for descriptor in os.listdir("/proc/self/fd"):
+        try:
+            descriptors.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        except FileNotFoundError:
+            pass  # the one that listed them
+    return {
+        "environment": dict(os.environ),
+        "children": " ".join(tasks).split(),
+        "descriptors": descriptors,
+        "status": open("/proc/self/status").read(),
+        "limits": open("/proc/self/limits").read(),
+        "arguments": open("/proc/self/cmdline").read(),
+        "directory": os.getcwd(),
+    }

@@ -1,0 +1,273 @@
+//! Real runtimes, started as Lambda starts them: with or without the wrapper.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::processes;
+use super::runtime_api::{PATIENCE, RuntimeApi, now};
+
+/// Between two looks.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// A runtime, by what talks to the Runtime API there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// awslambdaric, whose client is curl.
+    Python,
+    /// aws-lambda-ric, whose client is curl, too, but for streams.
+    NodeJs,
+    /// The same with the client that it has in JavaScript.
+    NodeJsAlternative,
+    /// `lambda_runtime`, whose client is hyper.
+    Rust,
+}
+
+impl Kind {
+    pub const ALL: [Self; 4] = [Self::Python, Self::NodeJs, Self::NodeJsAlternative, Self::Rust];
+    pub const STREAMING: [Self; 3] = [Self::NodeJs, Self::NodeJsAlternative, Self::Rust];
+
+    /// What Lambda's bootstrap executes.
+    pub fn command(self, handler: &str) -> Vec<OsString> {
+        let words: Vec<PathBuf> = match self {
+            Self::Python => vec![tool("bin/python"), "-m".into(), "awslambdaric".into(), handler.into()],
+            Self::NodeJs | Self::NodeJsAlternative => {
+                vec![tool("nodejs/bin/node"), tool("ric/node_modules/aws-lambda-ric/index.mjs")]
+            }
+            Self::Rust => vec![env!("CARGO_BIN_EXE_function").into()],
+        };
+        words.into_iter().map(OsString::from).collect()
+    }
+
+    pub fn variables(self, handler: &str) -> BTreeMap<&'static str, String> {
+        let mut variables: BTreeMap<_, _> = [
+            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
+            ("AWS_LAMBDA_FUNCTION_NAME", "checkout"),
+            ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+            ("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/checkout"),
+            ("AWS_LAMBDA_LOG_STREAM_NAME", "2026/01/01/[$LATEST]0123456789abcdef"),
+            ("LANG", "C.UTF-8"),
+            ("LAMBDA_TASK_ROOT", functions()),
+            ("PATH", "/usr/bin:/bin"),
+            ("PYTHONDONTWRITEBYTECODE", "1"),
+            ("SHOP", "a value, with \"quotes\" and an ü"),
+            ("_HANDLER", handler),
+        ]
+        .map(|(name, value)| (name, value.to_owned()))
+        .into();
+        if self == Self::NodeJsAlternative {
+            variables.insert("AWS_LAMBDA_NODEJS_USE_ALTERNATIVE_CLIENT_1", "true".to_owned());
+        }
+        variables
+    }
+}
+
+/// Where the functions are.
+pub fn functions() -> &'static str {
+    concat!(env!("CARGO_MANIFEST_DIR"), "/tests/runtimes/functions")
+}
+
+/// What `make test` has installed.
+pub fn tool(path: &str) -> PathBuf {
+    let tool = Path::new(env!("CARGO_MANIFEST_DIR")).join(".tools/runtimes").join(path);
+    assert!(
+        tool.exists(),
+        "{} is not installed; run `make tools-runtimes`, or `make test`, which does",
+        tool.display()
+    );
+    tool
+}
+
+/// What the control plane writes, for some minutes.
+pub fn orders(faults: Value) -> Value {
+    json!({ "until": now() + 600_000, "experiment": "shop", "run": "run-1", "seed": 7, "faults": faults })
+}
+
+/// How a runtime is started.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    kind: Kind,
+    handler: &'static str,
+    /// As the control plane has written them.
+    orders: Option<String>,
+    chained: Option<PathBuf>,
+    telemetry: Option<PathBuf>,
+    variables: BTreeMap<&'static str, &'static str>,
+}
+
+impl Launch {
+    /// As if there were no snapback.
+    pub fn direct(kind: Kind) -> Self {
+        let variables = BTreeMap::new();
+        Self { kind, handler: "function.handler", orders: None, chained: None, telemetry: None, variables }
+    }
+
+    /// Behind the proxy, with these faults.
+    pub fn faulty(kind: Kind, faults: Value) -> Self {
+        Self::ordered(kind, orders(faults).to_string())
+    }
+
+    /// Behind the proxy, until that moment.
+    pub fn faulty_until(kind: Kind, faults: Value, until: u64) -> Self {
+        let mut orders = orders(faults);
+        orders["until"] = json!(until);
+        Self::ordered(kind, orders.to_string())
+    }
+
+    /// Through the wrapper, with something in the place of its orders.
+    pub fn ordered(kind: Kind, orders: String) -> Self {
+        Self { orders: Some(orders), ..Self::direct(kind) }
+    }
+
+    pub fn handler(self, handler: &'static str) -> Self {
+        Self { handler, ..self }
+    }
+
+    pub fn chained(self, wrapper: PathBuf) -> Self {
+        Self { chained: Some(wrapper), ..self }
+    }
+
+    /// With a descriptor for the log, which Lambda gives to the runtimes that can frame it.
+    pub fn telemetry(self, file: PathBuf) -> Self {
+        Self { telemetry: Some(file), ..self }.variable("_LAMBDA_TELEMETRY_LOG_FD", "9")
+    }
+
+    pub fn variable(mut self, name: &'static str, value: &'static str) -> Self {
+        self.variables.insert(name, value);
+        self
+    }
+
+    pub fn start(&self, api: &RuntimeApi) -> Running {
+        let runtime = self.kind.command(self.handler);
+        let proxy = OsString::from(env!("CARGO_BIN_EXE_snapback-proxy"));
+        // Whatever is started here is what is executed last: one process becomes the next.
+        let opened = self.telemetry.iter().flat_map(|file| {
+            ["sh", "-c", "file=$1; shift; exec \"$@\" 9>>\"$file\"", "sh"]
+                .map(OsString::from)
+                .into_iter()
+                .chain([file.into()])
+        });
+        let words: Vec<OsString> = opened.chain(self.orders.iter().map(|_| proxy.clone())).chain(runtime).collect();
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).env_clear().envs(self.kind.variables(self.handler)).current_dir(functions());
+        command.env("AWS_LAMBDA_RUNTIME_API", api.address()).envs(&self.variables);
+        if let Some(orders) = &self.orders {
+            command.env("AWS_LAMBDA_EXEC_WRAPPER", &proxy).env("SNAPBACK_FAULTS", orders);
+        }
+        if let Some(chained) = &self.chained {
+            command.env("SNAPBACK_CHAINED_WRAPPER", chained);
+        }
+        Running::start(command)
+    }
+}
+
+/// A process group; it ends with the test, also when that fails.
+pub struct Running {
+    child: Child,
+    /// A file, so that what was written is here at once.
+    output: File,
+    pub began: Instant,
+}
+
+impl Running {
+    pub fn start(mut command: Command) -> Self {
+        let began = Instant::now();
+        let output = nameless();
+        command.process_group(0).stdin(Stdio::null());
+        command.stdout(output.try_clone().unwrap()).stderr(output.try_clone().unwrap());
+        Self { child: command.spawn().unwrap(), output, began }
+    }
+
+    pub fn leader(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Everything that was written so far.
+    pub fn output(&self) -> String {
+        let mut written = vec![0; usize::try_from(self.output.metadata().unwrap().len()).unwrap()];
+        self.output.read_exact_at(&mut written, 0).unwrap();
+        String::from_utf8_lossy(&written).into_owned()
+    }
+
+    /// When the handler has got an invocation, in milliseconds since the epoch; `None` where it has not.
+    pub fn handled(&self, id: &str) -> Option<u64> {
+        let output = self.output();
+        let (_, after) = output.split_once(&format!("handled {id} "))?;
+        after.split_whitespace().next()?.parse().ok()
+    }
+
+    /// The names of the faults that were reported for an invocation, in their order.
+    pub fn reported(&self, id: &str) -> Vec<String> {
+        self.metrics().iter().filter(|line| line["RequestId"] == id).map(fault).collect()
+    }
+
+    /// The same for all of them.
+    pub fn all_reported(&self) -> Vec<String> {
+        self.metrics().iter().map(fault).collect()
+    }
+
+    fn metrics(&self) -> Vec<Value> {
+        let output = self.output();
+        let lines = output.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        lines.filter(|line| line["_aws"].is_object()).collect()
+    }
+
+    /// How it ended, as soon as it has; and no process of it is left then.
+    pub fn ended(&mut self) -> ExitStatus {
+        let status = self.eventually("the runtime's end", |running| running.child.try_wait().unwrap());
+        self.eventually("the end of every process", |running| {
+            processes::group(running.leader()).is_empty().then_some(())
+        });
+        status
+    }
+
+    /// Ends the runtime, and sees that the proxy ends with it.
+    pub fn stop(mut self) {
+        self.child.kill().unwrap();
+        assert_eq!(self.ended().signal(), Some(9));
+    }
+
+    /// What `look` sees, as soon as it sees something.
+    pub fn eventually<T>(&mut self, what: &str, mut look: impl FnMut(&mut Self) -> Option<T>) -> T {
+        let began = Instant::now();
+        loop {
+            if let Some(seen) = look(self) {
+                return seen;
+            }
+            assert!(began.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}; it has written\n{}", self.output());
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        processes::kill_group(self.leader());
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("the runtime has written\n{}", self.output());
+        }
+    }
+}
+
+fn fault(line: &Value) -> String {
+    line["Fault"].as_str().unwrap().to_owned()
+}
+
+/// A file to append to, which nobody has to remove.
+fn nameless() -> File {
+    static FILES: AtomicU32 = AtomicU32::new(0);
+    let name = format!("output-{}-{}", std::process::id(), FILES.fetch_add(1, Ordering::Relaxed));
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let file = File::options().read(true).append(true).create_new(true).open(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    file
+}
