@@ -21,6 +21,8 @@ EXPERIMENT ?=
 SEEDS ?= 100000
 SEED ?=
 
+# `make bench LONG=1` lets a million invocations through the proxy, and not only a tenth of that.
+LONG ?=
 # For each target of `make fuzz`.
 FUZZ_SECONDS ?= 60
 
@@ -32,6 +34,9 @@ CARGO ?= cargo
 # The simulated world needs no SDK; it is built to be quick.
 SOAK := $(CARGO) run --quiet --profile sim --locked --no-default-features --features testing --bin soak --
 HOST_ARCH := $(patsubst aarch64,arm64,$(patsubst amd64,x86_64,$(shell uname -m)))
+# What measures the proxy is built as the proxy is, so that both have the same libc.
+MUSL := $(patsubst arm64,aarch64,$(HOST_ARCH))-unknown-linux-musl
+LAYER_BINARIES := $(or $(CARGO_TARGET_DIR),target)/$(MUSL)/layer
 # In a virtual environment of its own; AWS=aws takes the one of the machine.
 AWS ?= .tools/venv/bin/aws
 export AWS
@@ -106,8 +111,10 @@ soak: ## play SEEDS random histories in the simulated world, or print the one of
 	$(SOAK) $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
 
 .PHONY: bench
-bench: build ## measure the bootstrap: its size, and how soon it asks for work
+bench: build ## measure bootstrap and fault proxy: size, start, and what the proxy costs an invocation; LONG=1
 	python3 infra/bench/start.py
+	$(CARGO) build --profile layer --locked --target $(MUSL) --no-default-features --features bench --bin bench-proxy
+	$(LAYER_BINARIES)/bench-proxy $(LAYER_BINARIES)/snapback-proxy $(if $(LONG),--long)
 
 .PHONY: fuzz
 fuzz: ## feed the proxy what nobody would write, FUZZ_SECONDS for each of two targets

@@ -6,7 +6,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// Bytes. Eight of the largest heads fit in, and bodies go through it in few reads and writes: a byte is written from
 /// where it was read to. Pages that no read has reached cost no memory.
-const SIZE: usize = 64 * 1024;
+pub(super) const SIZE: usize = 64 * 1024;
 
 /// What was read and not yet passed on.
 #[derive(Debug)]

@@ -8,6 +8,7 @@ use tokio::select;
 
 use crate::model::invocation::InvocationFault;
 
+use super::buffer;
 use super::connection::{Connection, Flow, Side, write};
 use super::disk;
 use super::event::holds;
@@ -35,6 +36,9 @@ struct Held {
     /// What of its body is still to come; done where it is whole.
     framing: Framing,
 }
+
+/// A fault that is due, and its roll.
+type Due = (&'static InvocationFault, u64);
 
 /// What happened to an event.
 enum Outcome {
@@ -90,16 +94,9 @@ impl Connection {
             return self.carry_out(verdict, &id, None, answer, injector).await;
         }
         let deadline = invocation.deadline;
-        let due: Vec<(&InvocationFault, u64)> = due.collect();
-        let held = hold(up, &answer).await?;
-        let body = held.body();
-        let due = due.into_iter().filter(|(fault, _)| {
-            let conditions = fault.rule().conditions;
-            conditions.is_empty() || body.as_ref().is_some_and(|body| holds(conditions, body))
-        });
-        let verdict = Verdict::new(due, Invocation { deadline, arn: None }, now());
-        drop(body);
-        self.carry_out(verdict, &id, Some(held), answer, injector).await
+        let (due, held) = judge(up, &answer, due.collect()).await;
+        let verdict = Verdict::new(due.into_iter(), Invocation { deadline, arn: None }, now());
+        self.carry_out(verdict, &id, held, answer, injector).await
     }
 
     /// Does what the verdict says, up to the moment when the runtime has the event.
@@ -247,7 +244,11 @@ impl Connection {
         if request.expects {
             self.down.writer.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await.map_err(|_| Broken::Runtime)?;
         }
-        let held = hold_request(&mut self.down, request).await?;
+        let held = hold(&mut self.down, request.length, request.framing.clone()).await;
+        if !held.framing.is_done() && held.bytes.len() < MAX_HELD {
+            // Half an answer is none.
+            return Err(Broken::Runtime);
+        }
         self.connect().await?;
         let Some((own, false)) = held.body().map(|body| (body, after.error.is_some())) else {
             return self.replace_unseen(request, injector, id, after, held).await;
@@ -324,29 +325,52 @@ impl Held {
     }
 }
 
-/// Reads an event into memory, with its head.
-async fn hold(up: &mut Side, answer: &Answer) -> Result<Held, Broken> {
-    read_held(up, answer.length, answer.framing.clone()).await.map_err(|_| Broken::Api)
+/// Leaves the faults whose conditions hold. An event that fits into the buffer is looked at where it lies, and stays
+/// there; any other is held. What does not come whole has nothing that conditions could hold on.
+async fn judge(up: &mut Side, answer: &Answer, due: Vec<Due>) -> (Vec<Due>, Option<Held>) {
+    let Some(size) = size_in_buffer(answer) else {
+        let held = hold(up, answer.length, answer.framing.clone()).await;
+        return (holding(due, held.body().as_deref()), Some(held));
+    };
+    while up.buffer.filled().len() < size {
+        if !matches!(up.buffer.fill(&mut up.reader).await, Ok(1..)) {
+            return (holding(due, None), None);
+        }
+    }
+    (holding(due, up.buffer.filled().get(answer.length..size)), None)
 }
 
-/// Reads the runtime's answer into memory, with its head.
-async fn hold_request(down: &mut Side, request: &Request) -> Result<Held, Broken> {
-    read_held(down, request.length, request.framing.clone()).await.map_err(|_| Broken::Runtime)
+/// The bytes of a message with its head, where they fit into the buffer and its length is known.
+fn size_in_buffer(answer: &Answer) -> Option<usize> {
+    let Framing::Length(body) = answer.framing else { return None };
+    usize::try_from(body).ok()?.checked_add(answer.length).filter(|size| *size <= buffer::SIZE)
 }
 
-/// Reads a message until it is whole, or more than may be held.
-async fn read_held(side: &mut Side, head: usize, mut framing: Framing) -> Result<Held, Stop> {
+fn holding(due: Vec<Due>, event: Option<&[u8]>) -> Vec<Due> {
+    let is_met = |(fault, _): &Due| {
+        let conditions = fault.rule().conditions;
+        conditions.is_empty() || event.is_some_and(|event| holds(conditions, event))
+    };
+    due.into_iter().filter(is_met).collect()
+}
+
+/// Reads a message with its head into memory, until it is whole, or more than may be held, or breaks off.
+async fn hold(side: &mut Side, head: usize, mut framing: Framing) -> Held {
     let mut bytes = side.buffer.filled()[..head].to_vec();
     side.buffer.consume(head);
     while !framing.is_done() && bytes.len() < MAX_HELD {
         if side.buffer.is_empty() && !matches!(side.buffer.fill(&mut side.reader).await, Ok(1..)) {
-            return Err(Stop::Source);
+            break;
         }
-        let count = framing.take(side.buffer.filled()).map_err(|_| Stop::Strange)?;
+        let Ok(count) = framing.take(side.buffer.filled()) else {
+            // Nobody knows where it ends: it goes on as it comes.
+            framing = Framing::UntilClose;
+            break;
+        };
         bytes.extend_from_slice(&side.buffer.filled()[..count]);
         side.buffer.consume(count);
     }
-    Ok(Held { head, bytes, framing })
+    Held { head, bytes, framing }
 }
 
 fn fill(megabytes: u32, id: &str, injector: &Injector) -> Option<std::fs::File> {

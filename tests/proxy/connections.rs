@@ -20,7 +20,8 @@ fn a_poll_waits_as_long_as_it_takes() {
 
 #[test]
 fn an_answer_that_is_cut_off_is_cut_off_for_the_runtime() {
-    for faults in ["", r#"[{"error":{"percentage":0}}]"#] {
+    let asking = r#"[{"error":{"match":[{"path":"a","exists":true}]}}]"#;
+    for faults in ["", r#"[{"error":{"percentage":0}}]"#, asking] {
         let stage = Stage::new(faults);
         for cut in [10, 60, event("a-1", "{\"a\":1}").len() - 2] {
             let (mut client, mut api) = stage.connected(NEXT);
@@ -33,6 +34,24 @@ fn an_answer_that_is_cut_off_is_cut_off_for_the_runtime() {
         let (mut client, api) = stage.connected(NEXT);
         api.close();
         client.expect_end();
+    }
+}
+
+#[test]
+fn half_an_answer_is_not_made_a_whole_one() {
+    for body in [
+        "Content-Length: 9\r\n\r\n{}",
+        "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n",
+        "Transfer-Encoding: chunked\r\n\r\nx\r\n",
+    ] {
+        let stage = Stage::new(r#"[{"corrupt":{"replace":"x"}}]"#);
+        let (mut client, mut api) = stage.connected(NEXT);
+        let event = event("a-1", "{}");
+        api.send(&event);
+        client.expect(&event);
+        client.send(format!("POST /2018-06-01/runtime/invocation/a-1/response HTTP/1.1\r\n{body}"));
+        client.close();
+        api.expect_end();
     }
 }
 

@@ -373,6 +373,25 @@ fn conditions_see_a_chunked_event_too() {
 }
 
 #[test]
+fn conditions_see_an_event_of_any_size_that_may_be_held() {
+    let stage = Stage::new(r#"[{"error":{"match":[{"path":"last","equals":1}]}}]"#);
+    for (length, is_met) in [(100, true), (64 * 1024, true), (6 * 1024 * 1024, true), (8 * 1024 * 1024, false)] {
+        let (mut client, mut api) = stage.connected(NEXT);
+        let event = event("a-1", &format!(r#"{{"first":"{}","last":1}}"#, "x".repeat(length)));
+        std::thread::scope(|scope| {
+            let sender = &mut api;
+            scope.spawn(|| sender.send(&event));
+            if !is_met {
+                client.expect(&event);
+            }
+        });
+        if is_met {
+            assert!(api.message().line().contains("/a-1/error"), "{length}");
+        }
+    }
+}
+
+#[test]
 fn a_delay_adds_to_an_error() {
     let mut stage = Stage::new(r#"[{"error":{}},{"latency":{"delayMs":100}},{"disk":{"megabytes":1}}]"#);
     let began = Instant::now();

@@ -1,0 +1,57 @@
+//! `bench-proxy PROXY [--long]`: what the fault proxy costs an invocation, next to a direct connection and to a plain
+//! TCP relay; then its size, its memory and how soon it starts. Ends with 1 if a limit is missed.
+//!
+//! Every part is a process of its own, as it is in Lambda: the Runtime API, the relay, the proxy, the runtime. They and
+//! the driver are the subcommands of this binary, and all share one CPU, as in a function with less than 1,769 MB.
+
+mod allocations;
+mod api;
+mod counted;
+mod driver;
+mod event;
+mod lanes;
+mod limits;
+mod memory;
+mod processes;
+mod relay;
+mod runtime;
+mod server;
+mod speed;
+mod start;
+mod statistics;
+mod wire;
+
+use std::io;
+use std::process::ExitCode;
+
+const USAGE: &str = "usage: bench-proxy PROXY [--long]
+       bench-proxy api BYTES | relay HOST:PORT | runtime BYTES | --listen HOST:PORT (its parts, each a process of its own)";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match arguments[..] {
+        ["api", bytes] => part(bytes, api::run),
+        ["runtime", bytes] => part(bytes, runtime::run),
+        ["--listen", _] => return counted::run(),
+        ["relay", upstream] => relay::run(upstream.to_owned()).map(|()| true),
+        [proxy] if !proxy.starts_with('-') => driver::run(proxy, false),
+        [proxy, "--long"] => driver::run(proxy, true),
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("bench-proxy {}: {error}", arguments.join(" "));
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn part(bytes: &str, run: fn(usize) -> io::Result<()>) -> io::Result<bool> {
+    run(bytes.parse().map_err(io::Error::other)?).map(|()| true)
+}
