@@ -51,7 +51,8 @@ fn an_invoker_of_rust_sees_each_fault() {
 
 fn each_is_seen(kind: Kind) {
     if let Err(why) = namespaces() {
-        eprintln!("SKIPPED: nothing was tested under the emulator, as there are no namespaces here: {why}");
+        // Past the harness, which keeps to itself what a test prints that does not fail.
+        let _ = writeln!(io::stderr(), "SKIPPED: {kind:?} under the emulator, as there are no namespaces here: {why}");
         return;
     }
     let plays: [fn(Kind); 8] = [
