@@ -137,6 +137,16 @@ fn unknown_requests_pass_with_their_headers() {
 }
 
 #[test]
+fn a_poll_with_a_body_passes_with_it() {
+    in_each_mode(|stage| {
+        let poll = NEXT.replace("User-Agent: a-runtime", "Content-Length: 5") + "hello";
+        let (mut client, mut api) = stage.connected(&poll);
+        exchange(&mut client, &mut api, "", event("a-1", "{}"));
+        exchange(&mut client, &mut api, NEXT, event("a-2", "{}"));
+    });
+}
+
+#[test]
 fn refusals_pass_on_every_path() {
     in_each_mode(|stage| {
         let (mut client, mut api) = stage.connected("GET /warm HTTP/1.1\r\n\r\n");

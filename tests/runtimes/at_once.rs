@@ -10,8 +10,8 @@ fn a_fault_in_one_invocation_is_not_in_another() {
     let api = RuntimeApi::start();
     let only = |name: &str| json!([{ "path": "is", "equals": name }]);
     let faults = json!([
-        { "latency": { "delayMs": 2_000, "match": only("slow") } },
-        { "latency": { "delayMs": 2_000, "when": "after", "match": only("late") } },
+        { "latency": { "delayMs": 3_000, "match": only("slow") } },
+        { "latency": { "delayMs": 3_000, "when": "after", "match": only("late") } },
         { "error": { "when": "after", "match": only("wrong") } },
         { "corrupt": { "replace": "garbage", "match": only("damaged") } },
     ]);

@@ -179,6 +179,8 @@ impl Row {
     fn play(&self, kind: Kind) {
         let api = RuntimeApi::start();
         let running = Launch::faulty(kind, json!([self.fault])).start(&api);
+        // An invocation's time does not pass while its runtime starts.
+        api.until_poll(1);
         for id in ["first", "second", "third"] {
             (self.check)(&invoke(&api, &running, Event::new(id, &self.event)));
             // A handler that has failed has no answer to change.
@@ -233,7 +235,7 @@ fn qualifier_holds(kind: Kind) {
 /// What is under way then goes on at once, and what comes after it passes.
 fn until_is_past(kind: Kind) {
     let api = RuntimeApi::start();
-    let until = now() + 2_500;
+    let until = now() + 4_000;
     let faults = json!([{ "latency": { "delayMs": 60_000 } }, { "error": { "when": "after" } }]);
     let running = Launch::faulty_until(kind, faults, until).start(&api);
     let seen = invoke(&api, &running, Event::new("under-way", &json!({})));
@@ -250,7 +252,7 @@ fn disk_is_full(kind: Kind) {
     let api = RuntimeApi::start();
     let mut running = Launch::faulty(kind, json!([{ "disk": { "megabytes": MEGABYTES } }])).start(&api);
     for id in ["one", "two"] {
-        api.offer(Event::new(id, &json!({ "do": "wait", "ms": 400 })));
+        api.offer(Event::new(id, &json!({ "do": "wait", "ms": 1_000 })));
         running.eventually("the handler", |running| running.handled(id));
         let proxy = processes::proxy(running.leader()).expect("the proxy runs");
         // The file system counts what it needs for itself, too.
@@ -291,7 +293,7 @@ fn init_fails(kind: Kind) {
 fn the_runtime_exits(kind: Kind) {
     let api = RuntimeApi::start();
     for (id, delay, event) in
-        [("while-it-runs", 300, json!({ "do": "wait", "ms": 60_000 })), ("when-it-has-answered", 30_000, json!({}))]
+        [("while-it-runs", 1_000, json!({ "do": "wait", "ms": 60_000 })), ("when-it-has-answered", 30_000, json!({}))]
     {
         let fault = json!([{ "exit": { "delayMs": delay, "match": [{ "path": "well", "exists": false }] } }]);
         let mut running = Launch::faulty(kind, fault.clone()).start(&api);

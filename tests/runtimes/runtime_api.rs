@@ -133,13 +133,25 @@ impl RuntimeApi {
         })
     }
 
+    /// Everything up to the poll of that number, which says that the invocations before it are over.
+    pub fn until_poll(&self, number: usize) -> Vec<Received> {
+        let is_poll = |received: &&Received| received.is("GET", "invocation/next");
+        self.wait_until(&format!("poll {number}"), |received| {
+            (received.iter().filter(is_poll).count() >= number).then(|| received.to_vec())
+        })
+    }
+
     /// The first request that is looked for, as soon as it is here.
-    pub fn wait(&self, what: &str, mut wanted: impl FnMut(&Received) -> bool) -> Received {
+    pub fn wait(&self, what: &str, wanted: impl Fn(&Received) -> bool) -> Received {
+        self.wait_until(what, |received| received.iter().find(|received| wanted(received)).cloned())
+    }
+
+    fn wait_until<T>(&self, what: &str, look: impl Fn(&[Received]) -> Option<T>) -> T {
         let began = Instant::now();
         let mut state = self.shared.state();
         loop {
-            if let Some(found) = state.received.iter().find(|received| wanted(received)) {
-                return found.clone();
+            if let Some(found) = look(&state.received) {
+                return found;
             }
             let starts: Vec<_> = state.received.iter().map(|received| &received.message.start).collect();
             assert!(began.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}, only {starts:?}");
