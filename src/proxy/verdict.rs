@@ -44,6 +44,10 @@ fn qualifier(arn: &str) -> &str {
     arn.splitn(8, ':').nth(7).unwrap_or("$LATEST")
 }
 
+/// Milliseconds beyond an invocation's time that it is kept where nothing of that is to be left: Lambda ends it by then,
+/// by its own clock. At the deadline itself, a fast handler could still win.
+const GRACE: u64 = 1_000;
+
 /// What happens to an invocation, in the order of the fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Verdict<'o> {
@@ -114,8 +118,11 @@ impl<'o> Verdict<'o> {
             InvocationFault::InvocationTimeout(timeout) => {
                 let left = invocation.deadline.map_or(0, |deadline| deadline.saturating_sub(now));
                 let waited: u64 = self.delays.iter().map(|(_, delay)| delay).sum();
-                let buffer = u64::from(timeout.buffer_ms.get());
-                self.delays.push((fault.name(), left.saturating_sub(buffer + waited)));
+                let kept = match u64::from(timeout.buffer_ms.get()) {
+                    0 => left + GRACE,
+                    buffer => left.saturating_sub(buffer),
+                };
+                self.delays.push((fault.name(), kept.saturating_sub(waited)));
             }
             InvocationFault::Error(error) if error.when == Moment::After => {
                 self.after.error.get_or_insert(error);
@@ -201,6 +208,12 @@ mod tests {
         let verdict = verdict(&orders);
         assert_eq!(verdict.delays, [("latency", 200), ("invocationTimeout", 5_300)]);
         assert_eq!(verdict.after.delay, 5);
+    }
+
+    #[test]
+    fn a_timeout_without_a_buffer_outlasts_the_invocation() {
+        let orders = orders(r#"[{"invocationTimeout":{}}]"#);
+        assert_eq!(verdict(&orders).delays, [("invocationTimeout", 7_000)]);
     }
 
     #[test]

@@ -98,7 +98,7 @@ invocation_fault!(
 invocation_fault!(
     /// Keeps an invocation from the handler until its own time is nearly up.
     InvocationTimeoutFault {
-        /// Milliseconds that are left when the handler gets it; 0 if absent.
+        /// Milliseconds that are left when the handler gets it; 0 if absent: it times out before that.
         #[serde(default = "no_time")]
         buffer_ms: Milliseconds,
     }
