@@ -195,12 +195,17 @@ impl Connection {
     async fn post(&mut self, request: &[u8]) -> Result<(), Broken> {
         let Some(up) = &mut self.up else { return Err(Broken::Api) };
         write(&mut up.writer, request).await?;
-        let mut answer = answer_head(&mut up.reader, &mut up.buffer, false).await.map_err(|_| Broken::Api)?;
+        let answer = loop {
+            let mut answer = answer_head(&mut up.reader, &mut up.buffer, false).await.map_err(|_| Broken::Api)?;
+            up.buffer.consume(answer.length);
+            discard(&mut up.reader, &mut up.buffer, &mut answer.framing).await.map_err(|_| Broken::Api)?;
+            if answer.status >= 200 {
+                break answer;
+            }
+        };
         if answer.status >= 300 {
             say(&format!("the Runtime API answered an injected answer with {}", answer.status));
         }
-        up.buffer.consume(answer.length);
-        discard(&mut up.reader, &mut up.buffer, &mut answer.framing).await.map_err(|_| Broken::Api)?;
         if !answer.keep {
             self.up = None;
         }
@@ -253,27 +258,10 @@ impl Connection {
         let Some((own, false)) = held.body().map(|body| (body, after.error.is_some())) else {
             return self.replace_unseen(request, injector, id, after, held).await;
         };
-        let head = &held.bytes[..held.head];
-        let streamed = value_of(head, RESPONSE_MODE).is_some_and(|mode| mode.eq_ignore_ascii_case("streaming"));
-        let typed = value_of(head, "content-type").unwrap_or_default();
-        let has_head = streamed && typed.eq_ignore_ascii_case(payload::HTTP_INTEGRATION);
-        let mut body = own;
-        for fault in &after.responses {
-            injector.report("response", 0, id);
-            body = payload::merged(&body, fault);
-        }
-        let replaced = !after.responses.is_empty();
-        for fault in &after.corruptions {
-            injector.report("corrupt", 0, id);
-            body = match streamed && !replaced {
-                true => payload::corrupted_stream(&body, has_head, fault),
-                false => payload::corrupted(&body, fault),
-            };
-        }
-        let stays_streamed = streamed && !replaced;
-        let head = changed_head(head, self.upstream.prefix(), stays_streamed, body.len());
-        let body = if stays_streamed { one_chunk(&body) } else { body };
-        self.exchange_own(request, &[head, body].concat()).await
+        after.responses.iter().for_each(|_| injector.report("response", 0, id));
+        after.corruptions.iter().for_each(|_| injector.report("corrupt", 0, id));
+        let changed = changed(&held.bytes[..held.head], self.upstream.prefix(), own, after);
+        self.exchange_own(request, &changed).await
     }
 
     /// An error in place of the answer needs nothing of it; an answer that is too long to be held is replaced as a
@@ -301,7 +289,10 @@ impl Connection {
     async fn pass_undamaged(&mut self, request: &Request, held: Held) -> Result<Flow, Broken> {
         say(&format!("an answer of more than {MAX_HELD} bytes passes undamaged"));
         let Some(up) = &mut self.up else { return Err(Broken::Api) };
-        write(&mut up.writer, &held.bytes).await?;
+        let (before, behind) = held.bytes.split_at(request.path.start);
+        for part in [before, self.upstream.prefix().as_bytes(), behind] {
+            write(&mut up.writer, part).await?;
+        }
         self.transfer(&Request { framing: held.framing, ..request.clone() }, 0).await
     }
 
@@ -410,6 +401,22 @@ fn own_request(
         upstream.prefix(),
         upstream.authority(),
     )
+}
+
+/// The runtime's own answer, with another body.
+fn changed(head: &[u8], prefix: &str, own: Vec<u8>, after: &After<'_>) -> Vec<u8> {
+    let replaced = !after.responses.is_empty();
+    let body = after.responses.iter().fold(own, |body, fault| payload::merged(&body, fault));
+    let streamed =
+        value_of(head, RESPONSE_MODE).is_some_and(|mode| mode.eq_ignore_ascii_case("streaming")) && !replaced;
+    let typed = value_of(head, "content-type").unwrap_or_default();
+    let has_head = typed.eq_ignore_ascii_case(payload::HTTP_INTEGRATION);
+    let body = after.corruptions.iter().fold(body, |body, fault| match streamed {
+        true => payload::corrupted_stream(&body, has_head, fault),
+        false => payload::corrupted(&body, fault),
+    });
+    let head = changed_head(head, prefix, streamed, body.len());
+    [head, if streamed { one_chunk(&body) } else { body }].concat()
 }
 
 /// The head of the runtime's own answer, for another body. No trailers follow it. What was replaced is no stream any

@@ -240,6 +240,34 @@ fn what_is_too_long_to_be_held_passes_undamaged_or_is_replaced_as_a_whole() {
 }
 
 #[test]
+fn a_path_of_the_upstream_goes_before_paths_of_our_own_too() {
+    let long = "x".repeat(7 * 1024 * 1024);
+    let wanted = |kind: &str| format!("POST /.rt/f/2018-06-01/runtime/invocation/a-1/{kind} HTTP/1.1");
+    for (faults, answer, kind) in [
+        (r#"[{"error":{}}]"#, None, "error"),
+        (r#"[{"error":{"when":"after"}}]"#, Some("{}"), "error"),
+        (r#"[{"response":{"statusCode":404,"when":"after"}}]"#, Some("{}"), "response"),
+        (r#"[{"corrupt":{"mangle":true}}]"#, Some(long.as_str()), "response"),
+    ] {
+        let stage = Stage::at(Api::new(), "/.rt/f", faults, Duration::from_secs(60));
+        let mut client = stage.client();
+        client.send(NEXT);
+        let mut api = stage.api.accept();
+        assert_eq!(api.message().line(), "GET /.rt/f/2018-06-01/runtime/invocation/next HTTP/1.1");
+        api.send(event("a-1", "{}"));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                if let Some(answer) = answer {
+                    client.message();
+                    client.send(post("a-1", "response", answer));
+                }
+            });
+            assert_eq!(api.message().line(), wanted(kind), "{faults}");
+        });
+    }
+}
+
+#[test]
 fn disk_takes_space_until_the_answer_comes_and_has_no_name() {
     let mut stage = Stage::new(r#"[{"disk":{"megabytes":3}}]"#);
     let (mut client, mut api) = deliver(&stage, "a-1");
@@ -326,42 +354,24 @@ fn a_qualifier_is_that_of_the_invoked_arn() {
 #[test]
 fn a_seed_makes_the_same_sequence_again() {
     let sequence = || {
-        let stage = Stage::new(r#"[{"error":{"percentage":50}}]"#);
-        let (mut client, mut api) = stage.connected(NEXT);
+        let stage = Stage::new(r#"[{"error":{"percentage":50,"when":"after"}}]"#);
+        let (mut client, mut api) = deliver(&stage, "a-0");
         let mut failed = Vec::new();
         for number in 0..24 {
-            api.send(event(&format!("a-{number}"), "{}"));
-            let is_error = number_failed(&mut client, &mut api);
-            failed.push(is_error);
+            client.send(post(&format!("a-{number}"), "response", "{}"));
+            failed.push(api.message().line().contains("/error"));
+            api.send(ACCEPTED);
+            client.expect(ACCEPTED);
+            client.send(NEXT);
+            api.expect(NEXT);
+            api.send(event(&format!("a-{}", number + 1), "{}"));
+            client.message();
         }
         failed
     };
     let failed = sequence();
     assert_eq!(failed, sequence());
     assert!(failed.contains(&true) && failed.contains(&false), "{failed:?}");
-}
-
-/// Whether the event was answered with an error; the next poll is on its way then.
-fn number_failed(client: &mut Peer, api: &mut Peer) -> bool {
-    client.0.get_ref().set_read_timeout(Some(Duration::from_millis(1))).unwrap();
-    loop {
-        use std::io::BufRead;
-        if client.0.fill_buf().is_ok() {
-            client.0.get_ref().set_read_timeout(Some(super::support::PATIENCE)).unwrap();
-            client.message();
-            client.send(NEXT);
-            api.expect(NEXT);
-            return false;
-        }
-        api.0.get_ref().set_read_timeout(Some(Duration::from_millis(1))).unwrap();
-        if api.0.fill_buf().is_ok() {
-            api.0.get_ref().set_read_timeout(Some(super::support::PATIENCE)).unwrap();
-            assert!(api.message().line().contains("/error"));
-            api.send(ACCEPTED);
-            api.expect(NEXT);
-            return true;
-        }
-    }
 }
 
 #[test]
