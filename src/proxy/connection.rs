@@ -11,12 +11,11 @@ use tokio::select;
 use super::buffer::Buffer;
 use super::head::{Parsed, Request};
 use super::injector::Injector;
-use super::relay::{Broken, closed, discard, receive, send, tunnel};
+use super::relay::{Broken, closed, receive, send, tunnel};
 use super::route::Route;
 use super::upstream::Upstream;
 
-/// How long a client may go on with a request that is answered already. Closing at once could take the answer from it:
-/// the kernel forgets what was not read when more comes in.
+/// How long a client may go on with a request that is answered already.
 const LINGER: Duration = Duration::from_secs(5);
 
 /// One end of the connection, and what was read from it.
@@ -126,50 +125,43 @@ impl Connection {
 
     /// Passes a request on, and its answer back.
     pub(super) async fn pass(&mut self, request: &Request) -> Result<Flow, Broken> {
-        let rewritten = self.rewritten(request);
         self.connect().await?;
-        let Some(up) = &mut self.up else { return Err(Broken::Api) };
-        let lead = match rewritten {
-            None => request.length,
+        match self.rewritten(request) {
+            None => self.transfer(request, &[], request.length).await,
             Some(head) => {
-                write(&mut up.writer, &head).await?;
                 self.down.buffer.consume(request.length);
-                0
+                self.transfer(request, &head, 0).await
             }
-        };
-        self.transfer(request, lead).await
+        }
     }
 
-    /// Passes `lead` bytes of the buffer and the request's body on, and the answer back.
-    pub(super) async fn transfer(&mut self, request: &Request, lead: usize) -> Result<Flow, Broken> {
+    /// Sends `own` bytes, then `lead` bytes of the buffer and the request's body, and passes the answer back.
+    pub(super) async fn transfer(&mut self, request: &Request, own: &[u8], lead: usize) -> Result<Flow, Broken> {
         let Some(up) = &mut self.up else { return Err(Broken::Api) };
         let down = &mut self.down;
         let mut framing = request.framing.clone();
         let answer = receive(&mut up.reader, &mut up.buffer, &mut down.writer, request.is_head);
         pin!(answer);
-        let early = {
-            let sent = send(&mut down.reader, &mut down.buffer, &mut up.writer, lead, &mut framing);
+        {
+            let sent = send(&mut down.reader, &mut down.buffer, &mut up.writer, own, lead, &mut framing);
             pin!(sent);
             select! {
                 biased;
-                sent = &mut sent => {
-                    sent?;
-                    None
+                sent = &mut sent => sent?,
+                answer = &mut answer => {
+                    // It was answered before it was sent. Closing now could take the answer from the runtime: the kernel
+                    // forgets what was not read when more comes in.
+                    let keep = answer?;
+                    let rest = tokio::time::timeout(LINGER, sent).await;
+                    return Ok(Flow::from(keep && request.keep && matches!(rest, Ok(Ok(())))));
                 }
-                answer = &mut answer => Some(answer?),
             }
-        };
-        if early.is_some() {
-            // It was answered before it was sent: what is still to come has no reader any more.
-            let rest = discard(&mut down.reader, &mut down.buffer, &mut framing);
-            let _ = tokio::time::timeout(LINGER, rest).await;
-            return Ok(Flow::Close);
         }
         let keep = select! {
             biased;
             answer = &mut answer => answer?,
             // A poll nobody waits for must not take an event.
-            () = closed(&mut down.reader, &mut down.buffer) => return Err(Broken::Runtime),
+            () = closed(&mut down.reader, &mut down.buffer), if request.is_poll => return Err(Broken::Runtime),
         };
         Ok(Flow::from(keep && request.keep))
     }

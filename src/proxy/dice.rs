@@ -7,14 +7,14 @@ use std::hash::{BuildHasher, RandomState};
 pub(crate) enum Dice {
     /// One sequence, the same for the same seed.
     Seeded(Rolls),
-    /// Another sequence for each request: environments that were restored from one snapshot (SnapStart) hold the same
-    /// random numbers, but never serve the same request.
-    Random(RandomState),
+    /// Another sequence for each request and each time: environments that were restored from one snapshot (SnapStart) hold
+    /// the same random numbers, but never serve the same request; and a request that is tried again has its own roll.
+    Random(RandomState, u64),
 }
 
 impl Dice {
     pub(crate) fn new(seed: Option<u32>) -> Self {
-        seed.map_or_else(|| Self::Random(RandomState::new()), |seed| Self::Seeded(Rolls(u64::from(seed))))
+        seed.map_or_else(|| Self::Random(RandomState::new(), 0), |seed| Self::Seeded(Rolls(u64::from(seed))))
     }
 
     /// As many rolls as the array is long.
@@ -22,8 +22,9 @@ impl Dice {
         let mut own;
         let rolls = match self {
             Self::Seeded(rolls) => rolls,
-            Self::Random(state) => {
-                own = Rolls(state.hash_one(request));
+            Self::Random(state, times) => {
+                *times += 1;
+                own = Rolls(state.hash_one((request, *times)));
                 &mut own
             }
         };
@@ -71,9 +72,10 @@ mod tests {
     }
 
     #[test]
-    fn without_a_seed_each_request_and_each_process_has_its_own() {
+    fn without_a_seed_each_request_each_time_and_each_process_has_its_own() {
         let mut dice = Dice::new(None);
         assert_ne!(dice.roll::<1>("a", 1), dice.roll::<1>("b", 1));
+        assert_ne!(dice.roll::<1>("a", 1), dice.roll::<1>("a", 1), "a request that is tried again");
         assert_ne!(Dice::new(None).roll::<1>("a", 1), Dice::new(None).roll::<1>("a", 1));
     }
 

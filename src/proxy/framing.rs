@@ -42,12 +42,16 @@ impl Framing {
         }
     }
 
-    /// The body without its framing; `bytes` is all of it.
-    pub(crate) fn decode(mut self, bytes: &[u8]) -> Result<Vec<u8>, Malformed> {
-        let Self::Chunked(chunks) = &mut self else { return Ok(bytes.to_vec()) };
+    /// The body without its framing, and what stands behind the last of its data; `bytes` is all of it.
+    pub(crate) fn decode(mut self, bytes: &[u8]) -> Result<(Vec<u8>, &[u8]), Malformed> {
+        let Self::Chunked(chunks) = &mut self else { return Ok((bytes.to_vec(), &[])) };
         let mut body = Vec::with_capacity(bytes.len());
-        chunks.take(bytes, |data| body.extend_from_slice(data))?;
-        Ok(body)
+        let mut end = 0;
+        chunks.take(bytes, |data| {
+            body.extend_from_slice(data);
+            end = data.as_ptr().addr() + data.len() - bytes.as_ptr().addr();
+        })?;
+        Ok((body, &bytes[end..]))
     }
 }
 
@@ -150,7 +154,8 @@ mod tests {
         for size in 1..=CHUNKED.len() {
             assert_eq!(walk(Framing::chunked(), CHUNKED, size), (CHUNKED.len() - 4, true), "in pieces of {size}");
         }
-        assert_eq!(Framing::chunked().decode(CHUNKED).as_deref(), Ok(BODY));
+        let tail = &b"\r\n0\r\nError-Type: x\r\n\r\nNEXT"[..];
+        assert_eq!(Framing::chunked().decode(CHUNKED), Ok((BODY.to_vec(), tail)));
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub(crate) struct Request {
     pub(crate) expects: bool,
     /// `HEAD`: the answer has no body, whatever it says.
     pub(crate) is_head: bool,
+    /// `GET`: whoever asks so may wait for long, and take an event.
+    pub(crate) is_poll: bool,
 }
 
 /// An answer's head, at the beginning of a buffer.
@@ -73,6 +75,7 @@ impl Request {
             keep: keeps(request.headers, version),
             expects: header(request.headers, "expect").is_some(),
             is_head: method == "HEAD",
+            is_poll: method == "GET",
         })
     }
 }
@@ -95,15 +98,18 @@ impl Answer {
     }
 }
 
-/// The value of one header of a head, by its name in any case.
+/// The value of one header of a head, by its name in any case; `None`, too, where it is not text.
 pub(crate) fn value_of<'b>(head: &'b [u8], name: &str) -> Option<&'b str> {
-    lines(head).find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    let (_, value) = lines(head).find(|(key, _)| key.eq_ignore_ascii_case(name.as_bytes()))?;
+    std::str::from_utf8(value).ok()
 }
 
-/// The headers of a whole head, one by one.
-pub(crate) fn lines(head: &[u8]) -> impl Iterator<Item = (&str, &str)> {
-    let text = std::str::from_utf8(head).unwrap_or("");
-    text.split("\r\n").skip(1).filter_map(|line| line.split_once(':')).map(|(name, value)| (name, value.trim()))
+/// The headers of a whole head, one by one, or the trailers behind the line of the last chunk.
+pub(crate) fn lines(head: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    head.split(|byte| *byte == b'\n').skip(1).filter_map(|line| {
+        let colon = line.iter().position(|byte| *byte == b':')?;
+        Some((&line[..colon], line[colon + 1..].trim_ascii()))
+    })
 }
 
 fn header<'h>(headers: &[httparse::Header<'h>], name: &str) -> Option<&'h [u8]> {

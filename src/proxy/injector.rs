@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -34,6 +35,8 @@ pub struct Injector {
     pending: Mutex<HashMap<String, Pending>>,
     metrics: Metrics,
     runtime: Option<Process>,
+    /// Whether somebody waits for the end to free what is still filled.
+    frees_disk: AtomicBool,
 }
 
 impl Injector {
@@ -45,6 +48,7 @@ impl Injector {
             pending: Mutex::default(),
             metrics: Metrics::new(),
             runtime,
+            frees_disk: AtomicBool::new(false),
         })
     }
 
@@ -84,8 +88,8 @@ impl Injector {
             }
             all.insert(request.to_owned(), pending);
         }
-        if let (true, Some(left)) = (has_disk, self.left()) {
-            tokio::spawn(free_disk(Arc::clone(self), request.to_owned(), left));
+        if has_disk && !self.frees_disk.swap(true, Ordering::Relaxed) {
+            tokio::spawn(free_disk(Arc::clone(self)));
         }
     }
 
@@ -113,11 +117,11 @@ impl Injector {
 }
 
 /// A fault ends with its time, also where an invocation does not.
-async fn free_disk(injector: Arc<Injector>, request: String, left: u64) {
-    tokio::time::sleep(Duration::from_millis(left)).await;
-    if let Some(pending) = lock(&injector.pending).get_mut(&request) {
-        pending.disk = None;
+async fn free_disk(injector: Arc<Injector>) {
+    while let Some(left) = injector.left() {
+        tokio::time::sleep(Duration::from_millis(left)).await;
     }
+    lock(&injector.pending).values_mut().for_each(|pending| pending.disk = None);
 }
 
 /// Milliseconds since the epoch.

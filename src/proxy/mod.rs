@@ -10,6 +10,7 @@
 //! before the handler, behind which nothing follows; `disk`; the handler; `exit`; `latency` after it; `error` after it,
 //! which voids the rest; `response` after it; `corrupt`.
 
+mod answering;
 mod buffer;
 mod command;
 mod connection;
@@ -18,9 +19,11 @@ mod disk;
 mod event;
 mod framing;
 mod head;
+mod held;
 mod injection;
 mod injector;
 mod log;
+mod message;
 mod payload;
 mod process;
 mod relay;

@@ -44,6 +44,18 @@ pub(crate) fn merged(own: &[u8], fault: &ResponseFault) -> Vec<u8> {
     }
 }
 
+/// The same of a streamed answer whose head is to change, and its body not; `None` where that cannot be.
+pub(crate) fn merged_head(own: &[u8], fault: &ResponseFault) -> Option<Vec<u8>> {
+    let end = own.windows(PRELUDE_END.len()).position(|bytes| bytes == PRELUDE_END)?;
+    let (head, body) = own.split_at(end);
+    let Ok(Value::Object(mut answer)) = serde_json::from_slice(head) else { return None };
+    if fault.raw.is_some() || fault.body.is_some() {
+        return None;
+    }
+    put(&mut answer, fault);
+    Some([Value::Object(answer).to_string().as_bytes(), body].concat())
+}
+
 fn put(answer: &mut Map<String, Value>, fault: &ResponseFault) {
     if let Some(status) = fault.status_code {
         answer.insert("statusCode".to_owned(), status.get().into());
@@ -72,14 +84,14 @@ fn is_http(answer: &Map<String, Value>) -> bool {
 /// Damages an answer. Of an HTTP answer, only the body; of a streamed one, only what follows its head.
 pub(crate) fn corrupted(own: &[u8], fault: &CorruptFault) -> Vec<u8> {
     let Some(how) = fault.how() else { return own.to_vec() };
-    let mut value = serde_json::from_slice(own);
-    if let Ok(Value::Object(answer)) = &mut value
-        && is_http(answer)
-    {
-        damage_http(answer, how);
-        return Value::Object(std::mem::take(answer)).to_string().into_bytes();
+    let Ok(Value::Object(answer)) = serde_json::from_slice(own) else { return damage(own, how) };
+    if !is_http(&answer) {
+        return damage(own, how);
     }
-    damage(own, how)
+    let mut damaged = answer.clone();
+    damage_http(&mut damaged, how);
+    // What is as it was stays as it was written.
+    if damaged == answer { own.to_vec() } else { Value::Object(damaged).to_string().into_bytes() }
 }
 
 /// The same of a streamed answer, whose head, if it has one, stays whole.
@@ -91,6 +103,9 @@ pub(crate) fn corrupted_stream(own: &[u8], has_head: bool, fault: &CorruptFault)
 }
 
 fn damage_http(answer: &mut Map<String, Value>, how: Corrupt<'_>) {
+    if !answer.contains_key("body") && !matches!(how, Corrupt::Replace(_)) {
+        return;
+    }
     let encoded = answer.get("isBase64Encoded") == Some(&Value::Bool(true));
     let body = answer.get("body").and_then(Value::as_str).unwrap_or_default();
     let damaged = match how {
@@ -203,6 +218,23 @@ mod tests {
         ] {
             assert_eq!(corrupt(fault, own), wanted, "{fault}");
         }
+    }
+
+    #[test]
+    fn what_has_no_body_has_none_to_damage() {
+        assert_eq!(corrupt(r#"{"mangle":true}"#, r#"{"statusCode":204}"#), r#"{"statusCode":204}"#);
+        assert_eq!(json(corrupt(r#"{"replace":"x"}"#, r#"{"statusCode":204}"#).as_bytes())["body"], "x");
+    }
+
+    #[test]
+    fn the_head_of_a_stream_is_changed_without_its_body() {
+        let own = b"{\"statusCode\":201,\"headers\":{\"a\":\"b\"}}\0\0\0\0\0\0\0\0body";
+        let changed = merged_head(own, &response(r#"{"headers":{"c":"d"},"when":"after"}"#)).unwrap_or_default();
+        assert_eq!(changed, b"{\"headers\":{\"a\":\"b\",\"c\":\"d\"},\"statusCode\":201}\0\0\0\0\0\0\0\0body");
+        for fault in [r#"{"statusCode":200,"body":"x"}"#, r#"{"raw":"x"}"#] {
+            assert_eq!(merged_head(own, &response(fault)), None);
+        }
+        assert_eq!(merged_head(b"no head", &response(r#"{"statusCode":200}"#)), None);
     }
 
     #[test]

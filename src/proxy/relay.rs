@@ -74,16 +74,21 @@ pub(crate) async fn discard(
     forward(reader, buffer, &mut tokio::io::sink(), 0, framing).await
 }
 
-/// Sends a request on. Where the other side has stopped listening, the rest is read all the same: it may have
-/// answered already, and a client looks at the answer only when it has sent everything.
+/// Sends a request on, with bytes of our own before it. Where the other side has stopped listening, the rest is read all
+/// the same: it may have answered already, and a client looks at the answer only when it has sent everything.
 pub(crate) async fn send(
     reader: &mut (impl AsyncRead + Unpin),
     buffer: &mut Buffer,
     writer: &mut (impl AsyncWrite + Unpin),
+    own: &[u8],
     lead: usize,
     framing: &mut Framing,
 ) -> Result<(), Broken> {
-    let sent = match forward(reader, buffer, writer, lead, framing).await {
+    let sent = match writer.write_all(own).await {
+        Ok(()) => forward(reader, buffer, writer, lead, framing).await,
+        Err(_) => Err(Stop::Sink),
+    };
+    let sent = match sent {
         Err(Stop::Sink) => discard(reader, buffer, framing).await,
         sent => sent,
     };

@@ -51,12 +51,12 @@ const GRACE: u64 = 1_000;
 /// What happens to an invocation, in the order of the fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Verdict<'o> {
-    /// MB of /tmp to fill, and to free when the answer comes.
-    pub(crate) megabytes: Option<u32>,
     /// The delays before the handler, in milliseconds, each with its fault's name. They add up.
     pub(crate) delays: Vec<(&'static str, u64)>,
     /// What is answered in the handler's place.
     pub(crate) instead: Option<Instead<'o>>,
+    /// MB of /tmp to fill, and to free when the answer comes: one entry a fault.
+    pub(crate) megabytes: Vec<u32>,
     /// Milliseconds after which the runtime is killed.
     pub(crate) exit: Option<u64>,
     /// What happens to the answer.
@@ -75,8 +75,8 @@ pub(crate) enum Instead<'o> {
 /// What happens to an answer, in the order of the fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct After<'o> {
-    /// Milliseconds that it is kept back.
-    pub(crate) delay: u64,
+    /// Milliseconds that it is kept back: one entry a fault.
+    pub(crate) delays: Vec<u64>,
     /// An error in its place: the others are void then.
     pub(crate) error: Option<&'o ErrorFault>,
     /// Parts of it that are replaced.
@@ -92,8 +92,8 @@ impl After<'_> {
 }
 
 impl<'o> Verdict<'o> {
-    /// Brings faults that are due into their order: /tmp, delays, then the first of the answers in the handler's place;
-    /// behind such an answer nothing follows, for the handler does not run.
+    /// Brings faults that are due into their order. Of several answers in the handler's place, the first one counts; and
+    /// nothing follows it, for the handler does not run.
     pub(crate) fn new(
         due: impl Iterator<Item = (&'o InvocationFault, u64)>,
         invocation: Invocation<'_>,
@@ -104,7 +104,7 @@ impl<'o> Verdict<'o> {
             verdict.add(fault, roll, invocation, now);
         }
         if verdict.instead.is_some() {
-            (verdict.exit, verdict.megabytes, verdict.after) = (None, None, After::default());
+            (verdict.exit, verdict.megabytes, verdict.after) = (None, Vec::new(), After::default());
         }
         verdict
     }
@@ -112,7 +112,7 @@ impl<'o> Verdict<'o> {
     fn add(&mut self, fault: &'o InvocationFault, roll: u64, invocation: Invocation<'_>, now: u64) {
         match fault {
             InvocationFault::Latency(latency) if latency.when == Moment::After => {
-                self.after.delay += delay(latency, roll);
+                self.after.delays.push(delay(latency, roll));
             }
             InvocationFault::Latency(latency) => self.delays.push((fault.name(), delay(latency, roll))),
             InvocationFault::InvocationTimeout(timeout) => {
@@ -137,9 +137,7 @@ impl<'o> Verdict<'o> {
                 self.instead.get_or_insert(Instead::Response(response));
             }
             InvocationFault::Corrupt(corrupt) => self.after.corruptions.push(corrupt),
-            InvocationFault::Disk(disk) => {
-                *self.megabytes.get_or_insert(0) += disk.megabytes.get();
-            }
+            InvocationFault::Disk(disk) => self.megabytes.push(disk.megabytes.get()),
             InvocationFault::Exit(exit) => {
                 let delay = u64::from(exit.delay_ms.get());
                 self.exit = Some(self.exit.map_or(delay, |other| other.min(delay)));
@@ -207,7 +205,7 @@ mod tests {
         );
         let verdict = verdict(&orders);
         assert_eq!(verdict.delays, [("latency", 200), ("invocationTimeout", 5_300)]);
-        assert_eq!(verdict.after.delay, 5);
+        assert_eq!(verdict.after.delays, [5]);
     }
 
     #[test]
@@ -223,6 +221,6 @@ mod tests {
         );
         let verdict = verdict(&orders);
         assert!(matches!(verdict.instead, Some(Instead::Response(_))));
-        assert_eq!((verdict.exit, verdict.megabytes, verdict.after), (None, None, After::default()));
+        assert_eq!((verdict.exit, verdict.megabytes, verdict.after), (None, Vec::new(), After::default()));
     }
 }

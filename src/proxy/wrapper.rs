@@ -32,7 +32,14 @@ pub(super) fn wrap(command: &[OsString]) -> ExitCode {
             None
         }
     };
-    let error = runtime(command, port).exec();
+    let mut runtime = runtime(command, port);
+    let mut error = runtime.exec();
+    if error.raw_os_error() == Some(libc::ENOEXEC) {
+        // A wrapper without a line that names its interpreter: a shell that starts it runs it itself.
+        let script = runtime.get_program().to_owned();
+        let arguments: Vec<OsString> = runtime.get_args().map(ToOwned::to_owned).collect();
+        error = same_environment(&runtime, Command::new("/bin/sh")).arg(script).args(arguments).exec();
+    }
     say(&format!("cannot start the runtime: {error}"));
     ExitCode::FAILURE
 }
@@ -79,6 +86,16 @@ fn runtime(command: &[OsString], port: Option<u16>) -> Command {
         runtime.env(API_VARIABLE, format!("127.0.0.1:{port}"));
     }
     runtime
+}
+
+fn same_environment(of: &Command, mut command: Command) -> Command {
+    for (name, value) in of.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command
 }
 
 /// Starts the proxy as a process that the runtime does not know: a child's child, whose parent is gone.
@@ -133,7 +150,8 @@ fn run(listener: TcpListener, upstream: Upstream, orders: Orders, runtime: Proce
 
 /// Delays the initialisation, or fails it: says whether it has failed.
 fn init(orders: &Orders, upstream: &Upstream) -> bool {
-    let rolls: [u64; MAX_FAULTS] = Dice::new(orders.seed).roll("init", orders.faults.len());
+    // Each environment is initialised once: with a seed, all of them would have the same first roll.
+    let rolls: [u64; MAX_FAULTS] = Dice::new(None).roll("init", orders.faults.len());
     let faults = orders.faults.iter().zip(rolls).filter_map(|(fault, roll)| match fault {
         InvocationFault::Init(init) if init.percentage.includes(roll) => Some(init),
         _ => None,

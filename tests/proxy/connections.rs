@@ -39,11 +39,7 @@ fn an_answer_that_is_cut_off_is_cut_off_for_the_runtime() {
 
 #[test]
 fn half_an_answer_is_not_made_a_whole_one() {
-    for body in [
-        "Content-Length: 9\r\n\r\n{}",
-        "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n",
-        "Transfer-Encoding: chunked\r\n\r\nx\r\n",
-    ] {
+    for body in ["Content-Length: 9\r\n\r\n{}", "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"] {
         let stage = Stage::new(r#"[{"corrupt":{"replace":"x"}}]"#);
         let (mut client, mut api) = stage.connected(NEXT);
         let event = event("a-1", "{}");
@@ -53,6 +49,20 @@ fn half_an_answer_is_not_made_a_whole_one() {
         client.close();
         api.expect_end();
     }
+}
+
+#[test]
+fn an_answer_whose_end_nobody_knows_passes_unchanged() {
+    let stage = Stage::new(r#"[{"corrupt":{"replace":"x"}}]"#);
+    let (mut client, mut api) = stage.connected(NEXT);
+    let event = event("a-1", "{}");
+    api.send(&event);
+    client.expect(&event);
+    let odd = "POST /2018-06-01/runtime/invocation/a-1/response HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n";
+    client.send(odd);
+    api.expect(odd);
+    api.send("HTTP/1.1 400 Bad Request\r\n\r\n");
+    client.expect("HTTP/1.1 400 Bad Request\r\n\r\n");
 }
 
 #[test]
@@ -174,6 +184,34 @@ fn an_answer_before_the_end_of_the_request_arrives_all_the_same() {
         client.expect(refusal);
         client.expect_end();
     });
+}
+
+#[test]
+fn an_early_answer_leaves_the_connection_good_for_another_request() {
+    let stage = Stage::new("");
+    let request = post("a-1", "response", &"x".repeat(6 << 20));
+    let refusal = "HTTP/1.1 413 Payload Too Large\r\nContent-Length: 3\r\n\r\nbig";
+    let (mut client, mut api) = stage.connected(&request[..1000]);
+    api.send(refusal);
+    client.expect(refusal);
+    std::thread::scope(|scope| {
+        scope.spawn(|| api.expect(&request[1000..]));
+        client.send(&request[1000..]);
+    });
+    client.send(NEXT);
+    api.expect(NEXT);
+    api.send(ACCEPTED);
+    client.expect(ACCEPTED);
+}
+
+#[test]
+fn whoever_only_listens_on_gets_the_answer_to_what_it_posted() {
+    let stage = Stage::new("");
+    let (mut client, mut api) = stage.connected(&post("a-1", "response", "{}"));
+    client.0.get_ref().shutdown(std::net::Shutdown::Write).unwrap();
+    api.expect_silence(A_WHILE);
+    api.send(ACCEPTED);
+    client.expect(ACCEPTED);
 }
 
 #[test]

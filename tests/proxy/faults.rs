@@ -170,8 +170,7 @@ fn a_response_after_the_handler_replaces_what_it_names() {
 
 const STREAM: &str = "POST /2018-06-01/runtime/invocation/a-1/response HTTP/1.1\r\nHost: x\r\nX-Own: kept\r\n\
     Lambda-Runtime-Function-Response-Mode: streaming\r\nContent-Type: application/octet-stream\r\n\
-    Transfer-Encoding: chunked\r\nTrailer: Lambda-Runtime-Function-Error-Type\r\n\r\n\
-    3\r\nabc\r\n3\r\ndef\r\n0\r\nLambda-Runtime-Function-Error-Type: Midway\r\n\r\n";
+    Transfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n3\r\nabc\r\n3\r\ndef\r\n0\r\nX-Sum: 7\r\n\r\n";
 
 #[test]
 fn a_streamed_answer_that_is_replaced_is_a_stream_no_more() {
@@ -409,4 +408,161 @@ fn a_delay_adds_to_an_error() {
     assert!(api.message().line().contains("/a-1/error"));
     assert!(began.elapsed() >= Duration::from_millis(100));
     assert_eq!((stage.metric().0, stage.metric().0), ("latency".into(), "error".into()));
+}
+
+#[test]
+fn a_stream_that_is_under_way_when_the_time_is_over_goes_on_as_it_came() {
+    for faults in [r#"[{"corrupt":{"replace":"x"}}]"#, r#"[{"error":{"when":"after"}}]"#] {
+        let stage = Stage::at(Api::new(), "", faults, Duration::from_millis(600));
+        let (mut client, mut api) = deliver(&stage, "a-1");
+        let (begin, end) = STREAM.split_at(STREAM.find("3\r\ndef").unwrap());
+        client.send(begin);
+        std::thread::sleep(Duration::from_millis(700));
+        api.expect(begin);
+        client.send(end);
+        api.expect(end);
+        api.send(ACCEPTED);
+        client.expect(ACCEPTED);
+    }
+}
+
+const FAILED_STREAM: &str = "POST /2018-06-01/runtime/invocation/a-1/response HTTP/1.1\r\nHost: x\r\n\
+    Lambda-Runtime-Function-Response-Mode: streaming\r\nTransfer-Encoding: chunked\r\n\
+    Trailer: Lambda-Runtime-Function-Error-Type\r\n\r\n\
+    3\r\nabc\r\n0\r\nLambda-Runtime-Function-Error-Type: Midway\r\n\r\n";
+
+#[test]
+fn a_stream_that_has_failed_midway_stays_a_failure() {
+    for faults in [r#"[{"corrupt":{"replace":"x"}}]"#, r#"[{"response":{"statusCode":404,"when":"after"}}]"#] {
+        let stage = Stage::new(faults);
+        let (mut client, mut api) = deliver(&stage, "a-1");
+        client.send(FAILED_STREAM);
+        api.expect(FAILED_STREAM);
+    }
+}
+
+#[test]
+fn the_head_of_a_streamed_http_answer_is_changed_without_its_body() {
+    let stage = Stage::new(r#"[{"response":{"headers":{"retry-after":"1"},"when":"after"}}]"#);
+    let (mut client, mut api) = deliver(&stage, "a-1");
+    let stream = |head: &str| {
+        let body = format!("{head}\0\0\0\0\0\0\0\0body");
+        format!(
+            "POST /2018-06-01/runtime/invocation/a-1/response HTTP/1.1\r\nHost: x\r\n\
+             Lambda-Runtime-Function-Response-Mode: streaming\r\n\
+             Content-Type: application/vnd.awslambda.http-integration-response\r\nTransfer-Encoding: chunked\r\n\r\n\
+             {:x}\r\n{body}\r\n0\r\n\r\n",
+            body.len()
+        )
+    };
+    client.send(stream(r#"{"statusCode":201}"#));
+    api.expect(stream(r#"{"headers":{"retry-after":"1"},"statusCode":201}"#));
+}
+
+#[test]
+fn an_early_refusal_of_a_changed_answer_arrives() {
+    for megabytes in [6, 7] {
+        let stage = Stage::new(r#"[{"corrupt":{"mangle":true}}]"#);
+        let (mut client, mut api) = deliver(&stage, "a-1");
+        let refusal = "HTTP/1.1 413 Payload Too Large\r\nConnection: close\r\nContent-Length: 3\r\n\r\nbig";
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                api.expect("POST /2018-06-01/runtime/invocation/a-1/response HTTP/1.1\r\n");
+                api.send(refusal);
+                api.close();
+            });
+            client.send(post("a-1", "response", &"x".repeat(megabytes << 20)));
+            client.expect(refusal);
+        });
+    }
+}
+
+#[test]
+fn each_fault_has_a_line_of_its_own() {
+    let mut stage = Stage::new(
+        r#"[{"latency":{"delayMs":1,"when":"after"}},{"disk":{"megabytes":1}},{"latency":{"delayMs":2,"when":"after"}},{"disk":{"megabytes":2}}]"#,
+    );
+    let (mut client, mut api) = deliver(&stage, "a-1");
+    assert_eq!(unnamed(&stage), [(true, 3 << 20)]);
+    client.send(post("a-1", "response", "{}"));
+    api.expect(post("a-1", "response", "{}"));
+    let lines: Vec<_> = (0..4).map(|_| stage.metric()).map(|(fault, delay, _)| (fault, delay)).collect();
+    let wanted = [("disk", 0), ("disk", 0), ("latency", 1), ("latency", 2)];
+    assert_eq!(lines, wanted.map(|(fault, delay)| (fault.to_owned(), delay)));
+}
+
+#[test]
+fn damage_that_changes_nothing_is_none() {
+    let mut stage = Stage::new(
+        r#"[{"corrupt":{"truncateBytes":100}},{"latency":{"delayMs":1,"match":[{"path":"n","equals":2}]}}]"#,
+    );
+    let (mut client, mut api) = deliver(&stage, "a-1");
+    let answer = post("a-1", "response", r#"{ "statusCode" : 204 }"#);
+    client.send(&answer);
+    api.expect(&answer);
+    api.send(ACCEPTED);
+    client.expect(ACCEPTED);
+    client.send(NEXT);
+    api.expect(NEXT);
+    api.send(event("a-2", r#"{"n":2}"#));
+    client.message();
+    assert_eq!(stage.metric(), ("latency".into(), 1, "a-2".into()), "the first line");
+}
+
+#[test]
+fn a_head_that_is_no_text_hides_nothing() {
+    let stage = Stage::new(r#"[{"corrupt":{"replace":"x"}}]"#);
+    let (mut client, mut api) = stage.connected(NEXT);
+    let odd = |message: String| {
+        let bytes = message.into_bytes();
+        let end = bytes.windows(2).position(|two| two == b"\r\n").unwrap() + 2;
+        [&bytes[..end], b"X-Odd: caf\xe9\r\n", &bytes[end..]].concat()
+    };
+    api.send(odd(event("a-1", "{}")));
+    client.expect(odd(event("a-1", "{}")));
+    client.send(odd(post("a-1", "response", "{}")));
+    api.expect(odd(post("a-1", "response", "x")).as_slice().strip_suffix(b"Content-Length: 1\r\n\r\nx").unwrap());
+    api.expect("Content-Length: 1\r\n\r\nx");
+}
+
+#[test]
+fn an_event_that_ends_with_its_connection_ends_for_the_runtime_too() {
+    let stage = Stage::new(r#"[{"latency":{"delayMs":1,"match":[{"path":"n","equals":1}]}}]"#);
+    let (mut client, mut api) = stage.connected(NEXT);
+    let event = "HTTP/1.1 200 OK\r\nLambda-Runtime-Aws-Request-Id: a-1\r\n\r\n{\"n\":1}";
+    api.send(event);
+    api.close();
+    client.expect(event);
+    client.expect_end();
+}
+
+#[test]
+fn memory_does_not_grow_with_invocations_that_have_a_fault() {
+    let mut stage = Stage::new(
+        r#"[{"disk":{"megabytes":1}},{"latency":{"delayMs":0,"when":"after"}},{"corrupt":{"truncateBytes":1}}]"#,
+    );
+    let (mut client, mut api) = deliver(&stage, "a-0");
+    let mut resident = Vec::new();
+    for number in 0..3000 {
+        if number % 1000 == 999 {
+            resident.push(resident_kilobytes(&stage));
+        }
+        client.send(post(&format!("a-{number}"), "response", "{}"));
+        assert_eq!(api.message().body, b"{");
+        (0..3).for_each(|_| drop(stage.metric()));
+        api.send(ACCEPTED);
+        client.expect(ACCEPTED);
+        client.send(NEXT);
+        api.expect(NEXT);
+        api.send(event(&format!("a-{}", number + 1), "{}"));
+        client.message();
+    }
+    // A few hundred bytes for each would be more than this.
+    assert!(resident[2] < resident[0] + 256, "{resident:?}");
+}
+
+fn resident_kilobytes(stage: &Stage) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", stage.proxy.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
 }

@@ -45,14 +45,32 @@ fn the_runtime_sees_its_own_environment_and_another_address() {
 #[test]
 fn a_wrapper_that_was_there_is_started_with_the_same_arguments() {
     let api = Api::new();
-    let folder = std::env::temp_dir().join(format!("snapback-chained-{}", std::process::id()));
-    std::fs::write(&folder, "#!/bin/sh\necho \"chained: $AWS_LAMBDA_EXEC_WRAPPER: $*\"\nexec \"$@\"\n").unwrap();
-    std::fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let path = folder.to_str().unwrap();
-    let (done, out, _) = output(wrapped(&api, NEVER, "echo runs").env("SNAPBACK_CHAINED_WRAPPER", path));
-    std::fs::remove_file(&folder).unwrap();
-    assert!(done.status.success());
-    assert_eq!(out, format!("chained: {path}: /bin/sh -c echo runs a-name an argument\nruns\n"));
+    // A shell starts a script without a first line that names its interpreter, too.
+    for (name, first) in [("named", "#!/bin/sh\n"), ("unnamed", "")] {
+        let script = std::env::temp_dir().join(format!("snapback-chained-{name}-{}", std::process::id()));
+        std::fs::write(&script, format!("{first}echo \"chained: $AWS_LAMBDA_EXEC_WRAPPER: $*\"\nexec \"$@\"\n"))
+            .unwrap();
+        std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let path = script.to_str().unwrap();
+        let mut command = wrapped(&api, NEVER, "echo runs; env");
+        let (done, out, error) = output(command.env("SNAPBACK_CHAINED_WRAPPER", path));
+        std::fs::remove_file(&script).unwrap();
+        assert!(done.status.success(), "{error}");
+        assert!(
+            out.starts_with(&format!("chained: {path}: /bin/sh -c echo runs; env a-name an argument\nruns\n")),
+            "{out}"
+        );
+        assert!(api_of(&out).is_some_and(|address| address != api.address().to_string()), "{out}");
+        assert!(!out.contains("SNAPBACK_"), "{out}");
+    }
+}
+
+#[test]
+fn init_rolls_for_each_environment_whatever_the_seed() {
+    let api = Api::new();
+    let faults = r#"[{"init":{"delayMs":0,"percentage":50}}]"#;
+    let hit: Vec<bool> = (0..40).map(|_| output(&mut wrapped(&api, faults, "true")).1.contains("init")).collect();
+    assert!(hit.contains(&true) && hit.contains(&false), "{hit:?}");
 }
 
 #[test]

@@ -1,0 +1,75 @@
+//! A message in memory, so that it can be looked into or changed.
+
+use super::connection::Side;
+use super::framing::Framing;
+use super::relay::Stop;
+
+/// Bytes of a message that are held at once: Lambda's own limit of 6 MB for a payload
+/// (lambda/latest/dg/gettingstarted-limits), and room for what frames it.
+pub(super) const MAX_HELD: usize = 6 * 1024 * 1024 + 128 * 1024;
+
+/// A message that was read in full, or as far as may be held.
+#[derive(Debug)]
+pub(super) struct Held {
+    head: usize,
+    bytes: Vec<u8>,
+    chunked: bool,
+    /// What of its body is still to come; done where it is whole.
+    framing: Framing,
+    /// Why it does not go on, where it broke off.
+    stop: Option<Stop>,
+}
+
+impl Held {
+    /// Takes a message's head out of the buffer.
+    pub(super) fn new(side: &mut Side, head: usize, framing: Framing) -> Self {
+        let bytes = side.buffer.filled().get(..head).unwrap_or_default().to_vec();
+        side.buffer.consume(head);
+        Self { head, bytes, chunked: matches!(framing, Framing::Chunked(_)), framing, stop: None }
+    }
+
+    /// Reads on until it is whole, or more than may be held, or breaks off. May be given up and begun again.
+    pub(super) async fn read(&mut self, side: &mut Side) {
+        while !self.framing.is_done() && self.bytes.len() < MAX_HELD {
+            if side.buffer.is_empty() && !matches!(side.buffer.fill(&mut side.reader).await, Ok(1..)) {
+                match self.framing {
+                    Framing::UntilClose => self.framing = Framing::NONE,
+                    _ => self.stop = Some(Stop::Source),
+                }
+                return;
+            }
+            let Ok(count) = self.framing.take(side.buffer.filled()) else {
+                // Nobody knows where it ends: it goes on as it comes.
+                (self.framing, self.stop) = (Framing::UntilClose, Some(Stop::Strange));
+                return;
+            };
+            self.bytes.extend_from_slice(&side.buffer.filled()[..count]);
+            side.buffer.consume(count);
+        }
+    }
+
+    pub(super) fn head(&self) -> &[u8] {
+        &self.bytes[..self.head]
+    }
+
+    /// What was read, head and body, as it came.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// What is still to come.
+    pub(super) fn rest(self) -> Framing {
+        self.framing
+    }
+
+    pub(super) fn stop(&self) -> Option<Stop> {
+        self.stop
+    }
+
+    /// The body without its framing, and what stands behind it; `None` where it is not all here.
+    pub(super) fn body(&self) -> Option<(Vec<u8>, &[u8])> {
+        let body = &self.bytes[self.head..];
+        let framing = if self.chunked { Framing::chunked() } else { Framing::UntilClose };
+        self.framing.is_done().then(|| framing.decode(body).ok()).flatten()
+    }
+}
