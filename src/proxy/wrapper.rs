@@ -1,6 +1,6 @@
 //! Starting the runtime with the proxy before it, in the place of `AWS_LAMBDA_EXEC_WRAPPER`.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::AsRawFd;
@@ -32,13 +32,13 @@ pub(super) fn wrap(command: &[OsString]) -> ExitCode {
             None
         }
     };
-    let mut runtime = runtime(command, port);
-    let mut error = runtime.exec();
+    let chained = std::env::var_os(CHAINED_WRAPPER_VARIABLE);
+    let mut words: Vec<&OsStr> = chained.iter().chain(command).map(OsString::as_os_str).collect();
+    let mut error = runtime(&words, chained.as_deref(), port).exec();
     if error.raw_os_error() == Some(libc::ENOEXEC) {
         // A wrapper without a line that names its interpreter: a shell that starts it runs it itself.
-        let script = runtime.get_program().to_owned();
-        let arguments: Vec<OsString> = runtime.get_args().map(ToOwned::to_owned).collect();
-        error = same_environment(&runtime, Command::new("/bin/sh")).arg(script).args(arguments).exec();
+        words.insert(0, OsStr::new("/bin/sh"));
+        error = runtime(&words, chained.as_deref(), port).exec();
     }
     say(&format!("cannot start the runtime: {error}"));
     ExitCode::FAILURE
@@ -71,11 +71,10 @@ fn prepare() -> Result<Start, String> {
 }
 
 /// The runtime's command, with the environment that it would have without us.
-fn runtime(command: &[OsString], port: Option<u16>) -> Command {
-    let chained = std::env::var_os(CHAINED_WRAPPER_VARIABLE);
-    let mut words = chained.iter().chain(command);
-    let mut runtime = Command::new(words.next().cloned().unwrap_or_default());
-    runtime.args(words);
+fn runtime(words: &[&OsStr], chained: Option<&OsStr>, port: Option<u16>) -> Command {
+    let (program, arguments) = words.split_first().map_or((OsStr::new(""), words), |(first, rest)| (*first, rest));
+    let mut runtime = Command::new(program);
+    runtime.args(arguments);
     for name in [FAULTS_VARIABLE, CHAINED_WRAPPER_VARIABLE, WRAPPER_VARIABLE] {
         runtime.env_remove(name);
     }
@@ -86,16 +85,6 @@ fn runtime(command: &[OsString], port: Option<u16>) -> Command {
         runtime.env(API_VARIABLE, format!("127.0.0.1:{port}"));
     }
     runtime
-}
-
-fn same_environment(of: &Command, mut command: Command) -> Command {
-    for (name, value) in of.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    command
 }
 
 /// Starts the proxy as a process that the runtime does not know: a child's child, whose parent is gone.
