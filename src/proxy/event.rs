@@ -32,8 +32,8 @@ fn text(found: Option<&Value>) -> Option<&str> {
 
 /// 1 and 1.0 are one number in JSON.
 fn is_same(one: &Value, other: &Value) -> bool {
-    match (one.as_f64(), other.as_f64()) {
-        (Some(one_number), Some(other_number)) => one == other || one_number == other_number,
+    match (one.is_f64() || other.is_f64(), one.as_f64(), other.as_f64()) {
+        (true, Some(one), Some(other)) => one == other,
         _ => one == other,
     }
 }
@@ -157,9 +157,31 @@ mod tests {
             r#"{"path":"flag","regex":"."}"#,
             r#"{"path":"missing","startsWith":""}"#,
             r#"{"path":"Records.-1","exists":true}"#,
+            r#"{"path":"Records.1.size","equals":8}"#,
+            r#"{"path":"Records.1.size","equals":7.5}"#,
         ] {
             assert!(!check(condition), "{condition}");
         }
+    }
+
+    #[test]
+    fn behind_what_holds_nothing_there_is_nothing_not_even_null() {
+        let within = |value: &str| {
+            let condition = r#"{"path":"a.b","equals":null}"#;
+            let condition = serde_json::from_str(condition).unwrap_or_else(|_| unreachable!());
+            holds(&[condition], format!(r#"{{"a":{value}}}"#).as_bytes())
+        };
+        for value in ["true", "-1", "1", "1.5", "\"b\"", "null", "[]", "{}", "[null]"] {
+            assert!(!within(value), "{value}");
+        }
+        assert!(within(r#"{"b":null}"#));
+    }
+
+    #[test]
+    fn large_numbers_are_compared_to_their_last_digit() {
+        let condition = r#"{"path":"id","equals":9007199254740993}"#;
+        let condition = [serde_json::from_str(condition).unwrap_or_else(|_| unreachable!())];
+        assert!(holds(&condition, br#"{"id":9007199254740993}"#) && !holds(&condition, br#"{"id":9007199254740992}"#));
     }
 
     #[test]

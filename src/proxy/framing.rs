@@ -159,6 +159,13 @@ mod tests {
     }
 
     #[test]
+    fn a_size_has_as_many_digits_as_it_needs() {
+        let body = [b'x'; 0x1f3];
+        let bytes = [b"1F3\r\n", &body[..], b"\r\n0\r\n\r\n"].concat();
+        assert_eq!(Framing::chunked().decode(&bytes).map(|(body, _)| body), Ok(body.to_vec()));
+    }
+
+    #[test]
     fn an_empty_body_is_done_at_once() {
         assert!(Framing::NONE.is_done());
         assert_eq!(walk(Framing::Length(3), b"abcdef", 2), (3, true));

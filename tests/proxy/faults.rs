@@ -518,8 +518,9 @@ fn a_head_that_is_no_text_hides_nothing() {
         let end = bytes.windows(2).position(|two| two == b"\r\n").unwrap() + 2;
         [&bytes[..end], b"X-Odd: caf\xe9\r\n", &bytes[end..]].concat()
     };
-    api.send(odd(event("a-1", "{}")));
-    client.expect(odd(event("a-1", "{}")));
+    let event = odd(event("a-1", "{}"));
+    api.send(&event);
+    client.expect(&event);
     client.send(odd(post("a-1", "response", "{}")));
     api.expect(odd(post("a-1", "response", "x")).as_slice().strip_suffix(b"Content-Length: 1\r\n\r\nx").unwrap());
     api.expect("Content-Length: 1\r\n\r\nx");

@@ -221,6 +221,15 @@ mod tests {
     }
 
     #[test]
+    fn conditions_are_the_same_where_all_of_them_is() {
+        let regex = r#"{"path":"a","regex":"x"}"#;
+        assert_eq!(read(regex), read(regex));
+        for other in [r#"{"path":"a","regex":"y"}"#, r#"{"path":"b","regex":"x"}"#, r#"{"path":"a","equals":"x"}"#] {
+            assert_ne!(read(regex), read(other), "{other}");
+        }
+    }
+
+    #[test]
     fn a_pointer_can_name_what_dots_cannot() {
         let path = EventPath::try_from("/headers/x.debug/a~1b~0".to_owned());
         assert_eq!(path.as_ref().map(EventPath::steps), Ok(&["headers".into(), "x.debug".into(), "a/b~".into()][..]));

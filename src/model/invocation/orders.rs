@@ -54,3 +54,52 @@ impl Orders {
         serde_json::to_string(self).unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_says_no_more_than_it_must() {
+        let faults = concat!(
+            r#"[{"latency":{"delayMs":5,"when":"after"}},{"latency":{"minMs":5,"maxMs":5}},"#,
+            r#"{"response":{"statusCode":503,"percentage":12.5,"qualifier":"live"}},{"corrupt":{"mangle":true}},"#,
+            r#"{"corrupt":{"truncateBytes":0,"match":[{"path":"a","equals":1}]}},{"init":{"delayMs":1}}]"#,
+        );
+        let text = format!(r#"{{"until":9,"experiment":"e","run":"r","faults":{faults}}}"#);
+        assert_eq!(Orders::parse(&text).map(|orders| orders.to_text()), Ok(text));
+    }
+
+    #[test]
+    fn what_is_left_out_is_what_is_documented() {
+        let text = r#"{"until":9,"experiment":"e","run":"r","faults":[{"error":{}},{"exit":{}}]}"#;
+        let written = Orders::parse(text).map(|orders| orders.to_text()).unwrap_or_default();
+        for part in
+            [r#""type":"InjectedError""#, r#""message":"snapback has injected this error""#, r#""exit":{"delayMs":0}"#]
+        {
+            assert!(written.contains(part), "{written}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_together_is_refused() {
+        let refusal = |faults: &str| {
+            let text = format!(r#"{{"until":9,"experiment":"e","run":"r","faults":[{faults}]}}"#);
+            Orders::parse(&text).err().unwrap_or_default()
+        };
+        for (fault, says) in [
+            (r#"{"latency":{"minMs":6,"maxMs":5}}"#, "`minMs` is 6 and `maxMs` 5"),
+            (r#"{"latency":{"delayMs":1,"minMs":1,"maxMs":2}}"#, "write `delayMs`, or both"),
+            (r#"{"error":{"type":"has space"}}"#, "`type` is `has space`"),
+            (r#"{"response":{"raw":"x","body":"y"}}"#, "keep one form"),
+            (r#"{"response":{"body":"y"}}"#, "has no `statusCode`"),
+            (r#"{"response":{}}"#, "says no answer"),
+            (r#"{"corrupt":{"mangle":true,"replace":"x"}}"#, "one kind of damage"),
+            (r#"{"init":{}}"#, "changes nothing"),
+            (r#"{"disk":{"megabytes":1,"qualifier":"a b"}}"#, "`qualifier` is `a b`"),
+        ] {
+            assert!(refusal(fault).starts_with("faults[0].") && refusal(fault).contains(says), "{}", refusal(fault));
+        }
+        assert!(refusal(&[r#"{"exit":{}}"#; 21].join(",")).contains("21 faults are more than 20"));
+    }
+}
