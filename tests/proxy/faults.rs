@@ -63,12 +63,12 @@ fn a_connection_that_is_closed_during_a_delay_is_replaced() {
 #[test]
 fn a_delay_does_not_outlast_the_faults() {
     let mut stage =
-        Stage::at(Api::new(), "", r#"[{"latency":{"delayMs":900000}},{"error":{}}]"#, Duration::from_millis(700));
+        Stage::at(Api::new(), "", r#"[{"latency":{"delayMs":900000}},{"error":{}}]"#, Duration::from_millis(1700));
     let (mut client, mut api) = invoke(&stage, "a-1");
     // The error would come behind the delay; by then, everything passes.
     assert_eq!(client.message().json()["n"], 1);
     let (fault, delay, _) = stage.metric();
-    assert!(fault == "latency" && delay <= 700, "{fault} {delay}");
+    assert!(fault == "latency" && delay <= 1700, "{fault} {delay}");
     client.send(post("a-1", "response", "{}"));
     api.expect(post("a-1", "response", "{}"));
 }
@@ -88,10 +88,10 @@ fn what_was_due_when_the_event_came_is_void_when_the_time_is_over() {
         Api::new(),
         "",
         r#"[{"error":{"when":"after"}},{"latency":{"delayMs":60000,"when":"after"}}]"#,
-        Duration::from_millis(600),
+        Duration::from_millis(1500),
     );
     let (mut client, mut api) = deliver(&stage, "a-1");
-    std::thread::sleep(Duration::from_millis(700));
+    std::thread::sleep(Duration::from_millis(1700));
     client.send(post("a-1", "response", "{}"));
     api.expect(post("a-1", "response", "{}"));
 }
@@ -100,12 +100,12 @@ fn what_was_due_when_the_event_came_is_void_when_the_time_is_over() {
 fn a_timeout_leaves_the_handler_its_buffer() {
     let mut stage = Stage::new(r#"[{"invocationTimeout":{"bufferMs":500}}]"#);
     let (mut client, mut api) = stage.connected(NEXT);
-    let began = Instant::now();
+    let deadline = super::support::milliseconds() + 900;
     api.send(event_until("a-1", "{}", Duration::from_millis(900)));
     client.message();
-    assert!(began.elapsed() >= Duration::from_millis(350), "{:?}", began.elapsed());
+    assert!(super::support::milliseconds() >= deadline - 500);
     let (fault, delay, _) = stage.metric();
-    assert!(fault == "invocationTimeout" && (350..=400).contains(&delay), "{fault} {delay}");
+    assert!(fault == "invocationTimeout" && delay <= 400, "{fault} {delay}");
 }
 
 #[test]
@@ -279,10 +279,10 @@ fn disk_takes_space_until_the_answer_comes_and_has_no_name() {
 
 #[test]
 fn disk_is_freed_when_the_time_is_over() {
-    let stage = Stage::at(Api::new(), "", r#"[{"disk":{"megabytes":1}}]"#, Duration::from_millis(600));
+    let stage = Stage::at(Api::new(), "", r#"[{"disk":{"megabytes":1}}]"#, Duration::from_millis(1500));
     let (_client, _api) = deliver(&stage, "a-1");
     assert_eq!(unnamed(&stage).len(), 1);
-    std::thread::sleep(Duration::from_millis(800));
+    std::thread::sleep(Duration::from_millis(1700));
     assert_eq!(unnamed(&stage), []);
 }
 
@@ -413,11 +413,11 @@ fn a_delay_adds_to_an_error() {
 #[test]
 fn a_stream_that_is_under_way_when_the_time_is_over_goes_on_as_it_came() {
     for faults in [r#"[{"corrupt":{"replace":"x"}}]"#, r#"[{"error":{"when":"after"}}]"#] {
-        let stage = Stage::at(Api::new(), "", faults, Duration::from_millis(600));
+        let stage = Stage::at(Api::new(), "", faults, Duration::from_millis(1500));
         let (mut client, mut api) = deliver(&stage, "a-1");
         let (begin, end) = STREAM.split_at(STREAM.find("3\r\ndef").unwrap());
         client.send(begin);
-        std::thread::sleep(Duration::from_millis(700));
+        std::thread::sleep(Duration::from_millis(1700));
         api.expect(begin);
         client.send(end);
         api.expect(end);
