@@ -20,6 +20,16 @@ fn deliver(stage: &Stage, id: &str) -> (Peer, Peer) {
     (client, api)
 }
 
+/// The runtime's answer was taken, and it asks for the next event and gets it.
+fn acknowledge_and_go_on(client: &mut Peer, api: &mut Peer, next: &str) {
+    api.send(ACCEPTED);
+    client.expect(ACCEPTED);
+    client.send(NEXT);
+    api.expect(NEXT);
+    api.send(event(next, "{}"));
+    client.message();
+}
+
 #[test]
 fn latency_keeps_the_event_back_by_what_it_says() {
     let mut stage = Stage::new(r#"[{"latency":{"delayMs":150}}]"#);
@@ -359,12 +369,7 @@ fn a_seed_makes_the_same_sequence_again() {
         for number in 0..24 {
             client.send(post(&format!("a-{number}"), "response", "{}"));
             failed.push(api.message().line().contains("/error"));
-            api.send(ACCEPTED);
-            client.expect(ACCEPTED);
-            client.send(NEXT);
-            api.expect(NEXT);
-            api.send(event(&format!("a-{}", number + 1), "{}"));
-            client.message();
+            acknowledge_and_go_on(&mut client, &mut api, &format!("a-{}", number + 1));
         }
         failed
     };
@@ -551,12 +556,7 @@ fn memory_does_not_grow_with_invocations_that_have_a_fault() {
         client.send(post(&format!("a-{number}"), "response", "{}"));
         assert_eq!(api.message().body, b"{");
         (0..3).for_each(|_| drop(stage.metric()));
-        api.send(ACCEPTED);
-        client.expect(ACCEPTED);
-        client.send(NEXT);
-        api.expect(NEXT);
-        api.send(event(&format!("a-{}", number + 1), "{}"));
-        client.message();
+        acknowledge_and_go_on(&mut client, &mut api, &format!("a-{}", number + 1));
     }
     // A few hundred bytes for each would be more than this.
     assert!(resident[2] < resident[0] + 256, "{resident:?}");
