@@ -114,19 +114,13 @@ impl Connection {
 
     /// Passes what was held on, as it came, and what follows it.
     async fn pass_held(&mut self, request: &Request, held: Held) -> Result<Flow, Broken> {
-        let own = self.as_it_came(request, &held);
+        let own = self.upstream.prefixed(held.bytes(), request.path.start);
         self.transfer(&Request { framing: held.rest(), ..request.clone() }, &own, 0).await
     }
 
     async fn send_held(&mut self, request: &Request, held: &Held) -> Result<(), Broken> {
-        let own = self.as_it_came(request, held);
+        let own = self.upstream.prefixed(held.bytes(), request.path.start);
         let Some(up) = &mut self.up else { return Err(Broken::Api) };
         write(&mut up.writer, &own).await
-    }
-
-    /// What was held, but for the upstream's prefix before its path.
-    fn as_it_came(&self, request: &Request, held: &Held) -> Vec<u8> {
-        let (before, behind) = held.bytes().split_at(request.path.start);
-        [before, self.upstream.prefix().as_bytes(), behind].concat()
     }
 }

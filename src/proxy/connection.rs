@@ -126,13 +126,12 @@ impl Connection {
     /// Passes a request on, and its answer back.
     pub(super) async fn pass(&mut self, request: &Request) -> Result<Flow, Broken> {
         self.connect().await?;
-        match self.rewritten(request) {
-            None => self.transfer(request, &[], request.length).await,
-            Some(head) => {
-                self.down.buffer.consume(request.length);
-                self.transfer(request, &head, 0).await
-            }
+        if self.upstream.prefix().is_empty() {
+            return self.transfer(request, &[], request.length).await;
         }
+        let head = self.prefixed(request);
+        self.down.buffer.consume(request.length);
+        self.transfer(request, &head, 0).await
     }
 
     /// Sends `own` bytes, then `lead` bytes of the buffer and the request's body, and passes the answer back.
@@ -166,11 +165,10 @@ impl Connection {
         Ok(Flow::from(keep && request.keep))
     }
 
-    /// The head with the upstream's prefix before its path; `None` where it stays as it is.
-    pub(super) fn rewritten(&self, request: &Request) -> Option<Vec<u8>> {
-        let prefix = self.upstream.prefix();
-        let (before, behind) = self.down.buffer.filled().get(..request.length)?.split_at(request.path.start);
-        (!prefix.is_empty()).then(|| [before, prefix.as_bytes(), behind].concat())
+    /// The head that stands in the buffer, with the upstream's prefix before its path.
+    pub(super) fn prefixed(&self, request: &Request) -> Vec<u8> {
+        let head = self.down.buffer.filled().get(..request.length).unwrap_or_default();
+        self.upstream.prefixed(head, request.path.start)
     }
 
     /// Connects to the Runtime API, unless that is so already. Only while nothing is asked: whatever comes on the idle

@@ -40,9 +40,7 @@ enum Outcome {
 impl Connection {
     /// Gets the runtime its next event, and injects what is due before the handler runs.
     pub(super) async fn next(&mut self, request: &Request, injector: &Arc<Injector>) -> Result<Flow, Broken> {
-        let Some(head) = self.rewritten(request).or_else(|| self.own_head(request)) else {
-            return Err(Broken::Strange);
-        };
+        let head = self.prefixed(request);
         self.down.buffer.consume(request.length);
         loop {
             self.connect().await?;
@@ -51,10 +49,6 @@ impl Connection {
                 Outcome::Answered => {}
             }
         }
-    }
-
-    fn own_head(&self, request: &Request) -> Option<Vec<u8>> {
-        self.down.buffer.filled().get(..request.length).map(<[u8]>::to_vec)
     }
 
     /// Asks once for an event.
@@ -141,11 +135,8 @@ impl Connection {
             return Ok(Outcome::Delivered(passed.into()));
         };
         writer.write_all(held.bytes()).await.map_err(|_| Broken::Runtime)?;
-        forward(&mut up.reader, &mut up.buffer, writer, 0, &mut held.rest()).await.map_err(|stop| match stop {
-            Stop::Source => Broken::Api,
-            Stop::Sink => Broken::Runtime,
-            Stop::Strange => Broken::Strange,
-        })?;
+        let passed = forward(&mut up.reader, &mut up.buffer, writer, 0, &mut held.rest()).await;
+        passed.map_err(Stop::of_an_answer)?;
         Ok(Outcome::Delivered(answer.keep.into()))
     }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::model::invocation::{InvocationFault, Orders};
+use crate::model::invocation::Orders;
 
 use super::dice::Dice;
 use super::log::{Metrics, say};
@@ -58,13 +58,12 @@ impl Injector {
 
     /// Milliseconds until everything passes; `None` when that time has come.
     pub(crate) fn left(&self) -> Option<u64> {
-        self.orders.until.checked_sub(now()).filter(|left| *left > 0)
+        self.orders.left(now())
     }
 
     /// Whether invocations have to be looked at.
     pub(crate) fn is_active(&self) -> bool {
-        let in_invocations = |fault: &InvocationFault| !matches!(fault, InvocationFault::Init(_));
-        self.orders.faults.iter().any(in_invocations) && self.left().is_some()
+        self.orders.concern_invocations() && self.left().is_some()
     }
 
     pub(crate) fn roll(&self, request: &str) -> Rolls {

@@ -10,18 +10,23 @@ const RESPONSE_MODE: &str = "lambda-runtime-function-response-mode";
 /// Of an error, and behind a stream that has failed midway.
 const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
 
-/// An answer to an invocation in the runtime's place: `response` or `error`, the latter with the error's type.
-pub(super) fn own_answer(upstream: &Upstream, id: &str, error_type: Option<&str>, body: &[u8]) -> Vec<u8> {
-    let kind = if error_type.is_some() { "error" } else { "response" };
-    let error = error_type.map_or_else(String::new, |name| format!("Lambda-Runtime-Function-Error-Type: {name}\r\n"));
+/// A request to the Runtime API, with header lines of its own.
+pub(super) fn post(upstream: &Upstream, path: &str, headers: &str, body: &[u8]) -> Vec<u8> {
     let head = format!(
-        "POST {}/2018-06-01/runtime/invocation/{id}/{kind} HTTP/1.1\r\nHost: {}\r\n{error}\
+        "POST {}/2018-06-01/runtime/{path} HTTP/1.1\r\nHost: {}\r\n{headers}\
          Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
         upstream.prefix(),
         upstream.authority(),
         body.len(),
     );
     [head.as_bytes(), body].concat()
+}
+
+/// An answer to an invocation in the runtime's place: `response` or `error`, the latter with the error's type.
+pub(super) fn own_answer(upstream: &Upstream, id: &str, error_type: Option<&str>, body: &[u8]) -> Vec<u8> {
+    let kind = if error_type.is_some() { "error" } else { "response" };
+    let error = error_type.map_or_else(String::new, |name| format!("Lambda-Runtime-Function-Error-Type: {name}\r\n"));
+    post(upstream, &format!("invocation/{id}/{kind}"), &error, body)
 }
 
 /// Whether these trailers say that the handler has failed when its answer had begun.

@@ -27,6 +27,17 @@ pub(crate) enum Stop {
     Strange,
 }
 
+impl Stop {
+    /// What it means where an answer goes from the Runtime API to the runtime.
+    pub(crate) fn of_an_answer(self) -> Broken {
+        match self {
+            Self::Source => Broken::Api,
+            Self::Sink => Broken::Runtime,
+            Self::Strange => Broken::Strange,
+        }
+    }
+}
+
 /// Passes a message on: `lead` bytes that stand in the buffer already, usually its head, and the body behind them.
 /// Bytes leave the buffer only when they were written, so that giving up in the middle loses and repeats none.
 pub(crate) async fn forward(
@@ -131,11 +142,7 @@ pub(crate) async fn receive(
             return Err(Broken::Strange);
         }
         let passed = forward(reader, buffer, writer, answer.length, &mut answer.framing).await;
-        passed.map_err(|stop| match stop {
-            Stop::Source => Broken::Api,
-            Stop::Sink => Broken::Runtime,
-            Stop::Strange => Broken::Strange,
-        })?;
+        passed.map_err(Stop::of_an_answer)?;
         if answer.status >= 200 {
             return Ok(answer.keep);
         }

@@ -47,6 +47,12 @@ impl Upstream {
         &self.prefix
     }
 
+    /// A message with the prefix before its path, which begins at `path`.
+    pub(crate) fn prefixed(&self, message: &[u8], path: usize) -> Vec<u8> {
+        let (before, behind) = message.split_at(path.min(message.len()));
+        [before, self.prefix.as_bytes(), behind].concat()
+    }
+
     pub(crate) async fn connect(&self) -> io::Result<TcpStream> {
         let stream = match self.address {
             Some(address) => TcpStream::connect(address).await?,

@@ -11,8 +11,9 @@ use std::time::Duration;
 use crate::model::invocation::{CHAINED_WRAPPER_VARIABLE, FAULTS_VARIABLE, InvocationFault, MAX_FAULTS, Orders};
 
 use super::dice::Dice;
-use super::injector::Injector;
+use super::injector::{Injector, now};
 use super::log::{Metrics, say};
+use super::message::post;
 use super::payload;
 use super::process::{self, Fork, Process};
 use super::server::serve_with;
@@ -63,8 +64,7 @@ fn prepare() -> Result<Start, String> {
     if init(&orders, &upstream) {
         return Ok(Start::Never);
     }
-    let in_invocations = |fault: &InvocationFault| !matches!(fault, InvocationFault::Init(_));
-    if !orders.faults.iter().any(in_invocations) || super::injector::now() >= orders.until {
+    if !orders.concern_invocations() || orders.left(now()).is_none() {
         return Ok(Start::Alone);
     }
     spawn(upstream, orders).map(Start::Behind).map_err(|error| format!("the proxy cannot start: {error}"))
@@ -146,14 +146,11 @@ fn init(orders: &Orders, upstream: &Upstream) -> bool {
         _ => None,
     });
     for fault in faults {
-        let left = orders.until.saturating_sub(super::injector::now());
-        if left == 0 {
-            return false;
-        }
+        let Some(left) = orders.left(now()) else { return false };
         let delay = fault.delay_ms.map_or(0, |delay| u64::from(delay.get())).min(left);
-        Metrics::new().injected(orders, "init", delay, "", super::injector::now());
+        Metrics::new().injected(orders, "init", delay, "", now());
         std::thread::sleep(Duration::from_millis(delay));
-        if let Some(failure) = fault.fail.as_ref().filter(|_| super::injector::now() < orders.until) {
+        if let Some(failure) = fault.fail.as_ref().filter(|_| orders.left(now()).is_some()) {
             if let Err(error) = report_failure(upstream, &failure.error_type, &failure.message) {
                 say(&format!("cannot report the failed initialisation: {error}"));
             }
@@ -165,16 +162,10 @@ fn init(orders: &Orders, upstream: &Upstream) -> bool {
 
 /// Says to the Runtime API what a runtime says whose initialisation has failed.
 fn report_failure(upstream: &Upstream, error_type: &str, message: &str) -> io::Result<()> {
-    let body = payload::error(error_type, message);
-    let head = format!(
-        "POST {}/2018-06-01/runtime/init/error HTTP/1.1\r\nHost: {}\r\nLambda-Runtime-Function-Error-Type: {error_type}\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-        upstream.prefix(),
-        upstream.authority(),
-        body.len(),
-    );
+    let headers = format!("Lambda-Runtime-Function-Error-Type: {error_type}\r\nConnection: close\r\n");
+    let request = post(upstream, "init/error", &headers, &payload::error(error_type, message));
     let mut stream = std::net::TcpStream::connect(upstream.authority())?;
     stream.set_read_timeout(Some(Duration::from_secs(1)))?;
-    stream.write_all(&[head.as_bytes(), &body].concat())?;
+    stream.write_all(&request)?;
     stream.read_exact(&mut [0])
 }

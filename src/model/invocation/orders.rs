@@ -47,6 +47,18 @@ impl Orders {
         Ok(orders)
     }
 
+    /// Milliseconds that are left at `now`, in milliseconds since the epoch; `None` when their time is up.
+    #[must_use]
+    pub fn left(&self, now: u64) -> Option<u64> {
+        self.until.checked_sub(now).filter(|left| *left > 0)
+    }
+
+    /// Whether any of the faults is one of invocations, and not of the initialisation only.
+    #[must_use]
+    pub fn concern_invocations(&self) -> bool {
+        self.faults.iter().any(|fault| !matches!(fault, InvocationFault::Init(_)))
+    }
+
     /// As compact as it can be: a function's variables share 4 KB (lambda/latest/dg/configuration-envvars).
     #[must_use]
     pub fn to_text(&self) -> String {
