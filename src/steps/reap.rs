@@ -48,7 +48,10 @@ pub async fn reap(world: &impl World, budget: Budget) -> (Tick, Option<StepError
 /// The runs that are the reaper's, stopped.
 async fn take_over_all(world: &impl World, tick: &mut Tick, errors: &mut Vec<StepError>) -> Vec<Run> {
     let (ids, engaged) = match (retry(world, || world.active_runs()).await, retry(world, || world.lever()).await) {
-        (Ok(ids), Ok(lever)) => (ids, lever.is_some_and(|lever| lever.engaged)),
+        (Ok(listed), Ok(lever)) => {
+            errors.extend(StepError::unreadable(&listed));
+            (listed.runs, lever.is_some_and(|lever| lever.engaged))
+        }
         (Err(error), _) | (_, Err(error)) => {
             errors.push(error.into());
             return Vec::new();

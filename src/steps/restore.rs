@@ -8,11 +8,11 @@ use futures_util::future::join;
 use crate::model::experiment::Experiment;
 use crate::model::function::Observation;
 use crate::model::names::{FunctionArn, RunId};
-use crate::model::run::{Lease, Run, TargetRecord, TargetStatus};
+use crate::model::run::{Ending, Lease, LeaseKind, Run, TargetRecord, TargetStatus};
 use crate::model::snapshot::{Change, ConfigurationUpdate, Surface, Write};
 use crate::model::time::Time;
 use crate::plan::restore::{RestorePlan, plan_restore};
-use crate::ports::{Ending, FunctionError, Guarded, World};
+use crate::ports::{FunctionError, Guarded, World};
 
 use super::error::StepError;
 use super::pace::{Kind, Pace};
@@ -149,7 +149,8 @@ impl<W: World> Restorer<'_, W> {
     }
 
     async fn look(&self) -> Result<Look, StepError> {
-        let mappings = self.run.experiment.as_ref().is_some_and(|experiment| experiment.needs_mappings());
+        // Where the experiment cannot be read, the target's changes say what is needed, and are not here yet.
+        let mappings = self.run.experiment.as_ref().is_none_or(Experiment::needs_mappings);
         let observed_at = self.world.now();
         // Both at once: between an alarm event and the first restoring call, every round trip counts.
         let (target, seen) = join(
@@ -198,7 +199,7 @@ impl<W: World> Restorer<'_, W> {
         if let Err(seconds) = self.pace.turn(self.world, writes.len()).await {
             return Ok(Look::Again(seconds));
         }
-        let Window { lease, last_call } = self.budget.window(self.holder, self.world.now());
+        let Window { lease, last_call } = self.budget.window(LeaseKind::Restore, self.holder, self.world.now());
         let begun = retry(self.world, || self.world.begin_restore(self.id(), self.function, &lease, self.world.now()));
         // Without a permit, another restore is writing, or has ended it: the next look tells.
         let Some(permit) = begun.await? else { return Ok(Look::Again(2)) };
@@ -281,6 +282,7 @@ impl<W: World> Restorer<'_, W> {
             observed_at,
             drift: plan.drift,
             frozen_versions,
+            runtime_version: None,
             redacted: target.changes.iter().map(Change::redacted).collect(),
         };
         match retry(self.world, || self.world.finish(&ending, self.world.now())).await? {

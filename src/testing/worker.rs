@@ -5,13 +5,15 @@ use std::sync::Mutex;
 
 use crate::model::function::{Environment, Observation, Slot, Tags};
 use crate::model::names::{AlarmName, FunctionArn, LayerVersionArn, MappingId, RunId};
-use crate::model::run::{EndReason, Lease, Lever, Lock, Run, RunStatus, TargetRecord, TargetStatus};
-use crate::model::snapshot::{Change, Write};
+use crate::model::run::{
+    EndReason, Ending, Judgement, Lease, Lever, Listed, Lock, Run, RunStatus, TargetRecord, TargetStatus,
+};
+use crate::model::snapshot::{Change, RemovedFault, Snapshot, Write};
 use crate::model::steady_state::Metric;
 use crate::model::time::Time;
 use crate::plan::guardrails::{AlarmFact, Alias, CodeSigning, LayerFact};
 use crate::ports::{
-    AlarmError, Alarms, Clock, Ending, Executions, FunctionError, Functions, Guarded, Ledger, LedgerError, Permit,
+    AlarmError, Alarms, Clock, Executions, FunctionError, Functions, Guarded, Ledger, LedgerError, Permit,
 };
 use crate::steps::STALENESS;
 
@@ -203,7 +205,7 @@ impl<'w> Worker<'w> {
 
     fn lease(&self, lease: &Lease) -> Lease {
         let until = if self.is(Weakening::LeaseTooShort) { self.now().plus(1) } else { lease.until };
-        Lease { holder: lease.holder.clone(), until }
+        Lease { until, ..lease.clone() }
     }
 
     fn opted_in(&self, function: &FunctionArn) -> bool {
@@ -308,8 +310,8 @@ impl Ledger for Worker<'_> {
         self.enter(None).create_run(run).await
     }
 
-    async fn add_targets(&self, run: &RunId, targets: &[TargetRecord]) -> Result<(), LedgerError> {
-        self.enter(None).add_targets(run, targets).await
+    async fn add_targets(&self, run: &RunId, functions: &[FunctionArn]) -> Result<(), LedgerError> {
+        self.enter(None).add_targets(run, functions).await
     }
 
     async fn start_run(&self, run: &RunId) -> Result<Guarded, LedgerError> {
@@ -324,8 +326,8 @@ impl Ledger for Worker<'_> {
         self.enter(None).begin_observing(run, ends_at).await
     }
 
-    async fn judge_run(&self, run: &RunId, deviations: &[String]) -> Result<(), LedgerError> {
-        self.enter(None).judge_run(run, deviations).await
+    async fn judge_run(&self, run: &RunId, judgement: &Judgement) -> Result<(), LedgerError> {
+        self.enter(None).judge_run(run, judgement).await
     }
 
     async fn close_run(&self, run: &RunId, status: RunStatus, now: Time) -> Result<Guarded, LedgerError> {
@@ -358,20 +360,21 @@ impl Ledger for Worker<'_> {
         Ok(target)
     }
 
-    async fn active_runs(&self) -> Result<Vec<RunId>, LedgerError> {
+    async fn active_runs(&self) -> Result<Listed, LedgerError> {
         let runs = self.enter(None).active_runs().await?;
-        Ok(if self.is(Weakening::NoReaper) && self.role == Role::Reaper { Vec::new() } else { runs })
+        Ok(if self.is(Weakening::NoReaper) && self.role == Role::Reaper { Listed::default() } else { runs })
     }
 
     async fn all_runs(&self) -> Result<Vec<Run>, LedgerError> {
         self.enter(None).all_runs().await
     }
 
-    async fn runs_of_alarm(&self, alarm_arn: &str) -> Result<Vec<RunId>, LedgerError> {
+    async fn runs_of_alarm(&self, alarm_arn: &str) -> Result<Listed, LedgerError> {
         let mut runs = self.enter(None).runs_of_alarm(alarm_arn).await?;
         if self.is(Weakening::AlarmReadStale) {
             let since = self.now().plus(-STALENESS);
-            runs.retain(|id| self.world.with(|state| state.runs.get(id).is_some_and(|run| run.created_at < since)));
+            runs.runs
+                .retain(|id| self.world.with(|state| state.runs.get(id).is_some_and(|run| run.created_at < since)));
         }
         Ok(runs)
     }
@@ -391,14 +394,17 @@ impl Ledger for Worker<'_> {
         Ok(lock)
     }
 
-    async fn arm(
+    async fn arm(&self, run: &RunId, function: &FunctionArn, snapshot: &Snapshot) -> Result<Guarded, LedgerError> {
+        self.enter(None).arm(run, function, snapshot).await
+    }
+
+    async fn mark_rehearsed(
         &self,
         run: &RunId,
         function: &FunctionArn,
-        changes: &[Change],
-        last_version: u64,
+        planned: &[Change],
     ) -> Result<Guarded, LedgerError> {
-        self.enter(None).arm(run, function, changes, last_version).await
+        self.enter(None).mark_rehearsed(run, function, planned).await
     }
 
     async fn begin_inject(
@@ -438,6 +444,19 @@ impl Ledger for Worker<'_> {
 
     async fn restore_failed(&self, run: &RunId, function: &FunctionArn, why: &str) -> Result<(), LedgerError> {
         self.enter(None).restore_failed(run, function, why).await
+    }
+
+    async fn record_waiting(&self, run: &RunId, function: &FunctionArn, why: Option<&str>) -> Result<(), LedgerError> {
+        self.enter(None).record_waiting(run, function, why).await
+    }
+
+    async fn record_removed_faults(
+        &self,
+        run: &RunId,
+        function: &FunctionArn,
+        seen: &[RemovedFault],
+    ) -> Result<(), LedgerError> {
+        self.enter(None).record_removed_faults(run, function, seen).await
     }
 
     async fn lever(&self) -> Result<Option<Lever>, LedgerError> {
