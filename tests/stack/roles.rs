@@ -226,11 +226,21 @@ impl IntoSlot for u32 {
     }
 }
 
-/// The actions that the role `Role` of the template allows. Every action stands in its role's block, and what the template
-/// denies is not allowed.
+/// The actions that a role of the template allows. They stand in the role's own block and, as to the ledger, in that of a
+/// policy beside it; what the template denies is not allowed.
 fn allowed(template: &str, role: &str) -> BTreeSet<String> {
+    let ledger = role.replace("Role", "LedgerPolicy");
+    let mut actions = actions(&resource(template, role));
+    if let Some(policy) = find_resource(template, &ledger) {
+        assert!(policy.contains(&format!("Roles: [!Ref {role}]")), "{policy}");
+        actions.extend(self::actions(&policy));
+    }
+    actions
+}
+
+fn actions(block: &str) -> BTreeSet<String> {
     let services = ["lambda", "dynamodb", "cloudwatch", "tag", "states"];
-    resource(template, role)
+    block
         .split("Effect")
         .filter(|statement| !statement.trim_start_matches(['"', ':', ' ']).starts_with("Deny"))
         .flat_map(|statement| statement.split(|c: char| !c.is_ascii_alphanumeric() && c != ':'))
@@ -241,15 +251,18 @@ fn allowed(template: &str, role: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// The block of one resource, which ends with the next logical name.
 fn resource(template: &str, name: &str) -> String {
-    let block =
-        template.split(&format!("\n  {name}:\n")).nth(1).unwrap_or_else(|| panic!("the template has no {name}"));
+    find_resource(template, name).unwrap_or_else(|| panic!("the template has no {name}"))
+}
+
+/// The block of one resource, which ends with the next logical name.
+fn find_resource(template: &str, name: &str) -> Option<String> {
+    let block = template.split(&format!("\n  {name}:\n")).nth(1)?;
     let end = block
         .lines()
         .position(|line| line.starts_with("  ") && !line.starts_with("   ") && !line.trim_start().starts_with('#'));
     let lines: Vec<&str> = block.lines().take(end.unwrap_or(usize::MAX)).collect();
-    lines.join("\n")
+    Some(lines.join("\n"))
 }
 
 fn starts_upper(action: &str) -> bool {
@@ -304,7 +317,7 @@ fn no_role_can_change_snapbacks_own_functions() {
     let template = template();
     for (_, role) in ROLES {
         let writes = allowed(&template, role).iter().any(|action| WRITES.contains(&action.as_str()));
-        let denied = resource(&template, role).contains("ManagedPolicyArns: [!Ref NeverSnapback");
+        let denied = resource(&template, role).contains("- !Ref NeverSnapback\n");
         assert_eq!(writes, denied, "{role}");
     }
     let policy = resource(&template, "NeverSnapback");
@@ -318,6 +331,58 @@ fn no_role_can_change_snapbacks_own_functions() {
             assert_eq!(policy.matches(&arn).count(), 2, "{arn}");
         }
     }
+}
+
+/// The undo believes the ledger, so nobody else writes there.
+#[test]
+fn the_ledger_takes_writes_from_the_stacks_roles_alone() {
+    // What an item can be written with (service-authorization/latest/reference/list_amazondynamodb).
+    const WRITES: [&str; 7] = [
+        "dynamodb:BatchWriteItem",
+        "dynamodb:DeleteItem",
+        "dynamodb:PartiQLDelete",
+        "dynamodb:PartiQLInsert",
+        "dynamodb:PartiQLUpdate",
+        "dynamodb:PutItem",
+        "dynamodb:UpdateItem",
+    ];
+    let template = template();
+    let table = resource(&template, "LedgerTable");
+    // In a policy that denies, each of these has to be there; one more could be what CloudFormation needs.
+    let denied = table.split("Effect: Deny").nth(1).unwrap().split("Condition:").next().unwrap();
+    assert_eq!(actions(denied), WRITES.map(str::to_owned).into());
+    let writers: BTreeSet<&str> = table
+        .split("ArnNotEquals:")
+        .nth(1)
+        .unwrap()
+        .split("# Without")
+        .next()
+        .unwrap()
+        .split("!GetAtt ")
+        .skip(1)
+        .map(|rest| rest.split(".Arn").next().unwrap())
+        .collect();
+    let writing = ROLES.iter().map(|(_, role)| *role);
+    let writing =
+        writing.filter(|role| allowed(&template, role).iter().any(|action| WRITES.contains(&action.as_str())));
+    assert_eq!(writers, writing.collect());
+}
+
+/// Who reads a target reads its environment, and who writes one encrypts it.
+#[test]
+fn every_role_that_needs_the_targets_keys_has_them() {
+    let template = template();
+    for (_, role) in ROLES {
+        let (allowed, block) = (allowed(&template, role), resource(&template, role));
+        for (action, policy) in
+            [("lambda:GetFunction", "ReadTargetKeys"), ("lambda:UpdateFunctionConfiguration", "WriteTargetKeys")]
+        {
+            let has = block.contains(&format!("- !If [HasTargetKeys, !Ref {policy}, !Ref AWS::NoValue]"));
+            assert_eq!(allowed.contains(action), has, "{role}: {action} and {policy}");
+        }
+    }
+    assert!(resource(&template, "ReadTargetKeys").contains("Action: kms:Decrypt"));
+    assert!(resource(&template, "WriteTargetKeys").contains("Action: kms:Encrypt"));
 }
 
 /// What a Distributed Map needs of its state machine's role (step-functions/latest/dg/iam-policies-eg-dist-map).
