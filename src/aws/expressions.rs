@@ -75,11 +75,7 @@ fn actions_of(part: &Part, table: &str, actions: &mut Vec<TransactWriteItem>) ->
 /// A run is put with all that it is, and what else its part sets.
 fn create(part: &Part, run: &Run, table: &str, actions: &mut Vec<TransactWriteItem>) -> Result<(), LedgerError> {
     let (mut item, body) = run_items(run)?;
-    let expiry = part.effects.iter().find_map(|effect| match effect {
-        Effect::Expiry(at) => *at,
-        _ => None,
-    });
-    item.extend(expiry.map(|at| ("expiresAt".to_owned(), number(at))));
+    item.extend(expiry_of(part));
     let absent = part.conditions.contains(&Condition::Absent).then_some("attribute_not_exists(pk)");
     actions.push(put(item, absent, table)?);
     if let Some(body) = body {
@@ -89,8 +85,17 @@ fn create(part: &Part, run: &Run, table: &str, actions: &mut Vec<TransactWriteIt
 }
 
 fn enter(part: &Part, table: &str, actions: &mut Vec<TransactWriteItem>) -> Result<(), LedgerError> {
-    actions.push(put(key_of(&part.item), None, table)?);
+    let mut item = key_of(&part.item);
+    item.extend(expiry_of(part));
+    actions.push(put(item, None, table)?);
     Ok(())
+}
+
+fn expiry_of(part: &Part) -> Option<(String, AttributeValue)> {
+    part.effects.iter().find_map(|effect| match effect {
+        Effect::Expiry(at) => at.map(|at| ("expiresAt".to_owned(), number(at))),
+        _ => None,
+    })
 }
 
 fn leave(part: &Part, table: &str, actions: &mut Vec<TransactWriteItem>) -> Result<(), LedgerError> {

@@ -252,7 +252,9 @@ pub fn create_run(run: &Run) -> GuardedWrite {
         Part::run(id, Condition::Absent, [Effect::Create(Box::new(run.clone()))]),
         Part::of(Item::Active(id.clone()), [], [Effect::Enter]),
     ];
-    let entry = |alarm: &String| Part::of(Item::Alarm(alarm.clone(), id.clone()), [], [Effect::Enter]);
+    // Only the record names the alarms: if it is lost, their entries still expire.
+    let entry =
+        |alarm: &String| Part::of(Item::Alarm(alarm.clone(), id.clone()), [], [Effect::Enter, expiry(run.deadline)]);
     parts.extend(run.alarms.iter().map(entry));
     GuardedWrite::new("create_run", parts)
 }

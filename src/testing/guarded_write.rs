@@ -44,6 +44,9 @@ impl State {
                 }
                 continue;
             }
+            if *effect == Effect::Leave {
+                self.expiries.remove(&part.item);
+            }
             match &part.item {
                 Item::Run(id) => self.apply_to_run(id, effect),
                 Item::Target(id, function) => self.apply_to_target(id, function, effect),

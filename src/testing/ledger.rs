@@ -52,10 +52,11 @@ impl SimWorld {
     async fn run_after(&self, id: &RunId, write: GuardedWrite) -> Result<Option<Run>, LedgerError> {
         let id = id.clone();
         self.send(write.name, write, move |state, write| match state.carry_out(write) {
-            Guarded::Done => state.runs.get(&id).cloned(),
-            Guarded::Declined => None,
+            // The update needs no reading; its answer does.
+            Guarded::Done => state.readable(&id).map(|()| state.runs.get(&id).cloned()),
+            Guarded::Declined => Ok(None),
         })
-        .await
+        .await?
     }
 
     async fn permit(&self, write: GuardedWrite, function: &FunctionArn) -> Result<Option<Permit>, LedgerError> {
@@ -70,6 +71,11 @@ impl State {
         if let Some(drive) = &mut self.drive {
             drive.caller.method = Some(method);
         }
+    }
+
+    fn readable(&self, run: &RunId) -> Result<(), LedgerError> {
+        let unreadable = || LedgerError::Unusable(format!("the record of {run} cannot be read"));
+        (!self.unreadable.contains(run)).then_some(()).ok_or_else(unreadable)
     }
 }
 
@@ -130,12 +136,18 @@ impl Ledger for SimWorld {
     }
 
     async fn retire_run(&self, run: &Run, now: Time) -> Result<(), LedgerError> {
-        self.guarded(writes::retire_run(run, now)).await.map(drop)
+        let id = run.id.clone();
+        self.send("retire_run", writes::retire_run(run, now), move |state, write| {
+            // It is written anew, as a whole.
+            state.unreadable.remove(&id);
+            let _ = state.carry_out(write);
+        })
+        .await
     }
 
     async fn run(&self, id: &RunId) -> Result<Option<Run>, LedgerError> {
         let id = id.clone();
-        self.read("run", "GetItem", move |state| state.runs.get(&id).cloned()).await
+        self.read("run", "GetItem", move |state| state.readable(&id).map(|()| state.runs.get(&id).cloned())).await?
     }
 
     async fn targets(&self, id: &RunId) -> Result<Vec<TargetRecord>, LedgerError> {
