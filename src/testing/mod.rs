@@ -8,6 +8,7 @@ pub mod execution;
 mod functions;
 pub mod history;
 mod ledger;
+mod looks;
 pub mod network;
 mod rates;
 pub mod samples;
