@@ -9,6 +9,7 @@ mod functions;
 mod guarded_write;
 pub mod history;
 mod ledger;
+mod looks;
 pub mod network;
 mod rates;
 pub mod samples;

@@ -20,6 +20,7 @@ use crate::steps::STALENESS;
 use super::SimWorld;
 use super::drive::{Caller, Sending};
 use super::history::weakening::Weakening;
+use super::looks::Looks;
 
 /// What an invocation is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,8 +73,8 @@ pub struct Worker<'w> {
 struct Memory {
     /// The run for which it has begun to write a function.
     begun: BTreeMap<FunctionArn, RunId>,
-    /// The moment that its last look at a function showed.
-    read_at: BTreeMap<FunctionArn, Time>,
+    /// Its looks at each function.
+    looks: BTreeMap<FunctionArn, Looks>,
     /// The run that it arms for, where a weakening asks.
     run: Option<RunId>,
     /// What it believes to see, where a weakening lets it.
@@ -208,6 +209,17 @@ impl<'w> Worker<'w> {
         Lease { until, ..lease.clone() }
     }
 
+    /// What this write is sent for, and the moment of the look that it was decided on.
+    fn sending(&self, function: &FunctionArn, write: &Write) -> Option<Sending> {
+        let run = self.memory(|memory| memory.begun.get(function).cloned())?;
+        let read_at = self.world.with(|state| {
+            let target = state.targets.get(&(run.clone(), function.clone()));
+            let changes = target.map(|target| target.changes.as_slice()).unwrap_or_default();
+            self.memory(|memory| memory.looks.get(function).map(|looks| looks.behind(write, changes)))
+        });
+        Some(Sending { run, function: function.clone(), read_at: read_at.unwrap_or(Time(i64::MAX)) })
+    }
+
     fn opted_in(&self, function: &FunctionArn) -> bool {
         self.world.with(|state| match state.functions.get(function).map(|function| &function.seen.tags) {
             Some(Tags::Known(tags)) => tags.get("chaos").is_some_and(|value| value == "allowed"),
@@ -224,9 +236,9 @@ impl Functions for Worker<'_> {
             return Ok(self.weakened_look(&arn, seen));
         }
         let (seen, read_at) = self.enter(None).look(function, with_mappings).await?;
-        let arn = seen.arn.clone();
-        self.memory(|memory| memory.read_at.insert(arn.clone(), read_at));
-        Ok(self.weakened_look(&arn, seen))
+        let seen = self.weakened_look(&seen.arn.clone(), seen);
+        self.memory(|memory| memory.looks.entry(seen.arn.clone()).or_default().add(&seen, read_at));
+        Ok(seen)
     }
 
     async fn write(&self, permit: &Permit, write: &Write, not_after: Time) -> Result<(), FunctionError> {
@@ -238,11 +250,7 @@ impl Functions for Worker<'_> {
             return Err(FunctionError::Denied("the function does not carry the tag".into()));
         }
         let write = self.weakened_write(function, write);
-        let sending = self.memory(|memory| {
-            // A write that no look of its own came before has no excuse.
-            let read_at = memory.read_at.get(function).copied().unwrap_or(Time(i64::MAX));
-            memory.begun.get(function).map(|run| Sending { run: run.clone(), function: function.clone(), read_at })
-        });
+        let sending = self.sending(function, &write);
         let written = self.enter(sending).write(permit, &write, Time(i64::MAX)).await;
         if self.is(Weakening::RestoreUnverified) {
             self.believe(function, &write);
