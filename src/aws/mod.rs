@@ -1,11 +1,15 @@
 //! The ports on AWS: the only place that names an SDK.
 
 mod alarms;
+#[cfg(all(test, feature = "testing"))]
+mod contract;
 mod errors;
 mod executions;
 mod expressions;
 mod functions;
 mod ledger;
+#[cfg(all(test, feature = "testing"))]
+mod moto;
 mod records;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -35,6 +39,9 @@ pub struct AwsWorld {
     sfn: aws_sdk_sfn::Client,
     tagging: aws_sdk_resourcegroupstagging::Client,
     table: String,
+    /// The part of a guarded write that is left out, to see that the contract's sequences find it.
+    #[cfg(test)]
+    left_out: Option<crate::model::guarded_write::Omission>,
     prefix: Option<String>,
 }
 
@@ -51,6 +58,8 @@ impl AwsWorld {
             sfn: aws_sdk_sfn::Client::new(config),
             tagging: aws_sdk_resourcegroupstagging::Client::new(config),
             table: table.into(),
+            #[cfg(test)]
+            left_out: None,
             prefix: prefix.map(str::to_owned),
         }
     }
