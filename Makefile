@@ -26,6 +26,10 @@ LONG ?=
 # For each target of `make fuzz`.
 FUZZ_SECONDS ?= 60
 
+# How often `make steady` runs the lab and the stack tests.
+LABS ?= 30
+STACKS ?= 10
+
 # What `make mutants` is about: some files instead of all (FILES=src/plan/standing.rs), one part of them (SHARD=0/4).
 FILES ?=
 SHARD ?=
@@ -118,6 +122,10 @@ test: validate build tools-runtimes ## everything: validators, cargo test, and t
 	# The rest: what the line above has tested is not tested again.
 	$(CARGO) test --locked --all-features --lib --test proxy --test runtimes --test stack
 	.tools/venv/bin/python infra/lab/lab.py run </dev/null 2>&1 | cat
+
+.PHONY: steady
+steady: build ## run the lab LABS times and the stack tests STACKS times, with two busy loops beside; ends with a failure
+	@python3 infra/steady.py $(LABS) $(STACKS)
 
 .PHONY: soak
 soak: ## play SEEDS random histories in the simulated world, or print the one of SEED

@@ -201,7 +201,7 @@ def may_go_on(tools: Tools, stack: Stack, given: dict[str, str]) -> bool:
     if deployed.lever_is_engaged(tools, stack):
         return False
     # Nothing may start between this look and the update: a run that did is rolled back by this, or found below.
-    tools.snapback("lever", "engage", "--reason", f"the stack is being updated: {change}", "--stack", stack.name)
+    deployed.engage_lever(tools, stack, f"the stack is being updated: {change}")
     armed = deployed.armed_targets(tools, stack, table)
     if armed:
         tools.snapback("lever", "release", "--stack", stack.name)

@@ -119,6 +119,15 @@ def lever_is_engaged(tools: Tools, stack: Stack) -> bool:
     return bool(json.loads(tools.snapback("lever", "show", "--stack", stack.name, "--json"))["engaged"])
 
 
+def engage_lever(tools: Tools, stack: Stack, reason: str) -> None:
+    """Nothing starts from here on. What runs is rolled back by this, and how that ended is seen by who looks again."""
+    try:
+        tools.snapback("lever", "engage", "--reason", reason, "--stack", stack.name)
+    except CommandFailed:
+        if not lever_is_engaged(tools, stack):
+            raise
+
+
 def how_to_remove(table: str) -> str:
     return f"""  aws dynamodb update-table --table-name {table} --no-deletion-protection-enabled
   aws dynamodb delete-table --table-name {table}"""

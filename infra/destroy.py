@@ -58,7 +58,7 @@ def make_sure(tools: Tools, stack: Stack) -> str | None:
         # Nothing may start between the look and the end: a run that did is rolled back by this, or found below.
         engaged = deployed.lever_is_engaged(tools, stack)
         if not engaged:
-            tools.snapback("lever", "engage", "--reason", "the stack is being destroyed", "--stack", stack.name)
+            deployed.engage_lever(tools, stack, "the stack is being destroyed")
         armed = deployed.armed_targets(tools, stack, table)
         if armed and not engaged:
             tools.snapback("lever", "release", "--stack", stack.name)

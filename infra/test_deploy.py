@@ -28,6 +28,8 @@ class Account:
         self.table: str | None = "snapback-LedgerTable-1"
         self.armed: list[list[str]] = [[]]
         self.lever = False
+        # A run was found and rolled back: the lever is engaged, and the command line ends with 4.
+        self.lever_fails = False
         self.unreserved: int | None = 1000
         self.functions_reserve: dict[str, int] = {}
         self.failing = ""
@@ -99,6 +101,8 @@ class Account:
         if name == "lever show":
             return json.dumps({"engaged": self.lever})
         self.lever = {"lever engage": True, "lever release": False}.get(name, self.lever)
+        if name == "lever engage" and self.lever_fails:
+            raise CommandFailed("lever engage: restored, before its time")
         return ""
 
 
@@ -109,7 +113,7 @@ class Case(unittest.TestCase):
             deploy.deploy(account.tools(), "snapback", "bucket", deploy.parsed(list(parameters), deploy.declared()))
         return said.getvalue()
 
-    def destroy(self, account: Account) -> tuple[int, str]:
+    def destroy(self, account: Account, *_: str) -> tuple[int, str]:
         with contextlib.redirect_stdout(io.StringIO()) as said, contextlib.redirect_stderr(said):
             return destroy.destroy(account.tools(), "snapback"), said.getvalue()
 
@@ -315,6 +319,13 @@ class WhatIsThere(Case):
             self.deploy(account, "Prefix=chaos")
         self.assert_untouched(account)
         self.assertFalse(account.lever)
+
+    def test_a_run_that_the_lever_has_ended_is_not_the_commands_failure(self) -> None:
+        for command, ends in ((self.deploy, "cloudformation deploy"), (self.destroy, "cloudformation delete-stack")):
+            account = Account("UPDATE_COMPLETE")
+            account.lever_fails = True
+            command(account, *(["Prefix=chaos"] if command == self.deploy else []))
+            self.assertIn(ends, account.calls)
 
     def test_a_table_that_would_be_replaced_counts_as_another_prefix(self) -> None:
         account = Account("UPDATE_COMPLETE")

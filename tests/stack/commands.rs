@@ -22,6 +22,7 @@ fn the_command_line_works_on_a_deployed_stack() {
     a_run_to_its_end_ends_with_0(&lab);
     every_surface_is_restored_at_once(&lab);
     faults_inside_invocations_bring_the_stacks_own_proxy(&lab);
+    a_deploy_that_renames_is_refused_while_a_fault_is_in_place(&lab);
     drift_ends_with_5(&lab);
     a_person_ends_a_run_directly(&lab);
     an_interrupted_run_rolls_back(&lab);
@@ -150,6 +151,21 @@ fn faults_inside_invocations_bring_the_stacks_own_proxy(lab: &Lab) {
     assert_eq!(code, 0, "{out}{err}");
     assert_eq!(run.wait().unwrap().code(), Some(4));
     assert_eq!(lab.function("lab-search"), before);
+}
+
+fn a_deploy_that_renames_is_refused_while_a_fault_is_in_place(lab: &Lab) {
+    let file = experiment("renamed", "lab-search", "PT300S", MEMORY);
+    let mut run = lab.begin(&["run", file.to_str().unwrap(), "--name", "renamed"]);
+    lab.wait_for_fault("renamed");
+    let before = lab.aws(&["cloudformation", "describe-stack-events", "--stack-name", "snapback-lab"]);
+    let refused = lab.deploy("Prefix=chaos");
+    assert!(refused.contains("Prefix=chaos gives everything another name than snapback"), "{refused}");
+    assert!(refused.contains("function:lab-search (injected, run renamed)"), "{refused}");
+    let bad = lab.deploy("TargetLimit=many");
+    assert!(bad.contains("TargetLimit=`many`: write a whole number, 1 to 1000"), "{bad}");
+    assert_eq!(lab.aws(&["cloudformation", "describe-stack-events", "--stack-name", "snapback-lab"]), before);
+    assert_eq!(lab.snapback(&["rollback", "renamed"]).0, 0);
+    assert_eq!(run.wait().unwrap().code(), Some(4));
 }
 
 fn drift_ends_with_5(lab: &Lab) {

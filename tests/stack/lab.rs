@@ -128,6 +128,20 @@ impl Lab {
         }
     }
 
+    /// What `make deploy` says when it is called on the lab's stack with these parameters, which it has to refuse.
+    pub fn deploy(&self, parameters: &str) -> String {
+        let mut make = self.command("make");
+        for name in ["MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES"] {
+            make.env_remove(name);
+        }
+        let aws = format!("AWS={}", root().join(".tools/venv/bin/aws").display());
+        let stack = format!("STACK={}", self.stack);
+        make.args(["deploy", "-o", "package", "-o", "cli", "-o", "tools-lab", &stack, &aws, "BUCKET=none"]);
+        let output = make.arg(format!("PARAMETERS={parameters}")).output().unwrap();
+        assert!(!output.status.success(), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    }
+
     /// The execution of a run.
     pub fn execution(&self, run: &str) -> String {
         let machine =
