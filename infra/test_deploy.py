@@ -15,7 +15,7 @@ import destroy
 from deployed import CommandFailed, Tools
 
 ARN = "arn:aws:iam::123456789012:role"
-ARMED = "arn:aws:lambda:eu-west-1:123456789012:function:orders (injected, run r)"
+ARMED = "orders (injected, run r)"
 
 
 class Account:

@@ -160,7 +160,7 @@ fn a_deploy_that_renames_is_refused_while_a_fault_is_in_place(lab: &Lab) {
     let before = lab.aws(&["cloudformation", "describe-stack-events", "--stack-name", "snapback-lab"]);
     let refused = lab.deploy("Prefix=chaos");
     assert!(refused.contains("Prefix=chaos gives everything another name than snapback"), "{refused}");
-    assert!(refused.contains("function:lab-search (injected, run renamed)"), "{refused}");
+    assert!(refused.contains("  lab-search (injected, run renamed)\n"), "{refused}");
     let bad = lab.deploy("TargetLimit=many");
     assert!(bad.contains("TargetLimit=`many`: write a whole number, 1 to 1000"), "{bad}");
     assert_eq!(lab.aws(&["cloudformation", "describe-stack-events", "--stack-name", "snapback-lab"]), before);
