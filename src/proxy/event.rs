@@ -11,7 +11,7 @@ use crate::model::invocation::{EventCondition, Operator, holds_headers};
 use super::json::{self, Reader, characters, is_text};
 
 /// Bytes of a text that a pattern sees. The time that a pattern takes grows with the text, and there is one thread.
-const MAX_MATCHED_BYTES: usize = 64 * 1024;
+const MAX_MATCHED_BYTES: usize = 16 * 1024;
 
 /// Says for each fault's conditions whether all of them hold on the event. On what is not JSON, no condition does.
 pub(crate) fn which_hold(faults: &[&[EventCondition]], event: Option<&[u8]>) -> Vec<bool> {
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_sees_the_first_64_kb_of_a_text() {
+    fn a_pattern_sees_the_first_16_kb_of_a_text() {
         let event = |length: usize| format!(r#"{{"a":"{}end"}}"#, "x".repeat(length));
         for (pattern, length, holds) in [
             ("end", MAX_MATCHED_BYTES - 3, true),

@@ -154,7 +154,7 @@ pub enum Operator {
     Exists(bool),
     /// Text that begins so. Of a number, `true` or `false`, it is what is written in the event.
     StartsWith(String),
-    /// Text in which the pattern is found, in its first 64 KB. Of a number, `true` or `false`, it is what is written.
+    /// Text in which the pattern is found, in its first 16 KB. Of a number, `true` or `false`, it is what is written.
     #[cfg_attr(feature = "schema", schemars(with = "String"))]
     Regex(Regex),
     /// One of these values.
@@ -186,7 +186,7 @@ struct RawCondition {
     /// Text that begins so; of a number, `true` or `false`, as it is written in the event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     starts_with: Option<String>,
-    /// Text in which this pattern is found, in its first 64 KB; of a number, `true` or `false`, as it is written.
+    /// Text in which this pattern is found, in its first 16 KB; of a number, `true` or `false`, as it is written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     regex: Option<String>,
     /// One of these values.
