@@ -6,6 +6,7 @@ pub mod dice;
 pub mod drive;
 pub mod execution;
 mod functions;
+mod guarded_write;
 pub mod history;
 mod ledger;
 mod looks;
@@ -20,6 +21,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::model::guarded_write::{Item, Omission};
 use crate::model::names::{AlarmName, FunctionArn, LayerVersionArn, MappingId, RunId};
 use crate::model::run::{Lever, Lock, Run, TargetRecord};
 use crate::model::snapshot::Write;
@@ -81,6 +83,10 @@ pub struct State {
     pub active: Vec<RunId>,
     /// The lever.
     pub lever: Option<Lever>,
+    /// When an item of the ledger expires, in seconds since 1970.
+    pub expiries: BTreeMap<Item, i64>,
+    /// The part of a guarded write that this ledger leaves out, to see whether anybody notices.
+    pub left_out: Option<Omission>,
     /// Every call that was made, in order.
     pub calls: Vec<String>,
     /// How often a call was sent while none was under way: the sequential round trips of a single task.

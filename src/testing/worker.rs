@@ -5,14 +5,15 @@ use std::sync::Mutex;
 
 use crate::model::function::{Environment, MappingState, Observation, Slot, Tags};
 use crate::model::names::{AlarmName, FunctionArn, LayerVersionArn, MappingId, RunId};
-use crate::model::run::{EndReason, Lease, Lever, Lock, Run, RunStatus, TargetRecord, TargetStatus};
-use crate::model::snapshot::{Change, Write};
+use crate::model::run::{
+    EndReason, Ending, Judgement, Lease, Lever, Listed, Lock, Run, RunStatus, TargetRecord, TargetStatus,
+};
+use crate::model::snapshot::{Change, RemovedFault, Snapshot, Write};
 use crate::model::steady_state::Metric;
 use crate::model::time::Time;
-use crate::plan::guardrails::{AlarmFact, Alias, CodeSigning, LayerFact};
+use crate::plan::guardrails::{AccountConcurrency, AlarmFact, Alias, CodeSigning, LayerFact, RuntimeUpdates};
 use crate::ports::{
-    AlarmError, Alarms, Clock, Ending, Executions, FunctionError, Functions, Guarded, Ledger, LedgerError, Permit,
-    Stack,
+    AlarmError, Alarms, Clock, Executions, FunctionError, Functions, Guarded, Ledger, LedgerError, Permit, Stack,
 };
 use crate::steps::STALENESS;
 
@@ -205,7 +206,7 @@ impl<'w> Worker<'w> {
 
     fn lease(&self, lease: &Lease) -> Lease {
         let until = if self.is(Weakening::LeaseTooShort) { self.now().plus(1) } else { lease.until };
-        Lease { holder: lease.holder.clone(), until }
+        Lease { until, ..lease.clone() }
     }
 
     /// What this write is sent for, and the moment of the look that it was decided on.
@@ -279,6 +280,14 @@ impl Functions for Worker<'_> {
         self.enter(None).versions(function).await
     }
 
+    async fn runtime_updates(&self, function: &FunctionArn) -> Result<RuntimeUpdates, FunctionError> {
+        self.enter(None).runtime_updates(function).await
+    }
+
+    async fn account(&self) -> Result<AccountConcurrency, FunctionError> {
+        self.enter(None).account().await
+    }
+
     async fn mapping_tags(&self, function: &FunctionArn, mapping: &MappingId) -> Result<Tags, FunctionError> {
         self.enter(None).mapping_tags(function, mapping).await
     }
@@ -329,8 +338,8 @@ impl Ledger for Worker<'_> {
         self.enter(None).create_run(run).await
     }
 
-    async fn add_targets(&self, run: &RunId, targets: &[TargetRecord]) -> Result<(), LedgerError> {
-        self.enter(None).add_targets(run, targets).await
+    async fn add_targets(&self, run: &RunId, functions: &[FunctionArn]) -> Result<(), LedgerError> {
+        self.enter(None).add_targets(run, functions).await
     }
 
     async fn start_run(&self, run: &RunId) -> Result<Guarded, LedgerError> {
@@ -345,8 +354,8 @@ impl Ledger for Worker<'_> {
         self.enter(None).begin_observing(run, ends_at).await
     }
 
-    async fn judge_run(&self, run: &RunId, deviations: &[String]) -> Result<(), LedgerError> {
-        self.enter(None).judge_run(run, deviations).await
+    async fn judge_run(&self, run: &RunId, judgement: &Judgement) -> Result<(), LedgerError> {
+        self.enter(None).judge_run(run, judgement).await
     }
 
     async fn close_run(&self, run: &RunId, status: RunStatus, now: Time) -> Result<Guarded, LedgerError> {
@@ -379,20 +388,21 @@ impl Ledger for Worker<'_> {
         Ok(target)
     }
 
-    async fn active_runs(&self) -> Result<Vec<RunId>, LedgerError> {
+    async fn active_runs(&self) -> Result<Listed, LedgerError> {
         let runs = self.enter(None).active_runs().await?;
-        Ok(if self.is(Weakening::NoReaper) && self.role == Role::Reaper { Vec::new() } else { runs })
+        Ok(if self.is(Weakening::NoReaper) && self.role == Role::Reaper { Listed::default() } else { runs })
     }
 
     async fn all_runs(&self) -> Result<Vec<Run>, LedgerError> {
         self.enter(None).all_runs().await
     }
 
-    async fn runs_of_alarm(&self, alarm_arn: &str) -> Result<Vec<RunId>, LedgerError> {
+    async fn runs_of_alarm(&self, alarm_arn: &str) -> Result<Listed, LedgerError> {
         let mut runs = self.enter(None).runs_of_alarm(alarm_arn).await?;
         if self.is(Weakening::AlarmReadStale) {
             let since = self.now().plus(-STALENESS);
-            runs.retain(|id| self.world.with(|state| state.runs.get(id).is_some_and(|run| run.created_at < since)));
+            runs.runs
+                .retain(|id| self.world.with(|state| state.runs.get(id).is_some_and(|run| run.created_at < since)));
         }
         Ok(runs)
     }
@@ -412,14 +422,17 @@ impl Ledger for Worker<'_> {
         Ok(lock)
     }
 
-    async fn arm(
+    async fn arm(&self, run: &RunId, function: &FunctionArn, snapshot: &Snapshot) -> Result<Guarded, LedgerError> {
+        self.enter(None).arm(run, function, snapshot).await
+    }
+
+    async fn mark_rehearsed(
         &self,
         run: &RunId,
         function: &FunctionArn,
-        changes: &[Change],
-        last_version: u64,
+        planned: &[Change],
     ) -> Result<Guarded, LedgerError> {
-        self.enter(None).arm(run, function, changes, last_version).await
+        self.enter(None).mark_rehearsed(run, function, planned).await
     }
 
     async fn begin_inject(
@@ -459,6 +472,19 @@ impl Ledger for Worker<'_> {
 
     async fn restore_failed(&self, run: &RunId, function: &FunctionArn, why: &str) -> Result<(), LedgerError> {
         self.enter(None).restore_failed(run, function, why).await
+    }
+
+    async fn record_waiting(&self, run: &RunId, function: &FunctionArn, why: Option<&str>) -> Result<(), LedgerError> {
+        self.enter(None).record_waiting(run, function, why).await
+    }
+
+    async fn record_removed_faults(
+        &self,
+        run: &RunId,
+        function: &FunctionArn,
+        seen: &[RemovedFault],
+    ) -> Result<(), LedgerError> {
+        self.enter(None).record_removed_faults(run, function, seen).await
     }
 
     async fn lever(&self) -> Result<Option<Lever>, LedgerError> {
