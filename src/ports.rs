@@ -4,14 +4,14 @@
 
 use std::future::Future;
 
-use crate::model::function::{Observation, Tags};
+use crate::model::function::{MappingState, Observation, Tags};
 use crate::model::names::{AlarmName, FunctionArn, LayerVersionArn, MappingId, RunId};
 use crate::model::proxy_layers::ProxyLayers;
 use crate::model::run::{EndReason, Ending, Judgement, Lease, Lever, Listed, Lock, Run, RunStatus, TargetRecord};
 use crate::model::snapshot::{Change, RemovedFault, Snapshot, Write};
 use crate::model::steady_state::Metric;
 use crate::model::time::Time;
-use crate::plan::guardrails::{AlarmFact, Alias, CodeSigning, LayerFact};
+use crate::plan::guardrails::{AccountConcurrency, AlarmFact, Alias, CodeSigning, LayerFact, RuntimeUpdates};
 
 /// Everything that a step may reach.
 pub trait World: Functions + Ledger + Alarms + Executions + Clock + Stack + Send + Sync {}
@@ -47,6 +47,9 @@ pub enum FunctionError {
     /// AWS refused the request as it is. Nothing was changed.
     #[error("refused by AWS: {0}")]
     Rejected(String),
+    /// AWS's answer has something that we do not understand. Nothing was changed.
+    #[error("AWS's answer is not understood: {0}")]
+    Unreadable(String),
     /// No answer, or an internal error: the call may have landed, or may land yet.
     #[error("no clear answer: {0}")]
     Unclear(String),
@@ -76,6 +79,10 @@ pub trait Functions {
         with_mappings: bool,
     ) -> impl Future<Output = Result<Observation, FunctionError>> + Send;
 
+    /// The state of an event source mapping, by its UUID: it is a resource of its own, and outlives its function
+    /// (lambda/latest/api/API_DeleteFunction). `NotFound` where it was deleted itself.
+    fn mapping(&self, id: &MappingId) -> impl Future<Output = Result<MappingState, FunctionError>> + Send;
+
     /// Makes one call, once, without retries, for a writer whose lease is durable. On `Ok` it has landed; the errors
     /// say whether it may have. No attempt starts after `not_after`.
     fn write(
@@ -97,6 +104,16 @@ pub trait Functions {
 
     /// The numbers of all published versions of a function.
     fn versions(&self, function: &FunctionArn) -> impl Future<Output = Result<Vec<u64>, FunctionError>> + Send;
+
+    /// When Lambda moves a function to a newer version of its runtime; `Unknown` where that may not be read. Not for
+    /// container images, which have none.
+    fn runtime_updates(
+        &self,
+        function: &FunctionArn,
+    ) -> impl Future<Output = Result<RuntimeUpdates, FunctionError>> + Send;
+
+    /// The account's concurrency in this Region.
+    fn account(&self) -> impl Future<Output = Result<AccountConcurrency, FunctionError>> + Send;
 
     /// The tags of an event source mapping: it has its own, and IAM sees only those when one is updated.
     fn mapping_tags(

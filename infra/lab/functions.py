@@ -97,7 +97,7 @@ def create_all(account: Account) -> None:
         create(account, target, role, layers)
     waiter = account.client("lambda").get_waiter("function_active_v2")
     for target in TARGETS:
-        waiter.wait(FunctionName=target.name, WaiterConfig={"Delay": 1, "MaxAttempts": 20})
+        waiter.wait(FunctionName=target.name, WaiterConfig={"Delay": 1, "MaxAttempts": 300})
 
 
 def create_role(account: Account) -> str:
@@ -133,7 +133,7 @@ def create(account: Account, target: Target, role: str, layers: dict[str, str]) 
         Code={"ZipFile": archive.of_file(CODE / "targets" / f"{target.code}.py", "app.py")},
         Layers=[layers[name] for name in target.layers],
         Environment={"Variables": environment(target)},
-        Timeout=10,
+        Timeout=30,
         MemorySize=256,
         EphemeralStorage={"Size": 1024},
         TracingConfig={"Mode": "Active"},

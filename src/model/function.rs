@@ -49,6 +49,14 @@ pub struct Observation {
     pub package: Package,
     /// `Runtime`; absent for container images.
     pub runtime: Option<String>,
+    /// `RuntimeVersionConfig.RuntimeVersionArn`: the patch level of the runtime; absent for container images
+    /// (lambda/latest/api/API_RuntimeVersionConfig).
+    pub runtime_version: Option<String>,
+    /// Whether it runs on Lambda Managed Instances, where `$LATEST` serves no traffic
+    /// (lambda/latest/dg/lambda-managed-instances-version-publishing).
+    pub managed_instances: bool,
+    /// Whether it is a durable function (lambda/latest/dg/durable-functions).
+    pub durable: bool,
     /// `arm64` or `x86_64`.
     pub architecture: String,
     /// `Handler`; absent for container images.
@@ -65,7 +73,8 @@ pub struct Observation {
     pub concurrency: Slot<u32>,
     /// Tags.
     pub tags: Tags,
-    /// Event source mappings; empty where they were not asked for.
+    /// The event source mappings that were listed for it; empty where they were not asked for. A mapping is a resource
+    /// of its own, which outlives its function and can be given to another one.
     pub mappings: Vec<Mapping>,
 }
 
@@ -128,7 +137,7 @@ pub enum Tags {
     Unknown,
 }
 
-/// One event source mapping of a function.
+/// One event source mapping.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mapping {
     /// Its UUID.

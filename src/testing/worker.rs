@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use crate::model::function::{Environment, Observation, Slot, Tags};
+use crate::model::function::{Environment, MappingState, Observation, Slot, Tags};
 use crate::model::names::{AlarmName, FunctionArn, LayerVersionArn, MappingId, RunId};
 use crate::model::run::{
     EndReason, Ending, Judgement, Lease, Lever, Listed, Lock, Run, RunStatus, TargetRecord, TargetStatus,
@@ -11,7 +11,7 @@ use crate::model::run::{
 use crate::model::snapshot::{Change, RemovedFault, Snapshot, Write};
 use crate::model::steady_state::Metric;
 use crate::model::time::Time;
-use crate::plan::guardrails::{AlarmFact, Alias, CodeSigning, LayerFact};
+use crate::plan::guardrails::{AccountConcurrency, AlarmFact, Alias, CodeSigning, LayerFact, RuntimeUpdates};
 use crate::ports::{
     AlarmError, Alarms, Clock, Executions, FunctionError, Functions, Guarded, Ledger, LedgerError, Permit, Stack,
 };
@@ -73,8 +73,8 @@ pub struct Worker<'w> {
 struct Memory {
     /// The run for which it has begun to write a function.
     begun: BTreeMap<FunctionArn, RunId>,
-    /// Its looks at each function.
-    looks: BTreeMap<FunctionArn, Looks>,
+    /// Its looks at what AWS gives no guard for.
+    looks: Looks,
     /// The run that it arms for, where a weakening asks.
     run: Option<RunId>,
     /// What it believes to see, where a weakening lets it.
@@ -170,7 +170,7 @@ impl<'w> Worker<'w> {
 
     /// A restore that trusts its own call remembers what the function must look like now.
     fn believe(&self, function: &FunctionArn, write: &Write) {
-        let seen = self.world.with(|state| state.functions.get(function).map(|function| function.seen.clone()));
+        let seen = self.world.with(|state| state.picture(function));
         let Some(mut seen) = seen.filter(|_| self.role != Role::Inject) else { return };
         match write {
             Write::Concurrency(slot) => seen.concurrency = *slot,
@@ -215,9 +215,9 @@ impl<'w> Worker<'w> {
         let read_at = self.world.with(|state| {
             let target = state.targets.get(&(run.clone(), function.clone()));
             let changes = target.map(|target| target.changes.as_slice()).unwrap_or_default();
-            self.memory(|memory| memory.looks.get(function).map(|looks| looks.behind(write, changes)))
+            self.memory(|memory| memory.looks.behind(function, write, changes))
         });
-        Some(Sending { run, function: function.clone(), read_at: read_at.unwrap_or(Time(i64::MAX)) })
+        Some(Sending { run, function: function.clone(), read_at })
     }
 
     fn opted_in(&self, function: &FunctionArn) -> bool {
@@ -237,7 +237,7 @@ impl Functions for Worker<'_> {
         }
         let (seen, read_at) = self.enter(None).look(function, with_mappings).await?;
         let seen = self.weakened_look(&seen.arn.clone(), seen);
-        self.memory(|memory| memory.looks.entry(seen.arn.clone()).or_default().add(&seen, read_at));
+        self.memory(|memory| memory.looks.add(&seen, read_at));
         Ok(seen)
     }
 
@@ -258,6 +258,12 @@ impl Functions for Worker<'_> {
         written
     }
 
+    async fn mapping(&self, id: &MappingId) -> Result<MappingState, FunctionError> {
+        let (state, read_at) = self.enter(None).look_at_mapping(id).await?;
+        self.memory(|memory| memory.looks.add_mapping(id, state, read_at));
+        Ok(state)
+    }
+
     async fn layer(&self, layer: &LayerVersionArn) -> Result<LayerFact, FunctionError> {
         self.enter(None).layer(layer).await
     }
@@ -272,6 +278,14 @@ impl Functions for Worker<'_> {
 
     async fn versions(&self, function: &FunctionArn) -> Result<Vec<u64>, FunctionError> {
         self.enter(None).versions(function).await
+    }
+
+    async fn runtime_updates(&self, function: &FunctionArn) -> Result<RuntimeUpdates, FunctionError> {
+        self.enter(None).runtime_updates(function).await
+    }
+
+    async fn account(&self) -> Result<AccountConcurrency, FunctionError> {
+        self.enter(None).account().await
     }
 
     async fn mapping_tags(&self, function: &FunctionArn, mapping: &MappingId) -> Result<Tags, FunctionError> {

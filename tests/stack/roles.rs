@@ -3,9 +3,12 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use snapback::plan::guardrails::{CodeSigning, TASKS};
-use snapback::task::Task;
-use snapback::testing::samples::{MAPPING, function_arn, layer_arn, world};
+use snapback::model::function::Slot;
+use snapback::plan::guardrails::{CodeSigning, Settings, TASKS};
+use snapback::ports::Clock;
+use snapback::steps::Budget;
+use snapback::task::{Task, handle};
+use snapback::testing::samples::{MAPPING, function_arn, layer_arn, settings, world};
 use snapback::testing::{SimWorld, Trouble};
 
 use super::events::{call, prepare};
@@ -36,9 +39,12 @@ fn call_actions(call: &str) -> &'static [&'static str] {
         "GetFunction" => &["lambda:GetFunction", "lambda:ListTags"],
         "ListTags" => &["lambda:ListTags"],
         "ListEventSourceMappings" => &["lambda:ListEventSourceMappings"],
+        "GetEventSourceMapping" => &["lambda:GetEventSourceMapping"],
         "ListAliases" => &["lambda:ListAliases"],
         "ListVersionsByFunction" => &["lambda:ListVersionsByFunction"],
         "GetLayerVersion" => &["lambda:GetLayerVersion"],
+        "GetRuntimeManagementConfig" => &["lambda:GetRuntimeManagementConfig"],
+        "GetAccountSettings" => &["lambda:GetAccountSettings"],
         "GetFunctionCodeSigningConfig" => &["lambda:GetFunctionCodeSigningConfig"],
         "GetCodeSigningConfig" => &["lambda:GetCodeSigningConfig"],
         // Attaching a layer needs the right to read it.
@@ -116,6 +122,20 @@ async fn lived(task: Task) -> BTreeSet<String> {
             world.with(|state| state.functions.values_mut().for_each(|f| f.code_signing = WARNING));
             prepare(&world, "r", experiment()).await.unwrap();
             let mut actions = taken(&world);
+            // Faults that let invocations pile up, on a function without a reservation, in a stack that keeps none.
+            let slow = self::world(&["payment"]);
+            slow.with(|state| {
+                state.functions.values_mut().for_each(|f| f.edit(|seen| seen.concurrency = Slot::Absent))
+            });
+            let memory = json!({
+                "name": "slow", "duration": "PT1M", "targets": [{ "function": "payment" }],
+                "faults": [{ "memory": { "megabytes": 128 } }]
+            });
+            let none = Settings { reserved_concurrency: 0, ..settings() };
+            let payload = json!({ "execution": { "id": "arn:execution:s", "name": "s" }, "experiment": memory });
+            let budget = Budget { deadline: slow.now().plus(30) };
+            handle(task, &slow, &none, budget, &payload).await.unwrap();
+            actions.extend(taken(&slow));
             // Carried on by a second try, when the alarm has tripped meanwhile.
             world.with(|state| {
                 state.alarms.insert("errors".into(), true);
@@ -195,7 +215,15 @@ async fn lived(task: Task) -> BTreeSet<String> {
         Task::Reaper => {
             let world = injected().await;
             world.with(|state| state.dead_executions.push("arn:execution:r".into()));
-            restored(&world, &json!({}), task).await
+            let mut actions = restored(&world, &json!({}), task).await;
+            // A mapping outlives its function.
+            let deleted = injected().await;
+            deleted.with(|state| {
+                state.functions.clear();
+                state.dead_executions.push("arn:execution:r".into());
+            });
+            actions.extend(restored(&deleted, &json!({}), task).await);
+            actions
         }
     }
 }

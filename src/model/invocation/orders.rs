@@ -1,6 +1,11 @@
 //! What the control plane tells the proxy: the one thing that the two planes share.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::faults::InvocationFault;
 
@@ -15,8 +20,8 @@ pub const PROXY_PATH: &str = "/opt/snapback-proxy";
 pub const MAX_FAULTS: usize = 20;
 
 /// The faults of one run, in the order in which they are applied, and until when.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Orders {
     /// Milliseconds since the epoch: from then on, everything passes.
     pub until: u64,
@@ -29,22 +34,46 @@ pub struct Orders {
     pub seed: Option<u32>,
     /// The faults.
     pub faults: Vec<InvocationFault>,
+    /// What the reader has left out because it does not know it, one sentence each. It is not written.
+    #[serde(skip)]
+    pub left_out: Vec<String>,
+}
+
+/// Orders as they are read: a newer control plane may have written more.
+#[derive(Deserialize)]
+struct Written {
+    until: u64,
+    experiment: String,
+    run: String,
+    seed: Option<u32>,
+    faults: Vec<Value>,
+    #[serde(flatten)]
+    unknown: BTreeMap<String, IgnoredAny>,
 }
 
 impl Orders {
-    /// Reads what the control plane has written.
+    /// Reads what the control plane has written, and JSON as it is: nothing in JSON begins as the other form does.
+    ///
+    /// A fault in which anything is unknown is left out as a whole: what is unknown could be a condition.
     ///
     /// # Errors
     /// One sentence that says what cannot be read.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let orders: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        if orders.faults.len() > MAX_FAULTS {
-            return Err(format!("{} faults are more than {MAX_FAULTS}", orders.faults.len()));
+        let json = if text.starts_with("{'") { Cow::Owned(exchange(text)) } else { Cow::Borrowed(text) };
+        let written: Written = serde_json::from_str(&json).map_err(|error| error.to_string())?;
+        let Written { until, experiment, run, seed, faults: all, unknown } = written;
+        if all.len() > MAX_FAULTS {
+            return Err(format!("{} faults are more than {MAX_FAULTS}", all.len()));
         }
-        for (at, fault) in orders.faults.iter().enumerate() {
-            fault.check().map_err(|wrong| format!("faults[{at}].{}: {wrong}", fault.name()))?;
+        let mut left_out: Vec<String> = unknown.into_keys().map(|name| format!("`{name}` is not known")).collect();
+        let mut faults = Vec::new();
+        for (at, fault) in all.into_iter().enumerate() {
+            match read_fault(fault) {
+                Ok(fault) => faults.push(fault),
+                Err(why) => left_out.push(format!("faults[{at}].{why}")),
+            }
         }
-        Ok(orders)
+        Ok(Self { until, experiment, run, seed, faults, left_out })
     }
 
     /// Milliseconds that are left at `now`, in milliseconds since the epoch; `None` when their time is up.
@@ -59,12 +88,33 @@ impl Orders {
         self.faults.iter().any(|fault| !matches!(fault, InvocationFault::Init(_)))
     }
 
-    /// As compact as it can be: a function's variables share 4 KB (lambda/latest/dg/configuration-envvars).
+    /// As compact as it can be: a function's variables share 4 KB (lambda/latest/dg/configuration-envvars), and Lambda
+    /// measures them as JSON text, in which each quote and each backslash of a value counts twice. So this is JSON with
+    /// both exchanged for characters that JSON does not escape.
     #[must_use]
     pub fn to_text(&self) -> String {
         // Numbers, text and lists always serialize.
-        serde_json::to_string(self).unwrap_or_default()
+        exchange(&serde_json::to_string(self).unwrap_or_default())
     }
+}
+
+fn read_fault(written: Value) -> Result<InvocationFault, String> {
+    let name = written.as_object().and_then(|fault| fault.keys().next()).cloned().unwrap_or_default();
+    let fault: InvocationFault = serde_json::from_value(written).map_err(|error| format!("{name}: {error}"))?;
+    fault.check().map_err(|wrong| format!("{name}: {wrong}"))?;
+    Ok(fault)
+}
+
+/// Exchanges `"` with `'`, and `\` with `~`. Done twice, it changes nothing.
+fn exchange(text: &str) -> String {
+    let other = |c| match c {
+        '"' => '\'',
+        '\'' => '"',
+        '\\' => '~',
+        '~' => '\\',
+        c => c,
+    };
+    text.chars().map(other).collect()
 }
 
 #[cfg(test)]
@@ -79,7 +129,32 @@ mod tests {
             r#"{"corrupt":{"truncateBytes":0,"match":[{"path":"a","equals":1}]}},{"init":{"delayMs":1}}]"#,
         );
         let text = format!(r#"{{"until":9,"experiment":"e","run":"r","faults":{faults}}}"#);
-        assert_eq!(Orders::parse(&text).map(|orders| orders.to_text()), Ok(text));
+        assert_eq!(Orders::parse(&text).map(|orders| exchange(&orders.to_text())), Ok(text));
+    }
+
+    #[test]
+    fn texts_with_quotes_and_backslashes_come_back_as_they_were() {
+        let message = r#"it's "quoted" in C:\temp, ~ or so, {"a":"\u00e9"}"#;
+        let text = serde_json::json!({
+            "until": 9, "experiment": "it's ~", "run": "r", "faults": [{ "error": { "message": message } }]
+        });
+        let orders = Orders::parse(&text.to_string());
+        let written = orders.clone().map(|orders| orders.to_text()).unwrap_or_default();
+        assert!(written.starts_with("{'until':9,'experiment':'it\"s \\'"), "{written}");
+        assert_eq!(Orders::parse(&written), orders);
+    }
+
+    #[test]
+    fn what_is_written_costs_less_than_json_where_it_counts() {
+        let body = r#"{"error":"unavailable","retry":"it's \"later\""}"#;
+        let text = serde_json::json!({
+            "until": 1_780_272_060_000_u64, "experiment": "checkout survives", "run": "run-1",
+            "faults": [{ "response": { "statusCode": 503, "headers": { "retry-after": "1" }, "body": body } }]
+        });
+        let orders = Orders::parse(&text.to_string());
+        let measured = |text: &str| serde_json::to_string(text).unwrap_or_default().len();
+        let (json, written) = orders.map(|orders| (exchange(&orders.to_text()), orders.to_text())).unwrap_or_default();
+        assert_eq!((json.len(), measured(&json), measured(&written)), (213, 265, 216));
     }
 
     #[test]
@@ -89,15 +164,49 @@ mod tests {
         for part in
             [r#""type":"InjectedError""#, r#""message":"snapback has injected this error""#, r#""exit":{"delayMs":0}"#]
         {
-            assert!(written.contains(part), "{written}");
+            assert!(exchange(&written).contains(part), "{written}");
         }
     }
 
     #[test]
-    fn what_does_not_fit_together_is_refused() {
+    fn what_is_not_understood_is_left_out_and_the_rest_is_kept() {
+        let text = r#"{"until":9,"mood":{"a":[1]},"experiment":"e","run":"r","seed":3,"faults":[
+            {"exit":{}},{"error":{"tenant":"a"}},{"melt":{}},7,{"error":{"match":[{"path":"a","like":"x"}]}},{"init":{"delayMs":1}}
+        ]}"#;
+        let orders = Orders::parse(text).unwrap_or_else(|why| unreachable!("{why}"));
+        let names: Vec<_> = orders.faults.iter().map(InvocationFault::name).collect();
+        assert_eq!((names.as_slice(), orders.seed), (&["exit", "init"][..], Some(3)));
+        let begins = [
+            "`mood` is not known",
+            "faults[1].error: unknown field `tenant`",
+            "faults[2].melt: unknown variant `melt`",
+            "faults[3].: ",
+            "faults[4].error: unknown field `like`",
+        ];
+        assert_eq!(orders.left_out.len(), begins.len(), "{:?}", orders.left_out);
+        for (said, begin) in orders.left_out.iter().zip(begins) {
+            assert!(said.starts_with(begin), "{said}");
+        }
+        assert_eq!(Orders::parse(&orders.to_text()), Ok(Orders { left_out: Vec::new(), ..orders }));
+    }
+
+    #[test]
+    fn what_says_no_time_or_no_fault_is_no_order() {
+        for text in
+            [r#"{"experiment":"e","run":"r","faults":[]}"#, r#"{"until":9,"experiment":"e","run":"r"}"#, "[]", ""]
+        {
+            assert!(Orders::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_fault_that_does_not_fit_together_is_left_out() {
         let refusal = |faults: &str| {
             let text = format!(r#"{{"until":9,"experiment":"e","run":"r","faults":[{faults}]}}"#);
-            Orders::parse(&text).err().unwrap_or_default()
+            match Orders::parse(&text) {
+                Ok(orders) => orders.left_out.join("\n"),
+                Err(why) => why,
+            }
         };
         for (fault, says) in [
             (r#"{"latency":{"minMs":6,"maxMs":5}}"#, "`minMs` is 6 and `maxMs` 5"),
