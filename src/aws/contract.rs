@@ -27,7 +27,7 @@ use sequence::{Call, Sequence, Step, every_write};
 /// Sequences that every test run plays.
 const SEQUENCES: u64 = 2_000;
 /// The first of them, which are enough to find anything that is left out.
-const FINDERS: u64 = 400;
+const FINDERS: u64 = 800;
 /// Servers that play them side by side.
 const SERVERS: usize = 2;
 
@@ -303,6 +303,6 @@ fn likely(omission: Omission, references: &[Vec<Played>]) -> Vec<usize> {
         world.with(|state| state.left_out = Some(omission));
         block_on(difference(&world, &references[*seed])).is_some()
     };
-    let likely: Vec<usize> = (0..references.len()).filter(shows).take(3).collect();
+    let likely: Vec<usize> = (0..references.len()).filter(shows).take(2).collect();
     if likely.is_empty() { (0..references.len()).collect() } else { likely }
 }

@@ -7,6 +7,8 @@ mod errors;
 mod executions;
 mod expressions;
 mod functions;
+#[cfg(all(test, feature = "testing"))]
+mod kept_records;
 mod ledger;
 #[cfg(all(test, feature = "testing"))]
 mod moto;

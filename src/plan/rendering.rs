@@ -267,5 +267,6 @@ fn outcome(run: &Run, targets: &[TargetRecord]) -> Outcome {
     }
     // Not judged is not held: somebody closed the run before its steady state could be looked at again.
     let held = if has_steady_state(run) { run.deviations.as_ref().is_some_and(Vec::is_empty) } else { true };
-    if run.status == RunStatus::Completed && held { Outcome::Held } else { Outcome::EndedEarly }
+    // Of an experiment that cannot be read, nobody here can say what should have held.
+    if run.status == RunStatus::Completed && held && run.unread.is_none() { Outcome::Held } else { Outcome::EndedEarly }
 }

@@ -105,14 +105,26 @@ impl Sequence {
             (RunStatus::Running, Some((target, TargetStatus::Armed))) if !target.rehearsed && self.dice.percent(80) => {
                 Call::MarkRehearsed(run_id, on, self.planned(target))
             }
+            (RunStatus::Running, Some((_, TargetStatus::Armed))) if self.dice.percent(20) => {
+                Call::Arm(run_id, on, self.snapshot())
+            }
+            (RunStatus::Running, Some((_, TargetStatus::Armed))) if self.dice.percent(10) => {
+                Call::BeginRestore(run_id, on, self.lease(LeaseKind::Restore))
+            }
             (RunStatus::Running, Some((target, TargetStatus::Armed))) => {
                 Call::BeginInject(run_id, on, self.planned(target), self.lease(LeaseKind::Inject))
             }
             (RunStatus::Running, Some((target, TargetStatus::Injecting))) if self.dice.percent(40) => {
                 self.settle(target, LeaseKind::Inject)
             }
-            (RunStatus::Running, Some((target, TargetStatus::Injecting))) if self.dice.percent(20) => {
+            (RunStatus::Running, Some((target, TargetStatus::Restoring))) if !target.rehearsed => {
                 Call::MarkRehearsed(run_id, on, target.changes.clone())
+            }
+            (
+                RunStatus::Running,
+                Some((target, TargetStatus::Injecting | TargetStatus::Injected | TargetStatus::Restoring)),
+            ) if self.dice.percent(20) => {
+                Call::BeginInject(run_id, on, target.changes.clone(), self.lease(LeaseKind::Inject))
             }
             (RunStatus::Running, Some((_, TargetStatus::Injecting))) => Call::Injected(run_id, on),
             (RunStatus::Running, Some((_, TargetStatus::Injected))) if self.dice.percent(40) => {
@@ -133,7 +145,7 @@ impl Sequence {
             },
             (RunStatus::Running, _) => Call::StopRun(run_id, self.reason()),
             (_, Some((target, status))) if !status.is_final() => match status {
-                TargetStatus::Injecting | TargetStatus::Injected => {
+                TargetStatus::Injecting | TargetStatus::Injected if self.dice.percent(75) => {
                     Call::BeginRestore(run_id, on, self.lease(LeaseKind::Restore))
                 }
                 TargetStatus::Restoring if self.dice.percent(50) => self.settle(target, LeaseKind::Restore),
@@ -244,7 +256,10 @@ impl Sequence {
             function: target.function.clone(),
             from,
             status: fitting.filter(|_| self.dice.percent(90)).unwrap_or(any),
-            observed_at: self.now.plus(-self.dice.between(0, 20)),
+            observed_at: match target.quiet_at() {
+                Some(quiet_at) if self.dice.percent(50) => quiet_at.max(self.now),
+                _ => self.now.plus(-self.dice.between(0, 20)),
+            },
             drift: some.then_some(drift).into_iter().collect(),
             frozen_versions: some.then(|| "7".to_owned()).into_iter().collect(),
             runtime_version: some.then(|| "arn:runtime:2".to_owned()),
@@ -259,7 +274,8 @@ impl Sequence {
 
     /// What two looks of one method would not see at once.
     fn late(&mut self, target: &TargetRecord) -> GuardedWrite {
-        let (run, stale) = (&target.run, TargetRecord { removed_faults: Vec::new(), ..target.clone() });
+        let run = &target.run;
+        let stale = TargetRecord { removed_faults: Vec::new(), status: TargetStatus::Injected, ..target.clone() };
         match self.dice.between(0, 4) {
             0 => writes::finish(&self.ending(target), self.now, true),
             1 => writes::create_marker(&stopped_marker(run, &self.reason(), self.now), self.now),
