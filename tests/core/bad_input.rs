@@ -783,23 +783,13 @@ fn corpus() -> Vec<(&'static str, Value, &'static str)> {
         ),
         (
             "/stopConditions",
-            json!([{ "alarm": " errors" }]),
-            "stopConditions[0].alarm: ` errors` is not an alarm; write its name (1 to 255 characters) or arn:aws:cloudwatch:REGION:ACCOUNT:alarm:NAME",
+            json!([{ "alarm": "two\nlines" }]),
+            "stopConditions[0].alarm: `two\\nlines` is not an alarm; write its name (1 to 255 characters) or arn:aws:cloudwatch:REGION:ACCOUNT:alarm:NAME",
         ),
         (
             "/stopConditions",
             json!([{ "alarm": "x".repeat(256) }]),
             "stopConditions[0].alarm: `xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...` is not an alarm; write its name (1 to 255 characters) or arn:aws:cloudwatch:REGION:ACCOUNT:alarm:NAME",
-        ),
-        (
-            "/stopConditions",
-            json!([{ "alarm": "arn:aws:cloudwatch:eu-west-1:123456789012:alarms:errors" }]),
-            "stopConditions[0].alarm: `arn:aws:cloudwatch:eu-west-1:123456789012:alarms:errors` is not an alarm; write its name (1 to 255 characters) or arn:aws:cloudwatch:REGION:ACCOUNT:alarm:NAME",
-        ),
-        (
-            "/stopConditions",
-            json!([{ "alarm": "arn:aws:sns:eu-west-1:123456789012:topic" }]),
-            "stopConditions[0].alarm: `arn:aws:sns:eu-west-1:123456789012:topic` is not an alarm; write its name (1 to 255 characters) or arn:aws:cloudwatch:REGION:ACCOUNT:alarm:NAME",
         ),
         (
             "/stopConditions",
