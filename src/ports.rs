@@ -14,9 +14,16 @@ use crate::model::time::Time;
 use crate::plan::guardrails::{AlarmFact, Alias, CodeSigning, LayerFact};
 
 /// Everything that a step may reach.
-pub trait World: Functions + Ledger + Alarms + Executions + Clock + Send + Sync {}
+pub trait World: Functions + Ledger + Alarms + Executions + Clock + Stack + Send + Sync {}
 
-impl<T: Functions + Ledger + Alarms + Executions + Clock + Send + Sync> World for T {}
+impl<T: Functions + Ledger + Alarms + Executions + Clock + Stack + Send + Sync> World for T {}
+
+/// The deployed stack that a world belongs to.
+pub trait Stack {
+    /// The first part of the names of snapback's own functions; `None` where only the ledger's table is known, as for
+    /// the command line with `--table`.
+    fn prefix(&self) -> Option<&str>;
+}
 
 /// Why a call about a function failed. Texts never carry a variable's value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

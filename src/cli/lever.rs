@@ -30,7 +30,7 @@ pub(super) async fn lever(arguments: &Arguments, action: &LeverAction, output: &
             retry(&world, || world.set_lever(&engaged)).await?;
             let runs = retry(&world, || world.active_runs()).await?;
             if *direct {
-                if let Some(failure) = from_here(&world, &runs, &EndReason::Lever).await? {
+                if let Some(failure) = from_here(&world, &runs, &EndReason::Lever).await {
                     output.failure(&failure);
                 }
             } else if !runs.is_empty() {

@@ -30,7 +30,7 @@ pub(super) struct Stack {
 /// The ledger alone: with `--table` nothing else is asked for.
 pub(super) async fn ledger(arguments: &Arguments) -> Result<AwsWorld, Failure> {
     match &arguments.table {
-        Some(table) => Ok(AwsWorld::new(&config(arguments).await, table)),
+        Some(table) => Ok(AwsWorld::new(&config(arguments).await, table, None)),
         None => Ok(find(arguments).await?.world),
     }
 }
@@ -77,8 +77,9 @@ pub(super) async fn find(arguments: &Arguments) -> Result<Stack, Failure> {
     let settings = settings::parse(&output("Prefix")?, &output("OptInTag")?, &output("TargetLimit")?, &proxy_layers);
     let settings = settings
         .map_err(|wrong| Failure::new("StackNotFound", format!("the stack {name} is set up wrongly: {wrong}")))?;
+    let table = arguments.table.clone().map_or_else(|| output("LedgerTable"), Ok)?;
     Ok(Stack {
-        world: AwsWorld::new(&config, arguments.table.clone().map_or_else(|| output("LedgerTable"), Ok)?),
+        world: AwsWorld::new(&config, table, Some(&settings.prefix)),
         settings,
         state_machine: output("StateMachineArn")?,
         rollback_function: output("RollbackFunction")?,

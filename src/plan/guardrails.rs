@@ -14,6 +14,7 @@ use crate::model::time::Time;
 
 use super::changes::{Draft, draft};
 use super::injection::Injection;
+use super::own::is_named_as_own;
 use super::runtimes::blocked_from;
 
 /// What the stack allows.
@@ -303,9 +304,8 @@ fn opt_in(settings: &Settings, tags: &Tags) -> Option<(String, String)> {
 }
 
 fn is_own(settings: &Settings, seen: &Observation) -> bool {
-    let named = seen.arn.name().strip_prefix(&settings.prefix).and_then(|rest| rest.strip_prefix('-'));
     let tagged = matches!(&seen.tags, Tags::Known(tags) if tags.contains_key("snapback"));
-    tagged || named.is_some_and(|task| TASKS.contains(&task))
+    tagged || is_named_as_own(&settings.prefix, &seen.arn)
 }
 
 /// Somebody's fault that is still in place would be taken down as the original.

@@ -5,6 +5,7 @@ pub mod guardrails;
 pub mod import;
 pub mod inject;
 pub mod injection;
+pub mod own;
 mod proxy;
 pub mod rendering;
 pub mod restore;

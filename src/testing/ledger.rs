@@ -68,6 +68,11 @@ impl State {
         self.runs.get(run).is_some_and(|run| run.status == status)
     }
 
+    fn readable(&self, run: &RunId) -> Result<(), LedgerError> {
+        let unreadable = || LedgerError::Unusable(format!("the record of {run} cannot be read"));
+        (!self.unreadable.contains(run)).then_some(()).ok_or_else(unreadable)
+    }
+
     fn record(&mut self, run: &RunId, function: &FunctionArn) -> Option<&mut TargetRecord> {
         self.targets.get_mut(&(run.clone(), function.clone()))
     }
@@ -134,7 +139,9 @@ impl Ledger for SimWorld {
             if let Some(run) = state.move_run(&run, RunStatus::Stopping) {
                 run.reason = Some(because.clone());
                 run.stopping_at = Some(now);
-                return Ok(Some(run.clone()));
+                let run = run.clone();
+                // The update needs no reading; its answer does.
+                return state.readable(&run.id).map(|()| Some(run));
             }
             let hides = state.weakened(Weakening::FirstFailureHidden);
             if let Some(run) = state.runs.get_mut(&run).filter(|run| hides && run.status == RunStatus::Stopping) {
@@ -192,6 +199,8 @@ impl Ledger for SimWorld {
         let id = run.id.clone();
         self.transact("retire_run", move |state| {
             state.active.retain(|active| *active != id);
+            // It is written anew, as a whole.
+            state.unreadable.remove(&id);
             if let Some(run) = state.runs.get_mut(&id) {
                 run.experiment = run.experiment.as_ref().map(Experiment::redacted);
             }
@@ -203,7 +212,7 @@ impl Ledger for SimWorld {
 
     async fn run(&self, id: &RunId) -> Result<Option<Run>, LedgerError> {
         let id = id.clone();
-        self.read("run", "GetItem", move |state| state.runs.get(&id).cloned()).await
+        self.read("run", "GetItem", move |state| state.readable(&id).map(|()| state.runs.get(&id).cloned())).await?
     }
 
     async fn targets(&self, id: &RunId) -> Result<Vec<TargetRecord>, LedgerError> {

@@ -24,7 +24,7 @@ use crate::model::snapshot::Write;
 use crate::model::steady_state::Metric;
 use crate::model::time::Time;
 use crate::plan::guardrails::{AlarmFact, LayerFact};
-use crate::ports::{AlarmError, Alarms, Clock, Executions};
+use crate::ports::{AlarmError, Alarms, Clock, Executions, Stack};
 
 pub use functions::SimFunction;
 pub use rates::Rates;
@@ -62,6 +62,8 @@ pub struct State {
     pub dead_executions: Vec<String>,
     /// The runs.
     pub runs: BTreeMap<RunId, Run>,
+    /// The runs whose record cannot be read.
+    pub unreadable: BTreeSet<RunId>,
     /// The targets.
     pub targets: BTreeMap<(RunId, FunctionArn), TargetRecord>,
     /// The locks.
@@ -190,6 +192,12 @@ impl State {
     fn trouble(&mut self, call: &str) -> Option<Trouble> {
         let at = self.trouble.iter().position(|(name, _)| *name == call)?;
         Some(self.trouble.remove(at).1)
+    }
+}
+
+impl Stack for SimWorld {
+    fn prefix(&self) -> Option<&str> {
+        Some(samples::PREFIX)
     }
 }
 

@@ -19,6 +19,9 @@ pub const SECRET: &str = "hunter2-not-for-logs";
 /// The mapping of every sample function.
 pub const MAPPING: &str = "11111111-2222-3333-4444-555555555555";
 
+/// The prefix of the names of the sample stack's own functions.
+pub const PREFIX: &str = "snapback";
+
 /// Unwraps what a sample is made of.
 macro_rules! sample {
     ($made:expr) => {
@@ -64,7 +67,7 @@ pub fn proxy_layers() -> ProxyLayers {
 #[must_use]
 pub fn settings() -> Settings {
     Settings {
-        prefix: "snapback".into(),
+        prefix: PREFIX.into(),
         opt_in: ("chaos".into(), "allowed".into()),
         target_limit: 10,
         proxy_layers: proxy_layers(),

@@ -12,6 +12,7 @@ use crate::model::time::Time;
 use crate::plan::guardrails::{AlarmFact, Alias, CodeSigning, LayerFact};
 use crate::ports::{
     AlarmError, Alarms, Clock, Ending, Executions, FunctionError, Functions, Guarded, Ledger, LedgerError, Permit,
+    Stack,
 };
 use crate::steps::STALENESS;
 
@@ -280,6 +281,12 @@ impl Alarms for Worker<'_> {
 
     async fn metric(&self, metric: &Metric, now: Time, since: Option<Time>) -> Result<Option<f64>, AlarmError> {
         self.enter(None).metric(metric, now, since).await
+    }
+}
+
+impl Stack for Worker<'_> {
+    fn prefix(&self) -> Option<&str> {
+        self.world.prefix()
     }
 }
 

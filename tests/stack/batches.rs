@@ -261,7 +261,7 @@ fn sixty_functions_go_through_a_distributed_map() {
 /// One of the items that a run of many targets is kept in.
 fn item_of_run(lab: &Lab, part: &str) -> Value {
     let key = json!({ "pk": { "S": "RUN#crowd" }, "sk": { "S": part } }).to_string();
-    lab.aws(&["dynamodb", "get-item", "--table-name", "snapback-ledger", "--key", &key])["Item"].clone()
+    lab.aws(&["dynamodb", "get-item", "--table-name", &lab.description("table"), "--key", &key])["Item"].clone()
 }
 
 fn wait_for_faults(lab: &Lab, count: usize) {

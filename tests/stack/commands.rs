@@ -176,7 +176,7 @@ fn a_person_ends_a_run_directly(lab: &Lab) {
     let file = experiment("direct", "lab-search", "PT60S", MEMORY);
     let mut run = lab.begin(&["run", file.to_str().unwrap(), "--name", "direct"]);
     lab.wait_for_fault("direct");
-    let (code, out, err) = lab.snapback(&["rollback", "direct", "--direct", "--table", "snapback-ledger"]);
+    let (code, out, err) = lab.snapback(&["rollback", "direct", "--direct", "--table", &lab.description("table")]);
     assert_eq!(code, 0, "{out}{err}");
     assert_eq!(lab.function("lab-search"), before);
     assert_eq!(run.wait().unwrap().code(), Some(4));

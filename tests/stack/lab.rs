@@ -72,7 +72,8 @@ impl Lab {
         }
     }
 
-    /// What `lab.py up` says of this lab: its `endpoint`, its `region`, the `pid` of its process group, and more.
+    /// What `lab.py up` says of this lab: its `endpoint`, its `region`, the `table` of its stack's ledger, the `pid` of its
+    /// process group, and more.
     pub fn description(&self, field: &str) -> String {
         let value = &self.description[field];
         value.as_str().map_or_else(|| value.to_string(), str::to_owned)

@@ -195,7 +195,8 @@ impl Parts {
             .credentials_provider(Credentials::new("test", "test", None, None, "lab"))
             .http_client(aws_smithy_http_client::Builder::new().build_http());
         let config = runtime.block_on(config.load());
-        let (world, lambda) = (AwsWorld::new(&config, "snapback-ledger"), aws_sdk_lambda::Client::new(&config));
+        let world = AwsWorld::new(&config, lab.description("table"), Some("snapback"));
+        let lambda = aws_sdk_lambda::Client::new(&config);
         Self { lab, runtime, world, lambda }
     }
 
