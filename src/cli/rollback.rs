@@ -8,17 +8,17 @@ use crate::aws::AwsWorld;
 use crate::model::names::RunId;
 use crate::model::run::EndReason;
 use crate::plan::rendering::{Outcome, ReportView};
-use crate::ports::{Clock, Ledger, World};
+use crate::ports::{Clock, World};
 use crate::steps::Budget;
 use crate::steps::error::StepError;
 use crate::steps::report::close;
-use crate::steps::retry::retry;
 use crate::steps::rollback::roll_back_each;
 
 use super::arguments::Arguments;
 use super::exit::Exit;
 use super::output::Output;
-use super::{Failure, report, say, stack};
+use super::undo::{Undo, Undone, directly, instead, undo};
+use super::{Failure, report, stack};
 
 /// Seconds of one round of a direct restore.
 const ROUND: i64 = 60;
@@ -31,32 +31,46 @@ const PATIENCE: i64 = 180;
 pub(super) async fn rollback(
     arguments: &Arguments,
     run: Option<&RunId>,
-    all: bool,
     direct: bool,
     output: &Output,
 ) -> Result<Exit, Failure> {
-    let world = stack::ledger(arguments).await?;
-    let runs = match run {
-        // Asked before anything is stopped: stopping an unknown run would keep its name from being used.
-        Some(run) => vec![report::view(&world, run).await.map(|_| run.clone())?],
-        None if all => retry(&world, || world.active_runs()).await?,
-        None => Vec::new(),
-    };
-    let mut failure = None;
-    if direct {
-        failure = from_here(&world, &runs, &EndReason::Person).await;
-    } else if !runs.is_empty() {
-        let payload = run.map_or_else(|| json!({ "all": true }), |run| json!({ "runId": run }));
-        stack::find(arguments).await?.roll_back(&payload).await?;
-    }
-    let views = settled(&world, &runs).await?;
+    let (world, undone) = carry_out(arguments, run.map_or(Undo::All, Undo::Run), direct, output).await?;
+    let views = settled(&world, &undone.runs).await?;
     show(&views, output);
-    // What could not be restored stands in the report; without one, the reason has to be said.
-    match failure {
-        Some(failure) if !output.as_json => output.failure(&failure),
-        _ => {}
-    }
     Ok(worst(&views))
+}
+
+/// Does it by way of the stack, or from here; returns the ledger that tells the outcome. What could not be restored is
+/// said at once, and stands in the runs' reports.
+pub(super) async fn carry_out(
+    arguments: &Arguments,
+    what: Undo<'_>,
+    direct: bool,
+    output: &Output,
+) -> Result<(AwsWorld, Undone), Failure> {
+    let (world, undone) = if direct {
+        let world = stack::ledger(arguments).await?;
+        let undone = directly(&world, what).await?;
+        (world, undone)
+    } else {
+        match (stack::find(arguments).await, &arguments.table) {
+            (Ok(stack), _) => {
+                let undone = undo(&stack, what, arguments, output).await?;
+                (stack.world, undone)
+            }
+            // Its name is not known; the table's is.
+            (Err(failure), Some(_)) if failure.exit != Exit::Invalid => {
+                let world = stack::ledger(arguments).await?;
+                let undone = instead(&world, what, &failure.cause, arguments, output).await?;
+                (world, undone)
+            }
+            (Err(failure), _) => return Err(failure),
+        }
+    };
+    if let Some(failure) = &undone.failure {
+        output.note(&format!("snapback: {}", failure.cause));
+    }
+    Ok((world, undone))
 }
 
 /// The worst of what several runs came to.
@@ -77,7 +91,7 @@ fn show(views: &[ReportView], output: &Output) {
         return output.json(&json!({ "runs": views }));
     }
     if views.is_empty() {
-        say("nothing to roll back: no run is active");
+        output.say("nothing to roll back: no run is active");
     }
     for view in views {
         output.report(view);

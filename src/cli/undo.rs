@@ -1,0 +1,134 @@
+//! Ending runs and moving the lever. The rollback function does it, so that its callers need no right to write to the
+//! ledger; from here it is done when that is asked for, or when the function cannot be reached.
+
+use serde_json::{Value, json};
+
+use crate::model::names::{LeverReason, RunId};
+use crate::model::run::{EndReason, Lever};
+use crate::ports::World;
+use crate::steps::error::StepError;
+use crate::steps::retry::retry;
+
+use super::Failure;
+use super::arguments::Arguments;
+use super::exit::Exit;
+use super::output::Output;
+use super::rollback::from_here;
+use super::stack::{RollbackError, Stack};
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Undo<'a> {
+    /// Roll back one run.
+    Run(&'a RunId),
+    /// The same; if it is not written yet, keep it from starting.
+    Stop(&'a RunId),
+    /// Roll back every run.
+    All,
+    /// Move the lever; when it is engaged, roll back every run.
+    Lever {
+        /// Whether nothing may start.
+        engaged: bool,
+        /// Why.
+        reason: &'a LeverReason,
+    },
+}
+
+/// What was done.
+#[derive(Debug, Default)]
+pub(super) struct Undone {
+    /// The runs that were rolled back.
+    pub(super) runs: Vec<RunId>,
+    /// Why something of it was not restored.
+    pub(super) failure: Option<Failure>,
+}
+
+impl Undo<'_> {
+    /// What the rollback function is asked.
+    fn payload(&self) -> Value {
+        match self {
+            Self::Run(run) => json!({ "runId": run }),
+            Self::Stop(run) => json!({ "stop": run }),
+            Self::All => json!({ "all": true }),
+            Self::Lever { engaged, reason } => json!({ "lever": { "engaged": engaged, "reason": reason } }),
+        }
+    }
+
+    /// The command that does it from here.
+    fn direct_command(&self) -> String {
+        match self {
+            Self::Run(run) | Self::Stop(run) => format!("rollback {run} --direct"),
+            Self::All => "rollback --all --direct".to_owned(),
+            Self::Lever { engaged: true, .. } => "lever engage --direct".to_owned(),
+            Self::Lever { engaged: false, .. } => "lever release --direct".to_owned(),
+        }
+    }
+}
+
+/// Has the rollback function do it; where that cannot be reached, does it from here, if the credentials allow.
+pub(super) async fn undo(
+    stack: &Stack,
+    undo: Undo<'_>,
+    arguments: &Arguments,
+    output: &Output,
+) -> Result<Undone, Failure> {
+    match stack.roll_back(&undo.payload()).await {
+        Ok(runs) => Ok(Undone { runs, failure: None }),
+        Err(RollbackError::Failed(failure)) if failure.exit == Exit::Invalid => Err(failure),
+        Err(RollbackError::Failed(failure)) => {
+            let retry = arguments.repeat(&undo.direct_command());
+            Err(Failure { cause: format!("{}; to do it from here: {retry}", failure.cause), ..failure })
+        }
+        Err(RollbackError::Unreachable(why)) => instead(&stack.world, undo, &why, arguments, output).await,
+    }
+}
+
+/// Does it from here because the rollback function cannot do it, and says so.
+pub(super) async fn instead(
+    world: &impl World,
+    undo: Undo<'_>,
+    why: &str,
+    arguments: &Arguments,
+    output: &Output,
+) -> Result<Undone, Failure> {
+    output.note(&format!(
+        "snapback: the rollback function cannot be reached: {why}; doing it from here, with your own credentials"
+    ));
+    directly(world, undo).await.map_err(|failure| {
+        let retry = arguments.repeat(&undo.direct_command());
+        let advice =
+            "the reaper restores a run that is past its end; sooner, with credentials that may write the ledger";
+        let cause = format!("it cannot be done from here either: {}; {advice}: {retry}", failure.cause);
+        Failure { cause, ..failure }
+    })
+}
+
+/// Does it from here, with nothing but the ledger.
+pub(super) async fn directly(world: &impl World, undo: Undo<'_>) -> Result<Undone, Failure> {
+    let (runs, reason) = match undo {
+        Undo::Run(run) => {
+            // Stopping an unknown run would keep its name from being used. One that cannot be read is there.
+            match retry(world, || world.run(run)).await {
+                Ok(None) => return Err(StepError::NoSuchRun(run.clone()).into()),
+                _ => (vec![run.clone()], EndReason::Person),
+            }
+        }
+        Undo::Stop(run) => (vec![run.clone()], EndReason::Person),
+        Undo::All => {
+            let engaged = retry(world, || world.lever()).await?.is_some_and(|lever| lever.engaged);
+            let reason = if engaged { EndReason::Lever } else { EndReason::Person };
+            (retry(world, || world.active_runs()).await?, reason)
+        }
+        Undo::Lever { engaged, reason } => {
+            // The lever first: nothing starts between it and the rollback.
+            let lever = Lever { engaged, since: world.now(), reason: reason.as_str().to_owned() };
+            retry(world, || world.set_lever(&lever)).await?;
+            match engaged {
+                true => (retry(world, || world.active_runs()).await?, EndReason::Lever),
+                false => return Ok(Undone::default()),
+            }
+        }
+    };
+    let failure = if runs.is_empty() { None } else { from_here(world, &runs, &reason).await };
+    Ok(Undone { runs, failure })
+}
