@@ -4,6 +4,7 @@ mod alarms;
 mod caller;
 mod errors;
 mod executions;
+mod expressions;
 mod functions;
 mod ledger;
 mod profile;

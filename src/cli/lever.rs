@@ -37,9 +37,9 @@ async fn set(
     output: &Output,
 ) -> Result<Exit, Failure> {
     let (world, undone) = carry_out(arguments, Undo::Lever { engaged, reason }, direct, output).await?;
-    let views = settled(&world, &undone.runs).await?;
+    let views = settled(&world, &undone).await?;
     show(retry(&world, || world.lever()).await?.as_ref(), &views, output);
-    Ok(worst(&views))
+    Ok(worst(&views, &undone))
 }
 
 fn show(lever: Option<&Lever>, views: &[ReportView], output: &Output) {

@@ -111,6 +111,10 @@ impl Output {
                 self.say(&format!("  {label}: {}", values.join(", ")));
             }
         }
+        if let Some(seed) = view.seed {
+            let anew = format!("; a run draws anew, and with --seed {seed} these");
+            self.say(&format!("  drawn with seed {seed}{}", if view.seed_is_drawn { &anew } else { "" }));
+        }
         for target in &view.targets {
             self.say("");
             self.say(&target.function);
@@ -157,6 +161,9 @@ impl Output {
         self.say(&format!("run {}: {}", view.run_id, self.outcome(view)));
         let reason = view.reason.as_deref().map_or(String::new(), |reason| format!("; {reason}"));
         self.say(&format!("  {}{reason}", view.status.name()));
+        if let Some(seed) = view.seed {
+            self.say(&format!("  targets drawn with seed {seed}"));
+        }
         if let Some(steady_state) = view.steady_state {
             let tone = if steady_state == "held" { Tone::Good } else { Tone::Warning };
             self.say(&format!("  steady state {}", self.paint(tone, steady_state)));

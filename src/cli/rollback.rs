@@ -35,9 +35,9 @@ pub(super) async fn rollback(
     output: &Output,
 ) -> Result<Exit, Failure> {
     let (world, undone) = carry_out(arguments, run.map_or(Undo::All, Undo::Run), direct, output).await?;
-    let views = settled(&world, &undone.runs).await?;
+    let views = settled(&world, &undone).await?;
     show(&views, output);
-    Ok(worst(&views))
+    Ok(worst(&views, &undone))
 }
 
 /// Does it by way of the stack, or from here; returns the ledger that tells the outcome. What could not be restored is
@@ -73,9 +73,12 @@ pub(super) async fn carry_out(
     Ok((world, undone))
 }
 
-/// The worst of what several runs came to.
-pub(super) fn worst(views: &[ReportView]) -> Exit {
-    views.iter().map(exit).max_by_key(|exit| exit.code()).unwrap_or(Exit::Held)
+/// The worst of what several runs came to, and of what was not restored.
+pub(super) fn worst(views: &[ReportView], undone: &Undone) -> Exit {
+    let failed = undone.failure.as_ref().map(|failure| failure.exit);
+    // What is not over is not worse than why.
+    let views = views.iter().map(exit).filter(|exit| failed.is_none() || *exit != Exit::Unfinished);
+    views.chain(failed).max_by_key(|exit| exit.code()).unwrap_or(Exit::Held)
 }
 
 /// For this command, a run that ended because of it has ended well.
@@ -124,15 +127,16 @@ pub(super) async fn from_here(world: &impl World, runs: &[RunId], reason: &EndRe
     failures.into_iter().next().map(restore_failed)
 }
 
-/// Waits until every target is back and the run is closed, as far as patience goes.
-pub(super) async fn settled(world: &AwsWorld, runs: &[RunId]) -> Result<Vec<ReportView>, Failure> {
-    let until = world.now().plus(PATIENCE);
+/// Waits until every target is back and the runs are closed, as far as patience goes; not for what has failed.
+pub(super) async fn settled(world: &AwsWorld, undone: &Undone) -> Result<Vec<ReportView>, Failure> {
+    let patience = if undone.failure.is_some() { 0 } else { PATIENCE };
+    let until = world.now().plus(patience);
     let mut views = Vec::new();
-    for run in runs {
+    for run in &undone.runs {
         loop {
             let view = report::view(world, run).await?;
             let back = view.targets.iter().all(|target| target.status.is_final());
-            if back && view.status.is_final() || view.outcome == Outcome::RestoreFailed || world.now() > until {
+            if back && view.status.is_final() || view.outcome == Outcome::RestoreFailed || world.now() >= until {
                 views.push(view);
                 break;
             }

@@ -94,13 +94,15 @@ pub(super) async fn instead(
     output.note(&format!(
         "snapback: the rollback function cannot be reached: {why}; doing it from here, with your own credentials"
     ));
-    directly(world, undo).await.map_err(|failure| {
+    let advised = |failure: Failure| {
         let retry = arguments.repeat(&undo.direct_command());
         let advice =
             "the reaper restores a run that is past its end; sooner, with credentials that may write the ledger";
         let cause = format!("it cannot be done from here either: {}; {advice}: {retry}", failure.cause);
         Failure { cause, ..failure }
-    })
+    };
+    let undone = directly(world, undo).await.map_err(advised)?;
+    Ok(Undone { failure: undone.failure.map(advised), ..undone })
 }
 
 /// Does it from here, with nothing but the ledger.
@@ -117,14 +119,14 @@ pub(super) async fn directly(world: &impl World, undo: Undo<'_>) -> Result<Undon
         Undo::All => {
             let engaged = retry(world, || world.lever()).await?.is_some_and(|lever| lever.engaged);
             let reason = if engaged { EndReason::Lever } else { EndReason::Person };
-            (retry(world, || world.active_runs()).await?, reason)
+            (retry(world, || world.active_runs()).await?.runs, reason)
         }
         Undo::Lever { engaged, reason } => {
             // The lever first: nothing starts between it and the rollback.
             let lever = Lever { engaged, since: world.now(), reason: reason.as_str().to_owned() };
             retry(world, || world.set_lever(&lever)).await?;
             match engaged {
-                true => (retry(world, || world.active_runs()).await?, EndReason::Lever),
+                true => (retry(world, || world.active_runs()).await?.runs, EndReason::Lever),
                 false => return Ok(Undone::default()),
             }
         }

@@ -32,6 +32,7 @@ pub async fn gather(world: &impl World, settings: &Settings, experiment: &Experi
     let resolved = resolve(world, experiment).await?;
     let target_count = resolved.functions.len();
     // A tag can match thousands: over the limit, the limit is the refusal, and more looks would only cost calls.
+    let seed = resolved.seed;
     let asked: Vec<_> = resolved.functions.into_iter().take(settings.target_limit).collect();
     let mut unresolved = resolved.unmatched;
     let mut targets: Vec<TargetFacts> = Vec::new();
@@ -70,6 +71,7 @@ pub async fn gather(world: &impl World, settings: &Settings, experiment: &Experi
         now: world.now(),
         settings: settings.clone(),
         lever: retry(world, || world.lever()).await?,
+        seed,
         target_count,
         layers: layer_facts(world, pace, settings, experiment, &targets).await?,
         targets,
@@ -81,6 +83,7 @@ pub async fn gather(world: &impl World, settings: &Settings, experiment: &Experi
 
 struct Resolved {
     functions: Vec<FunctionName>,
+    seed: Option<u32>,
     unmatched: Vec<(String, String)>,
 }
 
@@ -88,6 +91,8 @@ async fn resolve(world: &impl World, experiment: &Experiment) -> Result<Resolved
     let mut functions: BTreeSet<FunctionName> = BTreeSet::new();
     let mut tagged: BTreeSet<FunctionArn> = BTreeSet::new();
     let mut unmatched = Vec::new();
+    // Without a seed of its own, each run draws anew: what is never drawn would never be tried.
+    let seed = experiment.draws().then(|| experiment.seed.unwrap_or_else(|| fresh_seed(world)));
     for target in &experiment.targets {
         match target {
             Target::Function(name) => {
@@ -100,14 +105,21 @@ async fn resolve(world: &impl World, experiment: &Experiment) -> Result<Resolved
                 if matching.is_empty() {
                     unmatched.push((asked, "no function carries these tags".to_owned()));
                 }
-                tagged.extend(choose(matching, *select, experiment.seed.unwrap_or(0)));
+                // Where nothing is drawn, any seed gives all of them.
+                tagged.extend(choose(matching, *select, seed.unwrap_or_default()));
             }
         }
     }
     // A function that is named and carries the tags, too, is one target: as it is named.
     tagged.retain(|arn| !functions.iter().any(|name| names(name, arn)));
     functions.extend(tagged.iter().filter_map(|arn| FunctionName::try_from(arn.as_str()).ok()));
-    Ok(Resolved { functions: functions.into_iter().collect(), unmatched })
+    Ok(Resolved { functions: functions.into_iter().collect(), seed, unmatched })
+}
+
+/// A seed has 32 bits: both halves of a random number in one.
+fn fresh_seed(world: &impl World) -> u32 {
+    let random = world.random();
+    u32::try_from((random ^ (random >> 32)) & u64::from(u32::MAX)).unwrap_or_default()
 }
 
 /// Whether a name, a partial ARN or an ARN, whatever its qualifier, is this function's.

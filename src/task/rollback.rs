@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::model::input::{InvalidInput, read};
 use crate::model::names::{LeverReason, RunId};
 use crate::model::run::{EndReason, Lever};
-use crate::ports::World;
+use crate::ports::{LedgerError, World};
 use crate::steps::Budget;
 use crate::steps::error::StepError;
 use crate::steps::restore::Restored;
@@ -47,9 +47,11 @@ pub(super) async fn handle(world: &impl World, budget: Budget, payload: &Value) 
     }
     match read(payload)? {
         Request { run_id: Some(run), all: false, stop: None, lever: None } => {
-            // Stopping a run that was never there would keep its name from being used.
-            if retry(world, || world.run(&run)).await?.is_none() {
-                return Err(StepError::NoSuchRun(run));
+            // Stopping a run that was never there would keep its name from being used. One that cannot be read is there.
+            match retry(world, || world.run(&run)).await {
+                Ok(None) => return Err(StepError::NoSuchRun(run)),
+                Ok(Some(_)) | Err(LedgerError::Unusable(_)) => {}
+                Err(error) => return Err(error.into()),
             }
             let rolled_back = roll_back(world, &run, &EndReason::Person, budget).await?;
             Ok(json!({ "runs": shown(&[rolled_back]) }))

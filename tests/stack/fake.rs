@@ -288,7 +288,8 @@ fn answer(state: &Mutex<State>, call: &str, body: &str) -> (u16, String) {
             });
             (200, execution.to_string())
         }
-        "GetItem" => (200, item(&now, sent["Key"]["pk"]["S"].as_str().unwrap_or_default())),
+        "GetItem" => (200, item(&now, &sent["Key"])),
+        "Scan" => (200, json!({ "Count": 1, "Items": [run_item(&now)] }).to_string()),
         "Query" => {
             let targets = match sent.to_string().contains("TARGET#") {
                 true => vec![target(&now)],
@@ -367,16 +368,19 @@ fn run(state: &State) -> Run {
     }
 }
 
-fn item(state: &State, pk: &str) -> String {
-    if pk != "RUN#r" {
-        return json!({}).to_string();
-    }
+fn item(state: &State, key: &Value) -> String {
+    let found = match (key["pk"]["S"].as_str(), key["sk"]["S"].as_str()) {
+        (Some("RUN#r"), Some("RUN")) => json!({ "Item": run_item(state) }),
+        (Some("RUN#r"), Some(sk)) if sk.starts_with("TARGET#") => json!({ "Item": target(state) }),
+        _ => json!({}),
+    };
+    found.to_string()
+}
+
+fn run_item(state: &State) -> Value {
     let run = run(state);
     let body = serde_json::to_string(&run).unwrap();
-    let item = json!({
-        "pk": { "S": pk }, "sk": { "S": "RUN" }, "status": { "S": run.status.name() }, "body": { "S": body }
-    });
-    json!({ "Item": item }).to_string()
+    json!({ "pk": { "S": "RUN#r" }, "sk": { "S": "RUN" }, "status": { "S": run.status.name() }, "body": { "S": body } })
 }
 
 fn target(state: &State) -> Value {
