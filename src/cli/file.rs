@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::model::experiment::Experiment;
 use crate::model::input::{InvalidInput, read_experiment};
-use crate::plan::import::variables;
+use crate::plan::import::{variables, without_short_forms};
 
 use super::Failure;
 use super::encoding::decode;
@@ -39,7 +39,7 @@ pub(super) fn read_foreign(path: &Path) -> Result<Value, Failure> {
     let text = read_text(path).map_err(|problem| invalid(path, &problem))?;
     match variables(&text) {
         Some(variables) => Ok(variables),
-        None => parse(&text).map_err(|wrong| invalid(path, &wrong.to_string())),
+        None => parse(&without_short_forms(&text)).map_err(|wrong| invalid(path, &wrong.to_string())),
     }
 }
 

@@ -96,8 +96,7 @@ pub(super) async fn instead(
     ));
     let advised = |failure: Failure| {
         let retry = arguments.repeat(&undo.direct_command());
-        let advice =
-            "the reaper restores a run that is past its end; sooner, with credentials that may write the ledger";
+        let advice = "the reaper restores a run that is past its end; sooner, as one of the stack's LedgerWriters";
         let cause = format!("it cannot be done from here either: {}; {advice}: {retry}", failure.cause);
         Failure { cause, ..failure }
     };

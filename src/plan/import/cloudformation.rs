@@ -8,8 +8,21 @@ use crate::model::input::InvalidInput;
 /// CloudFormation's functions with a short form in YAML
 /// (AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference), `Ref` and `Condition` aside.
 const FUNCTIONS: [&str; 15] = [
-    "And", "Base64", "Cidr", "Equals", "FindInMap", "GetAZs", "GetAtt", "If", "ImportValue", "Join", "Not", "Or",
-    "Select", "Split", "Sub",
+    "And",
+    "Base64",
+    "Cidr",
+    "Equals",
+    "FindInMap",
+    "GetAZs",
+    "GetAtt",
+    "If",
+    "ImportValue",
+    "Join",
+    "Not",
+    "Or",
+    "Select",
+    "Split",
+    "Sub",
 ];
 
 /// A resource of a template.
@@ -72,7 +85,8 @@ fn others(value: &Value, path: &str, known: &[&str]) -> Vec<String> {
 fn resolved(value: &Value, template: &Value) -> Value {
     match value {
         Value::Object(map) => {
-            if let Some(known) = reference(value).and_then(|(function, argument)| answer(function, argument, template)) {
+            if let Some(known) = reference(value).and_then(|(function, argument)| answer(function, argument, template))
+            {
                 return known;
             }
             Value::Object(map.iter().map(|(key, value)| (key.clone(), resolved(value, template))).collect())
