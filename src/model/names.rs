@@ -1,5 +1,7 @@
 //! Names and ARNs, checked when they are read. The patterns are those of the Lambda API reference
-//! (lambda/latest/api/API_GetFunction, API_PublishLayerVersion, API_Environment).
+//! (lambda/latest/api/API_GetFunction, API_PublishLayerVersion, API_Environment). Lengths are in characters, as AWS's API
+//! references count them (a length constraint on a string counts Unicode code points: smithy.io/2.0/spec/constraint-traits);
+//! where only ASCII is allowed, a byte is one.
 
 use std::fmt;
 
