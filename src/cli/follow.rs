@@ -1,5 +1,6 @@
 //! Following a run live: phase, targets, alarms and the time that is left; and ending it early.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::future::{Future, pending};
 use std::pin::Pin;
@@ -22,8 +23,8 @@ use super::exit::Exit;
 use super::interrupt::{Interruption, Interruptions, Reaction, Stage, can_ask, react};
 use super::output::{Output, Tone};
 use super::screen::Screen;
-use super::stack::Stack;
-use super::undo::{Undo, undo};
+use super::stack::{RollbackError, Stack};
+use super::undo::{Undo, instead, through_function};
 
 /// Between two looks.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -38,6 +39,8 @@ pub(super) struct Follower<'a> {
     alarms: Vec<AlarmName>,
     output: &'a Output,
     began: Time,
+    /// The rollback function could not be reached, and this very process restores.
+    restores_itself: Cell<bool>,
 }
 
 /// What was shown last, so that only news are shown.
@@ -93,6 +96,7 @@ impl<'a> Follower<'a> {
             alarms: experiment.stop_conditions.iter().map(|stop| stop.alarm.clone()).collect(),
             output,
             began: stack.world.now(),
+            restores_itself: Cell::new(false),
         }
     }
 
@@ -207,7 +211,15 @@ impl<'a> Follower<'a> {
 
     /// Also where the run is not written yet: then this keeps it from starting.
     async fn roll_back(&self) -> Result<(), Failure> {
-        let undone = undo(self.stack, Undo::Stop(self.id), self.arguments, self.output).await?;
+        let stop = Undo::Stop(self.id);
+        let undone = match through_function(self.stack, stop, self.arguments).await {
+            Ok(undone) => undone,
+            Err(RollbackError::Failed(failure)) => return Err(failure),
+            Err(RollbackError::Unreachable(why)) => {
+                self.restores_itself.set(true);
+                instead(&self.stack.world, stop, &why, self.arguments, self.output).await?
+            }
+        };
         match undone.failure {
             Some(failure) => Err(failure),
             None => Ok(()),
@@ -218,6 +230,9 @@ impl<'a> Follower<'a> {
         let status = self.arguments.repeat(&format!("status {}", self.id));
         let rollback = self.arguments.repeat(&format!("rollback {}", self.id));
         let cause = match stage {
+            Stage::RollingBack if self.restores_itself.get() => format!(
+                "left in the middle of the restore; the run's execution or the reaper goes on with it; see {status}; if they do not: {rollback}"
+            ),
             Stage::RollingBack => format!(
                 "left; the rollback was asked for, and goes on without this command; see {status}; if it does not end: {rollback}"
             ),

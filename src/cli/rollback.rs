@@ -17,7 +17,8 @@ use crate::steps::rollback::roll_back_each;
 use super::arguments::Arguments;
 use super::exit::Exit;
 use super::output::Output;
-use super::undo::{Undo, Undone, directly, instead, undo};
+use super::stack::RollbackError;
+use super::undo::{Undo, Undone, directly, instead, through_function};
 use super::{Failure, report, stack};
 
 /// Seconds of one round of a direct restore.
@@ -55,7 +56,13 @@ pub(super) async fn carry_out(
     } else {
         match (stack::find(arguments).await, &arguments.table) {
             (Ok(stack), _) => {
-                let undone = undo(&stack, what, arguments, output).await?;
+                let undone = match through_function(&stack, what, arguments).await {
+                    Ok(undone) => undone,
+                    Err(RollbackError::Failed(failure)) => return Err(failure),
+                    Err(RollbackError::Unreachable(why)) => {
+                        instead(&stack.world, what, &why, arguments, output).await?
+                    }
+                };
                 (stack.world, undone)
             }
             // Its name is not known; the table's is.

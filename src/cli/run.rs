@@ -16,6 +16,8 @@ use super::follow::Follower;
 use super::identity::{Identified, show_identity};
 use super::interrupt::Interruptions;
 use super::output::Output;
+use super::stack::RollbackError;
+use super::undo::{Undo, instead, through_function};
 use super::{Failure, report, stack};
 
 /// Starts a run, follows it to its end and shows its report.
@@ -35,7 +37,11 @@ pub(super) async fn run(
     };
     // Until here, Ctrl-C ends the command, and nothing was started. From here on, it is kept for the follower.
     let mut interruptions = Interruptions::new()?;
-    let execution = start(&stack, &id, &value).await?;
+    let execution = tokio::select! {
+        execution = start(&stack, &id, &value) => execution?,
+        // Whether it has started is not known; that it does not go on is.
+        _ = interruptions.next() => return stop_at_the_start(&stack, arguments, &id, &mut interruptions, output).await,
+    };
     if !output.as_json {
         output.say(&format!("run {id}"));
     }
@@ -56,6 +62,33 @@ pub(super) async fn run(
         output.report(&view);
     }
     Ok(Exit::of(&view))
+}
+
+/// Ends a run of which nothing is known yet.
+async fn stop_at_the_start(
+    stack: &stack::Stack,
+    arguments: &Arguments,
+    id: &RunId,
+    interruptions: &mut Interruptions,
+    output: &Output,
+) -> Result<Exit, Failure> {
+    let stop = async {
+        match through_function(stack, Undo::Stop(id), arguments).await {
+            Err(RollbackError::Unreachable(why)) => {
+                instead(&stack.world, Undo::Stop(id), &why, arguments, output).await.map(drop)
+            }
+            Err(RollbackError::Failed(failure)) => Err(failure),
+            Ok(_) => Ok(()),
+        }
+    };
+    let left = |what: &str, exit: Exit| {
+        let advice = arguments.repeat(&format!("status {id}"));
+        Err(Failure { exit, ..Failure::new("Left", format!("{what}; see {advice}")) })
+    };
+    tokio::select! {
+        stopped = stop => stopped.and_then(|()| left("the run was stopped at its very start", Exit::EndedEarly)),
+        _ = interruptions.next() => left("left; whether the run has started is not known", Exit::Unfinished),
+    }
 }
 
 async fn start(stack: &stack::Stack, id: &RunId, experiment: &Value) -> Result<String, Failure> {

@@ -65,25 +65,24 @@ impl Undo<'_> {
     }
 }
 
-/// Has the rollback function do it; where that cannot be reached, does it from here, if the credentials allow.
-pub(super) async fn undo(
+/// Has the rollback function do it. Where that cannot be reached, [`instead`] is next.
+pub(super) async fn through_function(
     stack: &Stack,
     undo: Undo<'_>,
     arguments: &Arguments,
-    output: &Output,
-) -> Result<Undone, Failure> {
+) -> Result<Undone, RollbackError> {
     match stack.roll_back(&undo.payload()).await {
         Ok(runs) => Ok(Undone { runs, failure: None }),
-        Err(RollbackError::Failed(failure)) if failure.exit == Exit::Invalid => Err(failure),
-        Err(RollbackError::Failed(failure)) => {
+        Err(RollbackError::Failed(failure)) if failure.exit != Exit::Invalid => {
             let retry = arguments.repeat(&undo.direct_command());
-            Err(Failure { cause: format!("{}; to do it from here: {retry}", failure.cause), ..failure })
+            let cause = format!("{}; to do it from here: {retry}", failure.cause);
+            Err(RollbackError::Failed(Failure { cause, ..failure }))
         }
-        Err(RollbackError::Unreachable(why)) => instead(&stack.world, undo, &why, arguments, output).await,
+        Err(error) => Err(error),
     }
 }
 
-/// Does it from here because the rollback function cannot do it, and says so.
+/// Does it from here because the rollback function cannot be reached, if the credentials allow; and says so.
 pub(super) async fn instead(
     world: &impl World,
     undo: Undo<'_>,
@@ -132,4 +131,67 @@ pub(super) async fn directly(world: &impl World, undo: Undo<'_>) -> Result<Undon
     };
     let failure = if runs.is_empty() { None } else { from_here(world, &runs, &reason).await };
     Ok(Undone { runs, failure })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::run::{RunStatus, TargetStatus};
+    use crate::ports::Ledger;
+    use crate::testing::execution::Machine;
+    use crate::testing::samples::{experiment, faults, run_id, world};
+
+    fn reason() -> LeverReason {
+        LeverReason::try_from("a test").unwrap_or_else(|wrong| unreachable!("{wrong}"))
+    }
+
+    #[tokio::test]
+    async fn each_of_them_is_done_from_here_too() {
+        let reason = reason();
+        let id = run_id("run-1");
+        for (undo, expected) in [
+            (Undo::Run(&id), EndReason::Person),
+            (Undo::Stop(&id), EndReason::Person),
+            (Undo::All, EndReason::Person),
+            (Undo::Lever { engaged: true, reason: &reason }, EndReason::Lever),
+        ] {
+            let world = world(&["checkout"]);
+            let machine = Machine::new(&world, "run-1", experiment(&["checkout"], &faults()[0..1]));
+            assert_eq!(machine.start().await, Ok(()));
+            // Inject's lease has run out.
+            world.pass(60);
+            let undone = directly(&world, undo).await.unwrap_or_default();
+            assert_eq!(
+                (undone.runs, undone.failure.map(|failure| failure.cause)),
+                (vec![id.clone()], None),
+                "{undo:?}"
+            );
+            let (run, target) = world
+                .with(|state| (state.runs[&id].clone(), state.targets.values().next().map(|target| target.status)));
+            assert_eq!((run.status, run.reason), (RunStatus::Stopped, Some(expected)), "{undo:?}");
+            assert_eq!(target, Some(TargetStatus::Restored), "{undo:?}");
+            let engaged = world.lever().await.ok().flatten().is_some_and(|lever| lever.engaged);
+            assert_eq!(engaged, matches!(undo, Undo::Lever { .. }), "{undo:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn only_a_stop_takes_the_name_of_a_run_that_is_not_there() {
+        let (world, id) = (world(&["checkout"]), run_id("r"));
+        let unknown = directly(&world, Undo::Run(&id)).await.map(|undone| undone.runs).map_err(|failure| failure.exit);
+        assert_eq!(unknown, Err(Exit::Invalid));
+        assert_eq!(world.run(&id).await, Ok(None));
+        assert!(directly(&world, Undo::Stop(&id)).await.is_ok());
+        assert_eq!(world.run(&id).await.map(|run| run.map(|run| run.status)), Ok(Some(RunStatus::Failed)));
+    }
+
+    #[tokio::test]
+    async fn a_released_lever_ends_no_run() {
+        let (world, reason) = (world(&["checkout"]), reason());
+        let machine = Machine::new(&world, "run-1", experiment(&["checkout"], &faults()[0..1]));
+        assert_eq!(machine.start().await, Ok(()));
+        let undone = directly(&world, Undo::Lever { engaged: false, reason: &reason }).await.unwrap_or_default();
+        assert_eq!(undone.runs, Vec::new());
+        assert_eq!(world.with(|state| state.runs[&run_id("run-1")].status), RunStatus::Running);
+    }
 }

@@ -35,6 +35,8 @@ pub struct State {
     pub rollback: Rollback,
     /// STS answers.
     pub sts: bool,
+    /// An execution starts, and nobody hears of it.
+    pub start_hangs: bool,
     /// Each call, with what was sent where that matters.
     pub calls: Vec<String>,
     /// The access keys that calls were signed with.
@@ -57,6 +59,7 @@ impl FakeAws {
             execution: "RUNNING",
             rollback: Rollback::Works,
             sts: true,
+            start_hangs: false,
             calls: Vec::new(),
             keys: BTreeSet::new(),
         }));
@@ -281,6 +284,11 @@ fn answer(state: &Mutex<State>, call: &str, body: &str) -> (u16, String) {
         }
         "GetCallerIdentity" => (200, caller()),
         "AssumeRole" => (200, assumed()),
+        "StartExecution" if now.start_hangs => {
+            drop(now);
+            std::thread::sleep(Duration::from_secs(120));
+            (500, String::new())
+        }
         "StartExecution" => (200, json!({ "executionArn": EXECUTION, "startDate": 1.7e9 }).to_string()),
         "DescribeExecution" => {
             let execution = json!({

@@ -105,6 +105,19 @@ fn without_a_terminal_each_of_the_signals_rolls_back() {
 }
 
 #[test]
+fn a_run_that_is_only_starting_is_kept_from_it() {
+    let aws = FakeAws::start();
+    aws.with(|state| state.start_hangs = true);
+    let file = experiment_file("signal-early");
+    let mut running = aws.begin(&["run", file.to_str().unwrap(), "--name", "r"]);
+    eventually(|| aws.calls("StartExecution").len() == 1, || "it is asked to start".to_owned());
+    running.signal("INT");
+    assert_eq!(running.code(), 4, "{}", running.shown());
+    running.wait_for("the run was stopped at its very start; see snapback status r", 1);
+    assert_eq!(aws.calls("Invoke"), [r#"Invoke {"stop":"r"}"#]);
+}
+
+#[test]
 fn a_signal_that_comes_again_does_not_leave_the_rollback() {
     let aws = FakeAws::start();
     aws.with(|state| state.rollback = Rollback::Hangs);
