@@ -42,6 +42,23 @@ impl Framing {
         }
     }
 
+    /// How many of the next bytes are the body's, whatever they are; 0 where that has to be seen.
+    pub(crate) fn unseen(&self) -> u64 {
+        match self {
+            Self::Length(left) | Self::Chunked(Chunks { state: State::Data, left }) => *left,
+            Self::Chunked(_) | Self::UntilClose => 0,
+        }
+    }
+
+    /// Goes on behind `count` of these bytes.
+    pub(crate) fn skip(&mut self, count: u64) {
+        match self {
+            Self::Length(left) => *left = left.saturating_sub(count),
+            Self::Chunked(chunks) => chunks.skip(count),
+            Self::UntilClose => {}
+        }
+    }
+
     /// The body without its framing, and what stands behind the last of its data; `bytes` is all of it.
     pub(crate) fn decode(mut self, bytes: &[u8]) -> Result<(Vec<u8>, &[u8]), Malformed> {
         let Self::Chunked(chunks) = &mut self else { return Ok((bytes.to_vec(), &[])) };
@@ -92,17 +109,22 @@ impl Chunks {
             if self.state == State::Data {
                 let count = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len() - at);
                 data(&bytes[at..at + count]);
-                self.left -= count as u64;
+                self.skip(count as u64);
                 at += count;
-                if self.left == 0 {
-                    self.state = State::DataEnd;
-                }
             } else {
                 self.state = self.step(bytes[at])?;
                 at += 1;
             }
         }
         Ok(at)
+    }
+
+    /// Goes on behind `count` bytes of the chunk's data.
+    fn skip(&mut self, count: u64) {
+        self.left = self.left.saturating_sub(count);
+        if self.left == 0 {
+            self.state = State::DataEnd;
+        }
     }
 
     fn step(&mut self, byte: u8) -> Result<State, Malformed> {
@@ -163,6 +185,23 @@ mod tests {
         let body = [b'x'; 0x1f3];
         let bytes = [b"1F3\r\n", &body[..], b"\r\n0\r\n\r\n"].concat();
         assert_eq!(Framing::chunked().decode(&bytes).map(|(body, _)| body), Ok(body.to_vec()));
+    }
+
+    #[test]
+    fn data_that_is_skipped_counts_as_data_that_was_seen() {
+        for skipped in 0..=8 {
+            let mut framing = Framing::chunked();
+            assert_eq!((framing.unseen(), framing.take(b"8\r\n")), (0, Ok(3)));
+            assert_eq!(framing.unseen(), 8);
+            framing.skip(skipped);
+            assert_eq!(framing.unseen(), 8 - skipped);
+            let rest = [&b"12345678"[skipped as usize..], b"\r\n0\r\n\r\n"].concat();
+            assert_eq!((framing.take(&rest), framing.is_done()), (Ok(rest.len()), true), "{skipped}");
+        }
+        let mut framing = Framing::Length(9);
+        framing.skip(4);
+        assert_eq!((framing.unseen(), framing), (5, Framing::Length(5)));
+        assert_eq!(Framing::UntilClose.unseen(), 0);
     }
 
     #[test]

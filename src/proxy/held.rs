@@ -1,8 +1,8 @@
 //! A message in memory, so that it can be looked into or changed.
 
-use super::connection::Side;
 use super::framing::Framing;
-use super::relay::Stop;
+use super::head::Unrecognized;
+use super::source::{Source, Stop};
 
 /// Bytes of a message that are held at once: Lambda's own limit of 6 MB for a payload
 /// (lambda/latest/dg/gettingstarted-limits), and room for what frames it.
@@ -22,29 +22,29 @@ pub(super) struct Held {
 
 impl Held {
     /// Takes a message's head out of the buffer.
-    pub(super) fn new(side: &mut Side, head: usize, framing: Framing) -> Self {
-        let bytes = side.buffer.filled().get(..head).unwrap_or_default().to_vec();
-        side.buffer.consume(head);
+    pub(super) fn new(source: &mut Source, head: usize, framing: Framing) -> Self {
+        let bytes = source.buffer.filled().get(..head).unwrap_or_default().to_vec();
+        source.buffer.consume(head);
         Self { head, bytes, chunked: matches!(framing, Framing::Chunked(_)), framing, stop: None }
     }
 
     /// Reads on until it is whole, or more than may be held, or breaks off. May be given up and begun again.
-    pub(super) async fn read(&mut self, side: &mut Side) {
+    pub(super) async fn read(&mut self, source: &mut Source) {
         while !self.framing.is_done() && self.bytes.len() < MAX_HELD {
-            if side.buffer.is_empty() && !matches!(side.buffer.fill(&mut side.reader).await, Ok(1..)) {
+            if source.buffer.is_empty() && !matches!(source.fill().await, Ok(1..)) {
                 match self.framing {
                     Framing::UntilClose => self.framing = Framing::NONE,
                     _ => self.stop = Some(Stop::Source),
                 }
                 return;
             }
-            let Ok(count) = self.framing.take(side.buffer.filled()) else {
+            let Ok(count) = self.framing.take(source.buffer.filled()) else {
                 // Nobody knows where it ends: it goes on as it comes.
-                (self.framing, self.stop) = (Framing::UntilClose, Some(Stop::Strange));
+                (self.framing, self.stop) = (Framing::UntilClose, Some(Stop::Unrecognized(Unrecognized::Framing)));
                 return;
             };
-            self.bytes.extend_from_slice(&side.buffer.filled()[..count]);
-            side.buffer.consume(count);
+            self.bytes.extend_from_slice(&source.buffer.filled()[..count]);
+            source.buffer.consume(count);
         }
     }
 

@@ -1,6 +1,8 @@
 //! The wrapper: how the runtime starts, and how the proxy lives and ends with it.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::ffi::OsStrExt;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -63,6 +65,97 @@ fn a_wrapper_that_was_there_is_started_with_the_same_arguments() {
         assert!(api_of(&out).is_some_and(|address| address != api.address().to_string()), "{out}");
         assert!(!out.contains("SNAPBACK_"), "{out}");
     }
+}
+
+#[test]
+fn an_empty_name_of_a_wrapper_is_none() {
+    let api = Api::new();
+    let (done, out, error) = output(wrapped(&api, NEVER, "echo runs").env("SNAPBACK_CHAINED_WRAPPER", ""));
+    assert!(done.status.success() && out == "runs\n" && error.is_empty(), "{out}{error}");
+}
+
+#[test]
+fn arguments_that_are_not_text_keep_their_places() {
+    let api = Api::new();
+    let odd = OsStr::from_bytes(b"/tmp/snapback-\xff-runtime");
+    let _ = std::fs::remove_file(odd);
+    std::os::unix::fs::symlink("/bin/echo", odd).unwrap();
+    let mut command = wrapped(&api, NEVER, "");
+    let mut odd_command = Command::new(PROXY);
+    odd_command.arg(odd).args(["--version", "--x"]).arg(OsStr::from_bytes(b"\xfe")).arg("--listen");
+    odd_command.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let done = odd_command.output().unwrap();
+    std::fs::remove_file(odd).unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    // Not every `echo` takes --version as text.
+    assert!(done.stdout.ends_with(b"--x \xfe --listen\n") || done.stdout.starts_with(b"echo "), "{:?}", done.stdout);
+    drop(command.stdin(Stdio::null()));
+}
+
+#[test]
+fn the_runtime_has_sigpipe_as_it_would_have_it() {
+    let api = Api::new();
+    let own = |trap: &str, between: &str| {
+        let script = format!("{trap} exec {between} /bin/sh -c 'grep SigIgn /proc/self/status'");
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", &script]).env("AWS_LAMBDA_RUNTIME_API", api.address().to_string());
+        let done = command.env("SNAPBACK_FAULTS", orders(NEVER, PATIENCE)).output().unwrap();
+        String::from_utf8_lossy(&done.stdout).into_owned()
+    };
+    for trap in ["", "trap '' PIPE;", "trap '' PIPE USR1;"] {
+        assert_eq!(own(trap, PROXY), own(trap, ""), "{trap}");
+    }
+    assert_ne!(own("trap '' PIPE;", ""), own("", ""));
+}
+
+/// What the wrapper's process and the proxy say on stderr until that line is one of the proxy's.
+fn first_words(runtime: &mut Child) -> String {
+    let mut said = String::new();
+    BufReader::new(runtime.stderr.as_mut().unwrap()).read_line(&mut said).unwrap();
+    said
+}
+
+#[test]
+fn a_runtime_that_talks_to_another_address_is_said() {
+    let api = Api::new();
+    let script = "export SECRET=hush AWS_LAMBDA_RUNTIME_API=127.0.0.1:9000; exec sleep 30";
+    let mut runtime = wrapped(&api, NEVER, script).spawn().unwrap();
+    let said = first_words(&mut runtime);
+    runtime.kill().unwrap();
+    let mut rest = String::new();
+    runtime.stderr.take().unwrap().read_to_string(&mut rest).unwrap();
+    runtime.wait().unwrap();
+    assert_eq!(said, "snapback-proxy: the runtime talks to 127.0.0.1:9000, not to the proxy; no faults are injected\n");
+    assert_eq!(rest, "");
+}
+
+#[test]
+fn a_runtime_that_asks_for_no_event_is_said() {
+    let api = Api::new();
+    let mut runtime = wrapped(&api, NEVER, "exec sleep 30").spawn().unwrap();
+    let said = first_words(&mut runtime);
+    runtime.kill().unwrap();
+    runtime.wait().unwrap();
+    assert!(said.contains("has not asked the proxy for an event in 12 s; no faults are injected"), "{said}");
+}
+
+#[test]
+fn of_a_runtime_that_asks_for_events_nothing_is_said() {
+    let api = Api::new();
+    let mut command = wrapped(&api, NEVER, "");
+    command = {
+        let mut polling = Command::new(PROXY);
+        polling.args(["bash", "-c", ONE_EVENT]).stderr(Stdio::piped());
+        polling.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        polling
+    };
+    let mut runtime = command.stdout(Stdio::null()).spawn().unwrap();
+    let mut peer = api.accept();
+    assert!(peer.message().line().starts_with("GET "));
+    std::thread::sleep(Duration::from_secs(13));
+    runtime.kill().unwrap();
+    assert_eq!(first_words(&mut runtime), "");
+    runtime.wait().unwrap();
 }
 
 #[test]
