@@ -5,11 +5,14 @@ use std::io::{self, PipeReader, PipeWriter};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-use super::process::splice;
+use super::process::{enlarge_pipe, splice};
 
 /// A body of which at least so many bytes are still to come goes through the pipe. What is shorter is sooner read and
 /// written.
 const MIN_SPLICED: u64 = 128 * 1024;
+/// Bytes that a pipe may hold: as many as it may have without privileges (/proc/sys/fs/pipe-max-size). It holds no memory
+/// of its own, only references to what the sender has sent.
+const PIPE_SIZE: i32 = 1024 * 1024;
 
 /// A pipe, made when it is first needed.
 #[derive(Debug, Default)]
@@ -28,6 +31,14 @@ enum Ends {
     Unavailable,
 }
 
+impl Ends {
+    fn open() -> Self {
+        let Ok((reader, writer)) = io::pipe() else { return Self::Unavailable };
+        enlarge_pipe(&writer, PIPE_SIZE);
+        Self::Open(reader, writer)
+    }
+}
+
 impl Pipe {
     /// Takes up to `most` bytes from a socket and returns their number, 0 at the end of the stream. `None` means that they
     /// have to be read: they are few, or there is no pipe. Cancel-safe. The pipe must be empty, for a full one looks like
@@ -37,7 +48,7 @@ impl Pipe {
             return Ok(None);
         }
         if let Ends::Unused = self.ends {
-            self.ends = io::pipe().map_or(Ends::Unavailable, |(reader, writer)| Ends::Open(reader, writer));
+            self.ends = Ends::open();
         }
         let Ends::Open(_, writer) = &self.ends else { return Ok(None) };
         let most = usize::try_from(most).unwrap_or(usize::MAX);

@@ -158,6 +158,22 @@ pub(crate) fn splice(from: &impl AsFd, to: &impl AsFd, length: usize) -> io::Res
     usize::try_from(moved).map_err(|_| io::Error::last_os_error())
 }
 
+/// Asks for a pipe that holds so many bytes (`F_SETPIPE_SZ`, fcntl(2)). One that stays smaller works as well.
+pub(crate) fn enlarge_pipe(pipe: &impl AsFd, bytes: libc::c_int) {
+    // SAFETY: the descriptor is open during the call, which takes a number.
+    unsafe { libc::fcntl(pipe.as_fd().as_raw_fd(), libc::F_SETPIPE_SZ, bytes) };
+}
+
+/// Limits what the kernel keeps of a socket's unsent and unread bytes (`SO_SNDBUF`, socket(7)). It takes twice the number.
+pub(crate) fn limit_send_buffer(socket: &impl AsFd, bytes: libc::c_int) {
+    let size = libc::socklen_t::try_from(size_of_val(&bytes)).unwrap_or_default();
+    let option = (&raw const bytes).cast();
+    // SAFETY: the descriptor is open during the call, which reads `size` bytes at `option`.
+    unsafe {
+        libc::setsockopt(socket.as_fd().as_raw_fd(), libc::SOL_SOCKET, libc::SO_SNDBUF, option, size);
+    }
+}
+
 /// Sets disk space aside.
 pub(crate) fn allocate(file: &File, offset: u64, length: u64) -> io::Result<()> {
     let number = |bytes: u64| libc::off_t::try_from(bytes).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge));
