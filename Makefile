@@ -26,6 +26,10 @@ LONG ?=
 # For each target of `make fuzz`.
 FUZZ_SECONDS ?= 60
 
+# How often `make steady` runs the lab and the stack tests.
+LABS ?= 30
+STACKS ?= 10
+
 # What `make mutants` is about: some files instead of all (FILES=src/plan/standing.rs), one part of them (SHARD=0/4).
 FILES ?=
 SHARD ?=
@@ -33,6 +37,9 @@ SHARD ?=
 CARGO ?= cargo
 # The simulated world needs no SDK; it is built to be quick.
 SOAK := $(CARGO) run --quiet --profile sim --locked --no-default-features --features testing --bin soak --
+# What the seeds that are new at every commit are derived from: the commit, or, without git, a sum of the sources.
+SOURCES = $(or $(addprefix commit ,$(shell git ls-files --error-unmatch Makefile >/dev/null 2>&1 && git rev-parse HEAD)),\
+  the sources outside of git with the checksum $(shell LC_ALL=C find src -name '*.rs' | LC_ALL=C sort | xargs cat | cksum))
 HOST_ARCH := $(patsubst aarch64,arm64,$(patsubst amd64,x86_64,$(shell uname -m)))
 # What measures the proxy is built as the proxy is, so that both have the same libc.
 MUSL := $(patsubst arm64,aarch64,$(HOST_ARCH))-unknown-linux-musl
@@ -67,16 +74,24 @@ package: layer ## build target/package/bootstrap.zip for ARCH (arm64 or x86_64),
 	@[ "$(ARCH)" = "$(HOST_ARCH)" ] || infra/tools/install.sh cross
 	python3 infra/package.py $(ARCH)
 
+# An array, so that values with blanks stay whole; without globs, so that a * stays one.
+define parameters
+set -f
+parameters=(Architecture=$(ARCH) $(PARAMETERS))
+[ -z "$(SCHEDULE)" ] || parameters+=("ScheduleExpression=$(SCHEDULE)")
+[ -z "$(EXPERIMENT)" ] || parameters+=("ScheduledExperiment=$$(tr -d '\n' <"$(EXPERIMENT)")")
+endef
+
 .PHONY: deploy
-deploy: need-bucket tools-lab package ## package and deploy the stack STACK, by way of the S3 bucket BUCKET
-	@$(AWS) cloudformation package --template-file infra/template.yaml --s3-bucket $(BUCKET) --s3-prefix $(STACK) \
-	  --output-template-file target/package/template.yaml >/dev/null
-	parameters=(Architecture=$(ARCH) $(PARAMETERS))
-	[ -z "$(SCHEDULE)" ] || parameters+=("ScheduleExpression=$(SCHEDULE)")
-	[ -z "$(EXPERIMENT)" ] || parameters+=("ScheduledExperiment=$$(tr -d '\n' <"$(EXPERIMENT)")")
-	$(AWS) cloudformation deploy --template-file target/package/template.yaml --stack-name $(STACK) \
-	  --s3-bucket $(BUCKET) --s3-prefix $(STACK) \
-	  --capabilities CAPABILITY_IAM --no-fail-on-empty-changeset --parameter-overrides "$${parameters[@]}"
+deploy: good-parameters package cli ## package and deploy the stack STACK, by way of the S3 bucket BUCKET
+	@$(parameters)
+	.tools/venv/bin/python infra/deploy.py $(STACK) $(BUCKET) "$${parameters[@]}"
+
+# Before minutes are spent on building.
+.PHONY: good-parameters
+good-parameters: need-bucket tools-lab
+	@$(parameters)
+	.tools/venv/bin/python infra/deploy.py --check $(STACK) $(BUCKET) "$${parameters[@]}"
 
 .PHONY: destroy
 destroy: tools-lab cli ## delete the stack STACK, unless something of it is armed; the ledger stays
@@ -97,14 +112,20 @@ lab-down: tools-lab ## end the lab that lab-up has started
 .PHONY: test
 test: validate build tools-runtimes ## everything: validators, cargo test, and the lab from end to end
 	python3 -m unittest discover -s infra/lab
+	.tools/venv/bin/python -m unittest discover -s infra
 	# The decisions and the simulated world have to build without any SDK.
 	$(CARGO) test --locked --no-default-features --features testing
 	$(SOAK) --seeds 20000
+	$(SOAK) --seeds 20000 --of "$(SOURCES)"
 	$(SOAK) --weakenings 20000
 	$(SOAK) --crashes
 	# The rest: what the line above has tested is not tested again.
 	$(CARGO) test --locked --all-features --lib --test proxy --test runtimes --test stack
 	.tools/venv/bin/python infra/lab/lab.py run </dev/null 2>&1 | cat
+
+.PHONY: steady
+steady: build ## run the lab LABS times and the stack tests STACKS times, with two busy loops beside; ends with a failure
+	@python3 infra/steady.py $(LABS) $(STACKS)
 
 .PHONY: soak
 soak: ## play SEEDS random histories in the simulated world, or print the one of SEED

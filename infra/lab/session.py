@@ -10,7 +10,7 @@ from pathlib import Path
 import emulator
 import functions
 from account import REGION, Account
-from deployment import AWS, ROOT, STACK, Stack, deploy
+from deployment import AWS, ROOT, STACK, Stack, deploy, find
 from emulator import Emulator
 from timeline import Timeline
 
@@ -60,14 +60,17 @@ def found(name: str) -> Emulator | None:
 
 
 def describe(emulated: Emulator) -> dict[str, object]:
+    account = Account(emulated.endpoint)
     return {
         "endpoint": emulated.endpoint,
         "region": REGION,
-        "environment": Account(emulated.endpoint).exports(),
+        "environment": account.exports(),
         "stack": STACK,
+        "table": find(account).ledger,
         "functions": [target.name for target in functions.TARGETS],
         "alarms": [target.alarm_name for target in functions.TARGETS],
         "pid": emulated.pid,
+        "directory": str(emulated.directory),
         "log": shorter(emulated.log),
     }
 

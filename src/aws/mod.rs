@@ -3,6 +3,7 @@
 mod alarms;
 mod errors;
 mod executions;
+mod expressions;
 mod functions;
 mod ledger;
 mod records;
@@ -15,7 +16,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_smithy_http_client::tls;
 
 use crate::model::time::Time;
-use crate::ports::Clock;
+use crate::ports::{Clock, Stack};
 use crate::steps::ATTEMPT;
 
 /// Seconds to connect.
@@ -34,12 +35,13 @@ pub struct AwsWorld {
     sfn: aws_sdk_sfn::Client,
     tagging: aws_sdk_resourcegroupstagging::Client,
     table: String,
+    prefix: Option<String>,
 }
 
 impl AwsWorld {
-    /// On this account and region, with this table as its ledger.
+    /// On this account and region, with this table as its ledger, and the prefix of the stack's names where it is known.
     #[must_use]
-    pub fn new(config: &SdkConfig, table: impl Into<String>) -> Self {
+    pub fn new(config: &SdkConfig, table: impl Into<String>, prefix: Option<&str>) -> Self {
         let once = aws_sdk_lambda::config::Builder::from(config).retry_config(RetryConfig::disabled()).build();
         Self {
             lambda: aws_sdk_lambda::Client::new(config),
@@ -49,6 +51,7 @@ impl AwsWorld {
             sfn: aws_sdk_sfn::Client::new(config),
             tagging: aws_sdk_resourcegroupstagging::Client::new(config),
             table: table.into(),
+            prefix: prefix.map(str::to_owned),
         }
     }
 }
@@ -72,6 +75,12 @@ pub async fn configuration(profile: Option<&str>, region: Option<&str>) -> SdkCo
         loader = loader.region(Region::new(region.to_owned()));
     }
     loader.load().await
+}
+
+impl Stack for AwsWorld {
+    fn prefix(&self) -> Option<&str> {
+        self.prefix.as_deref()
+    }
 }
 
 impl Clock for AwsWorld {

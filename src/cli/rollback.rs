@@ -8,10 +8,10 @@ use crate::aws::AwsWorld;
 use crate::model::names::RunId;
 use crate::model::run::EndReason;
 use crate::plan::rendering::{Outcome, ReportView};
-use crate::ports::{Clock, Ledger};
+use crate::ports::{Clock, Ledger, World};
 use crate::steps::Budget;
+use crate::steps::error::StepError;
 use crate::steps::report::close;
-use crate::steps::restore::Restored;
 use crate::steps::retry::retry;
 use crate::steps::rollback::roll_back_each;
 
@@ -39,12 +39,12 @@ pub(super) async fn rollback(
     let runs = match run {
         // Asked before anything is stopped: stopping an unknown run would keep its name from being used.
         Some(run) => vec![report::view(&world, run).await.map(|_| run.clone())?],
-        None if all => retry(&world, || world.active_runs()).await?,
+        None if all => retry(&world, || world.active_runs()).await?.runs,
         None => Vec::new(),
     };
     let mut failure = None;
     if direct {
-        failure = from_here(&world, &runs, &EndReason::Person).await?;
+        failure = from_here(&world, &runs, &EndReason::Person).await;
     } else if !runs.is_empty() {
         let payload = run.map_or_else(|| json!({ "all": true }), |run| json!({ "runId": run }));
         stack::find(arguments).await?.roll_back(&payload).await?;
@@ -84,14 +84,11 @@ fn show(views: &[ReportView], output: &Output) {
     }
 }
 
-/// The same restore as the stack's, with this machine's credentials. Every run is stopped before any is restored, and
-/// what fails keeps nothing else from being restored: the first failure is returned.
-pub(super) async fn from_here(
-    world: &AwsWorld,
-    runs: &[RunId],
-    reason: &EndReason,
-) -> Result<Option<Failure>, Failure> {
-    let mut failure = None;
+/// The same restore as the stack's, with this machine's credentials, in rounds. Every run is stopped before any is
+/// restored; a run that cannot be stopped, or a target that cannot be restored, ends no other one's rounds. Returns the
+/// first failure that stands at the end.
+pub(super) async fn from_here(world: &impl World, runs: &[RunId], reason: &EndReason) -> Option<Failure> {
+    let mut failures: Vec<StepError> = Vec::new();
     for _ in 0..ROUNDS {
         let budget = Budget { deadline: world.now().plus(ROUND) };
         // Cut off at its deadline as Lambda would cut it off: that is what its leases are made for.
@@ -99,21 +96,18 @@ pub(super) async fn from_here(
             Duration::from_secs(ROUND.unsigned_abs()),
             roll_back_each(world, runs, reason, budget),
         );
-        let Ok(rolled_back) = round.await else { continue };
-        let results: Vec<_> = rolled_back?.into_iter().flat_map(|run| run.targets).map(|(_, result)| result).collect();
-        let open = results.iter().any(|result| matches!(result, Ok(Restored::Pending(_))));
-        failure = results
-            .into_iter()
-            .find_map(Result::err)
-            .map(|error| Failure { exit: Exit::RestoreFailed, ..error.into() });
+        let Ok(round) = round.await else { continue };
+        let open = round.is_open();
+        failures = round.failures().collect();
         if !open {
             break;
         }
     }
     for run in runs {
-        close(world, run).await?;
+        failures.extend(close(world, run).await.err());
     }
-    Ok(failure)
+    let restore_failed = |error: StepError| Failure { exit: Exit::RestoreFailed, ..error.into() };
+    failures.into_iter().next().map(restore_failed)
 }
 
 /// Waits until every target is back and the run is closed, as far as patience goes.
@@ -132,4 +126,38 @@ pub(super) async fn settled(world: &AwsWorld, runs: &[RunId]) -> Result<Vec<Repo
         }
     }
     Ok(views)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::run::RunStatus;
+    use crate::testing::SimWorld;
+    use crate::testing::execution::Machine;
+    use crate::testing::samples::{experiment, faults, world};
+
+    /// Two runs that have injected.
+    async fn injected(world: &SimWorld) -> [Machine<'_>; 2] {
+        let machine = |run, function| Machine::new(world, run, experiment(&[function], &faults()[0..1]));
+        let machines = [machine("run-1", "checkout"), machine("run-2", "payment")];
+        for machine in &machines {
+            assert_eq!(machine.start().await, Ok(()));
+        }
+        machines
+    }
+
+    #[tokio::test]
+    async fn a_run_that_cannot_be_stopped_ends_no_other_ones_rounds() {
+        let world = world(&["checkout", "payment"]);
+        let [stuck, other] = injected(&world).await;
+        world.with(|state| {
+            state.unreadable.insert(stuck.run.clone());
+            state.targets.retain(|(run, _), _| *run != stuck.run);
+        });
+        let runs = [stuck.run.clone(), other.run.clone()];
+        let failure = from_here(&world, &runs, &EndReason::Person).await;
+        assert_eq!(failure.map(|failure| failure.error), Some("LedgerUnusable".to_owned()));
+        let status = world.with(|state| state.runs[&other.run].status);
+        assert_eq!(status, RunStatus::Stopped, "restored in its rounds and closed");
+    }
 }

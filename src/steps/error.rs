@@ -3,7 +3,12 @@
 use crate::model::input::InvalidInput;
 use crate::model::names::RunId;
 use crate::model::refusal::Refusal;
+use crate::model::run::Listed;
+use crate::model::text::shorten;
 use crate::ports::{AlarmError, FunctionError, LedgerError};
+
+/// What to do about a record that snapback's own tasks cannot have written.
+const FORGED: &str = "the record is forged or damaged: find out who writes to the ledger's table besides snapback";
 
 /// Why a step failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +40,26 @@ pub enum StepError {
     /// There is no such run, or it has no such target.
     #[error("there is no run {0}, or it has no such target; see snapback status")]
     NoSuchRun(RunId),
+    /// A record names one of snapback's own functions.
+    #[error("{function} is one of snapback's own functions, which no run can target; nothing was written; {FORGED}")]
+    OwnFunction {
+        /// The function.
+        function: String,
+    },
+    /// A record asks for a restore, and its run does not hold the function's lock.
+    #[error("{function}: the run {run} does not hold its lock; nothing was written; {FORGED}")]
+    NotLocked {
+        /// The function.
+        function: String,
+        /// The run.
+        run: RunId,
+    },
+    /// A run is listed as active, and its record is missing or cannot be read.
+    #[error(
+        "the run {0} is listed as active, but its record is missing or cannot be read; its targets are restored from their \
+         own records; find out who writes to the ledger's table besides snapback"
+    )]
+    NoRecord(RunId),
     /// The ledger.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -64,6 +89,9 @@ impl StepError {
             Self::Locked { .. } => "Locked",
             Self::Overtaken { .. } => "Overtaken",
             Self::NoSuchRun(_) => "NoSuchRun",
+            Self::OwnFunction { .. } => "OwnFunction",
+            Self::NotLocked { .. } => "NotLocked",
+            Self::NoRecord(_) => "NoRecord",
             Self::Ledger(LedgerError::Conflict | LedgerError::Unavailable(_))
             | Self::Alarms(AlarmError::Unavailable(_))
             | Self::Executions(_) => "Unavailable",
@@ -73,6 +101,14 @@ impl StepError {
             Self::Function { error: FunctionError::Denied(_), .. } => "AccessDenied",
             Self::Function { .. } => "FunctionFailed",
         }
+    }
+
+    /// About the entries of a list that cannot be read, if there are any.
+    #[must_use]
+    pub fn unreadable(listed: &Listed) -> Option<Self> {
+        let entries = || listed.unreadable.iter().map(|entry| shorten(entry)).collect::<Vec<_>>().join(", ");
+        let why = || format!("a list of runs has entries that this release cannot read: {}", entries());
+        (!listed.unreadable.is_empty()).then(|| Self::Ledger(LedgerError::Unusable(why())))
     }
 
     /// About a function.

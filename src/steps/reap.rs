@@ -1,8 +1,10 @@
 //! The reaper: every minute it ends what nobody else will, and tries again what could not be restored.
 
+use crate::model::experiment::Experiment;
 use crate::model::names::RunId;
-use crate::model::run::{EndReason, Run, RunStatus};
-use crate::ports::World;
+use crate::model::run::{EndReason, Run, RunStatus, TargetRecord};
+use crate::model::time::Time;
+use crate::ports::{LedgerError, World};
 
 use super::error::StepError;
 use super::report::close;
@@ -11,7 +13,7 @@ use super::rollback::{RolledBack, TargetResult, restore_runs, stop};
 use super::steady_state::judged_by;
 use super::{Budget, GRACE};
 
-/// Seconds for which a run that is being stopped is left to its own execution.
+/// Seconds for which a run that is being stopped is left to its own execution, and again once every target is back.
 const HANDS_OFF: i64 = 300;
 
 /// What one tick found and did.
@@ -25,7 +27,9 @@ pub struct Tick {
     pub handled: u64,
     /// Targets whose restore failed for good, so far.
     pub failed_restores: u64,
-    /// Runs that could not be handled because of an error.
+    /// Runs that are listed as active, but whose record is missing or cannot be read.
+    pub unreadable: u64,
+    /// Runs that could not be handled because of an error, and those without a readable record.
     pub errors: u64,
 }
 
@@ -48,7 +52,10 @@ pub async fn reap(world: &impl World, budget: Budget) -> (Tick, Option<StepError
 /// The runs that are the reaper's, stopped.
 async fn take_over_all(world: &impl World, tick: &mut Tick, errors: &mut Vec<StepError>) -> Vec<Run> {
     let (ids, engaged) = match (retry(world, || world.active_runs()).await, retry(world, || world.lever()).await) {
-        (Ok(ids), Ok(lever)) => (ids, lever.is_some_and(|lever| lever.engaged)),
+        (Ok(listed), Ok(lever)) => {
+            errors.extend(StepError::unreadable(&listed));
+            (listed.runs, lever.is_some_and(|lever| lever.engaged))
+        }
         (Err(error), _) | (_, Err(error)) => {
             errors.push(error.into());
             return Vec::new();
@@ -57,7 +64,7 @@ async fn take_over_all(world: &impl World, tick: &mut Tick, errors: &mut Vec<Ste
     let mut runs = Vec::new();
     for id in ids {
         tick.active += 1;
-        match take_over(world, &id, engaged, tick).await {
+        match take_over(world, &id, engaged, tick, errors).await {
             Ok(run) => runs.extend(run),
             Err(error) => errors.push(error),
         }
@@ -66,13 +73,28 @@ async fn take_over_all(world: &impl World, tick: &mut Tick, errors: &mut Vec<Ste
 }
 
 /// The run, stopping, if it is the reaper's; `None` while its own execution sees to it.
-async fn take_over(world: &impl World, id: &RunId, engaged: bool, tick: &mut Tick) -> Result<Option<Run>, StepError> {
-    // The item of a run that expired is gone; so is the entry in the list, in time.
-    let Some(run) = retry(world, || world.run(id)).await? else { return Ok(None) };
+async fn take_over(
+    world: &impl World,
+    id: &RunId,
+    engaged: bool,
+    tick: &mut Tick,
+    errors: &mut Vec<StepError>,
+) -> Result<Option<Run>, StepError> {
+    let run = match retry(world, || world.run(id)).await {
+        Ok(Some(run)) if !is_marker(&run) => run,
+        // A run leaves the list of active ones in the transaction that lets its record expire: without a record, or with
+        // the marker that is written in its place, it was damaged, and what was injected may still be in place.
+        Ok(_) | Err(LedgerError::Unusable(_)) => {
+            tick.unreadable += 1;
+            errors.push(StepError::NoRecord(id.clone()));
+            let reason =
+                EndReason::Error { error: "NoRecord".into(), cause: StepError::NoRecord(id.clone()).to_string() };
+            return stop(world, id, &reason).await.map(Some);
+        }
+        Err(error) => return Err(error.into()),
+    };
     let now = world.now();
-    // A steady state may take its time to hold again, and is the execution's to judge.
-    let judging = run.experiment.as_ref().map_or(0, judged_by);
-    let neglected = run.stopping_at.is_some_and(|since| now > since.plus(HANDS_OFF + judging));
+    let neglected = is_neglected(world, &run, now).await?;
     let due = now > run.due().plus(GRACE);
     if due && run.stopping_at.is_none() || neglected {
         tick.overdue += 1;
@@ -96,17 +118,70 @@ async fn take_over(world: &impl World, id: &RunId, engaged: bool, tick: &mut Tic
     stop(world, &run.id, &reason).await.map(Some)
 }
 
+/// Whether a record is only the marker that [`stop`] writes where there is none. A run that another release has written
+/// has a record, also where its experiment cannot be read.
+fn is_marker(run: &Run) -> bool {
+    run.experiment.is_none() && run.unread.is_none()
+}
+
+/// Whether a run that is being stopped has taken longer than its execution is given: to restore its targets, and, once
+/// all of them are back, to judge its steady state, which may take its time to hold again.
+async fn is_neglected(world: &impl World, run: &Run, now: Time) -> Result<bool, StepError> {
+    let Some(since) = run.stopping_at.filter(|since| now > since.plus(HANDS_OFF)) else { return Ok(false) };
+    let judging = judging(run);
+    if judging == 0 {
+        return Ok(true);
+    }
+    let targets = retry(world, || world.targets(&run.id)).await?;
+    Ok(back_since(&targets, since).is_none_or(|back| now > back.plus(HANDS_OFF + judging)))
+}
+
+/// Seconds that the execution may take to judge the steady state once every target is back.
+fn judging(run: &Run) -> i64 {
+    let judged = |experiment: &&Experiment| !experiment.steady_state.is_empty();
+    run.experiment.as_ref().filter(judged).map_or(0, judged_by)
+}
+
+/// Since when every target is back; `None` while one is not.
+fn back_since(targets: &[TargetRecord], stopping_at: Time) -> Option<Time> {
+    let back = targets.iter().all(|target| target.status.is_final());
+    back.then(|| targets.iter().filter_map(|target| target.ended_at).fold(stopping_at, Time::max))
+}
+
 /// Closes a run whose targets are all back, or of which one cannot be restored: nobody else would say that it failed, and
-/// it is tried again all the same.
+/// it is tried again anyway.
 async fn settle(world: &impl World, rolled_back: &RolledBack, tick: &mut Tick) -> Result<(), StepError> {
-    let id = &rolled_back.run.id;
-    let targets = retry(world, || world.targets(id)).await?;
+    let run = &rolled_back.run;
+    let targets = retry(world, || world.targets(&run.id)).await?;
     let open: Vec<_> = targets.iter().filter(|target| !target.status.is_final()).collect();
     tick.failed_restores += open.iter().filter(|target| target.restore_error.is_some()).count() as u64;
     // Refused just now: an error of long ago may stand beside a restore that only waits for its last look.
     let refused = |(_, result): &TargetResult| matches!(result, Err(error) if error.name() != "Unavailable");
-    if open.is_empty() || rolled_back.targets.iter().any(refused) {
-        close(world, id).await?;
+    if open.is_empty() {
+        if !is_still_judged(world, run, &targets).await {
+            close_or_retire(world, run).await?;
+        }
+    } else if rolled_back.targets.iter().any(refused) {
+        close(world, &run.id).await?;
     }
     Ok(())
+}
+
+/// Whether the run's own execution still has its time to judge the steady state, and lives to do so.
+async fn is_still_judged(world: &impl World, run: &Run, targets: &[TargetRecord]) -> bool {
+    let Some(back) = back_since(targets, run.stopping_at.unwrap_or(run.created_at)) else { return false };
+    let judging = judging(run);
+    let in_time = judging > 0 && !run.status.is_final() && world.now() <= back.plus(HANDS_OFF + judging);
+    // Without an answer, the run is left alone; its time runs out.
+    in_time && world.is_running(&run.execution_arn).await.unwrap_or(true)
+}
+
+/// A run whose record cannot be read cannot be closed; its targets are back, so it is retired as it is.
+async fn close_or_retire(world: &impl World, run: &Run) -> Result<(), StepError> {
+    match close(world, &run.id).await {
+        Err(StepError::Ledger(LedgerError::Unusable(_))) if is_marker(run) => {
+            Ok(retry(world, || world.retire_run(run, world.now())).await?)
+        }
+        closed => closed.map(drop),
+    }
 }

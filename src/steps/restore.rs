@@ -8,11 +8,12 @@ use futures_util::future::join;
 use crate::model::experiment::Experiment;
 use crate::model::function::Observation;
 use crate::model::names::{FunctionArn, RunId};
-use crate::model::run::{Lease, Run, TargetRecord, TargetStatus};
+use crate::model::run::{Ending, Lease, LeaseKind, Run, TargetRecord, TargetStatus};
 use crate::model::snapshot::{Change, ConfigurationUpdate, Surface, Write};
 use crate::model::time::Time;
+use crate::plan::own::is_own;
 use crate::plan::restore::{RestorePlan, plan_restore};
-use crate::ports::{Ending, FunctionError, Guarded, World};
+use crate::ports::{FunctionError, Guarded, World};
 
 use super::error::StepError;
 use super::pace::{Kind, Pace};
@@ -149,7 +150,8 @@ impl<W: World> Restorer<'_, W> {
     }
 
     async fn look(&self) -> Result<Look, StepError> {
-        let mappings = self.run.experiment.as_ref().is_some_and(|experiment| experiment.needs_mappings());
+        // A run without a readable record does not say whether its faults touch mappings.
+        let mappings = self.run.experiment.as_ref().is_none_or(Experiment::needs_mappings);
         let observed_at = self.world.now();
         // Both at once: between an alarm event and the first restoring call, every round trip counts.
         let (target, seen) = join(
@@ -173,7 +175,7 @@ impl<W: World> Restorer<'_, W> {
             }
             // That AWS has no time for us says nothing about the target.
             Err(FunctionError::Throttled(seconds)) => Ok(Look::Again(seconds)),
-            Err(error) => self.fail(error).await,
+            Err(error) => self.fail(self.failed(error)).await,
         }
     }
 
@@ -183,6 +185,9 @@ impl<W: World> Restorer<'_, W> {
             return self.end(target, TargetStatus::Restored, observed_at, RestorePlan::default()).await;
         }
         let plan = plan_restore(&target.changes, seen);
+        if !plan.writes.is_empty() && is_own(self.world.prefix(), seen) {
+            return self.fail(StepError::OwnFunction { function: self.function.name().to_owned() }).await;
+        }
         if !plan.writes.is_empty() {
             return self.write(plan.writes).await;
         }
@@ -198,10 +203,9 @@ impl<W: World> Restorer<'_, W> {
         if let Err(seconds) = self.pace.turn(self.world, writes.len()).await {
             return Ok(Look::Again(seconds));
         }
-        let Window { lease, last_call } = self.budget.window(self.holder, self.world.now());
+        let Window { lease, last_call } = self.budget.window(LeaseKind::Restore, self.holder, self.world.now());
         let begun = retry(self.world, || self.world.begin_restore(self.id(), self.function, &lease, self.world.now()));
-        // Without a permit, another restore is writing, or has ended it: the next look tells.
-        let Some(permit) = begun.await? else { return Ok(Look::Again(2)) };
+        let Some(permit) = begun.await? else { return self.without_permit().await };
         let mut look = Look::Again(LOOK_EVERY);
         let mut refused = None;
         let (mut due, mut landed) = (VecDeque::from(writes), Vec::new());
@@ -237,9 +241,24 @@ impl<W: World> Restorer<'_, W> {
             self.settle(&lease).await?;
         }
         match refused {
-            Some(error) => self.fail(error).await,
+            Some(error) => self.fail(self.failed(error)).await,
             None => Ok(look),
         }
+    }
+
+    /// Another restore is writing, or has ended the target: the next look tells. But a target that is open while its run
+    /// does not hold the lock is nobody's to restore: no task leaves one like that.
+    async fn without_permit(&self) -> Result<Look, StepError> {
+        let lock = retry(self.world, || self.world.lock(self.function)).await?;
+        if lock.is_some_and(|lock| lock.run.as_ref() == Some(self.id())) {
+            return Ok(Look::Again(2));
+        }
+        // Read after the lock: whoever releases the lock ends the target in the same transaction.
+        let target = retry(self.world, || self.world.target(self.id(), self.function)).await?;
+        if target.is_none_or(|target| target.status.is_final()) {
+            return Ok(Look::Again(LOOK_EVERY));
+        }
+        self.fail(StepError::NotLocked { function: self.function.name().to_owned(), run: self.id().clone() }).await
     }
 
     /// Every call of ours was answered, so no call of ours can land any more, unless an earlier one is in doubt.
@@ -251,10 +270,18 @@ impl<W: World> Restorer<'_, W> {
         Ok(retry(self.world, || self.world.settle(self.id(), self.function, lease, now)).await?)
     }
 
-    async fn fail(&self, error: FunctionError) -> Result<Look, StepError> {
-        let why = error.to_string();
+    fn failed(&self, error: FunctionError) -> StepError {
+        StepError::function(self.function.name(), error)
+    }
+
+    /// Keeps the failure with the target, whose record names the function already.
+    async fn fail(&self, error: StepError) -> Result<Look, StepError> {
+        let why = match &error {
+            StepError::Function { error, .. } => error.to_string(),
+            error => error.to_string(),
+        };
         retry(self.world, || self.world.restore_failed(self.id(), self.function, &why)).await?;
-        Err(StepError::function(self.function.name(), error))
+        Err(error)
     }
 
     /// An ending is true only if the look was made after every lease had run out: the ledger checks that once more.
@@ -281,6 +308,7 @@ impl<W: World> Restorer<'_, W> {
             observed_at,
             drift: plan.drift,
             frozen_versions,
+            runtime_version: None,
             redacted: target.changes.iter().map(Change::redacted).collect(),
         };
         match retry(self.world, || self.world.finish(&ending, self.world.now())).await? {

@@ -4,8 +4,8 @@ use futures_util::StreamExt;
 use futures_util::stream;
 
 use crate::model::names::{FunctionArn, RunId};
-use crate::model::run::{EndReason, Run};
-use crate::ports::World;
+use crate::model::run::{EndReason, Listed, Run};
+use crate::ports::{LedgerError, World, stopped_marker};
 
 use super::error::StepError;
 use super::restore::{Restored, restore_all};
@@ -24,12 +24,77 @@ pub struct RolledBack {
     pub targets: Vec<TargetResult>,
 }
 
-/// Moves a run to stopping: nothing new starts behind this. Every ending begins here.
+/// What became of several runs.
+#[derive(Clone, Debug)]
+pub struct Rollbacks {
+    /// Those that were stopped.
+    pub runs: Vec<RolledBack>,
+    /// Those that could not be stopped, and so were not restored.
+    pub not_stopped: Vec<(RunId, StepError)>,
+}
+
+impl Rollbacks {
+    /// The runs, if all of them were stopped; else why the first one was not.
+    ///
+    /// # Errors
+    /// The first run's that could not be stopped.
+    pub fn into_result(self) -> Result<Vec<RolledBack>, StepError> {
+        self.not_stopped.into_iter().next().map_or(Ok(self.runs), |(_, error)| Err(error))
+    }
+
+    /// Whether another round may bring a target back, or stop a run that could not be stopped.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        let pending = |(_, result): &TargetResult| matches!(result, Ok(Restored::Pending(_)));
+        !self.not_stopped.is_empty() || self.runs.iter().any(|run| run.targets.iter().any(pending))
+    }
+
+    /// Everything that failed: runs that could not be stopped, then targets that could not be restored.
+    pub fn failures(self) -> impl Iterator<Item = StepError> {
+        let targets = self.runs.into_iter().flat_map(|run| run.targets).filter_map(|(_, result)| result.err());
+        self.not_stopped.into_iter().map(|(_, error)| error).chain(targets)
+    }
+}
+
+/// Moves a run to `Stopping`; nothing new starts after that. Every ending begins here.
+///
+/// A run whose record is missing or cannot be read is returned with the functions of its target items, which hold all
+/// that a restore needs.
 ///
 /// # Errors
 /// When the ledger cannot be written.
-pub async fn stop(world: &impl World, run: &RunId, reason: &EndReason) -> Result<Run, StepError> {
-    Ok(retry(world, || world.stop_run(run, reason, world.now())).await?)
+pub async fn stop(world: &impl World, id: &RunId, reason: &EndReason) -> Result<Run, StepError> {
+    let run = match retry(world, || world.stop_run(id, reason, world.now())).await {
+        Err(error @ LedgerError::Unusable(_)) => stopped_without_record(world, id, reason, error).await?,
+        stopped => stopped?,
+    };
+    with_functions(world, run).await
+}
+
+/// The run of a record that cannot be read. The update itself needs no reading, so nothing new can start.
+async fn stopped_without_record(
+    world: &impl World,
+    id: &RunId,
+    reason: &EndReason,
+    error: LedgerError,
+) -> Result<Run, StepError> {
+    // If the targets cannot be read either, the ledger itself is out of reach, and the first error says why.
+    match retry(world, || world.targets(id)).await {
+        Ok(targets) if !targets.is_empty() => Ok(stopped_marker(id, reason, world.now())),
+        _ => Err(error.into()),
+    }
+}
+
+/// A marker that was written in the place of a missing record names no functions: the target items do.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub(super) async fn with_functions(world: &impl World, mut run: Run) -> Result<Run, StepError> {
+    if run.functions.is_empty() {
+        let targets = retry(world, || world.targets(&run.id)).await?;
+        run.functions = targets.into_iter().map(|target| target.function).collect();
+    }
+    Ok(run)
 }
 
 /// Rolls back one run.
@@ -42,25 +107,22 @@ pub async fn roll_back(
     reason: &EndReason,
     budget: Budget,
 ) -> Result<RolledBack, StepError> {
-    let rolled_back = roll_back_each(world, std::slice::from_ref(run), reason, budget).await?;
+    let rolled_back = roll_back_each(world, std::slice::from_ref(run), reason, budget).await.into_result()?;
     rolled_back.into_iter().next().ok_or_else(|| StepError::NoSuchRun(run.clone()))
 }
 
 /// Stops runs and restores every target of theirs, as far as the budget goes; the state machine and the reaper do the
-/// rest. Every run is stopped before any is restored.
-///
-/// # Errors
-/// When a run could not be stopped, after the others were restored. A target's failure stands in the result.
-pub async fn roll_back_each(
-    world: &impl World,
-    runs: &[RunId],
-    reason: &EndReason,
-    budget: Budget,
-) -> Result<Vec<RolledBack>, StepError> {
-    let stops = stream::iter(runs).map(|run| stop(world, run, reason)).buffered(AT_ONCE).collect::<Vec<_>>().await;
-    let (stopped, failed): (Vec<_>, Vec<_>) = stops.into_iter().partition(Result::is_ok);
-    let rolled_back = restore_runs(world, stopped.into_iter().flatten().collect(), budget).await;
-    failed.into_iter().find_map(Result::err).map_or(Ok(rolled_back), Err)
+/// rest. Every run is stopped before any is restored, and one that cannot be stopped keeps no other from being restored.
+pub async fn roll_back_each(world: &impl World, runs: &[RunId], reason: &EndReason, budget: Budget) -> Rollbacks {
+    let stops = stream::iter(runs).map(|run| async move { (run, stop(world, run, reason).await) });
+    let (mut stopped, mut not_stopped) = (Vec::new(), Vec::new());
+    for (id, stop) in stops.buffered(AT_ONCE).collect::<Vec<_>>().await {
+        match stop {
+            Ok(run) => stopped.push(run),
+            Err(error) => not_stopped.push((id.clone(), error)),
+        }
+    }
+    Rollbacks { runs: restore_runs(world, stopped, budget).await, not_stopped }
 }
 
 /// Restores every target of runs that are being stopped.
@@ -85,8 +147,8 @@ pub async fn roll_back_alarm(
     name: &str,
     budget: Budget,
 ) -> Result<Vec<RolledBack>, StepError> {
-    let runs = retry(world, || world.runs_of_alarm(arn)).await?;
-    roll_back_each(world, &runs, &EndReason::Alarm { alarm: name.to_owned() }, budget).await
+    let listed = retry(world, || world.runs_of_alarm(arn)).await?;
+    roll_back_listed(world, &listed, &EndReason::Alarm { alarm: name.to_owned() }, budget).await
 }
 
 /// Rolls back every run that is active.
@@ -98,6 +160,20 @@ pub async fn roll_back_all(
     reason: &EndReason,
     budget: Budget,
 ) -> Result<Vec<RolledBack>, StepError> {
-    let runs = retry(world, || world.active_runs()).await?;
-    roll_back_each(world, &runs, reason, budget).await
+    let listed = retry(world, || world.active_runs()).await?;
+    roll_back_listed(world, &listed, reason, budget).await
+}
+
+/// An entry that cannot be read is a failure, and keeps no run from being rolled back.
+async fn roll_back_listed(
+    world: &impl World,
+    listed: &Listed,
+    reason: &EndReason,
+    budget: Budget,
+) -> Result<Vec<RolledBack>, StepError> {
+    let rolled_back = roll_back_each(world, &listed.runs, reason, budget).await.into_result();
+    match StepError::unreadable(listed) {
+        Some(error) => rolled_back.and(Err(error)),
+        None => rolled_back,
+    }
 }

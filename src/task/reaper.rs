@@ -20,16 +20,48 @@ pub(super) async fn handle(world: &impl World, settings: &Settings, budget: Budg
     }
 }
 
+/// Each metric of the reaper, and its value.
+fn counts(tick: &Tick) -> [(&'static str, u64); 3] {
+    [("OverdueRuns", tick.overdue), ("FailedRestores", tick.failed_restores), ("UnreadableRecords", tick.unreadable)]
+}
+
 fn metrics(settings: &Settings, tick: &Tick, timestamp: i64) -> Value {
-    let names = ["OverdueRuns", "FailedRestores"];
-    let metrics: Vec<Value> = names.iter().map(|name| json!({ "Name": name, "Unit": "Count" })).collect();
-    json!({
+    let counts = counts(tick);
+    let metrics: Vec<Value> = counts.iter().map(|(name, _)| json!({ "Name": name, "Unit": "Count" })).collect();
+    let mut line = json!({
         "_aws": {
             "Timestamp": timestamp,
             "CloudWatchMetrics": [{ "Namespace": "snapback", "Dimensions": [["Stack"]], "Metrics": metrics }]
         },
         "Stack": settings.prefix,
-        "OverdueRuns": tick.overdue,
-        "FailedRestores": tick.failed_restores,
-    })
+    });
+    counts.iter().for_each(|(name, count)| line[*name] = json!(count));
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::samples::settings;
+
+    const TEMPLATE: &str = include_str!("../../infra/template.yaml");
+
+    #[test]
+    fn each_metric_is_written_with_its_value() {
+        let tick = Tick { overdue: 1, failed_restores: 2, unreadable: 3, ..Tick::default() };
+        let line = metrics(&settings(), &tick, 7);
+        assert_eq!(
+            (&line["OverdueRuns"], &line["FailedRestores"], &line["UnreadableRecords"]),
+            (&json!(1), &json!(2), &json!(3))
+        );
+        let named = line.pointer("/_aws/CloudWatchMetrics/0/Metrics").and_then(Value::as_array).map(Vec::len);
+        assert_eq!(named, Some(counts(&tick).len()));
+    }
+
+    #[test]
+    fn each_metric_has_an_alarm_in_the_template() {
+        for (name, _) in counts(&Tick::default()) {
+            assert!(TEMPLATE.contains(&format!("MetricName: {name}\n")), "{name}");
+        }
+    }
 }

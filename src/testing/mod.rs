@@ -6,8 +6,10 @@ pub mod dice;
 pub mod drive;
 pub mod execution;
 mod functions;
+mod guarded_write;
 pub mod history;
 mod ledger;
+mod looks;
 pub mod network;
 mod rates;
 pub mod samples;
@@ -18,13 +20,14 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::model::guarded_write::{Item, Omission};
 use crate::model::names::{AlarmName, FunctionArn, LayerVersionArn, RunId};
 use crate::model::run::{Lever, Lock, Run, TargetRecord};
 use crate::model::snapshot::Write;
 use crate::model::steady_state::Metric;
 use crate::model::time::Time;
 use crate::plan::guardrails::{AlarmFact, LayerFact};
-use crate::ports::{AlarmError, Alarms, Clock, Executions};
+use crate::ports::{AlarmError, Alarms, Clock, Executions, Stack};
 
 pub use functions::SimFunction;
 pub use rates::Rates;
@@ -62,6 +65,8 @@ pub struct State {
     pub dead_executions: Vec<String>,
     /// The runs.
     pub runs: BTreeMap<RunId, Run>,
+    /// The runs whose record cannot be read.
+    pub unreadable: BTreeSet<RunId>,
     /// The targets.
     pub targets: BTreeMap<(RunId, FunctionArn), TargetRecord>,
     /// The locks.
@@ -72,6 +77,10 @@ pub struct State {
     pub active: Vec<RunId>,
     /// The lever.
     pub lever: Option<Lever>,
+    /// When an item of the ledger expires, in seconds since 1970.
+    pub expiries: BTreeMap<Item, i64>,
+    /// The part of a guarded write that this ledger leaves out, to see whether anybody notices.
+    pub left_out: Option<Omission>,
     /// Every call that was made, in order.
     pub calls: Vec<String>,
     /// How often a call was sent while none was under way: the sequential round trips of a single task.
@@ -190,6 +199,12 @@ impl State {
     fn trouble(&mut self, call: &str) -> Option<Trouble> {
         let at = self.trouble.iter().position(|(name, _)| *name == call)?;
         Some(self.trouble.remove(at).1)
+    }
+}
+
+impl Stack for SimWorld {
+    fn prefix(&self) -> Option<&str> {
+        Some(samples::PREFIX)
     }
 }
 

@@ -19,6 +19,9 @@ pub const SECRET: &str = "hunter2-not-for-logs";
 /// The mapping of every sample function.
 pub const MAPPING: &str = "11111111-2222-3333-4444-555555555555";
 
+/// The prefix of the names of the sample stack's own functions.
+pub const PREFIX: &str = "snapback";
+
 /// Unwraps what a sample is made of.
 macro_rules! sample {
     ($made:expr) => {
@@ -39,6 +42,12 @@ pub fn function_arn(name: &str) -> FunctionArn {
 #[must_use]
 pub fn layer_arn(name: &str) -> LayerVersionArn {
     sample!(LayerVersionArn::try_from(format!("arn:aws:lambda:eu-west-1:123456789012:layer:{name}:1")))
+}
+
+/// A runtime version's ARN.
+#[must_use]
+pub fn runtime_version(number: u32) -> String {
+    format!("arn:aws:lambda:eu-west-1::runtime:{number:064x}")
 }
 
 /// An alarm's ARN.
@@ -64,10 +73,11 @@ pub fn proxy_layers() -> ProxyLayers {
 #[must_use]
 pub fn settings() -> Settings {
     Settings {
-        prefix: "snapback".into(),
+        prefix: PREFIX.into(),
         opt_in: ("chaos".into(), "allowed".into()),
         target_limit: 10,
         proxy_layers: proxy_layers(),
+        reserved_concurrency: 2,
     }
 }
 
@@ -82,6 +92,9 @@ pub fn observation(name: &str) -> Observation {
         last_update: LastUpdate::Successful,
         package: Package::Zip,
         runtime: Some("python3.12".into()),
+        runtime_version: Some(runtime_version(1)),
+        managed_instances: false,
+        durable: false,
         architecture: "arm64".into(),
         handler: Some(sample!(Handler::try_from("app.handler"))),
         layers: vec![layer_arn("otel"), layer_arn("shared")],

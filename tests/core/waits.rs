@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use serde_json::{Value, json};
 use snapback::model::experiment::Experiment;
 use snapback::model::input::read_experiment;
-use snapback::model::run::{EndReason, Run, RunStatus, STARTUP};
+use snapback::model::run::{EndReason, Run, RunStatus, STARTUP, TargetStatus};
 use snapback::model::time::Time;
 use snapback::ports::{AlarmError, Clock, FunctionError, LedgerError};
 use snapback::steps::arm::{Armed, arm};
@@ -179,16 +179,45 @@ fn a_run_is_overdue_a_minute_after_its_end_and_not_before() {
 }
 
 #[test]
-fn a_run_that_is_being_stopped_is_its_executions_for_five_minutes() {
-    // And for as long as its steady state may take to be judged.
-    for (conditions, judging) in [(json!([]), 60), (json!([metric("PT5M")]), 660)] {
+fn a_stopping_run_is_left_to_its_execution_for_five_minutes() {
+    // However long its steady state takes to be judged: its target is not back.
+    for conditions in [json!([]), json!([metric("PT1H")])] {
         let world = world(&["checkout"]);
         let machine = Machine::new(&world, "run-1", experiment(conditions));
         block_on(machine.start()).unwrap();
         block_on(stop(&world, &machine.run, &EndReason::Person)).unwrap();
         let stopped = run_of(&world, &machine.run).stopping_at.unwrap();
-        assert_eq!(tick_at(&world, stopped.plus(300 + judging), -1), idle());
-        assert_eq!(tick_at(&world, stopped.plus(300 + judging), 1), Tick { overdue: 1, handled: 1, ..idle() });
+        assert_eq!(tick_at(&world, stopped.plus(300), -1), idle());
+        assert_eq!(target_of(&world, &machine.run, "checkout").status, TargetStatus::Injected);
+        assert_eq!(tick_at(&world, stopped.plus(300), 1), Tick { overdue: 1, handled: 1, ..idle() });
+        assert_eq!(target_of(&world, &machine.run, "checkout").status, TargetStatus::Restored);
+    }
+}
+
+#[test]
+fn a_restored_run_is_left_to_its_execution_until_it_is_judged() {
+    let world = world(&["checkout"]);
+    let machine = restored(&world, json!([metric("PT5M")]), "PT1M");
+    let back = target_of(&world, &machine.run, "checkout").ended_at.unwrap();
+    assert_eq!(tick_at(&world, back.plus(300 + 660), -1), idle());
+    assert_eq!(tick_at(&world, back.plus(300 + 660), 1), Tick { overdue: 1, handled: 1, ..idle() });
+    assert_eq!(run_of(&world, &machine.run).status, RunStatus::Completed);
+}
+
+#[test]
+fn a_run_that_the_reaper_restores_is_judged_by_its_execution() {
+    for alive in [true, false] {
+        let world = world(&["checkout"]);
+        let machine = Machine::new(&world, "run-1", experiment(json!([metric("PT5M")])));
+        block_on(machine.start()).unwrap();
+        block_on(stop(&world, &machine.run, &EndReason::Person)).unwrap();
+        if !alive {
+            machine.kill();
+        }
+        let stopped = run_of(&world, &machine.run).stopping_at.unwrap();
+        assert_eq!(tick_at(&world, stopped.plus(300), 1).handled, 1);
+        assert_eq!(target_of(&world, &machine.run, "checkout").status, TargetStatus::Restored);
+        assert_eq!(run_of(&world, &machine.run).status.is_final(), !alive, "execution alive: {alive}");
     }
 }
 

@@ -1,0 +1,99 @@
+//! The reaper finds damage in the ledger, reports it, and restores anyway.
+
+use serde_json::Value;
+use snapback::model::names::RunId;
+use snapback::model::run::{EndReason, RunStatus, TargetStatus};
+use snapback::steps::reap::{Tick, reap};
+use snapback::steps::rollback::roll_back;
+use snapback::testing::SimWorld;
+use snapback::testing::samples::{self, faults, world};
+
+use super::support::{Machine, assert_nothing_is_active, block_on, budget, picture, run_of, target_of};
+
+fn tick(world: &SimWorld) -> (Tick, Option<&'static str>) {
+    world.pass(60);
+    let (tick, error) = block_on(reap(world, budget(world, 55)));
+    (tick, error.map(|error| error.name()))
+}
+
+/// A run that has injected, whose execution is dead, and whose record somebody has deleted.
+fn without_record(world: &SimWorld, fault: (&'static str, Value)) -> RunId {
+    let machine = Machine::new(world, "run-1", samples::experiment(&["checkout"], &[fault]));
+    block_on(machine.start()).unwrap();
+    machine.kill();
+    world.with(|state| state.runs.remove(&machine.run));
+    machine.run
+}
+
+#[test]
+fn a_run_without_a_record_is_an_error_and_is_restored() {
+    for fault in faults() {
+        let world = world(&["checkout"]);
+        let before = picture(&world, "checkout");
+        let run = without_record(&world, fault.clone());
+        let (first, error) = tick(&world);
+        assert_eq!((first.unreadable, first.handled, first.errors), (1, 1, 1), "{}", fault.0);
+        assert_eq!(error, Some("NoRecord"), "{}", fault.0);
+        assert_eq!(picture(&world, "checkout"), before, "{}", fault.0);
+        assert_eq!(target_of(&world, &run, "checkout").status, TargetStatus::Restored, "{}", fault.0);
+        // Retired, and the marker in its place says what was wrong.
+        assert_nothing_is_active(&world);
+        let marker = run_of(&world, &run);
+        assert_eq!(marker.status, RunStatus::Failed, "{}", fault.0);
+        assert!(marker.reason.unwrap().to_string().contains("its record is missing"), "{}", fault.0);
+        assert_eq!(tick(&world), (Tick::default(), None), "{}", fault.0);
+    }
+}
+
+#[test]
+fn the_error_stays_until_every_target_is_back() {
+    use snapback::testing::Trouble;
+    let world = world(&["checkout"]);
+    without_record(&world, faults()[0].clone());
+    world.with(|state| state.trouble = vec![("PutFunctionConcurrency", Trouble::Denied); 2]);
+    // Also once the marker is there.
+    for _ in 0..2 {
+        let (tick, error) = tick(&world);
+        assert_eq!((tick.unreadable, tick.failed_restores, error), (1, 1, Some("NoRecord")));
+    }
+    assert_eq!(tick(&world).1, Some("NoRecord"));
+    assert_nothing_is_active(&world);
+}
+
+#[test]
+fn a_rollback_restores_a_run_without_a_record() {
+    let world = world(&["checkout"]);
+    let before = picture(&world, "checkout");
+    let run = without_record(&world, faults()[0].clone());
+    world.pass(60);
+    let rolled_back = block_on(roll_back(&world, &run, &EndReason::Person, budget(&world, 120))).unwrap();
+    assert_eq!(rolled_back.targets.len(), 1);
+    assert_eq!(picture(&world, "checkout"), before);
+}
+
+#[test]
+fn nothing_starts_behind_a_missing_record() {
+    let world = world(&["checkout"]);
+    let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
+    let functions = block_on(machine.prepare()).unwrap().functions;
+    block_on(machine.arm(&functions)).unwrap();
+    world.with(|state| state.runs.remove(&machine.run));
+    tick(&world);
+    block_on(machine.inject(&functions)).unwrap();
+    assert_eq!(world.count("PutFunctionConcurrency"), 0);
+}
+
+#[test]
+fn a_run_whose_record_cannot_be_read_is_restored_and_retired() {
+    let world = world(&["checkout"]);
+    let before = picture(&world, "checkout");
+    let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
+    block_on(machine.start()).unwrap();
+    world.pass(60);
+    world.with(|state| state.unreadable.insert(machine.run.clone()));
+    let (first, error) = tick(&world);
+    assert_eq!((first.unreadable, first.handled, error), (1, 1, Some("NoRecord")));
+    assert_eq!(picture(&world, "checkout"), before);
+    assert_nothing_is_active(&world);
+    assert_eq!(run_of(&world, &machine.run).status, RunStatus::Stopping, "what cannot be read cannot be closed");
+}
