@@ -33,14 +33,19 @@ impl Pending {
 
 /// All of them, by request.
 #[derive(Debug, Default)]
-pub(crate) struct PendingInvocations(HashMap<String, Entry>);
+pub(crate) struct PendingInvocations {
+    by_request: HashMap<String, Entry>,
+    /// How many were ever added.
+    added: u64,
+}
 
 #[derive(Debug)]
 struct Entry {
     pending: Pending,
     invocation: Option<String>,
-    /// Both in milliseconds since the epoch.
-    since: u64,
+    /// The number that it was added as.
+    number: u64,
+    /// Milliseconds since the epoch.
     expires: u64,
 }
 
@@ -49,35 +54,37 @@ impl PendingInvocations {
     /// true.
     pub(super) fn add(&mut self, key: &InvocationKey, pending: Pending, deadline: Option<u64>, now: u64) -> bool {
         self.expire(now);
-        let is_full = self.0.len() >= MAX_PENDING && !self.0.contains_key(&key.request);
+        let is_full = self.by_request.len() >= MAX_PENDING && !self.by_request.contains_key(&key.request);
         if is_full {
-            let oldest = self.0.iter().min_by_key(|(_, entry)| entry.since).map(|(request, _)| request.clone());
-            oldest.and_then(|request| self.0.remove(&request));
+            let oldest =
+                self.by_request.iter().min_by_key(|(_, entry)| entry.number).map(|(request, _)| request.clone());
+            oldest.and_then(|request| self.by_request.remove(&request));
         }
         // A deadline that has passed is no reason to forget an invocation that begins: local tools give odd ones.
         let expires = deadline.map_or(now + MAX_INVOCATION_MS, |deadline| deadline.max(now)).saturating_add(GRACE_MS);
-        let entry = Entry { pending, invocation: key.invocation.clone(), since: now, expires };
-        self.0.insert(key.request.clone(), entry);
+        self.added += 1;
+        let entry = Entry { pending, invocation: key.invocation.clone(), number: self.added, expires };
+        self.by_request.insert(key.request.clone(), entry);
         is_full
     }
 
     /// Takes one out. An answer that names another invocation of the same request is late: its invocation has timed out.
     pub(super) fn take(&mut self, request: &str, invocation: Option<&str>) -> Option<Pending> {
-        let own = self.0.get(request)?.invocation.as_deref();
+        let own = self.by_request.get(request)?.invocation.as_deref();
         if own.zip(invocation).is_some_and(|(own, other)| own != other) {
             return None;
         }
-        self.0.remove(request).map(|entry| entry.pending)
+        self.by_request.remove(request).map(|entry| entry.pending)
     }
 
     /// Forgets those that will not be answered any more.
     pub(super) fn expire(&mut self, now: u64) {
-        self.0.retain(|_, entry| entry.expires > now);
+        self.by_request.retain(|_, entry| entry.expires > now);
     }
 
     /// Frees all space in /tmp.
     pub(super) fn free_disk(&mut self) {
-        self.0.values_mut().for_each(|entry| entry.pending.disk = None);
+        self.by_request.values_mut().for_each(|entry| entry.pending.disk = None);
     }
 }
 
@@ -97,10 +104,10 @@ mod tests {
     fn the_oldest_goes_first_when_there_are_too_many() {
         let mut all = PendingInvocations::default();
         for number in 0..MAX_PENDING {
-            assert!(!all.add(&key(number), exits(), Some(9_000_000), number as u64));
+            assert!(!all.add(&key(number), exits(), Some(9_000_000), 1));
         }
-        assert!(!all.add(&key(5), exits(), Some(9_000_000), 5), "it is known already");
-        assert!(all.add(&key(MAX_PENDING), exits(), Some(9_000_000), 5_000));
+        assert!(!all.add(&key(5), exits(), Some(9_000_000), 1), "it is known already");
+        assert!(all.add(&key(MAX_PENDING), exits(), Some(9_000_000), 1));
         assert!(all.take("0", None).is_none());
         assert!(all.take("1", None).is_some() && all.take("1", None).is_none());
         assert!(all.take(&MAX_PENDING.to_string(), None).is_some());
