@@ -32,6 +32,8 @@ mod inside_invocations;
 mod just_allowed;
 #[path = "core/leases.rs"]
 mod leases;
+#[path = "core/mappings.rs"]
+mod mappings;
 #[path = "core/reaper.rs"]
 mod reaper;
 #[path = "core/repeats.rs"]

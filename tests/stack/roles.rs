@@ -39,6 +39,7 @@ fn call_actions(call: &str) -> &'static [&'static str] {
         "GetFunction" => &["lambda:GetFunction", "lambda:ListTags"],
         "ListTags" => &["lambda:ListTags"],
         "ListEventSourceMappings" => &["lambda:ListEventSourceMappings"],
+        "GetEventSourceMapping" => &["lambda:GetEventSourceMapping"],
         "ListAliases" => &["lambda:ListAliases"],
         "ListVersionsByFunction" => &["lambda:ListVersionsByFunction"],
         "GetLayerVersion" => &["lambda:GetLayerVersion"],
@@ -214,7 +215,15 @@ async fn lived(task: Task) -> BTreeSet<String> {
         Task::Reaper => {
             let world = injected().await;
             world.with(|state| state.dead_executions.push("arn:execution:r".into()));
-            restored(&world, &json!({}), task).await
+            let mut actions = restored(&world, &json!({}), task).await;
+            // A mapping outlives its function.
+            let deleted = injected().await;
+            deleted.with(|state| {
+                state.functions.clear();
+                state.dead_executions.push("arn:execution:r".into());
+            });
+            actions.extend(restored(&deleted, &json!({}), task).await);
+            actions
         }
     }
 }
