@@ -1,5 +1,7 @@
 //! Where a message's body ends (RFC 9112, section 6), found without touching a byte of it.
 
+use std::borrow::Cow;
+
 /// How much of a body is still to come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
@@ -42,6 +44,14 @@ impl Framing {
         }
     }
 
+    /// The same, and how many of them are payload: the others frame it.
+    pub(crate) fn take_payload(&mut self, bytes: &[u8]) -> Result<(usize, usize), Malformed> {
+        let Self::Chunked(chunks) = self else { return self.take(bytes).map(|count| (count, count)) };
+        let mut payload = 0;
+        let count = chunks.take(bytes, |data| payload += data.len())?;
+        Ok((count, payload))
+    }
+
     /// How many of the next bytes are the body's, whatever they are; 0 where that has to be seen.
     pub(crate) fn unseen(&self) -> u64 {
         match self {
@@ -60,15 +70,15 @@ impl Framing {
     }
 
     /// The body without its framing, and what stands behind the last of its data; `bytes` is all of it.
-    pub(crate) fn decode(mut self, bytes: &[u8]) -> Result<(Vec<u8>, &[u8]), Malformed> {
-        let Self::Chunked(chunks) = &mut self else { return Ok((bytes.to_vec(), &[])) };
+    pub(crate) fn decode(mut self, bytes: &[u8]) -> Result<(Cow<'_, [u8]>, &[u8]), Malformed> {
+        let Self::Chunked(chunks) = &mut self else { return Ok((bytes.into(), &[])) };
         let mut body = Vec::with_capacity(bytes.len());
         let mut end = 0;
         chunks.take(bytes, |data| {
             body.extend_from_slice(data);
             end = data.as_ptr().addr() + data.len() - bytes.as_ptr().addr();
         })?;
-        Ok((body, &bytes[end..]))
+        Ok((body.into(), &bytes[end..]))
     }
 }
 
@@ -177,14 +187,14 @@ mod tests {
             assert_eq!(walk(Framing::chunked(), CHUNKED, size), (CHUNKED.len() - 4, true), "in pieces of {size}");
         }
         let tail = &b"\r\n0\r\nError-Type: x\r\n\r\nNEXT"[..];
-        assert_eq!(Framing::chunked().decode(CHUNKED), Ok((BODY.to_vec(), tail)));
+        assert_eq!(Framing::chunked().decode(CHUNKED), Ok((BODY.into(), tail)));
     }
 
     #[test]
     fn a_size_has_as_many_digits_as_it_needs() {
         let body = [b'x'; 0x1f3];
         let bytes = [b"1F3\r\n", &body[..], b"\r\n0\r\n\r\n"].concat();
-        assert_eq!(Framing::chunked().decode(&bytes).map(|(body, _)| body), Ok(body.to_vec()));
+        assert_eq!(Framing::chunked().decode(&bytes).map(|(body, _)| body), Ok(body[..].into()));
     }
 
     #[test]
@@ -202,6 +212,14 @@ mod tests {
         framing.skip(4);
         assert_eq!((framing.unseen(), framing), (5, Framing::Length(5)));
         assert_eq!(Framing::UntilClose.unseen(), 0);
+    }
+
+    #[test]
+    fn what_frames_a_payload_is_none_of_it() {
+        let all = CHUNKED.len() - 4;
+        assert_eq!(Framing::chunked().take_payload(CHUNKED), Ok((all, BODY.len())));
+        assert_eq!(Framing::Length(3).take_payload(b"abcdef"), Ok((3, 3)));
+        assert_eq!(Framing::UntilClose.take_payload(b"abc"), Ok((3, 3)));
     }
 
     #[test]

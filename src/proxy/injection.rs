@@ -207,7 +207,7 @@ async fn judge(up: &mut Side, answer: &Answer, due: Vec<Due>) -> (Vec<Due>, Opti
         let mut held = Held::new(&mut up.source, answer.length, answer.framing.clone());
         held.read(&mut up.source).await;
         let body = held.body();
-        return (holding(due, body.as_ref().map(|(body, _)| body.as_slice())), Some(held));
+        return (holding(due, body.as_ref().map(|(body, _)| body.as_ref())), Some(held));
     };
     while up.source.buffer.filled().len() < size {
         if !matches!(up.source.fill().await, Ok(1..)) {

@@ -187,8 +187,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_delay_ends_when_the_wall_clock_passes_the_end() {
-        let orders =
-            Orders { until: 1_000_000, experiment: String::new(), run: String::new(), seed: None, faults: vec![] };
+        let orders = Orders::parse(r#"{"until":1000000,"experiment":"","run":"","faults":[]}"#);
+        let orders = orders.unwrap_or_else(|error| unreachable!("{error}"));
         let mut injector = Injector::new(orders, None);
         Arc::get_mut(&mut injector).unwrap_or_else(|| unreachable!()).clock = || WALL_CLOCK.load(Ordering::Relaxed);
         let jump = async {

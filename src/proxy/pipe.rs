@@ -8,8 +8,8 @@ use tokio::net::TcpStream;
 use super::process::{enlarge_pipe, splice};
 
 /// A body of which at least so many bytes are still to come goes through the pipe. What is shorter is sooner read and
-/// written.
-const MIN_SPLICED: u64 = 128 * 1024;
+/// written. (What a fuzzer writes is short.)
+const MIN_SPLICED: u64 = if cfg!(fuzzing) { 8 } else { 128 * 1024 };
 /// Bytes that a pipe may hold: as many as it may have without privileges (/proc/sys/fs/pipe-max-size). It holds no memory
 /// of its own, only references to what the sender has sent.
 const PIPE_SIZE: i32 = 1024 * 1024;

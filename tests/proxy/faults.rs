@@ -404,6 +404,25 @@ fn what_is_too_long_to_be_held_passes_undamaged_or_is_replaced_as_a_whole() {
 }
 
 #[test]
+fn what_frames_small_chunks_does_not_count_as_payload() {
+    let count = 6_000_000 / 40;
+    let chunks = "28\r\n0123456789012345678901234567890123456789\r\n".repeat(count);
+    let head = "POST /2018-06-01/runtime/invocation/a-1/response HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let stage = Stage::new(r#"[{"corrupt":{"truncateBytes":5999999}}]"#);
+    let (mut client, mut api) = deliver(&stage, "a-1");
+    client.send(format!("{head}{chunks}0\r\n\r\n"));
+    assert_eq!(api.message().body.len(), 5_999_999);
+    // More than twice as much for framing than for payload is held by nobody.
+    let (mut client, mut api) = deliver(&stage, "a-2");
+    let chunks = "1\r\nx\r\n".repeat(2_500_000);
+    let answer = format!("{}{chunks}0\r\n\r\n", head.replace("a-1", "a-2"));
+    std::thread::scope(|scope| {
+        scope.spawn(|| client.send(&answer));
+        api.expect(&answer);
+    });
+}
+
+#[test]
 fn a_path_of_the_upstream_goes_before_paths_of_our_own_too() {
     let long = "x".repeat(7 * 1024 * 1024);
     let wanted = |kind: &str| format!("POST /.rt/f/2018-06-01/runtime/invocation/a-1/{kind} HTTP/1.1");
