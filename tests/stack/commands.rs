@@ -27,6 +27,7 @@ fn the_command_line_works_on_a_deployed_stack() {
     drift_ends_with_5(&lab);
     a_person_ends_a_run_directly(&lab);
     an_interrupted_run_rolls_back(&lab);
+    a_throttled_rollback_function_is_stood_in_for(&lab);
     an_aborted_execution_is_restored_by_the_reaper(&lab);
     the_lever_stops_and_refuses(&lab);
     a_wrong_stack_is_named(&lab);
@@ -225,6 +226,23 @@ fn an_interrupted_run_rolls_back(lab: &Lab) {
     lab.wait_for_fault("interrupted");
     let interrupted = std::process::Command::new("kill").args(["-INT", &run.id().to_string()]).status();
     assert!(interrupted.unwrap().success());
+    assert_eq!(run.wait().unwrap().code(), Some(4));
+    assert_eq!(lab.function("lab-search"), before);
+}
+
+fn a_throttled_rollback_function_is_stood_in_for(lab: &Lab) {
+    let before = lab.function("lab-search");
+    let file = experiment("throttled", "lab-search", "PT60S", MEMORY);
+    let mut run = lab.begin(&["run", file.to_str().unwrap(), "--name", "throttled"]);
+    lab.wait_for_fault("throttled");
+    let rollback = ["--function-name", "snapback-rollback"];
+    let throttle = [&["lambda", "put-function-concurrency", "--reserved-concurrent-executions", "0"], &rollback[..]];
+    lab.aws(&throttle.concat());
+    let (code, out, err) = lab.snapback(&["rollback", "throttled"]);
+    lab.aws(&[&["lambda", "delete-function-concurrency"], &rollback[..]].concat());
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(err.contains("the rollback function cannot be reached: "), "{err}");
+    assert!(err.contains("doing it from here, with your own credentials"), "{err}");
     assert_eq!(run.wait().unwrap().code(), Some(4));
     assert_eq!(lab.function("lab-search"), before);
 }
