@@ -354,4 +354,42 @@ mod tests {
         }
         assert!(holds(&conditions, b"3") && holds(&[], b""));
     }
+
+    use proptest::prelude::*;
+
+    /// JSON whose names are few, so that paths lead somewhere.
+    fn value() -> impl Strategy<Value = Value> {
+        let scalar = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            "[ab\"\\\\é\n]{0,3}".prop_map(Value::from),
+        ];
+        scalar.prop_recursive(4, 32, 4, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                proptest::collection::btree_map("[ab0\"]", inner, 0..4)
+                    .prop_map(|members| Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn every_path_leads_where_serde_json_leads(
+            event in value(), paths in proptest::collection::vec("(/[ab01\"]){0,4}", 0..12),
+        ) {
+            let path = |pointer: &String| if pointer.is_empty() { "$".to_owned() } else { pointer.clone() };
+            let condition = |pointer: &String| {
+                let condition = serde_json::json!({ "path": path(pointer), "exists": true });
+                serde_json::from_value(condition).unwrap_or_else(|error| unreachable!("{error}"))
+            };
+            let conditions: Vec<EventCondition> = paths.iter().map(condition).collect();
+            let text = serde_json::to_string_pretty(&event).unwrap_or_default();
+            for (pointer, found) in paths.iter().zip(find(conditions.iter(), &text)) {
+                let found = found.map(|value| serde_json::from_str(value).unwrap_or_else(|error| unreachable!("{error}")));
+                prop_assert_eq!(found.as_ref(), event.pointer(pointer), "{}", pointer);
+            }
+        }
+    }
 }

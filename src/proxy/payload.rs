@@ -539,5 +539,26 @@ mod tests {
             }
             prop_assert!(has_scalars || mangled == "the same");
         }
+
+        #[test]
+        fn any_answer_can_be_damaged_and_replaced(
+            bytes in proptest::collection::vec(any::<u8>(), 0..64), text in r#"[\[\]{}",:a0\\u-]{0,24}"#, json in value(), size in 0..9_u32,
+        ) {
+            let faults = [r#"{"mangle":true}"#.to_owned(), r#"{"replace":"é\""}"#.to_owned(), format!(r#"{{"truncateBytes":{size}}}"#)];
+            let merge = response(r#"{"statusCode":404,"headers":{"a\"":"b\n"},"body":"\\","when":"after"}"#);
+            for own in [bytes, text.into_bytes(), format!(r#"{{"statusCode":{json},"body":{json},"headers":{json}}}"#).into_bytes()] {
+                let is_http = http(&own).is_some();
+                for fault in &faults {
+                    let fault: CorruptFault = serde_json::from_str(fault).unwrap_or_else(|error| unreachable!("{error}"));
+                    let damaged = corrupted(&own, &fault);
+                    prop_assert!(!is_http || damaged.as_ref().is_none_or(|damaged| http(damaged).is_some()));
+                    prop_assert!(damaged.is_none_or(|damaged| damaged != own));
+                    corrupted_stream(&own, true, &fault);
+                }
+                let whole = super::merged(&own, &merge);
+                prop_assert_eq!(last(http(&whole).unwrap_or_default(), "statusCode"), Some("404"));
+                prop_assert_eq!(last(http(&whole).unwrap_or_default(), "body"), Some(r#""\\""#));
+            }
+        }
     }
 }
