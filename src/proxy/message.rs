@@ -60,8 +60,10 @@ pub(super) fn changed(head: &[u8], prefix: &str, own: &[u8], after: &After<'_>) 
         }
     }
     let mut changed = changed_head(head, prefix, streamed, body.len());
+    // What grows piece by piece is twice as large in the end.
+    changed.reserve_exact(body.len() + CHUNK_FRAMING);
     match streamed {
-        true => changed.extend(one_chunk(&body)),
+        true => push_chunk(&mut changed, &body),
         false => changed.extend_from_slice(&body),
     }
     (changed, injected)
@@ -91,12 +93,17 @@ fn changed_head(head: &[u8], prefix: &str, streamed: bool, length: usize) -> Vec
     changed
 }
 
-fn one_chunk(body: &[u8]) -> Vec<u8> {
-    match body.is_empty() {
-        // An empty chunk would be the last one.
-        true => b"0\r\n\r\n".to_vec(),
-        false => [format!("{:x}\r\n", body.len()).as_bytes(), body, b"\r\n0\r\n\r\n"].concat(),
+/// Bytes that one chunk and the last one take beside the data: at most 16 digits, and the ends of five lines.
+const CHUNK_FRAMING: usize = 27;
+
+/// Writes a body as one chunk and the last one. An empty chunk would be the last one itself.
+fn push_chunk(out: &mut Vec<u8>, body: &[u8]) {
+    if !body.is_empty() {
+        out.extend(format!("{:x}\r\n", body.len()).into_bytes());
+        out.extend_from_slice(body);
+        out.extend(b"\r\n");
     }
+    out.extend(b"0\r\n\r\n");
 }
 
 #[cfg(test)]
@@ -108,7 +115,6 @@ mod tests {
         let head = b"POST /a HTTP/1.1\r\nX-Own: caf\xe9\r\nContent-Length: 2\r\n\r\n";
         let wanted = b"POST /p/a HTTP/1.1\r\nX-Own: caf\xe9\r\nContent-Length: 9\r\n\r\n";
         assert_eq!(changed_head(head, "/p", false, 9), wanted);
-        assert_eq!(one_chunk(b""), b"0\r\n\r\n");
     }
 
     use crate::model::invocation::{CorruptFault, ResponseFault};

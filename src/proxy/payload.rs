@@ -166,7 +166,9 @@ pub(crate) fn corrupted(own: &[u8], fault: &CorruptFault) -> Option<Vec<u8>> {
 pub(crate) fn corrupted_stream(own: &[u8], has_head: bool, fault: &CorruptFault) -> Option<Vec<u8>> {
     let end = prelude(own).filter(|_| has_head).map_or(0, |end| end + PRELUDE_END.len());
     let (head, body) = own.split_at(end);
-    damage(body, fault.how()?).map(|body| [head, &body].concat())
+    let mut damaged = damage(body, fault.how()?)?;
+    damaged.splice(0..0, head.iter().copied());
+    Some(damaged)
 }
 
 fn damage_http(answer: &str, how: Corrupt<'_>) -> Option<String> {
