@@ -129,10 +129,8 @@ fn is_same_number(one: &str, other: &str) -> bool {
 }
 
 fn whole(number: &str) -> Option<i128> {
-    /// All whole numbers of less than this fit, and so do all of a float.
-    const LIMIT: f64 = (1_u128 << 126) as f64;
-    #[allow(clippy::cast_possible_truncation, reason = "the range was checked")]
-    let of_float = |float: f64| (float.fract() == 0.0 && float.abs() < LIMIT).then_some(float as i128);
+    #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "both ways and the same is exact")]
+    let of_float = |float: f64| Some(float as i128).filter(|whole| *whole as f64 == float);
     number.parse().ok().or_else(|| number.parse().ok().and_then(of_float))
 }
 

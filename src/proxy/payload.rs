@@ -325,6 +325,14 @@ mod tests {
     }
 
     #[test]
+    fn an_error_is_what_a_runtime_reports() {
+        let fault = serde_json::from_str(r#"{"type":"Db.Down","message":"no \"rows\""}"#);
+        let error = of_error(&fault.unwrap_or_else(|error| unreachable!("{error}")));
+        let wanted = json!({ "errorType": "Db.Down", "errorMessage": "no \"rows\"", "stackTrace": [] });
+        assert_eq!(json(&error), wanted);
+    }
+
+    #[test]
     fn an_answer_is_whole_or_raw() {
         let whole = of_response(&response(r#"{"statusCode":503,"headers":{"retry-after":"1"},"body":"busy"}"#));
         let wanted =
