@@ -11,11 +11,12 @@ use crate::model::names::{FunctionArn, RunId};
 use crate::model::run::{Ending, Lease, LeaseKind, Run, TargetRecord, TargetStatus};
 use crate::model::snapshot::{Change, ConfigurationUpdate, Surface, Write};
 use crate::model::time::Time;
-use crate::plan::own::is_own;
-use crate::plan::restore::{RestorePlan, plan_restore};
+use crate::plan::own::{is_named_as_own, is_own};
+use crate::plan::restore::{RestorePlan, plan_restore, plan_restore_of_mappings};
 use crate::ports::{FunctionError, Guarded, World};
 
 use super::error::StepError;
+use super::mappings::{self, Orphans};
 use super::pace::{Kind, Pace};
 use super::retry::retry;
 use super::schedule::{self, Next};
@@ -75,9 +76,10 @@ pub async fn restore_all(
     let look = |job, firsts_left| {
         let (holder, pace) = (&holder, &pace);
         async move {
-            let Job { run, function, doubt, .. } = job;
-            let look = Restorer { world, run, function, holder, pace, budget, doubt, firsts_left }.look().await;
-            job.after(look)
+            let Job { run, function, memory, .. } = job;
+            let mut restorer = Restorer { world, run, function, holder, pace, budget, memory, firsts_left };
+            let look = restorer.look().await;
+            Job { memory: restorer.memory, ..job }.after(look)
         }
     };
     let mut jobs = schedule::run(world, jobs, budget, look).await;
@@ -92,13 +94,20 @@ struct Job<'a> {
     run: &'a Run,
     function: &'a FunctionArn,
     result: Result<Restored, StepError>,
-    /// Until when a call of ours may land yet.
+    memory: Memory,
+}
+
+/// What one look leaves for the next one of the same invocation.
+#[derive(Debug, Default)]
+struct Memory {
+    /// Until when a call of ours may land yet: its lease must then run its course.
     doubt: Option<Time>,
+    orphans: Orphans,
 }
 
 impl<'a> Job<'a> {
     fn new(at: usize, run: &'a Run, function: &'a FunctionArn) -> Self {
-        Self { at, run, function, result: Ok(Restored::Pending(LOOK_EVERY)), doubt: None }
+        Self { at, run, function, result: Ok(Restored::Pending(LOOK_EVERY)), memory: Memory::default() }
     }
 
     fn after(mut self, look: Result<Look, StepError>) -> (Self, Next) {
@@ -113,7 +122,7 @@ impl<'a> Job<'a> {
             Look::Again(seconds) => Restored::Pending(seconds.max(LOOK_EVERY)),
             Look::AfterFirsts => Restored::Pending(LOOK_EVERY),
             Look::InDoubt(until) => {
-                self.doubt = Some(until);
+                self.memory.doubt = Some(until);
                 Restored::Pending(LOOK_EVERY)
             }
         });
@@ -138,8 +147,7 @@ struct Restorer<'a, W> {
     holder: &'a str,
     pace: &'a Pace,
     budget: Budget,
-    /// Until when an earlier call of this invocation may land: its lease must then run its course.
-    doubt: Option<Time>,
+    memory: Memory,
     /// Whether there are targets that have had no look yet.
     firsts_left: bool,
 }
@@ -149,7 +157,7 @@ impl<W: World> Restorer<'_, W> {
         &self.run.id
     }
 
-    async fn look(&self) -> Result<Look, StepError> {
+    async fn look(&mut self) -> Result<Look, StepError> {
         // A run without a readable record does not say whether its faults touch mappings.
         let mappings = self.run.experiment.as_ref().is_none_or(Experiment::needs_mappings);
         let observed_at = self.world.now();
@@ -166,39 +174,80 @@ impl<W: World> Restorer<'_, W> {
             return Ok(Look::Ended(target.status));
         }
         if target.status == TargetStatus::Pending {
-            return self.end(&target, TargetStatus::Untouched, observed_at, RestorePlan::default()).await;
+            return self.end(&target, TargetStatus::Untouched, observed_at, RestorePlan::default(), true).await;
         }
         match seen {
-            Ok(seen) => self.decide(&target, &seen, observed_at).await,
-            Err(FunctionError::NotFound(_)) => {
-                self.end(&target, TargetStatus::Gone, observed_at, RestorePlan::default()).await
-            }
-            // That AWS has no time for us says nothing about the target.
-            Err(FunctionError::Throttled(seconds)) => Ok(Look::Again(seconds)),
-            Err(error) => self.fail(self.failed(error)).await,
+            Ok(seen) => self.decide(&target, seen, observed_at).await,
+            Err(FunctionError::NotFound(_)) => self.decide_without_function(&target, observed_at).await,
+            Err(error) => self.cannot_see(error).await,
         }
     }
 
-    async fn decide(&self, target: &TargetRecord, seen: &Observation, observed_at: Time) -> Result<Look, StepError> {
-        if target.status == TargetStatus::Armed {
-            // No inject has begun, and none can begin behind the run's stop: whatever differs is somebody else's.
-            return self.end(target, TargetStatus::Restored, observed_at, RestorePlan::default()).await;
+    /// Throttling says nothing about the target.
+    async fn cannot_see(&self, error: FunctionError) -> Result<Look, StepError> {
+        match error {
+            FunctionError::Throttled(seconds) => Ok(Look::Again(seconds)),
+            error => self.fail(self.failed(error)).await,
         }
-        let plan = plan_restore(&target.changes, seen);
-        if !plan.writes.is_empty() && is_own(self.world.prefix(), seen) {
+    }
+
+    async fn decide(
+        &mut self,
+        target: &TargetRecord,
+        mut seen: Observation,
+        observed_at: Time,
+    ) -> Result<Look, StepError> {
+        if target.status == TargetStatus::Armed {
+            // No inject has begun, and none can begin after the run's stop: whatever differs is somebody else's.
+            return self.end(target, TargetStatus::Restored, observed_at, RestorePlan::default(), true).await;
+        }
+        match mappings::unlisted(self.world, self.pace, &target.changes, &seen.mappings).await {
+            Ok(unlisted) => seen.mappings.extend(unlisted),
+            Err(error) => return self.cannot_see(error).await,
+        }
+        let plan = plan_restore(&target.changes, &seen);
+        if !plan.writes.is_empty() && is_own(self.world.prefix(), &seen) {
             return self.fail(StepError::OwnFunction { function: self.function.name().to_owned() }).await;
         }
         if !plan.writes.is_empty() {
-            return self.write(plan.writes).await;
+            return self.write(plan.writes, true).await;
         }
         if !plan.is_done() {
             return Ok(Look::Again(LOOK_EVERY));
         }
         let status = if plan.drift.is_empty() { TargetStatus::Restored } else { TargetStatus::Drifted };
-        self.end(target, status, observed_at, plan).await
+        self.end(target, status, observed_at, plan, true).await
     }
 
-    async fn write(&self, writes: Vec<Write>) -> Result<Look, StepError> {
+    /// The function was deleted; the event source mappings that we have disabled may still be there.
+    async fn decide_without_function(&mut self, target: &TargetRecord, observed_at: Time) -> Result<Look, StepError> {
+        if target.status == TargetStatus::Armed {
+            return self.end(target, TargetStatus::Gone, observed_at, RestorePlan::default(), false).await;
+        }
+        let found = match mappings::unlisted(self.world, self.pace, &target.changes, &[]).await {
+            Ok(found) => found,
+            Err(error) => return self.cannot_see(error).await,
+        };
+        self.memory.orphans.look(&found, observed_at);
+        let plan = plan_restore_of_mappings(&target.changes, &found, self.memory.orphans.stuck());
+        let own = self.world.prefix().is_some_and(|prefix| is_named_as_own(prefix, self.function));
+        if !plan.writes.is_empty() && own {
+            return self.fail(StepError::OwnFunction { function: self.function.name().to_owned() }).await;
+        }
+        let (late, due): (Vec<_>, Vec<_>) =
+            plan.writes.iter().cloned().partition(|write| self.memory.orphans.may_be_late(write, observed_at));
+        if !due.is_empty() {
+            return self.write(due, false).await;
+        }
+        if !late.is_empty() || !plan.is_done() {
+            return Ok(Look::Again(LOOK_EVERY));
+        }
+        let status = if plan.drift.is_empty() { TargetStatus::Gone } else { TargetStatus::Drifted };
+        self.end(target, status, observed_at, plan, false).await
+    }
+
+    /// Writes under a lease. `exists` says whether the function is there: without it, there are only its mappings.
+    async fn write(&mut self, writes: Vec<Write>, exists: bool) -> Result<Look, StepError> {
         // Before the lease is taken, which must not run meanwhile.
         if let Err(seconds) = self.pace.turn(self.world, writes.len()).await {
             return Ok(Look::Again(seconds));
@@ -214,7 +263,12 @@ impl<W: World> Restorer<'_, W> {
                 break;
             }
             match self.world.write(&permit, &write, last_call).await {
-                Ok(()) => landed.push(write),
+                Ok(()) => {
+                    if !exists {
+                        self.memory.orphans.took(&write, self.world.now());
+                    }
+                    landed.push(write);
+                }
                 // It may land yet; the lease stays. The other writes do not wait for that.
                 Err(error) if error.may_have_landed() => look = Look::InDoubt(lease.until),
                 // The other writes would be refused like this one.
@@ -225,6 +279,8 @@ impl<W: World> Restorer<'_, W> {
                     }
                     break;
                 }
+                // The next look names the mapping.
+                Err(error) if !exists && self.memory.orphans.refused(&write, &error) => {}
                 // Deleted under us, busy or overtaken: the next look tells. The other writes need not wait either.
                 Err(error) if error.is_transient() || matches!(error, FunctionError::NotFound(_)) => {}
                 // Nor must what AWS refuses for good keep the rest from being restored.
@@ -264,7 +320,7 @@ impl<W: World> Restorer<'_, W> {
     /// Every call of ours was answered, so no call of ours can land any more, unless an earlier one is in doubt.
     async fn settle(&self, lease: &Lease) -> Result<(), StepError> {
         let now = self.world.now();
-        if self.doubt.is_some_and(|until| until > now) {
+        if self.memory.doubt.is_some_and(|until| until > now) {
             return Ok(());
         }
         Ok(retry(self.world, || self.world.settle(self.id(), self.function, lease, now)).await?)
@@ -285,21 +341,25 @@ impl<W: World> Restorer<'_, W> {
     }
 
     /// An ending is true only if the look was made after every lease had run out: the ledger checks that once more.
+    /// `exists` says whether the function is there: one that was deleted has no versions any more.
     async fn end(
         &self,
         target: &TargetRecord,
         status: TargetStatus,
         observed_at: Time,
         plan: RestorePlan,
+        exists: bool,
     ) -> Result<Look, StepError> {
         if let Some(quiet_at) = target.quiet_at().filter(|quiet_at| *quiet_at > observed_at) {
             return Ok(Look::Again(observed_at.seconds_until(quiet_at)));
         }
         // A listing counts for the same rate as the writes that take the faults away: those go first.
-        if self.firsts_left && needs_versions(target, status) {
+        let versioned = exists && needs_versions(target);
+        if self.firsts_left && versioned {
             return Ok(Look::AfterFirsts);
         }
-        let Some(frozen_versions) = self.versions_since(target, status).await else { return Ok(Look::Again(2)) };
+        let frozen_versions = if versioned { self.versions_since(target).await } else { Some(Vec::new()) };
+        let Some(frozen_versions) = frozen_versions else { return Ok(Look::Again(2)) };
         let ending = Ending {
             run: self.id().clone(),
             function: self.function.clone(),
@@ -319,10 +379,7 @@ impl<W: World> Restorer<'_, W> {
 
     /// A version that somebody published while the fault was in place keeps it for good: it is named. `None` is to be
     /// asked again; where it may not be asked at all, the report says that, and the restore is none the worse.
-    async fn versions_since(&self, target: &TargetRecord, status: TargetStatus) -> Option<Vec<String>> {
-        if !needs_versions(target, status) {
-            return Some(Vec::new());
-        }
+    async fn versions_since(&self, target: &TargetRecord) -> Option<Vec<String>> {
         match self.pace.read(self.world, &[Kind::Control], || self.world.versions(self.function)).await {
             Ok(mut versions) => {
                 versions.sort_unstable();
@@ -342,10 +399,10 @@ impl<W: World> Restorer<'_, W> {
 }
 
 /// Whether a version that was published meanwhile can hold the fault.
-fn needs_versions(target: &TargetRecord, status: TargetStatus) -> bool {
+fn needs_versions(target: &TargetRecord) -> bool {
     let configuration = target.changes.iter().any(|change| change.surface() == Surface::Configuration);
     let begun = !matches!(target.status, TargetStatus::Pending | TargetStatus::Armed);
-    status != TargetStatus::Gone && configuration && begun
+    configuration && begun
 }
 
 /// A layer version that was deleted during the run cannot be attached again, and AWS refuses the whole call for it

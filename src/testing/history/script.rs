@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::model::function::{Environment, Observation, Slot};
 use crate::model::names::{Handler, LayerVersionArn};
 use crate::model::secret::Secret;
+use crate::testing::Orphans;
 use crate::testing::dice::Dice;
 use crate::testing::drive::{Storm, StormKind};
 use crate::testing::samples::{self, layer_arn};
@@ -30,6 +31,8 @@ pub struct Script {
     pub stale: u32,
     /// Whether a floor on the account's unreserved concurrency is near.
     pub floor: bool,
+    /// What Lambda does with a mapping whose function is gone.
+    pub orphans: Orphans,
 }
 
 /// An execution.
@@ -80,6 +83,10 @@ pub enum Act {
     DeleteLayer(&'static str),
     /// The function is deleted.
     Delete(String),
+    /// The function is deleted, and created again after so many milliseconds, as its owner last deployed it.
+    Recreate(String, i64),
+    /// The function's event source mappings are deleted.
+    DeleteMappings(String),
 }
 
 /// What a deploy changes.
@@ -119,6 +126,7 @@ impl Script {
         for storm in &self.storms {
             lines.push(format!("{:?} from {} to {} ms", storm.kind, storm.from, storm.until));
         }
+        lines.push(format!("a mapping whose function is gone, and that is to be enabled: {:?}", self.orphans));
         lines.push(format!(
             "in a hundred: {} calls with trouble of their own, {} invocations that die, {} reads up to {} s late",
             self.trouble, self.deaths, self.stale, self.staleness
@@ -201,6 +209,7 @@ fn handover(dice: &mut Dice) -> Script {
         staleness: crate::steps::STALENESS,
         stale: 90,
         floor: false,
+        orphans: Orphans::default(),
     }
 }
 
@@ -225,6 +234,7 @@ fn anything(dice: &mut Dice) -> Script {
         staleness: *dice.pick(&[0, 2, crate::steps::STALENESS]).unwrap_or(&0),
         stale: if dice.percent(25) { 90 } else { 30 },
         floor: dice.percent(20),
+        orphans: *dice.pick(&[Orphans::Updated, Orphans::Refused, Orphans::DisabledAgain]).unwrap_or(&Orphans::Updated),
     }
 }
 
@@ -318,7 +328,7 @@ fn storm(dice: &mut Dice, last: i64) -> Storm {
 fn act(dice: &mut Dice, names: &[String], runs: &[RunScript]) -> Act {
     let name = dice.pick(names).cloned().unwrap_or_default();
     let run = dice.pick(runs).map(|run| run.name.clone()).unwrap_or_default();
-    match dice.between(0, 23) {
+    match dice.between(0, 26) {
         0..=3 => Act::Trip(deliveries(dice)),
         4 => Act::Clear,
         5 => Act::StrangeAlarm,
@@ -339,7 +349,9 @@ fn act(dice: &mut Dice, names: &[String], runs: &[RunScript]) -> Act {
         22 => Act::DeleteLayer(
             dice.pick(&["chaos", "otel", "shared", "snapback-proxy-arm64"]).copied().unwrap_or("chaos"),
         ),
-        _ => Act::Delete(name),
+        23 => Act::Delete(name),
+        24 | 25 => Act::Recreate(name, dice.between(100, 20_000)),
+        _ => Act::DeleteMappings(name),
     }
 }
 
