@@ -172,13 +172,13 @@ impl Output {
             self.say(&format!("    {deviation}"));
         }
         if let Some(injected) = &view.injected {
-            say(&format!("  injected: {injected}"));
+            self.say(&format!("  injected: {injected}"));
         }
         if let Some(effect) = &view.effect {
-            say(&format!("  {} {effect}", self.paint(Tone::Warning, "no effect shown:")));
+            self.say(&format!("  {} {effect}", self.paint(Tone::Warning, "no effect shown:")));
         }
         for note in &view.notes {
-            say(&format!("  {} {note}", self.paint(Tone::Warning, "note")));
+            self.say(&format!("  {} {note}", self.paint(Tone::Warning, "note")));
         }
         for target in &view.targets {
             let fields: Vec<&str> = target.fields.iter().map(|row| row.field.as_str()).collect();
@@ -200,7 +200,7 @@ impl Output {
             }
             if let Some(moved) = &target.runtime_version {
                 let (before, after) = (&moved.before, &moved.after);
-                say(&format!("    {} was {before}, is {after}", self.paint(Tone::Warning, "runtime version")));
+                self.say(&format!("    {} was {before}, is {after}", self.paint(Tone::Warning, "runtime version")));
             }
             if let Some(error) = &target.restore_error {
                 self.say(&format!("    {} {error}", self.paint(Tone::Bad, "the restore failed:")));
