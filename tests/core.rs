@@ -14,6 +14,10 @@ mod crashes;
 mod deadline;
 #[path = "core/deploys.rs"]
 mod deploys;
+#[path = "core/draws.rs"]
+mod draws;
+#[path = "core/effect.rs"]
+mod effect;
 #[path = "core/events.rs"]
 mod events;
 #[path = "core/failures.rs"]

@@ -149,6 +149,7 @@ pub(super) fn changing(run: &Run) -> Result<Vec<(&'static str, AttributeValue)>,
         ("reason", run.reason.as_ref().map(json).transpose()?),
         ("deviations", run.deviations.as_ref().map(json).transpose()?),
         ("effect", run.effect.as_ref().map(text)),
+        ("injected", run.injected.as_ref().map(text)),
     ];
     Ok(attributes.into_iter().filter_map(|(name, value)| Some((name, value?))).collect())
 }
@@ -181,8 +182,9 @@ pub(super) fn read_run(item: &Item, body: &Item) -> Result<Run, LedgerError> {
     run.closed_at = integer(item, "closedAt").map(Time).or(run.closed_at);
     run.reason = parsed(item, "reason").ok().flatten().and_then(read_reason).or(run.reason);
     run.deviations = parsed(item, "deviations")?.or(run.deviations);
-    // It is taken away where a later judgement has nothing to say: the body, which may have it, does not count.
+    // These are taken away where a later judgement has nothing to say: the body, which may have them, does not count.
     run.effect = string(item, "effect").map(str::to_owned);
+    run.injected = string(item, "injected").map(str::to_owned);
     Ok(run)
 }
 

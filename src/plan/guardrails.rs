@@ -46,6 +46,8 @@ pub struct Facts {
     pub settings: Settings,
     /// The safety lever.
     pub lever: Option<Lever>,
+    /// What `select` drew with, where it left the choice to chance.
+    pub seed: Option<u32>,
     /// How many functions the targets came to.
     pub target_count: usize,
     /// What was seen of them, as far as the limit allows.
@@ -174,6 +176,8 @@ pub struct Survey {
     pub refusals: Vec<Refusal>,
     /// What somebody should know who reads the plan.
     pub warnings: Vec<String>,
+    /// What `select` drew with, where it left the choice to chance.
+    pub seed: Option<u32>,
 }
 
 /// Judges an experiment on the facts.
@@ -211,7 +215,7 @@ pub fn survey(experiment: &Experiment, facts: &Facts) -> Survey {
         }
         targets.push((target.seen.clone(), drafted));
     }
-    Survey { targets, refusals, warnings }
+    Survey { targets, refusals, warnings, seed: facts.seed }
 }
 
 fn refusal(guardrail: Guardrail, about: &str, reason: impl Into<String>, fix: impl Into<String>) -> Refusal {
@@ -226,6 +230,12 @@ fn about_experiment(experiment: &Experiment, facts: &Facts) -> Vec<Refusal> {
     }
     for (asked, why) in &facts.unresolved {
         refusals.push(refusal(Guardrail::Exists, asked, why, "correct the target, or the role's rights"));
+    }
+    for fault in
+        experiment.faults.iter().filter_map(Fault::invocation).filter(|fault| fault.rule().percentage.share() <= 0.0)
+    {
+        let reason = format!("{} has the percentage 0, so it would never be injected", fault.name());
+        refusals.push(refusal(Guardrail::Effect, "faults", reason, "give it a share, or take it out"));
     }
     let (count, limit) = (facts.target_count, facts.settings.target_limit);
     if count > limit {

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::model::experiment::Experiment;
 use crate::model::fault::Fault;
 use crate::model::function::Observation;
 use crate::model::names::LayerVersionArn;
@@ -52,6 +53,11 @@ pub struct PlanView {
     pub stop_conditions: Vec<String>,
     /// What should hold.
     pub steady_state: Vec<String>,
+    /// What `select` drew with, where it left the choice to chance.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u32>,
+    /// Whether that seed was drawn, too: then a run draws another one.
+    pub seed_is_drawn: bool,
     /// What happens to each target.
     pub targets: Vec<TargetPlan>,
     /// What somebody should know.
@@ -74,6 +80,8 @@ pub fn plan_view(experiment: &crate::model::experiment::Experiment, survey: &Sur
         duration: experiment.duration.to_string(),
         stop_conditions: experiment.stop_conditions.iter().map(|stop| stop.alarm.name().to_owned()).collect(),
         steady_state: experiment.steady_state.iter().map(ToString::to_string).collect(),
+        seed: survey.seed,
+        seed_is_drawn: survey.seed.is_some() && experiment.seed.is_none(),
         targets: survey.targets.iter().map(target).collect(),
         warnings: survey.warnings.clone(),
         refusals: survey.refusals.clone(),
@@ -115,12 +123,27 @@ pub enum Outcome {
     Unfinished,
     /// Over at the end of its duration, steady state held, everything restored.
     Held,
+    /// Over at the end of its duration, everything restored; no steady state was given that could have held.
+    NoSteadyState,
+    /// Over at the end of its duration, everything restored, and nothing deviated; but nothing shows that the faults took
+    /// effect, so that nothing is proven.
+    Unproven,
     /// Restored, but it deviated, or an alarm, a person or the lever ended it, or it failed before its end.
     EndedEarly,
     /// Restored, except for what somebody else has changed or deleted.
     Drifted,
     /// Some target is not restored.
     RestoreFailed,
+}
+
+/// The versions of a runtime before and after a run, by ARN.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RuntimeMove {
+    /// When the target was armed.
+    pub before: String,
+    /// When it was over.
+    pub after: String,
 }
 
 /// One target of a report.
@@ -139,6 +162,9 @@ pub struct TargetReport {
     pub drift: Vec<Drift>,
     /// Versions that were published during the run.
     pub frozen_versions: Vec<String>,
+    /// The runtime's versions, where the run's updates, or others', have moved it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runtime_version: Option<RuntimeMove>,
     /// Why the last attempt to restore failed.
     pub restore_error: Option<String>,
 }
@@ -157,6 +183,9 @@ pub struct ReportView {
     pub outcome: Outcome,
     /// Why it ended, for people.
     pub reason: Option<String>,
+    /// What `select` drew with, where it left the choice to chance.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
     /// RFC 3339.
     pub created_at: String,
     /// RFC 3339; the end of the duration once it has begun, else the deadline.
@@ -167,6 +196,12 @@ pub struct ReportView {
     pub steady_state: Option<&'static str>,
     /// The conditions that deviated.
     pub deviations: Vec<String>,
+    /// How often faults inside invocations were injected; absent where there is none or the run is not judged.
+    pub injected: Option<String>,
+    /// Why nothing shows that the faults took effect.
+    pub effect: Option<String>,
+    /// What the plan noted.
+    pub notes: Vec<String>,
     /// The targets.
     pub targets: Vec<TargetReport>,
     /// How many targets are not listed, for want of room.
@@ -219,11 +254,15 @@ pub fn report_view(run: &Run, targets: &[TargetRecord]) -> ReportView {
         status: run.status,
         outcome: outcome(run, targets),
         reason: run.reason.as_ref().map(ToString::to_string),
+        seed: run.seed,
         created_at: run.created_at.to_string(),
         due: run.due().to_string(),
         closed_at: run.closed_at.map(|time| time.to_string()),
         steady_state: steady_state(run),
         deviations,
+        injected: run.injected.clone(),
+        effect: missing_effect(run, targets),
+        notes: run.notes.clone(),
         targets: targets.iter().map(target_report).collect(),
         targets_left_out: 0,
     }
@@ -237,8 +276,34 @@ fn target_report(target: &TargetRecord) -> TargetReport {
         fields: target.changes.iter().map(field_row).collect(),
         drift: target.drift.clone(),
         frozen_versions: target.frozen_versions.clone(),
+        runtime_version: runtime_move(target),
         restore_error: target.restore_error.clone(),
     }
+}
+
+fn runtime_move(target: &TargetRecord) -> Option<RuntimeMove> {
+    let (before, after) = target.runtime_version.as_ref().zip(target.runtime_version_at_end.as_ref())?;
+    (before != after).then(|| RuntimeMove { before: before.clone(), after: after.clone() })
+}
+
+/// Why nothing shows that the faults of a run that is over took effect.
+fn missing_effect(run: &Run, targets: &[TargetRecord]) -> Option<String> {
+    if !run.status.is_final() {
+        return None;
+    }
+    if let Some(effect) = &run.effect {
+        return Some(effect.clone());
+    }
+    let has_none = |target: &&TargetRecord| {
+        let is_over = matches!(target.status, TargetStatus::Restored | TargetStatus::Untouched);
+        is_over && target.changes.is_empty()
+    };
+    if let Some(target) = targets.iter().find(has_none) {
+        return Some(format!("nothing was injected into {}", target.function.name()));
+    }
+    let is_inside = run.experiment.as_ref().is_some_and(Experiment::needs_proxy);
+    let unknown = "nobody has looked whether the faults took effect";
+    (is_inside && run.ends_at.is_some() && run.deviations.is_none()).then(|| unknown.to_owned())
 }
 
 /// Of an experiment that cannot be read, nobody knows that it has none.
@@ -267,6 +332,12 @@ fn outcome(run: &Run, targets: &[TargetRecord]) -> Outcome {
     }
     // Not judged is not held: somebody closed the run before its steady state could be looked at again.
     let held = if has_steady_state(run) { run.deviations.as_ref().is_some_and(Vec::is_empty) } else { true };
-    // Of an experiment that cannot be read, nobody here can say what should have held.
-    if run.status == RunStatus::Completed && held && run.unread.is_none() { Outcome::Held } else { Outcome::EndedEarly }
+    match () {
+        () if run.status != RunStatus::Completed || !held => Outcome::EndedEarly,
+        // Of an experiment that cannot be read, nobody here can say what should have held.
+        () if run.unread.is_some() => Outcome::EndedEarly,
+        () if missing_effect(run, targets).is_some() => Outcome::Unproven,
+        () if !has_steady_state(run) => Outcome::NoSteadyState,
+        () => Outcome::Held,
+    }
 }

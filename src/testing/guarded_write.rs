@@ -78,6 +78,7 @@ impl State {
                     closed_at: run.closed_at.or(body.closed_at),
                     deviations: run.deviations.take().or_else(|| body.deviations.clone()),
                     effect: run.effect.take().or_else(|| body.effect.clone()),
+                    injected: run.injected.take().or_else(|| body.injected.clone()),
                     ..Run::clone(body)
                 };
             }
@@ -88,6 +89,7 @@ impl State {
             Effect::Judged(judgement) => {
                 run.deviations = Some(judgement.deviations.clone());
                 run.effect.clone_from(&judgement.effect);
+                run.injected.clone_from(&judgement.injected);
             }
             Effect::ClosedAt(at) => run.closed_at = Some(*at),
             _ => {}

@@ -441,6 +441,12 @@ fn cases() -> Vec<Case> {
         ),
         case(
             G::Effect,
+            samples::experiment(&["checkout"], &[("error", json!({ "percentage": 0 }))]),
+            |_| {},
+            "faults: error has the percentage 0, so it would never be injected; give it a share, or take it out",
+        ),
+        case(
+            G::Effect,
             with("error"),
             |s| edit(s, |f| set(f, "AWS_LAMBDA_EXEC_WRAPPER", "/opt/bootstrap")),
             WEB_ADAPTER,
@@ -594,6 +600,8 @@ fn a_deleted_function_whose_tags_are_still_found_is_not_drawn() {
     let drawn = |select: &str| {
         let mut experiment = tagged(json!({ "team": "shop" }));
         experiment["targets"][0]["select"] = json!(select);
+        // Else each of them would draw anew.
+        experiment["seed"] = json!(7);
         let experiment = snapback::read_experiment(&experiment).expect("it is one");
         let facts =
             block_on(snapback::steps::survey::gather(&world, &settings(), &experiment)).expect("it can be read");

@@ -27,6 +27,7 @@ fn the_command_line_works_on_a_deployed_stack() {
     drift_ends_with_5(&lab);
     a_person_ends_a_run_directly(&lab);
     an_interrupted_run_rolls_back(&lab);
+    a_throttled_rollback_function_is_stood_in_for(&lab);
     an_aborted_execution_is_restored_by_the_reaper(&lab);
     the_lever_stops_and_refuses(&lab);
     a_wrong_stack_is_named(&lab);
@@ -82,7 +83,7 @@ fn a_run_to_its_end_ends_with_0(lab: &Lab) {
     let (code, out, err) = lab.snapback(&["run", file.to_str().unwrap(), "--json"]);
     assert_eq!(code, 0, "{out}{err}");
     let report = json(&out);
-    assert_eq!((&report["status"], &report["outcome"]), (&"completed".into(), &"held".into()));
+    assert_eq!((&report["status"], &report["outcome"]), (&"completed".into(), &"noSteadyState".into()));
     assert_eq!(lab.function("lab-search"), before);
     let again = lab.snapback(&["report", report["runId"].as_str().unwrap()]);
     assert_eq!(again.0, 0, "{}", again.1);
@@ -176,14 +177,14 @@ fn a_first_deploy_that_failed_can_be_tried_again(lab: &Lab) {
     for attempt in ["twin", "twin", "triplet"] {
         let (deployed, said) = lab.deploy(attempt, &format!("Prefix={attempt}"));
         assert!(!deployed && said.contains("the maximum number of alarms is reached"), "{said}");
-        assert!(said.contains("the same command tries again"), "{said}");
+        assert!(said.contains("run the same command again"), "{said}");
     }
     std::fs::remove_file(lab.file("refuse-alarms")).unwrap();
     let (deployed, said) = lab.deploy("twin", "Prefix=twin");
     assert!(deployed && said.contains("The stack twin is deployed. Its ledger is the table "), "{said}");
     for stack in ["twin", "triplet"] {
         let (destroyed, said) = lab.destroy(stack);
-        assert!(destroyed && said.contains(&format!("The stack {stack} is gone.")), "{said}");
+        assert!(destroyed && said.contains(&format!("The stack {stack} is deleted.")), "{said}");
     }
     assert_eq!(lab.snapback(&["status"]).0, 0, "the lab's own stack is as it was");
 }
@@ -225,6 +226,23 @@ fn an_interrupted_run_rolls_back(lab: &Lab) {
     lab.wait_for_fault("interrupted");
     let interrupted = std::process::Command::new("kill").args(["-INT", &run.id().to_string()]).status();
     assert!(interrupted.unwrap().success());
+    assert_eq!(run.wait().unwrap().code(), Some(4));
+    assert_eq!(lab.function("lab-search"), before);
+}
+
+fn a_throttled_rollback_function_is_stood_in_for(lab: &Lab) {
+    let before = lab.function("lab-search");
+    let file = experiment("throttled", "lab-search", "PT60S", MEMORY);
+    let mut run = lab.begin(&["run", file.to_str().unwrap(), "--name", "throttled"]);
+    lab.wait_for_fault("throttled");
+    let rollback = ["--function-name", "snapback-rollback"];
+    let throttle = [&["lambda", "put-function-concurrency", "--reserved-concurrent-executions", "0"], &rollback[..]];
+    lab.aws(&throttle.concat());
+    let (code, out, err) = lab.snapback(&["rollback", "throttled"]);
+    lab.aws(&[&["lambda", "delete-function-concurrency"], &rollback[..]].concat());
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(err.contains("the rollback function cannot be reached: "), "{err}");
+    assert!(err.contains("doing it from here, with your own credentials"), "{err}");
     assert_eq!(run.wait().unwrap().code(), Some(4));
     assert_eq!(lab.function("lab-search"), before);
 }

@@ -295,7 +295,12 @@ impl Sequence {
 
     fn judgement(&mut self) -> Judgement {
         let deviations = self.dice.percent(50).then(|| "a deviation".to_owned()).into_iter().collect();
-        Judgement { deviations, effect: self.dice.percent(50).then(|| "not seen".to_owned()) }
+        let some = |dice: &mut Dice, text: &str| dice.percent(50).then(|| text.to_owned());
+        Judgement {
+            deviations,
+            effect: some(&mut self.dice, "not seen"),
+            injected: some(&mut self.dice, "3 times"),
+        }
     }
 }
 
