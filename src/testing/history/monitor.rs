@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::function::{Environment, LastUpdate, Mapping, MappingState, Observation, Slot};
+use crate::model::function::{Environment, Mapping, MappingState, Observation, Slot};
 use crate::model::names::{FunctionArn, RunId};
 use crate::model::run::{EndReason, Ending, RunStatus, TargetStatus};
 use crate::model::snapshot::{Change, Write};
@@ -361,9 +361,7 @@ impl Monitor {
                     if created && is_named(ending, &field) {
                         continue;
                     }
-                    // What somebody else's failed update leaves in service cannot be replaced without replacing theirs.
-                    let theirs = now.seen.last_update == LastUpdate::Failed && shown != original;
-                    if original != injected && (shown == injected || serving == injected && !theirs) {
+                    if original != injected && (shown == injected || serving == injected) {
                         wrong.push(format!("{name} is said to be {status:?}, and the fault's {field} is in place"));
                     } else if shown == original && reported {
                         wrong.push(format!("{name}'s {field} is said to have drifted, and is as it was"));
