@@ -14,6 +14,8 @@ mod crashes;
 mod deadline;
 #[path = "core/deploys.rs"]
 mod deploys;
+#[path = "core/draws.rs"]
+mod draws;
 #[path = "core/events.rs"]
 mod events;
 #[path = "core/failures.rs"]

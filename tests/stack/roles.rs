@@ -24,6 +24,7 @@ fn ledger_actions(method: &str) -> &'static [&'static str] {
         "stop_run" => &["UpdateItem", "GetItem", "PutItem"],
         "finish" | "begin_observing" => &["UpdateItem", "GetItem"],
         "retire_run" => &["UpdateItem", "DeleteItem"],
+        "set_lever" => &["PutItem"],
         "record_removed_faults" => &["GetItem", "UpdateItem"],
         "run" | "target" | "lock" | "lever" => &["GetItem"],
         "targets" | "active_runs" | "runs_of_alarm" => &["Query"],
@@ -209,6 +210,8 @@ async fn lived(task: Task) -> BTreeSet<String> {
             let mut actions = restored(&world, &event, task).await;
             call(&world, task, &json!({ "all": true })).await.unwrap();
             call(&world, task, &run).await.unwrap();
+            call(&world, task, &json!({ "stop": "never-written" })).await.unwrap();
+            call(&world, task, &json!({ "lever": { "engaged": true, "reason": "a test" } })).await.unwrap();
             actions.extend(taken(&world));
             actions
         }
