@@ -46,6 +46,8 @@ pub struct SimFunction {
     pub late: Vec<(Time, Write)>,
     /// What serves invocations: an update in progress, or one that has failed, does not.
     pub serving: Observation,
+    /// The last number that is used up.
+    numbered: u64,
     /// When those of them were published that a list can miss.
     published_at: BTreeMap<u64, Time>,
     /// Whether the update in progress will fail.
@@ -72,6 +74,7 @@ impl SimFunction {
             newest_runtime: None,
             busy_until: None,
             late: Vec::new(),
+            numbered: 0,
             published_at: BTreeMap::new(),
             failing: false,
             past: Vec::new(),
@@ -110,9 +113,19 @@ impl SimFunction {
         self.seen.revision_id = format!("revision-{}", self.revision);
     }
 
+    /// The number of its last version, or of the last one of the function that had its name before.
+    pub(super) fn last_version(&self) -> u64 {
+        self.versions.last().copied().unwrap_or_default().max(self.numbered)
+    }
+
+    /// Numbers its versions from there on.
+    pub(super) fn continue_versions(&mut self, last: u64) {
+        self.numbered = last;
+    }
+
     /// Publishes a version as somebody else would.
     pub(super) fn publish(&mut self, now: Time) -> u64 {
-        let version = self.versions.last().copied().unwrap_or_default() + 1;
+        let version = self.last_version() + 1;
         self.versions.push(version);
         self.published_at.insert(version, now);
         version

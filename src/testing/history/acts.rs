@@ -71,15 +71,13 @@ impl Actor<'_> {
     fn delete(&self, arn: &FunctionArn) {
         self.change(|state| {
             let Some(deleted) = state.functions.remove(arn) else { return };
-            let versions = deleted.versions;
             if let Some(drive) = &mut state.drive {
-                drive.monitor.deleted.insert(arn.clone(), versions);
+                drive.monitor.deleted(arn, deleted.last_version());
             }
         });
     }
 
-    /// Creates a function again, as its owner last deployed it. A version's number is never used again
-    /// (lambda/latest/dg/configuration-versions).
+    /// Creates a function again, as its owner last deployed it.
     fn create(&self, arn: &FunctionArn) {
         self.change(|state| {
             if state.functions.contains_key(arn) {
@@ -90,7 +88,7 @@ impl Actor<'_> {
             let Some(law) = drive.monitor.law.get(arn).cloned() else { return };
             let revision_id = format!("created-{}", now.0);
             let mut function = SimFunction::new(Observation { revision_id, mappings: Vec::new(), ..law });
-            function.versions = drive.monitor.deleted.get(arn).cloned().unwrap_or_default();
+            function.continue_versions(drive.monitor.deleted.get(arn).copied().unwrap_or_default());
             drive.note(now.0 - crate::testing::BEGINNING.0, || format!("{} is created again", arn.name()));
             drive.monitor.created_again(arn, now);
             state.functions.insert(arn.clone(), function);
