@@ -36,7 +36,9 @@ const CALLS: &str = "\
 
 Where a fault adds layers, each run also looks up each layer version once (1 GetLayerVersion), those to be added and those
 that the targets carry, and each target that has a code signing configuration costs 1 GetCodeSigningConfig. An update of a
-configuration is looked at every second until it is through: here it takes 1.5 s.
+configuration is looked at every second until it is through: here it takes 1.5 s. Where faults are inside invocations, each
+run also looks whether they took effect (1 GetMetricData or more, and 1 more for the invocations of its whole minutes), and
+records it (1 UpdateItem).
 ";
 
 const README: &str = include_str!("../../README.md");
@@ -140,6 +142,12 @@ fn table() -> String {
             // 60 seconds take twelve looks, one every five seconds, and a last one.
             *own.get_mut(name).unwrap() -= 12 * count;
         }
+        // Whether faults inside invocations took effect is looked up once, and recorded. No whole minute fits into this run,
+        // so that its invocations are not asked for.
+        if is_inside_invocations(fault.0) {
+            assert_eq!(own.remove("GetMetricData"), Some(1), "{}", fault.0);
+            *own.get_mut("UpdateItem").unwrap() -= 1;
+        }
         own.retain(|_, count| *count > 0);
         assert_eq!(run.get_or_insert((own.clone(), look.clone())), &(own, look), "{}", fault.0);
     }
@@ -155,7 +163,8 @@ fn table() -> String {
         "\nWhere a fault adds layers, each run also looks up each layer version once (1 GetLayerVersion), those to be added \
          and those\nthat the targets carry, and each target that has a code signing configuration costs 1 \
          GetCodeSigningConfig. An update of a\nconfiguration is looked at every second until it is through: here it takes \
-         1.5 s.\n",
+         1.5 s. Where faults are inside invocations, each\nrun also looks whether they took effect (1 GetMetricData or \
+         more, and 1 more for the invocations of its whole minutes), and\nrecords it (1 UpdateItem).\n",
     );
     table
 }
