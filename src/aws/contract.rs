@@ -26,8 +26,6 @@ use sequence::{Call, Sequence, Step, every_write};
 
 /// Sequences that every test run plays.
 const SEQUENCES: u64 = 2_000;
-/// The first of them, which are enough to find anything that is left out.
-const FINDERS: u64 = 800;
 /// Servers that play them side by side.
 const SERVERS: usize = 2;
 
@@ -279,7 +277,7 @@ fn the_table_and_the_simulated_ledger_keep_one_contract() {
 fn every_part_of_every_guarded_write_is_needed() {
     let omissions: Vec<Omission> = every_write().iter().flat_map(GuardedWrite::omissions).collect();
     assert!(omissions.len() > 60, "{}", omissions.len());
-    let references: Vec<Vec<Played>> = (0..FINDERS).map(reference).collect();
+    let references: Vec<Vec<Played>> = (0..SEQUENCES).map(reference).collect();
     let (moto, runtime) = (Moto::start(), runtime());
     let mut missed = Vec::new();
     for omission in omissions {
@@ -304,5 +302,5 @@ fn likely(omission: Omission, references: &[Vec<Played>]) -> Vec<usize> {
         block_on(difference(&world, &references[*seed])).is_some()
     };
     let likely: Vec<usize> = (0..references.len()).filter(shows).take(2).collect();
-    if likely.is_empty() { (0..references.len()).collect() } else { likely }
+    if likely.is_empty() { (0..200).collect() } else { likely }
 }

@@ -1,9 +1,9 @@
 //! The ports on AWS: the only place that names an SDK.
 
 mod alarms;
+mod caller;
 #[cfg(all(test, feature = "testing"))]
 mod contract;
-mod caller;
 mod errors;
 mod executions;
 mod expressions;

@@ -59,16 +59,20 @@ pub(super) struct Sequence {
     now: Time,
     left: i64,
     many: bool,
+    /// Of a hundred calls, so many are sensible, or one more time what was called before.
+    sense: i64,
     done: Vec<Step>,
 }
 
 impl Sequence {
     pub(super) fn new(seed: u64) -> Self {
         let mut dice = Dice::new(seed);
-        // Many short ones, and some that reach the end of a run.
-        let left = if dice.percent(75) { dice.between(6, 10) } else { dice.between(12, 24) };
+        // Many short ones, and some that mostly keep to the protocol and reach the end of a run.
+        let short = dice.percent(75);
+        let left = if short { dice.between(6, 10) } else { dice.between(12, 24) };
+        let sense = if short { 75 } else { 92 };
         let many = dice.percent(3);
-        Self { dice, now: BEGINNING, left, many, done: Vec::new() }
+        Self { dice, now: BEGINNING, left, many, sense, done: Vec::new() }
     }
 
     /// The next step of a ledger that stands so.
@@ -79,12 +83,12 @@ impl Sequence {
         }
         self.now = self.now.plus(self.dice.between(0, 12));
         let run = run_id(if self.dice.percent(75) { "run-1" } else { "run-2" });
-        let function = function_arn(if self.dice.percent(75) { "function-00" } else { "function-01" });
+        let function = function_arn(if self.dice.percent(85) { "function-00" } else { "function-01" });
         let again = self.dice.pick(&self.done).cloned();
         let step = match (self.dice.between(0, 99), again) {
             // One that was slow, or whose answer was lost.
             (0..10, Some(again)) if !matches!(again.call, Call::RetireRun(_)) => again,
-            (10..75, _) => Step { call: self.sensible(state, &run, &function), now: self.now },
+            (at, _) if at < self.sense => Step { call: self.sensible(state, &run, &function), now: self.now },
             _ => Step { call: self.any(state, &run, &function), now: self.now },
         };
         self.done.push(step.clone());
@@ -296,11 +300,7 @@ impl Sequence {
     fn judgement(&mut self) -> Judgement {
         let deviations = self.dice.percent(50).then(|| "a deviation".to_owned()).into_iter().collect();
         let some = |dice: &mut Dice, text: &str| dice.percent(50).then(|| text.to_owned());
-        Judgement {
-            deviations,
-            effect: some(&mut self.dice, "not seen"),
-            injected: some(&mut self.dice, "3 times"),
-        }
+        Judgement { deviations, effect: some(&mut self.dice, "not seen"), injected: some(&mut self.dice, "3 times") }
     }
 }
 
