@@ -58,5 +58,7 @@ mod shown;
 mod stage;
 #[path = "core/support.rs"]
 mod support;
+#[path = "core/versions.rs"]
+mod versions;
 #[path = "core/waits.rs"]
 mod waits;

@@ -20,6 +20,7 @@ pub mod rollback;
 mod schedule;
 pub mod steady_state;
 pub mod survey;
+mod versions;
 
 use crate::model::run::{Lease, LeaseKind};
 use crate::model::snapshot::Write;
