@@ -271,6 +271,16 @@ fn put(body: &mut Value, path: &str, value: Value) {
     }
 }
 
+/// The word of a later release for `gone` is read; what a status means that nobody here knows is not guessed.
+#[test]
+fn a_status_of_a_later_release_is_read_where_it_is_known() {
+    let mut item = items("RUN#statuses", &format!("TARGET#{}", function_arn("is-gone"))).into_iter().next().unwrap();
+    item.insert("status".into(), super::records::text("deleted"));
+    assert_eq!(read_target(&item).unwrap().status, TargetStatus::Gone);
+    item.insert("status".into(), super::records::text("hovering"));
+    assert!(read_target(&item).is_err());
+}
+
 /// A body that is no JSON at all leaves the run's name and status; its functions are those of its targets' items.
 #[test]
 fn a_run_without_a_readable_body_is_past_its_end() {
