@@ -106,14 +106,14 @@ impl Sequence {
             (RunStatus::Pending, _) => Call::StartRun(run_id),
             (RunStatus::Running, Some((_, TargetStatus::Pending))) if !held => Call::TakeLock(run_id, on),
             (RunStatus::Running, Some((_, TargetStatus::Pending))) => Call::Arm(run_id, on, self.snapshot()),
+            (RunStatus::Running, Some((_, TargetStatus::Armed))) if self.dice.percent(12) => {
+                Call::BeginRestore(run_id, on, self.lease(LeaseKind::Restore))
+            }
             (RunStatus::Running, Some((target, TargetStatus::Armed))) if !target.rehearsed && self.dice.percent(80) => {
                 Call::MarkRehearsed(run_id, on, self.planned(target))
             }
             (RunStatus::Running, Some((_, TargetStatus::Armed))) if self.dice.percent(20) => {
                 Call::Arm(run_id, on, self.snapshot())
-            }
-            (RunStatus::Running, Some((_, TargetStatus::Armed))) if self.dice.percent(10) => {
-                Call::BeginRestore(run_id, on, self.lease(LeaseKind::Restore))
             }
             (RunStatus::Running, Some((target, TargetStatus::Armed))) => {
                 Call::BeginInject(run_id, on, self.planned(target), self.lease(LeaseKind::Inject))
