@@ -7,6 +7,7 @@ pub mod inject;
 pub mod injection;
 pub mod own;
 mod proxy;
+pub mod removal;
 pub mod rendering;
 pub mod restore;
 pub mod runtimes;

@@ -21,6 +21,8 @@ pub enum Injected {
     Injected,
     /// Look again in so many seconds.
     Pending(u64),
+    /// Rehearse the restore first: the function was deployed since it was armed, so it was armed again.
+    Unrehearsed,
     /// The run is being stopped, or the function is gone: nothing was written.
     Skipped,
 }
@@ -91,6 +93,9 @@ impl<W: World> Injector<'_, W> {
         if (first || self.first_look) && stop_if_tripped(self.world, self.run).await? {
             return Ok(Look::Over(Injected::Skipped));
         }
+        if first && !self.target.rehearsed {
+            return Ok(Look::Over(Injected::Unrehearsed));
+        }
         let Some(seen) = self.observe().await? else { return Ok(Look::Over(Injected::Skipped)) };
         let plan = if first {
             plan_first_inject(&self.target.changes, &seen)
@@ -121,7 +126,8 @@ impl<W: World> Injector<'_, W> {
         StepError::function(self.target.function.name(), error)
     }
 
-    /// Somebody deployed between Arm and here, and nothing of ours is in place: their configuration is the original.
+    /// Somebody deployed between Arm and here, and nothing of ours is in place: their configuration is the original. Its
+    /// restore has not been rehearsed, which the next look finds.
     async fn arm_again(&self) -> Result<Look, StepError> {
         match take_down(self.world, self.run, &self.target.function).await? {
             Armed::Armed => Ok(Look::Again),

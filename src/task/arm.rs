@@ -34,6 +34,6 @@ async fn many(world: &impl World, budget: Budget, batch: Batch) -> Result<Value,
             Armed::Waiting(seconds) => Turn::Again(seconds),
         })
     };
-    let looked = batch.each(world, budget, look).await;
+    let looked = Batch::each(&batch.functions, world, budget, look).await;
     Ok(batch.after(looked, TRIES))
 }

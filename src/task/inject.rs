@@ -1,4 +1,4 @@
-//! `inject`: `{runId, function}` → `{function, status: injected | pending | skipped, waitSeconds}`; or a batch of targets,
+//! `inject`: `{runId, function}` → `{function, status: injected | pending | unrehearsed | skipped, waitSeconds}`; or a batch of targets,
 //! see `batch.rs`.
 
 use serde_json::{Value, json};
@@ -21,6 +21,7 @@ pub(super) async fn handle(world: &impl World, budget: Budget, payload: &Value) 
     let (status, wait) = match inject(world, &target.run_id, &target.function, budget).await? {
         Injected::Injected => ("injected", 0),
         Injected::Pending(seconds) => ("pending", seconds),
+        Injected::Unrehearsed => ("unrehearsed", 0),
         Injected::Skipped => ("skipped", 0),
     };
     Ok(json!({ "function": target.function, "status": status, "waitSeconds": wait }))
@@ -31,9 +32,10 @@ async fn many(world: &impl World, budget: Budget, batch: Batch) -> Result<Value,
     let look = |function| async move {
         Ok(match inject(world, run, function, budget).await? {
             Injected::Injected | Injected::Skipped => Turn::Over,
+            Injected::Unrehearsed => Turn::Unrehearsed,
             Injected::Pending(seconds) => Turn::Again(seconds),
         })
     };
-    let looked = batch.each(world, budget, look).await;
+    let looked = Batch::each(&batch.functions, world, budget, look).await;
     Ok(batch.after(looked, TRIES))
 }

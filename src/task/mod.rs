@@ -83,7 +83,7 @@ pub async fn handle(
         Task::Prepare => prepare::handle(world, settings, payload).await,
         Task::Arm => arm::handle(world, budget, payload).await,
         Task::Inject => inject::handle(world, budget, payload).await,
-        Task::Observe => observe::handle(world, payload).await,
+        Task::Observe => observe::handle(world, budget, payload).await,
         Task::Restore => restore::handle(world, budget, payload).await,
         Task::Report => report::handle(world, payload).await,
         Task::Rollback => rollback::handle(world, budget, payload).await,

@@ -293,6 +293,7 @@ impl SimWorld {
     /// A look at a function, and the moment that it shows.
     pub(super) async fn look(&self, function: &str, with_mappings: bool) -> Result<(Observation, Time), FunctionError> {
         let name = function.to_owned();
+        let blind = self.with(|state| state.is_without_rights());
         let seen = self.exchange(Kind::Look, "GetFunction", move |state| {
             state.admit("GetFunction")?;
             if with_mappings {
@@ -307,6 +308,9 @@ impl SimWorld {
             let mut seen = find(state, &name)?.seen_at(then, now).clone();
             if !with_mappings {
                 seen.mappings.clear();
+            }
+            if blind {
+                seen.environment = Environment::Unreadable;
             }
             Ok((seen, then))
         });
@@ -355,8 +359,12 @@ impl Functions for SimWorld {
 
     async fn layer(&self, layer: &LayerVersionArn) -> Result<LayerFact, FunctionError> {
         let layer = layer.clone();
+        let blind = self.with(|state| state.is_without_rights());
         self.exchange(Kind::Look, "GetLayerVersion", move |state| {
             state.admit("GetLayerVersion")?;
+            if blind {
+                return Ok(LayerFact::Denied);
+            }
             Ok(state.layers.get(&layer).cloned().unwrap_or(LayerFact::Missing))
         })
         .await

@@ -100,6 +100,7 @@ impl<'w> Worker<'w> {
     /// Says who makes the next call: it is sent before anybody else's turn comes.
     fn enter(&self, sending: Option<Sending>) -> &'w SimWorld {
         self.world.with(|state| {
+            state.role = Some(self.role);
             let name = state.drive.as_ref().is_some_and(|drive| drive.journal.is_some()).then(|| self.name.clone());
             if let Some(drive) = &mut state.drive {
                 drive.caller = Caller { name: name.unwrap_or_default(), method: None, sending };
