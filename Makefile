@@ -33,6 +33,9 @@ SHARD ?=
 CARGO ?= cargo
 # The simulated world needs no SDK; it is built to be quick.
 SOAK := $(CARGO) run --quiet --profile sim --locked --no-default-features --features testing --bin soak --
+# What the seeds that are new at every commit are derived from: the commit, or, without git, a sum of the sources.
+SOURCES = $(or $(addprefix commit ,$(shell git ls-files --error-unmatch Makefile >/dev/null 2>&1 && git rev-parse HEAD)),\
+  the sources outside of git with the checksum $(shell LC_ALL=C find src -name '*.rs' | LC_ALL=C sort | xargs cat | cksum))
 HOST_ARCH := $(patsubst aarch64,arm64,$(patsubst amd64,x86_64,$(shell uname -m)))
 # What measures the proxy is built as the proxy is, so that both have the same libc.
 MUSL := $(patsubst arm64,aarch64,$(HOST_ARCH))-unknown-linux-musl
@@ -100,6 +103,7 @@ test: validate build tools-runtimes ## everything: validators, cargo test, and t
 	# The decisions and the simulated world have to build without any SDK.
 	$(CARGO) test --locked --no-default-features --features testing
 	$(SOAK) --seeds 20000
+	$(SOAK) --seeds 20000 --of "$(SOURCES)"
 	$(SOAK) --weakenings 20000
 	$(SOAK) --crashes
 	# The rest: what the line above has tested is not tested again.

@@ -7,8 +7,8 @@ use std::future::Future;
 use crate::model::function::{Observation, Tags};
 use crate::model::names::{AlarmName, FunctionArn, LayerVersionArn, MappingId, RunId};
 use crate::model::proxy_layers::ProxyLayers;
-use crate::model::run::{EndReason, Lease, Lever, Lock, Run, RunStatus, TargetRecord, TargetStatus};
-use crate::model::snapshot::{Change, Drift, Write};
+use crate::model::run::{EndReason, Ending, Judgement, Lease, Lever, Listed, Lock, Run, RunStatus, TargetRecord};
+use crate::model::snapshot::{Change, RemovedFault, Snapshot, Write};
 use crate::model::steady_state::Metric;
 use crate::model::time::Time;
 use crate::plan::guardrails::{AlarmFact, Alias, CodeSigning, LayerFact};
@@ -158,7 +158,8 @@ impl Permit {
 }
 
 /// The record of runs, targets, locks and the lever. All reads are consistent; every write is guarded, atomic and
-/// durable when it returns. Every guarded write may be repeated: a lost answer is met by doing it again and reading.
+/// durable when it returns. Every guarded write may be repeated: a lost answer is met by doing it again and reading. What
+/// each write checks and sets is described once, in [`crate::model::guarded_write`].
 pub trait Ledger {
     /// Writes a `Pending` run with its alarm items, if there is none of this name and the lever is released.
     fn create_run(&self, run: &Run) -> impl Future<Output = Result<Guarded, LedgerError>> + Send;
@@ -167,7 +168,7 @@ pub trait Ledger {
     fn add_targets(
         &self,
         run: &RunId,
-        targets: &[TargetRecord],
+        functions: &[FunctionArn],
     ) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
     /// Moves a run from `Pending` to `Running`.
@@ -186,8 +187,8 @@ pub trait Ledger {
     /// Sets when the duration ends, once; returns the run as it is then.
     fn begin_observing(&self, run: &RunId, ends_at: Time) -> impl Future<Output = Result<Run, LedgerError>> + Send;
 
-    /// Records which steady-state conditions deviated after the restore.
-    fn judge_run(&self, run: &RunId, deviations: &[String]) -> impl Future<Output = Result<(), LedgerError>> + Send;
+    /// Records what was found when the run was judged, after the restore.
+    fn judge_run(&self, run: &RunId, judgement: &Judgement) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
     /// Moves a run from `Stopping` to a final status.
     fn close_run(
@@ -201,10 +202,10 @@ pub trait Ledger {
     /// variables that its experiment sets. Only for a run whose targets all are final.
     fn retire_run(&self, run: &Run, now: Time) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
-    /// A run.
+    /// A run. One that another release has written is read as far as it can be: see [`Run::unread`].
     fn run(&self, run: &RunId) -> impl Future<Output = Result<Option<Run>, LedgerError>> + Send;
 
-    /// All targets of a run, in the order of their ARNs.
+    /// All targets of a run, in the order of their ARNs; also of one whose own record is gone or cannot be read.
     fn targets(&self, run: &RunId) -> impl Future<Output = Result<Vec<TargetRecord>, LedgerError>> + Send;
 
     /// One target of a run.
@@ -215,13 +216,13 @@ pub trait Ledger {
     ) -> impl Future<Output = Result<Option<TargetRecord>, LedgerError>> + Send;
 
     /// Every run that is not retired.
-    fn active_runs(&self) -> impl Future<Output = Result<Vec<RunId>, LedgerError>> + Send;
+    fn active_runs(&self) -> impl Future<Output = Result<Listed, LedgerError>> + Send;
 
     /// Every run that the ledger still holds, newest first.
     fn all_runs(&self) -> impl Future<Output = Result<Vec<Run>, LedgerError>> + Send;
 
     /// The runs that this alarm ends.
-    fn runs_of_alarm(&self, alarm_arn: &str) -> impl Future<Output = Result<Vec<RunId>, LedgerError>> + Send;
+    fn runs_of_alarm(&self, alarm_arn: &str) -> impl Future<Output = Result<Listed, LedgerError>> + Send;
 
     /// A function's lock or tombstone.
     fn lock(&self, function: &FunctionArn) -> impl Future<Output = Result<Option<Lock>, LedgerError>> + Send;
@@ -235,18 +236,26 @@ pub trait Ledger {
     ) -> impl Future<Output = Result<Option<Lock>, LedgerError>> + Send;
 
     /// Stores a snapshot: the target goes from `Pending` (or `Armed`, by no inject begun) to `Armed`, while the run is
-    /// `Running` and holds the lock.
+    /// `Running` and holds the lock. What was rehearsed on an earlier snapshot counts no more.
     fn arm(
         &self,
         run: &RunId,
         function: &FunctionArn,
-        changes: &[Change],
-        last_version: u64,
+        snapshot: &Snapshot,
+    ) -> impl Future<Output = Result<Guarded, LedgerError>> + Send;
+
+    /// Records that the role that undoes has looked at the target and can undo `planned`: it is `Armed`, that is its
+    /// snapshot, and the run is `Running`.
+    fn mark_rehearsed(
+        &self,
+        run: &RunId,
+        function: &FunctionArn,
+        planned: &[Change],
     ) -> impl Future<Output = Result<Guarded, LedgerError>> + Send;
 
     /// Records a lease for an inject: the target goes from `Armed` or `Injecting` to `Injecting`, while the run is
-    /// `Running` and the snapshot is `planned`, the one that the writes were decided on. No permit while another
-    /// inject's lease runs, or a later one of the same holder.
+    /// `Running`, and the snapshot is `planned`, the one that the writes were decided on, and was rehearsed. No permit
+    /// while another inject's lease runs, or a later one of the same holder.
     fn begin_inject(
         &self,
         run: &RunId,
@@ -264,7 +273,8 @@ pub trait Ledger {
     ) -> impl Future<Output = Result<Guarded, LedgerError>> + Send;
 
     /// Records a lease for a restore: any status that is not final, `Pending` excepted, to `Restoring`. No permit
-    /// while another restore's lease runs, or a later one of the same holder.
+    /// while another restore's lease runs, or a later one of the same holder, nor to a run that does not hold the
+    /// function's lock: its record says nothing about the function as it is now.
     fn begin_restore(
         &self,
         run: &RunId,
@@ -273,8 +283,8 @@ pub trait Ledger {
         now: Time,
     ) -> impl Future<Output = Result<Option<Permit>, LedgerError>> + Send;
 
-    /// Shortens an inject's or a restore's lease to `until`: no call of its is under way. Only this very lease, by its
-    /// holder and its end: the holder may have taken a newer one since, which a settle that lands late must not touch.
+    /// Shortens a lease to `until`. Its holder must have no call in flight. Matches kind, holder and end, so a late
+    /// retry never shortens a newer lease of the same holder.
     fn settle(
         &self,
         run: &RunId,
@@ -295,32 +305,28 @@ pub trait Ledger {
         why: &str,
     ) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
+    /// Records what an inject or a restore of this target waits for; `None` is nothing. Not for a target that is over.
+    fn record_waiting(
+        &self,
+        run: &RunId,
+        function: &FunctionArn,
+        why: Option<&str>,
+    ) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
+    /// Adds fields whose fault was taken out before the end, outside of the run; of each field, the first sight stays.
+    /// Not for a target that is not armed, or is over.
+    fn record_removed_faults(
+        &self,
+        run: &RunId,
+        function: &FunctionArn,
+        seen: &[RemovedFault],
+    ) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
     /// The safety lever.
     fn lever(&self) -> impl Future<Output = Result<Option<Lever>, LedgerError>> + Send;
 
     /// Moves the safety lever.
     fn set_lever(&self, lever: &Lever) -> impl Future<Output = Result<(), LedgerError>> + Send;
-}
-
-/// How a target ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ending {
-    /// The run.
-    pub run: RunId,
-    /// The function.
-    pub function: FunctionArn,
-    /// The target's status on which the decision was made; another one declines it.
-    pub from: TargetStatus,
-    /// The final status.
-    pub status: TargetStatus,
-    /// When the observation began that shows it.
-    pub observed_at: Time,
-    /// What was left alone.
-    pub drift: Vec<Drift>,
-    /// Versions that were published during the run.
-    pub frozen_versions: Vec<String>,
-    /// The snapshot without the values of variables: nothing needs them any more.
-    pub redacted: Vec<Change>,
 }
 
 /// Why CloudWatch could not be read.
@@ -373,10 +379,13 @@ pub fn stopped_marker(id: &RunId, reason: &EndReason, now: Time) -> Run {
         id: id.clone(),
         status: RunStatus::Failed,
         experiment: None,
+        unread: None,
         execution_arn: String::new(),
         functions: Vec::new(),
         alarms: Vec::new(),
         proxy_layers: ProxyLayers::default(),
+        notes: Vec::new(),
+        seed: None,
         created_at: now,
         deadline: now,
         ends_at: None,
@@ -384,5 +393,6 @@ pub fn stopped_marker(id: &RunId, reason: &EndReason, now: Time) -> Run {
         reason: Some(reason.clone()),
         closed_at: Some(now),
         deviations: None,
+        effect: None,
     }
 }

@@ -3,6 +3,7 @@
 mod alarms;
 mod errors;
 mod executions;
+mod expressions;
 mod functions;
 mod ledger;
 mod records;

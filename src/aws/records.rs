@@ -24,7 +24,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::model::names::{FunctionArn, RunId};
-use crate::model::run::{Lease, Lever, Lock, Run, RunStatus, TargetRecord, TargetStatus};
+use crate::model::run::{Lease, LeaseKind, Lever, Listed, Lock, Run, RunStatus, TargetRecord, TargetStatus};
+use crate::model::stored::read_reason;
 use crate::model::time::Time;
 use crate::ports::LedgerError;
 
@@ -84,9 +85,26 @@ pub(super) fn lever_key() -> Item {
     key("LEVER", "LEVER")
 }
 
-/// The run in the `sk` of an alarm's or an active run's item.
+/// The runs in the `sk` of an alarm's or of active runs' items.
+pub(super) fn listed(items: &[Item]) -> Listed {
+    let mut listed = Listed::default();
+    for entry in items.iter().map(|item| string(item, "sk").unwrap_or_default()) {
+        match entry.strip_prefix("RUN#").and_then(|run| RunId::try_from(run).ok()) {
+            Some(run) => listed.runs.push(run),
+            None => listed.unreadable.push(entry.to_owned()),
+        }
+    }
+    listed
+}
+
+/// The run in the `pk` of its items.
 pub(super) fn run_of(item: &Item) -> Option<RunId> {
-    RunId::try_from(string(item, "sk")?.strip_prefix("RUN#")?).ok()
+    RunId::try_from(string(item, "pk")?.strip_prefix("RUN#")?).ok()
+}
+
+/// The function in the `sk` of a target's item.
+pub(super) fn function_of(item: &Item) -> Option<FunctionArn> {
+    FunctionArn::try_from(string(item, "sk")?.strip_prefix("TARGET#")?).ok()
 }
 
 fn string<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
@@ -136,25 +154,35 @@ pub(super) fn own_body_of(item: &Item) -> Option<Item> {
     Some(key(pk, "BODY"))
 }
 
-/// A run, from its item and the one that has its body, which may be the same.
+/// A run, from its item and the one that has its body, which may be the same. Where the
+/// body cannot be read at all, the run's functions are left to the caller, who can list its targets.
 pub(super) fn read_run(item: &Item, body: &Item) -> Result<Run, LedgerError> {
-    let mut run: Run = parsed(body, "body")?.ok_or_else(|| unreadable("a run"))?;
+    let id = run_of(item).ok_or_else(|| unreadable("a run"))?;
+    let body = parsed::<Run>(body, "body").ok().flatten().filter(|run| run.id == id);
+    let mut run = body.unwrap_or_else(|| Run::unreadable(id));
     run.status = word::<RunStatus>(item, "status")?;
     run.ends_at = integer(item, "endsAt").map(Time).or(run.ends_at);
     run.stopping_at = integer(item, "stoppingAt").map(Time).or(run.stopping_at);
     run.closed_at = integer(item, "closedAt").map(Time).or(run.closed_at);
-    run.reason = parsed(item, "reason")?.or(run.reason);
+    run.reason = parsed(item, "reason").ok().flatten().and_then(read_reason).or(run.reason);
     run.deviations = parsed(item, "deviations")?.or(run.deviations);
+    run.effect = string(item, "effect").map(str::to_owned).or(run.effect);
     Ok(run)
 }
 
+/// The attributes of a lease: its holder and its end.
+pub(super) fn lease_names(kind: LeaseKind) -> [&'static str; 2] {
+    match kind {
+        LeaseKind::Inject => ["injectHolder", "injectUntil"],
+        LeaseKind::Restore => ["restoreHolder", "restoreUntil"],
+    }
+}
+
 pub(super) fn read_target(item: &Item) -> Result<TargetRecord, LedgerError> {
-    let run = string(item, "pk").and_then(|pk| pk.strip_prefix("RUN#")).and_then(|run| RunId::try_from(run).ok());
-    let function =
-        string(item, "sk").and_then(|sk| sk.strip_prefix("TARGET#")).and_then(|f| FunctionArn::try_from(f).ok());
-    let (Some(run), Some(function)) = (run, function) else { return Err(unreadable("a target")) };
-    let lease = |holder: &str, until: &str| {
-        Some(Lease { holder: string(item, holder)?.to_owned(), until: Time(integer(item, until)?) })
+    let (Some(run), Some(function)) = (run_of(item), function_of(item)) else { return Err(unreadable("a target")) };
+    let lease = |kind: LeaseKind| {
+        let [holder, until] = lease_names(kind);
+        Some(Lease { kind, holder: string(item, holder)?.to_owned(), until: Time(integer(item, until)?) })
     };
     Ok(TargetRecord {
         run,
@@ -162,11 +190,16 @@ pub(super) fn read_target(item: &Item) -> Result<TargetRecord, LedgerError> {
         status: word::<TargetStatus>(item, "status")?,
         changes: parsed(item, "changes")?.unwrap_or_default(),
         last_version: integer(item, "lastVersion").unwrap_or_default(),
-        inject_lease: lease("injectHolder", "injectUntil"),
-        restore_lease: lease("restoreHolder", "restoreUntil"),
+        runtime_version: string(item, "runtimeVersion").map(str::to_owned),
+        rehearsed: item.get("rehearsed").and_then(|value| value.as_bool().ok()).copied().unwrap_or(false),
+        inject_lease: lease(LeaseKind::Inject),
+        restore_lease: lease(LeaseKind::Restore),
         ended_at: integer(item, "endedAt").map(Time),
         drift: parsed(item, "drift")?.unwrap_or_default(),
         frozen_versions: parsed(item, "frozenVersions")?.unwrap_or_default(),
+        runtime_version_at_end: string(item, "runtimeVersionAtEnd").map(str::to_owned),
+        removed_faults: parsed(item, "removedFaults")?.unwrap_or_default(),
+        waiting_for: string(item, "waitingFor").map(str::to_owned),
         restore_error: string(item, "restoreError").map(str::to_owned),
     })
 }

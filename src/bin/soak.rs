@@ -1,34 +1,49 @@
-//! `soak --seeds N`: plays so many random histories. `soak --seed S`: plays one, and prints it to be read.
+//! `soak --seeds N`: plays the first N random histories, and with `--of TEXT` N that the text stands for.
+//! `soak --seed S`: plays one, and prints it to be read.
 //! `soak --weakenings N`: leaves out one part of the protocol after the other, and says which history shows it.
 //! `soak --crashes`: cuts every runner off around every call, alone and in pairs.
 
+use std::ops::Range;
 use std::process::ExitCode;
 
 use snapback::testing::crash::{Case, Crashes, alone, cases, pairs};
 use snapback::testing::history::play;
-use snapback::testing::history::soak::{find, soak};
+use snapback::testing::history::soak::{find, seeds_of, soak};
 use snapback::testing::history::weakening::Weakening;
 
-const USAGE: &str = "usage: soak --seeds N | --seed S | --weakenings N | --crashes";
+const USAGE: &str = "usage: soak --seeds N [--of TEXT] | --seed S | --weakenings N | --crashes";
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args().skip(1);
-    let (what, number) = (arguments.next(), arguments.next().and_then(|number| number.parse().ok()));
-    let fine = match (what.as_deref(), number) {
-        (Some("--seeds"), Some(seeds)) => many(seeds),
-        (Some("--seed"), Some(seed)) => one(seed),
-        (Some("--weakenings"), Some(seeds)) => weakenings(seeds),
-        (Some("--crashes"), None) => crashes(),
-        _ => {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match chosen(&arguments) {
+        Some(true) => ExitCode::SUCCESS,
+        Some(false) => ExitCode::FAILURE,
+        None => {
             eprintln!("{USAGE}");
-            return ExitCode::from(2);
+            ExitCode::from(2)
         }
-    };
-    if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
 }
 
-fn many(seeds: u64) -> bool {
-    let soak = soak(0..seeds, None);
+/// Does what was asked, and says whether all was well; `None` where it was not understood.
+fn chosen(arguments: &[&str]) -> Option<bool> {
+    Some(match arguments {
+        ["--seeds", count] => many(0..count.parse().ok()?),
+        ["--seeds", count, "--of", text] => {
+            let seeds = seeds_of(text, count.parse().ok()?);
+            println!("seeds {} to {}, which stand for {text}", seeds.start, seeds.end - 1);
+            many(seeds)
+        }
+        ["--seed", seed] => one(seed.parse().ok()?),
+        ["--weakenings", seeds] => weakenings(seeds.parse().ok()?),
+        ["--crashes"] => crashes(),
+        _ => return None,
+    })
+}
+
+fn many(seeds: Range<u64>) -> bool {
+    let soak = soak(seeds, None);
     println!(
         "{} histories in {:.1} s: {:.0} a second, {} calls; the longest has {} calls (seed {}) and {:.0} simulated seconds (seed {})",
         soak.histories,

@@ -28,7 +28,7 @@ pub(super) async fn lever(arguments: &Arguments, action: &LeverAction, output: &
             // The lever first: nothing starts between it and the rollback.
             let engaged = Lever { engaged: true, since: world.now(), reason: reason.clone() };
             retry(&world, || world.set_lever(&engaged)).await?;
-            let runs = retry(&world, || world.active_runs()).await?;
+            let runs = retry(&world, || world.active_runs()).await?.runs;
             if *direct {
                 if let Some(failure) = from_here(&world, &runs, &EndReason::Lever).await {
                     output.failure(&failure);

@@ -46,14 +46,16 @@ pub(super) async fn status(arguments: &Arguments, run: Option<&RunId>, output: &
     }
     let world = stack::ledger(arguments).await?;
     let lever = retry(&world, || world.lever()).await?;
-    let active = retry(&world, || world.active_runs()).await?;
+    let listed = retry(&world, || world.active_runs()).await?;
+    let active = &listed.runs;
     let mut views = Vec::new();
     for run in &retry(&world, || world.all_runs()).await? {
         if active.contains(&run.id) || views.len() < RECENT {
             views.push((active.contains(&run.id), view_of(&world, run).await?));
         }
     }
-    let armed = armed(&views);
+    let mut armed = armed(&views);
+    armed.extend(listed.unreadable.iter().map(|entry| format!("an entry that cannot be read ({entry})")));
     if output.as_json {
         let runs: Vec<&ReportView> = views.iter().map(|(_, view)| view).collect();
         output.json(&json!({ "lever": lever, "armed": armed, "runs": runs }));

@@ -39,7 +39,7 @@ pub(super) async fn rollback(
     let runs = match run {
         // Asked before anything is stopped: stopping an unknown run would keep its name from being used.
         Some(run) => vec![report::view(&world, run).await.map(|_| run.clone())?],
-        None if all => retry(&world, || world.active_runs()).await?,
+        None if all => retry(&world, || world.active_runs()).await?.runs,
         None => Vec::new(),
     };
     let mut failure = None;

@@ -12,6 +12,8 @@ pub mod fault;
 #[cfg(feature = "control")]
 pub mod function;
 #[cfg(feature = "control")]
+pub mod guarded_write;
+#[cfg(feature = "control")]
 pub mod input;
 #[cfg(any(feature = "control", feature = "proxy"))]
 pub mod invocation;
@@ -29,6 +31,8 @@ pub mod secret;
 pub mod snapshot;
 #[cfg(feature = "control")]
 pub mod steady_state;
+#[cfg(feature = "control")]
+pub mod stored;
 #[cfg(feature = "control")]
 pub mod target;
 pub(crate) mod text;

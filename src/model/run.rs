@@ -1,11 +1,15 @@
 //! A run, its targets, and which moves they may make.
+//!
+//! The transition tables here are the only list of what may follow on what: the conditions of the ledger's writes are
+//! made from them (see [`super::guarded_write`]).
 
 use serde::{Deserialize, Serialize};
 
 use super::experiment::Experiment;
 use super::names::{FunctionArn, RunId};
 use super::proxy_layers::ProxyLayers;
-use super::snapshot::{Change, Drift};
+use super::snapshot::{Change, Drift, RemovedFault};
+use super::stored::StoredRun;
 use super::time::Time;
 
 /// Seconds that a run may take to arm and inject, on top of its duration.
@@ -30,6 +34,10 @@ pub enum RunStatus {
 }
 
 impl RunStatus {
+    /// Every status.
+    pub const ALL: [Self; 6] =
+        [Self::Pending, Self::Running, Self::Stopping, Self::Stopped, Self::Completed, Self::Failed];
+
     /// The transition table: whether a run may move from `self` to `next`.
     #[must_use]
     pub fn may_become(self, next: RunStatus) -> bool {
@@ -128,16 +136,30 @@ impl std::fmt::Display for EndReason {
     }
 }
 
+/// What was found when a run was judged, after its restore.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Judgement {
+    /// The conditions of the steady state that deviated; empty is `held`.
+    pub deviations: Vec<String>,
+    /// That faults which should have shown in the traffic were not seen; `None` is fine, or not known.
+    pub effect: Option<String>,
+}
+
 /// One execution of an experiment, as the ledger keeps it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", from = "StoredRun")]
 pub struct Run {
     /// The run: the name of its execution.
     pub id: RunId,
     /// Where it stands.
     pub status: RunStatus,
-    /// What was asked for; `None` in the marker that keeps a run that failed before it was written from starting.
+    /// What was asked for; `None` in the marker that keeps a run that failed before it was written from starting, and
+    /// where `unread` says why.
     pub experiment: Option<Experiment>,
+    /// That its record is another release's, so that this one does not know what was asked for: such a run can be
+    /// stopped, restored, closed and reported, and nothing new starts for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unread: Option<String>,
     /// The Step Functions execution.
     pub execution_arn: String,
     /// The functions that the targets resolved to.
@@ -146,8 +168,11 @@ pub struct Run {
     pub alarms: Vec<String>,
     /// The proxy's layers, as the guardrails have seen them: what was judged is what is injected, also where the stack
     /// is updated meanwhile.
-    #[serde(default)]
     pub proxy_layers: ProxyLayers,
+    /// What the plan pointed out and did not refuse.
+    pub notes: Vec<String>,
+    /// What was drawn with, where chance chose the targets.
+    pub seed: Option<u64>,
     /// When it was written.
     pub created_at: Time,
     /// When it ends at the latest, whatever happens.
@@ -162,6 +187,8 @@ pub struct Run {
     pub closed_at: Option<Time>,
     /// What deviated after the restore: empty is `held`; `None` is not judged yet, or no steady state was given.
     pub deviations: Option<Vec<String>>,
+    /// That faults which should have shown in the traffic were not seen; `None` is fine, or not known.
+    pub effect: Option<String>,
 }
 
 impl Run {
@@ -198,6 +225,19 @@ pub enum TargetStatus {
 }
 
 impl TargetStatus {
+    /// Every status.
+    pub const ALL: [Self; 9] = [
+        Self::Pending,
+        Self::Armed,
+        Self::Injecting,
+        Self::Injected,
+        Self::Restoring,
+        Self::Restored,
+        Self::Drifted,
+        Self::Gone,
+        Self::Untouched,
+    ];
+
     /// The transition table: whether a target may move from `self` to `next`.
     #[must_use]
     pub fn may_become(self, next: TargetStatus) -> bool {
@@ -235,10 +275,22 @@ impl TargetStatus {
     }
 }
 
+/// What a lease's holder writes. A target has one lease of each kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum LeaseKind {
+    /// The fault.
+    Inject,
+    /// The original.
+    Restore,
+}
+
 /// A writer's right to call Lambda, and until when its calls may still land.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Lease {
+    /// What it is for.
+    pub kind: LeaseKind,
     /// Which writer.
     pub holder: String,
     /// Until when a call of its may land, and a read may miss it.
@@ -259,6 +311,10 @@ pub struct TargetRecord {
     pub changes: Vec<Change>,
     /// The highest published version when it was armed.
     pub last_version: u64,
+    /// The runtime version when it was armed, where the function has one.
+    pub runtime_version: Option<String>,
+    /// Whether the role that undoes has looked at it since then.
+    pub rehearsed: bool,
     /// The last inject's lease.
     pub inject_lease: Option<Lease>,
     /// The last restore's lease.
@@ -269,6 +325,12 @@ pub struct TargetRecord {
     pub drift: Vec<Drift>,
     /// Versions that were published while the fault was in place.
     pub frozen_versions: Vec<String>,
+    /// The runtime version when it ended.
+    pub runtime_version_at_end: Option<String>,
+    /// Fields whose fault was taken out before the end, outside of this run.
+    pub removed_faults: Vec<RemovedFault>,
+    /// What an inject or a restore waits for.
+    pub waiting_for: Option<String>,
     /// Why the last attempt to restore failed; cleared when it succeeds.
     pub restore_error: Option<String>,
 }
@@ -283,12 +345,26 @@ impl TargetRecord {
             status: TargetStatus::Pending,
             changes: Vec::new(),
             last_version: 0,
+            runtime_version: None,
+            rehearsed: false,
             inject_lease: None,
             restore_lease: None,
             ended_at: None,
             drift: Vec::new(),
             frozen_versions: Vec::new(),
+            runtime_version_at_end: None,
+            removed_faults: Vec::new(),
+            waiting_for: None,
             restore_error: None,
+        }
+    }
+
+    /// The lease of this kind.
+    #[must_use]
+    pub fn lease(&self, kind: LeaseKind) -> Option<&Lease> {
+        match kind {
+            LeaseKind::Inject => self.inject_lease.as_ref(),
+            LeaseKind::Restore => self.restore_lease.as_ref(),
         }
     }
 
@@ -297,6 +373,29 @@ impl TargetRecord {
     pub fn quiet_at(&self) -> Option<Time> {
         [&self.inject_lease, &self.restore_lease].into_iter().flatten().map(|lease| lease.until).max()
     }
+}
+
+/// How a target ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// The run.
+    pub run: RunId,
+    /// The function.
+    pub function: FunctionArn,
+    /// The target's status on which the decision was made; another one declines it.
+    pub from: TargetStatus,
+    /// The final status.
+    pub status: TargetStatus,
+    /// When the observation began that shows it.
+    pub observed_at: Time,
+    /// What was left alone.
+    pub drift: Vec<Drift>,
+    /// Versions that were published during the run.
+    pub frozen_versions: Vec<String>,
+    /// The runtime version that the observation shows, where the function has one.
+    pub runtime_version: Option<String>,
+    /// The snapshot without the values of variables: nothing needs them any more.
+    pub redacted: Vec<Change>,
 }
 
 /// A target's lock, or what is left of the last one.
@@ -309,6 +408,15 @@ pub struct Lock {
     pub generation: u64,
     /// When it was last released: an observation made soon after could still see the last run's fault.
     pub released_at: Option<Time>,
+}
+
+/// The runs that a list of the ledger names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listed {
+    /// The runs.
+    pub runs: Vec<RunId>,
+    /// The entries that name no run that this release can read, as they are.
+    pub unreadable: Vec<String>,
 }
 
 /// The safety lever. Engaged, nothing starts, and what runs is rolled back.

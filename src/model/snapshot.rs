@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::function::Slot;
 use super::names::{Handler, LayerVersionArn, MappingId, VariableName};
 use super::secret::Secret;
+use super::time::Time;
 
 /// One field of a function: its original and what a fault gives it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -195,4 +196,39 @@ pub struct Drift {
     pub field: String,
     /// What it was, what was injected and what it is now; no values of variables.
     pub note: String,
+}
+
+/// What is known of a target before anything is injected: all that a restore needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Each touched field.
+    pub changes: Vec<Change>,
+    /// The highest published version.
+    pub last_version: u64,
+    /// The runtime version, where the function has one.
+    pub runtime_version: Option<String>,
+}
+
+/// A touched field whose fault was taken out before the end, outside of the run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RemovedFault {
+    /// Which field.
+    pub field: String,
+    /// When it was first seen.
+    pub seen_at: Time,
+}
+
+impl RemovedFault {
+    /// The faults that are known, with those that were seen now; of each field, the first sight stays.
+    #[must_use]
+    pub fn joined(known: &[Self], seen: &[Self]) -> Vec<Self> {
+        let mut joined = known.to_vec();
+        for fault in seen {
+            if !joined.iter().any(|other| other.field == fault.field) {
+                joined.push(fault.clone());
+            }
+        }
+        joined
+    }
 }

@@ -212,7 +212,10 @@ pub fn report_view(run: &Run, targets: &[TargetRecord]) -> ReportView {
     let deviations = run.deviations.clone().unwrap_or_default();
     ReportView {
         run_id: run.id.to_string(),
-        experiment: run.experiment.as_ref().map_or_else(String::new, |experiment| experiment.name.to_string()),
+        experiment: match &run.experiment {
+            Some(experiment) => experiment.name.to_string(),
+            None => run.unread.clone().unwrap_or_default(),
+        },
         status: run.status,
         outcome: outcome(run, targets),
         reason: run.reason.as_ref().map(ToString::to_string),
@@ -238,8 +241,9 @@ fn target_report(target: &TargetRecord) -> TargetReport {
     }
 }
 
+/// Of an experiment that cannot be read, nobody knows that it has none.
 fn has_steady_state(run: &Run) -> bool {
-    run.experiment.as_ref().is_some_and(|experiment| !experiment.steady_state.is_empty())
+    run.unread.is_some() || run.experiment.as_ref().is_some_and(|experiment| !experiment.steady_state.is_empty())
 }
 
 fn steady_state(run: &Run) -> Option<&'static str> {

@@ -3,7 +3,7 @@
 
 use crate::model::names::{FunctionArn, RunId};
 use crate::model::run::{Run, RunStatus, TargetStatus};
-use crate::model::snapshot::Surface;
+use crate::model::snapshot::{Snapshot, Surface};
 use crate::plan::changes::draft;
 use crate::plan::injection::Injection;
 use crate::ports::{FunctionError, Guarded, World};
@@ -72,7 +72,8 @@ pub(super) async fn take_down(world: &impl World, run: &Run, function: &Function
     } else {
         0
     };
-    match retry(world, || world.arm(&run.id, function, &drafted.changes, last_version)).await? {
+    let snapshot = Snapshot { changes: drafted.changes, last_version, runtime_version: None };
+    match retry(world, || world.arm(&run.id, function, &snapshot)).await? {
         Guarded::Done => Ok(Armed::Armed),
         Guarded::Declined => Ok(Armed::Skipped),
     }

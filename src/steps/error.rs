@@ -3,6 +3,8 @@
 use crate::model::input::InvalidInput;
 use crate::model::names::RunId;
 use crate::model::refusal::Refusal;
+use crate::model::run::Listed;
+use crate::model::text::shorten;
 use crate::ports::{AlarmError, FunctionError, LedgerError};
 
 /// What to do about a record that snapback's own tasks cannot have written.
@@ -113,6 +115,14 @@ impl StepError {
             Self::Function { error: FunctionError::Denied(_), .. } => "AccessDenied",
             Self::Function { .. } => "FunctionFailed",
         }
+    }
+
+    /// About the entries of a list that cannot be read, if there are any.
+    #[must_use]
+    pub fn unreadable(listed: &Listed) -> Option<Self> {
+        let entries = || listed.unreadable.iter().map(|entry| shorten(entry)).collect::<Vec<_>>().join(", ");
+        let why = || format!("a list of runs has entries that this release cannot read: {}", entries());
+        (!listed.unreadable.is_empty()).then(|| Self::Ledger(LedgerError::Unusable(why())))
     }
 
     /// About a function.

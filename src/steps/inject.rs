@@ -2,7 +2,7 @@
 
 use crate::model::function::Observation;
 use crate::model::names::{FunctionArn, RunId};
-use crate::model::run::{Lease, Run, RunStatus, TargetRecord, TargetStatus};
+use crate::model::run::{Lease, LeaseKind, Run, RunStatus, TargetRecord, TargetStatus};
 use crate::model::snapshot::Write;
 use crate::plan::inject::{InjectPlan, plan_first_inject, plan_inject};
 use crate::ports::{FunctionError, Guarded, Permit, World};
@@ -83,6 +83,8 @@ impl<W: World> Injector<'_, W> {
     async fn look(&self) -> Result<Look, StepError> {
         let first = match self.target.status {
             _ if self.run.status != RunStatus::Running => return Ok(Look::Over(Injected::Skipped)),
+            // Nothing starts for what this release cannot read.
+            _ if self.run.experiment.is_none() => return Ok(Look::Over(Injected::Skipped)),
             TargetStatus::Armed => true,
             TargetStatus::Injecting => false,
             TargetStatus::Injected => return Ok(Look::Over(Injected::Injected)),
@@ -142,7 +144,7 @@ impl<W: World> Injector<'_, W> {
         if self.pace.turn(self.world, writes.len()).await.is_err() {
             return Ok(Look::Again);
         }
-        let Window { lease, last_call } = self.budget.window(self.holder, self.world.now());
+        let Window { lease, last_call } = self.budget.window(LeaseKind::Inject, self.holder, self.world.now());
         // Without a permit, another inject's lease runs, or the run is being stopped: the next look tells.
         let Some(permit) = self.begin(&lease).await? else { return Ok(Look::Again) };
         for (at, write) in writes.iter().enumerate() {
@@ -186,7 +188,7 @@ impl<W: World> Injector<'_, W> {
         let (run, function) = (&self.run.id, &self.target.function);
         // Where nothing has to be written (the function has the values already), the target still begins in order.
         if first {
-            let lease = self.budget.window(self.holder, self.world.now()).lease;
+            let lease = self.budget.window(LeaseKind::Inject, self.holder, self.world.now()).lease;
             let Some(_permit) = self.begin(&lease).await? else { return Ok(Look::Again) };
             self.settle(&lease).await?;
         }

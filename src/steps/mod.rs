@@ -21,7 +21,7 @@ mod schedule;
 pub mod steady_state;
 pub mod survey;
 
-use crate::model::run::Lease;
+use crate::model::run::{Lease, LeaseKind};
 use crate::model::snapshot::Write;
 use crate::model::time::Time;
 
@@ -66,10 +66,10 @@ impl Budget {
 
     /// A lease to be taken now, and until when calls may start under it.
     #[must_use]
-    pub fn window(self, holder: &str, now: Time) -> Window {
+    pub fn window(self, kind: LeaseKind, holder: &str, now: Time) -> Window {
         // The lease is not cut where the invocation ends sooner: then two of the same holder would end at the same
         // moment, and `settle` could not tell them apart.
-        let lease = Lease { holder: holder.to_owned(), until: now.plus(LEASE) };
+        let lease = Lease { kind, holder: holder.to_owned(), until: now.plus(LEASE) };
         Window { lease, last_call: self.last_call().min(now.plus(WINDOW)) }
     }
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::model::experiment::Experiment;
 use crate::model::input::read_experiment;
 use crate::model::names::{AlarmName, FunctionArn, RunId};
-use crate::model::run::{Run, RunStatus, TargetRecord};
+use crate::model::run::{Run, RunStatus};
 use crate::plan::guardrails::{Facts, Settings, functions, survey};
 use crate::ports::{Guarded, World};
 
@@ -79,10 +79,13 @@ fn write_down(world: &impl World, request: &Request, experiment: Experiment, fac
         id: request.run.clone(),
         status: RunStatus::Pending,
         experiment: Some(experiment),
+        unread: None,
         execution_arn: request.execution_arn.clone(),
         functions: functions(facts),
         alarms,
         proxy_layers: facts.settings.proxy_layers.clone(),
+        notes: Vec::new(),
+        seed: None,
         created_at: now,
         deadline,
         ends_at: None,
@@ -90,15 +93,14 @@ fn write_down(world: &impl World, request: &Request, experiment: Experiment, fac
         reason: None,
         closed_at: None,
         deviations: None,
+        effect: None,
     }
 }
 
 async fn carry_on(world: &impl World, run: &Run) -> Result<Prepared, StepError> {
     let id = &run.id;
     if run.status == RunStatus::Pending {
-        let targets: Vec<TargetRecord> =
-            run.functions.iter().map(|function| TargetRecord::new(id.clone(), function.clone())).collect();
-        retry(world, || world.add_targets(id, &targets)).await?;
+        retry(world, || world.add_targets(id, &run.functions)).await?;
         // Declined is a run that somebody has started or stopped meanwhile: read below.
         let _ = retry(world, || world.start_run(id)).await?;
         stop_if_tripped(world, run).await?;

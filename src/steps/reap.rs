@@ -52,7 +52,10 @@ pub async fn reap(world: &impl World, budget: Budget) -> (Tick, Option<StepError
 /// The runs that are the reaper's, stopped.
 async fn take_over_all(world: &impl World, tick: &mut Tick, errors: &mut Vec<StepError>) -> Vec<Run> {
     let (ids, engaged) = match (retry(world, || world.active_runs()).await, retry(world, || world.lever()).await) {
-        (Ok(ids), Ok(lever)) => (ids, lever.is_some_and(|lever| lever.engaged)),
+        (Ok(listed), Ok(lever)) => {
+            errors.extend(StepError::unreadable(&listed));
+            (listed.runs, lever.is_some_and(|lever| lever.engaged))
+        }
         (Err(error), _) | (_, Err(error)) => {
             errors.push(error.into());
             return Vec::new();
@@ -115,9 +118,10 @@ async fn take_over(
     stop(world, &run.id, &reason).await.map(Some)
 }
 
-/// Whether a record is only the marker that [`stop`] writes where there is none.
+/// Whether a record is only the marker that [`stop`] writes where there is none. A run that another release has written
+/// has a record, also where its experiment cannot be read.
 fn is_marker(run: &Run) -> bool {
-    run.experiment.is_none()
+    run.experiment.is_none() && run.unread.is_none()
 }
 
 /// Whether a run that is being stopped has taken longer than its execution is given: to restore its targets, and, once

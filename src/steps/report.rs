@@ -1,7 +1,7 @@
 //! `Report`: judges the steady state after the restore, and closes the run.
 
 use crate::model::names::RunId;
-use crate::model::run::{EndReason, Run, RunStatus, TargetRecord};
+use crate::model::run::{EndReason, Judgement, Run, RunStatus, TargetRecord};
 use crate::plan::rendering::{ReportView, report_view};
 use crate::ports::World;
 
@@ -54,7 +54,8 @@ async fn judge(world: &impl World, run: &Run, targets: &[TargetRecord]) -> Resul
     if !found.is_empty() && left > 0 {
         return Ok(Some(left.min(RECOVERY_INTERVAL)));
     }
-    retry(world, || world.judge_run(&run.id, &found)).await?;
+    let judgement = Judgement { deviations: found, effect: None };
+    retry(world, || world.judge_run(&run.id, &judgement)).await?;
     Ok(None)
 }
 

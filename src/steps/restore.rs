@@ -8,12 +8,12 @@ use futures_util::future::join;
 use crate::model::experiment::Experiment;
 use crate::model::function::Observation;
 use crate::model::names::{FunctionArn, RunId};
-use crate::model::run::{Lease, Run, TargetRecord, TargetStatus};
+use crate::model::run::{Ending, Lease, LeaseKind, Run, TargetRecord, TargetStatus};
 use crate::model::snapshot::{Change, ConfigurationUpdate, Surface, Write};
 use crate::model::time::Time;
 use crate::plan::own::is_own;
 use crate::plan::restore::{RestorePlan, plan_restore};
-use crate::ports::{Ending, FunctionError, Guarded, World};
+use crate::ports::{FunctionError, Guarded, World};
 
 use super::error::StepError;
 use super::pace::{Kind, Pace};
@@ -203,7 +203,7 @@ impl<W: World> Restorer<'_, W> {
         if let Err(seconds) = self.pace.turn(self.world, writes.len()).await {
             return Ok(Look::Again(seconds));
         }
-        let Window { lease, last_call } = self.budget.window(self.holder, self.world.now());
+        let Window { lease, last_call } = self.budget.window(LeaseKind::Restore, self.holder, self.world.now());
         let begun = retry(self.world, || self.world.begin_restore(self.id(), self.function, &lease, self.world.now()));
         let Some(permit) = begun.await? else { return self.without_permit().await };
         let mut look = Look::Again(LOOK_EVERY);
@@ -308,6 +308,7 @@ impl<W: World> Restorer<'_, W> {
             observed_at,
             drift: plan.drift,
             frozen_versions,
+            runtime_version: None,
             redacted: target.changes.iter().map(Change::redacted).collect(),
         };
         match retry(self.world, || self.world.finish(&ending, self.world.now())).await? {

@@ -4,7 +4,7 @@ use futures_util::StreamExt;
 use futures_util::stream;
 
 use crate::model::names::{FunctionArn, RunId};
-use crate::model::run::{EndReason, Run};
+use crate::model::run::{EndReason, Listed, Run};
 use crate::ports::{LedgerError, World, stopped_marker};
 
 use super::error::StepError;
@@ -147,8 +147,8 @@ pub async fn roll_back_alarm(
     name: &str,
     budget: Budget,
 ) -> Result<Vec<RolledBack>, StepError> {
-    let runs = retry(world, || world.runs_of_alarm(arn)).await?;
-    roll_back_each(world, &runs, &EndReason::Alarm { alarm: name.to_owned() }, budget).await.into_result()
+    let listed = retry(world, || world.runs_of_alarm(arn)).await?;
+    roll_back_listed(world, &listed, &EndReason::Alarm { alarm: name.to_owned() }, budget).await
 }
 
 /// Rolls back every run that is active.
@@ -160,6 +160,20 @@ pub async fn roll_back_all(
     reason: &EndReason,
     budget: Budget,
 ) -> Result<Vec<RolledBack>, StepError> {
-    let runs = retry(world, || world.active_runs()).await?;
-    roll_back_each(world, &runs, reason, budget).await.into_result()
+    let listed = retry(world, || world.active_runs()).await?;
+    roll_back_listed(world, &listed, reason, budget).await
+}
+
+/// An entry that cannot be read is a failure, and keeps no run from being rolled back.
+async fn roll_back_listed(
+    world: &impl World,
+    listed: &Listed,
+    reason: &EndReason,
+    budget: Budget,
+) -> Result<Vec<RolledBack>, StepError> {
+    let rolled_back = roll_back_each(world, &listed.runs, reason, budget).await.into_result();
+    match StepError::unreadable(listed) {
+        Some(error) => rolled_back.and(Err(error)),
+        None => rolled_back,
+    }
 }

@@ -41,6 +41,8 @@ pub struct Drive {
     pub unlocked: BTreeMap<(RunId, FunctionArn), Observation>,
     /// Calls so far.
     pub calls: u64,
+    /// When the last invocation died that had not ended, in milliseconds: a death is a trouble like any other.
+    pub died_at: i64,
     /// Who makes the next call, and what it is about.
     pub caller: Caller,
     /// Who waits until when.

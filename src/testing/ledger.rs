@@ -1,14 +1,13 @@
-//! The ledger in memory: the same conditions as the table's.
+//! The ledger in memory: the same guarded writes as the table's, from the same descriptions.
 
-use crate::model::experiment::Experiment;
+use crate::model::guarded_write::{self as writes, GuardedWrite};
 use crate::model::names::{FunctionArn, RunId};
-use crate::model::run::{EndReason, Lease, Lever, Lock, Run, RunStatus, TargetRecord, TargetStatus};
-use crate::model::snapshot::Change;
+use crate::model::run::{EndReason, Ending, Judgement, Lease, Lever, Listed, Lock, Run, RunStatus, TargetRecord};
+use crate::model::snapshot::{Change, RemovedFault, Snapshot};
 use crate::model::time::Time;
-use crate::ports::{Ending, Guarded, Ledger, LedgerError, Permit, stopped_marker};
+use crate::ports::{Guarded, Ledger, LedgerError, Permit, stopped_marker};
 
 use super::history::monitor::Monitor;
-use super::history::weakening::Weakening;
 use super::network::Kind;
 use super::{SimWorld, State};
 
@@ -24,36 +23,46 @@ impl SimWorld {
         self.exchange(Kind::Read, name, move |state| Ok(look(state))).await
     }
 
-    /// A write of one item.
-    async fn update<T: Send + 'static>(
+    /// A guarded write, which `act` carries out: one item's, or a transaction, which may meet another one.
+    async fn send<T: Send + 'static>(
         &self,
         method: &'static str,
-        act: impl FnOnce(&mut State) -> Result<T, LedgerError> + Send + 'static,
+        write: GuardedWrite,
+        act: impl FnOnce(&mut State, &GuardedWrite) -> T + Send + 'static,
     ) -> Result<T, LedgerError> {
         self.with(|state| state.enter(method));
-        self.exchange(Kind::Update, "UpdateItem", act).await
-    }
-
-    /// A transaction: it may meet another one.
-    async fn transact<T: Send + 'static>(
-        &self,
-        method: &'static str,
-        act: impl FnOnce(&mut State) -> Result<T, LedgerError> + Send + 'static,
-    ) -> Result<T, LedgerError> {
-        self.with(|state| state.enter(method));
-        self.exchange(Kind::Transaction, "TransactWriteItems", move |state| {
-            if state.conflicts > 0 {
+        let transaction = write.is_transaction();
+        let (kind, name) =
+            if transaction { (Kind::Transaction, "TransactWriteItems") } else { (Kind::Update, "UpdateItem") };
+        self.exchange(kind, name, move |state| {
+            if transaction && state.conflicts > 0 {
                 state.conflicts -= 1;
                 return Err(LedgerError::Conflict);
             }
-            act(state)
+            Ok(act(state, &write))
         })
         .await
     }
-}
 
-fn guarded(done: bool) -> Guarded {
-    if done { Guarded::Done } else { Guarded::Declined }
+    async fn guarded(&self, write: GuardedWrite) -> Result<Guarded, LedgerError> {
+        self.send(write.name, write, State::carry_out).await
+    }
+
+    /// A guarded write of a run, and the run afterwards; `None` where it was declined.
+    async fn run_after(&self, id: &RunId, write: GuardedWrite) -> Result<Option<Run>, LedgerError> {
+        let id = id.clone();
+        self.send(write.name, write, move |state, write| match state.carry_out(write) {
+            // The update needs no reading; its answer does.
+            Guarded::Done => state.readable(&id).map(|()| state.runs.get(&id).cloned()),
+            Guarded::Declined => Ok(None),
+        })
+        .await?
+    }
+
+    async fn permit(&self, write: GuardedWrite, function: &FunctionArn) -> Result<Option<Permit>, LedgerError> {
+        let begun = self.guarded(write).await?;
+        Ok((begun == Guarded::Done).then(|| Permit::granted(function)))
+    }
 }
 
 impl State {
@@ -64,148 +73,74 @@ impl State {
         }
     }
 
-    fn is(&self, run: &RunId, status: RunStatus) -> bool {
-        self.runs.get(run).is_some_and(|run| run.status == status)
-    }
-
     fn readable(&self, run: &RunId) -> Result<(), LedgerError> {
         let unreadable = || LedgerError::Unusable(format!("the record of {run} cannot be read"));
         (!self.unreadable.contains(run)).then_some(()).ok_or_else(unreadable)
     }
-
-    fn record(&mut self, run: &RunId, function: &FunctionArn) -> Option<&mut TargetRecord> {
-        self.targets.get_mut(&(run.clone(), function.clone()))
-    }
-
-    fn holds(&self, run: &RunId, function: &FunctionArn) -> bool {
-        self.locks.get(function).is_some_and(|lock| lock.run.as_ref() == Some(run))
-    }
-
-    fn weakened(&self, weakening: Weakening) -> bool {
-        self.drive.as_ref().is_some_and(|drive| drive.weakening == Some(weakening))
-    }
-
-    fn move_run(&mut self, run: &RunId, status: RunStatus) -> Option<&mut Run> {
-        let run = self.runs.get_mut(run).filter(|run| run.status.may_become(status))?;
-        run.status = status;
-        Some(run)
-    }
 }
 
-fn free(lease: Option<&Lease>, mine: &Lease, now: Time) -> bool {
-    // Of one's own leases, a begin that lands late must not cut a newer one short.
-    lease.is_none_or(|lease| lease.until <= now || lease.holder == mine.holder && lease.until <= mine.until)
+fn sorted(runs: &[RunId]) -> Listed {
+    let mut runs = runs.to_vec();
+    runs.sort();
+    Listed { runs, unreadable: Vec::new() }
 }
 
 impl Ledger for SimWorld {
     async fn create_run(&self, run: &Run) -> Result<Guarded, LedgerError> {
-        let run = run.clone();
-        self.transact("create_run", move |state| {
-            let engaged = state.lever.as_ref().is_some_and(|lever| lever.engaged);
-            if engaged || state.runs.contains_key(&run.id) {
-                return Ok(Guarded::Declined);
-            }
-            state.active.push(run.id.clone());
-            for alarm in &run.alarms {
-                state.alarm_runs.entry(alarm.clone()).or_default().push(run.id.clone());
-            }
-            state.runs.insert(run.id.clone(), run);
-            Ok(Guarded::Done)
-        })
-        .await
+        self.guarded(writes::create_run(run)).await
     }
 
-    async fn add_targets(&self, run: &RunId, targets: &[TargetRecord]) -> Result<(), LedgerError> {
-        let (run, targets) = (run.clone(), targets.to_vec());
-        self.transact("add_targets", move |state| {
-            if state.is(&run, RunStatus::Pending) {
-                for target in targets {
-                    state.targets.entry((run.clone(), target.function.clone())).or_insert(target);
-                }
-            }
-            Ok(())
-        })
-        .await
+    async fn add_targets(&self, run: &RunId, functions: &[FunctionArn]) -> Result<(), LedgerError> {
+        for write in writes::add_targets(run, functions) {
+            let _ = self.guarded(write).await?;
+        }
+        Ok(())
     }
 
     async fn start_run(&self, run: &RunId) -> Result<Guarded, LedgerError> {
-        let run = run.clone();
-        self.update("start_run", move |state| Ok(guarded(state.move_run(&run, RunStatus::Running).is_some()))).await
+        self.guarded(writes::start_run(run)).await
     }
 
     async fn stop_run(&self, id: &RunId, reason: &EndReason, now: Time) -> Result<Run, LedgerError> {
-        let (run, because) = (id.clone(), reason.clone());
-        let stopped = self.update("stop_run", move |state| {
-            if let Some(run) = state.move_run(&run, RunStatus::Stopping) {
-                run.reason = Some(because.clone());
-                run.stopping_at = Some(now);
-                let run = run.clone();
-                // The update needs no reading; its answer does.
-                return state.readable(&run.id).map(|()| Some(run));
-            }
-            let hides = state.weakened(Weakening::FirstFailureHidden);
-            if let Some(run) = state.runs.get_mut(&run).filter(|run| hides && run.status == RunStatus::Stopping) {
-                run.reason = Some(because);
-            }
-            Ok(None)
-        });
-        if let Some(run) = stopped.await? {
+        if let Some(run) = self.run_after(id, writes::stop_run(id, reason, now)).await? {
             return Ok(run);
         }
         if let Some(run) = self.run(id).await? {
             return Ok(run);
         }
         let marker = stopped_marker(id, reason, now);
-        self.transact("stop_run", move |state| match state.runs.contains_key(&marker.id) {
+        match self.send("stop_run", writes::create_marker(&marker, now), State::carry_out).await? {
+            Guarded::Done => Ok(marker),
             // Prepare has written it between the two looks: stop that one.
-            true => Err(LedgerError::Conflict),
-            false => Ok(state.runs.entry(marker.id.clone()).or_insert(marker).clone()),
-        })
-        .await
+            Guarded::Declined => Err(LedgerError::Conflict),
+        }
     }
 
     async fn begin_observing(&self, id: &RunId, ends_at: Time) -> Result<Run, LedgerError> {
-        let id = id.clone();
-        self.update("begin_observing", move |state| {
-            let run = state.runs.get_mut(&id).ok_or_else(|| LedgerError::Unusable("no run".into()))?;
-            run.ends_at.get_or_insert(ends_at);
-            Ok(run.clone())
-        })
-        .await
+        let begun = self.run_after(id, writes::begin_observing(id, ends_at)).await?;
+        begun.ok_or_else(|| LedgerError::Unusable(format!("there is no run {id}")))
     }
 
-    async fn judge_run(&self, id: &RunId, deviations: &[String]) -> Result<(), LedgerError> {
-        let (id, deviations) = (id.clone(), deviations.to_vec());
-        self.update("judge_run", move |state| {
-            if let Some(run) = state.runs.get_mut(&id) {
-                run.deviations = Some(deviations);
-            }
-            Ok(())
-        })
-        .await
+    async fn judge_run(&self, id: &RunId, judgement: &Judgement) -> Result<(), LedgerError> {
+        self.guarded(writes::judge_run(id, judgement)).await.map(drop)
     }
 
     async fn close_run(&self, id: &RunId, status: RunStatus, now: Time) -> Result<Guarded, LedgerError> {
         let id = id.clone();
-        self.update("close_run", move |state| {
+        let write = writes::close_run(&id, status, now);
+        self.send("close_run", write, move |state, write| {
             Monitor::closing(state, &id, status);
-            let closed = state.move_run(&id, status).map(|run| run.closed_at = Some(now));
-            Ok(guarded(closed.is_some()))
+            state.carry_out(write)
         })
         .await
     }
 
-    async fn retire_run(&self, run: &Run, _: Time) -> Result<(), LedgerError> {
+    async fn retire_run(&self, run: &Run, now: Time) -> Result<(), LedgerError> {
         let id = run.id.clone();
-        self.transact("retire_run", move |state| {
-            state.active.retain(|active| *active != id);
+        self.send("retire_run", writes::retire_run(run, now), move |state, write| {
             // It is written anew, as a whole.
             state.unreadable.remove(&id);
-            if let Some(run) = state.runs.get_mut(&id) {
-                run.experiment = run.experiment.as_ref().map(Experiment::redacted);
-            }
-            state.alarm_runs.values_mut().for_each(|runs| runs.retain(|other| *other != id));
-            Ok(())
+            let _ = state.carry_out(write);
         })
         .await
     }
@@ -224,21 +159,29 @@ impl Ledger for SimWorld {
     }
 
     async fn target(&self, run: &RunId, function: &FunctionArn) -> Result<Option<TargetRecord>, LedgerError> {
-        let (run, function) = (run.clone(), function.clone());
-        self.read("target", "GetItem", move |state| state.record(&run, &function).cloned()).await
+        let key = (run.clone(), function.clone());
+        self.read("target", "GetItem", move |state| state.targets.get(&key).cloned()).await
     }
 
-    async fn active_runs(&self) -> Result<Vec<RunId>, LedgerError> {
-        self.read("active_runs", "Query", |state| state.active.clone()).await
+    async fn active_runs(&self) -> Result<Listed, LedgerError> {
+        self.read("active_runs", "Query", |state| sorted(&state.active)).await
     }
 
     async fn all_runs(&self) -> Result<Vec<Run>, LedgerError> {
-        self.read("all_runs", "Scan", |state| state.runs.values().cloned().collect()).await
+        self.read("all_runs", "Scan", |state| {
+            let mut runs: Vec<Run> = state.runs.values().cloned().collect();
+            runs.sort_by_key(|run| std::cmp::Reverse(run.created_at));
+            runs
+        })
+        .await
     }
 
-    async fn runs_of_alarm(&self, alarm_arn: &str) -> Result<Vec<RunId>, LedgerError> {
+    async fn runs_of_alarm(&self, alarm_arn: &str) -> Result<Listed, LedgerError> {
         let arn = alarm_arn.to_owned();
-        self.read("runs_of_alarm", "Query", move |state| state.alarm_runs.get(&arn).cloned().unwrap_or_default()).await
+        self.read("runs_of_alarm", "Query", move |state| {
+            state.alarm_runs.get(&arn).map(|runs| sorted(runs)).unwrap_or_default()
+        })
+        .await
     }
 
     async fn lock(&self, function: &FunctionArn) -> Result<Option<Lock>, LedgerError> {
@@ -247,56 +190,36 @@ impl Ledger for SimWorld {
     }
 
     async fn take_lock(&self, run: &RunId, function: &FunctionArn) -> Result<Option<Lock>, LedgerError> {
-        let (id, locked) = (run.clone(), function.clone());
-        let take = self.transact("take_lock", move |state| {
-            if !state.is(&id, RunStatus::Running) {
-                return Ok(None);
-            }
-            let none = Lock { run: None, generation: 0, released_at: None };
-            let shared = state.weakened(Weakening::NoLock);
-            let lock = state.locks.entry(locked).or_insert(none);
-            let free = lock.run.is_none() || shared;
-            if free {
-                lock.run = Some(id);
-                lock.generation += 1;
-            }
-            Ok(Some(free))
-        });
-        // Either the run is not running, or the lock is held: that is looked up.
-        match take.await? {
-            Some(true) => {}
-            taken => {
-                self.run(run).await?;
-                if taken.is_none() {
-                    return Ok(None);
-                }
-            }
+        if self.guarded(writes::take_lock(run, function)).await? == Guarded::Done {
+            return self.lock(function).await;
         }
-        self.lock(function).await
+        // Either the run is not running, or the lock is held: that is looked up.
+        match self.run(run).await? {
+            Some(run) if run.status == RunStatus::Running => self.lock(function).await,
+            _ => Ok(None),
+        }
     }
 
-    async fn arm(
+    async fn arm(&self, run: &RunId, function: &FunctionArn, snapshot: &Snapshot) -> Result<Guarded, LedgerError> {
+        let write = writes::arm(run, function, snapshot);
+        let (function, changes) = (function.clone(), snapshot.changes.clone());
+        self.send("arm", write, move |state, write| {
+            let guarded = state.carry_out(write);
+            if guarded == Guarded::Done {
+                Monitor::armed(state, &function, &changes);
+            }
+            guarded
+        })
+        .await
+    }
+
+    async fn mark_rehearsed(
         &self,
         run: &RunId,
         function: &FunctionArn,
-        changes: &[Change],
-        last_version: u64,
+        planned: &[Change],
     ) -> Result<Guarded, LedgerError> {
-        let (run, function, changes) = (run.clone(), function.clone(), changes.to_vec());
-        self.transact("arm", move |state| {
-            let again = state.weakened(Weakening::SnapshotOverwritten);
-            let allowed = state.is(&run, RunStatus::Running) && state.holds(&run, &function);
-            let Some(target) = state.record(&run, &function).filter(|_| allowed) else { return Ok(Guarded::Declined) };
-            if !target.status.may_become(TargetStatus::Armed) && !again {
-                return Ok(Guarded::Declined);
-            }
-            target.status = TargetStatus::Armed;
-            target.changes.clone_from(&changes);
-            target.last_version = last_version;
-            Monitor::armed(state, &function, &changes);
-            Ok(Guarded::Done)
-        })
-        .await
+        self.guarded(writes::mark_rehearsed(run, function, planned)).await
     }
 
     async fn begin_inject(
@@ -307,34 +230,11 @@ impl Ledger for SimWorld {
         lease: &Lease,
         now: Time,
     ) -> Result<Option<Permit>, LedgerError> {
-        let (run, function, planned, lease) = (run.clone(), function.clone(), planned.to_vec(), lease.clone());
-        self.transact("begin_inject", move |state| {
-            let unleased = state.weakened(Weakening::NoLease) || state.weakened(Weakening::LeaseOnRestoreOnly);
-            let running = state.is(&run, RunStatus::Running);
-            let Some(target) = state.record(&run, &function).filter(|_| running) else { return Ok(None) };
-            let stale = target.changes != planned;
-            if stale
-                || !target.status.may_become(TargetStatus::Injecting)
-                || !free(target.inject_lease.as_ref(), &lease, now)
-            {
-                return Ok(None);
-            }
-            target.status = TargetStatus::Injecting;
-            target.inject_lease = (!unleased).then_some(lease);
-            Ok(Some(Permit::granted(&function)))
-        })
-        .await
+        self.permit(writes::begin_inject(run, function, planned, lease, now), function).await
     }
 
     async fn injected(&self, run: &RunId, function: &FunctionArn) -> Result<Guarded, LedgerError> {
-        let (run, function) = (run.clone(), function.clone());
-        self.transact("injected", move |state| {
-            let running = state.is(&run, RunStatus::Running);
-            let target =
-                state.record(&run, &function).filter(|target| running && target.status == TargetStatus::Injecting);
-            Ok(guarded(target.map(|target| target.status = TargetStatus::Injected).is_some()))
-        })
-        .await
+        self.guarded(writes::injected(run, function)).await
     }
 
     async fn begin_restore(
@@ -344,78 +244,52 @@ impl Ledger for SimWorld {
         lease: &Lease,
         now: Time,
     ) -> Result<Option<Permit>, LedgerError> {
-        let (run, function, lease) = (run.clone(), function.clone(), lease.clone());
-        self.update("begin_restore", move |state| {
-            let unleased = state.weakened(Weakening::NoLease) || state.weakened(Weakening::LeaseOnInjectOnly);
-            let Some(target) = state.record(&run, &function) else { return Ok(None) };
-            if !target.status.may_become(TargetStatus::Restoring) || !free(target.restore_lease.as_ref(), &lease, now) {
-                return Ok(None);
-            }
-            target.status = TargetStatus::Restoring;
-            target.restore_lease = (!unleased).then_some(lease);
-            Ok(Some(Permit::granted(&function)))
-        })
-        .await
+        self.permit(writes::begin_restore(run, function, lease, now), function).await
     }
 
-    async fn settle(
-        &self,
-        run: &RunId,
-        function: &FunctionArn,
-        settled: &Lease,
-        until: Time,
-    ) -> Result<(), LedgerError> {
-        let (run, function, settled) = (run.clone(), function.clone(), settled.clone());
-        self.update("settle", move |state| {
-            let Some(target) = state.record(&run, &function) else { return Ok(()) };
-            for lease in [&mut target.inject_lease, &mut target.restore_lease].into_iter().flatten() {
-                if *lease == settled {
-                    lease.until = until;
-                }
-            }
-            Ok(())
-        })
-        .await
+    async fn settle(&self, run: &RunId, function: &FunctionArn, lease: &Lease, until: Time) -> Result<(), LedgerError> {
+        self.guarded(writes::settle(run, function, lease, until)).await.map(drop)
     }
 
     async fn finish(&self, ending: &Ending, now: Time) -> Result<Guarded, LedgerError> {
-        // Whose the lock is decides what the transaction holds.
-        self.lock(&ending.function).await?;
-        let ending = ending.clone();
-        self.transact("finish", move |state| {
-            let unasked = state.weakened(Weakening::EndedUnderLease);
-            let Some(target) = state.record(&ending.run, &ending.function) else { return Ok(Guarded::Declined) };
-            let quiet = target.quiet_at().is_none_or(|quiet_at| quiet_at <= ending.observed_at) || unasked;
-            if target.status != ending.from || !target.status.may_become(ending.status) || !quiet {
-                return Ok(Guarded::Declined);
+        // Who holds the lock decides which items the transaction has.
+        let held = self.lock(&ending.function).await?.is_some_and(|lock| lock.run.as_ref() == Some(&ending.run));
+        let (write, ending) = (writes::finish(ending, now, held), ending.clone());
+        self.send("finish", write, move |state, write| {
+            let target = state.targets.get(&(ending.run.clone(), ending.function.clone()));
+            let changes = target.map(|target| target.changes.clone()).unwrap_or_default();
+            let guarded = state.carry_out(write);
+            if guarded == Guarded::Done {
+                Monitor::ended(state, &ending, &changes);
             }
-            let changes = std::mem::replace(&mut target.changes, ending.redacted.clone());
-            target.status = ending.status;
-            target.ended_at = Some(now);
-            target.drift.clone_from(&ending.drift);
-            target.frozen_versions.clone_from(&ending.frozen_versions);
-            target.restore_error = None;
-            if state.holds(&ending.run, &ending.function)
-                && let Some(lock) = state.locks.get_mut(&ending.function)
-            {
-                lock.run = None;
-                lock.released_at = Some(now);
-            }
-            Monitor::ended(state, &ending, &changes);
-            Ok(Guarded::Done)
+            guarded
         })
         .await
     }
 
     async fn restore_failed(&self, run: &RunId, function: &FunctionArn, why: &str) -> Result<(), LedgerError> {
-        let (run, function, why) = (run.clone(), function.clone(), why.to_owned());
-        self.update("restore_failed", move |state| {
-            if let Some(target) = state.record(&run, &function).filter(|target| !target.status.is_final()) {
-                target.restore_error = Some(why);
-            }
-            Ok(())
-        })
-        .await
+        self.guarded(writes::restore_failed(run, function, why)).await.map(drop)
+    }
+
+    async fn record_waiting(&self, run: &RunId, function: &FunctionArn, why: Option<&str>) -> Result<(), LedgerError> {
+        self.guarded(writes::record_waiting(run, function, why)).await.map(drop)
+    }
+
+    async fn record_removed_faults(
+        &self,
+        run: &RunId,
+        function: &FunctionArn,
+        seen: &[RemovedFault],
+    ) -> Result<(), LedgerError> {
+        let key = (run.clone(), function.clone());
+        let target = self.read("record_removed_faults", "GetItem", move |state| state.targets.get(&key).cloned());
+        let Some(target) = target.await? else { return Ok(()) };
+        let Some(write) = writes::record_removed_faults(&target, seen) else { return Ok(()) };
+        match self.guarded(write).await? {
+            Guarded::Done => Ok(()),
+            // The target has changed since it was read: to be read again.
+            Guarded::Declined => Err(LedgerError::Conflict),
+        }
     }
 
     async fn lever(&self) -> Result<Option<Lever>, LedgerError> {

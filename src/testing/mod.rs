@@ -6,8 +6,10 @@ pub mod dice;
 pub mod drive;
 pub mod execution;
 mod functions;
+mod guarded_write;
 pub mod history;
 mod ledger;
+mod looks;
 pub mod network;
 mod rates;
 pub mod samples;
@@ -18,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::model::guarded_write::{Item, Omission};
 use crate::model::names::{AlarmName, FunctionArn, LayerVersionArn, RunId};
 use crate::model::run::{Lever, Lock, Run, TargetRecord};
 use crate::model::snapshot::Write;
@@ -78,6 +81,10 @@ pub struct State {
     pub active: Vec<RunId>,
     /// The lever.
     pub lever: Option<Lever>,
+    /// When an item of the ledger expires, in seconds since 1970.
+    pub expiries: BTreeMap<Item, i64>,
+    /// The part of a guarded write that this ledger leaves out, to see whether anybody notices.
+    pub left_out: Option<Omission>,
     /// Every call that was made, in order.
     pub calls: Vec<String>,
     /// How often a call was sent while none was under way: the sequential round trips of a single task.

@@ -5,20 +5,22 @@ use std::sync::Mutex;
 
 use crate::model::function::{Environment, Observation, Slot, Tags};
 use crate::model::names::{AlarmName, FunctionArn, LayerVersionArn, MappingId, RunId};
-use crate::model::run::{EndReason, Lease, Lever, Lock, Run, RunStatus, TargetRecord, TargetStatus};
-use crate::model::snapshot::{Change, Write};
+use crate::model::run::{
+    EndReason, Ending, Judgement, Lease, Lever, Listed, Lock, Run, RunStatus, TargetRecord, TargetStatus,
+};
+use crate::model::snapshot::{Change, RemovedFault, Snapshot, Write};
 use crate::model::steady_state::Metric;
 use crate::model::time::Time;
 use crate::plan::guardrails::{AlarmFact, Alias, CodeSigning, LayerFact};
 use crate::ports::{
-    AlarmError, Alarms, Clock, Ending, Executions, FunctionError, Functions, Guarded, Ledger, LedgerError, Permit,
-    Stack,
+    AlarmError, Alarms, Clock, Executions, FunctionError, Functions, Guarded, Ledger, LedgerError, Permit, Stack,
 };
 use crate::steps::STALENESS;
 
 use super::SimWorld;
 use super::drive::{Caller, Sending};
 use super::history::weakening::Weakening;
+use super::looks::Looks;
 
 /// What an invocation is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,8 +73,8 @@ pub struct Worker<'w> {
 struct Memory {
     /// The run for which it has begun to write a function.
     begun: BTreeMap<FunctionArn, RunId>,
-    /// The moment that its last look at a function showed.
-    read_at: BTreeMap<FunctionArn, Time>,
+    /// Its looks at each function.
+    looks: BTreeMap<FunctionArn, Looks>,
     /// The run that it arms for, where a weakening asks.
     run: Option<RunId>,
     /// What it believes to see, where a weakening lets it.
@@ -205,7 +207,18 @@ impl<'w> Worker<'w> {
 
     fn lease(&self, lease: &Lease) -> Lease {
         let until = if self.is(Weakening::LeaseTooShort) { self.now().plus(1) } else { lease.until };
-        Lease { holder: lease.holder.clone(), until }
+        Lease { until, ..lease.clone() }
+    }
+
+    /// What this write is sent for, and the moment of the look that it was decided on.
+    fn sending(&self, function: &FunctionArn, write: &Write) -> Option<Sending> {
+        let run = self.memory(|memory| memory.begun.get(function).cloned())?;
+        let read_at = self.world.with(|state| {
+            let target = state.targets.get(&(run.clone(), function.clone()));
+            let changes = target.map(|target| target.changes.as_slice()).unwrap_or_default();
+            self.memory(|memory| memory.looks.get(function).map(|looks| looks.behind(write, changes)))
+        });
+        Some(Sending { run, function: function.clone(), read_at: read_at.unwrap_or(Time(i64::MAX)) })
     }
 
     fn opted_in(&self, function: &FunctionArn) -> bool {
@@ -224,9 +237,9 @@ impl Functions for Worker<'_> {
             return Ok(self.weakened_look(&arn, seen));
         }
         let (seen, read_at) = self.enter(None).look(function, with_mappings).await?;
-        let arn = seen.arn.clone();
-        self.memory(|memory| memory.read_at.insert(arn.clone(), read_at));
-        Ok(self.weakened_look(&arn, seen))
+        let seen = self.weakened_look(&seen.arn.clone(), seen);
+        self.memory(|memory| memory.looks.entry(seen.arn.clone()).or_default().add(&seen, read_at));
+        Ok(seen)
     }
 
     async fn write(&self, permit: &Permit, write: &Write, not_after: Time) -> Result<(), FunctionError> {
@@ -238,11 +251,7 @@ impl Functions for Worker<'_> {
             return Err(FunctionError::Denied("the function does not carry the tag".into()));
         }
         let write = self.weakened_write(function, write);
-        let sending = self.memory(|memory| {
-            // A write that no look of its own came before has no excuse.
-            let read_at = memory.read_at.get(function).copied().unwrap_or(Time(i64::MAX));
-            memory.begun.get(function).map(|run| Sending { run: run.clone(), function: function.clone(), read_at })
-        });
+        let sending = self.sending(function, &write);
         let written = self.enter(sending).write(permit, &write, Time(i64::MAX)).await;
         if self.is(Weakening::RestoreUnverified) {
             self.believe(function, &write);
@@ -316,8 +325,8 @@ impl Ledger for Worker<'_> {
         self.enter(None).create_run(run).await
     }
 
-    async fn add_targets(&self, run: &RunId, targets: &[TargetRecord]) -> Result<(), LedgerError> {
-        self.enter(None).add_targets(run, targets).await
+    async fn add_targets(&self, run: &RunId, functions: &[FunctionArn]) -> Result<(), LedgerError> {
+        self.enter(None).add_targets(run, functions).await
     }
 
     async fn start_run(&self, run: &RunId) -> Result<Guarded, LedgerError> {
@@ -332,8 +341,8 @@ impl Ledger for Worker<'_> {
         self.enter(None).begin_observing(run, ends_at).await
     }
 
-    async fn judge_run(&self, run: &RunId, deviations: &[String]) -> Result<(), LedgerError> {
-        self.enter(None).judge_run(run, deviations).await
+    async fn judge_run(&self, run: &RunId, judgement: &Judgement) -> Result<(), LedgerError> {
+        self.enter(None).judge_run(run, judgement).await
     }
 
     async fn close_run(&self, run: &RunId, status: RunStatus, now: Time) -> Result<Guarded, LedgerError> {
@@ -366,20 +375,21 @@ impl Ledger for Worker<'_> {
         Ok(target)
     }
 
-    async fn active_runs(&self) -> Result<Vec<RunId>, LedgerError> {
+    async fn active_runs(&self) -> Result<Listed, LedgerError> {
         let runs = self.enter(None).active_runs().await?;
-        Ok(if self.is(Weakening::NoReaper) && self.role == Role::Reaper { Vec::new() } else { runs })
+        Ok(if self.is(Weakening::NoReaper) && self.role == Role::Reaper { Listed::default() } else { runs })
     }
 
     async fn all_runs(&self) -> Result<Vec<Run>, LedgerError> {
         self.enter(None).all_runs().await
     }
 
-    async fn runs_of_alarm(&self, alarm_arn: &str) -> Result<Vec<RunId>, LedgerError> {
+    async fn runs_of_alarm(&self, alarm_arn: &str) -> Result<Listed, LedgerError> {
         let mut runs = self.enter(None).runs_of_alarm(alarm_arn).await?;
         if self.is(Weakening::AlarmReadStale) {
             let since = self.now().plus(-STALENESS);
-            runs.retain(|id| self.world.with(|state| state.runs.get(id).is_some_and(|run| run.created_at < since)));
+            runs.runs
+                .retain(|id| self.world.with(|state| state.runs.get(id).is_some_and(|run| run.created_at < since)));
         }
         Ok(runs)
     }
@@ -399,14 +409,17 @@ impl Ledger for Worker<'_> {
         Ok(lock)
     }
 
-    async fn arm(
+    async fn arm(&self, run: &RunId, function: &FunctionArn, snapshot: &Snapshot) -> Result<Guarded, LedgerError> {
+        self.enter(None).arm(run, function, snapshot).await
+    }
+
+    async fn mark_rehearsed(
         &self,
         run: &RunId,
         function: &FunctionArn,
-        changes: &[Change],
-        last_version: u64,
+        planned: &[Change],
     ) -> Result<Guarded, LedgerError> {
-        self.enter(None).arm(run, function, changes, last_version).await
+        self.enter(None).mark_rehearsed(run, function, planned).await
     }
 
     async fn begin_inject(
@@ -446,6 +459,19 @@ impl Ledger for Worker<'_> {
 
     async fn restore_failed(&self, run: &RunId, function: &FunctionArn, why: &str) -> Result<(), LedgerError> {
         self.enter(None).restore_failed(run, function, why).await
+    }
+
+    async fn record_waiting(&self, run: &RunId, function: &FunctionArn, why: Option<&str>) -> Result<(), LedgerError> {
+        self.enter(None).record_waiting(run, function, why).await
+    }
+
+    async fn record_removed_faults(
+        &self,
+        run: &RunId,
+        function: &FunctionArn,
+        seen: &[RemovedFault],
+    ) -> Result<(), LedgerError> {
+        self.enter(None).record_removed_faults(run, function, seen).await
     }
 
     async fn lever(&self) -> Result<Option<Lever>, LedgerError> {

@@ -1,6 +1,6 @@
 //! Random histories: what must hold does, in all of them, and each part of the protocol that is left out is missed.
 //!
-//! `make test` plays 20,000 of them with `make soak`; this plays some more quickly, so that every test run has a few.
+//! `make test` plays 40,000 of them with `soak`; this plays a few, so that every test run has some.
 
 use std::collections::BTreeSet;
 

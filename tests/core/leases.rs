@@ -2,9 +2,9 @@
 
 use futures_util::future::join;
 use snapback::model::names::{FunctionArn, RunId};
-use snapback::model::run::{EndReason, Lease, TargetStatus};
-use snapback::model::snapshot::Change;
-use snapback::ports::{Clock, Ledger};
+use snapback::model::run::{EndReason, Lease, LeaseKind, TargetStatus};
+use snapback::model::snapshot::{Change, Snapshot};
+use snapback::ports::{Clock, Guarded, Ledger};
 use snapback::steps::rollback::{roll_back, stop};
 use snapback::steps::{ATTEMPT, LANDING, LEASE, RESERVE, SKEW, STALENESS, WINDOW};
 use snapback::testing::samples::{self, faults, function_arn, world};
@@ -12,17 +12,17 @@ use snapback::testing::{SimWorld, Trouble};
 
 use super::support::{Machine, block_on, budget, give_way, survives, target_of};
 
-/// An armed target, and who takes leases on it: an inject or a restore, by the beginning of its name.
+/// An armed target, and the kind of leases that are taken on it.
 struct Held {
     world: SimWorld,
     run: RunId,
     function: FunctionArn,
     planned: Vec<Change>,
-    holder: &'static str,
+    kind: LeaseKind,
 }
 
 impl Held {
-    fn armed(holder: &'static str) -> Self {
+    fn armed(kind: LeaseKind) -> Self {
         let world = world(&["checkout"]);
         let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
         block_on(async {
@@ -31,18 +31,18 @@ impl Held {
         });
         let (run, function) = (machine.run.clone(), function_arn("checkout"));
         let planned = target_of(&world, &run, "checkout").changes;
-        Self { world, run, function, planned, holder }
+        Self { world, run, function, planned, kind }
     }
 
     fn lease(&self) -> Lease {
-        Lease { holder: self.holder.into(), until: self.world.now().plus(LEASE) }
+        Lease { kind: self.kind, holder: "one".into(), until: self.world.now().plus(LEASE) }
     }
 
     async fn begin(&self, lease: &Lease) -> bool {
-        let Self { world, run, function, planned, holder } = self;
-        let permit = match holder.starts_with("inject") {
-            true => world.begin_inject(run, function, planned, lease, world.now()).await,
-            false => world.begin_restore(run, function, lease, world.now()).await,
+        let Self { world, run, function, planned, kind } = self;
+        let permit = match kind {
+            LeaseKind::Inject => world.begin_inject(run, function, planned, lease, world.now()).await,
+            LeaseKind::Restore => world.begin_restore(run, function, lease, world.now()).await,
         };
         permit.unwrap().is_some()
     }
@@ -52,8 +52,8 @@ impl Held {
 /// call is under way.
 #[test]
 fn a_late_settle_does_not_shorten_a_newer_lease() {
-    for holder in ["inject-1", "restore-1"] {
-        let held = Held::armed(holder);
+    for kind in [LeaseKind::Inject, LeaseKind::Restore] {
+        let held = Held::armed(kind);
         block_on(async {
             let (world, run) = (&held.world, &held.run);
             let first = held.lease();
@@ -63,9 +63,9 @@ fn a_late_settle_does_not_shorten_a_newer_lease() {
             let second = held.lease();
             assert!(held.begin(&second).await);
             world.settle(run, &held.function, &first, settled_at).await.unwrap();
-            assert_eq!(target_of(world, run, "checkout").quiet_at(), Some(second.until), "{holder}");
+            assert_eq!(target_of(world, run, "checkout").quiet_at(), Some(second.until), "{kind:?}");
             world.settle(run, &held.function, &second, settled_at).await.unwrap();
-            assert_eq!(target_of(world, run, "checkout").quiet_at(), Some(settled_at), "{holder}");
+            assert_eq!(target_of(world, run, "checkout").quiet_at(), Some(settled_at), "{kind:?}");
         });
     }
 }
@@ -73,21 +73,52 @@ fn a_late_settle_does_not_shorten_a_newer_lease() {
 /// The same holds for a begin whose first try was slow.
 #[test]
 fn a_late_begin_does_not_shorten_a_newer_lease() {
-    for holder in ["inject-1", "restore-1"] {
-        let held = Held::armed(holder);
+    for kind in [LeaseKind::Inject, LeaseKind::Restore] {
+        let held = Held::armed(kind);
         block_on(async {
             let (world, run) = (&held.world, &held.run);
             let first = held.lease();
             world.pass(1);
             let second = held.lease();
-            assert!(held.begin(&second).await, "{holder}");
-            assert!(!held.begin(&first).await, "{holder}");
-            assert_eq!(target_of(world, run, "checkout").quiet_at(), Some(second.until), "{holder}");
+            assert!(held.begin(&second).await, "{kind:?}");
+            assert!(!held.begin(&first).await, "{kind:?}");
+            assert_eq!(target_of(world, run, "checkout").quiet_at(), Some(second.until), "{kind:?}");
             // A begin whose answer was lost may be made again as it was.
-            assert!(held.begin(&second).await, "{holder}");
+            assert!(held.begin(&second).await, "{kind:?}");
             world.settle(run, &held.function, &second, world.now()).await.unwrap();
         });
     }
+}
+
+/// Whoever can write a record could else have any function changed: the record says nothing about a function whose lock
+/// is another run's, or nobody's.
+#[test]
+fn a_run_without_the_lock_gets_no_permit_to_restore() {
+    for holder in [None, Some(samples::run_id("another"))] {
+        let held = Held::armed(LeaseKind::Restore);
+        held.world.with(|state| state.locks.values_mut().for_each(|lock| lock.run.clone_from(&holder)));
+        block_on(async {
+            assert!(!held.begin(&held.lease()).await, "{holder:?}");
+            assert_eq!(target_of(&held.world, &held.run, "checkout").status, TargetStatus::Armed, "{holder:?}");
+        });
+    }
+}
+
+/// A snapshot that was taken again has to be rehearsed again.
+#[test]
+fn an_inject_needs_a_rehearsal_of_its_very_snapshot() {
+    let held = Held::armed(LeaseKind::Inject);
+    let Held { world, run, function, planned, .. } = &held;
+    let snapshot = |changes: &[Change]| Snapshot { changes: changes.to_vec(), last_version: 0, runtime_version: None };
+    block_on(async {
+        let _ = world.arm(run, function, &snapshot(planned)).await.unwrap();
+        assert!(!held.begin(&held.lease()).await, "taken again");
+        assert_eq!(world.mark_rehearsed(run, function, &[]).await, Ok(Guarded::Declined), "another snapshot");
+        assert!(!held.begin(&held.lease()).await, "another one was rehearsed");
+        assert_eq!(world.mark_rehearsed(run, function, planned).await, Ok(Guarded::Done));
+        assert!(held.begin(&held.lease()).await, "rehearsed");
+        assert_eq!(world.mark_rehearsed(run, function, planned).await, Ok(Guarded::Declined), "begun");
+    });
 }
 
 /// No call can land beyond its lease, and no two leases of one holder end together: `settle` tells them by their end.
@@ -97,11 +128,11 @@ fn a_lease_covers_its_window_and_no_more() {
     let now = world.now();
     for (seconds, expected) in [(900, WINDOW), (30, WINDOW), (WINDOW + RESERVE, WINDOW), (5, 5 - RESERVE)] {
         let budget = budget(&world, seconds);
-        let window = budget.window("restore-1", now);
+        let window = budget.window(LeaseKind::Restore, "restore-1", now);
         assert_eq!(window.last_call, now.plus(expected), "{seconds}");
         assert!(window.last_call.plus(ATTEMPT + LANDING + STALENESS + SKEW) <= window.lease.until, "{seconds}");
         assert_eq!(window.lease.until, now.plus(LEASE), "{seconds}");
-        assert_ne!(window.lease, budget.window("restore-1", now.plus(1)).lease, "{seconds}");
+        assert_ne!(window.lease, budget.window(LeaseKind::Restore, "restore-1", now.plus(1)).lease, "{seconds}");
     }
 }
 

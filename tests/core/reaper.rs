@@ -8,7 +8,7 @@ use snapback::steps::rollback::roll_back;
 use snapback::testing::SimWorld;
 use snapback::testing::samples::{self, faults, world};
 
-use super::support::{Machine, assert_nothing_stays, block_on, budget, picture, run_of, target_of};
+use super::support::{Machine, assert_nothing_is_active, block_on, budget, picture, run_of, target_of};
 
 fn tick(world: &SimWorld) -> (Tick, Option<&'static str>) {
     world.pass(60);
@@ -37,7 +37,7 @@ fn a_run_without_a_record_is_an_error_and_is_restored() {
         assert_eq!(picture(&world, "checkout"), before, "{}", fault.0);
         assert_eq!(target_of(&world, &run, "checkout").status, TargetStatus::Restored, "{}", fault.0);
         // Retired, and the marker in its place says what was wrong.
-        assert_nothing_stays(&world);
+        assert_nothing_is_active(&world);
         let marker = run_of(&world, &run);
         assert_eq!(marker.status, RunStatus::Failed, "{}", fault.0);
         assert!(marker.reason.unwrap().to_string().contains("its record is missing"), "{}", fault.0);
@@ -57,7 +57,7 @@ fn the_error_stays_until_every_target_is_back() {
         assert_eq!((tick.unreadable, tick.failed_restores, error), (1, 1, Some("NoRecord")));
     }
     assert_eq!(tick(&world).1, Some("NoRecord"));
-    assert_nothing_stays(&world);
+    assert_nothing_is_active(&world);
 }
 
 #[test]
@@ -94,6 +94,6 @@ fn a_run_whose_record_cannot_be_read_is_restored_and_retired() {
     let (first, error) = tick(&world);
     assert_eq!((first.unreadable, first.handled, error), (1, 1, Some("NoRecord")));
     assert_eq!(picture(&world, "checkout"), before);
-    assert_nothing_stays(&world);
+    assert_nothing_is_active(&world);
     assert_eq!(run_of(&world, &machine.run).status, RunStatus::Stopping, "what cannot be read cannot be closed");
 }

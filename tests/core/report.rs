@@ -12,10 +12,13 @@ fn report(statuses: &[TargetStatus]) -> ReportView {
         id: run_id("r"),
         status: snapback::model::run::RunStatus::Completed,
         experiment: None,
+        unread: None,
         execution_arn: "arn:execution:r".into(),
         functions: Vec::new(),
         alarms: Vec::new(),
         proxy_layers: Default::default(),
+        notes: Vec::new(),
+        seed: None,
         created_at: now,
         deadline: now,
         ends_at: None,
@@ -23,6 +26,7 @@ fn report(statuses: &[TargetStatus]) -> ReportView {
         reason: None,
         closed_at: None,
         deviations: None,
+        effect: None,
     };
     let target = |(number, status): (usize, &TargetStatus)| {
         let mut target = TargetRecord::new(run.id.clone(), function_arn(&format!("f-{number:04}")));

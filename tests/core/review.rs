@@ -130,7 +130,7 @@ fn not_judged_is_not_held() {
 /// A snapshot that was replaced behind an inject's look is not injected from.
 #[test]
 fn an_inject_needs_the_snapshot_that_it_was_planned_from() {
-    use snapback::model::run::Lease;
+    use snapback::model::run::{Lease, LeaseKind};
     use snapback::model::snapshot::Change;
     use snapback::ports::Ledger;
     let world = world(&["checkout"]);
@@ -140,7 +140,7 @@ fn an_inject_needs_the_snapshot_that_it_was_planned_from() {
         machine.arm(&functions).await.unwrap();
         let function = function_arn("checkout");
         let planned = vec![Change::ReservedConcurrency { original: Slot::Present(99), injected: 0 }];
-        let lease = Lease { holder: "inject-1".into(), until: world.now().plus(30) };
+        let lease = Lease { kind: LeaseKind::Inject, holder: "inject-1".into(), until: world.now().plus(30) };
         let permit = world.begin_inject(&machine.run, &function, &planned, &lease, world.now()).await.unwrap();
         assert!(permit.is_none());
     });

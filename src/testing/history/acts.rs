@@ -1,8 +1,9 @@
 //! What other people do in a history, and what they expect of it.
 
 use crate::model::function::{LastUpdate, MappingState, Observation, Tags};
-use crate::model::names::{FunctionArn, RunId};
-use crate::model::run::{EndReason, Lever, RunStatus, TargetStatus};
+use crate::model::names::{FunctionArn, LayerVersionArn, RunId};
+use crate::model::run::{EndReason, Lever, RunStatus, TargetRecord, TargetStatus};
+use crate::model::snapshot::Change;
 use crate::model::time::Time;
 use crate::steps::rollback::{roll_back, roll_back_alarm, roll_back_all};
 use crate::testing::State;
@@ -221,20 +222,36 @@ impl Actor<'_> {
     /// What cannot be restored is to be seen: with its snapshot and a reason, in a run that failed.
     fn expect_visible(&self) {
         self.change(|state| {
-            let refused = state.targets.values().filter(|target| {
-                let function = state.functions.get(&target.function);
-                let missing = function.is_some_and(|f| f.seen.layers.iter().any(|l| !state.layers.contains_key(l)));
-                let failed = state.runs.get(&target.run).is_some_and(|run| run.status == RunStatus::Failed);
-                let told = target.restore_error.is_some() && !target.changes.is_empty() && failed;
-                target.status == TargetStatus::Restoring && missing && !told
-            });
-            let refused: Vec<String> = refused.map(|target| target.function.name().to_owned()).collect();
+            let hidden = hidden_refusals(state);
             let Some(drive) = &mut state.drive else { return };
-            for name in refused {
+            for name in hidden {
                 drive.monitor.violate(format!("{name} cannot be restored, and nobody is told why"));
             }
         });
     }
+}
+
+/// The functions whose layers cannot be restored, because another one of them was deleted, while nobody is told.
+fn hidden_refusals(state: &State) -> Vec<String> {
+    let refused = |target: &&TargetRecord| {
+        let Some(function) = state.functions.get(&target.function) else { return false };
+        let ours = |change: &Change| match change {
+            Change::Layers { added, .. } => function.seen.layers.iter().any(|layer| added.contains(layer)),
+            _ => false,
+        };
+        let others = |layer: &&LayerVersionArn| {
+            let added = |change: &Change| matches!(change, Change::Layers { added, .. } if added.contains(layer));
+            !target.changes.iter().any(added)
+        };
+        let missing = function.seen.layers.iter().filter(others).any(|layer| !state.layers.contains_key(layer));
+        target.status == TargetStatus::Restoring && target.changes.iter().any(ours) && missing
+    };
+    let told = |target: &&TargetRecord| {
+        let failed = state.runs.get(&target.run).is_some_and(|run| run.status == RunStatus::Failed);
+        target.restore_error.is_some() && failed
+    };
+    let hidden = state.targets.values().filter(refused).filter(|target| !told(target));
+    hidden.map(|target| target.function.name().to_owned()).collect()
 }
 
 /// An event that was handled leaves no run of its alarm that was there before running.
@@ -274,5 +291,38 @@ impl super::script::Script {
         let runs = self.runs.iter().map(|run| run.at + if run.follows { 100_000 } else { 0 });
         let storms = self.storms.iter().map(|storm| storm.until);
         acts.chain(runs).chain(storms).max().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::samples::{layer_arn, world};
+
+    /// A target that is being restored, on a function that has lost its layer `shared`.
+    fn refused(fault_is_there: bool, told: bool) -> Vec<String> {
+        let (world, function) = (world(&["checkout"]), function_arn("checkout"));
+        world.with(|state| {
+            state.layers.remove(&layer_arn("shared"));
+            let mut target = TargetRecord::new(run_id("run-1"), function.clone());
+            target.status = TargetStatus::Restoring;
+            target.changes = vec![Change::Layers { original: Vec::new(), added: vec![layer_arn("chaos")] }];
+            target.restore_error = told.then(|| "there is no layer version".to_owned());
+            let mut run = crate::ports::stopped_marker(&run_id("run-1"), &EndReason::ExecutionGone, Time(0));
+            run.status = RunStatus::Failed;
+            state.runs.insert(run.id.clone(), run);
+            state.targets.insert((run_id("run-1"), function.clone()), target);
+            if let Some(function) = state.functions.get_mut(&function).filter(|_| fault_is_there) {
+                function.edit(|seen| seen.layers.push(layer_arn("chaos")));
+            }
+            hidden_refusals(state)
+        })
+    }
+
+    #[test]
+    fn only_layers_that_are_still_to_be_restored_are_refused_for_a_deleted_one() {
+        assert_eq!((refused(true, false), refused(true, true)), (vec!["checkout".to_owned()], Vec::new()));
+        // A fault that never reached the layers leaves nothing in them to restore.
+        assert_eq!(refused(false, false), Vec::<String>::new());
     }
 }

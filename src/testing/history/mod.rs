@@ -38,6 +38,8 @@ const TICK: i64 = 60_000;
 const LONGEST_LEASE: i64 = LEASE * 1000;
 /// How long it has to be quiet, in milliseconds: an invocation can start late, live on, and what it sends can land late.
 const STILLNESS: i64 = 60_000 + LANDING * 1000;
+/// How long after the last trouble an owner heals what nobody else can, in milliseconds.
+const HEALING: i64 = 3 * TICK;
 /// How long a tick and the retries of a state machine may take, in milliseconds.
 const WORK: i64 = 60_000;
 
@@ -103,6 +105,11 @@ fn set_up(script: &Script, dice: Dice, weakening: Option<Weakening>, readable: b
     world
 }
 
+/// When the last trouble is over: what the script says, and deaths.
+fn calm_at(quiet_at: i64, state: &State) -> i64 {
+    quiet_at.max(state.drive.as_ref().map_or(0, |drive| drive.died_at))
+}
+
 /// Begins everything that the script says, and the reaper.
 fn begin<'w>(stage: &Stage<'w>, script: &Script) -> Executions {
     let executions = Executions::default();
@@ -132,9 +139,13 @@ fn begin<'w>(stage: &Stage<'w>, script: &Script) -> Executions {
         });
     }
     let healer = Actor { stage: stage.clone(), executions: executions.clone() };
-    let heals_at = script.quiet_at() + 3 * TICK;
+    let quiet_at = script.quiet_at();
     stage.schedule.spawn(async move {
-        healer.stage.until(heals_at).await;
+        // What dies has told nobody anything: three ticks after that, somebody has.
+        let healing = || healer.stage.world.with(|state| calm_at(quiet_at, state)) + HEALING;
+        while healer.stage.elapsed() < healing() {
+            healer.stage.until(healing()).await;
+        }
         healer.heal().await;
     });
     let on = stage.clone();
@@ -206,8 +217,9 @@ impl History<'_> {
         // What is being stopped is due from then on, and not only when its time would have been up.
         let due = |run: &Run| run.stopping_at.map_or(run.due(), |since| since.min(run.due())).0 - super::BEGINNING.0;
         let due = state.runs.values().map(due).max().unwrap_or_default();
-        let healed = if self.needs_healing(state) { self.script.quiet_at() + 3 * TICK } else { 0 };
-        self.script.quiet_at().max(due).max(healed) + 2 * TICK + LONGEST_LEASE + LONGEST_UPDATE + WORK
+        let calm_at = calm_at(self.script.quiet_at(), state);
+        let healed = if self.needs_healing(state) { calm_at + HEALING } else { 0 };
+        calm_at.max(due).max(healed) + 2 * TICK + LONGEST_LEASE + LONGEST_UPDATE + WORK
     }
 
     /// Whether a layer that has to be put back was deleted: nobody but its owner can help.
@@ -292,5 +304,19 @@ impl History<'_> {
         reached.sort_unstable();
         reached.dedup();
         reached
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_death_is_a_trouble_that_puts_off_what_is_due() {
+        let world = SimWorld::default();
+        world.with(|state| {
+            state.drive = Some(Drive { died_at: 5_000, ..Drive::default() });
+            assert_eq!((calm_at(1_000, state), calm_at(9_000, state)), (5_000, 9_000));
+        });
     }
 }

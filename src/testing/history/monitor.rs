@@ -7,10 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::function::{Environment, LastUpdate, MappingState, Observation, Slot};
 use crate::model::names::{FunctionArn, RunId};
-use crate::model::run::{EndReason, RunStatus, TargetStatus};
+use crate::model::run::{EndReason, Ending, RunStatus, TargetStatus};
 use crate::model::snapshot::{Change, Write};
 use crate::model::time::Time;
-use crate::ports::Ending;
 use crate::steps::{ATTEMPT, SKEW, STALENESS};
 
 use super::super::State;

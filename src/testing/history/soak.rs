@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::testing::cores::on_all_cores;
+use crate::testing::dice::Dice;
 
 use super::weakening::Weakening;
 use super::{Outcome, play};
@@ -57,6 +58,20 @@ impl Soak {
     }
 }
 
+/// The first seed that is derived from a text: far from the small ones that are played every time.
+const FIRST_DERIVED: u64 = 1_000_000_000;
+/// Derived seeds have at most this many digits more, so that people can copy them.
+const DERIVED: u64 = 1_000_000_000_000;
+
+/// So many seeds that a text stands for, such as a commit: the same text always gives the same ones, and another text
+/// gives others.
+#[must_use]
+pub fn seeds_of(text: &str, count: u64) -> Range<u64> {
+    let hash = text.bytes().fold(0, |hash, byte| Dice::new(hash ^ u64::from(byte)).number());
+    let first = FIRST_DERIVED + hash % DERIVED;
+    first..first + count
+}
+
 /// Plays the histories of these seeds.
 #[must_use]
 pub fn soak(seeds: Range<u64>, weakening: Option<Weakening>) -> Soak {
@@ -83,4 +98,18 @@ pub fn soak(seeds: Range<u64>, weakening: Option<Weakening>) -> Soak {
 pub fn find(weakening: Weakening, seeds: Range<u64>) -> Option<(u64, Vec<String>)> {
     let mut outcomes = seeds.map(|seed| play(seed, Some(weakening), false));
     outcomes.find(|outcome| !outcome.violations.is_empty()).map(|outcome| (outcome.seed, outcome.violations))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_stands_for_seeds_of_its_own() {
+        let (one, other) = (seeds_of("commit 6dafcc7", 20_000), seeds_of("commit 6dafcc8", 20_000));
+        assert_eq!(one, seeds_of("commit 6dafcc7", 20_000));
+        assert_eq!(one.end - one.start, 20_000);
+        assert!(one.end <= other.start || other.end <= one.start, "{one:?} and {other:?}");
+        assert!(one.start >= FIRST_DERIVED && other.start >= FIRST_DERIVED, "{one:?} and {other:?}");
+    }
 }

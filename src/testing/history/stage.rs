@@ -63,6 +63,16 @@ impl<'w> Stage<'w> {
         });
     }
 
+    /// A death that was drawn is a trouble; to run into one's own timeout is none that would excuse anything.
+    fn remember_death(&self, drawn: bool) {
+        self.world.with(|state| {
+            let elapsed = state.elapsed;
+            if let Some(drive) = state.drive.as_mut().filter(|_| drawn) {
+                drive.died_at = elapsed;
+            }
+        });
+    }
+
     /// Lets so many seconds pass.
     pub async fn wait(&self, seconds: u64) {
         self.sleep(seconds.cast_signed() * 1000).await;
@@ -139,6 +149,7 @@ impl<'w> Stage<'w> {
             stage.sleep(lot.death.unwrap_or(role.timeout() * 1000)).await;
             if stage.schedule.kill(job) {
                 stage.note(|| format!("{name} dies"));
+                stage.remember_death(lot.death.is_some());
             }
             died.fill(if lot.death.is_some() && lot.crash { Invoked::Crashed } else { Invoked::Silent });
         });

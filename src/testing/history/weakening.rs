@@ -1,5 +1,8 @@
-//! Parts of the protocol that can be left out, to see that the checks would notice. They are left out of the simulated
-//! ledger's conditions or of what a worker is told: the decisions and the steps themselves stay as they are.
+//! Parts of the protocol that can be left out, to see that the checks would notice. They are left out of the description
+//! of a guarded write or of what a worker is told: the decisions and the steps themselves stay as they are.
+
+use crate::model::guarded_write::{Condition, Effect, GuardedWrite};
+use crate::model::run::RunStatus;
 
 /// A part of the protocol that is left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,4 +70,32 @@ impl Weakening {
         Self::FirstFailureHidden,
         Self::NoReaper,
     ];
+
+    /// Leaves it out of a guarded write.
+    pub fn weaken(self, write: &mut GuardedWrite) {
+        for part in &mut write.parts {
+            match (self, write.name) {
+                (Self::NoLease, "begin_inject" | "begin_restore")
+                | (Self::LeaseOnInjectOnly, "begin_restore")
+                | (Self::LeaseOnRestoreOnly, "begin_inject") => {
+                    part.effects.retain(|effect| !matches!(effect, Effect::Lease(_)));
+                }
+                (Self::EndedUnderLease, "finish") => {
+                    part.conditions.retain(|condition| !matches!(condition, Condition::LeaseOver(..)));
+                }
+                (Self::NoLock, "take_lock") => part.conditions.retain(|condition| *condition != Condition::Free),
+                (Self::SnapshotOverwritten, "arm") => {
+                    part.conditions.retain(|condition| !matches!(condition, Condition::TargetIn(_)));
+                }
+                (Self::FirstFailureHidden, "stop_run") => {
+                    for condition in &mut part.conditions {
+                        if let Condition::RunIn(statuses) = condition {
+                            statuses.push(RunStatus::Stopping);
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
 }

@@ -1,0 +1,336 @@
+//! Guarded writes as DynamoDB's expressions: each condition and each effect of the description is one clause.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
+use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update};
+
+use crate::model::guarded_write::{Condition, Effect, GuardedWrite, Item as Place, Part};
+use crate::model::run::{LeaseKind, Run};
+use crate::ports::LedgerError;
+
+use super::records::{
+    Item, active_key, alarm_key, body_key, has_own_body, json, lease_names, lever_key, lock_key, number, run_items,
+    run_key, target_key, text,
+};
+
+/// One item's condition and update. Attributes are written `#name` in both, for many good names are reserved words.
+#[derive(Debug, Default)]
+pub(super) struct Expression {
+    key: Item,
+    conditions: Vec<String>,
+    sets: Vec<String>,
+    removes: Vec<&'static str>,
+    values: Item,
+}
+
+/// The one update that a write is. `None` where no item can meet its conditions.
+pub(super) fn update_of(write: &GuardedWrite) -> Result<Option<Expression>, LedgerError> {
+    match write.parts.first() {
+        Some(part) if is_possible(write) => Expression::of(part).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// The actions of the transaction that a write is. `None` where no item can meet its conditions.
+pub(super) fn actions(write: &GuardedWrite, table: &str) -> Result<Option<Vec<TransactWriteItem>>, LedgerError> {
+    if !is_possible(write) {
+        return Ok(None);
+    }
+    let mut actions = Vec::new();
+    for part in &write.parts {
+        actions_of(part, table, &mut actions)?;
+    }
+    Ok(Some(actions))
+}
+
+/// Whether there are statuses from which it may be made at all: an empty list cannot be asked for.
+fn is_possible(write: &GuardedWrite) -> bool {
+    let impossible = |condition: &Condition| match condition {
+        Condition::RunIn(statuses) => statuses.is_empty(),
+        Condition::TargetIn(statuses) => statuses.is_empty(),
+        _ => false,
+    };
+    !write.parts.iter().flat_map(|part| &part.conditions).any(impossible)
+}
+
+fn actions_of(part: &Part, table: &str, actions: &mut Vec<TransactWriteItem>) -> Result<(), LedgerError> {
+    let mut own_body = None;
+    for effect in &part.effects {
+        match effect {
+            Effect::Create(run) => return create(part, run, table, actions),
+            Effect::Enter => return enter(part, table, actions),
+            Effect::Leave => return leave(part, table, actions),
+            Effect::Forget(run) if has_own_body(run) => own_body = Some(run),
+            _ => {}
+        }
+    }
+    actions.push(Expression::of(part)?.action(table)?);
+    if let Some(run) = own_body {
+        actions.push(Expression::of_own_body(part, run)?.action(table)?);
+    }
+    Ok(())
+}
+
+/// A run is put with all that it is, and what else its part sets.
+fn create(part: &Part, run: &Run, table: &str, actions: &mut Vec<TransactWriteItem>) -> Result<(), LedgerError> {
+    let (mut item, body) = run_items(run)?;
+    item.extend(expiry_of(part));
+    let absent = part.conditions.contains(&Condition::Absent).then_some("attribute_not_exists(pk)");
+    actions.push(put(item, absent, table)?);
+    if let Some(body) = body {
+        actions.push(put(body, None, table)?);
+    }
+    Ok(())
+}
+
+fn enter(part: &Part, table: &str, actions: &mut Vec<TransactWriteItem>) -> Result<(), LedgerError> {
+    let mut item = key_of(&part.item);
+    item.extend(expiry_of(part));
+    actions.push(put(item, None, table)?);
+    Ok(())
+}
+
+fn expiry_of(part: &Part) -> Option<(String, AttributeValue)> {
+    part.effects.iter().find_map(|effect| match effect {
+        Effect::Expiry(at) => at.map(|at| ("expiresAt".to_owned(), number(at))),
+        _ => None,
+    })
+}
+
+fn leave(part: &Part, table: &str, actions: &mut Vec<TransactWriteItem>) -> Result<(), LedgerError> {
+    let delete = Delete::builder().table_name(table).set_key(Some(key_of(&part.item)));
+    actions.push(TransactWriteItem::builder().delete(delete.build().map_err(unbuilt)?).build());
+    Ok(())
+}
+
+fn put(item: Item, condition: Option<&str>, table: &str) -> Result<TransactWriteItem, LedgerError> {
+    let put =
+        Put::builder().table_name(table).set_item(Some(item)).set_condition_expression(condition.map(str::to_owned));
+    Ok(TransactWriteItem::builder().put(put.build().map_err(unbuilt)?).build())
+}
+
+fn key_of(place: &Place) -> Item {
+    match place {
+        Place::Run(run) => run_key(run),
+        Place::Target(run, function) => target_key(run, function),
+        Place::Lock(function) => lock_key(function),
+        Place::Active(run) => active_key(run),
+        Place::Alarm(alarm, run) => alarm_key(alarm, run),
+        Place::Lever => lever_key(),
+    }
+}
+
+fn unbuilt(error: impl std::fmt::Display) -> LedgerError {
+    LedgerError::Unusable(format!("a request could not be built: {error}"))
+}
+
+impl Expression {
+    fn of(part: &Part) -> Result<Self, LedgerError> {
+        let mut expression = Self { key: key_of(&part.item), ..Self::default() };
+        for condition in &part.conditions {
+            let clause = expression.condition(condition)?;
+            expression.conditions.push(clause);
+        }
+        for effect in &part.effects {
+            expression.effect(effect)?;
+        }
+        Ok(expression)
+    }
+
+    /// What a part does with the body of a run of many targets, which is an item of its own.
+    fn of_own_body(part: &Part, run: &Run) -> Result<Self, LedgerError> {
+        let mut expression = Self { key: body_key(&run.id), ..Self::default() };
+        expression.conditions.push("attribute_exists(pk)".to_owned());
+        expression.set("body", json(run)?);
+        for effect in part.effects.iter().filter(|effect| matches!(effect, Effect::Expiry(_))) {
+            expression.effect(effect)?;
+        }
+        Ok(expression)
+    }
+
+    /// A name for a value.
+    fn value(&mut self, value: AttributeValue) -> String {
+        let name = format!(":v{}", self.values.len());
+        self.values.insert(name.clone(), value);
+        name
+    }
+
+    fn set(&mut self, name: &str, value: AttributeValue) {
+        let value = self.value(value);
+        self.sets.push(format!("#{name} = {value}"));
+    }
+
+    fn set_or_remove(&mut self, name: &'static str, value: Option<AttributeValue>) {
+        match value {
+            Some(value) => self.set(name, value),
+            None => self.removes.push(name),
+        }
+    }
+
+    fn status_in(&mut self, statuses: impl Iterator<Item = &'static str>) -> String {
+        let names: Vec<String> = statuses.map(|status| self.value(text(status))).collect();
+        format!("#status IN ({})", names.join(", "))
+    }
+
+    fn condition(&mut self, condition: &Condition) -> Result<String, LedgerError> {
+        Ok(match condition {
+            Condition::Absent => "attribute_not_exists(pk)".to_owned(),
+            Condition::Present => "attribute_exists(pk)".to_owned(),
+            Condition::RunIn(statuses) => self.status_in(statuses.iter().map(|status| status.name())),
+            Condition::TargetIn(statuses) => self.status_in(statuses.iter().map(|status| status.name())),
+            Condition::HeldBy(run) => format!("#run = {}", self.value(text(run.as_str()))),
+            Condition::Free => "attribute_not_exists(#run)".to_owned(),
+            Condition::Released => {
+                format!("attribute_not_exists(pk) OR #engaged = {}", self.value(AttributeValue::Bool(false)))
+            }
+            Condition::Changes(changes) => format!("#changes = {}", self.value(json(changes)?)),
+            Condition::Rehearsed => format!("#rehearsed = {}", self.value(AttributeValue::Bool(true))),
+            Condition::LeaseFree(lease, now) => {
+                let [holder, until] = lease_names(lease.kind);
+                let (now, end) = (self.value(number(now.0)), self.value(number(lease.until.0)));
+                let mine = self.value(text(&lease.holder));
+                format!(
+                    "attribute_not_exists(#{until}) OR #{until} <= {now} OR (#{holder} = {mine} AND #{until} <= {end})"
+                )
+            }
+            Condition::LeaseIs(lease) => {
+                let [holder, until] = lease_names(lease.kind);
+                let (mine, end) = (self.value(text(&lease.holder)), self.value(number(lease.until.0)));
+                format!("#{holder} = {mine} AND #{until} = {end}")
+            }
+            Condition::LeaseOver(kind, at) => {
+                let [_, until] = lease_names(*kind);
+                format!("attribute_not_exists(#{until}) OR #{until} <= {}", self.value(number(at.0)))
+            }
+            Condition::RemovedFaults(known) if known.is_empty() => "attribute_not_exists(#removedFaults)".to_owned(),
+            Condition::RemovedFaults(known) => format!("#removedFaults = {}", self.value(json(known)?)),
+        })
+    }
+
+    fn effect(&mut self, effect: &Effect) -> Result<(), LedgerError> {
+        match effect {
+            // These make actions of their own.
+            Effect::Create(_) | Effect::Enter | Effect::Leave => {}
+            Effect::Forget(run) if has_own_body(run) => {}
+            Effect::Forget(run) => self.set("body", json(run)?),
+            Effect::RunStatus(status) => self.set("status", text(status.name())),
+            Effect::Reason(reason) => self.set("reason", json(reason)?),
+            Effect::StoppingAt(at) => self.set("stoppingAt", number(at.0)),
+            Effect::EndsAt(at) => self.set_once("endsAt", number(at.0)),
+            Effect::Judged(judgement) => {
+                self.set("deviations", json(&judgement.deviations)?);
+                self.set_or_remove("effect", judgement.effect.as_ref().map(text));
+            }
+            Effect::ClosedAt(at) => self.set("closedAt", number(at.0)),
+            Effect::CreateTarget(status) => self.set_once("status", text(status.name())),
+            Effect::TargetStatus(status) => self.set("status", text(status.name())),
+            Effect::Snapshot(snapshot) => {
+                self.set("changes", json(&snapshot.changes)?);
+                self.set("lastVersion", number(snapshot.last_version));
+                self.set_or_remove("runtimeVersion", snapshot.runtime_version.as_ref().map(text));
+            }
+            Effect::Rehearsed(rehearsed) => {
+                self.set_or_remove("rehearsed", rehearsed.then_some(AttributeValue::Bool(true)));
+            }
+            Effect::Lease(lease) => {
+                let [holder, until] = lease_names(lease.kind);
+                self.set(holder, text(&lease.holder));
+                self.set(until, number(lease.until.0));
+            }
+            Effect::LeaseUntil(kind, at) => self.set_lease_end(*kind, number(at.0)),
+            Effect::RestoreError(why) => self.set_or_remove("restoreError", why.as_ref().map(text)),
+            Effect::Waiting(why) => self.set_or_remove("waitingFor", why.as_ref().map(text)),
+            Effect::RemovedFaults(faults) => self.set("removedFaults", json(faults)?),
+            Effect::EndedAt(at) => self.set("endedAt", number(at.0)),
+            Effect::Drift(drift) => self.set("drift", json(drift)?),
+            Effect::FrozenVersions(versions) => self.set("frozenVersions", json(versions)?),
+            Effect::Redacted(changes) => self.set("changes", json(changes)?),
+            Effect::RuntimeVersionAtEnd(version) => {
+                self.set_or_remove("runtimeVersionAtEnd", version.as_ref().map(text));
+            }
+            Effect::Take(run) => {
+                self.set("run", text(run.as_str()));
+                let (zero, one) = (self.value(number(0)), self.value(number(1)));
+                self.sets.push(format!("#generation = if_not_exists(#generation, {zero}) + {one}"));
+            }
+            Effect::Release(at) => {
+                self.set("releasedAt", number(at.0));
+                self.removes.push("run");
+            }
+            Effect::Expiry(at) => self.set_or_remove("expiresAt", at.map(number)),
+        }
+        Ok(())
+    }
+
+    fn set_once(&mut self, name: &str, value: AttributeValue) {
+        let value = self.value(value);
+        self.sets.push(format!("#{name} = if_not_exists(#{name}, {value})"));
+    }
+
+    fn set_lease_end(&mut self, kind: LeaseKind, value: AttributeValue) {
+        let [_, until] = lease_names(kind);
+        self.set(until, value);
+    }
+
+    /// Each clause in brackets: some of them are alternatives.
+    fn condition_text(&self) -> Option<String> {
+        let clauses: Vec<String> = self.conditions.iter().map(|clause| format!("({clause})")).collect();
+        (!clauses.is_empty()).then(|| clauses.join(" AND "))
+    }
+
+    fn update_text(&self) -> String {
+        let mut text = String::new();
+        if !self.sets.is_empty() {
+            text.push_str(&format!("SET {} ", self.sets.join(", ")));
+        }
+        if !self.removes.is_empty() {
+            let names: Vec<String> = self.removes.iter().map(|name| format!("#{name}")).collect();
+            text.push_str(&format!("REMOVE {}", names.join(", ")));
+        }
+        text.trim_end().to_owned()
+    }
+
+    fn names(&self) -> Option<HashMap<String, String>> {
+        let text = format!("{} {}", self.update_text(), self.condition_text().unwrap_or_default());
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '#').filter(|word| word.starts_with('#'));
+        let names: HashMap<String, String> = words.map(|word| (word.to_owned(), word[1..].to_owned())).collect();
+        (!names.is_empty()).then_some(names)
+    }
+
+    fn values(&self) -> Option<Item> {
+        (!self.values.is_empty()).then(|| self.values.clone())
+    }
+
+    fn action(self, table: &str) -> Result<TransactWriteItem, LedgerError> {
+        let (names, values, item) = (self.names(), self.values(), TransactWriteItem::builder());
+        let (update, condition) = (self.update_text(), self.condition_text());
+        if update.is_empty() {
+            let check = ConditionCheck::builder()
+                .table_name(table)
+                .set_key(Some(self.key))
+                .set_condition_expression(condition)
+                .set_expression_attribute_names(names)
+                .set_expression_attribute_values(values);
+            return Ok(item.condition_check(check.build().map_err(unbuilt)?).build());
+        }
+        let update = Update::builder()
+            .table_name(table)
+            .set_key(Some(self.key))
+            .update_expression(update)
+            .set_condition_expression(condition)
+            .set_expression_attribute_names(names)
+            .set_expression_attribute_values(values);
+        Ok(item.update(update.build().map_err(unbuilt)?).build())
+    }
+
+    pub(super) fn request(self, request: UpdateItemFluentBuilder) -> UpdateItemFluentBuilder {
+        let (names, values) = (self.names(), self.values());
+        request
+            .update_expression(self.update_text())
+            .set_condition_expression(self.condition_text())
+            .set_expression_attribute_names(names)
+            .set_expression_attribute_values(values)
+            .set_key(Some(self.key))
+    }
+}

@@ -1,0 +1,446 @@
+//! Every guarded write of the ledger, as a value: on which items, under which conditions, with which effects.
+//!
+//! There is one description of each. The table's client turns it into expressions and transactions, the simulated
+//! ledger checks it and carries it out, and both take the statuses that a move may start from out of the transition
+//! tables in [`super::run`]. It is a noun without any I/O, so it stands in `model`, where both can reach it.
+//!
+//! A write is atomic: every condition of every part holds and all effects are durable, or nothing changes. A part
+//! without an effect only checks. Writes of one part are updates; those of several, and those that create an item, are
+//! transactions, which can meet another one.
+
+use super::experiment::Experiment;
+use super::names::{FunctionArn, RunId};
+use super::run::{EndReason, Ending, Judgement, Lease, LeaseKind, Run, RunStatus, TargetRecord, TargetStatus};
+use super::snapshot::{Change, Drift, RemovedFault, Snapshot};
+use super::time::Time;
+
+/// How long a run that is over stays, in seconds: 90 days, as long as Step Functions keeps its execution.
+pub const RETENTION: i64 = 90 * 86_400;
+/// Targets that one transaction adds: it has 100 actions at most
+/// (amazondynamodb/latest/APIReference/API_TransactWriteItems), and one is the run's.
+const CHUNK: usize = 90;
+
+/// One item of the ledger.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Item {
+    /// A run.
+    Run(RunId),
+    /// A target of a run.
+    Target(RunId, FunctionArn),
+    /// A function's lock, or its tombstone.
+    Lock(FunctionArn),
+    /// A run's entry in the list of those that are not retired.
+    Active(RunId),
+    /// A run's entry in the list of those that an alarm ends, by the alarm's ARN.
+    Alarm(String, RunId),
+    /// The safety lever.
+    Lever,
+}
+
+/// What must hold of an item.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Condition {
+    /// There is none.
+    Absent,
+    /// There is one.
+    Present,
+    /// The run has one of these statuses.
+    RunIn(Vec<RunStatus>),
+    /// The target has one of these statuses.
+    TargetIn(Vec<TargetStatus>),
+    /// The run holds the lock.
+    HeldBy(RunId),
+    /// No run holds the lock.
+    Free,
+    /// The lever is released, or was never moved.
+    Released,
+    /// The snapshot has exactly these changes.
+    Changes(Vec<Change>),
+    /// The role that undoes has looked at the target since its snapshot was taken.
+    Rehearsed,
+    /// No lease of this kind runs at that time, except an earlier one of the same holder: of one's own leases, a begin
+    /// that lands late must not cut a newer one short.
+    LeaseFree(Lease, Time),
+    /// The lease of this kind is this very one, by its holder and its end.
+    LeaseIs(Lease),
+    /// The lease of this kind, if there is one, has ended by then.
+    LeaseOver(LeaseKind, Time),
+    /// The faults that are known to have been taken out are these.
+    RemovedFaults(Vec<RemovedFault>),
+}
+
+/// What becomes of an item.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// The run is created as it is here.
+    Create(Box<Run>),
+    /// The run's experiment is replaced, so that nothing keeps the values of its variables.
+    Forget(Box<Run>),
+    /// The run's status.
+    RunStatus(RunStatus),
+    /// Why the run ends.
+    Reason(EndReason),
+    /// When the run began to be rolled back.
+    StoppingAt(Time),
+    /// When the run's duration ends; the first time stays.
+    EndsAt(Time),
+    /// What was found when the run was judged.
+    Judged(Judgement),
+    /// When the run was closed.
+    ClosedAt(Time),
+    /// The target is created with this status, or stays as it is.
+    CreateTarget(TargetStatus),
+    /// The target's status.
+    TargetStatus(TargetStatus),
+    /// The target's snapshot.
+    Snapshot(Snapshot),
+    /// Whether the role that undoes has looked at it.
+    Rehearsed(bool),
+    /// The lease of this kind.
+    Lease(Lease),
+    /// When the lease of this kind ends.
+    LeaseUntil(LeaseKind, Time),
+    /// Why the last restore failed.
+    RestoreError(Option<String>),
+    /// What an inject or a restore waits for.
+    Waiting(Option<String>),
+    /// The faults that were taken out before the end.
+    RemovedFaults(Vec<RemovedFault>),
+    /// When the target reached its final status.
+    EndedAt(Time),
+    /// What was left alone.
+    Drift(Vec<Drift>),
+    /// Versions that were published during the run.
+    FrozenVersions(Vec<String>),
+    /// The changes without the values of variables.
+    Redacted(Vec<Change>),
+    /// The runtime version at the end.
+    RuntimeVersionAtEnd(Option<String>),
+    /// The run takes the lock, as the next generation of its holders.
+    Take(RunId),
+    /// The lock becomes a tombstone of that time.
+    Release(Time),
+    /// The entry is in its list.
+    Enter,
+    /// The entry is not in its list.
+    Leave,
+    /// The item is deleted after that time, in seconds since 1970; `None` is never.
+    Expiry(Option<i64>),
+}
+
+/// One item's part of a write.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Part {
+    /// Which item.
+    pub item: Item,
+    /// What must hold of it.
+    pub conditions: Vec<Condition>,
+    /// What becomes of it.
+    pub effects: Vec<Effect>,
+}
+
+/// A guarded write.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GuardedWrite {
+    /// The port's method.
+    pub name: &'static str,
+    /// Its parts, each on an item of its own.
+    pub parts: Vec<Part>,
+}
+
+/// One condition or effect of a write, by its place: what a weakened ledger leaves out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Omission {
+    /// The write.
+    pub name: &'static str,
+    /// Which part.
+    pub part: usize,
+    /// Whether it is a condition; else it is an effect.
+    pub condition: bool,
+    /// Which one.
+    pub place: usize,
+}
+
+impl GuardedWrite {
+    fn new(name: &'static str, parts: impl IntoIterator<Item = Part>) -> Self {
+        Self { name, parts: parts.into_iter().collect() }
+    }
+
+    /// Whether it is a transaction, which can meet another one; else it is an update of one item.
+    #[must_use]
+    pub fn is_transaction(&self) -> bool {
+        let creates = |effect: &Effect| matches!(effect, Effect::Create(_) | Effect::Enter | Effect::Leave);
+        self.parts.len() > 1 || self.parts.iter().flat_map(|part| &part.effects).any(creates)
+    }
+
+    /// Everything that could be left out of it.
+    #[must_use]
+    pub fn omissions(&self) -> Vec<Omission> {
+        let name = self.name;
+        let of_part = |(at, part): (usize, &Part)| {
+            let conditions = (0..part.conditions.len()).map(move |place| (at, true, place));
+            conditions.chain((0..part.effects.len()).map(move |place| (at, false, place)))
+        };
+        let all = self.parts.iter().enumerate().flat_map(of_part);
+        all.map(|(part, condition, place)| Omission { name, part, condition, place }).collect()
+    }
+
+    /// Leaves a condition or an effect out, if this is the write that is meant and has it.
+    pub fn leave_out(&mut self, omission: Omission) {
+        let Some(part) = self.parts.get_mut(omission.part).filter(|_| self.name == omission.name) else { return };
+        if omission.condition && omission.place < part.conditions.len() {
+            part.conditions.remove(omission.place);
+        } else if !omission.condition && omission.place < part.effects.len() {
+            part.effects.remove(omission.place);
+        }
+    }
+}
+
+impl Part {
+    fn of(
+        item: Item,
+        conditions: impl IntoIterator<Item = Condition>,
+        effects: impl IntoIterator<Item = Effect>,
+    ) -> Self {
+        Self { item, conditions: conditions.into_iter().collect(), effects: effects.into_iter().collect() }
+    }
+
+    fn run(id: &RunId, condition: Condition, effects: impl IntoIterator<Item = Effect>) -> Self {
+        Self::of(Item::Run(id.clone()), [condition], effects)
+    }
+
+    fn target(
+        id: &RunId,
+        function: &FunctionArn,
+        conditions: impl IntoIterator<Item = Condition>,
+        effects: impl IntoIterator<Item = Effect>,
+    ) -> Self {
+        Self::of(Item::Target(id.clone(), function.clone()), conditions, effects)
+    }
+}
+
+/// The run may move to `next`.
+fn run_before(next: RunStatus) -> Condition {
+    Condition::RunIn(RunStatus::ALL.into_iter().filter(|status| status.may_become(next)).collect())
+}
+
+/// The target may move to `next`.
+fn target_before(next: TargetStatus) -> Condition {
+    Condition::TargetIn(TargetStatus::ALL.into_iter().filter(|status| status.may_become(next)).collect())
+}
+
+/// Only checks that the run is running: what starts something asks for this in its own transaction.
+fn running(id: &RunId) -> Part {
+    Part::run(id, Condition::RunIn(vec![RunStatus::Running]), [])
+}
+
+/// Only checks that the run holds the lock: whoever writes to a function without it would undo another run's work.
+fn holding(id: &RunId, function: &FunctionArn) -> Part {
+    Part::of(Item::Lock(function.clone()), [Condition::HeldBy(id.clone())], [])
+}
+
+fn expiry(now: Time) -> Effect {
+    Effect::Expiry(Some(now.epoch_seconds() + RETENTION))
+}
+
+/// Creates a `Pending` run with its entries, if there is none of this name and the lever is released.
+#[must_use]
+pub fn create_run(run: &Run) -> GuardedWrite {
+    let id = &run.id;
+    let mut parts = vec![
+        Part::of(Item::Lever, [Condition::Released], []),
+        Part::run(id, Condition::Absent, [Effect::Create(Box::new(run.clone()))]),
+        Part::of(Item::Active(id.clone()), [], [Effect::Enter]),
+    ];
+    // Only the record names the alarms: if it is lost, their entries still expire.
+    let entry =
+        |alarm: &String| Part::of(Item::Alarm(alarm.clone(), id.clone()), [], [Effect::Enter, expiry(run.deadline)]);
+    parts.extend(run.alarms.iter().map(entry));
+    GuardedWrite::new("create_run", parts)
+}
+
+/// Creates the run that `stop_run` leaves where there is none, and lets it expire.
+#[must_use]
+pub fn create_marker(marker: &Run, now: Time) -> GuardedWrite {
+    let effects = [Effect::Create(Box::new(marker.clone())), expiry(now)];
+    GuardedWrite::new("create_marker", [Part::run(&marker.id, Condition::Absent, effects)])
+}
+
+/// Adds targets to a run that is `Pending`; those that are there already stay as they are. Each write stands alone: any
+/// of them may be made again.
+#[must_use]
+pub fn add_targets(id: &RunId, functions: &[FunctionArn]) -> Vec<GuardedWrite> {
+    let chunk = |chunk: &[FunctionArn]| {
+        let pending = Part::run(id, Condition::RunIn(vec![RunStatus::Pending]), []);
+        let create = |function| Part::target(id, function, [], [Effect::CreateTarget(TargetStatus::Pending)]);
+        GuardedWrite::new("add_targets", std::iter::once(pending).chain(chunk.iter().map(create)))
+    };
+    functions.chunks(CHUNK).map(chunk).collect()
+}
+
+/// Moves a run from `Pending` to `Running`.
+#[must_use]
+pub fn start_run(id: &RunId) -> GuardedWrite {
+    let to = RunStatus::Running;
+    GuardedWrite::new("start_run", [Part::run(id, run_before(to), [Effect::RunStatus(to)])])
+}
+
+/// Moves a run to `Stopping`.
+#[must_use]
+pub fn stop_run(id: &RunId, reason: &EndReason, now: Time) -> GuardedWrite {
+    let to = RunStatus::Stopping;
+    let effects = [Effect::RunStatus(to), Effect::Reason(reason.clone()), Effect::StoppingAt(now)];
+    GuardedWrite::new("stop_run", [Part::run(id, run_before(to), effects)])
+}
+
+/// Sets when the duration ends, once.
+#[must_use]
+pub fn begin_observing(id: &RunId, ends_at: Time) -> GuardedWrite {
+    GuardedWrite::new("begin_observing", [Part::run(id, Condition::Present, [Effect::EndsAt(ends_at)])])
+}
+
+/// Records what was found when the run was judged.
+#[must_use]
+pub fn judge_run(id: &RunId, judgement: &Judgement) -> GuardedWrite {
+    GuardedWrite::new("judge_run", [Part::run(id, Condition::Present, [Effect::Judged(judgement.clone())])])
+}
+
+/// Moves a run to a final status.
+#[must_use]
+pub fn close_run(id: &RunId, status: RunStatus, now: Time) -> GuardedWrite {
+    let effects = [Effect::RunStatus(status), Effect::ClosedAt(now)];
+    GuardedWrite::new("close_run", [Part::run(id, run_before(status), effects)])
+}
+
+/// Takes a final run off the lists, lets it expire, and forgets the values of variables that its experiment sets.
+#[must_use]
+pub fn retire_run(run: &Run, now: Time) -> GuardedWrite {
+    let id = &run.id;
+    let redacted = Run { experiment: run.experiment.as_ref().map(Experiment::redacted), ..run.clone() };
+    let mut parts = vec![
+        Part::run(id, Condition::Present, [Effect::Forget(Box::new(redacted)), expiry(now)]),
+        Part::of(Item::Active(id.clone()), [], [Effect::Leave]),
+    ];
+    let entry = |alarm: &String| Part::of(Item::Alarm(alarm.clone(), id.clone()), [], [Effect::Leave]);
+    parts.extend(run.alarms.iter().map(entry));
+    GuardedWrite::new("retire_run", parts)
+}
+
+/// Takes a function's lock for a run that is `Running`.
+#[must_use]
+pub fn take_lock(id: &RunId, function: &FunctionArn) -> GuardedWrite {
+    let effects = [Effect::Take(id.clone()), Effect::Expiry(None)];
+    let take = Part::of(Item::Lock(function.clone()), [Condition::Free], effects);
+    GuardedWrite::new("take_lock", [running(id), take])
+}
+
+/// Stores a snapshot, which nobody has rehearsed yet.
+#[must_use]
+pub fn arm(id: &RunId, function: &FunctionArn, snapshot: &Snapshot) -> GuardedWrite {
+    let to = TargetStatus::Armed;
+    let effects = [Effect::TargetStatus(to), Effect::Snapshot(snapshot.clone()), Effect::Rehearsed(false)];
+    let store = Part::target(id, function, [target_before(to)], effects);
+    GuardedWrite::new("arm", [running(id), holding(id, function), store])
+}
+
+/// Records that the role that undoes has looked at an armed target, and that the snapshot is still `planned`.
+#[must_use]
+pub fn mark_rehearsed(id: &RunId, function: &FunctionArn, planned: &[Change]) -> GuardedWrite {
+    let conditions = [Condition::TargetIn(vec![TargetStatus::Armed]), Condition::Changes(planned.to_vec())];
+    let mark = Part::target(id, function, conditions, [Effect::Rehearsed(true)]);
+    GuardedWrite::new("mark_rehearsed", [running(id), mark])
+}
+
+/// Records an inject's lease.
+#[must_use]
+pub fn begin_inject(id: &RunId, function: &FunctionArn, planned: &[Change], lease: &Lease, now: Time) -> GuardedWrite {
+    let to = TargetStatus::Injecting;
+    let conditions = [
+        target_before(to),
+        Condition::Changes(planned.to_vec()),
+        Condition::Rehearsed,
+        Condition::LeaseFree(lease.clone(), now),
+    ];
+    let begin = Part::target(id, function, conditions, [Effect::TargetStatus(to), Effect::Lease(lease.clone())]);
+    GuardedWrite::new("begin_inject", [running(id), begin])
+}
+
+/// Records that the fault was seen in place.
+#[must_use]
+pub fn injected(id: &RunId, function: &FunctionArn) -> GuardedWrite {
+    let to = TargetStatus::Injected;
+    let say = Part::target(id, function, [target_before(to)], [Effect::TargetStatus(to)]);
+    GuardedWrite::new("injected", [running(id), say])
+}
+
+/// Records a restore's lease.
+#[must_use]
+pub fn begin_restore(id: &RunId, function: &FunctionArn, lease: &Lease, now: Time) -> GuardedWrite {
+    let to = TargetStatus::Restoring;
+    let conditions = [target_before(to), Condition::LeaseFree(lease.clone(), now)];
+    let begin = Part::target(id, function, conditions, [Effect::TargetStatus(to), Effect::Lease(lease.clone())]);
+    GuardedWrite::new("begin_restore", [holding(id, function), begin])
+}
+
+/// Shortens a lease.
+#[must_use]
+pub fn settle(id: &RunId, function: &FunctionArn, lease: &Lease, until: Time) -> GuardedWrite {
+    let shorten = [Effect::LeaseUntil(lease.kind, until)];
+    GuardedWrite::new("settle", [Part::target(id, function, [Condition::LeaseIs(lease.clone())], shorten)])
+}
+
+/// Moves a target to a final status; where its run holds the lock, that becomes a tombstone.
+#[must_use]
+pub fn finish(ending: &Ending, now: Time, holds_lock: bool) -> GuardedWrite {
+    let Ending { run, function, from, status, observed_at, .. } = ending;
+    let from = if from.may_become(*status) { vec![*from] } else { Vec::new() };
+    let conditions = [
+        Condition::TargetIn(from),
+        Condition::LeaseOver(LeaseKind::Inject, *observed_at),
+        Condition::LeaseOver(LeaseKind::Restore, *observed_at),
+    ];
+    let effects = [
+        Effect::TargetStatus(*status),
+        Effect::EndedAt(now),
+        Effect::Drift(ending.drift.clone()),
+        Effect::FrozenVersions(ending.frozen_versions.clone()),
+        Effect::Redacted(ending.redacted.clone()),
+        Effect::RuntimeVersionAtEnd(ending.runtime_version.clone()),
+        Effect::RestoreError(None),
+        Effect::Waiting(None),
+        expiry(now),
+    ];
+    let end = Part::target(run, function, conditions, effects);
+    let release = [Effect::Release(now), expiry(now)];
+    let release = Part::of(Item::Lock(function.clone()), [Condition::HeldBy(run.clone())], release);
+    GuardedWrite::new("finish", std::iter::once(end).chain(holds_lock.then_some(release)))
+}
+
+/// Records why a restore failed. One that lands late must not leave an error with a target that is back.
+#[must_use]
+pub fn restore_failed(id: &RunId, function: &FunctionArn, why: &str) -> GuardedWrite {
+    let say = [Effect::RestoreError(Some(why.to_owned()))];
+    let open = target_before(TargetStatus::Restoring);
+    GuardedWrite::new("restore_failed", [Part::target(id, function, [open], say)])
+}
+
+/// Records what an inject or a restore of a target waits for; for an inject, also before there is a snapshot.
+#[must_use]
+pub fn record_waiting(id: &RunId, function: &FunctionArn, why: Option<&str>) -> GuardedWrite {
+    let open = Condition::TargetIn(TargetStatus::ALL.into_iter().filter(|status| !status.is_final()).collect());
+    let say = [Effect::Waiting(why.map(str::to_owned))];
+    GuardedWrite::new("record_waiting", [Part::target(id, function, [open], say)])
+}
+
+/// Adds faults that were taken out before the end to what a target was read to be, if it still is that; `None` where
+/// there is nothing to add, or the target is not armed or over.
+#[must_use]
+pub fn record_removed_faults(target: &TargetRecord, seen: &[RemovedFault]) -> Option<GuardedWrite> {
+    let (known, all) = (&target.removed_faults, RemovedFault::joined(&target.removed_faults, seen));
+    if *known == all || !target.status.may_become(TargetStatus::Restoring) {
+        return None;
+    }
+    let conditions = [target_before(TargetStatus::Restoring), Condition::RemovedFaults(known.clone())];
+    let add = Part::target(&target.run, &target.function, conditions, [Effect::RemovedFaults(all)]);
+    Some(GuardedWrite::new("record_removed_faults", [add]))
+}

@@ -1,0 +1,181 @@
+//! Guarded writes on the simulated ledger: the same description as the table's, checked and carried out in memory.
+
+use crate::model::guarded_write::{Condition, Effect, GuardedWrite, Item, Part};
+use crate::model::names::{FunctionArn, RunId};
+use crate::model::run::{Lease, LeaseKind, Lock, Run, TargetRecord};
+use crate::model::time::Time;
+use crate::ports::Guarded;
+
+use super::State;
+
+impl State {
+    /// Checks every part of a write, and carries all of them out or none.
+    pub(super) fn carry_out(&mut self, write: &GuardedWrite) -> Guarded {
+        let mut write = write.clone();
+        if let Some(weakening) = self.drive.as_ref().and_then(|drive| drive.weakening) {
+            weakening.weaken(&mut write);
+        }
+        if let Some(omission) = self.left_out {
+            write.leave_out(omission);
+        }
+        if !write.parts.iter().all(|part| self.meets(part)) {
+            return Guarded::Declined;
+        }
+        write.parts.iter().for_each(|part| self.apply(part));
+        Guarded::Done
+    }
+
+    fn meets(&self, part: &Part) -> bool {
+        part.conditions.iter().all(|condition| match &part.item {
+            Item::Run(id) => run_meets(self.runs.get(id), condition),
+            Item::Target(id, function) => target_meets(self.targets.get(&(id.clone(), function.clone())), condition),
+            Item::Lock(function) => lock_meets(self.locks.get(function), condition),
+            Item::Lever => !self.lever.as_ref().is_some_and(|lever| lever.engaged),
+            Item::Active(_) | Item::Alarm(..) => true,
+        })
+    }
+
+    fn apply(&mut self, part: &Part) {
+        for effect in &part.effects {
+            if let Effect::Expiry(at) = effect {
+                match at {
+                    Some(at) => drop(self.expiries.insert(part.item.clone(), *at)),
+                    None => drop(self.expiries.remove(&part.item)),
+                }
+                continue;
+            }
+            if *effect == Effect::Leave {
+                self.expiries.remove(&part.item);
+            }
+            match &part.item {
+                Item::Run(id) => self.apply_to_run(id, effect),
+                Item::Target(id, function) => self.apply_to_target(id, function, effect),
+                Item::Lock(function) => self.apply_to_lock(function, effect),
+                Item::Active(id) => apply_to_list(&mut self.active, id, effect),
+                Item::Alarm(alarm, id) => {
+                    apply_to_list(self.alarm_runs.entry(alarm.clone()).or_default(), id, effect);
+                }
+                Item::Lever => {}
+            }
+        }
+    }
+
+    fn apply_to_run(&mut self, id: &RunId, effect: &Effect) {
+        if let Effect::Create(run) = effect {
+            self.runs.insert(id.clone(), Run::clone(run));
+        }
+        let Some(run) = self.runs.get_mut(id) else { return };
+        match effect {
+            Effect::Forget(redacted) => run.experiment.clone_from(&redacted.experiment),
+            Effect::RunStatus(status) => run.status = *status,
+            Effect::Reason(reason) => run.reason = Some(reason.clone()),
+            Effect::StoppingAt(at) => run.stopping_at = Some(*at),
+            Effect::EndsAt(at) => drop(run.ends_at.get_or_insert(*at)),
+            Effect::Judged(judgement) => {
+                run.deviations = Some(judgement.deviations.clone());
+                run.effect.clone_from(&judgement.effect);
+            }
+            Effect::ClosedAt(at) => run.closed_at = Some(*at),
+            _ => {}
+        }
+    }
+
+    fn apply_to_target(&mut self, id: &RunId, function: &FunctionArn, effect: &Effect) {
+        let key = (id.clone(), function.clone());
+        if let Effect::CreateTarget(status) = effect {
+            let new = || TargetRecord { status: *status, ..TargetRecord::new(id.clone(), function.clone()) };
+            self.targets.entry(key.clone()).or_insert_with(new);
+        }
+        let Some(target) = self.targets.get_mut(&key) else { return };
+        match effect {
+            Effect::TargetStatus(status) => target.status = *status,
+            Effect::Snapshot(snapshot) => {
+                target.changes.clone_from(&snapshot.changes);
+                target.last_version = snapshot.last_version;
+                target.runtime_version.clone_from(&snapshot.runtime_version);
+            }
+            Effect::Rehearsed(rehearsed) => target.rehearsed = *rehearsed,
+            Effect::Lease(lease) => *lease_of(target, lease.kind) = Some(lease.clone()),
+            Effect::LeaseUntil(kind, at) => {
+                if let Some(lease) = lease_of(target, *kind) {
+                    lease.until = *at;
+                }
+            }
+            Effect::RestoreError(why) => target.restore_error.clone_from(why),
+            Effect::Waiting(why) => target.waiting_for.clone_from(why),
+            Effect::RemovedFaults(faults) => target.removed_faults.clone_from(faults),
+            Effect::EndedAt(at) => target.ended_at = Some(*at),
+            Effect::Drift(drift) => target.drift.clone_from(drift),
+            Effect::FrozenVersions(versions) => target.frozen_versions.clone_from(versions),
+            Effect::Redacted(changes) => target.changes.clone_from(changes),
+            Effect::RuntimeVersionAtEnd(version) => target.runtime_version_at_end.clone_from(version),
+            _ => {}
+        }
+    }
+
+    fn apply_to_lock(&mut self, function: &FunctionArn, effect: &Effect) {
+        let none = Lock { run: None, generation: 0, released_at: None };
+        let lock = self.locks.entry(function.clone()).or_insert(none);
+        match effect {
+            Effect::Take(id) => {
+                lock.run = Some(id.clone());
+                lock.generation += 1;
+            }
+            Effect::Release(at) => {
+                lock.run = None;
+                lock.released_at = Some(*at);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn run_meets(run: Option<&Run>, condition: &Condition) -> bool {
+    match condition {
+        Condition::Absent => run.is_none(),
+        Condition::Present => run.is_some(),
+        Condition::RunIn(statuses) => run.is_some_and(|run| statuses.contains(&run.status)),
+        _ => false,
+    }
+}
+
+fn target_meets(target: Option<&TargetRecord>, condition: &Condition) -> bool {
+    let Some(target) = target else { return false };
+    match condition {
+        Condition::TargetIn(statuses) => statuses.contains(&target.status),
+        Condition::Changes(changes) => target.changes == *changes,
+        Condition::Rehearsed => target.rehearsed,
+        Condition::LeaseFree(lease, now) => is_free(target.lease(lease.kind), lease, *now),
+        Condition::LeaseIs(lease) => target.lease(lease.kind) == Some(lease),
+        Condition::LeaseOver(kind, at) => target.lease(*kind).is_none_or(|lease| lease.until <= *at),
+        Condition::RemovedFaults(known) => target.removed_faults == *known,
+        _ => false,
+    }
+}
+
+fn is_free(lease: Option<&Lease>, mine: &Lease, now: Time) -> bool {
+    lease.is_none_or(|lease| lease.until <= now || lease.holder == mine.holder && lease.until <= mine.until)
+}
+
+fn lock_meets(lock: Option<&Lock>, condition: &Condition) -> bool {
+    let holder = lock.and_then(|lock| lock.run.as_ref());
+    match condition {
+        Condition::HeldBy(run) => holder == Some(run),
+        Condition::Free => holder.is_none(),
+        _ => false,
+    }
+}
+
+fn lease_of(target: &mut TargetRecord, kind: LeaseKind) -> &mut Option<Lease> {
+    match kind {
+        LeaseKind::Inject => &mut target.inject_lease,
+        LeaseKind::Restore => &mut target.restore_lease,
+    }
+}
+
+fn apply_to_list(list: &mut Vec<RunId>, id: &RunId, effect: &Effect) {
+    list.retain(|other| other != id);
+    if *effect == Effect::Enter {
+        list.push(id.clone());
+    }
+}
