@@ -125,6 +125,13 @@ impl Output {
             for drift in &target.drift {
                 say(&format!("    {} {}: {}", self.paint(Tone::Warning, "drift"), drift.field, drift.note));
             }
+            for fault in &target.removed_faults {
+                let removed = self.paint(Tone::Warning, "removed");
+                say(&format!("    {removed} {}: changed outside this run; seen at {}", fault.field, fault.seen_at));
+            }
+            if let Some(why) = &target.waiting_for {
+                say(&format!("    {} {why}", self.paint(Tone::Warning, "waiting for")));
+            }
             if !target.frozen_versions.is_empty() {
                 say(&format!(
                     "    {} published during the run, with the fault in them: {}",
@@ -146,7 +153,7 @@ impl Output {
                 (Tone::Warning, "restored exactly; the steady state did not hold afterwards")
             }
             Outcome::EndedEarly => (Tone::Warning, "restored exactly, before its time"),
-            Outcome::Drifted => (Tone::Warning, "restored, except for what somebody else has changed"),
+            Outcome::Drifted => (Tone::Warning, "restored; fields or faults were changed outside this run"),
             Outcome::RestoreFailed => (Tone::Bad, "NOT restored yet; the reaper goes on trying every minute"),
         };
         self.paint(tone, text)

@@ -7,7 +7,7 @@ use crate::model::function::Observation;
 use crate::model::names::LayerVersionArn;
 use crate::model::refusal::Refusal;
 use crate::model::run::{Run, RunStatus, TargetRecord, TargetStatus};
-use crate::model::snapshot::{Change, Drift};
+use crate::model::snapshot::{Change, Drift, RemovedFault};
 
 use super::guardrails::Survey;
 use super::standing::{presence, slot_text};
@@ -117,7 +117,7 @@ pub enum Outcome {
     Held,
     /// Restored, but it deviated, or an alarm, a person or the lever ended it, or it failed before its end.
     EndedEarly,
-    /// Restored, except for what somebody else has changed or deleted.
+    /// Restored, except for what was changed or deleted outside of this run; or a fault was taken out before the end.
     Drifted,
     /// Some target is not restored.
     RestoreFailed,
@@ -139,8 +139,22 @@ pub struct TargetReport {
     pub drift: Vec<Drift>,
     /// Versions that were published during the run.
     pub frozen_versions: Vec<String>,
+    /// Faults that were taken out before the end, outside of this run.
+    pub removed_faults: Vec<RemovedFaultView>,
+    /// What the inject or the restore waits for.
+    pub waiting_for: Option<String>,
     /// Why the last attempt to restore failed.
     pub restore_error: Option<String>,
+}
+
+/// A fault that was taken out before the end, outside of this run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RemovedFaultView {
+    /// The field.
+    pub field: String,
+    /// When it was first seen without its fault; RFC 3339.
+    pub seen_at: String,
 }
 
 /// A whole report.
@@ -200,7 +214,11 @@ impl ReportView {
 /// The lower, the sooner somebody should look: not restored, not as it was, then all others.
 fn urgency(target: &TargetReport) -> u8 {
     match target.status {
-        TargetStatus::Restored | TargetStatus::Untouched if target.frozen_versions.is_empty() => 2,
+        TargetStatus::Restored | TargetStatus::Untouched
+            if target.frozen_versions.is_empty() && target.removed_faults.is_empty() =>
+        {
+            2
+        }
         status if status.is_final() => 1,
         _ => 0,
     }
@@ -237,8 +255,14 @@ fn target_report(target: &TargetRecord) -> TargetReport {
         fields: target.changes.iter().map(field_row).collect(),
         drift: target.drift.clone(),
         frozen_versions: target.frozen_versions.clone(),
+        removed_faults: target.removed_faults.iter().map(removed_fault).collect(),
+        waiting_for: target.waiting_for.clone(),
         restore_error: target.restore_error.clone(),
     }
+}
+
+fn removed_fault(fault: &RemovedFault) -> RemovedFaultView {
+    RemovedFaultView { field: fault.field.clone(), seen_at: fault.seen_at.to_string() }
 }
 
 /// Of an experiment that cannot be read, nobody knows that it has none.
@@ -262,7 +286,10 @@ fn outcome(run: &Run, targets: &[TargetRecord]) -> Outcome {
     if targets.iter().any(|target| !target.status.is_final()) {
         return Outcome::RestoreFailed;
     }
-    if targets.iter().any(|target| matches!(target.status, TargetStatus::Drifted | TargetStatus::Gone)) {
+    let drifted = |target: &TargetRecord| {
+        matches!(target.status, TargetStatus::Drifted | TargetStatus::Gone) || !target.removed_faults.is_empty()
+    };
+    if targets.iter().any(drifted) {
         return Outcome::Drifted;
     }
     // Not judged is not held: somebody closed the run before its steady state could be looked at again.

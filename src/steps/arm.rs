@@ -10,6 +10,7 @@ use crate::ports::{FunctionError, Guarded, World};
 
 use super::error::StepError;
 use super::retry::retry;
+use super::waiting::TOMBSTONE;
 use super::{SKEW, STALENESS};
 
 /// How arming went.
@@ -48,6 +49,8 @@ pub(super) async fn take_down(world: &impl World, run: &Run, function: &Function
     if let Some(released_at) = lock.released_at {
         let wait = world.now().seconds_until(released_at.plus(STALENESS + SKEW));
         if wait > 0 {
+            // It lasts beyond this invocation, so it is recorded at once.
+            retry(world, || world.record_waiting(&run.id, function, Some(TOMBSTONE))).await?;
             return Ok(Armed::Waiting(wait));
         }
     }

@@ -20,6 +20,7 @@ mod sample;
 mod schedule;
 pub mod steady_state;
 pub mod survey;
+pub mod waiting;
 
 use crate::model::run::{Lease, LeaseKind};
 use crate::model::snapshot::Write;

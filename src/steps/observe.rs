@@ -82,7 +82,7 @@ fn interval(duration: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::interval;
+    use super::{EVENTS, interval};
 
     #[test]
     fn twelve_hours_of_looks_fit_into_one_execution() {

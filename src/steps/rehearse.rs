@@ -24,6 +24,7 @@ use crate::ports::{FunctionError, Guarded, World};
 use super::error::StepError;
 use super::pace::{Kind, Pace};
 use super::retry::retry;
+use super::waiting::Waiting;
 use super::{Budget, LOOK_EVERY, SKEW, STALENESS};
 
 /// How rehearsing went.
@@ -44,8 +45,8 @@ enum Look {
     Over(Rehearsed),
     /// The function does not show what the snapshot says.
     Differs,
-    /// A field cannot be compared yet, or the snapshot was replaced.
-    Again,
+    /// A field cannot be compared yet, or the snapshot was replaced: this is waited for.
+    Again(&'static str),
 }
 
 /// The rehearsals of one invocation. They share Lambda's rates, and each layer is read once.
@@ -71,13 +72,17 @@ impl<'a, W: World> Rehearsal<'a, W> {
     pub async fn rehearse(&self, function: &FunctionArn) -> Result<Rehearsed, StepError> {
         // An observation older than the snapshot's could differ from it although nothing was deployed.
         let fresh_at = self.world.now().plus(STALENESS + SKEW);
+        let mut waiting = Waiting::default();
         loop {
-            match self.look(function).await? {
+            let why = match self.look(function).await? {
                 Look::Over(rehearsed) => return Ok(rehearsed),
                 Look::Differs if self.world.now() > fresh_at => return Ok(Rehearsed::Changed),
-                Look::Differs | Look::Again => {}
-            }
-            if !self.budget.allows(self.world.now()) {
+                Look::Differs => "a read that shows what the snapshot says",
+                Look::Again(why) => why,
+            };
+            let is_last = !self.budget.allows(self.world.now());
+            waiting.record(self.world, (self.run, function), Some(why), is_last).await;
+            if is_last {
                 return Ok(Rehearsed::Waiting(LOOK_EVERY));
             }
             self.world.sleep(LOOK_EVERY * 1000).await;
@@ -163,8 +168,12 @@ impl<'a, W: World> Rehearsal<'a, W> {
     }
 
     async fn compare(&self, target: &TargetRecord, seen: &Observation) -> Result<Look, StepError> {
-        if target.changes.iter().any(|change| matches!(standing(change, seen), Standing::Unknown(_))) {
-            return Ok(Look::Again);
+        let unknown = |change| match standing(change, seen) {
+            Standing::Unknown(why) => Some(why),
+            _ => None,
+        };
+        if let Some(why) = target.changes.iter().find_map(unknown) {
+            return Ok(Look::Again(why));
         }
         if !target.changes.iter().all(|change| is_untouched(change, seen)) {
             return Ok(Look::Differs);
@@ -173,7 +182,7 @@ impl<'a, W: World> Rehearsal<'a, W> {
         Ok(match retry(self.world, mark).await? {
             Guarded::Done => Look::Over(Rehearsed::Rehearsed),
             // Stopped, injected or armed again since then: the next look tells.
-            Guarded::Declined => Look::Again,
+            Guarded::Declined => Look::Again("the snapshot, which was replaced"),
         })
     }
 }

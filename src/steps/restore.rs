@@ -18,30 +18,72 @@ use crate::ports::{FunctionError, Guarded, World};
 use super::error::StepError;
 use super::pace::{Kind, Pace};
 use super::retry::retry;
+use super::sample::{record_removed, removed};
 use super::schedule::{self, Next};
+use super::waiting::{Waiting, in_doubt_until};
 use super::{Budget, LOOK_EVERY, Window, is_overtaken};
 
 /// Seconds until the next invocation looks at what did not come right.
 const LOOK_LATER: u64 = 10;
 
 /// How restoring went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Restored {
     /// The target has this final status.
     Ended(TargetStatus),
-    /// Look again in so many seconds.
-    Pending(u64),
+    /// Look again.
+    Pending {
+        /// In this many seconds.
+        seconds: u64,
+        /// What the restore waits for, where that is known.
+        waiting_for: Option<String>,
+    },
+}
+
+impl Restored {
+    fn pending(seconds: u64, waiting_for: Option<String>) -> Self {
+        Self::Pending { seconds, waiting_for }
+    }
 }
 
 /// What one look came to.
 enum Look {
     Ended(TargetStatus),
-    /// Look again after this many seconds, at the earliest.
-    Again(u64),
+    /// Look again after this many seconds, at the earliest; and what is waited for, where that is known.
+    Again(u64, Option<String>),
     /// Again, when every target has had its first look.
     AfterFirsts,
     /// Again, and a call of ours may land until then.
     InDoubt(Time),
+}
+
+impl Look {
+    fn again(seconds: u64) -> Self {
+        Self::Again(seconds, None)
+    }
+
+    fn waits(seconds: u64, why: impl Into<String>) -> Self {
+        Self::Again(seconds, Some(why.into()))
+    }
+
+    /// With nothing in the record of what is waited for.
+    fn of_nothing(self) -> Looked {
+        Looked { look: self, recorded: None }
+    }
+}
+
+/// A look, and what the target's record says by then that is waited for.
+struct Looked {
+    look: Look,
+    recorded: Option<String>,
+}
+
+/// What to do about a target.
+enum Decision {
+    /// These calls.
+    Write(Vec<Write>),
+    /// No calls.
+    Over(Look),
 }
 
 /// Restores one target of a run that is being stopped (the caller has seen to that). May be repeated, and run by
@@ -55,7 +97,7 @@ pub async fn restore(
     function: &FunctionArn,
     budget: Budget,
 ) -> Result<Restored, StepError> {
-    restore_all(world, &[(run, function)], budget).await.pop().unwrap_or(Ok(Restored::Pending(1)))
+    restore_all(world, &[(run, function)], budget).await.pop().unwrap_or(Ok(Restored::pending(1, None)))
 }
 
 /// Restores many targets, most urgent first: those whose fault does not expire by itself, and then in their order. At
@@ -77,7 +119,9 @@ pub async fn restore_all(
         async move {
             let Job { run, function, doubt, .. } = job;
             let look = Restorer { world, run, function, holder, pace, budget, doubt, firsts_left }.look().await;
-            job.after(look)
+            let (mut job, next) = job.after(look);
+            job.record_waiting(world, next, budget).await;
+            (job, next)
         }
     };
     let mut jobs = schedule::run(world, jobs, budget, look).await;
@@ -94,30 +138,43 @@ struct Job<'a> {
     result: Result<Restored, StepError>,
     /// Until when a call of ours may land yet.
     doubt: Option<Time>,
+    waiting: Waiting,
 }
 
 impl<'a> Job<'a> {
     fn new(at: usize, run: &'a Run, function: &'a FunctionArn) -> Self {
-        Self { at, run, function, result: Ok(Restored::Pending(LOOK_EVERY)), doubt: None }
+        let (result, waiting) = (Ok(Restored::pending(LOOK_EVERY, None)), Waiting::default());
+        Self { at, run, function, result, doubt: None, waiting }
     }
 
-    fn after(mut self, look: Result<Look, StepError>) -> (Self, Next) {
+    fn after(mut self, looked: Result<Looked, StepError>) -> (Self, Next) {
+        let look = looked.map(|Looked { look, recorded }| {
+            self.waiting.recorded = recorded;
+            look
+        });
         let next = match &look {
             Ok(Look::Ended(_)) | Err(_) => Next::Over,
-            Ok(Look::Again(seconds)) => Next::After((*seconds).max(LOOK_EVERY)),
+            Ok(Look::Again(seconds, _)) => Next::After((*seconds).max(LOOK_EVERY)),
             Ok(Look::AfterFirsts) => Next::AfterFirsts,
             Ok(Look::InDoubt(_)) => Next::After(LOOK_EVERY),
         };
         self.result = look.map(|look| match look {
             Look::Ended(status) => Restored::Ended(status),
-            Look::Again(seconds) => Restored::Pending(seconds.max(LOOK_EVERY)),
-            Look::AfterFirsts => Restored::Pending(LOOK_EVERY),
+            Look::Again(seconds, why) => Restored::pending(seconds.max(LOOK_EVERY), why),
+            Look::AfterFirsts => Restored::pending(LOOK_EVERY, None),
             Look::InDoubt(until) => {
                 self.doubt = Some(until);
-                Restored::Pending(LOOK_EVERY)
+                Restored::pending(LOOK_EVERY, Some(in_doubt_until(until)))
             }
         });
         (self, next)
+    }
+
+    /// Records what is waited for, where that lasts.
+    async fn record_waiting(&mut self, world: &impl World, next: Next, budget: Budget) {
+        let (Next::After(seconds), Ok(Restored::Pending { waiting_for, .. })) = (next, &self.result) else { return };
+        let is_last = !budget.allows(world.now().plus(seconds.cast_signed()));
+        self.waiting.record(world, (&self.run.id, self.function), waiting_for.as_deref(), is_last).await;
     }
 }
 
@@ -125,9 +182,9 @@ impl<'a> Job<'a> {
 /// execution has only so many events in its history.
 fn patient(restored: Restored) -> Restored {
     match restored {
-        Restored::Pending(seconds) if seconds <= 2 => Restored::Pending(LOOK_LATER),
-        Restored::Pending(seconds) => Restored::Pending(seconds.min(60)),
-        ended => ended,
+        Restored::Pending { seconds: ..=2, waiting_for } => Restored::pending(LOOK_LATER, waiting_for),
+        Restored::Pending { seconds, waiting_for } => Restored::pending(seconds.min(60), waiting_for),
+        ended @ Restored::Ended(_) => ended,
     }
 }
 
@@ -149,7 +206,7 @@ impl<W: World> Restorer<'_, W> {
         &self.run.id
     }
 
-    async fn look(&self) -> Result<Look, StepError> {
+    async fn look(&self) -> Result<Looked, StepError> {
         // A run without a readable record does not say whether its faults touch mappings.
         let mappings = self.run.experiment.as_ref().is_none_or(Experiment::needs_mappings);
         let observed_at = self.world.now();
@@ -161,52 +218,71 @@ impl<W: World> Restorer<'_, W> {
         )
         .await;
         // A run that stopped while it was being written has functions without a record: nothing was touched.
-        let Some(target) = target? else { return Ok(Look::Ended(TargetStatus::Untouched)) };
+        let Some(target) = target? else { return Ok(Look::Ended(TargetStatus::Untouched).of_nothing()) };
+        let writes = match self.decide(&target, seen, observed_at).await? {
+            Decision::Write(writes) => writes,
+            Decision::Over(look) => return Ok(Looked { look, recorded: target.waiting_for }),
+        };
+        self.write(writes, target.waiting_for).await
+    }
+
+    async fn decide(
+        &self,
+        target: &TargetRecord,
+        seen: Result<Observation, FunctionError>,
+        observed_at: Time,
+    ) -> Result<Decision, StepError> {
         if target.status.is_final() {
-            return Ok(Look::Ended(target.status));
+            return Ok(Decision::Over(Look::Ended(target.status)));
         }
         if target.status == TargetStatus::Pending {
-            return self.end(&target, TargetStatus::Untouched, observed_at, RestorePlan::default()).await;
+            return self.end(target, TargetStatus::Untouched, observed_at, RestorePlan::default()).await;
         }
         match seen {
-            Ok(seen) => self.decide(&target, &seen, observed_at).await,
+            Ok(seen) => self.plan(target, &seen, observed_at).await,
             Err(FunctionError::NotFound(_)) => {
-                self.end(&target, TargetStatus::Gone, observed_at, RestorePlan::default()).await
+                self.end(target, TargetStatus::Gone, observed_at, RestorePlan::default()).await
             }
-            // That AWS has no time for us says nothing about the target.
-            Err(FunctionError::Throttled(seconds)) => Ok(Look::Again(seconds)),
-            Err(error) => self.fail(self.failed(error)).await,
+            // Throttling says nothing about the target.
+            Err(error @ FunctionError::Throttled(seconds)) => {
+                Ok(Decision::Over(Look::waits(seconds, error.to_string())))
+            }
+            Err(error) => Err(self.fail(self.failed(error)).await),
         }
     }
 
-    async fn decide(&self, target: &TargetRecord, seen: &Observation, observed_at: Time) -> Result<Look, StepError> {
+    async fn plan(&self, target: &TargetRecord, seen: &Observation, observed_at: Time) -> Result<Decision, StepError> {
         if target.status == TargetStatus::Armed {
             // No inject has begun, and none can begin behind the run's stop: whatever differs is somebody else's.
             return self.end(target, TargetStatus::Restored, observed_at, RestorePlan::default()).await;
         }
+        // Seen now or never: the writes below give every field its original.
+        record_removed(self.world, target, &removed(target, seen, observed_at), observed_at).await?;
         let plan = plan_restore(&target.changes, seen);
         if !plan.writes.is_empty() && is_own(self.world.prefix(), seen) {
-            return self.fail(StepError::OwnFunction { function: self.function.name().to_owned() }).await;
+            return Err(self.fail(StepError::OwnFunction { function: self.function.name().to_owned() }).await);
         }
         if !plan.writes.is_empty() {
-            return self.write(plan.writes).await;
+            return Ok(Decision::Write(plan.writes));
         }
-        if !plan.is_done() {
-            return Ok(Look::Again(LOOK_EVERY));
+        if let Some(why) = plan.unsettled {
+            return Ok(Decision::Over(Look::waits(LOOK_EVERY, why)));
         }
         let status = if plan.drift.is_empty() { TargetStatus::Restored } else { TargetStatus::Drifted };
         self.end(target, status, observed_at, plan).await
     }
 
-    async fn write(&self, writes: Vec<Write>) -> Result<Look, StepError> {
+    async fn write(&self, writes: Vec<Write>, recorded: Option<String>) -> Result<Looked, StepError> {
         // Before the lease is taken, which must not run meanwhile.
         if let Err(seconds) = self.pace.turn(self.world, writes.len()).await {
-            return Ok(Look::Again(seconds));
+            return Ok(Looked { look: Look::waits(seconds, "a turn within Lambda's rate"), recorded });
         }
         let Window { lease, last_call } = self.budget.window(LeaseKind::Restore, self.holder, self.world.now());
         let begun = retry(self.world, || self.world.begin_restore(self.id(), self.function, &lease, self.world.now()));
-        let Some(permit) = begun.await? else { return self.without_permit().await };
-        let mut look = Look::Again(LOOK_EVERY);
+        let Some(permit) = begun.await? else {
+            return Ok(Looked { look: self.without_permit().await?, recorded });
+        };
+        let mut look = Look::again(LOOK_EVERY);
         let mut refused = None;
         let (mut due, mut landed) = (VecDeque::from(writes), Vec::new());
         while let Some(write) = due.pop_front() {
@@ -221,12 +297,16 @@ impl<W: World> Restorer<'_, W> {
                 Err(error @ FunctionError::Throttled(seconds)) => {
                     self.pace.heed(self.world, Kind::Control, &error);
                     if !matches!(look, Look::InDoubt(_)) {
-                        look = Look::Again(seconds);
+                        look = Look::waits(seconds, error.to_string());
                     }
                     break;
                 }
                 // Deleted under us, busy or overtaken: the next look tells. The other writes need not wait either.
-                Err(error) if error.is_transient() || matches!(error, FunctionError::NotFound(_)) => {}
+                Err(error) if error.is_transient() || matches!(error, FunctionError::NotFound(_)) => {
+                    if !matches!(look, Look::InDoubt(_)) {
+                        look = Look::waits(LOOK_EVERY, error.to_string());
+                    }
+                }
                 // Nor must what AWS refuses for good keep the rest from being restored.
                 Err(error) => {
                     if let Some(rest) = without_layers(&write).filter(|_| matches!(error, FunctionError::Rejected(_))) {
@@ -241,8 +321,9 @@ impl<W: World> Restorer<'_, W> {
             self.settle(&lease).await?;
         }
         match refused {
-            Some(error) => self.fail(self.failed(error)).await,
-            None => Ok(look),
+            Some(error) => Err(self.fail(self.failed(error)).await),
+            // The lease's transaction has cleared what was waited for.
+            None => Ok(look.of_nothing()),
         }
     }
 
@@ -251,14 +332,15 @@ impl<W: World> Restorer<'_, W> {
     async fn without_permit(&self) -> Result<Look, StepError> {
         let lock = retry(self.world, || self.world.lock(self.function)).await?;
         if lock.is_some_and(|lock| lock.run.as_ref() == Some(self.id())) {
-            return Ok(Look::Again(2));
+            return Ok(Look::waits(2, "another restore of this target is writing"));
         }
         // Read after the lock: whoever releases the lock ends the target in the same transaction.
         let target = retry(self.world, || self.world.target(self.id(), self.function)).await?;
         if target.is_none_or(|target| target.status.is_final()) {
-            return Ok(Look::Again(LOOK_EVERY));
+            return Ok(Look::again(LOOK_EVERY));
         }
-        self.fail(StepError::NotLocked { function: self.function.name().to_owned(), run: self.id().clone() }).await
+        let (function, run) = (self.function.name().to_owned(), self.id().clone());
+        Err(self.fail(StepError::NotLocked { function, run }).await)
     }
 
     /// Every call of ours was answered, so no call of ours can land any more, unless an earlier one is in doubt.
@@ -275,13 +357,13 @@ impl<W: World> Restorer<'_, W> {
     }
 
     /// Keeps the failure with the target, whose record names the function already.
-    async fn fail(&self, error: StepError) -> Result<Look, StepError> {
+    async fn fail(&self, error: StepError) -> StepError {
         let why = match &error {
             StepError::Function { error, .. } => error.to_string(),
             error => error.to_string(),
         };
-        retry(self.world, || self.world.restore_failed(self.id(), self.function, &why)).await?;
-        Err(error)
+        let kept = retry(self.world, || self.world.restore_failed(self.id(), self.function, &why)).await;
+        kept.map_or_else(StepError::from, |()| error)
     }
 
     /// An ending is true only if the look was made after every lease had run out: the ledger checks that once more.
@@ -291,15 +373,17 @@ impl<W: World> Restorer<'_, W> {
         status: TargetStatus,
         observed_at: Time,
         plan: RestorePlan,
-    ) -> Result<Look, StepError> {
+    ) -> Result<Decision, StepError> {
         if let Some(quiet_at) = target.quiet_at().filter(|quiet_at| *quiet_at > observed_at) {
-            return Ok(Look::Again(observed_at.seconds_until(quiet_at)));
+            return Ok(Decision::Over(Look::waits(observed_at.seconds_until(quiet_at), in_doubt_until(quiet_at))));
         }
         // A listing counts for the same rate as the writes that take the faults away: those go first.
         if self.firsts_left && needs_versions(target, status) {
-            return Ok(Look::AfterFirsts);
+            return Ok(Decision::Over(Look::AfterFirsts));
         }
-        let Some(frozen_versions) = self.versions_since(target, status).await else { return Ok(Look::Again(2)) };
+        let Some(frozen_versions) = self.versions_since(target, status).await else {
+            return Ok(Decision::Over(Look::waits(2, "its published versions cannot be listed yet")));
+        };
         let ending = Ending {
             run: self.id().clone(),
             function: self.function.clone(),
@@ -311,10 +395,10 @@ impl<W: World> Restorer<'_, W> {
             runtime_version: None,
             redacted: target.changes.iter().map(Change::redacted).collect(),
         };
-        match retry(self.world, || self.world.finish(&ending, self.world.now())).await? {
-            Guarded::Done => Ok(Look::Ended(status)),
-            Guarded::Declined => Ok(Look::Again(LOOK_EVERY)),
-        }
+        Ok(Decision::Over(match retry(self.world, || self.world.finish(&ending, self.world.now())).await? {
+            Guarded::Done => Look::Ended(status),
+            Guarded::Declined => Look::again(LOOK_EVERY),
+        }))
     }
 
     /// A version that somebody published while the fault was in place keeps it for good: it is named. `None` is to be

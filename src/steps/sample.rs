@@ -83,11 +83,7 @@ impl<W: World> Sampler<'_, W> {
 
 /// The fields whose fault was taken out, where this observation can show that: the fault was seen in place, every read
 /// shows it by then, and no restore of this run has begun.
-pub(super) fn removed(
-    target: &TargetRecord,
-    seen: &Observation,
-    observed_at: Time,
-) -> Vec<String> {
+pub(super) fn removed(target: &TargetRecord, seen: &Observation, observed_at: Time) -> Vec<String> {
     let in_place = target.status == TargetStatus::Injected && target.restore_lease.is_none();
     match target.quiet_at() {
         Some(quiet_at) if in_place && quiet_at <= observed_at => removed_faults(&target.changes, seen),

@@ -12,7 +12,7 @@ mod rollback;
 mod service;
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::model::input::{InvalidInput, read};
 use crate::model::names::{FunctionArn, RunId};
@@ -104,6 +104,15 @@ struct TargetPayload {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct RunPayload {
     run_id: RunId,
+}
+
+/// What a task says of one target. What is waited for is there for the log, where it is known.
+fn target_result(function: &FunctionArn, status: &str, wait_seconds: u64, waiting_for: Option<String>) -> Value {
+    let mut result = json!({ "function": function, "status": status, "waitSeconds": wait_seconds });
+    if let Some(why) = waiting_for {
+        result["waitingFor"] = json!(why);
+    }
+    result
 }
 
 fn target_payload(payload: &Value) -> Result<TargetPayload, StepError> {

@@ -1,5 +1,5 @@
 //! `restore`: `{runId, failure}` begins the restore of a run → `{runId, functions}`;
-//! `{runId, function}` restores one target → `{function, status: restored | drifted | gone | untouched | pending, waitSeconds}`;
+//! `{runId, function}` restores one target → `{function, status: restored | drifted | gone | untouched | pending, waitSeconds, waitingFor}`;
 //! `{runId, function, rehearse: true}` rehearses the restore of one target → `{function, status: rehearsed | waiting |
 //! changed | skipped, waitSeconds}`; or a batch of targets, see `batch.rs`: one with `unrehearsed` is rehearsed.
 
@@ -77,8 +77,8 @@ async fn begin(world: &impl World, id: &RunId, failure: Option<Failure>) -> Resu
 async fn one(world: &impl World, budget: Budget, id: &RunId, function: &FunctionArn) -> Result<Value, StepError> {
     let run = stopping(world, id).await?;
     Ok(match restore(world, &run, function, budget).await? {
-        Restored::Ended(status) => json!({ "function": function, "status": status, "waitSeconds": 0 }),
-        Restored::Pending(seconds) => json!({ "function": function, "status": "pending", "waitSeconds": seconds }),
+        Restored::Ended(status) => super::target_result(function, status.name(), 0, None),
+        Restored::Pending { seconds, waiting_for } => super::target_result(function, "pending", seconds, waiting_for),
     })
 }
 
@@ -88,21 +88,26 @@ async fn many(world: &impl World, budget: Budget, batch: Batch) -> Result<Value,
     let results = restore_all(world, &targets, budget).await.into_iter().map(|result| {
         Some(result.map(|restored| match restored {
             Restored::Ended(_) => Turn::Over,
-            Restored::Pending(seconds) => Turn::Again(seconds),
+            Restored::Pending { seconds, .. } => Turn::Again(seconds),
         }))
     });
     let looked = batch.functions.iter().cloned().zip(results).collect();
     Ok(batch.after(looked, TRIES))
 }
 
-async fn rehearse_one(world: &impl World, budget: Budget, id: &RunId, function: &FunctionArn) -> Result<Value, StepError> {
+async fn rehearse_one(
+    world: &impl World,
+    budget: Budget,
+    id: &RunId,
+    function: &FunctionArn,
+) -> Result<Value, StepError> {
     let (status, wait) = match Rehearsal::new(world, id, budget).rehearse(function).await? {
         Rehearsed::Rehearsed => ("rehearsed", 0),
         Rehearsed::Waiting(seconds) => ("waiting", seconds),
         Rehearsed::Changed => ("changed", 0),
         Rehearsed::Skipped => ("skipped", 0),
     };
-    Ok(json!({ "function": function, "status": status, "waitSeconds": wait }))
+    Ok(super::target_result(function, status, wait, None))
 }
 
 async fn rehearse_many(world: &impl World, budget: Budget, batch: Batch) -> Value {

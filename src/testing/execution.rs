@@ -178,7 +178,9 @@ impl<'a> Machine<'a> {
     /// What the first task that failed did so with.
     pub async fn arm(&self, functions: &[FunctionArn]) -> Result<(), StepError> {
         all(functions.iter().map(|function| async move {
-            while let Armed::Waiting(seconds) = self.task(Role::Arm, FORWARD, || arm(self.world, &self.run, function)).await? {
+            while let Armed::Waiting(seconds) =
+                self.task(Role::Arm, FORWARD, || arm(self.world, &self.run, function)).await?
+            {
                 self.wait(seconds).await;
             }
             Ok(())
@@ -201,9 +203,7 @@ impl<'a> Machine<'a> {
     }
 
     async fn rehearse_once(&self, function: &FunctionArn) -> Result<Rehearsed, StepError> {
-        let once = || async {
-            Rehearsal::new(self.world, &self.run, budget(self.world, 30)).rehearse(function).await
-        };
+        let once = || async { Rehearsal::new(self.world, &self.run, budget(self.world, 30)).rehearse(function).await };
         self.task(Role::Restore, FORWARD, once).await
     }
 
@@ -216,7 +216,7 @@ impl<'a> Machine<'a> {
             loop {
                 let once = || inject(self.world, &self.run, function, budget(self.world, 30));
                 match self.task(Role::Inject, FORWARD, once).await? {
-                    Injected::Pending(seconds) => self.wait(seconds).await,
+                    Injected::Pending { seconds, .. } => self.wait(seconds).await,
                     Injected::Unrehearsed => drop(self.rehearse_once(function).await?),
                     Injected::Injected | Injected::Skipped => return Ok(()),
                 }
@@ -270,7 +270,7 @@ impl<'a> Machine<'a> {
     pub async fn restore(&self, run: &Run) -> Result<(), StepError> {
         all(run.functions.iter().map(|function| async move {
             let once = || restore(self.world, run, function, budget(self.world, 30));
-            while let Restored::Pending(seconds) = self.task(Role::Restore, BACK, once).await? {
+            while let Restored::Pending { seconds, .. } = self.task(Role::Restore, BACK, once).await? {
                 self.wait(seconds).await;
             }
             Ok(())

@@ -96,6 +96,14 @@ fn others(calls: &Calls) -> String {
     list(calls, |name| !is_ledger(name) && !is_mutating(name) && name != "GetFunction" && name != "GetLayerVersion")
 }
 
+/// Takes so many times some calls out of others.
+fn take_out(calls: &mut Calls, less: &Calls, times: usize) {
+    for (name, count) in less {
+        *calls.get_mut(name).unwrap() -= times * count;
+    }
+    calls.retain(|_, count| *count > 0);
+}
+
 /// The calls that change the function: up to the end of Inject, and from there on.
 fn inject_and_restore(fault: &(&'static str, Value)) -> (Calls, Calls) {
     let world = world(&["checkout"]);
@@ -122,40 +130,48 @@ fn table() -> String {
     let mut run = None;
     let mut layers = Vec::new();
     for fault in faults() {
-        let (one, two) = (calls(&["a"], &fault, "PT1M"), calls(&["a", "b"], &fault, "PT1M"));
-        let target = less(&two, &one);
+        let counted = |targets: &[&str], duration| calls(targets, &fault, duration);
+        let (one, two) = (counted(&["a"], "PT1M"), counted(&["a", "b"], "PT1M"));
+        // One look more, of one target and of two.
+        let (look, look_at_two) = (less(&counted(&["a"], "PT65S"), &one), less(&counted(&["a", "b"], "PT65S"), &two));
+        let mut sampled = less(&look_at_two, &look);
+        let look = less(&look, &sampled);
+        let mut target = less(&two, &one);
+        let mut own = less(&one, &target);
+        if let Some(count) = own.remove("GetLayerVersion") {
+            layers.push((fault.0, count, target["GetLayerVersion"]));
+        }
+        // 60 seconds take twelve looks, one every five seconds, and a last one.
+        take_out(&mut target, &sampled, 12);
+        take_out(&mut own, &look, 12);
         let (inject, restore) = inject_and_restore(&fault);
         let mut row = vec![format!("`{}`", fault.0), list(&inject, is_mutating), list(&restore, is_mutating)];
         row.push(target.get("GetFunction").copied().unwrap_or(0).to_string());
         row.extend([others(&target), ledger(&target).to_string()]);
         writeln!(table, "| {} |", row.join(" | ")).unwrap();
 
-        // The run's own calls do not depend on the fault, but for the layers that it looks up.
-        let look = less(&calls(&["a"], &fault, "PT65S"), &one);
-        let mut own = less(&one, &target);
-        if let Some(count) = own.remove("GetLayerVersion") {
-            layers.push((fault.0, count));
-        }
-        for (name, count) in &look {
-            // 60 seconds take twelve looks, one every five seconds, and a last one.
-            *own.get_mut(name).unwrap() -= 12 * count;
-        }
-        own.retain(|_, count| *count > 0);
-        assert_eq!(run.get_or_insert((own.clone(), look.clone())), &(own, look), "{}", fault.0);
+        // The run's own calls do not depend on the fault, but for the layers that it looks up and for mappings.
+        assert_eq!(sampled.remove("ListEventSourceMappings").is_some(), fault.0 == "eventSourceMapping");
+        let found = (own, look, sampled);
+        assert_eq!(run.get_or_insert(found.clone()), &found, "{}", fault.0);
     }
     // The sample function's own two layers, and the fault's.
     let adding = faults().into_iter().map(|(name, _)| name).filter(|name| adds_layers(name));
-    assert_eq!(layers, adding.map(|name| (name, 3)).collect::<Vec<_>>());
-    let (own, look) = run.unwrap();
-    for (name, calls) in [("each run, once", own), ("each look of Observe", look)] {
-        assert_eq!((list(&calls, is_mutating).as_str(), calls.get("GetFunction")), ("–", None));
-        writeln!(table, "| {name} | – | – | – | {} | {} |", others(&calls), ledger(&calls)).unwrap();
+    assert_eq!(layers, adding.map(|name| (name, 3, 2)).collect::<Vec<_>>());
+    let (own, look, sampled) = run.unwrap();
+    for (name, calls) in
+        [("each run, once", own), ("each look of Observe", look), ("each target that such a look samples", sampled)]
+    {
+        assert_eq!(list(&calls, is_mutating), "–");
+        let seen = calls.get("GetFunction").map_or("–".to_owned(), usize::to_string);
+        writeln!(table, "| {name} | – | – | {seen} | {} | {} |", others(&calls), ledger(&calls)).unwrap();
     }
     table.push_str(
         "\nWhere a fault adds layers, each run also looks up each layer version once (1 GetLayerVersion), those to be added \
-         and those\nthat the targets carry, and each target that has a code signing configuration costs 1 \
-         GetCodeSigningConfig. An update of a\nconfiguration is looked at every second until it is through: here it takes \
-         1.5 s.\n",
+         and those\nthat the targets carry; the rehearsal looks up those of each target, once for each batch. Each target that \
+         has a code\nsigning configuration costs 1 GetCodeSigningConfig. A look of Observe samples up to 50 targets in turn, 8 where \
+         mappings are\ntouched, with 1 ListEventSourceMappings each. An update of a configuration is looked at every second \
+         until it is\nthrough: here it takes 1.5 s.\n",
     );
     table
 }

@@ -134,7 +134,7 @@ impl<'w> Machine<'w> {
                 async move { inject(&worker, &run, &function, budget).await }
             });
             match injected.await? {
-                Injected::Pending(seconds) => self.stage.wait(seconds).await,
+                Injected::Pending { seconds, .. } => self.stage.wait(seconds).await,
                 Injected::Unrehearsed => drop(self.rehearse_once(function).await?),
                 Injected::Injected | Injected::Skipped => return Ok(()),
             }
@@ -181,7 +181,7 @@ impl<'w> Machine<'w> {
                 async move { restore(&worker, &run, &function, budget).await }
             });
             match restored.await? {
-                Restored::Pending(seconds) => self.stage.wait(seconds).await,
+                Restored::Pending { seconds, .. } => self.stage.wait(seconds).await,
                 Restored::Ended(_) => return Ok(()),
             }
         }
