@@ -26,6 +26,10 @@ LONG ?=
 # For each target of `make fuzz`.
 FUZZ_SECONDS ?= 60
 
+# How often `make steady` runs the lab and the stack tests.
+LABS ?= 30
+STACKS ?= 10
+
 # What `make mutants` is about: some files instead of all (FILES=src/plan/standing.rs), one part of them (SHARD=0/4).
 FILES ?=
 SHARD ?=
@@ -70,16 +74,24 @@ package: layer ## build target/package/bootstrap.zip for ARCH (arm64 or x86_64),
 	@[ "$(ARCH)" = "$(HOST_ARCH)" ] || infra/tools/install.sh cross
 	python3 infra/package.py $(ARCH)
 
+# An array, so that values with blanks stay whole; without globs, so that a * stays one.
+define parameters
+set -f
+parameters=(Architecture=$(ARCH) $(PARAMETERS))
+[ -z "$(SCHEDULE)" ] || parameters+=("ScheduleExpression=$(SCHEDULE)")
+[ -z "$(EXPERIMENT)" ] || parameters+=("ScheduledExperiment=$$(tr -d '\n' <"$(EXPERIMENT)")")
+endef
+
 .PHONY: deploy
-deploy: need-bucket tools-lab package ## package and deploy the stack STACK, by way of the S3 bucket BUCKET
-	@$(AWS) cloudformation package --template-file infra/template.yaml --s3-bucket $(BUCKET) --s3-prefix $(STACK) \
-	  --output-template-file target/package/template.yaml >/dev/null
-	parameters=(Architecture=$(ARCH) $(PARAMETERS))
-	[ -z "$(SCHEDULE)" ] || parameters+=("ScheduleExpression=$(SCHEDULE)")
-	[ -z "$(EXPERIMENT)" ] || parameters+=("ScheduledExperiment=$$(tr -d '\n' <"$(EXPERIMENT)")")
-	$(AWS) cloudformation deploy --template-file target/package/template.yaml --stack-name $(STACK) \
-	  --s3-bucket $(BUCKET) --s3-prefix $(STACK) \
-	  --capabilities CAPABILITY_IAM --no-fail-on-empty-changeset --parameter-overrides "$${parameters[@]}"
+deploy: good-parameters package cli ## package and deploy the stack STACK, by way of the S3 bucket BUCKET
+	@$(parameters)
+	.tools/venv/bin/python infra/deploy.py $(STACK) $(BUCKET) "$${parameters[@]}"
+
+# Before minutes are spent on building.
+.PHONY: good-parameters
+good-parameters: need-bucket tools-lab
+	@$(parameters)
+	.tools/venv/bin/python infra/deploy.py --check $(STACK) $(BUCKET) "$${parameters[@]}"
 
 .PHONY: destroy
 destroy: tools-lab cli ## delete the stack STACK, unless something of it is armed; the ledger stays
@@ -100,6 +112,7 @@ lab-down: tools-lab ## end the lab that lab-up has started
 .PHONY: test
 test: validate build tools-runtimes ## everything: validators, cargo test, and the lab from end to end
 	python3 -m unittest discover -s infra/lab
+	.tools/venv/bin/python -m unittest discover -s infra
 	# The decisions and the simulated world have to build without any SDK.
 	$(CARGO) test --locked --no-default-features --features testing
 	$(SOAK) --seeds 20000
@@ -109,6 +122,10 @@ test: validate build tools-runtimes ## everything: validators, cargo test, and t
 	# The rest: what the line above has tested is not tested again.
 	$(CARGO) test --locked --all-features --lib --test proxy --test runtimes --test stack
 	.tools/venv/bin/python infra/lab/lab.py run </dev/null 2>&1 | cat
+
+.PHONY: steady
+steady: build ## run the lab LABS times and the stack tests STACKS times, with two busy loops beside; ends with a failure
+	@python3 infra/steady.py $(LABS) $(STACKS)
 
 .PHONY: soak
 soak: ## play SEEDS random histories in the simulated world, or print the one of SEED

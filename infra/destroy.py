@@ -1,86 +1,83 @@
 #!/usr/bin/env python3
 """Deletes a stack, but never one that still has something to put back: `infra/destroy.py STACK`.
 
-The functions of the stack are what restores; deleting them in the middle of a run would leave its faults in place.
+The functions of the stack are what restores; deleting them in the middle of a run would leave its faults in place. A
+stack whose creation failed is deleted too: it has nothing but, perhaps, its table.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 import sys
-from pathlib import Path
-from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-AWS = os.environ.get("AWS", str(ROOT / ".tools" / "venv" / "bin" / "aws"))
-SNAPBACK = ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "release" / "snapback"
+import deployed
+from deployed import CommandFailed, Stack, Tools
+
+
+class Refused(Exception):
+    """Something of the stack is armed."""
 
 
 def main(arguments: list[str]) -> int:
     if len(arguments) != 1:
         print("usage: infra/destroy.py STACK", file=sys.stderr)
         return 2
-    stack = arguments[0]
+    return destroy(deployed.command_lines(), arguments[0])
+
+
+def destroy(tools: Tools, name: str) -> int:
     try:
-        table = ledger(stack)
-        armed = armed_targets(stack)
-        if not armed:
-            # Nothing may start between the look and the end: a run that did is rolled back by this, or found below.
-            snapback("lever", "engage", "--reason", "the stack is being destroyed", "--stack", stack)
-            armed = armed_targets(stack)
-            if armed:
-                snapback("lever", "release", "--stack", stack)
-    except (OSError, subprocess.CalledProcessError, ValueError) as problem:
+        stack = deployed.find(tools, name)
+        if stack is None:
+            print(f"destroy: there is no stack {name}")
+            return 0
+        table = make_sure(tools, stack)
+    except Refused as refused:
+        print(f"destroy: {refused}", file=sys.stderr)
+        return 3
+    except (OSError, CommandFailed, KeyError, ValueError) as problem:
         # Not knowing is no permission.
         print(f"destroy: cannot tell whether anything is armed, so nothing is deleted: {problem}", file=sys.stderr)
         return 1
-    if armed:
-        print(f"destroy: refused, {len(armed)} of the stack's targets are armed:", file=sys.stderr)
-        for target in armed:
-            print(f"  {target}", file=sys.stderr)
-        print(f"put them back first: snapback rollback --all --stack {stack}", file=sys.stderr)
-        return 3
-
-    aws("cloudformation", "delete-stack", "--stack-name", stack)
-    aws("cloudformation", "wait", "stack-delete-complete", "--stack-name", stack)
-    print(
-        f"""The stack {stack} is gone. Its table {table} is not: it is retained and protected from deletion, for it is the
-record of what was changed. To remove it as well:
-  aws dynamodb update-table --table-name {table} --no-deletion-protection-enabled
-  aws dynamodb delete-table --table-name {table}
-While it exists, a new stack with the same Prefix cannot be created; another Prefix can. Its safety lever is engaged."""
-    )
+    try:
+        delete(tools, name)
+    except CommandFailed as failure:
+        print(f"destroy: {failure}", file=sys.stderr)
+        return 1
+    print(f"The stack {name} is gone." if table is None else farewell(name, table))
     return 0
 
 
-def ledger(stack: str) -> str:
-    query = "Stacks[0].Outputs[?OutputKey=='LedgerTable'].OutputValue | [0]"
-    name = aws("cloudformation", "describe-stacks", "--stack-name", stack, "--query", query, "--output", "text").strip()
-    if name in ("", "None"):
-        raise ValueError(f"the stack {stack} has no output LedgerTable, so it is none of snapback's")
-    return name
+def make_sure(tools: Tools, stack: Stack) -> str | None:
+    """That nothing is armed, and nothing can be from here on. The name of the table that stays."""
+    table = deployed.ledger(tools, stack)
+    if table is None or not deployed.table_exists(tools, table):
+        return None
+    armed = deployed.armed_targets(tools, stack, table)
+    # A stack that was never created whole has nothing that could start.
+    if not armed and stack.outputs:
+        # Nothing may start between the look and the end: a run that did is rolled back by this, or found below.
+        engaged = deployed.lever_is_engaged(tools, stack)
+        if not engaged:
+            deployed.engage_lever(tools, stack, "the stack is being destroyed")
+        armed = deployed.armed_targets(tools, stack, table)
+        if armed and not engaged:
+            tools.snapback("lever", "release", "--stack", stack.name)
+    if armed:
+        listed = "\n".join(f"  {target}" for target in armed)
+        fix = f"put them back first: snapback rollback --all --stack {stack.name}"
+        raise Refused(f"refused, {len(armed)} of the stack's targets are armed:\n{listed}\n{fix}")
+    return table
 
 
-def armed_targets(stack: str) -> list[str]:
-    """The targets whose lock and snapshot still live, in whatever run, as `snapback status` lists them."""
-    answer: Any = json.loads(snapback("status", "--stack", stack, "--json"))
-    if not isinstance(answer, dict) or not isinstance(answer.get("armed"), list):
-        raise ValueError("`snapback status --json` does not list what is armed")
-    return [entry if isinstance(entry, str) else json.dumps(entry) for entry in answer["armed"]]
+def delete(tools: Tools, name: str) -> None:
+    tools.aws("cloudformation", "delete-stack", "--stack-name", name)
+    tools.aws("cloudformation", "wait", "stack-delete-complete", "--stack-name", name)
 
 
-def snapback(*arguments: str) -> str:
-    return output([str(SNAPBACK), *arguments])
-
-
-def aws(*arguments: str) -> str:
-    return output([AWS, *arguments])
-
-
-def output(command: list[str]) -> str:
-    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+def farewell(name: str, table: str) -> str:
+    return f"""The stack {name} is gone. Its table {table} is not: it is retained and protected from deletion, for it is the
+record of what was changed. A new stack makes a table of its own. To remove this one as well:
+{deployed.how_to_remove(table)}"""
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ use crate::model::run::{EndReason, Ending, Judgement, Lease, Lever, Listed, Lock
 use crate::model::snapshot::{Change, RemovedFault, Snapshot, Write};
 use crate::model::steady_state::Metric;
 use crate::model::time::Time;
-use crate::plan::guardrails::{AlarmFact, Alias, CodeSigning, LayerFact};
+use crate::plan::guardrails::{AccountConcurrency, AlarmFact, Alias, CodeSigning, LayerFact, RuntimeUpdates};
 
 /// Everything that a step may reach.
 pub trait World: Functions + Ledger + Alarms + Executions + Clock + Stack + Send + Sync {}
@@ -47,6 +47,9 @@ pub enum FunctionError {
     /// AWS refused the request as it is. Nothing was changed.
     #[error("refused by AWS: {0}")]
     Rejected(String),
+    /// AWS's answer has something that we do not understand. Nothing was changed.
+    #[error("AWS's answer is not understood: {0}")]
+    Unreadable(String),
     /// No answer, or an internal error: the call may have landed, or may land yet.
     #[error("no clear answer: {0}")]
     Unclear(String),
@@ -97,6 +100,16 @@ pub trait Functions {
 
     /// The numbers of all published versions of a function.
     fn versions(&self, function: &FunctionArn) -> impl Future<Output = Result<Vec<u64>, FunctionError>> + Send;
+
+    /// When Lambda moves a function to a newer version of its runtime; `Unknown` where that may not be read. Not for
+    /// container images, which have none.
+    fn runtime_updates(
+        &self,
+        function: &FunctionArn,
+    ) -> impl Future<Output = Result<RuntimeUpdates, FunctionError>> + Send;
+
+    /// The account's concurrency in this Region.
+    fn account(&self) -> impl Future<Output = Result<AccountConcurrency, FunctionError>> + Send;
 
     /// The tags of an event source mapping: it has its own, and IAM sees only those when one is updated.
     fn mapping_tags(

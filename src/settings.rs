@@ -16,13 +16,14 @@ pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<(St
         };
         variable(name).filter(|value| !value.is_empty()).ok_or_else(missing)
     };
-    // Only Prepare is told the layers: what it has judged goes on in the run.
+    // Only Prepare is told the layers and the reserved concurrency: what it has judged goes on in the run.
     let proxy_layers = variable("SNAPBACK_PROXY_LAYERS").unwrap_or_default();
     let settings = parse(
         &required("SNAPBACK_PREFIX")?,
         &required("SNAPBACK_OPT_IN_TAG")?,
         &required("SNAPBACK_TARGET_LIMIT")?,
         &proxy_layers,
+        &variable("SNAPBACK_RESERVED_CONCURRENCY").unwrap_or_default(),
     )?;
     Ok((required("SNAPBACK_TABLE")?, settings))
 }
@@ -31,7 +32,13 @@ pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<(St
 ///
 /// # Errors
 /// Names the parameter that is wrong.
-pub fn parse(prefix: &str, opt_in: &str, target_limit: &str, proxy_layers: &str) -> Result<Settings, InvalidInput> {
+pub fn parse(
+    prefix: &str,
+    opt_in: &str,
+    target_limit: &str,
+    proxy_layers: &str,
+    reserved_concurrency: &str,
+) -> Result<Settings, InvalidInput> {
     let wrong = |field: &str, problem: String| InvalidInput { field: field.to_owned(), problem };
     let opt_in = opt_in.split_once('=').filter(|(key, _)| !key.is_empty());
     let (key, value) = opt_in.ok_or_else(|| wrong("OptInTag", "write KEY=VALUE, such as chaos=allowed".into()))?;
@@ -39,6 +46,13 @@ pub fn parse(prefix: &str, opt_in: &str, target_limit: &str, proxy_layers: &str)
     let target_limit =
         limit.ok_or_else(|| wrong("TargetLimit", format!("`{target_limit}` is not a whole number above 0")))?;
     let proxy_layers = ProxyLayers::parse(proxy_layers).map_err(|problem| wrong("ProxyLayers", problem))?;
+    // A stack that does not say keeps none.
+    let reserved_concurrency = match reserved_concurrency {
+        "" => 0,
+        text => text.parse().map_err(|_| {
+            wrong("RollbackReservedConcurrency", format!("`{text}` is not a whole number of 0 or more"))
+        })?,
+    };
     let opt_in = (key.to_owned(), value.to_owned());
-    Ok(Settings { prefix: prefix.to_owned(), opt_in, target_limit, proxy_layers })
+    Ok(Settings { prefix: prefix.to_owned(), opt_in, target_limit, proxy_layers, reserved_concurrency })
 }

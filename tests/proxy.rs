@@ -6,6 +6,8 @@
 mod connections;
 #[path = "proxy/faults.rs"]
 mod faults;
+#[path = "proxy/memory.rs"]
+mod memory;
 #[path = "proxy/support.rs"]
 mod support;
 #[path = "proxy/transparency.rs"]

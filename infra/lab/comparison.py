@@ -39,16 +39,27 @@ class Difference:
 
 
 def look(account: Account, function: str) -> dict[str, Any]:
-    """Everything that GetFunction, GetFunctionConcurrency and ListTags say about `function`, by dotted field."""
+    """Everything that GetFunction, GetFunctionConcurrency and ListTags say about `function`, by dotted field.
+
+    These are three reads, between which a function can change: this is for one that nobody is changing. What was changed
+    meanwhile is in the emulator's record (record.py).
+    """
     functions = account.client("lambda")
-    answer = functions.get_function(FunctionName=function)
+    described = functions.get_function(FunctionName=function)
+    concurrency = without_metadata(functions.get_function_concurrency(FunctionName=function))
+    tags = functions.list_tags(Resource=described["Configuration"]["FunctionArn"])["Tags"]
+    return flat(described, concurrency, tags)
+
+
+def flat(described: dict[str, Any], concurrency: dict[str, Any], tags: dict[str, Any]) -> dict[str, Any]:
+    """The answers of these three, by dotted field."""
     everything = {
-        "Configuration": answer["Configuration"],
-        "Code": answer["Code"],
-        "GetFunction.Concurrency": answer.get("Concurrency", {}),
-        "GetFunction.Tags": answer.get("Tags", {}),
-        "GetFunctionConcurrency": without_metadata(functions.get_function_concurrency(FunctionName=function)),
-        "ListTags": functions.list_tags(Resource=answer["Configuration"]["FunctionArn"])["Tags"],
+        "Configuration": described["Configuration"],
+        "Code": described["Code"],
+        "GetFunction.Concurrency": described.get("Concurrency", {}),
+        "GetFunction.Tags": described.get("Tags", {}),
+        "GetFunctionConcurrency": concurrency,
+        "ListTags": tags,
     }
     return {name: value for name, value in fields("", everything) if name not in EXCEPTED_FIELDS}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 import shutil
@@ -17,10 +18,13 @@ from pathlib import Path
 
 from account import REGION
 from bridge import JOURNAL
+from record import RECORD
+from server import IDENTITY_PATH
 
 SERVER = Path(__file__).with_name("server.py")
 START_ATTEMPTS = 3
-READY_SECONDS = 30.0
+# Enough for a machine that does much else.
+READY_SECONDS = 120.0
 STOP_SECONDS = 5.0
 
 
@@ -49,13 +53,19 @@ class Emulator:
         """What the bridge has sent."""
         return self.directory / JOURNAL
 
+    @property
+    def record(self) -> Path:
+        """What has happened to functions."""
+        return self.directory / RECORD
+
     def answers(self) -> bool:
+        """Whether this very emulator does, and not another one that was quicker to take the port."""
         try:
             # Any status but 200 is an error.
-            urllib.request.urlopen(f"{self.endpoint}/_ministack/ready", timeout=5).close()
-        except OSError:
+            with urllib.request.urlopen(f"{self.endpoint}{IDENTITY_PATH}", timeout=5) as answer:
+                return bool(answer.read().decode() == str(self.directory))
+        except (OSError, http.client.HTTPException):
             return False
-        return True
 
     def version(self) -> str:
         with urllib.request.urlopen(f"{self.endpoint}/_ministack/health", timeout=5) as answer:
@@ -93,7 +103,8 @@ def start(directory: Path, ends_with_lab: bool) -> Emulator:
     """
     shutil.rmtree(directory, ignore_errors=True)
     (directory / "tmp").mkdir(parents=True)
-    (directory / JOURNAL).touch()
+    for file in (JOURNAL, RECORD):
+        (directory / file).touch()
     for _ in range(START_ATTEMPTS):
         emulator = spawn(directory, free_port(), ends_with_lab)
         try:

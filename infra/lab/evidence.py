@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable, Iterator, TypeVar
 
-from account import Account
+from comparison import Difference
 
 Found = TypeVar("Found")
 
@@ -27,7 +27,7 @@ class Findings:
 
 @dataclass
 class Journal:
-    """The bridge's journal, read on from where the last reading ended."""
+    """A file of one JSON object a line, read on from where the last reading ended."""
 
     path: Path
     offset: int = 0
@@ -43,11 +43,36 @@ class Journal:
                 yield json.loads(line)
 
 
-def invocations(account: Account, function: str, since: float) -> int:
-    """How often `function` has been invoked since then: each invocation begins its log with START."""
-    logs = account.client("logs")
-    lines = logs.filter_log_events(logGroupName=f"/aws/lambda/{function}", startTime=int(since * 1000))["events"]
-    return sum(line["message"].startswith("START ") for line in lines)
+@dataclass
+class Record:
+    """What the emulator writes down about functions (record.py) from now on."""
+
+    path: Path
+    lines: list[dict[str, Any]] = field(default_factory=list)
+    journal: Journal = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.journal = Journal(self.path)
+        # What was there before is none of it.
+        self.read()
+        self.lines.clear()
+
+    def read(self) -> list[dict[str, Any]]:
+        self.lines += self.journal.news()
+        return self.lines
+
+    def changes(self, function: str) -> list[Difference]:
+        """What was changed about `function`, each field at the first time."""
+        first: dict[str, Difference] = {}
+        for line in self.read():
+            if line.get("changed") == function:
+                for name, (before, after) in line["fields"].items():
+                    first.setdefault(name, Difference(name, before, after))
+        return list(first.values())
+
+    def invocations(self, function: str) -> int:
+        """How often `function` was invoked."""
+        return sum(line.get("invoked") == function for line in self.read())
 
 
 def eventually(look: Callable[[], Found], seconds: float) -> Found:

@@ -133,7 +133,7 @@ def create(account: Account, target: Target, role: str, layers: dict[str, str]) 
         Code={"ZipFile": archive.of_file(CODE / "targets" / f"{target.code}.py", "app.py")},
         Layers=[layers[name] for name in target.layers],
         Environment={"Variables": environment(target)},
-        Timeout=10,
+        Timeout=30,
         MemorySize=256,
         EphemeralStorage={"Size": 1024},
         TracingConfig={"Mode": "Active"},

@@ -107,7 +107,7 @@ def run(_: argparse.Namespace) -> int:
         account = Account(emulated.endpoint)
         stack = set_up(account, timeline)
         before = {target.name: comparison.look(account, target.name) for target in functions.TARGETS}
-        stage = Stage(account, stack, Journal(emulated.journal), timeline, findings)
+        stage = Stage(account, stack, Journal(emulated.journal), emulated.record, timeline, findings)
         for run_demo in demos.ALL:
             run_demo(stage)
         restored = sum(compare(stage, name, before[name]) for name in before)

@@ -1,4 +1,4 @@
-"""What runs in the emulator's process: ministack, with the bridge beside it.
+"""What runs in the emulator's process: ministack, with the bridge and the recorder beside it.
 
     server.py DIRECTORY [PARENT]
 
@@ -13,25 +13,46 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
+import metric_math
 from bridge import JOURNAL, Bridge
+from record import Recorder
 
 PARENT_CHECK_SECONDS = 1.0
+# Answers with the directory: whoever has started this emulator has to know it from another one on the same port.
+IDENTITY_PATH = "/_lab/directory"
 
 
 def main() -> None:
     # ministack speaks CBOR only where it finds this, and AWS's own client of CloudWatch for Rust speaks nothing else.
     import cbor2  # noqa: F401
     from ministack import app
-    from ministack.services import cloudwatch, eventbridge
+    from ministack.services import cloudwatch, eventbridge, lambda_svc
+    from ministack.services.cloudformation import provisioners
 
     directory, *parent = sys.argv[1:]
     for number in parent:
         threading.Thread(target=end_with, args=(int(number),), daemon=True).start()
     Bridge(cloudwatch, eventbridge, Path(directory) / JOURNAL).install()
+    Recorder(lambda_svc, Path(directory)).install()
+    metric_math.allow(provisioners)
+    app.app = with_identity(app.app, directory)
     # ministack reads the command line too, and knows none of this.
     sys.argv = sys.argv[:1]
     app.main()
+
+
+def with_identity(emulator: Any, directory: str) -> Any:
+    """The emulator's application, and one path more."""
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http" or scope["path"] != IDENTITY_PATH:
+            return await emulator(scope, receive, send)
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+        await send({"type": "http.response.body", "body": directory.encode()})
+
+    return application
 
 
 def end_with(parent: int) -> None:

@@ -70,6 +70,7 @@ def describe(emulated: Emulator) -> dict[str, object]:
         "functions": [target.name for target in functions.TARGETS],
         "alarms": [target.alarm_name for target in functions.TARGETS],
         "pid": emulated.pid,
+        "directory": str(emulated.directory),
         "log": shorter(emulated.log),
     }
 

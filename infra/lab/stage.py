@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from account import Account
 from deployment import CLI, ROOT, STACK, Stack
@@ -33,7 +34,9 @@ class Stage:
 
     account: Account
     stack: Stack
+    # What the bridge has sent, and where the emulator writes down what happens to functions.
     journal: Journal
+    record: Path
     timeline: Timeline
     findings: Findings
 

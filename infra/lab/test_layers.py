@@ -7,6 +7,7 @@ import io
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import types
 import unittest
@@ -43,11 +44,18 @@ class WrapperTest(unittest.TestCase):
         self.assertGreaterEqual(start(CHAOS_START_DELAY_MS="300")[1], 0.3)
 
     def test_a_senseless_delay_is_none(self) -> None:
+        # One that says how long it was asked to sleep: to measure it would depend on what else the machine does.
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        sleep = Path(folder.name) / "sleep"
+        sleep.write_text('#!/bin/sh\necho "slept $1"\n')
+        sleep.chmod(0o755)
+        path = f"{folder.name}{os.pathsep}{os.environ['PATH']}"
+        self.assertEqual(start(CHAOS_START_DELAY_MS="4100", PATH=path)[0], "slept 4.100\n runtime argument with blanks")
         for delay in ("", "-1", "soon", "1e3", "3600000", "9999", "0800", "08x"):
             with self.subTest(delay):
-                output, took = start(CHAOS_START_DELAY_MS=delay)
+                output, _ = start(CHAOS_START_DELAY_MS=delay, PATH=path)
                 self.assertEqual(output, "runtime argument with blanks")
-                self.assertLess(took, 3)
 
     def test_it_stays_executable_in_its_layer(self) -> None:
         with zipfile.ZipFile(io.BytesIO(archive.of_directory(CHAOS.parent))) as layer:
@@ -82,11 +90,10 @@ class HandlerTest(unittest.TestCase):
     def test_past_the_deadline_the_answer_passes(self) -> None:
         now = int(time.time() * 1000)
         for deadline, status in ((now - 1, 200), (now + 60_000, 503), ("soon", 200), ("", 200)):
-            with self.subTest(deadline):
-                began = time.monotonic()
+            with self.subTest(deadline), mock.patch("time.sleep") as slept:
                 settings = {"CHAOS_STATUS_CODE": "503", "CHAOS_DELAY_MS": "200", "CHAOS_DEADLINE_MS": str(deadline)}
                 self.assertEqual(self.answer({"statusCode": 200}, **settings)["statusCode"], status)
-                self.assertEqual(time.monotonic() - began >= 0.2, status == 503)
+                self.assertEqual([call[0][0] for call in slept.call_args_list], [0.2] if status == 503 else [])
 
     def test_an_answer_that_is_no_object_passes(self) -> None:
         self.assertEqual(self.answer(["a"], CHAOS_STATUS_CODE="503"), ["a"])

@@ -44,8 +44,8 @@ class Traffic:
         function: str,
         changed: Callable[[str], None],
         per_second: float = 5,
-        most_requests: int = 400,
-        most_seconds: float = 60,
+        most_requests: int = 2000,
+        most_seconds: float = 600,
     ) -> None:
         self.account = account
         self.function = function

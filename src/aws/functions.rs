@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use aws_sdk_lambda::operation::get_function::GetFunctionOutput;
 use aws_sdk_lambda::types::{
     CodeSigningConfig, CodeSigningPolicy, Environment as LambdaEnvironment, EventSourceMappingConfiguration,
-    FunctionConfiguration, LastUpdateStatus, PackageType, State,
+    FunctionConfiguration, LastUpdateStatus, PackageType, State, UpdateRuntimeOn,
 };
 
 use futures_util::future::join;
@@ -17,7 +17,7 @@ use crate::model::names::{FunctionArn, Handler, LayerVersionArn, MappingId};
 use crate::model::secret::Secret;
 use crate::model::snapshot::{ConfigurationUpdate, Write};
 use crate::model::time::Time;
-use crate::plan::guardrails::{Alias, CodeSigning, LayerFact};
+use crate::plan::guardrails::{AccountConcurrency, Alias, CodeSigning, LayerFact, RuntimeUpdates};
 use crate::ports::{Clock, FunctionError, Functions, Permit};
 
 use super::AwsWorld;
@@ -109,6 +109,36 @@ impl Functions for AwsWorld {
         Ok(versions)
     }
 
+    async fn runtime_updates(&self, function: &FunctionArn) -> Result<RuntimeUpdates, FunctionError> {
+        let found = self.lambda.get_runtime_management_config().function_name(function.as_str()).send().await;
+        match found.map_err(function_error) {
+            Ok(found) => Ok(match found.update_runtime_on() {
+                Some(UpdateRuntimeOn::Auto) => RuntimeUpdates::Auto,
+                Some(UpdateRuntimeOn::FunctionUpdate) => RuntimeUpdates::FunctionUpdate,
+                Some(UpdateRuntimeOn::Manual) => RuntimeUpdates::Manual,
+                _ => RuntimeUpdates::Unknown,
+            }),
+            // Only a note depends on it.
+            Err(FunctionError::Denied(_) | FunctionError::NotFound(_) | FunctionError::Rejected(_)) => {
+                Ok(RuntimeUpdates::Unknown)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn account(&self) -> Result<AccountConcurrency, FunctionError> {
+        let found = self.lambda.get_account_settings().send().await.map_err(function_error)?;
+        let limit = found.account_limit();
+        let figure = |figure: Option<i32>| {
+            let missing = || FunctionError::Unreadable("GetAccountSettings without concurrency".to_owned());
+            figure.and_then(|figure| u32::try_from(figure).ok()).ok_or_else(missing)
+        };
+        Ok(AccountConcurrency {
+            total: figure(limit.map(|limit| limit.concurrent_executions()))?,
+            unreserved: figure(limit.and_then(|limit| limit.unreserved_concurrent_executions()))?,
+        })
+    }
+
     async fn mapping_tags(&self, function: &FunctionArn, mapping: &MappingId) -> Result<Tags, FunctionError> {
         let account = function.as_str().split(":function:").next().unwrap_or_default();
         let arn = format!("{account}:event-source-mapping:{mapping}");
@@ -196,7 +226,7 @@ fn observation(output: &GetFunctionOutput) -> Result<Observation, FunctionError>
     let found = output.configuration().ok_or_else(|| unreadable("a configuration"))?;
     let arn = found.function_arn().ok_or_else(|| unreadable("an ARN"))?;
     Ok(Observation {
-        arn: FunctionArn::unqualified(arn).map_err(FunctionError::Rejected)?,
+        arn: FunctionArn::unqualified(arn).map_err(FunctionError::Unreadable)?,
         revision_id: found.revision_id().unwrap_or_default().to_owned(),
         state: match found.state() {
             None | Some(State::Active) => Lifecycle::Active,
@@ -209,6 +239,12 @@ fn observation(output: &GetFunctionOutput) -> Result<Observation, FunctionError>
         },
         package: if found.package_type() == Some(&PackageType::Image) { Package::Image } else { Package::Zip },
         runtime: found.runtime().map(|runtime| runtime.as_str().to_owned()),
+        runtime_version: found
+            .runtime_version_config()
+            .and_then(|config| config.runtime_version_arn())
+            .map(str::to_owned),
+        managed_instances: found.capacity_provider_config().is_some(),
+        durable: found.durable_config().is_some(),
         architecture: found.architectures().first().map_or("x86_64", |architecture| architecture.as_str()).to_owned(),
         handler: found.handler().and_then(|handler| Handler::try_from(handler).ok()),
         layers: layers(found)?,
@@ -226,7 +262,7 @@ fn observation(output: &GetFunctionOutput) -> Result<Observation, FunctionError>
 
 fn layers(found: &FunctionConfiguration) -> Result<Vec<LayerVersionArn>, FunctionError> {
     // A layer whose ARN we cannot read must not be lost from the list that is written back.
-    let arn = |arn: &str| LayerVersionArn::try_from(arn).map_err(FunctionError::Rejected);
+    let arn = |arn: &str| LayerVersionArn::try_from(arn).map_err(FunctionError::Unreadable);
     found.layers().iter().filter_map(|layer| layer.arn()).map(arn).collect()
 }
 

@@ -72,9 +72,11 @@ pub(super) async fn find(arguments: &Arguments) -> Result<Stack, Failure> {
         };
         found.map(str::to_owned).ok_or_else(missing)
     };
-    // A stack of before there was a proxy does not say; all other faults work there as they did.
+    // A stack of an earlier release does not say both of these; what does not need them works there as it did.
     let proxy_layers = output("ProxyLayers").unwrap_or_default();
-    let settings = settings::parse(&output("Prefix")?, &output("OptInTag")?, &output("TargetLimit")?, &proxy_layers);
+    let reserved = output("RollbackReservedConcurrency").unwrap_or_default();
+    let (prefix, opt_in, limit) = (output("Prefix")?, output("OptInTag")?, output("TargetLimit")?);
+    let settings = settings::parse(&prefix, &opt_in, &limit, &proxy_layers, &reserved);
     let settings = settings
         .map_err(|wrong| Failure::new("StackNotFound", format!("the stack {name} is set up wrongly: {wrong}")))?;
     let table = arguments.table.clone().map_or_else(|| output("LedgerTable"), Ok)?;

@@ -345,6 +345,15 @@ impl Fault {
         self.invocation().map_or_else(|| self.name().to_owned(), |fault| fault.title())
     }
 
+    /// Whether invocations can take longer with it, so that more of them run at once.
+    #[must_use]
+    pub fn slows_invocations(&self) -> bool {
+        matches!(
+            self,
+            Self::Latency(_) | Self::InvocationTimeout(_) | Self::Init(_) | Self::Memory(_) | Self::Timeout(_)
+        )
+    }
+
     /// Whether the proxy injects it.
     #[must_use]
     pub fn is_inside_invocations(&self) -> bool {

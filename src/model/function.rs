@@ -49,6 +49,14 @@ pub struct Observation {
     pub package: Package,
     /// `Runtime`; absent for container images.
     pub runtime: Option<String>,
+    /// `RuntimeVersionConfig.RuntimeVersionArn`: the patch level of the runtime; absent for container images
+    /// (lambda/latest/api/API_RuntimeVersionConfig).
+    pub runtime_version: Option<String>,
+    /// Whether it runs on Lambda Managed Instances, where `$LATEST` serves no traffic
+    /// (lambda/latest/dg/lambda-managed-instances-version-publishing).
+    pub managed_instances: bool,
+    /// Whether it is a durable function (lambda/latest/dg/durable-functions).
+    pub durable: bool,
     /// `arm64` or `x86_64`.
     pub architecture: String,
     /// `Handler`; absent for container images.

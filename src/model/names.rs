@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::text::{shorten, shorten_name};
+use super::text::{is_qualifier, shorten, shorten_name};
 
 /// Declares a string newtype whose `parse` function says what is wrong and what to write instead.
 macro_rules! text_type {
@@ -140,11 +140,23 @@ impl FunctionArn {
     }
 }
 
+/// The type of resource of Lambda's own layers.
+const AWS_LAYER: &str = "awslayer";
+
 impl LayerVersionArn {
     /// The layer without its version. Lambda refuses two versions of one layer on a function.
     #[must_use]
     pub fn layer(&self) -> &str {
+        if self.is_lambdas_own() {
+            return &self.0;
+        }
         self.0.rsplit_once(':').map_or(&*self.0, |(layer, _)| layer)
+    }
+
+    /// Whether it is one of Lambda's own layers, of which nothing can be asked.
+    #[must_use]
+    pub fn is_lambdas_own(&self) -> bool {
+        self.0.split(':').nth(5) == Some(AWS_LAYER)
     }
 }
 
@@ -188,7 +200,7 @@ fn check_function_name(text: &str) -> Result<(), String> {
         [account, "function", name] => is_account(account) && is_word(name) && name.len() <= 64,
         _ => check_function_arn(base).is_ok(),
     };
-    let qualified = qualifier.is_none_or(|q| q == "$LATEST" || (is_word(q) && q.len() <= 128));
+    let qualified = qualifier.is_none_or(is_qualifier);
     if named && qualified {
         return Ok(());
     }
@@ -221,6 +233,11 @@ fn check_layer_version(text: &str) -> Result<(), String> {
                 && is_word(name)
                 && version.parse::<u32>().is_ok_and(|v| v > 0) =>
         {
+            Ok(())
+        }
+        // Lambda's own layer of 2019, which some functions still show (aws/aws-sam-cli, release 0.16.1). It has neither
+        // Region, account nor version.
+        ["arn", partition, "lambda", "", "", AWS_LAYER, name] if partition.starts_with("aws") && is_word(name) => {
             Ok(())
         }
         _ => Err("is not a layer version ARN; write arn:aws:lambda:REGION:ACCOUNT:layer:NAME:VERSION".into()),
@@ -325,6 +342,7 @@ mod tests {
             ("checkout", "checkout", None),
             ("checkout:live", "checkout", Some("live")),
             ("checkout:$LATEST", "checkout", Some("$LATEST")),
+            ("checkout:$LATEST.PUBLISHED", "checkout", Some("$LATEST.PUBLISHED")),
             (arn, arn, None),
             (&format!("{arn}:7"), arn, Some("7")),
             ("123456789012:function:checkout:7", "123456789012:function:checkout", Some("7")),
@@ -348,6 +366,17 @@ mod tests {
             assert!(FunctionName::try_from(text).is_err(), "{text}");
         }
         assert!(FunctionName::try_from("x".repeat(65)).is_err());
+    }
+
+    #[test]
+    fn lambdas_own_layer_is_one_without_a_version() {
+        let own = LayerVersionArn::try_from("arn:aws:lambda:::awslayer:AmazonLinux1803");
+        let own = own.unwrap_or_else(|wrong| unreachable!("{wrong}"));
+        assert!(own.is_lambdas_own());
+        assert_eq!(own.layer(), own.as_str());
+        for text in ["arn:aws:lambda:eu-west-1::awslayer:A", "arn:aws:lambda:::awslayer:", "arn:aws:s3:::awslayer:A"] {
+            assert!(LayerVersionArn::try_from(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -68,4 +68,6 @@ pub enum Guardrail {
     SteadyState,
     /// The event source mappings exist, are settled and were enabled.
     Mapping,
+    /// Each fault changes something, and invocations can meet it.
+    Effect,
 }

@@ -10,14 +10,15 @@ use crate::model::refusal::{Guardrail, Refusal};
 use crate::model::secret::Secret;
 use crate::model::snapshot::Change;
 
+use super::bystanders::datadog_without_its_wrapper;
 use super::injection::Injection;
+use super::objection::Objection;
 use super::proxy::{Equipment, equip};
 use super::runtimes::honours_wrapper;
+use super::size::{MAX_ENVIRONMENT_BYTES, MAX_REQUEST_BYTES, environment_bytes, request_bytes, variable_bytes};
 
 /// Five layers at most (lambda/latest/dg/chapter-layers).
 const MAX_LAYERS: usize = 5;
-/// 4 KB for all variables together (lambda/latest/dg/configuration-envvars).
-const MAX_ENVIRONMENT_BYTES: usize = 4096;
 
 /// The changes of one function, with what speaks against them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,6 +27,9 @@ pub struct Draft {
     pub changes: Vec<Change>,
     /// Why they may not be made.
     pub refusals: Vec<Refusal>,
+    /// Faults that would change nothing: no run begins with one. Where the function has come to look so since then, the
+    /// others are injected, and a target without any change proves nothing (see the outcome of a run).
+    pub idle: Vec<Refusal>,
     /// What somebody should know who reads the plan.
     pub warnings: Vec<String>,
 }
@@ -69,6 +73,12 @@ impl Drafting<'_> {
     }
 
     fn add(&mut self, fault: &Fault) {
+        if let Some(already) = self.already(fault) {
+            let about = self.now.arn.name().to_owned();
+            let reason = format!("{already} already, so {} would change nothing", fault.name());
+            let fix = "give the fault another value, or take one of both out".to_owned();
+            return self.draft.idle.push(Refusal { guardrail: Guardrail::Effect, about, reason, fix });
+        }
         match fault {
             Fault::ReservedConcurrency(fault) => {
                 let (original, injected) = (self.now.concurrency, fault.limit.get());
@@ -93,6 +103,58 @@ impl Drafting<'_> {
             | Fault::Init(_)
             | Fault::Exit(_) => {}
         }
+    }
+
+    /// What the function has already, where that is everything that the fault would give it. Values of variables stay
+    /// hidden.
+    fn already(&self, fault: &Fault) -> Option<String> {
+        let now = self.now;
+        match fault {
+            Fault::ReservedConcurrency(fault) if now.concurrency == Slot::Present(fault.limit.get()) => {
+                Some(format!("its reserved concurrency is {}", fault.limit.get()))
+            }
+            Fault::Timeout(fault) if now.timeout == fault.timeout.seconds() => {
+                Some(format!("its timeout is {} s", now.timeout))
+            }
+            Fault::Memory(fault) if now.memory == fault.megabytes.get() => {
+                Some(format!("its memory is {} MB", now.memory))
+            }
+            Fault::Environment(fault) if self.has(&fault.set) && fault.unset.iter().all(|name| self.lacks(name)) => {
+                let names =
+                    fault.set.keys().chain(&fault.unset).map(VariableName::as_str).collect::<Vec<_>>().join(", ");
+                Some(format!("its environment is as the fault leaves it ({names})"))
+            }
+            Fault::Handler(fault) if now.handler.as_ref() == Some(&fault.handler) && self.is_bare(fault) => {
+                Some(format!("its handler is {}", fault.handler))
+            }
+            Fault::EventSourceMapping(MappingFault { disable: Mappings::One(id) }) => {
+                let is_disabled = now.mapping(id).is_some_and(|mapping| mapping.state == MappingState::Disabled);
+                is_disabled.then(|| format!("its event source mapping {id} is disabled"))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether a handler fault brings nothing besides its handler that the function does not have.
+    fn is_bare(&self, fault: &HandlerFault) -> bool {
+        fault.layers.is_empty()
+            && self.has(&fault.environment)
+            && fault.original_handler_variable.is_none()
+            && fault.deadline_variable.is_none()
+            && fault.timeout.is_none_or(|timeout| timeout.seconds() == self.now.timeout)
+            && fault.memory.is_none_or(|memory| memory.get() == self.now.memory)
+    }
+
+    /// Whether the function has these variables with these values. An environment that cannot be read is refused as such.
+    fn has(&self, variables: &BTreeMap<VariableName, Secret>) -> bool {
+        let same = |(name, value): (&VariableName, &Secret)| {
+            self.now.environment.variable(name.as_str()).is_some_and(|now| now == Slot::Present(value.clone()))
+        };
+        variables.iter().all(same)
+    }
+
+    fn lacks(&self, name: &VariableName) -> bool {
+        self.now.environment.variable(name.as_str()) == Some(Slot::Absent)
     }
 
     fn timeout(&mut self, injected: u32) {
@@ -156,6 +218,9 @@ impl Drafting<'_> {
                 );
             }
         }
+        if let Some(Objection { guardrail, reason, fix }) = datadog_without_its_wrapper(self.now) {
+            self.refuse(guardrail, reason, fix);
+        }
         if let Some(Slot::Present(displaced)) = self.now.environment.variable(WRAPPER_VARIABLE) {
             match &fault.chained_wrapper_variable {
                 Some(chained) => {
@@ -189,7 +254,8 @@ impl Drafting<'_> {
         for mapping in chosen {
             match mapping.state {
                 MappingState::Enabled => self.push(Change::Mapping { id: mapping.id }, true),
-                MappingState::Disabled => self.push(Change::Mapping { id: mapping.id }, false),
+                // One that is named is refused, and the others are left out.
+                MappingState::Disabled => {}
                 MappingState::Busy => {
                     let reason = format!("its event source mapping {} is changing", mapping.id);
                     self.refuse(Guardrail::Mapping, reason, "wait until it is enabled or disabled");
@@ -221,9 +287,6 @@ impl Drafting<'_> {
         }
         if !self.variables.is_empty() {
             self.finish_environment();
-        }
-        if self.draft.changes.is_empty() && self.draft.refusals.is_empty() {
-            self.draft.warnings.push(format!("{}: nothing would change", self.now.arn.name()));
         }
         self.draft
     }
@@ -279,7 +342,7 @@ impl Drafting<'_> {
             match &injected {
                 Slot::Present(value) => {
                     if name.as_str() == FAULTS_VARIABLE {
-                        faults = bytes(name.as_str(), value);
+                        faults = variable_bytes(name.as_str(), value);
                     }
                     during.insert(name.to_string(), value.clone())
                 }
@@ -288,19 +351,27 @@ impl Drafting<'_> {
             let differs = original != injected;
             self.push(Change::Variable { name, original, injected }, differs);
         }
-        let bytes: usize = during.iter().map(|(name, value)| bytes(name, value)).sum();
-        if bytes > MAX_ENVIRONMENT_BYTES {
-            let mut reason = format!("its environment would have {bytes} bytes, over Lambda's {MAX_ENVIRONMENT_BYTES}");
-            let mut fix = "set fewer or shorter variables";
-            if faults > 0 {
-                reason.push_str(&format!("; the faults inside invocations take {faults} of them"));
-                fix = "write fewer of these faults, shorter texts in them, or fewer conditions";
-            }
-            self.refuse(Guardrail::EnvironmentSize, reason, fix);
-        }
+        self.check_size(&during, faults);
     }
-}
 
-fn bytes(name: &str, value: &Secret) -> usize {
-    name.len() + value.expose().len()
+    /// Refuses what Lambda would refuse for its size. The layers are drafted before the variables.
+    fn check_size(&mut self, during: &BTreeMap<String, Secret>, faults: usize) {
+        let (bytes, request) = (environment_bytes(during), request_bytes(&self.draft.changes, during));
+        let mut reason = if bytes > MAX_ENVIRONMENT_BYTES {
+            format!(
+                "its environment would have {bytes} bytes as Lambda measures it, as JSON text with its escapes, over \
+                 its {MAX_ENVIRONMENT_BYTES}"
+            )
+        } else if request > MAX_REQUEST_BYTES {
+            format!("the update of it would have {request} bytes, over Lambda's {MAX_REQUEST_BYTES} for one")
+        } else {
+            return;
+        };
+        let mut fix = "set fewer or shorter variables";
+        if faults > 0 {
+            reason.push_str(&format!("; the faults inside invocations take {faults} of them"));
+            fix = "write fewer of these faults, shorter texts in them, or fewer conditions";
+        }
+        self.refuse(Guardrail::EnvironmentSize, reason, fix);
+    }
 }

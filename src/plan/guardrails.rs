@@ -4,18 +4,20 @@ use std::collections::BTreeMap;
 
 use crate::model::experiment::Experiment;
 use crate::model::fault::Fault;
-use crate::model::function::{Environment, LastUpdate, Lifecycle, Observation, Tags};
+use crate::model::function::{Environment, LastUpdate, Lifecycle, Observation, Slot, Tags};
 use crate::model::names::{AlarmName, FunctionArn, FunctionName, LayerVersionArn, MappingId};
 use crate::model::proxy_layers::ProxyLayers;
 use crate::model::refusal::{Guardrail, Refusal};
 use crate::model::run::{Lever, Lock};
 use crate::model::snapshot::Change;
+use crate::model::text::LATEST_PUBLISHED;
 use crate::model::time::Time;
 
+use super::bystanders;
 use super::changes::{Draft, draft};
 use super::injection::Injection;
 use super::own::is_named_as_own;
-use super::runtimes::blocked_from;
+use super::runtimes::{blocked_from, is_listed};
 
 /// What the stack allows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +30,8 @@ pub struct Settings {
     pub target_limit: usize,
     /// The layers that bring the proxy; none in a stack of before there was one.
     pub proxy_layers: ProxyLayers,
+    /// The concurrency that the stack keeps for rollback and reaper; 0 is none.
+    pub reserved_concurrency: u32,
 }
 
 /// The tasks, which name snapback's own functions: `PREFIX-TASK`.
@@ -54,6 +58,32 @@ pub struct Facts {
     pub deviations: Vec<String>,
     /// Every layer that would be attached or put back, and what is known of it.
     pub layers: BTreeMap<LayerVersionArn, LayerFact>,
+    /// The account's concurrency, where it matters and could be read.
+    pub account: Option<AccountConcurrency>,
+    /// What a reader of the plan should know of how the targets were found.
+    pub notes: Vec<String>,
+}
+
+/// The concurrency of an account in a Region (lambda/latest/api/API_AccountLimit).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AccountConcurrency {
+    /// What all functions may use together.
+    pub total: u32,
+    /// What is not reserved for single functions, and is shared by all others.
+    pub unreserved: u32,
+}
+
+/// When Lambda moves a function to a new version of its runtime (lambda/latest/dg/runtimes-update).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RuntimeUpdates {
+    /// By itself, and in the first phase of a roll-out with each update of the function.
+    Auto,
+    /// With each update of the function, also of its configuration.
+    FunctionUpdate,
+    /// Never: the function names its version.
+    Manual,
+    /// It could not be read.
+    Unknown,
 }
 
 /// What is known of one target.
@@ -71,6 +101,9 @@ pub struct TargetFacts {
     pub mapping_tags: BTreeMap<MappingId, Tags>,
     /// Its code signing; none where no fault adds layers.
     pub code_signing: CodeSigning,
+    /// When its runtime is updated; `None` where no fault updates its configuration, and for container images, whose
+    /// runtime is in the image.
+    pub runtime_updates: Option<RuntimeUpdates>,
 }
 
 /// What a function's code signing does with a layer that is added: it must be signed by an allowed profile
@@ -147,7 +180,7 @@ pub struct Survey {
 #[must_use]
 pub fn survey(experiment: &Experiment, facts: &Facts) -> Survey {
     let mut refusals = about_experiment(experiment, facts);
-    let mut warnings = Vec::new();
+    let mut warnings = facts.notes.clone();
     if experiment.stop_conditions.is_empty() {
         warnings.push("no stop condition: only the duration, a person or the lever ends the run".to_owned());
     }
@@ -158,6 +191,7 @@ pub fn survey(experiment: &Experiment, facts: &Facts) -> Survey {
         let mut drafted = draft(&injection, &target.seen);
         refusals.extend(about_target(experiment, facts, target));
         refusals.append(&mut drafted.refusals);
+        refusals.append(&mut drafted.idle);
         refusals.extend(about_layers(facts, target, &drafted));
         let untrusted = about_code_signing(facts, target, &drafted);
         match target.code_signing {
@@ -170,6 +204,11 @@ pub fn survey(experiment: &Experiment, facts: &Facts) -> Survey {
         refusals.extend(about_mappings(facts, target, &drafted));
         warnings.append(&mut drafted.warnings);
         warnings.extend(about_versions(experiment, target));
+        warnings.extend(about_runtime(experiment, target));
+        warnings.extend(pile_up(experiment, facts, target));
+        if experiment.needs_proxy() {
+            warnings.extend(bystanders::notes(&target.seen));
+        }
         targets.push((target.seen.clone(), drafted));
     }
     Survey { targets, refusals, warnings }
@@ -227,7 +266,8 @@ fn about_target(experiment: &Experiment, facts: &Facts, target: &TargetFacts) ->
         refusals.push(refusal(guardrail, seen.arn.name(), reason, fix));
     };
     if let Lifecycle::Other(state) = &seen.state {
-        refuse(Guardrail::Ready, format!("its state is {state}"), "wait until it is Active".into());
+        let (reason, fix) = not_active(state);
+        refuse(Guardrail::Ready, reason, fix.to_owned());
     }
     match seen.last_update {
         LastUpdate::Successful => {}
@@ -278,6 +318,13 @@ fn about_target(experiment: &Experiment, facts: &Facts, target: &TargetFacts) ->
                 "give snapback's roles kms:Decrypt on the function's key".into(),
             );
         }
+        if seen.managed_instances {
+            let reason = format!(
+                "it runs on Lambda Managed Instances, where invocations without a qualifier go to {LATEST_PUBLISHED}, so \
+                 none would meet a fault on $LATEST"
+            );
+            refuse(Guardrail::Effect, reason, "target functions that do not run on Managed Instances".into());
+        }
         if let Some((reason, fix)) = qualifier(target) {
             refuse(Guardrail::Qualifier, reason, fix);
         }
@@ -286,6 +333,20 @@ fn about_target(experiment: &Experiment, facts: &Facts, target: &TargetFacts) ->
         }
     }
     refusals
+}
+
+/// A function that was not invoked for long becomes inactive, and only an invocation wakes it; one whose creation failed
+/// stays so (lambda/latest/dg/functions-states).
+fn not_active(state: &str) -> (String, &'static str) {
+    match state {
+        "Inactive" => (
+            "its state is Inactive: it has not been invoked for so long that Lambda has taken its resources back"
+                .into(),
+            "invoke it once, then wait until it is Active",
+        ),
+        "Failed" => ("its state is Failed".into(), "delete it and create it again"),
+        other => (format!("its state is {other}"), "wait until it is Active"),
+    }
 }
 
 fn opt_in(settings: &Settings, tags: &Tags) -> Option<(String, String)> {
@@ -362,7 +423,7 @@ fn sees_latest(target: &TargetFacts, qualifier: &str) -> Sight {
     if qualifier == "$LATEST" {
         return Sight::Latest;
     }
-    if qualifier.bytes().all(|b| b.is_ascii_digit()) {
+    if qualifier == LATEST_PUBLISHED || qualifier.bytes().all(|b| b.is_ascii_digit()) {
         return Sight::Pinned(format!("version {qualifier} would not see it"));
     }
     match target.aliases.iter().find(|alias| alias.name == qualifier) {
@@ -461,6 +522,67 @@ fn about_versions(experiment: &Experiment, target: &TargetFacts) -> Vec<String> 
         warnings.push(format!("{name}: traffic through the aliases {} will not see the fault", pinned.join(", ")));
     }
     warnings
+}
+
+/// The runtime's patch level is nothing that a restore can put back, and a runtime that is not in the table of block
+/// dates may refuse updates one day that nobody has told us.
+fn about_runtime(experiment: &Experiment, target: &TargetFacts) -> Vec<String> {
+    let (name, mut warnings) = (target.seen.arn.name(), Vec::new());
+    if !experiment.changes_latest() {
+        return warnings;
+    }
+    let moves = match target.runtime_updates {
+        None | Some(RuntimeUpdates::Manual) => None,
+        Some(RuntimeUpdates::FunctionUpdate) => Some("moves it to the newest version of its runtime (FunctionUpdate)"),
+        Some(RuntimeUpdates::Auto) => Some("can move it to a newer version of its runtime (Auto)"),
+        Some(RuntimeUpdates::Unknown) => {
+            Some("can move it to a newer version of its runtime (allow lambda:GetRuntimeManagementConfig to know)")
+        }
+    };
+    if let Some(moves) = moves {
+        warnings.push(format!(
+            "{name}: an update of its configuration {moves}, and the restore does not bring the old one back; the report \
+             will name both"
+        ));
+    }
+    if let Some(runtime) = target.seen.runtime.as_ref().filter(|runtime| !is_listed(runtime)) {
+        warnings.push(format!(
+            "{name}: it is not known until when Lambda takes updates of functions on {runtime}; if it refuses the first \
+             one, nothing is injected"
+        ));
+    }
+    warnings
+}
+
+/// Slow invocations add up. Without a reservation, a function can use up what snapback's own functions draw on, too.
+fn pile_up(experiment: &Experiment, facts: &Facts, target: &TargetFacts) -> Option<String> {
+    if !may_pile_up(experiment, &facts.settings, &target.seen) {
+        return None;
+    }
+    let faults: Vec<&str> =
+        experiment.faults.iter().filter(|fault| fault.slows_invocations()).map(Fault::name).collect();
+    let figures = match facts.account {
+        Some(AccountConcurrency { total, unreserved }) => {
+            format!("it may take all {unreserved} unreserved of the account's {total} concurrent executions")
+        }
+        None => "it may take all of the account's unreserved concurrency, which could not be read".to_owned(),
+    };
+    let name = target.seen.arn.name();
+    Some(format!(
+        "{name}: {} can let its invocations pile up; it has no reserved concurrency, so {figures}, and the stack keeps 0 for \
+         its own rollback (RollbackReservedConcurrency)",
+        faults.join(" and ")
+    ))
+}
+
+/// Whether the faults could leave no concurrency for snapback's own functions.
+#[must_use]
+pub fn may_pile_up(experiment: &Experiment, settings: &Settings, seen: &Observation) -> bool {
+    let reserves = |fault: &Fault| matches!(fault, Fault::ReservedConcurrency(_));
+    settings.reserved_concurrency == 0
+        && seen.concurrency == Slot::Absent
+        && experiment.faults.iter().any(Fault::slows_invocations)
+        && !experiment.faults.iter().any(reserves)
 }
 
 /// The functions of a survey, in order.

@@ -1,10 +1,12 @@
 //! The decisions: pure, total and synchronous. A plan is a value that can be printed, stored and tested.
 
+mod bystanders;
 pub mod changes;
 pub mod guardrails;
 pub mod import;
 pub mod inject;
 pub mod injection;
+mod objection;
 pub mod own;
 mod proxy;
 pub mod removal;
@@ -12,5 +14,6 @@ pub mod rendering;
 pub mod restore;
 pub mod runtimes;
 pub mod selection;
+mod size;
 pub mod standing;
 pub mod writes;

@@ -8,6 +8,8 @@ use crate::model::proxy_layers::ProxyLayers;
 use crate::model::refusal::Guardrail;
 use crate::model::secret::Secret;
 
+use super::bystanders::in_between;
+use super::objection::Objection;
 use super::runtimes::honours_wrapper;
 
 /// What has to be added to the function.
@@ -16,13 +18,6 @@ pub(super) struct Equipment {
     pub(super) layer: LayerVersionArn,
     /// The variables that start it, and tell it what to do.
     pub(super) variables: Vec<(&'static str, Secret)>,
-}
-
-/// A reason for "no", with its fix.
-pub(super) struct Objection {
-    pub(super) guardrail: Guardrail,
-    pub(super) reason: String,
-    pub(super) fix: &'static str,
 }
 
 /// What this function needs for these orders, or everything that speaks against it.
@@ -35,6 +30,7 @@ pub(super) fn equip(orders: &Orders, layers: &ProxyLayers, now: &Observation) ->
         }]);
     }
     let mut objections: Vec<Objection> = starts_through_a_wrapper(now).err().into_iter().collect();
+    objections.extend(in_between(now));
     match layer(layers, &now.architecture) {
         Ok(layer) if objections.is_empty() => Ok(Equipment { layer, variables: variables(orders, now) }),
         Ok(_) => Err(objections),

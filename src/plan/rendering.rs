@@ -103,7 +103,7 @@ pub fn field_row(change: &Change) -> FieldRow {
 
 fn list<'a>(layers: impl Iterator<Item = &'a LayerVersionArn>) -> String {
     let names: Vec<&str> =
-        layers.map(|layer| layer.as_str().rsplit_once(":layer:").map_or(layer.as_str(), |(_, n)| n)).collect();
+        layers.map(|layer| layer.as_str().rsplit_once("layer:").map_or(layer.as_str(), |(_, n)| n)).collect();
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 

@@ -6,11 +6,16 @@ use crate::model::time::Time;
 type Day = (i16, i8, i8);
 
 /// From when Lambda refuses updates of functions on a runtime: past that, neither an inject nor a restore would work.
-/// From the tables of lambda/latest/dg/lambda-runtimes, as of October 2026; a runtime that is not here is taken as
-/// current, and `None` is one whose date passed long ago.
-const BLOCKED_FROM: [(&str, Option<Day>); 38] = [
+/// From the tables of supported and deprecated runtimes of lambda/latest/dg/lambda-runtimes, as of October 2026. `None`
+/// is a date long past. The date of ruby2.7 is inferred: it has always moved with that of nodejs14.x and python3.7.
+///
+/// Runtimes that Lambda's API knows and this table does not (in November 2026 java8.al2023, java11.al2023, java17.al2023,
+/// nodejs26.x, python3.15 and ruby4.0, and `custom` for customer-managed ones) are newer than it: they are not refused,
+/// and the plan notes that their date is unknown.
+const BLOCKED_FROM: [(&str, Option<Day>); 45] = [
     ("nodejs", None),
     ("nodejs4.3", None),
+    ("nodejs4.3-edge", None),
     ("nodejs6.10", None),
     ("nodejs8.10", None),
     ("nodejs10.x", None),
@@ -34,20 +39,32 @@ const BLOCKED_FROM: [(&str, Option<Day>); 38] = [
     ("python3.10", Some((2027, 8, 31))),
     ("python3.11", Some((2027, 8, 31))),
     ("python3.12", Some((2029, 1, 10))),
+    ("python3.13", Some((2029, 8, 31))),
+    ("python3.14", Some((2029, 8, 31))),
     ("java8", Some((2027, 8, 31))),
     ("java8.al2", Some((2027, 8, 31))),
     ("java11", Some((2027, 8, 31))),
     ("java17", Some((2027, 8, 31))),
+    ("java21", Some((2029, 8, 31))),
+    ("java25", Some((2029, 8, 31))),
     ("dotnet6", Some((2027, 8, 31))),
     ("dotnet8", Some((2027, 8, 31))),
     ("dotnet10", Some((2029, 1, 15))),
+    ("ruby2.7", Some((2027, 8, 31))),
     ("ruby3.2", Some((2027, 8, 31))),
     ("ruby3.3", Some((2027, 8, 31))),
     ("ruby3.4", Some((2028, 5, 31))),
     ("go1.x", Some((2027, 8, 31))),
     ("provided", Some((2027, 8, 31))),
     ("provided.al2", Some((2027, 8, 31))),
+    ("provided.al2023", Some((2029, 8, 31))),
 ];
+
+/// Whether the runtime's date is known.
+#[must_use]
+pub fn is_listed(runtime: &str) -> bool {
+    BLOCKED_FROM.iter().any(|(name, _)| *name == runtime)
+}
 
 /// The date (`2027-08-31`) from which the runtime refuses updates, if `end` of the run is not before it.
 #[must_use]
@@ -78,6 +95,10 @@ mod tests {
         assert_eq!(blocked_from("python3.12", Time(june_2026.0 + 1000 * day)), Some("2029-01-10".into()));
         assert_eq!(blocked_from("python9.9", june_2026), None);
         assert!(blocked_from("nodejs12.x", june_2026).is_some());
+        // Ruby 2.7 still takes updates, although no new function may use it.
+        assert_eq!(blocked_from("ruby2.7", june_2026), None);
+        assert_eq!(blocked_from("ruby2.7", Time(june_2026.0 + 457 * day)), Some("2027-08-31".into()));
+        assert!(is_listed("python3.14") && !is_listed("python9.9"));
         let its_day = Time(1_862_697_600_000);
         assert_eq!(its_day.to_string(), "2029-01-10T00:00:00Z");
         assert_eq!(blocked_from("python3.12", Time(its_day.0 - 1)), None);

@@ -1,24 +1,20 @@
 //! Choosing among the functions that carry some tags: by chance, but repeatably.
 
 use crate::model::names::FunctionArn;
-use crate::model::target::Select;
 
-/// Chooses as many of `matching` as `select` says. The same seed and the same functions give the same choice, and a
+/// The functions in the order in which they are drawn. The same seed and the same functions give the same order, and a
 /// function that comes or goes does not reshuffle the others.
 #[must_use]
-pub fn choose(mut matching: Vec<FunctionArn>, select: Select, seed: u32) -> Vec<FunctionArn> {
+pub fn draw(mut matching: Vec<FunctionArn>, seed: u32) -> Vec<FunctionArn> {
     matching.sort();
     matching.dedup();
-    let amount = select.amount(matching.len());
-    matching.sort_by_cached_key(|arn| draw(seed, arn.as_str()));
-    matching.truncate(amount);
-    matching.sort();
+    matching.sort_by_cached_key(|arn| ticket(seed, arn.as_str()));
     matching
 }
 
 /// FNV-1a over the seed and the name, with the first round of splitmix64's finalizer, so that every bit counts in the
 /// upper ones, which decide the order.
-fn draw(seed: u32, name: &str) -> u64 {
+fn ticket(seed: u32, name: &str) -> u64 {
     let bytes = seed.to_le_bytes();
     let hash = bytes
         .iter()
@@ -30,6 +26,14 @@ fn draw(seed: u32, name: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::target::Select;
+
+    fn choose(matching: Vec<FunctionArn>, select: Select, seed: u32) -> Vec<FunctionArn> {
+        let amount = select.amount(matching.len());
+        let mut chosen: Vec<FunctionArn> = draw(matching, seed).into_iter().take(amount).collect();
+        chosen.sort();
+        chosen
+    }
 
     fn functions(count: usize) -> Vec<FunctionArn> {
         (0..count)

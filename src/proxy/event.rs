@@ -1,122 +1,180 @@
-//! What an invocation's event says, as far as a fault asks.
+//! The conditions that faults have on an invocation's event: pure.
+//!
+//! All conditions of all faults are looked up in one walk. It stores where each value is and nothing of the event, so
+//! neither the event's size nor what a path leads to costs memory.
 
-use std::fmt;
-
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use regex_lite::Regex;
 use serde_json::Value;
 
-use crate::model::invocation::{EventCondition, Operator};
+use crate::model::invocation::{EventCondition, Operator, holds_headers};
 
-/// Whether all conditions hold on the event. On what is not JSON, none does.
-pub(crate) fn holds(conditions: &[EventCondition], event: &[u8]) -> bool {
-    conditions.iter().all(|condition| {
-        let mut json = serde_json::Deserializer::from_slice(event);
-        let found = At(condition.path.steps()).deserialize(&mut json);
-        found.is_ok_and(|found| is_met(&condition.operator, found.as_ref()))
-    })
+use super::json::{self, Reader, characters, is_text};
+
+/// Bytes of a text that a pattern sees. The time that a pattern takes grows with the text, and there is one thread.
+const MAX_MATCHED_BYTES: usize = 16 * 1024;
+
+/// Says for each fault's conditions whether all of them hold on the event. On what is not JSON, no condition does.
+pub(crate) fn which_hold(faults: &[&[EventCondition]], event: Option<&[u8]>) -> Vec<bool> {
+    let Some(event) = event.and_then(json::valid) else {
+        return faults.iter().map(|conditions| conditions.is_empty()).collect();
+    };
+    let found = find(faults.iter().copied().flatten(), event);
+    let mut rest = found.as_slice();
+    let holds = |conditions: &&[EventCondition]| {
+        let (own, others) = rest.split_at(conditions.len());
+        rest = others;
+        conditions.iter().zip(own).all(|(condition, value)| is_met(&condition.operator, *value))
+    };
+    faults.iter().map(holds).collect()
 }
 
-fn is_met(operator: &Operator, found: Option<&Value>) -> bool {
+/// The values, as they are written, to which the conditions' paths lead.
+fn find<'e, 'c>(conditions: impl Iterator<Item = &'c EventCondition>, event: &'e str) -> Vec<Option<&'e str>> {
+    let steps = conditions.map(|condition| condition.path.steps());
+    let mut paths: Vec<Path<'c>> = steps.enumerate().map(|(place, steps)| Path { steps, place }).collect();
+    let mut found = vec![None; paths.len()];
+    // Paths that begin alike are neighbours, the shortest first.
+    paths.sort_unstable_by_key(|path| path.steps);
+    look_up(&mut Reader::new(event), &paths, 0, &mut found);
+    found
+}
+
+/// A path, and where among the conditions it stands.
+struct Path<'c> {
+    steps: &'c [String],
+    place: usize,
+}
+
+/// Reads the next value, to which `depth` steps of these paths have led. It recurses as deep as the longest path.
+fn look_up<'e>(reader: &mut Reader<'e>, paths: &[Path<'_>], depth: usize, found: &mut [Option<&'e str>]) {
+    let (here, deeper) = paths.split_at(paths.partition_point(|path| path.steps.len() == depth));
+    let kind = reader.peek();
+    let start = reader.position();
+    match kind {
+        b'{' if !deeper.is_empty() => {
+            let has_headers = depth > 0 && holds_headers(&deeper[0].steps[depth - 1]);
+            reader.enter();
+            while let Some(name) = reader.name() {
+                let name = json::text(name);
+                let step = if has_headers { name.to_ascii_lowercase().into() } else { name };
+                look_up_step(reader, led_on_by(&step, deeper, depth), depth, found);
+            }
+        }
+        b'[' if !deeper.is_empty() => {
+            let last = deeper.iter().filter_map(|path| position(&path.steps[depth])).max();
+            let mut at = 0;
+            reader.enter();
+            while reader.more() {
+                let next = last.filter(|last| at <= *last).map(|_| at.to_string());
+                look_up_step(reader, next.map_or(&[], |step| led_on_by(&step, deeper, depth)), depth, found);
+                at += 1;
+            }
+        }
+        _ => {
+            reader.skip();
+        }
+    }
+    here.iter().for_each(|path| found[path.place] = Some(reader.since(start)));
+}
+
+fn look_up_step<'e>(reader: &mut Reader<'e>, paths: &[Path<'_>], depth: usize, found: &mut [Option<&'e str>]) {
+    if paths.is_empty() {
+        reader.skip();
+        return;
+    }
+    // Of a name that an object has twice, the last one counts, as in the runtimes.
+    paths.iter().for_each(|path| found[path.place] = None);
+    look_up(reader, paths, depth + 1, found);
+}
+
+/// Those of the paths whose next step is this one.
+fn led_on_by<'p, 'c>(step: &str, paths: &'p [Path<'c>], depth: usize) -> &'p [Path<'c>] {
+    let begin = paths.partition_point(|path| path.steps[depth].as_str() < step);
+    let end = paths.partition_point(|path| path.steps[depth].as_str() <= step);
+    &paths[begin..end]
+}
+
+/// A list position, written as JSON Pointers write it (RFC 6901, section 4).
+fn position(step: &str) -> Option<usize> {
+    step.parse().ok().filter(|position: &usize| position.to_string() == step)
+}
+
+fn is_met(operator: &Operator, found: Option<&str>) -> bool {
     match operator {
-        Operator::Exists(wanted) => found.is_some_and(|value| !value.is_null()) == *wanted,
+        Operator::Exists(wanted) => found.is_some_and(|value| value != "null") == *wanted,
         Operator::Equals(wanted) => found.is_some_and(|value| is_same(value, wanted)),
         Operator::In(wanted) => found.is_some_and(|value| wanted.iter().any(|wanted| is_same(value, wanted))),
-        Operator::StartsWith(prefix) => text(found).is_some_and(|text| text.starts_with(prefix)),
-        Operator::Regex(regex) => text(found).is_some_and(|text| regex.is_match(text)),
+        Operator::StartsWith(prefix) => found.is_some_and(|value| starts_with(value, prefix)),
+        Operator::Regex(regex) => found.is_some_and(|value| matches(value, regex)),
     }
 }
 
-fn text(found: Option<&Value>) -> Option<&str> {
-    found.and_then(Value::as_str)
-}
-
-/// 1 and 1.0 are one number in JSON.
-fn is_same(one: &Value, other: &Value) -> bool {
-    match (one.is_f64() || other.is_f64(), one.as_f64(), other.as_f64()) {
-        (true, Some(one), Some(other)) => one == other,
-        _ => one == other,
+fn is_same(value: &str, wanted: &Value) -> bool {
+    match wanted {
+        Value::String(wanted) => is_text(value) && characters(value).eq(wanted.chars()),
+        Value::Number(wanted) => is_number(value) && is_same_number(value, &wanted.to_string()),
+        Value::Bool(_) | Value::Null => value == wanted.to_string(),
+        Value::Array(_) | Value::Object(_) => false,
     }
 }
 
-/// Reads one value out of JSON and skips the rest: nothing else of the event is stored.
-struct At<'s>(&'s [String]);
+fn is_number(value: &str) -> bool {
+    value.starts_with(|first: char| first == '-' || first.is_ascii_digit())
+}
 
-impl<'de> DeserializeSeed<'de> for At<'_> {
-    type Value = Option<Value>;
+/// 1 and 1.0 are one number in JSON. Whole numbers are compared to their last digit, others as the runtimes read them.
+fn is_same_number(one: &str, other: &str) -> bool {
+    match (whole(one), whole(other)) {
+        (Some(one), Some(other)) => one == other,
+        (None, None) => one.parse::<f64>() == other.parse::<f64>(),
+        _ => false,
+    }
+}
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<Value>, D::Error> {
-        if self.0.is_empty() {
-            return serde::Deserialize::deserialize(deserializer).map(Some);
+fn whole(number: &str) -> Option<i128> {
+    /// All whole numbers of less than this fit, and so do all of a float.
+    const LIMIT: f64 = (1_u128 << 126) as f64;
+    #[allow(clippy::cast_possible_truncation, reason = "the range was checked")]
+    let of_float = |float: f64| (float.fract() == 0.0 && float.abs() < LIMIT).then_some(float as i128);
+    number.parse().ok().or_else(|| number.parse().ok().and_then(of_float))
+}
+
+/// The characters of a text, or of a number, `true` or `false` as they are written; nothing else has any.
+fn written(value: &str) -> Option<impl Iterator<Item = char>> {
+    let (text, scalar) = match value.bytes().next() {
+        Some(b'"') => (value, ""),
+        Some(b'{' | b'[' | b'n') | None => return None,
+        Some(_) => ("", value),
+    };
+    Some(characters(text).chain(scalar.chars()))
+}
+
+fn starts_with(value: &str, prefix: &str) -> bool {
+    written(value).is_some_and(|mut characters| prefix.chars().all(|wanted| characters.next() == Some(wanted)))
+}
+
+/// Whether the pattern is found in the beginning of a text. One that asks for the end is found in a text that was seen to
+/// its end only.
+fn matches(value: &str, regex: &Regex) -> bool {
+    let Some(characters) = written(value) else { return false };
+    let mut seen = String::new();
+    for character in characters {
+        if seen.len() + character.len_utf8() > MAX_MATCHED_BYTES {
+            let asks_for_the_end = ["$", r"\z"].iter().any(|end| regex.as_str().contains(end));
+            return !asks_for_the_end && regex.is_match(&seen);
         }
-        deserializer.deserialize_any(self)
+        seen.push(character);
     }
-}
-
-impl<'de> Visitor<'de> for At<'_> {
-    type Value = Option<Value>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Option<Value>, A::Error> {
-        let mut found = None;
-        let Some((step, rest)) = self.0.split_first() else { return Ok(None) };
-        while let Some(name) = map.next_key::<std::borrow::Cow<'de, str>>()? {
-            if name == step.as_str() {
-                found = map.next_value_seed(At(rest))?;
-            } else {
-                map.next_value::<IgnoredAny>()?;
-            }
-        }
-        Ok(found)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Option<Value>, A::Error> {
-        let Some((step, rest)) = self.0.split_first() else { return Ok(None) };
-        let mut found = None;
-        if let Ok(at) = step.parse::<usize>() {
-            let mut skipped = 0;
-            while skipped < at && list.next_element::<IgnoredAny>()?.is_some() {
-                skipped += 1;
-            }
-            if skipped == at {
-                found = list.next_element_seed(At(rest))?.flatten();
-            }
-        }
-        while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(found)
-    }
-
-    // A path that goes on where the event does not leads nowhere.
-    fn visit_bool<E>(self, _: bool) -> Result<Option<Value>, E> {
-        Ok(None)
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Option<Value>, E> {
-        Ok(None)
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Option<Value>, E> {
-        Ok(None)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Option<Value>, E> {
-        Ok(None)
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<Option<Value>, E> {
-        Ok(None)
-    }
-
-    fn visit_unit<E>(self) -> Result<Option<Value>, E> {
-        Ok(None)
-    }
+    regex.is_match(&seen)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn holds(conditions: &[EventCondition], event: &[u8]) -> bool {
+        which_hold(&[conditions], Some(event)) == [true]
+    }
 
     const EVENT: &str = r#"{"requestContext":{"http":{"method":"GET","path":"/api/orders"},"n":null},"Records":
         [{"eventSource":"aws:sqs"},{"eventSource":"aws:s3","size":7}],"headers":{"x.debug":"1"},"flag":true}"#;
@@ -142,6 +200,11 @@ mod tests {
             r#"{"path":"flag.deeper","exists":false}"#,
             r#"{"path":"flag","in":[1,true]}"#,
             r#"{"path":"requestContext.http","exists":true}"#,
+            r#"{"path":"$.requestContext.http.method","equals":"GET"}"#,
+            r#"{"path":"Records[1].size","startsWith":"7"}"#,
+            r#"{"path":"$['headers']['x.debug']","equals":"1"}"#,
+            r#"{"path":"flag","regex":"^true$"}"#,
+            r#"{"path":"$","exists":true}"#,
         ] {
             assert!(check(condition), "{condition}");
         }
@@ -152,9 +215,12 @@ mod tests {
         for condition in [
             r#"{"path":"requestContext.http.method","equals":"get"}"#,
             r#"{"path":"requestContext.http","equals":"GET"}"#,
-            r#"{"path":"Records.1.size","startsWith":"7"}"#,
             r#"{"path":"Records.1.size","equals":"7"}"#,
-            r#"{"path":"flag","regex":"."}"#,
+            r#"{"path":"requestContext.n","regex":"n"}"#,
+            r#"{"path":"requestContext.http","startsWith":"{"}"#,
+            r#"{"path":"Records","startsWith":""}"#,
+            r#"{"path":"Records.00.eventSource","exists":true}"#,
+            r#"{"path":"Records.+0.eventSource","exists":true}"#,
             r#"{"path":"missing","startsWith":""}"#,
             r#"{"path":"Records.-1","exists":true}"#,
             r#"{"path":"Records.1.size","equals":8}"#,
@@ -164,31 +230,126 @@ mod tests {
         }
     }
 
-    #[test]
-    fn behind_what_holds_nothing_there_is_nothing_not_even_null() {
-        let within = |value: &str| {
-            let condition = r#"{"path":"a.b","equals":null}"#;
-            let condition = serde_json::from_str(condition).unwrap_or_else(|_| unreachable!());
-            holds(&[condition], format!(r#"{{"a":{value}}}"#).as_bytes())
-        };
-        for value in ["true", "-1", "1", "1.5", "\"b\"", "null", "[]", "{}", "[null]"] {
-            assert!(!within(value), "{value}");
-        }
-        assert!(within(r#"{"b":null}"#));
+    fn holds_on(condition: &str, event: &str) -> bool {
+        let condition = serde_json::from_str(condition).unwrap_or_else(|error| unreachable!("{condition}: {error}"));
+        holds(&[condition], event.as_bytes())
     }
 
     #[test]
-    fn large_numbers_are_compared_to_their_last_digit() {
-        let condition = r#"{"path":"id","equals":9007199254740993}"#;
-        let condition = [serde_json::from_str(condition).unwrap_or_else(|_| unreachable!())];
-        assert!(holds(&condition, br#"{"id":9007199254740993}"#) && !holds(&condition, br#"{"id":9007199254740992}"#));
+    fn a_path_that_leads_nowhere_does_not_equal_null() {
+        for value in ["true", "-1", "1", "1.5", "\"b\"", "null", "[]", "{}", "[null]"] {
+            assert!(!holds_on(r#"{"path":"a.b","equals":null}"#, &format!(r#"{{"a":{value}}}"#)), "{value}");
+        }
+        assert!(holds_on(r#"{"path":"a.b","equals":null}"#, r#"{"a":{"b":null}}"#));
+    }
+
+    #[test]
+    fn whole_numbers_are_compared_to_their_last_digit() {
+        for (wanted, event, same) in [
+            ("9007199254740993", "9007199254740993", true),
+            ("9007199254740993", "9007199254740992", false),
+            ("9007199254740992.0", "9007199254740993", false),
+            ("18446744073709551615", "18446744073709551616", false),
+            ("18446744073709551616", "18446744073709551616", true),
+            ("18446744073709551616", "18446744073709551615", false),
+            ("-9223372036854775808", "-9223372036854775808", true),
+            ("1e300", "1e300", true),
+            ("7", "7.0", true),
+            ("7", "0.7e1", true),
+            ("0", "-0.0", true),
+            ("0.1", "1e-1", true),
+            ("0.1", "0.2", false),
+            ("7", "7.5", false),
+            ("7.5", "7", false),
+            ("1", "\"1\"", false),
+            ("1", "true", false),
+            ("1e300", "1e999", false),
+        ] {
+            let condition = format!(r#"{{"path":"id","equals":{wanted}}}"#);
+            assert_eq!(holds_on(&condition, &format!(r#"{{"id":{event}}}"#)), same, "{wanted} {event}");
+        }
+    }
+
+    #[test]
+    fn what_the_runtimes_can_read_has_conditions() {
+        let deep = format!(r#"{{"a":{}1{}}}"#, "[".repeat(200), "]".repeat(200));
+        let exists = r#"{"path":"a","exists":true}"#;
+        for event in [deep.as_str(), r#"{"a":1e999}"#, r#"{"\ud83d":1,"a":"\ud83d"}"#] {
+            assert!(holds_on(exists, event), "{event}");
+        }
+        let hello = r#"{"path":"message","startsWith":"hello"}"#;
+        assert!(holds_on(hello, r#"{"message":"hello \ud83d","a":1}"#));
+        assert!(holds_on(hello, r#"{"m\u0065ssage":"h\u0065llo"}"#));
+        assert!(!holds_on(hello, r#"{"message":"hell"}"#));
+        assert!(!holds_on(exists, r#"{"a":1}garbage"#));
+    }
+
+    #[test]
+    fn of_a_name_that_is_there_twice_the_last_one_counts() {
+        for (event, path, wanted) in [
+            (r#"{"a":1,"a":2}"#, "a", "2"),
+            (r#"{"a":{"b":1},"a":{"b":2}}"#, "a.b", "2"),
+            (r#"{"a":{"b":1,"b":3},"c":{"b":2}}"#, "a.b", "3"),
+        ] {
+            assert!(holds_on(&format!(r#"{{"path":"{path}","equals":{wanted}}}"#), event), "{event}");
+        }
+        assert!(holds_on(r#"{"path":"a.b","exists":false}"#, r#"{"a":{"b":1},"a":3}"#));
+    }
+
+    #[test]
+    fn header_names_are_the_same_in_any_case() {
+        let event = r#"{"headers":{"X-Debug":"1"},"multiValueHeaders":{"x-DEBUG":["2"]},"query":{"X-Debug":"3"},
+            "Records":[{"headers":{"HOST":[{"key":"Host"}]}}]}"#;
+        for path in
+            ["headers.x-debug", "headers.X-DEBUG", "multiValueHeaders.X-Debug.0", "/Records/0/headers/Host/0/key"]
+        {
+            assert!(holds_on(&format!(r#"{{"path":"{path}","exists":true}}"#), event), "{path}");
+        }
+        for path in ["query.x-debug", "Headers.X-Debug", "Records.0.headers.host.0.Key"] {
+            assert!(holds_on(&format!(r#"{{"path":"{path}","exists":false}}"#), event), "{path}");
+        }
+    }
+
+    #[test]
+    fn conditions_of_several_faults_are_looked_up_at_once() {
+        let conditions = |list: &str| -> Vec<EventCondition> {
+            serde_json::from_str(list).unwrap_or_else(|error| unreachable!("{list}: {error}"))
+        };
+        let faults = [
+            conditions(r#"[{"path":"a.c","equals":2},{"path":"a.b","equals":1},{"path":"a","exists":true}]"#),
+            conditions("[]"),
+            conditions(r#"[{"path":"a.c","equals":2},{"path":"l.10","equals":"k"},{"path":"l.2","equals":"c"}]"#),
+            conditions(r#"[{"path":"a.b","equals":1},{"path":"l.11","exists":true}]"#),
+            conditions(r#"[{"path":"l.0","equals":"a"},{"path":"a.b","equals":1}]"#),
+        ];
+        let faults: Vec<&[EventCondition]> = faults.iter().map(Vec::as_slice).collect();
+        let event = br#"{"a":{"b":1,"c":2},"l":["a","b","c","d","e","f","g","h","i","j","k"]}"#;
+        assert_eq!(which_hold(&faults, Some(event)), [true, true, true, false, true]);
+        assert_eq!(which_hold(&faults, Some(b"{}")), [false, true, false, false, false]);
+        assert_eq!(which_hold(&faults, None), [false, true, false, false, false]);
+    }
+
+    #[test]
+    fn a_pattern_sees_the_first_16_kb_of_a_text() {
+        let event = |length: usize| format!(r#"{{"a":"{}end"}}"#, "x".repeat(length));
+        for (pattern, length, holds) in [
+            ("end", MAX_MATCHED_BYTES - 3, true),
+            ("end", MAX_MATCHED_BYTES - 2, false),
+            ("end$", MAX_MATCHED_BYTES - 3, true),
+            ("x$", MAX_MATCHED_BYTES, false),
+            (r"x\\z", MAX_MATCHED_BYTES, false),
+            ("^x", MAX_MATCHED_BYTES, true),
+        ] {
+            let condition = format!(r#"{{"path":"a","regex":"{pattern}"}}"#);
+            assert_eq!(holds_on(&condition, &event(length)), holds, "{pattern} {length}");
+        }
     }
 
     #[test]
     fn on_what_is_not_json_nothing_holds() {
         let exists = serde_json::from_str(r#"{"path":"a","exists":false}"#).unwrap_or_else(|_| unreachable!());
         let conditions = [exists];
-        for event in [&b""[..], b"{", b"\xff\xfe", b"{\"a\":}"] {
+        for event in [&b""[..], b"{", b"\xff\xfe", b"{\"a\":}", b"{\"b\":1}x"] {
             assert!(!holds(&conditions, event), "{}", event.escape_ascii());
         }
         assert!(holds(&conditions, b"3") && holds(&[], b""));

@@ -11,7 +11,7 @@ use crate::model::invocation::InvocationFault;
 use super::buffer;
 use super::connection::{Connection, Flow, Side, write};
 use super::disk;
-use super::event::holds;
+use super::event::which_hold;
 use super::framing::Framing;
 use super::head::{Answer, Request, value_of};
 use super::held::Held;
@@ -220,11 +220,9 @@ fn size_in_buffer(answer: &Answer) -> Option<usize> {
 }
 
 fn holding(due: Vec<Due>, event: Option<&[u8]>) -> Vec<Due> {
-    let is_met = |(fault, _): &Due| {
-        let conditions = fault.rule().conditions;
-        conditions.is_empty() || event.is_some_and(|event| holds(conditions, event))
-    };
-    due.into_iter().filter(is_met).collect()
+    let conditions: Vec<_> = due.iter().map(|(fault, _)| fault.rule().conditions).collect();
+    let held = which_hold(&conditions, event);
+    due.into_iter().zip(held).filter_map(|(due, holds)| holds.then_some(due)).collect()
 }
 
 fn fill(megabytes: &[u32], id: &str, injector: &Injector) -> Option<std::fs::File> {

@@ -1,5 +1,7 @@
 //! The requests that the proxy makes itself: pure.
 
+use std::borrow::Cow;
+
 use super::head::{lines, value_of};
 use super::payload;
 use super::upstream::Upstream;
@@ -39,28 +41,28 @@ pub(super) fn changed(head: &[u8], prefix: &str, own: &[u8], after: &After<'_>) 
     let mut streamed = value_of(head, RESPONSE_MODE).is_some_and(|mode| mode.eq_ignore_ascii_case("streaming"));
     let typed = value_of(head, "content-type").unwrap_or_default();
     let has_head = streamed && typed.eq_ignore_ascii_case(payload::HTTP_INTEGRATION);
-    let mut body = own.to_vec();
+    let mut body = Cow::Borrowed(own);
     let mut injected = Vec::new();
     for fault in &after.responses {
         injected.push("response");
         let merged = if has_head && streamed { payload::merged_head(&body, fault) } else { None };
         streamed &= merged.is_some();
-        body = merged.unwrap_or_else(|| payload::merged(&body, fault));
+        body = merged.unwrap_or_else(|| payload::merged(&body, fault)).into();
     }
     for fault in &after.corruptions {
         let damaged = match streamed {
             true => payload::corrupted_stream(&body, has_head, fault),
             false => payload::corrupted(&body, fault),
         };
-        if damaged != body {
+        if let Some(damaged) = damaged {
             injected.push("corrupt");
-            body = damaged;
+            body = damaged.into();
         }
     }
     let mut changed = changed_head(head, prefix, streamed, body.len());
     match streamed {
         true => changed.extend(one_chunk(&body)),
-        false => changed.extend(body),
+        false => changed.extend_from_slice(&body),
     }
     (changed, injected)
 }

@@ -22,6 +22,7 @@ mod head;
 mod held;
 mod injection;
 mod injector;
+mod json;
 mod log;
 mod message;
 mod payload;

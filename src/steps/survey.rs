@@ -10,10 +10,12 @@ use crate::model::fault::Fault;
 use crate::model::function::Package;
 use crate::model::names::{AlarmName, FunctionArn, FunctionName, LayerVersionArn};
 use crate::model::steady_state::Condition;
-use crate::model::target::Target;
+use crate::model::target::{Select, Target};
 use crate::model::time::Time;
-use crate::plan::guardrails::{AlarmFact, CodeSigning, Facts, LayerFact, Settings, TargetFacts};
-use crate::plan::selection::choose;
+use crate::plan::guardrails::{
+    AccountConcurrency, AlarmFact, CodeSigning, Facts, LayerFact, Settings, TargetFacts, may_pile_up,
+};
+use crate::plan::selection::draw;
 use crate::ports::{FunctionError, World};
 
 use super::AT_ONCE;
@@ -29,28 +31,45 @@ use super::steady_state::deviations;
 pub async fn gather(world: &impl World, settings: &Settings, experiment: &Experiment) -> Result<Facts, StepError> {
     // A look changes nothing, so none comes too late.
     let pace = &Pace::until(Time(i64::MAX));
-    let resolved = resolve(world, experiment).await?;
-    let target_count = resolved.functions.len();
-    // A tag can match thousands: over the limit, the limit is the refusal, and more looks would only cost calls.
-    let asked: Vec<_> = resolved.functions.into_iter().take(settings.target_limit).collect();
-    let mut unresolved = resolved.unmatched;
+    let mut pools = resolve(world, experiment).await?;
+    let mut looked: BTreeMap<FunctionName, Result<TargetFacts, StepError>> = BTreeMap::new();
+    let asked = loop {
+        // A tag can match thousands: over the limit, the limit is the refusal, and more looks would only cost calls.
+        let asked = pools.functions();
+        let new: Vec<FunctionName> =
+            asked.iter().take(settings.target_limit).filter(|name| !looked.contains_key(*name)).cloned().collect();
+        let mut looks = stream::iter(new)
+            .map(|asked| async move { (asked.clone(), look(world, pace, experiment, asked).await) })
+            .buffered(AT_ONCE);
+        while let Some((name, target)) = looks.next().await {
+            looked.insert(name, target);
+        }
+        if !pools.drop_ghosts(&looked) {
+            break asked;
+        }
+    };
+    let target_count = asked.len();
+    let mut unresolved = pools.unmatched();
     let mut targets: Vec<TargetFacts> = Vec::new();
-    let mut looks = stream::iter(asked)
-        .map(|asked| async move { (asked.to_string(), look(world, pace, experiment, asked).await) })
-        .buffered(AT_ONCE);
-    while let Some((name, looked)) = looks.next().await {
-        match looked {
-            Ok(target) if targets.iter().any(|other| other.seen.arn == target.seen.arn) => {
-                unresolved.push((name, "it is the same function as another target".to_owned()));
+    for name in asked {
+        match looked.remove(&name) {
+            Some(Ok(target)) if targets.iter().any(|other| other.seen.arn == target.seen.arn) => {
+                unresolved.push((name.to_string(), "it is the same function as another target".to_owned()));
             }
-            Ok(target) => targets.push(target),
-            Err(StepError::Function {
-                error: error @ (FunctionError::NotFound(_) | FunctionError::Denied(_) | FunctionError::Rejected(_)),
+            Some(Ok(target)) => targets.push(target),
+            Some(Err(StepError::Function {
+                error:
+                    error @ (FunctionError::NotFound(_)
+                    | FunctionError::Denied(_)
+                    | FunctionError::Rejected(_)
+                    | FunctionError::Unreadable(_)),
                 ..
-            }) => {
-                unresolved.push((name, error.to_string()));
+            })) => {
+                unresolved.push((name.to_string(), error.to_string()));
             }
-            Err(error) => return Err(error),
+            Some(Err(error)) => return Err(error),
+            // Over the limit.
+            None => {}
         }
     }
     let alarms = alarm_facts(world, experiment).await?;
@@ -67,6 +86,8 @@ pub async fn gather(world: &impl World, settings: &Settings, experiment: &Experi
         .collect();
     let deviations = deviations(world, &conditions, None).await?;
     Ok(Facts {
+        account: account(world, pace, settings, experiment, &targets).await?,
+        notes: pools.notes(),
         now: world.now(),
         settings: settings.clone(),
         lever: retry(world, || world.lever()).await?,
@@ -79,35 +100,90 @@ pub async fn gather(world: &impl World, settings: &Settings, experiment: &Experi
     })
 }
 
-struct Resolved {
-    functions: Vec<FunctionName>,
-    unmatched: Vec<(String, String)>,
+/// The functions that the targets of an experiment may come to.
+struct Pools {
+    named: BTreeSet<FunctionName>,
+    tagged: Vec<Pool>,
+    ghosts: BTreeSet<FunctionName>,
 }
 
-async fn resolve(world: &impl World, experiment: &Experiment) -> Result<Resolved, StepError> {
-    let mut functions: BTreeSet<FunctionName> = BTreeSet::new();
-    let mut tagged: BTreeSet<FunctionArn> = BTreeSet::new();
-    let mut unmatched = Vec::new();
+/// The functions that carry some tags, in the order in which they are drawn.
+struct Pool {
+    tags: String,
+    drawn: Vec<FunctionArn>,
+    select: Select,
+}
+
+impl Pool {
+    fn without<'a>(&'a self, ghosts: &'a BTreeSet<FunctionName>) -> impl Iterator<Item = &'a FunctionArn> {
+        self.drawn.iter().filter(|arn| !ghosts.iter().any(|ghost| ghost.as_str() == arn.as_str()))
+    }
+}
+
+async fn resolve(world: &impl World, experiment: &Experiment) -> Result<Pools, StepError> {
+    let mut pools = Pools { named: BTreeSet::new(), tagged: Vec::new(), ghosts: BTreeSet::new() };
     for target in &experiment.targets {
         match target {
             Target::Function(name) => {
-                functions.insert(name.clone());
+                pools.named.insert(name.clone());
             }
             Target::Tagged { tags, select } => {
                 let matching = retry(world, || world.tagged(tags)).await;
                 let matching = matching.map_err(|error| StepError::function("tags", error))?;
-                let asked = tags.iter().map(|(key, value)| format!("{key}: {value}")).collect::<Vec<_>>().join(", ");
-                if matching.is_empty() {
-                    unmatched.push((asked, "no function carries these tags".to_owned()));
-                }
-                tagged.extend(choose(matching, *select, experiment.seed.unwrap_or(0)));
+                let tags = tags.iter().map(|(key, value)| format!("{key}: {value}")).collect::<Vec<_>>().join(", ");
+                let drawn = draw(matching, experiment.seed.unwrap_or(0));
+                pools.tagged.push(Pool { tags, drawn, select: *select });
             }
         }
     }
-    // A function that is named and carries the tags, too, is one target: as it is named.
-    tagged.retain(|arn| !functions.iter().any(|name| names(name, arn)));
-    functions.extend(tagged.iter().filter_map(|arn| FunctionName::try_from(arn.as_str()).ok()));
-    Ok(Resolved { functions: functions.into_iter().collect(), unmatched })
+    Ok(pools)
+}
+
+impl Pools {
+    /// The functions that are drawn and named, each once.
+    fn functions(&self) -> Vec<FunctionName> {
+        let mut tagged: BTreeSet<&FunctionArn> = BTreeSet::new();
+        for pool in &self.tagged {
+            let amount = pool.select.amount(pool.without(&self.ghosts).count());
+            tagged.extend(pool.without(&self.ghosts).take(amount));
+        }
+        // A function that is named and carries the tags, too, is one target: as it is named.
+        tagged.retain(|arn| !self.named.iter().any(|name| names(name, arn)));
+        let tagged = tagged.into_iter().filter_map(|arn| FunctionName::try_from(arn.as_str()).ok());
+        self.named.iter().cloned().chain(tagged).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// GetResources can name functions that are gone (aws/aws-sdk#302): they are not drawn, and the next ones take their
+    /// place. Whether there were any new ones.
+    fn drop_ghosts(&mut self, looked: &BTreeMap<FunctionName, Result<TargetFacts, StepError>>) -> bool {
+        let before = self.ghosts.len();
+        let is_gone = |target: &Result<TargetFacts, StepError>| {
+            matches!(target, Err(StepError::Function { error: FunctionError::NotFound(_), .. }))
+        };
+        let gone = looked.iter().filter(|(name, target)| is_gone(target) && !self.named.contains(*name));
+        let gone: Vec<FunctionName> = gone.map(|(name, _)| name.clone()).collect();
+        self.ghosts.extend(gone);
+        self.ghosts.len() > before
+    }
+
+    /// Tags that lead to no function, each with why.
+    fn unmatched(&self) -> Vec<(String, String)> {
+        let empty = self.tagged.iter().filter(|pool| pool.without(&self.ghosts).next().is_none());
+        empty
+            .map(|pool| {
+                let why = if pool.drawn.is_empty() { "carries these tags" } else { "with these tags exists any more" };
+                (pool.tags.clone(), format!("no function {why}"))
+            })
+            .collect()
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let note = |name: &FunctionName| {
+            let name = name.as_str().rsplit(':').next().unwrap_or_default();
+            format!("{name}: it was deleted, although its tags can still be found; it is no target")
+        };
+        self.ghosts.iter().map(note).collect()
+    }
 }
 
 /// Whether a name, a partial ARN or an ARN, whatever its qualifier, is this function's.
@@ -144,7 +220,32 @@ async fn look(
     } else {
         CodeSigning::Off
     };
-    Ok(TargetFacts { asked: Some(asked), seen, lock, aliases, mapping_tags, code_signing })
+    // The runtime of a container image is in the image (lambda/latest/dg/runtimes-update).
+    let runtime_updates = if experiment.changes_latest() && seen.package == Package::Zip {
+        let updates = pace.read(world, &[Kind::Control], || world.runtime_updates(&seen.arn)).await;
+        Some(updates.map_err(|error| StepError::function(asked.as_str(), error))?)
+    } else {
+        None
+    };
+    Ok(TargetFacts { asked: Some(asked), seen, lock, aliases, mapping_tags, code_signing, runtime_updates })
+}
+
+/// The account's concurrency, where the faults could use it up.
+async fn account(
+    world: &impl World,
+    pace: &Pace,
+    settings: &Settings,
+    experiment: &Experiment,
+    targets: &[TargetFacts],
+) -> Result<Option<AccountConcurrency>, StepError> {
+    if !targets.iter().any(|target| may_pile_up(experiment, settings, &target.seen)) {
+        return Ok(None);
+    }
+    match pace.read(world, &[Kind::Control], || world.account()).await {
+        Ok(account) => Ok(Some(account)),
+        Err(FunctionError::Denied(_)) => Ok(None),
+        Err(error) => Err(StepError::function("the account's settings", error)),
+    }
 }
 
 async fn layer_facts(
@@ -171,6 +272,10 @@ async fn layer_facts(
     layers.extend(targets.iter().flat_map(|target| &target.seen.layers));
     let mut facts = BTreeMap::new();
     for layer in layers {
+        if layer.is_lambdas_own() {
+            facts.insert(layer.clone(), LayerFact::plain());
+            continue;
+        }
         let fact = pace.read(world, &[Kind::Control], || world.layer(layer)).await;
         facts.insert(layer.clone(), fact.map_err(|error| StepError::function(layer.as_str(), error))?);
     }

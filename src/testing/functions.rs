@@ -8,7 +8,7 @@ use crate::model::function::{Environment, LastUpdate, MappingState, Observation,
 use crate::model::names::{FunctionArn, LayerVersionArn, MappingId};
 use crate::model::snapshot::{ConfigurationUpdate, Write};
 use crate::model::time::Time;
-use crate::plan::guardrails::{Alias, CodeSigning, LayerFact};
+use crate::plan::guardrails::{AccountConcurrency, Alias, CodeSigning, LayerFact, RuntimeUpdates};
 use crate::ports::{FunctionError, Functions, Permit};
 
 use super::drive::StormKind;
@@ -36,6 +36,12 @@ pub struct SimFunction {
     pub code_signing: CodeSigning,
     /// Its published versions.
     pub versions: Vec<u64>,
+    /// Whether it was deleted, and only its tags can still be found (aws/aws-sdk#302).
+    pub ghost: bool,
+    /// When its runtime is updated.
+    pub runtime_updates: RuntimeUpdates,
+    /// The newest version of its runtime, by ARN, where it is not the one that it has.
+    pub newest_runtime: Option<String>,
     /// When the update in progress is through.
     pub busy_until: Option<Time>,
     /// Calls that land later.
@@ -62,6 +68,9 @@ impl SimFunction {
             aliases: Vec::new(),
             code_signing: CodeSigning::Off,
             versions: Vec::new(),
+            ghost: false,
+            runtime_updates: RuntimeUpdates::Auto,
+            newest_runtime: None,
             busy_until: None,
             late: Vec::new(),
             failing: false,
@@ -180,6 +189,11 @@ impl SimFunction {
         }
         seen.timeout = update.timeout.unwrap_or(seen.timeout);
         seen.memory = update.memory.unwrap_or(seen.memory);
+        if self.runtime_updates != RuntimeUpdates::Manual
+            && let Some(newest) = self.newest_runtime.take()
+        {
+            seen.runtime_version = Some(newest);
+        }
         seen.last_update = LastUpdate::InProgress;
         self.busy_until = Some(Time(now.0 + update_time));
         self.failing = false;
@@ -201,7 +215,7 @@ fn find<'a>(state: &'a mut State, function: &str) -> Result<&'a mut SimFunction,
     let named = |arn: &FunctionArn| {
         arn.as_str().strip_suffix(function).is_some_and(|rest| rest.is_empty() || rest.ends_with(':'))
     };
-    let found = state.functions.iter_mut().find(|(arn, _)| named(arn));
+    let found = state.functions.iter_mut().find(|(arn, function)| named(arn) && !function.ghost);
     found.map(|(_, function)| function).ok_or_else(|| FunctionError::NotFound(function.to_owned()))
 }
 
@@ -237,7 +251,7 @@ impl State {
     /// A layer version that is not there cannot be attached (lambda/latest/dg/chapter-layers).
     fn layers_of(&self, write: &Write) -> Result<(), FunctionError> {
         let Write::Configuration(ConfigurationUpdate { layers: Some(layers), .. }) = write else { return Ok(()) };
-        match layers.iter().find(|layer| !self.layers.contains_key(layer)) {
+        match layers.iter().find(|layer| !layer.is_lambdas_own() && !self.layers.contains_key(layer)) {
             Some(missing) => Err(FunctionError::Rejected(format!("there is no layer version {missing}"))),
             None => Ok(()),
         }
@@ -401,6 +415,28 @@ impl Functions for SimWorld {
         self.exchange(Kind::Look, "ListVersionsByFunction", move |state| {
             state.admit("ListVersionsByFunction")?;
             find(state, function.as_str()).map(|function| function.versions.clone())
+        })
+        .await
+    }
+
+    async fn runtime_updates(&self, function: &FunctionArn) -> Result<RuntimeUpdates, FunctionError> {
+        let function = function.clone();
+        self.exchange(Kind::Look, "GetRuntimeManagementConfig", move |state| {
+            state.admit("GetRuntimeManagementConfig")?;
+            find(state, function.as_str()).map(|function| function.runtime_updates)
+        })
+        .await
+    }
+
+    async fn account(&self) -> Result<AccountConcurrency, FunctionError> {
+        self.exchange(Kind::Look, "GetAccountSettings", move |state| {
+            state.admit("GetAccountSettings")?;
+            if let Some(Trouble::Denied) = state.trouble("GetAccountSettings") {
+                return Err(FunctionError::of(No::Denied, "GetAccountSettings"));
+            }
+            let reserved: u32 = state.functions.values().filter_map(|other| other.seen.concurrency.as_option()).sum();
+            let total = state.pool.map_or(1000, |(total, _)| total);
+            Ok(AccountConcurrency { total, unreserved: total.saturating_sub(reserved) })
         })
         .await
     }

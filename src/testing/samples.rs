@@ -44,6 +44,12 @@ pub fn layer_arn(name: &str) -> LayerVersionArn {
     sample!(LayerVersionArn::try_from(format!("arn:aws:lambda:eu-west-1:123456789012:layer:{name}:1")))
 }
 
+/// A runtime version's ARN.
+#[must_use]
+pub fn runtime_version(number: u32) -> String {
+    format!("arn:aws:lambda:eu-west-1::runtime:{number:064x}")
+}
+
 /// An alarm's ARN.
 #[must_use]
 pub fn alarm_arn(name: &str) -> String {
@@ -71,6 +77,7 @@ pub fn settings() -> Settings {
         opt_in: ("chaos".into(), "allowed".into()),
         target_limit: 10,
         proxy_layers: proxy_layers(),
+        reserved_concurrency: 2,
     }
 }
 
@@ -85,6 +92,9 @@ pub fn observation(name: &str) -> Observation {
         last_update: LastUpdate::Successful,
         package: Package::Zip,
         runtime: Some("python3.12".into()),
+        runtime_version: Some(runtime_version(1)),
+        managed_instances: false,
+        durable: false,
         architecture: "arm64".into(),
         handler: Some(sample!(Handler::try_from("app.handler"))),
         layers: vec![layer_arn("otel"), layer_arn("shared")],

@@ -11,7 +11,7 @@ use crate::model::run::{
 use crate::model::snapshot::{Change, RemovedFault, Snapshot, Write};
 use crate::model::steady_state::Metric;
 use crate::model::time::Time;
-use crate::plan::guardrails::{AlarmFact, Alias, CodeSigning, LayerFact};
+use crate::plan::guardrails::{AccountConcurrency, AlarmFact, Alias, CodeSigning, LayerFact, RuntimeUpdates};
 use crate::ports::{
     AlarmError, Alarms, Clock, Executions, FunctionError, Functions, Guarded, Ledger, LedgerError, Permit, Stack,
 };
@@ -273,6 +273,14 @@ impl Functions for Worker<'_> {
 
     async fn versions(&self, function: &FunctionArn) -> Result<Vec<u64>, FunctionError> {
         self.enter(None).versions(function).await
+    }
+
+    async fn runtime_updates(&self, function: &FunctionArn) -> Result<RuntimeUpdates, FunctionError> {
+        self.enter(None).runtime_updates(function).await
+    }
+
+    async fn account(&self) -> Result<AccountConcurrency, FunctionError> {
+        self.enter(None).account().await
     }
 
     async fn mapping_tags(&self, function: &FunctionArn, mapping: &MappingId) -> Result<Tags, FunctionError> {

@@ -700,6 +700,16 @@ fn corpus() -> Vec<(&'static str, Value, &'static str)> {
         ),
         (
             "/faults",
+            json!([{ "exit": { "match": [{ "path": "$.Records[*].eventSource", "exists": true }] } }]),
+            "faults[0].exit.match[0].path: `$.Records[*].eventSource` is not a path to one place in the event; write names and list positions, such as requestContext.http.method or Records[0].eventSource, or a JSON Pointer, such as /headers/x.debug, of up to 256 bytes",
+        ),
+        (
+            "/faults",
+            json!([{ "exit": { "match": [{ "path": "a", "regex": "(?:a{0,900})b" }] } }]),
+            "faults[0].exit.match[0]: the pattern `(?:a{0,900})b` repeats so much that it would hold up invocations; write smaller counts",
+        ),
+        (
+            "/faults",
             json!([{ "exit": { "match": [{ "path": "a", "equals": ["x"] }] } }]),
             "faults[0].exit.match[0]: a condition compares with text, a number, true, false or null; write one of these",
         ),

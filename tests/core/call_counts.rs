@@ -17,20 +17,20 @@ const CALLS: &str = "\
 | fault | mutating calls to inject | mutating calls to restore | GetFunction | other reads | DynamoDB calls |
 |---|---|---|---|---|---|
 | `reservedConcurrency` | 1 PutFunctionConcurrency | 1 PutFunctionConcurrency | 6 | 1 DescribeAlarms | 20 |
-| `handler` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 ListAliases, 2 ListVersionsByFunction | 23 |
-| `layer` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 ListAliases, 2 ListVersionsByFunction | 23 |
-| `environment` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 ListAliases, 2 ListVersionsByFunction | 23 |
-| `timeout` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 ListAliases, 2 ListVersionsByFunction | 23 |
-| `memory` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 ListAliases, 2 ListVersionsByFunction | 23 |
+| `handler` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 23 |
+| `layer` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 23 |
+| `environment` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 23 |
+| `timeout` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 23 |
+| `memory` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 23 |
 | `eventSourceMapping` | 1 UpdateEventSourceMapping | 1 UpdateEventSourceMapping | 6 | 1 DescribeAlarms, 6 ListEventSourceMappings, 1 ListTags | 20 |
-| `latency` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 ListAliases, 2 ListVersionsByFunction | 23 |
-| `invocationTimeout` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 ListAliases, 2 ListVersionsByFunction | 23 |
-| `error` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 ListAliases, 2 ListVersionsByFunction | 23 |
-| `response` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 ListAliases, 2 ListVersionsByFunction | 23 |
-| `corrupt` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 ListAliases, 2 ListVersionsByFunction | 23 |
-| `disk` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 ListAliases, 2 ListVersionsByFunction | 23 |
-| `init` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 ListAliases, 2 ListVersionsByFunction | 23 |
-| `exit` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 ListAliases, 2 ListVersionsByFunction | 23 |
+| `latency` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 23 |
+| `invocationTimeout` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 23 |
+| `error` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 23 |
+| `response` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 23 |
+| `corrupt` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 23 |
+| `disk` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 23 |
+| `init` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 23 |
+| `exit` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 23 |
 | each run, once | – | – | – | 3 DescribeAlarms | 19 |
 | each look of Observe | – | – | – | 1 DescribeAlarms | 2 |
 

@@ -74,6 +74,18 @@ fn cases() -> Vec<Case> {
             "checkout: its last update failed, so that what serves is not what its configuration says; update it again, successfully",
         ),
         case(
+            G::Ready,
+            with("timeout"),
+            |s| edit(s, |f| f.state = Lifecycle::Other("Inactive".into())),
+            "checkout: its state is Inactive: it has not been invoked for so long that Lambda has taken its resources back; invoke it once, then wait until it is Active",
+        ),
+        case(
+            G::Ready,
+            with("timeout"),
+            |s| edit(s, |f| f.state = Lifecycle::Other("Failed".into())),
+            "checkout: its state is Failed; delete it and create it again",
+        ),
+        case(
             G::OptIn,
             with("timeout"),
             |s| edit(s, |f| f.tags = Tags::Known(BTreeMap::new())),
@@ -210,14 +222,26 @@ fn cases() -> Vec<Case> {
         case(
             G::EnvironmentSize,
             with("error"),
-            |s| edit(s, |f| set(f, "BIG", &"x".repeat(3_750))),
-            "checkout: its environment would have 4113 bytes, over Lambda's 4096; the faults inside invocations take 234 of them; write fewer of these faults, shorter texts in them, or fewer conditions",
+            |s| edit(s, |f| set(f, "BIG", &"x".repeat(3_700))),
+            "checkout: its environment would have 4100 bytes as Lambda measures it, as JSON text with its escapes, over its 4096; the faults inside invocations take 239 of them; write fewer of these faults, shorter texts in them, or fewer conditions",
         ),
         case(
             G::EnvironmentSize,
             with("environment"),
             |s| edit(s, |f| set(f, "BIG", &"x".repeat(4_084))),
-            "checkout: its environment would have 4140 bytes, over Lambda's 4096; set fewer or shorter variables",
+            "checkout: its environment would have 4159 bytes as Lambda measures it, as JSON text with its escapes, over its 4096; set fewer or shorter variables",
+        ),
+        case(
+            G::EnvironmentSize,
+            layer(json!({ "layers": [layer_arn(&"c".repeat(140))], "environment": { "CHAOS": "on" } })),
+            |s| {
+                let names = ["d", "e", "f", "g"].map(|letter| letter.repeat(140));
+                let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                s.layers.insert(layer_arn(&"c".repeat(140)), LayerFact::plain());
+                carry(s, &names);
+                edit(s, |f| set(f, "BIG", &"x".repeat(3_965)));
+            },
+            "checkout: the update of it would have 5127 bytes, over Lambda's 5119 for one; set fewer or shorter variables",
         ),
         case(
             G::Runtime,
@@ -373,6 +397,96 @@ fn cases() -> Vec<Case> {
             "steady state: it does not hold: AWS/Lambda Errors of Sum above 5, but it is no data; wait until it holds, or correct the condition",
         ),
         case(
+            G::Effect,
+            samples::experiment(&["checkout"], &[("reservedConcurrency", json!({ "limit": 5 }))]),
+            |_| {},
+            "checkout: its reserved concurrency is 5 already, so reservedConcurrency would change nothing; give the fault another value, or take one of both out",
+        ),
+        case(
+            G::Effect,
+            samples::experiment(&["checkout"], &[("timeout", json!({ "timeout": "PT10S" })), fault("memory")]),
+            |_| {},
+            "checkout: its timeout is 10 s already, so timeout would change nothing; give the fault another value, or take one of both out",
+        ),
+        case(
+            G::Effect,
+            samples::experiment(&["checkout"], &[("memory", json!({ "megabytes": 256 }))]),
+            |_| {},
+            "checkout: its memory is 256 MB already, so memory would change nothing; give the fault another value, or take one of both out",
+        ),
+        case(
+            G::Effect,
+            samples::experiment(
+                &["checkout"],
+                &[("environment", json!({ "set": { "RUST_LOG": "info" }, "unset": ["NOT_THERE"] }))],
+            ),
+            |_| {},
+            "checkout: its environment is as the fault leaves it (RUST_LOG, NOT_THERE) already, so environment would change nothing; give the fault another value, or take one of both out",
+        ),
+        case(
+            G::Effect,
+            samples::experiment(
+                &["checkout"],
+                &[(
+                    "handler",
+                    json!({ "handler": "app.handler", "environment": { "RUST_LOG": "info" }, "memory": 256 }),
+                )],
+            ),
+            |_| {},
+            "checkout: its handler is app.handler already, so handler would change nothing; give the fault another value, or take one of both out",
+        ),
+        case(
+            G::Effect,
+            samples::experiment(&["checkout"], &[("eventSourceMapping", json!({ "disable": samples::MAPPING }))]),
+            |s| mapping(s, MappingState::Disabled),
+            "checkout: its event source mapping 11111111-2222-3333-4444-555555555555 is disabled already, so eventSourceMapping would change nothing; give the fault another value, or take one of both out",
+        ),
+        case(
+            G::Effect,
+            with("error"),
+            |s| edit(s, |f| set(f, "AWS_LAMBDA_EXEC_WRAPPER", "/opt/bootstrap")),
+            WEB_ADAPTER,
+        ),
+        case(G::Effect, with("disk"), |s| edit(s, |f| set(f, "AWS_LWA_PORT", "8080")), WEB_ADAPTER),
+        case(G::Effect, with("init"), |s| carry(s, &["LambdaAdapterLayerX86"]), WEB_ADAPTER),
+        case(
+            G::Effect,
+            with("latency"),
+            |s| edit(s, |f| set(f, "AWS_LAMBDA_EXEC_WRAPPER", "/opt/aws-fis/bootstrap")),
+            "checkout: it starts through AWS FIS's own proxy, which talks to Lambda itself: no fault inside invocations would ever be injected; take FIS's wrapper and layer off the function, or run this experiment with FIS",
+        ),
+        case(G::Wrapper, with("exit"), |s| edit(s, |f| datadog(f, "DD_SERVERLESS_APPSEC_ENABLED", "true")), DATADOG),
+        case(
+            G::Wrapper,
+            with("layer"),
+            |s| edit(s, |f| datadog(f, "DD_EXPERIMENTAL_ENABLE_PROXY", "True")),
+            "checkout: it starts through Datadog's wrapper with DD_EXPERIMENTAL_ENABLE_PROXY switched on: with another wrapper before that one, Datadog's extension does not listen where the runtime then connects, and the function does not start; switch that variable off for the experiment, or use faults without a wrapper",
+        ),
+        case(
+            G::Effect,
+            with("timeout"),
+            |s| edit(s, |f| f.managed_instances = true),
+            "checkout: it runs on Lambda Managed Instances, where invocations without a qualifier go to $LATEST.PUBLISHED, so none would meet a fault on $LATEST; target functions that do not run on Managed Instances",
+        ),
+        case(
+            G::Qualifier,
+            on("checkout:$LATEST.PUBLISHED", "timeout"),
+            |_| {},
+            "checkout: the fault changes $LATEST, and version $LATEST.PUBLISHED would not see it; target the function without the qualifier if its $LATEST serves traffic, or use reservedConcurrency",
+        ),
+        case(
+            G::Qualifier,
+            qualified("$LATEST.PUBLISHED"),
+            |_| {},
+            "checkout: the exit fault changes $LATEST, and version $LATEST.PUBLISHED would not see it; name an alias that points at $LATEST, or take the fault's qualifier out",
+        ),
+        case(
+            G::Exists,
+            tagged(json!({ "team": "shop" })),
+            |s| function(s).ghost = true,
+            "team: shop: no function with these tags exists any more; correct the target, or the role's rights",
+        ),
+        case(
             G::Mapping,
             with("eventSourceMapping"),
             |s| edit(s, |f| f.mappings.clear()),
@@ -401,6 +515,9 @@ fn cases() -> Vec<Case> {
         ),
     ]
 }
+
+const WEB_ADAPTER: &str = "checkout: it runs behind Lambda Web Adapter, which talks to Lambda itself: no fault inside invocations would ever be injected; use faults of the configuration, such as reservedConcurrency or environment, or target functions without it";
+const DATADOG: &str = "checkout: it starts through Datadog's wrapper with DD_SERVERLESS_APPSEC_ENABLED switched on: with another wrapper before that one, Datadog's extension does not listen where the runtime then connects, and the function does not start; switch that variable off for the experiment, or use faults without a wrapper";
 
 #[test]
 fn each_guardrail_refuses_with_its_reason_and_nothing_is_written() {
@@ -454,6 +571,65 @@ fn all_refusals_are_reported_at_once() {
             (G::LayerExists, "payment"),
         ]
     );
+}
+
+#[test]
+fn an_environment_is_measured_as_lambda_measures_it() {
+    let world = world(&["checkout"]);
+    world.with(|state| {
+        edit(state, |seen| {
+            let many = (0..40).map(|n| (format!("SETTING_{n:02}"), Secret::new("x".repeat(80))));
+            seen.environment = Environment::Readable(many.collect());
+        });
+    });
+    let several: Vec<_> = ["latency", "response", "error"].map(fault).into();
+    let refusals = refuse(&world, samples::experiment(&["checkout"], &several));
+    let refusals: Vec<String> = refusals.iter().map(ToString::to_string).collect();
+    // 40 variables of 90 bytes, each with its quotes, colon and comma, and the faults.
+    assert!(refusals.len() == 1 && refusals[0].contains("the faults inside invocations take"), "{refusals:?}");
+}
+
+#[test]
+fn a_deleted_function_whose_tags_are_still_found_is_not_drawn() {
+    let names = ["a", "b", "c", "d", "e", "f"];
+    let world = world(&names);
+    let drawn = |select: &str| {
+        let mut experiment = tagged(json!({ "team": "shop" }));
+        experiment["targets"][0]["select"] = json!(select);
+        let experiment = snapback::read_experiment(&experiment).expect("it is one");
+        let facts =
+            block_on(snapback::steps::survey::gather(&world, &settings(), &experiment)).expect("it can be read");
+        assert_eq!(facts.unresolved, []);
+        let names: Vec<String> = facts.targets.iter().map(|target| target.seen.arn.name().to_owned()).collect();
+        (names, facts.notes)
+    };
+    let (before, notes) = drawn("COUNT(2)");
+    assert_eq!((before.len(), notes), (2, Vec::new()));
+    world.with(|state| state.functions.get_mut(&function_arn(&before[0])).expect("it is there").ghost = true);
+    let (after, notes) = drawn("COUNT(2)");
+    assert!(after.len() == 2 && after.contains(&before[1]) && !after.contains(&before[0]), "{before:?} {after:?}");
+    let note = format!("{}: it was deleted, although its tags can still be found; it is no target", before[0]);
+    assert_eq!(notes.join(", "), note);
+    assert_eq!((drawn("ALL").0.len(), drawn("PERCENT(50)").0.len()), (5, 2));
+    assert_eq!(drawn("ALL").1, [note]);
+}
+
+#[test]
+fn lambdas_own_layer_is_carried_as_it_is() {
+    let own = LayerVersionArn::try_from("arn:aws:lambda:::awslayer:AmazonLinux1803").expect("it is one");
+    for name in ["handler", "disk", "reservedConcurrency"] {
+        let world = world(&["checkout"]);
+        world.with(|state| edit(state, |seen| seen.layers = vec![own.clone(), layer_arn("shared")]));
+        let experiment = samples::experiment(&["checkout"], &[fault(name)]);
+        let machine = super::support::Machine::new(&world, "run-1", experiment);
+        let before = super::support::picture(&world, "checkout");
+        block_on(machine.start()).expect("nothing speaks against it");
+        if name != "reservedConcurrency" {
+            assert_eq!(super::support::picture(&world, "checkout").layers[..2], before.layers[..]);
+        }
+        block_on(machine.end(None));
+        assert_eq!(super::support::picture(&world, "checkout"), before);
+    }
 }
 
 #[test]
@@ -515,7 +691,8 @@ fn refuse(world: &SimWorld, experiment: Value) -> Vec<Refusal> {
     let seen = |state: &State| state.functions.values().map(|function| function.seen.clone()).collect::<Vec<_>>();
     let before = world.with(|state| (seen(state), state.locks.clone()));
     let request = Request { run: run_id("run-1"), execution_arn: "execution-1".into(), experiment };
-    let error = block_on(prepare(world, &settings(), &request)).expect_err("the guardrails let it through");
+    let error = block_on(prepare(world, &settings(), &request));
+    let error = error.expect_err(&format!("the guardrails let it through: {}", request.experiment));
     let StepError::Refused(refusals) = error else { panic!("{error:?}") };
     assert!(world.count("GetFunction") <= settings().target_limit, "over the limit, more looks would only cost calls");
     world.with(|state| {
@@ -553,6 +730,7 @@ fn every_guardrail() -> Vec<Guardrail> {
         G::Lever,
         G::SteadyState,
         G::Mapping,
+        G::Effect,
     ];
     for guardrail in &all {
         match guardrail {
@@ -564,7 +742,7 @@ fn every_guardrail() -> Vec<Guardrail> {
             | G::Wrapper
             | G::Alarm
             | G::TargetLimit => {}
-            G::Qualifier | G::Marks | G::Lever | G::SteadyState | G::Mapping => {}
+            G::Qualifier | G::Marks | G::Lever | G::SteadyState | G::Mapping | G::Effect => {}
         }
     }
     all
@@ -639,6 +817,11 @@ fn set(function: &mut Observation, name: &str, value: &str) {
     if let Environment::Readable(variables) = &mut function.environment {
         variables.insert(name.into(), Secret::new(value));
     }
+}
+
+fn datadog(function: &mut Observation, variable: &str, value: &str) {
+    set(function, "AWS_LAMBDA_EXEC_WRAPPER", "/opt/datadog_wrapper");
+    set(function, variable, value);
 }
 
 fn image(function: &mut Observation) {

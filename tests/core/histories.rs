@@ -59,7 +59,7 @@ fn a_part_of_the_protocol_that_is_left_out_is_missed() {
         !matches!(weakening, Weakening::NoSecondLook | Weakening::NoWaitAfterRelease | Weakening::NoRevision)
     });
     for weakening in quick {
-        assert!(find(weakening, 0..500).is_some(), "nobody misses {weakening:?}");
+        assert!(find(weakening, 0..1_000).is_some(), "nobody misses {weakening:?}");
     }
 }
 

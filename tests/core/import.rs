@@ -164,6 +164,9 @@ fn a_flag_whose_condition_cannot_be_kept_is_not_kept_without_it() {
     }
     let kept = outcome(&flag(json!({ "path": "/a..b", "value": "x" }))).unwrap().experiment;
     assert_eq!(kept["faults"][0]["latency"]["match"], json!([{ "path": "/~1a//b", "equals": "x" }]));
+    // There, brackets are a part of a name.
+    let kept = outcome(&flag(json!({ "path": "a.ids[0]", "value": "x" }))).unwrap().experiment;
+    assert_eq!(kept["faults"][0]["latency"]["match"], json!([{ "path": "/a/ids[0]", "equals": "x" }]));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What the guardrails let through although it comes close: a refusal too many is wrong, too.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use snapback::model::function::{Environment, Observation, Package, Slot};
 use snapback::model::names::LayerVersionArn;
@@ -34,15 +36,18 @@ fn an_environment_of_just_4096_bytes() {
     let experiment = samples::experiment(&["checkout"], &[("environment", json!({ "set": { "CHAOS": "on" } }))]);
     let bytes = world.with(|state| {
         let Environment::Readable(variables) = &function(state).seen.environment else { panic!("it is readable") };
-        variables.iter().map(|(name, value)| name.len() + value.expose().len()).sum::<usize>()
+        let variables: BTreeMap<_, _> = variables.iter().map(|(name, value)| (name, value.expose())).collect();
+        serde_json::to_string(&variables).unwrap().len()
     });
-    let room = ENVIRONMENT_BYTES - bytes - "CHAOSon".len() - "FILLS".len();
+    let room = ENVIRONMENT_BYTES - bytes - r#","CHAOS":"on","FILLS":"""#.len();
     edit(&world, |seen| set(seen, "FILLS", &"x".repeat(room)));
     assert_eq!(refusals(&world, &experiment), [""; 0]);
     edit(&world, |seen| set(seen, "FILLS", &"x".repeat(room + 1)));
     assert_eq!(
         refusals(&world, &experiment),
-        ["checkout: its environment would have 4097 bytes, over Lambda's 4096; set fewer or shorter variables"]
+        [
+            "checkout: its environment would have 4097 bytes as Lambda measures it, as JSON text with its escapes, over its 4096; set fewer or shorter variables"
+        ]
     );
 }
 

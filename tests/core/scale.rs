@@ -75,6 +75,8 @@ fn control_calls(world: &SimWorld) -> u32 {
         "GetLayer",
         "GetFunctionCode",
         "GetCode",
+        "GetRuntime",
+        "GetAccount",
     ];
     let counts = |call: &&String| control.iter().any(|name| call.starts_with(name));
     world.with(|state| state.calls.iter().filter(counts).count()).try_into().unwrap()

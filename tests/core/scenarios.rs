@@ -67,10 +67,15 @@ fn an_absent_concurrency_comes_back_as_absent_and_zero_as_zero() {
 }
 
 #[test]
-fn a_fault_that_changes_nothing_writes_nothing() {
+fn a_fault_that_has_nothing_left_to_change_writes_nothing() {
     let world = world(&["checkout"]);
-    let fault = ("timeout", json!({ "timeout": "PT10S" }));
-    let ended = block_on(machine(&world, &samples::experiment(&["checkout"], &[fault])).execute());
+    let machine = machine(&world, &samples::experiment(&["checkout"], &faults()[4..5]));
+    let ended = block_on(async {
+        let prepared = machine.prepare().await.unwrap();
+        // A deploy gives it the very timeout that the fault is about.
+        world.with(|state| state.functions.get_mut(&function_arn("checkout")).unwrap().edit(|seen| seen.timeout = 1));
+        machine.end(machine.go(&prepared.functions).await.err()).await
+    });
     assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::Held));
     assert_eq!(mutating(&world), Vec::<String>::new());
     assert_nothing_stays(&world);

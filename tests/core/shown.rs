@@ -2,15 +2,15 @@
 //! the names and texts of errors.
 
 use serde_json::{Value, json};
-use snapback::model::function::{Environment, Slot};
+use snapback::model::function::{Package, Slot};
 use snapback::model::input::read_experiment;
-use snapback::plan::guardrails::{Alias, CodeSigning, survey};
+use snapback::plan::guardrails::{Alias, CodeSigning, RuntimeUpdates, Settings, survey};
 use snapback::plan::rendering::{PlanView, plan_view, report_view};
 use snapback::ports::{AlarmError, FunctionError, LedgerError};
 use snapback::steps::error::failure_message;
 use snapback::steps::survey::gather;
 use snapback::testing::samples::{self, faults, function_arn, settings, world};
-use snapback::testing::{SimFunction, SimWorld};
+use snapback::testing::{SimFunction, SimWorld, Trouble};
 
 use super::stage::{deploy_over, experiments, machine, set};
 use super::support::{block_on, run_of, target_of};
@@ -126,6 +126,7 @@ fn a_plan_warns_of_versions_only_where_the_fault_changes_latest() {
     const PUBLISHED: &str =
         "checkout: a version that is published during the run keeps the fault; the report will name it";
     let world = world(&["checkout"]);
+    edit(&world, |function| function.runtime_updates = RuntimeUpdates::Manual);
     let warnings = |fault: &str| plan(&world, &sample(fault)).warnings;
     assert_eq!(warnings("timeout"), [PUBLISHED]);
     edit(&world, |function| alias(function, "next", "$LATEST"));
@@ -139,27 +140,107 @@ fn a_plan_warns_of_versions_only_where_the_fault_changes_latest() {
 }
 
 #[test]
-fn a_plan_warns_where_nothing_would_change() {
+fn a_plan_notes_a_variable_that_the_fault_does_not_change() {
+    let fault = ("environment", json!({ "set": { "RUST_LOG": "info", "NEW": "1" } }));
+    let shown = plan(&world(&["checkout"]), &samples::experiment(&["checkout"], &[fault]));
+    assert_eq!((shown.refusals.len(), shown.targets[0].fields.len()), (0, 1));
+    let same = "checkout: the variable RUST_LOG already has the value that the fault gives it";
+    assert!(shown.warnings.iter().any(|warning| warning == same), "{:?}", shown.warnings);
+}
+
+#[test]
+fn a_plan_warns_that_an_update_moves_the_runtime() {
     let world = world(&["checkout"]);
-    let warnings = |limit: u32, timeout: &str| {
-        let mut faults = vec![("reservedConcurrency", json!({ "limit": limit }))];
-        if !timeout.is_empty() {
-            faults.push(("timeout", json!({ "timeout": timeout })));
-        }
-        let shown = plan(&world, &samples::experiment(&["checkout"], &faults));
-        (shown.targets[0].fields.len(), shown.warnings)
+    let warned = |fault: &str, updates: RuntimeUpdates| {
+        edit(&world, |function| function.runtime_updates = updates);
+        plan(&world, &sample(fault)).warnings.into_iter().find(|warning| warning.contains("version of its runtime"))
     };
-    let same = |field: &str| format!("checkout: the {field} already has the value that the fault gives it");
-    let nothing = "checkout: nothing would change".to_owned();
-    assert_eq!(warnings(0, ""), (1, vec![]));
-    assert_eq!(warnings(5, ""), (0, vec![same("reserved concurrency"), nothing.clone()]));
-    let (fields, two) = warnings(5, "PT1S");
-    assert_eq!((fields, &two[..1]), (1, &[same("reserved concurrency")][..]));
-    assert!(!two.contains(&nothing), "{two:?}");
-    // Where it is refused, nothing would change either, but that is not what is wrong with it.
-    edit(&world, |function| function.edit(|seen| seen.environment = Environment::Unreadable));
-    let refused = plan(&world, &sample("environment"));
-    assert!(!refused.refusals.is_empty() && !refused.warnings.contains(&nothing), "{:?}", refused.warnings);
+    let text = |moves: &str| {
+        Some(format!(
+            "checkout: an update of its configuration {moves}, and the restore does not bring the old one back; the report \
+             will name both"
+        ))
+    };
+    use RuntimeUpdates as R;
+    let with_each = text("moves it to the newest version of its runtime (FunctionUpdate)");
+    assert_eq!(warned("timeout", R::FunctionUpdate), with_each);
+    assert_eq!(warned("disk", R::Auto), text("can move it to a newer version of its runtime (Auto)"));
+    let unknown = "can move it to a newer version of its runtime (allow lambda:GetRuntimeManagementConfig to know)";
+    assert_eq!(warned("memory", R::Unknown), text(unknown));
+    assert_eq!(warned("memory", R::Manual), None);
+    assert_eq!(warned("reservedConcurrency", R::Auto), None);
+    // A container image brings its runtime itself.
+    edit(&world, |function| {
+        function.edit(|seen| {
+            (seen.package, seen.runtime, seen.handler) = (Package::Image, None, None);
+            seen.layers.clear();
+        });
+    });
+    assert_eq!(warned("timeout", R::Auto), None);
+    assert_eq!(world.count("GetRuntimeManagementConfig"), 4);
+}
+
+#[test]
+fn a_plan_says_of_a_runtime_that_it_does_not_know() {
+    let world = world(&["checkout"]);
+    let note = "checkout: it is not known until when Lambda takes updates of functions on python9.9; if it refuses the \
+                first one, nothing is injected";
+    let noted = |fault: &str| plan(&world, &sample(fault)).warnings.iter().any(|warning| warning == note);
+    assert!(!noted("timeout"));
+    edit(&world, |function| function.edit(|seen| seen.runtime = Some("python9.9".into())));
+    assert!(noted("timeout") && !noted("reservedConcurrency"));
+}
+
+#[test]
+fn a_plan_warns_where_invocations_could_use_up_snapbacks_own_concurrency() {
+    let world = world(&["checkout", "payment"]);
+    edit(&world, |function| function.edit(|seen| seen.concurrency = Slot::Absent));
+    let none = Settings { reserved_concurrency: 0, ..settings() };
+    let warned = |settings: &Settings, experiment: &Value| {
+        let experiment = read_experiment(experiment).unwrap();
+        let facts = block_on(gather(&world, settings, &experiment)).unwrap();
+        survey(&experiment, &facts).warnings.into_iter().find(|warning| warning.contains("pile up"))
+    };
+    let text = |faults: &str, figures: &str| {
+        Some(format!(
+            "checkout: {faults} can let its invocations pile up; it has no reserved concurrency, so it may take all \
+             {figures}, and the stack keeps 0 for its own rollback (RollbackReservedConcurrency)"
+        ))
+    };
+    // The other one has reserved 5 of 1000.
+    let of_account = "995 unreserved of the account's 1000 concurrent executions";
+    for fault in ["latency", "invocationTimeout", "init", "memory", "timeout"] {
+        assert_eq!(warned(&none, &sample(fault)), text(fault, of_account));
+    }
+    assert_eq!(world.count("GetAccountSettings"), 5);
+    let sampled = |names: &[&str]| faults().into_iter().filter(|(name, _)| names.contains(name)).collect::<Vec<_>>();
+    let both = samples::experiment(&["checkout"], &sampled(&["timeout", "latency"]));
+    assert_eq!(warned(&none, &both), text("timeout and latency", of_account));
+    world.with(|state| state.trouble = vec![("GetAccountSettings", Trouble::Denied)]);
+    assert_eq!(
+        warned(&none, &both),
+        text("timeout and latency", "of the account's unreserved concurrency, which could not be read")
+    );
+    let calls = world.count("GetAccountSettings");
+    // What reserves some, the function, the experiment or the stack, keeps the rest free.
+    assert_eq!(warned(&none, &samples::experiment(&["payment"], &sampled(&["latency"]))), None);
+    let reserving = samples::experiment(&["checkout"], &sampled(&["latency", "reservedConcurrency"]));
+    assert_eq!(warned(&none, &reserving), None);
+    assert_eq!(warned(&settings(), &sample("latency")), None);
+    assert_eq!(warned(&none, &sample("error")), None);
+    assert_eq!(world.count("GetAccountSettings"), calls);
+}
+
+#[test]
+fn a_plan_notes_what_faults_mean_to_durable_functions_and_beside_fis() {
+    let world = world(&["checkout"]);
+    edit(&world, |function| function.edit(|seen| seen.durable = true));
+    let noted =
+        |fault: &str, part: &str| plan(&world, &sample(fault)).warnings.iter().any(|warning| warning.contains(part));
+    assert!(noted("corrupt", "checkout: it is a durable function: one execution is several invocations"));
+    assert!(!noted("timeout", "durable"));
+    edit(&world, |function| function.edit(|seen| set(seen, "AWS_FIS_CONFIGURATION_LOCATION", "somewhere")));
+    assert!(noted("error", "checkout: it is prepared for AWS FIS, without FIS's wrapper"));
 }
 
 #[test]

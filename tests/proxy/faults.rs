@@ -461,7 +461,7 @@ fn the_head_of_a_streamed_http_answer_is_changed_without_its_body() {
         )
     };
     client.send(stream(r#"{"statusCode":201}"#));
-    api.expect(stream(r#"{"headers":{"retry-after":"1"},"statusCode":201}"#));
+    api.expect(stream(r#"{"statusCode":201,"headers":{"retry-after":"1"}}"#));
 }
 
 #[test]

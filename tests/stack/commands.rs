@@ -22,6 +22,7 @@ fn the_command_line_works_on_a_deployed_stack() {
     a_run_to_its_end_ends_with_0(&lab);
     every_surface_is_restored_at_once(&lab);
     faults_inside_invocations_bring_the_stacks_own_proxy(&lab);
+    a_deploy_that_renames_is_refused_while_a_fault_is_in_place(&lab);
     drift_ends_with_5(&lab);
     a_person_ends_a_run_directly(&lab);
     an_interrupted_run_rolls_back(&lab);
@@ -102,7 +103,7 @@ fn every_surface_is_restored_at_once(lab: &Lab) {
         "eventSourceMapping: {{disable: {mapping}}}\n  - reservedConcurrency: {{limit: 1}}\n  - {MEMORY}\n  - \
          environment: {{set: {{CHAOS: 'on'}}, unset: [RUST_LOG]}}"
     );
-    let file = experiment("surfaces", "lab-search", "PT60S", &faults);
+    let file = experiment("surfaces", "lab-search", "PT300S", &faults);
     let mut run = lab.begin(&["run", file.to_str().unwrap(), "--name", "surfaces"]);
     lab.wait_for_fault("surfaces");
     assert_eq!(state(), "Disabled");
@@ -122,7 +123,7 @@ fn faults_inside_invocations_bring_the_stacks_own_proxy(lab: &Lab) {
     let before = lab.function("lab-search");
     let faults =
         "latency: {delayMs: 200, percentage: 50, match: [{path: kind, equals: slow}]}\n  - exit: {percentage: 1}";
-    let file = experiment("inside", "lab-search", "PT60S", faults);
+    let file = experiment("inside", "lab-search", "PT300S", faults);
     let (code, out, _) = lab.snapback(&["plan", file.to_str().unwrap()]);
     assert!(code == 0 && out.contains("inside: latency 50 %, exit 1 % on 1 target for "), "{code}: {out}");
     let mut run = lab.begin(&["run", file.to_str().unwrap(), "--name", "inside"]);
@@ -152,9 +153,24 @@ fn faults_inside_invocations_bring_the_stacks_own_proxy(lab: &Lab) {
     assert_eq!(lab.function("lab-search"), before);
 }
 
+fn a_deploy_that_renames_is_refused_while_a_fault_is_in_place(lab: &Lab) {
+    let file = experiment("renamed", "lab-search", "PT300S", MEMORY);
+    let mut run = lab.begin(&["run", file.to_str().unwrap(), "--name", "renamed"]);
+    lab.wait_for_fault("renamed");
+    let before = lab.aws(&["cloudformation", "describe-stack-events", "--stack-name", "snapback-lab"]);
+    let refused = lab.deploy("Prefix=chaos");
+    assert!(refused.contains("Prefix=chaos gives everything another name than snapback"), "{refused}");
+    assert!(refused.contains("  lab-search (injected, run renamed)\n"), "{refused}");
+    let bad = lab.deploy("TargetLimit=many");
+    assert!(bad.contains("TargetLimit=`many`: write a whole number, 1 to 1000"), "{bad}");
+    assert_eq!(lab.aws(&["cloudformation", "describe-stack-events", "--stack-name", "snapback-lab"]), before);
+    assert_eq!(lab.snapback(&["rollback", "renamed"]).0, 0);
+    assert_eq!(run.wait().unwrap().code(), Some(4));
+}
+
 fn drift_ends_with_5(lab: &Lab) {
     let before = lab.function("lab-search");
-    let file = experiment("drift", "lab-search", "PT60S", TIMEOUT);
+    let file = experiment("drift", "lab-search", "PT300S", TIMEOUT);
     let mut run = lab.begin(&["run", file.to_str().unwrap(), "--name", "drift"]);
     lab.wait_for_fault("drift");
     let (code, out, _) = lab.snapback(&["status", "--json"]);
@@ -173,7 +189,7 @@ fn drift_ends_with_5(lab: &Lab) {
 
 fn a_person_ends_a_run_directly(lab: &Lab) {
     let before = lab.function("lab-search");
-    let file = experiment("direct", "lab-search", "PT60S", MEMORY);
+    let file = experiment("direct", "lab-search", "PT300S", MEMORY);
     let mut run = lab.begin(&["run", file.to_str().unwrap(), "--name", "direct"]);
     lab.wait_for_fault("direct");
     let (code, out, err) = lab.snapback(&["rollback", "direct", "--direct", "--table", &lab.description("table")]);
@@ -184,7 +200,7 @@ fn a_person_ends_a_run_directly(lab: &Lab) {
 
 fn an_interrupted_run_rolls_back(lab: &Lab) {
     let before = lab.function("lab-search");
-    let file = experiment("interrupted", "lab-search", "PT60S", MEMORY);
+    let file = experiment("interrupted", "lab-search", "PT300S", MEMORY);
     let mut run = lab.begin(&["run", file.to_str().unwrap(), "--name", "interrupted"]);
     lab.wait_for_fault("interrupted");
     let interrupted = std::process::Command::new("kill").args(["-INT", &run.id().to_string()]).status();
@@ -195,11 +211,12 @@ fn an_interrupted_run_rolls_back(lab: &Lab) {
 
 fn an_aborted_execution_is_restored_by_the_reaper(lab: &Lab) {
     // Else a tick of its own could come before anybody has looked.
-    lab.aws(&["events", "disable-rule", "--name", "snapback-reaper"]);
+    lab.stop_reaper();
     let before = lab.function("lab-search");
     let file = experiment("aborted", "lab-search", "PT300S", MEMORY);
     let mut run = lab.begin(&["run", file.to_str().unwrap(), "--name", "aborted"]);
     lab.wait_for_fault("aborted");
+    lab.wait_for_reaper();
     lab.aws(&["stepfunctions", "stop-execution", "--execution-arn", &lab.execution("aborted")]);
     let _ = run.wait();
     assert_eq!(lab.function("lab-search")["Configuration"]["MemorySize"], 1024, "no Catch runs");
@@ -208,11 +225,11 @@ fn an_aborted_execution_is_restored_by_the_reaper(lab: &Lab) {
     assert_eq!(lab.function("lab-search"), before);
     let (code, out, _) = lab.snapback(&["report", "aborted"]);
     assert!(code == 1 && out.contains("its execution was stopped or timed out"), "{code}: {out}");
-    lab.aws(&["events", "enable-rule", "--name", "snapback-reaper"]);
+    lab.start_reaper();
 }
 
 fn the_lever_stops_and_refuses(lab: &Lab) {
-    let file = experiment("levered", "lab-search", "PT60S", MEMORY);
+    let file = experiment("levered", "lab-search", "PT300S", MEMORY);
     let mut run = lab.begin(&["run", file.to_str().unwrap(), "--name", "levered"]);
     lab.wait_for_fault("levered");
     let (code, out, err) = lab.snapback(&["lever", "engage", "--reason", "game day is over"]);

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 /// For everything that happens by itself in the end: several labs at once on two slow cores take their time, and the
-/// longest lease is most of a minute.
-const PATIENCE: Duration = Duration::from_secs(180);
+/// longest lease is most of a minute. Only what never comes takes this long.
+const PATIENCE: Duration = Duration::from_secs(600);
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -73,7 +73,7 @@ impl Lab {
     }
 
     /// What `lab.py up` says of this lab: its `endpoint`, its `region`, the `table` of its stack's ledger, the `pid` of its
-    /// process group, and more.
+    /// process group, the `directory` of its files, and more.
     pub fn description(&self, field: &str) -> String {
         let value = &self.description[field];
         value.as_str().map_or_else(|| value.to_string(), str::to_owned)
@@ -128,6 +128,20 @@ impl Lab {
         }
     }
 
+    /// What `make deploy` says when it is called on the lab's stack with these parameters, which it has to refuse.
+    pub fn deploy(&self, parameters: &str) -> String {
+        let mut make = self.command("make");
+        for name in ["MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES"] {
+            make.env_remove(name);
+        }
+        let aws = format!("AWS={}", root().join(".tools/venv/bin/aws").display());
+        let stack = format!("STACK={}", self.stack);
+        make.args(["deploy", "-o", "package", "-o", "cli", "-o", "tools-lab", &stack, &aws, "BUCKET=none"]);
+        let output = make.arg(format!("PARAMETERS={parameters}")).output().unwrap();
+        assert!(!output.status.success(), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    }
+
     /// The execution of a run.
     pub fn execution(&self, run: &str) -> String {
         let machine =
@@ -172,12 +186,53 @@ impl Lab {
         serde_json::from_slice(&looked.stdout).unwrap()
     }
 
-    /// Waits until the run has injected.
+    /// Waits until the run has injected. It has to be one that stays so until somebody ends it.
     pub fn wait_for_fault(&self, run: &str) {
         eventually(&format!("{run} has injected"), LOOK_EVERY, || {
             let (_, report, _) = self.snapback(&["report", run, "--json"]);
-            report.contains("\"injected\"").then_some(())
+            let report: Value = serde_json::from_str(&report).unwrap_or_default();
+            let over = ["stopped", "completed", "failed"].iter().any(|status| report["status"] == *status);
+            assert!(!over, "{run} has ended, and had to stay injected: {report}");
+            let targets = report["targets"].as_array()?;
+            (!targets.is_empty() && targets.iter().all(|target| target["status"] == "injected")).then_some(())
         });
+    }
+
+    /// A file of the lab's own (`infra/lab/record.py`).
+    pub fn file(&self, name: &str) -> PathBuf {
+        PathBuf::from(self.description("directory")).join(name)
+    }
+
+    /// What the emulator has written down about functions so far: who looks from outside can miss what comes and goes.
+    pub fn record(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.file("record.jsonl")).unwrap();
+        // The last line may still be on its way.
+        let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        whole.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// How often a function was invoked so far.
+    pub fn invocations(&self, function: &str) -> usize {
+        self.record().iter().filter(|line| line["invoked"] == function).count()
+    }
+
+    /// No tick of the reaper's comes by itself any more.
+    pub fn stop_reaper(&self) {
+        self.aws(&["events", "disable-rule", "--name", "snapback-reaper"]);
+        self.wait_for_reaper();
+    }
+
+    /// Waits until no tick is under way that began before the reaper was stopped.
+    pub fn wait_for_reaper(&self) {
+        eventually("the reaper's last tick is over", LOOK_EVERY, || {
+            let record = self.record();
+            let count = |event| record.iter().filter(|line| line[event] == "snapback-reaper").count();
+            (count("invoked") == count("ended")).then_some(())
+        });
+    }
+
+    pub fn start_reaper(&self) {
+        self.aws(&["events", "enable-rule", "--name", "snapback-reaper"]);
     }
 }
 

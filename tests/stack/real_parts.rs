@@ -1,8 +1,8 @@
 //! What the simulation shows, against real parts: the real binaries and the real state machine lose a process, an
 //! execution and an event, get events ten times and edits meanwhile, and each time the function is as it was.
 //!
-//! A process is not killed at some moment, but in the middle: it is frozen first, and if the ledger then says that it
-//! was too early or too late, it goes on and the scenario is tried again.
+//! A process is not killed at some moment, but in the middle: the emulator freezes it between a change of its and the
+//! answer to it (`infra/lab/record.py`).
 
 use std::time::Duration;
 
@@ -21,9 +21,7 @@ use super::lab::{Following, Lab, eventually, experiment, watched_experiment};
 /// Megabytes that the fault sets; the lab's functions have other ones.
 const FAULTY: u32 = 1024;
 const MEMORY: &str = "memory: {megabytes: 1024}";
-/// Tries to catch a task in its middle, which lasts a second.
-const TRIES: u32 = 5;
-/// Between two looks at a task that is to be caught.
+/// Between two looks at a task that is to be caught: while it is frozen, its time runs.
 const QUICKLY: Duration = Duration::from_millis(10);
 /// Between two looks at anything else.
 const SOON: Duration = Duration::from_millis(200);
@@ -32,25 +30,21 @@ const SOON: Duration = Duration::from_millis(200);
 #[test]
 fn every_loss_ends_in_an_exact_restore() {
     let parts = Parts::start();
-    until_caught("inject is killed", |name| inject_is_killed(&parts, name));
-    until_caught("restore is killed", |name| restore_is_killed(&parts, name));
-    until_caught("the execution is stopped", |name| the_execution_is_stopped_under_inject(&parts, name));
+    inject_is_killed(&parts);
+    restore_is_killed(&parts);
+    the_execution_is_stopped_under_inject(&parts);
     the_alarms_event_is_dropped(&parts);
     the_alarms_event_comes_ten_times_and_somebody_edits(&parts);
 }
 
-fn until_caught(what: &str, mut scenario: impl FnMut(&str) -> Option<()>) {
-    let slug = what.replace(' ', "-");
-    let caught = (1..=TRIES).find_map(|attempt| scenario(&format!("{slug}-{attempt}")));
-    assert!(caught.is_some(), "{what}: never in its middle, in {TRIES} tries");
-}
-
 /// Between the change and the word that it was seen: what was written is in the ledger, and the writer is gone.
-fn inject_is_killed(parts: &Parts, name: &str) -> Option<()> {
+fn inject_is_killed(parts: &Parts) {
+    let name = "inject-is-killed";
     let before = parts.lab.function("lab-search");
+    let trap = parts.trap("snapback-inject", "lab-search", FAULTY);
     let mut run = parts.begin(&experiment(name, "lab-search", "PT60S", MEMORY), name);
-    let caught = parts.catch("snapback-inject", name, "lab-search", TargetStatus::Injecting, FAULTY);
-    let Some(caught) = caught else { return parts.another_time(name, run, "lab-search", &before) };
+    let caught = parts.catch(trap);
+    assert_eq!(parts.status(name, "lab-search"), Some(TargetStatus::Injecting));
     caught.kill();
     assert_eq!(run.wait().unwrap().code(), Some(1), "an error, and restored all the same");
     let report = parts.report(name);
@@ -58,11 +52,11 @@ fn inject_is_killed(parts: &Parts, name: &str) -> Option<()> {
     // Lambda's name for a process that is gone: it was the kill that ended the run.
     assert!(report["reason"].as_str().unwrap().starts_with("Runtime.ExitError: "), "{report}");
     parts.assert_restored(name, "lab-search", &before);
-    Some(())
 }
 
 /// Between the original value's return and the word that it is back; the state machine calls another one.
-fn restore_is_killed(parts: &Parts, name: &str) -> Option<()> {
+fn restore_is_killed(parts: &Parts) {
+    let name = "restore-is-killed";
     let before = parts.lab.function("lab-payment");
     let original = u32::try_from(before["Configuration"]["MemorySize"].as_u64().unwrap()).unwrap();
     let fault = json!({ "handler": {
@@ -70,9 +64,10 @@ fn restore_is_killed(parts: &Parts, name: &str) -> Option<()> {
         "layers": ["arn:aws:lambda:us-east-1:000000000000:layer:lab-chaos-handler:1"],
         "environment": { "CHAOS_DELAY_MS": "1" }
     } });
+    let trap = parts.trap("snapback-restore", "lab-payment", original);
     let mut run = parts.begin(&experiment(name, "lab-payment", "PT5S", &fault.to_string()), name);
-    let caught = parts.catch("snapback-restore", name, "lab-payment", TargetStatus::Restoring, original);
-    let Some(caught) = caught else { return parts.another_time(name, run, "lab-payment", &before) };
+    let caught = parts.catch(trap);
+    assert_eq!(parts.status(name, "lab-payment"), Some(TargetStatus::Restoring));
     caught.kill();
     assert_eq!(run.wait().unwrap().code(), Some(0), "the restore was tried again, and the run ended as it should");
     let failures = parts.failures(name);
@@ -80,24 +75,23 @@ fn restore_is_killed(parts: &Parts, name: &str) -> Option<()> {
     let report = parts.report(name);
     assert_eq!((&report["status"], &report["outcome"]), (&json!("completed"), &json!("held")), "{report}");
     parts.assert_restored(name, "lab-payment", &before);
-    Some(())
 }
 
 /// No Catch runs, and the inject that is under way goes on behind the execution's back.
-fn the_execution_is_stopped_under_inject(parts: &Parts, name: &str) -> Option<()> {
-    let lab = &parts.lab;
+fn the_execution_is_stopped_under_inject(parts: &Parts) {
+    let (lab, name) = (&parts.lab, "the-execution-is-stopped");
     // Else a tick of its own could come before the scenario's.
-    lab.aws(&["events", "disable-rule", "--name", "snapback-reaper"]);
+    lab.stop_reaper();
     let before = lab.function("lab-checkout");
-    let mut run = parts.begin(&experiment(name, "lab-checkout", "PT300S", MEMORY), name);
-    let caught = parts.catch("snapback-inject", name, "lab-checkout", TargetStatus::Injecting, FAULTY);
-    let Some(caught) = caught else { return parts.another_time(name, run, "lab-checkout", &before) };
     let execution = lab.execution(name);
-    lab.aws(&["stepfunctions", "stop-execution", "--execution-arn", &execution]);
-    let described = lab.aws(&["stepfunctions", "describe-execution", "--execution-arn", &execution]);
-    assert_eq!(described["status"], "ABORTED");
+    let trap = parts.trap("snapback-inject", "lab-checkout", FAULTY);
+    let mut run = parts.begin(&experiment(name, "lab-checkout", "PT300S", MEMORY), name);
+    let caught = parts.catch(trap);
+    parts.stop_execution(&execution);
     assert_eq!(parts.status(name, "lab-checkout"), Some(TargetStatus::Injecting), "the task is still under way");
     caught.thaw();
+    let described = lab.aws(&["stepfunctions", "describe-execution", "--execution-arn", &execution]);
+    assert_eq!(described["status"], "ABORTED");
     eventually("the task goes on to its end", SOON, || {
         (parts.status(name, "lab-checkout") == Some(TargetStatus::Injected)).then_some(())
     });
@@ -108,8 +102,7 @@ fn the_execution_is_stopped_under_inject(parts: &Parts, name: &str) -> Option<()
     assert_eq!((&report["status"], &report["outcome"]), (&json!("failed"), &json!("endedEarly")), "{report}");
     assert_eq!(report["reason"], "its execution was stopped or timed out");
     parts.assert_restored(name, "lab-checkout", &before);
-    lab.aws(&["events", "enable-rule", "--name", "snapback-reaper"]);
-    Some(())
+    lab.start_reaper();
 }
 
 /// The alarm is in ALARM for everybody to see, and nobody is told.
@@ -118,7 +111,7 @@ fn the_alarms_event_is_dropped(parts: &Parts) {
     let (name, alarm) = ("event-dropped", "orders-lost");
     lab.aws(&["events", "disable-rule", "--name", "snapback-alarm"]);
     parts.create_alarm(alarm);
-    let told = parts.invocations("snapback-rollback");
+    let told = lab.invocations("snapback-rollback");
     let before = lab.function("lab-search");
     let fault = "reservedConcurrency: {limit: 0}";
     let mut run = parts.begin(&watched_experiment(name, "lab-search", "PT300S", fault, alarm), name);
@@ -130,7 +123,7 @@ fn the_alarms_event_is_dropped(parts: &Parts) {
     assert_eq!(run.wait().unwrap().code(), Some(4));
     parts.assert_stopped_by(alarm, name);
     parts.assert_restored(name, "lab-search", &before);
-    assert_eq!(parts.invocations("snapback-rollback"), told, "Observe found it alone");
+    assert_eq!(lab.invocations("snapback-rollback"), told, "Observe found it alone");
     lab.aws(&["events", "enable-rule", "--name", "snapback-alarm"]);
 }
 
@@ -154,6 +147,10 @@ fn the_alarms_event_comes_ten_times_and_somebody_edits(parts: &Parts) {
     let mut event: Value = serde_json::from_str(include_str!("../../events/alarm-metric.json")).unwrap();
     event["resources"] = json!([arn]);
     event["detail"]["alarmName"] = json!(alarm);
+    // None of them may find the run closed already, however late it begins.
+    let report = ["--function-name", "snapback-report"];
+    let none = ["--reserved-concurrent-executions", "0"];
+    lab.aws(&[&["lambda", "put-function-concurrency"], &report[..], &none].concat());
     let answers = std::thread::scope(|scope| {
         let (runtime, lambda) = (&parts.runtime, &parts.lambda);
         let sent = scope.spawn(move || invoke(runtime, lambda, &["snapback-rollback"; 10], &event));
@@ -163,10 +160,10 @@ fn the_alarms_event_comes_ten_times_and_somebody_edits(parts: &Parts) {
         }
         sent.join().unwrap()
     });
-    // On a slow machine the run may be over before the last of them has started; then that one finds none.
-    let found: Vec<&Value> = answers.iter().filter_map(|answer| answer["runs"].get(0)).collect();
-    assert!(answers.len() == 10 && found.len() > 1, "several of them had the run at once: {answers:?}");
-    for run in found {
+    lab.aws(&[&["lambda", "delete-function-concurrency"], &report[..]].concat());
+    assert_eq!(answers.len(), 10);
+    for answer in &answers {
+        let run = &answer["runs"][0];
         assert_eq!((&run["runId"], &run["targets"][0]["error"]), (&json!(name), &Value::Null), "{answers:?}");
     }
     assert_eq!(run.wait().unwrap().code(), Some(4));
@@ -183,6 +180,7 @@ struct Parts {
     runtime: Runtime,
     world: AwsWorld,
     lambda: aws_sdk_lambda::Client,
+    executions: aws_sdk_sfn::Client,
 }
 
 impl Parts {
@@ -196,8 +194,8 @@ impl Parts {
             .http_client(aws_smithy_http_client::Builder::new().build_http());
         let config = runtime.block_on(config.load());
         let world = AwsWorld::new(&config, lab.description("table"), Some("snapback"));
-        let lambda = aws_sdk_lambda::Client::new(&config);
-        Self { lab, runtime, world, lambda }
+        let (lambda, executions) = (aws_sdk_lambda::Client::new(&config), aws_sdk_sfn::Client::new(&config));
+        Self { lab, runtime, world, lambda, executions }
     }
 
     fn begin(&self, experiment: &std::path::Path, name: &str) -> Following {
@@ -222,25 +220,28 @@ impl Parts {
         FunctionArn::try_from(format!("arn:aws:lambda:{region}:000000000000:function:{function}").as_str()).unwrap()
     }
 
-    /// Freezes the task's process in its middle: the target still has this status, and the function's memory, the last
-    /// thing that the task writes, is this already. `None` when it was too early or too late.
-    fn catch(&self, task: &str, run: &str, function: &str, status: TargetStatus, memory: u32) -> Option<Frozen> {
-        eventually(&format!("{run}: {task} is in its middle"), QUICKLY, || match self.status(run, function) {
-            Some(now) if now > status => Some(()),
-            Some(now) if now == status && self.memory(function) == memory => Some(()),
-            _ => None,
-        });
-        let frozen = Frozen::all(&self.lab.description("pid"), task);
-        let in_the_middle = self.status(run, function) == Some(status) && self.memory(function) == memory;
-        (in_the_middle && !frozen.0.is_empty()).then_some(frozen)
+    /// Sets a trap: the task's process is frozen as soon as a change of its gives the function this memory, the last thing
+    /// that the task writes, and before it gets the answer.
+    fn trap(&self, task: &str, function: &str, memory: u32) -> Trap {
+        let frozen = self.lab.file("frozen.json");
+        let _ = std::fs::remove_file(&frozen);
+        let asked = json!({ "task": task, "function": function, "memory": memory });
+        std::fs::write(self.lab.file("freeze.json"), asked.to_string()).unwrap();
+        Trap { frozen, function: function.to_owned(), memory }
     }
 
-    /// Ends a run whose task could not be caught, which is as exact.
-    fn another_time(&self, run: &str, mut following: Following, function: &str, before: &Value) -> Option<()> {
-        self.lab.snapback(&["rollback", run]);
-        following.wait().unwrap();
-        self.assert_restored(run, function, before);
-        None
+    /// The task's processes, in its middle.
+    fn catch(&self, trap: Trap) -> Frozen {
+        let processes = eventually("the task is in its middle", QUICKLY, || std::fs::read(&trap.frozen).ok());
+        let processes: Vec<u32> = serde_json::from_slice(&processes).unwrap();
+        let frozen = Frozen(processes.iter().map(u32::to_string).collect());
+        assert!(!frozen.0.is_empty(), "the task has a process");
+        assert_eq!(self.memory(&trap.function), trap.memory);
+        frozen
+    }
+
+    fn stop_execution(&self, execution: &str) {
+        self.runtime.block_on(self.executions.stop_execution().execution_arn(execution).send()).unwrap();
     }
 
     fn report(&self, run: &str) -> Value {
@@ -253,14 +254,6 @@ impl Parts {
         let history = self.lab.aws(&["stepfunctions", "get-execution-history", "--execution-arn", &execution]);
         let events = history["events"].as_array().unwrap().iter();
         events.filter_map(|event| event["taskFailedEventDetails"]["error"].as_str()).map(str::to_owned).collect()
-    }
-
-    /// How often a function was invoked; an invocation's log begins with this line.
-    fn invocations(&self, function: &str) -> usize {
-        let group = format!("/aws/lambda/{function}");
-        let lines = self.lab.aws(&["logs", "filter-log-events", "--log-group-name", &group]);
-        let lines = lines["events"].as_array().unwrap().iter();
-        lines.filter(|line| line["message"].as_str().unwrap().starts_with("START ")).count()
     }
 
     /// An alarm on a metric of its own, which is OK; returns its ARN.
@@ -336,25 +329,17 @@ fn invoke(runtime: &Runtime, lambda: &aws_sdk_lambda::Client, functions: &[&str]
     answers.collect()
 }
 
+/// What a task is caught by.
+struct Trap {
+    frozen: std::path::PathBuf,
+    function: String,
+    memory: u32,
+}
+
 /// Processes of one function of the lab that neither go on nor end; they go on when this is dropped.
 struct Frozen(Vec<String>);
 
 impl Frozen {
-    /// Freezes them. The emulator's group holds every function's process, and the environment tells which is whose.
-    fn all(group: &str, function: &str) -> Self {
-        let listing = std::process::Command::new("ps").args(["axeww", "-o", "pgid=,pid=,command="]).output().unwrap();
-        let named = format!("AWS_LAMBDA_FUNCTION_NAME={function}");
-        let processes = String::from_utf8_lossy(&listing.stdout)
-            .lines()
-            .map(|line| line.split_ascii_whitespace().collect::<Vec<_>>())
-            .filter(|words| words.first() == Some(&group) && words.contains(&named.as_str()))
-            .map(|words| words[1].to_owned())
-            .collect();
-        let frozen = Self(processes);
-        assert!(frozen.signal("-STOP"), "they were there a moment ago: {:?}", frozen.0);
-        frozen
-    }
-
     fn kill(mut self) {
         assert!(self.signal("-KILL"), "a frozen process does not end by itself: {:?}", self.0);
         self.0.clear();

@@ -3,9 +3,12 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use snapback::plan::guardrails::{CodeSigning, TASKS};
-use snapback::task::Task;
-use snapback::testing::samples::{MAPPING, function_arn, layer_arn, world};
+use snapback::model::function::Slot;
+use snapback::plan::guardrails::{CodeSigning, Settings, TASKS};
+use snapback::ports::Clock;
+use snapback::steps::Budget;
+use snapback::task::{Task, handle};
+use snapback::testing::samples::{MAPPING, function_arn, layer_arn, settings, world};
 use snapback::testing::{SimWorld, Trouble};
 
 use super::events::{call, prepare};
@@ -39,6 +42,8 @@ fn call_actions(call: &str) -> &'static [&'static str] {
         "ListAliases" => &["lambda:ListAliases"],
         "ListVersionsByFunction" => &["lambda:ListVersionsByFunction"],
         "GetLayerVersion" => &["lambda:GetLayerVersion"],
+        "GetRuntimeManagementConfig" => &["lambda:GetRuntimeManagementConfig"],
+        "GetAccountSettings" => &["lambda:GetAccountSettings"],
         "GetFunctionCodeSigningConfig" => &["lambda:GetFunctionCodeSigningConfig"],
         "GetCodeSigningConfig" => &["lambda:GetCodeSigningConfig"],
         // Attaching a layer needs the right to read it.
@@ -116,6 +121,20 @@ async fn lived(task: Task) -> BTreeSet<String> {
             world.with(|state| state.functions.values_mut().for_each(|f| f.code_signing = WARNING));
             prepare(&world, "r", experiment()).await.unwrap();
             let mut actions = taken(&world);
+            // Faults that let invocations pile up, on a function without a reservation, in a stack that keeps none.
+            let slow = self::world(&["payment"]);
+            slow.with(|state| {
+                state.functions.values_mut().for_each(|f| f.edit(|seen| seen.concurrency = Slot::Absent))
+            });
+            let memory = json!({
+                "name": "slow", "duration": "PT1M", "targets": [{ "function": "payment" }],
+                "faults": [{ "memory": { "megabytes": 128 } }]
+            });
+            let none = Settings { reserved_concurrency: 0, ..settings() };
+            let payload = json!({ "execution": { "id": "arn:execution:s", "name": "s" }, "experiment": memory });
+            let budget = Budget { deadline: slow.now().plus(30) };
+            handle(task, &slow, &none, budget, &payload).await.unwrap();
+            actions.extend(taken(&slow));
             // Carried on by a second try, when the alarm has tripped meanwhile.
             world.with(|state| {
                 state.alarms.insert("errors".into(), true);

@@ -15,8 +15,16 @@ const MAX_BYTES: usize = 256;
 /// Values of one `in`, at most.
 const MAX_VALUES: usize = 64;
 
-/// Where in the event: names and list positions with dots between them (`requestContext.http.method`,
-/// `Records.0.eventSource`), or a JSON Pointer (RFC 6901, `/headers/x.debug`) where a name holds a dot.
+/// Bytes of one compiled pattern, at most: the time that a text takes grows with them.
+const MAX_COMPILED_BYTES: usize = 1 << 14;
+
+/// Where in the event, in one of two forms:
+///
+/// - Names and list positions, as in `requestContext.http.method` and `Records.0.eventSource`. Of JSONPath (RFC 9535) this
+///   reads what leads to one place: `$.Records[0].eventSource`, `$['headers']['x.debug']`; a `$` alone is the whole event.
+/// - A JSON Pointer (RFC 6901), as in `/headers/x.debug`: for names with dots, brackets or any other sign.
+///
+/// Names of HTTP headers, which are those under `headers` and `multiValueHeaders`, are the same in any case.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(with = "String"))]
@@ -27,7 +35,7 @@ pub struct EventPath {
 }
 
 impl EventPath {
-    /// The names and positions, from the outside in.
+    /// The names and positions, from the outside in; header names in lower case.
     #[must_use]
     pub fn steps(&self) -> &[String] {
         &self.steps
@@ -38,20 +46,79 @@ impl TryFrom<String> for EventPath {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let steps: Vec<String> = match text.strip_prefix('/') {
-            Some(pointer) => pointer.split('/').map(|step| step.replace("~1", "/").replace("~0", "~")).collect(),
-            None => text.split('.').map(str::to_owned).collect(),
+        let steps = match text.strip_prefix('/') {
+            Some(pointer) => {
+                Some(pointer.split('/').map(|step| step.replace("~1", "/").replace("~0", "~")).collect::<Vec<_>>())
+            }
+            None => named(&text),
         };
-        let dotted = !text.starts_with('/');
-        if text.len() > MAX_BYTES || steps.len() > MAX_STEPS || dotted && steps.iter().any(String::is_empty) {
-            return Err(format!(
-                "`{}` is not a path into the event; write names with dots between them, such as \
-                 requestContext.http.method, or a JSON Pointer, such as /headers/x.debug, of up to {MAX_BYTES} bytes",
+        match steps.filter(|steps| text.len() <= MAX_BYTES && steps.len() <= MAX_STEPS) {
+            Some(steps) => Ok(Self { text, steps: with_lower_case_headers(steps) }),
+            None => Err(format!(
+                "`{}` is not a path to one place in the event; write names and list positions, such as \
+                 requestContext.http.method or Records[0].eventSource, or a JSON Pointer, such as /headers/x.debug, of \
+                 up to {MAX_BYTES} bytes",
                 shorten(&text)
-            ));
+            )),
         }
-        Ok(Self { text, steps })
     }
+}
+
+/// The steps of a path that is not a JSON Pointer; `None` where it is not one.
+fn named(text: &str) -> Option<Vec<String>> {
+    let from_root = text.strip_prefix('$').filter(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
+    let mut steps = Vec::new();
+    let mut rest = match from_root {
+        Some(rest) => rest,
+        None if text.starts_with('[') => text,
+        None => {
+            let (name, rest) = name(text)?;
+            steps.push(name.to_owned());
+            rest
+        }
+    };
+    while !rest.is_empty() {
+        let (step, behind) = match rest.strip_prefix('.') {
+            Some(rest) => name(rest)?,
+            None => bracketed(rest.strip_prefix('[')?)?,
+        };
+        steps.push(step.to_owned());
+        rest = behind;
+    }
+    Some(steps)
+}
+
+/// A name up to the next dot or bracket, and what follows. `*` would be more than one place.
+fn name(text: &str) -> Option<(&str, &str)> {
+    let (name, rest) = text.split_at(text.find(['.', '[']).unwrap_or(text.len()));
+    (!name.is_empty() && name != "*" && !name.contains(']')).then_some((name, rest))
+}
+
+/// What is in brackets, a list position or a name in quotation marks, and what follows.
+fn bracketed(text: &str) -> Option<(&str, &str)> {
+    for (mark, end) in [('\'', "']"), ('"', "\"]")] {
+        if let Some(text) = text.strip_prefix(mark) {
+            return text.split_once(end).filter(|(name, _)| !name.contains(['\\', mark]));
+        }
+    }
+    let is_position = |text: &str| text == "0" || !text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit());
+    text.split_once(']').filter(|(position, _)| !position.is_empty() && is_position(position))
+}
+
+/// Whether what has this name holds HTTP headers, whose names do not differ in their case (RFC 9110, section 5.1): REST
+/// APIs pass them on as they came, HTTP APIs in lower case (apigateway/latest/developerguide/http-api-develop-integrations-lambda).
+#[must_use]
+pub fn holds_headers(name: &str) -> bool {
+    matches!(name, "headers" | "multiValueHeaders")
+}
+
+fn with_lower_case_headers(mut steps: Vec<String>) -> Vec<String> {
+    for at in 1..steps.len() {
+        if holds_headers(&steps[at - 1]) {
+            steps[at].make_ascii_lowercase();
+        }
+    }
+    steps
 }
 
 impl From<EventPath> for String {
@@ -85,9 +152,9 @@ pub enum Operator {
     Equals(Value),
     /// Whether there is anything but null.
     Exists(bool),
-    /// Text that begins so.
+    /// Text that begins so. Of a number, `true` or `false`, it is what is written in the event.
     StartsWith(String),
-    /// Text in which the pattern is found; the time it takes grows with the text, never faster.
+    /// Text in which the pattern is found, in its first 16 KB. Of a number, `true` or `false`, it is what is written.
     #[cfg_attr(feature = "schema", schemars(with = "String"))]
     Regex(Regex),
     /// One of these values.
@@ -108,7 +175,7 @@ impl Eq for EventCondition {}
 #[cfg_attr(feature = "schema", schemars(rename = "EventCondition"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct RawCondition {
-    /// Where in the event: `requestContext.http.method`, or a JSON Pointer.
+    /// Where in the event: `requestContext.http.method`, `Records[0].eventSource`, or a JSON Pointer.
     path: EventPath,
     /// This very value: text, a number, true, false or null.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
@@ -116,10 +183,10 @@ struct RawCondition {
     /// Whether there is anything but null.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     exists: Option<bool>,
-    /// Text that begins so.
+    /// Text that begins so; of a number, `true` or `false`, as it is written in the event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     starts_with: Option<String>,
-    /// Text in which this pattern is found.
+    /// Text in which this pattern is found, in its first 16 KB; of a number, `true` or `false`, as it is written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     regex: Option<String>,
     /// One of these values.
@@ -191,11 +258,14 @@ fn compile(pattern: &str) -> Result<Regex, String> {
     if pattern.len() > MAX_BYTES {
         return Err(format!("the pattern `{shown}` is too long; write up to {MAX_BYTES} bytes"));
     }
-    // Nested repetitions can make a short pattern large: the limit is about the compiled one.
-    regex_lite::RegexBuilder::new(pattern)
-        .size_limit(1 << 18)
-        .build()
-        .map_err(|error| format!("the pattern `{shown}` cannot be used: {error}; correct it or make it simpler"))
+    // Repetitions can make a short pattern large: the limit is about the compiled one.
+    let compiled = regex_lite::RegexBuilder::new(pattern).size_limit(MAX_COMPILED_BYTES).build();
+    compiled.map_err(|error| match error.to_string() {
+        too_large if too_large.contains("size limit") => {
+            format!("the pattern `{shown}` repeats so much that it would hold up invocations; write smaller counts")
+        }
+        why => format!("the pattern `{shown}` cannot be used: {why}; correct it"),
+    })
 }
 
 #[cfg(test)]
@@ -236,16 +306,78 @@ mod tests {
     }
 
     #[test]
+    fn paths_of_one_place_are_read_as_they_are_written_elsewhere() {
+        for (text, wanted) in [
+            ("a", &["a"][..]),
+            ("$", &[]),
+            ("$.requestContext.http.method", &["requestContext", "http", "method"]),
+            ("Records[0].eventSource", &["Records", "0", "eventSource"]),
+            ("$.Records[10][2]", &["Records", "10", "2"]),
+            ("[0].a", &["0", "a"]),
+            ("$[0]", &["0"]),
+            ("$['a.b'][\"c'd\"].e", &["a.b", "c'd", "e"]),
+            ("$metadata.$", &["$metadata", "$"]),
+            ("a.$.b", &["a", "$", "b"]),
+            ("Records.00", &["Records", "00"]),
+            ("headers.X-Debug.A", &["headers", "x-debug", "A"]),
+            ("/a/multiValueHeaders/X", &["a", "multiValueHeaders", "x"]),
+            ("Headers.X", &["Headers", "X"]),
+        ] {
+            let path = EventPath::try_from(text.to_owned()).unwrap_or_else(|why| unreachable!("{why}"));
+            assert_eq!(
+                (path.steps(), String::from(path.clone())),
+                (&*wanted.iter().map(|step| (*step).to_owned()).collect::<Vec<_>>(), text.to_owned())
+            );
+        }
+    }
+
+    #[test]
+    fn paths_of_more_or_less_than_one_place_are_refused() {
+        for text in [
+            "",
+            ".",
+            "a.",
+            ".a",
+            "a..b",
+            "$..a",
+            "$.",
+            "$a[",
+            "a[]",
+            "a[*]",
+            "a.*",
+            "*",
+            "a[-1]",
+            "a[0:2]",
+            "a[00]",
+            "a[+0]",
+            "a[0",
+            "a[x]",
+            "a['b]",
+            "a['b\"]",
+            "a['b'c]",
+            "a[0]b",
+            "a]",
+            "$['b\\'c']",
+            "a[?@.b]",
+            "a['b','c']",
+            "a['b']c",
+        ] {
+            let refusal = EventPath::try_from(text.to_owned()).err().unwrap_or_default();
+            assert!(refusal.contains("Records[0].eventSource"), "{text}: {refusal}");
+        }
+    }
+
+    #[test]
     fn refuses_with_the_value_and_the_fix() {
         for (text, says) in [
             (r#"{"path":"a"}"#, "does not have one operator"),
             (r#"{"path":"a","equals":1,"exists":true}"#, "does not have one operator"),
-            (r#"{"path":"a..b","exists":true}"#, "`a..b` is not a path"),
-            (r#"{"path":"","exists":true}"#, "is not a path"),
+            (r#"{"path":"a..b","exists":true}"#, "`a..b` is not a path to one place"),
+            (r#"{"path":"","exists":true}"#, "is not a path to one place"),
             (r#"{"path":"a","equals":{}}"#, "compares with text"),
             (r#"{"path":"a","in":[]}"#, "write 1 to 64"),
             (r#"{"path":"a","regex":"("}"#, "the pattern `(` cannot be used"),
-            (r#"{"path":"a","regex":"((a{500}){500}){500}"}"#, "cannot be used"),
+            (r#"{"path":"a","regex":"((a{500}){500}){500}"}"#, "write smaller counts"),
             (r#"{"path":"a","like":"x"}"#, "unknown field `like`"),
         ] {
             let refusal = read(text).err().unwrap_or_default();

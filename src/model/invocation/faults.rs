@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::text::shorten;
+use crate::model::text::{is_qualifier, shorten};
 use crate::model::whole::Whole;
 
 use super::condition::EventCondition;
@@ -359,9 +359,8 @@ fn check_rule(rule: &Rule<'_>) -> Result<(), String> {
     if rule.conditions.len() > MAX_CONDITIONS {
         return Err(format!("`match` has {} conditions; write at most {MAX_CONDITIONS}", rule.conditions.len()));
     }
-    let is_word = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
     match rule.qualifier {
-        Some(name) if name != "$LATEST" && (name.is_empty() || name.len() > 128 || !is_word(name)) => Err(format!(
+        Some(name) if !is_qualifier(name) => Err(format!(
             "`qualifier` is `{}`, which is no alias or version; write its name, a version's number, or $LATEST",
             shorten(name)
         )),

@@ -7,7 +7,7 @@ mod faults;
 mod orders;
 mod percentage;
 
-pub use condition::{EventCondition, EventPath, Operator};
+pub use condition::{EventCondition, EventPath, Operator, holds_headers};
 pub use faults::{
     Corrupt, CorruptFault, DiskFault, ErrorFault, ExitFault, Failure, InitFault, InvocationFault,
     InvocationTimeoutFault, LatencyFault, Milliseconds, Moment, ResponseFault, Rule,

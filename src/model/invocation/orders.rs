@@ -1,5 +1,7 @@
 //! What the control plane tells the proxy: the one thing that the two planes share.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use super::faults::InvocationFault;
@@ -32,12 +34,13 @@ pub struct Orders {
 }
 
 impl Orders {
-    /// Reads what the control plane has written.
+    /// Reads what the control plane has written, and JSON as it is: nothing in JSON begins as the other form does.
     ///
     /// # Errors
     /// One sentence that says what cannot be read.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let orders: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let json = if text.starts_with("{'") { Cow::Owned(exchange(text)) } else { Cow::Borrowed(text) };
+        let orders: Self = serde_json::from_str(&json).map_err(|error| error.to_string())?;
         if orders.faults.len() > MAX_FAULTS {
             return Err(format!("{} faults are more than {MAX_FAULTS}", orders.faults.len()));
         }
@@ -59,12 +62,26 @@ impl Orders {
         self.faults.iter().any(|fault| !matches!(fault, InvocationFault::Init(_)))
     }
 
-    /// As compact as it can be: a function's variables share 4 KB (lambda/latest/dg/configuration-envvars).
+    /// As compact as it can be: a function's variables share 4 KB (lambda/latest/dg/configuration-envvars), and Lambda
+    /// measures them as JSON text, in which each quote and each backslash of a value counts twice. So this is JSON with
+    /// both exchanged for characters that JSON does not escape.
     #[must_use]
     pub fn to_text(&self) -> String {
         // Numbers, text and lists always serialize.
-        serde_json::to_string(self).unwrap_or_default()
+        exchange(&serde_json::to_string(self).unwrap_or_default())
     }
+}
+
+/// Exchanges `"` with `'`, and `\` with `~`. Done twice, it changes nothing.
+fn exchange(text: &str) -> String {
+    let other = |c| match c {
+        '"' => '\'',
+        '\'' => '"',
+        '\\' => '~',
+        '~' => '\\',
+        c => c,
+    };
+    text.chars().map(other).collect()
 }
 
 #[cfg(test)]
@@ -79,7 +96,32 @@ mod tests {
             r#"{"corrupt":{"truncateBytes":0,"match":[{"path":"a","equals":1}]}},{"init":{"delayMs":1}}]"#,
         );
         let text = format!(r#"{{"until":9,"experiment":"e","run":"r","faults":{faults}}}"#);
-        assert_eq!(Orders::parse(&text).map(|orders| orders.to_text()), Ok(text));
+        assert_eq!(Orders::parse(&text).map(|orders| exchange(&orders.to_text())), Ok(text));
+    }
+
+    #[test]
+    fn texts_with_quotes_and_backslashes_come_back_as_they_were() {
+        let message = r#"it's "quoted" in C:\temp, ~ or so, {"a":"\u00e9"}"#;
+        let text = serde_json::json!({
+            "until": 9, "experiment": "it's ~", "run": "r", "faults": [{ "error": { "message": message } }]
+        });
+        let orders = Orders::parse(&text.to_string());
+        let written = orders.clone().map(|orders| orders.to_text()).unwrap_or_default();
+        assert!(written.starts_with("{'until':9,'experiment':'it\"s \\'"), "{written}");
+        assert_eq!(Orders::parse(&written), orders);
+    }
+
+    #[test]
+    fn what_is_written_costs_less_than_json_where_it_counts() {
+        let body = r#"{"error":"unavailable","retry":"it's \"later\""}"#;
+        let text = serde_json::json!({
+            "until": 1_780_272_060_000_u64, "experiment": "checkout survives", "run": "run-1",
+            "faults": [{ "response": { "statusCode": 503, "headers": { "retry-after": "1" }, "body": body } }]
+        });
+        let orders = Orders::parse(&text.to_string());
+        let measured = |text: &str| serde_json::to_string(text).unwrap_or_default().len();
+        let (json, written) = orders.map(|orders| (exchange(&orders.to_text()), orders.to_text())).unwrap_or_default();
+        assert_eq!((json.len(), measured(&json), measured(&written)), (213, 265, 216));
     }
 
     #[test]
@@ -89,7 +131,7 @@ mod tests {
         for part in
             [r#""type":"InjectedError""#, r#""message":"snapback has injected this error""#, r#""exit":{"delayMs":0}"#]
         {
-            assert!(written.contains(part), "{written}");
+            assert!(exchange(&written).contains(part), "{written}");
         }
     }
 

@@ -238,10 +238,14 @@ fn equals(text: &str) -> Operator {
     }
 }
 
-/// Names with dots between them, there as here; only what here would be read differently is written as a pointer.
+/// Names with dots between them, there as here; what would be read differently here is written as a pointer.
 fn path(text: &str) -> Result<EventPath, String> {
     let steps: Vec<&str> = text.split('.').collect();
-    let plain = !text.starts_with('/') && steps.iter().all(|step| !step.is_empty());
-    let escaped = || steps.iter().map(|step| format!("/{}", step.replace('~', "~0").replace('/', "~1"))).collect();
-    EventPath::try_from(if plain { text.to_owned() } else { escaped() })
+    let is_same = |path: &EventPath| {
+        path.steps().len() == steps.len()
+            && path.steps().iter().zip(&steps).all(|(step, name)| step.eq_ignore_ascii_case(name))
+    };
+    let pointer =
+        || steps.iter().map(|step| format!("/{}", step.replace('~', "~0").replace('/', "~1"))).collect::<String>();
+    EventPath::try_from(text.to_owned()).ok().filter(is_same).map_or_else(|| EventPath::try_from(pointer()), Ok)
 }

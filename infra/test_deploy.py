@@ -1,0 +1,387 @@
+"""What deploy.py and destroy.py do with what is there already: command lines that remember what they were asked stand for
+AWS's and snapback's."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import re
+import unittest
+from typing import Any
+
+import deploy
+import destroy
+from deployed import CommandFailed, Tools
+
+ARN = "arn:aws:iam::123456789012:role"
+ARMED = "orders (injected, run r)"
+
+
+class Account:
+    """An account with one stack, or none, and its answers."""
+
+    def __init__(self, status: str | None = None, **parameters: str) -> None:
+        self.status = status
+        self.parameters = {"Prefix": "snapback", "RollbackReservedConcurrency": "0", **parameters}
+        self.has_outputs = status is not None and ("COMPLETE" in status and status != "ROLLBACK_COMPLETE")
+        self.table: str | None = "snapback-LedgerTable-1"
+        self.armed: list[list[str]] = [[]]
+        self.lever = False
+        # A run was found and rolled back: the lever is engaged, and the command line ends with 4.
+        self.lever_fails = False
+        self.unreserved: int | None = 1000
+        self.functions_reserve: dict[str, int] = {}
+        self.failing = ""
+        self.calls: list[str] = []
+        self.overrides: dict[str, str] = {}
+
+    def tools(self) -> Tools:
+        return Tools(self.aws, self.snapback)
+
+    def aws(self, *arguments: str, **_: Any) -> str:
+        name = " ".join(arguments[:2])
+        self.calls.append(name if name != "cloudformation wait" else " ".join(arguments[:3]))
+        if name == self.failing:
+            raise CommandFailed(f"{name}: An error occurred")
+        answer = getattr(self, re.sub(r"\W", "_", arguments[1]), lambda _: "")
+        return str(answer(arguments))
+
+    def describe_stacks(self, arguments: tuple[str, ...]) -> str:
+        if self.status is None:
+            raise CommandFailed(f"aws: Stack with id {arguments[3]} does not exist")
+        outputs = [{"OutputKey": "LedgerTable", "OutputValue": self.table}] if self.has_outputs else []
+        parameters = [{"ParameterKey": key, "ParameterValue": value} for key, value in self.parameters.items()]
+        return json.dumps({"Stacks": [{"StackStatus": self.status, "Outputs": outputs, "Parameters": parameters}]})
+
+    def describe_stack_resources(self, _: tuple[str, ...]) -> str:
+        resource = {"LogicalResourceId": "LedgerTable", "ResourceStatus": "DELETE_SKIPPED", "PhysicalResourceId": self.table}
+        return json.dumps({"StackResources": [resource] if self.table else []})
+
+    def describe_table(self, _: tuple[str, ...]) -> str:
+        return "{}"
+
+    def describe_stack_events(self, _: tuple[str, ...]) -> str:
+        reasons = [
+            ("CREATE_FAILED", "Resource creation cancelled"),
+            ("CREATE_FAILED", "its minimum value of [100]"),
+            ("CREATE_IN_PROGRESS", "User Initiated"),
+            ("CREATE_FAILED", "of the try before"),
+        ]
+        return json.dumps(
+            {"StackEvents": [{"LogicalResourceId": "R", "ResourceStatus": s, "ResourceStatusReason": r} for s, r in reasons]}
+        )
+
+    def get_account_settings(self, _: tuple[str, ...]) -> str:
+        if self.unreserved is None:
+            raise CommandFailed("aws: AccessDeniedException")
+        return json.dumps({"AccountLimit": {"UnreservedConcurrentExecutions": self.unreserved}})
+
+    def get_function_concurrency(self, arguments: tuple[str, ...]) -> str:
+        reserved = self.functions_reserve.get(arguments[3])
+        return "" if reserved is None else json.dumps({"ReservedConcurrentExecutions": reserved})
+
+    def deploy(self, arguments: tuple[str, ...]) -> str:
+        given = arguments[arguments.index("--parameter-overrides") + 1 :]
+        self.overrides = dict(each.split("=", 1) for each in given)
+        self.status, self.has_outputs = "UPDATE_COMPLETE", True
+        return ""
+
+    def delete_stack(self, _: tuple[str, ...]) -> str:
+        self.status = None
+        return ""
+
+    def snapback(self, *arguments: str, **_: Any) -> str:
+        name = " ".join(arguments[: 2 if arguments[0] == "lever" else 1])
+        self.calls.append(name)
+        if name == self.failing:
+            raise CommandFailed(f"{name}: no")
+        if name == "status":
+            return json.dumps({"armed": self.armed.pop(0) if len(self.armed) > 1 else self.armed[0]})
+        if name == "lever show":
+            return json.dumps({"engaged": self.lever})
+        self.lever = {"lever engage": True, "lever release": False}.get(name, self.lever)
+        if name == "lever engage" and self.lever_fails:
+            raise CommandFailed("lever engage: restored, before its time")
+        return ""
+
+
+class Case(unittest.TestCase):
+    def deploy(self, account: Account, *parameters: str) -> str:
+        """What it says; what it refuses is raised."""
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            deploy.deploy(account.tools(), "snapback", "bucket", deploy.parsed(list(parameters), deploy.declared()))
+        return said.getvalue()
+
+    def destroy(self, account: Account, *_: str) -> tuple[int, str]:
+        with contextlib.redirect_stdout(io.StringIO()) as said, contextlib.redirect_stderr(said):
+            return destroy.destroy(account.tools(), "snapback"), said.getvalue()
+
+    def assert_untouched(self, account: Account) -> None:
+        for call in ("package", "deploy", "delete-stack"):
+            self.assertNotIn(f"cloudformation {call}", account.calls)
+
+
+class Parameters(Case):
+    def test_each_bad_one_is_answered_with_its_name_its_value_and_the_fix(self) -> None:
+        for word, says in (
+            ("Prefix", "`Prefix` is not a parameter; write Key=Value"),
+            ("TargetLimt=5", "there is no parameter TargetLimt; write TargetLimit"),
+            ("Prefix=Chaos", "Prefix=`Chaos`: write 2 to 40 lower-case letters"),
+            ("TargetLimit=0", "TargetLimit=`0`: write a whole number, 1 to 1000"),
+            ("TargetLimit=ten", "TargetLimit=`ten`: write a whole number, 1 to 1000"),
+            ("RollbackReservedConcurrency=-1", "write a whole number from 0 on"),
+            ("Architecture=arm", "write one of arm64, x86_64"),
+            ("LogRetentionDays=2", "write one of 1, 3, 5"),
+            ("OptInTag=chaos", "write one key, one equals sign, one value"),
+            (f"LedgerWriters={ARN}/a,{ARN.replace('role', 'user')}/b", "write ARNs of IAM roles"),
+            ("TargetKeyArns=arn:aws:kms:eu-west-1:123456789012:alias/orders", "write ARNs of keys (not of aliases)"),
+            ("AlarmTopicArn=topic", "write the ARN of an SNS topic"),
+            ("ScheduleExpression=weekly", "write rate(...), cron(...) or at(...)"),
+        ):
+            with self.subTest(word), self.assertRaisesRegex(deploy.Wrong, re.escape(says)):
+                deploy.parsed([word], deploy.declared())
+
+    def test_the_same_twice_is_refused(self) -> None:
+        with self.assertRaisesRegex(deploy.Wrong, "Prefix is given twice"):
+            deploy.parsed(["Prefix=aa", "Prefix=bb"], deploy.declared())
+
+    def test_good_ones_pass(self) -> None:
+        words = ["Prefix=chaos", "OptInTag=chaos=allowed", "AlarmTopicArn=", "ScheduleExpression=rate(7 days)",
+                 f"LedgerWriters={ARN}/aws-reserved/sso.amazonaws.com/*/AWSReservedSSO_Break_*,{ARN}/ops", "LedgerWriters2="]  # fmt: skip
+        self.assertEqual(len(deploy.parsed(words[:-1], deploy.declared())), 5)
+
+    def test_half_a_schedule_is_refused_before_anything_is_uploaded(self) -> None:
+        account = Account()
+        with self.assertRaisesRegex(deploy.Wrong, "give EXPERIMENT=FILE too"):
+            self.deploy(account, "ScheduleExpression=rate(1 day)")
+        self.assert_untouched(account)
+
+    def test_a_scheduled_experiment_is_checked(self) -> None:
+        account = Account()
+        account.failing = "check"
+        with self.assertRaisesRegex(deploy.Wrong, "EXPERIMENT cannot be started by a schedule"):
+            self.deploy(account, "ScheduleExpression=rate(1 day)", "ScheduledExperiment={}")
+        self.assert_untouched(account)
+
+
+class Concurrency(Case):
+    def test_what_is_proposed(self) -> None:
+        for unreserved, targets, chosen in (
+            (10, 10, 0), (100, 10, 0), (104, 10, 0), (105, 10, 2), (110, 10, 4), (121, 10, 10), (1000, 10, 10),
+            (1000, 1, 10), (1000, 25, 25), (1000, 1000, 40), (150, 1000, 24),
+        ):  # fmt: skip
+            with self.subTest(unreserved=unreserved, targets=targets):
+                proposal = deploy.propose(unreserved, targets)
+                self.assertEqual(proposal.concurrency, chosen)
+                self.assertIn(str(unreserved), proposal.why)
+                # Never one: then a slow rollback would keep the next alarm waiting.
+                self.assertNotEqual(chosen, 1)
+                self.assertLessEqual(2 * chosen + bool(chosen), max(0, unreserved - deploy.FLOOR))
+
+    def test_a_new_stack_gets_it_and_hears_why(self) -> None:
+        account = Account()
+        self.assertIn("RollbackReservedConcurrency=10: of the account's concurrency 1000", self.deploy(account))
+        self.assertEqual(account.overrides["RollbackReservedConcurrency"], "10")
+
+    def test_a_new_account_gets_none_and_hears_why(self) -> None:
+        account = Account()
+        account.unreserved = 10
+        self.assertIn("none can be reserved", self.deploy(account))
+        self.assertEqual(account.overrides["RollbackReservedConcurrency"], "0")
+
+    def test_where_it_cannot_be_asked_none_is_reserved(self) -> None:
+        account = Account()
+        account.unreserved = None
+        self.assertIn("cannot be read", self.deploy(account))
+        self.assertEqual(account.overrides["RollbackReservedConcurrency"], "0")
+
+    def test_what_was_given_stays(self) -> None:
+        for value in ("0", "1", "50"):
+            account = Account()
+            self.deploy(account, f"RollbackReservedConcurrency={value}")
+            self.assertEqual(account.overrides["RollbackReservedConcurrency"], value)
+
+    def test_what_a_stack_has_stays(self) -> None:
+        account = Account("CREATE_COMPLETE", RollbackReservedConcurrency="0")
+        self.assertIn("stays 0; 10 would be possible", self.deploy(account))
+        self.assertNotIn("RollbackReservedConcurrency", account.overrides)
+
+    def test_more_than_there_is_is_refused(self) -> None:
+        account = Account()
+        account.unreserved = 150
+        with self.assertRaisesRegex(deploy.Wrong, "only 150 is unreserved; write 24"):
+            self.deploy(account, "RollbackReservedConcurrency=75")
+        self.assert_untouched(account)
+        self.assertIn("AWS may refuse it", self.deploy(account, "RollbackReservedConcurrency=30"))
+
+    def test_what_the_stack_has_reserved_already_counts(self) -> None:
+        account = Account("CREATE_COMPLETE", RollbackReservedConcurrency="40")
+        account.unreserved = 110
+        account.functions_reserve = {"snapback-rollback": 40, "snapback-reaper": 40}
+        self.assertNotIn("may refuse", self.deploy(account, "RollbackReservedConcurrency=40"))
+
+
+class WhatIsThere(Case):
+    def test_a_first_deploy_that_failed_is_tried_again(self) -> None:
+        account = Account("ROLLBACK_COMPLETE")
+        said = self.deploy(account)
+        order = [call for call in account.calls if call.startswith("cloudformation") and "describe" not in call]
+        self.assertEqual(
+            order,
+            ["cloudformation delete-stack", "cloudformation wait stack-delete-complete",
+             "cloudformation package", "cloudformation deploy"],
+        )  # fmt: skip
+        self.assertIn("the table snapback-LedgerTable-1 is left", said)
+
+    def test_one_that_failed_before_its_table_too(self) -> None:
+        account = Account("ROLLBACK_COMPLETE")
+        account.table = None
+        self.deploy(account)
+        self.assertIn("cloudformation deploy", account.calls)
+
+    def test_one_whose_table_lists_what_is_armed_is_left_alone(self) -> None:
+        account = Account("ROLLBACK_COMPLETE")
+        account.armed = [[ARMED]]
+        with self.assertRaisesRegex(deploy.Refused, "snapback rollback --all --direct --table snapback-LedgerTable-1"):
+            self.deploy(account)
+        self.assert_untouched(account)
+
+    def test_what_is_under_way_or_stuck_is_left_alone(self) -> None:
+        for status, says in (
+            ("UPDATE_IN_PROGRESS", "wait until that is over"),
+            ("UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS", "wait until that is over"),
+            ("UPDATE_ROLLBACK_FAILED", "continue-update-rollback"),
+            ("DELETE_FAILED", "make destroy"),
+        ):
+            account = Account(status)
+            with self.subTest(status), self.assertRaisesRegex(deploy.Refused, says):
+                self.deploy(account)
+            self.assert_untouched(account)
+
+    def test_a_failure_says_what_failed_first(self) -> None:
+        account = Account()
+        account.failing = "cloudformation deploy"
+        with self.assertRaises(CommandFailed) as failure:
+            self.deploy(account)
+        self.assertIn("R: its minimum value of [100]", str(failure.exception))
+        self.assertNotIn("cancelled", str(failure.exception))
+        self.assertNotIn("of the try before", str(failure.exception))
+
+    def test_an_update_with_something_armed_says_so_and_goes_on(self) -> None:
+        account = Account("UPDATE_COMPLETE")
+        account.armed = [[ARMED]]
+        self.assertIn(ARMED, self.deploy(account, "TargetLimit=5"))
+        self.assertEqual(account.overrides, {"TargetLimit": "5"})
+        self.assertNotIn("lever engage", account.calls)
+
+    def test_an_update_of_a_broken_stack_goes_on(self) -> None:
+        account = Account("UPDATE_COMPLETE")
+        account.failing = "status"
+        self.assertIn("cannot be told", self.deploy(account))
+        self.assertIn("cloudformation deploy", account.calls)
+
+    def test_another_prefix_is_refused_while_something_is_armed(self) -> None:
+        account = Account("UPDATE_COMPLETE")
+        account.armed = [[ARMED]]
+        with self.assertRaisesRegex(deploy.Refused, "another name than snapback.*1 of the stack's targets(?s:.*)rollback --all"):
+            self.deploy(account, "Prefix=chaos")
+        self.assert_untouched(account)
+
+    def test_another_prefix_is_refused_where_nobody_can_tell(self) -> None:
+        account = Account("UPDATE_COMPLETE")
+        account.failing = "status"
+        with self.assertRaisesRegex(deploy.Refused, "cannot be told"):
+            self.deploy(account, "Prefix=chaos")
+        self.assert_untouched(account)
+
+    def test_nothing_starts_while_the_prefix_changes(self) -> None:
+        account = Account("UPDATE_COMPLETE")
+        self.deploy(account, "Prefix=chaos")
+        order = [call for call in account.calls if call.startswith("lever") or call == "cloudformation deploy"]
+        self.assertEqual(order, ["lever show", "lever engage", "cloudformation deploy", "lever release"])
+
+    def test_the_lever_is_released_after_a_failure_too_and_stays_where_it_was_engaged(self) -> None:
+        account = Account("UPDATE_COMPLETE")
+        account.failing = "cloudformation deploy"
+        with self.assertRaises(CommandFailed):
+            self.deploy(account, "Prefix=chaos")
+        self.assertFalse(account.lever)
+        account = Account("UPDATE_COMPLETE")
+        account.lever = True
+        self.deploy(account, "Prefix=chaos")
+        self.assertTrue(account.lever)
+
+    def test_a_run_that_starts_between_the_looks_stops_it(self) -> None:
+        account = Account("UPDATE_COMPLETE")
+        account.armed = [[], [ARMED]]
+        with self.assertRaisesRegex(deploy.Refused, "1 of the stack's targets"):
+            self.deploy(account, "Prefix=chaos")
+        self.assert_untouched(account)
+        self.assertFalse(account.lever)
+
+    def test_a_run_that_the_lever_has_ended_is_not_the_commands_failure(self) -> None:
+        for command, ends in ((self.deploy, "cloudformation deploy"), (self.destroy, "cloudformation delete-stack")):
+            account = Account("UPDATE_COMPLETE")
+            account.lever_fails = True
+            command(account, *(["Prefix=chaos"] if command == self.deploy else []))
+            self.assertIn(ends, account.calls)
+
+    def test_a_table_that_would_be_replaced_counts_as_another_prefix(self) -> None:
+        account = Account("UPDATE_COMPLETE")
+        account.table = "snapback-ledger"
+        account.armed = [[ARMED]]
+        with self.assertRaisesRegex(deploy.Refused, "the ledger's table is replaced"):
+            self.deploy(account)
+
+
+class Destroy(Case):
+    def test_a_stack_goes_and_its_table_is_named(self) -> None:
+        account = Account("UPDATE_COMPLETE")
+        code, said = self.destroy(account)
+        self.assertEqual(code, 0)
+        self.assertIn("delete-table --table-name snapback-LedgerTable-1", said)
+        self.assertEqual(account.calls.index("lever engage") < account.calls.index("cloudformation delete-stack"), True)
+
+    def test_what_is_armed_stops_it(self) -> None:
+        for armed in ([[ARMED]], [[], [ARMED]]):
+            account = Account("UPDATE_COMPLETE")
+            account.armed = armed
+            code, said = self.destroy(account)
+            self.assertEqual(code, 3)
+            self.assertIn(ARMED, said)
+            self.assert_untouched(account)
+            self.assertFalse(account.lever)
+
+    def test_not_knowing_is_no_permission(self) -> None:
+        for failing in ("status", "lever engage", "cloudformation describe-stacks"):
+            account = Account("UPDATE_COMPLETE")
+            account.failing = failing
+            self.assertEqual(self.destroy(account)[0], 1)
+            self.assert_untouched(account)
+
+    def test_a_stack_without_outputs_goes_too(self) -> None:
+        for table in ("snapback-LedgerTable-1", None):
+            account = Account("ROLLBACK_COMPLETE")
+            account.table = table
+            self.assertEqual(self.destroy(account)[0], 0)
+            self.assertIn("cloudformation delete-stack", account.calls)
+            self.assertNotIn("lever engage", account.calls)
+        account = Account("ROLLBACK_COMPLETE")
+        account.armed = [[ARMED]]
+        self.assertEqual(self.destroy(account)[0], 3)
+
+    def test_somebody_elses_stack_stays(self) -> None:
+        account = Account("CREATE_COMPLETE")
+        account.has_outputs = False
+        code, said = self.destroy(account)
+        self.assertEqual(code, 1)
+        self.assertIn("none of snapback's", said)
+        self.assert_untouched(account)
+
+    def test_no_stack_is_fine(self) -> None:
+        self.assertEqual(self.destroy(Account())[0], 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
