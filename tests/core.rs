@@ -34,6 +34,10 @@ mod just_allowed;
 mod leases;
 #[path = "core/reaper.rs"]
 mod reaper;
+#[path = "core/rehearsal.rs"]
+mod rehearsal;
+#[path = "core/removal.rs"]
+mod removal;
 #[path = "core/repeats.rs"]
 mod repeats;
 #[path = "core/report.rs"]
@@ -52,5 +56,9 @@ mod shown;
 mod stage;
 #[path = "core/support.rs"]
 mod support;
+#[path = "core/trust.rs"]
+mod trust;
+#[path = "core/waiting.rs"]
+mod waiting;
 #[path = "core/waits.rs"]
 mod waits;

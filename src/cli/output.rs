@@ -130,7 +130,7 @@ impl Output {
                 say(&format!("    {removed} {}: changed outside this run; seen at {}", fault.field, fault.seen_at));
             }
             if let Some(why) = &target.waiting_for {
-                say(&format!("    {} {why}", self.paint(Tone::Warning, "waiting for")));
+                say(&format!("    {} {why}", self.paint(Tone::Warning, "waiting:")));
             }
             if !target.frozen_versions.is_empty() {
                 say(&format!(

@@ -375,6 +375,9 @@ impl Ledger for Worker<'_> {
             if self.is(Weakening::EndedUnderLease) {
                 (target.inject_lease, target.restore_lease) = (None, None);
             }
+            if self.is(Weakening::NoRehearsal) {
+                target.rehearsed = true;
+            }
             // The task that arms does not know that it has armed before.
             if self.is(Weakening::SnapshotOverwritten) && self.role == Role::Arm && !target.status.is_final() {
                 target.status = TargetStatus::Pending;

@@ -16,27 +16,30 @@ use super::support::{Machine, block_on, budget, mutating};
 const CALLS: &str = "\
 | fault | mutating calls to inject | mutating calls to restore | GetFunction | other reads | DynamoDB calls |
 |---|---|---|---|---|---|
-| `reservedConcurrency` | 1 PutFunctionConcurrency | 1 PutFunctionConcurrency | 6 | 1 DescribeAlarms | 20 |
-| `handler` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 23 |
-| `layer` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 23 |
-| `environment` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 23 |
-| `timeout` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 23 |
-| `memory` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 23 |
-| `eventSourceMapping` | 1 UpdateEventSourceMapping | 1 UpdateEventSourceMapping | 6 | 1 DescribeAlarms, 6 ListEventSourceMappings, 1 ListTags | 20 |
-| `latency` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 23 |
-| `invocationTimeout` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 23 |
-| `error` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 23 |
-| `response` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 23 |
-| `corrupt` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 23 |
-| `disk` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 23 |
-| `init` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 23 |
-| `exit` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 23 |
+| `reservedConcurrency` | 1 PutFunctionConcurrency | 1 PutFunctionConcurrency | 8 | 1 DescribeAlarms | 23 |
+| `handler` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 10 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 26 |
+| `layer` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 10 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 26 |
+| `environment` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 10 | 1 DescribeAlarms, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 26 |
+| `timeout` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 10 | 1 DescribeAlarms, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 26 |
+| `memory` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 10 | 1 DescribeAlarms, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 26 |
+| `eventSourceMapping` | 1 UpdateEventSourceMapping | 1 UpdateEventSourceMapping | 8 | 1 DescribeAlarms, 8 ListEventSourceMappings, 1 ListTags | 23 |
+| `latency` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 10 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 26 |
+| `invocationTimeout` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 10 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 26 |
+| `error` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 10 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 26 |
+| `response` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 10 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 26 |
+| `corrupt` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 10 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 26 |
+| `disk` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 10 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 26 |
+| `init` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 10 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 26 |
+| `exit` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 10 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 26 |
 | each run, once | – | – | – | 3 DescribeAlarms | 19 |
 | each look of Observe | – | – | – | 1 DescribeAlarms | 2 |
+| each target that such a look samples | – | – | 1 | – | 1 |
 
 Where a fault adds layers, each run also looks up each layer version once (1 GetLayerVersion), those to be added and those
-that the targets carry, and each target that has a code signing configuration costs 1 GetCodeSigningConfig. An update of a
-configuration is looked at every second until it is through: here it takes 1.5 s.
+that the targets carry; the rehearsal looks up those of each target, once for each batch. Each target that has a code
+signing configuration costs 1 GetCodeSigningConfig. A look of Observe samples up to 50 targets in turn, 8 where mappings are
+touched, with 1 ListEventSourceMappings each. An update of a configuration is looked at every second until it is
+through: here it takes 1.5 s.
 ";
 
 const README: &str = include_str!("../../README.md");

@@ -17,9 +17,11 @@ use crate::steps::rehearse::{Rehearsal, Rehearsed};
 use crate::steps::report::{Reported, report};
 use crate::steps::restore::{Restored, restore};
 use crate::steps::rollback::stop;
+use crate::testing::State;
 use crate::testing::worker::{Role, Worker};
 
 use super::stage::{Invoked, Stage};
+use super::weakening::Weakening;
 
 /// An execution.
 #[derive(Clone)]
@@ -111,6 +113,10 @@ impl<'w> Machine<'w> {
     }
 
     async fn rehearse(&self, function: &FunctionArn) -> Result<(), String> {
+        let left_out = |state: &mut State| state.drive.as_ref().and_then(|drive| drive.weakening);
+        if self.stage.world.with(left_out) == Some(Weakening::NoRehearsal) {
+            return Ok(());
+        }
         while let Rehearsed::Waiting(seconds) = self.rehearse_once(function).await? {
             self.stage.wait(seconds).await;
         }

@@ -286,6 +286,27 @@ impl Monitor {
         if untouched && monitor.wrote.contains(&(run.clone(), function.clone())) {
             wrong.push(format!("{name} is said to be {status:?} from {:?}, and {run} has written to it", ending.from));
         }
+        let record = state.targets.get(&(run.clone(), function.clone()));
+        let removed = record.map(|record| record.removed_faults.clone()).unwrap_or_default();
+        for fault in &removed {
+            // An edit is seen by those whose clock is behind, and a seen one was made.
+            let seen_by = fault.seen_at.plus(SKEW);
+            if !monitor.edits.iter().any(|(at, f, field)| f == function && *field == fault.field && *at <= seen_by) {
+                wrong.push(format!(
+                    "{name}'s {} is said to have been taken out, and nobody has changed it",
+                    fault.field
+                ));
+            }
+        }
+        if (ending.from, *status) == (TargetStatus::Injected, TargetStatus::Restored) {
+            // No restore of the run has begun, so somebody else has put back whatever is back.
+            for change in changes {
+                let (field, (original, injected)) = (change.field().to_string(), values(change));
+                if original != injected && !removed.iter().any(|fault| fault.field == field) {
+                    wrong.push(format!("{name}'s {field} was taken out by somebody else, and that is not recorded"));
+                }
+            }
+        }
         match (status, state.functions.get(function)) {
             (TargetStatus::Gone, Some(_)) => wrong.push(format!("{name} is said to be gone, and is there")),
             (TargetStatus::Restored | TargetStatus::Drifted, Some(now)) if !untouched => {
