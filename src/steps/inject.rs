@@ -1,4 +1,4 @@
-//! `Inject`: only what is armed, only what is still as the snapshot says, and only under a lease.
+//! `Inject`: only what is armed and rehearsed, only what is still as the snapshot says, and only under a lease.
 
 use crate::model::function::Observation;
 use crate::model::names::{FunctionArn, RunId};
