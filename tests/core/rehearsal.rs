@@ -100,3 +100,29 @@ fn a_deploy_after_the_rehearsal_is_rehearsed_again() {
     block_on(machine.inject(&functions)).unwrap();
     assert_eq!(target_of(&world, &machine.run, "checkout").status, TargetStatus::Injected);
 }
+
+#[test]
+fn a_deploy_before_the_rehearsal_is_armed_and_rehearsed_again() {
+    for fault in faults() {
+        let world = world(&["checkout"]);
+        let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &[fault.clone()]));
+        let functions = block_on(machine.prepare()).unwrap().functions;
+        block_on(machine.arm(&functions)).unwrap();
+        let deployed = world.with(|state| {
+            let checkout = state.functions.get_mut(&function_arn("checkout")).unwrap();
+            checkout.edit(|seen| {
+                (seen.concurrency, seen.timeout, seen.memory) = (snapback::model::function::Slot::Present(9), 42, 512);
+                seen.layers.clear();
+            });
+            checkout.seen.clone()
+        });
+        block_on(machine.rehearse(&functions)).unwrap();
+        block_on(machine.inject(&functions)).unwrap();
+        let target = target_of(&world, &machine.run, "checkout");
+        assert_eq!((target.status, target.rehearsed), (TargetStatus::Injected, true), "{}", fault.0);
+        block_on(machine.end(None));
+        let restored = picture(&world, "checkout");
+        assert_eq!((restored.concurrency, restored.timeout), (deployed.concurrency, deployed.timeout), "{}", fault.0);
+        assert_eq!((restored.memory, restored.layers), (deployed.memory, deployed.layers), "{}", fault.0);
+    }
+}
