@@ -276,8 +276,9 @@ def reserved(tools: Tools, stack: Stack | None, given: dict[str, str]) -> dict[s
     if stack is None:
         print(f"deploy: {RESERVED}={proposal.concurrency}: {proposal.why}")
         return {RESERVED: str(proposal.concurrency)}
-    if before.get(RESERVED) == "0" and proposal.concurrency:
-        print(f"deploy: {RESERVED} stays 0; {proposal.concurrency} would be possible: {proposal.why}")
+    has = int(before.get(RESERVED, 0))
+    if has < proposal.concurrency:
+        print(f"deploy: {RESERVED} stays {has}; {proposal.concurrency} would suit the stack: {proposal.why}")
     return {}
 
 

@@ -204,7 +204,11 @@ class Concurrency(Case):
 
     def test_what_a_stack_has_stays(self) -> None:
         account = Account("CREATE_COMPLETE", RollbackReservedConcurrency="0")
-        self.assertIn("stays 0; 10 would be possible", self.deploy(account))
+        self.assertIn("stays 0; 10 would suit the stack", self.deploy(account))
+        self.assertNotIn("RollbackReservedConcurrency", account.overrides)
+        # One that is restored more slowly than its targets could be.
+        account = Account("CREATE_COMPLETE", RollbackReservedConcurrency="10")
+        self.assertIn("stays 10; 30 would suit the stack", self.deploy(account, "TargetLimit=30"))
         self.assertNotIn("RollbackReservedConcurrency", account.overrides)
 
     def test_more_than_there_is_is_refused(self) -> None:

@@ -4,7 +4,7 @@
 
 use std::future::Future;
 
-use crate::model::function::{Observation, Tags};
+use crate::model::function::{MappingState, Observation, Tags};
 use crate::model::names::{AlarmName, FunctionArn, LayerVersionArn, MappingId, RunId};
 use crate::model::proxy_layers::ProxyLayers;
 use crate::model::run::{EndReason, Ending, Judgement, Lease, Lever, Listed, Lock, Run, RunStatus, TargetRecord};
@@ -78,6 +78,10 @@ pub trait Functions {
         function: &str,
         with_mappings: bool,
     ) -> impl Future<Output = Result<Observation, FunctionError>> + Send;
+
+    /// The state of an event source mapping, by its UUID: it is a resource of its own, and outlives its function
+    /// (lambda/latest/api/API_DeleteFunction). `NotFound` where it was deleted itself.
+    fn mapping(&self, id: &MappingId) -> impl Future<Output = Result<MappingState, FunctionError>> + Send;
 
     /// Makes one call, once, without retries, for a writer whose lease is durable. On `Ok` it has landed; the errors
     /// say whether it may have. No attempt starts after `not_after`.

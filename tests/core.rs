@@ -14,6 +14,8 @@ mod crashes;
 mod deadline;
 #[path = "core/deploys.rs"]
 mod deploys;
+#[path = "core/draws.rs"]
+mod draws;
 #[path = "core/events.rs"]
 mod events;
 #[path = "core/failures.rs"]
@@ -32,6 +34,8 @@ mod inside_invocations;
 mod just_allowed;
 #[path = "core/leases.rs"]
 mod leases;
+#[path = "core/mappings.rs"]
+mod mappings;
 #[path = "core/reaper.rs"]
 mod reaper;
 #[path = "core/rehearsal.rs"]

@@ -6,12 +6,20 @@
 mod batches;
 #[path = "stack/commands.rs"]
 mod commands;
+#[path = "stack/credentials.rs"]
+mod credentials;
 #[path = "stack/events.rs"]
 mod events;
+#[path = "stack/fake.rs"]
+mod fake;
 #[path = "stack/import.rs"]
 mod import;
+#[path = "stack/interrupt.rs"]
+mod interrupt;
 #[path = "stack/lab.rs"]
 mod lab;
+#[path = "stack/output.rs"]
+mod output;
 #[path = "stack/real_parts.rs"]
 mod real_parts;
 #[path = "stack/roles.rs"]

@@ -38,7 +38,7 @@ def create(account: Account, names: list[str], numbers: list[int]) -> None:
         list(pool.map(lambda number: create_one(account, names[number], number, role, code), numbers))
     waiter = account.client("lambda").get_waiter("function_active_v2")
     for number in numbers:
-        waiter.wait(FunctionName=names[number], WaiterConfig={"Delay": 1, "MaxAttempts": 20})
+        waiter.wait(FunctionName=names[number], WaiterConfig={"Delay": 1, "MaxAttempts": 300})
 
 
 def create_one(account: Account, name: str, number: int, role: str, code: bytes) -> None:

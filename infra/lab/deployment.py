@@ -58,9 +58,17 @@ def architecture() -> str:
 
 def deploy(account: Account, parameters: str) -> Stack:
     account.client("s3").create_bucket(Bucket=BUCKET)
+    code, said = make_deploy(account, STACK, parameters)
+    if code:
+        raise DeploymentError(f"`make deploy` failed with {code}:\n{said}")
+    return find(account)
+
+
+def make_deploy(account: Account, stack: str, parameters: str) -> tuple[int, str]:
+    """What `make deploy` ends with, and what it says."""
     with one_at_a_time():
         done = subprocess.run(
-            command(parameters),
+            command(stack, parameters),
             cwd=ROOT,
             env=environment(account),
             stdin=subprocess.DEVNULL,
@@ -70,9 +78,7 @@ def deploy(account: Account, parameters: str) -> Stack:
             timeout=MOST_SECONDS,
             check=False,
         )
-    if done.returncode:
-        raise DeploymentError(f"`make deploy` failed with {done.returncode}:\n{done.stdout.strip()}")
-    return find(account)
+    return done.returncode, done.stdout.strip()
 
 
 @contextlib.contextmanager
@@ -83,9 +89,9 @@ def one_at_a_time() -> Iterator[None]:
         yield
 
 
-def command(parameters: str) -> list[str]:
+def command(stack: str, parameters: str) -> list[str]:
     """`make deploy` of what is built already: -o takes a prerequisite for up to date, so nothing is built here."""
-    variables = [f"STACK={STACK}", f"BUCKET={BUCKET}", f"ARCH={architecture()}", f"AWS={AWS}"]
+    variables = [f"STACK={stack}", f"BUCKET={BUCKET}", f"ARCH={architecture()}", f"AWS={AWS}"]
     # The shell may hold some of its own.
     others = [f"PARAMETERS={parameters}", "SCHEDULE=", "EXPERIMENT="]
     built = ["-o", "package", "-o", "cli", "-o", "tools-lab"]

@@ -97,7 +97,7 @@ def create_all(account: Account) -> None:
         create(account, target, role, layers)
     waiter = account.client("lambda").get_waiter("function_active_v2")
     for target in TARGETS:
-        waiter.wait(FunctionName=target.name, WaiterConfig={"Delay": 1, "MaxAttempts": 20})
+        waiter.wait(FunctionName=target.name, WaiterConfig={"Delay": 1, "MaxAttempts": 300})
 
 
 def create_role(account: Account) -> str:

@@ -5,10 +5,12 @@ lab.py run                  start everything, run the three demos, compare, and 
 lab.py up [--json] [--parameters "Key=value ..."]
                             start everything, and leave it running
 lab.py crowd COUNT          create so many more functions in a lab that is up, unless they are there; print them as JSON
+lab.py deploy STACK [PARAMETERS]
+                            `make deploy` of another stack into a lab that is up, or of the lab's own again
 lab.py traffic FUNCTION     send requests to a function of a lab that is up
 lab.py down                 end the lab that is up
 
-up, crowd, traffic and down take --name NAME: several labs can be up at once, each under its own.
+up, crowd, deploy, traffic and down take --name NAME: several labs can be up at once, each under its own.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ import ledger
 import session
 from account import Account, forget_real_account
 from comparison import EXCEPTED, shown
-from deployment import DeploymentError, require_build
+from deployment import DeploymentError, make_deploy, require_build
 from emulator import Emulator, EmulatorError
 from evidence import Findings, Journal
 from session import DIRECTORY, set_up, shorter
@@ -70,13 +72,17 @@ def parse() -> argparse.Namespace:
     crowding = commands.add_parser("crowd")
     crowding.add_argument("count", type=int, choices=range(1, 101), metavar="1..100")
     crowding.set_defaults(command=many)
+    deploying = commands.add_parser("deploy")
+    deploying.add_argument("stack")
+    deploying.add_argument("parameters", nargs="?", default="")
+    deploying.set_defaults(command=deploy_again)
     sending = commands.add_parser("traffic")
     sending.add_argument("function", choices=[target.name for target in functions.TARGETS])
     sending.add_argument("--seconds", type=int, default=30, choices=range(1, 301), metavar="1..300")
     sending.set_defaults(command=traffic)
     ending = commands.add_parser("down")
     ending.set_defaults(command=down)
-    for each in (starting, crowding, sending, ending):
+    for each in (starting, crowding, deploying, sending, ending):
         each.add_argument("--name", type=name_of_lab, default=session.DEFAULT)
     return parser.parse_args()
 
@@ -196,6 +202,12 @@ def down(arguments: argparse.Namespace) -> int:
 def many(arguments: argparse.Namespace) -> int:
     print(json.dumps(crowd.look(account_that_is_up(arguments), arguments.count)))
     return 0
+
+
+def deploy_again(arguments: argparse.Namespace) -> int:
+    code, said = make_deploy(account_that_is_up(arguments), arguments.stack, arguments.parameters)
+    print(said)
+    return code
 
 
 def account_that_is_up(arguments: argparse.Namespace) -> Account:

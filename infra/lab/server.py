@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import metric_math
+import alarms
 from bridge import JOURNAL, Bridge
 from record import Recorder
 
@@ -36,7 +36,7 @@ def main() -> None:
         threading.Thread(target=end_with, args=(int(number),), daemon=True).start()
     Bridge(cloudwatch, eventbridge, Path(directory) / JOURNAL).install()
     Recorder(lambda_svc, Path(directory)).install()
-    metric_math.allow(provisioners)
+    alarms.change(provisioners, Path(directory))
     app.app = with_identity(app.app, directory)
     # ministack reads the command line too, and knows none of this.
     sys.argv = sys.argv[:1]

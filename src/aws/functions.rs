@@ -35,6 +35,13 @@ impl Functions for AwsWorld {
         Ok(seen)
     }
 
+    /// Of a mapping whose function was deleted, too (lambda/latest/api/API_GetEventSourceMapping takes a UUID only).
+    async fn mapping(&self, id: &MappingId) -> Result<MappingState, FunctionError> {
+        let found = self.lambda.get_event_source_mapping().uuid(id.as_str()).send().await.map_err(function_error)?;
+        let state = found.state().ok_or_else(|| FunctionError::Unclear("a mapping without a state".into()))?;
+        Ok(mapping_state(state))
+    }
+
     async fn write(&self, permit: &Permit, write: &Write, not_after: Time) -> Result<(), FunctionError> {
         if self.now() > not_after {
             return Err(FunctionError::Throttled(0));
@@ -289,10 +296,14 @@ fn code_signing(found: &CodeSigningConfig) -> CodeSigning {
 }
 
 fn mapping(found: &EventSourceMappingConfiguration) -> Option<Mapping> {
-    let state = match found.state()? {
+    Some(Mapping { id: MappingId::try_from(found.uuid()?).ok()?, state: mapping_state(found.state()?) })
+}
+
+/// lambda/latest/api/API_EventSourceMappingConfiguration has the names.
+fn mapping_state(name: &str) -> MappingState {
+    match name {
         "Enabled" => MappingState::Enabled,
         "Disabled" => MappingState::Disabled,
         _ => MappingState::Busy,
-    };
-    Some(Mapping { id: MappingId::try_from(found.uuid()?).ok()?, state })
+    }
 }

@@ -1,23 +1,28 @@
 //! The ports on AWS: the only place that names an SDK.
 
 mod alarms;
+mod caller;
 mod errors;
 mod executions;
 mod expressions;
 mod functions;
 mod ledger;
+mod profile;
 mod records;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_smithy_http_client::tls;
 
 use crate::model::time::Time;
 use crate::ports::{Clock, Stack};
 use crate::steps::ATTEMPT;
+
+pub use caller::caller;
+pub use profile::{ProfileError, lacks_credentials};
 
 /// Seconds to connect.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -56,25 +61,39 @@ impl AwsWorld {
     }
 }
 
-/// Reads region, credentials and endpoint as every AWS tool does; `profile` and `region` take precedence.
-pub async fn configuration(profile: Option<&str>, region: Option<&str>) -> SdkConfig {
+/// Reads region, credentials and endpoint as every AWS tool does. `region` takes precedence, and a `profile` that is given
+/// is the only source of credentials.
+///
+/// # Errors
+/// When the profile, or the one that AWS_PROFILE names, does not exist.
+pub async fn configuration(profile: Option<&str>, region: Option<&str>) -> Result<SdkConfig, ProfileError> {
+    let named = profile.map(str::to_owned).or_else(profile_of_environment);
+    if let Some(name) = &named {
+        profile::require(name).await?;
+    }
     // ring, and not the default of aws-lc: it is smaller, starts sooner, and cross-compiles with any C compiler.
     let http = aws_smithy_http_client::Builder::new()
         .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
         .build_https();
     let attempt = Duration::from_secs(ATTEMPT.unsigned_abs());
     let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(attempt).build();
-    let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http)
-        .timeout_config(timeouts)
-        .retry_config(RetryConfig::standard().with_max_attempts(READ_ATTEMPTS));
-    if let Some(profile) = profile {
-        loader = loader.profile_name(profile);
-    }
-    if let Some(region) = region {
-        loader = loader.region(Region::new(region.to_owned()));
-    }
-    loader.load().await
+    let loader = || {
+        let loader = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(http.clone())
+            .timeout_config(timeouts.clone())
+            .retry_config(RetryConfig::standard().with_max_attempts(READ_ATTEMPTS));
+        let loader = profile.into_iter().fold(loader, ConfigLoader::profile_name);
+        region.into_iter().fold(loader, |loader, region| loader.region(Region::new(region.to_owned())))
+    };
+    let config = loader().load().await;
+    let Some(profile) = profile else { return Ok(config) };
+    let credentials = profile::credentials(profile, config.region().cloned(), http.clone());
+    Ok(loader().credentials_provider(credentials).load().await)
+}
+
+/// AWS_PROFILE, where it is more than what holds without it.
+fn profile_of_environment() -> Option<String> {
+    std::env::var("AWS_PROFILE").ok().filter(|name| !name.is_empty() && name != "default")
 }
 
 impl Stack for AwsWorld {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use crate::model::names::{FunctionName, RunId};
+use crate::model::names::{FunctionName, LeverReason, RunId};
 use crate::plan::import::Format;
 
 /// Chaos experiments on AWS Lambda functions that always put things back.
@@ -15,14 +15,14 @@ pub(super) struct Arguments {
     pub(super) command: Command,
 
     /// The CloudFormation stack of snapback's control plane.
-    #[arg(long, global = true, default_value = "snapback", value_name = "NAME")]
+    #[arg(long, global = true, default_value = DEFAULT_STACK, value_name = "NAME")]
     pub(super) stack: String,
 
     /// The ledger's table, for when the stack itself cannot be read (rollback --direct, status, report).
     #[arg(long, global = true, value_name = "NAME")]
     pub(super) table: Option<String>,
 
-    /// The AWS profile, as AWS_PROFILE.
+    /// The AWS profile: the only source of credentials, also where the environment has some.
     #[arg(long, global = true, value_name = "NAME")]
     pub(super) profile: Option<String>,
 
@@ -34,6 +34,9 @@ pub(super) struct Arguments {
     #[arg(long, global = true)]
     pub(super) json: bool,
 }
+
+/// As `make deploy` calls it.
+const DEFAULT_STACK: &str = "snapback";
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -59,6 +62,9 @@ pub(super) enum Command {
     Plan {
         /// JSON or YAML; - reads standard input.
         file: PathBuf,
+        /// Makes the draws of select and percentages repeatable, in the place of the file's seed.
+        #[arg(long, value_name = "NUMBER", value_parser = seed)]
+        seed: Option<u32>,
     },
     /// Turn another tool's configuration into an experiment; touches nothing, needs no account.
     ///
@@ -74,13 +80,19 @@ pub(super) enum Command {
         #[arg(long = "function", value_name = "NAME", value_parser = function)]
         functions: Vec<FunctionName>,
     },
-    /// Start a run and follow it to its end; Ctrl-C asks whether to roll back.
+    /// Start a run and follow it to its end; Ctrl-C rolls back.
+    ///
+    /// On a terminal, the first Ctrl-C asks whether to roll back, a second one says yes, and a third one leaves. Without a
+    /// terminal, the first one rolls back and the second one leaves. SIGTERM and SIGHUP roll back.
     Run {
         /// JSON or YAML; - reads standard input.
         file: PathBuf,
         /// The run's name; made from the experiment's name and the time if absent.
         #[arg(long, value_name = "RUN", value_parser = run_id)]
         name: Option<RunId>,
+        /// Makes the draws of select and percentages repeatable, in the place of the file's seed.
+        #[arg(long, value_name = "NUMBER", value_parser = seed)]
+        seed: Option<u32>,
     },
     /// Show what runs and what is armed, or one run.
     Status {
@@ -120,16 +132,50 @@ pub(super) enum LeverAction {
     /// Let nothing start, and roll back what runs.
     Engage {
         /// Why, for whoever finds it engaged.
-        #[arg(long, default_value = "engaged from the command line")]
-        reason: String,
-        /// Roll back from here, not through the rollback function.
+        #[arg(long, default_value = "engaged from the command line", value_parser = lever_reason)]
+        reason: LeverReason,
+        /// Write to the ledger and roll back from here, not through the rollback function: for when the stack is broken.
         #[arg(long)]
         direct: bool,
     },
     /// Let runs start again.
-    Release,
+    Release {
+        /// Why.
+        #[arg(long, default_value = "released from the command line", value_parser = lever_reason)]
+        reason: LeverReason,
+        /// Write to the ledger from here, not through the rollback function: for when the stack is broken.
+        #[arg(long)]
+        direct: bool,
+    },
     /// Show whether it is engaged.
     Show,
+}
+
+impl Arguments {
+    /// A command of snapback's to be typed next, with what tells where: ready to be pasted.
+    pub(super) fn repeat(&self, command: &str) -> String {
+        let quoted = |text: &str| match text.chars().all(|c| c.is_ascii_alphanumeric() || "-_./:".contains(c)) {
+            true => text.to_owned(),
+            false => format!("'{}'", text.replace('\'', "'\\''")),
+        };
+        let stack = Some(&self.stack).filter(|stack| *stack != DEFAULT_STACK);
+        let places = [
+            ("stack", stack),
+            ("table", self.table.as_ref()),
+            ("profile", self.profile.as_ref()),
+            ("region", self.region.as_ref()),
+        ];
+        let given = places.into_iter().filter_map(|(name, value)| Some(format!(" --{name} {}", quoted(value?))));
+        format!("snapback {command}{}", given.collect::<String>())
+    }
+}
+
+fn lever_reason(text: &str) -> Result<LeverReason, String> {
+    LeverReason::try_from(text)
+}
+
+fn seed(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| format!("write a whole number from 0 to {}", u32::MAX))
 }
 
 fn run_id(text: &str) -> Result<RunId, String> {
@@ -143,4 +189,18 @@ fn function(text: &str) -> Result<FunctionName, String> {
 fn format(text: &str) -> Result<Format, String> {
     let names = Format::ALL.map(Format::name).join(", ");
     Format::ALL.into_iter().find(|format| format.name() == text).ok_or_else(|| format!("write one of {names}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_command_can_be_pasted() {
+        let parse = |words: &[&str]| Arguments::try_parse_from(words).unwrap_or_else(|error| unreachable!("{error}"));
+        assert_eq!(parse(&["snapback", "status"]).repeat("rollback r"), "snapback rollback r");
+        let words = ["snapback", "status", "--stack", "lab", "--profile", "two words", "--region", "eu-west-1"];
+        let expected = "snapback rollback r --stack lab --profile 'two words' --region eu-west-1";
+        assert_eq!(parse(&words).repeat("rollback r"), expected);
+    }
 }

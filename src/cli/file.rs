@@ -7,9 +7,10 @@ use serde_json::Value;
 
 use crate::model::experiment::Experiment;
 use crate::model::input::{InvalidInput, read_experiment};
-use crate::plan::import::variables;
+use crate::plan::import::{variables, without_short_forms};
 
 use super::Failure;
+use super::encoding::decode;
 use super::exit::Exit;
 
 /// Step Functions takes 256 KiB of input (step-functions/latest/dg/service-quotas).
@@ -23,12 +24,22 @@ pub(super) fn read_file(path: &Path) -> Result<(Experiment, Value), Failure> {
     Ok((experiment, value))
 }
 
+/// The same, with a seed that takes the place of the file's.
+pub(super) fn read_seeded(path: &Path, seed: Option<u32>) -> Result<(Experiment, Value), Failure> {
+    let (mut experiment, mut value) = read_file(path)?;
+    if let Some(seed) = seed {
+        experiment.seed = Some(seed);
+        value["seed"] = seed.into();
+    }
+    Ok((experiment, value))
+}
+
 /// What is in another tool's file, JSON, YAML or lines `NAME=VALUE`.
 pub(super) fn read_foreign(path: &Path) -> Result<Value, Failure> {
     let text = read_text(path).map_err(|problem| invalid(path, &problem))?;
     match variables(&text) {
         Some(variables) => Ok(variables),
-        None => parse(&text).map_err(|wrong| invalid(path, &wrong.to_string())),
+        None => parse(&without_short_forms(&text)).map_err(|wrong| invalid(path, &wrong.to_string())),
     }
 }
 
@@ -37,18 +48,21 @@ pub(super) fn invalid(path: &Path, problem: &str) -> Failure {
 }
 
 fn read_text(path: &Path) -> Result<String, String> {
-    let mut text = String::new();
+    // Two bytes a character are the most that a text of this length has where it is not in UTF-8.
+    let most = 2 * MAX_BYTES + 2;
+    let mut bytes = Vec::new();
     let read = match path.to_str() {
-        Some("-") => std::io::stdin().take(MAX_BYTES + 1).read_to_string(&mut text),
-        _ => std::fs::File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_string(&mut text)),
+        Some("-") => std::io::stdin().take(most + 1).read_to_end(&mut bytes),
+        _ => std::fs::File::open(path).and_then(|file| file.take(most + 1).read_to_end(&mut bytes)),
     };
     read.map_err(|error| format!("cannot be read: {error}"))?;
-    if text.len() as u64 > MAX_BYTES {
-        return Err(format!(
-            "has more than the {MAX_BYTES} bytes that Step Functions takes; write a shorter experiment"
-        ));
+    let too_long =
+        || format!("has more than the {MAX_BYTES} bytes that Step Functions takes; write a shorter experiment");
+    if bytes.len() as u64 > most {
+        return Err(too_long());
     }
-    Ok(text)
+    let text = decode(&bytes)?;
+    if text.len() as u64 > MAX_BYTES { Err(too_long()) } else { Ok(text) }
 }
 
 /// JSON is YAML too, and this parser refuses duplicate keys and anchors that would grow without end.

@@ -1,6 +1,5 @@
 //! `import`.
 
-use std::io::Write;
 use std::path::Path;
 
 use crate::model::names::FunctionName;
@@ -9,7 +8,7 @@ use crate::plan::import::{Format, import as convert};
 use super::exit::Exit;
 use super::file::{invalid, read_foreign};
 use super::output::Output;
-use super::{Failure, say, yaml};
+use super::{Failure, yaml};
 
 /// Prints the experiment on standard output, and on standard error what it does not have and what was decided.
 pub(super) fn import(
@@ -23,10 +22,10 @@ pub(super) fn import(
     if output.as_json {
         output.json(&imported.experiment);
     } else {
-        say(yaml::text(&imported.experiment).trim_end());
+        output.say(yaml::text(&imported.experiment).trim_end());
     }
     for note in &imported.notes {
-        let _ = writeln!(std::io::stderr(), "note {note}");
+        output.note(&format!("note {note}"));
     }
     Ok(Exit::Held)
 }

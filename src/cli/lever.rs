@@ -2,45 +2,44 @@
 
 use serde_json::json;
 
-use crate::model::run::{EndReason, Lever};
+use crate::model::names::LeverReason;
+use crate::model::run::Lever;
 use crate::plan::rendering::ReportView;
-use crate::ports::{Clock, Ledger};
+use crate::ports::Ledger;
 use crate::steps::retry::retry;
 
+use super::Failure;
 use super::arguments::{Arguments, LeverAction};
 use super::exit::Exit;
 use super::output::{Output, Tone};
-use super::rollback::{from_here, settled, worst};
-use super::{Failure, say, stack};
+use super::rollback::{carry_out, settled, worst};
+use super::stack;
+use super::undo::Undo;
 
 /// Moves or shows the safety lever.
 pub(super) async fn lever(arguments: &Arguments, action: &LeverAction, output: &Output) -> Result<Exit, Failure> {
-    let world = stack::ledger(arguments).await?;
-    let mut views = Vec::new();
     match action {
-        LeverAction::Show => {}
-        LeverAction::Release => {
-            let released =
-                Lever { engaged: false, since: world.now(), reason: "released from the command line".into() };
-            retry(&world, || world.set_lever(&released)).await?;
+        LeverAction::Show => {
+            let world = stack::ledger(arguments).await?;
+            show(retry(&world, || world.lever()).await?.as_ref(), &[], output);
+            Ok(Exit::Held)
         }
-        LeverAction::Engage { reason, direct } => {
-            // The lever first: nothing starts between it and the rollback.
-            let engaged = Lever { engaged: true, since: world.now(), reason: reason.clone() };
-            retry(&world, || world.set_lever(&engaged)).await?;
-            let runs = retry(&world, || world.active_runs()).await?.runs;
-            if *direct {
-                if let Some(failure) = from_here(&world, &runs, &EndReason::Lever).await {
-                    output.failure(&failure);
-                }
-            } else if !runs.is_empty() {
-                stack::find(arguments).await?.roll_back(&json!({ "all": true })).await?;
-            }
-            views = settled(&world, &runs).await?;
-        }
+        LeverAction::Engage { reason, direct } => set(arguments, true, reason, *direct, output).await,
+        LeverAction::Release { reason, direct } => set(arguments, false, reason, *direct, output).await,
     }
+}
+
+async fn set(
+    arguments: &Arguments,
+    engaged: bool,
+    reason: &LeverReason,
+    direct: bool,
+    output: &Output,
+) -> Result<Exit, Failure> {
+    let (world, undone) = carry_out(arguments, Undo::Lever { engaged, reason }, direct, output).await?;
+    let views = settled(&world, &undone).await?;
     show(retry(&world, || world.lever()).await?.as_ref(), &views, output);
-    Ok(worst(&views))
+    Ok(worst(&views, &undone))
 }
 
 fn show(lever: Option<&Lever>, views: &[ReportView], output: &Output) {
@@ -53,9 +52,10 @@ fn show(lever: Option<&Lever>, views: &[ReportView], output: &Output) {
     }
     match lever {
         Some(lever) if lever.engaged => {
-            say(&output.paint(Tone::Bad, &format!("engaged since {}: {}; nothing starts", lever.since, lever.reason)));
+            let text = format!("engaged since {}: {}; nothing starts", lever.since, lever.reason);
+            output.say(&output.paint(Tone::Bad, &text));
         }
-        Some(lever) => say(&format!("released since {}; experiments may start", lever.since)),
-        None => say("released; experiments may start"),
+        Some(lever) => output.say(&format!("released since {}; experiments may start", lever.since)),
+        None => output.say("released; experiments may start"),
     }
 }

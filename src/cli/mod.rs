@@ -1,20 +1,24 @@
 //! The command line: arguments → commands → output.
 
 mod arguments;
+mod encoding;
 mod exit;
 mod file;
 mod follow;
+mod identity;
 mod import;
+mod interrupt;
 mod lever;
 mod output;
 mod plan;
+mod process;
 mod report;
 mod rollback;
 mod run;
+mod screen;
 mod stack;
+mod undo;
 mod yaml;
-
-use std::io::Write;
 
 use clap::Parser;
 
@@ -26,20 +30,29 @@ use output::Output;
 pub async fn main() -> Exit {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(error) => {
-            let _ = error.print();
-            return if error.use_stderr() { Exit::Invalid } else { Exit::Held };
-        }
+        Err(error) => return usage(&error),
     };
     let output = Output::new(arguments.json);
     // Boxed: the commands' futures together are too deep a type for the compiler.
-    match Box::pin(command(&arguments, &output)).await {
+    let exit = match Box::pin(command(&arguments, &output)).await {
         Ok(exit) => exit,
         Err(failure) => {
             output.failure(&failure);
             failure.exit
         }
+    };
+    output.finish(exit)
+}
+
+/// What was typed wrongly; or the help or the version that was asked for, which is output as any other.
+fn usage(error: &clap::Error) -> Exit {
+    let output = Output::new(false);
+    if error.use_stderr() {
+        let _ = error.print();
+        return Exit::Invalid;
     }
+    output.print(&error.render().to_string());
+    output.finish(Exit::Held)
 }
 
 async fn command(arguments: &Arguments, output: &Output) -> Result<Exit, Failure> {
@@ -50,13 +63,11 @@ async fn command(arguments: &Arguments, output: &Output) -> Result<Exit, Failure
             Ok(Exit::Held)
         }
         Command::Import { file, from, functions } => import::import(file, *from, functions, output),
-        Command::Plan { file } => plan::plan(arguments, file, output).await,
-        Command::Run { file, name } => run::run(arguments, file, name.as_ref(), output).await,
+        Command::Plan { file, seed } => plan::plan(arguments, file, *seed, output).await,
+        Command::Run { file, name, seed } => run::run(arguments, file, name.as_ref(), *seed, output).await,
         Command::Status { run } => report::status(arguments, run.as_ref(), output).await,
         Command::Report { run } => report::report(arguments, run, output).await,
-        Command::Rollback { run, all, direct } => {
-            rollback::rollback(arguments, run.as_ref(), *all, *direct, output).await
-        }
+        Command::Rollback { run, direct, .. } => rollback::rollback(arguments, run.as_ref(), *direct, output).await,
         Command::Lever { action } => lever::lever(arguments, action, output).await,
     }
 }
@@ -93,9 +104,4 @@ impl From<crate::ports::LedgerError> for Failure {
     fn from(error: crate::ports::LedgerError) -> Self {
         crate::steps::error::StepError::from(error).into()
     }
-}
-
-/// A line on standard output; a closed pipe ends the output, not the run.
-pub(crate) fn say(line: &str) {
-    let _ = writeln!(std::io::stdout(), "{line}");
 }

@@ -1,6 +1,7 @@
 //! What is shown: coloured on a terminal, plain lines when piped, JSON when asked.
 
-use std::io::{IsTerminal, Write};
+use std::cell::RefCell;
+use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
 use serde_json::json;
@@ -9,15 +10,18 @@ use crate::model::refusal::Refusal;
 use crate::model::run::TargetStatus;
 use crate::plan::rendering::{FieldRow, Outcome, PlanView, ReportView};
 
-use super::{Failure, say};
+use super::exit::Exit;
+use super::{Failure, process};
 
-/// Where and how to print.
+/// Where and how to print. A write that fails never ends a command, least of all one that is putting something back: the
+/// first failure is kept for the end.
 pub(super) struct Output {
     /// Only JSON, one value.
     pub(super) as_json: bool,
     /// Standard output is a terminal.
     pub(super) live: bool,
     colours: bool,
+    failed: RefCell<Option<io::Error>>,
 }
 
 /// What a word means.
@@ -33,7 +37,46 @@ impl Output {
     pub(super) fn new(as_json: bool) -> Self {
         let live = std::io::stdout().is_terminal() && !as_json;
         let colours = live && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Self { as_json, live, colours }
+        Self { as_json, live, colours, failed: RefCell::default() }
+    }
+
+    /// A line on standard output.
+    pub(super) fn say(&self, line: &str) {
+        self.print(&format!("{line}\n"));
+    }
+
+    /// Text on standard output, at once.
+    pub(super) fn print(&self, text: &str) {
+        let written = match process::stdout_was_closed() {
+            true => Err(io::Error::other("it is closed")),
+            false => {
+                let mut stdout = io::stdout();
+                stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())
+            }
+        };
+        self.keep(written);
+    }
+
+    /// A line on standard error, also where JSON is printed.
+    pub(super) fn note(&self, line: &str) {
+        self.keep(writeln!(io::stderr(), "{line}"));
+    }
+
+    fn keep(&self, written: io::Result<()>) {
+        if let Err(error) = written {
+            self.failed.borrow_mut().get_or_insert(error);
+        }
+    }
+
+    /// What a command ends with. Whoever closes a pipe has seen enough; everything else that was not written is an error.
+    pub(super) fn finish(&self, exit: Exit) -> Exit {
+        match &*self.failed.borrow() {
+            Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                let _ = writeln!(io::stderr(), "snapback: the output could not be written: {error}");
+                if exit == Exit::Held { Exit::Error } else { exit }
+            }
+            _ => exit,
+        }
     }
 
     pub(super) fn paint(&self, tone: Tone, text: &str) -> String {
@@ -47,43 +90,49 @@ impl Output {
     }
 
     pub(super) fn json(&self, value: &impl Serialize) {
-        say(&serde_json::to_string_pretty(value).unwrap_or_default());
+        self.say(&serde_json::to_string_pretty(value).unwrap_or_default());
     }
 
     pub(super) fn failure(&self, failure: &Failure) {
         if self.as_json {
             self.json(&json!({ "error": failure.error, "cause": failure.cause }));
-        } else {
-            let _ = writeln!(std::io::stderr(), "snapback: {}", failure.cause);
+        }
+        // Where standard output takes nothing, this is not lost with it.
+        if !self.as_json || self.failed.borrow().is_some() {
+            self.note(&format!("snapback: {}", failure.cause));
         }
     }
 
     pub(super) fn plan(&self, view: &PlanView) {
         let what = format!("{} on {}", view.faults.join(", "), targets(view.targets.len()));
-        say(&format!("{}: {what} for {}", view.experiment, view.duration));
+        self.say(&format!("{}: {what} for {}", view.experiment, view.duration));
         for (label, values) in [("stops on", &view.stop_conditions), ("holds", &view.steady_state)] {
             if !values.is_empty() {
-                say(&format!("  {label}: {}", values.join(", ")));
+                self.say(&format!("  {label}: {}", values.join(", ")));
             }
         }
+        if let Some(seed) = view.seed {
+            let anew = format!("; a run draws anew, and with --seed {seed} these");
+            self.say(&format!("  drawn with seed {seed}{}", if view.seed_is_drawn { &anew } else { "" }));
+        }
         for target in &view.targets {
-            say("");
-            say(&target.function);
+            self.say("");
+            self.say(&target.function);
             self.fields(&target.fields);
         }
         if !view.warnings.is_empty() {
-            say("");
+            self.say("");
         }
         for warning in &view.warnings {
-            say(&format!("{} {warning}", self.paint(Tone::Warning, "note")));
+            self.say(&format!("{} {warning}", self.paint(Tone::Warning, "note")));
         }
-        say("");
+        self.say("");
         self.refusals(&view.refusals);
     }
 
     fn fields(&self, rows: &[FieldRow]) {
         if rows.is_empty() {
-            return say("  nothing would change");
+            return self.say("  nothing would change");
         }
         let width = |column: fn(&FieldRow) -> &str, head: &str| {
             rows.iter().map(|row| column(row).chars().count()).chain([head.len()]).max().unwrap_or(0)
@@ -91,39 +140,47 @@ impl Output {
         let (field, now) = (width(|row| &row.field, "field"), width(|row| &row.now, "now"));
         let during = width(|row| &row.during, "during");
         let line = |a: &str, b: &str, c: &str, d: &str| format!("  {a:field$}  {b:now$}  {c:during$}  {d}");
-        say(&self.paint(Tone::Faint, &line("field", "now", "during", "after")));
+        self.say(&self.paint(Tone::Faint, &line("field", "now", "during", "after")));
         for row in rows {
-            say(&line(&row.field, &row.now, &row.during, &row.after));
+            self.say(&line(&row.field, &row.now, &row.during, &row.after));
         }
     }
 
     pub(super) fn refusals(&self, refusals: &[Refusal]) {
         if refusals.is_empty() {
-            return say(&self.paint(Tone::Good, "it may run; nothing was changed"));
+            return self.say(&self.paint(Tone::Good, "it may run; nothing was changed"));
         }
         let count = refusals.len();
-        say(&self.paint(Tone::Bad, &format!("refused, for {count} reason{}; nothing was changed", plural(count))));
+        self.say(&self.paint(Tone::Bad, &format!("refused, for {count} reason{}; nothing was changed", plural(count))));
         for refusal in refusals {
-            say(&format!("  {refusal}"));
+            self.say(&format!("  {refusal}"));
         }
     }
 
     pub(super) fn report(&self, view: &ReportView) {
-        say(&format!("run {}: {}", view.run_id, self.outcome(view)));
+        self.say(&format!("run {}: {}", view.run_id, self.outcome(view)));
         let reason = view.reason.as_deref().map_or(String::new(), |reason| format!("; {reason}"));
-        say(&format!("  {}{reason}", view.status.name()));
+        self.say(&format!("  {}{reason}", view.status.name()));
+        if let Some(seed) = view.seed {
+            self.say(&format!("  targets drawn with seed {seed}"));
+        }
         if let Some(steady_state) = view.steady_state {
             let tone = if steady_state == "held" { Tone::Good } else { Tone::Warning };
-            say(&format!("  steady state {}", self.paint(tone, steady_state)));
+            self.say(&format!("  steady state {}", self.paint(tone, steady_state)));
         }
         for deviation in &view.deviations {
-            say(&format!("    {deviation}"));
+            self.say(&format!("    {deviation}"));
         }
         for target in &view.targets {
             let fields: Vec<&str> = target.fields.iter().map(|row| row.field.as_str()).collect();
-            say(&format!("  {}: {} ({})", target.function, self.target(target.status), join_or(&fields, "no field")));
+            self.say(&format!(
+                "  {}: {} ({})",
+                target.function,
+                self.target(target.status),
+                join_or(&fields, "no field")
+            ));
             for drift in &target.drift {
-                say(&format!("    {} {}: {}", self.paint(Tone::Warning, "drift"), drift.field, drift.note));
+                self.say(&format!("    {} {}: {}", self.paint(Tone::Warning, "drift"), drift.field, drift.note));
             }
             for fault in &target.removed_faults {
                 let removed = self.paint(Tone::Warning, "removed");
@@ -133,14 +190,14 @@ impl Output {
                 say(&format!("    {} {why}", self.paint(Tone::Warning, "waiting:")));
             }
             if !target.frozen_versions.is_empty() {
-                say(&format!(
+                self.say(&format!(
                     "    {} published during the run, with the fault in them: {}",
                     self.paint(Tone::Warning, "versions"),
                     target.frozen_versions.join(", ")
                 ));
             }
             if let Some(error) = &target.restore_error {
-                say(&format!("    {} {error}", self.paint(Tone::Bad, "the restore failed:")));
+                self.say(&format!("    {} {error}", self.paint(Tone::Bad, "the restore failed:")));
             }
         }
     }

@@ -10,9 +10,10 @@ use crate::steps::survey::gather;
 
 use super::arguments::Arguments;
 use super::exit::Exit;
-use super::file::read_file;
+use super::file::{read_file, read_seeded};
+use super::identity::{Identified, show_identity};
 use super::output::{Output, targets};
-use super::{Failure, say, stack};
+use super::{Failure, stack};
 
 /// Validates a file.
 pub(super) fn check(file: &Path, output: &Output) -> Result<Exit, Failure> {
@@ -23,19 +24,25 @@ pub(super) fn check(file: &Path, output: &Output) -> Result<Exit, Failure> {
         let faults: Vec<&str> = experiment.faults.iter().map(|fault| fault.name()).collect();
         let what =
             format!("{} on {} for {}", faults.join(", "), targets(experiment.targets.len()), experiment.duration);
-        say(&format!("valid: {}: {what}", experiment.name));
+        output.say(&format!("valid: {}: {what}", experiment.name));
     }
     Ok(Exit::Held)
 }
 
 /// Shows what a run would do.
-pub(super) async fn plan(arguments: &Arguments, file: &Path, output: &Output) -> Result<Exit, Failure> {
-    let (experiment, _) = read_file(file)?;
+pub(super) async fn plan(
+    arguments: &Arguments,
+    file: &Path,
+    seed: Option<u32>,
+    output: &Output,
+) -> Result<Exit, Failure> {
+    let (experiment, _) = read_seeded(file, seed)?;
     let stack = stack::find(arguments).await?;
+    let identity = show_identity(&stack, output).await;
     let facts = gather(&stack.world, &stack.settings, &experiment).await?;
     let view = plan_view(&experiment, &survey(&experiment, &facts));
     if output.as_json {
-        output.json(&view);
+        output.json(&Identified { identity: &identity, view: &view });
     } else {
         output.plan(&view);
     }

@@ -13,7 +13,7 @@ use crate::steps::retry::retry;
 use super::arguments::Arguments;
 use super::exit::Exit;
 use super::output::{Output, Tone};
-use super::{Failure, say, stack};
+use super::{Failure, stack};
 
 /// Runs that `status` lists, at most, beside the active ones.
 const RECENT: usize = 10;
@@ -62,11 +62,13 @@ pub(super) async fn status(arguments: &Arguments, run: Option<&RunId>, output: &
         return Ok(Exit::Held);
     }
     if let Some(lever) = lever.filter(|lever| lever.engaged) {
-        say(&output.paint(Tone::Bad, &format!("the safety lever is engaged since {}: {}", lever.since, lever.reason)));
+        output.say(
+            &output.paint(Tone::Bad, &format!("the safety lever is engaged since {}: {}", lever.since, lever.reason)),
+        );
     }
     match armed.len() {
-        0 => say("nothing is armed"),
-        count => say(&output.paint(Tone::Warning, &format!("{count} armed: {}", armed.join(", ")))),
+        0 => output.say("nothing is armed"),
+        count => output.say(&output.paint(Tone::Warning, &format!("{count} armed: {}", armed.join(", ")))),
     }
     for (_, view) in &views {
         output.report(view);

@@ -8,17 +8,18 @@ use crate::aws::AwsWorld;
 use crate::model::names::RunId;
 use crate::model::run::EndReason;
 use crate::plan::rendering::{Outcome, ReportView};
-use crate::ports::{Clock, Ledger, World};
+use crate::ports::{Clock, World};
 use crate::steps::Budget;
 use crate::steps::error::StepError;
 use crate::steps::report::close;
-use crate::steps::retry::retry;
 use crate::steps::rollback::roll_back_each;
 
 use super::arguments::Arguments;
 use super::exit::Exit;
 use super::output::Output;
-use super::{Failure, report, say, stack};
+use super::stack::RollbackError;
+use super::undo::{Undo, Undone, directly, instead, through_function};
+use super::{Failure, report, stack};
 
 /// Seconds of one round of a direct restore.
 const ROUND: i64 = 60;
@@ -31,37 +32,60 @@ const PATIENCE: i64 = 180;
 pub(super) async fn rollback(
     arguments: &Arguments,
     run: Option<&RunId>,
-    all: bool,
     direct: bool,
     output: &Output,
 ) -> Result<Exit, Failure> {
-    let world = stack::ledger(arguments).await?;
-    let runs = match run {
-        // Asked before anything is stopped: stopping an unknown run would keep its name from being used.
-        Some(run) => vec![report::view(&world, run).await.map(|_| run.clone())?],
-        None if all => retry(&world, || world.active_runs()).await?.runs,
-        None => Vec::new(),
-    };
-    let mut failure = None;
-    if direct {
-        failure = from_here(&world, &runs, &EndReason::Person).await;
-    } else if !runs.is_empty() {
-        let payload = run.map_or_else(|| json!({ "all": true }), |run| json!({ "runId": run }));
-        stack::find(arguments).await?.roll_back(&payload).await?;
-    }
-    let views = settled(&world, &runs).await?;
+    let (world, undone) = carry_out(arguments, run.map_or(Undo::All, Undo::Run), direct, output).await?;
+    let views = settled(&world, &undone).await?;
     show(&views, output);
-    // What could not be restored stands in the report; without one, the reason has to be said.
-    match failure {
-        Some(failure) if !output.as_json => output.failure(&failure),
-        _ => {}
-    }
-    Ok(worst(&views))
+    Ok(worst(&views, &undone))
 }
 
-/// The worst of what several runs came to.
-pub(super) fn worst(views: &[ReportView]) -> Exit {
-    views.iter().map(exit).max_by_key(|exit| exit.code()).unwrap_or(Exit::Held)
+/// Does it by way of the stack, or from here; returns the ledger that tells the outcome. What could not be restored is
+/// said at once, and stands in the runs' reports.
+pub(super) async fn carry_out(
+    arguments: &Arguments,
+    what: Undo<'_>,
+    direct: bool,
+    output: &Output,
+) -> Result<(AwsWorld, Undone), Failure> {
+    let (world, undone) = if direct {
+        let world = stack::ledger(arguments).await?;
+        let undone = directly(&world, what).await?;
+        (world, undone)
+    } else {
+        match (stack::find(arguments).await, &arguments.table) {
+            (Ok(stack), _) => {
+                let undone = match through_function(&stack, what, arguments).await {
+                    Ok(undone) => undone,
+                    Err(RollbackError::Failed(failure)) => return Err(failure),
+                    Err(RollbackError::Unreachable(why)) => {
+                        instead(&stack.world, what, &why, arguments, output).await?
+                    }
+                };
+                (stack.world, undone)
+            }
+            // Its name is not known; the table's is.
+            (Err(failure), Some(_)) if failure.exit != Exit::Invalid => {
+                let world = stack::ledger(arguments).await?;
+                let undone = instead(&world, what, &failure.cause, arguments, output).await?;
+                (world, undone)
+            }
+            (Err(failure), _) => return Err(failure),
+        }
+    };
+    if let Some(failure) = &undone.failure {
+        output.note(&format!("snapback: {}", failure.cause));
+    }
+    Ok((world, undone))
+}
+
+/// The worst of what several runs came to, and of what was not restored.
+pub(super) fn worst(views: &[ReportView], undone: &Undone) -> Exit {
+    let failed = undone.failure.as_ref().map(|failure| failure.exit);
+    // What is not over is not worse than why.
+    let views = views.iter().map(exit).filter(|exit| failed.is_none() || *exit != Exit::Unfinished);
+    views.chain(failed).max_by_key(|exit| exit.code()).unwrap_or(Exit::Held)
 }
 
 /// For this command, a run that ended because of it has ended well.
@@ -77,7 +101,7 @@ fn show(views: &[ReportView], output: &Output) {
         return output.json(&json!({ "runs": views }));
     }
     if views.is_empty() {
-        say("nothing to roll back: no run is active");
+        output.say("nothing to roll back: no run is active");
     }
     for view in views {
         output.report(view);
@@ -110,15 +134,16 @@ pub(super) async fn from_here(world: &impl World, runs: &[RunId], reason: &EndRe
     failures.into_iter().next().map(restore_failed)
 }
 
-/// Waits until every target is back and the run is closed, as far as patience goes.
-pub(super) async fn settled(world: &AwsWorld, runs: &[RunId]) -> Result<Vec<ReportView>, Failure> {
-    let until = world.now().plus(PATIENCE);
+/// Waits until every target is back and the runs are closed, as far as patience goes; not for what has failed.
+pub(super) async fn settled(world: &AwsWorld, undone: &Undone) -> Result<Vec<ReportView>, Failure> {
+    let patience = if undone.failure.is_some() { 0 } else { PATIENCE };
+    let until = world.now().plus(patience);
     let mut views = Vec::new();
-    for run in runs {
+    for run in &undone.runs {
         loop {
             let view = report::view(world, run).await?;
             let back = view.targets.iter().all(|target| target.status.is_final());
-            if back && view.status.is_final() || view.outcome == Outcome::RestoreFailed || world.now() > until {
+            if back && view.status.is_final() || view.outcome == Outcome::RestoreFailed || world.now() >= until {
                 views.push(view);
                 break;
             }

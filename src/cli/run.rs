@@ -11,39 +11,84 @@ use crate::ports::Clock;
 
 use super::arguments::Arguments;
 use super::exit::Exit;
-use super::file::read_file;
+use super::file::read_seeded;
 use super::follow::Follower;
+use super::identity::{Identified, show_identity};
+use super::interrupt::Interruptions;
 use super::output::Output;
-use super::{Failure, report, say, stack};
+use super::stack::RollbackError;
+use super::undo::{Undo, instead, through_function};
+use super::{Failure, report, stack};
 
 /// Starts a run, follows it to its end and shows its report.
 pub(super) async fn run(
     arguments: &Arguments,
     file: &Path,
     name: Option<&RunId>,
+    seed: Option<u32>,
     output: &Output,
 ) -> Result<Exit, Failure> {
-    let (experiment, value) = read_file(file)?;
+    let (experiment, value) = read_seeded(file, seed)?;
     let stack = stack::find(arguments).await?;
+    let identity = show_identity(&stack, output).await;
     let id = match name {
         Some(name) => name.clone(),
         None => run_id(&experiment.name, stack.world.now(), stack.world.random())?,
     };
-    let execution = start(&stack, &id, &value).await?;
+    // Until here, Ctrl-C ends the command, and nothing was started. From here on, it is kept for the follower.
+    let mut interruptions = Interruptions::new()?;
+    let execution = tokio::select! {
+        execution = start(&stack, &id, &value) => execution?,
+        // Whether it has started is not known; that it does not go on is.
+        _ = interruptions.next() => return stop_at_the_start(&stack, arguments, &id, &mut interruptions, output).await,
+    };
     if !output.as_json {
-        say(&format!("run {id}"));
+        output.say(&format!("run {id}"));
     }
-    let follower = Follower::new(&stack, &id, execution, &experiment, output);
-    if let Some(failure) = follower.follow().await? {
+    let follower = Follower::new(&stack, arguments, &id, execution, &experiment, output);
+    if let Some(failure) = follower.follow(&mut interruptions).await? {
         return Err(failure);
     }
-    let view = report::view(&stack.world, &id).await?;
+    let view = tokio::select! {
+        view = report::view(&stack.world, &id) => view?,
+        _ = interruptions.next() => {
+            let advice = arguments.repeat(&format!("report {id}"));
+            return Err(Failure::new("Left", format!("left; the execution is over; see {advice}")));
+        }
+    };
     if output.as_json {
-        output.json(&view);
+        output.json(&Identified { identity: &identity, view: &view });
     } else {
         output.report(&view);
     }
     Ok(Exit::of(&view))
+}
+
+/// Ends a run of which nothing is known yet.
+async fn stop_at_the_start(
+    stack: &stack::Stack,
+    arguments: &Arguments,
+    id: &RunId,
+    interruptions: &mut Interruptions,
+    output: &Output,
+) -> Result<Exit, Failure> {
+    let stop = async {
+        match through_function(stack, Undo::Stop(id), arguments).await {
+            Err(RollbackError::Unreachable(why)) => {
+                instead(&stack.world, Undo::Stop(id), &why, arguments, output).await.map(drop)
+            }
+            Err(RollbackError::Failed(failure)) => Err(failure),
+            Ok(_) => Ok(()),
+        }
+    };
+    let left = |what: &str, exit: Exit| {
+        let advice = arguments.repeat(&format!("status {id}"));
+        Err(Failure { exit, ..Failure::new("Left", format!("{what}; see {advice}")) })
+    };
+    tokio::select! {
+        stopped = stop => stopped.and_then(|()| left("the run was stopped at its very start", Exit::EndedEarly)),
+        _ = interruptions.next() => left("left; whether the run has started is not known", Exit::Unfinished),
+    }
 }
 
 async fn start(stack: &stack::Stack, id: &RunId, experiment: &Value) -> Result<String, Failure> {

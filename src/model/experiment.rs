@@ -6,7 +6,7 @@ use super::fault::Fault;
 use super::names::{AlarmName, ExperimentName};
 use super::run::STARTUP;
 use super::steady_state::Condition;
-use super::target::Target;
+use super::target::{Select, Target};
 use super::time::{Span, Time};
 use super::whole::Whole;
 
@@ -64,8 +64,8 @@ struct RawExperiment {
     steady_state: Vec<Condition>,
     /// How long the steady state may take to hold again after the restore; PT1M if absent.
     recovery: Option<Recovery>,
-    /// What `select` draws with, 0 if absent; and what the percentages of faults inside invocations are rolled with, which
-    /// come out differently each time if it is absent.
+    /// What `select` draws with, and what the percentages of faults inside invocations are rolled with; if absent, both come
+    /// out differently in each run, and the report says what was drawn with.
     seed: Option<Whole<0, { u32::MAX }>>,
 }
 
@@ -155,6 +155,12 @@ impl Experiment {
     #[must_use]
     pub fn redacted(&self) -> Self {
         Self { faults: self.faults.iter().map(Fault::redacted).collect(), ..self.clone() }
+    }
+
+    /// Whether chance chooses among the functions that carry the tags of a target.
+    #[must_use]
+    pub fn draws(&self) -> bool {
+        self.targets.iter().any(|target| matches!(target, Target::Tagged { select, .. } if *select != Select::All))
     }
 
     /// Whether any fault needs the event source mappings of a target.

@@ -73,7 +73,8 @@ pub struct Observation {
     pub concurrency: Slot<u32>,
     /// Tags.
     pub tags: Tags,
-    /// Event source mappings; empty where they were not asked for.
+    /// The event source mappings that were listed for it; empty where they were not asked for. A mapping is a resource
+    /// of its own, which outlives its function and can be given to another one.
     pub mappings: Vec<Mapping>,
 }
 
@@ -136,7 +137,7 @@ pub enum Tags {
     Unknown,
 }
 
-/// One event source mapping of a function.
+/// One event source mapping.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mapping {
     /// Its UUID.

@@ -1,5 +1,7 @@
 //! Names and ARNs, checked when they are read. The patterns are those of the Lambda API reference
-//! (lambda/latest/api/API_GetFunction, API_PublishLayerVersion, API_Environment).
+//! (lambda/latest/api/API_GetFunction, API_PublishLayerVersion, API_Environment). Lengths are in characters, as AWS's API
+//! references count them (a length constraint on a string counts Unicode code points: smithy.io/2.0/spec/constraint-traits);
+//! where only ASCII is allowed, a byte is one.
 
 use std::fmt;
 
@@ -85,6 +87,11 @@ text_type!(
     shorten_name
 );
 text_type!(
+    /// Why somebody moved the safety lever: one line.
+    LeverReason,
+    check_lever_reason
+);
+text_type!(
     /// A function's handler.
     Handler,
     check_handler
@@ -164,13 +171,13 @@ impl AlarmName {
     /// The alarm's name, also where the ARN was given: `DescribeAlarms` takes names only.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.0.split_once(":alarm:").filter(|_| self.is_arn()).map_or(&*self.0, |(_, name)| name)
+        name_in_alarm_arn(&self.0).unwrap_or(&self.0)
     }
 
-    /// Whether the full ARN was given.
+    /// Whether the full ARN was given. A name may begin with `arn:`, too: it is one where no ARN can be read.
     #[must_use]
     pub fn is_arn(&self) -> bool {
-        self.0.starts_with("arn:")
+        name_in_alarm_arn(&self.0).is_some()
     }
 }
 
@@ -244,17 +251,36 @@ fn check_layer_version(text: &str) -> Result<(), String> {
     }
 }
 
+/// The name in an alarm's ARN (AmazonCloudWatch/latest/monitoring/iam-access-control-overview-cw); `None` where the text
+/// is not one. A name may contain colons.
+fn name_in_alarm_arn(text: &str) -> Option<&str> {
+    let parts: Vec<&str> = text.splitn(7, ':').collect();
+    match parts.as_slice() {
+        ["arn", partition, "cloudwatch", region, account, "alarm", name]
+            if partition.starts_with("aws") && is_word(region) && is_account(account) && !name.is_empty() =>
+        {
+            Some(name)
+        }
+        _ => None,
+    }
+}
+
+/// 1 to 255 characters of UTF-8, without ASCII's control characters; blanks at either end are part of the name
+/// (AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm).
 fn check_alarm(text: &str) -> Result<(), String> {
-    let plain = (1..=255).contains(&text.len()) && !text.chars().any(char::is_control) && text.trim() == text;
-    let arn = || {
-        let parts: Vec<&str> = text.splitn(7, ':').collect();
-        matches!(parts.as_slice(), ["arn", _, "cloudwatch", region, account, "alarm", name]
-            if is_word(region) && is_account(account) && !name.is_empty() && name.len() <= 255)
-    };
-    if text.starts_with("arn:") && text.len() <= 1600 && arn() || !text.starts_with("arn:") && plain {
+    let name = name_in_alarm_arn(text).unwrap_or(text);
+    if (1..=255).contains(&name.chars().count()) && !name.chars().any(|c| c.is_ascii_control()) {
         return Ok(());
     }
     Err("is not an alarm; write its name (1 to 255 characters) or arn:aws:cloudwatch:REGION:ACCOUNT:alarm:NAME".into())
+}
+
+/// Snapback's own limit: it is shown in one line.
+fn check_lever_reason(text: &str) -> Result<(), String> {
+    if text.trim().is_empty() || text.chars().count() > 256 || text.chars().any(char::is_control) {
+        return Err("is not a reason; write 1 to 256 printable characters".into());
+    }
+    Ok(())
 }
 
 /// Reserved by the Lambda runtime (lambda/latest/dg/configuration-envvars). A function may set the wrapper, the
@@ -383,6 +409,37 @@ mod tests {
     fn an_alarm_arn_gives_its_name() {
         let arn = AlarmName::try_from("arn:aws:cloudwatch:eu-west-1:123456789012:alarm:checkout: errors");
         assert_eq!(arn.as_ref().map(AlarmName::name), Ok("checkout: errors"));
+    }
+
+    #[test]
+    fn an_alarm_name_is_what_cloudwatch_takes() {
+        for text in [
+            "決".repeat(86),
+            "決".repeat(255),
+            " blanks at both ends ".to_owned(),
+            " ".to_owned(),
+            "arn: of what?".to_owned(),
+            "arn:aws:sns:eu-west-1:123456789012:topic".to_owned(),
+            "arn:aws:cloudwatch:eu-west-1:123456789012:alarms:errors".to_owned(),
+        ] {
+            let alarm = AlarmName::try_from(text.clone());
+            assert_eq!(alarm.as_ref().map(|alarm| (alarm.name(), alarm.is_arn())), Ok((&*text, false)), "{text}");
+        }
+        let arn = format!("arn:aws-cn:cloudwatch:cn-north-1:123456789012:alarm: {}", "決".repeat(254));
+        let alarm = AlarmName::try_from(arn.clone());
+        assert_eq!(alarm.as_ref().map(AlarmName::name), Ok(&arn[arn.len() - 763..]));
+        for text in ["決".repeat(256), String::new(), "two\nlines".to_owned(), "a\u{7f}".to_owned(), format!("{arn}決")]
+        {
+            assert!(AlarmName::try_from(text.clone()).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_lever_reason_is_one_line() {
+        assert!(LeverReason::try_from("決".repeat(256)).is_ok());
+        for text in ["", " ", "two\nlines", &"x".repeat(257)] {
+            assert!(LeverReason::try_from(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -50,8 +50,8 @@ impl TryFrom<RawCondition> for Condition {
     fn try_from(raw: RawCondition) -> Result<Self, String> {
         match (raw.alarm, raw.metric, raw.below, raw.above) {
             (Some(alarm), None, None, None) => Ok(Self::Alarm(alarm)),
-            (None, Some(metric), Some(value), None) => Ok(Self::Metric { metric, bound: Bound::Below(value) }),
-            (None, Some(metric), None, Some(value)) => Ok(Self::Metric { metric, bound: Bound::Above(value) }),
+            (None, Some(metric), Some(value), None) => Self::of_metric(metric, Bound::Below(value)),
+            (None, Some(metric), None, Some(value)) => Self::of_metric(metric, Bound::Above(value)),
             (None, Some(_), None, None) => Err("has `metric` without `below` or `above`; write one of them".into()),
             (None, Some(_), ..) => Err("has both `below` and `above`; write two conditions, one with each".into()),
             (Some(_), ..) => {
@@ -59,6 +59,13 @@ impl TryFrom<RawCondition> for Condition {
             }
             (None, None, ..) => Err("names neither `alarm` nor `metric`; write one of them".into()),
         }
+    }
+}
+
+impl Condition {
+    fn of_metric(metric: Metric, bound: Bound) -> Result<Self, String> {
+        metric.check()?;
+        Ok(Self::Metric { metric, bound })
     }
 }
 
@@ -92,6 +99,36 @@ pub struct Metric {
     pub statistic: Statistic,
     /// The period.
     pub period: Period,
+}
+
+impl Metric {
+    /// What CloudWatch would refuse (AmazonCloudWatch/latest/APIReference/API_Metric, API_Dimension). Lengths are in
+    /// characters; those of dimensions are ASCII.
+    fn check(&self) -> Result<(), String> {
+        let is_long = |text: &str, most: usize| !(1..=most).contains(&text.chars().count());
+        let wrong =
+            |what: &str, text: &str, fix: &str| Err(format!("has a metric with the {what} `{}`; {fix}", shorten(text)));
+        if is_long(&self.namespace, 255) || self.namespace.starts_with(':') {
+            return wrong("namespace", &self.namespace, "write 1 to 255 characters that do not begin with a colon");
+        }
+        if is_long(&self.name, 255) {
+            return wrong("name", &self.name, "write 1 to 255 characters");
+        }
+        if self.dimensions.len() > 30 {
+            return Err(format!("has a metric with {} dimensions; write at most 30", self.dimensions.len()));
+        }
+        let is_printable = |text: &str| text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
+        for (name, value) in &self.dimensions {
+            if is_long(name, 255) || !is_printable(name) || name.trim().is_empty() || name.starts_with(':') {
+                let fix = "write 1 to 255 printable ASCII characters that do not begin with a colon";
+                return wrong("dimension", name, fix);
+            }
+            if is_long(value, 1024) || !is_printable(value) || value.trim().is_empty() {
+                return wrong("dimension value", value, "write 1 to 1024 printable ASCII characters");
+            }
+        }
+        Ok(())
+    }
 }
 
 /// On which side of which value a metric should be.

@@ -46,6 +46,8 @@ pub struct Facts {
     pub settings: Settings,
     /// The safety lever.
     pub lever: Option<Lever>,
+    /// What `select` drew with, where it left the choice to chance.
+    pub seed: Option<u32>,
     /// How many functions the targets came to.
     pub target_count: usize,
     /// What was seen of them, as far as the limit allows.
@@ -174,6 +176,8 @@ pub struct Survey {
     pub refusals: Vec<Refusal>,
     /// What somebody should know who reads the plan.
     pub warnings: Vec<String>,
+    /// What `select` drew with, where it left the choice to chance.
+    pub seed: Option<u32>,
 }
 
 /// Judges an experiment on the facts.
@@ -211,7 +215,7 @@ pub fn survey(experiment: &Experiment, facts: &Facts) -> Survey {
         }
         targets.push((target.seen.clone(), drafted));
     }
-    Survey { targets, refusals, warnings }
+    Survey { targets, refusals, warnings, seed: facts.seed }
 }
 
 fn refusal(guardrail: Guardrail, about: &str, reason: impl Into<String>, fix: impl Into<String>) -> Refusal {

@@ -52,6 +52,11 @@ pub struct PlanView {
     pub stop_conditions: Vec<String>,
     /// What should hold.
     pub steady_state: Vec<String>,
+    /// What `select` drew with, where it left the choice to chance.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u32>,
+    /// Whether that seed was drawn, too: then a run draws another one.
+    pub seed_is_drawn: bool,
     /// What happens to each target.
     pub targets: Vec<TargetPlan>,
     /// What somebody should know.
@@ -74,6 +79,8 @@ pub fn plan_view(experiment: &crate::model::experiment::Experiment, survey: &Sur
         duration: experiment.duration.to_string(),
         stop_conditions: experiment.stop_conditions.iter().map(|stop| stop.alarm.name().to_owned()).collect(),
         steady_state: experiment.steady_state.iter().map(ToString::to_string).collect(),
+        seed: survey.seed,
+        seed_is_drawn: survey.seed.is_some() && experiment.seed.is_none(),
         targets: survey.targets.iter().map(target).collect(),
         warnings: survey.warnings.clone(),
         refusals: survey.refusals.clone(),
@@ -171,6 +178,9 @@ pub struct ReportView {
     pub outcome: Outcome,
     /// Why it ended, for people.
     pub reason: Option<String>,
+    /// What `select` drew with, where it left the choice to chance.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
     /// RFC 3339.
     pub created_at: String,
     /// RFC 3339; the end of the duration once it has begun, else the deadline.
@@ -237,6 +247,7 @@ pub fn report_view(run: &Run, targets: &[TargetRecord]) -> ReportView {
         status: run.status,
         outcome: outcome(run, targets),
         reason: run.reason.as_ref().map(ToString::to_string),
+        seed: run.seed,
         created_at: run.created_at.to_string(),
         due: run.due().to_string(),
         closed_at: run.closed_at.map(|time| time.to_string()),

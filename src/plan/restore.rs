@@ -1,9 +1,12 @@
 //! What a restore does next: decided on one fresh observation, never on what we believe to have done.
 
-use crate::model::function::{LastUpdate, Observation};
+use std::collections::BTreeMap;
+
+use crate::model::function::{LastUpdate, Mapping, Observation};
+use crate::model::names::MappingId;
 use crate::model::snapshot::{Change, Drift, Surface, Write};
 
-use super::standing::{Standing, standing};
+use super::standing::{Standing, mapping_standing, standing};
 use super::writes::{Direction, writes};
 
 /// What to write, what to leave alone, and what to look at again.
@@ -57,10 +60,39 @@ pub fn plan_restore(changes: &[Change], now: &Observation) -> RestorePlan {
     plan
 }
 
+/// Decides the restore of a function that was deleted: its event source mappings outlive it
+/// (lambda/latest/api/API_DeleteFunction), and one that stays disabled would serve nobody when the function is created
+/// again. `stuck` are those that Lambda does not enable, each with what it says. A mapping that was deleted itself has
+/// nothing left to restore.
+#[must_use]
+pub fn plan_restore_of_mappings(
+    changes: &[Change],
+    mappings: &[Mapping],
+    stuck: &BTreeMap<MappingId, String>,
+) -> RestorePlan {
+    let mut plan = RestorePlan::default();
+    for change in changes {
+        let Change::Mapping { id } = change else { continue };
+        let Some(mapping) = mappings.iter().find(|mapping| mapping.id == *id) else { continue };
+        match (mapping_standing(mapping.state), stuck.get(id)) {
+            (Standing::Unknown(why), _) => plan.unsettled = Some(why),
+            (Standing::Injected, Some(why)) => {
+                let note = format!(
+                    "was enabled, injected disabled; mapping {id} is left disabled, for its function is gone: {why}"
+                );
+                plan.drift.push(Drift { field: change.field().to_string(), note });
+            }
+            (Standing::Injected, None) => plan.writes.push(Write::Mapping { id: id.clone(), enabled: true }),
+            (Standing::Original | Standing::Foreign(_), _) => {}
+        }
+    }
+    plan
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::function::Slot;
+    use crate::model::function::{MappingState, Slot};
     use crate::testing::samples::observation;
 
     const CHANGES: [Change; 2] = [
@@ -106,5 +138,22 @@ mod tests {
         assert!(drifted.is_done() && drifted.drift.len() == 1, "{drifted:?}");
         let failed = plan(5, 77, LastUpdate::Failed);
         assert!(failed.is_done() && failed.drift[0].note.contains("that update failed"), "{failed:?}");
+    }
+
+    #[test]
+    fn the_mappings_of_a_deleted_function_are_enabled_or_named() {
+        let ids = ["a", "b", "c", "d", "e"].map(|name| crate::testing::samples::mapping_id(name));
+        let changes: Vec<Change> = ids.iter().map(|id| Change::Mapping { id: id.clone() }).collect();
+        let states = [MappingState::Enabled, MappingState::Disabled, MappingState::Disabled];
+        let mut mappings: Vec<Mapping> =
+            ids.iter().cloned().zip(states).map(|(id, state)| Mapping { id, state }).collect();
+        let stuck = BTreeMap::from([(ids[2].clone(), "refused".to_owned())]);
+        let plan = plan_restore_of_mappings(&[&CHANGES[..], &changes].concat(), &mappings, &stuck);
+        assert_eq!(plan.writes, [Write::Mapping { id: ids[1].clone(), enabled: true }]);
+        assert_eq!(plan.drift.len(), 1);
+        assert!(plan.drift[0].note.contains(&format!("mapping {} is left disabled", ids[2])), "{:?}", plan.drift);
+        mappings[1].state = MappingState::Busy;
+        let plan = plan_restore_of_mappings(&changes, &mappings, &stuck);
+        assert!(plan.writes.is_empty() && !plan.is_done(), "{plan:?}");
     }
 }

@@ -40,12 +40,20 @@ pub fn standing(change: &Change, now: &Observation) -> Standing {
         Change::Memory { original, injected } => {
             compare(change, &now.memory, original, injected, |mb| format!("{mb} MB"))
         }
-        Change::Mapping { id } => match now.mapping(id).map(|mapping| mapping.state) {
-            Some(MappingState::Enabled) => Standing::Original,
-            Some(MappingState::Disabled) => Standing::Injected,
-            Some(MappingState::Busy) => Standing::Unknown("the event source mapping is changing"),
+        Change::Mapping { id } => match now.mapping(id) {
+            Some(mapping) => mapping_standing(mapping.state),
             None => foreign(change, "enabled", "disabled", "deleted"),
         },
+    }
+}
+
+/// Where an event source mapping stands, whatever became of its function.
+#[must_use]
+pub fn mapping_standing(state: MappingState) -> Standing {
+    match state {
+        MappingState::Enabled => Standing::Original,
+        MappingState::Disabled => Standing::Injected,
+        MappingState::Busy => Standing::Unknown("the event source mapping is changing"),
     }
 }
 

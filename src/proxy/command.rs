@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use crate::model::invocation::{FAULTS_VARIABLE, InvocationFault, Orders};
 
-use super::log::say;
+use super::log::{say, say_left_out};
 use super::server::serve;
 use super::upstream::{API_VARIABLE, Upstream};
 use super::wrapper::wrap;
@@ -69,7 +69,10 @@ fn orders() -> Result<Option<Orders>, String> {
         Ok(orders) if orders.faults.iter().any(|fault| matches!(fault, InvocationFault::Exit(_))) => {
             Err(format!("{FAULTS_VARIABLE} has `exit`, and standalone there is no runtime to kill; take it out"))
         }
-        Ok(orders) => Ok(Some(orders)),
+        Ok(orders) => {
+            say_left_out(&orders);
+            Ok(Some(orders))
+        }
         Err(error) => {
             say(&format!("{FAULTS_VARIABLE} cannot be read: {error}; no faults are injected"));
             Ok(None)

@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 
 use serde_json::json;
 
-use crate::model::invocation::Orders;
+use crate::model::invocation::{FAULTS_VARIABLE, Orders};
 
 /// The namespace of snapback's metrics.
 const NAMESPACE: &str = "snapback";
@@ -18,6 +18,13 @@ const MAX_LINE: usize = 4096;
 pub(crate) fn say(sentence: &str) {
     // Nobody is left to tell if that fails.
     let _ = std::io::stderr().write_all(format!("snapback-proxy: {sentence}\n").as_bytes());
+}
+
+/// Says what of the orders is not injected, because this proxy does not know it.
+pub(crate) fn say_left_out(orders: &Orders) {
+    for what in &orders.left_out {
+        say(&format!("{FAULTS_VARIABLE}: {what}; it is left out"));
+    }
 }
 
 /// Metrics in the embedded metric format (AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format).
@@ -80,7 +87,8 @@ mod tests {
     fn the_longest_names_fit_into_one_write() {
         let long = |length| "\u{10348}".repeat(length);
         // An experiment's name has up to 128 characters, a run's up to 80.
-        let orders = Orders { until: 1, experiment: long(128), run: "r".repeat(80), seed: None, faults: Vec::new() };
+        let text = format!(r#"{{"until":1,"experiment":"{}","run":"{}","faults":[]}}"#, long(128), "r".repeat(80));
+        let orders = Orders::parse(&text).unwrap_or_else(|error| unreachable!("{error}"));
         let line = line(
             &orders,
             "invocationTimeout",

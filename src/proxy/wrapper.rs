@@ -12,7 +12,7 @@ use crate::model::invocation::{CHAINED_WRAPPER_VARIABLE, FAULTS_VARIABLE, Invoca
 
 use super::dice::Dice;
 use super::injector::{Injector, now};
-use super::log::{Metrics, say};
+use super::log::{Metrics, say, say_left_out};
 use super::message::post;
 use super::payload;
 use super::process::{self, Fork, Process};
@@ -59,6 +59,7 @@ fn prepare() -> Result<Start, String> {
     let Some(text) = std::env::var_os(FAULTS_VARIABLE) else { return Err(format!("{FAULTS_VARIABLE} is not set")) };
     let text = text.into_string().map_err(|_| format!("{FAULTS_VARIABLE} is not text"))?;
     let orders = Orders::parse(&text).map_err(|error| format!("{FAULTS_VARIABLE} cannot be read: {error}"))?;
+    say_left_out(&orders);
     let upstream = std::env::var(API_VARIABLE).map_err(|_| format!("{API_VARIABLE} is not set"))?;
     let upstream = Upstream::parse(&upstream)?;
     if init(&orders, &upstream) {

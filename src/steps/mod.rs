@@ -7,6 +7,7 @@
 pub mod arm;
 pub mod error;
 pub mod inject;
+mod mappings;
 pub mod observe;
 pub mod pace;
 pub mod prepare;

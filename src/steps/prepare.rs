@@ -85,7 +85,7 @@ fn write_down(world: &impl World, request: &Request, experiment: Experiment, fac
         alarms,
         proxy_layers: facts.settings.proxy_layers.clone(),
         notes: Vec::new(),
-        seed: None,
+        seed: facts.seed.map(u64::from),
         created_at: now,
         deadline,
         ends_at: None,

@@ -11,11 +11,12 @@ use crate::model::names::{FunctionArn, RunId};
 use crate::model::run::{Ending, Lease, LeaseKind, Run, TargetRecord, TargetStatus};
 use crate::model::snapshot::{Change, ConfigurationUpdate, Surface, Write};
 use crate::model::time::Time;
-use crate::plan::own::is_own;
-use crate::plan::restore::{RestorePlan, plan_restore};
+use crate::plan::own::{is_named_as_own, is_own};
+use crate::plan::restore::{RestorePlan, plan_restore, plan_restore_of_mappings};
 use crate::ports::{FunctionError, Guarded, World};
 
 use super::error::StepError;
+use super::mappings::{self, Orphans};
 use super::pace::{Kind, Pace};
 use super::retry::retry;
 use super::sample::{record_removed, removed};
@@ -65,25 +66,6 @@ impl Look {
     fn waits(seconds: u64, why: impl Into<String>) -> Self {
         Self::Again(seconds, Some(why.into()))
     }
-
-    /// With nothing in the record of what is waited for.
-    fn of_nothing(self) -> Looked {
-        Looked { look: self, recorded: None }
-    }
-}
-
-/// A look, and what the target's record says by then that is waited for.
-struct Looked {
-    look: Look,
-    recorded: Option<String>,
-}
-
-/// What to do about a target.
-enum Decision {
-    /// These calls.
-    Write(Vec<Write>),
-    /// No calls.
-    Over(Look),
 }
 
 /// Restores one target of a run that is being stopped (the caller has seen to that). May be repeated, and run by
@@ -117,9 +99,10 @@ pub async fn restore_all(
     let look = |job, firsts_left| {
         let (holder, pace) = (&holder, &pace);
         async move {
-            let Job { run, function, doubt, .. } = job;
-            let look = Restorer { world, run, function, holder, pace, budget, doubt, firsts_left }.look().await;
-            let (mut job, next) = job.after(look);
+            let Job { run, function, memory, .. } = job;
+            let mut restorer = Restorer { world, run, function, holder, pace, budget, memory, firsts_left };
+            let look = restorer.look().await;
+            let (mut job, next) = Job { memory: restorer.memory, ..job }.after(look);
             job.record_waiting(world, next, budget).await;
             (job, next)
         }
@@ -136,22 +119,24 @@ struct Job<'a> {
     run: &'a Run,
     function: &'a FunctionArn,
     result: Result<Restored, StepError>,
-    /// Until when a call of ours may land yet.
+    memory: Memory,
+}
+
+/// What one look leaves for the next one of the same invocation.
+#[derive(Debug, Default)]
+struct Memory {
+    /// Until when a call of ours may land yet: its lease must then run its course.
     doubt: Option<Time>,
+    orphans: Orphans,
     waiting: Waiting,
 }
 
 impl<'a> Job<'a> {
     fn new(at: usize, run: &'a Run, function: &'a FunctionArn) -> Self {
-        let (result, waiting) = (Ok(Restored::pending(LOOK_EVERY, None)), Waiting::default());
-        Self { at, run, function, result, doubt: None, waiting }
+        Self { at, run, function, result: Ok(Restored::pending(LOOK_EVERY, None)), memory: Memory::default() }
     }
 
-    fn after(mut self, looked: Result<Looked, StepError>) -> (Self, Next) {
-        let look = looked.map(|Looked { look, recorded }| {
-            self.waiting.recorded = recorded;
-            look
-        });
+    fn after(mut self, look: Result<Look, StepError>) -> (Self, Next) {
         let next = match &look {
             Ok(Look::Ended(_)) | Err(_) => Next::Over,
             Ok(Look::Again(seconds, _)) => Next::After((*seconds).max(LOOK_EVERY)),
@@ -163,7 +148,7 @@ impl<'a> Job<'a> {
             Look::Again(seconds, why) => Restored::pending(seconds.max(LOOK_EVERY), why),
             Look::AfterFirsts => Restored::pending(LOOK_EVERY, None),
             Look::InDoubt(until) => {
-                self.doubt = Some(until);
+                self.memory.doubt = Some(until);
                 Restored::pending(LOOK_EVERY, Some(in_doubt_until(until)))
             }
         });
@@ -174,7 +159,8 @@ impl<'a> Job<'a> {
     async fn record_waiting(&mut self, world: &impl World, next: Next, budget: Budget) {
         let (Next::After(seconds), Ok(Restored::Pending { waiting_for, .. })) = (next, &self.result) else { return };
         let is_last = !budget.allows(world.now().plus(seconds.cast_signed()));
-        self.waiting.record(world, (&self.run.id, self.function), waiting_for.as_deref(), is_last).await;
+        let at = (&self.run.id, self.function);
+        self.memory.waiting.record(world, at, waiting_for.as_deref(), is_last).await;
     }
 }
 
@@ -195,8 +181,7 @@ struct Restorer<'a, W> {
     holder: &'a str,
     pace: &'a Pace,
     budget: Budget,
-    /// Until when an earlier call of this invocation may land: its lease must then run its course.
-    doubt: Option<Time>,
+    memory: Memory,
     /// Whether there are targets that have had no look yet.
     firsts_left: bool,
 }
@@ -206,7 +191,7 @@ impl<W: World> Restorer<'_, W> {
         &self.run.id
     }
 
-    async fn look(&self) -> Result<Looked, StepError> {
+    async fn look(&mut self) -> Result<Look, StepError> {
         // A run without a readable record does not say whether its faults touch mappings.
         let mappings = self.run.experiment.as_ref().is_none_or(Experiment::needs_mappings);
         let observed_at = self.world.now();
@@ -218,70 +203,97 @@ impl<W: World> Restorer<'_, W> {
         )
         .await;
         // A run that stopped while it was being written has functions without a record: nothing was touched.
-        let Some(target) = target? else { return Ok(Look::Ended(TargetStatus::Untouched).of_nothing()) };
-        let writes = match self.decide(&target, seen, observed_at).await? {
-            Decision::Write(writes) => writes,
-            Decision::Over(look) => return Ok(Looked { look, recorded: target.waiting_for }),
-        };
-        self.write(writes, target.waiting_for).await
+        let Some(target) = target? else { return Ok(Look::Ended(TargetStatus::Untouched)) };
+        if target.status.is_final() {
+            return Ok(Look::Ended(target.status));
+        }
+        self.memory.waiting.recorded.clone_from(&target.waiting_for);
+        if target.status == TargetStatus::Pending {
+            return self.end(&target, TargetStatus::Untouched, observed_at, RestorePlan::default(), true).await;
+        }
+        match seen {
+            Ok(seen) => self.decide(&target, seen, observed_at).await,
+            Err(FunctionError::NotFound(_)) => self.decide_without_function(&target, observed_at).await,
+            Err(error) => self.cannot_see(error).await,
+        }
+    }
+
+    /// Throttling says nothing about the target.
+    async fn cannot_see(&self, error: FunctionError) -> Result<Look, StepError> {
+        match error {
+            error @ FunctionError::Throttled(seconds) => Ok(Look::waits(seconds, error.to_string())),
+            error => self.fail(self.failed(error)).await,
+        }
     }
 
     async fn decide(
-        &self,
+        &mut self,
         target: &TargetRecord,
-        seen: Result<Observation, FunctionError>,
+        mut seen: Observation,
         observed_at: Time,
-    ) -> Result<Decision, StepError> {
-        if target.status.is_final() {
-            return Ok(Decision::Over(Look::Ended(target.status)));
-        }
-        if target.status == TargetStatus::Pending {
-            return self.end(target, TargetStatus::Untouched, observed_at, RestorePlan::default()).await;
-        }
-        match seen {
-            Ok(seen) => self.plan(target, &seen, observed_at).await,
-            Err(FunctionError::NotFound(_)) => {
-                self.end(target, TargetStatus::Gone, observed_at, RestorePlan::default()).await
-            }
-            // Throttling says nothing about the target.
-            Err(error @ FunctionError::Throttled(seconds)) => {
-                Ok(Decision::Over(Look::waits(seconds, error.to_string())))
-            }
-            Err(error) => Err(self.fail(self.failed(error)).await),
-        }
-    }
-
-    async fn plan(&self, target: &TargetRecord, seen: &Observation, observed_at: Time) -> Result<Decision, StepError> {
+    ) -> Result<Look, StepError> {
         if target.status == TargetStatus::Armed {
-            // No inject has begun, and none can begin behind the run's stop: whatever differs is somebody else's.
-            return self.end(target, TargetStatus::Restored, observed_at, RestorePlan::default()).await;
+            // No inject has begun, and none can begin after the run's stop: whatever differs is somebody else's.
+            return self.end(target, TargetStatus::Restored, observed_at, RestorePlan::default(), true).await;
+        }
+        match mappings::unlisted(self.world, self.pace, &target.changes, &seen.mappings).await {
+            Ok(unlisted) => seen.mappings.extend(unlisted),
+            Err(error) => return self.cannot_see(error).await,
         }
         // Seen now or never: the writes below give every field its original.
-        record_removed(self.world, target, &removed(target, seen, observed_at), observed_at).await?;
-        let plan = plan_restore(&target.changes, seen);
-        if !plan.writes.is_empty() && is_own(self.world.prefix(), seen) {
-            return Err(self.fail(StepError::OwnFunction { function: self.function.name().to_owned() }).await);
+        record_removed(self.world, target, &removed(target, &seen, observed_at), observed_at).await?;
+        let plan = plan_restore(&target.changes, &seen);
+        if !plan.writes.is_empty() && is_own(self.world.prefix(), &seen) {
+            return self.fail(StepError::OwnFunction { function: self.function.name().to_owned() }).await;
         }
         if !plan.writes.is_empty() {
-            return Ok(Decision::Write(plan.writes));
+            return self.write(plan.writes, true).await;
         }
         if let Some(why) = plan.unsettled {
-            return Ok(Decision::Over(Look::waits(LOOK_EVERY, why)));
+            return Ok(Look::waits(LOOK_EVERY, why));
         }
         let status = if plan.drift.is_empty() { TargetStatus::Restored } else { TargetStatus::Drifted };
-        self.end(target, status, observed_at, plan).await
+        self.end(target, status, observed_at, plan, true).await
     }
 
-    async fn write(&self, writes: Vec<Write>, recorded: Option<String>) -> Result<Looked, StepError> {
+    /// The function was deleted; the event source mappings that we have disabled may still be there.
+    async fn decide_without_function(&mut self, target: &TargetRecord, observed_at: Time) -> Result<Look, StepError> {
+        if target.status == TargetStatus::Armed {
+            return self.end(target, TargetStatus::Gone, observed_at, RestorePlan::default(), false).await;
+        }
+        let found = match mappings::unlisted(self.world, self.pace, &target.changes, &[]).await {
+            Ok(found) => found,
+            Err(error) => return self.cannot_see(error).await,
+        };
+        self.memory.orphans.look(&found, observed_at);
+        let plan = plan_restore_of_mappings(&target.changes, &found, self.memory.orphans.stuck());
+        let own = self.world.prefix().is_some_and(|prefix| is_named_as_own(prefix, self.function));
+        if !plan.writes.is_empty() && own {
+            return self.fail(StepError::OwnFunction { function: self.function.name().to_owned() }).await;
+        }
+        let (late, due): (Vec<_>, Vec<_>) =
+            plan.writes.iter().cloned().partition(|write| self.memory.orphans.may_be_late(write, observed_at));
+        if !due.is_empty() {
+            return self.write(due, false).await;
+        }
+        if !late.is_empty() || !plan.is_done() {
+            return Ok(Look::waits(LOOK_EVERY, plan.unsettled.unwrap_or("an event source mapping is changing")));
+        }
+        let status = if plan.drift.is_empty() { TargetStatus::Gone } else { TargetStatus::Drifted };
+        self.end(target, status, observed_at, plan, false).await
+    }
+
+    /// Writes under a lease. `exists` says whether the function is there: without it, there are only its mappings.
+    async fn write(&mut self, writes: Vec<Write>, exists: bool) -> Result<Look, StepError> {
         // Before the lease is taken, which must not run meanwhile.
         if let Err(seconds) = self.pace.turn(self.world, writes.len()).await {
-            return Ok(Looked { look: Look::waits(seconds, "a turn within Lambda's rate"), recorded });
+            return Ok(Look::waits(seconds, "a turn within Lambda's rate"));
         }
         let Window { lease, last_call } = self.budget.window(LeaseKind::Restore, self.holder, self.world.now());
         let begun = retry(self.world, || self.world.begin_restore(self.id(), self.function, &lease, self.world.now()));
-        let Some(permit) = begun.await? else {
-            return Ok(Looked { look: self.without_permit().await?, recorded });
-        };
+        let Some(permit) = begun.await? else { return self.without_permit().await };
+        // The lease's transaction has cleared it.
+        self.memory.waiting.recorded = None;
         let mut look = Look::again(LOOK_EVERY);
         let mut refused = None;
         let (mut due, mut landed) = (VecDeque::from(writes), Vec::new());
@@ -290,7 +302,12 @@ impl<W: World> Restorer<'_, W> {
                 break;
             }
             match self.world.write(&permit, &write, last_call).await {
-                Ok(()) => landed.push(write),
+                Ok(()) => {
+                    if !exists {
+                        self.memory.orphans.took(&write, self.world.now());
+                    }
+                    landed.push(write);
+                }
                 // It may land yet; the lease stays. The other writes do not wait for that.
                 Err(error) if error.may_have_landed() => look = Look::InDoubt(lease.until),
                 // The other writes would be refused like this one.
@@ -301,6 +318,8 @@ impl<W: World> Restorer<'_, W> {
                     }
                     break;
                 }
+                // The next look names the mapping.
+                Err(error) if !exists && self.memory.orphans.refused(&write, &error) => {}
                 // Deleted under us, busy or overtaken: the next look tells. The other writes need not wait either.
                 Err(error) if error.is_transient() || matches!(error, FunctionError::NotFound(_)) => {
                     if !matches!(look, Look::InDoubt(_)) {
@@ -321,9 +340,8 @@ impl<W: World> Restorer<'_, W> {
             self.settle(&lease).await?;
         }
         match refused {
-            Some(error) => Err(self.fail(self.failed(error)).await),
-            // The lease's transaction has cleared what was waited for.
-            None => Ok(look.of_nothing()),
+            Some(error) => self.fail(self.failed(error)).await,
+            None => Ok(look),
         }
     }
 
@@ -339,14 +357,13 @@ impl<W: World> Restorer<'_, W> {
         if target.is_none_or(|target| target.status.is_final()) {
             return Ok(Look::again(LOOK_EVERY));
         }
-        let (function, run) = (self.function.name().to_owned(), self.id().clone());
-        Err(self.fail(StepError::NotLocked { function, run }).await)
+        self.fail(StepError::NotLocked { function: self.function.name().to_owned(), run: self.id().clone() }).await
     }
 
     /// Every call of ours was answered, so no call of ours can land any more, unless an earlier one is in doubt.
     async fn settle(&self, lease: &Lease) -> Result<(), StepError> {
         let now = self.world.now();
-        if self.doubt.is_some_and(|until| until > now) {
+        if self.memory.doubt.is_some_and(|until| until > now) {
             return Ok(());
         }
         Ok(retry(self.world, || self.world.settle(self.id(), self.function, lease, now)).await?)
@@ -357,32 +374,36 @@ impl<W: World> Restorer<'_, W> {
     }
 
     /// Keeps the failure with the target, whose record names the function already.
-    async fn fail(&self, error: StepError) -> StepError {
+    async fn fail(&self, error: StepError) -> Result<Look, StepError> {
         let why = match &error {
             StepError::Function { error, .. } => error.to_string(),
             error => error.to_string(),
         };
-        let kept = retry(self.world, || self.world.restore_failed(self.id(), self.function, &why)).await;
-        kept.map_or_else(StepError::from, |()| error)
+        retry(self.world, || self.world.restore_failed(self.id(), self.function, &why)).await?;
+        Err(error)
     }
 
     /// An ending is true only if the look was made after every lease had run out: the ledger checks that once more.
+    /// `exists` says whether the function is there: one that was deleted has no versions any more.
     async fn end(
         &self,
         target: &TargetRecord,
         status: TargetStatus,
         observed_at: Time,
         plan: RestorePlan,
-    ) -> Result<Decision, StepError> {
+        exists: bool,
+    ) -> Result<Look, StepError> {
         if let Some(quiet_at) = target.quiet_at().filter(|quiet_at| *quiet_at > observed_at) {
-            return Ok(Decision::Over(Look::waits(observed_at.seconds_until(quiet_at), in_doubt_until(quiet_at))));
+            return Ok(Look::waits(observed_at.seconds_until(quiet_at), in_doubt_until(quiet_at)));
         }
         // A listing counts for the same rate as the writes that take the faults away: those go first.
-        if self.firsts_left && needs_versions(target, status) {
-            return Ok(Decision::Over(Look::AfterFirsts));
+        let versioned = exists && needs_versions(target);
+        if self.firsts_left && versioned {
+            return Ok(Look::AfterFirsts);
         }
-        let Some(frozen_versions) = self.versions_since(target, status).await else {
-            return Ok(Decision::Over(Look::waits(2, "its published versions cannot be listed yet")));
+        let frozen_versions = if versioned { self.versions_since(target).await } else { Some(Vec::new()) };
+        let Some(frozen_versions) = frozen_versions else {
+            return Ok(Look::waits(2, "its published versions cannot be listed yet"));
         };
         let ending = Ending {
             run: self.id().clone(),
@@ -395,18 +416,15 @@ impl<W: World> Restorer<'_, W> {
             runtime_version: None,
             redacted: target.changes.iter().map(Change::redacted).collect(),
         };
-        Ok(Decision::Over(match retry(self.world, || self.world.finish(&ending, self.world.now())).await? {
-            Guarded::Done => Look::Ended(status),
-            Guarded::Declined => Look::again(LOOK_EVERY),
-        }))
+        match retry(self.world, || self.world.finish(&ending, self.world.now())).await? {
+            Guarded::Done => Ok(Look::Ended(status)),
+            Guarded::Declined => Ok(Look::again(LOOK_EVERY)),
+        }
     }
 
     /// A version that somebody published while the fault was in place keeps it for good: it is named. `None` is to be
     /// asked again; where it may not be asked at all, the report says that, and the restore is none the worse.
-    async fn versions_since(&self, target: &TargetRecord, status: TargetStatus) -> Option<Vec<String>> {
-        if !needs_versions(target, status) {
-            return Some(Vec::new());
-        }
+    async fn versions_since(&self, target: &TargetRecord) -> Option<Vec<String>> {
         match self.pace.read(self.world, &[Kind::Control], || self.world.versions(self.function)).await {
             Ok(mut versions) => {
                 versions.sort_unstable();
@@ -426,10 +444,10 @@ impl<W: World> Restorer<'_, W> {
 }
 
 /// Whether a version that was published meanwhile can hold the fault.
-fn needs_versions(target: &TargetRecord, status: TargetStatus) -> bool {
+fn needs_versions(target: &TargetRecord) -> bool {
     let configuration = target.changes.iter().any(|change| change.surface() == Surface::Configuration);
     let begun = !matches!(target.status, TargetStatus::Pending | TargetStatus::Armed);
-    status != TargetStatus::Gone && configuration && begun
+    configuration && begun
 }
 
 /// A layer version that was deleted during the run cannot be attached again, and AWS refuses the whole call for it

@@ -91,6 +91,7 @@ pub async fn gather(world: &impl World, settings: &Settings, experiment: &Experi
         now: world.now(),
         settings: settings.clone(),
         lever: retry(world, || world.lever()).await?,
+        seed: pools.seed,
         target_count,
         layers: layer_facts(world, pace, settings, experiment, &targets).await?,
         targets,
@@ -104,6 +105,7 @@ pub async fn gather(world: &impl World, settings: &Settings, experiment: &Experi
 struct Pools {
     named: BTreeSet<FunctionName>,
     tagged: Vec<Pool>,
+    seed: Option<u32>,
     ghosts: BTreeSet<FunctionName>,
 }
 
@@ -121,7 +123,9 @@ impl Pool {
 }
 
 async fn resolve(world: &impl World, experiment: &Experiment) -> Result<Pools, StepError> {
-    let mut pools = Pools { named: BTreeSet::new(), tagged: Vec::new(), ghosts: BTreeSet::new() };
+    // Without a seed of its own, each run draws anew: what is never drawn would never be tried.
+    let seed = experiment.draws().then(|| experiment.seed.unwrap_or_else(|| fresh_seed(world)));
+    let mut pools = Pools { named: BTreeSet::new(), tagged: Vec::new(), seed, ghosts: BTreeSet::new() };
     for target in &experiment.targets {
         match target {
             Target::Function(name) => {
@@ -131,12 +135,19 @@ async fn resolve(world: &impl World, experiment: &Experiment) -> Result<Pools, S
                 let matching = retry(world, || world.tagged(tags)).await;
                 let matching = matching.map_err(|error| StepError::function("tags", error))?;
                 let tags = tags.iter().map(|(key, value)| format!("{key}: {value}")).collect::<Vec<_>>().join(", ");
-                let drawn = draw(matching, experiment.seed.unwrap_or(0));
+                // Where nothing is drawn, all of them are taken, in whatever order.
+                let drawn = draw(matching, seed.unwrap_or_default());
                 pools.tagged.push(Pool { tags, drawn, select: *select });
             }
         }
     }
     Ok(pools)
+}
+
+/// A seed has 32 bits: both halves of a random number in one.
+fn fresh_seed(world: &impl World) -> u32 {
+    let random = world.random();
+    u32::try_from((random ^ (random >> 32)) & u64::from(u32::MAX)).unwrap_or_default()
 }
 
 impl Pools {

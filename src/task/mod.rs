@@ -1,5 +1,6 @@
 //! The boundary to Step Functions and EventBridge: payloads in, results out, errors under stable names.
 
+mod alarm;
 mod arm;
 mod batch;
 mod inject;

@@ -1,91 +1,111 @@
-//! `rollback`: a `CloudWatch Alarm State Change` event, `{runId}` or `{all: true}` → what became of each run.
+//! `rollback`: an alarm (an event of EventBridge's, a Lambda action or a notification of SNS), `{runId}`, `{all: true}`,
+//! `{stop: RUN}` or `{lever: {engaged, reason}}` → `{runs, lever}`: the outcome of each run, and the lever if it was moved.
 
-use aws_lambda_events::eventbridge::EventBridgeEvent;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::model::input::{InvalidInput, read};
-use crate::model::names::RunId;
-use crate::model::run::EndReason;
-use crate::ports::World;
+use crate::model::names::{LeverReason, RunId};
+use crate::model::run::{EndReason, Lever};
+use crate::ports::{LedgerError, World};
 use crate::steps::Budget;
 use crate::steps::error::StepError;
 use crate::steps::restore::Restored;
 use crate::steps::retry::retry;
 use crate::steps::rollback::{RolledBack, roll_back, roll_back_alarm, roll_back_all};
 
-/// What a person or another tool asks for.
+use super::alarm::{AlarmChange, read_alarms};
+
+/// What a user or another tool asks for: one of these.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Direct {
+struct Request {
+    /// Roll back this run.
     #[serde(default)]
     run_id: Option<RunId>,
+    /// Roll back every run.
     #[serde(default)]
     all: bool,
+    /// Roll back this run; if it is not written yet, keep it from starting.
+    #[serde(default)]
+    stop: Option<RunId>,
+    /// Move the safety lever; when it is engaged, roll back every run.
+    #[serde(default)]
+    lever: Option<LeverRequest>,
 }
 
-/// The part of an alarm's event that matters here
-/// (AmazonCloudWatch/latest/monitoring/cloudwatch-and-eventbridge).
-#[derive(Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct AlarmChange {
-    alarm_name: String,
-    state: AlarmState,
-}
-
-#[derive(Deserialize, Serialize)]
-struct AlarmState {
-    value: String,
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LeverRequest {
+    engaged: bool,
+    reason: LeverReason,
 }
 
 pub(super) async fn handle(world: &impl World, budget: Budget, payload: &Value) -> Result<Value, StepError> {
-    let rolled_back = if payload.get("detail-type").is_some() {
-        let event: EventBridgeEvent<AlarmChange> = read(payload)?;
-        on_alarm(world, budget, &event).await?
-    } else {
-        on_request(world, budget, read(payload)?).await?
-    };
-    Ok(json!({ "runs": rolled_back.iter().map(shown).collect::<Vec<_>>() }))
-}
-
-async fn on_alarm(
-    world: &impl World,
-    budget: Budget,
-    event: &EventBridgeEvent<AlarmChange>,
-) -> Result<Vec<RolledBack>, StepError> {
-    // The rule lets only these through; an event of another kind is answered, not failed, so that it is not sent again.
-    if event.detail.state.value != "ALARM" {
-        return Ok(Vec::new());
+    if let Some(alarms) = read_alarms(payload)? {
+        return Ok(json!({ "runs": shown(&on_alarms(world, budget, &alarms).await?) }));
     }
-    let Some(arn) = event.resources.as_ref().and_then(|resources| resources.first()) else {
-        let problem = "is empty; an alarm's event names the alarm's ARN there".to_owned();
-        return Err(InvalidInput { field: "resources".into(), problem }.into());
-    };
-    roll_back_alarm(world, arn, &event.detail.alarm_name, budget).await
-}
-
-async fn on_request(world: &impl World, budget: Budget, direct: Direct) -> Result<Vec<RolledBack>, StepError> {
-    match direct {
-        Direct { run_id: Some(run), all: false } => {
-            // Stopping a run that was never there would keep its name from being used.
-            if retry(world, || world.run(&run)).await?.is_none() {
-                return Err(StepError::NoSuchRun(run));
+    match read(payload)? {
+        Request { run_id: Some(run), all: false, stop: None, lever: None } => {
+            // Stopping a run that was never there would keep its name from being used. One that cannot be read is there.
+            match retry(world, || world.run(&run)).await {
+                Ok(None) => return Err(StepError::NoSuchRun(run)),
+                Ok(Some(_)) | Err(LedgerError::Unusable(_)) => {}
+                Err(error) => return Err(error.into()),
             }
-            Ok(vec![roll_back(world, &run, &EndReason::Person, budget).await?])
+            let rolled_back = roll_back(world, &run, &EndReason::Person, budget).await?;
+            Ok(json!({ "runs": shown(&[rolled_back]) }))
         }
-        Direct { run_id: None, all: true } => {
+        Request { run_id: None, all: false, stop: Some(run), lever: None } => {
+            let rolled_back = roll_back(world, &run, &EndReason::Person, budget).await?;
+            Ok(json!({ "runs": shown(&[rolled_back]) }))
+        }
+        Request { run_id: None, all: true, stop: None, lever: None } => {
             let engaged = retry(world, || world.lever()).await?.is_some_and(|lever| lever.engaged);
             let reason = if engaged { EndReason::Lever } else { EndReason::Person };
-            roll_back_all(world, &reason, budget).await
+            Ok(json!({ "runs": shown(&roll_back_all(world, &reason, budget).await?) }))
+        }
+        Request { run_id: None, all: false, stop: None, lever: Some(request) } => {
+            on_lever(world, budget, request).await
         }
         _ => Err(InvalidInput::whole(
-            "a rollback names one run or all of them; send {\"runId\": \"RUN\"} or {\"all\": true}",
+            "a rollback names one thing to end; send {\"runId\": \"RUN\"}, {\"all\": true}, {\"stop\": \"RUN\"} or \
+             {\"lever\": {\"engaged\": true, \"reason\": \"WHY\"}}",
         )
         .into()),
     }
 }
 
-fn shown(rolled_back: &RolledBack) -> Value {
+/// One alarm's failure does not keep the runs of another in their faults; the first failure is returned.
+async fn on_alarms(world: &impl World, budget: Budget, alarms: &[AlarmChange]) -> Result<Vec<RolledBack>, StepError> {
+    let mut rolled_back = Vec::new();
+    let mut failure = None;
+    // An alarm that is back, or has no data, ends no run; it is answered, not failed, so that it is not sent again.
+    for alarm in alarms.iter().filter(|alarm| alarm.in_alarm) {
+        match roll_back_alarm(world, &alarm.arn, &alarm.name, budget).await {
+            Ok(runs) => rolled_back.extend(runs),
+            Err(error) => failure = failure.or(Some(error)),
+        }
+    }
+    failure.map_or(Ok(rolled_back), Err)
+}
+
+/// The lever first: nothing starts between it and the rollback.
+async fn on_lever(world: &impl World, budget: Budget, request: LeverRequest) -> Result<Value, StepError> {
+    let lever = Lever { engaged: request.engaged, since: world.now(), reason: request.reason.into() };
+    retry(world, || world.set_lever(&lever)).await?;
+    let rolled_back = match lever.engaged {
+        true => roll_back_all(world, &EndReason::Lever, budget).await?,
+        false => Vec::new(),
+    };
+    Ok(json!({ "lever": lever, "runs": shown(&rolled_back) }))
+}
+
+fn shown(rolled_back: &[RolledBack]) -> Vec<Value> {
+    rolled_back.iter().map(run_shown).collect()
+}
+
+fn run_shown(rolled_back: &RolledBack) -> Value {
     let targets: Vec<Value> = rolled_back
         .targets
         .iter()

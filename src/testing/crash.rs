@@ -17,8 +17,8 @@ use crate::steps::reap::reap;
 use super::cores::on_all_cores;
 use super::execution::{Ended, Machine, budget, survives_watched};
 use super::network::Cut;
-use super::samples::{self, experiments, function_arn, observation};
-use super::{SimFunction, SimWorld, State};
+use super::samples::{self, experiments, observation};
+use super::{SimWorld, State};
 
 /// Seconds from a death to the reaper's next tick: at once, while every lease of the dead runs; in between; after them.
 const FIRST_TICKS: [i64; 3] = [1, 20, 60];
@@ -73,7 +73,7 @@ impl Case {
         world.with(|state| {
             let targets = list(&self.experiment["targets"]).into_iter().map(|target| text(&target["function"]));
             for name in targets.chain(["bystander".to_owned()]) {
-                state.functions.insert(function_arn(&name), SimFunction::new(observation(&name)));
+                state.add_function(observation(&name));
             }
             let mut layers = Vec::new();
             for fault in list(&self.experiment["faults"]) {
@@ -155,7 +155,10 @@ fn reap_until_quiet(world: &SimWorld, watch: &mut Watch<'_>, first_tick: i64) ->
 }
 
 fn originals(world: &SimWorld) -> BTreeMap<FunctionArn, Observation> {
-    world.with(|state| state.functions.iter().map(|(arn, function)| (arn.clone(), function.seen.clone())).collect())
+    world.with(|state| {
+        let picture = |arn: &FunctionArn| Some((arn.clone(), state.picture(arn)?));
+        state.functions.keys().filter_map(picture).collect()
+    })
 }
 
 /// Looks at the world after every step of whoever works on it.
@@ -197,8 +200,9 @@ impl Watch<'_> {
 /// How a function differs from what it was, or will. Its revision and how an update goes are not its owner's.
 fn changed(state: &State, originals: &BTreeMap<FunctionArn, Observation>, function: &FunctionArn) -> Option<String> {
     let (now, before) = (state.functions.get(function)?, originals.get(function)?);
-    let (revision_id, last_update) = (now.seen.revision_id.clone(), now.seen.last_update);
-    if now.seen != (Observation { revision_id, last_update, ..before.clone() }) {
+    let seen = state.picture(function)?;
+    let (revision_id, last_update) = (seen.revision_id.clone(), seen.last_update);
+    if seen != (Observation { revision_id, last_update, ..before.clone() }) {
         return Some(format!("{} is not as it was", function.name()));
     }
     (!now.late.is_empty()).then(|| format!("a call to {} can land yet", function.name()))

@@ -363,13 +363,14 @@ impl State {
         while let Some((at, late)) = self.drive.as_mut().and_then(|drive| drive.due(elapsed)) {
             self.elapsed = self.elapsed.max(at);
             let now = self.now();
-            self.functions.values_mut().for_each(|function| function.catch_up(now));
+            self.catch_up(now);
             if let Some(drive) = &mut self.drive {
                 drive.under_way.remove(&late.flight);
                 drive.note(at, || format!("{}: {} lands late", late.caller, late.name));
             }
             (late.work)(self);
             self.functions.values_mut().for_each(|function| function.remember(now, true));
+            self.remember_mappings(now);
         }
     }
 

@@ -20,18 +20,14 @@ use super::{SimWorld, State, Trouble};
 const UPDATE_TIME: i64 = 1500;
 /// The longest such time in a history: changing a VPC takes a minute (lambda/latest/dg/functions-states).
 pub const LONGEST_UPDATE: i64 = 60_000;
-/// The longest time for which an event source mapping is on its way, in milliseconds. Inferred.
-const LONGEST_SWITCH: i64 = 4_000;
 
 /// A function, with what its observation does not show.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SimFunction {
-    /// What `GetFunction` shows.
+    /// What `GetFunction` shows: without its event source mappings, which have a life of their own.
     pub seen: Observation,
     /// Its aliases.
     pub aliases: Vec<Alias>,
-    /// The tags of its event source mappings.
-    pub mapping_tags: Tags,
     /// Its code signing; `Unknown` is one that may not be read.
     pub code_signing: CodeSigning,
     /// Its published versions.
@@ -62,7 +58,6 @@ impl SimFunction {
     #[must_use]
     pub fn new(seen: Observation) -> Self {
         Self {
-            mapping_tags: seen.tags.clone(),
             serving: seen.clone(),
             seen,
             aliases: Vec::new(),
@@ -99,7 +94,6 @@ impl SimFunction {
     /// What has no update to wait for serves at once; so does the configuration when none is in progress.
     fn serve(&mut self) {
         self.serving.concurrency = self.seen.concurrency;
-        self.serving.mappings.clone_from(&self.seen.mappings);
         if self.busy_until.is_none() && self.seen.last_update == LastUpdate::Successful {
             self.serving.clone_from(&self.seen);
         }
@@ -129,17 +123,22 @@ impl SimFunction {
         past.filter(|_| then < now).map_or(&self.seen, |(_, seen)| seen)
     }
 
-    pub(super) fn catch_up(&mut self, now: Time) {
+    /// Lets time pass for it. What it has to do with its mappings is returned: they are not its own.
+    fn catch_up(&mut self, now: Time) -> Vec<(Time, Write)> {
+        let mut switches = Vec::new();
         self.late.sort_by_key(|(at, _)| *at);
         while let Some((at, _)) = self.late.first().filter(|(at, _)| *at <= now) {
             let at = *at;
             self.settle(at);
-            let (_, write) = self.late.remove(0);
-            // Whoever sent it is dead; nobody hears a refusal.
-            let _ = self.apply(&write, at, UPDATE_TIME);
+            match self.late.remove(0).1 {
+                write @ Write::Mapping { .. } => switches.push((at, write)),
+                // Whoever sent it is dead; nobody hears a refusal.
+                write => drop(self.apply(&write, at, UPDATE_TIME)),
+            }
             self.remember(at, false);
         }
         self.settle(now);
+        switches
     }
 
     /// Ends an update that is through by then.
@@ -158,12 +157,7 @@ impl SimFunction {
                 self.seen.concurrency = *slot;
                 self.revise();
             }
-            Write::Mapping { id, enabled } => {
-                let mapping = self.seen.mappings.iter_mut().find(|mapping| mapping.id == *id);
-                let mapping = mapping.ok_or_else(|| FunctionError::NotFound("mapping".into()))?;
-                mapping.state = if *enabled { MappingState::Enabled } else { MappingState::Disabled };
-                self.changed = true;
-            }
+            Write::Mapping { .. } => {}
             Write::Configuration(update) => self.configure(update, now, update_time)?,
         }
         self.serve();
@@ -220,6 +214,18 @@ fn find<'a>(state: &'a mut State, function: &str) -> Result<&'a mut SimFunction,
 }
 
 impl State {
+    /// Lets time pass for everything that Lambda has.
+    pub(super) fn catch_up(&mut self, now: Time) {
+        let switches: Vec<(Time, Write)> =
+            self.functions.values_mut().flat_map(|function| function.catch_up(now)).collect();
+        for (at, switch) in switches {
+            if let Write::Mapping { id, enabled } = switch {
+                let _ = self.switch(&id, enabled);
+                self.remember_mappings(at);
+            }
+        }
+    }
+
     /// Lambda takes a write, or refuses it.
     fn write(&mut self, function: &FunctionArn, write: &Write) -> Result<(), FunctionError> {
         let now = self.now();
@@ -229,21 +235,27 @@ impl State {
         let (update_time, fails) = self.update_time();
         // Lambda's pages let every call answer so during an update, and say of none that it does.
         let conflicts = self.drive.as_mut().is_some_and(|drive| drive.dice.percent(50));
-        let target = find(self, function.as_str())?;
-        if target.seen.mappings.iter().any(
-            |mapping| matches!(write, Write::Mapping { id, .. } if *id == mapping.id && mapping.state == MappingState::Busy),
-        ) {
-            return Err(FunctionError::Busy("the event source mapping is changing".into()));
-        }
-        if conflicts && target.seen.last_update == LastUpdate::InProgress {
+        let updating =
+            self.functions.get(function).is_some_and(|function| function.seen.last_update == LastUpdate::InProgress);
+        if conflicts && updating {
             return Err(FunctionError::Busy("an update is in progress".into()));
         }
-        target.apply(write, now, update_time)?;
-        target.failing = fails && matches!(write, Write::Configuration(_));
+        if let Write::Mapping { id, enabled } = write {
+            self.switch(id, *enabled)?;
+        } else {
+            let target = find(self, function.as_str())?;
+            target.apply(write, now, update_time)?;
+            if matches!(write, Write::Configuration(_)) {
+                target.failing = fails;
+            }
+        }
         self.writes.push((function.clone(), write.clone()));
         let Some(landing) = landing else { return Ok(()) };
-        if landing.end(self) {
-            self.switch_later(function, write);
+        let changed = landing.end(self);
+        if let Write::Mapping { id, .. } = write
+            && changed
+        {
+            self.switch_later(id);
         }
         Ok(())
     }
@@ -282,25 +294,6 @@ impl State {
         let most = if drive.dice.percent(3) { LONGEST_UPDATE } else { 4_000 };
         (drive.dice.between(200, most), fails)
     }
-
-    /// A mapping is on its way for a while before it is what it was asked to be.
-    fn switch_later(&mut self, function: &FunctionArn, write: &Write) {
-        let (Write::Mapping { id, enabled }, Some(drive)) = (write, &mut self.drive) else { return };
-        let (id, enabled, function) = (id.clone(), *enabled, function.clone());
-        let wait = drive.dice.between(0, LONGEST_SWITCH);
-        self.set_mapping(&function, &id, MappingState::Busy);
-        let state = if enabled { MappingState::Enabled } else { MappingState::Disabled };
-        self.later(wait, move |world| world.set_mapping(&function, &id, state));
-    }
-
-    fn set_mapping(&mut self, function: &FunctionArn, id: &MappingId, state: MappingState) {
-        let Some(function) = self.functions.get_mut(function) else { return };
-        for mapping in function.seen.mappings.iter_mut().filter(|mapping| mapping.id == *id) {
-            mapping.state = state;
-        }
-        function.changed = true;
-        function.serve();
-    }
 }
 
 impl SimWorld {
@@ -320,8 +313,8 @@ impl SimWorld {
             }
             let (then, now) = (state.read_at(), state.now());
             let mut seen = find(state, &name)?.seen_at(then, now).clone();
-            if !with_mappings {
-                seen.mappings.clear();
+            if with_mappings {
+                seen.mappings = state.mappings_at(&seen.arn, then);
             }
             if blind {
                 seen.environment = Environment::Unreadable;
@@ -369,6 +362,10 @@ impl Functions for SimWorld {
             }
         })
         .await
+    }
+
+    async fn mapping(&self, id: &MappingId) -> Result<MappingState, FunctionError> {
+        self.look_at_mapping(id).await.map(|(state, _)| state)
     }
 
     async fn layer(&self, layer: &LayerVersionArn) -> Result<LayerFact, FunctionError> {
@@ -441,11 +438,12 @@ impl Functions for SimWorld {
         .await
     }
 
-    async fn mapping_tags(&self, function: &FunctionArn, _: &MappingId) -> Result<Tags, FunctionError> {
-        let function = function.clone();
+    async fn mapping_tags(&self, _: &FunctionArn, mapping: &MappingId) -> Result<Tags, FunctionError> {
+        let mapping = mapping.clone();
         self.exchange(Kind::Look, "ListTags", move |state| {
             state.admit("ListTags")?;
-            find(state, function.as_str()).map(|function| function.mapping_tags.clone())
+            let found = state.mappings.get(&mapping).map(|mapping| mapping.tags.clone());
+            found.ok_or_else(|| FunctionError::NotFound("mapping".into()))
         })
         .await
     }

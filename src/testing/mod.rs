@@ -10,6 +10,7 @@ mod guarded_write;
 pub mod history;
 mod ledger;
 mod looks;
+mod mappings;
 pub mod network;
 mod rates;
 pub mod samples;
@@ -21,7 +22,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::model::guarded_write::{Item, Omission};
-use crate::model::names::{AlarmName, FunctionArn, LayerVersionArn, RunId};
+use crate::model::names::{AlarmName, FunctionArn, LayerVersionArn, MappingId, RunId};
 use crate::model::run::{Lever, Lock, Run, TargetRecord};
 use crate::model::snapshot::Write;
 use crate::model::steady_state::Metric;
@@ -30,6 +31,7 @@ use crate::plan::guardrails::{AlarmFact, LayerFact};
 use crate::ports::{AlarmError, Alarms, Clock, Executions, Stack};
 
 pub use functions::SimFunction;
+pub use mappings::{Orphans, SimMapping};
 pub use rates::Rates;
 
 use drive::Drive;
@@ -53,6 +55,10 @@ pub struct State {
     pub elapsed: i64,
     /// The functions.
     pub functions: BTreeMap<FunctionArn, SimFunction>,
+    /// The event source mappings, of which each has a life of its own.
+    pub mappings: BTreeMap<MappingId, SimMapping>,
+    /// What Lambda does with a mapping whose function is gone.
+    pub orphans: Orphans,
     /// Layer versions; what is not here does not exist.
     pub layers: BTreeMap<LayerVersionArn, LayerFact>,
     /// Alarms by name, and whether each is in ALARM.
@@ -201,15 +207,14 @@ impl State {
         // Nobody looks at the past of the many functions that rates are for, unless reads are stale.
         if self.rates.is_none() || self.staleness > 0 {
             self.functions.values_mut().for_each(|function| function.remember(before, driven));
+            self.remember_mappings(before);
         }
         let until = self.elapsed + milliseconds;
         self.land_until(until);
         self.elapsed = until;
         self.asked = Default::default();
         let now = self.now();
-        for function in self.functions.values_mut() {
-            function.catch_up(now);
-        }
+        self.catch_up(now);
     }
 
     /// Whether the caller may read neither environments nor layers.

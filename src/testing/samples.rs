@@ -12,7 +12,8 @@ use crate::model::proxy_layers::ProxyLayers;
 use crate::model::secret::Secret;
 use crate::plan::guardrails::{LayerFact, Settings};
 
-use super::{SimFunction, SimWorld};
+use super::SimWorld;
+use super::dice::Dice;
 
 /// The secret that no output may show.
 pub const SECRET: &str = "hunter2-not-for-logs";
@@ -36,6 +37,14 @@ macro_rules! sample {
 #[must_use]
 pub fn function_arn(name: &str) -> FunctionArn {
     sample!(FunctionArn::try_from(format!("arn:aws:lambda:eu-west-1:123456789012:function:{name}")))
+}
+
+/// The UUID of a function's event source mapping: [`MAPPING`] is that of `checkout`.
+#[must_use]
+pub fn mapping_id(name: &str) -> MappingId {
+    let number = name.bytes().fold(0, |hash, byte| Dice::new(hash ^ u64::from(byte)).number());
+    let own = format!("{:08x}-2222-3333-4444-555555555555", number >> 32);
+    sample!(MappingId::try_from(if name == "checkout" { MAPPING.to_owned() } else { own }))
 }
 
 /// A layer version's ARN.
@@ -105,7 +114,7 @@ pub fn observation(name: &str) -> Observation {
         memory: 256,
         concurrency: Slot::Present(5),
         tags: Tags::Known(BTreeMap::from([("chaos".into(), "allowed".into()), ("team".into(), "shop".into())])),
-        mappings: vec![Mapping { id: sample!(MappingId::try_from(MAPPING)), state: MappingState::Enabled }],
+        mappings: vec![Mapping { id: mapping_id(name), state: MappingState::Enabled }],
     }
 }
 
@@ -126,7 +135,7 @@ pub fn world(functions: &[&str]) -> SimWorld {
     let world = SimWorld::default();
     world.with(|state| {
         for name in functions {
-            state.functions.insert(function_arn(name), SimFunction::new(observation(name)));
+            state.add_function(observation(name));
         }
         state.layers = layers();
         state.alarms.insert("errors".into(), false);

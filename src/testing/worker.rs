@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use crate::model::function::{Environment, Observation, Slot, Tags};
+use crate::model::function::{Environment, MappingState, Observation, Slot, Tags};
 use crate::model::names::{AlarmName, FunctionArn, LayerVersionArn, MappingId, RunId};
 use crate::model::run::{
     EndReason, Ending, Judgement, Lease, Lever, Listed, Lock, Run, RunStatus, TargetRecord, TargetStatus,
@@ -73,8 +73,8 @@ pub struct Worker<'w> {
 struct Memory {
     /// The run for which it has begun to write a function.
     begun: BTreeMap<FunctionArn, RunId>,
-    /// Its looks at each function.
-    looks: BTreeMap<FunctionArn, Looks>,
+    /// Its looks at what AWS gives no guard for.
+    looks: Looks,
     /// The run that it arms for, where a weakening asks.
     run: Option<RunId>,
     /// What it believes to see, where a weakening lets it.
@@ -171,7 +171,7 @@ impl<'w> Worker<'w> {
 
     /// A restore that trusts its own call remembers what the function must look like now.
     fn believe(&self, function: &FunctionArn, write: &Write) {
-        let seen = self.world.with(|state| state.functions.get(function).map(|function| function.seen.clone()));
+        let seen = self.world.with(|state| state.picture(function));
         let Some(mut seen) = seen.filter(|_| self.role != Role::Inject) else { return };
         match write {
             Write::Concurrency(slot) => seen.concurrency = *slot,
@@ -216,9 +216,9 @@ impl<'w> Worker<'w> {
         let read_at = self.world.with(|state| {
             let target = state.targets.get(&(run.clone(), function.clone()));
             let changes = target.map(|target| target.changes.as_slice()).unwrap_or_default();
-            self.memory(|memory| memory.looks.get(function).map(|looks| looks.behind(write, changes)))
+            self.memory(|memory| memory.looks.behind(function, write, changes))
         });
-        Some(Sending { run, function: function.clone(), read_at: read_at.unwrap_or(Time(i64::MAX)) })
+        Some(Sending { run, function: function.clone(), read_at })
     }
 
     fn opted_in(&self, function: &FunctionArn) -> bool {
@@ -238,7 +238,7 @@ impl Functions for Worker<'_> {
         }
         let (seen, read_at) = self.enter(None).look(function, with_mappings).await?;
         let seen = self.weakened_look(&seen.arn.clone(), seen);
-        self.memory(|memory| memory.looks.entry(seen.arn.clone()).or_default().add(&seen, read_at));
+        self.memory(|memory| memory.looks.add(&seen, read_at));
         Ok(seen)
     }
 
@@ -257,6 +257,12 @@ impl Functions for Worker<'_> {
             self.believe(function, &write);
         }
         written
+    }
+
+    async fn mapping(&self, id: &MappingId) -> Result<MappingState, FunctionError> {
+        let (state, read_at) = self.enter(None).look_at_mapping(id).await?;
+        self.memory(|memory| memory.looks.add_mapping(id, state, read_at));
+        Ok(state)
     }
 
     async fn layer(&self, layer: &LayerVersionArn) -> Result<LayerFact, FunctionError> {

@@ -793,8 +793,8 @@ fn corpus() -> Vec<(&'static str, Value, &'static str)> {
         ),
         (
             "/stopConditions",
-            json!([{ "alarm": " errors" }]),
-            "stopConditions[0].alarm: ` errors` is not an alarm; write its name (1 to 255 characters) or arn:aws:cloudwatch:REGION:ACCOUNT:alarm:NAME",
+            json!([{ "alarm": "two\nlines" }]),
+            "stopConditions[0].alarm: `two\\nlines` is not an alarm; write its name (1 to 255 characters) or arn:aws:cloudwatch:REGION:ACCOUNT:alarm:NAME",
         ),
         (
             "/stopConditions",
@@ -803,20 +803,44 @@ fn corpus() -> Vec<(&'static str, Value, &'static str)> {
         ),
         (
             "/stopConditions",
-            json!([{ "alarm": "arn:aws:cloudwatch:eu-west-1:123456789012:alarms:errors" }]),
-            "stopConditions[0].alarm: `arn:aws:cloudwatch:eu-west-1:123456789012:alarms:errors` is not an alarm; write its name (1 to 255 characters) or arn:aws:cloudwatch:REGION:ACCOUNT:alarm:NAME",
-        ),
-        (
-            "/stopConditions",
-            json!([{ "alarm": "arn:aws:sns:eu-west-1:123456789012:topic" }]),
-            "stopConditions[0].alarm: `arn:aws:sns:eu-west-1:123456789012:topic` is not an alarm; write its name (1 to 255 characters) or arn:aws:cloudwatch:REGION:ACCOUNT:alarm:NAME",
-        ),
-        (
-            "/stopConditions",
             json!([{ "alarm": "a" }, { "alarm": "b" }, { "alarm": "c" }, { "alarm": "d" }, { "alarm": "e" }, { "alarm": "f" }]),
             "`stopConditions` has 6 entries; write at most 5",
         ),
         // The steady state.
+        (
+            "/steadyState",
+            with("namespace", json!("")),
+            "steadyState[0]: has a metric with the namespace ``; write 1 to 255 characters that do not begin with a colon",
+        ),
+        (
+            "/steadyState",
+            with("namespace", json!(":a")),
+            "steadyState[0]: has a metric with the namespace `:a`; write 1 to 255 characters that do not begin with a colon",
+        ),
+        (
+            "/steadyState",
+            with("name", json!("決".repeat(256))),
+            &*format!("steadyState[0]: has a metric with the name `{}...`; write 1 to 255 characters", "決".repeat(60))
+                .leak(),
+        ),
+        (
+            "/steadyState",
+            with(
+                "dimensions",
+                (0..31).map(|at| (format!("d{at}"), json!("x"))).collect::<serde_json::Map<_, _>>().into(),
+            ),
+            "steadyState[0]: has a metric with 31 dimensions; write at most 30",
+        ),
+        (
+            "/steadyState",
+            with("dimensions", json!({ "größe": "x" })),
+            "steadyState[0]: has a metric with the dimension `größe`; write 1 to 255 printable ASCII characters that do not begin with a colon",
+        ),
+        (
+            "/steadyState",
+            with("dimensions", json!({ "FunctionName": " " })),
+            "steadyState[0]: has a metric with the dimension value ` `; write 1 to 1024 printable ASCII characters",
+        ),
         ("/steadyState", json!([{}]), "steadyState[0]: names neither `alarm` nor `metric`; write one of them"),
         (
             "/steadyState",

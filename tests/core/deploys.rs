@@ -8,8 +8,8 @@ use snapback::plan::rendering::Outcome;
 use snapback::ports::Clock;
 use snapback::steps::restore::Restored;
 use snapback::steps::rollback::roll_back;
+use snapback::testing::SimWorld;
 use snapback::testing::samples::{self, function_arn, world};
-use snapback::testing::{SimFunction, SimWorld};
 
 use super::stage::{
     beside, deploy_beside, deploy_over, experiments, is_inside_invocations, machine, outcome, over, surfaces,
@@ -48,7 +48,7 @@ fn a_deploy_of_a_touched_field_stays_and_is_reported_as_drift() {
         let expected = {
             let after = world.with(|state| state.functions[&function_arn("checkout")].clone());
             let bare = SimWorld::default();
-            bare.with(|state| state.functions.insert(function_arn("checkout"), SimFunction::new(before)));
+            bare.with(|state| state.add_function(before));
             deploy_over(&bare, fault);
             drop(after);
             picture(&bare, "checkout")
@@ -117,7 +117,7 @@ fn a_deploy_of_a_touched_field_at_any_call_is_never_overwritten() {
             let (ended, over) = block_on(join(machine.execute(), deploy));
             let expected = {
                 let bare = SimWorld::default();
-                bare.with(|state| state.functions.insert(function_arn("checkout"), SimFunction::new(before)));
+                bare.with(|state| state.add_function(before));
                 deploy_over(&bare, fault);
                 picture(&bare, "checkout")
             };

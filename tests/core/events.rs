@@ -53,6 +53,10 @@ fn every_file_is_an_experiment_or_an_event_that_some_function_takes() {
             event["detail-type"] == "Scheduled Event",
             event["runId"].is_string(),
             event["all"] == true,
+            event["stop"].is_string(),
+            event["lever"].is_object(),
+            event["alarmData"].is_object(),
+            event["Records"].is_array(),
         ];
         assert_eq!(kinds.iter().filter(|kind| **kind).count(), 1, "events/{name}");
     }
@@ -110,4 +114,21 @@ fn the_alarm_events_have_the_shape_of_cloudwatchs() {
             assert!(data.is_object(), "{name}");
         }
     }
+}
+
+#[test]
+fn the_other_ways_of_an_alarm_name_the_same_alarm() {
+    let events = events();
+    let arn = samples::alarm_arn("checkout-errors");
+    // AmazonCloudWatch/latest/monitoring/alarms-and-actions-Lambda
+    let action = &events["alarm-action.json"];
+    assert_eq!((&action["source"], &action["alarmArn"]), (&json!("aws.cloudwatch"), &json!(arn)));
+    assert_eq!(action["alarmData"]["alarmName"], "checkout-errors");
+    assert_eq!(action["alarmData"]["state"]["value"], "ALARM");
+    // lambda/latest/dg/with-sns: the message is JSON within the JSON.
+    let record = &events["alarm-sns.json"]["Records"][0];
+    assert_eq!(record["EventSource"], "aws:sns");
+    let message: Value = serde_json::from_str(record["Sns"]["Message"].as_str().unwrap()).unwrap();
+    assert_eq!((&message["AlarmArn"], &message["AlarmName"]), (&json!(arn), &json!("checkout-errors")));
+    assert_eq!((&message["NewStateValue"], &message["OldStateValue"]), (&json!("ALARM"), &json!("OK")));
 }

@@ -3,10 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
-use snapback::model::function::{
-    Environment, LastUpdate, Lifecycle, Mapping, MappingState, Observation, Package, Slot, Tags,
-};
-use snapback::model::names::{LayerVersionArn, MappingId};
+use snapback::model::function::{Environment, LastUpdate, Lifecycle, MappingState, Observation, Package, Slot, Tags};
+use snapback::model::names::LayerVersionArn;
 use snapback::model::proxy_layers::ProxyLayers;
 use snapback::model::refusal::{Guardrail, Refusal};
 use snapback::model::run::{Lever, Lock};
@@ -100,7 +98,7 @@ fn cases() -> Vec<Case> {
         case(
             G::OptIn,
             with("eventSourceMapping"),
-            |s| function(s).mapping_tags = Tags::Known(BTreeMap::new()),
+            |s| s.mappings.values_mut().for_each(|mapping| mapping.tags = Tags::Known(BTreeMap::new())),
             "checkout event source mapping 11111111-2222-3333-4444-555555555555: it does not carry the tag chaos: allowed; tag it, if its owners agree to experiments",
         ),
         case(
@@ -489,7 +487,7 @@ fn cases() -> Vec<Case> {
         case(
             G::Mapping,
             with("eventSourceMapping"),
-            |s| edit(s, |f| f.mappings.clear()),
+            |s| s.mappings.clear(),
             "checkout: it has no such enabled event source mapping; name the UUID of one of its mappings, or take the fault out",
         ),
         case(
@@ -791,7 +789,7 @@ fn edit(state: &mut State, edit: impl FnOnce(&mut Observation)) {
 }
 
 fn add(state: &mut State, name: &str) {
-    state.functions.insert(function_arn(name), SimFunction::new(samples::observation(name)));
+    state.add_function(samples::observation(name));
 }
 
 fn alias(state: &mut State, name: &str, version: &str) {
@@ -803,8 +801,7 @@ fn lock(state: &mut State, run: &str) {
 }
 
 fn mapping(state: &mut State, mapping: MappingState) {
-    let id = MappingId::try_from(samples::MAPPING).expect("a UUID");
-    edit(state, |function| function.mappings = vec![Mapping { id, state: mapping }]);
+    state.set_mappings(&function_arn("checkout"), mapping);
 }
 
 fn tag(function: &mut Observation, key: &str, value: &str) {

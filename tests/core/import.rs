@@ -78,7 +78,9 @@ fn a_template_of_fis_keeps_its_targets_its_alarms_and_its_longest_duration() {
         notes,
         [
             "actions.slow.description: not carried over: an experiment has nothing like it",
+            "actions.answer: it has no invocationPercentage; FIS's default of 100 was taken: all invocations",
             "actions.answer: FIS does not say which body it returns; an empty one was taken",
+            "actions.fail: it has no invocationPercentage; FIS's default of 100 was taken: all invocations",
             "actions.fail: FIS does not say which error it returns; snapback's own type and message were taken",
             "actions.fail.startAfter: not carried over: all faults of an experiment begin and end together",
             "actions.reboot: not carried over: its actionId is aws:ec2:reboot-instances, and snapback's faults are those \
@@ -91,8 +93,160 @@ fn a_template_of_fis_keeps_its_targets_its_alarms_and_its_longest_duration() {
             "tags: not carried over: a run carries no tags",
             "logConfiguration: not carried over: snapback logs to its own log groups",
             "experimentOptions: not carried over: an experiment has nothing like it",
+            PREPARED,
         ]
     );
+}
+
+/// What every import of a template says of the functions.
+const PREPARED: &str = "a function that was prepared for FIS has its extension's layer and the variables AWS_FIS_* and \
+                        AWS_LAMBDA_EXEC_WRAPPER: take them out before a run; snapback brings what it needs and takes it \
+                        away again";
+
+#[test]
+fn a_share_under_another_name_is_left_and_the_share_that_was_taken_is_said() {
+    let action = json!({
+        "actionId": "aws:lambda:invocation-error", "targets": { "Functions": "shop" },
+        "parameters": { "percentage": "50", "preventExecution": "true" }
+    });
+    let target = json!({ "resourceType": "aws:lambda:function", "resourceTags": { "team": "shop" } });
+    let Imported { experiment, notes } =
+        outcome(&json!({ "actions": { "fail": action }, "targets": { "shop": target } })).unwrap();
+    assert_eq!(experiment["faults"][0]["error"]["percentage"], Value::Null, "all of them");
+    for expected in [
+        "actions.fail: it has no invocationPercentage; FIS's default of 100 was taken: all invocations",
+        "actions.fail.parameters.percentage: not carried over: aws:lambda:invocation-error has nothing like it",
+        "duration: this template has none; PT5M was taken",
+    ] {
+        assert!(notes.iter().any(|note| note == expected), "{expected}: {notes:#?}");
+    }
+}
+
+/// A template's properties in CloudFormation's spelling; names that users give stay as they are.
+fn capitalized(value: &Value, is_given: bool) -> Value {
+    let capital = |key: &str| format!("{}{}", key[..1].to_uppercase(), &key[1..]);
+    match value {
+        Value::Object(map) => map
+            .iter()
+            .map(|(key, inner)| {
+                let inside_is_given =
+                    ["actions", "targets", "parameters", "resourceTags", "tags"].contains(&key.as_str());
+                let key = if is_given { key.clone() } else { capital(key) };
+                (key, capitalized(inner, inside_is_given && !is_given))
+            })
+            .collect(),
+        Value::Array(list) => list.iter().map(|inner| capitalized(inner, false)).collect(),
+        other => other.clone(),
+    }
+}
+
+#[test]
+fn cloudformations_spelling_reads_like_fis_own() {
+    let given = source("fis.json");
+    let (plain, properties) = (imported("fis.json"), capitalized(&given, false));
+    assert_eq!(properties["Actions"]["slow"]["Parameters"]["startupDelayMilliseconds"], "1500");
+    let resource = json!({ "Type": "AWS::FIS::ExperimentTemplate", "DependsOn": "Alarm", "Properties": properties });
+    let other = json!({ "Type": "AWS::SNS::Topic" });
+    let template = json!({
+        "AWSTemplateFormatVersion": "2010-09-09", "Resources": { "Slow": resource, "Topic": other }
+    });
+    for (spelling, at, rest) in [
+        (&properties, "", &[][..]),
+        (&resource, "Properties.", &["DependsOn"]),
+        (&json!({ "Slow": resource }), "Slow.Properties.", &["Slow.DependsOn"]),
+        (
+            &template,
+            "Resources.Slow.Properties.",
+            &["AWSTemplateFormatVersion", "Resources.Topic", "Resources.Slow.DependsOn"],
+        ),
+    ] {
+        assert_eq!(Format::of(spelling), Some(Format::Fis));
+        let Imported { experiment, notes } = outcome(spelling).unwrap();
+        assert_eq!(experiment, plain.experiment, "{at}");
+        assert!(
+            notes.contains(&format!(
+                "{at}Actions.fail.StartAfter: not carried over: all faults of an experiment begin and end together"
+            )),
+            "{notes:#?}"
+        );
+        assert_eq!(notes.last().map(String::as_str), Some(PREPARED));
+        for rest in rest {
+            assert!(is_said(&notes, &format!("/{}", rest.replace('.', "/"))), "{rest}: {notes:#?}");
+        }
+    }
+    let twice = json!({ "Resources": { "A": resource, "B": resource } });
+    let wrong = outcome(&twice).unwrap_err();
+    assert!(wrong.starts_with("Resources.A, Resources.B: each is a AWS::FIS::ExperimentTemplate"), "{wrong}");
+}
+
+#[test]
+fn references_are_resolved_where_the_template_answers_them_and_never_taken_for_text() {
+    let template = |alarm: Value, function: Value, duration: Value| {
+        json!({
+            "Parameters": { "Length": { "Type": "String", "Default": "PT7M" } },
+            "Resources": {
+                "Errors": { "Type": "AWS::CloudWatch::Alarm", "Properties": { "AlarmName": "checkout-errors" } },
+                "Nameless": { "Type": "AWS::CloudWatch::Alarm", "Properties": {} },
+                "Checkout": { "Type": "AWS::Serverless::Function", "Properties": { "FunctionName": "checkout" } },
+                "Slow": { "Type": "AWS::FIS::ExperimentTemplate", "Properties": {
+                    "Actions": { "slow": {
+                        "ActionId": "aws:lambda:invocation-add-delay", "Targets": { "Functions": "shop" },
+                        "Parameters": { "duration": duration, "invocationPercentage": "50" }
+                    } },
+                    "Targets": { "shop": { "ResourceType": "aws:lambda:function", "ResourceArns": [function] } },
+                    "StopConditions": [{ "Source": "aws:cloudwatch:alarm", "Value": alarm }]
+                } }
+            }
+        })
+    };
+    let (errors, checkout) = (json!({ "Fn::GetAtt": ["Errors", "Arn"] }), json!({ "Fn::GetAtt": "Checkout.Arn" }));
+    let known = outcome(&template(errors.clone(), checkout.clone(), json!({ "Ref": "Length" }))).unwrap().experiment;
+    assert_eq!(known["stopConditions"], json!([{ "alarm": "checkout-errors" }]));
+    assert_eq!((&known["targets"], &known["duration"]), (&json!([{ "function": "checkout" }]), &json!("PT7M")));
+    let sub = outcome(&template(errors.clone(), checkout.clone(), json!({ "Fn::Sub": "${Length}" }))).unwrap();
+    assert_eq!(sub.experiment["duration"], "PT7M");
+    // An alarm that is not known must not be lost: it ends the run.
+    let wrong = outcome(&template(json!({ "Ref": "Nameless" }), checkout.clone(), json!("PT5M"))).unwrap_err();
+    assert!(
+        wrong.contains("StopConditions[0]: `value` is `!Ref Nameless`, which only CloudFormation knows"),
+        "{wrong}"
+    );
+    let wrong = outcome(&template(errors.clone(), checkout, json!({ "Fn::ImportValue": "length" }))).unwrap_err();
+    assert!(wrong.contains("`duration` is `!ImportValue length`, which only CloudFormation knows"), "{wrong}");
+    // A function can be named here.
+    let unknown = template(errors, json!({ "Fn::GetAtt": ["Other", "Arn"] }), json!("PT5M"));
+    let named = import(&unknown, None, &[FunctionName::try_from("other").unwrap()]).unwrap();
+    assert_eq!(named.experiment["targets"], json!([{ "function": "other" }]));
+    let said = named.notes.iter().any(|note| note.contains("`!GetAtt Other.Arn`, which only CloudFormation knows"));
+    assert!(said, "{:#?}", named.notes);
+}
+
+#[test]
+fn what_awss_command_line_gives_back_of_a_parameter_reads_like_the_parameter() {
+    for name in ["failure-lambda.json", "failure-lambda-0.json", "chaos-lambda.json", "chaos-lambda-0.2.json"] {
+        let (plain, text) = (imported(name), source(name).to_string());
+        let parameter = json!({ "Name": "/chaos", "Type": "String", "Value": text, "Version": 3 });
+        for (envelope, at) in
+            [(json!({ "Parameter": parameter }), "Parameter"), (json!({ "Parameters": [parameter] }), "Parameters[0]")]
+        {
+            let Imported { experiment, notes } = outcome(&envelope).unwrap();
+            assert_eq!(experiment, plain.experiment, "{name}");
+            let about = format!(
+                "{at}.Name, {at}.Type, {at}.Version: not carried over: only the parameter's Value configures the tool"
+            );
+            assert_eq!(notes, [plain.notes.clone(), vec![about]].concat(), "{name}");
+        }
+        assert_eq!(outcome(&json!(text)).unwrap(), plain, "{name}");
+    }
+    for (source, says) in [
+        (json!({ "Parameter": { "Type": "SecureString", "Value": "AQICAHh..." } }), "get it with --with-decryption"),
+        (json!({ "Parameter": { "Type": "String", "Value": "on" } }), "Parameter.Value: it is not JSON"),
+        (json!("on"), "it is a text that is not JSON"),
+        (json!({ "Parameter": { "Value": "{}" } }), "this is no configuration that is known"),
+    ] {
+        let wrong = outcome(&source).unwrap_err();
+        assert!(wrong.contains(says), "{source}: {wrong}");
+    }
 }
 
 #[test]

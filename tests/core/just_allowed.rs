@@ -150,7 +150,7 @@ fn a_fault_for_an_alias_that_sees_latest() {
 fn a_function_that_is_only_named_like_snapbacks_own() {
     for name in ["snapback-orders", "snapback", "snapbackrestore", "restore"] {
         let world = world(&["checkout"]);
-        world.with(|state| state.functions.insert(function_arn(name), SimFunction::new(samples::observation(name))));
+        world.with(|state| state.add_function(samples::observation(name)));
         assert_eq!(refusals(&world, &sample("timeout", name)), [""; 0], "{name}");
     }
 }

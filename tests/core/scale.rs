@@ -14,7 +14,7 @@ use snapback::steps::reap::reap;
 use snapback::steps::restore::Restored;
 use snapback::steps::rollback::{RolledBack, roll_back, roll_back_all};
 use snapback::testing::samples::{self, faults, function_arn, layer_arn, observation, world};
-use snapback::testing::{SimFunction, SimWorld, State, Trouble};
+use snapback::testing::{SimWorld, State, Trouble};
 
 use super::support::{Machine, block_on, budget};
 
@@ -30,7 +30,7 @@ fn staff(world: &SimWorld, team: &str, count: usize) -> Vec<FunctionArn> {
             seen.tags = snapback::model::function::Tags::Known(
                 [("chaos", "allowed"), ("team", team)].map(|(key, value)| (key.into(), value.into())).into(),
             );
-            state.functions.insert(function_arn(name), SimFunction::new(seen));
+            state.add_function(seen);
         }
     });
     names.iter().map(|name| function_arn(name)).collect()
@@ -86,7 +86,7 @@ fn control_calls(world: &SimWorld) -> u32 {
 fn assert_all_restored(world: &SimWorld, functions: &[FunctionArn], fault: &str) {
     world.with(|state| {
         for function in functions {
-            let (now, before) = (&state.functions[function].seen, observation(function.name()));
+            let (now, before) = (&state.picture(function).unwrap(), observation(function.name()));
             let fields = (&now.concurrency, &now.handler, &now.layers, &now.environment, now.timeout, now.memory);
             let mappings = (&now.mappings, &before.mappings);
             let original = (

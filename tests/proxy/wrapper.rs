@@ -91,8 +91,7 @@ fn if_anything_is_wrong_the_runtime_starts_without_us_and_says_so_once() {
     let api = Api::new();
     for (variable, value, says) in [
         ("SNAPBACK_FAULTS", "{", "SNAPBACK_FAULTS cannot be read"),
-        ("SNAPBACK_FAULTS", r#"{"until":1,"experiment":"","run":"","faults":[],"new":1}"#, "unknown field `new`"),
-        ("SNAPBACK_FAULTS", r#"{"until":1,"experiment":"","run":"","faults":[{"latency":{}}]}"#, "faults[0].latency"),
+        ("SNAPBACK_FAULTS", r#"{"until":1,"experiment":"","run":""}"#, "missing field `faults`"),
         ("AWS_LAMBDA_RUNTIME_API", "nowhere", "AWS_LAMBDA_RUNTIME_API is `nowhere`"),
     ] {
         let (done, out, error) = output(wrapped(&api, NEVER, "echo runs").env(variable, value));
@@ -102,6 +101,21 @@ fn if_anything_is_wrong_the_runtime_starts_without_us_and_says_so_once() {
     }
     let (_, out, error) = output(wrapped(&api, NEVER, "echo runs").env_remove("SNAPBACK_FAULTS"));
     assert!(out == "runs\n" && error.contains("SNAPBACK_FAULTS is not set"), "{out}{error}");
+}
+
+#[test]
+fn what_a_newer_control_plane_has_added_is_said_once_and_the_rest_is_injected() {
+    let api = Api::new();
+    let faults = r#"[{"init":{"delayMs":60000,"once":true}},{"melt":{}},{"init":{"delayMs":200}}]"#;
+    let text = orders(faults, Duration::from_secs(60)).replacen('{', r#"{"mood":"good","#, 1);
+    let began = std::time::Instant::now();
+    let (_, out, error) = output(wrapped(&api, NEVER, "echo runs").env("SNAPBACK_FAULTS", text));
+    assert!((200..60_000).contains(&began.elapsed().as_millis()) && out.ends_with("runs\n"), "{out}");
+    let said: Vec<_> = error.lines().collect();
+    assert_eq!(said.len(), 3, "{error}");
+    for (line, part) in said.iter().zip(["`mood`", "faults[0].init: unknown field `once`", "faults[1].melt"]) {
+        assert!(line.contains(part) && line.ends_with("; it is left out"), "{line}");
+    }
 }
 
 #[test]

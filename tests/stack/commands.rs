@@ -23,9 +23,11 @@ fn the_command_line_works_on_a_deployed_stack() {
     every_surface_is_restored_at_once(&lab);
     faults_inside_invocations_bring_the_stacks_own_proxy(&lab);
     a_deploy_that_renames_is_refused_while_a_fault_is_in_place(&lab);
+    a_first_deploy_that_failed_can_be_tried_again(&lab);
     drift_ends_with_5(&lab);
     a_person_ends_a_run_directly(&lab);
     an_interrupted_run_rolls_back(&lab);
+    a_throttled_rollback_function_is_stood_in_for(&lab);
     an_aborted_execution_is_restored_by_the_reaper(&lab);
     the_lever_stops_and_refuses(&lab);
     a_wrong_stack_is_named(&lab);
@@ -158,14 +160,33 @@ fn a_deploy_that_renames_is_refused_while_a_fault_is_in_place(lab: &Lab) {
     let mut run = lab.begin(&["run", file.to_str().unwrap(), "--name", "renamed"]);
     lab.wait_for_fault("renamed");
     let before = lab.aws(&["cloudformation", "describe-stack-events", "--stack-name", "snapback-lab"]);
-    let refused = lab.deploy("Prefix=chaos");
-    assert!(refused.contains("Prefix=chaos gives everything another name than snapback"), "{refused}");
-    assert!(refused.contains("  lab-search (injected, run renamed)\n"), "{refused}");
-    let bad = lab.deploy("TargetLimit=many");
-    assert!(bad.contains("TargetLimit=`many`: write a whole number, 1 to 1000"), "{bad}");
+    let (deployed, said) = lab.deploy("snapback-lab", "Prefix=chaos");
+    assert!(!deployed && said.contains("Prefix=chaos gives everything another name than snapback"), "{said}");
+    assert!(said.contains("  lab-search (injected, run renamed)\n"), "{said}");
+    let (deployed, said) = lab.deploy("snapback-lab", "TargetLimit=many");
+    assert!(!deployed && said.contains("TargetLimit=`many`: write a whole number, 1 to 1000"), "{said}");
+    let (destroyed, said) = lab.destroy("snapback-lab");
+    assert!(!destroyed && said.contains("  lab-search (injected, run renamed)\n"), "{said}");
     assert_eq!(lab.aws(&["cloudformation", "describe-stack-events", "--stack-name", "snapback-lab"]), before);
     assert_eq!(lab.snapback(&["rollback", "renamed"]).0, 0);
     assert_eq!(run.wait().unwrap().code(), Some(4));
+}
+
+fn a_first_deploy_that_failed_can_be_tried_again(lab: &Lab) {
+    std::fs::write(lab.file("refuse-alarms"), "").unwrap();
+    for attempt in ["twin", "twin", "triplet"] {
+        let (deployed, said) = lab.deploy(attempt, &format!("Prefix={attempt}"));
+        assert!(!deployed && said.contains("the maximum number of alarms is reached"), "{said}");
+        assert!(said.contains("the same command tries again"), "{said}");
+    }
+    std::fs::remove_file(lab.file("refuse-alarms")).unwrap();
+    let (deployed, said) = lab.deploy("twin", "Prefix=twin");
+    assert!(deployed && said.contains("The stack twin is deployed. Its ledger is the table "), "{said}");
+    for stack in ["twin", "triplet"] {
+        let (destroyed, said) = lab.destroy(stack);
+        assert!(destroyed && said.contains(&format!("The stack {stack} is gone.")), "{said}");
+    }
+    assert_eq!(lab.snapback(&["status"]).0, 0, "the lab's own stack is as it was");
 }
 
 fn drift_ends_with_5(lab: &Lab) {
@@ -205,6 +226,23 @@ fn an_interrupted_run_rolls_back(lab: &Lab) {
     lab.wait_for_fault("interrupted");
     let interrupted = std::process::Command::new("kill").args(["-INT", &run.id().to_string()]).status();
     assert!(interrupted.unwrap().success());
+    assert_eq!(run.wait().unwrap().code(), Some(4));
+    assert_eq!(lab.function("lab-search"), before);
+}
+
+fn a_throttled_rollback_function_is_stood_in_for(lab: &Lab) {
+    let before = lab.function("lab-search");
+    let file = experiment("throttled", "lab-search", "PT60S", MEMORY);
+    let mut run = lab.begin(&["run", file.to_str().unwrap(), "--name", "throttled"]);
+    lab.wait_for_fault("throttled");
+    let rollback = ["--function-name", "snapback-rollback"];
+    let throttle = [&["lambda", "put-function-concurrency", "--reserved-concurrent-executions", "0"], &rollback[..]];
+    lab.aws(&throttle.concat());
+    let (code, out, err) = lab.snapback(&["rollback", "throttled"]);
+    lab.aws(&[&["lambda", "delete-function-concurrency"], &rollback[..]].concat());
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(err.contains("the rollback function cannot be reached: "), "{err}");
+    assert!(err.contains("doing it from here, with your own credentials"), "{err}");
     assert_eq!(run.wait().unwrap().code(), Some(4));
     assert_eq!(lab.function("lab-search"), before);
 }

@@ -1,11 +1,11 @@
 //! Every file of `events/` goes through the handler that it is for.
 
 use serde_json::{Value, json};
-use snapback::model::run::RunStatus;
+use snapback::model::run::{EndReason, RunStatus};
 use snapback::ports::{Clock, Ledger};
 use snapback::steps::Budget;
 use snapback::task::{Task, handle};
-use snapback::testing::samples::{experiment, faults, function_arn, run_id, settings, world};
+use snapback::testing::samples::{alarm_arn, experiment, faults, function_arn, run_id, settings, world};
 use snapback::testing::{SimFunction, SimWorld};
 
 use super::schema::experiments;
@@ -72,19 +72,93 @@ async fn experiments_reach_prepare() {
     }
 }
 
+/// The alarm that each sample tells of.
+const ALARMS: [(&str, &str); 4] = [
+    ("alarm-metric.json", "checkout-errors"),
+    ("alarm-composite.json", "shop-down"),
+    ("alarm-action.json", "checkout-errors"),
+    ("alarm-sns.json", "checkout-errors"),
+];
+
 #[tokio::test]
-async fn alarm_events_roll_back_the_runs_of_their_alarm() {
-    for name in ["alarm-metric.json", "alarm-composite.json"] {
-        let event = sample(name);
-        let world = running(event["resources"][0].as_str().unwrap()).await;
+async fn an_alarm_rolls_back_its_runs_however_it_comes() {
+    for (name, alarm) in ALARMS {
+        let world = running(&alarm_arn(alarm)).await;
         // Inject's lease still runs: the first answer may be that there is more to look at.
         world.pass(60);
-        let answer = call(&world, Task::Rollback, &event).await.unwrap();
+        let answer = call(&world, Task::Rollback, &sample(name)).await.unwrap();
         assert_eq!(answer["runs"][0]["targets"][0]["status"], "restored", "{name}");
         let run = world.run(&run_id("r")).await.unwrap().unwrap();
         assert_eq!(run.status, RunStatus::Stopping);
-        assert!(run.reason.unwrap().to_string().contains(event["detail"]["alarmName"].as_str().unwrap()), "{name}");
+        assert_eq!(run.reason, Some(EndReason::Alarm { alarm: alarm.to_owned() }), "{name}");
     }
+}
+
+#[tokio::test]
+async fn an_alarm_that_is_back_ends_no_run() {
+    for (name, alarm) in ALARMS {
+        let world = running(&alarm_arn(alarm)).await;
+        // The states that an alarm was in before are not in capitals between quotes of their own.
+        let text = sample(name).to_string();
+        let back = ["\"value\":\"ALARM\"", "\\\"NewStateValue\\\":\\\"ALARM\\\""]
+            .into_iter()
+            .fold(text, |text, state| text.replace(state, &state.replace("ALARM", "OK")));
+        let event: Value = serde_json::from_str(&back).unwrap();
+        assert_ne!(event, sample(name), "{name}");
+        assert_eq!(call(&world, Task::Rollback, &event).await, Ok(json!({ "runs": [] })), "{name}");
+        assert_eq!(world.run(&run_id("r")).await.unwrap().unwrap().status, RunStatus::Running);
+    }
+}
+
+#[tokio::test]
+async fn a_topic_may_carry_other_messages_and_several_alarms() {
+    let world = running(&alarm_arn("second")).await;
+    let record = |message: &Value| json!({ "EventSource": "aws:sns", "Sns": { "Message": message.to_string() } });
+    let alarm = |name: &str| json!({ "AlarmName": name, "AlarmArn": alarm_arn(name), "NewStateValue": "ALARM" });
+    let hello = json!({ "EventSource": "aws:sns", "Sns": { "Message": "hello" } });
+    let event = json!({ "Records": [hello, record(&json!([])), record(&alarm("first")), record(&alarm("second"))] });
+    let answer = call(&world, Task::Rollback, &event).await.unwrap();
+    assert_eq!(answer["runs"][0]["runId"], "r");
+    // A rule of EventBridge's may have the topic as its target.
+    let world = running(&alarm_arn("checkout-errors")).await;
+    let event = json!({ "Records": [record(&sample("alarm-metric.json"))] });
+    assert_eq!(call(&world, Task::Rollback, &event).await.unwrap()["runs"][0]["runId"], "r");
+    let mut nameless = alarm("first");
+    nameless.as_object_mut().unwrap().remove("AlarmArn");
+    let wrong = call(&world, Task::Rollback, &json!({ "Records": [record(&nameless)] })).await.unwrap_err();
+    assert_eq!(wrong, "InvalidInput: Records[0].Sns.Message: `AlarmArn` is missing; add it");
+}
+
+#[tokio::test]
+async fn the_lever_is_moved_first_and_then_everything_is_rolled_back() {
+    let world = running("unused").await;
+    let answer = call(&world, Task::Rollback, &sample("lever-engage.json")).await.unwrap();
+    assert_eq!((&answer["lever"]["engaged"], &answer["runs"][0]["runId"]), (&json!(true), &json!("r")));
+    assert_eq!(world.run(&run_id("r")).await.unwrap().unwrap().reason, Some(EndReason::Lever));
+    let lever = world.lever().await.unwrap().unwrap();
+    assert_eq!((lever.engaged, &*lever.reason), (true, "game day is over"));
+    let methods = world.with(|state| state.ledger_methods.clone());
+    let at = |method: &str| methods.iter().position(|called| *called == method);
+    assert!(at("set_lever") < at("stop_run") && at("set_lever").is_some(), "{methods:?}");
+    let answer = call(&world, Task::Rollback, &sample("lever-release.json")).await.unwrap();
+    assert_eq!((&answer["lever"]["engaged"], &answer["runs"]), (&json!(false), &json!([])));
+    assert!(!world.lever().await.unwrap().unwrap().engaged);
+}
+
+#[tokio::test]
+async fn a_run_that_is_stopped_before_it_is_written_never_starts() {
+    let world = world(&["checkout"]);
+    let mut request = sample("rollback-stop.json");
+    request["stop"] = json!("r");
+    let answer = call(&world, Task::Rollback, &request).await.unwrap();
+    assert_eq!(answer, json!({ "runs": [{ "runId": "r", "targets": [] }] }));
+    let prepared = prepare(&world, "r", experiment(&["checkout"], &faults()[..1])).await.unwrap();
+    assert_eq!(prepared["status"], "stopping");
+    // And one that runs is rolled back.
+    let world = running("unused").await;
+    let answer = call(&world, Task::Rollback, &request).await.unwrap();
+    assert_eq!(answer["runs"][0]["targets"].as_array().unwrap().len(), 1);
+    assert_eq!(world.run(&run_id("r")).await.unwrap().unwrap().reason, Some(EndReason::Person));
 }
 
 #[tokio::test]
@@ -127,6 +201,11 @@ async fn a_payload_that_is_none_is_refused_by_name() {
         (Task::Observe, json!({ "runId": "r", "sampleFrom": -1 })),
         (Task::Rollback, json!({ "runId": "r", "all": true })),
         (Task::Rollback, json!({})),
+        (Task::Rollback, json!({ "stop": "r", "all": true })),
+        (Task::Rollback, json!({ "lever": { "engaged": true } })),
+        (Task::Rollback, json!({ "lever": { "engaged": true, "reason": "" } })),
+        (Task::Rollback, json!({ "alarmData": { "alarmName": "a", "state": { "value": "ALARM" } } })),
+        (Task::Rollback, json!({ "Records": [{ "s3": {} }] })),
         (Task::Report, json!([])),
     ] {
         let error = call(&world, task, &payload).await.unwrap_err();

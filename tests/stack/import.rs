@@ -52,6 +52,58 @@ fn standard_input_and_lines_of_variables_are_read_too() {
 }
 
 #[test]
+fn a_template_in_yaml_with_short_references_is_read() {
+    let template = "\
+Resources:
+  Errors:
+    Type: AWS::CloudWatch::Alarm
+    Properties: {AlarmName: checkout-errors}
+  Slow:
+    Type: AWS::FIS::ExperimentTemplate
+    Properties:
+      Description: !Sub '${AWS::StackName} is slow'
+      RoleArn: !GetAtt Role.Arn
+      Actions:
+        slow:
+          ActionId: aws:lambda:invocation-add-delay
+          Parameters: {duration: PT2M, invocationPercentage: '50', startupDelayMilliseconds: '500'}
+          Targets: {Functions: shop}
+      Targets:
+        shop: {ResourceType: aws:lambda:function, ResourceTags: {team: shop}, SelectionMode: ALL}
+      StopConditions:
+        - Source: aws:cloudwatch:alarm
+          Value: !GetAtt Errors.Arn # checkout's
+";
+    let (code, yaml, notes) = snapback(&["import", "-"], template);
+    assert_eq!(code, 0, "{notes}");
+    assert!(yaml.contains("stopConditions:\n  - alarm: checkout-errors\n"), "{yaml}");
+    assert!(notes.contains("note Resources.Slow.Properties.RoleArn: not carried over"), "{notes}");
+    let unknown = template.replace("Errors.Arn", "Other.Arn");
+    let (code, out, err) = snapback(&["import", "-"], &unknown);
+    assert_eq!((code, out.as_str()), (2, ""), "a reference is not an alarm's name");
+    assert!(err.contains("`!GetAtt Other.Arn`, which only CloudFormation knows"), "{err}");
+}
+
+#[test]
+fn a_file_of_windows_is_read() {
+    let text = std::fs::read_to_string(fixtures().join("fis.json")).unwrap();
+    let (_, plain, _) = snapback(&["import", "-"], &text);
+    let bytes: Vec<u8> = std::iter::once(0xfeff).chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("windows.json");
+    std::fs::write(&path, bytes).unwrap();
+    let (code, yaml, err) = snapback(&["import", path.to_str().unwrap()], "");
+    assert_eq!((code, &yaml), (0, &plain), "{err}");
+    let experiment = Path::new(env!("CARGO_TARGET_TMPDIR")).join("windows.yaml");
+    let yaml: Vec<u8> = yaml.encode_utf16().flat_map(u16::to_be_bytes).collect();
+    std::fs::write(&experiment, yaml).unwrap();
+    let (code, out, err) = snapback(&["check", experiment.to_str().unwrap()], "");
+    assert_eq!(code, 0, "{out}{err}");
+    std::fs::write(&experiment, b"name: gr\xfc\xdfe\n").unwrap();
+    let (code, _, err) = snapback(&["check", experiment.to_str().unwrap()], "");
+    assert!(code == 2 && err.contains("is not in UTF-8, first in line 1; save it as UTF-8"), "{err}");
+}
+
+#[test]
 fn what_cannot_become_an_experiment_ends_with_2() {
     for (arguments, says) in [
         (&["import", "chaos-lambda.json"][..], "names no function; name those to experiment on with --function NAME"),

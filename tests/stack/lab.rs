@@ -128,18 +128,19 @@ impl Lab {
         }
     }
 
-    /// What `make deploy` says when it is called on the lab's stack with these parameters, which it has to refuse.
-    pub fn deploy(&self, parameters: &str) -> String {
-        let mut make = self.command("make");
-        for name in ["MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES"] {
-            make.env_remove(name);
-        }
-        let aws = format!("AWS={}", root().join(".tools/venv/bin/aws").display());
-        let stack = format!("STACK={}", self.stack);
-        make.args(["deploy", "-o", "package", "-o", "cli", "-o", "tools-lab", &stack, &aws, "BUCKET=none"]);
-        let output = make.arg(format!("PARAMETERS={parameters}")).output().unwrap();
-        assert!(!output.status.success(), "{output:?}");
-        String::from_utf8(output.stderr).unwrap()
+    /// `make deploy` into this lab, of its own stack or of another one: whether it succeeded, and what it said.
+    pub fn deploy(&self, stack: &str, parameters: &str) -> (bool, String) {
+        let output = lab(&["deploy", stack, parameters, "--name", &self.name]);
+        (output.status.success(), String::from_utf8(output.stdout).unwrap())
+    }
+
+    /// `make destroy` of a stack in this lab.
+    pub fn destroy(&self, stack: &str) -> (bool, String) {
+        let mut command = self.command("python3");
+        command.env("AWS", root().join(".tools/venv/bin/aws")).args(["infra/destroy.py", stack]);
+        let output = command.output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8(said).unwrap())
     }
 
     /// The execution of a run.

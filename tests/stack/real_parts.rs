@@ -147,7 +147,8 @@ fn the_alarms_event_comes_ten_times_and_somebody_edits(parts: &Parts) {
     let mut event: Value = serde_json::from_str(include_str!("../../events/alarm-metric.json")).unwrap();
     event["resources"] = json!([arn]);
     event["detail"]["alarmName"] = json!(alarm);
-    // None of them may find the run closed already, however late it begins.
+    // None of them may find the run closed already, however late it begins: neither by its execution nor by the reaper.
+    lab.stop_reaper();
     let report = ["--function-name", "snapback-report"];
     let none = ["--reserved-concurrent-executions", "0"];
     lab.aws(&[&["lambda", "put-function-concurrency"], &report[..], &none].concat());
@@ -161,6 +162,7 @@ fn the_alarms_event_comes_ten_times_and_somebody_edits(parts: &Parts) {
         sent.join().unwrap()
     });
     lab.aws(&[&["lambda", "delete-function-concurrency"], &report[..]].concat());
+    lab.start_reaper();
     assert_eq!(answers.len(), 10);
     for answer in &answers {
         let run = &answer["runs"][0];

@@ -24,6 +24,7 @@ fn ledger_actions(method: &str) -> &'static [&'static str] {
         "stop_run" => &["UpdateItem", "GetItem", "PutItem"],
         "finish" | "begin_observing" => &["UpdateItem", "GetItem"],
         "retire_run" => &["UpdateItem", "DeleteItem"],
+        "set_lever" => &["PutItem"],
         "record_removed_faults" => &["GetItem", "UpdateItem"],
         "run" | "target" | "lock" | "lever" => &["GetItem"],
         "targets" | "active_runs" | "runs_of_alarm" => &["Query"],
@@ -39,6 +40,7 @@ fn call_actions(call: &str) -> &'static [&'static str] {
         "GetFunction" => &["lambda:GetFunction", "lambda:ListTags"],
         "ListTags" => &["lambda:ListTags"],
         "ListEventSourceMappings" => &["lambda:ListEventSourceMappings"],
+        "GetEventSourceMapping" => &["lambda:GetEventSourceMapping"],
         "ListAliases" => &["lambda:ListAliases"],
         "ListVersionsByFunction" => &["lambda:ListVersionsByFunction"],
         "GetLayerVersion" => &["lambda:GetLayerVersion"],
@@ -233,13 +235,23 @@ async fn lived(task: Task) -> BTreeSet<String> {
             let mut actions = restored(&world, &event, task).await;
             call(&world, task, &json!({ "all": true })).await.unwrap();
             call(&world, task, &run).await.unwrap();
+            call(&world, task, &json!({ "stop": "never-written" })).await.unwrap();
+            call(&world, task, &json!({ "lever": { "engaged": true, "reason": "a test" } })).await.unwrap();
             actions.extend(taken(&world));
             actions
         }
         Task::Reaper => {
             let world = injected().await;
             world.with(|state| state.dead_executions.push("arn:execution:r".into()));
-            restored(&world, &json!({}), task).await
+            let mut actions = restored(&world, &json!({}), task).await;
+            // A mapping outlives its function.
+            let deleted = injected().await;
+            deleted.with(|state| {
+                state.functions.clear();
+                state.dead_executions.push("arn:execution:r".into());
+            });
+            actions.extend(restored(&deleted, &json!({}), task).await);
+            actions
         }
     }
 }

@@ -1,8 +1,11 @@
 //! What the control plane tells the proxy: the one thing that the two planes share.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::faults::InvocationFault;
 
@@ -17,8 +20,8 @@ pub const PROXY_PATH: &str = "/opt/snapback-proxy";
 pub const MAX_FAULTS: usize = 20;
 
 /// The faults of one run, in the order in which they are applied, and until when.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Orders {
     /// Milliseconds since the epoch: from then on, everything passes.
     pub until: u64,
@@ -31,23 +34,46 @@ pub struct Orders {
     pub seed: Option<u32>,
     /// The faults.
     pub faults: Vec<InvocationFault>,
+    /// What the reader has left out because it does not know it, one sentence each. It is not written.
+    #[serde(skip)]
+    pub left_out: Vec<String>,
+}
+
+/// Orders as they are read: a newer control plane may have written more.
+#[derive(Deserialize)]
+struct Written {
+    until: u64,
+    experiment: String,
+    run: String,
+    seed: Option<u32>,
+    faults: Vec<Value>,
+    #[serde(flatten)]
+    unknown: BTreeMap<String, IgnoredAny>,
 }
 
 impl Orders {
     /// Reads what the control plane has written, and JSON as it is: nothing in JSON begins as the other form does.
     ///
+    /// A fault in which anything is unknown is left out as a whole: what is unknown could be a condition.
+    ///
     /// # Errors
     /// One sentence that says what cannot be read.
     pub fn parse(text: &str) -> Result<Self, String> {
         let json = if text.starts_with("{'") { Cow::Owned(exchange(text)) } else { Cow::Borrowed(text) };
-        let orders: Self = serde_json::from_str(&json).map_err(|error| error.to_string())?;
-        if orders.faults.len() > MAX_FAULTS {
-            return Err(format!("{} faults are more than {MAX_FAULTS}", orders.faults.len()));
+        let written: Written = serde_json::from_str(&json).map_err(|error| error.to_string())?;
+        let Written { until, experiment, run, seed, faults: all, unknown } = written;
+        if all.len() > MAX_FAULTS {
+            return Err(format!("{} faults are more than {MAX_FAULTS}", all.len()));
         }
-        for (at, fault) in orders.faults.iter().enumerate() {
-            fault.check().map_err(|wrong| format!("faults[{at}].{}: {wrong}", fault.name()))?;
+        let mut left_out: Vec<String> = unknown.into_keys().map(|name| format!("`{name}` is not known")).collect();
+        let mut faults = Vec::new();
+        for (at, fault) in all.into_iter().enumerate() {
+            match read_fault(fault) {
+                Ok(fault) => faults.push(fault),
+                Err(why) => left_out.push(format!("faults[{at}].{why}")),
+            }
         }
-        Ok(orders)
+        Ok(Self { until, experiment, run, seed, faults, left_out })
     }
 
     /// Milliseconds that are left at `now`, in milliseconds since the epoch; `None` when their time is up.
@@ -70,6 +96,13 @@ impl Orders {
         // Numbers, text and lists always serialize.
         exchange(&serde_json::to_string(self).unwrap_or_default())
     }
+}
+
+fn read_fault(written: Value) -> Result<InvocationFault, String> {
+    let name = written.as_object().and_then(|fault| fault.keys().next()).cloned().unwrap_or_default();
+    let fault: InvocationFault = serde_json::from_value(written).map_err(|error| format!("{name}: {error}"))?;
+    fault.check().map_err(|wrong| format!("{name}: {wrong}"))?;
+    Ok(fault)
 }
 
 /// Exchanges `"` with `'`, and `\` with `~`. Done twice, it changes nothing.
@@ -136,10 +169,44 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_together_is_refused() {
+    fn what_is_not_understood_is_left_out_and_the_rest_is_kept() {
+        let text = r#"{"until":9,"mood":{"a":[1]},"experiment":"e","run":"r","seed":3,"faults":[
+            {"exit":{}},{"error":{"tenant":"a"}},{"melt":{}},7,{"error":{"match":[{"path":"a","like":"x"}]}},{"init":{"delayMs":1}}
+        ]}"#;
+        let orders = Orders::parse(text).unwrap_or_else(|why| unreachable!("{why}"));
+        let names: Vec<_> = orders.faults.iter().map(InvocationFault::name).collect();
+        assert_eq!((names.as_slice(), orders.seed), (&["exit", "init"][..], Some(3)));
+        let begins = [
+            "`mood` is not known",
+            "faults[1].error: unknown field `tenant`",
+            "faults[2].melt: unknown variant `melt`",
+            "faults[3].: ",
+            "faults[4].error: unknown field `like`",
+        ];
+        assert_eq!(orders.left_out.len(), begins.len(), "{:?}", orders.left_out);
+        for (said, begin) in orders.left_out.iter().zip(begins) {
+            assert!(said.starts_with(begin), "{said}");
+        }
+        assert_eq!(Orders::parse(&orders.to_text()), Ok(Orders { left_out: Vec::new(), ..orders }));
+    }
+
+    #[test]
+    fn what_says_no_time_or_no_fault_is_no_order() {
+        for text in
+            [r#"{"experiment":"e","run":"r","faults":[]}"#, r#"{"until":9,"experiment":"e","run":"r"}"#, "[]", ""]
+        {
+            assert!(Orders::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_fault_that_does_not_fit_together_is_left_out() {
         let refusal = |faults: &str| {
             let text = format!(r#"{{"until":9,"experiment":"e","run":"r","faults":[{faults}]}}"#);
-            Orders::parse(&text).err().unwrap_or_default()
+            match Orders::parse(&text) {
+                Ok(orders) => orders.left_out.join("\n"),
+                Err(why) => why,
+            }
         };
         for (fault, says) in [
             (r#"{"latency":{"minMs":6,"maxMs":5}}"#, "`minMs` is 6 and `maxMs` 5"),

@@ -75,7 +75,9 @@ impl Draft {
         }
         let duration = self.duration.map_or_else(|| DURATION.to_owned(), |duration| duration.to_string());
         if self.duration.is_none() {
-            self.note("duration", format!("{} has none; {DURATION} was taken", format.tool()));
+            // A template of FIS's has one as a rule; the other tools know no end.
+            let whose = if format == Format::Fis { "this template" } else { format.tool() };
+            self.note("duration", format!("{whose} has none; {DURATION} was taken"));
         }
         let mut experiment = json!({
             "name": self.name.unwrap_or_else(|| format!("imported from {}", format.tool())),

@@ -1,5 +1,6 @@
 //! Reading what others have written: leniently, and with an eye on what has not been read.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde_json::Value;
@@ -9,11 +10,15 @@ use crate::model::invocation::Percentage;
 use crate::model::text::shorten;
 use crate::model::whole::Whole;
 
+use super::cloudformation::shown_reference;
+
 /// The fields of an object that have not been read yet.
 #[derive(Debug)]
 pub(super) struct Fields<'v> {
     path: String,
     left: BTreeMap<&'v str, &'v Value>,
+    /// Its names are asked for as `name`, and written as `Name`.
+    capitalized: bool,
 }
 
 impl<'v> Fields<'v> {
@@ -24,24 +29,47 @@ impl<'v> Fields<'v> {
             problem: format!("{} is not an object; write one, with names and values", shown(value)),
         })?;
         let left = map.iter().filter(|(_, value)| !value.is_null());
-        Ok(Self { path: path.to_owned(), left: left.map(|(key, value)| (key.as_str(), value)).collect() })
+        let left = left.map(|(key, value)| (key.as_str(), value)).collect();
+        Ok(Self { path: path.to_owned(), left, capitalized: false })
+    }
+
+    /// The same fields, in CloudFormation's spelling where that is theirs.
+    pub(super) fn spelled(mut self, capitalized: bool) -> Self {
+        self.capitalized = capitalized;
+        self
+    }
+
+    /// Whether they are in CloudFormation's spelling.
+    pub(super) fn is_capitalized(&self) -> bool {
+        self.capitalized
+    }
+
+    /// A name as it is written.
+    fn written<'k>(&self, key: &'k str) -> Cow<'k, str> {
+        match key.chars().next() {
+            Some(first) if self.capitalized && first.is_ascii_lowercase() => {
+                Cow::Owned(format!("{}{}", first.to_ascii_uppercase(), &key[1..]))
+            }
+            _ => Cow::Borrowed(key),
+        }
     }
 
     /// Where a field stands, for people.
     pub(super) fn at(&self, key: &str) -> String {
-        if self.path.is_empty() { shorten(key) } else { format!("{}.{}", self.path, shorten(key)) }
+        let key = shorten(&self.written(key));
+        if self.path.is_empty() { key } else { format!("{}.{key}", self.path) }
     }
 
     pub(super) fn take(&mut self, key: &str) -> Option<&'v Value> {
-        self.left.remove(key)
+        self.left.remove(&*self.written(key))
     }
 
     pub(super) fn peek(&self, key: &str) -> Option<&'v Value> {
-        self.left.get(key).copied()
+        self.left.get(&*self.written(key)).copied()
     }
 
     pub(super) fn has(&self, key: &str) -> bool {
-        self.left.contains_key(key)
+        self.left.contains_key(&*self.written(key))
     }
 
     /// An object's fields; none where it is absent.
@@ -127,7 +155,10 @@ pub(super) fn whole<const MIN: u32, const MAX: u32>(key: &str, number: f64) -> R
 pub(super) fn shown(value: &Value) -> String {
     match value {
         Value::Array(_) => "a list".to_owned(),
-        Value::Object(_) => "an object".to_owned(),
+        Value::Object(_) => match shown_reference(value) {
+            Some(reference) => format!("`{}`, which only CloudFormation knows", shorten(&reference)),
+            None => "an object".to_owned(),
+        },
         Value::String(text) => format!("`{}`", shorten(text)),
         scalar => format!("`{}`", shorten(&scalar.to_string())),
     }

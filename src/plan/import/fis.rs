@@ -1,5 +1,6 @@
 //! AWS FIS's experiment templates (fis/latest/userguide/experiment-templates, fis-actions-reference), as they are given
-//! to `create-experiment-template` and as `get-experiment-template` gives them back.
+//! to `create-experiment-template`, as `get-experiment-template` gives them back, and in CloudFormation's spelling
+//! (AWSCloudFormation/latest/TemplateReference/aws-resource-fis-experimenttemplate).
 
 use std::collections::BTreeMap;
 
@@ -13,6 +14,7 @@ use crate::model::invocation::{
 use crate::model::names::AlarmName;
 use crate::model::target::Select;
 
+use super::cloudformation::{find, shown_reference};
 use super::draft::Draft;
 use super::fields::{Fields, shown, whole};
 
@@ -22,19 +24,36 @@ const DELAY: &str = "aws:lambda:invocation-add-delay";
 const ERROR: &str = "aws:lambda:invocation-error";
 const ANSWER: &str = "aws:lambda:invocation-http-integration-response";
 const ALARM: &str = "aws:cloudwatch:alarm";
+const RESOURCE: &str = "AWS::FIS::ExperimentTemplate";
 
 pub(super) fn recognises(source: &Value) -> bool {
     let template = source.get("experimentTemplate").unwrap_or(source);
-    template.get("actions").is_some_and(Value::is_object)
+    let has_actions = |key: &str| template.get(key).is_some_and(Value::is_object);
+    has_actions("actions") || has_actions("Actions") || !matches!(find(source, RESOURCE), Ok(None))
 }
 
 pub(super) fn read(source: &Value) -> Result<Draft, InvalidInput> {
-    let mut draft = Draft::default();
-    let mut template = Fields::of("", source)?;
-    if let Some(inner) = template.take("experimentTemplate") {
-        draft.left(&template.rest(), "it is not of the template");
-        template = Fields::of("", inner)?;
+    match find(source, RESOURCE)? {
+        Some(resource) => {
+            let mut draft = Draft::default();
+            draft.left(&resource.rest, "it is not of the experiment template");
+            let template = Fields::of(&resource.path, &resource.properties)?.spelled(true);
+            read_template(template, draft)
+        }
+        None => {
+            let mut draft = Draft::default();
+            let mut template = Fields::of("", source)?;
+            if let Some(inner) = template.take("experimentTemplate") {
+                draft.left(&template.rest(), "it is not of the template");
+                template = Fields::of("", inner)?;
+            }
+            let capitalized = template.has("Actions");
+            read_template(template.spelled(capitalized), draft)
+        }
     }
+}
+
+fn read_template(mut template: Fields<'_>, mut draft: Draft) -> Result<Draft, InvalidInput> {
     name(&mut template, &mut draft);
     let targets = read_actions(&mut template, &mut draft)?;
     read_targets(&mut template, &targets, &mut draft)?;
@@ -52,6 +71,11 @@ pub(super) fn read(source: &Value) -> Result<Draft, InvalidInput> {
     for field in template.rest() {
         draft.left(&[field], "an experiment has nothing like it");
     }
+    draft.note(
+        "",
+        "a function that was prepared for FIS has its extension's layer and the variables AWS_FIS_* and \
+         AWS_LAMBDA_EXEC_WRAPPER: take them out before a run; snapback brings what it needs and takes it away again",
+    );
     Ok(draft)
 }
 
@@ -68,15 +92,19 @@ fn name(template: &mut Fields<'_>, draft: &mut Draft) {
 
 /// Makes a fault of each Lambda action, and returns the names of the targets that they have.
 fn read_actions(template: &mut Fields<'_>, draft: &mut Draft) -> Result<Vec<String>, InvalidInput> {
-    let mut actions = template.object("actions")?.ok_or_else(|| missing("actions"))?;
+    let capitalized = template.is_capitalized();
+    let missing_actions = missing(&template.at("actions"));
+    let mut actions = template.object("actions")?.ok_or(missing_actions)?;
     let mut durations: BTreeMap<String, RunDuration> = BTreeMap::new();
     let mut targets: Vec<(String, Vec<String>)> = Vec::new();
     // Delays first, or an answer in the handler's place would come before them.
     let mut keys = actions.keys();
-    keys.sort_by_key(|key| actions.peek(key).is_none_or(|action| action["actionId"] != DELAY));
+    let id_key = if capitalized { "ActionId" } else { "actionId" };
+    keys.sort_by_key(|key| actions.peek(key).is_none_or(|action| action[id_key] != DELAY));
     for key in keys {
         let field = actions.at(key);
-        let Some(mut action) = actions.object(key)? else { continue };
+        let Some(action) = actions.object(key)? else { continue };
+        let mut action = action.spelled(capitalized);
         let id = action.text("actionId").ok().flatten().unwrap_or_default();
         if !id.starts_with("aws:lambda:") {
             let what = if id.is_empty() { "nothing" } else { id };
@@ -152,7 +180,11 @@ fn take_targets(action: &mut Fields<'_>, draft: &mut Draft) -> Result<Vec<String
 
 fn fault(id: &str, field: &str, parameters: &mut Fields<'_>, draft: &mut Draft) -> Result<InvocationFault, String> {
     // All three have it, 100 if absent.
-    let percentage = parameters.percent("invocationPercentage")?.unwrap_or(Percentage::ALL);
+    let percentage = parameters.percent("invocationPercentage")?;
+    if percentage.is_none() {
+        draft.note(field, "it has no invocationPercentage; FIS's default of 100 was taken: all invocations");
+    }
+    let percentage = percentage.unwrap_or(Percentage::ALL);
     let (conditions, qualifier) = (Vec::new(), None);
     match id {
         DELAY => {
@@ -216,11 +248,12 @@ fn moment(field: &str, parameters: &mut Fields<'_>, draft: &mut Draft) -> Result
 }
 
 fn read_targets(template: &mut Fields<'_>, used: &[String], draft: &mut Draft) -> Result<(), InvalidInput> {
+    let capitalized = template.is_capitalized();
     let Some(mut targets) = template.object("targets")? else { return Ok(()) };
     for name in used {
         let field = targets.at(name);
         let target = targets.object(name)?.ok_or_else(|| missing(&field))?;
-        read_target(target, draft)?;
+        read_target(target.spelled(capitalized), draft)?;
     }
     for field in targets.rest() {
         draft.left(&[field], "no action that is carried over has it");
@@ -249,11 +282,17 @@ fn read_target(mut target: Fields<'_>, draft: &mut Draft) -> Result<(), InvalidI
             draft.note(&mode, format!("{text}, for `select` goes with tags only"));
         }
         for (at, arn) in arns.iter().take(amount).enumerate() {
-            let arn = arn.as_str().ok_or_else(|| InvalidInput {
-                field: format!("{arns_at}[{at}]"),
-                problem: format!("{} is not an ARN; write a function's", shown(arn)),
-            })?;
-            draft.targets.push(json!({ "function": arn }));
+            let field = format!("{arns_at}[{at}]");
+            match arn.as_str() {
+                Some(arn) => draft.targets.push(json!({ "function": arn })),
+                None if shown_reference(arn).is_some() => {
+                    draft.left(&[field], &format!("{}; name it with --function", shown(arn)));
+                }
+                None => {
+                    let problem = format!("{} is not an ARN; write a function's", shown(arn));
+                    return Err(InvalidInput { field, problem });
+                }
+            }
         }
     }
     if let Some(tags) = target.take("resourceTags") {
@@ -279,10 +318,11 @@ fn read_target(mut target: Fields<'_>, draft: &mut Draft) -> Result<(), InvalidI
 }
 
 fn read_stop_conditions(template: &mut Fields<'_>, draft: &mut Draft) -> Result<(), InvalidInput> {
+    let capitalized = template.is_capitalized();
     let conditions = template.take("stopConditions").and_then(Value::as_array);
     for (at, condition) in conditions.into_iter().flatten().enumerate() {
         let field = template.at(&format!("stopConditions[{at}]"));
-        let mut condition = Fields::of(&field, condition)?;
+        let mut condition = Fields::of(&field, condition)?.spelled(capitalized);
         let wrong = |problem: String| InvalidInput { field: field.clone(), problem };
         match condition.text("source").map_err(wrong)? {
             Some("none") => draft.note(&field, "`none`: no alarm ends the run; `stopConditions` is left out"),

@@ -3,7 +3,9 @@
 
 mod chaos_lambda;
 mod chaos_lambda_extension;
+mod cloudformation;
 mod draft;
+mod envelope;
 mod failure_lambda;
 mod failure_lambda_flat;
 mod fields;
@@ -15,6 +17,7 @@ use crate::model::input::InvalidInput;
 use crate::model::names::FunctionName;
 
 pub use chaos_lambda_extension::variables;
+pub use cloudformation::without_short_forms;
 
 /// Whose configuration it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +84,14 @@ pub struct Imported {
 /// # Errors
 /// Where it is no configuration of that tool, where nothing of it can be carried over, or where no target is known.
 pub fn import(source: &Value, format: Option<Format>, functions: &[FunctionName]) -> Result<Imported, InvalidInput> {
+    if let Some(opened) = envelope::open(source)? {
+        let mut imported = import(&opened.content, format, functions)?;
+        if !opened.about.is_empty() {
+            let about = opened.about.join(", ");
+            imported.notes.push(format!("{about}: not carried over: only the parameter's Value configures the tool"));
+        }
+        return Ok(imported);
+    }
     let format = format.or_else(|| Format::of(source)).ok_or_else(|| {
         let names = Format::ALL.map(Format::name).join(", ");
         InvalidInput::whole(format!(

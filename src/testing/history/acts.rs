@@ -6,13 +6,13 @@ use crate::model::run::{EndReason, Lever, RunStatus, TargetRecord, TargetStatus}
 use crate::model::snapshot::Change;
 use crate::model::time::Time;
 use crate::steps::rollback::{roll_back, roll_back_alarm, roll_back_all};
-use crate::testing::State;
 use crate::testing::drive::StormKind;
 use crate::testing::samples::{alarm_arn, function_arn, run_id};
 use crate::testing::worker::Role;
+use crate::testing::{SimFunction, State};
 
 use super::Executions;
-use super::monitor::{Monitor, fields};
+use super::monitor::{Monitor, fields, fields_now};
 use super::script::Act;
 use super::stage::{Invoked, Stage};
 
@@ -51,10 +51,49 @@ impl Actor<'_> {
             Act::DeleteLayer(name) => self.change(|state| {
                 state.layers.remove(&crate::testing::samples::layer_arn(name));
             }),
-            Act::Delete(name) => self.change(|state| {
-                state.functions.remove(&function_arn(&name));
+            Act::Delete(name) => self.delete(&function_arn(&name)),
+            Act::Recreate(name, after) => {
+                self.delete(&function_arn(&name));
+                self.stage.sleep(after).await;
+                self.create(&function_arn(&name));
+            }
+            Act::DeleteMappings(name) => self.change(|state| {
+                let arn = function_arn(&name);
+                let before = fields_now(state, &arn);
+                state.mappings.retain(|_, mapping| mapping.function != arn);
+                after_edit(state, &arn, &before, |seen| seen.mappings.clear());
             }),
         }
+    }
+
+    /// A function is deleted; its event source mappings stay.
+    fn delete(&self, arn: &FunctionArn) {
+        self.change(|state| {
+            let Some(deleted) = state.functions.remove(arn) else { return };
+            let versions = deleted.versions;
+            if let Some(drive) = &mut state.drive {
+                drive.monitor.deleted.insert(arn.clone(), versions);
+            }
+        });
+    }
+
+    /// Creates a function again, as its owner last deployed it. A version's number is never used again
+    /// (lambda/latest/dg/configuration-versions).
+    fn create(&self, arn: &FunctionArn) {
+        self.change(|state| {
+            if state.functions.contains_key(arn) {
+                return;
+            }
+            let now = state.now();
+            let Some(drive) = &mut state.drive else { return };
+            let Some(law) = drive.monitor.law.get(arn).cloned() else { return };
+            let revision_id = format!("created-{}", now.0);
+            let mut function = SimFunction::new(Observation { revision_id, mappings: Vec::new(), ..law });
+            function.versions = drive.monitor.deleted.get(arn).cloned().unwrap_or_default();
+            drive.note(now.0 - crate::testing::BEGINNING.0, || format!("{} is created again", arn.name()));
+            drive.monitor.created_again(arn, now);
+            state.functions.insert(arn.clone(), function);
+        });
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
@@ -127,8 +166,8 @@ impl Actor<'_> {
     /// Edits what has no update to wait for.
     fn edit(&self, arn: &FunctionArn, edit: impl Fn(&mut Observation)) {
         self.change(|state| {
+            let before = fields_now(state, arn);
             let Some(function) = state.functions.get_mut(arn) else { return };
-            let before = fields(&function.seen);
             function.edit(&edit);
             after_edit(state, arn, &before, edit);
         });
@@ -148,7 +187,8 @@ impl Actor<'_> {
                 if function.seen.last_update == LastUpdate::InProgress {
                     return false;
                 }
-                let before = fields(&function.seen);
+                let before = fields_now(state, arn);
+                let Some(function) = state.functions.get_mut(arn) else { return true };
                 function.deploy(now, busy, fails, &edit);
                 after_edit(state, arn, &before, &edit);
                 true
@@ -164,14 +204,18 @@ impl Actor<'_> {
         let state = if enabled { MappingState::Enabled } else { MappingState::Disabled };
         let busy = || {
             self.stage.world.with(|world| {
-                let function = world.functions.get(arn);
-                function.is_some_and(|f| f.seen.mappings.iter().any(|mapping| mapping.state == MappingState::Busy))
+                let mut mappings = world.mappings.values().filter(|mapping| mapping.function == *arn);
+                mappings.any(|mapping| mapping.state == MappingState::Busy)
             })
         };
         while busy() {
             self.stage.sleep(500).await;
         }
-        self.edit(arn, |seen| seen.mappings.iter_mut().for_each(|mapping| mapping.state = state));
+        self.change(|world| {
+            let before = fields_now(world, arn);
+            world.set_mappings(arn, state);
+            after_edit(world, arn, &before, |seen| seen.mappings.iter_mut().for_each(|mapping| mapping.state = state));
+        });
     }
 
     /// Gives a function by hand what it had: what the operator sees as ours goes.
@@ -183,6 +227,7 @@ impl Actor<'_> {
             let last_update = seen.last_update;
             let kept = (seen.tags.clone(), seen.concurrency, seen.mappings.clone(), seen.revision_id.clone());
             *seen = law.clone();
+            // The function's own list is empty, and the law's is not.
             (seen.tags, seen.concurrency, seen.mappings, seen.revision_id) = kept;
             seen.last_update = last_update;
         })
@@ -247,8 +292,11 @@ fn hidden_refusals(state: &State) -> Vec<String> {
         target.status == TargetStatus::Restoring && target.changes.iter().any(ours) && missing
     };
     let told = |target: &&TargetRecord| {
-        let failed = state.runs.get(&target.run).is_some_and(|run| run.status == RunStatus::Failed);
-        target.restore_error.is_some() && failed
+        let run = state.runs.get(&target.run);
+        let failed = run.is_some_and(|run| run.status == RunStatus::Failed);
+        // As long as its execution lives and tries again, a run has not failed.
+        let tries = run.is_some_and(|run| !state.dead_executions.contains(&run.execution_arn));
+        target.restore_error.is_some() && (failed || tries)
     };
     let hidden = state.targets.values().filter(refused).filter(|target| !told(target));
     hidden.map(|target| target.function.name().to_owned()).collect()
@@ -284,7 +332,7 @@ impl super::script::Script {
     pub(super) fn quiet_at(&self) -> i64 {
         let acts = self.acts.iter().map(|(at, act)| match act {
             Act::Trip(deliveries) => at + deliveries.iter().max().copied().unwrap_or_default(),
-            Act::Deploy(_, _, busy) => at + busy,
+            Act::Deploy(_, _, busy) | Act::Recreate(_, busy) => at + busy,
             _ => *at,
         });
         // The one that follows waits a hundred seconds at most.
@@ -299,8 +347,8 @@ mod tests {
     use super::*;
     use crate::testing::samples::{layer_arn, world};
 
-    /// A target that is being restored, on a function that has lost its layer `shared`.
-    fn refused(fault_is_there: bool, told: bool) -> Vec<String> {
+    /// A target that is being restored, on a function that has lost its layer `shared`, in a run that has ended so.
+    fn refused(fault_is_there: bool, told: bool, status: RunStatus) -> Vec<String> {
         let (world, function) = (world(&["checkout"]), function_arn("checkout"));
         world.with(|state| {
             state.layers.remove(&layer_arn("shared"));
@@ -309,7 +357,8 @@ mod tests {
             target.changes = vec![Change::Layers { original: Vec::new(), added: vec![layer_arn("chaos")] }];
             target.restore_error = told.then(|| "there is no layer version".to_owned());
             let mut run = crate::ports::stopped_marker(&run_id("run-1"), &EndReason::ExecutionGone, Time(0));
-            run.status = RunStatus::Failed;
+            run.status = status;
+            state.dead_executions.extend((status != RunStatus::Running).then(String::new));
             state.runs.insert(run.id.clone(), run);
             state.targets.insert((run_id("run-1"), function.clone()), target);
             if let Some(function) = state.functions.get_mut(&function).filter(|_| fault_is_there) {
@@ -321,8 +370,13 @@ mod tests {
 
     #[test]
     fn only_layers_that_are_still_to_be_restored_are_refused_for_a_deleted_one() {
-        assert_eq!((refused(true, false), refused(true, true)), (vec!["checkout".to_owned()], Vec::new()));
+        use RunStatus::{Failed, Running, Stopping};
+        let hidden = vec!["checkout".to_owned()];
+        assert_eq!((refused(true, false, Failed), refused(true, true, Failed)), (hidden.clone(), Vec::new()));
         // A fault that never reached the layers leaves nothing in them to restore.
-        assert_eq!(refused(false, false), Vec::<String>::new());
+        assert_eq!(refused(false, false, Failed), Vec::<String>::new());
+        // The reason is there from the beginning; that the run has failed is said when its execution has ended.
+        assert_eq!((refused(true, true, Stopping), refused(true, true, Running)), (hidden.clone(), Vec::new()));
+        assert_eq!(refused(true, false, Running), hidden);
     }
 }

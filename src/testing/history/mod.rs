@@ -23,7 +23,7 @@ use super::functions::LONGEST_UPDATE;
 use super::samples::{layer_arn, layers, run_id, settings};
 use super::schedule::Schedule;
 use super::worker::Role;
-use super::{SimFunction, SimWorld, State};
+use super::{SimWorld, State};
 
 use acts::Actor;
 use machine::{Ended, Machine};
@@ -90,7 +90,7 @@ fn set_up(script: &Script, dice: Dice, weakening: Option<Weakening>, readable: b
         let mut monitor = Monitor::default();
         for (_, seen) in &script.functions {
             monitor.law.insert(seen.arn.clone(), seen.clone());
-            state.functions.insert(seen.arn.clone(), SimFunction::new(seen.clone()));
+            state.add_function(seen.clone());
         }
         state.layers = layers();
         state.layers.insert(layer_arn("deployed"), LayerFact::plain());
@@ -101,6 +101,7 @@ fn set_up(script: &Script, dice: Dice, weakening: Option<Weakening>, readable: b
         }
         state.limit_rates();
         state.pool = script.floor.then_some((120, 100));
+        state.orphans = script.orphans;
         let (storms, trouble, stale) = (script.storms.clone(), script.trouble, script.stale);
         let journal = readable.then(|| script.shown());
         state.drive = Some(Drive { dice, storms, trouble, stale, monitor, journal, weakening, ..Drive::default() });

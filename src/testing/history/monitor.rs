@@ -5,15 +5,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::function::{Environment, LastUpdate, MappingState, Observation, Slot};
+use crate::model::function::{Environment, LastUpdate, Mapping, MappingState, Observation, Slot};
 use crate::model::names::{FunctionArn, RunId};
 use crate::model::run::{EndReason, Ending, RunStatus, TargetStatus};
 use crate::model::snapshot::{Change, Write};
 use crate::model::time::Time;
 use crate::steps::{ATTEMPT, SKEW, STALENESS};
 
-use super::super::State;
 use super::super::drive::Sending;
+use super::super::{Orphans, State};
 
 /// The fields of a function, by name, as text.
 pub type Fields = BTreeMap<String, String>;
@@ -28,8 +28,14 @@ pub struct Monitor {
     /// Fields of which nothing can be asked for: somebody changed one between our look and a write that AWS gives no
     /// guard for, or gave it just the value that we had injected.
     pub excused: BTreeSet<(FunctionArn, String)>,
+    /// Mappings that Lambda did not enable while their function was gone, which was reported.
+    named: BTreeSet<(FunctionArn, String)>,
     edits: Vec<(Time, FunctionArn, String)>,
     wrote: BTreeSet<(RunId, FunctionArn)>,
+    /// The versions that each deleted function had.
+    pub deleted: BTreeMap<FunctionArn, Vec<u64>>,
+    /// When each function was last created again.
+    created_at: BTreeMap<FunctionArn, Time>,
     frozen: Vec<(Time, RunId, FunctionArn, u64)>,
     reasons: BTreeMap<RunId, EndReason>,
     created: BTreeMap<RunId, Time>,
@@ -49,11 +55,22 @@ pub fn fields(function: &Observation) -> Fields {
     if let Environment::Readable(variables) = &function.environment {
         fields.extend(variables.iter().map(|(name, value)| (format!("variable {name}"), value.expose().to_owned())));
     }
-    let mapping = |mapping: &crate::model::function::Mapping| {
-        (format!("event source mapping {}", mapping.id), format!("{:?}", mapping.state))
-    };
-    fields.extend(function.mappings.iter().map(mapping));
+    fields.extend(mapping_fields(&function.mappings));
     fields
+}
+
+/// The fields of a function as it is now; where it is gone, those of its mappings, which outlive it.
+#[must_use]
+pub fn fields_now(state: &State, function: &FunctionArn) -> Fields {
+    match state.picture(function) {
+        Some(seen) => fields(&seen),
+        None => mapping_fields(&state.mappings_at(function, state.now())),
+    }
+}
+
+fn mapping_fields(mappings: &[Mapping]) -> Fields {
+    let mapping = |mapping: &Mapping| (format!("event source mapping {}", mapping.id), format!("{:?}", mapping.state));
+    mappings.iter().map(mapping).collect()
 }
 
 fn slot(slot: &Slot<u32>) -> String {
@@ -112,6 +129,36 @@ fn sent(write: &Write) -> Vec<String> {
     }
 }
 
+/// Whether an ending says that a mapping is left disabled.
+fn is_named(ending: &Ending, field: &str) -> bool {
+    ending.drift.iter().any(|drift| drift.field == field && drift.note.contains("is left disabled"))
+}
+
+/// What is wrong with the ending of a target whose function is gone: a mapping that we have disabled is enabled again, or
+/// is named, and then only where Lambda does not enable it.
+fn left_disabled(state: &State, ending: &Ending, changes: &[Change], since: Time) -> Option<String> {
+    let monitor = &state.drive.as_ref()?.monitor;
+    let (name, function) = (ending.function.name(), &ending.function);
+    changes.iter().filter(|change| matches!(change, Change::Mapping { .. })).find_map(|change| {
+        let field = change.field().to_string();
+        let disabled = fields_now(state, function).get(&field).is_some_and(|now| *now == values(change).1);
+        let named = is_named(ending, &field);
+        match (disabled, named) {
+            _ if monitor.edited_since(since, function, &field)
+                || monitor.excused.contains(&(function.clone(), field.clone())) =>
+            {
+                None
+            }
+            (true, false) => Some(format!("{name} is said to be {:?}, and its {field} is disabled", ending.status)),
+            (false, true) => Some(format!("{name}'s {field} is said to be left disabled, and is not")),
+            (true, true) if state.orphans == Orphans::Updated => {
+                Some(format!("{name}'s {field} is left disabled, although Lambda would enable it"))
+            }
+            _ => None,
+        }
+    })
+}
+
 /// A write of ours that lands.
 pub struct Landing {
     sending: Sending,
@@ -125,7 +172,7 @@ impl Landing {
     #[must_use]
     pub fn begin(state: &State, function: &FunctionArn, write: &Write) -> Option<Self> {
         let sending = state.drive.as_ref()?.caller.sending.clone()?;
-        let before = fields(&state.functions.get(function)?.seen);
+        let before = fields_now(state, function);
         Some(Self { sending, before, sent: sent(write), guarded: matches!(write, Write::Configuration(_)) })
     }
 
@@ -133,8 +180,8 @@ impl Landing {
     /// Says whether it has changed anything.
     pub fn end(self, state: &mut State) -> bool {
         let Sending { run, function, read_at } = &self.sending;
-        let Some(seen) = state.functions.get(function) else { return false };
-        let changed = differing(&self.before, &fields(&seen.seen));
+        let after = fields_now(state, function);
+        let changed = differing(&self.before, &after);
         let holder = state.locks.get(function).and_then(|lock| lock.run.clone());
         let record = state.targets.get(&(run.clone(), function.clone()));
         let status = record.map(|record| record.status);
@@ -144,7 +191,6 @@ impl Landing {
         let now = state.now();
         let Some(drive) = &mut state.drive else { return false };
         if let Some(journal) = &mut drive.journal {
-            let after = fields(&seen.seen);
             journal.extend(changed.iter().map(|field| {
                 format!(
                     "{:11}-> {} {field}: {} -> {}",
@@ -194,6 +240,14 @@ impl Monitor {
         }
     }
 
+    /// A function was created again, as its owner wants it: everything of it is theirs.
+    pub fn created_again(&mut self, function: &FunctionArn, now: Time) {
+        self.created_at.insert(function.clone(), now);
+        let names = self.law.get(function).map(fields).unwrap_or_default().into_keys();
+        let own = names.filter(|name| !name.starts_with("event source mapping"));
+        self.edits.extend(own.map(|name| (now, function.clone(), name)));
+    }
+
     /// Whether a run was in the ledger before that moment.
     #[must_use]
     pub fn was_there(&self, run: &RunId, before: Time) -> bool {
@@ -206,9 +260,8 @@ impl Monitor {
 
     /// Somebody else has changed a function that looked like `before`, and would have looked like `without` without us.
     pub fn edited(state: &mut State, function: &FunctionArn, before: &Fields, without: &Fields) {
-        let Some(seen) = state.functions.get(function) else { return };
         let law = state.drive.as_ref().and_then(|drive| drive.monitor.law.get(function)).map(fields);
-        let after = fields(&seen.seen);
+        let after = fields_now(state, function);
         let mut changed = differing(before, &after);
         // To give a field the value that we had given it already is an edit, too, although none that can be seen.
         changed.extend(differing(without, &law.unwrap_or_default()));
@@ -216,9 +269,8 @@ impl Monitor {
         let open = state.targets.values().filter(|target| target.function == *function && !target.status.is_final());
         let ours: Vec<String> = open
             .flat_map(|target| &target.changes)
-            .filter(|change| {
-                !matches!(change, Change::Layers { .. }) && current(change, &seen.seen) == values(change).1
-            })
+            .filter(|change| !matches!(change, Change::Layers { .. }))
+            .filter(|change| value(&after, &change.field().to_string()) == values(change).1)
             .map(|change| change.field().to_string())
             .filter(|field| changed.contains(field))
             .collect();
@@ -240,11 +292,11 @@ impl Monitor {
     /// A snapshot is taken. An edit that the look missed, because reads can be late, and that gave a field just the value
     /// that will be injected, looks as ours from now on.
     pub fn armed(state: &mut State, function: &FunctionArn, changes: &[Change]) {
-        let (Some(drive), Some(now)) = (&state.drive, state.functions.get(function)) else { return };
+        let (Some(drive), Some(now)) = (&state.drive, state.picture(function)) else { return };
         let since = state.now().plus(-(STALENESS + ATTEMPT));
         let missed = |change: &&Change| {
             drive.monitor.edited_since(since, function, &change.field().to_string())
-                && current(change, &now.seen) == values(change).1
+                && current(change, &now) == values(change).1
         };
         let missed: Vec<String> = changes.iter().filter(missed).map(|change| change.field().to_string()).collect();
         if let Some(drive) = &mut state.drive {
@@ -307,9 +359,14 @@ impl Monitor {
                 }
             }
         }
-        match (status, state.functions.get(function)) {
-            (TargetStatus::Gone, Some(_)) => wrong.push(format!("{name} is said to be gone, and is there")),
-            (TargetStatus::Restored | TargetStatus::Drifted, Some(now)) if !untouched => {
+        match (status, state.functions.get(function), state.picture(function)) {
+            (TargetStatus::Gone, Some(_), _) if monitor.created_at.get(function).is_none_or(|at| *at < since) => {
+                wrong.push(format!("{name} is said to be gone, and is there"));
+            }
+            (TargetStatus::Gone | TargetStatus::Drifted, None, _) if !untouched => {
+                wrong.extend(left_disabled(state, ending, changes, since));
+            }
+            (TargetStatus::Restored | TargetStatus::Drifted, Some(now), Some(seen)) if !untouched => {
                 for change in changes {
                     let field = change.field().to_string();
                     if monitor.edited_since(since, function, &field)
@@ -318,8 +375,13 @@ impl Monitor {
                         continue;
                     }
                     let (original, injected) = values(change);
-                    let (shown, serving) = (current(change, &now.seen), current(change, &now.serving));
+                    let (shown, serving) = (current(change, &seen), current(change, &now.serving));
                     let reported = ending.drift.iter().any(|drift| drift.field == field);
+                    // Created again since the look that showed it gone: what that look said of the mapping was true.
+                    let created = monitor.created_at.get(function).is_some_and(|at| *at >= since);
+                    if created && is_named(ending, &field) {
+                        continue;
+                    }
                     // What somebody else's failed update leaves in service cannot be replaced without replacing theirs.
                     let theirs = now.seen.last_update == LastUpdate::Failed && shown != original;
                     if original != injected && (shown == injected || serving == injected && !theirs) {
@@ -341,6 +403,9 @@ impl Monitor {
         }
         if let Some(drive) = &mut state.drive {
             wrong.into_iter().for_each(|what| drive.monitor.violate(what));
+            // What is named as left disabled is no secret, and nobody touches it any more.
+            let left = ending.drift.iter().filter(|drift| drift.note.contains("is left disabled"));
+            drive.monitor.named.extend(left.map(|drift| (function.clone(), drift.field.clone())));
         }
     }
 
@@ -388,11 +453,14 @@ impl Monitor {
     pub fn quiet(state: &mut State) {
         let mut wrong = Vec::new();
         let Some(drive) = &state.drive else { return };
-        for (arn, function) in &state.functions {
-            let Some(law) = drive.monitor.law.get(arn) else { continue };
-            let (law, now) = (fields(law), fields(&function.seen));
+        for (arn, law) in &drive.monitor.law {
+            // Of a function that is gone, its mappings are left.
+            let there = state.functions.contains_key(arn);
+            let law = if there { fields(law) } else { mapping_fields(&law.mappings) };
+            let now = fields_now(state, arn);
             for field in differing(&law, &now) {
-                if !drive.monitor.excused.contains(&(arn.clone(), field.clone())) {
+                let field_of = (arn.clone(), field.clone());
+                if !drive.monitor.excused.contains(&field_of) && !drive.monitor.named.contains(&field_of) {
                     wrong.push(format!(
                         "the {field} of {} is {}, and without us it would be {}",
                         arn.name(),

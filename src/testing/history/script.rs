@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::model::function::{Environment, Observation, Slot};
 use crate::model::names::{Handler, LayerVersionArn};
 use crate::model::secret::Secret;
+use crate::testing::Orphans;
 use crate::testing::dice::Dice;
 use crate::testing::drive::{Storm, StormKind};
 use crate::testing::samples::{self, layer_arn};
@@ -32,6 +33,8 @@ pub struct Script {
     pub floor: bool,
     /// Whether the role that undoes may read neither environments nor layers.
     pub blind: bool,
+    /// What Lambda does with a mapping whose function is gone.
+    pub orphans: Orphans,
 }
 
 /// An execution.
@@ -82,6 +85,10 @@ pub enum Act {
     DeleteLayer(&'static str),
     /// The function is deleted.
     Delete(String),
+    /// The function is deleted, and created again after so many milliseconds, as its owner last deployed it.
+    Recreate(String, i64),
+    /// The function's event source mappings are deleted.
+    DeleteMappings(String),
 }
 
 /// What a deploy changes.
@@ -121,6 +128,7 @@ impl Script {
         for storm in &self.storms {
             lines.push(format!("{:?} from {} to {} ms", storm.kind, storm.from, storm.until));
         }
+        lines.push(format!("a mapping whose function is gone, and that is to be enabled: {:?}", self.orphans));
         lines.push(format!(
             "in a hundred: {} calls with trouble of their own, {} invocations that die, {} reads up to {} s late",
             self.trouble, self.deaths, self.stale, self.staleness
@@ -207,6 +215,7 @@ fn handover(dice: &mut Dice) -> Script {
         stale: 90,
         floor: false,
         blind: false,
+        orphans: Orphans::default(),
     }
 }
 
@@ -232,6 +241,7 @@ fn anything(dice: &mut Dice) -> Script {
         stale: if dice.percent(25) { 90 } else { 30 },
         floor: dice.percent(20),
         blind: dice.percent(4),
+        orphans: *dice.pick(&[Orphans::Updated, Orphans::Refused, Orphans::DisabledAgain]).unwrap_or(&Orphans::Updated),
     }
 }
 
@@ -325,7 +335,7 @@ fn storm(dice: &mut Dice, last: i64) -> Storm {
 fn act(dice: &mut Dice, names: &[String], runs: &[RunScript]) -> Act {
     let name = dice.pick(names).cloned().unwrap_or_default();
     let run = dice.pick(runs).map(|run| run.name.clone()).unwrap_or_default();
-    match dice.between(0, 23) {
+    match dice.between(0, 26) {
         0..=3 => Act::Trip(deliveries(dice)),
         4 => Act::Clear,
         5 => Act::StrangeAlarm,
@@ -346,7 +356,9 @@ fn act(dice: &mut Dice, names: &[String], runs: &[RunScript]) -> Act {
         22 => Act::DeleteLayer(
             dice.pick(&["chaos", "otel", "shared", "snapback-proxy-arm64"]).copied().unwrap_or("chaos"),
         ),
-        _ => Act::Delete(name),
+        23 => Act::Delete(name),
+        24 | 25 => Act::Recreate(name, dice.between(100, 20_000)),
+        _ => Act::DeleteMappings(name),
     }
 }
 

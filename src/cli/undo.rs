@@ -1,0 +1,197 @@
+//! Ending runs and moving the lever. The rollback function does it, so that its callers need no right to write to the
+//! ledger; from here it is done when that is asked for, or when the function cannot be reached.
+
+use serde_json::{Value, json};
+
+use crate::model::names::{LeverReason, RunId};
+use crate::model::run::{EndReason, Lever};
+use crate::ports::World;
+use crate::steps::error::StepError;
+use crate::steps::retry::retry;
+
+use super::Failure;
+use super::arguments::Arguments;
+use super::exit::Exit;
+use super::output::Output;
+use super::rollback::from_here;
+use super::stack::{RollbackError, Stack};
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Undo<'a> {
+    /// Roll back one run.
+    Run(&'a RunId),
+    /// The same; if it is not written yet, keep it from starting.
+    Stop(&'a RunId),
+    /// Roll back every run.
+    All,
+    /// Move the lever; when it is engaged, roll back every run.
+    Lever {
+        /// Whether nothing may start.
+        engaged: bool,
+        /// Why.
+        reason: &'a LeverReason,
+    },
+}
+
+/// What was done.
+#[derive(Debug, Default)]
+pub(super) struct Undone {
+    /// The runs that were rolled back.
+    pub(super) runs: Vec<RunId>,
+    /// Why something of it was not restored.
+    pub(super) failure: Option<Failure>,
+}
+
+impl Undo<'_> {
+    /// What the rollback function is asked.
+    fn payload(&self) -> Value {
+        match self {
+            Self::Run(run) => json!({ "runId": run }),
+            Self::Stop(run) => json!({ "stop": run }),
+            Self::All => json!({ "all": true }),
+            Self::Lever { engaged, reason } => json!({ "lever": { "engaged": engaged, "reason": reason } }),
+        }
+    }
+
+    /// The command that does it from here.
+    fn direct_command(&self) -> String {
+        match self {
+            Self::Run(run) | Self::Stop(run) => format!("rollback {run} --direct"),
+            Self::All => "rollback --all --direct".to_owned(),
+            Self::Lever { engaged: true, .. } => "lever engage --direct".to_owned(),
+            Self::Lever { engaged: false, .. } => "lever release --direct".to_owned(),
+        }
+    }
+}
+
+/// Has the rollback function do it. Where that cannot be reached, [`instead`] is next.
+pub(super) async fn through_function(
+    stack: &Stack,
+    undo: Undo<'_>,
+    arguments: &Arguments,
+) -> Result<Undone, RollbackError> {
+    match stack.roll_back(&undo.payload()).await {
+        Ok(runs) => Ok(Undone { runs, failure: None }),
+        Err(RollbackError::Failed(failure)) if failure.exit != Exit::Invalid => {
+            let retry = arguments.repeat(&undo.direct_command());
+            let cause = format!("{}; to do it from here: {retry}", failure.cause);
+            Err(RollbackError::Failed(Failure { cause, ..failure }))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Does it from here because the rollback function cannot be reached, if the credentials allow; and says so.
+pub(super) async fn instead(
+    world: &impl World,
+    undo: Undo<'_>,
+    why: &str,
+    arguments: &Arguments,
+    output: &Output,
+) -> Result<Undone, Failure> {
+    output.note(&format!(
+        "snapback: the rollback function cannot be reached: {why}; doing it from here, with your own credentials"
+    ));
+    let advised = |failure: Failure| {
+        let retry = arguments.repeat(&undo.direct_command());
+        let advice = "the reaper restores a run that is past its end; sooner, as one of the stack's LedgerWriters";
+        let cause = format!("it cannot be done from here either: {}; {advice}: {retry}", failure.cause);
+        Failure { cause, ..failure }
+    };
+    let undone = directly(world, undo).await.map_err(advised)?;
+    Ok(Undone { failure: undone.failure.map(advised), ..undone })
+}
+
+/// Does it from here, with nothing but the ledger.
+pub(super) async fn directly(world: &impl World, undo: Undo<'_>) -> Result<Undone, Failure> {
+    let (runs, reason) = match undo {
+        Undo::Run(run) => {
+            // Stopping an unknown run would keep its name from being used. One that cannot be read is there.
+            match retry(world, || world.run(run)).await {
+                Ok(None) => return Err(StepError::NoSuchRun(run.clone()).into()),
+                _ => (vec![run.clone()], EndReason::Person),
+            }
+        }
+        Undo::Stop(run) => (vec![run.clone()], EndReason::Person),
+        Undo::All => {
+            let engaged = retry(world, || world.lever()).await?.is_some_and(|lever| lever.engaged);
+            let reason = if engaged { EndReason::Lever } else { EndReason::Person };
+            (retry(world, || world.active_runs()).await?.runs, reason)
+        }
+        Undo::Lever { engaged, reason } => {
+            // The lever first: nothing starts between it and the rollback.
+            let lever = Lever { engaged, since: world.now(), reason: reason.as_str().to_owned() };
+            retry(world, || world.set_lever(&lever)).await?;
+            match engaged {
+                true => (retry(world, || world.active_runs()).await?.runs, EndReason::Lever),
+                false => return Ok(Undone::default()),
+            }
+        }
+    };
+    let failure = if runs.is_empty() { None } else { from_here(world, &runs, &reason).await };
+    Ok(Undone { runs, failure })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::run::{RunStatus, TargetStatus};
+    use crate::ports::Ledger;
+    use crate::testing::execution::Machine;
+    use crate::testing::samples::{experiment, faults, run_id, world};
+
+    fn reason() -> LeverReason {
+        LeverReason::try_from("a test").unwrap_or_else(|wrong| unreachable!("{wrong}"))
+    }
+
+    #[tokio::test]
+    async fn each_of_them_is_done_from_here_too() {
+        let reason = reason();
+        let id = run_id("run-1");
+        for (undo, expected) in [
+            (Undo::Run(&id), EndReason::Person),
+            (Undo::Stop(&id), EndReason::Person),
+            (Undo::All, EndReason::Person),
+            (Undo::Lever { engaged: true, reason: &reason }, EndReason::Lever),
+        ] {
+            let world = world(&["checkout"]);
+            let machine = Machine::new(&world, "run-1", experiment(&["checkout"], &faults()[0..1]));
+            assert_eq!(machine.start().await, Ok(()));
+            // Inject's lease has run out.
+            world.pass(60);
+            let undone = directly(&world, undo).await.unwrap_or_default();
+            assert_eq!(
+                (undone.runs, undone.failure.map(|failure| failure.cause)),
+                (vec![id.clone()], None),
+                "{undo:?}"
+            );
+            let (run, target) = world
+                .with(|state| (state.runs[&id].clone(), state.targets.values().next().map(|target| target.status)));
+            assert_eq!((run.status, run.reason), (RunStatus::Stopped, Some(expected)), "{undo:?}");
+            assert_eq!(target, Some(TargetStatus::Restored), "{undo:?}");
+            let engaged = world.lever().await.ok().flatten().is_some_and(|lever| lever.engaged);
+            assert_eq!(engaged, matches!(undo, Undo::Lever { .. }), "{undo:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn only_a_stop_takes_the_name_of_a_run_that_is_not_there() {
+        let (world, id) = (world(&["checkout"]), run_id("r"));
+        let unknown = directly(&world, Undo::Run(&id)).await.map(|undone| undone.runs).map_err(|failure| failure.exit);
+        assert_eq!(unknown, Err(Exit::Invalid));
+        assert_eq!(world.run(&id).await, Ok(None));
+        assert!(directly(&world, Undo::Stop(&id)).await.is_ok());
+        assert_eq!(world.run(&id).await.map(|run| run.map(|run| run.status)), Ok(Some(RunStatus::Failed)));
+    }
+
+    #[tokio::test]
+    async fn a_released_lever_ends_no_run() {
+        let (world, reason) = (world(&["checkout"]), reason());
+        let machine = Machine::new(&world, "run-1", experiment(&["checkout"], &faults()[0..1]));
+        assert_eq!(machine.start().await, Ok(()));
+        let undone = directly(&world, Undo::Lever { engaged: false, reason: &reason }).await.unwrap_or_default();
+        assert_eq!(undone.runs, Vec::new());
+        assert_eq!(world.with(|state| state.runs[&run_id("run-1")].status), RunStatus::Running);
+    }
+}

@@ -1,0 +1,155 @@
+//! Event source mappings have a life of their own: they outlive their function, and can be given to another one.
+
+use serde_json::json;
+use snapback::model::function::MappingState;
+use snapback::model::run::{RunStatus, TargetStatus};
+use snapback::plan::rendering::Outcome;
+use snapback::ports::Clock;
+use snapback::steps::reap::reap;
+use snapback::testing::samples::{self, function_arn, mapping_id, observation, world};
+use snapback::testing::{Orphans, SimWorld, Trouble};
+
+use super::stage::{experiments, machine, outcome};
+use super::support::{Ended, Machine, assert_nothing_stays, block_on, budget, mutating, reap_for, run_of, target_of};
+
+fn disabling() -> serde_json::Value {
+    samples::experiment(&["checkout"], &[("eventSourceMapping", json!({ "disable": "ALL" }))])
+}
+
+fn state_of(world: &SimWorld) -> MappingState {
+    world.with(|state| state.mappings[&mapping_id("checkout")].state)
+}
+
+fn delete(world: &SimWorld) {
+    world.with(|state| state.functions.remove(&function_arn("checkout")));
+}
+
+/// A run that has disabled the mapping, whose function is deleted, and that ends.
+fn deleted_in_between(world: &SimWorld, orphans: Orphans) -> (Machine<'_>, Ended) {
+    let machine = machine(world, &disabling());
+    block_on(machine.start()).unwrap();
+    assert_eq!(state_of(world), MappingState::Disabled);
+    delete(world);
+    world.with(|state| state.orphans = orphans);
+    let ended = block_on(machine.end(None));
+    (machine, ended)
+}
+
+#[test]
+fn the_mapping_of_a_deleted_function_is_enabled_again() {
+    let world = world(&["checkout"]);
+    let (machine, ended) = deleted_in_between(&world, Orphans::Updated);
+    let target = target_of(&world, &machine.run, "checkout");
+    assert_eq!((target.status, target.drift), (TargetStatus::Gone, Vec::new()));
+    assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::Drifted));
+    assert_eq!(state_of(&world), MappingState::Enabled);
+    assert_nothing_stays(&world);
+}
+
+#[test]
+fn a_mapping_that_lambda_leaves_disabled_is_named_and_not_just_gone() {
+    for (orphans, calls) in [(Orphans::Refused, 1), (Orphans::DisabledAgain, 1)] {
+        let world = world(&["checkout"]);
+        let (machine, ended) = deleted_in_between(&world, orphans);
+        let target = target_of(&world, &machine.run, "checkout");
+        assert_eq!(target.status, TargetStatus::Drifted, "{orphans:?}");
+        let note = format!("mapping {} is left disabled", mapping_id("checkout"));
+        assert!(target.drift[0].note.contains(&note), "{orphans:?}: {:?}", target.drift);
+        assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::Drifted), "{orphans:?}");
+        // It is not tried for ever.
+        assert_eq!(mutating(&world).len(), 1 + calls, "{orphans:?}: {:?}", mutating(&world));
+        assert_nothing_stays(&world);
+    }
+}
+
+#[test]
+fn a_mapping_that_may_not_be_enabled_keeps_the_target_open() {
+    let world = world(&["checkout"]);
+    let machine = machine(&world, &disabling());
+    block_on(machine.start()).unwrap();
+    delete(&world);
+    world.with(|state| state.trouble = vec![("UpdateEventSourceMapping", Trouble::Denied); 50]);
+    let ended = block_on(machine.end(None));
+    assert_eq!(outcome(&ended), (RunStatus::Failed, Outcome::RestoreFailed));
+    let target = target_of(&world, &machine.run, "checkout");
+    let why = Some("access denied: UpdateEventSourceMapping".to_owned());
+    assert_eq!((target.status, target.restore_error), (TargetStatus::Restoring, why));
+    world.with(|state| state.trouble.clear());
+    reap_for(&world, 1);
+    assert_eq!(state_of(&world), MappingState::Enabled);
+    assert_eq!(target_of(&world, &machine.run, "checkout").status, TargetStatus::Gone);
+    assert_nothing_stays(&world);
+}
+
+#[test]
+fn a_function_that_is_created_again_gets_its_mapping_back() {
+    for (fault, experiment) in experiments() {
+        for created_after in [0, 30] {
+            let world = world(&["checkout"]);
+            let machine = machine(&world, &experiment);
+            block_on(machine.start()).unwrap();
+            delete(&world);
+            world.pass(created_after);
+            let mut again = observation("checkout");
+            again.mappings.clear();
+            again.revision_id = "created again".into();
+            world.with(|state| state.add_function(again));
+            let ended = block_on(machine.end(None));
+            assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::Held), "{fault}");
+            assert_eq!(
+                super::support::picture(&world, "checkout").mappings,
+                observation("checkout").mappings,
+                "{fault}"
+            );
+            assert_nothing_stays(&world);
+        }
+    }
+}
+
+#[test]
+fn a_mapping_that_was_deleted_with_its_function_has_nothing_to_restore() {
+    let world = world(&["checkout"]);
+    let machine = machine(&world, &disabling());
+    block_on(machine.start()).unwrap();
+    delete(&world);
+    world.with(|state| state.mappings.clear());
+    block_on(machine.end(None));
+    let target = target_of(&world, &machine.run, "checkout");
+    assert_eq!((target.status, target.drift), (TargetStatus::Gone, Vec::new()));
+    assert_nothing_stays(&world);
+}
+
+#[test]
+fn a_mapping_that_was_given_to_another_function_is_enabled_again() {
+    // UpdateEventSourceMapping can change the function (lambda/latest/api/API_UpdateEventSourceMapping): then no listing
+    // of the old one shows the mapping.
+    let world = world(&["checkout", "payment"]);
+    let machine = machine(&world, &disabling());
+    block_on(machine.start()).unwrap();
+    world.with(|state| {
+        let mapping = state.mappings.get_mut(&mapping_id("checkout")).unwrap();
+        mapping.function = function_arn("payment");
+    });
+    let ended = block_on(machine.end(None));
+    assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::Held));
+    assert_eq!(state_of(&world), MappingState::Enabled);
+    assert!(world.count("GetEventSourceMapping") > 1, "it was not looked for by its UUID");
+}
+
+#[test]
+fn the_reaper_enables_the_mapping_of_a_deleted_function() {
+    let world = world(&["checkout"]);
+    let machine = machine(&world, &disabling());
+    block_on(machine.start()).unwrap();
+    machine.kill();
+    delete(&world);
+    for _ in 0..3 {
+        world.pass(60);
+        let (_, error) = block_on(reap(&world, budget(&world, 55)));
+        assert_eq!(error, None);
+    }
+    assert_eq!(state_of(&world), MappingState::Enabled, "at {:?}", world.now());
+    assert_eq!(target_of(&world, &machine.run, "checkout").status, TargetStatus::Gone);
+    assert_eq!(run_of(&world, &machine.run).status, RunStatus::Failed);
+    assert_nothing_stays(&world);
+}

@@ -1,0 +1,397 @@
+//! As much of AWS as the command line sees, on 127.0.0.1: a stack, one run with one target, its execution, and the
+//! rollback function. What it says can be changed while a command runs, and what it was asked is written down.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use snapback::model::input::read_experiment;
+use snapback::model::run::{EndReason, Run, RunStatus};
+use snapback::model::time::Time;
+use snapback::ports::stopped_marker;
+use snapback::testing::samples::{experiment, faults, function_arn, run_id};
+
+/// How the rollback function answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rollback {
+    /// It restores, and the execution ends.
+    Works,
+    /// Lambda has no room for it.
+    Throttled,
+    /// It takes longer than anybody waits.
+    Hangs,
+}
+
+/// What AWS is like now.
+pub struct State {
+    pub run: RunStatus,
+    pub target: &'static str,
+    pub execution: &'static str,
+    pub rollback: Rollback,
+    /// STS answers.
+    pub sts: bool,
+    /// An execution starts, and nobody hears of it.
+    pub start_hangs: bool,
+    /// Each call, with what was sent where that matters.
+    pub calls: Vec<String>,
+    /// The access keys that calls were signed with.
+    pub keys: BTreeSet<String>,
+}
+
+/// It ends with the test.
+pub struct FakeAws {
+    endpoint: String,
+    state: Arc<Mutex<State>>,
+}
+
+impl FakeAws {
+    pub fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let state = Arc::new(Mutex::new(State {
+            run: RunStatus::Running,
+            target: "injected",
+            execution: "RUNNING",
+            rollback: Rollback::Works,
+            sts: true,
+            start_hangs: false,
+            calls: Vec::new(),
+            keys: BTreeSet::new(),
+        }));
+        let served = state.clone();
+        std::thread::spawn(move || {
+            for connection in listener.incoming().flatten() {
+                let state = served.clone();
+                std::thread::spawn(move || serve(connection, &state));
+            }
+        });
+        Self { endpoint, state }
+    }
+
+    pub fn with<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
+        look(&mut self.state.lock().unwrap())
+    }
+
+    /// The calls whose name begins so.
+    pub fn calls(&self, name: &str) -> Vec<String> {
+        self.with(|state| state.calls.iter().filter(|call| call.starts_with(name)).cloned().collect())
+    }
+
+    /// The command line's environment, with keys in it, and without any configuration of this machine's.
+    pub fn environment(&self) -> Vec<(String, String)> {
+        let nowhere = "/nonexistent".to_owned();
+        [
+            ("AWS_ENDPOINT_URL", self.endpoint.clone()),
+            ("AWS_REGION", "eu-west-1".to_owned()),
+            ("AWS_ACCESS_KEY_ID", "ENVIRONMENTKEY".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "secret".to_owned()),
+            ("AWS_CONFIG_FILE", nowhere.clone()),
+            ("AWS_SHARED_CREDENTIALS_FILE", nowhere),
+            ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
+    }
+
+    fn prepare(&self, command: &mut Command) {
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("AWS_")) {
+            command.env_remove(name);
+        }
+        command.envs(self.environment()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    }
+
+    /// The command line, or a program that starts it.
+    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        self.prepare(&mut command);
+        command.args(arguments);
+        command
+    }
+
+    pub fn snapback(&self, arguments: &[&str]) -> (i32, String, String) {
+        ended(self.command(SNAPBACK, arguments))
+    }
+
+    /// The command line in the background.
+    pub fn begin(&self, arguments: &[&str]) -> Running {
+        Running::start_command(self.command(SNAPBACK, arguments))
+    }
+
+    /// The command line in the background, on a terminal: what is typed there goes through the terminal's own rules.
+    pub fn begin_on_terminal(&self, arguments: &[&str]) -> Running {
+        let line = [&[SNAPBACK], arguments].concat().join(" ");
+        let mut command = self.command("script", &["--quiet", "--return", "--command", &line, "/dev/null"]);
+        command.stdin(Stdio::piped());
+        Running::start_command(command)
+    }
+}
+
+pub const SNAPBACK: &str = env!("CARGO_BIN_EXE_snapback");
+
+/// The exit code, standard output and standard error.
+pub fn ended(mut command: Command) -> (i32, String, String) {
+    let output = command.output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
+}
+
+/// An experiment in a file.
+pub fn experiment_file(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.json"));
+    std::fs::write(&path, experiment(&["checkout"], &faults()[..1]).to_string()).unwrap();
+    path
+}
+
+/// A command in the background, and all that it has shown so far; it ends with the test.
+pub struct Running {
+    child: Child,
+    shown: Arc<Mutex<String>>,
+}
+
+impl Running {
+    pub fn start_command(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let shown = Arc::new(Mutex::new(String::new()));
+        collect(child.stdout.take().unwrap(), shown.clone());
+        collect(child.stderr.take().unwrap(), shown.clone());
+        Self { child, shown }
+    }
+
+    pub fn shown(&self) -> String {
+        self.shown.lock().unwrap().clone()
+    }
+
+    /// Waits until this was shown, so many times.
+    pub fn wait_for(&self, text: &str, times: usize) {
+        eventually(
+            || self.shown().matches(text).count() >= times,
+            || format!("{times} times {text}: {}", self.shown()),
+        );
+    }
+
+    /// Types on the terminal.
+    pub fn send(&mut self, keys: &[u8]) {
+        let terminal = self.child.stdin.as_mut().unwrap();
+        terminal.write_all(keys).unwrap();
+        terminal.flush().unwrap();
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Waits until it has ended; its exit code.
+    pub fn code(&mut self) -> i32 {
+        eventually(|| !self.is_running(), || "the command has ended".to_owned());
+        self.child.wait().unwrap().code().unwrap_or(-1)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn collect(mut from: impl Read + Send + 'static, shown: Arc<Mutex<String>>) {
+    std::thread::spawn(move || {
+        let mut buffer = [0; 1024];
+        while let Ok(count @ 1..) = from.read(&mut buffer) {
+            shown.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..count]));
+        }
+    });
+}
+
+/// Waits for what must come about; a slow machine may take its time.
+pub fn eventually(mut is_so: impl FnMut() -> bool, what: impl Fn() -> String) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < Duration::from_secs(60), "not within a minute: {}", what());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Answers one connection's requests, one after the other.
+fn serve(mut connection: TcpStream, state: &Mutex<State>) {
+    let mut reader = BufReader::new(connection.try_clone().unwrap());
+    loop {
+        let mut head = Vec::new();
+        loop {
+            let mut line = String::new();
+            match reader.read_line(&mut line) {
+                Ok(1..) if line == "\r\n" => break,
+                Ok(1..) => head.push(line.trim_end().to_owned()),
+                _ => return,
+            }
+        }
+        let header = |name: &str| {
+            let of = |line: &String| {
+                let (key, value) = line.split_once(':')?;
+                key.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
+            };
+            head.iter().find_map(of)
+        };
+        let length = header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).unwrap();
+        let body = String::from_utf8(body).unwrap();
+        if let Some(key) = header("authorization").and_then(|signed| {
+            Some(signed.split_once("Credential=")?.1.split('/').next().unwrap_or_default().to_owned())
+        }) {
+            state.lock().unwrap().keys.insert(key);
+        }
+        let call = header("x-amz-target").and_then(|target| target.split('.').nth(1).map(str::to_owned));
+        let (status, answer) = answer(state, &call.unwrap_or_else(|| head[0].clone()), &body);
+        let error = if status == 429 { "x-amzn-errortype: TooManyRequestsException\r\n" } else { "" };
+        let length = answer.len();
+        let answer = format!("HTTP/1.1 {status} x\r\n{error}content-length: {length}\r\n\r\n{answer}");
+        if connection.write_all(answer.as_bytes()).is_err() {
+            return;
+        }
+    }
+}
+
+fn answer(state: &Mutex<State>, call: &str, body: &str) -> (u16, String) {
+    let mut now = state.lock().unwrap();
+    let parameter = |name: &str| body.split('&').find_map(|pair| pair.strip_prefix(&format!("{name}="))).unwrap_or("");
+    let sent: Value = serde_json::from_str(body).unwrap_or_default();
+    let name = match parameter("Action") {
+        "" if call.contains("/invocations") => "Invoke",
+        "" => call,
+        action => action,
+    };
+    let note = match name {
+        "Invoke" | "StartExecution" => format!("{name} {body}"),
+        _ => name.to_owned(),
+    };
+    now.calls.push(note);
+    match name {
+        "DescribeStacks" => (200, stacks()),
+        "GetCallerIdentity" if !now.sts => {
+            (403, "<ErrorResponse><Error><Code>No</Code></Error></ErrorResponse>".into())
+        }
+        "GetCallerIdentity" => (200, caller()),
+        "AssumeRole" => (200, assumed()),
+        "StartExecution" if now.start_hangs => {
+            drop(now);
+            std::thread::sleep(Duration::from_secs(120));
+            (500, String::new())
+        }
+        "StartExecution" => (200, json!({ "executionArn": EXECUTION, "startDate": 1.7e9 }).to_string()),
+        "DescribeExecution" => {
+            let execution = json!({
+                "executionArn": EXECUTION, "stateMachineArn": MACHINE, "startDate": 1.7e9, "status": now.execution
+            });
+            (200, execution.to_string())
+        }
+        "GetItem" => (200, item(&now, &sent["Key"])),
+        "Scan" => (200, json!({ "Count": 1, "Items": [run_item(&now)] }).to_string()),
+        "Query" => {
+            let targets = match sent.to_string().contains("TARGET#") {
+                true => vec![target(&now)],
+                false => Vec::new(),
+            };
+            (200, json!({ "Count": targets.len(), "Items": targets }).to_string())
+        }
+        "Invoke" => match now.rollback {
+            Rollback::Works => {
+                (now.run, now.target, now.execution) = (RunStatus::Stopped, "restored", "SUCCEEDED");
+                (200, json!({ "runs": [{ "runId": "r", "targets": [] }] }).to_string())
+            }
+            Rollback::Throttled => (429, json!({ "message": "Rate Exceeded." }).to_string()),
+            Rollback::Hangs => {
+                drop(now);
+                std::thread::sleep(Duration::from_secs(120));
+                (500, String::new())
+            }
+        },
+        // Whoever only uses the command line may not write.
+        _ => (400, json!({ "__type": "AccessDeniedException", "message": "not authorized" }).to_string()),
+    }
+}
+
+const MACHINE: &str = "arn:aws:states:eu-west-1:123456789012:stateMachine:snapback-experiment";
+const EXECUTION: &str = "arn:aws:states:eu-west-1:123456789012:execution:snapback-experiment:r";
+
+fn stacks() -> String {
+    let outputs = [
+        ("Prefix", "snapback"),
+        ("OptInTag", "chaos=allowed"),
+        ("TargetLimit", "10"),
+        ("ProxyLayers", ""),
+        ("LedgerTable", "snapback-ledger"),
+        ("StateMachineArn", MACHINE),
+        ("RollbackFunction", "snapback-rollback"),
+    ];
+    let member = |(key, value): &(&str, &str)| {
+        format!("<member><OutputKey>{key}</OutputKey><OutputValue>{value}</OutputValue></member>")
+    };
+    let outputs: String = outputs.iter().map(member).collect();
+    format!(
+        "<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>snapback</StackName>\
+         <StackId>arn:aws:cloudformation:eu-west-1:123456789012:stack/snapback/1</StackId>\
+         <CreationTime>2026-06-01T00:00:00Z</CreationTime><StackStatus>CREATE_COMPLETE</StackStatus>\
+         <Outputs>{outputs}</Outputs></member></Stacks></DescribeStacksResult></DescribeStacksResponse>"
+    )
+}
+
+fn caller() -> String {
+    "<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>arn:aws:iam::123456789012:user/anna</Arn>\
+     <UserId>AIDA</UserId><Account>123456789012</Account></GetCallerIdentityResult></GetCallerIdentityResponse>"
+        .to_owned()
+}
+
+fn assumed() -> String {
+    "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>ASSUMEDKEY</AccessKeyId>\
+     <SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration>\
+     </Credentials><AssumedRoleUser><Arn>arn:aws:sts::123456789012:assumed-role/chaos/x</Arn>\
+     <AssumedRoleId>AROA:x</AssumedRoleId></AssumedRoleUser></AssumeRoleResult></AssumeRoleResponse>"
+        .to_owned()
+}
+
+fn run(state: &State) -> Run {
+    let now = Time(1_900_000_000_000);
+    Run {
+        status: state.run,
+        experiment: Some(read_experiment(&experiment(&["checkout"], &faults()[..1])).unwrap()),
+        functions: vec![function_arn("checkout")],
+        deadline: now,
+        ends_at: Some(now),
+        stopping_at: None,
+        closed_at: None,
+        reason: (state.run == RunStatus::Stopped).then_some(EndReason::Person),
+        ..stopped_marker(&run_id("r"), &EndReason::Person, now)
+    }
+}
+
+fn item(state: &State, key: &Value) -> String {
+    let found = match (key["pk"]["S"].as_str(), key["sk"]["S"].as_str()) {
+        (Some("RUN#r"), Some("RUN")) => json!({ "Item": run_item(state) }),
+        (Some("RUN#r"), Some(sk)) if sk.starts_with("TARGET#") => json!({ "Item": target(state) }),
+        _ => json!({}),
+    };
+    found.to_string()
+}
+
+fn run_item(state: &State) -> Value {
+    let run = run(state);
+    let body = serde_json::to_string(&run).unwrap();
+    json!({ "pk": { "S": "RUN#r" }, "sk": { "S": "RUN" }, "status": { "S": run.status.name() }, "body": { "S": body } })
+}
+
+fn target(state: &State) -> Value {
+    let sk = format!("TARGET#{}", function_arn("checkout"));
+    json!({ "pk": { "S": "RUN#r" }, "sk": { "S": sk }, "status": { "S": state.target } })
+}

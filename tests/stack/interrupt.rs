@@ -1,0 +1,193 @@
+//! Ctrl-C, SIGTERM and SIGHUP: the real command line follows a run of a fake AWS, on a terminal or without one.
+
+use snapback::model::run::RunStatus;
+
+use super::fake::{FakeAws, Rollback, Running, SNAPBACK, eventually, experiment_file};
+
+const CTRL_C: &[u8] = b"\x03";
+const QUESTION: &str = "roll the run back now? [Y/n]";
+
+fn followed(aws: &FakeAws, name: &str) -> Running {
+    let file = experiment_file(name);
+    let running = aws.begin_on_terminal(&["run", file.to_str().unwrap(), "--name", "r"]);
+    running.wait_for("s left", 1);
+    running
+}
+
+fn followed_without_terminal(aws: &FakeAws, name: &str) -> Running {
+    let file = experiment_file(name);
+    let running = aws.begin(&["run", file.to_str().unwrap(), "--name", "r"]);
+    running.wait_for("injected", 1);
+    running
+}
+
+#[test]
+fn ctrl_c_asks_on_its_own_line_and_again_it_rolls_back() {
+    let aws = FakeAws::start();
+    let mut running = followed(&aws, "ctrl-c-twice");
+    running.send(CTRL_C);
+    running.wait_for(QUESTION, 1);
+    let shown = running.shown();
+    let before = shown.split(QUESTION).next().unwrap();
+    assert!(before.ends_with("\r\n"), "{before:?}");
+    assert_eq!(aws.calls("Invoke"), Vec::<String>::new());
+    running.send(CTRL_C);
+    assert_eq!(running.code(), 4, "{}", running.shown());
+    assert_eq!(aws.calls("Invoke"), [r#"Invoke {"stop":"r"}"#]);
+}
+
+#[test]
+fn a_third_ctrl_c_leaves_a_rollback_that_takes_long() {
+    let aws = FakeAws::start();
+    aws.with(|state| state.rollback = Rollback::Hangs);
+    let mut running = followed(&aws, "ctrl-c-thrice");
+    running.send(CTRL_C);
+    running.wait_for(QUESTION, 1);
+    running.send(CTRL_C);
+    running.wait_for("rolling back; Ctrl-C leaves", 1);
+    eventually(|| aws.calls("Invoke").len() == 1, || "the rollback is asked for".to_owned());
+    running.send(CTRL_C);
+    assert_eq!(running.code(), 7);
+    running.wait_for("left; the rollback was asked for, and goes on without this command", 1);
+    running.wait_for("if it does not end: snapback rollback r", 1);
+}
+
+#[test]
+fn the_answer_no_leaves_the_run_running() {
+    let aws = FakeAws::start();
+    let mut running = followed(&aws, "ctrl-c-no");
+    running.send(CTRL_C);
+    running.wait_for(QUESTION, 1);
+    running.send(b"no\r");
+    assert_eq!(running.code(), 7);
+    running.wait_for("left; the run goes on; see snapback status r; to end it: snapback rollback r", 1);
+    assert_eq!(aws.calls("Invoke"), Vec::<String>::new());
+}
+
+#[test]
+fn any_other_answer_rolls_back() {
+    let aws = FakeAws::start();
+    let mut running = followed(&aws, "ctrl-c-yes");
+    running.send(CTRL_C);
+    running.wait_for(QUESTION, 1);
+    running.send(b"clear; ls\r");
+    assert_eq!(running.code(), 4);
+    assert_eq!(aws.calls("Invoke").len(), 1);
+}
+
+#[test]
+fn while_the_prompt_is_open_the_display_goes_on_and_the_end_voids_it() {
+    let aws = FakeAws::start();
+    let mut running = followed(&aws, "ctrl-c-late");
+    running.send(CTRL_C);
+    running.wait_for(QUESTION, 1);
+    let seconds = running.shown().matches("s left").count();
+    running.wait_for("s left", seconds + 2);
+    aws.with(|state| (state.run, state.target) = (RunStatus::Stopping, "restoring"));
+    running.wait_for("restoring", 1);
+    // The question stands below the news again.
+    running.wait_for(QUESTION, 2);
+    aws.with(|state| (state.run, state.target, state.execution) = (RunStatus::Completed, "restored", "SUCCEEDED"));
+    running.wait_for("the run has ended; there is nothing to roll back any more", 1);
+    assert_eq!(running.code(), 0, "{}", running.shown());
+    assert_eq!(aws.calls("Invoke"), Vec::<String>::new());
+}
+
+#[test]
+fn without_a_terminal_each_of_the_signals_rolls_back() {
+    for signal in ["INT", "TERM", "HUP"] {
+        let aws = FakeAws::start();
+        let mut running = followed_without_terminal(&aws, &format!("signal-{signal}"));
+        running.signal(signal);
+        assert_eq!(running.code(), 4, "{signal}: {}", running.shown());
+        assert_eq!(aws.calls("Invoke"), [r#"Invoke {"stop":"r"}"#], "{signal}");
+    }
+}
+
+#[test]
+fn a_run_that_is_only_starting_is_kept_from_it() {
+    let aws = FakeAws::start();
+    aws.with(|state| state.start_hangs = true);
+    let file = experiment_file("signal-early");
+    let mut running = aws.begin(&["run", file.to_str().unwrap(), "--name", "r"]);
+    eventually(|| aws.calls("StartExecution").len() == 1, || "it is asked to start".to_owned());
+    running.signal("INT");
+    assert_eq!(running.code(), 4, "{}", running.shown());
+    running.wait_for("the run was stopped at its very start; see snapback status r", 1);
+    assert_eq!(aws.calls("Invoke"), [r#"Invoke {"stop":"r"}"#]);
+}
+
+#[test]
+fn a_signal_that_comes_again_does_not_leave_the_rollback() {
+    let aws = FakeAws::start();
+    aws.with(|state| state.rollback = Rollback::Hangs);
+    let mut running = followed_without_terminal(&aws, "signal-again");
+    for signal in ["HUP", "HUP", "TERM", "TERM"] {
+        running.signal(signal);
+    }
+    eventually(|| aws.calls("Invoke").len() == 1, || "the rollback is asked for".to_owned());
+    running.signal("TERM");
+    let looks = aws.calls("DescribeExecution").len();
+    eventually(|| aws.calls("DescribeExecution").len() > looks + 2, || "it goes on".to_owned());
+    assert!(running.is_running());
+    running.signal("INT");
+    assert_eq!(running.code(), 7);
+    assert_eq!(aws.calls("Invoke").len(), 1);
+}
+
+#[test]
+fn under_nohup_a_closed_terminal_is_no_reason_to_roll_back() {
+    let aws = FakeAws::start();
+    let file = experiment_file("signal-nohup");
+    let line = format!("trap '' HUP; exec {SNAPBACK} run {} --name r", file.display());
+    let mut running = Running::start_command(aws.command("sh", &["-c", &line]));
+    running.wait_for("injected", 1);
+    running.signal("HUP");
+    let looks = aws.calls("DescribeExecution").len();
+    eventually(|| aws.calls("DescribeExecution").len() > looks + 2, || "it goes on".to_owned());
+    aws.with(|state| (state.run, state.target, state.execution) = (RunStatus::Completed, "restored", "SUCCEEDED"));
+    assert_eq!(running.code(), 0, "{}", running.shown());
+    assert_eq!(aws.calls("Invoke"), Vec::<String>::new());
+}
+
+#[test]
+fn a_rollback_that_nobody_can_do_says_what_happened_and_what_to_do() {
+    let aws = FakeAws::start();
+    aws.with(|state| state.rollback = Rollback::Throttled);
+    for (arguments, retry) in [
+        (&["rollback", "r"][..], "snapback rollback r --direct --region eu-west-1"),
+        (&["lever", "engage"], "snapback lever engage --direct --region eu-west-1"),
+        (&["lever", "release"], "snapback lever release --direct --region eu-west-1"),
+    ] {
+        let (code, out, err) = aws.snapback(&[arguments, &["--region", "eu-west-1"]].concat());
+        assert!(code == 1 || code == 6, "{arguments:?}: {code}: {out}{err}");
+        let happened = "the rollback function cannot be reached: Rate Exceeded.; doing it from here";
+        assert!(err.contains(happened), "{arguments:?}: {err}");
+        assert!(err.contains(retry), "{arguments:?}: {err}");
+    }
+    // Both were tried: the function, and the ledger with the caller's own rights.
+    assert!(!aws.calls("Invoke").is_empty() && !aws.calls("UpdateItem").is_empty() && !aws.calls("PutItem").is_empty());
+}
+
+#[test]
+fn whoever_uses_the_command_line_writes_nothing_to_the_ledger() {
+    let aws = FakeAws::start();
+    let file = experiment_file("no-writes");
+    assert_eq!(aws.snapback(&["rollback", "r"]).0, 0);
+    assert_eq!(aws.snapback(&["rollback", "--all"]).0, 0);
+    assert_eq!(aws.snapback(&["lever", "engage", "--reason", "a test"]).0, 0);
+    assert_eq!(aws.snapback(&["lever", "release"]).0, 0);
+    assert_eq!(aws.snapback(&["run", file.to_str().unwrap(), "--name", "r"]).0, 4);
+    assert_eq!(
+        aws.calls("Invoke"),
+        [
+            r#"Invoke {"runId":"r"}"#,
+            r#"Invoke {"all":true}"#,
+            r#"Invoke {"lever":{"engaged":true,"reason":"a test"}}"#,
+            r#"Invoke {"lever":{"engaged":false,"reason":"released from the command line"}}"#,
+        ]
+    );
+    let writes = ["PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems", "BatchWriteItem"];
+    let calls = aws.with(|state| state.calls.clone());
+    assert!(!calls.iter().any(|call| writes.contains(&call.as_str())), "{calls:?}");
+}

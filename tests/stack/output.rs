@@ -1,0 +1,99 @@
+//! Output that cannot be written.
+
+use std::fs::OpenOptions;
+use std::process::Stdio;
+
+use super::fake::{FakeAws, SNAPBACK, ended, experiment_file};
+
+/// Each command that prints something, with the code that it ends with.
+fn commands() -> Vec<(Vec<String>, i32)> {
+    let file = experiment_file("output").to_str().unwrap().to_owned();
+    let fis = format!("{}/tests/core/import/fis.json", env!("CARGO_MANIFEST_DIR"));
+    [
+        ("schema", 0),
+        ("--json schema", 0),
+        ("--help", 0),
+        ("--version", 0),
+        ("help run", 0),
+        (&format!("check {file}"), 0),
+        (&format!("--json check {file}"), 0),
+        (&format!("import {fis}"), 0),
+        (&format!("--json import {fis}"), 0),
+        ("status", 0),
+        ("status r", 0),
+        ("--json status", 0),
+        ("report r", 0),
+        ("lever show", 0),
+        ("--json lever show", 0),
+        ("lever engage", 0),
+        ("rollback r", 0),
+        (&format!("run {file} --name r"), 0),
+        (&format!("--json run {file} --name r"), 0),
+    ]
+    .iter()
+    .map(|(line, code)| (line.split(' ').map(str::to_owned).collect(), *code))
+    .collect()
+}
+
+fn finished() -> FakeAws {
+    let aws = FakeAws::start();
+    aws.with(|state| {
+        state.run = snapback::model::run::RunStatus::Completed;
+        (state.target, state.execution) = ("restored", "SUCCEEDED");
+    });
+    aws
+}
+
+#[test]
+fn a_full_disk_is_an_error_of_every_command() {
+    for (arguments, _) in commands() {
+        let aws = finished();
+        let mut command = aws.command(SNAPBACK, &[]);
+        command.args(&arguments).stdout(OpenOptions::new().write(true).open("/dev/full").unwrap());
+        let output = command.output().unwrap();
+        let err = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {err}");
+        assert!(err.contains("snapback: the output could not be written: "), "{arguments:?}: {err}");
+    }
+}
+
+#[test]
+fn a_closed_standard_output_is_an_error_of_every_command() {
+    for (arguments, _) in commands() {
+        let aws = finished();
+        let words: Vec<&str> =
+            ["-c", "exec \"$@\" >&-", "sh", SNAPBACK].into_iter().chain(arguments.iter().map(|word| &**word)).collect();
+        let (code, _, err) = ended(aws.command("sh", &words));
+        assert_eq!(code, 1, "{arguments:?}: {err}");
+        assert!(err.contains("snapback: the output could not be written: it is closed"), "{arguments:?}: {err}");
+    }
+}
+
+#[test]
+fn a_closed_pipe_and_dev_null_are_no_errors() {
+    for (arguments, expected) in commands() {
+        let aws = finished();
+        // A pipe that nobody reads any more.
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        for stdout in [Stdio::from(writer), Stdio::null()] {
+            let mut command = aws.command(SNAPBACK, &[]);
+            command.args(&arguments).stdout(stdout);
+            let output = command.output().unwrap();
+            let err = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(expected), "{arguments:?}: {err}");
+            assert!(!err.contains("could not be written"), "{arguments:?}: {err}");
+        }
+    }
+}
+
+#[test]
+fn what_failed_is_said_on_standard_error_where_json_cannot_be_written() {
+    let aws = finished();
+    let mut command = aws.command(SNAPBACK, &["--json", "report", "another"]);
+    command.stdout(OpenOptions::new().write(true).open("/dev/full").unwrap());
+    let output = command.output().unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{err}");
+    assert!(err.contains("there is no run another"), "{err}");
+}
