@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Deploys the stack: `infra/deploy.py STACK BUCKET Key=Value ...`; with --check it only looks at the parameters.
+"""Deploys the stack: `infra/deploy.py STACK BUCKET Key=Value ...`. With --check it only checks the parameters.
 
-Before anything is uploaded it says what is wrong with a parameter, looks at what is there already, and chooses how much
-concurrency to reserve where nobody has said so.
+Before it uploads anything, it checks every parameter, asks an existing stack what is armed, deletes a stack whose creation
+failed, and chooses how much concurrency a new stack reserves.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from deployed import CommandFailed, Stack, Tools
 TEMPLATE = Path(__file__).resolve().parent / "template.yaml"
 PACKAGED = deployed.ROOT / "target" / "package" / "template.yaml"
 RESERVED = "RollbackReservedConcurrency"
-# "As long as you leave at least 100 simultaneous executions unreserved" (lambda/latest/api/API_PutFunctionConcurrency).
-# Accounts with small quotas are seen to have smaller floors: then less is chosen than would be possible.
+# AWS wants at least 100 executions to stay unreserved (lambda/latest/api/API_PutFunctionConcurrency). Accounts with small
+# quotas have smaller floors; there the script chooses less than AWS would allow.
 FLOOR = 100
-# With one execution, a rollback of a thousand targets, which takes minutes, would keep the next alarm waiting.
-LEAST = 2
-# A restore of so many targets at a time, which is all of an inline Map, has no need for more.
-FEW, MOST = 10, 40
+# With a single execution, one rollback of a thousand targets, which takes minutes, would delay the next alarm's rollback.
+MIN_CONCURRENCY = 2
+# The default of TargetLimit, and the most targets that an inline Map restores at once.
+DEFAULT_TARGETS, MAX_TARGETS_AT_ONCE = 10, 40
 
 
-class Wrong(Exception):
-    """What cannot be deployed: what is wrong, and what to do."""
+class InvalidParameter(Exception):
+    """A parameter is invalid; the text names it, its value and the fix."""
 
 
 class Refused(Exception):
-    """What must not be deployed now."""
+    """The state of the stack forbids this deployment now."""
 
 
 def main(arguments: list[str]) -> int:
@@ -50,10 +50,10 @@ def main(arguments: list[str]) -> int:
         return 2
     stack, bucket, *parameters = words
     try:
-        given = parsed(parameters, declared())
+        given = parse_parameters(parameters, declared_parameters())
         if not only_check:
             deploy(deployed.command_lines(), stack, bucket, given)
-    except Wrong as wrong:
+    except InvalidParameter as wrong:
         print(f"deploy: {wrong}", file=sys.stderr)
         return 2
     except Refused as refused:
@@ -69,40 +69,40 @@ def main(arguments: list[str]) -> int:
 
 
 class AnyTag(yaml.SafeLoader):
-    """Reads a template whose functions (!Ref and the like) are of no interest."""
+    """Reads the template and ignores its functions (!Ref and so on)."""
 
 
 AnyTag.add_multi_constructor("!", lambda loader, suffix, node: None)
 
 
 @functools.cache
-def declared() -> dict[str, dict[str, Any]]:
-    """The parameters as the template declares them."""
+def declared_parameters() -> dict[str, dict[str, Any]]:
+    """Returns the template's Parameters section."""
     # A SafeLoader: it makes no objects.
     template = yaml.load(TEMPLATE.read_text(encoding="utf-8"), Loader=AnyTag)  # noqa: S506
     return dict(template["Parameters"])
 
 
-def parsed(words: list[str], known: dict[str, dict[str, Any]]) -> dict[str, str]:
-    """The parameters that were given, each of which the template will take."""
+def parse_parameters(words: list[str], known: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """Parses Key=Value words. Every value is one that the template accepts."""
     given: dict[str, str] = {}
     for word in words:
         name, equals, value = word.partition("=")
         if not equals:
-            raise Wrong(f"`{word}` is not a parameter; write Key=Value, and a value with blanks in it in quotes")
+            raise InvalidParameter(f"`{word}` is not a parameter; write Key=Value, and a value with blanks in it in quotes")
         if name not in known:
             near = difflib.get_close_matches(name, known, 1) or sorted(known)
-            raise Wrong(f"there is no parameter {name}; write {' or '.join(near)}")
+            raise InvalidParameter(f"there is no parameter {name}; write {' or '.join(near)}")
         if name in given:
-            raise Wrong(f"{name} is given twice; give it once")
-        if problem := objection(value, known[name]):
-            raise Wrong(f"{name}=`{value}`: {problem}")
+            raise InvalidParameter(f"{name} is given twice; give it once")
+        if problem := find_problem(value, known[name]):
+            raise InvalidParameter(f"{name}=`{value}`: {problem}")
         given[name] = value
     return given
 
 
-def objection(value: str, declaration: dict[str, Any]) -> str | None:
-    """What speaks against a value, with the fix."""
+def find_problem(value: str, declaration: dict[str, Any]) -> str | None:
+    """Returns what to write instead, if the template would reject the value."""
     if "AllowedValues" in declaration and value not in map(str, declaration["AllowedValues"]):
         return f"write one of {', '.join(map(str, declaration['AllowedValues']))}"
     if declaration["Type"] == "Number":
@@ -122,19 +122,19 @@ def objection(value: str, declaration: dict[str, Any]) -> str | None:
 def deploy(tools: Tools, name: str, bucket: str, given: dict[str, str]) -> None:
     stack = deployed.find(tools, name)
     check_schedule(tools, stack, given)
-    if stack is not None and stack.was_never_created:
-        clear_away(tools, stack)
+    if stack is not None and stack.creation_failed:
+        delete_failed_stack(tools, stack)
         stack = None
     if stack is not None:
         check_status(stack)
-    parameters = {**given, **reserved(tools, stack, given)}
-    with_lever = stack is not None and may_go_on(tools, stack, given)
+    parameters = {**given, **choose_concurrency(tools, stack, given)}
+    lever_is_ours = stack is not None and guard_armed_targets(tools, stack, given)
     try:
         upload_and_deploy(tools, name, bucket, parameters)
     finally:
-        if stack is not None and with_lever:
+        if lever_is_ours:
             tools.snapback("lever", "release", "--stack", name)
-    say_what_there_is(deployed.find(tools, name))
+    print_summary(deployed.find(tools, name))
 
 
 def check_schedule(tools: Tools, stack: Stack | None, given: dict[str, str]) -> None:
@@ -143,64 +143,68 @@ def check_schedule(tools: Tools, stack: Stack | None, given: dict[str, str]) -> 
     expression, experiment = after.get("ScheduleExpression", ""), after.get("ScheduledExperiment", "")
     if bool(expression) != bool(experiment):
         missing = "EXPERIMENT=FILE" if expression else 'SCHEDULE="rate(7 days)"'
-        raise Wrong(f"a schedule needs both SCHEDULE and EXPERIMENT; give {missing} too")
+        raise InvalidParameter(f"a schedule needs both SCHEDULE and EXPERIMENT; give {missing} too")
     if given.get("ScheduledExperiment"):
         try:
             tools.snapback("check", "-", stdin=given["ScheduledExperiment"])
         except CommandFailed as failure:
-            raise Wrong(f"EXPERIMENT cannot be started by a schedule: {failure}") from failure
+            raise InvalidParameter(f"EXPERIMENT is not a valid experiment: {failure}") from failure
 
 
-def clear_away(tools: Tools, stack: Stack) -> None:
-    """Deletes what is left of a stack whose creation failed: nothing can be deployed into it."""
+def delete_failed_stack(tools: Tools, stack: Stack) -> None:
+    """Deletes a stack whose creation failed. CloudFormation cannot update such a stack."""
     table = deployed.ledger(tools, stack)
     if table is not None and deployed.table_exists(tools, table):
         armed = deployed.armed_targets(tools, stack, table)
         if armed:
             raise Refused(
-                f"the stack {stack.name} was never created whole, and its table {table} lists what is armed:\n{listed(armed)}\n"
-                f"put it back first: snapback rollback --all --direct --table {table}"
+                f"the creation of the stack {stack.name} failed, but its table {table} lists armed targets:\n{listed(armed)}\n"
+                f"put them back first: snapback rollback --all --direct --table {table}"
             )
         print(
-            f"deploy: of the last try the table {table} is left; nothing in it is armed, and the stack gets another one. "
-            f"To remove it:\n{deployed.how_to_remove(table)}"
+            f"deploy: the failed creation left the table {table}. Nothing in it is armed, and the new stack gets its own "
+            f"table. To remove the old one:\n{deployed.how_to_remove(table)}"
         )
-    print(f"deploy: the stack {stack.name} is {stack.status}: its creation failed. It is deleted, and created again.")
+    print(f"deploy: deleting the stack {stack.name}, whose creation failed ({stack.status}), and creating it again")
     tools.aws("cloudformation", "delete-stack", "--stack-name", stack.name)
     tools.aws("cloudformation", "wait", "stack-delete-complete", "--stack-name", stack.name)
 
 
 def check_status(stack: Stack) -> None:
     if stack.status.endswith("_IN_PROGRESS"):
-        raise Refused(f"the stack {stack.name} is {stack.status}; wait until that is over")
+        raise Refused(f"the stack {stack.name} is {stack.status}; wait until that has ended")
     if stack.status == "UPDATE_ROLLBACK_FAILED":
         fix = f"aws cloudformation continue-update-rollback --stack-name {stack.name}"
-        raise Refused(f"the stack {stack.name} is {stack.status}; first: {fix}")
+        raise Refused(f"the stack {stack.name} is {stack.status}; run this first: {fix}")
     if stack.status == "DELETE_FAILED":
-        raise Refused(f"the stack {stack.name} is half deleted; first: make destroy STACK={stack.name}")
+        raise Refused(f"the deletion of the stack {stack.name} failed; finish it first: make destroy STACK={stack.name}")
 
 
-def may_go_on(tools: Tools, stack: Stack, given: dict[str, str]) -> bool:
-    """Whether what runs could lose what puts it back, and is looked at for that. Then the lever is engaged: release it."""
-    change = what_runs_would_lose(stack, given)
+def guard_armed_targets(tools: Tools, stack: Stack, given: dict[str, str]) -> bool:
+    """Refuses an update that would take from an armed target the means to restore it.
+
+    For such an update it also engages the safety lever, so that no run starts during it. Returns whether it did: the
+    caller then releases the lever.
+    """
+    change = find_breaking_change(stack, given)
     table = deployed.ledger(tools, stack)
     assert table is not None
     try:
         armed = deployed.armed_targets(tools, stack, table)
     except (OSError, CommandFailed, ValueError) as problem:
         if change:
-            raise Refused(f"{change}, and whether anything is armed cannot be told: {problem}") from problem
-        print(f"deploy: whether anything is armed cannot be told, but names and ledger stay as they are: {problem}")
+            raise Refused(f"{change}, and the armed targets cannot be read: {problem}") from problem
+        print(f"deploy: the armed targets cannot be read; names and ledger stay as they are, so the update goes on: {problem}")
         return False
     if not change:
         if armed:
-            print(f"deploy: {len(armed)} armed, which the new functions go on with:\n{listed(armed)}")
+            print(f"deploy: {len(armed)} armed; the new functions take over:\n{listed(armed)}")
         return False
     if armed:
         raise refusal(stack, change, armed)
     if deployed.lever_is_engaged(tools, stack):
         return False
-    # Nothing may start between this look and the update: a run that did is rolled back by this, or found below.
+    # A run may have started since we looked. The lever rolls it back, or the second look below finds it.
     deployed.engage_lever(tools, stack, f"the stack is being updated: {change}")
     armed = deployed.armed_targets(tools, stack, table)
     if armed:
@@ -209,14 +213,14 @@ def may_go_on(tools: Tools, stack: Stack, given: dict[str, str]) -> bool:
     return True
 
 
-def what_runs_would_lose(stack: Stack, given: dict[str, str]) -> str | None:
-    """What of an update replaces that which a run needs to end: its machine, its functions, its table."""
+def find_breaking_change(stack: Stack, given: dict[str, str]) -> str | None:
+    """Describes a change that replaces the state machine, the functions or the table, which a run needs to end."""
     prefix = stack.parameters.get("Prefix", "")
     if given.get("Prefix", prefix) != prefix:
         return f"Prefix={given['Prefix']} gives everything another name than {prefix}"
-    # Until CloudFormation named it, the template did; without a name there, another table takes its place.
+    # Earlier templates named the table. Without that name, CloudFormation replaces the table.
     if stack.outputs.get("LedgerTable") == f"{prefix}-ledger":
-        return "the ledger's table is replaced by one that CloudFormation names"
+        return "this update replaces the ledger's table"
     return None
 
 
@@ -236,33 +240,32 @@ def listed(armed: list[str]) -> str:
 
 @dataclass(frozen=True)
 class Proposal:
-    """How much concurrency to reserve for each of rollback and restore, and why so much."""
+    """The concurrency to reserve for rollback and for restore, each, and the reason."""
 
     concurrency: int
     why: str
 
 
-def propose(unreserved: int, targets: int) -> Proposal:
-    """What an account with so much unreserved concurrency allows, for runs of so many targets."""
-    room = unreserved - FLOOR
-    # Rollback and restore as much each, and one for the reaper.
-    fits = max(0, (room - 1) // 2)
-    wanted = min(max(targets, FEW), MOST)
-    has = f"of the account's concurrency {unreserved} is unreserved, of which {FLOOR} must stay so"
-    if fits < LEAST:
+def propose_concurrency(unreserved: int, targets: int) -> Proposal:
+    """Proposes a value for an account with this much unreserved concurrency and for runs of this many targets."""
+    # The value counts twice, for rollback and for restore, and the reaper takes one.
+    possible = max(0, (unreserved - FLOOR - 1) // 2)
+    useful = min(max(targets, DEFAULT_TARGETS), MAX_TARGETS_AT_ONCE)
+    account = f"the account has {unreserved} unreserved concurrent executions and must keep {FLOOR} of them"
+    if possible < MIN_CONCURRENCY:
         return Proposal(
             0,
-            f"{has}, so none can be reserved. An experiment that uses up the account's concurrency delays its own "
-            "rollback: reserve some once the account's quota is higher (servicequotas, Lambda, concurrent executions)",
+            f"{account}, so snapback cannot reserve any. An experiment that uses up the account's concurrency delays its own "
+            "rollback. Ask for a higher quota (Service Quotas, AWS Lambda, Concurrent executions), then set this parameter",
         )
-    chosen = min(fits, wanted)
-    return Proposal(chosen, f"{has}; rollback and restore get {chosen} each, the reaper 1")
+    chosen = min(possible, useful)
+    return Proposal(chosen, f"{account}; rollback and restore get {chosen} each, the reaper 1")
 
 
-def reserved(tools: Tools, stack: Stack | None, given: dict[str, str]) -> dict[str, str]:
-    """The value for a stack that has none yet. What somebody has chosen, now or before, stays."""
+def choose_concurrency(tools: Tools, stack: Stack | None, given: dict[str, str]) -> dict[str, str]:
+    """Returns the parameter for a new stack. It never changes a value that was given or that a stack already has."""
     try:
-        unreserved = unreserved_concurrency(tools)
+        unreserved = read_unreserved(tools)
     except (CommandFailed, KeyError, ValueError) as problem:
         if stack is None and RESERVED not in given:
             print(f"deploy: {RESERVED}=0, since the account's concurrency cannot be read: {problem}")
@@ -272,35 +275,35 @@ def reserved(tools: Tools, stack: Stack | None, given: dict[str, str]) -> dict[s
         check_reserved(tools, stack, int(given[RESERVED]), unreserved)
         return {}
     before = stack.parameters if stack is not None else {}
-    proposal = propose(unreserved, int({**before, **given}.get("TargetLimit", FEW)))
+    proposal = propose_concurrency(unreserved, int({**before, **given}.get("TargetLimit", DEFAULT_TARGETS)))
     if stack is None:
         print(f"deploy: {RESERVED}={proposal.concurrency}: {proposal.why}")
         return {RESERVED: str(proposal.concurrency)}
     has = int(before.get(RESERVED, 0))
     if has < proposal.concurrency:
-        print(f"deploy: {RESERVED} stays {has}; {proposal.concurrency} would suit the stack: {proposal.why}")
+        print(f"deploy: {RESERVED} stays {has}; consider {proposal.concurrency}: {proposal.why}")
     return {}
 
 
-def unreserved_concurrency(tools: Tools) -> int:
+def read_unreserved(tools: Tools) -> int:
     settings = json.loads(tools.aws("lambda", "get-account-settings", "--output", "json"))
     return int(settings["AccountLimit"]["UnreservedConcurrentExecutions"])
 
 
 def check_reserved(tools: Tools, stack: Stack | None, value: int, unreserved: int) -> None:
-    """Refuses what AWS must refuse, and says what it may refuse: its floor differs by account."""
-    more = (2 * value + 1 if value else 0) - reserved_so_far(tools, stack)
+    """Refuses a value that no account floor allows, and warns about one that only a small floor allows."""
+    more = (2 * value + 1 if value else 0) - read_reserved(tools, stack)
     if more > unreserved:
-        raise Wrong(
-            f"{RESERVED}=`{value}`: rollback and restore get as much each and the reaper 1, and of the account's concurrency "
-            f"only {unreserved} is unreserved; write {propose(unreserved, value).concurrency}"
+        raise InvalidParameter(
+            f"{RESERVED}=`{value}`: rollback and restore get this much each, the reaper 1, and the account has only "
+            f"{unreserved} unreserved concurrent executions; write {propose_concurrency(unreserved, value).concurrency}"
         )
     if more > unreserved - FLOOR:
-        print(f"deploy: {RESERVED}={value} leaves less than {FLOOR} of the account's concurrency unreserved: AWS may refuse it")
+        print(f"deploy: {RESERVED}={value} leaves fewer than {FLOOR} executions unreserved; AWS may refuse it")
 
 
-def reserved_so_far(tools: Tools, stack: Stack | None) -> int:
-    """What the stack's own functions have reserved already, which an update gives back."""
+def read_reserved(tools: Tools, stack: Stack | None) -> int:
+    """Reads how much the stack's functions have reserved already. An update reuses that."""
     prefix = stack.parameters.get("Prefix") if stack is not None else None
     if not prefix:
         return 0
@@ -332,16 +335,16 @@ def upload_and_deploy(tools: Tools, name: str, bucket: str, parameters: dict[str
         )  # fmt: skip
     except CommandFailed as failure:
         reasons = "".join(f"\n  {reason}" for reason in first_reasons(tools, name))
-        raise CommandFailed(f"{failure}{reasons}\nonce that is mended, the same command tries again") from failure
+        raise CommandFailed(f"{failure}{reasons}\nafter the fix, run the same command again") from failure
 
 
 def first_reasons(tools: Tools, name: str) -> Iterator[str]:
-    """What failed of itself: the rest was cancelled for it."""
+    """Yields the reasons of the resources that failed, without those that were cancelled because of them."""
     try:
         answer = tools.aws("cloudformation", "describe-stack-events", "--stack-name", name, "--output", "json")
     except CommandFailed:
         return
-    # The newest come first, and this try began with one of the stack's own.
+    # The newest events come first. This attempt began with an event of the stack itself.
     for event in json.loads(answer)["StackEvents"]:
         reason = event.get("ResourceStatusReason", "")
         if reason == "User Initiated":
@@ -350,14 +353,16 @@ def first_reasons(tools: Tools, name: str) -> Iterator[str]:
             yield f"{event['LogicalResourceId']}: {reason}"
 
 
-def say_what_there_is(stack: Stack | None) -> None:
+def print_summary(stack: Stack | None) -> None:
     if stack is None:
         return
     table = stack.outputs.get("LedgerTable", "")
     print(f"The stack {stack.name} is deployed. Its ledger is the table {table}.")
     writers = stack.parameters.get("LedgerWriters", "")
-    who = f"{writers} may write there, and so may use" if writers else "nobody else may write there, so nobody may use"
-    print(f"Beside the stack's roles, {who} `snapback rollback --direct` (parameter LedgerWriters).")
+    if writers:
+        print(f"`snapback rollback --direct` writes to this table; LedgerWriters allows it to {writers}.")
+    else:
+        print("`snapback rollback --direct` writes to this table; no role is allowed to (parameter LedgerWriters).")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What there is of a stack in the account: what deploy.py and destroy.py both ask, through AWS's and snapback's command lines."""
+"""Reads the state of a deployed stack, through AWS's and snapback's command lines. deploy.py and destroy.py share it."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ ROOT = Path(__file__).resolve().parent.parent
 AWS = os.environ.get("AWS", str(ROOT / ".tools" / "venv" / "bin" / "aws"))
 SNAPBACK = ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "release" / "snapback"
 
-# A stack that was never created whole. Nothing can be deployed into it; it can only be deleted
+# The creation of the stack failed. CloudFormation cannot update it, only delete it
 # (AWSCloudFormation/latest/UserGuide/view-stack-events).
-NEVER_CREATED = ("CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED")
+FAILED_CREATION = ("CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED")
 
 
 class CommandFailed(Exception):
-    """A command did not do its work; its last words."""
+    """A command failed; the text has the end of its error output."""
 
 
 @dataclass(frozen=True)
 class Tools:
-    """The two command lines; each returns what it prints on standard output, or fails.
+    """The two command lines. Each call returns the standard output, or raises CommandFailed.
 
-    `stdin=TEXT` is read by the command; with `shown=True` what it prints is for the person who waits.
+    `stdin=TEXT` becomes the standard input. With `shown=True` the output goes to the terminal instead.
     """
 
     aws: Callable[..., str]
@@ -44,8 +44,8 @@ class Stack:
     parameters: dict[str, str] = field(default_factory=dict)
 
     @property
-    def was_never_created(self) -> bool:
-        return self.status in NEVER_CREATED
+    def creation_failed(self) -> bool:
+        return self.status in FAILED_CREATION
 
 
 def command_lines() -> Tools:
@@ -65,7 +65,7 @@ def command_lines() -> Tools:
 
 
 def find(tools: Tools, name: str) -> Stack | None:
-    """The stack of this name, if there is one; one that is only being reviewed is none yet."""
+    """Finds a stack by name. A stack that only has a change set under review does not exist yet."""
     try:
         described = json.loads(tools.aws("cloudformation", "describe-stacks", "--stack-name", name, "--output", "json"))
     except CommandFailed as failure:
@@ -84,11 +84,11 @@ def find(tools: Tools, name: str) -> Stack | None:
 
 
 def ledger(tools: Tools, stack: Stack) -> str | None:
-    """The name of the stack's table: of a stack whose creation failed there are no outputs, and there may be no table."""
+    """Returns the name of the stack's table. A stack whose creation failed has no outputs, and may have no table."""
     if "LedgerTable" in stack.outputs:
         return stack.outputs["LedgerTable"]
-    if not stack.was_never_created and not stack.status.startswith("DELETE_"):
-        raise ValueError(f"the stack {stack.name} has no output LedgerTable, so it is none of snapback's")
+    if not stack.creation_failed and not stack.status.startswith("DELETE_"):
+        raise ValueError(f"the stack {stack.name} has no output LedgerTable, so it is not a snapback stack")
     described = tools.aws("cloudformation", "describe-stack-resources", "--stack-name", stack.name, "--output", "json")
     for resource in json.loads(described)["StackResources"]:
         if resource["LogicalResourceId"] == "LedgerTable" and resource["ResourceStatus"] != "DELETE_COMPLETE":
@@ -97,8 +97,8 @@ def ledger(tools: Tools, stack: Stack) -> str | None:
 
 
 def armed_targets(tools: Tools, stack: Stack, table: str) -> list[str]:
-    """The targets whose lock and snapshot still live and the runs that may arm some, as `snapback status` lists them."""
-    # The table is enough, and for a stack without outputs it is all there is.
+    """Lists the targets that are not restored and the runs that may still arm some, as `snapback status` does."""
+    # The table alone is enough, and it is all that a stack without outputs has.
     answer: Any = json.loads(tools.snapback("status", "--stack", stack.name, "--table", table, "--json"))
     if not isinstance(answer, dict) or not isinstance(answer.get("armed"), list):
         raise ValueError("`snapback status --json` does not list what is armed")
@@ -120,7 +120,10 @@ def lever_is_engaged(tools: Tools, stack: Stack) -> bool:
 
 
 def engage_lever(tools: Tools, stack: Stack, reason: str) -> None:
-    """Nothing starts from here on. What runs is rolled back by this, and how that ended is seen by who looks again."""
+    """Engages the safety lever, which also rolls back every run.
+
+    The command ends with an error when such a run has deviated. The caller looks at the armed targets again.
+    """
     try:
         tools.snapback("lever", "engage", "--reason", reason, "--stack", stack.name)
     except CommandFailed:

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Deletes a stack, but never one that still has something to put back: `infra/destroy.py STACK`.
+"""Deletes a stack, unless one of its targets still has to be restored: `infra/destroy.py STACK`.
 
-The functions of the stack are what restores; deleting them in the middle of a run would leave its faults in place. A
-stack whose creation failed is deleted too: it has nothing but, perhaps, its table.
+The stack's functions do the restoring. Deleting them in the middle of a run would leave its faults in place. The script
+also deletes a stack whose creation failed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from deployed import CommandFailed, Stack, Tools
 
 
 class Refused(Exception):
-    """Something of the stack is armed."""
+    """A target of the stack is armed."""
 
 
 def main(arguments: list[str]) -> int:
@@ -30,32 +30,31 @@ def destroy(tools: Tools, name: str) -> int:
         if stack is None:
             print(f"destroy: there is no stack {name}")
             return 0
-        table = make_sure(tools, stack)
+        table = ensure_nothing_armed(tools, stack)
     except Refused as refused:
         print(f"destroy: {refused}", file=sys.stderr)
         return 3
     except (OSError, CommandFailed, KeyError, ValueError) as problem:
-        # Not knowing is no permission.
-        print(f"destroy: cannot tell whether anything is armed, so nothing is deleted: {problem}", file=sys.stderr)
+        print(f"destroy: the armed targets cannot be read, so nothing is deleted: {problem}", file=sys.stderr)
         return 1
     try:
         delete(tools, name)
     except CommandFailed as failure:
         print(f"destroy: {failure}", file=sys.stderr)
         return 1
-    print(f"The stack {name} is gone." if table is None else farewell(name, table))
+    print(f"The stack {name} is deleted." if table is None else summary(name, table))
     return 0
 
 
-def make_sure(tools: Tools, stack: Stack) -> str | None:
-    """That nothing is armed, and nothing can be from here on. The name of the table that stays."""
+def ensure_nothing_armed(tools: Tools, stack: Stack) -> str | None:
+    """Ensures that nothing is armed and that no run can start. Returns the table that outlives the stack."""
     table = deployed.ledger(tools, stack)
     if table is None or not deployed.table_exists(tools, table):
         return None
     armed = deployed.armed_targets(tools, stack, table)
-    # A stack that was never created whole has nothing that could start.
+    # A stack whose creation failed cannot start a run.
     if not armed and stack.outputs:
-        # Nothing may start between the look and the end: a run that did is rolled back by this, or found below.
+        # A run may have started since we looked. The lever rolls it back, or the second look below finds it.
         engaged = deployed.lever_is_engaged(tools, stack)
         if not engaged:
             deployed.engage_lever(tools, stack, "the stack is being destroyed")
@@ -74,9 +73,9 @@ def delete(tools: Tools, name: str) -> None:
     tools.aws("cloudformation", "wait", "stack-delete-complete", "--stack-name", name)
 
 
-def farewell(name: str, table: str) -> str:
-    return f"""The stack {name} is gone. Its table {table} is not: it is retained and protected from deletion, for it is the
-record of what was changed. A new stack makes a table of its own. To remove this one as well:
+def summary(name: str, table: str) -> str:
+    return f"""The stack {name} is deleted. Its table {table} is retained and protected from deletion, because it records
+what was changed. A new stack creates its own table. To remove this one too:
 {deployed.how_to_remove(table)}"""
 
 

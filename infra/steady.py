@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Runs the lab and the stack tests again and again on a machine that is kept busy: `infra/steady.py LABS STACKS [BUSY]`.
+"""Repeats the lab and the stack tests on a busy machine: `infra/steady.py LABS STACKS [BUSY]`.
 
-A test that fails by chance fails here sooner. It ends with the first failure, whose log it keeps, and takes BUSY loops
-(2 unless it is said) beside them that do nothing but use up a processor each.
+A test that fails by chance fails here sooner. The script stops at the first failure and keeps its log. BUSY loops (default:
+2) run next to the tests, and use up one processor each.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LOGS = ROOT / "target" / "steady"
 LAB = [str(ROOT / ".tools" / "venv" / "bin" / "python"), "infra/lab/lab.py", "run"]
 STACK = [os.environ.get("CARGO", "cargo"), "test", "--locked", "--all-features", "--test", "stack"]
-# Several times what one takes on two cores with four loops: what takes longer hangs.
+# Several times what one run takes on two busy cores.
 MOST_SECONDS = 1800.0
 BUSY_LOOP = [sys.executable, "-c", "while True: pass"]
 
@@ -33,13 +33,13 @@ def main(arguments: list[str]) -> int:
     labs, stacks, busy = (*map(int, arguments), 2)[:3]
     shutil.rmtree(LOGS, ignore_errors=True)
     LOGS.mkdir(parents=True)
-    # Building is no part of it.
+    # Build first, so that no run includes the build.
     subprocess.run([*STACK, "--no-run", "--quiet"], cwd=ROOT, check=True)
     with busy_loops(busy):
         clean = all(once("lab", LAB, number, labs) for number in range(1, labs + 1))
         clean = clean and all(once("stack", STACK, number, stacks) for number in range(1, stacks + 1))
     if clean:
-        print(f"steady: {labs} labs and {stacks} times the stack tests with {busy} busy loops, and none failed")
+        print(f"steady: {labs} runs of the lab and {stacks} of the stack tests with {busy} busy loops: none failed")
     return 0 if clean else 1
 
 
@@ -61,7 +61,7 @@ def once(what: str, command: list[str], number: int, of: int) -> bool:
     took = f"{time.monotonic() - began:.0f} s"
     if code == 0:
         log.unlink()
-        print(f"steady: {what} {number} of {of} is fine, in {took}", flush=True)
+        print(f"steady: {what} {number} of {of} passed in {took}", flush=True)
         return True
     why = "did not end" if code is None else f"failed with {code}"
     print(f"steady: {what} {number} of {of} {why} after {took}; its log: {log.relative_to(ROOT)}", flush=True)
@@ -69,7 +69,7 @@ def once(what: str, command: list[str], number: int, of: int) -> bool:
 
 
 def run(command: list[str], log: Path) -> int | None:
-    """Its exit code; None where it had to be ended."""
+    """Runs a command and returns its exit code, or None if it exceeded MOST_SECONDS and was stopped."""
     with log.open("wb") as output:
         process = subprocess.Popen(
             command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
@@ -79,13 +79,15 @@ def run(command: list[str], log: Path) -> int | None:
         except subprocess.TimeoutExpired:
             return None
         finally:
-            # After an interruption, too. The lab stops what it has started; the stack tests end theirs at their next start.
+            # Also after Ctrl-C or SIGTERM. The lab stops its own processes; the stack tests stop theirs at their next start.
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGTERM)
                 process.wait()
 
 
 if __name__ == "__main__":
+    # SystemExit passes through every `finally`.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         sys.exit(main(sys.argv[1:]))
     except KeyboardInterrupt:

@@ -1,5 +1,4 @@
-"""What deploy.py and destroy.py do with what is there already: command lines that remember what they were asked stand for
-AWS's and snapback's."""
+"""Tests deploy.py and destroy.py against fake command lines, which record every call."""
 
 from __future__ import annotations
 
@@ -110,7 +109,7 @@ class Case(unittest.TestCase):
     def deploy(self, account: Account, *parameters: str) -> str:
         """What it says; what it refuses is raised."""
         with contextlib.redirect_stdout(io.StringIO()) as said:
-            deploy.deploy(account.tools(), "snapback", "bucket", deploy.parsed(list(parameters), deploy.declared()))
+            deploy.deploy(account.tools(), "snapback", "bucket", deploy.parse_parameters(list(parameters), deploy.declared_parameters()))
         return said.getvalue()
 
     def destroy(self, account: Account, *_: str) -> tuple[int, str]:
@@ -139,40 +138,40 @@ class Parameters(Case):
             ("AlarmTopicArn=topic", "write the ARN of an SNS topic"),
             ("ScheduleExpression=weekly", "write rate(...), cron(...) or at(...)"),
         ):
-            with self.subTest(word), self.assertRaisesRegex(deploy.Wrong, re.escape(says)):
-                deploy.parsed([word], deploy.declared())
+            with self.subTest(word), self.assertRaisesRegex(deploy.InvalidParameter, re.escape(says)):
+                deploy.parse_parameters([word], deploy.declared_parameters())
 
     def test_the_same_twice_is_refused(self) -> None:
-        with self.assertRaisesRegex(deploy.Wrong, "Prefix is given twice"):
-            deploy.parsed(["Prefix=aa", "Prefix=bb"], deploy.declared())
+        with self.assertRaisesRegex(deploy.InvalidParameter, "Prefix is given twice"):
+            deploy.parse_parameters(["Prefix=aa", "Prefix=bb"], deploy.declared_parameters())
 
     def test_good_ones_pass(self) -> None:
         words = ["Prefix=chaos", "OptInTag=chaos=allowed", "AlarmTopicArn=", "ScheduleExpression=rate(7 days)",
                  f"LedgerWriters={ARN}/aws-reserved/sso.amazonaws.com/*/AWSReservedSSO_Break_*,{ARN}/ops", "LedgerWriters2="]  # fmt: skip
-        self.assertEqual(len(deploy.parsed(words[:-1], deploy.declared())), 5)
+        self.assertEqual(len(deploy.parse_parameters(words[:-1], deploy.declared_parameters())), 5)
 
     def test_half_a_schedule_is_refused_before_anything_is_uploaded(self) -> None:
         account = Account()
-        with self.assertRaisesRegex(deploy.Wrong, "give EXPERIMENT=FILE too"):
+        with self.assertRaisesRegex(deploy.InvalidParameter, "give EXPERIMENT=FILE too"):
             self.deploy(account, "ScheduleExpression=rate(1 day)")
         self.assert_untouched(account)
 
     def test_a_scheduled_experiment_is_checked(self) -> None:
         account = Account()
         account.failing = "check"
-        with self.assertRaisesRegex(deploy.Wrong, "EXPERIMENT cannot be started by a schedule"):
+        with self.assertRaisesRegex(deploy.InvalidParameter, "EXPERIMENT is not a valid experiment"):
             self.deploy(account, "ScheduleExpression=rate(1 day)", "ScheduledExperiment={}")
         self.assert_untouched(account)
 
 
 class Concurrency(Case):
-    def test_what_is_proposed(self) -> None:
+    def test_the_proposal_fits_the_account(self) -> None:
         for unreserved, targets, chosen in (
             (10, 10, 0), (100, 10, 0), (104, 10, 0), (105, 10, 2), (110, 10, 4), (121, 10, 10), (1000, 10, 10),
             (1000, 1, 10), (1000, 25, 25), (1000, 1000, 40), (150, 1000, 24),
         ):  # fmt: skip
             with self.subTest(unreserved=unreserved, targets=targets):
-                proposal = deploy.propose(unreserved, targets)
+                proposal = deploy.propose_concurrency(unreserved, targets)
                 self.assertEqual(proposal.concurrency, chosen)
                 self.assertIn(str(unreserved), proposal.why)
                 # Never one: then a slow rollback would keep the next alarm waiting.
@@ -181,13 +180,13 @@ class Concurrency(Case):
 
     def test_a_new_stack_gets_it_and_hears_why(self) -> None:
         account = Account()
-        self.assertIn("RollbackReservedConcurrency=10: of the account's concurrency 1000", self.deploy(account))
+        self.assertIn("RollbackReservedConcurrency=10: the account has 1000 unreserved", self.deploy(account))
         self.assertEqual(account.overrides["RollbackReservedConcurrency"], "10")
 
     def test_a_new_account_gets_none_and_hears_why(self) -> None:
         account = Account()
         account.unreserved = 10
-        self.assertIn("none can be reserved", self.deploy(account))
+        self.assertIn("snapback cannot reserve any", self.deploy(account))
         self.assertEqual(account.overrides["RollbackReservedConcurrency"], "0")
 
     def test_where_it_cannot_be_asked_none_is_reserved(self) -> None:
@@ -196,25 +195,25 @@ class Concurrency(Case):
         self.assertIn("cannot be read", self.deploy(account))
         self.assertEqual(account.overrides["RollbackReservedConcurrency"], "0")
 
-    def test_what_was_given_stays(self) -> None:
+    def test_a_given_value_is_kept(self) -> None:
         for value in ("0", "1", "50"):
             account = Account()
             self.deploy(account, f"RollbackReservedConcurrency={value}")
             self.assertEqual(account.overrides["RollbackReservedConcurrency"], value)
 
-    def test_what_a_stack_has_stays(self) -> None:
+    def test_the_value_of_a_stack_is_kept(self) -> None:
         account = Account("CREATE_COMPLETE", RollbackReservedConcurrency="0")
-        self.assertIn("stays 0; 10 would suit the stack", self.deploy(account))
+        self.assertIn("stays 0; consider 10", self.deploy(account))
         self.assertNotIn("RollbackReservedConcurrency", account.overrides)
         # One that is restored more slowly than its targets could be.
         account = Account("CREATE_COMPLETE", RollbackReservedConcurrency="10")
-        self.assertIn("stays 10; 30 would suit the stack", self.deploy(account, "TargetLimit=30"))
+        self.assertIn("stays 10; consider 30", self.deploy(account, "TargetLimit=30"))
         self.assertNotIn("RollbackReservedConcurrency", account.overrides)
 
     def test_more_than_there_is_is_refused(self) -> None:
         account = Account()
         account.unreserved = 150
-        with self.assertRaisesRegex(deploy.Wrong, "only 150 is unreserved; write 24"):
+        with self.assertRaisesRegex(deploy.InvalidParameter, "only 150 unreserved concurrent executions; write 24"):
             self.deploy(account, "RollbackReservedConcurrency=75")
         self.assert_untouched(account)
         self.assertIn("AWS may refuse it", self.deploy(account, "RollbackReservedConcurrency=30"))
@@ -236,7 +235,7 @@ class WhatIsThere(Case):
             ["cloudformation delete-stack", "cloudformation wait stack-delete-complete",
              "cloudformation package", "cloudformation deploy"],
         )  # fmt: skip
-        self.assertIn("the table snapback-LedgerTable-1 is left", said)
+        self.assertIn("left the table snapback-LedgerTable-1", said)
 
     def test_one_that_failed_before_its_table_too(self) -> None:
         account = Account("ROLLBACK_COMPLETE")
@@ -251,10 +250,10 @@ class WhatIsThere(Case):
             self.deploy(account)
         self.assert_untouched(account)
 
-    def test_what_is_under_way_or_stuck_is_left_alone(self) -> None:
+    def test_a_stack_in_progress_or_stuck_is_left_alone(self) -> None:
         for status, says in (
-            ("UPDATE_IN_PROGRESS", "wait until that is over"),
-            ("UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS", "wait until that is over"),
+            ("UPDATE_IN_PROGRESS", "wait until that has ended"),
+            ("UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS", "wait until that has ended"),
             ("UPDATE_ROLLBACK_FAILED", "continue-update-rollback"),
             ("DELETE_FAILED", "make destroy"),
         ):
@@ -282,7 +281,7 @@ class WhatIsThere(Case):
     def test_an_update_of_a_broken_stack_goes_on(self) -> None:
         account = Account("UPDATE_COMPLETE")
         account.failing = "status"
-        self.assertIn("cannot be told", self.deploy(account))
+        self.assertIn("cannot be read", self.deploy(account))
         self.assertIn("cloudformation deploy", account.calls)
 
     def test_another_prefix_is_refused_while_something_is_armed(self) -> None:
@@ -292,10 +291,10 @@ class WhatIsThere(Case):
             self.deploy(account, "Prefix=chaos")
         self.assert_untouched(account)
 
-    def test_another_prefix_is_refused_where_nobody_can_tell(self) -> None:
+    def test_another_prefix_is_refused_when_the_state_is_unknown(self) -> None:
         account = Account("UPDATE_COMPLETE")
         account.failing = "status"
-        with self.assertRaisesRegex(deploy.Refused, "cannot be told"):
+        with self.assertRaisesRegex(deploy.Refused, "cannot be read"):
             self.deploy(account, "Prefix=chaos")
         self.assert_untouched(account)
 
@@ -335,7 +334,7 @@ class WhatIsThere(Case):
         account = Account("UPDATE_COMPLETE")
         account.table = "snapback-ledger"
         account.armed = [[ARMED]]
-        with self.assertRaisesRegex(deploy.Refused, "the ledger's table is replaced"):
+        with self.assertRaisesRegex(deploy.Refused, "this update replaces the ledger's table"):
             self.deploy(account)
 
 
@@ -347,7 +346,7 @@ class Destroy(Case):
         self.assertIn("delete-table --table-name snapback-LedgerTable-1", said)
         self.assertEqual(account.calls.index("lever engage") < account.calls.index("cloudformation delete-stack"), True)
 
-    def test_what_is_armed_stops_it(self) -> None:
+    def test_an_armed_target_prevents_the_deletion(self) -> None:
         for armed in ([[ARMED]], [[], [ARMED]]):
             account = Account("UPDATE_COMPLETE")
             account.armed = armed
@@ -357,7 +356,7 @@ class Destroy(Case):
             self.assert_untouched(account)
             self.assertFalse(account.lever)
 
-    def test_not_knowing_is_no_permission(self) -> None:
+    def test_nothing_is_deleted_when_the_state_is_unknown(self) -> None:
         for failing in ("status", "lever engage", "cloudformation describe-stacks"):
             account = Account("UPDATE_COMPLETE")
             account.failing = failing
@@ -380,7 +379,7 @@ class Destroy(Case):
         account.has_outputs = False
         code, said = self.destroy(account)
         self.assertEqual(code, 1)
-        self.assertIn("none of snapback's", said)
+        self.assertIn("not a snapback stack", said)
         self.assert_untouched(account)
 
     def test_no_stack_is_fine(self) -> None:

@@ -1,4 +1,4 @@
-"""It stops at the first failure and keeps its log, and ends what hangs."""
+"""Tests that steady.py stops at the first failure, keeps its log, and stops a run that hangs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class SteadyTest(unittest.TestCase):
             self.addCleanup(patch.stop)
 
     def steady(self, lab: str, stack: str = "pass") -> tuple[int, str]:
-        """What it ends with and says where the two are these Python programs."""
+        """Runs steady.py with these Python programs as lab and stack tests; returns its exit code and its output."""
         python = [sys.executable, "-c"]
         with (
             mock.patch.object(steady, "LAB", [*python, lab]),
@@ -33,20 +33,20 @@ class SteadyTest(unittest.TestCase):
         ):
             return steady.main(["3", "2", "1"]), said.getvalue()
 
-    def test_all_of_them_run_and_leave_no_log(self) -> None:
+    def test_every_run_happens_and_leaves_no_log(self) -> None:
         code, said = self.steady("print('lab')")
-        self.assertEqual((code, said.count("is fine")), (0, 5))
+        self.assertEqual((code, said.count("passed in")), (0, 5))
         self.assertEqual(list((self.folder / "logs").iterdir()), [])
 
     def test_the_first_failure_ends_it_and_its_log_stays(self) -> None:
-        # The second one fails: the first one has left a file.
+        # The first run creates a file, and the second one fails because of it.
         lab = f"import pathlib, sys; p = pathlib.Path({str(self.folder / 'once')!r}); f = p.exists(); p.touch(); print('why'); sys.exit(f)"
         code, said = self.steady(lab)
-        self.assertEqual((code, said.count("is fine")), (1, 1))
+        self.assertEqual((code, said.count("passed in")), (1, 1))
         self.assertIn("lab 2 of 3 failed with 1", said)
         self.assertEqual([log.read_text() for log in (self.folder / "logs").iterdir()], ["why\n"])
 
-    def test_what_hangs_is_ended(self) -> None:
+    def test_a_run_that_hangs_is_stopped(self) -> None:
         with mock.patch.object(steady, "MOST_SECONDS", 0.5):
             code, said = self.steady("import time; time.sleep(60)")
         self.assertEqual(code, 1)

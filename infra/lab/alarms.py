@@ -1,7 +1,7 @@
-"""What CloudFormation in the emulator does with alarms: it takes one on a metric math expression, and refuses when told to.
+"""Changes how CloudFormation in the emulator creates alarms: it accepts metric math, and fails on request.
 
-The emulator refuses metric math otherwise. Here the alarm is there and is never evaluated: the emulator looks at one
-metric of an alarm, and not at its dimensions.
+The emulator refuses alarms on metric math. With this change it creates them, but never evaluates them: it knows alarms on a
+single metric only, and ignores their dimensions.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from typing import Any
 
 # A metric that nobody writes.
 UNEVALUATED = {"Namespace": "Lab/MetricMath", "MetricName": "Unevaluated"}
-# While this file is in the emulator's directory, no alarm can be created, as where a quota is used up: so the creation of
-# a stack fails, late.
+# While this file exists in the emulator's directory, creating an alarm fails, as it does when a quota is used up. So the
+# creation of a stack fails late.
 REFUSE = "refuse-alarms"
 
 
 def change(provisioners: Any, directory: Path) -> None:
-    """Changes the place where the emulator makes an alarm out of its properties."""
+    """Replaces the function that builds an alarm from a template's properties."""
     record = provisioners._cw_metric_alarm_record
     if list(inspect.signature(record).parameters) != ["name", "props"]:
-        raise RuntimeError("this emulator makes alarms of a template in another way")
+        raise RuntimeError("this emulator builds alarms differently")
 
     def record_any(name: str, props: dict[str, Any]) -> Any:
         if (directory / REFUSE).exists():

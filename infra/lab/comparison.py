@@ -41,8 +41,8 @@ class Difference:
 def look(account: Account, function: str) -> dict[str, Any]:
     """Everything that GetFunction, GetFunctionConcurrency and ListTags say about `function`, by dotted field.
 
-    These are three reads, between which a function can change: this is for one that nobody is changing. What was changed
-    meanwhile is in the emulator's record (record.py).
+    The function can change between these three reads, so use this only while nothing changes it. The emulator's record
+    (record.py) has the changes of a running experiment.
     """
     functions = account.client("lambda")
     described = functions.get_function(FunctionName=function)
@@ -52,7 +52,7 @@ def look(account: Account, function: str) -> dict[str, Any]:
 
 
 def flat(described: dict[str, Any], concurrency: dict[str, Any], tags: dict[str, Any]) -> dict[str, Any]:
-    """The answers of these three, by dotted field."""
+    """Flattens the three responses into dotted fields."""
     everything = {
         "Configuration": described["Configuration"],
         "Code": described["Code"],

@@ -15,7 +15,7 @@ from traffic import Traffic
 
 # The exit codes of `snapback run`.
 COMPLETED, STOPPED = 0, 4
-# For what follows by itself, also on a machine that does much else.
+# For everything that follows automatically, even on a busy machine.
 PATIENCE_SECONDS = 180.0
 
 CONCURRENCY = Demo(

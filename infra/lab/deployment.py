@@ -21,7 +21,7 @@ LAYERS = [ROOT / "target" / "layer" / f"{architecture}.zip" for architecture in 
 CLI = ROOT / "target" / "release" / "snapback"
 # The command line of AWS from the same tools as this Python.
 AWS = Path(sys.executable).parent / "aws"
-# The commands take a few seconds, on a machine that does little else.
+# The commands take a few seconds on an idle machine.
 MOST_SECONDS = 600
 
 
@@ -65,7 +65,7 @@ def deploy(account: Account, parameters: str) -> Stack:
 
 
 def make_deploy(account: Account, stack: str, parameters: str) -> tuple[int, str]:
-    """What `make deploy` ends with, and what it says."""
+    """Runs `make deploy`; returns its exit code and its output."""
     with one_at_a_time():
         done = subprocess.run(
             command(stack, parameters),

@@ -23,7 +23,7 @@ from server import IDENTITY_PATH
 
 SERVER = Path(__file__).with_name("server.py")
 START_ATTEMPTS = 3
-# Enough for a machine that does much else.
+# Long enough for a busy machine.
 READY_SECONDS = 120.0
 STOP_SECONDS = 5.0
 
@@ -55,11 +55,11 @@ class Emulator:
 
     @property
     def record(self) -> Path:
-        """What has happened to functions."""
+        """The record of changes and invocations (record.py)."""
         return self.directory / RECORD
 
     def answers(self) -> bool:
-        """Whether this very emulator does, and not another one that was quicker to take the port."""
+        """Whether this emulator answers, and not another one that took the port first."""
         try:
             # Any status but 200 is an error.
             with urllib.request.urlopen(f"{self.endpoint}{IDENTITY_PATH}", timeout=5) as answer:

@@ -27,7 +27,7 @@ class Findings:
 
 @dataclass
 class Journal:
-    """A file of one JSON object a line, read on from where the last reading ended."""
+    """Reads a file of JSON lines; each read continues where the last one ended."""
 
     path: Path
     offset: int = 0
@@ -45,7 +45,7 @@ class Journal:
 
 @dataclass
 class Record:
-    """What the emulator writes down about functions (record.py) from now on."""
+    """The emulator's record of changes and invocations (record.py), from the creation of this object on."""
 
     path: Path
     lines: list[dict[str, Any]] = field(default_factory=list)
@@ -53,7 +53,7 @@ class Record:
 
     def __post_init__(self) -> None:
         self.journal = Journal(self.path)
-        # What was there before is none of it.
+        # Skip what was recorded before.
         self.read()
         self.lines.clear()
 
@@ -62,7 +62,7 @@ class Record:
         return self.lines
 
     def changes(self, function: str) -> list[Difference]:
-        """What was changed about `function`, each field at the first time."""
+        """Returns the first change of each field of `function`."""
         first: dict[str, Difference] = {}
         for line in self.read():
             if line.get("changed") == function:
@@ -71,7 +71,7 @@ class Record:
         return list(first.values())
 
     def invocations(self, function: str) -> int:
-        """How often `function` was invoked."""
+        """Counts the invocations of `function`."""
         return sum(line.get("invoked") == function for line in self.read())
 
 

@@ -6,7 +6,7 @@ lab.py up [--json] [--parameters "Key=value ..."]
                             start everything, and leave it running
 lab.py crowd COUNT          create so many more functions in a lab that is up, unless they are there; print them as JSON
 lab.py deploy STACK [PARAMETERS]
-                            `make deploy` of another stack into a lab that is up, or of the lab's own again
+                            run `make deploy` for a stack in a lab that is up
 lab.py traffic FUNCTION     send requests to a function of a lab that is up
 lab.py down                 end the lab that is up
 

@@ -1,10 +1,10 @@
-"""Writes down what happens to functions in the emulator, as it happens: who looks from outside can miss it.
+"""Records what happens to functions in the emulator. A reader that polls from outside can miss a short change.
 
-Two things, each one JSON object a line: every change of a function's configuration, with the fields that it changed,
-and the beginning and the end of every invocation. It runs inside the emulator's process, around the two functions of it
-that every such call passes.
+The record has one JSON object per line: every change of a function's configuration, with the changed fields, and the start
+and the end of every invocation. The recorder runs inside the emulator's process and wraps the two functions through which
+all these calls go.
 
-It can also freeze a task in its middle (`FREEZE`): between a change of its and the answer to it.
+The recorder can also freeze a task between a change that it makes and the response to it (`FREEZE`).
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ import comparison
 
 # Both in the emulator's directory.
 RECORD = "record.jsonl"
-# {"task": T, "function": F, "memory": M}: the next change that gives F this memory freezes the processes of T, before
-# they get the answer. FROZEN then lists them, and FREEZE is gone.
+# {"task": T, "function": F, "memory": M}: the next change that gives F this memory freezes the processes of T before they
+# get the response. The recorder then deletes FREEZE and lists the processes in FROZEN.
 FREEZE = "freeze.json"
 FROZEN = "frozen.json"
 CHANGES = {
@@ -33,12 +33,12 @@ CHANGES = {
     ("PUT", "concurrency"): "PutFunctionConcurrency",
     ("DELETE", "concurrency"): "DeleteFunctionConcurrency",
 }
-# The paths of these three begin with different versions of the API.
+# The paths of these three start with different API versions.
 PATH = re.compile(r"^/\d{4}-\d\d-\d\d/functions/([^/]+)/(configuration|concurrency)$")
 
 
 class Recorder:
-    """Listens to the emulator's Lambda, `service`, and keeps its files in `directory`."""
+    """Wraps the emulator's Lambda module `service`, and keeps its files in `directory`."""
 
     def __init__(self, service: Any, directory: Path) -> None:
         self.service = service
@@ -65,7 +65,7 @@ class Recorder:
         call = CHANGES.get((method, found[2])) if found else None
         if found is None or call is None:
             return await self.handle(method, path, headers, body, query)
-        # The emulator answers none of these in pieces: nothing else happens between the two looks.
+        # The emulator handles each of these calls without a pause, so no other change happens between the two reads.
         function = found[1].rsplit(":", 1)[-1]
         before = await self.look(function, headers)
         answer = await self.handle(method, path, headers, body, query)
@@ -77,7 +77,7 @@ class Recorder:
         return answer
 
     async def look(self, function: str, headers: Any) -> dict[str, Any]:
-        """As comparison.look, from inside; nothing for a function that is not there."""
+        """Reads the same fields as comparison.look; none for a function that does not exist."""
         described = await self.read(f"/2015-03-31/functions/{function}", headers)
         if described is None:
             return {}
@@ -112,14 +112,14 @@ class Recorder:
         for process in processes:
             os.kill(process, signal.SIGSTOP)
         (self.directory / FREEZE).unlink()
-        # Whole at once, for whoever waits for it.
+        # A rename: a reader never sees half of the file.
         new = self.directory / f"{FROZEN}.new"
         new.write_text(json.dumps(processes))
         new.replace(self.directory / FROZEN)
 
 
 def processes_of(task: str) -> list[int]:
-    """Every process that runs this function: all are in the emulator's group, and the environment tells which is whose."""
+    """Finds the processes of a function: in the emulator's process group, by the function's name in the environment."""
     listing = subprocess.run(["ps", "axeww", "-o", "pgid=,pid=,command="], capture_output=True, text=True, check=True)
     lines = (line.split() for line in listing.stdout.splitlines())
     named = f"AWS_LAMBDA_FUNCTION_NAME={task}"

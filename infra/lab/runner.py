@@ -13,17 +13,16 @@ from deployment import ROOT
 from evidence import Record
 from stage import Demo, Stage
 
-# Much longer than any demo takes, also on a machine that does much else.
+# Much longer than any demo takes, even on a busy machine.
 MOST_SECONDS = 300.0
 LOOK_SECONDS = 0.3
 LOOKS_AT_FILES = 10
 
 
 class Run:
-    """`snapback run` as a process of its own, whose output passes through, and what happens to its target meanwhile.
+    """Runs `snapback run`, passes its output through, and follows its target.
 
-    What happens is read from what the emulator writes down, and not seen by looking at the target: a fault may come and
-    go between two looks.
+    It follows the target in the emulator's record and does not poll it: a fault can come and go between two reads.
     """
 
     def __init__(self, stage: Stage, demo: Demo, progress: Callable[[], str] | None = None) -> None:
@@ -65,7 +64,7 @@ class Run:
             self.stage.timeline.line("snapback", line.rstrip("\n"))
 
     def wait_for_fault(self) -> bool:
-        """Until the fault answers requests; False when the run ended without it."""
+        """Waits until the fault is in force. Returns False if the run ended without it."""
         target = self.demo.target.name
         while not self.record.changes(target) or not comparison.is_settled(self.stage.account, target):
             if not self.watch():
@@ -76,14 +75,14 @@ class Run:
         """Until the run has ended, or has had its time."""
         while self.watch():
             pass
-        # All of it is read when the process has ended; a child of its could hold the pipe open.
+        # The reader ends with the process, unless a child of the process holds the pipe open.
         self.reader.join(10)
         self.tell()
 
     def watch(self) -> bool:
-        """Tells what there is to tell for a moment; False when the process has ended, or has had its time."""
+        """Prints what happens for a moment. Returns False when the process has ended or used up its time."""
         self.stage.timeline.live(self.progress())
-        # Looking at files often costs nothing, and keeps cause before effect on the screen.
+        # Reading the files often is cheap, and prints causes before their effects.
         for _ in range(LOOKS_AT_FILES):
             self.tell()
             with contextlib.suppress(subprocess.TimeoutExpired):

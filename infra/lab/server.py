@@ -20,7 +20,7 @@ from bridge import JOURNAL, Bridge
 from record import Recorder
 
 PARENT_CHECK_SECONDS = 1.0
-# Answers with the directory: whoever has started this emulator has to know it from another one on the same port.
+# Returns the emulator's directory, so that its starter can tell it from another emulator on the same port.
 IDENTITY_PATH = "/_lab/directory"
 
 
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def with_identity(emulator: Any, directory: str) -> Any:
-    """The emulator's application, and one path more."""
+    """Adds IDENTITY_PATH to the emulator's application."""
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http" or scope["path"] != IDENTITY_PATH:

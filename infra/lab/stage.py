@@ -34,7 +34,7 @@ class Stage:
 
     account: Account
     stack: Stack
-    # What the bridge has sent, and where the emulator writes down what happens to functions.
+    # The bridge's journal, and the file with the emulator's record of changes and invocations.
     journal: Journal
     record: Path
     timeline: Timeline

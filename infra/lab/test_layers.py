@@ -44,7 +44,7 @@ class WrapperTest(unittest.TestCase):
         self.assertGreaterEqual(start(CHAOS_START_DELAY_MS="300")[1], 0.3)
 
     def test_a_senseless_delay_is_none(self) -> None:
-        # One that says how long it was asked to sleep: to measure it would depend on what else the machine does.
+        # This `sleep` only prints its argument. A measured time would depend on the load of the machine.
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         sleep = Path(folder.name) / "sleep"

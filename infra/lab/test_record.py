@@ -1,4 +1,4 @@
-"""The recorder writes down what was changed, and nothing else."""
+"""Tests the recorder."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class RecorderTest(unittest.TestCase):
         answer = asyncio.run(self.lambda_.handle_request(method, path, {}, json.dumps(body).encode(), {}))
         return int(answer[0])
 
-    def test_a_change_that_is_taken_back_at_once_is_there(self) -> None:
+    def test_a_change_that_is_reverted_immediately_is_recorded(self) -> None:
         self.call("PUT", CONCURRENCY, ReservedConcurrentExecutions=0)
         self.call("DELETE", CONCURRENCY)
         changes = {each.field: (each.before, each.after) for each in self.record.changes("orders")}
@@ -74,26 +74,26 @@ class RecorderTest(unittest.TestCase):
         calls = [line["call"] for line in self.record.lines]
         self.assertEqual(calls, ["PutFunctionConcurrency", "DeleteFunctionConcurrency"])
 
-    def test_only_the_fields_that_differ_are_there(self) -> None:
+    def test_only_the_changed_fields_are_recorded(self) -> None:
         self.call("PUT", CONFIGURATION, MemorySize=256)
         self.assertEqual([str(each) for each in self.record.changes("orders")], ["Configuration.MemorySize: 128 -> 256"])
         self.assertEqual(self.record.changes("payment"), [])
 
-    def test_what_is_refused_or_only_reads_changes_nothing(self) -> None:
+    def test_refused_calls_and_reads_are_not_recorded(self) -> None:
         self.refuses = True
         self.assertEqual(self.call("PUT", CONFIGURATION, MemorySize=256), 409)
         self.assertEqual(self.call("GET", CONCURRENCY), 200)
         self.assertEqual(self.call("PUT", "/2015-03-31/functions/orders/code"), 409)
         self.assertEqual(self.record.read(), [])
 
-    def test_a_record_tells_from_its_making_on(self) -> None:
+    def test_a_record_starts_at_its_creation(self) -> None:
         self.call("PUT", CONCURRENCY, ReservedConcurrentExecutions=0)
         later = Record(self.directory / RECORD)
         self.assertEqual(later.read(), [])
         self.call("PUT", CONCURRENCY, ReservedConcurrentExecutions=5)
         self.assertEqual(len(later.changes("orders")), 2)
 
-    def test_an_invocation_begins_and_ends_also_when_it_fails(self) -> None:
+    def test_start_and_end_of_a_failed_invocation_are_recorded(self) -> None:
         run = self.lambda_._execute_function_dispatch
         self.assertEqual(run({}, {"FunctionName": "orders"}, "fine", "1", 0.0), "fine")
         with self.assertRaises(ValueError):
@@ -101,7 +101,7 @@ class RecorderTest(unittest.TestCase):
         self.assertEqual(self.record.invocations("orders"), 2)
         self.assertEqual([line["id"] for line in self.record.lines if "ended" in line], ["1", "2"])
 
-    def test_a_task_is_frozen_by_the_change_that_was_asked_for(self) -> None:
+    def test_the_requested_change_freezes_the_task(self) -> None:
         named = {**os.environ, "AWS_LAMBDA_FUNCTION_NAME": "inject-of-this-test"}
         task = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], env=named)
         self.addCleanup(task.wait)

@@ -282,7 +282,7 @@ fn sixty_functions_go_through_a_distributed_map() {
     .unwrap();
     let created = lab.record().len();
     let run = lab.begin(&["run", path.to_str().unwrap(), "--name", "crowd", "--json"]);
-    // From Prepare's end to the report, which is all the time that the targets take, and twenty seconds.
+    // The items exist from the end of Prepare to the report: for all the calls to sixty targets, and twenty seconds.
     let checked = eventually("the run is written", Duration::from_millis(250), || item_of_run(&lab, "RUN"));
     let checked = checked.to_string();
     assert!(checked.contains("status") && checked.len() < 1000, "every transaction checks all of this: {checked}");
@@ -312,13 +312,13 @@ fn sixty_functions_go_through_a_distributed_map() {
 fn item_of_run(lab: &Lab, part: &str) -> Option<Value> {
     let key = json!({ "pk": { "S": "RUN#crowd" }, "sk": { "S": part } }).to_string();
     let table = lab.description("table");
-    // Strongly consistent, as what has just been written is asked for; without an item there is no answer at all.
+    // Without an item, the command prints nothing at all.
     let found = lab.aws(&["dynamodb", "get-item", "--table-name", &table, "--key", &key, "--consistent-read"]);
     found.get("Item").cloned()
 }
 
-/// What was changed about one of the crowd, in the emulator's own record: to look at sixty functions takes longer than
-/// their faults may last.
+/// Checks the emulator's record for the faults on one function. Reading sixty functions can take longer than their faults
+/// last.
 fn each_fault_was_in_force(record: &[Value], name: &str) {
     let mut changed = BTreeMap::new();
     for line in record.iter().filter(|line| line["changed"] == name) {
@@ -326,7 +326,7 @@ fn each_fault_was_in_force(record: &[Value], name: &str) {
             changed.entry(field.clone()).or_insert_with(|| change[1].clone());
         }
     }
-    // Where there was no concurrency, its absence goes too.
+    // A function without reserved concurrency also loses its empty value.
     changed.retain(|_, after| !after.is_null());
     let expected = [
         ("Configuration.Environment.Variables.CHAOS", json!("only-for-now")),

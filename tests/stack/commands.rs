@@ -177,14 +177,14 @@ fn a_first_deploy_that_failed_can_be_tried_again(lab: &Lab) {
     for attempt in ["twin", "twin", "triplet"] {
         let (deployed, said) = lab.deploy(attempt, &format!("Prefix={attempt}"));
         assert!(!deployed && said.contains("the maximum number of alarms is reached"), "{said}");
-        assert!(said.contains("the same command tries again"), "{said}");
+        assert!(said.contains("run the same command again"), "{said}");
     }
     std::fs::remove_file(lab.file("refuse-alarms")).unwrap();
     let (deployed, said) = lab.deploy("twin", "Prefix=twin");
     assert!(deployed && said.contains("The stack twin is deployed. Its ledger is the table "), "{said}");
     for stack in ["twin", "triplet"] {
         let (destroyed, said) = lab.destroy(stack);
-        assert!(destroyed && said.contains(&format!("The stack {stack} is gone.")), "{said}");
+        assert!(destroyed && said.contains(&format!("The stack {stack} is deleted.")), "{said}");
     }
     assert_eq!(lab.snapback(&["status"]).0, 0, "the lab's own stack is as it was");
 }

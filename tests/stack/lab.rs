@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 /// For everything that happens by itself in the end: several labs at once on two slow cores take their time, and the
-/// longest lease is most of a minute. Only what never comes takes this long.
+/// longest lease is most of a minute. Only a failing test waits this long.
 const PATIENCE: Duration = Duration::from_secs(600);
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -128,13 +128,13 @@ impl Lab {
         }
     }
 
-    /// `make deploy` into this lab, of its own stack or of another one: whether it succeeded, and what it said.
+    /// Runs `make deploy` for a stack in this lab; returns whether it succeeded, and its output.
     pub fn deploy(&self, stack: &str, parameters: &str) -> (bool, String) {
         let output = lab(&["deploy", stack, parameters, "--name", &self.name]);
         (output.status.success(), String::from_utf8(output.stdout).unwrap())
     }
 
-    /// `make destroy` of a stack in this lab.
+    /// Runs the script of `make destroy` for a stack in this lab; returns whether it succeeded, and its output.
     pub fn destroy(&self, stack: &str) -> (bool, String) {
         let mut command = self.command("python3");
         command.env("AWS", root().join(".tools/venv/bin/aws")).args(["infra/destroy.py", stack]);
@@ -187,43 +187,43 @@ impl Lab {
         serde_json::from_slice(&looked.stdout).unwrap()
     }
 
-    /// Waits until the run has injected. It has to be one that stays so until somebody ends it.
+    /// Waits until the run has injected. The run must stay injected until the test ends it.
     pub fn wait_for_fault(&self, run: &str) {
         eventually(&format!("{run} has injected"), LOOK_EVERY, || {
             let (_, report, _) = self.snapback(&["report", run, "--json"]);
             let report: Value = serde_json::from_str(&report).unwrap_or_default();
             let over = ["stopped", "completed", "failed"].iter().any(|status| report["status"] == *status);
-            assert!(!over, "{run} has ended, and had to stay injected: {report}");
+            assert!(!over, "{run} ended before it was seen injected: {report}");
             let targets = report["targets"].as_array()?;
             (!targets.is_empty() && targets.iter().all(|target| target["status"] == "injected")).then_some(())
         });
     }
 
-    /// A file of the lab's own (`infra/lab/record.py`).
+    /// The path of a file in the lab's directory (`infra/lab/record.py`).
     pub fn file(&self, name: &str) -> PathBuf {
         PathBuf::from(self.description("directory")).join(name)
     }
 
-    /// What the emulator has written down about functions so far: who looks from outside can miss what comes and goes.
+    /// Reads the emulator's record of changes and invocations. Polling could miss a short change.
     pub fn record(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(self.file("record.jsonl")).unwrap();
-        // The last line may still be on its way.
+        // The last line may be incomplete.
         let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
         whole.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// How often a function was invoked so far.
+    /// Counts the invocations of a function so far.
     pub fn invocations(&self, function: &str) -> usize {
         self.record().iter().filter(|line| line["invoked"] == function).count()
     }
 
-    /// No tick of the reaper's comes by itself any more.
+    /// Disables the reaper's schedule.
     pub fn stop_reaper(&self) {
         self.aws(&["events", "disable-rule", "--name", "snapback-reaper"]);
         self.wait_for_reaper();
     }
 
-    /// Waits until no tick is under way that began before the reaper was stopped.
+    /// Waits for the end of a tick that started before the schedule was disabled.
     pub fn wait_for_reaper(&self) {
         eventually("the reaper's last tick is over", LOOK_EVERY, || {
             let record = self.record();
@@ -232,6 +232,7 @@ impl Lab {
         });
     }
 
+    /// Enables the reaper's schedule again.
     pub fn start_reaper(&self) {
         self.aws(&["events", "enable-rule", "--name", "snapback-reaper"]);
     }

@@ -1,8 +1,8 @@
 //! What the simulation shows, against real parts: the real binaries and the real state machine lose a process, an
 //! execution and an event, get events ten times and edits meanwhile, and each time the function is as it was.
 //!
-//! A process is not killed at some moment, but in the middle: the emulator freezes it between a change of its and the
-//! answer to it (`infra/lab/record.py`).
+//! The tests kill a process in the middle of its work: the emulator freezes it between a change that it makes and the
+//! response to it (`infra/lab/record.py`).
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use super::lab::{Following, Lab, eventually, experiment, watched_experiment};
 /// Megabytes that the fault sets; the lab's functions have other ones.
 const FAULTY: u32 = 1024;
 const MEMORY: &str = "memory: {megabytes: 1024}";
-/// Between two looks at a task that is to be caught: while it is frozen, its time runs.
+/// Between two looks at a task that will be frozen: its own time limit goes on while it is.
 const QUICKLY: Duration = Duration::from_millis(10);
 /// Between two looks at anything else.
 const SOON: Duration = Duration::from_millis(200);
@@ -147,7 +147,7 @@ fn the_alarms_event_comes_ten_times_and_somebody_edits(parts: &Parts) {
     let mut event: Value = serde_json::from_str(include_str!("../../events/alarm-metric.json")).unwrap();
     event["resources"] = json!([arn]);
     event["detail"]["alarmName"] = json!(alarm);
-    // None of them may find the run closed already, however late it begins: neither by its execution nor by the reaper.
+    // Each of them must find the run still open, however late it starts: neither the execution nor the reaper may close it.
     lab.stop_reaper();
     let report = ["--function-name", "snapback-report"];
     let none = ["--reserved-concurrent-executions", "0"];
@@ -222,8 +222,8 @@ impl Parts {
         FunctionArn::try_from(format!("arn:aws:lambda:{region}:000000000000:function:{function}").as_str()).unwrap()
     }
 
-    /// Sets a trap: the task's process is frozen as soon as a change of its gives the function this memory, the last thing
-    /// that the task writes, and before it gets the answer.
+    /// Sets a trap: the emulator freezes the task's process when the task gives the function this memory, which is its last
+    /// write, and before it gets the response.
     fn trap(&self, task: &str, function: &str, memory: u32) -> Trap {
         let frozen = self.lab.file("frozen.json");
         let _ = std::fs::remove_file(&frozen);
@@ -232,7 +232,7 @@ impl Parts {
         Trap { frozen, function: function.to_owned(), memory }
     }
 
-    /// The task's processes, in its middle.
+    /// Waits until the task is frozen.
     fn catch(&self, trap: Trap) -> Frozen {
         let processes = eventually("the task is in its middle", QUICKLY, || std::fs::read(&trap.frozen).ok());
         let processes: Vec<u32> = serde_json::from_slice(&processes).unwrap();
@@ -331,7 +331,7 @@ fn invoke(runtime: &Runtime, lambda: &aws_sdk_lambda::Client, functions: &[&str]
     answers.collect()
 }
 
-/// What a task is caught by.
+/// A request to freeze a task.
 struct Trap {
     frozen: std::path::PathBuf,
     function: String,
