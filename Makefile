@@ -142,7 +142,7 @@ fuzz: ## feed the proxy what nobody would write, FUZZ_SECONDS for each of two ta
 	@infra/fuzz.sh $(FUZZ_SECONDS)
 
 .PHONY: mutants
-mutants: $(MUTANTS) ## change plan and steps, one operator at a time, and see that a test fails: FILES, SHARD
+mutants: $(MUTANTS) ## mutation-test plan, steps and the proxy's pure part; narrow with FILES or SHARD
 	@python3 infra/mutants.py --tool $(abspath $(MUTANTS)) $(if $(SHARD),--shard $(SHARD)) $(FILES)
 
 # Its version is in its path: another one is installed beside it. --locked takes the dependencies by its own hashes.

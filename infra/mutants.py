@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Changes the decisions and the steps, one operator at a time, and fails where no test notices; `make mutants` runs it.
+"""Changes decisions, steps and the proxy's pure part, one operator at a time, and fails where no test notices.
 
-Fails on every survivor that tests/MUTANTS.md does not argue, on every argument that nothing needs any more, and where
-too few are killed. It works on a copy, so that the files here stay as they are and the copy's builds stay warm.
+`make mutants` runs it. It fails on every survivor that tests/MUTANTS.md does not argue, on every argument that nothing
+needs any more, and where too few are killed. It works on a copy, so that the files here stay as they are and the copy's
+builds stay warm.
 """
 
 from __future__ import annotations
@@ -22,7 +23,16 @@ WORK = ROOT / "target" / "mutants"
 COPY = WORK / "tree"
 ARGUED = ROOT / "tests" / "MUTANTS.md"
 NOT_COPIED = {".git", ".tools", "target", "__pycache__"}
-FILES = ["src/plan/*.rs", "src/steps/*.rs"]
+# What is changed, by the configuration that says which tests have to notice.
+FILES = {
+    ".cargo/mutants.toml": ["src/plan/*.rs", "src/steps/*.rs"],
+    ".cargo/mutants-proxy.toml": [
+        *(f"src/proxy/{name}.rs" for name in ("dice", "event", "framing", "json", "message", "payload", "route", "verdict")),
+        "src/model/invocation/*.rs",
+    ],
+}
+# Files that belong to the proxy, where some are named.
+PROXY_FOLDERS = ("src/proxy/", "src/model/invocation/")
 SHARDS = ["0/4", "1/4", "2/4", "3/4"]
 # Of those that compile. A mutant that hangs the tests is noticed, too.
 KILLED_PERCENT = 95
@@ -59,12 +69,25 @@ def refresh_copy() -> None:
             shutil.copyfile(ROOT / name, copy)
 
 
-def run(tool: str, shard: str, globs: list[str]) -> Counter[str]:
+def chosen(files: list[str]) -> dict[str, list[str]]:
+    """These files by their configuration; all that there are, if none is given."""
+    control, proxy = FILES
+    if not files:
+        return FILES
+    parts = {
+        control: [name for name in files if not name.startswith(PROXY_FOLDERS)],
+        proxy: [name for name in files if name.startswith(PROXY_FOLDERS)],
+    }
+    return {config: names for config, names in parts.items() if names}
+
+
+def run(tool: str, shard: str, config: str, globs: list[str]) -> Counter[str]:
     """One shard; returns how many outcomes of each kind there were, and prints those that no test noticed."""
-    out = WORK / f"shard-{shard.replace('/', '-of-')}"
+    out = WORK / f"{Path(config).stem}-{shard.replace('/', '-of-')}"
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-    command = [tool, "mutants", "--in-place", "--no-shuffle", "--shard", shard, "--output", str(out)]
+    command = [tool, "mutants", "--in-place", "--no-shuffle", "--config", config, "--shard", shard]
+    command += ["--output", str(out)]
     command += [part for glob in globs for part in ("--file", glob)]
     code = subprocess.run(command, cwd=COPY, env=os.environ | QUICK, check=False).returncode
     if code not in RAN:
@@ -88,12 +111,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tool", default="cargo-mutants", help="the program cargo-mutants")
     parser.add_argument("--shard", action="append", help="K/N: only that part; all parts of four, if none is given")
-    parser.add_argument("files", nargs="*", help="only these; src/plan and src/steps, if none is given")
+    parser.add_argument("files", nargs="*", help="only these; all of FILES, if none is given")
     arguments = parser.parse_args()
     refresh_copy()
     total: Counter[str] = Counter()
-    for shard in arguments.shard or SHARDS:
-        total += run(arguments.tool, shard, arguments.files or FILES)
+    for config, globs in chosen(arguments.files).items():
+        for shard in arguments.shard or SHARDS:
+            total += run(arguments.tool, shard, config, globs)
 
     killed, viable = total["caught"] + total["timeout"], total["caught"] + total["timeout"] + total["missed"]
     percent = 100 * killed / viable if viable else 100.0

@@ -363,13 +363,14 @@ pub trait Alarms {
     /// The alarms, metric and composite, in the order asked; `None` where there is none.
     fn alarms(&self, names: &[AlarmName]) -> impl Future<Output = Result<Vec<Option<AlarmFact>>, AlarmError>> + Send;
 
-    /// The metric's value in its last complete period that has data and begins at `since` or later; `None` without one.
-    fn metric(
+    /// For each metric, in the order asked, the values of its periods from `from` to `until`, newest first; a period
+    /// without data has none. What CloudWatch could not compute is an error, and never a metric without data.
+    fn metrics(
         &self,
-        metric: &Metric,
-        now: Time,
-        since: Option<Time>,
-    ) -> impl Future<Output = Result<Option<f64>, AlarmError>> + Send;
+        metrics: &[Metric],
+        from: Time,
+        until: Time,
+    ) -> impl Future<Output = Result<Vec<Vec<f64>>, AlarmError>> + Send;
 }
 
 /// AWS Step Functions.
@@ -412,5 +413,6 @@ pub fn stopped_marker(id: &RunId, reason: &EndReason, now: Time) -> Run {
         closed_at: Some(now),
         deviations: None,
         effect: None,
+        injected: None,
     }
 }

@@ -16,6 +16,8 @@ mod deadline;
 mod deploys;
 #[path = "core/draws.rs"]
 mod draws;
+#[path = "core/effect.rs"]
+mod effect;
 #[path = "core/events.rs"]
 mod events;
 #[path = "core/failures.rs"]

@@ -2,8 +2,8 @@
 
 use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types::{
-    AlarmType, CompositeAlarm, Dimension, Metric as CloudWatchMetric, MetricAlarm, MetricDataQuery, MetricStat, ScanBy,
-    StateValue,
+    AlarmType, CompositeAlarm, Dimension, Metric as CloudWatchMetric, MetricAlarm, MetricDataQuery, MetricDataResult,
+    MetricStat, ScanBy, StateValue, StatusCode,
 };
 
 use crate::model::names::AlarmName;
@@ -15,8 +15,10 @@ use crate::ports::{AlarmError, Alarms};
 use super::AwsWorld;
 use super::errors::alarm_error;
 
-/// Periods to look back: a metric of AWS's own arrives with a delay of a minute or two.
-const PERIODS: i64 = 3;
+/// Queries of one call, at most (AmazonCloudWatch/latest/APIReference/API_GetMetricData).
+const MOST_QUERIES: usize = 500;
+/// What the identifiers of queries begin with; a number follows.
+const QUERY: &str = "m";
 
 impl Alarms for AwsWorld {
     async fn alarms(&self, names: &[AlarmName]) -> Result<Vec<Option<AlarmFact>>, AlarmError> {
@@ -42,26 +44,83 @@ impl Alarms for AwsWorld {
         Ok(names.iter().map(fact).collect())
     }
 
-    async fn metric(&self, metric: &Metric, now: Time, since: Option<Time>) -> Result<Option<f64>, AlarmError> {
-        let period = i64::from(metric.period.seconds());
-        let end = now.epoch_seconds().div_euclid(period) * period;
-        let earliest = since.map(|since| (since.epoch_seconds() + period - 1).div_euclid(period) * period);
-        let start = earliest.unwrap_or(end - PERIODS * period).max(end - PERIODS * period);
-        if start >= end {
-            return Ok(None);
+    async fn metrics(&self, metrics: &[Metric], from: Time, until: Time) -> Result<Vec<Vec<f64>>, AlarmError> {
+        let mut values = Vec::new();
+        for metrics in metrics.chunks(MOST_QUERIES) {
+            values.extend(self.some_metrics(metrics, from, until).await?);
         }
-        let answer = self
-            .cloudwatch
-            .get_metric_data()
-            .start_time(DateTime::from_secs(start))
-            .end_time(DateTime::from_secs(end))
-            .scan_by(ScanBy::TimestampDescending)
-            .metric_data_queries(query(metric)?)
-            .send()
-            .await
-            .map_err(alarm_error)?;
-        Ok(answer.metric_data_results().first().and_then(|result| result.values().first().copied()))
+        Ok(values)
     }
+}
+
+impl AwsWorld {
+    async fn some_metrics(&self, metrics: &[Metric], from: Time, until: Time) -> Result<Vec<Vec<f64>>, AlarmError> {
+        let queries: Vec<MetricDataQuery> = metrics.iter().enumerate().map(|(at, metric)| query(at, metric)).collect();
+        let mut found = vec![Series::default(); metrics.len()];
+        let mut token = None;
+        loop {
+            let page = self
+                .cloudwatch
+                .get_metric_data()
+                .start_time(DateTime::from_secs(from.epoch_seconds()))
+                .end_time(DateTime::from_secs(until.epoch_seconds()))
+                .scan_by(ScanBy::TimestampDescending)
+                .set_metric_data_queries(Some(queries.clone()))
+                .set_next_token(token)
+                .send()
+                .await
+                .map_err(alarm_error)?;
+            if let Some(message) = page.messages().first() {
+                return Err(unknown("GetMetricData", message.value().unwrap_or("a message without text")));
+            }
+            for result in page.metric_data_results() {
+                let at =
+                    result.id().and_then(|id| id.strip_prefix(QUERY)).and_then(|number| number.parse::<usize>().ok());
+                let Some((series, metric)) = at.and_then(|at| found.get_mut(at).zip(metrics.get(at))) else { continue };
+                series.take(result, metric)?;
+            }
+            token = page.next_token().map(str::to_owned);
+            if token.is_none() {
+                break;
+            }
+        }
+        found.into_iter().zip(metrics).map(|(series, metric)| series.complete(metric)).collect()
+    }
+}
+
+/// What came in of one metric.
+#[derive(Clone, Debug, Default)]
+struct Series {
+    values: Vec<f64>,
+    is_complete: bool,
+}
+
+impl Series {
+    /// Takes a page. Anything but `Complete` is not "no data": `PartialData` goes on in the next page, or is not all there
+    /// (AmazonCloudWatch/latest/APIReference/API_MetricDataResult).
+    fn take(&mut self, result: &MetricDataResult, metric: &Metric) -> Result<(), AlarmError> {
+        if let Some(message) = result.messages().first() {
+            return Err(unknown(&metric.name, message.value().unwrap_or("a message without text")));
+        }
+        self.values.extend(result.values());
+        self.is_complete = match result.status_code() {
+            Some(StatusCode::Complete) => true,
+            Some(StatusCode::PartialData) => false,
+            Some(StatusCode::Forbidden) => {
+                return Err(AlarmError::Unusable(format!("{} {}: Forbidden", metric.namespace, metric.name)));
+            }
+            other => return Err(unknown(&metric.name, other.map_or("no status", StatusCode::as_str))),
+        };
+        Ok(())
+    }
+
+    fn complete(self, metric: &Metric) -> Result<Vec<f64>, AlarmError> {
+        if self.is_complete { Ok(self.values) } else { Err(unknown(&metric.name, "not all of it came")) }
+    }
+}
+
+fn unknown(what: &str, why: &str) -> AlarmError {
+    AlarmError::Unavailable(format!("{what}: {why}"))
 }
 
 fn metric_fact(alarm: &MetricAlarm) -> Option<AlarmFact> {
@@ -72,7 +131,7 @@ fn composite_fact(alarm: &CompositeAlarm) -> Option<AlarmFact> {
     Some(AlarmFact { arn: alarm.alarm_arn()?.to_owned(), in_alarm: alarm.state_value() == Some(&StateValue::Alarm) })
 }
 
-fn query(metric: &Metric) -> Result<MetricDataQuery, AlarmError> {
+fn query(at: usize, metric: &Metric) -> MetricDataQuery {
     let dimensions = metric.dimensions.iter().map(|(name, value)| Dimension::builder().name(name).value(value).build());
     let what = CloudWatchMetric::builder()
         .namespace(&metric.namespace)
@@ -81,5 +140,48 @@ fn query(metric: &Metric) -> Result<MetricDataQuery, AlarmError> {
         .build();
     let period = i32::try_from(metric.period.seconds()).unwrap_or(i32::MAX);
     let stat = MetricStat::builder().metric(what).period(period).stat(metric.statistic.as_str()).build();
-    Ok(MetricDataQuery::builder().id("steady").metric_stat(stat).return_data(true).build())
+    MetricDataQuery::builder().id(format!("{QUERY}{at}")).metric_stat(stat).return_data(true).build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_sdk_cloudwatch::types::MessageData;
+
+    fn metric() -> Metric {
+        let metric = serde_json::json!({ "namespace": "N", "name": "Errors", "statistic": "Sum", "period": "PT1M" });
+        serde_json::from_value(metric).unwrap_or_else(|wrong| unreachable!("{wrong}"))
+    }
+
+    fn read(pages: &[MetricDataResult]) -> Result<Vec<f64>, AlarmError> {
+        let mut series = Series::default();
+        for page in pages {
+            series.take(page, &metric())?;
+        }
+        series.complete(&metric())
+    }
+
+    fn page(status: StatusCode, values: &[f64]) -> MetricDataResult {
+        MetricDataResult::builder().id("m0").status_code(status).set_values(Some(values.to_vec())).build()
+    }
+
+    #[test]
+    fn only_what_is_complete_is_known() {
+        assert_eq!(read(&[page(StatusCode::Complete, &[])]), Ok(vec![]));
+        let two = [page(StatusCode::PartialData, &[3.0]), page(StatusCode::Complete, &[2.0, 1.0])];
+        assert_eq!(read(&two), Ok(vec![3.0, 2.0, 1.0]));
+        let unknown = |why: &str| Err(AlarmError::Unavailable(format!("Errors: {why}")));
+        assert_eq!(read(&two[..1]), unknown("not all of it came"));
+        assert_eq!(read(&[]), unknown("not all of it came"));
+        assert_eq!(read(&[page(StatusCode::InternalError, &[])]), unknown("InternalError"));
+        assert_eq!(read(&[page(StatusCode::from("New"), &[1.0])]), unknown("New"));
+        assert_eq!(read(&[MetricDataResult::builder().id("m0").build()]), unknown("no status"));
+        let message = MessageData::builder().code("ArithmeticError").value("it cannot be computed").build();
+        let messaged = MetricDataResult::builder().status_code(StatusCode::Complete).messages(message).build();
+        assert_eq!(read(&[messaged]), unknown("it cannot be computed"));
+        assert_eq!(
+            read(&[page(StatusCode::Forbidden, &[])]),
+            Err(AlarmError::Unusable("N Errors: Forbidden".to_owned()))
+        );
+    }
 }

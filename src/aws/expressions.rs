@@ -221,6 +221,7 @@ impl Expression {
             Effect::Judged(judgement) => {
                 self.set("deviations", json(&judgement.deviations)?);
                 self.set_or_remove("effect", judgement.effect.as_ref().map(text));
+                self.set_or_remove("injected", judgement.injected.as_ref().map(text));
             }
             Effect::ClosedAt(at) => self.set("closedAt", number(at.0)),
             Effect::CreateTarget(status) => self.set_once("status", text(status.name())),

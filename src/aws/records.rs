@@ -167,6 +167,7 @@ pub(super) fn read_run(item: &Item, body: &Item) -> Result<Run, LedgerError> {
     run.reason = parsed(item, "reason").ok().flatten().and_then(read_reason).or(run.reason);
     run.deviations = parsed(item, "deviations")?.or(run.deviations);
     run.effect = string(item, "effect").map(str::to_owned).or(run.effect);
+    run.injected = string(item, "injected").map(str::to_owned).or(run.injected);
     Ok(run)
 }
 

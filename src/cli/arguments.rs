@@ -40,7 +40,7 @@ const DEFAULT_STACK: &str = "snapback";
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  the steady state held and everything is restored; or the command did what it was asked
+  0  the steady state held, or none was given, and everything is restored; or the command did what it was asked
   1  an error; a run that failed is restored all the same
   2  wrong usage or input; nothing was done
   3  refused by a guardrail; nothing was done
@@ -48,6 +48,7 @@ Exit codes:
   5  restored, except for what was changed or deleted outside the run; or a fault was taken out before the end
   6  a restore failed; the reaper goes on trying
   7  the run is not over yet
+  8  everything is restored, and nothing shows that the faults took effect
 
 Endpoints, credentials, profiles and regions are read as every AWS tool reads them (AWS_ENDPOINT_URL, AWS_PROFILE, ...).";
 

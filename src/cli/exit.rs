@@ -8,7 +8,7 @@ use crate::plan::rendering::{Outcome, ReportView};
 /// What the command line ends with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// 0: the steady state held and everything is restored; or the command did what it was asked.
+    /// 0: the steady state held, or none was given, and everything is restored; or the command did what it was asked.
     Held,
     /// 1: an error; where a run failed, everything is restored all the same.
     Error,
@@ -24,6 +24,8 @@ pub enum Exit {
     RestoreFailed,
     /// 7: the run is not over yet.
     Unfinished,
+    /// 8: everything is restored, and nothing shows that the faults took effect.
+    Unproven,
 }
 
 impl Exit {
@@ -39,6 +41,7 @@ impl Exit {
             Self::Drifted => 5,
             Self::RestoreFailed => 6,
             Self::Unfinished => 7,
+            Self::Unproven => 8,
         }
     }
 
@@ -47,7 +50,8 @@ impl Exit {
     pub fn of(report: &ReportView) -> Self {
         match report.outcome {
             Outcome::Unfinished => Self::Unfinished,
-            Outcome::Held => Self::Held,
+            Outcome::Held | Outcome::NoSteadyState => Self::Held,
+            Outcome::Unproven => Self::Unproven,
             Outcome::Drifted => Self::Drifted,
             Outcome::RestoreFailed => Self::RestoreFailed,
             Outcome::EndedEarly if report.status == RunStatus::Failed => Self::Error,
@@ -66,16 +70,18 @@ impl From<Exit> for ExitCode {
 mod tests {
     use super::*;
     use crate::model::run::{EndReason, TargetRecord, TargetStatus};
+    use crate::model::snapshot::Change;
     use crate::model::time::Time;
     use crate::plan::rendering::report_view;
     use crate::ports::stopped_marker;
     use crate::testing::samples::{function_arn, run_id};
 
-    fn code(status: RunStatus, target: TargetStatus) -> u8 {
+    fn code(status: RunStatus, target: TargetStatus, changes: &[Change]) -> u8 {
         let mut run = stopped_marker(&run_id("r"), &EndReason::Person, Time(0));
         run.status = status;
         let mut record = TargetRecord::new(run_id("r"), function_arn("checkout"));
         record.status = target;
+        record.changes = changes.to_vec();
         Exit::of(&report_view(&run, &[record])).code()
     }
 
@@ -90,8 +96,10 @@ mod tests {
             (RunStatus::Failed, TargetStatus::Restoring, 6),
             (RunStatus::Running, TargetStatus::Injected, 7),
         ] {
-            assert_eq!(code(status, target), expected, "{status:?}, {target:?}");
+            let changes = [Change::Timeout { original: 3, injected: 1 }];
+            assert_eq!(code(status, target, &changes), expected, "{status:?}, {target:?}");
         }
+        assert_eq!(code(RunStatus::Completed, TargetStatus::Restored, &[]), 8, "nothing was injected");
         assert_eq!((Exit::Invalid.code(), Exit::Refused.code()), (2, 3));
     }
 }

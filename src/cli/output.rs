@@ -171,6 +171,15 @@ impl Output {
         for deviation in &view.deviations {
             self.say(&format!("    {deviation}"));
         }
+        if let Some(injected) = &view.injected {
+            self.say(&format!("  injected: {injected}"));
+        }
+        if let Some(effect) = &view.effect {
+            self.say(&format!("  {} {effect}", self.paint(Tone::Warning, "no effect shown:")));
+        }
+        for note in &view.notes {
+            self.say(&format!("  {} {note}", self.paint(Tone::Warning, "note")));
+        }
         for target in &view.targets {
             let fields: Vec<&str> = target.fields.iter().map(|row| row.field.as_str()).collect();
             self.say(&format!(
@@ -196,6 +205,10 @@ impl Output {
                     target.frozen_versions.join(", ")
                 ));
             }
+            if let Some(moved) = &target.runtime_version {
+                let (before, after) = (&moved.before, &moved.after);
+                self.say(&format!("    {} was {before}, is {after}", self.paint(Tone::Warning, "runtime version")));
+            }
             if let Some(error) = &target.restore_error {
                 self.say(&format!("    {} {error}", self.paint(Tone::Bad, "the restore failed:")));
             }
@@ -206,6 +219,12 @@ impl Output {
         let (tone, text) = match view.outcome {
             Outcome::Unfinished => (Tone::Warning, "not over yet"),
             Outcome::Held => (Tone::Good, "restored exactly, at the end of its time"),
+            Outcome::NoSteadyState => {
+                (Tone::Good, "restored exactly, at the end of its time; no steady state was given")
+            }
+            Outcome::Unproven => {
+                (Tone::Warning, "restored exactly, at the end of its time; nothing shows that the faults took effect")
+            }
             Outcome::EndedEarly if view.status == crate::model::run::RunStatus::Completed => {
                 (Tone::Warning, "restored exactly; the steady state did not hold afterwards")
             }

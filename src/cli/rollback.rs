@@ -91,7 +91,7 @@ pub(super) fn worst(views: &[ReportView], undone: &Undone) -> Exit {
 /// For this command, a run that ended because of it has ended well.
 fn exit(view: &ReportView) -> Exit {
     match Exit::of(view) {
-        Exit::EndedEarly | Exit::Error => Exit::Held,
+        Exit::EndedEarly | Exit::Error | Exit::Unproven => Exit::Held,
         exit => exit,
     }
 }

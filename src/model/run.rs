@@ -141,8 +141,10 @@ impl std::fmt::Display for EndReason {
 pub struct Judgement {
     /// The conditions of the steady state that deviated; empty is `held`.
     pub deviations: Vec<String>,
-    /// That faults which should have shown in the traffic were not seen; `None` is fine, or not known.
+    /// That nothing shows that the faults took effect; `None` where something does, or nothing was asked.
     pub effect: Option<String>,
+    /// How often faults inside invocations were injected, where the experiment has some.
+    pub injected: Option<String>,
 }
 
 /// One execution of an experiment, as the ledger keeps it.
@@ -187,8 +189,10 @@ pub struct Run {
     pub closed_at: Option<Time>,
     /// What deviated after the restore: empty is `held`; `None` is not judged yet, or no steady state was given.
     pub deviations: Option<Vec<String>>,
-    /// That faults which should have shown in the traffic were not seen; `None` is fine, or not known.
+    /// That nothing shows that the faults took effect; `None` where something does, or nothing was asked.
     pub effect: Option<String>,
+    /// How often faults inside invocations were injected, where the experiment has some and the run was judged.
+    pub injected: Option<String>,
 }
 
 impl Run {

@@ -44,6 +44,7 @@ struct StoredFields {
     closed_at: Value,
     deviations: Value,
     effect: Value,
+    injected: Value,
 }
 
 impl From<StoredRun> for Run {
@@ -85,6 +86,7 @@ impl From<StoredRun> for Run {
             closed_at: read(stored.closed_at),
             deviations: read(stored.deviations),
             effect: read(stored.effect),
+            injected: read(stored.injected),
         }
     }
 }

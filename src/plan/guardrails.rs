@@ -231,6 +231,12 @@ fn about_experiment(experiment: &Experiment, facts: &Facts) -> Vec<Refusal> {
     for (asked, why) in &facts.unresolved {
         refusals.push(refusal(Guardrail::Exists, asked, why, "correct the target, or the role's rights"));
     }
+    for fault in
+        experiment.faults.iter().filter_map(Fault::invocation).filter(|fault| fault.rule().percentage.share() <= 0.0)
+    {
+        let reason = format!("{} has the percentage 0, so it would never be injected", fault.name());
+        refusals.push(refusal(Guardrail::Effect, "faults", reason, "give it a share, or take it out"));
+    }
     let (count, limit) = (facts.target_count, facts.settings.target_limit);
     if count > limit {
         let fix = "name fewer, select fewer with COUNT(n), or raise the stack's TargetLimit";

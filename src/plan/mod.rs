@@ -2,6 +2,7 @@
 
 mod bystanders;
 pub mod changes;
+pub mod effect;
 pub mod guardrails;
 pub mod import;
 pub mod inject;

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::model::experiment::Experiment;
 use crate::model::fault::Fault;
 use crate::model::function::Observation;
 use crate::model::names::LayerVersionArn;
@@ -122,12 +123,27 @@ pub enum Outcome {
     Unfinished,
     /// Over at the end of its duration, steady state held, everything restored.
     Held,
+    /// Over at the end of its duration, everything restored; no steady state was given that could have held.
+    NoSteadyState,
+    /// Over at the end of its duration, everything restored, and nothing deviated; but nothing shows that the faults took
+    /// effect, so that nothing is proven.
+    Unproven,
     /// Restored, but it deviated, or an alarm, a person or the lever ended it, or it failed before its end.
     EndedEarly,
     /// Restored, except for what was changed or deleted outside of this run; or a fault was taken out before the end.
     Drifted,
     /// Some target is not restored.
     RestoreFailed,
+}
+
+/// The versions of a runtime before and after a run, by ARN.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RuntimeMove {
+    /// When the target was armed.
+    pub before: String,
+    /// When it was over.
+    pub after: String,
 }
 
 /// One target of a report.
@@ -150,6 +166,9 @@ pub struct TargetReport {
     pub removed_faults: Vec<RemovedFaultView>,
     /// What the inject or the restore waits for.
     pub waiting_for: Option<String>,
+    /// The runtime's versions, where the run's updates, or others', have moved it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runtime_version: Option<RuntimeMove>,
     /// Why the last attempt to restore failed.
     pub restore_error: Option<String>,
 }
@@ -191,6 +210,12 @@ pub struct ReportView {
     pub steady_state: Option<&'static str>,
     /// The conditions that deviated.
     pub deviations: Vec<String>,
+    /// How often faults inside invocations were injected; absent where there is none or the run is not judged.
+    pub injected: Option<String>,
+    /// Why nothing shows that the faults took effect.
+    pub effect: Option<String>,
+    /// What the plan noted.
+    pub notes: Vec<String>,
     /// The targets.
     pub targets: Vec<TargetReport>,
     /// How many targets are not listed, for want of room.
@@ -253,6 +278,9 @@ pub fn report_view(run: &Run, targets: &[TargetRecord]) -> ReportView {
         closed_at: run.closed_at.map(|time| time.to_string()),
         steady_state: steady_state(run),
         deviations,
+        injected: run.injected.clone(),
+        effect: missing_effect(run, targets),
+        notes: run.notes.clone(),
         targets: targets.iter().map(target_report).collect(),
         targets_left_out: 0,
     }
@@ -268,12 +296,38 @@ fn target_report(target: &TargetRecord) -> TargetReport {
         frozen_versions: target.frozen_versions.clone(),
         removed_faults: target.removed_faults.iter().map(removed_fault).collect(),
         waiting_for: target.waiting_for.clone(),
+        runtime_version: runtime_move(target),
         restore_error: target.restore_error.clone(),
     }
 }
 
 fn removed_fault(fault: &RemovedFault) -> RemovedFaultView {
     RemovedFaultView { field: fault.field.clone(), seen_at: fault.seen_at.to_string() }
+}
+
+fn runtime_move(target: &TargetRecord) -> Option<RuntimeMove> {
+    let (before, after) = target.runtime_version.as_ref().zip(target.runtime_version_at_end.as_ref())?;
+    (before != after).then(|| RuntimeMove { before: before.clone(), after: after.clone() })
+}
+
+/// Why nothing shows that the faults of a run that is over took effect.
+fn missing_effect(run: &Run, targets: &[TargetRecord]) -> Option<String> {
+    if !run.status.is_final() {
+        return None;
+    }
+    if let Some(effect) = &run.effect {
+        return Some(effect.clone());
+    }
+    let has_none = |target: &&TargetRecord| {
+        let is_over = matches!(target.status, TargetStatus::Restored | TargetStatus::Untouched);
+        is_over && target.changes.is_empty()
+    };
+    if let Some(target) = targets.iter().find(has_none) {
+        return Some(format!("nothing was injected into {}", target.function.name()));
+    }
+    let is_inside = run.experiment.as_ref().is_some_and(Experiment::needs_proxy);
+    let unknown = "nobody has looked whether the faults took effect";
+    (is_inside && run.ends_at.is_some() && run.deviations.is_none()).then(|| unknown.to_owned())
 }
 
 /// Of an experiment that cannot be read, nobody knows that it has none.
@@ -305,5 +359,10 @@ fn outcome(run: &Run, targets: &[TargetRecord]) -> Outcome {
     }
     // Not judged is not held: somebody closed the run before its steady state could be looked at again.
     let held = if has_steady_state(run) { run.deviations.as_ref().is_some_and(Vec::is_empty) } else { true };
-    if run.status == RunStatus::Completed && held { Outcome::Held } else { Outcome::EndedEarly }
+    match () {
+        () if run.status != RunStatus::Completed || !held => Outcome::EndedEarly,
+        () if missing_effect(run, targets).is_some() => Outcome::Unproven,
+        () if !has_steady_state(run) => Outcome::NoSteadyState,
+        () => Outcome::Held,
+    }
 }

@@ -12,6 +12,8 @@ use super::writes::{Direction, writes};
 /// What to write, what to leave alone, and what to look at again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RestorePlan {
+    /// The runtime version that was seen, where the function has one.
+    pub runtime_version: Option<String>,
     /// Calls to make now.
     pub writes: Vec<Write>,
     /// Fields that are somebody else's by now.
@@ -31,7 +33,7 @@ impl RestorePlan {
 /// Decides the restore of one function.
 #[must_use]
 pub fn plan_restore(changes: &[Change], now: &Observation) -> RestorePlan {
-    let mut plan = RestorePlan::default();
+    let mut plan = RestorePlan { runtime_version: now.runtime_version.clone(), ..RestorePlan::default() };
     let mut back: Vec<&Change> = Vec::new();
     for change in changes {
         let configuration = change.surface() == Surface::Configuration;

@@ -1,7 +1,5 @@
 //! What happens to the runtime's answers.
 
-use std::time::Duration;
-
 use tokio::io::AsyncWriteExt;
 use tokio::select;
 
@@ -9,11 +7,13 @@ use super::connection::{Connection, Flow, write};
 use super::framing::Framing;
 use super::head::Request;
 use super::held::{Held, MAX_HELD};
-use super::injector::{Injector, Pending};
+use super::injector::Injector;
 use super::log::say;
-use super::message::{changed, has_failed, own_answer};
+use super::message::{InvocationKey, changed, has_failed, own_answer};
 use super::payload;
-use super::relay::{Broken, Stop, discard};
+use super::pending::Pending;
+use super::relay::Broken;
+use super::source::Stop;
 use super::verdict::After;
 
 impl Connection {
@@ -33,7 +33,7 @@ impl Connection {
             return Err(Broken::Runtime);
         }
         for delay in &after.delays {
-            self.wait("latency", *delay, id, injector).await?;
+            injector.delay("latency", *delay, id).await;
         }
         let changes = !after.responses.is_empty() || !after.corruptions.is_empty() || after.error.is_some();
         // A handler that has failed has no answer that could be replaced or damaged.
@@ -51,29 +51,36 @@ impl Connection {
         id: &str,
         after: &After<'_>,
     ) -> Result<Flow, Broken> {
-        let Some(left) = injector.left() else { return self.pass(request).await };
+        if injector.left().is_none() {
+            return self.pass(request).await;
+        }
         if request.expects {
             self.down.writer.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await.map_err(|_| Broken::Runtime)?;
         }
-        let mut held = Held::new(&mut self.down, request.length, request.framing.clone());
+        let mut held = Held::new(&mut self.down.source, request.length, request.framing.clone());
         select! {
-            () = held.read(&mut self.down) => {}
-            () = tokio::time::sleep(Duration::from_millis(left)) => {}
+            () = held.read(&mut self.down.source) => {}
+            () = injector.end() => {}
         }
         self.connect().await?;
         match held.stop() {
             // Half an answer is none.
             Some(Stop::Source) => return Err(Broken::Runtime),
-            Some(Stop::Strange | Stop::Sink) => {
+            Some(stop) => {
                 self.send_held(request, &held).await?;
-                return Err(Broken::Strange);
+                return Err(stop.of_a_request());
             }
             None if injector.left().is_none() => return self.pass_held(request, held).await,
             None => {}
         }
         if let Some(fault) = after.error {
             injector.report("error", 0, id);
-            let own = own_answer(&self.upstream, id, Some(&fault.error_type), &payload::of_error(fault));
+            let own = own_answer(
+                &self.upstream,
+                &InvocationKey::new(id, held.head()),
+                Some(&fault.error_type),
+                &payload::of_error(fault),
+            );
             return self.replace(request, held, &own).await;
         }
         let Some((body, trailers)) = held.body() else {
@@ -101,14 +108,13 @@ impl Connection {
             return self.pass_held(request, held).await;
         };
         injector.report("response", 0, id);
-        let own = own_answer(&self.upstream, id, None, &payload::of_response(fault));
+        let own = own_answer(&self.upstream, &InvocationKey::new(id, held.head()), None, &payload::of_response(fault));
         self.replace(request, held, &own).await
     }
 
     /// Sends a request of our own in place of the runtime's, and passes its answer back.
     async fn replace(&mut self, request: &Request, held: Held, own: &[u8]) -> Result<Flow, Broken> {
-        let rest = discard(&mut self.down.reader, &mut self.down.buffer, &mut held.rest()).await;
-        rest.map_err(|_| Broken::Runtime)?;
+        self.down.source.discard(&mut held.rest()).await.map_err(Stop::of_a_request)?;
         self.transfer(&Request { framing: Framing::NONE, ..request.clone() }, own, 0).await
     }
 

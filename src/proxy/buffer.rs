@@ -1,24 +1,27 @@
-//! A buffer of fixed size between two sockets.
+//! A buffer between two sockets.
 
 use std::io;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// Bytes. Eight of the largest heads fit in, and bodies go through it in few reads and writes: a byte is written from
-/// where it was read to. Pages that no read has reached cost no memory.
+/// Bytes that are read at once. Most heads and many bodies fit in whole. Pages that no read has reached cost no memory.
 pub(super) const SIZE: usize = 64 * 1024;
+/// Bytes of a head that is waited for, at most. Lambda's clients report the cause of an error in a header of up to 1 MB,
+/// `Lambda-Runtime-Function-XRay-Error-Cause` (that limit is in AWS's clients for Java and Ruby; no page has it). The
+/// rest is for the other headers.
+pub(super) const MAX_HEAD: usize = 1024 * 1024 + 128 * 1024;
 
 /// What was read and not yet passed on.
 #[derive(Debug)]
 pub(crate) struct Buffer {
-    bytes: Box<[u8]>,
+    bytes: Vec<u8>,
     start: usize,
     end: usize,
 }
 
 impl Buffer {
     pub(crate) fn new() -> Self {
-        Self { bytes: vec![0; SIZE].into_boxed_slice(), start: 0, end: 0 }
+        Self { bytes: vec![0; SIZE], start: 0, end: 0 }
     }
 
     /// What is waiting.
@@ -34,16 +37,32 @@ impl Buffer {
         self.end - self.start == self.bytes.len()
     }
 
-    /// Forgets the first `count` bytes: they were passed on.
+    /// Makes sure that a head that is not complete can be read on. Returns false if it is too long for that.
+    pub(crate) fn make_room(&mut self) -> bool {
+        if !self.is_full() {
+            return true;
+        }
+        let size = self.bytes.len();
+        if size < MAX_HEAD {
+            self.bytes.resize(MAX_HEAD.min(size * 2), 0);
+        }
+        size < MAX_HEAD
+    }
+
+    /// Forgets the first `count` bytes: they were passed on. A buffer that had to grow for them shrinks when it is empty.
     pub(crate) fn consume(&mut self, count: usize) {
         self.start = (self.start + count).min(self.end);
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
+            if self.bytes.len() > SIZE {
+                self.bytes.truncate(SIZE);
+                self.bytes.shrink_to_fit();
+            }
         }
     }
 
-    /// Reads once; 0 is the end of the stream. Must not be called while it is full. A read that is given up has read
-    /// nothing.
+    /// Reads once and returns the byte count, 0 at the end of the stream. Cancel-safe. Must not be called on a full
+    /// buffer.
     pub(crate) async fn fill(&mut self, reader: &mut (impl AsyncRead + Unpin)) -> io::Result<usize> {
         if self.end == self.bytes.len() {
             self.bytes.copy_within(self.start..self.end, 0);

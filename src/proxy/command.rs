@@ -19,9 +19,10 @@ The Runtime API is taken from AWS_LAMBDA_RUNTIME_API, the faults from SNAPBACK_F
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
-    let words: Vec<&str> = arguments.iter().filter_map(|argument| argument.to_str()).collect();
+    // What is not text is none of ours, and keeps its place.
+    let words: Vec<&str> = arguments.iter().map(|argument| argument.to_str().unwrap_or_default()).collect();
     match words.as_slice() {
-        ["--listen", address] if arguments.len() == 2 => match standalone(address) {
+        ["--listen", address] => match standalone(address) {
             Ok(()) => ExitCode::SUCCESS,
             Err(why) => {
                 say(&why);
@@ -32,7 +33,7 @@ pub fn main() -> ExitCode {
             println!("snapback-proxy {}", env!("CARGO_PKG_VERSION"));
             ExitCode::SUCCESS
         }
-        [] if arguments.is_empty() => usage(),
+        [] => usage(),
         [option, ..] if option.starts_with("--") => usage(),
         _ => wrap(&arguments),
     }

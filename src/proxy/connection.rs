@@ -4,32 +4,40 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::tcp::OwnedWriteHalf;
 use tokio::pin;
 use tokio::select;
 
-use super::buffer::Buffer;
-use super::head::{Parsed, Request};
+use super::head::{Request, Unrecognized, value_of};
 use super::injector::Injector;
-use super::relay::{Broken, closed, receive, send, tunnel};
+use super::message::INVOCATION_ID;
+use super::process::limit_send_buffer;
+use super::relay::{Broken, drain, receive, send};
 use super::route::Route;
+use super::source::Source;
 use super::upstream::Upstream;
 
 /// How long a client may go on with a request that is answered already.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// One end of the connection, and what was read from it.
+/// One end of the connection.
 #[derive(Debug)]
 pub(super) struct Side {
-    pub(super) reader: OwnedReadHalf,
+    /// What it sends.
+    pub(super) source: Source,
+    /// Where it gets what the other end sends.
     pub(super) writer: OwnedWriteHalf,
-    pub(super) buffer: Buffer,
 }
+
+/// Bytes of a send buffer, which the kernel doubles. Everything is on one machine, so more would make nothing faster: a
+/// large body is moved while it is still in the processor's cache, and less of the function's memory is taken.
+const SEND_BUFFER: i32 = 128 * 1024;
 
 impl From<TcpStream> for Side {
     fn from(stream: TcpStream) -> Self {
+        limit_send_buffer(&stream, SEND_BUFFER);
         let (reader, writer) = stream.into_split();
-        Self { reader, writer, buffer: Buffer::new() }
+        Self { source: Source::new(reader), writer }
     }
 }
 
@@ -67,7 +75,7 @@ impl Connection {
         loop {
             match self.exchange().await {
                 Ok(Flow::Keep) => {}
-                Err(Broken::Strange) => return self.tunnel().await,
+                Err(Broken::Unrecognized(why)) => return self.tunnel(why).await,
                 Ok(Flow::Close) | Err(Broken::Runtime | Broken::Api) => return,
             }
         }
@@ -76,37 +84,38 @@ impl Connection {
     /// One request and its answer.
     async fn exchange(&mut self) -> Result<Flow, Broken> {
         let request = self.request().await?;
-        match (&request.route, self.injector.clone()) {
-            (Route::Next, Some(injector)) if request.framing.is_done() && injector.is_active() => {
-                self.next(&request, &injector).await
-            }
-            (Route::Answer { id, is_error }, Some(injector)) => {
-                let start = request.path.start;
-                let id = &self.down.buffer.filled()[start + id.start..start + id.end];
-                let id = std::str::from_utf8(id).unwrap_or_default();
-                match injector.recall(id).map(|pending| (id.to_owned(), pending)) {
-                    Some((id, pending)) => self.answer(&request, &injector, &id, pending, *is_error).await,
-                    None => self.pass(&request).await,
+        let Some(injector) = self.injector.clone() else { return self.pass(&request).await };
+        match &request.route {
+            Route::Next => {
+                injector.note_poll();
+                if request.framing.is_done() && injector.is_active() {
+                    return self.next(&request, &injector).await;
                 }
             }
-            _ => self.pass(&request).await,
+            Route::Answer { id, is_error } => {
+                let head = self.down.source.buffer.filled().get(..request.length).unwrap_or_default();
+                let start = request.path.start;
+                let id = std::str::from_utf8(&head[start + id.start..start + id.end]).unwrap_or_default();
+                if let Some(pending) = injector.recall(id, value_of(head, INVOCATION_ID)) {
+                    let id = id.to_owned();
+                    return self.answer(&request, &injector, &id, pending, *is_error).await;
+                }
+            }
+            Route::Other => {}
         }
+        self.pass(&request).await
     }
 
     /// The next request's head; it stays in the buffer.
     async fn request(&mut self) -> Result<Request, Broken> {
         loop {
-            if !self.down.buffer.is_empty() {
-                match Request::parse(self.down.buffer.filled()) {
-                    Parsed::Whole(request) => return Ok(request),
-                    Parsed::Partial if !self.down.buffer.is_full() => {}
-                    Parsed::Partial | Parsed::Strange => return Err(Broken::Strange),
-                }
+            if let Some(request) = self.down.source.head(Request::parse)? {
+                return Ok(request);
             }
             let idle = async {
                 match &mut self.up {
                     // Nothing was asked, so whatever comes is an end.
-                    Some(up) => drop(up.buffer.fill(&mut up.reader).await),
+                    Some(up) => drop(up.source.fill().await),
                     None => std::future::pending().await,
                 }
             };
@@ -114,7 +123,7 @@ impl Connection {
             select! {
                 biased;
                 () = idle => self.up = None,
-                read = self.down.buffer.fill(&mut self.down.reader) => {
+                read = self.down.source.fill() => {
                     if !matches!(read, Ok(1..)) {
                         return Err(Broken::Runtime);
                     }
@@ -129,8 +138,7 @@ impl Connection {
         if self.upstream.prefix().is_empty() {
             return self.transfer(request, &[], request.length).await;
         }
-        let head = self.prefixed(request);
-        self.down.buffer.consume(request.length);
+        let head = self.take_prefixed(request);
         self.transfer(request, &head, 0).await
     }
 
@@ -139,36 +147,28 @@ impl Connection {
         let Some(up) = &mut self.up else { return Err(Broken::Api) };
         let down = &mut self.down;
         let mut framing = request.framing.clone();
-        let answer = receive(&mut up.reader, &mut up.buffer, &mut down.writer, request.is_head);
+        let answer = receive(&mut up.source, &mut down.writer, request.is_head);
         pin!(answer);
-        {
-            let sent = send(&mut down.reader, &mut down.buffer, &mut up.writer, own, lead, &mut framing);
-            pin!(sent);
-            select! {
+        let sent = send(&mut down.source, &mut up.writer, own, lead, &mut framing);
+        let keep = match sent_or_answered(sent, answer.as_mut()).await? {
+            Progress::Answered { keep } => keep,
+            Progress::Sent => select! {
                 biased;
-                sent = &mut sent => sent?,
-                answer = &mut answer => {
-                    // It was answered before it was sent. Closing now could take the answer from the runtime: the kernel
-                    // forgets what was not read when more comes in.
-                    let keep = answer?;
-                    let rest = tokio::time::timeout(LINGER, sent).await;
-                    return Ok(Flow::from(keep && request.keep && matches!(rest, Ok(Ok(())))));
-                }
-            }
-        }
-        let keep = select! {
-            biased;
-            answer = &mut answer => answer?,
-            // A poll nobody waits for must not take an event.
-            () = closed(&mut down.reader, &mut down.buffer), if request.is_poll => return Err(Broken::Runtime),
+                answer = answer => answer?,
+                // A poll nobody waits for must not take an event.
+                () = down.source.closed(), if request.is_poll => return Err(Broken::Runtime),
+            },
         };
         Ok(Flow::from(keep && request.keep))
     }
 
-    /// The head that stands in the buffer, with the upstream's prefix before its path.
-    pub(super) fn prefixed(&self, request: &Request) -> Vec<u8> {
-        let head = self.down.buffer.filled().get(..request.length).unwrap_or_default();
-        self.upstream.prefixed(head, request.path.start)
+    /// Takes the head out of the buffer, and puts the upstream's prefix before its path.
+    pub(super) fn take_prefixed(&mut self, request: &Request) -> Vec<u8> {
+        let buffer = &mut self.down.source.buffer;
+        let head = buffer.filled().get(..request.length).unwrap_or_default();
+        let prefixed = self.upstream.prefixed(head, request.path.start);
+        buffer.consume(request.length);
+        prefixed
     }
 
     /// Connects to the Runtime API, unless that is so already. Only while nothing is asked: whatever comes on the idle
@@ -177,10 +177,10 @@ impl Connection {
         if let Some(up) = &mut self.up {
             let ended = select! {
                 biased;
-                _ = up.buffer.fill(&mut up.reader) => true,
+                _ = up.source.fill() => true,
                 () = std::future::ready(()) => false,
             };
-            if ended || !up.buffer.is_empty() {
+            if ended || !up.source.buffer.is_empty() {
                 self.up = None;
             }
         }
@@ -190,18 +190,43 @@ impl Connection {
         Ok(())
     }
 
-    async fn tunnel(mut self) {
+    /// Passes everything as it comes, both ways, until both sides are closed.
+    async fn tunnel(mut self, why: Unrecognized) {
+        if let Some(injector) = &self.injector {
+            injector.report_tunnel(why);
+        }
         // Where there is a connection, an answer may be under way on it.
         if self.up.is_none() && self.connect().await.is_err() {
             return;
         }
         let (Some(up), down) = (&mut self.up, &mut self.down) else { return };
-        tunnel(
-            (&mut down.reader, &mut down.buffer, &mut down.writer),
-            (&mut up.reader, &mut up.buffer, &mut up.writer),
-        )
-        .await;
+        tokio::join!(drain(&mut down.source, &mut up.writer), drain(&mut up.source, &mut down.writer));
     }
+}
+
+/// How far an exchange has come.
+enum Progress {
+    /// The request was sent; its answer is still to come.
+    Sent,
+    /// The request was answered, and the connection may serve another one or not.
+    Answered { keep: bool },
+}
+
+/// Waits for the first of the two. A request that is answered before it was sent is still read to its end, for a while:
+/// closing the connection could take the answer from the runtime, since the kernel forgets what was not read when more
+/// comes in.
+async fn sent_or_answered(
+    sent: impl Future<Output = Result<(), Broken>>,
+    answer: impl Future<Output = Result<bool, Broken>>,
+) -> Result<Progress, Broken> {
+    pin!(sent);
+    let keep = select! {
+        biased;
+        sent = &mut sent => return sent.map(|()| Progress::Sent),
+        answer = answer => answer?,
+    };
+    let rest = tokio::time::timeout(LINGER, sent).await;
+    Ok(Progress::Answered { keep: keep && matches!(rest, Ok(Ok(()))) })
 }
 
 /// Writes all of it to the Runtime API.

@@ -112,17 +112,14 @@ fn is_met(operator: &Operator, found: Option<&str>) -> bool {
 fn is_same(value: &str, wanted: &Value) -> bool {
     match wanted {
         Value::String(wanted) => is_text(value) && characters(value).eq(wanted.chars()),
-        Value::Number(wanted) => is_number(value) && is_same_number(value, &wanted.to_string()),
+        Value::Number(wanted) => is_same_number(value, &wanted.to_string()),
         Value::Bool(_) | Value::Null => value == wanted.to_string(),
         Value::Array(_) | Value::Object(_) => false,
     }
 }
 
-fn is_number(value: &str) -> bool {
-    value.starts_with(|first: char| first == '-' || first.is_ascii_digit())
-}
-
-/// 1 and 1.0 are one number in JSON. Whole numbers are compared to their last digit, others as the runtimes read them.
+/// Whether a value is this number: 1 and 1.0 are one in JSON. Whole numbers are compared to their last digit, others as the
+/// runtimes read them.
 fn is_same_number(one: &str, other: &str) -> bool {
     match (whole(one), whole(other)) {
         (Some(one), Some(other)) => one == other,
@@ -132,10 +129,8 @@ fn is_same_number(one: &str, other: &str) -> bool {
 }
 
 fn whole(number: &str) -> Option<i128> {
-    /// All whole numbers of less than this fit, and so do all of a float.
-    const LIMIT: f64 = (1_u128 << 126) as f64;
-    #[allow(clippy::cast_possible_truncation, reason = "the range was checked")]
-    let of_float = |float: f64| (float.fract() == 0.0 && float.abs() < LIMIT).then_some(float as i128);
+    #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "both ways and the same is exact")]
+    let of_float = |float: f64| Some(float as i128).filter(|whole| *whole as f64 == float);
     number.parse().ok().or_else(|| number.parse().ok().and_then(of_float))
 }
 
@@ -333,8 +328,8 @@ mod tests {
     fn a_pattern_sees_the_first_16_kb_of_a_text() {
         let event = |length: usize| format!(r#"{{"a":"{}end"}}"#, "x".repeat(length));
         for (pattern, length, holds) in [
-            ("end", MAX_MATCHED_BYTES - 3, true),
-            ("end", MAX_MATCHED_BYTES - 2, false),
+            ("end", 16_384 - 3, true),
+            ("end", 16_384 - 2, false),
             ("end$", MAX_MATCHED_BYTES - 3, true),
             ("x$", MAX_MATCHED_BYTES, false),
             (r"x\\z", MAX_MATCHED_BYTES, false),
@@ -353,5 +348,43 @@ mod tests {
             assert!(!holds(&conditions, event), "{}", event.escape_ascii());
         }
         assert!(holds(&conditions, b"3") && holds(&[], b""));
+    }
+
+    use proptest::prelude::*;
+
+    /// JSON whose names are few, so that paths lead somewhere.
+    fn value() -> impl Strategy<Value = Value> {
+        let scalar = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            "[ab\"\\\\é\n]{0,3}".prop_map(Value::from),
+        ];
+        scalar.prop_recursive(4, 32, 4, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                proptest::collection::btree_map("[ab0\"]", inner, 0..4)
+                    .prop_map(|members| Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn every_path_leads_where_serde_json_leads(
+            event in value(), paths in proptest::collection::vec("(/[ab01\"]){0,4}", 0..12),
+        ) {
+            let path = |pointer: &String| if pointer.is_empty() { "$".to_owned() } else { pointer.clone() };
+            let condition = |pointer: &String| {
+                let condition = serde_json::json!({ "path": path(pointer), "exists": true });
+                serde_json::from_value(condition).unwrap_or_else(|error| unreachable!("{error}"))
+            };
+            let conditions: Vec<EventCondition> = paths.iter().map(condition).collect();
+            let text = serde_json::to_string_pretty(&event).unwrap_or_default();
+            for (pointer, found) in paths.iter().zip(find(conditions.iter(), &text)) {
+                let found = found.map(|value| serde_json::from_str(value).unwrap_or_else(|error| unreachable!("{error}")));
+                prop_assert_eq!(found.as_ref(), event.pointer(pointer), "{}", pointer);
+            }
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Where a message's body ends (RFC 9112, section 6), found without touching a byte of it.
 
+use std::borrow::Cow;
+
 /// How much of a body is still to come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
@@ -42,16 +44,41 @@ impl Framing {
         }
     }
 
+    /// The same, and how many of them are payload: the others frame it.
+    pub(crate) fn take_payload(&mut self, bytes: &[u8]) -> Result<(usize, usize), Malformed> {
+        let Self::Chunked(chunks) = self else { return self.take(bytes).map(|count| (count, count)) };
+        let mut payload = 0;
+        let count = chunks.take(bytes, |data| payload += data.len())?;
+        Ok((count, payload))
+    }
+
+    /// How many of the next bytes are the body's, whatever they are; 0 where that has to be seen.
+    pub(crate) fn unseen(&self) -> u64 {
+        match self {
+            Self::Length(left) | Self::Chunked(Chunks { state: State::Data, left }) => *left,
+            Self::Chunked(_) | Self::UntilClose => 0,
+        }
+    }
+
+    /// Goes on behind `count` of these bytes.
+    pub(crate) fn skip(&mut self, count: u64) {
+        match self {
+            Self::Length(left) => *left = left.saturating_sub(count),
+            Self::Chunked(chunks) => chunks.skip(count),
+            Self::UntilClose => {}
+        }
+    }
+
     /// The body without its framing, and what stands behind the last of its data; `bytes` is all of it.
-    pub(crate) fn decode(mut self, bytes: &[u8]) -> Result<(Vec<u8>, &[u8]), Malformed> {
-        let Self::Chunked(chunks) = &mut self else { return Ok((bytes.to_vec(), &[])) };
+    pub(crate) fn decode(mut self, bytes: &[u8]) -> Result<(Cow<'_, [u8]>, &[u8]), Malformed> {
+        let Self::Chunked(chunks) = &mut self else { return Ok((bytes.into(), &[])) };
         let mut body = Vec::with_capacity(bytes.len());
         let mut end = 0;
         chunks.take(bytes, |data| {
             body.extend_from_slice(data);
             end = data.as_ptr().addr() + data.len() - bytes.as_ptr().addr();
         })?;
-        Ok((body, &bytes[end..]))
+        Ok((body.into(), &bytes[end..]))
     }
 }
 
@@ -92,17 +119,22 @@ impl Chunks {
             if self.state == State::Data {
                 let count = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len() - at);
                 data(&bytes[at..at + count]);
-                self.left -= count as u64;
+                self.skip(count as u64);
                 at += count;
-                if self.left == 0 {
-                    self.state = State::DataEnd;
-                }
             } else {
                 self.state = self.step(bytes[at])?;
                 at += 1;
             }
         }
         Ok(at)
+    }
+
+    /// Goes on behind `count` bytes of the chunk's data.
+    fn skip(&mut self, count: u64) {
+        self.left = self.left.saturating_sub(count);
+        if self.left == 0 {
+            self.state = State::DataEnd;
+        }
     }
 
     fn step(&mut self, byte: u8) -> Result<State, Malformed> {
@@ -155,14 +187,39 @@ mod tests {
             assert_eq!(walk(Framing::chunked(), CHUNKED, size), (CHUNKED.len() - 4, true), "in pieces of {size}");
         }
         let tail = &b"\r\n0\r\nError-Type: x\r\n\r\nNEXT"[..];
-        assert_eq!(Framing::chunked().decode(CHUNKED), Ok((BODY.to_vec(), tail)));
+        assert_eq!(Framing::chunked().decode(CHUNKED), Ok((BODY.into(), tail)));
     }
 
     #[test]
     fn a_size_has_as_many_digits_as_it_needs() {
         let body = [b'x'; 0x1f3];
         let bytes = [b"1F3\r\n", &body[..], b"\r\n0\r\n\r\n"].concat();
-        assert_eq!(Framing::chunked().decode(&bytes).map(|(body, _)| body), Ok(body.to_vec()));
+        assert_eq!(Framing::chunked().decode(&bytes).map(|(body, _)| body), Ok(body[..].into()));
+    }
+
+    #[test]
+    fn data_that_is_skipped_counts_as_data_that_was_seen() {
+        for skipped in 0..=8 {
+            let mut framing = Framing::chunked();
+            assert_eq!((framing.unseen(), framing.take(b"8\r\n")), (0, Ok(3)));
+            assert_eq!(framing.unseen(), 8);
+            framing.skip(skipped);
+            assert_eq!(framing.unseen(), 8 - skipped);
+            let rest = [&b"12345678"[skipped as usize..], b"\r\n0\r\n\r\n"].concat();
+            assert_eq!((framing.take(&rest), framing.is_done()), (Ok(rest.len()), true), "{skipped}");
+        }
+        let mut framing = Framing::Length(9);
+        framing.skip(4);
+        assert_eq!((framing.unseen(), framing), (5, Framing::Length(5)));
+        assert_eq!(Framing::UntilClose.unseen(), 0);
+    }
+
+    #[test]
+    fn what_frames_a_payload_is_none_of_it() {
+        let all = CHUNKED.len() - 4;
+        assert_eq!(Framing::chunked().take_payload(CHUNKED), Ok((all, BODY.len())));
+        assert_eq!(Framing::Length(3).take_payload(b"abcdef"), Ok((3, 3)));
+        assert_eq!(Framing::UntilClose.take_payload(b"abc"), Ok((3, 3)));
     }
 
     #[test]

@@ -1,22 +1,53 @@
 //! The heads of requests and answers: only what the proxy has to know, and where it stands.
 
+use std::fmt;
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
+use super::buffer::MAX_HEAD;
 use super::framing::Framing;
 use super::route::{Route, route};
 
 /// Lambda's own requests and answers have about ten.
-const MAX_HEADERS: usize = 100;
+const MAX_HEADERS: usize = 256;
 
-/// What the beginning of a stream holds.
-#[derive(Debug)]
-pub(crate) enum Parsed<T> {
-    /// A whole head.
-    Whole(T),
-    /// The beginning of one.
-    Partial,
-    /// Nothing that we understand.
-    Strange,
+/// Why a connection's bytes are not understood. From there on they pass as they come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unrecognized {
+    /// It is not HTTP/1.
+    Protocol,
+    /// A head is longer than may be waited for.
+    LongHead,
+    /// A head has more headers than are looked at.
+    ManyHeaders,
+    /// Where a body ends cannot be read.
+    Framing,
+    /// The Runtime API has switched to another protocol: 101.
+    Switched,
+    /// An answer's head has ended in the middle.
+    Ended,
+}
+
+impl fmt::Display for Unrecognized {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Protocol => f.write_str("it does not speak HTTP/1.1"),
+            Self::LongHead => write!(f, "a head is longer than {MAX_HEAD} bytes"),
+            Self::ManyHeaders => write!(f, "a head has more than {MAX_HEADERS} headers"),
+            Self::Framing => f.write_str("the length of a body cannot be read"),
+            Self::Switched => f.write_str("it was switched to another protocol"),
+            Self::Ended => f.write_str("the head of an answer has ended in the middle"),
+        }
+    }
+}
+
+impl From<httparse::Error> for Unrecognized {
+    fn from(error: httparse::Error) -> Self {
+        match error {
+            httparse::Error::TooManyHeaders => Self::ManyHeaders,
+            _ => Self::Protocol,
+        }
+    }
 }
 
 /// A request's head, at the beginning of a buffer.
@@ -50,51 +81,47 @@ pub(crate) struct Answer {
 }
 
 impl Request {
-    pub(crate) fn parse(bytes: &[u8]) -> Parsed<Self> {
-        let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-        let mut request = httparse::Request::new(&mut headers);
-        let length = match request.parse(bytes) {
-            Ok(httparse::Status::Complete(length)) => length,
-            Ok(httparse::Status::Partial) => return Parsed::Partial,
-            Err(_) => return Parsed::Strange,
+    /// Reads a head; `None` where it is not whole.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Self>, Unrecognized> {
+        let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+        let mut request = httparse::Request::new(&mut []);
+        let httparse::Status::Complete(length) = request.parse_with_uninit_headers(bytes, &mut headers)? else {
+            return Ok(None);
         };
         let (Some(method), Some(path), Some(version)) = (request.method, request.path, request.version) else {
-            return Parsed::Strange;
+            return Err(Unrecognized::Protocol);
         };
-        // Whatever the client speaks behind these, it is not this protocol.
-        if method == "CONNECT" || header(request.headers, "upgrade").is_some() {
-            return Parsed::Strange;
+        // What follows is not this protocol. An `Upgrade` is only an offer: the answer tells.
+        if method == "CONNECT" {
+            return Err(Unrecognized::Protocol);
         }
-        let Some(framing) = framing(request.headers, Framing::NONE) else { return Parsed::Strange };
         let start = path.as_ptr().addr() - bytes.as_ptr().addr();
-        Parsed::Whole(Self {
+        Ok(Some(Self {
             length,
             route: route(method, path),
             path: start..start + path.len(),
-            framing,
+            framing: framing(request.headers, Framing::NONE)?,
             keep: keeps(request.headers, version),
             expects: header(request.headers, "expect").is_some(),
             is_head: method == "HEAD",
             is_poll: method == "GET",
-        })
+        }))
     }
 }
 
 impl Answer {
-    pub(crate) fn parse(bytes: &[u8], to_head: bool) -> Parsed<Self> {
-        let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-        let mut answer = httparse::Response::new(&mut headers);
-        let length = match answer.parse(bytes) {
-            Ok(httparse::Status::Complete(length)) => length,
-            Ok(httparse::Status::Partial) => return Parsed::Partial,
-            Err(_) => return Parsed::Strange,
-        };
-        let (Some(status), Some(version)) = (answer.code, answer.version) else { return Parsed::Strange };
+    /// Reads a head; `None` where it is not whole.
+    pub(crate) fn parse(bytes: &[u8], to_head: bool) -> Result<Option<Self>, Unrecognized> {
+        let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+        let mut answer = httparse::Response::new(&mut []);
+        let parsed =
+            httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut answer, bytes, &mut headers);
+        let httparse::Status::Complete(length) = parsed? else { return Ok(None) };
+        let (Some(status), Some(version)) = (answer.code, answer.version) else { return Err(Unrecognized::Protocol) };
         let bodiless = to_head || status < 200 || status == 204 || status == 304;
-        let framing = if bodiless { Some(Framing::NONE) } else { framing(answer.headers, Framing::UntilClose) };
-        let Some(framing) = framing else { return Parsed::Strange };
+        let framing = if bodiless { Framing::NONE } else { framing(answer.headers, Framing::UntilClose)? };
         let keep = keeps(answer.headers, version) && framing != Framing::UntilClose;
-        Parsed::Whole(Self { length, status, framing, keep })
+        Ok(Some(Self { length, status, framing, keep }))
     }
 }
 
@@ -106,26 +133,34 @@ pub(crate) fn value_of<'b>(head: &'b [u8], name: &str) -> Option<&'b str> {
 
 /// The headers of a whole head, one by one, or the trailers behind the line of the last chunk.
 pub(crate) fn lines(head: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    head.split(|byte| *byte == b'\n').skip(1).filter_map(|line| {
+    without_empty_lines(head).split(|byte| *byte == b'\n').skip(1).filter_map(|line| {
         let colon = line.iter().position(|byte| *byte == b':')?;
         Some((&line[..colon], line[colon + 1..].trim_ascii()))
     })
+}
+
+/// A head from its first line on: empty lines may come before it (RFC 9112, section 2.2).
+pub(crate) fn without_empty_lines(head: &[u8]) -> &[u8] {
+    let first = head.iter().position(|byte| !matches!(byte, b'\r' | b'\n'));
+    &head[first.unwrap_or(head.len())..]
 }
 
 fn header<'h>(headers: &[httparse::Header<'h>], name: &str) -> Option<&'h [u8]> {
     headers.iter().find(|header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
 }
 
-/// `None` where the lengths contradict each other.
-fn framing(headers: &[httparse::Header<'_>], without: Framing) -> Option<Framing> {
+/// `without` is that of a message whose headers say nothing about it.
+fn framing(headers: &[httparse::Header<'_>], without: Framing) -> Result<Framing, Unrecognized> {
     if let Some(coding) = header(headers, "transfer-encoding") {
         let last = coding.rsplit(|byte| *byte == b',').next().unwrap_or_default().trim_ascii();
-        return last.eq_ignore_ascii_case(b"chunked").then(Framing::chunked);
+        return if last.eq_ignore_ascii_case(b"chunked") { Ok(Framing::chunked()) } else { Err(Unrecognized::Framing) };
     }
     let mut lengths = headers.iter().filter(|header| header.name.eq_ignore_ascii_case("content-length"));
-    let Some(first) = lengths.next() else { return Some(without) };
-    let length = std::str::from_utf8(first.value).ok()?.trim().parse().ok()?;
-    lengths.all(|other| other.value == first.value).then_some(Framing::Length(length))
+    let Some(first) = lengths.next() else { return Ok(without) };
+    let length = std::str::from_utf8(first.value).ok().and_then(|length| length.trim().parse().ok());
+    // Lengths that contradict each other are none.
+    let length = length.filter(|_| lengths.all(|other| other.value == first.value));
+    length.map(Framing::Length).ok_or(Unrecognized::Framing)
 }
 
 /// Whether the connection stays open behind this message (RFC 9112, section 9.3).

@@ -1,12 +1,16 @@
 //! A message in memory, so that it can be looked into or changed.
 
-use super::connection::Side;
-use super::framing::Framing;
-use super::relay::Stop;
+use std::borrow::Cow;
 
-/// Bytes of a message that are held at once: Lambda's own limit of 6 MB for a payload
-/// (lambda/latest/dg/gettingstarted-limits), and room for what frames it.
+use super::framing::Framing;
+use super::head::Unrecognized;
+use super::source::{Source, Stop};
+
+/// Bytes of a payload that are held at once: Lambda's own limit of 6 MB (lambda/latest/dg/gettingstarted-limits), and some
+/// room, for it is not said what counts.
 pub(super) const MAX_HELD: usize = 6 * 1024 * 1024 + 128 * 1024;
+/// Bytes of the same as it came, with its head and what frames its chunks.
+const MAX_FRAMED: usize = 2 * MAX_HELD;
 
 /// A message that was read in full, or as far as may be held.
 #[derive(Debug)]
@@ -14,6 +18,8 @@ pub(super) struct Held {
     head: usize,
     bytes: Vec<u8>,
     chunked: bool,
+    /// Bytes of its payload that were read.
+    payload: usize,
     /// What of its body is still to come; done where it is whole.
     framing: Framing,
     /// Why it does not go on, where it broke off.
@@ -22,29 +28,30 @@ pub(super) struct Held {
 
 impl Held {
     /// Takes a message's head out of the buffer.
-    pub(super) fn new(side: &mut Side, head: usize, framing: Framing) -> Self {
-        let bytes = side.buffer.filled().get(..head).unwrap_or_default().to_vec();
-        side.buffer.consume(head);
-        Self { head, bytes, chunked: matches!(framing, Framing::Chunked(_)), framing, stop: None }
+    pub(super) fn new(source: &mut Source, head: usize, framing: Framing) -> Self {
+        let bytes = source.buffer.filled().get(..head).unwrap_or_default().to_vec();
+        source.buffer.consume(head);
+        Self { head, bytes, chunked: matches!(framing, Framing::Chunked(_)), payload: 0, framing, stop: None }
     }
 
     /// Reads on until it is whole, or more than may be held, or breaks off. May be given up and begun again.
-    pub(super) async fn read(&mut self, side: &mut Side) {
-        while !self.framing.is_done() && self.bytes.len() < MAX_HELD {
-            if side.buffer.is_empty() && !matches!(side.buffer.fill(&mut side.reader).await, Ok(1..)) {
+    pub(super) async fn read(&mut self, source: &mut Source) {
+        while !self.framing.is_done() && self.payload < MAX_HELD && self.bytes.len() < MAX_FRAMED {
+            if source.buffer.is_empty() && !matches!(source.fill().await, Ok(1..)) {
                 match self.framing {
                     Framing::UntilClose => self.framing = Framing::NONE,
                     _ => self.stop = Some(Stop::Source),
                 }
                 return;
             }
-            let Ok(count) = self.framing.take(side.buffer.filled()) else {
-                // Nobody knows where it ends: it goes on as it comes.
-                (self.framing, self.stop) = (Framing::UntilClose, Some(Stop::Strange));
+            let Ok((count, payload)) = self.framing.take_payload(source.buffer.filled()) else {
+                // Where it ends cannot be known: it goes on as it comes.
+                (self.framing, self.stop) = (Framing::UntilClose, Some(Stop::Unrecognized(Unrecognized::Framing)));
                 return;
             };
-            self.bytes.extend_from_slice(&side.buffer.filled()[..count]);
-            side.buffer.consume(count);
+            self.payload += payload;
+            self.bytes.extend_from_slice(&source.buffer.filled()[..count]);
+            source.buffer.consume(count);
         }
     }
 
@@ -67,7 +74,7 @@ impl Held {
     }
 
     /// The body without its framing, and what stands behind it; `None` where it is not all here.
-    pub(super) fn body(&self) -> Option<(Vec<u8>, &[u8])> {
+    pub(super) fn body(&self) -> Option<(Cow<'_, [u8]>, &[u8])> {
         let body = &self.bytes[self.head..];
         let framing = if self.chunked { Framing::chunked() } else { Framing::UntilClose };
         self.framing.is_done().then(|| framing.decode(body).ok()).flatten()

@@ -1,7 +1,6 @@
 //! What happens to events before the runtime has them.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use tokio::select;
@@ -15,11 +14,13 @@ use super::event::which_hold;
 use super::framing::Framing;
 use super::head::{Answer, Request, value_of};
 use super::held::Held;
-use super::injector::{Injector, Pending, now};
+use super::injector::{Injector, now};
 use super::log::say;
-use super::message::own_answer;
+use super::message::{InvocationKey, own_answer};
 use super::payload;
-use super::relay::{Broken, Stop, answer_head, closed, discard, forward, receive};
+use super::pending::Pending;
+use super::relay::{Broken, answer_head, receive};
+use super::source::Stop;
 use super::verdict::{Instead, Invocation, Verdict};
 
 const REQUEST_ID: &str = "lambda-runtime-aws-request-id";
@@ -28,6 +29,17 @@ const INVOKED_ARN: &str = "lambda-runtime-invoked-function-arn";
 
 /// A fault that is due, and its roll.
 type Due = (&'static InvocationFault, u64);
+
+/// An event that faults are due for.
+struct Event {
+    key: InvocationKey,
+    /// When the invocation's time is up, in milliseconds since the epoch.
+    deadline: Option<u64>,
+    /// The answer that it comes in.
+    answer: Answer,
+    /// The same in memory, where it was read for conditions.
+    held: Option<Held>,
+}
 
 /// What happened to an event.
 enum Outcome {
@@ -40,8 +52,7 @@ enum Outcome {
 impl Connection {
     /// Gets the runtime its next event, and injects what is due before the handler runs.
     pub(super) async fn next(&mut self, request: &Request, injector: &Arc<Injector>) -> Result<Flow, Broken> {
-        let head = self.prefixed(request);
-        self.down.buffer.consume(request.length);
+        let head = self.take_prefixed(request);
         loop {
             self.connect().await?;
             match self.poll(&head, injector).await? {
@@ -57,120 +68,113 @@ impl Connection {
         write(&mut up.writer, head).await?;
         let answer = select! {
             biased;
-            answer = answer_head(&mut up.reader, &mut up.buffer, false) => answer?,
-            () = closed(&mut self.down.reader, &mut self.down.buffer) => return Err(Broken::Runtime),
+            answer = answer_head(&mut up.source, false) => answer?,
+            () = self.down.source.closed() => return Err(Broken::Runtime),
         };
-        let event = &up.buffer.filled()[..answer.length];
-        let id = value_of(event, REQUEST_ID).filter(|_| answer.status == 200).map(str::to_owned);
+        let head = &up.source.buffer.filled()[..answer.length];
+        let id = value_of(head, REQUEST_ID).filter(|_| answer.status == 200);
         let (Some(id), Some(_)) = (id, injector.left()) else { return self.deliver(None, &answer).await };
-        let invocation = Invocation {
-            deadline: value_of(event, DEADLINE).and_then(|deadline| deadline.parse().ok()),
-            arn: value_of(event, INVOKED_ARN),
-        };
-        let due = injector.roll(&id).due(injector.orders(), invocation);
+        let deadline = value_of(head, DEADLINE).and_then(|deadline| deadline.parse().ok());
+        let invocation = Invocation { deadline, arn: value_of(head, INVOKED_ARN) };
+        let due = injector.roll(id).due(injector.orders(), invocation);
         if due.clone().next().is_none() {
             return self.deliver(None, &answer).await;
         }
+        let key = InvocationKey::new(id, head);
+        let mut due: Vec<Due> = due.collect();
+        let mut held = None;
         // The event's body is read only for a fault that asks for it.
-        if due.clone().all(|(fault, _)| fault.rule().conditions.is_empty()) {
-            let verdict = Verdict::new(due, invocation, now());
-            return self.carry_out(verdict, &id, None, answer, injector).await;
+        if due.iter().any(|(fault, _)| !fault.rule().conditions.is_empty()) {
+            (due, held) = judge(up, &answer, due).await;
         }
-        let deadline = invocation.deadline;
-        let (due, held) = judge(up, &answer, due.collect()).await;
         let verdict = Verdict::new(due.into_iter(), Invocation { deadline, arn: None }, now());
-        self.carry_out(verdict, &id, held, answer, injector).await
+        self.carry_out(verdict, Event { key, deadline, answer, held }, injector).await
     }
 
     /// Does what the verdict says, up to the moment when the runtime has the event.
     async fn carry_out(
         &mut self,
         verdict: Verdict<'static>,
-        id: &str,
-        held: Option<Held>,
-        answer: Answer,
+        event: Event,
         injector: &Arc<Injector>,
     ) -> Result<Outcome, Broken> {
         for (fault, delay) in verdict.delays {
-            self.wait(fault, delay, id, injector).await?;
+            self.hold_event(fault, delay, &event.key.request, injector).await?;
         }
         // The time may be up by now.
         let instead = verdict.instead.filter(|_| injector.left().is_some());
         if let Some(instead) = instead {
-            self.answer_instead(instead, id, held, answer, injector).await?;
+            self.answer_instead(instead, event, injector).await?;
             return Ok(Outcome::Answered);
         }
-        let disk = fill(&verdict.megabytes, id, injector);
+        let Event { key, deadline, answer, held } = event;
+        let disk = fill(&verdict.megabytes, &key.request, injector);
         let pending = Pending { after: verdict.after, disk, exits: verdict.exit.is_some() };
-        if !pending.after.is_nothing() || pending.disk.is_some() || pending.exits {
-            injector.remember(id, pending);
+        if !pending.is_nothing() {
+            injector.remember(&key, deadline, pending);
         }
-        let delivered = self.deliver(held, &answer).await?;
-        if let Some(delay) = verdict.exit {
-            tokio::spawn(exit(Arc::clone(injector), id.to_owned(), delay));
+        let delivered = self.deliver(held, &answer).await;
+        if let Err(Broken::Runtime | Broken::Api) = delivered {
+            // The runtime has no event, or not all of one: it will not answer.
+            injector.forget(&key);
         }
-        Ok(delivered)
+        if let (Ok(_), Some(delay)) = (&delivered, verdict.exit) {
+            tokio::spawn(exit(Arc::clone(injector), key, delay));
+        }
+        delivered
     }
 
-    /// Keeps an invocation or its answer back, and never longer than the faults last.
-    pub(super) async fn wait(&mut self, fault: &str, delay: u64, id: &str, injector: &Injector) -> Result<(), Broken> {
-        let Some(delay) = injector.left().map(|left| delay.min(left)) else { return Ok(()) };
-        injector.report(fault, delay, id);
+    /// Keeps an event back while the runtime waits for it, and never longer than the faults last.
+    async fn hold_event(&mut self, fault: &str, delay: u64, id: &str, injector: &Injector) -> Result<(), Broken> {
         select! {
-            () = tokio::time::sleep(Duration::from_millis(delay)) => Ok(()),
-            () = closed(&mut self.down.reader, &mut self.down.buffer) => Err(Broken::Runtime),
+            biased;
+            () = injector.delay(fault, delay, id) => Ok(()),
+            () = self.down.source.closed() => Err(Broken::Runtime),
         }
     }
 
     /// Gives the runtime the answer that stands in the buffer, or was taken out of it.
     async fn deliver(&mut self, held: Option<Held>, answer: &Answer) -> Result<Outcome, Broken> {
         let Some(up) = &mut self.up else { return Err(Broken::Api) };
-        let writer = &mut self.down.writer;
+        let Side { source, writer } = &mut self.down;
         let Some(held) = held else {
             let passed = select! {
                 biased;
-                passed = receive(&mut up.reader, &mut up.buffer, writer, false) => passed?,
-                () = closed(&mut self.down.reader, &mut self.down.buffer) => return Err(Broken::Runtime),
+                passed = receive(&mut up.source, writer, false) => passed?,
+                () = source.closed() => return Err(Broken::Runtime),
             };
             return Ok(Outcome::Delivered(passed.into()));
         };
         writer.write_all(held.bytes()).await.map_err(|_| Broken::Runtime)?;
-        let passed = forward(&mut up.reader, &mut up.buffer, writer, 0, &mut held.rest()).await;
-        passed.map_err(Stop::of_an_answer)?;
+        up.source.forward(writer, 0, &mut held.rest()).await.map_err(Stop::of_an_answer)?;
         Ok(Outcome::Delivered(answer.keep.into()))
     }
 
     /// Answers the invocation itself. The event goes nowhere.
-    async fn answer_instead(
-        &mut self,
-        instead: Instead<'_>,
-        id: &str,
-        held: Option<Held>,
-        answer: Answer,
-        injector: &Injector,
-    ) -> Result<(), Broken> {
+    async fn answer_instead(&mut self, instead: Instead<'_>, event: Event, injector: &Injector) -> Result<(), Broken> {
         let Some(up) = &mut self.up else { return Err(Broken::Api) };
+        let Event { key, answer, held, .. } = event;
         let mut rest = held.map_or_else(
             || {
-                up.buffer.consume(answer.length);
+                up.source.buffer.consume(answer.length);
                 answer.framing
             },
             Held::rest,
         );
-        discard(&mut up.reader, &mut up.buffer, &mut rest).await.map_err(|_| Broken::Api)?;
+        up.source.discard(&mut rest).await.map_err(|_| Broken::Api)?;
         if !answer.keep {
             self.up = None;
         }
         self.connect().await?;
         let (fault, own) = match instead {
             Instead::Response(fault) => {
-                ("response", own_answer(&self.upstream, id, None, &payload::of_response(fault)))
+                ("response", own_answer(&self.upstream, &key, None, &payload::of_response(fault)))
             }
             Instead::Error(fault) => {
-                ("error", own_answer(&self.upstream, id, Some(&fault.error_type), &payload::of_error(fault)))
+                ("error", own_answer(&self.upstream, &key, Some(&fault.error_type), &payload::of_error(fault)))
             }
         };
-        injector.report(fault, 0, id);
+        injector.report(fault, 0, &key.request);
         self.post(&own).await
     }
 
@@ -179,9 +183,9 @@ impl Connection {
         let Some(up) = &mut self.up else { return Err(Broken::Api) };
         write(&mut up.writer, request).await?;
         let answer = loop {
-            let mut answer = answer_head(&mut up.reader, &mut up.buffer, false).await.map_err(|_| Broken::Api)?;
-            up.buffer.consume(answer.length);
-            discard(&mut up.reader, &mut up.buffer, &mut answer.framing).await.map_err(|_| Broken::Api)?;
+            let mut answer = answer_head(&mut up.source, false).await.map_err(|_| Broken::Api)?;
+            up.source.buffer.consume(answer.length);
+            up.source.discard(&mut answer.framing).await.map_err(|_| Broken::Api)?;
             if answer.status >= 200 {
                 break answer;
             }
@@ -200,17 +204,17 @@ impl Connection {
 /// there; any other is held. What does not come whole has nothing that conditions could hold on.
 async fn judge(up: &mut Side, answer: &Answer, due: Vec<Due>) -> (Vec<Due>, Option<Held>) {
     let Some(size) = size_in_buffer(answer) else {
-        let mut held = Held::new(up, answer.length, answer.framing.clone());
-        held.read(up).await;
+        let mut held = Held::new(&mut up.source, answer.length, answer.framing.clone());
+        held.read(&mut up.source).await;
         let body = held.body();
-        return (holding(due, body.as_ref().map(|(body, _)| body.as_slice())), Some(held));
+        return (holding(due, body.as_ref().map(|(body, _)| body.as_ref())), Some(held));
     };
-    while up.buffer.filled().len() < size {
-        if !matches!(up.buffer.fill(&mut up.reader).await, Ok(1..)) {
+    while up.source.buffer.filled().len() < size {
+        if !matches!(up.source.fill().await, Ok(1..)) {
             return (holding(due, None), None);
         }
     }
-    (holding(due, up.buffer.filled().get(answer.length..size)), None)
+    (holding(due, up.source.buffer.filled().get(answer.length..size)), None)
 }
 
 /// The bytes of a message with its head, where they fit into the buffer and its length is known.
@@ -242,9 +246,9 @@ fn fill(megabytes: &[u32], id: &str, injector: &Injector) -> Option<std::fs::Fil
 }
 
 /// Kills the runtime a while after it has got the event, unless it has answered by then: that kills it, too.
-async fn exit(injector: Arc<Injector>, id: String, delay: u64) {
-    tokio::time::sleep(Duration::from_millis(delay)).await;
-    if injector.recall(&id).is_some() {
-        injector.kill_runtime(&id);
+async fn exit(injector: Arc<Injector>, key: InvocationKey, delay: u64) {
+    injector.pause(delay).await;
+    if injector.recall(&key.request, key.invocation.as_deref()).is_some() {
+        injector.kill_runtime(&key.request);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::head::{lines, value_of};
+use super::head::{lines, value_of, without_empty_lines};
 use super::payload;
 use super::upstream::Upstream;
 use super::verdict::After;
@@ -11,6 +11,25 @@ use super::verdict::After;
 const RESPONSE_MODE: &str = "lambda-runtime-function-response-mode";
 /// Of an error, and behind a stream that has failed midway.
 const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
+
+/// Tells apart two invocations with one request's id, of which the first has timed out: the Runtime API gives it with an
+/// event, and refuses an answer that has another one (awslambdaric 4.0.2; lambda/latest/dg/runtimes-api does not have it).
+pub(super) const INVOCATION_ID: &str = "lambda-runtime-invocation-id";
+
+/// What tells an invocation from others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct InvocationKey {
+    pub(super) request: String,
+    /// Where the Runtime API gives one.
+    pub(super) invocation: Option<String>,
+}
+
+impl InvocationKey {
+    /// Of a request's id and the head of its event, or of the runtime's own answer to it.
+    pub(super) fn new(request: &str, head: &[u8]) -> Self {
+        Self { request: request.to_owned(), invocation: value_of(head, INVOCATION_ID).map(str::to_owned) }
+    }
+}
 
 /// A request to the Runtime API, with header lines of its own.
 pub(super) fn post(upstream: &Upstream, path: &str, headers: &str, body: &[u8]) -> Vec<u8> {
@@ -25,10 +44,18 @@ pub(super) fn post(upstream: &Upstream, path: &str, headers: &str, body: &[u8]) 
 }
 
 /// An answer to an invocation in the runtime's place: `response` or `error`, the latter with the error's type.
-pub(super) fn own_answer(upstream: &Upstream, id: &str, error_type: Option<&str>, body: &[u8]) -> Vec<u8> {
+pub(super) fn own_answer(upstream: &Upstream, key: &InvocationKey, error_type: Option<&str>, body: &[u8]) -> Vec<u8> {
     let kind = if error_type.is_some() { "error" } else { "response" };
-    let error = error_type.map_or_else(String::new, |name| format!("Lambda-Runtime-Function-Error-Type: {name}\r\n"));
-    post(upstream, &format!("invocation/{id}/{kind}"), &error, body)
+    let mut headers = String::new();
+    for (name, value) in [
+        ("Lambda-Runtime-Function-Error-Type", error_type),
+        ("Lambda-Runtime-Invocation-Id", key.invocation.as_deref()),
+    ] {
+        if let Some(value) = value {
+            headers.extend([name, ": ", value, "\r\n"]);
+        }
+    }
+    post(upstream, &format!("invocation/{}/{kind}", key.request), &headers, body)
 }
 
 /// Whether these trailers say that the handler has failed when its answer had begun.
@@ -60,8 +87,10 @@ pub(super) fn changed(head: &[u8], prefix: &str, own: &[u8], after: &After<'_>) 
         }
     }
     let mut changed = changed_head(head, prefix, streamed, body.len());
+    // What grows piece by piece is twice as large in the end.
+    changed.reserve_exact(body.len() + CHUNK_FRAMING);
     match streamed {
-        true => changed.extend(one_chunk(&body)),
+        true => push_chunk(&mut changed, &body),
         false => changed.extend_from_slice(&body),
     }
     (changed, injected)
@@ -70,7 +99,7 @@ pub(super) fn changed(head: &[u8], prefix: &str, own: &[u8], after: &After<'_>) 
 /// The head of the runtime's own answer, for another body. No trailers follow it. What was a stream and is none any more
 /// is JSON.
 fn changed_head(head: &[u8], prefix: &str, streamed: bool, length: usize) -> Vec<u8> {
-    let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    let line = without_empty_lines(head).split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii_end();
     let space = line.iter().position(|byte| *byte == b' ').map_or(0, |at| at + 1);
     let mut changed = [&line[..space], prefix.as_bytes(), &line[space..], b"\r\n"].concat();
     let was_streamed = value_of(head, RESPONSE_MODE).is_some() && !streamed;
@@ -91,12 +120,17 @@ fn changed_head(head: &[u8], prefix: &str, streamed: bool, length: usize) -> Vec
     changed
 }
 
-fn one_chunk(body: &[u8]) -> Vec<u8> {
-    match body.is_empty() {
-        // An empty chunk would be the last one.
-        true => b"0\r\n\r\n".to_vec(),
-        false => [format!("{:x}\r\n", body.len()).as_bytes(), body, b"\r\n0\r\n\r\n"].concat(),
+/// Bytes that one chunk and the last one take beside the data: at most 16 digits, and the ends of five lines.
+const CHUNK_FRAMING: usize = 27;
+
+/// Writes a body as one chunk and the last one. An empty chunk would be the last one itself.
+fn push_chunk(out: &mut Vec<u8>, body: &[u8]) {
+    if !body.is_empty() {
+        out.extend(format!("{:x}\r\n", body.len()).into_bytes());
+        out.extend_from_slice(body);
+        out.extend(b"\r\n");
     }
+    out.extend(b"0\r\n\r\n");
 }
 
 #[cfg(test)]
@@ -108,6 +142,131 @@ mod tests {
         let head = b"POST /a HTTP/1.1\r\nX-Own: caf\xe9\r\nContent-Length: 2\r\n\r\n";
         let wanted = b"POST /p/a HTTP/1.1\r\nX-Own: caf\xe9\r\nContent-Length: 9\r\n\r\n";
         assert_eq!(changed_head(head, "/p", false, 9), wanted);
-        assert_eq!(one_chunk(b""), b"0\r\n\r\n");
+    }
+
+    use crate::model::invocation::{CorruptFault, ResponseFault};
+
+    fn response(text: &str) -> ResponseFault {
+        serde_json::from_str(text).unwrap_or_else(|error| unreachable!("{text}: {error}"))
+    }
+
+    fn corrupt(text: &str) -> CorruptFault {
+        serde_json::from_str(text).unwrap_or_else(|error| unreachable!("{text}: {error}"))
+    }
+
+    /// The answer after the faults, as text, and what was injected.
+    fn change(head: &str, own: &str, responses: &[ResponseFault], corruptions: &[CorruptFault]) -> (String, String) {
+        let after = After {
+            responses: responses.iter().collect(),
+            corruptions: corruptions.iter().collect(),
+            ..After::default()
+        };
+        let (changed, injected) = changed(head.as_bytes(), "", own.as_bytes(), &after);
+        (String::from_utf8_lossy(&changed).into_owned(), injected.join(" "))
+    }
+
+    const PLAIN: &str = "POST /a HTTP/1.1\r\nContent-Length: 9\r\n\r\n";
+    const STREAM: &str = "POST /a HTTP/1.1\r\nLambda-Runtime-Function-Response-Mode: Streaming\r\n\
+        Content-Type: text/x\r\nTransfer-Encoding: chunked\r\nTrailer: X\r\n\r\n";
+    const HTTP_STREAM: &str = "POST /a HTTP/1.1\r\nlambda-runtime-function-response-mode: streaming\r\n\
+        Content-Type: application/vnd.awslambda.HTTP-integration-response\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+    #[test]
+    fn each_fault_works_on_what_the_one_before_has_made() {
+        let faults = [response(r#"{"statusCode":404,"when":"after"}"#), response(r#"{"body":"four","when":"after"}"#)];
+        let damage =
+            [corrupt(r#"{"truncateBytes":2}"#), corrupt(r#"{"truncateBytes":9}"#), corrupt(r#"{"replace":"x"}"#)];
+        let (changed, injected) = change(PLAIN, r#"{"statusCode":200}"#, &faults, &damage);
+        let wanted = r#"{"statusCode":404,"body":"x","isBase64Encoded":false}"#;
+        assert_eq!(changed, format!("POST /a HTTP/1.1\r\nContent-Length: {}\r\n\r\n{wanted}", wanted.len()));
+        assert_eq!(injected, "response response corrupt corrupt");
+        assert_eq!(change(PLAIN, "[]", &[], &[corrupt(r#"{"mangle":true}"#)]).1, "");
+    }
+
+    #[test]
+    fn a_damaged_stream_stays_one() {
+        let (changed, injected) = change(STREAM, "abc", &[], &[corrupt(r#"{"truncateBytes":2}"#)]);
+        let wanted = "POST /a HTTP/1.1\r\nLambda-Runtime-Function-Response-Mode: Streaming\r\n\
+            Content-Type: text/x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n";
+        assert_eq!((changed.as_str(), injected.as_str()), (wanted, "corrupt"));
+        // A stream of another type has no head to keep.
+        let with_head = "{}\0\0\0\0\0\0\0\0b";
+        let of_type = |head| change(head, with_head, &[], &[corrupt(r#"{"replace":""}"#)]).0;
+        assert!(of_type(STREAM).ends_with("\r\n\r\n0\r\n\r\n"), "{}", of_type(STREAM));
+        assert!(
+            of_type(HTTP_STREAM).ends_with("\r\n\r\na\r\n{}\0\0\0\0\0\0\0\0\r\n0\r\n\r\n"),
+            "{}",
+            of_type(HTTP_STREAM)
+        );
+    }
+
+    #[test]
+    fn a_stream_whose_body_is_replaced_is_none_any_more() {
+        let own = "{\"statusCode\":200}\0\0\0\0\0\0\0\0body";
+        let body = r#"{"statusCode":404,"headers":{},"body":"x","isBase64Encoded":false}"#;
+        let wanted = format!(
+            "POST /a HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let faults = [response(r#"{"statusCode":404,"body":"x","when":"after"}"#)];
+        for head in [STREAM, HTTP_STREAM] {
+            assert_eq!(change(head, own, &faults, &[]), (wanted.clone(), "response".to_owned()), "{head}");
+        }
+        // What follows works on an answer like any other.
+        let again = [faults[0].clone(), response(r#"{"statusCode":500,"when":"after"}"#)];
+        let (changed, _) = change(HTTP_STREAM, own, &again, &[corrupt(r#"{"replace":"y"}"#)]);
+        let body = r#"{"statusCode":500,"headers":{},"body":"y","isBase64Encoded":false}"#;
+        assert!(changed.ends_with(&format!("\r\n\r\n{body}")) && !changed.contains("chunked"), "{changed}");
+    }
+
+    #[test]
+    fn the_head_of_a_streamed_http_answer_can_change_alone() {
+        let faults = [response(r#"{"statusCode":404,"when":"after"}"#)];
+        let (changed, _) = change(HTTP_STREAM, "{\"statusCode\":200}\0\0\0\0\0\0\0\0body", &faults, &[]);
+        let wanted = "\r\n\r\n1e\r\n{\"statusCode\":404}\0\0\0\0\0\0\0\0body\r\n0\r\n\r\n";
+        assert!(changed.ends_with(wanted) && changed.contains("integration-response"), "{changed}");
+    }
+
+    #[test]
+    fn a_trailer_says_that_a_stream_has_failed() {
+        assert!(has_failed(b"\r\n0\r\nlambda-runtime-function-error-type: Midway\r\n\r\n"));
+        assert!(!has_failed(b"\r\n0\r\nLambda-Runtime-Function-Error-Body: x\r\n\r\n") && !has_failed(b""));
+    }
+
+    #[test]
+    fn a_head_keeps_its_headers_however_its_lines_end() {
+        let wanted = b"POST /a HTTP/1.1\r\nX-Own: 1\r\nContent-Length: 9\r\n\r\n";
+        for head in [
+            &b"POST /a HTTP/1.1\nX-Own: 1\nContent-Length: 2\n\n"[..],
+            b"POST /a HTTP/1.1\nX-Own:1\r\nTransfer-Encoding: chunked\n\r\n",
+            b"\r\n\nPOST /a HTTP/1.1\r\nX-Own: \t1 \r\nTrailer: X-Sum\n\r\n",
+        ] {
+            assert_eq!(changed_head(head, "", false, 9), wanted, "{}", head.escape_ascii());
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_changed_head_is_one_head_with_the_same_headers(
+            names in proptest::collection::vec("X-[A-Za-z0-9]{1,8}", 0..6),
+            values in proptest::collection::vec("[ -~]{0,12}", 6),
+            ends in proptest::collection::vec(proptest::bool::ANY, 9),
+        ) {
+            let end = |at: usize| if ends[at] { "\r\n" } else { "\n" };
+            let mut head = format!("{}POST /a HTTP/1.1{}", if ends[8] { "\r\n" } else { "" }, end(7));
+            let own: Vec<_> = names.iter().zip(&values).map(|(name, value)| (name.as_str(), value.trim())).collect();
+            for (at, (name, value)) in own.iter().enumerate() {
+                head.push_str(&format!("{name}: {value}{}", end(at)));
+            }
+            head.push_str(end(6));
+            let changed = changed_head(head.as_bytes(), "/p", false, 3);
+            let mut headers = [httparse::EMPTY_HEADER; 16];
+            let mut request = httparse::Request::new(&mut headers);
+            proptest::prop_assert_eq!(request.parse(&changed), Ok(httparse::Status::Complete(changed.len())));
+            proptest::prop_assert_eq!((request.method, request.path), (Some("POST"), Some("/p/a")));
+            let now: Vec<_> = request.headers.iter().map(|h| (h.name, std::str::from_utf8(h.value).unwrap_or_default())).collect();
+            let wanted: Vec<_> = own.into_iter().chain([("Content-Length", "3")]).collect();
+            proptest::prop_assert_eq!(now, wanted);
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! The data plane: sits between the Lambda runtime and the Runtime API, and injects the faults of one run.
 //!
 //! It comes in a layer and is there only while an experiment runs. With no fault due, every byte passes as it came: it
-//! is written from the buffer that it was read to, in both directions, and only where a message ends is looked for.
-//! Whatever it does not understand passes, too. It depends on nothing but [`crate::model::invocation`].
+//! is written from the buffer that it was read to, or never leaves the kernel, in both directions, and only where a
+//! message ends is looked for. Whatever it does not understand passes, too, and the log says so once. It depends on nothing but [`crate::model::invocation`].
 //!
 //! # The order of faults
 //! Each fault rolls its percentage for itself. What is due then happens in this order, within a kind in the order of
@@ -26,12 +26,16 @@ mod json;
 mod log;
 mod message;
 mod payload;
+mod pending;
+mod pipe;
 mod process;
 mod relay;
 mod route;
 mod server;
+mod source;
 mod upstream;
 mod verdict;
+mod watch;
 mod wrapper;
 
 pub use command::main;

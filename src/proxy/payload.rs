@@ -166,7 +166,9 @@ pub(crate) fn corrupted(own: &[u8], fault: &CorruptFault) -> Option<Vec<u8>> {
 pub(crate) fn corrupted_stream(own: &[u8], has_head: bool, fault: &CorruptFault) -> Option<Vec<u8>> {
     let end = prelude(own).filter(|_| has_head).map_or(0, |end| end + PRELUDE_END.len());
     let (head, body) = own.split_at(end);
-    damage(body, fault.how()?).map(|body| [head, &body].concat())
+    let mut damaged = damage(body, fault.how()?)?;
+    damaged.splice(0..0, head.iter().copied());
+    Some(damaged)
 }
 
 fn damage_http(answer: &str, how: Corrupt<'_>) -> Option<String> {
@@ -320,6 +322,14 @@ mod tests {
 
     fn json(bytes: &[u8]) -> Value {
         serde_json::from_slice(bytes).unwrap_or_else(|error| unreachable!("{}: {error}", bytes.escape_ascii()))
+    }
+
+    #[test]
+    fn an_error_is_what_a_runtime_reports() {
+        let fault = serde_json::from_str(r#"{"type":"Db.Down","message":"no \"rows\""}"#);
+        let error = of_error(&fault.unwrap_or_else(|error| unreachable!("{error}")));
+        let wanted = json!({ "errorType": "Db.Down", "errorMessage": "no \"rows\"", "stackTrace": [] });
+        assert_eq!(json(&error), wanted);
     }
 
     #[test]
@@ -538,6 +548,27 @@ mod tests {
                 prop_assert!(json::valid(mangled.as_bytes()).is_some());
             }
             prop_assert!(has_scalars || mangled == "the same");
+        }
+
+        #[test]
+        fn any_answer_can_be_damaged_and_replaced(
+            bytes in proptest::collection::vec(any::<u8>(), 0..64), text in r#"[\[\]{}",:a0\\u-]{0,24}"#, json in value(), size in 0..9_u32,
+        ) {
+            let faults = [r#"{"mangle":true}"#.to_owned(), r#"{"replace":"é\""}"#.to_owned(), format!(r#"{{"truncateBytes":{size}}}"#)];
+            let merge = response(r#"{"statusCode":404,"headers":{"a\"":"b\n"},"body":"\\","when":"after"}"#);
+            for own in [bytes, text.into_bytes(), format!(r#"{{"statusCode":{json},"body":{json},"headers":{json}}}"#).into_bytes()] {
+                let is_http = http(&own).is_some();
+                for fault in &faults {
+                    let fault: CorruptFault = serde_json::from_str(fault).unwrap_or_else(|error| unreachable!("{error}"));
+                    let damaged = corrupted(&own, &fault);
+                    prop_assert!(!is_http || damaged.as_ref().is_none_or(|damaged| http(damaged).is_some()));
+                    prop_assert!(damaged.is_none_or(|damaged| damaged != own));
+                    corrupted_stream(&own, true, &fault);
+                }
+                let whole = super::merged(&own, &merge);
+                prop_assert_eq!(last(http(&whole).unwrap_or_default(), "statusCode"), Some("404"));
+                prop_assert_eq!(last(http(&whole).unwrap_or_default(), "body"), Some(r#""\\""#));
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::invocation::{CHAINED_WRAPPER_VARIABLE, FAULTS_VARIABLE, InvocationFault, MAX_FAULTS, Orders};
@@ -18,6 +19,7 @@ use super::payload;
 use super::process::{self, Fork, Process};
 use super::server::serve_with;
 use super::upstream::{API_VARIABLE, Upstream};
+use super::watch::watch;
 
 /// The variable that names a wrapper (lambda/latest/dg/runtimes-modify).
 const WRAPPER_VARIABLE: &str = "AWS_LAMBDA_EXEC_WRAPPER";
@@ -33,7 +35,7 @@ pub(super) fn wrap(command: &[OsString]) -> ExitCode {
             None
         }
     };
-    let chained = std::env::var_os(CHAINED_WRAPPER_VARIABLE);
+    let chained = std::env::var_os(CHAINED_WRAPPER_VARIABLE).filter(|chained| !chained.is_empty());
     let mut words: Vec<&OsStr> = chained.iter().chain(command).map(OsString::as_os_str).collect();
     let mut error = runtime(&words, chained.as_deref(), port).exec();
     if error.raw_os_error() == Some(libc::ENOEXEC) {
@@ -85,6 +87,7 @@ fn runtime(words: &[&OsStr], chained: Option<&OsStr>, port: Option<u16>) -> Comm
     if let Some(port) = port {
         runtime.env(API_VARIABLE, format!("127.0.0.1:{port}"));
     }
+    process::keep_sigpipe(&mut runtime);
     runtime
 }
 
@@ -124,7 +127,9 @@ fn run(listener: TcpListener, upstream: Upstream, orders: Orders, runtime: Proce
     let served = tokio::runtime::Builder::new_current_thread().enable_all().build().and_then(|threads| {
         threads.block_on(async {
             let end = runtime.end()?;
+            let address = listener.local_addr()?;
             let injector = Injector::new(orders, Some(runtime));
+            tokio::spawn(watch(Arc::clone(&injector), address));
             readiness.write_all(&[1])?;
             drop(readiness);
             tokio::select! {

@@ -75,7 +75,9 @@ pub(super) async fn take_down(world: &impl World, run: &Run, function: &Function
     } else {
         0
     };
-    let snapshot = Snapshot { changes: drafted.changes, last_version, runtime_version: None };
+    // Only an update of the configuration moves it.
+    let runtime_version = seen.runtime_version.filter(|_| versioned);
+    let snapshot = Snapshot { changes: drafted.changes, last_version, runtime_version };
     match retry(world, || world.arm(&run.id, function, &snapshot)).await? {
         Guarded::Done => Ok(Armed::Armed),
         Guarded::Declined => Ok(Armed::Skipped),

@@ -5,6 +5,7 @@
 //! and the simulated world respects them and nothing more.
 
 pub mod arm;
+pub mod effect;
 pub mod error;
 pub mod inject;
 mod mappings;

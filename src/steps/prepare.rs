@@ -6,13 +6,16 @@ use crate::model::experiment::Experiment;
 use crate::model::input::read_experiment;
 use crate::model::names::{AlarmName, FunctionArn, RunId};
 use crate::model::run::{Run, RunStatus};
-use crate::plan::guardrails::{Facts, Settings, functions, survey};
+use crate::plan::guardrails::{Facts, Settings, Survey, functions, survey};
 use crate::ports::{Guarded, World};
 
 use super::error::StepError;
 use super::retry::retry;
 use super::steady_state::tripped;
 use super::survey::gather;
+
+/// Notes of the plan that a run keeps, at most.
+const MOST_NOTES: usize = 10;
 
 /// What `Prepare` is asked.
 #[derive(Clone, Debug)]
@@ -44,11 +47,11 @@ pub async fn prepare(world: &impl World, settings: &Settings, request: &Request)
         return carry_on(world, &run).await;
     }
     let facts = gather(world, settings, &experiment).await?;
-    let refusals = survey(&experiment, &facts).refusals;
+    let Survey { refusals, warnings, .. } = survey(&experiment, &facts);
     if !refusals.is_empty() {
         return Err(StepError::Refused(refusals));
     }
-    let run = write_down(world, request, experiment, &facts);
+    let run = write_down(world, request, experiment, &facts, at_most(MOST_NOTES, warnings));
     match retry(world, || world.create_run(&run)).await? {
         Guarded::Done => carry_on(world, &run).await,
         Guarded::Declined => match retry(world, || world.run(&request.run)).await? {
@@ -66,7 +69,15 @@ fn experiment_of(run: &Run) -> Result<Experiment, StepError> {
     run.experiment.clone().ok_or_else(|| StepError::NoSuchRun(run.id.clone()))
 }
 
-fn write_down(world: &impl World, request: &Request, experiment: Experiment, facts: &Facts) -> Run {
+/// The first of the plan's notes, for the report: the run's item is read by every step.
+fn at_most(most: usize, mut notes: Vec<String>) -> Vec<String> {
+    let more = notes.len().saturating_sub(most);
+    notes.truncate(most);
+    notes.extend((more > 0).then(|| format!("and {more} more notes; snapback plan shows all of them")));
+    notes
+}
+
+fn write_down(world: &impl World, request: &Request, experiment: Experiment, facts: &Facts, notes: Vec<String>) -> Run {
     let now = world.now();
     let deadline = experiment.deadline(now);
     let stops = |name: &AlarmName| experiment.stop_conditions.iter().any(|stop| stop.alarm == *name);
@@ -84,7 +95,7 @@ fn write_down(world: &impl World, request: &Request, experiment: Experiment, fac
         functions: functions(facts),
         alarms,
         proxy_layers: facts.settings.proxy_layers.clone(),
-        notes: Vec::new(),
+        notes,
         seed: facts.seed.map(u64::from),
         created_at: now,
         deadline,
@@ -94,6 +105,7 @@ fn write_down(world: &impl World, request: &Request, experiment: Experiment, fac
         closed_at: None,
         deviations: None,
         effect: None,
+        injected: None,
     }
 }
 

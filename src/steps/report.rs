@@ -1,10 +1,14 @@
-//! `Report`: judges the steady state after the restore, and closes the run.
+//! `Report`: judges after the restore whether the faults took effect and the steady state holds, and closes the run.
 
+use crate::model::experiment::Experiment;
 use crate::model::names::RunId;
 use crate::model::run::{EndReason, Judgement, Run, RunStatus, TargetRecord};
+use crate::model::time::Time;
+use crate::plan::effect::Effect;
 use crate::plan::rendering::{ReportView, report_view};
 use crate::ports::World;
 
+use super::effect::{self, Look};
 use super::error::StepError;
 use super::retry::retry;
 use super::steady_state::{deviations, judgeable};
@@ -12,7 +16,7 @@ use super::steady_state::{deviations, judgeable};
 /// What the state machine should do next.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reported {
-    /// The steady state may hold again by then: report again in so many seconds.
+    /// The steady state may hold again by then, or metrics come in: report again in so many seconds.
     Pending(u64),
     /// The run is closed.
     Closed(Box<ReportView>),
@@ -36,27 +40,53 @@ pub async fn report(world: &impl World, id: &RunId) -> Result<Reported, StepErro
     close(world, id).await.map(|view| Reported::Closed(Box::new(view)))
 }
 
-/// Judges the steady state, once every target is back; returns how long to wait where it may still recover.
+/// Judges effect and steady state, once every target is back; returns how long to wait where that is too early.
 async fn judge(world: &impl World, run: &Run, targets: &[TargetRecord]) -> Result<Option<u64>, StepError> {
-    let Some(experiment) = run.experiment.as_ref().filter(|experiment| !experiment.steady_state.is_empty()) else {
+    let Some(experiment) = &run.experiment else { return Ok(None) };
+    // Before its duration began, nothing was to take effect.
+    let has_effect = experiment.needs_proxy() && run.ends_at.is_some();
+    if experiment.steady_state.is_empty() && !has_effect {
         return Ok(None);
-    };
+    }
     if targets.iter().any(|target| !target.status.is_final()) || run.deviations.is_some() {
         return Ok(None);
     }
     let restored_at = targets.iter().filter_map(|target| target.ended_at).max().unwrap_or(run.created_at);
+    let mut judgement = Judgement::default();
+    if has_effect {
+        match effect::look(world, run, experiment, targets, restored_at).await {
+            Look::Again(seconds) => return Ok(Some(seconds)),
+            Look::Done(Effect { missing, injected }) => {
+                (judgement.effect, judgement.injected) = (missing, Some(injected));
+            }
+        }
+    }
+    if !experiment.steady_state.is_empty() {
+        match steady_state(world, experiment, restored_at).await? {
+            Steady::Again(seconds) => return Ok(Some(seconds)),
+            Steady::Done(found) => judgement.deviations = found,
+        }
+    }
+    retry(world, || world.judge_run(&run.id, &judgement)).await?;
+    Ok(None)
+}
+
+enum Steady {
+    Again(u64),
+    Done(Vec<String>),
+}
+
+async fn steady_state(world: &impl World, experiment: &Experiment, restored_at: Time) -> Result<Steady, StepError> {
     let wait = world.now().seconds_until(restored_at.plus(judgeable(&experiment.steady_state)));
     if wait > 0 {
-        return Ok(Some(wait.min(300)));
+        return Ok(Steady::Again(wait.min(300)));
     }
     let found = deviations(world, &experiment.steady_state, Some(restored_at)).await?;
     let left = world.now().seconds_until(restored_at.plus(i64::from(experiment.recovery.seconds())));
     if !found.is_empty() && left > 0 {
-        return Ok(Some(left.min(RECOVERY_INTERVAL)));
+        return Ok(Steady::Again(left.min(RECOVERY_INTERVAL)));
     }
-    let judgement = Judgement { deviations: found, effect: None };
-    retry(world, || world.judge_run(&run.id, &judgement)).await?;
-    Ok(None)
+    Ok(Steady::Done(found))
 }
 
 /// Gives a run that is being stopped its final status, and retires it if every target is back. May be repeated.

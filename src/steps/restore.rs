@@ -413,7 +413,7 @@ impl<W: World> Restorer<'_, W> {
             observed_at,
             drift: plan.drift,
             frozen_versions,
-            runtime_version: None,
+            runtime_version: plan.runtime_version,
             redacted: target.changes.iter().map(Change::redacted).collect(),
         };
         match retry(self.world, || self.world.finish(&ending, self.world.now())).await? {

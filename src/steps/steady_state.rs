@@ -8,10 +8,14 @@ use crate::model::time::Time;
 use crate::plan::guardrails::AlarmFact;
 use crate::ports::{AlarmError, World};
 
+use super::effect::EFFECT_WAIT;
 use super::retry::retry;
 
-/// Seconds by which a metric may come late.
-const METRIC_DELAY: i64 = 60;
+/// Seconds by which a metric may come late, and for which the value of a period that is over may still grow. No page of
+/// AWS's has a figure; inferred.
+pub const METRIC_DELAY: i64 = 60;
+/// Periods to look back for one with data.
+const PERIODS: i64 = 3;
 
 /// The conditions that do not hold now, for people; empty is `held`. Metrics are judged by periods that begin at
 /// `since` or later, where it is given.
@@ -40,13 +44,31 @@ pub async fn deviations(
     }
     for condition in conditions {
         let Condition::Metric { metric, bound } = condition else { continue };
-        let value = retry(world, || world.metric(metric, world.now(), since)).await?;
+        let value = match periods(i64::from(metric.period.seconds()), world.now(), since) {
+            Some((from, until)) => {
+                let values = retry(world, || world.metrics(std::slice::from_ref(metric), from, until)).await?;
+                values.first().and_then(|values| values.first().copied())
+            }
+            None => None,
+        };
         if !bound.holds(value) {
             let now = value.map_or_else(|| "no data".to_owned(), |value| value.to_string());
             deviations.push(format!("{condition}, but it is {now}"));
         }
     }
     Ok(deviations)
+}
+
+/// The whole periods that are judged: the last ones that ended [`METRIC_DELAY`] ago or longer, and begin at `since` or
+/// later. `None` where there is none yet.
+#[must_use]
+pub fn periods(period: i64, now: Time, since: Option<Time>) -> Option<(Time, Time)> {
+    let bound = |seconds: i64| seconds.div_euclid(period) * period;
+    let until = bound(now.epoch_seconds() - METRIC_DELAY);
+    // A period that began before `since` is none of those after it: rounded up.
+    let earliest = since.map(|since| bound((since.0 + 999).div_euclid(1000) + period - 1));
+    let from = earliest.unwrap_or(i64::MIN).max(until - PERIODS * period);
+    (from < until).then_some((Time(from * 1000), Time(until * 1000)))
 }
 
 /// Why the alarms end a run, if they do: one is in ALARM, or was deleted, so that nobody watches any more.
@@ -84,8 +106,30 @@ pub fn judgeable(conditions: &[Condition]) -> i64 {
     seconds.max().unwrap_or(0)
 }
 
-/// Seconds after the restore by which the steady state is judged at the latest: until then, it may still recover.
+/// Seconds after the restore by which a run is judged at the latest: until then, its steady state may still recover, and
+/// the metrics of its faults may come in.
 #[must_use]
 pub fn judged_by(experiment: &Experiment) -> i64 {
-    judgeable(&experiment.steady_state).max(i64::from(experiment.recovery.seconds()))
+    let steady = judgeable(&experiment.steady_state).max(i64::from(experiment.recovery.seconds()));
+    if experiment.needs_proxy() { steady.max(EFFECT_WAIT) } else { steady }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_period_that_is_judged_ended_a_minute_ago() {
+        let at = |seconds: i64| Time(seconds * 1000);
+        // Of a metric by the minute, at 10:03:59 the last period is the one from 10:01 to 10:02.
+        let ten = 36_000;
+        assert_eq!(periods(60, at(ten + 239), None), Some((at(ten - 60), at(ten + 120))));
+        assert_eq!(periods(60, at(ten + 240), None), Some((at(ten), at(ten + 180))));
+        assert_eq!(periods(300, at(ten + 359), None), Some((at(ten - 900), at(ten))));
+        // After a restore in the middle of a minute, the first whole one counts.
+        assert_eq!(periods(60, at(ten + 179), Some(Time(ten * 1000 + 1))), None);
+        assert_eq!(periods(60, at(ten + 180), Some(Time(ten * 1000 + 1))), Some((at(ten + 60), at(ten + 120))));
+        assert_eq!(periods(60, at(ten + 120), Some(at(ten))), Some((at(ten), at(ten + 60))));
+        assert_eq!(periods(60, at(ten + 119), Some(at(ten))), None);
+    }
 }

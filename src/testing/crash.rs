@@ -212,7 +212,7 @@ fn changed(state: &State, originals: &BTreeMap<FunctionArn, Observation>, functi
 fn survived(ended: &Ended) -> Result<(), String> {
     let came_to = ended.report.as_ref().map(|report| (report.status, report.outcome));
     match (&ended.failure, came_to) {
-        (None, Some((RunStatus::Completed, Outcome::Held))) => Ok(()),
+        (None, Some((RunStatus::Completed, Outcome::NoSteadyState))) => Ok(()),
         (failure, came_to) => Err(format!("it loses an answer, and comes to {came_to:?}, {failure:?}")),
     }
 }

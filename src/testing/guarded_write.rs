@@ -74,6 +74,7 @@ impl State {
             Effect::Judged(judgement) => {
                 run.deviations = Some(judgement.deviations.clone());
                 run.effect.clone_from(&judgement.effect);
+                run.injected.clone_from(&judgement.injected);
             }
             Effect::ClosedAt(at) => run.closed_at = Some(*at),
             _ => {}

@@ -303,8 +303,8 @@ impl Alarms for Worker<'_> {
         self.enter(None).alarms(names).await
     }
 
-    async fn metric(&self, metric: &Metric, now: Time, since: Option<Time>) -> Result<Option<f64>, AlarmError> {
-        self.enter(None).metric(metric, now, since).await
+    async fn metrics(&self, metrics: &[Metric], from: Time, until: Time) -> Result<Vec<Vec<f64>>, AlarmError> {
+        self.enter(None).metrics(metrics, from, until).await
     }
 }
 

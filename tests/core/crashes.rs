@@ -104,8 +104,8 @@ fn two_of_each_task_may_run_at_once() {
             let observed = block_on(interleave(seed, one.observe(), two.observe(), check));
             assert_eq!(observed, (Ok(()), Ok(())), "{note}");
             let (ended, twin) = block_on(interleave(seed, one.end(None), two.end(None), check));
-            assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::Held), "{note}");
-            assert_eq!(outcome(&twin), (RunStatus::Completed, Outcome::Held), "{note}");
+            assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::NoSteadyState), "{note}");
+            assert_eq!(outcome(&twin), (RunStatus::Completed, Outcome::NoSteadyState), "{note}");
             assert_eq!(picture(&world, "checkout"), before, "{note}");
             assert_nothing_stays(&world);
         }
@@ -252,7 +252,7 @@ fn reads_that_are_stale_do_not_make_a_false_end() {
                 world.pass(1);
                 ended = block_on(next.execute());
             }
-            assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::Held), "{fault}, {start}");
+            assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::NoSteadyState), "{fault}, {start}");
             assert_eq!(picture(&world, "checkout"), before, "{fault}, {start}");
             assert_nothing_stays(&world);
         }

@@ -77,7 +77,7 @@ fn a_deploy_beside_the_fault_survives_the_restore() {
             machine.observe().await.unwrap();
             machine.end(None).await
         });
-        assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::Held), "{fault}");
+        assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::NoSteadyState), "{fault}");
         assert_eq!(picture(&world, "checkout"), beside(before), "{fault}");
         assert_nothing_stays(&world);
     }
@@ -94,7 +94,7 @@ fn a_deploy_at_any_call_survives() {
             let deploy = after(&world, calls, || deploy_beside(&world));
             let (ended, over) = block_on(join(machine.execute(), deploy));
             assert_eq!(ended.failure, None, "{fault}, after call {calls}");
-            assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::Held), "{fault}, after call {calls}");
+            assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::NoSteadyState), "{fault}, after call {calls}");
             assert_eq!(picture(&world, "checkout"), beside(before), "{fault}, after call {calls}");
             assert_nothing_stays(&world);
             if over {
@@ -126,7 +126,11 @@ fn a_deploy_of_a_touched_field_at_any_call_is_never_overwritten() {
             if let Some(failure) = &ended.failure {
                 assert_eq!(failure.name(), "Overtaken", "{note}");
             }
-            assert!(matches!(outcome(&ended).1, Outcome::Held | Outcome::Drifted), "{note}: {:?}", outcome(&ended));
+            assert!(
+                matches!(outcome(&ended).1, Outcome::NoSteadyState | Outcome::Drifted),
+                "{note}: {:?}",
+                outcome(&ended)
+            );
             assert_nothing_stays(&world);
             if over {
                 break;
@@ -149,7 +153,7 @@ fn a_restore_waits_for_somebody_elses_update() {
             function.busy_until = Some(busy_until);
         });
         let ended = block_on(machine.end(None));
-        assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::Held), "{fault}");
+        assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::NoSteadyState), "{fault}");
         assert_eq!(picture(&world, "checkout"), before, "{fault}");
         let waited = world.now() >= busy_until;
         assert_eq!(waited, !["reservedConcurrency", "eventSourceMapping"].contains(&fault), "{fault}");
@@ -212,7 +216,7 @@ fn a_deploy_between_arm_and_inject_is_the_new_original() {
             machine.observe().await.unwrap();
             machine.end(None).await
         });
-        assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::Held), "{fault}");
+        assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::NoSteadyState), "{fault}");
         assert_eq!(picture(&world, "checkout"), deployed, "{fault}");
         assert_nothing_stays(&world);
     }

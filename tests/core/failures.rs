@@ -41,7 +41,7 @@ fn a_lost_answer_changes_nothing() {
                     machine.end(None).await
                 });
                 let note = format!("{fault}: {trouble:?}, in restore: {in_restore}");
-                assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::Held), "{note}");
+                assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::NoSteadyState), "{note}");
                 assert_eq!(picture(&world, "checkout"), before, "{note}");
                 world.with(|state| assert!(state.trouble.is_empty(), "{note}"));
                 assert_nothing_stays(&world);
@@ -194,7 +194,7 @@ fn a_restore_that_lands_late_does_not_end_the_next_run() {
             second.observe().await.unwrap();
             second.end(None).await
         });
-        assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::Held), "{fault}");
+        assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::NoSteadyState), "{fault}");
         assert_eq!(picture(&world, "checkout"), before, "{fault}");
         assert_nothing_stays(&world);
     }
@@ -290,7 +290,7 @@ fn busy_and_throttled_calls_are_made_again() {
                 world.with(|state| state.trouble.extend([(restore_call, trouble); 3]));
                 machine.end(None).await
             });
-            assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::Held), "{fault}, {trouble:?}");
+            assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::NoSteadyState), "{fault}, {trouble:?}");
             assert_eq!(picture(&world, "checkout"), before, "{fault}, {trouble:?}");
             assert_nothing_stays(&world);
         }
@@ -321,7 +321,7 @@ fn conflicts_in_the_ledger_are_met_by_trying_again() {
             machine.end(None).await
         });
         assert_eq!(ended.failure, None, "{fault}");
-        assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::Held), "{fault}");
+        assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::NoSteadyState), "{fault}");
         assert_eq!(picture(&world, "checkout"), before, "{fault}");
         assert_nothing_stays(&world);
     }

@@ -441,6 +441,12 @@ fn cases() -> Vec<Case> {
         ),
         case(
             G::Effect,
+            samples::experiment(&["checkout"], &[("error", json!({ "percentage": 0 }))]),
+            |_| {},
+            "faults: error has the percentage 0, so it would never be injected; give it a share, or take it out",
+        ),
+        case(
+            G::Effect,
             with("error"),
             |s| edit(s, |f| set(f, "AWS_LAMBDA_EXEC_WRAPPER", "/opt/bootstrap")),
             WEB_ADAPTER,

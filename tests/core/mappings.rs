@@ -95,7 +95,7 @@ fn a_function_that_is_created_again_gets_its_mapping_back() {
             again.revision_id = "created again".into();
             world.with(|state| state.add_function(again));
             let ended = block_on(machine.end(None));
-            assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::Held), "{fault}");
+            assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::NoSteadyState), "{fault}");
             assert_eq!(
                 super::support::picture(&world, "checkout").mappings,
                 observation("checkout").mappings,
@@ -131,7 +131,7 @@ fn a_mapping_that_was_given_to_another_function_is_enabled_again() {
         mapping.function = function_arn("payment");
     });
     let ended = block_on(machine.end(None));
-    assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::Held));
+    assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::NoSteadyState));
     assert_eq!(state_of(&world), MappingState::Enabled);
     assert!(world.count("GetEventSourceMapping") > 1, "it was not looked for by its UUID");
 }

@@ -96,7 +96,7 @@ fn a_stale_read_takes_no_fault_out() {
         let machine = Machine::new(&world, "run-1", experiment);
         world.with(|state| state.staleness = snapback::steps::STALENESS);
         block_on(machine.start()).unwrap();
-        assert_eq!(to_the_end(&machine).outcome, Outcome::Held);
+        assert_eq!(to_the_end(&machine).outcome, Outcome::NoSteadyState);
     }
 }
 

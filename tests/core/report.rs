@@ -27,6 +27,7 @@ fn report(statuses: &[TargetStatus]) -> ReportView {
         closed_at: None,
         deviations: None,
         effect: None,
+        injected: None,
     };
     let target = |(number, status): (usize, &TargetStatus)| {
         let mut target = TargetRecord::new(run.id.clone(), function_arn(&format!("f-{number:04}")));

@@ -37,7 +37,7 @@ fn a_normal_end_restores_exactly() {
         assert_eq!(ended.failure, None, "{fault}");
         assert_ne!(during, before, "{fault}: the fault was not in place");
         assert_eq!((run.status, target.status), (RunStatus::Running, TargetStatus::Injected), "{fault}");
-        assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::Held), "{fault}");
+        assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::NoSteadyState), "{fault}");
         assert_eq!(ended.report.unwrap().targets[0].status, TargetStatus::Restored, "{fault}");
         assert_eq!(picture(&world, "checkout"), before, "{fault}");
         assert_eq!(picture(&world, "bystander"), bystander, "{fault}");
@@ -59,7 +59,7 @@ fn an_absent_concurrency_comes_back_as_absent_and_zero_as_zero() {
         });
         let fault = ("reservedConcurrency", json!({ "limit": 1 }));
         let ended = block_on(machine(&world, &samples::experiment(&["checkout"], &[fault])).execute());
-        assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::Held));
+        assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::NoSteadyState));
         assert_eq!(picture(&world, "checkout").concurrency, original);
         let deletes = usize::from(original == Slot::Absent);
         assert_eq!(world.count("DeleteFunctionConcurrency"), deletes);
@@ -76,7 +76,9 @@ fn a_fault_that_has_nothing_left_to_change_writes_nothing() {
         world.with(|state| state.functions.get_mut(&function_arn("checkout")).unwrap().edit(|seen| seen.timeout = 1));
         machine.end(machine.go(&prepared.functions).await.err()).await
     });
-    assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::Held));
+    assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::Unproven));
+    let report = ended.report.expect("it comes to its report");
+    assert_eq!(report.effect.as_deref(), Some("nothing was injected into checkout"));
     assert_eq!(mutating(&world), Vec::<String>::new());
     assert_nothing_stays(&world);
 }
@@ -272,7 +274,7 @@ fn every_task_may_be_repeated() {
         let before = picture(&world, "checkout");
         let ended = block_on(Machine { times: 3, ..machine(&world, &experiment) }.execute());
         assert_eq!(ended.failure, None, "{fault}");
-        assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::Held), "{fault}");
+        assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::NoSteadyState), "{fault}");
         assert_eq!(mutating(&world).len(), 2 * surfaces(fault), "{fault}: {:?}", mutating(&world));
         assert_eq!(picture(&world, "checkout"), before, "{fault}");
         assert_nothing_stays(&world);
@@ -359,7 +361,12 @@ fn a_target_that_is_deleted_is_gone_and_nothing_waits_for_it() {
                 matches!(status, TargetStatus::Gone | TargetStatus::Untouched | TargetStatus::Restored),
                 "{note}: {status:?}"
             );
-            let outcomes = if status == TargetStatus::Gone { Outcome::Drifted } else { Outcome::Held };
+            let outcomes = match status {
+                TargetStatus::Gone => Outcome::Drifted,
+                // It was gone before anything could be injected.
+                TargetStatus::Untouched => Outcome::Unproven,
+                _ => Outcome::NoSteadyState,
+            };
             assert_eq!(outcome(&ended), (RunStatus::Completed, outcomes), "{note}");
             assert_eq!(target_of(&world, &machine.run, "payment").status, TargetStatus::Restored, "{note}");
             assert_eq!(picture(&world, "payment"), payment, "{note}");
@@ -463,7 +470,7 @@ fn forty_targets_at_once() {
         world.with(|state| state.conflicts = 40);
         let ended = block_on(machine.execute());
         assert_eq!(ended.failure, None, "{fault}");
-        assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::Held), "{fault}");
+        assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::NoSteadyState), "{fault}");
         assert_eq!(mutating(&world).len(), 80, "{fault}");
         let after: Vec<Observation> = names.iter().map(|name| picture(&world, name)).collect();
         assert_eq!(after, before, "{fault}");

@@ -205,13 +205,67 @@ fn an_early_answer_leaves_the_connection_good_for_another_request() {
 }
 
 #[test]
-fn whoever_only_listens_on_gets_the_answer_to_what_it_posted() {
+fn a_request_that_is_refused_is_read_to_its_end_and_no_further() {
     let stage = Stage::new("");
-    let (mut client, mut api) = stage.connected(&post("a-1", "response", "{}"));
-    client.0.get_ref().shutdown(std::net::Shutdown::Write).unwrap();
-    api.expect_silence(A_WHILE);
+    let request = post("a-1", "response", &"x".repeat(6 << 20));
+    let refusal = "HTTP/1.1 413 Payload Too Large\r\nContent-Length: 3\r\n\r\nbig";
+    let (mut client, mut api) = stage.connected(&request[..100_000]);
+    api.send(refusal);
+    client.expect(refusal);
+    // The Runtime API takes no more of it.
+    api.close();
+    client.send(&request[100_000..]);
+    client.send(NEXT);
+    let mut api = stage.api.accept();
+    api.expect(NEXT);
     api.send(ACCEPTED);
     client.expect(ACCEPTED);
+}
+
+#[test]
+fn a_half_closed_client_still_gets_its_response() {
+    for faults in ["", r#"[{"latency":{"delayMs":200,"when":"after"}}]"#, r#"[{"error":{"when":"after"}}]"#] {
+        let stage = Stage::new(faults);
+        let (mut client, mut api) = stage.connected(NEXT);
+        let event = event("a-1", "{}");
+        api.send(&event);
+        client.expect(&event);
+        client.send(post("a-1", "response", "{}"));
+        client.0.get_ref().shutdown(std::net::Shutdown::Write).unwrap();
+        assert!(api.message().line().contains("/a-1/"), "{faults}");
+        api.expect_silence(A_WHILE);
+        api.send(ACCEPTED);
+        client.expect(ACCEPTED);
+        client.expect_end();
+    }
+}
+
+#[test]
+fn a_request_after_an_empty_line_is_changed_like_any_other() {
+    let stage = Stage::new(r#"[{"corrupt":{"replace":"x"}}]"#);
+    let (mut client, mut api) = stage.connected(NEXT);
+    let event = event("a-1", "{}");
+    api.send(&event);
+    client.expect(&event);
+    client.send(format!("\r\n{}", post("a-1", "response", "{}")));
+    api.expect(post("a-1", "response", "x"));
+    api.send(ACCEPTED);
+    client.expect(ACCEPTED);
+}
+
+#[test]
+fn a_head_with_bare_line_feeds_stays_one_request() {
+    let stage = Stage::new(r#"[{"corrupt":{"replace":"x"}}]"#);
+    let (mut client, mut api) = stage.connected(NEXT);
+    let event = event("a-1", "{}");
+    api.send(&event);
+    client.expect(&event);
+    client.send(post("a-1", "response", "hello").replace("\r\n", "\n"));
+    api.expect(post("a-1", "response", "x"));
+    api.send(ACCEPTED);
+    client.expect(ACCEPTED);
+    client.send(NEXT);
+    api.expect(NEXT);
 }
 
 #[test]

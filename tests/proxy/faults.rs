@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::support::{ACCEPTED, Api, NEXT, Peer, Stage, event, event_until, post};
+use super::support::{ACCEPTED, Api, NEXT, Peer, Stage, event, event_until, post, with_header};
 
 /// The runtime asks for an event, and the Runtime API has one.
 fn invoke(stage: &Stage, id: &str) -> (Peer, Peer) {
@@ -151,6 +151,161 @@ fn an_error_after_the_handler_replaces_its_answer() {
 }
 
 #[test]
+fn an_error_with_a_long_cause_has_its_fault_and_so_has_the_next_invocation() {
+    let stage = Stage::new(r#"[{"error":{"when":"after"}}]"#);
+    let (mut client, mut api) = deliver(&stage, "a-1");
+    for (id, length) in [("a-1", 70 << 10), ("a-2", (1 << 20) - 1), ("a-3", 10)] {
+        let cause = format!("Lambda-Runtime-Function-XRay-Error-Cause: {}", "c".repeat(length));
+        client.send(with_header(&post(id, "error", "{}"), &cause));
+        assert_eq!(api.message().json()["errorType"], "InjectedError", "{id}");
+        acknowledge_and_go_on(&mut client, &mut api, if id == "a-1" { "a-2" } else { "a-3" });
+    }
+    assert_eq!(stage.last_words(), "");
+}
+
+#[test]
+fn an_offered_upgrade_has_its_faults() {
+    let stage = Stage::new(r#"[{"error":{"when":"after"}}]"#);
+    // As java.net.http asks.
+    let offer = |message: &str| {
+        with_header(message, "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAAB")
+    };
+    let (mut client, mut api) = stage.connected(&offer(NEXT));
+    api.send(event("a-1", "{}"));
+    client.message();
+    client.send(offer(&post("a-1", "response", "{}")));
+    assert!(api.message().line().contains("/a-1/error"));
+    assert_eq!(stage.last_words(), "");
+}
+
+#[test]
+fn a_connection_without_faults_is_said_once() {
+    let says = |request: &str, answer: &str| {
+        let stage = Stage::new(r#"[{"error":{"when":"after"}}]"#);
+        for _ in 0..2 {
+            let (mut client, mut api) = stage.connected(request);
+            api.send(answer);
+            client.expect(answer);
+        }
+        stage.last_words()
+    };
+    let switched = "HTTP/1.1 101 Switching Protocols\r\n\r\n";
+    let many = "X-A: b\r\n".repeat(300);
+    for (request, answer, why) in [
+        (NEXT, switched, "it was switched to another protocol"),
+        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "", "it does not speak HTTP/1.1"),
+        ("CONNECT a:1 HTTP/1.1\r\n\r\n", "", "it does not speak HTTP/1.1"),
+        (&with_header(NEXT, &many), "", "more than 256 headers"),
+        (&with_header(NEXT, "Transfer-Encoding: gzip"), "", "the length of a body cannot be read"),
+    ] {
+        let said = says(request, answer);
+        assert!(said.contains(why) && said.contains("no faults are injected on it"), "{request}: {said:?}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+    assert_eq!(says(NEXT, ACCEPTED), "");
+}
+
+#[test]
+fn the_id_of_an_invocation_is_in_the_answers_that_take_the_handlers_place() {
+    for fault in [r#"{"error":{}}"#, r#"{"response":{"statusCode":503}}"#] {
+        let stage = Stage::new(&format!("[{fault}]"));
+        let (_client, mut api) = stage.connected(NEXT);
+        api.send(with_header(&event("a-1", "{}"), "Lambda-Runtime-Invocation-Id: b9f0c7d2-nonce-1"));
+        assert_eq!(api.message().header("lambda-runtime-invocation-id"), Some("b9f0c7d2-nonce-1"), "{fault}");
+        api.send(ACCEPTED);
+        api.expect(NEXT);
+        api.send(event("a-2", "{}"));
+        assert_eq!(api.message().header("lambda-runtime-invocation-id"), None, "{fault}");
+    }
+}
+
+#[test]
+fn the_id_of_an_invocation_stays_in_the_answers_that_are_replaced() {
+    let too_long = "x".repeat(7 << 20);
+    for (fault, body) in [
+        (r#"{"error":{"when":"after"}}"#, "{}"),
+        (r#"{"response":{"raw":"no","when":"after"}}"#, "{}"),
+        (r#"{"response":{"raw":"no","when":"after"}}"#, &too_long),
+        (r#"{"corrupt":{"replace":"x"}}"#, "{}"),
+    ] {
+        let stage = Stage::new(&format!("[{fault}]"));
+        let id = "Lambda-Runtime-Invocation-Id: b9f0c7d2-nonce-1";
+        let (mut client, mut api) = stage.connected(NEXT);
+        api.send(with_header(&event("a-1", "{}"), id));
+        client.message();
+        client.send(with_header(&post("a-1", "response", body), id));
+        let answer = api.message();
+        assert_eq!(answer.header("lambda-runtime-invocation-id"), Some("b9f0c7d2-nonce-1"), "{fault}");
+        assert_ne!(answer.body, body.as_bytes());
+    }
+}
+
+#[test]
+fn a_late_answer_to_a_retried_request_has_not_its_fault() {
+    let stage = Stage::new(r#"[{"corrupt":{"replace":"x"}}]"#);
+    let (mut client, mut api) = stage.connected(NEXT);
+    api.send(with_header(&event("a-1", "{}"), "Lambda-Runtime-Invocation-Id: second"));
+    client.message();
+    let late = with_header(&post("a-1", "response", "{}"), "Lambda-Runtime-Invocation-Id: first");
+    client.send(&late);
+    api.expect(&late);
+    api.send("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+    assert!(client.message().line().contains("400"));
+    client.send(with_header(&post("a-1", "response", "{}"), "Lambda-Runtime-Invocation-Id: second"));
+    assert_eq!(api.message().body, b"x");
+}
+
+#[test]
+fn unanswered_invocations_do_not_end_the_faults_of_later_ones() {
+    let stage = Stage::new(r#"[{"corrupt":{"replace":"x"}}]"#);
+    let (mut client, mut api) = deliver(&stage, "a-0");
+    for number in 1..=1030 {
+        client.send(NEXT);
+        api.expect(NEXT);
+        api.send(event(&format!("a-{number}"), "{}"));
+        client.message();
+    }
+    client.send(post("a-1030", "response", "{}"));
+    assert_eq!(api.message().body, b"x");
+    acknowledge_and_go_on(&mut client, &mut api, "b-1");
+    client.send(post("a-0", "response", "{}"));
+    assert_eq!(api.message().body, b"{}");
+    let said = stage.last_words();
+    assert!(said.contains("more invocations at once") && said.lines().count() == 1, "{said}");
+}
+
+#[test]
+fn an_event_that_never_arrived_leaves_nothing_behind() {
+    let stage = Stage::new(r#"[{"disk":{"megabytes":1}},{"corrupt":{"replace":"x"}}]"#);
+    let (client, mut api) = stage.connected(NEXT);
+    let half = event("a-1", &"x".repeat(1000));
+    api.send(&half[..half.len() - 100]);
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(unnamed(&stage).len(), 1);
+    client.close();
+    api.expect_end();
+    assert_eq!(unnamed(&stage), []);
+    let (mut client, mut api) = stage.connected(&post("a-1", "response", "{}"));
+    api.send(ACCEPTED);
+    client.expect(ACCEPTED);
+}
+
+#[test]
+fn no_delay_takes_no_time() {
+    let mut stage = Stage::new(r#"[{"latency":{"delayMs":0}},{"latency":{"delayMs":0,"when":"after"}}]"#);
+    let (mut client, mut api) = deliver(&stage, "a-0");
+    let began = Instant::now();
+    for number in 0..1000 {
+        client.send(post(&format!("a-{number}"), "response", "{}"));
+        api.message();
+        (0..2).for_each(|_| assert_eq!(stage.metric().1, 0));
+        acknowledge_and_go_on(&mut client, &mut api, &format!("a-{}", number + 1));
+    }
+    // Two timers, of which each takes a millisecond at least, would be two seconds.
+    assert!(began.elapsed() < Duration::from_millis(1900), "{:?}", began.elapsed());
+}
+
+#[test]
 fn a_response_takes_the_handlers_place() {
     let mut stage = Stage::new(r#"[{"response":{"statusCode":503,"headers":{"retry-after":"1"},"body":"busy"}}]"#);
     let (_client, mut api) = invoke(&stage, "a-1");
@@ -246,6 +401,25 @@ fn what_is_too_long_to_be_held_passes_undamaged_or_is_replaced_as_a_whole() {
     assert_eq!(api.message().body, b"short");
     api.send(ACCEPTED);
     client.expect(ACCEPTED);
+}
+
+#[test]
+fn what_frames_small_chunks_does_not_count_as_payload() {
+    let count = 6_000_000 / 40;
+    let chunks = "28\r\n0123456789012345678901234567890123456789\r\n".repeat(count);
+    let head = "POST /2018-06-01/runtime/invocation/a-1/response HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let stage = Stage::new(r#"[{"corrupt":{"truncateBytes":5999999}}]"#);
+    let (mut client, mut api) = deliver(&stage, "a-1");
+    client.send(format!("{head}{chunks}0\r\n\r\n"));
+    assert_eq!(api.message().body.len(), 5_999_999);
+    // More than twice as much for framing than for payload is held by nobody.
+    let (mut client, mut api) = deliver(&stage, "a-2");
+    let chunks = "1\r\nx\r\n".repeat(2_500_000);
+    let answer = format!("{}{chunks}0\r\n\r\n", head.replace("a-1", "a-2"));
+    std::thread::scope(|scope| {
+        scope.spawn(|| client.send(&answer));
+        api.expect(&answer);
+    });
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! How much the proxy holds of a payload of Lambda's own size, for every fault and condition that reads one.
 
 use std::fmt::Write as _;
+use std::io::{BufRead, Read};
 
 use super::support::{ACCEPTED, NEXT, Stage, event, post};
 
@@ -8,6 +9,10 @@ use super::support::{ACCEPTED, NEXT, Stage, event, post};
 const MAX_RESIDENT: u64 = 32 * 1024;
 /// Lambda's own limit, less a little (lambda/latest/dg/gettingstarted-limits).
 const PAYLOAD_BYTES: usize = 6_200_000;
+
+const STREAM_HEAD: &str = "POST /2018-06-01/runtime/invocation/a-1/response HTTP/1.1\r\nHost: x\r\n\
+    Lambda-Runtime-Function-Response-Mode: streaming\r\n\
+    Content-Type: application/vnd.awslambda.http-integration-response\r\nTransfer-Encoding: chunked\r\n\r\n";
 
 /// As many small objects as fit, written by `one`, which gets their number.
 fn small_objects(mut one: impl FnMut(&mut String, usize)) -> String {
@@ -69,6 +74,42 @@ fn six_megabytes_of_small_objects_stay_under_32_mb_for_every_damage() {
             let most = most_resident_kilobytes(&stage);
             assert!(most < MAX_RESIDENT, "{name}: {fault}: {most} kB");
         }
+    }
+}
+
+#[test]
+fn six_megabytes_of_small_objects_in_a_stream_stay_under_32_mb() {
+    let body = format!("{{\"statusCode\":200}}\0\0\0\0\0\0\0\0{}", list());
+    let chunks = body
+        .as_bytes()
+        .chunks(64 * 1024)
+        .map(|chunk| [format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat());
+    let stream = [STREAM_HEAD.as_bytes(), &chunks.collect::<Vec<_>>().concat(), b"0\r\n\r\n"].concat();
+    for fault in [
+        r#"{"corrupt":{"mangle":true}}"#,
+        r#"{"corrupt":{"truncateBytes":6000000}}"#,
+        r#"{"response":{"statusCode":404,"when":"after"}}"#,
+        r#"{"response":{"statusCode":404,"body":"no","when":"after"}}"#,
+    ] {
+        let stage = Stage::new(&format!("[{fault}]"));
+        let (mut client, mut api) = stage.connected(NEXT);
+        api.send(event("a-1", "{}"));
+        client.message();
+        std::thread::scope(|scope| {
+            scope.spawn(|| client.send(&stream));
+            let head = api.message();
+            if head.header("transfer-encoding").is_some() {
+                let mut size = String::new();
+                api.0.read_line(&mut size).unwrap();
+                let size = usize::from_str_radix(size.trim(), 16).unwrap();
+                std::io::copy(&mut api.0.by_ref().take(size as u64), &mut std::io::sink()).unwrap();
+                api.expect("\r\n0\r\n\r\n");
+            }
+        });
+        api.send(ACCEPTED);
+        client.expect(ACCEPTED);
+        let most = most_resident_kilobytes(&stage);
+        assert!(most < MAX_RESIDENT, "{fault}: {most} kB");
     }
 }
 

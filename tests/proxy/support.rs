@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -142,6 +142,7 @@ pub struct Stage {
     pub proxy: Child,
     pub address: SocketAddr,
     output: BufReader<ChildStdout>,
+    errors: BufReader<ChildStderr>,
 }
 
 impl Stage {
@@ -160,10 +161,11 @@ impl Stage {
         }
         let mut proxy = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut said = String::new();
-        BufReader::new(proxy.stderr.take().unwrap()).read_line(&mut said).unwrap();
+        let mut errors = BufReader::new(proxy.stderr.take().unwrap());
+        errors.read_line(&mut said).unwrap();
         let address = said.trim().strip_prefix("snapback-proxy: listening on ").unwrap_or_else(|| panic!("{said:?}"));
         let output = BufReader::new(proxy.stdout.take().unwrap());
-        Self { api, address: address.parse().unwrap(), proxy, output }
+        Self { api, address: address.parse().unwrap(), proxy, output, errors }
     }
 
     pub fn client(&self) -> Peer {
@@ -177,6 +179,14 @@ impl Stage {
         let mut api = self.api.accept();
         api.expect(request);
         (client, api)
+    }
+
+    /// Ends the proxy. What it has said in the log, but for where it listens.
+    pub fn last_words(mut self) -> String {
+        self.proxy.kill().unwrap();
+        let mut said = String::new();
+        self.errors.read_to_string(&mut said).unwrap();
+        said
     }
 
     /// The next metric: fault, milliseconds, request.
@@ -225,6 +235,11 @@ pub fn event_until(id: &str, body: &str, left: Duration) -> String {
          Content-Length: {}\r\n\r\n{body}",
         body.len()
     )
+}
+
+/// The same message with another header, after all others.
+pub fn with_header(message: &str, header: &str) -> String {
+    message.replacen("\r\n\r\n", &format!("\r\n{header}\r\n\r\n"), 1)
 }
 
 /// What a runtime posts.

@@ -228,10 +228,75 @@ fn what_is_not_http_as_we_know_it_passes_too() {
 }
 
 #[test]
-fn a_head_longer_than_the_buffer_passes_too() {
+fn a_head_of_a_megabyte_passes_and_the_connection_goes_on() {
     in_each_mode(|stage| {
-        let long = format!("GET /x HTTP/1.1\r\nX-Long: {}\r\n\r\n", "x".repeat(200_000));
+        let long = format!("GET /x HTTP/1.1\r\nX-Long: {}\r\n\r\n", "x".repeat(1 << 20));
         let (mut client, mut api) = stage.connected(&long);
-        exchange(&mut client, &mut api, "", format!("HTTP/1.1 200 OK\r\nX-Long: {}\r\n\r\n", "y".repeat(200_000)));
+        exchange(&mut client, &mut api, "", format!("HTTP/1.1 204 Fine\r\nX-Long: {}\r\n\r\n", "y".repeat(1 << 20)));
+        let many: String = (0..200).map(|number| format!("X-{number}: {number}\r\n")).collect();
+        let answer = format!("HTTP/1.1 200 OK\r\n{many}Content-Length: 2\r\n\r\n{{}}");
+        exchange(&mut client, &mut api, format!("GET /y HTTP/1.1\r\n{many}\r\n"), answer);
+    });
+}
+
+#[test]
+fn a_head_longer_than_may_be_waited_for_passes_too() {
+    in_each_mode(|stage| {
+        let long = format!("GET /x HTTP/1.1\r\nX-Long: {}\r\n\r\n", "x".repeat(2 << 20));
+        let mut client = stage.client();
+        let mut api = std::thread::scope(|scope| {
+            scope.spawn(|| client.send(&long));
+            let mut api = stage.api.accept();
+            api.expect(&long);
+            api
+        });
+        let answer = format!("HTTP/1.1 200 OK\r\nX-Long: {}\r\n\r\n", "y".repeat(2 << 20));
+        std::thread::scope(|scope| {
+            scope.spawn(|| api.send(&answer));
+            client.expect(&answer);
+        });
+    });
+}
+
+#[test]
+fn long_chunks_pass_both_ways_between_short_ones() {
+    let chunks: String =
+        [1, 300_000, 70_000, 5, 2_000_000].map(|size| format!("{size:x};n=v\r\n{}\r\n", "z".repeat(size))).concat();
+    let event = format!(
+        "HTTP/1.1 200 OK\r\nLambda-Runtime-Aws-Request-Id: a-1\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}0\r\nX-Sum: 7\r\n\r\n"
+    );
+    let response = format!(
+        "POST /2018-06-01/runtime/invocation/a-1/response HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}0\r\n\r\n"
+    );
+    in_each_mode(|stage| {
+        let (mut client, mut api) = stage.connected(NEXT);
+        std::thread::scope(|scope| {
+            scope.spawn(|| api.send(&event));
+            client.expect(&event);
+        });
+        std::thread::scope(|scope| {
+            scope.spawn(|| client.send(&response));
+            api.expect(&response);
+        });
+        exchange(&mut client, &mut api, "", ACCEPTED);
+        exchange(&mut client, &mut api, NEXT, event_of_chunks());
+    });
+}
+
+#[test]
+fn a_large_body_that_breaks_off_breaks_off_behind_the_same_byte() {
+    let body: String = (0..1024 * 1024 / 8).map(|number| format!("{number:08}")).collect();
+    in_each_mode(|stage| {
+        let (mut client, mut api) = stage.connected(NEXT);
+        let event = event("a-1", &body);
+        let part = &event[..event.len() - 200_001];
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                api.send(part);
+                api.close();
+            });
+            client.expect(part);
+        });
+        client.expect_end();
     });
 }

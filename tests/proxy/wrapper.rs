@@ -1,6 +1,8 @@
 //! The wrapper: how the runtime starts, and how the proxy lives and ends with it.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::ffi::OsStrExt;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -10,8 +12,14 @@ const NEVER: &str = r#"[{"error":{"percentage":0}}]"#;
 
 /// `sh -c SCRIPT` behind the wrapper.
 fn wrapped(api: &Api, faults: &str, script: &str) -> Command {
-    let mut command = Command::new(PROXY);
+    let mut command = wrapper(api, faults);
     command.args(["/bin/sh", "-c", script, "a-name", "an argument"]);
+    command
+}
+
+/// The wrapper, still without a runtime.
+fn wrapper(api: &Api, faults: &str) -> Command {
+    let mut command = Command::new(PROXY);
     command.env("AWS_LAMBDA_RUNTIME_API", api.address().to_string());
     command.env("AWS_LAMBDA_EXEC_WRAPPER", "/opt/snapback-proxy");
     command.env("SNAPBACK_FAULTS", orders(faults, Duration::from_secs(600)));
@@ -63,6 +71,86 @@ fn a_wrapper_that_was_there_is_started_with_the_same_arguments() {
         assert!(api_of(&out).is_some_and(|address| address != api.address().to_string()), "{out}");
         assert!(!out.contains("SNAPBACK_"), "{out}");
     }
+}
+
+#[test]
+fn an_empty_name_of_a_wrapper_is_none() {
+    let api = Api::new();
+    let (done, out, error) = output(wrapped(&api, NEVER, "echo runs").env("SNAPBACK_CHAINED_WRAPPER", ""));
+    assert!(done.status.success() && out == "runs\n" && error.is_empty(), "{out}{error}");
+}
+
+#[test]
+fn arguments_that_are_not_text_keep_their_places() {
+    let api = Api::new();
+    let odd = OsStr::from_bytes(b"/tmp/snapback-\xff-runtime");
+    let _ = std::fs::remove_file(odd);
+    std::os::unix::fs::symlink("/bin/echo", odd).unwrap();
+    let mut command = wrapper(&api, NEVER);
+    command.arg(odd).args(["--version", "--x"]).arg(OsStr::from_bytes(b"\xfe")).arg("--listen");
+    let done = command.output().unwrap();
+    std::fs::remove_file(odd).unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert_eq!(done.stdout, b"--version --x \xfe --listen\n", "{}", done.stdout.escape_ascii());
+}
+
+#[test]
+fn the_runtime_has_sigpipe_as_it_would_have_it() {
+    let api = Api::new();
+    let own = |trap: &str, between: &str| {
+        let script = format!("{trap} exec {between} /bin/sh -c 'grep SigIgn /proc/self/status'");
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", &script]).env("AWS_LAMBDA_RUNTIME_API", api.address().to_string());
+        let done = command.env("SNAPBACK_FAULTS", orders(NEVER, PATIENCE)).output().unwrap();
+        String::from_utf8_lossy(&done.stdout).into_owned()
+    };
+    for trap in ["", "trap '' PIPE;", "trap '' PIPE USR1;"] {
+        assert_eq!(own(trap, PROXY), own(trap, ""), "{trap}");
+    }
+    assert_ne!(own("trap '' PIPE;", ""), own("", ""));
+}
+
+/// The first line on stderr.
+fn first_words(runtime: &mut Child) -> String {
+    let mut said = String::new();
+    BufReader::new(runtime.stderr.as_mut().unwrap()).read_line(&mut said).unwrap();
+    said
+}
+
+#[test]
+fn a_runtime_that_talks_to_another_address_is_said() {
+    let api = Api::new();
+    let script = "export SECRET=hush AWS_LAMBDA_RUNTIME_API=127.0.0.1:9000; exec sleep 30";
+    let mut runtime = wrapped(&api, NEVER, script).spawn().unwrap();
+    let said = first_words(&mut runtime);
+    runtime.kill().unwrap();
+    let mut rest = String::new();
+    runtime.stderr.take().unwrap().read_to_string(&mut rest).unwrap();
+    runtime.wait().unwrap();
+    assert_eq!(said, "snapback-proxy: the runtime talks to 127.0.0.1:9000, not to the proxy; no faults are injected\n");
+    assert_eq!(rest, "");
+}
+
+#[test]
+fn a_runtime_that_asks_for_no_event_is_said() {
+    let api = Api::new();
+    let mut runtime = wrapped(&api, NEVER, "exec sleep 30").spawn().unwrap();
+    let said = first_words(&mut runtime);
+    runtime.kill().unwrap();
+    runtime.wait().unwrap();
+    assert!(said.contains("has not asked the proxy for an event in 12 s; no faults are injected"), "{said}");
+}
+
+#[test]
+fn of_a_runtime_that_asks_for_events_nothing_is_said() {
+    let api = Api::new();
+    let mut runtime = wrapper(&api, NEVER).args(["bash", "-c", ONE_EVENT]).spawn().unwrap();
+    let mut peer = api.accept();
+    assert!(peer.message().line().starts_with("GET "));
+    std::thread::sleep(Duration::from_secs(13));
+    runtime.kill().unwrap();
+    assert_eq!(first_words(&mut runtime), "");
+    runtime.wait().unwrap();
 }
 
 #[test]
@@ -263,11 +351,8 @@ const ONE_EVENT: &str = r#"
 #[test]
 fn exit_kills_the_runtime_in_the_middle_of_an_invocation() {
     let api = Api::new();
-    let mut command = Command::new(PROXY);
-    command.args(["bash", "-c", ONE_EVENT]).stdout(Stdio::piped());
-    command.env("AWS_LAMBDA_RUNTIME_API", api.address().to_string());
-    command.env("SNAPBACK_FAULTS", orders(r#"[{"exit":{"delayMs":50}}]"#, PATIENCE));
-    let mut runtime = command.spawn().unwrap();
+    let mut command = wrapper(&api, r#"[{"exit":{"delayMs":50}}]"#);
+    let mut runtime = command.args(["bash", "-c", ONE_EVENT]).spawn().unwrap();
     let mut peer = api.accept();
     assert!(peer.message().line().starts_with("GET "));
     peer.send(event("a-1", "{}"));

@@ -83,7 +83,7 @@ fn a_run_to_its_end_ends_with_0(lab: &Lab) {
     let (code, out, err) = lab.snapback(&["run", file.to_str().unwrap(), "--json"]);
     assert_eq!(code, 0, "{out}{err}");
     let report = json(&out);
-    assert_eq!((&report["status"], &report["outcome"]), (&"completed".into(), &"held".into()));
+    assert_eq!((&report["status"], &report["outcome"]), (&"completed".into(), &"noSteadyState".into()));
     assert_eq!(lab.function("lab-search"), before);
     let again = lab.snapback(&["report", report["runId"].as_str().unwrap()]);
     assert_eq!(again.0, 0, "{}", again.1);

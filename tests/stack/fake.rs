@@ -155,7 +155,8 @@ pub struct Running {
 
 impl Running {
     pub fn start_command(mut command: Command) -> Self {
-        let mut child = command.spawn().unwrap();
+        let spawned = command.spawn();
+        let mut child = spawned.unwrap_or_else(|error| panic!("{}: {error}", command.get_program().display()));
         let shown = Arc::new(Mutex::new(String::new()));
         collect(child.stdout.take().unwrap(), shown.clone());
         collect(child.stderr.take().unwrap(), shown.clone());

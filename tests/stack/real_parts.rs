@@ -73,7 +73,7 @@ fn restore_is_killed(parts: &Parts) {
     let failures = parts.failures(name);
     assert!(failures.iter().any(|error| error == "Runtime.ExitError"), "a task failed by the kill: {failures:?}");
     let report = parts.report(name);
-    assert_eq!((&report["status"], &report["outcome"]), (&json!("completed"), &json!("held")), "{report}");
+    assert_eq!((&report["status"], &report["outcome"]), (&json!("completed"), &json!("noSteadyState")), "{report}");
     parts.assert_restored(name, "lab-payment", &before);
 }
 

@@ -13,8 +13,10 @@ use crate::statistics::median;
 pub enum Way {
     /// Nothing in between.
     Direct,
-    /// The yardstick.
+    /// A TCP relay that blocks, the yardstick for small messages.
     Relay,
+    /// A pass-through made of hyper, the yardstick for large ones.
+    PassThrough,
     /// The proxy without faults.
     Proxy,
     /// The proxy with a fault that is due in 0 % of the invocations.
@@ -25,12 +27,23 @@ pub enum Way {
 
 impl Way {
     /// All, in the order in which they take turns.
-    pub const ALL: [Self; 5] = [Self::Direct, Self::Relay, Self::Proxy, Self::NeverDue, Self::NoMatch];
+    pub const ALL: [Self; 6] =
+        [Self::Direct, Self::Relay, Self::PassThrough, Self::Proxy, Self::NeverDue, Self::NoMatch];
+
+    /// As a yardstick is called in a report.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Relay => "the relay",
+            Self::PassThrough => "hyper",
+            _ => "another way",
+        }
+    }
 
     fn open(self, proxy: &Path, api: &str) -> io::Result<Option<Server>> {
         match self {
             Self::Direct => return Ok(None),
-            Self::Relay => Server::relay(api),
+            Self::Relay => Server::yardstick("relay", api),
+            Self::PassThrough => Server::yardstick("pass-through", api),
             Self::Proxy => Server::proxy(proxy, api, None),
             Self::NeverDue => Server::proxy(proxy, api, Some(&never_due())),
             Self::NoMatch => Server::proxy(proxy, api, Some(&orders(&format!(r#""match":{NO_MATCH}"#)))),

@@ -1,7 +1,7 @@
-//! `bench-proxy PROXY [--long]`: what the fault proxy costs an invocation, next to a direct connection and to a plain
-//! TCP relay; then its size, its memory and how soon it starts. Ends with 1 if a limit is missed.
+//! `bench-proxy PROXY [--long]`: what the fault proxy costs an invocation, next to a direct connection, to a plain
+//! TCP relay and to a pass-through made of hyper; then its size, its memory and how soon it starts. Ends with 1 if a limit is missed.
 //!
-//! Every part is a process of its own, as it is in Lambda: the Runtime API, the relay, the proxy, the runtime. They and
+//! Every part is a process of its own, as it is in Lambda: the Runtime API, relay and pass-through, the proxy, the runtime. They and
 //! the driver are the subcommands of this binary, and all share one CPU, as in a function with less than 1,769 MB.
 
 mod allocations;
@@ -12,6 +12,7 @@ mod event;
 mod lanes;
 mod limits;
 mod memory;
+mod pass_through;
 mod processes;
 mod relay;
 mod runtime;
@@ -25,7 +26,7 @@ use std::io;
 use std::process::ExitCode;
 
 const USAGE: &str = "usage: bench-proxy PROXY [--long]
-       bench-proxy api BYTES | relay HOST:PORT | runtime BYTES | --listen HOST:PORT (its parts, each a process of its own)";
+       bench-proxy api BYTES | relay HOST:PORT | pass-through HOST:PORT | runtime BYTES | --listen HOST:PORT (its parts, each a process of its own)";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -34,7 +35,8 @@ fn main() -> ExitCode {
         ["api", bytes] => part(bytes, api::run),
         ["runtime", bytes] => part(bytes, runtime::run),
         ["--listen", _] => return counted::run(),
-        ["relay", upstream] => relay::run(upstream.to_owned()).map(|()| true),
+        ["relay", upstream] => relay::run(upstream).map(|()| true),
+        ["pass-through", upstream] => pass_through::run(upstream).map(|()| true),
         [proxy] if !proxy.starts_with('-') => driver::run(proxy, false),
         [proxy, "--long"] => driver::run(proxy, true),
         _ => {

@@ -8,7 +8,7 @@ use std::thread;
 use crate::server::LISTENING;
 use crate::wire::wrong;
 
-/// Where a runtime, a relay and the proxy find the Runtime API.
+/// Where a runtime and the proxy find the Runtime API.
 const API: &str = "AWS_LAMBDA_RUNTIME_API";
 /// Where the proxy finds its faults (`FAULTS_VARIABLE` of `src/model/invocation/orders.rs`).
 const FAULTS: &str = "SNAPBACK_FAULTS";
@@ -26,9 +26,9 @@ impl Server {
         Self::start(outliving_nobody(&ourselves()?).args(["api", &size.to_string()]))
     }
 
-    /// The yardstick.
-    pub fn relay(upstream: &str) -> io::Result<Self> {
-        Self::start(outliving_nobody(&ourselves()?).args(["relay", upstream]))
+    /// A yardstick: `relay` or `pass-through`.
+    pub fn yardstick(kind: &str, upstream: &str) -> io::Result<Self> {
+        Self::start(outliving_nobody(&ourselves()?).args([kind, upstream]))
     }
 
     /// The proxy by itself, with its orders, if any.

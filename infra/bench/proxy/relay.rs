@@ -1,40 +1,36 @@
-//! The yardstick: a plain TCP relay, which is tokio's `copy_bidirectional` with its default buffers on one thread.
+//! The yardstick for small messages: a plain TCP relay with a thread for each direction, which blocks.
 
-use std::io;
-use std::sync::Arc;
-
-use tokio::io::copy_bidirectional;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::runtime::Builder;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::thread;
 
 use crate::server;
 
-/// Relays every connection to `upstream` until it is killed.
-pub fn run(upstream: String) -> io::Result<()> {
-    let listener = server::listen("bench-proxy relay")?;
-    listener.set_nonblocking(true)?;
-    let runtime = Builder::new_current_thread().enable_io().build()?;
-    runtime.block_on(accept(listener, upstream))
-}
+/// As much as the proxy reads at once.
+const ROOM: usize = 64 * 1024;
 
-async fn accept(listener: std::net::TcpListener, upstream: String) -> io::Result<()> {
-    let listener = TcpListener::from_std(listener)?;
-    let upstream: Arc<str> = upstream.into();
+/// Relays every connection to `upstream` until it is killed.
+pub fn run(upstream: &str) -> io::Result<()> {
+    let listener = server::listen("bench-proxy relay")?;
     loop {
-        let (client, _) = listener.accept().await?;
-        let upstream = Arc::clone(&upstream);
-        tokio::task::spawn(async move {
-            if let Err(error) = relay(client, &upstream).await {
-                eprintln!("bench-proxy relay: {error}");
-            }
-        });
+        let (client, _) = listener.accept()?;
+        let server = TcpStream::connect(upstream)?;
+        client.set_nodelay(true)?;
+        server.set_nodelay(true)?;
+        let (client_out, server_out) = (client.try_clone()?, server.try_clone()?);
+        thread::spawn(move || copy(client, server_out));
+        thread::spawn(move || copy(server, client_out));
     }
 }
 
-async fn relay(mut client: TcpStream, upstream: &str) -> io::Result<()> {
-    let mut server = TcpStream::connect(upstream).await?;
-    client.set_nodelay(true)?;
-    server.set_nodelay(true)?;
-    copy_bidirectional(&mut client, &mut server).await?;
-    Ok(())
+/// Copies until the source ends or either side breaks.
+fn copy(mut from: TcpStream, mut to: TcpStream) {
+    let mut room = vec![0; ROOM];
+    while let Ok(count @ 1..) = from.read(&mut room) {
+        if to.write_all(&room[..count]).is_err() {
+            break;
+        }
+    }
+    // The other side may have closed it already.
+    let _ = to.shutdown(Shutdown::Write);
 }

@@ -38,6 +38,12 @@ impl Percentage {
         draw % u64::from(Self::ALL.0) < u64::from(self.0)
     }
 
+    /// The share, from 0 to 1.
+    #[must_use]
+    pub fn share(self) -> f64 {
+        f64::from(self.0) / f64::from(Self::ALL.0)
+    }
+
     fn percent(self) -> f64 {
         f64::from(self.0) / f64::from(PARTS)
     }

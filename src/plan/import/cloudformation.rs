@@ -161,7 +161,7 @@ fn physical_name(resource: &Value) -> Option<Value> {
 /// that it does not know, and would take the reference for a text. Only scalars on the tag's own line.
 #[must_use]
 pub fn without_short_forms(text: &str) -> String {
-    let lines: Vec<String> = text.split('\n').map(|line| long_form(line)).collect();
+    let lines: Vec<String> = text.split('\n').map(long_form).collect();
     lines.join("\n")
 }
 

@@ -1,0 +1,164 @@
+//! Whether the faults inside invocations took effect: what the traffic should have met, and what the proxy has counted.
+//!
+//! The proxy counts each injected fault in a metric (`InjectedFaults`). A run in which none was counted has shown nothing,
+//! whatever its steady state did. The rule for a share of the invocations: a count of none is believed to be chance as long
+//! as its probability is at least 1 in 10,000.
+
+use std::collections::BTreeMap;
+
+use crate::model::experiment::Experiment;
+use crate::model::fault::Fault;
+use crate::model::invocation::InvocationFault;
+
+/// The probability below which nobody believes that chance has spared every invocation.
+const CHANCE: f64 = 1e-4;
+
+/// What was seen in CloudWatch.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Seen {
+    /// How often each kind of fault was injected during the run.
+    pub injected: BTreeMap<&'static str, f64>,
+    /// How often the targets were invoked in the whole minutes in which all faults were in place; `None` without one.
+    pub invocations: Option<f64>,
+}
+
+/// What that says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Effect {
+    /// Why it does not show that the faults took effect.
+    pub missing: Option<String>,
+    /// What was injected, for the report.
+    pub injected: String,
+}
+
+/// The kinds of faults inside invocations of an experiment.
+#[must_use]
+pub fn kinds(experiment: &Experiment) -> Vec<&'static str> {
+    let mut kinds: Vec<&'static str> =
+        experiment.faults.iter().filter(|fault| fault.is_inside_invocations()).map(Fault::name).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    kinds
+}
+
+/// Compares what the faults should do with what they did.
+#[must_use]
+pub fn judge(experiment: &Experiment, seen: &Seen) -> Effect {
+    if seen.injected.values().any(|count| *count > 0.0) {
+        let counts: Vec<String> = seen.injected.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+        // CloudWatch may not have all of them yet.
+        return Effect { missing: None, injected: format!("at least {}{}", counts.join(", "), among(seen)) };
+    }
+    let faults: Vec<InvocationFault> = experiment.faults.iter().filter_map(Fault::invocation).collect();
+    let nothing =
+        |missing: Option<String>, note: &str| Effect { missing, injected: format!("none{}{note}", among(seen)) };
+    match seen.invocations {
+        Some(0.0) => {
+            nothing(Some("no invocation came while the faults were in place, so nothing was injected".to_owned()), "")
+        }
+        invocations if chance_of_none(&faults, experiment.seed.is_some(), invocations) < CHANCE => {
+            let came = match invocations {
+                Some(count) => format!("{count} invocations came while the faults were in place, and"),
+                None => "the faults were to meet every invocation, and".to_owned(),
+            };
+            nothing(Some(format!("{came} not one fault was injected")), "")
+        }
+        _ => nothing(None, "; the faults' shares, conditions and qualifiers allow that"),
+    }
+}
+
+fn among(seen: &Seen) -> String {
+    seen.invocations.map_or(String::new(), |count| format!("; {count} or more invocations in whole minutes"))
+}
+
+/// How likely it is that none of so many invocations was chosen; 1 where that cannot be known, because of conditions and
+/// qualifiers, and with a seed, by which each environment rolls the same numbers.
+fn chance_of_none(faults: &[InvocationFault], is_seeded: bool, invocations: Option<f64>) -> f64 {
+    let chance = |fault: &InvocationFault| {
+        let rule = fault.rule();
+        let spared = 1.0 - rule.percentage.share();
+        if !rule.conditions.is_empty() || rule.qualifier.is_some() || (is_seeded && spared > 0.0) {
+            return 1.0;
+        }
+        match (fault, invocations) {
+            // At least one environment was initialised, since the update has ended all those before it.
+            (InvocationFault::Init(_), Some(count)) if count > 0.0 => spared,
+            // Without a figure, only a fault for every invocation can be asked for.
+            (_, None) => spared.ceil(),
+            (_, Some(count)) => spared.powf(count),
+        }
+    };
+    faults.iter().map(chance).product()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::input::read_experiment;
+    use serde_json::{Value, json};
+
+    fn experiment(faults: Value, seed: Option<u32>) -> Experiment {
+        let mut experiment =
+            json!({ "name": "n", "targets": [{ "function": "f" }], "faults": faults, "duration": "PT1M" });
+        if let Some(seed) = seed {
+            experiment["seed"] = json!(seed);
+        }
+        read_experiment(&experiment).unwrap_or_else(|wrong| unreachable!("{wrong}"))
+    }
+
+    fn missing(faults: Value, seed: Option<u32>, invocations: Option<f64>) -> Option<String> {
+        judge(&experiment(faults, seed), &Seen { injected: BTreeMap::from([("error", 0.0)]), invocations }).missing
+    }
+
+    #[test]
+    fn what_was_injected_is_counted() {
+        let injected = BTreeMap::from([("error", 20.0), ("latency", 100.0)]);
+        let faults = experiment(json!([{ "latency": { "delayMs": 5 } }, { "error": {} }, { "error": {} }]), None);
+        assert_eq!(kinds(&faults), ["error", "latency"]);
+        let seen = Seen { injected, invocations: Some(120.0) };
+        let text = "at least error 20, latency 100; 120 or more invocations in whole minutes".to_owned();
+        assert_eq!(judge(&faults, &seen), Effect { missing: None, injected: text });
+    }
+
+    #[test]
+    fn a_fault_for_every_invocation_is_missed_at_the_first() {
+        let always = json!([{ "error": {} }]);
+        let came = Some("1 invocations came while the faults were in place, and not one fault was injected".to_owned());
+        assert_eq!(missing(always.clone(), None, Some(1.0)), came);
+        assert_eq!(missing(always.clone(), Some(7), Some(1.0)), came);
+        let short = Some("the faults were to meet every invocation, and not one fault was injected".to_owned());
+        assert_eq!(missing(always.clone(), None, None), short);
+        let idle = Some("no invocation came while the faults were in place, so nothing was injected".to_owned());
+        assert_eq!(missing(always, None, Some(0.0)), idle);
+    }
+
+    #[test]
+    fn a_share_is_missed_when_chance_is_below_one_in_ten_thousand() {
+        // 0.9 to the power of 87 is 1.05 in 10,000, and of 88 it is 0.94.
+        let share = json!([{ "error": { "percentage": 10 } }]);
+        assert_eq!(missing(share.clone(), None, Some(87.0)), None);
+        assert!(missing(share.clone(), None, Some(88.0)).is_some());
+        // Two that are independent are missed sooner.
+        let two = json!([{ "error": { "percentage": 10 } }, { "disk": { "megabytes": 1, "percentage": 10 } }]);
+        assert_eq!(missing(two.clone(), None, Some(43.0)), None);
+        assert!(missing(two, None, Some(44.0)).is_some());
+        assert_eq!(missing(share.clone(), None, None), None);
+        // With a seed, each environment rolls the same numbers: a thousand first rolls are one.
+        assert_eq!(missing(share, Some(7), Some(1000.0)), None);
+    }
+
+    #[test]
+    fn conditions_make_it_unknowable() {
+        for rule in [json!({ "match": [{ "path": "a", "exists": true }] }), json!({ "qualifier": "live" })] {
+            assert_eq!(missing(json!([{ "error": rule }]), None, Some(1000.0)), None);
+        }
+        let none = json!({ "qualifier": "live" });
+        assert!(missing(json!([{ "exit": none }, { "error": {} }]), None, Some(1.0)).is_some());
+    }
+
+    #[test]
+    fn an_initialisation_is_one_roll_however_many_invocations_it_serves() {
+        assert!(missing(json!([{ "init": { "delayMs": 1 } }]), None, Some(1.0)).is_some());
+        assert_eq!(missing(json!([{ "init": { "delayMs": 1, "percentage": 50 } }]), None, Some(1000.0)), None);
+    }
+}

@@ -1,0 +1,153 @@
+//! Looking whether the faults inside invocations took effect, after the restore.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::json;
+
+use crate::model::experiment::Experiment;
+use crate::model::run::{EndReason, Run, TargetRecord};
+use crate::model::steady_state::Metric;
+use crate::model::time::Time;
+use crate::plan::effect::{Effect, Seen, judge, kinds};
+use crate::ports::{AlarmError, World};
+
+use super::retry::retry;
+
+/// Seconds after the restore for which a report waits at most for the metrics of the faults. Lambda's own come within a
+/// minute or two, and those of the proxy by way of the function's log; no page has a figure. Inferred.
+pub const EFFECT_WAIT: i64 = 180;
+/// Seconds between two looks.
+const LOOK_INTERVAL: u64 = 30;
+/// Seconds of a period of Lambda's metrics (lambda/latest/dg/monitoring-metrics-types).
+const MINUTE: i64 = 60;
+
+/// What a look came to.
+pub(super) enum Look {
+    /// The metrics may still come in: again in so many seconds.
+    Again(u64),
+    /// This is what they say.
+    Done(Effect),
+}
+
+/// Looks at the metrics of the faults of a run whose targets are all back since `restored_at`.
+pub(super) async fn look(
+    world: &impl World,
+    run: &Run,
+    experiment: &Experiment,
+    targets: &[TargetRecord],
+    restored_at: Time,
+) -> Look {
+    let (effect, is_final) = match seen(world, run, experiment, targets, restored_at).await {
+        Ok(seen) => {
+            let effect = judge(experiment, &seen);
+            let was_injected = seen.injected.values().any(|count| *count > 0.0);
+            (effect, was_injected)
+        }
+        Err(error) => {
+            let missing = format!("it cannot be told whether the faults took effect: {error}");
+            let is_final = matches!(error, AlarmError::Unusable(_));
+            (Effect { missing: Some(missing), injected: "unknown".to_owned() }, is_final)
+        }
+    };
+    // A run that was ended early is not kept open for it.
+    let waits = run.reason == Some(EndReason::DurationElapsed) && !is_final;
+    match world.now().seconds_until(restored_at.plus(EFFECT_WAIT)) {
+        left if waits && left > 0 => Look::Again(left.min(LOOK_INTERVAL)),
+        _ => Look::Done(effect),
+    }
+}
+
+async fn seen(
+    world: &impl World,
+    run: &Run,
+    experiment: &Experiment,
+    targets: &[TargetRecord],
+    restored_at: Time,
+) -> Result<Seen, AlarmError> {
+    let kinds = kinds(experiment);
+    let injected: Vec<Metric> = kinds.iter().filter_map(|kind| injected_faults(experiment, run, kind)).collect();
+    let (from, until) = (down(run.created_at), up(restored_at));
+    let counts = retry(world, || world.metrics(&injected, from, until)).await?;
+    let injected = kinds.into_iter().zip(counts.iter().map(|values| sum(values))).collect();
+    let invocations = match minutes(run, experiment) {
+        Some((from, until)) => {
+            let functions: BTreeSet<&str> = targets.iter().map(|target| target.function.name()).collect();
+            let metrics: Vec<Metric> = functions.into_iter().filter_map(invocations).collect();
+            let counts = retry(world, || world.metrics(&metrics, from, until)).await?;
+            Some(counts.iter().map(|values| sum(values)).sum())
+        }
+        None => None,
+    };
+    Ok(Seen { injected, invocations })
+}
+
+/// The whole minutes from the end of the injection to the beginning of the restore.
+fn minutes(run: &Run, experiment: &Experiment) -> Option<(Time, Time)> {
+    let began = run.ends_at?.plus(-i64::from(experiment.duration.seconds()));
+    let (from, until) = (up(began), down(run.stopping_at?));
+    (from < until).then_some((from, until))
+}
+
+fn down(time: Time) -> Time {
+    Time(time.0.div_euclid(MINUTE * 1000) * MINUTE * 1000)
+}
+
+fn up(time: Time) -> Time {
+    down(Time(time.0 + MINUTE * 1000 - 1))
+}
+
+fn sum(values: &[f64]) -> f64 {
+    values.iter().sum()
+}
+
+/// What the proxy writes (src/proxy/log.rs).
+fn injected_faults(experiment: &Experiment, run: &Run, kind: &str) -> Option<Metric> {
+    let dimensions =
+        BTreeMap::from([("Experiment", experiment.name.as_str()), ("Run", run.id.as_str()), ("Fault", kind)]);
+    metric("snapback", "InjectedFaults", &dimensions)
+}
+
+/// Invocations of a function through all of its aliases and versions (lambda/latest/dg/monitoring-metrics-types).
+fn invocations(function: &str) -> Option<Metric> {
+    metric("AWS/Lambda", "Invocations", &BTreeMap::from([("FunctionName", function)]))
+}
+
+fn metric(namespace: &str, name: &str, dimensions: &BTreeMap<&str, &str>) -> Option<Metric> {
+    let metric = json!({
+        "namespace": namespace, "name": name, "dimensions": dimensions, "statistic": "Sum", "period": "PT1M"
+    });
+    serde_json::from_value(metric).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::input::read_experiment;
+    use crate::testing::samples::{experiment, faults, run_id};
+
+    #[test]
+    fn only_whole_minutes_with_all_faults_in_place_are_asked_for() {
+        let one = read_experiment(&experiment(&["checkout"], &faults()[..1])).unwrap_or_else(|e| unreachable!("{e}"));
+        let mut run = crate::ports::stopped_marker(&run_id("r"), &EndReason::DurationElapsed, Time(0));
+        // It lasts a minute: from 10 s after a full minute there is no whole one in it, and from 0 s there is.
+        let at = |seconds: i64| Time(seconds * 1000);
+        (run.ends_at, run.stopping_at) = (Some(at(670)), Some(at(670)));
+        assert_eq!(minutes(&run, &one), None);
+        (run.ends_at, run.stopping_at) = (Some(at(660)), Some(at(661)));
+        assert_eq!(minutes(&run, &one), Some((at(600), at(660))));
+        run.stopping_at = Some(at(659));
+        assert_eq!(minutes(&run, &one), None);
+    }
+
+    #[test]
+    fn metrics_are_named_as_the_proxy_names_them() {
+        let one = read_experiment(&experiment(&["checkout"], &faults()[7..8])).unwrap_or_else(|e| unreachable!("{e}"));
+        let run = crate::ports::stopped_marker(&run_id("r"), &EndReason::DurationElapsed, Time(0));
+        let metric =
+            injected_faults(&one, &run, "latency").map(|metric| (metric.namespace, metric.name, metric.dimensions));
+        let dimensions = [("Experiment", "a test"), ("Fault", "latency"), ("Run", "r")];
+        let dimensions = dimensions.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(metric, Some(("snapback".into(), "InjectedFaults".into(), BTreeMap::from(dimensions))));
+        assert!(invocations("checkout").is_some());
+    }
+}

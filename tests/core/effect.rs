@@ -1,0 +1,221 @@
+//! What a run has shown: whether its faults took effect, by the metrics of the proxy and of Lambda, and what its report
+//! says of that.
+
+use serde_json::{Value, json};
+use snapback::model::run::{EndReason, RunStatus};
+use snapback::plan::guardrails::Alias;
+use snapback::plan::rendering::{Outcome, ReportView};
+use snapback::ports::{AlarmError, Clock};
+use snapback::steps::effect::EFFECT_WAIT;
+use snapback::testing::samples::{self, faults, function_arn, runtime_version, world};
+use snapback::testing::{SimWorld, State};
+
+use super::support::{Machine, block_on, run_of, target_of};
+
+#[test]
+fn a_run_whose_faults_were_injected_held() {
+    let (world, report) = played(inside(json!({})), |_| {});
+    assert_eq!((report.status, report.outcome, &report.effect), (RunStatus::Completed, Outcome::Held, &None));
+    let injected = report.injected.unwrap_or_default();
+    // The last minute is not all there yet.
+    assert_eq!(injected, "at least error 120; 30 or more invocations in whole minutes");
+    assert_eq!(world.count("GetMetricData"), 2, "what was seen at the first look needs no other");
+}
+
+#[test]
+fn a_run_whose_faults_met_no_invocation_has_shown_nothing() {
+    let blind = |state: &mut State| state.traffic.meets_faults = false;
+    let (world, report) = played(inside(json!({})), blind);
+    assert_eq!((report.status, report.outcome), (RunStatus::Completed, Outcome::Unproven));
+    assert_eq!(report.steady_state, Some("held"), "it held, and that says nothing");
+    let came = "60 invocations came while the faults were in place, and not one fault was injected";
+    assert_eq!(report.effect.as_deref(), Some(came));
+    assert_eq!(report.injected.as_deref(), Some("none; 60 or more invocations in whole minutes"));
+    // The metrics may have been late: it looked every 30 s for three minutes.
+    assert_eq!(world.count("GetMetricData"), 2 * 7);
+    // Nobody invokes it at all.
+    let (_, report) = played(inside(json!({})), |state| state.traffic.per_minute = 0.0);
+    assert_eq!(report.outcome, Outcome::Unproven);
+    let idle = "no invocation came while the faults were in place, so nothing was injected";
+    assert_eq!(report.effect.as_deref(), Some(idle));
+}
+
+#[test]
+fn a_run_behind_an_alias_that_hides_the_fault_has_shown_nothing() {
+    let hide = |state: &mut State| {
+        let function = state.functions.get_mut(&function_arn("checkout")).expect("the sample function");
+        function.aliases.push(Alias { name: "live".into(), version: "1".into() });
+        state.traffic.meets_faults = false;
+    };
+    let (_, report) = played(inside(json!({})), hide);
+    assert_eq!(report.outcome, Outcome::Unproven);
+    let note = "checkout: traffic through the aliases live will not see the fault";
+    assert!(report.notes.iter().any(|shown| shown == note), "{:?}", report.notes);
+}
+
+#[test]
+fn shares_and_conditions_can_spare_every_invocation() {
+    let blind = |state: &mut State| state.traffic.meets_faults = false;
+    for rule in [
+        json!({ "percentage": 1 }),
+        json!({ "match": [{ "path": "path", "equals": "/checkout" }] }),
+        json!({ "qualifier": "$LATEST" }),
+    ] {
+        let (_, report) = played(inside(rule.clone()), blind);
+        assert_eq!((report.outcome, &report.effect), (Outcome::Held, &None), "{rule}");
+        let injected = report.injected.unwrap_or_default();
+        assert!(injected.ends_with("; the faults' shares, conditions and qualifiers allow that"), "{injected}");
+    }
+    // Of 60, a quarter does not spare all: 0.75 to the power of 60 is 0.3 in 10 million.
+    assert_eq!(played(inside(json!({ "percentage": 25 })), blind).1.outcome, Outcome::Unproven);
+}
+
+#[test]
+fn metrics_that_come_late_are_waited_for() {
+    let world = world(&["checkout"]);
+    world.with(|state| state.traffic.meets_faults = false);
+    let machine = Machine::new(&world, "run-1", without_steady_state(inside(json!({}))));
+    block_on(async {
+        machine.start().await.unwrap();
+        machine.observe().await.unwrap();
+    });
+    let late = async {
+        while run_of(&world, &machine.run).stopping_at.is_none() {
+            world.sleep(1_000).await;
+        }
+        world.sleep(100_000).await;
+        world.with(|state| state.traffic.meets_faults = true);
+    };
+    let ended = block_on(futures_util::future::join(machine.end(None), late)).0;
+    let report = ended.report.expect("it comes to its report");
+    assert_eq!((report.outcome, report.effect), (Outcome::NoSteadyState, None));
+    let restored_at = target_of(&world, &machine.run, "checkout").ended_at.unwrap();
+    let closed_at = run_of(&world, &machine.run).closed_at.unwrap();
+    assert!(restored_at.seconds_until(closed_at) <= u64::try_from(EFFECT_WAIT).unwrap());
+}
+
+#[test]
+fn what_cannot_be_read_is_not_held() {
+    let denied = |state: &mut State| {
+        state.metric_errors.insert("InjectedFaults".into(), AlarmError::Unusable("access denied".into()));
+    };
+    let (_, report) = played(inside(json!({})), denied);
+    assert_eq!(report.outcome, Outcome::Unproven);
+    let text = "it cannot be told whether the faults took effect: CloudWatch cannot be used: access denied";
+    assert_eq!(report.effect.as_deref(), Some(text));
+    assert_eq!(report.injected.as_deref(), Some("unknown"));
+}
+
+#[test]
+fn a_run_that_an_alarm_ended_is_not_kept_open_for_its_metrics() {
+    let world = world(&["checkout"]);
+    world.with(|state| state.traffic.meets_faults = false);
+    let machine = Machine::new(&world, "run-1", without_steady_state(inside(json!({}))));
+    let ended = block_on(async {
+        machine.start().await.unwrap();
+        world.with(|state| state.alarms.insert("errors".into(), true));
+        machine.observe().await.unwrap();
+        machine.end(None).await
+    });
+    let report = ended.report.expect("it comes to its report");
+    assert_eq!((report.outcome, report.reason.as_deref()), (Outcome::EndedEarly, Some("alarm errors went into ALARM")));
+    assert_eq!(run_of(&world, &machine.run).reason, Some(EndReason::Alarm { alarm: "errors".into() }));
+    assert!(report.effect.is_some(), "it is said all the same");
+    let restored_at = target_of(&world, &machine.run, "checkout").ended_at.unwrap();
+    assert_eq!(restored_at.seconds_until(run_of(&world, &machine.run).closed_at.unwrap()), 0);
+}
+
+#[test]
+fn faults_of_the_configuration_need_no_proof_by_metrics() {
+    let mut experiment = samples::experiment(&["checkout"], &faults()[4..5]);
+    experiment["steadyState"] = json!([{ "alarm": "errors" }]);
+    let (world, report) = played(experiment, |state| state.traffic.per_minute = 0.0);
+    assert_eq!((report.outcome, report.injected, report.effect), (Outcome::Held, None, None));
+    assert_eq!(world.count("GetMetricData"), 0);
+}
+
+#[test]
+fn a_metric_that_cannot_be_computed_is_never_held() {
+    let mut experiment = samples::experiment(&["checkout"], &faults()[4..5]);
+    let metric = json!({ "namespace": "AWS/Lambda", "name": "Errors", "statistic": "Sum", "period": "PT1M" });
+    experiment["steadyState"] = json!([{ "metric": metric, "below": 5 }]);
+    let unknown = |state: &mut State| {
+        state.metric_errors.insert("Errors".into(), AlarmError::Unavailable("Errors: InternalError".into()));
+    };
+    let text = "CloudWatch did not answer: Errors: InternalError";
+    // Before the run, nothing starts.
+    let world = world(&["checkout"]);
+    world.with(unknown);
+    let machine = Machine::new(&world, "run-1", experiment.clone());
+    assert_eq!(block_on(machine.prepare()).unwrap_err().to_string(), text);
+    // During it, it is rolled back; after the restore, it is not judged.
+    let ended = block_on(async {
+        world.with(|state| state.metric_errors.clear());
+        machine.start().await.unwrap();
+        world.with(unknown);
+        machine.end(machine.observe().await.err()).await
+    });
+    assert_eq!(ended.failure.unwrap().to_string(), text);
+    assert_eq!(run_of(&world, &machine.run).deviations, None);
+    assert_eq!(run_of(&world, &machine.run).reason.unwrap().to_string(), format!("Unavailable: {text}"));
+}
+
+#[test]
+fn a_period_that_is_still_coming_in_does_not_end_a_healthy_run() {
+    let mut experiment = samples::experiment(&["checkout"], &faults()[4..5]);
+    let metric = json!({ "namespace": "Shop", "name": "Orders", "statistic": "Sum", "period": "PT1M" });
+    experiment["steadyState"] = json!([{ "metric": metric, "above": 70 }]);
+    // 100 orders a minute, of which the last minute shows only half.
+    let (_, report) = played(experiment, |state| {
+        state.metrics.insert("Orders".into(), 100.0);
+    });
+    assert_eq!((report.status, report.outcome), (RunStatus::Completed, Outcome::Held));
+}
+
+#[test]
+fn a_report_names_both_runtime_versions_where_they_differ() {
+    let newest = |state: &mut State| {
+        let function = state.functions.get_mut(&function_arn("checkout")).expect("the sample function");
+        function.newest_runtime = Some(runtime_version(2));
+    };
+    let (_, report) = played(samples::experiment(&["checkout"], &faults()[4..5]), newest);
+    let moved = report.targets[0].runtime_version.clone().expect("it was moved");
+    assert_eq!((moved.before, moved.after), (runtime_version(1), runtime_version(2)));
+    let (_, report) = played(samples::experiment(&["checkout"], &faults()[4..5]), |_| {});
+    assert_eq!(report.targets[0].runtime_version, None);
+    // A fault that updates no configuration moves nothing.
+    let (_, report) = played(samples::experiment(&["checkout"], &faults()[..1]), newest);
+    assert_eq!(report.targets[0].runtime_version, None);
+}
+
+#[test]
+fn a_report_keeps_ten_notes_of_the_plan_and_says_how_many_more_there_are() {
+    let names = ["a", "b", "c", "d", "e", "f", "g"];
+    let world = world(&names);
+    let machine = Machine::new(&world, "run-1", samples::experiment(&names, &faults()[4..5]));
+    let report = block_on(machine.execute()).report.expect("it comes to its report");
+    assert_eq!(report.notes.len(), 11);
+    assert_eq!(report.notes[10], "and 4 more notes; snapback plan shows all of them");
+}
+
+/// One error in each invocation for two minutes, and an alarm as the steady state.
+fn inside(rule: Value) -> Value {
+    let mut experiment = samples::experiment(&["checkout"], &[("error", rule)]);
+    experiment["duration"] = json!("PT2M");
+    experiment["steadyState"] = json!([{ "alarm": "errors" }]);
+    experiment
+}
+
+fn without_steady_state(mut experiment: Value) -> Value {
+    experiment["steadyState"] = json!([]);
+    experiment
+}
+
+/// A whole run in a world like this.
+fn played(experiment: Value, spoil: impl FnOnce(&mut State)) -> (SimWorld, ReportView) {
+    let world = world(&["checkout"]);
+    world.with(spoil);
+    let ended = block_on(Machine::new(&world, "run-1", experiment).execute());
+    assert_eq!(ended.failure, None);
+    (world, ended.report.expect("it comes to its report"))
+}
