@@ -141,7 +141,8 @@ impl<'a, W: World> Rehearsal<'a, W> {
             Change::Layers { original, .. } => Some(original),
             _ => None,
         });
-        for layer in originals.flatten() {
+        // Lambda's own layer is not to be read by anybody, as Prepare knows.
+        for layer in originals.flatten().filter(|layer| !layer.is_lambdas_own()) {
             let (cannot, fix) = match self.layer(&target.function, layer).await? {
                 LayerFact::Here { .. } => continue,
                 LayerFact::Denied => ("read", "allow that role lambda:GetLayerVersion on it"),
