@@ -69,6 +69,15 @@ impl FunctionError {
     }
 }
 
+/// One page of a list of versions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VersionPage {
+    /// The numbers of published versions.
+    pub versions: Vec<u64>,
+    /// Names the next page; `None` on the last one.
+    pub next: Option<String>,
+}
+
 /// AWS Lambda.
 pub trait Functions {
     /// The function as it is now (reads may be stale by [`crate::steps::STALENESS`]); its event source mappings only
@@ -102,8 +111,13 @@ pub trait Functions {
     /// All aliases of a function.
     fn aliases(&self, function: &FunctionArn) -> impl Future<Output = Result<Vec<Alias>, FunctionError>> + Send;
 
-    /// The numbers of all published versions of a function.
-    fn versions(&self, function: &FunctionArn) -> impl Future<Output = Result<Vec<u64>, FunctionError>> + Send;
+    /// The numbers of a function's published versions, from this page on (`None` is the first one): each page is a call
+    /// of its own, and has 50 at most, whatever is asked for (lambda/latest/api/API_ListVersionsByFunction).
+    fn versions(
+        &self,
+        function: &FunctionArn,
+        page: Option<&str>,
+    ) -> impl Future<Output = Result<VersionPage, FunctionError>> + Send;
 
     /// When Lambda moves a function to a newer version of its runtime; `Unknown` where that may not be read. Not for
     /// container images, which have none.

@@ -64,6 +64,8 @@ mod stage;
 mod support;
 #[path = "core/trust.rs"]
 mod trust;
+#[path = "core/versions.rs"]
+mod versions;
 #[path = "core/waiting.rs"]
 mod waiting;
 #[path = "core/waits.rs"]

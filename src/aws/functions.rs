@@ -18,7 +18,7 @@ use crate::model::secret::Secret;
 use crate::model::snapshot::{ConfigurationUpdate, Write};
 use crate::model::time::Time;
 use crate::plan::guardrails::{AccountConcurrency, Alias, CodeSigning, LayerFact, RuntimeUpdates};
-use crate::ports::{Clock, FunctionError, Functions, Permit};
+use crate::ports::{Clock, FunctionError, Functions, Permit, VersionPage};
 
 use super::AwsWorld;
 use super::errors::{answer, function_error};
@@ -104,16 +104,13 @@ impl Functions for AwsWorld {
         Ok(aliases)
     }
 
-    async fn versions(&self, function: &FunctionArn) -> Result<Vec<u64>, FunctionError> {
-        let mut pages =
-            self.lambda.list_versions_by_function().function_name(function.as_str()).into_paginator().items().send();
-        let mut versions = Vec::new();
-        while let Some(version) = pages.next().await {
-            let version = version.map_err(function_error)?;
-            // `$LATEST` is listed too.
-            versions.extend(version.version().and_then(|version| version.parse::<u64>().ok()));
-        }
-        Ok(versions)
+    async fn versions(&self, function: &FunctionArn, page: Option<&str>) -> Result<VersionPage, FunctionError> {
+        let request = self.lambda.list_versions_by_function().function_name(function.as_str());
+        let listed = request.set_marker(page.map(str::to_owned)).send().await.map_err(function_error)?;
+        // `$LATEST` is listed too.
+        let number = |version: &FunctionConfiguration| version.version()?.parse::<u64>().ok();
+        let next = listed.next_marker().filter(|marker| !marker.is_empty()).map(str::to_owned);
+        Ok(VersionPage { versions: listed.versions().iter().filter_map(number).collect(), next })
     }
 
     async fn runtime_updates(&self, function: &FunctionArn) -> Result<RuntimeUpdates, FunctionError> {

@@ -7,7 +7,7 @@ use crate::model::names::MappingId;
 use crate::model::snapshot::{Change, Drift, Surface, Write};
 
 use super::standing::{Standing, mapping_standing, standing};
-use super::writes::{Direction, writes};
+use super::writes::{Direction, with_theirs, writes};
 
 /// What to write, what to leave alone, and what to look at again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,7 +34,7 @@ impl RestorePlan {
 #[must_use]
 pub fn plan_restore(changes: &[Change], now: &Observation) -> RestorePlan {
     let mut plan = RestorePlan { runtime_version: now.runtime_version.clone(), ..RestorePlan::default() };
-    let mut back: Vec<&Change> = Vec::new();
+    let (mut back, mut theirs): (Vec<&Change>, Vec<&Change>) = Default::default();
     for change in changes {
         let configuration = change.surface() == Surface::Configuration;
         match standing(change, now) {
@@ -44,11 +44,11 @@ pub fn plan_restore(changes: &[Change], now: &Observation) -> RestorePlan {
             _ if configuration && now.last_update == LastUpdate::InProgress => {
                 plan.unsettled = Some("an update of the function is in progress");
             }
-            Standing::Foreign(mut drift) => {
+            Standing::Foreign(drift) => {
+                // Their update has failed, so what served before it, the fault, serves until the next one.
                 if configuration && now.last_update == LastUpdate::Failed {
-                    drift
-                        .note
-                        .push_str("; that update failed, so what served before it, the fault, serves until the next");
+                    plan.unsettled = Some("somebody else's update of the function failed, and is sent again");
+                    theirs.push(change);
                 }
                 plan.drift.push(drift);
             }
@@ -58,7 +58,7 @@ pub fn plan_restore(changes: &[Change], now: &Observation) -> RestorePlan {
             Standing::Injected => back.push(change),
         }
     }
-    plan.writes = writes(&back, now, Direction::Restore);
+    plan.writes = with_theirs(writes(&back, now, Direction::Restore), &theirs, now);
     plan
 }
 
@@ -138,8 +138,17 @@ mod tests {
         assert!(!drifting.is_done() && drifting.drift.is_empty(), "{drifting:?}");
         let drifted = plan(5, 77, LastUpdate::Successful);
         assert!(drifted.is_done() && drifted.drift.len() == 1, "{drifted:?}");
+    }
+
+    #[test]
+    fn a_value_of_somebody_elses_whose_update_failed_is_sent_again() {
+        // What serves is the fault; theirs is sent as it stands, and nothing else of the configuration.
         let failed = plan(5, 77, LastUpdate::Failed);
-        assert!(failed.is_done() && failed.drift[0].note.contains("that update failed"), "{failed:?}");
+        assert_eq!((timeouts(&failed), failed.writes.len(), failed.is_done()), (vec![Some(77)], 1, false));
+        assert_eq!((failed.drift.len(), failed.unsettled.is_some()), (1, true));
+        // The concurrency has no such updates.
+        let concurrency = plan(9, 10, LastUpdate::Successful);
+        assert!(concurrency.is_done() && concurrency.drift.len() == 1, "{concurrency:?}");
     }
 
     #[test]

@@ -43,6 +43,38 @@ pub fn writes(changes: &[&Change], now: &Observation, direction: Direction) -> V
     writes
 }
 
+/// The same calls, with the values of somebody else's that do not serve yet, as they stand: to send one again changes
+/// nothing of theirs, and makes it serve.
+#[must_use]
+pub fn with_theirs(mut writes: Vec<Write>, theirs: &[&Change], now: &Observation) -> Vec<Write> {
+    if theirs.is_empty() {
+        return writes;
+    }
+    if !matches!(writes.last(), Some(Write::Configuration(_))) {
+        let revision_id = now.revision_id.clone();
+        writes.push(Write::Configuration(ConfigurationUpdate { revision_id, ..ConfigurationUpdate::default() }));
+    }
+    if let Some(Write::Configuration(update)) = writes.last_mut() {
+        theirs.iter().for_each(|change| keep_field(update, change, now));
+    }
+    writes
+}
+
+fn keep_field(update: &mut ConfigurationUpdate, change: &Change, now: &Observation) {
+    match change {
+        Change::Handler { .. } => update.handler.clone_from(&now.handler),
+        Change::Timeout { .. } => update.timeout = Some(now.timeout),
+        Change::Memory { .. } => update.memory = Some(now.memory),
+        Change::Layers { added, .. } => update.layers = Some(layers(&now.layers, added, Direction::Restore)),
+        Change::Variable { .. } => {
+            if let Environment::Readable(variables) = &now.environment {
+                update.environment.get_or_insert_with(|| variables.clone());
+            }
+        }
+        Change::ReservedConcurrency { .. } | Change::Mapping { .. } => {}
+    }
+}
+
 fn set_field(update: &mut ConfigurationUpdate, change: &Change, now: &Observation, direction: Direction) {
     let back = direction == Direction::Restore;
     match change {

@@ -477,6 +477,10 @@ mod tests {
         assert_eq!(corrupt(r#"{"truncateBytes":3}"#, "[1,2,3]"), "[1,");
         assert_eq!(corrupt(r#"{"truncateBytes":2}"#, "aé"), "a");
         assert_eq!(corrupt(r#"{"mangle":true}"#, "no JSON,éé"), "\u{11}o JSON,\u{fffd}é");
+        assert_eq!(
+            (corrupt(r#"{"mangle":true}"#, "x"), corrupt(r#"{"mangle":true}"#, "\u{fffd}")),
+            ("\u{7}".into(), "the same".into())
+        );
         let truncate = serde_json::from_str(r#"{"truncateBytes":2}"#).unwrap_or_else(|_| unreachable!());
         let mangle = serde_json::from_str(r#"{"mangle":true}"#).unwrap_or_else(|_| unreachable!());
         let binary = b"\xff1234567\x018";

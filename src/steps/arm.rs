@@ -4,12 +4,15 @@
 use crate::model::names::{FunctionArn, RunId};
 use crate::model::run::{Run, RunStatus, TargetStatus};
 use crate::model::snapshot::{Snapshot, Surface};
+use crate::model::time::Time;
 use crate::plan::changes::draft;
 use crate::plan::injection::Injection;
 use crate::ports::{FunctionError, Guarded, World};
 
 use super::error::StepError;
+use super::pace::Pace;
 use super::retry::retry;
+use super::versions::Listing;
 use super::waiting::TOMBSTONE;
 use super::{SKEW, STALENESS};
 
@@ -68,9 +71,9 @@ pub(super) async fn take_down(world: &impl World, run: &Run, function: &Function
     }
     let versioned = drafted.changes.iter().any(|change| change.surface() == Surface::Configuration);
     let last_version = if versioned {
-        match retry(world, || world.versions(function)).await {
+        match Listing::default().finish(world, &Pace::until(Time(i64::MAX)), function).await {
             Err(FunctionError::NotFound(_)) => return Ok(Armed::Skipped),
-            versions => versions.map_err(fail)?.into_iter().max().unwrap_or(0),
+            versions => versions.map_err(fail)?.iter().copied().max().unwrap_or(0),
         }
     } else {
         0

@@ -22,6 +22,7 @@ mod sample;
 mod schedule;
 pub mod steady_state;
 pub mod survey;
+mod versions;
 pub mod waiting;
 
 use crate::model::run::{Lease, LeaseKind};

@@ -21,9 +21,13 @@ use super::pace::{Kind, Pace};
 use super::retry::retry;
 use super::sample::{record_removed, removed};
 use super::schedule::{self, Next};
+use super::versions::Listing;
 use super::waiting::{Waiting, in_doubt_until};
 use super::{Budget, LOOK_EVERY, Window, is_overtaken};
 
+/// Seconds for which the ending of a target that is back waits for the list of its versions: some hundred tries, over
+/// several invocations of the machine's or two ticks of the reaper's.
+const LISTING: i64 = 120;
 /// Seconds until the next invocation looks at what did not come right.
 const LOOK_LATER: u64 = 10;
 
@@ -129,6 +133,7 @@ struct Memory {
     doubt: Option<Time>,
     orphans: Orphans,
     waiting: Waiting,
+    versions: Listing,
 }
 
 impl<'a> Job<'a> {
@@ -296,6 +301,8 @@ impl<W: World> Restorer<'_, W> {
         self.memory.waiting.recorded = None;
         let mut look = Look::again(LOOK_EVERY);
         let mut refused = None;
+        // The fault was in place again, or still: a version of before does not tell.
+        self.memory.versions = Listing::default();
         let (mut due, mut landed) = (VecDeque::from(writes), Vec::new());
         while let Some(write) = due.pop_front() {
             if is_overtaken(&landed, &write) {
@@ -386,7 +393,7 @@ impl<W: World> Restorer<'_, W> {
     /// An ending is true only if the look was made after every lease had run out: the ledger checks that once more.
     /// `exists` says whether the function is there: one that was deleted has no versions any more.
     async fn end(
-        &self,
+        &mut self,
         target: &TargetRecord,
         status: TargetStatus,
         observed_at: Time,
@@ -424,22 +431,25 @@ impl<W: World> Restorer<'_, W> {
 
     /// A version that somebody published while the fault was in place keeps it for good: it is named. `None` is to be
     /// asked again; where it may not be asked at all, the report says that, and the restore is none the worse.
-    async fn versions_since(&self, target: &TargetRecord) -> Option<Vec<String>> {
-        match self.pace.read(self.world, &[Kind::Control], || self.world.versions(self.function)).await {
-            Ok(mut versions) => {
-                versions.sort_unstable();
-                Some(
-                    versions
-                        .into_iter()
-                        .filter(|version| *version > target.last_version)
-                        .map(|v| v.to_string())
-                        .collect(),
-                )
+    async fn versions_since(&mut self, target: &TargetRecord) -> Option<Vec<String>> {
+        let waits = self.world.now() < self.listed_by(target);
+        match self.memory.versions.finish(self.world, self.pace, self.function).await {
+            Ok(versions) => {
+                let mut since: Vec<u64> = versions.iter().copied().filter(|v| *v > target.last_version).collect();
+                since.sort_unstable();
+                Some(since.iter().map(u64::to_string).collect())
             }
             // Deleted between the look and here: the next look says so.
-            Err(error) if error.is_transient() || matches!(error, FunctionError::NotFound(_)) => None,
+            Err(FunctionError::NotFound(_)) => None,
+            Err(error) if error.is_transient() && waits => None,
             Err(error) => Some(vec![format!("unknown, they could not be listed: {error}")]),
         }
+    }
+
+    /// Until when the ending waits for the list of versions: the target is back, and others wait for its lock.
+    fn listed_by(&self, target: &TargetRecord) -> Time {
+        let quiet_at = target.quiet_at().or(self.run.stopping_at).unwrap_or(self.run.created_at);
+        quiet_at.plus(LISTING)
     }
 }
 

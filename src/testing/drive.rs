@@ -181,7 +181,7 @@ impl Drive {
             (_, 1) => Fate::Lost,
             (kind, 2 | 3) if kind.changes() => Fate::Late,
             (Kind::Write | Kind::Transaction, 4) => Fate::Refused(No::Busy),
-            (Kind::Look | Kind::Write, 5) => Fate::Refused(No::Throttled),
+            (Kind::Look | Kind::Write, 5) => Fate::Refused(self.throttled()),
             _ => Fate::AnswerLost,
         }
     }
@@ -193,7 +193,7 @@ impl Drive {
             StormKind::WritesDenied if kind == Kind::Write => Fate::Refused(No::Denied),
             StormKind::LambdaDenied if lambda => Fate::Refused(No::Denied),
             StormKind::LambdaUnclear if lambda && self.dice.percent(50) => self.unclear(kind),
-            StormKind::LambdaThrottled if lambda && self.dice.percent(80) => Fate::Refused(No::Throttled),
+            StormKind::LambdaThrottled if lambda && self.dice.percent(80) => Fate::Refused(self.throttled()),
             StormKind::LambdaBusy if kind == Kind::Write && self.dice.percent(90) => Fate::Refused(No::Busy),
             StormKind::LedgerDown if ledger => Fate::Lost,
             StormKind::LedgerFlaky if ledger && self.dice.percent(33) => self.unclear(kind),
@@ -202,6 +202,11 @@ impl Drive {
             StormKind::ExecutionsDown if kind == Kind::Executions => Fate::Lost,
             _ => return None,
         })
+    }
+
+    /// A 429 says how long to wait, mostly a second.
+    fn throttled(&mut self) -> No {
+        No::Throttled(*self.dice.pick(&[1, 1, 1, 2, 5, 30]).unwrap_or(&1))
     }
 
     fn unclear(&mut self, kind: Kind) -> Fate {

@@ -9,7 +9,7 @@ use crate::model::names::{FunctionArn, LayerVersionArn, MappingId};
 use crate::model::snapshot::{ConfigurationUpdate, Write};
 use crate::model::time::Time;
 use crate::plan::guardrails::{AccountConcurrency, Alias, CodeSigning, LayerFact, RuntimeUpdates};
-use crate::ports::{FunctionError, Functions, Permit};
+use crate::ports::{FunctionError, Functions, Permit, VersionPage};
 
 use super::drive::StormKind;
 use super::history::monitor::Landing;
@@ -18,6 +18,8 @@ use super::{SimWorld, State, Trouble};
 
 /// Milliseconds for which a function stays `InProgress` after an update of its configuration.
 const UPDATE_TIME: i64 = 1500;
+/// Versions that one page of a list has (lambda/latest/api/API_ListVersionsByFunction).
+const VERSIONS_A_PAGE: usize = 50;
 /// The longest such time in a history: changing a VPC takes a minute (lambda/latest/dg/functions-states).
 pub const LONGEST_UPDATE: i64 = 60_000;
 
@@ -44,6 +46,10 @@ pub struct SimFunction {
     pub late: Vec<(Time, Write)>,
     /// What serves invocations: an update in progress, or one that has failed, does not.
     pub serving: Observation,
+    /// The last number that is used up.
+    numbered: u64,
+    /// When those of them were published that a list can miss.
+    published_at: BTreeMap<u64, Time>,
     /// Whether the update in progress will fail.
     failing: bool,
     /// What it looked like when time moved on, for reads that are stale.
@@ -68,6 +74,8 @@ impl SimFunction {
             newest_runtime: None,
             busy_until: None,
             late: Vec::new(),
+            numbered: 0,
+            published_at: BTreeMap::new(),
             failing: false,
             past: Vec::new(),
             revision: 0,
@@ -103,6 +111,33 @@ impl SimFunction {
         self.revision += 1;
         self.changed = true;
         self.seen.revision_id = format!("revision-{}", self.revision);
+    }
+
+    /// The number of its last version, or of the last one of the function that had its name before.
+    pub(super) fn last_version(&self) -> u64 {
+        self.versions.last().copied().unwrap_or_default().max(self.numbered)
+    }
+
+    /// Numbers its versions from there on.
+    pub(super) fn continue_versions(&mut self, last: u64) {
+        self.numbered = last;
+    }
+
+    /// Publishes a version as somebody else would.
+    pub(super) fn publish(&mut self, now: Time) -> u64 {
+        let version = self.last_version() + 1;
+        self.versions.push(version);
+        self.published_at.insert(version, now);
+        version
+    }
+
+    /// A page of its versions, `$LATEST` among them, as it was at some time: a version that was published since is missed.
+    fn versions_at(&self, then: Time, from: usize) -> VersionPage {
+        let listed = |version: &&u64| self.published_at.get(version).is_none_or(|at| *at <= then);
+        let all: Vec<u64> = self.versions.iter().filter(listed).copied().collect();
+        let until = from + VERSIONS_A_PAGE - usize::from(from == 0);
+        let next = (until < all.len()).then(|| until.to_string());
+        VersionPage { versions: all.into_iter().take(until).skip(from).collect(), next }
     }
 
     /// Takes down what it looks like from this moment on.
@@ -308,7 +343,7 @@ impl SimWorld {
             }
             match state.trouble("GetFunction") {
                 Some(Trouble::Denied) => return Err(FunctionError::of(No::Denied, "GetFunction")),
-                Some(Trouble::Throttled) => return Err(FunctionError::of(No::Throttled, "GetFunction")),
+                Some(Trouble::Throttled) => return Err(FunctionError::of(No::Throttled(1), "GetFunction")),
                 _ => {}
             }
             let (then, now) = (state.read_at(), state.now());
@@ -354,7 +389,7 @@ impl Functions for SimWorld {
                 }
                 Some(Trouble::Denied) => Err(FunctionError::of(No::Denied, name)),
                 Some(Trouble::Busy) => Err(FunctionError::of(No::Busy, name)),
-                Some(Trouble::Throttled) => Err(FunctionError::of(No::Throttled, name)),
+                Some(Trouble::Throttled) => Err(FunctionError::of(No::Throttled(1), name)),
                 Some(Trouble::AnswerLost) => {
                     state.write(&function, &write)?;
                     Err(FunctionError::of(No::Answer, name))
@@ -407,11 +442,17 @@ impl Functions for SimWorld {
         .await
     }
 
-    async fn versions(&self, function: &FunctionArn) -> Result<Vec<u64>, FunctionError> {
-        let function = function.clone();
+    async fn versions(&self, function: &FunctionArn, page: Option<&str>) -> Result<VersionPage, FunctionError> {
+        let (function, from) = (function.clone(), page.and_then(|page| page.parse().ok()).unwrap_or(0));
         self.exchange(Kind::Look, "ListVersionsByFunction", move |state| {
             state.admit("ListVersionsByFunction")?;
-            find(state, function.as_str()).map(|function| function.versions.clone())
+            match state.trouble("ListVersionsByFunction") {
+                Some(Trouble::Denied) => return Err(FunctionError::of(No::Denied, "ListVersionsByFunction")),
+                Some(Trouble::Throttled) => return Err(FunctionError::of(No::Throttled(1), "ListVersionsByFunction")),
+                _ => {}
+            }
+            let then = state.read_at();
+            find(state, function.as_str()).map(|function| function.versions_at(then, from))
         })
         .await
     }

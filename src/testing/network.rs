@@ -86,8 +86,8 @@ pub enum No {
     Denied,
     /// Busy; for a transaction: it met another one.
     Busy,
-    /// Throttled.
-    Throttled,
+    /// Throttled, with what `Retry-After` says.
+    Throttled(u64),
 }
 
 /// An error of a port, made from what AWS says.
@@ -101,7 +101,7 @@ impl Failure for FunctionError {
             No::Answer => Self::Unclear("the answer was lost".into()),
             No::Denied => Self::Denied(call.into()),
             No::Busy => Self::Busy(call.into()),
-            No::Throttled => Self::Throttled(1),
+            No::Throttled(seconds) => Self::Throttled(seconds),
         }
     }
 }
@@ -111,7 +111,7 @@ impl Failure for LedgerError {
         match no {
             No::Busy => Self::Conflict,
             No::Denied => Self::Unusable(format!("{call}: access denied")),
-            No::Answer | No::Throttled => Self::Unavailable(format!("{call}: the answer was lost")),
+            No::Answer | No::Throttled(_) => Self::Unavailable(format!("{call}: the answer was lost")),
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::model::time::Time;
 use crate::plan::guardrails::{AccountConcurrency, AlarmFact, Alias, CodeSigning, LayerFact, RuntimeUpdates};
 use crate::ports::{
     AlarmError, Alarms, Clock, Executions, FunctionError, Functions, Guarded, Ledger, LedgerError, Permit, Stack,
+    VersionPage,
 };
 use crate::steps::STALENESS;
 
@@ -277,8 +278,8 @@ impl Functions for Worker<'_> {
         self.enter(None).aliases(function).await
     }
 
-    async fn versions(&self, function: &FunctionArn) -> Result<Vec<u64>, FunctionError> {
-        self.enter(None).versions(function).await
+    async fn versions(&self, function: &FunctionArn, page: Option<&str>) -> Result<VersionPage, FunctionError> {
+        self.enter(None).versions(function, page).await
     }
 
     async fn runtime_updates(&self, function: &FunctionArn) -> Result<RuntimeUpdates, FunctionError> {

@@ -8,13 +8,13 @@ use snapback::plan::rendering::Outcome;
 use snapback::ports::Clock;
 use snapback::steps::restore::Restored;
 use snapback::steps::rollback::roll_back;
-use snapback::testing::SimWorld;
 use snapback::testing::samples::{self, function_arn, world};
+use snapback::testing::{SimWorld, Trouble};
 
 use super::stage::{
     beside, deploy_beside, deploy_over, experiments, is_inside_invocations, machine, outcome, over, surfaces,
 };
-use super::support::{assert_nothing_stays, block_on, budget, give_way, mutating, picture, target_of};
+use super::support::{assert_nothing_stays, block_on, budget, give_way, mutating, picture, reap_for, target_of};
 
 #[test]
 fn a_deploy_onto_an_armed_target_that_was_never_injected_survives_a_rollback() {
@@ -160,6 +160,63 @@ fn a_restore_waits_for_somebody_elses_update() {
         assert_eq!(mutating(&world).len(), 2 * surfaces(fault), "{fault}: {:?}", mutating(&world));
         assert_nothing_stays(&world);
     }
+}
+
+/// Somebody else's update of a touched field, which fails after it was taken: what served before it, the fault, serves on.
+fn failed_update(world: &SimWorld, timeout: u32) {
+    world.with(|state| {
+        let function = state.functions.get_mut(&function_arn("checkout")).unwrap();
+        function.seen.timeout = timeout;
+        function.seen.last_update = LastUpdate::Failed;
+        function.seen.revision_id.push('\'');
+    });
+}
+
+fn serving_timeout(world: &SimWorld) -> u32 {
+    world.with(|state| state.functions[&function_arn("checkout")].serving.timeout)
+}
+
+#[test]
+fn a_value_whose_update_failed_is_made_to_serve_and_stays() {
+    let world = world(&["checkout"]);
+    let machine = machine(&world, &samples::experiment(&["checkout"], &[("timeout", json!({ "timeout": "PT1S" }))]));
+    block_on(machine.start()).unwrap();
+    world.pass(60);
+    failed_update(&world, 77);
+    assert_eq!(serving_timeout(&world), 1, "the fault serves");
+    let ended = block_on(machine.end(None));
+    let target = target_of(&world, &machine.run, "checkout");
+    assert_eq!((target.status, target.drift.len()), (TargetStatus::Drifted, 1), "{:?}", target.drift);
+    assert_eq!((picture(&world, "checkout").timeout, serving_timeout(&world)), (77, 77));
+    assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::Drifted));
+    assert_nothing_stays(&world);
+}
+
+#[test]
+fn while_a_failed_value_cannot_be_sent_again_the_target_stays_open() {
+    let world = world(&["checkout"]);
+    let machine = machine(&world, &samples::experiment(&["checkout"], &[("timeout", json!({ "timeout": "PT1S" }))]));
+    block_on(machine.start()).unwrap();
+    world.pass(60);
+    failed_update(&world, 77);
+    world.with(|state| state.trouble = vec![("UpdateFunctionConfiguration", Trouble::Denied); 50]);
+    let ended = block_on(machine.end(None));
+    assert_eq!(outcome(&ended), (RunStatus::Failed, Outcome::RestoreFailed));
+    let target = target_of(&world, &machine.run, "checkout");
+    let why = Some("access denied: UpdateFunctionConfiguration".to_owned());
+    assert_eq!((target.status, target.restore_error), (TargetStatus::Restoring, why));
+    assert!(world.with(|state| state.locks[&function_arn("checkout")].run.is_some()), "its lock is released");
+    // Somebody else's next update, which is through, ends it as well.
+    world.with(|state| {
+        state.trouble.clear();
+        let function = state.functions.get_mut(&function_arn("checkout")).unwrap();
+        function.seen.last_update = LastUpdate::Successful;
+        function.edit(|seen| seen.timeout = 78);
+    });
+    reap_for(&world, 1);
+    assert_eq!(target_of(&world, &machine.run, "checkout").status, TargetStatus::Drifted);
+    assert_eq!(serving_timeout(&world), 78);
+    assert_nothing_stays(&world);
 }
 
 #[test]

@@ -74,8 +74,8 @@ fn why_an_inject_waits_is_recorded_too() {
     block_on(machine.arm(&functions)).unwrap();
     block_on(machine.rehearse(&functions)).unwrap();
     world.with(|state| {
-        let checkout = state.functions.get_mut(&function_arn("checkout")).unwrap();
-        checkout.edit(|seen| seen.mappings[0].state = MappingState::Busy);
+        let mapping = state.mappings.get_mut(&samples::mapping_id("checkout")).unwrap();
+        mapping.state = MappingState::Busy;
     });
     let injected = block_on(inject(&world, &machine.run, &functions[0], budget(&world, 30))).unwrap();
     let why = "the event source mapping is changing";

@@ -35,10 +35,11 @@ impl Actor<'_> {
                 state.lever = Some(Lever { engaged, since: state.now(), reason: "a drill".into() });
             }),
             Act::StopExecution(run) => self.stop_execution(&run),
-            Act::Deploy(name, edits, busy) => {
-                self.deploy(&function_arn(&name), busy, |seen| edits.iter().for_each(|edit| edit.apply(seen))).await;
+            Act::Deploy(name, edits, busy, fails) => {
+                let edit = |seen: &mut Observation| edits.iter().for_each(|edit| edit.apply(seen));
+                self.deploy(&function_arn(&name), busy, fails, edit).await;
             }
-            Act::UpdateCode(name, busy) => self.deploy(&function_arn(&name), busy, |_| {}).await,
+            Act::UpdateCode(name, busy) => self.deploy(&function_arn(&name), busy, false, |_| {}).await,
             Act::SetConcurrency(name, slot) => self.edit(&function_arn(&name), |seen| seen.concurrency = slot),
             Act::SwitchMapping(name, enabled) => self.switch(&function_arn(&name), enabled).await,
             Act::PutBack(name) => self.put_back(&function_arn(&name)).await,
@@ -70,15 +71,13 @@ impl Actor<'_> {
     fn delete(&self, arn: &FunctionArn) {
         self.change(|state| {
             let Some(deleted) = state.functions.remove(arn) else { return };
-            let versions = deleted.versions;
             if let Some(drive) = &mut state.drive {
-                drive.monitor.deleted.insert(arn.clone(), versions);
+                drive.monitor.deleted(arn, deleted.last_version());
             }
         });
     }
 
-    /// Creates a function again, as its owner last deployed it. A version's number is never used again
-    /// (lambda/latest/dg/configuration-versions).
+    /// Creates a function again, as its owner last deployed it.
     fn create(&self, arn: &FunctionArn) {
         self.change(|state| {
             if state.functions.contains_key(arn) {
@@ -89,7 +88,7 @@ impl Actor<'_> {
             let Some(law) = drive.monitor.law.get(arn).cloned() else { return };
             let revision_id = format!("created-{}", now.0);
             let mut function = SimFunction::new(Observation { revision_id, mappings: Vec::new(), ..law });
-            function.versions = drive.monitor.deleted.get(arn).cloned().unwrap_or_default();
+            function.continue_versions(drive.monitor.deleted.get(arn).copied().unwrap_or_default());
             drive.note(now.0 - crate::testing::BEGINNING.0, || format!("{} is created again", arn.name()));
             drive.monitor.created_again(arn, now);
             state.functions.insert(arn.clone(), function);
@@ -174,10 +173,10 @@ impl Actor<'_> {
     }
 
     /// Updates the configuration; while another update is in progress, Lambda refuses that, and it is tried again.
-    async fn deploy(&self, arn: &FunctionArn, busy: i64, edit: impl Fn(&mut Observation)) {
+    async fn deploy(&self, arn: &FunctionArn, busy: i64, fails: bool, edit: impl Fn(&mut Observation)) {
         for _ in 0..90 {
             let over = self.stage.world.with(|state| {
-                let (now, fails) = (state.now(), state.rages(StormKind::UpdatesFail));
+                let (now, fails) = (state.now(), fails || state.rages(StormKind::UpdatesFail));
                 let Some(function) = state.functions.get_mut(arn) else { return true };
                 let mut after = function.seen.clone();
                 edit(&mut after);
@@ -223,7 +222,7 @@ impl Actor<'_> {
         let law = self.stage.world.with(|state| state.drive.as_ref()?.monitor.law.get(arn).cloned());
         let Some(law) = law else { return };
         self.edit(arn, |seen| seen.concurrency = law.concurrency);
-        self.deploy(arn, 1_000, |seen| {
+        self.deploy(arn, 1_000, false, |seen| {
             let last_update = seen.last_update;
             let kept = (seen.tags.clone(), seen.concurrency, seen.mappings.clone(), seen.revision_id.clone());
             *seen = law.clone();
@@ -236,13 +235,13 @@ impl Actor<'_> {
 
     fn publish(&self, arn: &FunctionArn) {
         self.change(|state| {
+            let now = state.now();
             let Some(function) = state.functions.get_mut(arn) else { return };
             // Lambda does not publish in the middle of an update.
             if function.seen.last_update == LastUpdate::InProgress {
                 return;
             }
-            let version = function.versions.last().copied().unwrap_or_default() + 1;
-            function.versions.push(version);
+            let version = function.publish(now);
             Monitor::published(state, arn, version);
         });
     }
@@ -259,7 +258,7 @@ impl Actor<'_> {
             });
             if missing {
                 self.stage.note(|| format!("the owner of {} takes the deleted layers off", arn.name()));
-                self.deploy(&arn, 1_000, |seen| seen.layers.retain(|layer| layers.contains_key(layer))).await;
+                self.deploy(&arn, 1_000, false, |seen| seen.layers.retain(|layer| layers.contains_key(layer))).await;
             }
         }
     }
@@ -332,7 +331,7 @@ impl super::script::Script {
     pub(super) fn quiet_at(&self) -> i64 {
         let acts = self.acts.iter().map(|(at, act)| match act {
             Act::Trip(deliveries) => at + deliveries.iter().max().copied().unwrap_or_default(),
-            Act::Deploy(_, _, busy) | Act::Recreate(_, busy) => at + busy,
+            Act::Deploy(_, _, busy, _) | Act::Recreate(_, busy) => at + busy,
             _ => *at,
         });
         // The one that follows waits a hundred seconds at most.

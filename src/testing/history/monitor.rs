@@ -5,9 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::function::{Environment, LastUpdate, Mapping, MappingState, Observation, Slot};
+use crate::model::function::{Environment, Mapping, MappingState, Observation, Slot};
 use crate::model::names::{FunctionArn, RunId};
-use crate::model::run::{EndReason, Ending, RunStatus, TargetStatus};
+use crate::model::run::{EndReason, Ending, RunStatus, TargetRecord, TargetStatus};
 use crate::model::snapshot::{Change, Write};
 use crate::model::time::Time;
 use crate::steps::{ATTEMPT, SKEW, STALENESS};
@@ -17,6 +17,10 @@ use super::super::{Orphans, State};
 
 /// The fields of a function, by name, as text.
 pub type Fields = BTreeMap<String, String>;
+
+/// Seconds from the moment at which a task reads the targets of a run until its closing of that run lands: it lives for
+/// thirty, and what it has sent can land after that.
+const CLOSING: i64 = 30 + crate::steps::LANDING;
 
 /// What is known of the world beside the ledger, and what was seen to be wrong.
 #[derive(Debug, Default)]
@@ -32,8 +36,11 @@ pub struct Monitor {
     named: BTreeSet<(FunctionArn, String)>,
     edits: Vec<(Time, FunctionArn, String)>,
     wrote: BTreeSet<(RunId, FunctionArn)>,
-    /// The versions that each deleted function had.
-    pub deleted: BTreeMap<FunctionArn, Vec<u64>>,
+    /// The last version's number of each deleted function: its versions went with it, and no number is used again
+    /// (lambda/latest/dg/configuration-versions).
+    pub deleted: BTreeMap<FunctionArn, u64>,
+    /// When a run last had a target that was refused and not over.
+    refused_at: BTreeMap<RunId, Time>,
     /// When each function was last created again.
     created_at: BTreeMap<FunctionArn, Time>,
     frozen: Vec<(Time, RunId, FunctionArn, u64)>,
@@ -240,6 +247,12 @@ impl Monitor {
         }
     }
 
+    /// A function was deleted, with all of its versions (lambda/latest/api/API_DeleteFunction).
+    pub fn deleted(&mut self, function: &FunctionArn, last_version: u64) {
+        self.deleted.insert(function.clone(), last_version);
+        self.frozen.retain(|(_, _, frozen, _)| frozen != function);
+    }
+
     /// A function was created again, as its owner wants it: everything of it is theirs.
     pub fn created_again(&mut self, function: &FunctionArn, now: Time) {
         self.created_at.insert(function.clone(), now);
@@ -343,7 +356,10 @@ impl Monitor {
         for fault in &removed {
             // An edit is seen by those whose clock is behind, and a seen one was made.
             let seen_by = fault.seen_at.plus(SKEW);
-            if !monitor.edits.iter().any(|(at, f, field)| f == function && *field == fault.field && *at <= seen_by) {
+            let created_again = monitor.created_at.get(function).is_some_and(|at| *at <= seen_by);
+            let edited =
+                |(at, f, field): &(Time, FunctionArn, String)| f == function && *field == fault.field && *at <= seen_by;
+            if !created_again && !monitor.edits.iter().any(edited) {
                 wrong.push(format!(
                     "{name}'s {} is said to have been taken out, and nobody has changed it",
                     fault.field
@@ -382,9 +398,7 @@ impl Monitor {
                     if created && is_named(ending, &field) {
                         continue;
                     }
-                    // What somebody else's failed update leaves in service cannot be replaced without replacing theirs.
-                    let theirs = now.seen.last_update == LastUpdate::Failed && shown != original;
-                    if original != injected && (shown == injected || serving == injected && !theirs) {
+                    if original != injected && (shown == injected || serving == injected) {
                         wrong.push(format!("{name} is said to be {status:?}, and the fault's {field} is in place"));
                     } else if shown == original && reported {
                         wrong.push(format!("{name}'s {field} is said to have drifted, and is as it was"));
@@ -414,7 +428,11 @@ impl Monitor {
         let Some(run) = state.runs.get(id).filter(|run| run.status.may_become(status)) else { return };
         let due = run.reason.as_ref().map_or(RunStatus::Failed, EndReason::final_status);
         let open = state.targets.values().any(|target| target.run == *id && !target.status.is_final());
-        let wrong = if open { status != RunStatus::Failed } else { status != due };
+        // A target that was refused can be restored by another task after the one that closes the run has read it.
+        let lately = state.now().plus(-CLOSING);
+        let refused = state.drive.as_ref().and_then(|drive| drive.monitor.refused_at.get(id));
+        let was_refused = status == RunStatus::Failed && refused.is_some_and(|at| *at >= lately);
+        let wrong = if open { status != RunStatus::Failed } else { status != due && !was_refused };
         if let Some(drive) = state.drive.as_mut().filter(|_| wrong) {
             drive.monitor.violate(format!("{id} is closed as {status:?}, and it should be {due:?} (open: {open})"));
         }
@@ -435,6 +453,9 @@ impl Monitor {
         }
         let now = state.now();
         let Some(drive) = &mut state.drive else { return };
+        let refused = |target: &&TargetRecord| target.restore_error.is_some() && !target.status.is_final();
+        let refused = state.targets.values().filter(refused);
+        drive.monitor.refused_at.extend(refused.map(|target| (target.run.clone(), now)));
         for run in state.runs.values() {
             if !drive.monitor.created.contains_key(&run.id) {
                 drive.monitor.created.insert(run.id.clone(), now);
@@ -473,5 +494,44 @@ impl Monitor {
         if let Some(drive) = &mut state.drive {
             wrong.into_iter().for_each(|what| drive.monitor.violate(what));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ports::stopped_marker;
+    use crate::testing::SimWorld;
+    use crate::testing::drive::Drive;
+    use crate::testing::samples::{function_arn, run_id};
+
+    /// What is said of a run that a person stopped, and that is closed as failed so many seconds after a target of it was
+    /// refused, which has been restored since.
+    fn closed_after(seconds: i64) -> Vec<String> {
+        let world = SimWorld::default();
+        let id = run_id("run-1");
+        world.with(|state| {
+            let mut run = stopped_marker(&id, &EndReason::Person, Time(0));
+            run.status = RunStatus::Stopping;
+            state.runs.insert(id.clone(), run);
+            let mut target = TargetRecord::new(id.clone(), function_arn("checkout"));
+            target.status = TargetStatus::Pending;
+            target.restore_error = Some("access denied".into());
+            state.targets.insert((id.clone(), function_arn("checkout")), target);
+            state.drive = Some(Drive::default());
+            Monitor::check(state);
+        });
+        world.pass(seconds);
+        world.with(|state| {
+            state.targets.clear();
+            Monitor::closing(state, &id, RunStatus::Failed);
+            state.drive.take().unwrap_or_default().monitor.violations
+        })
+    }
+
+    #[test]
+    fn a_run_may_be_closed_as_failed_for_a_target_that_was_refused_a_moment_ago() {
+        assert_eq!(closed_after(4), Vec::<String>::new());
+        assert_eq!(closed_after(CLOSING + 1).len(), 1);
     }
 }

@@ -67,8 +67,8 @@ pub enum Act {
     Lever(bool),
     /// An execution is stopped: no Catch runs.
     StopExecution(String),
-    /// A deploy: an update of the configuration that takes so many milliseconds.
-    Deploy(String, Vec<Edit>, i64),
+    /// A deploy: an update of the configuration that takes so many milliseconds, and may fail then.
+    Deploy(String, Vec<Edit>, i64, bool),
     /// New code.
     UpdateCode(String, i64),
     /// Somebody sets the reserved concurrency.
@@ -343,7 +343,7 @@ fn act(dice: &mut Dice, names: &[String], runs: &[RunScript]) -> Act {
         8 => Act::RollBackAll,
         9 => Act::Lever(dice.percent(60)),
         10..=12 => Act::StopExecution(run),
-        13..=15 => Act::Deploy(name, edits(dice), dice.between(100, 6_000)),
+        13..=15 => Act::Deploy(name, edits(dice), dice.between(100, 6_000), dice.percent(25)),
         16 => Act::UpdateCode(name, dice.between(100, 8_000)),
         17 => Act::SetConcurrency(
             name,

@@ -1,0 +1,36 @@
+//! Listing a function's versions, page by page: each page counts for Lambda's rate, and what was listed is not listed again.
+
+use crate::model::names::FunctionArn;
+use crate::ports::{FunctionError, VersionPage, World};
+
+use super::pace::{Kind, Pace};
+
+/// How far a list has come.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    versions: Vec<u64>,
+    next: Option<String>,
+    whole: bool,
+}
+
+impl Listing {
+    /// Lists what is left, each page in its turn. After an error, it goes on with the page that failed.
+    ///
+    /// # Errors
+    /// The page's.
+    pub(super) async fn finish(
+        &mut self,
+        world: &impl World,
+        pace: &Pace,
+        function: &FunctionArn,
+    ) -> Result<&[u64], FunctionError> {
+        while !self.whole {
+            let page = pace.read(world, &[Kind::Control], || world.versions(function, self.next.as_deref()));
+            let VersionPage { versions, next } = page.await?;
+            self.versions.extend(versions);
+            self.whole = next.is_none();
+            self.next = next;
+        }
+        Ok(&self.versions)
+    }
+}
