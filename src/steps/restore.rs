@@ -246,7 +246,7 @@ impl<W: World> Restorer<'_, W> {
             Err(error) => return self.cannot_see(error).await,
         }
         // Seen now or never: the writes below give every field its original.
-        record_removed(self.world, target, &removed(target, &seen, observed_at), observed_at).await?;
+        record_removed(self.world, target, &removed(target, &seen, observed_at)).await?;
         let plan = plan_restore(&target.changes, &seen);
         if !plan.writes.is_empty() && is_own(self.world.prefix(), &seen) {
             return self.fail(StepError::OwnFunction { function: self.function.name().to_owned() }).await;

@@ -77,7 +77,7 @@ impl<W: World> Sampler<'_, W> {
             Err(error) if error.is_transient() => return Ok(()),
             Err(error) => return Err(StepError::function(function.name(), error)),
         };
-        record_removed(self.world, &target, &removed(&target, &seen, observed_at), observed_at).await
+        record_removed(self.world, &target, &removed(&target, &seen, observed_at)).await
     }
 }
 
@@ -91,14 +91,15 @@ pub(super) fn removed(target: &TargetRecord, seen: &Observation, observed_at: Ti
     }
 }
 
-/// Records these fields, where they are not recorded already.
+/// Records these fields as seen now, where they are not recorded already. The observation may have begun long before it
+/// was made, for it waits for its turn.
 pub(super) async fn record_removed(
     world: &impl World,
     target: &TargetRecord,
     fields: &[String],
-    seen_at: Time,
 ) -> Result<(), StepError> {
     let known = |field: &String| target.removed_faults.iter().any(|fault| fault.field == *field);
+    let seen_at = world.now();
     let new = fields.iter().filter(|field| !known(field));
     let new: Vec<RemovedFault> = new.map(|field| RemovedFault { field: field.clone(), seen_at }).collect();
     if new.is_empty() {
