@@ -110,7 +110,7 @@ lab-down: tools-lab ## end the lab that lab-up has started
 	.tools/venv/bin/python infra/lab/lab.py down
 
 .PHONY: test
-test: validate build tools-runtimes ## everything: validators, cargo test, and the lab from end to end
+test: validate build tools-runtimes tools-ledger ## everything: validators, cargo test, and the lab from end to end
 	python3 -m unittest discover -s infra/lab
 	.tools/venv/bin/python -m unittest discover -s infra
 	# The decisions and the simulated world have to build without any SDK.
@@ -166,6 +166,6 @@ clean: ## remove what was built and installed
 need-bucket:
 	@[ -n "$(BUCKET)" ] || { echo 'make deploy needs an S3 bucket for the package: make deploy BUCKET=my-bucket' >&2; exit 2; }
 
-.PHONY: tools-lab tools-runtimes tools-validate
-tools-lab tools-runtimes tools-validate: tools-%:
+.PHONY: tools-lab tools-ledger tools-runtimes tools-validate
+tools-lab tools-ledger tools-runtimes tools-validate: tools-%:
 	@infra/tools/install.sh $*

@@ -11,7 +11,7 @@ lock() {
     --upgrade "$@" "$group.in" --output-file "$group.txt"
 }
 
-for group in lab validate cross runtimes; do
+for group in lab validate cross runtimes ledger; do
   lock "$group"
 done
 # One file of it is used, and nothing that it depends on.

@@ -10,8 +10,8 @@ use crate::model::run::{LeaseKind, Run};
 use crate::ports::LedgerError;
 
 use super::records::{
-    Item, active_key, alarm_key, body_key, has_own_body, json, lease_names, lever_key, lock_key, number, run_items,
-    run_key, target_key, text,
+    Item, active_key, alarm_key, body_key, changing, has_own_body, json, lease_names, lever_key, lock_key, number,
+    run_items, run_key, target_key, text,
 };
 
 /// One item's condition and update. Attributes are written `#name` in both, for many good names are reserved words.
@@ -55,13 +55,14 @@ fn is_possible(write: &GuardedWrite) -> bool {
 }
 
 fn actions_of(part: &Part, table: &str, actions: &mut Vec<TransactWriteItem>) -> Result<(), LedgerError> {
-    let mut own_body = None;
+    let (mut own_body, mut forgotten) = (None, None);
     for effect in &part.effects {
         match effect {
             Effect::Create(run) => return create(part, run, table, actions),
-            Effect::Enter => return enter(part, table, actions),
+            Effect::Enter(until) => return enter(part, *until, table, actions),
             Effect::Leave => return leave(part, table, actions),
             Effect::Forget(run) if has_own_body(run) => own_body = Some(run),
+            Effect::Forget(run) => forgotten = Some(run),
             _ => {}
         }
     }
@@ -69,13 +70,20 @@ fn actions_of(part: &Part, table: &str, actions: &mut Vec<TransactWriteItem>) ->
     if let Some(run) = own_body {
         actions.push(Expression::of_own_body(part, run)?.action(table)?);
     }
+    // A marker that takes the place of an unreadable record does not know where the values were.
+    if let Some(run) = forgotten {
+        actions.push(delete(body_key(&run.id), table)?);
+    }
     Ok(())
 }
 
 /// A run is put with all that it is, and what else its part sets.
 fn create(part: &Part, run: &Run, table: &str, actions: &mut Vec<TransactWriteItem>) -> Result<(), LedgerError> {
     let (mut item, body) = run_items(run)?;
-    item.extend(expiry_of(part));
+    item.extend(part.effects.iter().filter_map(|effect| match effect {
+        Effect::Expiry(at) => expires(*at),
+        _ => None,
+    }));
     let absent = part.conditions.contains(&Condition::Absent).then_some("attribute_not_exists(pk)");
     actions.push(put(item, absent, table)?);
     if let Some(body) = body {
@@ -84,24 +92,30 @@ fn create(part: &Part, run: &Run, table: &str, actions: &mut Vec<TransactWriteIt
     Ok(())
 }
 
-fn enter(part: &Part, table: &str, actions: &mut Vec<TransactWriteItem>) -> Result<(), LedgerError> {
+fn enter(
+    part: &Part,
+    until: Option<i64>,
+    table: &str,
+    actions: &mut Vec<TransactWriteItem>,
+) -> Result<(), LedgerError> {
     let mut item = key_of(&part.item);
-    item.extend(expiry_of(part));
+    item.extend(expires(until));
     actions.push(put(item, None, table)?);
     Ok(())
 }
 
-fn expiry_of(part: &Part) -> Option<(String, AttributeValue)> {
-    part.effects.iter().find_map(|effect| match effect {
-        Effect::Expiry(at) => at.map(|at| ("expiresAt".to_owned(), number(at))),
-        _ => None,
-    })
+fn expires(at: Option<i64>) -> Option<(String, AttributeValue)> {
+    at.map(|at| ("expiresAt".to_owned(), number(at)))
 }
 
 fn leave(part: &Part, table: &str, actions: &mut Vec<TransactWriteItem>) -> Result<(), LedgerError> {
-    let delete = Delete::builder().table_name(table).set_key(Some(key_of(&part.item)));
-    actions.push(TransactWriteItem::builder().delete(delete.build().map_err(unbuilt)?).build());
+    actions.push(delete(key_of(&part.item), table)?);
     Ok(())
+}
+
+fn delete(key: Item, table: &str) -> Result<TransactWriteItem, LedgerError> {
+    let delete = Delete::builder().table_name(table).set_key(Some(key));
+    Ok(TransactWriteItem::builder().delete(delete.build().map_err(unbuilt)?).build())
 }
 
 fn put(item: Item, condition: Option<&str>, table: &str) -> Result<TransactWriteItem, LedgerError> {
@@ -211,9 +225,16 @@ impl Expression {
     fn effect(&mut self, effect: &Effect) -> Result<(), LedgerError> {
         match effect {
             // These make actions of their own.
-            Effect::Create(_) | Effect::Enter | Effect::Leave => {}
-            Effect::Forget(run) if has_own_body(run) => {}
-            Effect::Forget(run) => self.set("body", json(run)?),
+            Effect::Create(_) | Effect::Enter(_) | Effect::Leave => {}
+            Effect::Forget(run) => {
+                if !has_own_body(run) {
+                    self.set("body", json(run)?);
+                }
+                // Earlier releases have kept some of it in a marker's body only.
+                for (name, value) in changing(run)? {
+                    self.set_once(name, value);
+                }
+            }
             Effect::RunStatus(status) => self.set("status", text(status.name())),
             Effect::Reason(reason) => self.set("reason", json(reason)?),
             Effect::StoppingAt(at) => self.set("stoppingAt", number(at.0)),
@@ -328,7 +349,7 @@ impl Expression {
     pub(super) fn request(self, request: UpdateItemFluentBuilder) -> UpdateItemFluentBuilder {
         let (names, values) = (self.names(), self.values());
         request
-            .update_expression(self.update_text())
+            .set_update_expression(Some(self.update_text()).filter(|text| !text.is_empty()))
             .set_condition_expression(self.condition_text())
             .set_expression_attribute_names(names)
             .set_expression_attribute_values(values)

@@ -2,11 +2,17 @@
 
 mod alarms;
 mod caller;
+#[cfg(all(test, feature = "testing"))]
+mod contract;
 mod errors;
 mod executions;
 mod expressions;
 mod functions;
+#[cfg(all(test, feature = "testing"))]
+mod kept_records;
 mod ledger;
+#[cfg(all(test, feature = "testing"))]
+mod moto;
 mod profile;
 mod records;
 
@@ -40,6 +46,9 @@ pub struct AwsWorld {
     sfn: aws_sdk_sfn::Client,
     tagging: aws_sdk_resourcegroupstagging::Client,
     table: String,
+    /// The part of a guarded write that is left out, to see that the contract's sequences find it.
+    #[cfg(test)]
+    left_out: Option<crate::model::guarded_write::Omission>,
     prefix: Option<String>,
 }
 
@@ -56,6 +65,8 @@ impl AwsWorld {
             sfn: aws_sdk_sfn::Client::new(config),
             tagging: aws_sdk_resourcegroupstagging::Client::new(config),
             table: table.into(),
+            #[cfg(test)]
+            left_out: None,
             prefix: prefix.map(str::to_owned),
         }
     }

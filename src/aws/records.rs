@@ -139,10 +139,26 @@ pub(super) fn has_own_body(run: &Run) -> bool {
     run.functions.len() > FEW
 }
 
+/// What can change of a run, as far as it is known: attributes of its own item.
+pub(super) fn changing(run: &Run) -> Result<Vec<(&'static str, AttributeValue)>, LedgerError> {
+    let time = |at: Option<Time>| at.map(|at| number(at.0));
+    let attributes = [
+        ("endsAt", time(run.ends_at)),
+        ("stoppingAt", time(run.stopping_at)),
+        ("closedAt", time(run.closed_at)),
+        ("reason", run.reason.as_ref().map(json).transpose()?),
+        ("deviations", run.deviations.as_ref().map(json).transpose()?),
+        ("effect", run.effect.as_ref().map(text)),
+        ("injected", run.injected.as_ref().map(text)),
+    ];
+    Ok(attributes.into_iter().filter_map(|(name, value)| Some((name, value?))).collect())
+}
+
 /// What never changes is in `body`; what does is beside it. The run's item comes first, and with many targets its body's.
 pub(super) fn run_items(run: &Run) -> Result<(Item, Option<Item>), LedgerError> {
     let mut item = run_key(&run.id);
     item.insert("status".into(), text(run.status.name()));
+    item.extend(changing(run)?.into_iter().map(|(name, value)| (name.to_owned(), value)));
     let mut own = has_own_body(run).then(|| body_key(&run.id));
     own.as_mut().unwrap_or(&mut item).insert("body".into(), json(run)?);
     Ok((item, own))
@@ -166,8 +182,9 @@ pub(super) fn read_run(item: &Item, body: &Item) -> Result<Run, LedgerError> {
     run.closed_at = integer(item, "closedAt").map(Time).or(run.closed_at);
     run.reason = parsed(item, "reason").ok().flatten().and_then(read_reason).or(run.reason);
     run.deviations = parsed(item, "deviations")?.or(run.deviations);
-    run.effect = string(item, "effect").map(str::to_owned).or(run.effect);
-    run.injected = string(item, "injected").map(str::to_owned).or(run.injected);
+    // These are taken away where a later judgement has nothing to say: the body, which may have them, does not count.
+    run.effect = string(item, "effect").map(str::to_owned);
+    run.injected = string(item, "injected").map(str::to_owned);
     Ok(run)
 }
 

@@ -74,7 +74,8 @@ pub enum Condition {
 pub enum Effect {
     /// The run is created as it is here.
     Create(Box<Run>),
-    /// The run's experiment is replaced, so that nothing keeps the values of its variables.
+    /// What was written when the run was created is replaced by this, which has no values of variables; what was set
+    /// since stays.
     Forget(Box<Run>),
     /// The run's status.
     RunStatus(RunStatus),
@@ -120,8 +121,8 @@ pub enum Effect {
     Take(RunId),
     /// The lock becomes a tombstone of that time.
     Release(Time),
-    /// The entry is in its list.
-    Enter,
+    /// The entry is in its list, until that time, in seconds since 1970, where there is one.
+    Enter(Option<i64>),
     /// The entry is not in its list.
     Leave,
     /// The item is deleted after that time, in seconds since 1970; `None` is never.
@@ -169,7 +170,7 @@ impl GuardedWrite {
     /// Whether it is a transaction, which can meet another one; else it is an update of one item.
     #[must_use]
     pub fn is_transaction(&self) -> bool {
-        let creates = |effect: &Effect| matches!(effect, Effect::Create(_) | Effect::Enter | Effect::Leave);
+        let creates = |effect: &Effect| matches!(effect, Effect::Create(_) | Effect::Enter(_) | Effect::Leave);
         self.parts.len() > 1 || self.parts.iter().flat_map(|part| &part.effects).any(creates)
     }
 
@@ -250,11 +251,11 @@ pub fn create_run(run: &Run) -> GuardedWrite {
     let mut parts = vec![
         Part::of(Item::Lever, [Condition::Released], []),
         Part::run(id, Condition::Absent, [Effect::Create(Box::new(run.clone()))]),
-        Part::of(Item::Active(id.clone()), [], [Effect::Enter]),
+        Part::of(Item::Active(id.clone()), [], [Effect::Enter(None)]),
     ];
     // Only the record names the alarms: if it is lost, their entries still expire.
-    let entry =
-        |alarm: &String| Part::of(Item::Alarm(alarm.clone(), id.clone()), [], [Effect::Enter, expiry(run.deadline)]);
+    let until = run.deadline.epoch_seconds() + RETENTION;
+    let entry = |alarm: &String| Part::of(Item::Alarm(alarm.clone(), id.clone()), [], [Effect::Enter(Some(until))]);
     parts.extend(run.alarms.iter().map(entry));
     GuardedWrite::new("create_run", parts)
 }

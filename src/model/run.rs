@@ -229,7 +229,8 @@ pub enum TargetStatus {
     Restored,
     /// Restored, except for fields that somebody else has changed.
     Drifted,
-    /// The function was deleted during the run.
+    /// The function was deleted during the run. A later release may store the plainer word.
+    #[serde(alias = "deleted")]
     Gone,
     /// The run ended before the target was armed: there is nothing to restore.
     Untouched,

@@ -361,6 +361,8 @@ fn outcome(run: &Run, targets: &[TargetRecord]) -> Outcome {
     let held = if has_steady_state(run) { run.deviations.as_ref().is_some_and(Vec::is_empty) } else { true };
     match () {
         () if run.status != RunStatus::Completed || !held => Outcome::EndedEarly,
+        // Of an experiment that cannot be read, nobody here can say what should have held.
+        () if run.unread.is_some() => Outcome::EndedEarly,
         () if missing_effect(run, targets).is_some() => Outcome::Unproven,
         () if !has_steady_state(run) => Outcome::NoSteadyState,
         () => Outcome::Held,

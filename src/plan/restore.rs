@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn the_mappings_of_a_deleted_function_are_enabled_or_named() {
-        let ids = ["a", "b", "c", "d", "e"].map(|name| crate::testing::samples::mapping_id(name));
+        let ids = ["a", "b", "c", "d", "e"].map(crate::testing::samples::mapping_id);
         let changes: Vec<Change> = ids.iter().map(|id| Change::Mapping { id: id.clone() }).collect();
         let states = [MappingState::Enabled, MappingState::Disabled, MappingState::Disabled];
         let mut mappings: Vec<Mapping> =

@@ -113,7 +113,9 @@ fn is_same(value: &str, wanted: &Value) -> bool {
     match wanted {
         Value::String(wanted) => is_text(value) && characters(value).eq(wanted.chars()),
         Value::Number(wanted) => is_same_number(value, &wanted.to_string()),
-        Value::Bool(_) | Value::Null => value == wanted.to_string(),
+        Value::Bool(true) => value == "true",
+        Value::Bool(false) => value == "false",
+        Value::Null => value == "null",
         Value::Array(_) | Value::Object(_) => false,
     }
 }

@@ -44,8 +44,10 @@ impl State {
                 }
                 continue;
             }
-            if *effect == Effect::Leave {
-                self.expiries.remove(&part.item);
+            match effect {
+                Effect::Enter(Some(until)) => drop(self.expiries.insert(part.item.clone(), *until)),
+                Effect::Leave => drop(self.expiries.remove(&part.item)),
+                _ => {}
             }
             match &part.item {
                 Item::Run(id) => self.apply_to_run(id, effect),
@@ -66,7 +68,20 @@ impl State {
         }
         let Some(run) = self.runs.get_mut(id) else { return };
         match effect {
-            Effect::Forget(redacted) => run.experiment.clone_from(&redacted.experiment),
+            // The body is replaced; what is an attribute of its own stays.
+            Effect::Forget(body) => {
+                *run = Run {
+                    status: run.status,
+                    ends_at: run.ends_at.or(body.ends_at),
+                    stopping_at: run.stopping_at.or(body.stopping_at),
+                    reason: run.reason.take().or_else(|| body.reason.clone()),
+                    closed_at: run.closed_at.or(body.closed_at),
+                    deviations: run.deviations.take().or_else(|| body.deviations.clone()),
+                    effect: run.effect.take().or_else(|| body.effect.clone()),
+                    injected: run.injected.take().or_else(|| body.injected.clone()),
+                    ..Run::clone(body)
+                };
+            }
             Effect::RunStatus(status) => run.status = *status,
             Effect::Reason(reason) => run.reason = Some(reason.clone()),
             Effect::StoppingAt(at) => run.stopping_at = Some(*at),
@@ -176,7 +191,7 @@ fn lease_of(target: &mut TargetRecord, kind: LeaseKind) -> &mut Option<Lease> {
 
 fn apply_to_list(list: &mut Vec<RunId>, id: &RunId, effect: &Effect) {
     list.retain(|other| other != id);
-    if *effect == Effect::Enter {
+    if matches!(effect, Effect::Enter(_)) {
         list.push(id.clone());
     }
 }

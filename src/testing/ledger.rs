@@ -44,7 +44,8 @@ impl SimWorld {
         .await
     }
 
-    async fn guarded(&self, write: GuardedWrite) -> Result<Guarded, LedgerError> {
+    /// A guarded write, and whether it was made.
+    pub(crate) async fn guarded(&self, write: GuardedWrite) -> Result<Guarded, LedgerError> {
         self.send(write.name, write, State::carry_out).await
     }
 
