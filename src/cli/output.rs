@@ -193,10 +193,13 @@ impl Output {
             }
             for fault in &target.removed_faults {
                 let removed = self.paint(Tone::Warning, "removed");
-                say(&format!("    {removed} {}: changed outside this run; seen at {}", fault.field, fault.seen_at));
+                self.say(&format!(
+                    "    {removed} {}: changed outside this run; seen at {}",
+                    fault.field, fault.seen_at
+                ));
             }
             if let Some(why) = &target.waiting_for {
-                say(&format!("    {} {why}", self.paint(Tone::Warning, "waiting:")));
+                self.say(&format!("    {} {why}", self.paint(Tone::Warning, "waiting:")));
             }
             if !target.frozen_versions.is_empty() {
                 self.say(&format!(
