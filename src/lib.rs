@@ -15,6 +15,12 @@
 //! restored only on an observation made after every lease has run out. The bounds that a lease is made of are the
 //! constants of `steps`.
 //!
+//! # The rehearsal
+//! The undo is armed in its rights as well as in its data. Between Arm and Inject, the role that restores reads all that
+//! it would have to put back, of every target (`steps::rehearse`), and the ledger gives no permit to inject a target whose
+//! snapshot was not rehearsed. A record alone changes nothing: a restore writes only while its run holds the function's
+//! lock, and never to snapback's own functions (`plan::own`).
+//!
 //! # Layers
 //! Dependencies point one way; the features draw the same line.
 //!
@@ -23,7 +29,7 @@
 //! | [`model`] | nouns: types that are parsed at the edge; no I/O, no SDK, no clock | |
 //! | `plan` | decisions: pure, total, synchronous | `control` |
 //! | `ports` | the few things that the decisions need from the world | `control` |
-//! | `steps` | prepare, arm, inject, observe, restore, report, rollback, reap: plans carried out through the ports | `control` |
+//! | `steps` | prepare, arm, rehearse, inject, observe, restore, report, rollback, reap: plans carried out through the ports | `control` |
 //! | `settings` | what the stack tells its functions and the command line | `control` |
 //! | `proxy` | the data plane: between the runtime and the Runtime API; shares [`model::invocation`] with the rest, no more | `proxy` |
 //! | `testing` | the simulated world: the ports in memory, with virtual time, and random histories in it | `testing` |

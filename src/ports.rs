@@ -336,7 +336,8 @@ pub trait Ledger {
         why: &str,
     ) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
-    /// Records what an inject or a restore of this target waits for; `None` is nothing. Not for a target that is over.
+    /// Records what an inject or a restore of this target waits for; `None` is nothing. Not for a target that is over. What
+    /// moves the target on clears it.
     fn record_waiting(
         &self,
         run: &RunId,
@@ -345,7 +346,7 @@ pub trait Ledger {
     ) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
     /// Adds fields whose fault was taken out before the end, outside of the run; of each field, the first sight stays.
-    /// Not for a target that is not armed, or is over.
+    /// Only for a target that is `Injected`: once a restore of the run has begun, that takes them out.
     fn record_removed_faults(
         &self,
         run: &RunId,

@@ -40,6 +40,10 @@ mod leases;
 mod mappings;
 #[path = "core/reaper.rs"]
 mod reaper;
+#[path = "core/rehearsal.rs"]
+mod rehearsal;
+#[path = "core/removal.rs"]
+mod removal;
 #[path = "core/repeats.rs"]
 mod repeats;
 #[path = "core/report.rs"]
@@ -58,7 +62,11 @@ mod shown;
 mod stage;
 #[path = "core/support.rs"]
 mod support;
+#[path = "core/trust.rs"]
+mod trust;
 #[path = "core/versions.rs"]
 mod versions;
+#[path = "core/waiting.rs"]
+mod waiting;
 #[path = "core/waits.rs"]
 mod waits;

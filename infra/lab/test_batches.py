@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import unittest
 from pathlib import Path
@@ -15,6 +16,12 @@ except ImportError:
     stepfunctions = None
 
 MACHINE = json.loads((Path(__file__).parents[1] / "statemachine.asl.json").read_text(encoding="utf-8"))["States"]
+SPLITS = {
+    "SplitToArm": "functions",
+    "SplitToRehearse": "unrehearsed",
+    "SplitToInject": "functions",
+    "SplitToRestore": "functions",
+}
 DONE = {"status": "done", "failed": 0, "failures": []}
 
 
@@ -32,18 +39,27 @@ class Batches(unittest.TestCase):
     def test_batches_hold_every_function_once_and_the_runs_id(self) -> None:
         for count in (41, 60, 1000):
             functions = [f"arn:{number}" for number in range(count)]
-            for split in ("SplitToArm", "SplitToInject", "SplitToRestore"):
+            for split, field in SPLITS.items():
                 given = {"functions": functions}
                 batches = self.evaluate(MACHINE[split]["Output"], given, functions=functions)
-                self.assertEqual([each for batch in batches for each in batch["functions"]], functions)
+                self.assertEqual([each for batch in batches for each in batch[field]], functions)
                 self.assertEqual({batch["runId"] for batch in batches}, {"the-run"})
-                self.assertLessEqual(max(len(batch["functions"]) for batch in batches), 20)
+                self.assertLessEqual(max(len(batch[field]) for batch in batches), 20)
                 counted = self.evaluate(MACHINE[split]["Assign"], given, functions=functions)
                 self.assertEqual(counted, {"batches": len(batches)})
 
+    def test_a_batch_of_one_target_is_an_array(self) -> None:
+        # JSONata may take an array of one value for that value; no page says whether $partition keeps it.
+        for split, field in SPLITS.items():
+            for parts in ("[['a', 'b'], ['c']]", "[['a', 'b'], 'c']"):
+                output, replaced = re.subn(r"\$partition\([^)]*\)", lambda _, parts=parts: parts, MACHINE[split]["Output"])
+                self.assertEqual(replaced, 1)
+                batches = self.evaluate(output, {})
+                self.assertEqual([batch[field] for batch in batches], [["a", "b"], ["c"]], f"{split}: {parts}")
+
     def after(self, results: list[Any], failure: Any = None) -> Any:
         found = []
-        for name in ("ArmedBatches", "InjectedBatches", "RestoredBatches"):
+        for name in ("ArmedBatches", "RehearsedBatches", "InjectedBatches", "RestoredBatches"):
             found.append(self.evaluate(MACHINE[name]["Assign"], results, failure=failure, batches=3)["failure"])
         self.assertEqual(found[1:], found[:-1])
         return found[0]
@@ -61,17 +77,36 @@ class Batches(unittest.TestCase):
 
     def test_a_task_that_fails_fails_what_is_left_of_its_batch(self) -> None:
         error = {"Error": "Lambda.Unknown", "Cause": "x" * 30_000}
-        first = {"runId": "the-run", "functions": ["a", "b"]}
-        later = {**first, **failed("Locked"), "status": "pending", "waitSeconds": 1, "tries": {}}
-        for name in ("Arm", "Inject", "Restore"):
-            inside = MACHINE[f"{name}Batches"]["ItemProcessor"]["States"]
+        inject = {"runId": "the-run", "functions": ["a", "b"]}
+        rehearse = {"runId": "the-run", "functions": [], "unrehearsed": ["a", "b"]}
+        both = {"runId": "the-run", "functions": ["a"], "unrehearsed": ["b"]}
+        tasks = [
+            ("ArmBatches", "ArmBatch", inject),
+            ("RehearseBatches", "RehearseBatch", rehearse),
+            ("InjectBatches", "InjectBatch", inject),
+            ("InjectBatches", "InjectBatch", both),
+            ("InjectBatches", "RehearseBatchAgain", both),
+            ("InjectBatches", "RehearseBatchAgain", rehearse),
+            ("RestoreBatches", "RestoreBatch", inject),
+        ]
+        for batches, task, first in tasks:
+            inside = MACHINE[batches]["ItemProcessor"]["States"]
+            later = {**first, **failed("Locked"), "status": "pending", "waitSeconds": 1, "tries": {}}
             for given, count, errors in ((first, 2, ["Lambda.Unknown"]), (later, 3, ["Locked", "Lambda.Unknown"])):
-                for catch in inside[f"{name}Batch"]["Catch"]:
+                for catch in inside[task]["Catch"]:
                     caught = self.evaluate(catch["Output"], given, error)
                     done = self.evaluate(inside[catch["Next"]]["Output"], caught)
                     self.assertEqual((done["status"], done["failed"]), ("done", count))
                     self.assertEqual([failure["Error"] for failure in done["failures"]], errors)
                     self.assertLess(len(json.dumps(done)), 1000)
+
+    def test_the_samples_cursor_is_carried_from_look_to_look(self) -> None:
+        payload = MACHINE["Observe"]["Arguments"]["Payload"]
+        # The first look's input is what came out of the injection.
+        for given in ([{"function": "a", "status": "injected", "waitSeconds": 0}], [], {}):
+            self.assertEqual(self.evaluate(payload, given), {"runId": "the-run", "sampleFrom": 0})
+        looked = {"status": "running", "waitSeconds": 5, "sampleFrom": 50}
+        self.assertEqual(self.evaluate(payload, looked), {"runId": "the-run", "sampleFrom": 50})
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ Exit codes:
   2  wrong usage or input; nothing was done
   3  refused by a guardrail; nothing was done
   4  restored, but it deviated, or an alarm, a person or the lever ended it
-  5  restored, except for what somebody else has changed or deleted
+  5  restored, except for what was changed or deleted outside the run; or a fault was taken out before the end
   6  a restore failed; the reaper goes on trying
   7  the run is not over yet
   8  everything is restored, and nothing shows that the faults took effect

@@ -18,7 +18,7 @@ pub enum Exit {
     Refused,
     /// 4: restored, but it deviated, or an alarm, a person or the lever ended it.
     EndedEarly,
-    /// 5: restored, except for what somebody else has changed or deleted.
+    /// 5: restored, except for what was changed or deleted outside the run; or a fault was taken out before the end.
     Drifted,
     /// 6: a restore failed; the reaper goes on trying.
     RestoreFailed,

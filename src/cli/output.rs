@@ -191,6 +191,16 @@ impl Output {
             for drift in &target.drift {
                 self.say(&format!("    {} {}: {}", self.paint(Tone::Warning, "drift"), drift.field, drift.note));
             }
+            for fault in &target.removed_faults {
+                let removed = self.paint(Tone::Warning, "removed");
+                self.say(&format!(
+                    "    {removed} {}: changed outside this run; seen at {}",
+                    fault.field, fault.seen_at
+                ));
+            }
+            if let Some(why) = &target.waiting_for {
+                self.say(&format!("    {} {why}", self.paint(Tone::Warning, "waiting:")));
+            }
             if !target.frozen_versions.is_empty() {
                 self.say(&format!(
                     "    {} published during the run, with the fault in them: {}",
@@ -222,7 +232,7 @@ impl Output {
                 (Tone::Warning, "restored exactly; the steady state did not hold afterwards")
             }
             Outcome::EndedEarly => (Tone::Warning, "restored exactly, before its time"),
-            Outcome::Drifted => (Tone::Warning, "restored, except for what somebody else has changed"),
+            Outcome::Drifted => (Tone::Warning, "restored; fields or faults were changed outside this run"),
             Outcome::RestoreFailed => (Tone::Bad, "NOT restored yet; the reaper goes on trying every minute"),
         };
         self.paint(tone, text)

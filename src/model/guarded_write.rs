@@ -339,7 +339,8 @@ pub fn take_lock(id: &RunId, function: &FunctionArn) -> GuardedWrite {
 #[must_use]
 pub fn arm(id: &RunId, function: &FunctionArn, snapshot: &Snapshot) -> GuardedWrite {
     let to = TargetStatus::Armed;
-    let effects = [Effect::TargetStatus(to), Effect::Snapshot(snapshot.clone()), Effect::Rehearsed(false)];
+    let effects =
+        [Effect::TargetStatus(to), Effect::Snapshot(snapshot.clone()), Effect::Rehearsed(false), Effect::Waiting(None)];
     let store = Part::target(id, function, [target_before(to)], effects);
     GuardedWrite::new("arm", [running(id), holding(id, function), store])
 }
@@ -362,7 +363,8 @@ pub fn begin_inject(id: &RunId, function: &FunctionArn, planned: &[Change], leas
         Condition::Rehearsed,
         Condition::LeaseFree(lease.clone(), now),
     ];
-    let begin = Part::target(id, function, conditions, [Effect::TargetStatus(to), Effect::Lease(lease.clone())]);
+    let effects = [Effect::TargetStatus(to), Effect::Lease(lease.clone()), Effect::Waiting(None)];
+    let begin = Part::target(id, function, conditions, effects);
     GuardedWrite::new("begin_inject", [running(id), begin])
 }
 
@@ -370,7 +372,7 @@ pub fn begin_inject(id: &RunId, function: &FunctionArn, planned: &[Change], leas
 #[must_use]
 pub fn injected(id: &RunId, function: &FunctionArn) -> GuardedWrite {
     let to = TargetStatus::Injected;
-    let say = Part::target(id, function, [target_before(to)], [Effect::TargetStatus(to)]);
+    let say = Part::target(id, function, [target_before(to)], [Effect::TargetStatus(to), Effect::Waiting(None)]);
     GuardedWrite::new("injected", [running(id), say])
 }
 
@@ -379,7 +381,8 @@ pub fn injected(id: &RunId, function: &FunctionArn) -> GuardedWrite {
 pub fn begin_restore(id: &RunId, function: &FunctionArn, lease: &Lease, now: Time) -> GuardedWrite {
     let to = TargetStatus::Restoring;
     let conditions = [target_before(to), Condition::LeaseFree(lease.clone(), now)];
-    let begin = Part::target(id, function, conditions, [Effect::TargetStatus(to), Effect::Lease(lease.clone())]);
+    let effects = [Effect::TargetStatus(to), Effect::Lease(lease.clone()), Effect::Waiting(None)];
+    let begin = Part::target(id, function, conditions, effects);
     GuardedWrite::new("begin_restore", [holding(id, function), begin])
 }
 
@@ -434,14 +437,15 @@ pub fn record_waiting(id: &RunId, function: &FunctionArn, why: Option<&str>) -> 
 }
 
 /// Adds faults that were taken out before the end to what a target was read to be, if it still is that; `None` where
-/// there is nothing to add, or the target is not armed or over.
+/// there is nothing to add. Only while it is `Injected`: from the moment at which a restore of the run has begun, the
+/// restore takes the faults out.
 #[must_use]
 pub fn record_removed_faults(target: &TargetRecord, seen: &[RemovedFault]) -> Option<GuardedWrite> {
     let (known, all) = (&target.removed_faults, RemovedFault::joined(&target.removed_faults, seen));
-    if *known == all || !target.status.may_become(TargetStatus::Restoring) {
+    if *known == all || target.status != TargetStatus::Injected {
         return None;
     }
-    let conditions = [target_before(TargetStatus::Restoring), Condition::RemovedFaults(known.clone())];
+    let conditions = [Condition::TargetIn(vec![TargetStatus::Injected]), Condition::RemovedFaults(known.clone())];
     let add = Part::target(&target.run, &target.function, conditions, [Effect::RemovedFaults(all)]);
     Some(GuardedWrite::new("record_removed_faults", [add]))
 }

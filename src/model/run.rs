@@ -196,6 +196,13 @@ pub struct Run {
 }
 
 impl Run {
+    /// Whether nothing is known of it but its name: its record cannot be read, or is the marker that is written where
+    /// there is none.
+    #[must_use]
+    pub fn is_without_record(&self) -> bool {
+        self.experiment.is_none() && (self.unread.is_none() || self.created_at == Time(0))
+    }
+
     /// When the run should have ended, as far as it is known: until its duration has begun, it has [`STARTUP`] to arm
     /// and inject, so that a target that cannot be injected does not keep the others in their fault.
     #[must_use]

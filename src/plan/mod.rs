@@ -10,6 +10,7 @@ pub mod injection;
 mod objection;
 pub mod own;
 mod proxy;
+pub mod removal;
 pub mod rendering;
 pub mod restore;
 pub mod runtimes;

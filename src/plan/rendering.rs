@@ -8,7 +8,7 @@ use crate::model::function::Observation;
 use crate::model::names::LayerVersionArn;
 use crate::model::refusal::Refusal;
 use crate::model::run::{Run, RunStatus, TargetRecord, TargetStatus};
-use crate::model::snapshot::{Change, Drift};
+use crate::model::snapshot::{Change, Drift, RemovedFault};
 
 use super::guardrails::Survey;
 use super::standing::{presence, slot_text};
@@ -130,7 +130,7 @@ pub enum Outcome {
     Unproven,
     /// Restored, but it deviated, or an alarm, a person or the lever ended it, or it failed before its end.
     EndedEarly,
-    /// Restored, except for what somebody else has changed or deleted.
+    /// Restored, except for what was changed or deleted outside of this run; or a fault was taken out before the end.
     Drifted,
     /// Some target is not restored.
     RestoreFailed,
@@ -162,11 +162,25 @@ pub struct TargetReport {
     pub drift: Vec<Drift>,
     /// Versions that were published during the run.
     pub frozen_versions: Vec<String>,
+    /// Faults that were taken out before the end, outside of this run.
+    pub removed_faults: Vec<RemovedFaultView>,
+    /// What the inject or the restore waits for.
+    pub waiting_for: Option<String>,
     /// The runtime's versions, where the run's updates, or others', have moved it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runtime_version: Option<RuntimeMove>,
     /// Why the last attempt to restore failed.
     pub restore_error: Option<String>,
+}
+
+/// A fault that was taken out before the end, outside of this run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RemovedFaultView {
+    /// The field.
+    pub field: String,
+    /// When it was first seen without its fault; RFC 3339.
+    pub seen_at: String,
 }
 
 /// A whole report.
@@ -235,7 +249,11 @@ impl ReportView {
 /// The lower, the sooner somebody should look: not restored, not as it was, then all others.
 fn urgency(target: &TargetReport) -> u8 {
     match target.status {
-        TargetStatus::Restored | TargetStatus::Untouched if target.frozen_versions.is_empty() => 2,
+        TargetStatus::Restored | TargetStatus::Untouched
+            if target.frozen_versions.is_empty() && target.removed_faults.is_empty() =>
+        {
+            2
+        }
         status if status.is_final() => 1,
         _ => 0,
     }
@@ -276,9 +294,15 @@ fn target_report(target: &TargetRecord) -> TargetReport {
         fields: target.changes.iter().map(field_row).collect(),
         drift: target.drift.clone(),
         frozen_versions: target.frozen_versions.clone(),
+        removed_faults: target.removed_faults.iter().map(removed_fault).collect(),
+        waiting_for: target.waiting_for.clone(),
         runtime_version: runtime_move(target),
         restore_error: target.restore_error.clone(),
     }
+}
+
+fn removed_fault(fault: &RemovedFault) -> RemovedFaultView {
+    RemovedFaultView { field: fault.field.clone(), seen_at: fault.seen_at.to_string() }
 }
 
 fn runtime_move(target: &TargetRecord) -> Option<RuntimeMove> {
@@ -327,7 +351,10 @@ fn outcome(run: &Run, targets: &[TargetRecord]) -> Outcome {
     if targets.iter().any(|target| !target.status.is_final()) {
         return Outcome::RestoreFailed;
     }
-    if targets.iter().any(|target| matches!(target.status, TargetStatus::Drifted | TargetStatus::Gone)) {
+    let drifted = |target: &TargetRecord| {
+        matches!(target.status, TargetStatus::Drifted | TargetStatus::Gone) || !target.removed_faults.is_empty()
+    };
+    if targets.iter().any(drifted) {
         return Outcome::Drifted;
     }
     // Not judged is not held: somebody closed the run before its steady state could be looked at again.

@@ -13,6 +13,7 @@ use super::error::StepError;
 use super::pace::Pace;
 use super::retry::retry;
 use super::versions::Listing;
+use super::waiting::TOMBSTONE;
 use super::{SKEW, STALENESS};
 
 /// How arming went.
@@ -51,6 +52,8 @@ pub(super) async fn take_down(world: &impl World, run: &Run, function: &Function
     if let Some(released_at) = lock.released_at {
         let wait = world.now().seconds_until(released_at.plus(STALENESS + SKEW));
         if wait > 0 {
+            // It lasts beyond this invocation, so it is recorded at once.
+            retry(world, || world.record_waiting(&run.id, function, Some(TOMBSTONE))).await?;
             return Ok(Armed::Waiting(wait));
         }
     }
@@ -78,11 +81,7 @@ pub(super) async fn take_down(world: &impl World, run: &Run, function: &Function
     // Only an update of the configuration moves it.
     let runtime_version = seen.runtime_version.filter(|_| versioned);
     let snapshot = Snapshot { changes: drafted.changes, last_version, runtime_version };
-    if retry(world, || world.arm(&run.id, function, &snapshot)).await? == Guarded::Declined {
-        return Ok(Armed::Skipped);
-    }
-    // Moved to the rehearsal step.
-    match retry(world, || world.mark_rehearsed(&run.id, function, &snapshot.changes)).await? {
+    match retry(world, || world.arm(&run.id, function, &snapshot)).await? {
         Guarded::Done => Ok(Armed::Armed),
         Guarded::Declined => Ok(Armed::Skipped),
     }

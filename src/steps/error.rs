@@ -37,6 +37,19 @@ pub enum StepError {
         /// The field.
         field: String,
     },
+    /// The role that restores cannot read what it would have to put back. Nothing was injected.
+    #[error(
+        "{function}: its restore was rehearsed, and the role that restores (the stack's output UndoRoleArn) cannot {cannot}; \
+         nothing was injected; {fix}"
+    )]
+    RehearsalFailed {
+        /// The function.
+        function: String,
+        /// What the role cannot do.
+        cannot: String,
+        /// What to do about it.
+        fix: String,
+    },
     /// There is no such run, or it has no such target.
     #[error("there is no run {0}, or it has no such target; see snapback status")]
     NoSuchRun(RunId),
@@ -88,6 +101,7 @@ impl StepError {
             Self::Refused(_) => "Refused",
             Self::Locked { .. } => "Locked",
             Self::Overtaken { .. } => "Overtaken",
+            Self::RehearsalFailed { .. } => "RehearsalFailed",
             Self::NoSuchRun(_) => "NoSuchRun",
             Self::OwnFunction { .. } => "OwnFunction",
             Self::NotLocked { .. } => "NotLocked",

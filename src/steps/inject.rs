@@ -1,9 +1,10 @@
-//! `Inject`: only what is armed, only what is still as the snapshot says, and only under a lease.
+//! `Inject`: only what is armed and rehearsed, only what is still as the snapshot says, and only under a lease.
 
 use crate::model::function::Observation;
 use crate::model::names::{FunctionArn, RunId};
 use crate::model::run::{Lease, LeaseKind, Run, RunStatus, TargetRecord, TargetStatus};
 use crate::model::snapshot::Write;
+use crate::model::time::Time;
 use crate::plan::inject::{InjectPlan, plan_first_inject, plan_inject};
 use crate::ports::{FunctionError, Guarded, Permit, World};
 
@@ -12,15 +13,26 @@ use super::error::StepError;
 use super::pace::{Kind, Pace};
 use super::prepare::stop_if_tripped;
 use super::retry::retry;
+use super::waiting::{TOMBSTONE, Waiting, in_doubt_until};
 use super::{Budget, LOOK_EVERY, SKEW, STALENESS, Window, is_overtaken};
 
+/// What an inject without a permit waits for.
+const ANOTHER: &str = "another inject of this target is writing, or the run is being stopped";
+
 /// How injecting went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Injected {
     /// The fault was seen in place.
     Injected,
-    /// Look again in so many seconds.
-    Pending(u64),
+    /// Look again.
+    Pending {
+        /// In this many seconds.
+        seconds: u64,
+        /// What the inject waits for, where that is known.
+        waiting_for: Option<String>,
+    },
+    /// Rehearse the restore first: the function was deployed since it was armed, so it was armed again.
+    Unrehearsed,
     /// The run is being stopped, or the function is gone: nothing was written.
     Skipped,
 }
@@ -28,9 +40,16 @@ pub enum Injected {
 /// What one look came to.
 enum Look {
     Over(Injected),
-    Again,
-    /// Again, and a call of ours may land yet.
-    InDoubt,
+    /// Again; and what is waited for, where that is known.
+    Again(Option<String>),
+    /// Again, and a call of ours may land until then.
+    InDoubt(Time),
+}
+
+impl Look {
+    fn waits(why: impl Into<String>) -> Self {
+        Self::Again(Some(why.into()))
+    }
 }
 
 /// Injects into one target. May be repeated: what is in place stays.
@@ -44,7 +63,7 @@ pub async fn inject(
     budget: Budget,
 ) -> Result<Injected, StepError> {
     let (holder, pace) = (format!("inject-{:016x}", world.random()), Pace::until(budget.last_call()));
-    let (mut first_look, mut in_doubt) = (true, false);
+    let (mut first_look, mut in_doubt, mut waiting) = (true, false, Waiting::default());
     loop {
         let Some(run) = retry(world, || world.run(run)).await? else { return Err(StepError::NoSuchRun(run.clone())) };
         let target = retry(world, || world.target(&run.id, function)).await?;
@@ -52,13 +71,18 @@ pub async fn inject(
         let (run, target, holder, pace) = (&run, &target, &holder, &pace);
         let injector = Injector { world, run, target, holder, pace, budget, first_look, in_doubt };
         first_look = false;
-        match injector.look().await? {
+        let look = injector.look().await?;
+        in_doubt |= matches!(look, Look::InDoubt(_));
+        let waiting_for = match look {
             Look::Over(injected) => return Ok(injected),
-            Look::Again => {}
-            Look::InDoubt => in_doubt = true,
-        }
-        if !budget.allows(world.now()) {
-            return Ok(Injected::Pending(2));
+            Look::Again(why) => why,
+            Look::InDoubt(until) => Some(in_doubt_until(until)),
+        };
+        let is_last = !budget.allows(world.now());
+        waiting.recorded.clone_from(&target.waiting_for);
+        waiting.record(world, (&run.id, function), waiting_for.as_deref(), is_last).await;
+        if is_last {
+            return Ok(Injected::Pending { seconds: 2, waiting_for });
         }
         world.sleep(LOOK_EVERY * 1000).await;
     }
@@ -93,10 +117,6 @@ impl<W: World> Injector<'_, W> {
         if (first || self.first_look) && stop_if_tripped(self.world, self.run).await? {
             return Ok(Look::Over(Injected::Skipped));
         }
-        // A twin of Arm has taken the snapshot again, and has not come to the rehearsal.
-        if first && !self.target.rehearsed {
-            return self.arm_again().await;
-        }
         let Some(seen) = self.observe().await? else { return Ok(Look::Over(Injected::Skipped)) };
         let plan = if first {
             plan_first_inject(&self.target.changes, &seen)
@@ -104,10 +124,12 @@ impl<W: World> Injector<'_, W> {
             plan_inject(&self.target.changes, &seen)
         };
         match plan {
-            InjectPlan::Write(writes) => self.write(&writes).await,
-            InjectPlan::Wait(_) => Ok(Look::Again),
-            InjectPlan::Injected => self.say_injected(first).await,
             InjectPlan::Stale(_) if first => self.arm_again().await,
+            // The snapshot is that of now; only what is rehearsed gets a permit.
+            _ if first && !self.target.rehearsed => Ok(Look::Over(Injected::Unrehearsed)),
+            InjectPlan::Write(writes) => self.write(&writes).await,
+            InjectPlan::Wait(why) => Ok(Look::waits(why)),
+            InjectPlan::Injected => self.say_injected(first).await,
             InjectPlan::Stale(field) => {
                 Err(StepError::Overtaken { function: self.target.function.name().to_owned(), field })
             }
@@ -127,24 +149,27 @@ impl<W: World> Injector<'_, W> {
         StepError::function(self.target.function.name(), error)
     }
 
-    /// Somebody deployed between Arm and here, and nothing of ours is in place: their configuration is the original.
+    /// Somebody deployed between Arm and here, and nothing of ours is in place: their configuration is the original. Its
+    /// restore has not been rehearsed, which the next look finds.
     async fn arm_again(&self) -> Result<Look, StepError> {
         match take_down(self.world, self.run, &self.target.function).await? {
-            Armed::Armed => Ok(Look::Again),
-            Armed::Waiting(seconds) => Ok(Look::Over(Injected::Pending(seconds))),
+            Armed::Armed => Ok(Look::Again(None)),
+            Armed::Waiting(seconds) => {
+                Ok(Look::Over(Injected::Pending { seconds, waiting_for: Some(TOMBSTONE.to_owned()) }))
+            }
             // A twin of this task has begun, or the run is being stopped: the next look tells.
-            Armed::Skipped => Ok(Look::Again),
+            Armed::Skipped => Ok(Look::Again(None)),
         }
     }
 
     async fn write(&self, writes: &[Write]) -> Result<Look, StepError> {
         // Before the lease is taken, which must not run meanwhile.
         if self.pace.turn(self.world, writes.len()).await.is_err() {
-            return Ok(Look::Again);
+            return Ok(Look::waits("a turn within Lambda's rate"));
         }
         let Window { lease, last_call } = self.budget.window(LeaseKind::Inject, self.holder, self.world.now());
         // Without a permit, another inject's lease runs, or the run is being stopped: the next look tells.
-        let Some(permit) = self.begin(&lease).await? else { return Ok(Look::Again) };
+        let Some(permit) = self.begin(&lease).await? else { return Ok(Look::waits(ANOTHER)) };
         for (at, write) in writes.iter().enumerate() {
             if is_overtaken(&writes[..at], write) {
                 break;
@@ -152,18 +177,18 @@ impl<W: World> Injector<'_, W> {
             match self.world.write(&permit, write, last_call).await {
                 Ok(()) => {}
                 // It may land yet: the lease stays as long as that can be.
-                Err(error) if error.may_have_landed() => return Ok(Look::InDoubt),
+                Err(error) if error.may_have_landed() => return Ok(Look::InDoubt(lease.until)),
                 Err(error) => {
                     self.pace.heed(self.world, Kind::Control, &error);
                     self.settle(&lease).await?;
                     // What is not found was deleted under us: the next look tells what.
                     let again = error.is_transient() || matches!(error, FunctionError::NotFound(_));
-                    return if again { Ok(Look::Again) } else { Err(self.failed(error)) };
+                    return if again { Ok(Look::waits(error.to_string())) } else { Err(self.failed(error)) };
                 }
             }
         }
         self.settle(&lease).await?;
-        Ok(Look::Again)
+        Ok(Look::Again(None))
     }
 
     async fn begin(&self, lease: &Lease) -> Result<Option<Permit>, StepError> {
@@ -187,12 +212,12 @@ impl<W: World> Injector<'_, W> {
         // Where nothing has to be written (the function has the values already), the target still begins in order.
         if first {
             let lease = self.budget.window(LeaseKind::Inject, self.holder, self.world.now()).lease;
-            let Some(_permit) = self.begin(&lease).await? else { return Ok(Look::Again) };
+            let Some(_permit) = self.begin(&lease).await? else { return Ok(Look::waits(ANOTHER)) };
             self.settle(&lease).await?;
         }
         match retry(self.world, || self.world.injected(run, function)).await? {
             Guarded::Done => Ok(Look::Over(Injected::Injected)),
-            Guarded::Declined => Ok(Look::Again),
+            Guarded::Declined => Ok(Look::Again(None)),
         }
     }
 }

@@ -13,14 +13,17 @@ pub mod observe;
 pub mod pace;
 pub mod prepare;
 pub mod reap;
+pub mod rehearse;
 pub mod report;
 pub mod restore;
 pub mod retry;
 pub mod rollback;
+mod sample;
 mod schedule;
 pub mod steady_state;
 pub mod survey;
 mod versions;
+pub mod waiting;
 
 use crate::model::run::{Lease, LeaseKind};
 use crate::model::snapshot::Write;

@@ -4,25 +4,37 @@ use crate::model::names::RunId;
 use crate::model::run::{EndReason, Run, RunStatus};
 use crate::ports::World;
 
+use super::Budget;
 use super::error::StepError;
 use super::prepare::stop_if_tripped;
 use super::retry::retry;
+use super::sample::sample;
 use super::steady_state::deviations;
 
 /// What the state machine should do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Observed {
-    /// Observe again in so many seconds.
-    Running(u64),
+    /// Observe again.
+    Running {
+        /// In this many seconds.
+        seconds: u64,
+        /// The place in the run's list of functions from which the next look samples.
+        sample_from: usize,
+    },
     /// Restore.
     Stopping,
 }
 
-/// Looks once at everything that can end a run.
+/// Looks once at everything that can end a run, then samples its targets from the one at this place in its list.
 ///
 /// # Errors
-/// When CloudWatch or the ledger cannot be read; the caller then rolls the run back.
-pub async fn observe(world: &impl World, id: &RunId) -> Result<Observed, StepError> {
+/// When CloudWatch, the ledger or a function cannot be read; the caller then rolls the run back.
+pub async fn observe(
+    world: &impl World,
+    id: &RunId,
+    sample_from: usize,
+    budget: Budget,
+) -> Result<Observed, StepError> {
     let Some(run) = retry(world, || world.run(id)).await? else { return Err(StepError::NoSuchRun(id.clone())) };
     let Some(experiment) = run.experiment.as_ref().filter(|_| run.status == RunStatus::Running) else {
         return Ok(Observed::Stopping);
@@ -44,9 +56,11 @@ pub async fn observe(world: &impl World, id: &RunId) -> Result<Observed, StepErr
     if let Some(condition) = deviations(world, conditions, None).await?.into_iter().next() {
         return stop(world, &run, EndReason::Deviated { condition }).await;
     }
+    // Also at the end: what only the last look can see was not in place until then.
+    let sample_from = sample(world, &run, sample_from, budget).await?;
     match world.now().seconds_until(run.due()) {
         0 => stop(world, &run, EndReason::DurationElapsed).await,
-        left => Ok(Observed::Running(left.min(interval(length.unsigned_abs())))),
+        left => Ok(Observed::Running { seconds: left.min(interval(length.unsigned_abs())), sample_from }),
     }
 }
 
@@ -55,19 +69,24 @@ async fn stop(world: &impl World, run: &Run, reason: EndReason) -> Result<Observ
     Ok(Observed::Stopping)
 }
 
+/// Events that one look adds to an execution's history: five of the task (entered, scheduled, started, succeeded, exited),
+/// two of the choice and two of the wait (step-functions/latest/apireference/API_HistoryEvent).
+#[cfg(test)]
+const EVENTS: u64 = 9;
+
 /// Seconds between two looks. An execution may have 25,000 events in its history
-/// (step-functions/latest/dg/service-quotas) and a look takes about seven: a thousand looks leave room for the rest.
+/// (step-functions/latest/dg/service-quotas), and a look takes nine: a thousand looks leave room for the rest.
 fn interval(duration: u64) -> u64 {
     (duration / 1000).clamp(5, 60)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::interval;
+    use super::{EVENTS, interval};
 
     #[test]
     fn twelve_hours_of_looks_fit_into_one_execution() {
-        assert!(43_200 / interval(43_200) * 7 < 20_000);
+        assert!(43_200 / interval(43_200) * EVENTS < 10_000);
         assert_eq!(interval(60), 5);
     }
 }

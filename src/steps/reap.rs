@@ -27,7 +27,9 @@ pub struct Tick {
     pub handled: u64,
     /// Targets whose restore failed for good, so far.
     pub failed_restores: u64,
-    /// Runs that are listed as active, but whose record is missing or cannot be read.
+    /// Targets of those runs that are not back and of which is known what their restore waits for.
+    pub waiting_restores: u64,
+    /// Entries in the list of active runs that name none, and runs whose record is missing or cannot be read.
     pub unreadable: u64,
     /// Runs that could not be handled because of an error, and those without a readable record.
     pub errors: u64,
@@ -53,6 +55,7 @@ pub async fn reap(world: &impl World, budget: Budget) -> (Tick, Option<StepError
 async fn take_over_all(world: &impl World, tick: &mut Tick, errors: &mut Vec<StepError>) -> Vec<Run> {
     let (ids, engaged) = match (retry(world, || world.active_runs()).await, retry(world, || world.lever()).await) {
         (Ok(listed), Ok(lever)) => {
+            tick.unreadable += listed.unreadable.len() as u64;
             errors.extend(StepError::unreadable(&listed));
             (listed.runs, lever.is_some_and(|lever| lever.engaged))
         }
@@ -81,7 +84,7 @@ async fn take_over(
     errors: &mut Vec<StepError>,
 ) -> Result<Option<Run>, StepError> {
     let run = match retry(world, || world.run(id)).await {
-        Ok(Some(run)) if !is_marker(&run) => run,
+        Ok(Some(run)) if !run.is_without_record() => run,
         // A run leaves the list of active ones in the transaction that lets its record expire: without a record, or with
         // the marker that is written in its place, it was damaged, and what was injected may still be in place.
         Ok(_) | Err(LedgerError::Unusable(_)) => {
@@ -118,12 +121,6 @@ async fn take_over(
     stop(world, &run.id, &reason).await.map(Some)
 }
 
-/// Whether a record is only the marker that [`stop`] writes where there is none. A run that another release has written
-/// has a record, also where its experiment cannot be read.
-fn is_marker(run: &Run) -> bool {
-    run.experiment.is_none() && run.unread.is_none()
-}
-
 /// Whether a run that is being stopped has taken longer than its execution is given: to restore its targets, and, once
 /// all of them are back, to judge its steady state, which may take its time to hold again.
 async fn is_neglected(world: &impl World, run: &Run, now: Time) -> Result<bool, StepError> {
@@ -155,6 +152,7 @@ async fn settle(world: &impl World, rolled_back: &RolledBack, tick: &mut Tick) -
     let targets = retry(world, || world.targets(&run.id)).await?;
     let open: Vec<_> = targets.iter().filter(|target| !target.status.is_final()).collect();
     tick.failed_restores += open.iter().filter(|target| target.restore_error.is_some()).count() as u64;
+    tick.waiting_restores += open.iter().filter(|target| target.waiting_for.is_some()).count() as u64;
     // Refused just now: an error of long ago may stand beside a restore that only waits for its last look.
     let refused = |(_, result): &TargetResult| matches!(result, Err(error) if error.name() != "Unavailable");
     if open.is_empty() {
@@ -179,7 +177,7 @@ async fn is_still_judged(world: &impl World, run: &Run, targets: &[TargetRecord]
 /// A run whose record cannot be read cannot be closed; its targets are back, so it is retired as it is.
 async fn close_or_retire(world: &impl World, run: &Run) -> Result<(), StepError> {
     match close(world, &run.id).await {
-        Err(StepError::Ledger(LedgerError::Unusable(_))) if is_marker(run) => {
+        Err(StepError::Ledger(LedgerError::Unusable(_))) if run.is_without_record() => {
             Ok(retry(world, || world.retire_run(run, world.now())).await?)
         }
         closed => closed.map(drop),

@@ -19,8 +19,10 @@ use super::error::StepError;
 use super::mappings::{self, Orphans};
 use super::pace::{Kind, Pace};
 use super::retry::retry;
+use super::sample::{record_removed, removed};
 use super::schedule::{self, Next};
 use super::versions::Listing;
+use super::waiting::{Waiting, in_doubt_until};
 use super::{Budget, LOOK_EVERY, Window, is_overtaken};
 
 /// Seconds for which the ending of a target that is back waits for the list of its versions: some hundred tries, over
@@ -30,23 +32,44 @@ const LISTING: i64 = 120;
 const LOOK_LATER: u64 = 10;
 
 /// How restoring went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Restored {
     /// The target has this final status.
     Ended(TargetStatus),
-    /// Look again in so many seconds.
-    Pending(u64),
+    /// Look again.
+    Pending {
+        /// In this many seconds.
+        seconds: u64,
+        /// What the restore waits for, where that is known.
+        waiting_for: Option<String>,
+    },
+}
+
+impl Restored {
+    fn pending(seconds: u64, waiting_for: Option<String>) -> Self {
+        Self::Pending { seconds, waiting_for }
+    }
 }
 
 /// What one look came to.
 enum Look {
     Ended(TargetStatus),
-    /// Look again after this many seconds, at the earliest.
-    Again(u64),
+    /// Look again after this many seconds, at the earliest; and what is waited for, where that is known.
+    Again(u64, Option<String>),
     /// Again, when every target has had its first look.
     AfterFirsts,
     /// Again, and a call of ours may land until then.
     InDoubt(Time),
+}
+
+impl Look {
+    fn again(seconds: u64) -> Self {
+        Self::Again(seconds, None)
+    }
+
+    fn waits(seconds: u64, why: impl Into<String>) -> Self {
+        Self::Again(seconds, Some(why.into()))
+    }
 }
 
 /// Restores one target of a run that is being stopped (the caller has seen to that). May be repeated, and run by
@@ -60,7 +83,7 @@ pub async fn restore(
     function: &FunctionArn,
     budget: Budget,
 ) -> Result<Restored, StepError> {
-    restore_all(world, &[(run, function)], budget).await.pop().unwrap_or(Ok(Restored::Pending(1)))
+    restore_all(world, &[(run, function)], budget).await.pop().unwrap_or(Ok(Restored::pending(1, None)))
 }
 
 /// Restores many targets, most urgent first: those whose fault does not expire by itself, and then in their order. At
@@ -83,7 +106,9 @@ pub async fn restore_all(
             let Job { run, function, memory, .. } = job;
             let mut restorer = Restorer { world, run, function, holder, pace, budget, memory, firsts_left };
             let look = restorer.look().await;
-            Job { memory: restorer.memory, ..job }.after(look)
+            let (mut job, next) = Job { memory: restorer.memory, ..job }.after(look);
+            job.record_waiting(world, next, budget).await;
+            (job, next)
         }
     };
     let mut jobs = schedule::run(world, jobs, budget, look).await;
@@ -107,31 +132,40 @@ struct Memory {
     /// Until when a call of ours may land yet: its lease must then run its course.
     doubt: Option<Time>,
     orphans: Orphans,
+    waiting: Waiting,
     versions: Listing,
 }
 
 impl<'a> Job<'a> {
     fn new(at: usize, run: &'a Run, function: &'a FunctionArn) -> Self {
-        Self { at, run, function, result: Ok(Restored::Pending(LOOK_EVERY)), memory: Memory::default() }
+        Self { at, run, function, result: Ok(Restored::pending(LOOK_EVERY, None)), memory: Memory::default() }
     }
 
     fn after(mut self, look: Result<Look, StepError>) -> (Self, Next) {
         let next = match &look {
             Ok(Look::Ended(_)) | Err(_) => Next::Over,
-            Ok(Look::Again(seconds)) => Next::After((*seconds).max(LOOK_EVERY)),
+            Ok(Look::Again(seconds, _)) => Next::After((*seconds).max(LOOK_EVERY)),
             Ok(Look::AfterFirsts) => Next::AfterFirsts,
             Ok(Look::InDoubt(_)) => Next::After(LOOK_EVERY),
         };
         self.result = look.map(|look| match look {
             Look::Ended(status) => Restored::Ended(status),
-            Look::Again(seconds) => Restored::Pending(seconds.max(LOOK_EVERY)),
-            Look::AfterFirsts => Restored::Pending(LOOK_EVERY),
+            Look::Again(seconds, why) => Restored::pending(seconds.max(LOOK_EVERY), why),
+            Look::AfterFirsts => Restored::pending(LOOK_EVERY, None),
             Look::InDoubt(until) => {
                 self.memory.doubt = Some(until);
-                Restored::Pending(LOOK_EVERY)
+                Restored::pending(LOOK_EVERY, Some(in_doubt_until(until)))
             }
         });
         (self, next)
+    }
+
+    /// Records what is waited for, where that lasts.
+    async fn record_waiting(&mut self, world: &impl World, next: Next, budget: Budget) {
+        let (Next::After(seconds), Ok(Restored::Pending { waiting_for, .. })) = (next, &self.result) else { return };
+        let is_last = !budget.allows(world.now().plus(seconds.cast_signed()));
+        let at = (&self.run.id, self.function);
+        self.memory.waiting.record(world, at, waiting_for.as_deref(), is_last).await;
     }
 }
 
@@ -139,9 +173,9 @@ impl<'a> Job<'a> {
 /// execution has only so many events in its history.
 fn patient(restored: Restored) -> Restored {
     match restored {
-        Restored::Pending(seconds) if seconds <= 2 => Restored::Pending(LOOK_LATER),
-        Restored::Pending(seconds) => Restored::Pending(seconds.min(60)),
-        ended => ended,
+        Restored::Pending { seconds: ..=2, waiting_for } => Restored::pending(LOOK_LATER, waiting_for),
+        Restored::Pending { seconds, waiting_for } => Restored::pending(seconds.min(60), waiting_for),
+        ended @ Restored::Ended(_) => ended,
     }
 }
 
@@ -178,6 +212,7 @@ impl<W: World> Restorer<'_, W> {
         if target.status.is_final() {
             return Ok(Look::Ended(target.status));
         }
+        self.memory.waiting.recorded.clone_from(&target.waiting_for);
         if target.status == TargetStatus::Pending {
             return self.end(&target, TargetStatus::Untouched, observed_at, RestorePlan::default(), true).await;
         }
@@ -191,7 +226,7 @@ impl<W: World> Restorer<'_, W> {
     /// Throttling says nothing about the target.
     async fn cannot_see(&self, error: FunctionError) -> Result<Look, StepError> {
         match error {
-            FunctionError::Throttled(seconds) => Ok(Look::Again(seconds)),
+            error @ FunctionError::Throttled(seconds) => Ok(Look::waits(seconds, error.to_string())),
             error => self.fail(self.failed(error)).await,
         }
     }
@@ -210,6 +245,8 @@ impl<W: World> Restorer<'_, W> {
             Ok(unlisted) => seen.mappings.extend(unlisted),
             Err(error) => return self.cannot_see(error).await,
         }
+        // Seen now or never: the writes below give every field its original.
+        record_removed(self.world, target, &removed(target, &seen, observed_at)).await?;
         let plan = plan_restore(&target.changes, &seen);
         if !plan.writes.is_empty() && is_own(self.world.prefix(), &seen) {
             return self.fail(StepError::OwnFunction { function: self.function.name().to_owned() }).await;
@@ -217,8 +254,8 @@ impl<W: World> Restorer<'_, W> {
         if !plan.writes.is_empty() {
             return self.write(plan.writes, true).await;
         }
-        if !plan.is_done() {
-            return Ok(Look::Again(LOOK_EVERY));
+        if let Some(why) = plan.unsettled {
+            return Ok(Look::waits(LOOK_EVERY, why));
         }
         let status = if plan.drift.is_empty() { TargetStatus::Restored } else { TargetStatus::Drifted };
         self.end(target, status, observed_at, plan, true).await
@@ -245,7 +282,7 @@ impl<W: World> Restorer<'_, W> {
             return self.write(due, false).await;
         }
         if !late.is_empty() || !plan.is_done() {
-            return Ok(Look::Again(LOOK_EVERY));
+            return Ok(Look::waits(LOOK_EVERY, plan.unsettled.unwrap_or("an event source mapping is changing")));
         }
         let status = if plan.drift.is_empty() { TargetStatus::Gone } else { TargetStatus::Drifted };
         self.end(target, status, observed_at, plan, false).await
@@ -255,12 +292,14 @@ impl<W: World> Restorer<'_, W> {
     async fn write(&mut self, writes: Vec<Write>, exists: bool) -> Result<Look, StepError> {
         // Before the lease is taken, which must not run meanwhile.
         if let Err(seconds) = self.pace.turn(self.world, writes.len()).await {
-            return Ok(Look::Again(seconds));
+            return Ok(Look::waits(seconds, "a turn within Lambda's rate"));
         }
         let Window { lease, last_call } = self.budget.window(LeaseKind::Restore, self.holder, self.world.now());
         let begun = retry(self.world, || self.world.begin_restore(self.id(), self.function, &lease, self.world.now()));
         let Some(permit) = begun.await? else { return self.without_permit().await };
-        let mut look = Look::Again(LOOK_EVERY);
+        // The lease's transaction has cleared it.
+        self.memory.waiting.recorded = None;
+        let mut look = Look::again(LOOK_EVERY);
         let mut refused = None;
         // The fault was in place again, or still: a version of before does not tell.
         self.memory.versions = Listing::default();
@@ -282,14 +321,18 @@ impl<W: World> Restorer<'_, W> {
                 Err(error @ FunctionError::Throttled(seconds)) => {
                     self.pace.heed(self.world, Kind::Control, &error);
                     if !matches!(look, Look::InDoubt(_)) {
-                        look = Look::Again(seconds);
+                        look = Look::waits(seconds, error.to_string());
                     }
                     break;
                 }
                 // The next look names the mapping.
                 Err(error) if !exists && self.memory.orphans.refused(&write, &error) => {}
                 // Deleted under us, busy or overtaken: the next look tells. The other writes need not wait either.
-                Err(error) if error.is_transient() || matches!(error, FunctionError::NotFound(_)) => {}
+                Err(error) if error.is_transient() || matches!(error, FunctionError::NotFound(_)) => {
+                    if !matches!(look, Look::InDoubt(_)) {
+                        look = Look::waits(LOOK_EVERY, error.to_string());
+                    }
+                }
                 // Nor must what AWS refuses for good keep the rest from being restored.
                 Err(error) => {
                     if let Some(rest) = without_layers(&write).filter(|_| matches!(error, FunctionError::Rejected(_))) {
@@ -314,12 +357,12 @@ impl<W: World> Restorer<'_, W> {
     async fn without_permit(&self) -> Result<Look, StepError> {
         let lock = retry(self.world, || self.world.lock(self.function)).await?;
         if lock.is_some_and(|lock| lock.run.as_ref() == Some(self.id())) {
-            return Ok(Look::Again(2));
+            return Ok(Look::waits(2, "another restore of this target is writing"));
         }
         // Read after the lock: whoever releases the lock ends the target in the same transaction.
         let target = retry(self.world, || self.world.target(self.id(), self.function)).await?;
         if target.is_none_or(|target| target.status.is_final()) {
-            return Ok(Look::Again(LOOK_EVERY));
+            return Ok(Look::again(LOOK_EVERY));
         }
         self.fail(StepError::NotLocked { function: self.function.name().to_owned(), run: self.id().clone() }).await
     }
@@ -358,7 +401,7 @@ impl<W: World> Restorer<'_, W> {
         exists: bool,
     ) -> Result<Look, StepError> {
         if let Some(quiet_at) = target.quiet_at().filter(|quiet_at| *quiet_at > observed_at) {
-            return Ok(Look::Again(observed_at.seconds_until(quiet_at)));
+            return Ok(Look::waits(observed_at.seconds_until(quiet_at), in_doubt_until(quiet_at)));
         }
         // A listing counts for the same rate as the writes that take the faults away: those go first.
         let versioned = exists && needs_versions(target);
@@ -366,7 +409,9 @@ impl<W: World> Restorer<'_, W> {
             return Ok(Look::AfterFirsts);
         }
         let frozen_versions = if versioned { self.versions_since(target).await } else { Some(Vec::new()) };
-        let Some(frozen_versions) = frozen_versions else { return Ok(Look::Again(2)) };
+        let Some(frozen_versions) = frozen_versions else {
+            return Ok(Look::waits(2, "its published versions cannot be listed yet"));
+        };
         let ending = Ending {
             run: self.id().clone(),
             function: self.function.clone(),
@@ -380,7 +425,7 @@ impl<W: World> Restorer<'_, W> {
         };
         match retry(self.world, || self.world.finish(&ending, self.world.now())).await? {
             Guarded::Done => Ok(Look::Ended(status)),
-            Guarded::Declined => Ok(Look::Again(LOOK_EVERY)),
+            Guarded::Declined => Ok(Look::again(LOOK_EVERY)),
         }
     }
 

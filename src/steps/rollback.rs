@@ -45,7 +45,7 @@ impl Rollbacks {
     /// Whether another round may bring a target back, or stop a run that could not be stopped.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        let pending = |(_, result): &TargetResult| matches!(result, Ok(Restored::Pending(_)));
+        let pending = |(_, result): &TargetResult| matches!(result, Ok(Restored::Pending { .. }));
         !self.not_stopped.is_empty() || self.runs.iter().any(|run| run.targets.iter().any(pending))
     }
 

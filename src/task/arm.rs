@@ -1,12 +1,13 @@
-//! `arm`: `{runId, function}` → `{function, status: armed | waiting | skipped, waitSeconds}`; or a batch of targets, see
+//! `arm`: `{runId, function}` → `{function, status: armed | waiting | skipped, waitSeconds, waitingFor}`; or a batch of targets, see
 //! `batch.rs`.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::ports::World;
 use crate::steps::Budget;
 use crate::steps::arm::{Armed, arm};
 use crate::steps::error::StepError;
+use crate::steps::waiting::TOMBSTONE;
 
 use super::batch::{Batch, Tries, Turn, is_batch};
 
@@ -18,12 +19,12 @@ pub(super) async fn handle(world: &impl World, budget: Budget, payload: &Value) 
         return many(world, budget, Batch::of(payload)?).await;
     }
     let target = super::target_payload(payload)?;
-    let (status, wait) = match arm(world, &target.run_id, &target.function).await? {
-        Armed::Armed => ("armed", 0),
-        Armed::Waiting(seconds) => ("waiting", seconds),
-        Armed::Skipped => ("skipped", 0),
+    let (status, wait, waiting_for) = match arm(world, &target.run_id, &target.function).await? {
+        Armed::Armed => ("armed", 0, None),
+        Armed::Waiting(seconds) => ("waiting", seconds, Some(TOMBSTONE.to_owned())),
+        Armed::Skipped => ("skipped", 0, None),
     };
-    Ok(json!({ "function": target.function, "status": status, "waitSeconds": wait }))
+    Ok(super::target_result(&target.function, status, wait, waiting_for))
 }
 
 async fn many(world: &impl World, budget: Budget, batch: Batch) -> Result<Value, StepError> {
@@ -34,6 +35,6 @@ async fn many(world: &impl World, budget: Budget, batch: Batch) -> Result<Value,
             Armed::Waiting(seconds) => Turn::Again(seconds),
         })
     };
-    let looked = batch.each(world, budget, look).await;
+    let looked = Batch::each(&batch.functions, world, budget, look).await;
     Ok(batch.after(looked, TRIES))
 }

@@ -1,8 +1,10 @@
 //! A batch of one run's targets, as a Distributed Map hands them out:
-//! `{runId, functions}` → `{status: pending | done, waitSeconds, runId, functions, tries, failures, failed}`.
+//! `{runId, functions}` → `{status: pending | unrehearsed | done, waitSeconds, runId, functions, unrehearsed, tries,
+//! failures, failed}`.
 //!
-//! What comes out goes in again while it is pending: `functions` are those that need another look, `tries` how often
-//! each of them has met trouble that may pass, `failures` the first few of the `failed` so far.
+//! What comes out goes in again while it is not done: `functions` are those that need another look, `unrehearsed` those
+//! that have to be rehearsed before they are injected, `tries` how often each of them has met trouble that may pass,
+//! `failures` the first few of the `failed` so far.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -43,6 +45,8 @@ pub(super) enum Turn {
     Over,
     /// Again in so many seconds.
     Again(u64),
+    /// Again, once its restore is rehearsed.
+    Unrehearsed,
 }
 
 /// What became of a target in this invocation; nothing, where it had no turn.
@@ -63,6 +67,8 @@ pub(super) struct Tries {
 pub(super) struct Batch {
     pub(super) run_id: RunId,
     pub(super) functions: Vec<FunctionArn>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) unrehearsed: Vec<FunctionArn>,
     #[serde(default)]
     tries: BTreeMap<FunctionArn, u32>,
     #[serde(default)]
@@ -80,7 +86,18 @@ pub(super) struct Batch {
 enum Progress {
     #[default]
     Pending,
+    Unrehearsed,
     Done,
+}
+
+/// What the turns of one invocation came to.
+#[derive(Default)]
+struct Turned {
+    over: Vec<FunctionArn>,
+    again: Vec<FunctionArn>,
+    unrehearsed: Vec<FunctionArn>,
+    /// Seconds until the first of `again` is due.
+    wait: Option<u64>,
 }
 
 /// As the state machine knows a failure, so that the first of a batch can be the run's.
@@ -103,9 +120,10 @@ impl Batch {
         Ok(read(payload)?)
     }
 
-    /// Gives each target its turn, a few at once, as far as the budget goes: none waits for another one's failure.
+    /// Gives each of these targets of the batch its turn, a few at once, as far as the budget goes: none waits for another
+    /// one's failure.
     pub(super) async fn each<'a, F>(
-        &'a self,
+        functions: &'a [FunctionArn],
         world: &impl World,
         budget: Budget,
         look: impl Fn(&'a FunctionArn) -> F,
@@ -113,7 +131,7 @@ impl Batch {
     where
         F: Future<Output = Result<Turn, StepError>>,
     {
-        let turns = self.functions.iter().map(|function| {
+        let turns = functions.iter().map(|function| {
             let look = &look;
             async move {
                 let in_time = world.now().plus(TURN) < budget.deadline;
@@ -123,22 +141,62 @@ impl Batch {
         stream::iter(turns).buffer_unordered(AT_ONCE).collect().await
     }
 
-    /// What is left of the batch. Who had no turn comes first in the next invocation, so that those that take long
-    /// cannot keep the others from theirs.
+    /// What is left of a batch whose `functions` had their turn.
     pub(super) fn after(mut self, looked: Vec<Looked>, tries: Tries) -> Value {
-        let (mut unturned, mut again, mut wait) = (Vec::new(), Vec::new(), None);
+        let turned = self.turned(looked, tries);
+        self.functions = turned.again;
+        self.unrehearsed.extend(turned.unrehearsed);
+        let status = match (self.unrehearsed.is_empty(), self.functions.is_empty()) {
+            (false, _) => Progress::Unrehearsed,
+            (true, false) => Progress::Pending,
+            (true, true) => Progress::Done,
+        };
+        self.shown(status, turned.wait)
+    }
+
+    /// What is left of a batch whose `unrehearsed` had their turn: what is rehearsed can be injected.
+    pub(super) fn after_rehearsal(mut self, looked: Vec<Looked>, tries: Tries) -> Value {
+        let turned = self.turned(looked, tries);
+        self.unrehearsed = turned.again;
+        self.functions.extend(turned.over);
+        let status = if self.unrehearsed.is_empty() { Progress::Done } else { Progress::Pending };
+        self.shown(status, turned.wait)
+    }
+
+    fn shown(mut self, status: Progress, wait: Option<u64>) -> Value {
+        let (functions, unrehearsed) = (&self.functions, &self.unrehearsed);
+        self.tries.retain(|function, _| functions.contains(function) || unrehearsed.contains(function));
+        self.status = status;
+        self.wait_seconds = wait.unwrap_or(0);
+        json!(self)
+    }
+
+    /// Targets without a turn go first in the next invocation, so slow targets cannot starve the others.
+    fn turned(&mut self, looked: Vec<Looked>, tries: Tries) -> Turned {
+        let (mut turned, mut again, mut wait) = (Turned::default(), Vec::new(), None);
         for (function, turn) in looked {
             let seconds = match turn {
                 None => {
-                    unturned.push(function);
+                    turned.again.push(function);
                     SOON
                 }
-                Some(Ok(Turn::Over)) => continue,
-                Some(Ok(Turn::Again(seconds))) => {
+                Some(Ok(turn)) => {
                     // It went well: what failed before is forgotten, as it is for one target.
                     self.tries.remove(&function);
-                    again.push(function);
-                    seconds
+                    match turn {
+                        Turn::Over => {
+                            turned.over.push(function);
+                            continue;
+                        }
+                        Turn::Unrehearsed => {
+                            turned.unrehearsed.push(function);
+                            continue;
+                        }
+                        Turn::Again(seconds) => {
+                            again.push(function);
+                            seconds
+                        }
+                    }
                 }
                 Some(Err(error)) => match self.try_again(&function, &error, tries) {
                     None => continue,
@@ -150,11 +208,8 @@ impl Batch {
             };
             wait = Some(wait.map_or(seconds, |least: u64| least.min(seconds)));
         }
-        self.functions = unturned.into_iter().chain(again).collect();
-        self.tries.retain(|function, _| self.functions.contains(function));
-        self.status = if self.functions.is_empty() { Progress::Done } else { Progress::Pending };
-        self.wait_seconds = wait.unwrap_or(0);
-        json!(self)
+        turned.again.extend(again);
+        Turned { wait, ..turned }
     }
 
     /// In how many seconds to try again, or that this was the last time.

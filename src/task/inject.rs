@@ -1,7 +1,7 @@
-//! `inject`: `{runId, function}` → `{function, status: injected | pending | skipped, waitSeconds}`; or a batch of targets,
+//! `inject`: `{runId, function}` → `{function, status: injected | pending | unrehearsed | skipped, waitSeconds, waitingFor}`; or a batch of targets,
 //! see `batch.rs`.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::ports::World;
 use crate::steps::Budget;
@@ -18,12 +18,13 @@ pub(super) async fn handle(world: &impl World, budget: Budget, payload: &Value) 
         return many(world, budget, Batch::of(payload)?).await;
     }
     let target = super::target_payload(payload)?;
-    let (status, wait) = match inject(world, &target.run_id, &target.function, budget).await? {
-        Injected::Injected => ("injected", 0),
-        Injected::Pending(seconds) => ("pending", seconds),
-        Injected::Skipped => ("skipped", 0),
+    let (status, wait, waiting_for) = match inject(world, &target.run_id, &target.function, budget).await? {
+        Injected::Injected => ("injected", 0, None),
+        Injected::Pending { seconds, waiting_for } => ("pending", seconds, waiting_for),
+        Injected::Unrehearsed => ("unrehearsed", 0, None),
+        Injected::Skipped => ("skipped", 0, None),
     };
-    Ok(json!({ "function": target.function, "status": status, "waitSeconds": wait }))
+    Ok(super::target_result(&target.function, status, wait, waiting_for))
 }
 
 async fn many(world: &impl World, budget: Budget, batch: Batch) -> Result<Value, StepError> {
@@ -31,9 +32,10 @@ async fn many(world: &impl World, budget: Budget, batch: Batch) -> Result<Value,
     let look = |function| async move {
         Ok(match inject(world, run, function, budget).await? {
             Injected::Injected | Injected::Skipped => Turn::Over,
-            Injected::Pending(seconds) => Turn::Again(seconds),
+            Injected::Unrehearsed => Turn::Unrehearsed,
+            Injected::Pending { seconds, .. } => Turn::Again(seconds),
         })
     };
-    let looked = batch.each(world, budget, look).await;
+    let looked = Batch::each(&batch.functions, world, budget, look).await;
     Ok(batch.after(looked, TRIES))
 }

@@ -13,7 +13,7 @@ mod rollback;
 mod service;
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::model::input::{InvalidInput, read};
 use crate::model::names::{FunctionArn, RunId};
@@ -84,7 +84,7 @@ pub async fn handle(
         Task::Prepare => prepare::handle(world, settings, payload).await,
         Task::Arm => arm::handle(world, budget, payload).await,
         Task::Inject => inject::handle(world, budget, payload).await,
-        Task::Observe => observe::handle(world, payload).await,
+        Task::Observe => observe::handle(world, budget, payload).await,
         Task::Restore => restore::handle(world, budget, payload).await,
         Task::Report => report::handle(world, payload).await,
         Task::Rollback => rollback::handle(world, budget, payload).await,
@@ -105,6 +105,15 @@ struct TargetPayload {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct RunPayload {
     run_id: RunId,
+}
+
+/// What a task says of one target. What is waited for is there for the log, where it is known.
+fn target_result(function: &FunctionArn, status: &str, wait_seconds: u64, waiting_for: Option<String>) -> Value {
+    let mut result = json!({ "function": function, "status": status, "waitSeconds": wait_seconds });
+    if let Some(why) = waiting_for {
+        result["waitingFor"] = json!(why);
+    }
+    result
 }
 
 fn target_payload(payload: &Value) -> Result<TargetPayload, StepError> {

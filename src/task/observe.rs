@@ -1,14 +1,30 @@
-//! `observe`: `{runId}` → `{status: running | stopping, waitSeconds}`.
+//! `observe`: `{runId, sampleFrom}` → `{status: running | stopping, waitSeconds, sampleFrom}`. What comes out as
+//! `sampleFrom` goes in again with the next look.
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::model::input::read;
+use crate::model::names::RunId;
 use crate::ports::World;
+use crate::steps::Budget;
 use crate::steps::error::StepError;
 use crate::steps::observe::{Observed, observe};
 
-pub(super) async fn handle(world: &impl World, payload: &Value) -> Result<Value, StepError> {
-    Ok(match observe(world, &super::run_payload(payload)?.run_id).await? {
-        Observed::Running(seconds) => json!({ "status": "running", "waitSeconds": seconds }),
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Payload {
+    run_id: RunId,
+    #[serde(default)]
+    sample_from: usize,
+}
+
+pub(super) async fn handle(world: &impl World, budget: Budget, payload: &Value) -> Result<Value, StepError> {
+    let payload: Payload = read(payload)?;
+    Ok(match observe(world, &payload.run_id, payload.sample_from, budget).await? {
+        Observed::Running { seconds, sample_from } => {
+            json!({ "status": "running", "waitSeconds": seconds, "sampleFrom": sample_from })
+        }
         Observed::Stopping => json!({ "status": "stopping", "waitSeconds": 0 }),
     })
 }

@@ -1,16 +1,18 @@
 //! `restore`: `{runId, failure}` begins the restore of a run → `{runId, functions}`;
-//! `{runId, function}` restores one target → `{function, status: restored | drifted | gone | untouched | pending, waitSeconds}`;
-//! or a batch of targets, see `batch.rs`.
+//! `{runId, function}` restores one target → `{function, status: restored | drifted | gone | untouched | pending, waitSeconds, waitingFor}`;
+//! `{runId, function, rehearse: true}` rehearses the restore of one target → `{function, status: rehearsed | waiting |
+//! changed | skipped, waitSeconds}`; or a batch of targets, see `batch.rs`: one with `unrehearsed` is rehearsed.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::model::input::read;
+use crate::model::input::{InvalidInput, read};
 use crate::model::names::{FunctionArn, RunId};
 use crate::model::run::{EndReason, Run, RunStatus};
 use crate::ports::World;
 use crate::steps::Budget;
 use crate::steps::error::{StepError, failure_message};
+use crate::steps::rehearse::{Rehearsal, Rehearsed};
 use crate::steps::restore::{Restored, restore, restore_all};
 use crate::steps::retry::retry;
 use crate::steps::rollback::stop;
@@ -19,6 +21,8 @@ use super::batch::{Batch, Tries, Turn, is_batch};
 
 /// As the state machine tries one target: giving up leaves a fault in place until the reaper comes.
 const TRIES: Tries = Tries { passing: 21, lasting: 4 };
+/// As the state machine tries one rehearsal.
+const REHEARSAL_TRIES: Tries = Tries { passing: 6, lasting: 1 };
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -26,6 +30,8 @@ struct Payload {
     run_id: RunId,
     #[serde(default)]
     function: Option<FunctionArn>,
+    #[serde(default)]
+    rehearse: bool,
     #[serde(default)]
     failure: Option<Failure>,
 }
@@ -40,10 +46,19 @@ struct Failure {
 
 pub(super) async fn handle(world: &impl World, budget: Budget, payload: &Value) -> Result<Value, StepError> {
     if is_batch(payload) {
-        return many(world, budget, Batch::of(payload)?).await;
+        let batch = Batch::of(payload)?;
+        return match batch.unrehearsed.is_empty() {
+            true => many(world, budget, batch).await,
+            false => Ok(rehearse_many(world, budget, batch).await),
+        };
     }
     let payload: Payload = read(payload)?;
     match payload.function {
+        Some(function) if payload.rehearse => rehearse_one(world, budget, &payload.run_id, &function).await,
+        None if payload.rehearse => {
+            let problem = "is missing; a rehearsal names the target to rehearse".to_owned();
+            Err(InvalidInput { field: "function".into(), problem }.into())
+        }
         None => begin(world, &payload.run_id, payload.failure).await,
         Some(function) => one(world, budget, &payload.run_id, &function).await,
     }
@@ -62,8 +77,8 @@ async fn begin(world: &impl World, id: &RunId, failure: Option<Failure>) -> Resu
 async fn one(world: &impl World, budget: Budget, id: &RunId, function: &FunctionArn) -> Result<Value, StepError> {
     let run = stopping(world, id).await?;
     Ok(match restore(world, &run, function, budget).await? {
-        Restored::Ended(status) => json!({ "function": function, "status": status, "waitSeconds": 0 }),
-        Restored::Pending(seconds) => json!({ "function": function, "status": "pending", "waitSeconds": seconds }),
+        Restored::Ended(status) => super::target_result(function, status.name(), 0, None),
+        Restored::Pending { seconds, waiting_for } => super::target_result(function, "pending", seconds, waiting_for),
     })
 }
 
@@ -73,11 +88,38 @@ async fn many(world: &impl World, budget: Budget, batch: Batch) -> Result<Value,
     let results = restore_all(world, &targets, budget).await.into_iter().map(|result| {
         Some(result.map(|restored| match restored {
             Restored::Ended(_) => Turn::Over,
-            Restored::Pending(seconds) => Turn::Again(seconds),
+            Restored::Pending { seconds, .. } => Turn::Again(seconds),
         }))
     });
     let looked = batch.functions.iter().cloned().zip(results).collect();
     Ok(batch.after(looked, TRIES))
+}
+
+async fn rehearse_one(
+    world: &impl World,
+    budget: Budget,
+    id: &RunId,
+    function: &FunctionArn,
+) -> Result<Value, StepError> {
+    let (status, wait) = match Rehearsal::new(world, id, budget).rehearse(function).await? {
+        Rehearsed::Rehearsed => ("rehearsed", 0),
+        Rehearsed::Waiting(seconds) => ("waiting", seconds),
+        Rehearsed::Changed => ("changed", 0),
+        Rehearsed::Skipped => ("skipped", 0),
+    };
+    Ok(super::target_result(function, status, wait, None))
+}
+
+async fn rehearse_many(world: &impl World, budget: Budget, batch: Batch) -> Value {
+    let rehearsal = &Rehearsal::new(world, &batch.run_id, budget);
+    let look = |function| async move {
+        Ok(match rehearsal.rehearse(function).await? {
+            Rehearsed::Rehearsed | Rehearsed::Changed | Rehearsed::Skipped => Turn::Over,
+            Rehearsed::Waiting(seconds) => Turn::Again(seconds),
+        })
+    };
+    let looked = Batch::each(&batch.unrehearsed, world, budget, look).await;
+    batch.after_rehearsal(looked, REHEARSAL_TRIES)
 }
 
 async fn stopping(world: &impl World, id: &RunId) -> Result<Run, StepError> {

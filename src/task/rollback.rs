@@ -111,7 +111,9 @@ fn run_shown(rolled_back: &RolledBack) -> Value {
         .iter()
         .map(|(function, result)| match result {
             Ok(Restored::Ended(status)) => json!({ "function": function, "status": status }),
-            Ok(Restored::Pending(_)) => json!({ "function": function, "status": "pending" }),
+            Ok(Restored::Pending { waiting_for, .. }) => {
+                json!({ "function": function, "status": "pending", "waitingFor": waiting_for })
+            }
             Err(error) => {
                 json!({ "function": function, "status": "failed", "error": error.name(), "cause": error.to_string() })
             }

@@ -20,12 +20,14 @@ use crate::steps::error::StepError;
 use crate::steps::inject::{Injected, inject};
 use crate::steps::observe::{Observed, observe};
 use crate::steps::prepare::{Prepared, Request, prepare};
+use crate::steps::rehearse::{Rehearsal, Rehearsed};
 use crate::steps::report::{Reported, report};
 use crate::steps::restore::{Restored, restore};
 use crate::steps::rollback::stop;
 
 use super::SimWorld;
 use super::samples::{run_id, settings};
+use super::worker::Role;
 
 /// Runs a future to its end. Simulated calls and sleeps are always ready to go on, so polling again is enough.
 ///
@@ -78,6 +80,11 @@ pub fn survives_watched<F: Future>(future: F, look: impl FnMut()) -> Option<F::O
 pub fn budget(world: &SimWorld, seconds: i64) -> Budget {
     Budget { deadline: world.now().plus(seconds) }
 }
+
+/// How often a task is done again: for what may pass, and for everything else.
+type Retries = (u32, u32);
+const FORWARD: Retries = (5, 0);
+const BACK: Retries = (20, 3);
 
 /// How an execution ended.
 #[derive(Debug)]
@@ -140,26 +147,28 @@ impl<'a> Machine<'a> {
     pub async fn prepare(&self) -> Result<Prepared, StepError> {
         let (run, experiment) = (self.run.clone(), self.experiment.clone());
         let request = Request { run, execution_arn: self.execution(), experiment };
-        self.task(5, 0, || prepare(self.world, &self.settings, &request)).await
+        self.task(Role::Prepare, FORWARD, || prepare(self.world, &self.settings, &request)).await
     }
 
-    /// From Arm to the end of Observe.
+    /// From Arm to the end of Observe: every target is rehearsed before the first one is injected.
     ///
     /// # Errors
     /// What the first task that failed did so with.
     pub async fn go(&self, functions: &[FunctionArn]) -> Result<(), StepError> {
         self.arm(functions).await?;
+        self.rehearse(functions).await?;
         self.inject(functions).await?;
         self.observe().await
     }
 
-    /// Prepare, Arm and Inject.
+    /// Prepare, Arm, Rehearse and Inject.
     ///
     /// # Errors
     /// What the first task that failed did so with.
     pub async fn start(&self) -> Result<(), StepError> {
         let prepared = self.prepare().await?;
         self.arm(&prepared.functions).await?;
+        self.rehearse(&prepared.functions).await?;
         self.inject(&prepared.functions).await
     }
 
@@ -169,12 +178,33 @@ impl<'a> Machine<'a> {
     /// What the first task that failed did so with.
     pub async fn arm(&self, functions: &[FunctionArn]) -> Result<(), StepError> {
         all(functions.iter().map(|function| async move {
-            while let Armed::Waiting(seconds) = self.task(5, 0, || arm(self.world, &self.run, function)).await? {
+            while let Armed::Waiting(seconds) =
+                self.task(Role::Arm, FORWARD, || arm(self.world, &self.run, function)).await?
+            {
                 self.wait(seconds).await;
             }
             Ok(())
         }))
         .await
+    }
+
+    /// Rehearse, for each target.
+    ///
+    /// # Errors
+    /// What the first task that failed did so with.
+    pub async fn rehearse(&self, functions: &[FunctionArn]) -> Result<(), StepError> {
+        all(functions.iter().map(|function| async move {
+            while let Rehearsed::Waiting(seconds) = self.rehearse_once(function).await? {
+                self.wait(seconds).await;
+            }
+            Ok(())
+        }))
+        .await
+    }
+
+    async fn rehearse_once(&self, function: &FunctionArn) -> Result<Rehearsed, StepError> {
+        let once = || async { Rehearsal::new(self.world, &self.run, budget(self.world, 30)).rehearse(function).await };
+        self.task(Role::Restore, FORWARD, once).await
     }
 
     /// Inject, for each target.
@@ -183,11 +213,14 @@ impl<'a> Machine<'a> {
     /// What the first task that failed did so with.
     pub async fn inject(&self, functions: &[FunctionArn]) -> Result<(), StepError> {
         all(functions.iter().map(|function| async move {
-            let once = || inject(self.world, &self.run, function, budget(self.world, 30));
-            while let Injected::Pending(seconds) = self.task(5, 0, once).await? {
-                self.wait(seconds).await;
+            loop {
+                let once = || inject(self.world, &self.run, function, budget(self.world, 30));
+                match self.task(Role::Inject, FORWARD, once).await? {
+                    Injected::Pending { seconds, .. } => self.wait(seconds).await,
+                    Injected::Unrehearsed => drop(self.rehearse_once(function).await?),
+                    Injected::Injected | Injected::Skipped => return Ok(()),
+                }
             }
-            Ok(())
         }))
         .await
     }
@@ -197,10 +230,15 @@ impl<'a> Machine<'a> {
     /// # Errors
     /// What the task fails with.
     pub async fn observe(&self) -> Result<(), StepError> {
-        while let Observed::Running(seconds) = self.task(5, 0, || observe(self.world, &self.run)).await? {
+        let mut from = 0;
+        loop {
+            let once = || observe(self.world, &self.run, from, budget(self.world, 30));
+            let Observed::Running { seconds, sample_from } = self.task(Role::Observe, FORWARD, once).await? else {
+                return Ok(());
+            };
+            from = sample_from;
             self.wait(seconds).await;
         }
-        Ok(())
     }
 
     /// From BeginRestore to the end.
@@ -209,7 +247,7 @@ impl<'a> Machine<'a> {
             Some(error) => EndReason::Error { error: error.name().to_owned(), cause: error.to_string() },
             None => EndReason::DurationElapsed,
         };
-        let run = match self.task(20, 3, || stop(self.world, &self.run, &reason)).await {
+        let run = match self.task(Role::Restore, BACK, || stop(self.world, &self.run, &reason)).await {
             Ok(run) => run,
             Err(error) => return Ended { failure: failure.or(Some(error)), report: None },
         };
@@ -217,7 +255,7 @@ impl<'a> Machine<'a> {
             failure.get_or_insert(error);
         }
         loop {
-            match self.task(20, 3, || report(self.world, &self.run)).await {
+            match self.task(Role::Report, BACK, || report(self.world, &self.run)).await {
                 Ok(Reported::Pending(seconds)) => self.wait(seconds).await,
                 Ok(Reported::Closed(view)) => return Ended { failure, report: Some(*view) },
                 Err(error) => return Ended { failure: failure.or(Some(error)), report: None },
@@ -232,7 +270,7 @@ impl<'a> Machine<'a> {
     pub async fn restore(&self, run: &Run) -> Result<(), StepError> {
         all(run.functions.iter().map(|function| async move {
             let once = || restore(self.world, run, function, budget(self.world, 30));
-            while let Restored::Pending(seconds) = self.task(20, 3, once).await? {
+            while let Restored::Pending { seconds, .. } = self.task(Role::Restore, BACK, once).await? {
                 self.wait(seconds).await;
             }
             Ok(())
@@ -244,16 +282,21 @@ impl<'a> Machine<'a> {
         self.world.sleep(seconds * 1000).await;
     }
 
-    /// A task with its retries: so many of what may pass, so many of everything else.
-    async fn task<T, F>(&self, mut unavailable: u32, mut other: u32, call: impl Fn() -> F) -> Result<T, StepError>
+    /// A task with its retries, under the rights of its role.
+    async fn task<T, F>(
+        &self,
+        role: Role,
+        (mut unavailable, mut other): Retries,
+        call: impl Fn() -> F,
+    ) -> Result<T, StepError>
     where
         F: Future<Output = Result<T, StepError>>,
     {
         loop {
             for _ in 1..self.times {
-                let _ = call().await;
+                let _ = self.world.under(role, call()).await;
             }
-            let error = match call().await {
+            let error = match self.world.under(role, call()).await {
                 Ok(output) => return Ok(output),
                 Err(error) => error,
             };

@@ -335,6 +335,7 @@ impl SimWorld {
     /// A look at a function, and the moment that it shows.
     pub(super) async fn look(&self, function: &str, with_mappings: bool) -> Result<(Observation, Time), FunctionError> {
         let name = function.to_owned();
+        let blind = self.with(|state| state.is_without_rights());
         let seen = self.exchange(Kind::Look, "GetFunction", move |state| {
             state.admit("GetFunction")?;
             if with_mappings {
@@ -349,6 +350,9 @@ impl SimWorld {
             let mut seen = find(state, &name)?.seen_at(then, now).clone();
             if with_mappings {
                 seen.mappings = state.mappings_at(&seen.arn, then);
+            }
+            if blind {
+                seen.environment = Environment::Unreadable;
             }
             Ok((seen, then))
         });
@@ -401,8 +405,12 @@ impl Functions for SimWorld {
 
     async fn layer(&self, layer: &LayerVersionArn) -> Result<LayerFact, FunctionError> {
         let layer = layer.clone();
+        let blind = self.with(|state| state.is_without_rights());
         self.exchange(Kind::Look, "GetLayerVersion", move |state| {
             state.admit("GetLayerVersion")?;
+            if blind {
+                return Ok(LayerFact::Denied);
+            }
             Ok(state.layers.get(&layer).cloned().unwrap_or(LayerFact::Missing))
         })
         .await

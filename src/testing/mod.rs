@@ -72,6 +72,10 @@ pub struct State {
     pub traffic: Traffic,
     /// Whether Step Functions is out of reach.
     pub executions_unreadable: bool,
+    /// The role that makes the next call, where a task says so.
+    pub role: Option<worker::Role>,
+    /// Roles that have no right on the key that the environments are encrypted with, nor on any layer.
+    pub without_rights: Vec<worker::Role>,
     /// Executions that are no longer running.
     pub dead_executions: Vec<String>,
     /// The runs.
@@ -171,6 +175,18 @@ impl SimWorld {
         act(&mut state)
     }
 
+    /// Carries a task out under the rights of its role, whatever else goes on meanwhile.
+    pub async fn under<F: Future>(&self, role: worker::Role, task: F) -> F::Output {
+        let mut task = std::pin::pin!(task);
+        std::future::poll_fn(|context| {
+            let other = self.with(|state| state.role.replace(role));
+            let polled = task.as_mut().poll(context);
+            self.with(|state| state.role = other);
+            polled
+        })
+        .await
+    }
+
     /// Lets time pass.
     pub fn pass(&self, seconds: i64) {
         self.with(|state| state.advance(seconds * 1000));
@@ -219,6 +235,11 @@ impl State {
         self.asked = Default::default();
         let now = self.now();
         self.catch_up(now);
+    }
+
+    /// Whether the caller may read neither environments nor layers.
+    fn is_without_rights(&self) -> bool {
+        self.role.is_some_and(|role| self.without_rights.contains(&role))
     }
 
     /// A metric's values: the same in each period, but for one that is not complete yet, of which half has come in.

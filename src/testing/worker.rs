@@ -103,6 +103,7 @@ impl<'w> Worker<'w> {
     /// Says who makes the next call: it is sent before anybody else's turn comes.
     fn enter(&self, sending: Option<Sending>) -> &'w SimWorld {
         self.world.with(|state| {
+            state.role = Some(self.role);
             let name = state.drive.as_ref().is_some_and(|drive| drive.journal.is_some()).then(|| self.name.clone());
             if let Some(drive) = &mut state.drive {
                 drive.caller = Caller { name: name.unwrap_or_default(), method: None, sending };
@@ -380,6 +381,9 @@ impl Ledger for Worker<'_> {
         if let Some(target) = &mut target {
             if self.is(Weakening::EndedUnderLease) {
                 (target.inject_lease, target.restore_lease) = (None, None);
+            }
+            if self.is(Weakening::NoRehearsal) {
+                target.rehearsed = true;
             }
             // The task that arms does not know that it has armed before.
             if self.is(Weakening::SnapshotOverwritten) && self.role == Role::Arm && !target.status.is_final() {

@@ -16,29 +16,31 @@ use super::support::{Machine, block_on, budget, mutating};
 const CALLS: &str = "\
 | fault | mutating calls to inject | mutating calls to restore | GetFunction | other reads | DynamoDB calls |
 |---|---|---|---|---|---|
-| `reservedConcurrency` | 1 PutFunctionConcurrency | 1 PutFunctionConcurrency | 6 | 1 DescribeAlarms | 20 |
-| `handler` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 23 |
-| `layer` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 23 |
-| `environment` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 23 |
-| `timeout` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 23 |
-| `memory` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 23 |
-| `eventSourceMapping` | 1 UpdateEventSourceMapping | 1 UpdateEventSourceMapping | 6 | 1 DescribeAlarms, 6 ListEventSourceMappings, 1 ListTags | 20 |
-| `latency` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 23 |
-| `invocationTimeout` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 23 |
-| `error` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 23 |
-| `response` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 23 |
-| `corrupt` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 23 |
-| `disk` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 23 |
-| `init` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 23 |
-| `exit` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 8 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 23 |
+| `reservedConcurrency` | 1 PutFunctionConcurrency | 1 PutFunctionConcurrency | 8 | 1 DescribeAlarms | 23 |
+| `handler` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 10 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 26 |
+| `layer` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 10 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 26 |
+| `environment` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 10 | 1 DescribeAlarms, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 26 |
+| `timeout` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 10 | 1 DescribeAlarms, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 26 |
+| `memory` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 10 | 1 DescribeAlarms, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 26 |
+| `eventSourceMapping` | 1 UpdateEventSourceMapping | 1 UpdateEventSourceMapping | 8 | 1 DescribeAlarms, 8 ListEventSourceMappings, 1 ListTags | 23 |
+| `latency` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 10 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 26 |
+| `invocationTimeout` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 10 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 26 |
+| `error` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 10 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 26 |
+| `response` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 10 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 26 |
+| `corrupt` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 10 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 26 |
+| `disk` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 10 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 26 |
+| `init` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 10 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 26 |
+| `exit` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 10 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 26 |
 | each run, once | – | – | – | 3 DescribeAlarms | 19 |
 | each look of Observe | – | – | – | 1 DescribeAlarms | 2 |
+| each target that such a look samples | – | – | 1 | – | 1 |
 
 Where a fault adds layers, each run also looks up each layer version once (1 GetLayerVersion), those to be added and those
-that the targets carry, and each target that has a code signing configuration costs 1 GetCodeSigningConfig. An update of a
-configuration is looked at every second until it is through: here it takes 1.5 s. Where faults are inside invocations, each
-run also looks whether they took effect (1 GetMetricData or more, and 1 more for the invocations of its whole minutes), and
-records it (1 UpdateItem).
+that the targets carry; the rehearsal looks up those of each target, once for each batch. Each target that has a code
+signing configuration costs 1 GetCodeSigningConfig. A look of Observe samples up to 50 targets in turn, 8 where mappings are
+touched, with 1 ListEventSourceMappings each. An update of a configuration is looked at every second until it is
+through: here it takes 1.5 s. Where faults are inside invocations, each run also looks whether they took effect (1
+GetMetricData or more, and 1 more for the invocations of its whole minutes), and records it (1 UpdateItem).
 ";
 
 const README: &str = include_str!("../../README.md");
@@ -98,6 +100,14 @@ fn others(calls: &Calls) -> String {
     list(calls, |name| !is_ledger(name) && !is_mutating(name) && name != "GetFunction" && name != "GetLayerVersion")
 }
 
+/// Takes so many times some calls out of others.
+fn take_out(calls: &mut Calls, less: &Calls, times: usize) {
+    for (name, count) in less {
+        *calls.get_mut(name).unwrap() -= times * count;
+    }
+    calls.retain(|_, count| *count > 0);
+}
+
 /// The calls that change the function: up to the end of Inject, and from there on.
 fn inject_and_restore(fault: &(&'static str, Value)) -> (Calls, Calls) {
     let world = world(&["checkout"]);
@@ -124,47 +134,55 @@ fn table() -> String {
     let mut run = None;
     let mut layers = Vec::new();
     for fault in faults() {
-        let (one, two) = (calls(&["a"], &fault, "PT1M"), calls(&["a", "b"], &fault, "PT1M"));
-        let target = less(&two, &one);
+        let counted = |targets: &[&str], duration| calls(targets, &fault, duration);
+        let (one, two) = (counted(&["a"], "PT1M"), counted(&["a", "b"], "PT1M"));
+        // One look more, of one target and of two.
+        let (look, look_at_two) = (less(&counted(&["a"], "PT65S"), &one), less(&counted(&["a", "b"], "PT65S"), &two));
+        let mut sampled = less(&look_at_two, &look);
+        let look = less(&look, &sampled);
+        let mut target = less(&two, &one);
+        let mut own = less(&one, &target);
+        if let Some(count) = own.remove("GetLayerVersion") {
+            layers.push((fault.0, count, target["GetLayerVersion"]));
+        }
+        // 60 seconds take twelve looks, one every five seconds, and a last one.
+        take_out(&mut target, &sampled, 12);
+        take_out(&mut own, &look, 12);
         let (inject, restore) = inject_and_restore(&fault);
         let mut row = vec![format!("`{}`", fault.0), list(&inject, is_mutating), list(&restore, is_mutating)];
         row.push(target.get("GetFunction").copied().unwrap_or(0).to_string());
         row.extend([others(&target), ledger(&target).to_string()]);
         writeln!(table, "| {} |", row.join(" | ")).unwrap();
 
-        // The run's own calls do not depend on the fault, but for the layers that it looks up.
-        let look = less(&calls(&["a"], &fault, "PT65S"), &one);
-        let mut own = less(&one, &target);
-        if let Some(count) = own.remove("GetLayerVersion") {
-            layers.push((fault.0, count));
-        }
-        for (name, count) in &look {
-            // 60 seconds take twelve looks, one every five seconds, and a last one.
-            *own.get_mut(name).unwrap() -= 12 * count;
-        }
         // Whether faults inside invocations took effect is looked up once, and recorded. No whole minute fits into this run,
         // so that its invocations are not asked for.
         if is_inside_invocations(fault.0) {
             assert_eq!(own.remove("GetMetricData"), Some(1), "{}", fault.0);
             *own.get_mut("UpdateItem").unwrap() -= 1;
         }
-        own.retain(|_, count| *count > 0);
-        assert_eq!(run.get_or_insert((own.clone(), look.clone())), &(own, look), "{}", fault.0);
+        // The run's own calls do not depend on the fault, but for the layers that it looks up and for mappings.
+        assert_eq!(sampled.remove("ListEventSourceMappings").is_some(), fault.0 == "eventSourceMapping");
+        let found = (own, look, sampled);
+        assert_eq!(run.get_or_insert(found.clone()), &found, "{}", fault.0);
     }
     // The sample function's own two layers, and the fault's.
     let adding = faults().into_iter().map(|(name, _)| name).filter(|name| adds_layers(name));
-    assert_eq!(layers, adding.map(|name| (name, 3)).collect::<Vec<_>>());
-    let (own, look) = run.unwrap();
-    for (name, calls) in [("each run, once", own), ("each look of Observe", look)] {
-        assert_eq!((list(&calls, is_mutating).as_str(), calls.get("GetFunction")), ("–", None));
-        writeln!(table, "| {name} | – | – | – | {} | {} |", others(&calls), ledger(&calls)).unwrap();
+    assert_eq!(layers, adding.map(|name| (name, 3, 2)).collect::<Vec<_>>());
+    let (own, look, sampled) = run.unwrap();
+    for (name, calls) in
+        [("each run, once", own), ("each look of Observe", look), ("each target that such a look samples", sampled)]
+    {
+        assert_eq!(list(&calls, is_mutating), "–");
+        let seen = calls.get("GetFunction").map_or("–".to_owned(), usize::to_string);
+        writeln!(table, "| {name} | – | – | {seen} | {} | {} |", others(&calls), ledger(&calls)).unwrap();
     }
     table.push_str(
         "\nWhere a fault adds layers, each run also looks up each layer version once (1 GetLayerVersion), those to be added \
-         and those\nthat the targets carry, and each target that has a code signing configuration costs 1 \
-         GetCodeSigningConfig. An update of a\nconfiguration is looked at every second until it is through: here it takes \
-         1.5 s. Where faults are inside invocations, each\nrun also looks whether they took effect (1 GetMetricData or \
-         more, and 1 more for the invocations of its whole minutes), and\nrecords it (1 UpdateItem).\n",
+         and those\nthat the targets carry; the rehearsal looks up those of each target, once for each batch. Each target that \
+         has a code\nsigning configuration costs 1 GetCodeSigningConfig. A look of Observe samples up to 50 targets in turn, 8 where \
+         mappings are\ntouched, with 1 ListEventSourceMappings each. An update of a configuration is looked at every second \
+         until it is\nthrough: here it takes 1.5 s. Where faults are inside invocations, each run also looks whether they took \
+         effect (1\nGetMetricData or more, and 1 more for the invocations of its whole minutes), and records it (1 UpdateItem).\n",
     );
     table
 }

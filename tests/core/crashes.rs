@@ -34,6 +34,7 @@ fn a_rollback_and_an_inject_at_once_end_with_the_original() {
             let functions = block_on(async {
                 let prepared = machine.prepare().await.unwrap();
                 machine.arm(&prepared.functions).await.unwrap();
+                machine.rehearse(&prepared.functions).await.unwrap();
                 prepared.functions
             });
             let inject = inject(&world, &machine.run, &functions[0], budget(&world, 30));
@@ -120,6 +121,7 @@ fn twins_of_an_inject_both_say_injected() {
             let functions = block_on(async {
                 let prepared = machine.prepare().await.unwrap();
                 machine.arm(&prepared.functions).await.unwrap();
+                machine.rehearse(&prepared.functions).await.unwrap();
                 prepared.functions
             });
             let once = || inject(&world, &machine.run, &functions[0], budget(&world, 30));

@@ -237,7 +237,12 @@ fn a_restore_waits_for_an_environment_that_cannot_be_read() {
         let rolled = block_on(roll_back(&world, &machine.run, &EndReason::Person, budget(&world, 120))).unwrap();
         let touches =
             ["handler", "layer", "environment", "several at once"].contains(&fault) || is_inside_invocations(fault);
-        assert_eq!(matches!(rolled.targets[0].1, Ok(Restored::Pending(_))), touches, "{fault}: {:?}", rolled.targets);
+        assert_eq!(
+            matches!(rolled.targets[0].1, Ok(Restored::Pending { .. })),
+            touches,
+            "{fault}: {:?}",
+            rolled.targets
+        );
         // An environment that cannot be read must not be written: that would wipe it.
         assert_eq!(picture(&world, "checkout").environment, Environment::Unreadable, "{fault}");
         edit(&variables);
@@ -256,6 +261,7 @@ fn a_deploy_between_arm_and_inject_is_the_new_original() {
         let deployed = block_on(async {
             let prepared = machine.prepare().await.unwrap();
             machine.arm(&prepared.functions).await.unwrap();
+            machine.rehearse(&prepared.functions).await.unwrap();
             deploy_over(&world, fault);
             let deployed = picture(&world, "checkout");
             machine.inject(&prepared.functions).await.unwrap();

@@ -78,7 +78,7 @@ fn restored_is_not_said_while_the_fault_can_still_land() {
             assert_eq!(picture(&world, "checkout"), before, "{fault}: it has landed already");
             let mut rolled = block_on(roll_back(&world, &machine.run, &EndReason::Person, budget(&world, 5))).unwrap();
             let mut looks = 0;
-            while let Ok(Restored::Pending(seconds)) = rolled.targets[0].1 {
+            while let Ok(Restored::Pending { seconds, .. }) = rolled.targets[0].1 {
                 assert_final_is_true(&world, &before, fault);
                 world.pass(seconds.cast_signed());
                 rolled = block_on(roll_back(&world, &machine.run, &EndReason::Person, budget(&world, 5))).unwrap();

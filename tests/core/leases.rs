@@ -28,6 +28,7 @@ impl Held {
         block_on(async {
             let functions = machine.prepare().await.unwrap().functions;
             machine.arm(&functions).await.unwrap();
+            machine.rehearse(&functions).await.unwrap();
         });
         let (run, function) = (machine.run.clone(), function_arn("checkout"));
         let planned = target_of(&world, &run, "checkout").changes;

@@ -95,7 +95,14 @@ fn a_function_that_is_created_again_gets_its_mapping_back() {
             again.revision_id = "created again".into();
             world.with(|state| state.add_function(again));
             let ended = block_on(machine.end(None));
-            assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::NoSteadyState), "{fault}");
+            let (status, came_to) = outcome(&ended);
+            assert_eq!(status, RunStatus::Completed, "{fault}");
+            // The new function has none of the faults of the old one, which is a fault that was taken out; so soon after
+            // the inject, a read could also be late.
+            let removed = fault != "eventSourceMapping";
+            let expected = if removed { Outcome::Drifted } else { Outcome::NoSteadyState };
+            let unsure = created_after == 0 && came_to == Outcome::NoSteadyState;
+            assert!(came_to == expected || unsure, "{fault}, created after {created_after} s: {came_to:?}");
             assert_eq!(
                 super::support::picture(&world, "checkout").mappings,
                 observation("checkout").mappings,

@@ -171,7 +171,8 @@ fn a_run_is_overdue_a_minute_after_its_end_and_not_before() {
     let world = world(&["checkout"]);
     let machine = Machine::new(&world, "run-1", experiment(json!([])));
     block_on(machine.start()).unwrap();
-    let Observed::Running(5) = block_on(observe(&world, &machine.run)).unwrap() else { panic!("it has just begun") };
+    let observed = block_on(observe(&world, &machine.run, 0, budget(&world, 30))).unwrap();
+    assert_eq!(observed, Observed::Running { seconds: 5, sample_from: 0 });
     let late = |run: &Run| run.due().plus(GRACE);
     assert_eq!(tick_at(&world, late(&run_of(&world, &machine.run)), -1), idle());
     assert_eq!(tick_at(&world, late(&run_of(&world, &machine.run)), 1), Tick { overdue: 1, handled: 1, ..idle() });

@@ -57,8 +57,7 @@ fn batch(names: &[String]) -> Value {
 }
 
 /// A batch's execution, without its waits' bounds: what is pending goes in again as it came out.
-async fn carried_out(world: &SimWorld, task: Task, names: &[String]) -> Value {
-    let mut payload = batch(names);
+async fn carried_out(world: &SimWorld, task: Task, mut payload: Value) -> Value {
     for _ in 0..100 {
         payload = call(world, task, &payload).await;
         if payload["status"] == "done" {
@@ -71,8 +70,21 @@ async fn carried_out(world: &SimWorld, task: Task, names: &[String]) -> Value {
 
 async fn for_all(world: &SimWorld, task: Task, names: &[String]) {
     for names in names.chunks(BATCH) {
-        let answer = carried_out(world, task, names).await;
+        let answer = carried_out(world, task, batch(names)).await;
         assert_eq!((&answer["failed"], &answer["failures"]), (&json!(0), &json!([])), "{answer}");
+    }
+}
+
+/// As the state machine hands them to the restore function before anything is injected.
+fn unrehearsed(names: &[String]) -> Value {
+    json!({ "runId": "r", "functions": [], "unrehearsed": batch(names)["functions"] })
+}
+
+async fn rehearse_all(world: &SimWorld, names: &[String]) {
+    for names in names.chunks(BATCH) {
+        let answer = carried_out(world, Task::Restore, unrehearsed(names)).await;
+        assert_eq!((&answer["failed"], answer.get("unrehearsed")), (&json!(0), None), "{answer}");
+        assert_eq!(answer["functions"].as_array().unwrap().len(), names.len(), "what is rehearsed can be injected");
     }
 }
 
@@ -92,6 +104,8 @@ async fn a_thousand_targets_go_through_in_batches() {
         world.with(|state| state.functions.values().map(|f| (f.seen.timeout, f.seen.concurrency)).collect::<Vec<_>>());
     for_all(&world, Task::Arm, &names).await;
     assert_eq!(statuses(&world), BTreeMap::from([("armed", 1000)]));
+    rehearse_all(&world, &names).await;
+    assert!(world.with(|state| state.targets.values().all(|target| target.rehearsed)));
     for_all(&world, Task::Inject, &names).await;
     assert_eq!(statuses(&world), BTreeMap::from([("injected", 1000)]));
     assert!(world.with(|state| state.functions.values().all(|function| function.seen.timeout == 7)));
@@ -160,6 +174,7 @@ async fn trouble_that_may_pass_is_tried_so_often_and_no_more() {
 async fn a_refused_restore_is_tried_again_before_it_is_a_failure() {
     let (world, names) = prepared(2).await;
     for_all(&world, Task::Arm, &names).await;
+    rehearse_all(&world, &names).await;
     for_all(&world, Task::Inject, &names).await;
     call(&world, Task::Restore, &json!({ "runId": "r", "failure": null })).await;
     world.pass(60);
@@ -179,12 +194,49 @@ async fn who_had_no_turn_is_the_first_in_the_next_invocation() {
     assert!(world.with(|state| state.calls.is_empty()), "no call begins that the invocation may not live to see");
 
     for_all(&world, Task::Arm, &names).await;
+    rehearse_all(&world, &names).await;
     // Functions that stay busy: eight are waited for, and nobody else has a turn in this invocation.
     world.with(|state| state.trouble = vec![("UpdateFunctionConfiguration", Trouble::Busy); 1000]);
     let answer = call(&world, Task::Inject, &batch(&names)).await;
     let left: Vec<&str> = answer["functions"].as_array().unwrap().iter().map(|f| f.as_str().unwrap()).collect();
     assert_eq!(left.len(), BATCH);
     assert_eq!(left[..BATCH - 8], names[8..].iter().map(|name| function_arn(name).to_string()).collect::<Vec<_>>());
+}
+
+/// A deploy after the rehearsal: that target is armed again, and injected only once it is rehearsed again.
+#[tokio::test]
+async fn a_target_that_is_armed_again_is_rehearsed_again() {
+    let (world, names) = prepared(3).await;
+    for_all(&world, Task::Arm, &names).await;
+    rehearse_all(&world, &names).await;
+    world.with(|state| {
+        let deployed = state.functions.get_mut(&function_arn(&names[1])).unwrap();
+        deployed.edit(|seen| seen.timeout = 42);
+    });
+    let injected = call(&world, Task::Inject, &batch(&names)).await;
+    assert_eq!(injected["status"], "unrehearsed", "{injected}");
+    assert_eq!(injected["unrehearsed"], json!([function_arn(&names[1])]));
+    assert_eq!(statuses(&world), BTreeMap::from([("armed", 1), ("injected", 2)]));
+    let rehearsed = call(&world, Task::Restore, &injected).await;
+    assert_eq!((&rehearsed["status"], &rehearsed["functions"]), (&json!("done"), &injected["unrehearsed"]));
+    let injected = call(&world, Task::Inject, &rehearsed).await;
+    assert_eq!((&injected["status"], &injected["failed"]), (&json!("done"), &json!(0)));
+    assert_eq!(statuses(&world), BTreeMap::from([("injected", 3)]));
+    assert!(world.with(|state| state.runs.values().all(|run| run.stopping_at.is_none())), "it was no restore");
+}
+
+#[tokio::test]
+async fn a_batch_that_fails_its_rehearsal_says_why() {
+    let (world, names) = prepared(3).await;
+    for_all(&world, Task::Arm, &names).await;
+    world.with(|state| {
+        let blind = state.functions.get_mut(&function_arn(&names[1])).unwrap();
+        blind.edit(|seen| seen.environment = snapback::model::function::Environment::Unreadable);
+    });
+    let answer = call(&world, Task::Restore, &unrehearsed(&names)).await;
+    assert_eq!((&answer["status"], &answer["failed"]), (&json!("done"), &json!(1)), "{answer}");
+    assert_eq!(answer["failures"][0]["Error"], "RehearsalFailed");
+    assert_eq!(answer["functions"].as_array().unwrap().len(), 2);
 }
 
 #[tokio::test]
@@ -296,5 +348,5 @@ fn each_phase_was_one_map_run_of_three_batches(lab: &Lab) {
         labels.push(arn.split(['/', ':']).nth_back(1).unwrap().to_owned());
     }
     labels.sort();
-    assert_eq!(labels, ["arm", "inject", "restore"]);
+    assert_eq!(labels, ["arm", "inject", "rehearse", "restore"]);
 }

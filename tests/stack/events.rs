@@ -29,10 +29,31 @@ async fn running(alarm_arn: &str) -> SimWorld {
     world.with(|state| {
         state.alarm_runs.insert(alarm_arn.to_owned(), vec![run_id("r")]);
     });
-    for task in [Task::Arm, Task::Inject] {
-        call(&world, task, &json!({ "runId": "r", "function": function_arn("checkout") })).await.unwrap();
+    let target = json!({ "runId": "r", "function": function_arn("checkout") });
+    for (task, payload) in [(Task::Arm, &target), (Task::Restore, &rehearsal()), (Task::Inject, &target)] {
+        call(&world, task, payload).await.unwrap();
     }
     world
+}
+
+/// What the state machine asks of the restore function before anything is injected.
+fn rehearsal() -> Value {
+    let mut rehearsal = sample("rehearse-target.json");
+    rehearsal["runId"] = json!("r");
+    rehearsal
+}
+
+#[tokio::test]
+async fn a_rehearsal_looks_and_changes_nothing() {
+    let world = world(&["checkout"]);
+    prepare(&world, "r", experiment(&["checkout"], &faults()[..1])).await.unwrap();
+    let target = json!({ "runId": "r", "function": function_arn("checkout") });
+    call(&world, Task::Arm, &target).await.unwrap();
+    assert_eq!(call(&world, Task::Inject, &target).await.unwrap()["status"], "unrehearsed");
+    let answer = call(&world, Task::Restore, &rehearsal()).await.unwrap();
+    assert_eq!(answer, json!({ "function": function_arn("checkout"), "status": "rehearsed", "waitSeconds": 0 }));
+    assert_eq!(world.run(&run_id("r")).await.unwrap().unwrap().status, RunStatus::Running);
+    assert_eq!(call(&world, Task::Inject, &target).await.unwrap()["status"], "injected");
 }
 
 pub async fn prepare(world: &SimWorld, name: &str, experiment: Value) -> Result<Value, String> {
@@ -176,6 +197,8 @@ async fn a_payload_that_is_none_is_refused_by_name() {
         (Task::Arm, json!({})),
         (Task::Inject, json!({ "runId": "r" })),
         (Task::Restore, json!({ "runId": "no spaces" })),
+        (Task::Restore, json!({ "runId": "r", "rehearse": true })),
+        (Task::Observe, json!({ "runId": "r", "sampleFrom": -1 })),
         (Task::Rollback, json!({ "runId": "r", "all": true })),
         (Task::Rollback, json!({})),
         (Task::Rollback, json!({ "stop": "r", "all": true })),

@@ -103,12 +103,19 @@ fn batch() -> Value {
 async fn injected() -> SimWorld {
     let world = world(&["checkout"]);
     prepare(&world, "r", experiment()).await.unwrap();
-    for task in [Task::Arm, Task::Inject, Task::Observe] {
-        let payload = if task == Task::Observe { json!({ "runId": "r" }) } else { target() };
-        call(&world, task, &payload).await.unwrap();
-    }
+    call(&world, Task::Arm, &target()).await.unwrap();
+    rehearse(&world).await;
+    call(&world, Task::Inject, &target()).await.unwrap();
+    call(&world, Task::Observe, &json!({ "runId": "r" })).await.unwrap();
     taken(&world);
     world
+}
+
+/// The restore function, before anything is injected.
+async fn rehearse(world: &SimWorld) {
+    let mut rehearsal = target();
+    rehearsal["rehearse"] = json!(true);
+    call(world, Task::Restore, &rehearsal).await.unwrap();
 }
 
 /// Code has to be signed, and what is not is taken with a warning.
@@ -160,6 +167,7 @@ async fn lived(task: Task) -> BTreeSet<String> {
             let world = world(&["checkout"]);
             prepare(&world, "r", experiment()).await.unwrap();
             call(&world, Task::Arm, &target()).await.unwrap();
+            rehearse(&world).await;
             taken(&world);
             // Somebody deploys, so that it arms again.
             world.with(|state| {
@@ -167,6 +175,10 @@ async fn lived(task: Task) -> BTreeSet<String> {
             });
             call(&world, task, &target()).await.unwrap();
             let mut actions = taken(&world);
+            rehearse(&world).await;
+            taken(&world);
+            call(&world, task, &target()).await.unwrap();
+            actions.extend(taken(&world));
             // And once more, with an alarm that trips before the first write.
             let tripped = self::world_with_alarm().await;
             call(&tripped, task, &batch()).await.unwrap();
@@ -175,14 +187,27 @@ async fn lived(task: Task) -> BTreeSet<String> {
         }
         Task::Observe => {
             let world = injected().await;
+            // A deploy takes a fault out.
+            world.pass(60);
+            world.with(|state| {
+                state.functions.values_mut().for_each(|f| f.edit(|seen| seen.concurrency = 9.into_slot()))
+            });
+            call(&world, task, &run).await.unwrap();
             world.pass(120);
             call(&world, task, &run).await.unwrap();
             taken(&world)
         }
         Task::Restore => {
+            let armed = self::world(&["checkout"]);
+            prepare(&armed, "r", experiment()).await.unwrap();
+            call(&armed, Task::Arm, &target()).await.unwrap();
+            taken(&armed);
+            rehearse(&armed).await;
+            let rehearsed = taken(&armed);
             let world = injected().await;
             call(&world, task, &run).await.unwrap();
             let mut actions = restored(&world, &target(), task).await;
+            actions.extend(rehearsed);
             let world = injected().await;
             call(&world, task, &run).await.unwrap();
             actions.extend(restored(&world, &batch(), task).await);

@@ -13,12 +13,15 @@ use crate::steps::error::StepError;
 use crate::steps::inject::{Injected, inject};
 use crate::steps::observe::{Observed, observe};
 use crate::steps::prepare::{Request, prepare};
+use crate::steps::rehearse::{Rehearsal, Rehearsed};
 use crate::steps::report::{Reported, report};
 use crate::steps::restore::{Restored, restore};
 use crate::steps::rollback::stop;
+use crate::testing::State;
 use crate::testing::worker::{Role, Worker};
 
 use super::stage::{Invoked, Stage};
+use super::weakening::Weakening;
 
 /// An execution.
 #[derive(Clone)]
@@ -76,15 +79,20 @@ impl<'w> Machine<'w> {
 
     async fn go(&self, functions: &[FunctionArn]) -> Result<(), String> {
         all(functions.iter().map(|function| self.arm(function))).await?;
+        all(functions.iter().map(|function| self.rehearse(function))).await?;
         all(functions.iter().map(|function| self.inject(function))).await?;
+        let mut from = 0;
         loop {
             let run = self.run.clone();
-            let observed = self.task(Role::Observe, FORWARD, move |worker, _| {
+            let observed = self.task(Role::Observe, FORWARD, move |worker, budget| {
                 let run = run.clone();
-                async move { observe(&worker, &run).await }
+                async move { observe(&worker, &run, from, budget).await }
             });
             match observed.await? {
-                Observed::Running(seconds) => self.stage.wait(seconds).await,
+                Observed::Running { seconds, sample_from } => {
+                    from = sample_from;
+                    self.stage.wait(seconds).await;
+                }
                 Observed::Stopping => return Ok(()),
             }
         }
@@ -104,6 +112,26 @@ impl<'w> Machine<'w> {
         }
     }
 
+    async fn rehearse(&self, function: &FunctionArn) -> Result<(), String> {
+        let left_out = |state: &mut State| state.drive.as_ref().and_then(|drive| drive.weakening);
+        if self.stage.world.with(left_out) == Some(Weakening::NoRehearsal) {
+            return Ok(());
+        }
+        while let Rehearsed::Waiting(seconds) = self.rehearse_once(function).await? {
+            self.stage.wait(seconds).await;
+        }
+        Ok(())
+    }
+
+    async fn rehearse_once(&self, function: &FunctionArn) -> Result<Rehearsed, String> {
+        let at = (self.run.clone(), function.clone());
+        let rehearsed = self.task(Role::Restore, FORWARD, move |worker, budget| {
+            let (run, function) = at.clone();
+            async move { Rehearsal::new(&worker, &run, budget).rehearse(&function).await }
+        });
+        rehearsed.await
+    }
+
     async fn inject(&self, function: &FunctionArn) -> Result<(), String> {
         loop {
             let at = (self.run.clone(), function.clone());
@@ -112,8 +140,9 @@ impl<'w> Machine<'w> {
                 async move { inject(&worker, &run, &function, budget).await }
             });
             match injected.await? {
-                Injected::Pending(seconds) => self.stage.wait(seconds).await,
-                _ => return Ok(()),
+                Injected::Pending { seconds, .. } => self.stage.wait(seconds).await,
+                Injected::Unrehearsed => drop(self.rehearse_once(function).await?),
+                Injected::Injected | Injected::Skipped => return Ok(()),
             }
         }
     }
@@ -158,7 +187,7 @@ impl<'w> Machine<'w> {
                 async move { restore(&worker, &run, &function, budget).await }
             });
             match restored.await? {
-                Restored::Pending(seconds) => self.stage.wait(seconds).await,
+                Restored::Pending { seconds, .. } => self.stage.wait(seconds).await,
                 Restored::Ended(_) => return Ok(()),
             }
         }

@@ -96,6 +96,9 @@ fn set_up(script: &Script, dice: Dice, weakening: Option<Weakening>, readable: b
         state.layers.insert(layer_arn("deployed"), LayerFact::plain());
         state.alarms.insert("errors".into(), false);
         state.staleness = script.staleness;
+        if script.blind {
+            state.without_rights = vec![Role::Restore, Role::Rollback, Role::Reaper];
+        }
         state.limit_rates();
         state.pool = script.floor.then_some((120, 100));
         state.orphans = script.orphans;
@@ -295,7 +298,11 @@ impl History<'_> {
         reached.extend(written.then_some("a version that keeps the fault"));
         let ended = self.executions.0.borrow();
         let failed = |name: &str| ended.iter().any(|(_, ended)| ended.failure.as_deref() == Some(name));
-        for name in ["Refused", "Locked", "Overtaken", "AccessDenied", "FunctionFailed", "Unavailable"] {
+        let removed = state.targets.values().any(|target| !target.removed_faults.is_empty());
+        reached.extend(removed.then_some("a fault that was taken out"));
+        for name in
+            ["Refused", "Locked", "Overtaken", "RehearsalFailed", "AccessDenied", "FunctionFailed", "Unavailable"]
+        {
             reached.extend(failed(name).then_some(name));
         }
         if let Some(drive) = &state.drive {

@@ -351,6 +351,30 @@ impl Monitor {
         if untouched && monitor.wrote.contains(&(run.clone(), function.clone())) {
             wrong.push(format!("{name} is said to be {status:?} from {:?}, and {run} has written to it", ending.from));
         }
+        let record = state.targets.get(&(run.clone(), function.clone()));
+        let removed = record.map(|record| record.removed_faults.clone()).unwrap_or_default();
+        for fault in &removed {
+            // An edit is seen by those whose clock is behind, and a seen one was made.
+            let seen_by = fault.seen_at.plus(SKEW);
+            let created_again = monitor.created_at.get(function).is_some_and(|at| *at <= seen_by);
+            let edited =
+                |(at, f, field): &(Time, FunctionArn, String)| f == function && *field == fault.field && *at <= seen_by;
+            if !created_again && !monitor.edits.iter().any(edited) {
+                wrong.push(format!(
+                    "{name}'s {} is said to have been taken out, and nobody has changed it",
+                    fault.field
+                ));
+            }
+        }
+        if (ending.from, *status) == (TargetStatus::Injected, TargetStatus::Restored) {
+            // No restore of the run has begun, so somebody else has put back whatever is back.
+            for change in changes {
+                let (field, (original, injected)) = (change.field().to_string(), values(change));
+                if original != injected && !removed.iter().any(|fault| fault.field == field) {
+                    wrong.push(format!("{name}'s {field} was taken out by somebody else, and that is not recorded"));
+                }
+            }
+        }
         match (status, state.functions.get(function), state.picture(function)) {
             (TargetStatus::Gone, Some(_), _) if monitor.created_at.get(function).is_none_or(|at| *at < since) => {
                 wrong.push(format!("{name} is said to be gone, and is there"));

@@ -31,6 +31,8 @@ pub struct Script {
     pub stale: u32,
     /// Whether a floor on the account's unreserved concurrency is near.
     pub floor: bool,
+    /// Whether the role that undoes may read neither environments nor layers.
+    pub blind: bool,
     /// What Lambda does with a mapping whose function is gone.
     pub orphans: Orphans,
 }
@@ -131,6 +133,9 @@ impl Script {
             "in a hundred: {} calls with trouble of their own, {} invocations that die, {} reads up to {} s late",
             self.trouble, self.deaths, self.stale, self.staleness
         ));
+        if self.blind {
+            lines.push("the role that undoes can read neither environments nor layers".to_owned());
+        }
         lines.push(String::new());
         lines
     }
@@ -138,7 +143,7 @@ impl Script {
     /// Whether nothing comes in between: then every run that is let in comes to its end.
     #[must_use]
     pub fn is_calm(&self) -> bool {
-        self.acts.is_empty() && self.storms.is_empty() && self.trouble == 0 && self.deaths == 0
+        self.acts.is_empty() && self.storms.is_empty() && self.trouble == 0 && self.deaths == 0 && !self.blind
     }
 }
 
@@ -209,6 +214,7 @@ fn handover(dice: &mut Dice) -> Script {
         staleness: crate::steps::STALENESS,
         stale: 90,
         floor: false,
+        blind: false,
         orphans: Orphans::default(),
     }
 }
@@ -234,6 +240,7 @@ fn anything(dice: &mut Dice) -> Script {
         staleness: *dice.pick(&[0, 2, crate::steps::STALENESS]).unwrap_or(&0),
         stale: if dice.percent(25) { 90 } else { 30 },
         floor: dice.percent(20),
+        blind: dice.percent(4),
         orphans: *dice.pick(&[Orphans::Updated, Orphans::Refused, Orphans::DisabledAgain]).unwrap_or(&Orphans::Updated),
     }
 }

@@ -45,11 +45,13 @@ pub enum Weakening {
     FirstFailureHidden,
     /// Nobody ends a run whose execution is gone.
     NoReaper,
+    /// What undoes is not rehearsed before the inject.
+    NoRehearsal,
 }
 
 impl Weakening {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::NoLease,
         Self::LeaseOnInjectOnly,
         Self::LeaseOnRestoreOnly,
@@ -69,6 +71,7 @@ impl Weakening {
         Self::LayersWhole,
         Self::FirstFailureHidden,
         Self::NoReaper,
+        Self::NoRehearsal,
     ];
 
     /// Leaves it out of a guarded write.
@@ -86,6 +89,9 @@ impl Weakening {
                 (Self::NoLock, "take_lock") => part.conditions.retain(|condition| *condition != Condition::Free),
                 (Self::SnapshotOverwritten, "arm") => {
                     part.conditions.retain(|condition| !matches!(condition, Condition::TargetIn(_)));
+                }
+                (Self::NoRehearsal, "begin_inject") => {
+                    part.conditions.retain(|condition| *condition != Condition::Rehearsed);
                 }
                 (Self::FirstFailureHidden, "stop_run") => {
                     for condition in &mut part.conditions {

@@ -1,0 +1,193 @@
+//! `Rehearse`: before anything is injected, the role that restores looks at what it would have to put back.
+//!
+//! 1. Reads the target: it has to be armed, and its run running.
+//! 2. Observes the function, with its event source mappings where one is touched, and reads every layer of the snapshot.
+//!    What this role cannot read, it could not restore: the run ends while nothing has been touched.
+//! 3. Compares the observation with the snapshot, and marks the target as rehearsed. Inject gets no permit without that.
+//!
+//! Safe to repeat because it writes to no function, and because the ledger marks only the snapshot that was looked at.
+//!
+//! What only a write can show is not rehearsed: the right to make the update itself, and `kms:Encrypt`.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use crate::model::experiment::Experiment;
+use crate::model::function::{Environment, Observation};
+use crate::model::names::{FunctionArn, LayerVersionArn, RunId};
+use crate::model::run::{Run, RunStatus, TargetRecord, TargetStatus};
+use crate::model::snapshot::Change;
+use crate::plan::guardrails::LayerFact;
+use crate::plan::standing::{Standing, is_untouched, standing};
+use crate::ports::{FunctionError, Guarded, World};
+
+use super::error::StepError;
+use super::pace::{Kind, Pace};
+use super::retry::retry;
+use super::waiting::Waiting;
+use super::{Budget, LOOK_EVERY, SKEW, STALENESS};
+
+/// How rehearsing went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rehearsed {
+    /// The role can read all that the restore needs, and the target is marked as rehearsed.
+    Rehearsed,
+    /// Retry in this many seconds: a mapping is changing.
+    Waiting(u64),
+    /// The function was deployed since it was armed. Inject arms it again, and then it is rehearsed again.
+    Changed,
+    /// The run is no longer running, or the function was deleted.
+    Skipped,
+}
+
+/// What one look came to.
+enum Look {
+    Over(Rehearsed),
+    /// The function does not show what the snapshot says.
+    Differs,
+    /// A field cannot be compared yet, or the snapshot was replaced: this is waited for.
+    Again(&'static str),
+}
+
+/// The rehearsals of one invocation. They share Lambda's rates, and each layer is read once.
+pub struct Rehearsal<'a, W> {
+    world: &'a W,
+    run: &'a RunId,
+    budget: Budget,
+    pace: Pace,
+    layers: Mutex<BTreeMap<LayerVersionArn, LayerFact>>,
+}
+
+impl<'a, W: World> Rehearsal<'a, W> {
+    /// For the targets of one run.
+    #[must_use]
+    pub fn new(world: &'a W, run: &'a RunId, budget: Budget) -> Self {
+        Self { world, run, budget, pace: Pace::until(budget.last_call()), layers: Mutex::default() }
+    }
+
+    /// Rehearses the restore of one target.
+    ///
+    /// # Errors
+    /// `RehearsalFailed` when this role cannot read what the restore needs.
+    pub async fn rehearse(&self, function: &FunctionArn) -> Result<Rehearsed, StepError> {
+        // An observation older than the snapshot's could differ from it although nothing was deployed.
+        let fresh_at = self.world.now().plus(STALENESS + SKEW);
+        let mut waiting = Waiting::default();
+        loop {
+            let why = match self.look(function).await? {
+                Look::Over(rehearsed) => return Ok(rehearsed),
+                Look::Differs if self.world.now() > fresh_at => return Ok(Rehearsed::Changed),
+                Look::Differs => "a read that shows what the snapshot says",
+                Look::Again(why) => why,
+            };
+            let is_last = !self.budget.allows(self.world.now());
+            waiting.record(self.world, (self.run, function), Some(why), is_last).await;
+            if is_last {
+                return Ok(Rehearsed::Waiting(LOOK_EVERY));
+            }
+            self.world.sleep(LOOK_EVERY * 1000).await;
+        }
+    }
+
+    async fn look(&self, function: &FunctionArn) -> Result<Look, StepError> {
+        let no_such_run = || StepError::NoSuchRun(self.run.clone());
+        let run = retry(self.world, || self.world.run(self.run)).await?.ok_or_else(no_such_run)?;
+        let target = retry(self.world, || self.world.target(self.run, function)).await?.ok_or_else(no_such_run)?;
+        match target.status {
+            _ if run.status != RunStatus::Running => return Ok(Look::Over(Rehearsed::Skipped)),
+            TargetStatus::Armed if !target.rehearsed => {}
+            // A twin of this task was faster.
+            TargetStatus::Armed | TargetStatus::Injecting | TargetStatus::Injected => {
+                return Ok(Look::Over(Rehearsed::Rehearsed));
+            }
+            _ => return Ok(Look::Over(Rehearsed::Skipped)),
+        }
+        let Some(seen) = self.observe(&run, function).await? else { return Ok(Look::Over(Rehearsed::Skipped)) };
+        self.read_environment(function, &seen)?;
+        self.read_layers(&target).await?;
+        self.compare(&target, &seen).await
+    }
+
+    async fn observe(&self, run: &Run, function: &FunctionArn) -> Result<Option<Observation>, StepError> {
+        let mappings = run.experiment.as_ref().is_none_or(Experiment::needs_mappings);
+        let observe = || self.world.observe(function.as_str(), mappings);
+        match self.pace.read(self.world, Kind::of_look(mappings), observe).await {
+            Ok(seen) => Ok(Some(seen)),
+            Err(FunctionError::NotFound(_)) => Ok(None),
+            Err(FunctionError::Denied(why)) => {
+                let cannot = format!("observe it: access denied: {why}");
+                Err(failed(function, cannot, "allow that role the denied action".into()))
+            }
+            Err(error) => Err(StepError::function(function.name(), error)),
+        }
+    }
+
+    fn read_environment(&self, function: &FunctionArn, seen: &Observation) -> Result<(), StepError> {
+        match seen.environment {
+            Environment::Readable(_) => Ok(()),
+            Environment::Unreadable => Err(failed(
+                function,
+                "read its environment".into(),
+                "allow that role kms:Decrypt and kms:Encrypt on the function's key: name the key in the stack's parameter \
+                 TargetKeyArns"
+                    .into(),
+            )),
+        }
+    }
+
+    /// A restore puts the list of layers back as a whole, and Lambda refuses it for one that this role cannot read.
+    async fn read_layers(&self, target: &TargetRecord) -> Result<(), StepError> {
+        let originals = target.changes.iter().filter_map(|change| match change {
+            Change::Layers { original, .. } => Some(original),
+            _ => None,
+        });
+        // Lambda's own layer is not to be read by anybody, as Prepare knows.
+        for layer in originals.flatten().filter(|layer| !layer.is_lambdas_own()) {
+            let (cannot, fix) = match self.layer(&target.function, layer).await? {
+                LayerFact::Here { .. } => continue,
+                LayerFact::Denied => ("read", "allow that role lambda:GetLayerVersion on it"),
+                LayerFact::Missing => ("find", "deploy the function with a layer version that exists"),
+            };
+            return Err(failed(&target.function, format!("{cannot} its layer {layer}"), fix.into()));
+        }
+        Ok(())
+    }
+
+    async fn layer(&self, function: &FunctionArn, layer: &LayerVersionArn) -> Result<LayerFact, StepError> {
+        if let Some(known) = self.known_layers().get(layer) {
+            return Ok(known.clone());
+        }
+        let read = self.pace.read(self.world, &[Kind::Control], || self.world.layer(layer)).await;
+        let fact = read.map_err(|error| StepError::function(function.name(), error))?;
+        self.known_layers().insert(layer.clone(), fact.clone());
+        Ok(fact)
+    }
+
+    fn known_layers(&self) -> std::sync::MutexGuard<'_, BTreeMap<LayerVersionArn, LayerFact>> {
+        // The map is whole at every moment, so a panic elsewhere leaves it as it should be.
+        self.layers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn compare(&self, target: &TargetRecord, seen: &Observation) -> Result<Look, StepError> {
+        let unknown = |change| match standing(change, seen) {
+            Standing::Unknown(why) => Some(why),
+            _ => None,
+        };
+        if let Some(why) = target.changes.iter().find_map(unknown) {
+            return Ok(Look::Again(why));
+        }
+        if !target.changes.iter().all(|change| is_untouched(change, seen)) {
+            return Ok(Look::Differs);
+        }
+        let mark = || self.world.mark_rehearsed(self.run, &target.function, &target.changes);
+        Ok(match retry(self.world, mark).await? {
+            Guarded::Done => Look::Over(Rehearsed::Rehearsed),
+            // Stopped, injected or armed again since then: the next look tells.
+            Guarded::Declined => Look::Again("the snapshot, which was replaced"),
+        })
+    }
+}
+
+fn failed(function: &FunctionArn, cannot: String, fix: String) -> StepError {
+    StepError::RehearsalFailed { function: function.name().to_owned(), cannot, fix }
+}

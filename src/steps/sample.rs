@@ -1,0 +1,109 @@
+//! Sampling: while a run is observed, its targets are looked at in turn, for a deploy can take a fault out.
+//!
+//! Reads `GetFunction`, of which Lambda takes 100 a second beside all other calls
+//! (lambda/latest/dg/gettingstarted-limits). Event source mappings count for the 15 a second of all other calls, so of
+//! targets whose mappings are touched fewer are looked at each time.
+
+use futures_util::future::{join, join_all};
+
+use crate::model::experiment::Experiment;
+use crate::model::function::Observation;
+use crate::model::names::FunctionArn;
+use crate::model::run::{Run, TargetRecord, TargetStatus};
+use crate::model::snapshot::RemovedFault;
+use crate::model::time::Time;
+use crate::plan::removal::removed_faults;
+use crate::ports::{FunctionError, World};
+
+use super::error::StepError;
+use super::pace::{Kind, Pace};
+use super::retry::retry;
+use super::{AT_ONCE, Budget};
+
+/// Targets that one look samples, at most: half a second of `GetFunction`'s rate.
+const TARGETS: usize = 50;
+/// Targets that one look samples where mappings are touched: half a second of the rate of all other calls.
+const TARGETS_WITH_MAPPINGS: usize = 8;
+/// Seconds after which a sample begins no further looks: the alarms wait for their next look meanwhile.
+const PATIENCE_S: i64 = 5;
+
+/// Looks at the run's next targets, from the one at this place in its list, and records each fault that was taken out.
+/// Returns the place from which the next look goes on.
+///
+/// # Errors
+/// When the ledger cannot be used, or a function may not be observed.
+pub(super) async fn sample(world: &impl World, run: &Run, from: usize, budget: Budget) -> Result<usize, StepError> {
+    let mappings = run.experiment.as_ref().is_some_and(Experiment::needs_mappings);
+    let most = if mappings { TARGETS_WITH_MAPPINGS } else { TARGETS };
+    let until = budget.last_call().min(world.now().plus(PATIENCE_S));
+    let sampler = &Sampler { world, run, mappings, pace: Pace::until(until) };
+    let all = run.functions.len();
+    let from = if from < all { from } else { 0 };
+    let places: Vec<usize> = (from..all).chain(0..from).take(most).collect();
+    let mut next = from;
+    for places in places.chunks(AT_ONCE) {
+        // What is left of this sample is where the next one begins.
+        if world.now() > until {
+            break;
+        }
+        let looks = places.iter().map(|place| sampler.look(&run.functions[*place]));
+        join_all(looks).await.into_iter().collect::<Result<(), StepError>>()?;
+        next = places.last().map_or(next, |last| last + 1);
+    }
+    Ok(if next < all { next } else { 0 })
+}
+
+struct Sampler<'a, W> {
+    world: &'a W,
+    run: &'a Run,
+    mappings: bool,
+    pace: Pace,
+}
+
+impl<W: World> Sampler<'_, W> {
+    async fn look(&self, function: &FunctionArn) -> Result<(), StepError> {
+        let observed_at = self.world.now();
+        let observe = || self.world.observe(function.as_str(), self.mappings);
+        let (target, seen) = join(
+            retry(self.world, || self.world.target(&self.run.id, function)),
+            self.pace.read(self.world, Kind::of_look(self.mappings), observe),
+        )
+        .await;
+        let Some(target) = target? else { return Ok(()) };
+        let seen = match seen {
+            Ok(seen) => seen,
+            // Deleted: the restore finds out. Lambda has no time for us, or did not answer: the next sample will do.
+            Err(FunctionError::NotFound(_)) => return Ok(()),
+            Err(error) if error.is_transient() => return Ok(()),
+            Err(error) => return Err(StepError::function(function.name(), error)),
+        };
+        record_removed(self.world, &target, &removed(&target, &seen, observed_at)).await
+    }
+}
+
+/// The fields whose fault was taken out, where this observation can show that: the fault was seen in place, every read
+/// shows it by then, and no restore of this run has begun.
+pub(super) fn removed(target: &TargetRecord, seen: &Observation, observed_at: Time) -> Vec<String> {
+    let in_place = target.status == TargetStatus::Injected && target.restore_lease.is_none();
+    match target.quiet_at() {
+        Some(quiet_at) if in_place && quiet_at <= observed_at => removed_faults(&target.changes, seen),
+        _ => Vec::new(),
+    }
+}
+
+/// Records these fields as seen now, where they are not recorded already. The observation may have begun long before it
+/// was made, for it waits for its turn.
+pub(super) async fn record_removed(
+    world: &impl World,
+    target: &TargetRecord,
+    fields: &[String],
+) -> Result<(), StepError> {
+    let known = |field: &String| target.removed_faults.iter().any(|fault| fault.field == *field);
+    let seen_at = world.now();
+    let new = fields.iter().filter(|field| !known(field));
+    let new: Vec<RemovedFault> = new.map(|field| RemovedFault { field: field.clone(), seen_at }).collect();
+    if new.is_empty() {
+        return Ok(());
+    }
+    Ok(retry(world, || world.record_removed_faults(&target.run, &target.function, &new)).await?)
+}

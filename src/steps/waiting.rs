@@ -1,0 +1,59 @@
+//! What an inject or a restore waits for is in the ledger, so that every reader sees it. The common path costs no call for
+//! it: only a wait that lasts is recorded, and only where the record says something else.
+
+use crate::model::names::{FunctionArn, RunId};
+use crate::model::time::Time;
+use crate::ports::World;
+
+use super::retry::retry;
+
+/// Seconds after which a wait lasts: longer than most updates of a configuration take. Inferred.
+const LASTING_S: i64 = 10;
+
+/// What arming waits for after the lock was released.
+pub const TOMBSTONE: &str =
+    "the function's lock was released so recently that a read could still show the previous run's fault";
+
+/// What is waited for while a call that had no clear answer may still land, or a read may miss one that has landed.
+pub(super) fn in_doubt_until(until: Time) -> String {
+    format!("a call that may still land until {until}")
+}
+
+/// What one target waits for, over the looks of one invocation.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    /// For what, and since when.
+    now: Option<(String, Time)>,
+    /// What the target's record says.
+    pub(super) recorded: Option<String>,
+}
+
+impl Waiting {
+    /// Records what is waited for, if that lasts beyond this invocation, whose last look this was, or has lasted long.
+    /// A record that fails is not worth a failed restore: the next look tries again.
+    pub(super) async fn record(
+        &mut self,
+        world: &impl World,
+        (run, function): (&RunId, &FunctionArn),
+        why: Option<&str>,
+        is_last: bool,
+    ) {
+        let Some(why) = why else {
+            self.now = None;
+            return;
+        };
+        let now = world.now();
+        let since = match &self.now {
+            Some((known, since)) if known == why => *since,
+            _ => now,
+        };
+        self.now = Some((why.to_owned(), since));
+        let lasts = is_last || now >= since.plus(LASTING_S);
+        if lasts
+            && self.recorded.as_deref() != Some(why)
+            && retry(world, || world.record_waiting(run, function, Some(why))).await.is_ok()
+        {
+            self.recorded = Some(why.to_owned());
+        }
+    }
+}

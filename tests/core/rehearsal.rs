@@ -1,0 +1,128 @@
+//! The undo is armed in its rights as well as in its data: they are tried before anything is injected.
+
+use snapback::model::run::{EndReason, RunStatus, TargetStatus};
+use snapback::plan::rendering::Outcome;
+use snapback::testing::SimWorld;
+use snapback::testing::samples::{self, faults, function_arn, layer_arn, world};
+use snapback::testing::worker::Role;
+
+use super::support::{Ended, Machine, assert_nothing_stays, block_on, mutating, picture, run_of, target_of};
+
+/// The three tasks that undo have one role.
+const UNDO: [Role; 3] = [Role::Restore, Role::Rollback, Role::Reaper];
+
+fn assert_ended_before_the_first_change(world: &SimWorld, machine: &Machine<'_>, ended: &Ended, cannot: &str) {
+    let failure = ended.failure.as_ref().unwrap();
+    assert_eq!(failure.name(), "RehearsalFailed", "{failure}");
+    let said = failure.to_string();
+    for part in ["checkout", "UndoRoleArn", cannot, "nothing was injected"] {
+        assert!(said.contains(part), "no {part} in: {said}");
+    }
+    assert_eq!(mutating(world), Vec::<String>::new());
+    let report = ended.report.as_ref().unwrap();
+    assert_eq!((report.status, report.outcome), (RunStatus::Failed, Outcome::EndedEarly));
+    let Some(EndReason::Error { error, .. }) = run_of(world, &machine.run).reason else { panic!("it ended in error") };
+    assert_eq!(error, "RehearsalFailed");
+    assert_nothing_stays(world);
+}
+
+#[test]
+fn a_role_that_cannot_read_ends_the_run_before_the_first_change() {
+    for fault in faults() {
+        let world = world(&["checkout", "payment"]);
+        world.with(|state| state.without_rights = UNDO.to_vec());
+        let before = picture(&world, "checkout");
+        let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout", "payment"], &[fault]));
+        let ended = block_on(machine.execute());
+        assert_ended_before_the_first_change(&world, &machine, &ended, "kms:Decrypt");
+        assert_eq!(picture(&world, "checkout"), before);
+    }
+}
+
+#[test]
+fn a_right_that_only_the_inject_lacks_is_none_of_the_rehearsals() {
+    let world = world(&["checkout"]);
+    world.with(|state| state.without_rights = UNDO.to_vec());
+    let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
+    let functions = block_on(machine.prepare()).unwrap().functions;
+    block_on(machine.arm(&functions)).unwrap();
+    world.with(|state| state.without_rights = vec![Role::Inject]);
+    assert_eq!(block_on(machine.rehearse(&functions)), Ok(()));
+    assert!(target_of(&world, &machine.run, "checkout").rehearsed);
+}
+
+#[test]
+fn a_layer_that_the_restore_cannot_find_ends_the_run_before_the_first_change() {
+    let layer = faults().into_iter().find(|(name, _)| *name == "layer").unwrap();
+    let world = world(&["checkout"]);
+    let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &[layer]));
+    let functions = block_on(machine.prepare()).unwrap().functions;
+    block_on(machine.arm(&functions)).unwrap();
+    world.with(|state| state.layers.remove(&layer_arn("otel")));
+    let failure = block_on(machine.rehearse(&functions)).unwrap_err();
+    assert!(failure.to_string().contains(&format!("cannot find its layer {}", layer_arn("otel"))), "{failure}");
+    let ended = block_on(machine.end(Some(failure)));
+    assert_ended_before_the_first_change(&world, &machine, &ended, "layer");
+}
+
+#[test]
+fn every_target_is_rehearsed_before_the_first_inject() {
+    let world = world(&["checkout", "payment"]);
+    let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout", "payment"], &faults()[0..1]));
+    // The second one cannot be read by the role that undoes, and only by that.
+    let functions = block_on(machine.prepare()).unwrap().functions;
+    block_on(machine.arm(&functions)).unwrap();
+    world.with(|state| {
+        let payment = state.functions.get_mut(&function_arn("payment")).unwrap();
+        payment.edit(|seen| seen.environment = snapback::model::function::Environment::Unreadable);
+    });
+    assert_eq!(block_on(machine.go(&functions)).unwrap_err().name(), "RehearsalFailed");
+    assert_eq!(mutating(&world), Vec::<String>::new());
+    assert_eq!(target_of(&world, &machine.run, "checkout").status, TargetStatus::Armed);
+}
+
+#[test]
+fn a_deploy_after_the_rehearsal_is_rehearsed_again() {
+    let world = world(&["checkout"]);
+    let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
+    let functions = block_on(machine.prepare()).unwrap().functions;
+    block_on(machine.arm(&functions)).unwrap();
+    block_on(machine.rehearse(&functions)).unwrap();
+    world.with(|state| {
+        let checkout = state.functions.get_mut(&function_arn("checkout")).unwrap();
+        checkout.edit(|seen| seen.concurrency = snapback::model::function::Slot::Present(9));
+        // The deploy has also taken the key away from the role that undoes.
+        state.without_rights = UNDO.to_vec();
+    });
+    assert_eq!(block_on(machine.inject(&functions)).unwrap_err().name(), "RehearsalFailed");
+    assert_eq!(mutating(&world), Vec::<String>::new());
+    world.with(|state| state.without_rights.clear());
+    block_on(machine.inject(&functions)).unwrap();
+    assert_eq!(target_of(&world, &machine.run, "checkout").status, TargetStatus::Injected);
+}
+
+#[test]
+fn a_deploy_before_the_rehearsal_is_armed_and_rehearsed_again() {
+    for fault in faults() {
+        let world = world(&["checkout"]);
+        let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &[fault.clone()]));
+        let functions = block_on(machine.prepare()).unwrap().functions;
+        block_on(machine.arm(&functions)).unwrap();
+        let deployed = world.with(|state| {
+            let checkout = state.functions.get_mut(&function_arn("checkout")).unwrap();
+            checkout.edit(|seen| {
+                (seen.concurrency, seen.timeout, seen.memory) = (snapback::model::function::Slot::Present(9), 42, 512);
+                seen.layers.clear();
+            });
+            checkout.seen.clone()
+        });
+        block_on(machine.rehearse(&functions)).unwrap();
+        block_on(machine.inject(&functions)).unwrap();
+        let target = target_of(&world, &machine.run, "checkout");
+        assert_eq!((target.status, target.rehearsed), (TargetStatus::Injected, true), "{}", fault.0);
+        block_on(machine.end(None));
+        let restored = picture(&world, "checkout");
+        assert_eq!((restored.concurrency, restored.timeout), (deployed.concurrency, deployed.timeout), "{}", fault.0);
+        assert_eq!((restored.memory, restored.layers), (deployed.memory, deployed.layers), "{}", fault.0);
+    }
+}

@@ -1,0 +1,144 @@
+//! A fault that somebody takes out before the end: the run shows nothing of what it should have shown, and says so.
+
+use snapback::model::function::{LastUpdate, Slot};
+use snapback::model::run::{EndReason, RunStatus, TargetStatus};
+use snapback::plan::rendering::{Outcome, ReportView};
+use snapback::ports::Clock;
+use snapback::steps::rollback::roll_back;
+use snapback::testing::SimWorld;
+use snapback::testing::samples::{self, faults, function_arn, world};
+
+use super::support::{Machine, block_on, budget, picture, target_of};
+
+const TIMEOUT: std::ops::Range<usize> = 4..5;
+
+fn injected(world: &SimWorld) -> Machine<'_> {
+    let machine = Machine::new(world, "run-1", samples::experiment(&["checkout"], &faults()[TIMEOUT]));
+    block_on(machine.start()).unwrap();
+    machine
+}
+
+/// A deploy sets the timeout.
+fn deploy(world: &SimWorld, timeout: u32) {
+    world.with(|state| {
+        let checkout = state.functions.get_mut(&function_arn("checkout")).unwrap();
+        checkout.edit(|seen| seen.timeout = timeout);
+    });
+}
+
+fn to_the_end(machine: &Machine<'_>) -> ReportView {
+    let ended = block_on(async {
+        machine.observe().await.unwrap();
+        machine.end(None).await
+    });
+    ended.report.unwrap()
+}
+
+#[test]
+fn a_fault_that_a_deploy_took_out_is_never_held() {
+    let world = world(&["checkout"]);
+    let original = picture(&world, "checkout").timeout;
+    // Its original, which leaves a restore nothing to do, and a value of the deploy's own.
+    for (timeout, status) in [(original, TargetStatus::Restored), (77, TargetStatus::Drifted)] {
+        let world = samples::world(&["checkout"]);
+        let machine = injected(&world);
+        world.pass(20);
+        let deployed_at = world.now();
+        deploy(&world, timeout);
+        let report = to_the_end(&machine);
+        assert_eq!((report.status, report.outcome), (RunStatus::Completed, Outcome::Drifted));
+        let target = target_of(&world, &machine.run, "checkout");
+        assert_eq!((target.status, picture(&world, "checkout").timeout), (status, timeout));
+        let [fault] = &target.removed_faults[..] else { panic!("{:?}", target.removed_faults) };
+        assert_eq!(fault.field, "timeout");
+        let seen_within = deployed_at.seconds_until(fault.seen_at);
+        assert!(seen_within <= 5, "Observe looks every five seconds: {seen_within}");
+        assert_eq!(report.targets[0].removed_faults[0].seen_at, fault.seen_at.to_string());
+    }
+}
+
+#[test]
+fn a_restore_sees_it_too_where_nobody_observed() {
+    let world = world(&["checkout"]);
+    let original = picture(&world, "checkout").timeout;
+    let machine = injected(&world);
+    world.pass(60);
+    deploy(&world, original);
+    block_on(roll_back(&world, &machine.run, &EndReason::DurationElapsed, budget(&world, 120))).unwrap();
+    let report = block_on(machine.end(None)).report.unwrap();
+    assert_eq!((report.status, report.outcome), (RunStatus::Completed, Outcome::Drifted));
+    assert_eq!(world.count("UpdateFunctionConfiguration"), 1, "there was nothing to restore");
+}
+
+#[test]
+fn what_the_restore_takes_out_is_not_called_removed() {
+    for fault in faults() {
+        let world = world(&["checkout"]);
+        let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &[fault.clone()]));
+        block_on(machine.start()).unwrap();
+        world.pass(60);
+        // A rollback restores, and the execution observes meanwhile and afterwards.
+        let rollback = roll_back(&world, &machine.run, &EndReason::Person, budget(&world, 120));
+        let (rolled, observed) = block_on(futures_util::future::join(rollback, machine.observe()));
+        (rolled.unwrap(), observed.unwrap());
+        assert_eq!(target_of(&world, &machine.run, "checkout").removed_faults, [], "{}", fault.0);
+        assert_eq!(block_on(machine.end(None)).report.unwrap().outcome, Outcome::EndedEarly, "{}", fault.0);
+    }
+}
+
+#[test]
+fn a_stale_read_takes_no_fault_out() {
+    // Reads show what was there up to five seconds ago: the original, right after the inject.
+    for _ in 0..20 {
+        let world = world(&["checkout"]);
+        let mut experiment = samples::experiment(&["checkout"], &faults()[0..1]);
+        experiment["duration"] = "PT30S".into();
+        let machine = Machine::new(&world, "run-1", experiment);
+        world.with(|state| state.staleness = snapback::steps::STALENESS);
+        block_on(machine.start()).unwrap();
+        assert_eq!(to_the_end(&machine).outcome, Outcome::NoSteadyState);
+    }
+}
+
+#[test]
+fn an_update_that_failed_has_not_taken_the_fault_out() {
+    let world = world(&["checkout"]);
+    let machine = injected(&world);
+    world.pass(20);
+    world.with(|state| {
+        let checkout = state.functions.get_mut(&function_arn("checkout")).unwrap();
+        (checkout.seen.timeout, checkout.seen.last_update) = (77, LastUpdate::Failed);
+    });
+    block_on(machine.observe()).unwrap();
+    assert_eq!(target_of(&world, &machine.run, "checkout").removed_faults, []);
+}
+
+#[test]
+fn many_targets_are_sampled_in_turn() {
+    let names: Vec<String> = (0..120).map(|number| format!("f-{number:03}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let world = world(&names);
+    let mut experiment = samples::experiment(&[], &faults()[0..1]);
+    experiment["targets"] = serde_json::json!([{ "tags": { "team": "shop" } }]);
+    let mut machine = Machine::new(&world, "run-1", experiment);
+    machine.settings.target_limit = 120;
+    block_on(machine.start()).unwrap();
+    world.pass(20);
+    world.with(|state| {
+        let last = state.functions.get_mut(&function_arn("f-119")).unwrap();
+        last.edit(|seen| seen.concurrency = Slot::Present(9));
+    });
+    let (deployed_at, looks) = (world.now(), world.count("GetFunction"));
+    let once = |from| snapback::steps::observe::observe(&world, &machine.run, from, budget(&world, 30));
+    let mut from = 0;
+    for expected in [50, 100, 30] {
+        let snapback::steps::observe::Observed::Running { sample_from, .. } = block_on(once(from)).unwrap() else {
+            panic!("it runs")
+        };
+        assert_eq!(sample_from, expected);
+        from = sample_from;
+    }
+    assert_eq!(world.count("GetFunction") - looks, 150);
+    let removed = target_of(&world, &machine.run, "f-119").removed_faults;
+    assert!(removed.iter().any(|fault| fault.seen_at >= deployed_at && fault.field == "reserved concurrency"));
+}

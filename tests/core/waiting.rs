@@ -1,0 +1,109 @@
+//! What is waited for is in the ledger, so that every reader sees it, and costs the common path no call.
+
+use snapback::model::function::{Environment, MappingState};
+use snapback::model::run::EndReason;
+use snapback::plan::rendering::report_view;
+use snapback::steps::arm::{Armed, arm};
+use snapback::steps::inject::{Injected, inject};
+use snapback::steps::reap::reap;
+use snapback::steps::rollback::roll_back;
+use snapback::testing::samples::{self, faults, function_arn, world};
+use snapback::testing::{SimWorld, Trouble};
+
+use super::support::{Machine, block_on, budget, run_of, target_of};
+
+fn recorded(world: &SimWorld) -> bool {
+    world.with(|state| state.ledger_methods.contains("record_waiting"))
+}
+
+fn waiting_for(world: &SimWorld, machine: &Machine<'_>) -> Option<String> {
+    let target = target_of(world, &machine.run, "checkout");
+    report_view(&run_of(world, &machine.run), &[target]).targets[0].waiting_for.clone()
+}
+
+#[test]
+fn why_a_restore_waits_is_in_the_report() {
+    let world = world(&["checkout"]);
+    let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[3..4]));
+    block_on(machine.start()).unwrap();
+    world.pass(60);
+    let hide = |hidden: bool, world: &SimWorld| {
+        world.with(|state| {
+            let checkout = state.functions.get_mut(&function_arn("checkout")).unwrap();
+            let shown = checkout.serving.environment.clone();
+            checkout.edit(|seen| seen.environment = if hidden { Environment::Unreadable } else { shown });
+        });
+    };
+    let readable = world.with(|state| state.functions[&function_arn("checkout")].seen.environment.clone());
+    hide(true, &world);
+    let _ = block_on(roll_back(&world, &machine.run, &EndReason::Person, budget(&world, 30))).unwrap();
+    assert_eq!(waiting_for(&world, &machine).as_deref(), Some("the environment cannot be read"));
+    // Only what changes is written: another invocation that waits for the same says nothing more.
+    world.with(|state| state.ledger_methods.clear());
+    let _ = block_on(roll_back(&world, &machine.run, &EndReason::Person, budget(&world, 30))).unwrap();
+    assert!(!recorded(&world));
+    // The reaper counts it.
+    world.pass(400);
+    let (tick, _) = block_on(reap(&world, budget(&world, 55)));
+    assert_eq!((tick.overdue, tick.waiting_restores, tick.failed_restores), (1, 1, 0));
+    world.with(|state| {
+        let checkout = state.functions.get_mut(&function_arn("checkout")).unwrap();
+        checkout.edit(|seen| seen.environment = readable);
+    });
+    let _ = block_on(roll_back(&world, &machine.run, &EndReason::Person, budget(&world, 120))).unwrap();
+    assert_eq!(waiting_for(&world, &machine), None, "it is over");
+}
+
+#[test]
+fn a_call_in_doubt_is_waited_for_by_name() {
+    let world = world(&["checkout"]);
+    let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
+    block_on(machine.start()).unwrap();
+    world.pass(60);
+    world.with(|state| state.trouble = vec![("PutFunctionConcurrency", Trouble::AnswerLost)]);
+    let _ = block_on(roll_back(&world, &machine.run, &EndReason::Person, budget(&world, 30))).unwrap();
+    let lease = target_of(&world, &machine.run, "checkout").restore_lease.unwrap();
+    assert_eq!(waiting_for(&world, &machine), Some(format!("a call that may still land until {}", lease.until)));
+}
+
+#[test]
+fn why_an_inject_waits_is_recorded_too() {
+    let world = world(&["checkout"]);
+    let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[6..7]));
+    let functions = block_on(machine.prepare()).unwrap().functions;
+    block_on(machine.arm(&functions)).unwrap();
+    block_on(machine.rehearse(&functions)).unwrap();
+    world.with(|state| {
+        let mapping = state.mappings.get_mut(&samples::mapping_id("checkout")).unwrap();
+        mapping.state = MappingState::Busy;
+    });
+    let injected = block_on(inject(&world, &machine.run, &functions[0], budget(&world, 30))).unwrap();
+    let why = "the event source mapping is changing";
+    assert_eq!(injected, Injected::Pending { seconds: 2, waiting_for: Some(why.to_owned()) });
+    assert_eq!(waiting_for(&world, &machine).as_deref(), Some(why));
+}
+
+#[test]
+fn an_arm_that_waits_for_a_tombstone_says_so() {
+    let world = world(&["checkout"]);
+    let first = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
+    block_on(first.execute());
+    let second = Machine::new(&world, "run-2", samples::experiment(&["checkout"], &faults()[0..1]));
+    block_on(second.prepare()).unwrap();
+    let armed = block_on(arm(&world, &second.run, &function_arn("checkout"))).unwrap();
+    assert!(matches!(armed, Armed::Waiting(_)), "{armed:?}");
+    assert!(waiting_for(&world, &second).unwrap().contains("lock was released so recently"));
+    world.pass(10);
+    block_on(arm(&world, &second.run, &function_arn("checkout"))).unwrap();
+    assert_eq!(waiting_for(&world, &second), None);
+}
+
+#[test]
+fn a_run_that_nothing_disturbs_records_no_wait() {
+    for fault in faults() {
+        let world = world(&["checkout"]);
+        let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &[fault.clone()]));
+        assert_eq!(block_on(machine.execute()).failure, None);
+        assert!(!recorded(&world), "{}", fault.0);
+    }
+}
