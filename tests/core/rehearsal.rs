@@ -105,7 +105,7 @@ fn a_deploy_after_the_rehearsal_is_rehearsed_again() {
 fn a_deploy_before_the_rehearsal_is_armed_and_rehearsed_again() {
     for fault in faults() {
         let world = world(&["checkout"]);
-        let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &[fault.clone()]));
+        let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], std::slice::from_ref(&fault)));
         let functions = block_on(machine.prepare()).unwrap().functions;
         block_on(machine.arm(&functions)).unwrap();
         let deployed = world.with(|state| {

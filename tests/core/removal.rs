@@ -74,13 +74,14 @@ fn a_restore_sees_it_too_where_nobody_observed() {
 fn what_the_restore_takes_out_is_not_called_removed() {
     for fault in faults() {
         let world = world(&["checkout"]);
-        let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &[fault.clone()]));
+        let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], std::slice::from_ref(&fault)));
         block_on(machine.start()).unwrap();
         world.pass(60);
         // A rollback restores, and the execution observes meanwhile and afterwards.
         let rollback = roll_back(&world, &machine.run, &EndReason::Person, budget(&world, 120));
         let (rolled, observed) = block_on(futures_util::future::join(rollback, machine.observe()));
-        (rolled.unwrap(), observed.unwrap());
+        rolled.unwrap();
+        observed.unwrap();
         assert_eq!(target_of(&world, &machine.run, "checkout").removed_faults, [], "{}", fault.0);
         assert_eq!(block_on(machine.end(None)).report.unwrap().outcome, Outcome::EndedEarly, "{}", fault.0);
     }

@@ -102,7 +102,7 @@ fn an_arm_that_waits_for_a_tombstone_says_so() {
 fn a_run_that_nothing_disturbs_records_no_wait() {
     for fault in faults() {
         let world = world(&["checkout"]);
-        let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &[fault.clone()]));
+        let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], std::slice::from_ref(&fault)));
         assert_eq!(block_on(machine.execute()).failure, None);
         assert!(!recorded(&world), "{}", fault.0);
     }
