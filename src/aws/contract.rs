@@ -5,6 +5,8 @@
 //! moto is one process without any concurrency: transactions never meet there, so that `Conflict` is not compared. It
 //! deletes nothing that has expired; when an item expires is compared instead.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what went wrong by failing")]
+
 mod sequence;
 
 use std::collections::{BTreeMap, BTreeSet};

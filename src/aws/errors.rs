@@ -188,9 +188,12 @@ mod tests {
         }
     }
 
+    /// A code, its status and its meaning.
+    type Row = (&'static str, u16, Means);
+
     /// Errors that any call can meet: code, status, meaning (lambda/latest/api/CommonErrors; of the older pages, those
     /// that still occur). Only what was never carried out lets a lease go: an aborted or timed-out request may have been.
-    const COMMON: [(&str, u16, Means); 21] = [
+    const COMMON: [Row; 21] = [
         ("AccessDeniedException", 403, Means::Denied),
         ("ExpiredTokenException", 403, Means::Denied),
         ("IncompleteSignature", 403, Means::Rejected),
@@ -215,7 +218,7 @@ mod tests {
     ];
 
     /// The errors that the pages of the calls list that go to Lambda: lambda/latest/api/API_NAME.
-    const LAMBDA: [(&str, &[(&str, u16, Means)]); 14] = [
+    const LAMBDA: [(&str, &[Row]); 14] = [
         ("GetFunction", READ),
         ("PutFunctionConcurrency", WRITE),
         ("DeleteFunctionConcurrency", WRITE),
@@ -275,7 +278,7 @@ mod tests {
     ];
 
     /// What the pages of most reads list.
-    const READ: &[(&str, u16, Means)] = &[
+    const READ: &[Row] = &[
         ("InvalidParameterValueException", 400, Means::Rejected),
         ("ResourceNotFoundException", 404, Means::NotFound),
         ("ServiceException", 500, Means::Unclear),
@@ -283,7 +286,7 @@ mod tests {
     ];
 
     /// What the pages of PutFunctionConcurrency and DeleteFunctionConcurrency list.
-    const WRITE: &[(&str, u16, Means)] = &[
+    const WRITE: &[Row] = &[
         ("InvalidParameterValueException", 400, Means::Rejected),
         ("ResourceConflictException", 409, Means::Busy),
         ("ResourceNotFoundException", 404, Means::NotFound),
@@ -317,8 +320,10 @@ mod tests {
     fn a_request_without_an_answer_keeps_the_lease() {
         let timeout: SdkError<Failure, HttpResponse> = SdkError::timeout_error("slow");
         assert!(function_error(timeout).may_have_landed());
-        let broken: SdkError<Failure, HttpResponse> =
-            SdkError::response_error("broken", HttpResponse::new(StatusCode::try_from(200).unwrap(), SdkBody::empty()));
+        let broken: SdkError<Failure, HttpResponse> = SdkError::response_error(
+            "broken",
+            HttpResponse::new(StatusCode::try_from(200).unwrap_or_else(|e| unreachable!("{e}")), SdkBody::empty()),
+        );
         assert!(function_error(broken).may_have_landed());
     }
 

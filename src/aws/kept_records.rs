@@ -2,6 +2,8 @@
 //! many targets, every reason to end, a marker, locks, tombstones, lists and the lever. The files in tests/ledger are
 //! never changed; a release that stores something new adds one.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what went wrong by failing")]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};

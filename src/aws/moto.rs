@@ -1,5 +1,7 @@
 //! moto's DynamoDB on 127.0.0.1, for as long as a test runs.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what went wrong by failing")]
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
