@@ -21,8 +21,13 @@ pub(super) async fn handle(world: &impl World, settings: &Settings, budget: Budg
 }
 
 /// Each metric of the reaper, and its value.
-fn counts(tick: &Tick) -> [(&'static str, u64); 3] {
-    [("OverdueRuns", tick.overdue), ("FailedRestores", tick.failed_restores), ("UnreadableRecords", tick.unreadable)]
+fn counts(tick: &Tick) -> [(&'static str, u64); 4] {
+    [
+        ("OverdueRuns", tick.overdue),
+        ("FailedRestores", tick.failed_restores),
+        ("WaitingRestores", tick.waiting_restores),
+        ("UnreadableRecords", tick.unreadable),
+    ]
 }
 
 fn metrics(settings: &Settings, tick: &Tick, timestamp: i64) -> Value {
