@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::model::names::FunctionArn;
 use crate::model::run::{EndReason, Run, RunStatus, TargetRecord, TargetStatus};
+use crate::model::snapshot::Change;
 use crate::plan::rendering::{Outcome, report_view};
 use crate::ports::{Clock, Ledger};
 use crate::steps::Budget;
@@ -18,7 +19,7 @@ use crate::steps::report::close;
 use crate::steps::rollback::roll_back;
 use crate::testing::SimWorld;
 use crate::testing::execution::block_on;
-use crate::testing::samples::{alarm_arn, function_arn, run_id, world};
+use crate::testing::samples::{alarm_arn, function_arn, mapping_id, run_id, world};
 
 use super::moto::read_items;
 use super::records::{Item, function_of, listed, own_body_of, read_lever, read_lock, read_run, read_target};
@@ -165,6 +166,12 @@ fn world_of(run: &Run, targets: &[TargetRecord]) -> SimWorld {
         state.active.push(run.id.clone());
         for target in targets {
             state.targets.insert((run.id.clone(), target.function.clone()), target.clone());
+            // The record names the mapping by its identifier.
+            for change in &target.changes {
+                let Change::Mapping { id } = change else { continue };
+                let mapping = state.mappings.remove(&mapping_id(target.function.name())).unwrap();
+                state.mappings.insert(id.clone(), mapping);
+            }
             let lock = read_lock(&items(&format!("LOCK#{}", target.function), "LOCK")[0]);
             state.locks.insert(target.function.clone(), lock);
         }

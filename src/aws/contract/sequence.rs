@@ -131,6 +131,10 @@ impl Sequence {
                 Call::BeginInject(run_id, on, target.changes.clone(), self.lease(LeaseKind::Inject))
             }
             (RunStatus::Running, Some((_, TargetStatus::Injecting))) => Call::Injected(run_id, on),
+            (_, Some((target, TargetStatus::Injected))) if self.dice.percent(35) => match self.dice.between(0, 1) {
+                0 => Call::Late(self.late(target)),
+                _ => Call::RemovedFaults(run_id, on, self.removed()),
+            },
             (RunStatus::Running, Some((_, TargetStatus::Injected))) if self.dice.percent(40) => {
                 Call::BeginRestore(run_id, on, self.lease(LeaseKind::Restore))
             }
