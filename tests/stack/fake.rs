@@ -247,7 +247,8 @@ fn serve(mut connection: TcpStream, state: &Mutex<State>) {
         let length = header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
         let mut body = vec![0; length];
         reader.read_exact(&mut body).unwrap();
-        let body = String::from_utf8(body).unwrap();
+        // CloudWatch is asked in CBOR, of which only the name of the call matters.
+        let body = String::from_utf8_lossy(&body).into_owned();
         if let Some(key) = header("authorization").and_then(|signed| {
             Some(signed.split_once("Credential=")?.1.split('/').next().unwrap_or_default().to_owned())
         }) {
@@ -394,5 +395,6 @@ fn run_item(state: &State) -> Value {
 
 fn target(state: &State) -> Value {
     let sk = format!("TARGET#{}", function_arn("checkout"));
-    json!({ "pk": { "S": "RUN#r" }, "sk": { "S": sk }, "status": { "S": state.target } })
+    let changes = json!([{ "field": "reservedConcurrency", "original": "absent", "injected": 0 }]).to_string();
+    json!({ "pk": { "S": "RUN#r" }, "sk": { "S": sk }, "status": { "S": state.target }, "changes": { "S": changes } })
 }
