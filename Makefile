@@ -111,7 +111,7 @@ lab-down: tools-lab ## end the lab that lab-up has started
 
 .PHONY: test
 test: validate build tools-runtimes tools-ledger ## everything: validators, cargo test, and the lab from end to end
-	python3 -m unittest discover -s infra/lab
+	.tools/venv/bin/python -m unittest discover -s infra/lab
 	.tools/venv/bin/python -m unittest discover -s infra
 	# The decisions and the simulated world have to build without any SDK.
 	$(CARGO) test --locked --no-default-features --features testing
