@@ -123,6 +123,11 @@ impl SimFunction {
         self.numbered = last;
     }
 
+    /// Makes its revisions those of a function that was created at that time: no function has had them before.
+    pub(super) fn begin_revisions(&mut self, now: Time) {
+        self.revision = now.0.unsigned_abs();
+    }
+
     /// Publishes a version as somebody else would.
     pub(super) fn publish(&mut self, now: Time) -> u64 {
         let version = self.last_version() + 1;

@@ -107,7 +107,9 @@ impl FakeAws {
 
     /// The command line, or a program that starts it.
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>, arguments: &[&str]) -> Command {
-        let mut command = Command::new(program);
+        // Signals that the tests were started to ignore, as in the background of a shell, are not those of a test.
+        let mut command = Command::new("env");
+        command.args(["--default-signal=HUP,INT,QUIT,TERM"]).arg(program);
         self.prepare(&mut command);
         command.args(arguments);
         command

@@ -89,6 +89,7 @@ impl Actor<'_> {
             let revision_id = format!("created-{}", now.0);
             let mut function = SimFunction::new(Observation { revision_id, mappings: Vec::new(), ..law });
             function.continue_versions(drive.monitor.deleted.get(arn).copied().unwrap_or_default());
+            function.begin_revisions(now);
             drive.note(now.0 - crate::testing::BEGINNING.0, || format!("{} is created again", arn.name()));
             drive.monitor.created_again(arn, now);
             state.functions.insert(arn.clone(), function);

@@ -41,8 +41,8 @@ pub struct Monitor {
     pub deleted: BTreeMap<FunctionArn, u64>,
     /// When a run last had a target that was refused and not over.
     refused_at: BTreeMap<RunId, Time>,
-    /// When each function was last created again.
-    created_at: BTreeMap<FunctionArn, Time>,
+    /// When each function was created again, in order.
+    created_at: BTreeMap<FunctionArn, Vec<Time>>,
     frozen: Vec<(Time, RunId, FunctionArn, u64)>,
     reasons: BTreeMap<RunId, EndReason>,
     created: BTreeMap<RunId, Time>,
@@ -255,10 +255,15 @@ impl Monitor {
 
     /// A function was created again, as its owner wants it: everything of it is theirs.
     pub fn created_again(&mut self, function: &FunctionArn, now: Time) {
-        self.created_at.insert(function.clone(), now);
+        self.created_at.entry(function.clone()).or_default().push(now);
         let names = self.law.get(function).map(fields).unwrap_or_default().into_keys();
         let own = names.filter(|name| !name.starts_with("event source mapping"));
         self.edits.extend(own.map(|name| (now, function.clone(), name)));
+    }
+
+    /// Whether a function was created again at such a time.
+    fn was_created_again(&self, function: &FunctionArn, when: impl Fn(Time) -> bool) -> bool {
+        self.created_at.get(function).is_some_and(|all| all.iter().any(|at| when(*at)))
     }
 
     /// Whether a run was in the ledger before that moment.
@@ -356,7 +361,7 @@ impl Monitor {
         for fault in &removed {
             // An edit is seen by those whose clock is behind, and a seen one was made.
             let seen_by = fault.seen_at.plus(SKEW);
-            let created_again = monitor.created_at.get(function).is_some_and(|at| *at <= seen_by);
+            let created_again = monitor.was_created_again(function, |at| at <= seen_by);
             let edited =
                 |(at, f, field): &(Time, FunctionArn, String)| f == function && *field == fault.field && *at <= seen_by;
             if !created_again && !monitor.edits.iter().any(edited) {
@@ -376,7 +381,7 @@ impl Monitor {
             }
         }
         match (status, state.functions.get(function), state.picture(function)) {
-            (TargetStatus::Gone, Some(_), _) if monitor.created_at.get(function).is_none_or(|at| *at < since) => {
+            (TargetStatus::Gone, Some(_), _) if !monitor.was_created_again(function, |at| at >= since) => {
                 wrong.push(format!("{name} is said to be gone, and is there"));
             }
             (TargetStatus::Gone | TargetStatus::Drifted, None, _) if !untouched => {
@@ -394,7 +399,7 @@ impl Monitor {
                     let (shown, serving) = (current(change, &seen), current(change, &now.serving));
                     let reported = ending.drift.iter().any(|drift| drift.field == field);
                     // Created again since the look that showed it gone: what that look said of the mapping was true.
-                    let created = monitor.created_at.get(function).is_some_and(|at| *at >= since);
+                    let created = monitor.was_created_again(function, |at| at >= since);
                     if created && is_named(ending, &field) {
                         continue;
                     }
