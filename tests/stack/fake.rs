@@ -126,7 +126,8 @@ impl FakeAws {
 
     /// The command line in the background, on a terminal: what is typed there goes through the terminal's own rules.
     pub fn begin_on_terminal(&self, arguments: &[&str]) -> Running {
-        let line = [&[SNAPBACK], arguments].concat().join(" ");
+        // A shell that stayed between them would end with the Ctrl-C, and answer for the command.
+        let line = [&["exec", SNAPBACK], arguments].concat().join(" ");
         let mut command = self.command("script", &["--quiet", "--return", "--command", &line, "/dev/null"]);
         command.stdin(Stdio::piped());
         Running::start_command(command)
