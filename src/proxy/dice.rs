@@ -71,6 +71,14 @@ mod tests {
         assert_eq!(Dice::new(Some(7)).roll::<3>("", 1)[1..], [0, 0]);
     }
 
+    /// Whoever repeats a run with its seed, on another version of the proxy, expects the same faults.
+    #[test]
+    fn a_seed_begins_the_sequence_that_splitmix64_has_for_it() {
+        // As its author's program writes them: prng.di.unimi.it/splitmix64.c.
+        let known = [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423];
+        assert_eq!(Dice::new(Some(1_234_567)).roll("", 3), known);
+    }
+
     #[test]
     fn without_a_seed_each_request_each_time_and_each_process_has_its_own() {
         let mut dice = Dice::new(None);

@@ -369,6 +369,7 @@ mod tests {
             (r#""\ud83d\n""#, "\u{fffd}\n"),
             (r#""\ud83d\ud83d\ude00""#, "\u{fffd}😀"),
             (r#""\ud83d\u0041""#, "\u{fffd}A"),
+            (r#""\ud83d/ude00""#, "\u{fffd}/ude00"),
             (r#""\ude00\ud83d""#, "\u{fffd}\u{fffd}"),
         ] {
             assert_eq!(valid(written.as_bytes()), Some(written));
@@ -388,6 +389,23 @@ mod tests {
             Sink::Escaped(&mut inner).push_json(text.chars());
             let outer = serde_json::from_str::<String>(&format!("\"{inner}\"")).unwrap_or_default();
             assert_eq!(outer, json);
+        }
+    }
+
+    #[test]
+    fn a_text_is_escaped_only_where_it_has_to_be_and_shortly() {
+        let mut json = String::new();
+        push_text(&mut json, "a b/\u{7f}é\n\r\t\u{1f}");
+        assert_eq!(json, "\"a b/\u{7f}é\\n\\r\\t\\u001f\"");
+    }
+
+    /// Nothing like that is read, but a proxy that panics takes the function with it.
+    #[test]
+    fn json_that_breaks_off_ends_where_its_text_does() {
+        for json in ["", "[", "[1", "{", r#"{"a"#, r#"{"a\"#, r#"{"a""#, r#"{"a":"#, r#"{"a":[1,{"#] {
+            let mut reader = Reader::new(json);
+            assert_eq!((reader.skip(), reader.skip(), reader.more(), reader.peek()), (json, "", false, 0));
+            assert!(json.is_empty() || members(json).count() <= 1, "{json}");
         }
     }
 

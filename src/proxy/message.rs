@@ -144,6 +144,22 @@ mod tests {
         assert_eq!(changed_head(head, "/p", false, 9), wanted);
     }
 
+    #[test]
+    fn an_answer_in_the_runtimes_place_says_whose_it_is() {
+        let upstream = |at| Upstream::parse(at).unwrap_or_else(|why| unreachable!("{why}"));
+        let key = InvocationKey::new("r-1", b"HTTP/1.1 200 OK\r\nLambda-Runtime-Invocation-Id: i-1\r\n\r\n");
+        let error = own_answer(&upstream("http://api:9001/p"), &key, Some("Db.Down"), b"{}");
+        let wanted = "POST /p/2018-06-01/runtime/invocation/r-1/error HTTP/1.1\r\nHost: api:9001\r\n\
+            Lambda-Runtime-Function-Error-Type: Db.Down\r\nLambda-Runtime-Invocation-Id: i-1\r\n\
+            Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
+        assert_eq!(String::from_utf8_lossy(&error), wanted);
+        let key = InvocationKey::new("r-2", b"HTTP/1.1 200 OK\r\n\r\n");
+        let response = own_answer(&upstream("api:9001"), &key, None, b"[]");
+        let wanted = "POST /2018-06-01/runtime/invocation/r-2/response HTTP/1.1\r\nHost: api:9001\r\n\
+            Content-Type: application/json\r\nContent-Length: 2\r\n\r\n[]";
+        assert_eq!(String::from_utf8_lossy(&response), wanted);
+    }
+
     use crate::model::invocation::{CorruptFault, ResponseFault};
 
     fn response(text: &str) -> ResponseFault {
@@ -225,6 +241,22 @@ mod tests {
         let (changed, _) = change(HTTP_STREAM, "{\"statusCode\":200}\0\0\0\0\0\0\0\0body", &faults, &[]);
         let wanted = "\r\n\r\n1e\r\n{\"statusCode\":404}\0\0\0\0\0\0\0\0body\r\n0\r\n\r\n";
         assert!(changed.ends_with(wanted) && changed.contains("integration-response"), "{changed}");
+    }
+
+    #[test]
+    fn zero_bytes_make_no_head_where_the_type_is_another() {
+        let faults = [response(r#"{"statusCode":404,"when":"after"}"#)];
+        let (changed, _) = change(STREAM, "{\"statusCode\":200}\0\0\0\0\0\0\0\0body", &faults, &[]);
+        let body = r#"{"statusCode":404,"headers":{},"body":"","isBase64Encoded":false}"#;
+        assert!(changed.ends_with(&format!("\r\n\r\n{body}")) && !changed.contains("chunked"), "{changed}");
+    }
+
+    #[test]
+    fn a_large_answer_takes_as_much_memory_as_it_is_long() {
+        let fault = corrupt(r#"{"truncateBytes":100000}"#);
+        let after = After { corruptions: vec![&fault], ..After::default() };
+        let (changed, _) = changed(STREAM.as_bytes(), "", &[b'x'; 200_000], &after);
+        assert!((100_000..101_000).contains(&changed.capacity()), "{}", changed.capacity());
     }
 
     #[test]

@@ -47,6 +47,7 @@ mod tests {
         for (method, path) in [
             ("POST", "next"),
             ("GET", "next/x"),
+            ("GET", "a-1"),
             ("GET", "a-1/response"),
             ("POST", "/response"),
             ("POST", "a-1/response/x"),

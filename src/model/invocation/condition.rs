@@ -328,6 +328,7 @@ mod tests {
                 (path.steps(), String::from(path.clone())),
                 (&*wanted.iter().map(|step| (*step).to_owned()).collect::<Vec<_>>(), text.to_owned())
             );
+            assert_eq!(path.to_string(), text);
         }
     }
 
@@ -364,6 +365,26 @@ mod tests {
         ] {
             let refusal = EventPath::try_from(text.to_owned()).err().unwrap_or_default();
             assert!(refusal.contains("Records[0].eventSource"), "{text}: {refusal}");
+        }
+    }
+
+    #[test]
+    fn a_path_has_up_to_32_steps_and_up_to_256_bytes() {
+        let is_path = |text: String| EventPath::try_from(text).is_ok();
+        assert_eq!([32, 33].map(|steps| is_path(vec!["a"; steps].join("."))), [true, false]);
+        assert_eq!([256, 257].map(|bytes| is_path("a".repeat(bytes))), [true, false]);
+    }
+
+    #[test]
+    fn a_pattern_and_a_list_can_be_as_large_as_they_say() {
+        let pattern = |bytes| format!(r#"{{"path":"a","regex":"{}"}}"#, "a".repeat(bytes));
+        let list = |values| format!(r#"{{"path":"a","in":[{}]}}"#, vec!["1"; values].join(","));
+        for (most, more, says) in [
+            (pattern(256), pattern(257), "write up to 256 bytes"),
+            (list(64), list(65), "`in` has 65 values; write 1 to 64"),
+        ] {
+            assert!(read(&most).is_ok(), "{most}");
+            assert!(read(&more).is_err_and(|why| why.contains(says)), "{more}");
         }
     }
 

@@ -419,3 +419,53 @@ fn check_init(fault: &InitFault) -> Result<(), String> {
         (None, Some(_)) => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> InvocationFault {
+        serde_json::from_str(text).unwrap_or_else(|error| unreachable!("{text}: {error}"))
+    }
+
+    #[test]
+    fn a_title_says_the_share_where_it_is_not_all() {
+        assert_eq!(read(r#"{"exit":{}}"#).title(), "exit");
+        assert_eq!(read(r#"{"exit":{"percentage":12.5}}"#).title(), "exit 12.5 %");
+    }
+
+    #[test]
+    fn what_is_as_long_as_it_may_be_is_taken_and_no_more() {
+        let error = |kind: usize, message: usize| {
+            format!(r#"{{"error":{{"type":"{}","message":"{}"}}}}"#, "t".repeat(kind), "é".repeat(message))
+        };
+        let conditions = |count: usize| {
+            let all = vec![r#"{"path":"a","exists":true}"#; count].join(",");
+            format!(r#"{{"exit":{{"match":[{all}]}}}}"#)
+        };
+        for (text, says) in [
+            (error(1, 0), None),
+            (error(128, 1024), None),
+            (error(0, 0), Some("`type` is ``; write 1 to 128 ASCII characters")),
+            (error(129, 0), Some("write 1 to 128 ASCII characters")),
+            (error(1, 1025), Some("write up to 1024 characters")),
+            (conditions(10), None),
+            (conditions(11), Some("`match` has 11 conditions; write at most 10")),
+        ] {
+            let refusal = read(&text).check().err();
+            assert_eq!(refusal.is_some(), says.is_some(), "{text}: {refusal:?}");
+            assert!(refusal.unwrap_or_default().contains(says.unwrap_or_default()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_raw_answer_has_no_other_form_beside_it() {
+        for part in [r#""statusCode":503"#, r#""headers":{"a":"b"}"#, r#""body":"b""#] {
+            let refusal = read(&format!(r#"{{"response":{{"raw":"r",{part}}}}}"#)).check();
+            assert!(refusal.is_err_and(|why| why.contains("keep one form")), "{part}");
+        }
+        for answer in [r#""raw":"r""#, r#""statusCode":503"#, r#""headers":{"a":"b"},"when":"after""#] {
+            assert_eq!(read(&format!(r#"{{"response":{{{answer}}}}}"#)).check(), Ok(()), "{answer}");
+        }
+    }
+}

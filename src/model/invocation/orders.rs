@@ -199,6 +199,34 @@ mod tests {
         }
     }
 
+    fn with_faults(faults: &str) -> Orders {
+        let text = format!(r#"{{"until":9,"experiment":"e","run":"r","faults":[{faults}]}}"#);
+        Orders::parse(&text).unwrap_or_else(|why| unreachable!("{why}"))
+    }
+
+    #[test]
+    fn orders_end_when_their_time_is_up() {
+        let orders = with_faults("");
+        assert_eq!([0, 7, 8, 9, 10].map(|now| orders.left(now)), [Some(9), Some(2), Some(1), None, None]);
+    }
+
+    #[test]
+    fn orders_of_an_initialisation_do_not_concern_invocations() {
+        for (faults, wanted) in [
+            ("", false),
+            (r#"{"init":{"delayMs":1}}"#, false),
+            (r#"{"init":{"delayMs":1}},{"exit":{}}"#, true),
+            (r#"{"exit":{}}"#, true),
+        ] {
+            assert_eq!(with_faults(faults).concern_invocations(), wanted, "{faults}");
+        }
+    }
+
+    #[test]
+    fn a_run_can_have_twenty_faults() {
+        assert_eq!(with_faults(&[r#"{"exit":{}}"#; 20].join(",")).faults.len(), 20);
+    }
+
     #[test]
     fn a_fault_that_does_not_fit_together_is_left_out() {
         let refusal = |faults: &str| {

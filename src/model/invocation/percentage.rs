@@ -141,7 +141,27 @@ mod tests {
     #[test]
     fn refuses_what_is_no_share() {
         for text in ["-1", "100.1", "101", "1e300", "\"50\"", "null", "true", "99999999999999999999"] {
-            assert!(serde_json::from_str::<Percentage>(text).is_err(), "{text}");
+            let refusal = serde_json::from_str::<Percentage>(text).map_err(|why| why.to_string());
+            assert!(refusal.is_err_and(|why| why.contains("a percentage from 0 to 100")), "{text}");
         }
+    }
+
+    #[test]
+    fn is_shown_in_percent_and_reckoned_with_as_a_share() {
+        for (percent, shown, share) in [(0.0, "0", 0.0), (12.5, "12.5", 0.125), (100.0, "100", 1.0)] {
+            let percentage = Percentage::new(percent).unwrap_or_default();
+            assert_eq!((percentage.to_string().as_str(), percentage.share()), (shown, share));
+        }
+    }
+
+    /// Where it stands, so that an editor shows the limits and no name to look up.
+    #[cfg(feature = "schema")]
+    #[test]
+    fn its_schema_is_a_number_with_its_limits_wherever_it_is() {
+        let limits = serde_json::json!({ "type": "number", "minimum": 0, "maximum": 100 });
+        let mut generator = schemars::SchemaGenerator::default();
+        assert_eq!(generator.subschema_for::<Percentage>().to_value(), limits);
+        let named = generator.into_root_schema_for::<Percentage>();
+        assert_eq!(named.get("title"), Some(&"Percentage".into()));
     }
 }
