@@ -1,6 +1,6 @@
 //! Event source mappings in a restore: each is a resource of its own, read by its UUID where no listing shows it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::function::{Mapping, MappingState};
 use crate::model::names::MappingId;
@@ -45,10 +45,12 @@ pub(super) async fn unlisted(
 /// one: it is known when it was tried.
 #[derive(Debug, Default)]
 pub(super) struct Orphans {
+    /// When Lambda last answered the call that enables one, and what it said where it refused.
+    answers: BTreeMap<MappingId, (Time, Option<String>)>,
     /// Those that Lambda does not enable, each with what it says.
     stuck: BTreeMap<MappingId, String>,
-    /// When Lambda last took the call that enables one.
-    enabled_at: BTreeMap<MappingId, Time>,
+    /// Those of which the last look may be late.
+    late: BTreeSet<MappingId>,
 }
 
 impl Orphans {
@@ -60,32 +62,40 @@ impl Orphans {
     /// Lambda has taken the call.
     pub(super) fn took(&mut self, write: &Write, now: Time) {
         if let Write::Mapping { id, .. } = write {
-            self.enabled_at.insert(id.clone(), now);
+            self.answers.insert(id.clone(), (now, None));
         }
     }
 
     /// Lambda has refused the call for good; says whether that is about a mapping.
-    pub(super) fn refused(&mut self, write: &Write, error: &FunctionError) -> bool {
+    pub(super) fn refused(&mut self, write: &Write, error: &FunctionError, now: Time) -> bool {
         let (Write::Mapping { id, .. }, FunctionError::NotFound(_) | FunctionError::Rejected(_)) = (write, error)
         else {
             return false;
         };
-        self.stuck.insert(id.clone(), error.to_string());
+        self.answers.insert(id.clone(), (now, Some(error.to_string())));
         true
     }
 
-    /// What Lambda took and a read that cannot be late still shows disabled, it has disabled again itself.
-    pub(super) fn look(&mut self, mappings: &[Mapping], observed_at: Time) {
+    /// What Lambda was asked to enable and a read that cannot be late still shows disabled, it does not enable. A refusal
+    /// alone does not tell: any restore may have enabled the mapping right before its function was deleted. `quiet_at` is
+    /// when the last lease on the target ended: no call of ours has landed since then.
+    pub(super) fn look(&mut self, mappings: &[Mapping], observed_at: Time, quiet_at: Option<Time>) {
+        self.stuck.clear();
+        self.late.clear();
         for Mapping { id, .. } in mappings.iter().filter(|mapping| mapping.state == MappingState::Disabled) {
-            if self.enabled_at.get(id).is_some_and(|at| at.plus(STALENESS + SKEW) <= observed_at) {
-                self.stuck.entry(id.clone()).or_insert_with(|| "Lambda has disabled it again".to_owned());
+            let Some((answered_at, refusal)) = self.answers.get(id) else { continue };
+            let last_call = quiet_at.map_or(*answered_at, |quiet_at| quiet_at.max(*answered_at));
+            if last_call.plus(STALENESS + SKEW) > observed_at {
+                self.late.insert(id.clone());
+            } else {
+                let why = refusal.clone().unwrap_or_else(|| "Lambda has disabled it again".to_owned());
+                self.stuck.insert(id.clone(), why);
             }
         }
     }
 
-    /// Whether a read that is late may still show a mapping as it was before the call that Lambda took.
-    pub(super) fn may_be_late(&self, write: &Write, observed_at: Time) -> bool {
-        let Write::Mapping { id, .. } = write else { return false };
-        self.enabled_at.get(id).is_some_and(|at| at.plus(STALENESS + SKEW) > observed_at)
+    /// Whether the last look may show a mapping as it was before a call that has landed.
+    pub(super) fn may_be_late(&self, write: &Write) -> bool {
+        matches!(write, Write::Mapping { id, .. } if self.late.contains(id))
     }
 }

@@ -270,14 +270,14 @@ impl<W: World> Restorer<'_, W> {
             Ok(found) => found,
             Err(error) => return self.cannot_see(error).await,
         };
-        self.memory.orphans.look(&found, observed_at);
+        self.memory.orphans.look(&found, observed_at, target.quiet_at());
         let plan = plan_restore_of_mappings(&target.changes, &found, self.memory.orphans.stuck());
         let own = self.world.prefix().is_some_and(|prefix| is_named_as_own(prefix, self.function));
         if !plan.writes.is_empty() && own {
             return self.fail(StepError::OwnFunction { function: self.function.name().to_owned() }).await;
         }
         let (late, due): (Vec<_>, Vec<_>) =
-            plan.writes.iter().cloned().partition(|write| self.memory.orphans.may_be_late(write, observed_at));
+            plan.writes.iter().cloned().partition(|write| self.memory.orphans.may_be_late(write));
         if !due.is_empty() {
             return self.write(due, false).await;
         }
@@ -326,7 +326,7 @@ impl<W: World> Restorer<'_, W> {
                     break;
                 }
                 // The next look names the mapping.
-                Err(error) if !exists && self.memory.orphans.refused(&write, &error) => {}
+                Err(error) if !exists && self.memory.orphans.refused(&write, &error, self.world.now()) => {}
                 // Deleted under us, busy or overtaken: the next look tells. The other writes need not wait either.
                 Err(error) if error.is_transient() || matches!(error, FunctionError::NotFound(_)) => {
                     if !matches!(look, Look::InDoubt(_)) {

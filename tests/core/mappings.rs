@@ -5,7 +5,9 @@ use snapback::model::function::MappingState;
 use snapback::model::run::{RunStatus, TargetStatus};
 use snapback::plan::rendering::Outcome;
 use snapback::ports::Clock;
+use snapback::steps::STALENESS;
 use snapback::steps::reap::reap;
+use snapback::testing::execution::watch;
 use snapback::testing::samples::{self, function_arn, mapping_id, observation, world};
 use snapback::testing::{Orphans, SimWorld, Trouble};
 
@@ -58,6 +60,32 @@ fn a_mapping_that_lambda_leaves_disabled_is_named_and_not_just_gone() {
         assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::Drifted), "{orphans:?}");
         // It is not tried for ever.
         assert_eq!(mutating(&world).len(), 1 + calls, "{orphans:?}: {:?}", mutating(&world));
+        assert_nothing_stays(&world);
+    }
+}
+
+#[test]
+fn a_mapping_that_was_enabled_in_time_is_not_named() {
+    // The mapping is enabled, its function is deleted, and reads that are late show the mapping disabled: Lambda refuses
+    // to enable it again, which says nothing about what it is.
+    for calls in 0..40 {
+        let world = world(&["checkout"]);
+        let machine = machine(&world, &disabling());
+        block_on(machine.start()).unwrap();
+        world.pass(30);
+        world.with(|state| {
+            (state.orphans, state.staleness) = (Orphans::Refused, STALENESS);
+            // Which reads are late, and by how much, depends on the number of calls before them.
+            state.calls.extend((0..calls).map(|_| "GetFunction".to_owned()));
+        });
+        watch(machine.end(None), || {
+            if state_of(&world) == MappingState::Enabled {
+                delete(&world);
+            }
+        });
+        let target = target_of(&world, &machine.run, "checkout");
+        assert_eq!((target.status, target.drift), (TargetStatus::Gone, Vec::new()), "calls before: {calls}");
+        assert_eq!(state_of(&world), MappingState::Enabled, "calls before: {calls}");
         assert_nothing_stays(&world);
     }
 }
