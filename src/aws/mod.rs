@@ -25,15 +25,13 @@ use aws_smithy_http_client::tls;
 
 use crate::model::time::Time;
 use crate::ports::{Clock, Stack};
-use crate::steps::ATTEMPT;
+use crate::steps::{ATTEMPT, READ_ATTEMPTS};
 
 pub use caller::caller;
 pub use profile::{ProfileError, lacks_credentials};
 
 /// Seconds to connect.
 const CONNECT: Duration = Duration::from_secs(3);
-/// Attempts that the SDK makes of a read before the step's own retries.
-const READ_ATTEMPTS: u32 = 3;
 
 /// The ports on AWS.
 #[derive(Clone, Debug)]

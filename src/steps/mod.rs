@@ -38,6 +38,8 @@ pub const SKEW: i64 = 2;
 /// Seconds that one attempt of one call may take; it is given up then. Shorter than [`LANDING`], so that a call that was
 /// given up lands within that bound or not at all.
 pub const ATTEMPT: i64 = 8;
+/// Attempts that AWS's client makes of a read before the step's own retries.
+pub const READ_ATTEMPTS: u32 = 3;
 /// Seconds for which calls may start under one lease. What has not been sent by then needs another lease, so that a
 /// worker that lives for many minutes and dies keeps nobody waiting for them.
 pub const WINDOW: i64 = 10;

@@ -29,6 +29,7 @@ use crate::model::steady_state::Metric;
 use crate::model::time::Time;
 use crate::plan::guardrails::{AlarmFact, LayerFact};
 use crate::ports::{AlarmError, Alarms, Clock, Executions, Stack};
+use crate::steps::READ_ATTEMPTS;
 use crate::steps::steady_state::METRIC_DELAY;
 
 pub use functions::SimFunction;
@@ -378,7 +379,21 @@ impl Alarms for SimWorld {
 }
 
 impl Executions for SimWorld {
+    /// No step repeats this call, so it is attempted here as often as AWS's client attempts it.
     async fn is_running(&self, execution_arn: &str) -> Result<bool, String> {
+        for attempt in 1..READ_ATTEMPTS {
+            let answer = self.describe_execution(execution_arn).await;
+            if answer.is_ok() {
+                return answer;
+            }
+            self.pause(Clock::random(self) % (1000 << (attempt - 1))).await;
+        }
+        self.describe_execution(execution_arn).await
+    }
+}
+
+impl SimWorld {
+    async fn describe_execution(&self, execution_arn: &str) -> Result<bool, String> {
         let arn = execution_arn.to_owned();
         self.exchange(Kind::Executions, "DescribeExecution", move |state| match state.executions_unreadable {
             true => Err("Step Functions is out of reach".to_owned()),

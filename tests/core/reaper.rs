@@ -6,6 +6,7 @@ use snapback::model::run::{EndReason, RunStatus, TargetStatus};
 use snapback::steps::reap::{Tick, reap};
 use snapback::steps::rollback::roll_back;
 use snapback::testing::SimWorld;
+use snapback::testing::network::Cut;
 use snapback::testing::samples::{self, faults, world};
 
 use super::support::{Machine, assert_nothing_is_active, block_on, budget, picture, run_of, target_of};
@@ -96,4 +97,20 @@ fn a_run_whose_record_cannot_be_read_is_restored_and_retired() {
     assert_eq!(picture(&world, "checkout"), before);
     assert_nothing_is_active(&world);
     assert_eq!(run_of(&world, &machine.run).status, RunStatus::Stopping, "what cannot be read cannot be closed");
+}
+
+#[test]
+fn a_lost_answer_of_step_functions_costs_no_tick() {
+    let world = world(&["checkout"]);
+    let before = picture(&world, "checkout");
+    let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
+    block_on(machine.start()).unwrap();
+    machine.kill();
+    // The reaper reads the active runs, the lever and the run; then it asks whether the execution is running.
+    world.with(|state| state.cut_at([(3, Cut::AnswerLost)]));
+    let (first, error) = tick(&world);
+    assert_eq!((first.active, first.handled, error), (1, 1, None));
+    assert_eq!(world.count("DescribeExecution"), 2);
+    assert_eq!(picture(&world, "checkout"), before);
+    assert_nothing_is_active(&world);
 }
