@@ -296,7 +296,11 @@ where
             (Fate::Refused(no), _) => Err(no),
             (Fate::Done | Fate::AnswerLost, Some(work)) => {
                 let answer = self.world.with(|state| arrive(state, self.id, &self.caller, self.name, work));
-                if fate == Fate::Done { Ok(answer) } else { Err(No::Answer) }
+                if fate == Fate::Done {
+                    return Ok(answer);
+                }
+                self.note("answered, and the answer is lost");
+                Err(No::Answer)
             }
             _ => Err(No::Answer),
         }
@@ -304,11 +308,17 @@ where
 
     fn vanish(&mut self, how: &str) {
         self.work = None;
+        self.world.with(|state| state.drive.as_mut().map(|drive| drive.under_way.remove(&self.id)));
+        self.note(how);
+    }
+
+    /// Writes down what becomes of the call, if somebody reads it.
+    fn note(&self, how: &str) {
         self.world.with(|state| {
             let elapsed = state.elapsed;
-            let Some(drive) = &mut state.drive else { return };
-            drive.under_way.remove(&self.id);
-            drive.note(elapsed, || format!("{}: {} is {how}", self.caller, self.name));
+            if let Some(drive) = &mut state.drive {
+                drive.note(elapsed, || format!("{}: {} is {how}", self.caller, self.name));
+            }
         });
     }
 }
