@@ -7,7 +7,7 @@ use std::future::Future;
 use crate::model::function::{MappingState, Observation, Tags};
 use crate::model::names::{AlarmName, FunctionArn, LayerVersionArn, MappingId, RunId};
 use crate::model::proxy_layers::ProxyLayers;
-use crate::model::run::{EndReason, Ending, Judgement, Lease, Lever, Listed, Lock, Run, RunStatus, TargetRecord};
+use crate::model::run::{EndReason, Findings, Lease, Lever, Listed, Lock, Run, RunStatus, TargetEnding, TargetRecord};
 use crate::model::snapshot::{Change, RemovedFault, Snapshot, Write};
 use crate::model::steady_state::Metric;
 use crate::model::time::Time;
@@ -160,11 +160,11 @@ pub enum LedgerError {
 /// Whether a guarded write was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub enum Guarded {
+pub enum WriteOutcome {
     /// Its condition held and it is durable.
-    Done,
+    Applied,
     /// Its condition did not hold; nothing was written.
-    Declined,
+    ConditionFailed,
 }
 
 /// A writer's right to change one function: only a ledger grants it, once the lease is durable. Without an armed
@@ -193,7 +193,7 @@ impl Permit {
 /// each write checks and sets is described once, in [`crate::model::guarded_write`].
 pub trait Ledger {
     /// Writes a `Pending` run with its alarm items, if there is none of this name and the lever is released.
-    fn create_run(&self, run: &Run) -> impl Future<Output = Result<Guarded, LedgerError>> + Send;
+    fn create_run(&self, run: &Run) -> impl Future<Output = Result<WriteOutcome, LedgerError>> + Send;
 
     /// Adds targets to a run that is `Pending`; those that are there already stay as they are.
     fn add_targets(
@@ -203,7 +203,7 @@ pub trait Ledger {
     ) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
     /// Moves a run from `Pending` to `Running`.
-    fn start_run(&self, run: &RunId) -> impl Future<Output = Result<Guarded, LedgerError>> + Send;
+    fn start_run(&self, run: &RunId) -> impl Future<Output = Result<WriteOutcome, LedgerError>> + Send;
 
     /// Moves a run from `Pending` or `Running` to `Stopping`, for `reason`, and returns it as it is then. A run that
     /// is there in another status is returned unchanged. Where there is none, a `Failed` marker without targets is
@@ -219,7 +219,11 @@ pub trait Ledger {
     fn begin_observing(&self, run: &RunId, ends_at: Time) -> impl Future<Output = Result<Run, LedgerError>> + Send;
 
     /// Records what was found when the run was judged, after the restore.
-    fn judge_run(&self, run: &RunId, judgement: &Judgement) -> impl Future<Output = Result<(), LedgerError>> + Send;
+    fn record_findings(
+        &self,
+        run: &RunId,
+        judgement: &Findings,
+    ) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
     /// Moves a run from `Stopping` to a final status.
     fn close_run(
@@ -227,7 +231,7 @@ pub trait Ledger {
         run: &RunId,
         status: RunStatus,
         now: Time,
-    ) -> impl Future<Output = Result<Guarded, LedgerError>> + Send;
+    ) -> impl Future<Output = Result<WriteOutcome, LedgerError>> + Send;
 
     /// Takes a final run off the list of active ones, with its alarm items, lets it expire, and forgets the values of
     /// variables that its experiment sets. Only for a run whose targets all are final.
@@ -273,7 +277,7 @@ pub trait Ledger {
         run: &RunId,
         function: &FunctionArn,
         snapshot: &Snapshot,
-    ) -> impl Future<Output = Result<Guarded, LedgerError>> + Send;
+    ) -> impl Future<Output = Result<WriteOutcome, LedgerError>> + Send;
 
     /// Records that the role that undoes has looked at the target and can undo `planned`: it is `Armed`, that is its
     /// snapshot, and the run is `Running`.
@@ -282,7 +286,7 @@ pub trait Ledger {
         run: &RunId,
         function: &FunctionArn,
         planned: &[Change],
-    ) -> impl Future<Output = Result<Guarded, LedgerError>> + Send;
+    ) -> impl Future<Output = Result<WriteOutcome, LedgerError>> + Send;
 
     /// Records a lease for an inject: the target goes from `Armed` or `Injecting` to `Injecting`, while the run is
     /// `Running`, and the snapshot is `planned`, the one that the writes were decided on, and was rehearsed. No permit
@@ -297,11 +301,11 @@ pub trait Ledger {
     ) -> impl Future<Output = Result<Option<Permit>, LedgerError>> + Send;
 
     /// Says that the fault was seen in place: `Injecting` to `Injected`, while the run is `Running`.
-    fn injected(
+    fn mark_injected(
         &self,
         run: &RunId,
         function: &FunctionArn,
-    ) -> impl Future<Output = Result<Guarded, LedgerError>> + Send;
+    ) -> impl Future<Output = Result<WriteOutcome, LedgerError>> + Send;
 
     /// Records a lease for a restore: any status that is not final, `Pending` excepted, to `Restoring`. No permit
     /// while another restore's lease runs, or a later one of the same holder, nor to a run that does not hold the
@@ -316,7 +320,7 @@ pub trait Ledger {
 
     /// Shortens a lease to `until`. Its holder must have no call in flight. Matches kind, holder and end, so a late
     /// retry never shortens a newer lease of the same holder.
-    fn settle(
+    fn shorten_lease(
         &self,
         run: &RunId,
         function: &FunctionArn,
@@ -326,10 +330,14 @@ pub trait Ledger {
 
     /// Moves a target to a final status and turns its lock, if this run holds it, into a tombstone, both or neither.
     /// Declined where a lease runs beyond the observation that the ending was decided on.
-    fn finish(&self, ending: &Ending, now: Time) -> impl Future<Output = Result<Guarded, LedgerError>> + Send;
+    fn end_target(
+        &self,
+        ending: &TargetEnding,
+        now: Time,
+    ) -> impl Future<Output = Result<WriteOutcome, LedgerError>> + Send;
 
     /// Records why a restore failed, for the report and the alarm; not for a target that is over.
-    fn restore_failed(
+    fn record_restore_error(
         &self,
         run: &RunId,
         function: &FunctionArn,

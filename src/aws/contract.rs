@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::model::guarded_write::{GuardedWrite, Item as Place, Omission};
 use crate::model::names::{FunctionArn, RunId};
 use crate::model::run::{Lever, Lock, Run, TargetRecord};
-use crate::ports::{Guarded, Ledger, LedgerError};
+use crate::ports::{Ledger, LedgerError, WriteOutcome};
 use crate::testing::SimWorld;
 use crate::testing::execution::block_on;
 use crate::testing::samples::alarm_arn;
@@ -50,7 +50,7 @@ trait Subject {
     /// The port.
     fn ledger(&self) -> &impl Ledger;
     /// Sends one write by itself.
-    async fn send(&self, write: &GuardedWrite) -> Result<Guarded, LedgerError>;
+    async fn send(&self, write: &GuardedWrite) -> Result<WriteOutcome, LedgerError>;
     /// Everything that it holds.
     fn whole(&self) -> Whole;
 }
@@ -60,7 +60,7 @@ impl Subject for SimWorld {
         self
     }
 
-    async fn send(&self, write: &GuardedWrite) -> Result<Guarded, LedgerError> {
+    async fn send(&self, write: &GuardedWrite) -> Result<WriteOutcome, LedgerError> {
         self.guarded(write.clone()).await
     }
 
@@ -93,7 +93,7 @@ impl Subject for Table<'_> {
         &self.world
     }
 
-    async fn send(&self, write: &GuardedWrite) -> Result<Guarded, LedgerError> {
+    async fn send(&self, write: &GuardedWrite) -> Result<WriteOutcome, LedgerError> {
         self.world.guarded(write).await
     }
 
@@ -167,7 +167,7 @@ async fn make(subject: &impl Subject, step: &Step) -> String {
         Call::StartRun(run) => shown(ledger.start_run(run).await),
         Call::StopRun(run, reason) => shown(ledger.stop_run(run, reason, now).await),
         Call::BeginObserving(run, ends_at) => shown(ledger.begin_observing(run, *ends_at).await),
-        Call::JudgeRun(run, judgement) => shown(ledger.judge_run(run, judgement).await),
+        Call::JudgeRun(run, judgement) => shown(ledger.record_findings(run, judgement).await),
         Call::CloseRun(run, status) => shown(ledger.close_run(run, *status, now).await),
         Call::RetireRun(run) => shown(ledger.retire_run(run, now).await),
         Call::TakeLock(run, function) => shown(ledger.take_lock(run, function).await),
@@ -176,11 +176,11 @@ async fn make(subject: &impl Subject, step: &Step) -> String {
         Call::BeginInject(run, function, planned, lease) => {
             shown(ledger.begin_inject(run, function, planned, lease, now).await)
         }
-        Call::Injected(run, function) => shown(ledger.injected(run, function).await),
+        Call::Injected(run, function) => shown(ledger.mark_injected(run, function).await),
         Call::BeginRestore(run, function, lease) => shown(ledger.begin_restore(run, function, lease, now).await),
-        Call::Settle(run, function, lease, until) => shown(ledger.settle(run, function, lease, *until).await),
-        Call::Finish(ending) => shown(ledger.finish(ending, now).await),
-        Call::RestoreFailed(run, function) => shown(ledger.restore_failed(run, function, "denied").await),
+        Call::Settle(run, function, lease, until) => shown(ledger.shorten_lease(run, function, lease, *until).await),
+        Call::Finish(ending) => shown(ledger.end_target(ending, now).await),
+        Call::RestoreFailed(run, function) => shown(ledger.record_restore_error(run, function, "denied").await),
         Call::Waiting(run, function, why) => shown(ledger.record_waiting(run, function, *why).await),
         Call::RemovedFaults(run, function, seen) => shown(ledger.record_removed_faults(run, function, seen).await),
         Call::SetLever(lever) => shown(ledger.set_lever(lever).await),

@@ -239,7 +239,7 @@ impl Expression {
             Effect::Reason(reason) => self.set("reason", json(reason)?),
             Effect::StoppingAt(at) => self.set("stoppingAt", number(at.0)),
             Effect::EndsAt(at) => self.set_once("endsAt", number(at.0)),
-            Effect::Judged(judgement) => {
+            Effect::Findings(judgement) => {
                 self.set("deviations", json(&judgement.deviations)?);
                 self.set_or_remove("effect", judgement.effect.as_ref().map(text));
                 self.set_or_remove("injected", judgement.injected.as_ref().map(text));

@@ -14,7 +14,7 @@ use crate::model::snapshot::Change;
 use crate::plan::rendering::{Outcome, report_view};
 use crate::ports::{Clock, Ledger};
 use crate::steps::Budget;
-use crate::steps::inject::{Injected, inject};
+use crate::steps::inject::{InjectOutcome, inject};
 use crate::steps::report::close;
 use crate::steps::rollback::roll_back;
 use crate::testing::SimWorld;
@@ -202,7 +202,7 @@ fn a_run_of_every_fault_is_restored_from_its_stored_record() {
         block_on(async {
             let _ = world.mark_rehearsed(&run.id, &function, &targets[0].changes).await.unwrap();
             let injected = inject(&world, &run.id, &function, budget(&world)).await;
-            assert_eq!(injected, Ok(Injected::Injected), "{name}");
+            assert_eq!(injected, Ok(InjectOutcome::Injected), "{name}");
         });
         let writes = world.with(|state| state.writes.len());
         assert!(writes > 0, "{name}");
@@ -245,7 +245,7 @@ fn a_run_of_another_release_is_restored_and_never_called_held() {
         block_on(async {
             let function = &armed[0].function;
             let _ = world.mark_rehearsed(&run.id, function, &armed[0].changes).await.unwrap();
-            assert_eq!(inject(&world, &run.id, function, budget(&world)).await, Ok(Injected::Skipped), "{what}");
+            assert_eq!(inject(&world, &run.id, function, budget(&world)).await, Ok(InjectOutcome::Skipped), "{what}");
         });
         let timeout = || world.with(|state| state.functions[&armed[0].function].seen.timeout);
         let original = timeout();

@@ -7,10 +7,10 @@ use aws_sdk_dynamodb::types::{ReturnValue, TransactWriteItem};
 
 use crate::model::guarded_write::{self as writes, GuardedWrite};
 use crate::model::names::{FunctionArn, RunId};
-use crate::model::run::{EndReason, Ending, Judgement, Lease, Lever, Listed, Lock, Run, RunStatus, TargetRecord};
+use crate::model::run::{EndReason, Findings, Lease, Lever, Listed, Lock, Run, RunStatus, TargetEnding, TargetRecord};
 use crate::model::snapshot::{Change, RemovedFault, Snapshot};
 use crate::model::time::Time;
-use crate::ports::{Guarded, Ledger, LedgerError, Permit, stopped_marker};
+use crate::ports::{Ledger, LedgerError, Permit, WriteOutcome, stopped_marker};
 
 use super::AwsWorld;
 use super::errors::{answer, ledger_error};
@@ -73,9 +73,9 @@ impl AwsWorld {
         }
     }
 
-    async fn transact(&self, actions: Vec<TransactWriteItem>) -> Result<Guarded, LedgerError> {
+    async fn transact(&self, actions: Vec<TransactWriteItem>) -> Result<WriteOutcome, LedgerError> {
         match self.dynamodb.transact_write_items().set_transact_items(Some(actions)).send().await {
-            Ok(_) => Ok(Guarded::Done),
+            Ok(_) => Ok(WriteOutcome::Applied),
             Err(error) => {
                 let reasons = match error.as_service_error() {
                     Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
@@ -89,7 +89,7 @@ impl AwsWorld {
                     return Err(LedgerError::Conflict);
                 }
                 if has("ConditionalCheckFailed") {
-                    return Ok(Guarded::Declined);
+                    return Ok(WriteOutcome::ConditionFailed);
                 }
                 let codes: Vec<&str> = reasons.iter().filter_map(|reason| reason.code()).collect();
                 Err(LedgerError::Unavailable(format!("the transaction was cancelled: {}", codes.join(", "))))
@@ -108,24 +108,24 @@ impl AwsWorld {
         Cow::Borrowed(write)
     }
 
-    pub(super) async fn guarded(&self, write: &GuardedWrite) -> Result<Guarded, LedgerError> {
+    pub(super) async fn guarded(&self, write: &GuardedWrite) -> Result<WriteOutcome, LedgerError> {
         if !write.is_transaction() {
-            return Ok(self.update(write).await?.map_or(Guarded::Declined, |_| Guarded::Done));
+            return Ok(self.update(write).await?.map_or(WriteOutcome::ConditionFailed, |_| WriteOutcome::Applied));
         }
         match actions(&self.as_sent(write), &self.table)? {
             Some(actions) => self.transact(actions).await,
-            None => Ok(Guarded::Declined),
+            None => Ok(WriteOutcome::ConditionFailed),
         }
     }
 
     async fn permit(&self, write: &GuardedWrite, function: &FunctionArn) -> Result<Option<Permit>, LedgerError> {
         let begun = self.guarded(write).await?;
-        Ok((begun == Guarded::Done).then(|| Permit::granted(function)))
+        Ok((begun == WriteOutcome::Applied).then(|| Permit::granted(function)))
     }
 }
 
 impl Ledger for AwsWorld {
-    async fn create_run(&self, run: &Run) -> Result<Guarded, LedgerError> {
+    async fn create_run(&self, run: &Run) -> Result<WriteOutcome, LedgerError> {
         self.guarded(&writes::create_run(run)).await
     }
 
@@ -137,7 +137,7 @@ impl Ledger for AwsWorld {
         Ok(())
     }
 
-    async fn start_run(&self, run: &RunId) -> Result<Guarded, LedgerError> {
+    async fn start_run(&self, run: &RunId) -> Result<WriteOutcome, LedgerError> {
         self.guarded(&writes::start_run(run)).await
     }
 
@@ -151,9 +151,9 @@ impl Ledger for AwsWorld {
         }
         let marker = stopped_marker(run, reason, now);
         match self.guarded(&writes::create_marker(&marker, now)).await? {
-            Guarded::Done => Ok(marker),
+            WriteOutcome::Applied => Ok(marker),
             // Prepare has written it between our two looks: stop that one.
-            Guarded::Declined => Err(LedgerError::Conflict),
+            WriteOutcome::ConditionFailed => Err(LedgerError::Conflict),
         }
     }
 
@@ -165,11 +165,11 @@ impl Ledger for AwsWorld {
         begun.ok_or_else(|| LedgerError::Unusable(format!("there is no run {run}")))
     }
 
-    async fn judge_run(&self, run: &RunId, judgement: &Judgement) -> Result<(), LedgerError> {
-        self.guarded(&writes::judge_run(run, judgement)).await.map(drop)
+    async fn record_findings(&self, run: &RunId, judgement: &Findings) -> Result<(), LedgerError> {
+        self.guarded(&writes::record_findings(run, judgement)).await.map(drop)
     }
 
-    async fn close_run(&self, run: &RunId, status: RunStatus, now: Time) -> Result<Guarded, LedgerError> {
+    async fn close_run(&self, run: &RunId, status: RunStatus, now: Time) -> Result<WriteOutcome, LedgerError> {
         self.guarded(&writes::close_run(run, status, now)).await
     }
 
@@ -216,7 +216,7 @@ impl Ledger for AwsWorld {
     }
 
     async fn take_lock(&self, run: &RunId, function: &FunctionArn) -> Result<Option<Lock>, LedgerError> {
-        if self.guarded(&writes::take_lock(run, function)).await? == Guarded::Done {
+        if self.guarded(&writes::take_lock(run, function)).await? == WriteOutcome::Applied {
             return self.lock(function).await;
         }
         // Either the run is not running, or the lock is held: by this run too, when an answer was lost.
@@ -226,7 +226,7 @@ impl Ledger for AwsWorld {
         }
     }
 
-    async fn arm(&self, run: &RunId, function: &FunctionArn, snapshot: &Snapshot) -> Result<Guarded, LedgerError> {
+    async fn arm(&self, run: &RunId, function: &FunctionArn, snapshot: &Snapshot) -> Result<WriteOutcome, LedgerError> {
         self.guarded(&writes::arm(run, function, snapshot)).await
     }
 
@@ -235,7 +235,7 @@ impl Ledger for AwsWorld {
         run: &RunId,
         function: &FunctionArn,
         planned: &[Change],
-    ) -> Result<Guarded, LedgerError> {
+    ) -> Result<WriteOutcome, LedgerError> {
         self.guarded(&writes::mark_rehearsed(run, function, planned)).await
     }
 
@@ -250,8 +250,8 @@ impl Ledger for AwsWorld {
         self.permit(&writes::begin_inject(run, function, planned, lease, now), function).await
     }
 
-    async fn injected(&self, run: &RunId, function: &FunctionArn) -> Result<Guarded, LedgerError> {
-        self.guarded(&writes::injected(run, function)).await
+    async fn mark_injected(&self, run: &RunId, function: &FunctionArn) -> Result<WriteOutcome, LedgerError> {
+        self.guarded(&writes::mark_injected(run, function)).await
     }
 
     async fn begin_restore(
@@ -264,18 +264,24 @@ impl Ledger for AwsWorld {
         self.permit(&writes::begin_restore(run, function, lease, now), function).await
     }
 
-    async fn settle(&self, run: &RunId, function: &FunctionArn, lease: &Lease, until: Time) -> Result<(), LedgerError> {
-        self.guarded(&writes::settle(run, function, lease, until)).await.map(drop)
+    async fn shorten_lease(
+        &self,
+        run: &RunId,
+        function: &FunctionArn,
+        lease: &Lease,
+        until: Time,
+    ) -> Result<(), LedgerError> {
+        self.guarded(&writes::shorten_lease(run, function, lease, until)).await.map(drop)
     }
 
-    async fn finish(&self, ending: &Ending, now: Time) -> Result<Guarded, LedgerError> {
+    async fn end_target(&self, ending: &TargetEnding, now: Time) -> Result<WriteOutcome, LedgerError> {
         // Who holds the lock decides which items the transaction has.
         let held = self.lock(&ending.function).await?.is_some_and(|lock| lock.run.as_ref() == Some(&ending.run));
-        self.guarded(&writes::finish(ending, now, held)).await
+        self.guarded(&writes::end_target(ending, now, held)).await
     }
 
-    async fn restore_failed(&self, run: &RunId, function: &FunctionArn, why: &str) -> Result<(), LedgerError> {
-        self.guarded(&writes::restore_failed(run, function, why)).await.map(drop)
+    async fn record_restore_error(&self, run: &RunId, function: &FunctionArn, why: &str) -> Result<(), LedgerError> {
+        self.guarded(&writes::record_restore_error(run, function, why)).await.map(drop)
     }
 
     async fn record_waiting(&self, run: &RunId, function: &FunctionArn, why: Option<&str>) -> Result<(), LedgerError> {
@@ -291,9 +297,9 @@ impl Ledger for AwsWorld {
         let Some(target) = self.target(run, function).await? else { return Ok(()) };
         let Some(write) = writes::record_removed_faults(&target, seen) else { return Ok(()) };
         match self.guarded(&write).await? {
-            Guarded::Done => Ok(()),
+            WriteOutcome::Applied => Ok(()),
             // The target has changed since it was read: to be read again.
-            Guarded::Declined => Err(LedgerError::Conflict),
+            WriteOutcome::ConditionFailed => Err(LedgerError::Conflict),
         }
     }
 

@@ -284,13 +284,13 @@ mod tests {
 
     #[test]
     fn every_change_survives_the_ledger_and_hides_its_secret() {
-        use crate::plan::changes::draft;
+        use crate::plan::changes::change_set;
         use crate::plan::injection::Injection;
         let experiment =
             read_experiment(&experiment(&["checkout"], &faults()[3..4])).unwrap_or_else(|e| unreachable!("{e}"));
         let layers = crate::testing::samples::proxy_layers();
         let injection = Injection::planned(&experiment, Time(0), &layers);
-        let changes = draft(&injection, &crate::testing::samples::observation("checkout")).changes;
+        let changes = change_set(&injection, &crate::testing::samples::observation("checkout")).changes;
         let stored = json(&changes).unwrap_or_else(|e| unreachable!("{e}"));
         let item = Item::from([("changes".to_owned(), stored)]);
         assert_eq!(parsed(&item, "changes"), Ok(Some(changes.clone())));

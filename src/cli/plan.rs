@@ -4,9 +4,9 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::plan::guardrails::survey;
+use crate::plan::guardrails::evaluate;
 use crate::plan::rendering::plan_view;
-use crate::steps::survey::gather;
+use crate::steps::facts::collect_facts;
 
 use super::arguments::Arguments;
 use super::exit::Exit;
@@ -39,8 +39,8 @@ pub(super) async fn plan(
     let (experiment, _) = read_seeded(file, seed)?;
     let stack = stack::find(arguments).await?;
     let identity = show_identity(&stack, output).await;
-    let facts = gather(&stack.world, &stack.settings, &experiment).await?;
-    let view = plan_view(&experiment, &survey(&experiment, &facts));
+    let facts = collect_facts(&stack.world, &stack.settings, &experiment).await?;
+    let view = plan_view(&experiment, &evaluate(&experiment, &facts));
     if output.as_json {
         output.json(&Identified { identity: &identity, view: &view });
     } else {

@@ -10,7 +10,7 @@
 
 use super::experiment::Experiment;
 use super::names::{FunctionArn, RunId};
-use super::run::{EndReason, Ending, Judgement, Lease, LeaseKind, Run, RunStatus, TargetRecord, TargetStatus};
+use super::run::{EndReason, Findings, Lease, LeaseKind, Run, RunStatus, TargetEnding, TargetRecord, TargetStatus};
 use super::snapshot::{Change, Drift, RemovedFault, Snapshot};
 use super::time::Time;
 
@@ -86,7 +86,7 @@ pub enum Effect {
     /// When the run's duration ends; the first time stays.
     EndsAt(Time),
     /// What was found when the run was judged.
-    Judged(Judgement),
+    Findings(Findings),
     /// When the run was closed.
     ClosedAt(Time),
     /// The target is created with this status, or stays as it is.
@@ -302,8 +302,8 @@ pub fn begin_observing(id: &RunId, ends_at: Time) -> GuardedWrite {
 
 /// Records what was found when the run was judged.
 #[must_use]
-pub fn judge_run(id: &RunId, judgement: &Judgement) -> GuardedWrite {
-    GuardedWrite::new("judge_run", [Part::run(id, Condition::Present, [Effect::Judged(judgement.clone())])])
+pub fn record_findings(id: &RunId, judgement: &Findings) -> GuardedWrite {
+    GuardedWrite::new("judge_run", [Part::run(id, Condition::Present, [Effect::Findings(judgement.clone())])])
 }
 
 /// Moves a run to a final status.
@@ -370,7 +370,7 @@ pub fn begin_inject(id: &RunId, function: &FunctionArn, planned: &[Change], leas
 
 /// Records that the fault was seen in place.
 #[must_use]
-pub fn injected(id: &RunId, function: &FunctionArn) -> GuardedWrite {
+pub fn mark_injected(id: &RunId, function: &FunctionArn) -> GuardedWrite {
     let to = TargetStatus::Injected;
     let say = Part::target(id, function, [target_before(to)], [Effect::TargetStatus(to), Effect::Waiting(None)]);
     GuardedWrite::new("injected", [running(id), say])
@@ -388,15 +388,15 @@ pub fn begin_restore(id: &RunId, function: &FunctionArn, lease: &Lease, now: Tim
 
 /// Shortens a lease.
 #[must_use]
-pub fn settle(id: &RunId, function: &FunctionArn, lease: &Lease, until: Time) -> GuardedWrite {
+pub fn shorten_lease(id: &RunId, function: &FunctionArn, lease: &Lease, until: Time) -> GuardedWrite {
     let shorten = [Effect::LeaseUntil(lease.kind, until)];
     GuardedWrite::new("settle", [Part::target(id, function, [Condition::LeaseIs(lease.clone())], shorten)])
 }
 
 /// Moves a target to a final status; where its run holds the lock, that becomes a tombstone.
 #[must_use]
-pub fn finish(ending: &Ending, now: Time, holds_lock: bool) -> GuardedWrite {
-    let Ending { run, function, from, status, observed_at, .. } = ending;
+pub fn end_target(ending: &TargetEnding, now: Time, holds_lock: bool) -> GuardedWrite {
+    let TargetEnding { run, function, from, status, observed_at, .. } = ending;
     let from = if from.may_become(*status) { vec![*from] } else { Vec::new() };
     let conditions = [
         Condition::TargetIn(from),
@@ -422,7 +422,7 @@ pub fn finish(ending: &Ending, now: Time, holds_lock: bool) -> GuardedWrite {
 
 /// Records why a restore failed. One that lands late must not leave an error with a target that is back.
 #[must_use]
-pub fn restore_failed(id: &RunId, function: &FunctionArn, why: &str) -> GuardedWrite {
+pub fn record_restore_error(id: &RunId, function: &FunctionArn, why: &str) -> GuardedWrite {
     let say = [Effect::RestoreError(Some(why.to_owned()))];
     let open = target_before(TargetStatus::Restoring);
     GuardedWrite::new("restore_failed", [Part::target(id, function, [open], say)])

@@ -138,7 +138,7 @@ impl std::fmt::Display for EndReason {
 
 /// What was found when a run was judged, after its restore.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Judgement {
+pub struct Findings {
     /// The conditions of the steady state that deviated; empty is `held`.
     pub deviations: Vec<String>,
     /// That nothing shows that the faults took effect; `None` where something does, or nothing was asked.
@@ -389,7 +389,7 @@ impl TargetRecord {
 
 /// How a target ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ending {
+pub struct TargetEnding {
     /// The run.
     pub run: RunId,
     /// The function.

@@ -13,7 +13,7 @@ use crate::model::snapshot::Change;
 use super::bystanders::datadog_without_its_wrapper;
 use super::injection::Injection;
 use super::objection::Objection;
-use super::proxy::{Equipment, equip};
+use super::proxy::{ProxyAttachment, attach_proxy};
 use super::runtimes::honours_wrapper;
 use super::size::{MAX_ENVIRONMENT_BYTES, MAX_REQUEST_BYTES, environment_bytes, request_bytes, variable_bytes};
 
@@ -22,7 +22,7 @@ const MAX_LAYERS: usize = 5;
 
 /// The changes of one function, with what speaks against them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Draft {
+pub struct ChangeSet {
     /// Fields that the faults really change.
     pub changes: Vec<Change>,
     /// Why they may not be made.
@@ -36,24 +36,29 @@ pub struct Draft {
 
 /// Works out what an injection changes on the function that was observed.
 #[must_use]
-pub fn draft(injection: &Injection<'_>, now: &Observation) -> Draft {
-    let mut drafting =
-        Drafting { now, injection, draft: Draft::default(), layers: Vec::new(), variables: BTreeMap::new() };
+pub fn change_set(injection: &Injection<'_>, now: &Observation) -> ChangeSet {
+    let mut drafting = ChangeSetBuilder {
+        now,
+        injection,
+        draft: ChangeSet::default(),
+        layers: Vec::new(),
+        variables: BTreeMap::new(),
+    };
     for fault in &injection.experiment.faults {
         drafting.add(fault);
     }
     drafting.finish()
 }
 
-struct Drafting<'a> {
+struct ChangeSetBuilder<'a> {
     now: &'a Observation,
     injection: &'a Injection<'a>,
-    draft: Draft,
+    draft: ChangeSet,
     layers: Vec<LayerVersionArn>,
     variables: BTreeMap<VariableName, Slot<Secret>>,
 }
 
-impl Drafting<'_> {
+impl ChangeSetBuilder<'_> {
     fn refuse(&mut self, guardrail: Guardrail, reason: impl Into<String>, fix: impl Into<String>) {
         let about = self.now.arn.name().to_owned();
         self.draft.refusals.push(Refusal { guardrail, about, reason: reason.into(), fix: fix.into() });
@@ -266,8 +271,8 @@ impl Drafting<'_> {
 
     fn proxy(&mut self) {
         let Some(orders) = self.injection.orders() else { return };
-        match equip(&orders, self.injection.proxy_layers, self.now) {
-            Ok(Equipment { layer, variables }) => {
+        match attach_proxy(&orders, self.injection.proxy_layers, self.now) {
+            Ok(ProxyAttachment { layer, variables }) => {
                 self.layers.push(layer);
                 let named = |(name, value)| Some((VariableName::try_from(name).ok()?, Slot::Present(value)));
                 self.variables.extend(variables.into_iter().filter_map(named));
@@ -280,7 +285,7 @@ impl Drafting<'_> {
         }
     }
 
-    fn finish(mut self) -> Draft {
+    fn finish(mut self) -> ChangeSet {
         self.proxy();
         if !self.layers.is_empty() {
             self.finish_layers();

@@ -14,7 +14,7 @@ use crate::model::text::LATEST_PUBLISHED;
 use crate::model::time::Time;
 
 use super::bystanders;
-use super::changes::{Draft, draft};
+use super::changes::{ChangeSet, change_set};
 use super::injection::Injection;
 use super::own::is_named_as_own;
 use super::runtimes::{blocked_from, is_listed};
@@ -169,9 +169,9 @@ impl LayerFact {
 
 /// The outcome of all checks.
 #[derive(Clone, Debug)]
-pub struct Survey {
+pub struct Evaluation {
     /// Each function and what would be done to it.
-    pub targets: Vec<(Observation, Draft)>,
+    pub targets: Vec<(Observation, ChangeSet)>,
     /// Every reason for "no".
     pub refusals: Vec<Refusal>,
     /// What somebody should know who reads the plan.
@@ -182,7 +182,7 @@ pub struct Survey {
 
 /// Judges an experiment on the facts.
 #[must_use]
-pub fn survey(experiment: &Experiment, facts: &Facts) -> Survey {
+pub fn evaluate(experiment: &Experiment, facts: &Facts) -> Evaluation {
     let mut refusals = about_experiment(experiment, facts);
     let mut warnings = facts.notes.clone();
     if experiment.stop_conditions.is_empty() {
@@ -192,7 +192,7 @@ pub fn survey(experiment: &Experiment, facts: &Facts) -> Survey {
     // A run that began now would have this one; it is what `plan` shows and `Prepare` judges, give or take a moment.
     let injection = Injection::planned(experiment, facts.now, &facts.settings.proxy_layers);
     for target in &facts.targets {
-        let mut drafted = draft(&injection, &target.seen);
+        let mut drafted = change_set(&injection, &target.seen);
         refusals.extend(about_target(experiment, facts, target));
         refusals.append(&mut drafted.refusals);
         refusals.append(&mut drafted.idle);
@@ -215,7 +215,7 @@ pub fn survey(experiment: &Experiment, facts: &Facts) -> Survey {
         }
         targets.push((target.seen.clone(), drafted));
     }
-    Survey { targets, refusals, warnings, seed: facts.seed }
+    Evaluation { targets, refusals, warnings, seed: facts.seed }
 }
 
 fn refusal(guardrail: Guardrail, about: &str, reason: impl Into<String>, fix: impl Into<String>) -> Refusal {
@@ -443,7 +443,7 @@ fn sees_latest(target: &TargetFacts, qualifier: &str) -> Sight {
     }
 }
 
-fn about_layers(facts: &Facts, target: &TargetFacts, drafted: &Draft) -> Vec<Refusal> {
+fn about_layers(facts: &Facts, target: &TargetFacts, drafted: &ChangeSet) -> Vec<Refusal> {
     let about = target.seen.arn.name();
     let mut refusals = Vec::new();
     for change in &drafted.changes {
@@ -476,7 +476,7 @@ fn about_layers(facts: &Facts, target: &TargetFacts, drafted: &Draft) -> Vec<Ref
 }
 
 /// Lambda takes a layer that is not signed as the function wants it, or it does not: known before anything is touched.
-fn about_code_signing(facts: &Facts, target: &TargetFacts, drafted: &Draft) -> Vec<Refusal> {
+fn about_code_signing(facts: &Facts, target: &TargetFacts, drafted: &ChangeSet) -> Vec<Refusal> {
     let about = target.seen.arn.name();
     let added = drafted.changes.iter().filter_map(|change| match change {
         Change::Layers { added, .. } => Some(added),
@@ -506,7 +506,7 @@ fn about_code_signing(facts: &Facts, target: &TargetFacts, drafted: &Draft) -> V
 
 /// IAM does not see a function's tags when one of its mappings is updated: Inject's role asks for the mapping's own
 /// (service-authorization/latest/reference/list_awslambda).
-fn about_mappings(facts: &Facts, target: &TargetFacts, drafted: &Draft) -> Vec<Refusal> {
+fn about_mappings(facts: &Facts, target: &TargetFacts, drafted: &ChangeSet) -> Vec<Refusal> {
     let mut refusals = Vec::new();
     for change in &drafted.changes {
         let Change::Mapping { id } = change else { continue };

@@ -3,7 +3,7 @@
 use crate::model::function::{LastUpdate, Observation};
 use crate::model::snapshot::{Change, Surface, Write};
 
-use super::standing::{Standing, is_untouched, standing};
+use super::field_state::{FieldState, field_state, is_untouched};
 use super::writes::{Direction, writes};
 
 /// What to do next to inject.
@@ -23,7 +23,7 @@ pub enum InjectPlan {
 #[must_use]
 pub fn plan_first_inject(changes: &[Change], now: &Observation) -> InjectPlan {
     if let Some(changed) = changes.iter().find(|change| !is_untouched(change, now)) {
-        if let Standing::Unknown(why) = standing(changed, now) {
+        if let FieldState::Unknown(why) = field_state(changed, now) {
             return InjectPlan::Wait(why);
         }
         return InjectPlan::Stale(changed.field().to_string());
@@ -40,11 +40,11 @@ pub fn plan_inject(changes: &[Change], now: &Observation) -> InjectPlan {
     }
     let mut due: Vec<&Change> = Vec::new();
     for change in changes {
-        match standing(change, now) {
-            Standing::Original => due.push(change),
-            Standing::Injected => {}
-            Standing::Foreign(drift) => return InjectPlan::Stale(drift.field),
-            Standing::Unknown(why) => return InjectPlan::Wait(why),
+        match field_state(change, now) {
+            FieldState::Original => due.push(change),
+            FieldState::Injected => {}
+            FieldState::Drifted(drift) => return InjectPlan::Stale(drift.field),
+            FieldState::Unknown(why) => return InjectPlan::Wait(why),
         }
     }
     match due.is_empty() {

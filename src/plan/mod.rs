@@ -3,6 +3,7 @@
 mod bystanders;
 pub mod changes;
 pub mod effect;
+pub mod field_state;
 pub mod guardrails;
 pub mod import;
 pub mod inject;
@@ -16,5 +17,4 @@ pub mod restore;
 pub mod runtimes;
 pub mod selection;
 mod size;
-pub mod standing;
 pub mod writes;

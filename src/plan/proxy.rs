@@ -13,7 +13,7 @@ use super::objection::Objection;
 use super::runtimes::honours_wrapper;
 
 /// What has to be added to the function.
-pub(super) struct Equipment {
+pub(super) struct ProxyAttachment {
     /// The layer that brings the proxy.
     pub(super) layer: LayerVersionArn,
     /// The variables that start it, and tell it what to do.
@@ -21,7 +21,11 @@ pub(super) struct Equipment {
 }
 
 /// What this function needs for these orders, or everything that speaks against it.
-pub(super) fn equip(orders: &Orders, layers: &ProxyLayers, now: &Observation) -> Result<Equipment, Vec<Objection>> {
+pub(super) fn attach_proxy(
+    orders: &Orders,
+    layers: &ProxyLayers,
+    now: &Observation,
+) -> Result<ProxyAttachment, Vec<Objection>> {
     if now.package == Package::Image {
         return Err(vec![Objection {
             guardrail: Guardrail::Package,
@@ -32,7 +36,7 @@ pub(super) fn equip(orders: &Orders, layers: &ProxyLayers, now: &Observation) ->
     let mut objections: Vec<Objection> = starts_through_a_wrapper(now).err().into_iter().collect();
     objections.extend(in_between(now));
     match layer(layers, &now.architecture) {
-        Ok(layer) if objections.is_empty() => Ok(Equipment { layer, variables: variables(orders, now) }),
+        Ok(layer) if objections.is_empty() => Ok(ProxyAttachment { layer, variables: variables(orders, now) }),
         Ok(_) => Err(objections),
         Err(objection) => {
             objections.push(objection);

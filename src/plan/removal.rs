@@ -3,7 +3,7 @@
 use crate::model::function::{LastUpdate, Observation};
 use crate::model::snapshot::{Change, Surface};
 
-use super::standing::{Standing, standing};
+use super::field_state::{FieldState, field_state};
 
 /// The fields of an injected target that do not have the value that was injected: a deploy or a user has changed them.
 ///
@@ -23,10 +23,10 @@ fn is_removed(change: &Change, now: &Observation) -> bool {
     if let Change::Layers { added, .. } = change {
         return !added.iter().all(|layer| now.layers.contains(layer));
     }
-    match standing(change, now) {
-        Standing::Injected | Standing::Unknown(_) => false,
-        Standing::Foreign(_) => true,
-        Standing::Original => changes_something(change),
+    match field_state(change, now) {
+        FieldState::Injected | FieldState::Unknown(_) => false,
+        FieldState::Drifted(_) => true,
+        FieldState::Original => changes_something(change),
     }
 }
 

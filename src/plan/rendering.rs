@@ -10,8 +10,8 @@ use crate::model::refusal::Refusal;
 use crate::model::run::{Run, RunStatus, TargetRecord, TargetStatus};
 use crate::model::snapshot::{Change, Drift, RemovedFault};
 
-use super::guardrails::Survey;
-use super::standing::{presence, slot_text};
+use super::field_state::{presence, slot_text};
+use super::guardrails::Evaluation;
 
 /// One field of one target: now → during → after.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -68,8 +68,8 @@ pub struct PlanView {
 
 /// Shows a survey.
 #[must_use]
-pub fn plan_view(experiment: &crate::model::experiment::Experiment, survey: &Survey) -> PlanView {
-    let target = |(seen, draft): &(Observation, super::changes::Draft)| TargetPlan {
+pub fn plan_view(experiment: &crate::model::experiment::Experiment, survey: &Evaluation) -> PlanView {
+    let target = |(seen, draft): &(Observation, super::changes::ChangeSet)| TargetPlan {
         function: seen.arn.name().to_owned(),
         arn: seen.arn.to_string(),
         fields: draft.changes.iter().map(field_row).collect(),

@@ -6,7 +6,7 @@ use crate::model::function::{LastUpdate, Mapping, Observation};
 use crate::model::names::MappingId;
 use crate::model::snapshot::{Change, Drift, Surface, Write};
 
-use super::standing::{Standing, mapping_standing, standing};
+use super::field_state::{FieldState, field_state, mapping_standing};
 use super::writes::{Direction, with_theirs, writes};
 
 /// What to write, what to leave alone, and what to look at again.
@@ -19,14 +19,14 @@ pub struct RestorePlan {
     /// Fields that are somebody else's by now.
     pub drift: Vec<Drift>,
     /// Why another look is needed whatever was written.
-    pub unsettled: Option<&'static str>,
+    pub pending_reason: Option<&'static str>,
 }
 
 impl RestorePlan {
     /// Whether this observation shows every touched field at its original, or somebody else's.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        self.writes.is_empty() && self.unsettled.is_none()
+        self.writes.is_empty() && self.pending_reason.is_none()
     }
 }
 
@@ -37,25 +37,25 @@ pub fn plan_restore(changes: &[Change], now: &Observation) -> RestorePlan {
     let (mut back, mut theirs): (Vec<&Change>, Vec<&Change>) = Default::default();
     for change in changes {
         let configuration = change.surface() == Surface::Configuration;
-        match standing(change, now) {
-            Standing::Unknown(why) => plan.unsettled = Some(why),
+        match field_state(change, now) {
+            FieldState::Unknown(why) => plan.pending_reason = Some(why),
             // Lambda refuses an update during an update; and until this one is through, the old configuration serves: the
             // fault, also where somebody else is about to replace it.
             _ if configuration && now.last_update == LastUpdate::InProgress => {
-                plan.unsettled = Some("an update of the function is in progress");
+                plan.pending_reason = Some("an update of the function is in progress");
             }
-            Standing::Foreign(drift) => {
+            FieldState::Drifted(drift) => {
                 // Their update has failed, so what served before it, the fault, serves until the next one.
                 if configuration && now.last_update == LastUpdate::Failed {
-                    plan.unsettled = Some("somebody else's update of the function failed, and is sent again");
+                    plan.pending_reason = Some("somebody else's update of the function failed, and is sent again");
                     theirs.push(change);
                 }
                 plan.drift.push(drift);
             }
             // A failed update leaves the configuration before it in service: the fault, if the update was ours.
-            Standing::Original if configuration && now.last_update == LastUpdate::Failed => back.push(change),
-            Standing::Original => {}
-            Standing::Injected => back.push(change),
+            FieldState::Original if configuration && now.last_update == LastUpdate::Failed => back.push(change),
+            FieldState::Original => {}
+            FieldState::Injected => back.push(change),
         }
     }
     plan.writes = with_theirs(writes(&back, now, Direction::Restore), &theirs, now);
@@ -77,15 +77,15 @@ pub fn plan_restore_of_mappings(
         let Change::Mapping { id } = change else { continue };
         let Some(mapping) = mappings.iter().find(|mapping| mapping.id == *id) else { continue };
         match (mapping_standing(mapping.state), stuck.get(id)) {
-            (Standing::Unknown(why), _) => plan.unsettled = Some(why),
-            (Standing::Injected, Some(why)) => {
+            (FieldState::Unknown(why), _) => plan.pending_reason = Some(why),
+            (FieldState::Injected, Some(why)) => {
                 let note = format!(
                     "was enabled, injected disabled; mapping {id} is left disabled, for its function is gone: {why}"
                 );
                 plan.drift.push(Drift { field: change.field().to_string(), note });
             }
-            (Standing::Injected, None) => plan.writes.push(Write::Mapping { id: id.clone(), enabled: true }),
-            (Standing::Original | Standing::Foreign(_), _) => {}
+            (FieldState::Injected, None) => plan.writes.push(Write::Mapping { id: id.clone(), enabled: true }),
+            (FieldState::Original | FieldState::Drifted(_), _) => {}
         }
     }
     plan
@@ -129,7 +129,7 @@ mod tests {
         for timeout in [1, 10] {
             let plan = plan(0, timeout, LastUpdate::InProgress);
             assert_eq!(plan.writes, [Write::Concurrency(Slot::Present(5))]);
-            assert_eq!(plan.unsettled, Some("an update of the function is in progress"));
+            assert_eq!(plan.pending_reason, Some("an update of the function is in progress"));
         }
         let settled = plan(5, 10, LastUpdate::InProgress);
         assert!(settled.writes.is_empty() && !settled.is_done(), "{settled:?}");
@@ -145,7 +145,7 @@ mod tests {
         // What serves is the fault; theirs is sent as it stands, and nothing else of the configuration.
         let failed = plan(5, 77, LastUpdate::Failed);
         assert_eq!((timeouts(&failed), failed.writes.len(), failed.is_done()), (vec![Some(77)], 1, false));
-        assert_eq!((failed.drift.len(), failed.unsettled.is_some()), (1, true));
+        assert_eq!((failed.drift.len(), failed.pending_reason.is_some()), (1, true));
         // The concurrency has no such updates.
         let concurrency = plan(9, 10, LastUpdate::Successful);
         assert!(concurrency.is_done() && concurrency.drift.len() == 1, "{concurrency:?}");

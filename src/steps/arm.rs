@@ -5,12 +5,12 @@ use crate::model::names::{FunctionArn, RunId};
 use crate::model::run::{Run, RunStatus, TargetStatus};
 use crate::model::snapshot::{Snapshot, Surface};
 use crate::model::time::Time;
-use crate::plan::changes::draft;
+use crate::plan::changes::change_set;
 use crate::plan::injection::Injection;
-use crate::ports::{FunctionError, Guarded, World};
+use crate::ports::{FunctionError, World, WriteOutcome};
 
 use super::error::StepError;
-use super::pace::Pace;
+use super::rate_limiter::RateLimiter;
 use super::retry::retry;
 use super::versions::Listing;
 use super::waiting::TOMBSTONE;
@@ -18,7 +18,7 @@ use super::{SKEW, STALENESS};
 
 /// How arming went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Armed {
+pub enum ArmOutcome {
     /// The snapshot is durable.
     Armed,
     /// The lock was released a moment ago, and a look could still see the last run's fault: again in so many seconds.
@@ -31,21 +31,27 @@ pub enum Armed {
 ///
 /// # Errors
 /// `Locked` when another run has the function, `Refused` when it has changed so that the faults cannot be injected.
-pub async fn arm(world: &impl World, run: &RunId, function: &FunctionArn) -> Result<Armed, StepError> {
+pub async fn arm(world: &impl World, run: &RunId, function: &FunctionArn) -> Result<ArmOutcome, StepError> {
     let Some(run) = retry(world, || world.run(run)).await? else { return Err(StepError::NoSuchRun(run.clone())) };
     let target = retry(world, || world.target(&run.id, function)).await?;
     let target = target.ok_or_else(|| StepError::NoSuchRun(run.id.clone()))?;
     match target.status {
-        TargetStatus::Pending if run.status == RunStatus::Running => take_down(world, &run, function).await,
-        TargetStatus::Armed | TargetStatus::Injecting | TargetStatus::Injected => Ok(Armed::Armed),
-        _ => Ok(Armed::Skipped),
+        TargetStatus::Pending if run.status == RunStatus::Running => lock_and_snapshot(world, &run, function).await,
+        TargetStatus::Armed | TargetStatus::Injecting | TargetStatus::Injected => Ok(ArmOutcome::Armed),
+        _ => Ok(ArmOutcome::Skipped),
     }
 }
 
 /// Takes lock and snapshot, also again for a target that is armed but not begun.
-pub(super) async fn take_down(world: &impl World, run: &Run, function: &FunctionArn) -> Result<Armed, StepError> {
-    let (Some(experiment), Some(injection)) = (&run.experiment, Injection::of(run)) else { return Ok(Armed::Skipped) };
-    let Some(lock) = retry(world, || world.take_lock(&run.id, function)).await? else { return Ok(Armed::Skipped) };
+pub(super) async fn lock_and_snapshot(
+    world: &impl World,
+    run: &Run,
+    function: &FunctionArn,
+) -> Result<ArmOutcome, StepError> {
+    let (Some(experiment), Some(injection)) = (&run.experiment, Injection::of(run)) else {
+        return Ok(ArmOutcome::Skipped);
+    };
+    let Some(lock) = retry(world, || world.take_lock(&run.id, function)).await? else { return Ok(ArmOutcome::Skipped) };
     if let Some(holder) = lock.run.filter(|holder| *holder != run.id) {
         return Err(StepError::Locked { function: function.name().to_owned(), run: holder.to_string() });
     }
@@ -54,25 +60,25 @@ pub(super) async fn take_down(world: &impl World, run: &Run, function: &Function
         if wait > 0 {
             // It lasts beyond this invocation, so it is recorded at once.
             retry(world, || world.record_waiting(&run.id, function, Some(TOMBSTONE))).await?;
-            return Ok(Armed::Waiting(wait));
+            return Ok(ArmOutcome::Waiting(wait));
         }
     }
     let fail = |error| StepError::function(function.name(), error);
     let seen = match retry(world, || world.observe(function.as_str(), experiment.needs_mappings())).await {
-        Err(FunctionError::NotFound(_)) => return Ok(Armed::Skipped),
+        Err(FunctionError::NotFound(_)) => return Ok(ArmOutcome::Skipped),
         seen => seen.map_err(fail)?,
     };
-    let drafted = draft(&injection, &seen);
+    let drafted = change_set(&injection, &seen);
     if !drafted.refusals.is_empty() {
         // A twin of this task may have gone on to inject meanwhile: then it is our own fault that speaks against it.
         let target = retry(world, || world.target(&run.id, function)).await?;
         let begun = target.is_some_and(|t| !matches!(t.status, TargetStatus::Pending | TargetStatus::Armed));
-        return if begun { Ok(Armed::Skipped) } else { Err(StepError::Refused(drafted.refusals)) };
+        return if begun { Ok(ArmOutcome::Skipped) } else { Err(StepError::Refused(drafted.refusals)) };
     }
     let versioned = drafted.changes.iter().any(|change| change.surface() == Surface::Configuration);
     let last_version = if versioned {
-        match Listing::default().finish(world, &Pace::until(Time(i64::MAX)), function).await {
-            Err(FunctionError::NotFound(_)) => return Ok(Armed::Skipped),
+        match Listing::default().finish(world, &RateLimiter::until(Time(i64::MAX)), function).await {
+            Err(FunctionError::NotFound(_)) => return Ok(ArmOutcome::Skipped),
             versions => versions.map_err(fail)?.iter().copied().max().unwrap_or(0),
         }
     } else {
@@ -82,7 +88,7 @@ pub(super) async fn take_down(world: &impl World, run: &Run, function: &Function
     let runtime_version = seen.runtime_version.filter(|_| versioned);
     let snapshot = Snapshot { changes: drafted.changes, last_version, runtime_version };
     match retry(world, || world.arm(&run.id, function, &snapshot)).await? {
-        Guarded::Done => Ok(Armed::Armed),
-        Guarded::Declined => Ok(Armed::Skipped),
+        WriteOutcome::Applied => Ok(ArmOutcome::Armed),
+        WriteOutcome::ConditionFailed => Ok(ArmOutcome::Skipped),
     }
 }

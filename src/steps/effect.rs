@@ -22,21 +22,21 @@ const LOOK_INTERVAL: u64 = 30;
 const MINUTE: i64 = 60;
 
 /// What a look came to.
-pub(super) enum Look {
+pub(super) enum EffectCheck {
     /// The metrics may still come in: again in so many seconds.
-    Again(u64),
+    Requeue(u64),
     /// This is what they say.
     Done(Effect),
 }
 
 /// Looks at the metrics of the faults of a run whose targets are all back since `restored_at`.
-pub(super) async fn look(
+pub(super) async fn check_effect(
     world: &impl World,
     run: &Run,
     experiment: &Experiment,
     targets: &[TargetRecord],
     restored_at: Time,
-) -> Look {
+) -> EffectCheck {
     let (effect, is_final) = match seen(world, run, experiment, targets, restored_at).await {
         Ok(seen) => {
             let effect = judge(experiment, &seen);
@@ -52,8 +52,8 @@ pub(super) async fn look(
     // A run that was ended early is not kept open for it.
     let waits = run.reason == Some(EndReason::DurationElapsed) && !is_final;
     match world.now().seconds_until(restored_at.plus(EFFECT_WAIT)) {
-        left if waits && left > 0 => Look::Again(left.min(LOOK_INTERVAL)),
-        _ => Look::Done(effect),
+        left if waits && left > 0 => EffectCheck::Requeue(left.min(LOOK_INTERVAL)),
+        _ => EffectCheck::Done(effect),
     }
 }
 

@@ -6,12 +6,12 @@ use crate::model::run::{Lease, LeaseKind, Run, RunStatus, TargetRecord, TargetSt
 use crate::model::snapshot::Write;
 use crate::model::time::Time;
 use crate::plan::inject::{InjectPlan, plan_first_inject, plan_inject};
-use crate::ports::{FunctionError, Guarded, Permit, World};
+use crate::ports::{FunctionError, Permit, World, WriteOutcome};
 
-use super::arm::{Armed, take_down};
+use super::arm::{ArmOutcome, lock_and_snapshot};
 use super::error::StepError;
-use super::pace::{Kind, Pace};
 use super::prepare::stop_if_tripped;
+use super::rate_limiter::{Quota, RateLimiter};
 use super::retry::retry;
 use super::waiting::{TOMBSTONE, Waiting, in_doubt_until};
 use super::{Budget, LOOK_EVERY, SKEW, STALENESS, Window, is_overtaken};
@@ -21,7 +21,7 @@ const ANOTHER: &str = "another inject of this target is writing, or the run is b
 
 /// How injecting went.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Injected {
+pub enum InjectOutcome {
     /// The fault was seen in place.
     Injected,
     /// Look again.
@@ -38,17 +38,17 @@ pub enum Injected {
 }
 
 /// What one look came to.
-enum Look {
-    Over(Injected),
+enum Reconciled {
+    Done(InjectOutcome),
     /// Again; and what is waited for, where that is known.
-    Again(Option<String>),
+    Requeue(Option<String>),
     /// Again, and a call of ours may land until then.
-    InDoubt(Time),
+    Uncertain(Time),
 }
 
-impl Look {
-    fn waits(why: impl Into<String>) -> Self {
-        Self::Again(Some(why.into()))
+impl Reconciled {
+    fn requeue_because(why: impl Into<String>) -> Self {
+        Self::Requeue(Some(why.into()))
     }
 }
 
@@ -61,8 +61,8 @@ pub async fn inject(
     run: &RunId,
     function: &FunctionArn,
     budget: Budget,
-) -> Result<Injected, StepError> {
-    let (holder, pace) = (format!("inject-{:016x}", world.random()), Pace::until(budget.last_call()));
+) -> Result<InjectOutcome, StepError> {
+    let (holder, pace) = (format!("inject-{:016x}", world.random()), RateLimiter::until(budget.last_call()));
     let (mut first_look, mut in_doubt, mut waiting) = (true, false, Waiting::default());
     loop {
         let Some(run) = retry(world, || world.run(run)).await? else { return Err(StepError::NoSuchRun(run.clone())) };
@@ -71,18 +71,18 @@ pub async fn inject(
         let (run, target, holder, pace) = (&run, &target, &holder, &pace);
         let injector = Injector { world, run, target, holder, pace, budget, first_look, in_doubt };
         first_look = false;
-        let look = injector.look().await?;
-        in_doubt |= matches!(look, Look::InDoubt(_));
+        let look = injector.reconcile().await?;
+        in_doubt |= matches!(look, Reconciled::Uncertain(_));
         let waiting_for = match look {
-            Look::Over(injected) => return Ok(injected),
-            Look::Again(why) => why,
-            Look::InDoubt(until) => Some(in_doubt_until(until)),
+            Reconciled::Done(injected) => return Ok(injected),
+            Reconciled::Requeue(why) => why,
+            Reconciled::Uncertain(until) => Some(in_doubt_until(until)),
         };
         let is_last = !budget.allows(world.now());
         waiting.recorded.clone_from(&target.waiting_for);
         waiting.record(world, (&run.id, function), waiting_for.as_deref(), is_last).await;
         if is_last {
-            return Ok(Injected::Pending { seconds: 2, waiting_for });
+            return Ok(InjectOutcome::Pending { seconds: 2, waiting_for });
         }
         world.sleep(LOOK_EVERY * 1000).await;
     }
@@ -93,7 +93,7 @@ struct Injector<'a, W> {
     run: &'a Run,
     target: &'a TargetRecord,
     holder: &'a str,
-    pace: &'a Pace,
+    pace: &'a RateLimiter,
     budget: Budget,
     /// Whether this is the invocation's first look.
     first_look: bool,
@@ -102,22 +102,22 @@ struct Injector<'a, W> {
 }
 
 impl<W: World> Injector<'_, W> {
-    async fn look(&self) -> Result<Look, StepError> {
+    async fn reconcile(&self) -> Result<Reconciled, StepError> {
         let first = match self.target.status {
-            _ if self.run.status != RunStatus::Running => return Ok(Look::Over(Injected::Skipped)),
+            _ if self.run.status != RunStatus::Running => return Ok(Reconciled::Done(InjectOutcome::Skipped)),
             // Nothing starts for what this release cannot read.
-            _ if self.run.experiment.is_none() => return Ok(Look::Over(Injected::Skipped)),
+            _ if self.run.experiment.is_none() => return Ok(Reconciled::Done(InjectOutcome::Skipped)),
             TargetStatus::Armed => true,
             TargetStatus::Injecting => false,
-            TargetStatus::Injected => return Ok(Look::Over(Injected::Injected)),
-            _ => return Ok(Look::Over(Injected::Skipped)),
+            TargetStatus::Injected => return Ok(Reconciled::Done(InjectOutcome::Injected)),
+            _ => return Ok(Reconciled::Done(InjectOutcome::Skipped)),
         };
         // A fault must not be added to what has tripped the alarm since; and while a target takes long, nobody else
         // looks at the alarms.
         if (first || self.first_look) && stop_if_tripped(self.world, self.run).await? {
-            return Ok(Look::Over(Injected::Skipped));
+            return Ok(Reconciled::Done(InjectOutcome::Skipped));
         }
-        let Some(seen) = self.observe().await? else { return Ok(Look::Over(Injected::Skipped)) };
+        let Some(seen) = self.observe().await? else { return Ok(Reconciled::Done(InjectOutcome::Skipped)) };
         let plan = if first {
             plan_first_inject(&self.target.changes, &seen)
         } else {
@@ -126,10 +126,10 @@ impl<W: World> Injector<'_, W> {
         match plan {
             InjectPlan::Stale(_) if first => self.arm_again().await,
             // The snapshot is that of now; only what is rehearsed gets a permit.
-            _ if first && !self.target.rehearsed => Ok(Look::Over(Injected::Unrehearsed)),
+            _ if first && !self.target.rehearsed => Ok(Reconciled::Done(InjectOutcome::Unrehearsed)),
             InjectPlan::Write(writes) => self.write(&writes).await,
-            InjectPlan::Wait(why) => Ok(Look::waits(why)),
-            InjectPlan::Injected => self.say_injected(first).await,
+            InjectPlan::Wait(why) => Ok(Reconciled::requeue_because(why)),
+            InjectPlan::Injected => self.mark_injected(first).await,
             InjectPlan::Stale(field) => {
                 Err(StepError::Overtaken { function: self.target.function.name().to_owned(), field })
             }
@@ -139,7 +139,7 @@ impl<W: World> Injector<'_, W> {
     async fn observe(&self) -> Result<Option<Observation>, StepError> {
         let mappings = self.run.experiment.as_ref().is_some_and(|experiment| experiment.needs_mappings());
         let observe = || self.world.observe(self.target.function.as_str(), mappings);
-        match self.pace.read(self.world, Kind::of_look(mappings), observe).await {
+        match self.pace.read(self.world, Quota::of_observation(mappings), observe).await {
             Err(FunctionError::NotFound(_)) => Ok(None),
             seen => seen.map(Some).map_err(|error| self.failed(error)),
         }
@@ -151,25 +151,25 @@ impl<W: World> Injector<'_, W> {
 
     /// Somebody deployed between Arm and here, and nothing of ours is in place: their configuration is the original. Its
     /// restore has not been rehearsed, which the next look finds.
-    async fn arm_again(&self) -> Result<Look, StepError> {
-        match take_down(self.world, self.run, &self.target.function).await? {
-            Armed::Armed => Ok(Look::Again(None)),
-            Armed::Waiting(seconds) => {
-                Ok(Look::Over(Injected::Pending { seconds, waiting_for: Some(TOMBSTONE.to_owned()) }))
+    async fn arm_again(&self) -> Result<Reconciled, StepError> {
+        match lock_and_snapshot(self.world, self.run, &self.target.function).await? {
+            ArmOutcome::Armed => Ok(Reconciled::Requeue(None)),
+            ArmOutcome::Waiting(seconds) => {
+                Ok(Reconciled::Done(InjectOutcome::Pending { seconds, waiting_for: Some(TOMBSTONE.to_owned()) }))
             }
             // A twin of this task has begun, or the run is being stopped: the next look tells.
-            Armed::Skipped => Ok(Look::Again(None)),
+            ArmOutcome::Skipped => Ok(Reconciled::Requeue(None)),
         }
     }
 
-    async fn write(&self, writes: &[Write]) -> Result<Look, StepError> {
+    async fn write(&self, writes: &[Write]) -> Result<Reconciled, StepError> {
         // Before the lease is taken, which must not run meanwhile.
-        if self.pace.turn(self.world, writes.len()).await.is_err() {
-            return Ok(Look::waits("a turn within Lambda's rate"));
+        if self.pace.acquire(self.world, writes.len()).await.is_err() {
+            return Ok(Reconciled::requeue_because("a turn within Lambda's rate"));
         }
         let Window { lease, last_call } = self.budget.window(LeaseKind::Inject, self.holder, self.world.now());
         // Without a permit, another inject's lease runs, or the run is being stopped: the next look tells.
-        let Some(permit) = self.begin(&lease).await? else { return Ok(Look::waits(ANOTHER)) };
+        let Some(permit) = self.begin(&lease).await? else { return Ok(Reconciled::requeue_because(ANOTHER)) };
         for (at, write) in writes.iter().enumerate() {
             if is_overtaken(&writes[..at], write) {
                 break;
@@ -177,18 +177,22 @@ impl<W: World> Injector<'_, W> {
             match self.world.write(&permit, write, last_call).await {
                 Ok(()) => {}
                 // It may land yet: the lease stays as long as that can be.
-                Err(error) if error.may_have_landed() => return Ok(Look::InDoubt(lease.until)),
+                Err(error) if error.may_have_landed() => return Ok(Reconciled::Uncertain(lease.until)),
                 Err(error) => {
-                    self.pace.heed(self.world, Kind::Control, &error);
-                    self.settle(&lease).await?;
+                    self.pace.on_throttle(self.world, Quota::ControlPlane, &error);
+                    self.shorten_lease(&lease).await?;
                     // What is not found was deleted under us: the next look tells what.
                     let again = error.is_transient() || matches!(error, FunctionError::NotFound(_));
-                    return if again { Ok(Look::waits(error.to_string())) } else { Err(self.failed(error)) };
+                    return if again {
+                        Ok(Reconciled::requeue_because(error.to_string()))
+                    } else {
+                        Err(self.failed(error))
+                    };
                 }
             }
         }
-        self.settle(&lease).await?;
-        Ok(Look::Again(None))
+        self.shorten_lease(&lease).await?;
+        Ok(Reconciled::Requeue(None))
     }
 
     async fn begin(&self, lease: &Lease) -> Result<Option<Permit>, StepError> {
@@ -197,27 +201,27 @@ impl<W: World> Injector<'_, W> {
             .await?)
     }
 
-    async fn settle(&self, lease: &Lease) -> Result<(), StepError> {
+    async fn shorten_lease(&self, lease: &Lease) -> Result<(), StepError> {
         if self.in_doubt {
             return Ok(());
         }
         // Every call was answered: all that is left is that a read may miss them for a while.
         let until = self.world.now().plus(STALENESS + SKEW);
         let (run, function) = (&self.run.id, &self.target.function);
-        Ok(retry(self.world, || self.world.settle(run, function, lease, until)).await?)
+        Ok(retry(self.world, || self.world.shorten_lease(run, function, lease, until)).await?)
     }
 
-    async fn say_injected(&self, first: bool) -> Result<Look, StepError> {
+    async fn mark_injected(&self, first: bool) -> Result<Reconciled, StepError> {
         let (run, function) = (&self.run.id, &self.target.function);
         // Where nothing has to be written (the function has the values already), the target still begins in order.
         if first {
             let lease = self.budget.window(LeaseKind::Inject, self.holder, self.world.now()).lease;
-            let Some(_permit) = self.begin(&lease).await? else { return Ok(Look::waits(ANOTHER)) };
-            self.settle(&lease).await?;
+            let Some(_permit) = self.begin(&lease).await? else { return Ok(Reconciled::requeue_because(ANOTHER)) };
+            self.shorten_lease(&lease).await?;
         }
-        match retry(self.world, || self.world.injected(run, function)).await? {
-            Guarded::Done => Ok(Look::Over(Injected::Injected)),
-            Guarded::Declined => Ok(Look::Again(None)),
+        match retry(self.world, || self.world.mark_injected(run, function)).await? {
+            WriteOutcome::Applied => Ok(Reconciled::Done(InjectOutcome::Injected)),
+            WriteOutcome::ConditionFailed => Ok(Reconciled::Requeue(None)),
         }
     }
 }

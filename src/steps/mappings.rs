@@ -8,7 +8,7 @@ use crate::model::snapshot::{Change, Write};
 use crate::model::time::Time;
 use crate::ports::{FunctionError, World};
 
-use super::pace::{Kind, Pace};
+use super::rate_limiter::{Quota, RateLimiter};
 use super::{SKEW, STALENESS};
 
 /// The mappings that these changes touch.
@@ -26,13 +26,13 @@ pub(super) fn touched(changes: &[Change]) -> impl Iterator<Item = &MappingId> {
 /// The first read that fails.
 pub(super) async fn unlisted(
     world: &impl World,
-    pace: &Pace,
+    pace: &RateLimiter,
     changes: &[Change],
     listed: &[Mapping],
 ) -> Result<Vec<Mapping>, FunctionError> {
     let mut found = Vec::new();
     for id in touched(changes).filter(|id| !listed.iter().any(|mapping| mapping.id == **id)) {
-        match pace.read(world, &[Kind::Control], || world.mapping(id)).await {
+        match pace.read(world, &[Quota::ControlPlane], || world.mapping(id)).await {
             Ok(state) => found.push(Mapping { id: id.clone(), state }),
             Err(FunctionError::NotFound(_)) => {}
             Err(error) => return Err(error),

@@ -7,11 +7,12 @@
 pub mod arm;
 pub mod effect;
 pub mod error;
+pub mod facts;
 pub mod inject;
 mod mappings;
 pub mod observe;
-pub mod pace;
 pub mod prepare;
+pub mod rate_limiter;
 pub mod reap;
 pub mod rehearse;
 pub mod report;
@@ -21,7 +22,6 @@ pub mod rollback;
 mod sample;
 mod schedule;
 pub mod steady_state;
-pub mod survey;
 mod versions;
 pub mod waiting;
 

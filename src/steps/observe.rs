@@ -13,7 +13,7 @@ use super::steady_state::deviations;
 
 /// What the state machine should do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Observed {
+pub enum ObserveOutcome {
     /// Observe again.
     Running {
         /// In this many seconds.
@@ -34,10 +34,10 @@ pub async fn observe(
     id: &RunId,
     sample_from: usize,
     budget: Budget,
-) -> Result<Observed, StepError> {
+) -> Result<ObserveOutcome, StepError> {
     let Some(run) = retry(world, || world.run(id)).await? else { return Err(StepError::NoSuchRun(id.clone())) };
     let Some(experiment) = run.experiment.as_ref().filter(|_| run.status == RunStatus::Running) else {
-        return Ok(Observed::Stopping);
+        return Ok(ObserveOutcome::Stopping);
     };
     // The first look is the end of the injection: from here on the fault has its full duration.
     let length = i64::from(experiment.duration.seconds());
@@ -49,7 +49,7 @@ pub async fn observe(
         return stop(world, &run, EndReason::Lever).await;
     }
     if stop_if_tripped(world, &run).await? {
-        return Ok(Observed::Stopping);
+        return Ok(ObserveOutcome::Stopping);
     }
     let experiment = run.experiment.as_ref();
     let conditions = experiment.map_or(&[][..], |experiment| &experiment.steady_state);
@@ -60,13 +60,13 @@ pub async fn observe(
     let sample_from = sample(world, &run, sample_from, budget).await?;
     match world.now().seconds_until(run.due()) {
         0 => stop(world, &run, EndReason::DurationElapsed).await,
-        left => Ok(Observed::Running { seconds: left.min(interval(length.unsigned_abs())), sample_from }),
+        left => Ok(ObserveOutcome::Running { seconds: left.min(interval(length.unsigned_abs())), sample_from }),
     }
 }
 
-async fn stop(world: &impl World, run: &Run, reason: EndReason) -> Result<Observed, StepError> {
+async fn stop(world: &impl World, run: &Run, reason: EndReason) -> Result<ObserveOutcome, StepError> {
     retry(world, || world.stop_run(&run.id, &reason, world.now())).await?;
-    Ok(Observed::Stopping)
+    Ok(ObserveOutcome::Stopping)
 }
 
 /// Events that one look adds to an execution's history: five of the task (entered, scheduled, started, succeeded, exited),

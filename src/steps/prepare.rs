@@ -6,13 +6,13 @@ use crate::model::experiment::Experiment;
 use crate::model::input::read_experiment;
 use crate::model::names::{AlarmName, FunctionArn, RunId};
 use crate::model::run::{Run, RunStatus};
-use crate::plan::guardrails::{Facts, Settings, Survey, functions, survey};
-use crate::ports::{Guarded, World};
+use crate::plan::guardrails::{Evaluation, Facts, Settings, evaluate, functions};
+use crate::ports::{World, WriteOutcome};
 
 use super::error::StepError;
+use super::facts::collect_facts;
 use super::retry::retry;
 use super::steady_state::tripped;
-use super::survey::gather;
 
 /// Notes of the plan that a run keeps, at most.
 const MOST_NOTES: usize = 10;
@@ -44,22 +44,22 @@ pub struct Prepared {
 pub async fn prepare(world: &impl World, settings: &Settings, request: &Request) -> Result<Prepared, StepError> {
     let experiment = read_experiment(&request.experiment)?;
     if let Some(run) = retry(world, || world.run(&request.run)).await? {
-        return carry_on(world, &run).await;
+        return start_or_resume(world, &run).await;
     }
-    let facts = gather(world, settings, &experiment).await?;
-    let Survey { refusals, warnings, .. } = survey(&experiment, &facts);
+    let facts = collect_facts(world, settings, &experiment).await?;
+    let Evaluation { refusals, warnings, .. } = evaluate(&experiment, &facts);
     if !refusals.is_empty() {
         return Err(StepError::Refused(refusals));
     }
-    let run = write_down(world, request, experiment, &facts, at_most(MOST_NOTES, warnings));
+    let run = run_record(world, request, experiment, &facts, at_most(MOST_NOTES, warnings));
     match retry(world, || world.create_run(&run)).await? {
-        Guarded::Done => carry_on(world, &run).await,
-        Guarded::Declined => match retry(world, || world.run(&request.run)).await? {
-            Some(run) => carry_on(world, &run).await,
+        WriteOutcome::Applied => start_or_resume(world, &run).await,
+        WriteOutcome::ConditionFailed => match retry(world, || world.run(&request.run)).await? {
+            Some(run) => start_or_resume(world, &run).await,
             // No run, and none may be written: the lever was engaged after the look at it.
             None => {
-                let facts = gather(world, settings, &experiment_of(&run)?).await?;
-                Err(StepError::Refused(survey(&experiment_of(&run)?, &facts).refusals))
+                let facts = collect_facts(world, settings, &experiment_of(&run)?).await?;
+                Err(StepError::Refused(evaluate(&experiment_of(&run)?, &facts).refusals))
             }
         },
     }
@@ -77,7 +77,7 @@ fn at_most(most: usize, mut notes: Vec<String>) -> Vec<String> {
     notes
 }
 
-fn write_down(world: &impl World, request: &Request, experiment: Experiment, facts: &Facts, notes: Vec<String>) -> Run {
+fn run_record(world: &impl World, request: &Request, experiment: Experiment, facts: &Facts, notes: Vec<String>) -> Run {
     let now = world.now();
     let deadline = experiment.deadline(now);
     let stops = |name: &AlarmName| experiment.stop_conditions.iter().any(|stop| stop.alarm == *name);
@@ -109,7 +109,7 @@ fn write_down(world: &impl World, request: &Request, experiment: Experiment, fac
     }
 }
 
-async fn carry_on(world: &impl World, run: &Run) -> Result<Prepared, StepError> {
+async fn start_or_resume(world: &impl World, run: &Run) -> Result<Prepared, StepError> {
     let id = &run.id;
     if run.status == RunStatus::Pending {
         retry(world, || world.add_targets(id, &run.functions)).await?;

@@ -43,7 +43,7 @@ pub async fn reap(world: &impl World, budget: Budget) -> (Tick, Option<StepError
     let runs = take_over_all(world, &mut tick, &mut errors).await;
     tick.handled = runs.len() as u64;
     for rolled_back in restore_runs(world, runs, budget).await {
-        if let Err(error) = settle(world, &rolled_back, &mut tick).await {
+        if let Err(error) = close_if_over(world, &rolled_back, &mut tick).await {
             errors.push(error);
         }
     }
@@ -147,7 +147,7 @@ fn back_since(targets: &[TargetRecord], stopping_at: Time) -> Option<Time> {
 
 /// Closes a run whose targets are all back, or of which one cannot be restored: nobody else would say that it failed, and
 /// it is tried again anyway.
-async fn settle(world: &impl World, rolled_back: &RolledBack, tick: &mut Tick) -> Result<(), StepError> {
+async fn close_if_over(world: &impl World, rolled_back: &RolledBack, tick: &mut Tick) -> Result<(), StepError> {
     let run = &rolled_back.run;
     let targets = retry(world, || world.targets(&run.id)).await?;
     let open: Vec<_> = targets.iter().filter(|target| !target.status.is_final()).collect();

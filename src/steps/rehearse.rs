@@ -17,19 +17,19 @@ use crate::model::function::{Environment, Observation};
 use crate::model::names::{FunctionArn, LayerVersionArn, RunId};
 use crate::model::run::{Run, RunStatus, TargetRecord, TargetStatus};
 use crate::model::snapshot::Change;
+use crate::plan::field_state::{FieldState, field_state, is_untouched};
 use crate::plan::guardrails::LayerFact;
-use crate::plan::standing::{Standing, is_untouched, standing};
-use crate::ports::{FunctionError, Guarded, World};
+use crate::ports::{FunctionError, World, WriteOutcome};
 
 use super::error::StepError;
-use super::pace::{Kind, Pace};
+use super::rate_limiter::{Quota, RateLimiter};
 use super::retry::retry;
 use super::waiting::Waiting;
 use super::{Budget, LOOK_EVERY, SKEW, STALENESS};
 
 /// How rehearsing went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rehearsed {
+pub enum RehearseOutcome {
     /// The role can read all that the restore needs, and the target is marked as rehearsed.
     Rehearsed,
     /// Retry in this many seconds: a mapping is changing.
@@ -41,12 +41,12 @@ pub enum Rehearsed {
 }
 
 /// What one look came to.
-enum Look {
-    Over(Rehearsed),
+enum Reconciled {
+    Done(RehearseOutcome),
     /// The function does not show what the snapshot says.
     Differs,
     /// A field cannot be compared yet, or the snapshot was replaced: this is waited for.
-    Again(&'static str),
+    Requeue(&'static str),
 }
 
 /// The rehearsals of one invocation. They share Lambda's rates, and each layer is read once.
@@ -54,7 +54,7 @@ pub struct Rehearsal<'a, W> {
     world: &'a W,
     run: &'a RunId,
     budget: Budget,
-    pace: Pace,
+    pace: RateLimiter,
     layers: Mutex<BTreeMap<LayerVersionArn, LayerFact>>,
 }
 
@@ -62,47 +62,49 @@ impl<'a, W: World> Rehearsal<'a, W> {
     /// For the targets of one run.
     #[must_use]
     pub fn new(world: &'a W, run: &'a RunId, budget: Budget) -> Self {
-        Self { world, run, budget, pace: Pace::until(budget.last_call()), layers: Mutex::default() }
+        Self { world, run, budget, pace: RateLimiter::until(budget.last_call()), layers: Mutex::default() }
     }
 
     /// Rehearses the restore of one target.
     ///
     /// # Errors
     /// `RehearsalFailed` when this role cannot read what the restore needs.
-    pub async fn rehearse(&self, function: &FunctionArn) -> Result<Rehearsed, StepError> {
+    pub async fn rehearse(&self, function: &FunctionArn) -> Result<RehearseOutcome, StepError> {
         // An observation older than the snapshot's could differ from it although nothing was deployed.
         let fresh_at = self.world.now().plus(STALENESS + SKEW);
         let mut waiting = Waiting::default();
         loop {
-            let why = match self.look(function).await? {
-                Look::Over(rehearsed) => return Ok(rehearsed),
-                Look::Differs if self.world.now() > fresh_at => return Ok(Rehearsed::Changed),
-                Look::Differs => "a read that shows what the snapshot says",
-                Look::Again(why) => why,
+            let why = match self.reconcile(function).await? {
+                Reconciled::Done(rehearsed) => return Ok(rehearsed),
+                Reconciled::Differs if self.world.now() > fresh_at => return Ok(RehearseOutcome::Changed),
+                Reconciled::Differs => "a read that shows what the snapshot says",
+                Reconciled::Requeue(why) => why,
             };
             let is_last = !self.budget.allows(self.world.now());
             waiting.record(self.world, (self.run, function), Some(why), is_last).await;
             if is_last {
-                return Ok(Rehearsed::Waiting(LOOK_EVERY));
+                return Ok(RehearseOutcome::Waiting(LOOK_EVERY));
             }
             self.world.sleep(LOOK_EVERY * 1000).await;
         }
     }
 
-    async fn look(&self, function: &FunctionArn) -> Result<Look, StepError> {
+    async fn reconcile(&self, function: &FunctionArn) -> Result<Reconciled, StepError> {
         let no_such_run = || StepError::NoSuchRun(self.run.clone());
         let run = retry(self.world, || self.world.run(self.run)).await?.ok_or_else(no_such_run)?;
         let target = retry(self.world, || self.world.target(self.run, function)).await?.ok_or_else(no_such_run)?;
         match target.status {
-            _ if run.status != RunStatus::Running => return Ok(Look::Over(Rehearsed::Skipped)),
+            _ if run.status != RunStatus::Running => return Ok(Reconciled::Done(RehearseOutcome::Skipped)),
             TargetStatus::Armed if !target.rehearsed => {}
             // A twin of this task was faster.
             TargetStatus::Armed | TargetStatus::Injecting | TargetStatus::Injected => {
-                return Ok(Look::Over(Rehearsed::Rehearsed));
+                return Ok(Reconciled::Done(RehearseOutcome::Rehearsed));
             }
-            _ => return Ok(Look::Over(Rehearsed::Skipped)),
+            _ => return Ok(Reconciled::Done(RehearseOutcome::Skipped)),
         }
-        let Some(seen) = self.observe(&run, function).await? else { return Ok(Look::Over(Rehearsed::Skipped)) };
+        let Some(seen) = self.observe(&run, function).await? else {
+            return Ok(Reconciled::Done(RehearseOutcome::Skipped));
+        };
         self.read_environment(function, &seen)?;
         self.read_layers(&target).await?;
         self.compare(&target, &seen).await
@@ -111,7 +113,7 @@ impl<'a, W: World> Rehearsal<'a, W> {
     async fn observe(&self, run: &Run, function: &FunctionArn) -> Result<Option<Observation>, StepError> {
         let mappings = run.experiment.as_ref().is_none_or(Experiment::needs_mappings);
         let observe = || self.world.observe(function.as_str(), mappings);
-        match self.pace.read(self.world, Kind::of_look(mappings), observe).await {
+        match self.pace.read(self.world, Quota::of_observation(mappings), observe).await {
             Ok(seen) => Ok(Some(seen)),
             Err(FunctionError::NotFound(_)) => Ok(None),
             Err(FunctionError::Denied(why)) => {
@@ -157,7 +159,7 @@ impl<'a, W: World> Rehearsal<'a, W> {
         if let Some(known) = self.known_layers().get(layer) {
             return Ok(known.clone());
         }
-        let read = self.pace.read(self.world, &[Kind::Control], || self.world.layer(layer)).await;
+        let read = self.pace.read(self.world, &[Quota::ControlPlane], || self.world.layer(layer)).await;
         let fact = read.map_err(|error| StepError::function(function.name(), error))?;
         self.known_layers().insert(layer.clone(), fact.clone());
         Ok(fact)
@@ -168,22 +170,22 @@ impl<'a, W: World> Rehearsal<'a, W> {
         self.layers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn compare(&self, target: &TargetRecord, seen: &Observation) -> Result<Look, StepError> {
-        let unknown = |change| match standing(change, seen) {
-            Standing::Unknown(why) => Some(why),
+    async fn compare(&self, target: &TargetRecord, seen: &Observation) -> Result<Reconciled, StepError> {
+        let unknown = |change| match field_state(change, seen) {
+            FieldState::Unknown(why) => Some(why),
             _ => None,
         };
         if let Some(why) = target.changes.iter().find_map(unknown) {
-            return Ok(Look::Again(why));
+            return Ok(Reconciled::Requeue(why));
         }
         if !target.changes.iter().all(|change| is_untouched(change, seen)) {
-            return Ok(Look::Differs);
+            return Ok(Reconciled::Differs);
         }
         let mark = || self.world.mark_rehearsed(self.run, &target.function, &target.changes);
         Ok(match retry(self.world, mark).await? {
-            Guarded::Done => Look::Over(Rehearsed::Rehearsed),
+            WriteOutcome::Applied => Reconciled::Done(RehearseOutcome::Rehearsed),
             // Stopped, injected or armed again since then: the next look tells.
-            Guarded::Declined => Look::Again("the snapshot, which was replaced"),
+            WriteOutcome::ConditionFailed => Reconciled::Requeue("the snapshot, which was replaced"),
         })
     }
 }

@@ -2,20 +2,20 @@
 
 use crate::model::experiment::Experiment;
 use crate::model::names::RunId;
-use crate::model::run::{EndReason, Judgement, Run, RunStatus, TargetRecord};
+use crate::model::run::{EndReason, Findings, Run, RunStatus, TargetRecord};
 use crate::model::time::Time;
 use crate::plan::effect::Effect;
 use crate::plan::rendering::{ReportView, report_view};
 use crate::ports::World;
 
-use super::effect::{self, Look};
+use super::effect::{self, EffectCheck};
 use super::error::StepError;
 use super::retry::retry;
 use super::steady_state::{deviations, judgeable};
 
 /// What the state machine should do next.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Reported {
+pub enum ReportOutcome {
     /// The steady state may hold again by then, or metrics come in: report again in so many seconds.
     Pending(u64),
     /// The run is closed.
@@ -29,15 +29,15 @@ const RECOVERY_INTERVAL: u64 = 10;
 ///
 /// # Errors
 /// When the ledger cannot be used, or CloudWatch, where there is a steady state to judge.
-pub async fn report(world: &impl World, id: &RunId) -> Result<Reported, StepError> {
+pub async fn report(world: &impl World, id: &RunId) -> Result<ReportOutcome, StepError> {
     let Some(run) = retry(world, || world.run(id)).await? else { return Err(StepError::NoSuchRun(id.clone())) };
     let targets = retry(world, || world.targets(id)).await?;
     if !run.status.is_final()
         && let Some(seconds) = judge(world, &run, &targets).await?
     {
-        return Ok(Reported::Pending(seconds));
+        return Ok(ReportOutcome::Pending(seconds));
     }
-    close(world, id).await.map(|view| Reported::Closed(Box::new(view)))
+    close(world, id).await.map(|view| ReportOutcome::Closed(Box::new(view)))
 }
 
 /// Judges effect and steady state, once every target is back; returns how long to wait where that is too early.
@@ -52,11 +52,11 @@ async fn judge(world: &impl World, run: &Run, targets: &[TargetRecord]) -> Resul
         return Ok(None);
     }
     let restored_at = targets.iter().filter_map(|target| target.ended_at).max().unwrap_or(run.created_at);
-    let mut judgement = Judgement::default();
+    let mut judgement = Findings::default();
     if has_effect {
-        match effect::look(world, run, experiment, targets, restored_at).await {
-            Look::Again(seconds) => return Ok(Some(seconds)),
-            Look::Done(Effect { missing, injected }) => {
+        match effect::check_effect(world, run, experiment, targets, restored_at).await {
+            EffectCheck::Requeue(seconds) => return Ok(Some(seconds)),
+            EffectCheck::Done(Effect { missing, injected }) => {
                 (judgement.effect, judgement.injected) = (missing, Some(injected));
             }
         }
@@ -67,7 +67,7 @@ async fn judge(world: &impl World, run: &Run, targets: &[TargetRecord]) -> Resul
             Steady::Done(found) => judgement.deviations = found,
         }
     }
-    retry(world, || world.judge_run(&run.id, &judgement)).await?;
+    retry(world, || world.record_findings(&run.id, &judgement)).await?;
     Ok(None)
 }
 

@@ -8,16 +8,16 @@ use futures_util::future::join;
 use crate::model::experiment::Experiment;
 use crate::model::function::Observation;
 use crate::model::names::{FunctionArn, RunId};
-use crate::model::run::{Ending, Lease, LeaseKind, Run, TargetRecord, TargetStatus};
+use crate::model::run::{Lease, LeaseKind, Run, TargetEnding, TargetRecord, TargetStatus};
 use crate::model::snapshot::{Change, ConfigurationUpdate, Surface, Write};
 use crate::model::time::Time;
 use crate::plan::own::{is_named_as_own, is_own};
 use crate::plan::restore::{RestorePlan, plan_restore, plan_restore_of_mappings};
-use crate::ports::{FunctionError, Guarded, World};
+use crate::ports::{FunctionError, World, WriteOutcome};
 
 use super::error::StepError;
 use super::mappings::{self, Orphans};
-use super::pace::{Kind, Pace};
+use super::rate_limiter::{Quota, RateLimiter};
 use super::retry::retry;
 use super::sample::{record_removed, removed};
 use super::schedule::{self, Next};
@@ -33,7 +33,7 @@ const LOOK_LATER: u64 = 10;
 
 /// How restoring went.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Restored {
+pub enum RestoreOutcome {
     /// The target has this final status.
     Ended(TargetStatus),
     /// Look again.
@@ -45,30 +45,30 @@ pub enum Restored {
     },
 }
 
-impl Restored {
+impl RestoreOutcome {
     fn pending(seconds: u64, waiting_for: Option<String>) -> Self {
         Self::Pending { seconds, waiting_for }
     }
 }
 
 /// What one look came to.
-enum Look {
+enum Reconciled {
     Ended(TargetStatus),
     /// Look again after this many seconds, at the earliest; and what is waited for, where that is known.
-    Again(u64, Option<String>),
+    Requeue(u64, Option<String>),
     /// Again, when every target has had its first look.
-    AfterFirsts,
+    RequeueAfterFirsts,
     /// Again, and a call of ours may land until then.
-    InDoubt(Time),
+    Uncertain(Time),
 }
 
-impl Look {
-    fn again(seconds: u64) -> Self {
-        Self::Again(seconds, None)
+impl Reconciled {
+    fn requeue(seconds: u64) -> Self {
+        Self::Requeue(seconds, None)
     }
 
-    fn waits(seconds: u64, why: impl Into<String>) -> Self {
-        Self::Again(seconds, Some(why.into()))
+    fn requeue_because(seconds: u64, why: impl Into<String>) -> Self {
+        Self::Requeue(seconds, Some(why.into()))
     }
 }
 
@@ -82,8 +82,8 @@ pub async fn restore(
     run: &Run,
     function: &FunctionArn,
     budget: Budget,
-) -> Result<Restored, StepError> {
-    restore_all(world, &[(run, function)], budget).await.pop().unwrap_or(Ok(Restored::pending(1, None)))
+) -> Result<RestoreOutcome, StepError> {
+    restore_all(world, &[(run, function)], budget).await.pop().unwrap_or(Ok(RestoreOutcome::pending(1, None)))
 }
 
 /// Restores many targets, most urgent first: those whose fault does not expire by itself, and then in their order. At
@@ -94,9 +94,9 @@ pub async fn restore_all(
     world: &impl World,
     targets: &[(&Run, &FunctionArn)],
     budget: Budget,
-) -> Vec<Result<Restored, StepError>> {
+) -> Vec<Result<RestoreOutcome, StepError>> {
     let holder = format!("restore-{:016x}", world.random());
-    let pace = Pace::until(budget.last_call());
+    let pace = RateLimiter::until(budget.last_call());
     let mut jobs: Vec<Job> =
         targets.iter().enumerate().map(|(at, (run, function))| Job::new(at, run, function)).collect();
     jobs.sort_by_key(|job| job.run.experiment.as_ref().is_some_and(Experiment::expires_by_itself));
@@ -105,7 +105,7 @@ pub async fn restore_all(
         async move {
             let Job { run, function, memory, .. } = job;
             let mut restorer = Restorer { world, run, function, holder, pace, budget, memory, firsts_left };
-            let look = restorer.look().await;
+            let look = restorer.reconcile().await;
             let (mut job, next) = Job { memory: restorer.memory, ..job }.after(look);
             job.record_waiting(world, next, budget).await;
             (job, next)
@@ -113,7 +113,7 @@ pub async fn restore_all(
     };
     let mut jobs = schedule::run(world, jobs, budget, look).await;
     jobs.sort_by_key(|job| job.at);
-    jobs.into_iter().map(|job| job.result.map(patient)).collect()
+    jobs.into_iter().map(|job| job.result.map(back_off)).collect()
 }
 
 /// One target to restore, and how far that has come.
@@ -122,7 +122,7 @@ struct Job<'a> {
     at: usize,
     run: &'a Run,
     function: &'a FunctionArn,
-    result: Result<Restored, StepError>,
+    result: Result<RestoreOutcome, StepError>,
     memory: Memory,
 }
 
@@ -138,23 +138,23 @@ struct Memory {
 
 impl<'a> Job<'a> {
     fn new(at: usize, run: &'a Run, function: &'a FunctionArn) -> Self {
-        Self { at, run, function, result: Ok(Restored::pending(LOOK_EVERY, None)), memory: Memory::default() }
+        Self { at, run, function, result: Ok(RestoreOutcome::pending(LOOK_EVERY, None)), memory: Memory::default() }
     }
 
-    fn after(mut self, look: Result<Look, StepError>) -> (Self, Next) {
+    fn after(mut self, look: Result<Reconciled, StepError>) -> (Self, Next) {
         let next = match &look {
-            Ok(Look::Ended(_)) | Err(_) => Next::Over,
-            Ok(Look::Again(seconds, _)) => Next::After((*seconds).max(LOOK_EVERY)),
-            Ok(Look::AfterFirsts) => Next::AfterFirsts,
-            Ok(Look::InDoubt(_)) => Next::After(LOOK_EVERY),
+            Ok(Reconciled::Ended(_)) | Err(_) => Next::Over,
+            Ok(Reconciled::Requeue(seconds, _)) => Next::After((*seconds).max(LOOK_EVERY)),
+            Ok(Reconciled::RequeueAfterFirsts) => Next::AfterFirsts,
+            Ok(Reconciled::Uncertain(_)) => Next::After(LOOK_EVERY),
         };
         self.result = look.map(|look| match look {
-            Look::Ended(status) => Restored::Ended(status),
-            Look::Again(seconds, why) => Restored::pending(seconds.max(LOOK_EVERY), why),
-            Look::AfterFirsts => Restored::pending(LOOK_EVERY, None),
-            Look::InDoubt(until) => {
+            Reconciled::Ended(status) => RestoreOutcome::Ended(status),
+            Reconciled::Requeue(seconds, why) => RestoreOutcome::pending(seconds.max(LOOK_EVERY), why),
+            Reconciled::RequeueAfterFirsts => RestoreOutcome::pending(LOOK_EVERY, None),
+            Reconciled::Uncertain(until) => {
                 self.memory.doubt = Some(until);
-                Restored::pending(LOOK_EVERY, Some(in_doubt_until(until)))
+                RestoreOutcome::pending(LOOK_EVERY, Some(in_doubt_until(until)))
             }
         });
         (self, next)
@@ -162,7 +162,9 @@ impl<'a> Job<'a> {
 
     /// Records what is waited for, where that lasts.
     async fn record_waiting(&mut self, world: &impl World, next: Next, budget: Budget) {
-        let (Next::After(seconds), Ok(Restored::Pending { waiting_for, .. })) = (next, &self.result) else { return };
+        let (Next::After(seconds), Ok(RestoreOutcome::Pending { waiting_for, .. })) = (next, &self.result) else {
+            return;
+        };
         let is_last = !budget.allows(world.now().plus(seconds.cast_signed()));
         let at = (&self.run.id, self.function);
         self.memory.waiting.record(world, at, waiting_for.as_deref(), is_last).await;
@@ -171,11 +173,11 @@ impl<'a> Job<'a> {
 
 /// What did not come right while this invocation looked each second is not looked at each second by the next one: an
 /// execution has only so many events in its history.
-fn patient(restored: Restored) -> Restored {
+fn back_off(restored: RestoreOutcome) -> RestoreOutcome {
     match restored {
-        Restored::Pending { seconds: ..=2, waiting_for } => Restored::pending(LOOK_LATER, waiting_for),
-        Restored::Pending { seconds, waiting_for } => Restored::pending(seconds.min(60), waiting_for),
-        ended @ Restored::Ended(_) => ended,
+        RestoreOutcome::Pending { seconds: ..=2, waiting_for } => RestoreOutcome::pending(LOOK_LATER, waiting_for),
+        RestoreOutcome::Pending { seconds, waiting_for } => RestoreOutcome::pending(seconds.min(60), waiting_for),
+        ended @ RestoreOutcome::Ended(_) => ended,
     }
 }
 
@@ -184,7 +186,7 @@ struct Restorer<'a, W> {
     run: &'a Run,
     function: &'a FunctionArn,
     holder: &'a str,
-    pace: &'a Pace,
+    pace: &'a RateLimiter,
     budget: Budget,
     memory: Memory,
     /// Whether there are targets that have had no look yet.
@@ -196,21 +198,22 @@ impl<W: World> Restorer<'_, W> {
         &self.run.id
     }
 
-    async fn look(&mut self) -> Result<Look, StepError> {
+    async fn reconcile(&mut self) -> Result<Reconciled, StepError> {
         // A run without a readable record does not say whether its faults touch mappings.
         let mappings = self.run.experiment.as_ref().is_none_or(Experiment::needs_mappings);
         let observed_at = self.world.now();
         // Both at once: between an alarm event and the first restoring call, every round trip counts.
         let (target, seen) = join(
             retry(self.world, || self.world.target(self.id(), self.function)),
-            self.pace
-                .read(self.world, Kind::of_look(mappings), || self.world.observe(self.function.as_str(), mappings)),
+            self.pace.read(self.world, Quota::of_observation(mappings), || {
+                self.world.observe(self.function.as_str(), mappings)
+            }),
         )
         .await;
         // A run that stopped while it was being written has functions without a record: nothing was touched.
-        let Some(target) = target? else { return Ok(Look::Ended(TargetStatus::Untouched)) };
+        let Some(target) = target? else { return Ok(Reconciled::Ended(TargetStatus::Untouched)) };
         if target.status.is_final() {
-            return Ok(Look::Ended(target.status));
+            return Ok(Reconciled::Ended(target.status));
         }
         self.memory.waiting.recorded.clone_from(&target.waiting_for);
         if target.status == TargetStatus::Pending {
@@ -224,9 +227,9 @@ impl<W: World> Restorer<'_, W> {
     }
 
     /// Throttling says nothing about the target.
-    async fn cannot_see(&self, error: FunctionError) -> Result<Look, StepError> {
+    async fn cannot_see(&self, error: FunctionError) -> Result<Reconciled, StepError> {
         match error {
-            error @ FunctionError::Throttled(seconds) => Ok(Look::waits(seconds, error.to_string())),
+            error @ FunctionError::Throttled(seconds) => Ok(Reconciled::requeue_because(seconds, error.to_string())),
             error => self.fail(self.failed(error)).await,
         }
     }
@@ -236,7 +239,7 @@ impl<W: World> Restorer<'_, W> {
         target: &TargetRecord,
         mut seen: Observation,
         observed_at: Time,
-    ) -> Result<Look, StepError> {
+    ) -> Result<Reconciled, StepError> {
         if target.status == TargetStatus::Armed {
             // No inject has begun, and none can begin after the run's stop: whatever differs is somebody else's.
             return self.end(target, TargetStatus::Restored, observed_at, RestorePlan::default(), true).await;
@@ -254,15 +257,19 @@ impl<W: World> Restorer<'_, W> {
         if !plan.writes.is_empty() {
             return self.write(plan.writes, true).await;
         }
-        if let Some(why) = plan.unsettled {
-            return Ok(Look::waits(LOOK_EVERY, why));
+        if let Some(why) = plan.pending_reason {
+            return Ok(Reconciled::requeue_because(LOOK_EVERY, why));
         }
         let status = if plan.drift.is_empty() { TargetStatus::Restored } else { TargetStatus::Drifted };
         self.end(target, status, observed_at, plan, true).await
     }
 
     /// The function was deleted; the event source mappings that we have disabled may still be there.
-    async fn decide_without_function(&mut self, target: &TargetRecord, observed_at: Time) -> Result<Look, StepError> {
+    async fn decide_without_function(
+        &mut self,
+        target: &TargetRecord,
+        observed_at: Time,
+    ) -> Result<Reconciled, StepError> {
         if target.status == TargetStatus::Armed {
             return self.end(target, TargetStatus::Gone, observed_at, RestorePlan::default(), false).await;
         }
@@ -282,24 +289,27 @@ impl<W: World> Restorer<'_, W> {
             return self.write(due, false).await;
         }
         if !late.is_empty() || !plan.is_done() {
-            return Ok(Look::waits(LOOK_EVERY, plan.unsettled.unwrap_or("an event source mapping is changing")));
+            return Ok(Reconciled::requeue_because(
+                LOOK_EVERY,
+                plan.pending_reason.unwrap_or("an event source mapping is changing"),
+            ));
         }
         let status = if plan.drift.is_empty() { TargetStatus::Gone } else { TargetStatus::Drifted };
         self.end(target, status, observed_at, plan, false).await
     }
 
     /// Writes under a lease. `exists` says whether the function is there: without it, there are only its mappings.
-    async fn write(&mut self, writes: Vec<Write>, exists: bool) -> Result<Look, StepError> {
+    async fn write(&mut self, writes: Vec<Write>, exists: bool) -> Result<Reconciled, StepError> {
         // Before the lease is taken, which must not run meanwhile.
-        if let Err(seconds) = self.pace.turn(self.world, writes.len()).await {
-            return Ok(Look::waits(seconds, "a turn within Lambda's rate"));
+        if let Err(seconds) = self.pace.acquire(self.world, writes.len()).await {
+            return Ok(Reconciled::requeue_because(seconds, "a turn within Lambda's rate"));
         }
         let Window { lease, last_call } = self.budget.window(LeaseKind::Restore, self.holder, self.world.now());
         let begun = retry(self.world, || self.world.begin_restore(self.id(), self.function, &lease, self.world.now()));
         let Some(permit) = begun.await? else { return self.without_permit().await };
         // The lease's transaction has cleared it.
         self.memory.waiting.recorded = None;
-        let mut look = Look::again(LOOK_EVERY);
+        let mut look = Reconciled::requeue(LOOK_EVERY);
         let mut refused = None;
         // The fault was in place again, or still: a version of before does not tell.
         self.memory.versions = Listing::default();
@@ -316,12 +326,12 @@ impl<W: World> Restorer<'_, W> {
                     landed.push(write);
                 }
                 // It may land yet; the lease stays. The other writes do not wait for that.
-                Err(error) if error.may_have_landed() => look = Look::InDoubt(lease.until),
+                Err(error) if error.may_have_landed() => look = Reconciled::Uncertain(lease.until),
                 // The other writes would be refused like this one.
                 Err(error @ FunctionError::Throttled(seconds)) => {
-                    self.pace.heed(self.world, Kind::Control, &error);
-                    if !matches!(look, Look::InDoubt(_)) {
-                        look = Look::waits(seconds, error.to_string());
+                    self.pace.on_throttle(self.world, Quota::ControlPlane, &error);
+                    if !matches!(look, Reconciled::Uncertain(_)) {
+                        look = Reconciled::requeue_because(seconds, error.to_string());
                     }
                     break;
                 }
@@ -329,22 +339,22 @@ impl<W: World> Restorer<'_, W> {
                 Err(error) if !exists && self.memory.orphans.refused(&write, &error, self.world.now()) => {}
                 // Deleted under us, busy or overtaken: the next look tells. The other writes need not wait either.
                 Err(error) if error.is_transient() || matches!(error, FunctionError::NotFound(_)) => {
-                    if !matches!(look, Look::InDoubt(_)) {
-                        look = Look::waits(LOOK_EVERY, error.to_string());
+                    if !matches!(look, Reconciled::Uncertain(_)) {
+                        look = Reconciled::requeue_because(LOOK_EVERY, error.to_string());
                     }
                 }
                 // Nor must what AWS refuses for good keep the rest from being restored.
                 Err(error) => {
                     if let Some(rest) = without_layers(&write).filter(|_| matches!(error, FunctionError::Rejected(_))) {
-                        self.pace.count(self.world);
+                        self.pace.charge(self.world);
                         due.push_back(rest);
                     }
                     refused = refused.or(Some(error));
                 }
             }
         }
-        if !matches!(look, Look::InDoubt(_)) {
-            self.settle(&lease).await?;
+        if !matches!(look, Reconciled::Uncertain(_)) {
+            self.shorten_lease(&lease).await?;
         }
         match refused {
             Some(error) => self.fail(self.failed(error)).await,
@@ -354,26 +364,26 @@ impl<W: World> Restorer<'_, W> {
 
     /// Another restore is writing, or has ended the target: the next look tells. But a target that is open while its run
     /// does not hold the lock is nobody's to restore: no task leaves one like that.
-    async fn without_permit(&self) -> Result<Look, StepError> {
+    async fn without_permit(&self) -> Result<Reconciled, StepError> {
         let lock = retry(self.world, || self.world.lock(self.function)).await?;
         if lock.is_some_and(|lock| lock.run.as_ref() == Some(self.id())) {
-            return Ok(Look::waits(2, "another restore of this target is writing"));
+            return Ok(Reconciled::requeue_because(2, "another restore of this target is writing"));
         }
         // Read after the lock: whoever releases the lock ends the target in the same transaction.
         let target = retry(self.world, || self.world.target(self.id(), self.function)).await?;
         if target.is_none_or(|target| target.status.is_final()) {
-            return Ok(Look::again(LOOK_EVERY));
+            return Ok(Reconciled::requeue(LOOK_EVERY));
         }
         self.fail(StepError::NotLocked { function: self.function.name().to_owned(), run: self.id().clone() }).await
     }
 
     /// Every call of ours was answered, so no call of ours can land any more, unless an earlier one is in doubt.
-    async fn settle(&self, lease: &Lease) -> Result<(), StepError> {
+    async fn shorten_lease(&self, lease: &Lease) -> Result<(), StepError> {
         let now = self.world.now();
         if self.memory.doubt.is_some_and(|until| until > now) {
             return Ok(());
         }
-        Ok(retry(self.world, || self.world.settle(self.id(), self.function, lease, now)).await?)
+        Ok(retry(self.world, || self.world.shorten_lease(self.id(), self.function, lease, now)).await?)
     }
 
     fn failed(&self, error: FunctionError) -> StepError {
@@ -381,12 +391,12 @@ impl<W: World> Restorer<'_, W> {
     }
 
     /// Keeps the failure with the target, whose record names the function already.
-    async fn fail(&self, error: StepError) -> Result<Look, StepError> {
+    async fn fail(&self, error: StepError) -> Result<Reconciled, StepError> {
         let why = match &error {
             StepError::Function { error, .. } => error.to_string(),
             error => error.to_string(),
         };
-        retry(self.world, || self.world.restore_failed(self.id(), self.function, &why)).await?;
+        retry(self.world, || self.world.record_restore_error(self.id(), self.function, &why)).await?;
         Err(error)
     }
 
@@ -399,20 +409,20 @@ impl<W: World> Restorer<'_, W> {
         observed_at: Time,
         plan: RestorePlan,
         exists: bool,
-    ) -> Result<Look, StepError> {
+    ) -> Result<Reconciled, StepError> {
         if let Some(quiet_at) = target.quiet_at().filter(|quiet_at| *quiet_at > observed_at) {
-            return Ok(Look::waits(observed_at.seconds_until(quiet_at), in_doubt_until(quiet_at)));
+            return Ok(Reconciled::requeue_because(observed_at.seconds_until(quiet_at), in_doubt_until(quiet_at)));
         }
         // A listing counts for the same rate as the writes that take the faults away: those go first.
         let versioned = exists && needs_versions(target);
         if self.firsts_left && versioned {
-            return Ok(Look::AfterFirsts);
+            return Ok(Reconciled::RequeueAfterFirsts);
         }
         let frozen_versions = if versioned { self.versions_since(target).await } else { Some(Vec::new()) };
         let Some(frozen_versions) = frozen_versions else {
-            return Ok(Look::waits(2, "its published versions cannot be listed yet"));
+            return Ok(Reconciled::requeue_because(2, "its published versions cannot be listed yet"));
         };
-        let ending = Ending {
+        let ending = TargetEnding {
             run: self.id().clone(),
             function: self.function.clone(),
             from: target.status,
@@ -423,9 +433,9 @@ impl<W: World> Restorer<'_, W> {
             runtime_version: plan.runtime_version,
             redacted: target.changes.iter().map(Change::redacted).collect(),
         };
-        match retry(self.world, || self.world.finish(&ending, self.world.now())).await? {
-            Guarded::Done => Ok(Look::Ended(status)),
-            Guarded::Declined => Ok(Look::again(LOOK_EVERY)),
+        match retry(self.world, || self.world.end_target(&ending, self.world.now())).await? {
+            WriteOutcome::Applied => Ok(Reconciled::Ended(status)),
+            WriteOutcome::ConditionFailed => Ok(Reconciled::requeue(LOOK_EVERY)),
         }
     }
 

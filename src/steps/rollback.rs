@@ -8,12 +8,12 @@ use crate::model::run::{EndReason, Listed, Run};
 use crate::ports::{LedgerError, World, stopped_marker};
 
 use super::error::StepError;
-use super::restore::{Restored, restore_all};
+use super::restore::{RestoreOutcome, restore_all};
 use super::retry::retry;
 use super::{AT_ONCE, Budget};
 
 /// What became of one target.
-pub type TargetResult = (FunctionArn, Result<Restored, StepError>);
+pub type TargetResult = (FunctionArn, Result<RestoreOutcome, StepError>);
 
 /// What became of one run.
 #[derive(Clone, Debug)]
@@ -45,7 +45,7 @@ impl Rollbacks {
     /// Whether another round may bring a target back, or stop a run that could not be stopped.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        let pending = |(_, result): &TargetResult| matches!(result, Ok(Restored::Pending { .. }));
+        let pending = |(_, result): &TargetResult| matches!(result, Ok(RestoreOutcome::Pending { .. }));
         !self.not_stopped.is_empty() || self.runs.iter().any(|run| run.targets.iter().any(pending))
     }
 

@@ -16,7 +16,7 @@ use crate::plan::removal::removed_faults;
 use crate::ports::{FunctionError, World};
 
 use super::error::StepError;
-use super::pace::{Kind, Pace};
+use super::rate_limiter::{Quota, RateLimiter};
 use super::retry::retry;
 use super::{AT_ONCE, Budget};
 
@@ -36,7 +36,7 @@ pub(super) async fn sample(world: &impl World, run: &Run, from: usize, budget: B
     let mappings = run.experiment.as_ref().is_some_and(Experiment::needs_mappings);
     let most = if mappings { TARGETS_WITH_MAPPINGS } else { TARGETS };
     let until = budget.last_call().min(world.now().plus(PATIENCE_S));
-    let sampler = &Sampler { world, run, mappings, pace: Pace::until(until) };
+    let sampler = &Sampler { world, run, mappings, pace: RateLimiter::until(until) };
     let all = run.functions.len();
     let from = if from < all { from } else { 0 };
     let places: Vec<usize> = (from..all).chain(0..from).take(most).collect();
@@ -46,7 +46,7 @@ pub(super) async fn sample(world: &impl World, run: &Run, from: usize, budget: B
         if world.now() > until {
             break;
         }
-        let looks = places.iter().map(|place| sampler.look(&run.functions[*place]));
+        let looks = places.iter().map(|place| sampler.sample(&run.functions[*place]));
         join_all(looks).await.into_iter().collect::<Result<(), StepError>>()?;
         next = places.last().map_or(next, |last| last + 1);
     }
@@ -57,16 +57,16 @@ struct Sampler<'a, W> {
     world: &'a W,
     run: &'a Run,
     mappings: bool,
-    pace: Pace,
+    pace: RateLimiter,
 }
 
 impl<W: World> Sampler<'_, W> {
-    async fn look(&self, function: &FunctionArn) -> Result<(), StepError> {
+    async fn sample(&self, function: &FunctionArn) -> Result<(), StepError> {
         let observed_at = self.world.now();
         let observe = || self.world.observe(function.as_str(), self.mappings);
         let (target, seen) = join(
             retry(self.world, || self.world.target(&self.run.id, function)),
-            self.pace.read(self.world, Kind::of_look(self.mappings), observe),
+            self.pace.read(self.world, Quota::of_observation(self.mappings), observe),
         )
         .await;
         let Some(target) = target? else { return Ok(()) };

@@ -3,7 +3,7 @@
 use crate::model::names::FunctionArn;
 use crate::ports::{FunctionError, VersionPage, World};
 
-use super::pace::{Kind, Pace};
+use super::rate_limiter::{Quota, RateLimiter};
 
 /// How far a list has come.
 #[derive(Debug, Default)]
@@ -21,11 +21,11 @@ impl Listing {
     pub(super) async fn finish(
         &mut self,
         world: &impl World,
-        pace: &Pace,
+        pace: &RateLimiter,
         function: &FunctionArn,
     ) -> Result<&[u64], FunctionError> {
         while !self.whole {
-            let page = pace.read(world, &[Kind::Control], || world.versions(function, self.next.as_deref()));
+            let page = pace.read(world, &[Quota::ControlPlane], || world.versions(function, self.next.as_deref()));
             let VersionPage { versions, next } = page.await?;
             self.versions.extend(versions);
             self.whole = next.is_none();

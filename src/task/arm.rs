@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::ports::World;
 use crate::steps::Budget;
-use crate::steps::arm::{Armed, arm};
+use crate::steps::arm::{ArmOutcome, arm};
 use crate::steps::error::StepError;
 use crate::steps::waiting::TOMBSTONE;
 
@@ -20,9 +20,9 @@ pub(super) async fn handle(world: &impl World, budget: Budget, payload: &Value) 
     }
     let target = super::target_payload(payload)?;
     let (status, wait, waiting_for) = match arm(world, &target.run_id, &target.function).await? {
-        Armed::Armed => ("armed", 0, None),
-        Armed::Waiting(seconds) => ("waiting", seconds, Some(TOMBSTONE.to_owned())),
-        Armed::Skipped => ("skipped", 0, None),
+        ArmOutcome::Armed => ("armed", 0, None),
+        ArmOutcome::Waiting(seconds) => ("waiting", seconds, Some(TOMBSTONE.to_owned())),
+        ArmOutcome::Skipped => ("skipped", 0, None),
     };
     Ok(super::target_result(&target.function, status, wait, waiting_for))
 }
@@ -31,8 +31,8 @@ async fn many(world: &impl World, budget: Budget, batch: Batch) -> Result<Value,
     let run = &batch.run_id;
     let look = |function| async move {
         Ok(match arm(world, run, function).await? {
-            Armed::Armed | Armed::Skipped => Turn::Over,
-            Armed::Waiting(seconds) => Turn::Again(seconds),
+            ArmOutcome::Armed | ArmOutcome::Skipped => Turn::Over,
+            ArmOutcome::Waiting(seconds) => Turn::Again(seconds),
         })
     };
     let looked = Batch::each(&batch.functions, world, budget, look).await;

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::ports::World;
 use crate::steps::Budget;
 use crate::steps::error::StepError;
-use crate::steps::inject::{Injected, inject};
+use crate::steps::inject::{InjectOutcome, inject};
 
 use super::batch::{Batch, Tries, Turn, is_batch};
 
@@ -19,10 +19,10 @@ pub(super) async fn handle(world: &impl World, budget: Budget, payload: &Value) 
     }
     let target = super::target_payload(payload)?;
     let (status, wait, waiting_for) = match inject(world, &target.run_id, &target.function, budget).await? {
-        Injected::Injected => ("injected", 0, None),
-        Injected::Pending { seconds, waiting_for } => ("pending", seconds, waiting_for),
-        Injected::Unrehearsed => ("unrehearsed", 0, None),
-        Injected::Skipped => ("skipped", 0, None),
+        InjectOutcome::Injected => ("injected", 0, None),
+        InjectOutcome::Pending { seconds, waiting_for } => ("pending", seconds, waiting_for),
+        InjectOutcome::Unrehearsed => ("unrehearsed", 0, None),
+        InjectOutcome::Skipped => ("skipped", 0, None),
     };
     Ok(super::target_result(&target.function, status, wait, waiting_for))
 }
@@ -31,9 +31,9 @@ async fn many(world: &impl World, budget: Budget, batch: Batch) -> Result<Value,
     let run = &batch.run_id;
     let look = |function| async move {
         Ok(match inject(world, run, function, budget).await? {
-            Injected::Injected | Injected::Skipped => Turn::Over,
-            Injected::Unrehearsed => Turn::Unrehearsed,
-            Injected::Pending { seconds, .. } => Turn::Again(seconds),
+            InjectOutcome::Injected | InjectOutcome::Skipped => Turn::Over,
+            InjectOutcome::Unrehearsed => Turn::Unrehearsed,
+            InjectOutcome::Pending { seconds, .. } => Turn::Again(seconds),
         })
     };
     let looked = Batch::each(&batch.functions, world, budget, look).await;

@@ -9,7 +9,7 @@ use crate::model::names::RunId;
 use crate::ports::World;
 use crate::steps::Budget;
 use crate::steps::error::StepError;
-use crate::steps::observe::{Observed, observe};
+use crate::steps::observe::{ObserveOutcome, observe};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -22,9 +22,9 @@ struct Payload {
 pub(super) async fn handle(world: &impl World, budget: Budget, payload: &Value) -> Result<Value, StepError> {
     let payload: Payload = read(payload)?;
     Ok(match observe(world, &payload.run_id, payload.sample_from, budget).await? {
-        Observed::Running { seconds, sample_from } => {
+        ObserveOutcome::Running { seconds, sample_from } => {
             json!({ "status": "running", "waitSeconds": seconds, "sampleFrom": sample_from })
         }
-        Observed::Stopping => json!({ "status": "stopping", "waitSeconds": 0 }),
+        ObserveOutcome::Stopping => json!({ "status": "stopping", "waitSeconds": 0 }),
     })
 }

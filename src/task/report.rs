@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::ports::World;
 use crate::steps::error::StepError;
-use crate::steps::report::{Reported, report};
+use crate::steps::report::{ReportOutcome, report};
 
 /// Targets in the output, at most.
 const MOST_TARGETS: usize = 100;
@@ -15,7 +15,7 @@ const MOST_BYTES: usize = 200_000;
 
 pub(super) async fn handle(world: &impl World, payload: &Value) -> Result<Value, StepError> {
     match report(world, &super::run_payload(payload)?.run_id).await? {
-        Reported::Pending(seconds) => Ok(json!({ "status": "pending", "waitSeconds": seconds })),
-        Reported::Closed(view) => Ok(json!(view.shortened(MOST_TARGETS, MOST_BYTES))),
+        ReportOutcome::Pending(seconds) => Ok(json!({ "status": "pending", "waitSeconds": seconds })),
+        ReportOutcome::Closed(view) => Ok(json!(view.shortened(MOST_TARGETS, MOST_BYTES))),
     }
 }

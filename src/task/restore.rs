@@ -12,8 +12,8 @@ use crate::model::run::{EndReason, Run, RunStatus};
 use crate::ports::World;
 use crate::steps::Budget;
 use crate::steps::error::{StepError, failure_message};
-use crate::steps::rehearse::{Rehearsal, Rehearsed};
-use crate::steps::restore::{Restored, restore, restore_all};
+use crate::steps::rehearse::{Rehearsal, RehearseOutcome};
+use crate::steps::restore::{RestoreOutcome, restore, restore_all};
 use crate::steps::retry::retry;
 use crate::steps::rollback::stop;
 
@@ -77,8 +77,10 @@ async fn begin(world: &impl World, id: &RunId, failure: Option<Failure>) -> Resu
 async fn one(world: &impl World, budget: Budget, id: &RunId, function: &FunctionArn) -> Result<Value, StepError> {
     let run = stopping(world, id).await?;
     Ok(match restore(world, &run, function, budget).await? {
-        Restored::Ended(status) => super::target_result(function, status.name(), 0, None),
-        Restored::Pending { seconds, waiting_for } => super::target_result(function, "pending", seconds, waiting_for),
+        RestoreOutcome::Ended(status) => super::target_result(function, status.name(), 0, None),
+        RestoreOutcome::Pending { seconds, waiting_for } => {
+            super::target_result(function, "pending", seconds, waiting_for)
+        }
     })
 }
 
@@ -87,8 +89,8 @@ async fn many(world: &impl World, budget: Budget, batch: Batch) -> Result<Value,
     let targets: Vec<_> = batch.functions.iter().map(|function| (&run, function)).collect();
     let results = restore_all(world, &targets, budget).await.into_iter().map(|result| {
         Some(result.map(|restored| match restored {
-            Restored::Ended(_) => Turn::Over,
-            Restored::Pending { seconds, .. } => Turn::Again(seconds),
+            RestoreOutcome::Ended(_) => Turn::Over,
+            RestoreOutcome::Pending { seconds, .. } => Turn::Again(seconds),
         }))
     });
     let looked = batch.functions.iter().cloned().zip(results).collect();
@@ -102,10 +104,10 @@ async fn rehearse_one(
     function: &FunctionArn,
 ) -> Result<Value, StepError> {
     let (status, wait) = match Rehearsal::new(world, id, budget).rehearse(function).await? {
-        Rehearsed::Rehearsed => ("rehearsed", 0),
-        Rehearsed::Waiting(seconds) => ("waiting", seconds),
-        Rehearsed::Changed => ("changed", 0),
-        Rehearsed::Skipped => ("skipped", 0),
+        RehearseOutcome::Rehearsed => ("rehearsed", 0),
+        RehearseOutcome::Waiting(seconds) => ("waiting", seconds),
+        RehearseOutcome::Changed => ("changed", 0),
+        RehearseOutcome::Skipped => ("skipped", 0),
     };
     Ok(super::target_result(function, status, wait, None))
 }
@@ -114,8 +116,8 @@ async fn rehearse_many(world: &impl World, budget: Budget, batch: Batch) -> Valu
     let rehearsal = &Rehearsal::new(world, &batch.run_id, budget);
     let look = |function| async move {
         Ok(match rehearsal.rehearse(function).await? {
-            Rehearsed::Rehearsed | Rehearsed::Changed | Rehearsed::Skipped => Turn::Over,
-            Rehearsed::Waiting(seconds) => Turn::Again(seconds),
+            RehearseOutcome::Rehearsed | RehearseOutcome::Changed | RehearseOutcome::Skipped => Turn::Over,
+            RehearseOutcome::Waiting(seconds) => Turn::Again(seconds),
         })
     };
     let looked = Batch::each(&batch.unrehearsed, world, budget, look).await;

@@ -10,7 +10,7 @@ use crate::model::run::{EndReason, Lever};
 use crate::ports::{LedgerError, World};
 use crate::steps::Budget;
 use crate::steps::error::StepError;
-use crate::steps::restore::Restored;
+use crate::steps::restore::RestoreOutcome;
 use crate::steps::retry::retry;
 use crate::steps::rollback::{RolledBack, roll_back, roll_back_alarm, roll_back_all};
 
@@ -110,8 +110,8 @@ fn run_shown(rolled_back: &RolledBack) -> Value {
         .targets
         .iter()
         .map(|(function, result)| match result {
-            Ok(Restored::Ended(status)) => json!({ "function": function, "status": status }),
-            Ok(Restored::Pending { waiting_for, .. }) => {
+            Ok(RestoreOutcome::Ended(status)) => json!({ "function": function, "status": status }),
+            Ok(RestoreOutcome::Pending { waiting_for, .. }) => {
                 json!({ "function": function, "status": "pending", "waitingFor": waiting_for })
             }
             Err(error) => {

@@ -15,14 +15,14 @@ use crate::plan::guardrails::Settings;
 use crate::plan::rendering::ReportView;
 use crate::ports::Clock;
 use crate::steps::Budget;
-use crate::steps::arm::{Armed, arm};
+use crate::steps::arm::{ArmOutcome, arm};
 use crate::steps::error::StepError;
-use crate::steps::inject::{Injected, inject};
-use crate::steps::observe::{Observed, observe};
+use crate::steps::inject::{InjectOutcome, inject};
+use crate::steps::observe::{ObserveOutcome, observe};
 use crate::steps::prepare::{Prepared, Request, prepare};
-use crate::steps::rehearse::{Rehearsal, Rehearsed};
-use crate::steps::report::{Reported, report};
-use crate::steps::restore::{Restored, restore};
+use crate::steps::rehearse::{Rehearsal, RehearseOutcome};
+use crate::steps::report::{ReportOutcome, report};
+use crate::steps::restore::{RestoreOutcome, restore};
 use crate::steps::rollback::stop;
 
 use super::SimWorld;
@@ -178,7 +178,7 @@ impl<'a> Machine<'a> {
     /// What the first task that failed did so with.
     pub async fn arm(&self, functions: &[FunctionArn]) -> Result<(), StepError> {
         all(functions.iter().map(|function| async move {
-            while let Armed::Waiting(seconds) =
+            while let ArmOutcome::Waiting(seconds) =
                 self.task(Role::Arm, FORWARD, || arm(self.world, &self.run, function)).await?
             {
                 self.wait(seconds).await;
@@ -194,7 +194,7 @@ impl<'a> Machine<'a> {
     /// What the first task that failed did so with.
     pub async fn rehearse(&self, functions: &[FunctionArn]) -> Result<(), StepError> {
         all(functions.iter().map(|function| async move {
-            while let Rehearsed::Waiting(seconds) = self.rehearse_once(function).await? {
+            while let RehearseOutcome::Waiting(seconds) = self.rehearse_once(function).await? {
                 self.wait(seconds).await;
             }
             Ok(())
@@ -202,7 +202,7 @@ impl<'a> Machine<'a> {
         .await
     }
 
-    async fn rehearse_once(&self, function: &FunctionArn) -> Result<Rehearsed, StepError> {
+    async fn rehearse_once(&self, function: &FunctionArn) -> Result<RehearseOutcome, StepError> {
         let once = || async { Rehearsal::new(self.world, &self.run, budget(self.world, 30)).rehearse(function).await };
         self.task(Role::Restore, FORWARD, once).await
     }
@@ -216,9 +216,9 @@ impl<'a> Machine<'a> {
             loop {
                 let once = || inject(self.world, &self.run, function, budget(self.world, 30));
                 match self.task(Role::Inject, FORWARD, once).await? {
-                    Injected::Pending { seconds, .. } => self.wait(seconds).await,
-                    Injected::Unrehearsed => drop(self.rehearse_once(function).await?),
-                    Injected::Injected | Injected::Skipped => return Ok(()),
+                    InjectOutcome::Pending { seconds, .. } => self.wait(seconds).await,
+                    InjectOutcome::Unrehearsed => drop(self.rehearse_once(function).await?),
+                    InjectOutcome::Injected | InjectOutcome::Skipped => return Ok(()),
                 }
             }
         }))
@@ -233,7 +233,8 @@ impl<'a> Machine<'a> {
         let mut from = 0;
         loop {
             let once = || observe(self.world, &self.run, from, budget(self.world, 30));
-            let Observed::Running { seconds, sample_from } = self.task(Role::Observe, FORWARD, once).await? else {
+            let ObserveOutcome::Running { seconds, sample_from } = self.task(Role::Observe, FORWARD, once).await?
+            else {
                 return Ok(());
             };
             from = sample_from;
@@ -256,8 +257,8 @@ impl<'a> Machine<'a> {
         }
         loop {
             match self.task(Role::Report, BACK, || report(self.world, &self.run)).await {
-                Ok(Reported::Pending(seconds)) => self.wait(seconds).await,
-                Ok(Reported::Closed(view)) => return Ended { failure, report: Some(*view) },
+                Ok(ReportOutcome::Pending(seconds)) => self.wait(seconds).await,
+                Ok(ReportOutcome::Closed(view)) => return Ended { failure, report: Some(*view) },
                 Err(error) => return Ended { failure: failure.or(Some(error)), report: None },
             }
         }
@@ -270,7 +271,7 @@ impl<'a> Machine<'a> {
     pub async fn restore(&self, run: &Run) -> Result<(), StepError> {
         all(run.functions.iter().map(|function| async move {
             let once = || restore(self.world, run, function, budget(self.world, 30));
-            while let Restored::Pending { seconds, .. } = self.task(Role::Restore, BACK, once).await? {
+            while let RestoreOutcome::Pending { seconds, .. } = self.task(Role::Restore, BACK, once).await? {
                 self.wait(seconds).await;
             }
             Ok(())

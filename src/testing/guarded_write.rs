@@ -4,13 +4,13 @@ use crate::model::guarded_write::{Condition, Effect, GuardedWrite, Item, Part};
 use crate::model::names::{FunctionArn, RunId};
 use crate::model::run::{Lease, LeaseKind, Lock, Run, TargetRecord};
 use crate::model::time::Time;
-use crate::ports::Guarded;
+use crate::ports::WriteOutcome;
 
 use super::State;
 
 impl State {
     /// Checks every part of a write, and carries all of them out or none.
-    pub(super) fn carry_out(&mut self, write: &GuardedWrite) -> Guarded {
+    pub(super) fn carry_out(&mut self, write: &GuardedWrite) -> WriteOutcome {
         let mut write = write.clone();
         if let Some(weakening) = self.drive.as_ref().and_then(|drive| drive.weakening) {
             weakening.weaken(&mut write);
@@ -19,10 +19,10 @@ impl State {
             write.leave_out(omission);
         }
         if !write.parts.iter().all(|part| self.meets(part)) {
-            return Guarded::Declined;
+            return WriteOutcome::ConditionFailed;
         }
         write.parts.iter().for_each(|part| self.apply(part));
-        Guarded::Done
+        WriteOutcome::Applied
     }
 
     fn meets(&self, part: &Part) -> bool {
@@ -86,7 +86,7 @@ impl State {
             Effect::Reason(reason) => run.reason = Some(reason.clone()),
             Effect::StoppingAt(at) => run.stopping_at = Some(*at),
             Effect::EndsAt(at) => drop(run.ends_at.get_or_insert(*at)),
-            Effect::Judged(judgement) => {
+            Effect::Findings(judgement) => {
                 run.deviations = Some(judgement.deviations.clone());
                 run.effect.clone_from(&judgement.effect);
                 run.injected.clone_from(&judgement.injected);

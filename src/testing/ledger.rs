@@ -2,10 +2,10 @@
 
 use crate::model::guarded_write::{self as writes, GuardedWrite};
 use crate::model::names::{FunctionArn, RunId};
-use crate::model::run::{EndReason, Ending, Judgement, Lease, Lever, Listed, Lock, Run, RunStatus, TargetRecord};
+use crate::model::run::{EndReason, Findings, Lease, Lever, Listed, Lock, Run, RunStatus, TargetEnding, TargetRecord};
 use crate::model::snapshot::{Change, RemovedFault, Snapshot};
 use crate::model::time::Time;
-use crate::ports::{Guarded, Ledger, LedgerError, Permit, stopped_marker};
+use crate::ports::{Ledger, LedgerError, Permit, WriteOutcome, stopped_marker};
 
 use super::history::monitor::Monitor;
 use super::network::Kind;
@@ -45,7 +45,7 @@ impl SimWorld {
     }
 
     /// A guarded write, and whether it was made.
-    pub(crate) async fn guarded(&self, write: GuardedWrite) -> Result<Guarded, LedgerError> {
+    pub(crate) async fn guarded(&self, write: GuardedWrite) -> Result<WriteOutcome, LedgerError> {
         self.send(write.name, write, State::carry_out).await
     }
 
@@ -54,15 +54,15 @@ impl SimWorld {
         let id = id.clone();
         self.send(write.name, write, move |state, write| match state.carry_out(write) {
             // The update needs no reading; its answer does.
-            Guarded::Done => state.readable(&id).map(|()| state.runs.get(&id).cloned()),
-            Guarded::Declined => Ok(None),
+            WriteOutcome::Applied => state.readable(&id).map(|()| state.runs.get(&id).cloned()),
+            WriteOutcome::ConditionFailed => Ok(None),
         })
         .await?
     }
 
     async fn permit(&self, write: GuardedWrite, function: &FunctionArn) -> Result<Option<Permit>, LedgerError> {
         let begun = self.guarded(write).await?;
-        Ok((begun == Guarded::Done).then(|| Permit::granted(function)))
+        Ok((begun == WriteOutcome::Applied).then(|| Permit::granted(function)))
     }
 }
 
@@ -87,7 +87,7 @@ fn sorted(runs: &[RunId]) -> Listed {
 }
 
 impl Ledger for SimWorld {
-    async fn create_run(&self, run: &Run) -> Result<Guarded, LedgerError> {
+    async fn create_run(&self, run: &Run) -> Result<WriteOutcome, LedgerError> {
         self.guarded(writes::create_run(run)).await
     }
 
@@ -98,7 +98,7 @@ impl Ledger for SimWorld {
         Ok(())
     }
 
-    async fn start_run(&self, run: &RunId) -> Result<Guarded, LedgerError> {
+    async fn start_run(&self, run: &RunId) -> Result<WriteOutcome, LedgerError> {
         self.guarded(writes::start_run(run)).await
     }
 
@@ -111,9 +111,9 @@ impl Ledger for SimWorld {
         }
         let marker = stopped_marker(id, reason, now);
         match self.send("stop_run", writes::create_marker(&marker, now), State::carry_out).await? {
-            Guarded::Done => Ok(marker),
+            WriteOutcome::Applied => Ok(marker),
             // Prepare has written it between the two looks: stop that one.
-            Guarded::Declined => Err(LedgerError::Conflict),
+            WriteOutcome::ConditionFailed => Err(LedgerError::Conflict),
         }
     }
 
@@ -122,11 +122,11 @@ impl Ledger for SimWorld {
         begun.ok_or_else(|| LedgerError::Unusable(format!("there is no run {id}")))
     }
 
-    async fn judge_run(&self, id: &RunId, judgement: &Judgement) -> Result<(), LedgerError> {
-        self.guarded(writes::judge_run(id, judgement)).await.map(drop)
+    async fn record_findings(&self, id: &RunId, judgement: &Findings) -> Result<(), LedgerError> {
+        self.guarded(writes::record_findings(id, judgement)).await.map(drop)
     }
 
-    async fn close_run(&self, id: &RunId, status: RunStatus, now: Time) -> Result<Guarded, LedgerError> {
+    async fn close_run(&self, id: &RunId, status: RunStatus, now: Time) -> Result<WriteOutcome, LedgerError> {
         let id = id.clone();
         let write = writes::close_run(&id, status, now);
         self.send("close_run", write, move |state, write| {
@@ -191,7 +191,7 @@ impl Ledger for SimWorld {
     }
 
     async fn take_lock(&self, run: &RunId, function: &FunctionArn) -> Result<Option<Lock>, LedgerError> {
-        if self.guarded(writes::take_lock(run, function)).await? == Guarded::Done {
+        if self.guarded(writes::take_lock(run, function)).await? == WriteOutcome::Applied {
             return self.lock(function).await;
         }
         // Either the run is not running, or the lock is held: that is looked up.
@@ -201,12 +201,12 @@ impl Ledger for SimWorld {
         }
     }
 
-    async fn arm(&self, run: &RunId, function: &FunctionArn, snapshot: &Snapshot) -> Result<Guarded, LedgerError> {
+    async fn arm(&self, run: &RunId, function: &FunctionArn, snapshot: &Snapshot) -> Result<WriteOutcome, LedgerError> {
         let write = writes::arm(run, function, snapshot);
         let (function, changes) = (function.clone(), snapshot.changes.clone());
         self.send("arm", write, move |state, write| {
             let guarded = state.carry_out(write);
-            if guarded == Guarded::Done {
+            if guarded == WriteOutcome::Applied {
                 Monitor::armed(state, &function, &changes);
             }
             guarded
@@ -219,7 +219,7 @@ impl Ledger for SimWorld {
         run: &RunId,
         function: &FunctionArn,
         planned: &[Change],
-    ) -> Result<Guarded, LedgerError> {
+    ) -> Result<WriteOutcome, LedgerError> {
         self.guarded(writes::mark_rehearsed(run, function, planned)).await
     }
 
@@ -234,8 +234,8 @@ impl Ledger for SimWorld {
         self.permit(writes::begin_inject(run, function, planned, lease, now), function).await
     }
 
-    async fn injected(&self, run: &RunId, function: &FunctionArn) -> Result<Guarded, LedgerError> {
-        self.guarded(writes::injected(run, function)).await
+    async fn mark_injected(&self, run: &RunId, function: &FunctionArn) -> Result<WriteOutcome, LedgerError> {
+        self.guarded(writes::mark_injected(run, function)).await
     }
 
     async fn begin_restore(
@@ -248,19 +248,25 @@ impl Ledger for SimWorld {
         self.permit(writes::begin_restore(run, function, lease, now), function).await
     }
 
-    async fn settle(&self, run: &RunId, function: &FunctionArn, lease: &Lease, until: Time) -> Result<(), LedgerError> {
-        self.guarded(writes::settle(run, function, lease, until)).await.map(drop)
+    async fn shorten_lease(
+        &self,
+        run: &RunId,
+        function: &FunctionArn,
+        lease: &Lease,
+        until: Time,
+    ) -> Result<(), LedgerError> {
+        self.guarded(writes::shorten_lease(run, function, lease, until)).await.map(drop)
     }
 
-    async fn finish(&self, ending: &Ending, now: Time) -> Result<Guarded, LedgerError> {
+    async fn end_target(&self, ending: &TargetEnding, now: Time) -> Result<WriteOutcome, LedgerError> {
         // Who holds the lock decides which items the transaction has.
         let held = self.lock(&ending.function).await?.is_some_and(|lock| lock.run.as_ref() == Some(&ending.run));
-        let (write, ending) = (writes::finish(ending, now, held), ending.clone());
+        let (write, ending) = (writes::end_target(ending, now, held), ending.clone());
         self.send("finish", write, move |state, write| {
             let target = state.targets.get(&(ending.run.clone(), ending.function.clone()));
             let changes = target.map(|target| target.changes.clone()).unwrap_or_default();
             let guarded = state.carry_out(write);
-            if guarded == Guarded::Done {
+            if guarded == WriteOutcome::Applied {
                 Monitor::ended(state, &ending, &changes);
             }
             guarded
@@ -268,8 +274,8 @@ impl Ledger for SimWorld {
         .await
     }
 
-    async fn restore_failed(&self, run: &RunId, function: &FunctionArn, why: &str) -> Result<(), LedgerError> {
-        self.guarded(writes::restore_failed(run, function, why)).await.map(drop)
+    async fn record_restore_error(&self, run: &RunId, function: &FunctionArn, why: &str) -> Result<(), LedgerError> {
+        self.guarded(writes::record_restore_error(run, function, why)).await.map(drop)
     }
 
     async fn record_waiting(&self, run: &RunId, function: &FunctionArn, why: Option<&str>) -> Result<(), LedgerError> {
@@ -287,9 +293,9 @@ impl Ledger for SimWorld {
         let Some(target) = target.await? else { return Ok(()) };
         let Some(write) = writes::record_removed_faults(&target, seen) else { return Ok(()) };
         match self.guarded(write).await? {
-            Guarded::Done => Ok(()),
+            WriteOutcome::Applied => Ok(()),
             // The target has changed since it was read: to be read again.
-            Guarded::Declined => Err(LedgerError::Conflict),
+            WriteOutcome::ConditionFailed => Err(LedgerError::Conflict),
         }
     }
 

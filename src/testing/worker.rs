@@ -6,15 +6,15 @@ use std::sync::Mutex;
 use crate::model::function::{Environment, MappingState, Observation, Slot, Tags};
 use crate::model::names::{AlarmName, FunctionArn, LayerVersionArn, MappingId, RunId};
 use crate::model::run::{
-    EndReason, Ending, Judgement, Lease, Lever, Listed, Lock, Run, RunStatus, TargetRecord, TargetStatus,
+    EndReason, Findings, Lease, Lever, Listed, Lock, Run, RunStatus, TargetEnding, TargetRecord, TargetStatus,
 };
 use crate::model::snapshot::{Change, RemovedFault, Snapshot, Write};
 use crate::model::steady_state::Metric;
 use crate::model::time::Time;
 use crate::plan::guardrails::{AccountConcurrency, AlarmFact, Alias, CodeSigning, LayerFact, RuntimeUpdates};
 use crate::ports::{
-    AlarmError, Alarms, Clock, Executions, FunctionError, Functions, Guarded, Ledger, LedgerError, Permit, Stack,
-    VersionPage,
+    AlarmError, Alarms, Clock, Executions, FunctionError, Functions, Ledger, LedgerError, Permit, Stack, VersionPage,
+    WriteOutcome,
 };
 use crate::steps::STALENESS;
 
@@ -336,7 +336,7 @@ impl Clock for Worker<'_> {
 }
 
 impl Ledger for Worker<'_> {
-    async fn create_run(&self, run: &Run) -> Result<Guarded, LedgerError> {
+    async fn create_run(&self, run: &Run) -> Result<WriteOutcome, LedgerError> {
         self.enter(None).create_run(run).await
     }
 
@@ -344,7 +344,7 @@ impl Ledger for Worker<'_> {
         self.enter(None).add_targets(run, functions).await
     }
 
-    async fn start_run(&self, run: &RunId) -> Result<Guarded, LedgerError> {
+    async fn start_run(&self, run: &RunId) -> Result<WriteOutcome, LedgerError> {
         self.enter(None).start_run(run).await
     }
 
@@ -356,11 +356,11 @@ impl Ledger for Worker<'_> {
         self.enter(None).begin_observing(run, ends_at).await
     }
 
-    async fn judge_run(&self, run: &RunId, judgement: &Judgement) -> Result<(), LedgerError> {
-        self.enter(None).judge_run(run, judgement).await
+    async fn record_findings(&self, run: &RunId, judgement: &Findings) -> Result<(), LedgerError> {
+        self.enter(None).record_findings(run, judgement).await
     }
 
-    async fn close_run(&self, run: &RunId, status: RunStatus, now: Time) -> Result<Guarded, LedgerError> {
+    async fn close_run(&self, run: &RunId, status: RunStatus, now: Time) -> Result<WriteOutcome, LedgerError> {
         self.enter(None).close_run(run, status, now).await
     }
 
@@ -427,7 +427,7 @@ impl Ledger for Worker<'_> {
         Ok(lock)
     }
 
-    async fn arm(&self, run: &RunId, function: &FunctionArn, snapshot: &Snapshot) -> Result<Guarded, LedgerError> {
+    async fn arm(&self, run: &RunId, function: &FunctionArn, snapshot: &Snapshot) -> Result<WriteOutcome, LedgerError> {
         self.enter(None).arm(run, function, snapshot).await
     }
 
@@ -436,7 +436,7 @@ impl Ledger for Worker<'_> {
         run: &RunId,
         function: &FunctionArn,
         planned: &[Change],
-    ) -> Result<Guarded, LedgerError> {
+    ) -> Result<WriteOutcome, LedgerError> {
         self.enter(None).mark_rehearsed(run, function, planned).await
     }
 
@@ -452,8 +452,8 @@ impl Ledger for Worker<'_> {
         self.enter(None).begin_inject(run, function, planned, &self.lease(lease), now).await
     }
 
-    async fn injected(&self, run: &RunId, function: &FunctionArn) -> Result<Guarded, LedgerError> {
-        self.enter(None).injected(run, function).await
+    async fn mark_injected(&self, run: &RunId, function: &FunctionArn) -> Result<WriteOutcome, LedgerError> {
+        self.enter(None).mark_injected(run, function).await
     }
 
     async fn begin_restore(
@@ -467,16 +467,22 @@ impl Ledger for Worker<'_> {
         self.enter(None).begin_restore(run, function, &self.lease(lease), now).await
     }
 
-    async fn settle(&self, run: &RunId, function: &FunctionArn, lease: &Lease, until: Time) -> Result<(), LedgerError> {
-        self.enter(None).settle(run, function, lease, until).await
+    async fn shorten_lease(
+        &self,
+        run: &RunId,
+        function: &FunctionArn,
+        lease: &Lease,
+        until: Time,
+    ) -> Result<(), LedgerError> {
+        self.enter(None).shorten_lease(run, function, lease, until).await
     }
 
-    async fn finish(&self, ending: &Ending, now: Time) -> Result<Guarded, LedgerError> {
-        self.enter(None).finish(ending, now).await
+    async fn end_target(&self, ending: &TargetEnding, now: Time) -> Result<WriteOutcome, LedgerError> {
+        self.enter(None).end_target(ending, now).await
     }
 
-    async fn restore_failed(&self, run: &RunId, function: &FunctionArn, why: &str) -> Result<(), LedgerError> {
-        self.enter(None).restore_failed(run, function, why).await
+    async fn record_restore_error(&self, run: &RunId, function: &FunctionArn, why: &str) -> Result<(), LedgerError> {
+        self.enter(None).record_restore_error(run, function, why).await
     }
 
     async fn record_waiting(&self, run: &RunId, function: &FunctionArn, why: Option<&str>) -> Result<(), LedgerError> {

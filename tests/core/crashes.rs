@@ -9,9 +9,9 @@ use snapback::model::run::{EndReason, RunStatus, TargetStatus};
 use snapback::plan::rendering::Outcome;
 use snapback::ports::Clock;
 use snapback::steps::error::StepError;
-use snapback::steps::inject::{Injected, inject};
+use snapback::steps::inject::{InjectOutcome, inject};
 use snapback::steps::reap::reap;
-use snapback::steps::restore::Restored;
+use snapback::steps::restore::RestoreOutcome;
 use snapback::steps::rollback::{roll_back, roll_back_alarm, roll_back_all};
 use snapback::steps::{LANDING, STALENESS};
 use snapback::testing::network::Cut;
@@ -42,12 +42,12 @@ fn a_rollback_and_an_inject_at_once_end_with_the_original() {
             let (injected, rolled) =
                 block_on(interleave(seed, inject, rollback, || assert_final_is_true(&world, &before, fault)));
             assert!(
-                matches!(injected, Ok(Injected::Skipped | Injected::Injected)),
+                matches!(injected, Ok(InjectOutcome::Skipped | InjectOutcome::Injected)),
                 "{fault}, seed {seed}: {injected:?}"
             );
             assert_eq!(
                 rolled.unwrap().targets[0].1,
-                Ok(Restored::Ended(TargetStatus::Restored)),
+                Ok(RestoreOutcome::Ended(TargetStatus::Restored)),
                 "{fault}, seed {seed}"
             );
             world.pass(100);
@@ -126,7 +126,7 @@ fn twins_of_an_inject_both_say_injected() {
             });
             let once = || inject(&world, &machine.run, &functions[0], budget(&world, 30));
             let twins = block_on(interleave(seed, once(), once(), || {}));
-            assert_eq!(twins, (Ok(Injected::Injected), Ok(Injected::Injected)), "{fault}, seed {seed}");
+            assert_eq!(twins, (Ok(InjectOutcome::Injected), Ok(InjectOutcome::Injected)), "{fault}, seed {seed}");
             assert_eq!(mutating(&world).len(), surfaces(fault), "{fault}, seed {seed}: {:?}", mutating(&world));
         }
     }

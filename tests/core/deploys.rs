@@ -6,7 +6,7 @@ use snapback::model::function::{Environment, LastUpdate};
 use snapback::model::run::{EndReason, RunStatus, TargetStatus};
 use snapback::plan::rendering::Outcome;
 use snapback::ports::Clock;
-use snapback::steps::restore::Restored;
+use snapback::steps::restore::RestoreOutcome;
 use snapback::steps::rollback::roll_back;
 use snapback::testing::samples::{self, function_arn, world};
 use snapback::testing::{SimWorld, Trouble};
@@ -238,7 +238,7 @@ fn a_restore_waits_for_an_environment_that_cannot_be_read() {
         let touches =
             ["handler", "layer", "environment", "several at once"].contains(&fault) || is_inside_invocations(fault);
         assert_eq!(
-            matches!(rolled.targets[0].1, Ok(Restored::Pending { .. })),
+            matches!(rolled.targets[0].1, Ok(RestoreOutcome::Pending { .. })),
             touches,
             "{fault}: {:?}",
             rolled.targets

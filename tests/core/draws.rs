@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use snapback::model::names::FunctionArn;
 use snapback::model::run::Run;
-use snapback::plan::guardrails::survey;
+use snapback::plan::guardrails::evaluate;
 use snapback::plan::rendering::{plan_view, report_view};
 use snapback::read_experiment;
+use snapback::steps::facts::collect_facts;
 use snapback::steps::prepare::{Request, prepare};
-use snapback::steps::survey::gather;
 use snapback::testing::SimWorld;
 use snapback::testing::samples::{experiment, faults, run_id, settings, world};
 
@@ -57,8 +57,8 @@ fn a_plan_says_what_it_drew_with_and_whether_a_run_will_draw_the_same() {
     let world = world(&NAMES);
     let plan = |experiment: Value| {
         let experiment = read_experiment(&experiment).unwrap();
-        let facts = block_on(gather(&world, &settings(), &experiment)).unwrap();
-        let view = plan_view(&experiment, &survey(&experiment, &facts));
+        let facts = block_on(collect_facts(&world, &settings(), &experiment)).unwrap();
+        let view = plan_view(&experiment, &evaluate(&experiment, &facts));
         let functions: Vec<String> = view.targets.iter().map(|target| target.function.clone()).collect();
         (view.seed, view.seed_is_drawn, functions)
     };

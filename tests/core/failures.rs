@@ -10,7 +10,7 @@ use snapback::ports::{Clock, Ledger};
 use snapback::steps::LANDING;
 use snapback::steps::error::StepError;
 use snapback::steps::reap::reap;
-use snapback::steps::restore::Restored;
+use snapback::steps::restore::RestoreOutcome;
 use snapback::steps::rollback::{roll_back, stop};
 use snapback::testing::samples::{function_arn, settings, world};
 use snapback::testing::{SimWorld, Trouble};
@@ -78,7 +78,7 @@ fn restored_is_not_said_while_the_fault_can_still_land() {
             assert_eq!(picture(&world, "checkout"), before, "{fault}: it has landed already");
             let mut rolled = block_on(roll_back(&world, &machine.run, &EndReason::Person, budget(&world, 5))).unwrap();
             let mut looks = 0;
-            while let Ok(Restored::Pending { seconds, .. }) = rolled.targets[0].1 {
+            while let Ok(RestoreOutcome::Pending { seconds, .. }) = rolled.targets[0].1 {
                 assert_final_is_true(&world, &before, fault);
                 world.pass(seconds.cast_signed());
                 rolled = block_on(roll_back(&world, &machine.run, &EndReason::Person, budget(&world, 5))).unwrap();
@@ -86,7 +86,11 @@ fn restored_is_not_said_while_the_fault_can_still_land() {
                 assert!(looks < 100, "{fault}: it never ends");
             }
             assert!(looks > 0, "{fault}: restored at the first look");
-            assert_eq!(rolled.targets[0].1, Ok(Restored::Ended(TargetStatus::Restored)), "{fault}, {late} s late");
+            assert_eq!(
+                rolled.targets[0].1,
+                Ok(RestoreOutcome::Ended(TargetStatus::Restored)),
+                "{fault}, {late} s late"
+            );
             world.pass(1_000);
             assert_final_is_true(&world, &before, fault);
             reap_for(&world, 1);
@@ -367,6 +371,6 @@ fn a_refusal_of_long_ago_does_not_fail_a_run_that_is_being_restored() {
     assert_eq!(run_of(&world, &machine.run).status, RunStatus::Stopped);
     assert_nothing_stays(&world);
     // Nor does one that is heard of late leave an error with a target that is back.
-    block_on(world.restore_failed(&machine.run, &function_arn("checkout"), "denied")).unwrap();
+    block_on(world.record_restore_error(&machine.run, &function_arn("checkout"), "denied")).unwrap();
     assert_eq!(target_of(&world, &machine.run, "checkout").restore_error, None);
 }

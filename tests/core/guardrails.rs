@@ -604,7 +604,7 @@ fn a_deleted_function_whose_tags_are_still_found_is_not_drawn() {
         experiment["seed"] = json!(7);
         let experiment = snapback::read_experiment(&experiment).expect("it is one");
         let facts =
-            block_on(snapback::steps::survey::gather(&world, &settings(), &experiment)).expect("it can be read");
+            block_on(snapback::steps::facts::collect_facts(&world, &settings(), &experiment)).expect("it can be read");
         assert_eq!(facts.unresolved, []);
         let names: Vec<String> = facts.targets.iter().map(|target| target.seen.arn.name().to_owned()).collect();
         (names, facts.notes)

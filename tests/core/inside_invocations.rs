@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use snapback::model::function::{Environment, Observation, Slot};
 use snapback::model::invocation::Orders;
 use snapback::model::names::LayerVersionArn;
-use snapback::steps::arm::{Armed, arm};
+use snapback::steps::arm::{ArmOutcome, arm};
 use snapback::testing::SimWorld;
 use snapback::testing::samples::{self, experiments, function_arn, layer_arn, proxy_layers, world};
 
@@ -134,7 +134,7 @@ fn what_the_guardrails_let_through_fits_whatever_the_runs_name() {
         let prepared = block_on(machine.prepare()).map(drop);
         if prepared.is_ok() {
             let armed = block_on(arm(&world, &machine.run, &function_arn("checkout"))).unwrap();
-            assert_eq!(armed, Armed::Armed);
+            assert_eq!(armed, ArmOutcome::Armed);
         }
         prepared.map_err(|refused| refused.to_string())
     };

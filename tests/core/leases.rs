@@ -4,7 +4,7 @@ use futures_util::future::join;
 use snapback::model::names::{FunctionArn, RunId};
 use snapback::model::run::{EndReason, Lease, LeaseKind, TargetStatus};
 use snapback::model::snapshot::{Change, Snapshot};
-use snapback::ports::{Clock, Guarded, Ledger};
+use snapback::ports::{Clock, Ledger, WriteOutcome};
 use snapback::steps::rollback::{roll_back, stop};
 use snapback::steps::{ATTEMPT, LANDING, LEASE, RESERVE, SKEW, STALENESS, WINDOW};
 use snapback::testing::samples::{self, faults, function_arn, world};
@@ -63,9 +63,9 @@ fn a_late_settle_does_not_shorten_a_newer_lease() {
             world.pass(1);
             let second = held.lease();
             assert!(held.begin(&second).await);
-            world.settle(run, &held.function, &first, settled_at).await.unwrap();
+            world.shorten_lease(run, &held.function, &first, settled_at).await.unwrap();
             assert_eq!(target_of(world, run, "checkout").quiet_at(), Some(second.until), "{kind:?}");
-            world.settle(run, &held.function, &second, settled_at).await.unwrap();
+            world.shorten_lease(run, &held.function, &second, settled_at).await.unwrap();
             assert_eq!(target_of(world, run, "checkout").quiet_at(), Some(settled_at), "{kind:?}");
         });
     }
@@ -86,7 +86,7 @@ fn a_late_begin_does_not_shorten_a_newer_lease() {
             assert_eq!(target_of(world, run, "checkout").quiet_at(), Some(second.until), "{kind:?}");
             // A begin whose answer was lost may be made again as it was.
             assert!(held.begin(&second).await, "{kind:?}");
-            world.settle(run, &held.function, &second, world.now()).await.unwrap();
+            world.shorten_lease(run, &held.function, &second, world.now()).await.unwrap();
         });
     }
 }
@@ -114,11 +114,15 @@ fn an_inject_needs_a_rehearsal_of_its_very_snapshot() {
     block_on(async {
         let _ = world.arm(run, function, &snapshot(planned)).await.unwrap();
         assert!(!held.begin(&held.lease()).await, "taken again");
-        assert_eq!(world.mark_rehearsed(run, function, &[]).await, Ok(Guarded::Declined), "another snapshot");
+        assert_eq!(
+            world.mark_rehearsed(run, function, &[]).await,
+            Ok(WriteOutcome::ConditionFailed),
+            "another snapshot"
+        );
         assert!(!held.begin(&held.lease()).await, "another one was rehearsed");
-        assert_eq!(world.mark_rehearsed(run, function, planned).await, Ok(Guarded::Done));
+        assert_eq!(world.mark_rehearsed(run, function, planned).await, Ok(WriteOutcome::Applied));
         assert!(held.begin(&held.lease()).await, "rehearsed");
-        assert_eq!(world.mark_rehearsed(run, function, planned).await, Ok(Guarded::Declined), "begun");
+        assert_eq!(world.mark_rehearsed(run, function, planned).await, Ok(WriteOutcome::ConditionFailed), "begun");
     });
 }
 

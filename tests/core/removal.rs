@@ -133,7 +133,8 @@ fn many_targets_are_sampled_in_turn() {
     let once = |from| snapback::steps::observe::observe(&world, &machine.run, from, budget(&world, 30));
     let mut from = 0;
     for expected in [50, 100, 30] {
-        let snapback::steps::observe::Observed::Running { sample_from, .. } = block_on(once(from)).unwrap() else {
+        let snapback::steps::observe::ObserveOutcome::Running { sample_from, .. } = block_on(once(from)).unwrap()
+        else {
             panic!("it runs")
         };
         assert_eq!(sample_from, expected);

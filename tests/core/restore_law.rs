@@ -19,7 +19,7 @@ use snapback::model::names::{Handler, LayerVersionArn, MappingId};
 use snapback::model::secret::Secret;
 use snapback::model::snapshot::{Change, Surface, Write};
 use snapback::model::time::Time;
-use snapback::plan::changes::{Draft, draft};
+use snapback::plan::changes::{ChangeSet, change_set};
 use snapback::plan::inject::{InjectPlan, plan_first_inject};
 use snapback::plan::injection::Injection;
 use snapback::plan::rendering::field_row;
@@ -204,11 +204,14 @@ fn edits() -> impl Strategy<Value = Vec<Edit>> {
 }
 
 /// What an experiment with these faults changes, in a run that ends at the deadline.
-fn drafted(faults: &[Fault], function: &Observation) -> Draft {
+fn drafted(faults: &[Fault], function: &Observation) -> ChangeSet {
     let one = samples::experiment(&["checkout"], &samples::faults()[..1]);
     let experiment = Experiment { faults: faults.to_vec(), ..read_experiment(&one).unwrap() };
     let layers = proxy_layers();
-    draft(&Injection { experiment: &experiment, run: "run-1", deadline: DEADLINE, proxy_layers: &layers }, function)
+    change_set(
+        &Injection { experiment: &experiment, run: "run-1", deadline: DEADLINE, proxy_layers: &layers },
+        function,
+    )
 }
 
 /// The faults that an experiment could have, on this function: no two claim one field, and no guardrail refuses them.
@@ -377,7 +380,7 @@ proptest! {
 
         // Restore.
         let plan = plan_restore(&changes, &edited);
-        prop_assert_eq!(plan.unsettled, None);
+        prop_assert_eq!(plan.pending_reason, None);
         prop_assert!(written(&plan.writes, &edited).is_subset(&touched), "{:?}", plan.writes);
         let mut restored = edited.clone();
         plan.writes.iter().for_each(|write| land(&mut restored, write));
@@ -426,7 +429,7 @@ proptest! {
         prop_assert!(!plan.writes.iter().any(|write| matches!(write, Write::Configuration(_))));
         // The configuration is looked at again once the update is through, whoever made it: until then the old one serves.
         let touched = |surface| changes.iter().filter(move |change| change.surface() == surface);
-        prop_assert_eq!(plan.unsettled.is_some(), touched(Surface::Configuration).next().is_some());
+        prop_assert_eq!(plan.pending_reason.is_some(), touched(Surface::Configuration).next().is_some());
         let configuration: BTreeSet<String> = touched(Surface::Configuration).map(|c| c.field().to_string()).collect();
         let beside: Vec<_> = through.drift.into_iter().filter(|drift| !configuration.contains(&drift.field)).collect();
         prop_assert_eq!(plan.drift, beside);

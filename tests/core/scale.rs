@@ -11,7 +11,7 @@ use snapback::model::run::{EndReason, TargetStatus};
 use snapback::ports::Clock;
 use snapback::steps::AT_ONCE;
 use snapback::steps::reap::reap;
-use snapback::steps::restore::Restored;
+use snapback::steps::restore::RestoreOutcome;
 use snapback::steps::rollback::{RolledBack, roll_back, roll_back_all};
 use snapback::testing::samples::{self, faults, function_arn, layer_arn, observation, world};
 use snapback::testing::{SimWorld, State, Trouble};
@@ -110,7 +110,7 @@ fn assert_all_restored(world: &SimWorld, functions: &[FunctionArn], fault: &str)
 fn assert_all_ended(rolled_back: &RolledBack, count: usize) {
     assert_eq!(rolled_back.targets.len(), count);
     for (function, result) in &rolled_back.targets {
-        assert_eq!(*result, Ok(Restored::Ended(TargetStatus::Restored)), "{function}");
+        assert_eq!(*result, Ok(RestoreOutcome::Ended(TargetStatus::Restored)), "{function}");
     }
 }
 

@@ -5,16 +5,16 @@ use serde_json::{Value, json};
 use snapback::model::function::{Observation, Slot};
 use snapback::model::refusal::Guardrail;
 use snapback::model::run::{EndReason, Lever, RunStatus, TargetStatus};
-use snapback::plan::guardrails::survey;
+use snapback::plan::guardrails::evaluate;
 use snapback::plan::rendering::{Outcome, plan_view, report_view};
 use snapback::ports::{Clock, Ledger};
 use snapback::steps::STALENESS;
 use snapback::steps::error::StepError;
+use snapback::steps::facts::collect_facts;
 use snapback::steps::prepare::{Request, prepare};
 use snapback::steps::reap::{Tick, reap};
-use snapback::steps::restore::{Restored, restore};
+use snapback::steps::restore::{RestoreOutcome, restore};
 use snapback::steps::rollback::{roll_back, roll_back_alarm, roll_back_all, stop};
-use snapback::steps::survey::gather;
 use snapback::testing::samples::{self, SECRET, alarm_arn, faults, function_arn, run_id, settings, world};
 use snapback::testing::{SimWorld, Trouble};
 
@@ -100,7 +100,7 @@ fn an_alarm_event_rolls_back_at_once_and_the_machine_closes() {
         assert_eq!(rolled.len(), 1, "{fault}");
         assert_eq!(
             rolled[0].targets,
-            [(function_arn("checkout"), Ok(Restored::Ended(TargetStatus::Restored)))],
+            [(function_arn("checkout"), Ok(RestoreOutcome::Ended(TargetStatus::Restored)))],
             "{fault}"
         );
         assert!(done.0 - sent.0 < 10_000, "{fault}: the rollback took {} ms", done.0 - sent.0);
@@ -254,7 +254,7 @@ fn restoring_again_changes_nothing() {
         let writes = mutating(&world);
         for _ in 0..3 {
             let again = block_on(restore(&world, &rolled.run, &function_arn("checkout"), budget(&world, 30)));
-            assert_eq!(again, Ok(Restored::Ended(TargetStatus::Restored)), "{fault}");
+            assert_eq!(again, Ok(RestoreOutcome::Ended(TargetStatus::Restored)), "{fault}");
         }
         for _ in 0..3 {
             block_on(roll_back(&world, &machine.run, &EndReason::Person, budget(&world, 120))).unwrap();
@@ -522,12 +522,12 @@ fn no_secret_is_shown() {
         let machine = machine(&world, &experiment);
         // The plan.
         let parsed = snapback::model::input::read_experiment(&experiment).unwrap();
-        let facts = block_on(gather(&world, &settings(), &parsed)).unwrap();
-        let survey = survey(&parsed, &facts);
-        let plan = plan_view(&parsed, &survey);
+        let facts = block_on(collect_facts(&world, &settings(), &parsed)).unwrap();
+        let evaluation = evaluate(&parsed, &facts);
+        let plan = plan_view(&parsed, &evaluation);
         assert!(
             !shows(&serde_json::to_string(&plan).unwrap())
-                && !shows(&format!("{plan:?} {survey:?} {facts:?} {parsed:?}")),
+                && !shows(&format!("{plan:?} {evaluation:?} {facts:?} {parsed:?}")),
             "{fault}"
         );
         // The run, with somebody else's secret in the way.

@@ -4,11 +4,11 @@
 use serde_json::{Value, json};
 use snapback::model::function::{Package, Slot};
 use snapback::model::input::read_experiment;
-use snapback::plan::guardrails::{Alias, CodeSigning, RuntimeUpdates, Settings, survey};
+use snapback::plan::guardrails::{Alias, CodeSigning, RuntimeUpdates, Settings, evaluate};
 use snapback::plan::rendering::{PlanView, plan_view, report_view};
 use snapback::ports::{AlarmError, FunctionError, LedgerError};
 use snapback::steps::error::failure_message;
-use snapback::steps::survey::gather;
+use snapback::steps::facts::collect_facts;
 use snapback::testing::samples::{self, faults, function_arn, settings, world};
 use snapback::testing::{SimFunction, SimWorld, Trouble};
 
@@ -198,8 +198,8 @@ fn a_plan_warns_where_invocations_could_use_up_snapbacks_own_concurrency() {
     let none = Settings { reserved_concurrency: 0, ..settings() };
     let warned = |settings: &Settings, experiment: &Value| {
         let experiment = read_experiment(experiment).unwrap();
-        let facts = block_on(gather(&world, settings, &experiment)).unwrap();
-        survey(&experiment, &facts).warnings.into_iter().find(|warning| warning.contains("pile up"))
+        let facts = block_on(collect_facts(&world, settings, &experiment)).unwrap();
+        evaluate(&experiment, &facts).warnings.into_iter().find(|warning| warning.contains("pile up"))
     };
     let text = |faults: &str, figures: &str| {
         Some(format!(
@@ -358,8 +358,8 @@ fn drift(world: &SimWorld, fault: &str, change: impl FnOnce()) -> Vec<String> {
 
 fn plan(world: &SimWorld, experiment: &Value) -> PlanView {
     let experiment = read_experiment(experiment).unwrap();
-    let facts = block_on(gather(world, &settings(), &experiment)).unwrap();
-    plan_view(&experiment, &survey(&experiment, &facts))
+    let facts = block_on(collect_facts(world, &settings(), &experiment)).unwrap();
+    plan_view(&experiment, &evaluate(&experiment, &facts))
 }
 
 fn sample(fault: &str) -> Value {

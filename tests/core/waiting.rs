@@ -3,8 +3,8 @@
 use snapback::model::function::{Environment, MappingState};
 use snapback::model::run::EndReason;
 use snapback::plan::rendering::report_view;
-use snapback::steps::arm::{Armed, arm};
-use snapback::steps::inject::{Injected, inject};
+use snapback::steps::arm::{ArmOutcome, arm};
+use snapback::steps::inject::{InjectOutcome, inject};
 use snapback::steps::reap::reap;
 use snapback::steps::rollback::roll_back;
 use snapback::testing::samples::{self, faults, function_arn, world};
@@ -79,7 +79,7 @@ fn why_an_inject_waits_is_recorded_too() {
     });
     let injected = block_on(inject(&world, &machine.run, &functions[0], budget(&world, 30))).unwrap();
     let why = "the event source mapping is changing";
-    assert_eq!(injected, Injected::Pending { seconds: 2, waiting_for: Some(why.to_owned()) });
+    assert_eq!(injected, InjectOutcome::Pending { seconds: 2, waiting_for: Some(why.to_owned()) });
     assert_eq!(waiting_for(&world, &machine).as_deref(), Some(why));
 }
 
@@ -91,7 +91,7 @@ fn an_arm_that_waits_for_a_tombstone_says_so() {
     let second = Machine::new(&world, "run-2", samples::experiment(&["checkout"], &faults()[0..1]));
     block_on(second.prepare()).unwrap();
     let armed = block_on(arm(&world, &second.run, &function_arn("checkout"))).unwrap();
-    assert!(matches!(armed, Armed::Waiting(_)), "{armed:?}");
+    assert!(matches!(armed, ArmOutcome::Waiting(_)), "{armed:?}");
     assert!(waiting_for(&world, &second).unwrap().contains("lock was released so recently"));
     world.pass(10);
     block_on(arm(&world, &second.run, &function_arn("checkout"))).unwrap();

@@ -8,10 +8,10 @@ use snapback::model::input::read_experiment;
 use snapback::model::run::{EndReason, Run, RunStatus, STARTUP, TargetStatus};
 use snapback::model::time::Time;
 use snapback::ports::{AlarmError, Clock, FunctionError, LedgerError};
-use snapback::steps::arm::{Armed, arm};
-use snapback::steps::observe::{Observed, observe};
+use snapback::steps::arm::{ArmOutcome, arm};
+use snapback::steps::observe::{ObserveOutcome, observe};
 use snapback::steps::reap::{Tick, reap};
-use snapback::steps::report::{Reported, report};
+use snapback::steps::report::{ReportOutcome, report};
 use snapback::steps::retry::{Transient, retry};
 use snapback::steps::rollback::{roll_back, stop};
 use snapback::steps::steady_state::{judgeable, judged_by};
@@ -96,12 +96,12 @@ fn an_arm_waits_out_staleness_and_skew_and_no_more() {
     let until = released.plus(STALENESS + SKEW);
     block_on(async {
         second.prepare().await.unwrap();
-        let Armed::Waiting(seconds) = arm(&world, &second.run, &function_arn("checkout")).await.unwrap() else {
+        let ArmOutcome::Waiting(seconds) = arm(&world, &second.run, &function_arn("checkout")).await.unwrap() else {
             panic!("the lock was released a moment ago")
         };
         assert_eq!(seconds, world.now().seconds_until(until));
         world.sleep(seconds * 1000).await;
-        assert_eq!(arm(&world, &second.run, &function_arn("checkout")).await.unwrap(), Armed::Armed);
+        assert_eq!(arm(&world, &second.run, &function_arn("checkout")).await.unwrap(), ArmOutcome::Armed);
     });
 }
 
@@ -138,7 +138,7 @@ fn a_report_waits_for_a_metric_five_minutes_at_a_time() {
     let until = restored_at.plus(660);
     let mut waits = Vec::new();
     block_on(async {
-        while let Reported::Pending(seconds) = report(&world, &machine.run).await.unwrap() {
+        while let ReportOutcome::Pending(seconds) = report(&world, &machine.run).await.unwrap() {
             assert_eq!(seconds, world.now().seconds_until(until).min(300));
             waits.push(seconds);
             world.sleep(seconds * 1000).await;
@@ -156,7 +156,7 @@ fn a_report_looks_every_ten_seconds_until_the_recovery_is_over() {
     world.with(|state| state.alarms.insert("latency".into(), true));
     let mut waits = Vec::new();
     block_on(async {
-        while let Reported::Pending(seconds) = report(&world, &machine.run).await.unwrap() {
+        while let ReportOutcome::Pending(seconds) = report(&world, &machine.run).await.unwrap() {
             assert_eq!(seconds, world.now().seconds_until(until).min(10));
             waits.push(seconds);
             world.sleep(seconds * 1000).await;
@@ -172,7 +172,7 @@ fn a_run_is_overdue_a_minute_after_its_end_and_not_before() {
     let machine = Machine::new(&world, "run-1", experiment(json!([])));
     block_on(machine.start()).unwrap();
     let observed = block_on(observe(&world, &machine.run, 0, budget(&world, 30))).unwrap();
-    assert_eq!(observed, Observed::Running { seconds: 5, sample_from: 0 });
+    assert_eq!(observed, ObserveOutcome::Running { seconds: 5, sample_from: 0 });
     let late = |run: &Run| run.due().plus(GRACE);
     assert_eq!(tick_at(&world, late(&run_of(&world, &machine.run)), -1), idle());
     assert_eq!(tick_at(&world, late(&run_of(&world, &machine.run)), 1), Tick { overdue: 1, handled: 1, ..idle() });

@@ -5,7 +5,7 @@ use crate::model::guarded_write::{self as writes, GuardedWrite};
 use crate::model::input::read_experiment;
 use crate::model::names::{FunctionArn, RunId, VariableName};
 use crate::model::run::{
-    EndReason, Ending, Judgement, Lease, LeaseKind, Lever, Run, RunStatus, TargetRecord, TargetStatus,
+    EndReason, Findings, Lease, LeaseKind, Lever, Run, RunStatus, TargetEnding, TargetRecord, TargetStatus,
 };
 use crate::model::secret::Secret;
 use crate::model::snapshot::{Change, Drift, RemovedFault, Snapshot};
@@ -23,7 +23,7 @@ pub(super) enum Call {
     StartRun(RunId),
     StopRun(RunId, EndReason),
     BeginObserving(RunId, Time),
-    JudgeRun(RunId, Judgement),
+    JudgeRun(RunId, Findings),
     CloseRun(RunId, RunStatus),
     RetireRun(Box<Run>),
     TakeLock(RunId, FunctionArn),
@@ -33,7 +33,7 @@ pub(super) enum Call {
     Injected(RunId, FunctionArn),
     BeginRestore(RunId, FunctionArn, Lease),
     Settle(RunId, FunctionArn, Lease, Time),
-    Finish(Box<Ending>),
+    Finish(Box<TargetEnding>),
     RestoreFailed(RunId, FunctionArn),
     Waiting(RunId, FunctionArn, Option<&'static str>),
     RemovedFaults(RunId, FunctionArn, Vec<RemovedFault>),
@@ -251,7 +251,7 @@ impl Sequence {
         Call::Settle(target.run.clone(), target.function.clone(), lease, self.now.plus(self.dice.between(-1, 7)))
     }
 
-    fn ending(&mut self, target: &TargetRecord) -> Ending {
+    fn ending(&mut self, target: &TargetRecord) -> TargetEnding {
         let any = *self.dice.pick(&TargetStatus::ALL).unwrap();
         let from = if self.dice.percent(85) { target.status } else { any };
         let fitting: Vec<_> =
@@ -259,7 +259,7 @@ impl Sequence {
         let fitting = self.dice.pick(&fitting).copied();
         let some = self.dice.percent(50);
         let drift = Drift { field: "timeout".into(), note: "is 4".into() };
-        Ending {
+        TargetEnding {
             run: target.run.clone(),
             function: target.function.clone(),
             from,
@@ -285,10 +285,10 @@ impl Sequence {
         let run = &target.run;
         let stale = TargetRecord { removed_faults: Vec::new(), status: TargetStatus::Injected, ..target.clone() };
         match self.dice.between(0, 4) {
-            0 => writes::finish(&self.ending(target), self.now, true),
+            0 => writes::end_target(&self.ending(target), self.now, true),
             1 => writes::create_marker(&stopped_marker(run, &self.reason(), self.now), self.now),
             _ => writes::record_removed_faults(&stale, &self.removed())
-                .unwrap_or_else(|| writes::finish(&self.ending(target), self.now, true)),
+                .unwrap_or_else(|| writes::end_target(&self.ending(target), self.now, true)),
         }
     }
 
@@ -301,10 +301,10 @@ impl Sequence {
         *self.dice.pick(&[RunStatus::Completed, RunStatus::Stopped, RunStatus::Failed, RunStatus::Stopping]).unwrap()
     }
 
-    fn judgement(&mut self) -> Judgement {
+    fn judgement(&mut self) -> Findings {
         let deviations = self.dice.percent(50).then(|| "a deviation".to_owned()).into_iter().collect();
         let some = |dice: &mut Dice, text: &str| dice.percent(50).then(|| text.to_owned());
-        Judgement { deviations, effect: some(&mut self.dice, "not seen"), injected: some(&mut self.dice, "3 times") }
+        Findings { deviations, effect: some(&mut self.dice, "not seen"), injected: some(&mut self.dice, "3 times") }
     }
 }
 
@@ -315,7 +315,8 @@ pub(super) fn every_write() -> Vec<GuardedWrite> {
     let run = sequence.run(&id);
     let snapshot = sequence.snapshot();
     let target = TargetRecord { status: TargetStatus::Injected, ..TargetRecord::new(id.clone(), function.clone()) };
-    let ending = Ending { status: TargetStatus::Restored, from: TargetStatus::Restoring, ..sequence.ending(&target) };
+    let ending =
+        TargetEnding { status: TargetStatus::Restored, from: TargetStatus::Restoring, ..sequence.ending(&target) };
     let (inject, restore) = (sequence.lease(LeaseKind::Inject), sequence.lease(LeaseKind::Restore));
     let mut all = writes::add_targets(&id, &run.functions);
     all.extend(writes::record_removed_faults(&target, &sequence.removed()));
@@ -325,18 +326,18 @@ pub(super) fn every_write() -> Vec<GuardedWrite> {
         writes::start_run(&id),
         writes::stop_run(&id, &EndReason::Person, now),
         writes::begin_observing(&id, now),
-        writes::judge_run(&id, &sequence.judgement()),
+        writes::record_findings(&id, &sequence.judgement()),
         writes::close_run(&id, RunStatus::Failed, now),
         writes::retire_run(&run, now),
         writes::take_lock(&id, &function),
         writes::arm(&id, &function, &snapshot),
         writes::mark_rehearsed(&id, &function, &snapshot.changes),
         writes::begin_inject(&id, &function, &snapshot.changes, &inject, now),
-        writes::injected(&id, &function),
+        writes::mark_injected(&id, &function),
         writes::begin_restore(&id, &function, &restore, now),
-        writes::settle(&id, &function, &restore, now),
-        writes::finish(&ending, now, true),
-        writes::restore_failed(&id, &function, "denied"),
+        writes::shorten_lease(&id, &function, &restore, now),
+        writes::end_target(&ending, now, true),
+        writes::record_restore_error(&id, &function, "denied"),
         writes::record_waiting(&id, &function, None),
     ]);
     all

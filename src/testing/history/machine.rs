@@ -8,14 +8,14 @@ use crate::model::names::{FunctionArn, RunId};
 use crate::model::run::{EndReason, Run, RunStatus};
 use crate::plan::guardrails::Settings;
 use crate::steps::Budget;
-use crate::steps::arm::{Armed, arm};
+use crate::steps::arm::{ArmOutcome, arm};
 use crate::steps::error::StepError;
-use crate::steps::inject::{Injected, inject};
-use crate::steps::observe::{Observed, observe};
+use crate::steps::inject::{InjectOutcome, inject};
+use crate::steps::observe::{ObserveOutcome, observe};
 use crate::steps::prepare::{Request, prepare};
-use crate::steps::rehearse::{Rehearsal, Rehearsed};
-use crate::steps::report::{Reported, report};
-use crate::steps::restore::{Restored, restore};
+use crate::steps::rehearse::{Rehearsal, RehearseOutcome};
+use crate::steps::report::{ReportOutcome, report};
+use crate::steps::restore::{RestoreOutcome, restore};
 use crate::steps::rollback::stop;
 use crate::testing::State;
 use crate::testing::worker::{Role, Worker};
@@ -89,11 +89,11 @@ impl<'w> Machine<'w> {
                 async move { observe(&worker, &run, from, budget).await }
             });
             match observed.await? {
-                Observed::Running { seconds, sample_from } => {
+                ObserveOutcome::Running { seconds, sample_from } => {
                     from = sample_from;
                     self.stage.wait(seconds).await;
                 }
-                Observed::Stopping => return Ok(()),
+                ObserveOutcome::Stopping => return Ok(()),
             }
         }
     }
@@ -106,7 +106,7 @@ impl<'w> Machine<'w> {
                 async move { arm(&worker, &run, &function).await }
             });
             match armed.await? {
-                Armed::Waiting(seconds) => self.stage.wait(seconds).await,
+                ArmOutcome::Waiting(seconds) => self.stage.wait(seconds).await,
                 _ => return Ok(()),
             }
         }
@@ -117,13 +117,13 @@ impl<'w> Machine<'w> {
         if self.stage.world.with(left_out) == Some(Weakening::NoRehearsal) {
             return Ok(());
         }
-        while let Rehearsed::Waiting(seconds) = self.rehearse_once(function).await? {
+        while let RehearseOutcome::Waiting(seconds) = self.rehearse_once(function).await? {
             self.stage.wait(seconds).await;
         }
         Ok(())
     }
 
-    async fn rehearse_once(&self, function: &FunctionArn) -> Result<Rehearsed, String> {
+    async fn rehearse_once(&self, function: &FunctionArn) -> Result<RehearseOutcome, String> {
         let at = (self.run.clone(), function.clone());
         let rehearsed = self.task(Role::Restore, FORWARD, move |worker, budget| {
             let (run, function) = at.clone();
@@ -140,9 +140,9 @@ impl<'w> Machine<'w> {
                 async move { inject(&worker, &run, &function, budget).await }
             });
             match injected.await? {
-                Injected::Pending { seconds, .. } => self.stage.wait(seconds).await,
-                Injected::Unrehearsed => drop(self.rehearse_once(function).await?),
-                Injected::Injected | Injected::Skipped => return Ok(()),
+                InjectOutcome::Pending { seconds, .. } => self.stage.wait(seconds).await,
+                InjectOutcome::Unrehearsed => drop(self.rehearse_once(function).await?),
+                InjectOutcome::Injected | InjectOutcome::Skipped => return Ok(()),
             }
         }
     }
@@ -172,8 +172,8 @@ impl<'w> Machine<'w> {
                 async move { report(&worker, &id).await }
             });
             match reported.await {
-                Ok(Reported::Pending(seconds)) => self.stage.wait(seconds).await,
-                Ok(Reported::Closed(_)) => return Ended { failure },
+                Ok(ReportOutcome::Pending(seconds)) => self.stage.wait(seconds).await,
+                Ok(ReportOutcome::Closed(_)) => return Ended { failure },
                 Err(error) => return Ended { failure: failure.or(Some(error)) },
             }
         }
@@ -187,8 +187,8 @@ impl<'w> Machine<'w> {
                 async move { restore(&worker, &run, &function, budget).await }
             });
             match restored.await? {
-                Restored::Pending { seconds, .. } => self.stage.wait(seconds).await,
-                Restored::Ended(_) => return Ok(()),
+                RestoreOutcome::Pending { seconds, .. } => self.stage.wait(seconds).await,
+                RestoreOutcome::Ended(_) => return Ok(()),
             }
         }
     }

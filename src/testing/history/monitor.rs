@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::function::{Environment, Mapping, MappingState, Observation, Slot};
 use crate::model::names::{FunctionArn, RunId};
-use crate::model::run::{EndReason, Ending, RunStatus, TargetRecord, TargetStatus};
+use crate::model::run::{EndReason, RunStatus, TargetEnding, TargetRecord, TargetStatus};
 use crate::model::snapshot::{Change, Write};
 use crate::model::time::Time;
 use crate::steps::{ATTEMPT, SKEW, STALENESS};
@@ -137,13 +137,13 @@ fn sent(write: &Write) -> Vec<String> {
 }
 
 /// Whether an ending says that a mapping is left disabled.
-fn is_named(ending: &Ending, field: &str) -> bool {
+fn is_named(ending: &TargetEnding, field: &str) -> bool {
     ending.drift.iter().any(|drift| drift.field == field && drift.note.contains("is left disabled"))
 }
 
 /// What is wrong with the ending of a target whose function is gone: a mapping that we have disabled is enabled again, or
 /// is named, and then only where Lambda does not enable it.
-fn left_disabled(state: &State, ending: &Ending, changes: &[Change], since: Time) -> Option<String> {
+fn left_disabled(state: &State, ending: &TargetEnding, changes: &[Change], since: Time) -> Option<String> {
     let monitor = &state.drive.as_ref()?.monitor;
     let (name, function) = (ending.function.name(), &ending.function);
     changes.iter().filter(|change| matches!(change, Change::Mapping { .. })).find_map(|change| {
@@ -342,9 +342,9 @@ impl Monitor {
     }
 
     /// A target is said to be over: then nothing of ours is in place or can land, and what is not as it was is reported.
-    pub fn ended(state: &mut State, ending: &Ending, changes: &[Change]) {
+    pub fn ended(state: &mut State, ending: &TargetEnding, changes: &[Change]) {
         let Some(drive) = &state.drive else { return };
-        let Ending { run, function, status, .. } = ending;
+        let TargetEnding { run, function, status, .. } = ending;
         let name = function.name();
         let mut wrong = Vec::new();
         if drive.can_land(run, function) {

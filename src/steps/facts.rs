@@ -20,7 +20,7 @@ use crate::ports::{FunctionError, World};
 
 use super::AT_ONCE;
 use super::error::StepError;
-use super::pace::{Kind, Pace};
+use super::rate_limiter::{Quota, RateLimiter};
 use super::retry::retry;
 use super::steady_state::deviations;
 
@@ -28,9 +28,13 @@ use super::steady_state::deviations;
 ///
 /// # Errors
 /// When AWS cannot be read; what is merely not there is a fact.
-pub async fn gather(world: &impl World, settings: &Settings, experiment: &Experiment) -> Result<Facts, StepError> {
+pub async fn collect_facts(
+    world: &impl World,
+    settings: &Settings,
+    experiment: &Experiment,
+) -> Result<Facts, StepError> {
     // A look changes nothing, so none comes too late.
-    let pace = &Pace::until(Time(i64::MAX));
+    let pace = &RateLimiter::until(Time(i64::MAX));
     let mut pools = resolve(world, experiment).await?;
     let mut looked: BTreeMap<FunctionName, Result<TargetFacts, StepError>> = BTreeMap::new();
     let asked = loop {
@@ -205,35 +209,35 @@ fn names(name: &FunctionName, arn: &FunctionArn) -> bool {
 
 async fn look(
     world: &impl World,
-    pace: &Pace,
+    pace: &RateLimiter,
     experiment: &Experiment,
     asked: FunctionName,
 ) -> Result<TargetFacts, StepError> {
     let mappings = experiment.needs_mappings();
-    let seen = pace.read(world, Kind::of_look(mappings), || world.observe(asked.unqualified(), mappings)).await;
+    let seen = pace.read(world, Quota::of_observation(mappings), || world.observe(asked.unqualified(), mappings)).await;
     let seen = seen.map_err(|error| StepError::function(asked.as_str(), error))?;
     let lock = retry(world, || world.lock(&seen.arn)).await?;
     let aliases = if experiment.changes_latest() {
-        let aliases = pace.read(world, &[Kind::Control], || world.aliases(&seen.arn)).await;
+        let aliases = pace.read(world, &[Quota::ControlPlane], || world.aliases(&seen.arn)).await;
         aliases.map_err(|error| StepError::function(asked.as_str(), error))?
     } else {
         Vec::new()
     };
     let mut mapping_tags = BTreeMap::new();
     for mapping in &seen.mappings {
-        let tags = pace.read(world, &[Kind::Control], || world.mapping_tags(&seen.arn, &mapping.id)).await;
+        let tags = pace.read(world, &[Quota::ControlPlane], || world.mapping_tags(&seen.arn, &mapping.id)).await;
         mapping_tags.insert(mapping.id.clone(), tags.map_err(|error| StepError::function(asked.as_str(), error))?);
     }
     // A container image takes no layers, and Lambda refuses to say anything about its code signing.
     let code_signing = if experiment.adds_layers() && seen.package == Package::Zip {
-        let code_signing = pace.read(world, &[Kind::Control], || world.code_signing(&seen.arn)).await;
+        let code_signing = pace.read(world, &[Quota::ControlPlane], || world.code_signing(&seen.arn)).await;
         code_signing.map_err(|error| StepError::function(asked.as_str(), error))?
     } else {
         CodeSigning::Off
     };
     // The runtime of a container image is in the image (lambda/latest/dg/runtimes-update).
     let runtime_updates = if experiment.changes_latest() && seen.package == Package::Zip {
-        let updates = pace.read(world, &[Kind::Control], || world.runtime_updates(&seen.arn)).await;
+        let updates = pace.read(world, &[Quota::ControlPlane], || world.runtime_updates(&seen.arn)).await;
         Some(updates.map_err(|error| StepError::function(asked.as_str(), error))?)
     } else {
         None
@@ -244,7 +248,7 @@ async fn look(
 /// The account's concurrency, where the faults could use it up.
 async fn account(
     world: &impl World,
-    pace: &Pace,
+    pace: &RateLimiter,
     settings: &Settings,
     experiment: &Experiment,
     targets: &[TargetFacts],
@@ -252,7 +256,7 @@ async fn account(
     if !targets.iter().any(|target| may_pile_up(experiment, settings, &target.seen)) {
         return Ok(None);
     }
-    match pace.read(world, &[Kind::Control], || world.account()).await {
+    match pace.read(world, &[Quota::ControlPlane], || world.account()).await {
         Ok(account) => Ok(Some(account)),
         Err(FunctionError::Denied(_)) => Ok(None),
         Err(error) => Err(StepError::function("the account's settings", error)),
@@ -261,7 +265,7 @@ async fn account(
 
 async fn layer_facts(
     world: &impl World,
-    pace: &Pace,
+    pace: &RateLimiter,
     settings: &Settings,
     experiment: &Experiment,
     targets: &[TargetFacts],
@@ -287,7 +291,7 @@ async fn layer_facts(
             facts.insert(layer.clone(), LayerFact::plain());
             continue;
         }
-        let fact = pace.read(world, &[Kind::Control], || world.layer(layer)).await;
+        let fact = pace.read(world, &[Quota::ControlPlane], || world.layer(layer)).await;
         facts.insert(layer.clone(), fact.map_err(|error| StepError::function(layer.as_str(), error))?);
     }
     Ok(facts)

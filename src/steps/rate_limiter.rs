@@ -20,18 +20,18 @@ const JITTER: u64 = 1_000;
 
 /// Which of Lambda's two rates a call counts for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum Quota {
     /// `GetFunction`: 100 a second.
-    Look,
+    GetFunction,
     /// Every other control-plane call, reading or writing: 15 a second in all.
-    Control,
+    ControlPlane,
 }
 
-impl Kind {
+impl Quota {
     /// What looking at a function counts for: its mappings are listed by a call of their own.
     #[must_use]
-    pub const fn of_look(with_mappings: bool) -> &'static [Self] {
-        if with_mappings { &[Self::Look, Self::Control] } else { &[Self::Look] }
+    pub const fn of_observation(with_mappings: bool) -> &'static [Self] {
+        if with_mappings { &[Self::GetFunction, Self::ControlPlane] } else { &[Self::GetFunction] }
     }
 
     /// Calls that a worker makes at once when it begins. It does not know what others have used up of the last second,
@@ -42,16 +42,16 @@ impl Kind {
     const fn burst(self) -> i64 {
         match self {
             // First and later looks together.
-            Self::Look => 2 * AT_ONCE as i64,
-            Self::Control => AT_ONCE as i64,
+            Self::GetFunction => 2 * AT_ONCE as i64,
+            Self::ControlPlane => AT_ONCE as i64,
         }
     }
 
     /// Microseconds between two calls, rounded up.
     const fn interval(self) -> i64 {
         match self {
-            Self::Look => 10_000,
-            Self::Control => 66_667,
+            Self::GetFunction => 10_000,
+            Self::ControlPlane => 66_667,
         }
     }
 }
@@ -73,12 +73,12 @@ impl Bucket {
 
 /// The pace of one worker: from the beginning of an invocation to its last call.
 #[derive(Debug)]
-pub struct Pace {
+pub struct RateLimiter {
     buckets: Mutex<[Bucket; 2]>,
     until: Time,
 }
 
-impl Pace {
+impl RateLimiter {
     /// For a worker that makes no call after `until`: nobody waits for a turn that comes later.
     #[must_use]
     pub fn until(until: Time) -> Self {
@@ -89,7 +89,7 @@ impl Pace {
     ///
     /// # Errors
     /// The last error; `Throttled` also where the turn does not come in time.
-    pub async fn read<C, T, F, A>(&self, clock: &C, kinds: &[Kind], call: F) -> Result<T, FunctionError>
+    pub async fn read<C, T, F, A>(&self, clock: &C, kinds: &[Quota], call: F) -> Result<T, FunctionError>
     where
         C: Clock + Sync,
         F: Fn() -> A,
@@ -101,7 +101,7 @@ impl Pace {
             }
             let answer = call().await;
             if let Err(error) = &answer {
-                kinds.iter().for_each(|kind| self.heed(clock, *kind, error));
+                kinds.iter().for_each(|kind| self.on_throttle(clock, *kind, error));
             }
             answer
         };
@@ -113,19 +113,19 @@ impl Pace {
     ///
     /// # Errors
     /// The seconds after which to look again, where the turn comes later than that.
-    pub async fn turn(&self, clock: &(impl Clock + Sync), calls: usize) -> Result<(), u64> {
+    pub async fn acquire(&self, clock: &(impl Clock + Sync), calls: usize) -> Result<(), u64> {
         let patience = self.until.min(clock.now().plus(STALENESS));
-        self.wait(clock, Kind::Control, calls, patience).await
+        self.wait(clock, Quota::ControlPlane, calls, patience).await
     }
 
     /// Counts a call that is made without waiting: those behind it wait the longer.
-    pub fn count(&self, clock: &impl Clock) {
+    pub fn charge(&self, clock: &impl Clock) {
         // There is no turn that would be too late.
-        let _ = self.reserve(Kind::Control, 1, clock.now(), Time(i64::MAX));
+        let _ = self.reserve(Quota::ControlPlane, 1, clock.now(), Time(i64::MAX));
     }
 
     /// What AWS has answered: a 429 holds every further call of this kind.
-    pub fn heed(&self, clock: &impl Clock, kind: Kind, error: &FunctionError) {
+    pub fn on_throttle(&self, clock: &impl Clock, kind: Quota, error: &FunctionError) {
         let FunctionError::Throttled(seconds @ 1..) = error else { return };
         let hold = (*seconds).min(LONGEST_HOLD) * 1000 + clock.random() % JITTER;
         let until = Time(clock.now().0.saturating_add_unsigned(hold));
@@ -137,7 +137,7 @@ impl Pace {
     }
 
     /// Waits until so many calls are due, or says how many seconds too long that would take.
-    async fn wait(&self, clock: &(impl Clock + Sync), kind: Kind, calls: usize, patience: Time) -> Result<(), u64> {
+    async fn wait(&self, clock: &(impl Clock + Sync), kind: Quota, calls: usize, patience: Time) -> Result<(), u64> {
         loop {
             let now = clock.now();
             let turn = self.reserve(kind, calls, now, patience)?;
@@ -149,7 +149,7 @@ impl Pace {
         }
     }
 
-    fn reserve(&self, kind: Kind, calls: usize, now: Time, patience: Time) -> Result<Turn, u64> {
+    fn reserve(&self, kind: Quota, calls: usize, now: Time, patience: Time) -> Result<Reservation, u64> {
         let calls = i64::try_from(calls).unwrap_or(i64::MAX);
         let bucket = &mut self.buckets()[kind as usize];
         let microseconds = now.0.saturating_mul(1000);
@@ -161,7 +161,7 @@ impl Pace {
             return Err(now.seconds_until(at));
         }
         bucket.next = last.saturating_add(kind.interval());
-        Ok(Turn { at, holds: bucket.holds })
+        Ok(Reservation { at, holds: bucket.holds })
     }
 
     fn buckets(&self) -> MutexGuard<'_, [Bucket; 2]> {
@@ -171,7 +171,7 @@ impl Pace {
 }
 
 /// When so many calls are due.
-struct Turn {
+struct Reservation {
     at: Time,
     holds: u64,
 }
@@ -184,10 +184,10 @@ mod tests {
     use crate::testing::SimWorld;
 
     /// When so many turns came that were asked for at once, in milliseconds from now.
-    async fn turns(world: &SimWorld, pace: &Pace, count: usize) -> Vec<i64> {
+    async fn turns(world: &SimWorld, pace: &RateLimiter, count: usize) -> Vec<i64> {
         let began = world.now().0;
         let turn = || async {
-            assert_eq!(pace.wait(world, Kind::Control, 1, Time(i64::MAX)).await, Ok(()));
+            assert_eq!(pace.wait(world, Quota::ControlPlane, 1, Time(i64::MAX)).await, Ok(()));
             world.now().0 - began
         };
         join_all((0..count).map(|_| turn())).await
@@ -196,7 +196,7 @@ mod tests {
     #[tokio::test]
     async fn a_burst_comes_at_once_and_the_rest_at_the_rate() {
         let world = SimWorld::default();
-        let pace = Pace::until(Time(i64::MAX));
+        let pace = RateLimiter::until(Time(i64::MAX));
         let turns = turns(&world, &pace, 38).await;
         assert_eq!(turns[..AT_ONCE], [0; AT_ONCE]);
         assert_eq!((turns[AT_ONCE], turns[37]), (67, 2_001));
@@ -208,10 +208,10 @@ mod tests {
     #[tokio::test]
     async fn looks_have_a_burst_and_a_rate_of_their_own() {
         let world = SimWorld::default();
-        let pace = Pace::until(Time(i64::MAX));
+        let pace = RateLimiter::until(Time(i64::MAX));
         let began = world.now().0;
         for turn in 0..=2 * AT_ONCE {
-            assert_eq!(pace.wait(&world, Kind::Look, 1, Time(i64::MAX)).await, Ok(()));
+            assert_eq!(pace.wait(&world, Quota::GetFunction, 1, Time(i64::MAX)).await, Ok(()));
             assert_eq!(world.now().0 - began, if turn < 2 * AT_ONCE { 0 } else { 10 }, "turn {turn}");
         }
     }
@@ -236,50 +236,50 @@ mod tests {
     #[tokio::test]
     async fn a_hold_is_as_long_as_aws_asks_and_a_little_longer_by_chance() {
         let clock = Chance(0.into());
-        let pace = Pace::until(Time(i64::MAX));
-        pace.heed(&clock, Kind::Control, &FunctionError::Throttled(2));
-        assert_eq!(pace.wait(&clock, Kind::Control, 1, Time(i64::MAX)).await, Ok(()));
+        let pace = RateLimiter::until(Time(i64::MAX));
+        pace.on_throttle(&clock, Quota::ControlPlane, &FunctionError::Throttled(2));
+        assert_eq!(pace.wait(&clock, Quota::ControlPlane, 1, Time(i64::MAX)).await, Ok(()));
         assert_eq!(clock.now(), Time(2_000 + (JITTER / 2).cast_signed()));
     }
 
     #[tokio::test]
     async fn a_429_holds_those_that_were_given_their_turn_already() {
         let world = SimWorld::default();
-        let pace = Pace::until(Time(i64::MAX));
+        let pace = RateLimiter::until(Time(i64::MAX));
         turns(&world, &pace, AT_ONCE).await;
         let began = world.now();
         let waiting = async {
-            assert_eq!(pace.turn(&world, 1).await, Ok(()));
+            assert_eq!(pace.acquire(&world, 1).await, Ok(()));
             world.now()
         };
-        let refused = async { pace.heed(&world, Kind::Control, &FunctionError::Throttled(2)) };
+        let refused = async { pace.on_throttle(&world, Quota::ControlPlane, &FunctionError::Throttled(2)) };
         let (came, ()) = join(waiting, refused).await;
         assert!((began.plus(2)..began.plus(3)).contains(&came), "{} ms", came.0 - began.0);
-        pace.heed(&world, Kind::Control, &FunctionError::Throttled(2));
-        let look = pace.wait(&world, Kind::Look, 1, came).await;
+        pace.on_throttle(&world, Quota::ControlPlane, &FunctionError::Throttled(2));
+        let look = pace.wait(&world, Quota::GetFunction, 1, came).await;
         assert_eq!((look, world.now()), (Ok(()), came), "the other kind is not held");
     }
 
     #[tokio::test]
     async fn a_hold_has_a_bound_and_a_turn_that_comes_too_late_is_none() {
         let world = SimWorld::default();
-        let pace = Pace::until(world.now().plus(60));
-        pace.heed(&world, Kind::Control, &FunctionError::Throttled(3_600));
+        let pace = RateLimiter::until(world.now().plus(60));
+        pace.on_throttle(&world, Quota::ControlPlane, &FunctionError::Throttled(3_600));
         let began = world.now();
         // A look is not worth that long a wait.
-        let turn = pace.turn(&world, 1).await;
+        let turn = pace.acquire(&world, 1).await;
         assert!(matches!(turn, Err(10 | 11)), "{turn:?}");
         assert_eq!(world.now(), began);
-        let (pace, late) = (Pace::until(began.plus(1)), Pace::until(began.plus(-1)));
-        assert_eq!((pace.turn(&world, 20).await, late.turn(&world, 1).await), (Ok(()), Err(0)));
+        let (pace, late) = (RateLimiter::until(began.plus(1)), RateLimiter::until(began.plus(-1)));
+        assert_eq!((pace.acquire(&world, 20).await, late.acquire(&world, 1).await), (Ok(()), Err(0)));
     }
 
     #[tokio::test]
     async fn what_was_not_sent_holds_nobody() {
         let world = SimWorld::default();
-        let pace = Pace::until(Time(i64::MAX));
-        pace.heed(&world, Kind::Control, &FunctionError::Throttled(0));
-        pace.heed(&world, Kind::Control, &FunctionError::Busy(String::new()));
+        let pace = RateLimiter::until(Time(i64::MAX));
+        pace.on_throttle(&world, Quota::ControlPlane, &FunctionError::Throttled(0));
+        pace.on_throttle(&world, Quota::ControlPlane, &FunctionError::Busy(String::new()));
         assert_eq!(turns(&world, &pace, 1).await, [0]);
     }
 }

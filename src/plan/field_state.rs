@@ -5,20 +5,20 @@ use crate::model::snapshot::{Change, Drift};
 
 /// Where one touched field stands, on one observation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum FieldState {
     /// As it was before the run.
     Original,
     /// As we injected it.
     Injected,
     /// Somebody else's.
-    Foreign(Drift),
+    Drifted(Drift),
     /// Not to be known from this observation; look again.
     Unknown(&'static str),
 }
 
 /// Compares one field with its original and with what was injected.
 #[must_use]
-pub fn standing(change: &Change, now: &Observation) -> Standing {
+pub fn field_state(change: &Change, now: &Observation) -> FieldState {
     match change {
         Change::ReservedConcurrency { original, injected } => {
             compare(change, &now.concurrency, original, &Slot::Present(*injected), slot_text)
@@ -28,10 +28,10 @@ pub fn standing(change: &Change, now: &Observation) -> Standing {
             None => foreign(change, &original.to_string(), &injected.to_string(), "absent"),
         },
         // What others appended or took out is theirs; ours is in the list or it is not.
-        Change::Layers { added, .. } if now.layers.iter().any(|layer| added.contains(layer)) => Standing::Injected,
-        Change::Layers { .. } => Standing::Original,
+        Change::Layers { added, .. } if now.layers.iter().any(|layer| added.contains(layer)) => FieldState::Injected,
+        Change::Layers { .. } => FieldState::Original,
         Change::Variable { name, original, injected } => match now.environment.variable(name.as_str()) {
-            None => Standing::Unknown("the environment cannot be read"),
+            None => FieldState::Unknown("the environment cannot be read"),
             Some(value) => compare(change, &value, original, injected, |value| presence(value).to_owned()),
         },
         Change::Timeout { original, injected } => {
@@ -49,11 +49,11 @@ pub fn standing(change: &Change, now: &Observation) -> Standing {
 
 /// Where an event source mapping stands, whatever became of its function.
 #[must_use]
-pub fn mapping_standing(state: MappingState) -> Standing {
+pub fn mapping_standing(state: MappingState) -> FieldState {
     match state {
-        MappingState::Enabled => Standing::Original,
-        MappingState::Disabled => Standing::Injected,
-        MappingState::Busy => Standing::Unknown("the event source mapping is changing"),
+        MappingState::Enabled => FieldState::Original,
+        MappingState::Disabled => FieldState::Injected,
+        MappingState::Busy => FieldState::Unknown("the event source mapping is changing"),
     }
 }
 
@@ -62,22 +62,22 @@ pub fn mapping_standing(state: MappingState) -> Standing {
 pub fn is_untouched(change: &Change, now: &Observation) -> bool {
     match change {
         Change::Layers { original, .. } => now.layers == *original,
-        _ => standing(change, now) == Standing::Original,
+        _ => field_state(change, now) == FieldState::Original,
     }
 }
 
-fn compare<T: PartialEq>(change: &Change, now: &T, original: &T, injected: &T, text: fn(&T) -> String) -> Standing {
+fn compare<T: PartialEq>(change: &Change, now: &T, original: &T, injected: &T, text: fn(&T) -> String) -> FieldState {
     // The original first: where a fault gives a field the value that it has, there is nothing to put back.
     if now == original {
-        Standing::Original
+        FieldState::Original
     } else if now == injected {
-        Standing::Injected
+        FieldState::Injected
     } else {
         foreign(change, &text(original), &text(injected), &text(now))
     }
 }
 
-fn foreign(change: &Change, original: &str, injected: &str, now: &str) -> Standing {
+fn foreign(change: &Change, original: &str, injected: &str, now: &str) -> FieldState {
     let note = match change {
         // Both values may be present and different; neither may be shown.
         Change::Variable { .. } => {
@@ -85,7 +85,7 @@ fn foreign(change: &Change, original: &str, injected: &str, now: &str) -> Standi
         }
         _ => format!("was {original}, injected {injected}, now {now}; left alone"),
     };
-    Standing::Foreign(Drift { field: change.field().to_string(), note })
+    FieldState::Drifted(Drift { field: change.field().to_string(), note })
 }
 
 /// A reserved concurrency for people.
