@@ -7,7 +7,7 @@ use std::future::Future;
 use crate::model::function::{MappingState, Observation, Tags};
 use crate::model::names::{AlarmName, FunctionArn, LayerVersionArn, MappingId, RunId};
 use crate::model::proxy_layers::ProxyLayers;
-use crate::model::run::{EndReason, Findings, Lease, Lever, Listed, Lock, Run, RunStatus, TargetEnding, TargetRecord};
+use crate::model::run::{EndReason, Findings, Lease, Lever, Lock, Run, RunList, RunStatus, TargetEnding, TargetRecord};
 use crate::model::snapshot::{Change, RemovedFault, Snapshot, Write};
 use crate::model::steady_state::Metric;
 use crate::model::time::Time;
@@ -251,13 +251,13 @@ pub trait Ledger {
     ) -> impl Future<Output = Result<Option<TargetRecord>, LedgerError>> + Send;
 
     /// Every run that is not retired.
-    fn active_runs(&self) -> impl Future<Output = Result<Listed, LedgerError>> + Send;
+    fn active_runs(&self) -> impl Future<Output = Result<RunList, LedgerError>> + Send;
 
     /// Every run that the ledger still holds, newest first.
     fn all_runs(&self) -> impl Future<Output = Result<Vec<Run>, LedgerError>> + Send;
 
     /// The runs that this alarm ends.
-    fn runs_of_alarm(&self, alarm_arn: &str) -> impl Future<Output = Result<Listed, LedgerError>> + Send;
+    fn runs_of_alarm(&self, alarm_arn: &str) -> impl Future<Output = Result<RunList, LedgerError>> + Send;
 
     /// A function's lock or tombstone.
     fn lock(&self, function: &FunctionArn) -> impl Future<Output = Result<Option<Lock>, LedgerError>> + Send;

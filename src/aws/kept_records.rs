@@ -95,12 +95,12 @@ fn what_changed_of_a_stored_run_is_read() {
     let expected = [
         EndReason::DurationElapsed,
         EndReason::Alarm { alarm: "errors".into() },
-        EndReason::AlarmGone { alarm: "errors".into() },
+        EndReason::AlarmDeleted { alarm: "errors".into() },
         EndReason::Deviated { condition: "alarm errors is in ALARM".into() },
-        EndReason::Person,
-        EndReason::Lever,
+        EndReason::UserRequest,
+        EndReason::SafetyLever,
         EndReason::Error { error: "FunctionFailed".into(), cause: "no".into() },
-        EndReason::ExecutionGone,
+        EndReason::ExecutionStopped,
         EndReason::Overdue,
     ];
     for (at, reason) in expected.into_iter().enumerate() {
@@ -111,7 +111,10 @@ fn what_changed_of_a_stored_run_is_read() {
         assert_eq!((run.deviations, run.reason), (judged, Some(reason)));
     }
     let marker = stored_run("marker");
-    assert_eq!((marker.status, marker.reason, marker.experiment), (RunStatus::Failed, Some(EndReason::Person), None));
+    assert_eq!(
+        (marker.status, marker.reason, marker.experiment),
+        (RunStatus::Failed, Some(EndReason::UserRequest), None)
+    );
     assert_eq!(stored_run("many").functions.len(), 41);
 }
 
@@ -207,7 +210,7 @@ fn a_run_of_every_fault_is_restored_from_its_stored_record() {
         let writes = world.with(|state| state.writes.len());
         assert!(writes > 0, "{name}");
         world.pass(60);
-        block_on(roll_back(&world, &run.id, &EndReason::Person, budget(&world))).unwrap();
+        block_on(roll_back(&world, &run.id, &EndReason::UserRequest, budget(&world))).unwrap();
         assert_eq!(seen(&world), before, "{name}");
         let view = block_on(close(&world, &run.id)).unwrap();
         assert_eq!((view.status, view.targets[0].status), (RunStatus::Stopped, TargetStatus::Restored), "{name}");
@@ -285,7 +288,7 @@ fn put(body: &mut Value, path: &str, value: Value) {
 fn a_status_of_a_later_release_is_read_where_it_is_known() {
     let mut item = items("RUN#statuses", &format!("TARGET#{}", function_arn("is-gone"))).into_iter().next().unwrap();
     item.insert("status".into(), super::records::text("deleted"));
-    assert_eq!(read_target(&item).unwrap().status, TargetStatus::Gone);
+    assert_eq!(read_target(&item).unwrap().status, TargetStatus::Deleted);
     item.insert("status".into(), super::records::text("hovering"));
     assert!(read_target(&item).is_err());
 }
@@ -297,7 +300,7 @@ fn a_run_without_a_readable_body_is_past_its_end() {
     item.insert("body".into(), super::records::text("{"));
     let run = read_run(&item, &item).unwrap();
     assert_eq!((run.id.clone(), run.status), (run_id("statuses"), RunStatus::Running));
-    assert!(run.unread.is_some() && run.due() < SimWorld::default().now());
+    assert!(run.unread.is_some() && run.expected_end() < SimWorld::default().now());
     let targets = items("RUN#statuses", "TARGET#");
     assert_eq!(targets.iter().filter_map(function_of).count(), 10);
 }

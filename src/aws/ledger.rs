@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::{ReturnValue, TransactWriteItem};
 
 use crate::model::guarded_write::{self as writes, GuardedWrite};
 use crate::model::names::{FunctionArn, RunId};
-use crate::model::run::{EndReason, Findings, Lease, Lever, Listed, Lock, Run, RunStatus, TargetEnding, TargetRecord};
+use crate::model::run::{EndReason, Findings, Lease, Lever, Lock, Run, RunList, RunStatus, TargetEnding, TargetRecord};
 use crate::model::snapshot::{Change, RemovedFault, Snapshot};
 use crate::model::time::Time;
 use crate::ports::{Ledger, LedgerError, Permit, WriteOutcome, stopped_marker};
@@ -192,7 +192,7 @@ impl Ledger for AwsWorld {
         self.item(target_key(run, function)).await?.as_ref().map(read_target).transpose()
     }
 
-    async fn active_runs(&self) -> Result<Listed, LedgerError> {
+    async fn active_runs(&self) -> Result<RunList, LedgerError> {
         Ok(listed(&self.partition("ACTIVE", "RUN#").await?))
     }
 
@@ -207,7 +207,7 @@ impl Ledger for AwsWorld {
         Ok(runs)
     }
 
-    async fn runs_of_alarm(&self, alarm_arn: &str) -> Result<Listed, LedgerError> {
+    async fn runs_of_alarm(&self, alarm_arn: &str) -> Result<RunList, LedgerError> {
         Ok(listed(&self.partition(&format!("ALARM#{alarm_arn}"), "RUN#").await?))
     }
 

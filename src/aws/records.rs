@@ -24,7 +24,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::model::names::{FunctionArn, RunId};
-use crate::model::run::{Lease, LeaseKind, Lever, Listed, Lock, Run, RunStatus, TargetRecord, TargetStatus};
+use crate::model::run::{Lease, LeaseKind, Lever, Lock, Run, RunList, RunStatus, TargetRecord, TargetStatus};
 use crate::model::stored::read_reason;
 use crate::model::time::Time;
 use crate::ports::LedgerError;
@@ -86,8 +86,8 @@ pub(super) fn lever_key() -> Item {
 }
 
 /// The runs in the `sk` of an alarm's or of active runs' items.
-pub(super) fn listed(items: &[Item]) -> Listed {
-    let mut listed = Listed::default();
+pub(super) fn listed(items: &[Item]) -> RunList {
+    let mut listed = RunList::default();
     for entry in items.iter().map(|item| string(item, "sk").unwrap_or_default()) {
         match entry.strip_prefix("RUN#").and_then(|run| RunId::try_from(run).ok()) {
             Some(run) => listed.runs.push(run),
@@ -257,7 +257,7 @@ mod tests {
     fn a_run_survives_the_ledger_with_what_changed_since() {
         let experiment =
             read_experiment(&experiment(&["checkout"], &faults()[..1])).unwrap_or_else(|e| unreachable!("{e}"));
-        let mut run = crate::ports::stopped_marker(&run_id("r"), &crate::model::run::EndReason::Person, Time(7));
+        let mut run = crate::ports::stopped_marker(&run_id("r"), &crate::model::run::EndReason::UserRequest, Time(7));
         run.experiment = Some(experiment);
         run.functions = vec![function_arn("checkout")];
         let (mut item, own) = run_items(&run).unwrap_or_else(|e| unreachable!("{e}"));
@@ -271,7 +271,7 @@ mod tests {
 
     #[test]
     fn the_item_that_every_transaction_checks_stays_small() {
-        let mut run = crate::ports::stopped_marker(&run_id("r"), &crate::model::run::EndReason::Person, Time(7));
+        let mut run = crate::ports::stopped_marker(&run_id("r"), &crate::model::run::EndReason::UserRequest, Time(7));
         for count in [0, 1, 40, 41, 1000] {
             run.functions = (0..count).map(|number| function_arn(&format!("{number:0>64}"))).collect();
             let (item, own) = run_items(&run).unwrap_or_else(|e| unreachable!("{e}"));

@@ -77,7 +77,7 @@ mod tests {
     use crate::testing::samples::{function_arn, run_id};
 
     fn code(status: RunStatus, target: TargetStatus, changes: &[Change]) -> u8 {
-        let mut run = stopped_marker(&run_id("r"), &EndReason::Person, Time(0));
+        let mut run = stopped_marker(&run_id("r"), &EndReason::UserRequest, Time(0));
         run.status = status;
         let mut record = TargetRecord::new(run_id("r"), function_arn("checkout"));
         record.status = target;
@@ -92,7 +92,7 @@ mod tests {
             (RunStatus::Failed, TargetStatus::Restored, 1),
             (RunStatus::Stopped, TargetStatus::Restored, 4),
             (RunStatus::Completed, TargetStatus::Drifted, 5),
-            (RunStatus::Stopped, TargetStatus::Gone, 5),
+            (RunStatus::Stopped, TargetStatus::Deleted, 5),
             (RunStatus::Failed, TargetStatus::Restoring, 6),
             (RunStatus::Running, TargetStatus::Injected, 7),
         ] {

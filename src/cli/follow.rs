@@ -273,7 +273,7 @@ impl<'a> Follower<'a> {
             }
         }
         if run.ends_at.is_some() && progress.shown.ends_at != run.ends_at && run.status == RunStatus::Running {
-            self.line(progress, &format!("observing until {}", run.due()));
+            self.line(progress, &format!("observing until {}", run.expected_end()));
         }
         progress.shown.ends_at = run.ends_at;
         self.status_news(progress, run);
@@ -296,7 +296,7 @@ impl<'a> Follower<'a> {
         let back = targets.iter().filter(|target| target.status.is_final()).count();
         match run.status {
             RunStatus::Running if run.ends_at.is_some() => {
-                format!("{} s left", self.stack.world.now().seconds_until(run.due()))
+                format!("{} s left", self.stack.world.now().seconds_until(run.expected_end()))
             }
             RunStatus::Stopping => format!("{back} of {} back", targets.len()),
             status => status.name().to_owned(),

@@ -241,7 +241,7 @@ impl Output {
     pub(super) fn target(&self, status: TargetStatus) -> String {
         let tone = match status {
             TargetStatus::Restored | TargetStatus::Untouched => Tone::Good,
-            TargetStatus::Drifted | TargetStatus::Gone | TargetStatus::Injecting | TargetStatus::Injected => {
+            TargetStatus::Drifted | TargetStatus::Deleted | TargetStatus::Injecting | TargetStatus::Injected => {
                 Tone::Warning
             }
             TargetStatus::Pending | TargetStatus::Armed | TargetStatus::Restoring => Tone::Faint,

@@ -180,7 +180,7 @@ mod tests {
             state.targets.retain(|(run, _), _| *run != stuck.run);
         });
         let runs = [stuck.run.clone(), other.run.clone()];
-        let failure = from_here(&world, &runs, &EndReason::Person).await;
+        let failure = from_here(&world, &runs, &EndReason::UserRequest).await;
         assert_eq!(failure.map(|failure| failure.error), Some("LedgerUnusable".to_owned()));
         let status = world.with(|state| state.runs[&other.run].status);
         assert_eq!(status, RunStatus::Stopped, "restored in its rounds and closed");

@@ -110,13 +110,13 @@ pub(super) async fn directly(world: &impl World, undo: Undo<'_>) -> Result<Undon
             // Stopping an unknown run would keep its name from being used. One that cannot be read is there.
             match retry(world, || world.run(run)).await {
                 Ok(None) => return Err(StepError::NoSuchRun(run.clone()).into()),
-                _ => (vec![run.clone()], EndReason::Person),
+                _ => (vec![run.clone()], EndReason::UserRequest),
             }
         }
-        Undo::Stop(run) => (vec![run.clone()], EndReason::Person),
+        Undo::Stop(run) => (vec![run.clone()], EndReason::UserRequest),
         Undo::All => {
             let engaged = retry(world, || world.lever()).await?.is_some_and(|lever| lever.engaged);
-            let reason = if engaged { EndReason::Lever } else { EndReason::Person };
+            let reason = if engaged { EndReason::SafetyLever } else { EndReason::UserRequest };
             (retry(world, || world.active_runs()).await?.runs, reason)
         }
         Undo::Lever { engaged, reason } => {
@@ -124,7 +124,7 @@ pub(super) async fn directly(world: &impl World, undo: Undo<'_>) -> Result<Undon
             let lever = Lever { engaged, since: world.now(), reason: reason.as_str().to_owned() };
             retry(world, || world.set_lever(&lever)).await?;
             match engaged {
-                true => (retry(world, || world.active_runs()).await?.runs, EndReason::Lever),
+                true => (retry(world, || world.active_runs()).await?.runs, EndReason::SafetyLever),
                 false => return Ok(Undone::default()),
             }
         }
@@ -150,10 +150,10 @@ mod tests {
         let reason = reason();
         let id = run_id("run-1");
         for (undo, expected) in [
-            (Undo::Run(&id), EndReason::Person),
-            (Undo::Stop(&id), EndReason::Person),
-            (Undo::All, EndReason::Person),
-            (Undo::Lever { engaged: true, reason: &reason }, EndReason::Lever),
+            (Undo::Run(&id), EndReason::UserRequest),
+            (Undo::Stop(&id), EndReason::UserRequest),
+            (Undo::All, EndReason::UserRequest),
+            (Undo::Lever { engaged: true, reason: &reason }, EndReason::SafetyLever),
         ] {
             let world = world(&["checkout"]);
             let machine = Machine::new(&world, "run-1", experiment(&["checkout"], &faults()[0..1]));

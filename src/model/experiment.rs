@@ -2,18 +2,18 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::bounded::BoundedU32;
 use super::fault::Fault;
 use super::names::{AlarmName, ExperimentName};
 use super::run::STARTUP;
 use super::steady_state::Condition;
 use super::target::{Select, Target};
-use super::time::{Span, Time};
-use super::whole::Whole;
+use super::time::{BoundedDuration, Time};
 
 /// How long a fault stays: 5 seconds to 12 hours, as long as FIS allows.
-pub type RunDuration = Span<5, 43_200>;
+pub type RunDuration = BoundedDuration<5, 43_200>;
 /// How long the steady state may take to hold again: up to 15 minutes.
-pub type Recovery = Span<0, 900>;
+pub type Recovery = BoundedDuration<0, 900>;
 
 /// An experiment: targets, faults, duration, stop conditions and steady state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -66,7 +66,7 @@ struct RawExperiment {
     recovery: Option<Recovery>,
     /// What `select` draws with, and what the percentages of faults inside invocations are rolled with; if absent, both come
     /// out differently in each run, and the report says what was drawn with.
-    seed: Option<Whole<0, { u32::MAX }>>,
+    seed: Option<BoundedU32<0, { u32::MAX }>>,
 }
 
 /// An alarm that ends the run.
@@ -100,7 +100,7 @@ impl TryFrom<RawExperiment> for Experiment {
                 Some(recovery) => recovery,
                 None => Recovery::try_from("PT1M".to_owned())?,
             },
-            seed: raw.seed.map(Whole::get),
+            seed: raw.seed.map(BoundedU32::get),
         })
     }
 }

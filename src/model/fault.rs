@@ -6,6 +6,7 @@ use std::fmt;
 use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 
+use super::bounded::BoundedU32;
 use super::invocation::{
     CHAINED_WRAPPER_VARIABLE, CorruptFault, DiskFault, ErrorFault, ExitFault, FAULTS_VARIABLE, InitFault,
     InvocationFault, InvocationTimeoutFault, LatencyFault, ResponseFault,
@@ -13,17 +14,16 @@ use super::invocation::{
 use super::names::{Handler, LayerVersionArn, MappingId, VariableName, WrapperPath};
 use super::secret::Secret;
 use super::text::shorten;
-use super::time::Span;
-use super::whole::Whole;
+use super::time::BoundedDuration;
 
 /// The variable that names a wrapper for managed runtimes (lambda/latest/dg/runtimes-modify).
 pub const WRAPPER_VARIABLE: &str = "AWS_LAMBDA_EXEC_WRAPPER";
 
 /// A function's timeout: 1 to 900 seconds (lambda/latest/dg/configuration-timeout).
-pub type FunctionTimeout = Span<1, 900>;
+pub type FunctionTimeout = BoundedDuration<1, 900>;
 
 /// A function's memory: 128 to 10,240 MB (lambda/latest/dg/configuration-memory).
-pub type Megabytes = Whole<128, 10_240>;
+pub type Megabytes = BoundedU32<128, 10_240>;
 
 /// What is injected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,7 +88,7 @@ where
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ReservedConcurrency {
     /// Invocations at once; 0 throttles everything.
-    pub limit: Whole<0, 100_000>,
+    pub limit: BoundedU32<0, 100_000>,
 }
 
 /// A replaced handler and what it usually needs.

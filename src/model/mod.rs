@@ -3,8 +3,9 @@
 //! Everything here is parsed at the edge into types that cannot hold a wrong value; nothing here does I/O, reads a
 //! clock or names an SDK.
 
+pub mod bounded;
 #[cfg(feature = "control")]
-pub mod catalogue;
+pub mod catalog;
 #[cfg(feature = "control")]
 pub mod experiment;
 #[cfg(feature = "control")]
@@ -38,4 +39,3 @@ pub mod target;
 pub(crate) mod text;
 #[cfg(feature = "control")]
 pub mod time;
-pub mod whole;

@@ -11,7 +11,7 @@ pub struct Refusal {
     /// The guardrail that refused.
     pub guardrail: Guardrail,
     /// What it is about: a function, an alarm, or the experiment.
-    pub about: String,
+    pub subject: String,
     /// What is wrong.
     pub reason: String,
     /// What to do about it.
@@ -20,7 +20,7 @@ pub struct Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}; {}", self.about, self.reason, self.fix)
+        write!(f, "{}: {}; {}", self.subject, self.reason, self.fix)
     }
 }
 
@@ -35,7 +35,7 @@ pub enum Guardrail {
     /// Its tags opt in.
     OptIn,
     /// It is none of snapback's own functions.
-    Own,
+    OwnFunction,
     /// No other run has it.
     Unlocked,
     /// Its environment can be read.
@@ -61,7 +61,7 @@ pub enum Guardrail {
     /// The version or alias that is named, by the target or by a fault, sees the change.
     Qualifier,
     /// It carries no marks of snapback.
-    Marks,
+    Leftovers,
     /// The safety lever is released.
     Lever,
     /// The steady state holds before the start.

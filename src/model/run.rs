@@ -68,7 +68,7 @@ impl RunStatus {
     }
 }
 
-/// Why a run ends; the first reason stays.
+/// Why a run ends; the first reason stays. Some are stored under older names, which every release can read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "kind")]
 pub enum EndReason {
@@ -80,7 +80,8 @@ pub enum EndReason {
         alarm: String,
     },
     /// A stop condition's alarm was deleted during the run, so that nobody watches it any more.
-    AlarmGone {
+    #[serde(rename = "alarmGone")]
+    AlarmDeleted {
         /// The alarm's name.
         alarm: String,
     },
@@ -90,9 +91,11 @@ pub enum EndReason {
         condition: String,
     },
     /// A person asked for it.
-    Person,
+    #[serde(rename = "person")]
+    UserRequest,
     /// The safety lever was engaged.
-    Lever,
+    #[serde(rename = "lever")]
+    SafetyLever,
     /// A task failed.
     Error {
         /// The error's stable name.
@@ -101,7 +104,8 @@ pub enum EndReason {
         cause: String,
     },
     /// The execution was stopped or timed out, so that no Catch ran.
-    ExecutionGone,
+    #[serde(rename = "executionGone")]
+    ExecutionStopped,
     /// The run was past its end and nobody ended it.
     Overdue,
 }
@@ -112,10 +116,12 @@ impl EndReason {
     pub fn final_status(&self) -> RunStatus {
         match self {
             Self::DurationElapsed => RunStatus::Completed,
-            Self::Alarm { .. } | Self::AlarmGone { .. } | Self::Deviated { .. } | Self::Person | Self::Lever => {
-                RunStatus::Stopped
-            }
-            Self::Error { .. } | Self::ExecutionGone | Self::Overdue => RunStatus::Failed,
+            Self::Alarm { .. }
+            | Self::AlarmDeleted { .. }
+            | Self::Deviated { .. }
+            | Self::UserRequest
+            | Self::SafetyLever => RunStatus::Stopped,
+            Self::Error { .. } | Self::ExecutionStopped | Self::Overdue => RunStatus::Failed,
         }
     }
 }
@@ -125,12 +131,12 @@ impl std::fmt::Display for EndReason {
         match self {
             Self::DurationElapsed => f.write_str("its time was up"),
             Self::Alarm { alarm } => write!(f, "alarm {alarm} went into ALARM"),
-            Self::AlarmGone { alarm } => write!(f, "its alarm {alarm} is gone"),
+            Self::AlarmDeleted { alarm } => write!(f, "its alarm {alarm} is gone"),
             Self::Deviated { condition } => write!(f, "the steady state deviated: {condition}"),
-            Self::Person => f.write_str("a person stopped it"),
-            Self::Lever => f.write_str("the safety lever is engaged"),
+            Self::UserRequest => f.write_str("a person stopped it"),
+            Self::SafetyLever => f.write_str("the safety lever is engaged"),
             Self::Error { error, cause } => write!(f, "{error}: {cause}"),
-            Self::ExecutionGone => f.write_str("its execution was stopped or timed out"),
+            Self::ExecutionStopped => f.write_str("its execution was stopped or timed out"),
             Self::Overdue => f.write_str("it was past its end and nobody had ended it"),
         }
     }
@@ -206,7 +212,7 @@ impl Run {
     /// When the run should have ended, as far as it is known: until its duration has begun, it has [`STARTUP`] to arm
     /// and inject, so that a target that cannot be injected does not keep the others in their fault.
     #[must_use]
-    pub fn due(&self) -> Time {
+    pub fn expected_end(&self) -> Time {
         self.ends_at.unwrap_or(self.created_at.plus(STARTUP)).min(self.deadline)
     }
 }
@@ -230,8 +236,8 @@ pub enum TargetStatus {
     /// Restored, except for fields that somebody else has changed.
     Drifted,
     /// The function was deleted during the run. A later release may store the plainer word.
-    #[serde(alias = "deleted")]
-    Gone,
+    #[serde(rename = "gone", alias = "deleted")]
+    Deleted,
     /// The run ended before the target was armed: there is nothing to restore.
     Untouched,
 }
@@ -246,28 +252,28 @@ impl TargetStatus {
         Self::Restoring,
         Self::Restored,
         Self::Drifted,
-        Self::Gone,
+        Self::Deleted,
         Self::Untouched,
     ];
 
     /// The transition table: whether a target may move from `self` to `next`.
     #[must_use]
     pub fn may_become(self, next: TargetStatus) -> bool {
-        use TargetStatus::{Armed, Drifted, Gone, Injected, Injecting, Pending, Restored, Restoring, Untouched};
+        use TargetStatus::{Armed, Deleted, Drifted, Injected, Injecting, Pending, Restored, Restoring, Untouched};
         matches!(
             (self, next),
             (Pending, Armed | Untouched)
-                | (Armed, Armed | Injecting | Restoring | Restored | Drifted | Gone)
-                | (Injecting, Injecting | Injected | Restoring | Restored | Drifted | Gone)
-                | (Injected, Restoring | Restored | Drifted | Gone)
-                | (Restoring, Restoring | Restored | Drifted | Gone)
+                | (Armed, Armed | Injecting | Restoring | Restored | Drifted | Deleted)
+                | (Injecting, Injecting | Injected | Restoring | Restored | Drifted | Deleted)
+                | (Injected, Restoring | Restored | Drifted | Deleted)
+                | (Restoring, Restoring | Restored | Drifted | Deleted)
         )
     }
 
     /// Whether lock and snapshot may go.
     #[must_use]
     pub fn is_final(self) -> bool {
-        matches!(self, Self::Restored | Self::Drifted | Self::Gone | Self::Untouched)
+        matches!(self, Self::Restored | Self::Drifted | Self::Deleted | Self::Untouched)
     }
 
     /// The name in the ledger and in output.
@@ -281,7 +287,7 @@ impl TargetStatus {
             Self::Restoring => "restoring",
             Self::Restored => "restored",
             Self::Drifted => "drifted",
-            Self::Gone => "gone",
+            Self::Deleted => "gone",
             Self::Untouched => "untouched",
         }
     }
@@ -382,7 +388,7 @@ impl TargetRecord {
 
     /// Until when some writer's call may still land: no observation before it can prove anything.
     #[must_use]
-    pub fn quiet_at(&self) -> Option<Time> {
+    pub fn leases_end_at(&self) -> Option<Time> {
         [&self.inject_lease, &self.restore_lease].into_iter().flatten().map(|lease| lease.until).max()
     }
 }
@@ -424,7 +430,7 @@ pub struct Lock {
 
 /// The runs that a list of the ledger names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Listed {
+pub struct RunList {
     /// The runs.
     pub runs: Vec<RunId>,
     /// The entries that name no run that this release can read, as they are.
@@ -456,7 +462,7 @@ mod tests {
             }
         }
         use TargetStatus as T;
-        for last in [T::Restored, T::Drifted, T::Gone, T::Untouched] {
+        for last in [T::Restored, T::Drifted, T::Deleted, T::Untouched] {
             for next in [T::Pending, T::Armed, T::Injecting, T::Injected, T::Restoring, T::Restored] {
                 assert!(!last.may_become(next), "{last:?} to {next:?}");
             }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::names::AlarmName;
 use super::text::shorten;
-use super::time::Span;
+use super::time::BoundedDuration;
 
 /// One condition of the steady state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -196,7 +196,7 @@ impl From<Statistic> for String {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "Span<1, 86400>", into = "Span<1, 86400>")]
-pub struct Period(Span<1, 86400>);
+pub struct Period(BoundedDuration<1, 86400>);
 
 impl Period {
     /// The period in seconds.
@@ -206,10 +206,10 @@ impl Period {
     }
 }
 
-impl TryFrom<Span<1, 86400>> for Period {
+impl TryFrom<BoundedDuration<1, 86400>> for Period {
     type Error = String;
 
-    fn try_from(span: Span<1, 86400>) -> Result<Self, String> {
+    fn try_from(span: BoundedDuration<1, 86400>) -> Result<Self, String> {
         if [1, 5, 10, 20, 30].contains(&span.seconds()) || span.seconds().is_multiple_of(60) {
             return Ok(Self(span));
         }
@@ -217,7 +217,7 @@ impl TryFrom<Span<1, 86400>> for Period {
     }
 }
 
-impl From<Period> for Span<1, 86400> {
+impl From<Period> for BoundedDuration<1, 86400> {
     fn from(period: Period) -> Self {
         period.0
     }

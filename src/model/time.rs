@@ -45,9 +45,9 @@ impl fmt::Display for Time {
 /// A length of time of `MIN` to `MAX` whole seconds, written as an ISO 8601 duration (`PT5M`), as AWS FIS does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(into = "String")]
-pub struct Span<const MIN: u32, const MAX: u32>(u32);
+pub struct BoundedDuration<const MIN: u32, const MAX: u32>(u32);
 
-impl<const MIN: u32, const MAX: u32> Span<MIN, MAX> {
+impl<const MIN: u32, const MAX: u32> BoundedDuration<MIN, MAX> {
     /// The length in seconds.
     #[must_use]
     pub fn seconds(self) -> u32 {
@@ -59,7 +59,7 @@ impl<const MIN: u32, const MAX: u32> Span<MIN, MAX> {
     }
 }
 
-impl<'de, const MIN: u32, const MAX: u32> Deserialize<'de> for Span<MIN, MAX> {
+impl<'de, const MIN: u32, const MAX: u32> Deserialize<'de> for BoundedDuration<MIN, MAX> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_str(SpanVisitor::<MIN, MAX>)
     }
@@ -69,18 +69,18 @@ impl<'de, const MIN: u32, const MAX: u32> Deserialize<'de> for Span<MIN, MAX> {
 struct SpanVisitor<const MIN: u32, const MAX: u32>;
 
 impl<const MIN: u32, const MAX: u32> Visitor<'_> for SpanVisitor<MIN, MAX> {
-    type Value = Span<MIN, MAX>;
+    type Value = BoundedDuration<MIN, MAX>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&Self::Value::wanted())
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-        Span::try_from(text.to_owned()).map_err(E::custom)
+        BoundedDuration::try_from(text.to_owned()).map_err(E::custom)
     }
 }
 
-impl<const MIN: u32, const MAX: u32> TryFrom<String> for Span<MIN, MAX> {
+impl<const MIN: u32, const MAX: u32> TryFrom<String> for BoundedDuration<MIN, MAX> {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
@@ -101,20 +101,20 @@ impl<const MIN: u32, const MAX: u32> TryFrom<String> for Span<MIN, MAX> {
     }
 }
 
-impl<const MIN: u32, const MAX: u32> From<Span<MIN, MAX>> for String {
-    fn from(span: Span<MIN, MAX>) -> String {
+impl<const MIN: u32, const MAX: u32> From<BoundedDuration<MIN, MAX>> for String {
+    fn from(span: BoundedDuration<MIN, MAX>) -> String {
         iso(span.0)
     }
 }
 
-impl<const MIN: u32, const MAX: u32> fmt::Display for Span<MIN, MAX> {
+impl<const MIN: u32, const MAX: u32> fmt::Display for BoundedDuration<MIN, MAX> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&iso(self.0))
     }
 }
 
 #[cfg(feature = "schema")]
-impl<const MIN: u32, const MAX: u32> schemars::JsonSchema for Span<MIN, MAX> {
+impl<const MIN: u32, const MAX: u32> schemars::JsonSchema for BoundedDuration<MIN, MAX> {
     fn inline_schema() -> bool {
         true
     }
@@ -147,7 +147,7 @@ fn iso(seconds: u32) -> String {
 mod tests {
     use super::*;
 
-    type Hour = Span<5, 3600>;
+    type Hour = BoundedDuration<5, 3600>;
 
     fn parse(text: &str) -> Result<Hour, String> {
         Hour::try_from(text.to_owned())
@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn reads_and_writes_iso_durations() {
         for (text, seconds) in [("PT5M", 300), ("PT1H", 3600), ("PT1M30S", 90), ("PT90S", 90)] {
-            assert_eq!(parse(text).map(Span::seconds), Ok(seconds), "{text}");
+            assert_eq!(parse(text).map(BoundedDuration::seconds), Ok(seconds), "{text}");
         }
         assert_eq!(parse("PT90S").map(String::from), Ok("PT1M30S".into()));
     }

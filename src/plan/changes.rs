@@ -61,7 +61,7 @@ struct ChangeSetBuilder<'a> {
 impl ChangeSetBuilder<'_> {
     fn refuse(&mut self, guardrail: Guardrail, reason: impl Into<String>, fix: impl Into<String>) {
         let about = self.now.arn.name().to_owned();
-        self.draft.refusals.push(Refusal { guardrail, about, reason: reason.into(), fix: fix.into() });
+        self.draft.refusals.push(Refusal { guardrail, subject: about, reason: reason.into(), fix: fix.into() });
     }
 
     fn push(&mut self, change: Change, changes_something: bool) {
@@ -82,7 +82,7 @@ impl ChangeSetBuilder<'_> {
             let about = self.now.arn.name().to_owned();
             let reason = format!("{already} already, so {} would change nothing", fault.name());
             let fix = "give the fault another value, or take one of both out".to_owned();
-            return self.draft.idle.push(Refusal { guardrail: Guardrail::Effect, about, reason, fix });
+            return self.draft.idle.push(Refusal { guardrail: Guardrail::Effect, subject: about, reason, fix });
         }
         match fault {
             Fault::ReservedConcurrency(fault) => {

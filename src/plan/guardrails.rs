@@ -200,7 +200,7 @@ pub fn evaluate(experiment: &Experiment, facts: &Facts) -> Evaluation {
         let untrusted = about_code_signing(facts, target, &drafted);
         match target.code_signing {
             CodeSigning::On { enforced: false, .. } => {
-                let warn = |no: &Refusal| format!("{}: {}; Lambda takes it and logs a warning", no.about, no.reason);
+                let warn = |no: &Refusal| format!("{}: {}; Lambda takes it and logs a warning", no.subject, no.reason);
                 warnings.extend(untrusted.iter().map(warn));
             }
             _ => refusals.extend(untrusted),
@@ -219,7 +219,7 @@ pub fn evaluate(experiment: &Experiment, facts: &Facts) -> Evaluation {
 }
 
 fn refusal(guardrail: Guardrail, about: &str, reason: impl Into<String>, fix: impl Into<String>) -> Refusal {
-    Refusal { guardrail, about: about.to_owned(), reason: reason.into(), fix: fix.into() }
+    Refusal { guardrail, subject: about.to_owned(), reason: reason.into(), fix: fix.into() }
 }
 
 fn about_experiment(experiment: &Experiment, facts: &Facts) -> Vec<Refusal> {
@@ -294,7 +294,11 @@ fn about_target(experiment: &Experiment, facts: &Facts, target: &TargetFacts) ->
         refuse(Guardrail::OptIn, reason, fix);
     }
     if is_own(&facts.settings, seen) {
-        refuse(Guardrail::Own, "it is one of snapback's own functions".into(), "take it out of the targets".into());
+        refuse(
+            Guardrail::OwnFunction,
+            "it is one of snapback's own functions".into(),
+            "take it out of the targets".into(),
+        );
     }
     if let Some(run) = target.lock.as_ref().and_then(|lock| lock.run.as_ref()) {
         refuse(
@@ -305,7 +309,7 @@ fn about_target(experiment: &Experiment, facts: &Facts, target: &TargetFacts) ->
     }
     if let Some(mark) = mark(&facts.settings, seen) {
         refuse(
-            Guardrail::Marks,
+            Guardrail::Leftovers,
             format!("it carries a mark of snapback already: {mark}"),
             "remove it, if no run is using it".into(),
         );

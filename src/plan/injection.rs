@@ -2,7 +2,7 @@
 
 use crate::model::experiment::Experiment;
 use crate::model::fault::Fault;
-use crate::model::invocation::Orders;
+use crate::model::invocation::ProxyConfig;
 use crate::model::proxy_layers::ProxyLayers;
 use crate::model::run::Run;
 use crate::model::time::Time;
@@ -41,9 +41,9 @@ impl<'a> Injection<'a> {
 
     /// What the proxy is told; `None` where no fault is inside invocations.
     #[must_use]
-    pub fn orders(&self) -> Option<Orders> {
+    pub fn orders(&self) -> Option<ProxyConfig> {
         let faults: Vec<_> = self.experiment.faults.iter().filter_map(Fault::invocation).collect();
-        (!faults.is_empty()).then(|| Orders {
+        (!faults.is_empty()).then(|| ProxyConfig {
             // A deadline before 1970 has passed in any case.
             until: u64::try_from(self.deadline.0).unwrap_or(0),
             experiment: self.experiment.name.to_string(),

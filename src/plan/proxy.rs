@@ -2,7 +2,7 @@
 
 use crate::model::fault::WRAPPER_VARIABLE;
 use crate::model::function::{Observation, Package, Slot};
-use crate::model::invocation::{CHAINED_WRAPPER_VARIABLE, FAULTS_VARIABLE, Orders, PROXY_PATH};
+use crate::model::invocation::{CHAINED_WRAPPER_VARIABLE, FAULTS_VARIABLE, PROXY_PATH, ProxyConfig};
 use crate::model::names::LayerVersionArn;
 use crate::model::proxy_layers::ProxyLayers;
 use crate::model::refusal::Guardrail;
@@ -22,7 +22,7 @@ pub(super) struct ProxyAttachment {
 
 /// What this function needs for these orders, or everything that speaks against it.
 pub(super) fn attach_proxy(
-    orders: &Orders,
+    orders: &ProxyConfig,
     layers: &ProxyLayers,
     now: &Observation,
 ) -> Result<ProxyAttachment, Vec<Objection>> {
@@ -77,7 +77,7 @@ fn layer(layers: &ProxyLayers, architecture: &str) -> Result<LayerVersionArn, Ob
 }
 
 /// A wrapper that is there already is started by the proxy in turn. An empty one is none.
-fn variables(orders: &Orders, now: &Observation) -> Vec<(&'static str, Secret)> {
+fn variables(orders: &ProxyConfig, now: &Observation) -> Vec<(&'static str, Secret)> {
     let mut variables =
         vec![(WRAPPER_VARIABLE, Secret::new(PROXY_PATH)), (FAULTS_VARIABLE, Secret::new(orders.to_text()))];
     match now.environment.variable(WRAPPER_VARIABLE) {

@@ -274,7 +274,7 @@ pub fn report_view(run: &Run, targets: &[TargetRecord]) -> ReportView {
         reason: run.reason.as_ref().map(ToString::to_string),
         seed: run.seed,
         created_at: run.created_at.to_string(),
-        due: run.due().to_string(),
+        due: run.expected_end().to_string(),
         closed_at: run.closed_at.map(|time| time.to_string()),
         steady_state: steady_state(run),
         deviations,
@@ -352,7 +352,7 @@ fn outcome(run: &Run, targets: &[TargetRecord]) -> Outcome {
         return Outcome::RestoreFailed;
     }
     let drifted = |target: &TargetRecord| {
-        matches!(target.status, TargetStatus::Drifted | TargetStatus::Gone) || !target.removed_faults.is_empty()
+        matches!(target.status, TargetStatus::Drifted | TargetStatus::Deleted) || !target.removed_faults.is_empty()
     };
     if targets.iter().any(drifted) {
         return Outcome::Drifted;

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 
-use crate::model::invocation::{FAULTS_VARIABLE, InvocationFault, Orders};
+use crate::model::invocation::{FAULTS_VARIABLE, InvocationFault, ProxyConfig};
 
 use super::log::{say, say_left_out};
 use super::server::serve;
@@ -64,9 +64,9 @@ fn standalone(address: &str) -> Result<(), String> {
 }
 
 /// The orders, if there are any that can be read.
-fn orders() -> Result<Option<Orders>, String> {
+fn orders() -> Result<Option<ProxyConfig>, String> {
     let Some(text) = std::env::var_os(FAULTS_VARIABLE) else { return Ok(None) };
-    match Orders::parse(&text.to_string_lossy()) {
+    match ProxyConfig::parse(&text.to_string_lossy()) {
         Ok(orders) if orders.faults.iter().any(|fault| matches!(fault, InvocationFault::Exit(_))) => {
             Err(format!("{FAULTS_VARIABLE} has `exit`, and standalone there is no runtime to kill; take it out"))
         }

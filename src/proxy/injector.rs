@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::model::invocation::Orders;
+use crate::model::invocation::ProxyConfig;
 
 use super::dice::Dice;
 use super::head::Unrecognized;
@@ -21,7 +21,7 @@ const STEP: Duration = Duration::from_secs(1);
 /// Injects the faults of one run.
 #[derive(Debug)]
 pub struct Injector {
-    orders: &'static Orders,
+    orders: &'static ProxyConfig,
     dice: Mutex<Dice>,
     pending: Mutex<PendingInvocations>,
     metrics: Metrics,
@@ -39,7 +39,7 @@ pub struct Injector {
 
 impl Injector {
     /// For orders, which it keeps as long as the process lives.
-    pub(crate) fn new(orders: Orders, runtime: Option<Process>) -> Arc<Self> {
+    pub(crate) fn new(orders: ProxyConfig, runtime: Option<Process>) -> Arc<Self> {
         Arc::new(Self {
             dice: Mutex::new(Dice::new(orders.seed)),
             orders: Box::leak(Box::new(orders)),
@@ -54,7 +54,7 @@ impl Injector {
         })
     }
 
-    pub(crate) fn orders(&self) -> &'static Orders {
+    pub(crate) fn orders(&self) -> &'static ProxyConfig {
         self.orders
     }
 
@@ -187,7 +187,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_delay_ends_when_the_wall_clock_passes_the_end() {
-        let orders = Orders::parse(r#"{"until":1000000,"experiment":"","run":"","faults":[]}"#);
+        let orders = ProxyConfig::parse(r#"{"until":1000000,"experiment":"","run":"","faults":[]}"#);
         let orders = orders.unwrap_or_else(|error| unreachable!("{error}"));
         let mut injector = Injector::new(orders, None);
         Arc::get_mut(&mut injector).unwrap_or_else(|| unreachable!()).clock = || WALL_CLOCK.load(Ordering::Relaxed);

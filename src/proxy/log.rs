@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 
 use serde_json::json;
 
-use crate::model::invocation::{FAULTS_VARIABLE, Orders};
+use crate::model::invocation::{FAULTS_VARIABLE, ProxyConfig};
 
 /// The namespace of snapback's metrics.
 const NAMESPACE: &str = "snapback";
@@ -21,7 +21,7 @@ pub(crate) fn say(sentence: &str) {
 }
 
 /// Says what of the orders is not injected, because this proxy does not know it.
-pub(crate) fn say_left_out(orders: &Orders) {
+pub(crate) fn say_left_out(orders: &ProxyConfig) {
     for what in &orders.left_out {
         say(&format!("{FAULTS_VARIABLE}: {what}; it is left out"));
     }
@@ -42,7 +42,7 @@ impl Metrics {
     }
 
     /// Says that a fault was injected, and by how many milliseconds it delays.
-    pub(crate) fn injected(&self, orders: &Orders, fault: &str, delay: u64, request: &str, now: u64) {
+    pub(crate) fn injected(&self, orders: &ProxyConfig, fault: &str, delay: u64, request: &str, now: u64) {
         let Some(mut out) = self.out.as_ref() else { return };
         let mut line = line(orders, fault, delay, &[("FunctionName", &self.function), ("RequestId", request)], now);
         if line.len() > MAX_LINE {
@@ -54,7 +54,7 @@ impl Metrics {
     }
 }
 
-fn line(orders: &Orders, fault: &str, delay: u64, properties: &[(&str, &str)], now: u64) -> String {
+fn line(orders: &ProxyConfig, fault: &str, delay: u64, properties: &[(&str, &str)], now: u64) -> String {
     let mut metric = json!({
         "_aws": {
             "Timestamp": now,
@@ -88,7 +88,7 @@ mod tests {
         let long = |length| "\u{10348}".repeat(length);
         // An experiment's name has up to 128 characters, a run's up to 80.
         let text = format!(r#"{{"until":1,"experiment":"{}","run":"{}","faults":[]}}"#, long(128), "r".repeat(80));
-        let orders = Orders::parse(&text).unwrap_or_else(|error| unreachable!("{error}"));
+        let orders = ProxyConfig::parse(&text).unwrap_or_else(|error| unreachable!("{error}"));
         let line = line(
             &orders,
             "invocationTimeout",

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 
-use crate::model::invocation::Orders;
+use crate::model::invocation::ProxyConfig;
 
 use super::connection::Connection;
 use super::injector::Injector;
@@ -20,7 +20,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 ///
 /// # Errors
 /// Where the socket cannot be used.
-pub async fn serve(listener: TcpListener, upstream: Upstream, orders: Option<Orders>) -> io::Result<()> {
+pub async fn serve(listener: TcpListener, upstream: Upstream, orders: Option<ProxyConfig>) -> io::Result<()> {
     serve_with(listener, upstream, orders.map(|orders| Injector::new(orders, None))).await
 }
 

@@ -1,7 +1,7 @@
 //! The decision about one invocation: pure, made when its event comes.
 
 use crate::model::invocation::{
-    CorruptFault, ErrorFault, InvocationFault, LatencyFault, MAX_FAULTS, Moment, Orders, ResponseFault,
+    CorruptFault, ErrorFault, InvocationFault, LatencyFault, MAX_FAULTS, Moment, ProxyConfig, ResponseFault,
 };
 
 use super::dice::{Dice, between};
@@ -20,14 +20,14 @@ pub(crate) struct Invocation<'a> {
 pub(crate) struct Rolls([u64; MAX_FAULTS]);
 
 impl Rolls {
-    pub(crate) fn new(orders: &Orders, dice: &mut Dice, request: &str) -> Self {
+    pub(crate) fn new(orders: &ProxyConfig, dice: &mut Dice, request: &str) -> Self {
         Self(dice.roll(request, orders.faults.len()))
     }
 
     /// The faults that are due, as far as that can be told without the event's body.
     pub(crate) fn due<'o>(
         self,
-        orders: &'o Orders,
+        orders: &'o ProxyConfig,
         invocation: Invocation<'_>,
     ) -> impl Iterator<Item = (&'o InvocationFault, u64)> + Clone + use<'o> {
         let qualifier = invocation.arn.map_or("$LATEST", qualifier).to_owned();
@@ -157,12 +157,12 @@ mod tests {
 
     const ARN: &str = "arn:aws:lambda:eu-west-1:123456789012:function:checkout";
 
-    fn orders(faults: &str) -> Orders {
+    fn orders(faults: &str) -> ProxyConfig {
         let text = format!(r#"{{"until":9,"experiment":"e","run":"r","seed":1,"faults":{faults}}}"#);
-        Orders::parse(&text).unwrap_or_else(|error| unreachable!("{text}: {error}"))
+        ProxyConfig::parse(&text).unwrap_or_else(|error| unreachable!("{text}: {error}"))
     }
 
-    fn names(orders: &Orders, arn: Option<&str>) -> Vec<&'static str> {
+    fn names(orders: &ProxyConfig, arn: Option<&str>) -> Vec<&'static str> {
         let rolls = Rolls::new(orders, &mut Dice::new(orders.seed), "");
         rolls.due(orders, Invocation { deadline: None, arn }).map(|(fault, _)| fault.name()).collect()
     }
@@ -192,7 +192,7 @@ mod tests {
         assert_eq!(seen.into_iter().collect::<Vec<_>>(), [vec![], vec!["error"], vec!["error", "exit"], vec!["exit"]]);
     }
 
-    fn verdict(orders: &Orders) -> Verdict<'_> {
+    fn verdict(orders: &ProxyConfig) -> Verdict<'_> {
         let invocation = Invocation { deadline: Some(10_000), arn: None };
         let due = Rolls::new(orders, &mut Dice::new(orders.seed), "").due(orders, invocation);
         Verdict::new(due, invocation, 4_000)

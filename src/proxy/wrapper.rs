@@ -9,7 +9,7 @@ use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::invocation::{CHAINED_WRAPPER_VARIABLE, FAULTS_VARIABLE, InvocationFault, MAX_FAULTS, Orders};
+use crate::model::invocation::{CHAINED_WRAPPER_VARIABLE, FAULTS_VARIABLE, InvocationFault, MAX_FAULTS, ProxyConfig};
 
 use super::dice::Dice;
 use super::injector::{Injector, now};
@@ -60,7 +60,7 @@ enum Start {
 fn prepare() -> Result<Start, String> {
     let Some(text) = std::env::var_os(FAULTS_VARIABLE) else { return Err(format!("{FAULTS_VARIABLE} is not set")) };
     let text = text.into_string().map_err(|_| format!("{FAULTS_VARIABLE} is not text"))?;
-    let orders = Orders::parse(&text).map_err(|error| format!("{FAULTS_VARIABLE} cannot be read: {error}"))?;
+    let orders = ProxyConfig::parse(&text).map_err(|error| format!("{FAULTS_VARIABLE} cannot be read: {error}"))?;
     say_left_out(&orders);
     let upstream = std::env::var(API_VARIABLE).map_err(|_| format!("{API_VARIABLE} is not set"))?;
     let upstream = Upstream::parse(&upstream)?;
@@ -92,7 +92,7 @@ fn runtime(words: &[&OsStr], chained: Option<&OsStr>, port: Option<u16>) -> Comm
 }
 
 /// Starts the proxy as a process that the runtime does not know: a child's child, whose parent is gone.
-fn spawn(upstream: Upstream, orders: Orders) -> io::Result<u16> {
+fn spawn(upstream: Upstream, orders: ProxyConfig) -> io::Result<u16> {
     // The runtime can connect from now on; the kernel keeps its connection until the proxy takes it.
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let port = listener.local_addr()?.port();
@@ -117,7 +117,13 @@ fn spawn(upstream: Upstream, orders: Orders) -> io::Result<u16> {
 }
 
 /// The proxy's life: until the runtime's end.
-fn run(listener: TcpListener, upstream: Upstream, orders: Orders, runtime: Process, mut readiness: io::PipeWriter) {
+fn run(
+    listener: TcpListener,
+    upstream: Upstream,
+    orders: ProxyConfig,
+    runtime: Process,
+    mut readiness: io::PipeWriter,
+) {
     process::ignore_signals();
     let kept = [listener.as_raw_fd(), runtime.as_raw_fd(), readiness.as_raw_fd()];
     // Among the others is the descriptor that the runtime writes its log to: it would not be closed with the runtime.
@@ -144,7 +150,7 @@ fn run(listener: TcpListener, upstream: Upstream, orders: Orders, runtime: Proce
 }
 
 /// Delays the initialisation, or fails it: says whether it has failed.
-fn init(orders: &Orders, upstream: &Upstream) -> bool {
+fn init(orders: &ProxyConfig, upstream: &Upstream) -> bool {
     // Each environment is initialised once: with a seed, all of them would have the same first roll.
     let rolls: [u64; MAX_FAULTS] = Dice::new(None).roll("init", orders.faults.len());
     let faults = orders.faults.iter().zip(rolls).filter_map(|(fault, roll)| match fault {

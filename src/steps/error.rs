@@ -3,7 +3,7 @@
 use crate::model::input::InvalidInput;
 use crate::model::names::RunId;
 use crate::model::refusal::Refusal;
-use crate::model::run::Listed;
+use crate::model::run::RunList;
 use crate::model::text::shorten;
 use crate::ports::{AlarmError, FunctionError, LedgerError};
 
@@ -119,7 +119,7 @@ impl StepError {
 
     /// About the entries of a list that cannot be read, if there are any.
     #[must_use]
-    pub fn unreadable(listed: &Listed) -> Option<Self> {
+    pub fn unreadable(listed: &RunList) -> Option<Self> {
         let entries = || listed.unreadable.iter().map(|entry| shorten(entry)).collect::<Vec<_>>().join(", ");
         let why = || format!("a list of runs has entries that this release cannot read: {}", entries());
         (!listed.unreadable.is_empty()).then(|| Self::Ledger(LedgerError::Unusable(why())))

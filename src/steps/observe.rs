@@ -46,7 +46,7 @@ pub async fn observe(
         None => retry(world, || world.begin_observing(id, world.now().plus(length))).await?,
     };
     if retry(world, || world.lever()).await?.is_some_and(|lever| lever.engaged) {
-        return stop(world, &run, EndReason::Lever).await;
+        return stop(world, &run, EndReason::SafetyLever).await;
     }
     if stop_if_tripped(world, &run).await? {
         return Ok(ObserveOutcome::Stopping);
@@ -58,7 +58,7 @@ pub async fn observe(
     }
     // Also at the end: what only the last look can see was not in place until then.
     let sample_from = sample(world, &run, sample_from, budget).await?;
-    match world.now().seconds_until(run.due()) {
+    match world.now().seconds_until(run.expected_end()) {
         0 => stop(world, &run, EndReason::DurationElapsed).await,
         left => Ok(ObserveOutcome::Running { seconds: left.min(interval(length.unsigned_abs())), sample_from }),
     }

@@ -98,7 +98,7 @@ async fn take_over(
     };
     let now = world.now();
     let neglected = is_neglected(world, &run, now).await?;
-    let due = now > run.due().plus(GRACE);
+    let due = now > run.expected_end().plus(GRACE);
     if due && run.stopping_at.is_none() || neglected {
         tick.overdue += 1;
     }
@@ -106,7 +106,7 @@ async fn take_over(
         status if status.is_final() => return Ok(Some(run)),
         RunStatus::Stopping if neglected => return Ok(Some(run)),
         // What time alone decides needs no answer of Step Functions'.
-        RunStatus::Pending | RunStatus::Running if engaged => EndReason::Lever,
+        RunStatus::Pending | RunStatus::Running if engaged => EndReason::SafetyLever,
         RunStatus::Pending | RunStatus::Running if due => EndReason::Overdue,
         status => {
             if world.is_running(&run.execution_arn).await.map_err(StepError::Executions)? {
@@ -115,7 +115,7 @@ async fn take_over(
             if status == RunStatus::Stopping {
                 return Ok(Some(run));
             }
-            EndReason::ExecutionGone
+            EndReason::ExecutionStopped
         }
     };
     stop(world, &run.id, &reason).await.map(Some)

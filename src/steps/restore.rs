@@ -271,7 +271,7 @@ impl<W: World> Restorer<'_, W> {
         observed_at: Time,
     ) -> Result<Reconciled, StepError> {
         if target.status == TargetStatus::Armed {
-            return self.end(target, TargetStatus::Gone, observed_at, RestorePlan::default(), false).await;
+            return self.end(target, TargetStatus::Deleted, observed_at, RestorePlan::default(), false).await;
         }
         let found = match mappings::unlisted(self.world, self.pace, &target.changes, &[]).await {
             Ok(found) => found,
@@ -294,7 +294,7 @@ impl<W: World> Restorer<'_, W> {
                 plan.pending_reason.unwrap_or("an event source mapping is changing"),
             ));
         }
-        let status = if plan.drift.is_empty() { TargetStatus::Gone } else { TargetStatus::Drifted };
+        let status = if plan.drift.is_empty() { TargetStatus::Deleted } else { TargetStatus::Drifted };
         self.end(target, status, observed_at, plan, false).await
     }
 
@@ -410,7 +410,7 @@ impl<W: World> Restorer<'_, W> {
         plan: RestorePlan,
         exists: bool,
     ) -> Result<Reconciled, StepError> {
-        if let Some(quiet_at) = target.quiet_at().filter(|quiet_at| *quiet_at > observed_at) {
+        if let Some(quiet_at) = target.leases_end_at().filter(|quiet_at| *quiet_at > observed_at) {
             return Ok(Reconciled::requeue_because(observed_at.seconds_until(quiet_at), in_doubt_until(quiet_at)));
         }
         // A listing counts for the same rate as the writes that take the faults away: those go first.
@@ -458,7 +458,7 @@ impl<W: World> Restorer<'_, W> {
 
     /// Until when the ending waits for the list of versions: the target is back, and others wait for its lock.
     fn listed_by(&self, target: &TargetRecord) -> Time {
-        let quiet_at = target.quiet_at().or(self.run.stopping_at).unwrap_or(self.run.created_at);
+        let quiet_at = target.leases_end_at().or(self.run.stopping_at).unwrap_or(self.run.created_at);
         quiet_at.plus(LISTING)
     }
 }

@@ -4,7 +4,7 @@ use futures_util::StreamExt;
 use futures_util::stream;
 
 use crate::model::names::{FunctionArn, RunId};
-use crate::model::run::{EndReason, Listed, Run};
+use crate::model::run::{EndReason, Run, RunList};
 use crate::ports::{LedgerError, World, stopped_marker};
 
 use super::error::StepError;
@@ -167,7 +167,7 @@ pub async fn roll_back_all(
 /// An entry that cannot be read is a failure, and keeps no run from being rolled back.
 async fn roll_back_listed(
     world: &impl World,
-    listed: &Listed,
+    listed: &RunList,
     reason: &EndReason,
     budget: Budget,
 ) -> Result<Vec<RolledBack>, StepError> {

@@ -85,7 +85,7 @@ impl<W: World> Sampler<'_, W> {
 /// shows it by then, and no restore of this run has begun.
 pub(super) fn removed(target: &TargetRecord, seen: &Observation, observed_at: Time) -> Vec<String> {
     let in_place = target.status == TargetStatus::Injected && target.restore_lease.is_none();
-    match target.quiet_at() {
+    match target.leases_end_at() {
         Some(quiet_at) if in_place && quiet_at <= observed_at => removed_faults(&target.changes, seen),
         _ => Vec::new(),
     }

@@ -79,7 +79,7 @@ pub async fn tripped(world: &impl World, alarms: &[AlarmName]) -> Result<Option<
     let reason = |(alarm, fact): (&AlarmName, Option<AlarmFact>)| match fact {
         Some(fact) if fact.in_alarm => Some(EndReason::Alarm { alarm: alarm.name().to_owned() }),
         Some(_) => None,
-        None => Some(EndReason::AlarmGone { alarm: alarm.name().to_owned() }),
+        None => Some(EndReason::AlarmDeleted { alarm: alarm.name().to_owned() }),
     };
     Ok(facts(world, alarms).await?.into_iter().find_map(reason))
 }

@@ -129,7 +129,7 @@ async fn stopping(world: &impl World, id: &RunId) -> Result<Run, StepError> {
     match run.ok_or_else(|| StepError::NoSuchRun(id.clone()))? {
         // Only somebody who calls the function directly gets here: the state machine begins the restore first.
         active if matches!(active.status, RunStatus::Pending | RunStatus::Running) => {
-            stop(world, id, &EndReason::Person).await
+            stop(world, id, &EndReason::UserRequest).await
         }
         ending => Ok(ending),
     }

@@ -53,16 +53,16 @@ pub(super) async fn handle(world: &impl World, budget: Budget, payload: &Value) 
                 Ok(Some(_)) | Err(LedgerError::Unusable(_)) => {}
                 Err(error) => return Err(error.into()),
             }
-            let rolled_back = roll_back(world, &run, &EndReason::Person, budget).await?;
+            let rolled_back = roll_back(world, &run, &EndReason::UserRequest, budget).await?;
             Ok(json!({ "runs": shown(&[rolled_back]) }))
         }
         Request { run_id: None, all: false, stop: Some(run), lever: None } => {
-            let rolled_back = roll_back(world, &run, &EndReason::Person, budget).await?;
+            let rolled_back = roll_back(world, &run, &EndReason::UserRequest, budget).await?;
             Ok(json!({ "runs": shown(&[rolled_back]) }))
         }
         Request { run_id: None, all: true, stop: None, lever: None } => {
             let engaged = retry(world, || world.lever()).await?.is_some_and(|lever| lever.engaged);
-            let reason = if engaged { EndReason::Lever } else { EndReason::Person };
+            let reason = if engaged { EndReason::SafetyLever } else { EndReason::UserRequest };
             Ok(json!({ "runs": shown(&roll_back_all(world, &reason, budget).await?) }))
         }
         Request { run_id: None, all: false, stop: None, lever: Some(request) } => {
@@ -95,7 +95,7 @@ async fn on_lever(world: &impl World, budget: Budget, request: LeverRequest) -> 
     let lever = Lever { engaged: request.engaged, since: world.now(), reason: request.reason.into() };
     retry(world, || world.set_lever(&lever)).await?;
     let rolled_back = match lever.engaged {
-        true => roll_back_all(world, &EndReason::Lever, budget).await?,
+        true => roll_back_all(world, &EndReason::SafetyLever, budget).await?,
         false => Vec::new(),
     };
     Ok(json!({ "lever": lever, "runs": shown(&rolled_back) }))

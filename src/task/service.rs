@@ -79,7 +79,7 @@ mod tests {
     fn a_thousand_refusals_keep_their_name_and_fit() {
         let refusal = |number: usize| Refusal {
             guardrail: Guardrail::OptIn,
-            about: format!("function-{number}"),
+            subject: format!("function-{number}"),
             reason: "ü".repeat(60),
             fix: "tag it".into(),
         };

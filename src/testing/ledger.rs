@@ -2,7 +2,7 @@
 
 use crate::model::guarded_write::{self as writes, GuardedWrite};
 use crate::model::names::{FunctionArn, RunId};
-use crate::model::run::{EndReason, Findings, Lease, Lever, Listed, Lock, Run, RunStatus, TargetEnding, TargetRecord};
+use crate::model::run::{EndReason, Findings, Lease, Lever, Lock, Run, RunList, RunStatus, TargetEnding, TargetRecord};
 use crate::model::snapshot::{Change, RemovedFault, Snapshot};
 use crate::model::time::Time;
 use crate::ports::{Ledger, LedgerError, Permit, WriteOutcome, stopped_marker};
@@ -80,10 +80,10 @@ impl State {
     }
 }
 
-fn sorted(runs: &[RunId]) -> Listed {
+fn sorted(runs: &[RunId]) -> RunList {
     let mut runs = runs.to_vec();
     runs.sort();
-    Listed { runs, unreadable: Vec::new() }
+    RunList { runs, unreadable: Vec::new() }
 }
 
 impl Ledger for SimWorld {
@@ -164,7 +164,7 @@ impl Ledger for SimWorld {
         self.read("target", "GetItem", move |state| state.targets.get(&key).cloned()).await
     }
 
-    async fn active_runs(&self) -> Result<Listed, LedgerError> {
+    async fn active_runs(&self) -> Result<RunList, LedgerError> {
         self.read("active_runs", "Query", |state| sorted(&state.active)).await
     }
 
@@ -177,7 +177,7 @@ impl Ledger for SimWorld {
         .await
     }
 
-    async fn runs_of_alarm(&self, alarm_arn: &str) -> Result<Listed, LedgerError> {
+    async fn runs_of_alarm(&self, alarm_arn: &str) -> Result<RunList, LedgerError> {
         let arn = alarm_arn.to_owned();
         self.read("runs_of_alarm", "Query", move |state| {
             state.alarm_runs.get(&arn).map(|runs| sorted(runs)).unwrap_or_default()

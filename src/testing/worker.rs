@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use crate::model::function::{Environment, MappingState, Observation, Slot, Tags};
 use crate::model::names::{AlarmName, FunctionArn, LayerVersionArn, MappingId, RunId};
 use crate::model::run::{
-    EndReason, Findings, Lease, Lever, Listed, Lock, Run, RunStatus, TargetEnding, TargetRecord, TargetStatus,
+    EndReason, Findings, Lease, Lever, Lock, Run, RunList, RunStatus, TargetEnding, TargetRecord, TargetStatus,
 };
 use crate::model::snapshot::{Change, RemovedFault, Snapshot, Write};
 use crate::model::steady_state::Metric;
@@ -393,16 +393,16 @@ impl Ledger for Worker<'_> {
         Ok(target)
     }
 
-    async fn active_runs(&self) -> Result<Listed, LedgerError> {
+    async fn active_runs(&self) -> Result<RunList, LedgerError> {
         let runs = self.enter(None).active_runs().await?;
-        Ok(if self.is(Weakening::NoReaper) && self.role == Role::Reaper { Listed::default() } else { runs })
+        Ok(if self.is(Weakening::NoReaper) && self.role == Role::Reaper { RunList::default() } else { runs })
     }
 
     async fn all_runs(&self) -> Result<Vec<Run>, LedgerError> {
         self.enter(None).all_runs().await
     }
 
-    async fn runs_of_alarm(&self, alarm_arn: &str) -> Result<Listed, LedgerError> {
+    async fn runs_of_alarm(&self, alarm_arn: &str) -> Result<RunList, LedgerError> {
         let mut runs = self.enter(None).runs_of_alarm(alarm_arn).await?;
         if self.is(Weakening::AlarmReadStale) {
             let since = self.now().plus(-STALENESS);

@@ -38,7 +38,7 @@ fn a_rollback_and_an_inject_at_once_end_with_the_original() {
                 prepared.functions
             });
             let inject = inject(&world, &machine.run, &functions[0], budget(&world, 30));
-            let rollback = roll_back(&world, &machine.run, &EndReason::Person, budget(&world, 120));
+            let rollback = roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 120));
             let (injected, rolled) =
                 block_on(interleave(seed, inject, rollback, || assert_final_is_true(&world, &before, fault)));
             assert!(
@@ -68,8 +68,10 @@ fn rollback_reaper_and_machine_may_all_restore_at_once() {
             let machine = machine(&world, &experiment);
             block_on(machine.start()).unwrap();
             machine.kill();
-            let both =
-                join(reap(&world, budget(&world, 55)), roll_back_all(&world, &EndReason::Person, budget(&world, 120)));
+            let both = join(
+                reap(&world, budget(&world, 55)),
+                roll_back_all(&world, &EndReason::UserRequest, budget(&world, 120)),
+            );
             let ((_, rolled), ended) =
                 block_on(interleave(seed, both, machine.end(None), || assert_final_is_true(&world, &before, fault)));
             rolled.unwrap();
@@ -239,7 +241,7 @@ fn reads_that_are_stale_do_not_make_a_false_end() {
             block_on(machine.start()).unwrap();
             // Ended as soon as it has begun: a read may still show what was before the inject.
             while !world.with(|state| state.targets.values().any(|target| target.status.is_final())) {
-                block_on(roll_back(&world, &machine.run, &EndReason::Person, budget(&world, 5))).unwrap();
+                block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 5))).unwrap();
                 assert_final_is_true(&world, &before, &format!("{fault}, {start}"));
                 block_on(world.sleep(300));
             }

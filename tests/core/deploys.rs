@@ -27,7 +27,7 @@ fn a_deploy_onto_an_armed_target_that_was_never_injected_survives_a_rollback() {
     });
     world.with(|state| state.functions.get_mut(&function_arn("checkout")).unwrap().edit(|seen| seen.timeout = 1));
     let ended = block_on(async {
-        roll_back(&world, &machine.run, &EndReason::Person, budget(&world, 120)).await.unwrap();
+        roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 120)).await.unwrap();
         machine.end(None).await
     });
     assert_eq!(picture(&world, "checkout").timeout, 1);
@@ -234,7 +234,7 @@ fn a_restore_waits_for_an_environment_that_cannot_be_read() {
             });
         };
         edit(&Environment::Unreadable);
-        let rolled = block_on(roll_back(&world, &machine.run, &EndReason::Person, budget(&world, 120))).unwrap();
+        let rolled = block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 120))).unwrap();
         let touches =
             ["handler", "layer", "environment", "several at once"].contains(&fault) || is_inside_invocations(fault);
         assert_eq!(

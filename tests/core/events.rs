@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use snapback::model::catalogue::CATALOGUE;
+use snapback::model::catalog::FAULT_CATALOG;
 use snapback::model::experiment::Experiment;
 use snapback::model::fault::Fault;
 use snapback::model::input::read_experiment;
@@ -65,7 +65,7 @@ fn every_file_is_an_experiment_or_an_event_that_some_function_takes() {
 #[test]
 fn each_row_of_the_catalogue_has_a_sample_with_its_fault() {
     let events = events();
-    for row in CATALOGUE {
+    for row in FAULT_CATALOG {
         let event = events.get(row.sample).unwrap_or_else(|| panic!("events/{} is missing", row.sample));
         let experiment = experiment(event).unwrap_or_else(|| panic!("events/{} is no experiment", row.sample));
         assert!(experiment.faults.iter().any(|fault| fault.name() == row.name), "events/{}", row.sample);
@@ -79,7 +79,7 @@ fn each_row_of_the_catalogue_has_a_sample_with_its_fault() {
 
 #[test]
 fn the_catalogue_has_each_fault_once_and_no_other() {
-    let mut rows: Vec<&str> = CATALOGUE.iter().map(|row| row.name).collect();
+    let mut rows: Vec<&str> = FAULT_CATALOG.iter().map(|row| row.name).collect();
     let mut names: Vec<&str> = samples::faults().iter().map(|(name, _)| *name).collect();
     rows.sort_unstable();
     names.sort_unstable();

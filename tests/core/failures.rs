@@ -76,12 +76,13 @@ fn restored_is_not_said_while_the_fault_can_still_land() {
             });
             machine.kill();
             assert_eq!(picture(&world, "checkout"), before, "{fault}: it has landed already");
-            let mut rolled = block_on(roll_back(&world, &machine.run, &EndReason::Person, budget(&world, 5))).unwrap();
+            let mut rolled =
+                block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 5))).unwrap();
             let mut looks = 0;
             while let Ok(RestoreOutcome::Pending { seconds, .. }) = rolled.targets[0].1 {
                 assert_final_is_true(&world, &before, fault);
                 world.pass(seconds.cast_signed());
-                rolled = block_on(roll_back(&world, &machine.run, &EndReason::Person, budget(&world, 5))).unwrap();
+                rolled = block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 5))).unwrap();
                 looks += 1;
                 assert!(looks < 100, "{fault}: it never ends");
             }
@@ -111,7 +112,7 @@ fn an_inject_that_was_in_doubt_once_stays_in_doubt_for_the_whole_of_its_lease() 
             block_on(machine.start()).unwrap();
             let stop = async {
                 while !world.with(|state| state.targets.values().any(|target| target.status.is_final())) {
-                    roll_back(&world, &machine.run, &EndReason::Person, budget(&world, 5)).await.unwrap();
+                    roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 5)).await.unwrap();
                     assert_final_is_true(&world, &before, fault);
                     world.sleep(1_000).await;
                 }
@@ -338,7 +339,7 @@ fn a_run_whose_execution_is_gone_and_whose_restore_is_refused_has_failed() {
     let machine = machine(&world, &experiments()[0].1);
     block_on(machine.start()).unwrap();
     // The run is stopping when its execution is stopped: nobody but the reaper can say that it has failed.
-    block_on(stop(&world, &machine.run, &EndReason::Person)).unwrap();
+    block_on(stop(&world, &machine.run, &EndReason::UserRequest)).unwrap();
     machine.kill();
     world.with(|state| state.trouble = vec![("PutFunctionConcurrency", Trouble::Denied); 50]);
     reap_for(&world, 2);
@@ -361,7 +362,7 @@ fn a_refusal_of_long_ago_does_not_fail_a_run_that_is_being_restored() {
     block_on(machine.start()).unwrap();
     machine.kill();
     world.with(|state| state.trouble = vec![("PutFunctionConcurrency", Trouble::Denied); 50]);
-    block_on(roll_back(&world, &machine.run, &EndReason::Person, budget(&world, 120))).unwrap();
+    block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 120))).unwrap();
     assert!(target_of(&world, &machine.run, "checkout").restore_error.is_some());
     world.with(|state| state.trouble.clear());
     // A tick that ends before it has looked again at what it has written.

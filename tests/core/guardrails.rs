@@ -102,13 +102,13 @@ fn cases() -> Vec<Case> {
             "checkout event source mapping 11111111-2222-3333-4444-555555555555: it does not carry the tag chaos: allowed; tag it, if its owners agree to experiments",
         ),
         case(
-            G::Own,
+            G::OwnFunction,
             on("snapback-restore", "timeout"),
             |s| add(s, "snapback-restore"),
             "snapback-restore: it is one of snapback's own functions; take it out of the targets",
         ),
         case(
-            G::Own,
+            G::OwnFunction,
             with("timeout"),
             |s| edit(s, |f| tag(f, "snapback", "reaper")),
             "checkout: it is one of snapback's own functions; take it out of the targets",
@@ -355,13 +355,13 @@ fn cases() -> Vec<Case> {
             "checkout: the exit fault is for its alias live, which it does not have; name an alias that points at $LATEST, or take the fault's qualifier out",
         ),
         case(
-            G::Marks,
+            G::Leftovers,
             with("timeout"),
             |s| edit(s, |f| set(f, "SNAPBACK_FAULT", "{}")),
             "checkout: it carries a mark of snapback already: the variable SNAPBACK_FAULT; remove it, if no run is using it",
         ),
         case(
-            G::Marks,
+            G::Leftovers,
             with("timeout"),
             |s| carry(s, &["shared", "snapback-proxy"]),
             "checkout: it carries a mark of snapback already: the layer arn:aws:lambda:eu-west-1:123456789012:layer:snapback-proxy:1; remove it, if no run is using it",
@@ -561,7 +561,7 @@ fn all_refusals_are_reported_at_once() {
     let refusals = refuse(&world, samples::experiment(&["checkout", "nosuch", "payment"], &[fault("handler")]));
     use Guardrail as G;
     let guardrails: Vec<(Guardrail, &str)> =
-        refusals.iter().map(|refusal| (refusal.guardrail, &*refusal.about)).collect();
+        refusals.iter().map(|refusal| (refusal.guardrail, &*refusal.subject)).collect();
     assert_eq!(
         guardrails,
         [
@@ -719,7 +719,7 @@ fn every_guardrail() -> Vec<Guardrail> {
         G::Exists,
         G::Ready,
         G::OptIn,
-        G::Own,
+        G::OwnFunction,
         G::Unlocked,
         G::Environment,
         G::Package,
@@ -732,7 +732,7 @@ fn every_guardrail() -> Vec<Guardrail> {
         G::Alarm,
         G::TargetLimit,
         G::Qualifier,
-        G::Marks,
+        G::Leftovers,
         G::Lever,
         G::SteadyState,
         G::Mapping,
@@ -740,7 +740,14 @@ fn every_guardrail() -> Vec<Guardrail> {
     ];
     for guardrail in &all {
         match guardrail {
-            G::Exists | G::Ready | G::OptIn | G::Own | G::Unlocked | G::Environment | G::Package | G::Layers => {}
+            G::Exists
+            | G::Ready
+            | G::OptIn
+            | G::OwnFunction
+            | G::Unlocked
+            | G::Environment
+            | G::Package
+            | G::Layers => {}
             G::LayerExists
             | G::CodeSigning
             | G::EnvironmentSize
@@ -748,7 +755,7 @@ fn every_guardrail() -> Vec<Guardrail> {
             | G::Wrapper
             | G::Alarm
             | G::TargetLimit => {}
-            G::Qualifier | G::Marks | G::Lever | G::SteadyState | G::Mapping | G::Effect => {}
+            G::Qualifier | G::Leftovers | G::Lever | G::SteadyState | G::Mapping | G::Effect => {}
         }
     }
     all

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use snapback::model::function::{Environment, Observation, Slot};
-use snapback::model::invocation::Orders;
+use snapback::model::invocation::ProxyConfig;
 use snapback::model::names::LayerVersionArn;
 use snapback::steps::arm::{ArmOutcome, arm};
 use snapback::testing::SimWorld;
@@ -29,8 +29,8 @@ fn variable(seen: &Observation, name: &str) -> Option<String> {
     value.as_option().map(|value| value.expose().to_owned())
 }
 
-fn orders(seen: &Observation) -> Orders {
-    Orders::parse(&variable(seen, "SNAPBACK_FAULTS").expect("it has orders")).expect("the proxy can read them")
+fn orders(seen: &Observation) -> ProxyConfig {
+    ProxyConfig::parse(&variable(seen, "SNAPBACK_FAULTS").expect("it has orders")).expect("the proxy can read them")
 }
 
 /// The function as it is while the fault is in place; afterwards it is as it was.

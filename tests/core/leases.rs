@@ -64,9 +64,9 @@ fn a_late_settle_does_not_shorten_a_newer_lease() {
             let second = held.lease();
             assert!(held.begin(&second).await);
             world.shorten_lease(run, &held.function, &first, settled_at).await.unwrap();
-            assert_eq!(target_of(world, run, "checkout").quiet_at(), Some(second.until), "{kind:?}");
+            assert_eq!(target_of(world, run, "checkout").leases_end_at(), Some(second.until), "{kind:?}");
             world.shorten_lease(run, &held.function, &second, settled_at).await.unwrap();
-            assert_eq!(target_of(world, run, "checkout").quiet_at(), Some(settled_at), "{kind:?}");
+            assert_eq!(target_of(world, run, "checkout").leases_end_at(), Some(settled_at), "{kind:?}");
         });
     }
 }
@@ -83,7 +83,7 @@ fn a_late_begin_does_not_shorten_a_newer_lease() {
             let second = held.lease();
             assert!(held.begin(&second).await, "{kind:?}");
             assert!(!held.begin(&first).await, "{kind:?}");
-            assert_eq!(target_of(world, run, "checkout").quiet_at(), Some(second.until), "{kind:?}");
+            assert_eq!(target_of(world, run, "checkout").leases_end_at(), Some(second.until), "{kind:?}");
             // A begin whose answer was lost may be made again as it was.
             assert!(held.begin(&second).await, "{kind:?}");
             world.shorten_lease(run, &held.function, &second, world.now()).await.unwrap();
@@ -155,7 +155,7 @@ fn an_inject_that_was_answered_keeps_its_lease_while_a_read_may_miss_it() {
     block_on(machine.start()).unwrap();
     // It has looked again a second after it was answered.
     let answered = world.now().plus(-1);
-    assert_eq!(target_of(&world, &machine.run, "checkout").quiet_at(), Some(answered.plus(STALENESS + SKEW)));
+    assert_eq!(target_of(&world, &machine.run, "checkout").leases_end_at(), Some(answered.plus(STALENESS + SKEW)));
 }
 
 /// A look takes a second to come, and the last two of an invocation are kept.
@@ -175,13 +175,13 @@ fn a_worker_that_lives_long_and_dies_keeps_nobody_waiting_for_long() {
     block_on(machine.start()).unwrap();
     world.pass(60);
     let began = world.now();
-    block_on(stop(&world, &machine.run, &EndReason::Person)).unwrap();
+    block_on(stop(&world, &machine.run, &EndReason::UserRequest)).unwrap();
     world.with(|state| {
         // It looks, takes its lease, sends its call, which does not land, and dies with the answer.
         state.trouble = vec![("PutFunctionConcurrency", Trouble::Lost)];
         state.life = Some(6);
     });
-    let rollback = roll_back(&world, &machine.run, &EndReason::Person, budget(&world, 900));
+    let rollback = roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 900));
     assert!(survives(rollback).is_none());
     world.with(|state| {
         state.life = None;
@@ -189,7 +189,7 @@ fn a_worker_that_lives_long_and_dies_keeps_nobody_waiting_for_long() {
     });
     let lease = target_of(&world, &machine.run, "checkout").restore_lease.unwrap();
     assert_eq!(lease.until, began.plus(LEASE));
-    block_on(roll_back(&world, &machine.run, &EndReason::Person, budget(&world, 900))).unwrap();
+    block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 900))).unwrap();
     assert_eq!(target_of(&world, &machine.run, "checkout").status, TargetStatus::Restored);
     assert!(world.now() <= began.plus(LEASE + 5), "{} s", began.seconds_until(world.now()));
 }
@@ -211,7 +211,7 @@ fn no_call_starts_behind_its_leases_window() {
         give_way().await;
         assert_eq!(world.with(|state| state.writes.len()), 1, "only the inject's call has landed");
     };
-    let rollback = roll_back(&world, &machine.run, &EndReason::Person, budget(&world, 900));
+    let rollback = roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 900));
     let (rolled, ()) = block_on(join(rollback, hold_up));
     rolled.unwrap();
     assert_eq!((sent(), world.with(|state| state.writes.len())), (3, 2), "it was sent again, under another lease");

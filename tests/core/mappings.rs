@@ -42,7 +42,7 @@ fn the_mapping_of_a_deleted_function_is_enabled_again() {
     let world = world(&["checkout"]);
     let (machine, ended) = deleted_in_between(&world, Orphans::Updated);
     let target = target_of(&world, &machine.run, "checkout");
-    assert_eq!((target.status, target.drift), (TargetStatus::Gone, Vec::new()));
+    assert_eq!((target.status, target.drift), (TargetStatus::Deleted, Vec::new()));
     assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::Drifted));
     assert_eq!(state_of(&world), MappingState::Enabled);
     assert_nothing_stays(&world);
@@ -105,7 +105,7 @@ fn a_mapping_that_may_not_be_enabled_keeps_the_target_open() {
     world.with(|state| state.trouble.clear());
     reap_for(&world, 1);
     assert_eq!(state_of(&world), MappingState::Enabled);
-    assert_eq!(target_of(&world, &machine.run, "checkout").status, TargetStatus::Gone);
+    assert_eq!(target_of(&world, &machine.run, "checkout").status, TargetStatus::Deleted);
     assert_nothing_stays(&world);
 }
 
@@ -150,7 +150,7 @@ fn a_mapping_that_was_deleted_with_its_function_has_nothing_to_restore() {
     world.with(|state| state.mappings.clear());
     block_on(machine.end(None));
     let target = target_of(&world, &machine.run, "checkout");
-    assert_eq!((target.status, target.drift), (TargetStatus::Gone, Vec::new()));
+    assert_eq!((target.status, target.drift), (TargetStatus::Deleted, Vec::new()));
     assert_nothing_stays(&world);
 }
 
@@ -184,7 +184,7 @@ fn the_reaper_enables_the_mapping_of_a_deleted_function() {
         assert_eq!(error, None);
     }
     assert_eq!(state_of(&world), MappingState::Enabled, "at {:?}", world.now());
-    assert_eq!(target_of(&world, &machine.run, "checkout").status, TargetStatus::Gone);
+    assert_eq!(target_of(&world, &machine.run, "checkout").status, TargetStatus::Deleted);
     assert_eq!(run_of(&world, &machine.run).status, RunStatus::Failed);
     assert_nothing_stays(&world);
 }

@@ -67,7 +67,7 @@ fn a_rollback_restores_a_run_without_a_record() {
     let before = picture(&world, "checkout");
     let run = without_record(&world, faults()[0].clone());
     world.pass(60);
-    let rolled_back = block_on(roll_back(&world, &run, &EndReason::Person, budget(&world, 120))).unwrap();
+    let rolled_back = block_on(roll_back(&world, &run, &EndReason::UserRequest, budget(&world, 120))).unwrap();
     assert_eq!(rolled_back.targets.len(), 1);
     assert_eq!(picture(&world, "checkout"), before);
 }

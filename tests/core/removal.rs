@@ -78,7 +78,7 @@ fn what_the_restore_takes_out_is_not_called_removed() {
         block_on(machine.start()).unwrap();
         world.pass(60);
         // A rollback restores, and the execution observes meanwhile and afterwards.
-        let rollback = roll_back(&world, &machine.run, &EndReason::Person, budget(&world, 120));
+        let rollback = roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 120));
         let (rolled, observed) = block_on(futures_util::future::join(rollback, machine.observe()));
         rolled.unwrap();
         observed.unwrap();

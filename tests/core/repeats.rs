@@ -55,7 +55,7 @@ async fn perform(machine: &Machine<'_>, act: Act) {
         Act::BeginRestore => drop(stop(world, run, &EndReason::DurationElapsed).await.unwrap()),
         Act::Restore => {
             // As the task does it for somebody who calls it directly: stop first.
-            let run = stop(world, run, &EndReason::Person).await.unwrap();
+            let run = stop(world, run, &EndReason::UserRequest).await.unwrap();
             machine.restore(&run).await.unwrap();
         }
         Act::Report => drop(snapback::steps::report::report(world, run).await.unwrap()),
@@ -68,8 +68,8 @@ async fn perform(machine: &Machine<'_>, act: Act) {
             let rolled = roll_back_alarm(world, &alarm_arn("strange"), "strange", budget(world, 120)).await.unwrap();
             assert!(rolled.is_empty());
         }
-        Act::Person => drop(roll_back(world, run, &EndReason::Person, budget(world, 120)).await.unwrap()),
-        Act::Everything => drop(roll_back_all(world, &EndReason::Person, budget(world, 120)).await.unwrap()),
+        Act::Person => drop(roll_back(world, run, &EndReason::UserRequest, budget(world, 120)).await.unwrap()),
+        Act::Everything => drop(roll_back_all(world, &EndReason::UserRequest, budget(world, 120)).await.unwrap()),
         Act::Tick => assert_eq!(reap(world, budget(world, 55)).await.1, None),
         Act::TickAfterDeath => {
             machine.kill();

@@ -44,8 +44,8 @@ fn listed(view: &ReportView) -> Vec<&str> {
 
 #[test]
 fn a_shortened_report_lists_first_what_somebody_has_to_look_at() {
-    use TargetStatus::{Drifted, Gone, Injected, Restored, Untouched};
-    let mut view = report(&[Restored, Drifted, Untouched, Injected, Gone, Restored, Restored]);
+    use TargetStatus::{Deleted, Drifted, Injected, Restored, Untouched};
+    let mut view = report(&[Restored, Drifted, Untouched, Injected, Deleted, Restored, Restored]);
     view.targets[5].frozen_versions.push("7".into());
     let short = view.clone().shortened(5, usize::MAX);
     assert_eq!(listed(&short), ["f-0003", "f-0001", "f-0004", "f-0005", "f-0000"]);

@@ -54,7 +54,7 @@ fn targets_that_take_long_keep_no_other_from_being_restored() {
             function.edit(|seen| seen.environment = snapback::model::function::Environment::Unreadable);
         }
     });
-    block_on(roll_back_all(&world, &EndReason::Person, budget(&world, 30))).unwrap();
+    block_on(roll_back_all(&world, &EndReason::UserRequest, budget(&world, 30))).unwrap();
     assert_eq!(target_of(&world, &first.run, "z-last").status, TargetStatus::Restored);
     assert_eq!(target_of(&world, &second.run, "other").status, TargetStatus::Restored);
     assert_eq!(target_of(&world, &first.run, "a-stuck-0").status, TargetStatus::Injected, "nothing could be written");
@@ -117,7 +117,7 @@ fn not_judged_is_not_held() {
     block_on(async {
         world.sleep(70_000).await;
         machine.observe().await.unwrap();
-        roll_back(&world, &machine.run, &EndReason::Person, budget(&world, 120)).await.unwrap();
+        roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 120)).await.unwrap();
         snapback::steps::report::close(&world, &machine.run).await.unwrap();
     });
     let view = block_on(snapback::steps::report::close(&world, &run_id("run-1"))).unwrap();
@@ -158,7 +158,7 @@ fn what_is_sent_without_the_layers_may_land_late_too() {
         // The first call is refused for its layer whatever becomes of it; the second one lands late.
         state.trouble = vec![("UpdateFunctionConfiguration", Trouble::LandsLate(8)); 2];
     });
-    block_on(roll_back(&world, &machine.run, &EndReason::Person, budget(&world, 30))).unwrap();
+    block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 30))).unwrap();
     assert_eq!(world.count("UpdateFunctionConfiguration"), 3, "one to inject, two to restore");
     let lease = target_of(&world, &machine.run, "checkout").restore_lease.unwrap();
     assert!(world.now().seconds_until(lease.until) > 8, "the lease ends before the call has landed");

@@ -136,7 +136,7 @@ fn a_thousand_targets_are_rolled_back_as_fast_as_lambda_takes_the_calls() {
         let (world, functions) = staffed(1_000, fault);
         let began = world.now();
         let run = samples::run_id("run-1");
-        let rollback = roll_back(&world, &run, &EndReason::Person, budget(&world, INVOCATION));
+        let rollback = roll_back(&world, &run, &EndReason::UserRequest, budget(&world, INVOCATION));
         let (rolled_back, most) = block_on(watched(&world, rollback));
         assert_all_ended(&rolled_back.unwrap(), 1_000);
         assert_all_restored(&world, &functions, fault.0);
@@ -176,7 +176,7 @@ fn the_most_urgent_targets_come_first() {
     injected(&world, "run-1", "a-patient", &("layer", expiring));
     injected(&world, "run-2", "b-urgent", &faults()[4]);
     limit(&world);
-    block_on(roll_back_all(&world, &EndReason::Person, budget(&world, INVOCATION))).unwrap();
+    block_on(roll_back_all(&world, &EndReason::UserRequest, budget(&world, INVOCATION))).unwrap();
     let order: Vec<FunctionArn> =
         world.with(|state| state.writes.iter().map(|(function, _)| function.clone()).collect());
     assert_eq!(order, [urgent.clone(), patient.clone()].concat());
@@ -190,7 +190,7 @@ fn two_workers_on_the_same_targets_both_come_to_the_end() {
         let (world, functions) = staffed(200, fault);
         let run = samples::run_id("run-1");
         let budget = budget(&world, INVOCATION);
-        let rollback = roll_back(&world, &run, &EndReason::Person, budget);
+        let rollback = roll_back(&world, &run, &EndReason::UserRequest, budget);
         let (rolled_back, (tick, error)) = block_on(join(rollback, reap(&world, budget)));
         assert_all_ended(&rolled_back.unwrap(), 200);
         assert_eq!((error, tick.handled, tick.failed_restores), (None, 1, 0), "{}", fault.0);
@@ -210,7 +210,7 @@ fn two_workers_over_the_rates_both_come_to_the_end() {
         injected(&world, "run-2", "bank", fault).kill();
         limit(&world);
         let (began, budget) = (world.now(), budget(&world, INVOCATION));
-        let rollback = roll_back(&world, &first.run, &EndReason::Person, budget);
+        let rollback = roll_back(&world, &first.run, &EndReason::UserRequest, budget);
         let (rolled_back, (tick, error)) = block_on(join(rollback, reap(&world, budget)));
         assert_all_ended(&rolled_back.unwrap(), 300);
         assert_eq!((error, tick.handled, tick.failed_restores), (None, 1, 0), "{}", fault.0);
@@ -235,7 +235,7 @@ fn a_429_holds_the_calls_for_other_targets_too() {
     let (world, functions) = staffed(40, &faults()[0]);
     world.with(|state| state.trouble = vec![("PutFunctionConcurrency", Trouble::Throttled)]);
     let run = samples::run_id("run-1");
-    let rollback = roll_back(&world, &run, &EndReason::Person, budget(&world, INVOCATION));
+    let rollback = roll_back(&world, &run, &EndReason::UserRequest, budget(&world, INVOCATION));
     let watch = async {
         world.sleep(200).await;
         let early = world.with(|state| state.writes.len());

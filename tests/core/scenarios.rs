@@ -228,7 +228,7 @@ fn a_rollback_before_the_inject_leaves_nothing_to_do_and_nothing_starts_behind_i
                 if armed {
                     machine.arm(functions).await.unwrap();
                 }
-                roll_back(&world, &machine.run, &EndReason::Person, budget(&world, 120)).await.unwrap();
+                roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 120)).await.unwrap();
                 machine.arm(functions).await.unwrap();
                 machine.inject(functions).await.unwrap();
             });
@@ -250,15 +250,15 @@ fn restoring_again_changes_nothing() {
         let before = picture(&world, "checkout");
         let machine = machine(&world, &experiment);
         block_on(machine.start()).unwrap();
-        let rolled = block_on(roll_back(&world, &machine.run, &EndReason::Person, budget(&world, 120))).unwrap();
+        let rolled = block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 120))).unwrap();
         let writes = mutating(&world);
         for _ in 0..3 {
             let again = block_on(restore(&world, &rolled.run, &function_arn("checkout"), budget(&world, 30)));
             assert_eq!(again, Ok(RestoreOutcome::Ended(TargetStatus::Restored)), "{fault}");
         }
         for _ in 0..3 {
-            block_on(roll_back(&world, &machine.run, &EndReason::Person, budget(&world, 120))).unwrap();
-            block_on(roll_back_all(&world, &EndReason::Person, budget(&world, 120))).unwrap();
+            block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 120))).unwrap();
+            block_on(roll_back_all(&world, &EndReason::UserRequest, budget(&world, 120))).unwrap();
             assert_eq!(outcome(&block_on(machine.end(None))), (RunStatus::Stopped, Outcome::EndedEarly), "{fault}");
         }
         assert_eq!(mutating(&world), writes, "{fault}");
@@ -291,7 +291,7 @@ fn the_lever_rolls_back_what_runs_and_keeps_the_rest_from_starting() {
             world.sleep(20_000).await;
             let lever = Lever { engaged: true, since: world.now(), reason: "Black Friday".into() };
             world.set_lever(&lever).await.unwrap();
-            roll_back_all(&world, &EndReason::Lever, budget(&world, 120)).await.unwrap()
+            roll_back_all(&world, &EndReason::SafetyLever, budget(&world, 120)).await.unwrap()
         };
         let (ended, rolled) = block_on(join(machine.execute(), pull));
         assert_eq!(rolled.len(), 1, "{fault}");
@@ -324,7 +324,7 @@ fn a_lever_that_only_moved_is_seen_by_observe_and_by_the_reaper() {
                 machine.end(None).await
             });
         }
-        assert_eq!(run_of(&world, &machine.run).reason, Some(EndReason::Lever));
+        assert_eq!(run_of(&world, &machine.run).reason, Some(EndReason::SafetyLever));
         assert_eq!(picture(&world, "checkout"), before);
         assert_nothing_stays(&world);
     }
@@ -358,11 +358,11 @@ fn a_target_that_is_deleted_is_gone_and_nothing_waits_for_it() {
             assert_eq!(ended.failure, None, "{note}");
             let status = target_of(&world, &machine.run, "checkout").status;
             assert!(
-                matches!(status, TargetStatus::Gone | TargetStatus::Untouched | TargetStatus::Restored),
+                matches!(status, TargetStatus::Deleted | TargetStatus::Untouched | TargetStatus::Restored),
                 "{note}: {status:?}"
             );
             let outcomes = match status {
-                TargetStatus::Gone => Outcome::Drifted,
+                TargetStatus::Deleted => Outcome::Drifted,
                 // It was gone before anything could be injected.
                 TargetStatus::Untouched => Outcome::Unproven,
                 _ => Outcome::NoSteadyState,
@@ -377,7 +377,7 @@ fn a_target_that_is_deleted_is_gone_and_nothing_waits_for_it() {
             }
         }
         statuses.dedup();
-        assert_eq!(statuses, [TargetStatus::Untouched, TargetStatus::Gone, TargetStatus::Restored], "{fault}");
+        assert_eq!(statuses, [TargetStatus::Untouched, TargetStatus::Deleted, TargetStatus::Restored], "{fault}");
     }
 }
 
@@ -418,7 +418,7 @@ fn the_reaper_ends_a_run_whose_execution_is_gone() {
         reap_for(&world, 2);
         assert_eq!(picture(&world, "checkout"), before, "{fault}");
         let run = run_of(&world, &machine.run);
-        assert_eq!((run.status, run.reason), (RunStatus::Failed, Some(EndReason::ExecutionGone)), "{fault}");
+        assert_eq!((run.status, run.reason), (RunStatus::Failed, Some(EndReason::ExecutionStopped)), "{fault}");
         assert_nothing_stays(&world);
     }
 }
@@ -445,7 +445,7 @@ fn the_reaper_ends_a_run_that_its_living_execution_does_not_restore() {
     let before = picture(&world, "checkout");
     let machine = machine(&world, experiment);
     block_on(machine.start()).unwrap();
-    block_on(stop(&world, &machine.run, &EndReason::Person)).unwrap();
+    block_on(stop(&world, &machine.run, &EndReason::UserRequest)).unwrap();
     reap_for(&world, 3);
     assert_ne!(picture(&world, "checkout"), before, "for some minutes it is the execution's");
     reap_for(&world, 5);

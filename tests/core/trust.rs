@@ -19,7 +19,7 @@ use super::support::{block_on, budget, mutating, picture, target_of};
 /// "original" is what he wants.
 fn forge(world: &SimWorld, function: &str) -> RunId {
     let (id, arn) = (samples::run_id("forged"), function_arn(function));
-    let mut run = snapback::ports::stopped_marker(&id, &EndReason::Person, world.now());
+    let mut run = snapback::ports::stopped_marker(&id, &EndReason::UserRequest, world.now());
     run.status = RunStatus::Stopping;
     run.unread = Some("its experiment was written by another release".to_owned());
     run.functions = vec![arn.clone()];
@@ -53,7 +53,7 @@ fn assert_refused(world: &SimWorld, function: &str, id: &RunId, error: &str) {
         let (tick, _) = block_on(reap(world, budget(world, 55)));
         assert_eq!(tick.failed_restores, 1, "FailedRestores alarms");
     }
-    let rolled_back = block_on(roll_back(world, id, &EndReason::Person, budget(world, 120))).unwrap();
+    let rolled_back = block_on(roll_back(world, id, &EndReason::UserRequest, budget(world, 120))).unwrap();
     let failure = rolled_back.targets[0].1.as_ref().unwrap_err();
     assert_eq!(failure.name(), error, "{failure}");
     assert_eq!(picture(world, function), before);

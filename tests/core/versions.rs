@@ -96,7 +96,7 @@ fn a_list_that_takes_a_while_is_waited_for() {
     let world = world(&["checkout"]);
     let machine = run_with_versions(&world, 2);
     world.with(|state| state.trouble = vec![(LIST, Trouble::Throttled); 20]);
-    let reason = snapback::model::run::EndReason::Person;
+    let reason = snapback::model::run::EndReason::UserRequest;
     block_on(roll_back(&world, &machine.run, &reason, budget(&world, 20))).unwrap();
     assert_eq!(target_of(&world, &machine.run, "checkout").status, TargetStatus::Restoring);
     machine.kill();

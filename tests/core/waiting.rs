@@ -36,11 +36,11 @@ fn why_a_restore_waits_is_in_the_report() {
     };
     let readable = world.with(|state| state.functions[&function_arn("checkout")].seen.environment.clone());
     hide(true, &world);
-    let _ = block_on(roll_back(&world, &machine.run, &EndReason::Person, budget(&world, 30))).unwrap();
+    let _ = block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 30))).unwrap();
     assert_eq!(waiting_for(&world, &machine).as_deref(), Some("the environment cannot be read"));
     // Only what changes is written: another invocation that waits for the same says nothing more.
     world.with(|state| state.ledger_methods.clear());
-    let _ = block_on(roll_back(&world, &machine.run, &EndReason::Person, budget(&world, 30))).unwrap();
+    let _ = block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 30))).unwrap();
     assert!(!recorded(&world));
     // The reaper counts it.
     world.pass(400);
@@ -50,7 +50,7 @@ fn why_a_restore_waits_is_in_the_report() {
         let checkout = state.functions.get_mut(&function_arn("checkout")).unwrap();
         checkout.edit(|seen| seen.environment = readable);
     });
-    let _ = block_on(roll_back(&world, &machine.run, &EndReason::Person, budget(&world, 120))).unwrap();
+    let _ = block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 120))).unwrap();
     assert_eq!(waiting_for(&world, &machine), None, "it is over");
 }
 
@@ -61,7 +61,7 @@ fn a_call_in_doubt_is_waited_for_by_name() {
     block_on(machine.start()).unwrap();
     world.pass(60);
     world.with(|state| state.trouble = vec![("PutFunctionConcurrency", Trouble::AnswerLost)]);
-    let _ = block_on(roll_back(&world, &machine.run, &EndReason::Person, budget(&world, 30))).unwrap();
+    let _ = block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 30))).unwrap();
     let lease = target_of(&world, &machine.run, "checkout").restore_lease.unwrap();
     assert_eq!(waiting_for(&world, &machine), Some(format!("a call that may still land until {}", lease.until)));
 }

@@ -173,7 +173,7 @@ fn a_run_is_overdue_a_minute_after_its_end_and_not_before() {
     block_on(machine.start()).unwrap();
     let observed = block_on(observe(&world, &machine.run, 0, budget(&world, 30))).unwrap();
     assert_eq!(observed, ObserveOutcome::Running { seconds: 5, sample_from: 0 });
-    let late = |run: &Run| run.due().plus(GRACE);
+    let late = |run: &Run| run.expected_end().plus(GRACE);
     assert_eq!(tick_at(&world, late(&run_of(&world, &machine.run)), -1), idle());
     assert_eq!(tick_at(&world, late(&run_of(&world, &machine.run)), 1), Tick { overdue: 1, handled: 1, ..idle() });
     assert_eq!(run_of(&world, &machine.run).reason, Some(EndReason::Overdue));
@@ -186,7 +186,7 @@ fn a_stopping_run_is_left_to_its_execution_for_five_minutes() {
         let world = world(&["checkout"]);
         let machine = Machine::new(&world, "run-1", experiment(conditions));
         block_on(machine.start()).unwrap();
-        block_on(stop(&world, &machine.run, &EndReason::Person)).unwrap();
+        block_on(stop(&world, &machine.run, &EndReason::UserRequest)).unwrap();
         let stopped = run_of(&world, &machine.run).stopping_at.unwrap();
         assert_eq!(tick_at(&world, stopped.plus(300), -1), idle());
         assert_eq!(target_of(&world, &machine.run, "checkout").status, TargetStatus::Injected);
@@ -211,7 +211,7 @@ fn a_run_that_the_reaper_restores_is_judged_by_its_execution() {
         let world = world(&["checkout"]);
         let machine = Machine::new(&world, "run-1", experiment(json!([metric("PT5M")])));
         block_on(machine.start()).unwrap();
-        block_on(stop(&world, &machine.run, &EndReason::Person)).unwrap();
+        block_on(stop(&world, &machine.run, &EndReason::UserRequest)).unwrap();
         if !alive {
             machine.kill();
         }

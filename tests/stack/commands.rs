@@ -1,7 +1,7 @@
 //! The command line against the deployed stack: what it prints, what it ends with, and that everything is put back.
 
 use serde_json::Value;
-use snapback::model::invocation::Orders;
+use snapback::model::invocation::ProxyConfig;
 
 use super::lab::{Lab, experiment};
 
@@ -146,7 +146,7 @@ fn faults_inside_invocations_bring_the_stacks_own_proxy(lab: &Lab) {
         variables["SNAPBACK_CHAINED_WRAPPER"],
         before["Configuration"]["Environment"]["Variables"]["AWS_LAMBDA_EXEC_WRAPPER"]
     );
-    let orders = Orders::parse(variables["SNAPBACK_FAULTS"].as_str().unwrap()).unwrap();
+    let orders = ProxyConfig::parse(variables["SNAPBACK_FAULTS"].as_str().unwrap()).unwrap();
     let names: Vec<&str> = orders.faults.iter().map(|fault| fault.name()).collect();
     assert_eq!((names, &*orders.run), (vec!["latency", "exit"], "inside"));
     let (code, out, err) = lab.snapback(&["rollback", "inside"]);

@@ -134,7 +134,7 @@ async fn the_lever_is_moved_first_and_then_everything_is_rolled_back() {
     let world = running("unused").await;
     let answer = call(&world, Task::Rollback, &sample("lever-engage.json")).await.unwrap();
     assert_eq!((&answer["lever"]["engaged"], &answer["runs"][0]["runId"]), (&json!(true), &json!("r")));
-    assert_eq!(world.run(&run_id("r")).await.unwrap().unwrap().reason, Some(EndReason::Lever));
+    assert_eq!(world.run(&run_id("r")).await.unwrap().unwrap().reason, Some(EndReason::SafetyLever));
     let lever = world.lever().await.unwrap().unwrap();
     assert_eq!((lever.engaged, &*lever.reason), (true, "game day is over"));
     let methods = world.with(|state| state.ledger_methods.clone());
@@ -158,7 +158,7 @@ async fn a_run_that_is_stopped_before_it_is_written_never_starts() {
     let world = running("unused").await;
     let answer = call(&world, Task::Rollback, &request).await.unwrap();
     assert_eq!(answer["runs"][0]["targets"].as_array().unwrap().len(), 1);
-    assert_eq!(world.run(&run_id("r")).await.unwrap().unwrap().reason, Some(EndReason::Person));
+    assert_eq!(world.run(&run_id("r")).await.unwrap().unwrap().reason, Some(EndReason::UserRequest));
 }
 
 #[tokio::test]

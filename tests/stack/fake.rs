@@ -376,8 +376,8 @@ fn run(state: &State) -> Run {
         ends_at: Some(now),
         stopping_at: None,
         closed_at: None,
-        reason: (state.run == RunStatus::Stopped).then_some(EndReason::Person),
-        ..stopped_marker(&run_id("r"), &EndReason::Person, now)
+        reason: (state.run == RunStatus::Stopped).then_some(EndReason::UserRequest),
+        ..stopped_marker(&run_id("r"), &EndReason::UserRequest, now)
     }
 }
 

@@ -12,7 +12,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use snapback::aws::AwsWorld;
 use snapback::model::names::{FunctionArn, RunId};
-use snapback::model::run::{Listed, TargetRecord, TargetStatus};
+use snapback::model::run::{RunList, TargetRecord, TargetStatus};
 use snapback::ports::{Functions, Ledger};
 use tokio::runtime::Runtime;
 
@@ -305,11 +305,11 @@ impl Parts {
         let (runtime, world) = (&self.runtime, &self.world);
         let lock = runtime.block_on(world.lock(&self.arn(function))).unwrap().unwrap();
         assert!(lock.run.is_none() && lock.released_at.is_some(), "{lock:?}");
-        assert_eq!(runtime.block_on(world.active_runs()).unwrap(), Listed::default());
+        assert_eq!(runtime.block_on(world.active_runs()).unwrap(), RunList::default());
         let closed = runtime.block_on(world.run(&run_id(run))).unwrap().unwrap();
         assert!(closed.status.is_final(), "{closed:?}");
         for alarm in &closed.alarms {
-            assert_eq!(runtime.block_on(world.runs_of_alarm(alarm)).unwrap(), Listed::default());
+            assert_eq!(runtime.block_on(world.runs_of_alarm(alarm)).unwrap(), RunList::default());
         }
     }
 }

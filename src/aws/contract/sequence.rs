@@ -183,7 +183,9 @@ impl Sequence {
             // Where a record cannot be read, a marker takes its place.
             7 => {
                 let stored = stored.filter(|_| self.dice.percent(80));
-                Call::RetireRun(Box::new(stored.unwrap_or_else(|| stopped_marker(id, &EndReason::Lever, self.now))))
+                Call::RetireRun(Box::new(
+                    stored.unwrap_or_else(|| stopped_marker(id, &EndReason::SafetyLever, self.now)),
+                ))
             }
             8 => Call::TakeLock(run, on),
             9 => Call::Arm(run, on, self.snapshot()),
@@ -218,7 +220,7 @@ impl Sequence {
             reason: None,
             stopping_at: None,
             closed_at: None,
-            ..stopped_marker(id, &EndReason::Person, self.now)
+            ..stopped_marker(id, &EndReason::UserRequest, self.now)
         }
     }
 
@@ -264,7 +266,7 @@ impl Sequence {
             function: target.function.clone(),
             from,
             status: fitting.filter(|_| self.dice.percent(90)).unwrap_or(any),
-            observed_at: match target.quiet_at() {
+            observed_at: match target.leases_end_at() {
                 Some(quiet_at) if self.dice.percent(50) => quiet_at.max(self.now),
                 _ => self.now.plus(-self.dice.between(0, 20)),
             },
@@ -294,7 +296,7 @@ impl Sequence {
 
     fn reason(&mut self) -> EndReason {
         let error = EndReason::Error { error: "FunctionFailed".into(), cause: "no".into() };
-        self.dice.pick(&[EndReason::DurationElapsed, EndReason::Person, error]).unwrap().clone()
+        self.dice.pick(&[EndReason::DurationElapsed, EndReason::UserRequest, error]).unwrap().clone()
     }
 
     fn final_status(&mut self) -> RunStatus {
@@ -324,7 +326,7 @@ pub(super) fn every_write() -> Vec<GuardedWrite> {
         writes::create_run(&run),
         writes::create_marker(&run, now),
         writes::start_run(&id),
-        writes::stop_run(&id, &EndReason::Person, now),
+        writes::stop_run(&id, &EndReason::UserRequest, now),
         writes::begin_observing(&id, now),
         writes::record_findings(&id, &sequence.judgement()),
         writes::close_run(&id, RunStatus::Failed, now),

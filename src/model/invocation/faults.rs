@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::bounded::BoundedU32;
 use crate::model::text::{is_qualifier, shorten};
-use crate::model::whole::Whole;
 
 use super::condition::EventCondition;
 use super::percentage::Percentage;
 
 /// Milliseconds, up to a function's longest timeout of 15 minutes (lambda/latest/dg/configuration-timeout).
-pub type Milliseconds = Whole<0, 900_000>;
+pub type Milliseconds = BoundedU32<0, 900_000>;
 
 /// Conditions of one fault, at most.
 const MAX_CONDITIONS: usize = 10;
@@ -124,7 +124,7 @@ invocation_fault!(
     ResponseFault {
         /// The HTTP status.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        status_code: Option<Whole<100, 599>>,
+        status_code: Option<BoundedU32<100, 599>>,
         /// HTTP headers.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         headers: BTreeMap<String, String>,
@@ -145,7 +145,7 @@ invocation_fault!(
     CorruptFault {
         /// Cuts the body off after so many bytes.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        truncate_bytes: Option<Whole<0, 6_291_456>>,
+        truncate_bytes: Option<BoundedU32<0, 6_291_456>>,
         /// Puts this in the body's place.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         replace: Option<String>,
@@ -159,7 +159,7 @@ invocation_fault!(
     /// Fills /tmp while an invocation runs.
     DiskFault {
         /// MB (2^20 bytes); as much as there is room for, where there is less.
-        megabytes: Whole<1, 10_240>,
+        megabytes: BoundedU32<1, 10_240>,
     }
 );
 

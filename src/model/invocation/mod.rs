@@ -5,13 +5,13 @@
 
 mod condition;
 mod faults;
-mod orders;
 mod percentage;
+mod proxy_config;
 
 pub use condition::{EventCondition, EventPath, Operator, holds_headers};
 pub use faults::{
     Corrupt, CorruptFault, DiskFault, ErrorFault, ExitFault, Failure, InitFault, InvocationFault,
     InvocationTimeoutFault, LatencyFault, Milliseconds, Moment, ResponseFault, Rule,
 };
-pub use orders::{CHAINED_WRAPPER_VARIABLE, FAULTS_VARIABLE, MAX_FAULTS, Orders, PROXY_PATH};
 pub use percentage::Percentage;
+pub use proxy_config::{CHAINED_WRAPPER_VARIABLE, FAULTS_VARIABLE, MAX_FAULTS, PROXY_PATH, ProxyConfig};

@@ -3,9 +3,9 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::model::bounded::BoundedU32;
 use crate::model::input::InvalidInput;
 use crate::model::invocation::{InvocationFault, LatencyFault, Milliseconds, Moment, Percentage, ResponseFault};
-use crate::model::whole::Whole;
 
 use super::draft::Draft;
 use super::fields::Fields;
@@ -173,7 +173,7 @@ fn share(fields: &mut Fields<'_>, name: &str, draft: &mut Draft) -> Percentage {
 }
 
 fn delay(fields: &mut Fields<'_>, draft: &mut Draft) -> Result<Milliseconds, String> {
-    let seconds = fields.whole::<0, SECONDS>(LATENCY_SECONDS)?.map(Whole::get);
+    let seconds = fields.whole::<0, SECONDS>(LATENCY_SECONDS)?.map(BoundedU32::get);
     if seconds.is_none() {
         draft.note(LATENCY_SECONDS, "it is not set; the extension's 900 seconds were taken");
     }

@@ -3,12 +3,12 @@
 
 use serde_json::Value;
 
+use crate::model::bounded::BoundedU32;
 use crate::model::input::InvalidInput;
 use crate::model::invocation::{
     CorruptFault, DiskFault, ErrorFault, EventCondition, EventPath, InvocationFault, InvocationTimeoutFault,
     LatencyFault, Milliseconds, Moment, Operator, Percentage, ResponseFault,
 };
-use crate::model::whole::Whole;
 
 use super::draft::Draft;
 use super::fields::{Fields, shown};
@@ -110,7 +110,7 @@ fn fault(name: &str, field: &str, flag: &mut Fields<'_>, draft: &mut Draft) -> R
             Ok(InvocationFault::Disk(DiskFault { megabytes, percentage, conditions, qualifier }))
         }
         "statuscode" => {
-            let status_code = flag.whole::<100, 599>("status_code")?.or_else(|| Whole::new(500));
+            let status_code = flag.whole::<100, 599>("status_code")?.or_else(|| BoundedU32::new(500));
             draft.note(field, "failure-lambda's layer adds a body; its package does not, and this neither");
             Ok(InvocationFault::Response(answer(status_code, when, percentage, conditions)))
         }
@@ -156,12 +156,12 @@ pub(super) fn range(
     }
 }
 
-pub(super) fn disk(key: &str, fields: &mut Fields<'_>) -> Result<Whole<1, 10_240>, String> {
-    fields.whole(key)?.or_else(|| Whole::new(100)).ok_or_else(|| format!("it has no {key}"))
+pub(super) fn disk(key: &str, fields: &mut Fields<'_>) -> Result<BoundedU32<1, 10_240>, String> {
+    fields.whole(key)?.or_else(|| BoundedU32::new(100)).ok_or_else(|| format!("it has no {key}"))
 }
 
 pub(super) fn answer(
-    status_code: Option<Whole<100, 599>>,
+    status_code: Option<BoundedU32<100, 599>>,
     when: Moment,
     percentage: Percentage,
     conditions: Vec<EventCondition>,

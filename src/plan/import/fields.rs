@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::model::bounded::BoundedU32;
 use crate::model::input::InvalidInput;
 use crate::model::invocation::Percentage;
 use crate::model::text::shorten;
-use crate::model::whole::Whole;
 
 use super::cloudformation::shown_reference;
 
@@ -112,7 +112,7 @@ impl<'v> Fields<'v> {
     pub(super) fn whole<const MIN: u32, const MAX: u32>(
         &mut self,
         key: &str,
-    ) -> Result<Option<Whole<MIN, MAX>>, String> {
+    ) -> Result<Option<BoundedU32<MIN, MAX>>, String> {
         self.number(key)?.map(|number| whole(key, number)).transpose()
     }
 
@@ -144,10 +144,10 @@ impl<'v> Fields<'v> {
     }
 }
 
-pub(super) fn whole<const MIN: u32, const MAX: u32>(key: &str, number: f64) -> Result<Whole<MIN, MAX>, String> {
+pub(super) fn whole<const MIN: u32, const MAX: u32>(key: &str, number: f64) -> Result<BoundedU32<MIN, MAX>, String> {
     let fits = number.fract() == 0.0 && (f64::from(MIN)..=f64::from(MAX)).contains(&number);
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range was checked")]
-    let whole = fits.then(|| Whole::new(number as u32)).flatten();
+    let whole = fits.then(|| BoundedU32::new(number as u32)).flatten();
     whole.ok_or_else(|| format!("`{key}` is {number}, and not a whole number from {MIN} to {MAX}"))
 }
 

@@ -141,7 +141,7 @@ impl Actor<'_> {
         self.stage
             .invoke(Role::Rollback, "a person", &|worker, budget| {
                 let run = run.clone();
-                async move { roll_back(&worker, &run, &EndReason::Person, budget).await.is_ok() }
+                async move { roll_back(&worker, &run, &EndReason::UserRequest, budget).await.is_ok() }
             })
             .await;
     }
@@ -149,7 +149,7 @@ impl Actor<'_> {
     async fn roll_back_all(&self) {
         self.stage
             .invoke(Role::Rollback, "a person", &|worker, budget| async move {
-                roll_back_all(&worker, &EndReason::Person, budget).await.is_ok()
+                roll_back_all(&worker, &EndReason::UserRequest, budget).await.is_ok()
             })
             .await;
     }
@@ -356,7 +356,7 @@ mod tests {
             target.status = TargetStatus::Restoring;
             target.changes = vec![Change::Layers { original: Vec::new(), added: vec![layer_arn("chaos")] }];
             target.restore_error = told.then(|| "there is no layer version".to_owned());
-            let mut run = crate::ports::stopped_marker(&run_id("run-1"), &EndReason::ExecutionGone, Time(0));
+            let mut run = crate::ports::stopped_marker(&run_id("run-1"), &EndReason::ExecutionStopped, Time(0));
             run.status = status;
             state.dead_executions.extend((status != RunStatus::Running).then(String::new));
             state.runs.insert(run.id.clone(), run);

@@ -219,7 +219,9 @@ impl History<'_> {
     /// the longest lease and the longest update, and the time that the work itself takes.
     fn bound(&self, state: &State) -> i64 {
         // What is being stopped is due from then on, and not only when its time would have been up.
-        let due = |run: &Run| run.stopping_at.map_or(run.due(), |since| since.min(run.due())).0 - super::BEGINNING.0;
+        let due = |run: &Run| {
+            run.stopping_at.map_or(run.expected_end(), |since| since.min(run.expected_end())).0 - super::BEGINNING.0
+        };
         let due = state.runs.values().map(due).max().unwrap_or_default();
         let calm_at = calm_at(self.script.quiet_at(), state);
         let healed = if self.needs_healing(state) { calm_at + HEALING } else { 0 };
@@ -283,12 +285,12 @@ impl History<'_> {
         reached.extend(state.runs.values().filter_map(|run| run.reason.as_ref()).map(|reason| match reason {
             EndReason::DurationElapsed => "its time was up",
             EndReason::Alarm { .. } => "an alarm",
-            EndReason::AlarmGone { .. } => "an alarm gone",
+            EndReason::AlarmDeleted { .. } => "an alarm gone",
             EndReason::Deviated { .. } => "a deviation",
-            EndReason::Person => "a person",
-            EndReason::Lever => "the lever",
+            EndReason::UserRequest => "a person",
+            EndReason::SafetyLever => "the lever",
             EndReason::Error { .. } => "an error",
-            EndReason::ExecutionGone => "an execution gone",
+            EndReason::ExecutionStopped => "an execution gone",
             EndReason::Overdue => "overdue",
         }));
         let written = state

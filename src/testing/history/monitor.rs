@@ -381,10 +381,10 @@ impl Monitor {
             }
         }
         match (status, state.functions.get(function), state.picture(function)) {
-            (TargetStatus::Gone, Some(_), _) if !monitor.was_created_again(function, |at| at >= since) => {
+            (TargetStatus::Deleted, Some(_), _) if !monitor.was_created_again(function, |at| at >= since) => {
                 wrong.push(format!("{name} is said to be gone, and is there"));
             }
-            (TargetStatus::Gone | TargetStatus::Drifted, None, _) if !untouched => {
+            (TargetStatus::Deleted | TargetStatus::Drifted, None, _) if !untouched => {
                 wrong.extend(left_disabled(state, ending, changes, since));
             }
             (TargetStatus::Restored | TargetStatus::Drifted, Some(now), Some(seen)) if !untouched => {
@@ -516,7 +516,7 @@ mod tests {
         let world = SimWorld::default();
         let id = run_id("run-1");
         world.with(|state| {
-            let mut run = stopped_marker(&id, &EndReason::Person, Time(0));
+            let mut run = stopped_marker(&id, &EndReason::UserRequest, Time(0));
             run.status = RunStatus::Stopping;
             state.runs.insert(id.clone(), run);
             let mut target = TargetRecord::new(id.clone(), function_arn("checkout"));

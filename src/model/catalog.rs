@@ -2,7 +2,7 @@
 
 /// What everybody should know about a fault.
 #[derive(Clone, Copy, Debug)]
-pub struct Row {
+pub struct FaultInfo {
     /// Its name in an experiment.
     pub name: &'static str,
     /// What it does, in one sentence.
@@ -17,87 +17,92 @@ const UPDATE: &str = "lambda:UpdateFunctionConfiguration";
 const LAYER: &str = "lambda:GetLayerVersion";
 
 /// Every fault.
-pub const CATALOGUE: [Row; 15] = [
-    Row {
+pub const FAULT_CATALOG: [FaultInfo; 15] = [
+    FaultInfo {
         name: "reservedConcurrency",
         sentence: "Sets the reserved concurrency, so that invocations above it are throttled; 0 throttles all of them.",
         actions: &["lambda:PutFunctionConcurrency", "lambda:DeleteFunctionConcurrency"],
         sample: "demo-1-concurrency.json",
     },
-    Row {
+    FaultInfo {
         name: "handler",
         sentence: "Replaces the handler by one that comes in a layer and may call the original.",
         actions: &[UPDATE, LAYER],
         sample: "demo-2-handler.json",
     },
-    Row {
+    FaultInfo {
         name: "layer",
         sentence: "Appends layers, with the variables and the wrapper that they need.",
         actions: &[UPDATE, LAYER],
         sample: "demo-3-layer.json",
     },
-    Row {
+    FaultInfo {
         name: "environment",
         sentence: "Sets and unsets environment variables.",
         actions: &[UPDATE],
         sample: "fault-environment.json",
     },
-    Row { name: "timeout", sentence: "Sets the function's timeout.", actions: &[UPDATE], sample: "fault-timeout.json" },
-    Row {
+    FaultInfo {
+        name: "timeout",
+        sentence: "Sets the function's timeout.",
+        actions: &[UPDATE],
+        sample: "fault-timeout.json",
+    },
+    FaultInfo {
         name: "memory",
         sentence: "Sets the function's memory, and with it its share of CPU.",
         actions: &[UPDATE],
         sample: "fault-memory.json",
     },
-    Row {
+    FaultInfo {
         name: "eventSourceMapping",
         sentence: "Disables one or all of the function's event source mappings.",
         actions: &["lambda:UpdateEventSourceMapping", "lambda:ListEventSourceMappings"],
         sample: "fault-event-source-mapping.json",
     },
-    Row {
+    FaultInfo {
         name: "latency",
         sentence: "Makes invocations slower, before the handler runs or after it.",
         actions: &[UPDATE, LAYER],
         sample: "fault-latency.json",
     },
-    Row {
+    FaultInfo {
         name: "invocationTimeout",
         sentence: "Keeps invocations from the handler until their time is nearly up.",
         actions: &[UPDATE, LAYER],
         sample: "fault-invocation-timeout.json",
     },
-    Row {
+    FaultInfo {
         name: "error",
         sentence: "Lets invocations fail, in the handler's place or after it has run.",
         actions: &[UPDATE, LAYER],
         sample: "fault-error.json",
     },
-    Row {
+    FaultInfo {
         name: "response",
         sentence: "Answers in the handler's place, or changes its answer.",
         actions: &[UPDATE, LAYER],
         sample: "fault-response.json",
     },
-    Row {
+    FaultInfo {
         name: "corrupt",
         sentence: "Truncates the handler's answer, replaces it, or changes its values.",
         actions: &[UPDATE, LAYER],
         sample: "fault-corrupt.json",
     },
-    Row {
+    FaultInfo {
         name: "disk",
         sentence: "Fills /tmp while invocations run.",
         actions: &[UPDATE, LAYER],
         sample: "fault-disk.json",
     },
-    Row {
+    FaultInfo {
         name: "init",
         sentence: "Delays or fails the initialisation of execution environments.",
         actions: &[UPDATE, LAYER],
         sample: "fault-init.json",
     },
-    Row {
+    FaultInfo {
         name: "exit",
         sentence: "Kills the runtime's process in the middle of invocations.",
         actions: &[UPDATE, LAYER],

@@ -22,7 +22,7 @@ pub const MAX_FAULTS: usize = 20;
 /// The faults of one run, in the order in which they are applied, and until when.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Orders {
+pub struct ProxyConfig {
     /// Milliseconds since the epoch: from then on, everything passes.
     pub until: u64,
     /// The experiment's name, for the metrics.
@@ -51,7 +51,7 @@ struct Written {
     unknown: BTreeMap<String, IgnoredAny>,
 }
 
-impl Orders {
+impl ProxyConfig {
     /// Reads what the control plane has written, and JSON as it is: nothing in JSON begins as the other form does.
     ///
     /// A fault in which anything is unknown is left out as a whole: what is unknown could be a condition.
@@ -129,7 +129,7 @@ mod tests {
             r#"{"corrupt":{"truncateBytes":0,"match":[{"path":"a","equals":1}]}},{"init":{"delayMs":1}}]"#,
         );
         let text = format!(r#"{{"until":9,"experiment":"e","run":"r","faults":{faults}}}"#);
-        assert_eq!(Orders::parse(&text).map(|orders| exchange(&orders.to_text())), Ok(text));
+        assert_eq!(ProxyConfig::parse(&text).map(|orders| exchange(&orders.to_text())), Ok(text));
     }
 
     #[test]
@@ -138,10 +138,10 @@ mod tests {
         let text = serde_json::json!({
             "until": 9, "experiment": "it's ~", "run": "r", "faults": [{ "error": { "message": message } }]
         });
-        let orders = Orders::parse(&text.to_string());
+        let orders = ProxyConfig::parse(&text.to_string());
         let written = orders.clone().map(|orders| orders.to_text()).unwrap_or_default();
         assert!(written.starts_with("{'until':9,'experiment':'it\"s \\'"), "{written}");
-        assert_eq!(Orders::parse(&written), orders);
+        assert_eq!(ProxyConfig::parse(&written), orders);
     }
 
     #[test]
@@ -151,7 +151,7 @@ mod tests {
             "until": 1_780_272_060_000_u64, "experiment": "checkout survives", "run": "run-1",
             "faults": [{ "response": { "statusCode": 503, "headers": { "retry-after": "1" }, "body": body } }]
         });
-        let orders = Orders::parse(&text.to_string());
+        let orders = ProxyConfig::parse(&text.to_string());
         let measured = |text: &str| serde_json::to_string(text).unwrap_or_default().len();
         let (json, written) = orders.map(|orders| (exchange(&orders.to_text()), orders.to_text())).unwrap_or_default();
         assert_eq!((json.len(), measured(&json), measured(&written)), (213, 265, 216));
@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn what_is_left_out_is_what_is_documented() {
         let text = r#"{"until":9,"experiment":"e","run":"r","faults":[{"error":{}},{"exit":{}}]}"#;
-        let written = Orders::parse(text).map(|orders| orders.to_text()).unwrap_or_default();
+        let written = ProxyConfig::parse(text).map(|orders| orders.to_text()).unwrap_or_default();
         for part in
             [r#""type":"InjectedError""#, r#""message":"snapback has injected this error""#, r#""exit":{"delayMs":0}"#]
         {
@@ -173,7 +173,7 @@ mod tests {
         let text = r#"{"until":9,"mood":{"a":[1]},"experiment":"e","run":"r","seed":3,"faults":[
             {"exit":{}},{"error":{"tenant":"a"}},{"melt":{}},7,{"error":{"match":[{"path":"a","like":"x"}]}},{"init":{"delayMs":1}}
         ]}"#;
-        let orders = Orders::parse(text).unwrap_or_else(|why| unreachable!("{why}"));
+        let orders = ProxyConfig::parse(text).unwrap_or_else(|why| unreachable!("{why}"));
         let names: Vec<_> = orders.faults.iter().map(InvocationFault::name).collect();
         assert_eq!((names.as_slice(), orders.seed), (&["exit", "init"][..], Some(3)));
         let begins = [
@@ -187,7 +187,7 @@ mod tests {
         for (said, begin) in orders.left_out.iter().zip(begins) {
             assert!(said.starts_with(begin), "{said}");
         }
-        assert_eq!(Orders::parse(&orders.to_text()), Ok(Orders { left_out: Vec::new(), ..orders }));
+        assert_eq!(ProxyConfig::parse(&orders.to_text()), Ok(ProxyConfig { left_out: Vec::new(), ..orders }));
     }
 
     #[test]
@@ -195,7 +195,7 @@ mod tests {
         for text in
             [r#"{"experiment":"e","run":"r","faults":[]}"#, r#"{"until":9,"experiment":"e","run":"r"}"#, "[]", ""]
         {
-            assert!(Orders::parse(text).is_err(), "{text}");
+            assert!(ProxyConfig::parse(text).is_err(), "{text}");
         }
     }
 
@@ -231,7 +231,7 @@ mod tests {
     fn a_fault_that_does_not_fit_together_is_left_out() {
         let refusal = |faults: &str| {
             let text = format!(r#"{{"until":9,"experiment":"e","run":"r","faults":[{faults}]}}"#);
-            match Orders::parse(&text) {
+            match ProxyConfig::parse(&text) {
                 Ok(orders) => orders.left_out.join("\n"),
                 Err(why) => why,
             }

@@ -10,9 +10,9 @@ use super::text::shorten;
 /// A whole number from `MIN` to `MAX`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
-pub struct Whole<const MIN: u32, const MAX: u32>(u32);
+pub struct BoundedU32<const MIN: u32, const MAX: u32>(u32);
 
-impl<const MIN: u32, const MAX: u32> Whole<MIN, MAX> {
+impl<const MIN: u32, const MAX: u32> BoundedU32<MIN, MAX> {
     /// The number, if it is within the limits.
     #[must_use]
     pub fn new(number: u32) -> Option<Self> {
@@ -29,7 +29,7 @@ impl<const MIN: u32, const MAX: u32> Whole<MIN, MAX> {
     }
 }
 
-impl<'de, const MIN: u32, const MAX: u32> Deserialize<'de> for Whole<MIN, MAX> {
+impl<'de, const MIN: u32, const MAX: u32> Deserialize<'de> for BoundedU32<MIN, MAX> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(WholeVisitor::<MIN, MAX>)
     }
@@ -38,18 +38,18 @@ impl<'de, const MIN: u32, const MAX: u32> Deserialize<'de> for Whole<MIN, MAX> {
 struct WholeVisitor<const MIN: u32, const MAX: u32>;
 
 impl<const MIN: u32, const MAX: u32> Visitor<'_> for WholeVisitor<MIN, MAX> {
-    type Value = Whole<MIN, MAX>;
+    type Value = BoundedU32<MIN, MAX>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "a whole number from {MIN} to {MAX}")
     }
 
     fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
-        u32::try_from(number).ok().and_then(Whole::new).ok_or_else(|| out_of_range::<E>(&number, MIN, MAX))
+        u32::try_from(number).ok().and_then(BoundedU32::new).ok_or_else(|| out_of_range::<E>(&number, MIN, MAX))
     }
 
     fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
-        u32::try_from(number).ok().and_then(Whole::new).ok_or_else(|| out_of_range::<E>(&number, MIN, MAX))
+        u32::try_from(number).ok().and_then(BoundedU32::new).ok_or_else(|| out_of_range::<E>(&number, MIN, MAX))
     }
 
     fn visit_f64<E: de::Error>(self, number: f64) -> Result<Self::Value, E> {
@@ -67,7 +67,7 @@ fn out_of_range<E: de::Error>(number: &dyn fmt::Display, min: u32, max: u32) -> 
 }
 
 #[cfg(feature = "schema")]
-impl<const MIN: u32, const MAX: u32> schemars::JsonSchema for Whole<MIN, MAX> {
+impl<const MIN: u32, const MAX: u32> schemars::JsonSchema for BoundedU32<MIN, MAX> {
     fn inline_schema() -> bool {
         true
     }
