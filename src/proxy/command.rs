@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use crate::model::invocation::{FAULTS_VARIABLE, InvocationFault, ProxyConfig};
 
-use super::log::{say, say_left_out};
+use super::log::{log_line, say_left_out};
 use super::server::serve;
 use super::upstream::{API_VARIABLE, Upstream};
 use super::wrapper::wrap;
@@ -25,7 +25,7 @@ pub fn main() -> ExitCode {
         ["--listen", address] => match standalone(address) {
             Ok(()) => ExitCode::SUCCESS,
             Err(why) => {
-                say(&why);
+                log_line(&why);
                 ExitCode::from(2)
             }
         },
@@ -57,7 +57,7 @@ fn standalone(address: &str) -> Result<(), String> {
     let orders = orders()?;
     let listener = TcpListener::bind(address).map_err(|error| format!("cannot listen on {address}: {error}"))?;
     let bound = listener.local_addr().map_err(|error| error.to_string())?;
-    say(&format!("listening on {bound}"));
+    log_line(&format!("listening on {bound}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let served = runtime.and_then(|runtime| runtime.block_on(serve(listener, upstream, orders)));
     served.map_err(|error| format!("stopped: {error}"))
@@ -75,7 +75,7 @@ fn orders() -> Result<Option<ProxyConfig>, String> {
             Ok(Some(orders))
         }
         Err(error) => {
-            say(&format!("{FAULTS_VARIABLE} cannot be read: {error}; no faults are injected"));
+            log_line(&format!("{FAULTS_VARIABLE} cannot be read: {error}; no faults are injected"));
             Ok(None)
         }
     }

@@ -12,7 +12,7 @@ use super::head::{Request, Unrecognized, value_of};
 use super::injector::Injector;
 use super::message::INVOCATION_ID;
 use super::process::limit_send_buffer;
-use super::relay::{Broken, drain, receive, send};
+use super::relay::{RelayError, drain, receive, send};
 use super::route::Route;
 use super::source::Source;
 use super::upstream::Upstream;
@@ -75,14 +75,14 @@ impl Connection {
         loop {
             match self.exchange().await {
                 Ok(Flow::Keep) => {}
-                Err(Broken::Unrecognized(why)) => return self.tunnel(why).await,
-                Ok(Flow::Close) | Err(Broken::Runtime | Broken::Api) => return,
+                Err(RelayError::Unrecognized(why)) => return self.tunnel(why).await,
+                Ok(Flow::Close) | Err(RelayError::Runtime | RelayError::Api) => return,
             }
         }
     }
 
     /// One request and its answer.
-    async fn exchange(&mut self) -> Result<Flow, Broken> {
+    async fn exchange(&mut self) -> Result<Flow, RelayError> {
         let request = self.request().await?;
         let Some(injector) = self.injector.clone() else { return self.pass(&request).await };
         match &request.route {
@@ -107,7 +107,7 @@ impl Connection {
     }
 
     /// The next request's head; it stays in the buffer.
-    async fn request(&mut self) -> Result<Request, Broken> {
+    async fn request(&mut self) -> Result<Request, RelayError> {
         loop {
             if let Some(request) = self.down.source.head(Request::parse)? {
                 return Ok(request);
@@ -125,7 +125,7 @@ impl Connection {
                 () = idle => self.up = None,
                 read = self.down.source.fill() => {
                     if !matches!(read, Ok(1..)) {
-                        return Err(Broken::Runtime);
+                        return Err(RelayError::Runtime);
                     }
                 }
             }
@@ -133,7 +133,7 @@ impl Connection {
     }
 
     /// Passes a request on, and its answer back.
-    pub(super) async fn pass(&mut self, request: &Request) -> Result<Flow, Broken> {
+    pub(super) async fn pass(&mut self, request: &Request) -> Result<Flow, RelayError> {
         self.connect().await?;
         if self.upstream.prefix().is_empty() {
             return self.transfer(request, &[], request.length).await;
@@ -143,8 +143,8 @@ impl Connection {
     }
 
     /// Sends `own` bytes, then `lead` bytes of the buffer and the request's body, and passes the answer back.
-    pub(super) async fn transfer(&mut self, request: &Request, own: &[u8], lead: usize) -> Result<Flow, Broken> {
-        let Some(up) = &mut self.up else { return Err(Broken::Api) };
+    pub(super) async fn transfer(&mut self, request: &Request, own: &[u8], lead: usize) -> Result<Flow, RelayError> {
+        let Some(up) = &mut self.up else { return Err(RelayError::Api) };
         let down = &mut self.down;
         let mut framing = request.framing.clone();
         let answer = receive(&mut up.source, &mut down.writer, request.is_head);
@@ -156,7 +156,7 @@ impl Connection {
                 biased;
                 answer = answer => answer?,
                 // A poll nobody waits for must not take an event.
-                () = down.source.closed(), if request.is_poll => return Err(Broken::Runtime),
+                () = down.source.closed(), if request.is_poll => return Err(RelayError::Runtime),
             },
         };
         Ok(Flow::from(keep && request.keep))
@@ -173,7 +173,7 @@ impl Connection {
 
     /// Connects to the Runtime API, unless that is so already. Only while nothing is asked: whatever comes on the idle
     /// connection then is its end.
-    pub(super) async fn connect(&mut self) -> Result<(), Broken> {
+    pub(super) async fn connect(&mut self) -> Result<(), RelayError> {
         if let Some(up) = &mut self.up {
             let ended = select! {
                 biased;
@@ -185,7 +185,7 @@ impl Connection {
             }
         }
         if self.up.is_none() {
-            self.up = Some(self.upstream.connect().await.map_err(|_| Broken::Api)?.into());
+            self.up = Some(self.upstream.connect().await.map_err(|_| RelayError::Api)?.into());
         }
         Ok(())
     }
@@ -216,9 +216,9 @@ enum Progress {
 /// closing the connection could take the answer from the runtime, since the kernel forgets what was not read when more
 /// comes in.
 async fn sent_or_answered(
-    sent: impl Future<Output = Result<(), Broken>>,
-    answer: impl Future<Output = Result<bool, Broken>>,
-) -> Result<Progress, Broken> {
+    sent: impl Future<Output = Result<(), RelayError>>,
+    answer: impl Future<Output = Result<bool, RelayError>>,
+) -> Result<Progress, RelayError> {
     pin!(sent);
     let keep = select! {
         biased;
@@ -230,6 +230,6 @@ async fn sent_or_answered(
 }
 
 /// Writes all of it to the Runtime API.
-pub(super) async fn write(writer: &mut OwnedWriteHalf, bytes: &[u8]) -> Result<(), Broken> {
-    tokio::io::AsyncWriteExt::write_all(writer, bytes).await.map_err(|_| Broken::Api)
+pub(super) async fn write(writer: &mut OwnedWriteHalf, bytes: &[u8]) -> Result<(), RelayError> {
+    tokio::io::AsyncWriteExt::write_all(writer, bytes).await.map_err(|_| RelayError::Api)
 }

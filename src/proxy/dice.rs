@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, RandomState};
 #[derive(Debug)]
 pub(crate) enum Dice {
     /// One sequence, the same for the same seed.
-    Seeded(Rolls),
+    Seeded(SplitMix64),
     /// Another sequence for each request and each time: environments that were restored from one snapshot (SnapStart) hold
     /// the same random numbers, but never serve the same request; and a request that is tried again has its own roll.
     Random(RandomState, u64),
@@ -14,7 +14,7 @@ pub(crate) enum Dice {
 
 impl Dice {
     pub(crate) fn new(seed: Option<u32>) -> Self {
-        seed.map_or_else(|| Self::Random(RandomState::new(), 0), |seed| Self::Seeded(Rolls(u64::from(seed))))
+        seed.map_or_else(|| Self::Random(RandomState::new(), 0), |seed| Self::Seeded(SplitMix64(u64::from(seed))))
     }
 
     /// As many rolls as the array is long.
@@ -24,7 +24,7 @@ impl Dice {
             Self::Seeded(rolls) => rolls,
             Self::Random(state, times) => {
                 *times += 1;
-                own = Rolls(state.hash_one((request, *times)));
+                own = SplitMix64(state.hash_one((request, *times)));
                 &mut own
             }
         };
@@ -36,9 +36,9 @@ impl Dice {
 
 /// splitmix64: one addition and a few shifts a number, and every seed makes a good sequence.
 #[derive(Debug)]
-pub(crate) struct Rolls(u64);
+pub(crate) struct SplitMix64(u64);
 
-impl Rolls {
+impl SplitMix64 {
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;

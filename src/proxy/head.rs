@@ -73,7 +73,7 @@ pub(crate) struct Request {
 
 /// An answer's head, at the beginning of a buffer.
 #[derive(Clone, Debug)]
-pub(crate) struct Answer {
+pub(crate) struct ResponseHead {
     pub(crate) length: usize,
     pub(crate) status: u16,
     pub(crate) framing: Framing,
@@ -109,7 +109,7 @@ impl Request {
     }
 }
 
-impl Answer {
+impl ResponseHead {
     /// Reads a head; `None` where it is not whole.
     pub(crate) fn parse(bytes: &[u8], to_head: bool) -> Result<Option<Self>, Unrecognized> {
         let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];

@@ -12,15 +12,15 @@ use super::connection::{Connection, Flow, Side, write};
 use super::disk;
 use super::event::which_hold;
 use super::framing::Framing;
-use super::head::{Answer, Request, value_of};
-use super::held::Held;
+use super::head::{ResponseHead, Request, value_of};
+use super::buffered::BufferedMessage;
 use super::injector::{Injector, now};
-use super::log::say;
+use super::log::log_line;
 use super::message::{InvocationKey, own_answer};
 use super::payload;
 use super::pending::Pending;
-use super::relay::{Broken, answer_head, receive};
-use super::source::Stop;
+use super::relay::{RelayError, read_response_head, receive};
+use super::source::TransferError;
 use super::verdict::{Instead, Invocation, Verdict};
 
 const REQUEST_ID: &str = "lambda-runtime-aws-request-id";
@@ -28,7 +28,7 @@ const DEADLINE: &str = "lambda-runtime-deadline-ms";
 const INVOKED_ARN: &str = "lambda-runtime-invoked-function-arn";
 
 /// A fault that is due, and its roll.
-type Due = (&'static InvocationFault, u64);
+type Triggered = (&'static InvocationFault, u64);
 
 /// An event that faults are due for.
 struct Event {
@@ -36,9 +36,9 @@ struct Event {
     /// When the invocation's time is up, in milliseconds since the epoch.
     deadline: Option<u64>,
     /// The answer that it comes in.
-    answer: Answer,
+    answer: ResponseHead,
     /// The same in memory, where it was read for conditions.
-    held: Option<Held>,
+    held: Option<BufferedMessage>,
 }
 
 /// What happened to an event.
@@ -51,7 +51,7 @@ enum Outcome {
 
 impl Connection {
     /// Gets the runtime its next event, and injects what is due before the handler runs.
-    pub(super) async fn next(&mut self, request: &Request, injector: &Arc<Injector>) -> Result<Flow, Broken> {
+    pub(super) async fn next(&mut self, request: &Request, injector: &Arc<Injector>) -> Result<Flow, RelayError> {
         let head = self.take_prefixed(request);
         loop {
             self.connect().await?;
@@ -63,25 +63,25 @@ impl Connection {
     }
 
     /// Asks once for an event.
-    async fn poll(&mut self, head: &[u8], injector: &Arc<Injector>) -> Result<Outcome, Broken> {
-        let Some(up) = &mut self.up else { return Err(Broken::Api) };
+    async fn poll(&mut self, head: &[u8], injector: &Arc<Injector>) -> Result<Outcome, RelayError> {
+        let Some(up) = &mut self.up else { return Err(RelayError::Api) };
         write(&mut up.writer, head).await?;
         let answer = select! {
             biased;
-            answer = answer_head(&mut up.source, false) => answer?,
-            () = self.down.source.closed() => return Err(Broken::Runtime),
+            answer = read_response_head(&mut up.source, false) => answer?,
+            () = self.down.source.closed() => return Err(RelayError::Runtime),
         };
         let head = &up.source.buffer.filled()[..answer.length];
         let id = value_of(head, REQUEST_ID).filter(|_| answer.status == 200);
         let (Some(id), Some(_)) = (id, injector.left()) else { return self.deliver(None, &answer).await };
         let deadline = value_of(head, DEADLINE).and_then(|deadline| deadline.parse().ok());
         let invocation = Invocation { deadline, arn: value_of(head, INVOKED_ARN) };
-        let due = injector.roll(id).due(injector.orders(), invocation);
+        let due = injector.roll(id).triggered(injector.orders(), invocation);
         if due.clone().next().is_none() {
             return self.deliver(None, &answer).await;
         }
         let key = InvocationKey::new(id, head);
-        let mut due: Vec<Due> = due.collect();
+        let mut due: Vec<Triggered> = due.collect();
         let mut held = None;
         // The event's body is read only for a fault that asks for it.
         if due.iter().any(|(fault, _)| !fault.rule().conditions.is_empty()) {
@@ -97,7 +97,7 @@ impl Connection {
         verdict: Verdict<'static>,
         event: Event,
         injector: &Arc<Injector>,
-    ) -> Result<Outcome, Broken> {
+    ) -> Result<Outcome, RelayError> {
         for (fault, delay) in verdict.delays {
             self.hold_event(fault, delay, &event.key.request, injector).await?;
         }
@@ -114,7 +114,7 @@ impl Connection {
             injector.remember(&key, deadline, pending);
         }
         let delivered = self.deliver(held, &answer).await;
-        if let Err(Broken::Runtime | Broken::Api) = delivered {
+        if let Err(RelayError::Runtime | RelayError::Api) = delivered {
             // The runtime has no event, or not all of one: it will not answer.
             injector.forget(&key);
         }
@@ -125,43 +125,43 @@ impl Connection {
     }
 
     /// Keeps an event back while the runtime waits for it, and never longer than the faults last.
-    async fn hold_event(&mut self, fault: &str, delay: u64, id: &str, injector: &Injector) -> Result<(), Broken> {
+    async fn hold_event(&mut self, fault: &str, delay: u64, id: &str, injector: &Injector) -> Result<(), RelayError> {
         select! {
             biased;
             () = injector.delay(fault, delay, id) => Ok(()),
-            () = self.down.source.closed() => Err(Broken::Runtime),
+            () = self.down.source.closed() => Err(RelayError::Runtime),
         }
     }
 
     /// Gives the runtime the answer that stands in the buffer, or was taken out of it.
-    async fn deliver(&mut self, held: Option<Held>, answer: &Answer) -> Result<Outcome, Broken> {
-        let Some(up) = &mut self.up else { return Err(Broken::Api) };
+    async fn deliver(&mut self, held: Option<BufferedMessage>, answer: &ResponseHead) -> Result<Outcome, RelayError> {
+        let Some(up) = &mut self.up else { return Err(RelayError::Api) };
         let Side { source, writer } = &mut self.down;
         let Some(held) = held else {
             let passed = select! {
                 biased;
                 passed = receive(&mut up.source, writer, false) => passed?,
-                () = source.closed() => return Err(Broken::Runtime),
+                () = source.closed() => return Err(RelayError::Runtime),
             };
             return Ok(Outcome::Delivered(passed.into()));
         };
-        writer.write_all(held.bytes()).await.map_err(|_| Broken::Runtime)?;
-        up.source.forward(writer, 0, &mut held.rest()).await.map_err(Stop::of_an_answer)?;
+        writer.write_all(held.bytes()).await.map_err(|_| RelayError::Runtime)?;
+        up.source.forward(writer, 0, &mut held.rest()).await.map_err(TransferError::of_a_response)?;
         Ok(Outcome::Delivered(answer.keep.into()))
     }
 
     /// Answers the invocation itself. The event goes nowhere.
-    async fn answer_instead(&mut self, instead: Instead<'_>, event: Event, injector: &Injector) -> Result<(), Broken> {
-        let Some(up) = &mut self.up else { return Err(Broken::Api) };
+    async fn answer_instead(&mut self, instead: Instead<'_>, event: Event, injector: &Injector) -> Result<(), RelayError> {
+        let Some(up) = &mut self.up else { return Err(RelayError::Api) };
         let Event { key, answer, held, .. } = event;
         let mut rest = held.map_or_else(
             || {
                 up.source.buffer.consume(answer.length);
                 answer.framing
             },
-            Held::rest,
+            BufferedMessage::rest,
         );
-        up.source.discard(&mut rest).await.map_err(|_| Broken::Api)?;
+        up.source.discard(&mut rest).await.map_err(|_| RelayError::Api)?;
         if !answer.keep {
             self.up = None;
         }
@@ -179,19 +179,19 @@ impl Connection {
     }
 
     /// Sends a request of our own, once, and takes its acknowledgement.
-    async fn post(&mut self, request: &[u8]) -> Result<(), Broken> {
-        let Some(up) = &mut self.up else { return Err(Broken::Api) };
+    async fn post(&mut self, request: &[u8]) -> Result<(), RelayError> {
+        let Some(up) = &mut self.up else { return Err(RelayError::Api) };
         write(&mut up.writer, request).await?;
         let answer = loop {
-            let mut answer = answer_head(&mut up.source, false).await.map_err(|_| Broken::Api)?;
+            let mut answer = read_response_head(&mut up.source, false).await.map_err(|_| RelayError::Api)?;
             up.source.buffer.consume(answer.length);
-            up.source.discard(&mut answer.framing).await.map_err(|_| Broken::Api)?;
+            up.source.discard(&mut answer.framing).await.map_err(|_| RelayError::Api)?;
             if answer.status >= 200 {
                 break answer;
             }
         };
         if answer.status >= 300 {
-            say(&format!("the Runtime API answered an injected answer with {}", answer.status));
+            log_line(&format!("the Runtime API answered an injected answer with {}", answer.status));
         }
         if !answer.keep {
             self.up = None;
@@ -202,9 +202,9 @@ impl Connection {
 
 /// Leaves the faults whose conditions hold. An event that fits into the buffer is looked at where it lies, and stays
 /// there; any other is held. What does not come whole has nothing that conditions could hold on.
-async fn judge(up: &mut Side, answer: &Answer, due: Vec<Due>) -> (Vec<Due>, Option<Held>) {
+async fn judge(up: &mut Side, answer: &ResponseHead, due: Vec<Triggered>) -> (Vec<Triggered>, Option<BufferedMessage>) {
     let Some(size) = size_in_buffer(answer) else {
-        let mut held = Held::new(&mut up.source, answer.length, answer.framing.clone());
+        let mut held = BufferedMessage::new(&mut up.source, answer.length, answer.framing.clone());
         held.read(&mut up.source).await;
         let body = held.body();
         return (holding(due, body.as_ref().map(|(body, _)| body.as_ref())), Some(held));
@@ -218,12 +218,12 @@ async fn judge(up: &mut Side, answer: &Answer, due: Vec<Due>) -> (Vec<Due>, Opti
 }
 
 /// The bytes of a message with its head, where they fit into the buffer and its length is known.
-fn size_in_buffer(answer: &Answer) -> Option<usize> {
+fn size_in_buffer(answer: &ResponseHead) -> Option<usize> {
     let Framing::Length(body) = answer.framing else { return None };
     usize::try_from(body).ok()?.checked_add(answer.length).filter(|size| *size <= buffer::SIZE)
 }
 
-fn holding(due: Vec<Due>, event: Option<&[u8]>) -> Vec<Due> {
+fn holding(due: Vec<Triggered>, event: Option<&[u8]>) -> Vec<Triggered> {
     let conditions: Vec<_> = due.iter().map(|(fault, _)| fault.rule().conditions).collect();
     let held = which_hold(&conditions, event);
     due.into_iter().zip(held).filter_map(|(due, holds)| holds.then_some(due)).collect()
@@ -239,7 +239,7 @@ fn fill(megabytes: &[u32], id: &str, injector: &Injector) -> Option<std::fs::Fil
             Some(file)
         }
         Err(error) => {
-            say(&format!("cannot fill /tmp: {error}"));
+            log_line(&format!("cannot fill /tmp: {error}"));
             None
         }
     }

@@ -8,11 +8,11 @@ use crate::model::invocation::ProxyConfig;
 
 use super::dice::Dice;
 use super::head::Unrecognized;
-use super::log::{Metrics, say};
+use super::log::{Metrics, log_line};
 use super::message::InvocationKey;
 use super::pending::{Pending, PendingInvocations};
 use super::process::Process;
-use super::verdict::Rolls;
+use super::verdict::FaultRolls;
 
 /// How often the wall clock is read while something waits. It may jump where the timers' clock does not, for instance
 /// when a snapshot of the environment is resumed.
@@ -68,8 +68,8 @@ impl Injector {
         self.orders.concern_invocations() && self.left().is_some()
     }
 
-    pub(crate) fn roll(&self, request: &str) -> Rolls {
-        Rolls::new(self.orders, &mut lock(&self.dice), request)
+    pub(crate) fn roll(&self, request: &str) -> FaultRolls {
+        FaultRolls::new(self.orders, &mut lock(&self.dice), request)
     }
 
     /// Says that a fault is injected now, with its delay in milliseconds.
@@ -104,7 +104,7 @@ impl Injector {
         let has_disk = pending.disk.is_some();
         let is_full = lock(&self.pending).add(key, pending, deadline, now());
         if is_full && !self.said_full.swap(true, Ordering::Relaxed) {
-            say("more invocations at once than can be kept in mind; the oldest pass unchanged");
+            log_line("more invocations at once than can be kept in mind; the oldest pass unchanged");
         }
         if has_disk && !self.frees_disk.swap(true, Ordering::Relaxed) {
             tokio::spawn(free_disk(Arc::clone(self)));
@@ -139,7 +139,7 @@ impl Injector {
     pub(crate) fn report_tunnel(&self, why: Unrecognized) {
         // An answer that has ended is the end of its connection, too, which nothing is lost by.
         if why != Unrecognized::Ended && self.is_active() && !self.said_tunnel.swap(true, Ordering::Relaxed) {
-            say(&format!("a connection of the runtime passes unchanged, and no faults are injected on it: {why}"));
+            log_line(&format!("a connection of the runtime passes unchanged, and no faults are injected on it: {why}"));
         }
     }
 
@@ -150,7 +150,7 @@ impl Injector {
         match runtime.kill() {
             Ok(()) => true,
             Err(error) => {
-                say(&format!("cannot kill the runtime: {error}"));
+                log_line(&format!("cannot kill the runtime: {error}"));
                 false
             }
         }

@@ -15,7 +15,7 @@ const NAMESPACE: &str = "snapback";
 const MAX_LINE: usize = 4096;
 
 /// One sentence on standard error, which Lambda puts into the function's log.
-pub(crate) fn say(sentence: &str) {
+pub(crate) fn log_line(sentence: &str) {
     // Nobody is left to tell if that fails.
     let _ = std::io::stderr().write_all(format!("snapback-proxy: {sentence}\n").as_bytes());
 }
@@ -23,7 +23,7 @@ pub(crate) fn say(sentence: &str) {
 /// Says what of the orders is not injected, because this proxy does not know it.
 pub(crate) fn say_left_out(orders: &ProxyConfig) {
     for what in &orders.left_out {
-        say(&format!("{FAULTS_VARIABLE}: {what}; it is left out"));
+        log_line(&format!("{FAULTS_VARIABLE}: {what}; it is left out"));
     }
 }
 

@@ -10,7 +10,7 @@
 //! before the handler, behind which nothing follows; `disk`; the handler; `exit`; `latency` after it; `error` after it,
 //! which voids the rest; `response` after it; `corrupt`.
 
-mod answering;
+mod responses;
 mod buffer;
 mod command;
 mod connection;
@@ -19,7 +19,7 @@ mod disk;
 mod event;
 mod framing;
 mod head;
-mod held;
+mod buffered;
 mod injection;
 mod injector;
 mod json;

@@ -4,12 +4,12 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::tcp::OwnedWriteHalf;
 
 use super::framing::Framing;
-use super::head::{Answer, Unrecognized};
-use super::source::{Source, Stop};
+use super::head::{ResponseHead, Unrecognized};
+use super::source::{Source, TransferError};
 
 /// Why an exchange cannot go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Broken {
+pub(crate) enum RelayError {
     /// The runtime's side is closed.
     Runtime,
     /// The Runtime API's side is closed.
@@ -18,28 +18,28 @@ pub(crate) enum Broken {
     Unrecognized(Unrecognized),
 }
 
-impl From<Unrecognized> for Broken {
+impl From<Unrecognized> for RelayError {
     fn from(why: Unrecognized) -> Self {
         Self::Unrecognized(why)
     }
 }
 
-impl Stop {
+impl TransferError {
     /// What it means where a request goes from the runtime to the Runtime API.
-    pub(crate) fn of_a_request(self) -> Broken {
+    pub(crate) fn of_a_request(self) -> RelayError {
         match self {
-            Self::Source => Broken::Runtime,
-            Self::Sink => Broken::Api,
-            Self::Unrecognized(why) => Broken::Unrecognized(why),
+            Self::Source => RelayError::Runtime,
+            Self::Sink => RelayError::Api,
+            Self::Unrecognized(why) => RelayError::Unrecognized(why),
         }
     }
 
     /// What it means where an answer goes from the Runtime API to the runtime.
-    pub(crate) fn of_an_answer(self) -> Broken {
+    pub(crate) fn of_a_response(self) -> RelayError {
         match self {
-            Self::Source => Broken::Api,
-            Self::Sink => Broken::Runtime,
-            Self::Unrecognized(why) => Broken::Unrecognized(why),
+            Self::Source => RelayError::Api,
+            Self::Sink => RelayError::Runtime,
+            Self::Unrecognized(why) => RelayError::Unrecognized(why),
         }
     }
 }
@@ -52,42 +52,42 @@ pub(crate) async fn send(
     own: &[u8],
     lead: usize,
     framing: &mut Framing,
-) -> Result<(), Broken> {
+) -> Result<(), RelayError> {
     let sent = match writer.write_all(own).await {
         Ok(()) => source.forward(writer, lead, framing).await,
-        Err(_) => Err(Stop::Sink),
+        Err(_) => Err(TransferError::Sink),
     };
     let sent = match sent {
-        Err(Stop::Sink) => source.discard(framing).await,
+        Err(TransferError::Sink) => source.discard(framing).await,
         sent => sent,
     };
-    sent.map_err(Stop::of_a_request)
+    sent.map_err(TransferError::of_a_request)
 }
 
 /// An answer's head; it stays in the buffer.
-pub(crate) async fn answer_head(source: &mut Source, to_head: bool) -> Result<Answer, Broken> {
+pub(crate) async fn read_response_head(source: &mut Source, to_head: bool) -> Result<ResponseHead, RelayError> {
     loop {
-        if let Some(answer) = source.head(|bytes| Answer::parse(bytes, to_head))? {
+        if let Some(answer) = source.head(|bytes| ResponseHead::parse(bytes, to_head))? {
             return Ok(answer);
         }
         match source.fill().await {
             Ok(1..) => {}
             // What there is of a head goes on before the connection is closed.
             Ok(0) if !source.buffer.is_empty() => return Err(Unrecognized::Ended.into()),
-            _ => return Err(Broken::Api),
+            _ => return Err(RelayError::Api),
         }
     }
 }
 
 /// Passes an answer on, with those that come before it (100 Continue). Says whether the connection may serve another.
-pub(crate) async fn receive(source: &mut Source, writer: &mut OwnedWriteHalf, to_head: bool) -> Result<bool, Broken> {
+pub(crate) async fn receive(source: &mut Source, writer: &mut OwnedWriteHalf, to_head: bool) -> Result<bool, RelayError> {
     loop {
-        let mut answer = answer_head(source, to_head).await?;
+        let mut answer = read_response_head(source, to_head).await?;
         if answer.status == 101 {
             return Err(Unrecognized::Switched.into());
         }
         let passed = source.forward(writer, answer.length, &mut answer.framing).await;
-        passed.map_err(Stop::of_an_answer)?;
+        passed.map_err(TransferError::of_a_response)?;
         if answer.status >= 200 {
             return Ok(answer.keep);
         }

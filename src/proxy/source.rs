@@ -12,7 +12,7 @@ use super::pipe::Pipe;
 
 /// Why a message does not go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stop {
+pub(crate) enum TransferError {
     /// The side that sends it is closed.
     Source,
     /// The side that gets it is closed.
@@ -63,8 +63,8 @@ impl Source {
         writer: &mut OwnedWriteHalf,
         lead: usize,
         framing: &mut Framing,
-    ) -> Result<(), Stop> {
-        self.pipe.drain(writer.as_ref()).await.map_err(|_| Stop::Sink)?;
+    ) -> Result<(), TransferError> {
+        self.pipe.drain(writer.as_ref()).await.map_err(|_| TransferError::Sink)?;
         let mut ready = lead + take(framing, &self.buffer.filled()[lead..])?;
         loop {
             self.write(writer, ready).await?;
@@ -79,7 +79,7 @@ impl Source {
     }
 
     /// Reads the rest of a message and forgets it.
-    pub(crate) async fn discard(&mut self, framing: &mut Framing) -> Result<(), Stop> {
+    pub(crate) async fn discard(&mut self, framing: &mut Framing) -> Result<(), TransferError> {
         loop {
             let count = take(framing, self.buffer.filled())?;
             self.buffer.consume(count);
@@ -100,7 +100,7 @@ impl Source {
         std::future::pending().await
     }
 
-    async fn write(&mut self, writer: &mut OwnedWriteHalf, mut ready: usize) -> Result<(), Stop> {
+    async fn write(&mut self, writer: &mut OwnedWriteHalf, mut ready: usize) -> Result<(), TransferError> {
         while ready > 0 {
             match writer.write(&self.buffer.filled()[..ready]).await {
                 Ok(count @ 1..) => {
@@ -109,7 +109,7 @@ impl Source {
                 }
                 _ => {
                     self.buffer.consume(ready);
-                    return Err(Stop::Sink);
+                    return Err(TransferError::Sink);
                 }
             }
         }
@@ -117,26 +117,26 @@ impl Source {
     }
 
     /// Passes as much of a long body on as there is, inside the kernel. Returns false where it has to be read.
-    async fn splice(&mut self, writer: &OwnedWriteHalf, framing: &mut Framing) -> Result<bool, Stop> {
+    async fn splice(&mut self, writer: &OwnedWriteHalf, framing: &mut Framing) -> Result<bool, TransferError> {
         match self.pipe.fill(self.reader.as_ref(), framing.unseen()).await {
-            Ok(Some(0)) | Err(_) => return Err(Stop::Source),
+            Ok(Some(0)) | Err(_) => return Err(TransferError::Source),
             Ok(Some(count)) => framing.skip(count),
             Ok(None) => return Ok(false),
         }
-        self.pipe.drain(writer.as_ref()).await.map_err(|_| Stop::Sink)?;
+        self.pipe.drain(writer.as_ref()).await.map_err(|_| TransferError::Sink)?;
         Ok(true)
     }
 
     /// Reads more of a body. Returns false where it ends with the stream.
-    async fn refill(&mut self, framing: &Framing) -> Result<bool, Stop> {
+    async fn refill(&mut self, framing: &Framing) -> Result<bool, TransferError> {
         match self.fill().await {
             Ok(1..) => Ok(true),
             Ok(0) if *framing == Framing::UntilClose => Ok(false),
-            _ => Err(Stop::Source),
+            _ => Err(TransferError::Source),
         }
     }
 }
 
-fn take(framing: &mut Framing, bytes: &[u8]) -> Result<usize, Stop> {
-    framing.take(bytes).map_err(|_| Stop::Unrecognized(Unrecognized::Framing))
+fn take(framing: &mut Framing, bytes: &[u8]) -> Result<usize, TransferError> {
+    framing.take(bytes).map_err(|_| TransferError::Unrecognized(Unrecognized::Framing))
 }

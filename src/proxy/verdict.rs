@@ -17,15 +17,15 @@ pub(crate) struct Invocation<'a> {
 
 /// One roll a fault, made for each invocation alike, so that a sequence does not depend on what the invocations were.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Rolls([u64; MAX_FAULTS]);
+pub(crate) struct FaultRolls([u64; MAX_FAULTS]);
 
-impl Rolls {
+impl FaultRolls {
     pub(crate) fn new(orders: &ProxyConfig, dice: &mut Dice, request: &str) -> Self {
         Self(dice.roll(request, orders.faults.len()))
     }
 
     /// The faults that are due, as far as that can be told without the event's body.
-    pub(crate) fn due<'o>(
+    pub(crate) fn triggered<'o>(
         self,
         orders: &'o ProxyConfig,
         invocation: Invocation<'_>,
@@ -163,8 +163,8 @@ mod tests {
     }
 
     fn names(orders: &ProxyConfig, arn: Option<&str>) -> Vec<&'static str> {
-        let rolls = Rolls::new(orders, &mut Dice::new(orders.seed), "");
-        rolls.due(orders, Invocation { deadline: None, arn }).map(|(fault, _)| fault.name()).collect()
+        let rolls = FaultRolls::new(orders, &mut Dice::new(orders.seed), "");
+        rolls.triggered(orders, Invocation { deadline: None, arn }).map(|(fault, _)| fault.name()).collect()
     }
 
     #[test]
@@ -185,8 +185,8 @@ mod tests {
         let mut dice = Dice::new(Some(3));
         let mut seen = std::collections::BTreeSet::new();
         for _ in 0..100 {
-            let rolls = Rolls::new(&orders, &mut dice, "");
-            let due = rolls.due(&orders, Invocation { deadline: None, arn: None });
+            let rolls = FaultRolls::new(&orders, &mut dice, "");
+            let due = rolls.triggered(&orders, Invocation { deadline: None, arn: None });
             seen.insert(due.map(|(fault, _)| fault.name()).collect::<Vec<_>>());
         }
         assert_eq!(seen.into_iter().collect::<Vec<_>>(), [vec![], vec!["error"], vec!["error", "exit"], vec!["exit"]]);
@@ -194,7 +194,7 @@ mod tests {
 
     fn verdict(orders: &ProxyConfig) -> Verdict<'_> {
         let invocation = Invocation { deadline: Some(10_000), arn: None };
-        let due = Rolls::new(orders, &mut Dice::new(orders.seed), "").due(orders, invocation);
+        let due = FaultRolls::new(orders, &mut Dice::new(orders.seed), "").triggered(orders, invocation);
         Verdict::new(due, invocation, 4_000)
     }
 

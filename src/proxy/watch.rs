@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::injector::Injector;
-use super::log::say;
+use super::log::log_line;
 use super::upstream::{API_VARIABLE, Upstream};
 
 /// When the runtime's environment is read for the first time: a wrapper that points it elsewhere has done so by then.
@@ -26,10 +26,10 @@ pub(super) async fn watch(injector: Arc<Injector>, own: SocketAddr) {
         }
         let environment = injector.runtime_environment().unwrap_or_default();
         if let Some(other) = other_api(&environment, own) {
-            return say(&format!("the runtime talks to {other}, not to the proxy; no faults are injected"));
+            return log_line(&format!("the runtime talks to {other}, not to the proxy; no faults are injected"));
         }
     }
-    say(&format!(
+    log_line(&format!(
         "the runtime has not asked the proxy for an event in {} s; no faults are injected before it does, and none at all \
          if something else takes its events, such as an extension",
         (FIRST_LOOK + SECOND_LOOK).as_secs()

@@ -13,7 +13,7 @@ use crate::model::invocation::{CHAINED_WRAPPER_VARIABLE, FAULTS_VARIABLE, Invoca
 
 use super::dice::Dice;
 use super::injector::{Injector, now};
-use super::log::{Metrics, say, say_left_out};
+use super::log::{Metrics, log_line, say_left_out};
 use super::message::post;
 use super::payload;
 use super::process::{self, Fork, Process};
@@ -27,11 +27,11 @@ const WRAPPER_VARIABLE: &str = "AWS_LAMBDA_EXEC_WRAPPER";
 /// Becomes the runtime, behind the proxy where there is something to inject. Returns only when that fails.
 pub(super) fn wrap(command: &[OsString]) -> ExitCode {
     let port = match prepare() {
-        Ok(Start::Behind(port)) => Some(port),
-        Ok(Start::Alone) => None,
-        Ok(Start::Never) => return ExitCode::FAILURE,
+        Ok(RuntimeViaProxy:Behind(port)) => Some(port),
+        Ok(RuntimeStart::Direct) => None,
+        Ok(RuntimeStart::Failed) => return ExitCode::FAILURE,
         Err(why) => {
-            say(&format!("{why}; the runtime starts without faults"));
+            log_line(&format!("{why}; the runtime starts without faults"));
             None
         }
     };
@@ -43,21 +43,21 @@ pub(super) fn wrap(command: &[OsString]) -> ExitCode {
         words.insert(0, OsStr::new("/bin/sh"));
         error = runtime(&words, chained.as_deref(), port).exec();
     }
-    say(&format!("cannot start the runtime: {error}"));
+    log_line(&format!("cannot start the runtime: {error}"));
     ExitCode::FAILURE
 }
 
 /// How the runtime starts.
-enum Start {
+enum RuntimeStart {
     /// Behind the proxy at this port.
-    Behind(u16),
+    ViaProxy(u16),
     /// As if we were not there.
-    Alone,
+    Direct,
     /// Not at all: its initialisation was made to fail.
-    Never,
+    Failed,
 }
 
-fn prepare() -> Result<Start, String> {
+fn prepare() -> Result<RuntimeStart, String> {
     let Some(text) = std::env::var_os(FAULTS_VARIABLE) else { return Err(format!("{FAULTS_VARIABLE} is not set")) };
     let text = text.into_string().map_err(|_| format!("{FAULTS_VARIABLE} is not text"))?;
     let orders = ProxyConfig::parse(&text).map_err(|error| format!("{FAULTS_VARIABLE} cannot be read: {error}"))?;
@@ -65,12 +65,12 @@ fn prepare() -> Result<Start, String> {
     let upstream = std::env::var(API_VARIABLE).map_err(|_| format!("{API_VARIABLE} is not set"))?;
     let upstream = Upstream::parse(&upstream)?;
     if init(&orders, &upstream) {
-        return Ok(Start::Never);
+        return Ok(RuntimeStart::Failed);
     }
     if !orders.concern_invocations() || orders.left(now()).is_none() {
-        return Ok(Start::Alone);
+        return Ok(RuntimeStart::Direct);
     }
-    spawn(upstream, orders).map(Start::Behind).map_err(|error| format!("the proxy cannot start: {error}"))
+    spawn(upstream, orders).map(RuntimeViaProxy:Behind).map_err(|error| format!("the proxy cannot start: {error}"))
 }
 
 /// The runtime's command, with the environment that it would have without us.
@@ -128,7 +128,7 @@ fn run(
     let kept = [listener.as_raw_fd(), runtime.as_raw_fd(), readiness.as_raw_fd()];
     // Among the others is the descriptor that the runtime writes its log to: it would not be closed with the runtime.
     if let Err(error) = process::close_others(&kept) {
-        say(&format!("cannot close what is not its own: {error}"));
+        log_line(&format!("cannot close what is not its own: {error}"));
     }
     let served = tokio::runtime::Builder::new_current_thread().enable_all().build().and_then(|threads| {
         threads.block_on(async {
@@ -145,7 +145,7 @@ fn run(
         })
     });
     if let Err(error) = served {
-        say(&format!("stopped: {error}"));
+        log_line(&format!("stopped: {error}"));
     }
 }
 
@@ -164,7 +164,7 @@ fn init(orders: &ProxyConfig, upstream: &Upstream) -> bool {
         std::thread::sleep(Duration::from_millis(delay));
         if let Some(failure) = fault.fail.as_ref().filter(|_| orders.left(now()).is_some()) {
             if let Err(error) = report_failure(upstream, &failure.error_type, &failure.message) {
-                say(&format!("cannot report the failed initialisation: {error}"));
+                log_line(&format!("cannot report the failed initialisation: {error}"));
             }
             return true;
         }

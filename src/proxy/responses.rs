@@ -6,14 +6,14 @@ use tokio::select;
 use super::connection::{Connection, Flow, write};
 use super::framing::Framing;
 use super::head::Request;
-use super::held::{Held, MAX_HELD};
+use super::buffered::{BufferedMessage, MAX_BUFFERED};
 use super::injector::Injector;
-use super::log::say;
+use super::log::log_line;
 use super::message::{InvocationKey, changed, has_failed, own_answer};
 use super::payload;
 use super::pending::Pending;
-use super::relay::Broken;
-use super::source::Stop;
+use super::relay::RelayError;
+use super::source::TransferError;
 use super::verdict::After;
 
 impl Connection {
@@ -25,12 +25,12 @@ impl Connection {
         id: &str,
         pending: Pending,
         is_error: bool,
-    ) -> Result<Flow, Broken> {
+    ) -> Result<Flow, RelayError> {
         let Pending { after, disk, exits } = pending;
         drop(disk);
         if exits && injector.kill_runtime(id) {
             // It is gone by now, and this with it.
-            return Err(Broken::Runtime);
+            return Err(RelayError::Runtime);
         }
         for delay in &after.delays {
             injector.delay("latency", *delay, id).await;
@@ -50,14 +50,14 @@ impl Connection {
         injector: &Injector,
         id: &str,
         after: &After<'_>,
-    ) -> Result<Flow, Broken> {
+    ) -> Result<Flow, RelayError> {
         if injector.left().is_none() {
             return self.pass(request).await;
         }
         if request.expects {
-            self.down.writer.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await.map_err(|_| Broken::Runtime)?;
+            self.down.writer.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await.map_err(|_| RelayError::Runtime)?;
         }
-        let mut held = Held::new(&mut self.down.source, request.length, request.framing.clone());
+        let mut held = BufferedMessage::new(&mut self.down.source, request.length, request.framing.clone());
         select! {
             () = held.read(&mut self.down.source) => {}
             () = injector.end() => {}
@@ -65,7 +65,7 @@ impl Connection {
         self.connect().await?;
         match held.stop() {
             // Half an answer is none.
-            Some(Stop::Source) => return Err(Broken::Runtime),
+            Some(TransferError::Source) => return Err(RelayError::Runtime),
             Some(stop) => {
                 self.send_held(request, &held).await?;
                 return Err(stop.of_a_request());
@@ -101,10 +101,10 @@ impl Connection {
         injector: &Injector,
         id: &str,
         after: &After<'_>,
-        held: Held,
-    ) -> Result<Flow, Broken> {
+        held: BufferedMessage,
+    ) -> Result<Flow, RelayError> {
         let Some(fault) = after.responses.last() else {
-            say(&format!("an answer of more than {MAX_HELD} bytes passes undamaged"));
+            log_line(&format!("an answer of more than {MAX_BUFFERED} bytes passes undamaged"));
             return self.pass_held(request, held).await;
         };
         injector.report("response", 0, id);
@@ -113,20 +113,20 @@ impl Connection {
     }
 
     /// Sends a request of our own in place of the runtime's, and passes its answer back.
-    async fn replace(&mut self, request: &Request, held: Held, own: &[u8]) -> Result<Flow, Broken> {
-        self.down.source.discard(&mut held.rest()).await.map_err(Stop::of_a_request)?;
+    async fn replace(&mut self, request: &Request, held: BufferedMessage, own: &[u8]) -> Result<Flow, RelayError> {
+        self.down.source.discard(&mut held.rest()).await.map_err(TransferError::of_a_request)?;
         self.transfer(&Request { framing: Framing::NONE, ..request.clone() }, own, 0).await
     }
 
     /// Passes what was held on, as it came, and what follows it.
-    async fn pass_held(&mut self, request: &Request, held: Held) -> Result<Flow, Broken> {
+    async fn pass_held(&mut self, request: &Request, held: BufferedMessage) -> Result<Flow, RelayError> {
         let own = self.upstream.prefixed(held.bytes(), request.path.start);
         self.transfer(&Request { framing: held.rest(), ..request.clone() }, &own, 0).await
     }
 
-    async fn send_held(&mut self, request: &Request, held: &Held) -> Result<(), Broken> {
+    async fn send_held(&mut self, request: &Request, held: &BufferedMessage) -> Result<(), RelayError> {
         let own = self.upstream.prefixed(held.bytes(), request.path.start);
-        let Some(up) = &mut self.up else { return Err(Broken::Api) };
+        let Some(up) = &mut self.up else { return Err(RelayError::Api) };
         write(&mut up.writer, &own).await
     }
 }

@@ -4,17 +4,17 @@ use std::borrow::Cow;
 
 use super::framing::Framing;
 use super::head::Unrecognized;
-use super::source::{Source, Stop};
+use super::source::{Source, TransferError};
 
 /// Bytes of a payload that are held at once: Lambda's own limit of 6 MB (lambda/latest/dg/gettingstarted-limits), and some
 /// room, for it is not said what counts.
-pub(super) const MAX_HELD: usize = 6 * 1024 * 1024 + 128 * 1024;
+pub(super) const MAX_BUFFERED: usize = 6 * 1024 * 1024 + 128 * 1024;
 /// Bytes of the same as it came, with its head and what frames its chunks.
-const MAX_FRAMED: usize = 2 * MAX_HELD;
+const MAX_FRAMED: usize = 2 * MAX_BUFFERED;
 
 /// A message that was read in full, or as far as may be held.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct BufferedMessage {
     head: usize,
     bytes: Vec<u8>,
     chunked: bool,
@@ -23,10 +23,10 @@ pub(super) struct Held {
     /// What of its body is still to come; done where it is whole.
     framing: Framing,
     /// Why it does not go on, where it broke off.
-    stop: Option<Stop>,
+    stop: Option<TransferError>,
 }
 
-impl Held {
+impl BufferedMessage {
     /// Takes a message's head out of the buffer.
     pub(super) fn new(source: &mut Source, head: usize, framing: Framing) -> Self {
         let bytes = source.buffer.filled().get(..head).unwrap_or_default().to_vec();
@@ -36,17 +36,17 @@ impl Held {
 
     /// Reads on until it is whole, or more than may be held, or breaks off. May be given up and begun again.
     pub(super) async fn read(&mut self, source: &mut Source) {
-        while !self.framing.is_done() && self.payload < MAX_HELD && self.bytes.len() < MAX_FRAMED {
+        while !self.framing.is_done() && self.payload < MAX_BUFFERED && self.bytes.len() < MAX_FRAMED {
             if source.buffer.is_empty() && !matches!(source.fill().await, Ok(1..)) {
                 match self.framing {
                     Framing::UntilClose => self.framing = Framing::NONE,
-                    _ => self.stop = Some(Stop::Source),
+                    _ => self.stop = Some(TransferError::Source),
                 }
                 return;
             }
             let Ok((count, payload)) = self.framing.take_payload(source.buffer.filled()) else {
                 // Where it ends cannot be known: it goes on as it comes.
-                (self.framing, self.stop) = (Framing::UntilClose, Some(Stop::Unrecognized(Unrecognized::Framing)));
+                (self.framing, self.stop) = (Framing::UntilClose, Some(TransferError::Unrecognized(Unrecognized::Framing)));
                 return;
             };
             self.payload += payload;
@@ -69,7 +69,7 @@ impl Held {
         self.framing
     }
 
-    pub(super) fn stop(&self) -> Option<Stop> {
+    pub(super) fn stop(&self) -> Option<TransferError> {
         self.stop
     }
 
