@@ -140,7 +140,7 @@ pub(super) enum LeverAction {
         direct: bool,
     },
     /// Let runs start again.
-    Release {
+    Disengage {
         /// Why.
         #[arg(long, default_value = "released from the command line", value_parser = lever_reason)]
         reason: LeverReason,

@@ -9,7 +9,7 @@ use crate::plan::rendering::{Outcome, ReportView};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// 0: the steady state held, or none was given, and everything is restored; or the command did what it was asked.
-    Held,
+    Success,
     /// 1: an error; where a run failed, everything is restored all the same.
     Error,
     /// 2: wrong usage or input; nothing was done.
@@ -33,7 +33,7 @@ impl Exit {
     #[must_use]
     pub fn code(self) -> u8 {
         match self {
-            Self::Held => 0,
+            Self::Success => 0,
             Self::Error => 1,
             Self::Invalid => 2,
             Self::Refused => 3,
@@ -50,7 +50,7 @@ impl Exit {
     pub fn of(report: &ReportView) -> Self {
         match report.outcome {
             Outcome::Unfinished => Self::Unfinished,
-            Outcome::Held | Outcome::NoSteadyState => Self::Held,
+            Outcome::Held | Outcome::NoSteadyState => Self::Success,
             Outcome::Unproven => Self::Unproven,
             Outcome::Drifted => Self::Drifted,
             Outcome::RestoreFailed => Self::RestoreFailed,

@@ -35,7 +35,7 @@ pub(super) async fn show_identity(stack: &Stack, output: &Output) -> Identity {
     if output.as_json {
         output.note(&line);
     } else {
-        output.say(&line);
+        output.print_line(&line);
     }
     Identity { account, region, caller }
 }

@@ -22,10 +22,10 @@ pub(super) fn import(
     if output.as_json {
         output.json(&imported.experiment);
     } else {
-        output.say(yaml::text(&imported.experiment).trim_end());
+        output.print_line(yaml::text(&imported.experiment).trim_end());
     }
     for note in &imported.notes {
         output.note(&format!("note {note}"));
     }
-    Ok(Exit::Held)
+    Ok(Exit::Success)
 }

@@ -12,7 +12,7 @@ use super::Failure;
 use super::arguments::{Arguments, LeverAction};
 use super::exit::Exit;
 use super::output::{Output, Tone};
-use super::rollback::{carry_out, settled, worst};
+use super::rollback::{carry_out, wait_until_closed, worst};
 use super::stack;
 use super::undo::Undo;
 
@@ -22,10 +22,10 @@ pub(super) async fn lever(arguments: &Arguments, action: &LeverAction, output: &
         LeverAction::Show => {
             let world = stack::ledger(arguments).await?;
             show(retry(&world, || world.lever()).await?.as_ref(), &[], output);
-            Ok(Exit::Held)
+            Ok(Exit::Success)
         }
         LeverAction::Engage { reason, direct } => set(arguments, true, reason, *direct, output).await,
-        LeverAction::Release { reason, direct } => set(arguments, false, reason, *direct, output).await,
+        LeverAction::Disengage { reason, direct } => set(arguments, false, reason, *direct, output).await,
     }
 }
 
@@ -37,7 +37,7 @@ async fn set(
     output: &Output,
 ) -> Result<Exit, Failure> {
     let (world, undone) = carry_out(arguments, Undo::Lever { engaged, reason }, direct, output).await?;
-    let views = settled(&world, &undone).await?;
+    let views = wait_until_closed(&world, &undone).await?;
     show(retry(&world, || world.lever()).await?.as_ref(), &views, output);
     Ok(worst(&views, &undone))
 }
@@ -53,9 +53,9 @@ fn show(lever: Option<&Lever>, views: &[ReportView], output: &Output) {
     match lever {
         Some(lever) if lever.engaged => {
             let text = format!("engaged since {}: {}; nothing starts", lever.since, lever.reason);
-            output.say(&output.paint(Tone::Bad, &text));
+            output.print_line(&output.paint(Tone::Bad, &text));
         }
-        Some(lever) => output.say(&format!("released since {}; experiments may start", lever.since)),
-        None => output.say("released; experiments may start"),
+        Some(lever) => output.print_line(&format!("released since {}; experiments may start", lever.since)),
+        None => output.print_line("released; experiments may start"),
     }
 }

@@ -52,7 +52,7 @@ fn usage(error: &clap::Error) -> Exit {
         return Exit::Invalid;
     }
     output.print(&error.render().to_string());
-    output.finish(Exit::Held)
+    output.finish(Exit::Success)
 }
 
 async fn command(arguments: &Arguments, output: &Output) -> Result<Exit, Failure> {
@@ -60,7 +60,7 @@ async fn command(arguments: &Arguments, output: &Output) -> Result<Exit, Failure
         Command::Check { file } => plan::check(file, output),
         Command::Schema => {
             output.json(&schemars::schema_for!(crate::model::experiment::Experiment));
-            Ok(Exit::Held)
+            Ok(Exit::Success)
         }
         Command::Import { file, from, functions } => import::import(file, *from, functions, output),
         Command::Plan { file, seed } => plan::plan(arguments, file, *seed, output).await,

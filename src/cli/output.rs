@@ -41,7 +41,7 @@ impl Output {
     }
 
     /// A line on standard output.
-    pub(super) fn say(&self, line: &str) {
+    pub(super) fn print_line(&self, line: &str) {
         self.print(&format!("{line}\n"));
     }
 
@@ -73,7 +73,7 @@ impl Output {
         match &*self.failed.borrow() {
             Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
                 let _ = writeln!(io::stderr(), "snapback: the output could not be written: {error}");
-                if exit == Exit::Held { Exit::Error } else { exit }
+                if exit == Exit::Success { Exit::Error } else { exit }
             }
             _ => exit,
         }
@@ -90,7 +90,7 @@ impl Output {
     }
 
     pub(super) fn json(&self, value: &impl Serialize) {
-        self.say(&serde_json::to_string_pretty(value).unwrap_or_default());
+        self.print_line(&serde_json::to_string_pretty(value).unwrap_or_default());
     }
 
     pub(super) fn failure(&self, failure: &Failure) {
@@ -105,34 +105,34 @@ impl Output {
 
     pub(super) fn plan(&self, view: &PlanView) {
         let what = format!("{} on {}", view.faults.join(", "), targets(view.targets.len()));
-        self.say(&format!("{}: {what} for {}", view.experiment, view.duration));
+        self.print_line(&format!("{}: {what} for {}", view.experiment, view.duration));
         for (label, values) in [("stops on", &view.stop_conditions), ("holds", &view.steady_state)] {
             if !values.is_empty() {
-                self.say(&format!("  {label}: {}", values.join(", ")));
+                self.print_line(&format!("  {label}: {}", values.join(", ")));
             }
         }
         if let Some(seed) = view.seed {
             let anew = format!("; a run draws anew, and with --seed {seed} these");
-            self.say(&format!("  drawn with seed {seed}{}", if view.seed_is_drawn { &anew } else { "" }));
+            self.print_line(&format!("  drawn with seed {seed}{}", if view.seed_is_drawn { &anew } else { "" }));
         }
         for target in &view.targets {
-            self.say("");
-            self.say(&target.function);
+            self.print_line("");
+            self.print_line(&target.function);
             self.fields(&target.fields);
         }
         if !view.warnings.is_empty() {
-            self.say("");
+            self.print_line("");
         }
         for warning in &view.warnings {
-            self.say(&format!("{} {warning}", self.paint(Tone::Warning, "note")));
+            self.print_line(&format!("{} {warning}", self.paint(Tone::Warning, "note")));
         }
-        self.say("");
+        self.print_line("");
         self.refusals(&view.refusals);
     }
 
     fn fields(&self, rows: &[FieldRow]) {
         if rows.is_empty() {
-            return self.say("  nothing would change");
+            return self.print_line("  nothing would change");
         }
         let width = |column: fn(&FieldRow) -> &str, head: &str| {
             rows.iter().map(|row| column(row).chars().count()).chain([head.len()]).max().unwrap_or(0)
@@ -140,69 +140,71 @@ impl Output {
         let (field, now) = (width(|row| &row.field, "field"), width(|row| &row.now, "now"));
         let during = width(|row| &row.during, "during");
         let line = |a: &str, b: &str, c: &str, d: &str| format!("  {a:field$}  {b:now$}  {c:during$}  {d}");
-        self.say(&self.paint(Tone::Faint, &line("field", "now", "during", "after")));
+        self.print_line(&self.paint(Tone::Faint, &line("field", "now", "during", "after")));
         for row in rows {
-            self.say(&line(&row.field, &row.now, &row.during, &row.after));
+            self.print_line(&line(&row.field, &row.now, &row.during, &row.after));
         }
     }
 
     pub(super) fn refusals(&self, refusals: &[Refusal]) {
         if refusals.is_empty() {
-            return self.say(&self.paint(Tone::Good, "it may run; nothing was changed"));
+            return self.print_line(&self.paint(Tone::Good, "it may run; nothing was changed"));
         }
         let count = refusals.len();
-        self.say(&self.paint(Tone::Bad, &format!("refused, for {count} reason{}; nothing was changed", plural(count))));
+        self.print_line(
+            &self.paint(Tone::Bad, &format!("refused, for {count} reason{}; nothing was changed", plural(count))),
+        );
         for refusal in refusals {
-            self.say(&format!("  {refusal}"));
+            self.print_line(&format!("  {refusal}"));
         }
     }
 
     pub(super) fn report(&self, view: &ReportView) {
-        self.say(&format!("run {}: {}", view.run_id, self.outcome(view)));
+        self.print_line(&format!("run {}: {}", view.run_id, self.outcome(view)));
         let reason = view.reason.as_deref().map_or(String::new(), |reason| format!("; {reason}"));
-        self.say(&format!("  {}{reason}", view.status.name()));
+        self.print_line(&format!("  {}{reason}", view.status.name()));
         if let Some(seed) = view.seed {
-            self.say(&format!("  targets drawn with seed {seed}"));
+            self.print_line(&format!("  targets drawn with seed {seed}"));
         }
         if let Some(steady_state) = view.steady_state {
             let tone = if steady_state == "held" { Tone::Good } else { Tone::Warning };
-            self.say(&format!("  steady state {}", self.paint(tone, steady_state)));
+            self.print_line(&format!("  steady state {}", self.paint(tone, steady_state)));
         }
         for deviation in &view.deviations {
-            self.say(&format!("    {deviation}"));
+            self.print_line(&format!("    {deviation}"));
         }
         if let Some(injected) = &view.injected {
-            self.say(&format!("  injected: {injected}"));
+            self.print_line(&format!("  injected: {injected}"));
         }
         if let Some(effect) = &view.effect {
-            self.say(&format!("  {} {effect}", self.paint(Tone::Warning, "no effect shown:")));
+            self.print_line(&format!("  {} {effect}", self.paint(Tone::Warning, "no effect shown:")));
         }
         for note in &view.notes {
-            self.say(&format!("  {} {note}", self.paint(Tone::Warning, "note")));
+            self.print_line(&format!("  {} {note}", self.paint(Tone::Warning, "note")));
         }
         for target in &view.targets {
             let fields: Vec<&str> = target.fields.iter().map(|row| row.field.as_str()).collect();
-            self.say(&format!(
+            self.print_line(&format!(
                 "  {}: {} ({})",
                 target.function,
                 self.target(target.status),
                 join_or(&fields, "no field")
             ));
             for drift in &target.drift {
-                self.say(&format!("    {} {}: {}", self.paint(Tone::Warning, "drift"), drift.field, drift.note));
+                self.print_line(&format!("    {} {}: {}", self.paint(Tone::Warning, "drift"), drift.field, drift.note));
             }
             for fault in &target.removed_faults {
                 let removed = self.paint(Tone::Warning, "removed");
-                self.say(&format!(
+                self.print_line(&format!(
                     "    {removed} {}: changed outside this run; seen at {}",
                     fault.field, fault.seen_at
                 ));
             }
             if let Some(why) = &target.waiting_for {
-                self.say(&format!("    {} {why}", self.paint(Tone::Warning, "waiting:")));
+                self.print_line(&format!("    {} {why}", self.paint(Tone::Warning, "waiting:")));
             }
             if !target.frozen_versions.is_empty() {
-                self.say(&format!(
+                self.print_line(&format!(
                     "    {} published during the run, with the fault in them: {}",
                     self.paint(Tone::Warning, "versions"),
                     target.frozen_versions.join(", ")
@@ -210,10 +212,13 @@ impl Output {
             }
             if let Some(moved) = &target.runtime_version {
                 let (before, after) = (&moved.before, &moved.after);
-                self.say(&format!("    {} was {before}, is {after}", self.paint(Tone::Warning, "runtime version")));
+                self.print_line(&format!(
+                    "    {} was {before}, is {after}",
+                    self.paint(Tone::Warning, "runtime version")
+                ));
             }
             if let Some(error) = &target.restore_error {
-                self.say(&format!("    {} {error}", self.paint(Tone::Bad, "the restore failed:")));
+                self.print_line(&format!("    {} {error}", self.paint(Tone::Bad, "the restore failed:")));
             }
         }
     }

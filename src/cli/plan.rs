@@ -24,9 +24,9 @@ pub(super) fn check(file: &Path, output: &Output) -> Result<Exit, Failure> {
         let faults: Vec<&str> = experiment.faults.iter().map(|fault| fault.name()).collect();
         let what =
             format!("{} on {} for {}", faults.join(", "), targets(experiment.targets.len()), experiment.duration);
-        output.say(&format!("valid: {}: {what}", experiment.name));
+        output.print_line(&format!("valid: {}: {what}", experiment.name));
     }
-    Ok(Exit::Held)
+    Ok(Exit::Success)
 }
 
 /// Shows what a run would do.
@@ -46,5 +46,5 @@ pub(super) async fn plan(
     } else {
         output.plan(&view);
     }
-    Ok(if view.refusals.is_empty() { Exit::Held } else { Exit::Refused })
+    Ok(if view.refusals.is_empty() { Exit::Success } else { Exit::Refused })
 }

@@ -42,7 +42,7 @@ pub(super) async fn report(arguments: &Arguments, id: &RunId, output: &Output) -
 /// Shows the lever, what is armed, and the runs.
 pub(super) async fn status(arguments: &Arguments, run: Option<&RunId>, output: &Output) -> Result<Exit, Failure> {
     if let Some(run) = run {
-        return report(arguments, run, output).await.map(|_| Exit::Held);
+        return report(arguments, run, output).await.map(|_| Exit::Success);
     }
     let world = stack::ledger(arguments).await?;
     let lever = retry(&world, || world.lever()).await?;
@@ -59,21 +59,21 @@ pub(super) async fn status(arguments: &Arguments, run: Option<&RunId>, output: &
     if output.as_json {
         let runs: Vec<&ReportView> = views.iter().map(|(_, view)| view).collect();
         output.json(&json!({ "lever": lever, "armed": armed, "runs": runs }));
-        return Ok(Exit::Held);
+        return Ok(Exit::Success);
     }
     if let Some(lever) = lever.filter(|lever| lever.engaged) {
-        output.say(
+        output.print_line(
             &output.paint(Tone::Bad, &format!("the safety lever is engaged since {}: {}", lever.since, lever.reason)),
         );
     }
     match armed.len() {
-        0 => output.say("nothing is armed"),
-        count => output.say(&output.paint(Tone::Warning, &format!("{count} armed: {}", armed.join(", ")))),
+        0 => output.print_line("nothing is armed"),
+        count => output.print_line(&output.paint(Tone::Warning, &format!("{count} armed: {}", armed.join(", ")))),
     }
     for (_, view) in &views {
         output.report(view);
     }
-    Ok(Exit::Held)
+    Ok(Exit::Success)
 }
 
 /// What a stack must not be destroyed with: targets that are not back, and runs that may still arm some.

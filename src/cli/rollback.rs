@@ -36,7 +36,7 @@ pub(super) async fn rollback(
     output: &Output,
 ) -> Result<Exit, Failure> {
     let (world, undone) = carry_out(arguments, run.map_or(Undo::All, Undo::Run), direct, output).await?;
-    let views = settled(&world, &undone).await?;
+    let views = wait_until_closed(&world, &undone).await?;
     show(&views, output);
     Ok(worst(&views, &undone))
 }
@@ -85,13 +85,13 @@ pub(super) fn worst(views: &[ReportView], undone: &Undone) -> Exit {
     let failed = undone.failure.as_ref().map(|failure| failure.exit);
     // What is not over is not worse than why.
     let views = views.iter().map(exit).filter(|exit| failed.is_none() || *exit != Exit::Unfinished);
-    views.chain(failed).max_by_key(|exit| exit.code()).unwrap_or(Exit::Held)
+    views.chain(failed).max_by_key(|exit| exit.code()).unwrap_or(Exit::Success)
 }
 
 /// For this command, a run that ended because of it has ended well.
 fn exit(view: &ReportView) -> Exit {
     match Exit::of(view) {
-        Exit::EndedEarly | Exit::Error | Exit::Unproven => Exit::Held,
+        Exit::EndedEarly | Exit::Error | Exit::Unproven => Exit::Success,
         exit => exit,
     }
 }
@@ -101,7 +101,7 @@ fn show(views: &[ReportView], output: &Output) {
         return output.json(&json!({ "runs": views }));
     }
     if views.is_empty() {
-        output.say("nothing to roll back: no run is active");
+        output.print_line("nothing to roll back: no run is active");
     }
     for view in views {
         output.report(view);
@@ -111,7 +111,7 @@ fn show(views: &[ReportView], output: &Output) {
 /// The same restore as the stack's, with this machine's credentials, in rounds. Every run is stopped before any is
 /// restored; a run that cannot be stopped, or a target that cannot be restored, ends no other one's rounds. Returns the
 /// first failure that stands at the end.
-pub(super) async fn from_here(world: &impl World, runs: &[RunId], reason: &EndReason) -> Option<Failure> {
+pub(super) async fn restore_directly(world: &impl World, runs: &[RunId], reason: &EndReason) -> Option<Failure> {
     let mut failures: Vec<StepError> = Vec::new();
     for _ in 0..ROUNDS {
         let budget = Budget { deadline: world.now().plus(ROUND) };
@@ -135,7 +135,7 @@ pub(super) async fn from_here(world: &impl World, runs: &[RunId], reason: &EndRe
 }
 
 /// Waits until every target is back and the runs are closed, as far as patience goes; not for what has failed.
-pub(super) async fn settled(world: &AwsWorld, undone: &Undone) -> Result<Vec<ReportView>, Failure> {
+pub(super) async fn wait_until_closed(world: &AwsWorld, undone: &Undone) -> Result<Vec<ReportView>, Failure> {
     let patience = if undone.failure.is_some() { 0 } else { PATIENCE };
     let until = world.now().plus(patience);
     let mut views = Vec::new();
@@ -180,7 +180,7 @@ mod tests {
             state.targets.retain(|(run, _), _| *run != stuck.run);
         });
         let runs = [stuck.run.clone(), other.run.clone()];
-        let failure = from_here(&world, &runs, &EndReason::UserRequest).await;
+        let failure = restore_directly(&world, &runs, &EndReason::UserRequest).await;
         assert_eq!(failure.map(|failure| failure.error), Some("LedgerUnusable".to_owned()));
         let status = world.with(|state| state.runs[&other.run].status);
         assert_eq!(status, RunStatus::Stopped, "restored in its rounds and closed");

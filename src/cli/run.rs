@@ -43,7 +43,7 @@ pub(super) async fn run(
         _ = interruptions.next() => return stop_at_the_start(&stack, arguments, &id, &mut interruptions, output).await,
     };
     if !output.as_json {
-        output.say(&format!("run {id}"));
+        output.print_line(&format!("run {id}"));
     }
     let follower = Follower::new(&stack, arguments, &id, execution, &experiment, output);
     if let Some(failure) = follower.follow(&mut interruptions).await? {

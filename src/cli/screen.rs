@@ -25,7 +25,7 @@ impl<'a> Screen<'a> {
         let output = self.output;
         match (output.as_json, output.live, self.asking) {
             (true, ..) => {}
-            (_, false, _) => output.say(line),
+            (_, false, _) => output.print_line(line),
             (_, true, false) => output.print(&format!("\r\u{1b}[K{line}\n{}", self.live)),
             // What was typed so far is still there when Enter comes, though not on the screen any more.
             (_, true, true) => output.print(&format!("\r\u{1b}[1A\u{1b}[J{line}\n{}\n{QUESTION}", self.live)),

@@ -13,7 +13,7 @@ use super::Failure;
 use super::arguments::Arguments;
 use super::exit::Exit;
 use super::output::Output;
-use super::rollback::from_here;
+use super::rollback::restore_directly;
 use super::stack::{RollbackError, Stack};
 
 /// What is to be done.
@@ -129,7 +129,7 @@ pub(super) async fn directly(world: &impl World, undo: Undo<'_>) -> Result<Undon
             }
         }
     };
-    let failure = if runs.is_empty() { None } else { from_here(world, &runs, &reason).await };
+    let failure = if runs.is_empty() { None } else { restore_directly(world, &runs, &reason).await };
     Ok(Undone { runs, failure })
 }
 

@@ -195,7 +195,7 @@ impl From<Statistic> for String {
 /// (AmazonCloudWatch/latest/APIReference/API_MetricStat).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(try_from = "Span<1, 86400>", into = "Span<1, 86400>")]
+#[serde(try_from = "BoundedDuration<1, 86400>", into = "BoundedDuration<1, 86400>")]
 pub struct Period(BoundedDuration<1, 86400>);
 
 impl Period {

@@ -46,7 +46,8 @@ impl BufferedMessage {
             }
             let Ok((count, payload)) = self.framing.take_payload(source.buffer.filled()) else {
                 // Where it ends cannot be known: it goes on as it comes.
-                (self.framing, self.stop) = (Framing::UntilClose, Some(TransferError::Unrecognized(Unrecognized::Framing)));
+                (self.framing, self.stop) =
+                    (Framing::UntilClose, Some(TransferError::Unrecognized(Unrecognized::Framing)));
                 return;
             };
             self.payload += payload;

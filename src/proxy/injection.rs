@@ -8,12 +8,12 @@ use tokio::select;
 use crate::model::invocation::InvocationFault;
 
 use super::buffer;
+use super::buffered::BufferedMessage;
 use super::connection::{Connection, Flow, Side, write};
 use super::disk;
 use super::event::which_hold;
 use super::framing::Framing;
-use super::head::{ResponseHead, Request, value_of};
-use super::buffered::BufferedMessage;
+use super::head::{Request, ResponseHead, value_of};
 use super::injector::{Injector, now};
 use super::log::log_line;
 use super::message::{InvocationKey, own_answer};
@@ -151,7 +151,12 @@ impl Connection {
     }
 
     /// Answers the invocation itself. The event goes nowhere.
-    async fn answer_instead(&mut self, instead: Instead<'_>, event: Event, injector: &Injector) -> Result<(), RelayError> {
+    async fn answer_instead(
+        &mut self,
+        instead: Instead<'_>,
+        event: Event,
+        injector: &Injector,
+    ) -> Result<(), RelayError> {
         let Some(up) = &mut self.up else { return Err(RelayError::Api) };
         let Event { key, answer, held, .. } = event;
         let mut rest = held.map_or_else(

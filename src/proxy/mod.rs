@@ -10,8 +10,8 @@
 //! before the handler, behind which nothing follows; `disk`; the handler; `exit`; `latency` after it; `error` after it,
 //! which voids the rest; `response` after it; `corrupt`.
 
-mod responses;
 mod buffer;
+mod buffered;
 mod command;
 mod connection;
 mod dice;
@@ -19,7 +19,6 @@ mod disk;
 mod event;
 mod framing;
 mod head;
-mod buffered;
 mod injection;
 mod injector;
 mod json;
@@ -30,6 +29,7 @@ mod pending;
 mod pipe;
 mod process;
 mod relay;
+mod responses;
 mod route;
 mod server;
 mod source;

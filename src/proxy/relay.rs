@@ -80,7 +80,11 @@ pub(crate) async fn read_response_head(source: &mut Source, to_head: bool) -> Re
 }
 
 /// Passes an answer on, with those that come before it (100 Continue). Says whether the connection may serve another.
-pub(crate) async fn receive(source: &mut Source, writer: &mut OwnedWriteHalf, to_head: bool) -> Result<bool, RelayError> {
+pub(crate) async fn receive(
+    source: &mut Source,
+    writer: &mut OwnedWriteHalf,
+    to_head: bool,
+) -> Result<bool, RelayError> {
     loop {
         let mut answer = read_response_head(source, to_head).await?;
         if answer.status == 101 {

@@ -3,10 +3,10 @@
 use tokio::io::AsyncWriteExt;
 use tokio::select;
 
+use super::buffered::{BufferedMessage, MAX_BUFFERED};
 use super::connection::{Connection, Flow, write};
 use super::framing::Framing;
 use super::head::Request;
-use super::buffered::{BufferedMessage, MAX_BUFFERED};
 use super::injector::Injector;
 use super::log::log_line;
 use super::message::{InvocationKey, changed, has_failed, own_answer};

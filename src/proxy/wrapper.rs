@@ -27,7 +27,7 @@ const WRAPPER_VARIABLE: &str = "AWS_LAMBDA_EXEC_WRAPPER";
 /// Becomes the runtime, behind the proxy where there is something to inject. Returns only when that fails.
 pub(super) fn wrap(command: &[OsString]) -> ExitCode {
     let port = match prepare() {
-        Ok(RuntimeViaProxy:Behind(port)) => Some(port),
+        Ok(RuntimeStart::ViaProxy(port)) => Some(port),
         Ok(RuntimeStart::Direct) => None,
         Ok(RuntimeStart::Failed) => return ExitCode::FAILURE,
         Err(why) => {
@@ -70,7 +70,7 @@ fn prepare() -> Result<RuntimeStart, String> {
     if !orders.concern_invocations() || orders.left(now()).is_none() {
         return Ok(RuntimeStart::Direct);
     }
-    spawn(upstream, orders).map(RuntimeViaProxy:Behind).map_err(|error| format!("the proxy cannot start: {error}"))
+    spawn(upstream, orders).map(RuntimeStart::ViaProxy).map_err(|error| format!("the proxy cannot start: {error}"))
 }
 
 /// The runtime's command, with the environment that it would have without us.

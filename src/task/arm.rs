@@ -9,10 +9,10 @@ use crate::steps::arm::{ArmOutcome, arm};
 use crate::steps::error::StepError;
 use crate::steps::waiting::TOMBSTONE;
 
-use super::batch::{Batch, Tries, Turn, is_batch};
+use super::batch::{Batch, RetryLimits, TargetProgress, is_batch};
 
 /// As the state machine tries one target.
-const TRIES: Tries = Tries { passing: 6, lasting: 1 };
+const TRIES: RetryLimits = RetryLimits { transient: 6, permanent: 1 };
 
 pub(super) async fn handle(world: &impl World, budget: Budget, payload: &Value) -> Result<Value, StepError> {
     if is_batch(payload) {
@@ -31,8 +31,8 @@ async fn many(world: &impl World, budget: Budget, batch: Batch) -> Result<Value,
     let run = &batch.run_id;
     let look = |function| async move {
         Ok(match arm(world, run, function).await? {
-            ArmOutcome::Armed | ArmOutcome::Skipped => Turn::Over,
-            ArmOutcome::Waiting(seconds) => Turn::Again(seconds),
+            ArmOutcome::Armed | ArmOutcome::Skipped => TargetProgress::Done,
+            ArmOutcome::Waiting(seconds) => TargetProgress::Requeue(seconds),
         })
     };
     let looked = Batch::each(&batch.functions, world, budget, look).await;

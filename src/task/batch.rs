@@ -40,25 +40,25 @@ pub(super) fn is_batch(payload: &Value) -> bool {
 
 /// What one look at a target came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Turn {
+pub(super) enum TargetProgress {
     /// Nothing more to do.
-    Over,
+    Done,
     /// Again in so many seconds.
-    Again(u64),
+    Requeue(u64),
     /// Again, once its restore is rehearsed.
     Unrehearsed,
 }
 
 /// What became of a target in this invocation; nothing, where it had no turn.
-pub(super) type Looked = (FunctionArn, Option<Result<Turn, StepError>>);
+pub(super) type Attempted = (FunctionArn, Option<Result<TargetProgress, StepError>>);
 
 /// How often one target is tried, as the state machine's Retry has it for one target alone.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Tries {
+pub(super) struct RetryLimits {
     /// Against trouble that may pass: `Unavailable`.
-    pub(super) passing: u32,
+    pub(super) transient: u32,
     /// Against all other.
-    pub(super) lasting: u32,
+    pub(super) permanent: u32,
 }
 
 /// A batch, before and after an invocation.
@@ -92,7 +92,7 @@ enum Progress {
 
 /// What the turns of one invocation came to.
 #[derive(Default)]
-struct Turned {
+struct AttemptResults {
     over: Vec<FunctionArn>,
     again: Vec<FunctionArn>,
     unrehearsed: Vec<FunctionArn>,
@@ -127,9 +127,9 @@ impl Batch {
         world: &impl World,
         budget: Budget,
         look: impl Fn(&'a FunctionArn) -> F,
-    ) -> Vec<Looked>
+    ) -> Vec<Attempted>
     where
-        F: Future<Output = Result<Turn, StepError>>,
+        F: Future<Output = Result<TargetProgress, StepError>>,
     {
         let turns = functions.iter().map(|function| {
             let look = &look;
@@ -142,7 +142,7 @@ impl Batch {
     }
 
     /// What is left of a batch whose `functions` had their turn.
-    pub(super) fn after(mut self, looked: Vec<Looked>, tries: Tries) -> Value {
+    pub(super) fn after(mut self, looked: Vec<Attempted>, tries: RetryLimits) -> Value {
         let turned = self.turned(looked, tries);
         self.functions = turned.again;
         self.unrehearsed.extend(turned.unrehearsed);
@@ -155,7 +155,7 @@ impl Batch {
     }
 
     /// What is left of a batch whose `unrehearsed` had their turn: what is rehearsed can be injected.
-    pub(super) fn after_rehearsal(mut self, looked: Vec<Looked>, tries: Tries) -> Value {
+    pub(super) fn after_rehearsal(mut self, looked: Vec<Attempted>, tries: RetryLimits) -> Value {
         let turned = self.turned(looked, tries);
         self.unrehearsed = turned.again;
         self.functions.extend(turned.over);
@@ -172,8 +172,8 @@ impl Batch {
     }
 
     /// Targets without a turn go first in the next invocation, so slow targets cannot starve the others.
-    fn turned(&mut self, looked: Vec<Looked>, tries: Tries) -> Turned {
-        let (mut turned, mut again, mut wait) = (Turned::default(), Vec::new(), None);
+    fn turned(&mut self, looked: Vec<Attempted>, tries: RetryLimits) -> AttemptResults {
+        let (mut turned, mut again, mut wait) = (AttemptResults::default(), Vec::new(), None);
         for (function, turn) in looked {
             let seconds = match turn {
                 None => {
@@ -184,15 +184,15 @@ impl Batch {
                     // It went well: what failed before is forgotten, as it is for one target.
                     self.tries.remove(&function);
                     match turn {
-                        Turn::Over => {
+                        TargetProgress::Done => {
                             turned.over.push(function);
                             continue;
                         }
-                        Turn::Unrehearsed => {
+                        TargetProgress::Unrehearsed => {
                             turned.unrehearsed.push(function);
                             continue;
                         }
-                        Turn::Again(seconds) => {
+                        TargetProgress::Requeue(seconds) => {
                             again.push(function);
                             seconds
                         }
@@ -209,13 +209,13 @@ impl Batch {
             wait = Some(wait.map_or(seconds, |least: u64| least.min(seconds)));
         }
         turned.again.extend(again);
-        Turned { wait, ..turned }
+        AttemptResults { wait, ..turned }
     }
 
     /// In how many seconds to try again, or that this was the last time.
-    fn try_again(&mut self, function: &FunctionArn, error: &StepError, tries: Tries) -> Option<u64> {
+    fn try_again(&mut self, function: &FunctionArn, error: &StepError, tries: RetryLimits) -> Option<u64> {
         let tried = self.tries.get(function).map_or(1, |tried| tried + 1);
-        let most = if error.name() == "Unavailable" { tries.passing } else { tries.lasting };
+        let most = if error.name() == "Unavailable" { tries.transient } else { tries.permanent };
         if tried < most {
             self.tries.insert(function.clone(), tried);
             return Some(LONGEST_WAIT.min(1 << tried.min(5)));

@@ -8,10 +8,10 @@ use crate::steps::Budget;
 use crate::steps::error::StepError;
 use crate::steps::inject::{InjectOutcome, inject};
 
-use super::batch::{Batch, Tries, Turn, is_batch};
+use super::batch::{Batch, RetryLimits, TargetProgress, is_batch};
 
 /// As the state machine tries one target.
-const TRIES: Tries = Tries { passing: 6, lasting: 1 };
+const TRIES: RetryLimits = RetryLimits { transient: 6, permanent: 1 };
 
 pub(super) async fn handle(world: &impl World, budget: Budget, payload: &Value) -> Result<Value, StepError> {
     if is_batch(payload) {
@@ -31,9 +31,9 @@ async fn many(world: &impl World, budget: Budget, batch: Batch) -> Result<Value,
     let run = &batch.run_id;
     let look = |function| async move {
         Ok(match inject(world, run, function, budget).await? {
-            InjectOutcome::Injected | InjectOutcome::Skipped => Turn::Over,
-            InjectOutcome::Unrehearsed => Turn::Unrehearsed,
-            InjectOutcome::Pending { seconds, .. } => Turn::Again(seconds),
+            InjectOutcome::Injected | InjectOutcome::Skipped => TargetProgress::Done,
+            InjectOutcome::Unrehearsed => TargetProgress::Unrehearsed,
+            InjectOutcome::Pending { seconds, .. } => TargetProgress::Requeue(seconds),
         })
     };
     let looked = Batch::each(&batch.functions, world, budget, look).await;

@@ -17,12 +17,12 @@ use crate::steps::restore::{RestoreOutcome, restore, restore_all};
 use crate::steps::retry::retry;
 use crate::steps::rollback::stop;
 
-use super::batch::{Batch, Tries, Turn, is_batch};
+use super::batch::{Batch, RetryLimits, TargetProgress, is_batch};
 
 /// As the state machine tries one target: giving up leaves a fault in place until the reaper comes.
-const TRIES: Tries = Tries { passing: 21, lasting: 4 };
+const TRIES: RetryLimits = RetryLimits { transient: 21, permanent: 4 };
 /// As the state machine tries one rehearsal.
-const REHEARSAL_TRIES: Tries = Tries { passing: 6, lasting: 1 };
+const REHEARSAL_TRIES: RetryLimits = RetryLimits { transient: 6, permanent: 1 };
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -89,8 +89,8 @@ async fn many(world: &impl World, budget: Budget, batch: Batch) -> Result<Value,
     let targets: Vec<_> = batch.functions.iter().map(|function| (&run, function)).collect();
     let results = restore_all(world, &targets, budget).await.into_iter().map(|result| {
         Some(result.map(|restored| match restored {
-            RestoreOutcome::Ended(_) => Turn::Over,
-            RestoreOutcome::Pending { seconds, .. } => Turn::Again(seconds),
+            RestoreOutcome::Ended(_) => TargetProgress::Done,
+            RestoreOutcome::Pending { seconds, .. } => TargetProgress::Requeue(seconds),
         }))
     });
     let looked = batch.functions.iter().cloned().zip(results).collect();
@@ -116,8 +116,8 @@ async fn rehearse_many(world: &impl World, budget: Budget, batch: Batch) -> Valu
     let rehearsal = &Rehearsal::new(world, &batch.run_id, budget);
     let look = |function| async move {
         Ok(match rehearsal.rehearse(function).await? {
-            RehearseOutcome::Rehearsed | RehearseOutcome::Changed | RehearseOutcome::Skipped => Turn::Over,
-            RehearseOutcome::Waiting(seconds) => Turn::Again(seconds),
+            RehearseOutcome::Rehearsed | RehearseOutcome::Changed | RehearseOutcome::Skipped => TargetProgress::Done,
+            RehearseOutcome::Waiting(seconds) => TargetProgress::Requeue(seconds),
         })
     };
     let looked = Batch::each(&batch.unrehearsed, world, budget, look).await;

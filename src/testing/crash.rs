@@ -16,7 +16,7 @@ use crate::steps::reap::reap;
 
 use super::cores::on_all_cores;
 use super::execution::{Ended, Machine, budget, survives_watched};
-use super::network::Cut;
+use super::network::CrashPoint;
 use super::samples::{self, experiments, observation};
 use super::{SimWorld, State};
 
@@ -36,7 +36,7 @@ const DEMOS: [(&str, &str); 3] = [
 ];
 
 /// Where a runner is cut off: so many calls after the last cut or the beginning, and how.
-pub type At = (u64, Cut);
+pub type At = (u64, CrashPoint);
 
 /// Something to be crashed.
 #[derive(Clone, Debug)]
@@ -281,9 +281,9 @@ impl Crashes {
             self.add(cuts.len(), world);
             (beyond, at_a_write)
         };
-        let (beyond, at_a_write) = cut_off(Cut::After);
+        let (beyond, at_a_write) = cut_off(CrashPoint::After);
         if !beyond {
-            for way in ways(at_a_write).filter(|way| *way != Cut::After) {
+            for way in ways(at_a_write).filter(|way| *way != CrashPoint::After) {
                 cut_off(way);
             }
         }
@@ -300,8 +300,8 @@ impl Crashes {
 }
 
 /// The ways around a call.
-fn ways(is_a_write: bool) -> impl Iterator<Item = Cut> {
-    Cut::ALL.into_iter().chain(Cut::LATE.into_iter().filter(move |_| is_a_write))
+fn ways(is_a_write: bool) -> impl Iterator<Item = CrashPoint> {
+    CrashPoint::ALL.into_iter().chain(CrashPoint::LATE.into_iter().filter(move |_| is_a_write))
 }
 
 /// One cut around each call of each case, each way, and the first tick after each of the times.
@@ -319,7 +319,7 @@ pub fn alone(cases: &[Case]) -> Crashes {
 #[must_use]
 pub fn pairs(cases: &[Case]) -> Crashes {
     each_call(cases, |crashes, case, n| {
-        for way in ways(play(case, &[(n, Cut::After)], FIRST_TICKS[0]).at_a_write) {
+        for way in ways(play(case, &[(n, CrashPoint::After)], FIRST_TICKS[0]).at_a_write) {
             let mut next = 0..;
             while next.next().is_some_and(|m| crashes.each_way(case, &[(n, way)], m, FIRST_TICKS[0])) {}
         }

@@ -12,7 +12,7 @@ use crate::steps::LANDING;
 use super::dice::Dice;
 use super::history::monitor::Monitor;
 use super::history::weakening::Weakening;
-use super::network::{Kind, No};
+use super::network::{CallError, CallKind};
 use super::{SimWorld, State};
 
 /// The longest time for which a caller waits for an answer, in milliseconds: as long as the SDK does.
@@ -163,7 +163,7 @@ impl Drive {
         self.late.remove(&at).map(|late| (at.0, late))
     }
 
-    fn fate(&mut self, kind: Kind, elapsed: i64) -> Fate {
+    fn fate(&mut self, kind: CallKind, elapsed: i64) -> Fate {
         for at in 0..self.storms.len() {
             let Storm { from, until, kind: storm } = self.storms[at];
             if from <= elapsed
@@ -180,36 +180,38 @@ impl Drive {
             (_, 0) => Fate::AnswerLost,
             (_, 1) => Fate::Lost,
             (kind, 2 | 3) if kind.changes() => Fate::Late,
-            (Kind::Write | Kind::Transaction, 4) => Fate::Refused(No::Busy),
-            (Kind::Look | Kind::Write, 5) => Fate::Refused(self.throttled()),
+            (CallKind::Write | CallKind::Transaction, 4) => Fate::Refused(CallError::Busy),
+            (CallKind::Look | CallKind::Write, 5) => Fate::Refused(self.throttled()),
             _ => Fate::AnswerLost,
         }
     }
 
-    fn struck(&mut self, storm: StormKind, kind: Kind) -> Option<Fate> {
-        let lambda = matches!(kind, Kind::Look | Kind::Write);
-        let ledger = matches!(kind, Kind::Read | Kind::Update | Kind::Transaction);
+    fn struck(&mut self, storm: StormKind, kind: CallKind) -> Option<Fate> {
+        let lambda = matches!(kind, CallKind::Look | CallKind::Write);
+        let ledger = matches!(kind, CallKind::Read | CallKind::Update | CallKind::Transaction);
         Some(match storm {
-            StormKind::WritesDenied if kind == Kind::Write => Fate::Refused(No::Denied),
-            StormKind::LambdaDenied if lambda => Fate::Refused(No::Denied),
+            StormKind::WritesDenied if kind == CallKind::Write => Fate::Refused(CallError::Denied),
+            StormKind::LambdaDenied if lambda => Fate::Refused(CallError::Denied),
             StormKind::LambdaUnclear if lambda && self.dice.percent(50) => self.unclear(kind),
             StormKind::LambdaThrottled if lambda && self.dice.percent(80) => Fate::Refused(self.throttled()),
-            StormKind::LambdaBusy if kind == Kind::Write && self.dice.percent(90) => Fate::Refused(No::Busy),
+            StormKind::LambdaBusy if kind == CallKind::Write && self.dice.percent(90) => Fate::Refused(CallError::Busy),
             StormKind::LedgerDown if ledger => Fate::Lost,
             StormKind::LedgerFlaky if ledger && self.dice.percent(33) => self.unclear(kind),
-            StormKind::Conflicts if kind == Kind::Transaction && self.dice.percent(70) => Fate::Refused(No::Busy),
-            StormKind::AlarmsDown if kind == Kind::Alarms => Fate::Lost,
-            StormKind::ExecutionsDown if kind == Kind::Executions => Fate::Lost,
+            StormKind::Conflicts if kind == CallKind::Transaction && self.dice.percent(70) => {
+                Fate::Refused(CallError::Busy)
+            }
+            StormKind::AlarmsDown if kind == CallKind::Alarms => Fate::Lost,
+            StormKind::ExecutionsDown if kind == CallKind::Executions => Fate::Lost,
             _ => return None,
         })
     }
 
     /// A 429 says how long to wait, mostly a second.
-    fn throttled(&mut self) -> No {
-        No::Throttled(*self.dice.pick(&[1, 1, 1, 2, 5, 30]).unwrap_or(&1))
+    fn throttled(&mut self) -> CallError {
+        CallError::Throttled(*self.dice.pick(&[1, 1, 1, 2, 5, 30]).unwrap_or(&1))
     }
 
-    fn unclear(&mut self, kind: Kind) -> Fate {
+    fn unclear(&mut self, kind: CallKind) -> Fate {
         match self.dice.between(0, 2) {
             0 if kind.changes() => Fate::Late,
             1 => Fate::AnswerLost,
@@ -232,7 +234,7 @@ impl Drive {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     Done,
-    Refused(No),
+    Refused(CallError),
     AnswerLost,
     Lost,
     Late,
@@ -245,7 +247,7 @@ where
     E: std::fmt::Display,
 {
     world: &'a SimWorld,
-    kind: Kind,
+    kind: CallKind,
     name: &'static str,
     work: Option<W>,
     fate: Fate,
@@ -262,7 +264,7 @@ where
     W: FnOnce(&mut State) -> Result<T, E> + Send + 'static,
     E: std::fmt::Display,
 {
-    pub(super) fn begin(world: &'a SimWorld, kind: Kind, name: &'static str, work: W) -> Self {
+    pub(super) fn begin(world: &'a SimWorld, kind: CallKind, name: &'static str, work: W) -> Self {
         world.with(|state| {
             let elapsed = state.elapsed;
             let drive = state.drive.get_or_insert_default();
@@ -284,10 +286,10 @@ where
     }
 
     /// The moment at which AWS gets it.
-    pub(super) fn land(&mut self) -> Result<Result<T, E>, No> {
+    pub(super) fn land(&mut self) -> Result<Result<T, E>, CallError> {
         let fate = self.fate;
         match fate {
-            Fate::Late => return Err(No::Answer),
+            Fate::Late => return Err(CallError::Answer),
             Fate::Refused(no) => self.vanish(&format!("{no:?}")),
             Fate::Lost => self.vanish("lost on its way"),
             Fate::Done | Fate::AnswerLost => {}
@@ -300,9 +302,9 @@ where
                     return Ok(answer);
                 }
                 self.note("answered, and the answer is lost");
-                Err(No::Answer)
+                Err(CallError::Answer)
             }
-            _ => Err(No::Answer),
+            _ => Err(CallError::Answer),
         }
     }
 

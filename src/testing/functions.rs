@@ -13,8 +13,8 @@ use crate::ports::{FunctionError, Functions, Permit, VersionPage};
 
 use super::drive::StormKind;
 use super::history::monitor::Landing;
-use super::network::{Failure, Kind, No};
-use super::{SimWorld, State, Trouble};
+use super::network::{CallError, CallKind, Failure};
+use super::{CallFailure, SimWorld, State};
 
 /// Milliseconds for which a function stays `InProgress` after an update of its configuration.
 const UPDATE_TIME: i64 = 1500;
@@ -341,14 +341,14 @@ impl SimWorld {
     pub(super) async fn look(&self, function: &str, with_mappings: bool) -> Result<(Observation, Time), FunctionError> {
         let name = function.to_owned();
         let blind = self.with(|state| state.is_without_rights());
-        let seen = self.exchange(Kind::Look, "GetFunction", move |state| {
+        let seen = self.exchange(CallKind::Look, "GetFunction", move |state| {
             state.admit("GetFunction")?;
             if with_mappings {
                 state.admit("ListEventSourceMappings")?;
             }
             match state.trouble("GetFunction") {
-                Some(Trouble::Denied) => return Err(FunctionError::of(No::Denied, "GetFunction")),
-                Some(Trouble::Throttled) => return Err(FunctionError::of(No::Throttled(1), "GetFunction")),
+                Some(CallFailure::Denied) => return Err(FunctionError::of(CallError::Denied, "GetFunction")),
+                Some(CallFailure::Throttled) => return Err(FunctionError::of(CallError::Throttled(1), "GetFunction")),
                 _ => {}
             }
             let (then, now) = (state.read_at(), state.now());
@@ -377,7 +377,7 @@ impl Functions for SimWorld {
 
     async fn write(&self, permit: &Permit, write: &Write, not_after: Time) -> Result<(), FunctionError> {
         let (function, write, name) = (permit.function().clone(), write.clone(), call_name(write));
-        self.exchange(Kind::Write, name, move |state| {
+        self.exchange(CallKind::Write, name, move |state| {
             let now = state.now();
             if now > not_after {
                 return Err(FunctionError::Throttled(0));
@@ -387,17 +387,17 @@ impl Functions for SimWorld {
             state.layers_of(&write)?;
             match trouble {
                 None => state.write(&function, &write),
-                Some(Trouble::Lost) => Err(FunctionError::of(No::Answer, name)),
-                Some(Trouble::LandsLate(seconds)) => {
+                Some(CallFailure::Lost) => Err(FunctionError::of(CallError::Answer, name)),
+                Some(CallFailure::LandsLate(seconds)) => {
                     find(state, function.as_str())?.late.push((now.plus(seconds), write));
-                    Err(FunctionError::of(No::Answer, name))
+                    Err(FunctionError::of(CallError::Answer, name))
                 }
-                Some(Trouble::Denied) => Err(FunctionError::of(No::Denied, name)),
-                Some(Trouble::Busy) => Err(FunctionError::of(No::Busy, name)),
-                Some(Trouble::Throttled) => Err(FunctionError::of(No::Throttled(1), name)),
-                Some(Trouble::AnswerLost) => {
+                Some(CallFailure::Denied) => Err(FunctionError::of(CallError::Denied, name)),
+                Some(CallFailure::Busy) => Err(FunctionError::of(CallError::Busy, name)),
+                Some(CallFailure::Throttled) => Err(FunctionError::of(CallError::Throttled(1), name)),
+                Some(CallFailure::AnswerLost) => {
                     state.write(&function, &write)?;
-                    Err(FunctionError::of(No::Answer, name))
+                    Err(FunctionError::of(CallError::Answer, name))
                 }
             }
         })
@@ -411,7 +411,7 @@ impl Functions for SimWorld {
     async fn layer(&self, layer: &LayerVersionArn) -> Result<LayerFact, FunctionError> {
         let layer = layer.clone();
         let blind = self.with(|state| state.is_without_rights());
-        self.exchange(Kind::Look, "GetLayerVersion", move |state| {
+        self.exchange(CallKind::Look, "GetLayerVersion", move |state| {
             state.admit("GetLayerVersion")?;
             if blind {
                 return Ok(LayerFact::Denied);
@@ -423,7 +423,7 @@ impl Functions for SimWorld {
 
     async fn code_signing(&self, function: &FunctionArn) -> Result<CodeSigning, FunctionError> {
         let function = function.clone();
-        let found = self.exchange(Kind::Look, "GetFunctionCodeSigningConfig", move |state| {
+        let found = self.exchange(CallKind::Look, "GetFunctionCodeSigningConfig", move |state| {
             state.admit("GetFunctionCodeSigningConfig")?;
             find(state, function.as_str()).map(|function| function.code_signing.clone())
         });
@@ -431,7 +431,7 @@ impl Functions for SimWorld {
         if !matches!(found, CodeSigning::On { .. }) {
             return Ok(found);
         }
-        self.exchange(Kind::Look, "GetCodeSigningConfig", move |state| {
+        self.exchange(CallKind::Look, "GetCodeSigningConfig", move |state| {
             state.admit("GetCodeSigningConfig")?;
             Ok(found.clone())
         })
@@ -440,7 +440,7 @@ impl Functions for SimWorld {
 
     async fn aliases(&self, function: &FunctionArn) -> Result<Vec<Alias>, FunctionError> {
         let function = function.clone();
-        self.exchange(Kind::Look, "ListAliases", move |state| {
+        self.exchange(CallKind::Look, "ListAliases", move |state| {
             state.admit("ListAliases")?;
             find(state, function.as_str()).map(|function| function.aliases.clone())
         })
@@ -449,11 +449,15 @@ impl Functions for SimWorld {
 
     async fn versions(&self, function: &FunctionArn, page: Option<&str>) -> Result<VersionPage, FunctionError> {
         let (function, from) = (function.clone(), page.and_then(|page| page.parse().ok()).unwrap_or(0));
-        self.exchange(Kind::Look, "ListVersionsByFunction", move |state| {
+        self.exchange(CallKind::Look, "ListVersionsByFunction", move |state| {
             state.admit("ListVersionsByFunction")?;
             match state.trouble("ListVersionsByFunction") {
-                Some(Trouble::Denied) => return Err(FunctionError::of(No::Denied, "ListVersionsByFunction")),
-                Some(Trouble::Throttled) => return Err(FunctionError::of(No::Throttled(1), "ListVersionsByFunction")),
+                Some(CallFailure::Denied) => {
+                    return Err(FunctionError::of(CallError::Denied, "ListVersionsByFunction"));
+                }
+                Some(CallFailure::Throttled) => {
+                    return Err(FunctionError::of(CallError::Throttled(1), "ListVersionsByFunction"));
+                }
                 _ => {}
             }
             let then = state.read_at();
@@ -464,7 +468,7 @@ impl Functions for SimWorld {
 
     async fn runtime_updates(&self, function: &FunctionArn) -> Result<RuntimeUpdates, FunctionError> {
         let function = function.clone();
-        self.exchange(Kind::Look, "GetRuntimeManagementConfig", move |state| {
+        self.exchange(CallKind::Look, "GetRuntimeManagementConfig", move |state| {
             state.admit("GetRuntimeManagementConfig")?;
             find(state, function.as_str()).map(|function| function.runtime_updates)
         })
@@ -472,10 +476,10 @@ impl Functions for SimWorld {
     }
 
     async fn account(&self) -> Result<AccountConcurrency, FunctionError> {
-        self.exchange(Kind::Look, "GetAccountSettings", move |state| {
+        self.exchange(CallKind::Look, "GetAccountSettings", move |state| {
             state.admit("GetAccountSettings")?;
-            if let Some(Trouble::Denied) = state.trouble("GetAccountSettings") {
-                return Err(FunctionError::of(No::Denied, "GetAccountSettings"));
+            if let Some(CallFailure::Denied) = state.trouble("GetAccountSettings") {
+                return Err(FunctionError::of(CallError::Denied, "GetAccountSettings"));
             }
             let reserved: u32 = state.functions.values().filter_map(|other| other.seen.concurrency.as_option()).sum();
             let total = state.pool.map_or(1000, |(total, _)| total);
@@ -486,7 +490,7 @@ impl Functions for SimWorld {
 
     async fn mapping_tags(&self, _: &FunctionArn, mapping: &MappingId) -> Result<Tags, FunctionError> {
         let mapping = mapping.clone();
-        self.exchange(Kind::Look, "ListTags", move |state| {
+        self.exchange(CallKind::Look, "ListTags", move |state| {
             state.admit("ListTags")?;
             let found = state.mappings.get(&mapping).map(|mapping| mapping.tags.clone());
             found.ok_or_else(|| FunctionError::NotFound("mapping".into()))
@@ -496,7 +500,7 @@ impl Functions for SimWorld {
 
     async fn tagged(&self, tags: &BTreeMap<String, String>) -> Result<Vec<FunctionArn>, FunctionError> {
         let tags = tags.clone();
-        self.exchange(Kind::Look, "GetResources", move |state| {
+        self.exchange(CallKind::Look, "GetResources", move |state| {
             let carries = |function: &&SimFunction| match &function.seen.tags {
                 Tags::Known(own) => tags.iter().all(|(key, value)| own.get(key) == Some(value)),
                 Tags::Unknown => false,

@@ -8,7 +8,7 @@ use crate::model::time::Time;
 use crate::ports::{Ledger, LedgerError, Permit, WriteOutcome, stopped_marker};
 
 use super::history::monitor::Monitor;
-use super::network::Kind;
+use super::network::CallKind;
 use super::{SimWorld, State};
 
 impl SimWorld {
@@ -20,7 +20,7 @@ impl SimWorld {
         look: impl FnOnce(&mut State) -> T + Send + 'static,
     ) -> Result<T, LedgerError> {
         self.with(|state| state.enter(method));
-        self.exchange(Kind::Read, name, move |state| Ok(look(state))).await
+        self.exchange(CallKind::Read, name, move |state| Ok(look(state))).await
     }
 
     /// A guarded write, which `act` carries out: one item's, or a transaction, which may meet another one.
@@ -33,7 +33,7 @@ impl SimWorld {
         self.with(|state| state.enter(method));
         let transaction = write.is_transaction();
         let (kind, name) =
-            if transaction { (Kind::Transaction, "TransactWriteItems") } else { (Kind::Update, "UpdateItem") };
+            if transaction { (CallKind::Transaction, "TransactWriteItems") } else { (CallKind::Update, "UpdateItem") };
         self.exchange(kind, name, move |state| {
             if transaction && state.conflicts > 0 {
                 state.conflicts -= 1;
@@ -306,7 +306,7 @@ impl Ledger for SimWorld {
     async fn set_lever(&self, lever: &Lever) -> Result<(), LedgerError> {
         let lever = lever.clone();
         self.with(|state| state.enter("set_lever"));
-        self.exchange(Kind::Update, "PutItem", move |state| {
+        self.exchange(CallKind::Update, "PutItem", move |state| {
             state.lever = Some(lever);
             Ok(())
         })

@@ -6,7 +6,7 @@ use crate::model::names::{FunctionArn, MappingId};
 use crate::model::time::Time;
 use crate::ports::FunctionError;
 
-use super::network::Kind;
+use super::network::CallKind;
 use super::{SimWorld, State};
 
 /// The longest time for which an event source mapping is on its way, in milliseconds. Inferred.
@@ -132,7 +132,7 @@ impl SimWorld {
     /// A look at a mapping by its UUID, and the moment that it shows.
     pub(super) async fn look_at_mapping(&self, id: &MappingId) -> Result<(MappingState, Time), FunctionError> {
         let id = id.clone();
-        self.exchange(Kind::Look, "GetEventSourceMapping", move |state| {
+        self.exchange(CallKind::Look, "GetEventSourceMapping", move |state| {
             state.admit("GetEventSourceMapping")?;
             let (then, now) = (state.read_at(), state.now());
             let found = state.mappings.get(&id).ok_or_else(|| FunctionError::NotFound("mapping".into()))?;

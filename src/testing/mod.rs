@@ -37,7 +37,7 @@ pub use mappings::{Orphans, SimMapping};
 pub use rates::Rates;
 
 use drive::Drive;
-use network::{Cut, Kind};
+use network::{CallKind, CrashPoint};
 
 /// When simulated time begins: 2026-06-01, in milliseconds.
 pub const BEGINNING: Time = Time(1_780_272_000_000);
@@ -114,13 +114,13 @@ pub struct State {
     /// How many further calls the runner lives to make; `None` is for ever.
     pub life: Option<u64>,
     /// How it ends: around the call after those.
-    pub cut: Cut,
+    pub cut: CrashPoint,
     /// The cuts after that one, each so many calls later.
-    cuts: VecDeque<(u64, Cut)>,
+    cuts: VecDeque<(u64, CrashPoint)>,
     /// Whether the last cut was around a call that changes a function, and that was sent.
     pub cut_a_write: bool,
     /// What the next calls of these names are answered instead, one answer a call.
-    pub trouble: Vec<(&'static str, Trouble)>,
+    pub trouble: Vec<(&'static str, CallFailure)>,
     /// Seconds by which a read of a function may miss what has landed: each is of a moment between then and now.
     pub staleness: i64,
     /// Lambda's rates, where it keeps to them.
@@ -150,7 +150,7 @@ impl Default for Traffic {
 
 /// What can go wrong with a call to Lambda.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trouble {
+pub enum CallFailure {
     /// It lands, and the answer is lost.
     AnswerLost,
     /// It does not land, and nobody says so.
@@ -261,7 +261,7 @@ impl State {
         Ok(ends.map(|end| if is_growing(end) { value / 2.0 } else { value }).collect())
     }
 
-    fn trouble(&mut self, call: &str) -> Option<Trouble> {
+    fn trouble(&mut self, call: &str) -> Option<CallFailure> {
         let at = self.trouble.iter().position(|(name, _)| *name == call)?;
         Some(self.trouble.remove(at).1)
     }
@@ -359,7 +359,7 @@ impl Future for Yield {
 impl Alarms for SimWorld {
     async fn alarms(&self, names: &[AlarmName]) -> Result<Vec<Option<AlarmFact>>, AlarmError> {
         let names = names.to_vec();
-        self.exchange(Kind::Alarms, "DescribeAlarms", move |state| {
+        self.exchange(CallKind::Alarms, "DescribeAlarms", move |state| {
             let fact = |name: &AlarmName| {
                 let in_alarm = *state.alarms.get(name.name())?;
                 Some(AlarmFact { arn: samples::alarm_arn(name.name()), in_alarm })
@@ -371,7 +371,7 @@ impl Alarms for SimWorld {
 
     async fn metrics(&self, metrics: &[Metric], from: Time, until: Time) -> Result<Vec<Vec<f64>>, AlarmError> {
         let metrics = metrics.to_vec();
-        self.exchange(Kind::Alarms, "GetMetricData", move |state| {
+        self.exchange(CallKind::Alarms, "GetMetricData", move |state| {
             metrics.iter().map(|metric| state.metric(metric, from, until)).collect()
         })
         .await
@@ -395,7 +395,7 @@ impl Executions for SimWorld {
 impl SimWorld {
     async fn describe_execution(&self, execution_arn: &str) -> Result<bool, String> {
         let arn = execution_arn.to_owned();
-        self.exchange(Kind::Executions, "DescribeExecution", move |state| match state.executions_unreadable {
+        self.exchange(CallKind::Executions, "DescribeExecution", move |state| match state.executions_unreadable {
             true => Err("Step Functions is out of reach".to_owned()),
             false => Ok(!state.dead_executions.contains(&arn)),
         })

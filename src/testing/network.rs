@@ -4,11 +4,11 @@ use crate::ports::{AlarmError, FunctionError, LedgerError};
 use crate::steps::LANDING;
 
 use super::drive::Flight;
-use super::{SimWorld, State, Trouble, Yield};
+use super::{CallFailure, SimWorld, State, Yield};
 
 /// What kind of call it is: each meets troubles of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum CallKind {
     /// A look at a function, or at something that belongs to it.
     Look,
     /// A call that changes a function.
@@ -25,7 +25,7 @@ pub enum Kind {
     Executions,
 }
 
-impl Kind {
+impl CallKind {
     /// Whether it changes something, so that it matters whether it lands.
     #[must_use]
     pub fn changes(self) -> bool {
@@ -35,7 +35,7 @@ impl Kind {
 
 /// Where the runner is cut off, around its last call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Cut {
+pub enum CrashPoint {
     /// It dies before the call is sent.
     #[default]
     Before,
@@ -49,7 +49,7 @@ pub enum Cut {
     AnswerLostLate,
 }
 
-impl Cut {
+impl CrashPoint {
     /// Every way around any call.
     pub const ALL: [Self; 3] = [Self::Before, Self::After, Self::AnswerLost];
     /// The ways around a call that changes a function, besides those.
@@ -58,7 +58,7 @@ impl Cut {
 
 impl State {
     /// Cuts off the runner, or the next one, around its n-th call, counted from 0, and then again so many calls later.
-    pub fn cut_at(&mut self, cuts: impl IntoIterator<Item = (u64, Cut)>) {
+    pub fn cut_at(&mut self, cuts: impl IntoIterator<Item = (u64, CrashPoint)>) {
         self.cuts = cuts.into_iter().collect();
         self.next_cut();
     }
@@ -67,7 +67,7 @@ impl State {
     pub fn next_cut(&mut self) {
         let next = self.cuts.pop_front();
         self.life = next.map(|(life, _)| life);
-        self.cut = next.map_or(Cut::default(), |(_, cut)| cut);
+        self.cut = next.map_or(CrashPoint::default(), |(_, cut)| cut);
     }
 
     /// How many cuts have not happened yet.
@@ -79,7 +79,7 @@ impl State {
 
 /// What AWS says instead of doing what it was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum No {
+pub enum CallError {
     /// Nothing: the call may have landed, or not.
     Answer,
     /// Access denied.
@@ -92,41 +92,41 @@ pub enum No {
 
 /// An error of a port, made from what AWS says.
 pub(super) trait Failure {
-    fn of(no: No, call: &str) -> Self;
+    fn of(no: CallError, call: &str) -> Self;
 }
 
 impl Failure for FunctionError {
-    fn of(no: No, call: &str) -> Self {
+    fn of(no: CallError, call: &str) -> Self {
         match no {
-            No::Answer => Self::Unclear("the answer was lost".into()),
-            No::Denied => Self::Denied(call.into()),
-            No::Busy => Self::Busy(call.into()),
-            No::Throttled(seconds) => Self::Throttled(seconds),
+            CallError::Answer => Self::Unclear("the answer was lost".into()),
+            CallError::Denied => Self::Denied(call.into()),
+            CallError::Busy => Self::Busy(call.into()),
+            CallError::Throttled(seconds) => Self::Throttled(seconds),
         }
     }
 }
 
 impl Failure for LedgerError {
-    fn of(no: No, call: &str) -> Self {
+    fn of(no: CallError, call: &str) -> Self {
         match no {
-            No::Busy => Self::Conflict,
-            No::Denied => Self::Unusable(format!("{call}: access denied")),
-            No::Answer | No::Throttled(_) => Self::Unavailable(format!("{call}: the answer was lost")),
+            CallError::Busy => Self::Conflict,
+            CallError::Denied => Self::Unusable(format!("{call}: access denied")),
+            CallError::Answer | CallError::Throttled(_) => Self::Unavailable(format!("{call}: the answer was lost")),
         }
     }
 }
 
 impl Failure for AlarmError {
-    fn of(no: No, call: &str) -> Self {
+    fn of(no: CallError, call: &str) -> Self {
         match no {
-            No::Denied => Self::Unusable(format!("{call}: access denied")),
+            CallError::Denied => Self::Unusable(format!("{call}: access denied")),
             _ => Self::Unavailable(format!("{call}: the answer was lost")),
         }
     }
 }
 
 impl Failure for String {
-    fn of(_: No, call: &str) -> Self {
+    fn of(_: CallError, call: &str) -> Self {
         format!("{call}: Step Functions is out of reach")
     }
 }
@@ -135,7 +135,7 @@ impl SimWorld {
     /// Sends a call, lets it do its work on the world, and brings the answer back.
     pub(super) async fn exchange<T, E>(
         &self,
-        kind: Kind,
+        kind: CallKind,
         name: &'static str,
         work: impl FnOnce(&mut State) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E>
@@ -149,29 +149,29 @@ impl SimWorld {
         let cut = self.call(name).await;
         let answer = self.with(|state| {
             if let Some(cut) = cut {
-                state.cut_a_write = kind == Kind::Write;
-                if state.cut_a_write && Cut::LATE.contains(&cut) {
-                    state.trouble.insert(0, (name, Trouble::LandsLate(LANDING)));
+                state.cut_a_write = kind == CallKind::Write;
+                if state.cut_a_write && CrashPoint::LATE.contains(&cut) {
+                    state.trouble.insert(0, (name, CallFailure::LandsLate(LANDING)));
                 }
             }
             work(state)
         });
         match cut {
             None => answer,
-            Some(Cut::AnswerLost | Cut::AnswerLostLate) => Err(E::of(No::Answer, name)),
+            Some(CrashPoint::AnswerLost | CrashPoint::AnswerLostLate) => Err(E::of(CallError::Answer, name)),
             Some(_) => die(),
         }
     }
 
     /// Counts a call and gives way once, so that others' calls can come between its sending and its effect. The runner
     /// is cut off at the end of its life.
-    pub(super) async fn call(&self, name: &str) -> Option<Cut> {
+    pub(super) async fn call(&self, name: &str) -> Option<CrashPoint> {
         let cut = self.with(|state| {
             let cut = (state.life == Some(0)).then_some(state.cut);
             match cut {
-                Some(Cut::Before) => return cut,
-                Some(Cut::AnswerLost | Cut::AnswerLostLate) => state.next_cut(),
-                Some(Cut::After | Cut::AfterLate) => {}
+                Some(CrashPoint::Before) => return cut,
+                Some(CrashPoint::AnswerLost | CrashPoint::AnswerLostLate) => state.next_cut(),
+                Some(CrashPoint::After | CrashPoint::AfterLate) => {}
                 None => state.life = state.life.map(|life| life - 1),
             }
             state.calls.push(name.to_owned());
@@ -180,7 +180,7 @@ impl SimWorld {
             state.asked = Default::default();
             cut
         });
-        if cut == Some(Cut::Before) {
+        if cut == Some(CrashPoint::Before) {
             die();
         }
         let _under_way = UnderWay(self);
@@ -191,7 +191,7 @@ impl SimWorld {
     /// The same in a history: it takes its time there and back, and the seed decides what becomes of it.
     async fn travel<T, E>(
         &self,
-        kind: Kind,
+        kind: CallKind,
         name: &'static str,
         work: impl FnOnce(&mut State) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E>

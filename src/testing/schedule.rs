@@ -102,21 +102,21 @@ impl<'w> Schedule<'w> {
 
 /// The answer of a task to the one who waits for it.
 #[derive(Debug)]
-pub struct Slot<T>(Rc<RefCell<(Option<T>, Option<Waker>)>>);
+pub struct Reply<T>(Rc<RefCell<(Option<T>, Option<Waker>)>>);
 
-impl<T> Clone for Slot<T> {
+impl<T> Clone for Reply<T> {
     fn clone(&self) -> Self {
         Self(Rc::clone(&self.0))
     }
 }
 
-impl<T> Default for Slot<T> {
+impl<T> Default for Reply<T> {
     fn default() -> Self {
         Self(Rc::new(RefCell::new((None, None))))
     }
 }
 
-impl<T> Slot<T> {
+impl<T> Reply<T> {
     /// Gives the answer, if there is none yet.
     pub fn fill(&self, answer: T) {
         let waker = {

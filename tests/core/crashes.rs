@@ -14,9 +14,9 @@ use snapback::steps::reap::reap;
 use snapback::steps::restore::RestoreOutcome;
 use snapback::steps::rollback::{roll_back, roll_back_alarm, roll_back_all};
 use snapback::steps::{LANDING, STALENESS};
-use snapback::testing::network::Cut;
+use snapback::testing::network::CrashPoint;
 use snapback::testing::samples::{alarm_arn, world};
-use snapback::testing::{SimWorld, Trouble};
+use snapback::testing::{CallFailure, SimWorld};
 
 use super::stage::{assert_final_is_true, call_names, experiments, interleave, machine, outcome, surfaces};
 use super::support::{
@@ -174,8 +174,9 @@ fn a_crash_whose_last_call_lands_late_is_put_right_too() {
                 &experiment,
                 |world, _| {
                     let names = ["PutFunctionConcurrency", "UpdateEventSourceMapping", "UpdateFunctionConfiguration"];
-                    let each =
-                        |name: &'static str| [(name, Trouble::LandsLate(late)), (name, Trouble::LandsLate(late))];
+                    let each = |name: &'static str| {
+                        [(name, CallFailure::LandsLate(late)), (name, CallFailure::LandsLate(late))]
+                    };
                     world.with(|state| state.trouble = names.into_iter().flat_map(each).collect());
                 },
                 |world, machine, before, life| {
@@ -193,7 +194,7 @@ fn a_crash_whose_last_call_lands_late_is_put_right_too() {
 #[test]
 fn a_rollback_that_crashes_at_any_call_is_finished_by_the_machine() {
     for (fault, experiment) in experiments() {
-        for cut in Cut::ALL {
+        for cut in CrashPoint::ALL {
             for life in 0.. {
                 let note = format!("{fault}: cut off at call {life}, {cut:?}");
                 let world = world(&["checkout"]);
@@ -272,7 +273,7 @@ fn a_crash_at_any_call_is_put_right_although_reads_are_stale() {
                     world.with(|state| {
                         state.staleness = STALENESS;
                         if let Some(late) = late {
-                            state.trouble = vec![(call_names(fault).0, Trouble::LandsLate(late))];
+                            state.trouble = vec![(call_names(fault).0, CallFailure::LandsLate(late))];
                         }
                     });
                 },

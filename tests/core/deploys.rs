@@ -9,7 +9,7 @@ use snapback::ports::Clock;
 use snapback::steps::restore::RestoreOutcome;
 use snapback::steps::rollback::roll_back;
 use snapback::testing::samples::{self, function_arn, world};
-use snapback::testing::{SimWorld, Trouble};
+use snapback::testing::{CallFailure, SimWorld};
 
 use super::stage::{
     beside, deploy_beside, deploy_over, experiments, is_inside_invocations, machine, outcome, over, surfaces,
@@ -199,7 +199,7 @@ fn while_a_failed_value_cannot_be_sent_again_the_target_stays_open() {
     block_on(machine.start()).unwrap();
     world.pass(60);
     failed_update(&world, 77);
-    world.with(|state| state.trouble = vec![("UpdateFunctionConfiguration", Trouble::Denied); 50]);
+    world.with(|state| state.trouble = vec![("UpdateFunctionConfiguration", CallFailure::Denied); 50]);
     let ended = block_on(machine.end(None));
     assert_eq!(outcome(&ended), (RunStatus::Failed, Outcome::RestoreFailed));
     let target = target_of(&world, &machine.run, "checkout");

@@ -13,7 +13,7 @@ use snapback::steps::reap::reap;
 use snapback::steps::restore::RestoreOutcome;
 use snapback::steps::rollback::{roll_back, stop};
 use snapback::testing::samples::{function_arn, settings, world};
-use snapback::testing::{SimWorld, Trouble};
+use snapback::testing::{CallFailure, SimWorld};
 
 use super::stage::{assert_final_is_true, call_names, experiments, machine, outcome};
 use super::support::{
@@ -24,7 +24,9 @@ use super::support::{
 fn a_lost_answer_changes_nothing() {
     for (fault, experiment) in experiments() {
         let (inject_call, restore_call) = call_names(fault);
-        for trouble in [Trouble::AnswerLost, Trouble::Lost, Trouble::LandsLate(3), Trouble::LandsLate(LANDING)] {
+        for trouble in
+            [CallFailure::AnswerLost, CallFailure::Lost, CallFailure::LandsLate(3), CallFailure::LandsLate(LANDING)]
+        {
             for in_restore in [false, true] {
                 let world = world(&["checkout"]);
                 let before = picture(&world, "checkout");
@@ -66,7 +68,7 @@ fn restored_is_not_said_while_the_fault_can_still_land() {
             // It dies with the call after the one that lands late.
             let sent = calls_until(&world, &machine, &functions, call_names(fault).0);
             world.with(|state| {
-                state.trouble = vec![(call_names(fault).0, Trouble::LandsLate(late))];
+                state.trouble = vec![(call_names(fault).0, CallFailure::LandsLate(late))];
                 state.life = Some(sent);
             });
             assert!(survives(machine.inject(&functions)).is_none(), "{fault}");
@@ -108,7 +110,7 @@ fn an_inject_that_was_in_doubt_once_stays_in_doubt_for_the_whole_of_its_lease() 
             let world = world(&["checkout"]);
             let before = picture(&world, "checkout");
             let machine = machine(&world, &experiment);
-            world.with(|state| state.trouble = vec![(call_names(fault).0, Trouble::LandsLate(late))]);
+            world.with(|state| state.trouble = vec![(call_names(fault).0, CallFailure::LandsLate(late))]);
             block_on(machine.start()).unwrap();
             let stop = async {
                 while !world.with(|state| state.targets.values().any(|target| target.status.is_final())) {
@@ -160,7 +162,7 @@ fn a_restore_that_lands_late_does_not_end_the_next_run() {
         let before = picture(&world, "checkout");
         let first = machine(&world, &experiment);
         block_on(first.start()).unwrap();
-        world.with(|state| state.trouble = vec![(call_names(fault).1, Trouble::LandsLate(LANDING))]);
+        world.with(|state| state.trouble = vec![(call_names(fault).1, CallFailure::LandsLate(LANDING))]);
         // The restore's runner dies with its next call, the restoring one is on its way.
         let _ = survives(async {
             let end = first.end(None);
@@ -214,7 +216,7 @@ fn a_restore_that_is_denied_fails_the_run_and_the_reaper_goes_on() {
         let machine = machine(&world, &experiment);
         let ended = block_on(async {
             machine.start().await.unwrap();
-            world.with(|state| state.trouble = vec![(restore_call, Trouble::Denied); 50]);
+            world.with(|state| state.trouble = vec![(restore_call, CallFailure::Denied); 50]);
             machine.end(None).await
         });
         let failure = ended.failure.as_ref().unwrap();
@@ -252,7 +254,7 @@ fn one_surface_that_is_denied_does_not_keep_the_others_from_their_restore() {
     let before = picture(&world, "checkout");
     let machine = machine(&world, &experiment);
     block_on(machine.start()).unwrap();
-    world.with(|state| state.trouble = vec![("PutFunctionConcurrency", Trouble::Denied); 50]);
+    world.with(|state| state.trouble = vec![("PutFunctionConcurrency", CallFailure::Denied); 50]);
     let ended = block_on(machine.end(None));
     assert_eq!(outcome(&ended), (RunStatus::Failed, Outcome::RestoreFailed), "{fault}");
     let mut expected = before.clone();
@@ -272,7 +274,7 @@ fn an_inject_that_is_denied_fails_the_run_and_restores() {
         let mut experiment = experiment.clone();
         experiment["targets"] = json!([{ "function": "checkout" }, { "function": "payment" }]);
         let machine = machine(&world, &experiment);
-        world.with(|state| state.trouble = vec![(call_names(fault).0, Trouble::Denied)]);
+        world.with(|state| state.trouble = vec![(call_names(fault).0, CallFailure::Denied)]);
         let ended = block_on(machine.execute());
         assert_eq!(ended.failure.as_ref().unwrap().name(), "AccessDenied", "{fault}");
         assert_eq!(outcome(&ended), (RunStatus::Failed, Outcome::EndedEarly), "{fault}");
@@ -284,7 +286,7 @@ fn an_inject_that_is_denied_fails_the_run_and_restores() {
 #[test]
 fn busy_and_throttled_calls_are_made_again() {
     for (fault, experiment) in experiments() {
-        for trouble in [Trouble::Busy, Trouble::Throttled] {
+        for trouble in [CallFailure::Busy, CallFailure::Throttled] {
             let world = world(&["checkout"]);
             let before = picture(&world, "checkout");
             let machine = machine(&world, &experiment);
@@ -341,7 +343,7 @@ fn a_run_whose_execution_is_gone_and_whose_restore_is_refused_has_failed() {
     // The run is stopping when its execution is stopped: nobody but the reaper can say that it has failed.
     block_on(stop(&world, &machine.run, &EndReason::UserRequest)).unwrap();
     machine.kill();
-    world.with(|state| state.trouble = vec![("PutFunctionConcurrency", Trouble::Denied); 50]);
+    world.with(|state| state.trouble = vec![("PutFunctionConcurrency", CallFailure::Denied); 50]);
     reap_for(&world, 2);
     assert_eq!(run_of(&world, &machine.run).status, RunStatus::Failed);
     let target = target_of(&world, &machine.run, "checkout");
@@ -361,7 +363,7 @@ fn a_refusal_of_long_ago_does_not_fail_a_run_that_is_being_restored() {
     let machine = machine(&world, &experiments()[0].1);
     block_on(machine.start()).unwrap();
     machine.kill();
-    world.with(|state| state.trouble = vec![("PutFunctionConcurrency", Trouble::Denied); 50]);
+    world.with(|state| state.trouble = vec![("PutFunctionConcurrency", CallFailure::Denied); 50]);
     block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 120))).unwrap();
     assert!(target_of(&world, &machine.run, "checkout").restore_error.is_some());
     world.with(|state| state.trouble.clear());

@@ -8,7 +8,7 @@ use snapback::ports::{Clock, Ledger, WriteOutcome};
 use snapback::steps::rollback::{roll_back, stop};
 use snapback::steps::{ATTEMPT, LANDING, LEASE, RESERVE, SKEW, STALENESS, WINDOW};
 use snapback::testing::samples::{self, faults, function_arn, world};
-use snapback::testing::{SimWorld, Trouble};
+use snapback::testing::{CallFailure, SimWorld};
 
 use super::support::{Machine, block_on, budget, give_way, survives, target_of};
 
@@ -178,7 +178,7 @@ fn a_worker_that_lives_long_and_dies_keeps_nobody_waiting_for_long() {
     block_on(stop(&world, &machine.run, &EndReason::UserRequest)).unwrap();
     world.with(|state| {
         // It looks, takes its lease, sends its call, which does not land, and dies with the answer.
-        state.trouble = vec![("PutFunctionConcurrency", Trouble::Lost)];
+        state.trouble = vec![("PutFunctionConcurrency", CallFailure::Lost)];
         state.life = Some(6);
     });
     let rollback = roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 900));

@@ -9,7 +9,7 @@ use snapback::steps::STALENESS;
 use snapback::steps::reap::reap;
 use snapback::testing::execution::watch;
 use snapback::testing::samples::{self, function_arn, mapping_id, observation, world};
-use snapback::testing::{Orphans, SimWorld, Trouble};
+use snapback::testing::{CallFailure, Orphans, SimWorld};
 
 use super::stage::{experiments, machine, outcome};
 use super::support::{Ended, Machine, assert_nothing_stays, block_on, budget, mutating, reap_for, run_of, target_of};
@@ -96,7 +96,7 @@ fn a_mapping_that_may_not_be_enabled_keeps_the_target_open() {
     let machine = machine(&world, &disabling());
     block_on(machine.start()).unwrap();
     delete(&world);
-    world.with(|state| state.trouble = vec![("UpdateEventSourceMapping", Trouble::Denied); 50]);
+    world.with(|state| state.trouble = vec![("UpdateEventSourceMapping", CallFailure::Denied); 50]);
     let ended = block_on(machine.end(None));
     assert_eq!(outcome(&ended), (RunStatus::Failed, Outcome::RestoreFailed));
     let target = target_of(&world, &machine.run, "checkout");

@@ -48,10 +48,10 @@ fn a_run_without_a_record_is_an_error_and_is_restored() {
 
 #[test]
 fn the_error_stays_until_every_target_is_back() {
-    use snapback::testing::Trouble;
+    use snapback::testing::CallFailure;
     let world = world(&["checkout"]);
     without_record(&world, faults()[0].clone());
-    world.with(|state| state.trouble = vec![("PutFunctionConcurrency", Trouble::Denied); 2]);
+    world.with(|state| state.trouble = vec![("PutFunctionConcurrency", CallFailure::Denied); 2]);
     // Also once the marker is there.
     for _ in 0..2 {
         let (tick, error) = tick(&world);

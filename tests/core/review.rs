@@ -7,7 +7,7 @@ use snapback::plan::rendering::Outcome;
 use snapback::ports::Clock;
 use snapback::steps::reap::reap;
 use snapback::steps::rollback::{roll_back, roll_back_all};
-use snapback::testing::Trouble;
+use snapback::testing::CallFailure;
 use snapback::testing::samples::{self, SECRET, faults, function_arn, layer_arn, run_id, world};
 
 use super::stage::outcome;
@@ -156,7 +156,7 @@ fn what_is_sent_without_the_layers_may_land_late_too() {
     world.with(|state| {
         state.layers.remove(&layer_arn("otel"));
         // The first call is refused for its layer whatever becomes of it; the second one lands late.
-        state.trouble = vec![("UpdateFunctionConfiguration", Trouble::LandsLate(8)); 2];
+        state.trouble = vec![("UpdateFunctionConfiguration", CallFailure::LandsLate(8)); 2];
     });
     block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 30))).unwrap();
     assert_eq!(world.count("UpdateFunctionConfiguration"), 3, "one to inject, two to restore");

@@ -14,7 +14,7 @@ use snapback::steps::reap::reap;
 use snapback::steps::restore::RestoreOutcome;
 use snapback::steps::rollback::{RolledBack, roll_back, roll_back_all};
 use snapback::testing::samples::{self, faults, function_arn, layer_arn, observation, world};
-use snapback::testing::{SimWorld, State, Trouble};
+use snapback::testing::{CallFailure, SimWorld, State};
 
 use super::support::{Machine, block_on, budget};
 
@@ -233,7 +233,7 @@ fn two_workers_over_the_rates_both_come_to_the_end() {
 #[test]
 fn a_429_holds_the_calls_for_other_targets_too() {
     let (world, functions) = staffed(40, &faults()[0]);
-    world.with(|state| state.trouble = vec![("PutFunctionConcurrency", Trouble::Throttled)]);
+    world.with(|state| state.trouble = vec![("PutFunctionConcurrency", CallFailure::Throttled)]);
     let run = samples::run_id("run-1");
     let rollback = roll_back(&world, &run, &EndReason::UserRequest, budget(&world, INVOCATION));
     let watch = async {

@@ -16,7 +16,7 @@ use snapback::steps::reap::{Tick, reap};
 use snapback::steps::restore::{RestoreOutcome, restore};
 use snapback::steps::rollback::{roll_back, roll_back_alarm, roll_back_all, stop};
 use snapback::testing::samples::{self, SECRET, alarm_arn, faults, function_arn, run_id, settings, world};
-use snapback::testing::{SimWorld, Trouble};
+use snapback::testing::{CallFailure, SimWorld};
 
 use super::stage::{call_names, experiments, machine, outcome, over, set, surfaces};
 use super::support::{
@@ -539,7 +539,7 @@ fn no_secret_is_shown() {
                     .iter()
                     .for_each(|name| set(seen, name, "hunter2-too"))
             });
-            state.trouble = vec![(call_names(fault).1, Trouble::Denied)];
+            state.trouble = vec![(call_names(fault).1, CallFailure::Denied)];
         });
         let run = run_of(&world, &machine.run);
         let error = block_on(restore(&world, &run, &function_arn("checkout"), budget(&world, 30)));

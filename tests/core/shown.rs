@@ -10,7 +10,7 @@ use snapback::ports::{AlarmError, FunctionError, LedgerError};
 use snapback::steps::error::failure_message;
 use snapback::steps::facts::collect_facts;
 use snapback::testing::samples::{self, faults, function_arn, settings, world};
-use snapback::testing::{SimFunction, SimWorld, Trouble};
+use snapback::testing::{CallFailure, SimFunction, SimWorld};
 
 use super::stage::{deploy_over, experiments, machine, set};
 use super::support::{block_on, run_of, target_of};
@@ -216,7 +216,7 @@ fn a_plan_warns_where_invocations_could_use_up_snapbacks_own_concurrency() {
     let sampled = |names: &[&str]| faults().into_iter().filter(|(name, _)| names.contains(name)).collect::<Vec<_>>();
     let both = samples::experiment(&["checkout"], &sampled(&["timeout", "latency"]));
     assert_eq!(warned(&none, &both), text("timeout and latency", of_account));
-    world.with(|state| state.trouble = vec![("GetAccountSettings", Trouble::Denied)]);
+    world.with(|state| state.trouble = vec![("GetAccountSettings", CallFailure::Denied)]);
     assert_eq!(
         warned(&none, &both),
         text("timeout and latency", "of the account's unreserved concurrency, which could not be read")

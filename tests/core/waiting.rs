@@ -8,7 +8,7 @@ use snapback::steps::inject::{InjectOutcome, inject};
 use snapback::steps::reap::reap;
 use snapback::steps::rollback::roll_back;
 use snapback::testing::samples::{self, faults, function_arn, world};
-use snapback::testing::{SimWorld, Trouble};
+use snapback::testing::{CallFailure, SimWorld};
 
 use super::support::{Machine, block_on, budget, run_of, target_of};
 
@@ -60,7 +60,7 @@ fn a_call_in_doubt_is_waited_for_by_name() {
     let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
     block_on(machine.start()).unwrap();
     world.pass(60);
-    world.with(|state| state.trouble = vec![("PutFunctionConcurrency", Trouble::AnswerLost)]);
+    world.with(|state| state.trouble = vec![("PutFunctionConcurrency", CallFailure::AnswerLost)]);
     let _ = block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 30))).unwrap();
     let lease = target_of(&world, &machine.run, "checkout").restore_lease.unwrap();
     assert_eq!(waiting_for(&world, &machine), Some(format!("a call that may still land until {}", lease.until)));

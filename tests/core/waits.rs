@@ -17,7 +17,7 @@ use snapback::steps::rollback::{roll_back, stop};
 use snapback::steps::steady_state::{judgeable, judged_by};
 use snapback::steps::{GRACE, SKEW, STALENESS};
 use snapback::testing::samples::{self, faults, function_arn, world};
-use snapback::testing::{SimWorld, Trouble};
+use snapback::testing::{CallFailure, SimWorld};
 
 use super::support::{Machine, block_on, budget, run_of, target_of};
 
@@ -235,7 +235,7 @@ fn a_tick_counts_what_it_has_seen() {
         second.start().await.unwrap();
     });
     first.kill();
-    world.with(|state| state.trouble = vec![("PutFunctionConcurrency", Trouble::Denied); 50]);
+    world.with(|state| state.trouble = vec![("PutFunctionConcurrency", CallFailure::Denied); 50]);
     let (tick, error) = block_on(reap(&world, budget(&world, 55)));
     // The second one is in time and alive.
     assert_eq!((tick, error), (Tick { active: 2, handled: 1, failed_restores: 2, ..Tick::default() }, None));

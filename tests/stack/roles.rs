@@ -9,7 +9,7 @@ use snapback::ports::Clock;
 use snapback::steps::Budget;
 use snapback::task::{Task, handle};
 use snapback::testing::samples::{MAPPING, function_arn, layer_arn, settings, world};
-use snapback::testing::{SimWorld, Trouble};
+use snapback::testing::{CallFailure, SimWorld};
 
 use super::events::{call, prepare};
 
@@ -259,7 +259,7 @@ async fn lived(task: Task) -> BTreeSet<String> {
 /// A restore that is refused once, and then succeeds.
 async fn restored(world: &SimWorld, payload: &Value, task: Task) -> BTreeSet<String> {
     world.pass(60);
-    world.with(|state| state.trouble.push(("UpdateFunctionConfiguration", Trouble::Denied)));
+    world.with(|state| state.trouble.push(("UpdateFunctionConfiguration", CallFailure::Denied)));
     let _ = call(world, task, payload).await;
     world.pass(60);
     call(world, task, payload).await.unwrap();

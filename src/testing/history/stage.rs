@@ -5,7 +5,7 @@ use std::rc::Rc;
 use crate::model::time::Time;
 use crate::steps::{Budget, SKEW};
 use crate::testing::dice::Dice;
-use crate::testing::schedule::{Schedule, Slot};
+use crate::testing::schedule::{Reply, Schedule};
 use crate::testing::worker::{Role, Worker};
 use crate::testing::{SimWorld, State};
 
@@ -140,7 +140,7 @@ impl<'w> Stage<'w> {
         self.sleep(lot.start).await;
         let deadline = self.world.with(|state| state.now()).plus(role.timeout());
         let name = format!("{role:?} of {about}");
-        let slot: Slot<Invoked<T>> = Slot::default();
+        let slot: Reply<Invoked<T>> = Reply::default();
         let work = call(Worker::new(self.world, name.clone(), role, lot.skew), Budget { deadline: Time(deadline.0) });
         let (done, died) = (slot.clone(), slot.clone());
         let job = self.schedule.spawn(async move { done.fill(Invoked::Done(work.await)) });
