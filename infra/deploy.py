@@ -133,7 +133,7 @@ def deploy(tools: Tools, name: str, bucket: str, given: dict[str, str]) -> None:
         upload_and_deploy(tools, name, bucket, parameters)
     finally:
         if lever_is_ours:
-            tools.snapback("lever", "release", "--stack", name)
+            tools.snapback("lever", "disengage", "--stack", name)
     print_summary(deployed.find(tools, name))
 
 
@@ -208,7 +208,7 @@ def guard_armed_targets(tools: Tools, stack: Stack, given: dict[str, str]) -> bo
     deployed.engage_lever(tools, stack, f"the stack is being updated: {change}")
     armed = deployed.armed_targets(tools, stack, table)
     if armed:
-        tools.snapback("lever", "release", "--stack", stack.name)
+        tools.snapback("lever", "disengage", "--stack", stack.name)
         raise refusal(stack, change, armed)
     return True
 

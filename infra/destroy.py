@@ -60,7 +60,7 @@ def ensure_nothing_armed(tools: Tools, stack: Stack) -> str | None:
             deployed.engage_lever(tools, stack, "the stack is being destroyed")
         armed = deployed.armed_targets(tools, stack, table)
         if armed and not engaged:
-            tools.snapback("lever", "release", "--stack", stack.name)
+            tools.snapback("lever", "disengage", "--stack", stack.name)
     if armed:
         listed = "\n".join(f"  {target}" for target in armed)
         fix = f"put them back first: snapback rollback --all --stack {stack.name}"

@@ -99,7 +99,7 @@ class Account:
             return json.dumps({"armed": self.armed.pop(0) if len(self.armed) > 1 else self.armed[0]})
         if name == "lever show":
             return json.dumps({"engaged": self.lever})
-        self.lever = {"lever engage": True, "lever release": False}.get(name, self.lever)
+        self.lever = {"lever engage": True, "lever disengage": False}.get(name, self.lever)
         if name == "lever engage" and self.lever_fails:
             raise CommandFailed("lever engage: restored, before its time")
         return ""
@@ -302,9 +302,9 @@ class WhatIsThere(Case):
         account = Account("UPDATE_COMPLETE")
         self.deploy(account, "Prefix=chaos")
         order = [call for call in account.calls if call.startswith("lever") or call == "cloudformation deploy"]
-        self.assertEqual(order, ["lever show", "lever engage", "cloudformation deploy", "lever release"])
+        self.assertEqual(order, ["lever show", "lever engage", "cloudformation deploy", "lever disengage"])
 
-    def test_the_lever_is_released_after_a_failure_too_and_stays_where_it_was_engaged(self) -> None:
+    def test_the_lever_is_disengaged_after_a_failure_too(self) -> None:
         account = Account("UPDATE_COMPLETE")
         account.failing = "cloudformation deploy"
         with self.assertRaises(CommandFailed):

@@ -192,7 +192,7 @@ impl Expression {
             Condition::Absent => "attribute_not_exists(pk)".to_owned(),
             Condition::Present => "attribute_exists(pk)".to_owned(),
             Condition::RunIn(statuses) => self.status_in(statuses.iter().map(|status| status.name())),
-            Condition::TargetIn(statuses) => self.status_in(statuses.iter().map(|status| status.name())),
+            Condition::TargetIn(statuses) => self.status_in(statuses.iter().map(|status| status.stored_name())),
             Condition::HeldBy(run) => format!("#run = {}", self.value(text(run.as_str()))),
             Condition::Free => "attribute_not_exists(#run)".to_owned(),
             Condition::Released => {
@@ -245,8 +245,8 @@ impl Expression {
                 self.set_or_remove("injected", judgement.injected.as_ref().map(text));
             }
             Effect::ClosedAt(at) => self.set("closedAt", number(at.0)),
-            Effect::CreateTarget(status) => self.set_once("status", text(status.name())),
-            Effect::TargetStatus(status) => self.set("status", text(status.name())),
+            Effect::CreateTarget(status) => self.set_once("status", text(status.stored_name())),
+            Effect::TargetStatus(status) => self.set("status", text(status.stored_name())),
             Effect::Snapshot(snapshot) => {
                 self.set("changes", json(&snapshot.changes)?);
                 self.set("lastVersion", number(snapshot.last_version));

@@ -124,7 +124,7 @@ fn a_stored_target_of_every_status_is_read() {
     let read: BTreeMap<String, TargetStatus> =
         targets.iter().map(|t| (t.function.name().to_owned(), t.status)).collect();
     for status in TargetStatus::ALL {
-        assert_eq!(read[&format!("is-{}", status.name())], status);
+        assert_eq!(read[&format!("is-{}", status.stored_name())], status);
     }
     for target in &targets {
         let stored = items("RUN#statuses", &format!("TARGET#{}", target.function)).into_iter().next().unwrap();

@@ -140,9 +140,10 @@ pub(super) enum LeverAction {
         direct: bool,
     },
     /// Let runs start again.
+    #[command(alias = "release")]
     Disengage {
         /// Why.
-        #[arg(long, default_value = "released from the command line", value_parser = lever_reason)]
+        #[arg(long, default_value = "disengaged from the command line", value_parser = lever_reason)]
         reason: LeverReason,
         /// Write to the ledger from here, not through the rollback function: for when the stack is broken.
         #[arg(long)]

@@ -55,7 +55,7 @@ fn show(lever: Option<&Lever>, views: &[ReportView], output: &Output) {
             let text = format!("engaged since {}: {}; nothing starts", lever.since, lever.reason);
             output.print_line(&output.paint(Tone::Bad, &text));
         }
-        Some(lever) => output.print_line(&format!("released since {}; experiments may start", lever.since)),
-        None => output.print_line("released; experiments may start"),
+        Some(lever) => output.print_line(&format!("disengaged since {}; experiments may start", lever.since)),
+        None => output.print_line("disengaged; experiments may start"),
     }
 }

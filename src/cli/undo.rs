@@ -60,7 +60,7 @@ impl Undo<'_> {
             Self::Run(run) | Self::Stop(run) => format!("rollback {run} --direct"),
             Self::All => "rollback --all --direct".to_owned(),
             Self::Lever { engaged: true, .. } => "lever engage --direct".to_owned(),
-            Self::Lever { engaged: false, .. } => "lever release --direct".to_owned(),
+            Self::Lever { engaged: false, .. } => "lever disengage --direct".to_owned(),
         }
     }
 }
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_released_lever_ends_no_run() {
+    async fn a_disengaged_lever_ends_no_run() {
         let (world, reason) = (world(&["checkout"]), reason());
         let machine = Machine::new(&world, "run-1", experiment(&["checkout"], &faults()[0..1]));
         assert_eq!(machine.start().await, Ok(()));

@@ -303,7 +303,7 @@ pub fn begin_observing(id: &RunId, ends_at: Time) -> GuardedWrite {
 /// Records what was found when the run was judged.
 #[must_use]
 pub fn record_findings(id: &RunId, judgement: &Findings) -> GuardedWrite {
-    GuardedWrite::new("judge_run", [Part::run(id, Condition::Present, [Effect::Findings(judgement.clone())])])
+    GuardedWrite::new("record_findings", [Part::run(id, Condition::Present, [Effect::Findings(judgement.clone())])])
 }
 
 /// Moves a run to a final status.
@@ -373,7 +373,7 @@ pub fn begin_inject(id: &RunId, function: &FunctionArn, planned: &[Change], leas
 pub fn mark_injected(id: &RunId, function: &FunctionArn) -> GuardedWrite {
     let to = TargetStatus::Injected;
     let say = Part::target(id, function, [target_before(to)], [Effect::TargetStatus(to), Effect::Waiting(None)]);
-    GuardedWrite::new("injected", [running(id), say])
+    GuardedWrite::new("mark_injected", [running(id), say])
 }
 
 /// Records a restore's lease.
@@ -390,7 +390,7 @@ pub fn begin_restore(id: &RunId, function: &FunctionArn, lease: &Lease, now: Tim
 #[must_use]
 pub fn shorten_lease(id: &RunId, function: &FunctionArn, lease: &Lease, until: Time) -> GuardedWrite {
     let shorten = [Effect::LeaseUntil(lease.kind, until)];
-    GuardedWrite::new("settle", [Part::target(id, function, [Condition::LeaseIs(lease.clone())], shorten)])
+    GuardedWrite::new("shorten_lease", [Part::target(id, function, [Condition::LeaseIs(lease.clone())], shorten)])
 }
 
 /// Moves a target to a final status; where its run holds the lock, that becomes a tombstone.
@@ -417,7 +417,7 @@ pub fn end_target(ending: &TargetEnding, now: Time, holds_lock: bool) -> Guarded
     let end = Part::target(run, function, conditions, effects);
     let release = [Effect::Release(now), expiry(now)];
     let release = Part::of(Item::Lock(function.clone()), [Condition::HeldBy(run.clone())], release);
-    GuardedWrite::new("finish", std::iter::once(end).chain(holds_lock.then_some(release)))
+    GuardedWrite::new("end_target", std::iter::once(end).chain(holds_lock.then_some(release)))
 }
 
 /// Records why a restore failed. One that lands late must not leave an error with a target that is back.
@@ -425,7 +425,7 @@ pub fn end_target(ending: &TargetEnding, now: Time, holds_lock: bool) -> Guarded
 pub fn record_restore_error(id: &RunId, function: &FunctionArn, why: &str) -> GuardedWrite {
     let say = [Effect::RestoreError(Some(why.to_owned()))];
     let open = target_before(TargetStatus::Restoring);
-    GuardedWrite::new("restore_failed", [Part::target(id, function, [open], say)])
+    GuardedWrite::new("record_restore_error", [Part::target(id, function, [open], say)])
 }
 
 /// Records what an inject or a restore of a target waits for; for an inject, also before there is a snapshot.

@@ -235,8 +235,8 @@ pub enum TargetStatus {
     Restored,
     /// Restored, except for fields that somebody else has changed.
     Drifted,
-    /// The function was deleted during the run. A later release may store the plainer word.
-    #[serde(rename = "gone", alias = "deleted")]
+    /// The function was deleted during the run.
+    #[serde(alias = "gone")]
     Deleted,
     /// The run ended before the target was armed: there is nothing to restore.
     Untouched,
@@ -276,7 +276,7 @@ impl TargetStatus {
         matches!(self, Self::Restored | Self::Drifted | Self::Deleted | Self::Untouched)
     }
 
-    /// The name in the ledger and in output.
+    /// The name in output.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -287,8 +287,17 @@ impl TargetStatus {
             Self::Restoring => "restoring",
             Self::Restored => "restored",
             Self::Drifted => "drifted",
-            Self::Deleted => "gone",
+            Self::Deleted => "deleted",
             Self::Untouched => "untouched",
+        }
+    }
+
+    /// The name in the ledger. A deleted target is stored under its older name, which earlier releases can read too.
+    #[must_use]
+    pub fn stored_name(self) -> &'static str {
+        match self {
+            Self::Deleted => "gone",
+            status => status.name(),
         }
     }
 }

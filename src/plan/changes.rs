@@ -270,8 +270,8 @@ impl ChangeSetBuilder<'_> {
     }
 
     fn proxy(&mut self) {
-        let Some(orders) = self.injection.orders() else { return };
-        match attach_proxy(&orders, self.injection.proxy_layers, self.now) {
+        let Some(config) = self.injection.config() else { return };
+        match attach_proxy(&config, self.injection.proxy_layers, self.now) {
             Ok(ProxyAttachment { layer, variables }) => {
                 self.layers.push(layer);
                 let named = |(name, value)| Some((VariableName::try_from(name).ok()?, Slot::Present(value)));

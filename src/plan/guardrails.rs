@@ -226,7 +226,7 @@ fn about_experiment(experiment: &Experiment, facts: &Facts) -> Vec<Refusal> {
     let mut refusals = Vec::new();
     if let Some(lever) = facts.lever.as_ref().filter(|lever| lever.engaged) {
         let reason = format!("it is engaged since {}: {}", lever.since, lever.reason);
-        refusals.push(refusal(Guardrail::Lever, "safety lever", reason, "release it: snapback lever release"));
+        refusals.push(refusal(Guardrail::Lever, "safety lever", reason, "release it: snapback lever disengage"));
     }
     for (asked, why) in &facts.unresolved {
         refusals.push(refusal(Guardrail::Exists, asked, why, "correct the target, or the role's rights"));
@@ -599,7 +599,7 @@ pub fn may_pile_up(experiment: &Experiment, settings: &Settings, seen: &Observat
         && !experiment.faults.iter().any(reserves)
 }
 
-/// The functions of a survey, in order.
+/// The functions of an evaluation, in order.
 #[must_use]
 pub fn functions(facts: &Facts) -> Vec<FunctionArn> {
     facts.targets.iter().map(|target| target.seen.arn.clone()).collect()

@@ -41,7 +41,7 @@ impl<'a> Injection<'a> {
 
     /// What the proxy is told; `None` where no fault is inside invocations.
     #[must_use]
-    pub fn orders(&self) -> Option<ProxyConfig> {
+    pub fn config(&self) -> Option<ProxyConfig> {
         let faults: Vec<_> = self.experiment.faults.iter().filter_map(Fault::invocation).collect();
         (!faults.is_empty()).then(|| ProxyConfig {
             // A deadline before 1970 has passed in any case.

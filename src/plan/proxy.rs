@@ -1,4 +1,4 @@
-//! What brings the proxy to a function: its layer, the wrapper that starts it, and its orders.
+//! What brings the proxy to a function: its layer, the wrapper that starts it, and its configuration.
 
 use crate::model::fault::WRAPPER_VARIABLE;
 use crate::model::function::{Observation, Package, Slot};
@@ -20,9 +20,9 @@ pub(super) struct ProxyAttachment {
     pub(super) variables: Vec<(&'static str, Secret)>,
 }
 
-/// What this function needs for these orders, or everything that speaks against it.
+/// What this function needs for this configuration, or everything that speaks against it.
 pub(super) fn attach_proxy(
-    orders: &ProxyConfig,
+    config: &ProxyConfig,
     layers: &ProxyLayers,
     now: &Observation,
 ) -> Result<ProxyAttachment, Vec<Objection>> {
@@ -36,7 +36,7 @@ pub(super) fn attach_proxy(
     let mut objections: Vec<Objection> = starts_through_a_wrapper(now).err().into_iter().collect();
     objections.extend(in_between(now));
     match layer(layers, &now.architecture) {
-        Ok(layer) if objections.is_empty() => Ok(ProxyAttachment { layer, variables: variables(orders, now) }),
+        Ok(layer) if objections.is_empty() => Ok(ProxyAttachment { layer, variables: variables(config, now) }),
         Ok(_) => Err(objections),
         Err(objection) => {
             objections.push(objection);
@@ -77,9 +77,9 @@ fn layer(layers: &ProxyLayers, architecture: &str) -> Result<LayerVersionArn, Ob
 }
 
 /// A wrapper that is there already is started by the proxy in turn. An empty one is none.
-fn variables(orders: &ProxyConfig, now: &Observation) -> Vec<(&'static str, Secret)> {
+fn variables(config: &ProxyConfig, now: &Observation) -> Vec<(&'static str, Secret)> {
     let mut variables =
-        vec![(WRAPPER_VARIABLE, Secret::new(PROXY_PATH)), (FAULTS_VARIABLE, Secret::new(orders.to_text()))];
+        vec![(WRAPPER_VARIABLE, Secret::new(PROXY_PATH)), (FAULTS_VARIABLE, Secret::new(config.to_text()))];
     match now.environment.variable(WRAPPER_VARIABLE) {
         Some(Slot::Present(displaced)) if !displaced.expose().is_empty() => {
             variables.push((CHAINED_WRAPPER_VARIABLE, displaced));

@@ -66,9 +66,9 @@ pub struct PlanView {
     pub refusals: Vec<Refusal>,
 }
 
-/// Shows a survey.
+/// Shows an evaluation.
 #[must_use]
-pub fn plan_view(experiment: &crate::model::experiment::Experiment, survey: &Evaluation) -> PlanView {
+pub fn plan_view(experiment: &crate::model::experiment::Experiment, evaluation: &Evaluation) -> PlanView {
     let target = |(seen, draft): &(Observation, super::changes::ChangeSet)| TargetPlan {
         function: seen.arn.name().to_owned(),
         arn: seen.arn.to_string(),
@@ -80,11 +80,11 @@ pub fn plan_view(experiment: &crate::model::experiment::Experiment, survey: &Eva
         duration: experiment.duration.to_string(),
         stop_conditions: experiment.stop_conditions.iter().map(|stop| stop.alarm.name().to_owned()).collect(),
         steady_state: experiment.steady_state.iter().map(ToString::to_string).collect(),
-        seed: survey.seed,
-        seed_is_drawn: survey.seed.is_some() && experiment.seed.is_none(),
-        targets: survey.targets.iter().map(target).collect(),
-        warnings: survey.warnings.clone(),
-        refusals: survey.refusals.clone(),
+        seed: evaluation.seed,
+        seed_is_drawn: evaluation.seed.is_some() && experiment.seed.is_none(),
+        targets: evaluation.targets.iter().map(target).collect(),
+        warnings: evaluation.warnings.clone(),
+        refusals: evaluation.refusals.clone(),
     }
 }
 

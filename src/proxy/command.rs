@@ -54,25 +54,25 @@ fn standalone(address: &str) -> Result<(), String> {
     }
     let upstream = std::env::var(API_VARIABLE).map_err(|_| format!("{API_VARIABLE} is not set; write host:port"))?;
     let upstream = Upstream::parse(&upstream)?;
-    let orders = orders()?;
+    let config = config()?;
     let listener = TcpListener::bind(address).map_err(|error| format!("cannot listen on {address}: {error}"))?;
     let bound = listener.local_addr().map_err(|error| error.to_string())?;
     log_line(&format!("listening on {bound}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let served = runtime.and_then(|runtime| runtime.block_on(serve(listener, upstream, orders)));
+    let served = runtime.and_then(|runtime| runtime.block_on(serve(listener, upstream, config)));
     served.map_err(|error| format!("stopped: {error}"))
 }
 
-/// The orders, if there are any that can be read.
-fn orders() -> Result<Option<ProxyConfig>, String> {
+/// The configuration, if there is one that can be read.
+fn config() -> Result<Option<ProxyConfig>, String> {
     let Some(text) = std::env::var_os(FAULTS_VARIABLE) else { return Ok(None) };
     match ProxyConfig::parse(&text.to_string_lossy()) {
-        Ok(orders) if orders.faults.iter().any(|fault| matches!(fault, InvocationFault::Exit(_))) => {
+        Ok(config) if config.faults.iter().any(|fault| matches!(fault, InvocationFault::Exit(_))) => {
             Err(format!("{FAULTS_VARIABLE} has `exit`, and standalone there is no runtime to kill; take it out"))
         }
-        Ok(orders) => {
-            say_left_out(&orders);
-            Ok(Some(orders))
+        Ok(config) => {
+            say_left_out(&config);
+            Ok(Some(config))
         }
         Err(error) => {
             log_line(&format!("{FAULTS_VARIABLE} cannot be read: {error}; no faults are injected"));

@@ -173,7 +173,7 @@ mod tests {
         which_hold(&[conditions], Some(event)) == [true]
     }
 
-    const EVENT: &str = r#"{"requestContext":{"http":{"method":"GET","path":"/api/orders"},"n":null},"Records":
+    const EVENT: &str = r#"{"requestContext":{"http":{"method":"GET","path":"/api/config"},"n":null},"Records":
         [{"eventSource":"aws:sqs"},{"eventSource":"aws:s3","size":7}],"headers":{"x.debug":"1"},"flag":true}"#;
 
     fn check(condition: &str) -> bool {

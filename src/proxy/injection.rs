@@ -76,7 +76,7 @@ impl Connection {
         let (Some(id), Some(_)) = (id, injector.left()) else { return self.deliver(None, &answer).await };
         let deadline = value_of(head, DEADLINE).and_then(|deadline| deadline.parse().ok());
         let invocation = Invocation { deadline, arn: value_of(head, INVOKED_ARN) };
-        let due = injector.roll(id).triggered(injector.orders(), invocation);
+        let due = injector.roll(id).triggered(injector.config(), invocation);
         if due.clone().next().is_none() {
             return self.deliver(None, &answer).await;
         }

@@ -1,4 +1,4 @@
-//! What all connections share: the orders, the dice, and what is still to happen to answers.
+//! What all connections share: the configuration, the dice, and what is still to happen to answers.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,7 +21,7 @@ const STEP: Duration = Duration::from_secs(1);
 /// Injects the faults of one run.
 #[derive(Debug)]
 pub struct Injector {
-    orders: &'static ProxyConfig,
+    config: &'static ProxyConfig,
     dice: Mutex<Dice>,
     pending: Mutex<PendingInvocations>,
     metrics: Metrics,
@@ -38,11 +38,11 @@ pub struct Injector {
 }
 
 impl Injector {
-    /// For orders, which it keeps as long as the process lives.
-    pub(crate) fn new(orders: ProxyConfig, runtime: Option<Process>) -> Arc<Self> {
+    /// For a configuration, which it keeps as long as the process lives.
+    pub(crate) fn new(config: ProxyConfig, runtime: Option<Process>) -> Arc<Self> {
         Arc::new(Self {
-            dice: Mutex::new(Dice::new(orders.seed)),
-            orders: Box::leak(Box::new(orders)),
+            dice: Mutex::new(Dice::new(config.seed)),
+            config: Box::leak(Box::new(config)),
             pending: Mutex::default(),
             metrics: Metrics::new(),
             runtime,
@@ -54,27 +54,27 @@ impl Injector {
         })
     }
 
-    pub(crate) fn orders(&self) -> &'static ProxyConfig {
-        self.orders
+    pub(crate) fn config(&self) -> &'static ProxyConfig {
+        self.config
     }
 
     /// Milliseconds until everything passes; `None` when that time has come.
     pub(crate) fn left(&self) -> Option<u64> {
-        self.orders.left((self.clock)())
+        self.config.left((self.clock)())
     }
 
     /// Whether invocations have to be looked at.
     pub(crate) fn is_active(&self) -> bool {
-        self.orders.concern_invocations() && self.left().is_some()
+        self.config.concern_invocations() && self.left().is_some()
     }
 
     pub(crate) fn roll(&self, request: &str) -> FaultRolls {
-        FaultRolls::new(self.orders, &mut lock(&self.dice), request)
+        FaultRolls::new(self.config, &mut lock(&self.dice), request)
     }
 
     /// Says that a fault is injected now, with its delay in milliseconds.
     pub(crate) fn report(&self, fault: &str, delay: u64, request: &str) {
-        self.metrics.injected(self.orders, fault, delay, request, now());
+        self.metrics.injected(self.config, fault, delay, request, now());
     }
 
     /// Delays an invocation or its answer, and never longer than the faults last.
@@ -187,9 +187,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_delay_ends_when_the_wall_clock_passes_the_end() {
-        let orders = ProxyConfig::parse(r#"{"until":1000000,"experiment":"","run":"","faults":[]}"#);
-        let orders = orders.unwrap_or_else(|error| unreachable!("{error}"));
-        let mut injector = Injector::new(orders, None);
+        let config = ProxyConfig::parse(r#"{"until":1000000,"experiment":"","run":"","faults":[]}"#);
+        let config = config.unwrap_or_else(|error| unreachable!("{error}"));
+        let mut injector = Injector::new(config, None);
         Arc::get_mut(&mut injector).unwrap_or_else(|| unreachable!()).clock = || WALL_CLOCK.load(Ordering::Relaxed);
         let jump = async {
             tokio::time::sleep(Duration::from_millis(50)).await;

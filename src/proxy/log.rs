@@ -20,9 +20,9 @@ pub(crate) fn log_line(sentence: &str) {
     let _ = std::io::stderr().write_all(format!("snapback-proxy: {sentence}\n").as_bytes());
 }
 
-/// Says what of the orders is not injected, because this proxy does not know it.
-pub(crate) fn say_left_out(orders: &ProxyConfig) {
-    for what in &orders.left_out {
+/// Says which faults of the configuration are not injected, because this proxy does not know it.
+pub(crate) fn say_left_out(config: &ProxyConfig) {
+    for what in &config.left_out {
         log_line(&format!("{FAULTS_VARIABLE}: {what}; it is left out"));
     }
 }
@@ -42,11 +42,11 @@ impl Metrics {
     }
 
     /// Says that a fault was injected, and by how many milliseconds it delays.
-    pub(crate) fn injected(&self, orders: &ProxyConfig, fault: &str, delay: u64, request: &str, now: u64) {
+    pub(crate) fn injected(&self, config: &ProxyConfig, fault: &str, delay: u64, request: &str, now: u64) {
         let Some(mut out) = self.out.as_ref() else { return };
-        let mut line = line(orders, fault, delay, &[("FunctionName", &self.function), ("RequestId", request)], now);
+        let mut line = line(config, fault, delay, &[("FunctionName", &self.function), ("RequestId", request)], now);
         if line.len() > MAX_LINE {
-            line = self::line(orders, fault, delay, &[], now);
+            line = self::line(config, fault, delay, &[], now);
         }
         if line.len() <= MAX_LINE {
             let _ = out.write_all(line.as_bytes());
@@ -54,7 +54,7 @@ impl Metrics {
     }
 }
 
-fn line(orders: &ProxyConfig, fault: &str, delay: u64, properties: &[(&str, &str)], now: u64) -> String {
+fn line(config: &ProxyConfig, fault: &str, delay: u64, properties: &[(&str, &str)], now: u64) -> String {
     let mut metric = json!({
         "_aws": {
             "Timestamp": now,
@@ -67,8 +67,8 @@ fn line(orders: &ProxyConfig, fault: &str, delay: u64, properties: &[(&str, &str
                 ],
             }],
         },
-        "Experiment": orders.experiment,
-        "Run": orders.run,
+        "Experiment": config.experiment,
+        "Run": config.run,
         "Fault": fault,
         "InjectedFaults": 1,
         "InjectedDelay": delay,
@@ -88,9 +88,9 @@ mod tests {
         let long = |length| "\u{10348}".repeat(length);
         // An experiment's name has up to 128 characters, a run's up to 80.
         let text = format!(r#"{{"until":1,"experiment":"{}","run":"{}","faults":[]}}"#, long(128), "r".repeat(80));
-        let orders = ProxyConfig::parse(&text).unwrap_or_else(|error| unreachable!("{error}"));
+        let config = ProxyConfig::parse(&text).unwrap_or_else(|error| unreachable!("{error}"));
         let line = line(
-            &orders,
+            &config,
             "invocationTimeout",
             900_000,
             &[("FunctionName", &"f".repeat(64)), ("RequestId", &"a".repeat(36))],

@@ -16,12 +16,12 @@ use super::upstream::Upstream;
 /// Between two tries to take a connection.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Serves every connection until the future is dropped, and injects the faults of these orders.
+/// Serves every connection until the future is dropped, and injects the faults of this configuration.
 ///
 /// # Errors
 /// Where the socket cannot be used.
-pub async fn serve(listener: TcpListener, upstream: Upstream, orders: Option<ProxyConfig>) -> io::Result<()> {
-    serve_with(listener, upstream, orders.map(|orders| Injector::new(orders, None))).await
+pub async fn serve(listener: TcpListener, upstream: Upstream, config: Option<ProxyConfig>) -> io::Result<()> {
+    serve_with(listener, upstream, config.map(|config| Injector::new(config, None))).await
 }
 
 /// The same, for an injector that may know the runtime.

@@ -20,18 +20,18 @@ pub(crate) struct Invocation<'a> {
 pub(crate) struct FaultRolls([u64; MAX_FAULTS]);
 
 impl FaultRolls {
-    pub(crate) fn new(orders: &ProxyConfig, dice: &mut Dice, request: &str) -> Self {
-        Self(dice.roll(request, orders.faults.len()))
+    pub(crate) fn new(config: &ProxyConfig, dice: &mut Dice, request: &str) -> Self {
+        Self(dice.roll(request, config.faults.len()))
     }
 
     /// The faults that are due, as far as that can be told without the event's body.
     pub(crate) fn triggered<'o>(
         self,
-        orders: &'o ProxyConfig,
+        config: &'o ProxyConfig,
         invocation: Invocation<'_>,
     ) -> impl Iterator<Item = (&'o InvocationFault, u64)> + Clone + use<'o> {
         let qualifier = invocation.arn.map_or("$LATEST", qualifier).to_owned();
-        orders.faults.iter().zip(self.0).filter(move |(fault, roll)| {
+        config.faults.iter().zip(self.0).filter(move |(fault, roll)| {
             let rule = fault.rule();
             let here = !matches!(fault, InvocationFault::Init(_));
             here && rule.percentage.includes(*roll) && rule.qualifier.is_none_or(|wanted| wanted == qualifier)
@@ -157,61 +157,61 @@ mod tests {
 
     const ARN: &str = "arn:aws:lambda:eu-west-1:123456789012:function:checkout";
 
-    fn orders(faults: &str) -> ProxyConfig {
+    fn config(faults: &str) -> ProxyConfig {
         let text = format!(r#"{{"until":9,"experiment":"e","run":"r","seed":1,"faults":{faults}}}"#);
         ProxyConfig::parse(&text).unwrap_or_else(|error| unreachable!("{text}: {error}"))
     }
 
-    fn names(orders: &ProxyConfig, arn: Option<&str>) -> Vec<&'static str> {
-        let rolls = FaultRolls::new(orders, &mut Dice::new(orders.seed), "");
-        rolls.triggered(orders, Invocation { deadline: None, arn }).map(|(fault, _)| fault.name()).collect()
+    fn names(config: &ProxyConfig, arn: Option<&str>) -> Vec<&'static str> {
+        let rolls = FaultRolls::new(config, &mut Dice::new(config.seed), "");
+        rolls.triggered(config, Invocation { deadline: None, arn }).map(|(fault, _)| fault.name()).collect()
     }
 
     #[test]
     fn the_qualifier_is_that_of_the_invoked_arn() {
-        let orders =
-            orders(r#"[{"disk":{"megabytes":1,"qualifier":"live"}},{"exit":{"qualifier":"$LATEST"}},{"error":{}}]"#);
-        assert_eq!(names(&orders, Some(&format!("{ARN}:live"))), ["disk", "error"]);
-        assert_eq!(names(&orders, Some(ARN)), ["exit", "error"]);
-        assert_eq!(names(&orders, Some(&format!("{ARN}:7"))), ["error"]);
-        assert_eq!(names(&orders, None), ["exit", "error"]);
+        let config =
+            config(r#"[{"disk":{"megabytes":1,"qualifier":"live"}},{"exit":{"qualifier":"$LATEST"}},{"error":{}}]"#);
+        assert_eq!(names(&config, Some(&format!("{ARN}:live"))), ["disk", "error"]);
+        assert_eq!(names(&config, Some(ARN)), ["exit", "error"]);
+        assert_eq!(names(&config, Some(&format!("{ARN}:7"))), ["error"]);
+        assert_eq!(names(&config, None), ["exit", "error"]);
     }
 
     #[test]
     fn each_fault_rolls_for_itself() {
-        let orders = orders(
+        let config = config(
             r#"[{"error":{"percentage":50}},{"exit":{"percentage":50}},{"disk":{"megabytes":1,"percentage":0}}]"#,
         );
         let mut dice = Dice::new(Some(3));
         let mut seen = std::collections::BTreeSet::new();
         for _ in 0..100 {
-            let rolls = FaultRolls::new(&orders, &mut dice, "");
-            let due = rolls.triggered(&orders, Invocation { deadline: None, arn: None });
+            let rolls = FaultRolls::new(&config, &mut dice, "");
+            let due = rolls.triggered(&config, Invocation { deadline: None, arn: None });
             seen.insert(due.map(|(fault, _)| fault.name()).collect::<Vec<_>>());
         }
         assert_eq!(seen.into_iter().collect::<Vec<_>>(), [vec![], vec!["error"], vec!["error", "exit"], vec!["exit"]]);
     }
 
-    fn verdict(orders: &ProxyConfig) -> Verdict<'_> {
+    fn verdict(config: &ProxyConfig) -> Verdict<'_> {
         let invocation = Invocation { deadline: Some(10_000), arn: None };
-        let due = FaultRolls::new(orders, &mut Dice::new(orders.seed), "").triggered(orders, invocation);
+        let due = FaultRolls::new(config, &mut Dice::new(config.seed), "").triggered(config, invocation);
         Verdict::new(due, invocation, 4_000)
     }
 
     #[test]
     fn delays_add_up_and_a_timeout_counts_them() {
-        let orders = orders(
+        let config = config(
             r#"[{"latency":{"delayMs":200}},{"latency":{"minMs":5,"maxMs":5,"when":"after"}},{"invocationTimeout":{"bufferMs":500}}]"#,
         );
-        let verdict = verdict(&orders);
+        let verdict = verdict(&config);
         assert_eq!(verdict.delays, [("latency", 200), ("invocationTimeout", 5_300)]);
         assert_eq!(verdict.after.delays, [5]);
     }
 
     #[test]
     fn a_timeout_without_a_buffer_outlasts_the_invocation() {
-        let orders = orders(r#"[{"invocationTimeout":{}}]"#);
-        assert_eq!(verdict(&orders).delays, [("invocationTimeout", 7_000)]);
+        let config = config(r#"[{"invocationTimeout":{}}]"#);
+        assert_eq!(verdict(&config).delays, [("invocationTimeout", 7_000)]);
     }
 
     #[test]
@@ -241,10 +241,10 @@ mod tests {
 
     #[test]
     fn the_first_answer_in_the_handlers_place_is_the_last_thing_that_happens() {
-        let orders = orders(
+        let config = config(
             r#"[{"exit":{}},{"corrupt":{"mangle":true}},{"response":{"statusCode":503}},{"error":{}},{"disk":{"megabytes":1}}]"#,
         );
-        let verdict = verdict(&orders);
+        let verdict = verdict(&config);
         assert!(matches!(verdict.instead, Some(Instead::Response(_))));
         assert_eq!((verdict.exit, verdict.megabytes, verdict.after), (None, Vec::new(), After::default()));
     }

@@ -60,17 +60,17 @@ enum RuntimeStart {
 fn prepare() -> Result<RuntimeStart, String> {
     let Some(text) = std::env::var_os(FAULTS_VARIABLE) else { return Err(format!("{FAULTS_VARIABLE} is not set")) };
     let text = text.into_string().map_err(|_| format!("{FAULTS_VARIABLE} is not text"))?;
-    let orders = ProxyConfig::parse(&text).map_err(|error| format!("{FAULTS_VARIABLE} cannot be read: {error}"))?;
-    say_left_out(&orders);
+    let config = ProxyConfig::parse(&text).map_err(|error| format!("{FAULTS_VARIABLE} cannot be read: {error}"))?;
+    say_left_out(&config);
     let upstream = std::env::var(API_VARIABLE).map_err(|_| format!("{API_VARIABLE} is not set"))?;
     let upstream = Upstream::parse(&upstream)?;
-    if init(&orders, &upstream) {
+    if init(&config, &upstream) {
         return Ok(RuntimeStart::Failed);
     }
-    if !orders.concern_invocations() || orders.left(now()).is_none() {
+    if !config.concern_invocations() || config.left(now()).is_none() {
         return Ok(RuntimeStart::Direct);
     }
-    spawn(upstream, orders).map(RuntimeStart::ViaProxy).map_err(|error| format!("the proxy cannot start: {error}"))
+    spawn(upstream, config).map(RuntimeStart::ViaProxy).map_err(|error| format!("the proxy cannot start: {error}"))
 }
 
 /// The runtime's command, with the environment that it would have without us.
@@ -92,7 +92,7 @@ fn runtime(words: &[&OsStr], chained: Option<&OsStr>, port: Option<u16>) -> Comm
 }
 
 /// Starts the proxy as a process that the runtime does not know: a child's child, whose parent is gone.
-fn spawn(upstream: Upstream, orders: ProxyConfig) -> io::Result<u16> {
+fn spawn(upstream: Upstream, config: ProxyConfig) -> io::Result<u16> {
     // The runtime can connect from now on; the kernel keeps its connection until the proxy takes it.
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let port = listener.local_addr()?.port();
@@ -102,7 +102,7 @@ fn spawn(upstream: Upstream, orders: ProxyConfig) -> io::Result<u16> {
         Fork::Child => {
             if let Ok(Fork::Child) = process::fork() {
                 drop(ready);
-                run(listener, upstream, orders, runtime, readiness);
+                run(listener, upstream, config, runtime, readiness);
             }
             std::process::exit(0);
         }
@@ -120,7 +120,7 @@ fn spawn(upstream: Upstream, orders: ProxyConfig) -> io::Result<u16> {
 fn run(
     listener: TcpListener,
     upstream: Upstream,
-    orders: ProxyConfig,
+    config: ProxyConfig,
     runtime: Process,
     mut readiness: io::PipeWriter,
 ) {
@@ -134,7 +134,7 @@ fn run(
         threads.block_on(async {
             let end = runtime.end()?;
             let address = listener.local_addr()?;
-            let injector = Injector::new(orders, Some(runtime));
+            let injector = Injector::new(config, Some(runtime));
             tokio::spawn(watch(Arc::clone(&injector), address));
             readiness.write_all(&[1])?;
             drop(readiness);
@@ -150,19 +150,19 @@ fn run(
 }
 
 /// Delays the initialisation, or fails it: says whether it has failed.
-fn init(orders: &ProxyConfig, upstream: &Upstream) -> bool {
+fn init(config: &ProxyConfig, upstream: &Upstream) -> bool {
     // Each environment is initialised once: with a seed, all of them would have the same first roll.
-    let rolls: [u64; MAX_FAULTS] = Dice::new(None).roll("init", orders.faults.len());
-    let faults = orders.faults.iter().zip(rolls).filter_map(|(fault, roll)| match fault {
+    let rolls: [u64; MAX_FAULTS] = Dice::new(None).roll("init", config.faults.len());
+    let faults = config.faults.iter().zip(rolls).filter_map(|(fault, roll)| match fault {
         InvocationFault::Init(init) if init.percentage.includes(roll) => Some(init),
         _ => None,
     });
     for fault in faults {
-        let Some(left) = orders.left(now()) else { return false };
+        let Some(left) = config.left(now()) else { return false };
         let delay = fault.delay_ms.map_or(0, |delay| u64::from(delay.get())).min(left);
-        Metrics::new().injected(orders, "init", delay, "", now());
+        Metrics::new().injected(config, "init", delay, "", now());
         std::thread::sleep(Duration::from_millis(delay));
-        if let Some(failure) = fault.fail.as_ref().filter(|_| orders.left(now()).is_some()) {
+        if let Some(failure) = fault.fail.as_ref().filter(|_| config.left(now()).is_some()) {
             if let Err(error) = report_failure(upstream, &failure.error_type, &failure.message) {
                 log_line(&format!("cannot report the failed initialisation: {error}"));
             }

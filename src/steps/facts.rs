@@ -34,7 +34,7 @@ pub async fn collect_facts(
     experiment: &Experiment,
 ) -> Result<Facts, StepError> {
     // A look changes nothing, so none comes too late.
-    let pace = &RateLimiter::until(Time(i64::MAX));
+    let limiter = &RateLimiter::until(Time(i64::MAX));
     let mut pools = resolve(world, experiment).await?;
     let mut looked: BTreeMap<FunctionName, Result<TargetFacts, StepError>> = BTreeMap::new();
     let asked = loop {
@@ -43,7 +43,7 @@ pub async fn collect_facts(
         let new: Vec<FunctionName> =
             asked.iter().take(settings.target_limit).filter(|name| !looked.contains_key(*name)).cloned().collect();
         let mut looks = stream::iter(new)
-            .map(|asked| async move { (asked.clone(), look(world, pace, experiment, asked).await) })
+            .map(|asked| async move { (asked.clone(), look(world, limiter, experiment, asked).await) })
             .buffered(AT_ONCE);
         while let Some((name, target)) = looks.next().await {
             looked.insert(name, target);
@@ -90,14 +90,14 @@ pub async fn collect_facts(
         .collect();
     let deviations = deviations(world, &conditions, None).await?;
     Ok(Facts {
-        account: account(world, pace, settings, experiment, &targets).await?,
+        account: account(world, limiter, settings, experiment, &targets).await?,
         notes: pools.notes(),
         now: world.now(),
         settings: settings.clone(),
         lever: retry(world, || world.lever()).await?,
         seed: pools.seed,
         target_count,
-        layers: layer_facts(world, pace, settings, experiment, &targets).await?,
+        layers: layer_facts(world, limiter, settings, experiment, &targets).await?,
         targets,
         unresolved,
         alarms,
@@ -209,35 +209,36 @@ fn names(name: &FunctionName, arn: &FunctionArn) -> bool {
 
 async fn look(
     world: &impl World,
-    pace: &RateLimiter,
+    limiter: &RateLimiter,
     experiment: &Experiment,
     asked: FunctionName,
 ) -> Result<TargetFacts, StepError> {
     let mappings = experiment.needs_mappings();
-    let seen = pace.read(world, Quota::of_observation(mappings), || world.observe(asked.unqualified(), mappings)).await;
+    let seen =
+        limiter.read(world, Quota::of_observation(mappings), || world.observe(asked.unqualified(), mappings)).await;
     let seen = seen.map_err(|error| StepError::function(asked.as_str(), error))?;
     let lock = retry(world, || world.lock(&seen.arn)).await?;
     let aliases = if experiment.changes_latest() {
-        let aliases = pace.read(world, &[Quota::ControlPlane], || world.aliases(&seen.arn)).await;
+        let aliases = limiter.read(world, &[Quota::ControlPlane], || world.aliases(&seen.arn)).await;
         aliases.map_err(|error| StepError::function(asked.as_str(), error))?
     } else {
         Vec::new()
     };
     let mut mapping_tags = BTreeMap::new();
     for mapping in &seen.mappings {
-        let tags = pace.read(world, &[Quota::ControlPlane], || world.mapping_tags(&seen.arn, &mapping.id)).await;
+        let tags = limiter.read(world, &[Quota::ControlPlane], || world.mapping_tags(&seen.arn, &mapping.id)).await;
         mapping_tags.insert(mapping.id.clone(), tags.map_err(|error| StepError::function(asked.as_str(), error))?);
     }
     // A container image takes no layers, and Lambda refuses to say anything about its code signing.
     let code_signing = if experiment.adds_layers() && seen.package == Package::Zip {
-        let code_signing = pace.read(world, &[Quota::ControlPlane], || world.code_signing(&seen.arn)).await;
+        let code_signing = limiter.read(world, &[Quota::ControlPlane], || world.code_signing(&seen.arn)).await;
         code_signing.map_err(|error| StepError::function(asked.as_str(), error))?
     } else {
         CodeSigning::Off
     };
     // The runtime of a container image is in the image (lambda/latest/dg/runtimes-update).
     let runtime_updates = if experiment.changes_latest() && seen.package == Package::Zip {
-        let updates = pace.read(world, &[Quota::ControlPlane], || world.runtime_updates(&seen.arn)).await;
+        let updates = limiter.read(world, &[Quota::ControlPlane], || world.runtime_updates(&seen.arn)).await;
         Some(updates.map_err(|error| StepError::function(asked.as_str(), error))?)
     } else {
         None
@@ -248,7 +249,7 @@ async fn look(
 /// The account's concurrency, where the faults could use it up.
 async fn account(
     world: &impl World,
-    pace: &RateLimiter,
+    limiter: &RateLimiter,
     settings: &Settings,
     experiment: &Experiment,
     targets: &[TargetFacts],
@@ -256,7 +257,7 @@ async fn account(
     if !targets.iter().any(|target| may_pile_up(experiment, settings, &target.seen)) {
         return Ok(None);
     }
-    match pace.read(world, &[Quota::ControlPlane], || world.account()).await {
+    match limiter.read(world, &[Quota::ControlPlane], || world.account()).await {
         Ok(account) => Ok(Some(account)),
         Err(FunctionError::Denied(_)) => Ok(None),
         Err(error) => Err(StepError::function("the account's settings", error)),
@@ -265,7 +266,7 @@ async fn account(
 
 async fn layer_facts(
     world: &impl World,
-    pace: &RateLimiter,
+    limiter: &RateLimiter,
     settings: &Settings,
     experiment: &Experiment,
     targets: &[TargetFacts],
@@ -291,7 +292,7 @@ async fn layer_facts(
             facts.insert(layer.clone(), LayerFact::plain());
             continue;
         }
-        let fact = pace.read(world, &[Quota::ControlPlane], || world.layer(layer)).await;
+        let fact = limiter.read(world, &[Quota::ControlPlane], || world.layer(layer)).await;
         facts.insert(layer.clone(), fact.map_err(|error| StepError::function(layer.as_str(), error))?);
     }
     Ok(facts)

@@ -62,14 +62,14 @@ pub async fn inject(
     function: &FunctionArn,
     budget: Budget,
 ) -> Result<InjectOutcome, StepError> {
-    let (holder, pace) = (format!("inject-{:016x}", world.random()), RateLimiter::until(budget.last_call()));
+    let (holder, limiter) = (format!("inject-{:016x}", world.random()), RateLimiter::until(budget.last_call()));
     let (mut first_look, mut in_doubt, mut waiting) = (true, false, Waiting::default());
     loop {
         let Some(run) = retry(world, || world.run(run)).await? else { return Err(StepError::NoSuchRun(run.clone())) };
         let target = retry(world, || world.target(&run.id, function)).await?;
         let target = target.ok_or_else(|| StepError::NoSuchRun(run.id.clone()))?;
-        let (run, target, holder, pace) = (&run, &target, &holder, &pace);
-        let injector = Injector { world, run, target, holder, pace, budget, first_look, in_doubt };
+        let (run, target, holder, limiter) = (&run, &target, &holder, &limiter);
+        let injector = Injector { world, run, target, holder, limiter, budget, first_look, in_doubt };
         first_look = false;
         let look = injector.reconcile().await?;
         in_doubt |= matches!(look, Reconciled::Uncertain(_));
@@ -93,7 +93,7 @@ struct Injector<'a, W> {
     run: &'a Run,
     target: &'a TargetRecord,
     holder: &'a str,
-    pace: &'a RateLimiter,
+    limiter: &'a RateLimiter,
     budget: Budget,
     /// Whether this is the invocation's first look.
     first_look: bool,
@@ -139,7 +139,7 @@ impl<W: World> Injector<'_, W> {
     async fn observe(&self) -> Result<Option<Observation>, StepError> {
         let mappings = self.run.experiment.as_ref().is_some_and(|experiment| experiment.needs_mappings());
         let observe = || self.world.observe(self.target.function.as_str(), mappings);
-        match self.pace.read(self.world, Quota::of_observation(mappings), observe).await {
+        match self.limiter.read(self.world, Quota::of_observation(mappings), observe).await {
             Err(FunctionError::NotFound(_)) => Ok(None),
             seen => seen.map(Some).map_err(|error| self.failed(error)),
         }
@@ -164,7 +164,7 @@ impl<W: World> Injector<'_, W> {
 
     async fn write(&self, writes: &[Write]) -> Result<Reconciled, StepError> {
         // Before the lease is taken, which must not run meanwhile.
-        if self.pace.acquire(self.world, writes.len()).await.is_err() {
+        if self.limiter.acquire(self.world, writes.len()).await.is_err() {
             return Ok(Reconciled::requeue_because("a turn within Lambda's rate"));
         }
         let Window { lease, last_call } = self.budget.window(LeaseKind::Inject, self.holder, self.world.now());
@@ -179,7 +179,7 @@ impl<W: World> Injector<'_, W> {
                 // It may land yet: the lease stays as long as that can be.
                 Err(error) if error.may_have_landed() => return Ok(Reconciled::Uncertain(lease.until)),
                 Err(error) => {
-                    self.pace.on_throttle(self.world, Quota::ControlPlane, &error);
+                    self.limiter.on_throttle(self.world, Quota::ControlPlane, &error);
                     self.shorten_lease(&lease).await?;
                     // What is not found was deleted under us: the next look tells what.
                     let again = error.is_transient() || matches!(error, FunctionError::NotFound(_));

@@ -26,13 +26,13 @@ pub(super) fn touched(changes: &[Change]) -> impl Iterator<Item = &MappingId> {
 /// The first read that fails.
 pub(super) async fn unlisted(
     world: &impl World,
-    pace: &RateLimiter,
+    limiter: &RateLimiter,
     changes: &[Change],
     listed: &[Mapping],
 ) -> Result<Vec<Mapping>, FunctionError> {
     let mut found = Vec::new();
     for id in touched(changes).filter(|id| !listed.iter().any(|mapping| mapping.id == **id)) {
-        match pace.read(world, &[Quota::ControlPlane], || world.mapping(id)).await {
+        match limiter.read(world, &[Quota::ControlPlane], || world.mapping(id)).await {
             Ok(state) => found.push(Mapping { id: id.clone(), state }),
             Err(FunctionError::NotFound(_)) => {}
             Err(error) => return Err(error),

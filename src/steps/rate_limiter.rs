@@ -1,8 +1,8 @@
-//! Keeping to Lambda's rates: one pace for each worker, which all of its calls about functions share.
+//! A rate limiter for Lambda's control plane: one for each worker, shared by all of its calls about functions.
 //!
 //! Lambda takes 100 `GetFunction` calls a second, and 15 of all its other control-plane calls together, for the whole
 //! account and region; neither can be raised (lambda/latest/dg/gettingstarted-limits). What goes over is answered 429.
-//! Two workers do not know of each other: each keeps the pace for itself, and both hold when AWS says so.
+//! Two workers do not know of each other: each limits its own rate, and both pause when AWS throttles them.
 
 use std::future::Future;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -71,7 +71,7 @@ impl Bucket {
     const FRESH: Self = Self { next: i64::MIN, held_until: Time(i64::MIN), holds: 0 };
 }
 
-/// The pace of one worker: from the beginning of an invocation to its last call.
+/// Limits one worker's calls, from the beginning of an invocation to its last call.
 #[derive(Debug)]
 pub struct RateLimiter {
     buckets: Mutex<[Bucket; 2]>,
@@ -184,10 +184,10 @@ mod tests {
     use crate::testing::SimWorld;
 
     /// When so many turns came that were asked for at once, in milliseconds from now.
-    async fn turns(world: &SimWorld, pace: &RateLimiter, count: usize) -> Vec<i64> {
+    async fn turns(world: &SimWorld, limiter: &RateLimiter, count: usize) -> Vec<i64> {
         let began = world.now().0;
         let turn = || async {
-            assert_eq!(pace.wait(world, Quota::ControlPlane, 1, Time(i64::MAX)).await, Ok(()));
+            assert_eq!(limiter.wait(world, Quota::ControlPlane, 1, Time(i64::MAX)).await, Ok(()));
             world.now().0 - began
         };
         join_all((0..count).map(|_| turn())).await
@@ -196,8 +196,8 @@ mod tests {
     #[tokio::test]
     async fn a_burst_comes_at_once_and_the_rest_at_the_rate() {
         let world = SimWorld::default();
-        let pace = RateLimiter::until(Time(i64::MAX));
-        let turns = turns(&world, &pace, 38).await;
+        let limiter = RateLimiter::until(Time(i64::MAX));
+        let turns = turns(&world, &limiter, 38).await;
         assert_eq!(turns[..AT_ONCE], [0; AT_ONCE]);
         assert_eq!((turns[AT_ONCE], turns[37]), (67, 2_001));
         let most =
@@ -208,10 +208,10 @@ mod tests {
     #[tokio::test]
     async fn looks_have_a_burst_and_a_rate_of_their_own() {
         let world = SimWorld::default();
-        let pace = RateLimiter::until(Time(i64::MAX));
+        let limiter = RateLimiter::until(Time(i64::MAX));
         let began = world.now().0;
         for turn in 0..=2 * AT_ONCE {
-            assert_eq!(pace.wait(&world, Quota::GetFunction, 1, Time(i64::MAX)).await, Ok(()));
+            assert_eq!(limiter.wait(&world, Quota::GetFunction, 1, Time(i64::MAX)).await, Ok(()));
             assert_eq!(world.now().0 - began, if turn < 2 * AT_ONCE { 0 } else { 10 }, "turn {turn}");
         }
     }
@@ -236,50 +236,50 @@ mod tests {
     #[tokio::test]
     async fn a_hold_is_as_long_as_aws_asks_and_a_little_longer_by_chance() {
         let clock = Chance(0.into());
-        let pace = RateLimiter::until(Time(i64::MAX));
-        pace.on_throttle(&clock, Quota::ControlPlane, &FunctionError::Throttled(2));
-        assert_eq!(pace.wait(&clock, Quota::ControlPlane, 1, Time(i64::MAX)).await, Ok(()));
+        let limiter = RateLimiter::until(Time(i64::MAX));
+        limiter.on_throttle(&clock, Quota::ControlPlane, &FunctionError::Throttled(2));
+        assert_eq!(limiter.wait(&clock, Quota::ControlPlane, 1, Time(i64::MAX)).await, Ok(()));
         assert_eq!(clock.now(), Time(2_000 + (JITTER / 2).cast_signed()));
     }
 
     #[tokio::test]
     async fn a_429_holds_those_that_were_given_their_turn_already() {
         let world = SimWorld::default();
-        let pace = RateLimiter::until(Time(i64::MAX));
-        turns(&world, &pace, AT_ONCE).await;
+        let limiter = RateLimiter::until(Time(i64::MAX));
+        turns(&world, &limiter, AT_ONCE).await;
         let began = world.now();
         let waiting = async {
-            assert_eq!(pace.acquire(&world, 1).await, Ok(()));
+            assert_eq!(limiter.acquire(&world, 1).await, Ok(()));
             world.now()
         };
-        let refused = async { pace.on_throttle(&world, Quota::ControlPlane, &FunctionError::Throttled(2)) };
+        let refused = async { limiter.on_throttle(&world, Quota::ControlPlane, &FunctionError::Throttled(2)) };
         let (came, ()) = join(waiting, refused).await;
         assert!((began.plus(2)..began.plus(3)).contains(&came), "{} ms", came.0 - began.0);
-        pace.on_throttle(&world, Quota::ControlPlane, &FunctionError::Throttled(2));
-        let look = pace.wait(&world, Quota::GetFunction, 1, came).await;
+        limiter.on_throttle(&world, Quota::ControlPlane, &FunctionError::Throttled(2));
+        let look = limiter.wait(&world, Quota::GetFunction, 1, came).await;
         assert_eq!((look, world.now()), (Ok(()), came), "the other kind is not held");
     }
 
     #[tokio::test]
     async fn a_hold_has_a_bound_and_a_turn_that_comes_too_late_is_none() {
         let world = SimWorld::default();
-        let pace = RateLimiter::until(world.now().plus(60));
-        pace.on_throttle(&world, Quota::ControlPlane, &FunctionError::Throttled(3_600));
+        let limiter = RateLimiter::until(world.now().plus(60));
+        limiter.on_throttle(&world, Quota::ControlPlane, &FunctionError::Throttled(3_600));
         let began = world.now();
         // A look is not worth that long a wait.
-        let turn = pace.acquire(&world, 1).await;
+        let turn = limiter.acquire(&world, 1).await;
         assert!(matches!(turn, Err(10 | 11)), "{turn:?}");
         assert_eq!(world.now(), began);
-        let (pace, late) = (RateLimiter::until(began.plus(1)), RateLimiter::until(began.plus(-1)));
-        assert_eq!((pace.acquire(&world, 20).await, late.acquire(&world, 1).await), (Ok(()), Err(0)));
+        let (limiter, late) = (RateLimiter::until(began.plus(1)), RateLimiter::until(began.plus(-1)));
+        assert_eq!((limiter.acquire(&world, 20).await, late.acquire(&world, 1).await), (Ok(()), Err(0)));
     }
 
     #[tokio::test]
     async fn what_was_not_sent_holds_nobody() {
         let world = SimWorld::default();
-        let pace = RateLimiter::until(Time(i64::MAX));
-        pace.on_throttle(&world, Quota::ControlPlane, &FunctionError::Throttled(0));
-        pace.on_throttle(&world, Quota::ControlPlane, &FunctionError::Busy(String::new()));
-        assert_eq!(turns(&world, &pace, 1).await, [0]);
+        let limiter = RateLimiter::until(Time(i64::MAX));
+        limiter.on_throttle(&world, Quota::ControlPlane, &FunctionError::Throttled(0));
+        limiter.on_throttle(&world, Quota::ControlPlane, &FunctionError::Busy(String::new()));
+        assert_eq!(turns(&world, &limiter, 1).await, [0]);
     }
 }

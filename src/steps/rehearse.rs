@@ -54,7 +54,7 @@ pub struct Rehearsal<'a, W> {
     world: &'a W,
     run: &'a RunId,
     budget: Budget,
-    pace: RateLimiter,
+    limiter: RateLimiter,
     layers: Mutex<BTreeMap<LayerVersionArn, LayerFact>>,
 }
 
@@ -62,7 +62,7 @@ impl<'a, W: World> Rehearsal<'a, W> {
     /// For the targets of one run.
     #[must_use]
     pub fn new(world: &'a W, run: &'a RunId, budget: Budget) -> Self {
-        Self { world, run, budget, pace: RateLimiter::until(budget.last_call()), layers: Mutex::default() }
+        Self { world, run, budget, limiter: RateLimiter::until(budget.last_call()), layers: Mutex::default() }
     }
 
     /// Rehearses the restore of one target.
@@ -113,7 +113,7 @@ impl<'a, W: World> Rehearsal<'a, W> {
     async fn observe(&self, run: &Run, function: &FunctionArn) -> Result<Option<Observation>, StepError> {
         let mappings = run.experiment.as_ref().is_none_or(Experiment::needs_mappings);
         let observe = || self.world.observe(function.as_str(), mappings);
-        match self.pace.read(self.world, Quota::of_observation(mappings), observe).await {
+        match self.limiter.read(self.world, Quota::of_observation(mappings), observe).await {
             Ok(seen) => Ok(Some(seen)),
             Err(FunctionError::NotFound(_)) => Ok(None),
             Err(FunctionError::Denied(why)) => {
@@ -159,7 +159,7 @@ impl<'a, W: World> Rehearsal<'a, W> {
         if let Some(known) = self.known_layers().get(layer) {
             return Ok(known.clone());
         }
-        let read = self.pace.read(self.world, &[Quota::ControlPlane], || self.world.layer(layer)).await;
+        let read = self.limiter.read(self.world, &[Quota::ControlPlane], || self.world.layer(layer)).await;
         let fact = read.map_err(|error| StepError::function(function.name(), error))?;
         self.known_layers().insert(layer.clone(), fact.clone());
         Ok(fact)

@@ -96,15 +96,15 @@ pub async fn restore_all(
     budget: Budget,
 ) -> Vec<Result<RestoreOutcome, StepError>> {
     let holder = format!("restore-{:016x}", world.random());
-    let pace = RateLimiter::until(budget.last_call());
+    let limiter = RateLimiter::until(budget.last_call());
     let mut jobs: Vec<Job> =
         targets.iter().enumerate().map(|(at, (run, function))| Job::new(at, run, function)).collect();
     jobs.sort_by_key(|job| job.run.experiment.as_ref().is_some_and(Experiment::expires_by_itself));
     let look = |job, firsts_left| {
-        let (holder, pace) = (&holder, &pace);
+        let (holder, limiter) = (&holder, &limiter);
         async move {
             let Job { run, function, memory, .. } = job;
-            let mut restorer = Restorer { world, run, function, holder, pace, budget, memory, firsts_left };
+            let mut restorer = Restorer { world, run, function, holder, limiter, budget, memory, firsts_left };
             let look = restorer.reconcile().await;
             let (mut job, next) = Job { memory: restorer.memory, ..job }.after(look);
             job.record_waiting(world, next, budget).await;
@@ -186,7 +186,7 @@ struct Restorer<'a, W> {
     run: &'a Run,
     function: &'a FunctionArn,
     holder: &'a str,
-    pace: &'a RateLimiter,
+    limiter: &'a RateLimiter,
     budget: Budget,
     memory: Memory,
     /// Whether there are targets that have had no look yet.
@@ -205,7 +205,7 @@ impl<W: World> Restorer<'_, W> {
         // Both at once: between an alarm event and the first restoring call, every round trip counts.
         let (target, seen) = join(
             retry(self.world, || self.world.target(self.id(), self.function)),
-            self.pace.read(self.world, Quota::of_observation(mappings), || {
+            self.limiter.read(self.world, Quota::of_observation(mappings), || {
                 self.world.observe(self.function.as_str(), mappings)
             }),
         )
@@ -244,7 +244,7 @@ impl<W: World> Restorer<'_, W> {
             // No inject has begun, and none can begin after the run's stop: whatever differs is somebody else's.
             return self.end(target, TargetStatus::Restored, observed_at, RestorePlan::default(), true).await;
         }
-        match mappings::unlisted(self.world, self.pace, &target.changes, &seen.mappings).await {
+        match mappings::unlisted(self.world, self.limiter, &target.changes, &seen.mappings).await {
             Ok(unlisted) => seen.mappings.extend(unlisted),
             Err(error) => return self.cannot_see(error).await,
         }
@@ -273,7 +273,7 @@ impl<W: World> Restorer<'_, W> {
         if target.status == TargetStatus::Armed {
             return self.end(target, TargetStatus::Deleted, observed_at, RestorePlan::default(), false).await;
         }
-        let found = match mappings::unlisted(self.world, self.pace, &target.changes, &[]).await {
+        let found = match mappings::unlisted(self.world, self.limiter, &target.changes, &[]).await {
             Ok(found) => found,
             Err(error) => return self.cannot_see(error).await,
         };
@@ -301,7 +301,7 @@ impl<W: World> Restorer<'_, W> {
     /// Writes under a lease. `exists` says whether the function is there: without it, there are only its mappings.
     async fn write(&mut self, writes: Vec<Write>, exists: bool) -> Result<Reconciled, StepError> {
         // Before the lease is taken, which must not run meanwhile.
-        if let Err(seconds) = self.pace.acquire(self.world, writes.len()).await {
+        if let Err(seconds) = self.limiter.acquire(self.world, writes.len()).await {
             return Ok(Reconciled::requeue_because(seconds, "a turn within Lambda's rate"));
         }
         let Window { lease, last_call } = self.budget.window(LeaseKind::Restore, self.holder, self.world.now());
@@ -329,7 +329,7 @@ impl<W: World> Restorer<'_, W> {
                 Err(error) if error.may_have_landed() => look = Reconciled::Uncertain(lease.until),
                 // The other writes would be refused like this one.
                 Err(error @ FunctionError::Throttled(seconds)) => {
-                    self.pace.on_throttle(self.world, Quota::ControlPlane, &error);
+                    self.limiter.on_throttle(self.world, Quota::ControlPlane, &error);
                     if !matches!(look, Reconciled::Uncertain(_)) {
                         look = Reconciled::requeue_because(seconds, error.to_string());
                     }
@@ -346,7 +346,7 @@ impl<W: World> Restorer<'_, W> {
                 // Nor must what AWS refuses for good keep the rest from being restored.
                 Err(error) => {
                     if let Some(rest) = without_layers(&write).filter(|_| matches!(error, FunctionError::Rejected(_))) {
-                        self.pace.charge(self.world);
+                        self.limiter.charge(self.world);
                         due.push_back(rest);
                     }
                     refused = refused.or(Some(error));
@@ -410,8 +410,11 @@ impl<W: World> Restorer<'_, W> {
         plan: RestorePlan,
         exists: bool,
     ) -> Result<Reconciled, StepError> {
-        if let Some(quiet_at) = target.leases_end_at().filter(|quiet_at| *quiet_at > observed_at) {
-            return Ok(Reconciled::requeue_because(observed_at.seconds_until(quiet_at), in_doubt_until(quiet_at)));
+        if let Some(leases_end_at) = target.leases_end_at().filter(|leases_end_at| *leases_end_at > observed_at) {
+            return Ok(Reconciled::requeue_because(
+                observed_at.seconds_until(leases_end_at),
+                in_doubt_until(leases_end_at),
+            ));
         }
         // A listing counts for the same rate as the writes that take the faults away: those go first.
         let versioned = exists && needs_versions(target);
@@ -443,7 +446,7 @@ impl<W: World> Restorer<'_, W> {
     /// asked again; where it may not be asked at all, the report says that, and the restore is none the worse.
     async fn versions_since(&mut self, target: &TargetRecord) -> Option<Vec<String>> {
         let waits = self.world.now() < self.listed_by(target);
-        match self.memory.versions.finish(self.world, self.pace, self.function).await {
+        match self.memory.versions.finish(self.world, self.limiter, self.function).await {
             Ok(versions) => {
                 let mut since: Vec<u64> = versions.iter().copied().filter(|v| *v > target.last_version).collect();
                 since.sort_unstable();
@@ -458,8 +461,8 @@ impl<W: World> Restorer<'_, W> {
 
     /// Until when the ending waits for the list of versions: the target is back, and others wait for its lock.
     fn listed_by(&self, target: &TargetRecord) -> Time {
-        let quiet_at = target.leases_end_at().or(self.run.stopping_at).unwrap_or(self.run.created_at);
-        quiet_at.plus(LISTING)
+        let leases_end_at = target.leases_end_at().or(self.run.stopping_at).unwrap_or(self.run.created_at);
+        leases_end_at.plus(LISTING)
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) async fn sample(world: &impl World, run: &Run, from: usize, budget: B
     let mappings = run.experiment.as_ref().is_some_and(Experiment::needs_mappings);
     let most = if mappings { TARGETS_WITH_MAPPINGS } else { TARGETS };
     let until = budget.last_call().min(world.now().plus(PATIENCE_S));
-    let sampler = &Sampler { world, run, mappings, pace: RateLimiter::until(until) };
+    let sampler = &Sampler { world, run, mappings, limiter: RateLimiter::until(until) };
     let all = run.functions.len();
     let from = if from < all { from } else { 0 };
     let places: Vec<usize> = (from..all).chain(0..from).take(most).collect();
@@ -57,7 +57,7 @@ struct Sampler<'a, W> {
     world: &'a W,
     run: &'a Run,
     mappings: bool,
-    pace: RateLimiter,
+    limiter: RateLimiter,
 }
 
 impl<W: World> Sampler<'_, W> {
@@ -66,7 +66,7 @@ impl<W: World> Sampler<'_, W> {
         let observe = || self.world.observe(function.as_str(), self.mappings);
         let (target, seen) = join(
             retry(self.world, || self.world.target(&self.run.id, function)),
-            self.pace.read(self.world, Quota::of_observation(self.mappings), observe),
+            self.limiter.read(self.world, Quota::of_observation(self.mappings), observe),
         )
         .await;
         let Some(target) = target? else { return Ok(()) };
@@ -86,7 +86,7 @@ impl<W: World> Sampler<'_, W> {
 pub(super) fn removed(target: &TargetRecord, seen: &Observation, observed_at: Time) -> Vec<String> {
     let in_place = target.status == TargetStatus::Injected && target.restore_lease.is_none();
     match target.leases_end_at() {
-        Some(quiet_at) if in_place && quiet_at <= observed_at => removed_faults(&target.changes, seen),
+        Some(leases_end_at) if in_place && leases_end_at <= observed_at => removed_faults(&target.changes, seen),
         _ => Vec::new(),
     }
 }

@@ -21,11 +21,11 @@ impl Listing {
     pub(super) async fn finish(
         &mut self,
         world: &impl World,
-        pace: &RateLimiter,
+        limiter: &RateLimiter,
         function: &FunctionArn,
     ) -> Result<&[u64], FunctionError> {
         while !self.whole {
-            let page = pace.read(world, &[Quota::ControlPlane], || world.versions(function, self.next.as_deref()));
+            let page = limiter.read(world, &[Quota::ControlPlane], || world.versions(function, self.next.as_deref()));
             let VersionPage { versions, next } = page.await?;
             self.versions.extend(versions);
             self.whole = next.is_none();

@@ -1,5 +1,5 @@
 //! `restore`: `{runId, failure}` begins the restore of a run → `{runId, functions}`;
-//! `{runId, function}` restores one target → `{function, status: restored | drifted | gone | untouched | pending, waitSeconds, waitingFor}`;
+//! `{runId, function}` restores one target → `{function, status: restored | drifted | deleted | untouched | pending, waitSeconds, waitingFor}`;
 //! `{runId, function, rehearse: true}` rehearses the restore of one target → `{function, status: rehearsed | waiting |
 //! changed | skipped, waitSeconds}`; or a batch of targets, see `batch.rs`: one with `unrehearsed` is rehearsed.
 

@@ -262,7 +262,7 @@ impl Ledger for SimWorld {
         // Who holds the lock decides which items the transaction has.
         let held = self.lock(&ending.function).await?.is_some_and(|lock| lock.run.as_ref() == Some(&ending.run));
         let (write, ending) = (writes::end_target(ending, now, held), ending.clone());
-        self.send("finish", write, move |state, write| {
+        self.send("end_target", write, move |state, write| {
             let target = state.targets.get(&(ending.run.clone(), ending.function.clone()));
             let changes = target.map(|target| target.changes.clone()).unwrap_or_default();
             let guarded = state.carry_out(write);

@@ -370,7 +370,7 @@ fn cases() -> Vec<Case> {
             G::Lever,
             with("timeout"),
             |s| s.lever = Some(Lever { engaged: true, since: BEGINNING, reason: "Black Friday".into() }),
-            "safety lever: it is engaged since 2026-06-01T00:00:00Z: Black Friday; release it: snapback lever release",
+            "safety lever: it is engaged since 2026-06-01T00:00:00Z: Black Friday; release it: snapback lever disengage",
         ),
         case(
             G::SteadyState,
@@ -687,7 +687,7 @@ fn the_lever_that_is_engaged_between_the_look_and_the_write_refuses_too() {
     let refused = prepared.expect_err("a run started behind an engaged lever").to_string();
     assert_eq!(
         refused,
-        "safety lever: it is engaged since 2026-06-01T00:00:00Z: now; release it: snapback lever release"
+        "safety lever: it is engaged since 2026-06-01T00:00:00Z: now; release it: snapback lever disengage"
     );
     world.with(|state| assert!(state.runs.is_empty() && state.locks.is_empty() && state.writes.is_empty()));
 }

@@ -26,7 +26,7 @@ fn the_histories_reach_what_they_are_about() {
     let expected = [
         "restored",
         "drifted",
-        "gone",
+        "deleted",
         "untouched",
         "completed",
         "stopped",

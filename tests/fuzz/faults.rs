@@ -3,11 +3,11 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use snapback::model::invocation::Orders;
+use snapback::model::invocation::ProxyConfig;
 
 fuzz_target!(|text: &str| {
-    let Ok(mut orders) = Orders::parse(text) else { return };
-    let written = orders.to_text();
-    orders.left_out.clear();
-    assert_eq!(Orders::parse(&written).as_ref(), Ok(&orders), "{written}");
+    let Ok(mut config) = ProxyConfig::parse(text) else { return };
+    let written = config.to_text();
+    config.left_out.clear();
+    assert_eq!(ProxyConfig::parse(&written).as_ref(), Ok(&config), "{written}");
 });

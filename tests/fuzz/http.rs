@@ -8,7 +8,7 @@ use std::net::TcpListener as StdListener;
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
-use snapback::model::invocation::Orders;
+use snapback::model::invocation::ProxyConfig;
 use snapback::proxy::{Upstream, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -43,7 +43,7 @@ async fn exchange(runtime: &[u8], api: &[u8], faults: bool) -> (Vec<u8>, Vec<u8>
     let upstream = Upstream::parse(&listener.local_addr().expect("an address").to_string()).expect("an upstream");
     let entrance = StdListener::bind("127.0.0.1:0").expect("a port");
     let address = entrance.local_addr().expect("an address");
-    let orders = faults.then(|| Orders::parse(FAULTS).expect("orders"));
+    let config = faults.then(|| ProxyConfig::parse(FAULTS).expect("config"));
     let mut asked = Vec::new();
     let client = async {
         let mut client = TcpStream::connect(address).await.expect("a connection");
@@ -59,7 +59,7 @@ async fn exchange(runtime: &[u8], api: &[u8], faults: bool) -> (Vec<u8>, Vec<u8>
     };
     let answered = tokio::select! {
         answered = client => answered,
-        served = serve(entrance, upstream, orders) => unreachable!("{served:?}"),
+        served = serve(entrance, upstream, config) => unreachable!("{served:?}"),
         () = play(&listener, api, &mut asked) => unreachable!("it never ends"),
     };
     (asked, answered)

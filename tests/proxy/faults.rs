@@ -9,7 +9,7 @@ use super::support::{ACCEPTED, Api, NEXT, Peer, Stage, event, event_until, post,
 /// The runtime asks for an event, and the Runtime API has one.
 fn invoke(stage: &Stage, id: &str) -> (Peer, Peer) {
     let (client, mut api) = stage.connected(NEXT);
-    api.send(event(id, r#"{"path":"/orders","n":1}"#));
+    api.send(event(id, r#"{"path":"/config","n":1}"#));
     (client, api)
 }
 

@@ -157,7 +157,7 @@ impl Stage {
         let scheme = if path.is_empty() { "" } else { "http://" };
         command.env("AWS_LAMBDA_RUNTIME_API", format!("{scheme}{}{path}", api.address()));
         if !faults.is_empty() {
-            command.env("SNAPBACK_FAULTS", orders(faults, lasting));
+            command.env("SNAPBACK_FAULTS", config(faults, lasting));
         }
         let mut proxy = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut said = String::new();
@@ -209,7 +209,7 @@ impl Drop for Stage {
     }
 }
 
-pub fn orders(faults: &str, lasting: Duration) -> String {
+pub fn config(faults: &str, lasting: Duration) -> String {
     format!(
         r#"{{"until":{},"experiment":"an experiment","run":"run-1","seed":1,"faults":{faults}}}"#,
         milliseconds() + u64::try_from(lasting.as_millis()).unwrap()

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use super::support::{ACCEPTED, Api, PATIENCE, PROXY, event, orders};
+use super::support::{ACCEPTED, Api, PATIENCE, PROXY, config, event};
 
 const NEVER: &str = r#"[{"error":{"percentage":0}}]"#;
 
@@ -22,7 +22,7 @@ fn wrapper(api: &Api, faults: &str) -> Command {
     let mut command = Command::new(PROXY);
     command.env("AWS_LAMBDA_RUNTIME_API", api.address().to_string());
     command.env("AWS_LAMBDA_EXEC_WRAPPER", "/opt/snapback-proxy");
-    command.env("SNAPBACK_FAULTS", orders(faults, Duration::from_secs(600)));
+    command.env("SNAPBACK_FAULTS", config(faults, Duration::from_secs(600)));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
@@ -101,7 +101,7 @@ fn the_runtime_has_sigpipe_as_it_would_have_it() {
         let script = format!("{trap} exec {between} /bin/sh -c 'grep SigIgn /proc/self/status'");
         let mut command = Command::new("/bin/sh");
         command.args(["-c", &script]).env("AWS_LAMBDA_RUNTIME_API", api.address().to_string());
-        let done = command.env("SNAPBACK_FAULTS", orders(NEVER, PATIENCE)).output().unwrap();
+        let done = command.env("SNAPBACK_FAULTS", config(NEVER, PATIENCE)).output().unwrap();
         String::from_utf8_lossy(&done.stdout).into_owned()
     };
     for trap in ["", "trap '' PIPE;", "trap '' PIPE USR1;"] {
@@ -169,7 +169,7 @@ fn with_nothing_to_inject_the_runtime_starts_as_if_we_were_not_there() {
         let (_, out, error) = output(&mut wrapped(&api, faults, "env"));
         assert_eq!((api_of(&out), error.as_str()), (Some(direct.as_str()), says), "{faults}");
     }
-    let past = orders(NEVER, Duration::ZERO);
+    let past = config(NEVER, Duration::ZERO);
     let (_, out, error) = output(wrapped(&api, NEVER, "env").env("SNAPBACK_FAULTS", past));
     assert_eq!((api_of(&out), error.as_str()), (Some(direct.as_str()), ""));
 }
@@ -195,7 +195,7 @@ fn if_anything_is_wrong_the_runtime_starts_without_us_and_says_so_once() {
 fn what_a_newer_control_plane_has_added_is_said_once_and_the_rest_is_injected() {
     let api = Api::new();
     let faults = r#"[{"init":{"delayMs":60000,"once":true}},{"melt":{}},{"init":{"delayMs":200}}]"#;
-    let text = orders(faults, Duration::from_secs(60)).replacen('{', r#"{"mood":"good","#, 1);
+    let text = config(faults, Duration::from_secs(60)).replacen('{', r#"{"mood":"good","#, 1);
     let began = std::time::Instant::now();
     let (_, out, error) = output(wrapped(&api, NEVER, "echo runs").env("SNAPBACK_FAULTS", text));
     assert!((200..60_000).contains(&began.elapsed().as_millis()) && out.ends_with("runs\n"), "{out}");
@@ -276,13 +276,13 @@ fn the_proxy_leaves_all_descriptors_but_its_own() {
     let api = Api::new();
     let folder = std::env::temp_dir().join(format!("snapback-telemetry-{}", std::process::id()));
     // The shell's descriptor 7 stands for the one of Lambda's telemetry, which is not closed on exec.
-    let orders = orders(NEVER, Duration::from_secs(60));
+    let config = config(NEVER, Duration::from_secs(60));
     let script = format!("exec 7>{}; exec {PROXY} /bin/sh -c 'echo up >&7; echo up; read line'", folder.display());
     let mut command = Command::new("/bin/sh");
     command
         .args(["-c", &script])
         .env("AWS_LAMBDA_RUNTIME_API", api.address().to_string())
-        .env("SNAPBACK_FAULTS", orders);
+        .env("SNAPBACK_FAULTS", config);
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     let mut runtime = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     BufReader::new(runtime.stdout.as_mut().unwrap()).read_line(&mut String::new()).unwrap();
@@ -370,7 +370,7 @@ fn standalone_refuses_what_it_cannot_do() {
         command
             .args(arguments)
             .env("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:1")
-            .env("SNAPBACK_FAULTS", orders(faults, PATIENCE));
+            .env("SNAPBACK_FAULTS", config(faults, PATIENCE));
         let done = command.output().unwrap();
         (done.status.code(), String::from_utf8_lossy(&done.stderr).into_owned())
     };

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use snapback::model::invocation::{FAULTS_VARIABLE, PROXY_PATH};
 
 use super::http::{self, Message};
-use super::launch::{Kind, Running, functions, orders, tool};
+use super::launch::{Kind, Running, config, functions, tool};
 use super::processes;
 use super::runtime_api::{PATIENCE, now};
 
@@ -186,8 +186,8 @@ impl Emulator {
     /// With faults until that moment, for a function with a timeout of so many seconds.
     fn with(kind: Kind, faults: Value, until: u64, timeout: u32) -> Self {
         let handler = "function.handler";
-        let mut orders = orders(faults);
-        orders["until"] = json!(until);
+        let mut config = config(faults);
+        config["until"] = json!(until);
         let words: Vec<_> = kind.command(handler).iter().map(|word| format!("'{}'", word.display())).collect();
         let [port, api] = free_ports();
         let mut command = Command::new("unshare");
@@ -196,7 +196,7 @@ impl Emulator {
         command.args(["--runtime-api-address", &format!("127.0.0.1:{api}")]);
         command.env_clear().envs(kind.variables(handler)).current_dir(functions());
         command.env("PROXY_FILE", env!("CARGO_BIN_EXE_snapback-proxy")).env("RUNTIME", words.join(" "));
-        command.env("AWS_LAMBDA_EXEC_WRAPPER", PROXY_PATH).env(FAULTS_VARIABLE, orders.to_string());
+        command.env("AWS_LAMBDA_EXEC_WRAPPER", PROXY_PATH).env(FAULTS_VARIABLE, config.to_string());
         command.env("AWS_LAMBDA_FUNCTION_TIMEOUT", timeout.to_string());
         let mut running = Running::start(command);
         running.eventually("the emulator", |_| TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok());

@@ -85,13 +85,13 @@ fn the_proxy_keeps_nothing_of_the_runtime() {
 fn what_it_cannot_read_it_leaves_alone() {
     for kind in Kind::ALL {
         let (direct, address) = look(&Launch::direct(kind));
-        for (orders, says) in [("{}", "missing field"), ("[", "cannot be read"), ("", "cannot be read")] {
+        for (config, says) in [("{}", "missing field"), ("[", "cannot be read"), ("", "cannot be read")] {
             let api = RuntimeApi::start();
-            let running = Launch::ordered(kind, orders.to_owned()).start(&api);
+            let running = Launch::configured(kind, config.to_owned()).start(&api);
             let mut seen = look_at(&api);
             assert_eq!(seen["environment"]["AWS_LAMBDA_RUNTIME_API"], api.address(), "{kind:?}");
             seen["environment"]["AWS_LAMBDA_RUNTIME_API"] = json!(address);
-            assert_eq!(seen, direct, "{kind:?}: {orders}");
+            assert_eq!(seen, direct, "{kind:?}: {config}");
             let output = running.output();
             let said: Vec<_> = output.lines().filter(|line| line.starts_with("snapback-proxy: ")).collect();
             assert!(said.len() == 1 && said[0].contains(says), "{kind:?}: {said:?}");

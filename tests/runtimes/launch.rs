@@ -87,7 +87,7 @@ pub fn tool(path: &str) -> PathBuf {
 }
 
 /// What the control plane writes, for some minutes.
-pub fn orders(faults: Value) -> Value {
+pub fn config(faults: Value) -> Value {
     json!({ "until": now() + 600_000, "experiment": "shop", "run": "run-1", "seed": 7, "faults": faults })
 }
 
@@ -97,7 +97,7 @@ pub struct Launch {
     kind: Kind,
     handler: &'static str,
     /// As the control plane has written them.
-    orders: Option<String>,
+    config: Option<String>,
     chained: Option<PathBuf>,
     telemetry: Option<PathBuf>,
     variables: BTreeMap<&'static str, &'static str>,
@@ -107,24 +107,24 @@ impl Launch {
     /// As if there were no snapback.
     pub fn direct(kind: Kind) -> Self {
         let variables = BTreeMap::new();
-        Self { kind, handler: "function.handler", orders: None, chained: None, telemetry: None, variables }
+        Self { kind, handler: "function.handler", config: None, chained: None, telemetry: None, variables }
     }
 
     /// Behind the proxy, with these faults.
     pub fn faulty(kind: Kind, faults: Value) -> Self {
-        Self::ordered(kind, orders(faults).to_string())
+        Self::configured(kind, config(faults).to_string())
     }
 
     /// Behind the proxy, until that moment.
     pub fn faulty_until(kind: Kind, faults: Value, until: u64) -> Self {
-        let mut orders = orders(faults);
-        orders["until"] = json!(until);
-        Self::ordered(kind, orders.to_string())
+        let mut config = config(faults);
+        config["until"] = json!(until);
+        Self::configured(kind, config.to_string())
     }
 
-    /// Through the wrapper, with something in the place of its orders.
-    pub fn ordered(kind: Kind, orders: String) -> Self {
-        Self { orders: Some(orders), ..Self::direct(kind) }
+    /// Through the wrapper, with something in the place of its config.
+    pub fn configured(kind: Kind, config: String) -> Self {
+        Self { config: Some(config), ..Self::direct(kind) }
     }
 
     pub fn handler(self, handler: &'static str) -> Self {
@@ -155,12 +155,12 @@ impl Launch {
                 .into_iter()
                 .chain([file.into()])
         });
-        let words: Vec<OsString> = opened.chain(self.orders.iter().map(|_| proxy.clone())).chain(runtime).collect();
+        let words: Vec<OsString> = opened.chain(self.config.iter().map(|_| proxy.clone())).chain(runtime).collect();
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).env_clear().envs(self.kind.variables(self.handler)).current_dir(functions());
         command.env("AWS_LAMBDA_RUNTIME_API", api.address()).envs(&self.variables);
-        if let Some(orders) = &self.orders {
-            command.env("AWS_LAMBDA_EXEC_WRAPPER", &proxy).env("SNAPBACK_FAULTS", orders);
+        if let Some(config) = &self.config {
+            command.env("AWS_LAMBDA_EXEC_WRAPPER", &proxy).env("SNAPBACK_FAULTS", config);
         }
         if let Some(chained) = &self.chained {
             command.env("SNAPBACK_CHAINED_WRAPPER", chained);

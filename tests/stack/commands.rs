@@ -277,7 +277,7 @@ fn the_lever_stops_and_refuses(lab: &Lab) {
     let (code, _, err) = lab.snapback(&["run", file.to_str().unwrap()]);
     assert_eq!(code, 3, "{err}");
     assert!(err.contains("game day is over"), "{err}");
-    assert_eq!(lab.snapback(&["lever", "release"]).0, 0);
+    assert_eq!(lab.snapback(&["lever", "disengage"]).0, 0);
     let (code, out, _) = lab.snapback(&["lever", "show", "--json"]);
     assert_eq!((code, &json(&out)["engaged"]), (0, &Value::Bool(false)));
 }

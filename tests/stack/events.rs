@@ -140,7 +140,7 @@ async fn the_lever_is_moved_first_and_then_everything_is_rolled_back() {
     let methods = world.with(|state| state.ledger_methods.clone());
     let at = |method: &str| methods.iter().position(|called| *called == method);
     assert!(at("set_lever") < at("stop_run") && at("set_lever").is_some(), "{methods:?}");
-    let answer = call(&world, Task::Rollback, &sample("lever-release.json")).await.unwrap();
+    let answer = call(&world, Task::Rollback, &sample("lever-disengage.json")).await.unwrap();
     assert_eq!((&answer["lever"]["engaged"], &answer["runs"]), (&json!(false), &json!([])));
     assert!(!world.lever().await.unwrap().unwrap().engaged);
 }
@@ -220,5 +220,5 @@ async fn a_gone_function_is_told_apart_from_a_restored_one() {
     world.with(|state| state.functions.remove(&function_arn("checkout")).map(|f: SimFunction| f.seen.timeout));
     world.pass(60);
     let answer = call(&world, Task::Rollback, &json!({ "runId": "r" })).await.unwrap();
-    assert_eq!(answer["runs"][0]["targets"][0]["status"], "gone");
+    assert_eq!(answer["runs"][0]["targets"][0]["status"], "deleted");
 }

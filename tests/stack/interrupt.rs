@@ -157,7 +157,7 @@ fn a_rollback_that_nobody_can_do_says_what_happened_and_what_to_do() {
     for (arguments, retry) in [
         (&["rollback", "r"][..], "snapback rollback r --direct --region eu-west-1"),
         (&["lever", "engage"], "snapback lever engage --direct --region eu-west-1"),
-        (&["lever", "release"], "snapback lever release --direct --region eu-west-1"),
+        (&["lever", "disengage"], "snapback lever disengage --direct --region eu-west-1"),
     ] {
         let (code, out, err) = aws.snapback(&[arguments, &["--region", "eu-west-1"]].concat());
         assert!(code == 1 || code == 6, "{arguments:?}: {code}: {out}{err}");
@@ -176,7 +176,7 @@ fn whoever_uses_the_command_line_writes_nothing_to_the_ledger() {
     assert_eq!(aws.snapback(&["rollback", "r"]).0, 0);
     assert_eq!(aws.snapback(&["rollback", "--all"]).0, 0);
     assert_eq!(aws.snapback(&["lever", "engage", "--reason", "a test"]).0, 0);
-    assert_eq!(aws.snapback(&["lever", "release"]).0, 0);
+    assert_eq!(aws.snapback(&["lever", "disengage"]).0, 0);
     assert_eq!(aws.snapback(&["run", file.to_str().unwrap(), "--name", "r"]).0, 4);
     assert_eq!(
         aws.calls("Invoke"),
@@ -184,7 +184,7 @@ fn whoever_uses_the_command_line_writes_nothing_to_the_ledger() {
             r#"Invoke {"runId":"r"}"#,
             r#"Invoke {"all":true}"#,
             r#"Invoke {"lever":{"engaged":true,"reason":"a test"}}"#,
-            r#"Invoke {"lever":{"engaged":false,"reason":"released from the command line"}}"#,
+            r#"Invoke {"lever":{"engaged":false,"reason":"disengaged from the command line"}}"#,
         ]
     );
     let writes = ["PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems", "BatchWriteItem"];

@@ -17,18 +17,20 @@ use super::events::{call, prepare};
 fn ledger_actions(method: &str) -> &'static [&'static str] {
     match method {
         "create_run" => &["ConditionCheckItem", "PutItem"],
-        "add_targets" | "arm" | "mark_rehearsed" | "begin_inject" | "injected" | "begin_restore" => {
+        "add_targets" | "arm" | "mark_rehearsed" | "begin_inject" | "mark_injected" | "begin_restore" => {
             &["ConditionCheckItem", "UpdateItem"]
         }
         "take_lock" => &["ConditionCheckItem", "UpdateItem", "GetItem"],
         "stop_run" => &["UpdateItem", "GetItem", "PutItem"],
-        "finish" | "begin_observing" => &["UpdateItem", "GetItem"],
+        "end_target" | "begin_observing" => &["UpdateItem", "GetItem"],
         "retire_run" => &["UpdateItem", "DeleteItem"],
         "set_lever" => &["PutItem"],
         "record_removed_faults" => &["GetItem", "UpdateItem"],
         "run" | "target" | "lock" | "lever" => &["GetItem"],
         "targets" | "active_runs" | "runs_of_alarm" => &["Query"],
-        "start_run" | "judge_run" | "close_run" | "settle" | "restore_failed" | "record_waiting" => &["UpdateItem"],
+        "start_run" | "record_findings" | "close_run" | "shorten_lease" | "record_restore_error" | "record_waiting" => {
+            &["UpdateItem"]
+        }
         other => panic!("which actions does {other} need?"),
     }
 }

@@ -267,7 +267,7 @@ impl Sequence {
             from,
             status: fitting.filter(|_| self.dice.percent(90)).unwrap_or(any),
             observed_at: match target.leases_end_at() {
-                Some(quiet_at) if self.dice.percent(50) => quiet_at.max(self.now),
+                Some(leases_end_at) if self.dice.percent(50) => leases_end_at.max(self.now),
                 _ => self.now.plus(-self.dice.between(0, 20)),
             },
             drift: some.then_some(drift).into_iter().collect(),

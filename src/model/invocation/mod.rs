@@ -1,6 +1,6 @@
 //! Faults inside invocations: what a person writes, and what the proxy reads, are the same types.
 //!
-//! The control plane writes [`Orders`] into [`FAULTS_VARIABLE`]; the proxy reads them there. What a
+//! The control plane writes [`ProxyConfig`] into [`FAULTS_VARIABLE`]; the proxy reads them there. What a
 //! person writes is refused where anything is unknown; what the control plane has written is read as far as it is known.
 
 mod condition;

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::faults::InvocationFault;
 
-/// The variable in which the proxy finds its orders.
+/// The variable in which the proxy finds its configuration.
 pub const FAULTS_VARIABLE: &str = "SNAPBACK_FAULTS";
 /// The variable in which the proxy finds the wrapper that it displaces.
 pub const CHAINED_WRAPPER_VARIABLE: &str = "SNAPBACK_CHAINED_WRAPPER";
@@ -39,7 +39,7 @@ pub struct ProxyConfig {
     pub left_out: Vec<String>,
 }
 
-/// Orders as they are read: a newer control plane may have written more.
+/// The configuration as it is read: a newer control plane may have written more.
 #[derive(Deserialize)]
 struct Written {
     until: u64,
@@ -129,7 +129,7 @@ mod tests {
             r#"{"corrupt":{"truncateBytes":0,"match":[{"path":"a","equals":1}]}},{"init":{"delayMs":1}}]"#,
         );
         let text = format!(r#"{{"until":9,"experiment":"e","run":"r","faults":{faults}}}"#);
-        assert_eq!(ProxyConfig::parse(&text).map(|orders| exchange(&orders.to_text())), Ok(text));
+        assert_eq!(ProxyConfig::parse(&text).map(|config| exchange(&config.to_text())), Ok(text));
     }
 
     #[test]
@@ -138,10 +138,10 @@ mod tests {
         let text = serde_json::json!({
             "until": 9, "experiment": "it's ~", "run": "r", "faults": [{ "error": { "message": message } }]
         });
-        let orders = ProxyConfig::parse(&text.to_string());
-        let written = orders.clone().map(|orders| orders.to_text()).unwrap_or_default();
+        let config = ProxyConfig::parse(&text.to_string());
+        let written = config.clone().map(|config| config.to_text()).unwrap_or_default();
         assert!(written.starts_with("{'until':9,'experiment':'it\"s \\'"), "{written}");
-        assert_eq!(ProxyConfig::parse(&written), orders);
+        assert_eq!(ProxyConfig::parse(&written), config);
     }
 
     #[test]
@@ -151,16 +151,16 @@ mod tests {
             "until": 1_780_272_060_000_u64, "experiment": "checkout survives", "run": "run-1",
             "faults": [{ "response": { "statusCode": 503, "headers": { "retry-after": "1" }, "body": body } }]
         });
-        let orders = ProxyConfig::parse(&text.to_string());
+        let config = ProxyConfig::parse(&text.to_string());
         let measured = |text: &str| serde_json::to_string(text).unwrap_or_default().len();
-        let (json, written) = orders.map(|orders| (exchange(&orders.to_text()), orders.to_text())).unwrap_or_default();
+        let (json, written) = config.map(|config| (exchange(&config.to_text()), config.to_text())).unwrap_or_default();
         assert_eq!((json.len(), measured(&json), measured(&written)), (213, 265, 216));
     }
 
     #[test]
     fn what_is_left_out_is_what_is_documented() {
         let text = r#"{"until":9,"experiment":"e","run":"r","faults":[{"error":{}},{"exit":{}}]}"#;
-        let written = ProxyConfig::parse(text).map(|orders| orders.to_text()).unwrap_or_default();
+        let written = ProxyConfig::parse(text).map(|config| config.to_text()).unwrap_or_default();
         for part in
             [r#""type":"InjectedError""#, r#""message":"snapback has injected this error""#, r#""exit":{"delayMs":0}"#]
         {
@@ -173,9 +173,9 @@ mod tests {
         let text = r#"{"until":9,"mood":{"a":[1]},"experiment":"e","run":"r","seed":3,"faults":[
             {"exit":{}},{"error":{"tenant":"a"}},{"melt":{}},7,{"error":{"match":[{"path":"a","like":"x"}]}},{"init":{"delayMs":1}}
         ]}"#;
-        let orders = ProxyConfig::parse(text).unwrap_or_else(|why| unreachable!("{why}"));
-        let names: Vec<_> = orders.faults.iter().map(InvocationFault::name).collect();
-        assert_eq!((names.as_slice(), orders.seed), (&["exit", "init"][..], Some(3)));
+        let config = ProxyConfig::parse(text).unwrap_or_else(|why| unreachable!("{why}"));
+        let names: Vec<_> = config.faults.iter().map(InvocationFault::name).collect();
+        assert_eq!((names.as_slice(), config.seed), (&["exit", "init"][..], Some(3)));
         let begins = [
             "`mood` is not known",
             "faults[1].error: unknown field `tenant`",
@@ -183,11 +183,11 @@ mod tests {
             "faults[3].: ",
             "faults[4].error: unknown field `like`",
         ];
-        assert_eq!(orders.left_out.len(), begins.len(), "{:?}", orders.left_out);
-        for (said, begin) in orders.left_out.iter().zip(begins) {
+        assert_eq!(config.left_out.len(), begins.len(), "{:?}", config.left_out);
+        for (said, begin) in config.left_out.iter().zip(begins) {
             assert!(said.starts_with(begin), "{said}");
         }
-        assert_eq!(ProxyConfig::parse(&orders.to_text()), Ok(ProxyConfig { left_out: Vec::new(), ..orders }));
+        assert_eq!(ProxyConfig::parse(&config.to_text()), Ok(ProxyConfig { left_out: Vec::new(), ..config }));
     }
 
     #[test]
@@ -232,7 +232,7 @@ mod tests {
         let refusal = |faults: &str| {
             let text = format!(r#"{{"until":9,"experiment":"e","run":"r","faults":[{faults}]}}"#);
             match ProxyConfig::parse(&text) {
-                Ok(orders) => orders.left_out.join("\n"),
+                Ok(config) => config.left_out.join("\n"),
                 Err(why) => why,
             }
         };

@@ -83,7 +83,7 @@ impl Weakening {
                 | (Self::LeaseOnRestoreOnly, "begin_inject") => {
                     part.effects.retain(|effect| !matches!(effect, Effect::Lease(_)));
                 }
-                (Self::EndedUnderLease, "finish") => {
+                (Self::EndedUnderLease, "end_target") => {
                     part.conditions.retain(|condition| !matches!(condition, Condition::LeaseOver(..)));
                 }
                 (Self::NoLock, "take_lock") => part.conditions.retain(|condition| *condition != Condition::Free),
