@@ -216,10 +216,10 @@ mod tests {
 
     #[test]
     fn what_is_due_after_the_handler_leaves_its_run_alone() {
-        let orders = orders(
+        let config = config(
             r#"[{"error":{"type":"First","when":"after"}},{"response":{"statusCode":503,"when":"after"}},{"error":{"when":"after"}},{"corrupt":{"mangle":true}}]"#,
         );
-        let Verdict { delays, instead, megabytes, exit, after } = verdict(&orders);
+        let Verdict { delays, instead, megabytes, exit, after } = verdict(&config);
         assert_eq!((delays.len(), instead, megabytes.len(), exit), (0, None, 0, None));
         assert_eq!(after.error.map(|error| error.error_type.as_str()), Some("First"));
         assert_eq!((after.responses.len(), after.corruptions.len(), after.is_nothing()), (1, 1, false));
@@ -227,16 +227,16 @@ mod tests {
 
     #[test]
     fn an_error_before_the_handler_answers_in_its_place() {
-        let orders = orders(r#"[{"error":{"type":"First"}},{"response":{"statusCode":503}},{"error":{}}]"#);
-        let Verdict { instead, after, .. } = verdict(&orders);
+        let config = config(r#"[{"error":{"type":"First"}},{"response":{"statusCode":503}},{"error":{}}]"#);
+        let Verdict { instead, after, .. } = verdict(&config);
         assert!(matches!(instead, Some(Instead::Error(error)) if error.error_type == "First"), "{instead:?}");
         assert!(after.is_nothing());
     }
 
     #[test]
     fn the_first_exit_in_time_is_the_one_that_happens() {
-        let orders = orders(r#"[{"exit":{"delayMs":7}},{"exit":{"delayMs":5}},{"exit":{"delayMs":9}}]"#);
-        assert_eq!(verdict(&orders).exit, Some(5));
+        let config = config(r#"[{"exit":{"delayMs":7}},{"exit":{"delayMs":5}},{"exit":{"delayMs":9}}]"#);
+        assert_eq!(verdict(&config).exit, Some(5));
     }
 
     #[test]

@@ -199,9 +199,9 @@ mod tests {
         }
     }
 
-    fn with_faults(faults: &str) -> Orders {
+    fn with_faults(faults: &str) -> ProxyConfig {
         let text = format!(r#"{{"until":9,"experiment":"e","run":"r","faults":[{faults}]}}"#);
-        Orders::parse(&text).unwrap_or_else(|why| unreachable!("{why}"))
+        ProxyConfig::parse(&text).unwrap_or_else(|why| unreachable!("{why}"))
     }
 
     #[test]
