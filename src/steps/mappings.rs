@@ -77,14 +77,14 @@ impl Orphans {
     }
 
     /// What Lambda was asked to enable and a read that cannot be late still shows disabled, it does not enable. A refusal
-    /// alone does not tell: any restore may have enabled the mapping right before its function was deleted. `quiet_at` is
+    /// alone does not tell: any restore may have enabled the mapping right before its function was deleted. `leases_end_at` is
     /// when the last lease on the target ended: no call of ours has landed since then.
-    pub(super) fn look(&mut self, mappings: &[Mapping], observed_at: Time, quiet_at: Option<Time>) {
+    pub(super) fn look(&mut self, mappings: &[Mapping], observed_at: Time, leases_end_at: Option<Time>) {
         self.stuck.clear();
         self.late.clear();
         for Mapping { id, .. } in mappings.iter().filter(|mapping| mapping.state == MappingState::Disabled) {
             let Some((answered_at, refusal)) = self.answers.get(id) else { continue };
-            let last_call = quiet_at.map_or(*answered_at, |quiet_at| quiet_at.max(*answered_at));
+            let last_call = leases_end_at.map_or(*answered_at, |leases_end_at| leases_end_at.max(*answered_at));
             if last_call.plus(STALENESS + SKEW) > observed_at {
                 self.late.insert(id.clone());
             } else {

@@ -277,7 +277,7 @@ impl<W: World> Restorer<'_, W> {
             Ok(found) => found,
             Err(error) => return self.cannot_see(error).await,
         };
-        self.memory.orphans.look(&found, observed_at, target.quiet_at());
+        self.memory.orphans.look(&found, observed_at, target.leases_end_at());
         let plan = plan_restore_of_mappings(&target.changes, &found, self.memory.orphans.stuck());
         let own = self.world.prefix().is_some_and(|prefix| is_named_as_own(prefix, self.function));
         if !plan.writes.is_empty() && own {

@@ -84,7 +84,7 @@ fn a_mapping_that_was_enabled_in_time_is_not_named() {
             }
         });
         let target = target_of(&world, &machine.run, "checkout");
-        assert_eq!((target.status, target.drift), (TargetStatus::Gone, Vec::new()), "calls before: {calls}");
+        assert_eq!((target.status, target.drift), (TargetStatus::Deleted, Vec::new()), "calls before: {calls}");
         assert_eq!(state_of(&world), MappingState::Enabled, "calls before: {calls}");
         assert_nothing_stays(&world);
     }

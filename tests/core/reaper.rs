@@ -6,7 +6,7 @@ use snapback::model::run::{EndReason, RunStatus, TargetStatus};
 use snapback::steps::reap::{Tick, reap};
 use snapback::steps::rollback::roll_back;
 use snapback::testing::SimWorld;
-use snapback::testing::network::Cut;
+use snapback::testing::network::CrashPoint;
 use snapback::testing::samples::{self, faults, world};
 
 use super::support::{Machine, assert_nothing_is_active, block_on, budget, picture, run_of, target_of};
@@ -107,7 +107,7 @@ fn a_lost_answer_of_step_functions_costs_no_tick() {
     block_on(machine.start()).unwrap();
     machine.kill();
     // The reaper reads the active runs, the lever and the run; then it asks whether the execution is running.
-    world.with(|state| state.cut_at([(3, Cut::AnswerLost)]));
+    world.with(|state| state.cut_at([(3, CrashPoint::AnswerLost)]));
     let (first, error) = tick(&world);
     assert_eq!((first.active, first.handled, error), (1, 1, None));
     assert_eq!(world.count("DescribeExecution"), 2);
