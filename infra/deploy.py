@@ -20,6 +20,7 @@ from typing import Any
 import yaml
 
 import deployed
+import neighbors
 from deployed import CommandFailed, Stack, Tools
 
 TEMPLATE = Path(__file__).resolve().parent / "template.yaml"
@@ -127,6 +128,7 @@ def deploy(tools: Tools, name: str, bucket: str, given: dict[str, str]) -> None:
         stack = None
     if stack is not None:
         check_status(stack)
+    check_neighbors(tools, stack, name, given)
     parameters = {**given, **choose_concurrency(tools, stack, given)}
     lever_is_ours = stack is not None and guard_armed_targets(tools, stack, given)
     try:
@@ -149,6 +151,15 @@ def check_schedule(tools: Tools, stack: Stack | None, given: dict[str, str]) -> 
             tools.snapback("check", "-", stdin=given["ScheduledExperiment"])
         except CommandFailed as failure:
             raise InvalidParameter(f"EXPERIMENT is not a valid experiment: {failure}") from failure
+
+
+def check_neighbors(tools: Tools, stack: Stack | None, name: str, given: dict[str, str]) -> None:
+    default_tag = str(declared_parameters()["OptInTag"]["Default"])
+    refusal, warning = neighbors.problem(tools, stack, name, given, default_tag)
+    if refusal:
+        raise Refused(refusal)
+    if warning:
+        print(f"deploy: {warning}")
 
 
 def delete_failed_stack(tools: Tools, stack: Stack) -> None:

@@ -32,6 +32,8 @@ class Account:
         self.unreserved: int | None = 1000
         self.functions_reserve: dict[str, int] = {}
         self.failing = ""
+        # The opt-in tags of other snapback stacks, by their names; None if the stacks cannot be listed.
+        self.neighbors: dict[str, str] | None = {}
         self.calls: list[str] = []
         self.overrides: dict[str, str] = {}
 
@@ -47,11 +49,23 @@ class Account:
         return str(answer(arguments))
 
     def describe_stacks(self, arguments: tuple[str, ...]) -> str:
+        if "--stack-name" not in arguments:
+            return self.list_stacks()
         if self.status is None:
             raise CommandFailed(f"aws: Stack with id {arguments[3]} does not exist")
         outputs = [{"OutputKey": "LedgerTable", "OutputValue": self.table}] if self.has_outputs else []
         parameters = [{"ParameterKey": key, "ParameterValue": value} for key, value in self.parameters.items()]
         return json.dumps({"Stacks": [{"StackStatus": self.status, "Outputs": outputs, "Parameters": parameters}]})
+
+    def list_stacks(self) -> str:
+        if self.neighbors is None:
+            raise CommandFailed("aws: AccessDenied")
+        keys = ("LedgerTable", "RollbackFunction", "StateMachineArn")
+        stacks: list[dict[str, Any]] = [{"StackName": "a-web-site"}]
+        for name, tag in {"snapback": "chaos=allowed", **self.neighbors}.items():
+            outputs = {**dict.fromkeys(keys, "x"), "OptInTag": tag}
+            stacks.append({"StackName": name, "Outputs": [{"OutputKey": k, "OutputValue": v} for k, v in outputs.items()]})
+        return json.dumps({"Stacks": stacks})
 
     def describe_stack_resources(self, _: tuple[str, ...]) -> str:
         resource = {"LogicalResourceId": "LedgerTable", "ResourceStatus": "DELETE_SKIPPED", "PhysicalResourceId": self.table}
@@ -119,6 +133,29 @@ class Case(unittest.TestCase):
     def assert_untouched(self, account: Account) -> None:
         for call in ("package", "deploy", "delete-stack"):
             self.assertNotIn(f"cloudformation {call}", account.calls)
+
+
+class Neighbors(Case):
+    def test_a_new_stack_needs_an_opt_in_tag_of_its_own(self) -> None:
+        account = Account()
+        account.neighbors = {"snapback-other": "chaos=allowed"}
+        with self.assertRaisesRegex(deploy.Refused, "snapback-other has the opt-in tag chaos=allowed too"):
+            self.deploy(account)
+        self.assert_untouched(account)
+        self.deploy(account, "OptInTag=chaos=here")
+        self.assertIn("cloudformation deploy", account.calls)
+
+    def test_an_existing_stack_is_warned_and_cannot_take_a_used_tag(self) -> None:
+        account = Account("UPDATE_COMPLETE", OptInTag="chaos=allowed")
+        account.neighbors = {"one": "chaos=allowed", "two": "chaos=two"}
+        self.assertIn("the stack one has the opt-in tag chaos=allowed too", self.deploy(account))
+        with self.assertRaisesRegex(deploy.Refused, "the stack two has the opt-in tag chaos=two too"):
+            self.deploy(account, "OptInTag=chaos=two")
+
+    def test_stacks_that_cannot_be_listed_are_no_reason_to_refuse(self) -> None:
+        account = Account()
+        account.neighbors = None
+        self.assertIn("whether another stack has the opt-in tag chaos=allowed is unknown", self.deploy(account))
 
 
 class Parameters(Case):
