@@ -150,8 +150,12 @@ $(MUTANTS):
 	$(CARGO) install cargo-mutants --version $(MUTANTS_VERSION) --locked --root $(dir $(@D))
 
 .PHONY: validate
-validate: tools-validate ## check the template and the state machine
+validate: tools-validate ## check the template, the state machine and the style of the sources
 	python3 infra/validate.py
+
+.PHONY: style
+style: ## check the style of the sources alone, in two seconds
+	@python3 infra/style.py
 
 .PHONY: schema
 schema: cli ## print the JSON Schema of an experiment

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Validates the template and the state machine, offline; `make validate` runs it.
+"""Validates the template, the state machine and the style of the sources, offline; `make validate` runs it.
 
 Fails on every finding that accepted-findings.json does not explain, and on every explanation that nothing needs any more.
 """
@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
+
+import style
 
 INFRA = Path(__file__).resolve().parent
 TOOLS = INFRA.parent / ".tools" / "validate"
@@ -56,7 +58,7 @@ class ToolFailed(Exception):
 def main() -> int:
     accepted = read_accepted()
     try:
-        findings = [*cfn_lint(), *checkov(), *asl_validator(), *house_rules(), *variants()]
+        findings = [*cfn_lint(), *checkov(), *asl_validator(), *house_rules(), *variants(), *style_rules()]
     except ToolFailed as failure:
         print(f"validate: {failure}", file=sys.stderr)
         return 1
@@ -175,6 +177,12 @@ def variants() -> Iterator[Finding]:
             problem = f"a batch of {''.join(size)} is not one of {BATCH_TARGETS}"
             yield Finding("house", "variants", STATE_MACHINE.name, problem)
     yield from timeouts(by_name)
+
+
+def style_rules() -> Iterator[Finding]:
+    """Returns what style.py finds in the whole repository, beyond its baseline."""
+    for finding in style.beyond(style.read_baseline(), list(style.findings(style.ROOT))):
+        yield Finding("style", finding.rule, f"{finding.file}:{finding.line}", finding.message)
 
 
 def caught(state: dict[str, Any]) -> list[list[str]]:

@@ -1,0 +1,260 @@
+#!/usr/bin/env python3
+"""Checks how the sources are written: `infra/style.py`; `make style` and `make validate` run it.
+
+Rules:
+  word      no word or phrase of DENIED in comments, documents, messages and names
+  name      at most 60 characters in the name of a function or a test
+  unit      a unit in the name of a Rust constant that is a time of an integer type
+  file      at most 500 lines in a source file
+  function  at most 60 lines in a function
+
+Each finding has its file, line and fix. While style_baseline.json exists, a file may have as many findings of a rule as are
+listed there. After a cleanup, `infra/style.py --shrink` lowers the numbers. No command raises them.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import sys
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BASELINE = Path(__file__).resolve().parent / "style_baseline.json"
+MAX_NAME, MAX_FILE_LINES, MAX_FUNCTION_LINES = 60, 500, 60
+
+# To extend the list: add a phrase in lower case, and what to write instead. A phrase is also found in identifiers, where it is
+# broken over two lines, and where it starts with a capital or is in capitals. A hyphen at the end: any word with this part.
+ACTOR = "name the actor: a deploy, a user, another run, the reaper, AWS"
+DENIED = {
+    "somebody": ACTOR,
+    "whoever": ACTOR,
+    "so many": "write the number, `n` or `at most n`",
+    "meanwhile": "concurrently, in the meantime, since then",
+    "of its own": "its own, separate, dedicated",
+    "of ours": "our",
+    "of theirs": "their",
+    "all the same": "anyway, still",
+    "carry on": "continue, resume",
+    "took down": "recorded",
+    "put right": "repaired, recovered",
+    "became of": "the outcome of",
+    "came of": "the result of",
+    "is none": "is absent, is not a ..., has no ...",
+    "behaviour-": "behavior",
+    "catalogue-": "catalog",
+    "colour-": "color",
+    "favour-": "favor",
+    "honour-": "honor",
+    "neighbour-": "neighbor",
+    "licence-": "license",
+    "grey": "gray",
+    **{
+        f"{stem}is{ending}-": f"{stem}iz{ending}"
+        for stem in (
+            "author", "categor", "custom", "final", "general", "initial", "maxim", "minim", "normal", "optim", "organ",
+            "parameter", "priorit", "random", "recogn", "serial", "special", "summar", "synchron", "util",
+        )
+        for ending in ("e", "ing", "ation")
+    },
+}  # fmt: skip
+
+SOURCES = {".rs", ".py"}
+TEXTS = SOURCES | {".md", ".sh", ".toml", ".yaml", ".in"}
+NAMED_TEXTS = {"Makefile", "statemachine.asl.json", "accepted-findings.json", "chaos-wrapper", "telemetry-wrapper", "run"}
+SKIPPED_FOLDERS = {".git", ".tools", "target", "__pycache__", "node_modules"}
+# The name of a method in Rust, so not denied in identifiers.
+NOT_IN_NAMES = {"is none"}
+# These two quote what they deny.
+SKIPPED_FILES = {"infra/style.py", "infra/test_style.py"}
+
+# Between two words of a phrase: a blank, or the end of a line and the beginning of the next one.
+GAP = r"(?:[\s\\\"]|//[/!]?|#)+"
+RUST_OPAQUE = re.compile(
+    r"//[^\n]*|/\*.*?\*/|\bb?r(#*)\".*?\"\1|b?\"(?:\\.|[^\"\\])*\"|b?'(?:\\[^\n']+|[^\\'\n])'", re.DOTALL
+)
+RUST_FUNCTION = re.compile(
+    r"^([ \t]*)(?:pub(?:\([^)\n]*\))?\s+)?(?:(?:const|async|unsafe|extern(?: +\"[^\"]*\")?)\s+)*fn\s+(\w+)", re.MULTILINE
+)
+RUST_CONSTANT = re.compile(
+    r"((?:^[ \t]*///[^\n]*\n)+)(?:^[ \t]*#\[[^\n]*\n)*^[ \t]*(?:pub(?:\([^)\n]*\))?\s+)?const (\w+): [iu](?:8|16|32|64|128|size)\b",
+    re.MULTILINE,
+)
+TIME = re.compile(r"\b(?:milli)?seconds?\b|\bms\b|\b\d+ s\b", re.IGNORECASE)
+UNIT = re.compile(r"(?:^|_)(?:S|MS|US|NS|SECS?|SECONDS?|MILLIS(?:ECONDS)?|MICROS|NANOS|MINUTES?|HOURS?|DAYS?)(?:_|$)")
+
+
+@dataclass(frozen=True)
+class Finding:
+    rule: str
+    file: str
+    line: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.rule}: {self.message}"
+
+
+def main(arguments: list[str]) -> int:
+    if arguments not in ([], ["--shrink"]):
+        print("usage: infra/style.py [--shrink]", file=sys.stderr)
+        return 2
+    found = list(findings(ROOT))
+    if arguments:
+        write_baseline(shrunk(read_baseline(), found))
+        return 0
+    new = beyond(read_baseline(), found)
+    for finding in new:
+        print(finding)
+    print(f"style: {len(new)} findings, and {len(found) - len(new)} that {BASELINE.name} lists")
+    return 1 if new else 0
+
+
+# -------------------------------------------------------------------------------------------------------- baseline
+
+
+def read_baseline() -> Counter[tuple[str, str]]:
+    """Returns how many findings of a file and a rule are accepted."""
+    if not BASELINE.exists():
+        return Counter()
+    listed = json.loads(BASELINE.read_text(encoding="utf-8"))
+    return Counter({(file, rule): count for file, rules in listed.items() for rule, count in rules.items()})
+
+
+def write_baseline(counts: Counter[tuple[str, str]]) -> None:
+    listed: dict[str, dict[str, int]] = {}
+    for (file, rule), count in sorted(counts.items()):
+        listed.setdefault(file, {})[rule] = count
+    if listed:
+        BASELINE.write_text(json.dumps(listed, indent=2) + "\n", encoding="utf-8")
+    else:
+        BASELINE.unlink(missing_ok=True)
+
+
+def shrunk(baseline: Counter[tuple[str, str]], found: list[Finding]) -> Counter[tuple[str, str]]:
+    """Lowers each number to what is left, and removes those that nothing needs."""
+    return baseline & Counter((finding.file, finding.rule) for finding in found)
+
+
+def beyond(baseline: Counter[tuple[str, str]], found: list[Finding]) -> list[Finding]:
+    """Returns the findings of each file and rule that has more of them than the baseline accepts."""
+    counts = Counter((finding.file, finding.rule) for finding in found)
+    return [each for each in found if counts[each.file, each.rule] > baseline[each.file, each.rule]]
+
+
+# ------------------------------------------------------------------------------------------------------------ rules
+
+
+def findings(root: Path) -> Iterator[Finding]:
+    """Checks every file under `root`."""
+    for file in texts(root):
+        yield from check(str(file.relative_to(root)), file.read_text(encoding="utf-8"))
+
+
+def texts(root: Path) -> Iterator[Path]:
+    """Returns the files to check, in order. It does not ask git, because a source archive has no repository."""
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if name not in SKIPPED_FOLDERS)
+        for name in sorted(names):
+            path = Path(folder) / name
+            if path.suffix in TEXTS or name in NAMED_TEXTS:
+                yield path
+
+
+def check(file: str, text: str) -> Iterator[Finding]:
+    """Checks one file."""
+    if file not in SKIPPED_FILES:
+        yield from denied_words(file, text)
+    suffix = Path(file).suffix
+    if suffix not in SOURCES:
+        return
+    lines = text.count("\n")
+    if lines > MAX_FILE_LINES:
+        yield Finding("file", file, 1, f"{lines} lines, more than {MAX_FILE_LINES}; split it")
+    for name, line, length in rust_functions(text) if suffix == ".rs" else python_functions(text):
+        if len(name) > MAX_NAME:
+            yield Finding("name", file, line, f"{name} has {len(name)} characters, more than {MAX_NAME}; shorten it")
+        if length > MAX_FUNCTION_LINES:
+            yield Finding("function", file, line, f"{name} has {length} lines, more than {MAX_FUNCTION_LINES}; split it")
+    if suffix == ".rs":
+        yield from constants_without_unit(file, text)
+
+
+def pattern(phrase: str) -> re.Pattern[str]:
+    """Returns the regular expression for a phrase of DENIED, in its three cases: `so many`, `So many`, `SO MANY`."""
+    stem = phrase.removesuffix("-")
+    gap = GAP if phrase in NOT_IN_NAMES else f"(?:_|{GAP})"
+    cases = dict.fromkeys((stem, stem[0].upper() + stem[1:], stem.upper()))
+    either = "|".join(gap.join(map(re.escape, case.split())) for case in cases)
+    # A part of a word may be anywhere in it (`uninitialised`, `has_colour`), a whole word may not.
+    return re.compile(f"(?:{either})" if phrase.endswith("-") else f"(?<![A-Za-z])(?:{either})(?![A-Za-z])")
+
+
+# The last word of a phrase is rarer than the first. Searching for it first keeps the check fast.
+PATTERNS = [(phrase.removesuffix("-").split()[-1], pattern(phrase), fix) for phrase, fix in DENIED.items()]
+
+
+def denied_words(file: str, text: str) -> Iterator[Finding]:
+    lines, lower = Lines(text), text.lower()
+    for last_word, expression, fix in PATTERNS:
+        if last_word in lower:
+            for match in expression.finditer(text):
+                said = " ".join(re.split(GAP, match[0]))
+                yield Finding("word", file, lines.number(match.start()), f"`{said}`; write: {fix}")
+
+
+def constants_without_unit(file: str, text: str) -> Iterator[Finding]:
+    lines = Lines(text)
+    for match in RUST_CONSTANT.finditer(text):
+        if TIME.search(match[1]) and not UNIT.search(match[2]):
+            message = f"{match[2]} is a time without a unit in its name; append _S or _MS, or make it a Duration"
+            yield Finding("unit", file, lines.number(match.start(2)), message)
+
+
+def python_functions(text: str) -> Iterator[tuple[str, int, int]]:
+    """Returns name, line and length of each function."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            assert node.end_lineno is not None
+            yield node.name, node.lineno, node.end_lineno - node.lineno + 1
+
+
+def rust_functions(text: str) -> Iterator[tuple[str, int, int]]:
+    """Returns name, line and length of each function. It relies on the indentation that rustfmt keeps."""
+    code = without_literals(text)
+    lines, starts = code.split("\n"), Lines(code)
+    for match in RUST_FUNCTION.finditer(code):
+        line = starts.number(match.start(2))
+        end = line - 1
+        while end < len(lines) and not lines[end].rstrip().endswith(("{", ";", "}")):
+            end += 1
+        if end < len(lines) and lines[end].rstrip().endswith("{"):
+            closing = match[1] + "}"
+            while end < len(lines) and lines[end].rstrip(" ;,)") != closing:
+                end += 1
+        yield match[2], line, end - line + 2
+
+
+def without_literals(text: str) -> str:
+    """Empties comments, strings and characters of Rust; lines keep their numbers."""
+    return RUST_OPAQUE.sub(lambda match: "\n" * match[0].count("\n"), text)
+
+
+class Lines:
+    """Finds the line of a position in a text."""
+
+    def __init__(self, text: str) -> None:
+        self.ends = [match.start() for match in re.finditer("\n", text)]
+
+    def number(self, position: int) -> int:
+        return bisect_right(self.ends, position - 1) + 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
