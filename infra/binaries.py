@@ -1,4 +1,4 @@
-"""What every binary that goes to Lambda needs: its target, and an archive that is the same for the same binary."""
+"""Builds and packs binaries for Lambda: their targets, and archives that are the same for the same binary."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGETS = {"arm64": "aarch64-unknown-linux-musl", "x86_64": "x86_64-unknown-linux-musl"}
-# The first moment that a zip file can name, so that equal binaries make equal archives, and a deploy uploads no copy.
+# The earliest time of a zip file. Equal binaries make equal archives, so a deploy does not upload the same binary again.
 EPOCH = (1980, 1, 1, 0, 0, 0)
 MEGABYTE = 1_000_000
 
 
 class TooLarge(Exception):
-    """A binary that has grown beyond what it may have: every cold start would pay for it."""
+    """A binary is larger than its limit, which would slow down every cold start."""
 
 
 def host_architecture() -> str:
@@ -25,7 +25,7 @@ def host_architecture() -> str:
 
 
 def add_target(target: str) -> None:
-    """Asks rustup only when the target is missing; without rustup, cargo says itself what it misses."""
+    """Adds a missing target with rustup. Without rustup, cargo reports what is missing."""
     listing = subprocess.run(["rustc", "--print", "target-libdir", "--target", target], cwd=ROOT, capture_output=True, text=True)
     if listing.returncode != 0 or not Path(listing.stdout.strip()).is_dir():
         subprocess.run(["rustup", "target", "add", target], cwd=ROOT, check=True)
@@ -36,10 +36,10 @@ def target_directory() -> Path:
 
 
 def pack(binary: Path, name: str, into: Path, largest: int) -> str:
-    """Zips a binary under this name, if it is small enough, and says what came of it."""
+    """Zips a binary under this name, if it is small enough, and returns a line about the result."""
     size = binary.stat().st_size
     if size > largest:
-        raise TooLarge(f"{binary} has {size} bytes, more than the {largest} that it may have")
+        raise TooLarge(f"{binary}: {size} bytes, more than the limit of {largest}")
     archive(binary, name, into)
     zipped = into.stat().st_size
     return f"{into.relative_to(ROOT)}: {name}, {size / MEGABYTE:.1f} MB, zipped {zipped / MEGABYTE:.1f} MB"
@@ -51,7 +51,7 @@ def archive(binary: Path, name: str, into: Path) -> None:
     entry.compress_type = zipfile.ZIP_DEFLATED
     entry.create_system = 3  # Unix, so that the mode below counts
     entry.external_attr = 0o100755 << 16
-    # Written beside and moved: whoever packages at the same time never reads half a file.
+    # Written next to it and moved, so that a process that packages at the same time never reads half a file.
     draft = into.with_suffix(f".{os.getpid()}")
     with zipfile.ZipFile(draft, "w", compresslevel=9) as package:
         package.writestr(entry, binary.read_bytes())

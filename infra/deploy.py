@@ -26,7 +26,7 @@ from deployed import CommandFailed, Stack, Tools
 TEMPLATE = Path(__file__).resolve().parent / "template.yaml"
 PACKAGED = deployed.ROOT / "target" / "package" / "template.yaml"
 RESERVED = "RollbackReservedConcurrency"
-# AWS wants at least 100 executions to stay unreserved (lambda/latest/api/API_PutFunctionConcurrency). Accounts with small
+# AWS requires at least 100 executions to stay unreserved (lambda/latest/api/API_PutFunctionConcurrency). Accounts with small
 # quotas have smaller floors; there the script chooses less than AWS would allow.
 FLOOR = 100
 # With a single execution, one rollback of a thousand targets, which takes minutes, would delay the next alarm's rollback.
@@ -79,7 +79,7 @@ AnyTag.add_multi_constructor("!", lambda loader, suffix, node: None)
 @functools.cache
 def declared_parameters() -> dict[str, dict[str, Any]]:
     """Returns the template's Parameters section."""
-    # A SafeLoader: it makes no objects.
+    # AnyTag is a SafeLoader, which creates no objects.
     template = yaml.load(TEMPLATE.read_text(encoding="utf-8"), Loader=AnyTag)  # noqa: S506
     return dict(template["Parameters"])
 
@@ -90,7 +90,7 @@ def parse_parameters(words: list[str], known: dict[str, dict[str, Any]]) -> dict
     for word in words:
         name, equals, value = word.partition("=")
         if not equals:
-            raise InvalidParameter(f"`{word}` is not a parameter; write Key=Value, and a value with blanks in it in quotes")
+            raise InvalidParameter(f"`{word}` is not a parameter; write Key=Value, and quote a value with blanks")
         if name not in known:
             near = difflib.get_close_matches(name, known, 1) or sorted(known)
             raise InvalidParameter(f"there is no parameter {name}; write {' or '.join(near)}")
@@ -103,13 +103,13 @@ def parse_parameters(words: list[str], known: dict[str, dict[str, Any]]) -> dict
 
 
 def find_problem(value: str, declaration: dict[str, Any]) -> str | None:
-    """Returns what to write instead, if the template would reject the value."""
+    """Returns what to write instead if the template would reject the value."""
     if "AllowedValues" in declaration and value not in map(str, declaration["AllowedValues"]):
         return f"write one of {', '.join(map(str, declaration['AllowedValues']))}"
     if declaration["Type"] == "Number":
         least, most = declaration.get("MinValue", 0), declaration.get("MaxValue")
         if not value.isdecimal() or int(value) < least or (most is not None and int(value) > most):
-            return f"write a whole number, {least} to {most}" if most is not None else f"write a whole number from {least} on"
+            return f"write a whole number, {least} to {most}" if most is not None else f"write a whole number, {least} or more"
     items = value.split(",") if declaration["Type"] == "CommaDelimitedList" else [value]
     pattern = declaration.get("AllowedPattern")
     if pattern and not all(re.fullmatch(pattern, item) for item in items):
@@ -170,7 +170,7 @@ def delete_failed_stack(tools: Tools, stack: Stack) -> None:
         if armed:
             raise Refused(
                 f"the creation of the stack {stack.name} failed, but its table {table} lists armed targets:\n{listed(armed)}\n"
-                f"put them back first: snapback rollback --all --direct --table {table}"
+                f"restore them first: snapback rollback --all --direct --table {table}"
             )
         print(
             f"deploy: the failed creation left the table {table}. Nothing in it is armed, and the new stack gets its own "
@@ -195,7 +195,7 @@ def guard_armed_targets(tools: Tools, stack: Stack, given: dict[str, str]) -> bo
     """Refuses an update that would take from an armed target the means to restore it.
 
     For such an update it also engages the safety lever, so that no run starts during it. Returns whether it did: the
-    caller then releases the lever.
+    caller then disengages the lever.
     """
     change = find_breaking_change(stack, given)
     table = deployed.ledger(tools, stack)
@@ -205,7 +205,7 @@ def guard_armed_targets(tools: Tools, stack: Stack, given: dict[str, str]) -> bo
     except (OSError, CommandFailed, ValueError) as problem:
         if change:
             raise Refused(f"{change}, and the armed targets cannot be read: {problem}") from problem
-        print(f"deploy: the armed targets cannot be read; names and ledger stay as they are, so the update goes on: {problem}")
+        print(f"deploy: the armed targets cannot be read; names and ledger stay as they are, so the update continues: {problem}")
         return False
     if not change:
         if armed:
@@ -215,7 +215,7 @@ def guard_armed_targets(tools: Tools, stack: Stack, given: dict[str, str]) -> bo
         raise refusal(stack, change, armed)
     if deployed.lever_is_engaged(tools, stack):
         return False
-    # A run may have started since we looked. The lever rolls it back, or the second look below finds it.
+    # A run may have started since that read. The lever rolls it back, or the second read below finds it.
     deployed.engage_lever(tools, stack, f"the stack is being updated: {change}")
     armed = deployed.armed_targets(tools, stack, table)
     if armed:
@@ -238,7 +238,7 @@ def find_breaking_change(stack: Stack, given: dict[str, str]) -> str | None:
 def refusal(stack: Stack, change: str, armed: list[str]) -> Refused:
     return Refused(
         f"{change}, and {len(armed)} of the stack's targets are armed:\n{listed(armed)}\n"
-        f"put them back first: snapback rollback --all --stack {stack.name}"
+        f"restore them first: snapback rollback --all --stack {stack.name}"
     )
 
 
@@ -279,7 +279,7 @@ def choose_concurrency(tools: Tools, stack: Stack | None, given: dict[str, str])
         unreserved = read_unreserved(tools)
     except (CommandFailed, KeyError, ValueError) as problem:
         if stack is None and RESERVED not in given:
-            print(f"deploy: {RESERVED}=0, since the account's concurrency cannot be read: {problem}")
+            print(f"deploy: {RESERVED}=0, because the account's concurrency cannot be read: {problem}")
             return {RESERVED: "0"}
         return {}
     if RESERVED in given:

@@ -98,10 +98,10 @@ def ledger(tools: Tools, stack: Stack) -> str | None:
 
 def armed_targets(tools: Tools, stack: Stack, table: str) -> list[str]:
     """Lists the targets that are not restored and the runs that may still arm some, as `snapback status` does."""
-    # The table alone is enough, and it is all that a stack without outputs has.
+    # The table is sufficient, and a stack without outputs has nothing else.
     answer: Any = json.loads(tools.snapback("status", "--stack", stack.name, "--table", table, "--json"))
     if not isinstance(answer, dict) or not isinstance(answer.get("armed"), list):
-        raise ValueError("`snapback status --json` does not list what is armed")
+        raise ValueError("`snapback status --json` does not list the armed targets")
     return [entry if isinstance(entry, str) else json.dumps(entry) for entry in answer["armed"]]
 
 
@@ -122,7 +122,7 @@ def lever_is_engaged(tools: Tools, stack: Stack) -> bool:
 def engage_lever(tools: Tools, stack: Stack, reason: str) -> None:
     """Engages the safety lever, which also rolls back every run.
 
-    The command ends with an error when such a run has deviated. The caller looks at the armed targets again.
+    The command ends with an error if such a run has deviated. The caller reads the armed targets again.
     """
     try:
         tools.snapback("lever", "engage", "--reason", reason, "--stack", stack.name)

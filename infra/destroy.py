@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Deletes a stack, unless one of its targets still has to be restored: `infra/destroy.py STACK`.
 
-The stack's functions do the restoring. Deleting them in the middle of a run would leave its faults in place. The script
-also deletes a stack whose creation failed.
+The stack's functions restore its targets. Deleting them during a run would leave its faults in place. The script also deletes
+a stack whose creation failed.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def ensure_nothing_armed(tools: Tools, stack: Stack) -> str | None:
     armed = deployed.armed_targets(tools, stack, table)
     # A stack whose creation failed cannot start a run.
     if not armed and stack.outputs:
-        # A run may have started since we looked. The lever rolls it back, or the second look below finds it.
+        # A run may have started since that read. The lever rolls it back, or the second read below finds it.
         engaged = deployed.lever_is_engaged(tools, stack)
         if not engaged:
             deployed.engage_lever(tools, stack, "the stack is being destroyed")
@@ -63,7 +63,7 @@ def ensure_nothing_armed(tools: Tools, stack: Stack) -> str | None:
             tools.snapback("lever", "disengage", "--stack", stack.name)
     if armed:
         listed = "\n".join(f"  {target}" for target in armed)
-        fix = f"put them back first: snapback rollback --all --stack {stack.name}"
+        fix = f"restore them first: snapback rollback --all --stack {stack.name}"
         raise Refused(f"refused, {len(armed)} of the stack's targets are armed:\n{listed}\n{fix}")
     return table
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Builds the fault proxy for both architectures and zips each as a layer: target/layer/arm64.zip, target/layer/x86_64.zip.
 
-A layer's root is /opt, so that the proxy ends up where AWS_LAMBDA_EXEC_WRAPPER looks for it. It is Rust alone, without any
-C: Rust's own linker and its musl are enough for both architectures, on every machine.
+A layer's root is /opt, so AWS_LAMBDA_EXEC_WRAPPER finds the proxy there. The proxy has no C code, so Rust's linker and Rust's musl
+build it for both architectures, on every machine.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def build(target: str) -> Path:
     add_target(target)
     environment = dict(os.environ)
     environment[f"CARGO_TARGET_{target.upper().replace('-', '_')}_LINKER"] = "rust-lld"
-    # Only the proxy: nothing of the control plane, and no SDK.
+    # Only the proxy, without the control plane and the SDKs.
     features = ["--no-default-features", "--features", "proxy"]
     command = ["cargo", "build", "--profile", "layer", "--locked", "--bin", NAME, "--target", target, *features]
     subprocess.run(command, cwd=ROOT, env=environment, check=True)
@@ -48,5 +48,5 @@ if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1:]))
     except subprocess.CalledProcessError as failure:
-        # The tool has said why.
+        # The command has printed the reason.
         sys.exit(failure.returncode)

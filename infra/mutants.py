@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Changes decisions, steps and the proxy's pure part, one operator at a time, and fails where no test notices.
+"""Mutates decisions, steps and the proxy's pure part, one operator at a time, and fails if no test notices a mutant.
 
-`make mutants` runs it. It fails on every survivor that tests/MUTANTS.md does not argue, on every argument that nothing
-needs any more, and where too few are killed. It works on a copy, so that the files here stay as they are and the copy's
-builds stay warm.
+`make mutants` runs it. It fails on every survivor that tests/MUTANTS.md does not explain, on every explanation that no survivor
+needs any more, and if too few mutants are killed. It works on a copy, so that the files here do not change and the copy's builds
+stay warm.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ WORK = ROOT / "target" / "mutants"
 COPY = WORK / "tree"
 ARGUED = ROOT / "tests" / "MUTANTS.md"
 NOT_COPIED = {".git", ".tools", "target", "__pycache__"}
-# What is changed, by the configuration that says which tests have to notice.
+# The files to mutate, by the configuration that selects the tests.
 FILES = {
     ".cargo/mutants.toml": ["src/plan/*.rs", "src/steps/*.rs"],
     ".cargo/mutants-proxy.toml": [
@@ -31,12 +31,12 @@ FILES = {
         "src/model/invocation/*.rs",
     ],
 }
-# Files that belong to the proxy, where some are named.
+# Named files in these folders belong to the proxy.
 PROXY_FOLDERS = ("src/proxy/", "src/model/invocation/")
 SHARDS = ["0/4", "1/4", "2/4", "3/4"]
-# Of those that compile. A mutant that hangs the tests is noticed, too.
+# Percentage of the mutants that compile. A mutant on which the tests hang counts as killed.
 KILLED_PERCENT = 95
-# What makes one mutant quick: little to link, tests that run optimized, no traces, no search for a smaller example.
+# Settings that make one mutant fast: little to link, optimized tests, no backtraces, no search for a smaller example.
 QUICK = {
     "CARGO_TARGET_DIR": str(WORK / "build"),
     "CARGO_PROFILE_DEV_DEBUG": "0",
@@ -45,7 +45,7 @@ QUICK = {
     "PROPTEST_MAX_SHRINK_ITERS": "0",
     "SNAPBACK_SEEDS": os.environ.get("SNAPBACK_SEEDS", "300"),
 }
-# cargo-mutants: all were caught, some were missed, some timed out. Everything else is a run that came to nothing.
+# cargo-mutants' exit codes: all were caught, some were missed, some timed out. Any other code is a failed run.
 RAN = (0, 2, 3)
 
 
@@ -58,7 +58,7 @@ def files(root: Path) -> set[Path]:
 
 
 def refresh_copy() -> None:
-    """Writes only what differs: cargo builds again what is newer than its last build."""
+    """Copies only files that differ, because cargo rebuilds every file that is newer than its last build."""
     ours = files(ROOT)
     for gone in files(COPY) - ours:
         (COPY / gone).unlink()
@@ -70,7 +70,7 @@ def refresh_copy() -> None:
 
 
 def chosen(files: list[str]) -> dict[str, list[str]]:
-    """These files by their configuration; all that there are, if none is given."""
+    """Groups these files by their configuration; without any, returns all of FILES."""
     control, proxy = FILES
     if not files:
         return FILES
@@ -82,7 +82,7 @@ def chosen(files: list[str]) -> dict[str, list[str]]:
 
 
 def run(tool: str, shard: str, config: str, globs: list[str]) -> Counter[str]:
-    """One shard; returns how many outcomes of each kind there were, and prints those that no test noticed."""
+    """Runs one shard. Returns the number of outcomes of each kind, and of each missed mutant."""
     out = WORK / f"{Path(config).stem}-{shard.replace('/', '-of-')}"
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
@@ -91,7 +91,7 @@ def run(tool: str, shard: str, config: str, globs: list[str]) -> Counter[str]:
     command += [part for glob in globs for part in ("--file", glob)]
     code = subprocess.run(command, cwd=COPY, env=os.environ | QUICK, check=False).returncode
     if code not in RAN:
-        sys.exit(f"mutants: shard {shard} came to nothing (cargo mutants ended with {code})")
+        sys.exit(f"mutants: shard {shard} failed (cargo mutants ended with {code})")
     return read(out / "mutants.out")
 
 
@@ -110,8 +110,8 @@ def argued() -> Counter[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tool", default="cargo-mutants", help="the program cargo-mutants")
-    parser.add_argument("--shard", action="append", help="K/N: only that part; all parts of four, if none is given")
-    parser.add_argument("files", nargs="*", help="only these; all of FILES, if none is given")
+    parser.add_argument("--shard", action="append", help="K/N: only this part; by default all four parts")
+    parser.add_argument("files", nargs="*", help="only these; by default all of FILES")
     arguments = parser.parse_args()
     refresh_copy()
     total: Counter[str] = Counter()
@@ -124,9 +124,9 @@ def main() -> int:
     print(f"{viable} mutants, {total['unviable']} more that do not compile: {percent:.1f} % killed, "
           f"{total['timeout']} of them by a timeout; {total['missed']} survived")
     missed = Counter({name.removeprefix("missed "): count for name, count in total.items() if name.startswith("missed ")})
-    problems = [f"survived, and tests/MUTANTS.md does not argue it: {name}" for name in (missed - argued()).elements()]
+    problems = [f"survived, and tests/MUTANTS.md does not explain it: {name}" for name in (missed - argued()).elements()]
     if not arguments.shard and not arguments.files:
-        problems += [f"tests/MUTANTS.md argues what does not survive: {name}" for name in (argued() - missed).elements()]
+        problems += [f"tests/MUTANTS.md explains a mutant that does not survive: {name}" for name in (argued() - missed).elements()]
         if percent < KILLED_PERCENT:
             problems.append(f"fewer than {KILLED_PERCENT} % were killed")
     print("\n".join(problems))

@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
-"""Builds the bootstrap for one architecture and zips it, as Lambda wants it: `infra/package.py arm64|x86_64`.
+"""Builds the bootstrap for one architecture and zips it for Lambda: `infra/package.py arm64|x86_64`.
 
-The binary is static (musl): provided.al2023 has an older glibc than most machines that build. TLS compiles some C, so a
-foreign architecture needs a C compiler for it, which is zig (infra/tools/install.sh cross); for this machine's own, cc
-is enough.
+The binary is static (musl), because provided.al2023 has an older glibc than most build machines. TLS compiles some C. For this
+machine's architecture, cc does that; another architecture needs zig (infra/tools/install.sh cross).
 """
 
 from __future__ import annotations
@@ -40,16 +39,16 @@ def build(architecture: str) -> Path:
     if architecture == host_architecture():
         command = ["cargo", "build"]
         name = target.replace("-", "_")
-        # Only where nobody has chosen a compiler: by default one would be looked for that few machines have.
+        # Only if the user has not chosen a compiler: by default, the build uses one that few machines have.
         environment.setdefault(f"CC_{name}", "cc")
-        # cc is made for glibc; fortified calls are glibc's and do not exist in musl.
+        # Fortified calls exist in glibc, for which cc is built, but not in musl.
         environment.setdefault(f"CFLAGS_{name}", "-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=0")
     else:
         command = [str(CROSS / "cargo-zigbuild"), "zigbuild"]
-        # It looks for zig as a module of the python3 on the path.
+        # It expects zig as a module of the python3 on the path.
         environment["PATH"] = f"{CROSS}{os.pathsep}{environment['PATH']}"
     add_target(target)
-    # Only the tasks: without the command line, the binary is smaller and starts sooner.
+    # Only the tasks, because a binary without the command line is smaller and starts sooner.
     features = ["--no-default-features", "--features", "task"]
     command += ["--release", "--locked", "--bin", "bootstrap", "--target", target, *features]
     subprocess.run(command, cwd=ROOT, env=environment, check=True)
@@ -60,5 +59,5 @@ if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1:]))
     except subprocess.CalledProcessError as failure:
-        # The tool has said why.
+        # The command has printed the reason.
         sys.exit(failure.returncode)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Repeats the lab and the stack tests on a busy machine: `infra/steady.py LABS STACKS [BUSY]`.
 
-A test that fails by chance fails here sooner. The script stops at the first failure and keeps its log. BUSY loops (default:
+A test that fails by chance is likely to fail here. The script stops at the first failure and keeps its log. BUSY loops (default:
 2) run next to the tests, and use up one processor each.
 """
 
@@ -22,7 +22,7 @@ LOGS = ROOT / "target" / "steady"
 LAB = [str(ROOT / ".tools" / "venv" / "bin" / "python"), "infra/lab/lab.py", "run"]
 STACK = [os.environ.get("CARGO", "cargo"), "test", "--locked", "--all-features", "--test", "stack"]
 # Several times what one run takes on two busy cores.
-MOST_SECONDS = 1800.0
+MAX_SECONDS = 1800.0
 BUSY_LOOP = [sys.executable, "-c", "while True: pass"]
 
 
@@ -69,13 +69,13 @@ def once(what: str, command: list[str], number: int, of: int) -> bool:
 
 
 def run(command: list[str], log: Path) -> int | None:
-    """Runs a command and returns its exit code, or None if it exceeded MOST_SECONDS and was stopped."""
+    """Runs a command and returns its exit code, or None if it exceeded MAX_SECONDS and was stopped."""
     with log.open("wb") as output:
         process = subprocess.Popen(
             command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
         )
         try:
-            return process.wait(MOST_SECONDS)
+            return process.wait(MAX_SECONDS)
         except subprocess.TimeoutExpired:
             return None
         finally:

@@ -18,7 +18,7 @@ ARMED = "orders (injected, run r)"
 
 
 class Account:
-    """An account with one stack, or none, and its answers."""
+    """A fake account with one stack or none."""
 
     def __init__(self, status: str | None = None, **parameters: str) -> None:
         self.status = status
@@ -27,7 +27,7 @@ class Account:
         self.table: str | None = "snapback-LedgerTable-1"
         self.armed: list[list[str]] = [[]]
         self.lever = False
-        # A run was found and rolled back: the lever is engaged, and the command line ends with 4.
+        # Engaging the lever rolls back a run, so the command line exits with 4.
         self.lever_fails = False
         self.unreserved: int | None = 1000
         self.functions_reserve: dict[str, int] = {}
@@ -121,7 +121,7 @@ class Account:
 
 class Case(unittest.TestCase):
     def deploy(self, account: Account, *parameters: str) -> str:
-        """What it says; what it refuses is raised."""
+        """Returns the output; raises a refusal."""
         with contextlib.redirect_stdout(io.StringIO()) as said:
             deploy.deploy(account.tools(), "snapback", "bucket", deploy.parse_parameters(list(parameters), deploy.declared_parameters()))
         return said.getvalue()
@@ -159,14 +159,14 @@ class Neighbors(Case):
 
 
 class Parameters(Case):
-    def test_each_bad_one_is_answered_with_its_name_its_value_and_the_fix(self) -> None:
+    def test_a_bad_parameter_is_refused_with_name_value_and_fix(self) -> None:
         for word, says in (
             ("Prefix", "`Prefix` is not a parameter; write Key=Value"),
             ("TargetLimt=5", "there is no parameter TargetLimt; write TargetLimit"),
             ("Prefix=Chaos", "Prefix=`Chaos`: write 2 to 40 lower-case letters"),
             ("TargetLimit=0", "TargetLimit=`0`: write a whole number, 1 to 1000"),
             ("TargetLimit=ten", "TargetLimit=`ten`: write a whole number, 1 to 1000"),
-            ("RollbackReservedConcurrency=-1", "write a whole number from 0 on"),
+            ("RollbackReservedConcurrency=-1", "write a whole number, 0 or more"),
             ("Architecture=arm", "write one of arm64, x86_64"),
             ("LogRetentionDays=2", "write one of 1, 3, 5"),
             ("OptInTag=chaos", "write one key, one equals sign, one value"),
@@ -178,16 +178,16 @@ class Parameters(Case):
             with self.subTest(word), self.assertRaisesRegex(deploy.InvalidParameter, re.escape(says)):
                 deploy.parse_parameters([word], deploy.declared_parameters())
 
-    def test_the_same_twice_is_refused(self) -> None:
+    def test_a_parameter_that_is_given_twice_is_refused(self) -> None:
         with self.assertRaisesRegex(deploy.InvalidParameter, "Prefix is given twice"):
             deploy.parse_parameters(["Prefix=aa", "Prefix=bb"], deploy.declared_parameters())
 
-    def test_good_ones_pass(self) -> None:
+    def test_good_parameters_pass(self) -> None:
         words = ["Prefix=chaos", "OptInTag=chaos=allowed", "AlarmTopicArn=", "ScheduleExpression=rate(7 days)",
                  f"LedgerWriters={ARN}/aws-reserved/sso.amazonaws.com/*/AWSReservedSSO_Break_*,{ARN}/ops", "LedgerWriters2="]  # fmt: skip
         self.assertEqual(len(deploy.parse_parameters(words[:-1], deploy.declared_parameters())), 5)
 
-    def test_half_a_schedule_is_refused_before_anything_is_uploaded(self) -> None:
+    def test_half_a_schedule_is_refused_before_the_upload(self) -> None:
         account = Account()
         with self.assertRaisesRegex(deploy.InvalidParameter, "give EXPERIMENT=FILE too"):
             self.deploy(account, "ScheduleExpression=rate(1 day)")
@@ -211,22 +211,22 @@ class Concurrency(Case):
                 proposal = deploy.propose_concurrency(unreserved, targets)
                 self.assertEqual(proposal.concurrency, chosen)
                 self.assertIn(str(unreserved), proposal.why)
-                # Never one: then a slow rollback would keep the next alarm waiting.
+                # Never one, because then a slow rollback would delay the rollback of the next alarm.
                 self.assertNotEqual(chosen, 1)
                 self.assertLessEqual(2 * chosen + bool(chosen), max(0, unreserved - deploy.FLOOR))
 
-    def test_a_new_stack_gets_it_and_hears_why(self) -> None:
+    def test_a_new_stack_gets_the_proposal_with_the_reason(self) -> None:
         account = Account()
         self.assertIn("RollbackReservedConcurrency=10: the account has 1000 unreserved", self.deploy(account))
         self.assertEqual(account.overrides["RollbackReservedConcurrency"], "10")
 
-    def test_a_new_account_gets_none_and_hears_why(self) -> None:
+    def test_a_small_account_gets_none_with_the_reason(self) -> None:
         account = Account()
         account.unreserved = 10
         self.assertIn("snapback cannot reserve any", self.deploy(account))
         self.assertEqual(account.overrides["RollbackReservedConcurrency"], "0")
 
-    def test_where_it_cannot_be_asked_none_is_reserved(self) -> None:
+    def test_an_unreadable_account_gets_no_reservation(self) -> None:
         account = Account()
         account.unreserved = None
         self.assertIn("cannot be read", self.deploy(account))
@@ -242,12 +242,12 @@ class Concurrency(Case):
         account = Account("CREATE_COMPLETE", RollbackReservedConcurrency="0")
         self.assertIn("stays 0; consider 10", self.deploy(account))
         self.assertNotIn("RollbackReservedConcurrency", account.overrides)
-        # One that is restored more slowly than its targets could be.
+        # A value below what its targets could use.
         account = Account("CREATE_COMPLETE", RollbackReservedConcurrency="10")
         self.assertIn("stays 10; consider 30", self.deploy(account, "TargetLimit=30"))
         self.assertNotIn("RollbackReservedConcurrency", account.overrides)
 
-    def test_more_than_there_is_is_refused(self) -> None:
+    def test_more_than_the_account_has_is_refused(self) -> None:
         account = Account()
         account.unreserved = 150
         with self.assertRaisesRegex(deploy.InvalidParameter, "only 150 unreserved concurrent executions; write 24"):
@@ -255,15 +255,15 @@ class Concurrency(Case):
         self.assert_untouched(account)
         self.assertIn("AWS may refuse it", self.deploy(account, "RollbackReservedConcurrency=30"))
 
-    def test_what_the_stack_has_reserved_already_counts(self) -> None:
+    def test_an_update_reuses_what_the_stack_has_reserved(self) -> None:
         account = Account("CREATE_COMPLETE", RollbackReservedConcurrency="40")
         account.unreserved = 110
         account.functions_reserve = {"snapback-rollback": 40, "snapback-reaper": 40}
         self.assertNotIn("may refuse", self.deploy(account, "RollbackReservedConcurrency=40"))
 
 
-class WhatIsThere(Case):
-    def test_a_first_deploy_that_failed_is_tried_again(self) -> None:
+class ExistingStack(Case):
+    def test_a_failed_first_deploy_is_replaced(self) -> None:
         account = Account("ROLLBACK_COMPLETE")
         said = self.deploy(account)
         order = [call for call in account.calls if call.startswith("cloudformation") and "describe" not in call]
@@ -274,20 +274,20 @@ class WhatIsThere(Case):
         )  # fmt: skip
         self.assertIn("left the table snapback-LedgerTable-1", said)
 
-    def test_one_that_failed_before_its_table_too(self) -> None:
+    def test_a_failed_first_deploy_without_a_table_is_replaced(self) -> None:
         account = Account("ROLLBACK_COMPLETE")
         account.table = None
         self.deploy(account)
         self.assertIn("cloudformation deploy", account.calls)
 
-    def test_one_whose_table_lists_what_is_armed_is_left_alone(self) -> None:
+    def test_a_failed_first_deploy_with_armed_targets_stays(self) -> None:
         account = Account("ROLLBACK_COMPLETE")
         account.armed = [[ARMED]]
         with self.assertRaisesRegex(deploy.Refused, "snapback rollback --all --direct --table snapback-LedgerTable-1"):
             self.deploy(account)
         self.assert_untouched(account)
 
-    def test_a_stack_in_progress_or_stuck_is_left_alone(self) -> None:
+    def test_a_stack_in_progress_or_stuck_is_not_updated(self) -> None:
         for status, says in (
             ("UPDATE_IN_PROGRESS", "wait until that has ended"),
             ("UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS", "wait until that has ended"),
@@ -299,7 +299,7 @@ class WhatIsThere(Case):
                 self.deploy(account)
             self.assert_untouched(account)
 
-    def test_a_failure_says_what_failed_first(self) -> None:
+    def test_a_failed_deploy_names_the_first_failures(self) -> None:
         account = Account()
         account.failing = "cloudformation deploy"
         with self.assertRaises(CommandFailed) as failure:
@@ -308,20 +308,20 @@ class WhatIsThere(Case):
         self.assertNotIn("cancelled", str(failure.exception))
         self.assertNotIn("of the try before", str(failure.exception))
 
-    def test_an_update_with_something_armed_says_so_and_goes_on(self) -> None:
+    def test_an_update_with_armed_targets_lists_them_and_deploys(self) -> None:
         account = Account("UPDATE_COMPLETE")
         account.armed = [[ARMED]]
         self.assertIn(ARMED, self.deploy(account, "TargetLimit=5"))
         self.assertEqual(account.overrides, {"TargetLimit": "5"})
         self.assertNotIn("lever engage", account.calls)
 
-    def test_an_update_of_a_broken_stack_goes_on(self) -> None:
+    def test_a_broken_stack_is_updated(self) -> None:
         account = Account("UPDATE_COMPLETE")
         account.failing = "status"
         self.assertIn("cannot be read", self.deploy(account))
         self.assertIn("cloudformation deploy", account.calls)
 
-    def test_another_prefix_is_refused_while_something_is_armed(self) -> None:
+    def test_another_prefix_is_refused_while_targets_are_armed(self) -> None:
         account = Account("UPDATE_COMPLETE")
         account.armed = [[ARMED]]
         with self.assertRaisesRegex(deploy.Refused, "another name than snapback.*1 of the stack's targets(?s:.*)rollback --all"):
@@ -352,7 +352,7 @@ class WhatIsThere(Case):
         self.deploy(account, "Prefix=chaos")
         self.assertTrue(account.lever)
 
-    def test_a_run_that_starts_between_the_looks_stops_it(self) -> None:
+    def test_a_run_that_starts_between_the_reads_prevents_it(self) -> None:
         account = Account("UPDATE_COMPLETE")
         account.armed = [[], [ARMED]]
         with self.assertRaisesRegex(deploy.Refused, "1 of the stack's targets"):
@@ -360,14 +360,14 @@ class WhatIsThere(Case):
         self.assert_untouched(account)
         self.assertFalse(account.lever)
 
-    def test_a_run_that_the_lever_has_ended_is_not_the_commands_failure(self) -> None:
+    def test_a_run_that_the_lever_ends_does_not_fail_the_command(self) -> None:
         for command, ends in ((self.deploy, "cloudformation deploy"), (self.destroy, "cloudformation delete-stack")):
             account = Account("UPDATE_COMPLETE")
             account.lever_fails = True
             command(account, *(["Prefix=chaos"] if command == self.deploy else []))
             self.assertIn(ends, account.calls)
 
-    def test_a_table_that_would_be_replaced_counts_as_another_prefix(self) -> None:
+    def test_replacing_the_table_is_refused_while_targets_are_armed(self) -> None:
         account = Account("UPDATE_COMPLETE")
         account.table = "snapback-ledger"
         account.armed = [[ARMED]]
@@ -376,7 +376,7 @@ class WhatIsThere(Case):
 
 
 class Destroy(Case):
-    def test_a_stack_goes_and_its_table_is_named(self) -> None:
+    def test_a_stack_is_deleted_and_its_table_named(self) -> None:
         account = Account("UPDATE_COMPLETE")
         code, said = self.destroy(account)
         self.assertEqual(code, 0)
@@ -400,7 +400,7 @@ class Destroy(Case):
             self.assertEqual(self.destroy(account)[0], 1)
             self.assert_untouched(account)
 
-    def test_a_stack_without_outputs_goes_too(self) -> None:
+    def test_a_stack_without_outputs_is_deleted_too(self) -> None:
         for table in ("snapback-LedgerTable-1", None):
             account = Account("ROLLBACK_COMPLETE")
             account.table = table
@@ -411,7 +411,7 @@ class Destroy(Case):
         account.armed = [[ARMED]]
         self.assertEqual(self.destroy(account)[0], 3)
 
-    def test_somebody_elses_stack_stays(self) -> None:
+    def test_a_stack_that_is_not_snapbacks_stays(self) -> None:
         account = Account("CREATE_COMPLETE")
         account.has_outputs = False
         code, said = self.destroy(account)
@@ -419,7 +419,7 @@ class Destroy(Case):
         self.assertIn("not a snapback stack", said)
         self.assert_untouched(account)
 
-    def test_no_stack_is_fine(self) -> None:
+    def test_a_missing_stack_is_no_error(self) -> None:
         self.assertEqual(self.destroy(Account())[0], 0)
 
 

@@ -38,7 +38,7 @@ class SteadyTest(unittest.TestCase):
         self.assertEqual((code, said.count("passed in")), (0, 5))
         self.assertEqual(list((self.folder / "logs").iterdir()), [])
 
-    def test_the_first_failure_ends_it_and_its_log_stays(self) -> None:
+    def test_the_first_failure_stops_it_and_its_log_stays(self) -> None:
         # The first run creates a file, and the second one fails because of it.
         lab = f"import pathlib, sys; p = pathlib.Path({str(self.folder / 'once')!r}); f = p.exists(); p.touch(); print('why'); sys.exit(f)"
         code, said = self.steady(lab)
@@ -47,7 +47,7 @@ class SteadyTest(unittest.TestCase):
         self.assertEqual([log.read_text() for log in (self.folder / "logs").iterdir()], ["why\n"])
 
     def test_a_run_that_hangs_is_stopped(self) -> None:
-        with mock.patch.object(steady, "MOST_SECONDS", 0.5):
+        with mock.patch.object(steady, "MAX_SECONDS", 0.5):
             code, said = self.steady("import time; time.sleep(60)")
         self.assertEqual(code, 1)
         self.assertIn("lab 1 of 3 did not end", said)

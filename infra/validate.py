@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Validates the template, the state machine and the style of the sources, offline; `make validate` runs it.
 
-Fails on every finding that accepted-findings.json does not explain, and on every explanation that nothing needs any more.
+It fails on every finding that accepted-findings.json does not explain, and on every explanation that no finding needs any more.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Accepted:
 
 
 class ToolFailed(Exception):
-    """A tool did not do its work, so the absence of findings means nothing."""
+    """A tool failed, so the absence of findings means nothing."""
 
 
 def main() -> int:
@@ -90,7 +90,7 @@ def cfn_lint() -> Iterator[Finding]:
 def checkov() -> Iterator[Finding]:
     options = ["--framework", "cloudformation", "--skip-download", "--output", "json"]
     report = parsed("checkov", run("checkov", [*options, "--file", str(TEMPLATE)], ok=(0, 1)))
-    # With nothing to check it prints a summary in another form; a parsing error is no finding, but must not pass.
+    # With nothing to check, it prints another form of summary. A parsing error is not a finding, but must not pass.
     if not isinstance(report, dict) or not report.get("summary", {}).get("passed") or report["summary"]["parsing_errors"]:
         raise ToolFailed("checkov did not read the template")
     for check in report["results"]["failed_checks"]:
@@ -110,7 +110,7 @@ def asl_validator() -> Iterator[Finding]:
 
 
 def house_rules() -> Iterator[Finding]:
-    """What no validator asks for: each state says why it is there, and no task can hang, give up at once, or go uncaught."""
+    """Checks what no validator does: each state has a comment, and each task has a timeout, retries and a catcher."""
     text = STATE_MACHINE.read_text(encoding="utf-8")
     for name, state in states(json.loads(text)):
         if not state.get("Comment"):
@@ -123,16 +123,16 @@ def house_rules() -> Iterator[Finding]:
             if not {"MaxAttempts", "MaxDelaySeconds", "JitterStrategy"} <= retrier.keys():
                 yield Finding("house", "retry", name, "a retrier without MaxAttempts, MaxDelaySeconds or JitterStrategy")
 
-    # Checkov knows of customer keys only (see CKV_AWS_27 in accepted-findings.json), so this much is looked at here.
+    # Checkov only knows customer keys (see CKV_AWS_27 in accepted-findings.json), so this is checked here.
     template = TEMPLATE.read_text(encoding="utf-8")
     if "SqsManagedSseEnabled: true" not in template:
         yield Finding("house", "encryption", "DeadLetterQueue", "a queue that is not encrypted")
 
-    # A placeholder that the template does not fill stays in the definition as text, and nothing notices before a run.
+    # A placeholder that the template does not fill stays in the definition as text, which only a run would show.
     filled = re.search(r"DefinitionSubstitutions:\n((?: {8}\w+: .*\n)+)", template)
     names = set(re.findall(r"^ {8}(\w+):", filled[1], re.MULTILINE)) if filled else set()
     for name in sorted(set(re.findall(r"\$\{(\w+)\}", text)) ^ names):
-        yield Finding("house", "substitution", name, "only one of template and state machine names it")
+        yield Finding("house", "substitution", name, "it is only in the template or only in the state machine")
 
 
 # The Maps for few targets and their counterparts for many, each with the task that it runs.
@@ -141,40 +141,40 @@ VARIANTS = (
     ("InjectTargets", "Inject", "InjectBatches", "InjectBatch"),
     ("RestoreTargets", "Restore", "RestoreBatches", "RestoreBatch"),
 )
-# What one inline Map carries at once (step-functions/latest/dg/state-map-inline), and the targets of one batch.
+# The concurrency of one inline Map (step-functions/latest/dg/state-map-inline), and the targets of one batch.
 INLINE_TARGETS = 40
 BATCH_TARGETS = 20
 
 
 def variants() -> Iterator[Finding]:
-    """What holds for one target has to hold for a batch, and a batch's execution sees nothing of the one above it."""
+    """Checks that batches work like single targets, and that a batch's execution uses nothing of its parent execution."""
     machine = json.loads(STATE_MACHINE.read_text(encoding="utf-8"))
     by_name = dict(states(machine))
     for few, one, many, batch in VARIANTS:
         for field in ("Resource", "TimeoutSeconds", "Retry"):
             if by_name[one][field] != by_name[batch][field]:
-                yield Finding("house", "variants", batch, f"its {field} is not {one}'s")
+                yield Finding("house", "variants", batch, f"its {field} differs from that of {one}")
         if by_name[one]["Arguments"]["FunctionName"] != by_name[batch]["Arguments"]["FunctionName"]:
             yield Finding("house", "variants", batch, f"it calls another function than {one}")
         if caught(by_name[one]) != caught(by_name[batch]):
             yield Finding("house", "variants", batch, f"it does not catch what {one} catches")
         if by_name[few]["Catch"] != by_name[many]["Catch"]:
-            yield Finding("house", "variants", many, f"its Catch is not that of {few}")
+            yield Finding("house", "variants", many, f"its Catch differs from that of {few}")
         processor = by_name[many]["ItemProcessor"]
         if processor["ProcessorConfig"] != {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}:
             yield Finding("house", "variants", many, "not a Distributed Map of standard executions")
-        # Here $states.context.Execution is the batch's own, and no variable from above is in scope
+        # Here $states.context.Execution is the batch's execution, and no variable of the parent is in scope
         # (step-functions/latest/dg/workflow-variables).
         unseen = r"\$states\.context|\$(?:failure|functions|batches|run)\b"
         for word in sorted(set(re.findall(unseen, json.dumps(processor)))):
-            yield Finding("house", "variants", many, f"a batch's execution cannot see {word} of its run")
+            yield Finding("house", "variants", many, f"a batch's execution cannot use {word} of its run")
 
     text = json.dumps(machine)
     for size in sorted(set(re.findall(r"\$count\([^()]+\) <= (\d+)", text)) - {str(INLINE_TARGETS)}):
-        yield Finding("house", "variants", STATE_MACHINE.name, f"{size} targets are not the most of an inline Map")
+        yield Finding("house", "variants", STATE_MACHINE.name, f"{size} targets is not the limit of an inline Map")
     for size in sorted(set(re.findall(r"\$partition\([^()]+, (\d+)\)|\$count\([^()]+\) / (\d+)", text))):
         if set(filter(None, size)) != {str(BATCH_TARGETS)}:
-            problem = f"a batch of {''.join(size)} is not one of {BATCH_TARGETS}"
+            problem = f"a batch has {''.join(size)} targets instead of {BATCH_TARGETS}"
             yield Finding("house", "variants", STATE_MACHINE.name, problem)
     yield from timeouts(by_name)
 
@@ -190,7 +190,7 @@ def caught(state: dict[str, Any]) -> list[list[str]]:
 
 
 def timeouts(by_name: dict[str, dict[str, Any]]) -> Iterator[Finding]:
-    """The state machine must not give a function up while it may still run: it would call a second one beside it."""
+    """Checks that the state machine waits until a function has ended: else it would call a second one at the same time."""
     template = TEMPLATE.read_text(encoding="utf-8")
     for name, state in by_name.items():
         if state["Type"] != "Task":
@@ -210,8 +210,8 @@ def states(machine: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def run(tool: str, arguments: list[str], ok: range | tuple[int, ...]) -> str:
-    """What the tool prints. An exit code outside of `ok` means that it failed, not that it found something."""
-    # Neither tool may look for a newer version of itself, or report home.
+    """Runs a tool and returns its output. An exit code outside of `ok` means that the tool failed, not that it has findings."""
+    # Neither tool may search for its updates, or send reports.
     environment = {**os.environ, "CKV_SKIP_PACKAGE_UPDATE_CHECK": "true", "LOG_LEVEL": "CRITICAL"}
     command = [str(TOOLS / "bin" / tool), *arguments]
     try:

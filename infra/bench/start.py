@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""How long the bootstrap takes from exec to its first request for work: `infra/bench/start.py [RUNS]`.
+"""Measures the bootstrap from exec to its first request for work: `infra/bench/start.py [RUNS]`.
 
-Each run starts the bootstrap against a Runtime API of this script's own, on 127.0.0.1, waits for its request for the
-next invocation, and ends it. Starting `true` alternates with it in the same run: what that costs is the machine's, not
-ours, and the ratio of the two says more than either figure on a noisy machine.
+Each run starts the bootstrap against this script's Runtime API on 127.0.0.1, waits for its request for the next invocation, and
+ends it. Starts of `true` alternate with it in the same run. They show what the machine costs, so the ratio of the two is more
+reliable on a noisy machine than either figure.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 TARGETS = {"aarch64": "aarch64-unknown-linux-musl", "arm64": "aarch64-unknown-linux-musl"}
 TARGET = TARGETS.get(platform.machine().lower(), "x86_64-unknown-linux-musl")
 BOOTSTRAP = ROOT / "target" / TARGET / "release" / "bootstrap"
-MOST_MILLISECONDS = 20.0
+MAX_MILLISECONDS = 20.0
 
 
 def main(arguments: list[str]) -> int:
     runs = int(arguments[0]) if arguments else 50
     if not BOOTSTRAP.exists():
-        print("bench: there is no bootstrap; run make build first", file=sys.stderr)
+        print("bench: the bootstrap is not built; run make build first", file=sys.stderr)
         return 2
     idle = shutil.which("true") or "/bin/true"
     started, baseline = [], []
     with socket.create_server(("127.0.0.1", 0)) as api:
         api.settimeout(10)
         environment = function_environment(api.getsockname()[1])
-        first_request(api, environment)  # the first one reads the binary from disk
+        first_request(api, environment)  # the first start reads the binary from disk
         for _ in range(runs):
             baseline.append(run_time([idle], environment))
             started.append(first_request(api, environment))
@@ -43,11 +43,11 @@ def main(arguments: list[str]) -> int:
     size = BOOTSTRAP.stat().st_size / 1_000_000
     print(f"bootstrap: {size:.1f} MB; from exec to its first request for work: median {ours:.1f} ms, worst {max(started):.1f} ms ({runs} runs)")
     print(f"exec of true in the same run: median {theirs:.1f} ms; ratio {ours / theirs:.1f}")
-    return 0 if ours <= MOST_MILLISECONDS else 1
+    return 0 if ours <= MAX_MILLISECONDS else 1
 
 
 def function_environment(port: int) -> dict[str, str]:
-    """What Lambda sets, and what the template sets."""
+    """Returns the variables that Lambda and the template set."""
     return {
         "PATH": os.environ["PATH"],
         "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{port}",
@@ -68,9 +68,9 @@ def function_environment(port: int) -> dict[str, str]:
 
 
 def first_request(api: socket.socket, environment: dict[str, str]) -> float:
-    """Milliseconds until the request line for the next invocation has come in."""
+    """Returns the milliseconds until the request line for the next invocation has arrived."""
     began = time.perf_counter()
-    # It says so on stderr when its Runtime API hangs up, which is how each run ends.
+    # It writes to stderr when its Runtime API closes the connection, which is how each run ends.
     process = subprocess.Popen([str(BOOTSTRAP)], env=environment, stderr=subprocess.DEVNULL)
     try:
         connection, _ = api.accept()

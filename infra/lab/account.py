@@ -1,4 +1,4 @@
-"""The account inside the emulator: where it answers, and the credentials that only it accepts."""
+"""The account inside the emulator: its endpoint, and the credentials that only it accepts."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 REGION = "us-east-1"
 
 
-def forget_real_account() -> None:
-    """Takes every AWS setting out of this process, and so out of the ones that it starts.
+def clear_aws_settings() -> None:
+    """Removes every AWS setting from this process, and so from the processes that it starts.
 
-    The lab changes functions and deletes what it made. It must not be able to reach a real account, whatever
-    profile, endpoint (AWS_ENDPOINT_URL_LAMBDA and its like go before AWS_ENDPOINT_URL) or role the shell has set.
+    The lab changes functions and deletes what it made, so it must never reach a real account. The shell can have set a profile, a
+    role or an endpoint, of which AWS_ENDPOINT_URL_LAMBDA and the like take precedence over AWS_ENDPOINT_URL.
     """
     for variable in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[variable]
@@ -25,7 +25,7 @@ def forget_real_account() -> None:
         AWS_EC2_METADATA_DISABLED="true",
         AWS_PAGER="",
     )
-    # A proxy would be asked for 127.0.0.1 too.
+    # Without this, requests to 127.0.0.1 would go through the shell's HTTP proxy.
     for variable in ("NO_PROXY", "no_proxy"):
         os.environ[variable] = ",".join(filter(None, [os.environ.get(variable, ""), "127.0.0.1"]))
 
@@ -37,7 +37,7 @@ class Account:
     endpoint: str
 
     def exports(self) -> dict[str, str]:
-        """What a shell needs, so that every AWS tool in it talks to the emulator."""
+        """Returns the variables with which every AWS tool in a shell talks to the emulator."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ACCESS_KEY_ID": "test",
@@ -47,24 +47,24 @@ class Account:
         }
 
     def environment(self) -> dict[str, str]:
-        """The environment of a process that works in this account."""
+        """Returns the environment of a process that works in this account."""
         return {**os.environ, **self.exports()}
 
     def client(self, service: str) -> Any:
-        """The client of `service`. It calls once: a retried throttle would be traffic that nobody counts."""
+        """Returns the client of `service`. It does not retry, because retries would be requests that the lab does not count."""
         return client(self.endpoint, service)
 
 
 @functools.cache
 def boto_session() -> Any:
-    # Here, so that `lab.py --help` does not wait for it.
+    # Imported here, so that `lab.py --help` does not wait for it.
     import boto3
 
     return boto3.session.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=REGION)
 
 
-# Only making clients is not safe in several threads.
-MAKING = threading.Lock()
+# Creating clients is not thread-safe; using them is.
+CREATION = threading.Lock()
 
 
 @functools.cache
@@ -72,5 +72,5 @@ def client(endpoint: str, service: str) -> Any:
     from botocore.config import Config
 
     config = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=60)
-    with MAKING:
+    with CREATION:
         return boto_session().client(service, endpoint_url=endpoint, config=config)

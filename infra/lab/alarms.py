@@ -10,10 +10,10 @@ import inspect
 from pathlib import Path
 from typing import Any
 
-# A metric that nobody writes.
+# A metric without any data.
 UNEVALUATED = {"Namespace": "Lab/MetricMath", "MetricName": "Unevaluated"}
-# While this file exists in the emulator's directory, creating an alarm fails, as it does when a quota is used up. So the
-# creation of a stack fails late.
+# While this file exists in the emulator's directory, creating an alarm fails as if a quota was used up. So the creation of a
+# stack fails late.
 REFUSE = "refuse-alarms"
 
 

@@ -1,8 +1,8 @@
-"""Sends an alarm's change of state to EventBridge, which AWS does by itself and the emulator does not.
+"""Sends changes of alarm states to EventBridge, which CloudWatch does in AWS, and the emulator does not.
 
-It does that and nothing more. It runs inside the emulator's process, since `PutEvents` refuses the source
-`aws.cloudwatch` from anybody else (as it does on AWS): the event takes the door that the emulator's own services
-use. From there on it is an event like any other: the deployed rule matches it, and the rule's target gets it.
+It does nothing else. It runs inside the emulator's process, because `PutEvents` rejects the source `aws.cloudwatch` from clients, as
+in AWS. It uses the function that the emulator's own services use. After that it is a normal event: the deployed rule matches it, and
+the rule's target gets it.
 
 The event's shape: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch-and-eventbridge.html
 """
@@ -20,28 +20,28 @@ from typing import Any
 DETAIL_TYPE = "CloudWatch Alarm State Change"
 # The journal's name in the emulator's directory.
 JOURNAL = "bridge.jsonl"
-# The emulator's own words for a metric alarm's change: statistic, value.
+# The emulator's reason for a metric alarm's change: statistic, value.
 THRESHOLD_CROSSED = re.compile(r"^Threshold Crossed: (\S+) (-?[0-9.]+) ")
 
 
 class Bridge:
-    """Turns recorded changes of state into events, and notes each in a journal, one JSON object a line."""
+    """Turns recorded changes of state into events, and writes each to a journal, one JSON object per line."""
 
     def __init__(self, cloudwatch: Any, eventbridge: Any, journal: Path) -> None:
         self.cloudwatch = cloudwatch
         self.eventbridge = eventbridge
         self.journal = journal
-        # The event tells the previous state too, and the emulator has overwritten it by then.
+        # An event also has the previous state, which the emulator has already overwritten.
         self.previous: dict[str, dict[str, Any]] = {}
 
     def install(self) -> None:
-        """Listens where the emulator writes an alarm's history: the one place that every change passes."""
+        """Wraps the function that writes an alarm's history, which every change calls."""
         record = self.cloudwatch._record_history
         parameters = list(inspect.signature(record).parameters)
         if parameters[:4] != ["alarm_name", "old_state", "new_state", "reason"]:
             raise RuntimeError(f"this emulator records alarm history differently: {parameters}")
         if "allow_aws_source" not in inspect.signature(self.eventbridge._put_events).parameters:
-            raise RuntimeError("this emulator has no door for events of aws.* sources")
+            raise RuntimeError("this emulator takes no events of aws.* sources")
 
         def record_and_send(
             alarm_name: str, old_state: str, new_state: str, reason: str, *rest: Any, **named: Any
@@ -57,7 +57,7 @@ class Bridge:
         state = alarm_state(alarm, new_state, now)
         previous = self.previous.get(alarm["AlarmArn"], {"value": old_state, "timestamp": state["timestamp"]})
         self.previous[alarm["AlarmArn"]] = state
-        # The creation of an alarm is in its history too, and is no change.
+        # The history also has the creation of an alarm, which is not a change.
         if old_state == new_state:
             return
         detail = {
@@ -89,18 +89,18 @@ class Bridge:
 
 
 def alarm_state(alarm: dict[str, Any], value: str, now: datetime) -> dict[str, Any]:
-    """`state` or `previousState` of the event."""
+    """Returns `state` or `previousState` of the event."""
     reason = alarm.get("StateReason", "")
-    # As AWS writes it: milliseconds, and an offset without a colon.
+    # The format of AWS: milliseconds, and an offset without a colon.
     timestamp = now.strftime("%Y-%m-%dT%H:%M:%S.") + f"{now.microsecond // 1000:03d}+0000"
     state = {"value": value, "reason": reason, "timestamp": timestamp}
     data = alarm.get("StateReasonData") or reason_data(alarm, reason, timestamp)
-    # A state that somebody set by hand has no data.
+    # A state that was set with SetAlarmState has no data.
     return {**state, "reasonData": data} if data else state
 
 
 def reason_data(alarm: dict[str, Any], reason: str, timestamp: str) -> str | None:
-    """What an evaluation of a metric alarm says about itself: a JSON text within the JSON."""
+    """Returns the data of a metric alarm's evaluation, as JSON text within the JSON."""
     crossed = THRESHOLD_CROSSED.match(reason)
     if not crossed:
         return None
@@ -117,7 +117,7 @@ def reason_data(alarm: dict[str, Any], reason: str, timestamp: str) -> str | Non
 
 
 def configuration(alarm: dict[str, Any]) -> dict[str, Any]:
-    """`configuration` of the event: a rule for a composite alarm, else the one metric of the alarm."""
+    """Returns `configuration` of the event: the rule of a composite alarm, or the one metric of a metric alarm."""
     common = {"description": alarm["AlarmDescription"]} if alarm.get("AlarmDescription") else {}
     if "AlarmRule" in alarm:
         return {**common, "alarmRule": alarm["AlarmRule"]}
@@ -128,7 +128,7 @@ def configuration(alarm: dict[str, Any]) -> dict[str, Any]:
     }
     statistic = alarm.get("ExtendedStatistic") or alarm.get("Statistic")
     query = {
-        # CloudWatch makes the id up for an alarm on a single metric.
+        # CloudWatch invents the id for an alarm on a single metric.
         "id": str(uuid.uuid5(uuid.NAMESPACE_URL, alarm["AlarmArn"])),
         "metricStat": {"metric": metric, "period": alarm.get("Period"), "stat": statistic},
         "returnData": True,

@@ -1,4 +1,4 @@
-"""A function's whole configuration, field by field, and how two looks at it differ."""
+"""Reads a function's whole configuration, field by field, and compares two readings."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from account import Account
 
 HIDDEN = "(hidden)"
 ABSENT = "(absent)"
-# What AWS writes by itself: a function that is put back exactly still has another one of each.
+# Fields that AWS writes. They differ even in a function that is restored exactly.
 EXCEPTED = {
     "new with every change": ("Configuration.RevisionId", "Configuration.LastModified"),
-    "where an update stands": (
+    "the status of the last update": (
         "Configuration.State",
         "Configuration.StateReason",
         "Configuration.StateReasonCode",
@@ -28,18 +28,18 @@ SECRET_PREFIX = "Configuration.Environment.Variables."
 
 @dataclass(frozen=True)
 class Difference:
-    """One field that two looks do not agree on; None is a field that is not there."""
+    """A field whose value differs between two readings; None is an absent field."""
 
     field: str
     before: Any
     after: Any
 
     def __str__(self) -> str:
-        return f"{self.field}: {shown(self.field, self.before)} -> {shown(self.field, self.after)}"
+        return f"{self.field}: {display(self.field, self.before)} -> {display(self.field, self.after)}"
 
 
-def look(account: Account, function: str) -> dict[str, Any]:
-    """Everything that GetFunction, GetFunctionConcurrency and ListTags say about `function`, by dotted field.
+def read(account: Account, function: str) -> dict[str, Any]:
+    """Returns the results of GetFunction, GetFunctionConcurrency and ListTags for `function`, by dotted field.
 
     The function can change between these three reads, so use this only while nothing changes it. The emulator's record
     (record.py) has the changes of a running experiment.
@@ -64,12 +64,12 @@ def flat(described: dict[str, Any], concurrency: dict[str, Any], tags: dict[str,
     return {name: value for name, value in fields("", everything) if name not in EXCEPTED_FIELDS}
 
 
-def without_metadata(answer: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in answer.items() if name != "ResponseMetadata"}
+def without_metadata(response: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in response.items() if name != "ResponseMetadata"}
 
 
 def fields(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """Flattens objects and lists, so that a list's order is compared too. An empty one is a value of its own."""
+    """Flattens objects and lists, so that a list's order is compared too. An empty one is a value."""
     if isinstance(value, dict) and value:
         for name in sorted(value):
             yield from fields(f"{prefix}.{name}" if prefix else name, value[name])
@@ -87,8 +87,8 @@ def differences(before: dict[str, Any], after: dict[str, Any]) -> list[Differenc
     ]
 
 
-def shown(field: str, value: Any) -> str:
-    """A value for people to read. An environment's values are compared, and never shown."""
+def display(field: str, value: Any) -> str:
+    """Returns a value for display. An environment's values are compared, but never displayed."""
     if value is None:
         return ABSENT
     if field.startswith(SECRET_PREFIX):
@@ -96,7 +96,7 @@ def shown(field: str, value: Any) -> str:
     return str(value) if value != "" else '""'
 
 
-def is_settled(account: Account, function: str) -> bool:
-    """Whether the last update has been applied; until then the old configuration answers requests."""
+def is_updated(account: Account, function: str) -> bool:
+    """Returns whether the last update has been applied; until then the old configuration serves requests."""
     configuration = account.client("lambda").get_function(FunctionName=function)["Configuration"]
     return bool(configuration["LastUpdateStatus"] == "Successful")

@@ -1,4 +1,4 @@
-"""Many small functions, for an experiment that goes in batches: no two neighbours are set up alike."""
+"""Creates many small functions for experiments in batches. Consecutive functions are configured differently."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from account import Account
 
 # An experiment finds them by this tag.
 TAG = {"crowd": "all"}
-# The emulator answers on two cores.
-AT_ONCE = 8
-# Absent is not a number: a restore has to tell it from one.
+# Requests at the same time; the emulator has two cores.
+MAX_CONCURRENCY = 8
+# None is an absent concurrency, which a restore must not confuse with a number.
 CONCURRENCIES = (None, 2, 1)
 
 
-def look(account: Account, count: int) -> dict[str, dict[str, Any]]:
-    """The whole configuration of `count` functions that allow experiments, field by field; creates what is missing."""
+def ensure_fleet(account: Account, count: int) -> dict[str, dict[str, Any]]:
+    """Returns the whole configuration of `count` functions with the opt-in tag, field by field; creates missing ones."""
     names = [f"crowd-{number:03}" for number in range(count)]
     client = account.client("lambda")
     pages = client.get_paginator("list_functions").paginate()
@@ -27,14 +27,14 @@ def look(account: Account, count: int) -> dict[str, dict[str, Any]]:
     missing = [number for number in range(count) if names[number] not in there]
     if missing:
         create(account, names, missing)
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        return dict(zip(names, pool.map(lambda name: comparison.look(account, name), names)))
+    with ThreadPoolExecutor(MAX_CONCURRENCY) as pool:
+        return dict(zip(names, pool.map(lambda name: comparison.read(account, name), names)))
 
 
 def create(account: Account, names: list[str], numbers: list[int]) -> None:
     role = account.client("iam").get_role(RoleName=functions.ROLE)["Role"]["Arn"]
     code = archive.of_file(functions.CODE / "targets" / "search.py", "app.py")
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with ThreadPoolExecutor(MAX_CONCURRENCY) as pool:
         list(pool.map(lambda number: create_one(account, names[number], number, role, code), numbers))
     waiter = account.client("lambda").get_waiter("function_active_v2")
     for number in numbers:

@@ -1,4 +1,4 @@
-"""The three demos: what each injects, what has to be seen while it runs, and how it has to end."""
+"""The three demos: what each injects, what must be visible while it runs, and how it must end."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COMPLETED, STOPPED = 0, 4
 PATIENCE_SECONDS = 180.0
 
 CONCURRENCY = Demo(
-    "demo 1: no concurrency is left, until an alarm stops it",
+    "demo 1: zero reserved concurrency, until an alarm ends the run",
     "demo-1-concurrency.json",
     CHECKOUT,
     STOPPED,
@@ -29,7 +29,7 @@ CONCURRENCY = Demo(
     }),
 )  # fmt: skip
 HANDLER = Demo(
-    "demo 2: a chaos handler from a layer answers instead of the function's own",
+    "demo 2: a chaos handler from a layer replaces the function's handler",
     "demo-2-handler.json",
     PAYMENT,
     COMPLETED,
@@ -43,7 +43,7 @@ HANDLER = Demo(
     }),
 )  # fmt: skip
 LAYER = Demo(
-    "demo 3: a layer with a wrapper, in front of the wrapper that is there",
+    "demo 3: a layer with a wrapper, before the function's own wrapper",
     "demo-3-layer.json",
     SEARCH,
     COMPLETED,
@@ -56,13 +56,13 @@ LAYER = Demo(
 
 
 def run_concurrency(stage: Stage) -> None:
-    """Throttles for real: traffic, Throttles, alarm, event, rule, rollback function, and answers again."""
+    """Throttles requests: traffic, Throttles, alarm, event, rule, rollback function, and successful requests again."""
     record = Record(stage.record)
     say = stage.timeline.line
     target = CONCURRENCY.target
     stage.timeline.title(CONCURRENCY.title)
     with Traffic(stage.account, target.name, lambda result: say("traffic", f"{target.name}: {result}")) as traffic:
-        # Before the fault everything is answered, and the alarm has data to be OK about.
+        # Before the fault, every request succeeds, so the alarm has data and becomes OK.
         eventually(lambda: alarm_state(stage, target) == "OK", PATIENCE_SECONDS)
         with Run(stage, CONCURRENCY, lambda: f"{target.name}: {traffic.counts}") as run:
             run.finish()
@@ -72,40 +72,40 @@ def run_concurrency(stage: Stage) -> None:
     say("traffic", f"{target.name}: {counts}, of {counts.total} requests")
     others = [alarm for alarm in run.alarms if alarm != target.alarm_name]
     if others:
-        say("alarm", f"also tripped, since the emulator counts a throttle as an error: {', '.join(others)};")
-        say("", "their events start the rollback function too, which finds no run that they would stop")
+        say("alarm", f"also tripped, because the emulator counts a throttle as an error: {', '.join(others)};")
+        say("", "their events also start the rollback function, which finds no run with these stop conditions")
     function = stage.stack.rollback_function
     enough = eventually(lambda: record.invocations(function) >= len(run.alarms), PATIENCE_SECONDS)
-    run.judge()
-    stage.check(counts.throttled > 0 and counts.failed == 0, "requests were throttled, and nothing else went wrong")
-    stage.check(target.alarm_name in run.alarms, "the alarm tripped by the throttles, and its event was sent")
+    run.check_outcome()
+    stage.check(counts.throttled > 0 and counts.failed == 0, "requests were throttled, and none failed otherwise")
+    stage.check(target.alarm_name in run.alarms, "the throttles tripped the alarm, and its event was sent")
     stage.check(enough, f"each of the {len(run.alarms)} alarm events started {function}")
-    stage.check(answered_again, "after it, requests are answered again")
+    stage.check(answered_again, "after it, requests succeed again")
 
 
 def run_handler(stage: Stage) -> None:
-    """Shows the answers before, during and after: the chaos handler really runs."""
+    """Shows the responses before, during and after the run, to prove that the chaos handler runs."""
     stage.timeline.title(HANDLER.title)
     before = answer(stage, HANDLER.target, "before")
     with Run(stage, HANDLER) as run:
         during = answer(stage, HANDLER.target, "during") if run.wait_for_fault() else {}
         run.finish()
     after = answer(stage, HANDLER.target, "after")
-    run.judge()
-    stage.check(during.get("statusCode") == 503 and "headers" in during, "during it, the chaos handler answered")
-    stage.check(during.get("body") == before["body"], "it had called the function's own handler")
-    stage.check(after == before, "after it, the function's own handler answers as before")
+    run.check_outcome()
+    stage.check(during.get("statusCode") == 503 and "headers" in during, "during it, the chaos handler responded")
+    stage.check(during.get("body") == before["body"], "it had called the function's handler")
+    stage.check(after == before, "after it, the function's handler responds as before")
 
 
 def run_layer(stage: Stage) -> None:
-    """Shows the configuration alone, and says so."""
+    """Shows only the configuration, and prints that."""
     stage.timeline.title(LAYER.title)
     stage.timeline.plain(
-        "        The emulator runs no wrapper: this demo shows that the configuration comes and goes, and no more."
+        "        The emulator runs no wrappers: this demo shows only that the configuration is changed and restored."
     )
     with Run(stage, LAYER) as run:
         run.finish()
-    run.judge()
+    run.check_outcome()
 
 
 def alarm_state(stage: Stage, target: Target) -> str:

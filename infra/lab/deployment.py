@@ -1,4 +1,4 @@
-"""Deploys the stack into the emulator by `make deploy`, as it is deployed to AWS: only the endpoint differs."""
+"""Deploys the stack into the emulator with `make deploy`, as to AWS; only the endpoint differs."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ BUCKET = "snapback-lab-artifacts"
 PACKAGE = ROOT / "target" / "package" / "bootstrap.zip"
 LAYERS = [ROOT / "target" / "layer" / f"{architecture}.zip" for architecture in ("arm64", "x86_64")]
 CLI = ROOT / "target" / "release" / "snapback"
-# The command line of AWS from the same tools as this Python.
+# The AWS command line from the same tools as this Python.
 AWS = Path(sys.executable).parent / "aws"
 # The commands take a few seconds on an idle machine.
-MOST_SECONDS = 600
+MAX_SECONDS = 600
 
 
 class DeploymentError(Exception):
-    """What is deployed is not there, or could not be deployed."""
+    """The stack could not be built or deployed."""
 
 
 @dataclass(frozen=True)
 class Stack:
-    """The deployed stack, as its outputs and resources name it."""
+    """The deployed stack: its outputs, and the queue among its resources."""
 
     outputs: dict[str, str]
     dead_letter_queue: str
@@ -52,7 +52,7 @@ def require_build() -> None:
 
 
 def architecture() -> str:
-    """Of this machine, as Lambda calls it: the emulator runs the binary here."""
+    """Returns this machine's architecture by Lambda's name, because the emulator runs the binary here."""
     return {"aarch64": "arm64", "arm64": "arm64"}.get(platform.machine(), "x86_64")
 
 
@@ -66,7 +66,7 @@ def deploy(account: Account, parameters: str) -> Stack:
 
 def make_deploy(account: Account, stack: str, parameters: str) -> tuple[int, str]:
     """Runs `make deploy`; returns its exit code and its output."""
-    with one_at_a_time():
+    with exclusive_deployment():
         done = subprocess.run(
             command(stack, parameters),
             cwd=ROOT,
@@ -75,31 +75,31 @@ def make_deploy(account: Account, stack: str, parameters: str) -> tuple[int, str
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=MOST_SECONDS,
+            timeout=MAX_SECONDS,
             check=False,
         )
     return done.returncode, done.stdout.strip()
 
 
 @contextlib.contextmanager
-def one_at_a_time() -> Iterator[None]:
-    """`make deploy` writes target/package/template.yaml and reads it again: of two labs that start, one waits."""
+def exclusive_deployment() -> Iterator[None]:
+    """Serializes `make deploy`, which writes target/package/template.yaml and reads it again."""
     with PACKAGE.with_name("deploying").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def command(stack: str, parameters: str) -> list[str]:
-    """`make deploy` of what is built already: -o takes a prerequisite for up to date, so nothing is built here."""
+    """Returns the `make deploy` command. With -o a prerequisite counts as up to date, so nothing is built."""
     variables = [f"STACK={stack}", f"BUCKET={BUCKET}", f"ARCH={architecture()}", f"AWS={AWS}"]
-    # The shell may hold some of its own.
+    # The shell may have set these too.
     others = [f"PARAMETERS={parameters}", "SCHEDULE=", "EXPERIMENT="]
     built = ["-o", "package", "-o", "cli", "-o", "tools-lab"]
     return ["make", "deploy", *built, *variables, *others]
 
 
 def environment(account: Account) -> dict[str, str]:
-    """Without what a `make lab` above tells its children: its options and variables are not for this make."""
+    """Returns the environment without the options and variables that a parent `make lab` passes to its children."""
     inherited = account.environment()
     return {name: value for name, value in inherited.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES")}
 

@@ -1,4 +1,4 @@
-"""The emulator as a process of its own: starts on a free port of 127.0.0.1, is waited for, and is always stopped."""
+"""Runs the emulator as a separate process: starts it on a free port of 127.0.0.1, waits for it, and always stops it."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ STOP_SECONDS = 5.0
 
 
 class EmulatorError(Exception):
-    """The emulator did not start, or did not stay."""
+    """The emulator did not start, or is not running."""
 
 
 @dataclass(frozen=True)
 class Emulator:
-    """A running emulator; `pid` leads a process group that holds the functions' processes too."""
+    """A running emulator. `pid` leads the process group, which includes the functions' processes."""
 
     pid: int
     port: int
@@ -50,7 +50,7 @@ class Emulator:
 
     @property
     def journal(self) -> Path:
-        """What the bridge has sent."""
+        """The journal of the events that the bridge has sent."""
         return self.directory / JOURNAL
 
     @property
@@ -58,8 +58,8 @@ class Emulator:
         """The record of changes and invocations (record.py)."""
         return self.directory / RECORD
 
-    def answers(self) -> bool:
-        """Whether this emulator answers, and not another one that took the port first."""
+    def responds(self) -> bool:
+        """Returns whether this emulator responds, and not another one on the same port."""
         try:
             # Any status but 200 is an error.
             with urllib.request.urlopen(f"{self.endpoint}{IDENTITY_PATH}", timeout=5) as answer:
@@ -72,20 +72,20 @@ class Emulator:
             return str(json.load(answer)["version"])
 
     def stop(self) -> None:
-        """Ends the emulator and every process that it started. Nothing to end is fine."""
-        if self.lives():
+        """Ends the emulator and every process that it started, if there are any."""
+        if self.is_alive():
             signal_group(self.pid, signal.SIGTERM)
-            wait_until_gone(self.pid)
-        # A function's process may not have noticed: the group outlives its leader.
-        if self.lives():
+            wait_until_ended(self.pid)
+        # A function's process may still run, because a process group outlives its leader.
+        if self.is_alive():
             signal_group(self.pid, signal.SIGKILL)
         reap(self.pid)
         shutil.rmtree(self.directory / "tmp", ignore_errors=True)
 
-    def lives(self) -> bool:
-        """Whether the group `pid` is still ours: a number from an old file may be somebody else's by now.
+    def is_alive(self) -> bool:
+        """Returns whether the group `pid` still is this emulator's: the number from an old file may belong to another process now.
 
-        The server's command line names the directory, and so do those of the functions, which run from it.
+        The command lines of the server and of the functions name the directory.
         """
         listing = subprocess.run(
             ["ps", "-A", "-ww", "-o", "pgid=,command="], capture_output=True, text=True, check=True
@@ -97,9 +97,9 @@ class Emulator:
 
 
 def start(directory: Path, ends_with_lab: bool) -> Emulator:
-    """Starts an emulator that keeps its files in `directory` (emptied first), and waits until it answers.
+    """Starts an emulator that keeps its files in `directory` (emptied first), and waits until it responds.
 
-    `ends_with_lab`: it also ends when this process is killed, without a chance to stop it.
+    With `ends_with_lab`, the emulator also ends when this process is killed.
     """
     shutil.rmtree(directory, ignore_errors=True)
     (directory / "tmp").mkdir(parents=True)
@@ -113,13 +113,13 @@ def start(directory: Path, ends_with_lab: bool) -> Emulator:
         except BaseException:
             emulator.stop()
             raise
-        # Somebody else may have taken the port in between: another one, then.
+        # Another process may have taken the port since it was found. Try another one.
         emulator.stop()
-    raise EmulatorError(f"the emulator did not start; its last words:\n{tail(directory / 'emulator.log')}")
+    raise EmulatorError(f"the emulator did not start; the end of its log:\n{tail(directory / 'emulator.log')}")
 
 
 def spawn(directory: Path, port: int, ends_with_lab: bool) -> Emulator:
-    # Its number, and not "your parent": this process may be gone before the other one has looked.
+    # Pass our PID: if this process died first, `getppid()` would return another process.
     parent = [str(os.getpid())] if ends_with_lab else []
     with (directory / "emulator.log").open("ab") as log:
         process = subprocess.Popen(
@@ -128,14 +128,14 @@ def spawn(directory: Path, port: int, ends_with_lab: bool) -> Emulator:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            # A group of its own: it is stopped as a whole, and Ctrl-C reaches the lab alone, which stops it in order.
+            # A separate group is stopped as a whole, and Ctrl-C only reaches the lab, which stops the emulator in order.
             start_new_session=True,
         )
     return Emulator(process.pid, port, directory)
 
 
 def environment(directory: Path, port: int) -> dict[str, str]:
-    """Little enough, since every function inherits it."""
+    """Returns a small environment, because every function inherits it."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "LC_ALL") if name in os.environ}
     return {
         **kept,
@@ -143,16 +143,16 @@ def environment(directory: Path, port: int) -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE": "1",
         "GATEWAY_PORT": str(port),
         "BIND_HOST": "127.0.0.1",
-        # In the addresses that it hands out, for instance a queue's.
+        # The host in the addresses that it returns, for instance a queue's.
         "MINISTACK_HOST": "127.0.0.1",
         "MINISTACK_REGION": REGION,
         "USE_SSL": "0",
-        # Listeners of services that the lab has no use for; the second one would take a fixed port.
+        # Listeners that the lab does not need; the second one would use a fixed port.
         "SFTP_ENABLED": "0",
         "IOT_MTLS_ENABLED": "0",
-        # AWS's default, instead of one that depends on this machine's memory.
+        # AWS's default. The emulator's depends on this machine's memory.
         "LAMBDA_ACCOUNT_CONCURRENCY": "1000",
-        # Binaries get no endpoint otherwise, and would look for the real AWS.
+        # Without it, binaries would call the real AWS.
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
@@ -171,7 +171,7 @@ def becomes_ready(emulator: Emulator) -> bool:
     while time.monotonic() < deadline:
         if not is_running(emulator.pid):
             return False
-        if emulator.answers():
+        if emulator.responds():
             return True
         time.sleep(0.05)
     return False
@@ -184,7 +184,7 @@ def is_running(pid: int) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        # Somebody else's.
+        # It belongs to another user.
         return True
     return True
 
@@ -194,14 +194,14 @@ def signal_group(group: int, number: int) -> None:
         os.killpg(group, number)
 
 
-def wait_until_gone(pid: int) -> None:
+def wait_until_ended(pid: int) -> None:
     deadline = time.monotonic() + STOP_SECONDS
     while is_running(pid) and time.monotonic() < deadline:
         time.sleep(0.05)
 
 
 def reap(pid: int) -> None:
-    """Collects a child that has ended; `down` did not start the emulator and has nothing to collect."""
+    """Reaps a child that has ended. In `down`, the emulator is not a child."""
     with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
 

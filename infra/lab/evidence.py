@@ -1,4 +1,4 @@
-"""What happened, as the emulated services tell it, and not as snapback does."""
+"""Evidence of what happened: from the emulated services, not from snapback."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Found = TypeVar("Found")
 
 @dataclass
 class Findings:
-    """What the lab has checked; it succeeds when nothing failed."""
+    """The failed checks of the lab, which succeeds if there are none."""
 
     failures: list[str] = field(default_factory=list)
 
@@ -36,7 +36,7 @@ class Journal:
         with self.path.open("rb") as journal:
             journal.seek(self.offset)
             for line in journal:
-                # The last line may still be on its way.
+                # The last line may be incomplete.
                 if not line.endswith(b"\n"):
                     return
                 self.offset += len(line)
@@ -45,7 +45,7 @@ class Journal:
 
 @dataclass
 class Record:
-    """The emulator's record of changes and invocations (record.py), from the creation of this object on."""
+    """The emulator's record of changes and invocations (record.py) since the creation of this object."""
 
     path: Path
     lines: list[dict[str, Any]] = field(default_factory=list)
@@ -75,11 +75,11 @@ class Record:
         return sum(line.get("invoked") == function for line in self.read())
 
 
-def eventually(look: Callable[[], Found], seconds: float) -> Found:
-    """What `look` sees, as soon as it sees something, or at last."""
+def eventually(probe: Callable[[], Found], seconds: float) -> Found:
+    """Polls `probe` until its result is true or the time is over; returns the last result."""
     deadline = time.monotonic() + seconds
     while True:
-        found = look()
+        found = probe()
         if found or time.monotonic() >= deadline:
             return found
         time.sleep(0.2)

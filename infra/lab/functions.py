@@ -1,7 +1,7 @@
-"""The lab's target functions, set up as functions in production are: nothing about them is there for chaos only.
+"""Creates the lab's target functions, which are configured like functions in production, with nothing only for chaos.
 
-Each has a reserved concurrency, two layers whose code it imports, an environment with a wrapper, a log level and a
-secret, tags, a log group and an alarm of its own.
+Each has a reserved concurrency, two layers whose code it imports, an environment with a wrapper, a log level and a secret, tags, its
+own log group and its own alarm.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ RESERVED_CONCURRENCY = 5
 LAYERS = {
     "lab-money": "money",
     "lab-telemetry": "telemetry",
-    # These two belong to the experiments. No function has them.
+    # The experiments add these two; no function has them.
     "lab-chaos-handler": "chaos_handler",
     "lab-chaos-wrapper": "chaos_wrapper",
 }
@@ -30,11 +30,10 @@ LAYERS = {
 
 @dataclass(frozen=True)
 class Alarm:
-    """An alarm on one of the metrics that Lambda itself writes for the function.
+    """An alarm on one of the metrics that Lambda writes for the function.
 
-    The emulator ignores an alarm's dimensions: alarms on one metric name trip together, whatever function they are
-    for. So each target has an alarm on another metric; and none is on Errors, since the emulator counts a throttled
-    request there too.
+    The emulator ignores an alarm's dimensions, so alarms on one metric trip together for all functions. Therefore each target has
+    an alarm on another metric. None is on Errors, because the emulator also counts a throttled request there.
     """
 
     suffix: str
@@ -74,7 +73,7 @@ CHECKOUT = Target(
 PAYMENT = Target(
     "lab-payment",
     "payment",
-    # The other way round: a restore has to keep the order.
+    # In reverse order, because a restore has to keep the order.
     ("lab-telemetry", "lab-money"),
     Alarm("busy", "Invocations", "Sum", 10_000),
     "Takes a payment",
@@ -149,7 +148,7 @@ def environment(target: Target) -> dict[str, str]:
         "AWS_LAMBDA_EXEC_WRAPPER": "/opt/telemetry-wrapper",
         "RUST_LOG": "info",
         "SERVICE_NAME": target.code,
-        # Made up anew each time, so that no file of ours holds anything that looks like a key.
+        # Random each time, so that no file contains anything that looks like a key.
         "PROVIDER_API_KEY": f"key-{secrets.token_urlsafe(32)}",
         **target.environment,
     }
@@ -178,7 +177,7 @@ def create_alarm(account: Account, target: Target) -> None:
 
 
 def invoke(account: Account, target: Target) -> dict[str, Any]:
-    """The function's answer to an empty event. An error inside the function is a RuntimeError here."""
+    """Returns the function's response to an empty event. An error inside the function raises a RuntimeError."""
     answer = account.client("lambda").invoke(FunctionName=target.name, Payload=b"{}")
     payload = json.loads(answer["Payload"].read())
     if "FunctionError" in answer:

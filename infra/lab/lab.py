@@ -4,13 +4,13 @@
 lab.py run                  start everything, run the three demos, compare, and stop everything
 lab.py up [--json] [--parameters "Key=value ..."]
                             start everything, and leave it running
-lab.py crowd COUNT          create so many more functions in a lab that is up, unless they are there; print them as JSON
+lab.py crowd COUNT          create COUNT more functions in a lab that is up, unless they exist; print them as JSON
 lab.py deploy STACK [PARAMETERS]
                             run `make deploy` for a stack in a lab that is up
 lab.py traffic FUNCTION     send requests to a function of a lab that is up
-lab.py down                 end the lab that is up
+lab.py down                 stop the lab that is up
 
-up, crowd, deploy, traffic and down take --name NAME: several labs can be up at once, each under its own.
+up, crowd, deploy, traffic and down take --name NAME: several labs can be up at the same time under different names.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ import emulator
 import functions
 import ledger
 import session
-from account import Account, forget_real_account
-from comparison import EXCEPTED, shown
+from account import Account, clear_aws_settings
+from comparison import EXCEPTED, display
 from deployment import DeploymentError, make_deploy, require_build
 from emulator import Emulator, EmulatorError
 from evidence import Findings, Journal
@@ -48,16 +48,16 @@ from traffic import Traffic
 
 def main() -> int:
     arguments = parse()
-    forget_real_account()
+    clear_aws_settings()
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, leave)
+        signal.signal(number, exit_on_signal)
     try:
         return int(arguments.command(arguments))
     except (EmulatorError, DeploymentError, BotoCoreError, ClientError) as error:
         print(f"lab: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("lab: interrupted; everything that it started is stopped", file=sys.stderr)
+        print("lab: interrupted; everything that it has started is stopped", file=sys.stderr)
         return 130
 
 
@@ -67,11 +67,11 @@ def parse() -> argparse.Namespace:
     commands.add_parser("run").set_defaults(command=run)
     starting = commands.add_parser("up")
     starting.add_argument("--json", action="store_true", help="print one JSON object")
-    starting.add_argument("--parameters", default="", help="of the stack; they are the template's own otherwise")
+    starting.add_argument("--parameters", default="", help="parameters of the stack; default: those of the template")
     starting.set_defaults(command=up)
     crowding = commands.add_parser("crowd")
     crowding.add_argument("count", type=int, choices=range(1, 101), metavar="1..100")
-    crowding.set_defaults(command=many)
+    crowding.set_defaults(command=create_crowd)
     deploying = commands.add_parser("deploy")
     deploying.add_argument("stack")
     deploying.add_argument("parameters", nargs="?", default="")
@@ -83,19 +83,19 @@ def parse() -> argparse.Namespace:
     ending = commands.add_parser("down")
     ending.set_defaults(command=down)
     for each in (starting, crowding, deploying, sending, ending):
-        each.add_argument("--name", type=name_of_lab, default=session.DEFAULT)
+        each.add_argument("--name", type=lab_name, default=session.DEFAULT)
     return parser.parse_args()
 
 
-def name_of_lab(text: str) -> str:
-    """A name that can be a directory's, and is not that of a lab that runs the demos."""
+def lab_name(text: str) -> str:
+    """Returns the name if a directory can have it and no lab that runs the demos has it."""
     if not re.fullmatch(r"(?!run-)[a-z][a-z0-9_-]{0,99}", text):
-        raise argparse.ArgumentTypeError("lower-case letters, digits, - and _, beginning with a letter, and not run-")
+        raise argparse.ArgumentTypeError("write lower-case letters, digits, - and _, beginning with a letter, but not with run-")
     return text
 
 
-def leave(number: int, _: object) -> NoReturn:
-    """Leaves through every `finally`, which stop what was started."""
+def exit_on_signal(number: int, _: object) -> NoReturn:
+    """Exits through every `finally`, which stop what was started."""
     raise SystemExit(128 + number)
 
 
@@ -112,12 +112,12 @@ def run(_: argparse.Namespace) -> int:
     with running(directory, timeline) as emulated:
         account = Account(emulated.endpoint)
         stack = set_up(account, timeline)
-        before = {target.name: comparison.look(account, target.name) for target in functions.TARGETS}
+        before = {target.name: comparison.read(account, target.name) for target in functions.TARGETS}
         stage = Stage(account, stack, Journal(emulated.journal), emulated.record, timeline, findings)
         for run_demo in demos.ALL:
             run_demo(stage)
         restored = sum(compare(stage, name, before[name]) for name in before)
-        judge_leftovers(stage)
+        check_leftovers(stage)
     timeline.plain(f"\nThe lab took {timeline.elapsed():.0f} seconds.", "dim")
     timeline.plain(f"restored exactly: {restored} of {len(before)}", "green" if restored == len(before) else "red")
     if findings.failures:
@@ -130,7 +130,7 @@ def run(_: argparse.Namespace) -> int:
 
 
 def remove_finished() -> None:
-    """Removes what earlier labs have left, which is the log of one that failed or was killed."""
+    """Removes the logs of earlier labs that failed or were killed."""
     for directory in DIRECTORY.glob("run-*"):
         if not emulator.is_running(int(directory.name.removeprefix("run-"))):
             shutil.rmtree(directory, ignore_errors=True)
@@ -143,32 +143,32 @@ def running(directory: Path, timeline: Timeline) -> Iterator[Emulator]:
         timeline.line("lab", f"ministack {emulated.version()} is up at {emulated.endpoint}")
         yield emulated
     finally:
-        timeline.still()
+        timeline.clear_live()
         emulated.stop()
 
 
 def compare(stage: Stage, name: str, before: dict[str, object]) -> bool:
-    """Prints the whole configuration of a function, before and after; whether nothing differs."""
+    """Prints the whole configuration of a function, before and after. Returns whether they are the same."""
     timeline = stage.timeline
-    after = comparison.look(stage.account, name)
+    after = comparison.read(stage.account, name)
     different = {difference.field: difference for difference in comparison.differences(before, after)}
     timeline.title(f"{name}: {len(before)} fields before and after, {len(different)} differ")
     width = max(len(field) for field in before.keys() | after.keys())
     for field in sorted(before.keys() | after.keys()):
         if field in different:
-            now = f"{shown(field, before.get(field))} -> {shown(field, after.get(field))}"
+            now = f"{display(field, before.get(field))} -> {display(field, after.get(field))}"
             timeline.plain(f"  differs  {field:<{width}}  {now}", "red")
         else:
-            timeline.plain(f"  same     {field:<{width}}  {shown(field, before[field])}")
-    stage.findings.check(not different, f"{name} is not as it was")
+            timeline.plain(f"  same     {field:<{width}}  {display(field, before[field])}")
+    stage.findings.check(not different, f"{name} is not restored exactly")
     return not different
 
 
-def judge_leftovers(stage: Stage) -> None:
-    stage.timeline.title("not compared, since AWS writes it by itself")
+def check_leftovers(stage: Stage) -> None:
+    stage.timeline.title("not compared, because AWS writes these fields")
     for reason, fields in EXCEPTED.items():
         stage.timeline.plain(f"        {', '.join(field.split('.')[-1] for field in fields)}: {reason}")
-    stage.timeline.title("what is left behind")
+    stage.timeline.title("what is left in the stack")
     left = ledger.leftovers(stage.account, stage.stack, len(demos.ALL))
     for sentence in left:
         stage.timeline.plain(f"        {sentence}", "red")
@@ -186,7 +186,7 @@ def up(arguments: argparse.Namespace) -> int:
         require_build()
         emulated = session.begin(arguments.name, timeline, arguments.parameters)
     elif arguments.parameters:
-        raise EmulatorError("a lab is up already, with parameters of its own; end it with `make lab-down` first")
+        raise EmulatorError("a lab with other parameters is up already; stop it first: make lab-down")
     else:
         timeline.line("lab", "is up already")
     description = session.describe(emulated)
@@ -195,12 +195,12 @@ def up(arguments: argparse.Namespace) -> int:
 
 
 def down(arguments: argparse.Namespace) -> int:
-    print("lab: down" if session.end(arguments.name) else "lab: it was not up")
+    print("lab: stopped" if session.end(arguments.name) else "lab: it was not up")
     return 0
 
 
-def many(arguments: argparse.Namespace) -> int:
-    print(json.dumps(crowd.look(account_that_is_up(arguments), arguments.count)))
+def create_crowd(arguments: argparse.Namespace) -> int:
+    print(json.dumps(crowd.ensure_fleet(account_that_is_up(arguments), arguments.count)))
     return 0
 
 
@@ -213,7 +213,7 @@ def deploy_again(arguments: argparse.Namespace) -> int:
 def account_that_is_up(arguments: argparse.Namespace) -> Account:
     emulated = session.found(arguments.name)
     if emulated is None:
-        raise EmulatorError("no lab is up; start one with `make lab-up`")
+        raise EmulatorError("no lab is up; start one: make lab-up")
     return Account(emulated.endpoint)
 
 
@@ -225,7 +225,7 @@ def traffic(arguments: argparse.Namespace) -> int:
         timeline.line("traffic", f"{arguments.function}: {result}")
 
     seconds = arguments.seconds
-    with Traffic(account, arguments.function, changed, most_requests=5 * seconds, most_seconds=seconds) as sent:
+    with Traffic(account, arguments.function, changed, max_requests=5 * seconds, max_seconds=seconds) as sent:
         sent.thread.join()
     timeline.line("traffic", f"{arguments.function}: {sent.counts}")
     return 0

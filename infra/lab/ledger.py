@@ -1,4 +1,4 @@
-"""What the stack still holds: at the end of the lab that has to be nothing."""
+"""Lists what the stack still holds, which must be nothing at the end of the lab."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ from typing import Any
 from account import Account
 from deployment import Stack
 
-# How the table is laid out: src/aws/records.rs. The statuses that a run or a target still has to leave: src/model/run.rs.
+# The statuses of runs and targets that are not over (src/model/run.rs). src/aws/records.rs has the table's layout.
 UNFINISHED = {"pending", "running", "stopping", "armed", "injecting", "injected", "restoring"}
 
 
 def leftovers(account: Account, stack: Stack, runs: int) -> list[str]:
-    """Locks, armed snapshots, unfinished runs and dead letters, each as one sentence.
+    """Returns locks, armed snapshots, unfinished runs and dead letters, each as one sentence.
 
-    `runs` with one target each have been made: what finds no trace of them would find nothing left behind either.
+    There were `runs` runs with one target each. Too few records of them are an error too, because a check that finds no records
+    could not find leftovers.
     """
     items = scan(account, stack.ledger)
     records = [item for item in items if key(item).startswith("RUN#") and item["sk"]["S"] != "BODY"]
     locks = [item for item in items if key(item).startswith("LOCK#")]
     listed = [item for item in items if key(item).startswith(("ACTIVE", "ALARM#"))]
     left = [f"{key(item)} is {item['status']['S']}" for item in records if item["status"]["S"] in UNFINISHED]
-    # A released lock stays, as a tombstone that names no run.
+    # A released lock remains as a tombstone without a run.
     left += [f"{key(item)} is held by {item['run']['S']}" for item in locks if "S" in item.get("run", {})]
     left += [f"{key(item)} is still listed" for item in listed]
     if len(records) < 2 * runs or len(locks) < runs:

@@ -1,7 +1,7 @@
 """Records what happens to functions in the emulator. A reader that polls from outside can miss a short change.
 
-The record has one JSON object per line: every change of a function's configuration, with the changed fields, and the start
-and the end of every invocation. The recorder runs inside the emulator's process and wraps the two functions through which
+The record has one JSON object per line: every change of a function's configuration with the changed fields, and the start and
+the end of every invocation. The recorder runs inside the emulator's process and wraps the two functions through which
 all these calls go.
 
 The recorder can also freeze a task between a change that it makes and the response to it (`FREEZE`).
@@ -67,17 +67,17 @@ class Recorder:
             return await self.handle(method, path, headers, body, query)
         # The emulator handles each of these calls without a pause, so no other change happens between the two reads.
         function = found[1].rsplit(":", 1)[-1]
-        before = await self.look(function, headers)
+        before = await self.fields_of(function, headers)
         answer = await self.handle(method, path, headers, body, query)
         if answer[0] < 300:
-            after = await self.look(function, headers)
+            after = await self.fields_of(function, headers)
             changed = {each.field: [each.before, each.after] for each in comparison.differences(before, after)}
             self.write({"changed": function, "call": call, "fields": changed})
             self.freeze_if_asked(function, after)
         return answer
 
-    async def look(self, function: str, headers: Any) -> dict[str, Any]:
-        """Reads the same fields as comparison.look; none for a function that does not exist."""
+    async def fields_of(self, function: str, headers: Any) -> dict[str, Any]:
+        """Reads the same fields as comparison.read; none for a function that does not exist."""
         described = await self.read(f"/2015-03-31/functions/{function}", headers)
         if described is None:
             return {}

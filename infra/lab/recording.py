@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Draws what the lab showed on a terminal as a picture: `script -qec 'make lab' typescript`, then
+"""Draws the terminal output of the lab as a picture: `script -qec 'make lab' typescript`, then
 `infra/lab/recording.py typescript > infra/lab/recording.svg`.
 
-The picture has the first demo whole, and the headings and the verdict of the rest.
+The picture has the whole first demo, and the headings and outcomes of the rest.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from html import escape
 from pathlib import Path
 
 CODE = re.compile(r"\x1b\[([0-9;]*)([A-Za-z])")
-COLOURS = {"31": "#f47067", "32": "#57ab5a", "33": "#c69026", "34": "#539bf5", "35": "#b083f0", "36": "#39c5cf", "2": "#768390"}
+COLORS = {"31": "#f47067", "32": "#57ab5a", "33": "#c69026", "34": "#539bf5", "35": "#b083f0", "36": "#39c5cf", "2": "#768390"}
 PLAIN, BACKGROUND = "#adbac7", "#1c2128"
 LINE, CHARACTER, MARGIN = 17, 7.8, 14
 WIDTH = 132
@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> int:
 
 
 def final(line: str) -> str:
-    """What was left of a line after everything that was written over it."""
+    """Returns the text of a line after everything that was written over it."""
     return line.rstrip("\r").rsplit("\r", 1)[-1].replace("\x1b[2K", "").replace("\x1b[K", "")
 
 
@@ -39,7 +39,7 @@ def plain(line: str) -> str:
 
 
 def chosen(lines: list[str]) -> list[str]:
-    """The first demo whole, and of the rest what tells the outcome."""
+    """Selects the whole first demo, and the headings and outcomes of the rest."""
     kept: list[str] = []
     demo = 0
     for line in lines:
@@ -58,24 +58,24 @@ def chosen(lines: list[str]) -> list[str]:
 
 
 def spans(line: str) -> list[tuple[str, str, bool]]:
-    """Pieces of a line: text, colour, bold."""
+    """Splits a line into pieces: text, color, bold."""
     pieces: list[tuple[str, str, bool]] = []
-    colour, bold, at, left = PLAIN, False, 0, WIDTH
+    color, bold, at, left = PLAIN, False, 0, WIDTH
     for code in [*CODE.finditer(line), None]:
         text = line[at : code.start() if code else len(line)][:left]
         left -= len(text)
         if text:
-            pieces.append((text, colour, bold))
+            pieces.append((text, color, bold))
         if code is None:
             break
         at = code.end()
         for number in (code.group(1) or "0").split(";"):
             if number in ("0", ""):
-                colour, bold = PLAIN, False
+                color, bold = PLAIN, False
             elif number == "1":
                 bold = True
             else:
-                colour = COLOURS.get(number, colour)
+                color = COLORS.get(number, color)
     return pieces
 
 
@@ -89,8 +89,8 @@ def picture(lines: list[list[tuple[str, str, bool]]]) -> str:
     ]
     for number, pieces in enumerate(lines):
         inner = "".join(
-            f'<tspan fill="{colour}"{" font-weight=" + chr(34) + "bold" + chr(34) if bold else ""}>{escape(text)}</tspan>'
-            for text, colour, bold in pieces
+            f'<tspan fill="{color}"{" font-weight=" + chr(34) + "bold" + chr(34) if bold else ""}>{escape(text)}</tspan>'
+            for text, color, bold in pieces
         )
         if inner:
             rows.append(f'<text x="{MARGIN}" y="{MARGIN + LINE * (number + 1) - 5}">{inner}</text>')

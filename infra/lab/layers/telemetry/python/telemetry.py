@@ -1,4 +1,4 @@
-"""One JSON log line a business event."""
+"""Writes one JSON log line per business event."""
 
 import json
 import os
