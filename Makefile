@@ -1,55 +1,55 @@
-# Everything that this repository can do, by name: `make help`.
-# It needs Rust (rustup), cc, make and Python 3.10 or newer; everything else is installed into .tools, pinned by hash.
+# `make help` lists the targets.
+# You need Rust (rustup), cc, make and Python 3.10 or newer. Everything else is installed into .tools, pinned by hash.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-# A recipe is one script, so that its lines share variables.
+# Each recipe is one script, so that its lines share variables.
 .ONESHELL:
 
 STACK ?= snapback
 ARCH ?= arm64
 # The S3 bucket for `make deploy`.
 BUCKET ?=
-# CloudFormation parameters for `make deploy`; what is not given stays as it is. For instance:
+# CloudFormation parameters for `make deploy`. Parameters that are not given stay as they are. For example:
 #   make deploy BUCKET=b PARAMETERS="Prefix=chaos TargetLimit=5" SCHEDULE="rate(7 days)" EXPERIMENT=my-experiment.json
 PARAMETERS ?=
 SCHEDULE ?=
 EXPERIMENT ?=
-# Random histories for `make soak`; SEED=s plays that one, and prints it.
+# The number of random histories for `make soak`. SEED=s plays and prints that one.
 SEEDS ?= 100000
 SEED ?=
 
-# `make bench LONG=1` lets a million invocations through the proxy, and not only a tenth of that.
+# `make bench LONG=1` sends a million invocations through the proxy instead of a tenth of that.
 LONG ?=
-# For each target of `make fuzz`.
+# Seconds for each target of `make fuzz`.
 FUZZ_SECONDS ?= 60
 
 # How often `make steady` runs the lab and the stack tests.
 LABS ?= 30
 STACKS ?= 10
 
-# What `make mutants` is about: some files instead of all (FILES=src/plan/standing.rs), one part of them (SHARD=0/4).
+# `make mutants` changes some files instead of all (FILES=src/plan/restore.rs), or one part of them (SHARD=0/4).
 FILES ?=
 SHARD ?=
 
 CARGO ?= cargo
-# The simulated world needs no SDK; it is built to be quick.
+# The simulated world needs no SDK. Its profile optimizes it, because it plays many histories.
 SOAK := $(CARGO) run --quiet --profile sim --locked --no-default-features --features testing --bin soak --
-# What the seeds that are new at every commit are derived from: the commit, or, without git, a sum of the sources.
+# The seeds that are new at every commit are derived from this: the commit, or a checksum of the sources without git.
 SOURCES = $(or $(addprefix commit ,$(shell git ls-files --error-unmatch Makefile >/dev/null 2>&1 && git rev-parse HEAD)),\
   the sources outside of git with the checksum $(shell LC_ALL=C find src -name '*.rs' | LC_ALL=C sort | xargs cat | cksum))
 HOST_ARCH := $(patsubst aarch64,arm64,$(patsubst amd64,x86_64,$(shell uname -m)))
-# What measures the proxy is built as the proxy is, so that both have the same libc.
+# The benchmark is built for the proxy's target, so that both have the same libc.
 MUSL := $(patsubst arm64,aarch64,$(HOST_ARCH))-unknown-linux-musl
 LAYER_BINARIES := $(or $(CARGO_TARGET_DIR),target)/$(MUSL)/layer
-# In a virtual environment of its own; AWS=aws takes the one of the machine.
+# The AWS command line in the virtual environment; AWS=aws uses the machine's.
 AWS ?= .tools/venv/bin/aws
 export AWS
 MUTANTS_VERSION := 27.1.0
 MUTANTS := .tools/cargo-mutants-$(MUTANTS_VERSION)/bin/cargo-mutants
-# There is one package, whatever it was built for: what builds it and what takes it must not be interleaved.
+# All architectures share one path for the package, so building and deploying must not run in parallel.
 .NOTPARALLEL:
 
 .PHONY: help
@@ -58,7 +58,7 @@ help: ## list what make can do
 	echo "  variables  STACK=$(STACK) ARCH=$(ARCH) BUCKET=... PARAMETERS=\"Key=value ...\""
 
 .PHONY: build
-build: tools-lab cli layer ## build the command line, the proxy's layers and the lab's package, and install the lab's tools
+build: tools-lab cli layer ## build the command line, the proxy's layers and the lab's package; install the lab's tools
 	python3 infra/package.py $(HOST_ARCH)
 
 .PHONY: cli
@@ -74,7 +74,7 @@ package: layer ## build target/package/bootstrap.zip for ARCH (arm64 or x86_64),
 	@[ "$(ARCH)" = "$(HOST_ARCH)" ] || infra/tools/install.sh cross
 	python3 infra/package.py $(ARCH)
 
-# An array, so that values with blanks stay whole; without globs, so that a * stays one.
+# An array keeps values with blanks whole; without globs, a * stays a *.
 define parameters
 set -f
 parameters=(Architecture=$(ARCH) $(PARAMETERS))
@@ -83,18 +83,18 @@ parameters=(Architecture=$(ARCH) $(PARAMETERS))
 endef
 
 .PHONY: deploy
-deploy: good-parameters package cli ## package and deploy the stack STACK, by way of the S3 bucket BUCKET
+deploy: good-parameters package cli ## package and deploy the stack STACK through the S3 bucket BUCKET
 	@$(parameters)
 	.tools/venv/bin/python infra/deploy.py $(STACK) $(BUCKET) "$${parameters[@]}"
 
-# Before minutes are spent on building.
+# Checks the parameters before a build that takes minutes.
 .PHONY: good-parameters
 good-parameters: need-bucket tools-lab
 	@$(parameters)
 	.tools/venv/bin/python infra/deploy.py --check $(STACK) $(BUCKET) "$${parameters[@]}"
 
 .PHONY: destroy
-destroy: tools-lab cli ## delete the stack STACK, unless something of it is armed; the ledger stays
+destroy: tools-lab cli ## delete the stack STACK unless a target is armed; the ledger is retained
 	@python3 infra/destroy.py $(STACK)
 
 .PHONY: lab
@@ -106,25 +106,25 @@ lab-up: build ## start the lab and leave it running
 	.tools/venv/bin/python infra/lab/lab.py up
 
 .PHONY: lab-down
-lab-down: tools-lab ## end the lab that lab-up has started
+lab-down: tools-lab ## stop the lab that lab-up has started
 	.tools/venv/bin/python infra/lab/lab.py down
 
 .PHONY: test
 test: validate build tools-runtimes tools-ledger ## everything: validators, cargo test, and the lab from end to end
 	.tools/venv/bin/python -m unittest discover -s infra/lab
 	.tools/venv/bin/python -m unittest discover -s infra
-	# The decisions and the simulated world have to build without any SDK.
+	# The decisions and the simulated world must build without any SDK.
 	$(CARGO) test --locked --no-default-features --features testing
 	$(SOAK) --seeds 20000
 	$(SOAK) --seeds 20000 --of "$(SOURCES)"
 	$(SOAK) --weakenings 20000
 	$(SOAK) --crashes
-	# The rest: what the line above has tested is not tested again.
+	# Everything that the run without SDKs has not tested.
 	$(CARGO) test --locked --all-features --lib --test proxy --test runtimes --test stack
 	.tools/venv/bin/python infra/lab/lab.py run </dev/null 2>&1 | cat
 
 .PHONY: steady
-steady: build ## run the lab LABS times and the stack tests STACKS times, with two busy loops beside; ends with a failure
+steady: build ## run the lab LABS times and the stack tests STACKS times, next to two busy loops; stop at a failure
 	@python3 infra/steady.py $(LABS) $(STACKS)
 
 .PHONY: soak
@@ -132,20 +132,20 @@ soak: ## play SEEDS random histories in the simulated world, or print the one of
 	$(SOAK) $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
 
 .PHONY: bench
-bench: build ## measure bootstrap and fault proxy: size, start, and what the proxy costs an invocation; LONG=1
+bench: build ## measure bootstrap and fault proxy: size, start, and the proxy's cost per invocation; LONG=1
 	python3 infra/bench/start.py
 	$(CARGO) build --profile layer --locked --target $(MUSL) --no-default-features --features bench --bin bench-proxy
 	$(LAYER_BINARIES)/bench-proxy $(LAYER_BINARIES)/snapback-proxy $(if $(LONG),--long)
 
 .PHONY: fuzz
-fuzz: ## feed the proxy what nobody would write, FUZZ_SECONDS for each of two targets
+fuzz: ## fuzz the proxy: two targets, FUZZ_SECONDS each
 	@infra/fuzz.sh $(FUZZ_SECONDS)
 
 .PHONY: mutants
 mutants: $(MUTANTS) ## mutation-test plan, steps and the proxy's pure part; narrow with FILES or SHARD
 	@python3 infra/mutants.py --tool $(abspath $(MUTANTS)) $(if $(SHARD),--shard $(SHARD)) $(FILES)
 
-# Its version is in its path: another one is installed beside it. --locked takes the dependencies by its own hashes.
+# The path has the version, so another one is installed next to it. --locked pins the dependencies by hash.
 $(MUTANTS):
 	$(CARGO) install cargo-mutants --version $(MUTANTS_VERSION) --locked --root $(dir $(@D))
 
@@ -162,7 +162,7 @@ schema: cli ## print the JSON Schema of an experiment
 	@target/release/snapback schema
 
 .PHONY: clean
-clean: ## remove what was built and installed
+clean: ## remove everything that was built and installed
 	$(CARGO) clean
 	rm -rf .tools
 

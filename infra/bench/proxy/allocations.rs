@@ -1,24 +1,24 @@
-//! What the proxy allocates for an invocation, exactly.
+//! The exact number of allocations and bytes that the proxy makes for an invocation.
 
 use std::io;
 
-use crate::lanes::never_due;
+use crate::lanes::never_applies;
 use crate::limits::Check;
 use crate::processes::{Allocated, Runtime, Server};
 
 const SMALL: usize = 100;
 const LARGE: usize = 6 << 20;
-/// Invocations that are counted, and before them those in which connections are made.
+/// The number of counted invocations, and of those before them in which connections are made.
 const COUNTED: usize = 50;
-/// Room for the longer number in a large message's `Content-Length`, and nothing more.
+/// Room for only the longer number in a large message's `Content-Length`.
 const BYTES_LIMIT: f64 = 16.0;
 
-/// Counts at both sizes, without faults and with one that is never due: a difference would be the body's.
+/// Counts at both sizes, without faults and with one that never applies. A difference would come from the body.
 pub fn measure() -> io::Result<Vec<Check>> {
     println!("\nallocated by the proxy for an invocation (number, bytes)");
     let mut checks = Vec::new();
-    for (name, orders) in [("without faults", None), ("with a fault at 0 %", Some(never_due()))] {
-        let (small, large) = (count(SMALL, orders.as_deref())?, count(LARGE, orders.as_deref())?);
+    for (name, config) in [("without faults", None), ("with a fault at 0 %", Some(never_applies()))] {
+        let (small, large) = (count(SMALL, config.as_deref())?, count(LARGE, config.as_deref())?);
         println!(
             "{name:<20} at 100 B: {}, {} B; at 6 MB: {}, {} B",
             small.count, small.bytes, large.count, large.bytes
@@ -39,12 +39,12 @@ pub fn measure() -> io::Result<Vec<Check>> {
     Ok(checks)
 }
 
-fn count(size: usize, orders: Option<&str>) -> io::Result<Allocated> {
+fn count(size: usize, config: Option<&str>) -> io::Result<Allocated> {
     let api = Server::api(size)?;
-    let mut server = Server::counted(&api.address, orders)?;
+    let mut server = Server::counted(&api.address, config)?;
     let mut runtime = Runtime::at(&server.address, size)?;
     runtime.block(COUNTED)?;
-    // Asking allocates as well, the first time.
+    // The first request for the numbers allocates too.
     server.allocated()?;
     let before = server.allocated()?;
     runtime.block(COUNTED)?;

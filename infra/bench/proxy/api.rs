@@ -1,4 +1,4 @@
-//! A Runtime API that always has the next invocation at hand, and does as little as it can for it.
+//! A Runtime API that always has the next invocation ready, with as little work as possible.
 
 use std::io;
 use std::net::TcpStream;
@@ -10,13 +10,13 @@ use crate::event;
 use crate::server;
 use crate::wire::{Connection, ID, INVOCATION, REQUEST_ID, number, place_of_id, wrong};
 
-/// As AWS answers a response.
+/// AWS's response to a runtime's response.
 const ACCEPTED: &str =
     "HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: 16\r\n\r\n{\"status\":\"OK\"}\n";
-/// 2100 in milliseconds since the epoch: a deadline that no measurement meets.
-const DEADLINE: u64 = 4_102_444_800_000;
+/// The year 2100, in milliseconds since the epoch: a deadline that no measurement reaches.
+const DEADLINE_MS: u64 = 4_102_444_800_000;
 
-/// Serves events of so many bytes until it is killed; each connection has a thread, so that none waits for another.
+/// Serves events of `size` bytes until it is killed. Each connection has a thread, so that none waits for another.
 pub fn run(size: usize) -> io::Result<()> {
     let listener = server::listen("bench-proxy api")?;
     let invocations = Arc::new(AtomicU64::new(0));
@@ -24,7 +24,7 @@ pub fn run(size: usize) -> io::Result<()> {
         let (stream, _) = listener.accept()?;
         let invocations = Arc::clone(&invocations);
         thread::spawn(move || {
-            // Whoever hangs up in the middle has been ended by the driver, or says itself what it misses.
+            // A client that closes in the middle of a message was ended by the driver, or reports its error itself.
             if let Err(error) = serve(stream, size, &invocations) {
                 eprintln!("bench-proxy api: {error}");
             }
@@ -53,11 +53,11 @@ fn serve(stream: TcpStream, size: usize, invocations: &AtomicU64) -> io::Result<
     Ok(())
 }
 
-/// With the headers that AWS sends (lambda/latest/dg/runtimes-api).
+/// Builds the head of an event with the headers that AWS sends (lambda/latest/dg/runtimes-api).
 fn event_head(size: usize) -> String {
     format!(
         "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n{REQUEST_ID}: {ID}\r\n\
-         Lambda-Runtime-Deadline-Ms: {DEADLINE}\r\n\
+         Lambda-Runtime-Deadline-Ms: {DEADLINE_MS}\r\n\
          Lambda-Runtime-Invoked-Function-Arn: arn:aws:lambda:us-east-1:123456789012:function:bench\r\n\
          Lambda-Runtime-Trace-Id: Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=9a9197af755a6419;Sampled=1\r\n\
          Date: Thu, 12 Mar 2026 19:03:58 GMT\r\nContent-Length: {size}\r\n\r\n"

@@ -1,4 +1,5 @@
-//! The proxy itself, with an allocator that counts: it shows what its code allocates, which no look at a process does.
+//! The proxy with an allocator that counts. It shows what the proxy's code allocates, which a process does not show
+//! from outside.
 
 use std::alloc::System;
 use std::io::{self, Read};
@@ -7,12 +8,12 @@ use std::thread;
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
-// The other parts have it, too; none of them allocates anything for an invocation while it is measured.
+// The other parts have it too, but allocate nothing for an invocation while they are measured.
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// Is `snapback-proxy` with the same arguments, and for each line on stdin says how often and how many bytes it has
-/// allocated so far.
+/// Runs `snapback-proxy` with the same arguments. For each line on stdin it prints the number and the bytes of its
+/// allocations so far.
 pub fn run() -> ExitCode {
     thread::spawn(|| {
         let mut line = [0];

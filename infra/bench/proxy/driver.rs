@@ -12,17 +12,17 @@ use crate::limits::{self, Check};
 use crate::wire::wrong;
 use crate::{allocations, memory, speed, start};
 
-/// Whatever hangs, the measurement does not.
+/// Ends a measurement that hangs.
 const LONGEST: Duration = Duration::from_secs(280);
 const LONGEST_LONG: Duration = Duration::from_secs(900);
 const BINARY_LIMIT: f64 = 1.2;
 
-/// Measures the proxy at this path; whether every limit is held.
+/// Measures the proxy at this path. Returns whether every limit was held.
 pub fn run(proxy: &str, long: bool) -> io::Result<bool> {
     let cpu = pin()?;
     bound(if long { LONGEST_LONG } else { LONGEST });
     let proxy = &fs::canonicalize(proxy)?;
-    println!("the fault proxy; everything on CPU {cpu}, in turns, in one run\n");
+    println!("the fault proxy; everything on CPU {cpu}, alternating, in one run\n");
     let mut checks = speed::measure(proxy)?;
     checks.extend(start::measure(proxy)?);
     checks.extend(allocations::measure()?);
@@ -31,13 +31,13 @@ pub fn run(proxy: &str, long: bool) -> io::Result<bool> {
     Ok(limits::report(&checks))
 }
 
-/// Replaces this process by itself on one CPU, unless it is on one already; what it starts stays there. Setting it from
-/// within would take unsafe code. It goes before others on that CPU: whatever else runs there gets a slice of some
-/// milliseconds at each fork, which is more than what a start takes. That needs root; without it, `nice` says so, and the
-/// start is measured among the others.
+/// Executes this program again on one CPU, unless it is on one already; its children stay there. A process can set its
+/// own CPU only with unsafe code. It also takes precedence on that CPU, because other processes there get some
+/// milliseconds at each fork, which is longer than a start. That needs root; otherwise `nice` reports it, and the start
+/// is measured among the others.
 fn pin() -> io::Result<String> {
     let allowed = allowed_cpus()?;
-    // Of `0-1` or `0,2-3` the last one: the first has more of the machine's interrupts.
+    // The last CPU of `0-1` or `0,2-3`, because the first has more of the machine's interrupts.
     let cpu = allowed.rsplit([',', '-']).next().unwrap_or_default();
     if cpu == allowed {
         return Ok(allowed);
@@ -56,7 +56,7 @@ fn allowed_cpus() -> io::Result<String> {
     list.map(|list| list.trim().to_owned()).ok_or_else(|| wrong("a status without CPUs"))
 }
 
-/// Ends this process, and by that all others, if it takes too long.
+/// Ends this process, and so all others, if it takes too long.
 fn bound(longest: Duration) {
     thread::spawn(move || {
         thread::sleep(longest);

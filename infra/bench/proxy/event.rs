@@ -1,6 +1,6 @@
-//! Events and responses of any size, as they look in reality.
+//! Builds realistic events and responses of any size.
 
-/// An event of API Gateway's HTTP API, with its fields in the order in which AWS writes them and the body still to come
+/// An event of API Gateway's HTTP API, up to its body, with the fields in AWS's order
 /// (apigateway/latest/developerguide/http-api-develop-integrations-lambda).
 const BEFORE_BODY: &str = concat!(
     r#"{"version":"2.0","routeKey":"POST /orders/{shop}","rawPath":"/orders/berlin","rawQueryString":"page=1&tag=a%2Cb","#,
@@ -23,12 +23,12 @@ const AFTER_BODY: &str = r#"","isBase64Encoded":false}"#;
 /// One piece of the body, which is JSON inside JSON, so its quotes are escaped.
 const PIECE: &str = r#"{\"sku\":\"A-1001\",\"name\":\"Stuhl, Eiche ge\\u00f6lt\",\"quantity\":2,\"price\":{\"amount\":\"129.90\",\"currency\":\"EUR\"}},"#;
 
-/// Conditions on such an event, of which the first holds and the second does not. What they ask for stands in the middle
-/// of the event and at its very end, so that nobody who stops reading early has it easier than with other conditions.
+/// Conditions on such an event; the first holds and the second does not. Their fields are in the middle and at the very
+/// end of the event, so that an implementation cannot stop reading early.
 pub const NO_MATCH: &str =
     r#"[{"path":"requestContext.http.method","startsWith":"P"},{"path":"isBase64Encoded","equals":true}]"#;
 
-/// JSON of exactly so many bytes: an event of API Gateway, or only some text where that does not fit.
+/// Returns JSON of exactly `size` bytes: an event of API Gateway, or only some text if that does not fit.
 pub fn json(size: usize) -> String {
     let (before, after) = match size.checked_sub(BEFORE_BODY.len() + AFTER_BODY.len()) {
         Some(_) => (BEFORE_BODY, AFTER_BODY),
@@ -40,7 +40,7 @@ pub fn json(size: usize) -> String {
     if before == BEFORE_BODY {
         text.push_str(&PIECE.repeat(body / PIECE.len()));
     }
-    // What is left is shorter than a piece.
+    // The rest is shorter than a piece.
     text.push_str(&"x".repeat(size.saturating_sub(text.len() + after.len())));
     text.push_str(after);
     text

@@ -1,4 +1,4 @@
-//! The limits, and what came of them.
+//! The limits and their results.
 
 /// One limit.
 pub struct Check {
@@ -9,18 +9,18 @@ pub struct Check {
 }
 
 impl Check {
-    /// At most so much.
+    /// Checks that `measured` is at most `limit`.
     pub fn at_most(limit: f64, unit: &'static str, what: impl Into<String>, measured: f64) -> Self {
         Self { what: what.into(), measured, limit, unit }
     }
 
-    /// What is not a number has not been measured, and so not been held.
+    /// Returns whether the limit was held. A value that is not a number was not measured, so it was not.
     fn held(&self) -> bool {
         self.measured <= self.limit
     }
 }
 
-/// Prints all of them; whether all are held.
+/// Prints all limits. Returns whether all were held.
 pub fn report(checks: &[Check]) -> bool {
     println!("\n{:<68} {:>12} {:>12}", "limit", "measured", "at most");
     for check in checks {

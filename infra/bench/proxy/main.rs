@@ -1,8 +1,10 @@
-//! `bench-proxy PROXY [--long]`: what the fault proxy costs an invocation, next to a direct connection, to a plain
-//! TCP relay and to a pass-through made of hyper; then its size, its memory and how soon it starts. Ends with 1 if a limit is missed.
+//! `bench-proxy PROXY [--long]`: measures the fault proxy's cost per invocation, compared with a direct connection, a
+//! plain TCP relay and a pass-through made of hyper; then its size, memory and start. Exits with 1 if a limit is
+//! missed.
 //!
-//! Every part is a process of its own, as it is in Lambda: the Runtime API, relay and pass-through, the proxy, the runtime. They and
-//! the driver are the subcommands of this binary, and all share one CPU, as in a function with less than 1,769 MB.
+//! Every part is a separate process, as in Lambda: the Runtime API, relay and pass-through, the proxy, the runtime.
+//! They and the driver are the subcommands of this binary, and all share one CPU, as in a function with less than 1,769
+//! MB.
 
 mod allocations;
 mod api;
@@ -26,7 +28,7 @@ use std::io;
 use std::process::ExitCode;
 
 const USAGE: &str = "usage: bench-proxy PROXY [--long]
-       bench-proxy api BYTES | relay HOST:PORT | pass-through HOST:PORT | runtime BYTES | --listen HOST:PORT (its parts, each a process of its own)";
+       bench-proxy api BYTES | relay HOST:PORT | pass-through HOST:PORT | runtime BYTES | --listen HOST:PORT (its parts, each a separate process)";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -1,4 +1,4 @@
-//! The yardstick for large messages: what one would build from hyper, which streams bodies both ways.
+//! The reference for large messages: a straightforward pass-through made of hyper, which streams bodies both ways.
 
 use std::io;
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use tokio::sync::Mutex;
 
 use crate::server;
 
-/// Passes every request of every connection on to `upstream` until it is killed. Each connection has one of its own to
-/// the upstream, as with the proxy: a pool would cost more.
+/// Passes every request of every connection to `upstream` until it is killed. Each connection has its own connection to
+/// the upstream, as in the proxy, because a pool would cost more.
 pub fn run(upstream: &str) -> io::Result<()> {
     let listener = server::listen("bench-proxy pass-through")?;
     listener.set_nonblocking(true)?;
@@ -42,7 +42,7 @@ async fn serve(client: TcpStream, upstream: &str) -> io::Result<()> {
     server.set_nodelay(true)?;
     let (sender, connection) = client_http::handshake(TokioIo::new(server)).await.map_err(io::Error::other)?;
     tokio::spawn(connection);
-    // One request at a time is all that a connection of HTTP/1.1 serves: nothing ever waits for this lock.
+    // An HTTP/1.1 connection serves one request at a time, so nothing ever waits for this lock.
     let sender: Arc<Mutex<SendRequest<Incoming>>> = Arc::new(Mutex::new(sender));
     let pass = service_fn(move |request: Request<Incoming>| {
         let sender = Arc::clone(&sender);

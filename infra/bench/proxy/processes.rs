@@ -1,4 +1,4 @@
-//! The processes of a measurement. Each ends with the value that stands for it, and with the driver if that is killed.
+//! The processes of a measurement. Each ends when its value is dropped, or when the driver is killed.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -8,12 +8,12 @@ use std::thread;
 use crate::server::LISTENING;
 use crate::wire::wrong;
 
-/// Where a runtime and the proxy find the Runtime API.
+/// The variable with the address of the Runtime API.
 const API: &str = "AWS_LAMBDA_RUNTIME_API";
-/// Where the proxy finds its faults (`FAULTS_VARIABLE` of `src/model/invocation/orders.rs`).
+/// The variable with the proxy's faults (`FAULTS_VARIABLE` of `src/model/invocation/proxy_config.rs`).
 const FAULTS: &str = "SNAPBACK_FAULTS";
 
-/// A process that serves on an address of its own.
+/// A process that serves on its own address.
 pub struct Server {
     process: Process,
     /// Host and port.
@@ -21,27 +21,27 @@ pub struct Server {
 }
 
 impl Server {
-    /// The Runtime API, with events of so many bytes.
+    /// Starts the Runtime API with events of `size` bytes.
     pub fn api(size: usize) -> io::Result<Self> {
-        Self::start(outliving_nobody(&ourselves()?).args(["api", &size.to_string()]))
+        Self::start(killed_with_driver(&ourselves()?).args(["api", &size.to_string()]))
     }
 
-    /// A yardstick: `relay` or `pass-through`.
-    pub fn yardstick(kind: &str, upstream: &str) -> io::Result<Self> {
-        Self::start(outliving_nobody(&ourselves()?).args([kind, upstream]))
+    /// Starts a reference: `relay` or `pass-through`.
+    pub fn reference(kind: &str, upstream: &str) -> io::Result<Self> {
+        Self::start(killed_with_driver(&ourselves()?).args([kind, upstream]))
     }
 
-    /// The proxy by itself, with its orders, if any.
-    pub fn proxy(proxy: &Path, upstream: &str, orders: Option<&str>) -> io::Result<Self> {
-        Self::start(&mut configured(proxy, upstream, orders))
+    /// Starts the proxy alone, with its configuration, if any.
+    pub fn proxy(proxy: &Path, upstream: &str, config: Option<&str>) -> io::Result<Self> {
+        Self::start(&mut configured(proxy, upstream, config))
     }
 
-    /// The proxy's code in a process that counts what it allocates.
-    pub fn counted(upstream: &str, orders: Option<&str>) -> io::Result<Self> {
-        Self::start(configured(&ourselves()?, upstream, orders).stdin(Stdio::piped()).stdout(Stdio::piped()))
+    /// Starts the proxy's code in a process that counts its allocations.
+    pub fn counted(upstream: &str, config: Option<&str>) -> io::Result<Self> {
+        Self::start(configured(&ourselves()?, upstream, config).stdin(Stdio::piped()).stdout(Stdio::piped()))
     }
 
-    /// What it has allocated so far, if it counts.
+    /// Returns the allocations so far, if the process counts them.
     pub fn allocated(&mut self) -> io::Result<Allocated> {
         let Child { stdin, stdout, .. } = &mut self.process.0;
         let (stdin, stdout) = stdin.as_mut().zip(stdout.as_mut()).ok_or_else(|| wrong("no pipes"))?;
@@ -62,49 +62,49 @@ impl Server {
         said.read_line(&mut line)?;
         let address = line.split_once(LISTENING).map(|(_, address)| address.trim().to_owned());
         let address = address.ok_or_else(|| wrong(&format!("no address from {command:?}, but `{line}`")))?;
-        // Whatever else it says is for whoever reads the report; unread, it would stop the process one day.
+        // Further output goes to the report. Unread output would block the process at some time.
         thread::spawn(move || io::copy(&mut said, &mut io::stderr()));
         Ok(Self { process, address })
     }
 
-    /// Its process.
+    /// The process's id.
     pub fn pid(&self) -> u32 {
         self.process.0.id()
     }
 }
 
-/// How often something was allocated, and how many bytes.
+/// The number and the bytes of allocations.
 pub struct Allocated {
-    /// Allocations, and those that were made larger or smaller.
+    /// Allocations and reallocations.
     pub count: f64,
     /// Their bytes.
     pub bytes: f64,
 }
 
-/// A runtime that handles invocations as it is told to.
+/// A runtime that handles invocations on request.
 pub struct Runtime {
-    // Dropped in this order: a runtime whose stdin is closed has ended by itself when it is to be killed.
+    // Dropped in this order, so that a runtime has already ended, because its stdin is closed, when it is to be killed.
     stdin: ChildStdin,
     stdout: BufReader<ChildStdout>,
-    /// Where it has found its Runtime API.
+    /// The address of its Runtime API.
     api: String,
     _process: Process,
 }
 
 impl Runtime {
-    /// At `api`, with responses of so many bytes.
+    /// Starts a runtime at `api` with responses of `size` bytes.
     pub fn at(api: &str, size: usize) -> io::Result<Self> {
         Self::start(Command::new(ourselves()?).args(["runtime", &size.to_string()]).env(API, api))
     }
 
-    /// The same, but behind the proxy as its wrapper.
-    pub fn wrapped(proxy: &Path, api: &str, size: usize, orders: &str) -> io::Result<Self> {
+    /// Starts a runtime with the proxy as its wrapper.
+    pub fn wrapped(proxy: &Path, api: &str, size: usize, config: &str) -> io::Result<Self> {
         let mut command = Command::new(proxy);
         command.arg(ourselves()?).args(["runtime", &size.to_string()]);
-        let runtime = Self::start(command.env(API, api).env(FAULTS, orders))?;
-        // A wrapper that cannot do its work starts the runtime all the same, which would be measured as very fast.
+        let runtime = Self::start(command.env(API, api).env(FAULTS, config))?;
+        // A wrapper that fails still starts the runtime without the proxy, which would be measured as very fast.
         match runtime.api == api {
-            true => Err(wrong("a wrapper without the proxy; what it says is above")),
+            true => Err(wrong("a wrapper without the proxy; its output is above")),
             false => Ok(runtime),
         }
     }
@@ -119,14 +119,14 @@ impl Runtime {
         Ok(runtime)
     }
 
-    /// So many invocations, one after the other: the nanoseconds of each.
+    /// Handles `count` invocations, one after the other. Returns the nanoseconds of each.
     pub fn block(&mut self, count: usize) -> io::Result<Vec<f64>> {
         writeln!(self.stdin, "{count}")?;
         let line = self.line()?;
         let block: Vec<f64> = line.split_whitespace().map_while(|nanoseconds| nanoseconds.parse().ok()).collect();
         match block.len() == count {
             true => Ok(block),
-            false => Err(wrong("a runtime that has ended; what it says is above")),
+            false => Err(wrong("a runtime that has ended; its output is above")),
         }
     }
 
@@ -141,7 +141,7 @@ struct Process(Child);
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended by itself, which is as good.
+        // The process may have ended already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -151,16 +151,16 @@ fn ourselves() -> io::Result<PathBuf> {
     std::env::current_exe()
 }
 
-/// The proxy by itself, whatever binary has its code.
-fn configured(proxy: &Path, upstream: &str, orders: Option<&str>) -> Command {
-    let mut command = outliving_nobody(proxy);
+/// Returns the command for the proxy alone, for any binary with its code.
+fn configured(proxy: &Path, upstream: &str, config: Option<&str>) -> Command {
+    let mut command = killed_with_driver(proxy);
     command.args(["--listen", "127.0.0.1:0"]).env(API, upstream).env_remove(FAULTS);
-    command.envs(orders.map(|orders| (FAULTS, orders)));
+    command.envs(config.map(|config| (FAULTS, config)));
     command
 }
 
-/// A command that the kernel kills when the driver is gone, however that came: `Drop` does not run in a killed process.
-fn outliving_nobody(program: &Path) -> Command {
+/// Returns a command that the kernel kills when the driver has ended, because `Drop` does not run in a killed process.
+fn killed_with_driver(program: &Path) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "--"]).arg(program).stdin(Stdio::null());
     command

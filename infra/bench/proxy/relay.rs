@@ -1,4 +1,4 @@
-//! The yardstick for small messages: a plain TCP relay with a thread for each direction, which blocks.
+//! The reference for small messages: a plain TCP relay with a thread for each direction, which blocks.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -6,7 +6,7 @@ use std::thread;
 
 use crate::server;
 
-/// As much as the proxy reads at once.
+/// The proxy's read size.
 const ROOM: usize = 64 * 1024;
 
 /// Relays every connection to `upstream` until it is killed.
@@ -23,7 +23,7 @@ pub fn run(upstream: &str) -> io::Result<()> {
     }
 }
 
-/// Copies until the source ends or either side breaks.
+/// Copies until the source ends or one side fails.
 fn copy(mut from: TcpStream, mut to: TcpStream) {
     let mut room = vec![0; ROOM];
     while let Ok(count @ 1..) = from.read(&mut room) {

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use crate::event;
 use crate::wire::{Connection, ID, INVOCATION, REQUEST_ID, place_of_id, wrong};
 
-/// Nothing here takes as long, on any machine; who waits longer waits for nothing.
+/// Longer than any step takes on any machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Says which Runtime API it has found; then, for each line on stdin, a number, handles so many invocations, and says
+/// Prints the address of its Runtime API. Then, for each number on stdin, it handles that many invocations and prints
 /// their nanoseconds in one line.
 pub fn run(size: usize) -> io::Result<()> {
     let api = std::env::var("AWS_LAMBDA_RUNTIME_API").map_err(io::Error::other)?;

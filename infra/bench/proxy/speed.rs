@@ -1,11 +1,12 @@
-//! What an invocation takes, by each way to the Runtime API.
+//! Measures the time of an invocation by each way to the Runtime API.
 //!
-//! The machine does other things meanwhile, so the ways take turns in short blocks: what disturbs one disturbs all alike,
-//! sooner or later; and every other round goes backwards, so that no way always comes after the same one. A block counts
-//! as its median, which a few disturbed invocations do not move. Of a way's blocks the lower quartile counts: what
-//! disturbs a block only ever makes it slower, and with builds beside it the quartile moved less from run to run than the
-//! median did. Everything is opened anew many times: how the kernel sizes the buffers of a connection is decided early in
-//! its life, and makes one relay up to a third faster than the next at 1 MB.
+//! - The machine does other work at the same time, so the ways alternate in short blocks: a disturbance affects all
+//!   ways alike in the long run. Every other round goes backwards, so that no way always follows the same one.
+//! - A block counts as its median, which a few disturbed invocations do not change.
+//! - Of a way's blocks the lower quartile counts, because a disturbance only makes a block slower. With builds running,
+//!   the quartile differed less from run to run than the median.
+//! - All connections are opened again many times. The kernel sizes a connection's buffers early in its life, which
+//!   makes one relay up to a third faster than the next at 1 MB.
 
 use std::io;
 use std::path::Path;
@@ -20,17 +21,17 @@ use crate::statistics::quantile;
 pub struct Plan {
     name: &'static str,
     size: usize,
-    /// How often everything is opened anew.
+    /// How often all ways are opened again.
     openings: usize,
-    /// Turns of each way in one opening.
+    /// Blocks of each way in one opening.
     rounds: usize,
-    /// Invocations in one turn.
+    /// Invocations in one block.
     block: usize,
-    /// What the proxy is compared with.
-    yardstick: Way,
-    /// How much more than the yardstick the proxy may add, as a factor.
+    /// The reference for the proxy.
+    reference: Way,
+    /// The limit of what the proxy adds, as a factor of what the reference adds.
     limit: f64,
-    /// How many of the ways: conditions have a limit at one size only.
+    /// The number of ways; conditions have a limit at one size only.
     ways: usize,
 }
 
@@ -42,7 +43,7 @@ pub const PLANS: [Plan; 4] = [
         openings: 10,
         rounds: 20,
         block: 100,
-        yardstick: Way::Relay,
+        reference: Way::Relay,
         limit: 1.14,
         ways: 5,
     },
@@ -52,7 +53,7 @@ pub const PLANS: [Plan; 4] = [
         openings: 10,
         rounds: 20,
         block: 100,
-        yardstick: Way::Relay,
+        reference: Way::Relay,
         limit: 1.14,
         ways: 6,
     },
@@ -62,7 +63,7 @@ pub const PLANS: [Plan; 4] = [
         openings: 30,
         rounds: 4,
         block: 8,
-        yardstick: Way::PassThrough,
+        reference: Way::PassThrough,
         limit: 1.0,
         ways: 5,
     },
@@ -72,23 +73,23 @@ pub const PLANS: [Plan; 4] = [
         openings: 12,
         rounds: 4,
         block: 4,
-        yardstick: Way::PassThrough,
+        reference: Way::PassThrough,
         limit: 1.0,
         ways: 5,
     },
 ];
-/// One size is not measured for longer: what has been opened by then has to do.
+/// The longest time for one size. After it, no ways are opened again.
 const LONGEST: Duration = Duration::from_secs(45);
 
-/// What an invocation may take while a fault is configured that is not due, as a factor to one without faults.
+/// The limit of an invocation with a fault that does not apply, as a factor of one without faults.
 const NEVER_DUE_LIMIT: f64 = 1.1;
 const NO_MATCH_LIMIT: f64 = 1.5;
-/// What the proxy may keep in memory while it passes everything.
+/// The limit of the proxy's memory while it passes everything.
 const RESIDENT_LIMIT: f64 = 4.0;
 
-/// Measures every size, prints a row for each, and says what came of its limits.
+/// Measures every size, prints a row for each, and returns the checks of its limits.
 pub fn measure(proxy: &Path) -> io::Result<Vec<Check>> {
-    println!("µs of an invocation, and what is added to it: lower quartiles of the blocks' medians");
+    println!("µs of an invocation, and what each way adds: lower quartiles of the blocks' medians");
     println!(
         "{:<6} {:>6} {:>9} {:>11} {:>11} {:>11} {:>6} {:>9} {:>9}",
         "size", "rounds", "direct", "relay adds", "hyper adds", "proxy adds", "ratio", "0 % adds", "no match"
@@ -125,7 +126,7 @@ impl Figures {
         let api = Server::api(plan.size)?;
         let open = |way| Lane::open(way, proxy, &api.address, plan.size);
         let mut lanes = Way::ALL.into_iter().take(plan.ways).map(open).collect::<io::Result<Vec<Lane>>>()?;
-        // Connections are made and buffers grow in the first invocations, and not in every one.
+        // Connections are made and buffers grow only in the first invocations.
         lanes.iter_mut().try_for_each(|lane| lane.block(plan.block).map(drop))?;
         for _ in 0..plan.rounds {
             for lane in &mut lanes {
@@ -143,7 +144,7 @@ impl Figures {
         &self.medians[way as usize]
     }
 
-    /// What it takes when nothing disturbs it.
+    /// Returns the time of a way without disturbances.
     fn time(&self, way: Way) -> f64 {
         quantile(self.of(way), 0.25)
     }
@@ -152,12 +153,12 @@ impl Figures {
         self.time(way) - self.time(Way::Direct)
     }
 
-    /// What the proxy adds to what the yardstick adds.
+    /// Returns what the proxy adds, as a factor of what the reference adds.
     fn ratio(&self, plan: &Plan) -> f64 {
-        self.adds(Way::Proxy) / self.adds(plan.yardstick)
+        self.adds(Way::Proxy) / self.adds(plan.reference)
     }
 
-    /// The time of a way to that of the proxy without faults.
+    /// Returns the time of a way, as a factor of that of the proxy without faults.
     fn share(&self, way: Way) -> f64 {
         self.time(way) / self.time(Way::Proxy)
     }
@@ -173,7 +174,7 @@ impl Figures {
             micros(self.adds(Way::Proxy)),
             self.ratio(plan)
         );
-        for way in [Way::NeverDue, Way::NoMatch].into_iter().filter(|way| !self.of(*way).is_empty()) {
+        for way in [Way::NeverApplies, Way::NoMatch].into_iter().filter(|way| !self.of(*way).is_empty()) {
             row.push_str(&format!(" {:>9}", micros(self.adds(way))));
         }
         row
@@ -185,14 +186,14 @@ impl Figures {
             Check::at_most(
                 plan.limit,
                 " x",
-                format!("{name}: what the proxy adds to what {} adds", plan.yardstick.name()),
+                format!("{name}: what the proxy adds to what {} adds", plan.reference.name()),
                 self.ratio(plan),
             ),
             Check::at_most(
                 NEVER_DUE_LIMIT,
                 " x",
                 format!("{name}: a fault at 0 % to no fault"),
-                self.share(Way::NeverDue),
+                self.share(Way::NeverApplies),
             ),
             Check::at_most(RESIDENT_LIMIT, " MB", format!("{name}: most that was resident, without faults"), self.peak),
         ];

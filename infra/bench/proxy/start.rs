@@ -1,11 +1,11 @@
-//! How much later the first invocation is done if the proxy is the runtime's wrapper.
+//! Measures how much later the first invocation is done if the proxy is the runtime's wrapper.
 
 use std::io;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::lanes::never_due;
+use crate::lanes::never_applies;
 use crate::limits::Check;
 use crate::processes::{Runtime, Server};
 use crate::statistics::quantile;
@@ -13,17 +13,17 @@ use crate::statistics::quantile;
 const STARTS: usize = 100;
 const SIZE: usize = 100;
 const LIMIT_MS: f64 = 3.0;
-/// A proxy ends a moment after its runtime; on one CPU, that must not fall into the next start.
+/// A pause, because a proxy ends shortly after its runtime, which must not disturb the next start on the same CPU.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Starts the runtime with and without the wrapper, in turns.
+/// Starts the runtime with and without the wrapper, alternating.
 pub fn measure(proxy: &Path) -> io::Result<Vec<Check>> {
     let api = Server::api(SIZE)?;
-    let orders = never_due();
+    let config = never_applies();
     let (mut bare, mut wrapped) = (Vec::new(), Vec::new());
     for _ in 0..STARTS {
         bare.push(first_invocation(|| Runtime::at(&api.address, SIZE))?);
-        wrapped.push(first_invocation(|| Runtime::wrapped(proxy, &api.address, SIZE, &orders))?);
+        wrapped.push(first_invocation(|| Runtime::wrapped(proxy, &api.address, SIZE, &config))?);
     }
     let (bare, wrapped) = (quantile(&bare, 0.25), quantile(&wrapped, 0.25));
     println!(

@@ -1,11 +1,11 @@
-//! Medians and quartiles, because the machine is never quiet.
+//! Medians and quartiles, because the machine always does other work too.
 
-/// The middle one; 0 of nothing.
+/// Returns the median; 0 without values.
 pub fn median(values: &[f64]) -> f64 {
     quantile(values, 0.5)
 }
 
-/// The value below which such a share of the values lies.
+/// Returns the value below which this share of the values lies.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "an index")]
 pub fn quantile(values: &[f64], share: f64) -> f64 {
     let mut sorted = values.to_vec();

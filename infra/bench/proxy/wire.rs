@@ -1,29 +1,29 @@
-//! HTTP/1.1 as far as the two ends of the measurement need it: one message at a time, each with a known length.
+//! The part of HTTP/1.1 that the two ends of the measurement need: one message at a time, each with a known length.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 
-/// Room for a head and for what one read of a body takes: large, so that the ends add as few system calls as they can,
-/// and small enough to stay in the processor's cache.
+/// Room for a head and for one read of a body: large, so that the ends add few system calls, and small enough for the
+/// processor's cache.
 const ROOM: usize = 256 * 1024;
-/// What leads to an invocation.
+/// The path of invocations.
 pub const INVOCATION: &str = "/2018-06-01/runtime/invocation";
 /// The header with the invocation's id.
 pub const REQUEST_ID: &str = "Lambda-Runtime-Aws-Request-Id";
-/// Where an id's last group, its number, begins: the ends count invocations there, so that no two have the same id. A
-/// proxy that keeps something for each id forever would otherwise not be found out.
+/// The position of an id's last group, its number. The ends count invocations there, so that every id differs.
+/// Otherwise a proxy that keeps something for each id forever would not be detected.
 const NUMBER: usize = 24;
-/// An id, before it is numbered.
+/// An id without its number.
 pub const ID: &str = "8476a536-e9f4-11e8-9739-000000000000";
 
-/// One connection and the buffer that its messages are read into.
+/// One connection and the buffer for its messages.
 pub struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
 }
 
 impl Connection {
-    /// Takes over a connected stream.
+    /// Wraps a connected stream.
     pub fn new(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         Ok(Self { stream, buffer: vec![0; ROOM] })
@@ -34,7 +34,7 @@ impl Connection {
         self.stream.write_all(message)
     }
 
-    /// Reads one whole message: its head comes back, its body is only counted. `None` if the other end has closed.
+    /// Reads one whole message and returns its head; the body is only counted. `None` if the other end has closed.
     pub fn receive(&mut self) -> io::Result<Option<Head<'_>>> {
         let mut filled = 0;
         let end = loop {
@@ -64,12 +64,12 @@ impl Connection {
 pub struct Head<'a>(&'a [u8]);
 
 impl<'a> Head<'a> {
-    /// Whether the start line begins so.
+    /// Returns whether the start line begins with this text.
     pub fn starts_with(&self, start: &str) -> bool {
         self.0.starts_with(start.as_bytes())
     }
 
-    /// A header's value; names are compared without regard to case, for proxies may change it.
+    /// Returns a header's value. Names are compared in any case, because proxies may change the case.
     pub fn header(&self, name: &str) -> Option<&'a str> {
         self.0.split(|byte| *byte == b'\n').find_map(|line| {
             let (found, value) = line.split_at_checked(name.len())?;
@@ -78,7 +78,7 @@ impl<'a> Head<'a> {
         })
     }
 
-    /// The length of the body.
+    /// Returns the length of the body.
     pub fn length(&self) -> io::Result<usize> {
         match self.header("Content-Length") {
             Some(length) => length.parse().map_err(|_| wrong("a length that is no number")),
@@ -88,17 +88,17 @@ impl<'a> Head<'a> {
     }
 }
 
-/// Writes an invocation's number into an id that stands at `at`.
+/// Writes an invocation's number into the id at `at`.
 pub fn number(message: &mut [u8], at: usize, number: u64) -> io::Result<()> {
     write!(&mut message[at + NUMBER..at + ID.len()], "{number:012x}")
 }
 
-/// Where an id stands in a message that was built with one.
+/// Returns the position of the id in a message that was built with one.
 pub fn place_of_id(head: &str) -> io::Result<usize> {
     head.find(ID).ok_or_else(|| wrong("a head without an id"))
 }
 
-/// What must not come up between the two ends.
+/// Returns the error for something that the two ends do not expect.
 pub fn wrong(what: &str) -> io::Error {
     io::Error::other(format!("unexpected: {what}"))
 }
