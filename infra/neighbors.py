@@ -29,16 +29,16 @@ def with_the_same_tag(tools: Tools, name: str, tag: str) -> list[str]:
 
 
 def problem(tools: Tools, stack: Stack | None, name: str, given: dict[str, str], default_tag: str) -> tuple[str | None, str | None]:
-    """Returns why this deployment must not be made, and what to warn about; each is None where there is nothing to say.
+    """Returns the reason to refuse this deployment and the warning about it; each can be None.
 
-    A stack that has its tag already is warned about and not refused: an update may be what it needs.
+    An existing stack that keeps its tag gets only the warning, because the update may be what it needs.
     """
     before = stack.parameters.get("OptInTag", default_tag) if stack is not None else None
     tag = given.get("OptInTag", before or default_tag)
     try:
         others = with_the_same_tag(tools, name, tag)
     except (CommandFailed, KeyError, ValueError) as failure:
-        return None, f"whether another stack has the opt-in tag {tag} is unknown, since the stacks cannot be listed: {failure}"
+        return None, f"whether another stack has the opt-in tag {tag} is unknown, because the stacks cannot be listed: {failure}"
     if not others:
         return None, None
     text = (
