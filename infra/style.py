@@ -7,6 +7,7 @@ Rules:
   unit      a unit in the name of a Rust constant that is a time of an integer type
   file      at most 500 lines in a source file
   function  at most 60 lines in a function
+  citation  every file, and every test, that a document names in backticks exists
 
 Each finding has its file, line and fix. While style_baseline.json exists, a file may have as many findings of a rule as are
 listed there. After a cleanup, `infra/style.py --shrink` lowers the numbers. No command raises them.
@@ -71,6 +72,10 @@ NAMED_TEXTS = {"Makefile", "statemachine.asl.json", "accepted-findings.json", "c
 SKIPPED_FOLDERS = {".git", ".tools", "target", "__pycache__", "node_modules"}
 # The name of a method in Rust, so not denied in identifiers.
 NOT_IN_NAMES = {"is none"}
+# Documents that may name what no longer exists.
+HISTORY = {"CHANGELOG.md"}
+# A setting of another tool, and a placeholder.
+NOT_CITED = {"timeout_buffer_ms", "events/fault-NAME.json"}
 # These two quote what they deny.
 SKIPPED_FILES = {"infra/style.py", "infra/test_style.py"}
 
@@ -82,6 +87,9 @@ RUST_OPAQUE = re.compile(
 RUST_FUNCTION = re.compile(
     r"^([ \t]*)(?:pub(?:\([^)\n]*\))?\s+)?(?:(?:const|async|unsafe|extern(?: +\"[^\"]*\")?)\s+)*fn\s+(\w+)", re.MULTILINE
 )
+ANY_FUNCTION = re.compile(r"\b(?:fn|def) (\w+)")
+# A path, or a name with at least three words, which only tests have in documents.
+CITED = re.compile(r"`(?:((?:src|tests|infra|events|\.ci)/[\w./-]+)|([a-z][a-z0-9]*(?:_[a-z0-9]+){2,}))`")
 RUST_CONSTANT = re.compile(
     r"((?:^[ \t]*///[^\n]*\n)+)(?:^[ \t]*#\[[^\n]*\n)*^[ \t]*(?:pub(?:\([^)\n]*\))?\s+)?const (\w+): [iu](?:8|16|32|64|128|size)\b",
     re.MULTILINE,
@@ -153,8 +161,13 @@ def beyond(baseline: Counter[tuple[str, str]], found: list[Finding]) -> list[Fin
 
 def findings(root: Path) -> Iterator[Finding]:
     """Checks every file under `root`."""
-    for file in texts(root):
-        yield from check(str(file.relative_to(root)), file.read_text(encoding="utf-8"))
+    files = {str(file.relative_to(root)): file.read_text(encoding="utf-8") for file in texts(root)}
+    for file, text in files.items():
+        yield from check(file, text)
+    names = {match[1] for file, text in files.items() if Path(file).suffix in SOURCES for match in ANY_FUNCTION.finditer(text)}
+    for file, text in files.items():
+        if file.endswith(".md") and file not in HISTORY:
+            yield from dead_citations(root, file, text, names)
 
 
 def texts(root: Path) -> Iterator[Path]:
@@ -207,6 +220,19 @@ def denied_words(file: str, text: str) -> Iterator[Finding]:
             for match in expression.finditer(text):
                 said = " ".join(re.split(GAP, match[0]))
                 yield Finding("word", file, lines.number(match.start()), f"`{said}`; write: {fix}")
+
+
+def dead_citations(root: Path, file: str, text: str, names: set[str]) -> Iterator[Finding]:
+    """Finds what a document names and what does not exist. `names` are the functions of all sources."""
+    lines = Lines(text)
+    for match in CITED.finditer(text):
+        path, name = match[1], match[2]
+        if path in NOT_CITED or name in NOT_CITED:
+            continue
+        if path and not (root / path).exists():
+            yield Finding("citation", file, lines.number(match.start()), f"{path} does not exist; name the file that replaced it")
+        if name and name not in names:
+            yield Finding("citation", file, lines.number(match.start()), f"no test is called {name}; name the one that replaced it")
 
 
 def constants_without_unit(file: str, text: str) -> Iterator[Finding]:

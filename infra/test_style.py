@@ -100,6 +100,19 @@ class LengthTest(unittest.TestCase):
         self.assertEqual(list(style.rust_functions(text)), [("a", 2, 3), ("c", 6, 5)])
 
 
+class CitationTest(unittest.TestCase):
+    def test_a_missing_file_or_test_is_found(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(folder)
+            (root / "src").mkdir()
+            (root / "src" / "a.rs").write_text("fn a_run_is_restored() {}\n")
+            page = "`src/a.rs`, `a_run_is_restored`, `a_name`, `cargo test`\n`src/b.rs`\n`a_run_is_lost`\n"
+            (root / "a.md").write_text(page)
+            (root / "CHANGELOG.md").write_text(page)
+            found = [(finding.rule, finding.file, finding.line) for finding in style.findings(root)]
+            self.assertEqual(found, [("citation", "a.md", 2), ("citation", "a.md", 3)])
+
+
 class BaselineTest(unittest.TestCase):
     def setUp(self) -> None:
         folder = tempfile.TemporaryDirectory()
