@@ -31,7 +31,7 @@ RESERVED = "RollbackReservedConcurrency"
 FLOOR = 100
 # With a single execution, one rollback of a thousand targets, which takes minutes, would delay the next alarm's rollback.
 MIN_CONCURRENCY = 2
-# The default of TargetLimit, and the most targets that an inline Map restores at once.
+# The default of TargetLimit, and the most targets that an inline Map restores at the same time.
 DEFAULT_TARGETS, MAX_TARGETS_AT_ONCE = 10, 40
 
 
@@ -321,12 +321,12 @@ def read_reserved(tools: Tools, stack: Stack | None) -> int:
     total = 0
     for function in (f"{prefix}-{task}" for task in ("rollback", "restore", "reaper")):
         try:
-            answer = tools.aws("lambda", "get-function-concurrency", "--function-name", function, "--output", "json")
+            response = tools.aws("lambda", "get-function-concurrency", "--function-name", function, "--output", "json")
         except CommandFailed as failure:
             if "ResourceNotFoundException" in str(failure):
                 continue
             raise
-        total += int(json.loads(answer or "{}").get("ReservedConcurrentExecutions", 0))
+        total += int(json.loads(response or "{}").get("ReservedConcurrentExecutions", 0))
     return total
 
 
@@ -352,11 +352,11 @@ def upload_and_deploy(tools: Tools, name: str, bucket: str, parameters: dict[str
 def first_reasons(tools: Tools, name: str) -> Iterator[str]:
     """Yields the reasons of the resources that failed, without those that were cancelled because of them."""
     try:
-        answer = tools.aws("cloudformation", "describe-stack-events", "--stack-name", name, "--output", "json")
+        response = tools.aws("cloudformation", "describe-stack-events", "--stack-name", name, "--output", "json")
     except CommandFailed:
         return
     # The newest events come first. This attempt began with an event of the stack itself.
-    for event in json.loads(answer)["StackEvents"]:
+    for event in json.loads(response)["StackEvents"]:
         reason = event.get("ResourceStatusReason", "")
         if reason == "User Initiated":
             return

@@ -99,10 +99,10 @@ def ledger(tools: Tools, stack: Stack) -> str | None:
 def armed_targets(tools: Tools, stack: Stack, table: str) -> list[str]:
     """Lists the targets that are not restored and the runs that may still arm some, as `snapback status` does."""
     # The table is sufficient, and a stack without outputs has nothing else.
-    answer: Any = json.loads(tools.snapback("status", "--stack", stack.name, "--table", table, "--json"))
-    if not isinstance(answer, dict) or not isinstance(answer.get("armed"), list):
+    response: Any = json.loads(tools.snapback("status", "--stack", stack.name, "--table", table, "--json"))
+    if not isinstance(response, dict) or not isinstance(response.get("armed"), list):
         raise ValueError("`snapback status --json` does not list the armed targets")
-    return [entry if isinstance(entry, str) else json.dumps(entry) for entry in answer["armed"]]
+    return [entry if isinstance(entry, str) else json.dumps(entry) for entry in response["armed"]]
 
 
 def table_exists(tools: Tools, table: str) -> bool:

@@ -60,8 +60,8 @@ def files(root: Path) -> set[Path]:
 def refresh_copy() -> None:
     """Copies only files that differ, because cargo rebuilds every file that is newer than its last build."""
     ours = files(ROOT)
-    for gone in files(COPY) - ours:
-        (COPY / gone).unlink()
+    for removed in files(COPY) - ours:
+        (COPY / removed).unlink()
     for name in ours:
         copy = COPY / name
         if not copy.is_file() or copy.read_bytes() != (ROOT / name).read_bytes():

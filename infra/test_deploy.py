@@ -45,8 +45,8 @@ class Account:
         self.calls.append(name if name != "cloudformation wait" else " ".join(arguments[:3]))
         if name == self.failing:
             raise CommandFailed(f"{name}: An error occurred")
-        answer = getattr(self, re.sub(r"\W", "_", arguments[1]), lambda _: "")
-        return str(answer(arguments))
+        handler = getattr(self, re.sub(r"\W", "_", arguments[1]), lambda _: "")
+        return str(handler(arguments))
 
     def describe_stacks(self, arguments: tuple[str, ...]) -> str:
         if "--stack-name" not in arguments:

@@ -86,11 +86,11 @@ def run_concurrency(stage: Stage) -> None:
 def run_handler(stage: Stage) -> None:
     """Shows the responses before, during and after the run, to prove that the chaos handler runs."""
     stage.timeline.title(HANDLER.title)
-    before = answer(stage, HANDLER.target, "before")
+    before = show_response(stage, HANDLER.target, "before")
     with Run(stage, HANDLER) as run:
-        during = answer(stage, HANDLER.target, "during") if run.wait_for_fault() else {}
+        during = show_response(stage, HANDLER.target, "during") if run.wait_for_fault() else {}
         run.finish()
-    after = answer(stage, HANDLER.target, "after")
+    after = show_response(stage, HANDLER.target, "after")
     run.check_outcome()
     stage.check(during.get("statusCode") == 503 and "headers" in during, "during it, the chaos handler responded")
     stage.check(during.get("body") == before["body"], "it had called the function's handler")
@@ -113,7 +113,7 @@ def alarm_state(stage: Stage, target: Target) -> str:
     return str(described["MetricAlarms"][0]["StateValue"])
 
 
-def answer(stage: Stage, target: Target, when: str) -> dict[str, Any]:
+def show_response(stage: Stage, target: Target, when: str) -> dict[str, Any]:
     began = time.monotonic()
     given = functions.invoke(stage.account, target)
     took = (time.monotonic() - began) * 1000

@@ -62,14 +62,14 @@ class Emulator:
         """Returns whether this emulator responds, and not another one on the same port."""
         try:
             # Any status but 200 is an error.
-            with urllib.request.urlopen(f"{self.endpoint}{IDENTITY_PATH}", timeout=5) as answer:
-                return bool(answer.read().decode() == str(self.directory))
+            with urllib.request.urlopen(f"{self.endpoint}{IDENTITY_PATH}", timeout=5) as response:
+                return bool(response.read().decode() == str(self.directory))
         except (OSError, http.client.HTTPException):
             return False
 
     def version(self) -> str:
-        with urllib.request.urlopen(f"{self.endpoint}/_ministack/health", timeout=5) as answer:
-            return str(json.load(answer)["version"])
+        with urllib.request.urlopen(f"{self.endpoint}/_ministack/health", timeout=5) as response:
+            return str(json.load(response)["version"])
 
     def stop(self) -> None:
         """Ends the emulator and every process that it started, if there are any."""

@@ -178,8 +178,8 @@ def create_alarm(account: Account, target: Target) -> None:
 
 def invoke(account: Account, target: Target) -> dict[str, Any]:
     """Returns the function's response to an empty event. An error inside the function raises a RuntimeError."""
-    answer = account.client("lambda").invoke(FunctionName=target.name, Payload=b"{}")
-    payload = json.loads(answer["Payload"].read())
-    if "FunctionError" in answer:
+    response = account.client("lambda").invoke(FunctionName=target.name, Payload=b"{}")
+    payload = json.loads(response["Payload"].read())
+    if "FunctionError" in response:
         raise RuntimeError(f"{target.name} failed: {payload.get('errorMessage')}")
     return dict(payload)

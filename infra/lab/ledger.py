@@ -42,5 +42,5 @@ def key(item: dict[str, Any]) -> str:
 
 def dead_letters(account: Account, stack: Stack) -> int:
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-    answer = account.client("sqs").get_queue_attributes(QueueUrl=stack.dead_letter_queue, AttributeNames=names)
-    return sum(int(answer["Attributes"][name]) for name in names)
+    response = account.client("sqs").get_queue_attributes(QueueUrl=stack.dead_letter_queue, AttributeNames=names)
+    return sum(int(response["Attributes"][name]) for name in names)

@@ -68,13 +68,13 @@ class Recorder:
         # The emulator handles each of these calls without a pause, so no other change happens between the two reads.
         function = found[1].rsplit(":", 1)[-1]
         before = await self.fields_of(function, headers)
-        answer = await self.handle(method, path, headers, body, query)
-        if answer[0] < 300:
+        response = await self.handle(method, path, headers, body, query)
+        if response[0] < 300:
             after = await self.fields_of(function, headers)
             changed = {each.field: [each.before, each.after] for each in comparison.differences(before, after)}
             self.write({"changed": function, "call": call, "fields": changed})
             self.freeze_if_asked(function, after)
-        return answer
+        return response
 
     async def fields_of(self, function: str, headers: Any) -> dict[str, Any]:
         """Reads the same fields as comparison.read; none for a function that does not exist."""

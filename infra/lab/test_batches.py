@@ -105,8 +105,8 @@ class Batches(unittest.TestCase):
         # The input of the first round is the output of the injection.
         for given in ([{"function": "a", "status": "injected", "waitSeconds": 0}], [], {}):
             self.assertEqual(self.evaluate(payload, given), {"runId": "the-run", "sampleFrom": 0})
-        looked = {"status": "running", "waitSeconds": 5, "sampleFrom": 50}
-        self.assertEqual(self.evaluate(payload, looked), {"runId": "the-run", "sampleFrom": 50})
+        observed = {"status": "running", "waitSeconds": 5, "sampleFrom": 50}
+        self.assertEqual(self.evaluate(payload, observed), {"runId": "the-run", "sampleFrom": 50})
 
 
 if __name__ == "__main__":

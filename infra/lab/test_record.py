@@ -32,7 +32,7 @@ class RecorderTest(unittest.TestCase):
         self.lambda_: Any = types.SimpleNamespace()
 
         async def handle_request(method: str, path: str, headers: Any, body: bytes, query_params: Any) -> Any:
-            return self.answer(method, path, body)
+            return self.response(method, path, body)
 
         def _execute_function_dispatch(func: Any, config: Any, event: Any, request_id: str, started: float) -> Any:
             if event == "fails":
@@ -44,7 +44,7 @@ class RecorderTest(unittest.TestCase):
         Recorder(self.lambda_, self.directory).install()
         self.record = Record(self.directory / RECORD)
 
-    def answer(self, method: str, path: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
+    def response(self, method: str, path: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
         if method == "PUT" and self.refuses:
             return 409, {}, b"{}"
         if method == "PUT" and path == CONCURRENCY:
@@ -62,8 +62,8 @@ class RecorderTest(unittest.TestCase):
         return (200, {}, json.dumps(described).encode()) if known else (404, {}, b"{}")
 
     def call(self, method: str, path: str, **body: Any) -> int:
-        answer = asyncio.run(self.lambda_.handle_request(method, path, {}, json.dumps(body).encode(), {}))
-        return int(answer[0])
+        response = asyncio.run(self.lambda_.handle_request(method, path, {}, json.dumps(body).encode(), {}))
+        return int(response[0])
 
     def test_a_change_that_is_reverted_immediately_is_recorded(self) -> None:
         self.call("PUT", CONCURRENCY, ReservedConcurrentExecutions=0)

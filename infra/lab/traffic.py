@@ -118,9 +118,9 @@ def send(functions: Any, function: str) -> str:
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
-        answer = functions.invoke(FunctionName=function, Payload=b"{}")
+        response = functions.invoke(FunctionName=function, Payload=b"{}")
     except ClientError as error:
         return "throttled" if error.response["Error"]["Code"] == "TooManyRequestsException" else "failed"
     except BotoCoreError:
         return "failed"
-    return "failed" if "FunctionError" in answer else "answered"
+    return "failed" if "FunctionError" in response else "answered"

@@ -42,12 +42,12 @@ pub fn growth(proxy: &Path, long: bool) -> io::Result<Vec<Check>> {
     let api = Server::api(SIZE)?;
     let server = Server::proxy(proxy, &api.address, Some(&never_applies()))?;
     let mut runtime = Runtime::at(&server.address, SIZE)?;
-    let looks: &[usize] = if long { &[1_000, 10_000, 100_000, 1_000_000] } else { &[1_000, 10_000, 100_000] };
+    let samples: &[usize] = if long { &[1_000, 10_000, 100_000, 1_000_000] } else { &[1_000, 10_000, 100_000] };
     let (mut done, mut seen) = (0, Vec::new());
     println!("\nresident memory after n invocations of {SIZE} B");
-    for look in looks {
-        while done < *look {
-            let block = 1_000.min(look - done);
+    for sample in samples {
+        while done < *sample {
+            let block = 1_000.min(sample - done);
             runtime.block(block)?;
             done += block;
         }

@@ -48,7 +48,7 @@ impl Connection {
             }
         };
         let body = Head(&self.buffer[..end]).length()?;
-        let mut left = (end + body).checked_sub(filled).ok_or_else(|| wrong("more than one message at once"))?;
+        let mut left = (end + body).checked_sub(filled).ok_or_else(|| wrong("more than one message in one read"))?;
         while left > 0 {
             let room = left.min(ROOM - end);
             match self.stream.read(&mut self.buffer[end..end + room])? {

@@ -35,11 +35,11 @@ original = load(os.environ["CHAOS_ORIGINAL_HANDLER"])
 
 
 def handler(event, context):
-    answer = original(event, context)
+    response = original(event, context)
     if expired():
-        return answer
+        return response
     delay(number("CHAOS_DELAY_MS"), context)
-    return disturb(answer, number("CHAOS_STATUS_CODE"))
+    return disturb(response, number("CHAOS_STATUS_CODE"))
 
 
 def expired():
@@ -56,8 +56,8 @@ def delay(milliseconds, context):
         time.sleep(max(0, min(milliseconds, longest)) / 1000)
 
 
-def disturb(answer, status_code):
-    if status_code is None or not isinstance(answer, dict):
-        return answer
-    headers = {**(answer.get("headers") or {}), "x-chaos": "handler"}
-    return {**answer, "statusCode": status_code, "headers": headers}
+def disturb(response, status_code):
+    if status_code is None or not isinstance(response, dict):
+        return response
+    headers = {**(response.get("headers") or {}), "x-chaos": "handler"}
+    return {**response, "statusCode": status_code, "headers": headers}
