@@ -1,4 +1,4 @@
-//! How many calls a run makes: a table that stands in the README.
+//! Counts the calls of a run, for a table in the README.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,7 +12,7 @@ use snapback::testing::samples::{self, alarm_arn, faults, world};
 use super::stage::is_inside_invocations;
 use super::support::{Machine, block_on, budget, mutating};
 
-/// What the README says between its markers, to the letter.
+/// The table in the README.
 const CALLS: &str = "\
 | fault | mutating calls to inject | mutating calls to restore | GetFunction | other reads | DynamoDB calls |
 |---|---|---|---|---|---|
@@ -32,22 +32,28 @@ const CALLS: &str = "\
 | `init` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 10 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 26 |
 | `exit` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 10 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 26 |
 | each run, once | – | – | – | 3 DescribeAlarms | 19 |
-| each look of Observe | – | – | – | 1 DescribeAlarms | 2 |
-| each target that such a look samples | – | – | 1 | – | 1 |
+| each round of Observe | – | – | – | 1 DescribeAlarms | 2 |
+| each target that such a round samples | – | – | 1 | – | 1 |
+";
 
-Where a fault adds layers, each run also looks up each layer version once (1 GetLayerVersion), those to be added and those
-that the targets carry; the rehearsal looks up those of each target, once for each batch. Each target that has a code
-signing configuration costs 1 GetCodeSigningConfig. A look of Observe samples up to 50 targets in turn, 8 where mappings are
-touched, with 1 ListEventSourceMappings each. An update of a configuration is looked at every second until it is
-through: here it takes 1.5 s. Where faults are inside invocations, each run also looks whether they took effect (1
-GetMetricData or more, and 1 more for the invocations of its whole minutes), and records it (1 UpdateItem).
+/// The text after the table: the calls that it does not count.
+const FURTHER_CALLS: &str = "\
+Further calls:
+
+- A fault that adds layers: each run reads each layer version once (1 GetLayerVersion), those to add and those of the
+  targets. The rehearsal reads those of each target, once per batch.
+- A target with a code signing configuration: 1 GetCodeSigningConfig.
+- A round of Observe samples up to 50 targets in turn, 8 if mappings are touched, with 1 ListEventSourceMappings each.
+- An update of a configuration is polled every second until it has completed; here it takes 1.5 s.
+- Faults inside invocations: each run checks whether they took effect (1 GetMetricData or more, and 1 more for the
+  invocations of its whole minutes), and records it (1 UpdateItem).
 ";
 
 const README: &str = include_str!("../../README.md");
 const BEGIN: &str = "<!-- calls:begin -->\n";
 const END: &str = "<!-- calls:end -->";
 
-/// Calls by name.
+/// The number of calls by name.
 type Calls = BTreeMap<String, usize>;
 
 fn experiment(targets: &[&str], fault: (&'static str, Value), duration: &str) -> Value {
@@ -56,7 +62,7 @@ fn experiment(targets: &[&str], fault: (&'static str, Value), duration: &str) ->
     experiment
 }
 
-/// The calls of one whole run that nothing disturbs.
+/// Counts the calls of one whole run without disturbances.
 fn calls(targets: &[&str], fault: &(&'static str, Value), duration: &str) -> Calls {
     let world = world(targets);
     let ended = block_on(Machine::new(&world, "run-1", experiment(targets, fault.clone(), duration)).execute());
@@ -71,7 +77,7 @@ fn counted(world: &SimWorld, from: usize) -> Calls {
     calls
 }
 
-/// What one has more than the other.
+/// Returns the calls that `more` has in addition to `less`.
 fn less(more: &Calls, less: &Calls) -> Calls {
     let rest = more.iter().map(|(name, count)| (name.clone(), count - less.get(name).copied().unwrap_or(0)));
     rest.filter(|(_, count)| *count > 0).collect()
@@ -85,7 +91,7 @@ fn is_mutating(name: &str) -> bool {
     !is_ledger(name) && ["Put", "Delete", "Update"].iter().any(|verb| name.starts_with(verb))
 }
 
-/// `2 GetFunction`, `1 ListAliases + 2 ListVersionsByFunction`, or a dash.
+/// Formats calls: `2 GetFunction`, `1 ListAliases + 2 ListVersionsByFunction`, or a dash.
 fn list(calls: &Calls, which: impl Fn(&str) -> bool) -> String {
     let names: Vec<String> =
         calls.iter().filter(|(name, _)| which(name)).map(|(name, n)| format!("{n} {name}")).collect();
@@ -100,7 +106,7 @@ fn others(calls: &Calls) -> String {
     list(calls, |name| !is_ledger(name) && !is_mutating(name) && name != "GetFunction" && name != "GetLayerVersion")
 }
 
-/// Takes so many times some calls out of others.
+/// Removes these calls from others, several times.
 fn take_out(calls: &mut Calls, less: &Calls, times: usize) {
     for (name, count) in less {
         *calls.get_mut(name).unwrap() -= times * count;
@@ -108,7 +114,7 @@ fn take_out(calls: &mut Calls, less: &Calls, times: usize) {
     calls.retain(|_, count| *count > 0);
 }
 
-/// The calls that change the function: up to the end of Inject, and from there on.
+/// Returns the calls up to the end of Inject, and those after it.
 fn inject_and_restore(fault: &(&'static str, Value)) -> (Calls, Calls) {
     let world = world(&["checkout"]);
     let machine = Machine::new(&world, "run-1", experiment(&["checkout"], fault.clone(), "PT1M"));
@@ -136,54 +142,46 @@ fn table() -> String {
     for fault in faults() {
         let counted = |targets: &[&str], duration| calls(targets, &fault, duration);
         let (one, two) = (counted(&["a"], "PT1M"), counted(&["a", "b"], "PT1M"));
-        // One look more, of one target and of two.
-        let (look, look_at_two) = (less(&counted(&["a"], "PT65S"), &one), less(&counted(&["a", "b"], "PT65S"), &two));
-        let mut sampled = less(&look_at_two, &look);
-        let look = less(&look, &sampled);
+        // One more round, with one target and with two.
+        let (round, round_of_two) = (less(&counted(&["a"], "PT65S"), &one), less(&counted(&["a", "b"], "PT65S"), &two));
+        let mut sampled = less(&round_of_two, &round);
+        let round = less(&round, &sampled);
         let mut target = less(&two, &one);
         let mut own = less(&one, &target);
         if let Some(count) = own.remove("GetLayerVersion") {
             layers.push((fault.0, count, target["GetLayerVersion"]));
         }
-        // 60 seconds take twelve looks, one every five seconds, and a last one.
+        // 60 seconds take twelve rounds, one every five seconds, and a last one.
         take_out(&mut target, &sampled, 12);
-        take_out(&mut own, &look, 12);
+        take_out(&mut own, &round, 12);
         let (inject, restore) = inject_and_restore(&fault);
         let mut row = vec![format!("`{}`", fault.0), list(&inject, is_mutating), list(&restore, is_mutating)];
         row.push(target.get("GetFunction").copied().unwrap_or(0).to_string());
         row.extend([others(&target), ledger(&target).to_string()]);
         writeln!(table, "| {} |", row.join(" | ")).unwrap();
 
-        // Whether faults inside invocations took effect is looked up once, and recorded. No whole minute fits into this run,
-        // so that its invocations are not asked for.
+        // The run reads once whether faults inside invocations took effect, and records it. It does not read the number of
+        // invocations, because no whole minute fits into this run.
         if is_inside_invocations(fault.0) {
             assert_eq!(own.remove("GetMetricData"), Some(1), "{}", fault.0);
             *own.get_mut("UpdateItem").unwrap() -= 1;
         }
-        // The run's own calls do not depend on the fault, but for the layers that it looks up and for mappings.
+        // The run's own calls do not depend on the fault, except for the layers that it reads and for mappings.
         assert_eq!(sampled.remove("ListEventSourceMappings").is_some(), fault.0 == "eventSourceMapping");
-        let found = (own, look, sampled);
+        let found = (own, round, sampled);
         assert_eq!(run.get_or_insert(found.clone()), &found, "{}", fault.0);
     }
-    // The sample function's own two layers, and the fault's.
+    // The sample function's two layers, and the fault's.
     let adding = faults().into_iter().map(|(name, _)| name).filter(|name| adds_layers(name));
     assert_eq!(layers, adding.map(|name| (name, 3, 2)).collect::<Vec<_>>());
-    let (own, look, sampled) = run.unwrap();
+    let (own, round, sampled) = run.unwrap();
     for (name, calls) in
-        [("each run, once", own), ("each look of Observe", look), ("each target that such a look samples", sampled)]
+        [("each run, once", own), ("each round of Observe", round), ("each target that such a round samples", sampled)]
     {
         assert_eq!(list(&calls, is_mutating), "–");
         let seen = calls.get("GetFunction").map_or("–".to_owned(), usize::to_string);
         writeln!(table, "| {name} | – | – | {seen} | {} | {} |", others(&calls), ledger(&calls)).unwrap();
     }
-    table.push_str(
-        "\nWhere a fault adds layers, each run also looks up each layer version once (1 GetLayerVersion), those to be added \
-         and those\nthat the targets carry; the rehearsal looks up those of each target, once for each batch. Each target that \
-         has a code\nsigning configuration costs 1 GetCodeSigningConfig. A look of Observe samples up to 50 targets in turn, 8 where \
-         mappings are\ntouched, with 1 ListEventSourceMappings each. An update of a configuration is looked at every second \
-         until it is\nthrough: here it takes 1.5 s. Where faults are inside invocations, each run also looks whether they took \
-         effect (1\nGetMetricData or more, and 1 more for the invocations of its whole minutes), and records it (1 UpdateItem).\n",
-    );
     table
 }
 
@@ -196,8 +194,9 @@ fn the_table_of_calls_is_true() {
 #[test]
 fn the_readme_has_the_table_of_calls() {
     let between = README.split_once(BEGIN).and_then(|(_, rest)| rest.split_once(END));
-    let (shown, _) = between.unwrap_or_else(|| panic!("README.md has no {BEGIN}...{END} for this table:\n{CALLS}"));
-    assert!(shown.trim() == CALLS.trim(), "README.md has another table of calls; the true one is:\n{CALLS}");
+    let expected = format!("{CALLS}\n{FURTHER_CALLS}");
+    let (shown, _) = between.unwrap_or_else(|| panic!("README.md: no {BEGIN}...{END}; add this table:\n{expected}"));
+    assert!(shown.trim() == expected.trim(), "README.md: another table of calls; the right one is:\n{expected}");
 }
 
 #[test]
@@ -210,7 +209,7 @@ fn each_surface_takes_one_call_to_inject_and_one_to_restore() {
 }
 
 #[test]
-fn from_an_alarm_event_to_the_first_restoring_call_there_are_four_round_trips() {
+fn an_alarm_event_restores_after_four_round_trips() {
     for fault in faults() {
         let world = world(&["checkout"]);
         let machine = Machine::new(&world, "run-1", experiment(&["checkout"], fault.clone(), "PT1M"));
