@@ -55,7 +55,14 @@ DENIED = {
     "honour-": "honor",
     "neighbour-": "neighbor",
     "licence-": "license",
+    "artefact-": "artifact",
+    "centre-": "center",
+    "defence-": "defense",
+    "labell-": "labeled, labeling",
+    "modell-": "modeled, modeling",
     "grey": "gray",
+    "whilst": "while",
+    "amongst": "among",
     **{
         f"{stem}is{ending}-": f"{stem}iz{ending}"
         for stem in (
