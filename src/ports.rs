@@ -3,6 +3,7 @@
 //! Each method's documentation says what holds when it returns; a caller may rely on that and on nothing else.
 
 use std::future::Future;
+use std::time::Duration;
 
 use crate::model::function::{MappingState, Observation, Tags};
 use crate::model::names::{AlarmName, FunctionArn, LayerVersionArn, MappingId, RunId};
@@ -37,10 +38,10 @@ pub enum FunctionError {
     /// 412: the function has changed since it was observed. Nothing was changed.
     #[error("it has changed since it was observed")]
     Changed,
-    /// 429, with the seconds after which AWS wants to be asked again (`Retry-After`; 1 where it gives none, 0 where
-    /// the call was not sent at all because its time had passed). Nothing was changed.
+    /// 429, with the time after which AWS wants to be asked again (`Retry-After`; one second where it gives none, zero
+    /// where the call was not sent at all because its time had passed). Nothing was changed.
     #[error("AWS asks us to slow down")]
-    Throttled(u64),
+    Throttled(Duration),
     /// 403. Nothing was changed.
     #[error("access denied: {0}")]
     Denied(String),
@@ -80,7 +81,7 @@ pub struct VersionPage {
 
 /// AWS Lambda.
 pub trait Functions {
-    /// The function as it is now (reads may be stale by [`crate::steps::STALENESS`]); its event source mappings only
+    /// The function as it is now (reads may be stale by [`crate::steps::MAX_READ_STALENESS`]); its event source mappings only
     /// `with_mappings`. `function` is a name or an ARN, without a qualifier.
     fn observe(
         &self,
@@ -406,8 +407,8 @@ pub trait Clock {
     /// The time now.
     fn now(&self) -> Time;
 
-    /// Returns after this many milliseconds.
-    fn sleep(&self, milliseconds: u64) -> impl Future<Output = ()> + Send;
+    /// Returns after this time.
+    fn sleep(&self, span: Duration) -> impl Future<Output = ()> + Send;
 
     /// A number that no other call gets, for jitter and for the names of lease holders.
     fn random(&self) -> u64;

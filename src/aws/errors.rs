@@ -1,5 +1,7 @@
 //! What AWS's errors mean to us.
 
+use std::time::Duration;
+
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
@@ -7,14 +9,14 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use crate::ports::{AlarmError, FunctionError, LedgerError};
 
 /// Seconds to hold where a 429 does not say how long.
-const RETRY_AFTER: u64 = 1;
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// An error's code and text, and whether AWS answered at all.
 pub(super) struct Answer {
     pub(super) code: String,
     pub(super) message: String,
     answered: bool,
-    retry_after: u64,
+    retry_after: Duration,
 }
 
 pub(super) fn answer<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Answer {
@@ -37,8 +39,9 @@ pub(super) fn answer<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>)
 }
 
 /// The header of a 429, in whole seconds (lambda/latest/api/API_GetFunction, TooManyRequestsException).
-fn retry_after(answer: &HttpResponse) -> u64 {
-    answer.headers().get("retry-after").and_then(|text| text.parse().ok()).unwrap_or(RETRY_AFTER)
+fn retry_after(answer: &HttpResponse) -> Duration {
+    let seconds = answer.headers().get("retry-after").and_then(|text| text.parse().ok());
+    seconds.map_or(RETRY_AFTER, Duration::from_secs)
 }
 
 fn kind<E>(error: &SdkError<E, HttpResponse>) -> &'static str {

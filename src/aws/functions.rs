@@ -1,6 +1,7 @@
 //! AWS Lambda.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use aws_sdk_lambda::operation::get_function::GetFunctionOutput;
 use aws_sdk_lambda::types::{
@@ -44,7 +45,7 @@ impl Functions for AwsWorld {
 
     async fn write(&self, permit: &Permit, write: &Write, not_after: Time) -> Result<(), FunctionError> {
         if self.now() > not_after {
-            return Err(FunctionError::Throttled(0));
+            return Err(FunctionError::Throttled(Duration::ZERO));
         }
         let function = permit.function();
         let lambda = &self.lambda_once;

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what went wrong by failing")]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -91,7 +92,7 @@ fn every_stored_run_is_read_whole() {
 #[test]
 fn what_changed_of_a_stored_run_is_read() {
     let ends_at = stored_run("statuses").ends_at.unwrap();
-    assert_eq!(stored_run("statuses").created_at.seconds_until(ends_at), 300);
+    assert_eq!(stored_run("statuses").created_at.until(ends_at), Duration::from_secs(300));
     let expected = [
         EndReason::DurationElapsed,
         EndReason::Alarm { alarm: "errors".into() },
@@ -105,7 +106,7 @@ fn what_changed_of_a_stored_run_is_read() {
     ];
     for (at, reason) in expected.into_iter().enumerate() {
         let run = stored_run(&format!("ends-{at}"));
-        assert_eq!(run.created_at.seconds_until(run.stopping_at.unwrap()), 5, "{reason}");
+        assert_eq!(run.created_at.until(run.stopping_at.unwrap()), Duration::from_secs(5), "{reason}");
         assert_eq!(run.closed_at.is_some(), at > 0, "{reason}");
         let judged = (at > 0 && at % 2 == 0).then(|| (0..at).map(|n| format!("deviation {n}")).collect::<Vec<_>>());
         assert_eq!((run.deviations, run.reason), (judged, Some(reason)));
@@ -183,7 +184,7 @@ fn world_of(run: &Run, targets: &[TargetRecord]) -> SimWorld {
 }
 
 fn budget(world: &SimWorld) -> Budget {
-    Budget { deadline: world.now().plus(60) }
+    Budget { deadline: world.now() + Duration::from_secs(60) }
 }
 
 /// Each is armed by the earlier release, injected by this one, and restored from that release's snapshot.

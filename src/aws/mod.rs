@@ -25,13 +25,13 @@ use aws_smithy_http_client::tls;
 
 use crate::model::time::Time;
 use crate::ports::{Clock, Stack};
-use crate::steps::{ATTEMPT, READ_ATTEMPTS};
+use crate::steps::{ATTEMPT_TIMEOUT, READ_ATTEMPTS};
 
 pub use caller::caller;
 pub use profile::{ProfileError, lacks_credentials};
 
-/// Seconds to connect.
-const CONNECT: Duration = Duration::from_secs(3);
+/// How long connecting may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The ports on AWS.
 #[derive(Clone, Debug)]
@@ -84,8 +84,8 @@ pub async fn configuration(profile: Option<&str>, region: Option<&str>) -> Resul
     let http = aws_smithy_http_client::Builder::new()
         .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
         .build_https();
-    let attempt = Duration::from_secs(ATTEMPT.unsigned_abs());
-    let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(attempt).build();
+    let timeouts =
+        TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
     let loader = || {
         let loader = aws_config::defaults(BehaviorVersion::latest())
             .http_client(http.clone())
@@ -117,8 +117,8 @@ impl Clock for AwsWorld {
         Time(i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX))
     }
 
-    async fn sleep(&self, milliseconds: u64) {
-        tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+    async fn sleep(&self, span: Duration) {
+        tokio::time::sleep(span).await;
     }
 
     /// The standard library seeds each of its hashers at random; that is random enough for jitter and names.

@@ -11,7 +11,7 @@ use aws_sdk_sfn::types::ExecutionStatus;
 use crate::model::experiment::Experiment;
 use crate::model::names::{AlarmName, RunId};
 use crate::model::run::{Run, RunStatus, TargetRecord};
-use crate::model::time::Time;
+use crate::model::time::{Time, seconds_up};
 use crate::plan::guardrails::AlarmFact;
 use crate::ports::{Alarms, Clock, Ledger};
 use crate::steps::error::failure_message;
@@ -287,7 +287,7 @@ impl<'a> Follower<'a> {
     }
 
     fn line(&self, progress: &mut Progress<'a>, text: &str) {
-        let seconds = self.began.seconds_until(self.stack.world.now());
+        let seconds = seconds_up(self.began.until(self.stack.world.now()));
         let at = self.output.paint(Tone::Faint, &format!("{:>3}:{:02}", seconds / 60, seconds % 60));
         progress.screen.news(&format!("{at} {text}"));
     }
@@ -296,7 +296,7 @@ impl<'a> Follower<'a> {
         let back = targets.iter().filter(|target| target.status.is_final()).count();
         match run.status {
             RunStatus::Running if run.ends_at.is_some() => {
-                format!("{} s left", self.stack.world.now().seconds_until(run.expected_end()))
+                format!("{} s left", seconds_up(self.stack.world.now().until(run.expected_end())))
             }
             RunStatus::Stopping => format!("{back} of {} back", targets.len()),
             status => status.name().to_owned(),

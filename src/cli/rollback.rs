@@ -21,12 +21,12 @@ use super::stack::RollbackError;
 use super::undo::{Undo, Undone, directly, instead, through_function};
 use super::{Failure, report, stack};
 
-/// Seconds of one round of a direct restore.
-const ROUND: i64 = 60;
+/// How long one round of a direct restore takes at most.
+const ROUND_TIMEOUT: Duration = Duration::from_secs(60);
 /// Rounds of a direct restore: longer than the longest lease.
 const ROUNDS: u32 = 5;
-/// Seconds to wait for a run to be closed by its own execution.
-const PATIENCE: i64 = 180;
+/// How long to wait for a run to be closed by its own execution.
+const MAX_CLOSING_WAIT: Duration = Duration::from_secs(180);
 
 /// Rolls back one run, or all.
 pub(super) async fn rollback(
@@ -114,12 +114,9 @@ fn show(views: &[ReportView], output: &Output) {
 pub(super) async fn restore_directly(world: &impl World, runs: &[RunId], reason: &EndReason) -> Option<Failure> {
     let mut failures: Vec<StepError> = Vec::new();
     for _ in 0..ROUNDS {
-        let budget = Budget { deadline: world.now().plus(ROUND) };
+        let budget = Budget { deadline: world.now() + ROUND_TIMEOUT };
         // Cut off at its deadline as Lambda would cut it off: that is what its leases are made for.
-        let round = tokio::time::timeout(
-            Duration::from_secs(ROUND.unsigned_abs()),
-            roll_back_each(world, runs, reason, budget),
-        );
+        let round = tokio::time::timeout(ROUND_TIMEOUT, roll_back_each(world, runs, reason, budget));
         let Ok(round) = round.await else { continue };
         let open = round.is_open();
         failures = round.failures().collect();
@@ -136,8 +133,8 @@ pub(super) async fn restore_directly(world: &impl World, runs: &[RunId], reason:
 
 /// Waits until every target is back and the runs are closed, as far as patience goes; not for what has failed.
 pub(super) async fn wait_until_closed(world: &AwsWorld, undone: &Undone) -> Result<Vec<ReportView>, Failure> {
-    let patience = if undone.failure.is_some() { 0 } else { PATIENCE };
-    let until = world.now().plus(patience);
+    let patience = if undone.failure.is_some() { Duration::ZERO } else { MAX_CLOSING_WAIT };
+    let until = world.now() + patience;
     let mut views = Vec::new();
     for run in &undone.runs {
         loop {
@@ -147,7 +144,7 @@ pub(super) async fn wait_until_closed(world: &AwsWorld, undone: &Undone) -> Resu
                 views.push(view);
                 break;
             }
-            world.sleep(1000).await;
+            world.sleep(Duration::from_secs(1)).await;
         }
     }
     Ok(views)

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::bounded::BoundedU32;
 use super::fault::Fault;
 use super::names::{AlarmName, ExperimentName};
-use super::run::STARTUP;
+use super::run::STARTUP_LIMIT;
 use super::steady_state::Condition;
 use super::target::{Select, Target};
 use super::time::{BoundedDuration, Time};
@@ -190,7 +190,7 @@ impl Experiment {
     /// When a run that begins `now` ends at the latest: what it may take to arm and inject, and its duration.
     #[must_use]
     pub fn deadline(&self, now: Time) -> Time {
-        now.plus(i64::from(self.duration.seconds()) + STARTUP)
+        now + self.duration.get() + STARTUP_LIMIT
     }
 
     /// Whether any fault changes `$LATEST` only.

@@ -8,14 +8,16 @@
 //! without an effect only checks. Writes of one part are updates; those of several, and those that create an item, are
 //! transactions, which can meet another one.
 
+use std::time::Duration;
+
 use super::experiment::Experiment;
 use super::names::{FunctionArn, RunId};
 use super::run::{EndReason, Findings, Lease, LeaseKind, Run, RunStatus, TargetEnding, TargetRecord, TargetStatus};
 use super::snapshot::{Change, Drift, RemovedFault, Snapshot};
 use super::time::Time;
 
-/// How long a run that is over stays, in seconds: 90 days, as long as Step Functions keeps its execution.
-pub const RETENTION: i64 = 90 * 86_400;
+/// How long a run that is over stays: 90 days, as long as Step Functions keeps its execution.
+pub const RECORD_RETENTION: Duration = Duration::from_secs(90 * 86_400);
 /// Targets that one transaction adds: it has 100 actions at most
 /// (amazondynamodb/latest/APIReference/API_TransactWriteItems), and one is the run's.
 const CHUNK: usize = 90;
@@ -241,7 +243,7 @@ fn holding(id: &RunId, function: &FunctionArn) -> Part {
 }
 
 fn expiry(now: Time) -> Effect {
-    Effect::Expiry(Some(now.epoch_seconds() + RETENTION))
+    Effect::Expiry(Some((now + RECORD_RETENTION).epoch_seconds()))
 }
 
 /// Creates a `Pending` run with its entries, if there is none of this name and the lever is released.
@@ -254,7 +256,7 @@ pub fn create_run(run: &Run) -> GuardedWrite {
         Part::of(Item::Active(id.clone()), [], [Effect::Enter(None)]),
     ];
     // Only the record names the alarms: if it is lost, their entries still expire.
-    let until = run.deadline.epoch_seconds() + RETENTION;
+    let until = (run.deadline + RECORD_RETENTION).epoch_seconds();
     let entry = |alarm: &String| Part::of(Item::Alarm(alarm.clone(), id.clone()), [], [Effect::Enter(Some(until))]);
     parts.extend(run.alarms.iter().map(entry));
     GuardedWrite::new("create_run", parts)

@@ -3,6 +3,8 @@
 //! The transition tables here are the only list of what may follow on what: the conditions of the ledger's writes are
 //! made from them (see [`super::guarded_write`]).
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::experiment::Experiment;
@@ -13,7 +15,7 @@ use super::stored::StoredRun;
 use super::time::Time;
 
 /// Seconds that a run may take to arm and inject, on top of its duration.
-pub const STARTUP: i64 = 600;
+pub const STARTUP_LIMIT: Duration = Duration::from_secs(600);
 
 /// The status of a run; the words are those of AWS FIS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -209,11 +211,11 @@ impl Run {
         self.experiment.is_none() && (self.unread.is_none() || self.created_at == Time(0))
     }
 
-    /// When the run should have ended, as far as it is known: until its duration has begun, it has [`STARTUP`] to arm
+    /// When the run should have ended, as far as it is known: until its duration has begun, it has [`STARTUP_LIMIT`] to arm
     /// and inject, so that a target that cannot be injected does not keep the others in their fault.
     #[must_use]
     pub fn expected_end(&self) -> Time {
-        self.ends_at.unwrap_or(self.created_at.plus(STARTUP)).min(self.deadline)
+        self.ends_at.unwrap_or(self.created_at + STARTUP_LIMIT).min(self.deadline)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -199,7 +200,13 @@ impl From<Statistic> for String {
 pub struct Period(BoundedDuration<1, 86400>);
 
 impl Period {
-    /// The period in seconds.
+    /// The period.
+    #[must_use]
+    pub fn get(self) -> Duration {
+        self.0.get()
+    }
+
+    /// The period in seconds, as CloudWatch wants it.
     #[must_use]
     pub fn seconds(self) -> u32 {
         self.0.seconds()

@@ -1,6 +1,11 @@
-//! Points in time and lengths of time, each with its unit and its limits.
+//! Points in time, and lengths of time with their limits.
+//!
+//! A span of time is a [`Duration`] wherever the code computes with it. It becomes a number only where it is stored, sent
+//! or shown, and that number's name has the unit.
 
 use std::fmt;
+use std::ops::{Add, Sub};
+use std::time::Duration;
 
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
@@ -13,16 +18,10 @@ use super::text::shorten;
 pub struct Time(pub i64);
 
 impl Time {
-    /// The same point, `seconds` later (or earlier, when negative); saturates at the ends of time.
+    /// The time from `self` until `later`; zero when `later` has passed.
     #[must_use]
-    pub fn plus(self, seconds: i64) -> Self {
-        Self(self.0.saturating_add(seconds.saturating_mul(1000)))
-    }
-
-    /// Whole seconds from `self` until `later`, rounded up; 0 when `later` has passed.
-    #[must_use]
-    pub fn seconds_until(self, later: Time) -> u64 {
-        u64::try_from(later.0.saturating_sub(self.0)).unwrap_or(0).div_ceil(1000)
+    pub fn until(self, later: Time) -> Duration {
+        Duration::from_millis(u64::try_from(later.0.saturating_sub(self.0)).unwrap_or(0))
     }
 
     /// Whole seconds since the epoch, as DynamoDB's time to live and EventBridge want them.
@@ -30,6 +29,43 @@ impl Time {
     pub fn epoch_seconds(self) -> i64 {
         self.0.div_euclid(1000)
     }
+}
+
+/// The point that is `span` later, to the millisecond; saturates at the end of time.
+impl Add<Duration> for Time {
+    type Output = Self;
+
+    fn add(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(whole_milliseconds(span)))
+    }
+}
+
+/// The point that is `span` earlier, to the millisecond; saturates at the beginning of time.
+impl Sub<Duration> for Time {
+    type Output = Self;
+
+    fn sub(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(whole_milliseconds(span)))
+    }
+}
+
+/// The whole seconds of a span, rounded up: for what Step Functions waits and for what is shown.
+#[must_use]
+pub const fn seconds_up(span: Duration) -> u64 {
+    span.as_secs().saturating_add(if span.subsec_nanos() > 0 { 1 } else { 0 })
+}
+
+/// The span, rounded up to whole seconds: what a Wait state makes of it.
+#[must_use]
+pub const fn in_whole_seconds(span: Duration) -> Duration {
+    Duration::from_secs(seconds_up(span))
+}
+
+/// The whole milliseconds of a span, as a [`Time`] counts them; saturates.
+#[must_use]
+pub const fn whole_milliseconds(span: Duration) -> i64 {
+    let milliseconds = span.as_millis();
+    if milliseconds > i64::MAX as u128 { i64::MAX } else { milliseconds as i64 }
 }
 
 /// RFC 3339 in UTC, to the second.
@@ -48,7 +84,13 @@ impl fmt::Display for Time {
 pub struct BoundedDuration<const MIN: u32, const MAX: u32>(u32);
 
 impl<const MIN: u32, const MAX: u32> BoundedDuration<MIN, MAX> {
-    /// The length in seconds.
+    /// The length.
+    #[must_use]
+    pub fn get(self) -> Duration {
+        Duration::from_secs(u64::from(self.0))
+    }
+
+    /// The length in seconds, for the fields of AWS that hold whole seconds.
     #[must_use]
     pub fn seconds(self) -> u32 {
         self.0
@@ -169,9 +211,16 @@ mod tests {
     }
 
     #[test]
-    fn counts_seconds_up() {
-        assert_eq!(Time(1).seconds_until(Time(1002)), 2);
-        assert_eq!(Time(5000).seconds_until(Time(1)), 0);
-        assert_eq!(Time(0).plus(90).to_string(), "1970-01-01T00:01:30Z");
+    fn seconds_are_rounded_up() {
+        assert_eq!(seconds_up(Time(1).until(Time(1002))), 2);
+        assert_eq!(seconds_up(Time(1).until(Time(1001))), 1);
+        assert_eq!(Time(5000).until(Time(1)), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_span_moves_a_time_and_saturates() {
+        assert_eq!((Time(0) + Duration::from_secs(90)).to_string(), "1970-01-01T00:01:30Z");
+        assert_eq!(Time(0) - Duration::from_millis(1), Time(-1));
+        assert_eq!((Time(1) + Duration::MAX, Time(-2) - Duration::MAX), (Time(i64::MAX), Time(i64::MIN)));
     }
 }

@@ -1,6 +1,7 @@
 //! Every check before the start. All refusals are reported at once: nobody wants to find them one by one.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::model::experiment::Experiment;
 use crate::model::fault::Fault;
@@ -36,6 +37,9 @@ pub struct Settings {
 
 /// The tasks, which name snapback's own functions: `PREFIX-TASK`.
 pub const TASKS: [&str; 8] = ["prepare", "arm", "inject", "observe", "restore", "report", "rollback", "reaper"];
+
+/// A run that is restored a day late must still be able to update its functions.
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// Everything that the guardrails decide on.
 #[derive(Clone, Debug)]
@@ -317,8 +321,7 @@ fn about_target(experiment: &Experiment, facts: &Facts, target: &TargetFacts) ->
     if experiment.changes_latest() {
         if let Some(runtime) = &seen.runtime {
             // The restore needs an update too, and may come as late as a day after the run's end.
-            if let Some(from) = blocked_from(runtime, facts.now.plus(i64::from(experiment.duration.seconds()) + 86_400))
-            {
+            if let Some(from) = blocked_from(runtime, facts.now + experiment.duration.get() + DAY) {
                 let reason = format!(
                     "Lambda refuses updates of functions on {runtime} from {from}, so nothing could be restored"
                 );

@@ -1,6 +1,8 @@
 //! `Arm`: the lock, then the look, then the snapshot. The order matters: a look before the lock could take another
 //! run's fault down as the original.
 
+use std::time::Duration;
+
 use crate::model::names::{FunctionArn, RunId};
 use crate::model::run::{Run, RunStatus, TargetStatus};
 use crate::model::snapshot::{Snapshot, Surface};
@@ -14,15 +16,15 @@ use super::rate_limiter::RateLimiter;
 use super::retry::retry;
 use super::versions::Listing;
 use super::waiting::TOMBSTONE;
-use super::{SKEW, STALENESS};
+use super::{MAX_CLOCK_SKEW, MAX_READ_STALENESS};
 
 /// How arming went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ArmOutcome {
     /// The snapshot is durable.
     Armed,
-    /// The lock was released a moment ago, and a look could still see the last run's fault: again in so many seconds.
-    Waiting(u64),
+    /// The lock was released so recently that a read could still show the previous run's fault. Retry after this time.
+    Waiting(Duration),
     /// The run is no longer running, or the function is gone.
     Skipped,
 }
@@ -56,8 +58,8 @@ pub(super) async fn lock_and_snapshot(
         return Err(StepError::Locked { function: function.name().to_owned(), run: holder.to_string() });
     }
     if let Some(released_at) = lock.released_at {
-        let wait = world.now().seconds_until(released_at.plus(STALENESS + SKEW));
-        if wait > 0 {
+        let wait = world.now().until(released_at + MAX_READ_STALENESS + MAX_CLOCK_SKEW);
+        if wait > Duration::ZERO {
             // It lasts beyond this invocation, so it is recorded at once.
             retry(world, || world.record_waiting(&run.id, function, Some(TOMBSTONE))).await?;
             return Ok(ArmOutcome::Waiting(wait));

@@ -1,6 +1,7 @@
 //! Looking whether the faults inside invocations took effect, after the restore.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -13,18 +14,18 @@ use crate::ports::{AlarmError, World};
 
 use super::retry::retry;
 
-/// Seconds after the restore for which a report waits at most for the metrics of the faults. Lambda's own come within a
+/// How long after the restore a report waits at most for the metrics of the faults. Lambda's own come within a
 /// minute or two, and those of the proxy by way of the function's log; no page has a figure. Inferred.
-pub const EFFECT_WAIT: i64 = 180;
-/// Seconds between two looks.
-const LOOK_INTERVAL: u64 = 30;
-/// Seconds of a period of Lambda's metrics (lambda/latest/dg/monitoring-metrics-types).
-const MINUTE: i64 = 60;
+pub const MAX_EFFECT_WAIT: Duration = Duration::from_secs(180);
+/// Time between two reads of the metrics.
+const EFFECT_POLL_INTERVAL: Duration = Duration::from_secs(30);
+/// Milliseconds of a period of Lambda's metrics (lambda/latest/dg/monitoring-metrics-types).
+const MINUTE_MS: i64 = 60_000;
 
 /// What a look came to.
 pub(super) enum EffectCheck {
-    /// The metrics may still come in: again in so many seconds.
-    Requeue(u64),
+    /// The metrics may still come in: retry after this time.
+    Requeue(Duration),
     /// This is what they say.
     Done(Effect),
 }
@@ -51,8 +52,8 @@ pub(super) async fn check_effect(
     };
     // A run that was ended early is not kept open for it.
     let waits = run.reason == Some(EndReason::DurationElapsed) && !is_final;
-    match world.now().seconds_until(restored_at.plus(EFFECT_WAIT)) {
-        left if waits && left > 0 => EffectCheck::Requeue(left.min(LOOK_INTERVAL)),
+    match world.now().until(restored_at + MAX_EFFECT_WAIT) {
+        left if waits && left > Duration::ZERO => EffectCheck::Requeue(left.min(EFFECT_POLL_INTERVAL)),
         _ => EffectCheck::Done(effect),
     }
 }
@@ -83,17 +84,17 @@ async fn seen(
 
 /// The whole minutes from the end of the injection to the beginning of the restore.
 fn minutes(run: &Run, experiment: &Experiment) -> Option<(Time, Time)> {
-    let began = run.ends_at?.plus(-i64::from(experiment.duration.seconds()));
+    let began = run.ends_at? - experiment.duration.get();
     let (from, until) = (up(began), down(run.stopping_at?));
     (from < until).then_some((from, until))
 }
 
 fn down(time: Time) -> Time {
-    Time(time.0.div_euclid(MINUTE * 1000) * MINUTE * 1000)
+    Time(time.0.div_euclid(MINUTE_MS) * MINUTE_MS)
 }
 
 fn up(time: Time) -> Time {
-    down(Time(time.0 + MINUTE * 1000 - 1))
+    down(Time(time.0 + MINUTE_MS - 1))
 }
 
 fn sum(values: &[f64]) -> f64 {

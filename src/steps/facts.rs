@@ -18,7 +18,7 @@ use crate::plan::guardrails::{
 use crate::plan::selection::draw;
 use crate::ports::{FunctionError, World};
 
-use super::AT_ONCE;
+use super::MAX_CONCURRENCY;
 use super::error::StepError;
 use super::rate_limiter::{Quota, RateLimiter};
 use super::retry::retry;
@@ -44,7 +44,7 @@ pub async fn collect_facts(
             asked.iter().take(settings.target_limit).filter(|name| !looked.contains_key(*name)).cloned().collect();
         let mut looks = stream::iter(new)
             .map(|asked| async move { (asked.clone(), look(world, limiter, experiment, asked).await) })
-            .buffered(AT_ONCE);
+            .buffered(MAX_CONCURRENCY);
         while let Some((name, target)) = looks.next().await {
             looked.insert(name, target);
         }

@@ -1,5 +1,7 @@
 //! `Inject`: only what is armed and rehearsed, only what is still as the snapshot says, and only under a lease.
 
+use std::time::Duration;
+
 use crate::model::function::Observation;
 use crate::model::names::{FunctionArn, RunId};
 use crate::model::run::{Lease, LeaseKind, Run, RunStatus, TargetRecord, TargetStatus};
@@ -14,20 +16,22 @@ use super::prepare::stop_if_tripped;
 use super::rate_limiter::{Quota, RateLimiter};
 use super::retry::retry;
 use super::waiting::{TOMBSTONE, Waiting, in_doubt_until};
-use super::{Budget, LOOK_EVERY, SKEW, STALENESS, Window, is_overtaken};
+use super::{Budget, MAX_CLOCK_SKEW, MAX_READ_STALENESS, POLL_INTERVAL, Window, is_overtaken};
 
 /// What an inject without a permit waits for.
 const ANOTHER: &str = "another inject of this target is writing, or the run is being stopped";
+/// Time until the next invocation, where this one had no time left.
+const RETRY_WAIT: Duration = Duration::from_secs(2);
 
 /// How injecting went.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InjectOutcome {
     /// The fault was seen in place.
     Injected,
-    /// Look again.
+    /// Retry.
     Pending {
-        /// In this many seconds.
-        seconds: u64,
+        /// After this time.
+        wait: Duration,
         /// What the inject waits for, where that is known.
         waiting_for: Option<String>,
     },
@@ -82,9 +86,9 @@ pub async fn inject(
         waiting.recorded.clone_from(&target.waiting_for);
         waiting.record(world, (&run.id, function), waiting_for.as_deref(), is_last).await;
         if is_last {
-            return Ok(InjectOutcome::Pending { seconds: 2, waiting_for });
+            return Ok(InjectOutcome::Pending { wait: RETRY_WAIT, waiting_for });
         }
-        world.sleep(LOOK_EVERY * 1000).await;
+        world.sleep(POLL_INTERVAL).await;
     }
 }
 
@@ -154,8 +158,8 @@ impl<W: World> Injector<'_, W> {
     async fn arm_again(&self) -> Result<Reconciled, StepError> {
         match lock_and_snapshot(self.world, self.run, &self.target.function).await? {
             ArmOutcome::Armed => Ok(Reconciled::Requeue(None)),
-            ArmOutcome::Waiting(seconds) => {
-                Ok(Reconciled::Done(InjectOutcome::Pending { seconds, waiting_for: Some(TOMBSTONE.to_owned()) }))
+            ArmOutcome::Waiting(wait) => {
+                Ok(Reconciled::Done(InjectOutcome::Pending { wait, waiting_for: Some(TOMBSTONE.to_owned()) }))
             }
             // A twin of this task has begun, or the run is being stopped: the next look tells.
             ArmOutcome::Skipped => Ok(Reconciled::Requeue(None)),
@@ -206,7 +210,7 @@ impl<W: World> Injector<'_, W> {
             return Ok(());
         }
         // Every call was answered: all that is left is that a read may miss them for a while.
-        let until = self.world.now().plus(STALENESS + SKEW);
+        let until = self.world.now() + MAX_READ_STALENESS + MAX_CLOCK_SKEW;
         let (run, function) = (&self.run.id, &self.target.function);
         Ok(retry(self.world, || self.world.shorten_lease(run, function, lease, until)).await?)
     }

@@ -9,7 +9,7 @@ use crate::model::time::Time;
 use crate::ports::{FunctionError, World};
 
 use super::rate_limiter::{Quota, RateLimiter};
-use super::{SKEW, STALENESS};
+use super::{MAX_CLOCK_SKEW, MAX_READ_STALENESS};
 
 /// The mappings that these changes touch.
 pub(super) fn touched(changes: &[Change]) -> impl Iterator<Item = &MappingId> {
@@ -85,7 +85,7 @@ impl Orphans {
         for Mapping { id, .. } in mappings.iter().filter(|mapping| mapping.state == MappingState::Disabled) {
             let Some((answered_at, refusal)) = self.answers.get(id) else { continue };
             let last_call = leases_end_at.map_or(*answered_at, |leases_end_at| leases_end_at.max(*answered_at));
-            if last_call.plus(STALENESS + SKEW) > observed_at {
+            if last_call + MAX_READ_STALENESS + MAX_CLOCK_SKEW > observed_at {
                 self.late.insert(id.clone());
             } else {
                 let why = refusal.clone().unwrap_or_else(|| "Lambda has disabled it again".to_owned());

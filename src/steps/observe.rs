@@ -1,5 +1,7 @@
 //! `Observe`: alarms, steady state, run status, lever and time, read directly, for an event can be lost.
 
+use std::time::Duration;
+
 use crate::model::names::RunId;
 use crate::model::run::{EndReason, Run, RunStatus};
 use crate::ports::World;
@@ -16,8 +18,8 @@ use super::steady_state::deviations;
 pub enum ObserveOutcome {
     /// Observe again.
     Running {
-        /// In this many seconds.
-        seconds: u64,
+        /// After this time.
+        wait: Duration,
         /// The place in the run's list of functions from which the next look samples.
         sample_from: usize,
     },
@@ -40,10 +42,10 @@ pub async fn observe(
         return Ok(ObserveOutcome::Stopping);
     };
     // The first look is the end of the injection: from here on the fault has its full duration.
-    let length = i64::from(experiment.duration.seconds());
+    let length = experiment.duration.get();
     let run = match run.ends_at {
         Some(_) => run,
-        None => retry(world, || world.begin_observing(id, world.now().plus(length))).await?,
+        None => retry(world, || world.begin_observing(id, world.now() + length)).await?,
     };
     if retry(world, || world.lever()).await?.is_some_and(|lever| lever.engaged) {
         return stop(world, &run, EndReason::SafetyLever).await;
@@ -58,9 +60,9 @@ pub async fn observe(
     }
     // Also at the end: what only the last look can see was not in place until then.
     let sample_from = sample(world, &run, sample_from, budget).await?;
-    match world.now().seconds_until(run.expected_end()) {
-        0 => stop(world, &run, EndReason::DurationElapsed).await,
-        left => Ok(ObserveOutcome::Running { seconds: left.min(interval(length.unsigned_abs())), sample_from }),
+    match world.now().until(run.expected_end()) {
+        Duration::ZERO => stop(world, &run, EndReason::DurationElapsed).await,
+        left => Ok(ObserveOutcome::Running { wait: left.min(interval(length)), sample_from }),
     }
 }
 
@@ -74,19 +76,20 @@ async fn stop(world: &impl World, run: &Run, reason: EndReason) -> Result<Observ
 #[cfg(test)]
 const EVENTS: u64 = 9;
 
-/// Seconds between two looks. An execution may have 25,000 events in its history
+/// Time between two looks. An execution may have 25,000 events in its history
 /// (step-functions/latest/dg/service-quotas), and a look takes nine: a thousand looks leave room for the rest.
-fn interval(duration: u64) -> u64 {
-    (duration / 1000).clamp(5, 60)
+fn interval(duration: Duration) -> Duration {
+    // In whole seconds, for that is how long a Wait state waits.
+    Duration::from_secs((duration.as_secs() / 1000).clamp(5, 60))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{EVENTS, interval};
+    use super::{Duration, EVENTS, interval};
 
     #[test]
     fn twelve_hours_of_looks_fit_into_one_execution() {
-        assert!(43_200 / interval(43_200) * EVENTS < 10_000);
-        assert_eq!(interval(60), 5);
+        assert!(43_200 / interval(Duration::from_secs(43_200)).as_secs() * EVENTS < 10_000);
+        assert_eq!(interval(Duration::from_secs(60)), Duration::from_secs(5));
     }
 }

@@ -6,17 +6,18 @@
 
 use std::future::Future;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use crate::model::time::Time;
+use crate::model::time::{Time, in_whole_seconds};
 use crate::ports::{Clock, FunctionError};
 
 use super::retry::retry;
-use super::{AT_ONCE, STALENESS};
+use super::{MAX_CONCURRENCY, MAX_READ_STALENESS};
 
-/// The longest time, in seconds, for which one 429 makes a worker hold.
-const LONGEST_HOLD: u64 = 10;
-/// Milliseconds that a hold is longer by, at random: workers that were refused together should not come back together.
-const JITTER: u64 = 1_000;
+/// The longest time for which one 429 makes a worker hold.
+const MAX_HOLD: Duration = Duration::from_secs(10);
+/// Milliseconds by which a hold is longer, at random: workers that were refused together should not come back together.
+const HOLD_JITTER_MS: u64 = 1_000;
 
 /// Which of Lambda's two rates a call counts for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,13 +43,13 @@ impl Quota {
     const fn burst(self) -> i64 {
         match self {
             // First and later looks together.
-            Self::GetFunction => 2 * AT_ONCE as i64,
-            Self::ControlPlane => AT_ONCE as i64,
+            Self::GetFunction => 2 * MAX_CONCURRENCY as i64,
+            Self::ControlPlane => MAX_CONCURRENCY as i64,
         }
     }
 
     /// Microseconds between two calls, rounded up.
-    const fn interval(self) -> i64 {
+    const fn interval_us(self) -> i64 {
         match self {
             Self::GetFunction => 10_000,
             Self::ControlPlane => 66_667,
@@ -112,9 +113,9 @@ impl RateLimiter {
     /// holder waits; and not for longer than a look may be stale anyway, for the writes were decided on one.
     ///
     /// # Errors
-    /// The seconds after which to look again, where the turn comes later than that.
-    pub async fn acquire(&self, clock: &(impl Clock + Sync), calls: usize) -> Result<(), u64> {
-        let patience = self.until.min(clock.now().plus(STALENESS));
+    /// The time after which to look again, where the turn comes later than that.
+    pub async fn acquire(&self, clock: &(impl Clock + Sync), calls: usize) -> Result<(), Duration> {
+        let patience = self.until.min(clock.now() + MAX_READ_STALENESS);
         self.wait(clock, Quota::ControlPlane, calls, patience).await
     }
 
@@ -126,9 +127,12 @@ impl RateLimiter {
 
     /// What AWS has answered: a 429 holds every further call of this kind.
     pub fn on_throttle(&self, clock: &impl Clock, kind: Quota, error: &FunctionError) {
-        let FunctionError::Throttled(seconds @ 1..) = error else { return };
-        let hold = (*seconds).min(LONGEST_HOLD) * 1000 + clock.random() % JITTER;
-        let until = Time(clock.now().0.saturating_add_unsigned(hold));
+        let FunctionError::Throttled(retry_after) = error else { return };
+        if retry_after.is_zero() {
+            return;
+        }
+        let jitter = Duration::from_millis(clock.random() % HOLD_JITTER_MS);
+        let until = clock.now() + (*retry_after).min(MAX_HOLD) + jitter;
         let bucket = &mut self.buckets()[kind as usize];
         bucket.held_until = bucket.held_until.max(until);
         bucket.holds += 1;
@@ -136,12 +140,21 @@ impl RateLimiter {
         bucket.next = bucket.held_until.0.saturating_mul(1000);
     }
 
-    /// Waits until so many calls are due, or says how many seconds too long that would take.
-    async fn wait(&self, clock: &(impl Clock + Sync), kind: Quota, calls: usize, patience: Time) -> Result<(), u64> {
+    /// Waits until so many calls are due; where that would take too long, says how long.
+    async fn wait(
+        &self,
+        clock: &(impl Clock + Sync),
+        kind: Quota,
+        calls: usize,
+        patience: Time,
+    ) -> Result<(), Duration> {
         loop {
             let now = clock.now();
             let turn = self.reserve(kind, calls, now, patience)?;
-            let Ok(wait @ 1..) = u64::try_from(turn.at.0.saturating_sub(now.0)) else { return Ok(()) };
+            let wait = now.until(turn.at);
+            if wait.is_zero() {
+                return Ok(());
+            }
             clock.sleep(wait).await;
             if self.buckets()[kind as usize].holds == turn.holds {
                 return Ok(());
@@ -149,18 +162,19 @@ impl RateLimiter {
         }
     }
 
-    fn reserve(&self, kind: Quota, calls: usize, now: Time, patience: Time) -> Result<Reservation, u64> {
+    fn reserve(&self, kind: Quota, calls: usize, now: Time, patience: Time) -> Result<Reservation, Duration> {
         let calls = i64::try_from(calls).unwrap_or(i64::MAX);
         let bucket = &mut self.buckets()[kind as usize];
         let microseconds = now.0.saturating_mul(1000);
         // What was not used up stays to be used, up to the burst.
-        let first = bucket.next.max(microseconds.saturating_sub(kind.interval() * (kind.burst() - 1)));
-        let last = first.saturating_add(kind.interval().saturating_mul(calls - 1));
+        let first = bucket.next.max(microseconds.saturating_sub(kind.interval_us() * (kind.burst() - 1)));
+        let last = first.saturating_add(kind.interval_us().saturating_mul(calls - 1));
         let at = Time(last.max(microseconds).saturating_add(999) / 1000).max(bucket.held_until);
         if at > patience {
-            return Err(now.seconds_until(at));
+            // In whole seconds, as in AWS's own `Retry-After`.
+            return Err(in_whole_seconds(now.until(at)));
         }
-        bucket.next = last.saturating_add(kind.interval());
+        bucket.next = last.saturating_add(kind.interval_us());
         Ok(Reservation { at, holds: bucket.holds })
     }
 
@@ -181,6 +195,7 @@ mod tests {
     use futures_util::future::{join, join_all};
 
     use super::*;
+    use crate::model::time::whole_milliseconds;
     use crate::testing::SimWorld;
 
     /// When so many turns came that were asked for at once, in milliseconds from now.
@@ -198,11 +213,11 @@ mod tests {
         let world = SimWorld::default();
         let limiter = RateLimiter::until(Time(i64::MAX));
         let turns = turns(&world, &limiter, 38).await;
-        assert_eq!(turns[..AT_ONCE], [0; AT_ONCE]);
-        assert_eq!((turns[AT_ONCE], turns[37]), (67, 2_001));
+        assert_eq!(turns[..MAX_CONCURRENCY], [0; MAX_CONCURRENCY]);
+        assert_eq!((turns[MAX_CONCURRENCY], turns[37]), (67, 2_001));
         let most =
             turns.iter().map(|from| turns.iter().filter(|at| (*from..*from + 1_000).contains(*at)).count()).max();
-        assert!(most <= Some(15 + AT_ONCE), "{most:?} within one second");
+        assert!(most <= Some(15 + MAX_CONCURRENCY), "{most:?} within one second");
     }
 
     #[tokio::test]
@@ -210,9 +225,9 @@ mod tests {
         let world = SimWorld::default();
         let limiter = RateLimiter::until(Time(i64::MAX));
         let began = world.now().0;
-        for turn in 0..=2 * AT_ONCE {
+        for turn in 0..=2 * MAX_CONCURRENCY {
             assert_eq!(limiter.wait(&world, Quota::GetFunction, 1, Time(i64::MAX)).await, Ok(()));
-            assert_eq!(world.now().0 - began, if turn < 2 * AT_ONCE { 0 } else { 10 }, "turn {turn}");
+            assert_eq!(world.now().0 - began, if turn < 2 * MAX_CONCURRENCY { 0 } else { 10 }, "turn {turn}");
         }
     }
 
@@ -224,12 +239,12 @@ mod tests {
             Time(self.0.load(std::sync::atomic::Ordering::Relaxed))
         }
 
-        async fn sleep(&self, milliseconds: u64) {
-            self.0.fetch_add(milliseconds.cast_signed(), std::sync::atomic::Ordering::Relaxed);
+        async fn sleep(&self, span: Duration) {
+            self.0.fetch_add(whole_milliseconds(span), std::sync::atomic::Ordering::Relaxed);
         }
 
         fn random(&self) -> u64 {
-            7 * JITTER + JITTER / 2
+            7 * HOLD_JITTER_MS + HOLD_JITTER_MS / 2
         }
     }
 
@@ -237,25 +252,31 @@ mod tests {
     async fn a_hold_is_as_long_as_aws_asks_and_a_little_longer_by_chance() {
         let clock = Chance(0.into());
         let limiter = RateLimiter::until(Time(i64::MAX));
-        limiter.on_throttle(&clock, Quota::ControlPlane, &FunctionError::Throttled(2));
+        limiter.on_throttle(&clock, Quota::ControlPlane, &FunctionError::Throttled(Duration::from_secs(2)));
         assert_eq!(limiter.wait(&clock, Quota::ControlPlane, 1, Time(i64::MAX)).await, Ok(()));
-        assert_eq!(clock.now(), Time(2_000 + (JITTER / 2).cast_signed()));
+        assert_eq!(clock.now(), Time(2_000 + (HOLD_JITTER_MS / 2).cast_signed()));
     }
 
     #[tokio::test]
     async fn a_429_holds_those_that_were_given_their_turn_already() {
         let world = SimWorld::default();
         let limiter = RateLimiter::until(Time(i64::MAX));
-        turns(&world, &limiter, AT_ONCE).await;
+        turns(&world, &limiter, MAX_CONCURRENCY).await;
         let began = world.now();
         let waiting = async {
             assert_eq!(limiter.acquire(&world, 1).await, Ok(()));
             world.now()
         };
-        let refused = async { limiter.on_throttle(&world, Quota::ControlPlane, &FunctionError::Throttled(2)) };
+        let refused = async {
+            limiter.on_throttle(&world, Quota::ControlPlane, &FunctionError::Throttled(Duration::from_secs(2)))
+        };
         let (came, ()) = join(waiting, refused).await;
-        assert!((began.plus(2)..began.plus(3)).contains(&came), "{} ms", came.0 - began.0);
-        limiter.on_throttle(&world, Quota::ControlPlane, &FunctionError::Throttled(2));
+        assert!(
+            ((began + Duration::from_secs(2))..began + Duration::from_secs(3)).contains(&came),
+            "{} ms",
+            came.0 - began.0
+        );
+        limiter.on_throttle(&world, Quota::ControlPlane, &FunctionError::Throttled(Duration::from_secs(2)));
         let look = limiter.wait(&world, Quota::GetFunction, 1, came).await;
         assert_eq!((look, world.now()), (Ok(()), came), "the other kind is not held");
     }
@@ -263,22 +284,23 @@ mod tests {
     #[tokio::test]
     async fn a_hold_has_a_bound_and_a_turn_that_comes_too_late_is_none() {
         let world = SimWorld::default();
-        let limiter = RateLimiter::until(world.now().plus(60));
-        limiter.on_throttle(&world, Quota::ControlPlane, &FunctionError::Throttled(3_600));
+        let limiter = RateLimiter::until(world.now() + Duration::from_secs(60));
+        limiter.on_throttle(&world, Quota::ControlPlane, &FunctionError::Throttled(Duration::from_secs(3_600)));
         let began = world.now();
         // A look is not worth that long a wait.
         let turn = limiter.acquire(&world, 1).await;
-        assert!(matches!(turn, Err(10 | 11)), "{turn:?}");
+        assert!(matches!(turn, Err(wait) if [10, 11].contains(&wait.as_secs())), "{turn:?}");
         assert_eq!(world.now(), began);
-        let (limiter, late) = (RateLimiter::until(began.plus(1)), RateLimiter::until(began.plus(-1)));
-        assert_eq!((limiter.acquire(&world, 20).await, late.acquire(&world, 1).await), (Ok(()), Err(0)));
+        let (limiter, late) =
+            (RateLimiter::until(began + Duration::from_secs(1)), RateLimiter::until(began - Duration::from_secs(1)));
+        assert_eq!((limiter.acquire(&world, 20).await, late.acquire(&world, 1).await), (Ok(()), Err(Duration::ZERO)));
     }
 
     #[tokio::test]
     async fn what_was_not_sent_holds_nobody() {
         let world = SimWorld::default();
         let limiter = RateLimiter::until(Time(i64::MAX));
-        limiter.on_throttle(&world, Quota::ControlPlane, &FunctionError::Throttled(0));
+        limiter.on_throttle(&world, Quota::ControlPlane, &FunctionError::Throttled(Duration::ZERO));
         limiter.on_throttle(&world, Quota::ControlPlane, &FunctionError::Busy(String::new()));
         assert_eq!(turns(&world, &limiter, 1).await, [0]);
     }

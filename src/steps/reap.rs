@@ -1,5 +1,7 @@
 //! The reaper: every minute it ends what nobody else will, and tries again what could not be restored.
 
+use std::time::Duration;
+
 use crate::model::experiment::Experiment;
 use crate::model::names::RunId;
 use crate::model::run::{EndReason, Run, RunStatus, TargetRecord};
@@ -11,10 +13,10 @@ use super::report::close;
 use super::retry::retry;
 use super::rollback::{RolledBack, TargetResult, restore_runs, stop};
 use super::steady_state::judged_by;
-use super::{Budget, GRACE};
+use super::{Budget, OVERDUE_GRACE};
 
-/// Seconds for which a run that is being stopped is left to its own execution, and again once every target is back.
-const HANDS_OFF: i64 = 300;
+/// How long a run that is being stopped is left to its own execution, and again once every target is back.
+const EXECUTION_GRACE: Duration = Duration::from_secs(300);
 
 /// What one tick found and did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -98,7 +100,7 @@ async fn take_over(
     };
     let now = world.now();
     let neglected = is_neglected(world, &run, now).await?;
-    let due = now > run.expected_end().plus(GRACE);
+    let due = now > run.expected_end() + OVERDUE_GRACE;
     if due && run.stopping_at.is_none() || neglected {
         tick.overdue += 1;
     }
@@ -124,19 +126,19 @@ async fn take_over(
 /// Whether a run that is being stopped has taken longer than its execution is given: to restore its targets, and, once
 /// all of them are back, to judge its steady state, which may take its time to hold again.
 async fn is_neglected(world: &impl World, run: &Run, now: Time) -> Result<bool, StepError> {
-    let Some(since) = run.stopping_at.filter(|since| now > since.plus(HANDS_OFF)) else { return Ok(false) };
+    let Some(since) = run.stopping_at.filter(|since| now > *since + EXECUTION_GRACE) else { return Ok(false) };
     let judging = judging(run);
-    if judging == 0 {
+    if judging.is_zero() {
         return Ok(true);
     }
     let targets = retry(world, || world.targets(&run.id)).await?;
-    Ok(back_since(&targets, since).is_none_or(|back| now > back.plus(HANDS_OFF + judging)))
+    Ok(back_since(&targets, since).is_none_or(|back| now > back + EXECUTION_GRACE + judging))
 }
 
-/// Seconds that the execution may take to judge the steady state once every target is back.
-fn judging(run: &Run) -> i64 {
+/// How long the execution may take to judge the steady state once every target is back.
+fn judging(run: &Run) -> Duration {
     let judged = |experiment: &&Experiment| !experiment.steady_state.is_empty();
-    run.experiment.as_ref().filter(judged).map_or(0, judged_by)
+    run.experiment.as_ref().filter(judged).map_or(Duration::ZERO, judged_by)
 }
 
 /// Since when every target is back; `None` while one is not.
@@ -169,7 +171,7 @@ async fn close_if_over(world: &impl World, rolled_back: &RolledBack, tick: &mut 
 async fn is_still_judged(world: &impl World, run: &Run, targets: &[TargetRecord]) -> bool {
     let Some(back) = back_since(targets, run.stopping_at.unwrap_or(run.created_at)) else { return false };
     let judging = judging(run);
-    let in_time = judging > 0 && !run.status.is_final() && world.now() <= back.plus(HANDS_OFF + judging);
+    let in_time = !judging.is_zero() && !run.status.is_final() && world.now() <= back + EXECUTION_GRACE + judging;
     // Without an answer, the run is left alone; its time runs out.
     in_time && world.is_running(&run.execution_arn).await.unwrap_or(true)
 }

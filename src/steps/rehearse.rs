@@ -11,6 +11,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::model::experiment::Experiment;
 use crate::model::function::{Environment, Observation};
@@ -25,15 +26,15 @@ use super::error::StepError;
 use super::rate_limiter::{Quota, RateLimiter};
 use super::retry::retry;
 use super::waiting::Waiting;
-use super::{Budget, LOOK_EVERY, SKEW, STALENESS};
+use super::{Budget, MAX_CLOCK_SKEW, MAX_READ_STALENESS, POLL_INTERVAL};
 
 /// How rehearsing went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RehearseOutcome {
     /// The role can read all that the restore needs, and the target is marked as rehearsed.
     Rehearsed,
-    /// Retry in this many seconds: a mapping is changing.
-    Waiting(u64),
+    /// Retry after this time: a mapping is changing.
+    Waiting(Duration),
     /// The function was deployed since it was armed. Inject arms it again, and then it is rehearsed again.
     Changed,
     /// The run is no longer running, or the function was deleted.
@@ -71,7 +72,7 @@ impl<'a, W: World> Rehearsal<'a, W> {
     /// `RehearsalFailed` when this role cannot read what the restore needs.
     pub async fn rehearse(&self, function: &FunctionArn) -> Result<RehearseOutcome, StepError> {
         // An observation older than the snapshot's could differ from it although nothing was deployed.
-        let fresh_at = self.world.now().plus(STALENESS + SKEW);
+        let fresh_at = self.world.now() + MAX_READ_STALENESS + MAX_CLOCK_SKEW;
         let mut waiting = Waiting::default();
         loop {
             let why = match self.reconcile(function).await? {
@@ -83,9 +84,9 @@ impl<'a, W: World> Rehearsal<'a, W> {
             let is_last = !self.budget.allows(self.world.now());
             waiting.record(self.world, (self.run, function), Some(why), is_last).await;
             if is_last {
-                return Ok(RehearseOutcome::Waiting(LOOK_EVERY));
+                return Ok(RehearseOutcome::Waiting(POLL_INTERVAL));
             }
-            self.world.sleep(LOOK_EVERY * 1000).await;
+            self.world.sleep(POLL_INTERVAL).await;
         }
     }
 

@@ -1,5 +1,7 @@
 //! `Report`: judges after the restore whether the faults took effect and the steady state holds, and closes the run.
 
+use std::time::Duration;
+
 use crate::model::experiment::Experiment;
 use crate::model::names::RunId;
 use crate::model::run::{EndReason, Findings, Run, RunStatus, TargetRecord};
@@ -16,14 +18,16 @@ use super::steady_state::{deviations, judgeable};
 /// What the state machine should do next.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ReportOutcome {
-    /// The steady state may hold again by then, or metrics come in: report again in so many seconds.
-    Pending(u64),
+    /// Report again after this time: the steady state may hold again by then, or metrics come in.
+    Pending(Duration),
     /// The run is closed.
     Closed(Box<ReportView>),
 }
 
-/// Seconds between two looks at a steady state that does not hold yet.
-const RECOVERY_INTERVAL: u64 = 10;
+/// Time between two checks of a steady state that does not hold yet.
+const RECOVERY_POLL_INTERVAL: Duration = Duration::from_secs(10);
+/// The longest time until the next report.
+const MAX_REPORT_WAIT: Duration = Duration::from_secs(300);
 
 /// Closes a run whose targets were restored, or tried.
 ///
@@ -33,15 +37,15 @@ pub async fn report(world: &impl World, id: &RunId) -> Result<ReportOutcome, Ste
     let Some(run) = retry(world, || world.run(id)).await? else { return Err(StepError::NoSuchRun(id.clone())) };
     let targets = retry(world, || world.targets(id)).await?;
     if !run.status.is_final()
-        && let Some(seconds) = judge(world, &run, &targets).await?
+        && let Some(wait) = judge(world, &run, &targets).await?
     {
-        return Ok(ReportOutcome::Pending(seconds));
+        return Ok(ReportOutcome::Pending(wait));
     }
     close(world, id).await.map(|view| ReportOutcome::Closed(Box::new(view)))
 }
 
 /// Judges effect and steady state, once every target is back; returns how long to wait where that is too early.
-async fn judge(world: &impl World, run: &Run, targets: &[TargetRecord]) -> Result<Option<u64>, StepError> {
+async fn judge(world: &impl World, run: &Run, targets: &[TargetRecord]) -> Result<Option<Duration>, StepError> {
     let Some(experiment) = &run.experiment else { return Ok(None) };
     // Before its duration began, nothing was to take effect.
     let has_effect = experiment.needs_proxy() && run.ends_at.is_some();
@@ -55,7 +59,7 @@ async fn judge(world: &impl World, run: &Run, targets: &[TargetRecord]) -> Resul
     let mut judgement = Findings::default();
     if has_effect {
         match effect::check_effect(world, run, experiment, targets, restored_at).await {
-            EffectCheck::Requeue(seconds) => return Ok(Some(seconds)),
+            EffectCheck::Requeue(wait) => return Ok(Some(wait)),
             EffectCheck::Done(Effect { missing, injected }) => {
                 (judgement.effect, judgement.injected) = (missing, Some(injected));
             }
@@ -63,7 +67,7 @@ async fn judge(world: &impl World, run: &Run, targets: &[TargetRecord]) -> Resul
     }
     if !experiment.steady_state.is_empty() {
         match steady_state(world, experiment, restored_at).await? {
-            Steady::Again(seconds) => return Ok(Some(seconds)),
+            Steady::Again(wait) => return Ok(Some(wait)),
             Steady::Done(found) => judgement.deviations = found,
         }
     }
@@ -72,19 +76,19 @@ async fn judge(world: &impl World, run: &Run, targets: &[TargetRecord]) -> Resul
 }
 
 enum Steady {
-    Again(u64),
+    Again(Duration),
     Done(Vec<String>),
 }
 
 async fn steady_state(world: &impl World, experiment: &Experiment, restored_at: Time) -> Result<Steady, StepError> {
-    let wait = world.now().seconds_until(restored_at.plus(judgeable(&experiment.steady_state)));
-    if wait > 0 {
-        return Ok(Steady::Again(wait.min(300)));
+    let wait = world.now().until(restored_at + judgeable(&experiment.steady_state));
+    if !wait.is_zero() {
+        return Ok(Steady::Again(wait.min(MAX_REPORT_WAIT)));
     }
     let found = deviations(world, &experiment.steady_state, Some(restored_at)).await?;
-    let left = world.now().seconds_until(restored_at.plus(i64::from(experiment.recovery.seconds())));
-    if !found.is_empty() && left > 0 {
-        return Ok(Steady::Again(left.min(RECOVERY_INTERVAL)));
+    let left = world.now().until(restored_at + experiment.recovery.get());
+    if !found.is_empty() && !left.is_zero() {
+        return Ok(Steady::Again(left.min(RECOVERY_POLL_INTERVAL)));
     }
     Ok(Steady::Done(found))
 }

@@ -2,6 +2,7 @@
 //! what is needed, looks again, and says restored only after it has seen it, when no call of anybody's can land any more.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use futures_util::future::join;
 
@@ -10,7 +11,7 @@ use crate::model::function::Observation;
 use crate::model::names::{FunctionArn, RunId};
 use crate::model::run::{Lease, LeaseKind, Run, TargetEnding, TargetRecord, TargetStatus};
 use crate::model::snapshot::{Change, ConfigurationUpdate, Surface, Write};
-use crate::model::time::Time;
+use crate::model::time::{Time, in_whole_seconds};
 use crate::plan::own::{is_named_as_own, is_own};
 use crate::plan::restore::{RestorePlan, plan_restore, plan_restore_of_mappings};
 use crate::ports::{FunctionError, World, WriteOutcome};
@@ -23,39 +24,45 @@ use super::sample::{record_removed, removed};
 use super::schedule::{self, Next};
 use super::versions::Listing;
 use super::waiting::{Waiting, in_doubt_until};
-use super::{Budget, LOOK_EVERY, Window, is_overtaken};
+use super::{Budget, POLL_INTERVAL, Window, is_overtaken};
 
-/// Seconds for which the ending of a target that is back waits for the list of its versions: some hundred tries, over
+/// How long the ending of a target that is back waits for the list of its versions: some hundred tries, over
 /// several invocations of the machine's or two ticks of the reaper's.
-const LISTING: i64 = 120;
-/// Seconds until the next invocation looks at what did not come right.
-const LOOK_LATER: u64 = 10;
+const MAX_LISTING_WAIT: Duration = Duration::from_secs(120);
+/// Time between two tries of that list.
+const LISTING_RETRY_WAIT: Duration = Duration::from_secs(2);
+/// Time until the next invocation observes a target that was not restored in this one.
+const BACKOFF_POLL_INTERVAL: Duration = Duration::from_secs(10);
+/// The longest time until the next invocation.
+const MAX_RETRY_WAIT: Duration = Duration::from_secs(60);
+/// Time to wait for another restore that holds the lease. Waits of this length or less are polls within one invocation.
+const LEASE_RETRY_WAIT: Duration = Duration::from_secs(2);
 
 /// How restoring went.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RestoreOutcome {
     /// The target has this final status.
     Ended(TargetStatus),
-    /// Look again.
+    /// Retry.
     Pending {
-        /// In this many seconds.
-        seconds: u64,
+        /// After this time.
+        wait: Duration,
         /// What the restore waits for, where that is known.
         waiting_for: Option<String>,
     },
 }
 
 impl RestoreOutcome {
-    fn pending(seconds: u64, waiting_for: Option<String>) -> Self {
-        Self::Pending { seconds, waiting_for }
+    fn pending(wait: Duration, waiting_for: Option<String>) -> Self {
+        Self::Pending { wait, waiting_for }
     }
 }
 
 /// What one look came to.
 enum Reconciled {
     Ended(TargetStatus),
-    /// Look again after this many seconds, at the earliest; and what is waited for, where that is known.
-    Requeue(u64, Option<String>),
+    /// Look again after this time, at the earliest; and what is waited for, where that is known.
+    Requeue(Duration, Option<String>),
     /// Again, when every target has had its first look.
     RequeueAfterFirsts,
     /// Again, and a call of ours may land until then.
@@ -63,12 +70,12 @@ enum Reconciled {
 }
 
 impl Reconciled {
-    fn requeue(seconds: u64) -> Self {
-        Self::Requeue(seconds, None)
+    fn requeue(wait: Duration) -> Self {
+        Self::Requeue(wait, None)
     }
 
-    fn requeue_because(seconds: u64, why: impl Into<String>) -> Self {
-        Self::Requeue(seconds, Some(why.into()))
+    fn requeue_because(wait: Duration, why: impl Into<String>) -> Self {
+        Self::Requeue(wait, Some(why.into()))
     }
 }
 
@@ -83,11 +90,14 @@ pub async fn restore(
     function: &FunctionArn,
     budget: Budget,
 ) -> Result<RestoreOutcome, StepError> {
-    restore_all(world, &[(run, function)], budget).await.pop().unwrap_or(Ok(RestoreOutcome::pending(1, None)))
+    restore_all(world, &[(run, function)], budget)
+        .await
+        .pop()
+        .unwrap_or(Ok(RestoreOutcome::pending(POLL_INTERVAL, None)))
 }
 
 /// Restores many targets, most urgent first: those whose fault does not expire by itself, and then in their order. At
-/// most [`super::AT_ONCE`] first looks and as many later ones are under way; a target that waits costs a small record and
+/// most [`super::MAX_CONCURRENCY`] first looks and as many later ones are under way; a target that waits costs a small record and
 /// no more. No first look waits for a later one, so that a target that takes long keeps no other from being restored.
 /// Keeps to Lambda's rates. The results are in the order of the targets.
 pub async fn restore_all(
@@ -138,23 +148,23 @@ struct Memory {
 
 impl<'a> Job<'a> {
     fn new(at: usize, run: &'a Run, function: &'a FunctionArn) -> Self {
-        Self { at, run, function, result: Ok(RestoreOutcome::pending(LOOK_EVERY, None)), memory: Memory::default() }
+        Self { at, run, function, result: Ok(RestoreOutcome::pending(POLL_INTERVAL, None)), memory: Memory::default() }
     }
 
     fn after(mut self, look: Result<Reconciled, StepError>) -> (Self, Next) {
         let next = match &look {
             Ok(Reconciled::Ended(_)) | Err(_) => Next::Over,
-            Ok(Reconciled::Requeue(seconds, _)) => Next::After((*seconds).max(LOOK_EVERY)),
+            Ok(Reconciled::Requeue(wait, _)) => Next::After((*wait).max(POLL_INTERVAL)),
             Ok(Reconciled::RequeueAfterFirsts) => Next::AfterFirsts,
-            Ok(Reconciled::Uncertain(_)) => Next::After(LOOK_EVERY),
+            Ok(Reconciled::Uncertain(_)) => Next::After(POLL_INTERVAL),
         };
         self.result = look.map(|look| match look {
             Reconciled::Ended(status) => RestoreOutcome::Ended(status),
-            Reconciled::Requeue(seconds, why) => RestoreOutcome::pending(seconds.max(LOOK_EVERY), why),
-            Reconciled::RequeueAfterFirsts => RestoreOutcome::pending(LOOK_EVERY, None),
+            Reconciled::Requeue(wait, why) => RestoreOutcome::pending(wait.max(POLL_INTERVAL), why),
+            Reconciled::RequeueAfterFirsts => RestoreOutcome::pending(POLL_INTERVAL, None),
             Reconciled::Uncertain(until) => {
                 self.memory.doubt = Some(until);
-                RestoreOutcome::pending(LOOK_EVERY, Some(in_doubt_until(until)))
+                RestoreOutcome::pending(POLL_INTERVAL, Some(in_doubt_until(until)))
             }
         });
         (self, next)
@@ -162,10 +172,10 @@ impl<'a> Job<'a> {
 
     /// Records what is waited for, where that lasts.
     async fn record_waiting(&mut self, world: &impl World, next: Next, budget: Budget) {
-        let (Next::After(seconds), Ok(RestoreOutcome::Pending { waiting_for, .. })) = (next, &self.result) else {
+        let (Next::After(wait), Ok(RestoreOutcome::Pending { waiting_for, .. })) = (next, &self.result) else {
             return;
         };
-        let is_last = !budget.allows(world.now().plus(seconds.cast_signed()));
+        let is_last = !budget.allows(world.now() + wait);
         let at = (&self.run.id, self.function);
         self.memory.waiting.record(world, at, waiting_for.as_deref(), is_last).await;
     }
@@ -175,8 +185,10 @@ impl<'a> Job<'a> {
 /// execution has only so many events in its history.
 fn back_off(restored: RestoreOutcome) -> RestoreOutcome {
     match restored {
-        RestoreOutcome::Pending { seconds: ..=2, waiting_for } => RestoreOutcome::pending(LOOK_LATER, waiting_for),
-        RestoreOutcome::Pending { seconds, waiting_for } => RestoreOutcome::pending(seconds.min(60), waiting_for),
+        RestoreOutcome::Pending { wait, waiting_for } if wait <= LEASE_RETRY_WAIT => {
+            RestoreOutcome::pending(BACKOFF_POLL_INTERVAL, waiting_for)
+        }
+        RestoreOutcome::Pending { wait, waiting_for } => RestoreOutcome::pending(wait.min(MAX_RETRY_WAIT), waiting_for),
         ended @ RestoreOutcome::Ended(_) => ended,
     }
 }
@@ -229,7 +241,7 @@ impl<W: World> Restorer<'_, W> {
     /// Throttling says nothing about the target.
     async fn cannot_see(&self, error: FunctionError) -> Result<Reconciled, StepError> {
         match error {
-            error @ FunctionError::Throttled(seconds) => Ok(Reconciled::requeue_because(seconds, error.to_string())),
+            error @ FunctionError::Throttled(wait) => Ok(Reconciled::requeue_because(wait, error.to_string())),
             error => self.fail(self.failed(error)).await,
         }
     }
@@ -258,7 +270,7 @@ impl<W: World> Restorer<'_, W> {
             return self.write(plan.writes, true).await;
         }
         if let Some(why) = plan.pending_reason {
-            return Ok(Reconciled::requeue_because(LOOK_EVERY, why));
+            return Ok(Reconciled::requeue_because(POLL_INTERVAL, why));
         }
         let status = if plan.drift.is_empty() { TargetStatus::Restored } else { TargetStatus::Drifted };
         self.end(target, status, observed_at, plan, true).await
@@ -290,7 +302,7 @@ impl<W: World> Restorer<'_, W> {
         }
         if !late.is_empty() || !plan.is_done() {
             return Ok(Reconciled::requeue_because(
-                LOOK_EVERY,
+                POLL_INTERVAL,
                 plan.pending_reason.unwrap_or("an event source mapping is changing"),
             ));
         }
@@ -301,15 +313,15 @@ impl<W: World> Restorer<'_, W> {
     /// Writes under a lease. `exists` says whether the function is there: without it, there are only its mappings.
     async fn write(&mut self, writes: Vec<Write>, exists: bool) -> Result<Reconciled, StepError> {
         // Before the lease is taken, which must not run meanwhile.
-        if let Err(seconds) = self.limiter.acquire(self.world, writes.len()).await {
-            return Ok(Reconciled::requeue_because(seconds, "a turn within Lambda's rate"));
+        if let Err(wait) = self.limiter.acquire(self.world, writes.len()).await {
+            return Ok(Reconciled::requeue_because(wait, "a turn within Lambda's rate"));
         }
         let Window { lease, last_call } = self.budget.window(LeaseKind::Restore, self.holder, self.world.now());
         let begun = retry(self.world, || self.world.begin_restore(self.id(), self.function, &lease, self.world.now()));
         let Some(permit) = begun.await? else { return self.without_permit().await };
         // The lease's transaction has cleared it.
         self.memory.waiting.recorded = None;
-        let mut look = Reconciled::requeue(LOOK_EVERY);
+        let mut look = Reconciled::requeue(POLL_INTERVAL);
         let mut refused = None;
         // The fault was in place again, or still: a version of before does not tell.
         self.memory.versions = Listing::default();
@@ -328,10 +340,10 @@ impl<W: World> Restorer<'_, W> {
                 // It may land yet; the lease stays. The other writes do not wait for that.
                 Err(error) if error.may_have_landed() => look = Reconciled::Uncertain(lease.until),
                 // The other writes would be refused like this one.
-                Err(error @ FunctionError::Throttled(seconds)) => {
+                Err(error @ FunctionError::Throttled(wait)) => {
                     self.limiter.on_throttle(self.world, Quota::ControlPlane, &error);
                     if !matches!(look, Reconciled::Uncertain(_)) {
-                        look = Reconciled::requeue_because(seconds, error.to_string());
+                        look = Reconciled::requeue_because(wait, error.to_string());
                     }
                     break;
                 }
@@ -340,7 +352,7 @@ impl<W: World> Restorer<'_, W> {
                 // Deleted under us, busy or overtaken: the next look tells. The other writes need not wait either.
                 Err(error) if error.is_transient() || matches!(error, FunctionError::NotFound(_)) => {
                     if !matches!(look, Reconciled::Uncertain(_)) {
-                        look = Reconciled::requeue_because(LOOK_EVERY, error.to_string());
+                        look = Reconciled::requeue_because(POLL_INTERVAL, error.to_string());
                     }
                 }
                 // Nor must what AWS refuses for good keep the rest from being restored.
@@ -367,12 +379,12 @@ impl<W: World> Restorer<'_, W> {
     async fn without_permit(&self) -> Result<Reconciled, StepError> {
         let lock = retry(self.world, || self.world.lock(self.function)).await?;
         if lock.is_some_and(|lock| lock.run.as_ref() == Some(self.id())) {
-            return Ok(Reconciled::requeue_because(2, "another restore of this target is writing"));
+            return Ok(Reconciled::requeue_because(LEASE_RETRY_WAIT, "another restore of this target is writing"));
         }
         // Read after the lock: whoever releases the lock ends the target in the same transaction.
         let target = retry(self.world, || self.world.target(self.id(), self.function)).await?;
         if target.is_none_or(|target| target.status.is_final()) {
-            return Ok(Reconciled::requeue(LOOK_EVERY));
+            return Ok(Reconciled::requeue(POLL_INTERVAL));
         }
         self.fail(StepError::NotLocked { function: self.function.name().to_owned(), run: self.id().clone() }).await
     }
@@ -411,10 +423,8 @@ impl<W: World> Restorer<'_, W> {
         exists: bool,
     ) -> Result<Reconciled, StepError> {
         if let Some(leases_end_at) = target.leases_end_at().filter(|leases_end_at| *leases_end_at > observed_at) {
-            return Ok(Reconciled::requeue_because(
-                observed_at.seconds_until(leases_end_at),
-                in_doubt_until(leases_end_at),
-            ));
+            let wait = in_whole_seconds(observed_at.until(leases_end_at));
+            return Ok(Reconciled::requeue_because(wait, in_doubt_until(leases_end_at)));
         }
         // A listing counts for the same rate as the writes that take the faults away: those go first.
         let versioned = exists && needs_versions(target);
@@ -423,7 +433,7 @@ impl<W: World> Restorer<'_, W> {
         }
         let frozen_versions = if versioned { self.versions_since(target).await } else { Some(Vec::new()) };
         let Some(frozen_versions) = frozen_versions else {
-            return Ok(Reconciled::requeue_because(2, "its published versions cannot be listed yet"));
+            return Ok(Reconciled::requeue_because(LISTING_RETRY_WAIT, "its published versions cannot be listed yet"));
         };
         let ending = TargetEnding {
             run: self.id().clone(),
@@ -438,7 +448,7 @@ impl<W: World> Restorer<'_, W> {
         };
         match retry(self.world, || self.world.end_target(&ending, self.world.now())).await? {
             WriteOutcome::Applied => Ok(Reconciled::Ended(status)),
-            WriteOutcome::ConditionFailed => Ok(Reconciled::requeue(LOOK_EVERY)),
+            WriteOutcome::ConditionFailed => Ok(Reconciled::requeue(POLL_INTERVAL)),
         }
     }
 
@@ -462,7 +472,7 @@ impl<W: World> Restorer<'_, W> {
     /// Until when the ending waits for the list of versions: the target is back, and others wait for its lock.
     fn listed_by(&self, target: &TargetRecord) -> Time {
         let leases_end_at = target.leases_end_at().or(self.run.stopping_at).unwrap_or(self.run.created_at);
-        leases_end_at.plus(LISTING)
+        leases_end_at + MAX_LISTING_WAIT
     }
 }
 

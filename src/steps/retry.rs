@@ -1,15 +1,16 @@
 //! Trying again, with jitter: conflicts in the ledger and throttled reads are normal.
 
 use std::future::Future;
+use std::time::Duration;
 
 use crate::ports::{AlarmError, Clock, FunctionError, LedgerError};
 
 /// Tries of one call, at most.
 const TRIES: u32 = 8;
 /// The longest first pause, in milliseconds; it doubles with each try.
-const FIRST_PAUSE: u64 = 50;
+const INITIAL_PAUSE_MS: u64 = 50;
 /// The longest pause, in milliseconds.
-const LONGEST_PAUSE: u64 = 2_000;
+const MAX_PAUSE_MS: u64 = 2_000;
 
 /// An error that may pass.
 pub trait Transient {
@@ -46,15 +47,15 @@ where
     F: FnMut() -> A,
     A: Future<Output = Result<T, E>>,
 {
-    let mut pause = FIRST_PAUSE;
+    let mut pause_ms = INITIAL_PAUSE_MS;
     for _ in 1..TRIES {
         match call().await {
             Err(error) if error.is_transient() => {}
             result => return result,
         }
         // Full jitter: forty writers that met once should not meet again.
-        clock.sleep(1 + clock.random() % pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        clock.sleep(Duration::from_millis(1 + clock.random() % pause_ms)).await;
+        pause_ms = (pause_ms * 2).min(MAX_PAUSE_MS);
     }
     call().await
 }

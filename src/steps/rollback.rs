@@ -10,7 +10,7 @@ use crate::ports::{LedgerError, World, stopped_marker};
 use super::error::StepError;
 use super::restore::{RestoreOutcome, restore_all};
 use super::retry::retry;
-use super::{AT_ONCE, Budget};
+use super::{Budget, MAX_CONCURRENCY};
 
 /// What became of one target.
 pub type TargetResult = (FunctionArn, Result<RestoreOutcome, StepError>);
@@ -116,7 +116,7 @@ pub async fn roll_back(
 pub async fn roll_back_each(world: &impl World, runs: &[RunId], reason: &EndReason, budget: Budget) -> Rollbacks {
     let stops = stream::iter(runs).map(|run| async move { (run, stop(world, run, reason).await) });
     let (mut stopped, mut not_stopped) = (Vec::new(), Vec::new());
-    for (id, stop) in stops.buffered(AT_ONCE).collect::<Vec<_>>().await {
+    for (id, stop) in stops.buffered(MAX_CONCURRENCY).collect::<Vec<_>>().await {
         match stop {
             Ok(run) => stopped.push(run),
             Err(error) => not_stopped.push((id.clone(), error)),

@@ -4,6 +4,8 @@
 //! (lambda/latest/dg/gettingstarted-limits). Event source mappings count for the 15 a second of all other calls, so of
 //! targets whose mappings are touched fewer are looked at each time.
 
+use std::time::Duration;
+
 use futures_util::future::{join, join_all};
 
 use crate::model::experiment::Experiment;
@@ -18,14 +20,14 @@ use crate::ports::{FunctionError, World};
 use super::error::StepError;
 use super::rate_limiter::{Quota, RateLimiter};
 use super::retry::retry;
-use super::{AT_ONCE, Budget};
+use super::{Budget, MAX_CONCURRENCY};
 
 /// Targets that one look samples, at most: half a second of `GetFunction`'s rate.
 const TARGETS: usize = 50;
 /// Targets that one look samples where mappings are touched: half a second of the rate of all other calls.
 const TARGETS_WITH_MAPPINGS: usize = 8;
-/// Seconds after which a sample begins no further looks: the alarms wait for their next look meanwhile.
-const PATIENCE_S: i64 = 5;
+/// After this time, a sample begins no further observations: the alarms wait for their next check in the meantime.
+const MAX_SAMPLE_TIME: Duration = Duration::from_secs(5);
 
 /// Looks at the run's next targets, from the one at this place in its list, and records each fault that was taken out.
 /// Returns the place from which the next look goes on.
@@ -35,13 +37,13 @@ const PATIENCE_S: i64 = 5;
 pub(super) async fn sample(world: &impl World, run: &Run, from: usize, budget: Budget) -> Result<usize, StepError> {
     let mappings = run.experiment.as_ref().is_some_and(Experiment::needs_mappings);
     let most = if mappings { TARGETS_WITH_MAPPINGS } else { TARGETS };
-    let until = budget.last_call().min(world.now().plus(PATIENCE_S));
+    let until = budget.last_call().min(world.now() + MAX_SAMPLE_TIME);
     let sampler = &Sampler { world, run, mappings, limiter: RateLimiter::until(until) };
     let all = run.functions.len();
     let from = if from < all { from } else { 0 };
     let places: Vec<usize> = (from..all).chain(0..from).take(most).collect();
     let mut next = from;
-    for places in places.chunks(AT_ONCE) {
+    for places in places.chunks(MAX_CONCURRENCY) {
         // What is left of this sample is where the next one begins.
         if world.now() > until {
             break;

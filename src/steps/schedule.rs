@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::pin::pin;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};
@@ -11,15 +12,15 @@ use futures_util::stream::FuturesUnordered;
 use crate::model::time::Time;
 use crate::ports::Clock;
 
-use super::{AT_ONCE, Budget};
+use super::{Budget, MAX_CONCURRENCY};
 
 /// What is to become of a job after a look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
     /// Nothing more.
     Over,
-    /// Another look after this many seconds.
-    After(u64),
+    /// Another look after this time.
+    After(Duration),
     /// Another look once no first one is left to be made.
     AfterFirsts,
 }
@@ -43,7 +44,7 @@ struct Lanes<J> {
     busy: [usize; 2],
 }
 
-/// Looks at every job until it is over or the budget is: [`AT_ONCE`] first looks, in the order of the jobs, and as many
+/// Looks at every job until it is over or the budget is: [`MAX_CONCURRENCY`] first looks, in the order of the jobs, and as many
 /// later ones at once. `look` is told whether first looks are left to be made. Returns all jobs, in no particular order.
 pub(super) async fn run<C, J, L, A>(clock: &C, jobs: Vec<J>, budget: Budget, look: L) -> Vec<J>
 where
@@ -69,10 +70,10 @@ where
             (None, true) => return lanes.done,
             (None, false) => under_way.next().await,
             (Some(due), true) => {
-                clock.sleep(until(clock, due)).await;
+                clock.sleep(clock.now().until(due)).await;
                 None
             }
-            (Some(due), false) => match select(pin!(clock.sleep(until(clock, due))), under_way.next()).await {
+            (Some(due), false) => match select(pin!(clock.sleep(clock.now().until(due))), under_way.next()).await {
                 Either::Left(_) => None,
                 Either::Right((ended, _)) => ended,
             },
@@ -82,11 +83,6 @@ where
             lanes.put_back(job, next, clock.now(), budget);
         }
     }
-}
-
-/// Milliseconds until then.
-fn until(clock: &impl Clock, due: Time) -> u64 {
-    u64::try_from(due.0.saturating_sub(clock.now().0)).unwrap_or(0)
 }
 
 impl<J> Lanes<J> {
@@ -101,7 +97,7 @@ impl<J> Lanes<J> {
                 self.add_later(job, now, budget);
             }
         }
-        if self.busy[Lane::First as usize] < AT_ONCE
+        if self.busy[Lane::First as usize] < MAX_CONCURRENCY
             && let Some(job) = self.first.pop_front()
         {
             self.busy[Lane::First as usize] += 1;
@@ -115,14 +111,14 @@ impl<J> Lanes<J> {
 
     /// When the next later look is due, if its lane has room.
     fn due(&self) -> Option<Time> {
-        let room = self.busy[Lane::Later as usize] < AT_ONCE;
+        let room = self.busy[Lane::Later as usize] < MAX_CONCURRENCY;
         self.later.first_key_value().filter(|_| room).map(|((due, _), _)| *due)
     }
 
     fn put_back(&mut self, job: J, next: Next, now: Time, budget: Budget) {
         match next {
             Next::Over => self.done.push(job),
-            Next::After(seconds) => self.add_later(job, now.plus(seconds.cast_signed()), budget),
+            Next::After(wait) => self.add_later(job, now + wait, budget),
             Next::AfterFirsts => self.after_firsts.push(job),
         }
     }
@@ -143,8 +139,8 @@ mod tests {
     use crate::testing::SimWorld;
     use std::cell::{Cell, RefCell};
 
-    fn budget(world: &SimWorld, seconds: i64) -> Budget {
-        Budget { deadline: world.now().plus(seconds) }
+    fn budget(world: &SimWorld, seconds: u64) -> Budget {
+        Budget { deadline: world.now() + Duration::from_secs(seconds) }
     }
 
     /// Every look takes two seconds and then asks for two more.
@@ -165,9 +161,9 @@ mod tests {
             self.begun.borrow_mut().push((job, looks));
             self.under_way.set(self.under_way.get() + 1);
             self.most.set(self.most.get().max(self.under_way.get()));
-            self.world.sleep(if job == slow { 100_000 } else { 2_000 }).await;
+            self.world.sleep(Duration::from_secs(if job == slow { 100 } else { 2 })).await;
             self.under_way.set(self.under_way.get() - 1);
-            ((job, looks + 1), if looks == 2 { Next::Over } else { Next::After(1) })
+            ((job, looks + 1), if looks == 2 { Next::Over } else { Next::After(Duration::from_secs(1)) })
         }
     }
 
@@ -177,7 +173,7 @@ mod tests {
         let jobs = Jobs::new(&world);
         let many = (0..1_000).map(|job| (job, 0)).collect();
         let done = run(&world, many, budget(&world, 10_000), |job, _| jobs.look(job, usize::MAX)).await;
-        assert_eq!(jobs.most.get(), 2 * AT_ONCE);
+        assert_eq!(jobs.most.get(), 2 * MAX_CONCURRENCY);
         let mut all: Vec<usize> = done.iter().map(|(job, _)| *job).collect();
         all.sort_unstable();
         assert_eq!(all, (0..1_000).collect::<Vec<_>>(), "none is lost, none comes twice");
@@ -194,7 +190,11 @@ mod tests {
         let began = world.now();
         let done = run(&world, many, budget(&world, 1_000), |job, _| jobs.look(job, 3)).await;
         assert_eq!(done.last(), Some(&(3, 3)));
-        assert_eq!(world.now(), began.plus(3 * 100 + 2), "the slow one's own looks, and nobody else's");
+        assert_eq!(
+            world.now(),
+            began + Duration::from_secs(3 * 100 + 2),
+            "the slow one's own looks, and nobody else's"
+        );
         let begun = jobs.begun.borrow();
         let second = begun.iter().position(|begun| *begun == (0, 1));
         let last_first = begun.iter().position(|begun| *begun == (31, 0));
@@ -224,6 +224,6 @@ mod tests {
             run(&world, (0..100).map(|job| (job, 0)).collect(), budget(&world, 7), |job, _| jobs.look(job, usize::MAX))
                 .await;
         assert_eq!(done.len(), 100);
-        assert_eq!(done.iter().filter(|(_, looks)| *looks == 0).count(), 100 - 3 * AT_ONCE);
+        assert_eq!(done.iter().filter(|(_, looks)| *looks == 0).count(), 100 - 3 * MAX_CONCURRENCY);
     }
 }

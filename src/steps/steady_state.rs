@@ -1,5 +1,7 @@
 //! Reading the steady state.
 
+use std::time::Duration;
+
 use crate::model::experiment::Experiment;
 use crate::model::names::AlarmName;
 use crate::model::run::EndReason;
@@ -8,12 +10,12 @@ use crate::model::time::Time;
 use crate::plan::guardrails::AlarmFact;
 use crate::ports::{AlarmError, World};
 
-use super::effect::EFFECT_WAIT;
+use super::effect::MAX_EFFECT_WAIT;
 use super::retry::retry;
 
-/// Seconds by which a metric may come late, and for which the value of a period that is over may still grow. No page of
+/// How late a metric may come in, and for how long the value of a period that is over may still grow. No page of
 /// AWS's has a figure; inferred.
-pub const METRIC_DELAY: i64 = 60;
+pub const MAX_METRIC_DELAY: Duration = Duration::from_secs(60);
 /// Periods to look back for one with data.
 const PERIODS: i64 = 3;
 
@@ -44,7 +46,7 @@ pub async fn deviations(
     }
     for condition in conditions {
         let Condition::Metric { metric, bound } = condition else { continue };
-        let value = match periods(i64::from(metric.period.seconds()), world.now(), since) {
+        let value = match periods(metric.period.get(), world.now(), since) {
             Some((from, until)) => {
                 let values = retry(world, || world.metrics(std::slice::from_ref(metric), from, until)).await?;
                 values.first().and_then(|values| values.first().copied())
@@ -59,12 +61,14 @@ pub async fn deviations(
     Ok(deviations)
 }
 
-/// The whole periods that are judged: the last ones that ended [`METRIC_DELAY`] ago or longer, and begin at `since` or
+/// The whole periods that are judged: the last ones that ended [`MAX_METRIC_DELAY`] ago or longer, and begin at `since` or
 /// later. `None` where there is none yet.
 #[must_use]
-pub fn periods(period: i64, now: Time, since: Option<Time>) -> Option<(Time, Time)> {
+pub fn periods(period: Duration, now: Time, since: Option<Time>) -> Option<(Time, Time)> {
+    // In seconds since the epoch, where periods begin and end.
+    let period = period.as_secs().cast_signed();
     let bound = |seconds: i64| seconds.div_euclid(period) * period;
-    let until = bound(now.epoch_seconds() - METRIC_DELAY);
+    let until = bound((now - MAX_METRIC_DELAY).epoch_seconds());
     // A period that began before `since` is none of those after it: rounded up.
     let earliest = since.map(|since| bound((since.0 + 999).div_euclid(1000) + period - 1));
     let from = earliest.unwrap_or(i64::MIN).max(until - PERIODS * period);
@@ -95,23 +99,23 @@ async fn facts<'a>(
     Ok(alarms.iter().zip(facts).collect())
 }
 
-/// Seconds after the restore from which its conditions can be judged: an alarm at once, a metric when a whole period of
+/// How long after the restore its conditions can be judged: an alarm at once, a metric when a whole period of
 /// it has passed since, and has come in. Metrics of AWS's own come a minute late or so.
 #[must_use]
-pub fn judgeable(conditions: &[Condition]) -> i64 {
-    let seconds = conditions.iter().map(|condition| match condition {
-        Condition::Alarm(_) => 0,
-        Condition::Metric { metric, .. } => 2 * i64::from(metric.period.seconds()) + METRIC_DELAY,
+pub fn judgeable(conditions: &[Condition]) -> Duration {
+    let waits = conditions.iter().map(|condition| match condition {
+        Condition::Alarm(_) => Duration::ZERO,
+        Condition::Metric { metric, .. } => 2 * metric.period.get() + MAX_METRIC_DELAY,
     });
-    seconds.max().unwrap_or(0)
+    waits.max().unwrap_or_default()
 }
 
-/// Seconds after the restore by which a run is judged at the latest: until then, its steady state may still recover, and
+/// How long after the restore a run is judged at the latest: until then, its steady state may still recover, and
 /// the metrics of its faults may come in.
 #[must_use]
-pub fn judged_by(experiment: &Experiment) -> i64 {
-    let steady = judgeable(&experiment.steady_state).max(i64::from(experiment.recovery.seconds()));
-    if experiment.needs_proxy() { steady.max(EFFECT_WAIT) } else { steady }
+pub fn judged_by(experiment: &Experiment) -> Duration {
+    let steady = judgeable(&experiment.steady_state).max(experiment.recovery.get());
+    if experiment.needs_proxy() { steady.max(MAX_EFFECT_WAIT) } else { steady }
 }
 
 #[cfg(test)]
@@ -121,15 +125,16 @@ mod tests {
     #[test]
     fn the_last_period_that_is_judged_ended_a_minute_ago() {
         let at = |seconds: i64| Time(seconds * 1000);
+        let minute = Duration::from_secs(60);
         // Of a metric by the minute, at 10:03:59 the last period is the one from 10:01 to 10:02.
         let ten = 36_000;
-        assert_eq!(periods(60, at(ten + 239), None), Some((at(ten - 60), at(ten + 120))));
-        assert_eq!(periods(60, at(ten + 240), None), Some((at(ten), at(ten + 180))));
-        assert_eq!(periods(300, at(ten + 359), None), Some((at(ten - 900), at(ten))));
+        assert_eq!(periods(minute, at(ten + 239), None), Some((at(ten - 60), at(ten + 120))));
+        assert_eq!(periods(minute, at(ten + 240), None), Some((at(ten), at(ten + 180))));
+        assert_eq!(periods(5 * minute, at(ten + 359), None), Some((at(ten - 900), at(ten))));
         // After a restore in the middle of a minute, the first whole one counts.
-        assert_eq!(periods(60, at(ten + 179), Some(Time(ten * 1000 + 1))), None);
-        assert_eq!(periods(60, at(ten + 180), Some(Time(ten * 1000 + 1))), Some((at(ten + 60), at(ten + 120))));
-        assert_eq!(periods(60, at(ten + 120), Some(at(ten))), Some((at(ten), at(ten + 60))));
-        assert_eq!(periods(60, at(ten + 119), Some(at(ten))), None);
+        assert_eq!(periods(minute, at(ten + 179), Some(Time(ten * 1000 + 1))), None);
+        assert_eq!(periods(minute, at(ten + 180), Some(Time(ten * 1000 + 1))), Some((at(ten + 60), at(ten + 120))));
+        assert_eq!(periods(minute, at(ten + 120), Some(at(ten))), Some((at(ten), at(ten + 60))));
+        assert_eq!(periods(minute, at(ten + 119), Some(at(ten))), None);
     }
 }

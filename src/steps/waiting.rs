@@ -1,14 +1,16 @@
 //! What an inject or a restore waits for is in the ledger, so that every reader sees it. The common path costs no call for
 //! it: only a wait that lasts is recorded, and only where the record says something else.
 
+use std::time::Duration;
+
 use crate::model::names::{FunctionArn, RunId};
 use crate::model::time::Time;
 use crate::ports::World;
 
 use super::retry::retry;
 
-/// Seconds after which a wait lasts: longer than most updates of a configuration take. Inferred.
-const LASTING_S: i64 = 10;
+/// From here on, a wait is recorded: longer than most updates of a configuration take. Inferred.
+const MIN_RECORDED_WAIT: Duration = Duration::from_secs(10);
 
 /// What arming waits for after the lock was released.
 pub const TOMBSTONE: &str =
@@ -48,7 +50,7 @@ impl Waiting {
             _ => now,
         };
         self.now = Some((why.to_owned(), since));
-        let lasts = is_last || now >= since.plus(LASTING_S);
+        let lasts = is_last || now >= since + MIN_RECORDED_WAIT;
         if lasts
             && self.recorded.as_deref() != Some(why)
             && retry(world, || world.record_waiting(run, function, Some(why))).await.is_ok()

@@ -1,6 +1,8 @@
 //! `arm`: `{runId, function}` → `{function, status: armed | waiting | skipped, waitSeconds, waitingFor}`; or a batch of targets, see
 //! `batch.rs`.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::ports::World;
@@ -20,9 +22,9 @@ pub(super) async fn handle(world: &impl World, budget: Budget, payload: &Value) 
     }
     let target = super::target_payload(payload)?;
     let (status, wait, waiting_for) = match arm(world, &target.run_id, &target.function).await? {
-        ArmOutcome::Armed => ("armed", 0, None),
-        ArmOutcome::Waiting(seconds) => ("waiting", seconds, Some(TOMBSTONE.to_owned())),
-        ArmOutcome::Skipped => ("skipped", 0, None),
+        ArmOutcome::Armed => ("armed", Duration::ZERO, None),
+        ArmOutcome::Waiting(wait) => ("waiting", wait, Some(TOMBSTONE.to_owned())),
+        ArmOutcome::Skipped => ("skipped", Duration::ZERO, None),
     };
     Ok(super::target_result(&target.function, status, wait, waiting_for))
 }
@@ -32,7 +34,7 @@ async fn many(world: &impl World, budget: Budget, batch: Batch) -> Result<Value,
     let look = |function| async move {
         Ok(match arm(world, run, function).await? {
             ArmOutcome::Armed | ArmOutcome::Skipped => TargetProgress::Done,
-            ArmOutcome::Waiting(seconds) => TargetProgress::Requeue(seconds),
+            ArmOutcome::Waiting(wait) => TargetProgress::Requeue(wait),
         })
     };
     let looked = Batch::each(&batch.functions, world, budget, look).await;

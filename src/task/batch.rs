@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream;
@@ -16,17 +17,18 @@ use serde_json::{Value, json};
 
 use crate::model::input::read;
 use crate::model::names::{FunctionArn, RunId};
+use crate::model::time::seconds_up;
 use crate::ports::World;
 use crate::steps::error::StepError;
-use crate::steps::{AT_ONCE, Budget};
+use crate::steps::{Budget, MAX_CONCURRENCY};
 
-/// Seconds that one target may take of an invocation, calls that are throttled included: with less left, it has its
+/// The time that one target may take of an invocation, calls that are throttled included: with less left, it has its
 /// turn in the next one.
-const TURN: i64 = 10;
-/// Seconds until the next invocation, where nobody has said how long.
-const SOON: u64 = 1;
-/// The longest wait after trouble, in seconds; it doubles with each try.
-const LONGEST_WAIT: u64 = 30;
+const MAX_TURN: Duration = Duration::from_secs(10);
+/// Time until the next invocation for a target that had no turn in this one.
+const NEXT_TURN_WAIT: Duration = Duration::from_secs(1);
+/// The longest wait after a failure; it doubles with each try.
+const MAX_RETRY_WAIT: Duration = Duration::from_secs(30);
 /// Failures of one batch that are passed on. Only the run's first one is ever shown; each target's is in the ledger.
 const FAILURES: usize = 3;
 /// Bytes of a failure's cause. The outputs of all batches are one input of the state machine, which holds 256 KiB
@@ -43,8 +45,8 @@ pub(super) fn is_batch(payload: &Value) -> bool {
 pub(super) enum TargetProgress {
     /// Nothing more to do.
     Done,
-    /// Again in so many seconds.
-    Requeue(u64),
+    /// Again after this time.
+    Requeue(Duration),
     /// Again, once its restore is rehearsed.
     Unrehearsed,
 }
@@ -96,8 +98,8 @@ struct AttemptResults {
     over: Vec<FunctionArn>,
     again: Vec<FunctionArn>,
     unrehearsed: Vec<FunctionArn>,
-    /// Seconds until the first of `again` is due.
-    wait: Option<u64>,
+    /// Time until the first of `again` is due.
+    wait: Option<Duration>,
 }
 
 /// As the state machine knows a failure, so that the first of a batch can be the run's.
@@ -134,11 +136,11 @@ impl Batch {
         let turns = functions.iter().map(|function| {
             let look = &look;
             async move {
-                let in_time = world.now().plus(TURN) < budget.deadline;
+                let in_time = world.now() + MAX_TURN < budget.deadline;
                 (function.clone(), if in_time { Some(look(function).await) } else { None })
             }
         });
-        stream::iter(turns).buffer_unordered(AT_ONCE).collect().await
+        stream::iter(turns).buffer_unordered(MAX_CONCURRENCY).collect().await
     }
 
     /// What is left of a batch whose `functions` had their turn.
@@ -163,11 +165,11 @@ impl Batch {
         self.shown(status, turned.wait)
     }
 
-    fn shown(mut self, status: Progress, wait: Option<u64>) -> Value {
+    fn shown(mut self, status: Progress, wait: Option<Duration>) -> Value {
         let (functions, unrehearsed) = (&self.functions, &self.unrehearsed);
         self.tries.retain(|function, _| functions.contains(function) || unrehearsed.contains(function));
         self.status = status;
-        self.wait_seconds = wait.unwrap_or(0);
+        self.wait_seconds = wait.map_or(0, seconds_up);
         json!(self)
     }
 
@@ -175,10 +177,10 @@ impl Batch {
     fn turned(&mut self, looked: Vec<Attempted>, tries: RetryLimits) -> AttemptResults {
         let (mut turned, mut again, mut wait) = (AttemptResults::default(), Vec::new(), None);
         for (function, turn) in looked {
-            let seconds = match turn {
+            let this_wait = match turn {
                 None => {
                     turned.again.push(function);
-                    SOON
+                    NEXT_TURN_WAIT
                 }
                 Some(Ok(turn)) => {
                     // It went well: what failed before is forgotten, as it is for one target.
@@ -192,33 +194,33 @@ impl Batch {
                             turned.unrehearsed.push(function);
                             continue;
                         }
-                        TargetProgress::Requeue(seconds) => {
+                        TargetProgress::Requeue(wait) => {
                             again.push(function);
-                            seconds
+                            wait
                         }
                     }
                 }
                 Some(Err(error)) => match self.try_again(&function, &error, tries) {
                     None => continue,
-                    Some(seconds) => {
+                    Some(wait) => {
                         again.push(function);
-                        seconds
+                        wait
                     }
                 },
             };
-            wait = Some(wait.map_or(seconds, |least: u64| least.min(seconds)));
+            wait = Some(wait.map_or(this_wait, |least: Duration| least.min(this_wait)));
         }
         turned.again.extend(again);
         AttemptResults { wait, ..turned }
     }
 
-    /// In how many seconds to try again, or that this was the last time.
-    fn try_again(&mut self, function: &FunctionArn, error: &StepError, tries: RetryLimits) -> Option<u64> {
+    /// The time until the next try; `None` where this was the last one.
+    fn try_again(&mut self, function: &FunctionArn, error: &StepError, tries: RetryLimits) -> Option<Duration> {
         let tried = self.tries.get(function).map_or(1, |tried| tried + 1);
         let most = if error.name() == "Unavailable" { tries.transient } else { tries.permanent };
         if tried < most {
             self.tries.insert(function.clone(), tried);
-            return Some(LONGEST_WAIT.min(1 << tried.min(5)));
+            return Some(MAX_RETRY_WAIT.min(Duration::from_secs(1 << tried.min(5))));
         }
         self.failed += 1;
         if self.failures.len() < FAILURES {

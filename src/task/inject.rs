@@ -1,6 +1,8 @@
 //! `inject`: `{runId, function}` → `{function, status: injected | pending | unrehearsed | skipped, waitSeconds, waitingFor}`; or a batch of targets,
 //! see `batch.rs`.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::ports::World;
@@ -19,10 +21,10 @@ pub(super) async fn handle(world: &impl World, budget: Budget, payload: &Value) 
     }
     let target = super::target_payload(payload)?;
     let (status, wait, waiting_for) = match inject(world, &target.run_id, &target.function, budget).await? {
-        InjectOutcome::Injected => ("injected", 0, None),
-        InjectOutcome::Pending { seconds, waiting_for } => ("pending", seconds, waiting_for),
-        InjectOutcome::Unrehearsed => ("unrehearsed", 0, None),
-        InjectOutcome::Skipped => ("skipped", 0, None),
+        InjectOutcome::Injected => ("injected", Duration::ZERO, None),
+        InjectOutcome::Pending { wait, waiting_for } => ("pending", wait, waiting_for),
+        InjectOutcome::Unrehearsed => ("unrehearsed", Duration::ZERO, None),
+        InjectOutcome::Skipped => ("skipped", Duration::ZERO, None),
     };
     Ok(super::target_result(&target.function, status, wait, waiting_for))
 }
@@ -33,7 +35,7 @@ async fn many(world: &impl World, budget: Budget, batch: Batch) -> Result<Value,
         Ok(match inject(world, run, function, budget).await? {
             InjectOutcome::Injected | InjectOutcome::Skipped => TargetProgress::Done,
             InjectOutcome::Unrehearsed => TargetProgress::Unrehearsed,
-            InjectOutcome::Pending { seconds, .. } => TargetProgress::Requeue(seconds),
+            InjectOutcome::Pending { wait, .. } => TargetProgress::Requeue(wait),
         })
     };
     let looked = Batch::each(&batch.functions, world, budget, look).await;

@@ -12,11 +12,14 @@ mod restore;
 mod rollback;
 mod service;
 
+use std::time::Duration;
+
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::model::input::{InvalidInput, read};
 use crate::model::names::{FunctionArn, RunId};
+use crate::model::time::seconds_up;
 use crate::plan::guardrails::Settings;
 use crate::ports::World;
 use crate::steps::Budget;
@@ -108,8 +111,8 @@ struct RunPayload {
 }
 
 /// What a task says of one target. What is waited for is there for the log, where it is known.
-fn target_result(function: &FunctionArn, status: &str, wait_seconds: u64, waiting_for: Option<String>) -> Value {
-    let mut result = json!({ "function": function, "status": status, "waitSeconds": wait_seconds });
+fn target_result(function: &FunctionArn, status: &str, wait: Duration, waiting_for: Option<String>) -> Value {
+    let mut result = json!({ "function": function, "status": status, "waitSeconds": seconds_up(wait) });
     if let Some(why) = waiting_for {
         result["waitingFor"] = json!(why);
     }

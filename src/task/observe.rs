@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::model::input::read;
 use crate::model::names::RunId;
+use crate::model::time::seconds_up;
 use crate::ports::World;
 use crate::steps::Budget;
 use crate::steps::error::StepError;
@@ -22,8 +23,8 @@ struct Payload {
 pub(super) async fn handle(world: &impl World, budget: Budget, payload: &Value) -> Result<Value, StepError> {
     let payload: Payload = read(payload)?;
     Ok(match observe(world, &payload.run_id, payload.sample_from, budget).await? {
-        ObserveOutcome::Running { seconds, sample_from } => {
-            json!({ "status": "running", "waitSeconds": seconds, "sampleFrom": sample_from })
+        ObserveOutcome::Running { wait, sample_from } => {
+            json!({ "status": "running", "waitSeconds": seconds_up(wait), "sampleFrom": sample_from })
         }
         ObserveOutcome::Stopping => json!({ "status": "stopping", "waitSeconds": 0 }),
     })

@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use crate::model::time::seconds_up;
 use crate::ports::World;
 use crate::steps::error::StepError;
 use crate::steps::report::{ReportOutcome, report};
@@ -15,7 +16,7 @@ const MOST_BYTES: usize = 200_000;
 
 pub(super) async fn handle(world: &impl World, payload: &Value) -> Result<Value, StepError> {
     match report(world, &super::run_payload(payload)?.run_id).await? {
-        ReportOutcome::Pending(seconds) => Ok(json!({ "status": "pending", "waitSeconds": seconds })),
+        ReportOutcome::Pending(wait) => Ok(json!({ "status": "pending", "waitSeconds": seconds_up(wait) })),
         ReportOutcome::Closed(view) => Ok(json!(view.shortened(MOST_TARGETS, MOST_BYTES))),
     }
 }

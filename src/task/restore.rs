@@ -3,6 +3,8 @@
 //! `{runId, function, rehearse: true}` rehearses the restore of one target → `{function, status: rehearsed | waiting |
 //! changed | skipped, waitSeconds}`; or a batch of targets, see `batch.rs`: one with `unrehearsed` is rehearsed.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -77,10 +79,8 @@ async fn begin(world: &impl World, id: &RunId, failure: Option<Failure>) -> Resu
 async fn one(world: &impl World, budget: Budget, id: &RunId, function: &FunctionArn) -> Result<Value, StepError> {
     let run = stopping(world, id).await?;
     Ok(match restore(world, &run, function, budget).await? {
-        RestoreOutcome::Ended(status) => super::target_result(function, status.name(), 0, None),
-        RestoreOutcome::Pending { seconds, waiting_for } => {
-            super::target_result(function, "pending", seconds, waiting_for)
-        }
+        RestoreOutcome::Ended(status) => super::target_result(function, status.name(), Duration::ZERO, None),
+        RestoreOutcome::Pending { wait, waiting_for } => super::target_result(function, "pending", wait, waiting_for),
     })
 }
 
@@ -90,7 +90,7 @@ async fn many(world: &impl World, budget: Budget, batch: Batch) -> Result<Value,
     let results = restore_all(world, &targets, budget).await.into_iter().map(|result| {
         Some(result.map(|restored| match restored {
             RestoreOutcome::Ended(_) => TargetProgress::Done,
-            RestoreOutcome::Pending { seconds, .. } => TargetProgress::Requeue(seconds),
+            RestoreOutcome::Pending { wait, .. } => TargetProgress::Requeue(wait),
         }))
     });
     let looked = batch.functions.iter().cloned().zip(results).collect();
@@ -104,10 +104,10 @@ async fn rehearse_one(
     function: &FunctionArn,
 ) -> Result<Value, StepError> {
     let (status, wait) = match Rehearsal::new(world, id, budget).rehearse(function).await? {
-        RehearseOutcome::Rehearsed => ("rehearsed", 0),
-        RehearseOutcome::Waiting(seconds) => ("waiting", seconds),
-        RehearseOutcome::Changed => ("changed", 0),
-        RehearseOutcome::Skipped => ("skipped", 0),
+        RehearseOutcome::Rehearsed => ("rehearsed", Duration::ZERO),
+        RehearseOutcome::Waiting(wait) => ("waiting", wait),
+        RehearseOutcome::Changed => ("changed", Duration::ZERO),
+        RehearseOutcome::Skipped => ("skipped", Duration::ZERO),
     };
     Ok(super::target_result(function, status, wait, None))
 }
@@ -117,7 +117,7 @@ async fn rehearse_many(world: &impl World, budget: Budget, batch: Batch) -> Valu
     let look = |function| async move {
         Ok(match rehearsal.rehearse(function).await? {
             RehearseOutcome::Rehearsed | RehearseOutcome::Changed | RehearseOutcome::Skipped => TargetProgress::Done,
-            RehearseOutcome::Waiting(seconds) => TargetProgress::Requeue(seconds),
+            RehearseOutcome::Waiting(wait) => TargetProgress::Requeue(wait),
         })
     };
     let looked = Batch::each(&batch.unrehearsed, world, budget, look).await;

@@ -25,7 +25,7 @@ const FIRST_TICKS: [i64; 3] = [1, 20, 60];
 /// Seconds between two ticks of the reaper.
 const TICK: i64 = 60;
 /// Seconds for which a tick may live, as in infra/template.yaml.
-const TICK_LIVES: i64 = 55;
+const TICK_LIVES: u64 = 55;
 /// Ticks after the last cut within which everything is put right.
 const MOST_TICKS: u32 = 2;
 /// The demos, as they stand in events/.

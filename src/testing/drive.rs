@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::task::Waker;
+use std::time::Duration;
 
 use crate::model::function::Observation;
 use crate::model::names::{FunctionArn, RunId};
-use crate::model::time::Time;
-use crate::steps::LANDING;
+use crate::model::time::{Time, whole_milliseconds};
+use crate::steps::MAX_LANDING_DELAY;
 
 use super::dice::Dice;
 use super::history::monitor::Monitor;
@@ -208,7 +209,7 @@ impl Drive {
 
     /// A 429 says how long to wait, mostly a second.
     fn throttled(&mut self) -> CallError {
-        CallError::Throttled(*self.dice.pick(&[1, 1, 1, 2, 5, 30]).unwrap_or(&1))
+        CallError::Throttled(Duration::from_secs(*self.dice.pick(&[1, 1, 1, 2, 5, 30]).unwrap_or(&1)))
     }
 
     fn unclear(&mut self, kind: CallKind) -> Fate {
@@ -340,7 +341,7 @@ where
                 drive.under_way.remove(&self.id);
                 return;
             }
-            let at = elapsed + drive.dice.between(0, LANDING * 1000);
+            let at = elapsed + drive.dice.between(0, whole_milliseconds(MAX_LANDING_DELAY));
             let (id, caller, name) = (self.id, self.caller.clone(), self.name);
             drive.note(elapsed, || format!("{caller}: {name} is given up, and lands later"));
             let who = caller.clone();

@@ -5,12 +5,14 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::Value;
 
 use crate::model::names::{FunctionArn, RunId};
 use crate::model::run::{EndReason, Run, RunStatus};
+use crate::model::time::in_whole_seconds;
 use crate::plan::guardrails::Settings;
 use crate::plan::rendering::ReportView;
 use crate::ports::Clock;
@@ -77,8 +79,8 @@ pub fn survives_watched<F: Future>(future: F, look: impl FnMut()) -> Option<F::O
 
 /// What a task's invocation may take, as in infra/template.yaml.
 #[must_use]
-pub fn budget(world: &SimWorld, seconds: i64) -> Budget {
-    Budget { deadline: world.now().plus(seconds) }
+pub fn budget(world: &SimWorld, seconds: u64) -> Budget {
+    Budget { deadline: world.now() + Duration::from_secs(seconds) }
 }
 
 /// How often a task is done again: for what may pass, and for everything else.
@@ -178,10 +180,10 @@ impl<'a> Machine<'a> {
     /// What the first task that failed did so with.
     pub async fn arm(&self, functions: &[FunctionArn]) -> Result<(), StepError> {
         all(functions.iter().map(|function| async move {
-            while let ArmOutcome::Waiting(seconds) =
+            while let ArmOutcome::Waiting(wait) =
                 self.task(Role::Arm, FORWARD, || arm(self.world, &self.run, function)).await?
             {
-                self.wait(seconds).await;
+                self.wait(wait).await;
             }
             Ok(())
         }))
@@ -194,8 +196,8 @@ impl<'a> Machine<'a> {
     /// What the first task that failed did so with.
     pub async fn rehearse(&self, functions: &[FunctionArn]) -> Result<(), StepError> {
         all(functions.iter().map(|function| async move {
-            while let RehearseOutcome::Waiting(seconds) = self.rehearse_once(function).await? {
-                self.wait(seconds).await;
+            while let RehearseOutcome::Waiting(wait) = self.rehearse_once(function).await? {
+                self.wait(wait).await;
             }
             Ok(())
         }))
@@ -216,7 +218,7 @@ impl<'a> Machine<'a> {
             loop {
                 let once = || inject(self.world, &self.run, function, budget(self.world, 30));
                 match self.task(Role::Inject, FORWARD, once).await? {
-                    InjectOutcome::Pending { seconds, .. } => self.wait(seconds).await,
+                    InjectOutcome::Pending { wait, .. } => self.wait(wait).await,
                     InjectOutcome::Unrehearsed => drop(self.rehearse_once(function).await?),
                     InjectOutcome::Injected | InjectOutcome::Skipped => return Ok(()),
                 }
@@ -233,12 +235,11 @@ impl<'a> Machine<'a> {
         let mut from = 0;
         loop {
             let once = || observe(self.world, &self.run, from, budget(self.world, 30));
-            let ObserveOutcome::Running { seconds, sample_from } = self.task(Role::Observe, FORWARD, once).await?
-            else {
+            let ObserveOutcome::Running { wait, sample_from } = self.task(Role::Observe, FORWARD, once).await? else {
                 return Ok(());
             };
             from = sample_from;
-            self.wait(seconds).await;
+            self.wait(wait).await;
         }
     }
 
@@ -257,7 +258,7 @@ impl<'a> Machine<'a> {
         }
         loop {
             match self.task(Role::Report, BACK, || report(self.world, &self.run)).await {
-                Ok(ReportOutcome::Pending(seconds)) => self.wait(seconds).await,
+                Ok(ReportOutcome::Pending(wait)) => self.wait(wait).await,
                 Ok(ReportOutcome::Closed(view)) => return Ended { failure, report: Some(*view) },
                 Err(error) => return Ended { failure: failure.or(Some(error)), report: None },
             }
@@ -271,16 +272,17 @@ impl<'a> Machine<'a> {
     pub async fn restore(&self, run: &Run) -> Result<(), StepError> {
         all(run.functions.iter().map(|function| async move {
             let once = || restore(self.world, run, function, budget(self.world, 30));
-            while let RestoreOutcome::Pending { seconds, .. } = self.task(Role::Restore, BACK, once).await? {
-                self.wait(seconds).await;
+            while let RestoreOutcome::Pending { wait, .. } = self.task(Role::Restore, BACK, once).await? {
+                self.wait(wait).await;
             }
             Ok(())
         }))
         .await
     }
 
-    async fn wait(&self, seconds: u64) {
-        self.world.sleep(seconds * 1000).await;
+    /// Waits as a Wait state does: whole seconds.
+    async fn wait(&self, wait: Duration) {
+        self.world.sleep(in_whole_seconds(wait)).await;
     }
 
     /// A task with its retries, under the rights of its role.
@@ -306,7 +308,7 @@ impl<'a> Machine<'a> {
                 return Err(error);
             }
             *left -= 1;
-            self.wait(1).await;
+            self.wait(Duration::from_secs(1)).await;
         }
     }
 }

@@ -1,6 +1,7 @@
 //! AWS Lambda, as far as snapback sees it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use futures_util::future::join;
 
@@ -348,7 +349,9 @@ impl SimWorld {
             }
             match state.trouble("GetFunction") {
                 Some(CallFailure::Denied) => return Err(FunctionError::of(CallError::Denied, "GetFunction")),
-                Some(CallFailure::Throttled) => return Err(FunctionError::of(CallError::Throttled(1), "GetFunction")),
+                Some(CallFailure::Throttled) => {
+                    return Err(FunctionError::of(CallError::Throttled(Duration::from_secs(1)), "GetFunction"));
+                }
                 _ => {}
             }
             let (then, now) = (state.read_at(), state.now());
@@ -380,7 +383,7 @@ impl Functions for SimWorld {
         self.exchange(CallKind::Write, name, move |state| {
             let now = state.now();
             if now > not_after {
-                return Err(FunctionError::Throttled(0));
+                return Err(FunctionError::Throttled(Duration::ZERO));
             }
             state.admit(name)?;
             let trouble = state.trouble(name);
@@ -388,13 +391,15 @@ impl Functions for SimWorld {
             match trouble {
                 None => state.write(&function, &write),
                 Some(CallFailure::Lost) => Err(FunctionError::of(CallError::Answer, name)),
-                Some(CallFailure::LandsLate(seconds)) => {
-                    find(state, function.as_str())?.late.push((now.plus(seconds), write));
+                Some(CallFailure::LandsLate(delay)) => {
+                    find(state, function.as_str())?.late.push((now + delay, write));
                     Err(FunctionError::of(CallError::Answer, name))
                 }
                 Some(CallFailure::Denied) => Err(FunctionError::of(CallError::Denied, name)),
                 Some(CallFailure::Busy) => Err(FunctionError::of(CallError::Busy, name)),
-                Some(CallFailure::Throttled) => Err(FunctionError::of(CallError::Throttled(1), name)),
+                Some(CallFailure::Throttled) => {
+                    Err(FunctionError::of(CallError::Throttled(Duration::from_secs(1)), name))
+                }
                 Some(CallFailure::AnswerLost) => {
                     state.write(&function, &write)?;
                     Err(FunctionError::of(CallError::Answer, name))
@@ -456,7 +461,10 @@ impl Functions for SimWorld {
                     return Err(FunctionError::of(CallError::Denied, "ListVersionsByFunction"));
                 }
                 Some(CallFailure::Throttled) => {
-                    return Err(FunctionError::of(CallError::Throttled(1), "ListVersionsByFunction"));
+                    return Err(FunctionError::of(
+                        CallError::Throttled(Duration::from_secs(1)),
+                        "ListVersionsByFunction",
+                    ));
                 }
                 _ => {}
             }

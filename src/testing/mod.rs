@@ -20,17 +20,18 @@ pub mod worker;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use crate::model::guarded_write::{Item, Omission};
 use crate::model::names::{AlarmName, FunctionArn, LayerVersionArn, MappingId, RunId};
 use crate::model::run::{Lever, Lock, Run, TargetRecord};
 use crate::model::snapshot::Write;
 use crate::model::steady_state::Metric;
-use crate::model::time::Time;
+use crate::model::time::{Time, whole_milliseconds};
 use crate::plan::guardrails::{AlarmFact, LayerFact};
 use crate::ports::{AlarmError, Alarms, Clock, Executions, Stack};
 use crate::steps::READ_ATTEMPTS;
-use crate::steps::steady_state::METRIC_DELAY;
+use crate::steps::steady_state::MAX_METRIC_DELAY;
 
 pub use functions::SimFunction;
 pub use mappings::{Orphans, SimMapping};
@@ -121,8 +122,8 @@ pub struct State {
     pub cut_a_write: bool,
     /// What the next calls of these names are answered instead, one answer a call.
     pub trouble: Vec<(&'static str, CallFailure)>,
-    /// Seconds by which a read of a function may miss what has landed: each is of a moment between then and now.
-    pub staleness: i64,
+    /// For how long a read of a function may miss what has landed: each is of a moment between then and now.
+    pub staleness: Duration,
     /// Lambda's rates, where it keeps to them.
     pub rates: Option<Rates>,
     /// Ledger transactions that still meet another one.
@@ -155,8 +156,8 @@ pub enum CallFailure {
     AnswerLost,
     /// It does not land, and nobody says so.
     Lost,
-    /// It lands this many seconds later, and nobody says so.
-    LandsLate(i64),
+    /// It lands this much later, and nobody says so.
+    LandsLate(Duration),
     /// Refused: access denied.
     Denied,
     /// Refused: busy.
@@ -194,7 +195,7 @@ impl SimWorld {
     }
 
     async fn pause(&self, milliseconds: u64) {
-        Clock::sleep(self, milliseconds).await;
+        Clock::sleep(self, Duration::from_millis(milliseconds)).await;
     }
 
     /// How often a call was made.
@@ -212,13 +213,13 @@ impl State {
 
     /// The moment of which the next read is: any within the staleness, but always the same ones.
     fn read_at(&mut self) -> Time {
-        let (staleness, turn) = (self.staleness, self.calls.len() as i64 * 7919);
+        let (staleness_ms, turn) = (whole_milliseconds(self.staleness), self.calls.len() as i64 * 7919);
         let age = match &mut self.drive {
             Some(drive) => match drive.dice.percent(drive.stale) {
-                true => drive.dice.between(0, staleness * 1000),
+                true => drive.dice.between(0, staleness_ms),
                 false => 0,
             },
-            None => turn % (staleness * 1000 + 1),
+            None => turn % (staleness_ms + 1),
         };
         Time(self.now().0 - age)
     }
@@ -226,7 +227,7 @@ impl State {
     fn advance(&mut self, milliseconds: i64) {
         let (before, driven) = (self.now(), self.drive.is_some());
         // Nobody looks at the past of the many functions that rates are for, unless reads are stale.
-        if self.rates.is_none() || self.staleness > 0 {
+        if self.rates.is_none() || !self.staleness.is_zero() {
             self.functions.values_mut().for_each(|function| function.remember(before, driven));
             self.remember_mappings(before);
         }
@@ -248,7 +249,7 @@ impl State {
         if let Some(error) = self.metric_errors.get(&metric.name) {
             return Err(error.clone());
         }
-        let period = i64::from(metric.period.seconds()) * 1000;
+        let period = whole_milliseconds(metric.period.get());
         let traffic = self.traffic.per_minute * (period as f64) / 60_000.0;
         let value = match (self.metrics.get(&metric.name), metric.name.as_str()) {
             (Some(value), _) => *value,
@@ -256,7 +257,7 @@ impl State {
             (None, "InjectedFaults") if traffic > 0.0 && self.traffic.meets_faults => traffic,
             _ => return Ok(Vec::new()),
         };
-        let is_growing = |end: i64| metric.statistic.as_str() == "Sum" && end > self.now().plus(-METRIC_DELAY).0;
+        let is_growing = |end: i64| metric.statistic.as_str() == "Sum" && end > (self.now() - MAX_METRIC_DELAY).0;
         let ends = (1..=(until.0 - from.0) / period).rev().map(|count| from.0 + count * period);
         Ok(ends.map(|end| if is_growing(end) { value / 2.0 } else { value }).collect())
     }
@@ -278,10 +279,10 @@ impl Clock for SimWorld {
         self.with(|state| state.now())
     }
 
-    async fn sleep(&self, milliseconds: u64) {
+    async fn sleep(&self, span: Duration) {
         let sleeper = self.sleepers.fetch_add(1, Ordering::Relaxed);
         self.with(|state| {
-            let until = state.elapsed.saturating_add(milliseconds.cast_signed());
+            let until = state.elapsed.saturating_add(whole_milliseconds(span));
             state.asleep.insert(sleeper, until);
         });
         Sleep { world: self, sleeper }.await;

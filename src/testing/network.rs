@@ -1,7 +1,9 @@
 //! What lies between a caller and AWS: every call goes this way, is counted, takes its time, and may meet trouble.
 
+use std::time::Duration;
+
 use crate::ports::{AlarmError, FunctionError, LedgerError};
-use crate::steps::LANDING;
+use crate::steps::MAX_LANDING_DELAY;
 
 use super::drive::Flight;
 use super::{CallFailure, SimWorld, State, Yield};
@@ -43,9 +45,9 @@ pub enum CrashPoint {
     After,
     /// It lives, the call lands, and the answer is lost; the calls after it go well.
     AnswerLost,
-    /// It dies, and its call lands only [`LANDING`] seconds later, if it changes a function.
+    /// It dies, and its call lands only [`MAX_LANDING_DELAY`] later, if it changes a function.
     AfterLate,
-    /// It lives, the answer is lost, and its call lands only [`LANDING`] seconds later, if it changes a function.
+    /// It lives, the answer is lost, and its call lands only [`MAX_LANDING_DELAY`] later, if it changes a function.
     AnswerLostLate,
 }
 
@@ -87,7 +89,7 @@ pub enum CallError {
     /// Busy; for a transaction: it met another one.
     Busy,
     /// Throttled, with what `Retry-After` says.
-    Throttled(u64),
+    Throttled(Duration),
 }
 
 /// An error of a port, made from what AWS says.
@@ -101,7 +103,7 @@ impl Failure for FunctionError {
             CallError::Answer => Self::Unclear("the answer was lost".into()),
             CallError::Denied => Self::Denied(call.into()),
             CallError::Busy => Self::Busy(call.into()),
-            CallError::Throttled(seconds) => Self::Throttled(seconds),
+            CallError::Throttled(retry_after) => Self::Throttled(retry_after),
         }
     }
 }
@@ -151,7 +153,7 @@ impl SimWorld {
             if let Some(cut) = cut {
                 state.cut_a_write = kind == CallKind::Write;
                 if state.cut_a_write && CrashPoint::LATE.contains(&cut) {
-                    state.trouble.insert(0, (name, CallFailure::LandsLate(LANDING)));
+                    state.trouble.insert(0, (name, CallFailure::LandsLate(MAX_LANDING_DELAY)));
                 }
             }
             work(state)

@@ -1,5 +1,7 @@
 //! Lambda's rates: what goes over them is answered 429.
 
+use std::time::Duration;
+
 use crate::model::time::Time;
 use crate::ports::FunctionError;
 
@@ -32,7 +34,7 @@ impl Rates {
             return Ok(());
         }
         self.refused += 1;
-        Err(FunctionError::Throttled(1))
+        Err(FunctionError::Throttled(Duration::from_secs(1)))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use crate::model::function::{Environment, MappingState, Observation, Slot, Tags};
 use crate::model::names::{AlarmName, FunctionArn, LayerVersionArn, MappingId, RunId};
@@ -16,7 +17,7 @@ use crate::ports::{
     AlarmError, Alarms, Clock, Executions, FunctionError, Functions, Ledger, LedgerError, Permit, Stack, VersionPage,
     WriteOutcome,
 };
-use crate::steps::STALENESS;
+use crate::steps::MAX_READ_STALENESS;
 
 use super::SimWorld;
 use super::drive::{Caller, Sending};
@@ -45,15 +46,15 @@ pub enum Role {
 }
 
 impl Role {
-    /// Seconds until an invocation is killed, as in infra/template.yaml.
+    /// How long an invocation lives until it is killed, as in infra/template.yaml.
     #[must_use]
-    pub const fn timeout(self) -> i64 {
-        match self {
+    pub const fn timeout(self) -> Duration {
+        Duration::from_secs(match self {
             Self::Prepare => 300,
             Self::Rollback => 900,
             Self::Reaper => 55,
             _ => 30,
-        }
+        })
     }
 }
 
@@ -207,7 +208,7 @@ impl<'w> Worker<'w> {
     }
 
     fn lease(&self, lease: &Lease) -> Lease {
-        let until = if self.is(Weakening::LeaseTooShort) { self.now().plus(1) } else { lease.until };
+        let until = if self.is(Weakening::LeaseTooShort) { self.now() + Duration::from_secs(1) } else { lease.until };
         Lease { until, ..lease.clone() }
     }
 
@@ -246,7 +247,7 @@ impl Functions for Worker<'_> {
     async fn write(&self, permit: &Permit, write: &Write, not_after: Time) -> Result<(), FunctionError> {
         let function = permit.function();
         if self.now() > not_after {
-            return Err(FunctionError::Throttled(0));
+            return Err(FunctionError::Throttled(Duration::ZERO));
         }
         if self.role == Role::Inject && !self.opted_in(function) {
             return Err(FunctionError::Denied("the function does not carry the tag".into()));
@@ -326,8 +327,8 @@ impl Clock for Worker<'_> {
         Time(self.world.now().0 + self.skew)
     }
 
-    async fn sleep(&self, milliseconds: u64) {
-        Clock::sleep(self.world, milliseconds).await;
+    async fn sleep(&self, span: Duration) {
+        Clock::sleep(self.world, span).await;
     }
 
     fn random(&self) -> u64 {
@@ -405,7 +406,7 @@ impl Ledger for Worker<'_> {
     async fn runs_of_alarm(&self, alarm_arn: &str) -> Result<RunList, LedgerError> {
         let mut runs = self.enter(None).runs_of_alarm(alarm_arn).await?;
         if self.is(Weakening::AlarmReadStale) {
-            let since = self.now().plus(-STALENESS);
+            let since = self.now() - MAX_READ_STALENESS;
             runs.runs
                 .retain(|id| self.world.with(|state| state.runs.get(id).is_some_and(|run| run.created_at < since)));
         }

@@ -1,6 +1,8 @@
 //! Several that work on one function at once, rollbacks that die at any call, and calls of the dead that land late.
 //! Executions and reapers that die are in `crash_anywhere`.
 
+use std::time::Duration;
+
 use futures_util::future::join;
 use serde_json::Value;
 use snapback::model::function::Observation;
@@ -13,7 +15,7 @@ use snapback::steps::inject::{InjectOutcome, inject};
 use snapback::steps::reap::reap;
 use snapback::steps::restore::RestoreOutcome;
 use snapback::steps::rollback::{roll_back, roll_back_alarm, roll_back_all};
-use snapback::steps::{LANDING, STALENESS};
+use snapback::steps::{MAX_LANDING_DELAY, MAX_READ_STALENESS};
 use snapback::testing::network::CrashPoint;
 use snapback::testing::samples::{alarm_arn, world};
 use snapback::testing::{CallFailure, SimWorld};
@@ -169,7 +171,7 @@ fn assert_reaped(world: &SimWorld, run: &RunId, before: &Observation, note: &str
 #[test]
 fn a_crash_whose_last_call_lands_late_is_put_right_too() {
     for (fault, experiment) in experiments() {
-        for late in [2, LANDING] {
+        for late in [Duration::from_secs(2), MAX_LANDING_DELAY] {
             deaths(
                 &experiment,
                 |world, _| {
@@ -184,7 +186,7 @@ fn a_crash_whose_last_call_lands_late_is_put_right_too() {
                         reap_for(world, 1);
                         assert_final_is_true(world, before, fault);
                     }
-                    assert_reaped(world, &machine.run, before, &format!("{fault}: died at call {life}, {late} s late"));
+                    assert_reaped(world, &machine.run, before, &format!("{fault}: died at call {life}, {late:?} late"));
                 },
             );
         }
@@ -235,7 +237,7 @@ fn reads_that_are_stale_do_not_make_a_false_end() {
             // A past for reads to show.
             world.pass(60);
             world.with(|state| {
-                state.staleness = STALENESS;
+                state.staleness = MAX_READ_STALENESS;
                 // Reads are of other moments after other numbers of calls.
                 state.calls = vec![String::new(); start];
             });
@@ -244,7 +246,7 @@ fn reads_that_are_stale_do_not_make_a_false_end() {
             while !world.with(|state| state.targets.values().any(|target| target.status.is_final())) {
                 block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 5))).unwrap();
                 assert_final_is_true(&world, &before, &format!("{fault}, {start}"));
-                block_on(world.sleep(300));
+                block_on(world.sleep(Duration::from_millis(300)));
             }
             assert_eq!(outcome(&block_on(machine.end(None))), (RunStatus::Stopped, Outcome::EndedEarly), "{fault}");
             // The next run must not take the fault for the original.
@@ -265,13 +267,13 @@ fn reads_that_are_stale_do_not_make_a_false_end() {
 #[test]
 fn a_crash_at_any_call_is_put_right_although_reads_are_stale() {
     for (fault, experiment) in experiments() {
-        for late in [None, Some(LANDING)] {
+        for late in [None, Some(MAX_LANDING_DELAY)] {
             deaths(
                 &experiment,
                 |world, _| {
                     world.pass(60);
                     world.with(|state| {
-                        state.staleness = STALENESS;
+                        state.staleness = MAX_READ_STALENESS;
                         if let Some(late) = late {
                             state.trouble = vec![(call_names(fault).0, CallFailure::LandsLate(late))];
                         }

@@ -1,5 +1,7 @@
 //! Somebody else changes the function during a run.
 
+use std::time::Duration;
+
 use futures_util::future::join;
 use serde_json::json;
 use snapback::model::function::{Environment, LastUpdate};
@@ -146,7 +148,7 @@ fn a_restore_waits_for_somebody_elses_update() {
         let before = picture(&world, "checkout");
         let machine = machine(&world, &experiment);
         block_on(machine.start()).unwrap();
-        let busy_until = world.now().plus(90);
+        let busy_until = world.now() + Duration::from_secs(90);
         world.with(|state| {
             let function = state.functions.get_mut(&function_arn("checkout")).unwrap();
             function.edit(|seen| seen.last_update = LastUpdate::InProgress);

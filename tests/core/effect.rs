@@ -1,12 +1,14 @@
 //! What a run has shown: whether its faults took effect, by the metrics of the proxy and of Lambda, and what its report
 //! says of that.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use snapback::model::run::{EndReason, RunStatus};
 use snapback::plan::guardrails::Alias;
 use snapback::plan::rendering::{Outcome, ReportView};
 use snapback::ports::{AlarmError, Clock};
-use snapback::steps::effect::EFFECT_WAIT;
+use snapback::steps::effect::MAX_EFFECT_WAIT;
 use snapback::testing::samples::{self, faults, function_arn, runtime_version, world};
 use snapback::testing::{SimWorld, State};
 
@@ -81,9 +83,9 @@ fn metrics_that_come_late_are_waited_for() {
     });
     let late = async {
         while run_of(&world, &machine.run).stopping_at.is_none() {
-            world.sleep(1_000).await;
+            world.sleep(Duration::from_secs(1)).await;
         }
-        world.sleep(100_000).await;
+        world.sleep(Duration::from_secs(100)).await;
         world.with(|state| state.traffic.meets_faults = true);
     };
     let ended = block_on(futures_util::future::join(machine.end(None), late)).0;
@@ -91,7 +93,7 @@ fn metrics_that_come_late_are_waited_for() {
     assert_eq!((report.outcome, report.effect), (Outcome::NoSteadyState, None));
     let restored_at = target_of(&world, &machine.run, "checkout").ended_at.unwrap();
     let closed_at = run_of(&world, &machine.run).closed_at.unwrap();
-    assert!(restored_at.seconds_until(closed_at) <= u64::try_from(EFFECT_WAIT).unwrap());
+    assert!(restored_at.until(closed_at) <= MAX_EFFECT_WAIT);
 }
 
 #[test]
@@ -122,7 +124,7 @@ fn a_run_that_an_alarm_ended_is_not_kept_open_for_its_metrics() {
     assert_eq!(run_of(&world, &machine.run).reason, Some(EndReason::Alarm { alarm: "errors".into() }));
     assert!(report.effect.is_some(), "it is said all the same");
     let restored_at = target_of(&world, &machine.run, "checkout").ended_at.unwrap();
-    assert_eq!(restored_at.seconds_until(run_of(&world, &machine.run).closed_at.unwrap()), 0);
+    assert_eq!(restored_at.until(run_of(&world, &machine.run).closed_at.unwrap()), Duration::ZERO);
 }
 
 #[test]

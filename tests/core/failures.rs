@@ -1,5 +1,7 @@
 //! Calls that fail: refused, lost, or landing when nobody expects them any more.
 
+use std::time::Duration;
+
 use futures_util::future::join;
 use serde_json::json;
 use snapback::model::function::Slot;
@@ -7,7 +9,7 @@ use snapback::model::refusal::Guardrail;
 use snapback::model::run::{EndReason, RunStatus, TargetStatus};
 use snapback::plan::rendering::Outcome;
 use snapback::ports::{Clock, Ledger};
-use snapback::steps::LANDING;
+use snapback::steps::MAX_LANDING_DELAY;
 use snapback::steps::error::StepError;
 use snapback::steps::reap::reap;
 use snapback::steps::restore::RestoreOutcome;
@@ -24,9 +26,12 @@ use super::support::{
 fn a_lost_answer_changes_nothing() {
     for (fault, experiment) in experiments() {
         let (inject_call, restore_call) = call_names(fault);
-        for trouble in
-            [CallFailure::AnswerLost, CallFailure::Lost, CallFailure::LandsLate(3), CallFailure::LandsLate(LANDING)]
-        {
+        for trouble in [
+            CallFailure::AnswerLost,
+            CallFailure::Lost,
+            CallFailure::LandsLate(Duration::from_secs(3)),
+            CallFailure::LandsLate(MAX_LANDING_DELAY),
+        ] {
             for in_restore in [false, true] {
                 let world = world(&["checkout"]);
                 let before = picture(&world, "checkout");
@@ -56,7 +61,7 @@ fn a_lost_answer_changes_nothing() {
 fn restored_is_not_said_while_the_fault_can_still_land() {
     // Inject has sent its call and died; the call lands later. A rollback looks at once, and sees the original.
     for (fault, experiment) in experiments() {
-        for late in [2, 4, 7, LANDING] {
+        for late in [2, 4, 7, MAX_LANDING_DELAY.as_secs()].map(Duration::from_secs) {
             let world = world(&["checkout"]);
             let before = picture(&world, "checkout");
             let machine = machine(&world, &experiment);
@@ -81,9 +86,9 @@ fn restored_is_not_said_while_the_fault_can_still_land() {
             let mut rolled =
                 block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 5))).unwrap();
             let mut looks = 0;
-            while let Ok(RestoreOutcome::Pending { seconds, .. }) = rolled.targets[0].1 {
+            while let Ok(RestoreOutcome::Pending { wait, .. }) = rolled.targets[0].1 {
                 assert_final_is_true(&world, &before, fault);
-                world.pass(seconds.cast_signed());
+                world.pass(wait.as_secs().cast_signed());
                 rolled = block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 5))).unwrap();
                 looks += 1;
                 assert!(looks < 100, "{fault}: it never ends");
@@ -92,7 +97,7 @@ fn restored_is_not_said_while_the_fault_can_still_land() {
             assert_eq!(
                 rolled.targets[0].1,
                 Ok(RestoreOutcome::Ended(TargetStatus::Restored)),
-                "{fault}, {late} s late"
+                "{fault}, {late:?} late"
             );
             world.pass(1_000);
             assert_final_is_true(&world, &before, fault);
@@ -106,7 +111,7 @@ fn restored_is_not_said_while_the_fault_can_still_land() {
 fn an_inject_that_was_in_doubt_once_stays_in_doubt_for_the_whole_of_its_lease() {
     // Its first call lands late, its second one at once: a rollback must reckon with the first one still.
     for (fault, experiment) in experiments() {
-        for late in [3, 6, LANDING] {
+        for late in [3, 6, MAX_LANDING_DELAY.as_secs()].map(Duration::from_secs) {
             let world = world(&["checkout"]);
             let before = picture(&world, "checkout");
             let machine = machine(&world, &experiment);
@@ -116,7 +121,7 @@ fn an_inject_that_was_in_doubt_once_stays_in_doubt_for_the_whole_of_its_lease() 
                 while !world.with(|state| state.targets.values().any(|target| target.status.is_final())) {
                     roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 5)).await.unwrap();
                     assert_final_is_true(&world, &before, fault);
-                    world.sleep(1_000).await;
+                    world.sleep(Duration::from_secs(1)).await;
                 }
             };
             block_on(stop);
@@ -162,7 +167,7 @@ fn a_restore_that_lands_late_does_not_end_the_next_run() {
         let before = picture(&world, "checkout");
         let first = machine(&world, &experiment);
         block_on(first.start()).unwrap();
-        world.with(|state| state.trouble = vec![(call_names(fault).1, CallFailure::LandsLate(LANDING))]);
+        world.with(|state| state.trouble = vec![(call_names(fault).1, CallFailure::LandsLate(MAX_LANDING_DELAY))]);
         // The restore's runner dies with its next call, the restoring one is on its way.
         let _ = survives(async {
             let end = first.end(None);
@@ -183,7 +188,7 @@ fn a_restore_that_lands_late_does_not_end_the_next_run() {
         let second = Machine::new(&world, "run-2", experiment.clone());
         for _ in 0..100 {
             block_on(async {
-                world.sleep(1_000).await;
+                world.sleep(Duration::from_secs(1)).await;
                 reap(&world, budget(&world, 55)).await
             });
             if world.with(|state| state.locks[&function_arn("checkout")].run.is_none()) {

@@ -1,12 +1,17 @@
 //! Leases: what they cover, and how soon they let go.
 
+use std::time::Duration;
+
 use futures_util::future::join;
 use snapback::model::names::{FunctionArn, RunId};
 use snapback::model::run::{EndReason, Lease, LeaseKind, TargetStatus};
 use snapback::model::snapshot::{Change, Snapshot};
 use snapback::ports::{Clock, Ledger, WriteOutcome};
 use snapback::steps::rollback::{roll_back, stop};
-use snapback::steps::{ATTEMPT, LANDING, LEASE, RESERVE, SKEW, STALENESS, WINDOW};
+use snapback::steps::{
+    ATTEMPT_TIMEOUT, INVOCATION_RESERVE, LEASE_DURATION, MAX_CLOCK_SKEW, MAX_LANDING_DELAY, MAX_READ_STALENESS,
+    WRITE_WINDOW,
+};
 use snapback::testing::samples::{self, faults, function_arn, world};
 use snapback::testing::{CallFailure, SimWorld};
 
@@ -36,7 +41,7 @@ impl Held {
     }
 
     fn lease(&self) -> Lease {
-        Lease { kind: self.kind, holder: "one".into(), until: self.world.now().plus(LEASE) }
+        Lease { kind: self.kind, holder: "one".into(), until: self.world.now() + LEASE_DURATION }
     }
 
     async fn begin(&self, lease: &Lease) -> bool {
@@ -131,20 +136,30 @@ fn an_inject_needs_a_rehearsal_of_its_very_snapshot() {
 fn a_lease_covers_its_window_and_no_more() {
     let world = world(&[]);
     let now = world.now();
-    for (seconds, expected) in [(900, WINDOW), (30, WINDOW), (WINDOW + RESERVE, WINDOW), (5, 5 - RESERVE)] {
+    let just_enough = (WRITE_WINDOW + INVOCATION_RESERVE).as_secs();
+    let too_short = Duration::from_secs(5) - INVOCATION_RESERVE;
+    for (seconds, expected) in [(900, WRITE_WINDOW), (30, WRITE_WINDOW), (just_enough, WRITE_WINDOW), (5, too_short)] {
         let budget = budget(&world, seconds);
         let window = budget.window(LeaseKind::Restore, "restore-1", now);
-        assert_eq!(window.last_call, now.plus(expected), "{seconds}");
-        assert!(window.last_call.plus(ATTEMPT + LANDING + STALENESS + SKEW) <= window.lease.until, "{seconds}");
-        assert_eq!(window.lease.until, now.plus(LEASE), "{seconds}");
-        assert_ne!(window.lease, budget.window(LeaseKind::Restore, "restore-1", now.plus(1)).lease, "{seconds}");
+        assert_eq!(window.last_call, now + expected, "{seconds}");
+        assert!(
+            window.last_call + ATTEMPT_TIMEOUT + MAX_LANDING_DELAY + MAX_READ_STALENESS + MAX_CLOCK_SKEW
+                <= window.lease.until,
+            "{seconds}"
+        );
+        assert_eq!(window.lease.until, now + LEASE_DURATION, "{seconds}");
+        assert_ne!(
+            window.lease,
+            budget.window(LeaseKind::Restore, "restore-1", now + Duration::from_secs(1)).lease,
+            "{seconds}"
+        );
     }
 }
 
 /// What the README and the guarantee say.
 #[test]
 fn a_lease_is_half_a_minute_and_five_seconds() {
-    assert_eq!(LEASE, 35);
+    assert_eq!(LEASE_DURATION, Duration::from_secs(35));
 }
 
 /// Once every call of an inject was answered, its lease lasts as long as a read may miss them.
@@ -154,15 +169,18 @@ fn an_inject_that_was_answered_keeps_its_lease_while_a_read_may_miss_it() {
     let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
     block_on(machine.start()).unwrap();
     // It has looked again a second after it was answered.
-    let answered = world.now().plus(-1);
-    assert_eq!(target_of(&world, &machine.run, "checkout").leases_end_at(), Some(answered.plus(STALENESS + SKEW)));
+    let answered = world.now() - Duration::from_secs(1);
+    assert_eq!(
+        target_of(&world, &machine.run, "checkout").leases_end_at(),
+        Some(answered + MAX_READ_STALENESS + MAX_CLOCK_SKEW)
+    );
 }
 
 /// A look takes a second to come, and the last two of an invocation are kept.
 #[test]
 fn a_look_that_would_not_be_over_in_time_is_left_to_the_next_invocation() {
     let world = world(&[]);
-    let allowed = |seconds: i64| budget(&world, seconds).allows(world.now());
+    let allowed = |seconds: u64| budget(&world, seconds).allows(world.now());
     assert_eq!([2, 3, 4].map(allowed), [false, false, true]);
 }
 
@@ -188,10 +206,10 @@ fn a_worker_that_lives_long_and_dies_keeps_nobody_waiting_for_long() {
         assert!(state.trouble.is_empty(), "it died before its call");
     });
     let lease = target_of(&world, &machine.run, "checkout").restore_lease.unwrap();
-    assert_eq!(lease.until, began.plus(LEASE));
+    assert_eq!(lease.until, began + LEASE_DURATION);
     block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 900))).unwrap();
     assert_eq!(target_of(&world, &machine.run, "checkout").status, TargetStatus::Restored);
-    assert!(world.now() <= began.plus(LEASE + 5), "{} s", began.seconds_until(world.now()));
+    assert!(world.now() <= began + LEASE_DURATION + Duration::from_secs(5), "{:?}", began.until(world.now()));
 }
 
 /// A worker that is held up between its lease and its call does not send it once the lease's window has passed, however
@@ -207,7 +225,7 @@ fn no_call_starts_behind_its_leases_window() {
         while sent() < 2 {
             give_way().await;
         }
-        world.pass(WINDOW + 1);
+        world.pass(WRITE_WINDOW.as_secs().cast_signed() + 1);
         give_way().await;
         assert_eq!(world.with(|state| state.writes.len()), 1, "only the inject's call has landed");
     };

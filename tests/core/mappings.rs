@@ -5,7 +5,7 @@ use snapback::model::function::MappingState;
 use snapback::model::run::{RunStatus, TargetStatus};
 use snapback::plan::rendering::Outcome;
 use snapback::ports::Clock;
-use snapback::steps::STALENESS;
+use snapback::steps::MAX_READ_STALENESS;
 use snapback::steps::reap::reap;
 use snapback::testing::execution::watch;
 use snapback::testing::samples::{self, function_arn, mapping_id, observation, world};
@@ -74,7 +74,7 @@ fn a_mapping_that_was_enabled_in_time_is_not_named() {
         block_on(machine.start()).unwrap();
         world.pass(30);
         world.with(|state| {
-            (state.orphans, state.staleness) = (Orphans::Refused, STALENESS);
+            (state.orphans, state.staleness) = (Orphans::Refused, MAX_READ_STALENESS);
             // Which reads are late, and by how much, depends on the number of calls before them.
             state.calls.extend((0..calls).map(|_| "GetFunction".to_owned()));
         });

@@ -1,5 +1,7 @@
 //! A fault that somebody takes out before the end: the run shows nothing of what it should have shown, and says so.
 
+use std::time::Duration;
+
 use snapback::model::function::{LastUpdate, Slot};
 use snapback::model::run::{EndReason, RunStatus, TargetStatus};
 use snapback::plan::rendering::{Outcome, ReportView};
@@ -51,8 +53,8 @@ fn a_fault_that_a_deploy_took_out_is_never_held() {
         assert_eq!((target.status, picture(&world, "checkout").timeout), (status, timeout));
         let [fault] = &target.removed_faults[..] else { panic!("{:?}", target.removed_faults) };
         assert_eq!(fault.field, "timeout");
-        let seen_within = deployed_at.seconds_until(fault.seen_at);
-        assert!(seen_within <= 5, "Observe looks every five seconds: {seen_within}");
+        let seen_within = deployed_at.until(fault.seen_at);
+        assert!(seen_within <= Duration::from_secs(5), "Observe looks every five seconds: {seen_within:?}");
         assert_eq!(report.targets[0].removed_faults[0].seen_at, fault.seen_at.to_string());
     }
 }
@@ -95,7 +97,7 @@ fn a_stale_read_takes_no_fault_out() {
         let mut experiment = samples::experiment(&["checkout"], &faults()[0..1]);
         experiment["duration"] = "PT30S".into();
         let machine = Machine::new(&world, "run-1", experiment);
-        world.with(|state| state.staleness = snapback::steps::STALENESS);
+        world.with(|state| state.staleness = snapback::steps::MAX_READ_STALENESS);
         block_on(machine.start()).unwrap();
         assert_eq!(to_the_end(&machine).outcome, Outcome::NoSteadyState);
     }

@@ -1,5 +1,7 @@
 //! Histories that a review found, each with what it would have cost.
 
+use std::time::Duration;
+
 use serde_json::json;
 use snapback::model::function::Slot;
 use snapback::model::run::{EndReason, RunStatus, TargetStatus};
@@ -115,7 +117,7 @@ fn not_judged_is_not_held() {
     let machine = Machine::new(&world, "run-1", experiment);
     block_on(machine.start()).unwrap();
     block_on(async {
-        world.sleep(70_000).await;
+        world.sleep(Duration::from_secs(70)).await;
         machine.observe().await.unwrap();
         roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 120)).await.unwrap();
         snapback::steps::report::close(&world, &machine.run).await.unwrap();
@@ -140,7 +142,8 @@ fn an_inject_needs_the_snapshot_that_it_was_planned_from() {
         machine.arm(&functions).await.unwrap();
         let function = function_arn("checkout");
         let planned = vec![Change::ReservedConcurrency { original: Slot::Present(99), injected: 0 }];
-        let lease = Lease { kind: LeaseKind::Inject, holder: "inject-1".into(), until: world.now().plus(30) };
+        let lease =
+            Lease { kind: LeaseKind::Inject, holder: "inject-1".into(), until: world.now() + Duration::from_secs(30) };
         let permit = world.begin_inject(&machine.run, &function, &planned, &lease, world.now()).await.unwrap();
         assert!(permit.is_none());
     });
@@ -156,12 +159,12 @@ fn what_is_sent_without_the_layers_may_land_late_too() {
     world.with(|state| {
         state.layers.remove(&layer_arn("otel"));
         // The first call is refused for its layer whatever becomes of it; the second one lands late.
-        state.trouble = vec![("UpdateFunctionConfiguration", CallFailure::LandsLate(8)); 2];
+        state.trouble = vec![("UpdateFunctionConfiguration", CallFailure::LandsLate(Duration::from_secs(8))); 2];
     });
     block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 30))).unwrap();
     assert_eq!(world.count("UpdateFunctionConfiguration"), 3, "one to inject, two to restore");
     let lease = target_of(&world, &machine.run, "checkout").restore_lease.unwrap();
-    assert!(world.now().seconds_until(lease.until) > 8, "the lease ends before the call has landed");
+    assert!(world.now().until(lease.until) > Duration::from_secs(8), "the lease ends before the call has landed");
 }
 
 /// A metric of five minutes takes eleven to be judged: the reaper leaves that to the execution.
@@ -174,11 +177,11 @@ fn the_reaper_leaves_a_steady_state_its_time_to_be_judged() {
     let machine = Machine::new(&world, "run-1", experiment);
     let judged = block_on(async {
         machine.start().await.unwrap();
-        world.sleep(70_000).await;
+        world.sleep(Duration::from_secs(70)).await;
         machine.observe().await.unwrap();
         let ticks = async {
             for _ in 0..9 {
-                world.sleep(60_000).await;
+                world.sleep(Duration::from_secs(60)).await;
                 assert_eq!(reap(&world, budget(&world, 55)).await.1, None);
                 assert_eq!(run_of(&world, &machine.run).status, RunStatus::Stopping);
             }

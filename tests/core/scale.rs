@@ -3,13 +3,15 @@
 use std::future::Future;
 use std::pin::pin;
 use std::task::Poll;
+use std::time::Duration;
 
 use futures_util::future::join;
 use serde_json::{Value, json};
 use snapback::model::names::FunctionArn;
 use snapback::model::run::{EndReason, TargetStatus};
+use snapback::model::time::seconds_up;
 use snapback::ports::Clock;
-use snapback::steps::AT_ONCE;
+use snapback::steps::MAX_CONCURRENCY;
 use snapback::steps::reap::reap;
 use snapback::steps::restore::RestoreOutcome;
 use snapback::steps::rollback::{RolledBack, roll_back, roll_back_all};
@@ -19,7 +21,7 @@ use snapback::testing::{CallFailure, SimWorld, State};
 use super::support::{Machine, block_on, budget};
 
 /// The rollback function's own time limit, in infra/template.yaml.
-const INVOCATION: i64 = 900;
+const INVOCATION: u64 = 900;
 
 /// Functions that carry their team's tag, so that one target of an experiment names them all.
 fn staff(world: &SimWorld, team: &str, count: usize) -> Vec<FunctionArn> {
@@ -151,7 +153,7 @@ fn a_thousand_targets_are_rolled_back_as_fast_as_lambda_takes_the_calls() {
         );
         assert!(took <= 1.1 * least, "{}: {took:.1} s for {least:.1} s", fault.0);
         assert_eq!(refused, 0, "{}: a worker alone stays below the rates", fault.0);
-        assert!(most <= 2 * 2 * AT_ONCE as u64, "{}: {most} calls were under way", fault.0);
+        assert!(most <= 2 * 2 * MAX_CONCURRENCY as u64, "{}: {most} calls were under way", fault.0);
         assert_eq!(world.with(|state| state.writes.len()), 1_000, "{}: one restoring call for each", fault.0);
         no_listing_delays_a_restoring_call(&world);
     }
@@ -162,7 +164,7 @@ fn no_listing_delays_a_restoring_call(world: &SimWorld) {
     world.with(|state| {
         let last = state.calls.iter().rposition(|call| call.starts_with("Update") && call != "UpdateItem").unwrap_or(0);
         let listings = state.calls[..last].iter().filter(|call| call.starts_with("ListVersions")).count();
-        assert!(listings <= 2 * AT_ONCE, "{listings} listings came before the last restoring call");
+        assert!(listings <= 2 * MAX_CONCURRENCY, "{listings} listings came before the last restoring call");
     });
 }
 
@@ -237,11 +239,11 @@ fn a_429_holds_the_calls_for_other_targets_too() {
     let run = samples::run_id("run-1");
     let rollback = roll_back(&world, &run, &EndReason::UserRequest, budget(&world, INVOCATION));
     let watch = async {
-        world.sleep(200).await;
+        world.sleep(Duration::from_millis(200)).await;
         let early = world.with(|state| state.writes.len());
-        world.sleep(790).await;
+        world.sleep(Duration::from_millis(790)).await;
         assert_eq!(world.with(|state| state.writes.len()), early, "within the second that AWS asked for");
-        assert!(early < 2 * AT_ONCE, "{early} of 40: only what was on its way");
+        assert!(early < 2 * MAX_CONCURRENCY, "{early} of 40: only what was on its way");
     };
     assert_all_ended(&block_on(join(rollback, watch)).0.unwrap(), 40);
     assert_all_restored(&world, &functions, "reservedConcurrency");
@@ -260,6 +262,6 @@ fn a_hundred_targets_are_judged_within_the_rates() {
     let began = world.now();
     assert_eq!(block_on(machine.prepare()).unwrap().functions.len(), 100);
     assert_eq!(world.with(|state| state.rates.as_ref().unwrap().refused), 0);
-    let took = began.seconds_until(world.now());
-    assert!(took <= u64::from(control_calls(&world)).div_ceil(15), "{took} s");
+    let took = began.until(world.now());
+    assert!(seconds_up(took) <= u64::from(control_calls(&world)).div_ceil(15), "{took:?}");
 }

@@ -1,5 +1,7 @@
 //! Whole runs on the simulated world: every ending, and everything that may be repeated.
 
+use std::time::Duration;
+
 use futures_util::future::{join, join_all};
 use serde_json::{Value, json};
 use snapback::model::function::{Observation, Slot};
@@ -8,7 +10,7 @@ use snapback::model::run::{EndReason, Lever, RunStatus, TargetStatus};
 use snapback::plan::guardrails::evaluate;
 use snapback::plan::rendering::{Outcome, plan_view, report_view};
 use snapback::ports::{Clock, Ledger};
-use snapback::steps::STALENESS;
+use snapback::steps::MAX_READ_STALENESS;
 use snapback::steps::error::StepError;
 use snapback::steps::facts::collect_facts;
 use snapback::steps::prepare::{Request, prepare};
@@ -30,7 +32,7 @@ fn a_normal_end_restores_exactly() {
         let (before, bystander) = (picture(&world, "checkout"), picture(&world, "bystander"));
         let machine = machine(&world, &experiment);
         let during = async {
-            world.sleep(30_000).await;
+            world.sleep(Duration::from_secs(30)).await;
             (picture(&world, "checkout"), run_of(&world, &machine.run), target_of(&world, &machine.run, "checkout"))
         };
         let (ended, (during, run, target)) = block_on(join(machine.execute(), during));
@@ -90,7 +92,7 @@ fn an_alarm_event_rolls_back_at_once_and_the_machine_closes() {
         let before = picture(&world, "checkout");
         let machine = machine(&world, &experiment);
         let event = async {
-            world.sleep(20_000).await;
+            world.sleep(Duration::from_secs(20)).await;
             world.with(|state| state.alarms.insert("errors".into(), true));
             let sent = world.now();
             let rolled = roll_back_alarm(&world, &alarm_arn("errors"), "errors", budget(&world, 120)).await.unwrap();
@@ -120,7 +122,7 @@ fn an_alarm_whose_event_is_lost_is_seen_by_observe() {
         let before = picture(&world, "checkout");
         let machine = machine(&world, &experiment);
         let trip = async {
-            world.sleep(20_000).await;
+            world.sleep(Duration::from_secs(20)).await;
             world.with(|state| state.alarms.insert("errors".into(), true));
         };
         let (ended, ()) = block_on(join(machine.execute(), trip));
@@ -184,9 +186,9 @@ fn a_deviation_during_the_run_rolls_back_and_after_it_is_reported() {
     let during = world(&["checkout"]);
     let run = machine(&during, &experiment);
     let deviate = async {
-        during.sleep(20_000).await;
+        during.sleep(Duration::from_secs(20)).await;
         during.with(|state| state.metrics.insert("Errors".into(), 9.0));
-        during.sleep(15_000).await;
+        during.sleep(Duration::from_secs(15)).await;
         during.with(|state| state.metrics.insert("Errors".into(), 0.0));
     };
     let (ended, ()) = block_on(join(run.execute(), deviate));
@@ -195,15 +197,15 @@ fn a_deviation_during_the_run_rolls_back_and_after_it_is_reported() {
     assert_eq!(report.reason.unwrap(), "the steady state deviated: AWS/Lambda Errors of Sum below 5, but it is 9");
     assert_eq!(report.steady_state, Some("held"), "it has recovered");
     // After: it recovers within its time, or does not.
-    for (recovers_after, status) in [(30_000, "held"), (200_000, "deviated")] {
+    for (recovers_after, status) in [(30, "held"), (200, "deviated")] {
         let after = world(&["checkout"]);
         let run = machine(&after, &experiment);
         let deviate = async {
             while !after.with(|state| state.runs.values().any(|run| run.status == RunStatus::Stopping)) {
-                after.sleep(500).await;
+                after.sleep(Duration::from_millis(500)).await;
             }
             after.with(|state| state.metrics.insert("Errors".into(), 9.0));
-            after.sleep(recovers_after).await;
+            after.sleep(Duration::from_secs(recovers_after)).await;
             after.with(|state| state.metrics.insert("Errors".into(), 0.0));
         };
         let (ended, ()) = block_on(join(run.execute(), deviate));
@@ -288,7 +290,7 @@ fn the_lever_rolls_back_what_runs_and_keeps_the_rest_from_starting() {
         let before = picture(&world, "checkout");
         let machine = machine(&world, &experiment);
         let pull = async {
-            world.sleep(20_000).await;
+            world.sleep(Duration::from_secs(20)).await;
             let lever = Lever { engaged: true, since: world.now(), reason: "Black Friday".into() };
             world.set_lever(&lever).await.unwrap();
             roll_back_all(&world, &EndReason::SafetyLever, budget(&world, 120)).await.unwrap()
@@ -508,7 +510,7 @@ fn a_run_waits_until_no_read_can_show_the_last_ones_fault() {
         second.arm(&prepared.functions).await.unwrap();
         world.now()
     });
-    assert!(armed_at >= released.plus(STALENESS), "{released} to {armed_at}");
+    assert!(armed_at >= released + MAX_READ_STALENESS, "{released} to {armed_at}");
 }
 
 #[test]

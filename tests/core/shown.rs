@@ -1,6 +1,8 @@
 //! What people read: the rows and warnings of a plan, what a report says of a field that somebody else has changed, and
 //! the names and texts of errors.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use snapback::model::function::{Package, Slot};
 use snapback::model::input::read_experiment;
@@ -317,7 +319,7 @@ fn each_error_has_its_name() {
     for passing in [
         FunctionError::Busy(text()),
         FunctionError::Changed,
-        FunctionError::Throttled(1),
+        FunctionError::Throttled(Duration::from_secs(1)),
         FunctionError::Unclear(text()),
     ] {
         assert_eq!(function(passing), "Unavailable");

@@ -1,5 +1,7 @@
 //! What is waited for is in the ledger, so that every reader sees it, and costs the common path no call.
 
+use std::time::Duration;
+
 use snapback::model::function::{Environment, MappingState};
 use snapback::model::run::EndReason;
 use snapback::plan::rendering::report_view;
@@ -79,7 +81,7 @@ fn why_an_inject_waits_is_recorded_too() {
     });
     let injected = block_on(inject(&world, &machine.run, &functions[0], budget(&world, 30))).unwrap();
     let why = "the event source mapping is changing";
-    assert_eq!(injected, InjectOutcome::Pending { seconds: 2, waiting_for: Some(why.to_owned()) });
+    assert_eq!(injected, InjectOutcome::Pending { wait: Duration::from_secs(2), waiting_for: Some(why.to_owned()) });
     assert_eq!(waiting_for(&world, &machine).as_deref(), Some(why));
 }
 

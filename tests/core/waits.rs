@@ -1,12 +1,13 @@
 //! How long is waited, how often is tried again, and from when something is late: the figures, not only the order.
 
 use std::sync::Mutex;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use snapback::model::experiment::Experiment;
 use snapback::model::input::read_experiment;
-use snapback::model::run::{EndReason, Run, RunStatus, STARTUP, TargetStatus};
-use snapback::model::time::Time;
+use snapback::model::run::{EndReason, Run, RunStatus, STARTUP_LIMIT, TargetStatus};
+use snapback::model::time::{Time, in_whole_seconds, seconds_up, whole_milliseconds};
 use snapback::ports::{AlarmError, Clock, FunctionError, LedgerError};
 use snapback::steps::arm::{ArmOutcome, arm};
 use snapback::steps::observe::{ObserveOutcome, observe};
@@ -15,7 +16,7 @@ use snapback::steps::report::{ReportOutcome, report};
 use snapback::steps::retry::{Transient, retry};
 use snapback::steps::rollback::{roll_back, stop};
 use snapback::steps::steady_state::{judgeable, judged_by};
-use snapback::steps::{GRACE, SKEW, STALENESS};
+use snapback::steps::{MAX_CLOCK_SKEW, MAX_READ_STALENESS, OVERDUE_GRACE};
 use snapback::testing::samples::{self, faults, function_arn, world};
 use snapback::testing::{CallFailure, SimWorld};
 
@@ -32,8 +33,8 @@ impl Clock for Naps {
         Time(0)
     }
 
-    async fn sleep(&self, milliseconds: u64) {
-        self.naps.lock().unwrap().push(milliseconds);
+    async fn sleep(&self, span: Duration) {
+        self.naps.lock().unwrap().push(whole_milliseconds(span).unsigned_abs());
     }
 
     fn random(&self) -> u64 {
@@ -69,7 +70,7 @@ fn only_what_may_pass_is_tried_again() {
     let passing = [
         pauses(&LedgerError::Conflict),
         pauses(&LedgerError::Unavailable(text())),
-        pauses(&FunctionError::Throttled(1)),
+        pauses(&FunctionError::Throttled(Duration::from_secs(1))),
         pauses(&FunctionError::Unclear(text())),
         pauses(&AlarmError::Unavailable(text())),
     ];
@@ -93,14 +94,14 @@ fn an_arm_waits_out_staleness_and_skew_and_no_more() {
     block_on(Machine::new(&world, "run-1", experiment(json!([]))).execute());
     let released = world.with(|state| state.locks[&function_arn("checkout")].released_at.unwrap());
     let second = Machine::new(&world, "run-2", experiment(json!([])));
-    let until = released.plus(STALENESS + SKEW);
+    let until = released + MAX_READ_STALENESS + MAX_CLOCK_SKEW;
     block_on(async {
         second.prepare().await.unwrap();
-        let ArmOutcome::Waiting(seconds) = arm(&world, &second.run, &function_arn("checkout")).await.unwrap() else {
+        let ArmOutcome::Waiting(wait) = arm(&world, &second.run, &function_arn("checkout")).await.unwrap() else {
             panic!("the lock was released a moment ago")
         };
-        assert_eq!(seconds, world.now().seconds_until(until));
-        world.sleep(seconds * 1000).await;
+        assert_eq!(wait, world.now().until(until));
+        world.sleep(in_whole_seconds(wait)).await;
         assert_eq!(arm(&world, &second.run, &function_arn("checkout")).await.unwrap(), ArmOutcome::Armed);
     });
 }
@@ -111,7 +112,7 @@ fn a_run_ends_at_its_deadline_whatever_happens() {
     let machine = Machine::new(&world, "run-1", experiment(json!([])));
     block_on(machine.prepare()).unwrap();
     let run = run_of(&world, &machine.run);
-    assert_eq!(run.deadline, run.created_at.plus(60 + STARTUP));
+    assert_eq!(run.deadline, run.created_at + Duration::from_secs(60) + STARTUP_LIMIT);
 }
 
 #[test]
@@ -121,13 +122,13 @@ fn a_metric_is_judged_after_two_periods_and_a_minute_an_alarm_at_once() {
         experiment["recovery"] = json!(recovery);
         read_experiment(&experiment).unwrap()
     };
-    let seconds = |conditions: Value| judgeable(&read(conditions, "PT1M").steady_state);
+    let seconds = |conditions: Value| judgeable(&read(conditions, "PT1M").steady_state).as_secs();
     assert_eq!(seconds(json!([])), 0);
     assert_eq!(seconds(json!([latency()])), 0);
     assert_eq!(seconds(json!([metric("PT1M")])), 180);
     assert_eq!(seconds(json!([metric("PT5M"), latency(), metric("PT1M")])), 660);
-    assert_eq!(judged_by(&read(json!([metric("PT5M")]), "PT1M")), 660);
-    assert_eq!(judged_by(&read(json!([metric("PT5M")]), "PT15M")), 900);
+    assert_eq!(judged_by(&read(json!([metric("PT5M")]), "PT1M")).as_secs(), 660);
+    assert_eq!(judged_by(&read(json!([metric("PT5M")]), "PT15M")).as_secs(), 900);
 }
 
 #[test]
@@ -135,16 +136,16 @@ fn a_report_waits_for_a_metric_five_minutes_at_a_time() {
     let world = world(&["checkout"]);
     let machine = restored(&world, json!([metric("PT5M")]), "PT1M");
     let restored_at = target_of(&world, &machine.run, "checkout").ended_at.unwrap();
-    let until = restored_at.plus(660);
+    let until = restored_at + Duration::from_secs(660);
     let mut waits = Vec::new();
     block_on(async {
-        while let ReportOutcome::Pending(seconds) = report(&world, &machine.run).await.unwrap() {
-            assert_eq!(seconds, world.now().seconds_until(until).min(300));
-            waits.push(seconds);
-            world.sleep(seconds * 1000).await;
+        while let ReportOutcome::Pending(wait) = report(&world, &machine.run).await.unwrap() {
+            assert_eq!(wait, world.now().until(until).min(Duration::from_secs(300)));
+            waits.push(seconds_up(wait));
+            world.sleep(in_whole_seconds(wait)).await;
         }
     });
-    assert_eq!((waits.len(), waits[0], world.now().seconds_until(until)), (3, 300, 0));
+    assert_eq!((waits.len(), waits[0], world.now().until(until)), (3, 300, Duration::ZERO));
     assert_eq!(run_of(&world, &machine.run).deviations, Some(vec![]));
 }
 
@@ -152,14 +153,14 @@ fn a_report_waits_for_a_metric_five_minutes_at_a_time() {
 fn a_report_looks_every_ten_seconds_until_the_recovery_is_over() {
     let world = world(&["checkout"]);
     let machine = restored(&world, json!([latency()]), "PT25S");
-    let until = target_of(&world, &machine.run, "checkout").ended_at.unwrap().plus(25);
+    let until = target_of(&world, &machine.run, "checkout").ended_at.unwrap() + Duration::from_secs(25);
     world.with(|state| state.alarms.insert("latency".into(), true));
     let mut waits = Vec::new();
     block_on(async {
-        while let ReportOutcome::Pending(seconds) = report(&world, &machine.run).await.unwrap() {
-            assert_eq!(seconds, world.now().seconds_until(until).min(10));
-            waits.push(seconds);
-            world.sleep(seconds * 1000).await;
+        while let ReportOutcome::Pending(wait) = report(&world, &machine.run).await.unwrap() {
+            assert_eq!(wait, world.now().until(until).min(Duration::from_secs(10)));
+            waits.push(seconds_up(wait));
+            world.sleep(in_whole_seconds(wait)).await;
         }
     });
     assert_eq!(waits.len(), 3, "{waits:?}");
@@ -172,8 +173,8 @@ fn a_run_is_overdue_a_minute_after_its_end_and_not_before() {
     let machine = Machine::new(&world, "run-1", experiment(json!([])));
     block_on(machine.start()).unwrap();
     let observed = block_on(observe(&world, &machine.run, 0, budget(&world, 30))).unwrap();
-    assert_eq!(observed, ObserveOutcome::Running { seconds: 5, sample_from: 0 });
-    let late = |run: &Run| run.expected_end().plus(GRACE);
+    assert_eq!(observed, ObserveOutcome::Running { wait: Duration::from_secs(5), sample_from: 0 });
+    let late = |run: &Run| run.expected_end() + OVERDUE_GRACE;
     assert_eq!(tick_at(&world, late(&run_of(&world, &machine.run)), -1), idle());
     assert_eq!(tick_at(&world, late(&run_of(&world, &machine.run)), 1), Tick { overdue: 1, handled: 1, ..idle() });
     assert_eq!(run_of(&world, &machine.run).reason, Some(EndReason::Overdue));
@@ -188,9 +189,9 @@ fn a_stopping_run_is_left_to_its_execution_for_five_minutes() {
         block_on(machine.start()).unwrap();
         block_on(stop(&world, &machine.run, &EndReason::UserRequest)).unwrap();
         let stopped = run_of(&world, &machine.run).stopping_at.unwrap();
-        assert_eq!(tick_at(&world, stopped.plus(300), -1), idle());
+        assert_eq!(tick_at(&world, stopped + Duration::from_secs(300), -1), idle());
         assert_eq!(target_of(&world, &machine.run, "checkout").status, TargetStatus::Injected);
-        assert_eq!(tick_at(&world, stopped.plus(300), 1), Tick { overdue: 1, handled: 1, ..idle() });
+        assert_eq!(tick_at(&world, stopped + Duration::from_secs(300), 1), Tick { overdue: 1, handled: 1, ..idle() });
         assert_eq!(target_of(&world, &machine.run, "checkout").status, TargetStatus::Restored);
     }
 }
@@ -200,8 +201,8 @@ fn a_restored_run_is_left_to_its_execution_until_it_is_judged() {
     let world = world(&["checkout"]);
     let machine = restored(&world, json!([metric("PT5M")]), "PT1M");
     let back = target_of(&world, &machine.run, "checkout").ended_at.unwrap();
-    assert_eq!(tick_at(&world, back.plus(300 + 660), -1), idle());
-    assert_eq!(tick_at(&world, back.plus(300 + 660), 1), Tick { overdue: 1, handled: 1, ..idle() });
+    assert_eq!(tick_at(&world, back + Duration::from_secs(300 + 660), -1), idle());
+    assert_eq!(tick_at(&world, back + Duration::from_secs(300 + 660), 1), Tick { overdue: 1, handled: 1, ..idle() });
     assert_eq!(run_of(&world, &machine.run).status, RunStatus::Completed);
 }
 
@@ -216,7 +217,7 @@ fn a_run_that_the_reaper_restores_is_judged_by_its_execution() {
             machine.kill();
         }
         let stopped = run_of(&world, &machine.run).stopping_at.unwrap();
-        assert_eq!(tick_at(&world, stopped.plus(300), 1).handled, 1);
+        assert_eq!(tick_at(&world, stopped + Duration::from_secs(300), 1).handled, 1);
         assert_eq!(target_of(&world, &machine.run, "checkout").status, TargetStatus::Restored);
         assert_eq!(run_of(&world, &machine.run).status.is_final(), !alive, "execution alive: {alive}");
     }

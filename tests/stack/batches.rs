@@ -20,9 +20,9 @@ const STATE: usize = 256 * 1024;
 /// As the state machine splits them.
 const BATCH: usize = 20;
 
-async fn call_for(world: &SimWorld, task: Task, seconds: i64, payload: &Value) -> Value {
+async fn call_for(world: &SimWorld, task: Task, seconds: u64, payload: &Value) -> Value {
     let settings = Settings { target_limit: 1000, ..settings() };
-    let budget = Budget { deadline: world.now().plus(seconds) };
+    let budget = Budget { deadline: world.now() + Duration::from_secs(seconds) };
     let answer = Box::pin(handle(task, world, &settings, budget, payload)).await;
     let answer = answer.unwrap_or_else(|error| panic!("{task:?}: {}: {error}", error.name()));
     assert!(answer.to_string().len() < STATE, "{task:?} answers {} bytes", answer.to_string().len());

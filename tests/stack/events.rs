@@ -1,5 +1,7 @@
 //! Every file of `events/` goes through the handler that it is for.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use snapback::model::run::{EndReason, RunStatus};
 use snapback::ports::{Clock, Ledger};
@@ -11,7 +13,7 @@ use snapback::testing::{SimFunction, SimWorld};
 use super::schema::experiments;
 
 pub async fn call(world: &SimWorld, task: Task, payload: &Value) -> Result<Value, String> {
-    let budget = Budget { deadline: world.now().plus(30) };
+    let budget = Budget { deadline: world.now() + Duration::from_secs(30) };
     let result = Box::pin(handle(task, world, &settings(), budget, payload)).await;
     result.map_err(|error| format!("{}: {error}", error.name()))
 }

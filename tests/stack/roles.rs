@@ -1,6 +1,7 @@
 //! Each role of the template allows what its task's steps call, and nothing more.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use snapback::model::function::Slot;
@@ -143,7 +144,7 @@ async fn lived(task: Task) -> BTreeSet<String> {
             });
             let none = Settings { reserved_concurrency: 0, ..settings() };
             let payload = json!({ "execution": { "id": "arn:execution:s", "name": "s" }, "experiment": memory });
-            let budget = Budget { deadline: slow.now().plus(30) };
+            let budget = Budget { deadline: slow.now() + Duration::from_secs(30) };
             handle(task, &slow, &none, budget, &payload).await.unwrap();
             actions.extend(taken(&slow));
             // Carried on by a second try, when the alarm has tripped meanwhile.

@@ -1,5 +1,7 @@
 //! Random sequences of calls, most of which make sense where the ledger stands.
 
+use std::time::Duration;
+
 use crate::model::function::Slot;
 use crate::model::guarded_write::{self as writes, GuardedWrite};
 use crate::model::input::read_experiment;
@@ -81,7 +83,7 @@ impl Sequence {
         if self.left < 0 {
             return None;
         }
-        self.now = self.now.plus(self.dice.between(0, 12));
+        self.now = self.moment(0, 12);
         let run = run_id(if self.dice.percent(75) { "run-1" } else { "run-2" });
         let function = function_arn(if self.dice.percent(85) { "function-00" } else { "function-01" });
         let again = self.dice.pick(&self.done).cloned();
@@ -177,7 +179,7 @@ impl Sequence {
             1 => Call::AddTargets(run, vec![on, function_arn("function-02")]),
             2 => Call::StartRun(run),
             3 => Call::StopRun(run, self.reason()),
-            4 => Call::BeginObserving(run, self.now.plus(self.dice.between(0, 60))),
+            4 => Call::BeginObserving(run, self.moment(0, 60)),
             5 => Call::JudgeRun(run, self.judgement()),
             6 => Call::CloseRun(run, self.final_status()),
             // Where a record cannot be read, a marker takes its place.
@@ -238,19 +240,24 @@ impl Sequence {
         if self.dice.percent(70) { target.changes.clone() } else { self.snapshot().changes }
     }
 
+    /// A moment from so many seconds from now to so many; earlier where they are negative.
+    fn moment(&mut self, from_seconds: i64, to_seconds: i64) -> Time {
+        Time(self.now.0 + self.dice.between(from_seconds, to_seconds) * 1000)
+    }
+
     fn lease(&mut self, kind: LeaseKind) -> Lease {
         let holder = if self.dice.percent(50) { "one" } else { "two" };
-        Lease { kind, holder: holder.into(), until: self.now.plus(self.dice.between(1, 40)) }
+        Lease { kind, holder: holder.into(), until: self.moment(1, 40) }
     }
 
     fn settle(&mut self, target: &TargetRecord, kind: LeaseKind) -> Call {
         let mut lease = target.lease(kind).cloned().unwrap_or_else(|| self.lease(kind));
         match self.dice.between(0, 9) {
-            0 => lease.until = lease.until.plus(1),
+            0 => lease.until = lease.until + Duration::from_secs(1),
             1 => lease.holder = "three".into(),
             _ => {}
         }
-        Call::Settle(target.run.clone(), target.function.clone(), lease, self.now.plus(self.dice.between(-1, 7)))
+        Call::Settle(target.run.clone(), target.function.clone(), lease, self.moment(-1, 7))
     }
 
     fn ending(&mut self, target: &TargetRecord) -> TargetEnding {
@@ -268,7 +275,7 @@ impl Sequence {
             status: fitting.filter(|_| self.dice.percent(90)).unwrap_or(any),
             observed_at: match target.leases_end_at() {
                 Some(leases_end_at) if self.dice.percent(50) => leases_end_at.max(self.now),
-                _ => self.now.plus(-self.dice.between(0, 20)),
+                _ => Time(self.now.0 - self.dice.between(0, 20) * 1000),
             },
             drift: some.then_some(drift).into_iter().collect(),
             frozen_versions: some.then(|| "7".to_owned()).into_iter().collect(),

@@ -89,9 +89,9 @@ impl<'w> Machine<'w> {
                 async move { observe(&worker, &run, from, budget).await }
             });
             match observed.await? {
-                ObserveOutcome::Running { seconds, sample_from } => {
+                ObserveOutcome::Running { wait, sample_from } => {
                     from = sample_from;
-                    self.stage.wait(seconds).await;
+                    self.stage.wait(wait).await;
                 }
                 ObserveOutcome::Stopping => return Ok(()),
             }
@@ -106,7 +106,7 @@ impl<'w> Machine<'w> {
                 async move { arm(&worker, &run, &function).await }
             });
             match armed.await? {
-                ArmOutcome::Waiting(seconds) => self.stage.wait(seconds).await,
+                ArmOutcome::Waiting(wait) => self.stage.wait(wait).await,
                 _ => return Ok(()),
             }
         }
@@ -117,8 +117,8 @@ impl<'w> Machine<'w> {
         if self.stage.world.with(left_out) == Some(Weakening::NoRehearsal) {
             return Ok(());
         }
-        while let RehearseOutcome::Waiting(seconds) = self.rehearse_once(function).await? {
-            self.stage.wait(seconds).await;
+        while let RehearseOutcome::Waiting(wait) = self.rehearse_once(function).await? {
+            self.stage.wait(wait).await;
         }
         Ok(())
     }
@@ -140,7 +140,7 @@ impl<'w> Machine<'w> {
                 async move { inject(&worker, &run, &function, budget).await }
             });
             match injected.await? {
-                InjectOutcome::Pending { seconds, .. } => self.stage.wait(seconds).await,
+                InjectOutcome::Pending { wait, .. } => self.stage.wait(wait).await,
                 InjectOutcome::Unrehearsed => drop(self.rehearse_once(function).await?),
                 InjectOutcome::Injected | InjectOutcome::Skipped => return Ok(()),
             }
@@ -172,7 +172,7 @@ impl<'w> Machine<'w> {
                 async move { report(&worker, &id).await }
             });
             match reported.await {
-                Ok(ReportOutcome::Pending(seconds)) => self.stage.wait(seconds).await,
+                Ok(ReportOutcome::Pending(wait)) => self.stage.wait(wait).await,
                 Ok(ReportOutcome::Closed(_)) => return Ended { failure },
                 Err(error) => return Ended { failure: failure.or(Some(error)) },
             }
@@ -187,7 +187,7 @@ impl<'w> Machine<'w> {
                 async move { restore(&worker, &run, &function, budget).await }
             });
             match restored.await? {
-                RestoreOutcome::Pending { seconds, .. } => self.stage.wait(seconds).await,
+                RestoreOutcome::Pending { wait, .. } => self.stage.wait(wait).await,
                 RestoreOutcome::Ended(_) => return Ok(()),
             }
         }

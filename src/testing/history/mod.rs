@@ -13,9 +13,10 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use crate::model::run::{EndReason, Run, RunStatus, TargetStatus};
+use crate::model::time::whole_milliseconds;
 use crate::plan::guardrails::LayerFact;
 use crate::steps::reap::reap;
-use crate::steps::{LANDING, LEASE};
+use crate::steps::{LEASE_DURATION, MAX_LANDING_DELAY};
 
 use super::dice::Dice;
 use super::drive::{Drive, StormKind};
@@ -35,9 +36,9 @@ use weakening::Weakening;
 /// Milliseconds between two ticks of the reaper.
 const TICK: i64 = 60_000;
 /// The longest lease, in milliseconds.
-const LONGEST_LEASE: i64 = LEASE * 1000;
+const LONGEST_LEASE: i64 = whole_milliseconds(LEASE_DURATION);
 /// How long it has to be quiet, in milliseconds: an invocation can start late, live on, and what it sends can land late.
-const STILLNESS: i64 = 60_000 + LANDING * 1000;
+const STILLNESS: i64 = 60_000 + whole_milliseconds(MAX_LANDING_DELAY);
 /// How long after the last trouble an owner heals what nobody else can, in milliseconds.
 const HEALING: i64 = 3 * TICK;
 /// How long a tick and the retries of a state machine may take, in milliseconds.

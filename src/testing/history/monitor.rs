@@ -4,13 +4,14 @@
 //! compares field by field, as text.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crate::model::function::{Environment, Mapping, MappingState, Observation, Slot};
 use crate::model::names::{FunctionArn, RunId};
 use crate::model::run::{EndReason, RunStatus, TargetEnding, TargetRecord, TargetStatus};
 use crate::model::snapshot::{Change, Write};
 use crate::model::time::Time;
-use crate::steps::{ATTEMPT, SKEW, STALENESS};
+use crate::steps::{ATTEMPT_TIMEOUT, MAX_CLOCK_SKEW, MAX_LANDING_DELAY, MAX_READ_STALENESS};
 
 use super::super::drive::Sending;
 use super::super::{Orphans, State};
@@ -18,9 +19,9 @@ use super::super::{Orphans, State};
 /// The fields of a function, by name, as text.
 pub type Fields = BTreeMap<String, String>;
 
-/// Seconds from the moment at which a task reads the targets of a run until its closing of that run lands: it lives for
-/// thirty, and what it has sent can land after that.
-const CLOSING: i64 = 30 + crate::steps::LANDING;
+/// The time from the moment at which a task reads the targets of a run until its closing of that run lands: it lives for
+/// thirty seconds, and what it has sent can land after that.
+const MAX_CLOSING_DELAY: Duration = Duration::from_secs(30).saturating_add(MAX_LANDING_DELAY);
 
 /// What is known of the world beside the ledger, and what was seen to be wrong.
 #[derive(Debug, Default)]
@@ -311,7 +312,7 @@ impl Monitor {
     /// that will be injected, looks as ours from now on.
     pub fn armed(state: &mut State, function: &FunctionArn, changes: &[Change]) {
         let (Some(drive), Some(now)) = (&state.drive, state.picture(function)) else { return };
-        let since = state.now().plus(-(STALENESS + ATTEMPT));
+        let since = state.now() - (MAX_READ_STALENESS + ATTEMPT_TIMEOUT);
         let missed = |change: &&Change| {
             drive.monitor.edited_since(since, function, &change.field().to_string())
                 && current(change, &now) == values(change).1
@@ -350,7 +351,7 @@ impl Monitor {
         if drive.can_land(run, function) {
             wrong.push(format!("{name} is said to be {status:?} while a call of {run} can land"));
         }
-        let since = ending.observed_at.plus(-(SKEW + state.staleness + 1));
+        let since = ending.observed_at - (MAX_CLOCK_SKEW + state.staleness + Duration::from_secs(1));
         let monitor = &drive.monitor;
         let untouched = *status == TargetStatus::Untouched || ending.from == TargetStatus::Armed;
         if untouched && monitor.wrote.contains(&(run.clone(), function.clone())) {
@@ -360,7 +361,7 @@ impl Monitor {
         let removed = record.map(|record| record.removed_faults.clone()).unwrap_or_default();
         for fault in &removed {
             // An edit is seen by those whose clock is behind, and a seen one was made.
-            let seen_by = fault.seen_at.plus(SKEW);
+            let seen_by = fault.seen_at + MAX_CLOCK_SKEW;
             let created_again = monitor.was_created_again(function, |at| at <= seen_by);
             let edited =
                 |(at, f, field): &(Time, FunctionArn, String)| f == function && *field == fault.field && *at <= seen_by;
@@ -434,7 +435,7 @@ impl Monitor {
         let due = run.reason.as_ref().map_or(RunStatus::Failed, EndReason::final_status);
         let open = state.targets.values().any(|target| target.run == *id && !target.status.is_final());
         // A target that was refused can be restored by another task after the one that closes the run has read it.
-        let lately = state.now().plus(-CLOSING);
+        let lately = state.now() - MAX_CLOSING_DELAY;
         let refused = state.drive.as_ref().and_then(|drive| drive.monitor.refused_at.get(id));
         let was_refused = status == RunStatus::Failed && refused.is_some_and(|at| *at >= lately);
         let wrong = if open { status != RunStatus::Failed } else { status != due && !was_refused };
@@ -510,9 +511,9 @@ mod tests {
     use crate::testing::drive::Drive;
     use crate::testing::samples::{function_arn, run_id};
 
-    /// What is said of a run that a person stopped, and that is closed as failed so many seconds after a target of it was
+    /// What is said of a run that a person stopped, and that is closed as failed this long after a target of it was
     /// refused, which has been restored since.
-    fn closed_after(seconds: i64) -> Vec<String> {
+    fn closed_after(delay: Duration) -> Vec<String> {
         let world = SimWorld::default();
         let id = run_id("run-1");
         world.with(|state| {
@@ -526,7 +527,7 @@ mod tests {
             state.drive = Some(Drive::default());
             Monitor::check(state);
         });
-        world.pass(seconds);
+        world.pass(delay.as_secs().cast_signed());
         world.with(|state| {
             state.targets.clear();
             Monitor::closing(state, &id, RunStatus::Failed);
@@ -536,7 +537,7 @@ mod tests {
 
     #[test]
     fn a_run_may_be_closed_as_failed_for_a_target_that_was_refused_a_moment_ago() {
-        assert_eq!(closed_after(4), Vec::<String>::new());
-        assert_eq!(closed_after(CLOSING + 1).len(), 1);
+        assert_eq!(closed_after(Duration::from_secs(4)), Vec::<String>::new());
+        assert_eq!(closed_after(MAX_CLOSING_DELAY + Duration::from_secs(1)).len(), 1);
     }
 }

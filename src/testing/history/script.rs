@@ -1,10 +1,13 @@
 //! What happens in a history, drawn from its seed: functions, experiments, troubles, and what other people do.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::model::function::{Environment, Observation, Slot};
 use crate::model::names::{Handler, LayerVersionArn};
 use crate::model::secret::Secret;
+use crate::steps::MAX_READ_STALENESS;
 use crate::testing::Orphans;
 use crate::testing::dice::Dice;
 use crate::testing::drive::{Storm, StormKind};
@@ -25,8 +28,8 @@ pub struct Script {
     pub trouble: u32,
     /// Of a hundred invocations, so many die on the way, and as many answers are lost.
     pub deaths: u32,
-    /// By how many seconds reads may be late.
-    pub staleness: i64,
+    /// By how much reads may be late.
+    pub staleness: Duration,
     /// Of a hundred reads, so many are.
     pub stale: u32,
     /// Whether a floor on the account's unreserved concurrency is near.
@@ -131,7 +134,10 @@ impl Script {
         lines.push(format!("a mapping whose function is gone, and that is to be enabled: {:?}", self.orphans));
         lines.push(format!(
             "in a hundred: {} calls with trouble of their own, {} invocations that die, {} reads up to {} s late",
-            self.trouble, self.deaths, self.stale, self.staleness
+            self.trouble,
+            self.deaths,
+            self.stale,
+            self.staleness.as_secs()
         ));
         if self.blind {
             lines.push("the role that undoes can read neither environments nor layers".to_owned());
@@ -211,7 +217,7 @@ fn handover(dice: &mut Dice) -> Script {
         storms: Vec::new(),
         trouble: 0,
         deaths: 0,
-        staleness: crate::steps::STALENESS,
+        staleness: MAX_READ_STALENESS,
         stale: 90,
         floor: false,
         blind: false,
@@ -237,7 +243,7 @@ fn anything(dice: &mut Dice) -> Script {
         storms,
         trouble: *dice.pick(&[0, 0, 1, 4, 12]).unwrap_or(&0),
         deaths: *dice.pick(&[0, 0, 3, 15]).unwrap_or(&0),
-        staleness: *dice.pick(&[0, 2, crate::steps::STALENESS]).unwrap_or(&0),
+        staleness: *dice.pick(&[Duration::ZERO, Duration::from_secs(2), MAX_READ_STALENESS]).unwrap_or(&Duration::ZERO),
         stale: if dice.percent(25) { 90 } else { 30 },
         floor: dice.percent(20),
         blind: dice.percent(4),

@@ -1,13 +1,17 @@
 //! Where invocations take place: each starts when it can, has its own clock, and may die or lose its answer.
 
 use std::rc::Rc;
+use std::time::Duration;
 
-use crate::model::time::Time;
-use crate::steps::{Budget, SKEW};
+use crate::model::time::{Time, in_whole_seconds, whole_milliseconds};
+use crate::steps::{Budget, MAX_CLOCK_SKEW};
 use crate::testing::dice::Dice;
 use crate::testing::schedule::{Reply, Schedule};
 use crate::testing::worker::{Role, Worker};
 use crate::testing::{SimWorld, State};
+
+/// Milliseconds by which one clock may be ahead or late: two of them differ by no more than the bound.
+const MAX_SKEW_MS: i64 = whole_milliseconds(MAX_CLOCK_SKEW) / 2;
 
 /// What the one who invokes a function hears.
 #[derive(Debug)]
@@ -73,14 +77,14 @@ impl<'w> Stage<'w> {
         });
     }
 
-    /// Lets so many seconds pass.
-    pub async fn wait(&self, seconds: u64) {
-        self.sleep(seconds.cast_signed() * 1000).await;
+    /// Waits as a Wait state does: whole seconds.
+    pub async fn wait(&self, wait: Duration) {
+        self.sleep(whole_milliseconds(in_whole_seconds(wait))).await;
     }
 
     /// Lets so many milliseconds pass.
     pub async fn sleep(&self, milliseconds: i64) {
-        crate::ports::Clock::sleep(self.world, milliseconds.max(0).unsigned_abs()).await;
+        crate::ports::Clock::sleep(self.world, Duration::from_millis(milliseconds.max(0).unsigned_abs())).await;
     }
 
     /// Waits until so many milliseconds after the beginning.
@@ -118,11 +122,11 @@ impl<'w> Stage<'w> {
                 _ => dice.between(5, 60),
             },
             // Two clocks differ by no more than the bound.
-            skew: dice.between(-SKEW * 500, SKEW * 500),
+            skew: dice.between(-MAX_SKEW_MS, MAX_SKEW_MS),
             // Most soon, for most are soon through.
             death: dice.percent(deaths).then(|| {
-                let latest = if dice.percent(60) { 3 } else { 60 };
-                dice.between(0, role.timeout().min(latest) * 1000)
+                let latest = Duration::from_secs(if dice.percent(60) { 3 } else { 60 });
+                dice.between(0, whole_milliseconds(role.timeout().min(latest)))
             }),
             crash: dice.percent(50),
             silent: dice.percent(deaths),
@@ -138,7 +142,7 @@ impl<'w> Stage<'w> {
     ) -> Invoked<T> {
         let lot = self.lot(role);
         self.sleep(lot.start).await;
-        let deadline = self.world.with(|state| state.now()).plus(role.timeout());
+        let deadline = self.world.with(|state| state.now()) + role.timeout();
         let name = format!("{role:?} of {about}");
         let slot: Reply<Invoked<T>> = Reply::default();
         let work = call(Worker::new(self.world, name.clone(), role, lot.skew), Budget { deadline: Time(deadline.0) });
@@ -146,7 +150,7 @@ impl<'w> Stage<'w> {
         let job = self.schedule.spawn(async move { done.fill(Invoked::Done(work.await)) });
         let stage = self.clone();
         let killer = self.schedule.spawn(async move {
-            stage.sleep(lot.death.unwrap_or(role.timeout() * 1000)).await;
+            stage.sleep(lot.death.unwrap_or(whole_milliseconds(role.timeout()))).await;
             if stage.schedule.kill(job) {
                 stage.note(|| format!("{name} dies"));
                 stage.remember_death(lot.death.is_some());
