@@ -241,6 +241,16 @@ mod tests {
     }
 
     #[test]
+    fn true_and_false_equal_themselves_and_nothing_else() {
+        for wanted in ["true", "false"] {
+            for value in ["true", "false", "null", "1", "0", r#""true""#, r#""false""#] {
+                let condition = format!(r#"{{"path":"a","equals":{wanted}}}"#);
+                assert_eq!(holds_on(&condition, &format!(r#"{{"a":{value}}}"#)), value == wanted, "{wanted} {value}");
+            }
+        }
+    }
+
+    #[test]
     fn whole_numbers_are_compared_to_their_last_digit() {
         for (wanted, event, same) in [
             ("9007199254740993", "9007199254740993", true),
