@@ -52,7 +52,7 @@ pub(super) struct Step {
     pub(super) now: Time,
 }
 
-/// Targets of a run whose body is an item of its own.
+/// Targets of a run whose body is a separate item.
 const MANY: usize = 41;
 
 /// The sequence of one seed: two runs, two functions, two callers.
@@ -61,7 +61,7 @@ pub(super) struct Sequence {
     now: Time,
     left: i64,
     many: bool,
-    /// Of a hundred calls, so many are sensible, or one more time what was called before.
+    /// The percentage of calls that are sensible, or repeat an earlier call.
     sense: i64,
     done: Vec<Step>,
 }
@@ -240,7 +240,7 @@ impl Sequence {
         if self.dice.percent(70) { target.changes.clone() } else { self.snapshot().changes }
     }
 
-    /// A moment from so many seconds from now to so many; earlier where they are negative.
+    /// Returns a random moment between these two offsets from now, in seconds; negative ones are in the past.
     fn moment(&mut self, from_seconds: i64, to_seconds: i64) -> Time {
         Time(self.now.0 + self.dice.between(from_seconds, to_seconds) * 1000)
     }
