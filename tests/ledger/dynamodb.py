@@ -1,7 +1,7 @@
-"""moto's DynamoDB as a server on 127.0.0.1, for one test: prints its port, and ends when its standard input ends.
+"""Serves moto's DynamoDB on 127.0.0.1 for one test. It prints its port, and ends when its standard input ends.
 
-Two requests of its own keep thousands of short sequences fast: GET /items shows every item of the table as DynamoDB's
-JSON, and DELETE /items empties the table.
+Two additional requests keep thousands of short sequences fast: GET /items returns every item of the table in DynamoDB's JSON, and
+DELETE /items empties the table.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 
-# Nothing of moto may look for an account or leave this machine.
+# moto must not search for an account or call another machine.
 os.environ.update(AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test", AWS_DEFAULT_REGION="eu-west-1")
 
 import moto.core.responses  # noqa: E402
@@ -26,9 +26,9 @@ from werkzeug.exceptions import HTTPException  # noqa: E402
 
 REGION = "eu-west-1"
 TABLE = "ledger"
-# moto looks its own methods up again for every request, which takes a quarter of its time.
+# moto searches its methods again for every request, which takes a quarter of its time.
 moto.core.responses.method_names_from_class = functools.lru_cache(None)(moto.core.responses.method_names_from_class)
-# moto's own server takes requests one after the other, too.
+# moto's server also handles one request at a time.
 ONE_AT_A_TIME = threading.Lock()
 
 
@@ -99,14 +99,14 @@ class Handler(BaseHTTPRequestHandler):
         }
         for name, value in self.headers.items():
             environ["HTTP_" + name.upper().replace("-", "_")] = value
-        # Straight to moto's handler: its server's framework takes longer than the work itself.
+        # Calls moto's handler directly, because its server's framework takes longer than the work.
         try:
             with ONE_AT_A_TIME:
                 status, headers, answer = DynamoHandler.dispatch(normalize_request(Request(environ)))
         except HTTPException as error:
             refused = error.get_response(environ)
             status, headers, answer = refused.status_code, dict(refused.headers), refused.get_data()
-        except Exception as error:  # What moto cannot do is no answer of DynamoDB's.
+        except Exception as error:  # An error of moto is not a response of DynamoDB.
             status, headers, answer = 400, {}, json.dumps({"__type": "NotInMoto", "message": repr(error)})
         body = answer.encode() if isinstance(answer, str) else answer
         self.answer(int(status), [(name, str(value)) for name, value in headers.items()], body)
@@ -121,7 +121,7 @@ def main() -> None:
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(server.server_address[1], flush=True)
-    # The test holds the other end: it is closed when the test ends, also when that is killed.
+    # The test holds the other end, which is closed when the test ends or is killed.
     sys.stdin.read()
 
 
