@@ -82,7 +82,7 @@ fn chance_of_none(faults: &[InvocationFault], is_seeded: bool, invocations: Opti
         }
         match (fault, invocations) {
             // At least one environment was initialised, since the update has ended all those before it.
-            (InvocationFault::Init(_), Some(count)) if count > 0.0 => spared,
+            (InvocationFault::Init(_), Some(_)) => spared,
             // Without a figure, only a fault for every invocation can be asked for.
             (_, None) => spared.ceil(),
             (_, Some(count)) => spared.powf(count),

@@ -37,8 +37,7 @@ fn changes_something(change: &Change) -> bool {
         Change::Handler { original, injected } => original != injected,
         Change::Variable { original, injected, .. } => original != injected,
         Change::Timeout { original, injected } | Change::Memory { original, injected } => original != injected,
-        Change::Layers { added, .. } => !added.is_empty(),
-        Change::Mapping { .. } => true,
+        Change::Layers { .. } | Change::Mapping { .. } => true,
     }
 }
 

@@ -236,7 +236,8 @@ impl ReportView {
         self.targets.sort_by_key(urgency);
         let mut size = 0;
         let fitting = self.targets.iter().take(most).take_while(|target| {
-            size += serde_json::to_string(target).map_or(usize::MAX / 2, |json| json.len() + 1);
+            // Each with its comma.
+            size += serde_json::to_string(target).map_or(bytes, |json| json.len()) + 1;
             size <= bytes
         });
         let listed = fitting.count();

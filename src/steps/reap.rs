@@ -57,7 +57,7 @@ pub async fn reap(world: &impl World, budget: Budget) -> (Tick, Option<StepError
 async fn take_over_all(world: &impl World, tick: &mut Tick, errors: &mut Vec<StepError>) -> Vec<Run> {
     let (ids, engaged) = match (retry(world, || world.active_runs()).await, retry(world, || world.lever()).await) {
         (Ok(listed), Ok(lever)) => {
-            tick.unreadable += listed.unreadable.len() as u64;
+            tick.unreadable = listed.unreadable.len() as u64;
             errors.extend(StepError::unreadable(&listed));
             (listed.runs, lever.is_some_and(|lever| lever.engaged))
         }

@@ -295,12 +295,12 @@ impl<W: World> Restorer<'_, W> {
         if !plan.writes.is_empty() && own {
             return self.fail(StepError::OwnFunction { function: self.function.name().to_owned() }).await;
         }
-        let (late, due): (Vec<_>, Vec<_>) =
-            plan.writes.iter().cloned().partition(|write| self.memory.orphans.may_be_late(write));
+        let is_due = |write: &&Write| !self.memory.orphans.may_be_late(write);
+        let due: Vec<Write> = plan.writes.iter().filter(is_due).cloned().collect();
         if !due.is_empty() {
             return self.write(due, false).await;
         }
-        if !late.is_empty() || !plan.is_done() {
+        if !plan.is_done() {
             return Ok(Reconciled::requeue_because(
                 POLL_INTERVAL,
                 plan.pending_reason.unwrap_or("an event source mapping is changing"),
