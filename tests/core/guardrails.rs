@@ -594,6 +594,45 @@ fn an_environment_is_measured_as_lambda_measures_it() {
 }
 
 #[test]
+fn an_environment_may_have_as_many_bytes_as_lambda_takes() {
+    let others = json!({ "MODE": "on", "SETTING": "" }).to_string().len();
+    for (bytes, fits) in [(4_096, true), (4_097, false)] {
+        let world = world(&["checkout"]);
+        let setting = ("SETTING".to_owned(), Secret::new("x".repeat(bytes - others)));
+        world.with(|state| edit(state, |seen| seen.environment = Environment::Readable([setting].into())));
+        let fault = ("environment", json!({ "set": { "MODE": "on" } }));
+        let experiment = samples::experiment(&["checkout"], &[fault]);
+        let request = Request { run: run_id("run-1"), execution_arn: "execution-1".into(), experiment };
+        assert_eq!(block_on(prepare(&world, &settings(), &request)).is_ok(), fits, "{bytes} bytes");
+    }
+}
+
+#[test]
+fn an_update_may_have_as_many_bytes_as_lambda_takes() {
+    let layers: Vec<_> = (0..5).map(|number| layer_arn(&format!("{number}{}", "x".repeat(139)))).collect();
+    let others = json!({
+        "Environment": { "Variables": { "MODE": "on", "SETTING": "" } },
+        "Layers": layers,
+        "RevisionId": "11111111-2222-3333-4444-555555555555",
+    });
+    for (bytes, fits) in [(5_119, true), (5_120, false)] {
+        let world = world(&["checkout"]);
+        let setting = ("SETTING".to_owned(), Secret::new("x".repeat(bytes - others.to_string().len())));
+        world.with(|state| {
+            state.layers.extend(layers.iter().map(|layer| (layer.clone(), LayerFact::plain())));
+            edit(state, |seen| {
+                seen.environment = Environment::Readable([setting].into());
+                seen.layers = layers[..4].to_vec();
+            });
+        });
+        let fault = ("layer", json!({ "layers": [layers[4]], "environment": { "MODE": "on" } }));
+        let experiment = samples::experiment(&["checkout"], &[fault]);
+        let request = Request { run: run_id("run-1"), execution_arn: "execution-1".into(), experiment };
+        assert_eq!(block_on(prepare(&world, &settings(), &request)).is_ok(), fits, "{bytes} bytes");
+    }
+}
+
+#[test]
 fn a_deleted_function_whose_tags_are_still_found_is_not_drawn() {
     let names = ["a", "b", "c", "d", "e", "f"];
     let world = world(&names);
@@ -690,6 +729,25 @@ fn the_lever_that_is_engaged_between_the_look_and_the_write_refuses_too() {
         "safety lever: it is engaged since 2026-06-01T00:00:00Z: now; release it: snapback lever disengage"
     );
     world.with(|state| assert!(state.runs.is_empty() && state.locks.is_empty() && state.writes.is_empty()));
+}
+
+#[test]
+fn a_fault_that_changes_one_thing_only_is_not_idle() {
+    let handler = |name: &str, value: Value| ("handler", json!({ "handler": "app.handler", name: value }));
+    for fault in [
+        handler("timeout", json!("PT1S")),
+        handler("memory", json!(512)),
+        handler("environment", json!({ "RUST_LOG": "trace" })),
+        handler("layers", json!([layer_arn("chaos")])),
+        handler("originalHandlerVariable", json!("ORIGINAL_HANDLER")),
+        handler("deadlineVariable", json!("UNTIL")),
+        ("environment", json!({ "unset": ["RUST_LOG"] })),
+    ] {
+        let experiment = samples::experiment(&["checkout"], std::slice::from_ref(&fault));
+        let request = Request { run: run_id("run-1"), execution_arn: "execution-1".into(), experiment };
+        let prepared = block_on(prepare(&world(&["checkout"]), &settings(), &request));
+        assert!(prepared.is_ok(), "{fault:?}: {prepared:?}");
+    }
 }
 
 /// The refusals of `prepare`, which has only read.

@@ -1,14 +1,14 @@
 //! A report that has to fit where it goes.
 
 use snapback::model::run::{Run, TargetRecord, TargetStatus};
-use snapback::plan::rendering::{ReportView, report_view};
+use snapback::plan::rendering::{Outcome, ReportView, report_view};
 use snapback::ports::Clock;
 use snapback::testing::SimWorld;
 use snapback::testing::samples::{function_arn, run_id};
 
-fn report(statuses: &[TargetStatus]) -> ReportView {
+fn run() -> Run {
     let now = SimWorld::default().now();
-    let run = Run {
+    Run {
         id: run_id("r"),
         status: snapback::model::run::RunStatus::Completed,
         experiment: None,
@@ -28,7 +28,11 @@ fn report(statuses: &[TargetStatus]) -> ReportView {
         deviations: None,
         effect: None,
         injected: None,
-    };
+    }
+}
+
+fn report(statuses: &[TargetStatus]) -> ReportView {
+    let run = run();
     let target = |(number, status): (usize, &TargetStatus)| {
         let mut target = TargetRecord::new(run.id.clone(), function_arn(&format!("f-{number:04}")));
         target.status = *status;
@@ -71,4 +75,24 @@ fn a_shortened_report_stays_within_its_bytes() {
     assert!((180_000..=200_001).contains(&bytes), "{bytes}");
     assert_eq!(short.targets.len() + short.targets_left_out, 100);
     assert!(serde_json::to_string(&short).unwrap().contains("\"targetsLeftOut\":"));
+}
+
+#[test]
+fn a_shortened_report_counts_each_target_with_its_comma() {
+    let view = report(&[TargetStatus::Restored; 3]);
+    let all = 3 * (serde_json::to_string(&view.targets[0]).unwrap().len() + 1);
+    let fitting = [all, all - 1].map(|bytes| view.clone().shortened(3, bytes).targets.len());
+    assert_eq!(fitting, [3, 2]);
+}
+
+#[test]
+fn a_run_that_cannot_be_read_has_not_held() {
+    let mut run = run();
+    assert_eq!(report_view(&run, &[]).outcome, Outcome::NoSteadyState);
+    run.unread = Some("its record cannot be read".into());
+    // Another release may have judged it, by conditions that this release cannot read.
+    for deviations in [None, Some(Vec::new())] {
+        run.deviations = deviations;
+        assert_eq!(report_view(&run, &[]).outcome, Outcome::EndedEarly);
+    }
 }

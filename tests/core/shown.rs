@@ -6,10 +6,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use snapback::model::function::{Package, Slot};
 use snapback::model::input::read_experiment;
+use snapback::model::run::RunList;
 use snapback::plan::guardrails::{Alias, CodeSigning, RuntimeUpdates, Settings, evaluate};
 use snapback::plan::rendering::{PlanView, plan_view, report_view};
 use snapback::ports::{AlarmError, FunctionError, LedgerError};
-use snapback::steps::error::failure_message;
+use snapback::steps::error::{StepError, failure_message};
 use snapback::steps::facts::collect_facts;
 use snapback::testing::samples::{self, faults, function_arn, settings, world};
 use snapback::testing::{CallFailure, SimFunction, SimWorld};
@@ -241,6 +242,7 @@ fn a_plan_notes_what_faults_mean_to_durable_functions_and_beside_fis() {
         |fault: &str, part: &str| plan(&world, &sample(fault)).warnings.iter().any(|warning| warning.contains(part));
     assert!(noted("corrupt", "checkout: it is a durable function: one execution is several invocations"));
     assert!(!noted("timeout", "durable"));
+    assert!(!noted("error", "FIS"));
     edit(&world, |function| function.edit(|seen| set(seen, "AWS_FIS_CONFIGURATION_LOCATION", "somewhere")));
     assert!(noted("error", "checkout: it is prepared for AWS FIS, without FIS's wrapper"));
 }
@@ -306,6 +308,17 @@ fn a_report_says_how_the_steady_state_went_only_where_there_is_one() {
         });
         assert_eq!(ended.report.expect("it comes to its report").steady_state, after);
     }
+}
+
+#[test]
+fn entries_of_a_list_that_cannot_be_read_are_an_error() {
+    let listed = |entries: &[&str]| RunList {
+        runs: Vec::new(),
+        unreadable: entries.iter().map(|entry| (*entry).to_owned()).collect(),
+    };
+    let said = StepError::unreadable(&listed(&["two words", "x"])).map(|error| error.to_string());
+    assert!(said.is_some_and(|said| said.ends_with("entries that this release cannot read: two words, x")));
+    assert_eq!(StepError::unreadable(&listed(&[])), None);
 }
 
 #[test]
