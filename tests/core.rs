@@ -30,6 +30,8 @@ mod guardrails;
 mod histories;
 #[path = "core/import.rs"]
 mod import;
+#[path = "core/inject.rs"]
+mod inject;
 #[path = "core/inside_invocations.rs"]
 mod inside_invocations;
 #[path = "core/just_allowed.rs"]
@@ -48,6 +50,8 @@ mod removal;
 mod repeats;
 #[path = "core/report.rs"]
 mod report;
+#[path = "core/restore.rs"]
+mod restore;
 #[path = "core/restore_law.rs"]
 mod restore_law;
 #[path = "core/review.rs"]

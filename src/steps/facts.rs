@@ -315,3 +315,16 @@ async fn alarm_facts(
     let facts = retry(world, || world.alarms(&names)).await?;
     Ok(names.into_iter().zip(facts).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::SimWorld;
+
+    #[test]
+    fn a_fresh_seed_is_made_of_both_halves_of_a_random_number() {
+        let world = SimWorld::default();
+        // The simulated world's numbers are the multiples of 0x9e37_79b9_7f4a_7c15.
+        assert_eq!([fresh_seed(&world), fresh_seed(&world)], [0, 0x9e37_79b9 ^ 0x7f4a_7c15]);
+    }
+}

@@ -99,3 +99,23 @@ impl Orphans {
         matches!(write, Write::Mapping { id, .. } if self.late.contains(id))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::samples::mapping_id;
+
+    #[test]
+    fn a_read_is_late_for_as_long_as_it_may_be_and_no_longer() {
+        let (id, taken_at) = (mapping_id("checkout"), Time(0));
+        let write = Write::Mapping { id: id.clone(), enabled: true };
+        let shown = [Mapping { id: id.clone(), state: MappingState::Disabled }];
+        let mut orphans = Orphans::default();
+        orphans.took(&write, taken_at);
+        let latest = taken_at + MAX_READ_STALENESS + MAX_CLOCK_SKEW;
+        orphans.look(&shown, Time(latest.0 - 1), None);
+        assert!(orphans.may_be_late(&write) && orphans.stuck().is_empty());
+        orphans.look(&shown, latest, None);
+        assert!(!orphans.may_be_late(&write) && orphans.stuck().contains_key(&id));
+    }
+}

@@ -297,6 +297,14 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_call_that_waited_for_no_turn_counts_too() {
+        let world = SimWorld::default();
+        let limiter = RateLimiter::until(Time(i64::MAX));
+        (0..MAX_CONCURRENCY).for_each(|_| limiter.charge(&world));
+        assert_eq!(turns(&world, &limiter, 1).await, [67]);
+    }
+
+    #[tokio::test]
     async fn what_was_not_sent_holds_nobody() {
         let world = SimWorld::default();
         let limiter = RateLimiter::until(Time(i64::MAX));

@@ -177,3 +177,29 @@ async fn roll_back_listed(
         None => rolled_back,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::run::TargetStatus;
+    use crate::model::time::Time;
+    use crate::steps::POLL_INTERVAL;
+    use crate::testing::samples::{function_arn, run_id};
+
+    #[test]
+    fn what_is_pending_or_was_not_stopped_is_open() {
+        let rollbacks = |result, not_stopped: &[RunId]| Rollbacks {
+            runs: vec![RolledBack {
+                run: stopped_marker(&run_id("run-1"), &EndReason::UserRequest, Time(0)),
+                targets: vec![(function_arn("checkout"), result)],
+            }],
+            not_stopped: not_stopped.iter().map(|run| (run.clone(), StepError::NoSuchRun(run.clone()))).collect(),
+        };
+        let ended = || Ok(RestoreOutcome::Ended(TargetStatus::Restored));
+        assert!(!rollbacks(ended(), &[]).is_open());
+        assert!(rollbacks(ended(), &[run_id("run-2")]).is_open());
+        assert!(rollbacks(Ok(RestoreOutcome::Pending { wait: POLL_INTERVAL, waiting_for: None }), &[]).is_open());
+        // What was refused is not asked for once more.
+        assert!(!rollbacks(Err(StepError::NoSuchRun(run_id("run-1"))), &[]).is_open());
+    }
+}

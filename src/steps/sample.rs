@@ -109,3 +109,43 @@ pub(super) async fn record_removed(
     }
     Ok(retry(world, || world.record_removed_faults(&target.run, &target.function, &new)).await?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::INVOCATION_RESERVE;
+    use super::*;
+    use crate::model::run::{Lease, LeaseKind};
+    use crate::model::snapshot::Change;
+    use crate::testing::execution::{Machine, block_on, budget};
+    use crate::testing::samples::{experiment, faults, function_arn, observation, run_id, world};
+
+    #[test]
+    fn a_fault_is_out_where_no_read_is_late_and_no_restore_began() {
+        let mut target = TargetRecord::new(run_id("run-1"), function_arn("checkout"));
+        target.changes = vec![Change::Timeout { original: 10, injected: 1 }];
+        target.status = TargetStatus::Injected;
+        let lease = Lease { kind: LeaseKind::Inject, holder: String::new(), until: Time(1_000) };
+        target.inject_lease = Some(lease.clone());
+        let seen = observation("checkout");
+        let at = |target: &TargetRecord, observed_at| removed(target, &seen, Time(observed_at)).len();
+        assert_eq!((at(&target, 999), at(&target, 1_000)), (0, 1));
+        target.status = TargetStatus::Restoring;
+        assert_eq!(at(&target, 1_000), 0);
+        (target.status, target.restore_lease) = (TargetStatus::Injected, Some(lease));
+        assert_eq!(at(&target, 1_000), 0);
+    }
+
+    #[test]
+    fn a_sample_begins_no_look_behind_its_budget() {
+        let world = world(&["checkout"]);
+        let machine = Machine::new(&world, "run-1", experiment(&["checkout"], &faults()[..1]));
+        assert!(block_on(machine.start()).is_ok());
+        let run = world.with(|state| state.runs[&machine.run].clone());
+        let reserve = INVOCATION_RESERVE.as_secs();
+        for (seconds, looks) in [(reserve, 1), (reserve - 1, 0)] {
+            let before = world.count("GetFunction");
+            assert!(block_on(sample(&world, &run, 0, budget(&world, seconds))).is_ok());
+            assert_eq!(world.count("GetFunction") - before, looks, "{seconds} s before the end");
+        }
+    }
+}

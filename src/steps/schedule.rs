@@ -135,6 +135,7 @@ impl<J> Lanes<J> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::INVOCATION_RESERVE;
     use super::*;
     use crate::testing::SimWorld;
     use std::cell::{Cell, RefCell};
@@ -225,5 +226,16 @@ mod tests {
                 .await;
         assert_eq!(done.len(), 100);
         assert_eq!(done.iter().filter(|(_, looks)| *looks == 0).count(), 100 - 3 * MAX_CONCURRENCY);
+    }
+
+    #[tokio::test]
+    async fn a_first_look_may_begin_up_to_the_last_call() {
+        let world = SimWorld::default();
+        let reserve = INVOCATION_RESERVE.as_secs();
+        for (seconds, looks) in [(reserve, 1), (reserve - 1, 0)] {
+            let jobs = Jobs::new(&world);
+            run(&world, vec![(0, 0)], budget(&world, seconds), |job, _| jobs.look(job, usize::MAX)).await;
+            assert_eq!(jobs.begun.borrow().len(), looks, "{seconds} s before the end");
+        }
     }
 }

@@ -59,3 +59,31 @@ impl Waiting {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::execution::{Machine, block_on};
+    use crate::testing::samples::{experiment, faults, function_arn, world};
+
+    #[test]
+    fn what_is_waited_for_is_recorded_once_it_has_lasted() {
+        let world = world(&["checkout"]);
+        let machine = Machine::new(&world, "run-1", experiment(&["checkout"], &faults()[..1]));
+        assert!(block_on(machine.prepare()).is_ok());
+        let (function, mut waiting) = (function_arn("checkout"), Waiting::default());
+        let mut after = |seconds: u64, why: Option<&str>| {
+            world.pass(seconds.cast_signed());
+            block_on(waiting.record(&world, (&machine.run, &function), why, false));
+            waiting.recorded.clone()
+        };
+        let lasting = MIN_RECORDED_WAIT.as_secs();
+        assert_eq!(after(0, Some("one thing")), None);
+        assert_eq!(after(lasting - 1, Some("one thing")), None);
+        // Another thing lasts from when it begins, and so does the same one after a break.
+        assert_eq!(after(1, Some("another")), None);
+        assert_eq!(after(lasting - 1, None), None);
+        assert_eq!(after(1, Some("another")), None);
+        assert_eq!(after(lasting, Some("another")).as_deref(), Some("another"));
+    }
+}

@@ -10,7 +10,7 @@ use snapback::plan::rendering::{Outcome, ReportView};
 use snapback::ports::{AlarmError, Clock};
 use snapback::steps::effect::MAX_EFFECT_WAIT;
 use snapback::testing::samples::{self, faults, function_arn, runtime_version, world};
-use snapback::testing::{SimWorld, State};
+use snapback::testing::{CallFailure, SimWorld, State};
 
 use super::support::{Machine, block_on, run_of, target_of};
 
@@ -198,6 +198,33 @@ fn a_report_keeps_ten_notes_of_the_plan_and_says_how_many_more_there_are() {
     let report = block_on(machine.execute()).report.expect("it comes to its report");
     assert_eq!(report.notes.len(), 11);
     assert_eq!(report.notes[10], "and 4 more notes; snapback plan shows all of them");
+    let (_, report) = played(samples::experiment(&["checkout"], &faults()[4..5]), |_| {});
+    assert!(report.notes.iter().all(|note| !note.contains("more notes")), "{:?}", report.notes);
+}
+
+#[test]
+fn a_run_is_judged_once_and_once_all_targets_are_back() {
+    let mut experiment = samples::experiment(&["checkout"], &faults()[0..1]);
+    experiment["steadyState"] = json!([{ "alarm": "errors" }]);
+    for is_back in [true, false] {
+        let world = world(&["checkout"]);
+        let machine = Machine::new(&world, "run-1", experiment.clone());
+        block_on(async {
+            machine.start().await.unwrap();
+            machine.observe().await.unwrap();
+        });
+        world.with(|state| match is_back {
+            // Judged already, by a report that could not close the run any more; the alarm went off since then.
+            true => {
+                state.runs.get_mut(&machine.run).unwrap().deviations = Some(Vec::new());
+                state.alarms.insert("errors".into(), true);
+            }
+            false => state.trouble = vec![("PutFunctionConcurrency", CallFailure::Denied); 50],
+        });
+        block_on(machine.end(None));
+        let judged = run_of(&world, &machine.run).deviations;
+        assert_eq!(judged, is_back.then(Vec::new));
+    }
 }
 
 /// One error in each invocation for two minutes, and an alarm as the steady state.

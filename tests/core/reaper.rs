@@ -1,15 +1,21 @@
 //! The reaper finds damage in the ledger, reports it, and restores anyway.
 
-use serde_json::Value;
+use std::time::Duration;
+
+use futures_util::future::join;
+use serde_json::{Value, json};
 use snapback::model::names::RunId;
 use snapback::model::run::{EndReason, RunStatus, TargetStatus};
+use snapback::ports::Clock;
+use snapback::steps::OVERDUE_GRACE;
 use snapback::steps::reap::{Tick, reap};
 use snapback::steps::rollback::roll_back;
+use snapback::steps::steady_state::judged_by;
 use snapback::testing::SimWorld;
 use snapback::testing::network::CrashPoint;
 use snapback::testing::samples::{self, faults, world};
 
-use super::support::{Machine, assert_nothing_is_active, block_on, budget, picture, run_of, target_of};
+use super::support::{Machine, assert_nothing_is_active, block_on, budget, give_way, picture, run_of, target_of};
 
 fn tick(world: &SimWorld) -> (Tick, Option<&'static str>) {
     world.pass(60);
@@ -113,4 +119,65 @@ fn a_lost_answer_of_step_functions_costs_no_tick() {
     assert_eq!(world.count("DescribeExecution"), 2);
     assert_eq!(picture(&world, "checkout"), before);
     assert_nothing_is_active(&world);
+}
+
+#[test]
+fn a_run_is_overdue_after_its_grace_and_not_before() {
+    let world = world(&["checkout"]);
+    let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
+    block_on(machine.start()).unwrap();
+    let grace_ends = run_of(&world, &machine.run).expected_end() + OVERDUE_GRACE;
+    world.pass(world.now().until(grace_ends).as_secs().cast_signed());
+    assert_eq!(world.now(), grace_ends);
+    let (at_its_end, _) = block_on(reap(&world, budget(&world, 55)));
+    assert_eq!((at_its_end.active, at_its_end.overdue, at_its_end.handled), (1, 0, 0));
+    world.pass(1);
+    let (after, _) = block_on(reap(&world, budget(&world, 55)));
+    assert_eq!((after.active, after.overdue, after.handled), (1, 1, 1));
+}
+
+#[test]
+fn a_run_being_stopped_is_left_to_itself_for_five_minutes() {
+    for steady_state in [json!([]), json!([{ "alarm": "errors" }])] {
+        let world = world(&["checkout"]);
+        let mut experiment = samples::experiment(&["checkout"], &faults()[0..1]);
+        experiment["steadyState"] = steady_state.clone();
+        let machine = Machine::new(&world, "run-1", experiment);
+        block_on(machine.start()).unwrap();
+        block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 120))).unwrap();
+        let run = run_of(&world, &machine.run);
+        // The time to judge begins once every target is back.
+        let left_until = match steady_state.as_array().unwrap().is_empty() {
+            true => run.stopping_at.unwrap() + Duration::from_secs(300),
+            false => {
+                let back = target_of(&world, &machine.run, "checkout").ended_at.unwrap();
+                back + Duration::from_secs(300) + judged_by(run.experiment.as_ref().unwrap())
+            }
+        };
+        world.pass(world.now().until(left_until).as_secs().cast_signed());
+        assert_eq!(world.now(), left_until);
+        let (before, _) = block_on(reap(&world, budget(&world, 55)));
+        assert_eq!((before.overdue, before.handled), (0, 0), "{steady_state}");
+        world.pass(1);
+        let (after, _) = block_on(reap(&world, budget(&world, 55)));
+        assert_eq!((after.overdue, after.handled), (1, 1), "{steady_state}");
+    }
+}
+
+#[test]
+fn a_run_whose_record_is_damaged_in_a_tick_stays_listed() {
+    let world = world(&["checkout"]);
+    let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
+    block_on(machine.start()).unwrap();
+    machine.kill();
+    world.pass(60);
+    let damage = async {
+        while !target_of(&world, &machine.run, "checkout").status.is_final() {
+            give_way().await;
+        }
+        world.with(|state| state.unreadable.insert(machine.run.clone()));
+    };
+    let ((_, error), ()) = block_on(join(reap(&world, budget(&world, 55)), damage));
+    assert!(error.is_some());
+    world.with(|state| assert_eq!(state.active, std::slice::from_ref(&machine.run)));
 }

@@ -1,12 +1,18 @@
 //! The undo is armed in its rights as well as in its data: they are tried before anything is injected.
 
+use snapback::model::function::MappingState;
 use snapback::model::run::{EndReason, RunStatus, TargetStatus};
 use snapback::plan::rendering::Outcome;
+use snapback::ports::Clock;
+use snapback::steps::POLL_INTERVAL;
+use snapback::steps::rehearse::{Rehearsal, RehearseOutcome};
+use snapback::steps::rollback::stop;
 use snapback::testing::SimWorld;
 use snapback::testing::samples::{self, faults, function_arn, layer_arn, world};
 use snapback::testing::worker::Role;
 
-use super::support::{Ended, Machine, assert_nothing_stays, block_on, mutating, picture, run_of, target_of};
+use super::stage::deploy_over;
+use super::support::{Ended, Machine, assert_nothing_stays, block_on, budget, mutating, picture, run_of, target_of};
 
 /// The three tasks that undo have one role.
 const UNDO: [Role; 3] = [Role::Restore, Role::Rollback, Role::Reaper];
@@ -125,4 +131,62 @@ fn a_deploy_before_the_rehearsal_is_armed_and_rehearsed_again() {
         assert_eq!((restored.concurrency, restored.timeout), (deployed.concurrency, deployed.timeout), "{}", fault.0);
         assert_eq!((restored.memory, restored.layers), (deployed.memory, deployed.layers), "{}", fault.0);
     }
+}
+
+/// Prepares and arms a run with this fault on `checkout`.
+fn armed<'a>(world: &'a SimWorld, fault: &str) -> Machine<'a> {
+    let fault = faults().into_iter().find(|(name, _)| *name == fault).unwrap();
+    let machine = Machine::new(world, "run-1", samples::experiment(&["checkout"], &[fault]));
+    let functions = block_on(machine.prepare()).unwrap().functions;
+    block_on(machine.arm(&functions)).unwrap();
+    machine
+}
+
+/// Rehearses `checkout` once, and measures how many milliseconds that takes.
+fn rehearse(world: &SimWorld, machine: &Machine<'_>) -> (RehearseOutcome, i64) {
+    let began = world.now();
+    let rehearsal = Rehearsal::new(world, &machine.run, budget(world, 30));
+    let rehearsed = block_on(rehearsal.rehearse(&function_arn("checkout"))).unwrap();
+    (rehearsed, world.now().0 - began.0)
+}
+
+#[test]
+fn a_deploy_is_believed_once_no_read_can_be_late() {
+    let world = world(&["checkout"]);
+    let machine = armed(&world, "timeout");
+    deploy_over(&world, "timeout");
+    // A read may be late by five seconds, and two clocks may differ by two: the look after that tells.
+    assert_eq!(rehearse(&world, &machine), (RehearseOutcome::Changed, 8_000));
+}
+
+#[test]
+fn a_mapping_that_is_changing_is_waited_for() {
+    let world = world(&["checkout"]);
+    let machine = armed(&world, "eventSourceMapping");
+    world.with(|state| state.mappings.get_mut(&samples::mapping_id("checkout")).unwrap().state = MappingState::Busy);
+    assert_eq!(rehearse(&world, &machine).0, RehearseOutcome::Waiting(POLL_INTERVAL));
+    let waiting_for = target_of(&world, &machine.run, "checkout").waiting_for;
+    assert_eq!(waiting_for.as_deref(), Some("the event source mapping is changing"));
+}
+
+#[test]
+fn what_is_rehearsed_is_not_looked_at_again() {
+    let world = world(&["checkout"]);
+    let machine = armed(&world, "timeout");
+    assert_eq!(rehearse(&world, &machine), (RehearseOutcome::Rehearsed, 0));
+    let looks = world.count("GetFunction");
+    assert_eq!(rehearse(&world, &machine), (RehearseOutcome::Rehearsed, 0));
+    assert_eq!(world.count("GetFunction"), looks);
+    block_on(machine.inject(&[function_arn("checkout")])).unwrap();
+    let injecting = world.count("GetFunction");
+    assert_eq!(rehearse(&world, &machine), (RehearseOutcome::Rehearsed, 0));
+    assert_eq!(world.count("GetFunction"), injecting);
+}
+
+#[test]
+fn a_run_that_is_being_stopped_is_not_rehearsed() {
+    let world = world(&["checkout"]);
+    let machine = armed(&world, "timeout");
+    block_on(stop(&world, &machine.run, &EndReason::UserRequest)).unwrap();
+    assert_eq!(rehearse(&world, &machine), (RehearseOutcome::Skipped, 0));
 }

@@ -146,3 +146,40 @@ fn many_targets_are_sampled_in_turn() {
     let removed = target_of(&world, &machine.run, "f-119").removed_faults;
     assert!(removed.iter().any(|fault| fault.seen_at >= deployed_at && fault.field == "reserved concurrency"));
 }
+
+#[test]
+fn each_fault_that_is_taken_out_is_recorded_once() {
+    let world = world(&["checkout"]);
+    let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[4..6]));
+    block_on(machine.start()).unwrap();
+    let observe = || block_on(snapback::steps::observe::observe(&world, &machine.run, 0, budget(&world, 30)));
+    let removed = || target_of(&world, &machine.run, "checkout").removed_faults;
+    world.pass(20);
+    deploy(&world, 77);
+    observe().unwrap();
+    let first = removed();
+    assert_eq!(first.iter().map(|fault| fault.field.as_str()).collect::<Vec<_>>(), ["timeout"]);
+    world.pass(5);
+    world.with(|state| {
+        let checkout = state.functions.get_mut(&function_arn("checkout")).unwrap();
+        checkout.edit(|seen| seen.memory = 777);
+    });
+    observe().unwrap();
+    let both = removed();
+    assert!(both.len() == 2 && both.contains(&first[0]), "{both:?}");
+}
+
+#[test]
+fn a_sample_passes_over_what_may_pass_and_nothing_else() {
+    use snapback::testing::CallFailure;
+    for (trouble, error) in
+        [(CallFailure::Busy, None), (CallFailure::Throttled, None), (CallFailure::Denied, Some("AccessDenied"))]
+    {
+        let world = world(&["checkout"]);
+        let machine = injected(&world);
+        world.pass(20);
+        world.with(|state| state.trouble = vec![("GetFunction", trouble); 1_000]);
+        let observed = block_on(snapback::steps::observe::observe(&world, &machine.run, 0, budget(&world, 30)));
+        assert_eq!(observed.err().map(|error| error.name()), error, "{trouble:?}");
+    }
+}

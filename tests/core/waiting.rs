@@ -8,7 +8,7 @@ use snapback::plan::rendering::report_view;
 use snapback::steps::arm::{ArmOutcome, arm};
 use snapback::steps::inject::{InjectOutcome, inject};
 use snapback::steps::reap::reap;
-use snapback::steps::rollback::roll_back;
+use snapback::steps::rollback::{roll_back, stop};
 use snapback::testing::samples::{self, faults, function_arn, world};
 use snapback::testing::{CallFailure, SimWorld};
 
@@ -98,6 +98,25 @@ fn an_arm_that_waits_for_a_tombstone_says_so() {
     world.pass(10);
     block_on(arm(&world, &second.run, &function_arn("checkout"))).unwrap();
     assert_eq!(waiting_for(&world, &second), None);
+}
+
+#[test]
+fn an_arm_that_is_repeated_has_armed() {
+    let world = world(&["checkout"]);
+    let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
+    block_on(machine.prepare()).unwrap();
+    let once = || block_on(arm(&world, &machine.run, &function_arn("checkout")));
+    assert_eq!([once(), once()], [Ok(ArmOutcome::Armed), Ok(ArmOutcome::Armed)]);
+}
+
+#[test]
+fn an_arm_that_comes_too_late_asks_for_no_lock() {
+    let world = world(&["checkout"]);
+    let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
+    block_on(machine.prepare()).unwrap();
+    block_on(stop(&world, &machine.run, &EndReason::UserRequest)).unwrap();
+    assert_eq!(block_on(arm(&world, &machine.run, &function_arn("checkout"))), Ok(ArmOutcome::Skipped));
+    assert!(!world.with(|state| state.ledger_methods.contains("take_lock")));
 }
 
 #[test]

@@ -1,0 +1,138 @@
+//! One Restore by itself: what it waits for, what it believes, and what it does when AWS refuses.
+
+use snapback::model::run::{EndReason, Lock, TargetStatus};
+use snapback::ports::Clock;
+use snapback::steps::restore::{RestoreOutcome, restore};
+use snapback::steps::rollback::stop;
+use snapback::steps::{LEASE_DURATION, MAX_LANDING_DELAY};
+use snapback::testing::samples::{self, function_arn, layer_arn, world};
+use snapback::testing::{CallFailure, SimWorld};
+
+use super::stage::{call_names, experiments};
+use super::support::{Machine, block_on, budget, mutating, run_of, survives, target_of};
+
+/// Starts a run with this fault on `checkout` and stops it a minute later.
+fn stopping<'a>(world: &'a SimWorld, fault: &str) -> Machine<'a> {
+    let (_, experiment) = experiments().into_iter().find(|(name, _)| *name == fault).unwrap();
+    let machine = Machine::new(world, "run-1", experiment);
+    block_on(machine.start()).unwrap();
+    world.pass(60);
+    block_on(stop(world, &machine.run, &EndReason::UserRequest)).unwrap();
+    machine
+}
+
+/// Restores once, in an invocation that lasts `seconds`.
+fn restored(world: &SimWorld, machine: &Machine<'_>, seconds: u64) -> RestoreOutcome {
+    let run = run_of(world, &machine.run);
+    block_on(restore(world, &run, &function_arn("checkout"), budget(world, seconds))).unwrap()
+}
+
+#[test]
+fn a_restore_itself_tries_again_what_was_busy() {
+    for (fault, _) in experiments() {
+        let world = world(&["checkout"]);
+        let machine = stopping(&world, fault);
+        world.with(|state| state.trouble = vec![(call_names(fault).1, CallFailure::Busy)]);
+        assert_eq!(restored(&world, &machine, 60), RestoreOutcome::Ended(TargetStatus::Restored), "{fault}");
+        assert_eq!(target_of(&world, &machine.run, "checkout").restore_error, None, "{fault}");
+    }
+}
+
+#[test]
+fn what_keeps_a_write_from_landing_is_what_is_waited_for() {
+    for (trouble, part) in [(CallFailure::Busy, "busy"), (CallFailure::Throttled, "slow down")] {
+        let world = world(&["checkout"]);
+        let machine = stopping(&world, "timeout");
+        world.with(|state| state.trouble = vec![("UpdateFunctionConfiguration", trouble)]);
+        let RestoreOutcome::Pending { waiting_for, .. } = restored(&world, &machine, 3) else { panic!("{trouble:?}") };
+        assert!(waiting_for.as_deref().is_some_and(|why| why.contains(part)), "{trouble:?}: {waiting_for:?}");
+    }
+}
+
+#[test]
+fn a_call_in_doubt_stays_in_doubt_whatever_the_next_one_meets() {
+    for trouble in [CallFailure::Busy, CallFailure::Throttled] {
+        let world = world(&["checkout"]);
+        let machine = stopping(&world, "several at once");
+        let troubles = vec![("PutFunctionConcurrency", CallFailure::AnswerLost), ("UpdateEventSourceMapping", trouble)];
+        world.with(|state| state.trouble = troubles);
+        let began = world.now();
+        let RestoreOutcome::Pending { waiting_for, .. } = restored(&world, &machine, 3) else { panic!("{trouble:?}") };
+        assert!(waiting_for.as_deref().is_some_and(|why| why.contains("may still land")), "{waiting_for:?}");
+        let lease = target_of(&world, &machine.run, "checkout").restore_lease.unwrap();
+        assert!(lease.until >= began + LEASE_DURATION, "{trouble:?}: the lease was settled");
+    }
+}
+
+#[test]
+fn a_look_at_the_very_end_of_the_last_lease_is_late_enough() {
+    let world = world(&["checkout"]);
+    let (_, experiment) = experiments().into_iter().find(|(name, _)| *name == "timeout").unwrap();
+    let machine = Machine::new(&world, "run-1", experiment);
+    let functions = block_on(machine.prepare()).unwrap().functions;
+    block_on(machine.arm(&functions)).unwrap();
+    block_on(machine.rehearse(&functions)).unwrap();
+    world.with(|state| state.trouble = vec![("UpdateFunctionConfiguration", CallFailure::Lost)]);
+    let inject = snapback::steps::inject::inject(&world, &machine.run, &functions[0], budget(&world, 3));
+    assert!(survives(inject).is_some());
+    block_on(stop(&world, &machine.run, &EndReason::UserRequest)).unwrap();
+    let leases_end_at = target_of(&world, &machine.run, "checkout").leases_end_at().unwrap();
+    world.with(|state| assert!(leases_end_at > state.now() + MAX_LANDING_DELAY));
+    world.pass(world.now().until(leases_end_at).as_secs().cast_signed());
+    assert_eq!(world.now(), leases_end_at);
+    assert_eq!(restored(&world, &machine, 60), RestoreOutcome::Ended(TargetStatus::Restored));
+    assert_eq!(world.now(), leases_end_at, "it looks once");
+}
+
+#[test]
+fn layers_that_are_gone_do_not_keep_other_fields_away() {
+    // The layer's fault has a variable, too; with the layers alone, there is nothing else to send.
+    for (with_variables, calls) in [(true, 2), (false, 1)] {
+        let world = world(&["checkout"]);
+        let mut layer = serde_json::json!({ "layers": [layer_arn("chaos")] });
+        if with_variables {
+            layer["environment"] = serde_json::json!({ "CHAOS_RATE": "1" });
+        }
+        let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &[("layer", layer)]));
+        block_on(machine.start()).unwrap();
+        world.pass(60);
+        block_on(stop(&world, &machine.run, &EndReason::UserRequest)).unwrap();
+        world.with(|state| state.layers.clear());
+        let before = mutating(&world).len();
+        let run = run_of(&world, &machine.run);
+        let failed = block_on(restore(&world, &run, &function_arn("checkout"), budget(&world, 60))).unwrap_err();
+        assert!(failed.to_string().contains("there is no layer version"), "{failed}");
+        assert_eq!(mutating(&world).len() - before, calls, "{with_variables}: {:?}", mutating(&world));
+    }
+}
+
+#[test]
+fn an_own_function_that_was_deleted_is_gone_like_any_other() {
+    // Nothing has to be written: the guard for own functions does not apply.
+    let (own, arn) = ("snapback-reaper", function_arn("snapback-reaper"));
+    let world = world(&["checkout"]);
+    let machine = stopping(&world, "timeout");
+    world.with(|state| {
+        let mut target = state.targets[&(machine.run.clone(), function_arn("checkout"))].clone();
+        target.function = arn.clone();
+        state.targets.insert((machine.run.clone(), arn.clone()), target);
+        let lock = Lock { run: Some(machine.run.clone()), generation: 1, released_at: None };
+        state.locks.insert(arn.clone(), lock);
+    });
+    let run = run_of(&world, &machine.run);
+    let gone = block_on(restore(&world, &run, &arn, budget(&world, 60)));
+    assert_eq!(gone, Ok(RestoreOutcome::Ended(TargetStatus::Deleted)));
+    assert_eq!(target_of(&world, &machine.run, own).status, TargetStatus::Deleted);
+}
+
+#[test]
+fn a_run_of_which_nothing_is_left_cannot_be_stopped() {
+    let world = world(&["checkout"]);
+    let machine = stopping(&world, "timeout");
+    world.with(|state| {
+        state.unreadable.insert(machine.run.clone());
+        state.targets.clear();
+    });
+    let stopped = block_on(stop(&world, &machine.run, &EndReason::UserRequest));
+    assert!(stopped.is_err_and(|error| error.to_string().contains("cannot be read")));
+}
