@@ -27,7 +27,10 @@ NOT_COPIED = {".git", ".tools", "target", "__pycache__"}
 FILES = {
     ".cargo/mutants.toml": ["src/plan/*.rs", "src/steps/*.rs"],
     ".cargo/mutants-proxy.toml": [
-        *(f"src/proxy/{name}.rs" for name in ("dice", "event", "framing", "json", "message", "payload", "route", "verdict")),
+        *(
+            f"src/proxy/{name}.rs"
+            for name in ("damage", "dice", "event", "framing", "http_payload", "json", "message", "payload", "route", "verdict")
+        ),
         "src/model/invocation/*.rs",
     ],
 }

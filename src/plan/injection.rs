@@ -50,7 +50,7 @@ impl<'a> Injection<'a> {
             run: self.run.to_owned(),
             seed: self.experiment.seed,
             faults,
-            left_out: Vec::new(),
+            ignored: Vec::new(),
         })
     }
 }

@@ -1,17 +1,18 @@
-//! A buffer between two sockets.
+//! The buffer between two sockets: bytes that were read and not yet passed on.
 
 use std::io;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// Bytes that are read at once. Most heads and many bodies fit in whole. Pages that no read has reached cost no memory.
+/// Bytes of an empty buffer, and so the most that one read takes. Most heads and many bodies fit into it as a whole.
+/// Pages that no read has reached take no memory.
 pub(super) const SIZE: usize = 64 * 1024;
-/// Bytes of a head that is waited for, at most. Lambda's clients report the cause of an error in a header of up to 1 MB,
-/// `Lambda-Runtime-Function-XRay-Error-Cause` (that limit is in AWS's clients for Java and Ruby; no page has it). The
-/// rest is for the other headers.
+/// The longest head in bytes that the buffer grows for. Lambda's clients report the cause of an error in a header of up
+/// to 1 MB, `Lambda-Runtime-Function-XRay-Error-Cause` (AWS's clients for Java and Ruby have that limit; no page has
+/// it). The rest is for the other headers.
 pub(super) const MAX_HEAD: usize = 1024 * 1024 + 128 * 1024;
 
-/// What was read and not yet passed on.
+/// Bytes that were read and not yet passed on.
 #[derive(Debug)]
 pub(crate) struct Buffer {
     bytes: Vec<u8>,
@@ -24,7 +25,7 @@ impl Buffer {
         Self { bytes: vec![0; SIZE], start: 0, end: 0 }
     }
 
-    /// What is waiting.
+    /// Returns the bytes that were not passed on yet.
     pub(crate) fn filled(&self) -> &[u8] {
         &self.bytes[self.start..self.end]
     }
@@ -37,7 +38,7 @@ impl Buffer {
         self.end - self.start == self.bytes.len()
     }
 
-    /// Makes sure that a head that is not complete can be read on. Returns false if it is too long for that.
+    /// Grows a full buffer, so that more of an incomplete head can be read. Returns false if the head is too long.
     pub(crate) fn make_room(&mut self) -> bool {
         if !self.is_full() {
             return true;
@@ -49,7 +50,7 @@ impl Buffer {
         size < MAX_HEAD
     }
 
-    /// Forgets the first `count` bytes: they were passed on. A buffer that had to grow for them shrinks when it is empty.
+    /// Removes the first `count` bytes, which were passed on. A buffer that has grown shrinks as soon as it is empty.
     pub(crate) fn consume(&mut self, count: usize) {
         self.start = (self.start + count).min(self.end);
         if self.start == self.end {

@@ -1,4 +1,4 @@
-//! A message in memory, so that it can be looked into or changed.
+//! A whole message in memory, so that its body can be examined or replaced.
 
 use std::borrow::Cow;
 
@@ -6,35 +6,35 @@ use super::framing::Framing;
 use super::head::Unrecognized;
 use super::source::{Source, TransferError};
 
-/// Bytes of a payload that are held at once: Lambda's own limit of 6 MB (lambda/latest/dg/gettingstarted-limits), and some
-/// room, for it is not said what counts.
+/// The most bytes of a payload that are kept in memory: Lambda's limit of 6 MB
+/// (lambda/latest/dg/gettingstarted-limits), and a reserve, because the page does not say what counts.
 pub(super) const MAX_BUFFERED: usize = 6 * 1024 * 1024 + 128 * 1024;
-/// Bytes of the same as it came, with its head and what frames its chunks.
+/// The most bytes of a message that are kept in memory, head and chunk framing included.
 const MAX_FRAMED: usize = 2 * MAX_BUFFERED;
 
-/// A message that was read in full, or as far as may be held.
+/// A message that was read completely, or up to the limits.
 #[derive(Debug)]
 pub(super) struct BufferedMessage {
     head: usize,
     bytes: Vec<u8>,
     chunked: bool,
-    /// Bytes of its payload that were read.
+    /// Bytes of the payload that were read.
     payload: usize,
-    /// What of its body is still to come; done where it is whole.
+    /// The part of the body that was not read yet; done when the message is complete.
     framing: Framing,
-    /// Why it does not go on, where it broke off.
+    /// Why reading stopped before the end of the message.
     stop: Option<TransferError>,
 }
 
 impl BufferedMessage {
-    /// Takes a message's head out of the buffer.
+    /// Takes the head of a message out of the source's buffer.
     pub(super) fn new(source: &mut Source, head: usize, framing: Framing) -> Self {
         let bytes = source.buffer.filled().get(..head).unwrap_or_default().to_vec();
         source.buffer.consume(head);
         Self { head, bytes, chunked: matches!(framing, Framing::Chunked(_)), payload: 0, framing, stop: None }
     }
 
-    /// Reads on until it is whole, or more than may be held, or breaks off. May be given up and begun again.
+    /// Reads until the message is complete, reaches a limit or breaks off. Cancel-safe: a second call continues.
     pub(super) async fn read(&mut self, source: &mut Source) {
         while !self.framing.is_done() && self.payload < MAX_BUFFERED && self.bytes.len() < MAX_FRAMED {
             if source.buffer.is_empty() && !matches!(source.fill().await, Ok(1..)) {
@@ -45,7 +45,7 @@ impl BufferedMessage {
                 return;
             }
             let Ok((count, payload)) = self.framing.take_payload(source.buffer.filled()) else {
-                // Where it ends cannot be known: it goes on as it comes.
+                // The end of the body cannot be found, so the rest passes until the connection closes.
                 (self.framing, self.stop) =
                     (Framing::UntilClose, Some(TransferError::Unrecognized(Unrecognized::Framing)));
                 return;
@@ -60,12 +60,12 @@ impl BufferedMessage {
         &self.bytes[..self.head]
     }
 
-    /// What was read, head and body, as it came.
+    /// Returns the head and the part of the body that was read, unchanged.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// What is still to come.
+    /// Returns the part of the body that was not read.
     pub(super) fn rest(self) -> Framing {
         self.framing
     }
@@ -74,7 +74,7 @@ impl BufferedMessage {
         self.stop
     }
 
-    /// The body without its framing, and what stands behind it; `None` where it is not all here.
+    /// Returns the body without its framing, and the trailers after it; `None` if the message is incomplete.
     pub(super) fn body(&self) -> Option<(Cow<'_, [u8]>, &[u8])> {
         let body = &self.bytes[self.head..];
         let framing = if self.chunked { Framing::chunked() } else { Framing::UntilClose };

@@ -1,4 +1,4 @@
-//! The command line: a wrapper, or a server of its own.
+//! The command line of the proxy: it runs as a wrapper, or standalone.
 
 use std::ffi::OsString;
 use std::net::{SocketAddr, TcpListener};
@@ -6,20 +6,20 @@ use std::process::ExitCode;
 
 use crate::model::invocation::{FAULTS_VARIABLE, InvocationFault, ProxyConfig};
 
-use super::log::{log_line, say_left_out};
+use super::log::{log_ignored, log_line};
 use super::server::serve;
 use super::upstream::{API_VARIABLE, Upstream};
 use super::wrapper::wrap;
 
 const USAGE: &str = "usage: snapback-proxy RUNTIME [ARGUMENT...]   as AWS_LAMBDA_EXEC_WRAPPER
        snapback-proxy --listen 127.0.0.1:PORT  standalone; PORT 0 takes a free one
-The Runtime API is taken from AWS_LAMBDA_RUNTIME_API, the faults from SNAPBACK_FAULTS.";
+AWS_LAMBDA_RUNTIME_API gives the address of the Runtime API, SNAPBACK_FAULTS the faults.";
 
-/// Does what the arguments say.
+/// Runs the program with the arguments of the process.
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
-    // What is not text is none of ours, and keeps its place.
+    // An argument that is not text cannot be an option of the proxy. The empty text keeps its place.
     let words: Vec<&str> = arguments.iter().map(|argument| argument.to_str().unwrap_or_default()).collect();
     match words.as_slice() {
         ["--listen", address] => match standalone(address) {
@@ -44,15 +44,16 @@ fn usage() -> ExitCode {
     ExitCode::from(2)
 }
 
-/// Serves until it is killed, for tests and measurements.
+/// Serves until the process is killed, for tests and measurements.
 fn standalone(address: &str) -> Result<(), String> {
     let address: SocketAddr = address
         .parse()
         .map_err(|_| format!("--listen is `{address}`; write an address and a port, such as 127.0.0.1:9001"))?;
     if !address.ip().is_loopback() {
-        return Err(format!("--listen is `{address}`, where others could reach it; write 127.0.0.1:PORT"));
+        return Err(format!("--listen is `{address}`, which other hosts can reach; write 127.0.0.1:PORT"));
     }
-    let upstream = std::env::var(API_VARIABLE).map_err(|_| format!("{API_VARIABLE} is not set; write host:port"))?;
+    let upstream =
+        std::env::var(API_VARIABLE).map_err(|_| format!("{API_VARIABLE} is not set; set it to host:port"))?;
     let upstream = Upstream::parse(&upstream)?;
     let config = config()?;
     let listener = TcpListener::bind(address).map_err(|error| format!("cannot listen on {address}: {error}"))?;
@@ -63,15 +64,15 @@ fn standalone(address: &str) -> Result<(), String> {
     served.map_err(|error| format!("stopped: {error}"))
 }
 
-/// The configuration, if there is one that can be read.
+/// Reads the configuration, if there is a readable one.
 fn config() -> Result<Option<ProxyConfig>, String> {
     let Some(text) = std::env::var_os(FAULTS_VARIABLE) else { return Ok(None) };
     match ProxyConfig::parse(&text.to_string_lossy()) {
-        Ok(config) if config.faults.iter().any(|fault| matches!(fault, InvocationFault::Exit(_))) => {
-            Err(format!("{FAULTS_VARIABLE} has `exit`, and standalone there is no runtime to kill; take it out"))
-        }
+        Ok(config) if config.faults.iter().any(|fault| matches!(fault, InvocationFault::Exit(_))) => Err(format!(
+            "{FAULTS_VARIABLE} has an `exit` fault, but there is no runtime to kill standalone; remove the fault"
+        )),
         Ok(config) => {
-            say_left_out(&config);
+            log_ignored(&config);
             Ok(Some(config))
         }
         Err(error) => {

@@ -1,47 +1,19 @@
-//! One connection of the runtime, and the one to the Runtime API that belongs to it.
+//! One connection of the runtime, and the connection to the Runtime API that belongs to it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedWriteHalf;
-use tokio::pin;
 use tokio::select;
 
 use super::head::{Request, Unrecognized, value_of};
 use super::injector::Injector;
 use super::message::INVOCATION_ID;
-use super::process::limit_send_buffer;
-use super::relay::{RelayError, drain, receive, send};
+use super::relay::{Duplex, RelayError};
 use super::route::Route;
-use super::source::Source;
+use super::side::Side;
 use super::upstream::Upstream;
 
-/// How long a client may go on with a request that is answered already.
-const LINGER: Duration = Duration::from_secs(5);
-
-/// One end of the connection.
-#[derive(Debug)]
-pub(super) struct Side {
-    /// What it sends.
-    pub(super) source: Source,
-    /// Where it gets what the other end sends.
-    pub(super) writer: OwnedWriteHalf,
-}
-
-/// Bytes of a send buffer, which the kernel doubles. Everything is on one machine, so more would make nothing faster: a
-/// large body is moved while it is still in the processor's cache, and less of the function's memory is taken.
-const SEND_BUFFER: i32 = 128 * 1024;
-
-impl From<TcpStream> for Side {
-    fn from(stream: TcpStream) -> Self {
-        limit_send_buffer(&stream, SEND_BUFFER);
-        let (reader, writer) = stream.into_split();
-        Self { source: Source::new(reader), writer }
-    }
-}
-
-/// Whether the connection may serve another request.
+/// Whether the connection can serve another request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Flow {
     Keep,
@@ -57,9 +29,10 @@ impl From<bool> for Flow {
 /// A connection of the runtime.
 #[derive(Debug)]
 pub(crate) struct Connection {
+    /// The runtime's side.
     pub(super) down: Side,
-    /// Connected when it is needed: what was closed while the environment was frozen is noticed before it is used, so
-    /// that no request is lost on it, and none has to be sent twice.
+    /// The Runtime API's side. It is connected just before it is used: if it was closed while the environment was
+    /// frozen, the proxy notices that first. So no request is lost on a dead connection, and none has to be sent twice.
     pub(super) up: Option<Side>,
     pub(super) upstream: Arc<Upstream>,
     pub(super) injector: Option<Arc<Injector>>,
@@ -73,7 +46,7 @@ impl Connection {
     /// Serves the connection until either side closes it.
     pub(crate) async fn serve(mut self) {
         loop {
-            match self.exchange().await {
+            match self.serve_request().await {
                 Ok(Flow::Keep) => {}
                 Err(RelayError::Unrecognized(why)) => return self.tunnel(why).await,
                 Ok(Flow::Close) | Err(RelayError::Runtime | RelayError::Api) => return,
@@ -81,24 +54,24 @@ impl Connection {
         }
     }
 
-    /// One request and its answer.
-    async fn exchange(&mut self) -> Result<Flow, RelayError> {
-        let request = self.request().await?;
+    /// Serves one request.
+    async fn serve_request(&mut self) -> Result<Flow, RelayError> {
+        let request = self.read_request().await?;
         let Some(injector) = self.injector.clone() else { return self.pass(&request).await };
         match &request.route {
             Route::Next => {
                 injector.note_poll();
                 if request.framing.is_done() && injector.is_active() {
-                    return self.next(&request, &injector).await;
+                    return self.serve_next(&request, &injector).await;
                 }
             }
-            Route::Answer { id, is_error } => {
+            Route::Result { id, is_error } => {
                 let head = self.down.source.buffer.filled().get(..request.length).unwrap_or_default();
                 let start = request.path.start;
                 let id = std::str::from_utf8(&head[start + id.start..start + id.end]).unwrap_or_default();
                 if let Some(pending) = injector.recall(id, value_of(head, INVOCATION_ID)) {
                     let id = id.to_owned();
-                    return self.answer(&request, &injector, &id, pending, *is_error).await;
+                    return self.serve_result(&request, &injector, &id, pending, *is_error).await;
                 }
             }
             Route::Other => {}
@@ -106,20 +79,20 @@ impl Connection {
         self.pass(&request).await
     }
 
-    /// The next request's head; it stays in the buffer.
-    async fn request(&mut self) -> Result<Request, RelayError> {
+    /// Reads the head of the next request, and leaves it in the buffer.
+    async fn read_request(&mut self) -> Result<Request, RelayError> {
         loop {
             if let Some(request) = self.down.source.head(Request::parse)? {
                 return Ok(request);
             }
             let idle = async {
                 match &mut self.up {
-                    // Nothing was asked, so whatever comes is an end.
+                    // No request is under way, so anything that arrives means the end of the connection.
                     Some(up) => drop(up.source.fill().await),
                     None => std::future::pending().await,
                 }
             };
-            // The end of the idle connection first: it may have come together with the next request.
+            // The idle connection comes first: it may have ended together with the arrival of the next request.
             select! {
                 biased;
                 () = idle => self.up = None,
@@ -132,37 +105,24 @@ impl Connection {
         }
     }
 
-    /// Passes a request on, and its answer back.
+    /// Passes a request on unchanged, and its response back.
     pub(super) async fn pass(&mut self, request: &Request) -> Result<Flow, RelayError> {
         self.connect().await?;
         if self.upstream.prefix().is_empty() {
-            return self.transfer(request, &[], request.length).await;
+            return self.exchange(request, &[], request.length).await;
         }
         let head = self.take_prefixed(request);
-        self.transfer(request, &head, 0).await
+        self.exchange(request, &head, 0).await
     }
 
-    /// Sends `own` bytes, then `lead` bytes of the buffer and the request's body, and passes the answer back.
-    pub(super) async fn transfer(&mut self, request: &Request, own: &[u8], lead: usize) -> Result<Flow, RelayError> {
+    /// Sends `own` bytes, `lead` bytes of the buffer and the request's body, and passes the response back.
+    pub(super) async fn exchange(&mut self, request: &Request, own: &[u8], lead: usize) -> Result<Flow, RelayError> {
         let Some(up) = &mut self.up else { return Err(RelayError::Api) };
-        let down = &mut self.down;
-        let mut framing = request.framing.clone();
-        let answer = receive(&mut up.source, &mut down.writer, request.is_head);
-        pin!(answer);
-        let sent = send(&mut down.source, &mut up.writer, own, lead, &mut framing);
-        let keep = match sent_or_answered(sent, answer.as_mut()).await? {
-            Progress::Answered { keep } => keep,
-            Progress::Sent => select! {
-                biased;
-                answer = answer => answer?,
-                // A poll nobody waits for must not take an event.
-                () = down.source.closed(), if request.is_poll => return Err(RelayError::Runtime),
-            },
-        };
+        let keep = Duplex::new(&mut self.down, up).exchange(request, own, lead).await?;
         Ok(Flow::from(keep && request.keep))
     }
 
-    /// Takes the head out of the buffer, and puts the upstream's prefix before its path.
+    /// Takes the head out of the buffer, and inserts the upstream's prefix before its path.
     pub(super) fn take_prefixed(&mut self, request: &Request) -> Vec<u8> {
         let buffer = &mut self.down.source.buffer;
         let head = buffer.filled().get(..request.length).unwrap_or_default();
@@ -171,8 +131,8 @@ impl Connection {
         prefixed
     }
 
-    /// Connects to the Runtime API, unless that is so already. Only while nothing is asked: whatever comes on the idle
-    /// connection then is its end.
+    /// Connects to the Runtime API, unless there is a live connection. Must be called while no request is under way:
+    /// anything that has arrived on the idle connection then means its end.
     pub(super) async fn connect(&mut self) -> Result<(), RelayError> {
         if let Some(up) = &mut self.up {
             let ended = select! {
@@ -190,46 +150,16 @@ impl Connection {
         Ok(())
     }
 
-    /// Passes everything as it comes, both ways, until both sides are closed.
+    /// Passes all bytes as they come, in both directions, until both sides have closed their connections.
     async fn tunnel(mut self, why: Unrecognized) {
         if let Some(injector) = &self.injector {
             injector.report_tunnel(why);
         }
-        // Where there is a connection, an answer may be under way on it.
+        // An existing connection is kept: a response may be under way on it.
         if self.up.is_none() && self.connect().await.is_err() {
             return;
         }
-        let (Some(up), down) = (&mut self.up, &mut self.down) else { return };
-        tokio::join!(drain(&mut down.source, &mut up.writer), drain(&mut up.source, &mut down.writer));
+        let Some(up) = &mut self.up else { return };
+        Duplex::new(&mut self.down, up).tunnel().await;
     }
-}
-
-/// How far an exchange has come.
-enum Progress {
-    /// The request was sent; its answer is still to come.
-    Sent,
-    /// The request was answered, and the connection may serve another one or not.
-    Answered { keep: bool },
-}
-
-/// Waits for the first of the two. A request that is answered before it was sent is still read to its end, for a while:
-/// closing the connection could take the answer from the runtime, since the kernel forgets what was not read when more
-/// comes in.
-async fn sent_or_answered(
-    sent: impl Future<Output = Result<(), RelayError>>,
-    answer: impl Future<Output = Result<bool, RelayError>>,
-) -> Result<Progress, RelayError> {
-    pin!(sent);
-    let keep = select! {
-        biased;
-        sent = &mut sent => return sent.map(|()| Progress::Sent),
-        answer = answer => answer?,
-    };
-    let rest = tokio::time::timeout(LINGER, sent).await;
-    Ok(Progress::Answered { keep: keep && matches!(rest, Ok(Ok(()))) })
-}
-
-/// Writes all of it to the Runtime API.
-pub(super) async fn write(writer: &mut OwnedWriteHalf, bytes: &[u8]) -> Result<(), RelayError> {
-    tokio::io::AsyncWriteExt::write_all(writer, bytes).await.map_err(|_| RelayError::Api)
 }

@@ -1,14 +1,14 @@
-//! Numbers to roll percentages with.
+//! Random numbers that percentages and delays are rolled with.
 
 use std::hash::{BuildHasher, RandomState};
 
-/// Where rolls come from.
+/// The source of rolls.
 #[derive(Debug)]
 pub(crate) enum Dice {
-    /// One sequence, the same for the same seed.
+    /// One sequence, the same for each use of the seed.
     Seeded(SplitMix64),
-    /// Another sequence for each request and each time: environments that were restored from one snapshot (SnapStart) hold
-    /// the same random numbers, but never serve the same request; and a request that is tried again has its own roll.
+    /// A new sequence for each request and each attempt. Environments restored from one snapshot (SnapStart) share
+    /// their random state, but never serve the same request; and a request that Lambda retries rolls again.
     Random(RandomState, u64),
 }
 
@@ -17,7 +17,7 @@ impl Dice {
         seed.map_or_else(|| Self::Random(RandomState::new(), 0), |seed| Self::Seeded(SplitMix64(u64::from(seed))))
     }
 
-    /// As many rolls as the array is long.
+    /// Returns `needed` rolls at the beginning of the array; the others are 0.
     pub(crate) fn roll<const COUNT: usize>(&mut self, request: &str, needed: usize) -> [u64; COUNT] {
         let mut own;
         let rolls = match self {
@@ -34,7 +34,7 @@ impl Dice {
     }
 }
 
-/// splitmix64: one addition and a few shifts a number, and every seed makes a good sequence.
+/// The generator splitmix64: one addition and a few shifts for each number, and every seed gives a good sequence.
 #[derive(Debug)]
 pub(crate) struct SplitMix64(u64);
 
@@ -48,10 +48,11 @@ impl SplitMix64 {
     }
 }
 
-/// A number from `least` to `most`, by a roll.
+/// Maps a roll to a number from `least` to `most`.
 pub(crate) fn between(least: u32, most: u32, roll: u64) -> u32 {
     let span = u64::from(most.saturating_sub(least)) + 1;
-    // The upper half, which no percentage is rolled with. The product has at most 65 bits less 32.
+    // Use the upper half of the roll: it is nearly independent of the remainder that decides the percentage. The
+    // product is less than 2^64.
     let offset = ((roll >> 32) * span) >> 32;
     least.saturating_add(u32::try_from(offset).unwrap_or(0))
 }
@@ -61,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_repeats_its_sequence_whatever_the_requests_are() {
+    fn a_seed_repeats_its_sequence_for_any_requests() {
         let rolls = |seed, request| {
             let mut dice = Dice::new(Some(seed));
             (0..9).map(|_| dice.roll::<3>(request, 3)).collect::<Vec<_>>()
@@ -71,24 +72,24 @@ mod tests {
         assert_eq!(Dice::new(Some(7)).roll::<3>("", 1)[1..], [0, 0]);
     }
 
-    /// Whoever repeats a run with its seed, on another version of the proxy, expects the same faults.
+    /// A user who repeats a run with its seed, on another version of the proxy, expects the same faults.
     #[test]
-    fn a_seed_begins_the_sequence_that_splitmix64_has_for_it() {
-        // As its author's program writes them: prng.di.unimi.it/splitmix64.c.
+    fn a_seed_gives_the_sequence_of_splitmix64() {
+        // Printed by the author's program: prng.di.unimi.it/splitmix64.c.
         let known = [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423];
         assert_eq!(Dice::new(Some(1_234_567)).roll("", 3), known);
     }
 
     #[test]
-    fn without_a_seed_each_request_each_time_and_each_process_has_its_own() {
+    fn unseeded_rolls_differ_by_request_attempt_and_process() {
         let mut dice = Dice::new(None);
         assert_ne!(dice.roll::<1>("a", 1), dice.roll::<1>("b", 1));
-        assert_ne!(dice.roll::<1>("a", 1), dice.roll::<1>("a", 1), "a request that is tried again");
+        assert_ne!(dice.roll::<1>("a", 1), dice.roll::<1>("a", 1), "a retried request");
         assert_ne!(Dice::new(None).roll::<1>("a", 1), Dice::new(None).roll::<1>("a", 1));
     }
 
     #[test]
-    fn every_delay_of_a_range_comes_up() {
+    fn every_number_of_a_range_is_rolled() {
         let rolls = Dice::new(Some(1)).roll::<1000>("", 1000);
         let delays: std::collections::BTreeSet<u32> = rolls.iter().map(|roll| between(3, 7, *roll)).collect();
         assert_eq!(delays, (3..=7).collect());

@@ -1,18 +1,18 @@
-//! Filling /tmp.
+//! Fills /tmp.
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 
 const MEGABYTE: u64 = 1 << 20;
-/// Bytes that are asked for at once: what has no room as a whole may have room in part.
+/// Bytes of one allocation, from the largest: if there is no room for a large one, there may be room for smaller ones.
 const STEPS: [u64; 3] = [64 * MEGABYTE, MEGABYTE, 64 * 1024];
 
-/// Takes up to `megabytes` of /tmp until the file is dropped. It never has a name, so that nothing can stay behind,
-/// however the process ends.
+/// Takes up to `megabytes` of /tmp until the file is dropped. The file has no name, so the kernel frees it however the
+/// process ends.
 ///
 /// # Errors
-/// Where /tmp cannot be written, or its file system cannot set space aside.
+/// /tmp cannot be written, or its file system cannot allocate space.
 pub(crate) fn fill(megabytes: u32) -> io::Result<File> {
     let wanted = u64::from(megabytes) * MEGABYTE;
     let file = OpenOptions::new().write(true).custom_flags(libc::O_TMPFILE | libc::O_CLOEXEC).open("/tmp")?;

@@ -1,7 +1,7 @@
-//! The conditions that faults have on an invocation's event: pure.
+//! Evaluates the conditions of faults on an event: pure.
 //!
-//! All conditions of all faults are looked up in one walk. It stores where each value is and nothing of the event, so
-//! neither the event's size nor what a path leads to costs memory.
+//! One pass over the event finds the values for all conditions of all faults. It stores the position of each value and
+//! copies nothing, so memory depends neither on the size of the event nor on the size of the values.
 
 use regex_lite::Regex;
 use serde_json::Value;
@@ -10,10 +10,12 @@ use crate::model::invocation::{EventCondition, Operator, holds_headers};
 
 use super::json::{self, Reader, characters, is_text};
 
-/// Bytes of a text that a pattern sees. The time that a pattern takes grows with the text, and there is one thread.
+/// The bytes of a text that a pattern is matched against. Matching takes time in proportion to the text, and the proxy
+/// has one thread.
 const MAX_MATCHED_BYTES: usize = 16 * 1024;
 
-/// Says for each fault's conditions whether all of them hold on the event. On what is not JSON, no condition does.
+/// Returns for each fault whether all its conditions hold on the event. No condition holds on an event that is not
+/// JSON.
 pub(crate) fn which_hold(faults: &[&[EventCondition]], event: Option<&[u8]>) -> Vec<bool> {
     let Some(event) = event.and_then(json::valid) else {
         return faults.iter().map(|conditions| conditions.is_empty()).collect();
@@ -28,24 +30,25 @@ pub(crate) fn which_hold(faults: &[&[EventCondition]], event: Option<&[u8]>) -> 
     faults.iter().map(holds).collect()
 }
 
-/// The values, as they are written, to which the conditions' paths lead.
+/// Returns the value at the path of each condition, as it is written.
 fn find<'e, 'c>(conditions: impl Iterator<Item = &'c EventCondition>, event: &'e str) -> Vec<Option<&'e str>> {
     let steps = conditions.map(|condition| condition.path.steps());
     let mut paths: Vec<Path<'c>> = steps.enumerate().map(|(place, steps)| Path { steps, place }).collect();
     let mut found = vec![None; paths.len()];
-    // Paths that begin alike are neighbours, the shortest first.
+    // Sorting makes paths with a common beginning neighbors, the shortest first.
     paths.sort_unstable_by_key(|path| path.steps);
     look_up(&mut Reader::new(event), &paths, 0, &mut found);
     found
 }
 
-/// A path, and where among the conditions it stands.
+/// A path, and the position of its condition among all conditions.
 struct Path<'c> {
     steps: &'c [String],
     place: usize,
 }
 
-/// Reads the next value, to which `depth` steps of these paths have led. It recurses as deep as the longest path.
+/// Reads the next value, which is at the first `depth` steps of these paths. Recurses at most as deep as the longest
+/// path.
 fn look_up<'e>(reader: &mut Reader<'e>, paths: &[Path<'_>], depth: usize, found: &mut [Option<&'e str>]) {
     let (here, deeper) = paths.split_at(paths.partition_point(|path| path.steps.len() == depth));
     let kind = reader.peek();
@@ -57,7 +60,7 @@ fn look_up<'e>(reader: &mut Reader<'e>, paths: &[Path<'_>], depth: usize, found:
             while let Some(name) = reader.name() {
                 let name = json::text(name);
                 let step = if has_headers { name.to_ascii_lowercase().into() } else { name };
-                look_up_step(reader, led_on_by(&step, deeper, depth), depth, found);
+                look_up_step(reader, paths_through(&step, deeper, depth), depth, found);
             }
         }
         b'[' if !deeper.is_empty() => {
@@ -66,7 +69,7 @@ fn look_up<'e>(reader: &mut Reader<'e>, paths: &[Path<'_>], depth: usize, found:
             reader.enter();
             while reader.more() {
                 let next = last.filter(|last| at <= *last).map(|_| at.to_string());
-                look_up_step(reader, next.map_or(&[], |step| led_on_by(&step, deeper, depth)), depth, found);
+                look_up_step(reader, next.map_or(&[], |step| paths_through(&step, deeper, depth)), depth, found);
                 at += 1;
             }
         }
@@ -82,19 +85,19 @@ fn look_up_step<'e>(reader: &mut Reader<'e>, paths: &[Path<'_>], depth: usize, f
         reader.skip();
         return;
     }
-    // Of a name that an object has twice, the last one counts, as in the runtimes.
+    // If an object has a name twice, the last member counts, as in the runtimes.
     paths.iter().for_each(|path| found[path.place] = None);
     look_up(reader, paths, depth + 1, found);
 }
 
-/// Those of the paths whose next step is this one.
-fn led_on_by<'p, 'c>(step: &str, paths: &'p [Path<'c>], depth: usize) -> &'p [Path<'c>] {
+/// Returns the paths whose next step is this one.
+fn paths_through<'p, 'c>(step: &str, paths: &'p [Path<'c>], depth: usize) -> &'p [Path<'c>] {
     let begin = paths.partition_point(|path| path.steps[depth].as_str() < step);
     let end = paths.partition_point(|path| path.steps[depth].as_str() <= step);
     &paths[begin..end]
 }
 
-/// A list position, written as JSON Pointers write it (RFC 6901, section 4).
+/// Parses a list position in the form of JSON Pointers (RFC 6901, section 4).
 fn position(step: &str) -> Option<usize> {
     step.parse().ok().filter(|position: &usize| position.to_string() == step)
 }
@@ -120,7 +123,7 @@ fn is_same(value: &str, wanted: &Value) -> bool {
     }
 }
 
-/// Whether a value is this number: 1 and 1.0 are one in JSON. Whole numbers are compared to their last digit, others as the
+/// Whether a value is this number; in JSON, 1 and 1.0 are the same. Whole numbers are compared exactly, others as the
 /// runtimes read them.
 fn is_same_number(one: &str, other: &str) -> bool {
     match (whole(one), whole(other)) {
@@ -131,12 +134,16 @@ fn is_same_number(one: &str, other: &str) -> bool {
 }
 
 fn whole(number: &str) -> Option<i128> {
-    #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "both ways and the same is exact")]
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        reason = "a conversion that round-trips is exact"
+    )]
     let of_float = |float: f64| Some(float as i128).filter(|whole| *whole as f64 == float);
     number.parse().ok().or_else(|| number.parse().ok().and_then(of_float))
 }
 
-/// The characters of a text, or of a number, `true` or `false` as they are written; nothing else has any.
+/// Returns the characters of a text, or of a number, `true` or `false` as written; `None` for any other value.
 fn written(value: &str) -> Option<impl Iterator<Item = char>> {
     let (text, scalar) = match value.bytes().next() {
         Some(b'"') => (value, ""),
@@ -150,15 +157,15 @@ fn starts_with(value: &str, prefix: &str) -> bool {
     written(value).is_some_and(|mut characters| prefix.chars().all(|wanted| characters.next() == Some(wanted)))
 }
 
-/// Whether the pattern is found in the beginning of a text. One that asks for the end is found in a text that was seen to
-/// its end only.
+/// Whether the pattern matches in the first bytes of a text. A pattern that refers to the end never matches a text that
+/// is longer than these.
 fn matches(value: &str, regex: &Regex) -> bool {
     let Some(characters) = written(value) else { return false };
     let mut seen = String::new();
     for character in characters {
         if seen.len() + character.len_utf8() > MAX_MATCHED_BYTES {
-            let asks_for_the_end = ["$", r"\z"].iter().any(|end| regex.as_str().contains(end));
-            return !asks_for_the_end && regex.is_match(&seen);
+            let refers_to_the_end = ["$", r"\z"].iter().any(|end| regex.as_str().contains(end));
+            return !refers_to_the_end && regex.is_match(&seen);
         }
         seen.push(character);
     }
@@ -182,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_holds() {
+    fn conditions_that_hold() {
         for condition in [
             r#"{"path":"requestContext.http.method","equals":"GET"}"#,
             r#"{"path":"requestContext.http.path","startsWith":"/api"}"#,
@@ -208,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not() {
+    fn conditions_that_do_not_hold() {
         for condition in [
             r#"{"path":"requestContext.http.method","equals":"get"}"#,
             r#"{"path":"requestContext.http","equals":"GET"}"#,
@@ -251,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_numbers_are_compared_to_their_last_digit() {
+    fn whole_numbers_are_compared_exactly() {
         for (wanted, event, same) in [
             ("9007199254740993", "9007199254740993", true),
             ("9007199254740993", "9007199254740992", false),
@@ -278,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_runtimes_can_read_has_conditions() {
+    fn conditions_hold_on_all_json_that_runtimes_can_read() {
         let deep = format!(r#"{{"a":{}1{}}}"#, "[".repeat(200), "]".repeat(200));
         let exists = r#"{"path":"a","exists":true}"#;
         for event in [deep.as_str(), r#"{"a":1e999}"#, r#"{"\ud83d":1,"a":"\ud83d"}"#] {
@@ -292,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_name_that_is_there_twice_the_last_one_counts() {
+    fn the_last_member_counts_if_a_name_is_there_twice() {
         for (event, path, wanted) in [
             (r#"{"a":1,"a":2}"#, "a", "2"),
             (r#"{"a":{"b":1},"a":{"b":2}}"#, "a.b", "2"),
@@ -304,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn header_names_are_the_same_in_any_case() {
+    fn header_names_match_in_any_case() {
         let event = r#"{"headers":{"X-Debug":"1"},"multiValueHeaders":{"x-DEBUG":["2"]},"query":{"X-Debug":"3"},
             "Records":[{"headers":{"HOST":[{"key":"Host"}]}}]}"#;
         for path in
@@ -318,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn conditions_of_several_faults_are_looked_up_at_once() {
+    fn one_pass_evaluates_the_conditions_of_several_faults() {
         let conditions = |list: &str| -> Vec<EventCondition> {
             serde_json::from_str(list).unwrap_or_else(|error| unreachable!("{list}: {error}"))
         };
@@ -353,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn on_what_is_not_json_nothing_holds() {
+    fn no_condition_holds_on_an_event_that_is_not_json() {
         let exists = serde_json::from_str(r#"{"path":"a","exists":false}"#).unwrap_or_else(|_| unreachable!());
         let conditions = [exists];
         for event in [&b""[..], b"{", b"\xff\xfe", b"{\"a\":}", b"{\"b\":1}x"] {
@@ -364,7 +371,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    /// JSON whose names are few, so that paths lead somewhere.
+    /// JSON with few different names, so that random paths lead to values.
     fn value() -> impl Strategy<Value = Value> {
         let scalar = prop_oneof![
             Just(Value::Null),
@@ -383,7 +390,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_path_leads_where_serde_json_leads(
+        fn every_path_finds_the_value_that_serde_json_finds(
             event in value(), paths in proptest::collection::vec("(/[ab01\"]){0,4}", 0..12),
         ) {
             let path = |pointer: &String| if pointer.is_empty() { "$".to_owned() } else { pointer.clone() };

@@ -1,27 +1,27 @@
-//! Where a message's body ends (RFC 9112, section 6), found without touching a byte of it.
+//! Finds the end of a message body (RFC 9112, section 6) without changing or copying a byte of it.
 
 use std::borrow::Cow;
 
-/// How much of a body is still to come.
+/// The part of a body that is still to come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
-    /// So many bytes (`Content-Length`); none is the end.
+    /// A number of bytes (`Content-Length`); 0 is the end.
     Length(u64),
-    /// Chunks, and trailers behind them.
+    /// Chunks, and the trailers after them.
     Chunked(Chunks),
-    /// All that comes until the connection is closed.
+    /// All bytes until the connection is closed.
     UntilClose,
 }
 
-/// The chunk sizes cannot be read, so nobody knows where the body ends.
+/// A chunk size cannot be read, so the end of the body cannot be found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
 impl Framing {
-    /// No body.
+    /// The framing of a message without a body.
     pub(crate) const NONE: Self = Self::Length(0);
 
-    /// A chunked body, from its beginning.
+    /// Returns the framing of a chunked body, from its beginning.
     pub(crate) fn chunked() -> Self {
         Self::Chunked(Chunks { state: State::Size { digits: 0 }, left: 0 })
     }
@@ -31,7 +31,7 @@ impl Framing {
         matches!(self, Self::Length(0) | Self::Chunked(Chunks { state: State::Done, .. }))
     }
 
-    /// How many of these bytes, the next ones that came, are still the body's.
+    /// Returns how many of these bytes, the next ones of the stream, belong to the body.
     pub(crate) fn take(&mut self, bytes: &[u8]) -> Result<usize, Malformed> {
         match self {
             Self::UntilClose => Ok(bytes.len()),
@@ -44,7 +44,7 @@ impl Framing {
         }
     }
 
-    /// The same, and how many of them are payload: the others frame it.
+    /// Returns how many of these bytes belong to the body, and how many of those are payload and not chunk framing.
     pub(crate) fn take_payload(&mut self, bytes: &[u8]) -> Result<(usize, usize), Malformed> {
         let Self::Chunked(chunks) = self else { return self.take(bytes).map(|count| (count, count)) };
         let mut payload = 0;
@@ -52,7 +52,7 @@ impl Framing {
         Ok((count, payload))
     }
 
-    /// How many of the next bytes are the body's, whatever they are; 0 where that has to be seen.
+    /// Returns how many of the next bytes belong to the body regardless of their values; 0 if their values decide.
     pub(crate) fn unseen(&self) -> u64 {
         match self {
             Self::Length(left) | Self::Chunked(Chunks { state: State::Data, left }) => *left,
@@ -60,7 +60,7 @@ impl Framing {
         }
     }
 
-    /// Goes on behind `count` of these bytes.
+    /// Skips `count` of those bytes.
     pub(crate) fn skip(&mut self, count: u64) {
         match self {
             Self::Length(left) => *left = left.saturating_sub(count),
@@ -69,7 +69,7 @@ impl Framing {
         }
     }
 
-    /// The body without its framing, and what stands behind the last of its data; `bytes` is all of it.
+    /// Returns the body without its framing, and the bytes after the last of its data. `bytes` is the complete body.
     pub(crate) fn decode(mut self, bytes: &[u8]) -> Result<(Cow<'_, [u8]>, &[u8]), Malformed> {
         let Self::Chunked(chunks) = &mut self else { return Ok((bytes.into(), &[])) };
         let mut body = Vec::with_capacity(bytes.len());
@@ -82,37 +82,37 @@ impl Framing {
     }
 }
 
-/// A walk through chunks.
+/// The position in a chunked body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Chunks {
     state: State,
-    /// Bytes of the current chunk's data that are still to come, or the size that is being read.
+    /// Bytes of the current chunk that are still to come, or the part of its size that was read.
     left: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// In the hexadecimal size, behind so many digits.
+    /// In the hexadecimal size, after this many digits.
     Size { digits: u8 },
-    /// Behind the size, up to the end of its line.
+    /// After the size, up to the end of its line.
     Extension,
-    /// In the chunk's data.
+    /// In the data of the chunk.
     Data,
-    /// Behind the data: the line's end.
+    /// After the data, at the end of its line.
     DataEnd,
-    /// At the beginning of a line of the trailers.
+    /// At the beginning of a trailer line.
     TrailerLine,
-    /// In such a line.
+    /// In a trailer line.
     Trailer,
-    /// Everything has come.
+    /// After the last byte of the body.
     Done,
 }
 
-/// As many hexadecimal digits as 64 bits have.
+/// The number of hexadecimal digits in 64 bits.
 const MAX_DIGITS: u8 = 16;
 
 impl Chunks {
-    /// Goes on over `bytes`, shows the data in them, and says how many are this body's.
+    /// Moves over `bytes`, passes the data among them to `data`, and returns how many of them belong to the body.
     fn take(&mut self, bytes: &[u8], mut data: impl FnMut(&[u8])) -> Result<usize, Malformed> {
         let mut at = 0;
         while at < bytes.len() && self.state != State::Done {
@@ -129,7 +129,7 @@ impl Chunks {
         Ok(at)
     }
 
-    /// Goes on behind `count` bytes of the chunk's data.
+    /// Moves past `count` bytes of the chunk's data.
     fn skip(&mut self, count: u64) {
         self.left = self.left.saturating_sub(count);
         if self.left == 0 {
@@ -168,11 +168,11 @@ mod tests {
     const CHUNKED: &[u8] = b"4;name=value\r\nWiki\r\nA\r\npedia in\r\n\r\n0\r\nError-Type: x\r\n\r\nNEXT";
     const BODY: &[u8] = b"Wikipedia in\r\n";
 
-    /// Feeds it in pieces of `size`.
+    /// Takes the bytes in pieces of `size`.
     fn walk(mut framing: Framing, bytes: &[u8], size: usize) -> (usize, bool) {
         let mut taken = 0;
         for piece in bytes.chunks(size) {
-            let count = framing.take(piece).unwrap_or_else(|_| unreachable!("it is well-formed"));
+            let count = framing.take(piece).unwrap_or_else(|_| unreachable!("the body is well-formed"));
             taken += count;
             if count < piece.len() || framing.is_done() {
                 break;
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn chunks_end_behind_their_trailers_however_they_come() {
+    fn chunks_end_after_their_trailers_in_pieces_of_any_size() {
         for size in 1..=CHUNKED.len() {
             assert_eq!(walk(Framing::chunked(), CHUNKED, size), (CHUNKED.len() - 4, true), "in pieces of {size}");
         }
@@ -191,14 +191,14 @@ mod tests {
     }
 
     #[test]
-    fn a_size_has_as_many_digits_as_it_needs() {
+    fn a_chunk_size_can_have_several_digits() {
         let body = [b'x'; 0x1f3];
         let bytes = [b"1F3\r\n", &body[..], b"\r\n0\r\n\r\n"].concat();
         assert_eq!(Framing::chunked().decode(&bytes).map(|(body, _)| body), Ok(body[..].into()));
     }
 
     #[test]
-    fn data_that_is_skipped_counts_as_data_that_was_seen() {
+    fn skipped_data_counts_like_data_that_was_taken() {
         for skipped in 0..=8 {
             let mut framing = Framing::chunked();
             assert_eq!((framing.unseen(), framing.take(b"8\r\n")), (0, Ok(3)));
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn what_frames_a_payload_is_none_of_it() {
+    fn chunk_framing_does_not_count_as_payload() {
         let all = CHUNKED.len() - 4;
         assert_eq!(Framing::chunked().take_payload(CHUNKED), Ok((all, BODY.len())));
         assert_eq!(Framing::Length(3).take_payload(b"abcdef"), Ok((3, 3)));
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_body_is_done_at_once() {
+    fn a_body_is_done_at_its_end() {
         assert!(Framing::NONE.is_done());
         assert_eq!(walk(Framing::Length(3), b"abcdef", 2), (3, true));
         assert_eq!(walk(Framing::UntilClose, b"abcdef", 4), (6, false));
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_size_that_is_none_is_malformed() {
+    fn an_invalid_chunk_size_is_malformed() {
         for bytes in [&b"x\r\n"[..], b"\r\n", b"11111111111111111\r\n", b"1\r\nab", b"-1\r\n"] {
             assert_eq!(Framing::chunked().take(bytes), Err(Malformed), "{}", bytes.escape_ascii());
         }

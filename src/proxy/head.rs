@@ -1,4 +1,4 @@
-//! The heads of requests and answers: only what the proxy has to know, and where it stands.
+//! The heads of requests and responses: what the proxy has to know of them, and where in the head it is.
 
 use std::fmt;
 use std::mem::MaybeUninit;
@@ -8,35 +8,35 @@ use super::buffer::MAX_HEAD;
 use super::framing::Framing;
 use super::route::{Route, route};
 
-/// Lambda's own requests and answers have about ten.
+/// The most headers of a head. Lambda's own requests and responses have about ten.
 const MAX_HEADERS: usize = 256;
 
-/// Why a connection's bytes are not understood. From there on they pass as they come.
+/// Why the bytes of a connection are not recognized. From there on, they pass unparsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unrecognized {
-    /// It is not HTTP/1.
+    /// The bytes are not HTTP/1.
     Protocol,
-    /// A head is longer than may be waited for.
+    /// A head exceeds [`MAX_HEAD`].
     LongHead,
-    /// A head has more headers than are looked at.
+    /// A head has more than [`MAX_HEADERS`].
     ManyHeaders,
-    /// Where a body ends cannot be read.
+    /// The end of a body cannot be found.
     Framing,
-    /// The Runtime API has switched to another protocol: 101.
+    /// The Runtime API has switched to another protocol (status 101).
     Switched,
-    /// An answer's head has ended in the middle.
+    /// The connection has ended in the middle of a response head.
     Ended,
 }
 
 impl fmt::Display for Unrecognized {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Protocol => f.write_str("it does not speak HTTP/1.1"),
-            Self::LongHead => write!(f, "a head is longer than {MAX_HEAD} bytes"),
+            Self::Protocol => f.write_str("it is not HTTP/1.1"),
+            Self::LongHead => write!(f, "a head has more than {MAX_HEAD} bytes"),
             Self::ManyHeaders => write!(f, "a head has more than {MAX_HEADERS} headers"),
-            Self::Framing => f.write_str("the length of a body cannot be read"),
-            Self::Switched => f.write_str("it was switched to another protocol"),
-            Self::Ended => f.write_str("the head of an answer has ended in the middle"),
+            Self::Framing => f.write_str("the end of a body cannot be found"),
+            Self::Switched => f.write_str("it has switched to another protocol"),
+            Self::Ended => f.write_str("the head of a response is incomplete"),
         }
     }
 }
@@ -50,28 +50,28 @@ impl From<httparse::Error> for Unrecognized {
     }
 }
 
-/// A request's head, at the beginning of a buffer.
+/// The head of a request at the beginning of a buffer.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
-    /// Its bytes, with the empty line.
+    /// Bytes of the head, including the empty line.
     pub(crate) length: usize,
-    /// What it asks for.
+    /// What the request is for.
     pub(crate) route: Route,
-    /// Where its path is in the head.
+    /// The position of the path in the head.
     pub(crate) path: Range<usize>,
-    /// Its body.
+    /// The body.
     pub(crate) framing: Framing,
-    /// Whether the connection may serve another one.
+    /// Whether the connection can serve another request.
     pub(crate) keep: bool,
-    /// `Expect: 100-continue`: the body comes when it is asked for.
+    /// `Expect: 100-continue`: the client sends the body only after an interim response.
     pub(crate) expects: bool,
-    /// `HEAD`: the answer has no body, whatever it says.
+    /// `HEAD`: the response has no body, regardless of its headers.
     pub(crate) is_head: bool,
-    /// `GET`: whoever asks so may wait for long, and take an event.
+    /// `GET`: the request may wait for long, and take an event.
     pub(crate) is_poll: bool,
 }
 
-/// An answer's head, at the beginning of a buffer.
+/// The head of a response at the beginning of a buffer.
 #[derive(Clone, Debug)]
 pub(crate) struct ResponseHead {
     pub(crate) length: usize,
@@ -81,7 +81,7 @@ pub(crate) struct ResponseHead {
 }
 
 impl Request {
-    /// Reads a head; `None` where it is not whole.
+    /// Parses a head; `None` if it is incomplete.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Self>, Unrecognized> {
         let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
         let mut request = httparse::Request::new(&mut []);
@@ -91,7 +91,7 @@ impl Request {
         let (Some(method), Some(path), Some(version)) = (request.method, request.path, request.version) else {
             return Err(Unrecognized::Protocol);
         };
-        // What follows is not this protocol. An `Upgrade` is only an offer: the answer tells.
+        // The bytes after it are another protocol. An `Upgrade` is only an offer; the response decides.
         if method == "CONNECT" {
             return Err(Unrecognized::Protocol);
         }
@@ -110,28 +110,30 @@ impl Request {
 }
 
 impl ResponseHead {
-    /// Reads a head; `None` where it is not whole.
+    /// Parses the head of a response; `None` if it is incomplete. `to_head` tells that the request was a `HEAD`.
     pub(crate) fn parse(bytes: &[u8], to_head: bool) -> Result<Option<Self>, Unrecognized> {
         let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
-        let mut answer = httparse::Response::new(&mut []);
+        let mut response = httparse::Response::new(&mut []);
         let parsed =
-            httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut answer, bytes, &mut headers);
+            httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut response, bytes, &mut headers);
         let httparse::Status::Complete(length) = parsed? else { return Ok(None) };
-        let (Some(status), Some(version)) = (answer.code, answer.version) else { return Err(Unrecognized::Protocol) };
-        let bodiless = to_head || status < 200 || status == 204 || status == 304;
-        let framing = if bodiless { Framing::NONE } else { framing(answer.headers, Framing::UntilClose)? };
-        let keep = keeps(answer.headers, version) && framing != Framing::UntilClose;
+        let (Some(status), Some(version)) = (response.code, response.version) else {
+            return Err(Unrecognized::Protocol);
+        };
+        let has_no_body = to_head || status < 200 || status == 204 || status == 304;
+        let framing = if has_no_body { Framing::NONE } else { framing(response.headers, Framing::UntilClose)? };
+        let keep = keeps(response.headers, version) && framing != Framing::UntilClose;
         Ok(Some(Self { length, status, framing, keep }))
     }
 }
 
-/// The value of one header of a head, by its name in any case; `None`, too, where it is not text.
+/// Returns the value of a header by its name in any case; `None` also if the value is not text.
 pub(crate) fn value_of<'b>(head: &'b [u8], name: &str) -> Option<&'b str> {
     let (_, value) = lines(head).find(|(key, _)| key.eq_ignore_ascii_case(name.as_bytes()))?;
     std::str::from_utf8(value).ok()
 }
 
-/// The headers of a whole head, one by one, or the trailers behind the line of the last chunk.
+/// Returns the headers of a complete head, or the trailers after the line of the last chunk.
 pub(crate) fn lines(head: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     without_empty_lines(head).split(|byte| *byte == b'\n').skip(1).filter_map(|line| {
         let colon = line.iter().position(|byte| *byte == b':')?;
@@ -139,7 +141,7 @@ pub(crate) fn lines(head: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
-/// A head from its first line on: empty lines may come before it (RFC 9112, section 2.2).
+/// Returns a head without the empty lines before it (RFC 9112, section 2.2).
 pub(crate) fn without_empty_lines(head: &[u8]) -> &[u8] {
     let first = head.iter().position(|byte| !matches!(byte, b'\r' | b'\n'));
     &head[first.unwrap_or(head.len())..]
@@ -149,26 +151,26 @@ fn header<'h>(headers: &[httparse::Header<'h>], name: &str) -> Option<&'h [u8]> 
     headers.iter().find(|header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
 }
 
-/// `without` is that of a message whose headers say nothing about it.
-fn framing(headers: &[httparse::Header<'_>], without: Framing) -> Result<Framing, Unrecognized> {
+/// Returns the framing that the headers give, or `default` if they give none.
+fn framing(headers: &[httparse::Header<'_>], default: Framing) -> Result<Framing, Unrecognized> {
     if let Some(coding) = header(headers, "transfer-encoding") {
         let last = coding.rsplit(|byte| *byte == b',').next().unwrap_or_default().trim_ascii();
         return if last.eq_ignore_ascii_case(b"chunked") { Ok(Framing::chunked()) } else { Err(Unrecognized::Framing) };
     }
     let mut lengths = headers.iter().filter(|header| header.name.eq_ignore_ascii_case("content-length"));
-    let Some(first) = lengths.next() else { return Ok(without) };
+    let Some(first) = lengths.next() else { return Ok(default) };
     let length = std::str::from_utf8(first.value).ok().and_then(|length| length.trim().parse().ok());
-    // Lengths that contradict each other are none.
+    // Contradictory lengths are no length.
     let length = length.filter(|_| lengths.all(|other| other.value == first.value));
     length.map(Framing::Length).ok_or(Unrecognized::Framing)
 }
 
-/// Whether the connection stays open behind this message (RFC 9112, section 9.3).
+/// Whether the connection stays open after this message (RFC 9112, section 9.3).
 fn keeps(headers: &[httparse::Header<'_>], version: u8) -> bool {
-    let said = |word: &str| {
+    let has = |word: &str| {
         header(headers, "connection").is_some_and(|value| {
             value.split(|byte| *byte == b',').any(|each| each.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
         })
     };
-    if version == 0 { said("keep-alive") } else { !said("close") }
+    if version == 0 { has("keep-alive") } else { !has("close") }
 }

@@ -1,4 +1,4 @@
-//! What all connections share: the configuration, the dice, and what is still to happen to answers.
+//! What all connections share: the configuration, the dice, and the faults that still have to take effect.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,9 +14,9 @@ use super::pending::{Pending, PendingInvocations};
 use super::process::Process;
 use super::verdict::FaultRolls;
 
-/// How often the wall clock is read while something waits. It may jump where the timers' clock does not, for instance
-/// when a snapshot of the environment is resumed.
-const STEP: Duration = Duration::from_secs(1);
+/// How often a wait reads the wall clock, which may jump where the timers' clock does not: for instance when a snapshot
+/// of the environment is resumed.
+const CLOCK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Injects the faults of one run.
 #[derive(Debug)]
@@ -26,19 +26,19 @@ pub struct Injector {
     pending: Mutex<PendingInvocations>,
     metrics: Metrics,
     runtime: Option<Process>,
-    /// The wall clock.
-    clock: fn() -> u64,
-    /// Whether a task frees what is still filled when it is time.
+    /// The wall clock: the time since the epoch.
+    clock: fn() -> Duration,
+    /// Whether a task is running that frees the disk.
     frees_disk: AtomicBool,
     /// Whether the runtime has asked for an event.
     polled: AtomicBool,
-    /// What was said once already.
-    said_tunnel: AtomicBool,
-    said_full: AtomicBool,
+    /// What was logged already, and is logged only once.
+    logged_tunnel: AtomicBool,
+    logged_full: AtomicBool,
 }
 
 impl Injector {
-    /// For a configuration, which it keeps as long as the process lives.
+    /// Creates an injector for a configuration, which it keeps as long as the process lives.
     pub(crate) fn new(config: ProxyConfig, runtime: Option<Process>) -> Arc<Self> {
         Arc::new(Self {
             dice: Mutex::new(Dice::new(config.seed)),
@@ -49,8 +49,8 @@ impl Injector {
             clock: now,
             frees_disk: AtomicBool::new(false),
             polled: AtomicBool::new(false),
-            said_tunnel: AtomicBool::new(false),
-            said_full: AtomicBool::new(false),
+            logged_tunnel: AtomicBool::new(false),
+            logged_full: AtomicBool::new(false),
         })
     }
 
@@ -58,70 +58,70 @@ impl Injector {
         self.config
     }
 
-    /// Milliseconds until everything passes; `None` when that time has come.
-    pub(crate) fn left(&self) -> Option<u64> {
-        self.config.left((self.clock)())
+    /// Returns the time until the faults expire; `None` once they have.
+    pub(crate) fn remaining(&self) -> Option<Duration> {
+        self.config.remaining((self.clock)())
     }
 
-    /// Whether invocations have to be looked at.
+    /// Whether invocations can have faults now.
     pub(crate) fn is_active(&self) -> bool {
-        self.config.concern_invocations() && self.left().is_some()
+        self.config.concerns_invocations() && self.remaining().is_some()
     }
 
     pub(crate) fn roll(&self, request: &str) -> FaultRolls {
         FaultRolls::new(self.config, &mut lock(&self.dice), request)
     }
 
-    /// Says that a fault is injected now, with its delay in milliseconds.
-    pub(crate) fn report(&self, fault: &str, delay: u64, request: &str) {
+    /// Writes the metrics of a fault that is injected now, with the delay that it causes.
+    pub(crate) fn report(&self, fault: &str, delay: Duration, request: &str) {
         self.metrics.injected(self.config, fault, delay, request, now());
     }
 
-    /// Delays an invocation or its answer, and never longer than the faults last.
-    pub(crate) async fn delay(&self, fault: &str, delay: u64, request: &str) {
-        let Some(left) = self.left() else { return };
-        self.report(fault, delay.min(left), request);
+    /// Delays an event or a result, but never past the end of the faults.
+    pub(crate) async fn delay(&self, fault: &str, delay: Duration, request: &str) {
+        let Some(remaining) = self.remaining() else { return };
+        self.report(fault, delay.min(remaining), request);
         self.pause(delay).await;
     }
 
-    /// Waits for so many milliseconds, or for the faults' end, whichever comes first.
-    pub(crate) async fn pause(&self, delay: u64) {
-        // A timer takes a millisecond even for nothing.
-        if delay > 0 {
-            let _ = tokio::time::timeout(Duration::from_millis(delay), self.end()).await;
+    /// Waits for this long, or until the faults expire, whichever comes first.
+    pub(crate) async fn pause(&self, delay: Duration) {
+        // A timer takes a millisecond even for no time at all.
+        if !delay.is_zero() {
+            let _ = tokio::time::timeout(delay, self.end()).await;
         }
     }
 
-    /// Waits for the faults' end.
+    /// Waits until the faults expire.
     pub(crate) async fn end(&self) {
-        while let Some(left) = self.left() {
-            tokio::time::sleep(Duration::from_millis(left).min(STEP)).await;
+        while let Some(remaining) = self.remaining() {
+            tokio::time::sleep(remaining.min(CLOCK_INTERVAL)).await;
         }
     }
 
-    /// Remembers what happens to an invocation after the runtime has got its event.
-    pub(crate) fn remember(self: &Arc<Self>, key: &InvocationKey, deadline: Option<u64>, pending: Pending) {
+    /// Remembers what has to happen to an invocation after the runtime has received its event.
+    pub(crate) fn remember(self: &Arc<Self>, key: &InvocationKey, deadline: Option<Duration>, pending: Pending) {
         let has_disk = pending.disk.is_some();
         let is_full = lock(&self.pending).add(key, pending, deadline, now());
-        if is_full && !self.said_full.swap(true, Ordering::Relaxed) {
-            log_line("more invocations at once than can be kept in mind; the oldest pass unchanged");
+        if is_full && !self.logged_full.swap(true, Ordering::Relaxed) {
+            log_line("too many invocations without a result; the oldest ones lose their faults");
         }
         if has_disk && !self.frees_disk.swap(true, Ordering::Relaxed) {
             tokio::spawn(free_disk(Arc::clone(self)));
         }
     }
 
-    /// Undoes that.
+    /// Forgets an invocation that was remembered.
     pub(crate) fn forget(&self, key: &InvocationKey) {
         drop(lock(&self.pending).take(&key.request, key.invocation.as_deref()));
     }
 
-    /// What happens to this answer; nothing any more when the time is up.
+    /// Takes out what has to happen to a result; `None` if that is nothing, or the faults have expired.
     pub(crate) fn recall(&self, request: &str, invocation: Option<&str>) -> Option<Pending> {
-        lock(&self.pending).take(request, invocation).filter(|_| self.left().is_some())
+        lock(&self.pending).take(request, invocation).filter(|_| self.remaining().is_some())
     }
 
-    /// Notes that the runtime asks for an event.
+    /// Notes that the runtime has asked for an event.
     pub(crate) fn note_poll(&self) {
         self.polled.store(true, Ordering::Relaxed);
     }
@@ -130,23 +130,23 @@ impl Injector {
         self.polled.load(Ordering::Relaxed)
     }
 
-    /// The environment of the runtime's program, if there is a runtime and it may be read.
+    /// Returns the environment of the runtime's program, if the proxy has the runtime's process and may read it.
     pub(crate) fn runtime_environment(&self) -> Option<Vec<u8>> {
         self.runtime.as_ref()?.environment().ok()
     }
 
-    /// Says, once, that the bytes of a connection pass as they come, so that none of its invocations has a fault.
+    /// Logs, once, that a connection passes unparsed, so that no invocation on it has a fault.
     pub(crate) fn report_tunnel(&self, why: Unrecognized) {
-        // An answer that has ended is the end of its connection, too, which nothing is lost by.
-        if why != Unrecognized::Ended && self.is_active() && !self.said_tunnel.swap(true, Ordering::Relaxed) {
-            log_line(&format!("a connection of the runtime passes unchanged, and no faults are injected on it: {why}"));
+        // A response that ended early ends its connection as well, so no fault is lost.
+        if why != Unrecognized::Ended && self.is_active() && !self.logged_tunnel.swap(true, Ordering::Relaxed) {
+            log_line(&format!("a connection of the runtime passes unchanged, without faults: {why}"));
         }
     }
 
-    /// Kills the runtime, if the time is not up.
+    /// Kills the runtime, unless the faults have expired. Returns whether it did.
     pub(crate) fn kill_runtime(&self, request: &str) -> bool {
-        let Some(runtime) = self.runtime.as_ref().filter(|_| self.left().is_some()) else { return false };
-        self.report("exit", 0, request);
+        let Some(runtime) = self.runtime.as_ref().filter(|_| self.remaining().is_some()) else { return false };
+        self.report("exit", Duration::ZERO, request);
         match runtime.kill() {
             Ok(()) => true,
             Err(error) => {
@@ -157,22 +157,22 @@ impl Injector {
     }
 }
 
-/// A fault ends with its time, also where an invocation does not; and with its invocation, also where that is not
-/// answered.
+/// Frees the disk when the faults expire, even if an invocation still runs; and when an invocation expires, even if it
+/// has no result.
 async fn free_disk(injector: Arc<Injector>) {
-    while tokio::time::timeout(STEP, injector.end()).await.is_err() {
+    while tokio::time::timeout(CLOCK_INTERVAL, injector.end()).await.is_err() {
         lock(&injector.pending).expire(now());
     }
     lock(&injector.pending).free_disk();
 }
 
-/// Milliseconds since the epoch.
-pub(crate) fn now() -> u64 {
+/// Returns the time since the epoch, in whole milliseconds as Lambda's deadlines are.
+pub(crate) fn now() -> Duration {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    Duration::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// Nothing panics while it holds one of these.
+/// Locks a mutex, even a poisoned one: no code panics while it holds one of these locks.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -183,23 +183,24 @@ mod tests {
 
     use super::*;
 
-    static WALL_CLOCK: AtomicU64 = AtomicU64::new(0);
+    static WALL_CLOCK_MS: AtomicU64 = AtomicU64::new(0);
 
     #[tokio::test]
     async fn a_delay_ends_when_the_wall_clock_passes_the_end() {
         let config = ProxyConfig::parse(r#"{"until":1000000,"experiment":"","run":"","faults":[]}"#);
         let config = config.unwrap_or_else(|error| unreachable!("{error}"));
         let mut injector = Injector::new(config, None);
-        Arc::get_mut(&mut injector).unwrap_or_else(|| unreachable!()).clock = || WALL_CLOCK.load(Ordering::Relaxed);
+        let clock = || Duration::from_millis(WALL_CLOCK_MS.load(Ordering::Relaxed));
+        Arc::get_mut(&mut injector).unwrap_or_else(|| unreachable!()).clock = clock;
         let jump = async {
             tokio::time::sleep(Duration::from_millis(50)).await;
-            WALL_CLOCK.store(1_000_000, Ordering::Relaxed);
+            WALL_CLOCK_MS.store(1_000_000, Ordering::Relaxed);
             std::future::pending().await
         };
         tokio::select! {
-            () = injector.pause(900_000) => {}
+            () = injector.pause(Duration::from_mins(15)) => {}
             () = jump => {}
-            () = tokio::time::sleep(20 * STEP) => panic!("it still waits"),
+            () = tokio::time::sleep(20 * CLOCK_INTERVAL) => panic!("the delay did not end"),
         }
     }
 }

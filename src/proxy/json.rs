@@ -1,14 +1,14 @@
-//! JSON as it is written: read piece by piece without building it, and copied without spelling it anew.
+//! JSON as text: read piece by piece without building a tree, and copied without changing its spelling.
 //!
-//! Everything here works on text that [`valid`] has let through, so it only has to tell the pieces apart. Nothing is
-//! stored but positions, and nothing recurses: neither size nor depth of a payload costs memory.
+//! All functions expect text that [`valid`] has accepted, so they only have to separate its pieces. They store
+//! positions only and do not recurse, so memory depends neither on the size nor on the depth of a payload.
 
 use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-/// The payload as text, where it is one JSON value and nothing else.
+/// Returns the payload as text if it is exactly one JSON value.
 pub(crate) fn valid(payload: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(payload).ok()?;
     let mut json = serde_json::Deserializer::from_str(text);
@@ -16,23 +16,23 @@ pub(crate) fn valid(payload: &[u8]) -> Option<&str> {
     Some(text)
 }
 
-/// A place in valid JSON.
+/// A position in valid JSON.
 #[derive(Clone, Debug)]
 pub(crate) struct Reader<'j> {
     json: &'j str,
     at: usize,
 }
 
-/// A member of an object, in the four pieces that it is written in.
+/// A member of an object, in its four pieces of text.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Member<'j> {
-    /// White space before it, and the comma if it is not the first one.
+    /// The white space before it, and the comma unless it is the first member.
     lead: &'j str,
-    /// Its name, with quotation marks.
+    /// The name, with quotation marks.
     name: &'j str,
     /// The colon, with white space.
     colon: &'j str,
-    /// Its value.
+    /// The value.
     pub(crate) value: &'j str,
 }
 
@@ -41,7 +41,7 @@ impl<'j> Reader<'j> {
         Self { json, at: 0 }
     }
 
-    /// The byte that the next value, or what ends a list or an object, begins with; 0 at the end.
+    /// Returns the first byte of the next value, or of the end of a list or an object; 0 at the end of the text.
     pub(crate) fn peek(&mut self) -> u8 {
         let is_between = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b',' | b':');
         let rest = &self.json.as_bytes()[self.at..];
@@ -53,23 +53,23 @@ impl<'j> Reader<'j> {
         self.at
     }
 
-    /// What was read since `start`.
+    /// Returns the text from `start` to the current position.
     pub(crate) fn since(&self, start: usize) -> &'j str {
         &self.json[start..self.at]
     }
 
-    /// Goes into the object or list that comes next.
+    /// Enters the next object or list.
     pub(crate) fn enter(&mut self) {
         self.peek();
         self.at += 1;
     }
 
-    /// The next name of the object, with quotation marks; goes out of the object behind the last one.
+    /// Returns the next name of the object, with quotation marks. Leaves the object after its last member.
     pub(crate) fn name(&mut self) -> Option<&'j str> {
         self.more().then(|| self.skip())
     }
 
-    /// Whether the list or object goes on; goes out of it where it does not.
+    /// Whether the list or object has another element. Leaves it if it has none.
     pub(crate) fn more(&mut self) -> bool {
         let ends = matches!(self.peek(), b']' | b'}' | 0);
         if ends {
@@ -78,7 +78,7 @@ impl<'j> Reader<'j> {
         !ends
     }
 
-    /// Goes past the next value, which is returned as it is written.
+    /// Skips the next value, and returns it as it is written.
     pub(crate) fn skip(&mut self) -> &'j str {
         let mut depth = 0_usize;
         self.peek();
@@ -102,14 +102,14 @@ impl<'j> Reader<'j> {
         let more = self.more();
         let lead = &self.json[before..self.at];
         let name = more.then(|| self.skip())?;
-        let behind = self.at;
+        let end = self.at;
         self.peek();
-        let colon = self.since(behind);
+        let colon = self.since(end);
         Some(Member { lead, name, colon, value: self.skip() })
     }
 }
 
-/// The bytes of the text, number, `true`, `false` or `null` that these begin with; at least one.
+/// Returns the length of the text, number, `true`, `false` or `null` at the beginning; at least 1.
 fn scalar_length(json: &[u8]) -> usize {
     if json.first() != Some(&b'"') {
         let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.');
@@ -126,7 +126,7 @@ fn scalar_length(json: &[u8]) -> usize {
     json.len()
 }
 
-/// The members of an object.
+/// Returns the members of an object.
 pub(crate) fn members(object: &str) -> impl Iterator<Item = Member<'_>> {
     let mut reader = Reader::new(object);
     reader.enter();
@@ -138,19 +138,19 @@ impl Member<'_> {
         characters(self.name).eq(name.chars())
     }
 
-    /// Whether it has this name in any case, as names of HTTP headers do not differ in theirs.
+    /// Whether it has this name in any case, as the names of HTTP headers compare.
     pub(crate) fn is_header(&self, name: &str) -> bool {
         let lower = |character: char| character.to_ascii_lowercase();
         characters(self.name).map(lower).eq(name.chars().map(lower))
     }
 }
 
-/// Whether this value is a text.
+/// Whether a value is a text.
 pub(crate) fn is_text(value: &str) -> bool {
     value.starts_with('"')
 }
 
-/// The text that one with quotation marks stands for.
+/// Returns the meaning of a text that is written with quotation marks.
 pub(crate) fn text(text: &str) -> Cow<'_, str> {
     match inside(text) {
         plain if !plain.contains('\\') => Cow::Borrowed(plain),
@@ -162,8 +162,8 @@ fn inside(text: &str) -> &str {
     text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or_default()
 }
 
-/// The characters that a text with quotation marks stands for. Half of a surrogate pair, which runtimes read as well, is
-/// the replacement character.
+/// Returns the characters of a text that is written with quotation marks. Half of a surrogate pair, which runtimes
+/// accept, becomes the replacement character.
 pub(crate) fn characters(text: &str) -> impl Iterator<Item = char> + Clone {
     Characters { rest: inside(text).chars() }
 }
@@ -197,14 +197,14 @@ impl Characters<'_> {
         }
     }
 
-    /// A character that is written as one UTF-16 unit, or as two.
+    /// Reads a character that is written as one UTF-16 unit or two.
     fn unit_and_its_pair(&mut self) -> char {
         let first = self.unit();
         let mut ahead = self.clone();
         let second = (ahead.rest.next() == Some('\\') && ahead.rest.next() == Some('u')).then(|| ahead.unit());
         let mut decoded = char::decode_utf16([first].into_iter().chain(second));
         let character = decoded.next();
-        // Nothing is left of two units only where they were one character.
+        // Two units that decode to one character leave no second one.
         if second.is_some() && decoded.next().is_none() {
             self.rest = ahead.rest;
         }
@@ -216,16 +216,16 @@ impl Characters<'_> {
     }
 }
 
-/// A piece of JSON, as it is written.
+/// A piece of JSON text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Piece<'j> {
-    /// A text, a number, `true`, `false` or `null` that is a value.
+    /// A value that is a text, a number, `true`, `false` or `null`.
     Scalar(&'j str),
-    /// Anything else: names, brackets, what separates, white space.
+    /// Anything else: names, brackets, separators, white space.
     Form(&'j str),
 }
 
-/// All of it, in order.
+/// Returns all pieces of the text, in order.
 pub(crate) fn pieces(json: &str) -> impl Iterator<Item = Piece<'_>> {
     let mut at = 0;
     std::iter::from_fn(move || {
@@ -234,13 +234,13 @@ pub(crate) fn pieces(json: &str) -> impl Iterator<Item = Piece<'_>> {
         let form = rest.bytes().take_while(|byte| !begins(byte)).count();
         let length = if form > 0 { form } else { scalar_length(rest.as_bytes()) };
         at += length;
-        let (piece, behind) = rest.split_at(length);
-        let is_name = piece.starts_with('"') && behind.trim_ascii_start().starts_with(':');
+        let (piece, after) = rest.split_at(length);
+        let is_name = piece.starts_with('"') && after.trim_ascii_start().starts_with(':');
         Some(if form > 0 || is_name { Piece::Form(piece) } else { Piece::Scalar(piece) })
     })
 }
 
-/// Writes an object out of members of another one, each as it is written there, and members of its own.
+/// Writes an object from members of another object, each as it is written there, and from new members.
 pub(crate) struct ObjectWriter<'j, 'o> {
     out: &'o mut String,
     empty: bool,
@@ -248,7 +248,7 @@ pub(crate) struct ObjectWriter<'j, 'o> {
 }
 
 impl<'j, 'o> ObjectWriter<'j, 'o> {
-    /// Begins and ends as that object does.
+    /// Starts an object with the beginning and the end of `object`.
     pub(crate) fn like(object: &'j str, out: &'o mut String) -> Self {
         let (begin, _) = object.split_at(object.find('{').map_or(0, |at| at + 1));
         let inside = object.trim_ascii_end().strip_suffix('}').unwrap_or_default().trim_ascii_end();
@@ -256,22 +256,22 @@ impl<'j, 'o> ObjectWriter<'j, 'o> {
         Self { out, empty: true, end: &object[inside.len()..] }
     }
 
-    /// Writes the member as it is.
+    /// Writes the member unchanged.
     pub(crate) fn keep(&mut self, member: &Member<'_>) {
         self.replace(member).push_str(member.value);
     }
 
-    /// Writes the member's name. The caller writes a value behind it.
+    /// Writes the name of the member. The caller must write a value after it.
     pub(crate) fn replace(&mut self, member: &Member<'_>) -> &mut String {
-        // The comma is that of what was written, not of what was read.
-        let (before, behind) = member.lead.split_once(',').unwrap_or(("", member.lead));
+        // The output decides about the comma, because members before this one may have been dropped.
+        let (before, after) = member.lead.split_once(',').unwrap_or(("", member.lead));
         self.out.push_str(if self.empty { "" } else { before });
         self.comma();
-        [behind, member.name, member.colon].iter().for_each(|piece| self.out.push_str(piece));
+        [after, member.name, member.colon].iter().for_each(|piece| self.out.push_str(piece));
         self.out
     }
 
-    /// Writes the name of another member. The caller writes a value behind it.
+    /// Writes the name of a new member. The caller must write a value after it.
     pub(crate) fn add(&mut self, name: &str) -> &mut String {
         self.comma();
         push_text(self.out, name);
@@ -291,11 +291,11 @@ impl<'j, 'o> ObjectWriter<'j, 'o> {
     }
 }
 
-/// Where text is written to.
+/// A destination of text.
 pub(crate) enum Sink<'o> {
-    /// As it is.
+    /// Takes the text unchanged.
     Plain(&'o mut String),
-    /// As what stands between the quotation marks of a JSON text (RFC 8259, section 7).
+    /// Takes the text escaped, as between the quotation marks of a JSON text (RFC 8259, section 7).
     Escaped(&'o mut String),
 }
 
@@ -314,7 +314,7 @@ impl Sink<'_> {
         }
     }
 
-    /// A JSON text, with quotation marks.
+    /// Writes a JSON text with quotation marks.
     pub(crate) fn push_json(&mut self, text: impl Iterator<Item = char>) {
         self.push('"');
         text.for_each(|character| escape(character, |character| self.push(character)));
@@ -322,7 +322,7 @@ impl Sink<'_> {
     }
 }
 
-/// Writes a JSON text, with quotation marks.
+/// Writes a JSON text with quotation marks.
 pub(crate) fn push_text(out: &mut String, text: &str) {
     Sink::Plain(out).push_json(text.chars());
 }
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn characters_are_what_a_text_stands_for() {
+    fn characters_are_the_meaning_of_a_text() {
         for (written, meant) in [
             (r#""""#, ""),
             (r#""a\"b\\\/é\b\f\n\r\t""#, "a\"b\\/é\u{8}\u{c}\n\r\t"),
@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_is_written_is_read_as_it_was() {
+    fn a_written_text_is_read_unchanged() {
         for text in ["", "a\"b\\c/d", "\u{0}\u{1f} \u{7f}\n\r\té\u{2028}😀"] {
             let mut json = String::new();
             push_text(&mut json, text);
@@ -393,15 +393,15 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_escaped_only_where_it_has_to_be_and_shortly() {
+    fn a_text_is_escaped_briefly_and_only_where_required() {
         let mut json = String::new();
         push_text(&mut json, "a b/\u{7f}é\n\r\t\u{1f}");
         assert_eq!(json, "\"a b/\u{7f}é\\n\\r\\t\\u001f\"");
     }
 
-    /// Nothing like that is read, but a proxy that panics takes the function with it.
+    /// Only valid JSON is read, but a panic of the proxy would end the function.
     #[test]
-    fn json_that_breaks_off_ends_where_its_text_does() {
+    fn incomplete_json_ends_with_its_text() {
         for json in ["", "[", "[1", "{", r#"{"a"#, r#"{"a\"#, r#"{"a""#, r#"{"a":"#, r#"{"a":[1,{"#] {
             let mut reader = Reader::new(json);
             assert_eq!((reader.skip(), reader.skip(), reader.more(), reader.peek()), (json, "", false, 0));
@@ -410,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_ends_where_it_does() {
+    fn a_skipped_value_is_exactly_one_value() {
         for value in ["1.5e+3", r#""a\\\"]}""#, r#"{"a":[{"b":"}"}],"c":{}}"#, "[[],[ ]]", "true"] {
             let list = format!(" [ {value} ,{value}]");
             let mut reader = Reader::new(&list);
@@ -425,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn all_pieces_are_the_whole() {
+    fn all_pieces_together_are_the_whole_text() {
         let json = r#" {"a" : [1,"b",{"c":null}],"d\"":-2.5e1 , "":true} "#;
         let whole: String = pieces(json).map(|(Piece::Scalar(piece) | Piece::Form(piece))| piece).collect();
         assert_eq!(whole, json);

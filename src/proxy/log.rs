@@ -1,8 +1,9 @@
-//! What the proxy writes: metrics to the function's own log, and why it does not inject.
+//! What the proxy writes to the function's log: metrics, and why it does not inject.
 
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -10,27 +11,27 @@ use crate::model::invocation::{FAULTS_VARIABLE, ProxyConfig};
 
 /// The namespace of snapback's metrics.
 const NAMESPACE: &str = "snapback";
-/// Bytes of one line: up to here a pipe takes a write whole or not at all (POSIX, `PIPE_BUF` on Linux), so that a line
+/// The most bytes of one line. Up to this size a write to a pipe is atomic (POSIX, `PIPE_BUF` on Linux), so a line
 /// never mixes with one of the function's.
 const MAX_LINE: usize = 4096;
 
-/// One sentence on standard error, which Lambda puts into the function's log.
-pub(crate) fn log_line(sentence: &str) {
-    // Nobody is left to tell if that fails.
-    let _ = std::io::stderr().write_all(format!("snapback-proxy: {sentence}\n").as_bytes());
+/// Writes one message to standard error, which Lambda adds to the function's log.
+pub(crate) fn log_line(message: &str) {
+    // An error has nowhere to go: standard error is the only place to report it.
+    let _ = std::io::stderr().write_all(format!("snapback-proxy: {message}\n").as_bytes());
 }
 
-/// Says which faults of the configuration are not injected, because this proxy does not know it.
-pub(crate) fn say_left_out(config: &ProxyConfig) {
-    for what in &config.left_out {
-        log_line(&format!("{FAULTS_VARIABLE}: {what}; it is left out"));
+/// Logs the parts of the configuration that this proxy does not know and ignores.
+pub(crate) fn log_ignored(config: &ProxyConfig) {
+    for what in &config.ignored {
+        log_line(&format!("{FAULTS_VARIABLE}: {what}; ignored"));
     }
 }
 
 /// Metrics in the embedded metric format (AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format).
 #[derive(Debug)]
 pub(crate) struct Metrics {
-    /// Standard output without the standard library's buffer: one line is one write.
+    /// Standard output without the standard library's buffer, so that one line is one write.
     out: Option<File>,
     function: String,
 }
@@ -41,8 +42,8 @@ impl Metrics {
         Self { out, function: std::env::var("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default() }
     }
 
-    /// Says that a fault was injected, and by how many milliseconds it delays.
-    pub(crate) fn injected(&self, config: &ProxyConfig, fault: &str, delay: u64, request: &str, now: u64) {
+    /// Writes the metrics of an injected fault and of the delay that it causes. `now` is since the epoch.
+    pub(crate) fn injected(&self, config: &ProxyConfig, fault: &str, delay: Duration, request: &str, now: Duration) {
         let Some(mut out) = self.out.as_ref() else { return };
         let mut line = line(config, fault, delay, &[("FunctionName", &self.function), ("RequestId", request)], now);
         if line.len() > MAX_LINE {
@@ -54,10 +55,10 @@ impl Metrics {
     }
 }
 
-fn line(config: &ProxyConfig, fault: &str, delay: u64, properties: &[(&str, &str)], now: u64) -> String {
+fn line(config: &ProxyConfig, fault: &str, delay: Duration, properties: &[(&str, &str)], now: Duration) -> String {
     let mut metric = json!({
         "_aws": {
-            "Timestamp": now,
+            "Timestamp": milliseconds(now),
             "CloudWatchMetrics": [{
                 "Namespace": NAMESPACE,
                 "Dimensions": [["Experiment", "Run", "Fault"]],
@@ -71,12 +72,16 @@ fn line(config: &ProxyConfig, fault: &str, delay: u64, properties: &[(&str, &str
         "Run": config.run,
         "Fault": fault,
         "InjectedFaults": 1,
-        "InjectedDelay": delay,
+        "InjectedDelay": milliseconds(delay),
     });
     for (name, value) in properties.iter().filter(|(_, value)| !value.is_empty()) {
         metric[*name] = json!(value);
     }
     format!("{metric}\n")
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -92,9 +97,9 @@ mod tests {
         let line = line(
             &config,
             "invocationTimeout",
-            900_000,
+            Duration::from_mins(15),
             &[("FunctionName", &"f".repeat(64)), ("RequestId", &"a".repeat(36))],
-            1,
+            Duration::from_millis(1_780_272_060_000),
         );
         assert!(line.len() <= MAX_LINE && line.ends_with("}\n"), "{}", line.len());
     }

@@ -1,37 +1,40 @@
-//! The requests that the proxy makes itself: pure.
+//! The requests that the proxy sends itself: pure.
 
 use std::borrow::Cow;
 
+use super::damage;
 use super::head::{lines, value_of, without_empty_lines};
+use super::http_payload::HTTP_INTEGRATION;
 use super::payload;
 use super::upstream::Upstream;
 use super::verdict::After;
 
-/// Of a streamed answer (lambda/latest/dg/runtimes-custom).
+/// The header of a streamed response (lambda/latest/dg/runtimes-custom).
 const RESPONSE_MODE: &str = "lambda-runtime-function-response-mode";
-/// Of an error, and behind a stream that has failed midway.
+/// The header of an error, and the trailer of a stream that has failed midway.
 const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
 
-/// Tells apart two invocations with one request's id, of which the first has timed out: the Runtime API gives it with an
-/// event, and refuses an answer that has another one (awslambdaric 4.0.2; lambda/latest/dg/runtimes-api does not have it).
+/// The header that distinguishes two invocations of one request, of which the first has timed out. The Runtime API
+/// sends it with an event, and refuses a result with another one (awslambdaric 4.0.2; lambda/latest/dg/runtimes-api
+/// does not have it).
 pub(super) const INVOCATION_ID: &str = "lambda-runtime-invocation-id";
 
-/// What tells an invocation from others.
+/// What identifies an invocation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct InvocationKey {
     pub(super) request: String,
-    /// Where the Runtime API gives one.
+    /// Its id, if the Runtime API sends one.
     pub(super) invocation: Option<String>,
 }
 
 impl InvocationKey {
-    /// Of a request's id and the head of its event, or of the runtime's own answer to it.
+    /// Builds the key from the id of a request, and the head of its event or of its result.
     pub(super) fn new(request: &str, head: &[u8]) -> Self {
         Self { request: request.to_owned(), invocation: value_of(head, INVOCATION_ID).map(str::to_owned) }
     }
 }
 
-/// A request to the Runtime API, with header lines of its own.
+/// Builds a request to the Runtime API with additional header lines.
 pub(super) fn post(upstream: &Upstream, path: &str, headers: &str, body: &[u8]) -> Vec<u8> {
     let head = format!(
         "POST {}/2018-06-01/runtime/{path} HTTP/1.1\r\nHost: {}\r\n{headers}\
@@ -43,8 +46,14 @@ pub(super) fn post(upstream: &Upstream, path: &str, headers: &str, body: &[u8]) 
     [head.as_bytes(), body].concat()
 }
 
-/// An answer to an invocation in the runtime's place: `response` or `error`, the latter with the error's type.
-pub(super) fn own_answer(upstream: &Upstream, key: &InvocationKey, error_type: Option<&str>, body: &[u8]) -> Vec<u8> {
+/// Builds the request that posts a result in the runtime's place: an error if there is an error type, otherwise a
+/// response.
+pub(super) fn result_request(
+    upstream: &Upstream,
+    key: &InvocationKey,
+    error_type: Option<&str>,
+    body: &[u8],
+) -> Vec<u8> {
     let kind = if error_type.is_some() { "error" } else { "response" };
     let mut headers = String::new();
     for (name, value) in [
@@ -58,16 +67,17 @@ pub(super) fn own_answer(upstream: &Upstream, key: &InvocationKey, error_type: O
     post(upstream, &format!("invocation/{}/{kind}", key.request), &headers, body)
 }
 
-/// Whether these trailers say that the handler has failed when its answer had begun.
+/// Whether these trailers report that the handler failed after its response had begun.
 pub(super) fn has_failed(trailers: &[u8]) -> bool {
     value_of(trailers, ERROR_TYPE).is_some()
 }
 
-/// The runtime's own answer with another body, and the names of the faults that made a difference.
+/// Changes the body of the runtime's own response. Returns the request that posts it, and the names of the faults that
+/// made a difference.
 pub(super) fn changed(head: &[u8], prefix: &str, own: &[u8], after: &After<'_>) -> (Vec<u8>, Vec<&'static str>) {
     let mut streamed = value_of(head, RESPONSE_MODE).is_some_and(|mode| mode.eq_ignore_ascii_case("streaming"));
     let typed = value_of(head, "content-type").unwrap_or_default();
-    let has_head = streamed && typed.eq_ignore_ascii_case(payload::HTTP_INTEGRATION);
+    let has_head = streamed && typed.eq_ignore_ascii_case(HTTP_INTEGRATION);
     let mut body = Cow::Borrowed(own);
     let mut injected = Vec::new();
     for fault in &after.responses {
@@ -78,8 +88,8 @@ pub(super) fn changed(head: &[u8], prefix: &str, own: &[u8], after: &After<'_>) 
     }
     for fault in &after.corruptions {
         let damaged = match streamed {
-            true => payload::corrupted_stream(&body, has_head, fault),
-            false => payload::corrupted(&body, fault),
+            true => damage::corrupted_stream(&body, has_head, fault),
+            false => damage::corrupted(&body, fault),
         };
         if let Some(damaged) = damaged {
             injected.push("corrupt");
@@ -87,7 +97,7 @@ pub(super) fn changed(head: &[u8], prefix: &str, own: &[u8], after: &After<'_>) 
         }
     }
     let mut changed = changed_head(head, prefix, streamed, body.len());
-    // What grows piece by piece is twice as large in the end.
+    // Reserve exactly: a vector that grows by appending can take twice the size.
     changed.reserve_exact(body.len() + CHUNK_FRAMING);
     match streamed {
         true => push_chunk(&mut changed, &body),
@@ -96,8 +106,8 @@ pub(super) fn changed(head: &[u8], prefix: &str, own: &[u8], after: &After<'_>) 
     (changed, injected)
 }
 
-/// The head of the runtime's own answer, for another body. No trailers follow it. What was a stream and is none any more
-/// is JSON.
+/// Changes the head of the runtime's own response for another body, which has no trailers. A stream that becomes an
+/// ordinary response becomes JSON.
 fn changed_head(head: &[u8], prefix: &str, streamed: bool, length: usize) -> Vec<u8> {
     let line = without_empty_lines(head).split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii_end();
     let space = line.iter().position(|byte| *byte == b' ').map_or(0, |at| at + 1);
@@ -120,10 +130,10 @@ fn changed_head(head: &[u8], prefix: &str, streamed: bool, length: usize) -> Vec
     changed
 }
 
-/// Bytes that one chunk and the last one take beside the data: at most 16 digits, and the ends of five lines.
+/// Bytes that one chunk and the last chunk add to the data: at most 16 digits of the size, one 0, and five line ends.
 const CHUNK_FRAMING: usize = 27;
 
-/// Writes a body as one chunk and the last one. An empty chunk would be the last one itself.
+/// Writes a body as one chunk and the last chunk. An empty body is only the last chunk.
 fn push_chunk(out: &mut Vec<u8>, body: &[u8]) {
     if !body.is_empty() {
         out.extend(format!("{:x}\r\n", body.len()).into_bytes());
@@ -138,23 +148,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_head_keeps_what_is_no_text() {
+    fn a_changed_head_keeps_bytes_that_are_not_text() {
         let head = b"POST /a HTTP/1.1\r\nX-Own: caf\xe9\r\nContent-Length: 2\r\n\r\n";
         let wanted = b"POST /p/a HTTP/1.1\r\nX-Own: caf\xe9\r\nContent-Length: 9\r\n\r\n";
         assert_eq!(changed_head(head, "/p", false, 9), wanted);
     }
 
     #[test]
-    fn an_answer_in_the_runtimes_place_says_whose_it_is() {
+    fn a_result_in_the_runtimes_place_names_its_invocation() {
         let upstream = |at| Upstream::parse(at).unwrap_or_else(|why| unreachable!("{why}"));
         let key = InvocationKey::new("r-1", b"HTTP/1.1 200 OK\r\nLambda-Runtime-Invocation-Id: i-1\r\n\r\n");
-        let error = own_answer(&upstream("http://api:9001/p"), &key, Some("Db.Down"), b"{}");
+        let error = result_request(&upstream("http://api:9001/p"), &key, Some("Db.Down"), b"{}");
         let wanted = "POST /p/2018-06-01/runtime/invocation/r-1/error HTTP/1.1\r\nHost: api:9001\r\n\
             Lambda-Runtime-Function-Error-Type: Db.Down\r\nLambda-Runtime-Invocation-Id: i-1\r\n\
             Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
         assert_eq!(String::from_utf8_lossy(&error), wanted);
         let key = InvocationKey::new("r-2", b"HTTP/1.1 200 OK\r\n\r\n");
-        let response = own_answer(&upstream("api:9001"), &key, None, b"[]");
+        let response = result_request(&upstream("api:9001"), &key, None, b"[]");
         let wanted = "POST /2018-06-01/runtime/invocation/r-2/response HTTP/1.1\r\nHost: api:9001\r\n\
             Content-Type: application/json\r\nContent-Length: 2\r\n\r\n[]";
         assert_eq!(String::from_utf8_lossy(&response), wanted);
@@ -170,7 +180,7 @@ mod tests {
         serde_json::from_str(text).unwrap_or_else(|error| unreachable!("{text}: {error}"))
     }
 
-    /// The answer after the faults, as text, and what was injected.
+    /// Returns the response after the faults, as text, and the injected faults.
     fn change(head: &str, own: &str, responses: &[ResponseFault], corruptions: &[CorruptFault]) -> (String, String) {
         let after = After {
             responses: responses.iter().collect(),
@@ -188,7 +198,7 @@ mod tests {
         Content-Type: application/vnd.awslambda.HTTP-integration-response\r\nTransfer-Encoding: chunked\r\n\r\n";
 
     #[test]
-    fn each_fault_works_on_what_the_one_before_has_made() {
+    fn each_fault_changes_the_output_of_the_previous_one() {
         let faults = [response(r#"{"statusCode":404,"when":"after"}"#), response(r#"{"body":"four","when":"after"}"#)];
         let damage =
             [corrupt(r#"{"truncateBytes":2}"#), corrupt(r#"{"truncateBytes":9}"#), corrupt(r#"{"replace":"x"}"#)];
@@ -200,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_stream_stays_one() {
+    fn a_damaged_stream_stays_a_stream() {
         let (changed, injected) = change(STREAM, "abc", &[], &[corrupt(r#"{"truncateBytes":2}"#)]);
         let wanted = "POST /a HTTP/1.1\r\nLambda-Runtime-Function-Response-Mode: Streaming\r\n\
             Content-Type: text/x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n";
@@ -217,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_whose_body_is_replaced_is_none_any_more() {
+    fn a_stream_with_a_replaced_body_is_no_longer_a_stream() {
         let own = "{\"statusCode\":200}\0\0\0\0\0\0\0\0body";
         let body = r#"{"statusCode":404,"headers":{},"body":"x","isBase64Encoded":false}"#;
         let wanted = format!(
@@ -228,7 +238,7 @@ mod tests {
         for head in [STREAM, HTTP_STREAM] {
             assert_eq!(change(head, own, &faults, &[]), (wanted.clone(), "response".to_owned()), "{head}");
         }
-        // What follows works on an answer like any other.
+        // The faults after that change an ordinary response.
         let again = [faults[0].clone(), response(r#"{"statusCode":500,"when":"after"}"#)];
         let (changed, _) = change(HTTP_STREAM, own, &again, &[corrupt(r#"{"replace":"y"}"#)]);
         let body = r#"{"statusCode":500,"headers":{},"body":"y","isBase64Encoded":false}"#;
@@ -236,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn the_head_of_a_streamed_http_answer_can_change_alone() {
+    fn the_head_of_a_streamed_http_response_can_change_alone() {
         let faults = [response(r#"{"statusCode":404,"when":"after"}"#)];
         let (changed, _) = change(HTTP_STREAM, "{\"statusCode\":200}\0\0\0\0\0\0\0\0body", &faults, &[]);
         let wanted = "\r\n\r\n1e\r\n{\"statusCode\":404}\0\0\0\0\0\0\0\0body\r\n0\r\n\r\n";
@@ -244,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn zero_bytes_make_no_head_where_the_type_is_another() {
+    fn zero_bytes_end_no_head_in_a_stream_of_another_type() {
         let faults = [response(r#"{"statusCode":404,"when":"after"}"#)];
         let (changed, _) = change(STREAM, "{\"statusCode\":200}\0\0\0\0\0\0\0\0body", &faults, &[]);
         let body = r#"{"statusCode":404,"headers":{},"body":"","isBase64Encoded":false}"#;
@@ -252,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_answer_takes_as_much_memory_as_it_is_long() {
+    fn a_changed_response_takes_no_more_memory_than_its_size() {
         let fault = corrupt(r#"{"truncateBytes":100000}"#);
         let after = After { corruptions: vec![&fault], ..After::default() };
         let (changed, _) = changed(STREAM.as_bytes(), "", &[b'x'; 200_000], &after);
@@ -260,13 +270,13 @@ mod tests {
     }
 
     #[test]
-    fn a_trailer_says_that_a_stream_has_failed() {
+    fn a_trailer_reports_that_a_stream_has_failed() {
         assert!(has_failed(b"\r\n0\r\nlambda-runtime-function-error-type: Midway\r\n\r\n"));
         assert!(!has_failed(b"\r\n0\r\nLambda-Runtime-Function-Error-Body: x\r\n\r\n") && !has_failed(b""));
     }
 
     #[test]
-    fn a_head_keeps_its_headers_however_its_lines_end() {
+    fn a_changed_head_keeps_its_headers_for_any_line_ends() {
         let wanted = b"POST /a HTTP/1.1\r\nX-Own: 1\r\nContent-Length: 9\r\n\r\n";
         for head in [
             &b"POST /a HTTP/1.1\nX-Own: 1\nContent-Length: 2\n\n"[..],

@@ -1,24 +1,39 @@
-//! The data plane: sits between the Lambda runtime and the Runtime API, and injects the faults of one run.
+//! The data plane: a proxy between the Lambda runtime and the Runtime API that injects the faults of one run.
 //!
-//! It comes in a layer and is there only while an experiment runs. With no fault due, every byte passes as it came: it
-//! is written from the buffer that it was read to, or never leaves the kernel, in both directions, and only where a
-//! message ends is looked for. Whatever it does not understand passes, too, and the log says so once. It depends on nothing but [`crate::model::invocation`].
+//! The proxy comes in a layer that is attached only while an experiment runs. While no fault is triggered, it passes
+//! every byte unchanged in both directions: it writes each byte from the buffer that it was read into, or the byte
+//! never leaves the kernel. It parses heads only, and finds where bodies end. It also passes what it does not
+//! recognize, and logs that once. It depends on nothing but [`crate::model::invocation`].
+//!
+//! # Words
+//! A *result* is what the runtime posts for an invocation: the handler's response, or an error. A fault is *triggered*
+//! for an invocation when its percentage, qualifier and conditions select that invocation.
 //!
 //! # The order of faults
-//! Each fault rolls its percentage for itself. What is due then happens in this order, within a kind in the order of
-//! the experiment: `latency` and `invocationTimeout` before the handler, which add up; the first `response` or `error`
-//! before the handler, behind which nothing follows; `disk`; the handler; `exit`; `latency` after it; `error` after it,
-//! which voids the rest; `response` after it; `corrupt`.
+//! Each fault rolls its own percentage. Triggered faults take effect in this order; those of one kind keep the order of
+//! the experiment:
+//!
+//! 1. `latency` and `invocationTimeout` before the handler. Their delays add up.
+//! 2. The first `response` or `error` before the handler. The handler does not run, so nothing follows.
+//! 3. `disk`, while the handler runs.
+//! 4. `exit`, which kills the runtime.
+//! 5. `latency` after the handler.
+//! 6. `error` after the handler. It replaces the result, so the next two have no effect.
+//! 7. `response` after the handler.
+//! 8. `corrupt`.
 
 mod buffer;
 mod buffered;
 mod command;
 mod connection;
+mod damage;
 mod dice;
 mod disk;
 mod event;
 mod framing;
+mod half_duplex;
 mod head;
+mod http_payload;
 mod injection;
 mod injector;
 mod json;
@@ -29,9 +44,10 @@ mod pending;
 mod pipe;
 mod process;
 mod relay;
-mod responses;
+mod results;
 mod route;
 mod server;
+mod side;
 mod source;
 mod upstream;
 mod verdict;

@@ -1,27 +1,30 @@
-//! The invocations that the runtime has and that something is still to happen to.
+//! The invocations whose results still have faults to come.
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::time::Duration;
 
 use super::message::InvocationKey;
 use super::verdict::After;
 
-/// Invocations that are kept in mind at most. Lambda gives an environment few at once.
+/// The most invocations that are remembered. Lambda gives one environment few at the same time.
 const MAX_PENDING: usize = 1024;
-/// Milliseconds after its deadline for which an invocation is kept in mind. Lambda has ended it by then, and on Managed
-/// Instances, where the handler runs on, refuses its answer (lambda/latest/dg/lambda-managed-instances-execution-environment).
-const GRACE_MS: u64 = 10_000;
-/// Milliseconds that an invocation may take at most (lambda/latest/dg/gettingstarted-limits): for one without a deadline.
-const MAX_INVOCATION_MS: u64 = 900_000;
+/// How long an invocation is remembered after its deadline. Lambda has ended it by that time; on Managed Instances,
+/// where the handler keeps running, it refuses the result
+/// (lambda/latest/dg/lambda-managed-instances-execution-environment).
+const GRACE: Duration = Duration::from_secs(10);
+/// The longest time that an invocation may take (lambda/latest/dg/gettingstarted-limits); assumed for one without a
+/// deadline.
+const MAX_INVOCATION: Duration = Duration::from_mins(15);
 
-/// What is still to happen to an invocation.
+/// What still has to happen to an invocation.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
-    /// What happens to its answer.
+    /// What happens to its result.
     pub(crate) after: After<'static>,
-    /// Space in /tmp, freed with this.
+    /// The file that takes space in /tmp; dropping it frees the space.
     pub(crate) disk: Option<File>,
-    /// The runtime does not survive it.
+    /// Whether the runtime is killed before it can post the result.
     pub(crate) exits: bool,
 }
 
@@ -31,7 +34,7 @@ impl Pending {
     }
 }
 
-/// All of them, by request.
+/// All pending invocations, by request.
 #[derive(Debug, Default)]
 pub(crate) struct PendingInvocations {
     by_request: HashMap<String, Entry>,
@@ -43,16 +46,22 @@ pub(crate) struct PendingInvocations {
 struct Entry {
     pending: Pending,
     invocation: Option<String>,
-    /// The number that it was added as.
+    /// The count of added invocations when this one was added.
     number: u64,
-    /// Milliseconds since the epoch.
-    expires: u64,
+    /// Since the epoch.
+    expires: Duration,
 }
 
 impl PendingInvocations {
-    /// Adds one, and forgets those that have expired; and the oldest, if there are still too many: then this returns
-    /// true.
-    pub(super) fn add(&mut self, key: &InvocationKey, pending: Pending, deadline: Option<u64>, now: u64) -> bool {
+    /// Adds an invocation and forgets the expired ones. If there are still too many, it also forgets the oldest one and
+    /// returns true. Deadline and `now` are since the epoch.
+    pub(super) fn add(
+        &mut self,
+        key: &InvocationKey,
+        pending: Pending,
+        deadline: Option<Duration>,
+        now: Duration,
+    ) -> bool {
         self.expire(now);
         let is_full = self.by_request.len() >= MAX_PENDING && !self.by_request.contains_key(&key.request);
         if is_full {
@@ -60,15 +69,16 @@ impl PendingInvocations {
                 self.by_request.iter().min_by_key(|(_, entry)| entry.number).map(|(request, _)| request.clone());
             oldest.and_then(|request| self.by_request.remove(&request));
         }
-        // A deadline that has passed is no reason to forget an invocation that begins: local tools give odd ones.
-        let expires = deadline.map_or(now + MAX_INVOCATION_MS, |deadline| deadline.max(now)).saturating_add(GRACE_MS);
+        // Local tools send deadlines in the past; an invocation that is just starting is remembered nevertheless.
+        let expires = deadline.map_or(now + MAX_INVOCATION, |deadline| deadline.max(now)).saturating_add(GRACE);
         self.added += 1;
         let entry = Entry { pending, invocation: key.invocation.clone(), number: self.added, expires };
         self.by_request.insert(key.request.clone(), entry);
         is_full
     }
 
-    /// Takes one out. An answer that names another invocation of the same request is late: its invocation has timed out.
+    /// Takes an invocation out. A result that names another invocation of the same request is late: its own invocation
+    /// has timed out.
     pub(super) fn take(&mut self, request: &str, invocation: Option<&str>) -> Option<Pending> {
         let own = self.by_request.get(request)?.invocation.as_deref();
         if own.zip(invocation).is_some_and(|(own, other)| own != other) {
@@ -77,8 +87,8 @@ impl PendingInvocations {
         self.by_request.remove(request).map(|entry| entry.pending)
     }
 
-    /// Forgets those that will not be answered any more.
-    pub(super) fn expire(&mut self, now: u64) {
+    /// Forgets the invocations that will not have a result any more.
+    pub(super) fn expire(&mut self, now: Duration) {
         self.by_request.retain(|_, entry| entry.expires > now);
     }
 
@@ -92,6 +102,9 @@ impl PendingInvocations {
 mod tests {
     use super::*;
 
+    const MS: Duration = Duration::from_millis(1);
+    const NOW: Duration = Duration::from_secs(1_000);
+
     fn key(request: usize) -> InvocationKey {
         InvocationKey { request: request.to_string(), invocation: None }
     }
@@ -101,43 +114,43 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_goes_first_when_there_are_too_many() {
+    fn the_oldest_invocation_is_forgotten_when_there_are_too_many() {
         let mut all = PendingInvocations::default();
+        let deadline = Some(9 * NOW);
         for number in 0..MAX_PENDING {
-            assert!(!all.add(&key(number), exits(), Some(9_000_000), 1));
+            assert!(!all.add(&key(number), exits(), deadline, NOW));
         }
-        assert!(!all.add(&key(5), exits(), Some(9_000_000), 1), "it is known already");
-        assert!(all.add(&key(MAX_PENDING), exits(), Some(9_000_000), 1));
+        assert!(!all.add(&key(5), exits(), deadline, NOW), "the request is known already");
+        assert!(all.add(&key(MAX_PENDING), exits(), deadline, NOW));
         assert!(all.take("0", None).is_none());
         assert!(all.take("1", None).is_some() && all.take("1", None).is_none());
         assert!(all.take(&MAX_PENDING.to_string(), None).is_some());
     }
 
     #[test]
-    fn what_was_not_answered_in_time_is_forgotten() {
+    fn an_invocation_without_a_result_expires_after_its_deadline() {
         let mut all = PendingInvocations::default();
-        let now = 1_000_000;
-        all.add(&key(1), exits(), Some(now + 1), now);
-        all.add(&key(2), exits(), Some(now + 3_000), now);
+        all.add(&key(1), exits(), Some(NOW + MS), NOW);
+        all.add(&key(2), exits(), Some(NOW + 3_000 * MS), NOW);
         // A deadline in the past, and none at all.
-        all.add(&key(3), exits(), Some(12), now);
-        all.add(&key(4), exits(), None, now);
-        all.expire(now + GRACE_MS);
+        all.add(&key(3), exits(), Some(12 * MS), NOW);
+        all.add(&key(4), exits(), None, NOW);
+        all.expire(NOW + GRACE);
         assert!(all.take("3", None).is_none());
-        all.expire(now + GRACE_MS + 1);
+        all.expire(NOW + GRACE + MS);
         assert!(all.take("1", None).is_none() && all.take("2", None).is_some());
-        all.expire(now + MAX_INVOCATION_MS + GRACE_MS - 1);
+        all.expire(NOW + MAX_INVOCATION + GRACE - MS);
         assert!(all.take("4", None).is_some());
     }
 
     #[test]
-    fn a_late_answer_to_another_invocation_of_the_request_takes_nothing() {
+    fn a_late_result_of_another_invocation_takes_nothing() {
         let mut all = PendingInvocations::default();
         let retried = InvocationKey { invocation: Some("second".to_owned()), ..key(1) };
-        all.add(&retried, exits(), None, 1);
+        all.add(&retried, exits(), None, NOW);
         assert!(all.take("1", Some("first")).is_none());
         assert!(all.take("1", Some("second")).is_some());
-        all.add(&retried, exits(), None, 1);
-        assert!(all.take("1", None).is_some(), "an older client does not name it");
+        all.add(&retried, exits(), None, NOW);
+        assert!(all.take("1", None).is_some(), "an older client does not name the invocation");
     }
 }

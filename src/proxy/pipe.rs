@@ -1,4 +1,4 @@
-//! A pipe through which bytes go from one socket to another without leaving the kernel.
+//! A pipe that moves bytes from one socket to another without leaving the kernel.
 
 use std::io::{self, PipeReader, PipeWriter};
 
@@ -7,18 +7,19 @@ use tokio::net::TcpStream;
 
 use super::process::{enlarge_pipe, splice};
 
-/// A body of which at least so many bytes are still to come goes through the pipe. What is shorter is sooner read and
-/// written. (What a fuzzer writes is short.)
+/// The bytes still to come from which on a body goes through the pipe; shorter ones are faster to read and write. (The
+/// inputs of a fuzzer are short.)
 const MIN_SPLICED: u64 = if cfg!(fuzzing) { 8 } else { 128 * 1024 };
-/// Bytes that a pipe may hold: as many as it may have without privileges (/proc/sys/fs/pipe-max-size). It holds no memory
-/// of its own, only references to what the sender has sent.
+/// Bytes that the pipe can hold: the most that an unprivileged process may ask for (/proc/sys/fs/pipe-max-size). The
+/// pipe has no memory of its own; it references the memory of the sender's bytes.
 const PIPE_SIZE: i32 = 1024 * 1024;
 
-/// A pipe, made when it is first needed.
+/// A pipe, opened at its first use.
 #[derive(Debug, Default)]
 pub(crate) struct Pipe {
     ends: Ends,
-    /// Bytes that were taken from one socket and not yet given to the other. They came before those in the buffer.
+    /// Bytes that were taken from one socket and not yet written to the other. They come before the bytes in the
+    /// buffer.
     filled: usize,
 }
 
@@ -27,7 +28,7 @@ enum Ends {
     #[default]
     Unused,
     Open(PipeReader, PipeWriter),
-    /// No descriptor was left, or the kernel does not do it: bodies go through the buffer.
+    /// No descriptor was left, or the kernel does not support it. Bodies go through the buffer.
     Unavailable,
 }
 
@@ -40,9 +41,9 @@ impl Ends {
 }
 
 impl Pipe {
-    /// Takes up to `most` bytes from a socket and returns their number, 0 at the end of the stream. `None` means that they
-    /// have to be read: they are few, or there is no pipe. Cancel-safe. The pipe must be empty, for a full one looks like
-    /// a socket with nothing to read.
+    /// Takes up to `most` bytes from a socket and returns their number, 0 at the end of the stream. `None` means that
+    /// they have to be read, because they are few or there is no pipe. Cancel-safe. The pipe must be empty: a full one
+    /// cannot be told from a socket without bytes.
     pub(crate) async fn fill(&mut self, source: &TcpStream, most: u64) -> io::Result<Option<u64>> {
         if most < MIN_SPLICED {
             return Ok(None);
@@ -65,7 +66,8 @@ impl Pipe {
         }
     }
 
-    /// Gives everything to a socket. Cancel-safe: what was not given stays. After an error, nothing stays.
+    /// Writes all bytes of the pipe to a socket. Cancel-safe: bytes that were not written stay. After an error, the
+    /// pipe is empty.
     pub(crate) async fn drain(&mut self, sink: &TcpStream) -> io::Result<()> {
         while self.filled > 0 {
             let Ends::Open(reader, _) = &self.ends else { return Ok(()) };

@@ -1,5 +1,5 @@
-//! The few system calls that the standard library has no safe form of.
-#![allow(unsafe_code, reason = "fork, and descriptors by their numbers; each use says why it is sound")]
+//! System calls for which the standard library has no safe form.
+#![allow(unsafe_code, reason = "fork, and descriptors by their numbers; each use states why it is sound")]
 
 use std::fs::File;
 use std::io;
@@ -11,17 +11,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// Which side of a fork this is.
+/// The side of a fork that this process is.
 pub(crate) enum Fork {
-    /// The process that asked, with the number of the new one.
+    /// The calling process, with the PID of the new one.
     Parent(libc::pid_t),
     /// The new process.
     Child,
 }
 
-/// Copies this process. Must be called while it has one thread only: the copy has just the caller's.
+/// Forks this process. Must be called while it has a single thread: the new process has only the calling one.
 pub(crate) fn fork() -> io::Result<Fork> {
-    // SAFETY: no other thread exists, so that no lock is held in the copy by a thread that it does not have.
+    // SAFETY: no other thread exists, so the new process has no lock that is held by a missing thread.
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),
         0 => Ok(Fork::Child),
@@ -29,31 +29,31 @@ pub(crate) fn fork() -> io::Result<Fork> {
     }
 }
 
-/// Waits for a child of ours to end.
+/// Waits for the end of a child process.
 pub(crate) fn wait_for(pid: libc::pid_t) {
-    // SAFETY: a null pointer is what the call takes where nobody asks for the status.
+    // SAFETY: the call takes a null pointer if the status is not needed.
     while unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) } == -1
         && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted
     {}
 }
 
-/// Closes every descriptor but the standard streams and `kept`. What is closed must belong to nobody in this process:
-/// so only behind a fork, for a process that needs just these.
+/// Closes all descriptors except the standard streams and `kept`. No code of this process may own one of the others, so
+/// this must be called only after a fork, in a process that needs no more than these.
 pub(crate) fn close_others(kept: &[RawFd]) -> io::Result<()> {
     let mut open = Vec::new();
     for entry in std::fs::read_dir("/proc/self/fd")? {
         open.extend(entry?.file_name().to_str().and_then(|name| name.parse::<RawFd>().ok()));
     }
     for descriptor in open.into_iter().filter(|descriptor| *descriptor > 2 && !kept.contains(descriptor)) {
-        // SAFETY: the caller owns none of them; that of the listing itself is closed already, and closing it again
-        // fails without harm, since nothing has been opened in between.
+        // SAFETY: no code owns these descriptors. The one of the listing is closed already; closing it again fails
+        // without harm, because no descriptor was opened since.
         unsafe { libc::close(descriptor) };
     }
     Ok(())
 }
 
-/// Goes on when the terminal or the platform asks the process group to end: the runtime may still have a last word to
-/// say to its API, and we end when it does.
+/// Ignores the signals by which a terminal or the platform ends a process group. The runtime may still have to send a
+/// last request; the proxy ends with the runtime.
 pub(crate) fn ignore_signals() {
     for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT] {
         // SAFETY: ignoring a signal installs no handler.
@@ -61,17 +61,18 @@ pub(crate) fn ignore_signals() {
     }
 }
 
-/// Whether this process was started with SIGPIPE ignored. The standard library ignores it in any case before `main`.
+/// Whether this process was started with SIGPIPE ignored. The standard library always ignores it before `main`.
 static IGNORED_SIGPIPE: AtomicBool = AtomicBool::new(false);
 
-/// The linker puts this among what the C library calls before `main`, and so before the standard library's own start.
+/// The linker adds this to the functions that the C library calls before `main`, and so before the standard library
+/// starts.
 #[used]
 #[unsafe(link_section = ".init_array")]
 static BEFORE_MAIN: extern "C" fn() = note_sigpipe;
 
 extern "C" fn note_sigpipe() {
-    // SAFETY: an all-zero sigaction is a value of that type, the call fills it in, and changes nothing where no new
-    // action is given.
+    // SAFETY: an all-zero sigaction is a valid value. The call fills it in, and changes nothing because it has no new
+    // action.
     let handler = unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         libc::sigaction(libc::SIGPIPE, std::ptr::null(), &raw mut action);
@@ -80,7 +81,8 @@ extern "C" fn note_sigpipe() {
     IGNORED_SIGPIPE.store(handler == libc::SIG_IGN, Ordering::Relaxed);
 }
 
-/// Lets a command that replaces this process have SIGPIPE as it would have it without us: the standard library resets it.
+/// Gives a command that replaces this process the SIGPIPE setting that it would have without the proxy. The standard
+/// library would reset it.
 pub(crate) fn keep_sigpipe(command: &mut Command) {
     if IGNORED_SIGPIPE.load(Ordering::Relaxed) {
         let ignore = || {
@@ -88,12 +90,12 @@ pub(crate) fn keep_sigpipe(command: &mut Command) {
             unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
             Ok(())
         };
-        // SAFETY: the closure makes one system call, and touches no memory.
+        // SAFETY: the closure makes one system call and does not access memory.
         unsafe { command.pre_exec(ignore) };
     }
 }
 
-/// A process that stays this one, even when its number is another's by now (Linux 5.3; Lambda has 5.10 or newer).
+/// A handle to a process that stays valid even if another process gets its PID (Linux 5.3; Lambda has 5.10 or newer).
 #[derive(Debug)]
 pub(crate) struct Process {
     descriptor: OwnedFd,
@@ -101,10 +103,10 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// This very process, as its copies and successors will know it.
+    /// Opens a handle to this process, which stays valid across fork and exec.
     pub(crate) fn own() -> io::Result<Self> {
         let pid = std::process::id();
-        // SAFETY: the call takes two numbers and gives a new descriptor, which is ours alone.
+        // SAFETY: the call takes two numbers and returns a new descriptor, which only this value owns.
         let descriptor = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
         match RawFd::try_from(descriptor) {
             // SAFETY: as above.
@@ -113,21 +115,21 @@ impl Process {
         }
     }
 
-    /// The environment that its program was started with (proc_pid_environ(5)).
+    /// Reads the environment that its program was started with (proc_pid_environ(5)).
     pub(crate) fn environment(&self) -> io::Result<Vec<u8>> {
         let environment = std::fs::read(format!("/proc/{}/environ", self.pid))?;
-        // If it is still there, its number was not yet another's.
+        // If the process still exists, its PID cannot have been reused before.
         self.signal(0).map(|()| environment)
     }
 
-    /// Whether it has ended can be read from its descriptor (pidfd_open(2)).
+    /// Returns a descriptor that becomes readable when the process ends (pidfd_open(2)).
     pub(crate) fn end(&self) -> io::Result<AsyncFd<OwnedFd>> {
         let descriptor = self.descriptor.try_clone()?;
-        // SAFETY: the descriptor is open, and is the returned value's own until that is dropped.
+        // SAFETY: the descriptor is open, and the returned value owns it until it is dropped.
         Ok(unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE)? })
     }
 
-    /// Kills it.
+    /// Kills the process.
     pub(crate) fn kill(&self) -> io::Result<()> {
         self.signal(libc::SIGKILL)
     }
@@ -135,7 +137,7 @@ impl Process {
     fn signal(&self, signal: libc::c_int) -> io::Result<()> {
         let information = std::ptr::null::<libc::siginfo_t>();
         let descriptor = self.descriptor.as_raw_fd();
-        // SAFETY: without information of our own the call reads no memory.
+        // SAFETY: the call reads no memory, because the pointer to signal information is null.
         let done = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, descriptor, signal, information, 0) };
         if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
@@ -147,24 +149,25 @@ impl AsRawFd for Process {
     }
 }
 
-/// Moves up to `length` bytes between a socket and a pipe without copying them (splice(2)), and does not wait on the
-/// pipe; whether it waits on the socket is the socket's own setting.
+/// Moves up to `length` bytes between a socket and a pipe without copying them (splice(2)). It does not block on the
+/// pipe; whether it blocks on the socket depends on the socket.
 pub(crate) fn splice(from: &impl AsFd, to: &impl AsFd, length: usize) -> io::Result<usize> {
     let (from, to) = (from.as_fd().as_raw_fd(), to.as_fd().as_raw_fd());
-    let anywhere = std::ptr::null_mut();
-    // SAFETY: both descriptors are open during the call; a null pointer stands for "no offset", which is what sockets and
-    // pipes need, so the call writes to no memory of this process.
-    let moved = unsafe { libc::splice(from, anywhere, to, anywhere, length, libc::SPLICE_F_NONBLOCK) };
+    let no_offset = std::ptr::null_mut();
+    // SAFETY: both descriptors are open during the call. The null pointers mean "no offset", as sockets and pipes
+    // require, so the call writes to no memory of this process.
+    let moved = unsafe { libc::splice(from, no_offset, to, no_offset, length, libc::SPLICE_F_NONBLOCK) };
     usize::try_from(moved).map_err(|_| io::Error::last_os_error())
 }
 
-/// Asks for a pipe that holds so many bytes (`F_SETPIPE_SZ`, fcntl(2)). One that stays smaller works as well.
+/// Sets the capacity of a pipe in bytes (`F_SETPIPE_SZ`, fcntl(2)). A pipe that stays smaller works as well.
 pub(crate) fn enlarge_pipe(pipe: &impl AsFd, bytes: libc::c_int) {
-    // SAFETY: the descriptor is open during the call, which takes a number.
+    // SAFETY: the descriptor is open during the call, which takes a number and no pointer.
     unsafe { libc::fcntl(pipe.as_fd().as_raw_fd(), libc::F_SETPIPE_SZ, bytes) };
 }
 
-/// Limits what the kernel keeps of a socket's unsent and unread bytes (`SO_SNDBUF`, socket(7)). It takes twice the number.
+/// Limits the bytes that a socket has sent and its peer has not read yet (`SO_SNDBUF`, socket(7)). The kernel doubles
+/// the number.
 pub(crate) fn limit_send_buffer(socket: &impl AsFd, bytes: libc::c_int) {
     let size = libc::socklen_t::try_from(size_of_val(&bytes)).unwrap_or_default();
     let option = (&raw const bytes).cast();
@@ -174,11 +177,11 @@ pub(crate) fn limit_send_buffer(socket: &impl AsFd, bytes: libc::c_int) {
     }
 }
 
-/// Sets disk space aside.
+/// Allocates disk space to a file.
 pub(crate) fn allocate(file: &File, offset: u64, length: u64) -> io::Result<()> {
     let number = |bytes: u64| libc::off_t::try_from(bytes).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge));
     let (offset, length) = (number(offset)?, number(length)?);
-    // SAFETY: the descriptor is the file's, and stays open during the call.
+    // SAFETY: the descriptor belongs to the file, and stays open during the call.
     match unsafe { libc::fallocate(file.as_fd().as_raw_fd(), 0, offset, length) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),

@@ -1,4 +1,4 @@
-//! Serving the runtime's connections.
+//! Accepts the runtime's connections, and serves each in a task.
 
 use std::io;
 use std::net::TcpListener;
@@ -13,18 +13,18 @@ use super::connection::Connection;
 use super::injector::Injector;
 use super::upstream::Upstream;
 
-/// Between two tries to take a connection.
-const PAUSE: Duration = Duration::from_millis(10);
+/// How long the server waits after it could not accept a connection.
+const RETRY_DELAY: Duration = Duration::from_millis(10);
 
-/// Serves every connection until the future is dropped, and injects the faults of this configuration.
+/// Serves all connections until the future is dropped, and injects the faults of the configuration.
 ///
 /// # Errors
-/// Where the socket cannot be used.
+/// The listener cannot be used.
 pub async fn serve(listener: TcpListener, upstream: Upstream, config: Option<ProxyConfig>) -> io::Result<()> {
     serve_with(listener, upstream, config.map(|config| Injector::new(config, None))).await
 }
 
-/// The same, for an injector that may know the runtime.
+/// Serves connections with an existing injector, which may hold the runtime's process.
 pub(super) async fn serve_with(
     listener: TcpListener,
     upstream: Upstream,
@@ -36,14 +36,14 @@ pub(super) async fn serve_with(
     loop {
         match listener.accept().await {
             Ok((stream, _)) => serve_one(stream, &upstream, &injector),
-            // One client's trouble, or no descriptor left for now: the others go on.
-            Err(_) => tokio::time::sleep(PAUSE).await,
+            // A client may have reset its connection, or no descriptor may be left for now. Other connections continue.
+            Err(_) => tokio::time::sleep(RETRY_DELAY).await,
         }
     }
 }
 
 fn serve_one(stream: TcpStream, upstream: &Arc<Upstream>, injector: &Option<Arc<Injector>>) {
-    // Without it, small answers would wait for each other.
+    // Without this, small responses would wait for the acknowledgement of earlier ones.
     let _ = stream.set_nodelay(true);
     tokio::spawn(Connection::new(stream, Arc::clone(upstream), injector.clone()).serve());
 }

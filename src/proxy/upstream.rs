@@ -1,29 +1,29 @@
-//! Where the Runtime API is.
+//! The address of the Runtime API.
 
 use std::io;
 use std::net::SocketAddr;
 
 use tokio::net::TcpStream;
 
-/// The variable in which Lambda tells it (lambda/latest/dg/configuration-envvars).
+/// The variable in which Lambda gives the address (lambda/latest/dg/configuration-envvars).
 pub(crate) const API_VARIABLE: &str = "AWS_LAMBDA_RUNTIME_API";
 
-/// The Runtime API, or another proxy before it.
+/// The Runtime API, or another proxy in front of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upstream {
     /// `host:port`.
     authority: String,
-    /// The address, where the host is one: no name has to be looked up then.
+    /// The address, if the host is an IP address and needs no lookup.
     address: Option<SocketAddr>,
-    /// What goes before each path; empty on Lambda.
+    /// The prefix of each path; empty on Lambda.
     prefix: String,
 }
 
 impl Upstream {
-    /// Reads `host:port`, or a URL with a path, as local tools give it.
+    /// Parses `host:port`, or a URL with a path, as local tools set it.
     ///
     /// # Errors
-    /// What is wrong with the value.
+    /// The value has another form. The message names it and the expected forms.
     pub fn parse(text: &str) -> Result<Self, String> {
         let rest = text.strip_prefix("http://").unwrap_or(text);
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
@@ -34,11 +34,11 @@ impl Upstream {
             Some((host, Ok(_))) if !host.is_empty() && plain => {
                 Ok(Self { address: authority.parse().ok(), authority: authority.to_owned(), prefix: prefix.to_owned() })
             }
-            _ => Err(format!("{API_VARIABLE} is `{text}`; it has to be host:port, or http://host:port/path")),
+            _ => Err(format!("{API_VARIABLE} is `{text}`; set it to host:port, or http://host:port/path")),
         }
     }
 
-    /// For the `Host` of requests of our own.
+    /// Returns the `Host` of the proxy's own requests.
     pub(crate) fn authority(&self) -> &str {
         &self.authority
     }
@@ -47,10 +47,10 @@ impl Upstream {
         &self.prefix
     }
 
-    /// A message with the prefix before its path, which begins at `path`.
+    /// Returns a message with the prefix before its path, which begins at `path`.
     pub(crate) fn prefixed(&self, message: &[u8], path: usize) -> Vec<u8> {
-        let (before, behind) = message.split_at(path.min(message.len()));
-        [before, self.prefix.as_bytes(), behind].concat()
+        let (before, after) = message.split_at(path.min(message.len()));
+        [before, self.prefix.as_bytes(), after].concat()
     }
 
     pub(crate) async fn connect(&self) -> io::Result<TcpStream> {
@@ -58,7 +58,7 @@ impl Upstream {
             Some(address) => TcpStream::connect(address).await?,
             None => TcpStream::connect(&self.authority).await?,
         };
-        // Heads and small bodies go out at once, as they came.
+        // Heads and small bodies are sent immediately, as they arrived.
         stream.set_nodelay(true)?;
         Ok(stream)
     }
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn takes_what_lambda_and_local_tools_give() {
+    fn an_address_of_lambda_or_a_local_tool_is_parsed() {
         for (text, authority, prefix) in [
             ("127.0.0.1:9001", "127.0.0.1:9001", ""),
             ("[::1]:9001", "[::1]:9001", ""),

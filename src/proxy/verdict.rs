@@ -1,21 +1,28 @@
-//! The decision about one invocation: pure, made when its event comes.
+//! The decision about one invocation: pure, made when its event arrives.
+
+use std::time::Duration;
 
 use crate::model::invocation::{
-    CorruptFault, ErrorFault, InvocationFault, LatencyFault, MAX_FAULTS, Moment, ProxyConfig, ResponseFault,
+    CorruptFault, ErrorFault, InvocationFault, LatencyFault, MAX_FAULTS, Milliseconds, Moment, ProxyConfig,
+    ResponseFault,
 };
 
 use super::dice::{Dice, between};
 
-/// An invocation, as the head of its event tells.
+/// How long after its deadline an invocation is held when its handler is to have no time at all. Lambda ends it by
+/// then, by its own clock. At the deadline itself, a fast handler could still finish.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// An invocation, as the head of its event describes it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Invocation<'a> {
-    /// When its time is up, in milliseconds since the epoch.
-    pub(crate) deadline: Option<u64>,
+    /// When it times out, since the epoch.
+    pub(crate) deadline: Option<Duration>,
     /// The ARN that was invoked.
     pub(crate) arn: Option<&'a str>,
 }
 
-/// One roll a fault, made for each invocation alike, so that a sequence does not depend on what the invocations were.
+/// One roll for each fault. Every invocation rolls for every fault, so a sequence does not depend on the invocations.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FaultRolls([u64; MAX_FAULTS]);
 
@@ -24,7 +31,8 @@ impl FaultRolls {
         Self(dice.roll(request, config.faults.len()))
     }
 
-    /// The faults that are due, as far as that can be told without the event's body.
+    /// Returns the faults that percentage and qualifier select, each with its roll. Conditions on the event's body are
+    /// not checked here.
     pub(crate) fn triggered<'o>(
         self,
         config: &'o ProxyConfig,
@@ -39,49 +47,45 @@ impl FaultRolls {
     }
 }
 
-/// `arn:aws:lambda:REGION:ACCOUNT:function:NAME[:QUALIFIER]`
+/// Returns the qualifier of `arn:aws:lambda:REGION:ACCOUNT:function:NAME[:QUALIFIER]`.
 fn qualifier(arn: &str) -> &str {
     arn.splitn(8, ':').nth(7).unwrap_or("$LATEST")
 }
 
-/// Milliseconds beyond an invocation's time that it is kept where nothing of that is to be left: Lambda ends it by then,
-/// by its own clock. At the deadline itself, a fast handler could still win.
-const GRACE: u64 = 1_000;
-
 /// What happens to an invocation, in the order of the fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Verdict<'o> {
-    /// The delays before the handler, in milliseconds, each with its fault's name. They add up.
-    pub(crate) delays: Vec<(&'static str, u64)>,
-    /// What is answered in the handler's place.
+    /// The delays before the handler, each with its fault's name. They add up.
+    pub(crate) delays: Vec<(&'static str, Duration)>,
+    /// The result that is posted in the handler's place.
     pub(crate) instead: Option<Instead<'o>>,
-    /// MB of /tmp to fill, and to free when the answer comes: one entry a fault.
+    /// MB of /tmp that are filled until the result comes: one entry for each fault.
     pub(crate) megabytes: Vec<u32>,
-    /// Milliseconds after which the runtime is killed.
-    pub(crate) exit: Option<u64>,
-    /// What happens to the answer.
+    /// The delay after which the runtime is killed.
+    pub(crate) exit: Option<Duration>,
+    /// What happens to the result.
     pub(crate) after: After<'o>,
 }
 
-/// What is answered in the handler's place.
+/// A result that is posted in the handler's place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Instead<'o> {
-    /// An HTTP answer, or a raw one.
+    /// A response, in HTTP form or raw.
     Response(&'o ResponseFault),
     /// An error.
     Error(&'o ErrorFault),
 }
 
-/// What happens to an answer, in the order of the fields.
+/// What happens to a result, in the order of the fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct After<'o> {
-    /// Milliseconds that it is kept back: one entry a fault.
-    pub(crate) delays: Vec<u64>,
-    /// An error in its place: the others are void then.
+    /// How long it is delayed: one entry for each fault.
+    pub(crate) delays: Vec<Duration>,
+    /// An error that replaces it. The fields below have no effect then.
     pub(crate) error: Option<&'o ErrorFault>,
-    /// Parts of it that are replaced.
+    /// Replacements of parts of the response.
     pub(crate) responses: Vec<&'o ResponseFault>,
-    /// Damage.
+    /// Damage to the response.
     pub(crate) corruptions: Vec<&'o CorruptFault>,
 }
 
@@ -92,15 +96,15 @@ impl After<'_> {
 }
 
 impl<'o> Verdict<'o> {
-    /// Brings faults that are due into their order. Of several answers in the handler's place, the first one counts; and
-    /// nothing follows it, for the handler does not run.
+    /// Puts triggered faults into their order. Of several results in the handler's place, the first one counts; nothing
+    /// follows it, because the handler does not run. `now` is since the epoch.
     pub(crate) fn new(
-        due: impl Iterator<Item = (&'o InvocationFault, u64)>,
+        triggered: impl Iterator<Item = (&'o InvocationFault, u64)>,
         invocation: Invocation<'_>,
-        now: u64,
+        now: Duration,
     ) -> Self {
         let mut verdict = Self::default();
-        for (fault, roll) in due {
+        for (fault, roll) in triggered {
             verdict.add(fault, roll, invocation, now);
         }
         if verdict.instead.is_some() {
@@ -109,20 +113,20 @@ impl<'o> Verdict<'o> {
         verdict
     }
 
-    fn add(&mut self, fault: &'o InvocationFault, roll: u64, invocation: Invocation<'_>, now: u64) {
+    fn add(&mut self, fault: &'o InvocationFault, roll: u64, invocation: Invocation<'_>, now: Duration) {
         match fault {
             InvocationFault::Latency(latency) if latency.when == Moment::After => {
                 self.after.delays.push(delay(latency, roll));
             }
             InvocationFault::Latency(latency) => self.delays.push((fault.name(), delay(latency, roll))),
             InvocationFault::InvocationTimeout(timeout) => {
-                let left = invocation.deadline.map_or(0, |deadline| deadline.saturating_sub(now));
-                let waited: u64 = self.delays.iter().map(|(_, delay)| delay).sum();
-                let kept = match u64::from(timeout.buffer_ms.get()) {
-                    0 => left + GRACE,
-                    buffer => left.saturating_sub(buffer),
+                let remaining = invocation.deadline.map_or(Duration::ZERO, |deadline| deadline.saturating_sub(now));
+                let delayed: Duration = self.delays.iter().map(|(_, delay)| delay).sum();
+                let held = match timeout.buffer_ms.duration() {
+                    Duration::ZERO => remaining + GRACE,
+                    buffer => remaining.saturating_sub(buffer),
                 };
-                self.delays.push((fault.name(), kept.saturating_sub(waited)));
+                self.delays.push((fault.name(), held.saturating_sub(delayed)));
             }
             InvocationFault::Error(error) if error.when == Moment::After => {
                 self.after.error.get_or_insert(error);
@@ -139,7 +143,7 @@ impl<'o> Verdict<'o> {
             InvocationFault::Corrupt(corrupt) => self.after.corruptions.push(corrupt),
             InvocationFault::Disk(disk) => self.megabytes.push(disk.megabytes.get()),
             InvocationFault::Exit(exit) => {
-                let delay = u64::from(exit.delay_ms.get());
+                let delay = exit.delay_ms.duration();
                 self.exit = Some(self.exit.map_or(delay, |other| other.min(delay)));
             }
             InvocationFault::Init(_) => {}
@@ -147,14 +151,16 @@ impl<'o> Verdict<'o> {
     }
 }
 
-fn delay(latency: &LatencyFault, roll: u64) -> u64 {
-    latency.range().map_or(0, |(least, most)| u64::from(between(least, most, roll)))
+fn delay(latency: &LatencyFault, roll: u64) -> Duration {
+    let (min, max) = latency.range().unwrap_or((Milliseconds::MIN, Milliseconds::MIN));
+    Duration::from_millis(between(min.get(), max.get(), roll).into())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const MS: Duration = Duration::from_millis(1);
     const ARN: &str = "arn:aws:lambda:eu-west-1:123456789012:function:checkout";
 
     fn config(faults: &str) -> ProxyConfig {
@@ -168,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn the_qualifier_is_that_of_the_invoked_arn() {
+    fn a_qualifier_selects_by_the_invoked_arn() {
         let config =
             config(r#"[{"disk":{"megabytes":1,"qualifier":"live"}},{"exit":{"qualifier":"$LATEST"}},{"error":{}}]"#);
         assert_eq!(names(&config, Some(&format!("{ARN}:live"))), ["disk", "error"]);
@@ -178,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn each_fault_rolls_for_itself() {
+    fn each_fault_rolls_its_own_percentage() {
         let config = config(
             r#"[{"error":{"percentage":50}},{"exit":{"percentage":50}},{"disk":{"megabytes":1,"percentage":0}}]"#,
         );
@@ -186,36 +192,36 @@ mod tests {
         let mut seen = std::collections::BTreeSet::new();
         for _ in 0..100 {
             let rolls = FaultRolls::new(&config, &mut dice, "");
-            let due = rolls.triggered(&config, Invocation { deadline: None, arn: None });
-            seen.insert(due.map(|(fault, _)| fault.name()).collect::<Vec<_>>());
+            let triggered = rolls.triggered(&config, Invocation { deadline: None, arn: None });
+            seen.insert(triggered.map(|(fault, _)| fault.name()).collect::<Vec<_>>());
         }
         assert_eq!(seen.into_iter().collect::<Vec<_>>(), [vec![], vec!["error"], vec!["error", "exit"], vec!["exit"]]);
     }
 
     fn verdict(config: &ProxyConfig) -> Verdict<'_> {
-        let invocation = Invocation { deadline: Some(10_000), arn: None };
-        let due = FaultRolls::new(config, &mut Dice::new(config.seed), "").triggered(config, invocation);
-        Verdict::new(due, invocation, 4_000)
+        let invocation = Invocation { deadline: Some(10_000 * MS), arn: None };
+        let triggered = FaultRolls::new(config, &mut Dice::new(config.seed), "").triggered(config, invocation);
+        Verdict::new(triggered, invocation, 4_000 * MS)
     }
 
     #[test]
-    fn delays_add_up_and_a_timeout_counts_them() {
+    fn delays_add_up_and_a_timeout_includes_them() {
         let config = config(
             r#"[{"latency":{"delayMs":200}},{"latency":{"minMs":5,"maxMs":5,"when":"after"}},{"invocationTimeout":{"bufferMs":500}}]"#,
         );
         let verdict = verdict(&config);
-        assert_eq!(verdict.delays, [("latency", 200), ("invocationTimeout", 5_300)]);
-        assert_eq!(verdict.after.delays, [5]);
+        assert_eq!(verdict.delays, [("latency", 200 * MS), ("invocationTimeout", 5_300 * MS)]);
+        assert_eq!(verdict.after.delays, [5 * MS]);
     }
 
     #[test]
     fn a_timeout_without_a_buffer_outlasts_the_invocation() {
         let config = config(r#"[{"invocationTimeout":{}}]"#);
-        assert_eq!(verdict(&config).delays, [("invocationTimeout", 7_000)]);
+        assert_eq!(verdict(&config).delays, [("invocationTimeout", 7_000 * MS)]);
     }
 
     #[test]
-    fn what_is_due_after_the_handler_leaves_its_run_alone() {
+    fn faults_after_the_handler_do_not_affect_its_run() {
         let config = config(
             r#"[{"error":{"type":"First","when":"after"}},{"response":{"statusCode":503,"when":"after"}},{"error":{"when":"after"}},{"corrupt":{"mangle":true}}]"#,
         );
@@ -226,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_before_the_handler_answers_in_its_place() {
+    fn an_error_before_the_handler_takes_its_place() {
         let config = config(r#"[{"error":{"type":"First"}},{"response":{"statusCode":503}},{"error":{}}]"#);
         let Verdict { instead, after, .. } = verdict(&config);
         assert!(matches!(instead, Some(Instead::Error(error)) if error.error_type == "First"), "{instead:?}");
@@ -234,13 +240,13 @@ mod tests {
     }
 
     #[test]
-    fn the_first_exit_in_time_is_the_one_that_happens() {
+    fn the_earliest_exit_counts() {
         let config = config(r#"[{"exit":{"delayMs":7}},{"exit":{"delayMs":5}},{"exit":{"delayMs":9}}]"#);
-        assert_eq!(verdict(&config).exit, Some(5));
+        assert_eq!(verdict(&config).exit, Some(5 * MS));
     }
 
     #[test]
-    fn the_first_answer_in_the_handlers_place_is_the_last_thing_that_happens() {
+    fn nothing_follows_the_first_result_in_the_handlers_place() {
         let config = config(
             r#"[{"exit":{}},{"corrupt":{"mangle":true}},{"response":{"statusCode":503}},{"error":{}},{"disk":{"megabytes":1}}]"#,
         );

@@ -1,4 +1,4 @@
-//! Noticing a runtime that has its events from somewhere else.
+//! Detects a runtime that does not ask the proxy for events.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,18 +10,19 @@ use super::injector::Injector;
 use super::log::log_line;
 use super::upstream::{API_VARIABLE, Upstream};
 
-/// When the runtime's environment is read for the first time: a wrapper that points it elsewhere has done so by then.
-const FIRST_LOOK: Duration = Duration::from_secs(5);
-/// And for the second time. A runtime that has not asked for an event by then has either not initialised within the 10 s
-/// that Lambda gives it (lambda/latest/dg/lambda-runtime-environment), or never will.
-const SECOND_LOOK: Duration = Duration::from_secs(7);
+/// How long after its start the runtime's environment is read for the first time. A wrapper that gives the runtime
+/// another address has done so by then.
+const FIRST_CHECK: Duration = Duration::from_secs(5);
+/// How long after the first check the second one is. A runtime that still has not asked for an event either exceeds the
+/// 10 s that Lambda allows for its initialization (lambda/latest/dg/lambda-runtime-environment), or will never ask.
+const SECOND_CHECK: Duration = Duration::from_secs(7);
 
-/// Says, once, that a runtime which lives does not ask the proxy for events. `own` is the proxy's address. Nothing of its
-/// environment but the Runtime API's address is ever shown.
+/// Logs, once, that a living runtime does not ask the proxy for events. `own` is the proxy's address. Of the runtime's
+/// environment, only the address of the Runtime API is ever logged.
 pub(super) async fn watch(injector: Arc<Injector>, own: SocketAddr) {
-    for wait in [FIRST_LOOK, SECOND_LOOK] {
+    for wait in [FIRST_CHECK, SECOND_CHECK] {
         sleep(wait).await;
-        if injector.was_polled() || injector.left().is_none() {
+        if injector.was_polled() || injector.remaining().is_none() {
             return;
         }
         let environment = injector.runtime_environment().unwrap_or_default();
@@ -30,13 +31,13 @@ pub(super) async fn watch(injector: Arc<Injector>, own: SocketAddr) {
         }
     }
     log_line(&format!(
-        "the runtime has not asked the proxy for an event in {} s; no faults are injected before it does, and none at all \
-         if something else takes its events, such as an extension",
-        (FIRST_LOOK + SECOND_LOOK).as_secs()
+        "the runtime has not asked the proxy for an event in {} s; no faults are injected until it does, and none at all if \
+         another process, such as an extension, takes its events",
+        (FIRST_CHECK + SECOND_CHECK).as_secs()
     ));
 }
 
-/// Where a process with this environment finds the Runtime API, if not here.
+/// Returns the address of the Runtime API in an environment, unless it is the proxy's own.
 fn other_api(environment: &[u8], own: SocketAddr) -> Option<String> {
     let mut variables = environment.split(|byte| *byte == 0);
     let value = variables.find_map(|line| line.strip_prefix(API_VARIABLE.as_bytes())?.strip_prefix(b"="))?;
@@ -49,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_address_is_read_of_an_environment() {
+    fn only_the_address_of_an_environment_is_read() {
         let own = SocketAddr::from(([127, 0, 0, 1], 4000));
         for (environment, wanted) in [
             ("A=b\0AWS_LAMBDA_RUNTIME_API=127.0.0.1:9000\0PASSWORD=x\0", Some("127.0.0.1:9000")),

@@ -1,4 +1,7 @@
-//! Starting the runtime with the proxy before it, in the place of `AWS_LAMBDA_EXEC_WRAPPER`.
+//! Starts the runtime behind the proxy, as the program that `AWS_LAMBDA_EXEC_WRAPPER` names.
+//!
+//! The wrapper always starts the runtime: if anything prevents the proxy, it logs that and the runtime starts without
+//! faults.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read, Write};
@@ -9,11 +12,13 @@ use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::invocation::{CHAINED_WRAPPER_VARIABLE, FAULTS_VARIABLE, InvocationFault, MAX_FAULTS, ProxyConfig};
+use crate::model::invocation::{
+    CHAINED_WRAPPER_VARIABLE, FAULTS_VARIABLE, InvocationFault, MAX_FAULTS, Milliseconds, ProxyConfig,
+};
 
 use super::dice::Dice;
 use super::injector::{Injector, now};
-use super::log::{Metrics, log_line, say_left_out};
+use super::log::{Metrics, log_ignored, log_line};
 use super::message::post;
 use super::payload;
 use super::process::{self, Fork, Process};
@@ -23,8 +28,10 @@ use super::watch::watch;
 
 /// The variable that names a wrapper (lambda/latest/dg/runtimes-modify).
 const WRAPPER_VARIABLE: &str = "AWS_LAMBDA_EXEC_WRAPPER";
+/// How long the report of a failed initialization waits for its response.
+const REPORT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Becomes the runtime, behind the proxy where there is something to inject. Returns only when that fails.
+/// Replaces this process by the runtime, behind the proxy if there is a fault to inject. Returns only if that fails.
 pub(super) fn wrap(command: &[OsString]) -> ExitCode {
     let port = match prepare() {
         Ok(RuntimeStart::ViaProxy(port)) => Some(port),
@@ -39,7 +46,7 @@ pub(super) fn wrap(command: &[OsString]) -> ExitCode {
     let mut words: Vec<&OsStr> = chained.iter().chain(command).map(OsString::as_os_str).collect();
     let mut error = runtime(&words, chained.as_deref(), port).exec();
     if error.raw_os_error() == Some(libc::ENOEXEC) {
-        // A wrapper without a line that names its interpreter: a shell that starts it runs it itself.
+        // The chained wrapper has no line that names its interpreter. A shell would run such a script itself.
         words.insert(0, OsStr::new("/bin/sh"));
         error = runtime(&words, chained.as_deref(), port).exec();
     }
@@ -49,31 +56,34 @@ pub(super) fn wrap(command: &[OsString]) -> ExitCode {
 
 /// How the runtime starts.
 enum RuntimeStart {
-    /// Behind the proxy at this port.
+    /// Behind the proxy, which listens on this port.
     ViaProxy(u16),
-    /// As if we were not there.
+    /// Without the proxy.
     Direct,
-    /// Not at all: its initialisation was made to fail.
+    /// Not at all: a fault has failed its initialization.
     Failed,
 }
 
+/// Reads the configuration, applies `init` faults, and starts the proxy if invocations can have faults.
 fn prepare() -> Result<RuntimeStart, String> {
     let Some(text) = std::env::var_os(FAULTS_VARIABLE) else { return Err(format!("{FAULTS_VARIABLE} is not set")) };
     let text = text.into_string().map_err(|_| format!("{FAULTS_VARIABLE} is not text"))?;
     let config = ProxyConfig::parse(&text).map_err(|error| format!("{FAULTS_VARIABLE} cannot be read: {error}"))?;
-    say_left_out(&config);
+    log_ignored(&config);
     let upstream = std::env::var(API_VARIABLE).map_err(|_| format!("{API_VARIABLE} is not set"))?;
     let upstream = Upstream::parse(&upstream)?;
-    if init(&config, &upstream) {
+    if inject_init(&config, &upstream) {
         return Ok(RuntimeStart::Failed);
     }
-    if !config.concern_invocations() || config.left(now()).is_none() {
+    if !config.concerns_invocations() || config.remaining(now()).is_none() {
         return Ok(RuntimeStart::Direct);
     }
-    spawn(upstream, config).map(RuntimeStart::ViaProxy).map_err(|error| format!("the proxy cannot start: {error}"))
+    spawn_proxy(upstream, config)
+        .map(RuntimeStart::ViaProxy)
+        .map_err(|error| format!("the proxy cannot start: {error}"))
 }
 
-/// The runtime's command, with the environment that it would have without us.
+/// Returns the command of the runtime, with the environment that it would have without the proxy.
 fn runtime(words: &[&OsStr], chained: Option<&OsStr>, port: Option<u16>) -> Command {
     let (program, arguments) = words.split_first().map_or((OsStr::new(""), words), |(first, rest)| (*first, rest));
     let mut runtime = Command::new(program);
@@ -91,9 +101,9 @@ fn runtime(words: &[&OsStr], chained: Option<&OsStr>, port: Option<u16>) -> Comm
     runtime
 }
 
-/// Starts the proxy as a process that the runtime does not know: a child's child, whose parent is gone.
-fn spawn(upstream: Upstream, config: ProxyConfig) -> io::Result<u16> {
-    // The runtime can connect from now on; the kernel keeps its connection until the proxy takes it.
+/// Starts the proxy as a grandchild, whose parent exits, so that the runtime has no unexpected child. Returns its port.
+fn spawn_proxy(upstream: Upstream, config: ProxyConfig) -> io::Result<u16> {
+    // The runtime can connect from now on: the kernel queues its connection until the proxy accepts it.
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let port = listener.local_addr()?.port();
     let runtime = Process::own()?;
@@ -102,22 +112,22 @@ fn spawn(upstream: Upstream, config: ProxyConfig) -> io::Result<u16> {
         Fork::Child => {
             if let Ok(Fork::Child) = process::fork() {
                 drop(ready);
-                run(listener, upstream, config, runtime, readiness);
+                run_proxy(listener, upstream, config, runtime, readiness);
             }
             std::process::exit(0);
         }
         Fork::Parent(child) => {
             drop(readiness);
             process::wait_for(child);
-            // One byte, or the end when the proxy has not made it.
+            // The proxy sends one byte when it is ready. If it fails, the pipe ends without one.
             ready.read_exact(&mut [0])?;
             Ok(port)
         }
     }
 }
 
-/// The proxy's life: until the runtime's end.
-fn run(
+/// Runs the proxy until the runtime ends.
+fn run_proxy(
     listener: TcpListener,
     upstream: Upstream,
     config: ProxyConfig,
@@ -126,9 +136,9 @@ fn run(
 ) {
     process::ignore_signals();
     let kept = [listener.as_raw_fd(), runtime.as_raw_fd(), readiness.as_raw_fd()];
-    // Among the others is the descriptor that the runtime writes its log to: it would not be closed with the runtime.
+    // One of the others is the descriptor that the runtime writes its log to: it must close when the runtime ends.
     if let Err(error) = process::close_others(&kept) {
-        log_line(&format!("cannot close what is not its own: {error}"));
+        log_line(&format!("cannot close inherited descriptors: {error}"));
     }
     let served = tokio::runtime::Builder::new_current_thread().enable_all().build().and_then(|threads| {
         threads.block_on(async {
@@ -149,22 +159,22 @@ fn run(
     }
 }
 
-/// Delays the initialisation, or fails it: says whether it has failed.
-fn init(config: &ProxyConfig, upstream: &Upstream) -> bool {
-    // Each environment is initialised once: with a seed, all of them would have the same first roll.
+/// Delays the initialization, or fails it. Returns whether it has failed.
+fn inject_init(config: &ProxyConfig, upstream: &Upstream) -> bool {
+    // Do not use the seed: each environment initializes once, so all of them would have the same first roll.
     let rolls: [u64; MAX_FAULTS] = Dice::new(None).roll("init", config.faults.len());
     let faults = config.faults.iter().zip(rolls).filter_map(|(fault, roll)| match fault {
         InvocationFault::Init(init) if init.percentage.includes(roll) => Some(init),
         _ => None,
     });
     for fault in faults {
-        let Some(left) = config.left(now()) else { return false };
-        let delay = fault.delay_ms.map_or(0, |delay| u64::from(delay.get())).min(left);
+        let Some(remaining) = config.remaining(now()) else { return false };
+        let delay = fault.delay_ms.map_or(Duration::ZERO, Milliseconds::duration).min(remaining);
         Metrics::new().injected(config, "init", delay, "", now());
-        std::thread::sleep(Duration::from_millis(delay));
-        if let Some(failure) = fault.fail.as_ref().filter(|_| config.left(now()).is_some()) {
+        std::thread::sleep(delay);
+        if let Some(failure) = fault.fail.as_ref().filter(|_| config.remaining(now()).is_some()) {
             if let Err(error) = report_failure(upstream, &failure.error_type, &failure.message) {
-                log_line(&format!("cannot report the failed initialisation: {error}"));
+                log_line(&format!("cannot report the failed initialization: {error}"));
             }
             return true;
         }
@@ -172,12 +182,12 @@ fn init(config: &ProxyConfig, upstream: &Upstream) -> bool {
     false
 }
 
-/// Says to the Runtime API what a runtime says whose initialisation has failed.
+/// Reports a failed initialization to the Runtime API, as a runtime would.
 fn report_failure(upstream: &Upstream, error_type: &str, message: &str) -> io::Result<()> {
     let headers = format!("Lambda-Runtime-Function-Error-Type: {error_type}\r\nConnection: close\r\n");
     let request = post(upstream, "init/error", &headers, &payload::error(error_type, message));
     let mut stream = std::net::TcpStream::connect(upstream.authority())?;
-    stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+    stream.set_read_timeout(Some(REPORT_TIMEOUT))?;
     stream.write_all(&request)?;
     stream.read_exact(&mut [0])
 }

@@ -631,7 +631,7 @@ fn corpus() -> Vec<(&'static str, Value, &'static str)> {
         (
             "/faults",
             json!([{ "latency": {} }]),
-            "faults[0].latency: does not say one delay; write `delayMs`, or both `minMs` and `maxMs`",
+            "faults[0].latency: needs exactly one delay; write `delayMs`, or both `minMs` and `maxMs`",
         ),
         (
             "/faults",
@@ -686,7 +686,7 @@ fn corpus() -> Vec<(&'static str, Value, &'static str)> {
         (
             "/faults",
             json!([{ "exit": { "match": [{ "path": "a" }] } }]),
-            "faults[0].exit.match[0]: the condition on `a` does not have one operator; write one of equals, exists, startsWith, regex, in",
+            "faults[0].exit.match[0]: the condition on `a` does not have exactly one operator; write one of equals, exists, startsWith, regex, in",
         ),
         (
             "/faults",
@@ -706,7 +706,7 @@ fn corpus() -> Vec<(&'static str, Value, &'static str)> {
         (
             "/faults",
             json!([{ "exit": { "match": [{ "path": "a", "regex": "(?:a{0,900})b" }] } }]),
-            "faults[0].exit.match[0]: the pattern `(?:a{0,900})b` repeats so much that it would hold up invocations; write smaller counts",
+            "faults[0].exit.match[0]: the pattern `(?:a{0,900})b` has so many repetitions that it would delay invocations; write smaller counts",
         ),
         (
             "/faults",
@@ -726,7 +726,7 @@ fn corpus() -> Vec<(&'static str, Value, &'static str)> {
         (
             "/faults",
             json!([{ "exit": { "qualifier": "live!" } }]),
-            "faults[0].exit: `qualifier` is `live!`, which is no alias or version; write its name, a version's number, or $LATEST",
+            "faults[0].exit: `qualifier` is `live!`, which is not an alias or a version; write an alias, a version number, or $LATEST",
         ),
         (
             "/faults",
@@ -736,12 +736,12 @@ fn corpus() -> Vec<(&'static str, Value, &'static str)> {
         (
             "/faults",
             json!([{ "response": {} }]),
-            "faults[0].response: says no answer; write `statusCode`, with `headers` and `body`, or `raw`",
+            "faults[0].response: has no response; write `statusCode`, with `headers` and `body`, or `raw`",
         ),
         (
             "/faults",
             json!([{ "response": { "statusCode": 200, "raw": "x" } }]),
-            "faults[0].response: has `raw` beside `statusCode`, `headers` or `body`; keep one form",
+            "faults[0].response: has `raw` together with `statusCode`, `headers` or `body`; keep one form",
         ),
         (
             "/faults",
@@ -761,7 +761,7 @@ fn corpus() -> Vec<(&'static str, Value, &'static str)> {
         (
             "/faults",
             json!([{ "corrupt": { "mangle": true, "replace": "x" } }]),
-            "faults[0].corrupt: does not say one kind of damage; write `truncateBytes`, `replace`, or `mangle: true`",
+            "faults[0].corrupt: needs exactly one kind of damage; write `truncateBytes`, `replace`, or `mangle: true`",
         ),
         ("/faults", json!([{ "disk": {} }]), "faults[0].disk: `megabytes` is missing; add it"),
         ("/faults", json!([{ "init": {} }]), "faults[0].init: changes nothing; write `delayMs`, `fail: {}`, or both"),

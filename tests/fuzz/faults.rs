@@ -8,6 +8,6 @@ use snapback::model::invocation::ProxyConfig;
 fuzz_target!(|text: &str| {
     let Ok(mut config) = ProxyConfig::parse(text) else { return };
     let written = config.to_text();
-    config.left_out.clear();
+    config.ignored.clear();
     assert_eq!(ProxyConfig::parse(&written).as_ref(), Ok(&config), "{written}");
 });

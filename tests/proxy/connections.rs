@@ -1,17 +1,17 @@
-//! Connections that close, break, wait or come back.
+//! Connections that close, break, wait or are replaced.
 
 use std::time::Duration;
 
-use super::support::{ACCEPTED, NEXT, PATIENCE, Stage, event, post};
+use super::support::{NEXT, PATIENCE, Stage, acknowledge, event, post};
 
-/// Long enough for a request to come that must not come.
+/// Long enough for an unwanted request to arrive.
 const A_WHILE: Duration = Duration::from_millis(150);
 
 #[test]
-fn a_poll_waits_as_long_as_it_takes() {
+fn a_poll_waits_without_a_timeout() {
     let stage = Stage::new("");
     let (mut client, mut api) = stage.connected(NEXT);
-    // No timer of ours runs meanwhile; that there is none at all cannot be seen in a test.
+    // No timer of the proxy ends the poll in this time. A test cannot show that there is none at all.
     client.expect_silence(Duration::from_secs(3));
     let event = event("a-1", "{}");
     api.send(&event);
@@ -19,16 +19,16 @@ fn a_poll_waits_as_long_as_it_takes() {
 }
 
 #[test]
-fn an_answer_that_is_cut_off_is_cut_off_for_the_runtime() {
-    let asking = r#"[{"error":{"match":[{"path":"a","exists":true}]}}]"#;
-    for faults in ["", r#"[{"error":{"percentage":0}}]"#, asking] {
+fn an_incomplete_response_is_incomplete_for_the_runtime() {
+    let conditional = r#"[{"error":{"match":[{"path":"a","exists":true}]}}]"#;
+    for faults in ["", r#"[{"error":{"percentage":0}}]"#, conditional] {
         let stage = Stage::new(faults);
-        for cut in [10, 60, event("a-1", "{\"a\":1}").len() - 2] {
+        for length in [10, 60, event("a-1", "{\"a\":1}").len() - 2] {
             let (mut client, mut api) = stage.connected(NEXT);
             let event = event("a-1", "{\"a\":1}");
-            api.send(&event[..cut]);
+            api.send(&event[..length]);
             api.close();
-            client.expect(&event[..cut]);
+            client.expect(&event[..length]);
             client.expect_end();
         }
         let (mut client, api) = stage.connected(NEXT);
@@ -38,13 +38,10 @@ fn an_answer_that_is_cut_off_is_cut_off_for_the_runtime() {
 }
 
 #[test]
-fn half_an_answer_is_not_made_a_whole_one() {
+fn an_incomplete_result_is_not_completed() {
     for body in ["Content-Length: 9\r\n\r\n{}", "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"] {
         let stage = Stage::new(r#"[{"corrupt":{"replace":"x"}}]"#);
-        let (mut client, mut api) = stage.connected(NEXT);
-        let event = event("a-1", "{}");
-        api.send(&event);
-        client.expect(&event);
+        let (mut client, mut api) = stage.deliver("a-1");
         client.send(format!("POST /2018-06-01/runtime/invocation/a-1/response HTTP/1.1\r\n{body}"));
         client.close();
         api.expect_end();
@@ -52,12 +49,9 @@ fn half_an_answer_is_not_made_a_whole_one() {
 }
 
 #[test]
-fn an_answer_whose_end_nobody_knows_passes_unchanged() {
+fn a_result_with_an_unknown_end_passes_unchanged() {
     let stage = Stage::new(r#"[{"corrupt":{"replace":"x"}}]"#);
-    let (mut client, mut api) = stage.connected(NEXT);
-    let event = event("a-1", "{}");
-    api.send(&event);
-    client.expect(&event);
+    let (mut client, mut api) = stage.deliver("a-1");
     let odd = "POST /2018-06-01/runtime/invocation/a-1/response HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n";
     client.send(odd);
     api.expect(odd);
@@ -66,7 +60,7 @@ fn an_answer_whose_end_nobody_knows_passes_unchanged() {
 }
 
 #[test]
-fn an_answer_without_a_length_ends_with_the_connection() {
+fn a_response_without_a_length_ends_with_its_connection() {
     let stage = Stage::new("");
     let (mut client, mut api) = stage.connected(NEXT);
     api.send("HTTP/1.1 200 OK\r\n\r\nall of it");
@@ -76,7 +70,7 @@ fn an_answer_without_a_length_ends_with_the_connection() {
 }
 
 #[test]
-fn when_the_runtime_dies_its_poll_is_dropped_and_takes_no_event() {
+fn the_poll_of_a_dead_runtime_takes_no_event() {
     for faults in ["", r#"[{"latency":{"delayMs":60000}}]"#] {
         let stage = Stage::new(faults);
         let (client, mut api) = stage.connected(NEXT);
@@ -86,7 +80,7 @@ fn when_the_runtime_dies_its_poll_is_dropped_and_takes_no_event() {
 }
 
 #[test]
-fn when_the_runtime_dies_while_an_event_is_kept_back_the_connection_is_closed() {
+fn a_runtime_that_dies_during_a_delay_closes_the_connection() {
     let stage = Stage::new(r#"[{"latency":{"delayMs":60000}}]"#);
     let (client, mut api) = stage.connected(NEXT);
     api.send(event("a-1", "{}"));
@@ -96,7 +90,7 @@ fn when_the_runtime_dies_while_an_event_is_kept_back_the_connection_is_closed() 
 }
 
 #[test]
-fn a_request_that_breaks_off_is_not_completed() {
+fn an_incomplete_request_is_not_completed() {
     let stage = Stage::new("");
     let (client, mut api) =
         stage.connected("POST /2018-06-01/runtime/invocation/a-1/response HTTP/1.1\r\nContent-Length: 100\r\n\r\nhalf");
@@ -105,21 +99,18 @@ fn a_request_that_breaks_off_is_not_completed() {
 }
 
 #[test]
-fn a_connection_that_was_closed_while_frozen_is_replaced_before_it_is_used() {
+fn a_connection_closed_while_frozen_is_replaced_before_use() {
     let stage = Stage::new("");
-    let (mut client, mut api) = stage.connected(NEXT);
-    let event = event("a-1", "{}");
-    api.send(&event);
-    client.expect(&event);
-    // Frozen: the Runtime API closes what is idle, and the runtime goes on with its own connection.
+    let (mut client, api) = stage.deliver("a-1");
+    // While the proxy is frozen, the Runtime API closes its idle connection, and the runtime sends a request on its
+    // own.
     freeze(&stage, true);
     api.close();
     client.send(post("a-1", "response", "{}"));
     freeze(&stage, false);
     let mut api = stage.api.accept();
     api.expect(post("a-1", "response", "{}"));
-    api.send(ACCEPTED);
-    client.expect(ACCEPTED);
+    acknowledge(&mut client, &mut api);
 }
 
 fn freeze(stage: &Stage, frozen: bool) {
@@ -130,34 +121,31 @@ fn freeze(stage: &Stage, frozen: bool) {
 }
 
 #[test]
-fn no_answer_is_ever_sent_twice() {
+fn no_result_is_ever_sent_twice() {
     for faults in ["", r#"[{"response":{"statusCode":404,"when":"after"}}]"#] {
         let stage = Stage::new(faults);
-        let (mut client, mut api) = stage.connected(NEXT);
-        let event = event("a-1", "{}");
-        api.send(&event);
-        client.expect(&event);
+        let (mut client, mut api) = stage.deliver("a-1");
         client.send(post("a-1", "response", "{}"));
         assert!(api.message().line().starts_with("POST "));
         api.close();
         client.expect_end();
-        assert!(stage.api.try_accept(A_WHILE).is_none(), "it was sent again");
+        assert!(stage.api.try_accept(A_WHILE).is_none(), "the result was sent again");
     }
 }
 
 #[test]
-fn an_answer_in_the_handlers_place_is_not_sent_twice_either() {
+fn a_result_in_the_handlers_place_is_not_sent_twice() {
     let stage = Stage::new(r#"[{"error":{}}]"#);
     let (mut client, mut api) = stage.connected(NEXT);
     api.send(event("a-1", "{}"));
     assert!(api.message().line().ends_with("/a-1/error HTTP/1.1"));
     api.close();
     client.expect_end();
-    assert!(stage.api.try_accept(A_WHILE).is_none(), "it was sent again");
+    assert!(stage.api.try_accept(A_WHILE).is_none(), "the result was sent again");
 }
 
 #[test]
-fn a_runtime_api_that_is_not_there_is_a_closed_connection() {
+fn an_unreachable_runtime_api_closes_the_connection() {
     let api = super::support::Api::new();
     let mut stage = Stage::at(api, "", "", PATIENCE);
     stage.api = super::support::Api::new();
@@ -167,7 +155,7 @@ fn a_runtime_api_that_is_not_there_is_a_closed_connection() {
 }
 
 #[test]
-fn an_answer_before_the_end_of_the_request_arrives_all_the_same() {
+fn a_response_before_the_end_of_its_request_arrives() {
     let stage = Stage::new("");
     let body = "x".repeat(6 * 1024 * 1024);
     let request = post("a-1", "response", &body);
@@ -187,7 +175,7 @@ fn an_answer_before_the_end_of_the_request_arrives_all_the_same() {
 }
 
 #[test]
-fn an_early_answer_leaves_the_connection_good_for_another_request() {
+fn an_early_response_keeps_the_connection_usable() {
     let stage = Stage::new("");
     let request = post("a-1", "response", &"x".repeat(6 << 20));
     let refusal = "HTTP/1.1 413 Payload Too Large\r\nContent-Length: 3\r\n\r\nbig";
@@ -200,80 +188,45 @@ fn an_early_answer_leaves_the_connection_good_for_another_request() {
     });
     client.send(NEXT);
     api.expect(NEXT);
-    api.send(ACCEPTED);
-    client.expect(ACCEPTED);
+    acknowledge(&mut client, &mut api);
 }
 
 #[test]
-fn a_request_that_is_refused_is_read_to_its_end_and_no_further() {
+fn a_refused_request_is_read_exactly_to_its_end() {
     let stage = Stage::new("");
     let request = post("a-1", "response", &"x".repeat(6 << 20));
     let refusal = "HTTP/1.1 413 Payload Too Large\r\nContent-Length: 3\r\n\r\nbig";
     let (mut client, mut api) = stage.connected(&request[..100_000]);
     api.send(refusal);
     client.expect(refusal);
-    // The Runtime API takes no more of it.
+    // The Runtime API does not read the rest.
     api.close();
     client.send(&request[100_000..]);
     client.send(NEXT);
     let mut api = stage.api.accept();
     api.expect(NEXT);
-    api.send(ACCEPTED);
-    client.expect(ACCEPTED);
+    acknowledge(&mut client, &mut api);
 }
 
 #[test]
 fn a_half_closed_client_still_gets_its_response() {
     for faults in ["", r#"[{"latency":{"delayMs":200,"when":"after"}}]"#, r#"[{"error":{"when":"after"}}]"#] {
         let stage = Stage::new(faults);
-        let (mut client, mut api) = stage.connected(NEXT);
-        let event = event("a-1", "{}");
-        api.send(&event);
-        client.expect(&event);
+        let (mut client, mut api) = stage.deliver("a-1");
         client.send(post("a-1", "response", "{}"));
         client.0.get_ref().shutdown(std::net::Shutdown::Write).unwrap();
         assert!(api.message().line().contains("/a-1/"), "{faults}");
         api.expect_silence(A_WHILE);
-        api.send(ACCEPTED);
-        client.expect(ACCEPTED);
+        acknowledge(&mut client, &mut api);
         client.expect_end();
     }
 }
 
 #[test]
-fn a_request_after_an_empty_line_is_changed_like_any_other() {
-    let stage = Stage::new(r#"[{"corrupt":{"replace":"x"}}]"#);
-    let (mut client, mut api) = stage.connected(NEXT);
-    let event = event("a-1", "{}");
-    api.send(&event);
-    client.expect(&event);
-    client.send(format!("\r\n{}", post("a-1", "response", "{}")));
-    api.expect(post("a-1", "response", "x"));
-    api.send(ACCEPTED);
-    client.expect(ACCEPTED);
-}
-
-#[test]
-fn a_head_with_bare_line_feeds_stays_one_request() {
-    let stage = Stage::new(r#"[{"corrupt":{"replace":"x"}}]"#);
-    let (mut client, mut api) = stage.connected(NEXT);
-    let event = event("a-1", "{}");
-    api.send(&event);
-    client.expect(&event);
-    client.send(post("a-1", "response", "hello").replace("\r\n", "\n"));
-    api.expect(post("a-1", "response", "x"));
-    api.send(ACCEPTED);
-    client.expect(ACCEPTED);
-    client.send(NEXT);
-    api.expect(NEXT);
-}
-
-#[test]
-fn connection_close_is_kept() {
+fn connection_close_passes_in_both_directions() {
     let stage = Stage::new("");
     let (mut client, mut api) = stage.connected(&NEXT.replace("User-Agent: a-runtime", "Connection: close"));
-    api.send(ACCEPTED);
-    client.expect(ACCEPTED);
+    acknowledge(&mut client, &mut api);
     client.expect_end();
     api.expect_end();
     let (mut client, mut api) = stage.connected(NEXT);

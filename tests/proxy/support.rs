@@ -1,14 +1,24 @@
-//! A proxy process with a peer on either side. Everything is on 127.0.0.1, and no wait is longer than [`PATIENCE`].
+//! A proxy process with a peer on each side. All connections are on 127.0.0.1, and no wait is longer than [`PATIENCE`].
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::MetadataExt;
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+/// Longer than any step takes, on any machine.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 pub const PROXY: &str = env!("CARGO_BIN_EXE_snapback-proxy");
+/// A poll.
 pub const NEXT: &str =
     "GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: 127.0.0.1:1\r\nUser-Agent: a-runtime\r\n\r\n";
+/// The event of [`Stage::invoke`] and [`Stage::deliver`].
+const EVENT: &str = r#"{"path":"/config","n":1}"#;
+/// A streamed response with a trailer.
+pub const STREAM: &str = "POST /2018-06-01/runtime/invocation/a-1/response HTTP/1.1\r\nHost: x\r\nX-Own: kept\r\n\
+    Lambda-Runtime-Function-Response-Mode: streaming\r\nContent-Type: application/octet-stream\r\n\
+    Transfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n3\r\nabc\r\n3\r\ndef\r\n0\r\nX-Sum: 7\r\n\r\n";
+/// How the Runtime API acknowledges a result.
 pub const ACCEPTED: &str = "HTTP/1.1 202 Accepted\r\nContent-Length: 16\r\n\r\n{\"status\":\"OK\"}\n";
 
 /// One side of a connection.
@@ -30,7 +40,7 @@ impl Peer {
         self.0.get_mut().write_all(bytes.as_ref()).unwrap();
     }
 
-    /// Exactly these bytes come next.
+    /// Reads exactly these bytes.
     pub fn expect(&mut self, bytes: impl AsRef<[u8]>) {
         let bytes = bytes.as_ref();
         let mut got = vec![0; bytes.len()];
@@ -49,11 +59,11 @@ impl Peer {
         }
     }
 
-    /// A message with its head and a body by `Content-Length`.
+    /// Reads a message whose body has a `Content-Length`.
     pub fn message(&mut self) -> Message {
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
-            assert_ne!(self.0.read_line(&mut head).unwrap(), 0, "the end, after {head:?}");
+            assert_ne!(self.0.read_line(&mut head).unwrap(), 0, "the stream ends after {head:?}");
         }
         let mut message = Message { head, body: Vec::new() };
         let length = message.header("content-length").map_or(0, |length| length.parse().unwrap());
@@ -62,16 +72,16 @@ impl Peer {
         message
     }
 
-    /// The other side closes the connection, without another byte.
+    /// Reads the end of the stream, without another byte before it.
     pub fn expect_end(&mut self) {
         let mut rest = Vec::new();
         match self.0.read_to_end(&mut rest) {
-            Ok(_) => assert!(rest.is_empty(), "more: {}", rest.escape_ascii()),
+            Ok(_) => assert!(rest.is_empty(), "more bytes: {}", rest.escape_ascii()),
             Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset),
         }
     }
 
-    /// Nothing comes for a while.
+    /// Waits, and reads no byte.
     pub fn expect_silence(&mut self, how_long: Duration) {
         self.0.get_ref().set_read_timeout(Some(how_long)).unwrap();
         let got = self.0.fill_buf().map(<[u8]>::to_vec);
@@ -105,7 +115,7 @@ impl Message {
     }
 }
 
-/// A Runtime API that a test plays.
+/// A Runtime API played by a test.
 pub struct Api(TcpListener);
 
 impl Api {
@@ -117,9 +127,9 @@ impl Api {
         self.0.local_addr().unwrap()
     }
 
-    /// The next connection.
+    /// Accepts the next connection.
     pub fn accept(&self) -> Peer {
-        self.try_accept(PATIENCE).expect("no connection came")
+        self.try_accept(PATIENCE).expect("no connection arrived")
     }
 
     pub fn try_accept(&self, patience: Duration) -> Option<Peer> {
@@ -136,7 +146,7 @@ impl Api {
     }
 }
 
-/// A standalone proxy, and the Runtime API behind it. It ends with this value.
+/// A standalone proxy and the Runtime API behind it. Dropping the value ends the proxy.
 pub struct Stage {
     pub api: Api,
     pub proxy: Child,
@@ -146,11 +156,12 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// With these faults, a JSON list; `""` is none at all.
+    /// Starts a proxy with a JSON list of faults; `""` starts one without a configuration.
     pub fn new(faults: &str) -> Self {
         Self::at(Api::new(), "", faults, Duration::from_secs(600))
     }
 
+    /// Starts a proxy for this Runtime API below a path, with faults that last this long.
     pub fn at(api: Api, path: &str, faults: &str, lasting: Duration) -> Self {
         let mut command = Command::new(PROXY);
         command.args(["--listen", "127.0.0.1:0"]);
@@ -160,10 +171,10 @@ impl Stage {
             command.env("SNAPBACK_FAULTS", config(faults, lasting));
         }
         let mut proxy = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut said = String::new();
+        let mut line = String::new();
         let mut errors = BufReader::new(proxy.stderr.take().unwrap());
-        errors.read_line(&mut said).unwrap();
-        let address = said.trim().strip_prefix("snapback-proxy: listening on ").unwrap_or_else(|| panic!("{said:?}"));
+        errors.read_line(&mut line).unwrap();
+        let address = line.trim().strip_prefix("snapback-proxy: listening on ").unwrap_or_else(|| panic!("{line:?}"));
         let output = BufReader::new(proxy.stdout.take().unwrap());
         Self { api, address: address.parse().unwrap(), proxy, output, errors }
     }
@@ -172,7 +183,8 @@ impl Stage {
         Peer::connect(self.address)
     }
 
-    /// A client with its first request, and the connection to the Runtime API on which that request arrived.
+    /// Connects a client, sends its first request, and returns the client and the connection to the Runtime API on
+    /// which that request has arrived.
     pub fn connected(&self, request: &str) -> (Peer, Peer) {
         let mut client = self.client();
         client.send(request);
@@ -181,15 +193,42 @@ impl Stage {
         (client, api)
     }
 
-    /// Ends the proxy. What it has said in the log, but for where it listens.
-    pub fn last_words(mut self) -> String {
-        self.proxy.kill().unwrap();
-        let mut said = String::new();
-        self.errors.read_to_string(&mut said).unwrap();
-        said
+    /// Lets a runtime poll, and the Runtime API send it an event.
+    pub fn invoke(&self, id: &str) -> (Peer, Peer) {
+        let (client, mut api) = self.connected(NEXT);
+        api.send(event(id, EVENT));
+        (client, api)
     }
 
-    /// The next metric: fault, milliseconds, request.
+    /// Lets a runtime poll and receive an event.
+    pub fn deliver(&self, id: &str) -> (Peer, Peer) {
+        let (mut client, mut api) = self.connected(NEXT);
+        let event = event(id, EVENT);
+        api.send(&event);
+        client.expect(&event);
+        (client, api)
+    }
+
+    /// Kills the proxy, and returns its log without the address that it listens on.
+    pub fn log_after_kill(mut self) -> String {
+        self.proxy.kill().unwrap();
+        let mut log = String::new();
+        self.errors.read_to_string(&mut log).unwrap();
+        log
+    }
+
+    /// Returns the proxy's files in /tmp: whether each has no name, and its bytes on the disk.
+    pub fn unnamed_files(&self) -> Vec<(bool, u64)> {
+        let entries = std::fs::read_dir(format!("/proc/{}/fd", self.proxy.id())).unwrap();
+        let open = entries.filter_map(|entry| {
+            let path = entry.unwrap().path();
+            let target = std::fs::read_link(&path).ok()?;
+            target.starts_with("/tmp/").then(|| std::fs::metadata(&path).unwrap())
+        });
+        open.map(|file| (file.nlink() == 0, file.blocks() * 512)).collect()
+    }
+
+    /// Reads the next metric: fault, milliseconds, request.
     pub fn metric(&mut self) -> (String, u64, String) {
         let mut line = String::new();
         self.output.read_line(&mut line).unwrap();
@@ -209,6 +248,30 @@ impl Drop for Stage {
     }
 }
 
+/// Passes bytes from one peer to the other while both work, as large messages need.
+pub fn pass(from: &mut Peer, to: &mut Peer, bytes: impl AsRef<[u8]> + Sync) {
+    std::thread::scope(|scope| {
+        scope.spawn(|| from.send(&bytes));
+        to.expect(&bytes);
+    });
+}
+
+/// Acknowledges a result.
+pub fn acknowledge(client: &mut Peer, api: &mut Peer) {
+    api.send(ACCEPTED);
+    client.expect(ACCEPTED);
+}
+
+/// Acknowledges a result, and lets the runtime poll and receive the next event.
+pub fn next_invocation(client: &mut Peer, api: &mut Peer, id: &str) {
+    acknowledge(client, api);
+    client.send(NEXT);
+    api.expect(NEXT);
+    api.send(event(id, "{}"));
+    client.message();
+}
+
+/// Returns a configuration with faults that last this long.
 pub fn config(faults: &str, lasting: Duration) -> String {
     format!(
         r#"{{"until":{},"experiment":"an experiment","run":"run-1","seed":1,"faults":{faults}}}"#,
@@ -216,17 +279,19 @@ pub fn config(faults: &str, lasting: Duration) -> String {
     )
 }
 
+/// Returns the milliseconds since the epoch.
 pub fn milliseconds() -> u64 {
     u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
 }
 
-/// An event as Lambda gives it.
+/// Returns an event as Lambda sends it.
 pub fn event(id: &str, body: &str) -> String {
     event_until(id, body, Duration::from_secs(30))
 }
 
-pub fn event_until(id: &str, body: &str, left: Duration) -> String {
-    let deadline = milliseconds() + u64::try_from(left.as_millis()).unwrap();
+/// Returns an event with this time until its deadline.
+pub fn event_until(id: &str, body: &str, remaining: Duration) -> String {
+    let deadline = milliseconds() + u64::try_from(remaining.as_millis()).unwrap();
     format!(
         "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nLambda-Runtime-Aws-Request-Id: {id}\r\n\
          Lambda-Runtime-Deadline-Ms: {deadline}\r\n\
@@ -237,12 +302,12 @@ pub fn event_until(id: &str, body: &str, left: Duration) -> String {
     )
 }
 
-/// The same message with another header, after all others.
+/// Adds a header after all others of a message.
 pub fn with_header(message: &str, header: &str) -> String {
     message.replacen("\r\n\r\n", &format!("\r\n{header}\r\n\r\n"), 1)
 }
 
-/// What a runtime posts.
+/// Returns the request with which a runtime posts a result.
 pub fn post(id: &str, kind: &str, body: &str) -> String {
     format!(
         "POST /2018-06-01/runtime/invocation/{id}/{kind} HTTP/1.1\r\nHost: 127.0.0.1:1\r\n\

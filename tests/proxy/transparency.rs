@@ -1,9 +1,10 @@
-//! With no fault due, every byte passes as it came: each test sends bytes in and looks for the same bytes behind it.
-//! Each runs three times: without faults, with one that is never due, and with one whose condition does not hold.
+//! While no fault is triggered, every byte passes unchanged: each test sends bytes, and expects the same bytes on the
+//! other side. Each test runs three times: without faults, with faults at 0 % or of another qualifier, and with faults
+//! whose conditions do not hold.
 
 use std::time::Duration;
 
-use super::support::{ACCEPTED, NEXT, Peer, Stage, event, post};
+use super::support::{ACCEPTED, Api, NEXT, Peer, Stage, acknowledge, event, pass, post};
 
 const MODES: [&str; 3] = [
     "",
@@ -17,16 +18,16 @@ fn in_each_mode(test: impl Fn(&Stage)) {
     }
 }
 
-/// The request passes, its answer comes back, and the connection is good for another one.
-fn exchange(client: &mut Peer, api: &mut Peer, request: impl AsRef<[u8]>, answer: impl AsRef<[u8]>) {
+/// Passes a request, and its response back.
+fn exchange(client: &mut Peer, api: &mut Peer, request: impl AsRef<[u8]>, response: impl AsRef<[u8]>) {
     client.send(&request);
     api.expect(&request);
-    api.send(&answer);
-    client.expect(&answer);
+    api.send(&response);
+    client.expect(&response);
 }
 
 #[test]
-fn an_invocation_passes_with_every_header_as_it_was_written() {
+fn an_invocation_passes_with_every_header_as_written() {
     in_each_mode(|stage| {
         let (mut client, mut api) = stage.connected(NEXT);
         let event = "HTTP/1.1 200 Fine by me\r\nlambda-RUNTIME-aws-request-id:  a-1 \r\nLambda-Runtime-Deadline-Ms: 12\r\n\
@@ -35,8 +36,8 @@ fn an_invocation_passes_with_every_header_as_it_was_written() {
         api.send(event);
         client.expect(event);
         for _ in 0..3 {
-            let answer = post("a-1", "response", "\u{0}\u{1}\r\n\r\nHTTP/1.1 200 OK\r\n\r\n");
-            exchange(&mut client, &mut api, answer, ACCEPTED);
+            let response = post("a-1", "response", "\u{0}\u{1}\r\n\r\nHTTP/1.1 200 OK\r\n\r\n");
+            exchange(&mut client, &mut api, response, ACCEPTED);
             exchange(&mut client, &mut api, NEXT, event);
         }
     });
@@ -48,22 +49,15 @@ fn six_megabytes_pass_both_ways() {
     in_each_mode(|stage| {
         let (mut client, mut api) = stage.connected(NEXT);
         let event = event("a-1", &body);
-        std::thread::scope(|scope| {
-            scope.spawn(|| api.send(&event));
-            client.expect(&event);
-        });
-        let answer = post("a-1", "response", &body);
-        std::thread::scope(|scope| {
-            scope.spawn(|| client.send(&answer));
-            api.expect(&answer);
-        });
-        api.send(ACCEPTED);
-        client.expect(ACCEPTED);
-        exchange(&mut client, &mut api, NEXT, event_of_chunks());
+        pass(&mut api, &mut client, &event);
+        let response = post("a-1", "response", &body);
+        pass(&mut client, &mut api, &response);
+        acknowledge(&mut client, &mut api);
+        exchange(&mut client, &mut api, NEXT, chunked_event());
     });
 }
 
-fn event_of_chunks() -> &'static str {
+fn chunked_event() -> &'static str {
     "HTTP/1.1 200 OK\r\nLambda-Runtime-Aws-Request-Id: a-2\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n\
      5;note=kept\r\n{\"a\":\r\n0A\r\n[1,2,3,4]}\r\n000\r\nX-Sum: 7\r\nX-Other: a\r\n\r\n"
 }
@@ -72,16 +66,16 @@ fn event_of_chunks() -> &'static str {
 fn a_chunked_event_passes_with_its_chunks_and_trailers() {
     in_each_mode(|stage| {
         let (mut client, mut api) = stage.connected(NEXT);
-        for byte in event_of_chunks().as_bytes() {
+        for byte in chunked_event().as_bytes() {
             api.send([*byte]);
         }
-        client.expect(event_of_chunks());
+        client.expect(chunked_event());
         exchange(&mut client, &mut api, post("a-2", "response", "{}"), ACCEPTED);
     });
 }
 
 #[test]
-fn a_streamed_answer_passes_piece_by_piece_with_mode_and_error_trailers() {
+fn a_stream_passes_piece_by_piece_with_its_trailers() {
     in_each_mode(|stage| {
         let (mut client, mut api) = stage.connected(NEXT);
         let event = event("a-1", "{}");
@@ -91,19 +85,19 @@ fn a_streamed_answer_passes_piece_by_piece_with_mode_and_error_trailers() {
             Lambda-Runtime-Function-Response-Mode: streaming\r\n\
             Content-Type: application/vnd.awslambda.http-integration-response\r\nTransfer-Encoding: chunked\r\n\
             Trailer: Lambda-Runtime-Function-Error-Type, Lambda-Runtime-Function-Error-Body\r\n\r\n";
-        // Each piece is there before the next one is sent: nothing waits for the end.
+        // Each piece arrives before the next one is sent, so the proxy does not wait for the end.
         for piece in [head, "4\r\nfour\r\n", "9\r\n and more\r\n"] {
             client.send(piece);
             api.expect(piece);
         }
         let end = "0\r\nLambda-Runtime-Function-Error-Type: Midway\r\nLambda-Runtime-Function-Error-Body: e30=\r\n\r\n";
         exchange(&mut client, &mut api, end, ACCEPTED);
-        exchange(&mut client, &mut api, NEXT, event_of_chunks());
+        exchange(&mut client, &mut api, NEXT, chunked_event());
     });
 }
 
 #[test]
-fn errors_pass_with_their_headers_and_the_acknowledgements_body() {
+fn errors_and_acknowledgements_pass_with_headers_and_body() {
     in_each_mode(|stage| {
         let error = "POST /2018-06-01/runtime/init/error HTTP/1.1\r\nHost: x\r\n\
             Lambda-Runtime-Function-Error-Type: Runtime.NoSuchModule\r\nContent-Length: 2\r\n\r\n{}";
@@ -150,23 +144,22 @@ fn a_poll_with_a_body_passes_with_it() {
 fn refusals_pass_on_every_path() {
     in_each_mode(|stage| {
         let (mut client, mut api) = stage.connected("GET /warm HTTP/1.1\r\n\r\n");
-        api.send(ACCEPTED);
-        client.expect(ACCEPTED);
+        acknowledge(&mut client, &mut api);
         for status in [400, 403, 404, 413, 429, 500, 503] {
-            let answer = format!(
+            let refusal = format!(
                 "HTTP/1.1 {status} Whatever\r\nContent-Type: application/json\r\nLambda-Runtime-Aws-Request-Id: a-1\r\n\
                  Content-Length: 20\r\n\r\n{{\"errorType\":\"Nope\"}}"
             );
-            exchange(&mut client, &mut api, NEXT, &answer);
-            exchange(&mut client, &mut api, post("a-1", "response", "{}"), &answer);
-            exchange(&mut client, &mut api, post("a-1", "error", "{}"), &answer);
-            exchange(&mut client, &mut api, "GET /2018-06-01/runtime/restore/next HTTP/1.1\r\n\r\n", &answer);
+            exchange(&mut client, &mut api, NEXT, &refusal);
+            exchange(&mut client, &mut api, post("a-1", "response", "{}"), &refusal);
+            exchange(&mut client, &mut api, post("a-1", "error", "{}"), &refusal);
+            exchange(&mut client, &mut api, "GET /2018-06-01/runtime/restore/next HTTP/1.1\r\n\r\n", &refusal);
         }
     });
 }
 
 #[test]
-fn a_body_that_is_asked_for_comes_when_it_is_asked_for() {
+fn a_body_that_waits_for_100_continue_passes() {
     in_each_mode(|stage| {
         let head = "POST /2018-06-01/runtime/invocation/a-1/response HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n";
         let (mut client, mut api) = stage.connected(head);
@@ -181,7 +174,7 @@ fn a_body_that_is_asked_for_comes_when_it_is_asked_for() {
 }
 
 #[test]
-fn requests_one_behind_the_other_are_answered_in_their_order() {
+fn pipelined_requests_get_their_responses_in_order() {
     in_each_mode(|stage| {
         let mut client = stage.client();
         client.send(format!("{NEXT}{}", post("a-1", "response", "{}")));
@@ -192,14 +185,13 @@ fn requests_one_behind_the_other_are_answered_in_their_order() {
         api.send(&event);
         client.expect(&event);
         api.expect(post("a-1", "response", "{}"));
-        api.send(ACCEPTED);
-        client.expect(ACCEPTED);
+        acknowledge(&mut client, &mut api);
     });
 }
 
 #[test]
-fn a_path_of_the_upstream_goes_before_each_path() {
-    let stage = Stage::at(super::support::Api::new(), "/.rt/checkout", "", Duration::from_secs(60));
+fn the_prefix_of_the_upstream_is_added_to_each_path() {
+    let stage = Stage::at(Api::new(), "/.rt/checkout", "", Duration::from_secs(60));
     let mut client = stage.client();
     client.send(NEXT);
     let mut api = stage.api.accept();
@@ -212,7 +204,7 @@ fn a_path_of_the_upstream_goes_before_each_path() {
 }
 
 #[test]
-fn what_is_not_http_as_we_know_it_passes_too() {
+fn bytes_that_are_not_http_pass() {
     in_each_mode(|stage| {
         let odd = "HELLO \u{1}\r\nwho: are you\r\n\r\n";
         let (mut client, mut api) = stage.connected(odd);
@@ -228,19 +220,19 @@ fn what_is_not_http_as_we_know_it_passes_too() {
 }
 
 #[test]
-fn a_head_of_a_megabyte_passes_and_the_connection_goes_on() {
+fn a_head_of_a_megabyte_passes_and_keeps_the_connection() {
     in_each_mode(|stage| {
         let long = format!("GET /x HTTP/1.1\r\nX-Long: {}\r\n\r\n", "x".repeat(1 << 20));
         let (mut client, mut api) = stage.connected(&long);
         exchange(&mut client, &mut api, "", format!("HTTP/1.1 204 Fine\r\nX-Long: {}\r\n\r\n", "y".repeat(1 << 20)));
         let many: String = (0..200).map(|number| format!("X-{number}: {number}\r\n")).collect();
-        let answer = format!("HTTP/1.1 200 OK\r\n{many}Content-Length: 2\r\n\r\n{{}}");
-        exchange(&mut client, &mut api, format!("GET /y HTTP/1.1\r\n{many}\r\n"), answer);
+        let response = format!("HTTP/1.1 200 OK\r\n{many}Content-Length: 2\r\n\r\n{{}}");
+        exchange(&mut client, &mut api, format!("GET /y HTTP/1.1\r\n{many}\r\n"), response);
     });
 }
 
 #[test]
-fn a_head_longer_than_may_be_waited_for_passes_too() {
+fn a_head_beyond_the_limit_passes() {
     in_each_mode(|stage| {
         let long = format!("GET /x HTTP/1.1\r\nX-Long: {}\r\n\r\n", "x".repeat(2 << 20));
         let mut client = stage.client();
@@ -250,11 +242,8 @@ fn a_head_longer_than_may_be_waited_for_passes_too() {
             api.expect(&long);
             api
         });
-        let answer = format!("HTTP/1.1 200 OK\r\nX-Long: {}\r\n\r\n", "y".repeat(2 << 20));
-        std::thread::scope(|scope| {
-            scope.spawn(|| api.send(&answer));
-            client.expect(&answer);
-        });
+        let response = format!("HTTP/1.1 200 OK\r\nX-Long: {}\r\n\r\n", "y".repeat(2 << 20));
+        pass(&mut api, &mut client, &response);
     });
 }
 
@@ -270,21 +259,15 @@ fn long_chunks_pass_both_ways_between_short_ones() {
     );
     in_each_mode(|stage| {
         let (mut client, mut api) = stage.connected(NEXT);
-        std::thread::scope(|scope| {
-            scope.spawn(|| api.send(&event));
-            client.expect(&event);
-        });
-        std::thread::scope(|scope| {
-            scope.spawn(|| client.send(&response));
-            api.expect(&response);
-        });
+        pass(&mut api, &mut client, &event);
+        pass(&mut client, &mut api, &response);
         exchange(&mut client, &mut api, "", ACCEPTED);
-        exchange(&mut client, &mut api, NEXT, event_of_chunks());
+        exchange(&mut client, &mut api, NEXT, chunked_event());
     });
 }
 
 #[test]
-fn a_large_body_that_breaks_off_breaks_off_behind_the_same_byte() {
+fn an_incomplete_large_body_ends_after_the_same_byte() {
     let body: String = (0..1024 * 1024 / 8).map(|number| format!("{number:08}")).collect();
     in_each_mode(|stage| {
         let (mut client, mut api) = stage.connected(NEXT);

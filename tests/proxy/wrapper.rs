@@ -1,4 +1,4 @@
-//! The wrapper: how the runtime starts, and how the proxy lives and ends with it.
+//! The wrapper: how it starts the runtime, and how the proxy lives and ends with the runtime.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
@@ -10,14 +10,14 @@ use super::support::{ACCEPTED, Api, PATIENCE, PROXY, config, event};
 
 const NEVER: &str = r#"[{"error":{"percentage":0}}]"#;
 
-/// `sh -c SCRIPT` behind the wrapper.
+/// Returns the wrapper with `sh -c SCRIPT` as its runtime.
 fn wrapped(api: &Api, faults: &str, script: &str) -> Command {
     let mut command = wrapper(api, faults);
     command.args(["/bin/sh", "-c", script, "a-name", "an argument"]);
     command
 }
 
-/// The wrapper, still without a runtime.
+/// Returns the wrapper without a runtime.
 fn wrapper(api: &Api, faults: &str) -> Command {
     let mut command = Command::new(PROXY);
     command.env("AWS_LAMBDA_RUNTIME_API", api.address().to_string());
@@ -39,7 +39,7 @@ fn api_of(environment: &str) -> Option<&str> {
 }
 
 #[test]
-fn the_runtime_sees_its_own_environment_and_another_address() {
+fn the_runtime_has_its_own_environment_and_another_address() {
     let api = Api::new();
     let (done, out, error) = output(&mut wrapped(&api, NEVER, r#"env; echo "arguments=$0:$1:$#""#));
     assert!(done.status.success(), "{error}");
@@ -51,9 +51,9 @@ fn the_runtime_sees_its_own_environment_and_another_address() {
 }
 
 #[test]
-fn a_wrapper_that_was_there_is_started_with_the_same_arguments() {
+fn a_chained_wrapper_starts_with_the_same_arguments() {
     let api = Api::new();
-    // A shell starts a script without a first line that names its interpreter, too.
+    // A shell also starts a script without a first line that names its interpreter.
     for (name, first) in [("named", "#!/bin/sh\n"), ("unnamed", "")] {
         let script = std::env::temp_dir().join(format!("snapback-chained-{name}-{}", std::process::id()));
         std::fs::write(&script, format!("{first}echo \"chained: $AWS_LAMBDA_EXEC_WRAPPER: $*\"\nexec \"$@\"\n"))
@@ -74,7 +74,7 @@ fn a_wrapper_that_was_there_is_started_with_the_same_arguments() {
 }
 
 #[test]
-fn an_empty_name_of_a_wrapper_is_none() {
+fn an_empty_chained_wrapper_is_ignored() {
     let api = Api::new();
     let (done, out, error) = output(wrapped(&api, NEVER, "echo runs").env("SNAPBACK_CHAINED_WRAPPER", ""));
     assert!(done.status.success() && out == "runs\n" && error.is_empty(), "{out}{error}");
@@ -95,9 +95,9 @@ fn arguments_that_are_not_text_keep_their_places() {
 }
 
 #[test]
-fn the_runtime_has_sigpipe_as_it_would_have_it() {
+fn the_runtime_has_the_same_sigpipe_setting_as_without_us() {
     let api = Api::new();
-    let own = |trap: &str, between: &str| {
+    let ignored = |trap: &str, between: &str| {
         let script = format!("{trap} exec {between} /bin/sh -c 'grep SigIgn /proc/self/status'");
         let mut command = Command::new("/bin/sh");
         command.args(["-c", &script]).env("AWS_LAMBDA_RUNTIME_API", api.address().to_string());
@@ -105,56 +105,56 @@ fn the_runtime_has_sigpipe_as_it_would_have_it() {
         String::from_utf8_lossy(&done.stdout).into_owned()
     };
     for trap in ["", "trap '' PIPE;", "trap '' PIPE USR1;"] {
-        assert_eq!(own(trap, PROXY), own(trap, ""), "{trap}");
+        assert_eq!(ignored(trap, PROXY), ignored(trap, ""), "{trap}");
     }
-    assert_ne!(own("trap '' PIPE;", ""), own("", ""));
+    assert_ne!(ignored("trap '' PIPE;", ""), ignored("", ""));
 }
 
-/// The first line on stderr.
-fn first_words(runtime: &mut Child) -> String {
-    let mut said = String::new();
-    BufReader::new(runtime.stderr.as_mut().unwrap()).read_line(&mut said).unwrap();
-    said
+/// Reads the first line on stderr.
+fn first_line(runtime: &mut Child) -> String {
+    let mut line = String::new();
+    BufReader::new(runtime.stderr.as_mut().unwrap()).read_line(&mut line).unwrap();
+    line
 }
 
 #[test]
-fn a_runtime_that_talks_to_another_address_is_said() {
+fn a_runtime_that_talks_to_another_address_is_logged() {
     let api = Api::new();
     let script = "export SECRET=hush AWS_LAMBDA_RUNTIME_API=127.0.0.1:9000; exec sleep 30";
     let mut runtime = wrapped(&api, NEVER, script).spawn().unwrap();
-    let said = first_words(&mut runtime);
+    let line = first_line(&mut runtime);
     runtime.kill().unwrap();
     let mut rest = String::new();
     runtime.stderr.take().unwrap().read_to_string(&mut rest).unwrap();
     runtime.wait().unwrap();
-    assert_eq!(said, "snapback-proxy: the runtime talks to 127.0.0.1:9000, not to the proxy; no faults are injected\n");
+    assert_eq!(line, "snapback-proxy: the runtime talks to 127.0.0.1:9000, not to the proxy; no faults are injected\n");
     assert_eq!(rest, "");
 }
 
 #[test]
-fn a_runtime_that_asks_for_no_event_is_said() {
+fn a_runtime_that_asks_for_no_event_is_logged() {
     let api = Api::new();
     let mut runtime = wrapped(&api, NEVER, "exec sleep 30").spawn().unwrap();
-    let said = first_words(&mut runtime);
+    let line = first_line(&mut runtime);
     runtime.kill().unwrap();
     runtime.wait().unwrap();
-    assert!(said.contains("has not asked the proxy for an event in 12 s; no faults are injected"), "{said}");
+    assert!(line.contains("has not asked the proxy for an event in 12 s; no faults are injected"), "{line}");
 }
 
 #[test]
-fn of_a_runtime_that_asks_for_events_nothing_is_said() {
+fn a_runtime_that_asks_for_events_is_not_logged() {
     let api = Api::new();
     let mut runtime = wrapper(&api, NEVER).args(["bash", "-c", ONE_EVENT]).spawn().unwrap();
     let mut peer = api.accept();
     assert!(peer.message().line().starts_with("GET "));
     std::thread::sleep(Duration::from_secs(13));
     runtime.kill().unwrap();
-    assert_eq!(first_words(&mut runtime), "");
+    assert_eq!(first_line(&mut runtime), "");
     runtime.wait().unwrap();
 }
 
 #[test]
-fn init_rolls_for_each_environment_whatever_the_seed() {
+fn init_rolls_for_each_environment_despite_a_seed() {
     let api = Api::new();
     let faults = r#"[{"init":{"delayMs":0,"percentage":50}}]"#;
     let hit: Vec<bool> = (0..40).map(|_| output(&mut wrapped(&api, faults, "true")).1.contains("init")).collect();
@@ -162,12 +162,12 @@ fn init_rolls_for_each_environment_whatever_the_seed() {
 }
 
 #[test]
-fn with_nothing_to_inject_the_runtime_starts_as_if_we_were_not_there() {
+fn without_anything_to_inject_the_runtime_starts_directly() {
     let api = Api::new();
     let direct = api.address().to_string();
-    for (faults, says) in [("[]", ""), (r#"[{"init":{"delayMs":1}}]"#, "")] {
+    for (faults, expected) in [("[]", ""), (r#"[{"init":{"delayMs":1}}]"#, "")] {
         let (_, out, error) = output(&mut wrapped(&api, faults, "env"));
-        assert_eq!((api_of(&out), error.as_str()), (Some(direct.as_str()), says), "{faults}");
+        assert_eq!((api_of(&out), error.as_str()), (Some(direct.as_str()), expected), "{faults}");
     }
     let past = config(NEVER, Duration::ZERO);
     let (_, out, error) = output(wrapped(&api, NEVER, "env").env("SNAPBACK_FAULTS", past));
@@ -175,9 +175,9 @@ fn with_nothing_to_inject_the_runtime_starts_as_if_we_were_not_there() {
 }
 
 #[test]
-fn if_anything_is_wrong_the_runtime_starts_without_us_and_says_so_once() {
+fn on_any_error_the_runtime_starts_directly_with_one_log_line() {
     let api = Api::new();
-    for (variable, value, says) in [
+    for (variable, value, expected) in [
         ("SNAPBACK_FAULTS", "{", "SNAPBACK_FAULTS cannot be read"),
         ("SNAPBACK_FAULTS", r#"{"until":1,"experiment":"","run":""}"#, "missing field `faults`"),
         ("AWS_LAMBDA_RUNTIME_API", "nowhere", "AWS_LAMBDA_RUNTIME_API is `nowhere`"),
@@ -185,31 +185,31 @@ fn if_anything_is_wrong_the_runtime_starts_without_us_and_says_so_once() {
         let (done, out, error) = output(wrapped(&api, NEVER, "echo runs").env(variable, value));
         assert!(done.status.success());
         assert_eq!((out.as_str(), error.lines().count()), ("runs\n", 1), "{value}: {error}");
-        assert!(error.contains(says) && error.contains("the runtime starts without faults"), "{error}");
+        assert!(error.contains(expected) && error.contains("the runtime starts without faults"), "{error}");
     }
     let (_, out, error) = output(wrapped(&api, NEVER, "echo runs").env_remove("SNAPBACK_FAULTS"));
     assert!(out == "runs\n" && error.contains("SNAPBACK_FAULTS is not set"), "{out}{error}");
 }
 
 #[test]
-fn what_a_newer_control_plane_has_added_is_said_once_and_the_rest_is_injected() {
+fn unknown_faults_are_logged_once_and_the_rest_is_injected() {
     let api = Api::new();
     let faults = r#"[{"init":{"delayMs":60000,"once":true}},{"melt":{}},{"init":{"delayMs":200}}]"#;
     let text = config(faults, Duration::from_secs(60)).replacen('{', r#"{"mood":"good","#, 1);
     let began = std::time::Instant::now();
     let (_, out, error) = output(wrapped(&api, NEVER, "echo runs").env("SNAPBACK_FAULTS", text));
     assert!((200..60_000).contains(&began.elapsed().as_millis()) && out.ends_with("runs\n"), "{out}");
-    let said: Vec<_> = error.lines().collect();
-    assert_eq!(said.len(), 3, "{error}");
-    for (line, part) in said.iter().zip(["`mood`", "faults[0].init: unknown field `once`", "faults[1].melt"]) {
-        assert!(line.contains(part) && line.ends_with("; it is left out"), "{line}");
+    let log: Vec<_> = error.lines().collect();
+    assert_eq!(log.len(), 3, "{error}");
+    for (line, part) in log.iter().zip(["`mood`", "faults[0].init: unknown field `once`", "faults[1].melt"]) {
+        assert!(line.contains(part) && line.ends_with("; ignored"), "{line}");
     }
 }
 
 #[test]
-fn the_runtime_has_no_child_and_no_descriptor_of_ours() {
+fn the_runtime_has_no_child_or_descriptor_of_the_proxy() {
     let api = Api::new();
-    // What sh and ls open themselves is there without us, too.
+    // sh and ls open the same descriptors without the proxy.
     let script = "cat /proc/$$/task/$$/children; echo; exec ls -l /proc/self/fd";
     let mut alone = Command::new("/bin/sh");
     let (_, without, _) =
@@ -220,30 +220,32 @@ fn the_runtime_has_no_child_and_no_descriptor_of_ours() {
     assert!(!with.contains("socket:") && !with.contains("pidfd"), "{with}");
 }
 
-/// The processes of our program that have this one's group.
+/// Returns the processes of the proxy in this process group.
 fn proxies(group: u32) -> Vec<u32> {
     let processes =
         std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
-    let ours = processes.filter(|pid: &u32| {
+    let proxies = processes.filter(|pid: &u32| {
         let status = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         let fields: Vec<&str> = status.rsplit(") ").next().unwrap_or("").split(' ').collect();
-        // State, parent, group; a process that has ended and that nobody has asked for is no process any more.
+        // The fields are state, parent, group. A zombie does not count.
         status.contains("(snapback-proxy)")
             && fields.first() != Some(&"Z")
             && fields.get(2) == Some(&group.to_string().as_str())
     });
-    ours.collect()
+    proxies.collect()
 }
 
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
+/// Waits until the condition holds, and fails with `otherwise` if it does not.
+fn wait_until(otherwise: &str, mut holds: impl FnMut() -> bool) {
     let began = Instant::now();
     while !holds() {
-        assert!(began.elapsed() < PATIENCE, "{what}");
+        assert!(began.elapsed() < PATIENCE, "{otherwise}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
 
-/// A runtime that says its number, and waits to be told to end; a group of its own, so that it can be found.
+/// Starts a runtime that prints `up` and runs until its stdin ends. It has its own process group, by which it can be
+/// found.
 fn waiting(api: &Api) -> Child {
     let mut command = wrapped(api, NEVER, "echo up; read line");
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
@@ -255,7 +257,7 @@ fn waiting(api: &Api) -> Child {
 }
 
 #[test]
-fn the_proxy_stays_in_the_process_group_and_ends_with_the_runtime() {
+fn the_proxy_stays_in_the_runtimes_group_and_ends_with_it() {
     let api = Api::new();
     for kill in [false, true] {
         let mut runtime = waiting(&api);
@@ -267,17 +269,17 @@ fn the_proxy_stays_in_the_process_group_and_ends_with_the_runtime() {
             drop(runtime.stdin.take());
         }
         runtime.wait().unwrap();
-        until("the proxy outlives the runtime", || proxies(group).is_empty());
+        wait_until("the proxy outlives the runtime", || proxies(group).is_empty());
     }
 }
 
 #[test]
-fn the_proxy_leaves_all_descriptors_but_its_own() {
+fn the_proxy_closes_all_descriptors_except_its_own() {
     let api = Api::new();
-    let folder = std::env::temp_dir().join(format!("snapback-telemetry-{}", std::process::id()));
-    // The shell's descriptor 7 stands for the one of Lambda's telemetry, which is not closed on exec.
+    let file = std::env::temp_dir().join(format!("snapback-telemetry-{}", std::process::id()));
+    // The shell's descriptor 7 plays the part of Lambda's telemetry descriptor, which stays open on exec.
     let config = config(NEVER, Duration::from_secs(60));
-    let script = format!("exec 7>{}; exec {PROXY} /bin/sh -c 'echo up >&7; echo up; read line'", folder.display());
+    let script = format!("exec 7>{}; exec {PROXY} /bin/sh -c 'echo up >&7; echo up; read line'", file.display());
     let mut command = Command::new("/bin/sh");
     command
         .args(["-c", &script])
@@ -286,21 +288,21 @@ fn the_proxy_leaves_all_descriptors_but_its_own() {
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     let mut runtime = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     BufReader::new(runtime.stdout.as_mut().unwrap()).read_line(&mut String::new()).unwrap();
-    assert_eq!(std::fs::read_to_string(&folder).unwrap(), "up\n", "the runtime's own descriptor");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "up\n", "the runtime has the descriptor");
     let proxy = proxies(runtime.id())[0];
     let open: Vec<String> = std::fs::read_dir(format!("/proc/{proxy}/fd"))
         .unwrap()
         .filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok())
         .map(|target| target.display().to_string())
         .collect();
-    std::fs::remove_file(&folder).unwrap();
+    std::fs::remove_file(&file).unwrap();
     drop(runtime.stdin.take());
     runtime.wait().unwrap();
-    assert!(!open.contains(&folder.display().to_string()), "{open:?}");
+    assert!(!open.contains(&file.display().to_string()), "{open:?}");
 }
 
 #[test]
-fn a_signal_to_the_group_leaves_the_proxy_to_the_runtimes_last_words() {
+fn a_signal_to_the_group_does_not_end_the_proxy() {
     let api = Api::new();
     let mut runtime = waiting(&api);
     let group = runtime.id();
@@ -310,11 +312,11 @@ fn a_signal_to_the_group_leaves_the_proxy_to_the_runtimes_last_words() {
     assert_eq!(proxies(group), [proxy]);
     drop(runtime.stdin.take());
     runtime.wait().unwrap();
-    until("the proxy outlives the runtime", || proxies(group).is_empty());
+    wait_until("the proxy outlives the runtime", || proxies(group).is_empty());
 }
 
 #[test]
-fn init_delays_the_runtimes_start() {
+fn init_delays_the_start_of_the_runtime() {
     let api = Api::new();
     let began = Instant::now();
     let (_, out, _) = output(&mut wrapped(&api, r#"[{"init":{"delayMs":300}}]"#, "echo runs"));
@@ -325,7 +327,7 @@ fn init_delays_the_runtimes_start() {
 }
 
 #[test]
-fn init_fails_in_the_words_of_a_runtime() {
+fn a_failed_init_is_reported_as_a_runtime_reports_it() {
     let api = Api::new();
     let mut command = wrapped(&api, r#"[{"init":{"fail":{"type":"No.Secrets","message":"none"}}}]"#, "echo runs");
     let runtime = command.spawn().unwrap();
@@ -340,7 +342,8 @@ fn init_fails_in_the_words_of_a_runtime() {
     assert!(!String::from_utf8_lossy(&done.stdout).contains("runs"));
 }
 
-/// A runtime in a few lines: asks for one event over bash's own sockets, and says that it has it.
+/// A runtime in bash: it asks for one event over a socket, prints the first line of the response, and then `survived`
+/// unless it is killed.
 const ONE_EVENT: &str = r#"
     IFS=: read -r host port <<<"$AWS_LAMBDA_RUNTIME_API"
     exec 9<>"/dev/tcp/$host/$port"
@@ -349,7 +352,7 @@ const ONE_EVENT: &str = r#"
     while read -r -t 20 -u 9 line; do :; done; echo survived"#;
 
 #[test]
-fn exit_kills_the_runtime_in_the_middle_of_an_invocation() {
+fn exit_kills_the_runtime_during_an_invocation() {
     let api = Api::new();
     let mut command = wrapper(&api, r#"[{"exit":{"delayMs":50}}]"#);
     let mut runtime = command.args(["bash", "-c", ONE_EVENT]).spawn().unwrap();
@@ -364,7 +367,7 @@ fn exit_kills_the_runtime_in_the_middle_of_an_invocation() {
 }
 
 #[test]
-fn standalone_refuses_what_it_cannot_do() {
+fn invalid_arguments_and_faults_are_refused_standalone() {
     let run = |arguments: &[&str], faults: &str| {
         let mut command = Command::new(PROXY);
         command
@@ -374,7 +377,7 @@ fn standalone_refuses_what_it_cannot_do() {
         let done = command.output().unwrap();
         (done.status.code(), String::from_utf8_lossy(&done.stderr).into_owned())
     };
-    for (arguments, faults, says) in [
+    for (arguments, faults, expected) in [
         (&["--listen", "127.0.0.1:0"][..], r#"[{"exit":{}}]"#, "there is no runtime to kill"),
         (&["--listen", "0.0.0.0:0"], "[]", "write 127.0.0.1:PORT"),
         (&["--listen", "here"], "[]", "--listen is `here`"),
@@ -382,6 +385,6 @@ fn standalone_refuses_what_it_cannot_do() {
         (&[], "[]", "usage:"),
     ] {
         let (code, error) = run(arguments, faults);
-        assert!(code == Some(2) && error.contains(says), "{arguments:?}: {code:?} {error}");
+        assert!(code == Some(2) && error.contains(expected), "{arguments:?}: {code:?} {error}");
     }
 }

@@ -1,4 +1,4 @@
-//! Conditions on the event, by path.
+//! Conditions on an event: a path and an operator.
 
 use std::fmt;
 
@@ -8,23 +8,24 @@ use serde_json::Value;
 
 use crate::model::text::shorten;
 
-/// Steps of one path, at most.
+/// The most steps of a path.
 const MAX_STEPS: usize = 32;
-/// Bytes of one path or pattern, at most.
+/// The most bytes of a path or a pattern.
 const MAX_BYTES: usize = 256;
-/// Values of one `in`, at most.
+/// The most values of an `in`.
 const MAX_VALUES: usize = 64;
 
-/// Bytes of one compiled pattern, at most: the time that a text takes grows with them.
+/// The most bytes of a compiled pattern. Matching takes time in proportion to them.
 const MAX_COMPILED_BYTES: usize = 1 << 14;
 
-/// Where in the event, in one of two forms:
+/// A path to one place in the event, in one of two forms:
 ///
-/// - Names and list positions, as in `requestContext.http.method` and `Records.0.eventSource`. Of JSONPath (RFC 9535) this
-///   reads what leads to one place: `$.Records[0].eventSource`, `$['headers']['x.debug']`; a `$` alone is the whole event.
-/// - A JSON Pointer (RFC 6901), as in `/headers/x.debug`: for names with dots, brackets or any other sign.
+/// - Names and list positions, as in `requestContext.http.method` and `Records.0.eventSource`. A JSONPath (RFC 9535) is
+///   accepted if it leads to one place: `$.Records[0].eventSource`, `$['headers']['x.debug']`; `$` alone is the whole
+///   event.
+/// - A JSON Pointer (RFC 6901), as in `/headers/x.debug`, for names with dots, brackets or other special characters.
 ///
-/// Names of HTTP headers, which are those under `headers` and `multiValueHeaders`, are the same in any case.
+/// Names of HTTP headers, which are those in `headers` and `multiValueHeaders`, match in any case.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(with = "String"))]
@@ -35,7 +36,7 @@ pub struct EventPath {
 }
 
 impl EventPath {
-    /// The names and positions, from the outside in; header names in lower case.
+    /// Returns the names and positions from the outermost on, header names in lower case.
     #[must_use]
     pub fn steps(&self) -> &[String] {
         &self.steps
@@ -50,7 +51,7 @@ impl TryFrom<String> for EventPath {
             Some(pointer) => {
                 Some(pointer.split('/').map(|step| step.replace("~1", "/").replace("~0", "~")).collect::<Vec<_>>())
             }
-            None => named(&text),
+            None => steps_of(&text),
         };
         match steps.filter(|steps| text.len() <= MAX_BYTES && steps.len() <= MAX_STEPS) {
             Some(steps) => Ok(Self { text, steps: with_lower_case_headers(steps) }),
@@ -64,8 +65,8 @@ impl TryFrom<String> for EventPath {
     }
 }
 
-/// The steps of a path that is not a JSON Pointer; `None` where it is not one.
-fn named(text: &str) -> Option<Vec<String>> {
+/// Returns the steps of a path that is not a JSON Pointer; `None` if it is invalid.
+fn steps_of(text: &str) -> Option<Vec<String>> {
     let from_root = text.strip_prefix('$').filter(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
     let mut steps = Vec::new();
     let mut rest = match from_root {
@@ -78,23 +79,23 @@ fn named(text: &str) -> Option<Vec<String>> {
         }
     };
     while !rest.is_empty() {
-        let (step, behind) = match rest.strip_prefix('.') {
+        let (step, after) = match rest.strip_prefix('.') {
             Some(rest) => name(rest)?,
             None => bracketed(rest.strip_prefix('[')?)?,
         };
         steps.push(step.to_owned());
-        rest = behind;
+        rest = after;
     }
     Some(steps)
 }
 
-/// A name up to the next dot or bracket, and what follows. `*` would be more than one place.
+/// Splits off a name up to the next dot or bracket. `*` is refused, because it means more than one place.
 fn name(text: &str) -> Option<(&str, &str)> {
     let (name, rest) = text.split_at(text.find(['.', '[']).unwrap_or(text.len()));
     (!name.is_empty() && name != "*" && !name.contains(']')).then_some((name, rest))
 }
 
-/// What is in brackets, a list position or a name in quotation marks, and what follows.
+/// Splits off a list position or a quoted name in brackets, after the opening bracket.
 fn bracketed(text: &str) -> Option<(&str, &str)> {
     for (mark, end) in [('\'', "']"), ('"', "\"]")] {
         if let Some(text) = text.strip_prefix(mark) {
@@ -105,8 +106,9 @@ fn bracketed(text: &str) -> Option<(&str, &str)> {
     text.split_once(']').filter(|(position, _)| !position.is_empty() && is_position(position))
 }
 
-/// Whether what has this name holds HTTP headers, whose names do not differ in their case (RFC 9110, section 5.1): REST
-/// APIs pass them on as they came, HTTP APIs in lower case (apigateway/latest/developerguide/http-api-develop-integrations-lambda).
+/// Whether the member with this name holds HTTP headers, whose names match in any case (RFC 9110, section 5.1). REST
+/// APIs pass them unchanged, HTTP APIs in lower case
+/// (apigateway/latest/developerguide/http-api-develop-integrations-lambda).
 #[must_use]
 pub fn holds_headers(name: &str) -> bool {
     matches!(name, "headers" | "multiValueHeaders")
@@ -133,31 +135,32 @@ impl fmt::Display for EventPath {
     }
 }
 
-/// One condition on the event: a path and one operator.
+/// A condition on the event: a path and one operator.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "RawCondition", into = "RawCondition")]
 pub struct EventCondition {
-    /// Where in the event.
+    /// The place in the event.
     pub path: EventPath,
-    /// What has to hold there.
+    /// What must hold there.
     pub operator: Operator,
 }
 
-/// What has to hold at a path.
+/// What must hold at a path.
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Operator {
-    /// This very value: text, a number, true, false or null.
+    /// The value equals this one: text, a number, true, false or null.
     Equals(Value),
-    /// Whether there is anything but null.
+    /// Whether there is a value other than null.
     Exists(bool),
-    /// Text that begins so. Of a number, `true` or `false`, it is what is written in the event.
+    /// The text starts with this. A number, `true` or `false` is compared as written in the event.
     StartsWith(String),
-    /// Text in which the pattern is found, in its first 16 KB. Of a number, `true` or `false`, it is what is written.
+    /// The pattern matches in the first 16 KB of the text. A number, `true` or `false` is matched as written in the
+    /// event.
     #[cfg_attr(feature = "schema", schemars(with = "String"))]
     Regex(Regex),
-    /// One of these values.
+    /// The value equals one of these.
     In(Vec<Value>),
 }
 
@@ -169,32 +172,33 @@ impl PartialEq for EventCondition {
 
 impl Eq for EventCondition {}
 
-/// A condition as it is written.
+/// A condition in the form of experiments.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(rename = "EventCondition"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct RawCondition {
-    /// Where in the event: `requestContext.http.method`, `Records[0].eventSource`, or a JSON Pointer.
+    /// The place in the event: `requestContext.http.method`, `Records[0].eventSource`, or a JSON Pointer.
     path: EventPath,
-    /// This very value: text, a number, true, false or null.
+    /// The value equals this one: text, a number, true, false or null.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     equals: Option<Value>,
-    /// Whether there is anything but null.
+    /// Whether there is a value other than null.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     exists: Option<bool>,
-    /// Text that begins so; of a number, `true` or `false`, as it is written in the event.
+    /// The text starts with this. A number, `true` or `false` is compared as written in the event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     starts_with: Option<String>,
-    /// Text in which this pattern is found, in its first 16 KB; of a number, `true` or `false`, as it is written.
+    /// The pattern matches in the first 16 KB of the text. A number, `true` or `false` is matched as written in the
+    /// event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     regex: Option<String>,
-    /// One of these values.
+    /// The value equals one of these.
     #[serde(default, rename = "in", skip_serializing_if = "Option::is_none")]
     one_of: Option<Vec<Value>>,
 }
 
-/// `equals: null` is a condition, not the absence of one.
+/// Keeps `equals: null`, which is a condition and not an absent one.
 fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
 }
@@ -216,7 +220,7 @@ impl TryFrom<RawCondition> for EventCondition {
         match (operators.next(), operators.next()) {
             (Some(operator), None) => Ok(Self { path, operator: operator? }),
             _ => Err(format!(
-                "the condition on `{}` does not have one operator; write one of equals, exists, startsWith, regex, in",
+                "the condition on `{}` does not have exactly one operator; write one of equals, exists, startsWith, regex, in",
                 shorten(&path.text)
             )),
         }
@@ -258,11 +262,13 @@ fn compile(pattern: &str) -> Result<Regex, String> {
     if pattern.len() > MAX_BYTES {
         return Err(format!("the pattern `{shown}` is too long; write up to {MAX_BYTES} bytes"));
     }
-    // Repetitions can make a short pattern large: the limit is about the compiled one.
+    // Repetitions can make a short pattern large, so the limit applies to the compiled one.
     let compiled = regex_lite::RegexBuilder::new(pattern).size_limit(MAX_COMPILED_BYTES).build();
     compiled.map_err(|error| match error.to_string() {
         too_large if too_large.contains("size limit") => {
-            format!("the pattern `{shown}` repeats so much that it would hold up invocations; write smaller counts")
+            format!(
+                "the pattern `{shown}` has so many repetitions that it would delay invocations; write smaller counts"
+            )
         }
         why => format!("the pattern `{shown}` cannot be used: {why}; correct it"),
     })
@@ -277,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_and_writes_each_operator() {
+    fn each_operator_is_read_and_written() {
         for text in [
             r#"{"path":"a.b","equals":"x"}"#,
             r#"{"path":"a.b","equals":null}"#,
@@ -291,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn conditions_are_the_same_where_all_of_them_is() {
+    fn conditions_are_equal_if_all_their_parts_are() {
         let regex = r#"{"path":"a","regex":"x"}"#;
         assert_eq!(read(regex), read(regex));
         for other in [r#"{"path":"a","regex":"y"}"#, r#"{"path":"b","regex":"x"}"#, r#"{"path":"a","equals":"x"}"#] {
@@ -300,13 +306,13 @@ mod tests {
     }
 
     #[test]
-    fn a_pointer_can_name_what_dots_cannot() {
+    fn a_json_pointer_can_name_a_member_with_dots() {
         let path = EventPath::try_from("/headers/x.debug/a~1b~0".to_owned());
         assert_eq!(path.as_ref().map(EventPath::steps), Ok(&["headers".into(), "x.debug".into(), "a/b~".into()][..]));
     }
 
     #[test]
-    fn paths_of_one_place_are_read_as_they_are_written_elsewhere() {
+    fn a_path_to_one_place_is_read_in_every_common_form() {
         for (text, wanted) in [
             ("a", &["a"][..]),
             ("$", &[]),
@@ -333,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_of_more_or_less_than_one_place_are_refused() {
+    fn a_path_to_no_place_or_to_several_is_refused() {
         for text in [
             "",
             ".",
@@ -376,23 +382,23 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_and_a_list_can_be_as_large_as_they_say() {
+    fn a_pattern_and_a_list_have_their_stated_limits() {
         let pattern = |bytes| format!(r#"{{"path":"a","regex":"{}"}}"#, "a".repeat(bytes));
         let list = |values| format!(r#"{{"path":"a","in":[{}]}}"#, vec!["1"; values].join(","));
-        for (most, more, says) in [
+        for (most, more, expected) in [
             (pattern(256), pattern(257), "write up to 256 bytes"),
             (list(64), list(65), "`in` has 65 values; write 1 to 64"),
         ] {
             assert!(read(&most).is_ok(), "{most}");
-            assert!(read(&more).is_err_and(|why| why.contains(says)), "{more}");
+            assert!(read(&more).is_err_and(|why| why.contains(expected)), "{more}");
         }
     }
 
     #[test]
-    fn refuses_with_the_value_and_the_fix() {
-        for (text, says) in [
-            (r#"{"path":"a"}"#, "does not have one operator"),
-            (r#"{"path":"a","equals":1,"exists":true}"#, "does not have one operator"),
+    fn a_refusal_has_the_value_and_the_fix() {
+        for (text, expected) in [
+            (r#"{"path":"a"}"#, "does not have exactly one operator"),
+            (r#"{"path":"a","equals":1,"exists":true}"#, "does not have exactly one operator"),
             (r#"{"path":"a..b","exists":true}"#, "`a..b` is not a path to one place"),
             (r#"{"path":"","exists":true}"#, "is not a path to one place"),
             (r#"{"path":"a","equals":{}}"#, "compares with text"),
@@ -402,7 +408,7 @@ mod tests {
             (r#"{"path":"a","like":"x"}"#, "unknown field `like`"),
         ] {
             let refusal = read(text).err().unwrap_or_default();
-            assert!(refusal.contains(says), "{text}: {refusal}");
+            assert!(refusal.contains(expected), "{text}: {refusal}");
         }
     }
 }

@@ -1,6 +1,7 @@
-//! The faults inside invocations.
+//! The faults inside invocations, with their settings.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,25 +11,34 @@ use crate::model::text::{is_qualifier, shorten};
 use super::condition::EventCondition;
 use super::percentage::Percentage;
 
-/// Milliseconds, up to a function's longest timeout of 15 minutes (lambda/latest/dg/configuration-timeout).
+/// A span of time in milliseconds, up to a function's longest timeout of 15 minutes
+/// (lambda/latest/dg/configuration-timeout).
 pub type Milliseconds = BoundedU32<0, 900_000>;
 
-/// Conditions of one fault, at most.
+impl Milliseconds {
+    /// Returns the span of time.
+    #[must_use]
+    pub fn duration(self) -> Duration {
+        Duration::from_millis(self.get().into())
+    }
+}
+
+/// The most conditions of a fault.
 const MAX_CONDITIONS: usize = 10;
-/// Characters of an error's type.
+/// The most characters of an error's type.
 const MAX_TYPE: usize = 128;
-/// Characters of an error's message.
+/// The most characters of an error's message.
 const MAX_MESSAGE: usize = 1024;
 
-/// Whether something happens before the handler runs, or after.
+/// Whether a fault takes effect before the handler runs, or after.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum Moment {
-    /// Before the handler: an error or a response replaces its run.
+    /// Before the handler; an error or a response replaces its run.
     #[default]
     Before,
-    /// After it: the handler has run, and done what it does.
+    /// After the handler, which has run with all its effects.
     After,
 }
 
@@ -38,7 +48,7 @@ impl Moment {
     }
 }
 
-/// Declares the settings of a fault, with those that every fault has: when it is due.
+/// Declares the settings of a fault, with those that every fault has: which invocations trigger it.
 macro_rules! invocation_fault {
     ($(#[$doc:meta])* $name:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty,)* }) => {
         $(#[$doc])*
@@ -47,13 +57,13 @@ macro_rules! invocation_fault {
         #[serde(rename_all = "camelCase", deny_unknown_fields)]
         pub struct $name {
             $($(#[$field_meta])* pub $field: $type,)*
-            /// The share of the invocations, in percent; all of them if absent.
+            /// The percentage of invocations that have the fault; default: 100.
             #[serde(default, skip_serializing_if = "Percentage::is_all")]
             pub percentage: Percentage,
             /// Conditions on the event, all of which must hold.
             #[serde(default, rename = "match", skip_serializing_if = "Vec::is_empty")]
             pub conditions: Vec<EventCondition>,
-            /// Only invocations through this alias or version; `$LATEST` is those without one, too.
+            /// The alias or version that must be invoked; `$LATEST` includes invocations without one.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub qualifier: Option<String>,
         }
@@ -66,61 +76,63 @@ macro_rules! invocation_fault {
     };
 }
 
-/// When a fault is due.
+/// Which invocations trigger a fault.
 #[derive(Clone, Copy, Debug)]
 pub struct Rule<'a> {
-    /// The share of the invocations.
+    /// The percentage of invocations.
     pub percentage: Percentage,
-    /// Conditions on the event.
+    /// Conditions on the event, all of which must hold.
     pub conditions: &'a [EventCondition],
     /// The alias or version that must have been invoked.
     pub qualifier: Option<&'a str>,
 }
 
 invocation_fault!(
-    /// Makes an invocation slower: by `delayMs`, or by something from `minMs` to `maxMs`.
+    /// Delays an invocation, by `delayMs`, or by a random time from `minMs` to `maxMs`.
     LatencyFault {
-        /// Milliseconds.
+        /// The delay in milliseconds.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         delay_ms: Option<Milliseconds>,
-        /// Milliseconds, at least.
+        /// The shortest delay in milliseconds.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         min_ms: Option<Milliseconds>,
-        /// Milliseconds, at most.
+        /// The longest delay in milliseconds.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         max_ms: Option<Milliseconds>,
-        /// Whether the handler waits, or its answer does.
+        /// Whether the event is delayed before the handler, or the result after it.
         #[serde(default, skip_serializing_if = "Moment::is_default")]
         when: Moment,
     }
 );
 
 invocation_fault!(
-    /// Keeps an invocation from the handler until its own time is nearly up.
+    /// Delays an invocation until shortly before its timeout.
     InvocationTimeoutFault {
-        /// Milliseconds that are left when the handler gets it; 0 if absent: it times out before that.
+        /// The milliseconds before the timeout at which the handler starts; default: 0, so that the invocation times
+        /// out first.
         #[serde(default = "no_time")]
         buffer_ms: Milliseconds,
     }
 );
 
 invocation_fault!(
-    /// Lets an invocation fail.
+    /// Fails an invocation.
     ErrorFault {
-        /// The error's type; `InjectedError` if absent.
+        /// The error's type; default: `InjectedError`.
         #[serde(default = "injected_error", rename = "type")]
         error_type: String,
         /// The error's message.
         #[serde(default = "injected_message")]
         message: String,
-        /// Whether the handler does not run, or has run.
+        /// Whether the error replaces the handler's run, or its result.
         #[serde(default, skip_serializing_if = "Moment::is_default")]
         when: Moment,
     }
 );
 
 invocation_fault!(
-    /// Answers in the handler's place, in the form that API Gateway, function URLs and load balancers take, or raw.
+    /// Replaces the handler's response, in the HTTP form that API Gateway, function URLs and load balancers expect, or
+    /// raw.
     ResponseFault {
         /// The HTTP status.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -131,25 +143,26 @@ invocation_fault!(
         /// The HTTP body.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         body: Option<String>,
-        /// The whole answer as it is, for whoever is no HTTP caller. Not together with the others.
+        /// The whole response as text, for callers that do not use HTTP. Excludes `statusCode`, `headers` and `body`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         raw: Option<String>,
-        /// Whether the handler does not run; or it has run, and what is given here replaces that part of its answer.
+        /// Whether the response replaces the handler's run, or the given parts replace those of the handler's own
+        /// response.
         #[serde(default, skip_serializing_if = "Moment::is_default")]
         when: Moment,
     }
 );
 
 invocation_fault!(
-    /// Damages the handler's answer. Of an answer in the form that API Gateway takes, only the body.
+    /// Damages the handler's response; of one in HTTP form, only the body.
     CorruptFault {
-        /// Cuts the body off after so many bytes.
+        /// Truncates the body to this many bytes.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         truncate_bytes: Option<BoundedU32<0, 6_291_456>>,
-        /// Puts this in the body's place.
+        /// Replaces the body with this text.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         replace: Option<String>,
-        /// Keeps the form and changes the values.
+        /// Changes the values in the body and keeps its form.
         #[serde(default, skip_serializing_if = "is_false")]
         mangle: bool,
     }
@@ -158,32 +171,32 @@ invocation_fault!(
 invocation_fault!(
     /// Fills /tmp while an invocation runs.
     DiskFault {
-        /// MB (2^20 bytes); as much as there is room for, where there is less.
+        /// MB (2^20 bytes) to fill; less if /tmp has less room.
         megabytes: BoundedU32<1, 10_240>,
     }
 );
 
 invocation_fault!(
-    /// Kills the runtime's process in the middle of an invocation.
+    /// Kills the runtime's process during an invocation.
     ExitFault {
-        /// Milliseconds after the handler got the event; the answer never gets out, however fast it is.
+        /// The milliseconds from the event to the kill; default: 0. A result that comes earlier is never sent.
         #[serde(default = "no_time")]
         delay_ms: Milliseconds,
     }
 );
 
-/// Delays or fails the initialisation of an execution environment.
+/// Delays or fails the initialization of an execution environment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct InitFault {
-    /// Milliseconds before the runtime starts.
+    /// The delay in milliseconds before the runtime starts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delay_ms: Option<Milliseconds>,
-    /// The error that the initialisation ends with.
+    /// The error with which the initialization fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fail: Option<Failure>,
-    /// The share of the initialisations, in percent; all of them if absent.
+    /// The percentage of initializations that have the fault; default: 100.
     #[serde(default, skip_serializing_if = "Percentage::is_all")]
     pub percentage: Percentage,
 }
@@ -193,7 +206,7 @@ pub struct InitFault {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Failure {
-    /// The error's type; `InjectedError` if absent.
+    /// The error's type; default: `InjectedError`.
     #[serde(default = "injected_error", rename = "type")]
     pub error_type: String,
     /// The error's message.
@@ -222,26 +235,26 @@ fn is_false(flag: &bool) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum InvocationFault {
-    /// Makes an invocation slower.
+    /// Delays an invocation.
     Latency(LatencyFault),
-    /// Keeps it until its time is nearly up.
+    /// Delays an invocation until shortly before its timeout.
     InvocationTimeout(InvocationTimeoutFault),
-    /// Lets it fail.
+    /// Fails an invocation.
     Error(ErrorFault),
-    /// Answers in the handler's place.
+    /// Replaces the handler's response.
     Response(ResponseFault),
-    /// Damages the answer.
+    /// Damages the handler's response.
     Corrupt(CorruptFault),
-    /// Fills /tmp.
+    /// Fills /tmp while an invocation runs.
     Disk(DiskFault),
-    /// Delays or fails the initialisation.
+    /// Delays or fails the initialization.
     Init(InitFault),
-    /// Kills the runtime.
+    /// Kills the runtime during an invocation.
     Exit(ExitFault),
 }
 
-/// Wraps the settings of one fault.
-macro_rules! wraps {
+/// Implements the conversions of settings to faults.
+macro_rules! from_settings {
     ($($variant:ident($settings:ident),)*) => {
         $(impl From<$settings> for InvocationFault {
             fn from(settings: $settings) -> Self {
@@ -251,7 +264,7 @@ macro_rules! wraps {
     };
 }
 
-wraps!(
+from_settings!(
     Latency(LatencyFault),
     InvocationTimeout(InvocationTimeoutFault),
     Error(ErrorFault),
@@ -262,19 +275,19 @@ wraps!(
     Exit(ExitFault),
 );
 
-/// How an answer is damaged.
+/// How a response is damaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Corrupt<'a> {
-    /// Cut off after so many bytes.
+    /// Truncates it to this many bytes.
     Truncate(usize),
-    /// Replaced.
+    /// Replaces it with this text.
     Replace(&'a str),
-    /// Changed in its values.
+    /// Changes its values and keeps its form.
     Mangle,
 }
 
 impl CorruptFault {
-    /// What is to be done; `None` where not exactly one thing is said.
+    /// Returns the kind of damage; `None` unless exactly one is set.
     #[must_use]
     pub fn how(&self) -> Option<Corrupt<'_>> {
         match (self.truncate_bytes, self.replace.as_deref(), self.mangle) {
@@ -287,19 +300,19 @@ impl CorruptFault {
 }
 
 impl LatencyFault {
-    /// The shortest and the longest delay in milliseconds; `None` where neither form is said.
+    /// Returns the shortest and the longest delay; `None` unless exactly one form is set.
     #[must_use]
-    pub fn range(&self) -> Option<(u32, u32)> {
+    pub fn range(&self) -> Option<(Milliseconds, Milliseconds)> {
         match (self.delay_ms, self.min_ms, self.max_ms) {
-            (Some(delay), None, None) => Some((delay.get(), delay.get())),
-            (None, Some(min), Some(max)) if min <= max => Some((min.get(), max.get())),
+            (Some(delay), None, None) => Some((delay, delay)),
+            (None, Some(min), Some(max)) if min <= max => Some((min, max)),
             _ => None,
         }
     }
 }
 
 impl InvocationFault {
-    /// Its name in an experiment and in the catalogue.
+    /// Returns its name in experiments and in the fault catalog.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -314,7 +327,7 @@ impl InvocationFault {
         }
     }
 
-    /// When it is due.
+    /// Returns which invocations trigger it.
     #[must_use]
     pub fn rule(&self) -> Rule<'_> {
         match self {
@@ -329,7 +342,7 @@ impl InvocationFault {
         }
     }
 
-    /// For people: its name, and of how many invocations where it is not all of them.
+    /// Returns its name for display, with the percentage unless that is 100.
     #[must_use]
     pub fn title(&self) -> String {
         match self.rule().percentage {
@@ -338,10 +351,10 @@ impl InvocationFault {
         }
     }
 
-    /// What the types alone do not say: which settings go together, and how long a text may be.
+    /// Checks what the types cannot express: which settings exclude each other, and the length of texts.
     ///
     /// # Errors
-    /// One sentence with the setting, its value and the fix.
+    /// The settings are invalid. The message names the setting, its value and the fix.
     pub fn check(&self) -> Result<(), String> {
         check_rule(&self.rule())?;
         match self {
@@ -361,7 +374,7 @@ fn check_rule(rule: &Rule<'_>) -> Result<(), String> {
     }
     match rule.qualifier {
         Some(name) if !is_qualifier(name) => Err(format!(
-            "`qualifier` is `{}`, which is no alias or version; write its name, a version's number, or $LATEST",
+            "`qualifier` is `{}`, which is not an alias or a version; write an alias, a version number, or $LATEST",
             shorten(name)
         )),
         _ => Ok(()),
@@ -374,11 +387,12 @@ fn check_latency(fault: &LatencyFault) -> Result<(), String> {
         (None, Some(min), Some(max)) if fault.delay_ms.is_none() => {
             Err(format!("`minMs` is {} and `maxMs` {}; write the smaller one in `minMs`", min.get(), max.get()))
         }
-        _ => Err("does not say one delay; write `delayMs`, or both `minMs` and `maxMs`".to_owned()),
+        _ => Err("needs exactly one delay; write `delayMs`, or both `minMs` and `maxMs`".to_owned()),
     }
 }
 
-/// The type becomes a header of the Runtime API (`Lambda-Runtime-Function-Error-Type`), which takes no white space.
+/// Checks the type of an error, which becomes the header `Lambda-Runtime-Function-Error-Type` and so has no white
+/// space, and its message.
 fn check_failure(error_type: &str, message: &str) -> Result<(), String> {
     if error_type.is_empty() || error_type.len() > MAX_TYPE || !error_type.bytes().all(|b| b.is_ascii_graphic()) {
         return Err(format!(
@@ -395,12 +409,14 @@ fn check_failure(error_type: &str, message: &str) -> Result<(), String> {
 fn check_response(fault: &ResponseFault) -> Result<(), String> {
     let http = fault.status_code.is_some() || fault.body.is_some() || !fault.headers.is_empty();
     match (http, &fault.raw, fault.status_code, fault.when) {
-        (true, Some(_), _, _) => Err("has `raw` beside `statusCode`, `headers` or `body`; keep one form".to_owned()),
+        (true, Some(_), _, _) => {
+            Err("has `raw` together with `statusCode`, `headers` or `body`; keep one form".to_owned())
+        }
         (false, None, _, _) => {
-            Err("says no answer; write `statusCode`, with `headers` and `body`, or `raw`".to_owned())
+            Err("has no response; write `statusCode`, with `headers` and `body`, or `raw`".to_owned())
         }
         (true, None, None, Moment::Before) => {
-            Err("has no `statusCode`; add it, or write `when: after` to change the handler's own answer".to_owned())
+            Err("has no `statusCode`; add it, or write `when: after` to change the handler's own response".to_owned())
         }
         _ => Ok(()),
     }
@@ -408,7 +424,7 @@ fn check_response(fault: &ResponseFault) -> Result<(), String> {
 
 fn check_corrupt(fault: &CorruptFault) -> Result<(), String> {
     fault.how().map(|_| ()).ok_or_else(|| {
-        "does not say one kind of damage; write `truncateBytes`, `replace`, or `mangle: true`".to_owned()
+        "needs exactly one kind of damage; write `truncateBytes`, `replace`, or `mangle: true`".to_owned()
     })
 }
 
@@ -429,13 +445,13 @@ mod tests {
     }
 
     #[test]
-    fn a_title_says_the_share_where_it_is_not_all() {
+    fn a_title_has_the_percentage_unless_that_is_100() {
         assert_eq!(read(r#"{"exit":{}}"#).title(), "exit");
         assert_eq!(read(r#"{"exit":{"percentage":12.5}}"#).title(), "exit 12.5 %");
     }
 
     #[test]
-    fn what_is_as_long_as_it_may_be_is_taken_and_no_more() {
+    fn texts_and_conditions_are_accepted_up_to_their_limits() {
         let error = |kind: usize, message: usize| {
             format!(r#"{{"error":{{"type":"{}","message":"{}"}}}}"#, "t".repeat(kind), "é".repeat(message))
         };
@@ -443,7 +459,7 @@ mod tests {
             let all = vec![r#"{"path":"a","exists":true}"#; count].join(",");
             format!(r#"{{"exit":{{"match":[{all}]}}}}"#)
         };
-        for (text, says) in [
+        for (text, expected) in [
             (error(1, 0), None),
             (error(128, 1024), None),
             (error(0, 0), Some("`type` is ``; write 1 to 128 ASCII characters")),
@@ -453,19 +469,19 @@ mod tests {
             (conditions(11), Some("`match` has 11 conditions; write at most 10")),
         ] {
             let refusal = read(&text).check().err();
-            assert_eq!(refusal.is_some(), says.is_some(), "{text}: {refusal:?}");
-            assert!(refusal.unwrap_or_default().contains(says.unwrap_or_default()), "{text}");
+            assert_eq!(refusal.is_some(), expected.is_some(), "{text}: {refusal:?}");
+            assert!(refusal.unwrap_or_default().contains(expected.unwrap_or_default()), "{text}");
         }
     }
 
     #[test]
-    fn a_raw_answer_has_no_other_form_beside_it() {
+    fn a_raw_response_excludes_the_other_forms() {
         for part in [r#""statusCode":503"#, r#""headers":{"a":"b"}"#, r#""body":"b""#] {
             let refusal = read(&format!(r#"{{"response":{{"raw":"r",{part}}}}}"#)).check();
             assert!(refusal.is_err_and(|why| why.contains("keep one form")), "{part}");
         }
-        for answer in [r#""raw":"r""#, r#""statusCode":503"#, r#""headers":{"a":"b"},"when":"after""#] {
-            assert_eq!(read(&format!(r#"{{"response":{{{answer}}}}}"#)).check(), Ok(()), "{answer}");
+        for response in [r#""raw":"r""#, r#""statusCode":503"#, r#""headers":{"a":"b"},"when":"after""#] {
+            assert_eq!(read(&format!(r#"{{"response":{{{response}}}}}"#)).check(), Ok(()), "{response}");
         }
     }
 }

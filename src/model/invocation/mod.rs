@@ -1,7 +1,8 @@
-//! Faults inside invocations: what a person writes, and what the proxy reads, are the same types.
+//! Faults inside invocations: the same types for experiments and for the proxy.
 //!
-//! The control plane writes [`ProxyConfig`] into [`FAULTS_VARIABLE`]; the proxy reads them there. What a
-//! person writes is refused where anything is unknown; what the control plane has written is read as far as it is known.
+//! The control plane writes a [`ProxyConfig`] into [`FAULTS_VARIABLE`], where the proxy reads it. An experiment with
+//! anything unknown is refused. The proxy ignores what it does not know, because a newer control plane may have written
+//! it.
 
 mod condition;
 mod faults;

@@ -1,4 +1,4 @@
-//! A share of the invocations.
+//! A share of invocations, in percent.
 
 use std::fmt;
 
@@ -7,18 +7,18 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::model::text::shorten;
 
-/// Parts in one percent: four decimals are kept.
+/// Parts of one percent: a percentage has four decimals.
 const PARTS: u32 = 10_000;
 
-/// A share in percent, 0 to 100, to four decimals.
+/// A share of invocations from 0 to 100 percent, with four decimals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Percentage(u32);
 
 impl Percentage {
-    /// Every invocation.
+    /// All invocations.
     pub const ALL: Self = Self(100 * PARTS);
 
-    /// The share, if it is one; what is finer than four decimals is rounded.
+    /// Creates a percentage if the number is within 0 to 100, rounded to four decimals.
     #[must_use]
     pub fn new(percent: f64) -> Option<Self> {
         // Within 0 to 100 the product is at most a million.
@@ -26,19 +26,19 @@ impl Percentage {
         (0.0..=100.0).contains(&percent).then(|| Self((percent * f64::from(PARTS)).round() as u32))
     }
 
-    /// Whether it is every invocation.
+    /// Whether it selects all invocations.
     #[must_use]
     pub fn is_all(&self) -> bool {
         *self == Self::ALL
     }
 
-    /// Whether a draw, any number, falls into the share.
+    /// Whether it selects the invocation with this roll, which can be any number.
     #[must_use]
-    pub fn includes(self, draw: u64) -> bool {
-        draw % u64::from(Self::ALL.0) < u64::from(self.0)
+    pub fn includes(self, roll: u64) -> bool {
+        roll % u64::from(Self::ALL.0) < u64::from(self.0)
     }
 
-    /// The share, from 0 to 1.
+    /// Returns the share as a number from 0 to 1.
     #[must_use]
     pub fn share(self) -> f64 {
         f64::from(self.0) / f64::from(Self::ALL.0)
@@ -78,7 +78,7 @@ impl<'de> Deserialize<'de> for Percentage {
 
 struct PercentageVisitor;
 
-fn read<E: de::Error>(shown: &dyn fmt::Display, percent: f64) -> Result<Percentage, E> {
+fn parse<E: de::Error>(shown: &dyn fmt::Display, percent: f64) -> Result<Percentage, E> {
     Percentage::new(percent)
         .ok_or_else(|| E::custom(format!("`{shown}` is out of range; write a percentage from 0 to 100")))
 }
@@ -90,18 +90,18 @@ impl Visitor<'_> for PercentageVisitor {
         f.write_str("a percentage from 0 to 100")
     }
 
-    #[allow(clippy::cast_precision_loss, reason = "what is that large is refused all the same")]
+    #[allow(clippy::cast_precision_loss, reason = "numbers that large are out of range anyway")]
     fn visit_u64<E: de::Error>(self, number: u64) -> Result<Percentage, E> {
-        read(&number, number as f64)
+        parse(&number, number as f64)
     }
 
-    #[allow(clippy::cast_precision_loss, reason = "what is that large is refused all the same")]
+    #[allow(clippy::cast_precision_loss, reason = "numbers that large are out of range anyway")]
     fn visit_i64<E: de::Error>(self, number: i64) -> Result<Percentage, E> {
-        read(&number, number as f64)
+        parse(&number, number as f64)
     }
 
     fn visit_f64<E: de::Error>(self, number: f64) -> Result<Percentage, E> {
-        read(&format!("{number:?}"), number)
+        parse(&format!("{number:?}"), number)
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Percentage, E> {
@@ -129,17 +129,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn takes_the_share_of_a_million_draws() {
+    fn a_percentage_selects_its_share_of_a_million_rolls() {
         for (text, of_a_million) in [("0", 0), ("100", 1_000_000), ("12.5", 125_000), ("0.0001", 1)] {
             let share: Result<Percentage, _> = serde_json::from_str(text);
             let share = share.unwrap_or_else(|error| unreachable!("{text}: {error}"));
-            assert_eq!((0..1_000_000).filter(|draw| share.includes(*draw)).count(), of_a_million, "{text}");
+            assert_eq!((0..1_000_000).filter(|roll| share.includes(*roll)).count(), of_a_million, "{text}");
             assert_eq!(serde_json::to_string(&share).ok().as_deref(), Some(text));
         }
     }
 
     #[test]
-    fn refuses_what_is_no_share() {
+    fn an_invalid_percentage_is_refused() {
         for text in ["-1", "100.1", "101", "1e300", "\"50\"", "null", "true", "99999999999999999999"] {
             let refusal = serde_json::from_str::<Percentage>(text).map_err(|why| why.to_string());
             assert!(refusal.is_err_and(|why| why.contains("a percentage from 0 to 100")), "{text}");
@@ -147,17 +147,17 @@ mod tests {
     }
 
     #[test]
-    fn is_shown_in_percent_and_reckoned_with_as_a_share() {
+    fn a_percentage_is_displayed_in_percent_and_gives_its_share() {
         for (percent, shown, share) in [(0.0, "0", 0.0), (12.5, "12.5", 0.125), (100.0, "100", 1.0)] {
             let percentage = Percentage::new(percent).unwrap_or_default();
             assert_eq!((percentage.to_string().as_str(), percentage.share()), (shown, share));
         }
     }
 
-    /// Where it stands, so that an editor shows the limits and no name to look up.
+    /// The schema is inline, so that an editor shows the limits and not the name of a definition.
     #[cfg(feature = "schema")]
     #[test]
-    fn its_schema_is_a_number_with_its_limits_wherever_it_is() {
+    fn the_schema_is_an_inline_number_with_its_limits() {
         let limits = serde_json::json!({ "type": "number", "minimum": 0, "maximum": 100 });
         let mut generator = schemars::SchemaGenerator::default();
         assert_eq!(generator.subschema_for::<Percentage>().to_value(), limits);

@@ -1,7 +1,8 @@
-//! What the control plane tells the proxy: the one thing that the two planes share.
+//! The configuration that the control plane writes for the proxy: the only thing that the two planes share.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
@@ -9,37 +10,38 @@ use serde_json::Value;
 
 use super::faults::InvocationFault;
 
-/// The variable in which the proxy finds its configuration.
+/// The variable that holds the proxy's configuration.
 pub const FAULTS_VARIABLE: &str = "SNAPBACK_FAULTS";
-/// The variable in which the proxy finds the wrapper that it displaces.
+/// The variable that holds the path of the wrapper that the proxy displaces, and chains.
 pub const CHAINED_WRAPPER_VARIABLE: &str = "SNAPBACK_CHAINED_WRAPPER";
-/// Where the layer puts the proxy (lambda/latest/dg/packaging-layers: a layer's root is /opt).
+/// The path of the proxy in its layer (lambda/latest/dg/packaging-layers: a layer's root is /opt).
 pub const PROXY_PATH: &str = "/opt/snapback-proxy";
 
-/// Faults of one run, at most.
+/// The most faults inside invocations that a run can have.
 pub const MAX_FAULTS: usize = 20;
 
-/// The faults of one run, in the order in which they are applied, and until when.
+/// The faults of one run in the order of the experiment, and the time at which they expire.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ProxyConfig {
-    /// Milliseconds since the epoch: from then on, everything passes.
+    /// Milliseconds since the epoch; from then on, the proxy passes everything unchanged.
     pub until: u64,
-    /// The experiment's name, for the metrics.
+    /// The experiment's name, a dimension of the metrics.
     pub experiment: String,
-    /// The run, for the metrics.
+    /// The run, a dimension of the metrics.
     pub run: String,
-    /// What the percentages are rolled with, so that a sequence can be repeated; absent: another one each time.
+    /// The seed of percentages and random delays, so that a sequence can be repeated; default: a new sequence each
+    /// time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u32>,
     /// The faults.
     pub faults: Vec<InvocationFault>,
-    /// What the reader has left out because it does not know it, one sentence each. It is not written.
+    /// The parts that the proxy does not know and ignores, one message each. Never written.
     #[serde(skip)]
-    pub left_out: Vec<String>,
+    pub ignored: Vec<String>,
 }
 
-/// The configuration as it is read: a newer control plane may have written more.
+/// The configuration as read, with fields and faults that a newer control plane may have added.
 #[derive(Deserialize)]
 struct Written {
     until: u64,
@@ -52,48 +54,49 @@ struct Written {
 }
 
 impl ProxyConfig {
-    /// Reads what the control plane has written, and JSON as it is: nothing in JSON begins as the other form does.
+    /// Parses the text that the control plane writes, and plain JSON, which never begins like that text.
     ///
-    /// A fault in which anything is unknown is left out as a whole: what is unknown could be a condition.
+    /// A fault with anything unknown is ignored as a whole, because the unknown part could be a condition.
     ///
     /// # Errors
-    /// One sentence that says what cannot be read.
+    /// The text is not a configuration. The message is one sentence.
     pub fn parse(text: &str) -> Result<Self, String> {
         let json = if text.starts_with("{'") { Cow::Owned(exchange(text)) } else { Cow::Borrowed(text) };
         let written: Written = serde_json::from_str(&json).map_err(|error| error.to_string())?;
         let Written { until, experiment, run, seed, faults: all, unknown } = written;
         if all.len() > MAX_FAULTS {
-            return Err(format!("{} faults are more than {MAX_FAULTS}", all.len()));
+            return Err(format!("{} faults are more than the limit of {MAX_FAULTS}", all.len()));
         }
-        let mut left_out: Vec<String> = unknown.into_keys().map(|name| format!("`{name}` is not known")).collect();
+        let mut ignored: Vec<String> = unknown.into_keys().map(|name| format!("`{name}` is unknown")).collect();
         let mut faults = Vec::new();
         for (at, fault) in all.into_iter().enumerate() {
             match read_fault(fault) {
                 Ok(fault) => faults.push(fault),
-                Err(why) => left_out.push(format!("faults[{at}].{why}")),
+                Err(why) => ignored.push(format!("faults[{at}].{why}")),
             }
         }
-        Ok(Self { until, experiment, run, seed, faults, left_out })
+        Ok(Self { until, experiment, run, seed, faults, ignored })
     }
 
-    /// Milliseconds that are left at `now`, in milliseconds since the epoch; `None` when their time is up.
+    /// Returns the time until the faults expire; `None` once they have. `now` is since the epoch.
     #[must_use]
-    pub fn left(&self, now: u64) -> Option<u64> {
-        self.until.checked_sub(now).filter(|left| *left > 0)
+    pub fn remaining(&self, now: Duration) -> Option<Duration> {
+        Duration::from_millis(self.until).checked_sub(now).filter(|remaining| !remaining.is_zero())
     }
 
-    /// Whether any of the faults is one of invocations, and not of the initialisation only.
+    /// Whether a fault concerns invocations, and not only initializations.
     #[must_use]
-    pub fn concern_invocations(&self) -> bool {
+    pub fn concerns_invocations(&self) -> bool {
         self.faults.iter().any(|fault| !matches!(fault, InvocationFault::Init(_)))
     }
 
-    /// As compact as it can be: a function's variables share 4 KB (lambda/latest/dg/configuration-envvars), and Lambda
-    /// measures them as JSON text, in which each quote and each backslash of a value counts twice. So this is JSON with
-    /// both exchanged for characters that JSON does not escape.
+    /// Formats the configuration as compactly as possible. A function's variables share 4 KB
+    /// (lambda/latest/dg/configuration-envvars), and Lambda measures them as JSON, which escapes each quotation mark
+    /// and each backslash of a value with one more character. So the text is JSON with both exchanged for unescaped
+    /// characters.
     #[must_use]
     pub fn to_text(&self) -> String {
-        // Numbers, text and lists always serialize.
+        // Numbers, texts and lists always serialize.
         exchange(&serde_json::to_string(self).unwrap_or_default())
     }
 }
@@ -105,7 +108,7 @@ fn read_fault(written: Value) -> Result<InvocationFault, String> {
     Ok(fault)
 }
 
-/// Exchanges `"` with `'`, and `\` with `~`. Done twice, it changes nothing.
+/// Exchanges `"` with `'`, and `\` with `~`. A second exchange restores the text.
 fn exchange(text: &str) -> String {
     let other = |c| match c {
         '"' => '\'',
@@ -122,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_says_no_more_than_it_must() {
+    fn defaults_are_not_written() {
         let faults = concat!(
             r#"[{"latency":{"delayMs":5,"when":"after"}},{"latency":{"minMs":5,"maxMs":5}},"#,
             r#"{"response":{"statusCode":503,"percentage":12.5,"qualifier":"live"}},{"corrupt":{"mangle":true}},"#,
@@ -133,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_with_quotes_and_backslashes_come_back_as_they_were() {
+    fn texts_with_quotes_and_backslashes_are_read_unchanged() {
         let message = r#"it's "quoted" in C:\temp, ~ or so, {"a":"\u00e9"}"#;
         let text = serde_json::json!({
             "until": 9, "experiment": "it's ~", "run": "r", "faults": [{ "error": { "message": message } }]
@@ -145,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_costs_less_than_json_where_it_counts() {
+    fn the_text_is_shorter_than_json_as_lambda_measures_it() {
         let body = r#"{"error":"unavailable","retry":"it's \"later\""}"#;
         let text = serde_json::json!({
             "until": 1_780_272_060_000_u64, "experiment": "checkout survives", "run": "run-1",
@@ -158,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_is_what_is_documented() {
+    fn absent_settings_have_their_documented_defaults() {
         let text = r#"{"until":9,"experiment":"e","run":"r","faults":[{"error":{}},{"exit":{}}]}"#;
         let written = ProxyConfig::parse(text).map(|config| config.to_text()).unwrap_or_default();
         for part in
@@ -169,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_left_out_and_the_rest_is_kept() {
+    fn unknown_parts_are_ignored_and_the_rest_is_kept() {
         let text = r#"{"until":9,"mood":{"a":[1]},"experiment":"e","run":"r","seed":3,"faults":[
             {"exit":{}},{"error":{"tenant":"a"}},{"melt":{}},7,{"error":{"match":[{"path":"a","like":"x"}]}},{"init":{"delayMs":1}}
         ]}"#;
@@ -177,21 +180,21 @@ mod tests {
         let names: Vec<_> = config.faults.iter().map(InvocationFault::name).collect();
         assert_eq!((names.as_slice(), config.seed), (&["exit", "init"][..], Some(3)));
         let begins = [
-            "`mood` is not known",
+            "`mood` is unknown",
             "faults[1].error: unknown field `tenant`",
             "faults[2].melt: unknown variant `melt`",
             "faults[3].: ",
             "faults[4].error: unknown field `like`",
         ];
-        assert_eq!(config.left_out.len(), begins.len(), "{:?}", config.left_out);
-        for (said, begin) in config.left_out.iter().zip(begins) {
-            assert!(said.starts_with(begin), "{said}");
+        assert_eq!(config.ignored.len(), begins.len(), "{:?}", config.ignored);
+        for (message, begin) in config.ignored.iter().zip(begins) {
+            assert!(message.starts_with(begin), "{message}");
         }
-        assert_eq!(ProxyConfig::parse(&config.to_text()), Ok(ProxyConfig { left_out: Vec::new(), ..config }));
+        assert_eq!(ProxyConfig::parse(&config.to_text()), Ok(ProxyConfig { ignored: Vec::new(), ..config }));
     }
 
     #[test]
-    fn what_says_no_time_or_no_fault_is_no_order() {
+    fn a_text_without_a_time_or_faults_is_refused() {
         for text in
             [r#"{"experiment":"e","run":"r","faults":[]}"#, r#"{"until":9,"experiment":"e","run":"r"}"#, "[]", ""]
         {
@@ -205,20 +208,21 @@ mod tests {
     }
 
     #[test]
-    fn orders_end_when_their_time_is_up() {
-        let orders = with_faults("");
-        assert_eq!([0, 7, 8, 9, 10].map(|now| orders.left(now)), [Some(9), Some(2), Some(1), None, None]);
+    fn faults_expire_at_their_time() {
+        let config = with_faults("");
+        let remaining = [0, 7, 8, 9, 10].map(|now| config.remaining(Duration::from_millis(now)));
+        assert_eq!(remaining, [Some(9), Some(2), Some(1), None, None].map(|left| left.map(Duration::from_millis)));
     }
 
     #[test]
-    fn orders_of_an_initialisation_do_not_concern_invocations() {
+    fn init_faults_do_not_concern_invocations() {
         for (faults, wanted) in [
             ("", false),
             (r#"{"init":{"delayMs":1}}"#, false),
             (r#"{"init":{"delayMs":1}},{"exit":{}}"#, true),
             (r#"{"exit":{}}"#, true),
         ] {
-            assert_eq!(with_faults(faults).concern_invocations(), wanted, "{faults}");
+            assert_eq!(with_faults(faults).concerns_invocations(), wanted, "{faults}");
         }
     }
 
@@ -228,27 +232,27 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_that_does_not_fit_together_is_left_out() {
+    fn a_fault_with_contradictory_settings_is_ignored() {
         let refusal = |faults: &str| {
             let text = format!(r#"{{"until":9,"experiment":"e","run":"r","faults":[{faults}]}}"#);
             match ProxyConfig::parse(&text) {
-                Ok(config) => config.left_out.join("\n"),
+                Ok(config) => config.ignored.join("\n"),
                 Err(why) => why,
             }
         };
-        for (fault, says) in [
+        for (fault, expected) in [
             (r#"{"latency":{"minMs":6,"maxMs":5}}"#, "`minMs` is 6 and `maxMs` 5"),
             (r#"{"latency":{"delayMs":1,"minMs":1,"maxMs":2}}"#, "write `delayMs`, or both"),
             (r#"{"error":{"type":"has space"}}"#, "`type` is `has space`"),
             (r#"{"response":{"raw":"x","body":"y"}}"#, "keep one form"),
             (r#"{"response":{"body":"y"}}"#, "has no `statusCode`"),
-            (r#"{"response":{}}"#, "says no answer"),
+            (r#"{"response":{}}"#, "has no response"),
             (r#"{"corrupt":{"mangle":true,"replace":"x"}}"#, "one kind of damage"),
             (r#"{"init":{}}"#, "changes nothing"),
             (r#"{"disk":{"megabytes":1,"qualifier":"a b"}}"#, "`qualifier` is `a b`"),
         ] {
-            assert!(refusal(fault).starts_with("faults[0].") && refusal(fault).contains(says), "{}", refusal(fault));
+            assert!(refusal(fault).starts_with("faults[0].") && refusal(fault).contains(expected), "{}", refusal(fault));
         }
-        assert!(refusal(&[r#"{"exit":{}}"#; 21].join(",")).contains("21 faults are more than 20"));
+        assert!(refusal(&[r#"{"exit":{}}"#; 21].join(",")).contains("21 faults are more than the limit of 20"));
     }
 }

@@ -1,0 +1,81 @@
+//! One direction of a connection: a message on its way from the side that sends it to the side that receives it.
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::tcp::OwnedWriteHalf;
+
+use super::framing::Framing;
+use super::source::{Source, TransferError, take};
+
+/// One direction of a connection, and how far its current message was passed on.
+#[derive(Debug)]
+pub(super) struct HalfDuplex<'c> {
+    /// Where the message comes from: reader, buffer and pipe of the sending side.
+    pub(super) source: &'c mut Source,
+    /// Where it goes.
+    pub(super) writer: &'c mut OwnedWriteHalf,
+    /// Bytes at the beginning of the buffer that come before the body, usually the head.
+    pub(super) lead: usize,
+    /// The part of the body that was not passed on yet.
+    pub(super) framing: Framing,
+}
+
+impl<'c> HalfDuplex<'c> {
+    /// Joins a source with a writer; there is no message yet.
+    pub(super) fn new(source: &'c mut Source, writer: &'c mut OwnedWriteHalf) -> Self {
+        Self { source, writer, lead: 0, framing: Framing::NONE }
+    }
+
+    /// Passes the message on: `lead` bytes of the buffer, then the body. A byte leaves buffer and pipe only after it
+    /// was written, so dropping the future loses and repeats nothing. Bytes that the receiving side refuses are
+    /// dropped.
+    pub(super) async fn forward(&mut self) -> Result<(), TransferError> {
+        self.source.pipe.drain(self.writer.as_ref()).await.map_err(|_| TransferError::Sink)?;
+        let lead = self.lead;
+        let mut ready = lead + take(&mut self.framing, &self.source.buffer.filled()[lead..])?;
+        loop {
+            self.write(ready).await?;
+            if self.framing.is_done() {
+                return Ok(());
+            }
+            if self.source.buffer.is_empty() && !self.splice().await? && !self.source.refill(&self.framing).await? {
+                return Ok(());
+            }
+            ready = take(&mut self.framing, self.source.buffer.filled())?;
+        }
+    }
+
+    /// Reads the rest of the body and drops it.
+    pub(super) async fn discard(&mut self) -> Result<(), TransferError> {
+        self.source.discard(&mut self.framing).await
+    }
+
+    /// Writes the first `ready` bytes of the buffer.
+    async fn write(&mut self, mut ready: usize) -> Result<(), TransferError> {
+        let buffer = &mut self.source.buffer;
+        while ready > 0 {
+            match self.writer.write(&buffer.filled()[..ready]).await {
+                Ok(count @ 1..) => {
+                    buffer.consume(count);
+                    ready -= count;
+                }
+                _ => {
+                    buffer.consume(ready);
+                    return Err(TransferError::Sink);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Passes on what has arrived of a long body, inside the kernel. Returns false if the body has to be read instead.
+    async fn splice(&mut self) -> Result<bool, TransferError> {
+        let Source { reader, pipe, .. } = &mut *self.source;
+        match pipe.fill(reader.as_ref(), self.framing.unseen()).await {
+            Ok(Some(0)) | Err(_) => return Err(TransferError::Source),
+            Ok(Some(count)) => self.framing.skip(count),
+            Ok(None) => return Ok(false),
+        }
+        pipe.drain(self.writer.as_ref()).await.map_err(|_| TransferError::Sink)?;
+        Ok(true)
+    }
+}
