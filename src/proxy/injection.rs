@@ -43,7 +43,7 @@ struct Event {
     buffered: Option<BufferedMessage>,
 }
 
-/// What became of an event.
+/// The outcome of an event.
 enum Outcome {
     /// The runtime has it. The connection can serve another request, or not.
     Delivered(Flow),
@@ -213,7 +213,7 @@ impl Connection {
 }
 
 /// Keeps the faults whose conditions hold. An event that fits into the source's buffer is read there and stays there;
-/// any other is read into memory of its own. On an incomplete event, no condition holds.
+/// any other is copied into memory. On an incomplete event, no condition holds.
 async fn check_conditions(
     up: &mut Side,
     response: &ResponseHead,

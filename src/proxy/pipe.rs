@@ -11,7 +11,7 @@ use super::process::{enlarge_pipe, splice};
 /// inputs of a fuzzer are short.)
 const MIN_SPLICED: u64 = if cfg!(fuzzing) { 8 } else { 128 * 1024 };
 /// Bytes that the pipe can hold: the most that an unprivileged process may ask for (/proc/sys/fs/pipe-max-size). The
-/// pipe has no memory of its own; it references the memory of the sender's bytes.
+/// pipe takes no memory for them; it references the memory of the sender.
 const PIPE_SIZE: i32 = 1024 * 1024;
 
 /// A pipe, opened at its first use.

@@ -706,7 +706,7 @@ fn corpus() -> Vec<(&'static str, Value, &'static str)> {
         (
             "/faults",
             json!([{ "exit": { "match": [{ "path": "a", "regex": "(?:a{0,900})b" }] } }]),
-            "faults[0].exit.match[0]: the pattern `(?:a{0,900})b` has so many repetitions that it would delay invocations; write smaller counts",
+            "faults[0].exit.match[0]: the pattern `(?:a{0,900})b` has too many repetitions and would delay invocations; write smaller counts",
         ),
         (
             "/faults",

@@ -11,7 +11,7 @@ const A_WHILE: Duration = Duration::from_millis(150);
 fn a_poll_waits_without_a_timeout() {
     let stage = Stage::new("");
     let (mut client, mut api) = stage.connected(NEXT);
-    // No timer of the proxy ends the poll in this time. A test cannot show that there is none at all.
+    // No timer of the proxy ends the poll in this time. A test cannot show that there is no timer at all.
     client.expect_silence(Duration::from_secs(3));
     let event = event("a-1", "{}");
     api.send(&event);

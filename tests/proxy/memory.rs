@@ -51,7 +51,7 @@ fn headers() -> String {
 }
 
 #[test]
-fn six_megabytes_of_small_objects_stay_under_32_mb_for_every_damage() {
+fn every_damage_of_six_megabytes_takes_under_32_mb() {
     for (name, response) in [("list", list()), ("names", names()), ("body", body()), ("headers", headers())] {
         for fault in [
             r#"{"corrupt":{"mangle":true}}"#,
@@ -75,7 +75,7 @@ fn six_megabytes_of_small_objects_stay_under_32_mb_for_every_damage() {
 }
 
 #[test]
-fn six_megabytes_of_small_objects_in_a_stream_take_under_32_mb() {
+fn every_damage_of_a_six_megabyte_stream_takes_under_32_mb() {
     let body = format!("{{\"statusCode\":200}}\0\0\0\0\0\0\0\0{}", list());
     let chunks = body
         .as_bytes()
@@ -108,7 +108,7 @@ fn six_megabytes_of_small_objects_in_a_stream_take_under_32_mb() {
 }
 
 #[test]
-fn six_megabytes_of_small_objects_stay_under_32_mb_for_every_condition() {
+fn every_condition_on_six_megabytes_takes_under_32_mb() {
     let event = event("a-1", &format!(r#"{{"Records":{},"text":"x"}}"#, list()));
     for condition in [
         r#"{"path":"Records","exists":false}"#,

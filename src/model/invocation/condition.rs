@@ -267,7 +267,7 @@ fn compile(pattern: &str) -> Result<Regex, String> {
     compiled.map_err(|error| match error.to_string() {
         too_large if too_large.contains("size limit") => {
             format!(
-                "the pattern `{shown}` has so many repetitions that it would delay invocations; write smaller counts"
+                "the pattern `{shown}` has too many repetitions and would delay invocations; write smaller counts"
             )
         }
         why => format!("the pattern `{shown}` cannot be used: {why}; correct it"),
