@@ -1,8 +1,8 @@
-//! The proxy before real runtimes: Lambda's own for Python, Node.js and Rust, and AWS's Runtime Interface Emulator.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says what went wrong by failing")]
+//! The proxy with real runtimes: Lambda's own for Python, Node.js and Rust, and AWS's Runtime Interface Emulator.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports a problem by failing")]
 
-#[path = "runtimes/at_once.rs"]
-mod at_once;
+#[path = "runtimes/concurrency.rs"]
+mod concurrency;
 #[path = "runtimes/emulator.rs"]
 mod emulator;
 #[path = "runtimes/faults.rs"]

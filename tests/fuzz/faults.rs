@@ -1,4 +1,4 @@
-//! Whatever stands in `SNAPBACK_FAULTS`: it is refused, or what is read of it means the same when it is written and read
+//! Any text in `SNAPBACK_FAULTS` is either refused, or its configuration stays the same when it is written and read
 //! again.
 #![no_main]
 

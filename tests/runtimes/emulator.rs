@@ -1,7 +1,7 @@
-//! The whole of it under AWS's Runtime Interface Emulator, as whoever invokes the function sees it.
+//! Function, proxy and layer under AWS's Runtime Interface Emulator, as an invoker of the function observes them.
 //!
-//! The layer's files are at /opt, in a mount namespace of the emulator's own. It takes no wrapper from the environment;
-//! its bootstrap executes it, as those of the managed runtimes do.
+//! The layer's files are at /opt, in the emulator's own mount namespace. The emulator ignores the wrapper variable, so
+//! its bootstrap executes the wrapper, as the bootstraps of the managed runtimes do.
 
 use std::io::{self, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -14,16 +14,16 @@ use snapback::model::invocation::{FAULTS_VARIABLE, PROXY_PATH};
 use super::http::{self, Message};
 use super::launch::{Kind, Running, config, functions, tool};
 use super::processes;
-use super::runtime_api::{PATIENCE, now};
+use super::runtime_api::{PATIENCE, now_ms};
 
-/// A function's timeout where it does not matter.
-const MINUTE: u32 = 60;
+/// The timeout of a function in tests that do not need one.
+const DEFAULT_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Namespaces of its own, which end with the process that has asked for them, and everything in them too.
+/// The arguments of `unshare` for separate namespaces. All processes in them end with the one that creates them.
 const NAMESPACES: [&str; 8] =
     ["--map-root-user", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private"];
 
-/// Puts the layer and the bootstrap in their places, and becomes the emulator.
+/// Installs the layer and the bootstrap, and executes the emulator.
 const SETUP: &str = r#"
 set -eu
 mount -t tmpfs layer /opt
@@ -35,40 +35,41 @@ exec "$@" /opt/bootstrap "$_HANDLER"
 "#;
 
 #[test]
-fn an_invoker_of_python_sees_each_fault() {
-    each_is_seen(Kind::Python);
+fn an_invoker_of_python_observes_each_fault() {
+    check_each_fault(Kind::Python);
 }
 
 #[test]
-fn an_invoker_of_node_js_sees_each_fault() {
-    each_is_seen(Kind::NodeJs);
+fn an_invoker_of_node_js_observes_each_fault() {
+    check_each_fault(Kind::NodeJs);
 }
 
 #[test]
-fn an_invoker_of_rust_sees_each_fault() {
-    each_is_seen(Kind::Rust);
+fn an_invoker_of_rust_observes_each_fault() {
+    check_each_fault(Kind::Rust);
 }
 
-fn each_is_seen(kind: Kind) {
+fn check_each_fault(kind: Kind) {
     if let Err(why) = namespaces() {
-        // Past the harness, which keeps to itself what a test prints that does not fail.
-        let _ = writeln!(io::stderr(), "SKIPPED: {kind:?} under the emulator, as there are no namespaces here: {why}");
+        // Write directly to stderr, because the harness hides the output of a test that passes.
+        let _ =
+            writeln!(io::stderr(), "SKIPPED: {kind:?} under the emulator, because namespaces are not available: {why}");
         return;
     }
     let plays: [fn(Kind); 8] = [
         everything_passes,
-        latency_is_seen,
-        errors_are_seen,
-        responses_are_seen,
-        damage_is_seen,
-        a_timeout_is_seen,
-        an_exit_is_seen,
-        an_initialisation_is_seen,
+        latency_delays,
+        an_error_replaces_the_result,
+        a_response_replaces_the_result,
+        damage_truncates,
+        an_invocation_times_out,
+        a_runtime_exits,
+        an_initialization_is_slow_or_fails,
     ];
     plays.iter().for_each(|play| play(kind));
 }
 
-/// Whether this user may have them: root may, others where the kernel lets them.
+/// Checks that this user may create namespaces: root may, other users only if the kernel allows it.
 fn namespaces() -> Result<(), String> {
     let tried = Command::new("unshare").args(NAMESPACES).args(["mount", "-t", "tmpfs", "layer", "/opt"]).output();
     let tried = tried.map_err(|error| format!("unshare: {error}"))?;
@@ -90,7 +91,7 @@ fn everything_passes(kind: Kind) {
     }
 }
 
-fn latency_is_seen(kind: Kind) {
+fn latency_delays(kind: Kind) {
     for moment in ["before", "after"] {
         let emulator = Emulator::start(kind, json!([{ "latency": { "delayMs": 300, "when": moment } }]));
         for _ in 0..2 {
@@ -98,16 +99,17 @@ fn latency_is_seen(kind: Kind) {
             assert!(message.json() == json!({ "shop": 1 }) && took.as_millis() >= 300, "{kind:?}: {took:?}");
         }
     }
-    // What would be due for most of a minute ends with the faults.
-    let until = now() + 4_000;
-    let emulator = Emulator::with(kind, json!([{ "latency": { "delayMs": 50_000 } }]), until, MINUTE);
+    // A delay of most of a minute ends when the faults expire.
+    let until_ms = now_ms() + 4_000;
+    let faults = json!([{ "latency": { "delayMs": 50_000 } }]);
+    let emulator = Emulator::with(kind, faults, until_ms, DEFAULT_TIMEOUT);
     let (message, _) = emulator.invoke(&json!({ "shop": 1 }));
-    assert!(message.json() == json!({ "shop": 1 }) && now() >= until, "{kind:?}");
+    assert!(message.json() == json!({ "shop": 1 }) && now_ms() >= until_ms, "{kind:?}");
     emulator.invoke(&json!({}));
-    assert_eq!(emulator.running.all_reported(), ["latency"], "{kind:?}: and none behind them");
+    assert_eq!(emulator.running.all_reported(), ["latency"], "{kind:?}: a fault was injected after the expiry");
 }
 
-fn errors_are_seen(kind: Kind) {
+fn an_error_replaces_the_result(kind: Kind) {
     for (moment, runs) in [("before", 0), ("after", 1)] {
         let fault = json!({ "type": "Shop.Unavailable", "message": "closed", "when": moment });
         let emulator = Emulator::start(kind, json!([{ "error": fault }]));
@@ -119,49 +121,69 @@ fn errors_are_seen(kind: Kind) {
     }
 }
 
-fn responses_are_seen(kind: Kind) {
-    let answer = json!({ "statusCode": 200, "body": "open" });
+fn a_response_replaces_the_result(kind: Kind) {
+    let response = json!({ "statusCode": 200, "body": "open" });
     for (moment, body, runs) in [("before", "", 0), ("after", "open", 1)] {
         let emulator = Emulator::start(kind, json!([{ "response": { "statusCode": 503, "when": moment } }]));
         for invocations in 1..=2 {
-            let seen = emulator.invoke(&answer).0.json();
-            assert_eq!((&seen["statusCode"], &seen["body"]), (&json!(503), &json!(body)), "{kind:?}");
+            let invoked = emulator.invoke(&response).0.json();
+            assert_eq!((&invoked["statusCode"], &invoked["body"]), (&json!(503), &json!(body)), "{kind:?}");
             assert_eq!(emulator.handled(), runs * invocations, "{kind:?}: {moment}");
         }
     }
 }
 
-fn damage_is_seen(kind: Kind) {
+fn damage_truncates(kind: Kind) {
     let only = json!([{ "path": "shop", "equals": 1 }]);
     let emulator = Emulator::start(kind, json!([{ "corrupt": { "truncateBytes": 5, "match": only } }]));
     assert_eq!(emulator.invoke(&json!({ "shop": 1 })).0.text(), "{\"sho", "{kind:?}");
-    assert_eq!(emulator.invoke(&json!({ "shop": 2 })).0.json(), json!({ "shop": 2 }), "{kind:?}: it has no match");
+    assert_eq!(
+        emulator.invoke(&json!({ "shop": 2 })).0.json(),
+        json!({ "shop": 2 }),
+        "{kind:?}: the condition does not hold"
+    );
 }
 
-fn a_timeout_is_seen(kind: Kind) {
+fn an_invocation_times_out(kind: Kind) {
     let only = json!([{ "path": "slow", "exists": true }]);
     let faults = json!([{ "invocationTimeout": { "bufferMs": 1_000, "match": only } }]);
-    let emulator = Emulator::with(kind, faults, now() + 600_000, 3);
+    let emulator = Emulator::with(kind, faults, now_ms() + 600_000, Duration::from_secs(3));
     emulator.invoke(&json!({}));
     let (message, _) = emulator.invoke(&json!({ "slow": true, "do": "wait", "ms": 2_000 }));
     assert!(message.text().contains("Task timed out after 3.00 seconds"), "{kind:?}: {}", message.text());
-    assert_eq!(emulator.handled(), 2, "{kind:?}: it had the time that is left to it");
-    assert_eq!(emulator.invoke(&json!({ "shop": 1 })).0.json(), json!({ "shop": 1 }), "{kind:?}: in another one");
-    assert_eq!(processes::proxies_below(emulator.running.leader()).len(), 1, "{kind:?}: the first one has ended");
+    assert_eq!(emulator.handled(), 2, "{kind:?}: the handler ran in the time that was left");
+    assert_eq!(
+        emulator.invoke(&json!({ "shop": 1 })).0.json(),
+        json!({ "shop": 1 }),
+        "{kind:?}: in another environment"
+    );
+    assert_eq!(
+        processes::proxies_below(emulator.running.leader()).len(),
+        1,
+        "{kind:?}: the first environment has ended"
+    );
 }
 
-fn an_exit_is_seen(kind: Kind) {
+fn a_runtime_exits(kind: Kind) {
     let only = json!([{ "path": "last", "exists": true }]);
     let emulator = Emulator::start(kind, json!([{ "exit": { "delayMs": 100, "match": only } }]));
     for _ in 0..2 {
         let error = emulator.invoke(&json!({ "last": true })).0.json();
         assert_eq!(error["errorType"], "Runtime.ExitError", "{kind:?}: {error}");
-        assert_eq!(emulator.invoke(&json!({ "shop": 1 })).0.json(), json!({ "shop": 1 }), "{kind:?}: in another one");
-        assert_eq!(processes::proxies_below(emulator.running.leader()).len(), 1, "{kind:?}: the first one has ended");
+        assert_eq!(
+            emulator.invoke(&json!({ "shop": 1 })).0.json(),
+            json!({ "shop": 1 }),
+            "{kind:?}: in another environment"
+        );
+        assert_eq!(
+            processes::proxies_below(emulator.running.leader()).len(),
+            1,
+            "{kind:?}: the first environment has ended"
+        );
     }
 }
 
-fn an_initialisation_is_seen(kind: Kind) {
+fn an_initialization_is_slow_or_fails(kind: Kind) {
     let emulator = Emulator::start(kind, json!([{ "init": { "delayMs": 500 } }]));
     let (message, took) = emulator.invoke(&json!({ "shop": 1 }));
     assert!(message.json() == json!({ "shop": 1 }) && took.as_millis() >= 500, "{kind:?}: {took:?}");
@@ -172,7 +194,7 @@ fn an_initialisation_is_seen(kind: Kind) {
     }
 }
 
-/// An emulator with one function; it ends with the test, also when that fails.
+/// An emulator with one function. Dropping it ends the emulator, even when the test fails.
 struct Emulator {
     running: Running,
     port: u16,
@@ -180,14 +202,14 @@ struct Emulator {
 
 impl Emulator {
     fn start(kind: Kind, faults: Value) -> Self {
-        Self::with(kind, faults, now() + 600_000, MINUTE)
+        Self::with(kind, faults, now_ms() + 600_000, DEFAULT_TIMEOUT)
     }
 
-    /// With faults until that moment, for a function with a timeout of so many seconds.
-    fn with(kind: Kind, faults: Value, until: u64, timeout: u32) -> Self {
+    /// Starts it with faults until this time in milliseconds since the epoch, and a function with this timeout.
+    fn with(kind: Kind, faults: Value, until_ms: u64, timeout: Duration) -> Self {
         let handler = "function.handler";
         let mut config = config(faults);
-        config["until"] = json!(until);
+        config["until"] = json!(until_ms);
         let words: Vec<_> = kind.command(handler).iter().map(|word| format!("'{}'", word.display())).collect();
         let [port, api] = free_ports();
         let mut command = Command::new("unshare");
@@ -197,16 +219,16 @@ impl Emulator {
         command.env_clear().envs(kind.variables(handler)).current_dir(functions());
         command.env("PROXY_FILE", env!("CARGO_BIN_EXE_snapback-proxy")).env("RUNTIME", words.join(" "));
         command.env("AWS_LAMBDA_EXEC_WRAPPER", PROXY_PATH).env(FAULTS_VARIABLE, config.to_string());
-        command.env("AWS_LAMBDA_FUNCTION_TIMEOUT", timeout.to_string());
+        command.env("AWS_LAMBDA_FUNCTION_TIMEOUT", timeout.as_secs().to_string());
         let mut running = Running::start(command);
         running.eventually("the emulator", |_| TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok());
         Self { running, port }
     }
 
-    /// What somebody who invokes the function gets, and after how long.
+    /// Invokes the function. Returns its response, and how long it took.
     fn invoke(&self, event: &Value) -> (Message, Duration) {
         let began = Instant::now();
-        let message = self.post(event.to_string().as_bytes()).unwrap().expect("an answer");
+        let message = self.post(event.to_string().as_bytes()).unwrap().expect("no response");
         (message, began.elapsed())
     }
 
@@ -220,13 +242,13 @@ impl Emulator {
         http::read(&mut BufReader::new(stream), || Ok(()))
     }
 
-    /// How often a handler has run.
+    /// Returns how often a handler has run.
     fn handled(&self) -> usize {
         self.running.output().matches("handled ").count()
     }
 }
 
-/// Two that nobody has at this moment; the emulator cannot choose for itself.
+/// Finds two free ports, because the emulator cannot choose them itself.
 fn free_ports() -> [u16; 2] {
     let listeners = [0, 0].map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap());
     listeners.map(|listener| listener.local_addr().unwrap().port())

@@ -1,21 +1,22 @@
-//! As much of HTTP/1.1 as a Runtime API needs, with nothing normalised: what was sent is what is compared.
+//! The part of HTTP/1.1 that a Runtime API needs. Messages are kept as they were sent, so that tests compare exact
+//! bytes.
 
 use std::io::{self, BufRead, Read, Write};
 use std::time::Instant;
 
 use serde_json::Value;
 
-/// A request or a response, as it came.
+/// A request or a response, as it was sent.
 #[derive(Clone, Debug)]
 pub struct Message {
     /// The request line or the status line.
     pub start: String,
-    /// In their order, with their spelling.
+    /// The headers in their order and spelling.
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
-    /// Behind a chunked body.
+    /// The trailers after a chunked body.
     pub trailers: Vec<(String, String)>,
-    /// When each part of a chunked body was here.
+    /// The time at which each chunk of the body had arrived.
     pub parts: Vec<Instant>,
 }
 
@@ -41,7 +42,7 @@ fn value_of<'a>(lines: &'a [(String, String)], name: &str) -> Option<&'a str> {
     lines.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
 }
 
-/// Reads one message; `None` where the other side has ended instead. `proceed` is called for a body that waits for it.
+/// Reads one message; `None` if the stream ends before it. `proceed` is called if the client waits for 100 Continue.
 pub fn read(reader: &mut impl BufRead, proceed: impl FnOnce() -> io::Result<()>) -> io::Result<Option<Message>> {
     let start = line(reader)?;
     if start.is_empty() {
@@ -89,7 +90,7 @@ fn line(reader: &mut impl BufRead) -> io::Result<String> {
     Ok(line.trim_end().to_owned())
 }
 
-/// Writes a message with a body of known length.
+/// Writes a message with a `Content-Length`.
 pub fn write(writer: &mut impl Write, start: &str, headers: &[(String, String)], body: &[u8]) -> io::Result<()> {
     let mut message = format!("{start}\r\n");
     for (name, value) in headers {

@@ -1,4 +1,4 @@
-//! A runtime behind the proxy cannot tell, but by the address of the Runtime API.
+//! A runtime can detect the proxy only by the address of the Runtime API.
 
 use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
@@ -12,13 +12,13 @@ use super::processes;
 use super::runtime_api::{Event, RuntimeApi};
 
 #[test]
-fn a_process_is_started_as_without_it() {
+fn a_process_starts_the_same_as_without_the_proxy() {
     for kind in Kind::ALL {
         let faults = || json!([{ "latency": { "delayMs": 1 } }]);
-        let (direct, address) = look(&Launch::direct(kind));
-        let (mut behind, api) = look(&Launch::faulty(kind, faults()));
+        let (direct, address) = observe(&Launch::direct(kind));
+        let (mut behind, api) = observe(&Launch::faulty(kind, faults()));
         let proxy = take(&mut behind, "AWS_LAMBDA_RUNTIME_API");
-        assert_ne!(proxy, json!(api), "{kind:?}: the proxy stands between them");
+        assert_ne!(proxy, json!(api), "{kind:?}: the runtime does not use the proxy");
         let mut expected = direct.clone();
         assert_eq!(take(&mut expected, "AWS_LAMBDA_RUNTIME_API"), json!(address));
         assert_eq!(behind, expected, "{kind:?}");
@@ -26,44 +26,54 @@ fn a_process_is_started_as_without_it() {
     }
 }
 
-/// Where an extension of somebody else's was before us, it stays.
+/// The wrapper of another extension stays in effect.
 #[test]
-fn a_wrapper_that_was_there_before_is_chained() {
+fn a_previous_wrapper_is_chained() {
     for kind in Kind::ALL {
-        let said = Temporary::new(&format!("said-{kind:?}"), "");
-        let wrapper = wrapper(kind, &said);
+        let record = Temporary::new(&format!("record-{kind:?}"), "");
+        let wrapper = wrapper(kind, &record);
         let launch = Launch::faulty(kind, json!([{ "latency": { "delayMs": 1 } }])).chained(wrapper.0.clone());
-        let (mut behind, _) = look(&launch);
-        let (mut direct, _) = look(&Launch::direct(kind));
+        let (mut behind, _) = observe(&launch);
+        let (mut direct, _) = observe(&Launch::direct(kind));
         let (address, _) = (take(&mut behind, "AWS_LAMBDA_RUNTIME_API"), take(&mut direct, "AWS_LAMBDA_RUNTIME_API"));
         assert_eq!(take(&mut behind, "AWS_LAMBDA_EXEC_WRAPPER"), json!(wrapper.0), "{kind:?}");
         assert_eq!(take(&mut behind, "WRAPPED"), "yes", "{kind:?}");
-        // The shell's own, that the wrapper is written for.
+        // The shell that runs the wrapper sets this.
         take(&mut behind, "PWD");
         assert_eq!(behind, direct, "{kind:?}");
         let mut words: Vec<_> =
             kind.command("function.handler").into_iter().map(|word| word.into_string().unwrap()).collect();
         words.push(address.as_str().unwrap().to_owned());
-        let lines = fs::read_to_string(&said.0).unwrap();
-        assert_eq!(lines.lines().collect::<Vec<_>>(), words, "{kind:?}: its arguments, and the proxy's address");
+        let lines = fs::read_to_string(&record.0).unwrap();
+        assert_eq!(
+            lines.lines().collect::<Vec<_>>(),
+            words,
+            "{kind:?}: the wrapper's arguments, and the proxy's address"
+        );
     }
 }
 
-/// Among what it could keep is the descriptor that a runtime writes its log to.
+/// One of the descriptors that the proxy must close is the one that a runtime writes its log to.
 #[test]
-fn the_proxy_keeps_nothing_of_the_runtime() {
+fn the_proxy_closes_the_descriptors_of_the_runtime() {
     for kind in Kind::ALL {
         let log = Temporary::new(&format!("telemetry-{kind:?}"), "");
         let api = RuntimeApi::start();
         let launch = Launch::faulty(kind, json!([{ "latency": { "delayMs": 1 } }])).telemetry(log.0.clone());
         let running = launch.start(&api);
-        api.offer(Event::new("one", &json!({ "do": "look" })));
-        let descriptors = api.answer("one").message.json()["descriptors"].clone();
-        assert!(descriptors.as_array().unwrap().contains(&json!(log.0)), "{kind:?}: the runtime has it");
+        api.offer(Event::new("one", &json!({ "do": "inspect" })));
+        let descriptors = api.result("one").message.json()["descriptors"].clone();
+        assert!(
+            descriptors.as_array().unwrap().contains(&json!(log.0)),
+            "{kind:?}: the runtime does not have the descriptor"
+        );
         if let Kind::NodeJs | Kind::NodeJsAlternative = kind {
-            assert!(String::from_utf8_lossy(&fs::read(&log.0).unwrap()).contains("handled"), "{kind:?}: and uses it");
+            assert!(
+                String::from_utf8_lossy(&fs::read(&log.0).unwrap()).contains("handled"),
+                "{kind:?}: the runtime does not use the descriptor"
+            );
         }
-        let proxy = processes::proxy(running.leader()).expect("the proxy runs");
+        let proxy = processes::proxy(running.leader()).expect("there is no proxy");
         let streams = fs::read_link(format!("/proc/{}/fd/1", running.leader())).unwrap();
         let kept: Vec<PathBuf> = fs::read_dir(format!("/proc/{proxy}/fd"))
             .unwrap()
@@ -82,79 +92,79 @@ fn the_proxy_keeps_nothing_of_the_runtime() {
 }
 
 #[test]
-fn what_it_cannot_read_it_leaves_alone() {
+fn with_an_unreadable_configuration_the_runtime_is_unchanged() {
     for kind in Kind::ALL {
-        let (direct, address) = look(&Launch::direct(kind));
-        for (config, says) in [("{}", "missing field"), ("[", "cannot be read"), ("", "cannot be read")] {
+        let (direct, address) = observe(&Launch::direct(kind));
+        for (config, expected) in [("{}", "missing field"), ("[", "cannot be read"), ("", "cannot be read")] {
             let api = RuntimeApi::start();
             let running = Launch::configured(kind, config.to_owned()).start(&api);
-            let mut seen = look_at(&api);
-            assert_eq!(seen["environment"]["AWS_LAMBDA_RUNTIME_API"], api.address(), "{kind:?}");
-            seen["environment"]["AWS_LAMBDA_RUNTIME_API"] = json!(address);
-            assert_eq!(seen, direct, "{kind:?}: {config}");
+            let mut observed = observe_invocation(&api);
+            assert_eq!(observed["environment"]["AWS_LAMBDA_RUNTIME_API"], api.address(), "{kind:?}");
+            observed["environment"]["AWS_LAMBDA_RUNTIME_API"] = json!(address);
+            assert_eq!(observed, direct, "{kind:?}: {config}");
             let output = running.output();
-            let said: Vec<_> = output.lines().filter(|line| line.starts_with("snapback-proxy: ")).collect();
-            assert!(said.len() == 1 && said[0].contains(says), "{kind:?}: {said:?}");
-            assert_eq!(processes::group(running.leader()), [running.leader()], "{kind:?}: there is no proxy");
+            let log: Vec<_> = output.lines().filter(|line| line.starts_with("snapback-proxy: ")).collect();
+            assert!(log.len() == 1 && log[0].contains(expected), "{kind:?}: {log:?}");
+            assert_eq!(processes::group(running.leader()), [running.leader()], "{kind:?}: there is a proxy");
             running.stop();
         }
     }
 }
 
-/// What a handler sees; and the address of the Runtime API.
-fn look(launch: &Launch) -> (Map<String, Value>, String) {
+/// Returns what a handler observes about its process, and the address of the Runtime API.
+fn observe(launch: &Launch) -> (Map<String, Value>, String) {
     let api = RuntimeApi::start();
     let running = launch.start(&api);
-    let seen = look_at(&api);
+    let observed = observe_invocation(&api);
     running.stop();
-    (seen, api.address())
+    (observed, api.address())
 }
 
-/// The same without what differs from one start to the next.
-fn look_at(api: &RuntimeApi) -> Map<String, Value> {
-    // The second invocation: by then, every connection is as it stays.
+/// Returns what a handler observes, without the values that differ from one start to the next.
+fn observe_invocation(api: &RuntimeApi) -> Map<String, Value> {
+    // Use the second invocation, when all connections have been opened.
     for id in ["first", "second"] {
-        api.offer(Event::new(id, &json!({ "do": "look" })));
-        api.answer(id);
+        api.offer(Event::new(id, &json!({ "do": "inspect" })));
+        api.result(id);
     }
-    let seen = api.answer("second").message.json();
-    let Value::Object(mut seen) = seen else { panic!("{seen}") };
-    seen["status"] = inherited(seen["status"].as_str().unwrap()).into();
-    let descriptors = seen["descriptors"].as_array().unwrap();
+    let observed = api.result("second").message.json();
+    let Value::Object(mut observed) = observed else { panic!("{observed}") };
+    observed["status"] = inherited(observed["status"].as_str().unwrap()).into();
+    let descriptors = observed["descriptors"].as_array().unwrap();
     let comparable = descriptors.iter().filter_map(Value::as_str).filter(|target| !target.starts_with("/proc/"));
-    seen["descriptors"] = comparable.map(without_number).collect::<Vec<_>>().into();
-    seen["descriptors"].as_array_mut().unwrap().sort_by_key(ToString::to_string);
-    seen
+    observed["descriptors"] = comparable.map(without_number).collect::<Vec<_>>().into();
+    observed["descriptors"].as_array_mut().unwrap().sort_by_key(ToString::to_string);
+    observed
 }
 
-/// What a process gets from the one that starts it.
+/// Returns the lines of a process's status that it inherits from the process that starts it.
 fn inherited(status: &str) -> Vec<&str> {
     let names =
         BTreeSet::from(["Umask", "PPid", "SigBlk", "SigIgn", "NoNewPrivs", "Seccomp", "Cpus_allowed", "CapEff"]);
     status.lines().filter(|line| line.split_once(':').is_some_and(|(name, _)| names.contains(name))).collect()
 }
 
-/// `socket:[1234]` is another one each time, and so is the file that a process writes to.
+/// Removes the digits, because `socket:[1234]` and the name of an output file have another number each time.
 fn without_number(target: &str) -> String {
     target.chars().filter(|letter| !letter.is_ascii_digit()).collect()
 }
 
-fn take(seen: &mut Map<String, Value>, variable: &str) -> Value {
-    seen["environment"].as_object_mut().unwrap().remove(variable).unwrap_or_default()
+fn take(observed: &mut Map<String, Value>, variable: &str) -> Value {
+    observed["environment"].as_object_mut().unwrap().remove(variable).unwrap_or_default()
 }
 
-/// A wrapper as others write them: it writes down what it was called with.
-fn wrapper(kind: Kind, said: &Temporary) -> Temporary {
+/// Creates a wrapper like those of other extensions. It records its arguments.
+fn wrapper(kind: Kind, record: &Temporary) -> Temporary {
     let script = format!(
         "#!/bin/sh\nprintf '%s\\n' \"$@\" \"$AWS_LAMBDA_RUNTIME_API\" >'{}'\nexport WRAPPED=yes\nexec \"$@\"\n",
-        said.0.display()
+        record.0.display()
     );
     let wrapper = Temporary::new(&format!("wrapper-{kind:?}"), &script);
     fs::set_permissions(&wrapper.0, Permissions::from_mode(0o755)).unwrap();
     wrapper
 }
 
-/// A file that goes with the test.
+/// A file that is removed at the end of the test.
 struct Temporary(PathBuf);
 
 impl Temporary {

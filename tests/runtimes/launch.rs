@@ -1,4 +1,4 @@
-//! Real runtimes, started as Lambda starts them: with or without the wrapper.
+//! Starts real runtimes as Lambda does, with or without the wrapper.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -13,19 +13,19 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::processes;
-use super::runtime_api::{PATIENCE, RuntimeApi, now};
+use super::runtime_api::{PATIENCE, RuntimeApi, now_ms};
 
-/// Between two looks.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// How often a wait checks its condition.
+const CHECK_INTERVAL: Duration = Duration::from_millis(5);
 
-/// A runtime, by what talks to the Runtime API there.
+/// A runtime, by its client of the Runtime API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// awslambdaric, whose client is curl.
     Python,
-    /// aws-lambda-ric, whose client is curl, too, but for streams.
+    /// aws-lambda-ric, whose client is curl except for streams.
     NodeJs,
-    /// The same with the client that it has in JavaScript.
+    /// aws-lambda-ric with its client in JavaScript.
     NodeJsAlternative,
     /// `lambda_runtime`, whose client is hyper.
     Rust,
@@ -35,7 +35,7 @@ impl Kind {
     pub const ALL: [Self; 4] = [Self::Python, Self::NodeJs, Self::NodeJsAlternative, Self::Rust];
     pub const STREAMING: [Self; 3] = [Self::NodeJs, Self::NodeJsAlternative, Self::Rust];
 
-    /// What Lambda's bootstrap executes.
+    /// Returns the command that Lambda's bootstrap executes.
     pub fn command(self, handler: &str) -> Vec<OsString> {
         let words: Vec<PathBuf> = match self {
             Self::Python => vec![tool("bin/python"), "-m".into(), "awslambdaric".into(), handler.into()],
@@ -70,12 +70,12 @@ impl Kind {
     }
 }
 
-/// Where the functions are.
+/// Returns the folder of the functions.
 pub fn functions() -> &'static str {
     concat!(env!("CARGO_MANIFEST_DIR"), "/tests/runtimes/functions")
 }
 
-/// What `make test` has installed.
+/// Returns the path of a tool that `make test` installs.
 pub fn tool(path: &str) -> PathBuf {
     let tool = Path::new(env!("CARGO_MANIFEST_DIR")).join(".tools/runtimes").join(path);
     assert!(
@@ -86,17 +86,17 @@ pub fn tool(path: &str) -> PathBuf {
     tool
 }
 
-/// What the control plane writes, for some minutes.
+/// Returns a configuration, as the control plane writes it, for the next ten minutes.
 pub fn config(faults: Value) -> Value {
-    json!({ "until": now() + 600_000, "experiment": "shop", "run": "run-1", "seed": 7, "faults": faults })
+    json!({ "until": now_ms() + 600_000, "experiment": "shop", "run": "run-1", "seed": 7, "faults": faults })
 }
 
-/// How a runtime is started.
+/// How a runtime starts.
 #[derive(Clone, Debug)]
 pub struct Launch {
     kind: Kind,
     handler: &'static str,
-    /// As the control plane has written them.
+    /// The proxy's configuration.
     config: Option<String>,
     chained: Option<PathBuf>,
     telemetry: Option<PathBuf>,
@@ -104,25 +104,25 @@ pub struct Launch {
 }
 
 impl Launch {
-    /// As if there were no snapback.
+    /// Starts it without the proxy.
     pub fn direct(kind: Kind) -> Self {
         let variables = BTreeMap::new();
         Self { kind, handler: "function.handler", config: None, chained: None, telemetry: None, variables }
     }
 
-    /// Behind the proxy, with these faults.
+    /// Starts it behind the proxy, with these faults.
     pub fn faulty(kind: Kind, faults: Value) -> Self {
         Self::configured(kind, config(faults).to_string())
     }
 
-    /// Behind the proxy, until that moment.
-    pub fn faulty_until(kind: Kind, faults: Value, until: u64) -> Self {
+    /// Starts it behind the proxy, with faults that expire at this time in milliseconds since the epoch.
+    pub fn faulty_until(kind: Kind, faults: Value, until_ms: u64) -> Self {
         let mut config = config(faults);
-        config["until"] = json!(until);
+        config["until"] = json!(until_ms);
         Self::configured(kind, config.to_string())
     }
 
-    /// Through the wrapper, with something in the place of its config.
+    /// Starts it through the wrapper, with any text as its configuration.
     pub fn configured(kind: Kind, config: String) -> Self {
         Self { config: Some(config), ..Self::direct(kind) }
     }
@@ -135,7 +135,7 @@ impl Launch {
         Self { chained: Some(wrapper), ..self }
     }
 
-    /// With a descriptor for the log, which Lambda gives to the runtimes that can frame it.
+    /// Gives it a descriptor for its log, as Lambda does for runtimes that can frame their log.
     pub fn telemetry(self, file: PathBuf) -> Self {
         Self { telemetry: Some(file), ..self }.variable("_LAMBDA_TELEMETRY_LOG_FD", "9")
     }
@@ -148,7 +148,7 @@ impl Launch {
     pub fn start(&self, api: &RuntimeApi) -> Running {
         let runtime = self.kind.command(self.handler);
         let proxy = OsString::from(env!("CARGO_BIN_EXE_snapback-proxy"));
-        // Whatever is started here is what is executed last: one process becomes the next.
+        // Each command executes the next one in the same process.
         let opened = self.telemetry.iter().flat_map(|file| {
             ["sh", "-c", "file=$1; shift; exec \"$@\" 9>>\"$file\"", "sh"]
                 .map(OsString::from)
@@ -169,10 +169,10 @@ impl Launch {
     }
 }
 
-/// A process group; it ends with the test, also when that fails.
+/// A process group. Dropping it ends the group, even when the test fails.
 pub struct Running {
     child: Child,
-    /// A file, so that what was written is here at once.
+    /// A file, so that everything written can be read immediately.
     output: File,
     pub began: Instant,
 }
@@ -180,7 +180,7 @@ pub struct Running {
 impl Running {
     pub fn start(mut command: Command) -> Self {
         let began = Instant::now();
-        let output = nameless();
+        let output = unnamed_file();
         command.process_group(0).stdin(Stdio::null());
         command.stdout(output.try_clone().unwrap()).stderr(output.try_clone().unwrap());
         Self { child: command.spawn().unwrap(), output, began }
@@ -190,26 +190,26 @@ impl Running {
         self.child.id()
     }
 
-    /// Everything that was written so far.
+    /// Returns everything that was written so far.
     pub fn output(&self) -> String {
         let mut written = vec![0; usize::try_from(self.output.metadata().unwrap().len()).unwrap()];
         self.output.read_exact_at(&mut written, 0).unwrap();
         String::from_utf8_lossy(&written).into_owned()
     }
 
-    /// When the handler has got an invocation, in milliseconds since the epoch; `None` where it has not.
+    /// Returns the milliseconds since the epoch at which the handler started an invocation; `None` if it has not.
     pub fn handled(&self, id: &str) -> Option<u64> {
         let output = self.output();
         let (_, after) = output.split_once(&format!("handled {id} "))?;
         after.split_whitespace().next()?.parse().ok()
     }
 
-    /// The names of the faults that were reported for an invocation, in their order.
+    /// Returns the names of the faults that were reported for an invocation, in their order.
     pub fn reported(&self, id: &str) -> Vec<String> {
         self.metrics().iter().filter(|line| line["RequestId"] == id).map(fault).collect()
     }
 
-    /// The same for all of them.
+    /// Returns the names of all faults that were reported, in their order.
     pub fn all_reported(&self) -> Vec<String> {
         self.metrics().iter().map(fault).collect()
     }
@@ -220,30 +220,30 @@ impl Running {
         lines.filter(|line| line["_aws"].is_object()).collect()
     }
 
-    /// How it ended, as soon as it has; and no process of it is left then.
-    pub fn ended(&mut self) -> ExitStatus {
-        let status = self.eventually("the runtime's end", |running| running.child.try_wait().unwrap());
-        self.eventually("the end of every process", |running| {
+    /// Waits for the end of all its processes, and returns the status of the runtime.
+    pub fn wait_for_end(&mut self) -> ExitStatus {
+        let status = self.eventually("the end of the runtime", |running| running.child.try_wait().unwrap());
+        self.eventually("the end of all processes", |running| {
             processes::group(running.leader()).is_empty().then_some(())
         });
         status
     }
 
-    /// Ends the runtime, and sees that the proxy ends with it.
+    /// Kills the runtime, and checks that the proxy ends with it.
     pub fn stop(mut self) {
         self.child.kill().unwrap();
-        assert_eq!(self.ended().signal(), Some(9));
+        assert_eq!(self.wait_for_end().signal(), Some(9));
     }
 
-    /// What `look` sees, as soon as it sees something.
-    pub fn eventually<T>(&mut self, what: &str, mut look: impl FnMut(&mut Self) -> Option<T>) -> T {
+    /// Waits until `check` returns a value.
+    pub fn eventually<T>(&mut self, what: &str, mut check: impl FnMut(&mut Self) -> Option<T>) -> T {
         let began = Instant::now();
         loop {
-            if let Some(seen) = look(self) {
-                return seen;
+            if let Some(value) = check(self) {
+                return value;
             }
-            assert!(began.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}; it has written\n{}", self.output());
-            std::thread::sleep(LOOK_EVERY);
+            assert!(began.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}; its output:\n{}", self.output());
+            std::thread::sleep(CHECK_INTERVAL);
         }
     }
 }
@@ -253,7 +253,7 @@ impl Drop for Running {
         processes::kill_group(self.leader());
         let _ = self.child.wait();
         if std::thread::panicking() {
-            eprintln!("the runtime has written\n{}", self.output());
+            eprintln!("the output of the runtime:\n{}", self.output());
         }
     }
 }
@@ -262,8 +262,8 @@ fn fault(line: &Value) -> String {
     line["Fault"].as_str().unwrap().to_owned()
 }
 
-/// A file to append to, which nobody has to remove.
-fn nameless() -> File {
+/// Creates a file to append to, without a name, so that nothing remains of it.
+fn unnamed_file() -> File {
     static FILES: AtomicU32 = AtomicU32::new(0);
     let name = format!("output-{}-{}", std::process::id(), FILES.fetch_add(1, Ordering::Relaxed));
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);

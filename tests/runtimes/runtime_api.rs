@@ -1,4 +1,4 @@
-//! A Runtime API that belongs to a test: it gives out the events that it is offered, and keeps all that it gets.
+//! A Runtime API for tests: it sends the events that a test offers, and keeps all requests that it receives.
 
 use std::collections::VecDeque;
 use std::io::{self, BufReader};
@@ -10,13 +10,13 @@ use serde_json::Value;
 
 use super::http::{self, Message};
 
-/// For everything that happens by itself in the end, on two slow cores that others share.
+/// The longest wait for anything that has to happen, on two slow and shared cores.
 pub const PATIENCE: Duration = Duration::from_secs(60);
-/// Between two looks whether a poll's connection is still there.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// How often a poll checks that its connection is still open.
+const CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Milliseconds since the epoch.
-pub fn now() -> u64 {
+/// Returns the milliseconds since the epoch.
+pub fn now_ms() -> u64 {
     u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
 }
 
@@ -26,7 +26,7 @@ pub struct Event {
     pub id: String,
     pub arn: String,
     /// Milliseconds since the epoch.
-    pub deadline: u64,
+    pub deadline_ms: u64,
     pub body: Vec<u8>,
 }
 
@@ -35,7 +35,7 @@ impl Event {
         Self {
             id: id.to_owned(),
             arn: "arn:aws:lambda:eu-west-1:123456789012:function:checkout".to_owned(),
-            deadline: now() + 60_000,
+            deadline_ms: now_ms() + 60_000,
             body: body.to_string().into_bytes(),
         }
     }
@@ -44,7 +44,7 @@ impl Event {
         [
             ("Content-Type", "application/json"),
             ("Lambda-Runtime-Aws-Request-Id", &self.id),
-            ("Lambda-Runtime-Deadline-Ms", &self.deadline.to_string()),
+            ("Lambda-Runtime-Deadline-Ms", &self.deadline_ms.to_string()),
             ("Lambda-Runtime-Invoked-Function-Arn", &self.arn),
             ("Lambda-Runtime-Trace-Id", "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=0"),
             (
@@ -61,17 +61,17 @@ impl Event {
     }
 }
 
-/// A request that has come to its end.
+/// A complete request.
 #[derive(Clone, Debug)]
 pub struct Received {
     pub at: Instant,
     /// Milliseconds since the epoch.
-    pub time: u64,
+    pub time_ms: u64,
     pub message: Message,
 }
 
 impl Received {
-    /// Method and path.
+    /// Whether the request has this method and this path.
     pub fn is(&self, method: &str, path: &str) -> bool {
         self.message.start == format!("{method} /2018-06-01/runtime/{path} HTTP/1.1")
     }
@@ -90,7 +90,7 @@ struct Shared {
     changed: Condvar,
 }
 
-/// It ends with the test, also when that fails.
+/// The Runtime API. Dropping it ends its thread, even when the test fails.
 pub struct RuntimeApi {
     address: std::net::SocketAddr,
     shared: Arc<Shared>,
@@ -108,7 +108,7 @@ impl RuntimeApi {
                     return;
                 }
                 let shared = Arc::clone(&served);
-                // A connection that breaks is a runtime that has ended: the test sees that elsewhere.
+                // A broken connection means that the runtime has ended, which the test checks elsewhere.
                 std::thread::spawn(move || shared.serve(&stream));
             }
         });
@@ -119,21 +119,22 @@ impl RuntimeApi {
         self.address.to_string()
     }
 
-    /// Gives out an event, after those offered before.
+    /// Queues an event.
     pub fn offer(&self, event: Event) {
         self.shared.state().events.push_back(event);
         self.shared.changed.notify_all();
     }
 
-    /// What an invocation was answered with: its response or its error.
-    pub fn answer(&self, id: &str) -> Received {
-        self.wait(&format!("an answer to {id}"), |received| {
+    /// Waits for the result of an invocation: its response or its error.
+    pub fn result(&self, id: &str) -> Received {
+        self.wait(&format!("the result of {id}"), |received| {
             received.is("POST", &format!("invocation/{id}/response"))
                 || received.is("POST", &format!("invocation/{id}/error"))
         })
     }
 
-    /// Everything up to the poll of that number, which says that the invocations before it are over.
+    /// Waits for the poll with this number, after which the previous invocations are complete. Returns all requests up
+    /// to then.
     pub fn until_poll(&self, number: usize) -> Vec<Received> {
         let is_poll = |received: &&Received| received.is("GET", "invocation/next");
         self.wait_until(&format!("poll {number}"), |received| {
@@ -141,25 +142,25 @@ impl RuntimeApi {
         })
     }
 
-    /// The first request that is looked for, as soon as it is here.
+    /// Waits for the first request that is `wanted`.
     pub fn wait(&self, what: &str, wanted: impl Fn(&Received) -> bool) -> Received {
         self.wait_until(what, |received| received.iter().find(|received| wanted(received)).cloned())
     }
 
-    fn wait_until<T>(&self, what: &str, look: impl Fn(&[Received]) -> Option<T>) -> T {
+    fn wait_until<T>(&self, what: &str, find: impl Fn(&[Received]) -> Option<T>) -> T {
         let began = Instant::now();
         let mut state = self.shared.state();
         loop {
-            if let Some(found) = look(&state.received) {
+            if let Some(found) = find(&state.received) {
                 return found;
             }
             let starts: Vec<_> = state.received.iter().map(|received| &received.message.start).collect();
-            assert!(began.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}, only {starts:?}");
-            state = self.shared.changed.wait_timeout(state, LOOK_EVERY).unwrap().0;
+            assert!(began.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}; only {starts:?}");
+            state = self.shared.changed.wait_timeout(state, CHECK_INTERVAL).unwrap().0;
         }
     }
 
-    /// Everything so far.
+    /// Returns all requests that were received so far.
     pub fn received(&self) -> Vec<Received> {
         self.shared.state().received.clone()
     }
@@ -169,14 +170,14 @@ impl Drop for RuntimeApi {
     fn drop(&mut self) {
         self.shared.state().ended = true;
         self.shared.changed.notify_all();
-        // The listener waits for one more connection.
+        // Connect once more, because the thread waits in `accept`.
         let _ = TcpStream::connect(self.address);
     }
 }
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        // A test that has failed elsewhere still ends.
+        // Ignore the poison, so that a test that has failed in another thread still ends.
         self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
@@ -186,7 +187,7 @@ impl Shared {
         let mut reader = BufReader::new(stream);
         let proceed = || io::Write::write_all(&mut { stream }, b"HTTP/1.1 100 Continue\r\n\r\n");
         while let Some(message) = http::read(&mut reader, proceed)? {
-            let received = Received { at: Instant::now(), time: now(), message };
+            let received = Received { at: Instant::now(), time_ms: now_ms(), message };
             let is_poll = received.is("GET", "invocation/next");
             self.state().received.push(received);
             self.changed.notify_all();
@@ -201,7 +202,7 @@ impl Shared {
         Ok(())
     }
 
-    /// The next event; `None` where nobody is there any more to take it.
+    /// Waits for the next event; `None` if the connection was closed before.
     fn next(&self, stream: &TcpStream) -> io::Result<Option<Event>> {
         let mut state = self.state();
         loop {
@@ -211,7 +212,7 @@ impl Shared {
             if let Some(event) = state.events.pop_front() {
                 return Ok(Some(event));
             }
-            state = self.changed.wait_timeout(state, LOOK_EVERY).unwrap().0;
+            state = self.changed.wait_timeout(state, CHECK_INTERVAL).unwrap().0;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Streamed answers, through the runtimes that stream: parts pass as they come, and faults on them.
+//! Streamed responses of the runtimes that stream: their parts pass as they are sent, and have faults.
 
 use serde_json::{Value, json};
 
@@ -6,73 +6,77 @@ use super::launch::{Kind, Launch};
 use super::runtime_api::{Event, Received, RuntimeApi};
 
 const MODE: &str = "Lambda-Runtime-Function-Response-Mode";
-/// What the function streams.
+/// The text that the function streams.
 const WHOLE: &str = "part 1\npart 2\npart 3\n";
 
+/// Returns the result of one invocation, the faults that were reported for it, and whether its handler ran.
 fn invoke(kind: Kind, faults: Value) -> (Received, Vec<String>, bool) {
     let api = RuntimeApi::start();
     let running = Launch::faulty(kind, faults).handler("function.stream").start(&api);
     api.offer(Event::new("one", &json!({ "parts": 3, "ms": 300 })));
-    let answer = api.answer("one");
-    let seen = (running.reported("one"), running.handled("one").is_some());
+    let result = api.result("one");
+    let (reported, handled) = (running.reported("one"), running.handled("one").is_some());
     running.stop();
-    (answer, seen.0, seen.1)
+    (result, reported, handled)
 }
 
-/// Rust's runtime puts a head before the parts.
-fn parts(answer: &Received) -> &str {
-    let text = answer.message.text();
+/// Returns the parts without the head that Rust's runtime sends before them.
+fn parts(result: &Received) -> &str {
+    let text = result.message.text();
     text.find("part 1").map_or(text, |at| &text[at..])
 }
 
 #[test]
-fn parts_pass_as_they_come() {
+fn parts_pass_as_they_are_sent() {
     for kind in Kind::STREAMING {
-        // A fault that is due before the handler, so that the proxy has had to do with this invocation.
-        let (answer, reported, _) = invoke(kind, json!([{ "latency": { "delayMs": 100 } }]));
-        let message = &answer.message;
-        assert_eq!((message.header(MODE), parts(&answer)), (Some("streaming"), WHOLE), "{kind:?}");
+        // The fault before the handler makes the proxy handle this invocation.
+        let (result, reported, _) = invoke(kind, json!([{ "latency": { "delayMs": 100 } }]));
+        let message = &result.message;
+        assert_eq!((message.header(MODE), parts(&result)), (Some("streaming"), WHOLE), "{kind:?}");
         let (first, last) = (message.parts.first().unwrap(), message.parts.last().unwrap());
-        assert!(last.duration_since(*first).as_millis() >= 300, "{kind:?}: not held until the last one is there");
+        assert!(
+            last.duration_since(*first).as_millis() >= 300,
+            "{kind:?}: the proxy has held the parts until the last one"
+        );
         assert_eq!(reported, ["latency"], "{kind:?}");
     }
 }
 
 #[test]
-fn trailers_say_that_a_stream_has_failed() {
+fn the_trailers_of_a_failed_stream_pass() {
     for kind in [Kind::NodeJs, Kind::NodeJsAlternative] {
         let api = RuntimeApi::start();
         let running =
             Launch::faulty(kind, json!([{ "error": { "percentage": 0 } }])).handler("function.stream").start(&api);
         api.offer(Event::new("one", &json!({ "parts": 2, "ms": 1, "fail": true })));
-        let answer = api.answer("one");
-        assert_eq!(parts(&answer), "part 1\n", "{kind:?}");
-        assert_eq!(answer.message.trailer("Lambda-Runtime-Function-Error-Type"), Some("RangeError"), "{kind:?}");
-        assert!(answer.message.trailer("Lambda-Runtime-Function-Error-Body").is_some(), "{kind:?}");
+        let result = api.result("one");
+        assert_eq!(parts(&result), "part 1\n", "{kind:?}");
+        assert_eq!(result.message.trailer("Lambda-Runtime-Function-Error-Type"), Some("RangeError"), "{kind:?}");
+        assert!(result.message.trailer("Lambda-Runtime-Function-Error-Body").is_some(), "{kind:?}");
         running.stop();
     }
 }
 
 #[test]
-fn an_answer_of_another_kind_takes_their_place() {
+fn a_replaced_stream_is_no_longer_a_stream() {
     for kind in Kind::STREAMING {
-        let (answer, reported, handled) =
+        let (result, reported, handled) =
             invoke(kind, json!([{ "response": { "statusCode": 503, "body": "busy", "when": "after" } }]));
-        assert_eq!((answer.message.header(MODE), handled), (None, true), "{kind:?}: it is no stream any more");
-        assert_eq!(answer.message.json()["statusCode"], 503, "{kind:?}");
+        assert_eq!((result.message.header(MODE), handled), (None, true), "{kind:?}: it is still a stream");
+        assert_eq!(result.message.json()["statusCode"], 503, "{kind:?}");
         assert_eq!(reported, ["response"], "{kind:?}");
 
-        let (answer, reported, handled) = invoke(kind, json!([{ "error": { "when": "after" } }]));
-        assert!(answer.is("POST", "invocation/one/error") && handled, "{kind:?}: {}", answer.message.start);
-        assert_eq!((answer.message.header(MODE), reported), (None, vec!["error".to_owned()]), "{kind:?}");
+        let (result, reported, handled) = invoke(kind, json!([{ "error": { "when": "after" } }]));
+        assert!(result.is("POST", "invocation/one/error") && handled, "{kind:?}: {}", result.message.start);
+        assert_eq!((result.message.header(MODE), reported), (None, vec!["error".to_owned()]), "{kind:?}");
     }
 }
 
 #[test]
 fn a_damaged_stream_keeps_its_head() {
     for kind in Kind::STREAMING {
-        let (answer, reported, _) = invoke(kind, json!([{ "corrupt": { "truncateBytes": 9 } }]));
-        assert_eq!((answer.message.header(MODE), parts(&answer)), (Some("streaming"), "part 1\npa"), "{kind:?}");
+        let (result, reported, _) = invoke(kind, json!([{ "corrupt": { "truncateBytes": 9 } }]));
+        assert_eq!((result.message.header(MODE), parts(&result)), (Some("streaming"), "part 1\npa"), "{kind:?}");
         assert_eq!(reported, ["corrupt"], "{kind:?}");
     }
 }

@@ -1,40 +1,40 @@
-//! With no fault due, a runtime and the Runtime API see of each other what they see without a proxy.
+//! While no fault is triggered, a runtime and the Runtime API exchange the same messages as without a proxy.
 
 use serde_json::{Value, json};
 
 use super::launch::{Kind, Launch};
 use super::runtime_api::{Event, Received, RuntimeApi};
 
-/// Bytes of the largest event, with which its answer is just as large: a little less than Lambda's limit of 6 MB.
+/// Bytes of the largest event and its response: a little less than Lambda's limit of 6 MB.
 const LARGE: usize = 6 * 1024 * 1024 - 100;
 
 #[test]
-fn python_is_left_alone() {
+fn messages_of_python_pass_unchanged() {
     everything_passes(Kind::Python, "function.handler", &events());
 }
 
 #[test]
-fn node_js_is_left_alone() {
+fn messages_of_node_js_pass_unchanged() {
     everything_passes(Kind::NodeJs, "function.handler", &events());
 }
 
 #[test]
-fn node_js_with_its_other_client_is_left_alone() {
+fn messages_of_node_js_with_its_other_client_pass_unchanged() {
     everything_passes(Kind::NodeJsAlternative, "function.handler", &events());
 }
 
 #[test]
-fn rust_is_left_alone() {
+fn messages_of_rust_pass_unchanged() {
     everything_passes(Kind::Rust, "function.handler", &events());
 }
 
 #[test]
-fn streams_are_left_alone() {
+fn streams_pass_unchanged() {
     for kind in Kind::STREAMING {
         let mut events =
             vec![Event::new("a", &json!({ "parts": 3, "ms": 1 })), Event::new("b", &json!({ "parts": 0 }))];
         if kind != Kind::Rust {
-            // Its error comes in trailers, where Rust's comes as a part.
+            // These runtimes report an error in trailers. Rust's sends it as a part.
             events.push(Event::new("c", &json!({ "parts": 2, "ms": 1, "fail": true })));
         }
         everything_passes(kind, "function.stream", &events);
@@ -42,18 +42,18 @@ fn streams_are_left_alone() {
 }
 
 #[test]
-fn a_failed_initialisation_is_left_alone() {
+fn a_failed_initialization_passes_unchanged() {
     for kind in [Kind::Python, Kind::NodeJs, Kind::NodeJsAlternative] {
-        let seen = [Launch::direct(kind), Launch::faulty(kind, idle()[0].clone())].map(|launch| {
+        let errors = [Launch::direct(kind), Launch::faulty(kind, idle()[0].clone())].map(|launch| {
             let api = RuntimeApi::start();
             let mut running = launch.handler("missing.handler").start(&api);
             let error = api.wait("the error", |received| received.is("POST", "init/error"));
             if kind == Kind::Python {
-                running.ended();
+                running.wait_for_end();
             }
             comparable(&error)
         });
-        assert_eq!(seen[0], seen[1], "{kind:?}");
+        assert_eq!(errors[0], errors[1], "{kind:?}");
     }
 }
 
@@ -70,7 +70,7 @@ fn events() -> Vec<Event> {
     ]
 }
 
-/// Faults that are there and never due, so that the proxy has to look at each invocation.
+/// Returns faults that are never triggered, but make the proxy check each invocation.
 fn idle() -> [Value; 2] {
     let never = json!({ "path": "never", "equals": true });
     [
@@ -95,10 +95,10 @@ fn everything_passes(kind: Kind, handler: &'static str, events: &[Event]) {
         let starts = |played: &[Comparable]| played.iter().map(|(start, ..)| start.clone()).collect::<Vec<_>>();
         assert_eq!(starts(&direct), starts(&passed), "{kind:?}");
         for (direct, passed) in direct.iter().zip(&passed) {
-            // Not printed as a whole: one of them has 6 MB.
+            // Print only the heads: one body has 6 MB.
             assert!(
                 direct == passed,
-                "{kind:?}: {} {:?}, and behind the proxy {} {:?}",
+                "{kind:?}: {} {:?} without the proxy, {} {:?} with it",
                 direct.0,
                 direct.1,
                 passed.0,
@@ -110,23 +110,23 @@ fn everything_passes(kind: Kind, handler: &'static str, events: &[Event]) {
 
 type Comparable = (String, Vec<(String, String)>, Vec<u8>, Vec<(String, String)>);
 
-/// Every request up to the poll behind the last answer.
+/// Plays the events, and returns all requests up to the poll after the last result.
 fn play(launch: Launch, events: &[Event]) -> Vec<Comparable> {
     let api = RuntimeApi::start();
     let running = launch.start(&api);
     for event in events {
         api.offer(event.clone());
     }
-    api.answer(&events.last().unwrap().id);
+    api.result(&events.last().unwrap().id);
     let received = api.until_poll(events.len() + 1);
     running.stop();
     let mut played: Vec<_> = received.iter().map(comparable).collect();
-    // Some ask for the next event while the end of a stream is still under way: which comes first is chance.
+    // Some runtimes poll while the end of a stream is still in transit, so the order is random.
     played.sort_by(|one, other| one.0.cmp(&other.0));
     played
 }
 
-/// A request as it came, but for the address that the runtime knows and the proxy has taken.
+/// Returns a request as it arrived, without the address of the Runtime API, which differs with the proxy.
 fn comparable(received: &Received) -> Comparable {
     let message = received.message.clone();
     let headers = message.headers.into_iter().map(|(name, value)| {

@@ -266,9 +266,7 @@ fn compile(pattern: &str) -> Result<Regex, String> {
     let compiled = regex_lite::RegexBuilder::new(pattern).size_limit(MAX_COMPILED_BYTES).build();
     compiled.map_err(|error| match error.to_string() {
         too_large if too_large.contains("size limit") => {
-            format!(
-                "the pattern `{shown}` has too many repetitions and would delay invocations; write smaller counts"
-            )
+            format!("the pattern `{shown}` has too many repetitions and would delay invocations; write smaller counts")
         }
         why => format!("the pattern `{shown}` cannot be used: {why}; correct it"),
     })

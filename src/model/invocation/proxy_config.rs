@@ -251,7 +251,11 @@ mod tests {
             (r#"{"init":{}}"#, "changes nothing"),
             (r#"{"disk":{"megabytes":1,"qualifier":"a b"}}"#, "`qualifier` is `a b`"),
         ] {
-            assert!(refusal(fault).starts_with("faults[0].") && refusal(fault).contains(expected), "{}", refusal(fault));
+            assert!(
+                refusal(fault).starts_with("faults[0].") && refusal(fault).contains(expected),
+                "{}",
+                refusal(fault)
+            );
         }
         assert!(refusal(&[r#"{"exit":{}}"#; 21].join(",")).contains("21 faults are more than the limit of 20"));
     }

@@ -1,4 +1,4 @@
-// A function that does what its event says; function.py and function.rs do the same.
+// A function whose event selects its behavior; function.py and function.rs behave the same.
 import { readFileSync, readdirSync, readlinkSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
 
@@ -14,31 +14,31 @@ export async function handler(event, context) {
       return event
     case 'describe':
       return describe(context)
-    case 'look':
-      return look()
+    case 'inspect':
+      return inspect()
     default:
       return event
   }
 }
 
-// Answers in parts, with time between them; with `fail`, it fails before the last one.
-export const stream = awslambda.streamifyResponse(async (event, answer, context) => {
+// Streams its response in parts with pauses between them. With `fail`, it fails before the last part.
+export const stream = awslambda.streamifyResponse(async (event, response, context) => {
   handled(context)
-  answer.setContentType('text/plain')
+  response.setContentType('text/plain')
   for (let part = 1; part <= event.parts; part++) {
     if (part > 1) await pause(event.ms)
     if (part === event.parts && event.fail) throw new RangeError('the event says so')
-    answer.write(`part ${part}\n`)
+    response.write(`part ${part}\n`)
   }
-  answer.end()
+  response.end()
 })
 
-// What the headers of the event have become.
+// Returns what the runtime has made of the headers of the event.
 function describe(context) {
   return {
     id: context.awsRequestId,
     arn: context.invokedFunctionArn,
-    // Only what remains of it can be asked for.
+    // The runtime gives only the remaining time.
     deadline: null,
     trace: process.env._X_AMZN_TRACE_ID,
     client: context.clientContext?.custom ?? null,
@@ -46,8 +46,8 @@ function describe(context) {
   }
 }
 
-// What a process can see of how it was started.
-function look() {
+// Returns what a process can observe about its start.
+function inspect() {
   const list = (folder) => readdirSync(`/proc/self/${folder}`)
   return {
     environment: process.env,
@@ -66,6 +66,6 @@ function target(descriptor) {
   try {
     return [readlinkSync(`/proc/self/fd/${descriptor}`)]
   } catch {
-    return [] // the one that listed them
+    return [] // the descriptor of the listing
   }
 }

@@ -1,4 +1,4 @@
-"""A function that does what its event says; function.mjs and function.rs do the same."""
+"""A function whose event selects its behavior; function.mjs and function.rs behave the same."""
 
 import os
 import time
@@ -6,20 +6,20 @@ import time
 
 def handler(event, context):
     print("handled", context.aws_request_id, time.time_ns() // 1_000_000, flush=True)
-    asked = event.get("do") if isinstance(event, dict) else None
-    if asked == "fail":
+    action = event.get("do") if isinstance(event, dict) else None
+    if action == "fail":
         raise ValueError("the event says so")
-    if asked == "wait":
+    if action == "wait":
         time.sleep(event["ms"] / 1000)
-    if asked == "describe":
+    if action == "describe":
         return describe(context)
-    if asked == "look":
-        return look()
+    if action == "inspect":
+        return inspect()
     return event
 
 
 def describe(context):
-    """What the headers of the event have become."""
+    """Returns what the runtime has made of the headers of the event."""
     client = context.client_context
     return {
         "id": context.aws_request_id,
@@ -31,15 +31,15 @@ def describe(context):
     }
 
 
-def look():
-    """What a process can see of how it was started."""
+def inspect():
+    """Returns what a process can observe about its start."""
     tasks = [open(f"/proc/self/task/{task}/children").read() for task in os.listdir("/proc/self/task")]
     descriptors = []
     for descriptor in os.listdir("/proc/self/fd"):
         try:
             descriptors.append(os.readlink(f"/proc/self/fd/{descriptor}"))
         except FileNotFoundError:
-            pass  # the one that listed them
+            pass  # the descriptor of the listing
     return {
         "environment": dict(os.environ),
         "children": " ".join(tasks).split(),

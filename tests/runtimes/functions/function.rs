@@ -1,4 +1,4 @@
-//! A function that does what its event says; function.py and function.mjs do the same.
+//! A function whose event selects its behavior; function.py and function.mjs behave the same.
 
 use std::fs;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    // There is one handler in a Rust function; the setting chooses between two here, as it does elsewhere.
+    // A Rust function has one handler. Here the setting selects one of two, as in the other languages.
     match std::env::var("_HANDLER")?.as_str() {
         "function.stream" => run(service_fn(stream)).await,
-        // Several invocations at once where the environment says so, as on Lambda Managed Instances.
+        // Handles concurrent invocations if the environment allows them, as on Lambda Managed Instances.
         _ => run_concurrent(service_fn(handler)).await,
     }
 }
@@ -32,22 +32,22 @@ async fn handler(invoked: LambdaEvent<Value>) -> Result<Value, Error> {
             Ok(event)
         }
         Some("describe") => Ok(describe(&context)),
-        Some("look") => look(),
+        Some("inspect") => inspect(),
         _ => Ok(event),
     }
 }
 
-/// Answers in parts, with time between them.
+/// Streams its response in parts, with pauses between them.
 async fn stream(invoked: LambdaEvent<Value>) -> Result<Response<Body>, Error> {
     let LambdaEvent { payload: event, context } = invoked;
     handled(&context);
-    let (mut answer, body) = channel();
+    let (mut response, body) = channel();
     tokio::spawn(async move {
         for part in 1..=event["parts"].as_u64().unwrap_or_default() {
             if part > 1 {
                 tokio::time::sleep(Duration::from_millis(event["ms"].as_u64().unwrap_or_default())).await;
             }
-            if answer.send_data(format!("part {part}\n").into()).await.is_err() {
+            if response.send_data(format!("part {part}\n").into()).await.is_err() {
                 return;
             }
         }
@@ -55,7 +55,7 @@ async fn stream(invoked: LambdaEvent<Value>) -> Result<Response<Body>, Error> {
     Ok(Response::from(body))
 }
 
-/// What the headers of the event have become.
+/// Returns what the runtime has made of the headers of the event.
 fn describe(context: &Context) -> Value {
     json!({
         "id": context.request_id,
@@ -67,15 +67,15 @@ fn describe(context: &Context) -> Value {
     })
 }
 
-/// What a process can see of how it was started.
-fn look() -> Result<Value, Error> {
+/// Returns what a process can observe about its start.
+fn inspect() -> Result<Value, Error> {
     let mut children = Vec::new();
     for task in fs::read_dir("/proc/self/task")? {
         let listed = fs::read_to_string(task?.path().join("children"))?;
         children.extend(listed.split_whitespace().map(str::to_owned));
     }
     let descriptors: Vec<_> = fs::read_dir("/proc/self/fd")?
-        // The one that lists them is not there any more, or lists them.
+        // The descriptor of the listing may be closed already.
         .filter_map(|descriptor| fs::read_link(descriptor.ok()?.path()).ok())
         .collect();
     Ok(json!({

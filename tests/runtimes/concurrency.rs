@@ -1,4 +1,4 @@
-//! Several invocations at once through one environment, as on Lambda Managed Instances.
+//! Concurrent invocations in one environment, as on Lambda Managed Instances.
 
 use serde_json::json;
 
@@ -6,7 +6,7 @@ use super::launch::{Kind, Launch};
 use super::runtime_api::{Event, RuntimeApi};
 
 #[test]
-fn a_fault_in_one_invocation_is_not_in_another() {
+fn concurrent_invocations_have_only_their_own_faults() {
     let api = RuntimeApi::start();
     let only = |name: &str| json!([{ "path": "is", "equals": name }]);
     let faults = json!([
@@ -22,15 +22,15 @@ fn a_fault_in_one_invocation_is_not_in_another() {
     for name in delayed.iter().chain(&others) {
         api.offer(event(name));
     }
-    let answers = others.map(|name| api.answer(name));
+    let results = others.map(|name| api.result(name));
     for name in delayed {
-        let last = api.answer(name);
+        let last = api.result(name);
         assert_eq!(last.message.json(), json!({ "is": name }));
-        assert!(answers.iter().all(|answer| answer.at < last.at), "no other one waits for {name}");
+        assert!(results.iter().all(|result| result.at < last.at), "another invocation waited for {name}");
     }
-    assert_eq!(answers[0].message.json(), json!({ "is": "plain" }));
-    assert!(answers[1].is("POST", "invocation/wrong/error"), "{}", answers[1].message.start);
-    assert_eq!(answers[2].message.text(), "garbage");
-    assert_eq!(answers[3].message.json(), json!({ "is": "plain-too" }));
+    assert_eq!(results[0].message.json(), json!({ "is": "plain" }));
+    assert!(results[1].is("POST", "invocation/wrong/error"), "{}", results[1].message.start);
+    assert_eq!(results[2].message.text(), "garbage");
+    assert_eq!(results[3].message.json(), json!({ "is": "plain-too" }));
     running.stop();
 }
