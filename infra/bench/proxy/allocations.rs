@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::lanes::never_applies;
+use crate::faults::never_applies;
 use crate::limits::Check;
 use crate::processes::{Allocated, Runtime, Server};
 

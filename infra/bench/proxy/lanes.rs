@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use crate::event::NO_MATCH;
+use crate::faults::{never_applies, never_matches};
 use crate::memory::{self, Usage};
 use crate::processes::{Runtime, Server};
 use crate::statistics::median;
@@ -46,22 +46,10 @@ impl Way {
             Self::PassThrough => Server::reference("pass-through", api),
             Self::Proxy => Server::proxy(proxy, api, None),
             Self::NeverApplies => Server::proxy(proxy, api, Some(&never_applies())),
-            Self::NoMatch => Server::proxy(proxy, api, Some(&config(&format!(r#""match":{NO_MATCH}"#)))),
+            Self::NoMatch => Server::proxy(proxy, api, Some(&never_matches())),
         }
         .map(Some)
     }
-}
-
-/// Returns the proxy's configuration with a fault that never applies.
-pub fn never_applies() -> String {
-    config(r#""percentage":0"#)
-}
-
-/// Returns the proxy's configuration with a latency fault of this rule, until 2100, which no measurement reaches.
-fn config(rule: &str) -> String {
-    format!(
-        r#"{{"until":4102444800000,"experiment":"bench","run":"bench","faults":[{{"latency":{{"delayMs":200,{rule}}}}}]}}"#
-    )
 }
 
 /// One open way: the process in between, and a runtime at its end.

@@ -11,6 +11,7 @@ mod api;
 mod counted;
 mod driver;
 mod event;
+mod faults;
 mod lanes;
 mod limits;
 mod memory;

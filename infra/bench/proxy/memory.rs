@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use crate::lanes::never_applies;
+use crate::faults::never_applies;
 use crate::limits::Check;
 use crate::processes::{Runtime, Server};
 use crate::wire::wrong;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::lanes::never_applies;
+use crate::faults::never_applies;
 use crate::limits::Check;
 use crate::processes::{Runtime, Server};
 use crate::statistics::quantile;
