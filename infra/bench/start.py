@@ -39,11 +39,11 @@ def main(arguments: list[str]) -> int:
         for _ in range(runs):
             baseline.append(run_time([idle], environment))
             started.append(first_request(api, environment))
-    ours, theirs = statistics.median(started), statistics.median(baseline)
+    start_ms, baseline_ms = statistics.median(started), statistics.median(baseline)
     size = BOOTSTRAP.stat().st_size / 1_000_000
-    print(f"bootstrap: {size:.1f} MB; from exec to its first request for work: median {ours:.1f} ms, worst {max(started):.1f} ms ({runs} runs)")
-    print(f"exec of true in the same run: median {theirs:.1f} ms; ratio {ours / theirs:.1f}")
-    return 0 if ours <= MAX_MILLISECONDS else 1
+    print(f"bootstrap: {size:.1f} MB; from exec to its first request for work: median {start_ms:.1f} ms, worst {max(started):.1f} ms ({runs} runs)")
+    print(f"exec of true in the same run: median {baseline_ms:.1f} ms; ratio {start_ms / baseline_ms:.1f}")
+    return 0 if start_ms <= MAX_MILLISECONDS else 1
 
 
 def function_environment(port: int) -> dict[str, str]:

@@ -65,13 +65,13 @@ impl Connection {
                     return self.serve_next(&request, &injector).await;
                 }
             }
-            Route::Result { id, is_error } => {
+            Route::Result { id, .. } => {
                 let head = self.down.source.buffer.filled().get(..request.length).unwrap_or_default();
                 let start = request.path.start;
                 let id = std::str::from_utf8(&head[start + id.start..start + id.end]).unwrap_or_default();
                 if let Some(pending) = injector.recall(id, value_of(head, INVOCATION_ID)) {
                     let id = id.to_owned();
-                    return self.serve_result(&request, &injector, &id, pending, *is_error).await;
+                    return self.serve_result(&request, &injector, &id, pending).await;
                 }
             }
             Route::Other => {}

@@ -15,8 +15,27 @@ use super::message::{InvocationKey, changed, has_failed, result_request};
 use super::payload;
 use super::pending::Pending;
 use super::relay::{RelayError, write_to_api};
+use super::route::Route;
 use super::source::TransferError;
 use super::verdict::After;
+
+/// A result that a fault changes.
+struct Changed<'c> {
+    /// The runtime's request that posts the result.
+    request: &'c Request,
+    injector: &'c Injector,
+    /// The request id of the invocation.
+    id: &'c str,
+    /// The faults that change it.
+    after: After<'static>,
+}
+
+impl Changed<'_> {
+    /// Reports that a fault was injected.
+    fn report(&self, fault: &str) {
+        self.injector.report(fault, Duration::ZERO, self.id);
+    }
+}
 
 impl Connection {
     /// Serves a request that posts a result, after the faults that take effect on it.
@@ -26,7 +45,6 @@ impl Connection {
         injector: &Injector,
         id: &str,
         pending: Pending,
-        is_error: bool,
     ) -> Result<Flow, RelayError> {
         let Pending { after, disk, exits } = pending;
         drop(disk);
@@ -38,21 +56,17 @@ impl Connection {
             injector.delay("latency", *delay, id).await;
         }
         let changes = !after.responses.is_empty() || !after.corruptions.is_empty() || after.error.is_some();
+        let is_error = matches!(request.route, Route::Result { is_error: true, .. });
         // A failed handler has no response that could be replaced or damaged.
         if !changes || is_error && after.error.is_none() {
             return self.pass(request).await;
         }
-        self.change_result(request, injector, id, &after).await
+        self.change_result(&Changed { request, injector, id, after }).await
     }
 
     /// Sends a changed result, unless the faults expire before the runtime's own one was read.
-    async fn change_result(
-        &mut self,
-        request: &Request,
-        injector: &Injector,
-        id: &str,
-        after: &After<'_>,
-    ) -> Result<Flow, RelayError> {
+    async fn change_result(&mut self, result: &Changed<'_>) -> Result<Flow, RelayError> {
+        let Changed { request, injector, id, after } = result;
         if injector.remaining().is_none() {
             return self.pass(request).await;
         }
@@ -76,44 +90,31 @@ impl Connection {
             None => {}
         }
         if let Some(fault) = after.error {
-            injector.report("error", Duration::ZERO, id);
-            let own = result_request(
-                &self.upstream,
-                &InvocationKey::new(id, buffered.head()),
-                Some(&fault.error_type),
-                &payload::of_error(fault),
-            );
+            result.report("error");
+            let key = InvocationKey::new(id, buffered.head());
+            let own = result_request(&self.upstream, &key, Some(&fault.error_type), &payload::of_error(fault));
             return self.send_instead(request, buffered, &own).await;
         }
-        let Some((body, trailers)) = buffered.body() else {
-            return self.replace_oversized(request, injector, id, after, buffered).await;
-        };
+        let Some((body, trailers)) = buffered.body() else { return self.replace_oversized(result, buffered).await };
         let (changed, injected) = changed(buffered.head(), self.upstream.prefix(), &body, after);
         if injected.is_empty() || has_failed(trailers) {
             return self.pass_buffered(request, buffered).await;
         }
-        injected.iter().for_each(|fault| injector.report(fault, Duration::ZERO, id));
+        injected.iter().for_each(|fault| result.report(fault));
         self.send_instead(request, buffered, &changed).await
     }
 
     /// Replaces a response that is too large for the buffer as a whole, if a fault asks for that; otherwise it passes
     /// undamaged.
-    async fn replace_oversized(
-        &mut self,
-        request: &Request,
-        injector: &Injector,
-        id: &str,
-        after: &After<'_>,
-        buffered: BufferedMessage,
-    ) -> Result<Flow, RelayError> {
-        let Some(fault) = after.responses.last() else {
+    async fn replace_oversized(&mut self, result: &Changed<'_>, buffered: BufferedMessage) -> Result<Flow, RelayError> {
+        let Some(fault) = result.after.responses.last() else {
             log_line(&format!("a response of more than {MAX_BUFFERED} bytes passes undamaged"));
-            return self.pass_buffered(request, buffered).await;
+            return self.pass_buffered(result.request, buffered).await;
         };
-        injector.report("response", Duration::ZERO, id);
-        let key = InvocationKey::new(id, buffered.head());
+        result.report("response");
+        let key = InvocationKey::new(result.id, buffered.head());
         let own = result_request(&self.upstream, &key, None, &payload::of_response(fault));
-        self.send_instead(request, buffered, &own).await
+        self.send_instead(result.request, buffered, &own).await
     }
 
     /// Sends the proxy's own request in place of the runtime's, and passes the response back.

@@ -107,14 +107,14 @@ fn late(mut settings: Value) -> Value {
 fn delay_cases() -> Vec<Case> {
     vec![
         case("latency", json!({ "latency": { "delayMs": 300 } }), plain_event(), |done| {
-            assert!(done.before() >= MS * 300, "{:?}", done.before());
+            assert!(done.before() >= 300 * MS, "{:?}", done.before());
             assert_eq!(done.body(), json!({ "shop": "checkout" }));
         }),
         case("latency, a range", json!({ "latency": { "minMs": 200, "maxMs": 250 } }), plain_event(), |done| {
-            assert!(done.before() >= MS * 200, "{:?}", done.before());
+            assert!(done.before() >= 200 * MS, "{:?}", done.before());
         }),
         case("latency, after", json!({ "latency": late(json!({ "delayMs": 300 })) }), plain_event(), |done| {
-            assert!(done.after() >= MS * 300, "{:?}", done.after());
+            assert!(done.after() >= 300 * MS, "{:?}", done.after());
             assert_eq!(done.body(), json!({ "shop": "checkout" }));
         }),
         case(
@@ -122,7 +122,7 @@ fn delay_cases() -> Vec<Case> {
             json!({ "latency": late(json!({ "delayMs": 300 })) }),
             json!({ "do": "fail" }),
             |done| {
-                assert!(done.after() >= MS * 300, "{:?}", done.after());
+                assert!(done.after() >= 300 * MS, "{:?}", done.after());
                 assert_eq!(done.body()["errorMessage"], "the event says so");
             },
         ),
@@ -298,7 +298,7 @@ fn init_is_slow(kind: Kind) {
     let api = RuntimeApi::start();
     let running = Launch::faulty(kind, json!([{ "init": { "delayMs": 500 } }])).start(&api);
     let first = api.wait("the first poll", |received| received.is("GET", "invocation/next"));
-    assert!(first.at.duration_since(running.began).as_millis() >= 500, "{kind:?}");
+    assert!(first.at.duration_since(running.began) >= 500 * MS, "{kind:?}");
     let done = invoke(&api, &running, Event::new("one", &json!({ "shop": 1 })));
     assert_eq!(done.body(), json!({ "shop": 1 }), "{kind:?}");
     assert_eq!(

@@ -16,13 +16,13 @@ fn a_process_starts_the_same_as_without_the_proxy() {
     for kind in Kind::ALL {
         let faults = || json!([{ "latency": { "delayMs": 1 } }]);
         let (direct, address) = observe(&Launch::direct(kind));
-        let (mut behind, api) = observe(&Launch::faulty(kind, faults()));
-        let proxy = take(&mut behind, "AWS_LAMBDA_RUNTIME_API");
+        let (mut proxied, api) = observe(&Launch::faulty(kind, faults()));
+        let proxy = take(&mut proxied, "AWS_LAMBDA_RUNTIME_API");
         assert_ne!(proxy, json!(api), "{kind:?}: the runtime does not use the proxy");
         let mut expected = direct.clone();
         assert_eq!(take(&mut expected, "AWS_LAMBDA_RUNTIME_API"), json!(address));
-        assert_eq!(behind, expected, "{kind:?}");
-        assert_eq!(behind["children"], json!([]), "{kind:?}");
+        assert_eq!(proxied, expected, "{kind:?}");
+        assert_eq!(proxied["children"], json!([]), "{kind:?}");
     }
 }
 
@@ -33,14 +33,14 @@ fn a_previous_wrapper_is_chained() {
         let record = Temporary::new(&format!("record-{kind:?}"), "");
         let wrapper = wrapper(kind, &record);
         let launch = Launch::faulty(kind, json!([{ "latency": { "delayMs": 1 } }])).chained(wrapper.0.clone());
-        let (mut behind, _) = observe(&launch);
+        let (mut proxied, _) = observe(&launch);
         let (mut direct, _) = observe(&Launch::direct(kind));
-        let (address, _) = (take(&mut behind, "AWS_LAMBDA_RUNTIME_API"), take(&mut direct, "AWS_LAMBDA_RUNTIME_API"));
-        assert_eq!(take(&mut behind, "AWS_LAMBDA_EXEC_WRAPPER"), json!(wrapper.0), "{kind:?}");
-        assert_eq!(take(&mut behind, "WRAPPED"), "yes", "{kind:?}");
+        let (address, _) = (take(&mut proxied, "AWS_LAMBDA_RUNTIME_API"), take(&mut direct, "AWS_LAMBDA_RUNTIME_API"));
+        assert_eq!(take(&mut proxied, "AWS_LAMBDA_EXEC_WRAPPER"), json!(wrapper.0), "{kind:?}");
+        assert_eq!(take(&mut proxied, "WRAPPED"), "yes", "{kind:?}");
         // The shell that runs the wrapper sets this.
-        take(&mut behind, "PWD");
-        assert_eq!(behind, direct, "{kind:?}");
+        take(&mut proxied, "PWD");
+        assert_eq!(proxied, direct, "{kind:?}");
         let mut words: Vec<_> =
             kind.command("function.handler").into_iter().map(|word| word.into_string().unwrap()).collect();
         words.push(address.as_str().unwrap().to_owned());

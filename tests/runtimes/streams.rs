@@ -1,5 +1,7 @@
 //! Streamed responses of the runtimes that stream: their parts pass as they are sent, and have faults.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::launch::{Kind, Launch};
@@ -35,7 +37,7 @@ fn parts_pass_as_they_are_sent() {
         assert_eq!((message.header(MODE), parts(&result)), (Some("streaming"), WHOLE), "{kind:?}");
         let (first, last) = (message.parts.first().unwrap(), message.parts.last().unwrap());
         assert!(
-            last.duration_since(*first).as_millis() >= 300,
+            last.duration_since(*first) >= Duration::from_millis(300),
             "{kind:?}: the proxy has held the parts until the last one"
         );
         assert_eq!(reported, ["latency"], "{kind:?}");

@@ -57,13 +57,13 @@ impl Server {
 
     fn start(command: &mut Command) -> io::Result<Self> {
         let mut process = Process(command.stderr(Stdio::piped()).spawn()?);
-        let mut said = BufReader::new(process.0.stderr.take().ok_or_else(|| wrong("no stderr"))?);
+        let mut log = BufReader::new(process.0.stderr.take().ok_or_else(|| wrong("no stderr"))?);
         let mut line = String::new();
-        said.read_line(&mut line)?;
+        log.read_line(&mut line)?;
         let address = line.split_once(LISTENING).map(|(_, address)| address.trim().to_owned());
         let address = address.ok_or_else(|| wrong(&format!("no address from {command:?}, but `{line}`")))?;
         // Further output goes to the report. Unread output would block the process at some time.
-        thread::spawn(move || io::copy(&mut said, &mut io::stderr()));
+        thread::spawn(move || io::copy(&mut log, &mut io::stderr()));
         Ok(Self { process, address })
     }
 

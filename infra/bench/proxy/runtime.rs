@@ -71,8 +71,8 @@ impl Runtime {
         }
         self.response[self.id..self.id + ID.len()].copy_from_slice(id.as_bytes());
         self.connection.send(&self.response)?;
-        let answer = self.connection.receive()?.ok_or_else(|| wrong("the Runtime API has closed"))?;
-        match answer.starts_with("HTTP/1.1 202 ") {
+        let response = self.connection.receive()?.ok_or_else(|| wrong("the Runtime API has closed"))?;
+        match response.starts_with("HTTP/1.1 202 ") {
             true => Ok(()),
             false => Err(wrong("a response that was not accepted")),
         }
