@@ -62,11 +62,37 @@ impl FunctionError {
     pub fn may_have_landed(&self) -> bool {
         matches!(self, Self::Unclear(_))
     }
+}
 
-    /// Whether the same call may succeed a little later.
-    #[must_use]
-    pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Busy(_) | Self::Changed | Self::Throttled(_) | Self::Unclear(_))
+/// When a call that failed may succeed. Every decision on a retry follows from this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retryable {
+    /// The same call, a little later.
+    SameCall,
+    /// A call that is decided on a new observation: the function is busy or has changed.
+    NewObservation,
+    /// No call until a user has changed something.
+    Never,
+}
+
+/// An error of a port.
+pub trait PortError {
+    /// When the call may succeed.
+    fn retryable(&self) -> Retryable;
+
+    /// Whether the step may succeed later without a user's doing.
+    fn is_transient(&self) -> bool {
+        self.retryable() != Retryable::Never
+    }
+}
+
+impl PortError for FunctionError {
+    fn retryable(&self) -> Retryable {
+        match self {
+            Self::Throttled(_) | Self::Unclear(_) => Retryable::SameCall,
+            Self::Busy(_) | Self::Changed => Retryable::NewObservation,
+            Self::NotFound(_) | Self::Denied(_) | Self::Rejected(_) | Self::Unreadable(_) => Retryable::Never,
+        }
     }
 }
 
@@ -156,6 +182,15 @@ pub enum LedgerError {
     /// Access denied, no such table, or an item that cannot be read.
     #[error("the ledger cannot be used: {0}")]
     Unusable(String),
+}
+
+impl PortError for LedgerError {
+    fn retryable(&self) -> Retryable {
+        match self {
+            Self::Conflict | Self::Unavailable(_) => Retryable::SameCall,
+            Self::Unusable(_) => Retryable::Never,
+        }
+    }
 }
 
 /// Whether a guarded write was made.
@@ -379,6 +414,15 @@ pub enum AlarmError {
     /// Access denied or a request that it refuses.
     #[error("CloudWatch cannot be used: {0}")]
     Unusable(String),
+}
+
+impl PortError for AlarmError {
+    fn retryable(&self) -> Retryable {
+        match self {
+            Self::Unavailable(_) => Retryable::SameCall,
+            Self::Unusable(_) => Retryable::Never,
+        }
+    }
 }
 
 /// Amazon CloudWatch.

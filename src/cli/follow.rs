@@ -14,7 +14,7 @@ use crate::model::run::{Run, RunStatus, TargetRecord};
 use crate::model::time::{Time, seconds_up};
 use crate::plan::guardrails::AlarmFact;
 use crate::ports::{Alarms, Clock, Ledger};
-use crate::steps::error::failure_message;
+use crate::steps::error::{StepErrorKind, failure_message};
 use crate::steps::retry::retry;
 
 use super::Failure;
@@ -314,9 +314,9 @@ async fn undone(undo: &mut Option<Pending<'_, ()>>) -> Result<(), Failure> {
 
 /// A refusal left nothing in the ledger; another failure did, and the report tells it.
 fn refusal(error: String, cause: &str) -> Option<Failure> {
-    let exit = match &*error {
-        "Refused" => Exit::Refused,
-        "InvalidInput" => Exit::Invalid,
+    let exit = match StepErrorKind::from_name(&error) {
+        Some(StepErrorKind::Refused) => Exit::Refused,
+        Some(StepErrorKind::InvalidInput) => Exit::Invalid,
         _ => return None,
     };
     let cause = match exit {

@@ -22,6 +22,8 @@ mod yaml;
 
 use clap::Parser;
 
+use crate::steps::error::{StepError, StepErrorKind};
+
 use arguments::{Arguments, Command};
 pub use exit::Exit;
 use output::Output;
@@ -89,11 +91,11 @@ impl Failure {
     }
 }
 
-impl From<crate::steps::error::StepError> for Failure {
-    fn from(error: crate::steps::error::StepError) -> Self {
-        let exit = match error.name() {
-            "Refused" => Exit::Refused,
-            "InvalidInput" | "NoSuchRun" => Exit::Invalid,
+impl From<StepError> for Failure {
+    fn from(error: StepError) -> Self {
+        let exit = match error.kind() {
+            StepErrorKind::Refused => Exit::Refused,
+            StepErrorKind::InvalidInput | StepErrorKind::NoSuchRun => Exit::Invalid,
             _ => Exit::Error,
         };
         Self { error: error.name().to_owned(), cause: error.to_string(), exit }

@@ -14,7 +14,7 @@ use crate::aws::{AwsWorld, configuration, lacks_credentials};
 use crate::model::names::RunId;
 use crate::plan::guardrails::Settings;
 use crate::settings;
-use crate::steps::error::failure_message;
+use crate::steps::error::{StepErrorKind, failure_message};
 
 use super::Failure;
 use super::arguments::Arguments;
@@ -166,8 +166,8 @@ fn failed(body: &str) -> RollbackError {
     if kind.starts_with("Runtime.") || kind.starts_with("Sandbox.") {
         return RollbackError::Unreachable(format!("it does not run: {why}"));
     }
-    let exit = match kind {
-        "InvalidInput" | "NoSuchRun" => Exit::Invalid,
+    let exit = match StepErrorKind::from_name(kind) {
+        Some(StepErrorKind::InvalidInput | StepErrorKind::NoSuchRun) => Exit::Invalid,
         _ => Exit::Error,
     };
     let cause = format!("the rollback function failed: {why}");

@@ -5,7 +5,7 @@ use crate::model::names::RunId;
 use crate::model::refusal::Refusal;
 use crate::model::run::RunList;
 use crate::model::text::shorten;
-use crate::ports::{AlarmError, FunctionError, LedgerError};
+use crate::ports::{AlarmError, FunctionError, LedgerError, PortError};
 
 /// What to do about a record that snapback's own tasks cannot have written.
 const FORGED: &str = "the record is forged or damaged: find out who writes to the ledger's table besides snapback";
@@ -92,29 +92,116 @@ pub enum StepError {
     Executions(String),
 }
 
+/// What kind of failure a [`StepError`] is. Retries and exit codes depend on it; its name is all that leaves the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StepErrorKind {
+    /// The input cannot be read.
+    InvalidInput,
+    /// Guardrails refused the experiment.
+    Refused,
+    /// Another run has locked the function.
+    Locked,
+    /// A touched field changed outside the run during its injection.
+    Overtaken,
+    /// The role that restores cannot read what a restore needs.
+    RehearsalFailed,
+    /// There is no such run or target.
+    NoSuchRun,
+    /// A record names one of snapback's own functions.
+    OwnFunction,
+    /// A run does not hold the lock of a function that it is to restore.
+    NotLocked,
+    /// The record of an active run is missing or cannot be read.
+    NoRecord,
+    /// A transient failure of any service: the same step may succeed later.
+    Unavailable,
+    /// The ledger refuses, or has an item that cannot be read.
+    LedgerUnusable,
+    /// CloudWatch refuses.
+    AlarmsUnusable,
+    /// Lambda denies access.
+    AccessDenied,
+    /// Lambda refuses a call for another reason.
+    FunctionFailed,
+}
+
+impl StepErrorKind {
+    /// Every kind.
+    pub const ALL: [Self; 14] = [
+        Self::InvalidInput,
+        Self::Refused,
+        Self::Locked,
+        Self::Overtaken,
+        Self::RehearsalFailed,
+        Self::NoSuchRun,
+        Self::OwnFunction,
+        Self::NotLocked,
+        Self::NoRecord,
+        Self::Unavailable,
+        Self::LedgerUnusable,
+        Self::AlarmsUnusable,
+        Self::AccessDenied,
+        Self::FunctionFailed,
+    ];
+
+    /// The stable name, which `ErrorEquals` in the state machine matches.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::InvalidInput => "InvalidInput",
+            Self::Refused => "Refused",
+            Self::Locked => "Locked",
+            Self::Overtaken => "Overtaken",
+            Self::RehearsalFailed => "RehearsalFailed",
+            Self::NoSuchRun => "NoSuchRun",
+            Self::OwnFunction => "OwnFunction",
+            Self::NotLocked => "NotLocked",
+            Self::NoRecord => "NoRecord",
+            Self::Unavailable => "Unavailable",
+            Self::LedgerUnusable => "LedgerUnusable",
+            Self::AlarmsUnusable => "AlarmsUnusable",
+            Self::AccessDenied => "AccessDenied",
+            Self::FunctionFailed => "FunctionFailed",
+        }
+    }
+
+    /// The kind of this name; `None` for a name that is not one of snapback's errors.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
 impl StepError {
-    /// The stable name.
+    /// What kind of failure this is.
+    #[must_use]
+    pub fn kind(&self) -> StepErrorKind {
+        use StepErrorKind as Kind;
+        match self {
+            Self::InvalidInput(_) => Kind::InvalidInput,
+            Self::Refused(_) => Kind::Refused,
+            Self::Locked { .. } => Kind::Locked,
+            Self::Overtaken { .. } => Kind::Overtaken,
+            Self::RehearsalFailed { .. } => Kind::RehearsalFailed,
+            Self::NoSuchRun(_) => Kind::NoSuchRun,
+            Self::OwnFunction { .. } => Kind::OwnFunction,
+            Self::NotLocked { .. } => Kind::NotLocked,
+            Self::NoRecord(_) => Kind::NoRecord,
+            Self::Executions(_) => Kind::Unavailable,
+            Self::Ledger(error) if error.is_transient() => Kind::Unavailable,
+            Self::Alarms(error) if error.is_transient() => Kind::Unavailable,
+            Self::Function { error, .. } if error.is_transient() => Kind::Unavailable,
+            Self::Ledger(_) => Kind::LedgerUnusable,
+            Self::Alarms(_) => Kind::AlarmsUnusable,
+            Self::Function { error: FunctionError::Denied(_), .. } => Kind::AccessDenied,
+            Self::Function { .. } => Kind::FunctionFailed,
+        }
+    }
+
+    /// The stable name of its kind.
     #[must_use]
     pub fn name(&self) -> &'static str {
-        match self {
-            Self::InvalidInput(_) => "InvalidInput",
-            Self::Refused(_) => "Refused",
-            Self::Locked { .. } => "Locked",
-            Self::Overtaken { .. } => "Overtaken",
-            Self::RehearsalFailed { .. } => "RehearsalFailed",
-            Self::NoSuchRun(_) => "NoSuchRun",
-            Self::OwnFunction { .. } => "OwnFunction",
-            Self::NotLocked { .. } => "NotLocked",
-            Self::NoRecord(_) => "NoRecord",
-            Self::Ledger(LedgerError::Conflict | LedgerError::Unavailable(_))
-            | Self::Alarms(AlarmError::Unavailable(_))
-            | Self::Executions(_) => "Unavailable",
-            Self::Function { error, .. } if error.is_transient() => "Unavailable",
-            Self::Ledger(LedgerError::Unusable(_)) => "LedgerUnusable",
-            Self::Alarms(AlarmError::Unusable(_)) => "AlarmsUnusable",
-            Self::Function { error: FunctionError::Denied(_), .. } => "AccessDenied",
-            Self::Function { .. } => "FunctionFailed",
-        }
+        self.kind().name()
     }
 
     /// About the entries of a list that cannot be read, if there are any.
@@ -144,4 +231,17 @@ pub fn failure_message(text: &str) -> String {
 fn list(refusals: &[Refusal]) -> String {
     let lines: Vec<String> = refusals.iter().map(ToString::to_string).collect();
     lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_is_found_by_its_name() {
+        for kind in StepErrorKind::ALL {
+            assert_eq!(StepErrorKind::from_name(kind.name()), Some(kind));
+        }
+        assert_eq!(StepErrorKind::from_name("Runtime.ExitError"), None);
+    }
 }

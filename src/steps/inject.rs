@@ -8,7 +8,7 @@ use crate::model::run::{Lease, LeaseKind, Run, RunStatus, TargetRecord, TargetSt
 use crate::model::snapshot::Write;
 use crate::model::time::Time;
 use crate::plan::inject::{InjectPlan, plan_first_inject, plan_inject};
-use crate::ports::{FunctionError, Permit, World, WriteOutcome};
+use crate::ports::{FunctionError, Permit, PortError, World, WriteOutcome};
 
 use super::arm::{ArmOutcome, lock_and_snapshot};
 use super::error::StepError;

@@ -8,7 +8,7 @@ use crate::model::run::{EndReason, Run, RunStatus, TargetRecord};
 use crate::model::time::Time;
 use crate::ports::{LedgerError, World};
 
-use super::error::StepError;
+use super::error::{StepError, StepErrorKind};
 use super::report::close;
 use super::retry::retry;
 use super::rollback::{RolledBack, TargetResult, restore_runs, stop};
@@ -91,9 +91,9 @@ async fn take_over(
         // the marker that is written in its place, it was damaged, and what was injected may still be in place.
         Ok(_) | Err(LedgerError::Unusable(_)) => {
             tick.unreadable += 1;
-            errors.push(StepError::NoRecord(id.clone()));
-            let reason =
-                EndReason::Error { error: "NoRecord".into(), cause: StepError::NoRecord(id.clone()).to_string() };
+            let error = StepError::NoRecord(id.clone());
+            let reason = EndReason::Error { error: error.name().to_owned(), cause: error.to_string() };
+            errors.push(error);
             return stop(world, id, &reason).await.map(Some);
         }
         Err(error) => return Err(error.into()),
@@ -156,7 +156,8 @@ async fn close_if_over(world: &impl World, rolled_back: &RolledBack, tick: &mut 
     tick.failed_restores += open.iter().filter(|target| target.restore_error.is_some()).count() as u64;
     tick.waiting_restores += open.iter().filter(|target| target.waiting_for.is_some()).count() as u64;
     // Refused just now: an error of long ago may stand beside a restore that only waits for its last look.
-    let refused = |(_, result): &TargetResult| matches!(result, Err(error) if error.name() != "Unavailable");
+    let refused =
+        |(_, result): &TargetResult| matches!(result, Err(error) if error.kind() != StepErrorKind::Unavailable);
     if open.is_empty() {
         if !is_still_judged(world, run, &targets).await {
             close_or_retire(world, run).await?;

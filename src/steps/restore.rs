@@ -14,7 +14,7 @@ use crate::model::snapshot::{Change, ConfigurationUpdate, Surface, Write};
 use crate::model::time::{Time, in_whole_seconds};
 use crate::plan::own::{is_named_as_own, is_own};
 use crate::plan::restore::{RestorePlan, plan_restore, plan_restore_of_mappings};
-use crate::ports::{FunctionError, World, WriteOutcome};
+use crate::ports::{FunctionError, PortError, World, WriteOutcome};
 
 use super::error::StepError;
 use super::mappings::{self, Orphans};

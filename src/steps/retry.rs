@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use crate::ports::{AlarmError, Clock, FunctionError, LedgerError};
+use crate::ports::{Clock, PortError, Retryable};
 
 /// Tries of one call, at most.
 const TRIES: u32 = 8;
@@ -12,30 +12,6 @@ const INITIAL_PAUSE_MS: u64 = 50;
 /// The longest pause, in milliseconds.
 const MAX_PAUSE_MS: u64 = 2_000;
 
-/// An error that may pass.
-pub trait Transient {
-    /// Whether trying again can help.
-    fn is_transient(&self) -> bool;
-}
-
-impl Transient for LedgerError {
-    fn is_transient(&self) -> bool {
-        matches!(self, Self::Conflict | Self::Unavailable(_))
-    }
-}
-
-impl Transient for FunctionError {
-    fn is_transient(&self) -> bool {
-        matches!(self, Self::Throttled(_) | Self::Unclear(_))
-    }
-}
-
-impl Transient for AlarmError {
-    fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable(_))
-    }
-}
-
 /// Makes a call that may be repeated, until it succeeds, fails for good, or was tried often enough.
 ///
 /// # Errors
@@ -43,14 +19,14 @@ impl Transient for AlarmError {
 pub async fn retry<C, T, E, F, A>(clock: &C, mut call: F) -> Result<T, E>
 where
     C: Clock + Sync,
-    E: Transient,
+    E: PortError,
     F: FnMut() -> A,
     A: Future<Output = Result<T, E>>,
 {
     let mut pause_ms = INITIAL_PAUSE_MS;
     for _ in 1..TRIES {
         match call().await {
-            Err(error) if error.is_transient() => {}
+            Err(error) if error.retryable() == Retryable::SameCall => {}
             result => return result,
         }
         // Full jitter: forty writers that met once should not meet again.

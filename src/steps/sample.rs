@@ -15,7 +15,7 @@ use crate::model::run::{Run, TargetRecord, TargetStatus};
 use crate::model::snapshot::RemovedFault;
 use crate::model::time::Time;
 use crate::plan::removal::removed_faults;
-use crate::ports::{FunctionError, World};
+use crate::ports::{FunctionError, PortError, World};
 
 use super::error::StepError;
 use super::rate_limiter::{Quota, RateLimiter};

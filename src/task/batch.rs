@@ -19,7 +19,7 @@ use crate::model::input::read;
 use crate::model::names::{FunctionArn, RunId};
 use crate::model::time::seconds_up;
 use crate::ports::World;
-use crate::steps::error::StepError;
+use crate::steps::error::{StepError, StepErrorKind};
 use crate::steps::{Budget, MAX_CONCURRENCY};
 
 /// The time that one target may take of an invocation, calls that are throttled included: with less left, it has its
@@ -217,7 +217,7 @@ impl Batch {
     /// The time until the next try; `None` where this was the last one.
     fn try_again(&mut self, function: &FunctionArn, error: &StepError, tries: RetryLimits) -> Option<Duration> {
         let tried = self.tries.get(function).map_or(1, |tried| tried + 1);
-        let most = if error.name() == "Unavailable" { tries.transient } else { tries.permanent };
+        let most = if error.kind() == StepErrorKind::Unavailable { tries.transient } else { tries.permanent };
         if tried < most {
             self.tries.insert(function.clone(), tried);
             return Some(MAX_RETRY_WAIT.min(Duration::from_secs(1 << tried.min(5))));

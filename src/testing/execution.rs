@@ -18,7 +18,7 @@ use crate::plan::rendering::ReportView;
 use crate::ports::Clock;
 use crate::steps::Budget;
 use crate::steps::arm::{ArmOutcome, arm};
-use crate::steps::error::StepError;
+use crate::steps::error::{StepError, StepErrorKind};
 use crate::steps::inject::{InjectOutcome, inject};
 use crate::steps::observe::{ObserveOutcome, observe};
 use crate::steps::prepare::{Prepared, Request, prepare};
@@ -303,7 +303,7 @@ impl<'a> Machine<'a> {
                 Ok(output) => return Ok(output),
                 Err(error) => error,
             };
-            let left = if error.name() == "Unavailable" { &mut unavailable } else { &mut other };
+            let left = if error.kind() == StepErrorKind::Unavailable { &mut unavailable } else { &mut other };
             if *left == 0 {
                 return Err(error);
             }

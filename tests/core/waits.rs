@@ -8,12 +8,12 @@ use snapback::model::experiment::Experiment;
 use snapback::model::input::read_experiment;
 use snapback::model::run::{EndReason, Run, RunStatus, STARTUP_LIMIT, TargetStatus};
 use snapback::model::time::{Time, in_whole_seconds, seconds_up, whole_milliseconds};
-use snapback::ports::{AlarmError, Clock, FunctionError, LedgerError};
+use snapback::ports::{AlarmError, Clock, FunctionError, LedgerError, PortError};
 use snapback::steps::arm::{ArmOutcome, arm};
 use snapback::steps::observe::{ObserveOutcome, observe};
 use snapback::steps::reap::{Tick, reap};
 use snapback::steps::report::{ReportOutcome, report};
-use snapback::steps::retry::{Transient, retry};
+use snapback::steps::retry::retry;
 use snapback::steps::rollback::{roll_back, stop};
 use snapback::steps::steady_state::{judgeable, judged_by};
 use snapback::steps::{MAX_CLOCK_SKEW, MAX_READ_STALENESS, OVERDUE_GRACE};
@@ -42,7 +42,7 @@ impl Clock for Naps {
     }
 }
 
-fn naps<T, E: Transient>(random: u64, mut answer: impl FnMut() -> Result<T, E>) -> (Result<T, E>, Vec<u64>) {
+fn naps<T, E: PortError>(random: u64, mut answer: impl FnMut() -> Result<T, E>) -> (Result<T, E>, Vec<u64>) {
     let clock = Naps { random, naps: Mutex::default() };
     let result = block_on(retry(&clock, || std::future::ready(answer())));
     (result, clock.naps.into_inner().unwrap())
@@ -63,7 +63,7 @@ fn a_call_is_tried_eight_times_with_pauses_that_double_up_to_two_seconds() {
 
 #[test]
 fn only_what_may_pass_is_tried_again() {
-    fn pauses<E: Transient + Clone>(error: &E) -> usize {
+    fn pauses<E: PortError + Clone>(error: &E) -> usize {
         naps(0, || Err::<(), E>(error.clone())).1.len()
     }
     let text = String::new;

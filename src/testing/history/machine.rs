@@ -9,7 +9,7 @@ use crate::model::run::{EndReason, Run, RunStatus};
 use crate::plan::guardrails::Settings;
 use crate::steps::Budget;
 use crate::steps::arm::{ArmOutcome, arm};
-use crate::steps::error::StepError;
+use crate::steps::error::{StepError, StepErrorKind};
 use crate::steps::inject::{InjectOutcome, inject};
 use crate::steps::observe::{ObserveOutcome, observe};
 use crate::steps::prepare::{Request, prepare};
@@ -69,7 +69,7 @@ impl<'w> Machine<'w> {
         let failure = match prepared {
             Ok(prepared) if prepared.status == RunStatus::Running => self.go(&prepared.functions).await.err(),
             Ok(_) => None,
-            Err(name) if name == "Refused" || name == "InvalidInput" => {
+            Err(name) if name == StepErrorKind::Refused.name() || name == StepErrorKind::InvalidInput.name() => {
                 return Ended { failure: Some(name) };
             }
             Err(name) => Some(name),
@@ -213,9 +213,9 @@ impl<'w> Machine<'w> {
                     error.name()
                 }
                 Invoked::Crashed => "Runtime.ExitError",
-                Invoked::Silent => "Unavailable",
+                Invoked::Silent => StepErrorKind::Unavailable.name(),
             };
-            let left = if name == "Unavailable" { &mut unavailable } else { &mut other };
+            let left = if name == StepErrorKind::Unavailable.name() { &mut unavailable } else { &mut other };
             if *left == 0 {
                 return Err(name.to_owned());
             }
