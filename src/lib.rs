@@ -30,7 +30,6 @@
 //! | `plan` | decisions: pure, total, synchronous | `control` |
 //! | `ports` | the few things that the decisions need from the world | `control` |
 //! | `steps` | prepare, arm, rehearse, inject, observe, restore, report, rollback, reap: plans carried out through the ports | `control` |
-//! | `settings` | what the stack tells its functions and the command line | `control` |
 //! | `proxy` | the data plane: between the runtime and the Runtime API; shares [`model::invocation`] with the rest, no more | `proxy` |
 //! | `testing` | the simulated world: the ports in memory, with virtual time, and random histories in it | `testing` |
 //! | `aws` | the ports on AWS: the only module that names an SDK | `aws` |
@@ -49,8 +48,6 @@ pub mod ports;
 #[cfg(feature = "proxy")]
 pub mod proxy;
 #[cfg(feature = "control")]
-pub mod settings;
-#[cfg(feature = "control")]
 pub mod steps;
 #[cfg(feature = "task")]
 pub mod task;
@@ -62,7 +59,7 @@ pub use model::experiment::Experiment;
 #[cfg(feature = "control")]
 pub use model::input::{InvalidInput, read_experiment};
 #[cfg(feature = "control")]
-pub use plan::guardrails::Settings;
+pub use model::settings::Settings;
 #[cfg(feature = "control")]
 pub use plan::rendering::{PlanView, ReportView};
 #[cfg(feature = "control")]

@@ -5,6 +5,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use crate::model::facts::{AccountConcurrency, AlarmFact, Alias, CodeSigning, LayerFact, RuntimeUpdates};
 use crate::model::function::{MappingState, Observation, Tags};
 use crate::model::names::{AlarmName, FunctionArn, LayerVersionArn, MappingId, RunId};
 use crate::model::proxy_layers::ProxyLayers;
@@ -12,7 +13,6 @@ use crate::model::run::{EndReason, Findings, Lease, Lever, Lock, Run, RunList, R
 use crate::model::snapshot::{Change, RemovedFault, Snapshot, Write};
 use crate::model::steady_state::Metric;
 use crate::model::time::Time;
-use crate::plan::guardrails::{AccountConcurrency, AlarmFact, Alias, CodeSigning, LayerFact, RuntimeUpdates};
 
 /// Everything that a step may reach.
 pub trait World: Functions + Ledger + Alarms + Executions + Clock + Stack + Send + Sync {}

@@ -6,10 +6,10 @@ use aws_sdk_cloudwatch::types::{
     MetricStat, ScanBy, StateValue, StatusCode,
 };
 
+use crate::model::facts::AlarmFact;
 use crate::model::names::AlarmName;
 use crate::model::steady_state::Metric;
 use crate::model::time::Time;
-use crate::plan::guardrails::AlarmFact;
 use crate::ports::{AlarmError, Alarms};
 
 use super::AwsWorld;

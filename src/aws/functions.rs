@@ -11,6 +11,7 @@ use aws_sdk_lambda::types::{
 
 use futures_util::future::join;
 
+use crate::model::facts::{AccountConcurrency, Alias, CodeSigning, LayerFact, RuntimeUpdates};
 use crate::model::function::{
     Environment, LastUpdate, Lifecycle, Mapping, MappingState, Observation, Package, Slot, Tags,
 };
@@ -18,7 +19,6 @@ use crate::model::names::{FunctionArn, Handler, LayerVersionArn, MappingId};
 use crate::model::secret::Secret;
 use crate::model::snapshot::{ConfigurationUpdate, Write};
 use crate::model::time::Time;
-use crate::plan::guardrails::{AccountConcurrency, Alias, CodeSigning, LayerFact, RuntimeUpdates};
 use crate::ports::{Clock, FunctionError, Functions, Permit, VersionPage};
 
 use super::AwsWorld;

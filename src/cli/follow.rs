@@ -9,10 +9,10 @@ use std::time::Duration;
 use aws_sdk_sfn::types::ExecutionStatus;
 
 use crate::model::experiment::Experiment;
+use crate::model::facts::AlarmFact;
 use crate::model::names::{AlarmName, RunId};
 use crate::model::run::{Run, RunStatus, TargetRecord};
 use crate::model::time::{Time, seconds_up};
-use crate::plan::guardrails::AlarmFact;
 use crate::ports::{Alarms, Clock, Ledger};
 use crate::steps::error::{StepErrorKind, failure_message};
 use crate::steps::retry::retry;

@@ -12,8 +12,8 @@ use serde_json::Value;
 
 use crate::aws::{AwsWorld, configuration, lacks_credentials};
 use crate::model::names::RunId;
-use crate::plan::guardrails::Settings;
-use crate::settings;
+use crate::model::settings;
+use crate::model::settings::Settings;
 use crate::steps::error::{StepErrorKind, failure_message};
 
 use super::Failure;

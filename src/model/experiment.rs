@@ -1,15 +1,18 @@
 //! What a person writes.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::bounded::BoundedU32;
 use super::fault::Fault;
 use super::names::{AlarmName, ExperimentName};
-use super::run::STARTUP_LIMIT;
 use super::steady_state::Condition;
 use super::target::{Select, Target};
 use super::time::{BoundedDuration, Time};
 
+/// How long a run may take to arm and inject, in addition to its duration.
+pub const STARTUP_LIMIT: Duration = Duration::from_secs(600);
 /// How long a fault stays: 5 seconds to 12 hours, as long as FIS allows.
 pub type RunDuration = BoundedDuration<5, 43_200>;
 /// How long the steady state may take to hold again: up to 15 minutes.

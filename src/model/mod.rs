@@ -9,6 +9,8 @@ pub mod catalog;
 #[cfg(feature = "control")]
 pub mod experiment;
 #[cfg(feature = "control")]
+pub mod facts;
+#[cfg(feature = "control")]
 pub mod fault;
 #[cfg(feature = "control")]
 pub mod function;
@@ -28,6 +30,8 @@ pub mod refusal;
 pub mod run;
 #[cfg(feature = "control")]
 pub mod secret;
+#[cfg(feature = "control")]
+pub mod settings;
 #[cfg(feature = "control")]
 pub mod snapshot;
 #[cfg(feature = "control")]

@@ -3,19 +3,14 @@
 //! The transition tables here are the only list of what may follow on what: the conditions of the ledger's writes are
 //! made from them (see [`super::guarded_write`]).
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
-use super::experiment::Experiment;
+use super::experiment::{Experiment, STARTUP_LIMIT};
 use super::names::{FunctionArn, RunId};
 use super::proxy_layers::ProxyLayers;
 use super::snapshot::{Change, Drift, RemovedFault};
 use super::stored::StoredRun;
 use super::time::Time;
-
-/// Seconds that a run may take to arm and inject, on top of its duration.
-pub const STARTUP_LIMIT: Duration = Duration::from_secs(600);
 
 /// The status of a run; the words are those of AWS FIS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

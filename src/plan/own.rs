@@ -2,8 +2,7 @@
 
 use crate::model::function::{Observation, Tags};
 use crate::model::names::FunctionArn;
-
-use super::guardrails::TASKS;
+use crate::model::settings::TASKS;
 
 /// Whether a function has the name of one of the stack's own: `PREFIX-TASK`.
 #[must_use]

@@ -6,15 +6,15 @@ use futures_util::StreamExt;
 use futures_util::stream;
 
 use crate::model::experiment::Experiment;
+use crate::model::facts::{AccountConcurrency, AlarmFact, CodeSigning, Facts, LayerFact, TargetFacts};
 use crate::model::fault::Fault;
 use crate::model::function::Package;
 use crate::model::names::{AlarmName, FunctionArn, FunctionName, LayerVersionArn};
+use crate::model::settings::Settings;
 use crate::model::steady_state::Condition;
 use crate::model::target::{Select, Target};
 use crate::model::time::Time;
-use crate::plan::guardrails::{
-    AccountConcurrency, AlarmFact, CodeSigning, Facts, LayerFact, Settings, TargetFacts, may_pile_up,
-};
+use crate::plan::guardrails::may_pile_up;
 use crate::plan::selection::draw;
 use crate::ports::{FunctionError, World};
 

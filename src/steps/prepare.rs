@@ -3,10 +3,12 @@
 use serde_json::Value;
 
 use crate::model::experiment::Experiment;
+use crate::model::facts::Facts;
 use crate::model::input::read_experiment;
 use crate::model::names::{AlarmName, FunctionArn, RunId};
 use crate::model::run::{Run, RunStatus};
-use crate::plan::guardrails::{Evaluation, Facts, Settings, evaluate, functions};
+use crate::model::settings::Settings;
+use crate::plan::guardrails::{Evaluation, evaluate, functions};
 use crate::ports::{World, WriteOutcome};
 
 use super::error::StepError;

@@ -14,12 +14,12 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::model::experiment::Experiment;
+use crate::model::facts::LayerFact;
 use crate::model::function::{Environment, Observation};
 use crate::model::names::{FunctionArn, LayerVersionArn, RunId};
 use crate::model::run::{Run, RunStatus, TargetRecord, TargetStatus};
 use crate::model::snapshot::Change;
 use crate::plan::field_state::{FieldState, field_state, is_untouched};
-use crate::plan::guardrails::LayerFact;
 use crate::ports::{FunctionError, World, WriteOutcome};
 
 use super::error::StepError;

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use crate::model::experiment::Experiment;
+use crate::model::facts::AlarmFact;
 use crate::model::names::AlarmName;
 use crate::model::run::EndReason;
 use crate::model::steady_state::Condition;
 use crate::model::time::Time;
-use crate::plan::guardrails::AlarmFact;
 use crate::ports::{AlarmError, World};
 
 use super::effect::MAX_EFFECT_WAIT;

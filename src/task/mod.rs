@@ -19,8 +19,8 @@ use serde_json::{Value, json};
 
 use crate::model::input::{InvalidInput, read};
 use crate::model::names::{FunctionArn, RunId};
+use crate::model::settings::Settings;
 use crate::model::time::seconds_up;
-use crate::plan::guardrails::Settings;
 use crate::ports::World;
 use crate::steps::Budget;
 use crate::steps::error::StepError;
@@ -64,7 +64,7 @@ impl Task {
             "rollback" => Self::Rollback,
             "reaper" => Self::Reaper,
             other => {
-                let known = crate::plan::guardrails::TASKS.join(", ");
+                let known = crate::model::settings::TASKS.join(", ");
                 let problem = format!("`{other}` is not a task; set the function's handler to one of {known}");
                 return Err(InvalidInput { field: "Handler".into(), problem });
             }

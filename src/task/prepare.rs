@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::model::input::read;
 use crate::model::names::RunId;
-use crate::plan::guardrails::Settings;
+use crate::model::settings::Settings;
 use crate::ports::World;
 use crate::steps::error::StepError;
 use crate::steps::prepare::{Request, prepare};

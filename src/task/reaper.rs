@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::plan::guardrails::Settings;
+use crate::model::settings::Settings;
 use crate::ports::World;
 use crate::steps::Budget;
 use crate::steps::error::StepError;

@@ -8,7 +8,7 @@ use crate::model::time::Time;
 use crate::steps::Budget;
 use crate::steps::error::StepError;
 
-use crate::settings;
+use crate::model::settings;
 
 use super::{Task, handle};
 

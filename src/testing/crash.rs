@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::model::facts::LayerFact;
 use crate::model::function::Observation;
 use crate::model::names::FunctionArn;
 use crate::model::run::{RunStatus, TargetStatus};
-use crate::plan::guardrails::LayerFact;
 use crate::plan::rendering::Outcome;
 use crate::steps::reap::reap;
 

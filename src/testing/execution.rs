@@ -12,8 +12,8 @@ use serde_json::Value;
 
 use crate::model::names::{FunctionArn, RunId};
 use crate::model::run::{EndReason, Run, RunStatus};
+use crate::model::settings::Settings;
 use crate::model::time::in_whole_seconds;
-use crate::plan::guardrails::Settings;
 use crate::plan::rendering::ReportView;
 use crate::ports::Clock;
 use crate::steps::Budget;

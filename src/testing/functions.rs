@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use futures_util::future::join;
 
+use crate::model::facts::{AccountConcurrency, Alias, CodeSigning, LayerFact, RuntimeUpdates};
 use crate::model::function::{Environment, LastUpdate, MappingState, Observation, Slot, Tags};
 use crate::model::names::{FunctionArn, LayerVersionArn, MappingId};
 use crate::model::snapshot::{ConfigurationUpdate, Write};
 use crate::model::time::Time;
-use crate::plan::guardrails::{AccountConcurrency, Alias, CodeSigning, LayerFact, RuntimeUpdates};
 use crate::ports::{FunctionError, Functions, Permit, VersionPage};
 
 use super::drive::StormKind;

@@ -22,13 +22,13 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::model::facts::{AlarmFact, LayerFact};
 use crate::model::guarded_write::{Item, Omission};
 use crate::model::names::{AlarmName, FunctionArn, LayerVersionArn, MappingId, RunId};
 use crate::model::run::{Lever, Lock, Run, TargetRecord};
 use crate::model::snapshot::Write;
 use crate::model::steady_state::Metric;
 use crate::model::time::{Time, whole_milliseconds};
-use crate::plan::guardrails::{AlarmFact, LayerFact};
 use crate::ports::{AlarmError, Alarms, Clock, Executions, Stack};
 use crate::steps::READ_ATTEMPTS;
 use crate::steps::steady_state::MAX_METRIC_DELAY;

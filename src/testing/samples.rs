@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use crate::model::facts::LayerFact;
 use crate::model::function::{
     Environment, LastUpdate, Lifecycle, Mapping, MappingState, Observation, Package, Slot, Tags,
 };
 use crate::model::names::{FunctionArn, Handler, LayerVersionArn, MappingId, RunId};
 use crate::model::proxy_layers::ProxyLayers;
 use crate::model::secret::Secret;
-use crate::plan::guardrails::{LayerFact, Settings};
+use crate::model::settings::Settings;
 
 use super::SimWorld;
 use super::dice::Dice;

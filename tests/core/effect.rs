@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use snapback::model::facts::Alias;
 use snapback::model::run::{EndReason, RunStatus};
-use snapback::plan::guardrails::Alias;
 use snapback::plan::rendering::{Outcome, ReportView};
 use snapback::ports::{AlarmError, Clock};
 use snapback::steps::effect::MAX_EFFECT_WAIT;

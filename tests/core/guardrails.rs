@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
+use snapback::model::facts::{Alias, CodeSigning, LayerFact};
 use snapback::model::function::{Environment, LastUpdate, Lifecycle, MappingState, Observation, Package, Slot, Tags};
 use snapback::model::names::LayerVersionArn;
 use snapback::model::proxy_layers::ProxyLayers;
 use snapback::model::refusal::{Guardrail, Refusal};
 use snapback::model::run::{Lever, Lock};
 use snapback::model::secret::Secret;
-use snapback::plan::guardrails::{Alias, CodeSigning, LayerFact, Settings};
+use snapback::model::settings::Settings;
 use snapback::steps::error::StepError;
 use snapback::steps::prepare::{Request, prepare};
 use snapback::testing::samples::{self, function_arn, layer_arn, run_id, settings, world};

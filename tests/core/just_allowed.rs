@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use snapback::model::facts::{Alias, CodeSigning, LayerFact};
 use snapback::model::function::{Environment, Observation, Package, Slot};
 use snapback::model::names::LayerVersionArn;
-use snapback::plan::guardrails::{Alias, CodeSigning, LayerFact};
 use snapback::ports::Clock;
 use snapback::steps::prepare::{Request, prepare};
 use snapback::testing::samples::{self, faults, function_arn, layer_arn, run_id, settings, world};

@@ -4,10 +4,12 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use snapback::model::facts::{Alias, CodeSigning, RuntimeUpdates};
 use snapback::model::function::{Package, Slot};
 use snapback::model::input::read_experiment;
 use snapback::model::run::RunList;
-use snapback::plan::guardrails::{Alias, CodeSigning, RuntimeUpdates, Settings, evaluate};
+use snapback::model::settings::Settings;
+use snapback::plan::guardrails::evaluate;
 use snapback::plan::rendering::{PlanView, plan_view, report_view};
 use snapback::ports::{AlarmError, FunctionError, LedgerError};
 use snapback::steps::error::{StepError, failure_message};

@@ -69,7 +69,7 @@ pub fn deploy_over(world: &SimWorld, fault: &str) {
 /// Changes what no fault touches.
 pub fn deploy_beside(world: &SimWorld) {
     world.with(|state| {
-        state.layers.insert(layer_arn("deployed"), snapback::plan::guardrails::LayerFact::plain());
+        state.layers.insert(layer_arn("deployed"), snapback::model::facts::LayerFact::plain());
         let function = state.functions.get_mut(&function_arn("checkout")).unwrap();
         function.edit(|seen| {
             set(seen, "DEPLOYED", "yes");

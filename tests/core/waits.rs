@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use snapback::model::experiment::Experiment;
+use snapback::model::experiment::STARTUP_LIMIT;
 use snapback::model::input::read_experiment;
-use snapback::model::run::{EndReason, Run, RunStatus, STARTUP_LIMIT, TargetStatus};
+use snapback::model::run::{EndReason, Run, RunStatus, TargetStatus};
 use snapback::model::time::{Time, in_whole_seconds, seconds_up, whole_milliseconds};
 use snapback::ports::{AlarmError, Clock, FunctionError, LedgerError, PortError};
 use snapback::steps::arm::{ArmOutcome, arm};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use snapback::model::run::{Lock, TargetStatus};
-use snapback::plan::guardrails::Settings;
+use snapback::model::settings::Settings;
 use snapback::ports::Clock;
 use snapback::steps::Budget;
 use snapback::task::{Task, handle};

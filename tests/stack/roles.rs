@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use snapback::model::facts::CodeSigning;
 use snapback::model::function::Slot;
-use snapback::plan::guardrails::{CodeSigning, Settings, TASKS};
+use snapback::model::settings::{Settings, TASKS};
 use snapback::ports::Clock;
 use snapback::steps::Budget;
 use snapback::task::{Task, handle};

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::model::names::{FunctionArn, RunId};
 use crate::model::run::{EndReason, Run, RunStatus};
-use crate::plan::guardrails::Settings;
+use crate::model::settings::Settings;
 use crate::steps::Budget;
 use crate::steps::arm::{ArmOutcome, arm};
 use crate::steps::error::{StepError, StepErrorKind};

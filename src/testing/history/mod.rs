@@ -12,9 +12,9 @@ pub mod weakening;
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use crate::model::facts::LayerFact;
 use crate::model::run::{EndReason, Run, RunStatus, TargetStatus};
 use crate::model::time::whole_milliseconds;
-use crate::plan::guardrails::LayerFact;
 use crate::steps::reap::reap;
 use crate::steps::{LEASE_DURATION, MAX_LANDING_DELAY};
 

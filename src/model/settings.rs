@@ -1,8 +1,25 @@
-//! What the stack tells its functions, through their environment.
+//! The settings of a stack, as its outputs and its functions' environments state them.
 
-use crate::model::input::InvalidInput;
-use crate::model::proxy_layers::ProxyLayers;
-use crate::plan::guardrails::Settings;
+use super::input::InvalidInput;
+use super::proxy_layers::ProxyLayers;
+
+/// What the stack allows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The prefix of the names of snapback's own resources.
+    pub prefix: String,
+    /// The tag that a function opts in with: key and value.
+    pub opt_in: (String, String),
+    /// How many targets one run may have.
+    pub target_limit: usize,
+    /// The layers that bring the proxy; none in a stack of before there was one.
+    pub proxy_layers: ProxyLayers,
+    /// The concurrency that the stack keeps for rollback and reaper; 0 is none.
+    pub reserved_concurrency: u32,
+}
+
+/// The tasks, which name snapback's own functions: `PREFIX-TASK`.
+pub const TASKS: [&str; 8] = ["prepare", "arm", "inject", "observe", "restore", "report", "rollback", "reaper"];
 
 /// The ledger's table, and what the stack allows.
 ///

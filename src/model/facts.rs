@@ -1,0 +1,141 @@
+//! Facts that are read from AWS and the ledger before a run, and that the guardrails evaluate.
+//!
+//! The ports return them, `steps::facts` collects them, and `plan::guardrails` decides on them.
+
+use std::collections::BTreeMap;
+
+use super::function::{Observation, Tags};
+use super::names::{AlarmName, FunctionArn, FunctionName, LayerVersionArn, MappingId};
+use super::run::{Lever, Lock};
+use super::settings::Settings;
+use super::time::Time;
+
+/// The facts about an experiment, its targets and its account.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// When they were gathered.
+    pub now: Time,
+    /// What the stack allows.
+    pub settings: Settings,
+    /// The safety lever.
+    pub lever: Option<Lever>,
+    /// What `select` drew with, where it left the choice to chance.
+    pub seed: Option<u32>,
+    /// How many functions the targets came to.
+    pub target_count: usize,
+    /// What was seen of them, as far as the limit allows.
+    pub targets: Vec<TargetFacts>,
+    /// Targets of the experiment that led to no function, each with why.
+    pub unresolved: Vec<(String, String)>,
+    /// Each alarm of the experiment and how it stands; `None` where there is none of that name.
+    pub alarms: Vec<(AlarmName, Option<AlarmFact>)>,
+    /// The conditions of the steady state that do not hold.
+    pub deviations: Vec<String>,
+    /// Every layer that would be attached or put back, and what is known of it.
+    pub layers: BTreeMap<LayerVersionArn, LayerFact>,
+    /// The account's concurrency, where it matters and could be read.
+    pub account: Option<AccountConcurrency>,
+    /// What a reader of the plan should know of how the targets were found.
+    pub notes: Vec<String>,
+}
+
+/// The concurrency of an account in a Region (lambda/latest/api/API_AccountLimit).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AccountConcurrency {
+    /// What all functions may use together.
+    pub total: u32,
+    /// What is not reserved for single functions, and is shared by all others.
+    pub unreserved: u32,
+}
+
+/// When Lambda moves a function to a new version of its runtime (lambda/latest/dg/runtimes-update).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RuntimeUpdates {
+    /// By itself, and in the first phase of a roll-out with each update of the function.
+    Auto,
+    /// With each update of the function, also of its configuration.
+    FunctionUpdate,
+    /// Never: the function names its version.
+    Manual,
+    /// It could not be read.
+    Unknown,
+}
+
+/// What is known of one target.
+#[derive(Clone, Debug)]
+pub struct TargetFacts {
+    /// As the experiment names it, where it does.
+    pub asked: Option<FunctionName>,
+    /// The function.
+    pub seen: Observation,
+    /// Its lock, if there is one.
+    pub lock: Option<Lock>,
+    /// Its aliases; empty where no fault changes `$LATEST`.
+    pub aliases: Vec<Alias>,
+    /// The tags of its event source mappings; empty where no fault needs them.
+    pub mapping_tags: BTreeMap<MappingId, Tags>,
+    /// Its code signing; none where no fault adds layers.
+    pub code_signing: CodeSigning,
+    /// When its runtime is updated; `None` where no fault updates its configuration, and for container images, whose
+    /// runtime is in the image.
+    pub runtime_updates: Option<RuntimeUpdates>,
+}
+
+/// What a function's code signing does with a layer that is added: it must be signed by an allowed profile
+/// (lambda/latest/dg/configuration-codesigning). That a signature has run out or was revoked is not seen here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CodeSigning {
+    /// There is none: any layer is taken.
+    Off,
+    /// There is one.
+    On {
+        /// Whether an untrusted layer is refused (`Enforce`) or only logged (`Warn`).
+        enforced: bool,
+        /// The versions of the signing profiles that are trusted, by ARN.
+        trusted: Vec<String>,
+    },
+    /// It may not be read.
+    Unknown,
+}
+
+/// An alias of a function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alias {
+    /// Its name.
+    pub name: String,
+    /// The version that it points at, or `$LATEST`.
+    pub version: String,
+}
+
+/// An alarm, as `DescribeAlarms` gives it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlarmFact {
+    /// Its ARN.
+    pub arn: String,
+    /// Whether it is in ALARM.
+    pub in_alarm: bool,
+}
+
+/// What is known of a layer version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LayerFact {
+    /// It exists.
+    Here {
+        /// For these architectures; empty is any.
+        architectures: Vec<String>,
+        /// The version of the signing profile that has signed it, by ARN.
+        signer: Option<String>,
+    },
+    /// It was deleted, or never existed.
+    Missing,
+    /// It may not be read, so it could not be attached either.
+    Denied,
+}
+
+impl LayerFact {
+    /// A layer for any architecture that nobody has signed.
+    #[must_use]
+    pub const fn plain() -> Self {
+        Self::Here { architectures: Vec::new(), signer: None }
+    }
+}

@@ -1,0 +1,87 @@
+//! Guardrails on what belongs to a target besides its configuration: layers, their signatures, and event source mappings.
+
+use crate::model::facts::{CodeSigning, Facts, LayerFact, TargetFacts};
+use crate::model::function::Tags;
+use crate::model::names::LayerVersionArn;
+use crate::model::refusal::{Guardrail, Refusal};
+use crate::model::snapshot::Change;
+use crate::plan::changes::ChangeSet;
+
+use super::refusal;
+use super::target::opt_in;
+
+pub(super) fn about_layers(facts: &Facts, target: &TargetFacts, drafted: &ChangeSet) -> Vec<Refusal> {
+    let about = target.seen.arn.name();
+    let mut refusals = Vec::new();
+    for change in &drafted.changes {
+        let Change::Layers { original, added } = change else { continue };
+        for layer in original.iter().chain(added) {
+            let (reason, fix) = match facts.layers.get(layer) {
+                Some(LayerFact::Here { architectures, .. }) if added.contains(layer) => {
+                    let wanted = &target.seen.architecture;
+                    if architectures.is_empty() || architectures.contains(wanted) {
+                        continue;
+                    }
+                    (format!("the layer {layer} is not for {wanted}"), "use a version for its architecture".to_owned())
+                }
+                Some(LayerFact::Here { .. }) => continue,
+                Some(LayerFact::Denied) => {
+                    (format!("the layer {layer} may not be read"), "allow lambda:GetLayerVersion on it".to_owned())
+                }
+                Some(LayerFact::Missing) | None if added.contains(layer) => {
+                    (format!("there is no layer {layer}"), "correct the ARN, or publish the layer".to_owned())
+                }
+                Some(LayerFact::Missing) | None => (
+                    format!("its layer {layer} was deleted, and could not be put back"),
+                    "update the function to a layer version that exists".to_owned(),
+                ),
+            };
+            refusals.push(refusal(Guardrail::LayerExists, about, reason, fix));
+        }
+    }
+    refusals
+}
+
+/// Lambda takes a layer that is not signed as the function wants it, or it does not: known before anything is touched.
+pub(super) fn about_code_signing(facts: &Facts, target: &TargetFacts, drafted: &ChangeSet) -> Vec<Refusal> {
+    let about = target.seen.arn.name();
+    let added = drafted.changes.iter().filter_map(|change| match change {
+        Change::Layers { added, .. } => Some(added),
+        _ => None,
+    });
+    let mut layers = added.flatten().peekable();
+    let trusted = match &target.code_signing {
+        CodeSigning::Off => return Vec::new(),
+        CodeSigning::On { trusted, .. } => trusted,
+        CodeSigning::Unknown => {
+            let reason = "its code signing cannot be read, which may refuse the layers";
+            let fix = "allow lambda:GetFunctionCodeSigningConfig on it, and lambda:GetCodeSigningConfig";
+            return layers.peek().map(|_| refusal(Guardrail::CodeSigning, about, reason, fix)).into_iter().collect();
+        }
+    };
+    let is_trusted = |layer: &&LayerVersionArn| match facts.layers.get(*layer) {
+        Some(LayerFact::Here { signer, .. }) => signer.as_ref().is_some_and(|signer| trusted.contains(signer)),
+        // What is not there, or may not be read, is refused for that.
+        _ => true,
+    };
+    let refuse = |layer: &LayerVersionArn| {
+        let reason = format!("the layer {layer} is not signed by a profile that its code signing trusts");
+        refusal(Guardrail::CodeSigning, about, reason, "have a trusted profile sign it, or target functions without it")
+    };
+    layers.filter(|layer| !is_trusted(layer)).map(refuse).collect()
+}
+
+/// IAM does not see a function's tags when one of its mappings is updated: Inject's role asks for the mapping's own
+/// (service-authorization/latest/reference/list_awslambda).
+pub(super) fn about_mappings(facts: &Facts, target: &TargetFacts, drafted: &ChangeSet) -> Vec<Refusal> {
+    let mut refusals = Vec::new();
+    for change in &drafted.changes {
+        let Change::Mapping { id } = change else { continue };
+        let tags = target.mapping_tags.get(id).unwrap_or(&Tags::Unknown);
+        if let Some((reason, fix)) = opt_in(&facts.settings, tags) {
+            let about = format!("{} event source mapping {id}", target.seen.arn.name());
+            refusals.push(refusal(Guardrail::OptIn, &about, reason, fix));
+        }
+    }
+    refusals
+}

@@ -1,0 +1,131 @@
+//! Every check before the start. All refusals are reported at once: nobody wants to find them one by one.
+
+mod attachments;
+mod qualifiers;
+mod target;
+mod warnings;
+
+use crate::model::experiment::Experiment;
+use crate::model::facts::{CodeSigning, Facts};
+use crate::model::fault::Fault;
+use crate::model::function::Observation;
+use crate::model::names::FunctionArn;
+use crate::model::refusal::{Guardrail, Refusal};
+
+use super::bystanders;
+use super::changes::{ChangeSet, change_set};
+use super::injection::Injection;
+
+use attachments::{about_code_signing, about_layers, about_mappings};
+use target::about_target;
+use warnings::{about_runtime, about_versions, pile_up};
+
+pub use warnings::may_pile_up;
+
+/// The outcome of all checks.
+#[derive(Clone, Debug)]
+pub struct Evaluation {
+    /// Each function and what would be done to it.
+    pub targets: Vec<(Observation, ChangeSet)>,
+    /// Every reason for "no".
+    pub refusals: Vec<Refusal>,
+    /// What somebody should know who reads the plan.
+    pub warnings: Vec<String>,
+    /// What `select` drew with, where it left the choice to chance.
+    pub seed: Option<u32>,
+}
+
+/// Judges an experiment on the facts.
+#[must_use]
+pub fn evaluate(experiment: &Experiment, facts: &Facts) -> Evaluation {
+    let mut refusals = about_experiment(experiment, facts);
+    let mut warnings = facts.notes.clone();
+    if experiment.stop_conditions.is_empty() {
+        warnings.push("no stop condition: only the duration, a person or the lever ends the run".to_owned());
+    }
+    let mut targets = Vec::new();
+    // A run that began now would have this one; it is what `plan` shows and `Prepare` judges, give or take a moment.
+    let injection = Injection::planned(experiment, facts.now, &facts.settings.proxy_layers);
+    for target in &facts.targets {
+        let mut drafted = change_set(&injection, &target.seen);
+        refusals.extend(about_target(experiment, facts, target));
+        refusals.append(&mut drafted.refusals);
+        refusals.append(&mut drafted.idle);
+        refusals.extend(about_layers(facts, target, &drafted));
+        let untrusted = about_code_signing(facts, target, &drafted);
+        match target.code_signing {
+            CodeSigning::On { enforced: false, .. } => {
+                let warn = |no: &Refusal| format!("{}: {}; Lambda takes it and logs a warning", no.subject, no.reason);
+                warnings.extend(untrusted.iter().map(warn));
+            }
+            _ => refusals.extend(untrusted),
+        }
+        refusals.extend(about_mappings(facts, target, &drafted));
+        warnings.append(&mut drafted.warnings);
+        warnings.extend(about_versions(experiment, target));
+        warnings.extend(about_runtime(experiment, target));
+        warnings.extend(pile_up(experiment, facts, target));
+        if experiment.needs_proxy() {
+            warnings.extend(bystanders::notes(&target.seen));
+        }
+        targets.push((target.seen.clone(), drafted));
+    }
+    Evaluation { targets, refusals, warnings, seed: facts.seed }
+}
+
+fn refusal(guardrail: Guardrail, about: &str, reason: impl Into<String>, fix: impl Into<String>) -> Refusal {
+    Refusal { guardrail, subject: about.to_owned(), reason: reason.into(), fix: fix.into() }
+}
+
+fn about_experiment(experiment: &Experiment, facts: &Facts) -> Vec<Refusal> {
+    let mut refusals = Vec::new();
+    if let Some(lever) = facts.lever.as_ref().filter(|lever| lever.engaged) {
+        let reason = format!("it is engaged since {}: {}", lever.since, lever.reason);
+        refusals.push(refusal(Guardrail::Lever, "safety lever", reason, "release it: snapback lever disengage"));
+    }
+    for (asked, why) in &facts.unresolved {
+        refusals.push(refusal(Guardrail::Exists, asked, why, "correct the target, or the role's rights"));
+    }
+    for fault in
+        experiment.faults.iter().filter_map(Fault::invocation).filter(|fault| fault.rule().percentage.share() <= 0.0)
+    {
+        let reason = format!("{} has the percentage 0, so it would never be injected", fault.name());
+        refusals.push(refusal(Guardrail::Effect, "faults", reason, "give it a share, or take it out"));
+    }
+    let (count, limit) = (facts.target_count, facts.settings.target_limit);
+    if count > limit {
+        let fix = "name fewer, select fewer with COUNT(n), or raise the stack's TargetLimit";
+        refusals.push(refusal(
+            Guardrail::TargetLimit,
+            "targets",
+            format!("{count} functions, over the limit of {limit}"),
+            fix,
+        ));
+    }
+    for (alarm, fact) in &facts.alarms {
+        let stops = experiment.stop_conditions.iter().any(|stop| stop.alarm == *alarm);
+        match fact {
+            None => refusals.push(refusal(
+                Guardrail::Alarm,
+                alarm.name(),
+                "there is no such alarm",
+                "create it, or correct its name or region",
+            )),
+            Some(fact) if fact.in_alarm && stops => {
+                refusals.push(refusal(Guardrail::Alarm, alarm.name(), "it is in ALARM already", "wait until it is OK"));
+            }
+            Some(_) => {}
+        }
+    }
+    for deviation in &facts.deviations {
+        let fix = "wait until it holds, or correct the condition";
+        refusals.push(refusal(Guardrail::SteadyState, "steady state", format!("it does not hold: {deviation}"), fix));
+    }
+    refusals
+}
+
+/// The functions of an evaluation, in order.
+#[must_use]
+pub fn functions(facts: &Facts) -> Vec<FunctionArn> {
+    facts.targets.iter().map(|target| target.seen.arn.clone()).collect()
+}

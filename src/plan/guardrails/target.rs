@@ -1,0 +1,144 @@
+//! Guardrails on one target: its state, its opt-in, its lock, and whether a restore could update it.
+
+use std::time::Duration;
+
+use crate::model::experiment::Experiment;
+use crate::model::facts::{Facts, TargetFacts};
+use crate::model::function::{Environment, LastUpdate, Lifecycle, Observation, Tags};
+use crate::model::refusal::{Guardrail, Refusal};
+use crate::model::settings::Settings;
+use crate::model::text::LATEST_PUBLISHED;
+use crate::plan::own::is_named_as_own;
+use crate::plan::runtimes::blocked_from;
+
+use super::qualifiers::{qualifier, qualifiers_of_faults};
+use super::refusal;
+
+/// A run that is restored a day late must still be able to update its functions.
+const DAY: Duration = Duration::from_secs(86_400);
+
+pub(super) fn about_target(experiment: &Experiment, facts: &Facts, target: &TargetFacts) -> Vec<Refusal> {
+    let seen = &target.seen;
+    let mut refusals = Vec::new();
+    let mut refuse = |guardrail, reason: String, fix: String| {
+        refusals.push(refusal(guardrail, seen.arn.name(), reason, fix));
+    };
+    if let Lifecycle::Other(state) = &seen.state {
+        let (reason, fix) = not_active(state);
+        refuse(Guardrail::Ready, reason, fix.to_owned());
+    }
+    match seen.last_update {
+        LastUpdate::Successful => {}
+        LastUpdate::InProgress => {
+            refuse(Guardrail::Ready, "an update of it is in progress".into(), "wait until it is through".into())
+        }
+        LastUpdate::Failed => refuse(
+            Guardrail::Ready,
+            "its last update failed, so that what serves is not what its configuration says".into(),
+            "update it again, successfully".into(),
+        ),
+    }
+    if let Some((reason, fix)) = opt_in(&facts.settings, &seen.tags) {
+        refuse(Guardrail::OptIn, reason, fix);
+    }
+    if is_own(&facts.settings, seen) {
+        refuse(
+            Guardrail::OwnFunction,
+            "it is one of snapback's own functions".into(),
+            "take it out of the targets".into(),
+        );
+    }
+    if let Some(run) = target.lock.as_ref().and_then(|lock| lock.run.as_ref()) {
+        refuse(
+            Guardrail::Unlocked,
+            format!("the run {run} has it"),
+            format!("wait for it, or end it: snapback rollback {run}"),
+        );
+    }
+    if let Some(mark) = mark(&facts.settings, seen) {
+        refuse(
+            Guardrail::Leftovers,
+            format!("it carries a mark of snapback already: {mark}"),
+            "remove it, if no run is using it".into(),
+        );
+    }
+    if experiment.changes_latest() {
+        if let Some(runtime) = &seen.runtime {
+            // The restore needs an update too, and may come as late as a day after the run's end.
+            if let Some(from) = blocked_from(runtime, facts.now + experiment.duration.get() + DAY) {
+                let reason = format!(
+                    "Lambda refuses updates of functions on {runtime} from {from}, so nothing could be restored"
+                );
+                refuse(Guardrail::Runtime, reason, "move the function to a current runtime".into());
+            }
+        }
+        if seen.environment == Environment::Unreadable {
+            refuse(
+                Guardrail::Environment,
+                "its environment cannot be read, so it could not be restored".into(),
+                "give snapback's roles kms:Decrypt on the function's key".into(),
+            );
+        }
+        if seen.managed_instances {
+            let reason = format!(
+                "it runs on Lambda Managed Instances, where invocations without a qualifier go to {LATEST_PUBLISHED}, so \
+                 none would meet a fault on $LATEST"
+            );
+            refuse(Guardrail::Effect, reason, "target functions that do not run on Managed Instances".into());
+        }
+        if let Some((reason, fix)) = qualifier(target) {
+            refuse(Guardrail::Qualifier, reason, fix);
+        }
+        for (reason, fix) in qualifiers_of_faults(experiment, target) {
+            refuse(Guardrail::Qualifier, reason, fix);
+        }
+    }
+    refusals
+}
+
+/// A function that was not invoked for long becomes inactive, and only an invocation wakes it; one whose creation failed
+/// stays so (lambda/latest/dg/functions-states).
+fn not_active(state: &str) -> (String, &'static str) {
+    match state {
+        "Inactive" => (
+            "its state is Inactive: it has not been invoked for so long that Lambda has taken its resources back"
+                .into(),
+            "invoke it once, then wait until it is Active",
+        ),
+        "Failed" => ("its state is Failed".into(), "delete it and create it again"),
+        other => (format!("its state is {other}"), "wait until it is Active"),
+    }
+}
+
+pub(super) fn opt_in(settings: &Settings, tags: &Tags) -> Option<(String, String)> {
+    let (key, value) = &settings.opt_in;
+    match tags {
+        Tags::Known(tags) if tags.get(key) == Some(value) => None,
+        Tags::Known(_) => Some((
+            format!("it does not carry the tag {key}: {value}"),
+            "tag it, if its owners agree to experiments".to_owned(),
+        )),
+        Tags::Unknown => Some((
+            "its tags cannot be read, so it has not opted in".to_owned(),
+            "allow lambda:ListTags on it".to_owned(),
+        )),
+    }
+}
+
+fn is_own(settings: &Settings, seen: &Observation) -> bool {
+    let tagged = matches!(&seen.tags, Tags::Known(tags) if tags.contains_key("snapback"));
+    tagged || is_named_as_own(&settings.prefix, &seen.arn)
+}
+
+/// Somebody's fault that is still in place would be taken down as the original.
+fn mark(settings: &Settings, seen: &Observation) -> Option<String> {
+    if let Environment::Readable(variables) = &seen.environment
+        && let Some(name) = variables.keys().find(|name| name.starts_with("SNAPBACK_"))
+    {
+        return Some(format!("the variable {name}"));
+    }
+    let proxy = format!("{}-proxy-", settings.prefix);
+    let is_ours = |name: &str| name.starts_with("snapback-") || name.starts_with(&proxy);
+    let layer = seen.layers.iter().find(|layer| layer.layer().rsplit(':').next().is_some_and(is_ours))?;
+    Some(format!("the layer {layer}"))
+}
