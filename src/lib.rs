@@ -1,40 +1,48 @@
-//! Chaos experiments on AWS Lambda functions that always put things back.
+//! Chaos experiments on AWS Lambda functions that always restore the functions' configuration.
 //!
-//! An experiment changes how a function behaves for a bounded time and ends by restoring exactly what was there before:
-//! at the end of its duration, when a CloudWatch alarm trips, when somebody stops it, or when its runner dies.
+//! An experiment changes how a function behaves for a bounded time. It ends by restoring exactly what was there before: at
+//! the end of its duration, when a CloudWatch alarm goes into ALARM, when a user stops it, or when its runner dies.
+//!
+//! # Where to start
+//! - **The restore decision** takes three files. `plan::field_state` compares a field with its original and its injected value,
+//!   `plan::restore` decides on one fresh observation, and `steps::restore` carries the decision out.
+//! - **The race** between an inject's call and a restore is described below. Its bounds are the constants of `steps`, the
+//!   leases are taken in `steps::inject` and `steps::restore`, and `model::guarded_write` has the condition of each write.
+//! - **To add a fault**, add a variant of `model::fault::Fault` and a row of `model::catalog::FAULT_CATALOG`, and let
+//!   `plan::changes` turn it into changes. A fault inside invocations is added to [`model::invocation`] and to `proxy::verdict`
+//!   instead. Tests walk the catalog and fail until the sample in `events/`, the roles in `infra/template.yaml` and the README
+//!   have the new fault.
 //!
 //! # The restore law
-//! For every function configuration `c`, fault `f`, and any edits `e` that somebody else makes meanwhile:
-//! `restore(e(inject_f(c))) = e(c)` on every field where `e` and `f` do not meet; where they meet, theirs stays and is
-//! reported as drift. `plan::standing` compares a field three ways, `plan::restore` decides on one fresh observation,
-//! and `steps::restore` carries the decision out.
+//! For every function configuration `c`, fault `f`, and any edits `e` that others make during the run:
+//! `restore(e(inject_f(c))) = e(c)` on every field that `e` and `f` do not both touch. Where both touch a field, the edit stays
+//! and is reported as drift.
 //!
-//! # The race that matters
-//! Inject has sent its call, the call is not visible yet, and a rollback looks: it sees the original and is tempted to
-//! say "restored"; then the call lands. So every writer records a lease before it calls, and a target is called
-//! restored only on an observation made after every lease has run out. The bounds that a lease is made of are the
-//! constants of `steps`.
+//! # The race
+//! Inject has sent its call, and the call is not visible yet. A rollback observes the function, sees the original, and must not
+//! report it as restored: the call is about to land. So every writer records a lease before it calls, and a target is called
+//! restored only on an observation that was made after every lease had expired.
 //!
 //! # The rehearsal
-//! The undo is armed in its rights as well as in its data. Between Arm and Inject, the role that restores reads all that
-//! it would have to put back, of every target (`steps::rehearse`), and the ledger gives no permit to inject a target whose
-//! snapshot was not rehearsed. A record alone changes nothing: a restore writes only while its run holds the function's
-//! lock, and never to snapback's own functions (`plan::own`).
+//! Rights are tested before they are needed. Between Arm and Inject, the role that restores reads everything that a restore of
+//! each target needs (`steps::rehearse`), and the ledger grants no permit to inject a target without that. A record alone
+//! changes nothing: a restore writes only while its run holds the function's lock, and never to snapback's own functions
+//! (`plan::own`).
 //!
 //! # Layers
 //! Dependencies point one way; the features draw the same line.
 //!
-//! | module | what it holds | feature |
+//! | module | what it contains | feature |
 //! |---|---|---|
 //! | [`model`] | nouns: types that are parsed at the edge; no I/O, no SDK, no clock | |
 //! | `plan` | decisions: pure, total, synchronous | `control` |
-//! | `ports` | the few things that the decisions need from the world | `control` |
-//! | `steps` | prepare, arm, rehearse, inject, observe, restore, report, rollback, reap: plans carried out through the ports | `control` |
-//! | `proxy` | the data plane: between the runtime and the Runtime API; shares [`model::invocation`] with the rest, no more | `proxy` |
-//! | `testing` | the simulated world: the ports in memory, with virtual time, and random histories in it | `testing` |
+//! | `ports` | what the steps need from AWS, the ledger and a clock | `control` |
+//! | `steps` | prepare, arm, rehearse, inject, observe, restore, report, rollback, reap: they carry plans out through the ports | `control` |
+//! | `proxy` | the data plane, between the runtime and the Runtime API; shares only [`model::invocation`] with the rest | `proxy` |
+//! | `testing` | the simulated world: the ports in memory, virtual time, and random histories | `testing` |
 //! | `aws` | the ports on AWS: the only module that names an SDK | `aws` |
 //! | `task` | the boundary to Step Functions and EventBridge | `task` |
-//! | `cli` | arguments → commands → output | `cli` |
+//! | `cli` | arguments, commands, output | `cli` |
 
 #[cfg(feature = "aws")]
 pub mod aws;

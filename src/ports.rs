@@ -1,6 +1,22 @@
-//! The few things that the decisions need from the world. `aws` implements them on AWS, `testing` on a simulated one.
+//! The ports: what the steps need from AWS, from the ledger and from a clock. `aws` implements them on AWS, and `testing` in
+//! the simulated world.
 //!
-//! Each method's documentation says what holds when it returns; a caller may rely on that and on nothing else.
+//! # Flow
+//! A step reads through [`Functions`] and [`Ledger`] and decides with `plan`. It records a lease with
+//! [`Ledger::begin_inject`] or [`Ledger::begin_restore`], and writes with the [`Permit`] that it gets for that.
+//!
+//! # Guarantees
+//! Each method's documentation states what holds when it returns. A caller relies on that and on nothing else.
+//! - Reads of the ledger are consistent. Its writes are conditional, atomic, and durable when they return.
+//! - [`Functions::write`] makes one attempt of one call. Every other call may be repeated.
+//!
+//! # Assumptions
+//! A read of a function may be stale, and a call may land after its caller gave up; the bounds are the constants of
+//! [`crate::steps`].
+//!
+//! # Errors
+//! Each service has its own error type. Only [`PortError::retryable`] decides when a failed call is worth another try. No
+//! error's text carries the value of a variable.
 
 use std::future::Future;
 use std::time::Duration;
@@ -36,11 +52,11 @@ pub enum FunctionError {
     #[error("busy: {0}")]
     Busy(String),
     /// 412: the function has changed since it was observed. Nothing was changed.
-    #[error("it has changed since it was observed")]
+    #[error("the function has changed since it was observed")]
     Changed,
-    /// 429, with the time after which AWS wants to be asked again (`Retry-After`; one second where it gives none, zero
+    /// 429, with the time after which AWS accepts a retry (`Retry-After`; one second where it gives none, zero
     /// where the call was not sent at all because its time had passed). Nothing was changed.
-    #[error("AWS asks us to slow down")]
+    #[error("Lambda throttled the call")]
     Throttled(Duration),
     /// 403. Nothing was changed.
     #[error("access denied: {0}")]
@@ -48,11 +64,11 @@ pub enum FunctionError {
     /// AWS refused the request as it is. Nothing was changed.
     #[error("refused by AWS: {0}")]
     Rejected(String),
-    /// AWS's answer has something that we do not understand. Nothing was changed.
-    #[error("AWS's answer is not understood: {0}")]
+    /// AWS's response has something that snapback does not know. Nothing was changed.
+    #[error("AWS's response is not understood: {0}")]
     Unreadable(String),
-    /// No answer, or an internal error: the call may have landed, or may land yet.
-    #[error("no clear answer: {0}")]
+    /// No response, or an internal error: the call may have landed, or may still land.
+    #[error("no clear response: {0}")]
     Unclear(String),
 }
 
@@ -115,8 +131,8 @@ pub trait Functions {
         with_mappings: bool,
     ) -> impl Future<Output = Result<Observation, FunctionError>> + Send;
 
-    /// The state of an event source mapping, by its UUID: it is a resource of its own, and outlives its function
-    /// (lambda/latest/api/API_DeleteFunction). `NotFound` where it was deleted itself.
+    /// The state of an event source mapping, by its UUID: it is a separate resource, and outlives its function
+    /// (lambda/latest/api/API_DeleteFunction). `NotFound` where the mapping itself was deleted.
     fn mapping(&self, id: &MappingId) -> impl Future<Output = Result<MappingState, FunctionError>> + Send;
 
     /// Makes one call, once, without retries, for a writer whose lease is durable. On `Ok` it has landed; the errors
@@ -138,8 +154,8 @@ pub trait Functions {
     /// All aliases of a function.
     fn aliases(&self, function: &FunctionArn) -> impl Future<Output = Result<Vec<Alias>, FunctionError>> + Send;
 
-    /// The numbers of a function's published versions, from this page on (`None` is the first one): each page is a call
-    /// of its own, and has 50 at most, whatever is asked for (lambda/latest/api/API_ListVersionsByFunction).
+    /// One page of the numbers of a function's published versions; `None` is the first page. A page has at most 50 versions
+    /// (lambda/latest/api/API_ListVersionsByFunction).
     fn versions(
         &self,
         function: &FunctionArn,
@@ -173,10 +189,10 @@ pub trait Functions {
 /// Why a call to the ledger failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LedgerError {
-    /// Two transactions met on an item; nothing was written. Normal: try again.
-    #[error("the ledger is being written by somebody else")]
+    /// Two transactions met on an item; nothing was written. This is normal; retry.
+    #[error("another transaction is writing to the ledger")]
     Conflict,
-    /// No answer, throttling or an internal error: it may have been written.
+    /// No response, throttling or an internal error: it may have been written.
     #[error("the ledger did not answer: {0}")]
     Unavailable(String),
     /// Access denied, no such table, or an item that cannot be read.
@@ -203,8 +219,8 @@ pub enum WriteOutcome {
     ConditionFailed,
 }
 
-/// A writer's right to change one function: only a ledger grants it, once the lease is durable. Without an armed
-/// snapshot there is none, so that injecting without one does not compile.
+/// A writer's right to change one function. Only a ledger grants it, once the lease is durable, and only for an armed
+/// snapshot: injecting without one does not compile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Permit {
@@ -224,14 +240,13 @@ impl Permit {
     }
 }
 
-/// The record of runs, targets, locks and the lever. All reads are consistent; every write is guarded, atomic and
-/// durable when it returns. Every guarded write may be repeated: a lost answer is met by doing it again and reading. What
-/// each write checks and sets is described once, in [`crate::model::guarded_write`].
+/// The record of runs, targets, locks and the safety lever. Every write may be repeated: after a lost response, the caller
+/// repeats it and reads. What each write checks and sets is described once, in [`crate::model::guarded_write`].
 pub trait Ledger {
-    /// Writes a `Pending` run with its alarm items, if there is none of this name and the lever is released.
+    /// Writes a `Pending` run with its alarm items, if no run has this name and the lever is disengaged.
     fn create_run(&self, run: &Run) -> impl Future<Output = Result<WriteOutcome, LedgerError>> + Send;
 
-    /// Adds targets to a run that is `Pending`; those that are there already stay as they are.
+    /// Adds targets to a run that is `Pending`. Existing targets stay as they are.
     fn add_targets(
         &self,
         run: &RunId,
@@ -241,9 +256,9 @@ pub trait Ledger {
     /// Moves a run from `Pending` to `Running`.
     fn start_run(&self, run: &RunId) -> impl Future<Output = Result<WriteOutcome, LedgerError>> + Send;
 
-    /// Moves a run from `Pending` or `Running` to `Stopping`, for `reason`, and returns it as it is then. A run that
-    /// is there in another status is returned unchanged. Where there is none, a `Failed` marker without targets is
-    /// written and returned, so that a `Prepare` that is still on its way cannot start it.
+    /// Moves a run from `Pending` or `Running` to `Stopping`, for `reason`, and returns the result. A run in
+    /// another status is returned unchanged. If there is no run, a `Failed` marker without targets is written and returned, so
+    /// that a concurrent `Prepare` cannot start it.
     fn stop_run(
         &self,
         run: &RunId,
@@ -251,7 +266,7 @@ pub trait Ledger {
         now: Time,
     ) -> impl Future<Output = Result<Run, LedgerError>> + Send;
 
-    /// Sets when the duration ends, once; returns the run as it is then.
+    /// Sets when the duration ends, once; returns the resulting run.
     fn begin_observing(&self, run: &RunId, ends_at: Time) -> impl Future<Output = Result<Run, LedgerError>> + Send;
 
     /// Records what was found when the run was judged, after the restore.
@@ -269,14 +284,14 @@ pub trait Ledger {
         now: Time,
     ) -> impl Future<Output = Result<WriteOutcome, LedgerError>> + Send;
 
-    /// Takes a final run off the list of active ones, with its alarm items, lets it expire, and forgets the values of
-    /// variables that its experiment sets. Only for a run whose targets all are final.
+    /// Removes a final run and its alarm items from the list of active ones, sets its expiry, and deletes the values of
+    /// variables that its experiment sets. Only for a run whose targets are all final.
     fn retire_run(&self, run: &Run, now: Time) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
-    /// A run. One that another release has written is read as far as it can be: see [`Run::unread`].
+    /// A run. Of one that another release has written, what this release can read: see [`Run::unread`].
     fn run(&self, run: &RunId) -> impl Future<Output = Result<Option<Run>, LedgerError>> + Send;
 
-    /// All targets of a run, in the order of their ARNs; also of one whose own record is gone or cannot be read.
+    /// All targets of a run, in the order of their ARNs, even if the run's own record is missing or cannot be read.
     fn targets(&self, run: &RunId) -> impl Future<Output = Result<Vec<TargetRecord>, LedgerError>> + Send;
 
     /// One target of a run.
@@ -298,16 +313,16 @@ pub trait Ledger {
     /// A function's lock or tombstone.
     fn lock(&self, function: &FunctionArn) -> impl Future<Output = Result<Option<Lock>, LedgerError>> + Send;
 
-    /// Takes a function's lock for a run that is `Running`, and returns it as it is then: the run's own (taken now or
-    /// before) or another's. `None` when the run is not running.
+    /// Takes a function's lock for a run that is `Running`, and returns the resulting lock: the run's own, taken now or
+    /// before, or another run's. `None` if the run is not running.
     fn take_lock(
         &self,
         run: &RunId,
         function: &FunctionArn,
     ) -> impl Future<Output = Result<Option<Lock>, LedgerError>> + Send;
 
-    /// Stores a snapshot: the target goes from `Pending` (or `Armed`, by no inject begun) to `Armed`, while the run is
-    /// `Running` and holds the lock. What was rehearsed on an earlier snapshot counts no more.
+    /// Stores a snapshot: the target moves from `Pending`, or from `Armed` if no inject has begun, to `Armed`, while the run
+    /// is `Running` and holds the lock. A rehearsal of an earlier snapshot no longer counts.
     fn arm(
         &self,
         run: &RunId,
@@ -315,8 +330,8 @@ pub trait Ledger {
         snapshot: &Snapshot,
     ) -> impl Future<Output = Result<WriteOutcome, LedgerError>> + Send;
 
-    /// Records that the role that undoes has looked at the target and can undo `planned`: it is `Armed`, that is its
-    /// snapshot, and the run is `Running`.
+    /// Records that the role that restores can read all that a restore of `planned` needs. The target must be `Armed` with
+    /// that snapshot, and the run `Running`.
     fn mark_rehearsed(
         &self,
         run: &RunId,
@@ -324,9 +339,9 @@ pub trait Ledger {
         planned: &[Change],
     ) -> impl Future<Output = Result<WriteOutcome, LedgerError>> + Send;
 
-    /// Records a lease for an inject: the target goes from `Armed` or `Injecting` to `Injecting`, while the run is
-    /// `Running`, and the snapshot is `planned`, the one that the writes were decided on, and was rehearsed. No permit
-    /// while another inject's lease runs, or a later one of the same holder.
+    /// Records a lease for an inject: the target moves from `Armed` or `Injecting` to `Injecting`. The run must be `Running`;
+    /// the snapshot must be `planned`, on which the writes were decided, and rehearsed. No permit while another inject's lease
+    /// runs, or a later one of the same holder.
     fn begin_inject(
         &self,
         run: &RunId,
@@ -336,7 +351,7 @@ pub trait Ledger {
         now: Time,
     ) -> impl Future<Output = Result<Option<Permit>, LedgerError>> + Send;
 
-    /// Says that the fault was seen in place: `Injecting` to `Injected`, while the run is `Running`.
+    /// Records that the fault was seen in place: `Injecting` to `Injected`, while the run is `Running`.
     fn mark_injected(
         &self,
         run: &RunId,
@@ -344,8 +359,8 @@ pub trait Ledger {
     ) -> impl Future<Output = Result<WriteOutcome, LedgerError>> + Send;
 
     /// Records a lease for a restore: any status that is not final, `Pending` excepted, to `Restoring`. No permit
-    /// while another restore's lease runs, or a later one of the same holder, nor to a run that does not hold the
-    /// function's lock: its record says nothing about the function as it is now.
+    /// while another restore's lease runs, or a later one of the same holder. No permit for a run that does not hold the
+    /// function's lock: its record is not about the function as it is now.
     fn begin_restore(
         &self,
         run: &RunId,
@@ -365,14 +380,14 @@ pub trait Ledger {
     ) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
     /// Moves a target to a final status and turns its lock, if this run holds it, into a tombstone, both or neither.
-    /// Declined where a lease runs beyond the observation that the ending was decided on.
+    /// `ConditionFailed` if a lease ran at or after the observation that the ending was decided on.
     fn end_target(
         &self,
         ending: &TargetEnding,
         now: Time,
     ) -> impl Future<Output = Result<WriteOutcome, LedgerError>> + Send;
 
-    /// Records why a restore failed, for the report and the alarm; not for a target that is over.
+    /// Records why a restore failed, for the report and the alarm; not for a target that is final.
     fn record_restore_error(
         &self,
         run: &RunId,
@@ -380,8 +395,8 @@ pub trait Ledger {
         why: &str,
     ) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
-    /// Records what an inject or a restore of this target waits for; `None` is nothing. Not for a target that is over. What
-    /// moves the target on clears it.
+    /// Records what an inject or a restore of this target waits for; `None` is nothing. Not for a target that is final. The
+    /// next change of its status clears it.
     fn record_waiting(
         &self,
         run: &RunId,
@@ -389,8 +404,8 @@ pub trait Ledger {
         why: Option<&str>,
     ) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
-    /// Adds fields whose fault was taken out before the end, outside of the run; of each field, the first sight stays.
-    /// Only for a target that is `Injected`: once a restore of the run has begun, that takes them out.
+    /// Adds fields whose fault was removed outside the run; of each field, the first record stays. Only for a target that is
+    /// `Injected`: once a restore of the run has begun, the restore itself removes faults.
     fn record_removed_faults(
         &self,
         run: &RunId,
@@ -408,7 +423,7 @@ pub trait Ledger {
 /// Why CloudWatch could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AlarmError {
-    /// Throttling, no answer, or an internal error.
+    /// Throttling, no response, or an internal error.
     #[error("CloudWatch did not answer: {0}")]
     Unavailable(String),
     /// Access denied or a request that it refuses.
@@ -427,11 +442,11 @@ impl PortError for AlarmError {
 
 /// Amazon CloudWatch.
 pub trait Alarms {
-    /// The alarms, metric and composite, in the order asked; `None` where there is none.
+    /// The alarms, metric and composite, in the order of `names`; `None` for a name without an alarm.
     fn alarms(&self, names: &[AlarmName]) -> impl Future<Output = Result<Vec<Option<AlarmFact>>, AlarmError>> + Send;
 
-    /// For each metric, in the order asked, the values of its periods from `from` to `until`, newest first; a period
-    /// without data has none. What CloudWatch could not compute is an error, and never a metric without data.
+    /// For each metric, in the order of `metrics`, the values of its periods from `from` to `until`, newest first. A period
+    /// without data has no value. A metric that CloudWatch could not compute is an error, and never a metric without data.
     fn metrics(
         &self,
         metrics: &[Metric],
@@ -442,11 +457,11 @@ pub trait Alarms {
 
 /// AWS Step Functions.
 pub trait Executions {
-    /// Whether the execution is running. An execution that is not found is not.
+    /// Whether the execution is running; false if it does not exist.
     fn is_running(&self, execution_arn: &str) -> impl Future<Output = Result<bool, String>> + Send;
 }
 
-/// Time and chance.
+/// Time and random numbers.
 pub trait Clock {
     /// The time now.
     fn now(&self) -> Time;
@@ -454,11 +469,11 @@ pub trait Clock {
     /// Returns after this time.
     fn sleep(&self, span: Duration) -> impl Future<Output = ()> + Send;
 
-    /// A number that no other call gets, for jitter and for the names of lease holders.
+    /// A random number, for jitter and for the names of lease holders. No two calls get the same one.
     fn random(&self) -> u64;
 }
 
-/// What `stop_run` writes where there is no run yet: a `Prepare` that is still on its way then finds the name taken.
+/// The marker that `stop_run` writes if there is no run yet: a concurrent `Prepare` then finds the name in use.
 #[must_use]
 pub fn stopped_marker(id: &RunId, reason: &EndReason, now: Time) -> Run {
     Run {

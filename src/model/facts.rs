@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::function::{Observation, Tags};
-use super::names::{AlarmName, FunctionArn, FunctionName, LayerVersionArn, MappingId};
+use super::names::{AlarmName, FunctionName, LayerVersionArn, MappingId};
 use super::run::{Lever, Lock};
 use super::settings::Settings;
 use super::time::Time;
@@ -13,45 +13,45 @@ use super::time::Time;
 /// The facts about an experiment, its targets and its account.
 #[derive(Clone, Debug)]
 pub struct Facts {
-    /// When they were gathered.
+    /// When they were collected.
     pub now: Time,
-    /// What the stack allows.
+    /// The stack's settings.
     pub settings: Settings,
     /// The safety lever.
     pub lever: Option<Lever>,
-    /// What `select` drew with, where it left the choice to chance.
+    /// The seed with which `select` drew, if it drew.
     pub seed: Option<u32>,
-    /// How many functions the targets came to.
+    /// How many functions the targets resolve to.
     pub target_count: usize,
-    /// What was seen of them, as far as the limit allows.
+    /// The facts about them, up to the limit.
     pub targets: Vec<TargetFacts>,
-    /// Targets of the experiment that led to no function, each with why.
+    /// Targets of the experiment that resolve to no function, each with the reason.
     pub unresolved: Vec<(String, String)>,
-    /// Each alarm of the experiment and how it stands; `None` where there is none of that name.
+    /// Each alarm of the experiment and its state; `None` for a name without an alarm.
     pub alarms: Vec<(AlarmName, Option<AlarmFact>)>,
     /// The conditions of the steady state that do not hold.
     pub deviations: Vec<String>,
-    /// Every layer that would be attached or put back, and what is known of it.
+    /// Every layer that would be attached or restored, and what is known of it.
     pub layers: BTreeMap<LayerVersionArn, LayerFact>,
     /// The account's concurrency, where it matters and could be read.
     pub account: Option<AccountConcurrency>,
-    /// What a reader of the plan should know of how the targets were found.
+    /// Notes for the plan on how the targets were found.
     pub notes: Vec<String>,
 }
 
 /// The concurrency of an account in a Region (lambda/latest/api/API_AccountLimit).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AccountConcurrency {
-    /// What all functions may use together.
+    /// What all functions together may use.
     pub total: u32,
-    /// What is not reserved for single functions, and is shared by all others.
+    /// What is not reserved for single functions; all other functions share it.
     pub unreserved: u32,
 }
 
 /// When Lambda moves a function to a new version of its runtime (lambda/latest/dg/runtimes-update).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RuntimeUpdates {
-    /// By itself, and in the first phase of a roll-out with each update of the function.
+    /// Automatically, and in the first phase of a rollout with each update of the function.
     Auto,
     /// With each update of the function, also of its configuration.
     FunctionUpdate,
@@ -64,7 +64,7 @@ pub enum RuntimeUpdates {
 /// What is known of one target.
 #[derive(Clone, Debug)]
 pub struct TargetFacts {
-    /// As the experiment names it, where it does.
+    /// Its name in the experiment, if the experiment names it.
     pub asked: Option<FunctionName>,
     /// The function.
     pub seen: Observation,
@@ -74,7 +74,7 @@ pub struct TargetFacts {
     pub aliases: Vec<Alias>,
     /// The tags of its event source mappings; empty where no fault needs them.
     pub mapping_tags: BTreeMap<MappingId, Tags>,
-    /// Its code signing; none where no fault adds layers.
+    /// Its code signing; `Off` where no fault adds layers.
     pub code_signing: CodeSigning,
     /// When its runtime is updated; `None` where no fault updates its configuration, and for container images, whose
     /// runtime is in the image.
@@ -82,12 +82,12 @@ pub struct TargetFacts {
 }
 
 /// What a function's code signing does with a layer that is added: it must be signed by an allowed profile
-/// (lambda/latest/dg/configuration-codesigning). That a signature has run out or was revoked is not seen here.
+/// (lambda/latest/dg/configuration-codesigning). An expired or revoked signature is not detected here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CodeSigning {
-    /// There is none: any layer is taken.
+    /// The function has no code signing: Lambda accepts any layer.
     Off,
-    /// There is one.
+    /// The function has one.
     On {
         /// Whether an untrusted layer is refused (`Enforce`) or only logged (`Warn`).
         enforced: bool,
@@ -121,9 +121,9 @@ pub struct AlarmFact {
 pub enum LayerFact {
     /// It exists.
     Here {
-        /// For these architectures; empty is any.
+        /// Its architectures; empty is any.
         architectures: Vec<String>,
-        /// The version of the signing profile that has signed it, by ARN.
+        /// The ARN of the signing profile version that signed it.
         signer: Option<String>,
     },
     /// It was deleted, or never existed.
@@ -133,7 +133,7 @@ pub enum LayerFact {
 }
 
 impl LayerFact {
-    /// A layer for any architecture that nobody has signed.
+    /// An unsigned layer for any architecture.
     #[must_use]
     pub const fn plain() -> Self {
         Self::Here { architectures: Vec::new(), signer: None }

@@ -73,8 +73,8 @@ pub struct Observation {
     pub concurrency: Slot<u32>,
     /// Tags.
     pub tags: Tags,
-    /// The event source mappings that were listed for it; empty where they were not asked for. A mapping is a resource
-    /// of its own, which outlives its function and can be given to another one.
+    /// The event source mappings that were listed for it; empty where they were not asked for. A mapping is a separate
+    /// resource: it outlives its function and can be moved to another one.
     pub mappings: Vec<Mapping>,
 }
 
@@ -92,7 +92,7 @@ pub enum Lifecycle {
 pub enum LastUpdate {
     /// The configuration that is seen is the one that serves.
     Successful,
-    /// An update is under way; the old configuration serves meanwhile.
+    /// An update is under way; the old configuration serves until it ends.
     InProgress,
     /// The last update failed; the configuration before it serves.
     Failed,

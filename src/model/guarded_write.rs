@@ -1,8 +1,7 @@
 //! Every guarded write of the ledger, as a value: on which items, under which conditions, with which effects.
 //!
-//! There is one description of each. The table's client turns it into expressions and transactions, the simulated
-//! ledger checks it and carries it out, and both take the statuses that a move may start from out of the transition
-//! tables in [`super::run`]. It is a noun without any I/O, so it stands in `model`, where both can reach it.
+//! Each write is described once. The table's client turns it into expressions and transactions, and the simulated ledger
+//! checks it and applies it. Both read the allowed source statuses from the transition tables in [`super::run`]. It has no I/O, so it belongs to `model`, which both use.
 //!
 //! A write is atomic: every condition of every part holds and all effects are durable, or nothing changes. A part
 //! without an effect only checks. Writes of one part are updates; those of several, and those that create an item, are
@@ -16,7 +15,7 @@ use super::run::{EndReason, Findings, Lease, LeaseKind, Run, RunStatus, TargetEn
 use super::snapshot::{Change, Drift, RemovedFault, Snapshot};
 use super::time::Time;
 
-/// How long a run that is over stays: 90 days, as long as Step Functions keeps its execution.
+/// How long the record of a closed run is kept: 90 days, as long as Step Functions keeps its execution.
 pub const RECORD_RETENTION: Duration = Duration::from_secs(90 * 86_400);
 /// Targets that one transaction adds: it has 100 actions at most
 /// (amazondynamodb/latest/APIReference/API_TransactWriteItems), and one is the run's.
@@ -42,7 +41,7 @@ pub enum Item {
 /// What must hold of an item.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Condition {
-    /// There is none.
+    /// The item does not exist.
     Absent,
     /// There is one.
     Present,
@@ -147,7 +146,7 @@ pub struct Part {
 pub struct GuardedWrite {
     /// The port's method.
     pub name: &'static str,
-    /// Its parts, each on an item of its own.
+    /// Its parts, each on a separate item.
     pub parts: Vec<Part>,
 }
 
@@ -237,7 +236,7 @@ fn running(id: &RunId) -> Part {
     Part::run(id, Condition::RunIn(vec![RunStatus::Running]), [])
 }
 
-/// Only checks that the run holds the lock: whoever writes to a function without it would undo another run's work.
+/// Only checks that the run holds the lock: a writer without it would undo another run's work.
 fn holding(id: &RunId, function: &FunctionArn) -> Part {
     Part::of(Item::Lock(function.clone()), [Condition::HeldBy(id.clone())], [])
 }
@@ -246,7 +245,7 @@ fn expiry(now: Time) -> Effect {
     Effect::Expiry(Some((now + RECORD_RETENTION).epoch_seconds()))
 }
 
-/// Creates a `Pending` run with its entries, if there is none of this name and the lever is released.
+/// Creates a `Pending` run with its entries, if no run has this name and the lever is disengaged.
 #[must_use]
 pub fn create_run(run: &Run) -> GuardedWrite {
     let id = &run.id;
@@ -262,7 +261,7 @@ pub fn create_run(run: &Run) -> GuardedWrite {
     GuardedWrite::new("create_run", parts)
 }
 
-/// Creates the run that `stop_run` leaves where there is none, and lets it expire.
+/// Creates the marker that `stop_run` writes if there is no run, and sets its expiry.
 #[must_use]
 pub fn create_marker(marker: &Run, now: Time) -> GuardedWrite {
     let effects = [Effect::Create(Box::new(marker.clone())), expiry(now)];

@@ -171,8 +171,8 @@ pub struct Run {
     pub functions: Vec<FunctionArn>,
     /// The stop-condition alarms' ARNs.
     pub alarms: Vec<String>,
-    /// The proxy's layers, as the guardrails have seen them: what was judged is what is injected, also where the stack
-    /// is updated meanwhile.
+    /// The proxy's layers that the guardrails have checked: the same ones are injected, even if the stack was updated since
+    /// then.
     pub proxy_layers: ProxyLayers,
     /// What the plan pointed out and did not refuse.
     pub notes: Vec<String>,
@@ -199,8 +199,8 @@ pub struct Run {
 }
 
 impl Run {
-    /// Whether nothing is known of it but its name: its record cannot be read, or is the marker that is written where
-    /// there is none.
+    /// Whether only its name is known: its record cannot be read, or is the marker that is written in place of a missing
+    /// record.
     #[must_use]
     pub fn is_without_record(&self) -> bool {
         self.experiment.is_none() && (self.unread.is_none() || self.created_at == Time(0))
@@ -230,7 +230,7 @@ pub enum TargetStatus {
     Restoring,
     /// Every touched field was seen at its original.
     Restored,
-    /// Restored, except for fields that somebody else has changed.
+    /// Restored, except for fields that changed outside the run.
     Drifted,
     /// The function was deleted during the run.
     #[serde(alias = "gone")]
@@ -345,7 +345,7 @@ pub struct TargetRecord {
     pub restore_lease: Option<Lease>,
     /// When it reached its final status.
     pub ended_at: Option<Time>,
-    /// What was left alone because somebody else had changed it.
+    /// The fields that were not restored because they changed outside the run.
     pub drift: Vec<Drift>,
     /// Versions that were published while the fault was in place.
     pub frozen_versions: Vec<String>,
@@ -451,7 +451,7 @@ pub struct Lever {
     pub engaged: bool,
     /// Since when.
     pub since: Time,
-    /// Why, in the words of whoever moved it.
+    /// Why, as the user who moved it put it.
     pub reason: String,
 }
 

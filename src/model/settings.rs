@@ -3,25 +3,25 @@
 use super::input::InvalidInput;
 use super::proxy_layers::ProxyLayers;
 
-/// What the stack allows.
+/// The settings of a stack.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// The prefix of the names of snapback's own resources.
     pub prefix: String,
     /// The tag that a function opts in with: key and value.
     pub opt_in: (String, String),
-    /// How many targets one run may have.
+    /// The maximum number of targets of one run.
     pub target_limit: usize,
-    /// The layers that bring the proxy; none in a stack of before there was one.
+    /// The layers with the proxy; empty for a stack that predates the proxy.
     pub proxy_layers: ProxyLayers,
-    /// The concurrency that the stack keeps for rollback and reaper; 0 is none.
+    /// The concurrency that the stack reserves for rollback and reaper; 0 where it reserves nothing.
     pub reserved_concurrency: u32,
 }
 
-/// The tasks, which name snapback's own functions: `PREFIX-TASK`.
+/// The names of the tasks. Snapback's own functions are named `PREFIX-TASK`.
 pub const TASKS: [&str; 8] = ["prepare", "arm", "inject", "observe", "restore", "report", "rollback", "reaper"];
 
-/// The ledger's table, and what the stack allows.
+/// Reads the name of the ledger's table, and the settings, from a function's environment.
 ///
 /// # Errors
 /// Names the variable that is missing or wrong.
@@ -33,7 +33,7 @@ pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<(St
         };
         variable(name).filter(|value| !value.is_empty()).ok_or_else(missing)
     };
-    // Only Prepare is told the layers and the reserved concurrency: what it has judged goes on in the run.
+    // Only Prepare gets the layers and the reserved concurrency: it checks them, and the run keeps the layers.
     let proxy_layers = variable("SNAPBACK_PROXY_LAYERS").unwrap_or_default();
     let settings = parse(
         &required("SNAPBACK_PREFIX")?,
@@ -45,7 +45,7 @@ pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<(St
     Ok((required("SNAPBACK_TABLE")?, settings))
 }
 
-/// Reads the stack's parameters, as its outputs and its functions' environments give them.
+/// Parses the stack's parameters, as its outputs and its functions' environments state them.
 ///
 /// # Errors
 /// Names the parameter that is wrong.
@@ -63,7 +63,7 @@ pub fn parse(
     let target_limit =
         limit.ok_or_else(|| wrong("TargetLimit", format!("`{target_limit}` is not a whole number above 0")))?;
     let proxy_layers = ProxyLayers::parse(proxy_layers).map_err(|problem| wrong("ProxyLayers", problem))?;
-    // A stack that does not say keeps none.
+    // A stack without this output reserves nothing.
     let reserved_concurrency = match reserved_concurrency {
         "" => 0,
         text => text.parse().map_err(|_| {

@@ -174,8 +174,8 @@ pub struct ConfigurationUpdate {
 /// One AWS call that changes a function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Write {
-    /// Puts or deletes the reserved concurrency. AWS offers no guard here: somebody's change between our look and this
-    /// call is overwritten.
+    /// Puts or deletes the reserved concurrency. AWS has no conditional write for it: a change that others make between the
+    /// observation and this call is overwritten.
     Concurrency(Slot<u32>),
     /// Enables or disables a mapping. No guard either.
     Mapping {
@@ -188,7 +188,7 @@ pub enum Write {
     Configuration(ConfigurationUpdate),
 }
 
-/// A field that is neither its original nor what was injected: somebody else's, left alone.
+/// A field that is neither its original nor what was injected: it changed outside the run and is left as it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Drift {

@@ -1,7 +1,7 @@
 //! Software in a function that talks to Lambda in the runtime's place, or that goes by the value of the wrapper variable.
 //!
 //! The proxy sees what the runtime sends to the address that it was given. Where another process polls the Runtime API
-//! with the address of its own environment, nothing passes through the proxy, and a run would inject nothing.
+//! with the address from its environment, nothing passes through the proxy, and a run would inject nothing.
 
 use crate::model::fault::WRAPPER_VARIABLE;
 use crate::model::function::{Environment, Observation, Slot};

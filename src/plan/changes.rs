@@ -14,7 +14,7 @@ use super::bystanders::datadog_without_its_wrapper;
 use super::injection::Injection;
 use super::objection::Objection;
 use super::proxy::{ProxyAttachment, attach_proxy};
-use super::runtimes::honours_wrapper;
+use super::runtimes::honors_wrapper;
 use super::size::{MAX_ENVIRONMENT_BYTES, MAX_REQUEST_BYTES, environment_bytes, request_bytes, variable_bytes};
 
 /// Five layers at most (lambda/latest/dg/chapter-layers).
@@ -30,7 +30,7 @@ pub struct ChangeSet {
     /// Faults that would change nothing: no run begins with one. Where the function has come to look so since then, the
     /// others are injected, and a target without any change proves nothing (see the outcome of a run).
     pub idle: Vec<Refusal>,
-    /// What somebody should know who reads the plan.
+    /// Warnings for the reader of the plan.
     pub warnings: Vec<String>,
 }
 
@@ -213,7 +213,7 @@ impl ChangeSetBuilder<'_> {
         self.deadline(fault.deadline_variable.as_ref());
         let (Some(wrapper), Ok(slot)) = (&fault.wrapper, VariableName::try_from(WRAPPER_VARIABLE)) else { return };
         match &self.now.runtime {
-            Some(runtime) if honours_wrapper(runtime) => {}
+            Some(runtime) if honors_wrapper(runtime) => {}
             runtime => {
                 let runtime = runtime.clone().unwrap_or_else(|| "a container image".to_owned());
                 self.refuse(
@@ -233,7 +233,7 @@ impl ChangeSetBuilder<'_> {
                 }
                 None => self.refuse(
                     Guardrail::Wrapper,
-                    "it starts through a wrapper of its own already",
+                    "it already starts through a wrapper",
                     "set chainedWrapperVariable to the variable in which the new wrapper looks for the one to start next",
                 ),
             }

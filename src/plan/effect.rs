@@ -71,7 +71,7 @@ fn among(seen: &Seen) -> String {
     seen.invocations.map_or(String::new(), |count| format!("; {count} or more invocations in whole minutes"))
 }
 
-/// How likely it is that none of so many invocations was chosen; 1 where that cannot be known, because of conditions and
+/// The probability that none of this number of invocations was chosen; 1 where that cannot be known, because of conditions and
 /// qualifiers, and with a seed, by which each environment rolls the same numbers.
 fn chance_of_none(faults: &[InvocationFault], is_seeded: bool, invocations: Option<f64>) -> f64 {
     let chance = |fault: &InvocationFault| {
@@ -81,7 +81,7 @@ fn chance_of_none(faults: &[InvocationFault], is_seeded: bool, invocations: Opti
             return 1.0;
         }
         match (fault, invocations) {
-            // At least one environment was initialised, since the update has ended all those before it.
+            // At least one environment was initialized, since the update has ended all those before it.
             (InvocationFault::Init(_), Some(_)) => spared,
             // Without a figure, only a fault for every invocation can be asked for.
             (_, None) => spared.ceil(),
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn an_initialisation_is_one_roll_however_many_invocations_it_serves() {
+    fn an_initialization_rolls_once_for_all_of_its_invocations() {
         assert!(missing(json!([{ "init": { "delayMs": 1 } }]), None, Some(1.0)).is_some());
         assert_eq!(missing(json!([{ "init": { "delayMs": 1, "percentage": 50 } }]), None, Some(1000.0)), None);
     }

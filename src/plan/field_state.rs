@@ -1,18 +1,18 @@
-//! Where a touched field stands: the three-way comparison that inject and restore are decided by.
+//! The state of a touched field: the three-way comparison on which inject and restore are decided.
 
 use crate::model::function::{MappingState, Observation, Slot};
 use crate::model::snapshot::{Change, Drift};
 
-/// Where one touched field stands, on one observation.
+/// The state of one touched field in one observation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FieldState {
-    /// As it was before the run.
+    /// It has the value from before the run.
     Original,
-    /// As we injected it.
+    /// It has the injected value.
     Injected,
-    /// Somebody else's.
+    /// Neither: it changed outside the run.
     Drifted(Drift),
-    /// Not to be known from this observation; look again.
+    /// This observation cannot tell; observe again. The reason.
     Unknown(&'static str),
 }
 
@@ -47,7 +47,7 @@ pub fn field_state(change: &Change, now: &Observation) -> FieldState {
     }
 }
 
-/// Where an event source mapping stands, whatever became of its function.
+/// The state of an event source mapping, even if its function was deleted.
 #[must_use]
 pub fn mapping_standing(state: MappingState) -> FieldState {
     match state {
@@ -57,7 +57,7 @@ pub fn mapping_standing(state: MappingState) -> FieldState {
     }
 }
 
-/// Whether the field is exactly what the snapshot took down: the condition for injecting.
+/// Whether the field is exactly what the snapshot recorded: the condition for injecting.
 #[must_use]
 pub fn is_untouched(change: &Change, now: &Observation) -> bool {
     match change {

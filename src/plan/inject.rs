@@ -19,7 +19,7 @@ pub enum InjectPlan {
     Stale(String),
 }
 
-/// Decides the first inject of one function: every touched field must be what the snapshot took down.
+/// Decides the first inject of one function: every touched field must have the value that the snapshot recorded.
 #[must_use]
 pub fn plan_first_inject(changes: &[Change], now: &Observation) -> InjectPlan {
     if let Some(changed) = changes.iter().find(|change| !is_untouched(change, now)) {

@@ -10,7 +10,7 @@ use crate::model::secret::Secret;
 
 use super::bystanders::in_between;
 use super::objection::Objection;
-use super::runtimes::honours_wrapper;
+use super::runtimes::honors_wrapper;
 
 /// What has to be added to the function.
 pub(super) struct ProxyAttachment {
@@ -47,7 +47,7 @@ pub(super) fn attach_proxy(
 
 fn starts_through_a_wrapper(now: &Observation) -> Result<(), Objection> {
     match &now.runtime {
-        Some(runtime) if honours_wrapper(runtime) => Ok(()),
+        Some(runtime) if honors_wrapper(runtime) => Ok(()),
         runtime => Err(Objection {
             guardrail: Guardrail::Runtime,
             reason: format!(
@@ -76,7 +76,7 @@ fn layer(layers: &ProxyLayers, architecture: &str) -> Result<LayerVersionArn, Ob
     })
 }
 
-/// A wrapper that is there already is started by the proxy in turn. An empty one is none.
+/// The proxy starts a wrapper that the function already has. An empty variable names no wrapper.
 fn variables(config: &ProxyConfig, now: &Observation) -> Vec<(&'static str, Secret)> {
     let mut variables =
         vec![(WRAPPER_VARIABLE, Secret::new(PROXY_PATH)), (FAULTS_VARIABLE, Secret::new(config.to_text()))];

@@ -60,7 +60,7 @@ pub struct PlanView {
     pub seed_is_drawn: bool,
     /// What happens to each target.
     pub targets: Vec<TargetPlan>,
-    /// What somebody should know.
+    /// Warnings.
     pub warnings: Vec<String>,
     /// Why it would not start; empty if it would.
     pub refusals: Vec<Refusal>,
@@ -206,11 +206,11 @@ pub struct ReportView {
     pub due: String,
     /// RFC 3339.
     pub closed_at: Option<String>,
-    /// `held`, `deviated`, `not judged`, or absent where there is none or the run is not over.
+    /// `held`, `deviated`, `not judged`, or absent without a steady state or before the run is over.
     pub steady_state: Option<&'static str>,
     /// The conditions that deviated.
     pub deviations: Vec<String>,
-    /// How often faults inside invocations were injected; absent where there is none or the run is not judged.
+    /// How often faults inside invocations were injected; absent without such a fault or before the report.
     pub injected: Option<String>,
     /// Why nothing shows that the faults took effect.
     pub effect: Option<String>,
@@ -229,8 +229,8 @@ fn is_zero(count: &usize) -> bool {
 }
 
 impl ReportView {
-    /// With at most so many targets, that take at most so many bytes as JSON: first those that a person has to look
-    /// at, so that none of them is left out while a clean one is listed.
+    /// Limits the targets to a number and to a size in bytes as JSON. Those that a user has to check come first, so that none
+    /// of them is left out while a restored one is listed.
     #[must_use]
     pub fn shortened(mut self, most: usize, bytes: usize) -> Self {
         self.targets.sort_by_key(urgency);
@@ -247,7 +247,7 @@ impl ReportView {
     }
 }
 
-/// The lower, the sooner somebody should look: not restored, not as it was, then all others.
+/// The lower, the sooner a user should check it: not restored, restored with drift, then all others.
 fn urgency(target: &TargetReport) -> u8 {
     match target.status {
         TargetStatus::Restored | TargetStatus::Untouched
@@ -358,7 +358,7 @@ fn outcome(run: &Run, targets: &[TargetRecord]) -> Outcome {
     if targets.iter().any(drifted) {
         return Outcome::Drifted;
     }
-    // Not judged is not held: somebody closed the run before its steady state could be looked at again.
+    // Without a check, the steady state is not held: the run was closed before it was checked again.
     let held = if has_steady_state(run) { run.deviations.as_ref().is_some_and(Vec::is_empty) } else { true };
     match () {
         () if run.status != RunStatus::Completed || !held => Outcome::EndedEarly,

@@ -16,14 +16,14 @@ pub struct RestorePlan {
     pub runtime_version: Option<String>,
     /// Calls to make now.
     pub writes: Vec<Write>,
-    /// Fields that are somebody else's by now.
+    /// Fields that have changed outside the run.
     pub drift: Vec<Drift>,
     /// Why another look is needed whatever was written.
     pub pending_reason: Option<&'static str>,
 }
 
 impl RestorePlan {
-    /// Whether this observation shows every touched field at its original, or somebody else's.
+    /// Whether this observation shows every touched field with its original value, or with one that was set outside the run.
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.writes.is_empty() && self.pending_reason.is_none()
@@ -39,15 +39,15 @@ pub fn plan_restore(changes: &[Change], now: &Observation) -> RestorePlan {
         let configuration = change.surface() == Surface::Configuration;
         match field_state(change, now) {
             FieldState::Unknown(why) => plan.pending_reason = Some(why),
-            // Lambda refuses an update during an update; and until this one is through, the old configuration serves: the
-            // fault, also where somebody else is about to replace it.
+            // Lambda refuses an update during an update; and until this one ends, the old configuration serves: the
+            // fault, even where a deploy is about to replace it.
             _ if configuration && now.last_update == LastUpdate::InProgress => {
                 plan.pending_reason = Some("an update of the function is in progress");
             }
             FieldState::Drifted(drift) => {
                 // Their update has failed, so what served before it, the fault, serves until the next one.
                 if configuration && now.last_update == LastUpdate::Failed {
-                    plan.pending_reason = Some("somebody else's update of the function failed, and is sent again");
+                    plan.pending_reason = Some("an update from outside this run failed, and is sent again");
                     theirs.push(change);
                 }
                 plan.drift.push(drift);
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn during_an_update_the_concurrency_is_restored_and_the_configuration_looked_at_again() {
+    fn during_an_update_only_the_concurrency_is_restored() {
         for timeout in [1, 10] {
             let plan = plan(0, timeout, LastUpdate::InProgress);
             assert_eq!(plan.writes, [Write::Concurrency(Slot::Present(5))]);
@@ -133,7 +133,7 @@ mod tests {
         }
         let settled = plan(5, 10, LastUpdate::InProgress);
         assert!(settled.writes.is_empty() && !settled.is_done(), "{settled:?}");
-        // What somebody else is about to set does not serve yet: our fault does.
+        // The value of the pending update does not serve yet: the fault does.
         let drifting = plan(5, 77, LastUpdate::InProgress);
         assert!(!drifting.is_done() && drifting.drift.is_empty(), "{drifting:?}");
         let drifted = plan(5, 77, LastUpdate::Successful);
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_of_somebody_elses_whose_update_failed_is_sent_again() {
+    fn a_value_from_outside_whose_update_failed_is_sent_again() {
         // What serves is the fault; theirs is sent as it stands, and nothing else of the configuration.
         let failed = plan(5, 77, LastUpdate::Failed);
         assert_eq!((timeouts(&failed), failed.writes.len(), failed.is_done()), (vec![Some(77)], 1, false));

@@ -1,4 +1,4 @@
-//! Which runtimes can still be updated, and which honour a wrapper.
+//! Which runtimes can still be updated, and which honor a wrapper.
 
 use crate::model::time::Time;
 
@@ -79,7 +79,7 @@ pub fn blocked_from(runtime: &str, end: Time) -> Option<String> {
 /// Whether the runtime starts through `AWS_LAMBDA_EXEC_WRAPPER`: the managed ones do, OS-only ones do not
 /// (lambda/latest/dg/runtimes-modify).
 #[must_use]
-pub fn honours_wrapper(runtime: &str) -> bool {
+pub fn honors_wrapper(runtime: &str) -> bool {
     ["nodejs", "python", "java", "dotnet", "ruby"].iter().any(|family| runtime.starts_with(family))
 }
 
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn os_only_runtimes_ignore_a_wrapper() {
-        assert!(honours_wrapper("python3.13") && honours_wrapper("nodejs22.x"));
-        assert!(!honours_wrapper("provided.al2023") && !honours_wrapper("go1.x"));
+        assert!(honors_wrapper("python3.13") && honors_wrapper("nodejs22.x"));
+        assert!(!honors_wrapper("provided.al2023") && !honors_wrapper("go1.x"));
     }
 }

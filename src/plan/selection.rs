@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn a_seed_makes_the_same_choice_in_every_release() {
-        // A plan that was read and agreed to is not drawn anew because snapback was updated meanwhile.
+        // An update of snapback must not change the draw of a plan that users have agreed to.
         let names = |seed| {
             let chosen = choose(functions(100), Select::Count(6), seed);
             chosen.iter().map(|arn| arn.name().to_owned()).collect::<Vec<_>>()

@@ -43,8 +43,8 @@ pub fn writes(changes: &[&Change], now: &Observation, direction: Direction) -> V
     writes
 }
 
-/// The same calls, with the values of somebody else's that do not serve yet, as they stand: to send one again changes
-/// nothing of theirs, and makes it serve.
+/// The same calls, and with them the values from outside the run that do not serve yet: sending such a value again leaves it
+/// as it is and makes it serve.
 #[must_use]
 pub fn with_theirs(mut writes: Vec<Write>, theirs: &[&Change], now: &Observation) -> Vec<Write> {
     if theirs.is_empty() {
@@ -95,7 +95,7 @@ fn set_field(update: &mut ConfigurationUpdate, change: &Change, now: &Observatio
     }
 }
 
-/// The list as it stands, with ours at its end or without them: what others did to it meanwhile stays.
+/// The current list, with the added layers at its end or without them: changes from outside the run stay.
 fn layers(now: &[LayerVersionArn], added: &[LayerVersionArn], direction: Direction) -> Vec<LayerVersionArn> {
     let others = now.iter().filter(|layer| !added.contains(layer)).cloned();
     match direction {

@@ -1,5 +1,14 @@
-//! `Arm`: the lock, then the look, then the snapshot. The order matters: a look before the lock could take another
-//! run's fault down as the original.
+//! `Arm`: locks a target and stores its snapshot, so that it may be injected.
+//!
+//! 1. Takes the function's lock. Another run's lock ends this run.
+//! 2. Waits, if the lock was released so recently that a read could still show the previous run's fault.
+//! 3. Observes the function, and works out what the faults change on it.
+//! 4. Stores the snapshot, on condition that the run still holds the lock.
+//!
+//! The lock comes first: an observation made before it could record another run's fault as the original.
+//!
+//! Safe to repeat because a run takes its own lock again, and because the ledger replaces a snapshot only while no inject of
+//! the target has begun.
 
 use std::time::Duration;
 
@@ -18,21 +27,21 @@ use super::versions::Listing;
 use super::waiting::TOMBSTONE;
 use super::{MAX_CLOCK_SKEW, MAX_READ_STALENESS};
 
-/// How arming went.
+/// The result of arming.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ArmOutcome {
     /// The snapshot is durable.
     Armed,
     /// The lock was released so recently that a read could still show the previous run's fault. Retry after this time.
     Waiting(Duration),
-    /// The run is no longer running, or the function is gone.
+    /// The run is no longer running, or the function was deleted.
     Skipped,
 }
 
-/// Arms one target. May be repeated.
+/// Arms one target. Can be repeated.
 ///
 /// # Errors
-/// `Locked` when another run has the function, `Refused` when it has changed so that the faults cannot be injected.
+/// `Locked` if another run has the function, `Refused` if the function has changed so that the faults cannot be injected.
 pub async fn arm(world: &impl World, run: &RunId, function: &FunctionArn) -> Result<ArmOutcome, StepError> {
     let Some(run) = retry(world, || world.run(run)).await? else { return Err(StepError::NoSuchRun(run.clone())) };
     let target = retry(world, || world.target(&run.id, function)).await?;
@@ -44,7 +53,7 @@ pub async fn arm(world: &impl World, run: &RunId, function: &FunctionArn) -> Res
     }
 }
 
-/// Takes lock and snapshot, also again for a target that is armed but not begun.
+/// Takes the lock and stores the snapshot, again too for an armed target whose inject has not begun.
 pub(super) async fn lock_and_snapshot(
     world: &impl World,
     run: &Run,
@@ -60,7 +69,7 @@ pub(super) async fn lock_and_snapshot(
     if let Some(released_at) = lock.released_at {
         let wait = world.now().until(released_at + MAX_READ_STALENESS + MAX_CLOCK_SKEW);
         if wait > Duration::ZERO {
-            // It lasts beyond this invocation, so it is recorded at once.
+            // The wait outlasts this invocation, so it is recorded.
             retry(world, || world.record_waiting(&run.id, function, Some(TOMBSTONE))).await?;
             return Ok(ArmOutcome::Waiting(wait));
         }
@@ -72,7 +81,7 @@ pub(super) async fn lock_and_snapshot(
     };
     let drafted = change_set(&injection, &seen);
     if !drafted.refusals.is_empty() {
-        // A twin of this task may have gone on to inject meanwhile: then it is our own fault that speaks against it.
+        // A duplicate of this task may have injected already: then the run's own fault causes the refusal.
         let target = retry(world, || world.target(&run.id, function)).await?;
         let begun = target.is_some_and(|t| !matches!(t.status, TargetStatus::Pending | TargetStatus::Armed));
         return if begun { Ok(ArmOutcome::Skipped) } else { Err(StepError::Refused(drafted.refusals)) };

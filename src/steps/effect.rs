@@ -1,4 +1,6 @@
-//! Looking whether the faults inside invocations took effect, after the restore.
+//! Checks after the restore whether the faults inside invocations took effect, by their metrics.
+//!
+//! Safe to repeat because it only reads. The report records the result.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

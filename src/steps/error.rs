@@ -1,4 +1,4 @@
-//! Why a step failed; the names are what `ErrorEquals` in the state machine matches.
+//! Step errors and their kinds. `ErrorEquals` in the state machine matches the names of the kinds.
 
 use crate::model::input::InvalidInput;
 use crate::model::names::RunId;
@@ -16,7 +16,7 @@ pub enum StepError {
     /// The input cannot be read. Nothing was written.
     #[error("{0}")]
     InvalidInput(#[from] InvalidInput),
-    /// Guardrails said no. Nothing was written.
+    /// Guardrails refused the experiment. Nothing was written.
     #[error("{}", list(.0))]
     Refused(Vec<Refusal>),
     /// Another run has the function.
@@ -27,17 +27,15 @@ pub enum StepError {
         /// Who has it.
         run: String,
     },
-    /// Somebody changed a touched field while it was being injected.
-    #[error(
-        "{function}: the {field} was changed by somebody else while it was being injected; nothing more was injected"
-    )]
+    /// A touched field changed outside the run during its injection.
+    #[error("{function}: the {field} changed outside this run during injection; injection stopped")]
     Overtaken {
         /// The function.
         function: String,
         /// The field.
         field: String,
     },
-    /// The role that restores cannot read what it would have to put back. Nothing was injected.
+    /// The role that restores cannot read what a restore needs. Nothing was injected.
     #[error(
         "{function}: its restore was rehearsed, and the role that restores (the stack's output UndoRoleArn) cannot {cannot}; \
          nothing was injected; {fix}"
@@ -219,8 +217,8 @@ impl StepError {
     }
 }
 
-/// The message in what Lambda says of a failed invocation: a JSON text, also as the cause of a failed execution. What
-/// is none stays as it is.
+/// The error message in Lambda's description of a failed invocation, which is JSON and also the cause of a failed execution.
+/// Other text is returned unchanged.
 #[must_use]
 pub fn failure_message(text: &str) -> String {
     let parsed: Option<serde_json::Value> = serde_json::from_str(text).ok();

@@ -1,4 +1,10 @@
-//! Gathering the facts that the guardrails judge: read only, for `plan` and for `Prepare`.
+//! Collects the facts that the guardrails evaluate, for `plan` and for `Prepare`.
+//!
+//! 1. Resolves the targets: named functions, and draws from those that carry the tags.
+//! 2. Observes each function, with its lock and with what the faults need to know of it.
+//! 3. Reads alarms, steady state, layers and the account's concurrency.
+//!
+//! Safe to repeat because it only reads.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -127,7 +133,7 @@ impl Pool {
 }
 
 async fn resolve(world: &impl World, experiment: &Experiment) -> Result<Pools, StepError> {
-    // Without a seed of its own, each run draws anew: what is never drawn would never be tried.
+    // Without a seed in the experiment, each run draws anew: a fixed draw would never try the other functions.
     let seed = experiment.draws().then(|| experiment.seed.unwrap_or_else(|| fresh_seed(world)));
     let mut pools = Pools { named: BTreeSet::new(), tagged: Vec::new(), seed, ghosts: BTreeSet::new() };
     for target in &experiment.targets {

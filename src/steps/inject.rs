@@ -1,4 +1,15 @@
-//! `Inject`: only what is armed and rehearsed, only what is still as the snapshot says, and only under a lease.
+//! `Inject`: puts the faults into one target, and reports it as injected only once they were seen in place.
+//!
+//! Each pass:
+//! 1. Reads run and target; stops if the run is not running. Checks the stop conditions, before anything is written.
+//! 2. Observes the function and compares it with the snapshot. If it was deployed before anything was written, it is armed
+//!    again; if it was deployed after that, the run ends.
+//! 3. Waits for its turn within Lambda's rate, takes a lease, and writes. The ledger grants no lease without a rehearsed
+//!    snapshot.
+//! 4. Shortens the lease, if every call got a clear response. Otherwise the call may still land, and the lease stays.
+//! 5. Starts again, until the observation shows the faults.
+//!
+//! Safe to repeat because a pass writes only what the observation does not show yet, and because one lease at a time exists.
 
 use std::time::Duration;
 
@@ -23,7 +34,7 @@ const ANOTHER: &str = "another inject of this target is writing, or the run is b
 /// Time until the next invocation, where this one had no time left.
 const RETRY_WAIT: Duration = Duration::from_secs(2);
 
-/// How injecting went.
+/// The result of injecting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InjectOutcome {
     /// The fault was seen in place.
@@ -35,18 +46,18 @@ pub enum InjectOutcome {
         /// What the inject waits for, where that is known.
         waiting_for: Option<String>,
     },
-    /// Rehearse the restore first: the function was deployed since it was armed, so it was armed again.
+    /// The restore must be rehearsed first: the function was deployed after it was armed, so it was armed again.
     Unrehearsed,
-    /// The run is being stopped, or the function is gone: nothing was written.
+    /// The run is being stopped, or the function was deleted. Nothing was written.
     Skipped,
 }
 
-/// What one look came to.
+/// The result of one pass.
 enum Reconciled {
     Done(InjectOutcome),
-    /// Again; and what is waited for, where that is known.
+    /// Requeue; and what is waited for, if that is known.
     Requeue(Option<String>),
-    /// Again, and a call of ours may land until then.
+    /// Requeue; a call of this invocation may still land until then.
     Uncertain(Time),
 }
 
@@ -56,10 +67,10 @@ impl Reconciled {
     }
 }
 
-/// Injects into one target. May be repeated: what is in place stays.
+/// Injects into one target. Can be repeated: a fault that is in place stays.
 ///
 /// # Errors
-/// When AWS refuses, or somebody changed a field between two of our calls. The caller then rolls the run back.
+/// When AWS refuses, or a field changed outside the run between two calls. The caller then rolls the run back.
 pub async fn inject(
     world: &impl World,
     run: &RunId,
@@ -99,9 +110,9 @@ struct Injector<'a, W> {
     holder: &'a str,
     limiter: &'a RateLimiter,
     budget: Budget,
-    /// Whether this is the invocation's first look.
+    /// Whether this is the invocation's first pass.
     first_look: bool,
-    /// Whether an earlier call of this invocation had no clear answer: its lease must then run its course.
+    /// Whether an earlier call of this invocation got no clear response: then its lease must not be shortened.
     in_doubt: bool,
 }
 
@@ -109,15 +120,15 @@ impl<W: World> Injector<'_, W> {
     async fn reconcile(&self) -> Result<Reconciled, StepError> {
         let first = match self.target.status {
             _ if self.run.status != RunStatus::Running => return Ok(Reconciled::Done(InjectOutcome::Skipped)),
-            // Nothing starts for what this release cannot read.
+            // Nothing is injected for a run that this release cannot read.
             _ if self.run.experiment.is_none() => return Ok(Reconciled::Done(InjectOutcome::Skipped)),
             TargetStatus::Armed => true,
             TargetStatus::Injecting => false,
             TargetStatus::Injected => return Ok(Reconciled::Done(InjectOutcome::Injected)),
             _ => return Ok(Reconciled::Done(InjectOutcome::Skipped)),
         };
-        // A fault must not be added to what has tripped the alarm since; and while a target takes long, nobody else
-        // looks at the alarms.
+        // No fault must be added to one that has set off an alarm; and during a slow inject, no other step reads the
+        // alarms.
         if (first || self.first_look) && stop_if_tripped(self.world, self.run).await? {
             return Ok(Reconciled::Done(InjectOutcome::Skipped));
         }
@@ -129,7 +140,7 @@ impl<W: World> Injector<'_, W> {
         };
         match plan {
             InjectPlan::Stale(_) if first => self.arm_again().await,
-            // The snapshot is that of now; only what is rehearsed gets a permit.
+            // The snapshot is current, but only a rehearsed one gets a permit.
             _ if first && !self.target.rehearsed => Ok(Reconciled::Done(InjectOutcome::Unrehearsed)),
             InjectPlan::Write(writes) => self.write(&writes).await,
             InjectPlan::Wait(why) => Ok(Reconciled::requeue_because(why)),
@@ -153,26 +164,26 @@ impl<W: World> Injector<'_, W> {
         StepError::function(self.target.function.name(), error)
     }
 
-    /// Somebody deployed between Arm and here, and nothing of ours is in place: their configuration is the original. Its
-    /// restore has not been rehearsed, which the next look finds.
+    /// The function was deployed after it was armed, and nothing is injected yet: the new configuration is the original. Its
+    /// restore has not been rehearsed, which the next pass finds.
     async fn arm_again(&self) -> Result<Reconciled, StepError> {
         match lock_and_snapshot(self.world, self.run, &self.target.function).await? {
             ArmOutcome::Armed => Ok(Reconciled::Requeue(None)),
             ArmOutcome::Waiting(wait) => {
                 Ok(Reconciled::Done(InjectOutcome::Pending { wait, waiting_for: Some(TOMBSTONE.to_owned()) }))
             }
-            // A twin of this task has begun, or the run is being stopped: the next look tells.
+            // A duplicate of this task has begun, or the run is being stopped: the next pass finds out.
             ArmOutcome::Skipped => Ok(Reconciled::Requeue(None)),
         }
     }
 
     async fn write(&self, writes: &[Write]) -> Result<Reconciled, StepError> {
-        // Before the lease is taken, which must not run meanwhile.
+        // Wait for the rate limit first: a lease must not run down while we wait.
         if self.limiter.acquire(self.world, writes.len()).await.is_err() {
             return Ok(Reconciled::requeue_because("a turn within Lambda's rate"));
         }
         let Window { lease, last_call } = self.budget.window(LeaseKind::Inject, self.holder, self.world.now());
-        // Without a permit, another inject's lease runs, or the run is being stopped: the next look tells.
+        // Without a permit, another inject's lease runs, or the run is being stopped: the next pass finds out.
         let Some(permit) = self.begin(&lease).await? else { return Ok(Reconciled::requeue_because(ANOTHER)) };
         for (at, write) in writes.iter().enumerate() {
             if is_overtaken(&writes[..at], write) {
@@ -180,12 +191,12 @@ impl<W: World> Injector<'_, W> {
             }
             match self.world.write(&permit, write, last_call).await {
                 Ok(()) => {}
-                // It may land yet: the lease stays as long as that can be.
+                // The call may still land: the lease stays.
                 Err(error) if error.may_have_landed() => return Ok(Reconciled::Uncertain(lease.until)),
                 Err(error) => {
                     self.limiter.on_throttle(self.world, Quota::ControlPlane, &error);
                     self.shorten_lease(&lease).await?;
-                    // What is not found was deleted under us: the next look tells what.
+                    // Something was deleted since the observation: the next pass finds out what.
                     let again = error.is_transient() || matches!(error, FunctionError::NotFound(_));
                     return if again {
                         Ok(Reconciled::requeue_because(error.to_string()))
@@ -209,7 +220,7 @@ impl<W: World> Injector<'_, W> {
         if self.in_doubt {
             return Ok(());
         }
-        // Every call was answered: all that is left is that a read may miss them for a while.
+        // Every call got a response, so only stale reads are left to wait for.
         let until = self.world.now() + MAX_READ_STALENESS + MAX_CLOCK_SKEW;
         let (run, function) = (&self.run.id, &self.target.function);
         Ok(retry(self.world, || self.world.shorten_lease(run, function, lease, until)).await?)
@@ -217,7 +228,7 @@ impl<W: World> Injector<'_, W> {
 
     async fn mark_injected(&self, first: bool) -> Result<Reconciled, StepError> {
         let (run, function) = (&self.run.id, &self.target.function);
-        // Where nothing has to be written (the function has the values already), the target still begins in order.
+        // If the function has the values already, nothing is written, but the target still moves through `Injecting`.
         if first {
             let lease = self.budget.window(LeaseKind::Inject, self.holder, self.world.now()).lease;
             let Some(_permit) = self.begin(&lease).await? else { return Ok(Reconciled::requeue_because(ANOTHER)) };

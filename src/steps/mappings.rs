@@ -1,4 +1,4 @@
-//! Event source mappings in a restore: each is a resource of its own, read by its UUID where no listing shows it.
+//! Event source mappings in a restore: each is a separate resource, read by its UUID where no listing shows it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -78,7 +78,7 @@ impl Orphans {
 
     /// What Lambda was asked to enable and a read that cannot be late still shows disabled, it does not enable. A refusal
     /// alone does not tell: any restore may have enabled the mapping right before its function was deleted. `leases_end_at` is
-    /// when the last lease on the target ended: no call of ours has landed since then.
+    /// when the last lease on the target ended: no call of a restore has landed since then.
     pub(super) fn look(&mut self, mappings: &[Mapping], observed_at: Time, leases_end_at: Option<Time>) {
         self.stuck.clear();
         self.late.clear();

@@ -1,8 +1,24 @@
-//! What the tasks do: each step carries a plan out through the ports, and nothing more.
+//! The steps of a run. Each carries a plan out through the ports.
 //!
-//! # The bounds
-//! What AWS gives no guard for is closed by leases, and a lease is as good as these assumptions. They are stated here,
-//! and the simulated world respects them and nothing more.
+//! # Flow
+//! Prepare, Arm, Rehearse, Inject, Observe, Restore, Report: the state machine calls them in this order. `rollback` restores
+//! whole runs from outside this order, and `reap` ends every run that its execution does not end. All of them restore with
+//! [`restore::restore_all`].
+//!
+//! # Guarantees
+//! - A step can be repeated, and can be interrupted between any two calls. Each module says why.
+//! - Nothing is injected without a durable snapshot, a rehearsed restore and a durable lease: only a ledger grants the
+//!   [`crate::ports::Permit`] that a write to a function needs.
+//! - A target is called restored only after an observation that was made after every lease had expired.
+//!
+//! # Assumptions
+//! AWS has no conditional write for the reserved concurrency or for event source mappings, so leases protect them. A lease
+//! holds as long as the constants of this module are true of AWS and of clocks. The simulated world uses each of them to its
+//! limit and never exceeds it.
+//!
+//! # Errors
+//! A step fails with a [`error::StepError`]. `Unavailable` is transient: the state machine or the reaper repeats the step.
+//! Any other error before the restore ends the run, and its targets are restored.
 
 pub mod arm;
 pub mod effect;
@@ -58,11 +74,11 @@ pub const INVOCATION_RESERVE: Duration = Duration::from_secs(2);
 pub const OVERDUE_GRACE: Duration = Duration::from_secs(60);
 /// Time between two observations of a function within one invocation.
 pub const POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// Functions that one worker handles concurrently in each of its lanes. Lambda allows 15 control-plane requests per second
-/// for the whole account; at half a second for a function's calls, eight functions reach that rate.
+/// The number of functions that one worker handles concurrently in each of its lanes. Lambda has a rate limit of 15
+/// control-plane requests for the whole account, which eight functions reach when their calls take 500 ms.
 pub const MAX_CONCURRENCY: usize = 8;
 
-/// How long a step may take: until its invocation ends.
+/// The time that a step has: until its invocation ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
     /// When the invocation is killed.
@@ -70,29 +86,29 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// No call that changes a function starts after this.
+    /// The last moment at which a call that changes a function may start.
     #[must_use]
     pub fn last_call(self) -> Time {
         self.deadline - INVOCATION_RESERVE
     }
 
-    /// A lease to be taken now, and until when calls may start under it.
+    /// A lease that starts now, and the last moment at which calls may start under it.
     #[must_use]
     pub fn window(self, kind: LeaseKind, holder: &str, now: Time) -> Window {
-        // The lease is not cut where the invocation ends sooner: then two of the same holder would end at the same
-        // moment, and `settle` could not tell them apart.
+        // The lease is not shortened to the invocation's end: two leases of the same holder would then end at the same
+        // moment, and `shorten_lease` could not tell them apart.
         let lease = Lease { kind, holder: holder.to_owned(), until: now + LEASE_DURATION };
         Window { lease, last_call: self.last_call().min(now + WRITE_WINDOW) }
     }
 
-    /// Whether there is time for another look.
+    /// Whether there is time for another pass.
     #[must_use]
     pub fn allows(self, now: Time) -> bool {
         now + POLL_INTERVAL + INVOCATION_RESERVE < self.deadline
     }
 }
 
-/// One window of writing: made right before the lease is taken, for it runs from there.
+/// A lease and its window for writing. Made right before the lease is taken, because the lease runs from then.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Window {
     /// The lease.
@@ -101,9 +117,9 @@ pub struct Window {
     pub last_call: Time,
 }
 
-/// Whether a write was decided on a revision that our own calls have moved since. AWS does not say whether setting the
-/// reserved concurrency gives the function a new revision, so a configuration update waits for the next look; sent at
-/// once, it could be refused (412) for nothing.
+/// Whether a write was decided on a revision that snapback's own calls may have replaced. AWS does not document whether setting
+/// the reserved concurrency gives the function a new revision. So a configuration update waits for the next pass: sent
+/// immediately, it could be refused (412) without need.
 fn is_overtaken(landed: &[Write], write: &Write) -> bool {
     matches!(write, Write::Configuration(_)) && landed.iter().any(|landed| matches!(landed, Write::Concurrency(_)))
 }

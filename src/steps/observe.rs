@@ -1,4 +1,11 @@
-//! `Observe`: alarms, steady state, run status, lever and time, read directly, for an event can be lost.
+//! `Observe`: one check of everything that can end a run.
+//!
+//! 1. Starts the run's duration, at the first check.
+//! 2. Reads the safety lever, the stop conditions and the steady state, directly, because an event can be lost.
+//! 3. Samples targets: a deploy can remove a fault.
+//! 4. Stops the run if any of them says so, or when its duration has elapsed. Otherwise returns when to check again.
+//!
+//! Safe to repeat because it writes to no function, and because a run's duration starts only once.
 
 use std::time::Duration;
 

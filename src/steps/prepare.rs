@@ -1,4 +1,12 @@
-//! `Prepare`: parse, resolve, judge, and write the run before anything is touched.
+//! `Prepare`: writes a run, if every guardrail allows it, before anything is touched.
+//!
+//! 1. Parses the experiment. If the run exists already, it is resumed at step 4.
+//! 2. Collects the facts and evaluates the guardrails; reports all refusals together.
+//! 3. Writes the run, with one item for each alarm that stops it.
+//! 4. Adds its targets and starts it.
+//! 5. Reads the alarms again: one that went into ALARM since step 2 found no run to stop.
+//!
+//! Safe to repeat because a run is created once by its name, and each later write leaves what is there.
 
 use serde_json::Value;
 
@@ -35,11 +43,11 @@ pub struct Request {
 pub struct Prepared {
     /// The functions to arm.
     pub functions: Vec<FunctionArn>,
-    /// `Running`, or `Stopping` when something tripped meanwhile.
+    /// `Running`, or `Stopping` if an alarm has stopped the run already.
     pub status: RunStatus,
 }
 
-/// Writes the run, if every guardrail agrees. May be repeated: a run that is there already is carried on.
+/// Writes the run, if every guardrail allows it. Can be repeated: an existing run is resumed.
 ///
 /// # Errors
 /// `InvalidInput` and `Refused` mean that nothing was written.
@@ -58,7 +66,7 @@ pub async fn prepare(world: &impl World, settings: &Settings, request: &Request)
         WriteOutcome::Applied => start_or_resume(world, &run).await,
         WriteOutcome::ConditionFailed => match retry(world, || world.run(&request.run)).await? {
             Some(run) => start_or_resume(world, &run).await,
-            // No run, and none may be written: the lever was engaged after the look at it.
+            // There is still no run, so the lever was engaged after it was read.
             None => {
                 let facts = collect_facts(world, settings, &experiment_of(&run)?).await?;
                 Err(StepError::Refused(evaluate(&experiment_of(&run)?, &facts).refusals))
@@ -115,7 +123,7 @@ async fn start_or_resume(world: &impl World, run: &Run) -> Result<Prepared, Step
     let id = &run.id;
     if run.status == RunStatus::Pending {
         retry(world, || world.add_targets(id, &run.functions)).await?;
-        // Declined is a run that somebody has started or stopped meanwhile: read below.
+        // `ConditionFailed` means that the run was already started or stopped; the read below tells which.
         let _ = retry(world, || world.start_run(id)).await?;
         stop_if_tripped(world, run).await?;
     }
@@ -124,8 +132,8 @@ async fn start_or_resume(world: &impl World, run: &Run) -> Result<Prepared, Step
     Ok(Prepared { functions: run.functions, status })
 }
 
-/// An alarm that trips between the guardrails' look and the write of the run finds no run to roll back, and an event can
-/// be lost: so the alarms are read directly, again and again.
+/// Stops the run if one of its alarms is in ALARM. The alarms are read directly, and repeatedly: an alarm that goes off before
+/// the run is written finds no run to roll back, and an event can be lost.
 ///
 /// # Errors
 /// When CloudWatch or the ledger cannot be read.

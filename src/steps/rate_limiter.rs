@@ -1,7 +1,7 @@
 //! A rate limiter for Lambda's control plane: one for each worker, shared by all of its calls about functions.
 //!
-//! Lambda takes 100 `GetFunction` calls a second, and 15 of all its other control-plane calls together, for the whole
-//! account and region; neither can be raised (lambda/latest/dg/gettingstarted-limits). What goes over is answered 429.
+//! Lambda allows 100 `GetFunction` requests per second, and 15 of all its other control-plane requests together, per account
+//! and Region. Neither can be raised (lambda/latest/dg/gettingstarted-limits). It responds to more with 429.
 //! Two workers do not know of each other: each limits its own rate, and both pause when AWS throttles them.
 
 use std::future::Future;
@@ -64,7 +64,7 @@ struct Bucket {
     next: i64,
     /// Until when nothing is sent.
     held_until: Time,
-    /// How often somebody was told to hold: whoever was given a turn before that needs another one.
+    /// How often the bucket was put on hold: a turn that was given before a hold is void.
     holds: u64,
 }
 
@@ -109,8 +109,8 @@ impl RateLimiter {
         retry(clock, in_turn).await
     }
 
-    /// Waits for the turn of so many writes. To be called before the lease is taken, for a lease must not run while its
-    /// holder waits; and not for longer than a look may be stale anyway, for the writes were decided on one.
+    /// Waits for the turns of `calls` writes. Must be called before the lease is taken, because a lease must not run down while
+    /// its holder waits. Waits at most as long as a read may be stale, because the writes were decided on an observation.
     ///
     /// # Errors
     /// The time after which to look again, where the turn comes later than that.
@@ -119,13 +119,13 @@ impl RateLimiter {
         self.wait(clock, Quota::ControlPlane, calls, patience).await
     }
 
-    /// Counts a call that is made without waiting: those behind it wait the longer.
+    /// Charges a call that is made without waiting, so that later calls wait longer.
     pub fn charge(&self, clock: &impl Clock) {
         // There is no turn that would be too late.
         let _ = self.reserve(Quota::ControlPlane, 1, clock.now(), Time(i64::MAX));
     }
 
-    /// What AWS has answered: a 429 holds every further call of this kind.
+    /// Puts this kind of call on hold if AWS has responded with 429.
     pub fn on_throttle(&self, clock: &impl Clock, kind: Quota, error: &FunctionError) {
         let FunctionError::Throttled(retry_after) = error else { return };
         if retry_after.is_zero() {
@@ -140,7 +140,7 @@ impl RateLimiter {
         bucket.next = bucket.held_until.0.saturating_mul(1000);
     }
 
-    /// Waits until so many calls are due; where that would take too long, says how long.
+    /// Waits for the turns of `calls` calls. If that takes too long, returns how long at once.
     async fn wait(
         &self,
         clock: &(impl Clock + Sync),
@@ -184,7 +184,7 @@ impl RateLimiter {
     }
 }
 
-/// When so many calls are due.
+/// The turn of one or more calls.
 struct Reservation {
     at: Time,
     holds: u64,
@@ -198,7 +198,7 @@ mod tests {
     use crate::model::time::whole_milliseconds;
     use crate::testing::SimWorld;
 
-    /// When so many turns came that were asked for at once, in milliseconds from now.
+    /// When `count` turns came that were requested together, in milliseconds from now.
     async fn turns(world: &SimWorld, limiter: &RateLimiter, count: usize) -> Vec<i64> {
         let began = world.now().0;
         let turn = || async {

@@ -1,4 +1,11 @@
-//! The reaper: every minute it ends what nobody else will, and tries again what could not be restored.
+//! The reaper: ends runs that their execution does not end, and retries restores. Runs every minute.
+//!
+//! 1. Lists the active runs, and takes over each that is overdue, whose execution has stopped, or whose record is damaged. If
+//!    the safety lever is engaged, it takes over every running one.
+//! 2. Restores all targets of those runs, together.
+//! 3. Closes each run whose targets are all restored, or of which one cannot be restored.
+//!
+//! Safe to repeat because each tick starts from the ledger, and because stop, restore and close can be repeated.
 
 use std::time::Duration;
 

@@ -1,4 +1,10 @@
-//! `Report`: judges after the restore whether the faults took effect and the steady state holds, and closes the run.
+//! `Report`: checks after the restore whether the faults took effect and whether the steady state holds, then closes the run.
+//!
+//! 1. Waits until the metrics have come in and the steady state holds again, within bounds.
+//! 2. Records what was found.
+//! 3. Gives the run its final status. If every target is restored, takes it off the list of active runs.
+//!
+//! Safe to repeat because findings are recorded once, and a final status never changes.
 
 use std::time::Duration;
 
@@ -29,7 +35,7 @@ const RECOVERY_POLL_INTERVAL: Duration = Duration::from_secs(10);
 /// The longest time until the next report.
 const MAX_REPORT_WAIT: Duration = Duration::from_secs(300);
 
-/// Closes a run whose targets were restored, or tried.
+/// Closes a run after the restore of its targets.
 ///
 /// # Errors
 /// When the ledger cannot be used, or CloudWatch, where there is a steady state to judge.
@@ -47,7 +53,7 @@ pub async fn report(world: &impl World, id: &RunId) -> Result<ReportOutcome, Ste
 /// Judges effect and steady state, once every target is back; returns how long to wait where that is too early.
 async fn judge(world: &impl World, run: &Run, targets: &[TargetRecord]) -> Result<Option<Duration>, StepError> {
     let Some(experiment) = &run.experiment else { return Ok(None) };
-    // Before its duration began, nothing was to take effect.
+    // Before its duration begins, no effect is expected.
     let has_effect = experiment.needs_proxy() && run.ends_at.is_some();
     if experiment.steady_state.is_empty() && !has_effect {
         return Ok(None);
@@ -107,7 +113,7 @@ pub async fn close(world: &impl World, id: &RunId) -> Result<ReportView, StepErr
             true => run.reason.as_ref().map_or(RunStatus::Failed, EndReason::final_status),
             false => RunStatus::Failed,
         };
-        // Declined is a run that somebody else has closed: read below.
+        // `ConditionFailed` means that the run is already closed; the read below shows it.
         let _ = retry(world, || world.close_run(id, status, world.now())).await?;
     }
     let run = retry(world, || world.run(id)).await?.ok_or_else(gone)?;

@@ -1,5 +1,14 @@
-//! `Restore`: level-triggered and idempotent. It looks at the function as it is now, decides per touched field, writes
-//! what is needed, looks again, and says restored only after it has seen it, when no call of anybody's can land any more.
+//! `Restore`: gives every field that still has the injected value its original value.
+//!
+//! Each pass over a target:
+//! 1. Reads the target and observes the function, concurrently.
+//! 2. Decides for each field (`plan::restore`): done, to be written, or drifted.
+//! 3. If anything is to be written: waits for its turn within Lambda's rate, takes a lease, writes, and shortens the lease.
+//! 4. If nothing is: ends the target, provided that the observation was made after every lease had expired. Until then, a
+//!    call may still land.
+//! 5. Starts again, until the target is over or the invocation has no time left.
+//!
+//! Safe to repeat, also concurrently, because each pass decides on a new observation, and one lease at a time exists.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -38,7 +47,7 @@ const MAX_RETRY_WAIT: Duration = Duration::from_secs(60);
 /// Time to wait for another restore that holds the lease. Waits of this length or less are polls within one invocation.
 const LEASE_RETRY_WAIT: Duration = Duration::from_secs(2);
 
-/// How restoring went.
+/// The result of restoring.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RestoreOutcome {
     /// The target has this final status.
@@ -58,14 +67,14 @@ impl RestoreOutcome {
     }
 }
 
-/// What one look came to.
+/// The result of one pass.
 enum Reconciled {
     Ended(TargetStatus),
-    /// Look again after this time, at the earliest; and what is waited for, where that is known.
+    /// Requeue after this time, at the earliest; and what is waited for, if that is known.
     Requeue(Duration, Option<String>),
-    /// Again, when every target has had its first look.
+    /// Requeue once every target has had its first pass.
     RequeueAfterFirsts,
-    /// Again, and a call of ours may land until then.
+    /// Requeue; a call of this invocation may still land until then.
     Uncertain(Time),
 }
 
@@ -79,11 +88,10 @@ impl Reconciled {
     }
 }
 
-/// Restores one target of a run that is being stopped (the caller has seen to that). May be repeated, and run by
-/// several at once.
+/// Restores one target of a run that the caller has stopped. Can be repeated, and run several times concurrently.
 ///
 /// # Errors
-/// When AWS refuses for good; the reason is kept with the target, which stays locked and is tried again by the reaper.
+/// When AWS refuses permanently. The target records the reason and stays locked, and the reaper retries it.
 pub async fn restore(
     world: &impl World,
     run: &Run,
@@ -126,7 +134,7 @@ pub async fn restore_all(
     jobs.into_iter().map(|job| job.result.map(back_off)).collect()
 }
 
-/// One target to restore, and how far that has come.
+/// One target to restore, and its progress.
 struct Job<'a> {
     /// Its place among the targets.
     at: usize,
@@ -136,10 +144,10 @@ struct Job<'a> {
     memory: Memory,
 }
 
-/// What one look leaves for the next one of the same invocation.
+/// What one pass leaves for the next one of the same invocation.
 #[derive(Debug, Default)]
 struct Memory {
-    /// Until when a call of ours may land yet: its lease must then run its course.
+    /// Until when a call of this invocation may still land: its lease must not be shortened.
     doubt: Option<Time>,
     orphans: Orphans,
     waiting: Waiting,
@@ -170,7 +178,7 @@ impl<'a> Job<'a> {
         (self, next)
     }
 
-    /// Records what is waited for, where that lasts.
+    /// Records what is waited for, if that lasts.
     async fn record_waiting(&mut self, world: &impl World, next: Next, budget: Budget) {
         let (Next::After(wait), Ok(RestoreOutcome::Pending { waiting_for, .. })) = (next, &self.result) else {
             return;
@@ -181,8 +189,7 @@ impl<'a> Job<'a> {
     }
 }
 
-/// What did not come right while this invocation looked each second is not looked at each second by the next one: an
-/// execution has only so many events in its history.
+/// The next invocation polls an unfinished target less often, because an execution's history has a limited number of events.
 fn back_off(restored: RestoreOutcome) -> RestoreOutcome {
     match restored {
         RestoreOutcome::Pending { wait, waiting_for } if wait <= LEASE_RETRY_WAIT => {
@@ -201,7 +208,7 @@ struct Restorer<'a, W> {
     limiter: &'a RateLimiter,
     budget: Budget,
     memory: Memory,
-    /// Whether there are targets that have had no look yet.
+    /// Whether other targets still wait for their first pass.
     firsts_left: bool,
 }
 
@@ -211,10 +218,10 @@ impl<W: World> Restorer<'_, W> {
     }
 
     async fn reconcile(&mut self) -> Result<Reconciled, StepError> {
-        // A run without a readable record does not say whether its faults touch mappings.
+        // A run without a readable record does not tell whether its faults touch mappings.
         let mappings = self.run.experiment.as_ref().is_none_or(Experiment::needs_mappings);
         let observed_at = self.world.now();
-        // Both at once: between an alarm event and the first restoring call, every round trip counts.
+        // Both concurrently: between an alarm event and the first restoring call, every round trip counts.
         let (target, seen) = join(
             retry(self.world, || self.world.target(self.id(), self.function)),
             self.limiter.read(self.world, Quota::of_observation(mappings), || {
@@ -222,7 +229,7 @@ impl<W: World> Restorer<'_, W> {
             }),
         )
         .await;
-        // A run that stopped while it was being written has functions without a record: nothing was touched.
+        // A run that was stopped while it was being written has functions without a record: nothing was touched.
         let Some(target) = target? else { return Ok(Reconciled::Ended(TargetStatus::Untouched)) };
         if target.status.is_final() {
             return Ok(Reconciled::Ended(target.status));
@@ -253,14 +260,14 @@ impl<W: World> Restorer<'_, W> {
         observed_at: Time,
     ) -> Result<Reconciled, StepError> {
         if target.status == TargetStatus::Armed {
-            // No inject has begun, and none can begin after the run's stop: whatever differs is somebody else's.
+            // No inject has begun, and none can begin after the run was stopped: every difference comes from outside the run.
             return self.end(target, TargetStatus::Restored, observed_at, RestorePlan::default(), true).await;
         }
         match mappings::unlisted(self.world, self.limiter, &target.changes, &seen.mappings).await {
             Ok(unlisted) => seen.mappings.extend(unlisted),
             Err(error) => return self.cannot_see(error).await,
         }
-        // Seen now or never: the writes below give every field its original.
+        // Record removed faults now: the writes below give every field its original value.
         record_removed(self.world, target, &removed(target, &seen, observed_at)).await?;
         let plan = plan_restore(&target.changes, &seen);
         if !plan.writes.is_empty() && is_own(self.world.prefix(), &seen) {
@@ -276,7 +283,7 @@ impl<W: World> Restorer<'_, W> {
         self.end(target, status, observed_at, plan, true).await
     }
 
-    /// The function was deleted; the event source mappings that we have disabled may still be there.
+    /// Restores the event source mappings of a function that was deleted: they may still exist.
     async fn decide_without_function(
         &mut self,
         target: &TargetRecord,
@@ -310,20 +317,20 @@ impl<W: World> Restorer<'_, W> {
         self.end(target, status, observed_at, plan, false).await
     }
 
-    /// Writes under a lease. `exists` says whether the function is there: without it, there are only its mappings.
+    /// Writes under a lease. `exists` is whether the function exists; if not, only its mappings are written.
     async fn write(&mut self, writes: Vec<Write>, exists: bool) -> Result<Reconciled, StepError> {
-        // Before the lease is taken, which must not run meanwhile.
+        // Wait for the rate limit first: a lease must not run down while we wait.
         if let Err(wait) = self.limiter.acquire(self.world, writes.len()).await {
             return Ok(Reconciled::requeue_because(wait, "a turn within Lambda's rate"));
         }
         let Window { lease, last_call } = self.budget.window(LeaseKind::Restore, self.holder, self.world.now());
         let begun = retry(self.world, || self.world.begin_restore(self.id(), self.function, &lease, self.world.now()));
         let Some(permit) = begun.await? else { return self.without_permit().await };
-        // The lease's transaction has cleared it.
+        // The transaction that recorded the lease has cleared it.
         self.memory.waiting.recorded = None;
         let mut look = Reconciled::requeue(POLL_INTERVAL);
         let mut refused = None;
-        // The fault was in place again, or still: a version of before does not tell.
+        // The fault was still or again in place: versions that were listed before this write are not all of them.
         self.memory.versions = Listing::default();
         let (mut due, mut landed) = (VecDeque::from(writes), Vec::new());
         while let Some(write) = due.pop_front() {
@@ -337,7 +344,7 @@ impl<W: World> Restorer<'_, W> {
                     }
                     landed.push(write);
                 }
-                // It may land yet; the lease stays. The other writes do not wait for that.
+                // The call may still land, so the lease stays. The other writes do not wait for that.
                 Err(error) if error.may_have_landed() => look = Reconciled::Uncertain(lease.until),
                 // The other writes would be refused like this one.
                 Err(error @ FunctionError::Throttled(wait)) => {
@@ -347,15 +354,15 @@ impl<W: World> Restorer<'_, W> {
                     }
                     break;
                 }
-                // The next look names the mapping.
+                // The next pass names the mapping.
                 Err(error) if !exists && self.memory.orphans.refused(&write, &error, self.world.now()) => {}
-                // Deleted under us, busy or overtaken: the next look tells. The other writes need not wait either.
+                // Deleted, busy or overtaken: the next pass finds out. The other writes need not wait for that.
                 Err(error) if error.is_transient() || matches!(error, FunctionError::NotFound(_)) => {
                     if !matches!(look, Reconciled::Uncertain(_)) {
                         look = Reconciled::requeue_because(POLL_INTERVAL, error.to_string());
                     }
                 }
-                // Nor must what AWS refuses for good keep the rest from being restored.
+                // A permanent refusal of one write must not prevent the others.
                 Err(error) => {
                     if let Some(rest) = without_layers(&write).filter(|_| matches!(error, FunctionError::Rejected(_))) {
                         self.limiter.charge(self.world);
@@ -374,14 +381,14 @@ impl<W: World> Restorer<'_, W> {
         }
     }
 
-    /// Another restore is writing, or has ended the target: the next look tells. But a target that is open while its run
-    /// does not hold the lock is nobody's to restore: no task leaves one like that.
+    /// Without a permit, another restore is writing or has ended the target: the next pass finds out. A target that is open
+    /// while its run does not hold the lock must not be restored: no task leaves a target like that, so its record is forged.
     async fn without_permit(&self) -> Result<Reconciled, StepError> {
         let lock = retry(self.world, || self.world.lock(self.function)).await?;
         if lock.is_some_and(|lock| lock.run.as_ref() == Some(self.id())) {
             return Ok(Reconciled::requeue_because(LEASE_RETRY_WAIT, "another restore of this target is writing"));
         }
-        // Read after the lock: whoever releases the lock ends the target in the same transaction.
+        // Read after the lock: the transaction that releases the lock ends the target.
         let target = retry(self.world, || self.world.target(self.id(), self.function)).await?;
         if target.is_none_or(|target| target.status.is_final()) {
             return Ok(Reconciled::requeue(POLL_INTERVAL));
@@ -389,7 +396,7 @@ impl<W: World> Restorer<'_, W> {
         self.fail(StepError::NotLocked { function: self.function.name().to_owned(), run: self.id().clone() }).await
     }
 
-    /// Every call of ours was answered, so no call of ours can land any more, unless an earlier one is in doubt.
+    /// Shortens the lease: every call got a response, so no call can land any more, unless an earlier one is in doubt.
     async fn shorten_lease(&self, lease: &Lease) -> Result<(), StepError> {
         let now = self.world.now();
         if self.memory.doubt.is_some_and(|until| until > now) {
@@ -402,7 +409,7 @@ impl<W: World> Restorer<'_, W> {
         StepError::function(self.function.name(), error)
     }
 
-    /// Keeps the failure with the target, whose record names the function already.
+    /// Records the failure in the target, whose record already names the function.
     async fn fail(&self, error: StepError) -> Result<Reconciled, StepError> {
         let why = match &error {
             StepError::Function { error, .. } => error.to_string(),
@@ -452,8 +459,8 @@ impl<W: World> Restorer<'_, W> {
         }
     }
 
-    /// A version that somebody published while the fault was in place keeps it for good: it is named. `None` is to be
-    /// asked again; where it may not be asked at all, the report says that, and the restore is none the worse.
+    /// The versions that were published while the fault was in place, which keep it permanently. `None` if they must be listed
+    /// again. If they cannot be listed at all, the report states that, and the target is still restored.
     async fn versions_since(&mut self, target: &TargetRecord) -> Option<Vec<String>> {
         let waits = self.world.now() < self.listed_by(target);
         match self.memory.versions.finish(self.world, self.limiter, self.function).await {
@@ -462,29 +469,29 @@ impl<W: World> Restorer<'_, W> {
                 since.sort_unstable();
                 Some(since.iter().map(u64::to_string).collect())
             }
-            // Deleted between the look and here: the next look says so.
+            // Deleted since the observation: the next pass finds out.
             Err(FunctionError::NotFound(_)) => None,
             Err(error) if error.is_transient() && waits => None,
             Err(error) => Some(vec![format!("unknown, they could not be listed: {error}")]),
         }
     }
 
-    /// Until when the ending waits for the list of versions: the target is back, and others wait for its lock.
+    /// Until when the ending waits for the list of versions: the target is restored, and other runs wait for its lock.
     fn listed_by(&self, target: &TargetRecord) -> Time {
         let leases_end_at = target.leases_end_at().or(self.run.stopping_at).unwrap_or(self.run.created_at);
         leases_end_at + MAX_LISTING_WAIT
     }
 }
 
-/// Whether a version that was published meanwhile can hold the fault.
+/// Whether a version that was published during the run can contain the fault.
 fn needs_versions(target: &TargetRecord) -> bool {
     let configuration = target.changes.iter().any(|change| change.surface() == Surface::Configuration);
     let begun = !matches!(target.status, TargetStatus::Pending | TargetStatus::Armed);
     configuration && begun
 }
 
-/// A layer version that was deleted during the run cannot be attached again, and AWS refuses the whole call for it
-/// (lambda/latest/dg/chapter-layers): the other fields, where there are any, need not wait for that.
+/// The update without its layers, if it has other fields. A layer version that was deleted during the run cannot be attached
+/// again, and AWS refuses the whole call for it (lambda/latest/dg/chapter-layers). The other fields need not wait for that.
 fn without_layers(write: &Write) -> Option<Write> {
     let Write::Configuration(update) = write else { return None };
     let rest = ConfigurationUpdate { layers: None, ..update.clone() };

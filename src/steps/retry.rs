@@ -1,4 +1,4 @@
-//! Trying again, with jitter: conflicts in the ledger and throttled reads are normal.
+//! Retries of one call, with jitter: conflicts in the ledger and throttled reads are normal.
 
 use std::future::Future;
 use std::time::Duration;

@@ -1,4 +1,9 @@
-//! Rolling back whole runs, from outside their normal end.
+//! Rollback: restores whole runs from outside their normal end: for an alarm, a user, the safety lever or the reaper.
+//!
+//! 1. Moves every run to `Stopping`, so that nothing new can start.
+//! 2. Restores all targets of all those runs, together.
+//!
+//! Safe to repeat because stopping a stopped run changes nothing, and because a restore can be repeated.
 
 use futures_util::StreamExt;
 use futures_util::stream;
@@ -12,10 +17,10 @@ use super::restore::{RestoreOutcome, restore_all};
 use super::retry::retry;
 use super::{Budget, MAX_CONCURRENCY};
 
-/// What became of one target.
+/// The outcome of one target.
 pub type TargetResult = (FunctionArn, Result<RestoreOutcome, StepError>);
 
-/// What became of one run.
+/// The outcome of one run.
 #[derive(Clone, Debug)]
 pub struct RolledBack {
     /// The run, as it was when the rollback began.
@@ -24,7 +29,7 @@ pub struct RolledBack {
     pub targets: Vec<TargetResult>,
 }
 
-/// What became of several runs.
+/// The outcome of several runs.
 #[derive(Clone, Debug)]
 pub struct Rollbacks {
     /// Those that were stopped.
@@ -85,7 +90,7 @@ async fn stopped_without_record(
     }
 }
 
-/// A marker that was written in the place of a missing record names no functions: the target items do.
+/// Adds the functions of the target items to a marker, which was written in place of a missing record and has none.
 ///
 /// # Errors
 /// When the ledger cannot be read.
@@ -111,8 +116,8 @@ pub async fn roll_back(
     rolled_back.into_iter().next().ok_or_else(|| StepError::NoSuchRun(run.clone()))
 }
 
-/// Stops runs and restores every target of theirs, as far as the budget goes; the state machine and the reaper do the
-/// rest. Every run is stopped before any is restored, and one that cannot be stopped keeps no other from being restored.
+/// Stops runs and restores all of their targets, within the budget; the state machine and the reaper do the rest. Every run is
+/// stopped before any is restored, and a run that cannot be stopped does not prevent the others from being restored.
 pub async fn roll_back_each(world: &impl World, runs: &[RunId], reason: &EndReason, budget: Budget) -> Rollbacks {
     let stops = stream::iter(runs).map(|run| async move { (run, stop(world, run, reason).await) });
     let (mut stopped, mut not_stopped) = (Vec::new(), Vec::new());
@@ -164,7 +169,7 @@ pub async fn roll_back_all(
     roll_back_listed(world, &listed, reason, budget).await
 }
 
-/// An entry that cannot be read is a failure, and keeps no run from being rolled back.
+/// An entry that cannot be read is a failure, but does not prevent the rollback of the runs.
 async fn roll_back_listed(
     world: &impl World,
     listed: &RunList,

@@ -1,8 +1,10 @@
-//! Sampling: while a run is observed, its targets are looked at in turn, for a deploy can take a fault out.
+//! Samples: while a run is observed, its targets are observed in turn, because a deploy can remove a fault.
 //!
-//! Reads `GetFunction`, of which Lambda takes 100 a second beside all other calls
-//! (lambda/latest/dg/gettingstarted-limits). Event source mappings count for the 15 a second of all other calls, so of
-//! targets whose mappings are touched fewer are looked at each time.
+//! A sample uses `GetFunction`, which has its own rate of 100 requests per second
+//! (lambda/latest/dg/gettingstarted-limits). Event source mappings count for the 15 requests per second of all other calls,
+//! so a sample takes fewer targets where mappings are touched.
+//!
+//! Safe to repeat because it writes to no function, and because the ledger keeps the first time at which a fault was missing.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Many looks, few at a time: in two lanes, so that no first look waits for a later one.
+//! Schedules many passes, few at a time, in two lanes: no target's first pass waits for another target's later one.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
@@ -89,7 +89,7 @@ impl<J> Lanes<J> {
     /// The next look to begin, if a lane has room for it.
     fn next(&mut self, now: Time, budget: Budget) -> Option<(Lane, J)> {
         if now > budget.last_call() {
-            // Whoever comes next takes these up.
+            // The next invocation takes these.
             self.done.extend(self.first.drain(..));
         }
         if self.first.is_empty() {

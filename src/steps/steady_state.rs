@@ -1,4 +1,4 @@
-//! Reading the steady state.
+//! Reads alarms and metrics: whether the steady state holds, and whether a stop condition is met.
 
 use std::time::Duration;
 
@@ -62,14 +62,14 @@ pub async fn deviations(
 }
 
 /// The whole periods that are judged: the last ones that ended [`MAX_METRIC_DELAY`] ago or longer, and begin at `since` or
-/// later. `None` where there is none yet.
+/// later. `None` before the first one.
 #[must_use]
 pub fn periods(period: Duration, now: Time, since: Option<Time>) -> Option<(Time, Time)> {
     // In seconds since the epoch, where periods begin and end.
     let period = period.as_secs().cast_signed();
     let bound = |seconds: i64| seconds.div_euclid(period) * period;
     let until = bound((now - MAX_METRIC_DELAY).epoch_seconds());
-    // A period that began before `since` is none of those after it: rounded up.
+    // Rounded up: a period that began before `since` does not count.
     let earliest = since.map(|since| bound((since.0 + 999).div_euclid(1000) + period - 1));
     let from = earliest.unwrap_or(i64::MIN).max(until - PERIODS * period);
     (from < until).then_some((Time(from * 1000), Time(until * 1000)))

@@ -1,4 +1,4 @@
-//! Listing a function's versions, page by page: each page counts for Lambda's rate, and what was listed is not listed again.
+//! Lists a function's versions page by page. Each page counts for Lambda's rate, and a page that was read is not read again.
 
 use crate::model::names::FunctionArn;
 use crate::ports::{FunctionError, VersionPage, World};

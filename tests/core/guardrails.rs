@@ -295,7 +295,7 @@ fn cases() -> Vec<Case> {
             G::Wrapper,
             layer(json!({ "layers": [layer_arn("chaos")], "wrapper": "/opt/chaos" })),
             |_| {},
-            "checkout: it starts through a wrapper of its own already; set chainedWrapperVariable to the variable in which the new wrapper looks for the one to start next",
+            "checkout: it already starts through a wrapper; set chainedWrapperVariable to the variable in which the new wrapper looks for the one to start next",
         ),
         case(
             G::Alarm,

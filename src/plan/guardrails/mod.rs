@@ -1,4 +1,4 @@
-//! Every check before the start. All refusals are reported at once: nobody wants to find them one by one.
+//! The guardrails: every check before a run starts. All refusals are reported together.
 
 mod attachments;
 mod qualifiers;
@@ -27,15 +27,15 @@ pub use warnings::may_pile_up;
 pub struct Evaluation {
     /// Each function and what would be done to it.
     pub targets: Vec<(Observation, ChangeSet)>,
-    /// Every reason for "no".
+    /// Every refusal.
     pub refusals: Vec<Refusal>,
-    /// What somebody should know who reads the plan.
+    /// Warnings for the reader of the plan.
     pub warnings: Vec<String>,
-    /// What `select` drew with, where it left the choice to chance.
+    /// The seed with which `select` drew, if it drew.
     pub seed: Option<u32>,
 }
 
-/// Judges an experiment on the facts.
+/// Evaluates an experiment on the facts.
 #[must_use]
 pub fn evaluate(experiment: &Experiment, facts: &Facts) -> Evaluation {
     let mut refusals = about_experiment(experiment, facts);
@@ -44,7 +44,7 @@ pub fn evaluate(experiment: &Experiment, facts: &Facts) -> Evaluation {
         warnings.push("no stop condition: only the duration, a person or the lever ends the run".to_owned());
     }
     let mut targets = Vec::new();
-    // A run that began now would have this one; it is what `plan` shows and `Prepare` judges, give or take a moment.
+    // The injection of a run that started now: `plan` shows it, and `Prepare` evaluates it.
     let injection = Injection::planned(experiment, facts.now, &facts.settings.proxy_layers);
     for target in &facts.targets {
         let mut drafted = change_set(&injection, &target.seen);

@@ -63,35 +63,45 @@ pub(super) fn about_target(experiment: &Experiment, facts: &Facts, target: &Targ
         );
     }
     if experiment.changes_latest() {
-        if let Some(runtime) = &seen.runtime {
-            // The restore needs an update too, and may come as late as a day after the run's end.
-            if let Some(from) = blocked_from(runtime, facts.now + experiment.duration.get() + DAY) {
-                let reason = format!(
-                    "Lambda refuses updates of functions on {runtime} from {from}, so nothing could be restored"
-                );
-                refuse(Guardrail::Runtime, reason, "move the function to a current runtime".into());
-            }
+        refusals.extend(about_latest(experiment, facts, target));
+    }
+    refusals
+}
+
+/// Whether a change of `$LATEST` can be restored, and whether the target's invocations meet it.
+fn about_latest(experiment: &Experiment, facts: &Facts, target: &TargetFacts) -> Vec<Refusal> {
+    let seen = &target.seen;
+    let mut refusals = Vec::new();
+    let mut refuse = |guardrail, reason: String, fix: String| {
+        refusals.push(refusal(guardrail, seen.arn.name(), reason, fix));
+    };
+    if let Some(runtime) = &seen.runtime {
+        // The restore needs an update too, and may come as late as a day after the run's end.
+        if let Some(from) = blocked_from(runtime, facts.now + experiment.duration.get() + DAY) {
+            let reason =
+                format!("Lambda refuses updates of functions on {runtime} from {from}, so nothing could be restored");
+            refuse(Guardrail::Runtime, reason, "move the function to a current runtime".into());
         }
-        if seen.environment == Environment::Unreadable {
-            refuse(
-                Guardrail::Environment,
-                "its environment cannot be read, so it could not be restored".into(),
-                "give snapback's roles kms:Decrypt on the function's key".into(),
-            );
-        }
-        if seen.managed_instances {
-            let reason = format!(
-                "it runs on Lambda Managed Instances, where invocations without a qualifier go to {LATEST_PUBLISHED}, so \
-                 none would meet a fault on $LATEST"
-            );
-            refuse(Guardrail::Effect, reason, "target functions that do not run on Managed Instances".into());
-        }
-        if let Some((reason, fix)) = qualifier(target) {
-            refuse(Guardrail::Qualifier, reason, fix);
-        }
-        for (reason, fix) in qualifiers_of_faults(experiment, target) {
-            refuse(Guardrail::Qualifier, reason, fix);
-        }
+    }
+    if seen.environment == Environment::Unreadable {
+        refuse(
+            Guardrail::Environment,
+            "its environment cannot be read, so it could not be restored".into(),
+            "give snapback's roles kms:Decrypt on the function's key".into(),
+        );
+    }
+    if seen.managed_instances {
+        let reason = format!(
+            "it runs on Lambda Managed Instances, where invocations without a qualifier go to {LATEST_PUBLISHED}, so \
+             none would meet a fault on $LATEST"
+        );
+        refuse(Guardrail::Effect, reason, "target functions that do not run on Managed Instances".into());
+    }
+    if let Some((reason, fix)) = qualifier(target) {
+        refuse(Guardrail::Qualifier, reason, fix);
+    }
+    for (reason, fix) in qualifiers_of_faults(experiment, target) {
+        refuse(Guardrail::Qualifier, reason, fix);
     }
     refusals
 }
@@ -130,7 +140,7 @@ fn is_own(settings: &Settings, seen: &Observation) -> bool {
     tagged || is_named_as_own(&settings.prefix, &seen.arn)
 }
 
-/// Somebody's fault that is still in place would be taken down as the original.
+/// Another run's fault that is still in place would be recorded as the original.
 fn mark(settings: &Settings, seen: &Observation) -> Option<String> {
     if let Environment::Readable(variables) = &seen.environment
         && let Some(name) = variables.keys().find(|name| name.starts_with("SNAPBACK_"))
