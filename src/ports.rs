@@ -269,7 +269,7 @@ pub trait Ledger {
     /// Sets when the duration ends, once; returns the resulting run.
     fn begin_observing(&self, run: &RunId, ends_at: Time) -> impl Future<Output = Result<Run, LedgerError>> + Send;
 
-    /// Records what was found when the run was judged, after the restore.
+    /// Records the findings of the report, after the restore.
     fn record_findings(
         &self,
         run: &RunId,

@@ -1,4 +1,4 @@
-//! What a function looks like at one moment.
+//! Observations: a function's configuration, tags and event source mappings at one moment.
 
 use std::collections::BTreeMap;
 

@@ -64,9 +64,9 @@ pub enum Condition {
     LeaseFree(Lease, Time),
     /// The lease of this kind is this very one, by its holder and its end.
     LeaseIs(Lease),
-    /// The lease of this kind, if there is one, has ended by then.
+    /// The lease of this kind, if there is one, has ended at this time.
     LeaseOver(LeaseKind, Time),
-    /// The faults that are known to have been taken out are these.
+    /// The removed faults that are recorded are these.
     RemovedFaults(Vec<RemovedFault>),
 }
 
@@ -86,7 +86,7 @@ pub enum Effect {
     StoppingAt(Time),
     /// When the run's duration ends; the first time stays.
     EndsAt(Time),
-    /// What was found when the run was judged.
+    /// The findings of the report.
     Findings(Findings),
     /// When the run was closed.
     ClosedAt(Time),
@@ -106,7 +106,7 @@ pub enum Effect {
     RestoreError(Option<String>),
     /// What an inject or a restore waits for.
     Waiting(Option<String>),
-    /// The faults that were taken out before the end.
+    /// The faults that were removed before the end.
     RemovedFaults(Vec<RemovedFault>),
     /// When the target reached its final status.
     EndedAt(Time),
@@ -268,7 +268,7 @@ pub fn create_marker(marker: &Run, now: Time) -> GuardedWrite {
     GuardedWrite::new("create_marker", [Part::run(&marker.id, Condition::Absent, effects)])
 }
 
-/// Adds targets to a run that is `Pending`; those that are there already stay as they are. Each write stands alone: any
+/// Adds targets to a run that is `Pending`; existing targets stay as they are. Each write is independent: any
 /// of them may be made again.
 #[must_use]
 pub fn add_targets(id: &RunId, functions: &[FunctionArn]) -> Vec<GuardedWrite> {
@@ -336,7 +336,7 @@ pub fn take_lock(id: &RunId, function: &FunctionArn) -> GuardedWrite {
     GuardedWrite::new("take_lock", [running(id), take])
 }
 
-/// Stores a snapshot, which nobody has rehearsed yet.
+/// Stores a snapshot, which has not been rehearsed yet.
 #[must_use]
 pub fn arm(id: &RunId, function: &FunctionArn, snapshot: &Snapshot) -> GuardedWrite {
     let to = TargetStatus::Armed;
@@ -437,7 +437,7 @@ pub fn record_waiting(id: &RunId, function: &FunctionArn, why: Option<&str>) -> 
     GuardedWrite::new("record_waiting", [Part::target(id, function, [open], say)])
 }
 
-/// Adds faults that were taken out before the end to what a target was read to be, if it still is that; `None` where
+/// Adds faults that were removed before the end to what a target was read to be, if it still is that; `None` where
 /// there is nothing to add. Only while it is `Injected`: from the moment at which a restore of the run has begun, the
 /// restore takes the faults out.
 #[must_use]

@@ -76,7 +76,7 @@ pub enum EndReason {
         /// The alarm's name.
         alarm: String,
     },
-    /// A stop condition's alarm was deleted during the run, so that nobody watches it any more.
+    /// A stop condition's alarm was deleted during the run, so it can no longer end the run.
     #[serde(rename = "alarmGone")]
     AlarmDeleted {
         /// The alarm's name.
@@ -103,7 +103,7 @@ pub enum EndReason {
     /// The execution was stopped or timed out, so that no Catch ran.
     #[serde(rename = "executionGone")]
     ExecutionStopped,
-    /// The run was past its end and nobody ended it.
+    /// The run was past its end, and its execution had not ended it.
     Overdue,
 }
 
@@ -139,7 +139,7 @@ impl std::fmt::Display for EndReason {
     }
 }
 
-/// What was found when a run was judged, after its restore.
+/// The findings of the report on a run, after its restore.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Findings {
     /// The conditions of the steady state that deviated; empty is `held`.
@@ -156,7 +156,7 @@ pub struct Findings {
 pub struct Run {
     /// The run: the name of its execution.
     pub id: RunId,
-    /// Where it stands.
+    /// Its status.
     pub status: RunStatus,
     /// What was asked for; `None` in the marker that keeps a run that failed before it was written from starting, and
     /// where `unread` says why.
@@ -190,7 +190,7 @@ pub struct Run {
     pub reason: Option<EndReason>,
     /// When it was closed.
     pub closed_at: Option<Time>,
-    /// What deviated after the restore: empty is `held`; `None` is not judged yet, or no steady state was given.
+    /// What deviated after the restore: empty is `held`; `None` is not checked yet, or no steady state.
     pub deviations: Option<Vec<String>>,
     /// That nothing shows that the faults took effect; `None` where something does, or nothing was asked.
     pub effect: Option<String>,
@@ -214,7 +214,7 @@ impl Run {
     }
 }
 
-/// Where a target stands.
+/// The status of a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum TargetStatus {
@@ -329,7 +329,7 @@ pub struct TargetRecord {
     pub run: RunId,
     /// The function.
     pub function: FunctionArn,
-    /// Where it stands.
+    /// Its status.
     pub status: TargetStatus,
     /// The snapshot: what is changed and what it was. Empty before arming.
     pub changes: Vec<Change>,
@@ -351,7 +351,7 @@ pub struct TargetRecord {
     pub frozen_versions: Vec<String>,
     /// The runtime version when it ended.
     pub runtime_version_at_end: Option<String>,
-    /// Fields whose fault was taken out before the end, outside of this run.
+    /// Fields whose fault was removed outside this run, before its end.
     pub removed_faults: Vec<RemovedFault>,
     /// What an inject or a restore waits for.
     pub waiting_for: Option<String>,

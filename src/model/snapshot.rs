@@ -28,7 +28,7 @@ pub enum Change {
         /// During.
         injected: Handler,
     },
-    /// The layers: we append, and take out only what we appended.
+    /// The layers: a fault appends layers, and the restore removes only those.
     Layers {
         /// Before.
         original: Vec<LayerVersionArn>,
@@ -209,7 +209,7 @@ pub struct Snapshot {
     pub runtime_version: Option<String>,
 }
 
-/// A touched field whose fault was taken out before the end, outside of the run.
+/// A touched field whose fault was removed outside the run, before its end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RemovedFault {

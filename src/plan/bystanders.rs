@@ -13,7 +13,7 @@ use super::objection::Objection;
 /// and LambdaAdapterLayerArm64). It is an extension that polls for events itself and calls the function by HTTP.
 const WEB_ADAPTER: (&str, &str, &str) = ("/opt/bootstrap", "AWS_LWA_", "LambdaAdapterLayer");
 /// AWS FIS's wrapper, the prefix of its variables and that of its layers (fis/latest/userguide/use-lambda-actions). Its
-/// extension stands between the runtime and Lambda, and talks to Lambda itself.
+/// extension is between the runtime and Lambda, and talks to Lambda itself.
 const FIS: (&str, &str, &str) = ("/opt/aws-fis/bootstrap", "AWS_FIS_", "aws-fis-extension");
 /// Datadog's wrapper. With one of these variables true, it points the runtime at a proxy of Datadog's extension, which
 /// listens only while `AWS_LAMBDA_EXEC_WRAPPER` names this wrapper (bottlecap, src/proxy/mod.rs).
@@ -40,7 +40,7 @@ pub(super) fn in_between(now: &Observation) -> Vec<Objection> {
     web_adapter.into_iter().chain(fis).chain(datadog_without_its_wrapper(now)).collect()
 }
 
-/// Why Datadog's wrapper may not be displaced: the runtime would be pointed at a port where nobody listens.
+/// Why Datadog's wrapper may not be displaced: the runtime would be sent to a port on which nothing listens.
 pub(super) fn datadog_without_its_wrapper(now: &Observation) -> Option<Objection> {
     let (wrapper, variables) = DATADOG;
     let is_on = |name: &&&str| match now.environment.variable(name) {

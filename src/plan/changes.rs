@@ -176,7 +176,7 @@ impl ChangeSetBuilder<'_> {
         self.variables.extend(variables.iter().map(|(name, value)| (name.clone(), Slot::Present(value.clone()))));
     }
 
-    /// The fault carries its end: it stops even if every control plane is gone.
+    /// The fault carries its end: it stops even if the control plane no longer exists.
     fn deadline(&mut self, variable: Option<&VariableName>) {
         let deadline = Slot::Present(Secret::new(self.injection.deadline.0.to_string()));
         self.variables.extend(variable.map(|variable| (variable.clone(), deadline)));

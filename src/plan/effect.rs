@@ -10,7 +10,7 @@ use crate::model::experiment::Experiment;
 use crate::model::fault::Fault;
 use crate::model::invocation::InvocationFault;
 
-/// The probability below which nobody believes that chance has spared every invocation.
+/// The probability below which it is not plausible that chance has spared every invocation.
 const CHANCE: f64 = 1e-4;
 
 /// What was seen in CloudWatch.

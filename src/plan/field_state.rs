@@ -67,7 +67,7 @@ pub fn is_untouched(change: &Change, now: &Observation) -> bool {
 }
 
 fn compare<T: PartialEq>(change: &Change, now: &T, original: &T, injected: &T, text: fn(&T) -> String) -> FieldState {
-    // The original first: where a fault gives a field the value that it has, there is nothing to put back.
+    // The original first: where a fault gives a field the value that it has, there is nothing to restore.
     if now == original {
         FieldState::Original
     } else if now == injected {

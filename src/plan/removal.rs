@@ -8,7 +8,7 @@ use super::field_state::{FieldState, field_state};
 /// The fields of an injected target that do not have the value that was injected: a deploy or a user has changed them.
 ///
 /// The caller vouches for two things: the fault was seen in place before this observation began, beyond what a read may
-/// miss, and no restore of the run had begun by then.
+/// miss, and no restore of the run had begun at that time.
 #[must_use]
 pub fn removed_faults(changes: &[Change], now: &Observation) -> Vec<String> {
     changes.iter().filter(|change| is_removed(change, now)).map(|change| change.field().to_string()).collect()

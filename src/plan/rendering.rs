@@ -115,7 +115,7 @@ fn list<'a>(layers: impl Iterator<Item = &'a LayerVersionArn>) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
-/// What a finished (or running) run comes to, in one word; each has its exit code.
+/// The outcome of a finished or running run, in one word; each has its exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Outcome {
@@ -130,7 +130,7 @@ pub enum Outcome {
     Unproven,
     /// Restored, but it deviated, or an alarm, a person or the lever ended it, or it failed before its end.
     EndedEarly,
-    /// Restored, except for what was changed or deleted outside of this run; or a fault was taken out before the end.
+    /// Restored, except for what was changed or deleted outside of this run; or a fault was removed before the end.
     Drifted,
     /// Some target is not restored.
     RestoreFailed,
@@ -154,7 +154,7 @@ pub struct TargetReport {
     pub function: String,
     /// Its ARN.
     pub arn: String,
-    /// Where it stands.
+    /// Its status.
     pub status: TargetStatus,
     /// What was changed.
     pub fields: Vec<FieldRow>,
@@ -162,7 +162,7 @@ pub struct TargetReport {
     pub drift: Vec<Drift>,
     /// Versions that were published during the run.
     pub frozen_versions: Vec<String>,
-    /// Faults that were taken out before the end, outside of this run.
+    /// Faults that were removed outside this run, before its end.
     pub removed_faults: Vec<RemovedFaultView>,
     /// What the inject or the restore waits for.
     pub waiting_for: Option<String>,
@@ -173,7 +173,7 @@ pub struct TargetReport {
     pub restore_error: Option<String>,
 }
 
-/// A fault that was taken out before the end, outside of this run.
+/// A fault that was removed outside this run, before its end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RemovedFaultView {
@@ -191,9 +191,9 @@ pub struct ReportView {
     pub run_id: String,
     /// The experiment's name.
     pub experiment: String,
-    /// Where the run stands.
+    /// The run's status.
     pub status: RunStatus,
-    /// What it came to.
+    /// Its outcome.
     pub outcome: Outcome,
     /// Why it ended, for people.
     pub reason: Option<String>,
@@ -331,7 +331,7 @@ fn missing_effect(run: &Run, targets: &[TargetRecord]) -> Option<String> {
     (is_inside && run.ends_at.is_some() && run.deviations.is_none()).then(|| unknown.to_owned())
 }
 
-/// Of an experiment that cannot be read, nobody knows that it has none.
+/// An experiment that cannot be read may have a steady state.
 fn has_steady_state(run: &Run) -> bool {
     run.unread.is_some() || run.experiment.as_ref().is_some_and(|experiment| !experiment.steady_state.is_empty())
 }
@@ -362,7 +362,7 @@ fn outcome(run: &Run, targets: &[TargetRecord]) -> Outcome {
     let held = if has_steady_state(run) { run.deviations.as_ref().is_some_and(Vec::is_empty) } else { true };
     match () {
         () if run.status != RunStatus::Completed || !held => Outcome::EndedEarly,
-        // Of an experiment that cannot be read, nobody here can say what should have held.
+        // An experiment that cannot be read does not tell what should have held.
         () if run.unread.is_some() => Outcome::EndedEarly,
         () if missing_effect(run, targets).is_some() => Outcome::Unproven,
         () if !has_steady_state(run) => Outcome::NoSteadyState,

@@ -9,7 +9,7 @@ use crate::model::snapshot::{Change, Drift, Surface, Write};
 use super::field_state::{FieldState, field_state, mapping_standing};
 use super::writes::{Direction, with_theirs, writes};
 
-/// What to write, what to leave alone, and what to look at again.
+/// What to write, what to leave as it is, and what to observe again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RestorePlan {
     /// The runtime version that was seen, where the function has one.
@@ -18,7 +18,7 @@ pub struct RestorePlan {
     pub writes: Vec<Write>,
     /// Fields that have changed outside the run.
     pub drift: Vec<Drift>,
-    /// Why another look is needed whatever was written.
+    /// Why another observation is needed, regardless of the writes.
     pub pending_reason: Option<&'static str>,
 }
 
@@ -63,7 +63,7 @@ pub fn plan_restore(changes: &[Change], now: &Observation) -> RestorePlan {
 }
 
 /// Decides the restore of a function that was deleted: its event source mappings outlive it
-/// (lambda/latest/api/API_DeleteFunction), and one that stays disabled would serve nobody when the function is created
+/// (lambda/latest/api/API_DeleteFunction), and one that stays disabled would invoke nothing when the function is created
 /// again. `stuck` are those that Lambda does not enable, each with what it says. A mapping that was deleted itself has
 /// nothing left to restore.
 #[must_use]
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_value_from_outside_whose_update_failed_is_sent_again() {
-        // What serves is the fault; theirs is sent as it stands, and nothing else of the configuration.
+        // What serves is the fault; the value from outside is sent as it is, and nothing else of the configuration.
         let failed = plan(5, 77, LastUpdate::Failed);
         assert_eq!((timeouts(&failed), failed.writes.len(), failed.is_done()), (vec![Some(77)], 1, false));
         assert_eq!((failed.drift.len(), failed.pending_reason.is_some()), (1, true));

@@ -14,7 +14,7 @@ pub enum Direction {
     Restore,
 }
 
-/// The calls that write `changes` onto a function as it stands `now`. Concurrency and mappings come first: while a
+/// The calls that write `changes` onto the function that was observed as `now`. Concurrency and mappings come first: while a
 /// configuration update is in progress, Lambda answers them with a conflict.
 #[must_use]
 pub fn writes(changes: &[&Change], now: &Observation, direction: Direction) -> Vec<Write> {

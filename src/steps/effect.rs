@@ -24,7 +24,7 @@ const EFFECT_POLL_INTERVAL: Duration = Duration::from_secs(30);
 /// Milliseconds of a period of Lambda's metrics (lambda/latest/dg/monitoring-metrics-types).
 const MINUTE_MS: i64 = 60_000;
 
-/// What a look came to.
+/// The result of one check.
 pub(super) enum EffectCheck {
     /// The metrics may still come in: retry after this time.
     Requeue(Duration),
@@ -32,7 +32,7 @@ pub(super) enum EffectCheck {
     Done(Effect),
 }
 
-/// Looks at the metrics of the faults of a run whose targets are all back since `restored_at`.
+/// Checks the metrics of the faults of a run whose targets were all restored by `restored_at`.
 pub(super) async fn check_effect(
     world: &impl World,
     run: &Run,

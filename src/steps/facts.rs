@@ -39,12 +39,12 @@ pub async fn collect_facts(
     settings: &Settings,
     experiment: &Experiment,
 ) -> Result<Facts, StepError> {
-    // A look changes nothing, so none comes too late.
+    // A read changes nothing, so it can wait for its turn without a limit.
     let limiter = &RateLimiter::until(Time(i64::MAX));
     let mut pools = resolve(world, experiment).await?;
     let mut looked: BTreeMap<FunctionName, Result<TargetFacts, StepError>> = BTreeMap::new();
     let asked = loop {
-        // A tag can match thousands: over the limit, the limit is the refusal, and more looks would only cost calls.
+        // A tag can match thousands of functions. Above the limit, the limit is the refusal, and more reads would be wasted.
         let asked = pools.functions();
         let new: Vec<FunctionName> =
             asked.iter().take(settings.target_limit).filter(|name| !looked.contains_key(*name)).cloned().collect();
@@ -111,7 +111,7 @@ pub async fn collect_facts(
     })
 }
 
-/// The functions that the targets of an experiment may come to.
+/// The functions that the targets of an experiment may resolve to.
 struct Pools {
     named: BTreeSet<FunctionName>,
     tagged: Vec<Pool>,
@@ -174,8 +174,8 @@ impl Pools {
         self.named.iter().cloned().chain(tagged).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
-    /// GetResources can name functions that are gone (aws/aws-sdk#302): they are not drawn, and the next ones take their
-    /// place. Whether there were any new ones.
+    /// Excludes functions that GetResources names although they were deleted (aws/aws-sdk#302); the next ones of the draw take
+    /// their place. Returns whether there were new ones.
     fn drop_ghosts(&mut self, looked: &BTreeMap<FunctionName, Result<TargetFacts, StepError>>) -> bool {
         let before = self.ghosts.len();
         let is_gone = |target: &Result<TargetFacts, StepError>| {

@@ -49,7 +49,7 @@ pub(super) struct Orphans {
     answers: BTreeMap<MappingId, (Time, Option<String>)>,
     /// Those that Lambda does not enable, each with what it says.
     stuck: BTreeMap<MappingId, String>,
-    /// Those of which the last look may be late.
+    /// Those whose last observation may be stale.
     late: BTreeSet<MappingId>,
 }
 
@@ -66,7 +66,7 @@ impl Orphans {
         }
     }
 
-    /// Lambda has refused the call for good; says whether that is about a mapping.
+    /// Records that Lambda has refused the call permanently; returns whether the call was for a mapping.
     pub(super) fn refused(&mut self, write: &Write, error: &FunctionError, now: Time) -> bool {
         let (Write::Mapping { id, .. }, FunctionError::NotFound(_) | FunctionError::Rejected(_)) = (write, error)
         else {
@@ -94,7 +94,7 @@ impl Orphans {
         }
     }
 
-    /// Whether the last look may show a mapping as it was before a call that has landed.
+    /// Whether the last observation may show a mapping as it was before a call that has landed.
     pub(super) fn may_be_late(&self, write: &Write) -> bool {
         matches!(write, Write::Mapping { id, .. } if self.late.contains(id))
     }

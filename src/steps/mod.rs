@@ -58,7 +58,7 @@ pub const MAX_CLOCK_SKEW: Duration = Duration::from_secs(2);
 pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(8);
 /// Attempts that AWS's client makes of a read before the step's own retries.
 pub const READ_ATTEMPTS: u32 = 3;
-/// How long calls may start under one lease. What has not been sent by then needs another lease, so that a worker that
+/// How long calls may start under one lease. What has not been sent until its end needs another lease, so that a worker that
 /// lives for many minutes and dies delays others only for this long.
 pub const WRITE_WINDOW: Duration = Duration::from_secs(10);
 /// How long a lease runs: the calls that start in its window, each with its attempt, the calls that land after their

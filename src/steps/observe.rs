@@ -27,14 +27,14 @@ pub enum ObserveOutcome {
     Running {
         /// After this time.
         wait: Duration,
-        /// The place in the run's list of functions from which the next look samples.
+        /// The index in the run's list of functions from which the next check samples.
         sample_from: usize,
     },
     /// Restore.
     Stopping,
 }
 
-/// Looks once at everything that can end a run, then samples its targets from the one at this place in its list.
+/// Checks everything that can end a run once, then samples its targets from this index in its list.
 ///
 /// # Errors
 /// When CloudWatch, the ledger or a function cannot be read; the caller then rolls the run back.
@@ -48,7 +48,7 @@ pub async fn observe(
     let Some(experiment) = run.experiment.as_ref().filter(|_| run.status == RunStatus::Running) else {
         return Ok(ObserveOutcome::Stopping);
     };
-    // The first look is the end of the injection: from here on the fault has its full duration.
+    // The first check is the end of the injection: from here on, the faults have their full duration.
     let length = experiment.duration.get();
     let run = match run.ends_at {
         Some(_) => run,
@@ -65,7 +65,7 @@ pub async fn observe(
     if let Some(condition) = deviations(world, conditions, None).await?.into_iter().next() {
         return stop(world, &run, EndReason::Deviated { condition }).await;
     }
-    // Also at the end: what only the last look can see was not in place until then.
+    // Also at the end: the last check may be the only one to see a fault that was removed.
     let sample_from = sample(world, &run, sample_from, budget).await?;
     match world.now().until(run.expected_end()) {
         Duration::ZERO => stop(world, &run, EndReason::DurationElapsed).await,
@@ -78,13 +78,13 @@ async fn stop(world: &impl World, run: &Run, reason: EndReason) -> Result<Observ
     Ok(ObserveOutcome::Stopping)
 }
 
-/// Events that one look adds to an execution's history: five of the task (entered, scheduled, started, succeeded, exited),
+/// Events that one check adds to an execution's history: five of the task (entered, scheduled, started, succeeded, exited),
 /// two of the choice and two of the wait (step-functions/latest/apireference/API_HistoryEvent).
 #[cfg(test)]
 const EVENTS: u64 = 9;
 
-/// Time between two looks. An execution may have 25,000 events in its history
-/// (step-functions/latest/dg/service-quotas), and a look takes nine: a thousand looks leave room for the rest.
+/// Time between two checks. An execution may have 25,000 events in its history
+/// (step-functions/latest/dg/service-quotas), and a check adds nine: a thousand checks leave room for the rest.
 fn interval(duration: Duration) -> Duration {
     // In whole seconds, for that is how long a Wait state waits.
     Duration::from_secs((duration.as_secs() / 1000).clamp(5, 60))

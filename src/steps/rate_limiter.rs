@@ -35,14 +35,14 @@ impl Quota {
         if with_mappings { &[Self::GetFunction, Self::ControlPlane] } else { &[Self::GetFunction] }
     }
 
-    /// Calls that a worker makes at once when it begins. It does not know what others have used up of the last second,
+    /// Calls that a worker can make without a wait when it begins. It does not know what others have used up of the last second,
     /// so it holds as little as it can: one call for each target of the first lane, so that a run of up to eight
     /// functions is restored without any wait. Over a thousand targets (67 s at 15 a second) the burst is worth half a
-    /// second, and the looks at the end cost two or three: that leaves the 1.1 times of the rate's time that
+    /// second, and the observations at the end cost two or three: that leaves the 1.1 times of the rate's time that
     /// `tests/core/scale.rs` holds it to, without counting on a burst.
     const fn burst(self) -> i64 {
         match self {
-            // First and later looks together.
+            // First and later passes together.
             Self::GetFunction => 2 * MAX_CONCURRENCY as i64,
             Self::ControlPlane => MAX_CONCURRENCY as i64,
         }
@@ -57,10 +57,10 @@ impl Quota {
     }
 }
 
-/// When the next call of one kind is due.
+/// When the next call of one kind may be made.
 #[derive(Clone, Copy, Debug)]
 struct Bucket {
-    /// In microseconds since the epoch: when a call would be due that has no burst to draw on.
+    /// When a call without any burst left may be made, in microseconds since the epoch.
     next: i64,
     /// Until when nothing is sent.
     held_until: Time,
@@ -80,7 +80,7 @@ pub struct RateLimiter {
 }
 
 impl RateLimiter {
-    /// For a worker that makes no call after `until`: nobody waits for a turn that comes later.
+    /// For a worker that makes no call after `until`: a turn that comes later is not waited for.
     #[must_use]
     pub fn until(until: Time) -> Self {
         Self { buckets: Mutex::new([Bucket::FRESH; 2]), until }
@@ -113,7 +113,7 @@ impl RateLimiter {
     /// its holder waits. Waits at most as long as a read may be stale, because the writes were decided on an observation.
     ///
     /// # Errors
-    /// The time after which to look again, where the turn comes later than that.
+    /// The time after which to retry, if the turn comes later than that.
     pub async fn acquire(&self, clock: &(impl Clock + Sync), calls: usize) -> Result<(), Duration> {
         let patience = self.until.min(clock.now() + MAX_READ_STALENESS);
         self.wait(clock, Quota::ControlPlane, calls, patience).await
@@ -136,11 +136,11 @@ impl RateLimiter {
         let bucket = &mut self.buckets()[kind as usize];
         bucket.held_until = bucket.held_until.max(until);
         bucket.holds += 1;
-        // All turns that were given are void; behind the hold there is no burst.
+        // All turns that were given are void, and there is no burst after the hold.
         bucket.next = bucket.held_until.0.saturating_mul(1000);
     }
 
-    /// Waits for the turns of `calls` calls. If that takes too long, returns how long at once.
+    /// Waits for the turns of `calls` calls. If that takes too long, returns that time immediately.
     async fn wait(
         &self,
         clock: &(impl Clock + Sync),
@@ -287,7 +287,7 @@ mod tests {
         let limiter = RateLimiter::until(world.now() + Duration::from_secs(60));
         limiter.on_throttle(&world, Quota::ControlPlane, &FunctionError::Throttled(Duration::from_secs(3_600)));
         let began = world.now();
-        // A look is not worth that long a wait.
+        // A write does not wait that long for its turn.
         let turn = limiter.acquire(&world, 1).await;
         assert!(matches!(turn, Err(wait) if [10, 11].contains(&wait.as_secs())), "{turn:?}");
         assert_eq!(world.now(), began);

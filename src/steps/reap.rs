@@ -34,7 +34,7 @@ pub struct Tick {
     pub overdue: u64,
     /// Runs that this tick worked on.
     pub handled: u64,
-    /// Targets whose restore failed for good, so far.
+    /// Targets whose restore has failed permanently, so far.
     pub failed_restores: u64,
     /// Targets of those runs that are not back and of which is known what their restore waits for.
     pub waiting_restores: u64,
@@ -130,8 +130,8 @@ async fn take_over(
     stop(world, &run.id, &reason).await.map(Some)
 }
 
-/// Whether a run that is being stopped has taken longer than its execution is given: to restore its targets, and, once
-/// all of them are back, to judge its steady state, which may take its time to hold again.
+/// Whether a stopping run has taken longer than its execution may: first to restore its targets, and then to check its steady
+/// state, which may need time to hold again.
 async fn is_neglected(world: &impl World, run: &Run, now: Time) -> Result<bool, StepError> {
     let Some(since) = run.stopping_at.filter(|since| now > *since + EXECUTION_GRACE) else { return Ok(false) };
     let judging = judging(run);
@@ -142,7 +142,7 @@ async fn is_neglected(world: &impl World, run: &Run, now: Time) -> Result<bool, 
     Ok(back_since(&targets, since).is_none_or(|back| now > back + EXECUTION_GRACE + judging))
 }
 
-/// How long the execution may take to judge the steady state once every target is back.
+/// How long the execution may take to check the steady state after every target was restored.
 fn judging(run: &Run) -> Duration {
     let judged = |experiment: &&Experiment| !experiment.steady_state.is_empty();
     run.experiment.as_ref().filter(judged).map_or(Duration::ZERO, judged_by)
@@ -154,15 +154,15 @@ fn back_since(targets: &[TargetRecord], stopping_at: Time) -> Option<Time> {
     back.then(|| targets.iter().filter_map(|target| target.ended_at).fold(stopping_at, Time::max))
 }
 
-/// Closes a run whose targets are all back, or of which one cannot be restored: nobody else would say that it failed, and
-/// it is tried again anyway.
+/// Closes a run whose targets are all restored, or of which one cannot be restored: no other step would report that it failed,
+/// and the restore is retried anyway.
 async fn close_if_over(world: &impl World, rolled_back: &RolledBack, tick: &mut Tick) -> Result<(), StepError> {
     let run = &rolled_back.run;
     let targets = retry(world, || world.targets(&run.id)).await?;
     let open: Vec<_> = targets.iter().filter(|target| !target.status.is_final()).collect();
     tick.failed_restores += open.iter().filter(|target| target.restore_error.is_some()).count() as u64;
     tick.waiting_restores += open.iter().filter(|target| target.waiting_for.is_some()).count() as u64;
-    // Refused just now: an error of long ago may stand beside a restore that only waits for its last look.
+    // Only errors of this tick count: an old one may be recorded for a restore that only waits for its last observation.
     let refused =
         |(_, result): &TargetResult| matches!(result, Err(error) if error.kind() != StepErrorKind::Unavailable);
     if open.is_empty() {
@@ -175,7 +175,7 @@ async fn close_if_over(world: &impl World, rolled_back: &RolledBack, tick: &mut 
     Ok(())
 }
 
-/// Whether the run's own execution still has its time to judge the steady state, and lives to do so.
+/// Whether the run's execution is still running and has time left to check the steady state.
 async fn is_still_judged(world: &impl World, run: &Run, targets: &[TargetRecord]) -> bool {
     let Some(back) = back_since(targets, run.stopping_at.unwrap_or(run.created_at)) else { return false };
     let judging = judging(run);

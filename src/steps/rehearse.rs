@@ -1,11 +1,11 @@
-//! `Rehearse`: before anything is injected, the role that restores looks at what it would have to put back.
+//! `Rehearse`: before anything is injected, the role that restores reads everything that a restore needs.
 //!
 //! 1. Reads the target: it has to be armed, and its run running.
 //! 2. Observes the function, with its event source mappings where one is touched, and reads every layer of the snapshot.
 //!    What this role cannot read, it could not restore: the run ends while nothing has been touched.
 //! 3. Compares the observation with the snapshot, and marks the target as rehearsed. Inject gets no permit without that.
 //!
-//! Safe to repeat because it writes to no function, and because the ledger marks only the snapshot that was looked at.
+//! Safe to repeat because it writes to no function, and because the ledger marks only the snapshot that was rehearsed.
 //!
 //! What only a write can show is not rehearsed: the right to make the update itself, and `kms:Encrypt`.
 
@@ -28,7 +28,7 @@ use super::retry::retry;
 use super::waiting::Waiting;
 use super::{Budget, MAX_CLOCK_SKEW, MAX_READ_STALENESS, POLL_INTERVAL};
 
-/// How rehearsing went.
+/// The result of a rehearsal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RehearseOutcome {
     /// The role can read all that the restore needs, and the target is marked as rehearsed.
@@ -41,7 +41,7 @@ pub enum RehearseOutcome {
     Skipped,
 }
 
-/// What one look came to.
+/// The result of one pass.
 enum Reconciled {
     Done(RehearseOutcome),
     /// The function does not show what the snapshot says.
@@ -97,7 +97,7 @@ impl<'a, W: World> Rehearsal<'a, W> {
         match target.status {
             _ if run.status != RunStatus::Running => return Ok(Reconciled::Done(RehearseOutcome::Skipped)),
             TargetStatus::Armed if !target.rehearsed => {}
-            // A twin of this task was faster.
+            // A duplicate of this task was faster.
             TargetStatus::Armed | TargetStatus::Injecting | TargetStatus::Injected => {
                 return Ok(Reconciled::Done(RehearseOutcome::Rehearsed));
             }
@@ -138,13 +138,14 @@ impl<'a, W: World> Rehearsal<'a, W> {
         }
     }
 
-    /// A restore puts the list of layers back as a whole, and Lambda refuses it for one that this role cannot read.
+    /// Reads every layer of the snapshot: a restore sends the whole list, and Lambda refuses a list with a layer that this role
+    /// cannot read.
     async fn read_layers(&self, target: &TargetRecord) -> Result<(), StepError> {
         let originals = target.changes.iter().filter_map(|change| match change {
             Change::Layers { original, .. } => Some(original),
             _ => None,
         });
-        // Lambda's own layer is not to be read by anybody, as Prepare knows.
+        // Lambda's own layers cannot be read by any role, which Prepare takes into account.
         for layer in originals.flatten().filter(|layer| !layer.is_lambdas_own()) {
             let (cannot, fix) = match self.layer(&target.function, layer).await? {
                 LayerFact::Here { .. } => continue,
@@ -185,7 +186,7 @@ impl<'a, W: World> Rehearsal<'a, W> {
         let mark = || self.world.mark_rehearsed(self.run, &target.function, &target.changes);
         Ok(match retry(self.world, mark).await? {
             WriteOutcome::Applied => Reconciled::Done(RehearseOutcome::Rehearsed),
-            // Stopped, injected or armed again since then: the next look tells.
+            // Stopped, injected or armed again since then: the next pass finds out.
             WriteOutcome::ConditionFailed => Reconciled::Requeue("the snapshot, which was replaced"),
         })
     }

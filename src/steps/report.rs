@@ -38,7 +38,7 @@ const MAX_REPORT_WAIT: Duration = Duration::from_secs(300);
 /// Closes a run after the restore of its targets.
 ///
 /// # Errors
-/// When the ledger cannot be used, or CloudWatch, where there is a steady state to judge.
+/// When the ledger cannot be used, or CloudWatch, if there is a steady state to check.
 pub async fn report(world: &impl World, id: &RunId) -> Result<ReportOutcome, StepError> {
     let Some(run) = retry(world, || world.run(id)).await? else { return Err(StepError::NoSuchRun(id.clone())) };
     let targets = retry(world, || world.targets(id)).await?;

@@ -104,9 +104,9 @@ pub async fn restore(
         .unwrap_or(Ok(RestoreOutcome::pending(POLL_INTERVAL, None)))
 }
 
-/// Restores many targets, most urgent first: those whose fault does not expire by itself, and then in their order. At
-/// most [`super::MAX_CONCURRENCY`] first looks and as many later ones are under way; a target that waits costs a small record and
-/// no more. No first look waits for a later one, so that a target that takes long keeps no other from being restored.
+/// Restores many targets, most urgent first: those whose fault does not expire automatically, then in their order. At
+/// most [`super::MAX_CONCURRENCY`] first passes and as many later ones run concurrently; a target that waits costs only a small
+/// record. No first pass waits for a later one, so that a slow target does not delay the others.
 /// Keeps to Lambda's rates. The results are in the order of the targets.
 pub async fn restore_all(
     world: &impl World,
@@ -419,7 +419,7 @@ impl<W: World> Restorer<'_, W> {
         Err(error)
     }
 
-    /// An ending is true only if the look was made after every lease had run out: the ledger checks that once more.
+    /// A target may end only on an observation made after every lease had expired; the ledger checks that again.
     /// `exists` says whether the function is there: one that was deleted has no versions any more.
     async fn end(
         &mut self,

@@ -12,7 +12,7 @@ const INITIAL_PAUSE_MS: u64 = 50;
 /// The longest pause, in milliseconds.
 const MAX_PAUSE_MS: u64 = 2_000;
 
-/// Makes a call that may be repeated, until it succeeds, fails for good, or was tried often enough.
+/// Makes a repeatable call until it succeeds, fails permanently, or has used up its tries.
 ///
 /// # Errors
 /// The last error.

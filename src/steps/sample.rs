@@ -24,15 +24,15 @@ use super::rate_limiter::{Quota, RateLimiter};
 use super::retry::retry;
 use super::{Budget, MAX_CONCURRENCY};
 
-/// Targets that one look samples, at most: half a second of `GetFunction`'s rate.
+/// The most targets that one check samples: half a second of `GetFunction`'s rate.
 const TARGETS: usize = 50;
-/// Targets that one look samples where mappings are touched: half a second of the rate of all other calls.
+/// The most targets that one check samples where mappings are touched: half a second of the rate of all other calls.
 const TARGETS_WITH_MAPPINGS: usize = 8;
 /// After this time, a sample begins no further observations: the alarms wait for their next check in the meantime.
 const MAX_SAMPLE_TIME: Duration = Duration::from_secs(5);
 
-/// Looks at the run's next targets, from the one at this place in its list, and records each fault that was taken out.
-/// Returns the place from which the next look goes on.
+/// Observes the run's next targets, from this index in its list, and records each fault that was removed. Returns the index
+/// from which the next sample continues.
 ///
 /// # Errors
 /// When the ledger cannot be used, or a function may not be observed.
@@ -46,7 +46,7 @@ pub(super) async fn sample(world: &impl World, run: &Run, from: usize, budget: B
     let places: Vec<usize> = (from..all).chain(0..from).take(most).collect();
     let mut next = from;
     for places in places.chunks(MAX_CONCURRENCY) {
-        // What is left of this sample is where the next one begins.
+        // The next sample begins where this one ends.
         if world.now() > until {
             break;
         }
@@ -76,7 +76,7 @@ impl<W: World> Sampler<'_, W> {
         let Some(target) = target? else { return Ok(()) };
         let seen = match seen {
             Ok(seen) => seen,
-            // Deleted: the restore finds out. Lambda has no time for us, or did not answer: the next sample will do.
+            // Deleted: the restore finds out. Throttled, or without a response: the next sample observes it.
             Err(FunctionError::NotFound(_)) => return Ok(()),
             Err(error) if error.is_transient() => return Ok(()),
             Err(error) => return Err(StepError::function(function.name(), error)),
@@ -85,8 +85,8 @@ impl<W: World> Sampler<'_, W> {
     }
 }
 
-/// The fields whose fault was taken out, where this observation can show that: the fault was seen in place, every read
-/// shows it by then, and no restore of this run has begun.
+/// The fields whose fault was removed, if this observation can show that: the fault was seen in place, no read can still miss
+/// it, and no restore of this run has begun.
 pub(super) fn removed(target: &TargetRecord, seen: &Observation, observed_at: Time) -> Vec<String> {
     let in_place = target.status == TargetStatus::Injected && target.restore_lease.is_none();
     match target.leases_end_at() {

@@ -14,14 +14,14 @@ use crate::ports::Clock;
 
 use super::{Budget, MAX_CONCURRENCY};
 
-/// What is to become of a job after a look.
+/// What happens to a job after a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
     /// Nothing more.
     Over,
-    /// Another look after this time.
+    /// Another pass after this time.
     After(Duration),
-    /// Another look once no first one is left to be made.
+    /// Another pass, once every job has had its first one.
     AfterFirsts,
 }
 
@@ -34,7 +34,7 @@ enum Lane {
 /// The jobs that are not under way.
 struct Lanes<J> {
     first: VecDeque<J>,
-    /// By when each is due; the number tells those apart that are due together, and keeps their order.
+    /// When the next pass of each is due; the number keeps the order of jobs that are due at the same time.
     later: BTreeMap<(Time, u64), J>,
     after_firsts: Vec<J>,
     numbers: u64,
@@ -44,8 +44,9 @@ struct Lanes<J> {
     busy: [usize; 2],
 }
 
-/// Looks at every job until it is over or the budget is: [`MAX_CONCURRENCY`] first looks, in the order of the jobs, and as many
-/// later ones at once. `look` is told whether first looks are left to be made. Returns all jobs, in no particular order.
+/// Runs passes over every job until it is over or the budget is used up: [`MAX_CONCURRENCY`] first passes, in the order of the
+/// jobs, and as many later ones, concurrently. `look` makes one pass, and is told whether other jobs still wait for their first.
+/// Returns all jobs, in no particular order.
 pub(super) async fn run<C, J, L, A>(clock: &C, jobs: Vec<J>, budget: Budget, look: L) -> Vec<J>
 where
     C: Clock + Sync,
@@ -86,7 +87,7 @@ where
 }
 
 impl<J> Lanes<J> {
-    /// The next look to begin, if a lane has room for it.
+    /// The next pass to begin, if its lane has room.
     fn next(&mut self, now: Time, budget: Budget) -> Option<(Lane, J)> {
         if now > budget.last_call() {
             // The next invocation takes these.
@@ -109,7 +110,7 @@ impl<J> Lanes<J> {
         Some((Lane::Later, job))
     }
 
-    /// When the next later look is due, if its lane has room.
+    /// When the next later pass is due, if its lane has room.
     fn due(&self) -> Option<Time> {
         let room = self.busy[Lane::Later as usize] < MAX_CONCURRENCY;
         self.later.first_key_value().filter(|_| room).map(|((due, _), _)| *due)
@@ -144,7 +145,7 @@ mod tests {
         Budget { deadline: world.now() + Duration::from_secs(seconds) }
     }
 
-    /// Every look takes two seconds and then asks for two more.
+    /// Every pass takes two seconds; two more passes follow the first.
     struct Jobs<'a> {
         world: &'a SimWorld,
         under_way: Cell<usize>,

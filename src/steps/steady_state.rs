@@ -16,10 +16,10 @@ use super::retry::retry;
 /// How late a metric may come in, and for how long the value of a period that is over may still grow. No page of
 /// AWS's has a figure; inferred.
 pub const MAX_METRIC_DELAY: Duration = Duration::from_secs(60);
-/// Periods to look back for one with data.
+/// Periods that are searched for one with data.
 const PERIODS: i64 = 3;
 
-/// The conditions that do not hold now, for people; empty is `held`. Metrics are judged by periods that begin at
+/// The conditions that do not hold now, for display; empty is `held`. Metrics are judged by periods that begin at
 /// `since` or later, where it is given.
 ///
 /// # Errors
@@ -75,7 +75,7 @@ pub fn periods(period: Duration, now: Time, since: Option<Time>) -> Option<(Time
     (from < until).then_some((Time(from * 1000), Time(until * 1000)))
 }
 
-/// Why the alarms end a run, if they do: one is in ALARM, or was deleted, so that nobody watches any more.
+/// Why the alarms end a run, if they do: one is in ALARM, or was deleted, so that it can no longer end the run.
 ///
 /// # Errors
 /// When CloudWatch cannot be read.
@@ -99,7 +99,7 @@ async fn facts<'a>(
     Ok(alarms.iter().zip(facts).collect())
 }
 
-/// How long after the restore its conditions can be judged: an alarm at once, a metric when a whole period of
+/// How long after the restore its conditions can be judged: an alarm immediately, a metric when a whole period of
 /// it has passed since, and has come in. Metrics of AWS's own come a minute late or so.
 #[must_use]
 pub fn judgeable(conditions: &[Condition]) -> Duration {

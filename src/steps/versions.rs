@@ -14,7 +14,7 @@ pub(super) struct Listing {
 }
 
 impl Listing {
-    /// Lists what is left, each page in its turn. After an error, it goes on with the page that failed.
+    /// Lists what is left, each page in its turn. After an error, it continues with the page that failed.
     ///
     /// # Errors
     /// The page's.

@@ -16,12 +16,12 @@ const MIN_RECORDED_WAIT: Duration = Duration::from_secs(10);
 pub const TOMBSTONE: &str =
     "the function's lock was released so recently that a read could still show the previous run's fault";
 
-/// What is waited for while a call that had no clear answer may still land, or a read may miss one that has landed.
+/// The reason to wait while a call without a clear response may still land, or a read may miss one that has landed.
 pub(super) fn in_doubt_until(until: Time) -> String {
     format!("a call that may still land until {until}")
 }
 
-/// What one target waits for, over the looks of one invocation.
+/// What one target waits for, over the passes of one invocation.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     /// For what, and since when.
@@ -31,8 +31,8 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    /// Records what is waited for, if that lasts beyond this invocation, whose last look this was, or has lasted long.
-    /// A record that fails is not worth a failed restore: the next look tries again.
+    /// Records what is waited for, if this was the invocation's last pass or the wait has already lasted long. A failed record
+    /// must not fail a restore: the next pass records again.
     pub(super) async fn record(
         &mut self,
         world: &impl World,

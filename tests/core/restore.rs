@@ -40,7 +40,7 @@ fn a_restore_itself_tries_again_what_was_busy() {
 
 #[test]
 fn what_keeps_a_write_from_landing_is_what_is_waited_for() {
-    for (trouble, part) in [(CallFailure::Busy, "busy"), (CallFailure::Throttled, "slow down")] {
+    for (trouble, part) in [(CallFailure::Busy, "busy"), (CallFailure::Throttled, "Lambda throttled the call")] {
         let world = world(&["checkout"]);
         let machine = stopping(&world, "timeout");
         world.with(|state| state.trouble = vec![("UpdateFunctionConfiguration", trouble)]);

@@ -16,7 +16,7 @@ pub(super) fn qualifier(target: &TargetFacts) -> Option<(String, String)> {
     }
 }
 
-/// A fault for one alias or version is never due where that one does not see `$LATEST`.
+/// A fault for one alias or version is never triggered if that one does not serve `$LATEST`.
 pub(super) fn qualifiers_of_faults(experiment: &Experiment, target: &TargetFacts) -> Vec<(String, String)> {
     let mut refusals = Vec::new();
     for fault in experiment.faults.iter().filter_map(Fault::invocation) {
