@@ -41,7 +41,10 @@ def main(arguments: list[str]) -> int:
             started.append(first_request(api, environment))
     start_ms, baseline_ms = statistics.median(started), statistics.median(baseline)
     size = BOOTSTRAP.stat().st_size / 1_000_000
-    print(f"bootstrap: {size:.1f} MB; from exec to its first request for work: median {start_ms:.1f} ms, worst {max(started):.1f} ms ({runs} runs)")
+    print(
+        f"bootstrap: {size:.1f} MB; from exec to its first request for work: "
+        f"median {start_ms:.1f} ms, worst {max(started):.1f} ms ({runs} runs)"
+    )
     print(f"exec of true in the same run: median {baseline_ms:.1f} ms; ratio {start_ms / baseline_ms:.1f}")
     return 0 if start_ms <= MAX_MILLISECONDS else 1
 

@@ -86,7 +86,7 @@ fn everything_passes(kind: Kind) {
             assert!(message.json() == event, "{kind:?}");
         }
         let (message, _) = emulator.invoke(&json!({ "do": "fail" }));
-        assert_eq!(message.json()["errorMessage"], "the event says so", "{kind:?}");
+        assert_eq!(message.json()["errorMessage"], "the event asks for it", "{kind:?}");
         assert_eq!(emulator.running.all_reported(), vec!["disk"; if is_disk { 4 } else { 0 }], "{kind:?}");
     }
 }

@@ -123,7 +123,7 @@ fn delay_cases() -> Vec<Case> {
             json!({ "do": "fail" }),
             |done| {
                 assert!(done.after() >= 300 * MS, "{:?}", done.after());
-                assert_eq!(done.body()["errorMessage"], "the event says so");
+                assert_eq!(done.body()["errorMessage"], "the event asks for it");
             },
         ),
         case("timeout", json!({ "invocationTimeout": { "bufferMs": 59_700 } }), plain_event(), |done| {
@@ -177,7 +177,7 @@ fn change_cases() -> Vec<Case> {
             "response, after a failure",
             json!({ "response": late(json!({ "statusCode": 404 })) }),
             json!({ "do": "fail" }),
-            |done| assert_eq!(done.body()["errorMessage"], "the event says so"),
+            |done| assert_eq!(done.body()["errorMessage"], "the event asks for it"),
         ),
         case("corrupt, truncated", json!({ "corrupt": { "truncateBytes": 7 } }), plain_event(), |done| {
             assert!(done.handled_ms.is_some(), "the handler did not run");

@@ -8,7 +8,7 @@ export async function handler(event, context) {
   handled(context)
   switch (event?.do) {
     case 'fail':
-      throw new RangeError('the event says so')
+      throw new RangeError('the event asks for it')
     case 'wait':
       await pause(event.ms)
       return event
@@ -27,7 +27,7 @@ export const stream = awslambda.streamifyResponse(async (event, response, contex
   response.setContentType('text/plain')
   for (let part = 1; part <= event.parts; part++) {
     if (part > 1) await pause(event.ms)
-    if (part === event.parts && event.fail) throw new RangeError('the event says so')
+    if (part === event.parts && event.fail) throw new RangeError('the event asks for it')
     response.write(`part ${part}\n`)
   }
   response.end()

@@ -8,7 +8,7 @@ def handler(event, context):
     print("handled", context.aws_request_id, time.time_ns() // 1_000_000, flush=True)
     action = event.get("do") if isinstance(event, dict) else None
     if action == "fail":
-        raise ValueError("the event says so")
+        raise ValueError("the event asks for it")
     if action == "wait":
         time.sleep(event["ms"] / 1000)
     if action == "describe":

@@ -26,7 +26,7 @@ async fn handler(invoked: LambdaEvent<Value>) -> Result<Value, Error> {
     let LambdaEvent { payload: event, context } = invoked;
     handled(&context);
     match event["do"].as_str() {
-        Some("fail") => Err("the event says so".into()),
+        Some("fail") => Err("the event asks for it".into()),
         Some("wait") => {
             tokio::time::sleep(Duration::from_millis(event["ms"].as_u64().unwrap_or_default())).await;
             Ok(event)
