@@ -1,6 +1,7 @@
 //! The state of a touched field: the three-way comparison on which inject and restore are decided.
 
 use crate::model::function::{MappingState, Observation, Slot};
+use crate::model::names::LayerVersionArn;
 use crate::model::snapshot::{Change, Drift};
 
 /// The state of one touched field in one observation.
@@ -44,6 +45,21 @@ pub fn field_state(change: &Change, now: &Observation) -> FieldState {
             Some(mapping) => mapping_standing(mapping.state),
             None => foreign(change, "enabled", "disabled", "deleted"),
         },
+    }
+}
+
+/// Compares one field for a restore. A layer list without our layers is `Original` to an inject, which plans on the list
+/// itself; a restore calls it the original only if it is the list that the snapshot has, and drift otherwise: a deploy has
+/// added, removed, reordered or replaced layers.
+#[must_use]
+pub fn restored_state(change: &Change, now: &Observation) -> FieldState {
+    match (change, field_state(change, now)) {
+        (Change::Layers { original, added }, FieldState::Original) if now.layers != *original => {
+            let own = (!original.is_empty()).then(|| layers_text(original));
+            let injected = own.into_iter().chain([layers_text(added)]).collect::<Vec<_>>().join(" and ");
+            foreign(change, &layers_text(original), &injected, &layers_text(&now.layers))
+        }
+        (_, state) => state,
     }
 }
 
@@ -92,6 +108,14 @@ fn foreign(change: &Change, original: &str, injected: &str, now: &str) -> FieldS
 #[must_use]
 pub fn slot_text(slot: &Slot<u32>) -> String {
     slot.as_option().map_or_else(|| "none".to_owned(), u32::to_string)
+}
+
+/// The layers of a list, by name and version, for display.
+#[must_use]
+pub fn layers_text<'a>(layers: impl IntoIterator<Item = &'a LayerVersionArn>) -> String {
+    let name = |layer: &'a LayerVersionArn| layer.as_str().rsplit_once("layer:").map_or(layer.as_str(), |(_, n)| n);
+    let names: Vec<&str> = layers.into_iter().map(name).collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 /// What may be said of a variable's value.

@@ -5,12 +5,11 @@ use serde::Serialize;
 use crate::model::experiment::Experiment;
 use crate::model::fault::Fault;
 use crate::model::function::Observation;
-use crate::model::names::LayerVersionArn;
 use crate::model::refusal::Refusal;
 use crate::model::run::{Run, RunStatus, TargetRecord, TargetStatus};
 use crate::model::snapshot::{Change, Drift, RemovedFault};
 
-use super::field_state::{presence, slot_text};
+use super::field_state::{layers_text, presence, slot_text};
 use super::guardrails::Evaluation;
 
 /// One field of one target: now → during → after.
@@ -94,7 +93,7 @@ pub fn field_row(change: &Change) -> FieldRow {
     let (now, during) = match change {
         Change::ReservedConcurrency { original, injected } => (slot_text(original), injected.to_string()),
         Change::Handler { original, injected } => (original.to_string(), injected.to_string()),
-        Change::Layers { original, added } => (list(original.iter()), list(original.iter().chain(added))),
+        Change::Layers { original, added } => (layers_text(original), layers_text(original.iter().chain(added))),
         Change::Variable { original, injected, .. } => {
             let during = match (presence(original), presence(injected)) {
                 ("(hidden)", "(hidden)") => "(hidden, another)",
@@ -107,12 +106,6 @@ pub fn field_row(change: &Change) -> FieldRow {
         Change::Mapping { .. } => ("enabled".to_owned(), "disabled".to_owned()),
     };
     FieldRow { field: change.field().to_string(), after: now.clone(), now, during }
-}
-
-fn list<'a>(layers: impl Iterator<Item = &'a LayerVersionArn>) -> String {
-    let names: Vec<&str> =
-        layers.map(|layer| layer.as_str().rsplit_once("layer:").map_or(layer.as_str(), |(_, n)| n)).collect();
-    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 /// The outcome of a finished or running run, in one word; each has its exit code.
@@ -292,7 +285,7 @@ fn target_report(target: &TargetRecord) -> TargetReport {
         function: target.function.name().to_owned(),
         arn: target.function.to_string(),
         status: target.status,
-        fields: target.changes.iter().map(field_row).collect(),
+        fields: target.changes.iter().map(|change| reported_row(change, &target.drift)).collect(),
         drift: target.drift.clone(),
         frozen_versions: target.frozen_versions.clone(),
         removed_faults: target.removed_faults.iter().map(removed_fault).collect(),
@@ -300,6 +293,15 @@ fn target_report(target: &TargetRecord) -> TargetReport {
         runtime_version: runtime_move(target),
         restore_error: target.restore_error.clone(),
     }
+}
+
+/// A field that was left alone is not at its original afterwards: its drift says what it is.
+fn reported_row(change: &Change, drift: &[Drift]) -> FieldRow {
+    let mut row = field_row(change);
+    if drift.iter().any(|drift| drift.field == row.field) {
+        "see drift".clone_into(&mut row.after);
+    }
+    row
 }
 
 fn removed_fault(fault: &RemovedFault) -> RemovedFaultView {

@@ -6,7 +6,7 @@ use crate::model::function::{LastUpdate, Mapping, Observation};
 use crate::model::names::MappingId;
 use crate::model::snapshot::{Change, Drift, Surface, Write};
 
-use super::field_state::{FieldState, field_state, mapping_standing};
+use super::field_state::{FieldState, mapping_standing, restored_state};
 use super::writes::{Direction, with_theirs, writes};
 
 /// What to write, what to leave as it is, and what to observe again.
@@ -37,7 +37,7 @@ pub fn plan_restore(changes: &[Change], now: &Observation) -> RestorePlan {
     let (mut back, mut theirs): (Vec<&Change>, Vec<&Change>) = Default::default();
     for change in changes {
         let configuration = change.surface() == Surface::Configuration;
-        match field_state(change, now) {
+        match restored_state(change, now) {
             FieldState::Unknown(why) => plan.pending_reason = Some(why),
             // Lambda refuses an update during an update; and until this one ends, the old configuration serves: the
             // fault, even where a deploy is about to replace it.
@@ -95,7 +95,7 @@ pub fn plan_restore_of_mappings(
 mod tests {
     use super::*;
     use crate::model::function::{MappingState, Slot};
-    use crate::testing::samples::observation;
+    use crate::testing::samples::{layer_arn, observation};
 
     const CHANGES: [Change; 2] = [
         Change::ReservedConcurrency { original: Slot::Present(5), injected: 0 },
@@ -149,6 +149,34 @@ mod tests {
         // The concurrency has no such updates.
         let concurrency = plan(9, 10, LastUpdate::Successful);
         assert!(concurrency.is_done() && concurrency.drift.len() == 1, "{concurrency:?}");
+    }
+
+    #[test]
+    fn a_layer_list_of_theirs_is_drift_once_ours_are_out_of_it() {
+        let arns = |names: &[&str]| names.iter().map(|name| layer_arn(name)).collect::<Vec<_>>();
+        let changes = [Change::Layers { original: arns(&["a", "b"]), added: arns(&["c"]) }];
+        let plan = |names: &[&str], last_update| {
+            let mut now = observation("checkout");
+            (now.layers, now.last_update) = (arns(names), last_update);
+            plan_restore(&changes, &now)
+        };
+        let layers = |plan: &RestorePlan| match plan.writes.as_slice() {
+            [Write::Configuration(update)] => update.layers.clone(),
+            _ => None,
+        };
+        let restored = plan(&["a", "b"], LastUpdate::Successful);
+        assert!(restored.is_done() && restored.drift.is_empty(), "{restored:?}");
+        let drifted = plan(&["a"], LastUpdate::Successful);
+        assert!(drifted.is_done(), "{drifted:?}");
+        assert_eq!(drifted.drift[0].note, "was a:1, b:1, injected a:1, b:1 and c:1, now a:1; left alone");
+        // Ours go first.
+        let injected = plan(&["a", "c"], LastUpdate::Successful);
+        assert_eq!((layers(&injected), injected.drift), (Some(arns(&["a"])), vec![]));
+        // While the update is in progress, or after it has failed, what serves is the list before it, with ours.
+        let updating = plan(&["a"], LastUpdate::InProgress);
+        assert!(!updating.is_done() && updating.writes.is_empty() && updating.drift.is_empty(), "{updating:?}");
+        let failed = plan(&["a"], LastUpdate::Failed);
+        assert_eq!((layers(&failed), failed.drift.len(), failed.is_done()), (Some(arns(&["a"])), 1, false));
     }
 
     #[test]

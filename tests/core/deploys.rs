@@ -5,12 +5,13 @@ use std::time::Duration;
 use futures_util::future::join;
 use serde_json::json;
 use snapback::model::function::{Environment, LastUpdate};
-use snapback::model::run::{EndReason, RunStatus, TargetStatus};
+use snapback::model::run::{EndReason, RunStatus, TargetRecord, TargetStatus};
+use snapback::model::snapshot::Change;
 use snapback::plan::rendering::Outcome;
 use snapback::ports::Clock;
 use snapback::steps::restore::RestoreOutcome;
 use snapback::steps::rollback::roll_back;
-use snapback::testing::samples::{self, function_arn, world};
+use snapback::testing::samples::{self, function_arn, layer_arn, world};
 use snapback::testing::{CallFailure, SimWorld};
 
 use super::stage::{
@@ -79,10 +80,55 @@ fn a_deploy_beside_the_fault_survives_the_restore() {
             machine.observe().await.unwrap();
             machine.end(None).await
         });
-        assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::NoSteadyState), "{fault}");
+        // The list of layers is theirs now: where the fault touched it, too, that is reported.
+        let target = target_of(&world, &machine.run, "checkout");
+        let layers = touches_layers(&target);
+        let expected = if layers { Outcome::Drifted } else { Outcome::NoSteadyState };
+        assert_eq!(outcome(&ended), (RunStatus::Completed, expected), "{fault}");
+        let fields: Vec<&str> = target.drift.iter().map(|drift| drift.field.as_str()).collect();
+        assert_eq!(fields, if layers { vec!["layers"] } else { vec![] }, "{fault}");
         assert_eq!(picture(&world, "checkout"), beside(before), "{fault}");
         assert_nothing_stays(&world);
     }
+}
+
+#[test]
+fn a_deploy_that_changes_the_layer_list_is_drift() {
+    let now = |names: &[&str]| names.iter().map(|name| layer_arn(name)).collect::<Vec<_>>();
+    let deploys: [(&[&str], &str); 5] = [
+        (&["otel", "chaos"], "otel:1"),
+        (&["deployed", "otel", "shared", "chaos"], "deployed:1, otel:1, shared:1"),
+        (&["shared", "otel", "chaos"], "shared:1, otel:1"),
+        (&["deployed"], "deployed:1"),
+        (&[], "none"),
+    ];
+    for (deployed, left) in deploys {
+        let world = world(&["checkout"]);
+        let machine = machine(&world, &samples::experiment(&["checkout"], &samples::faults()[2..3]));
+        block_on(machine.start()).unwrap();
+        world.with(|state| {
+            state.layers.insert(layer_arn("deployed"), snapback::model::facts::LayerFact::plain());
+            state.functions.get_mut(&function_arn("checkout")).unwrap().edit(|seen| seen.layers = now(deployed));
+        });
+        let ended = block_on(machine.end(None));
+        assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::Drifted), "{left}");
+        let target = target_of(&world, &machine.run, "checkout");
+        assert_eq!(target.status, TargetStatus::Drifted);
+        let notes: Vec<String> = target.drift.iter().map(|drift| format!("{}: {}", drift.field, drift.note)).collect();
+        let note =
+            format!("layers: was otel:1, shared:1, injected otel:1, shared:1 and chaos:1, now {left}; left alone");
+        assert_eq!(notes, [note]);
+        let rows = ended.report.unwrap().targets.remove(0).fields;
+        assert!(rows.iter().any(|row| row.field == "layers" && row.after == "see drift"), "{rows:?}");
+        let theirs: Vec<&str> = deployed.iter().copied().filter(|name| *name != "chaos").collect();
+        assert_eq!(picture(&world, "checkout").layers, now(&theirs), "ours are out, theirs stay");
+        assert_nothing_stays(&world);
+    }
+}
+
+/// Whether the layers are among what a run changed.
+fn touches_layers(target: &TargetRecord) -> bool {
+    target.changes.iter().any(|change| matches!(change, Change::Layers { .. }))
 }
 
 #[test]
@@ -96,7 +142,11 @@ fn a_deploy_at_any_call_survives() {
             let deploy = after(&world, calls, || deploy_beside(&world));
             let (ended, over) = block_on(join(machine.execute(), deploy));
             assert_eq!(ended.failure, None, "{fault}, after call {calls}");
-            assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::NoSteadyState), "{fault}, after call {calls}");
+            // The deploy's layers are the new original if it came before the snapshot, and drift after it.
+            let target = target_of(&world, &machine.run, "checkout");
+            let layers = target.drift.iter().any(|drift| drift.field == "layers");
+            let expected = if layers && touches_layers(&target) { Outcome::Drifted } else { Outcome::NoSteadyState };
+            assert_eq!(outcome(&ended), (RunStatus::Completed, expected), "{fault}, after call {calls}");
             assert_eq!(picture(&world, "checkout"), beside(before), "{fault}, after call {calls}");
             assert_nothing_stays(&world);
             if over {

@@ -23,7 +23,7 @@ use snapback::plan::changes::{ChangeSet, change_set};
 use snapback::plan::inject::{InjectPlan, plan_first_inject};
 use snapback::plan::injection::Injection;
 use snapback::plan::rendering::field_row;
-use snapback::plan::restore::plan_restore;
+use snapback::plan::restore::{RestorePlan, plan_restore};
 use snapback::testing::samples::{self, layer_arn, observation, proxy_layers};
 
 const VARIABLES: [&str; 10] = [
@@ -346,6 +346,13 @@ fn touched(changes: &[Change]) -> BTreeSet<String> {
     changes.iter().map(|change| change.field().to_string()).collect()
 }
 
+/// Whether a list of layers has one that the fault adds.
+fn has_added(changes: &[Change], now: &Observation) -> bool {
+    changes.iter().any(
+        |change| matches!(change, Change::Layers { added, .. } if now.layers.iter().any(|layer| added.contains(layer))),
+    )
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -402,13 +409,23 @@ proptest! {
             }
         }
         prop_assert_eq!(&restored.layers, &expected.layers, "ours are out, the others as they now stand");
-        let reported: BTreeSet<String> = plan.drift.iter().map(|drift| drift.field.clone()).collect();
-        prop_assert_eq!(reported, drift);
 
-        // Again: nothing more to do, and the same to report.
+        // A list of layers without ours that is not the original is theirs, too.
+        let layers_differ = |now: &Observation| {
+            !has_added(&changes, now) && touched.contains("layers") && now.layers != before.layers
+        };
+        let reported = |plan: &RestorePlan| -> BTreeSet<String> {
+            plan.drift.iter().map(|drift| drift.field.clone()).collect()
+        };
+        let layers = |now: &Observation| layers_differ(now).then(|| "layers".to_owned());
+        let expected_drift: BTreeSet<String> = drift.iter().cloned().chain(layers(&edited)).collect();
+        prop_assert_eq!(reported(&plan), expected_drift);
+
+        // Again: nothing more to do, and the same to report, with the list of layers now that ours are out of it.
         let again = plan_restore(&changes, &restored);
         prop_assert!(again.is_done(), "{:?}", again);
-        prop_assert_eq!(&again.drift, &plan.drift);
+        let expected_drift: BTreeSet<String> = drift.into_iter().chain(layers(&restored)).collect();
+        prop_assert_eq!(reported(&again), expected_drift);
 
         // No value of a variable is in anything that is shown.
         let shown = format!("{changes:?} {plan:?} {:?}", changes.iter().map(field_row).collect::<Vec<_>>());

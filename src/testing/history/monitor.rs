@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::model::function::{Environment, Mapping, MappingState, Observation, Slot};
-use crate::model::names::{FunctionArn, RunId};
+use crate::model::names::{FunctionArn, LayerVersionArn, RunId};
 use crate::model::run::{EndReason, RunStatus, TargetEnding, TargetRecord, TargetStatus};
 use crate::model::snapshot::{Change, Write};
 use crate::model::time::Time;
@@ -58,7 +58,7 @@ pub fn fields(function: &Observation) -> Fields {
         ("timeout".to_owned(), function.timeout.to_string()),
         ("memory".to_owned(), function.memory.to_string()),
         ("runtime".to_owned(), format!("{:?}", function.runtime)),
-        ("layers".to_owned(), function.layers.iter().map(|layer| format!("{layer} ")).collect()),
+        ("layers".to_owned(), layers(&function.layers)),
     ]);
     if let Environment::Readable(variables) = &function.environment {
         fields.extend(variables.iter().map(|(name, value)| (format!("variable {name}"), value.expose().to_owned())));
@@ -85,6 +85,10 @@ fn slot(slot: &Slot<u32>) -> String {
     slot.as_option().map_or_else(|| "absent".to_owned(), u32::to_string)
 }
 
+fn layers(layers: &[LayerVersionArn]) -> String {
+    layers.iter().map(|layer| format!("{layer} ")).collect()
+}
+
 fn value<'a>(fields: &'a Fields, field: &str) -> &'a str {
     fields.get(field).map_or("absent", String::as_str)
 }
@@ -94,7 +98,7 @@ fn differing(one: &Fields, other: &Fields) -> BTreeSet<String> {
     names.filter(|name| value(one, name) != value(other, name)).cloned().collect()
 }
 
-/// The original and the injected value of a changed field; of layers, where they stand.
+/// The original and the injected value of a changed field; of layers, the list, or that it has ours.
 fn values(change: &Change) -> (String, String) {
     let text = |slot: &Slot<crate::model::secret::Secret>| {
         slot.as_option().map_or_else(|| "absent".to_owned(), |secret| secret.expose().to_owned())
@@ -107,7 +111,7 @@ fn values(change: &Change) -> (String, String) {
         }
         Change::Variable { original, injected, .. } => (text(original), text(injected)),
         Change::Mapping { .. } => (format!("{:?}", MappingState::Enabled), format!("{:?}", MappingState::Disabled)),
-        Change::Layers { .. } => ("without ours".to_owned(), "with ours".to_owned()),
+        Change::Layers { original, .. } => (layers(original), "with ours".to_owned()),
     }
 }
 
@@ -115,7 +119,6 @@ fn values(change: &Change) -> (String, String) {
 fn current(change: &Change, function: &Observation) -> String {
     match change {
         Change::Layers { added, .. } if function.layers.iter().any(|layer| added.contains(layer)) => "with ours".into(),
-        Change::Layers { .. } => "without ours".into(),
         _ => value(&fields(function), &change.field().to_string()).to_owned(),
     }
 }
