@@ -195,9 +195,12 @@ pub enum LedgerError {
     /// No response, throttling or an internal error: it may have been written.
     #[error("the ledger did not answer: {0}")]
     Unavailable(String),
-    /// Access denied, no such table, or an item that cannot be read.
+    /// Access denied, or no such table.
     #[error("the ledger cannot be used: {0}")]
     Unusable(String),
+    /// A record is damaged, or has a form that this release does not know.
+    #[error("{0}")]
+    Unreadable(String),
 }
 
 impl PortError for LedgerError {

@@ -130,7 +130,10 @@ impl Subject for Table<'_> {
                 }
                 (Some(("LOCK", function)), _) => {
                     let function = FunctionArn::try_from(function).unwrap();
-                    whole.locks.insert(function.clone(), read_lock(item));
+                    match read_lock(item) {
+                        Ok(read) => drop(whole.locks.insert(function.clone(), read)),
+                        Err(error) => whole.damage.push(format!("{function}: {error}")),
+                    }
                     Place::Lock(function)
                 }
                 (Some(("ALARM", alarm)), _) => {

@@ -147,7 +147,7 @@ fn a_stored_target_of_every_status_is_read() {
 #[test]
 fn stored_locks_lists_and_lever_are_read() {
     for item in items("LOCK#", "LOCK") {
-        let lock = read_lock(&item);
+        let lock = read_lock(&item).unwrap();
         assert_eq!(lock.run.is_some(), item.contains_key("run"));
         assert_eq!(lock.released_at.is_some(), item.contains_key("releasedAt"));
         assert_eq!(lock.generation, 1);
@@ -176,7 +176,7 @@ fn world_of(run: &Run, targets: &[TargetRecord]) -> SimWorld {
                 let mapping = state.mappings.remove(&mapping_id(target.function.name())).unwrap();
                 state.mappings.insert(id.clone(), mapping);
             }
-            let lock = read_lock(&items(&format!("LOCK#{}", target.function), "LOCK")[0]);
+            let lock = read_lock(&items(&format!("LOCK#{}", target.function), "LOCK")[0]).unwrap();
             state.locks.insert(target.function.clone(), lock);
         }
     });

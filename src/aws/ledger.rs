@@ -212,7 +212,7 @@ impl Ledger for AwsWorld {
     }
 
     async fn lock(&self, function: &FunctionArn) -> Result<Option<Lock>, LedgerError> {
-        Ok(self.item(lock_key(function)).await?.as_ref().map(read_lock))
+        self.item(lock_key(function)).await?.as_ref().map(read_lock).transpose()
     }
 
     async fn take_lock(&self, run: &RunId, function: &FunctionArn) -> Result<Option<Lock>, LedgerError> {

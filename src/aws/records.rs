@@ -116,13 +116,31 @@ fn integer<T: std::str::FromStr>(item: &Item, name: &str) -> Option<T> {
 }
 
 fn unreadable(what: &str) -> LedgerError {
-    LedgerError::Unusable(format!(
+    LedgerError::Unreadable(format!(
         "{what} in the ledger cannot be read; was it written by another version of snapback?"
     ))
 }
 
+/// An attribute that may be absent. One of another type is unreadable: to take it for absent could call a target restored
+/// that is not.
+fn optional<'a, T>(
+    item: &'a Item,
+    name: &str,
+    read: impl FnOnce(&'a AttributeValue) -> Option<T>,
+) -> Result<Option<T>, LedgerError> {
+    item.get(name).map(|value| read(value).ok_or_else(|| unreadable(name))).transpose()
+}
+
+fn optional_text<'a>(item: &'a Item, name: &str) -> Result<Option<&'a str>, LedgerError> {
+    optional(item, name, |value| value.as_s().ok().map(String::as_str))
+}
+
+fn optional_integer<T: std::str::FromStr>(item: &Item, name: &str) -> Result<Option<T>, LedgerError> {
+    optional(item, name, |value| value.as_n().ok()?.parse().ok())
+}
+
 fn parsed<T: DeserializeOwned>(item: &Item, name: &str) -> Result<Option<T>, LedgerError> {
-    match string(item, name) {
+    match optional_text(item, name)? {
         None => Ok(None),
         Some(text) => serde_json::from_str(text).map(Some).map_err(|_| unreadable(name)),
     }
@@ -196,38 +214,78 @@ pub(super) fn lease_names(kind: LeaseKind) -> [&'static str; 2] {
     }
 }
 
+/// Reads a target. The error names its run and its function.
 pub(super) fn read_target(item: &Item) -> Result<TargetRecord, LedgerError> {
     let (Some(run), Some(function)) = (run_of(item), function_of(item)) else { return Err(unreadable("a target")) };
-    let lease = |kind: LeaseKind| {
-        let [holder, until] = lease_names(kind);
-        Some(Lease { kind, holder: string(item, holder)?.to_owned(), until: Time(integer(item, until)?) })
+    let named = |error: LedgerError| match error {
+        LedgerError::Unreadable(why) => LedgerError::Unreadable(format!("run {run}, {}: {why}", function.name())),
+        error => error,
     };
-    Ok(TargetRecord {
+    target_of(item, run.clone(), function.clone()).map_err(named)
+}
+
+fn target_of(item: &Item, run: RunId, function: FunctionArn) -> Result<TargetRecord, LedgerError> {
+    let owned = |name: &str| Ok(optional_text(item, name)?.map(str::to_owned));
+    let changes = parsed(item, "changes")?;
+    let has_snapshot = changes.is_some();
+    let target = TargetRecord {
         run,
         function,
         status: word::<TargetStatus>(item, "status")?,
-        changes: parsed(item, "changes")?.unwrap_or_default(),
-        last_version: integer(item, "lastVersion").unwrap_or_default(),
-        runtime_version: string(item, "runtimeVersion").map(str::to_owned),
-        rehearsed: item.get("rehearsed").and_then(|value| value.as_bool().ok()).copied().unwrap_or(false),
-        inject_lease: lease(LeaseKind::Inject),
-        restore_lease: lease(LeaseKind::Restore),
-        ended_at: integer(item, "endedAt").map(Time),
+        changes: changes.unwrap_or_default(),
+        last_version: optional_integer(item, "lastVersion")?.unwrap_or_default(),
+        runtime_version: owned("runtimeVersion")?,
+        rehearsed: optional(item, "rehearsed", |value| value.as_bool().ok().copied())?.unwrap_or(false),
+        inject_lease: read_lease(item, LeaseKind::Inject)?,
+        restore_lease: read_lease(item, LeaseKind::Restore)?,
+        ended_at: optional_integer(item, "endedAt")?.map(Time),
         drift: parsed(item, "drift")?.unwrap_or_default(),
         frozen_versions: parsed(item, "frozenVersions")?.unwrap_or_default(),
-        runtime_version_at_end: string(item, "runtimeVersionAtEnd").map(str::to_owned),
+        runtime_version_at_end: owned("runtimeVersionAtEnd")?,
         removed_faults: parsed(item, "removedFaults")?.unwrap_or_default(),
-        waiting_for: string(item, "waitingFor").map(str::to_owned),
-        restore_error: string(item, "restoreError").map(str::to_owned),
-    })
+        waiting_for: owned("waitingFor")?,
+        restore_error: owned("restoreError")?,
+    };
+    match contradiction(&target, has_snapshot) {
+        Some(what) => Err(unreadable(what)),
+        None => Ok(target),
+    }
 }
 
-pub(super) fn read_lock(item: &Item) -> Lock {
-    Lock {
-        run: string(item, "run").and_then(|run| RunId::try_from(run).ok()),
-        generation: integer(item, "generation").unwrap_or_default(),
-        released_at: integer(item, "releasedAt").map(Time),
+fn read_lease(item: &Item, kind: LeaseKind) -> Result<Option<Lease>, LedgerError> {
+    let [holder, until] = lease_names(kind);
+    match (optional_text(item, holder)?, optional_integer(item, until)?) {
+        (Some(holder), Some(until)) => Ok(Some(Lease { kind, holder: holder.to_owned(), until: Time(until) })),
+        (None, None) => Ok(None),
+        _ => Err(unreadable("a lease")),
     }
+}
+
+/// What no task writes: a record like that is damaged, and a restore that believed it could leave a fault in place.
+fn contradiction(target: &TargetRecord, has_snapshot: bool) -> Option<&'static str> {
+    let has_lease = target.inject_lease.is_some() || target.restore_lease.is_some();
+    let changes_nothing = target.changes.is_empty() && !target.status.is_final();
+    match target.status {
+        TargetStatus::Pending | TargetStatus::Armed if has_lease => Some("the lease of a target that has not begun"),
+        TargetStatus::Pending if has_snapshot => Some("the snapshot of a target that is not armed"),
+        TargetStatus::Pending | TargetStatus::Untouched => None,
+        _ if !has_snapshot => Some("the missing snapshot of an armed target"),
+        // A target that has nothing left to change is armed and injected, but needs no restore and has no runtime version.
+        TargetStatus::Restoring if changes_nothing => Some("the empty snapshot of a target that is being restored"),
+        _ if changes_nothing && (target.restore_lease.is_some() || target.runtime_version.is_some()) => {
+            Some("the empty snapshot of a target whose configuration changes")
+        }
+        _ => None,
+    }
+}
+
+pub(super) fn read_lock(item: &Item) -> Result<Lock, LedgerError> {
+    let run = |name: &str| RunId::try_from(name).map_err(|_| unreadable("the holder of a lock"));
+    Ok(Lock {
+        run: optional_text(item, "run")?.map(run).transpose()?,
+        generation: optional_integer(item, "generation")?.unwrap_or_default(),
+        released_at: optional_integer(item, "releasedAt")?.map(Time),
+    })
 }
 
 pub(super) fn lever_item(lever: &Lever) -> Item {
@@ -295,5 +353,72 @@ mod tests {
         let item = Item::from([("changes".to_owned(), stored)]);
         assert_eq!(parsed(&item, "changes"), Ok(Some(changes.clone())));
         assert!(!format!("{changes:?}").contains(SECRET));
+    }
+
+    /// An injected target, as the ledger keeps it.
+    fn injected() -> Item {
+        let mut item = target_key(&run_id("r"), &function_arn("checkout"));
+        let changes = "[{\"field\":\"timeout\",\"original\":10,\"injected\":1}]";
+        let texts = [("status", "injected"), ("changes", changes), ("injectHolder", "inject-1")];
+        item.extend(texts.map(|(name, value)| (name.to_owned(), text(value))));
+        item.extend([("lastVersion".to_owned(), number(3)), ("injectUntil".to_owned(), number(7))]);
+        item
+    }
+
+    fn set(item: &mut Item, name: &str, value: AttributeValue) {
+        item.insert(name.to_owned(), value);
+    }
+
+    #[test]
+    fn a_damaged_target_is_unreadable_and_named() {
+        let read = read_target(&injected()).unwrap_or_else(|e| unreachable!("{e}"));
+        assert_eq!((read.changes.len(), read.inject_lease.is_some()), (1, true));
+        let damages: [(&str, fn(&mut Item)); 13] = [
+            ("changes missing", |item| drop(item.remove("changes"))),
+            ("changes empty", |item| set(item, "changes", text(""))),
+            ("changes of another type", |item| set(item, "changes", number(1))),
+            ("changes null", |item| set(item, "changes", AttributeValue::Null(true))),
+            ("pending with a lease", |item| set(item, "status", text("pending"))),
+            ("armed with a lease", |item| set(item, "status", text("armed"))),
+            ("no status", |item| drop(item.remove("status"))),
+            ("a lease's end of another type", |item| set(item, "injectUntil", text("7"))),
+            ("half a lease", |item| drop(item.remove("injectHolder"))),
+            ("lastVersion of another type", |item| set(item, "lastVersion", text("3"))),
+            ("drift of another type", |item| set(item, "drift", number(1))),
+            ("restoring nothing", |item| {
+                set(item, "status", text("restoring"));
+                set(item, "changes", text("[]"));
+            }),
+            ("no changes, and a runtime", |item| {
+                set(item, "runtimeVersion", text("arn"));
+                set(item, "changes", text("[]"));
+            }),
+        ];
+        for (damage, apply) in damages {
+            let mut item = injected();
+            apply(&mut item);
+            let Err(LedgerError::Unreadable(why)) = read_target(&item) else { unreachable!("{damage} is read") };
+            assert!(why.starts_with("run r, checkout: "), "{damage}: {why}");
+        }
+        let mut pending = injected();
+        pending.retain(|name, _| !name.starts_with("inject"));
+        pending.insert("status".into(), text("pending"));
+        assert!(read_target(&pending).is_err(), "a snapshot that nothing was armed with");
+        pending.remove("changes");
+        assert!(read_target(&pending).is_ok());
+    }
+
+    #[test]
+    fn a_damaged_lock_is_unreadable_and_not_free() {
+        let lock = |name: &str, value: AttributeValue| {
+            let mut item = lock_key(&function_arn("checkout"));
+            item.extend([("run".to_owned(), text("run-1")), ("generation".to_owned(), number(1))]);
+            item.insert(name.to_owned(), value);
+            read_lock(&item)
+        };
+        assert_eq!(lock("generation", number(2)).map(|lock| lock.run), Ok(Some(run_id("run-1"))));
+        for (name, value) in [("run", number(1)), ("run", text("")), ("releasedAt", text("7"))] {
+            assert!(matches!(lock(name, value), Err(LedgerError::Unreadable(_))), "{name}");
+        }
     }
 }

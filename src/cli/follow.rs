@@ -16,6 +16,7 @@ use crate::model::time::{Time, seconds_up};
 use crate::ports::{Alarms, Clock, Ledger};
 use crate::steps::error::{StepErrorKind, failure_message};
 use crate::steps::retry::retry;
+use crate::steps::run_targets::run_targets;
 
 use super::Failure;
 use super::arguments::Arguments;
@@ -152,7 +153,10 @@ impl<'a> Follower<'a> {
         tokio::time::sleep(after).await;
         let execution = self.execution().await?;
         let run = match retry(world, || world.run(self.id)).await? {
-            Some(run) => Some((run, retry(world, || world.targets(self.id)).await?)),
+            Some(run) => {
+                let targets = run_targets(world, &run).await?;
+                Some((run, targets))
+            }
             None => None,
         };
         let alarms = match self.alarms.is_empty() {

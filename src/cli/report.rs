@@ -9,6 +9,7 @@ use crate::plan::rendering::{ReportView, report_view};
 use crate::ports::Ledger;
 use crate::steps::error::StepError;
 use crate::steps::retry::retry;
+use crate::steps::run_targets::run_targets;
 
 use super::arguments::Arguments;
 use super::exit::Exit;
@@ -25,7 +26,7 @@ pub(super) async fn view(world: &AwsWorld, id: &RunId) -> Result<ReportView, Fai
 }
 
 async fn view_of(world: &AwsWorld, run: &Run) -> Result<ReportView, Failure> {
-    Ok(report_view(run, &retry(world, || world.targets(&run.id)).await?))
+    Ok(report_view(run, &run_targets(world, run).await?))
 }
 
 /// Shows one run.

@@ -71,6 +71,18 @@ pub enum StepError {
          own records; find out who writes to the ledger's table besides snapback"
     )]
     NoRecord(RunId),
+    /// A run holds the lock of a function of its list, and the function's target record is missing.
+    #[error(
+        "{function}: the run {run} holds its lock, but its target record is missing, so nothing says what to restore; \
+         nothing was written; restore the record from a backup of the ledger's table and run: snapback rollback {run} \
+         --direct; or restore the function by hand, then delete its lock item"
+    )]
+    NoTargetRecord {
+        /// The function.
+        function: String,
+        /// The run.
+        run: RunId,
+    },
     /// The ledger.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -111,6 +123,8 @@ pub enum StepErrorKind {
     NotLocked,
     /// The record of an active run is missing or cannot be read.
     NoRecord,
+    /// The target record of a function that its run has locked is missing.
+    NoTargetRecord,
     /// A transient failure of any service: the same step may succeed later.
     Unavailable,
     /// The ledger refuses, or has an item that cannot be read.
@@ -125,7 +139,7 @@ pub enum StepErrorKind {
 
 impl StepErrorKind {
     /// Every kind.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::InvalidInput,
         Self::Refused,
         Self::Locked,
@@ -135,6 +149,7 @@ impl StepErrorKind {
         Self::OwnFunction,
         Self::NotLocked,
         Self::NoRecord,
+        Self::NoTargetRecord,
         Self::Unavailable,
         Self::LedgerUnusable,
         Self::AlarmsUnusable,
@@ -155,6 +170,7 @@ impl StepErrorKind {
             Self::OwnFunction => "OwnFunction",
             Self::NotLocked => "NotLocked",
             Self::NoRecord => "NoRecord",
+            Self::NoTargetRecord => "NoTargetRecord",
             Self::Unavailable => "Unavailable",
             Self::LedgerUnusable => "LedgerUnusable",
             Self::AlarmsUnusable => "AlarmsUnusable",
@@ -185,6 +201,7 @@ impl StepError {
             Self::OwnFunction { .. } => Kind::OwnFunction,
             Self::NotLocked { .. } => Kind::NotLocked,
             Self::NoRecord(_) => Kind::NoRecord,
+            Self::NoTargetRecord { .. } => Kind::NoTargetRecord,
             Self::Executions(_) => Kind::Unavailable,
             Self::Ledger(error) if error.is_transient() => Kind::Unavailable,
             Self::Alarms(error) if error.is_transient() => Kind::Unavailable,

@@ -35,6 +35,7 @@ pub mod report;
 pub mod restore;
 pub mod retry;
 pub mod rollback;
+pub mod run_targets;
 mod sample;
 mod schedule;
 pub mod steady_state;

@@ -19,6 +19,7 @@ use super::error::{StepError, StepErrorKind};
 use super::report::close;
 use super::retry::retry;
 use super::rollback::{RolledBack, TargetResult, restore_runs, stop};
+use super::run_targets::run_targets;
 use super::steady_state::judged_by;
 use super::{Budget, OVERDUE_GRACE};
 
@@ -96,7 +97,7 @@ async fn take_over(
         Ok(Some(run)) if !run.is_without_record() => run,
         // A run leaves the list of active ones in the transaction that lets its record expire: without a record, or with
         // the marker that is written in its place, it was damaged, and what was injected may still be in place.
-        Ok(_) | Err(LedgerError::Unusable(_)) => {
+        Ok(_) | Err(LedgerError::Unusable(_) | LedgerError::Unreadable(_)) => {
             tick.unreadable += 1;
             let error = StepError::NoRecord(id.clone());
             let reason = EndReason::Error { error: error.name().to_owned(), cause: error.to_string() };
@@ -138,7 +139,7 @@ async fn is_neglected(world: &impl World, run: &Run, now: Time) -> Result<bool, 
     if judging.is_zero() {
         return Ok(true);
     }
-    let targets = retry(world, || world.targets(&run.id)).await?;
+    let targets = run_targets(world, run).await?;
     Ok(back_since(&targets, since).is_none_or(|back| now > back + EXECUTION_GRACE + judging))
 }
 
@@ -158,7 +159,7 @@ fn back_since(targets: &[TargetRecord], stopping_at: Time) -> Option<Time> {
 /// and the restore is retried anyway.
 async fn close_if_over(world: &impl World, rolled_back: &RolledBack, tick: &mut Tick) -> Result<(), StepError> {
     let run = &rolled_back.run;
-    let targets = retry(world, || world.targets(&run.id)).await?;
+    let targets = run_targets(world, run).await?;
     let open: Vec<_> = targets.iter().filter(|target| !target.status.is_final()).collect();
     tick.failed_restores += open.iter().filter(|target| target.restore_error.is_some()).count() as u64;
     tick.waiting_restores += open.iter().filter(|target| target.waiting_for.is_some()).count() as u64;
@@ -187,7 +188,7 @@ async fn is_still_judged(world: &impl World, run: &Run, targets: &[TargetRecord]
 /// A run whose record cannot be read cannot be closed; its targets are back, so it is retired as it is.
 async fn close_or_retire(world: &impl World, run: &Run) -> Result<(), StepError> {
     match close(world, &run.id).await {
-        Err(StepError::Ledger(LedgerError::Unusable(_))) if run.is_without_record() => {
+        Err(StepError::Ledger(LedgerError::Unusable(_) | LedgerError::Unreadable(_))) if run.is_without_record() => {
             Ok(retry(world, || world.retire_run(run, world.now())).await?)
         }
         closed => closed.map(drop),

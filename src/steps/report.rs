@@ -19,6 +19,7 @@ use crate::ports::World;
 use super::effect::{self, EffectCheck};
 use super::error::StepError;
 use super::retry::retry;
+use super::run_targets::run_targets;
 use super::steady_state::{deviations, judgeable};
 
 /// What the state machine should do next.
@@ -41,7 +42,7 @@ const MAX_REPORT_WAIT: Duration = Duration::from_secs(300);
 /// When the ledger cannot be used, or CloudWatch, if there is a steady state to check.
 pub async fn report(world: &impl World, id: &RunId) -> Result<ReportOutcome, StepError> {
     let Some(run) = retry(world, || world.run(id)).await? else { return Err(StepError::NoSuchRun(id.clone())) };
-    let targets = retry(world, || world.targets(id)).await?;
+    let targets = run_targets(world, &run).await?;
     if !run.status.is_final()
         && let Some(wait) = judge(world, &run, &targets).await?
     {
@@ -105,8 +106,8 @@ async fn steady_state(world: &impl World, experiment: &Experiment, restored_at: 
 /// When the ledger cannot be used.
 pub async fn close(world: &impl World, id: &RunId) -> Result<ReportView, StepError> {
     let gone = || StepError::NoSuchRun(id.clone());
-    let targets = retry(world, || world.targets(id)).await?;
     let run = retry(world, || world.run(id)).await?.ok_or_else(gone)?;
+    let targets = run_targets(world, &run).await?;
     let back = targets.iter().all(|target| target.status.is_final());
     if run.status == RunStatus::Stopping {
         let status = match back {

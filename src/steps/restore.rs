@@ -29,6 +29,7 @@ use super::error::StepError;
 use super::mappings::{self, Orphans};
 use super::rate_limiter::{Quota, RateLimiter};
 use super::retry::retry;
+use super::run_targets::holds_lock;
 use super::sample::{record_removed, removed};
 use super::schedule::{self, Next};
 use super::versions::Listing;
@@ -229,8 +230,7 @@ impl<W: World> Restorer<'_, W> {
             }),
         )
         .await;
-        // A run that was stopped while it was being written has functions without a record: nothing was touched.
-        let Some(target) = target? else { return Ok(Reconciled::Ended(TargetStatus::Untouched)) };
+        let Some(target) = target? else { return self.without_target().await };
         if target.status.is_final() {
             return Ok(Reconciled::Ended(target.status));
         }
@@ -242,6 +242,18 @@ impl<W: World> Restorer<'_, W> {
             Ok(seen) => self.decide(&target, seen, observed_at).await,
             Err(FunctionError::NotFound(_)) => self.decide_without_function(&target, observed_at).await,
             Err(error) => self.cannot_see(error).await,
+        }
+    }
+
+    /// A run that stopped while it was being written has functions without a record: none was locked, so nothing was
+    /// touched. The lock of one that was touched is the run's until the target is over.
+    async fn without_target(&self) -> Result<Reconciled, StepError> {
+        match holds_lock(self.world, self.id(), self.function).await? {
+            true => {
+                let function = self.function.name().to_owned();
+                Err(StepError::NoTargetRecord { function, run: self.id().clone() })
+            }
+            false => Ok(Reconciled::Ended(TargetStatus::Untouched)),
         }
     }
 
@@ -384,8 +396,7 @@ impl<W: World> Restorer<'_, W> {
     /// Without a permit, another restore is writing or has ended the target: the next pass finds out. A target that is open
     /// while its run does not hold the lock must not be restored: no task leaves a target like that, so its record is forged.
     async fn without_permit(&self) -> Result<Reconciled, StepError> {
-        let lock = retry(self.world, || self.world.lock(self.function)).await?;
-        if lock.is_some_and(|lock| lock.run.as_ref() == Some(self.id())) {
+        if holds_lock(self.world, self.id(), self.function).await? {
             return Ok(Reconciled::requeue_because(LEASE_RETRY_WAIT, "another restore of this target is writing"));
         }
         // Read after the lock: the transaction that releases the lock ends the target.

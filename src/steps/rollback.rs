@@ -70,7 +70,9 @@ impl Rollbacks {
 /// When the ledger cannot be written.
 pub async fn stop(world: &impl World, id: &RunId, reason: &EndReason) -> Result<Run, StepError> {
     let run = match retry(world, || world.stop_run(id, reason, world.now())).await {
-        Err(error @ LedgerError::Unusable(_)) => stopped_without_record(world, id, reason, error).await?,
+        Err(error @ (LedgerError::Unusable(_) | LedgerError::Unreadable(_))) => {
+            stopped_without_record(world, id, reason, error).await?
+        }
         stopped => stopped?,
     };
     with_functions(world, run).await

@@ -50,7 +50,7 @@ pub(super) async fn handle(world: &impl World, budget: Budget, payload: &Value) 
             // Stopping a run that was never there would keep its name from being used. One that cannot be read is there.
             match retry(world, || world.run(&run)).await {
                 Ok(None) => return Err(StepError::NoSuchRun(run)),
-                Ok(Some(_)) | Err(LedgerError::Unusable(_)) => {}
+                Ok(Some(_)) | Err(LedgerError::Unusable(_) | LedgerError::Unreadable(_)) => {}
                 Err(error) => return Err(error.into()),
             }
             let rolled_back = roll_back(world, &run, &EndReason::UserRequest, budget).await?;

@@ -75,8 +75,16 @@ impl State {
     }
 
     fn readable(&self, run: &RunId) -> Result<(), LedgerError> {
-        let unreadable = || LedgerError::Unusable(format!("the record of {run} cannot be read"));
+        let unreadable = || LedgerError::Unreadable(format!("the record of {run} cannot be read"));
         (!self.unreadable.contains(run)).then_some(()).ok_or_else(unreadable)
+    }
+
+    fn readable_target(&self, target: &TargetRecord) -> Result<TargetRecord, LedgerError> {
+        let (run, function) = (&target.run, &target.function);
+        match self.unreadable_targets.contains(&(run.clone(), function.clone())) {
+            true => Err(LedgerError::Unreadable(format!("run {run}, {}: its record cannot be read", function.name()))),
+            false => Ok(target.clone()),
+        }
     }
 }
 
@@ -154,14 +162,17 @@ impl Ledger for SimWorld {
     async fn targets(&self, id: &RunId) -> Result<Vec<TargetRecord>, LedgerError> {
         let id = id.clone();
         self.read("targets", "Query", move |state| {
-            state.targets.values().filter(|target| target.run == id).cloned().collect()
+            let targets = state.targets.values().filter(|target| target.run == id);
+            targets.map(|target| state.readable_target(target)).collect()
         })
-        .await
+        .await?
     }
 
     async fn target(&self, run: &RunId, function: &FunctionArn) -> Result<Option<TargetRecord>, LedgerError> {
         let key = (run.clone(), function.clone());
-        self.read("target", "GetItem", move |state| state.targets.get(&key).cloned()).await
+        let read =
+            move |state: &mut State| state.targets.get(&key).map(|target| state.readable_target(target)).transpose();
+        self.read("target", "GetItem", read).await?
     }
 
     async fn active_runs(&self) -> Result<RunList, LedgerError> {

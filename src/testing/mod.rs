@@ -84,6 +84,8 @@ pub struct State {
     pub runs: BTreeMap<RunId, Run>,
     /// The runs whose record cannot be read.
     pub unreadable: BTreeSet<RunId>,
+    /// The targets whose record cannot be read.
+    pub unreadable_targets: BTreeSet<(RunId, FunctionArn)>,
     /// The targets.
     pub targets: BTreeMap<(RunId, FunctionArn), TargetRecord>,
     /// The locks.

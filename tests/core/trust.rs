@@ -2,18 +2,22 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::json;
 use snapback::model::function::{Slot, Tags};
-use snapback::model::names::{Handler, RunId, VariableName};
+use snapback::model::names::{FunctionArn, Handler, RunId, VariableName};
 use snapback::model::run::{EndReason, Lock, RunStatus, TargetRecord, TargetStatus};
 use snapback::model::secret::Secret;
 use snapback::model::snapshot::Change;
+use snapback::plan::rendering::Outcome;
 use snapback::ports::Clock;
 use snapback::steps::reap::reap;
+use snapback::steps::report::{ReportOutcome, report};
+use snapback::steps::restore::RestoreOutcome;
 use snapback::steps::rollback::roll_back;
-use snapback::testing::SimWorld;
 use snapback::testing::samples::{self, function_arn, world};
+use snapback::testing::{SimWorld, State};
 
-use super::support::{block_on, budget, mutating, picture, target_of};
+use super::support::{Machine, block_on, budget, mutating, picture, reap_for, target_of};
 
 /// What somebody writes into the table who wants a function changed: a run that is stopping, and a target whose
 /// "original" is what he wants.
@@ -93,4 +97,79 @@ fn no_restore_writes_to_snapbacks_own_functions() {
         world.with(|state| state.locks.insert(function_arn(own), lock));
         assert_refused(&world, own, &id, "OwnFunction");
     }
+}
+
+/// A run that has injected, whose execution is gone, and whose target's record is then damaged.
+fn damaged(damage: impl FnOnce(&mut State, &(RunId, FunctionArn))) -> (SimWorld, RunId) {
+    let world = world(&["checkout", "payment"]);
+    let experiment = samples::experiment(&["checkout", "payment"], &[("timeout", json!({ "timeout": "PT1S" }))]);
+    let machine = Machine::new(&world, "run-1", experiment);
+    block_on(machine.start()).unwrap();
+    machine.kill();
+    let id = machine.run.clone();
+    world.with(|state| damage(state, &(id.clone(), function_arn("checkout"))));
+    world.pass(600);
+    (world, id)
+}
+
+/// The damaged target stays open and locked and is named, its run has failed, and the other target is restored.
+fn assert_open(world: &SimWorld, id: &RunId, error: &str, why: &str) {
+    for _ in 0..8 {
+        world.pass(60);
+        let (tick, _) = block_on(reap(world, budget(world, 55)));
+        assert_eq!(tick.failed_restores, 1, "FailedRestores alarms");
+    }
+    assert_eq!(target_of(world, id, "payment").status, TargetStatus::Restored);
+    assert_eq!(picture(world, "payment").timeout, 10);
+    let rolled_back = block_on(roll_back(world, id, &EndReason::UserRequest, budget(world, 120))).unwrap();
+    let failures: Vec<_> = rolled_back.targets.iter().filter_map(|(_, result)| result.as_ref().err()).collect();
+    assert_eq!(failures.iter().map(|error| error.name()).collect::<Vec<_>>(), [error]);
+    let ReportOutcome::Closed(view) = block_on(report(world, id)).unwrap() else { panic!("it is closed") };
+    assert_eq!((view.status, view.outcome), (RunStatus::Failed, Outcome::RestoreFailed));
+    let checkout = view.targets.iter().find(|target| target.function == "checkout").expect("the report lists it");
+    let told = checkout.restore_error.as_deref().unwrap_or_default();
+    assert!(!checkout.status.is_final() && told.contains("checkout") && told.contains(why), "{checkout:?}");
+    world.with(|state| {
+        assert_eq!(state.locks[&function_arn("checkout")].run.as_ref(), Some(id), "it stays locked");
+        assert_eq!(state.active, std::slice::from_ref(id), "it stays active");
+    });
+}
+
+#[test]
+fn a_missing_target_record_of_a_locked_function_is_an_error() {
+    let (world, id) = damaged(|state, key| drop(state.targets.remove(key)));
+    assert_open(&world, &id, "NoTargetRecord", "its target record is missing");
+    // Restored by hand, and its lock deleted: nothing is left to restore.
+    world.with(|state| drop(state.locks.remove(&function_arn("checkout"))));
+    reap_for(&world, 1);
+    world.with(|state| assert_eq!(state.active, Vec::<RunId>::new()));
+}
+
+#[test]
+fn an_unreadable_target_record_stays_open_and_blocks_no_other() {
+    let (world, id) = damaged(|state, key| drop(state.unreadable_targets.insert(key.clone())));
+    assert_open(&world, &id, "LedgerUnusable", "its record cannot be read");
+    world.with(|state| state.unreadable_targets.clear());
+    reap_for(&world, 1);
+    assert_eq!(target_of(&world, &id, "checkout").status, TargetStatus::Restored);
+    assert_eq!(picture(&world, "checkout").timeout, 10);
+}
+
+#[test]
+fn a_run_that_stopped_before_its_targets_were_written_touched_nothing() {
+    let world = world(&["checkout"]);
+    let id = samples::run_id("run-1");
+    let mut run = snapback::ports::stopped_marker(&id, &EndReason::UserRequest, world.now());
+    (run.status, run.functions) = (RunStatus::Stopping, vec![function_arn("checkout")]);
+    world.with(|state| {
+        state.runs.insert(id.clone(), run);
+        state.active.push(id.clone());
+        // Another run has the function.
+        let lock = Lock { run: Some(samples::run_id("another")), generation: 1, released_at: None };
+        state.locks.insert(function_arn("checkout"), lock);
+    });
+    let rolled_back = block_on(roll_back(&world, &id, &EndReason::UserRequest, budget(&world, 120))).unwrap();
+    assert_eq!(rolled_back.targets[0].1, Ok(RestoreOutcome::Ended(TargetStatus::Untouched)));
+    let ReportOutcome::Closed(view) = block_on(report(&world, &id)).unwrap() else { panic!("it is closed") };
+    assert_eq!((view.status, view.targets.len()), (RunStatus::Stopped, 0));
 }

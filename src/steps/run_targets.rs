@@ -1,0 +1,82 @@
+//! The targets of a run, with those whose record is lost.
+//!
+//! A run's list of functions and a function's lock both outlive a damaged target record. A function that the run names and
+//! whose lock it holds was armed: without a readable record, nothing says what to restore, so the run must not be called
+//! over. Every step that decides whether a run is over reads its targets here.
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+use crate::model::names::{FunctionArn, RunId};
+use crate::model::run::{Run, RunStatus, TargetRecord, TargetStatus};
+use crate::ports::{LedgerError, World};
+
+use super::MAX_CONCURRENCY;
+use super::error::StepError;
+use super::retry::retry;
+
+/// Every target of a run, in the order of their ARNs. One without a readable record is in the list as `Armed`, with what is
+/// wrong as its restore error.
+///
+/// # Errors
+/// When the ledger cannot be used.
+pub async fn run_targets(world: &impl World, run: &Run) -> Result<Vec<TargetRecord>, StepError> {
+    let listed = match retry(world, || world.targets(&run.id)).await {
+        Err(LedgerError::Unreadable(_)) => return one_by_one(world, run).await,
+        listed => listed?,
+    };
+    // No function of a run is locked before it runs, and its targets are written one after the other until then.
+    if run.status == RunStatus::Pending {
+        return Ok(listed);
+    }
+    let is_missing = |function: &&FunctionArn| !listed.iter().any(|target| target.function == **function);
+    let missing: Vec<FunctionArn> = run.functions.iter().filter(is_missing).cloned().collect();
+    let lost = each(missing, |function| async move { lost(world, &run.id, &function).await }).await?;
+    Ok(sorted(listed.into_iter().chain(lost.into_iter().flatten()).collect()))
+}
+
+/// The same, with a read for each target, where one of the list cannot be read.
+async fn one_by_one(world: &impl World, run: &Run) -> Result<Vec<TargetRecord>, StepError> {
+    let read = |function: FunctionArn| async move {
+        match retry(world, || world.target(&run.id, &function)).await {
+            Ok(Some(target)) => Ok(Some(target)),
+            Ok(None) => lost(world, &run.id, &function).await,
+            Err(error @ LedgerError::Unreadable(_)) => {
+                Ok(Some(without_record(&run.id, &function, &StepError::from(error))))
+            }
+            Err(error) => Err(error.into()),
+        }
+    };
+    Ok(sorted(each(run.functions.clone(), read).await?.into_iter().flatten().collect()))
+}
+
+async fn each<T, F>(functions: Vec<FunctionArn>, read: impl Fn(FunctionArn) -> F) -> Result<Vec<T>, StepError>
+where
+    F: Future<Output = Result<T, StepError>>,
+{
+    stream::iter(functions).map(read).buffered(MAX_CONCURRENCY).try_collect().await
+}
+
+/// A function without a record whose lock the run holds. Without the lock, nothing was armed.
+async fn lost(world: &impl World, run: &RunId, function: &FunctionArn) -> Result<Option<TargetRecord>, StepError> {
+    let held = holds_lock(world, run, function).await?;
+    let error = || StepError::NoTargetRecord { function: function.name().to_owned(), run: run.clone() };
+    Ok(held.then(|| without_record(run, function, &error())))
+}
+
+/// Whether the run holds the function's lock.
+pub(super) async fn holds_lock(world: &impl World, run: &RunId, function: &FunctionArn) -> Result<bool, LedgerError> {
+    let lock = retry(world, || world.lock(function)).await?;
+    Ok(lock.is_some_and(|lock| lock.run.as_ref() == Some(run)))
+}
+
+fn without_record(run: &RunId, function: &FunctionArn, error: &StepError) -> TargetRecord {
+    let mut target = TargetRecord::new(run.clone(), function.clone());
+    target.status = TargetStatus::Armed;
+    target.restore_error = Some(error.to_string());
+    target
+}
+
+fn sorted(mut targets: Vec<TargetRecord>) -> Vec<TargetRecord> {
+    targets.sort_by(|one, other| one.function.cmp(&other.function));
+    targets
+}
