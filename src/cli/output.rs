@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::model::refusal::Refusal;
 use crate::model::run::TargetStatus;
-use crate::plan::rendering::{FieldRow, Outcome, PlanView, ReportView};
+use crate::plan::rendering::{FieldRow, Outcome, PlanView, ReportView, TargetReport, has_version};
 
 use super::exit::Exit;
 use super::{Failure, process};
@@ -204,11 +204,12 @@ impl Output {
                 self.print_line(&format!("    {} {why}", self.paint(Tone::Warning, "waiting:")));
             }
             if !target.frozen_versions.is_empty() {
-                self.print_line(&format!(
-                    "    {} published during the run, with the fault in them: {}",
-                    self.paint(Tone::Warning, "versions"),
-                    target.frozen_versions.join(", ")
-                ));
+                let what = match has_version(&target.frozen_versions) {
+                    true => "published during the run, with the fault in them:",
+                    false => "published during the run:",
+                };
+                let (versions, list) = (self.paint(Tone::Warning, "versions"), target.frozen_versions.join(", "));
+                self.print_line(&format!("    {versions} {what} {list}"));
             }
             if let Some(moved) = &target.runtime_version {
                 let (before, after) = (&moved.before, &moved.after);
@@ -237,7 +238,7 @@ impl Output {
                 (Tone::Warning, "restored exactly; the steady state did not hold afterwards")
             }
             Outcome::EndedEarly => (Tone::Warning, "restored exactly, before its time"),
-            Outcome::Drifted => (Tone::Warning, "restored; fields or faults were changed outside this run"),
+            Outcome::Drifted => (Tone::Warning, drifted(view)),
             Outcome::RestoreFailed => (Tone::Bad, "NOT restored yet; the reaper goes on trying every minute"),
         };
         self.paint(tone, text)
@@ -252,6 +253,21 @@ impl Output {
             TargetStatus::Pending | TargetStatus::Armed | TargetStatus::Restoring => Tone::Faint,
         };
         self.paint(tone, status.name())
+    }
+}
+
+/// What is not as it was before a run, although it is restored.
+fn drifted(view: &ReportView) -> &'static str {
+    let frozen = |target: &TargetReport| has_version(&target.frozen_versions);
+    let changed = |target: &TargetReport| {
+        matches!(target.status, TargetStatus::Drifted | TargetStatus::Deleted) || !target.removed_faults.is_empty()
+    };
+    match (view.targets.iter().any(frozen), view.targets.iter().any(changed)) {
+        (false, _) => "restored; fields or faults were changed outside this run",
+        (true, false) => "restored; a version published during the run keeps the fault",
+        (true, true) => {
+            "restored; a version published during the run keeps the fault, and fields or faults were changed outside this run"
+        }
     }
 }
 

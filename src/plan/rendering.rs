@@ -123,7 +123,8 @@ pub enum Outcome {
     Unproven,
     /// Restored, but it deviated, or an alarm, a person or the lever ended it, or it failed before its end.
     EndedEarly,
-    /// Restored, except for what was changed or deleted outside of this run; or a fault was removed before the end.
+    /// Restored, except for what was changed or deleted outside of this run; or a fault was removed before the end, or a
+    /// version that was published during the run keeps it.
     Drifted,
     /// Some target is not restored.
     RestoreFailed,
@@ -253,6 +254,13 @@ fn urgency(target: &TargetReport) -> u8 {
     }
 }
 
+/// Whether a version is among those that were published during a run: where they could not be listed, there is a text
+/// instead that says why.
+#[must_use]
+pub fn has_version(frozen: &[String]) -> bool {
+    frozen.iter().any(|version| version.parse::<u64>().is_ok())
+}
+
 /// Shows a run and its targets.
 #[must_use]
 pub fn report_view(run: &Run, targets: &[TargetRecord]) -> ReportView {
@@ -355,7 +363,9 @@ fn outcome(run: &Run, targets: &[TargetRecord]) -> Outcome {
         return Outcome::RestoreFailed;
     }
     let drifted = |target: &TargetRecord| {
-        matches!(target.status, TargetStatus::Drifted | TargetStatus::Deleted) || !target.removed_faults.is_empty()
+        matches!(target.status, TargetStatus::Drifted | TargetStatus::Deleted)
+            || !target.removed_faults.is_empty()
+            || has_version(&target.frozen_versions)
     };
     if targets.iter().any(drifted) {
         return Outcome::Drifted;

@@ -3,6 +3,7 @@
 use serde_json::json;
 use snapback::model::run::TargetStatus;
 use snapback::model::time::seconds_up;
+use snapback::plan::rendering::{Outcome, has_version};
 use snapback::ports::{Clock, Functions};
 use snapback::steps::rollback::roll_back;
 use snapback::testing::samples::{self, function_arn, world};
@@ -104,4 +105,16 @@ fn a_list_that_takes_a_while_is_waited_for() {
     reap_for(&world, 1);
     let target = target_of(&world, &machine.run, "checkout");
     assert_eq!((target.status, target.frozen_versions), (TargetStatus::Restored, vec!["2".to_owned()]));
+}
+
+#[test]
+fn a_run_whose_fault_a_version_keeps_is_drifted() {
+    let world = world(&["checkout"]);
+    let machine = run_with_versions(&world, 2);
+    let report = block_on(machine.end(None)).report.unwrap();
+    assert_eq!((report.targets[0].status, &report.targets[0].drift), (TargetStatus::Restored, &vec![]));
+    assert_eq!(report.outcome, Outcome::Drifted);
+    assert!(has_version(&report.targets[0].frozen_versions));
+    // A list that could not be read names no version.
+    assert!(!has_version(&["unknown, they could not be listed: throttled".to_owned()]));
 }
