@@ -27,6 +27,7 @@ pub mod facts;
 pub mod inject;
 mod mappings;
 pub mod observe;
+mod partial_updates;
 pub mod prepare;
 pub mod rate_limiter;
 pub mod reap;

@@ -19,7 +19,7 @@ use crate::model::experiment::Experiment;
 use crate::model::function::Observation;
 use crate::model::names::{FunctionArn, RunId};
 use crate::model::run::{Lease, LeaseKind, Run, TargetEnding, TargetRecord, TargetStatus};
-use crate::model::snapshot::{Change, ConfigurationUpdate, Surface, Write};
+use crate::model::snapshot::{Change, Surface, Write};
 use crate::model::time::{Time, in_whole_seconds};
 use crate::plan::own::{is_named_as_own, is_own};
 use crate::plan::restore::{RestorePlan, plan_restore, plan_restore_of_mappings};
@@ -27,6 +27,7 @@ use crate::ports::{FunctionError, PortError, World, WriteOutcome};
 
 use super::error::StepError;
 use super::mappings::{self, Orphans};
+use super::partial_updates::PartialUpdates;
 use super::rate_limiter::{Quota, RateLimiter};
 use super::retry::retry;
 use super::run_targets::holds_lock;
@@ -341,7 +342,7 @@ impl<W: World> Restorer<'_, W> {
         // The transaction that recorded the lease has cleared it.
         self.memory.waiting.recorded = None;
         let mut look = Reconciled::requeue(POLL_INTERVAL);
-        let mut refused = None;
+        let (mut refused, mut partial) = (None, PartialUpdates::default());
         // The fault was still or again in place: versions that were listed before this write are not all of them.
         self.memory.versions = Listing::default();
         let (mut due, mut landed) = (VecDeque::from(writes), Vec::new());
@@ -354,6 +355,7 @@ impl<W: World> Restorer<'_, W> {
                     if !exists {
                         self.memory.orphans.took(&write, self.world.now());
                     }
+                    partial.landed(&write);
                     landed.push(write);
                 }
                 // The call may still land, so the lease stays. The other writes do not wait for that.
@@ -376,11 +378,11 @@ impl<W: World> Restorer<'_, W> {
                 }
                 // A permanent refusal of one write must not prevent the others.
                 Err(error) => {
-                    if let Some(rest) = without_layers(&write).filter(|_| matches!(error, FunctionError::Rejected(_))) {
+                    if let Some(rest) = partial.refused(&write, &error) {
                         self.limiter.charge(self.world);
                         due.push_back(rest);
                     }
-                    refused = refused.or(Some(error));
+                    refused = refused.or(Some((write, error)));
                 }
             }
         }
@@ -388,7 +390,7 @@ impl<W: World> Restorer<'_, W> {
             self.shorten_lease(&lease).await?;
         }
         match refused {
-            Some(error) => self.fail(self.failed(error)).await,
+            Some((write, error)) => self.fail(self.failed(partial.named(&write, error))).await,
             None => Ok(look),
         }
     }
@@ -499,13 +501,4 @@ fn needs_versions(target: &TargetRecord) -> bool {
     let configuration = target.changes.iter().any(|change| change.surface() == Surface::Configuration);
     let begun = !matches!(target.status, TargetStatus::Pending | TargetStatus::Armed);
     configuration && begun
-}
-
-/// The update without its layers, if it has other fields. A layer version that was deleted during the run cannot be attached
-/// again, and AWS refuses the whole call for it (lambda/latest/dg/chapter-layers). The other fields need not wait for that.
-fn without_layers(write: &Write) -> Option<Write> {
-    let Write::Configuration(update) = write else { return None };
-    let rest = ConfigurationUpdate { layers: None, ..update.clone() };
-    let nothing = ConfigurationUpdate { revision_id: rest.revision_id.clone(), ..ConfigurationUpdate::default() };
-    (update.layers.is_some() && rest != nothing).then_some(Write::Configuration(rest))
 }

@@ -246,6 +246,16 @@ fn call_name(write: &Write) -> &'static str {
     }
 }
 
+/// All variables together have at most 4 KB (lambda/latest/dg/configuration-envvars).
+fn environment_of(write: &Write) -> Result<(), FunctionError> {
+    let Write::Configuration(ConfigurationUpdate { environment: Some(environment), .. }) = write else { return Ok(()) };
+    let bytes: usize = environment.iter().map(|(name, value)| name.len() + value.expose().len()).sum();
+    match bytes > 4096 {
+        true => Err(FunctionError::Rejected("the environment variables exceed the 4 KB limit".into())),
+        false => Ok(()),
+    }
+}
+
 fn find<'a>(state: &'a mut State, function: &str) -> Result<&'a mut SimFunction, FunctionError> {
     let named = |arn: &FunctionArn| {
         arn.as_str().strip_suffix(function).is_some_and(|rest| rest.is_empty() || rest.ends_with(':'))
@@ -270,7 +280,7 @@ impl State {
     /// Lambda takes a write, or refuses it.
     fn write(&mut self, function: &FunctionArn, write: &Write) -> Result<(), FunctionError> {
         let now = self.now();
-        self.layers_of(write)?;
+        self.parts_of(write)?;
         let landing = Landing::begin(self, function, write);
         self.room_for(function, write)?;
         let (update_time, fails) = self.update_time();
@@ -299,6 +309,12 @@ impl State {
             self.switch_later(id);
         }
         Ok(())
+    }
+
+    /// Lambda refuses an update for one of its parts.
+    fn parts_of(&self, write: &Write) -> Result<(), FunctionError> {
+        self.layers_of(write)?;
+        environment_of(write)
     }
 
     /// A layer version that is not there cannot be attached (lambda/latest/dg/chapter-layers).
@@ -387,7 +403,7 @@ impl Functions for SimWorld {
             }
             state.admit(name)?;
             let trouble = state.trouble(name);
-            state.layers_of(&write)?;
+            state.parts_of(&write)?;
             match trouble {
                 None => state.write(&function, &write),
                 Some(CallFailure::Lost) => Err(FunctionError::of(CallError::Answer, name)),

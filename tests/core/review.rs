@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use snapback::model::function::Slot;
+use snapback::model::function::{Observation, Slot};
 use snapback::model::run::{EndReason, RunStatus, TargetStatus};
 use snapback::plan::rendering::Outcome;
 use snapback::ports::Clock;
@@ -12,7 +12,7 @@ use snapback::steps::rollback::{roll_back, roll_back_all};
 use snapback::testing::CallFailure;
 use snapback::testing::samples::{self, SECRET, faults, function_arn, layer_arn, run_id, world};
 
-use super::stage::outcome;
+use super::stage::{outcome, set};
 use super::support::{Machine, assert_nothing_stays, block_on, budget, picture, run_of, target_of};
 
 /// A layer of the function's own that is deleted during the run cannot be attached again: the other fields come back
@@ -37,6 +37,66 @@ fn a_deleted_layer_does_not_keep_the_handler_from_being_restored() {
     assert_eq!(block_on(reap(&world, budget(&world, 55))).1, None);
     assert_eq!(picture(&world, "checkout"), before);
     assert_nothing_stays(&world);
+}
+
+/// An environment that a deploy has filled up has no room for the original values any more: the other fields come back all
+/// the same, and the environment when there is room.
+#[test]
+fn a_full_environment_does_not_keep_the_handler_from_being_restored() {
+    let world = world(&["checkout"]);
+    let edit = |edit: &dyn Fn(&mut Observation)| {
+        world.with(|state| state.functions.get_mut(&function_arn("checkout")).unwrap().edit(|seen| edit(seen)));
+    };
+    edit(&|seen| set(seen, "RUST_LOG", &"x".repeat(2000)));
+    let before = picture(&world, "checkout");
+    let mut handler = faults()[1].clone();
+    handler.1["environment"] = json!({ "RUST_LOG": "trace" });
+    let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &[handler]));
+    block_on(machine.start()).unwrap();
+    edit(&|seen| set(seen, "DEPLOYED", &"x".repeat(3000)));
+    let ended = block_on(machine.end(None));
+    assert_eq!(outcome(&ended), (RunStatus::Failed, Outcome::RestoreFailed));
+    world.pass(5);
+    let during = picture(&world, "checkout");
+    assert_eq!((&during.handler, during.timeout, during.memory), (&before.handler, before.timeout, before.memory));
+    assert_eq!(during.layers, before.layers);
+    let why = target_of(&world, &machine.run, "checkout").restore_error.unwrap();
+    assert_eq!(
+        why,
+        "refused by AWS: the environment cannot be restored, the rest of the configuration is: the environment variables exceed \
+         the 4 KB limit"
+    );
+    edit(&|seen| set(seen, "DEPLOYED", "yes"));
+    world.pass(60);
+    assert_eq!(block_on(reap(&world, budget(&world, 55))).1, None);
+    let mut expected = before;
+    set(&mut expected, "DEPLOYED", "yes");
+    assert_eq!(picture(&world, "checkout"), expected);
+    assert_nothing_stays(&world);
+}
+
+/// A layer that was deleted and an environment that is full, in one update.
+#[test]
+fn layers_and_environment_that_are_both_refused_are_both_named() {
+    let world = world(&["checkout"]);
+    let before = picture(&world, "checkout");
+    let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[1..2]));
+    block_on(machine.start()).unwrap();
+    world.with(|state| {
+        state.layers.remove(&layer_arn("otel"));
+        let function = state.functions.get_mut(&function_arn("checkout")).unwrap();
+        function.edit(|seen| set(seen, "DEPLOYED", &"x".repeat(5000)));
+        state.calls.clear();
+    });
+    block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 30))).unwrap();
+    world.pass(5);
+    let during = picture(&world, "checkout");
+    assert_eq!((&during.handler, during.timeout, during.memory), (&before.handler, before.timeout, before.memory));
+    let why = target_of(&world, &machine.run, "checkout").restore_error.unwrap();
+    let parts =
+        ["the layers and the environment cannot be restored", "there is no layer version", "exceed the 4 KB limit"];
+    assert!(parts.iter().all(|part| why.contains(part)), "{why}");
+    assert_eq!(world.count("UpdateFunctionConfiguration"), 4, "the whole, and each part");
 }
 
 /// Eight targets whose environment cannot be read for good keep no other target of theirs, and no other run, waiting.
