@@ -307,7 +307,7 @@ pub trait Ledger {
     /// Every run that is not retired.
     fn active_runs(&self) -> impl Future<Output = Result<RunList, LedgerError>> + Send;
 
-    /// Every run that the ledger still holds, newest first.
+    /// Every run that the ledger still holds, newest first; in the place of one that cannot be read, [`Run::unreadable`].
     fn all_runs(&self) -> impl Future<Output = Result<Vec<Run>, LedgerError>> + Send;
 
     /// The runs that this alarm ends.

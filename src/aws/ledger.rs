@@ -17,7 +17,7 @@ use super::errors::{answer, ledger_error};
 use super::expressions::{actions, update_of};
 use super::records::{
     Item, function_of, lever_item, lever_key, listed, lock_key, own_body_of, read_lever, read_lock, read_run,
-    read_target, run_key, run_pk, target_key, text,
+    read_target, run_key, run_of, run_pk, target_key, text,
 };
 
 impl AwsWorld {
@@ -201,7 +201,12 @@ impl Ledger for AwsWorld {
         let mut pages = scan.expression_attribute_values(":run", text("RUN")).into_paginator().items().send();
         let mut runs = Vec::new();
         while let Some(item) = pages.next().await {
-            runs.extend(self.whole_run(&item.map_err(ledger_error)?).await?);
+            let item = item.map_err(ledger_error)?;
+            match (self.whole_run(&item).await, run_of(&item)) {
+                // One run that cannot be read hides no other.
+                (Err(LedgerError::Unreadable(_)), Some(id)) => runs.push(Run::unreadable(id)),
+                (run, _) => runs.extend(run?),
+            }
         }
         runs.sort_by_key(|run| std::cmp::Reverse(run.created_at));
         Ok(runs)

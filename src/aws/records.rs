@@ -190,8 +190,17 @@ pub(super) fn own_body_of(item: &Item) -> Option<Item> {
 
 /// A run, from its item and the one that has its body, which may be the same. Where the
 /// body cannot be read at all, the run's functions are left to the caller, who can list its targets.
+///
+/// The error names the run.
 pub(super) fn read_run(item: &Item, body: &Item) -> Result<Run, LedgerError> {
     let id = run_of(item).ok_or_else(|| unreadable("a run"))?;
+    run_from(item, body, id.clone()).map_err(|error| match error {
+        LedgerError::Unreadable(why) => LedgerError::Unreadable(format!("run {id}: {why}")),
+        error => error,
+    })
+}
+
+fn run_from(item: &Item, body: &Item, id: RunId) -> Result<Run, LedgerError> {
     let body = parsed::<Run>(body, "body").ok().flatten().filter(|run| run.id == id);
     let mut run = body.unwrap_or_else(|| Run::unreadable(id));
     run.status = word::<RunStatus>(item, "status")?;

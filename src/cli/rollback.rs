@@ -8,7 +8,7 @@ use crate::aws::AwsWorld;
 use crate::model::names::RunId;
 use crate::model::run::EndReason;
 use crate::plan::rendering::{Outcome, ReportView};
-use crate::ports::{Clock, World};
+use crate::ports::World;
 use crate::steps::Budget;
 use crate::steps::error::StepError;
 use crate::steps::report::close;
@@ -36,7 +36,7 @@ pub(super) async fn rollback(
     output: &Output,
 ) -> Result<Exit, Failure> {
     let (world, undone) = carry_out(arguments, run.map_or(Undo::All, Undo::Run), direct, output).await?;
-    let views = wait_until_closed(&world, &undone).await?;
+    let (views, undone) = wait_until_closed(&world, undone, output).await;
     show(&views, output);
     Ok(worst(&views, &undone))
 }
@@ -131,14 +131,26 @@ pub(super) async fn restore_directly(world: &impl World, runs: &[RunId], reason:
     failures.into_iter().next().map(restore_failed)
 }
 
-/// Waits until every target is back and the runs are closed, as far as patience goes; not for what has failed.
-pub(super) async fn wait_until_closed(world: &AwsWorld, undone: &Undone) -> Result<Vec<ReportView>, Failure> {
+/// Waits until every target is back and the runs are closed, as far as patience goes; not for what has failed. A run that
+/// cannot be read is named, and hides no other.
+pub(super) async fn wait_until_closed(
+    world: &impl World,
+    mut undone: Undone,
+    output: &Output,
+) -> (Vec<ReportView>, Undone) {
     let patience = if undone.failure.is_some() { Duration::ZERO } else { MAX_CLOSING_WAIT };
     let until = world.now() + patience;
     let mut views = Vec::new();
     for run in &undone.runs {
         loop {
-            let view = report::view(world, run).await?;
+            let view = match report::view(world, run).await {
+                Ok(view) => view,
+                Err(failure) => {
+                    output.note(&format!("snapback: {}", failure.cause));
+                    undone.failure.get_or_insert(failure);
+                    break;
+                }
+            };
             let back = view.targets.iter().all(|target| target.status.is_final());
             if back && view.status.is_final() || view.outcome == Outcome::RestoreFailed || world.now() >= until {
                 views.push(view);
@@ -147,7 +159,7 @@ pub(super) async fn wait_until_closed(world: &AwsWorld, undone: &Undone) -> Resu
             world.sleep(Duration::from_secs(1)).await;
         }
     }
-    Ok(views)
+    (views, undone)
 }
 
 #[cfg(test)]

@@ -20,29 +20,44 @@ use super::retry::retry;
 /// # Errors
 /// When the ledger cannot be used.
 pub async fn run_targets(world: &impl World, run: &Run) -> Result<Vec<TargetRecord>, StepError> {
+    Ok(found_targets(world, run).await?.into_iter().map(|found| found.target).collect())
+}
+
+/// A target of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundTarget {
+    /// The target.
+    pub target: TargetRecord,
+    /// Why it has no readable record.
+    pub lost: Option<StepError>,
+}
+
+/// The same, with what is wrong with the ledger.
+///
+/// # Errors
+/// When the ledger cannot be used.
+pub async fn found_targets(world: &impl World, run: &Run) -> Result<Vec<FoundTarget>, StepError> {
     let listed = match retry(world, || world.targets(&run.id)).await {
         Err(LedgerError::Unreadable(_)) => return one_by_one(world, run).await,
         listed => listed?,
     };
     // No function of a run is locked before it runs, and its targets are written one after the other until then.
     if run.status == RunStatus::Pending {
-        return Ok(listed);
+        return Ok(listed.into_iter().map(FoundTarget::recorded).collect());
     }
     let is_missing = |function: &&FunctionArn| !listed.iter().any(|target| target.function == **function);
     let missing: Vec<FunctionArn> = run.functions.iter().filter(is_missing).cloned().collect();
     let lost = each(missing, |function| async move { lost(world, &run.id, &function).await }).await?;
-    Ok(sorted(listed.into_iter().chain(lost.into_iter().flatten()).collect()))
+    Ok(sorted(listed.into_iter().map(FoundTarget::recorded).chain(lost.into_iter().flatten()).collect()))
 }
 
 /// The same, with a read for each target, where one of the list cannot be read.
-async fn one_by_one(world: &impl World, run: &Run) -> Result<Vec<TargetRecord>, StepError> {
+async fn one_by_one(world: &impl World, run: &Run) -> Result<Vec<FoundTarget>, StepError> {
     let read = |function: FunctionArn| async move {
         match retry(world, || world.target(&run.id, &function)).await {
-            Ok(Some(target)) => Ok(Some(target)),
+            Ok(Some(target)) => Ok(Some(FoundTarget::recorded(target))),
             Ok(None) => lost(world, &run.id, &function).await,
-            Err(error @ LedgerError::Unreadable(_)) => {
-                Ok(Some(without_record(&run.id, &function, &StepError::from(error))))
-            }
+            Err(error @ LedgerError::Unreadable(_)) => Ok(Some(FoundTarget::lost(&run.id, &function, error.into()))),
             Err(error) => Err(error.into()),
         }
     };
@@ -57,10 +72,10 @@ where
 }
 
 /// A function without a record whose lock the run holds. Without the lock, nothing was armed.
-async fn lost(world: &impl World, run: &RunId, function: &FunctionArn) -> Result<Option<TargetRecord>, StepError> {
+async fn lost(world: &impl World, run: &RunId, function: &FunctionArn) -> Result<Option<FoundTarget>, StepError> {
     let held = holds_lock(world, run, function).await?;
     let error = || StepError::NoTargetRecord { function: function.name().to_owned(), run: run.clone() };
-    Ok(held.then(|| without_record(run, function, &error())))
+    Ok(held.then(|| FoundTarget::lost(run, function, error())))
 }
 
 /// Whether the run holds the function's lock.
@@ -69,14 +84,20 @@ pub(super) async fn holds_lock(world: &impl World, run: &RunId, function: &Funct
     Ok(lock.is_some_and(|lock| lock.run.as_ref() == Some(run)))
 }
 
-fn without_record(run: &RunId, function: &FunctionArn, error: &StepError) -> TargetRecord {
-    let mut target = TargetRecord::new(run.clone(), function.clone());
-    target.status = TargetStatus::Armed;
-    target.restore_error = Some(error.to_string());
-    target
+impl FoundTarget {
+    fn recorded(target: TargetRecord) -> Self {
+        Self { target, lost: None }
+    }
+
+    fn lost(run: &RunId, function: &FunctionArn, error: StepError) -> Self {
+        let mut target = TargetRecord::new(run.clone(), function.clone());
+        target.status = TargetStatus::Armed;
+        target.restore_error = Some(error.to_string());
+        Self { target, lost: Some(error) }
+    }
 }
 
-fn sorted(mut targets: Vec<TargetRecord>) -> Vec<TargetRecord> {
-    targets.sort_by(|one, other| one.function.cmp(&other.function));
+fn sorted(mut targets: Vec<FoundTarget>) -> Vec<FoundTarget> {
+    targets.sort_by(|one, other| one.target.function.cmp(&other.target.function));
     targets
 }

@@ -181,7 +181,11 @@ impl Ledger for SimWorld {
 
     async fn all_runs(&self) -> Result<Vec<Run>, LedgerError> {
         self.read("all_runs", "Scan", |state| {
-            let mut runs: Vec<Run> = state.runs.values().cloned().collect();
+            let read = |run: &Run| match state.readable(&run.id) {
+                Ok(()) => run.clone(),
+                Err(_) => Run::unreadable(run.id.clone()),
+            };
+            let mut runs: Vec<Run> = state.runs.values().map(read).collect();
             runs.sort_by_key(|run| std::cmp::Reverse(run.created_at));
             runs
         })
