@@ -11,13 +11,25 @@ pub fn is_named_as_own(prefix: &str, function: &FunctionArn) -> bool {
     task.is_some_and(|task| TASKS.contains(&task))
 }
 
-/// Whether a restore must not write to this function: it has the name of one of the stack's own, or the tag that the
-/// template gives to those of any stack. A record that names one was forged, for a guardrail refuses it as a target.
+/// Why a restore must not write to a function. A guardrail refuses such a target before a run begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OwnFunction {
+    /// It has the name of one of the stack's own: a record that names it was forged.
+    Named,
+    /// It has the tag that the template gives to the functions of every stack: another stack's, in a forged record, or a
+    /// target that was given the tag during the run.
+    Tagged,
+}
+
+/// Whether a function is one of snapback's own, and what shows that.
 #[must_use]
-pub fn is_own(prefix: Option<&str>, seen: &Observation) -> bool {
+pub fn own_function(prefix: Option<&str>, seen: &Observation) -> Option<OwnFunction> {
+    if prefix.is_some_and(|prefix| is_named_as_own(prefix, &seen.arn)) {
+        return Some(OwnFunction::Named);
+    }
     let tagged =
         matches!(&seen.tags, Tags::Known(tags) if tags.get("snapback").is_some_and(|tag| tag == "control-plane"));
-    tagged || prefix.is_some_and(|prefix| is_named_as_own(prefix, &seen.arn))
+    tagged.then_some(OwnFunction::Tagged)
 }
 
 #[cfg(test)]
@@ -35,18 +47,19 @@ mod tests {
     #[test]
     fn each_task_of_the_stack_is_its_own() {
         for task in TASKS {
-            assert!(is_own(Some("chaos"), &observation(&format!("chaos-{task}"))), "{task}");
+            let own = own_function(Some("chaos"), &tagged(&format!("chaos-{task}"), "control-plane"));
+            assert_eq!(own, Some(OwnFunction::Named), "{task}");
         }
         for other in ["chaos-checkout", "chaosreaper", "chaos-reaper-2", "my-chaos-reaper", "snapback-reaper"] {
-            assert!(!is_own(Some("chaos"), &observation(other)), "{other}");
+            assert_eq!(own_function(Some("chaos"), &observation(other)), None, "{other}");
         }
     }
 
     #[test]
     fn the_templates_tag_marks_those_of_any_stack() {
-        assert!(is_own(None, &tagged("other-reaper", "control-plane")));
+        assert_eq!(own_function(None, &tagged("other-reaper", "control-plane")), Some(OwnFunction::Tagged));
         // A target whose owner adds such a tag during the run must still be restored.
-        assert!(!is_own(Some("chaos"), &tagged("checkout", "target")));
-        assert!(!is_own(None, &observation("checkout")));
+        assert_eq!(own_function(Some("chaos"), &tagged("checkout", "target")), None);
+        assert_eq!(own_function(None, &observation("checkout")), None);
     }
 }

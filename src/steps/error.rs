@@ -57,6 +57,16 @@ pub enum StepError {
         /// The function.
         function: String,
     },
+    /// A target has the tag of snapback's own functions.
+    #[error(
+        "{function}: its tag snapback=control-plane is that of snapback's own functions, which no restore writes to; \
+         nothing was written; if it is a target, remove that tag, and the next restore writes (the reaper tries every \
+         minute); if it is one of snapback's own, {FORGED}"
+    )]
+    TaggedAsOwn {
+        /// The function.
+        function: String,
+    },
     /// A record asks for a restore, and its run does not hold the function's lock.
     #[error("{function}: the run {run} does not hold its lock; nothing was written; {FORGED}")]
     NotLocked {
@@ -198,7 +208,7 @@ impl StepError {
             Self::Overtaken { .. } => Kind::Overtaken,
             Self::RehearsalFailed { .. } => Kind::RehearsalFailed,
             Self::NoSuchRun(_) => Kind::NoSuchRun,
-            Self::OwnFunction { .. } => Kind::OwnFunction,
+            Self::OwnFunction { .. } | Self::TaggedAsOwn { .. } => Kind::OwnFunction,
             Self::NotLocked { .. } => Kind::NotLocked,
             Self::NoRecord(_) => Kind::NoRecord,
             Self::NoTargetRecord { .. } => Kind::NoTargetRecord,

@@ -21,7 +21,7 @@ use crate::model::names::{FunctionArn, RunId};
 use crate::model::run::{Lease, LeaseKind, Run, TargetEnding, TargetRecord, TargetStatus};
 use crate::model::snapshot::{Change, Surface, Write};
 use crate::model::time::{Time, in_whole_seconds};
-use crate::plan::own::{is_named_as_own, is_own};
+use crate::plan::own::{OwnFunction, is_named_as_own, own_function};
 use crate::plan::restore::{RestorePlan, plan_restore, plan_restore_of_mappings};
 use crate::ports::{FunctionError, PortError, World, WriteOutcome};
 
@@ -283,10 +283,13 @@ impl<W: World> Restorer<'_, W> {
         // Record removed faults now: the writes below give every field its original value.
         record_removed(self.world, target, &removed(target, &seen, observed_at)).await?;
         let plan = plan_restore(&target.changes, &seen);
-        if !plan.writes.is_empty() && is_own(self.world.prefix(), &seen) {
-            return self.fail(StepError::OwnFunction { function: self.function.name().to_owned() }).await;
-        }
         if !plan.writes.is_empty() {
+            let function = || self.function.name().to_owned();
+            match own_function(self.world.prefix(), &seen) {
+                Some(OwnFunction::Named) => return self.fail(StepError::OwnFunction { function: function() }).await,
+                Some(OwnFunction::Tagged) => return self.fail(StepError::TaggedAsOwn { function: function() }).await,
+                None => {}
+            }
             return self.write(plan.writes, true).await;
         }
         if let Some(why) = plan.pending_reason {

@@ -147,7 +147,7 @@ fn a_missing_target_record_of_a_locked_function_is_an_error() {
 
 #[test]
 fn an_unreadable_target_record_stays_open_and_blocks_no_other() {
-    let (world, id) = damaged(|state, key| drop(state.unreadable_targets.insert(key.clone())));
+    let (world, id) = damaged(|state, key| assert!(state.unreadable_targets.insert(key.clone())));
     assert_open(&world, &id, "LedgerUnusable", "its record cannot be read");
     world.with(|state| state.unreadable_targets.clear());
     reap_for(&world, 1);
@@ -172,4 +172,26 @@ fn a_run_that_stopped_before_its_targets_were_written_touched_nothing() {
     assert_eq!(rolled_back.targets[0].1, Ok(RestoreOutcome::Ended(TargetStatus::Untouched)));
     let ReportOutcome::Closed(view) = block_on(report(&world, &id)).unwrap() else { panic!("it is closed") };
     assert_eq!((view.status, view.targets.len()), (RunStatus::Stopped, 0));
+}
+
+#[test]
+fn a_target_that_is_tagged_as_snapbacks_own_names_the_tag() {
+    let world = world(&["checkout"]);
+    let before = picture(&world, "checkout");
+    let experiment = samples::experiment(&["checkout"], &[("timeout", json!({ "timeout": "PT1S" }))]);
+    let machine = Machine::new(&world, "run-1", experiment);
+    block_on(machine.start()).unwrap();
+    let tag = |tags: Tags| {
+        world.with(|state| state.functions.get_mut(&function_arn("checkout")).unwrap().edit(|seen| seen.tags = tags));
+    };
+    tag(Tags::Known(BTreeMap::from([("snapback".to_owned(), "control-plane".to_owned())])));
+    let ended = block_on(machine.end(None));
+    assert_eq!(ended.failure.unwrap().name(), "OwnFunction");
+    let why = target_of(&world, &machine.run, "checkout").restore_error.unwrap();
+    assert!(why.contains("its tag snapback=control-plane") && why.contains("remove that tag"), "{why}");
+    assert_eq!(picture(&world, "checkout").timeout, 1, "nothing was written");
+    machine.kill();
+    tag(before.tags.clone());
+    reap_for(&world, 1);
+    assert_eq!(picture(&world, "checkout"), before);
 }
