@@ -64,6 +64,17 @@ pub enum FunctionError {
     /// AWS refused the request as it is. Nothing was changed.
     #[error("refused by AWS: {0}")]
     Rejected(String),
+    /// The function is in another Region than the client that was to call it. The call was not made.
+    #[error(
+        "it is in the Region {function}, and this is a client of {client}, which does not see it; use the stack of {function}, \
+         or pass its Region"
+    )]
+    OtherRegion {
+        /// The function's Region.
+        function: String,
+        /// The client's Region.
+        client: String,
+    },
     /// AWS's response has something that snapback does not know. Nothing was changed.
     #[error("AWS's response is not understood: {0}")]
     Unreadable(String),
@@ -107,7 +118,11 @@ impl PortError for FunctionError {
         match self {
             Self::Throttled(_) | Self::Unclear(_) => Retryable::SameCall,
             Self::Busy(_) | Self::Changed => Retryable::NewObservation,
-            Self::NotFound(_) | Self::Denied(_) | Self::Rejected(_) | Self::Unreadable(_) => Retryable::Never,
+            Self::NotFound(_)
+            | Self::Denied(_)
+            | Self::Rejected(_)
+            | Self::OtherRegion { .. }
+            | Self::Unreadable(_) => Retryable::Never,
         }
     }
 }
@@ -207,7 +222,7 @@ impl PortError for LedgerError {
     fn retryable(&self) -> Retryable {
         match self {
             Self::Conflict | Self::Unavailable(_) => Retryable::SameCall,
-            Self::Unusable(_) => Retryable::Never,
+            Self::Unusable(_) | Self::Unreadable(_) => Retryable::Never,
         }
     }
 }

@@ -186,7 +186,9 @@ mod tests {
                 FunctionError::Denied(_) => Self::Denied,
                 FunctionError::Rejected(_) => Self::Rejected,
                 FunctionError::Unclear(_) => Self::Unclear,
-                FunctionError::Unreadable(_) => unreachable!("that is said of an observation, not of an answer"),
+                FunctionError::Unreadable(_) | FunctionError::OtherRegion { .. } => {
+                    unreachable!("that is said of no error that AWS gives")
+                }
             }
         }
     }

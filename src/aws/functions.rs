@@ -26,6 +26,7 @@ use super::errors::{answer, function_error};
 
 impl Functions for AwsWorld {
     async fn observe(&self, function: &str, with_mappings: bool) -> Result<Observation, FunctionError> {
+        self.check_region(function)?;
         let configuration = self.lambda.get_function().function_name(function).send();
         // Both at once: between an alarm event and the first restoring call, every round trip counts.
         let (output, mappings) =
@@ -48,6 +49,7 @@ impl Functions for AwsWorld {
             return Err(FunctionError::Throttled(Duration::ZERO));
         }
         let function = permit.function();
+        self.check_region(function.as_str())?;
         let lambda = &self.lambda_once;
         match write {
             Write::Concurrency(Slot::Present(limit)) => {
@@ -174,6 +176,18 @@ impl Functions for AwsWorld {
 }
 
 impl AwsWorld {
+    /// A client of another Region than a function's would find nothing, which must not look like a deleted function. A name
+    /// without a Region is one of the client's own.
+    fn check_region(&self, function: &str) -> Result<(), FunctionError> {
+        let (Some(client), Some(of_function)) = (self.lambda.config().region(), region_of(function)) else {
+            return Ok(());
+        };
+        if client.as_ref() == of_function {
+            return Ok(());
+        }
+        Err(FunctionError::OtherRegion { function: of_function.to_owned(), client: client.to_string() })
+    }
+
     /// A function without code signing is answered without an ARN (lambda/latest/api/API_GetFunctionCodeSigningConfig).
     async fn signing(&self, arn: &str) -> Result<CodeSigning, FunctionError> {
         if arn.is_empty() {
@@ -224,6 +238,11 @@ impl AwsWorld {
             }
         }
     }
+}
+
+/// The Region in a function's ARN.
+fn region_of(function: &str) -> Option<&str> {
+    function.strip_prefix("arn:")?.split(':').nth(2)
 }
 
 fn observation(output: &GetFunctionOutput) -> Result<Observation, FunctionError> {
@@ -303,5 +322,40 @@ fn mapping_state(name: &str) -> MappingState {
         "Enabled" => MappingState::Enabled,
         "Disabled" => MappingState::Disabled,
         _ => MappingState::Busy,
+    }
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use aws_config::{BehaviorVersion, Region, SdkConfig};
+
+    use super::*;
+    use crate::testing::samples::function_arn;
+
+    /// A client that reaches nothing: what it refuses, it refuses without a call.
+    fn client(region: &'static str) -> AwsWorld {
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(region))
+            .endpoint_url("http://127.0.0.1:9")
+            .build();
+        AwsWorld::new(&config, "ledger", None)
+    }
+
+    #[tokio::test]
+    async fn a_function_of_another_region_is_an_error_and_not_deleted() {
+        let (function, world) = (function_arn("checkout"), client("us-east-1"));
+        let other = FunctionError::OtherRegion { function: "eu-west-1".into(), client: "us-east-1".into() };
+        assert_eq!(world.observe(function.as_str(), true).await.err(), Some(other.clone()));
+        let permit = Permit::granted(&function);
+        let write = Write::Concurrency(Slot::Absent);
+        assert_eq!(world.write(&permit, &write, Time(i64::MAX)).await, Err(other.clone()));
+        assert!(other.to_string().contains("eu-west-1") && other.to_string().contains("us-east-1"), "{other}");
+    }
+
+    #[test]
+    fn a_name_has_the_region_of_the_client() {
+        assert_eq!(client("us-east-1").check_region("checkout"), Ok(()));
+        assert_eq!(client("eu-west-1").check_region(function_arn("checkout").as_str()), Ok(()));
     }
 }

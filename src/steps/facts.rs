@@ -72,6 +72,7 @@ pub async fn collect_facts(
                     error @ (FunctionError::NotFound(_)
                     | FunctionError::Denied(_)
                     | FunctionError::Rejected(_)
+                    | FunctionError::OtherRegion { .. }
                     | FunctionError::Unreadable(_)),
                 ..
             })) => {
