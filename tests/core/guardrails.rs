@@ -448,6 +448,24 @@ fn cases() -> Vec<Case> {
         ),
         case(
             G::Effect,
+            samples::experiment(&["checkout"], &[("latency", json!({ "delayMs": 0 }))]),
+            |_| {},
+            "faults: latency has a delay of 0 ms, so it would change nothing; give it a longer delay, or take it out",
+        ),
+        case(
+            G::Effect,
+            samples::experiment(&["checkout"], &[("latency", json!({ "minMs": 0, "maxMs": 0, "when": "after" }))]),
+            |_| {},
+            "faults: latency has a delay of 0 ms, so it would change nothing; give it a longer delay, or take it out",
+        ),
+        case(
+            G::Effect,
+            samples::experiment(&["checkout"], &[("init", json!({ "delayMs": 0 }))]),
+            |_| {},
+            "faults: init has a delay of 0 ms, so it would change nothing; give it a longer delay, or take it out",
+        ),
+        case(
+            G::Effect,
             with("error"),
             |s| edit(s, |f| set(f, "AWS_LAMBDA_EXEC_WRAPPER", "/opt/bootstrap")),
             WEB_ADAPTER,

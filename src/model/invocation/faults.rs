@@ -342,6 +342,16 @@ impl InvocationFault {
         }
     }
 
+    /// Whether all that it does is to wait for 0 ms: the proxy would count it, and nothing would be different.
+    #[must_use]
+    pub fn changes_nothing(&self) -> bool {
+        match self {
+            Self::Latency(fault) => fault.range().is_some_and(|(_, most)| most == Milliseconds::MIN),
+            Self::Init(fault) => fault.fail.is_none() && fault.delay_ms == Some(Milliseconds::MIN),
+            _ => false,
+        }
+    }
+
     /// Returns its name for display, with the percentage unless that is 100.
     #[must_use]
     pub fn title(&self) -> String {
@@ -448,6 +458,23 @@ mod tests {
     fn a_title_has_the_percentage_unless_that_is_100() {
         assert_eq!(read(r#"{"exit":{}}"#).title(), "exit");
         assert_eq!(read(r#"{"exit":{"percentage":12.5}}"#).title(), "exit 12.5 %");
+    }
+
+    #[test]
+    fn only_a_wait_of_0_ms_changes_nothing() {
+        for (text, expected) in [
+            (r#"{"latency":{"delayMs":0}}"#, true),
+            (r#"{"latency":{"minMs":0,"maxMs":0}}"#, true),
+            (r#"{"init":{"delayMs":0}}"#, true),
+            (r#"{"latency":{"delayMs":1}}"#, false),
+            (r#"{"latency":{"minMs":0,"maxMs":1}}"#, false),
+            (r#"{"init":{"delayMs":0,"fail":{}}}"#, false),
+            (r#"{"init":{"delayMs":1}}"#, false),
+            (r#"{"exit":{"delayMs":0}}"#, false),
+            (r#"{"invocationTimeout":{"bufferMs":0}}"#, false),
+        ] {
+            assert_eq!(read(text).changes_nothing(), expected, "{text}");
+        }
     }
 
     #[test]

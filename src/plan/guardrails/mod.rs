@@ -9,6 +9,7 @@ use crate::model::experiment::Experiment;
 use crate::model::facts::{CodeSigning, Facts};
 use crate::model::fault::Fault;
 use crate::model::function::Observation;
+use crate::model::invocation::InvocationFault;
 use crate::model::names::FunctionArn;
 use crate::model::refusal::{Guardrail, Refusal};
 
@@ -91,6 +92,10 @@ fn about_experiment(experiment: &Experiment, facts: &Facts) -> Vec<Refusal> {
     {
         let reason = format!("{} has the percentage 0, so it would never be injected", fault.name());
         refusals.push(refusal(Guardrail::Effect, "faults", reason, "give it a share, or take it out"));
+    }
+    for fault in experiment.faults.iter().filter_map(Fault::invocation).filter(InvocationFault::changes_nothing) {
+        let reason = format!("{} has a delay of 0 ms, so it would change nothing", fault.name());
+        refusals.push(refusal(Guardrail::Effect, "faults", reason, "give it a longer delay, or take it out"));
     }
     let (count, limit) = (facts.target_count, facts.settings.target_limit);
     if count > limit {
