@@ -56,14 +56,17 @@ pub fn judge(experiment: &Experiment, seen: &Seen) -> Effect {
         Some(0.0) => {
             nothing(Some("no invocation came while the faults were in place, so nothing was injected".to_owned()), "")
         }
-        invocations if chance_of_none(&faults, experiment.seed.is_some(), invocations) < CHANCE => {
-            let came = match invocations {
-                Some(count) => format!("{count} invocations came while the faults were in place, and"),
-                None => "the faults were to meet every invocation, and".to_owned(),
-            };
+        // Without a count, not even a share can excuse it.
+        None => {
+            let unknown = "the faults were in place for less than a whole minute of metrics, so it is not known how many \
+                           invocations came, and not one fault was injected";
+            nothing(Some(unknown.to_owned()), "")
+        }
+        Some(count) if chance_of_none(&faults, experiment.seed.is_some(), count) < CHANCE => {
+            let came = format!("{count} invocations came while the faults were in place, and");
             nothing(Some(format!("{came} not one fault was injected")), "")
         }
-        _ => nothing(None, "; the faults' shares, conditions and qualifiers allow that"),
+        Some(_) => nothing(None, "; the faults' shares, conditions and qualifiers allow that"),
     }
 }
 
@@ -73,19 +76,17 @@ fn among(seen: &Seen) -> String {
 
 /// The probability that none of this number of invocations was chosen; 1 where that cannot be known, because of conditions and
 /// qualifiers, and with a seed, by which each environment rolls the same numbers.
-fn chance_of_none(faults: &[InvocationFault], is_seeded: bool, invocations: Option<f64>) -> f64 {
+fn chance_of_none(faults: &[InvocationFault], is_seeded: bool, invocations: f64) -> f64 {
     let chance = |fault: &InvocationFault| {
         let rule = fault.rule();
         let spared = 1.0 - rule.percentage.share();
         if !rule.conditions.is_empty() || rule.qualifier.is_some() || (is_seeded && spared > 0.0) {
             return 1.0;
         }
-        match (fault, invocations) {
+        match fault {
             // At least one environment was initialized, since the update has ended all those before it.
-            (InvocationFault::Init(_), Some(_)) => spared,
-            // Without a figure, only a fault for every invocation can be asked for.
-            (_, None) => spared.ceil(),
-            (_, Some(count)) => spared.powf(count),
+            InvocationFault::Init(_) => spared,
+            _ => spared.powf(invocations),
         }
     };
     faults.iter().map(chance).product()
@@ -126,8 +127,7 @@ mod tests {
         let came = Some("1 invocations came while the faults were in place, and not one fault was injected".to_owned());
         assert_eq!(missing(always.clone(), None, Some(1.0)), came);
         assert_eq!(missing(always.clone(), Some(7), Some(1.0)), came);
-        let short = Some("the faults were to meet every invocation, and not one fault was injected".to_owned());
-        assert_eq!(missing(always.clone(), None, None), short);
+        assert!(missing(always.clone(), None, None).is_some());
         let idle = Some("no invocation came while the faults were in place, so nothing was injected".to_owned());
         assert_eq!(missing(always, None, Some(0.0)), idle);
     }
@@ -142,9 +142,22 @@ mod tests {
         let two = json!([{ "error": { "percentage": 10 } }, { "disk": { "megabytes": 1, "percentage": 10 } }]);
         assert_eq!(missing(two.clone(), None, Some(43.0)), None);
         assert!(missing(two, None, Some(44.0)).is_some());
-        assert_eq!(missing(share.clone(), None, None), None);
         // With a seed, each environment rolls the same numbers: a thousand first rolls are one.
         assert_eq!(missing(share, Some(7), Some(1000.0)), None);
+    }
+
+    #[test]
+    fn without_a_count_of_invocations_nothing_excuses_a_count_of_no_fault() {
+        let rules = [
+            json!({}),
+            json!({ "percentage": 1 }),
+            json!({ "match": [{ "path": "a", "exists": true }] }),
+            json!({ "qualifier": "live" }),
+        ];
+        for rule in rules {
+            let missing = missing(json!([{ "error": rule }]), Some(7), None).unwrap_or_default();
+            assert!(missing.contains("it is not known how many invocations came"), "{rule}: {missing}");
+        }
     }
 
     #[test]

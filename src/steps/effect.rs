@@ -77,7 +77,7 @@ async fn seen(
             let functions: BTreeSet<&str> = targets.iter().map(|target| target.function.name()).collect();
             let metrics: Vec<Metric> = functions.into_iter().filter_map(invocations).collect();
             let counts = retry(world, || world.metrics(&metrics, from, until)).await?;
-            Some(counts.iter().map(|values| sum(values)).sum())
+            Some(total(counts.iter().map(|values| sum(values))))
         }
         None => None,
     };
@@ -99,8 +99,13 @@ fn up(time: Time) -> Time {
     down(Time(time.0 + MINUTE_MS - 1))
 }
 
+/// A sum that is 0 where there is nothing to add: the standard library's would be -0.
+fn total(values: impl Iterator<Item = f64>) -> f64 {
+    values.fold(0.0, |sum, value| sum + value)
+}
+
 fn sum(values: &[f64]) -> f64 {
-    values.iter().sum()
+    total(values.iter().copied())
 }
 
 /// What the proxy writes (src/proxy/log.rs).
@@ -140,6 +145,12 @@ mod tests {
         assert_eq!(minutes(&run, &one), Some((at(600), at(660))));
         run.stopping_at = Some(at(659));
         assert_eq!(minutes(&run, &one), None);
+    }
+
+    #[test]
+    fn a_count_without_metrics_is_0_and_not_minus_0() {
+        assert_eq!((sum(&[]).to_string(), total(std::iter::empty()).to_string()), ("0".to_owned(), "0".to_owned()));
+        assert_eq!(sum(&[1.0, 2.0]).to_string(), "3");
     }
 
     #[test]

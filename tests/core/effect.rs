@@ -73,6 +73,23 @@ fn shares_and_conditions_can_spare_every_invocation() {
 }
 
 #[test]
+fn a_run_without_a_whole_minute_and_without_a_fault_has_shown_nothing() {
+    for rule in [json!({}), json!({ "percentage": 1 }), json!({ "qualifier": "$LATEST" })] {
+        let mut experiment = inside(rule.clone());
+        experiment["duration"] = json!("PT1M");
+        let (_, report) = played(experiment, |state| {
+            state.traffic.meets_faults = false;
+            // From 10 s after a full minute on, a minute has no whole one in it.
+            state.elapsed += 10_000;
+        });
+        assert_eq!((report.status, report.outcome), (RunStatus::Completed, Outcome::Unproven), "{rule}");
+        let effect = report.effect.unwrap_or_default();
+        assert!(effect.contains("it is not known how many invocations came"), "{effect}");
+        assert_eq!(report.injected.as_deref(), Some("none"), "{rule}");
+    }
+}
+
+#[test]
 fn metrics_that_come_late_are_waited_for() {
     let world = world(&["checkout"]);
     world.with(|state| state.traffic.meets_faults = false);
