@@ -73,7 +73,7 @@ fn shares_and_conditions_can_spare_every_invocation() {
 }
 
 #[test]
-fn a_run_without_a_whole_minute_and_without_a_fault_has_shown_nothing() {
+fn a_run_without_a_whole_minute_of_metrics_shows_nothing() {
     for rule in [json!({}), json!({ "percentage": 1 }), json!({ "qualifier": "$LATEST" })] {
         let mut experiment = inside(rule.clone());
         experiment["duration"] = json!("PT1M");
@@ -208,7 +208,7 @@ fn a_report_names_both_runtime_versions_where_they_differ() {
 }
 
 #[test]
-fn a_report_keeps_ten_notes_of_the_plan_and_says_how_many_more_there_are() {
+fn a_report_keeps_ten_notes_and_counts_the_others() {
     let names = ["a", "b", "c", "d", "e", "f", "g"];
     let world = world(&names);
     let machine = Machine::new(&world, "run-1", samples::experiment(&names, &faults()[4..5]));

@@ -15,10 +15,10 @@ use snapback::testing::samples::{self, SECRET, faults, function_arn, layer_arn, 
 use super::stage::{outcome, set};
 use super::support::{Machine, assert_nothing_stays, block_on, budget, picture, run_of, target_of};
 
-/// A layer of the function's own that is deleted during the run cannot be attached again: the other fields come back
-/// all the same, and the layers when the layer does.
+/// If one of the function's layers is deleted during the run, it cannot be attached again. The other fields are restored
+/// anyway, and the layers once that layer exists again.
 #[test]
-fn a_deleted_layer_does_not_keep_the_handler_from_being_restored() {
+fn a_deleted_layer_does_not_block_the_handlers_restore() {
     let world = world(&["checkout"]);
     let before = picture(&world, "checkout");
     let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[1..2]));
@@ -39,10 +39,10 @@ fn a_deleted_layer_does_not_keep_the_handler_from_being_restored() {
     assert_nothing_stays(&world);
 }
 
-/// An environment that a deploy has filled up has no room for the original values any more: the other fields come back all
-/// the same, and the environment when there is room.
+/// If a deploy fills the environment up, the original values do not fit any more. The other fields are restored anyway,
+/// and the environment once there is room.
 #[test]
-fn a_full_environment_does_not_keep_the_handler_from_being_restored() {
+fn a_full_environment_does_not_block_the_handlers_restore() {
     let world = world(&["checkout"]);
     let edit = |edit: &dyn Fn(&mut Observation)| {
         world.with(|state| state.functions.get_mut(&function_arn("checkout")).unwrap().edit(|seen| edit(seen)));
@@ -99,7 +99,7 @@ fn layers_and_environment_that_are_both_refused_are_both_named() {
     assert_eq!(world.count("UpdateFunctionConfiguration"), 4, "the whole, and each part");
 }
 
-/// Eight targets whose environment cannot be read for good keep no other target of theirs, and no other run, waiting.
+/// Eight targets whose environment is permanently unreadable delay no other target of their run, and no other run.
 #[test]
 fn targets_that_take_long_keep_no_other_from_being_restored() {
     let stuck: Vec<String> = (0..9).map(|n| format!("a-stuck-{n}")).collect();
@@ -122,7 +122,7 @@ fn targets_that_take_long_keep_no_other_from_being_restored() {
     assert_eq!(target_of(&world, &first.run, "a-stuck-0").status, TargetStatus::Injected, "nothing could be written");
     world.pass(400);
     let (tick, _) = block_on(reap(&world, budget(&world, 55)));
-    assert_eq!(tick.overdue, 2, "both have long been stopping: somebody is told");
+    assert_eq!(tick.overdue, 2, "both have been stopping for long, so the tick reports them");
 }
 
 /// The values of variables leave the ledger with the run's end.
@@ -156,7 +156,7 @@ fn an_overdue_run_is_ended_without_step_functions() {
     assert_eq!(run_of(&world, &machine.run).reason, Some(EndReason::Overdue));
 }
 
-/// A stop condition that somebody deletes no longer watches: the run ends.
+/// A run ends when the alarm of a stop condition is deleted, because nothing would end it otherwise.
 #[test]
 fn a_run_whose_alarm_is_deleted_ends() {
     let world = world(&["checkout"]);

@@ -156,7 +156,7 @@ fn an_unreadable_target_record_stays_open_and_blocks_no_other() {
 }
 
 #[test]
-fn a_run_that_stopped_before_its_targets_were_written_touched_nothing() {
+fn a_run_stopped_before_its_targets_were_written_is_untouched() {
     let world = world(&["checkout"]);
     let id = samples::run_id("run-1");
     let mut run = snapback::ports::stopped_marker(&id, &EndReason::UserRequest, world.now());
