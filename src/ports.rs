@@ -24,7 +24,6 @@ use std::time::Duration;
 use crate::model::facts::{AccountConcurrency, AlarmFact, Alias, CodeSigning, LayerFact, RuntimeUpdates};
 use crate::model::function::{MappingState, Observation, Tags};
 use crate::model::names::{AlarmName, FunctionArn, LayerVersionArn, MappingId, RunId};
-use crate::model::proxy_layers::ProxyLayers;
 use crate::model::run::{EndReason, Findings, Lease, Lever, Lock, Run, RunList, RunStatus, TargetEnding, TargetRecord};
 use crate::model::snapshot::{Change, RemovedFault, Snapshot, Write};
 use crate::model::steady_state::Metric;
@@ -489,30 +488,4 @@ pub trait Clock {
 
     /// A random number, for jitter and for the names of lease holders. No two calls get the same one.
     fn random(&self) -> u64;
-}
-
-/// The marker that `stop_run` writes if there is no run yet: a concurrent `Prepare` then finds the name in use.
-#[must_use]
-pub fn stopped_marker(id: &RunId, reason: &EndReason, now: Time) -> Run {
-    Run {
-        id: id.clone(),
-        status: RunStatus::Failed,
-        experiment: None,
-        unread: None,
-        execution_arn: String::new(),
-        functions: Vec::new(),
-        alarms: Vec::new(),
-        proxy_layers: ProxyLayers::default(),
-        notes: Vec::new(),
-        seed: None,
-        created_at: now,
-        deadline: now,
-        ends_at: None,
-        stopping_at: Some(now),
-        reason: Some(reason.clone()),
-        closed_at: Some(now),
-        deviations: None,
-        effect: None,
-        injected: None,
-    }
 }

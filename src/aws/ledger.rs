@@ -6,11 +6,12 @@ use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{ReturnValue, TransactWriteItem};
 
 use crate::model::guarded_write::{self as writes, GuardedWrite};
+use crate::model::marker::stopped_marker;
 use crate::model::names::{FunctionArn, RunId};
 use crate::model::run::{EndReason, Findings, Lease, Lever, Lock, Run, RunList, RunStatus, TargetEnding, TargetRecord};
 use crate::model::snapshot::{Change, RemovedFault, Snapshot};
 use crate::model::time::Time;
-use crate::ports::{Ledger, LedgerError, Permit, WriteOutcome, stopped_marker};
+use crate::ports::{Ledger, LedgerError, Permit, WriteOutcome};
 
 use super::AwsWorld;
 use super::errors::{answer, ledger_error};

@@ -324,7 +324,8 @@ mod tests {
     fn a_run_survives_the_ledger_with_what_changed_since() {
         let experiment =
             read_experiment(&experiment(&["checkout"], &faults()[..1])).unwrap_or_else(|e| unreachable!("{e}"));
-        let mut run = crate::ports::stopped_marker(&run_id("r"), &crate::model::run::EndReason::UserRequest, Time(7));
+        let mut run =
+            crate::model::marker::stopped_marker(&run_id("r"), &crate::model::run::EndReason::UserRequest, Time(7));
         run.experiment = Some(experiment);
         run.functions = vec![function_arn("checkout")];
         let (mut item, own) = run_items(&run).unwrap_or_else(|e| unreachable!("{e}"));
@@ -338,7 +339,8 @@ mod tests {
 
     #[test]
     fn the_item_that_every_transaction_checks_stays_small() {
-        let mut run = crate::ports::stopped_marker(&run_id("r"), &crate::model::run::EndReason::UserRequest, Time(7));
+        let mut run =
+            crate::model::marker::stopped_marker(&run_id("r"), &crate::model::run::EndReason::UserRequest, Time(7));
         for count in [0, 1, 40, 41, 1000] {
             run.functions = (0..count).map(|number| function_arn(&format!("{number:0>64}"))).collect();
             let (item, own) = run_items(&run).unwrap_or_else(|e| unreachable!("{e}"));

@@ -69,11 +69,11 @@ impl From<Exit> for ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::marker::stopped_marker;
     use crate::model::run::{EndReason, TargetRecord, TargetStatus};
     use crate::model::snapshot::Change;
     use crate::model::time::Time;
     use crate::plan::rendering::report_view;
-    use crate::ports::stopped_marker;
     use crate::testing::samples::{function_arn, run_id};
 
     fn code(status: RunStatus, target: TargetStatus, changes: &[Change]) -> u8 {

@@ -21,6 +21,8 @@ pub mod input;
 #[cfg(any(feature = "control", feature = "proxy"))]
 pub mod invocation;
 #[cfg(feature = "control")]
+pub mod marker;
+#[cfg(feature = "control")]
 pub mod names;
 #[cfg(feature = "control")]
 pub mod proxy_layers;

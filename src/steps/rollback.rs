@@ -8,9 +8,10 @@
 use futures_util::StreamExt;
 use futures_util::stream;
 
+use crate::model::marker::stopped_marker;
 use crate::model::names::{FunctionArn, RunId};
 use crate::model::run::{EndReason, Run, RunList};
-use crate::ports::{LedgerError, World, stopped_marker};
+use crate::ports::{LedgerError, World};
 
 use super::error::StepError;
 use super::restore::{RestoreOutcome, restore_all};

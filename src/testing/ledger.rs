@@ -1,11 +1,12 @@
 //! The ledger in memory: the same guarded writes as the table's, from the same descriptions.
 
 use crate::model::guarded_write::{self as writes, GuardedWrite};
+use crate::model::marker::stopped_marker;
 use crate::model::names::{FunctionArn, RunId};
 use crate::model::run::{EndReason, Findings, Lease, Lever, Lock, Run, RunList, RunStatus, TargetEnding, TargetRecord};
 use crate::model::snapshot::{Change, RemovedFault, Snapshot};
 use crate::model::time::Time;
-use crate::ports::{Ledger, LedgerError, Permit, WriteOutcome, stopped_marker};
+use crate::ports::{Ledger, LedgerError, Permit, WriteOutcome};
 
 use super::history::monitor::Monitor;
 use super::network::CallKind;

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use snapback::model::input::read_experiment;
+use snapback::model::marker::stopped_marker;
 use snapback::model::run::{EndReason, Run, RunStatus};
 use snapback::model::time::Time;
-use snapback::ports::stopped_marker;
 use snapback::testing::samples::{experiment, faults, function_arn, run_id};
 
 /// How the rollback function answers.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::model::function::Slot;
 use crate::model::guarded_write::{self as writes, GuardedWrite};
 use crate::model::input::read_experiment;
+use crate::model::marker::stopped_marker;
 use crate::model::names::{FunctionArn, RunId, VariableName};
 use crate::model::run::{
     EndReason, Findings, Lease, LeaseKind, Lever, Run, RunStatus, TargetEnding, TargetRecord, TargetStatus,
@@ -12,7 +13,6 @@ use crate::model::run::{
 use crate::model::secret::Secret;
 use crate::model::snapshot::{Change, Drift, RemovedFault, Snapshot};
 use crate::model::time::Time;
-use crate::ports::stopped_marker;
 use crate::testing::dice::Dice;
 use crate::testing::samples::{alarm_arn, experiment, faults, function_arn, run_id};
 use crate::testing::{BEGINNING, State};

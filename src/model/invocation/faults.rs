@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::model::bounded::BoundedU32;
-use crate::model::text::{is_qualifier, shorten};
 
+use super::checks::{check_corrupt, check_failure, check_init, check_latency, check_response, check_rule};
 use super::condition::EventCondition;
 use super::percentage::Percentage;
 
@@ -22,13 +22,6 @@ impl Milliseconds {
         Duration::from_millis(self.get().into())
     }
 }
-
-/// The most conditions of a fault.
-const MAX_CONDITIONS: usize = 10;
-/// The most characters of an error's type.
-const MAX_TYPE: usize = 128;
-/// The most characters of an error's message.
-const MAX_MESSAGE: usize = 1024;
 
 /// Whether a fault takes effect before the handler runs, or after.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -375,74 +368,6 @@ impl InvocationFault {
             Self::Init(fault) => check_init(fault),
             Self::InvocationTimeout(_) | Self::Disk(_) | Self::Exit(_) => Ok(()),
         }
-    }
-}
-
-fn check_rule(rule: &Rule<'_>) -> Result<(), String> {
-    if rule.conditions.len() > MAX_CONDITIONS {
-        return Err(format!("`match` has {} conditions; write at most {MAX_CONDITIONS}", rule.conditions.len()));
-    }
-    match rule.qualifier {
-        Some(name) if !is_qualifier(name) => Err(format!(
-            "`qualifier` is `{}`, which is not an alias or a version; write an alias, a version number, or $LATEST",
-            shorten(name)
-        )),
-        _ => Ok(()),
-    }
-}
-
-fn check_latency(fault: &LatencyFault) -> Result<(), String> {
-    match (fault.range(), fault.min_ms, fault.max_ms) {
-        (Some(_), _, _) => Ok(()),
-        (None, Some(min), Some(max)) if fault.delay_ms.is_none() => {
-            Err(format!("`minMs` is {} and `maxMs` {}; write the smaller one in `minMs`", min.get(), max.get()))
-        }
-        _ => Err("needs exactly one delay; write `delayMs`, or both `minMs` and `maxMs`".to_owned()),
-    }
-}
-
-/// Checks the type of an error, which becomes the header `Lambda-Runtime-Function-Error-Type` and so has no white
-/// space, and its message.
-fn check_failure(error_type: &str, message: &str) -> Result<(), String> {
-    if error_type.is_empty() || error_type.len() > MAX_TYPE || !error_type.bytes().all(|b| b.is_ascii_graphic()) {
-        return Err(format!(
-            "`type` is `{}`; write 1 to {MAX_TYPE} ASCII characters without white space, such as Service.Unavailable",
-            shorten(error_type)
-        ));
-    }
-    if message.chars().count() > MAX_MESSAGE {
-        return Err(format!("`message` is too long (`{}`); write up to {MAX_MESSAGE} characters", shorten(message)));
-    }
-    Ok(())
-}
-
-fn check_response(fault: &ResponseFault) -> Result<(), String> {
-    let http = fault.status_code.is_some() || fault.body.is_some() || !fault.headers.is_empty();
-    match (http, &fault.raw, fault.status_code, fault.when) {
-        (true, Some(_), _, _) => {
-            Err("has `raw` together with `statusCode`, `headers` or `body`; keep one form".to_owned())
-        }
-        (false, None, _, _) => {
-            Err("has no response; write `statusCode`, with `headers` and `body`, or `raw`".to_owned())
-        }
-        (true, None, None, Moment::Before) => {
-            Err("has no `statusCode`; add it, or write `when: after` to change the handler's own response".to_owned())
-        }
-        _ => Ok(()),
-    }
-}
-
-fn check_corrupt(fault: &CorruptFault) -> Result<(), String> {
-    fault.how().map(|_| ()).ok_or_else(|| {
-        "needs exactly one kind of damage; write `truncateBytes`, `replace`, or `mangle: true`".to_owned()
-    })
-}
-
-fn check_init(fault: &InitFault) -> Result<(), String> {
-    match (&fault.fail, fault.delay_ms) {
-        (None, None) => Err("changes nothing; write `delayMs`, `fail: {}`, or both".to_owned()),
-        (Some(failure), _) => check_failure(&failure.error_type, &failure.message),
-        (None, Some(_)) => Ok(()),
     }
 }
 

@@ -4,6 +4,7 @@
 //! anything unknown is refused. The proxy ignores what it does not know, because a newer control plane may have written
 //! it.
 
+mod checks;
 mod condition;
 mod faults;
 mod percentage;

@@ -356,7 +356,7 @@ mod tests {
             target.status = TargetStatus::Restoring;
             target.changes = vec![Change::Layers { original: Vec::new(), added: vec![layer_arn("chaos")] }];
             target.restore_error = told.then(|| "there is no layer version".to_owned());
-            let mut run = crate::ports::stopped_marker(&run_id("run-1"), &EndReason::ExecutionStopped, Time(0));
+            let mut run = crate::model::marker::stopped_marker(&run_id("run-1"), &EndReason::ExecutionStopped, Time(0));
             run.status = status;
             state.dead_executions.extend((status != RunStatus::Running).then(String::new));
             state.runs.insert(run.id.clone(), run);

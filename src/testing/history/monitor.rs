@@ -509,7 +509,7 @@ impl Monitor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ports::stopped_marker;
+    use crate::model::marker::stopped_marker;
     use crate::testing::SimWorld;
     use crate::testing::drive::Drive;
     use crate::testing::samples::{function_arn, run_id};
