@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_count_of_invocations_nothing_excuses_a_count_of_no_fault() {
+    fn without_a_count_of_invocations_no_fault_is_unproven() {
         let rules = [
             json!({}),
             json!({ "percentage": 1 }),

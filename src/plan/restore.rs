@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_layer_list_of_theirs_is_drift_once_ours_are_out_of_it() {
+    fn a_changed_layer_list_is_drift_once_ours_are_out_of_it() {
         let arns = |names: &[&str]| names.iter().map(|name| layer_arn(name)).collect::<Vec<_>>();
         let changes = [Change::Layers { original: arns(&["a", "b"]), added: arns(&["c"]) }];
         let plan = |names: &[&str], last_update| {

@@ -30,7 +30,7 @@ use super::mappings::{self, Orphans};
 use super::partial_updates::PartialUpdates;
 use super::rate_limiter::{Quota, RateLimiter};
 use super::retry::retry;
-use super::run_targets::holds_lock;
+use super::run_targets::{holds_lock, require_untouched};
 use super::sample::{record_removed, removed};
 use super::schedule::{self, Next};
 use super::versions::Listing;
@@ -231,7 +231,10 @@ impl<W: World> Restorer<'_, W> {
             }),
         )
         .await;
-        let Some(target) = target? else { return self.without_target().await };
+        let Some(target) = target? else {
+            require_untouched(self.world, self.id(), self.function).await?;
+            return Ok(Reconciled::Ended(TargetStatus::Untouched));
+        };
         if target.status.is_final() {
             return Ok(Reconciled::Ended(target.status));
         }
@@ -243,18 +246,6 @@ impl<W: World> Restorer<'_, W> {
             Ok(seen) => self.decide(&target, seen, observed_at).await,
             Err(FunctionError::NotFound(_)) => self.decide_without_function(&target, observed_at).await,
             Err(error) => self.cannot_see(error).await,
-        }
-    }
-
-    /// A run that stopped while it was being written has functions without a record: none was locked, so nothing was
-    /// touched. The lock of one that was touched is the run's until the target is over.
-    async fn without_target(&self) -> Result<Reconciled, StepError> {
-        match holds_lock(self.world, self.id(), self.function).await? {
-            true => {
-                let function = self.function.name().to_owned();
-                Err(StepError::NoTargetRecord { function, run: self.id().clone() })
-            }
-            false => Ok(Reconciled::Ended(TargetStatus::Untouched)),
         }
     }
 

@@ -71,11 +71,29 @@ where
     stream::iter(functions).map(read).buffered(MAX_CONCURRENCY).try_collect().await
 }
 
-/// A function without a record whose lock the run holds. Without the lock, nothing was armed.
+/// A function without a record that was armed.
 async fn lost(world: &impl World, run: &RunId, function: &FunctionArn) -> Result<Option<FoundTarget>, StepError> {
-    let held = holds_lock(world, run, function).await?;
-    let error = || StepError::NoTargetRecord { function: function.name().to_owned(), run: run.clone() };
-    Ok(held.then(|| FoundTarget::lost(run, function, error())))
+    match require_untouched(world, run, function).await {
+        Ok(()) => Ok(None),
+        Err(error @ StepError::NoTargetRecord { .. }) => Ok(Some(FoundTarget::lost(run, function, error))),
+        Err(error) => Err(error),
+    }
+}
+
+/// Checks that a run has not touched a function that has no record. A run that was stopped while it was being written has
+/// functions like that, and has locked none of them. One that was armed stays locked until its target is over.
+///
+/// # Errors
+/// `NoTargetRecord` when the run holds the function's lock.
+pub(super) async fn require_untouched(
+    world: &impl World,
+    run: &RunId,
+    function: &FunctionArn,
+) -> Result<(), StepError> {
+    match holds_lock(world, run, function).await? {
+        true => Err(StepError::NoTargetRecord { function: function.name().to_owned(), run: run.clone() }),
+        false => Ok(()),
+    }
 }
 
 /// Whether the run holds the function's lock.
