@@ -1,11 +1,67 @@
 //! AWS Step Functions.
 
 use aws_sdk_sfn::types::ExecutionStatus;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use serde_json::Value;
 
 use crate::ports::Executions;
 
 use super::AwsWorld;
 use super::errors::answer;
+
+/// Where an execution stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ExecutionState {
+    /// It has not ended.
+    Running,
+    /// It has ended in its own time.
+    Succeeded,
+    /// It failed, timed out or was stopped.
+    Failed {
+        /// The error's name, or the execution's status where it has none.
+        error: String,
+        /// The cause, as the failed task wrote it.
+        cause: String,
+    },
+}
+
+impl AwsWorld {
+    /// Starts an execution of this name and returns its ARN. Step Functions starts a name once: with the same input, a
+    /// repeated call returns the execution that is running (step-functions/latest/apireference/API_StartExecution).
+    ///
+    /// # Errors
+    /// Why it was not started.
+    pub async fn start_execution(&self, state_machine: &str, name: &str, input: &Value) -> Result<String, String> {
+        let start = self.sfn.start_execution().state_machine_arn(state_machine).name(name).input(input.to_string());
+        match start.send().await {
+            Ok(started) => Ok(started.execution_arn),
+            Err(error) => {
+                let service = error.as_service_error();
+                Err(service
+                    .and_then(|service| service.message())
+                    .unwrap_or("Step Functions did not respond")
+                    .to_owned())
+            }
+        }
+    }
+
+    /// Reads where an execution stands.
+    ///
+    /// # Errors
+    /// Why that is not known.
+    pub async fn execution(&self, arn: &str) -> Result<ExecutionState, String> {
+        let described = self.sfn.describe_execution().execution_arn(arn).send().await;
+        let described = described.map_err(|error| answer(&error).text())?;
+        Ok(match described.status() {
+            ExecutionStatus::Running | ExecutionStatus::PendingRedrive => ExecutionState::Running,
+            ExecutionStatus::Succeeded => ExecutionState::Succeeded,
+            status => ExecutionState::Failed {
+                error: described.error().unwrap_or(status.as_str()).to_owned(),
+                cause: described.cause().unwrap_or_default().to_owned(),
+            },
+        })
+    }
+}
 
 impl Executions for AwsWorld {
     async fn is_running(&self, execution_arn: &str) -> Result<bool, String> {
@@ -14,7 +70,7 @@ impl Executions for AwsWorld {
                 Ok(matches!(execution.status(), ExecutionStatus::Running | ExecutionStatus::PendingRedrive))
             }
             Err(error) => match answer(&error) {
-                gone if gone.code == "ExecutionDoesNotExist" => Ok(false),
+                missing if missing.code == "ExecutionDoesNotExist" => Ok(false),
                 other => Err(other.text()),
             },
         }

@@ -8,6 +8,7 @@ mod errors;
 mod executions;
 mod expressions;
 mod functions;
+mod invoke;
 #[cfg(all(test, feature = "testing"))]
 mod kept_records;
 mod ledger;
@@ -15,20 +16,26 @@ mod ledger;
 mod moto;
 mod profile;
 mod records;
+mod stacks;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
+use aws_config::{BehaviorVersion, ConfigLoader, Region};
 use aws_smithy_http_client::tls;
 
 use crate::model::time::Time;
 use crate::ports::{Clock, Stack};
 use crate::steps::{ATTEMPT_TIMEOUT, READ_ATTEMPTS};
 
+pub use aws_config::SdkConfig;
 pub use caller::caller;
-pub use profile::{ProfileError, lacks_credentials};
+pub use executions::ExecutionState;
+pub use invoke::{FunctionResponse, invoke};
+pub use profile::ProfileError;
+use profile::lacks_credentials;
+pub use stacks::{StackError, StackOutputs, stack_outputs};
 
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);

@@ -49,7 +49,6 @@ pub(super) fn credentials(name: &str, region: Option<Region>, http: SharedHttpCl
 }
 
 /// Whether a call failed because there were no credentials to sign it with.
-#[must_use]
-pub fn lacks_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
+pub(super) fn lacks_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
     std::iter::successors(Some(error), |error| error.source()).any(|error| error.is::<CredentialsError>())
 }

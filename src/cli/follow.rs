@@ -6,8 +6,7 @@ use std::future::{Future, pending};
 use std::pin::Pin;
 use std::time::Duration;
 
-use aws_sdk_sfn::types::ExecutionStatus;
-
+use crate::aws::ExecutionState;
 use crate::model::experiment::Experiment;
 use crate::model::facts::AlarmFact;
 use crate::model::names::{AlarmName, RunId};
@@ -36,7 +35,6 @@ pub(super) struct Follower<'a> {
     arguments: &'a Arguments,
     id: &'a RunId,
     execution: String,
-    sfn: aws_sdk_sfn::Client,
     alarms: Vec<AlarmName>,
     output: &'a Output,
     began: Time,
@@ -55,15 +53,9 @@ struct Shown {
 
 /// What a look found.
 struct Seen {
-    execution: Execution,
+    execution: ExecutionState,
     run: Option<(Run, Vec<TargetRecord>)>,
     alarms: Vec<Option<AlarmFact>>,
-}
-
-enum Execution {
-    Running,
-    Ended,
-    Failed { error: String, cause: String },
 }
 
 /// Something that is awaited while everything else goes on.
@@ -93,7 +85,6 @@ impl<'a> Follower<'a> {
             arguments,
             id,
             execution,
-            sfn: aws_sdk_sfn::Client::new(&stack.config),
             alarms: experiment.stop_conditions.iter().map(|stop| stop.alarm.clone()).collect(),
             output,
             began: stack.world.now(),
@@ -167,19 +158,11 @@ impl<'a> Follower<'a> {
         Ok(Seen { execution, run, alarms })
     }
 
-    async fn execution(&self) -> Result<Execution, Failure> {
-        let described = self.sfn.describe_execution().execution_arn(&self.execution).send().await;
-        let described = described.map_err(|_| {
+    async fn execution(&self) -> Result<ExecutionState, Failure> {
+        self.stack.world.execution(&self.execution).await.map_err(|why| {
             let advice = self.arguments.repeat(&format!("status {}", self.id));
-            Failure::new("Unavailable", format!("Step Functions did not answer; the run goes on; see {advice}"))
-        })?;
-        Ok(match described.status() {
-            ExecutionStatus::Running | ExecutionStatus::PendingRedrive => Execution::Running,
-            ExecutionStatus::Succeeded => Execution::Ended,
-            status => Execution::Failed {
-                error: described.error().unwrap_or(status.as_str()).to_owned(),
-                cause: failure_message(described.cause().unwrap_or_default()),
-            },
+            let cause = format!("the execution cannot be read: {why}; the run continues; see {advice}");
+            Failure::new("Unavailable", cause)
         })
     }
 
@@ -259,9 +242,9 @@ impl<'a> Follower<'a> {
             progress.screen.live(&self.remaining(run, targets));
         }
         progress.over = match seen.execution {
-            Execution::Running => None,
-            Execution::Ended => Some(None),
-            Execution::Failed { error, cause } => Some(refusal(error, &cause)),
+            ExecutionState::Running => None,
+            ExecutionState::Succeeded => Some(None),
+            ExecutionState::Failed { error, cause } => Some(refusal(error, &failure_message(&cause))),
         };
     }
 

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use serde_json::Value;
 
 use crate::model::names::{ExperimentName, RunId};
@@ -92,18 +91,8 @@ async fn stop_at_the_start(
 }
 
 async fn start(stack: &stack::Stack, id: &RunId, experiment: &Value) -> Result<String, Failure> {
-    let sfn = aws_sdk_sfn::Client::new(&stack.config);
-    let started =
-        sfn.start_execution().state_machine_arn(&stack.state_machine).name(id.as_str()).input(experiment.to_string());
-    match started.send().await {
-        Ok(started) => Ok(started.execution_arn),
-        Err(error) => {
-            let service = error.as_service_error();
-            let why =
-                service.and_then(|service| service.message()).unwrap_or("Step Functions did not answer").to_owned();
-            Err(Failure::new("NotStarted", format!("the run {id} could not be started: {why}")))
-        }
-    }
+    let started = stack.world.start_execution(&stack.state_machine, id.as_str(), experiment).await;
+    started.map_err(|why| Failure::new("NotStarted", format!("the run {id} could not be started: {why}")))
 }
 
 /// A name that says what and when, and that no other run has.

@@ -2,15 +2,10 @@
 
 use std::time::Duration;
 
-use aws_config::SdkConfig;
-use aws_config::timeout::TimeoutConfig;
-use aws_sdk_cloudformation::error::SdkError;
-use aws_sdk_cloudformation::operation::describe_stacks::DescribeStacksError;
-use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::aws::{AwsWorld, configuration, lacks_credentials};
+use crate::aws::{AwsWorld, SdkConfig, StackError, configuration, invoke, stack_outputs};
 use crate::model::names::RunId;
 use crate::model::settings;
 use crate::model::settings::Settings;
@@ -20,8 +15,8 @@ use super::Failure;
 use super::arguments::Arguments;
 use super::exit::Exit;
 
-/// The rollback function's own timeout, and a little; for all attempts together.
-const INVOCATION: Duration = Duration::from_secs(910);
+/// The rollback function's own timeout and ten seconds more, for all attempts together.
+const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(910);
 
 /// The deployed control plane.
 pub(super) struct Stack {
@@ -63,20 +58,15 @@ async fn config(arguments: &Arguments) -> Result<SdkConfig, Failure> {
 pub(super) async fn find(arguments: &Arguments) -> Result<Stack, Failure> {
     let config = config(arguments).await?;
     let name = &arguments.stack;
-    let described = aws_sdk_cloudformation::Client::new(&config).describe_stacks().stack_name(name).send().await;
-    let described = described.map_err(|error| not_found(arguments, &error))?;
-    let stack = described.stacks().first();
-    let outputs = stack.map(|stack| stack.outputs()).unwrap_or_default();
+    let stack = stack_outputs(&config, name).await.map_err(|error| not_found(arguments, error))?;
     let output = |key: &str| {
-        let found =
-            outputs.iter().find(|output| output.output_key() == Some(key)).and_then(|output| output.output_value());
         let missing = || {
             Failure::new(
                 "StackNotFound",
                 format!("the stack {name} has no output {key}; is it snapback's? deploy it again: make deploy"),
             )
         };
-        found.map(str::to_owned).ok_or_else(missing)
+        stack.outputs.get(key).cloned().ok_or_else(missing)
     };
     // A stack of an earlier release does not say both of these; what does not need them works there as it did.
     let proxy_layers = output("ProxyLayers").unwrap_or_default();
@@ -86,27 +76,25 @@ pub(super) async fn find(arguments: &Arguments) -> Result<Stack, Failure> {
     let settings = settings
         .map_err(|wrong| Failure::new("StackNotFound", format!("the stack {name} is set up wrongly: {wrong}")))?;
     let table = arguments.table.clone().map_or_else(|| output("LedgerTable"), Ok)?;
-    let id = stack.and_then(|stack| stack.stack_id()).unwrap_or_default();
     Ok(Stack {
         world: AwsWorld::new(&config, table, Some(&settings.prefix)),
         settings,
         state_machine: output("StateMachineArn")?,
         // arn:PARTITION:cloudformation:REGION:ACCOUNT:stack/NAME/ID
-        account: id.split(':').nth(4).unwrap_or("unknown").to_owned(),
+        account: stack.id.split(':').nth(4).unwrap_or("unknown").to_owned(),
         rollback_function: output("RollbackFunction")?,
         config,
     })
 }
 
-fn not_found(arguments: &Arguments, error: &SdkError<DescribeStacksError>) -> Failure {
+fn not_found(arguments: &Arguments, error: StackError) -> Failure {
     let name = &arguments.stack;
-    match error.as_service_error() {
-        Some(service) => {
-            let why = service.message().unwrap_or("AWS gave no reason");
+    match error {
+        StackError::Refused(why) => {
             let fix = "name yours with --stack, or deploy it: make deploy";
             Failure::new("StackNotFound", format!("the stack {name} cannot be read: {why}; {fix}"))
         }
-        None if lacks_credentials(error) => {
+        StackError::NoCredentials => {
             let cause = match &arguments.profile {
                 Some(profile) => format!(
                     "the AWS profile `{profile}` gives no credentials; see: aws sts get-caller-identity --profile {profile}"
@@ -115,7 +103,7 @@ fn not_found(arguments: &Arguments, error: &SdkError<DescribeStacksError>) -> Fa
             };
             Failure::new("NoCredentials", cause)
         }
-        None => Failure::new(
+        StackError::NoResponse => Failure::new(
             "Unavailable",
             format!("the stack {name} cannot be read: AWS did not answer; is the endpoint right, and the network up?"),
         ),
@@ -137,22 +125,14 @@ struct RolledBackRun {
 impl Stack {
     /// Calls the rollback function and waits for its answer; returns the runs that it has rolled back.
     pub(super) async fn roll_back(&self, payload: &Value) -> Result<Vec<RunId>, RollbackError> {
-        let patient =
-            TimeoutConfig::builder().operation_attempt_timeout(INVOCATION).operation_timeout(INVOCATION).build();
-        let lambda = aws_sdk_lambda::config::Builder::from(&self.config).timeout_config(patient).build();
-        let call = aws_sdk_lambda::Client::from_conf(lambda).invoke().function_name(&self.rollback_function);
-        let answer = call.payload(aws_sdk_lambda::primitives::Blob::new(payload.to_string())).send().await;
-        let answer = answer.map_err(|error| {
-            let service = error.as_service_error();
-            let why = service.and_then(|service| service.message().or(service.code())).unwrap_or("no answer");
-            RollbackError::Unreachable(why.to_owned())
-        })?;
-        let body = answer.payload().map(|blob| String::from_utf8_lossy(blob.as_ref()).into_owned()).unwrap_or_default();
-        if answer.function_error().is_some() {
-            return Err(failed(&body));
+        let invoked = invoke(&self.config, &self.rollback_function, payload, ROLLBACK_TIMEOUT).await;
+        let response = invoked.map_err(RollbackError::Unreachable)?;
+        if response.is_error {
+            return Err(failed(&response.payload));
         }
-        // A function of another release may say it otherwise; that it has answered is what counts.
-        let rolled_back = serde_json::from_str::<RolledBack>(&body).map(|answer| answer.runs).unwrap_or_default();
+        // A function of another release may word its response differently; that it responded is what counts.
+        let rolled_back = serde_json::from_str::<RolledBack>(&response.payload);
+        let rolled_back = rolled_back.map(|response| response.runs).unwrap_or_default();
         Ok(rolled_back.into_iter().map(|run| run.run_id).collect())
     }
 }
