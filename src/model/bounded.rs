@@ -13,7 +13,7 @@ use super::text::shorten;
 pub struct BoundedU32<const MIN: u32, const MAX: u32>(u32);
 
 impl<const MIN: u32, const MAX: u32> BoundedU32<MIN, MAX> {
-    /// The number, if it is within the limits.
+    /// Wraps a number, if it is within the limits.
     #[must_use]
     pub fn new(number: u32) -> Option<Self> {
         (MIN..=MAX).contains(&number).then_some(Self(number))

@@ -1,11 +1,13 @@
-//! What a person writes.
+//! Experiments, as users write them.
+
+use std::collections::BTreeMap;
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::bounded::BoundedU32;
-use super::fault::Fault;
+use super::fault::{Claim, Fault};
 use super::names::{AlarmName, ExperimentName};
 use super::steady_state::Condition;
 use super::target::{Select, Target};
@@ -23,7 +25,7 @@ pub type Recovery = BoundedDuration<0, 900>;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", try_from = "RawExperiment")]
 pub struct Experiment {
-    /// What it is called in reports.
+    /// Its name in reports.
     pub name: ExperimentName,
     /// The functions.
     pub targets: Vec<Target>,
@@ -39,19 +41,18 @@ pub struct Experiment {
     pub steady_state: Vec<Condition>,
     /// How long the steady state may take, after the restore, to hold again.
     pub recovery: Recovery,
-    /// What `select` draws with, and what the percentages of faults inside invocations are rolled with, so that both can
-    /// be repeated.
+    /// The seed for the draws of `select` and of the percentages inside invocations, so that both can be repeated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u32>,
 }
 
-/// An experiment as it is written.
+/// An experiment before its checks.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(rename = "Experiment"))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct RawExperiment {
-    /// What the experiment is called in reports.
+    /// The name of the experiment in reports.
     name: ExperimentName,
     /// The functions to experiment on, 1 to 50 entries.
     targets: Vec<Target>,
@@ -67,8 +68,8 @@ struct RawExperiment {
     steady_state: Vec<Condition>,
     /// How long the steady state may take to hold again after the restore; PT1M if absent.
     recovery: Option<Recovery>,
-    /// What `select` draws with, and what the percentages of faults inside invocations are rolled with; if absent, both come
-    /// out differently in each run, and the report says what was drawn with.
+    /// The seed for the draws of `select` and of the percentages inside invocations. If absent, both differ in each run, and
+    /// the report shows the seed of `select`.
     seed: Option<BoundedU32<0, { u32::MAX }>>,
 }
 
@@ -116,20 +117,24 @@ fn check_count(field: &str, count: usize, min: usize, max: usize) -> Result<(), 
     Err(format!("`{field}` has {count} entries; write {fix} {max}"))
 }
 
-/// A field that two faults claim would have two values to be injected and one to be restored.
+/// Refuses a field that two faults claim: it would have two injected values and one original.
 fn check_claims(faults: &[Fault]) -> Result<(), String> {
-    let claims: Vec<_> =
-        faults.iter().enumerate().flat_map(|(at, f)| f.claims().into_iter().map(move |c| (at, f, c))).collect();
-    for (index, (at, fault, claim)) in claims.iter().enumerate() {
-        if let Some((other_at, other, _)) = claims[..index].iter().find(|(_, _, earlier)| earlier.meets(claim)) {
-            if at == other_at {
-                return Err(format!("faults[{at}] ({}) claims {claim} twice; keep it once", fault.name()));
+    let mut earlier: BTreeMap<Claim, usize> = BTreeMap::new();
+    for (at, fault) in faults.iter().enumerate() {
+        for claim in fault.claims() {
+            match claim.find_in(&earlier) {
+                Some(first) if first == at => {
+                    return Err(format!("faults[{at}] ({}) claims {claim} twice; keep it once", fault.name()));
+                }
+                Some(first) => {
+                    let (other, fault) = (faults[first].name(), fault.name());
+                    return Err(format!(
+                        "faults[{first}] ({other}) and faults[{at}] ({fault}) both claim {claim}; keep it in one of them"
+                    ));
+                }
+                None => {}
             }
-            return Err(format!(
-                "faults[{other_at}] ({}) and faults[{at}] ({}) both claim {claim}; keep it in one of them",
-                other.name(),
-                fault.name()
-            ));
+            earlier.entry(claim).or_insert(at);
         }
     }
     Ok(())
@@ -138,7 +143,7 @@ fn check_claims(faults: &[Fault]) -> Result<(), String> {
 fn check_targets(targets: &[Target]) -> Result<(), String> {
     for (at, target) in targets.iter().enumerate() {
         if let Some(first) = targets[..at].iter().position(|earlier| earlier == target) {
-            return Err(format!("targets[{first}] and targets[{at}] are the same; take one out"));
+            return Err(format!("targets[{first}] and targets[{at}] are the same; remove one"));
         }
     }
     Ok(())
@@ -147,7 +152,7 @@ fn check_targets(targets: &[Target]) -> Result<(), String> {
 fn check_alarms(stops: &[StopCondition]) -> Result<(), String> {
     for (at, stop) in stops.iter().enumerate() {
         if let Some(first) = stops[..at].iter().position(|earlier| earlier == stop) {
-            return Err(format!("stopConditions[{first}] and stopConditions[{at}] are the same; take one out"));
+            return Err(format!("stopConditions[{first}] and stopConditions[{at}] are the same; remove one"));
         }
     }
     Ok(())
@@ -184,13 +189,13 @@ impl Experiment {
         self.faults.iter().any(Fault::is_inside_invocations)
     }
 
-    /// Whether all faults end by themselves at the run's deadline: such targets can wait for the others'.
+    /// Whether all faults expire at the run's deadline: the restore of such targets can wait for others.
     #[must_use]
     pub fn expires_by_itself(&self) -> bool {
         self.faults.iter().all(Fault::expires_by_itself)
     }
 
-    /// When a run that begins `now` ends at the latest: what it may take to arm and inject, and its duration.
+    /// The latest end of a run that begins `now`: the time to arm and inject, and its duration.
     #[must_use]
     pub fn deadline(&self, now: Time) -> Time {
         now + self.duration.get() + STARTUP_LIMIT

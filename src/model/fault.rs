@@ -1,4 +1,4 @@
-//! The faults, as a person writes them. Each is one row of the fault catalogue (`catalogue.rs`).
+//! The faults, as users write them. Each has one row in the fault catalog (`catalog.rs`).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -53,16 +53,16 @@ pub enum Fault {
     /// Lets invocations fail.
     #[serde(deserialize_with = "checked")]
     Error(ErrorFault),
-    /// Answers in the handler's place.
+    /// Responds in place of the handler.
     #[serde(deserialize_with = "checked")]
     Response(ResponseFault),
-    /// Damages answers.
+    /// Corrupts responses.
     #[serde(deserialize_with = "checked")]
     Corrupt(CorruptFault),
     /// Fills /tmp while invocations run.
     #[serde(deserialize_with = "checked")]
     Disk(DiskFault),
-    /// Delays or fails initialisations.
+    /// Delays or fails initializations.
     #[serde(deserialize_with = "checked")]
     Init(InitFault),
     /// Kills the runtime in the middle of invocations.
@@ -70,7 +70,7 @@ pub enum Fault {
     Exit(ExitFault),
 }
 
-/// The proxy checks what it reads; here the same check names the field that a person wrote.
+/// Runs the check of the proxy here already, where the message can name the field that the user wrote.
 fn checked<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -98,7 +98,7 @@ pub struct ReservedConcurrency {
 pub struct HandlerFault {
     /// The handler during the run.
     pub handler: Handler,
-    /// Layer versions to append, in this order, behind the function's own.
+    /// Layer versions to append, in this order, after the function's own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub layers: Vec<LayerVersionArn>,
     /// Environment variables to set.
@@ -107,8 +107,8 @@ pub struct HandlerFault {
     /// The variable that is set to the target's own handler, so that the new one can call it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub original_handler_variable: Option<VariableName>,
-    /// The variable that is set to the run's deadline, in milliseconds since the epoch: past it, the new handler does
-    /// what the original does.
+    /// The variable that is set to the run's deadline, in milliseconds since the epoch. After it, the new handler
+    /// does what the original does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_variable: Option<VariableName>,
     /// The function's timeout during the run.
@@ -124,7 +124,7 @@ pub struct HandlerFault {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, try_from = "RawLayerFault")]
 pub struct LayerFault {
-    /// Layer versions to append, in this order, behind the function's own.
+    /// Layer versions to append, in this order, after the function's own.
     pub layers: Vec<LayerVersionArn>,
     /// Environment variables to set.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -135,13 +135,13 @@ pub struct LayerFault {
     /// The variable in which the wrapper finds the one that it displaces, so that it can start it in turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chained_wrapper_variable: Option<VariableName>,
-    /// The variable that is set to the run's deadline, in milliseconds since the epoch: past it, what the layers bring
-    /// does nothing.
+    /// The variable that is set to the run's deadline, in milliseconds since the epoch. After it, the code in the
+    /// layers does nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_variable: Option<VariableName>,
 }
 
-/// A layer fault as it is written.
+/// A layer fault before its checks.
 #[derive(Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(rename = "LayerFault"))]
@@ -178,12 +178,12 @@ pub struct EnvironmentFault {
     /// Variables to set.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub set: BTreeMap<VariableName, Secret>,
-    /// Variables to take out.
+    /// Variables to remove.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unset: Vec<VariableName>,
 }
 
-/// An environment fault as it is written.
+/// An environment fault before its checks.
 #[derive(Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(rename = "EnvironmentFault"))]
@@ -234,7 +234,7 @@ pub struct MappingFault {
 }
 
 /// Which event source mappings.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
 #[cfg_attr(feature = "schema", schemars(with = "String"))]
@@ -263,7 +263,7 @@ impl From<Mappings> for String {
 }
 
 /// What a fault claims for itself: no two faults of an experiment may claim the same.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Claim {
     /// The reserved concurrency.
     ReservedConcurrency,
@@ -283,7 +283,7 @@ pub enum Claim {
     Mappings(Mappings),
 }
 
-/// What the proxy is set up with: started in the runtime's place, told what to do, and what to start next.
+/// The variables that set up the proxy: it is the wrapper of the runtime, has faults to inject, and starts the next wrapper.
 const PROXY_VARIABLES: [&str; 3] = [WRAPPER_VARIABLE, FAULTS_VARIABLE, CHAINED_WRAPPER_VARIABLE];
 
 impl Claim {
@@ -297,6 +297,22 @@ impl Claim {
             }
             (Self::Mappings(a), Self::Mappings(b)) => a == b || *a == Mappings::All || *b == Mappings::All,
             _ => self == other,
+        }
+    }
+
+    /// Where the first of the earlier claims is that [meets](Self::meets) this one. A file can have thousands of claims, so
+    /// each is looked up; only a claim of mappings is compared with all others, and there is one per fault.
+    #[must_use]
+    pub fn find_in<T: Copy + Ord>(&self, earlier: &BTreeMap<Claim, T>) -> Option<T> {
+        let get = |claim: &Claim| earlier.get(claim).copied();
+        match self {
+            Self::ProxyVariable(name) => VariableName::try_from(*name).ok().and_then(|name| get(&Self::Variable(name))),
+            Self::Variable(name) => {
+                let proxy = PROXY_VARIABLES.into_iter().find(|proxy| name.as_str() == *proxy);
+                get(self).into_iter().chain(proxy.and_then(|proxy| get(&Self::ProxyVariable(proxy)))).min()
+            }
+            Self::Mappings(_) => earlier.iter().filter(|(claim, _)| self.meets(claim)).map(|(_, at)| *at).min(),
+            _ => get(self),
         }
     }
 }
@@ -317,7 +333,7 @@ impl fmt::Display for Claim {
 }
 
 impl Fault {
-    /// The fault's name in an experiment and in the catalogue.
+    /// The fault's name in an experiment and in the catalog.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -339,7 +355,7 @@ impl Fault {
         }
     }
 
-    /// For people: its name, and of how many invocations where that is said.
+    /// The name for display, with its share of the invocations where it has one.
     #[must_use]
     pub fn title(&self) -> String {
         self.invocation().map_or_else(|| self.name().to_owned(), |fault| fault.title())
@@ -360,7 +376,7 @@ impl Fault {
         self.invocation().is_some()
     }
 
-    /// The fault as the proxy is told of it, where it is one inside invocations.
+    /// The fault in the form of the proxy, if it is one inside invocations.
     #[must_use]
     pub fn invocation(&self) -> Option<InvocationFault> {
         Some(match self {
@@ -432,10 +448,10 @@ impl Fault {
         redacted
     }
 
-    /// Whether the fault ends by itself at the run's deadline, should nothing be left that could restore it: it is code
-    /// that knows the deadline, and changes nothing that harms without that code. A time limit or a memory that a
-    /// `handler` fault sets stays past the deadline, so with one the fault does not end. Variables are taken for settings
-    /// of the code that the fault brings. The proxy lets everything pass from the deadline on.
+    /// Whether the fault expires at the run's deadline even if nothing restores it. That needs code that knows the deadline,
+    /// and no change that does harm without this code. The timeout or memory of a `handler` fault stays after the deadline,
+    /// so such a fault does not expire. Variables count as settings of the fault's code. From the deadline on, the proxy
+    /// passes everything unchanged.
     #[must_use]
     pub fn expires_by_itself(&self) -> bool {
         match self {
@@ -474,4 +490,30 @@ impl Fault {
 fn carried_claims(layers: &[LayerVersionArn], environment: &BTreeMap<VariableName, Secret>) -> Vec<Claim> {
     let layers = layers.iter().map(|layer| Claim::Layer(layer.layer().to_owned()));
     layers.chain(environment.keys().cloned().map(Claim::Variable)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looking_a_claim_up_finds_what_comparing_finds() {
+        let variable = |name: &str| VariableName::try_from(name).map(Claim::Variable);
+        let mapping = MappingId::try_from("11111111-2222-3333-4444-555555555555").map(Mappings::One);
+        let claims: Vec<Claim> = [variable("A1"), variable(WRAPPER_VARIABLE), mapping.map(Claim::Mappings)]
+            .into_iter()
+            .flatten()
+            .chain(PROXY_VARIABLES.map(Claim::ProxyVariable))
+            .chain([Claim::Handler, Claim::Layer("a".into()), Claim::Layer("b".into()), Claim::Mappings(Mappings::All)])
+            .collect();
+        assert_eq!(claims.len(), 10);
+        for one in &claims {
+            for other in &claims {
+                let earlier = BTreeMap::from([(other.clone(), 7)]);
+                assert_eq!(one.find_in(&earlier), one.meets(other).then_some(7), "{one}, {other}");
+            }
+        }
+        let earlier = BTreeMap::from([(Claim::ProxyVariable(WRAPPER_VARIABLE), 1), (claims[1].clone(), 0)]);
+        assert_eq!(claims[1].find_in(&earlier), Some(0));
+    }
 }

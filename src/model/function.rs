@@ -11,9 +11,9 @@ use super::secret::Secret;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Slot<T> {
-    /// Not there.
+    /// The field is absent.
     Absent,
-    /// There, with this value.
+    /// The field has this value.
     Present(T),
 }
 
@@ -39,7 +39,7 @@ impl<T> From<Option<T>> for Slot<T> {
 pub struct Observation {
     /// The unqualified ARN.
     pub arn: FunctionArn,
-    /// Guards `UpdateFunctionConfiguration`: AWS refuses it when the function has changed since.
+    /// The guard of `UpdateFunctionConfiguration`: AWS refuses the call if the function has changed since.
     pub revision_id: String,
     /// `State`.
     pub state: Lifecycle,
@@ -83,18 +83,18 @@ pub struct Observation {
 pub enum Lifecycle {
     /// It can be invoked and updated.
     Active,
-    /// Any other, by its name.
+    /// Any other state, by its name.
     Other(String),
 }
 
 /// A function's `LastUpdateStatus`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LastUpdate {
-    /// The configuration that is seen is the one that serves.
+    /// The observed configuration is in use.
     Successful,
     /// An update is under way; the old configuration serves until it ends.
     InProgress,
-    /// The last update failed; the configuration before it serves.
+    /// The last update failed; the configuration before it is in use.
     Failed,
 }
 
@@ -153,7 +153,7 @@ pub enum MappingState {
     Enabled,
     /// `Disabled`.
     Disabled,
-    /// `Creating`, `Enabling`, `Disabling`, `Updating` or `Deleting`: on its way, and refusing updates.
+    /// `Creating`, `Enabling`, `Disabling`, `Updating` or `Deleting`: AWS refuses updates in these states.
     Busy,
 }
 

@@ -1,9 +1,10 @@
-//! Reading an experiment: every refusal names the field, the value and the fix.
+//! Reads experiments and payloads: every error names the field, the value and the fix.
 
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use serde_path_to_error::Segment;
 
+use super::catalog::{FAULT_CATALOG, FaultInfo};
 use super::experiment::Experiment;
 use super::text::{shorten, shorten_name};
 
@@ -22,7 +23,7 @@ fn prefix(field: &str) -> String {
 }
 
 impl InvalidInput {
-    /// About the whole input.
+    /// An error about the whole input.
     #[must_use]
     pub fn whole(problem: impl Into<String>) -> Self {
         Self { field: String::new(), problem: problem.into() }
@@ -44,8 +45,8 @@ pub fn read_experiment(value: &Value) -> Result<Experiment, InvalidInput> {
     read(value)
 }
 
-/// serde takes a list where an object is meant, field after field in the order of our code: nobody means that. And it
-/// has only words of Rust's for an entry of `faults` that does not name one fault.
+/// Checks what serde accepts or explains badly: it reads a list as an object, field by field in the order of our code, and
+/// describes an entry of `faults` that does not name one fault in terms of Rust.
 fn check_shape(value: &Value) -> Result<(), InvalidInput> {
     for list in ["targets", "faults", "stopConditions", "steadyState"] {
         for (at, entry) in value[list].as_array().into_iter().flatten().enumerate() {
@@ -66,15 +67,40 @@ fn check_fault(field: &str, entry: &Value) -> Result<(), InvalidInput> {
     let Some(fault) = entry.as_object() else {
         return wrong(wrong_type(entry, false, "an object with one fault, such as {memory: {megabytes: 256}}"));
     };
-    let names: Vec<String> = fault.keys().take(5).map(|name| format!("`{}`", shorten_name(name))).collect();
     match (fault.len(), fault.iter().next()) {
-        (1, Some((name, settings))) => check_settings(&format!("{field}.{}", shorten_name(name)), settings),
+        (1, Some((name, settings))) => check_settings(&format!("{field}.{}", shorten_name(name)), name, settings),
         (0, _) => wrong("names no fault; write one, such as {memory: {megabytes: 256}}".to_owned()),
-        _ => wrong(format!("has more than one name ({}); write each fault as an entry of its own", names.join(", "))),
+        _ => wrong(several_names(fault)),
     }
 }
 
-fn check_settings(field: &str, settings: &Value) -> Result<(), InvalidInput> {
+/// An entry of `faults` with several names: settings that are not indented under their fault, or several faults.
+fn several_names(entry: &Map<String, Value>) -> String {
+    let quote = |name: &str| format!("`{}`", shorten_name(name));
+    let is_fault = |name: &str| fault_info(name).is_some();
+    let (empty, others): (Vec<_>, Vec<_>) = entry.iter().partition(|(name, value)| is_fault(name) && value.is_null());
+    let setting = others.iter().find(|(name, value)| !is_fault(name) || !value.is_object());
+    if let ([(fault, _)], Some((setting, _))) = (&*empty, setting) {
+        let (fault, setting) = (quote(fault), quote(setting));
+        return format!("has {setting} next to {fault}, which is empty; indent {setting} further than {fault}");
+    }
+    let names: Vec<String> = entry.keys().take(5).map(|name| quote(name)).collect();
+    format!("has more than one name ({}); write each fault as a separate entry", names.join(", "))
+}
+
+fn fault_info(name: &str) -> Option<&'static FaultInfo> {
+    FAULT_CATALOG.iter().find(|info| info.name == name)
+}
+
+fn check_settings(field: &str, name: &str, settings: &Value) -> Result<(), InvalidInput> {
+    if let Some(FaultInfo { name, example, .. }) = fault_info(name).filter(|_| !settings.is_object()) {
+        let problem = match (settings, *example) {
+            (Value::Null, "{}") => format!("it is null; write `{name}: {{}}`"),
+            (Value::Null, _) => format!("it is null; write its settings, such as `{name}: {example}`"),
+            _ => wrong_type(settings, *name == "environment", &format!("an object, such as {example}")),
+        };
+        return Err(InvalidInput { field: field.to_owned(), problem });
+    }
     check_no_list(field, settings)?;
     check_no_list(&format!("{field}.fail"), &settings["fail"])?;
     for (at, condition) in settings["match"].as_array().into_iter().flatten().enumerate() {
@@ -105,7 +131,7 @@ pub fn read<T: DeserializeOwned>(value: &Value) -> Result<T, InvalidInput> {
     })
 }
 
-/// serde says what it found and what it knows; this adds the nearest known name and where to go on.
+/// Turns a message of serde into an error that names the nearest known name or the fix.
 fn explain(value: &Value, path: &[Segment], message: &str) -> InvalidInput {
     let field = field(path);
     if let Some((_, expected)) = message.strip_prefix("invalid type: ").and_then(|m| m.rsplit_once(", expected ")) {
@@ -115,7 +141,7 @@ fn explain(value: &Value, path: &[Segment], message: &str) -> InvalidInput {
             "a sequence" => "a list",
             "f64" => "a number",
             "a boolean" => "true or false",
-            // Both are what names one of several settings.
+            // An enum of serde is the name of one of several settings.
             "string or map" => "one of its names",
             other if other.starts_with("struct ") || other.contains("enum ") => "an object",
             other => other,
@@ -130,14 +156,14 @@ fn explain(value: &Value, path: &[Segment], message: &str) -> InvalidInput {
     let (Some((name, known)), true) = (quoted.split_first(), unknown) else {
         return InvalidInput { field, problem: message.to_owned() };
     };
-    // The path of an unknown name ends with it; the place is what it stands in.
+    // The path of an unknown name ends with the name itself; the place is the object around it.
     let place = match path.split_last() {
         Some((last, place)) if name_of(last) == Some(name) => place,
         _ => path,
     };
     let advice = match (nearest(name, known), known) {
         (Some(best), _) => format!("did you mean `{best}`?"),
-        (None, []) => "nothing may stand here".to_owned(),
+        (None, []) => "remove it; no field is allowed here".to_owned(),
         (None, [only]) => format!("write `{only}`"),
         (None, _) => format!("write one of {}", known.join(", ")),
     };
@@ -148,7 +174,7 @@ fn explain(value: &Value, path: &[Segment], message: &str) -> InvalidInput {
     }
 }
 
-/// A path as a person would write it: `faults[0].handler.memory`.
+/// Formats a path as a user would write it: `faults[0].handler.memory`.
 fn field(path: &[Segment]) -> String {
     let mut text = String::new();
     for (at, segment) in path.iter().enumerate() {
@@ -171,12 +197,12 @@ fn name_of(segment: &Segment) -> Option<&str> {
     }
 }
 
-/// Whether this is about variables: what stands there may be the value of one.
+/// Whether the path leads into variables, where any value may be a secret.
 fn is_hidden(path: &[Segment]) -> bool {
     path.iter().any(|segment| matches!(name_of(segment), Some("environment" | "set" | "unset")))
 }
 
-/// What stands at a path, or as near to it as there is anything.
+/// Finds the value at a path, or the nearest one around it.
 fn found<'v>(value: &'v Value, path: &[Segment]) -> &'v Value {
     path.iter().fold(value, |value, segment| match segment {
         Segment::Seq { index } => value.get(index).unwrap_or(value),
@@ -184,7 +210,7 @@ fn found<'v>(value: &'v Value, path: &[Segment]) -> &'v Value {
     })
 }
 
-/// Names what stands there and what should, without Rust's names, and without anything that an environment holds.
+/// Names the value and what is expected, without Rust's names, and without any value of an environment.
 fn wrong_type(found: &Value, hidden: bool, expected: &str) -> String {
     let shown = match found {
         Value::Null | Value::Array(_) | Value::Object(_) => "it".to_owned(),
@@ -196,9 +222,9 @@ fn wrong_type(found: &Value, hidden: bool, expected: &str) -> String {
     format!("{shown} is {}; write {expected}{quotes}", kind(found))
 }
 
-/// The known name that fewest edits make out of `name`, if they are few enough to be a slip.
+/// Finds the known name with the fewest edits from `name`, if they are few enough to be a typo.
 fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
-    // A slip is short: what is much longer than any name is not one, and would cost time.
+    // A typo is short: a text much longer than any name is not one, and would cost time.
     if name.len() > 64 {
         return None;
     }
@@ -206,7 +232,7 @@ fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     (distance <= name.len().max(best.len()) / 3).then_some(best)
 }
 
-/// Levenshtein's distance, in bytes.
+/// Computes Levenshtein's distance, in bytes.
 fn distance(from: &str, to: &str) -> usize {
     let mut row: Vec<usize> = (0..=to.len()).collect();
     for (i, a) in from.bytes().enumerate() {

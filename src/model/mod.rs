@@ -1,4 +1,4 @@
-//! The nouns: what a person writes, what a function looks like, what the ledger keeps.
+//! The nouns: experiments as users write them, functions as AWS returns them, records as the ledger keeps them.
 //!
 //! Everything here is parsed at the edge into types that cannot hold a wrong value; nothing here does I/O, reads a
 //! clock or names an SDK.

@@ -7,9 +7,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::text::{is_qualifier, shorten, shorten_name};
+use super::text::{is_control, is_qualifier, shorten, shorten_name};
 
-/// Declares a string newtype whose `parse` function says what is wrong and what to write instead.
+/// Declares a string newtype. Its `parse` function returns what is wrong and what to write instead.
 macro_rules! text_type {
     ($(#[$doc:meta])* $name:ident, $parse:path) => {
         text_type!($(#[$doc])* $name, $parse, shorten);
@@ -61,7 +61,7 @@ macro_rules! text_type {
 }
 
 text_type!(
-    /// A target as a person names it: function name, `name:qualifier`, partial or full ARN, qualified or not.
+    /// A target as a user names it: function name, `name:qualifier`, partial or full ARN, qualified or not.
     FunctionName,
     check_function_name
 );
@@ -87,7 +87,7 @@ text_type!(
     shorten_name
 );
 text_type!(
-    /// Why somebody moved the safety lever: one line.
+    /// Why a user moved the safety lever: one line.
     LeverReason,
     check_lever_reason
 );
@@ -141,7 +141,7 @@ impl FunctionArn {
     /// The unqualified ARN out of one that may carry a qualifier.
     ///
     /// # Errors
-    /// When the text is no function ARN.
+    /// When the text is not a function ARN.
     pub fn unqualified(text: &str) -> Result<Self, String> {
         Self::try_from(split_qualifier(text).0)
     }
@@ -160,7 +160,7 @@ impl LayerVersionArn {
         self.0.rsplit_once(':').map_or(&*self.0, |(layer, _)| layer)
     }
 
-    /// Whether it is one of Lambda's own layers, of which nothing can be asked.
+    /// Whether it is one of Lambda's own layers, which AWS's API does not describe.
     #[must_use]
     pub fn is_lambdas_own(&self) -> bool {
         self.0.split(':').nth(5) == Some(AWS_LAYER)
@@ -182,7 +182,7 @@ impl AlarmName {
 }
 
 /// `name:qualifier`, `arn:...:function:name:qualifier` and `account:function:name:qualifier` all carry the qualifier
-/// one field behind the name.
+/// one field after the name.
 fn split_qualifier(text: &str) -> (&str, Option<&str>) {
     let name_at = text.rfind("function:").map_or(0, |at| at + "function:".len());
     match text[name_at..].find(':') {
@@ -265,19 +265,22 @@ fn name_in_alarm_arn(text: &str) -> Option<&str> {
     }
 }
 
-/// 1 to 255 characters of UTF-8, without ASCII's control characters; blanks at either end are part of the name
-/// (AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm).
+/// An alarm's name has 1 to 255 characters of UTF-8 and no ASCII control characters; blanks at either end are part of it
+/// (AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm). snapback also refuses what could make a plan show another
+/// alarm than the one that is meant.
 fn check_alarm(text: &str) -> Result<(), String> {
     let name = name_in_alarm_arn(text).unwrap_or(text);
-    if (1..=255).contains(&name.chars().count()) && !name.chars().any(|c| c.is_ascii_control()) {
+    if (1..=255).contains(&name.chars().count()) && !name.contains(is_control) {
         return Ok(());
     }
-    Err("is not an alarm; write its name (1 to 255 characters) or arn:aws:cloudwatch:REGION:ACCOUNT:alarm:NAME".into())
+    Err("is not an alarm; write its name (1 to 255 printable characters) or \
+         arn:aws:cloudwatch:REGION:ACCOUNT:alarm:NAME"
+        .into())
 }
 
-/// Snapback's own limit: it is shown in one line.
+/// This limit is snapback's own: a reason is shown in one line.
 fn check_lever_reason(text: &str) -> Result<(), String> {
-    if text.trim().is_empty() || text.chars().count() > 256 || text.chars().any(char::is_control) {
+    if text.trim().is_empty() || text.chars().count() > 256 || text.contains(is_control) {
         return Err("is not a reason; write 1 to 256 printable characters".into());
     }
     Ok(())
@@ -321,14 +324,16 @@ fn check_variable(text: &str) -> Result<(), String> {
 }
 
 fn check_handler(text: &str) -> Result<(), String> {
-    if text.is_empty() || text.chars().count() > 128 || text.chars().any(char::is_whitespace) {
-        return Err("is not a handler; write 1 to 128 characters without white space, such as app.handler".into());
+    if text.is_empty() || text.chars().count() > 128 || text.contains(|c: char| c.is_whitespace() || is_control(c)) {
+        return Err(
+            "is not a handler; write 1 to 128 printable characters without white space, such as app.handler".into()
+        );
     }
     Ok(())
 }
 
 fn check_experiment_name(text: &str) -> Result<(), String> {
-    if text.trim().is_empty() || text.chars().count() > 128 || text.chars().any(char::is_control) {
+    if text.trim().is_empty() || text.chars().count() > 128 || text.contains(is_control) {
         return Err("is not a name; write 1 to 128 printable characters".into());
     }
     Ok(())
@@ -351,7 +356,7 @@ fn check_mapping(text: &str) -> Result<(), String> {
 }
 
 fn check_wrapper(text: &str) -> Result<(), String> {
-    if !text.starts_with('/') || text.len() > 512 || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+    if !text.starts_with('/') || text.len() > 512 || text.contains(|c: char| c.is_whitespace() || is_control(c)) {
         return Err("is not the path of a wrapper; write an absolute path, such as /opt/chaos-wrapper".into());
     }
     Ok(())
@@ -428,16 +433,31 @@ mod tests {
         let arn = format!("arn:aws-cn:cloudwatch:cn-north-1:123456789012:alarm: {}", "決".repeat(254));
         let alarm = AlarmName::try_from(arn.clone());
         assert_eq!(alarm.as_ref().map(AlarmName::name), Ok(&arn[arn.len() - 763..]));
-        for text in ["決".repeat(256), String::new(), "two\nlines".to_owned(), "a\u{7f}".to_owned(), format!("{arn}決")]
-        {
+        for text in [
+            "決".repeat(256),
+            String::new(),
+            "two\nlines".to_owned(),
+            "a\u{7f}".to_owned(),
+            "a\u{1b}[2J".to_owned(),
+            "a\u{202e}b".to_owned(),
+            format!("{arn}決"),
+        ] {
             assert!(AlarmName::try_from(text.clone()).is_err(), "{text}");
         }
     }
 
     #[test]
+    fn an_experiment_name_and_a_handler_are_printable() {
+        for text in ["a\u{1b}[2J", "a\u{202e}b", "a\u{2028}b", "a\u{85}b"] {
+            assert!(ExperimentName::try_from(text).is_err() && Handler::try_from(text).is_err(), "{text:?}");
+        }
+        assert!(ExperimentName::try_from("grüße 決 \u{1f600}").is_ok());
+    }
+
+    #[test]
     fn a_lever_reason_is_one_line() {
         assert!(LeverReason::try_from("決".repeat(256)).is_ok());
-        for text in ["", " ", "two\nlines", &"x".repeat(257)] {
+        for text in ["", " ", "two\nlines", "a\u{202e}b", &"x".repeat(257)] {
             assert!(LeverReason::try_from(text).is_err(), "{text}");
         }
     }

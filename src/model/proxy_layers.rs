@@ -1,4 +1,4 @@
-//! The layer versions that bring the proxy, one for each architecture: what the stack has published.
+//! The layer versions with the proxy, one per architecture, as the stack has published them.
 
 use std::collections::BTreeMap;
 
@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::names::LayerVersionArn;
 use super::text::shorten;
 
-/// The layer version of each architecture, by Lambda's name for it (`arm64`, `x86_64`). A stack from before there was a
-/// proxy has none.
+/// The layer version of each architecture, by Lambda's name for it (`arm64`, `x86_64`). A stack from before the proxy
+/// existed has none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ProxyLayers(BTreeMap<String, LayerVersionArn>);
@@ -17,7 +17,7 @@ impl ProxyLayers {
     /// Reads `arm64=ARN,x86_64=ARN`, as the template writes it.
     ///
     /// # Errors
-    /// One sentence with the value and the fix.
+    /// A sentence with the value and the fix.
     pub fn parse(text: &str) -> Result<Self, String> {
         let wrong = |why: &str| format!("`{}` {why}; write arm64=ARN,x86_64=ARN", shorten(text));
         let mut layers = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! The reasons for "no", each with its fix.
+//! Refusals: why a run does not start, each with its fix.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use serde::Serialize;
 pub struct Refusal {
     /// The guardrail that refused.
     pub guardrail: Guardrail,
-    /// What it is about: a function, an alarm, or the experiment.
+    /// The subject: a function, an alarm, or the experiment.
     pub subject: String,
     /// What is wrong.
     pub reason: String,
@@ -34,23 +34,23 @@ pub enum Guardrail {
     Ready,
     /// Its tags opt in.
     OptIn,
-    /// It is none of snapback's own functions.
+    /// It is not one of snapback's own functions.
     OwnFunction,
-    /// No other run has it.
+    /// No other run has the function locked.
     Unlocked,
     /// Its environment can be read.
     Environment,
     /// It is a zip package where layers or a handler are changed.
     Package,
-    /// No more than five layers, none of them twice.
+    /// There are at most five layers, none of them twice.
     Layers,
-    /// Every layer to add, and every one to be put back, exists.
+    /// Every layer to add or to restore exists.
     LayerExists,
-    /// The function's code signing takes the layers to add.
+    /// The function's code signing configuration accepts the layers to add.
     CodeSigning,
     /// The environment fits into 4 KB.
     EnvironmentSize,
-    /// The runtime can still be updated, and honours a wrapper where one is needed.
+    /// The runtime can still be updated, and honors a wrapper where one is needed.
     Runtime,
     /// The wrapper slot is free or can be chained.
     Wrapper,
@@ -58,15 +58,15 @@ pub enum Guardrail {
     Alarm,
     /// The number of targets is within the limit.
     TargetLimit,
-    /// The version or alias that is named, by the target or by a fault, sees the change.
+    /// The version or alias that the target or a fault names sees the change.
     Qualifier,
-    /// It carries no marks of snapback.
+    /// It has no leftovers of snapback.
     Leftovers,
-    /// The safety lever is released.
+    /// The safety lever is disengaged.
     Lever,
     /// The steady state holds before the start.
     SteadyState,
-    /// The event source mappings exist, are settled and were enabled.
+    /// The event source mappings exist, are not being updated, and were enabled.
     Mapping,
     /// Each fault changes something, and invocations can meet it.
     Effect,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// The value of an environment variable. It may be a password, so `Debug` hides it and there is no `Display`.
 ///
-/// It serializes as it is, for the ledger and for Lambda only: nothing that is shown to a person holds a `Secret`.
+/// It serializes as it is, for the ledger and for Lambda only: nothing that is displayed holds a `Secret`.
 #[derive(Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
@@ -39,7 +39,7 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
-/// serde's own messages quote what they found; here that could be the secret.
+/// Hides the value in errors: serde's own messages quote what they found, which could be the secret.
 struct SecretVisitor;
 
 impl SecretVisitor {

@@ -1,4 +1,4 @@
-//! What is changed and what it was: the record that a restore works from.
+//! The changes to a function and its originals: the record that a restore works from.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -154,7 +154,7 @@ impl Change {
     }
 }
 
-/// The fields that one `UpdateFunctionConfiguration` call sends; what is `None` is not sent, and AWS leaves it as it is.
+/// The fields that one `UpdateFunctionConfiguration` call sends. A field that is `None` is not sent, and does not change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConfigurationUpdate {
     /// The revision that the decision was made on.
@@ -177,7 +177,7 @@ pub enum Write {
     /// Puts or deletes the reserved concurrency. AWS has no conditional write for it: a change that others make between the
     /// observation and this call is overwritten.
     Concurrency(Slot<u32>),
-    /// Enables or disables a mapping. No guard either.
+    /// Enables or disables a mapping. AWS offers no conditional write here either.
     Mapping {
         /// Which.
         id: MappingId,
@@ -194,11 +194,11 @@ pub enum Write {
 pub struct Drift {
     /// Which field.
     pub field: String,
-    /// What it was, what was injected and what it is now; no values of variables.
+    /// The original, the injected and the current value; none of variables.
     pub note: String,
 }
 
-/// What is known of a target before anything is injected: all that a restore needs.
+/// The record of a target before anything is injected: all that a restore needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     /// Each touched field.
@@ -220,7 +220,7 @@ pub struct RemovedFault {
 }
 
 impl RemovedFault {
-    /// The faults that are known, with those that were seen now; of each field, the first sight stays.
+    /// Joins the known faults with those seen now; each field keeps the first time it was seen.
     #[must_use]
     pub fn joined(known: &[Self], seen: &[Self]) -> Vec<Self> {
         let mut joined = known.to_vec();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::names::AlarmName;
-use super::text::shorten;
+use super::text::{is_control, shorten};
 use super::time::BoundedDuration;
 
 /// One condition of the steady state.
@@ -109,11 +109,12 @@ impl Metric {
         let is_long = |text: &str, most: usize| !(1..=most).contains(&text.chars().count());
         let wrong =
             |what: &str, text: &str, fix: &str| Err(format!("has a metric with the {what} `{}`; {fix}", shorten(text)));
-        if is_long(&self.namespace, 255) || self.namespace.starts_with(':') {
-            return wrong("namespace", &self.namespace, "write 1 to 255 characters that do not begin with a colon");
+        if is_long(&self.namespace, 255) || self.namespace.starts_with(':') || self.namespace.contains(is_control) {
+            let fix = "write 1 to 255 printable characters that do not begin with a colon";
+            return wrong("namespace", &self.namespace, fix);
         }
-        if is_long(&self.name, 255) {
-            return wrong("name", &self.name, "write 1 to 255 characters");
+        if is_long(&self.name, 255) || self.name.contains(is_control) {
+            return wrong("name", &self.name, "write 1 to 255 printable characters");
         }
         if self.dimensions.len() > 30 {
             return Err(format!("has a metric with {} dimensions; write at most 30", self.dimensions.len()));

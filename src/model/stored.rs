@@ -1,4 +1,4 @@
-//! A run as the ledger stores it, read leniently: another release may have written it.
+//! Reads a run from the ledger leniently, because another release may have written it.
 //!
 //! The input type of an experiment refuses what it does not know, and every value out of its bounds. A stored run must be
 //! readable by every release that may have to end it, so this type has no bounds, ignores fields that it does not know,
@@ -23,7 +23,7 @@ pub(super) struct StoredRun {
     fields: StoredFields,
 }
 
-/// Its fields, each read on its own: one that cannot be read keeps no other from being read.
+/// The fields, each read separately, so that one unreadable field does not block the others.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct StoredFields {
@@ -67,7 +67,7 @@ impl From<StoredRun> for Run {
         let created_at = read(stored.created_at).unwrap_or(Time(0));
         Self {
             id,
-            // The ledger keeps the status as an attribute of its own; here it is as it was when the run was created.
+            // The ledger keeps the current status in a separate attribute; this is the status at the creation of the run.
             status: read(stored.status).unwrap_or(RunStatus::Pending),
             experiment: experiment.filter(|_| unread.is_none()),
             unread,
@@ -78,7 +78,7 @@ impl From<StoredRun> for Run {
             notes: entries(stored.notes),
             seed: read(stored.seed),
             created_at,
-            // Without one that can be read, it has passed: the run is ended.
+            // Without a readable deadline, the deadline has passed, so that the run is ended.
             deadline: read(stored.deadline).unwrap_or(created_at),
             ends_at: read(stored.ends_at),
             stopping_at: read(stored.stopping_at),
@@ -92,7 +92,7 @@ impl From<StoredRun> for Run {
 }
 
 impl Run {
-    /// A run of which nothing can be read but its name: it is past its end, and its functions are those of its targets.
+    /// A run of which only the name can be read. It is past its end, and its functions are those of its targets.
     #[must_use]
     pub fn unreadable(id: RunId) -> Self {
         let stored = StoredRun { id, fields: StoredFields::default() };
@@ -100,8 +100,7 @@ impl Run {
     }
 }
 
-/// Why a run ends. A reason of another release is an error's: what a run comes to that ended for a reason that nobody here
-/// knows must not look well.
+/// Reads why a run ended. An unknown reason, from another release, becomes an error: such a run must not look successful.
 #[must_use]
 pub fn read_reason(stored: Value) -> Option<EndReason> {
     if stored.is_null() {
@@ -116,7 +115,7 @@ fn read<T: for<'de> Deserialize<'de>>(value: Value) -> Option<T> {
     T::deserialize(value).ok()
 }
 
-/// The entries of a list that can be read.
+/// Reads the entries of a list that can be read.
 fn entries<T: for<'de> Deserialize<'de>>(list: Value) -> Vec<T> {
     match list {
         Value::Array(entries) => entries.into_iter().filter_map(read).collect(),

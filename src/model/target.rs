@@ -1,4 +1,4 @@
-//! Which functions an experiment is about.
+//! The targets of an experiment.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::names::FunctionName;
-use super::text::shorten;
+use super::text::{is_control, shorten};
 
 /// One entry of `targets`: a function, or the functions that carry some tags.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,7 +24,7 @@ pub enum Target {
     },
 }
 
-/// A target as it is written.
+/// A target before its checks.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -52,20 +52,28 @@ impl TryFrom<RawTarget> for Target {
             }
             (Some(_), Some(_), _) => Err("has both `function` and `tags`; write two targets, one with each".into()),
             (Some(_), None, Some(_)) => {
-                Err("has `select` beside `function`; `select` goes with `tags`: take it out".into())
+                Err("has `select` next to `function`, but it works only with `tags`; remove it".into())
             }
             (None, None, _) => Err("names no function; write `function: NAME`, or `tags: {KEY: VALUE}`".into()),
         }
     }
 }
 
-/// A function has at most 50 tags, keys of 1 to 128 characters, values of up to 256
-/// (lambda/latest/dg/configuration-tags).
+/// A function has at most 50 tags. A key has 1 to 128 characters, a value up to 256: letters, spaces, numbers and
+/// `+ - = . _ : / @` (lambda/latest/dg/configuration-tags, general/latest/gr/aws_tagging).
 fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), String> {
     if tags.is_empty() || tags.len() > 50 {
         return Err(format!("has `tags` with {} entries; write 1 to 50", tags.len()));
     }
     for (key, value) in tags {
+        if let Some(c) = key.chars().chain(value.chars()).find(|c| !may_be_in_a_tag(*c)) {
+            return Err(format!(
+                "has the tag `{}`, which no function can carry: `{}` is not allowed; write letters, spaces, digits and \
+                 + - = . _ : / @",
+                shorten(key),
+                shorten(&c.to_string())
+            ));
+        }
         if key.is_empty() || key.chars().count() > 128 || value.chars().count() > 256 {
             return Err(format!(
                 "has the tag `{}`, which no function can carry; a key has 1 to 128 characters, a value up to 256",
@@ -74,6 +82,10 @@ fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+fn may_be_in_a_tag(c: char) -> bool {
+    c.is_alphanumeric() || (c.is_whitespace() && !is_control(c)) || "+-=._:/@".contains(c)
 }
 
 impl From<Target> for RawTarget {
@@ -164,6 +176,27 @@ impl schemars::JsonSchema for Select {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tag_has_the_characters_that_aws_allows() {
+        let tagged = |key: &str, value: &str| {
+            let tags = Some(BTreeMap::from([(key.to_owned(), value.to_owned())]));
+            Target::try_from(RawTarget { tags, ..RawTarget::default() })
+        };
+        for text in ["team", "größe 決", "a+b-c=d.e_f:g/h@i", "two words", "\u{a0}"] {
+            assert!(tagged(text, text).is_ok(), "{text}");
+        }
+        for (text, shown) in
+            [("a\u{1b}[2J", r"`\u{1b}`"), ("a\u{202e}b", r"`\u{202e}`"), ("a\nb", r"`\n`"), ("a*", "`*`")]
+        {
+            for refused in [tagged(text, "x"), tagged("x", text)] {
+                assert!(
+                    refused.is_err_and(|why| why.contains(&format!("{shown} is not allowed; write letters,"))),
+                    "{text:?}"
+                );
+            }
+        }
+    }
 
     #[test]
     fn selects_as_fis_does() {

@@ -96,6 +96,24 @@ impl<const MIN: u32, const MAX: u32> BoundedDuration<MIN, MAX> {
         self.0
     }
 
+    /// What to write in the place of `text`: the same length of time, where it is one and within the limits.
+    fn advice(text: &str) -> String {
+        let meant = match text.parse() {
+            Ok(seconds) => Some((seconds, format!("PT{seconds}S"))),
+            // jiff also reads the likes of `5m`, which FIS and Step Functions do not.
+            Err(_) => {
+                text.parse::<jiff::SignedDuration>().ok().filter(|span| span.subsec_nanos() == 0).and_then(|span| {
+                    let seconds = u32::try_from(span.as_secs()).ok()?;
+                    Some((seconds, iso(seconds)))
+                })
+            }
+        };
+        match meant {
+            Some((seconds, meant)) if (MIN..=MAX).contains(&seconds) => format!("did you mean `{meant}`?"),
+            _ => format!("write {}", Self::wanted()),
+        }
+    }
+
     fn wanted() -> String {
         format!("{} to {} as an ISO 8601 duration, such as PT90S or PT5M", iso(MIN), iso(MAX))
     }
@@ -103,7 +121,7 @@ impl<const MIN: u32, const MAX: u32> BoundedDuration<MIN, MAX> {
 
 impl<'de, const MIN: u32, const MAX: u32> Deserialize<'de> for BoundedDuration<MIN, MAX> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(SpanVisitor::<MIN, MAX>)
+        deserializer.deserialize_any(SpanVisitor::<MIN, MAX>)
     }
 }
 
@@ -120,6 +138,10 @@ impl<const MIN: u32, const MAX: u32> Visitor<'_> for SpanVisitor<MIN, MAX> {
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
         BoundedDuration::try_from(text.to_owned()).map_err(E::custom)
     }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
+        Err(E::custom(format!("`{number}` is a number; {}", Self::Value::advice(&number.to_string()))))
+    }
 }
 
 impl<const MIN: u32, const MAX: u32> TryFrom<String> for BoundedDuration<MIN, MAX> {
@@ -127,9 +149,9 @@ impl<const MIN: u32, const MAX: u32> TryFrom<String> for BoundedDuration<MIN, MA
 
     fn try_from(text: String) -> Result<Self, String> {
         let wrong = |what: &str| format!("`{}` {what}; write {}", shorten(&text), Self::wanted());
-        // jiff also reads `5m`, which FIS and Step Functions do not.
         if !text.starts_with('P') {
-            return Err(wrong("is not a duration of hours, minutes and seconds"));
+            let advice = Self::advice(&text);
+            return Err(format!("`{}` is not a duration of hours, minutes and seconds; {advice}", shorten(&text)));
         }
         let span: jiff::SignedDuration =
             text.parse().map_err(|_| wrong("is not a duration of hours, minutes and seconds"))?;

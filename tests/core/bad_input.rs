@@ -81,6 +81,8 @@ fn corpus() -> Vec<(&'static str, Value, &'static str)> {
         // Names.
         ("/name", json!(""), "name: `` is not a name; write 1 to 128 printable characters"),
         ("/name", json!("   "), "name: `   ` is not a name; write 1 to 128 printable characters"),
+        ("/name", json!("a\u{1b}[2J"), "name: `a\\u{1b}[2J` is not a name; write 1 to 128 printable characters"),
+        ("/name", json!("a\u{202e}b"), "name: `a\\u{202e}b` is not a name; write 1 to 128 printable characters"),
         ("/name", json!("a\nb"), "name: `a\\nb` is not a name; write 1 to 128 printable characters"),
         (
             "/name",
@@ -105,7 +107,7 @@ fn corpus() -> Vec<(&'static str, Value, &'static str)> {
         (
             "/targets",
             json!([{ "function": "checkout", "select": "ALL" }]),
-            "targets[0]: has `select` beside `function`; `select` goes with `tags`: take it out",
+            "targets[0]: has `select` next to `function`, but it works only with `tags`; remove it",
         ),
         (
             "/targets",
@@ -115,12 +117,12 @@ fn corpus() -> Vec<(&'static str, Value, &'static str)> {
         (
             "/targets",
             json!([{ "function": "checkout" }, { "function": "checkout" }]),
-            "targets[0] and targets[1] are the same; take one out",
+            "targets[0] and targets[1] are the same; remove one",
         ),
         (
             "/targets",
             json!([{ "tags": { "a": "b" } }, { "tags": { "a": "b" }, "select": "ALL" }]),
-            "targets[0] and targets[1] are the same; take one out",
+            "targets[0] and targets[1] are the same; remove one",
         ),
         (
             "/targets",
@@ -133,6 +135,11 @@ fn corpus() -> Vec<(&'static str, Value, &'static str)> {
             "/targets",
             json!([{ "tags": { "chaos": true } }]),
             "targets[0].tags.chaos: `true` is a boolean; write text, in quotes",
+        ),
+        (
+            "/targets",
+            json!([{ "tags": { "team": "shop\u{202e}" } }]),
+            "targets[0]: has the tag `team`, which no function can carry: `\\u{202e}` is not allowed; write letters, spaces, digits and + - = . _ : / @",
         ),
         (
             "/targets",
@@ -222,7 +229,7 @@ fn corpus() -> Vec<(&'static str, Value, &'static str)> {
         (
             "/faults",
             json!([{ "timeout": { "timeout": "PT1S" }, "memory": { "megabytes": 128 } }]),
-            "faults[0]: has more than one name (`memory`, `timeout`); write each fault as an entry of its own",
+            "faults[0]: has more than one name (`memory`, `timeout`); write each fault as a separate entry",
         ),
         (
             "/faults",
@@ -244,10 +251,43 @@ fn corpus() -> Vec<(&'static str, Value, &'static str)> {
             json!([{ "throttle": { "limit": 0 } }]),
             "faults[0]: `throttle` is not a known name; write one of reservedConcurrency, handler, layer, environment, timeout, memory, eventSourceMapping, latency, invocationTimeout, error, response, corrupt, disk, init, exit",
         ),
-        ("/faults", json!([{ "timeout": "PT1S" }]), "faults[0].timeout: `PT1S` is text; write an object"),
-        ("/faults", json!([{ "timeout": null }]), "faults[0].timeout: it is null; write an object"),
+        (
+            "/faults",
+            json!([{ "timeout": "PT1S" }]),
+            "faults[0].timeout: `PT1S` is text; write an object, such as {timeout: PT2S}",
+        ),
+        (
+            "/faults",
+            json!([{ "timeout": null }]),
+            "faults[0].timeout: it is null; write its settings, such as `timeout: {timeout: PT2S}`",
+        ),
+        (
+            "/faults",
+            json!([{ "timeout": 2 }]),
+            "faults[0].timeout: `2` is a number; write an object, such as {timeout: PT2S}",
+        ),
+        ("/faults", json!([{ "exit": null }]), "faults[0].exit: it is null; write `exit: {}`"),
+        (
+            "/faults",
+            json!([{ "latency": null, "delayMs": 200 }]),
+            "faults[0]: has `delayMs` next to `latency`, which is empty; indent `delayMs` further than `latency`",
+        ),
+        (
+            "/faults",
+            json!([{ "handler": null, "timeout": "PT2S" }]),
+            "faults[0]: has `timeout` next to `handler`, which is empty; indent `timeout` further than `handler`",
+        ),
+        (
+            "/faults",
+            json!([{ "exit": null, "timeout": { "timeout": "PT1S" } }]),
+            "faults[0]: has more than one name (`exit`, `timeout`); write each fault as a separate entry",
+        ),
         ("/faults", json!([{ "timeout": {} }]), "faults[0].timeout: `timeout` is missing; add it"),
-        ("/faults", json!([{ "memory": [128] }]), "faults[0].memory: it is a list; write an object"),
+        (
+            "/faults",
+            json!([{ "memory": [128] }]),
+            "faults[0].memory: it is a list; write an object, such as {megabytes: 256}",
+        ),
         (
             "/faults",
             Value::Array((0..21).map(|_| json!({ "timeout": { "timeout": "PT1S" } })).collect()),
@@ -322,7 +362,7 @@ fn corpus() -> Vec<(&'static str, Value, &'static str)> {
         (
             "/faults",
             json!([{ "timeout": { "timeout": 5 } }]),
-            "faults[0].timeout.timeout: `5` is a number; write PT1S to PT15M as an ISO 8601 duration, such as PT90S or PT5M",
+            "faults[0].timeout.timeout: `5` is a number; did you mean `PT5S`?",
         ),
         (
             "/faults",
@@ -343,11 +383,7 @@ fn corpus() -> Vec<(&'static str, Value, &'static str)> {
         ),
         ("/seed", json!("seven"), "seed: `seven` is text; write a whole number from 0 to 4294967295, without quotes"),
         // Durations.
-        (
-            "/duration",
-            json!(300),
-            "duration: `300` is a number; write PT5S to PT12H as an ISO 8601 duration, such as PT90S or PT5M",
-        ),
+        ("/duration", json!(300), "duration: `300` is a number; did you mean `PT300S`?"),
         (
             "/duration",
             json!(null),
@@ -361,7 +397,27 @@ fn corpus() -> Vec<(&'static str, Value, &'static str)> {
         (
             "/duration",
             json!("5m"),
-            "duration: `5m` is not a duration of hours, minutes and seconds; write PT5S to PT12H as an ISO 8601 duration, such as PT90S or PT5M",
+            "duration: `5m` is not a duration of hours, minutes and seconds; did you mean `PT5M`?",
+        ),
+        (
+            "/duration",
+            json!("300"),
+            "duration: `300` is not a duration of hours, minutes and seconds; did you mean `PT300S`?",
+        ),
+        (
+            "/duration",
+            json!("1h 30m"),
+            "duration: `1h 30m` is not a duration of hours, minutes and seconds; did you mean `PT1H30M`?",
+        ),
+        (
+            "/duration",
+            json!(4),
+            "duration: `4` is a number; write PT5S to PT12H as an ISO 8601 duration, such as PT90S or PT5M",
+        ),
+        (
+            "/duration",
+            json!("4s"),
+            "duration: `4s` is not a duration of hours, minutes and seconds; write PT5S to PT12H as an ISO 8601 duration, such as PT90S or PT5M",
         ),
         (
             "/duration",
@@ -408,33 +464,33 @@ fn corpus() -> Vec<(&'static str, Value, &'static str)> {
             json!("PT16M"),
             "recovery: `PT16M` is out of range; write PT0S to PT15M as an ISO 8601 duration, such as PT90S or PT5M",
         ),
-        (
-            "/recovery",
-            json!(60),
-            "recovery: `60` is a number; write PT0S to PT15M as an ISO 8601 duration, such as PT90S or PT5M",
-        ),
+        ("/recovery", json!(60), "recovery: `60` is a number; did you mean `PT60S`?"),
         // Handlers and layers.
         (
             "/faults",
             json!([{ "handler": { "handler": "" } }]),
-            "faults[0].handler.handler: `` is not a handler; write 1 to 128 characters without white space, such as app.handler",
+            "faults[0].handler.handler: `` is not a handler; write 1 to 128 printable characters without white space, such as app.handler",
         ),
         (
             "/faults",
             json!([{ "handler": { "handler": "app handler" } }]),
-            "faults[0].handler.handler: `app handler` is not a handler; write 1 to 128 characters without white space, such as app.handler",
+            "faults[0].handler.handler: `app handler` is not a handler; write 1 to 128 printable characters without white space, such as app.handler",
         ),
         (
             "/faults",
             json!([{ "handler": { "handler": "x".repeat(129) } }]),
-            "faults[0].handler.handler: `xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...` is not a handler; write 1 to 128 characters without white space, such as app.handler",
+            "faults[0].handler.handler: `xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...` is not a handler; write 1 to 128 printable characters without white space, such as app.handler",
         ),
         ("/faults", json!([{ "handler": { "layers": [LAYER] } }]), "faults[0].handler: `handler` is missing; add it"),
-        ("/faults", json!([{ "handler": "app.handler" }]), "faults[0].handler: `app.handler` is text; write an object"),
+        (
+            "/faults",
+            json!([{ "handler": "app.handler" }]),
+            "faults[0].handler: `app.handler` is text; write an object, such as {handler: chaos.handler}",
+        ),
         (
             "/faults",
             json!([{ "handler": { "handler": "a.b", "timeout": 20 } }]),
-            "faults[0].handler.timeout: `20` is a number; write PT1S to PT15M as an ISO 8601 duration, such as PT90S or PT5M",
+            "faults[0].handler.timeout: `20` is a number; did you mean `PT20S`?",
         ),
         (
             "/faults",
@@ -556,7 +612,7 @@ fn corpus() -> Vec<(&'static str, Value, &'static str)> {
         (
             "/faults",
             json!([{ "eventSourceMapping": "ALL" }]),
-            "faults[0].eventSourceMapping: `ALL` is text; write an object",
+            "faults[0].eventSourceMapping: `ALL` is text; write an object, such as {disable: ALL}",
         ),
         // Two faults that claim one field.
         (
@@ -625,9 +681,21 @@ fn corpus() -> Vec<(&'static str, Value, &'static str)> {
             "faults[0] (disk) and faults[1] (environment) both claim the variable SNAPBACK_CHAINED_WRAPPER; keep it in one of them",
         ),
         // Faults inside invocations.
-        ("/faults", json!([{ "latency": null }]), "faults[0].latency: it is null; write an object"),
-        ("/faults", json!([{ "latency": [100] }]), "faults[0].latency: it is a list; write an object"),
-        ("/faults", json!([{ "latency": 100 }]), "faults[0].latency: `100` is a number; write an object"),
+        (
+            "/faults",
+            json!([{ "latency": null }]),
+            "faults[0].latency: it is null; write its settings, such as `latency: {delayMs: 200}`",
+        ),
+        (
+            "/faults",
+            json!([{ "latency": [100] }]),
+            "faults[0].latency: it is a list; write an object, such as {delayMs: 200}",
+        ),
+        (
+            "/faults",
+            json!([{ "latency": 100 }]),
+            "faults[0].latency: `100` is a number; write an object, such as {delayMs: 200}",
+        ),
         (
             "/faults",
             json!([{ "latency": {} }]),
@@ -789,17 +857,17 @@ fn corpus() -> Vec<(&'static str, Value, &'static str)> {
         (
             "/stopConditions",
             json!([{ "alarm": "" }]),
-            "stopConditions[0].alarm: `` is not an alarm; write its name (1 to 255 characters) or arn:aws:cloudwatch:REGION:ACCOUNT:alarm:NAME",
+            "stopConditions[0].alarm: `` is not an alarm; write its name (1 to 255 printable characters) or arn:aws:cloudwatch:REGION:ACCOUNT:alarm:NAME",
         ),
         (
             "/stopConditions",
             json!([{ "alarm": "two\nlines" }]),
-            "stopConditions[0].alarm: `two\\nlines` is not an alarm; write its name (1 to 255 characters) or arn:aws:cloudwatch:REGION:ACCOUNT:alarm:NAME",
+            "stopConditions[0].alarm: `two\\nlines` is not an alarm; write its name (1 to 255 printable characters) or arn:aws:cloudwatch:REGION:ACCOUNT:alarm:NAME",
         ),
         (
             "/stopConditions",
             json!([{ "alarm": "x".repeat(256) }]),
-            "stopConditions[0].alarm: `xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...` is not an alarm; write its name (1 to 255 characters) or arn:aws:cloudwatch:REGION:ACCOUNT:alarm:NAME",
+            "stopConditions[0].alarm: `xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...` is not an alarm; write its name (1 to 255 printable characters) or arn:aws:cloudwatch:REGION:ACCOUNT:alarm:NAME",
         ),
         (
             "/stopConditions",
@@ -810,18 +878,26 @@ fn corpus() -> Vec<(&'static str, Value, &'static str)> {
         (
             "/steadyState",
             with("namespace", json!("")),
-            "steadyState[0]: has a metric with the namespace ``; write 1 to 255 characters that do not begin with a colon",
+            "steadyState[0]: has a metric with the namespace ``; write 1 to 255 printable characters that do not begin with a colon",
         ),
         (
             "/steadyState",
             with("namespace", json!(":a")),
-            "steadyState[0]: has a metric with the namespace `:a`; write 1 to 255 characters that do not begin with a colon",
+            "steadyState[0]: has a metric with the namespace `:a`; write 1 to 255 printable characters that do not begin with a colon",
+        ),
+        (
+            "/steadyState",
+            with("name", json!("a\u{1b}b")),
+            "steadyState[0]: has a metric with the name `a\\u{1b}b`; write 1 to 255 printable characters",
         ),
         (
             "/steadyState",
             with("name", json!("決".repeat(256))),
-            &*format!("steadyState[0]: has a metric with the name `{}...`; write 1 to 255 characters", "決".repeat(60))
-                .leak(),
+            &*format!(
+                "steadyState[0]: has a metric with the name `{}...`; write 1 to 255 printable characters",
+                "決".repeat(60)
+            )
+            .leak(),
         ),
         (
             "/steadyState",
@@ -900,7 +976,7 @@ fn corpus() -> Vec<(&'static str, Value, &'static str)> {
         (
             "/steadyState",
             with("period", json!(60)),
-            "steadyState[0].metric.period: `60` is a number; write PT1S to PT24H as an ISO 8601 duration, such as PT90S or PT5M",
+            "steadyState[0].metric.period: `60` is a number; did you mean `PT60S`?",
         ),
         (
             "/steadyState",
@@ -968,10 +1044,16 @@ fn secrets() -> Vec<(Value, &'static str)> {
         ),
         (
             json!([{ "environment": null, "set": { "DB_PASSWORD": SECRET } }]),
-            "faults[0]: has more than one name (`environment`, `set`); write each fault as an entry of its own",
+            "faults[0]: has `set` next to `environment`, which is empty; indent `set` further than `environment`",
         ),
-        (environment(json!([SECRET])), "faults[0].environment: it is a list; write an object"),
-        (environment(json!(SECRET)), "faults[0].environment: the value (hidden) is text; write an object"),
+        (
+            environment(json!([SECRET])),
+            "faults[0].environment: it is a list; write an object, such as {set: {NAME: VALUE}}",
+        ),
+        (
+            environment(json!(SECRET)),
+            "faults[0].environment: the value (hidden) is text; write an object, such as {set: {NAME: VALUE}}",
+        ),
         (
             json!([{ "layer": { "layers": [LAYER], "environment": SECRET } }]),
             "faults[0].layer.environment: the value (hidden) is text; write an object",
