@@ -47,7 +47,7 @@ fn imported(name: &str) -> Imported {
 }
 
 #[test]
-fn each_fixture_is_recognised_and_becomes_an_experiment_that_snapback_reads() {
+fn each_fixture_becomes_an_experiment_that_snapback_reads() {
     for (name, format, _) in FIXTURES {
         assert_eq!(Format::of(&source(name)), Some(format), "{name}");
         let experiment = imported(name).experiment;
@@ -56,7 +56,7 @@ fn each_fixture_is_recognised_and_becomes_an_experiment_that_snapback_reads() {
 }
 
 #[test]
-fn a_template_of_fis_keeps_its_targets_its_alarms_and_its_longest_duration() {
+fn a_fis_template_keeps_targets_alarms_and_longest_duration() {
     let Imported { experiment, notes } = imported("fis.json");
     assert_eq!(
         experiment,
@@ -77,22 +77,21 @@ fn a_template_of_fis_keeps_its_targets_its_alarms_and_its_longest_duration() {
     assert_eq!(
         notes,
         [
-            "actions.slow.description: not carried over: an experiment has nothing like it",
-            "actions.answer: it has no invocationPercentage; FIS's default of 100 was taken: all invocations",
-            "actions.answer: FIS does not say which body it returns; an empty one was taken",
-            "actions.fail: it has no invocationPercentage; FIS's default of 100 was taken: all invocations",
-            "actions.fail: FIS does not say which error it returns; snapback's own type and message were taken",
-            "actions.fail.startAfter: not carried over: all faults of an experiment begin and end together",
-            "actions.reboot: not carried over: its actionId is aws:ec2:reboot-instances, and snapback's faults are those \
-             of functions",
-            "actions.answer.parameters.duration: an experiment has one duration; PT10M, the longest, was taken, and not \
-             PT5M",
-            "actions.fail.parameters.duration: an experiment has one duration; PT10M, the longest, was taken, and not PT5M",
-            "targets.machines: not carried over: no action that is carried over has it",
-            "roleArn: not carried over: snapback's functions have roles of their own",
-            "tags: not carried over: a run carries no tags",
-            "logConfiguration: not carried over: snapback logs to its own log groups",
-            "experimentOptions: not carried over: an experiment has nothing like it",
+            "actions.slow.description: not imported: an experiment has no such field",
+            "actions.answer: it has no invocationPercentage; FIS's default, 100, is used: all invocations",
+            "actions.answer: FIS does not document which body it returns; an empty one is used",
+            "actions.fail: it has no invocationPercentage; FIS's default, 100, is used: all invocations",
+            "actions.fail: FIS does not document which error it returns; snapback's default type and message are used",
+            "actions.fail.startAfter: not imported: all faults of an experiment begin and end together",
+            "actions.reboot: not imported: its actionId is aws:ec2:reboot-instances, but snapback injects only into \
+             functions",
+            "actions.answer.parameters.duration: an experiment has one duration; the longest, PT10M, is used instead of PT5M",
+            "actions.fail.parameters.duration: an experiment has one duration; the longest, PT10M, is used instead of PT5M",
+            "targets.machines: not imported: no imported action uses it",
+            "roleArn: not imported: snapback's functions have their own roles",
+            "tags: not imported: a run has no tags",
+            "logConfiguration: not imported: snapback logs to its own log groups",
+            "experimentOptions: not imported: an experiment has no such field",
             PREPARED,
         ]
     );
@@ -100,11 +99,11 @@ fn a_template_of_fis_keeps_its_targets_its_alarms_and_its_longest_duration() {
 
 /// What every import of a template says of the functions.
 const PREPARED: &str = "a function that was prepared for FIS has its extension's layer and the variables AWS_FIS_* and \
-                        AWS_LAMBDA_EXEC_WRAPPER: take them out before a run; snapback brings what it needs and takes it \
-                        away again";
+                        AWS_LAMBDA_EXEC_WRAPPER: remove them before a run; snapback adds what it needs and removes it \
+                        afterwards";
 
 #[test]
-fn a_share_under_another_name_is_left_and_the_share_that_was_taken_is_said() {
+fn a_share_under_another_name_is_noted_with_the_default_used() {
     let action = json!({
         "actionId": "aws:lambda:invocation-error", "targets": { "Functions": "shop" },
         "parameters": { "percentage": "50", "preventExecution": "true" }
@@ -114,9 +113,9 @@ fn a_share_under_another_name_is_left_and_the_share_that_was_taken_is_said() {
         outcome(&json!({ "actions": { "fail": action }, "targets": { "shop": target } })).unwrap();
     assert_eq!(experiment["faults"][0]["error"]["percentage"], Value::Null, "all of them");
     for expected in [
-        "actions.fail: it has no invocationPercentage; FIS's default of 100 was taken: all invocations",
-        "actions.fail.parameters.percentage: not carried over: aws:lambda:invocation-error has nothing like it",
-        "duration: this template has none; PT5M was taken",
+        "actions.fail: it has no invocationPercentage; FIS's default, 100, is used: all invocations",
+        "actions.fail.parameters.percentage: not imported: the fault for aws:lambda:invocation-error has no such field",
+        "duration: this template has none; PT5M is used",
     ] {
         assert!(notes.iter().any(|note| note == expected), "{expected}: {notes:#?}");
     }
@@ -165,7 +164,7 @@ fn cloudformations_spelling_reads_like_fis_own() {
         assert_eq!(experiment, plain.experiment, "{at}");
         assert!(
             notes.contains(&format!(
-                "{at}Actions.fail.StartAfter: not carried over: all faults of an experiment begin and end together"
+                "{at}Actions.fail.StartAfter: not imported: all faults of an experiment begin and end together"
             )),
             "{notes:#?}"
         );
@@ -180,7 +179,7 @@ fn cloudformations_spelling_reads_like_fis_own() {
 }
 
 #[test]
-fn references_are_resolved_where_the_template_answers_them_and_never_taken_for_text() {
+fn references_resolve_in_the_template_or_are_refused() {
     let template = |alarm: Value, function: Value, duration: Value| {
         json!({
             "Parameters": { "Length": { "Type": "String", "Default": "PT7M" } },
@@ -208,21 +207,22 @@ fn references_are_resolved_where_the_template_answers_them_and_never_taken_for_t
     // An alarm that is not known must not be lost: it ends the run.
     let wrong = outcome(&template(json!({ "Ref": "Nameless" }), checkout.clone(), json!("PT5M"))).unwrap_err();
     assert!(
-        wrong.contains("StopConditions[0]: `value` is `!Ref Nameless`, which only CloudFormation knows"),
+        wrong.contains("StopConditions[0]: `value` is `!Ref Nameless`, which only CloudFormation can resolve"),
         "{wrong}"
     );
     let wrong = outcome(&template(errors.clone(), checkout, json!({ "Fn::ImportValue": "length" }))).unwrap_err();
-    assert!(wrong.contains("`duration` is `!ImportValue length`, which only CloudFormation knows"), "{wrong}");
+    assert!(wrong.contains("`duration` is `!ImportValue length`, which only CloudFormation can resolve"), "{wrong}");
     // A function can be named here.
     let unknown = template(errors, json!({ "Fn::GetAtt": ["Other", "Arn"] }), json!("PT5M"));
     let named = import(&unknown, None, &[FunctionName::try_from("other").unwrap()]).unwrap();
     assert_eq!(named.experiment["targets"], json!([{ "function": "other" }]));
-    let said = named.notes.iter().any(|note| note.contains("`!GetAtt Other.Arn`, which only CloudFormation knows"));
+    let said =
+        named.notes.iter().any(|note| note.contains("`!GetAtt Other.Arn`, which only CloudFormation can resolve"));
     assert!(said, "{:#?}", named.notes);
 }
 
 #[test]
-fn what_awss_command_line_gives_back_of_a_parameter_reads_like_the_parameter() {
+fn a_parameter_reads_the_same_in_the_cli_output_of_aws() {
     for name in ["failure-lambda.json", "failure-lambda-0.json", "chaos-lambda.json", "chaos-lambda-0.2.json"] {
         let (plain, text) = (imported(name), source(name).to_string());
         let parameter = json!({ "Name": "/chaos", "Type": "String", "Value": text, "Version": 3 });
@@ -232,7 +232,7 @@ fn what_awss_command_line_gives_back_of_a_parameter_reads_like_the_parameter() {
             let Imported { experiment, notes } = outcome(&envelope).unwrap();
             assert_eq!(experiment, plain.experiment, "{name}");
             let about = format!(
-                "{at}.Name, {at}.Type, {at}.Version: not carried over: only the parameter's Value configures the tool"
+                "{at}.Name, {at}.Type, {at}.Version: not imported: only the parameter's Value configures the tool"
             );
             assert_eq!(notes, [plain.notes.clone(), vec![about]].concat(), "{name}");
         }
@@ -241,8 +241,8 @@ fn what_awss_command_line_gives_back_of_a_parameter_reads_like_the_parameter() {
     for (source, says) in [
         (json!({ "Parameter": { "Type": "SecureString", "Value": "AQICAHh..." } }), "get it with --with-decryption"),
         (json!({ "Parameter": { "Type": "String", "Value": "on" } }), "Parameter.Value: it is not JSON"),
-        (json!("on"), "it is a text that is not JSON"),
-        (json!({ "Parameter": { "Value": "{}" } }), "this is no configuration that is known"),
+        (json!("on"), "the text is not JSON"),
+        (json!({ "Parameter": { "Value": "{}" } }), "unrecognized configuration; if it comes from one of fis, "),
     ] {
         let wrong = outcome(&source).unwrap_err();
         assert!(wrong.contains(says), "{source}: {wrong}");
@@ -250,7 +250,7 @@ fn what_awss_command_line_gives_back_of_a_parameter_reads_like_the_parameter() {
 }
 
 #[test]
-fn what_fis_gives_back_reads_like_what_it_was_given() {
+fn a_template_reads_the_same_in_the_response_of_fis() {
     let mut given = source("fis.json");
     let wrapped = outcome(&json!({ "experimentTemplate": given })).unwrap();
     assert_eq!(wrapped, imported("fis.json"));
@@ -262,7 +262,7 @@ fn what_fis_gives_back_reads_like_what_it_was_given() {
 }
 
 #[test]
-fn functions_that_fis_would_draw_from_stay_as_many() {
+fn functions_that_fis_would_draw_from_keep_their_number() {
     let mut template = source("fis.json");
     let arn = |name: &str| format!("arn:aws:lambda:eu-west-1:123456789012:function:{name}");
     template["targets"]["shop"] = json!({
@@ -279,7 +279,7 @@ fn functions_that_fis_would_draw_from_stay_as_many() {
 }
 
 #[test]
-fn faults_with_different_targets_are_no_one_experiment() {
+fn faults_with_different_targets_are_refused() {
     let mut template = source("fis.json");
     template["actions"]["fail"]["targets"]["Functions"] = json!("others");
     let wrong = outcome(&template).unwrap_err();
@@ -301,7 +301,7 @@ fn flags_keep_their_conditions() {
 }
 
 #[test]
-fn a_flag_whose_condition_cannot_be_kept_is_not_kept_without_it() {
+fn a_flag_with_an_unreadable_condition_is_not_imported() {
     let flag = |condition: Value| json!({ "timeout": { "enabled": true }, "latency": { "enabled": true, "match": [condition] } });
     for condition in [
         json!({ "path": "a", "operator": "regex", "value": "(?=x)" }),
@@ -314,7 +314,7 @@ fn a_flag_whose_condition_cannot_be_kept_is_not_kept_without_it() {
     ] {
         let Imported { experiment, notes } = outcome(&flag(condition.clone())).unwrap();
         assert_eq!(experiment["faults"], json!([{ "invocationTimeout": { "bufferMs": 0 } }]), "{condition}");
-        assert!(notes.iter().any(|note| note.starts_with("latency: not carried over: match[0]: ")), "{notes:?}");
+        assert!(notes.iter().any(|note| note.starts_with("latency: not imported: match[0]: ")), "{notes:?}");
     }
     let kept = outcome(&flag(json!({ "path": "/a..b", "value": "x" }))).unwrap().experiment;
     assert_eq!(kept["faults"][0]["latency"]["match"], json!([{ "path": "/~1a//b", "equals": "x" }]));
@@ -324,16 +324,16 @@ fn a_flag_whose_condition_cannot_be_kept_is_not_kept_without_it() {
 }
 
 #[test]
-fn feature_flags_read_as_they_are_stored_and_as_they_are_served() {
+fn feature_flags_read_the_same_stored_and_served() {
     let values = source("failure-lambda.json");
     let stored = json!({ "version": "1", "flags": { "latency": { "name": "latency" } }, "values": values });
     let Imported { experiment, notes } = outcome(&stored).unwrap();
     assert_eq!(experiment, imported("failure-lambda.json").experiment);
-    assert_eq!(notes[0], "flags, version: not carried over: `values` has the flags' settings");
+    assert_eq!(notes[0], "flags, version: not imported: `values` has the flags' settings");
 }
 
 #[test]
-fn the_extension_has_defaults_and_a_function_that_is_named() {
+fn the_extension_has_defaults_and_names_its_function() {
     let Imported { experiment, notes } = imported("chaos-lambda-extension-function.json");
     assert_eq!(experiment["targets"], json!([{ "function": "checkout" }]));
     assert!(notes.iter().any(|note| note.contains("DATABASE_PASSWORD")), "{notes:?}");
@@ -346,7 +346,7 @@ fn the_extension_has_defaults_and_a_function_that_is_named() {
 }
 
 #[test]
-fn lines_of_variables_are_told_from_json_and_yaml() {
+fn lines_of_variables_differ_from_json_and_yaml() {
     assert_eq!(variables("# x\nexport A='b=c'\n\nB=\"\"\n"), Some(json!({ "A": "b=c", "B": "" })));
     for text in ["", "# x\n", "a: b=c\n", "{\"a\": \"b=c\"}", "A=b\nno\n", "a b=c"] {
         assert_eq!(variables(text), None, "{text}");
@@ -354,31 +354,58 @@ fn lines_of_variables_are_told_from_json_and_yaml() {
 }
 
 #[test]
-fn refusals_say_what_to_do() {
+fn refusals_name_the_fix() {
     for (source, says) in [
-        (json!({ "name": "x" }), "this is no configuration that is known"),
-        (json!([]), "this is no configuration that is known"),
-        (json!({ "latency": { "enabled": false } }), "latency: not carried over: `enabled` is false; set it to true"),
-        (json!({ "denylist": { "enabled": true } }), "no fault comes of it: denylist: not carried over"),
-        (json!({ "isEnabled": false, "failureMode": "latency" }), "isEnabled: not carried over: it is not true"),
-        (json!({ "isEnabled": true, "failureMode": "chaos" }), "`chaos` is no failure mode"),
+        (json!({ "name": "x" }), "unrecognized configuration; if it comes from one of fis, "),
+        (json!([]), "unrecognized configuration; if it comes from one of fis, "),
+        (json!({ "latency": { "enabled": false } }), "latency: not imported: `enabled` is false; set it to true"),
+        (json!({ "denylist": { "enabled": true } }), "nothing to import: denylist: not carried over"),
+        (json!({ "isEnabled": false, "failureMode": "latency" }), "isEnabled: not imported: it is not true"),
+        (json!({ "isEnabled": true, "failureMode": "chaos" }), "`chaos` is not a failure mode"),
         (json!({ "is_enabled": true, "fault_type": "latency" }), "it has no delay, which latency needs"),
-        (json!({ "is_enabled": true, "fault_type": "disk" }), "`disk` is none of latency, exception, status_code"),
+        (json!({ "is_enabled": true, "fault_type": "disk" }), "`disk` is not one of latency, exception, status_code"),
         (json!({ "is_enabled": true, "delay": 1.5 }), "`delay` is 1.5, and not a whole number from 0 to 900000"),
+        (
+            json!({ "is_enabled": true, "delay": 1, "rate": 1e-7 }),
+            "`rate` is 1e-7, which is less than the smallest share",
+        ),
+        (
+            json!({ "latency": { "enabled": true, "percentage": 0.000_01 } }),
+            "`percentage` is 1e-5, which is less than the smallest share, 0.0001 %; raise it",
+        ),
+        (
+            json!({
+                "CHAOS_EXTENSION__LAMBDA__ENABLE_LATENCY": "true",
+                "CHAOS_EXTENSION__LAMBDA__LATENCY_PROBABILITY": "0.0000001"
+            }),
+            "`CHAOS_EXTENSION__LAMBDA__LATENCY_PROBABILITY` is 1e-7, which is less than the smallest share",
+        ),
         (json!({ "is_enabled": true, "delay": 1, "rate": -1 }), "`rate` is -1, and not a share from 0 to 1"),
         (json!({ "latency": { "enabled": true, "percentage": 101 } }), "`percentage` is 101, and not a percentage"),
         (json!({ "latency": { "enabled": true, "min_latency": 2, "max_latency": 1 } }), "write the smaller one"),
         (json!({ "statuscode": { "enabled": true, "status_code": 99 } }), "not a whole number from 100 to 599"),
-        (json!({ "actions": {} }), "no fault comes of it: it names none"),
+        (json!({ "actions": {} }), "nothing to import: it has no faults"),
         (json!({ "actions": { "a": { "actionId": "aws:fis:wait" } } }), "its actionId is aws:fis:wait"),
-        (json!({ "actions": [] }), "this is no configuration that is known"),
-        (json!({ "CHAOS_EXTENSION__X": "1" }), "ENABLE_LATENCY: not carried over: it is not true"),
+        (json!({ "actions": [] }), "unrecognized configuration; if it comes from one of fis, "),
+        (json!({ "CHAOS_EXTENSION__X": "1" }), "ENABLE_LATENCY: not imported: it is not true"),
     ] {
         let wrong = outcome(&source).unwrap_err();
         assert!(wrong.contains(says), "{source}: {wrong}");
     }
     let wrong = import(&source("chaos-lambda.json"), None, &[]).unwrap_err().to_string();
-    assert!(wrong.contains("names no function; name those to experiment on with --function NAME"), "{wrong}");
+    assert!(wrong.contains("names no function; name the targets with --function NAME"), "{wrong}");
+    let other_prefix = json!({ "ENABLE_LATENCY": "true", "CHAOS_LATENCY_VALUE": "hunter2", "X": "hunter2" });
+    let expected = "no variable begins with CHAOS_EXTENSION__; it has CHAOS_LATENCY_VALUE, ENABLE_LATENCY; \
+                    chaos-lambda-extension reads CHAOS_EXTENSION__LAMBDA__ENABLE_LATENCY, \
+                    CHAOS_EXTENSION__LAMBDA__LATENCY_VALUE, CHAOS_EXTENSION__LAMBDA__LATENCY_PROBABILITY, \
+                    CHAOS_EXTENSION__RESPONSE__ENABLE_CHANGE_REPONSE_BODY, CHAOS_EXTENSION__RESPONSE__DEFAULT_RESPONSE, \
+                    CHAOS_EXTENSION__RESPONSE__CHANGE_RESPONSE_PROBABILITY";
+    assert_eq!(import(&other_prefix, None, &[]).unwrap_err().to_string(), expected);
+    let wrong = import(&json!({ "Y": "hunter2" }), Some(Format::ChaosLambdaExtension), &[]).unwrap_err().to_string();
+    assert!(wrong.starts_with("no variable begins with CHAOS_EXTENSION__; it has Y; "), "{wrong}");
+    let environment = json!({ "Environment": "API_KEY=hunter2" });
+    let wrong = import(&environment, Some(Format::ChaosLambdaExtension), &[]).unwrap_err().to_string();
+    assert_eq!(wrong, "Environment: text is not an object; write one, with names and values");
     let wrong = import(&json!([]), Some(Format::Fis), &[]).unwrap_err().to_string();
     assert_eq!(wrong, "a list is not an object; write one, with names and values");
 }

@@ -1,5 +1,5 @@
-//! What the Python package `chaos_lambda` keeps in its parameter: since 0.3 with one `fault_type`, before
-//! that with a setting for each decorator.
+//! Reads the parameter of the Python package `chaos_lambda`: since 0.3 with one `fault_type`, before that with a setting for
+//! each decorator.
 
 use serde_json::Value;
 
@@ -7,14 +7,14 @@ use crate::model::input::InvalidInput;
 use crate::model::invocation::{InvocationFault, LatencyFault, Moment, Percentage};
 
 use super::draft::Draft;
-use super::failure_lambda::{answer, error};
+use super::failure_lambda::{error_fault, response_fault};
 use super::fields::{Fields, shown};
 
 /// The settings, and the fault types that use them.
 const SETTINGS: [(&str, &str); 3] =
     [("delay", "latency"), ("exception_msg", "exception"), ("error_code", "status_code")];
 
-pub(super) fn recognises(source: &Value) -> bool {
+pub(super) fn recognizes(source: &Value) -> bool {
     let has = |key: &str| source.get(key).is_some();
     has("fault_type") || (has("is_enabled") || has("isEnabled")) && SETTINGS.iter().any(|(key, _)| has(key))
 }
@@ -24,13 +24,13 @@ pub(super) fn read(source: &Value) -> Result<Draft, InvalidInput> {
     let mut fields = Fields::of("", source)?;
     let enabled = if fields.has("isEnabled") && !fields.has("is_enabled") { "isEnabled" } else { "is_enabled" };
     if fields.take(enabled) != Some(&Value::Bool(true)) {
-        draft.lose(enabled, "it is not true; set it to true for what the experiment is to have");
+        draft.lose(enabled, "it is not true; set it to true for the faults to import");
         return Ok(draft);
     }
     let wrong = |field: &str, problem: String| InvalidInput { field: field.to_owned(), problem };
     let rate = fields.share("rate").map_err(|problem| wrong("rate", problem))?;
     if rate.is_none() {
-        draft.note("rate", "it is missing; 1 was taken: all invocations");
+        draft.note("rate", "it is missing; 1 is used: all invocations");
     }
     let rate = rate.unwrap_or(Percentage::ALL);
     match fields.text("fault_type").map_err(|problem| wrong("fault_type", problem))? {
@@ -45,9 +45,8 @@ pub(super) fn read(source: &Value) -> Result<Draft, InvalidInput> {
                 draft.left(&unused, &format!("`fault_type` is {kind}, which does not use it"));
                 return Ok(draft);
             }
-            None => {
-                draft.lose("fault_type", &format!("{} is none of latency, exception, status_code", shown(&kind.into())))
-            }
+            None => draft
+                .lose("fault_type", &format!("{} is not one of latency, exception, status_code", shown(&kind.into()))),
         },
         None => {
             for (key, _) in SETTINGS {
@@ -58,12 +57,12 @@ pub(super) fn read(source: &Value) -> Result<Draft, InvalidInput> {
             }
             draft.note(
                 "faults",
-                "which of them a function has is up to the decorators in its code (inject_delay, inject_exception, \
-                 inject_statuscode), and so are their arguments; take out those that it does not have",
+                "the decorators in a function's code decide which of them it has (inject_delay, inject_exception, \
+                 inject_statuscode), and their arguments; remove those that it does not have",
             );
         }
     }
-    draft.left(&fields.rest(), "chaos_lambda has nothing like it");
+    draft.left(&fields.rest(), "chaos_lambda has no such setting");
     Ok(draft)
 }
 
@@ -85,9 +84,9 @@ fn fault(key: &str, fields: &mut Fields<'_>, percentage: Percentage) -> Result<I
         }
         "exception_msg" => {
             let message = fields.text(key)?.unwrap_or_default();
-            Ok(InvocationFault::Error(error("Exception", message, percentage, conditions)))
+            Ok(InvocationFault::Error(error_fault("Exception", message, percentage, conditions)))
         }
-        // The handler has run, and the rest of its answer stays.
-        _ => Ok(InvocationFault::Response(answer(fields.whole(key)?, Moment::After, percentage, conditions))),
+        // The handler has run, and the rest of its response stays.
+        _ => Ok(InvocationFault::Response(response_fault(fields.whole(key)?, Moment::After, percentage, conditions))),
     }
 }

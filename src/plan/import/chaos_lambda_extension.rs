@@ -1,4 +1,4 @@
-//! chaos-lambda-extension's variables (github.com/aws-cli-tools/chaos-lambda-extension): as an object, as lines
+//! Reads the variables of chaos-lambda-extension (github.com/aws-cli-tools/chaos-lambda-extension): as an object, as lines
 //! `NAME=VALUE`, or in a function's configuration as Lambda gives it back.
 
 use serde_json::{Map, Value, json};
@@ -6,27 +6,29 @@ use serde_json::{Map, Value, json};
 use crate::model::bounded::BoundedU32;
 use crate::model::input::InvalidInput;
 use crate::model::invocation::{InvocationFault, LatencyFault, Milliseconds, Moment, Percentage, ResponseFault};
+use crate::model::text::shorten;
 
 use super::draft::Draft;
-use super::fields::Fields;
+use super::fields::{Fields, SMALLEST_SHARE};
 
 const PREFIX: &str = "CHAOS_EXTENSION__";
 const LATENCY: &str = "CHAOS_EXTENSION__LAMBDA__ENABLE_LATENCY";
 const LATENCY_SECONDS: &str = "CHAOS_EXTENSION__LAMBDA__LATENCY_VALUE";
 const LATENCY_SHARE: &str = "CHAOS_EXTENSION__LAMBDA__LATENCY_PROBABILITY";
-/// As the extension's code spells it, and as its documentation does.
+/// The spelling in the extension's code, and the one in its documentation.
 const RESPONSE: [&str; 2] =
     ["CHAOS_EXTENSION__RESPONSE__ENABLE_CHANGE_REPONSE_BODY", "CHAOS_EXTENSION__RESPONSE__ENABLE_CHANGE_RESPONSE_BODY"];
 const RESPONSE_TEXT: &str = "CHAOS_EXTENSION__RESPONSE__DEFAULT_RESPONSE";
 const RESPONSE_SHARE: &str = "CHAOS_EXTENSION__RESPONSE__CHANGE_RESPONSE_PROBABILITY";
+const ALL: [&str; 6] = [LATENCY, LATENCY_SECONDS, LATENCY_SHARE, RESPONSE[0], RESPONSE_TEXT, RESPONSE_SHARE];
 const WRAPPER: &str = "AWS_LAMBDA_EXEC_WRAPPER";
 
 /// The extension's defaults.
 const SECONDS: u32 = 900;
 const SHARE: f64 = 90.0;
-const ANSWER: &str = r#"{"body":{"message":"hello, Chaos!!!"},"statusCode":500}"#;
+const RESPONSE_DEFAULT: &str = r#"{"body":{"message":"hello, Chaos!!!"},"statusCode":500}"#;
 
-/// Lines `NAME=VALUE`, as in a .env file; `None` where this is something else.
+/// Reads lines `NAME=VALUE`, as in a .env file; `None` where this is something else.
 #[must_use]
 pub fn variables(text: &str) -> Option<Value> {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
@@ -42,10 +44,33 @@ pub fn variables(text: &str) -> Option<Value> {
     pairs.filter(|pairs| !pairs.is_empty()).map(Value::Object)
 }
 
-pub(super) fn recognises(source: &Value) -> bool {
+pub(super) fn recognizes(source: &Value) -> bool {
+    names(source).any(|name| name.starts_with(PREFIX))
+}
+
+/// The names of the variables, wherever they may be.
+fn names(source: &Value) -> impl Iterator<Item = &String> {
     let places = ["", "/Variables", "/Environment/Variables", "/Configuration/Environment/Variables"];
-    let variables = places.iter().filter_map(|place| source.pointer(place)?.as_object());
-    variables.flat_map(Map::keys).any(|name| name.starts_with(PREFIX))
+    places.into_iter().filter_map(|place| source.pointer(place)?.as_object()).flat_map(Map::keys)
+}
+
+/// What to say where variables of the extension have another prefix, or none.
+pub(super) fn misnamed(source: &Value) -> Option<String> {
+    let last = |name: &str| name.rsplit("__").next().unwrap_or(name).to_owned();
+    let is_close = |name: &&String| {
+        let name = name.to_uppercase();
+        ALL.iter().chain(&RESPONSE).any(|known| name.ends_with(&last(known)))
+    };
+    let seen: Vec<String> = names(source).filter(is_close).map(|name| shorten(name)).take(8).collect();
+    (!seen.is_empty()).then(|| other_names(&seen))
+}
+
+fn other_names(seen: &[String]) -> String {
+    format!(
+        "no variable begins with {PREFIX}; it has {}; chaos-lambda-extension reads {}",
+        seen.join(", "),
+        ALL.join(", ")
+    )
 }
 
 pub(super) fn read(source: &Value) -> Result<Draft, InvalidInput> {
@@ -55,7 +80,7 @@ pub(super) fn read(source: &Value) -> Result<Draft, InvalidInput> {
     for step in ["Configuration", "Environment", "Variables"] {
         if let Some(inner) = fields.object(step)? {
             function = fields.text("FunctionName").ok().flatten().or(function);
-            draft.left(&fields.rest(), "it is not the extension's");
+            draft.left(&fields.rest(), "it is not a setting of the extension");
             fields = inner;
         }
     }
@@ -63,40 +88,44 @@ pub(super) fn read(source: &Value) -> Result<Draft, InvalidInput> {
         draft.targets.push(json!({ "function": function }));
     }
 
+    let seen: Vec<String> = fields.keys().into_iter().map(shorten).take(8).collect();
+    if !seen.is_empty() && !fields.keys().iter().any(|name| name.starts_with(PREFIX)) {
+        return Err(InvalidInput::whole(other_names(&seen)));
+    }
     let set = [fields.has(LATENCY), RESPONSE.iter().any(|name| fields.has(name))];
     let (latency, response) = (is_on(&mut fields, LATENCY, &mut draft), read_switch(&mut fields, &mut draft));
     if latency {
         let share = share(&mut fields, LATENCY_SHARE, &mut draft);
-        let fault = delay(&mut fields, &mut draft).map(|delay| slow(delay, share));
+        let fault = delay(&mut fields, &mut draft).and_then(|delay| Ok(slow(delay, share?)));
         draft.add(LATENCY, fault);
     }
     if response {
         let share = share(&mut fields, RESPONSE_SHARE, &mut draft);
         let text = fields.take(RESPONSE_TEXT).map(scalar);
         if text.is_none() {
-            draft.note(RESPONSE_TEXT, "it is not set; the extension's own answer was taken");
+            draft.note(RESPONSE_TEXT, "it is not set; the extension's default response is used");
         }
-        let text = text.unwrap_or_else(|| ANSWER.to_owned());
-        say_what_becomes_of(&text, &mut draft);
-        draft.add(RESPONSE[0], Ok(replaced(text, share)));
+        let text = text.unwrap_or_else(|| RESPONSE_DEFAULT.to_owned());
+        note_malformed_body(&text, &mut draft);
+        draft.add(RESPONSE[0], share.map(|share| replaced(text, share)));
     }
     for (on, keys) in [(latency, [LATENCY_SHARE, LATENCY_SECONDS]), (response, [RESPONSE_SHARE, RESPONSE_TEXT])] {
         let unused: Vec<String> =
             keys.iter().filter(|key| !on && fields.take(key).is_some()).map(|key| (*key).to_owned()).collect();
-        draft.left(&unused, "its fault is not switched on");
+        draft.left(&unused, "its fault is not enabled");
     }
     for (on, set, name) in [(latency, set[0], LATENCY), (response, set[1], RESPONSE[0])] {
         if !on && (set || !latency && !response) {
-            draft.lose(name, "it is not true; set it to true for what the experiment is to have");
+            draft.lose(name, "it is not true; set it to true for the faults to import");
         }
     }
     if fields.take(WRAPPER).is_some() {
         draft.note(
             WRAPPER,
-            "take the extension's layer and this variable out of the function before a run, or both inject",
+            "remove the extension's layer and this variable from the function before a run, or both inject",
         );
     }
-    draft.left(&fields.rest(), "it is not the extension's");
+    draft.left(&fields.rest(), "it is not a setting of the extension");
     Ok(draft)
 }
 
@@ -112,7 +141,7 @@ fn slow(delay: Milliseconds, percentage: Percentage) -> InvocationFault {
     })
 }
 
-/// The extension puts its text in the place of the whole answer, after the handler has run.
+/// The fault for a replaced response: the extension replaces the whole response, after the handler has run.
 fn replaced(text: String, percentage: Percentage) -> InvocationFault {
     InvocationFault::Response(ResponseFault {
         status_code: None,
@@ -126,10 +155,10 @@ fn replaced(text: String, percentage: Percentage) -> InvocationFault {
     })
 }
 
-fn say_what_becomes_of(text: &str, draft: &mut Draft) {
-    let body = serde_json::from_str::<Value>(text).ok().and_then(|answer| answer.get("body").cloned());
+fn note_malformed_body(text: &str, draft: &mut Draft) {
+    let body = serde_json::from_str::<Value>(text).ok().and_then(|response| response.get("body").cloned());
     if body.is_some_and(|body| !body.is_string()) {
-        let text = "its `body` is no text, which API Gateway takes for a malformed answer (502); carried over as it is, in `raw`";
+        let text = "its `body` is not text, which API Gateway treats as a malformed response (502); imported unchanged, as `raw`";
         draft.note(RESPONSE_TEXT, text);
     }
 }
@@ -141,41 +170,43 @@ fn scalar(value: &Value) -> String {
 fn is_on(fields: &mut Fields<'_>, name: &str, draft: &mut Draft) -> bool {
     let text = fields.take(name).map(|value| scalar(value).to_lowercase());
     if text.as_deref().is_some_and(|text| text != "true" && text != "false") {
-        draft.note(name, "it is neither true nor false, which the extension takes for false");
+        draft.note(name, "it is neither true nor false, which the extension treats as false");
     }
     text.as_deref() == Some("true")
 }
 
-/// Either spelling switches the answer on; that of the documentation does not in every version of the extension.
+/// Whether the response is replaced. Either spelling enables it; the documented one does not in every version.
 fn read_switch(fields: &mut Fields<'_>, draft: &mut Draft) -> bool {
     let [code, documented] = RESPONSE;
     let (has_code, on) = (fields.has(code), is_on(fields, code, draft));
     let as_documented = is_on(fields, documented, draft);
     if has_code {
         if as_documented != on && as_documented {
-            draft.left(&[documented.to_owned()], &format!("{code} says otherwise"));
+            draft.left(&[documented.to_owned()], &format!("{code} has another value"));
         }
         return on;
     }
     if as_documented {
-        draft.note(documented, format!("some versions of the extension read {code} only; it was taken for that"));
+        draft.note(documented, format!("some versions of the extension read only {code}; it is used as that"));
     }
     as_documented
 }
 
-fn share(fields: &mut Fields<'_>, name: &str, draft: &mut Draft) -> Percentage {
+/// Reads a share as the extension does, which takes its default for what is not one. A share that is too small is one.
+fn share(fields: &mut Fields<'_>, name: &str, draft: &mut Draft) -> Result<Percentage, String> {
     match fields.share(name) {
-        Ok(Some(share)) => return share,
-        Ok(None) => draft.note(name, "it is not set; the extension's 0.9 was taken"),
-        Err(why) => draft.note(name, format!("{why}; the extension's 0.9 was taken")),
+        Ok(Some(share)) => return Ok(share),
+        Ok(None) => draft.note(name, "it is not set; the extension's default, 0.9, is used"),
+        Err(why) if why.contains(SMALLEST_SHARE) => return Err(why),
+        Err(why) => draft.note(name, format!("{why}; the extension's default, 0.9, is used")),
     }
-    Percentage::new(SHARE).unwrap_or_default()
+    Ok(Percentage::new(SHARE).unwrap_or_default())
 }
 
 fn delay(fields: &mut Fields<'_>, draft: &mut Draft) -> Result<Milliseconds, String> {
     let seconds = fields.whole::<0, SECONDS>(LATENCY_SECONDS)?.map(BoundedU32::get);
     if seconds.is_none() {
-        draft.note(LATENCY_SECONDS, "it is not set; the extension's 900 seconds were taken");
+        draft.note(LATENCY_SECONDS, "it is not set; the extension's default, 900 seconds, is used");
     }
     Milliseconds::new(seconds.unwrap_or(SECONDS) * 1000).ok_or_else(|| "it is too long".to_owned())
 }

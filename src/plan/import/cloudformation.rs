@@ -85,7 +85,7 @@ fn others(value: &Value, path: &str, known: &[&str]) -> Vec<String> {
 fn resolved(value: &Value, template: &Value) -> Value {
     match value {
         Value::Object(map) => {
-            if let Some(known) = reference(value).and_then(|(function, argument)| answer(function, argument, template))
+            if let Some(known) = reference(value).and_then(|(function, argument)| resolve(function, argument, template))
             {
                 return known;
             }
@@ -114,7 +114,7 @@ pub(super) fn shown_reference(value: &Value) -> Option<String> {
     Some(format!("!{function} {argument}"))
 }
 
-fn answer(function: &str, argument: &Value, template: &Value) -> Option<Value> {
+fn resolve(function: &str, argument: &Value, template: &Value) -> Option<Value> {
     let attribute = || match argument {
         Value::String(text) => text.split_once('.').map(|(name, attribute)| (name.to_owned(), attribute.to_owned())),
         Value::Array(parts) => Some((parts.first()?.as_str()?.to_owned(), parts.get(1)?.as_str()?.to_owned())),

@@ -1,26 +1,26 @@
-//! What AWS's command line puts around a configuration: the output of `aws ssm get-parameter`, or a text that is JSON
+//! Opens what AWS's command line puts around a configuration: the output of `aws ssm get-parameter`, or a text that is JSON
 //! itself (systems-manager/latest/APIReference/API_GetParameter).
 
 use serde_json::Value;
 
 use crate::model::input::InvalidInput;
 
-/// The configuration in the envelope, and what else is in there.
+/// The configuration in the envelope, and the other fields.
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) content: Value,
-    /// Where the fields are that only describe the parameter.
+    /// The paths of the fields that only describe the parameter.
     pub(super) about: Vec<String>,
 }
 
-/// Opens an envelope; `None` where there is none.
+/// Opens an envelope; `None` where the source is not one.
 ///
 /// # Errors
-/// Where a parameter's value is encrypted, or is not JSON.
+/// If a parameter's value is encrypted, or is not JSON.
 pub(super) fn open(source: &Value) -> Result<Option<Opened>, InvalidInput> {
     if let Some(text) = source.as_str() {
         let content = serde_json::from_str(text)
-            .map_err(|_| InvalidInput::whole("it is a text that is not JSON; write what is in the parameter"))?;
+            .map_err(|_| InvalidInput::whole("the text is not JSON; write the content of the parameter"))?;
         return Ok(Some(Opened { content, about: Vec::new() }));
     }
     let single = source.get("Parameter").map(|parameter| ("Parameter".to_owned(), parameter));
@@ -34,7 +34,7 @@ pub(super) fn open(source: &Value) -> Result<Option<Opened>, InvalidInput> {
         field: format!("{path}.Value"),
         problem: match fields.get("Type").and_then(Value::as_str) {
             Some("SecureString") => "it is encrypted; get it with --with-decryption".to_owned(),
-            _ => "it is not JSON, as the tools keep it".to_owned(),
+            _ => "it is not JSON; write the tool's configuration".to_owned(),
         },
     })?;
     let about = fields.keys().filter(|key| *key != "Value").map(|key| format!("{path}.{key}")).collect();

@@ -1,5 +1,5 @@
-//! failure-lambda's flags (github.com/gunnargrosch/failure-lambda), from version 1.0 on: from a parameter, from
-//! `AppConfig`'s feature flags as a function gets them, and as their profile is stored.
+//! Reads the flags of failure-lambda (github.com/gunnargrosch/failure-lambda) since version 1.0: from a parameter, or from
+//! `AppConfig`'s feature flags, as a function gets them and as their profile is stored.
 
 use serde_json::Value;
 
@@ -18,9 +18,9 @@ const FLAGS: [&str; 7] = ["latency", "timeout", "diskspace", "denylist", "status
 
 pub(super) const DENYLIST: &str = "no fault closes connections to some hosts";
 pub(super) const DISK: &str =
-    "there, each invocation adds a file and they stay; here, /tmp is filled while an invocation runs";
+    "failure-lambda adds a file in each invocation and keeps it; snapback fills /tmp while an invocation runs";
 
-pub(super) fn recognises(source: &Value) -> bool {
+pub(super) fn recognizes(source: &Value) -> bool {
     let flags = source.get("values").unwrap_or(source);
     FLAGS.iter().any(|name| flags.get(name).is_some_and(|flag| flag.get("enabled").is_some()))
 }
@@ -29,7 +29,7 @@ pub(super) fn read(source: &Value) -> Result<Draft, InvalidInput> {
     let mut draft = Draft::default();
     let mut flags = Fields::of("", source)?;
     if let Some(values) = flags.object("values")? {
-        // The profile as it is stored: `flags` describes what `values` sets.
+        // The stored profile: `flags` describes what `values` sets.
         draft.left(&flags.rest(), "`values` has the flags' settings");
         flags = values;
     }
@@ -44,31 +44,28 @@ pub(super) fn read(source: &Value) -> Result<Draft, InvalidInput> {
                 continue;
             }
             _ => {
-                draft.lose(
-                    &field,
-                    "its `enabled` is neither true nor false, so that failure-lambda passes it over, too",
-                );
+                draft.lose(&field, "its `enabled` is neither true nor false, so failure-lambda skips it, too");
                 continue;
             }
         }
         let fault = fault(name, &field, &mut flag, &mut draft);
         if fault.is_ok() {
-            draft.left(&flag.rest(), &format!("{name} has nothing like it"));
+            draft.left(&flag.rest(), &format!("the fault for {name} has no such field"));
         }
         draft.add(&field, fault);
     }
     if !disabled.is_empty() {
-        let why = "`enabled` is false; set it to true for those that the experiment is to have";
+        let why = "`enabled` is false; set it to true for the faults to import";
         draft.lose(&disabled.join(", "), why);
     }
     for field in flags.rest() {
-        draft.left(&[field], "it is no flag of failure-lambda's");
+        draft.left(&[field], "it is not a flag of failure-lambda");
     }
     Ok(draft)
 }
 
 fn fault(name: &str, field: &str, flag: &mut Fields<'_>, draft: &mut Draft) -> Result<InvocationFault, String> {
-    // Before 1.0 was out, the share was `rate`.
+    // Before release 1.0, the share was called `rate`.
     let percentage = match flag.percent("percentage")? {
         Some(percentage) => percentage,
         None => flag.share("rate")?.unwrap_or(Percentage::ALL),
@@ -83,7 +80,7 @@ fn fault(name: &str, field: &str, flag: &mut Fields<'_>, draft: &mut Draft) -> R
             let (min, max) = (flag.whole("min_latency")?, flag.whole("max_latency")?);
             let (delay_ms, min_ms, max_ms) = range(min, max);
             if max.is_none() {
-                draft.note(field, "it has no max_latency, and min_latency, or 0, is the delay");
+                draft.note(field, "it has no max_latency; min_latency, or 0, is the delay");
             }
             Ok(InvocationFault::Latency(LatencyFault {
                 delay_ms,
@@ -111,16 +108,16 @@ fn fault(name: &str, field: &str, flag: &mut Fields<'_>, draft: &mut Draft) -> R
         }
         "statuscode" => {
             let status_code = flag.whole::<100, 599>("status_code")?.or_else(|| BoundedU32::new(500));
-            draft.note(field, "failure-lambda's layer adds a body; its package does not, and this neither");
-            Ok(InvocationFault::Response(answer(status_code, when, percentage, conditions)))
+            draft.note(field, "failure-lambda's layer adds a body; its package and snapback do not");
+            Ok(InvocationFault::Response(response_fault(status_code, when, percentage, conditions)))
         }
         "exception" => {
             let message = flag.text("exception_msg")?.unwrap_or("Injected exception");
             draft.note(
                 field,
-                "the error's type is that of failure-lambda's package; its layer says FailureLambdaException",
+                "the error has the type of failure-lambda's package; its layer uses FailureLambdaException",
             );
-            Ok(InvocationFault::Error(error("Error", message, percentage, conditions)))
+            Ok(InvocationFault::Error(error_fault("Error", message, percentage, conditions)))
         }
         "corruption" => {
             let replace = flag.text("body")?.map(str::to_owned);
@@ -128,7 +125,7 @@ fn fault(name: &str, field: &str, flag: &mut Fields<'_>, draft: &mut Draft) -> R
             if mangle {
                 draft.note(
                     field,
-                    "failure-lambda cuts a mangled body off; snapback keeps its form and changes its values",
+                    "failure-lambda truncates a mangled body; snapback keeps its form and changes its values",
                 );
             }
             Ok(InvocationFault::Corrupt(CorruptFault {
@@ -144,7 +141,7 @@ fn fault(name: &str, field: &str, flag: &mut Fields<'_>, draft: &mut Draft) -> R
     }
 }
 
-/// One delay, or two ends of a range. Without an upper end, failure-lambda waits as long as the lower one says.
+/// One delay, or the two ends of a range. Without an upper end, failure-lambda waits for the lower one.
 pub(super) fn range(
     min: Option<Milliseconds>,
     max: Option<Milliseconds>,
@@ -160,7 +157,7 @@ pub(super) fn disk(key: &str, fields: &mut Fields<'_>) -> Result<BoundedU32<1, 1
     fields.whole(key)?.or_else(|| BoundedU32::new(100)).ok_or_else(|| format!("it has no {key}"))
 }
 
-pub(super) fn answer(
+pub(super) fn response_fault(
     status_code: Option<BoundedU32<100, 599>>,
     when: Moment,
     percentage: Percentage,
@@ -178,7 +175,7 @@ pub(super) fn answer(
     }
 }
 
-pub(super) fn error(
+pub(super) fn error_fault(
     error_type: &str,
     message: &str,
     percentage: Percentage,
@@ -194,7 +191,7 @@ pub(super) fn error(
     }
 }
 
-/// All of them, or none: a fault without one of its conditions would be due too often.
+/// Reads all conditions or none: a fault without one of its conditions would trigger too often.
 fn read_conditions(conditions: &Value) -> Result<Vec<EventCondition>, String> {
     let list = conditions.as_array().ok_or("`match` is not a list")?;
     list.iter().enumerate().map(|(at, one)| read_condition(one).map_err(|why| format!("match[{at}]: {why}"))).collect()
@@ -217,15 +214,15 @@ fn read_condition(condition: &Value) -> Result<EventCondition, String> {
             let written = serde_json::json!({ "path": "a", "regex": value()? });
             serde_json::from_value::<EventCondition>(written).map_err(|wrong| wrong.to_string())?.operator
         }
-        other => return Err(format!("{} is no operator", shown(&other.into()))),
+        other => return Err(format!("{} is not an operator", shown(&other.into()))),
     };
     match fields.rest().first() {
-        Some(unknown) => Err(format!("`{unknown}` is not known")),
+        Some(unknown) => Err(format!("`{unknown}` is not a known field")),
         None => Ok(EventCondition { path, operator }),
     }
 }
 
-/// failure-lambda compares what it finds as text: `200` is also the number.
+/// failure-lambda compares values as text, so `200` also matches the number.
 fn equals(text: &str) -> Operator {
     let is_written_so = |value: &Value| {
         let shown = value.to_string();
@@ -238,7 +235,7 @@ fn equals(text: &str) -> Operator {
     }
 }
 
-/// Names with dots between them, there as here; what would be read differently here is written as a pointer.
+/// Reads a path: names with dots between them, as in snapback. What snapback would read differently becomes a pointer.
 fn path(text: &str) -> Result<EventPath, String> {
     let steps: Vec<&str> = text.split('.').collect();
     let is_same = |path: &EventPath| {

@@ -1,4 +1,4 @@
-//! failure-lambda's configuration before 1.0: one failure mode for the whole function.
+//! Reads the configuration of failure-lambda before 1.0: one failure mode for the whole function.
 
 use serde_json::Value;
 
@@ -6,13 +6,13 @@ use crate::model::input::InvalidInput;
 use crate::model::invocation::{DiskFault, InvocationFault, LatencyFault, Moment, Percentage};
 
 use super::draft::Draft;
-use super::failure_lambda::{DENYLIST, DISK, answer, disk, error, range};
+use super::failure_lambda::{DENYLIST, DISK, disk, error_fault, range, response_fault};
 use super::fields::{Fields, shown};
 
-/// What no other tool has beside `isEnabled`.
+/// The fields that no other tool has next to `isEnabled`.
 const OWN: [&str; 6] = ["failureMode", "minLatency", "maxLatency", "exceptionMsg", "statusCode", "diskSpace"];
 
-pub(super) fn recognises(source: &Value) -> bool {
+pub(super) fn recognizes(source: &Value) -> bool {
     source.get("isEnabled").is_some() && OWN.iter().any(|key| source.get(key).is_some())
 }
 
@@ -20,7 +20,7 @@ pub(super) fn read(source: &Value) -> Result<Draft, InvalidInput> {
     let mut draft = Draft::default();
     let mut fields = Fields::of("", source)?;
     if fields.take("isEnabled") != Some(&Value::Bool(true)) {
-        draft.lose("isEnabled", "it is not true; set it to true for what the experiment is to have");
+        draft.lose("isEnabled", "it is not true; set it to true for the faults to import");
         return Ok(draft);
     }
     let mode = fields.text("failureMode").ok().flatten().unwrap_or_default();
@@ -36,7 +36,7 @@ pub(super) fn read(source: &Value) -> Result<Draft, InvalidInput> {
 fn fault(mode: &str, fields: &mut Fields<'_>, draft: &mut Draft) -> Result<InvocationFault, String> {
     let percentage = fields.share("rate")?;
     if percentage.is_none() {
-        draft.note("rate", "it is missing, and failure-lambda then injects nothing; 1 was taken: all invocations");
+        draft.note("rate", "it is missing, and failure-lambda then injects nothing; 1 is used: all invocations");
     }
     let percentage = percentage.unwrap_or(Percentage::ALL);
     let (conditions, qualifier) = (Vec::new(), None);
@@ -56,11 +56,11 @@ fn fault(mode: &str, fields: &mut Fields<'_>, draft: &mut Draft) -> Result<Invoc
         }
         "exception" => {
             let message = fields.text("exceptionMsg")?.unwrap_or_default();
-            Ok(InvocationFault::Error(error("Error", message, percentage, conditions)))
+            Ok(InvocationFault::Error(error_fault("Error", message, percentage, conditions)))
         }
         "statuscode" => {
             let status = fields.whole("statusCode")?.ok_or("it has no statusCode")?;
-            Ok(InvocationFault::Response(answer(Some(status), Moment::Before, percentage, conditions)))
+            Ok(InvocationFault::Response(response_fault(Some(status), Moment::Before, percentage, conditions)))
         }
         "diskspace" => {
             draft.note("failureMode", DISK);
@@ -68,6 +68,6 @@ fn fault(mode: &str, fields: &mut Fields<'_>, draft: &mut Draft) -> Result<Invoc
             Ok(InvocationFault::Disk(DiskFault { megabytes, percentage, conditions, qualifier }))
         }
         "denylist" | "blacklist" => Err(DENYLIST.to_owned()),
-        other => Err(format!("{} is no failure mode", shown(&other.into()))),
+        other => Err(format!("{} is not a failure mode", shown(&other.into()))),
     }
 }

@@ -1,4 +1,4 @@
-//! Reading what others have written: leniently, and with an eye on what has not been read.
+//! Reads the objects of other tools leniently, and keeps track of the fields that were not read.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -12,39 +12,43 @@ use crate::model::text::shorten;
 
 use super::cloudformation::shown_reference;
 
+/// A share has four decimals of a percent.
+pub(super) const SMALLEST_SHARE: &str = "0.0001 %";
+
 /// The fields of an object that have not been read yet.
 #[derive(Debug)]
 pub(super) struct Fields<'v> {
     path: String,
     left: BTreeMap<&'v str, &'v Value>,
-    /// Its names are asked for as `name`, and written as `Name`.
+    /// The source spells its names as `Name` where the code asks for `name`.
     capitalized: bool,
 }
 
 impl<'v> Fields<'v> {
-    /// What is null counts as absent.
+    /// Reads an object; a field that is null counts as absent.
     pub(super) fn of(path: &str, value: &'v Value) -> Result<Self, InvalidInput> {
         let map = value.as_object().ok_or_else(|| InvalidInput {
             field: path.to_owned(),
-            problem: format!("{} is not an object; write one, with names and values", shown(value)),
+            // Without the value: the environment of a function may be here.
+            problem: format!("{} is not an object; write one, with names and values", kind(value)),
         })?;
         let left = map.iter().filter(|(_, value)| !value.is_null());
         let left = left.map(|(key, value)| (key.as_str(), value)).collect();
         Ok(Self { path: path.to_owned(), left, capitalized: false })
     }
 
-    /// The same fields, in CloudFormation's spelling where that is theirs.
+    /// Sets whether the fields have CloudFormation's spelling.
     pub(super) fn spelled(mut self, capitalized: bool) -> Self {
         self.capitalized = capitalized;
         self
     }
 
-    /// Whether they are in CloudFormation's spelling.
+    /// Whether the fields have CloudFormation's spelling.
     pub(super) fn is_capitalized(&self) -> bool {
         self.capitalized
     }
 
-    /// A name as it is written.
+    /// A field's name as the source spells it.
     fn written<'k>(&self, key: &'k str) -> Cow<'k, str> {
         match key.chars().next() {
             Some(first) if self.capitalized && first.is_ascii_lowercase() => {
@@ -54,7 +58,7 @@ impl<'v> Fields<'v> {
         }
     }
 
-    /// Where a field stands, for people.
+    /// The path of a field, for display.
     pub(super) fn at(&self, key: &str) -> String {
         let key = shorten(&self.written(key));
         if self.path.is_empty() { key } else { format!("{}.{key}", self.path) }
@@ -72,7 +76,7 @@ impl<'v> Fields<'v> {
         self.left.contains_key(&*self.written(key))
     }
 
-    /// An object's fields; none where it is absent.
+    /// Takes the fields of an object; `None` where it is absent.
     pub(super) fn object(&mut self, key: &str) -> Result<Option<Fields<'v>>, InvalidInput> {
         let path = self.at(key);
         self.take(key).map(|value| Fields::of(&path, value)).transpose()
@@ -84,7 +88,7 @@ impl<'v> Fields<'v> {
             .transpose()
     }
 
-    /// True or false, also as text.
+    /// Takes true or false, also as text.
     pub(super) fn flag(&mut self, key: &str) -> Result<Option<bool>, String> {
         self.take(key)
             .map(|value| match (value, value.as_str()) {
@@ -96,7 +100,7 @@ impl<'v> Fields<'v> {
             .transpose()
     }
 
-    /// A number, also as text.
+    /// Takes a number, also as text.
     pub(super) fn number(&mut self, key: &str) -> Result<Option<f64>, String> {
         let number = |value: &Value| value.as_f64().or_else(|| value.as_str()?.trim().parse().ok());
         self.take(key)
@@ -108,7 +112,7 @@ impl<'v> Fields<'v> {
             .transpose()
     }
 
-    /// A whole number within limits, also as text.
+    /// Takes a whole number within limits, also as text.
     pub(super) fn whole<const MIN: u32, const MAX: u32>(
         &mut self,
         key: &str,
@@ -116,31 +120,55 @@ impl<'v> Fields<'v> {
         self.number(key)?.map(|number| whole(key, number)).transpose()
     }
 
-    /// A share in percent.
+    /// Reads a share in percent.
     pub(super) fn percent(&mut self, key: &str) -> Result<Option<Percentage>, String> {
         let share = |number| {
-            Percentage::new(number).ok_or_else(|| format!("`{key}` is {number}, and not a percentage from 0 to 100"))
+            let share = Percentage::new(number);
+            let share = share.ok_or_else(|| format!("`{key}` is {number}, and not a percentage from 0 to 100"))?;
+            not_rounded_to_none(key, number, share)
         };
         self.number(key)?.map(share).transpose()
     }
 
-    /// A share of one; what is more than one is all.
+    /// Reads a share of one; more than one is all.
     pub(super) fn share(&mut self, key: &str) -> Result<Option<Percentage>, String> {
         let share = |number: f64| {
-            Percentage::new(number.min(1.0) * 100.0)
-                .ok_or_else(|| format!("`{key}` is {number}, and not a share from 0 to 1"))
+            let share = Percentage::new(number.min(1.0) * 100.0);
+            let share = share.ok_or_else(|| format!("`{key}` is {number}, and not a share from 0 to 1"))?;
+            not_rounded_to_none(key, number, share)
         };
         self.number(key)?.map(share).transpose()
     }
 
-    /// Where those stand that nobody has asked for.
+    /// The paths of the fields that were not read.
     pub(super) fn rest(self) -> Vec<String> {
         self.left.keys().map(|key| self.at(key)).collect()
     }
 
-    /// The fields that nobody has asked for yet.
+    /// The names of the fields that were not read yet.
     pub(super) fn keys(&self) -> Vec<&'v str> {
         self.left.keys().copied().collect()
+    }
+}
+
+/// A fault that never happens is another experiment than one that happens rarely.
+fn not_rounded_to_none(key: &str, number: f64, share: Percentage) -> Result<Percentage, String> {
+    match number > 0.0 && share.share() == 0.0 {
+        true => {
+            Err(format!("`{key}` is {number:e}, which is less than the smallest share, {SMALLEST_SHARE}; raise it"))
+        }
+        false => Ok(share),
+    }
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
     }
 }
 
@@ -151,12 +179,12 @@ pub(super) fn whole<const MIN: u32, const MAX: u32>(key: &str, number: f64) -> R
     whole.ok_or_else(|| format!("`{key}` is {number}, and not a whole number from {MIN} to {MAX}"))
 }
 
-/// What stands there, for people.
+/// Shows a value in a message.
 pub(super) fn shown(value: &Value) -> String {
     match value {
         Value::Array(_) => "a list".to_owned(),
         Value::Object(_) => match shown_reference(value) {
-            Some(reference) => format!("`{}`, which only CloudFormation knows", shorten(&reference)),
+            Some(reference) => format!("`{}`, which only CloudFormation can resolve", shorten(&reference)),
             None => "an object".to_owned(),
         },
         Value::String(text) => format!("`{}`", shorten(text)),

@@ -1,4 +1,4 @@
-//! AWS FIS's experiment templates (fis/latest/userguide/experiment-templates, fis-actions-reference), as they are given
+//! Reads experiment templates of AWS FIS (fis/latest/userguide/experiment-templates, fis-actions-reference), as they are given
 //! to `create-experiment-template`, as `get-experiment-template` gives them back, and in CloudFormation's spelling
 //! (AWSCloudFormation/latest/TemplateReference/aws-resource-fis-experimenttemplate).
 
@@ -13,20 +13,21 @@ use crate::model::invocation::{
 };
 use crate::model::names::AlarmName;
 use crate::model::target::Select;
+use crate::model::text::is_control;
 
 use super::cloudformation::{find, shown_reference};
 use super::draft::Draft;
 use super::fields::{Fields, shown, whole};
 
-/// A template's name here: as long as an experiment's may be.
+/// The longest name of an experiment.
 const NAME_CHARACTERS: usize = 128;
 const DELAY: &str = "aws:lambda:invocation-add-delay";
 const ERROR: &str = "aws:lambda:invocation-error";
-const ANSWER: &str = "aws:lambda:invocation-http-integration-response";
+const RESPONSE: &str = "aws:lambda:invocation-http-integration-response";
 const ALARM: &str = "aws:cloudwatch:alarm";
 const RESOURCE: &str = "AWS::FIS::ExperimentTemplate";
 
-pub(super) fn recognises(source: &Value) -> bool {
+pub(super) fn recognizes(source: &Value) -> bool {
     let template = source.get("experimentTemplate").unwrap_or(source);
     let has_actions = |key: &str| template.get(key).is_some_and(Value::is_object);
     has_actions("actions") || has_actions("Actions") || !matches!(find(source, RESOURCE), Ok(None))
@@ -36,7 +37,7 @@ pub(super) fn read(source: &Value) -> Result<Draft, InvalidInput> {
     match find(source, RESOURCE)? {
         Some(resource) => {
             let mut draft = Draft::default();
-            draft.left(&resource.rest, "it is not of the experiment template");
+            draft.left(&resource.rest, "it is not part of the experiment template");
             let template = Fields::of(&resource.path, &resource.properties)?.spelled(true);
             read_template(template, draft)
         }
@@ -44,7 +45,7 @@ pub(super) fn read(source: &Value) -> Result<Draft, InvalidInput> {
             let mut draft = Draft::default();
             let mut template = Fields::of("", source)?;
             if let Some(inner) = template.take("experimentTemplate") {
-                draft.left(&template.rest(), "it is not of the template");
+                draft.left(&template.rest(), "it is not part of the template");
                 template = Fields::of("", inner)?;
             }
             let capitalized = template.has("Actions");
@@ -59,22 +60,22 @@ fn read_template(mut template: Fields<'_>, mut draft: Draft) -> Result<Draft, In
     read_targets(&mut template, &targets, &mut draft)?;
     read_stop_conditions(&mut template, &mut draft)?;
     for (key, why) in [
-        ("roleArn", "snapback's functions have roles of their own"),
-        ("tags", "a run carries no tags"),
+        ("roleArn", "snapback's functions have their own roles"),
+        ("tags", "a run has no tags"),
         ("logConfiguration", "snapback logs to its own log groups"),
-        ("experimentReportConfiguration", "`snapback report` is the report"),
+        ("experimentReportConfiguration", "`snapback report` shows the report"),
     ] {
         if template.take(key).is_some() {
             draft.left(&[template.at(key)], why);
         }
     }
     for field in template.rest() {
-        draft.left(&[field], "an experiment has nothing like it");
+        draft.left(&[field], "an experiment has no such field");
     }
     draft.note(
         "",
         "a function that was prepared for FIS has its extension's layer and the variables AWS_FIS_* and \
-         AWS_LAMBDA_EXEC_WRAPPER: take them out before a run; snapback brings what it needs and takes it away again",
+         AWS_LAMBDA_EXEC_WRAPPER: remove them before a run; snapback adds what it needs and removes it afterwards",
     );
     Ok(draft)
 }
@@ -83,21 +84,21 @@ fn name(template: &mut Fields<'_>, draft: &mut Draft) {
     let field = template.at("description");
     let Ok(Some(description)) = template.text("description") else { return };
     let line = description.split_whitespace().collect::<Vec<_>>().join(" ");
-    let name: String = line.chars().filter(|c| !c.is_control()).take(NAME_CHARACTERS).collect();
+    let name: String = line.chars().filter(|c| !is_control(*c)).take(NAME_CHARACTERS).collect();
     if name.len() < line.len() {
-        draft.note(&field, format!("it is the experiment's name, as far as {NAME_CHARACTERS} characters go"));
+        draft.note(&field, format!("its first {NAME_CHARACTERS} characters are the experiment's name"));
     }
     draft.name = Some(name).filter(|name| !name.is_empty());
 }
 
-/// Makes a fault of each Lambda action, and returns the names of the targets that they have.
+/// Makes a fault from each Lambda action; returns the names of the targets that these have.
 fn read_actions(template: &mut Fields<'_>, draft: &mut Draft) -> Result<Vec<String>, InvalidInput> {
     let capitalized = template.is_capitalized();
     let missing_actions = missing(&template.at("actions"));
     let mut actions = template.object("actions")?.ok_or(missing_actions)?;
     let mut durations: BTreeMap<String, RunDuration> = BTreeMap::new();
     let mut targets: Vec<(String, Vec<String>)> = Vec::new();
-    // Delays first, or an answer in the handler's place would come before them.
+    // Delays first: a response in the handler's place would otherwise come before them.
     let mut keys = actions.keys();
     let id_key = if capitalized { "ActionId" } else { "actionId" };
     keys.sort_by_key(|key| actions.peek(key).is_none_or(|action| action[id_key] != DELAY));
@@ -108,7 +109,7 @@ fn read_actions(template: &mut Fields<'_>, draft: &mut Draft) -> Result<Vec<Stri
         let id = action.text("actionId").ok().flatten().unwrap_or_default();
         if !id.starts_with("aws:lambda:") {
             let what = if id.is_empty() { "nothing" } else { id };
-            draft.lose(&field, &format!("its actionId is {what}, and snapback's faults are those of functions"));
+            draft.lose(&field, &format!("its actionId is {what}, but snapback injects only into functions"));
             continue;
         }
         let nothing = json!({});
@@ -128,11 +129,11 @@ fn read_actions(template: &mut Fields<'_>, draft: &mut Draft) -> Result<Vec<Stri
                 continue;
             }
         }
-        draft.left(&parameters.rest(), &format!("{id} has nothing like it"));
+        draft.left(&parameters.rest(), &format!("the fault for {id} has no such field"));
         if action.take("startAfter").is_some() {
             draft.left(&[action.at("startAfter")], "all faults of an experiment begin and end together");
         }
-        draft.left(&action.rest(), "an experiment has nothing like it");
+        draft.left(&action.rest(), "an experiment has no such field");
     }
     longest(durations, draft);
     let mut groups = targets.into_iter();
@@ -140,10 +141,9 @@ fn read_actions(template: &mut Fields<'_>, draft: &mut Draft) -> Result<Vec<Stri
     match groups.find(|(_, others)| *others != names) {
         Some((other, _)) => Err(InvalidInput {
             field: format!("{first}, {other}"),
-            problem:
-                "they have different targets, and an experiment injects each of its faults into all of them; import \
-                      the template once for each set of targets, with the other actions taken out"
-                    .to_owned(),
+            problem: "they have different targets, but an experiment injects each fault into all targets; import the \
+                      template once for each set of targets, without the other actions"
+                .to_owned(),
         }),
         None => Ok(names),
     }
@@ -156,14 +156,14 @@ fn take_duration(parameters: &mut Fields<'_>) -> Result<Option<RunDuration>, Inv
     text.map(|text| RunDuration::try_from(text.to_owned()).map_err(wrong)).transpose()
 }
 
-/// One experiment has one duration.
+/// Keeps the longest duration: an experiment has only one.
 fn longest(durations: BTreeMap<String, RunDuration>, draft: &mut Draft) {
     let longest = durations.values().copied().max();
     if let Some(longest) = longest {
         for (field, duration) in durations.iter().filter(|(_, duration)| **duration != longest) {
             draft.note(
                 field,
-                format!("an experiment has one duration; {longest}, the longest, was taken, and not {duration}"),
+                format!("an experiment has one duration; the longest, {longest}, is used instead of {duration}"),
             );
         }
     }
@@ -174,15 +174,15 @@ fn take_targets(action: &mut Fields<'_>, draft: &mut Draft) -> Result<Vec<String
     let Some(mut targets) = action.object("targets")? else { return Ok(Vec::new()) };
     let field = targets.at("Functions");
     let name = targets.text("Functions").map_err(|problem| InvalidInput { field, problem })?;
-    draft.left(&targets.rest(), "a Lambda action has `Functions`");
+    draft.left(&targets.rest(), "a Lambda action has only `Functions`");
     Ok(name.map(str::to_owned).into_iter().collect())
 }
 
 fn fault(id: &str, field: &str, parameters: &mut Fields<'_>, draft: &mut Draft) -> Result<InvocationFault, String> {
-    // All three have it, 100 if absent.
+    // All three actions have it; the default is 100.
     let percentage = parameters.percent("invocationPercentage")?;
     if percentage.is_none() {
-        draft.note(field, "it has no invocationPercentage; FIS's default of 100 was taken: all invocations");
+        draft.note(field, "it has no invocationPercentage; FIS's default, 100, is used: all invocations");
     }
     let percentage = percentage.unwrap_or(Percentage::ALL);
     let (conditions, qualifier) = (Vec::new(), None);
@@ -190,7 +190,7 @@ fn fault(id: &str, field: &str, parameters: &mut Fields<'_>, draft: &mut Draft) 
         DELAY => {
             let delay = parameters.whole("startupDelayMilliseconds")?;
             if delay.is_none() {
-                draft.note(field, "it has no startupDelayMilliseconds; FIS's default of 1000 was taken");
+                draft.note(field, "it has no startupDelayMilliseconds; FIS's default, 1000, is used");
             }
             let delay: Option<Milliseconds> = delay.or_else(|| Milliseconds::new(1000));
             Ok(InvocationFault::Latency(LatencyFault {
@@ -205,7 +205,10 @@ fn fault(id: &str, field: &str, parameters: &mut Fields<'_>, draft: &mut Draft) 
         }
         ERROR => {
             let when = moment(field, parameters, draft)?;
-            draft.note(field, "FIS does not say which error it returns; snapback's own type and message were taken");
+            draft.note(
+                field,
+                "FIS does not document which error it returns; snapback's default type and message are used",
+            );
             Ok(InvocationFault::Error(ErrorFault {
                 error_type: "InjectedError".to_owned(),
                 message: "snapback has injected this error".to_owned(),
@@ -215,12 +218,12 @@ fn fault(id: &str, field: &str, parameters: &mut Fields<'_>, draft: &mut Draft) 
                 qualifier,
             }))
         }
-        ANSWER => {
+        RESPONSE => {
             let when = moment(field, parameters, draft)?;
             let status = parameters.number("statusCode")?.ok_or("it has no statusCode")?;
             let status_code = Some(whole("statusCode", status)?);
             let content_type = parameters.text("contentTypeHeader")?;
-            draft.note(field, "FIS does not say which body it returns; an empty one was taken");
+            draft.note(field, "FIS does not document which body it returns; an empty one is used");
             Ok(InvocationFault::Response(ResponseFault {
                 status_code,
                 headers: content_type.map(|value| ("content-type".to_owned(), value.to_owned())).into_iter().collect(),
@@ -232,7 +235,7 @@ fn fault(id: &str, field: &str, parameters: &mut Fields<'_>, draft: &mut Draft) 
                 qualifier,
             }))
         }
-        other => Err(format!("{other} is not known")),
+        other => Err(format!("{other} is not a known action")),
     }
 }
 
@@ -241,7 +244,7 @@ fn moment(field: &str, parameters: &mut Fields<'_>, draft: &mut Draft) -> Result
         Some(true) => Ok(Moment::Before),
         Some(false) => Ok(Moment::After),
         None => {
-            draft.note(field, "it has no preventExecution; true was taken: the handler does not run");
+            draft.note(field, "it has no preventExecution; true is used: the handler does not run");
             Ok(Moment::Before)
         }
     }
@@ -256,7 +259,7 @@ fn read_targets(template: &mut Fields<'_>, used: &[String], draft: &mut Draft) -
         read_target(target.spelled(capitalized), draft)?;
     }
     for field in targets.rest() {
-        draft.left(&[field], "no action that is carried over has it");
+        draft.left(&[field], "no imported action uses it");
     }
     Ok(())
 }
@@ -265,7 +268,7 @@ fn read_target(mut target: Fields<'_>, draft: &mut Draft) -> Result<(), InvalidI
     let wrong = |field: String| move |problem: String| InvalidInput { field, problem };
     let kind = target.text("resourceType").map_err(wrong(target.at("resourceType")))?;
     if let Some(kind) = kind.filter(|kind| *kind != "aws:lambda:function") {
-        let problem = format!("`{kind}` is no function; write aws:lambda:function");
+        let problem = format!("`{kind}` is not a function; write aws:lambda:function");
         return Err(InvalidInput { field: target.at("resourceType"), problem });
     }
     let mode = target.at("selectionMode");
@@ -277,9 +280,8 @@ fn read_target(mut target: Fields<'_>, draft: &mut Draft) -> Result<(), InvalidI
     if let Some(arns) = target.take("resourceArns").and_then(Value::as_array) {
         let amount = select.amount(arns.len());
         if amount < arns.len() {
-            let text =
-                format!("FIS draws {select} of its {} functions; here the first {amount} were taken", arns.len());
-            draft.note(&mode, format!("{text}, for `select` goes with tags only"));
+            let text = format!("FIS draws {select} of its {} functions; the first {amount} are used", arns.len());
+            draft.note(&mode, format!("{text}, because `select` works only with tags"));
         }
         for (at, arn) in arns.iter().take(amount).enumerate() {
             let field = format!("{arns_at}[{at}]");
@@ -309,11 +311,11 @@ fn read_target(mut target: Fields<'_>, draft: &mut Draft) -> Result<(), InvalidI
     for key in ["filters", "parameters"] {
         if target.take(key).is_some() {
             let why =
-                "an experiment has nothing like it, so more functions may match than in FIS: look at `snapback plan`";
+                "an experiment has no such field, so more functions may match than in FIS: check with `snapback plan`";
             draft.left(&[target.at(key)], why);
         }
     }
-    draft.left(&target.rest(), "an experiment has nothing like it");
+    draft.left(&target.rest(), "an experiment has no such field");
     Ok(())
 }
 
@@ -325,7 +327,7 @@ fn read_stop_conditions(template: &mut Fields<'_>, draft: &mut Draft) -> Result<
         let mut condition = Fields::of(&field, condition)?.spelled(capitalized);
         let wrong = |problem: String| InvalidInput { field: field.clone(), problem };
         match condition.text("source").map_err(wrong)? {
-            Some("none") => draft.note(&field, "`none`: no alarm ends the run; `stopConditions` is left out"),
+            Some("none") => draft.note(&field, "`none`: no alarm ends the run; there is no `stopConditions`"),
             Some(ALARM) => {
                 let value =
                     condition.text("value").map_err(wrong)?.ok_or_else(|| wrong("it has no `value`".to_owned()))?;
@@ -336,10 +338,10 @@ fn read_stop_conditions(template: &mut Fields<'_>, draft: &mut Draft) -> Result<
             }
             other => draft.left(
                 std::slice::from_ref(&field),
-                &format!("only {ALARM} ends a run, and not {}", other.unwrap_or("nothing")),
+                &format!("only {ALARM} can end a run, not {}", other.unwrap_or("nothing")),
             ),
         }
-        draft.left(&condition.rest(), "a stop condition is an alarm here");
+        draft.left(&condition.rest(), "a stop condition has only an alarm");
     }
     Ok(())
 }
