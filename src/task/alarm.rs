@@ -1,11 +1,11 @@
-//! The ways in which CloudWatch tells of an alarm: an event of EventBridge's, a Lambda action, a notification of SNS.
+//! Reads what CloudWatch sends about an alarm: an EventBridge event, a Lambda action or an SNS notification.
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::model::input::{InvalidInput, read};
 
-/// An alarm that has changed its state.
+/// An alarm that has changed state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct AlarmChange {
     pub(super) arn: String,
@@ -21,7 +21,7 @@ struct Event {
     detail: Detail,
 }
 
-/// What an event and a Lambda action say alike.
+/// The part that an event and a Lambda action share.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Detail {
@@ -34,7 +34,7 @@ struct State {
     value: String,
 }
 
-/// What an alarm's Lambda action sends (AmazonCloudWatch/latest/monitoring/alarms-and-actions-Lambda).
+/// The payload of an alarm's Lambda action (AmazonCloudWatch/latest/monitoring/alarms-and-actions-Lambda).
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Action {
@@ -42,7 +42,7 @@ struct Action {
     alarm_data: Detail,
 }
 
-/// What SNS invokes a function with (lambda/latest/dg/with-sns).
+/// The payload of an SNS notification (lambda/latest/dg/with-sns).
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Notifications {
@@ -70,7 +70,7 @@ struct Notification {
     new_state_value: String,
 }
 
-/// The alarms that a payload tells of; `None` where it does not come from CloudWatch.
+/// Reads the alarms in a payload; `None` where it does not come from CloudWatch.
 ///
 /// # Errors
 /// Names the field that is missing.
@@ -81,7 +81,7 @@ pub(super) fn read_alarms(payload: &Value) -> Result<Option<Vec<AlarmChange>>, I
     let notifications: Notifications = read(payload)?;
     let mut changes = Vec::new();
     for (at, record) in notifications.records.iter().enumerate() {
-        // A topic carries other messages as well: those are not alarms, and to fail on them would only repeat them.
+        // A topic carries other messages too. They are skipped: an error would only make SNS send them again.
         let Ok(message) = serde_json::from_str::<Value>(&record.sns.message) else { continue };
         let change = read_change(&message).map_err(|wrong| InvalidInput {
             field: format!("Records[{at}].Sns.Message.{}", wrong.field).trim_end_matches('.').to_owned(),
@@ -97,7 +97,7 @@ fn read_change(payload: &Value) -> Result<Option<AlarmChange>, InvalidInput> {
     if payload.get("detail-type").is_some() {
         let event: Event = read(payload)?;
         let Some(arn) = event.resources.into_iter().next() else {
-            let problem = "is empty; an alarm's event names the alarm's ARN there".to_owned();
+            let problem = "is empty; send the alarm's event, which has the alarm's ARN there".to_owned();
             return Err(InvalidInput { field: "resources".into(), problem });
         };
         return Ok(Some(change(arn, event.detail.alarm_name, &event.detail.state.value)));

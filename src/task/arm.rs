@@ -13,7 +13,7 @@ use crate::steps::waiting::TOMBSTONE;
 
 use super::batch::{Batch, RetryLimits, TargetProgress, is_batch};
 
-/// As the state machine tries one target.
+/// The same limits as in the state machine for a single target.
 const TRIES: RetryLimits = RetryLimits { transient: 6, permanent: 1 };
 
 pub(super) async fn handle(world: &impl World, budget: Budget, payload: &Value) -> Result<Value, StepError> {
@@ -31,12 +31,12 @@ pub(super) async fn handle(world: &impl World, budget: Budget, payload: &Value) 
 
 async fn many(world: &impl World, budget: Budget, batch: Batch) -> Result<Value, StepError> {
     let run = &batch.run_id;
-    let look = |function| async move {
+    let step = |function| async move {
         Ok(match arm(world, run, function).await? {
             ArmOutcome::Armed | ArmOutcome::Skipped => TargetProgress::Done,
             ArmOutcome::Waiting(wait) => TargetProgress::Requeue(wait),
         })
     };
-    let looked = Batch::each(&batch.functions, world, budget, look).await;
-    Ok(batch.after(looked, TRIES))
+    let attempted = Batch::each(&batch.functions, world, budget, step).await;
+    Ok(batch.after(attempted, TRIES))
 }

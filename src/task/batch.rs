@@ -2,9 +2,8 @@
 //! `{runId, functions}` → `{status: pending | unrehearsed | done, waitSeconds, runId, functions, unrehearsed, tries,
 //! failures, failed}`.
 //!
-//! What comes out goes in again while it is not done: `functions` are those that need another look, `unrehearsed` those
-//! that have to be rehearsed before they are injected, `tries` how often each of them has met trouble that may pass,
-//! `failures` the first few of the `failed` so far.
+//! A result that is not done is the next payload. `functions` need another attempt, `unrehearsed` have to be rehearsed
+//! before they are injected, `tries` counts each one's transient errors, `failures` are the first few of the `failed`.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -22,14 +21,14 @@ use crate::ports::World;
 use crate::steps::error::{StepError, StepErrorKind};
 use crate::steps::{Budget, MAX_CONCURRENCY};
 
-/// The time that one target may take of an invocation, calls that are throttled included: with less left, it has its
-/// turn in the next one.
+/// The time that one target may take of an invocation, throttled calls included. With less time left, the target is
+/// attempted in the next invocation.
 const MAX_TURN: Duration = Duration::from_secs(10);
-/// Time until the next invocation for a target that had no turn in this one.
+/// Time until the next invocation, for a target that was not attempted in this one.
 const NEXT_TURN_WAIT: Duration = Duration::from_secs(1);
-/// The longest wait after a failure; it doubles with each try.
+/// The longest wait after a transient error; the wait doubles with each attempt.
 const MAX_RETRY_WAIT: Duration = Duration::from_secs(30);
-/// Failures of one batch that are passed on. Only the run's first one is ever shown; each target's is in the ledger.
+/// Failures that one batch passes on. Only the run's first one is ever shown; the ledger has each target's.
 const FAILURES: usize = 3;
 /// Bytes of a failure's cause. The outputs of all batches are one input of the state machine, which holds 256 KiB
 /// (step-functions/latest/dg/service-quotas): 50 batches of three failures take a third of that.
@@ -40,26 +39,26 @@ pub(super) fn is_batch(payload: &Value) -> bool {
     payload.get("functions").is_some()
 }
 
-/// What one look at a target came to.
+/// The outcome of one attempt on a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TargetProgress {
     /// Nothing more to do.
     Done,
-    /// Again after this time.
+    /// Try again after this time.
     Requeue(Duration),
-    /// Again, once its restore is rehearsed.
+    /// Try again once the restore is rehearsed.
     Unrehearsed,
 }
 
-/// What became of a target in this invocation; nothing, where it had no turn.
+/// The outcome of a target in this invocation; `None` where it was not attempted.
 pub(super) type Attempted = (FunctionArn, Option<Result<TargetProgress, StepError>>);
 
-/// How often one target is tried, as the state machine's Retry has it for one target alone.
+/// How often one target is tried; the state machine's Retry has the same limits for a single target.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RetryLimits {
-    /// Against trouble that may pass: `Unavailable`.
+    /// On transient errors: `Unavailable`.
     pub(super) transient: u32,
-    /// Against all other.
+    /// On all other errors.
     pub(super) permanent: u32,
 }
 
@@ -92,17 +91,17 @@ enum Progress {
     Done,
 }
 
-/// What the turns of one invocation came to.
+/// The outcome of one invocation, by target.
 #[derive(Default)]
 struct AttemptResults {
-    over: Vec<FunctionArn>,
-    again: Vec<FunctionArn>,
+    done: Vec<FunctionArn>,
+    to_retry: Vec<FunctionArn>,
     unrehearsed: Vec<FunctionArn>,
-    /// Time until the first of `again` is due.
+    /// Time until the first of `to_retry` is tried again.
     wait: Option<Duration>,
 }
 
-/// As the state machine knows a failure, so that the first of a batch can be the run's.
+/// A failure in the form of the state machine, so that the first one of a batch can be the run's.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Failure {
@@ -122,50 +121,49 @@ impl Batch {
         Ok(read(payload)?)
     }
 
-    /// Gives each of these targets of the batch its turn, a few at once, as far as the budget goes: none waits for another
-    /// one's failure.
+    /// Attempts each of these targets, a few concurrently, while the budget lasts. A failing target delays no other.
     pub(super) async fn each<'a, F>(
         functions: &'a [FunctionArn],
         world: &impl World,
         budget: Budget,
-        look: impl Fn(&'a FunctionArn) -> F,
+        step: impl Fn(&'a FunctionArn) -> F,
     ) -> Vec<Attempted>
     where
         F: Future<Output = Result<TargetProgress, StepError>>,
     {
-        let turns = functions.iter().map(|function| {
-            let look = &look;
+        let attempts = functions.iter().map(|function| {
+            let step = &step;
             async move {
                 let in_time = world.now() + MAX_TURN < budget.deadline;
-                (function.clone(), if in_time { Some(look(function).await) } else { None })
+                (function.clone(), if in_time { Some(step(function).await) } else { None })
             }
         });
-        stream::iter(turns).buffer_unordered(MAX_CONCURRENCY).collect().await
+        stream::iter(attempts).buffer_unordered(MAX_CONCURRENCY).collect().await
     }
 
-    /// What is left of a batch whose `functions` had their turn.
-    pub(super) fn after(mut self, looked: Vec<Attempted>, tries: RetryLimits) -> Value {
-        let turned = self.turned(looked, tries);
-        self.functions = turned.again;
-        self.unrehearsed.extend(turned.unrehearsed);
+    /// The next payload, after `functions` were attempted.
+    pub(super) fn after(mut self, attempted: Vec<Attempted>, tries: RetryLimits) -> Value {
+        let results = self.attempt_results(attempted, tries);
+        self.functions = results.to_retry;
+        self.unrehearsed.extend(results.unrehearsed);
         let status = match (self.unrehearsed.is_empty(), self.functions.is_empty()) {
             (false, _) => Progress::Unrehearsed,
             (true, false) => Progress::Pending,
             (true, true) => Progress::Done,
         };
-        self.shown(status, turned.wait)
+        self.into_payload(status, results.wait)
     }
 
-    /// What is left of a batch whose `unrehearsed` had their turn: what is rehearsed can be injected.
-    pub(super) fn after_rehearsal(mut self, looked: Vec<Attempted>, tries: RetryLimits) -> Value {
-        let turned = self.turned(looked, tries);
-        self.unrehearsed = turned.again;
-        self.functions.extend(turned.over);
+    /// The next payload, after `unrehearsed` were attempted: those that are rehearsed can be injected.
+    pub(super) fn after_rehearsal(mut self, attempted: Vec<Attempted>, tries: RetryLimits) -> Value {
+        let results = self.attempt_results(attempted, tries);
+        self.unrehearsed = results.to_retry;
+        self.functions.extend(results.done);
         let status = if self.unrehearsed.is_empty() { Progress::Done } else { Progress::Pending };
-        self.shown(status, turned.wait)
+        self.into_payload(status, results.wait)
     }
 
-    fn shown(mut self, status: Progress, wait: Option<Duration>) -> Value {
+    fn into_payload(mut self, status: Progress, wait: Option<Duration>) -> Value {
         let (functions, unrehearsed) = (&self.functions, &self.unrehearsed);
         self.tries.retain(|function, _| functions.contains(function) || unrehearsed.contains(function));
         self.status = status;
@@ -174,28 +172,28 @@ impl Batch {
     }
 
     /// Targets without a turn go first in the next invocation, so slow targets cannot starve the others.
-    fn turned(&mut self, looked: Vec<Attempted>, tries: RetryLimits) -> AttemptResults {
-        let (mut turned, mut again, mut wait) = (AttemptResults::default(), Vec::new(), None);
-        for (function, turn) in looked {
-            let this_wait = match turn {
+    fn attempt_results(&mut self, attempted: Vec<Attempted>, tries: RetryLimits) -> AttemptResults {
+        let (mut results, mut to_retry, mut wait) = (AttemptResults::default(), Vec::new(), None);
+        for (function, outcome) in attempted {
+            let this_wait = match outcome {
                 None => {
-                    turned.again.push(function);
+                    results.to_retry.push(function);
                     NEXT_TURN_WAIT
                 }
-                Some(Ok(turn)) => {
-                    // It went well: what failed before is forgotten, as it is for one target.
+                Some(Ok(progress)) => {
+                    // A success resets the count, as it does for a single target.
                     self.tries.remove(&function);
-                    match turn {
+                    match progress {
                         TargetProgress::Done => {
-                            turned.over.push(function);
+                            results.done.push(function);
                             continue;
                         }
                         TargetProgress::Unrehearsed => {
-                            turned.unrehearsed.push(function);
+                            results.unrehearsed.push(function);
                             continue;
                         }
                         TargetProgress::Requeue(wait) => {
-                            again.push(function);
+                            to_retry.push(function);
                             wait
                         }
                     }
@@ -203,18 +201,18 @@ impl Batch {
                 Some(Err(error)) => match self.try_again(&function, &error, tries) {
                     None => continue,
                     Some(wait) => {
-                        again.push(function);
+                        to_retry.push(function);
                         wait
                     }
                 },
             };
             wait = Some(wait.map_or(this_wait, |least: Duration| least.min(this_wait)));
         }
-        turned.again.extend(again);
-        AttemptResults { wait, ..turned }
+        results.to_retry.extend(to_retry);
+        AttemptResults { wait, ..results }
     }
 
-    /// The time until the next try; `None` where this was the last one.
+    /// Returns the time until the next attempt; `None` after the last one.
     fn try_again(&mut self, function: &FunctionArn, error: &StepError, tries: RetryLimits) -> Option<Duration> {
         let tried = self.tries.get(function).map_or(1, |tried| tried + 1);
         let most = if error.kind() == StepErrorKind::Unavailable { tries.transient } else { tries.permanent };

@@ -30,26 +30,26 @@ pub use service::serve;
 /// A Lambda function of the control plane; the function's `Handler` setting names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Task {
-    /// Parses, judges and writes the run.
+    /// Parses the experiment, evaluates the guardrails and writes the run.
     Prepare,
     /// Locks one target and stores its snapshot.
     Arm,
     /// Injects into one target.
     Inject,
-    /// Looks at everything that can end the run.
+    /// Checks everything that can end the run.
     Observe,
     /// Stops the run, or restores one target.
     Restore,
     /// Closes the run.
     Report,
-    /// Rolls runs back: on an alarm's event, or when asked.
+    /// Rolls runs back, on an alarm's event or on request.
     Rollback,
-    /// Ends what nobody else will.
+    /// Ends overdue runs, and runs whose execution has stopped.
     Reaper,
 }
 
 impl Task {
-    /// The task of this name.
+    /// Finds the task with this name.
     ///
     /// # Errors
     /// Names the field, the value and the fix.
@@ -95,7 +95,7 @@ pub async fn handle(
     }
 }
 
-/// What names one target of a run.
+/// The payload that names one target of a run.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct TargetPayload {
@@ -103,14 +103,14 @@ struct TargetPayload {
     function: FunctionArn,
 }
 
-/// What names a run.
+/// The payload that names a run.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct RunPayload {
     run_id: RunId,
 }
 
-/// What a task says of one target. What is waited for is there for the log, where it is known.
+/// The result of a task for one target. `waitingFor` is for the log, where the reason is known.
 fn target_result(function: &FunctionArn, status: &str, wait: Duration, waiting_for: Option<String>) -> Value {
     let mut result = json!({ "function": function, "status": status, "waitSeconds": seconds_up(wait) });
     if let Some(why) = waiting_for {

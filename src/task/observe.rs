@@ -1,5 +1,5 @@
-//! `observe`: `{runId, sampleFrom}` → `{status: running | stopping, waitSeconds, sampleFrom}`. What comes out as
-//! `sampleFrom` goes in again with the next look.
+//! `observe`: `{runId, sampleFrom}` → `{status: running | stopping, waitSeconds, sampleFrom}`. The
+//! result's `sampleFrom` is part of the next payload.
 
 use serde::Deserialize;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! `reaper`: any payload → what the tick found and did, also as metrics in CloudWatch's embedded format, which need no
+//! `reaper`: any payload → the counts of this tick, also as metrics in CloudWatch's embedded format, which need no
 //! permission (AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification).
 
 use serde_json::{Value, json};
@@ -62,8 +62,8 @@ mod tests {
     }
 
     #[test]
-    fn each_metric_has_an_alarm_but_for_waits() {
-        // A wait that lasts too long is an overdue run.
+    fn each_metric_except_waits_has_an_alarm() {
+        // A wait that takes too long shows as an overdue run.
         for (name, _) in counts(&Tick::default()).into_iter().filter(|(name, _)| *name != "WaitingRestores") {
             assert!(TEMPLATE.contains(&format!("MetricName: {name}\n")), "{name}");
         }

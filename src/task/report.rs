@@ -8,10 +8,10 @@ use crate::ports::World;
 use crate::steps::error::StepError;
 use crate::steps::report::{ReportOutcome, report};
 
-/// Targets in the output, at most.
+/// The most targets in the output.
 const MOST_TARGETS: usize = 100;
-/// Bytes of targets in the output, at most: an execution's output holds 256 KiB
-/// (step-functions/latest/dg/service-quotas), and what stands around the targets needs some of them.
+/// The most bytes of targets in the output: an execution's output holds 256 KiB (step-functions/latest/dg/service-quotas),
+/// and the rest of the report needs some of them.
 const MOST_BYTES: usize = 200_000;
 
 pub(super) async fn handle(world: &impl World, payload: &Value) -> Result<Value, StepError> {

@@ -21,9 +21,9 @@ use crate::steps::rollback::stop;
 
 use super::batch::{Batch, RetryLimits, TargetProgress, is_batch};
 
-/// As the state machine tries one target: giving up leaves a fault in place until the reaper comes.
+/// The same limits as in the state machine for a single target. Giving up leaves a fault in place until the reaper runs.
 const TRIES: RetryLimits = RetryLimits { transient: 21, permanent: 4 };
-/// As the state machine tries one rehearsal.
+/// The same limits as in the state machine for a single rehearsal.
 const REHEARSAL_TRIES: RetryLimits = RetryLimits { transient: 6, permanent: 1 };
 
 #[derive(Deserialize)]
@@ -58,7 +58,7 @@ pub(super) async fn handle(world: &impl World, budget: Budget, payload: &Value) 
     match payload.function {
         Some(function) if payload.rehearse => rehearse_one(world, budget, &payload.run_id, &function).await,
         None if payload.rehearse => {
-            let problem = "is missing; a rehearsal names the target to rehearse".to_owned();
+            let problem = "is missing; name the target to rehearse".to_owned();
             Err(InvalidInput { field: "function".into(), problem }.into())
         }
         None => begin(world, &payload.run_id, payload.failure).await,
@@ -93,8 +93,8 @@ async fn many(world: &impl World, budget: Budget, batch: Batch) -> Result<Value,
             RestoreOutcome::Pending { wait, .. } => TargetProgress::Requeue(wait),
         }))
     });
-    let looked = batch.functions.iter().cloned().zip(results).collect();
-    Ok(batch.after(looked, TRIES))
+    let attempted = batch.functions.iter().cloned().zip(results).collect();
+    Ok(batch.after(attempted, TRIES))
 }
 
 async fn rehearse_one(
@@ -114,20 +114,20 @@ async fn rehearse_one(
 
 async fn rehearse_many(world: &impl World, budget: Budget, batch: Batch) -> Value {
     let rehearsal = &Rehearsal::new(world, &batch.run_id, budget);
-    let look = |function| async move {
+    let step = |function| async move {
         Ok(match rehearsal.rehearse(function).await? {
             RehearseOutcome::Rehearsed | RehearseOutcome::Changed | RehearseOutcome::Skipped => TargetProgress::Done,
             RehearseOutcome::Waiting(wait) => TargetProgress::Requeue(wait),
         })
     };
-    let looked = Batch::each(&batch.unrehearsed, world, budget, look).await;
-    batch.after_rehearsal(looked, REHEARSAL_TRIES)
+    let attempted = Batch::each(&batch.unrehearsed, world, budget, step).await;
+    batch.after_rehearsal(attempted, REHEARSAL_TRIES)
 }
 
 async fn stopping(world: &impl World, id: &RunId) -> Result<Run, StepError> {
     let run = retry(world, || world.run(id)).await?;
     match run.ok_or_else(|| StepError::NoSuchRun(id.clone()))? {
-        // Only somebody who calls the function directly gets here: the state machine begins the restore first.
+        // The state machine begins the restore first, so only a direct call of the function gets here.
         active if matches!(active.status, RunStatus::Pending | RunStatus::Running) => {
             stop(world, id, &EndReason::UserRequest).await
         }

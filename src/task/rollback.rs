@@ -1,4 +1,4 @@
-//! `rollback`: an alarm (an event of EventBridge's, a Lambda action or a notification of SNS), `{runId}`, `{all: true}`,
+//! `rollback`: an alarm (an EventBridge event, a Lambda action or an SNS notification), `{runId}`, `{all: true}`,
 //! `{stop: RUN}` or `{lever: {engaged, reason}}` → `{runs, lever}`: the outcome of each run, and the lever if it was moved.
 
 use serde::Deserialize;
@@ -16,7 +16,7 @@ use crate::steps::rollback::{RolledBack, roll_back, roll_back_alarm, roll_back_a
 
 use super::alarm::{AlarmChange, read_alarms};
 
-/// What a user or another tool asks for: one of these.
+/// The request of a user or another tool: exactly one of these.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Request {
@@ -26,10 +26,10 @@ struct Request {
     /// Roll back every run.
     #[serde(default)]
     all: bool,
-    /// Roll back this run; if it is not written yet, keep it from starting.
+    /// Roll back this run; if it is not in the ledger yet, prevent its start.
     #[serde(default)]
     stop: Option<RunId>,
-    /// Move the safety lever; when it is engaged, roll back every run.
+    /// Move the safety lever; where that engages it, roll back every run.
     #[serde(default)]
     lever: Option<LeverRequest>,
 }
@@ -47,7 +47,7 @@ pub(super) async fn handle(world: &impl World, budget: Budget, payload: &Value) 
     }
     match read(payload)? {
         Request { run_id: Some(run), all: false, stop: None, lever: None } => {
-            // Stopping a run that was never there would keep its name from being used. One that cannot be read is there.
+            // Stopping an unknown run would block its name. A run whose record cannot be read exists.
             match retry(world, || world.run(&run)).await {
                 Ok(None) => return Err(StepError::NoSuchRun(run)),
                 Ok(Some(_)) | Err(LedgerError::Unusable(_) | LedgerError::Unreadable(_)) => {}
@@ -69,18 +69,18 @@ pub(super) async fn handle(world: &impl World, budget: Budget, payload: &Value) 
             on_lever(world, budget, request).await
         }
         _ => Err(InvalidInput::whole(
-            "a rollback names one thing to end; send {\"runId\": \"RUN\"}, {\"all\": true}, {\"stop\": \"RUN\"} or \
+            "name exactly one thing to end; send {\"runId\": \"RUN\"}, {\"all\": true}, {\"stop\": \"RUN\"} or \
              {\"lever\": {\"engaged\": true, \"reason\": \"WHY\"}}",
         )
         .into()),
     }
 }
 
-/// One alarm's failure does not keep the runs of another in their faults; the first failure is returned.
+/// Rolls back the runs of each alarm. One alarm's failure does not block the others; the first failure is returned.
 async fn on_alarms(world: &impl World, budget: Budget, alarms: &[AlarmChange]) -> Result<Vec<RolledBack>, StepError> {
     let mut rolled_back = Vec::new();
     let mut failure = None;
-    // An alarm that is back, or has no data, ends no run; it is answered, not failed, so that it is not sent again.
+    // An alarm that is OK again, or has no data, ends no run. That is no error, so that the event is not sent again.
     for alarm in alarms.iter().filter(|alarm| alarm.in_alarm) {
         match roll_back_alarm(world, &alarm.arn, &alarm.name, budget).await {
             Ok(runs) => rolled_back.extend(runs),
@@ -90,7 +90,7 @@ async fn on_alarms(world: &impl World, budget: Budget, alarms: &[AlarmChange]) -
     failure.map_or(Ok(rolled_back), Err)
 }
 
-/// The lever first: nothing starts between it and the rollback.
+/// Moves the lever, then rolls back: in this order, nothing starts in between.
 async fn on_lever(world: &impl World, budget: Budget, request: LeverRequest) -> Result<Value, StepError> {
     let lever = Lever { engaged: request.engaged, since: world.now(), reason: request.reason.into() };
     retry(world, || world.set_lever(&lever)).await?;

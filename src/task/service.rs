@@ -1,4 +1,4 @@
-//! The Lambda runtime: one invocation after the other, each with its deadline, one log line each.
+//! Serves the Lambda runtime: one invocation at a time, each with its deadline and one log line.
 
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::{Value, json};
@@ -22,15 +22,15 @@ impl From<Failed> for Diagnostic {
     }
 }
 
-/// Bytes of an error's message, at most: a failed execution's cause has 32,768 characters
-/// (step-functions/latest/apireference/API_ExecutionFailedEventDetails), some of them what Lambda puts around this.
+/// The most bytes of an error's message: a failed execution's cause has 32,768 characters
+/// (step-functions/latest/apireference/API_ExecutionFailedEventDetails), some of which Lambda adds around this.
 const MOST_MESSAGE: usize = 16_000;
 
-/// A thousand targets can have a thousand refusals, and must not lose the name of the error for it.
+/// Clips a message. A thousand targets can have a thousand refusals, and the error must keep its name.
 fn clipped(mut message: String) -> String {
     if message.len() > MOST_MESSAGE {
         message.truncate(message.floor_char_boundary(MOST_MESSAGE));
-        message.push_str("\n... and more; snapback plan says all of it");
+        message.push_str("\n... and more; snapback plan shows all of them");
     }
     message
 }
@@ -38,7 +38,7 @@ fn clipped(mut message: String) -> String {
 /// Serves invocations until the environment ends.
 ///
 /// # Errors
-/// When the function is set up wrongly, or the Runtime API fails.
+/// When the configuration of the function is invalid, or the Runtime API fails.
 pub async fn serve() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let variable = |name: &str| std::env::var(name).ok();
     let name = variable("_HANDLER").unwrap_or_default();
@@ -56,7 +56,7 @@ pub async fn serve() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     lambda_runtime::run(service_fn(serve_one)).await
 }
 
-/// Results and errors hold no variable's value; a payload may (an experiment sets some), so of it only the run is said.
+/// Logs one invocation. Results and errors hold no value of a variable. A payload may, so only its run is logged.
 fn log(task: &str, event: &LambdaEvent<Value>, result: &Result<Value, StepError>) {
     let run = event.payload.get("runId").or_else(|| event.payload.pointer("/execution/name"));
     let mut line = json!({ "task": task, "runId": run, "requestId": event.context.request_id });
@@ -88,7 +88,7 @@ mod tests {
         let said = Diagnostic::from(Failed(error));
         assert_eq!(said.error_type, "Refused");
         assert!(long > 100_000 && said.error_message.len() < MOST_MESSAGE + 100, "{long}");
-        assert!(said.error_message.contains("function-0") && said.error_message.ends_with("says all of it"));
+        assert!(said.error_message.contains("function-0") && said.error_message.ends_with("shows all of them"));
     }
 
     #[test]
