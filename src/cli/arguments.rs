@@ -1,4 +1,4 @@
-//! What can be typed.
+//! Command-line arguments and their help texts.
 
 use std::path::PathBuf;
 
@@ -15,18 +15,19 @@ pub(super) struct Arguments {
     pub(super) command: Command,
 
     /// The CloudFormation stack of snapback's control plane.
-    #[arg(long, global = true, default_value = DEFAULT_STACK, value_name = "NAME")]
+    #[arg(long, global = true, env = "SNAPBACK_STACK", default_value = DEFAULT_STACK, value_name = "NAME",
+          value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(super) stack: String,
 
-    /// The ledger's table, for when the stack itself cannot be read (rollback --direct, status, report).
+    /// The ledger's table, for when the stack cannot be read (rollback --direct, status, report).
     #[arg(long, global = true, value_name = "NAME")]
     pub(super) table: Option<String>,
 
-    /// The AWS profile: the only source of credentials, also where the environment has some.
+    /// The AWS profile: the only source of credentials, even if the environment has some.
     #[arg(long, global = true, value_name = "NAME")]
     pub(super) profile: Option<String>,
 
-    /// The AWS region, as AWS_REGION.
+    /// The AWS Region, as AWS_REGION.
     #[arg(long, global = true, value_name = "REGION")]
     pub(super) region: Option<String>,
 
@@ -35,18 +36,18 @@ pub(super) struct Arguments {
     pub(super) json: bool,
 }
 
-/// As `make deploy` calls it.
+/// The name that `make deploy` gives the stack.
 const DEFAULT_STACK: &str = "snapback";
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  the steady state held, or none was given, and everything is restored; or the command did what it was asked
-  1  an error; a run that failed is restored all the same
+  0  the steady state held, or none was given, and everything is restored; or the command succeeded
+  1  an error; a run that failed is restored anyway
   2  wrong usage or input; nothing was done
   3  refused by a guardrail; nothing was done
-  4  restored, but it deviated, or an alarm, a person or the lever ended it
-  5  restored, except for what was changed or deleted outside the run; or a fault was taken out before the end
-  6  a restore failed; the reaper goes on trying
+  4  restored, but the steady state deviated, or an alarm, a user or the lever ended the run
+  5  restored, except for what was changed or deleted outside the run; or a fault was removed before the end
+  6  a restore failed; the reaper keeps trying
   7  the run is not over yet
   8  everything is restored, and nothing shows that the faults took effect
 
@@ -54,72 +55,74 @@ Endpoints, credentials, profiles and regions are read as every AWS tool reads th
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Validate an experiment; touches nothing, needs no account.
+    /// Validate an experiment; changes nothing, needs no account.
     Check {
-        /// JSON or YAML; - reads standard input.
+        /// A file in JSON or YAML; - reads standard input.
         file: PathBuf,
     },
     /// Show per target and field what would change, and every refusal; changes nothing.
     Plan {
-        /// JSON or YAML; - reads standard input.
+        /// A file in JSON or YAML; - reads standard input.
         file: PathBuf,
-        /// Makes the draws of select and percentages repeatable, in the place of the file's seed.
+        /// Make the draws of select and percentages repeatable; overrides the file's seed.
         #[arg(long, value_name = "NUMBER", value_parser = seed)]
         seed: Option<u32>,
     },
-    /// Turn another tool's configuration into an experiment; touches nothing, needs no account.
+    /// Turn another tool's configuration into an experiment; changes nothing, needs no account.
     ///
-    /// Prints the experiment, as YAML or with --json as JSON, and on standard error a line for everything that is not
-    /// carried over and for everything that had to be decided.
+    /// Prints the experiment as YAML, or with --json as JSON. Standard error has a line for everything that is not
+    /// imported, and for every decision that was made.
     Import {
-        /// JSON, YAML or lines NAME=VALUE; - reads standard input.
+        /// A file in JSON or YAML, or with lines NAME=VALUE; - reads standard input.
         file: PathBuf,
-        /// Whose it is: fis, failure-lambda, chaos-lambda or chaos-lambda-extension; if absent, the file's content tells.
+        /// The tool: fis, failure-lambda, chaos-lambda or chaos-lambda-extension; default: recognized by the file's content.
         #[arg(long, value_name = "TOOL", value_parser = format)]
         from: Option<Format>,
-        /// A function to experiment on, by name or ARN; again for each further one. They take the place of those that the file names, if any.
+        /// A target function, by name or ARN; repeat for more. Overrides the functions named in the file.
         #[arg(long = "function", value_name = "NAME", value_parser = function)]
         functions: Vec<FunctionName>,
     },
     /// Start a run and follow it to its end; Ctrl-C rolls back.
     ///
-    /// On a terminal, the first Ctrl-C asks whether to roll back, a second one says yes, and a third one leaves. Without a
-    /// terminal, the first one rolls back and the second one leaves. SIGTERM and SIGHUP roll back.
+    /// On a terminal, the first Ctrl-C asks whether to roll back, the second one rolls back, and the third one stops
+    /// following. Without a terminal, the first one rolls back and the second one stops following. SIGTERM and SIGHUP
+    /// roll back. Once everything is restored, each of them just stops following.
     Run {
-        /// JSON or YAML; - reads standard input.
+        /// A file in JSON or YAML; - reads standard input.
         file: PathBuf,
-        /// The run's name; made from the experiment's name and the time if absent.
+        /// The run's name; default: made from the experiment's name and the time.
         #[arg(long, value_name = "RUN", value_parser = run_id)]
         name: Option<RunId>,
-        /// Makes the draws of select and percentages repeatable, in the place of the file's seed.
+        /// Make the draws of select and percentages repeatable; overrides the file's seed.
         #[arg(long, value_name = "NUMBER", value_parser = seed)]
         seed: Option<u32>,
     },
-    /// Show what runs and what is armed, or one run.
+    /// Show the lever, what is armed and the latest runs; or one run.
     Status {
         /// The run.
         #[arg(value_parser = run_id)]
         run: Option<RunId>,
     },
     /// Stop a run and restore its targets now.
+    #[command(group = clap::ArgGroup::new("runs").required(true))]
     Rollback {
         /// The run.
-        #[arg(value_parser = run_id, required_unless_present = "all", conflicts_with = "all")]
+        #[arg(value_parser = run_id, group = "runs")]
         run: Option<RunId>,
-        /// All runs that are not over.
-        #[arg(long)]
+        /// All active runs.
+        #[arg(long, group = "runs")]
         all: bool,
-        /// Restore from here, with nothing but the table and your own credentials: for when the stack is broken.
+        /// Restore from this machine, with only the table and your own credentials: for when the stack is broken.
         #[arg(long)]
         direct: bool,
     },
-    /// Show what a run came to.
+    /// Show the outcome of a run.
     Report {
         /// The run.
         #[arg(value_parser = run_id)]
         run: RunId,
     },
-    /// The safety lever: engaged, nothing starts, and what runs is rolled back.
+    /// Move or show the safety lever: while it is engaged, nothing starts, and active runs are rolled back.
     Lever {
         #[command(subcommand)]
         action: LeverAction,
@@ -130,32 +133,37 @@ pub(super) enum Command {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum LeverAction {
-    /// Let nothing start, and roll back what runs.
+    /// Let nothing start, and roll back the active runs.
     Engage {
-        /// Why, for whoever finds it engaged.
+        /// Why, for other users of the stack.
         #[arg(long, default_value = "engaged from the command line", value_parser = lever_reason)]
         reason: LeverReason,
-        /// Write to the ledger and roll back from here, not through the rollback function: for when the stack is broken.
+        /// Write to the ledger and roll back from this machine, not through the rollback function: for when the stack is broken.
         #[arg(long)]
         direct: bool,
     },
     /// Let runs start again.
     #[command(alias = "release")]
     Disengage {
-        /// Why.
+        /// Why, for other users of the stack.
         #[arg(long, default_value = "disengaged from the command line", value_parser = lever_reason)]
         reason: LeverReason,
-        /// Write to the ledger from here, not through the rollback function: for when the stack is broken.
+        /// Write to the ledger from this machine, not through the rollback function: for when the stack is broken.
         #[arg(long)]
         direct: bool,
     },
-    /// Show whether it is engaged.
+    /// Show whether the lever is engaged.
     Show,
 }
 
 impl Arguments {
-    /// A command of snapback's to be typed next, with what tells where: ready to be pasted.
+    /// A command of snapback's to be typed next, with the options that reach the same place: ready to be pasted.
     pub(super) fn repeat(&self, command: &str) -> String {
+        format!("snapback {command}{}", self.places())
+    }
+
+    /// The options that a further command needs to reach the same place.
+    pub(super) fn places(&self) -> String {
         let quoted = |text: &str| match text.chars().all(|c| c.is_ascii_alphanumeric() || "-_./:".contains(c)) {
             true => text.to_owned(),
             false => format!("'{}'", text.replace('\'', "'\\''")),
@@ -167,8 +175,7 @@ impl Arguments {
             ("profile", self.profile.as_ref()),
             ("region", self.region.as_ref()),
         ];
-        let given = places.into_iter().filter_map(|(name, value)| Some(format!(" --{name} {}", quoted(value?))));
-        format!("snapback {command}{}", given.collect::<String>())
+        places.into_iter().filter_map(|(name, value)| Some(format!(" --{name} {}", quoted(value?)))).collect()
     }
 }
 

@@ -1,15 +1,15 @@
-//! Files in UTF-8, and in UTF-16, as `>` writes them in Windows PowerShell.
+//! Decodes files in UTF-8, and in UTF-16, which `>` writes in Windows PowerShell.
 
-/// The text of a file, without its byte order mark.
+/// Decodes a file, without its byte order mark.
 ///
 /// # Errors
-/// Says which encoding it is not, and what to do.
+/// Names the encoding that was expected, and the fix.
 pub(super) fn decode(bytes: &[u8]) -> Result<String, String> {
     match bytes {
         [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => Err("is in UTF-32; save it as UTF-8".to_owned()),
         [0xff, 0xfe, rest @ ..] => utf_16(rest, u16::from_le_bytes),
         [0xfe, 0xff, rest @ ..] => utf_16(rest, u16::from_be_bytes),
-        // What can stand here begins with two characters of ASCII (RFC 4627, section 3, tells the encodings of JSON so).
+        // A valid file begins with two ASCII characters, so a zero byte shows the encoding (RFC 4627, section 3).
         [first, 0, ..] if *first != 0 => utf_16(bytes, u16::from_le_bytes),
         [0, second, ..] if *second != 0 => utf_16(bytes, u16::from_be_bytes),
         _ => {

@@ -1,26 +1,26 @@
-//! The exit codes.
+//! The command line's exit codes.
 
 use std::process::ExitCode;
 
 use crate::model::run::RunStatus;
 use crate::plan::rendering::{Outcome, ReportView};
 
-/// What the command line ends with.
+/// The exit code of a command. The numbers are part of the interface: README documents them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// 0: the steady state held, or none was given, and everything is restored; or the command did what it was asked.
+    /// 0: the steady state held, or none was given, and everything is restored; or the command succeeded.
     Success,
-    /// 1: an error; where a run failed, everything is restored all the same.
+    /// 1: an error; a run that failed is restored anyway.
     Error,
     /// 2: wrong usage or input; nothing was done.
     Invalid,
     /// 3: refused by a guardrail; nothing was done.
     Refused,
-    /// 4: restored, but it deviated, or an alarm, a person or the lever ended it.
+    /// 4: restored, but the steady state deviated, or an alarm, a user or the lever ended the run.
     EndedEarly,
-    /// 5: restored, except for what was changed or deleted outside the run; or a fault was taken out before the end.
+    /// 5: restored, except for what was changed or deleted outside the run; or a fault was removed before the end.
     Drifted,
-    /// 6: a restore failed; the reaper goes on trying.
+    /// 6: a restore failed; the reaper keeps trying.
     RestoreFailed,
     /// 7: the run is not over yet.
     Unfinished,
@@ -29,7 +29,7 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// The number.
+    /// The number of the exit code.
     #[must_use]
     pub fn code(self) -> u8 {
         match self {
@@ -45,7 +45,7 @@ impl Exit {
         }
     }
 
-    /// What a run came to.
+    /// The exit code for the outcome of a run.
     #[must_use]
     pub fn of(report: &ReportView) -> Self {
         match report.outcome {

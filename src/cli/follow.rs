@@ -1,4 +1,4 @@
-//! Following a run live: phase, targets, alarms and the time that is left; and ending it early.
+//! Follows a run: shows its status, targets, alarms and the time left, and rolls it back when the user asks.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -12,13 +12,14 @@ use crate::model::facts::AlarmFact;
 use crate::model::names::{AlarmName, RunId};
 use crate::model::run::{Run, RunStatus, TargetRecord};
 use crate::model::time::{Time, seconds_up};
-use crate::ports::{Alarms, Clock, Ledger};
+use crate::ports::{Alarms, Clock, Ledger, LedgerError};
 use crate::steps::error::{StepErrorKind, failure_message};
 use crate::steps::retry::retry;
 use crate::steps::run_targets::run_targets;
 
 use super::Failure;
 use super::arguments::Arguments;
+use super::awaited::{awaited, is_restored};
 use super::exit::Exit;
 use super::interrupt::{Interruption, Interruptions, Reaction, Stage, can_ask, react};
 use super::output::{Output, Tone};
@@ -26,7 +27,7 @@ use super::screen::Screen;
 use super::stack::{RollbackError, Stack};
 use super::undo::{Undo, instead, through_function};
 
-/// Between two looks.
+/// How often the run is read.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Follows one run.
@@ -38,36 +39,37 @@ pub(super) struct Follower<'a> {
     alarms: Vec<AlarmName>,
     output: &'a Output,
     began: Time,
-    /// The rollback function could not be reached, and this very process restores.
+    /// The rollback function could not be reached, so this process restores.
     restores_itself: Cell<bool>,
 }
 
-/// What was shown last, so that only news are shown.
+/// What was shown last, so that only changes are shown.
 #[derive(Default)]
 struct Shown {
     status: Option<RunStatus>,
     ends_at: Option<Time>,
     targets: BTreeMap<String, String>,
     alarms: BTreeMap<String, bool>,
+    awaited: Option<String>,
 }
 
-/// What a look found.
+/// What one poll found.
 struct Seen {
     execution: ExecutionState,
     run: Option<(Run, Vec<TargetRecord>)>,
     alarms: Vec<Option<AlarmFact>>,
 }
 
-/// Something that is awaited while everything else goes on.
+/// A future that is polled together with the others.
 type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + 'a>>;
 
-/// How far things are.
+/// The state of following one run.
 struct Progress<'a> {
     stage: Stage,
     screen: Screen<'a>,
     shown: Shown,
     undo: Option<Pending<'a, ()>>,
-    /// The execution is over; with the refusal, if it is one.
+    /// The execution has ended; with the refusal, if it was refused.
     over: Option<Option<Failure>>,
 }
 
@@ -92,8 +94,8 @@ impl<'a> Follower<'a> {
         }
     }
 
-    /// Shows what happens until the execution is over. A refusal is a failure; every other end is in the ledger. Nothing
-    /// is awaited outside of the one `select`, so that Ctrl-C is heard at every moment.
+    /// Shows what happens until the execution has ended. A refusal is a failure; the ledger has every other end. Nothing is
+    /// awaited outside of the one `select`, so that Ctrl-C works at every moment.
     pub(super) async fn follow(&'a self, interruptions: &mut Interruptions) -> Result<Option<Failure>, Failure> {
         let mut progress = Progress {
             stage: Stage::Following,
@@ -102,20 +104,20 @@ impl<'a> Follower<'a> {
             undo: None,
             over: None,
         };
-        let mut look: Pending<'a, Seen> = Box::pin(self.look(Duration::ZERO));
+        let mut poll: Pending<'a, Seen> = Box::pin(self.poll(Duration::ZERO));
         loop {
             tokio::select! {
-                seen = &mut look, if progress.over.is_none() => {
+                seen = &mut poll, if progress.over.is_none() => {
                     match seen {
                         Ok(seen) => self.show(&mut progress, seen),
-                        // Whoever waits for the rollback need not see it.
+                        // The rollback does not depend on what can be shown meanwhile.
                         Err(failure) if progress.undo.is_none() => {
                             progress.screen.clear();
                             return Err(failure);
                         }
                         Err(_) => {}
                     }
-                    look = Box::pin(self.look(POLL_INTERVAL));
+                    poll = Box::pin(self.poll(POLL_INTERVAL));
                 }
                 undone = undone(&mut progress.undo) => {
                     progress.undo = None;
@@ -131,7 +133,7 @@ impl<'a> Follower<'a> {
             {
                 if progress.screen.is_asking() {
                     progress.screen.clear();
-                    self.output.note("the run has ended; there is nothing to roll back any more");
+                    self.output.note("the run has ended; there is nothing left to roll back");
                 }
                 progress.screen.clear();
                 return Ok(refusal);
@@ -139,31 +141,45 @@ impl<'a> Follower<'a> {
         }
     }
 
-    async fn look(&self, after: Duration) -> Result<Seen, Failure> {
+    async fn poll(&self, after: Duration) -> Result<Seen, Failure> {
         let world = &self.stack.world;
         tokio::time::sleep(after).await;
         let execution = self.execution().await?;
-        let run = match retry(world, || world.run(self.id)).await? {
-            Some(run) => {
-                let targets = run_targets(world, &run).await?;
-                Some((run, targets))
-            }
-            None => None,
-        };
+        let run = self.run().await.map_err(|error| {
+            let failure = Failure::from(error);
+            let cause = format!("{}; {}", failure.cause, self.continues());
+            Failure { cause, ..failure }
+        })?;
         let alarms = match self.alarms.is_empty() {
             true => Vec::new(),
-            // The alarms are shown for people; the run itself watches them.
+            // The alarms are for display only; the run itself watches them.
             false => world.alarms(&self.alarms).await.unwrap_or_default(),
         };
         Ok(Seen { execution, run, alarms })
     }
 
+    async fn run(&self) -> Result<Option<(Run, Vec<TargetRecord>)>, LedgerError> {
+        let world = &self.stack.world;
+        Ok(match retry(world, || world.run(self.id)).await? {
+            Some(run) => {
+                let targets = run_targets(world, &run).await?;
+                Some((run, targets))
+            }
+            None => None,
+        })
+    }
+
     async fn execution(&self) -> Result<ExecutionState, Failure> {
         self.stack.world.execution(&self.execution).await.map_err(|why| {
-            let advice = self.arguments.repeat(&format!("status {}", self.id));
-            let cause = format!("the execution cannot be read: {why}; the run continues; see {advice}");
-            Failure::new("Unavailable", cause)
+            Failure::new("Unavailable", format!("the execution cannot be read: {why}; {}", self.continues()))
         })
+    }
+
+    /// What to say when this command stops following a run that it cannot read.
+    fn continues(&self) -> String {
+        let status = self.arguments.repeat(&format!("status {}", self.id));
+        let rollback = self.arguments.repeat(&format!("rollback {}", self.id));
+        format!("the run continues without this command; see {status}; to end it: {rollback}")
     }
 
     fn interrupted(
@@ -172,20 +188,24 @@ impl<'a> Follower<'a> {
         interruption: Interruption,
         interruptions: &mut Interruptions,
     ) -> Result<(), Failure> {
-        if matches!(interruption, Interruption::Answer { .. }) && progress.screen.is_asking() {
-            progress.screen.answered();
+        if matches!(interruption, Interruption::Reply(_)) && progress.screen.is_asking() {
+            progress.screen.replied();
         }
         match react(progress.stage, interruption, can_ask(self.output)) {
             Reaction::Ignore => {}
             Reaction::Ask => {
                 progress.stage = Stage::Asking;
                 progress.screen.ask();
-                interruptions.read_answer();
+                interruptions.read_reply();
+            }
+            Reaction::KeepFollowing => {
+                progress.stage = Stage::Following;
+                self.line(progress, "the run continues; Ctrl-C asks again");
             }
             Reaction::RollBack => {
                 progress.stage = Stage::RollingBack;
                 progress.screen.clear();
-                self.line(progress, "rolling back; Ctrl-C leaves");
+                self.line(progress, "rolling back; press Ctrl-C again to stop following");
                 progress.undo = Some(Box::pin(self.roll_back()));
             }
             Reaction::Leave => {
@@ -196,7 +216,7 @@ impl<'a> Follower<'a> {
         Ok(())
     }
 
-    /// Also where the run is not written yet: then this keeps it from starting.
+    /// Rolls the run back. If the run is not in the ledger yet, this prevents its start.
     async fn roll_back(&self) -> Result<(), Failure> {
         let stop = Undo::Stop(self.id);
         let undone = match through_function(self.stack, stop, self.arguments).await {
@@ -218,12 +238,18 @@ impl<'a> Follower<'a> {
         let rollback = self.arguments.repeat(&format!("rollback {}", self.id));
         let cause = match stage {
             Stage::RollingBack if self.restores_itself.get() => format!(
-                "left in the middle of the restore; the run's execution or the reaper goes on with it; see {status}; if they do not: {rollback}"
+                "left in the middle of the restore; the run's execution or the reaper continues it; see {status}; if they do not: {rollback}"
             ),
             Stage::RollingBack => format!(
-                "left; the rollback was asked for, and goes on without this command; see {status}; if it does not end: {rollback}"
+                "left; the rollback was requested and continues without this command; see {status}; if it does not end: {rollback}"
             ),
-            _ => format!("left; the run goes on; see {status}; to end it: {rollback}"),
+            Stage::Restored => {
+                let report = self.arguments.repeat(&format!("report {}", self.id));
+                format!("left; everything is restored; see {report}")
+            }
+            Stage::Following | Stage::Asking => {
+                format!("left; the run keeps running; see {status}; to end it: {rollback}")
+            }
         };
         Failure { exit: Exit::Unfinished, ..Failure::new("Left", cause) }
     }
@@ -239,6 +265,9 @@ impl<'a> Follower<'a> {
         }
         if let Some((run, targets)) = &seen.run {
             self.news(progress, run, targets);
+            if is_restored(run, targets) {
+                self.restored(progress, run, targets);
+            }
             progress.screen.live(&self.remaining(run, targets));
         }
         progress.over = match seen.execution {
@@ -248,7 +277,25 @@ impl<'a> Follower<'a> {
         };
     }
 
-    /// Cause before effect: what a run's status begins stands before its targets, what ends it after them.
+    /// Says what a restored run waits for, and voids the question whether to roll it back.
+    fn restored(&self, progress: &mut Progress<'a>, run: &Run, targets: &[TargetRecord]) {
+        let awaited = awaited(run, targets);
+        if let Some(text) = &awaited
+            && progress.shown.awaited != awaited
+        {
+            if progress.screen.is_asking() {
+                progress.screen.clear();
+                self.output.note("there is nothing left to roll back");
+            }
+            self.line(progress, text);
+            progress.shown.awaited = awaited;
+        }
+        if progress.shown.awaited.is_some() && progress.stage != Stage::RollingBack {
+            progress.stage = Stage::Restored;
+        }
+    }
+
+    /// Cause before effect: the status that begins something comes before its targets, the one that ends it after them.
     fn news(&self, progress: &mut Progress<'a>, run: &Run, targets: &[TargetRecord]) {
         if !run.status.is_final() {
             self.status_news(progress, run);
@@ -285,13 +332,13 @@ impl<'a> Follower<'a> {
             RunStatus::Running if run.ends_at.is_some() => {
                 format!("{} s left", seconds_up(self.stack.world.now().until(run.expected_end())))
             }
-            RunStatus::Stopping => format!("{back} of {} back", targets.len()),
+            RunStatus::Stopping => format!("{back} of {} restored", targets.len()),
             status => status.name().to_owned(),
         }
     }
 }
 
-/// The rollback's end; never, where none was asked for.
+/// Waits for the rollback to end; forever, where none was requested.
 async fn undone(undo: &mut Option<Pending<'_, ()>>) -> Result<(), Failure> {
     match undo {
         Some(undo) => undo.await,
@@ -299,7 +346,7 @@ async fn undone(undo: &mut Option<Pending<'_, ()>>) -> Result<(), Failure> {
     }
 }
 
-/// A refusal left nothing in the ledger; another failure did, and the report tells it.
+/// A refusal leaves nothing in the ledger. Any other failure does, and the report shows it.
 fn refusal(error: String, cause: &str) -> Option<Failure> {
     let exit = match StepErrorKind::from_name(&error) {
         Some(StepErrorKind::Refused) => Exit::Refused,

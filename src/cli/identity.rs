@@ -1,4 +1,4 @@
-//! Where a command acts, and as whom: the first thing to look at before anything is injected.
+//! Shows the account, the Region and the caller, before anything is injected.
 
 use serde::Serialize;
 
@@ -15,7 +15,7 @@ pub(super) struct Identity {
     caller: Option<String>,
 }
 
-/// What is shown as JSON, with where it acts.
+/// JSON output of a command, with the identity that it acts as.
 #[derive(Serialize)]
 pub(super) struct Identified<'a, T> {
     pub(super) identity: &'a Identity,
@@ -23,7 +23,7 @@ pub(super) struct Identified<'a, T> {
     pub(super) view: &'a T,
 }
 
-/// Shows where the command acts, before it does anything; with JSON on standard error, so that it comes first there, too.
+/// Shows where the command acts, before it does anything. With JSON output it is printed on standard error, to come first.
 pub(super) async fn show_identity(stack: &Stack, output: &Output) -> Identity {
     let region = stack.config.region().map(ToString::to_string).unwrap_or_default();
     let (account, caller, shown) = match caller(&stack.config).await {

@@ -22,7 +22,7 @@ pub(super) fn import(
     if output.as_json {
         output.json(&imported.experiment);
     } else {
-        output.print_line(yaml::text(&imported.experiment).trim_end());
+        output.print(&format!("{}\n", yaml::text(&imported.experiment).trim_end()));
     }
     for note in &imported.notes {
         output.note(&format!("note {note}"));

@@ -1,4 +1,4 @@
-//! What ends a command early: Ctrl-C, SIGTERM, SIGHUP and the answer at the prompt; and what each of them means.
+//! What ends a command early: Ctrl-C, SIGTERM, SIGHUP and the reply at the prompt; and how the command reacts.
 
 use std::io::{self, BufRead, IsTerminal};
 
@@ -8,87 +8,102 @@ use tokio::sync::mpsc;
 use super::output::Output;
 use super::{Failure, process};
 
-/// What has come.
+/// A signal or a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Interruption {
     /// Ctrl-C.
     CtrlC,
-    /// SIGTERM or SIGHUP: whoever started the command wants it to end, and nobody can be asked.
+    /// SIGTERM or SIGHUP: the command must end, and no user can be asked.
     Ended,
-    /// An answer at the prompt.
-    Answer {
-        /// Whether to roll back.
-        roll_back: bool,
-    },
+    /// A reply at the prompt.
+    Reply(Reply),
 }
 
-/// How far a user has gone.
+/// What a user replies at the prompt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reply {
+    /// Roll the run back.
+    RollBack,
+    /// Keep following the run.
+    KeepFollowing,
+    /// Stop following; the run keeps running.
+    Leave,
+}
+
+/// What the user has asked for so far, or what makes asking pointless.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// Nothing was asked for.
+    /// Nothing yet.
     Following,
     /// The prompt is open.
     Asking,
-    /// The rollback was asked for.
+    /// The rollback.
     RollingBack,
+    /// Everything is restored already: there is nothing to roll back.
+    Restored,
 }
 
-/// What to do.
+/// What to do about an interruption.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reaction {
     /// Open the prompt.
     Ask,
     /// Roll the run back.
     RollBack,
-    /// Leave; the run, or its rollback, goes on without this command.
+    /// Close the prompt and keep following.
+    KeepFollowing,
+    /// Leave; the run, or its rollback, continues without this command.
     Leave,
-    /// Nothing: it is under way.
+    /// Nothing: it is in progress.
     Ignore,
 }
 
-/// Where nobody can be asked, the careful answer is yes. Only Ctrl-C leaves a rollback: a terminal that closes may send
-/// SIGHUP twice, and the second one must not arrive before the first one has done anything.
+/// Decides what an interruption means. Where no user can be asked, the careful reaction is to roll back. Only Ctrl-C leaves
+/// a rollback: a terminal that closes may send SIGHUP twice, and the second one must not undo the first.
 pub(super) fn react(stage: Stage, interruption: Interruption, can_ask: bool) -> Reaction {
     match (stage, interruption) {
         (Stage::Following, Interruption::CtrlC) if can_ask => Reaction::Ask,
         (Stage::Following | Stage::Asking, Interruption::CtrlC | Interruption::Ended) => Reaction::RollBack,
-        (Stage::Asking, Interruption::Answer { roll_back: true }) => Reaction::RollBack,
-        (Stage::Asking, Interruption::Answer { roll_back: false }) => Reaction::Leave,
-        (Stage::RollingBack, Interruption::CtrlC) => Reaction::Leave,
-        (Stage::RollingBack, Interruption::Ended) | (_, Interruption::Answer { .. }) => Reaction::Ignore,
+        (Stage::Asking, Interruption::Reply(Reply::RollBack)) => Reaction::RollBack,
+        (Stage::Asking, Interruption::Reply(Reply::KeepFollowing)) => Reaction::KeepFollowing,
+        (Stage::Asking, Interruption::Reply(Reply::Leave)) | (Stage::RollingBack, Interruption::CtrlC) => {
+            Reaction::Leave
+        }
+        (Stage::Restored, Interruption::CtrlC | Interruption::Ended) => Reaction::Leave,
+        (Stage::RollingBack, Interruption::Ended) | (_, Interruption::Reply(_)) => Reaction::Ignore,
     }
 }
 
-/// The signals and answers of one command. They wait here while nobody listens.
+/// The signals and replies of one command. They are kept until [`Interruptions::next`] is polled.
 pub(super) struct Interruptions {
     ctrl_c: Option<Signal>,
     terminate: Option<Signal>,
     hang_up: Option<Signal>,
-    answers: Option<mpsc::UnboundedReceiver<bool>>,
+    replies: Option<mpsc::UnboundedReceiver<Reply>>,
 }
 
 impl Interruptions {
-    /// Begins to listen. A signal that this process was started to ignore stays ignored (`nohup`).
+    /// Starts listening. A signal that this process was started to ignore stays ignored (`nohup`).
     pub(super) fn new() -> Result<Self, Failure> {
         let listen = |kind: SignalKind| match process::is_ignored(kind.as_raw_value()) {
             true => Ok(None),
             false => signal(kind).map(Some).map_err(|error| {
-                Failure::new("NoSignals", format!("Ctrl-C cannot be heard: {error}; nothing was started"))
+                Failure::new("NoSignals", format!("signals cannot be handled: {error}; nothing was started"))
             }),
         };
         Ok(Self {
             ctrl_c: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
             hang_up: listen(SignalKind::hangup())?,
-            answers: None,
+            replies: None,
         })
     }
 
-    /// The next one. Nothing is lost where this is given up.
+    /// Returns the next interruption. Cancel-safe.
     pub(super) async fn next(&mut self) -> Interruption {
-        let answer = async {
-            match &mut self.answers {
-                Some(answers) => answers.recv().await,
+        let reply = async {
+            match &mut self.replies {
+                Some(replies) => replies.recv().await,
                 None => std::future::pending().await,
             }
         };
@@ -96,23 +111,23 @@ impl Interruptions {
             () = next_of(&mut self.ctrl_c) => Interruption::CtrlC,
             () = next_of(&mut self.terminate) => Interruption::Ended,
             () = next_of(&mut self.hang_up) => Interruption::Ended,
-            answer = answer => {
-                self.answers = None;
-                // A reader that is gone has been told nothing.
-                Interruption::Answer { roll_back: answer.unwrap_or(true) }
+            reply = reply => {
+                self.replies = None;
+                // A reader that ended without a reply has read none: the careful reply is to roll back.
+                Interruption::Reply(reply.unwrap_or(Reply::RollBack))
             }
         }
     }
 
-    /// Reads an answer, in a thread of its own: nothing else waits for it, and it ends with the process.
-    pub(super) fn read_answer(&mut self) {
+    /// Reads a reply in a separate thread, which nothing waits for and which ends with the process.
+    pub(super) fn read_reply(&mut self) {
         let (sender, receiver) = mpsc::unbounded_channel();
-        self.answers = Some(receiver);
+        self.replies = Some(receiver);
         std::thread::spawn(move || {
             let mut line = String::new();
             let read = io::stdin().lock().read_line(&mut line);
-            // Nobody listens any more where the run has ended.
-            let _ = sender.send(read.is_err() || is_yes(&line));
+            // If the run has ended, no one receives the reply.
+            let _ = sender.send(if read.is_err() { Reply::RollBack } else { reply(&line) });
         });
     }
 }
@@ -126,12 +141,17 @@ async fn next_of(signal: &mut Option<Signal>) {
     }
 }
 
-/// Everything but a no: whoever types something else at this prompt is not sure that the fault may stay.
-fn is_yes(line: &str) -> bool {
-    !line.trim_start().to_lowercase().starts_with('n')
+/// Reads a reply. Everything but a clear "no" or "leave" rolls back: a user who types something else at this prompt is not
+/// sure that the fault may stay.
+fn reply(line: &str) -> Reply {
+    match line.trim().to_lowercase().as_str() {
+        "l" | "leave" => Reply::Leave,
+        line if line.starts_with('n') => Reply::KeepFollowing,
+        _ => Reply::RollBack,
+    }
 }
 
-/// Whether there is somebody to ask: a terminal that answers, and one that shows the question.
+/// Whether a user can be asked: there is a terminal to reply on, and one that shows the question.
 pub(super) fn can_ask(output: &Output) -> bool {
     io::stdin().is_terminal() && process::may_read_terminal() && (output.live || io::stderr().is_terminal())
 }
@@ -140,8 +160,9 @@ pub(super) fn can_ask(output: &Output) -> bool {
 mod tests {
     use super::*;
 
-    const YES: Interruption = Interruption::Answer { roll_back: true };
-    const NO: Interruption = Interruption::Answer { roll_back: false };
+    const YES: Interruption = Interruption::Reply(Reply::RollBack);
+    const NO: Interruption = Interruption::Reply(Reply::KeepFollowing);
+    const LEAVE: Interruption = Interruption::Reply(Reply::Leave);
 
     #[test]
     fn on_a_terminal_ctrl_c_asks_then_rolls_back_then_leaves() {
@@ -149,7 +170,8 @@ mod tests {
         assert_eq!(react(Stage::Asking, Interruption::CtrlC, true), Reaction::RollBack);
         assert_eq!(react(Stage::RollingBack, Interruption::CtrlC, true), Reaction::Leave);
         assert_eq!(react(Stage::Asking, YES, true), Reaction::RollBack);
-        assert_eq!(react(Stage::Asking, NO, true), Reaction::Leave);
+        assert_eq!(react(Stage::Asking, NO, true), Reaction::KeepFollowing);
+        assert_eq!(react(Stage::Asking, LEAVE, true), Reaction::Leave);
         // The prompt was void.
         assert_eq!(react(Stage::RollingBack, NO, true), Reaction::Ignore);
         assert_eq!(react(Stage::Following, YES, true), Reaction::Ignore);
@@ -171,12 +193,24 @@ mod tests {
     }
 
     #[test]
-    fn everything_but_a_no_is_a_yes() {
-        for line in ["", "\n", "y\n", "Yes\n", "clear; ls\n"] {
-            assert!(is_yes(line), "{line:?}");
+    fn a_restored_run_is_left_without_a_question() {
+        for can_ask in [true, false] {
+            assert_eq!(react(Stage::Restored, Interruption::CtrlC, can_ask), Reaction::Leave);
+            assert_eq!(react(Stage::Restored, Interruption::Ended, can_ask), Reaction::Leave);
+            assert_eq!(react(Stage::Restored, YES, can_ask), Reaction::Ignore);
         }
-        for line in ["n\n", "No\n", "  never\n"] {
-            assert!(!is_yes(line), "{line:?}");
+    }
+
+    #[test]
+    fn everything_but_a_clear_no_or_leave_rolls_back() {
+        for (lines, expected) in [
+            (&["", "\n", "y\n", "Yes\n", "clear; ls\n", "ls\n", "later\n"][..], Reply::RollBack),
+            (&["n\n", "No\n", "  never\n"], Reply::KeepFollowing),
+            (&["l\n", " Leave \n"], Reply::Leave),
+        ] {
+            for line in lines {
+                assert_eq!(reply(line), expected, "{line:?}");
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `lever`.
+//! The command `lever`.
 
 use serde_json::json;
 
@@ -11,7 +11,8 @@ use crate::steps::retry::retry;
 use super::Failure;
 use super::arguments::{Arguments, LeverAction};
 use super::exit::Exit;
-use super::output::{Output, Tone};
+use super::output::Output;
+use super::report::{LeverView, show_lever};
 use super::rollback::{carry_out, wait_until_closed, worst};
 use super::stack;
 use super::undo::Undo;
@@ -45,17 +46,11 @@ async fn set(
 fn show(lever: Option<&Lever>, views: &[ReportView], output: &Output) {
     if output.as_json {
         let engaged = lever.is_some_and(|lever| lever.engaged);
+        let lever = lever.map(LeverView::of);
         return output.json(&json!({ "engaged": engaged, "lever": lever, "runs": views }));
     }
     for view in views {
         output.report(view);
     }
-    match lever {
-        Some(lever) if lever.engaged => {
-            let text = format!("engaged since {}: {}; nothing starts", lever.since, lever.reason);
-            output.print_line(&output.paint(Tone::Bad, &text));
-        }
-        Some(lever) => output.print_line(&format!("disengaged since {}; experiments may start", lever.since)),
-        None => output.print_line("disengaged; experiments may start"),
-    }
+    show_lever(lever, output);
 }

@@ -1,6 +1,7 @@
 //! The command line: arguments → commands → output.
 
 mod arguments;
+mod awaited;
 mod encoding;
 mod exit;
 mod file;
@@ -17,6 +18,7 @@ mod rollback;
 mod run;
 mod screen;
 mod stack;
+mod syntax;
 mod undo;
 mod yaml;
 
@@ -34,7 +36,7 @@ pub async fn main() -> Exit {
         Ok(arguments) => arguments,
         Err(error) => return usage(&error),
     };
-    let output = Output::new(arguments.json);
+    let output = Output::new(arguments.json).with_places(arguments.places());
     // Boxed: the commands' futures together are too deep a type for the compiler.
     let exit = match Box::pin(command(&arguments, &output)).await {
         Ok(exit) => exit,

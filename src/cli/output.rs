@@ -1,4 +1,7 @@
-//! What is shown: coloured on a terminal, plain lines when piped, JSON when asked.
+//! Output: colored on a terminal, plain lines when piped, JSON when asked for.
+//!
+//! What is printed may come from AWS or from a file. Control characters in it are escaped here, so that no name or reason
+//! can move the cursor, hide a line, or show another plan than the one that runs.
 
 use std::cell::RefCell;
 use std::io::{self, IsTerminal, Write};
@@ -7,7 +10,9 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::model::refusal::Refusal;
-use crate::model::run::TargetStatus;
+use crate::model::run::{RunStatus, TargetStatus};
+use crate::model::text::{escape_controls, is_control};
+use crate::model::time::Time;
 use crate::plan::rendering::{FieldRow, Outcome, PlanView, ReportView, TargetReport, has_version};
 
 use super::exit::Exit;
@@ -20,7 +25,9 @@ pub(super) struct Output {
     pub(super) as_json: bool,
     /// Standard output is a terminal.
     pub(super) live: bool,
-    colours: bool,
+    colors: bool,
+    /// The options that every printed command of snapback's needs to reach the same place.
+    places: String,
     failed: RefCell<Option<io::Error>>,
 }
 
@@ -36,16 +43,26 @@ pub(super) enum Tone {
 impl Output {
     pub(super) fn new(as_json: bool) -> Self {
         let live = std::io::stdout().is_terminal() && !as_json;
-        let colours = live && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Self { as_json, live, colours, failed: RefCell::default() }
+        let colors = live && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        Self { as_json, live, colors, places: String::new(), failed: RefCell::default() }
     }
 
-    /// A line on standard output.
+    /// The same, with the options for printed commands (see [`Arguments::places`](super::arguments::Arguments::places)).
+    pub(super) fn with_places(self, places: String) -> Self {
+        Self { places, ..self }
+    }
+
+    /// Prints a line on standard output.
     pub(super) fn print_line(&self, line: &str) {
-        self.print(&format!("{line}\n"));
+        self.print(&format!("{}\n", self.safe(line)));
     }
 
-    /// Text on standard output, at once.
+    /// Makes a line fit for output: control characters are escaped, and commands are complete.
+    pub(super) fn safe(&self, line: &str) -> String {
+        escape_all_but_colors(&complete_commands(line, &self.places), self.colors)
+    }
+
+    /// Prints text on standard output as it is, and flushes.
     pub(super) fn print(&self, text: &str) {
         let written = match process::stdout_was_closed() {
             true => Err(io::Error::other("it is closed")),
@@ -57,9 +74,9 @@ impl Output {
         self.keep(written);
     }
 
-    /// A line on standard error, also where JSON is printed.
+    /// Prints a line on standard error, also where JSON is printed.
     pub(super) fn note(&self, line: &str) {
-        self.keep(writeln!(io::stderr(), "{line}"));
+        self.keep(writeln!(io::stderr(), "{}", escape_all_but_colors(&complete_commands(line, &self.places), false)));
     }
 
     fn keep(&self, written: io::Result<()>) {
@@ -81,21 +98,27 @@ impl Output {
 
     pub(super) fn paint(&self, tone: Tone, text: &str) -> String {
         let code = match tone {
-            Tone::Good => 32,
-            Tone::Warning => 33,
-            Tone::Bad => 31,
-            Tone::Faint => 2,
+            Tone::Good => GREEN,
+            Tone::Warning => YELLOW,
+            Tone::Bad => RED,
+            Tone::Faint => FAINT,
         };
-        if self.colours { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+        // What is painted is made safe here: the text itself may not bring colors of its own.
+        if self.colors { format!("{code}{}{RESET}", escape_controls(text)) } else { text.to_owned() }
     }
 
     pub(super) fn json(&self, value: &impl Serialize) {
-        self.print_line(&serde_json::to_string_pretty(value).unwrap_or_default());
+        let text = serde_json::to_string_pretty(value).unwrap_or_default();
+        // serde_json escapes ASCII's control characters. The others can only be in strings, where JSON allows an escape.
+        let is_left = |c: char| is_control(c) && c != '\n';
+        let escaped = text.chars().map(|c| if is_left(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() });
+        self.print(&format!("{}\n", if text.contains(is_left) { escaped.collect() } else { text.clone() }));
     }
 
     pub(super) fn failure(&self, failure: &Failure) {
         if self.as_json {
-            self.json(&json!({ "error": failure.error, "cause": failure.cause }));
+            let cause = complete_commands(&failure.cause, &self.places);
+            self.json(&json!({ "error": failure.error, "cause": cause }));
         }
         // Where standard output takes nothing, this is not lost with it.
         if !self.as_json || self.failed.borrow().is_some() {
@@ -137,18 +160,18 @@ impl Output {
         let width = |column: fn(&FieldRow) -> &str, head: &str| {
             rows.iter().map(|row| column(row).chars().count()).chain([head.len()]).max().unwrap_or(0)
         };
-        let (field, now) = (width(|row| &row.field, "field"), width(|row| &row.now, "now"));
+        let (field, before) = (width(|row| &row.field, "field"), width(|row| &row.before, "before"));
         let during = width(|row| &row.during, "during");
-        let line = |a: &str, b: &str, c: &str, d: &str| format!("  {a:field$}  {b:now$}  {c:during$}  {d}");
-        self.print_line(&self.paint(Tone::Faint, &line("field", "now", "during", "after")));
+        let line = |a: &str, b: &str, c: &str, d: &str| format!("  {a:field$}  {b:before$}  {c:during$}  {d}");
+        self.print_line(&self.paint(Tone::Faint, &line("field", "before", "during", "after")));
         for row in rows {
-            self.print_line(&line(&row.field, &row.now, &row.during, &row.after));
+            self.print_line(&line(&row.field, &row.before, &row.during, &row.after));
         }
     }
 
     pub(super) fn refusals(&self, refusals: &[Refusal]) {
         if refusals.is_empty() {
-            return self.print_line(&self.paint(Tone::Good, "it may run; nothing was changed"));
+            return self.print_line(&self.paint(Tone::Good, "ready to run; nothing was changed"));
         }
         let count = refusals.len();
         self.print_line(
@@ -162,6 +185,16 @@ impl Output {
     pub(super) fn report(&self, view: &ReportView) {
         self.print_line(&format!("run {}: {}", view.run_id, self.outcome(view)));
         let reason = view.reason.as_deref().map_or(String::new(), |reason| format!("; {reason}"));
+        if !view.experiment.is_empty() {
+            let end = match &view.closed_at {
+                Some(closed_at) => format!("closed at {closed_at}"),
+                None => format!("ends by {}", view.due),
+            };
+            // Of a run whose record cannot be read, no time is known either.
+            let times = format!("; started at {}; {end}", view.created_at);
+            let times = if view.created_at == Time(0).to_string() { "" } else { &times };
+            self.print_line(&format!("  experiment {}{times}", view.experiment));
+        }
         self.print_line(&format!("  {}{reason}", view.status.name()));
         if let Some(seed) = view.seed {
             self.print_line(&format!("  targets drawn with seed {seed}"));
@@ -234,12 +267,20 @@ impl Output {
             Outcome::Unproven => {
                 (Tone::Warning, "restored exactly, at the end of its time; nothing shows that the faults took effect")
             }
-            Outcome::EndedEarly if view.status == crate::model::run::RunStatus::Completed => {
+            Outcome::EndedEarly if view.status == RunStatus::Completed => {
                 (Tone::Warning, "restored exactly; the steady state did not hold afterwards")
             }
+            // It may have failed before its time or at its end.
+            Outcome::EndedEarly if view.status == RunStatus::Failed => {
+                (Tone::Warning, "restored exactly; the run failed")
+            }
             Outcome::EndedEarly => (Tone::Warning, "restored exactly, before its time"),
+            Outcome::Drifted if only_deleted(view) => match view.targets.len() {
+                1 => (Tone::Warning, "the function was deleted during the run; nothing is left to restore"),
+                _ => (Tone::Warning, "restored, except for functions that were deleted during the run"),
+            },
             Outcome::Drifted => (Tone::Warning, drifted(view)),
-            Outcome::RestoreFailed => (Tone::Bad, "NOT restored yet; the reaper goes on trying every minute"),
+            Outcome::RestoreFailed => (Tone::Bad, "NOT restored yet; the reaper tries again every minute"),
         };
         self.paint(tone, text)
     }
@@ -271,6 +312,75 @@ fn drifted(view: &ReportView) -> &'static str {
     }
 }
 
+/// Whether nothing but deleted functions keeps the run from being restored exactly.
+fn only_deleted(view: &ReportView) -> bool {
+    let is_exact = |status| matches!(status, TargetStatus::Deleted | TargetStatus::Restored | TargetStatus::Untouched);
+    view.targets_left_out == 0
+        && view.targets.iter().all(|target| {
+            is_exact(target.status) && target.removed_faults.is_empty() && !has_version(&target.frozen_versions)
+        })
+}
+
+const GREEN: &str = "\u{1b}[32m";
+const YELLOW: &str = "\u{1b}[33m";
+const RED: &str = "\u{1b}[31m";
+const FAINT: &str = "\u{1b}[2m";
+const RESET: &str = "\u{1b}[0m";
+
+/// Escapes control characters, except for line breaks and, where there are colors, those of [`Output::paint`].
+fn escape_all_but_colors(text: &str, colors: bool) -> String {
+    let mut safe = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(|c| is_control(c) && c != '\n') {
+        let (plain, tail) = rest.split_at(at);
+        safe.push_str(plain);
+        let own = [GREEN, YELLOW, RED, FAINT, RESET].into_iter().find(|code| colors && tail.starts_with(code));
+        let length = own.map_or_else(|| tail.chars().next().map_or(0, char::len_utf8), str::len);
+        let (control, tail) = tail.split_at(length);
+        match own {
+            Some(code) => safe.push_str(code),
+            None => safe.push_str(&escape_controls(control)),
+        }
+        rest = tail;
+    }
+    safe.push_str(rest);
+    safe
+}
+
+/// Adds `places` to each command of snapback's in a text from the plan or the steps, which do not know how this command
+/// reached the stack. A command that has them already stays as it is.
+fn complete_commands(text: &str, places: &str) -> String {
+    const NAME: &str = "snapback ";
+    let mut complete = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(NAME) {
+        let end = at + NAME.len() + command_length(&rest[at + NAME.len()..]).unwrap_or(0);
+        complete.push_str(&rest[..end]);
+        if end > at + NAME.len() && !rest[end..].starts_with(" --") && !rest[end..].starts_with(places) {
+            complete.push_str(places);
+        }
+        rest = &rest[end..];
+    }
+    complete.push_str(rest);
+    complete
+}
+
+/// How long the command is that a text begins with: its words without options.
+fn command_length(text: &str) -> Option<usize> {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let word = |text: &str| text.find(|c| !is_word(c)).unwrap_or(text.len());
+    let first = word(text);
+    let with_next = || {
+        let next = text[first..].strip_prefix(' ')?;
+        Some(first + 1 + word(next)).filter(|end| *end > first + 1)
+    };
+    match &text[..first] {
+        "rollback" | "lever" | "report" => with_next(),
+        "status" => Some(first),
+        _ => None,
+    }
+}
+
 fn plural(count: usize) -> &'static str {
     if count == 1 { "" } else { "s" }
 }
@@ -281,4 +391,32 @@ pub(super) fn targets(count: usize) -> String {
 
 fn join_or(words: &[&str], none: &str) -> String {
     if words.is_empty() { none.to_owned() } else { words.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_escaped_and_own_colors_are_not() {
+        let text = "a\u{1b}[2J\u{202e}b\n\u{1b}[32mc\u{1b}[0m";
+        assert_eq!(escape_all_but_colors(text, true), "a\\u{1b}[2J\\u{202e}b\n\u{1b}[32mc\u{1b}[0m");
+        assert_eq!(escape_all_but_colors(text, false), "a\\u{1b}[2J\\u{202e}b\n\\u{1b}[32mc\\u{1b}[0m");
+    }
+
+    #[test]
+    fn commands_in_refusals_reach_the_same_stack() {
+        let places = " --stack lab";
+        for (text, expected) in [
+            ("release it: snapback lever disengage", "release it: snapback lever disengage --stack lab"),
+            ("end it: snapback rollback run-1; or", "end it: snapback rollback run-1 --stack lab; or"),
+            ("see snapback status\nx", "see snapback status --stack lab\nx"),
+            ("snapback rollback r --direct --stack lab", "snapback rollback r --direct --stack lab"),
+            ("snapback status --stack lab", "snapback status --stack lab"),
+            ("one of snapback's; snapback reports it", "one of snapback's; snapback reports it"),
+        ] {
+            assert_eq!(complete_commands(text, places), expected);
+            assert_eq!(complete_commands(text, ""), text);
+        }
+    }
 }

@@ -1,9 +1,10 @@
-//! `check` and `plan`.
+//! The commands `check` and `plan`.
 
 use std::path::Path;
 
 use serde_json::json;
 
+use crate::model::target::Target;
 use crate::plan::guardrails::evaluate;
 use crate::plan::rendering::plan_view;
 use crate::steps::facts::collect_facts;
@@ -15,15 +16,20 @@ use super::identity::{Identified, show_identity};
 use super::output::{Output, targets};
 use super::{Failure, stack};
 
-/// Validates a file.
+/// Validates a file; reads nothing else.
 pub(super) fn check(file: &Path, output: &Output) -> Result<Exit, Failure> {
     let (experiment, _) = read_file(file)?;
     if output.as_json {
         output.json(&json!({ "valid": true, "experiment": experiment.name }));
     } else {
         let faults: Vec<&str> = experiment.faults.iter().map(|fault| fault.name()).collect();
-        let what =
-            format!("{} on {} for {}", faults.join(", "), targets(experiment.targets.len()), experiment.duration);
+        let has_tags = experiment.targets.iter().any(|target| matches!(target, Target::Tagged { .. }));
+        let on = match (has_tags, experiment.targets.len()) {
+            (false, count) => targets(count),
+            (true, 1) => "the functions with its tags (plan resolves them)".to_owned(),
+            (true, count) => format!("{count} entries of targets (plan resolves their tags)"),
+        };
+        let what = format!("{} on {on} for {}", faults.join(", "), experiment.duration);
         output.print_line(&format!("valid: {}: {what}", experiment.name));
     }
     Ok(Exit::Success)

@@ -1,18 +1,18 @@
-//! What the standard library does not tell of this process: the only unsafe code of the command line.
+//! Facts about this process that the standard library does not offer: the only unsafe code of the command line.
 #![allow(unsafe_code)]
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 static STDOUT_WAS_CLOSED: AtomicBool = AtomicBool::new(false);
 
-/// Before `main`, the standard library opens `/dev/null` in the place of a closed standard stream, and every write to it
-/// succeeds: so this looks before that, as an initializer of the executable.
+/// Before `main`, the standard library replaces a closed standard stream by `/dev/null`, where every write succeeds. So
+/// this checks earlier, as an initializer of the executable.
 #[used]
 #[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".init_array"))]
 #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__mod_init_func"))]
-static LOOK_AT_STDOUT: extern "C" fn() = look_at_stdout;
+static CHECK_STDOUT: extern "C" fn() = check_stdout;
 
-extern "C" fn look_at_stdout() {
+extern "C" fn check_stdout() {
     // SAFETY: F_GETFD reads a flag of a descriptor, and fails where there is no such descriptor.
     let flags = unsafe { libc::fcntl(libc::STDOUT_FILENO, libc::F_GETFD) };
     STDOUT_WAS_CLOSED.store(flags == -1, Ordering::Relaxed);

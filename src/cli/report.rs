@@ -1,9 +1,10 @@
-//! `status` and `report`.
+//! The commands `status` and `report`.
 
+use serde::Serialize;
 use serde_json::json;
 
 use crate::model::names::RunId;
-use crate::model::run::Run;
+use crate::model::run::{Lever, Run, RunStatus};
 use crate::plan::rendering::{ReportView, report_view};
 use crate::ports::{Ledger, World};
 use crate::steps::error::StepError;
@@ -15,10 +16,10 @@ use super::exit::Exit;
 use super::output::{Output, Tone};
 use super::{Failure, stack};
 
-/// Runs that `status` lists, at most, beside the active ones.
+/// Runs that `status` lists at most, in addition to the active ones.
 const RECENT: usize = 10;
 
-/// A run as it stands in the ledger.
+/// Reads a run from the ledger.
 pub(super) async fn view(world: &impl World, id: &RunId) -> Result<ReportView, Failure> {
     let run = retry(world, || world.run(id)).await?.ok_or_else(|| StepError::NoSuchRun(id.clone()))?;
     view_of(world, &run).await
@@ -78,10 +79,13 @@ pub(super) async fn status(arguments: &Arguments, run: Option<&RunId>, output: &
     let listed = retry(&world, || world.active_runs()).await?;
     let Shown { views, unreadable } = shown(&world, &listed.runs).await?;
     let exit = if unreadable.is_empty() { Exit::Success } else { Exit::Error };
-    let mut armed = armed(&views);
+    let (mut armed, restored) = (armed(&views), restored_runs(&views));
     armed.extend(listed.unreadable.iter().map(|entry| format!("an entry that cannot be read ({entry})")));
     if output.as_json {
         let runs: Vec<&ReportView> = views.iter().map(|(_, view)| view).collect();
+        // What a stack must not be destroyed with: a run that is not closed may still be the rollback function's.
+        armed.extend(restored);
+        let lever = lever.as_ref().map(LeverView::of);
         let mut shown = json!({ "lever": lever, "armed": armed, "runs": runs });
         if !unreadable.is_empty() {
             shown["unreadable"] = json!(unreadable);
@@ -89,14 +93,13 @@ pub(super) async fn status(arguments: &Arguments, run: Option<&RunId>, output: &
         output.json(&shown);
         return Ok(exit);
     }
-    if let Some(lever) = lever.filter(|lever| lever.engaged) {
-        output.print_line(
-            &output.paint(Tone::Bad, &format!("the safety lever is engaged since {}: {}", lever.since, lever.reason)),
-        );
-    }
+    show_lever(lever.as_ref(), output);
     match armed.len() {
         0 => output.print_line("nothing is armed"),
         count => output.print_line(&output.paint(Tone::Warning, &format!("{count} armed: {}", armed.join(", ")))),
+    }
+    for run in restored {
+        output.print_line(&format!("restored, not closed yet: {run}"));
     }
     for (_, view) in &views {
         output.report(view);
@@ -107,26 +110,101 @@ pub(super) async fn status(arguments: &Arguments, run: Option<&RunId>, output: &
     Ok(exit)
 }
 
-/// What a stack must not be destroyed with: targets that are not back, and runs that may still arm some.
+/// Targets that are not restored, and runs that may still arm some.
 fn armed(views: &[(bool, ReportView)]) -> Vec<String> {
     let mut armed = Vec::new();
     for (active, view) in views {
-        let open: Vec<_> = view.targets.iter().filter(|target| !target.status.is_final()).collect();
-        armed.extend(
-            open.iter().map(|target| format!("{} ({}, run {})", target.function, target.status.name(), view.run_id)),
-        );
-        if *active && open.is_empty() {
-            armed.push(format!("run {} ({})", view.run_id, view.status.name()));
+        let open = view.targets.iter().filter(|target| !target.status.is_final());
+        armed.extend(open.map(|target| format!("{} ({}, run {})", target.function, target.status.name(), view.run_id)));
+        if *active && is_restored(view) && !is_ending(view) {
+            armed.push(run_line(view));
         }
     }
     armed
 }
 
+/// Runs with nothing to restore that are not closed yet, such as those that wait for metrics.
+fn restored_runs(views: &[(bool, ReportView)]) -> Vec<String> {
+    let waiting = views.iter().filter(|(active, view)| *active && is_restored(view) && is_ending(view));
+    waiting.map(|(_, view)| run_line(view)).collect()
+}
+
+fn is_restored(view: &ReportView) -> bool {
+    view.targets.iter().all(|target| target.status.is_final())
+}
+
+/// Nothing starts in a run that is stopping.
+fn is_ending(view: &ReportView) -> bool {
+    view.status == RunStatus::Stopping || view.status.is_final()
+}
+
+fn run_line(view: &ReportView) -> String {
+    format!("run {} ({})", view.run_id, view.status.name())
+}
+
+/// The safety lever, as JSON output has it.
+#[derive(Serialize)]
+pub(super) struct LeverView<'a> {
+    engaged: bool,
+    /// RFC 3339, as every time in the output.
+    since: String,
+    reason: &'a str,
+}
+
+impl<'a> LeverView<'a> {
+    pub(super) fn of(lever: &'a Lever) -> Self {
+        Self { engaged: lever.engaged, since: lever.since.to_string(), reason: &lever.reason }
+    }
+}
+
+/// Prints whether the safety lever is engaged. One that was never moved is disengaged.
+pub(super) fn show_lever(lever: Option<&Lever>, output: &Output) {
+    match lever {
+        Some(Lever { engaged: true, since, reason }) => {
+            let text = format!("the safety lever has been engaged since {since}: {reason}; nothing starts");
+            output.print_line(&output.paint(Tone::Bad, &text));
+        }
+        Some(Lever { since, .. }) => {
+            output.print_line(&format!("the safety lever has been disengaged since {since}; experiments may start"));
+        }
+        None => output.print_line("the safety lever is disengaged; experiments may start"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::run::{EndReason, TargetRecord, TargetStatus};
+    use crate::model::time::Time;
+    use crate::ports::stopped_marker;
     use crate::testing::execution::Machine;
-    use crate::testing::samples::{experiment, faults, function_arn, world};
+    use crate::testing::samples::{experiment, faults, function_arn, run_id, world};
+
+    #[test]
+    fn a_restored_run_that_is_not_closed_is_not_armed() {
+        let view = |status: RunStatus, target: TargetStatus| {
+            let mut run = stopped_marker(&run_id("r"), &EndReason::UserRequest, Time(0));
+            run.status = status;
+            let mut record = TargetRecord::new(run_id("r"), function_arn("checkout"));
+            record.status = target;
+            [(true, report_view(&run, &[record]))]
+        };
+        let restored = view(RunStatus::Stopping, TargetStatus::Restored);
+        assert_eq!((armed(&restored), restored_runs(&restored)), (vec![], vec!["run r (stopping)".to_owned()]));
+        let open = view(RunStatus::Stopping, TargetStatus::Restoring);
+        assert_eq!((armed(&open), restored_runs(&open)), (vec!["checkout (restoring, run r)".to_owned()], vec![]));
+        let [(_, mut starting)] = view(RunStatus::Pending, TargetStatus::Pending);
+        starting.targets.clear();
+        let starting = [(true, starting)];
+        assert_eq!((armed(&starting), restored_runs(&starting)), (vec!["run r (pending)".to_owned()], vec![]));
+    }
+
+    #[test]
+    fn the_lever_is_shown_with_a_date() {
+        let lever = Lever { engaged: true, since: Time(0), reason: "a test".to_owned() };
+        let expected = json!({ "engaged": true, "since": "1970-01-01T00:00:00Z", "reason": "a test" });
+        assert_eq!(serde_json::to_value(LeverView::of(&lever)).ok(), Some(expected));
+    }
 
     #[tokio::test]
     async fn what_cannot_be_read_of_one_run_hides_no_other() {

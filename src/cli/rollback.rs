@@ -1,4 +1,4 @@
-//! `rollback`: through the stack, or from here with nothing but the table.
+//! The command `rollback`: through the stack, or from this machine with nothing but the table.
 
 use std::time::Duration;
 
@@ -41,8 +41,8 @@ pub(super) async fn rollback(
     Ok(worst(&views, &undone))
 }
 
-/// Does it by way of the stack, or from here; returns the ledger that tells the outcome. What could not be restored is
-/// said at once, and stands in the runs' reports.
+/// Does it through the stack, or from this machine. Returns the ledger, to read the outcome from. What could not be restored
+/// is printed immediately; the runs' reports have it, too.
 pub(super) async fn carry_out(
     arguments: &Arguments,
     what: Undo<'_>,
@@ -65,7 +65,7 @@ pub(super) async fn carry_out(
                 };
                 (stack.world, undone)
             }
-            // Its name is not known; the table's is.
+            // The stack cannot be read, but the user has named the table.
             (Err(failure), Some(_)) if failure.exit != Exit::Invalid => {
                 let world = stack::ledger(arguments).await?;
                 let undone = instead(&world, what, &failure.cause, arguments, output).await?;
@@ -80,15 +80,15 @@ pub(super) async fn carry_out(
     Ok((world, undone))
 }
 
-/// The worst of what several runs came to, and of what was not restored.
+/// The exit code of the worst outcome of several runs, and of what was not restored.
 pub(super) fn worst(views: &[ReportView], undone: &Undone) -> Exit {
     let failed = undone.failure.as_ref().map(|failure| failure.exit);
-    // What is not over is not worse than why.
+    // A failure explains why a run is not over, so it decides.
     let views = views.iter().map(exit).filter(|exit| failed.is_none() || *exit != Exit::Unfinished);
     views.chain(failed).max_by_key(|exit| exit.code()).unwrap_or(Exit::Success)
 }
 
-/// For this command, a run that ended because of it has ended well.
+/// The exit code of one run: for this command, a run that it has ended has ended well.
 fn exit(view: &ReportView) -> Exit {
     match Exit::of(view) {
         Exit::EndedEarly | Exit::Error | Exit::Unproven => Exit::Success,
@@ -108,14 +108,14 @@ fn show(views: &[ReportView], output: &Output) {
     }
 }
 
-/// The same restore as the stack's, with this machine's credentials, in rounds. Every run is stopped before any is
-/// restored; a run that cannot be stopped, or a target that cannot be restored, ends no other one's rounds. Returns the
-/// first failure that stands at the end.
+/// Restores as the stack does, with this machine's credentials, in rounds. Every run is stopped before any is restored. A
+/// run that cannot be stopped, or a target that cannot be restored, does not end the others' rounds. Returns the first
+/// failure that remains at the end.
 pub(super) async fn restore_directly(world: &impl World, runs: &[RunId], reason: &EndReason) -> Option<Failure> {
     let mut failures: Vec<StepError> = Vec::new();
     for _ in 0..ROUNDS {
         let budget = Budget { deadline: world.now() + ROUND_TIMEOUT };
-        // Cut off at its deadline as Lambda would cut it off: that is what its leases are made for.
+        // Interrupted at its deadline, as Lambda would do it: that is what the leases are made for.
         let round = tokio::time::timeout(ROUND_TIMEOUT, roll_back_each(world, runs, reason, budget));
         let Ok(round) = round.await else { continue };
         let open = round.is_open();
@@ -131,8 +131,8 @@ pub(super) async fn restore_directly(world: &impl World, runs: &[RunId], reason:
     failures.into_iter().next().map(restore_failed)
 }
 
-/// Waits until every target is back and the runs are closed, as far as patience goes; not for what has failed. A run that
-/// cannot be read is named, and hides no other.
+/// Waits until every target is restored and the runs are closed, for at most three minutes, and not at all once something
+/// has failed. A run that cannot be read is named, and does not hide the other runs' reports.
 pub(super) async fn wait_until_closed(
     world: &impl World,
     mut undone: Undone,

@@ -1,14 +1,14 @@
-//! The lines of a run that is followed: its news one after the other, below them on a terminal a line that changes, and
-//! below that the prompt while it is open.
+//! The screen of a run that is followed: its news line by line, on a terminal a changing line below them, and below that the
+//! prompt while it is open.
 
 use std::io::{Write, stderr};
 
 use super::output::{Output, Tone};
 
-/// It must fit one line of a narrow terminal, for the line above it is written again and again.
-const QUESTION: &str = "roll the run back now? [Y/n] (only n leaves it running) ";
+/// The question must fit one line of a terminal, because the line above it is written again and again.
+const QUESTION: &str = "roll the run back now? [Y/n/l] (n: keep following, l: leave it running) ";
 
-/// What is on the screen.
+/// The lines that can change, and where they go.
 pub(super) struct Screen<'a> {
     output: &'a Output,
     live: String,
@@ -23,11 +23,12 @@ impl<'a> Screen<'a> {
     /// Adds a line of news, above everything that changes.
     pub(super) fn news(&mut self, line: &str) {
         let output = self.output;
+        let line = output.safe(line);
         match (output.as_json, output.live, self.asking) {
             (true, ..) => {}
-            (_, false, _) => output.print_line(line),
+            (_, false, _) => output.print(&format!("{line}\n")),
             (_, true, false) => output.print(&format!("\r\u{1b}[K{line}\n{}", self.live)),
-            // What was typed so far is still there when Enter comes, though not on the screen any more.
+            // What was typed so far still counts when Enter comes, although it is no longer on the screen.
             (_, true, true) => output.print(&format!("\r\u{1b}[1A\u{1b}[J{line}\n{}\n{QUESTION}", self.live)),
         }
     }
@@ -40,13 +41,13 @@ impl<'a> Screen<'a> {
         self.live = self.output.paint(Tone::Faint, text);
         let drawn = match self.asking {
             false => format!("\r\u{1b}[K{}", self.live),
-            // One line up, and back to where the answer is being typed.
+            // One line up, and back to where the reply is being typed.
             true => format!("\u{1b}7\u{1b}[1A\r\u{1b}[K{}\u{1b}8", self.live),
         };
         self.output.print(&drawn);
     }
 
-    /// Opens the prompt, on a line of its own.
+    /// Opens the prompt, on a separate line.
     pub(super) fn ask(&mut self) {
         self.asking = true;
         if self.output.live {
@@ -58,7 +59,7 @@ impl<'a> Screen<'a> {
         }
     }
 
-    /// Closes the prompt, which nobody has ended with Enter, and takes the changing line off.
+    /// Closes a prompt that has no reply, and removes the changing line.
     pub(super) fn clear(&mut self) {
         match (std::mem::take(&mut self.asking), self.output.live) {
             (true, true) => self.output.print("\n"),
@@ -69,8 +70,8 @@ impl<'a> Screen<'a> {
         self.live.clear();
     }
 
-    /// The prompt was answered: the terminal has begun a new line.
-    pub(super) fn answered(&mut self) {
+    /// Closes a prompt that has its reply: the terminal has begun a new line.
+    pub(super) fn replied(&mut self) {
         self.asking = false;
         self.live.clear();
     }

@@ -1,4 +1,4 @@
-//! Finding what was deployed, and calling its rollback function.
+//! Finds the deployed stack, and calls its rollback function.
 
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ use super::Failure;
 use super::arguments::Arguments;
 use super::exit::Exit;
 
-/// The rollback function's own timeout and ten seconds more, for all attempts together.
+/// The rollback function's timeout plus ten seconds, for all attempts together.
 const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(910);
 
-/// The deployed control plane.
+/// The deployed control plane, from the outputs of its stack.
 pub(super) struct Stack {
     pub(super) config: SdkConfig,
     pub(super) world: AwsWorld,
@@ -28,15 +28,15 @@ pub(super) struct Stack {
     rollback_function: String,
 }
 
-/// Why the rollback function has not done what it was asked.
+/// Why the rollback function did not roll back.
 pub(super) enum RollbackError {
-    /// It was not reached, or does not run: it has done nothing, or nobody knows what.
+    /// It was not reached, or does not run; what it did is unknown.
     Unreachable(String),
-    /// It ran, and says why it failed.
+    /// It ran and failed.
     Failed(Failure),
 }
 
-/// The ledger alone: with `--table` nothing else is asked for.
+/// Opens the ledger. With `--table`, the stack is not read.
 pub(super) async fn ledger(arguments: &Arguments) -> Result<AwsWorld, Failure> {
     match &arguments.table {
         Some(table) => Ok(AwsWorld::new(&config(arguments).await?, table, None)),
@@ -63,18 +63,20 @@ pub(super) async fn find(arguments: &Arguments) -> Result<Stack, Failure> {
         let missing = || {
             Failure::new(
                 "StackNotFound",
-                format!("the stack {name} has no output {key}; is it snapback's? deploy it again: make deploy"),
+                format!(
+                    "the stack {name} has no output {key}; is it a stack of snapback? deploy it again: make deploy"
+                ),
             )
         };
         stack.outputs.get(key).cloned().ok_or_else(missing)
     };
-    // A stack of an earlier release does not say both of these; what does not need them works there as it did.
+    // A stack of an earlier release lacks one of these outputs, or both; what does not need them works there as before.
     let proxy_layers = output("ProxyLayers").unwrap_or_default();
     let reserved = output("RollbackReservedConcurrency").unwrap_or_default();
     let (prefix, opt_in, limit) = (output("Prefix")?, output("OptInTag")?, output("TargetLimit")?);
     let settings = settings::parse(&prefix, &opt_in, &limit, &proxy_layers, &reserved);
     let settings = settings
-        .map_err(|wrong| Failure::new("StackNotFound", format!("the stack {name} is set up wrongly: {wrong}")))?;
+        .map_err(|wrong| Failure::new("StackNotFound", format!("the stack {name} has an invalid output: {wrong}")))?;
     let table = arguments.table.clone().map_or_else(|| output("LedgerTable"), Ok)?;
     Ok(Stack {
         world: AwsWorld::new(&config, table, Some(&settings.prefix)),
@@ -97,20 +99,20 @@ fn not_found(arguments: &Arguments, error: StackError) -> Failure {
         StackError::NoCredentials => {
             let cause = match &arguments.profile {
                 Some(profile) => format!(
-                    "the AWS profile `{profile}` gives no credentials; see: aws sts get-caller-identity --profile {profile}"
+                    "the AWS profile `{profile}` has no usable credentials; see: aws sts get-caller-identity --profile {profile}"
                 ),
-                None => "there are no AWS credentials; name a profile with --profile, or log in".to_owned(),
+                None => "no AWS credentials were found; name a profile with --profile, or log in".to_owned(),
             };
             Failure::new("NoCredentials", cause)
         }
         StackError::NoResponse => Failure::new(
             "Unavailable",
-            format!("the stack {name} cannot be read: AWS did not answer; is the endpoint right, and the network up?"),
+            format!("the stack {name} cannot be read: AWS did not respond; check the endpoint and the network"),
         ),
     }
 }
 
-/// What the rollback function says of the runs that it has rolled back.
+/// The response of the rollback function.
 #[derive(Deserialize)]
 struct RolledBack {
     runs: Vec<RolledBackRun>,
@@ -123,7 +125,7 @@ struct RolledBackRun {
 }
 
 impl Stack {
-    /// Calls the rollback function and waits for its answer; returns the runs that it has rolled back.
+    /// Calls the rollback function and waits for its response; returns the runs that it has rolled back.
     pub(super) async fn roll_back(&self, payload: &Value) -> Result<Vec<RunId>, RollbackError> {
         let invoked = invoke(&self.config, &self.rollback_function, payload, ROLLBACK_TIMEOUT).await;
         let response = invoked.map_err(RollbackError::Unreachable)?;
@@ -137,8 +139,8 @@ impl Stack {
     }
 }
 
-/// Its own errors have names of ours; those of Lambda's begin with `Runtime.` or `Sandbox.`: then it is broken itself.
-/// Inferred from lambda/latest/dg/runtimes-logs-api and lambda/latest/dg/troubleshooting-invocation.
+/// Tells a rollback that failed from a function that does not run. Lambda's own error types begin with `Runtime.` or
+/// `Sandbox.`, and the function's with neither. Inferred from lambda/latest/dg/runtimes-logs-api and lambda/latest/dg/troubleshooting-invocation.
 fn failed(body: &str) -> RollbackError {
     let parsed: Value = serde_json::from_str(body).unwrap_or_default();
     let kind = parsed["errorType"].as_str().unwrap_or_default();

@@ -1,5 +1,5 @@
-//! Ending runs and moving the lever. The rollback function does it, so that its callers need no right to write to the
-//! ledger; from here it is done when that is asked for, or when the function cannot be reached.
+//! Ends runs and moves the lever. The rollback function does it, so that its callers need no right to write to the ledger.
+//! This machine does it when the user asks for that, or when the function cannot be reached.
 
 use serde_json::{Value, json};
 
@@ -16,16 +16,16 @@ use super::output::Output;
 use super::rollback::restore_directly;
 use super::stack::{RollbackError, Stack};
 
-/// What is to be done.
+/// What to undo.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Undo<'a> {
     /// Roll back one run.
     Run(&'a RunId),
-    /// The same; if it is not written yet, keep it from starting.
+    /// Roll back one run; if it is not in the ledger yet, prevent its start.
     Stop(&'a RunId),
     /// Roll back every run.
     All,
-    /// Move the lever; when it is engaged, roll back every run.
+    /// Move the lever; where that engages it, roll back every run.
     Lever {
         /// Whether nothing may start.
         engaged: bool,
@@ -39,12 +39,12 @@ pub(super) enum Undo<'a> {
 pub(super) struct Undone {
     /// The runs that were rolled back.
     pub(super) runs: Vec<RunId>,
-    /// Why something of it was not restored.
+    /// Why some target was not restored.
     pub(super) failure: Option<Failure>,
 }
 
 impl Undo<'_> {
-    /// What the rollback function is asked.
+    /// The payload for the rollback function.
     fn payload(&self) -> Value {
         match self {
             Self::Run(run) => json!({ "runId": run }),
@@ -54,7 +54,7 @@ impl Undo<'_> {
         }
     }
 
-    /// The command that does it from here.
+    /// The command that does the same from this machine.
     fn direct_command(&self) -> String {
         match self {
             Self::Run(run) | Self::Stop(run) => format!("rollback {run} --direct"),
@@ -65,7 +65,7 @@ impl Undo<'_> {
     }
 }
 
-/// Has the rollback function do it. Where that cannot be reached, [`instead`] is next.
+/// Calls the rollback function. If it cannot be reached, the caller continues with [`instead`].
 pub(super) async fn through_function(
     stack: &Stack,
     undo: Undo<'_>,
@@ -75,14 +75,14 @@ pub(super) async fn through_function(
         Ok(runs) => Ok(Undone { runs, failure: None }),
         Err(RollbackError::Failed(failure)) if failure.exit != Exit::Invalid => {
             let retry = arguments.repeat(&undo.direct_command());
-            let cause = format!("{}; to do it from here: {retry}", failure.cause);
+            let cause = format!("{}; to do it from this machine: {retry}", failure.cause);
             Err(RollbackError::Failed(Failure { cause, ..failure }))
         }
         Err(error) => Err(error),
     }
 }
 
-/// Does it from here because the rollback function cannot be reached, if the credentials allow; and says so.
+/// Does it from this machine, because the rollback function cannot be reached, and prints that. Needs the rights.
 pub(super) async fn instead(
     world: &impl World,
     undo: Undo<'_>,
@@ -91,23 +91,23 @@ pub(super) async fn instead(
     output: &Output,
 ) -> Result<Undone, Failure> {
     output.note(&format!(
-        "snapback: the rollback function cannot be reached: {why}; doing it from here, with your own credentials"
+        "snapback: the rollback function cannot be reached: {why}; doing it from this machine, with your own credentials"
     ));
     let advised = |failure: Failure| {
         let retry = arguments.repeat(&undo.direct_command());
-        let advice = "the reaper restores a run that is past its end; sooner, as one of the stack's LedgerWriters";
-        let cause = format!("it cannot be done from here either: {}; {advice}: {retry}", failure.cause);
+        let advice = "the reaper restores a run that is past its end; to be faster, run this as one of the stack's LedgerWriters";
+        let cause = format!("it cannot be done from this machine either: {}; {advice}: {retry}", failure.cause);
         Failure { cause, ..failure }
     };
     let undone = directly(world, undo).await.map_err(advised)?;
     Ok(Undone { failure: undone.failure.map(advised), ..undone })
 }
 
-/// Does it from here, with nothing but the ledger.
+/// Does it from this machine, with nothing but the ledger.
 pub(super) async fn directly(world: &impl World, undo: Undo<'_>) -> Result<Undone, Failure> {
     let (runs, reason) = match undo {
         Undo::Run(run) => {
-            // Stopping an unknown run would keep its name from being used. One that cannot be read is there.
+            // Stopping an unknown run would block its name. A run whose record cannot be read exists.
             match retry(world, || world.run(run)).await {
                 Ok(None) => return Err(StepError::NoSuchRun(run.clone()).into()),
                 _ => (vec![run.clone()], EndReason::UserRequest),
@@ -120,7 +120,7 @@ pub(super) async fn directly(world: &impl World, undo: Undo<'_>) -> Result<Undon
             (retry(world, || world.active_runs()).await?.runs, reason)
         }
         Undo::Lever { engaged, reason } => {
-            // The lever first: nothing starts between it and the rollback.
+            // The lever moves first, so that nothing starts between it and the rollback.
             let lever = Lever { engaged, since: world.now(), reason: reason.as_str().to_owned() };
             retry(world, || world.set_lever(&lever)).await?;
             match engaged {

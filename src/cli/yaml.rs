@@ -1,19 +1,21 @@
-//! Writing an experiment as a person would.
+//! Writes an experiment in YAML as a user would.
 
 use serde_json::{Map, Value};
 
-/// What comes first, where it is there; the rest follows by name.
+use crate::model::text::is_control;
+
+/// Fields that come first, in this order; the others follow by name.
 const FIRST: [&str; 10] =
     ["name", "targets", "faults", "duration", "stopConditions", "tags", "path", "statusCode", "type", "minMs"];
 
-/// YAML in blocks.
+/// Formats a value as block-style YAML.
 pub(super) fn text(value: &Value) -> String {
     let mut text = String::new();
     write(&mut text, value, 0);
     text
 }
 
-/// Writes what comes behind `key:` or `-`, and ends the line.
+/// Writes the value after `key:` or `-`, and ends the line.
 fn write(text: &mut String, value: &Value, depth: usize) {
     match value {
         Value::Object(map) if !map.is_empty() => {
@@ -21,7 +23,7 @@ fn write(text: &mut String, value: &Value, depth: usize) {
                 indent(text, depth);
                 text.push_str(&scalar(key));
                 text.push(':');
-                behind(text, value, depth);
+                after_key(text, value, depth);
             }
         }
         Value::Array(list) if !list.is_empty() => {
@@ -29,14 +31,14 @@ fn write(text: &mut String, value: &Value, depth: usize) {
                 indent(text, depth);
                 text.push('-');
                 match value {
-                    // The first field stands behind the dash.
+                    // The first field follows the dash in the same line.
                     Value::Object(map) if !map.is_empty() => {
                         let mut fields = String::new();
                         write(&mut fields, value, depth + 1);
                         text.push(' ');
                         text.push_str(fields.trim_start());
                     }
-                    _ => behind(text, value, depth),
+                    _ => after_key(text, value, depth),
                 }
             }
         }
@@ -47,7 +49,7 @@ fn write(text: &mut String, value: &Value, depth: usize) {
     }
 }
 
-fn behind(text: &mut String, value: &Value, depth: usize) {
+fn after_key(text: &mut String, value: &Value, depth: usize) {
     match value {
         Value::Object(map) if !map.is_empty() => {
             text.push('\n');
@@ -84,7 +86,7 @@ fn flow(value: &Value) -> String {
     }
 }
 
-/// Without quotes only what no reader can take for anything but text.
+/// Formats a text, without quotes only where no reader can take it for anything but text.
 fn scalar(text: &str) -> String {
     let word = |c: char| c.is_ascii_alphanumeric() || "_-./()".contains(c);
     let plain = text.starts_with(|c: char| c.is_ascii_alphabetic())
@@ -92,7 +94,14 @@ fn scalar(text: &str) -> String {
         && text.chars().all(|c| word(c) || c == ' ' || c == ':')
         && !text.contains(": ")
         && !["true", "false", "null", "yes", "no", "on", "off", "y", "n"].contains(&text.to_lowercase().as_str());
-    if plain { text.to_owned() } else { Value::from(text).to_string() }
+    if plain { text.to_owned() } else { quoted(text) }
+}
+
+/// In double quotes, with the escapes that JSON and YAML share, also for what would change how the line is shown.
+fn quoted(text: &str) -> String {
+    let json = Value::from(text).to_string();
+    let escape = |c: char| if is_control(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() };
+    if json.contains(is_control) { json.chars().map(escape).collect() } else { json }
 }
 
 #[cfg(test)]
@@ -147,7 +156,7 @@ stopConditions:
             any::<i32>().prop_map(Value::from),
             "\\PC{0,12}".prop_map(Value::from),
             "[a-zA-Z:# .()\\-]{0,12}".prop_map(Value::from),
-            Just("two\nlines\t\u{1}\u{85}\u{2028}".into()),
+            Just("two\nlines\t\u{1}\u{85}\u{2028}\u{202e}\u{7f}".into()),
         ];
         leaf.prop_recursive(3, 24, 4, |inner| {
             prop_oneof![
@@ -162,6 +171,7 @@ stopConditions:
         #[test]
         fn reads_back_as_what_it_was(value in values()) {
             let text = text(&value);
+            prop_assert!(!text.contains(|c| is_control(c) && c != '\n'), "{}", text);
             prop_assert_eq!(serde_saphyr::from_str::<Value>(&text).map_err(|error| format!("{error}\n{text}")), Ok(value));
         }
     }

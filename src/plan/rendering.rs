@@ -12,17 +12,17 @@ use crate::model::snapshot::{Change, Drift, RemovedFault};
 use super::field_state::{layers_text, presence, slot_text};
 use super::guardrails::Evaluation;
 
-/// One field of one target: now → during → after.
+/// One field of one target: before → during → after the run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FieldRow {
     /// The field.
     pub field: String,
-    /// As it is.
-    pub now: String,
-    /// As it will be during the run.
+    /// Its value before the run.
+    pub before: String,
+    /// Its value during the run.
     pub during: String,
-    /// As it will be after the restore.
+    /// Its value after the restore.
     pub after: String,
 }
 
@@ -90,7 +90,7 @@ pub fn plan_view(experiment: &crate::model::experiment::Experiment, evaluation: 
 /// Shows one change.
 #[must_use]
 pub fn field_row(change: &Change) -> FieldRow {
-    let (now, during) = match change {
+    let (before, during) = match change {
         Change::ReservedConcurrency { original, injected } => (slot_text(original), injected.to_string()),
         Change::Handler { original, injected } => (original.to_string(), injected.to_string()),
         Change::Layers { original, added } => (layers_text(original), layers_text(original.iter().chain(added))),
@@ -105,7 +105,7 @@ pub fn field_row(change: &Change) -> FieldRow {
         Change::Memory { original, injected } => (format!("{original} MB"), format!("{injected} MB")),
         Change::Mapping { .. } => ("enabled".to_owned(), "disabled".to_owned()),
     };
-    FieldRow { field: change.field().to_string(), after: now.clone(), now, during }
+    FieldRow { field: change.field().to_string(), after: before.clone(), before, during }
 }
 
 /// The outcome of a finished or running run, in one word; each has its exit code.

@@ -24,7 +24,10 @@ use super::support::{block_on, run_of, target_of};
 fn a_plan_shows_each_field_now_during_and_after() {
     let rows = |fault: &str| plan(&world(&["checkout"]), &sample(fault)).targets[0].fields.clone();
     let shown = |fault: &str| -> Vec<String> {
-        rows(fault).iter().map(|row| format!("{}: {} → {} → {}", row.field, row.now, row.during, row.after)).collect()
+        rows(fault)
+            .iter()
+            .map(|row| format!("{}: {} → {} → {}", row.field, row.before, row.during, row.after))
+            .collect()
     };
     assert_eq!(shown("reservedConcurrency"), ["reserved concurrency: 5 → 0 → 5"]);
     assert_eq!(
@@ -71,7 +74,7 @@ fn a_plan_shows_which_faults_are_inside_invocations_and_not_what_they_say() {
     let plan = plan(&world(&["checkout"]), &experiment);
     assert_eq!(plan.faults, ["latency 50 %", "latency 50 %", "error", "disk"]);
     let fields = &plan.targets[0].fields;
-    let shown = fields.iter().map(|row| format!("{}: {} → {} → {}", row.field, row.now, row.during, row.after));
+    let shown = fields.iter().map(|row| format!("{}: {} → {} → {}", row.field, row.before, row.during, row.after));
     assert_eq!(
         shown.collect::<Vec<_>>(),
         [
@@ -105,9 +108,9 @@ fn a_plan_shows_what_is_not_there() {
     });
     let row = |fault: &str| plan(&world, &sample(fault)).targets[0].fields[0].clone();
     let concurrency = row("reservedConcurrency");
-    assert_eq!((&*concurrency.now, &*concurrency.during, &*concurrency.after), ("none", "0", "none"));
+    assert_eq!((&*concurrency.before, &*concurrency.during, &*concurrency.after), ("none", "0", "none"));
     let layers = row("layer");
-    assert_eq!((&*layers.now, &*layers.during, &*layers.after), ("none", "chaos:1", "none"));
+    assert_eq!((&*layers.before, &*layers.during, &*layers.after), ("none", "chaos:1", "none"));
 }
 
 #[test]

@@ -54,14 +54,14 @@ fn a_plan_changes_nothing(lab: &Lab) {
     let before = lab.function("lab-payment");
     let (code, out, _) = lab.snapback(&["plan", "events/demo-2-handler.json"]);
     assert_eq!(code, 0, "{out}");
-    for expected in ["lab-payment", "handler", "chaos_handler.handler", "it may run; nothing was changed"] {
+    for expected in ["lab-payment", "handler", "chaos_handler.handler", "ready to run; nothing was changed"] {
         assert!(out.contains(expected), "{expected}: {out}");
     }
     let (code, out, _) = lab.snapback(&["plan", "events/demo-2-handler.json", "--json"]);
     let plan = json(&out);
     assert_eq!((code, plan["refusals"].as_array().unwrap().len()), (0, 0));
     for field in plan["targets"][0]["fields"].as_array().unwrap() {
-        assert_eq!(field["now"], field["after"], "{field}");
+        assert_eq!(field["before"], field["after"], "{field}");
     }
     assert_eq!(lab.function("lab-payment"), before);
 }
@@ -242,7 +242,7 @@ fn a_throttled_rollback_function_is_stood_in_for(lab: &Lab) {
     lab.aws(&[&["lambda", "delete-function-concurrency"], &rollback[..]].concat());
     assert_eq!(code, 0, "{out}{err}");
     assert!(err.contains("the rollback function cannot be reached: "), "{err}");
-    assert!(err.contains("doing it from here, with your own credentials"), "{err}");
+    assert!(err.contains("doing it from this machine, with your own credentials"), "{err}");
     assert_eq!(run.wait().unwrap().code(), Some(4));
     assert_eq!(lab.function("lab-search"), before);
 }

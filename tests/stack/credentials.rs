@@ -74,7 +74,10 @@ fn a_profile_without_credentials_is_named() {
     let aws = FakeAws::start();
     let (code, _, err) = status(&aws, "empty", &["--profile", "empty"], &[]);
     assert_eq!(code, 1, "{err}");
-    assert!(err.contains("the AWS profile `empty` gives no credentials; see: aws sts get-caller-identity"), "{err}");
+    assert!(
+        err.contains("the AWS profile `empty` has no usable credentials; see: aws sts get-caller-identity"),
+        "{err}"
+    );
 }
 
 #[test]

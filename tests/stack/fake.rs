@@ -35,6 +35,8 @@ pub struct State {
     pub rollback: Rollback,
     /// STS answers.
     pub sts: bool,
+    /// The ledger denies every read.
+    pub ledger_denied: bool,
     /// An execution starts, and nobody hears of it.
     pub start_hangs: bool,
     /// Each call, with what was sent where that matters.
@@ -59,6 +61,7 @@ impl FakeAws {
             execution: "RUNNING",
             rollback: Rollback::Works,
             sts: true,
+            ledger_denied: false,
             start_hangs: false,
             calls: Vec::new(),
             keys: BTreeSet::new(),
@@ -300,6 +303,9 @@ fn answer(state: &Mutex<State>, call: &str, body: &str) -> (u16, String) {
                 "executionArn": EXECUTION, "stateMachineArn": MACHINE, "startDate": 1.7e9, "status": now.execution
             });
             (200, execution.to_string())
+        }
+        "GetItem" | "Query" | "Scan" if now.ledger_denied => {
+            (400, json!({ "__type": "AccessDeniedException", "message": "not authorized" }).to_string())
         }
         "GetItem" => (200, item(&now, &sent["Key"])),
         "Scan" => (200, json!({ "Count": 1, "Items": [run_item(&now)] }).to_string()),

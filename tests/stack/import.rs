@@ -81,7 +81,7 @@ Resources:
     let unknown = template.replace("Errors.Arn", "Other.Arn");
     let (code, out, err) = snapback(&["import", "-"], &unknown);
     assert_eq!((code, out.as_str()), (2, ""), "a reference is not an alarm's name");
-    assert!(err.contains("`!GetAtt Other.Arn`, which only CloudFormation knows"), "{err}");
+    assert!(err.contains("`!GetAtt Other.Arn`, which only CloudFormation can resolve"), "{err}");
 }
 
 #[test]
@@ -106,15 +106,15 @@ fn a_file_of_windows_is_read() {
 #[test]
 fn what_cannot_become_an_experiment_ends_with_2() {
     for (arguments, says) in [
-        (&["import", "chaos-lambda.json"][..], "names no function; name those to experiment on with --function NAME"),
+        (&["import", "chaos-lambda.json"][..], "names no function; name the targets with --function NAME"),
         (&["import", "no-such-file.json"], "cannot be read"),
         (
             &["import", "fis.json", "--from", "gremlin"],
             "write one of fis, failure-lambda, chaos-lambda, chaos-lambda-ext",
         ),
-        (&["import", "fis.json", "--from", "chaos-lambda"], "no fault comes of it"),
+        (&["import", "fis.json", "--from", "chaos-lambda"], "nothing to import"),
         (&["import", "fis.json", "--function", "a b"], "`a b` is not a function"),
-        (&["import", "-"], "this is no configuration that is known"),
+        (&["import", "-"], "unrecognized configuration"),
     ] {
         let (code, out, err) = snapback(arguments, "{}");
         assert_eq!((code, out.as_str()), (2, ""), "{arguments:?}");

@@ -5,7 +5,7 @@ use snapback::model::run::RunStatus;
 use super::fake::{FakeAws, Rollback, Running, SNAPBACK, eventually, experiment_file};
 
 const CTRL_C: &[u8] = b"\x03";
-const QUESTION: &str = "roll the run back now? [Y/n]";
+const QUESTION: &str = "roll the run back now? [Y/n/l]";
 
 fn followed(aws: &FakeAws, name: &str) -> Running {
     let file = experiment_file(name);
@@ -44,23 +44,64 @@ fn a_third_ctrl_c_leaves_a_rollback_that_takes_long() {
     running.send(CTRL_C);
     running.wait_for(QUESTION, 1);
     running.send(CTRL_C);
-    running.wait_for("rolling back; Ctrl-C leaves", 1);
+    running.wait_for("rolling back; press Ctrl-C again to stop following", 1);
     eventually(|| aws.calls("Invoke").len() == 1, || "the rollback is asked for".to_owned());
     running.send(CTRL_C);
     assert_eq!(running.code(), 7);
-    running.wait_for("left; the rollback was asked for, and goes on without this command", 1);
+    running.wait_for("left; the rollback was requested and continues without this command", 1);
     running.wait_for("if it does not end: snapback rollback r", 1);
 }
 
 #[test]
-fn the_answer_no_leaves_the_run_running() {
+fn the_reply_no_keeps_following_and_ctrl_c_asks_again() {
     let aws = FakeAws::start();
     let mut running = followed(&aws, "ctrl-c-no");
     running.send(CTRL_C);
     running.wait_for(QUESTION, 1);
     running.send(b"no\r");
+    running.wait_for("the run continues; Ctrl-C asks again", 1);
+    running.send(CTRL_C);
+    running.wait_for(QUESTION, 2);
+    assert!(running.is_running());
+    running.send(b"n\r");
+    running.wait_for("the run continues; Ctrl-C asks again", 2);
+    aws.with(|state| (state.run, state.target, state.execution) = (RunStatus::Completed, "restored", "SUCCEEDED"));
+    assert_eq!(running.code(), 0, "{}", running.shown());
+    assert_eq!(aws.calls("Invoke"), Vec::<String>::new());
+}
+
+#[test]
+fn the_reply_leave_leaves_the_run_running() {
+    let aws = FakeAws::start();
+    let mut running = followed(&aws, "ctrl-c-leave");
+    running.send(CTRL_C);
+    running.wait_for(QUESTION, 1);
+    running.send(b"leave\r");
     assert_eq!(running.code(), 7);
-    running.wait_for("left; the run goes on; see snapback status r; to end it: snapback rollback r", 1);
+    running.wait_for("left; the run keeps running; see snapback status r; to end it: snapback rollback r", 1);
+    assert_eq!(aws.calls("Invoke"), Vec::<String>::new());
+}
+
+#[test]
+fn a_restored_run_says_what_it_waits_for_and_is_left_safely() {
+    let aws = FakeAws::start();
+    let mut running = followed(&aws, "restored");
+    aws.with(|state| (state.run, state.target) = (RunStatus::Stopping, "restored"));
+    running.wait_for("everything is restored; the run is being closed; Ctrl-C leaves safely", 1);
+    running.send(CTRL_C);
+    assert_eq!(running.code(), 7, "{}", running.shown());
+    running.wait_for("left; everything is restored; see snapback report r", 1);
+    assert_eq!(aws.calls("Invoke"), Vec::<String>::new());
+}
+
+#[test]
+fn an_unreadable_ledger_ends_following_and_the_run_continues() {
+    let aws = FakeAws::start();
+    let mut running = followed(&aws, "no-ledger");
+    aws.with(|state| state.ledger_denied = true);
+    assert_eq!(running.code(), 1, "{}", running.shown());
+    running
+        .wait_for("the run continues without this command; see snapback status r; to end it: snapback rollback r", 1);
     assert_eq!(aws.calls("Invoke"), Vec::<String>::new());
 }
 
@@ -88,7 +129,7 @@ fn while_the_prompt_is_open_the_display_goes_on_and_the_end_voids_it() {
     // The question stands below the news again.
     running.wait_for(QUESTION, 2);
     aws.with(|state| (state.run, state.target, state.execution) = (RunStatus::Completed, "restored", "SUCCEEDED"));
-    running.wait_for("the run has ended; there is nothing to roll back any more", 1);
+    running.wait_for("the run has ended; there is nothing left to roll back", 1);
     assert_eq!(running.code(), 0, "{}", running.shown());
     assert_eq!(aws.calls("Invoke"), Vec::<String>::new());
 }
@@ -161,7 +202,7 @@ fn a_rollback_that_nobody_can_do_says_what_happened_and_what_to_do() {
     ] {
         let (code, out, err) = aws.snapback(&[arguments, &["--region", "eu-west-1"]].concat());
         assert!(code == 1 || code == 6, "{arguments:?}: {code}: {out}{err}");
-        let happened = "the rollback function cannot be reached: Rate Exceeded.; doing it from here";
+        let happened = "the rollback function cannot be reached: Rate Exceeded.; doing it from this machine";
         assert!(err.contains(happened), "{arguments:?}: {err}");
         assert!(err.contains(retry), "{arguments:?}: {err}");
     }
