@@ -205,6 +205,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_rollback_without_a_run_mentions_all() {
+        let wrong = Arguments::try_parse_from(["snapback", "rollback"]).map_err(|error| error.to_string());
+        assert!(wrong.as_ref().is_err_and(|text| text.contains("RUN") && text.contains("--all")), "{wrong:?}");
+        for words in [&["snapback", "rollback", "r"][..], &["snapback", "rollback", "--all"]] {
+            assert!(Arguments::try_parse_from(words).is_ok(), "{words:?}");
+        }
+        assert!(Arguments::try_parse_from(["snapback", "rollback", "r", "--all"]).is_err());
+    }
+
+    #[test]
     fn the_next_command_can_be_pasted() {
         let parse = |words: &[&str]| Arguments::try_parse_from(words).unwrap_or_else(|error| unreachable!("{error}"));
         assert_eq!(parse(&["snapback", "status"]).repeat("rollback r"), "snapback rollback r");

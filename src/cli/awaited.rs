@@ -21,7 +21,7 @@ pub(super) fn awaited(run: &Run, targets: &[TargetRecord]) -> Option<String> {
         None => Vec::new(),
     };
     let restored_at = targets.iter().filter_map(|target| target.ended_at).max();
-    let until = run.experiment.as_ref().zip(restored_at).map(|(experiment, at)| at.plus(judged_by(experiment)));
+    let until = run.experiment.as_ref().zip(restored_at).map(|(experiment, at)| at + judged_by(experiment));
     Some(match (&*waiting, until) {
         ([], _) => "everything is restored; the run is being closed; Ctrl-C leaves safely".to_owned(),
         (waiting, Some(until)) => format!(

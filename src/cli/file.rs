@@ -45,7 +45,8 @@ pub(super) fn read_foreign(path: &Path) -> Result<Value, Failure> {
 }
 
 pub(super) fn invalid(path: &Path, problem: &str) -> Failure {
-    Failure { error: "InvalidInput".into(), cause: format!("{}: {problem}", path.display()), exit: Exit::Invalid }
+    let name = if path.as_os_str() == "-" { "standard input".to_owned() } else { path.display().to_string() };
+    Failure { error: "InvalidInput".into(), cause: format!("{name}: {problem}"), exit: Exit::Invalid }
 }
 
 fn read_text(path: &Path) -> Result<String, String> {

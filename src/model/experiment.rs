@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::bounded::BoundedU32;
-use super::fault::{Claim, Fault};
+use super::claim::Claim;
+use super::fault::Fault;
 use super::names::{AlarmName, ExperimentName};
 use super::steady_state::Condition;
 use super::target::{Select, Target};

@@ -7,6 +7,8 @@ pub mod bounded;
 #[cfg(feature = "control")]
 pub mod catalog;
 #[cfg(feature = "control")]
+pub mod claim;
+#[cfg(feature = "control")]
 pub mod experiment;
 #[cfg(feature = "control")]
 pub mod facts;

@@ -359,7 +359,7 @@ fn refusals_name_the_fix() {
         (json!({ "name": "x" }), "unrecognized configuration; if it comes from one of fis, "),
         (json!([]), "unrecognized configuration; if it comes from one of fis, "),
         (json!({ "latency": { "enabled": false } }), "latency: not imported: `enabled` is false; set it to true"),
-        (json!({ "denylist": { "enabled": true } }), "nothing to import: denylist: not carried over"),
+        (json!({ "denylist": { "enabled": true } }), "nothing to import: denylist: not imported"),
         (json!({ "isEnabled": false, "failureMode": "latency" }), "isEnabled: not imported: it is not true"),
         (json!({ "isEnabled": true, "failureMode": "chaos" }), "`chaos` is not a failure mode"),
         (json!({ "is_enabled": true, "fault_type": "latency" }), "it has no delay, which latency needs"),
@@ -430,13 +430,13 @@ fn places(value: &Value, at: &str) -> Vec<String> {
         .collect()
 }
 
-/// Whether some note says of the place, or of what it stands in, that it is not carried over.
+/// Whether some note says of the place, or of what it stands in, that it is not imported.
 fn is_said(notes: &[String], place: &str) -> bool {
     let names: Vec<&str> = place[1..].split('/').collect();
     let paths: Vec<String> = (1..=names.len()).map(|length| names[..length].join(".")).collect();
     notes.iter().any(|note| {
         let (fields, rest) = note.split_once(": ").unwrap();
-        rest.starts_with("not carried over") && fields.split(", ").any(|field| paths.iter().any(|path| path == field))
+        rest.starts_with("not imported") && fields.split(", ").any(|field| paths.iter().any(|path| path == field))
     })
 }
 
@@ -445,7 +445,7 @@ const AS_WITHOUT: [&str; 3] =
     ["/targets/shop/resourceType", "/targets/machines/resourceType", "/actions/answer/parameters/preventExecution"];
 
 #[test]
-fn nothing_is_dropped_in_silence() {
+fn nothing_is_dropped_silently() {
     for (name, _, _) in FIXTURES {
         let whole = source(name);
         let before = outcome(&whole).unwrap();
@@ -468,7 +468,7 @@ fn nothing_is_dropped_in_silence() {
 }
 
 #[test]
-fn what_nobody_knows_is_said_wherever_it_stands() {
+fn an_unknown_field_is_noted_at_every_place() {
     for (name, _, _) in FIXTURES {
         let whole = source(name);
         let before = outcome(&whole).unwrap();
@@ -647,7 +647,7 @@ fn table() -> String {
 }
 
 #[test]
-fn the_readme_says_what_becomes_of_each_setting() {
+fn the_readme_shows_the_import_of_each_setting() {
     let table = table();
     let between = README.split_once(BEGIN).and_then(|(_, rest)| rest.split_once(END));
     let (shown, _) = between.unwrap_or_else(|| panic!("README.md has no {BEGIN}...{END} for this table:\n{table}"));

@@ -55,6 +55,22 @@ fn without_a_profile_the_environment_comes_first_as_for_every_aws_tool() {
 }
 
 #[test]
+fn the_environment_can_name_the_stack() {
+    let aws = FakeAws::start();
+    let named = |name: &str| {
+        let mut command = aws.command(SNAPBACK, &["report", "another"]);
+        command.env("SNAPBACK_STACK", name);
+        ended(command)
+    };
+    let (code, _, err) = named("lab");
+    assert!(
+        code == 2 && err.contains("there is no run another") && err.contains("snapback status --stack lab"),
+        "{err}"
+    );
+    assert_eq!(named("").0, 2, "an empty name is refused");
+}
+
+#[test]
 fn a_profile_that_does_not_exist_is_refused_by_its_name() {
     let aws = FakeAws::start();
     for (arguments, variables) in [

@@ -304,9 +304,7 @@ fn answer(state: &Mutex<State>, call: &str, body: &str) -> (u16, String) {
             });
             (200, execution.to_string())
         }
-        "GetItem" | "Query" | "Scan" if now.ledger_denied => {
-            (400, json!({ "__type": "AccessDeniedException", "message": "not authorized" }).to_string())
-        }
+        "GetItem" | "Query" | "Scan" if now.ledger_denied => denied(),
         "GetItem" => (200, item(&now, &sent["Key"])),
         "Scan" => (200, json!({ "Count": 1, "Items": [run_item(&now)] }).to_string()),
         "Query" => {
@@ -328,9 +326,13 @@ fn answer(state: &Mutex<State>, call: &str, body: &str) -> (u16, String) {
                 (500, String::new())
             }
         },
-        // Whoever only uses the command line may not write.
-        _ => (400, json!({ "__type": "AccessDeniedException", "message": "not authorized" }).to_string()),
+        // A user of the command line may not write.
+        _ => denied(),
     }
+}
+
+fn denied() -> (u16, String) {
+    (400, json!({ "__type": "AccessDeniedException", "message": "not authorized" }).to_string())
 }
 
 const MACHINE: &str = "arn:aws:states:eu-west-1:123456789012:stateMachine:snapback-experiment";

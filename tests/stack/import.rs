@@ -77,7 +77,7 @@ Resources:
     let (code, yaml, notes) = snapback(&["import", "-"], template);
     assert_eq!(code, 0, "{notes}");
     assert!(yaml.contains("stopConditions:\n  - alarm: checkout-errors\n"), "{yaml}");
-    assert!(notes.contains("note Resources.Slow.Properties.RoleArn: not carried over"), "{notes}");
+    assert!(notes.contains("note Resources.Slow.Properties.RoleArn: not imported"), "{notes}");
     let unknown = template.replace("Errors.Arn", "Other.Arn");
     let (code, out, err) = snapback(&["import", "-"], &unknown);
     assert_eq!((code, out.as_str()), (2, ""), "a reference is not an alarm's name");
