@@ -12,8 +12,8 @@ use crate::model::facts::AlarmFact;
 use crate::model::names::{AlarmName, RunId};
 use crate::model::run::{Run, RunStatus, TargetRecord};
 use crate::model::time::{Time, seconds_up};
-use crate::ports::{Alarms, Clock, Ledger, LedgerError};
-use crate::steps::error::{StepErrorKind, failure_message};
+use crate::ports::{Alarms, Clock, Ledger};
+use crate::steps::error::{StepError, StepErrorKind, failure_message};
 use crate::steps::retry::retry;
 use crate::steps::run_targets::run_targets;
 
@@ -158,7 +158,7 @@ impl<'a> Follower<'a> {
         Ok(Seen { execution, run, alarms })
     }
 
-    async fn run(&self) -> Result<Option<(Run, Vec<TargetRecord>)>, LedgerError> {
+    async fn run(&self) -> Result<Option<(Run, Vec<TargetRecord>)>, StepError> {
         let world = &self.stack.world;
         Ok(match retry(world, || world.run(self.id)).await? {
             Some(run) => {
