@@ -52,9 +52,9 @@ mod tests {
 
     use super::*;
     use crate::model::input::read_experiment;
+    use crate::model::marker::stopped_marker;
     use crate::model::run::TargetStatus;
     use crate::model::time::Time;
-    use crate::ports::stopped_marker;
     use crate::testing::samples::{experiment, faults, function_arn, run_id};
 
     fn run(experiment: &Value) -> (Run, TargetRecord) {

@@ -174,9 +174,9 @@ pub(super) fn show_lever(lever: Option<&Lever>, output: &Output) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::marker::stopped_marker;
     use crate::model::run::{EndReason, TargetRecord, TargetStatus};
     use crate::model::time::Time;
-    use crate::ports::stopped_marker;
     use crate::testing::execution::Machine;
     use crate::testing::samples::{experiment, faults, function_arn, run_id, world};
 
