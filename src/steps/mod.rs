@@ -34,6 +34,7 @@ pub mod reap;
 pub mod rehearse;
 pub mod report;
 pub mod restore;
+mod restore_job;
 pub mod retry;
 pub mod rollback;
 pub mod run_targets;

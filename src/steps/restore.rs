@@ -26,15 +26,16 @@ use crate::plan::restore::{RestorePlan, plan_restore, plan_restore_of_mappings};
 use crate::ports::{FunctionError, PortError, World, WriteOutcome};
 
 use super::error::StepError;
-use super::mappings::{self, Orphans};
+use super::mappings;
 use super::partial_updates::PartialUpdates;
 use super::rate_limiter::{Quota, RateLimiter};
+use super::restore_job::{Job, LEASE_RETRY_WAIT, Memory, Reconciled, back_off};
 use super::retry::retry;
 use super::run_targets::{holds_lock, require_untouched};
 use super::sample::{record_removed, removed};
-use super::schedule::{self, Next};
+use super::schedule;
 use super::versions::Listing;
-use super::waiting::{Waiting, in_doubt_until};
+use super::waiting::in_doubt_until;
 use super::{Budget, POLL_INTERVAL, Window, is_overtaken};
 
 /// How long the ending of a target that is back waits for the list of its versions: some hundred tries, over
@@ -42,13 +43,6 @@ use super::{Budget, POLL_INTERVAL, Window, is_overtaken};
 const MAX_LISTING_WAIT: Duration = Duration::from_secs(120);
 /// Time between two tries of that list.
 const LISTING_RETRY_WAIT: Duration = Duration::from_secs(2);
-/// Time until the next invocation observes a target that was not restored in this one.
-const BACKOFF_POLL_INTERVAL: Duration = Duration::from_secs(10);
-/// The longest time until the next invocation.
-const MAX_RETRY_WAIT: Duration = Duration::from_secs(60);
-/// Time to wait for another restore that holds the lease. Waits of this length or less are polls within one invocation.
-const LEASE_RETRY_WAIT: Duration = Duration::from_secs(2);
-
 /// The result of restoring.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RestoreOutcome {
@@ -64,29 +58,8 @@ pub enum RestoreOutcome {
 }
 
 impl RestoreOutcome {
-    fn pending(wait: Duration, waiting_for: Option<String>) -> Self {
+    pub(super) fn pending(wait: Duration, waiting_for: Option<String>) -> Self {
         Self::Pending { wait, waiting_for }
-    }
-}
-
-/// The result of one pass.
-enum Reconciled {
-    Ended(TargetStatus),
-    /// Requeue after this time, at the earliest; and what is waited for, if that is known.
-    Requeue(Duration, Option<String>),
-    /// Requeue once every target has had its first pass.
-    RequeueAfterFirsts,
-    /// Requeue; a call of this invocation may still land until then.
-    Uncertain(Time),
-}
-
-impl Reconciled {
-    fn requeue(wait: Duration) -> Self {
-        Self::Requeue(wait, None)
-    }
-
-    fn requeue_because(wait: Duration, why: impl Into<String>) -> Self {
-        Self::Requeue(wait, Some(why.into()))
     }
 }
 
@@ -134,72 +107,6 @@ pub async fn restore_all(
     let mut jobs = schedule::run(world, jobs, budget, look).await;
     jobs.sort_by_key(|job| job.at);
     jobs.into_iter().map(|job| job.result.map(back_off)).collect()
-}
-
-/// One target to restore, and its progress.
-struct Job<'a> {
-    /// Its place among the targets.
-    at: usize,
-    run: &'a Run,
-    function: &'a FunctionArn,
-    result: Result<RestoreOutcome, StepError>,
-    memory: Memory,
-}
-
-/// What one pass leaves for the next one of the same invocation.
-#[derive(Debug, Default)]
-struct Memory {
-    /// Until when a call of this invocation may still land: its lease must not be shortened.
-    doubt: Option<Time>,
-    orphans: Orphans,
-    waiting: Waiting,
-    versions: Listing,
-}
-
-impl<'a> Job<'a> {
-    fn new(at: usize, run: &'a Run, function: &'a FunctionArn) -> Self {
-        Self { at, run, function, result: Ok(RestoreOutcome::pending(POLL_INTERVAL, None)), memory: Memory::default() }
-    }
-
-    fn after(mut self, look: Result<Reconciled, StepError>) -> (Self, Next) {
-        let next = match &look {
-            Ok(Reconciled::Ended(_)) | Err(_) => Next::Over,
-            Ok(Reconciled::Requeue(wait, _)) => Next::After((*wait).max(POLL_INTERVAL)),
-            Ok(Reconciled::RequeueAfterFirsts) => Next::AfterFirsts,
-            Ok(Reconciled::Uncertain(_)) => Next::After(POLL_INTERVAL),
-        };
-        self.result = look.map(|look| match look {
-            Reconciled::Ended(status) => RestoreOutcome::Ended(status),
-            Reconciled::Requeue(wait, why) => RestoreOutcome::pending(wait.max(POLL_INTERVAL), why),
-            Reconciled::RequeueAfterFirsts => RestoreOutcome::pending(POLL_INTERVAL, None),
-            Reconciled::Uncertain(until) => {
-                self.memory.doubt = Some(until);
-                RestoreOutcome::pending(POLL_INTERVAL, Some(in_doubt_until(until)))
-            }
-        });
-        (self, next)
-    }
-
-    /// Records what is waited for, if that lasts.
-    async fn record_waiting(&mut self, world: &impl World, next: Next, budget: Budget) {
-        let (Next::After(wait), Ok(RestoreOutcome::Pending { waiting_for, .. })) = (next, &self.result) else {
-            return;
-        };
-        let is_last = !budget.allows(world.now() + wait);
-        let at = (&self.run.id, self.function);
-        self.memory.waiting.record(world, at, waiting_for.as_deref(), is_last).await;
-    }
-}
-
-/// The next invocation polls an unfinished target less often, because an execution's history has a limited number of events.
-fn back_off(restored: RestoreOutcome) -> RestoreOutcome {
-    match restored {
-        RestoreOutcome::Pending { wait, waiting_for } if wait <= LEASE_RETRY_WAIT => {
-            RestoreOutcome::pending(BACKOFF_POLL_INTERVAL, waiting_for)
-        }
-        RestoreOutcome::Pending { wait, waiting_for } => RestoreOutcome::pending(wait.min(MAX_RETRY_WAIT), waiting_for),
-        ended @ RestoreOutcome::Ended(_) => ended,
-    }
 }
 
 struct Restorer<'a, W> {

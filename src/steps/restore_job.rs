@@ -1,0 +1,112 @@
+//! The restore of one target between its passes: the result of each pass, and what it leaves for the next one.
+//!
+//! A pass decides from a new observation. What is kept here only says when the next pass is and which calls may still land.
+
+use std::time::Duration;
+
+use crate::model::names::FunctionArn;
+use crate::model::run::{Run, TargetStatus};
+use crate::model::time::Time;
+use crate::ports::World;
+
+use super::error::StepError;
+use super::mappings::Orphans;
+use super::restore::RestoreOutcome;
+use super::schedule::Next;
+use super::versions::Listing;
+use super::waiting::{Waiting, in_doubt_until};
+use super::{Budget, POLL_INTERVAL};
+
+/// Time until the next invocation observes a target that was not restored in this one.
+const BACKOFF_POLL_INTERVAL: Duration = Duration::from_secs(10);
+/// The longest time until the next invocation.
+const MAX_RETRY_WAIT: Duration = Duration::from_secs(60);
+/// Time to wait for another restore that holds the lease. Waits of this length or less are polls within one invocation.
+pub(super) const LEASE_RETRY_WAIT: Duration = Duration::from_secs(2);
+
+/// The result of one pass.
+pub(super) enum Reconciled {
+    Ended(TargetStatus),
+    /// Requeue after this time, at the earliest; and what is waited for, if that is known.
+    Requeue(Duration, Option<String>),
+    /// Requeue once every target has had its first pass.
+    RequeueAfterFirsts,
+    /// Requeue; a call of this invocation may still land until then.
+    Uncertain(Time),
+}
+
+impl Reconciled {
+    pub(super) fn requeue(wait: Duration) -> Self {
+        Self::Requeue(wait, None)
+    }
+
+    pub(super) fn requeue_because(wait: Duration, why: impl Into<String>) -> Self {
+        Self::Requeue(wait, Some(why.into()))
+    }
+}
+
+/// One target to restore, and its progress.
+pub(super) struct Job<'a> {
+    /// Its place among the targets.
+    pub(super) at: usize,
+    pub(super) run: &'a Run,
+    pub(super) function: &'a FunctionArn,
+    pub(super) result: Result<RestoreOutcome, StepError>,
+    pub(super) memory: Memory,
+}
+
+/// What one pass leaves for the next one of the same invocation.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    /// Until when a call of this invocation may still land: its lease must not be shortened.
+    pub(super) doubt: Option<Time>,
+    pub(super) orphans: Orphans,
+    pub(super) waiting: Waiting,
+    pub(super) versions: Listing,
+}
+
+impl<'a> Job<'a> {
+    pub(super) fn new(at: usize, run: &'a Run, function: &'a FunctionArn) -> Self {
+        Self { at, run, function, result: Ok(RestoreOutcome::pending(POLL_INTERVAL, None)), memory: Memory::default() }
+    }
+
+    pub(super) fn after(mut self, look: Result<Reconciled, StepError>) -> (Self, Next) {
+        let next = match &look {
+            Ok(Reconciled::Ended(_)) | Err(_) => Next::Over,
+            Ok(Reconciled::Requeue(wait, _)) => Next::After((*wait).max(POLL_INTERVAL)),
+            Ok(Reconciled::RequeueAfterFirsts) => Next::AfterFirsts,
+            Ok(Reconciled::Uncertain(_)) => Next::After(POLL_INTERVAL),
+        };
+        self.result = look.map(|look| match look {
+            Reconciled::Ended(status) => RestoreOutcome::Ended(status),
+            Reconciled::Requeue(wait, why) => RestoreOutcome::pending(wait.max(POLL_INTERVAL), why),
+            Reconciled::RequeueAfterFirsts => RestoreOutcome::pending(POLL_INTERVAL, None),
+            Reconciled::Uncertain(until) => {
+                self.memory.doubt = Some(until);
+                RestoreOutcome::pending(POLL_INTERVAL, Some(in_doubt_until(until)))
+            }
+        });
+        (self, next)
+    }
+
+    /// Records what is waited for, if that lasts.
+    pub(super) async fn record_waiting(&mut self, world: &impl World, next: Next, budget: Budget) {
+        let (Next::After(wait), Ok(RestoreOutcome::Pending { waiting_for, .. })) = (next, &self.result) else {
+            return;
+        };
+        let is_last = !budget.allows(world.now() + wait);
+        let at = (&self.run.id, self.function);
+        self.memory.waiting.record(world, at, waiting_for.as_deref(), is_last).await;
+    }
+}
+
+/// The next invocation polls an unfinished target less often, because an execution's history has a limited number of events.
+pub(super) fn back_off(restored: RestoreOutcome) -> RestoreOutcome {
+    match restored {
+        RestoreOutcome::Pending { wait, waiting_for } if wait <= LEASE_RETRY_WAIT => {
+            RestoreOutcome::pending(BACKOFF_POLL_INTERVAL, waiting_for)
+        }
+        RestoreOutcome::Pending { wait, waiting_for } => RestoreOutcome::pending(wait.min(MAX_RETRY_WAIT), waiting_for),
+        ended @ RestoreOutcome::Ended(_) => ended,
+    }
+}
