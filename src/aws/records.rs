@@ -384,7 +384,8 @@ mod tests {
     fn a_damaged_target_is_unreadable_and_named() {
         let read = read_target(&injected()).unwrap_or_else(|e| unreachable!("{e}"));
         assert_eq!((read.changes.len(), read.inject_lease.is_some()), (1, true));
-        let damages: [(&str, fn(&mut Item)); 13] = [
+        type Damage = (&'static str, fn(&mut Item));
+        let damages: [Damage; 13] = [
             ("changes missing", |item| drop(item.remove("changes"))),
             ("changes empty", |item| set(item, "changes", text(""))),
             ("changes of another type", |item| set(item, "changes", number(1))),
