@@ -8,6 +8,7 @@ mod errors;
 mod executions;
 mod expressions;
 mod functions;
+#[cfg(feature = "cli")]
 mod invoke;
 #[cfg(all(test, feature = "testing"))]
 mod kept_records;
@@ -16,6 +17,7 @@ mod ledger;
 mod moto;
 mod profile;
 mod records;
+#[cfg(feature = "cli")]
 mod stacks;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -32,9 +34,12 @@ use crate::steps::{ATTEMPT_TIMEOUT, READ_ATTEMPTS};
 pub use aws_config::SdkConfig;
 pub use caller::caller;
 pub use executions::ExecutionState;
+#[cfg(feature = "cli")]
 pub use invoke::{FunctionResponse, invoke};
 pub use profile::ProfileError;
+#[cfg(feature = "cli")]
 use profile::lacks_credentials;
+#[cfg(feature = "cli")]
 pub use stacks::{StackError, StackOutputs, stack_outputs};
 
 /// How long connecting may take.

@@ -4,6 +4,7 @@ use aws_config::Region;
 use aws_config::profile::{ProfileFileCredentialsProvider, load};
 use aws_config::provider_config::ProviderConfig;
 use aws_credential_types::provider::SharedCredentialsProvider;
+#[cfg(feature = "cli")]
 use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_types::os_shim_internal::{Env, Fs};
@@ -49,6 +50,7 @@ pub(super) fn credentials(name: &str, region: Option<Region>, http: SharedHttpCl
 }
 
 /// Whether a call failed because there were no credentials to sign it with.
+#[cfg(feature = "cli")]
 pub(super) fn lacks_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
     std::iter::successors(Some(error), |error| error.source()).any(|error| error.is::<CredentialsError>())
 }
