@@ -174,13 +174,17 @@ fn a_deploy_that_renames_is_refused_while_a_fault_is_in_place(lab: &Lab) {
 
 fn a_first_deploy_that_failed_can_be_tried_again(lab: &Lab) {
     std::fs::write(lab.file("refuse-alarms"), "").unwrap();
+    // A stack with the opt-in tag of another one would not see its locks.
+    let (deployed, said) = lab.deploy("twin", "Prefix=twin");
+    assert!(!deployed && said.contains("the stack snapback-lab has the opt-in tag chaos=allowed too"), "{said}");
+    let parameters = |name: &str| format!("Prefix={name} OptInTag=chaos={name}");
     for attempt in ["twin", "twin", "triplet"] {
-        let (deployed, said) = lab.deploy(attempt, &format!("Prefix={attempt}"));
+        let (deployed, said) = lab.deploy(attempt, &parameters(attempt));
         assert!(!deployed && said.contains("the maximum number of alarms is reached"), "{said}");
         assert!(said.contains("run the same command again"), "{said}");
     }
     std::fs::remove_file(lab.file("refuse-alarms")).unwrap();
-    let (deployed, said) = lab.deploy("twin", "Prefix=twin");
+    let (deployed, said) = lab.deploy("twin", &parameters("twin"));
     assert!(deployed && said.contains("The stack twin is deployed. Its ledger is the table "), "{said}");
     for stack in ["twin", "triplet"] {
         let (destroyed, said) = lab.destroy(stack);
