@@ -1,5 +1,6 @@
 //! AWS Step Functions.
 
+use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
 use aws_sdk_sfn::types::ExecutionStatus;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use serde_json::Value;
@@ -7,7 +8,7 @@ use serde_json::Value;
 use crate::ports::Executions;
 
 use super::AwsWorld;
-use super::errors::answer;
+use super::errors::{Answer, answer};
 
 /// Where an execution stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,29 +51,31 @@ impl AwsWorld {
     /// # Errors
     /// Why that is not known.
     pub async fn execution(&self, arn: &str) -> Result<ExecutionState, String> {
-        let described = self.sfn.describe_execution().execution_arn(arn).send().await;
-        let described = described.map_err(|error| answer(&error).text())?;
-        Ok(match described.status() {
-            ExecutionStatus::Running | ExecutionStatus::PendingRedrive => ExecutionState::Running,
-            ExecutionStatus::Succeeded => ExecutionState::Succeeded,
-            status => ExecutionState::Failed {
-                error: described.error().unwrap_or(status.as_str()).to_owned(),
-                cause: described.cause().unwrap_or_default().to_owned(),
-            },
-        })
+        self.describe(arn).await.map(state).map_err(|error| error.text())
+    }
+
+    async fn describe(&self, arn: &str) -> Result<DescribeExecutionOutput, Answer> {
+        self.sfn.describe_execution().execution_arn(arn).send().await.map_err(|error| answer(&error))
+    }
+}
+
+fn state(described: DescribeExecutionOutput) -> ExecutionState {
+    match described.status() {
+        ExecutionStatus::Running | ExecutionStatus::PendingRedrive => ExecutionState::Running,
+        ExecutionStatus::Succeeded => ExecutionState::Succeeded,
+        status => ExecutionState::Failed {
+            error: described.error().unwrap_or(status.as_str()).to_owned(),
+            cause: described.cause().unwrap_or_default().to_owned(),
+        },
     }
 }
 
 impl Executions for AwsWorld {
     async fn is_running(&self, execution_arn: &str) -> Result<bool, String> {
-        match self.sfn.describe_execution().execution_arn(execution_arn).send().await {
-            Ok(execution) => {
-                Ok(matches!(execution.status(), ExecutionStatus::Running | ExecutionStatus::PendingRedrive))
-            }
-            Err(error) => match answer(&error) {
-                missing if missing.code == "ExecutionDoesNotExist" => Ok(false),
-                other => Err(other.text()),
-            },
+        match self.describe(execution_arn).await {
+            Ok(execution) => Ok(state(execution) == ExecutionState::Running),
+            Err(missing) if missing.code == "ExecutionDoesNotExist" => Ok(false),
+            Err(other) => Err(other.text()),
         }
     }
 }

@@ -247,7 +247,8 @@ fn distance(from: &str, to: &str) -> usize {
     row[to.len()]
 }
 
-fn kind(value: &Value) -> &'static str {
+/// What kind of JSON value this is, for an error that must not quote it.
+pub(crate) fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",

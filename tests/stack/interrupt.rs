@@ -14,6 +14,14 @@ fn followed(aws: &FakeAws, name: &str) -> Running {
     running
 }
 
+/// Follows a run until Ctrl-C has opened the prompt.
+fn asked(aws: &FakeAws, name: &str) -> Running {
+    let mut running = followed(aws, name);
+    running.send(CTRL_C);
+    running.wait_for(QUESTION, 1);
+    running
+}
+
 fn followed_without_terminal(aws: &FakeAws, name: &str) -> Running {
     let file = experiment_file(name);
     let running = aws.begin(&["run", file.to_str().unwrap(), "--name", "r"]);
@@ -24,9 +32,7 @@ fn followed_without_terminal(aws: &FakeAws, name: &str) -> Running {
 #[test]
 fn ctrl_c_asks_on_its_own_line_and_again_it_rolls_back() {
     let aws = FakeAws::start();
-    let mut running = followed(&aws, "ctrl-c-twice");
-    running.send(CTRL_C);
-    running.wait_for(QUESTION, 1);
+    let mut running = asked(&aws, "ctrl-c-twice");
     let shown = running.shown();
     let before = shown.split(QUESTION).next().unwrap();
     assert!(before.ends_with("\r\n"), "{before:?}");
@@ -40,9 +46,7 @@ fn ctrl_c_asks_on_its_own_line_and_again_it_rolls_back() {
 fn a_third_ctrl_c_leaves_a_rollback_that_takes_long() {
     let aws = FakeAws::start();
     aws.with(|state| state.rollback = Rollback::Hangs);
-    let mut running = followed(&aws, "ctrl-c-thrice");
-    running.send(CTRL_C);
-    running.wait_for(QUESTION, 1);
+    let mut running = asked(&aws, "ctrl-c-thrice");
     running.send(CTRL_C);
     running.wait_for("rolling back; press Ctrl-C again to stop following", 1);
     eventually(|| aws.calls("Invoke").len() == 1, || "the rollback is asked for".to_owned());
@@ -55,9 +59,7 @@ fn a_third_ctrl_c_leaves_a_rollback_that_takes_long() {
 #[test]
 fn the_reply_no_keeps_following_and_ctrl_c_asks_again() {
     let aws = FakeAws::start();
-    let mut running = followed(&aws, "ctrl-c-no");
-    running.send(CTRL_C);
-    running.wait_for(QUESTION, 1);
+    let mut running = asked(&aws, "ctrl-c-no");
     running.send(b"no\r");
     running.wait_for("the run continues; Ctrl-C asks again", 1);
     running.send(CTRL_C);
@@ -73,9 +75,7 @@ fn the_reply_no_keeps_following_and_ctrl_c_asks_again() {
 #[test]
 fn the_reply_leave_leaves_the_run_running() {
     let aws = FakeAws::start();
-    let mut running = followed(&aws, "ctrl-c-leave");
-    running.send(CTRL_C);
-    running.wait_for(QUESTION, 1);
+    let mut running = asked(&aws, "ctrl-c-leave");
     running.send(b"leave\r");
     assert_eq!(running.code(), 7);
     running.wait_for("left; the run keeps running; see snapback status r; to end it: snapback rollback r", 1);
@@ -108,9 +108,7 @@ fn an_unreadable_ledger_ends_following_and_the_run_continues() {
 #[test]
 fn any_other_answer_rolls_back() {
     let aws = FakeAws::start();
-    let mut running = followed(&aws, "ctrl-c-yes");
-    running.send(CTRL_C);
-    running.wait_for(QUESTION, 1);
+    let mut running = asked(&aws, "ctrl-c-yes");
     running.send(b"clear; ls\r");
     assert_eq!(running.code(), 4);
     assert_eq!(aws.calls("Invoke").len(), 1);
@@ -119,9 +117,7 @@ fn any_other_answer_rolls_back() {
 #[test]
 fn while_the_prompt_is_open_the_display_goes_on_and_the_end_voids_it() {
     let aws = FakeAws::start();
-    let mut running = followed(&aws, "ctrl-c-late");
-    running.send(CTRL_C);
-    running.wait_for(QUESTION, 1);
+    let mut running = asked(&aws, "ctrl-c-late");
     let seconds = running.shown().matches("s left").count();
     running.wait_for("s left", seconds + 2);
     aws.with(|state| (state.run, state.target) = (RunStatus::Stopping, "restoring"));

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::model::bounded::BoundedU32;
-use crate::model::input::InvalidInput;
+use crate::model::input::{InvalidInput, kind};
 use crate::model::invocation::Percentage;
 use crate::model::text::shorten;
 
@@ -158,17 +158,6 @@ fn not_rounded_to_none(key: &str, number: f64, share: Percentage) -> Result<Perc
             Err(format!("`{key}` is {number:e}, which is less than the smallest share, {SMALLEST_SHARE}; raise it"))
         }
         false => Ok(share),
-    }
-}
-
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
     }
 }
 
