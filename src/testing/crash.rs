@@ -230,7 +230,10 @@ fn check_restored(state: &State, survived: bool) -> Result<(), String> {
         "a function was written that is no target",
     )?;
     for target in state.targets.values() {
-        must(target.drift.is_empty() && target.frozen_versions.is_empty(), "drift is reported, but there is none")?;
+        must(
+            target.drift.is_empty() && target.frozen_versions.is_empty(),
+            "drift is reported, but nothing has drifted",
+        )?;
         match target.status {
             TargetStatus::Restored => {}
             TargetStatus::Untouched => must(state.writes.is_empty(), "an untouched target was written")?,

@@ -66,7 +66,7 @@ pub struct Worker<'w> {
     memory: Mutex<Memory>,
 }
 
-/// What a worker remembers of its own calls.
+/// What a worker remembers of the calls that it made.
 #[derive(Debug, Default)]
 struct Memory {
     /// The run for which it last recorded a lease to write a function.

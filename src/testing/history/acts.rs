@@ -278,7 +278,7 @@ impl Actor<'_> {
     }
 }
 
-/// Returns the functions whose layers cannot be restored, because another layer of theirs was deleted, and for which the ledger
+/// Returns the functions whose layers cannot be restored, because another of their layers was deleted, and for which the ledger
 /// has no reason.
 fn unreported_refusals(state: &State) -> Vec<String> {
     let refused = |target: &&TargetRecord| {
