@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use crate::model::names::FunctionArn;
 use crate::model::run::{Run, TargetStatus};
-use crate::model::time::Time;
 use crate::ports::World;
 
 use super::error::StepError;
+use super::leased_writer::InDoubt;
 use super::mappings::Orphans;
 use super::restore::RestoreOutcome;
 use super::schedule::Next;
 use super::versions::Listing;
-use super::waiting::{Waiting, in_doubt_until};
+use super::waiting::Waiting;
 use super::{Budget, POLL_INTERVAL};
 
 /// Time until the next invocation observes a target that was not restored in this one.
@@ -31,8 +31,6 @@ pub(super) enum Reconciled {
     Requeue(Duration, Option<String>),
     /// Requeue once every target has had its first pass.
     RequeueAfterFirsts,
-    /// Requeue; a call of this invocation may still land until then.
-    Uncertain(Time),
 }
 
 impl Reconciled {
@@ -58,8 +56,7 @@ pub(super) struct Job<'a> {
 /// What one pass leaves for the next one of the same invocation.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    /// Until when a call of this invocation may still land: its lease must not be shortened.
-    pub(super) doubt: Option<Time>,
+    pub(super) in_doubt: InDoubt,
     pub(super) orphans: Orphans,
     pub(super) waiting: Waiting,
     pub(super) versions: Listing,
@@ -75,16 +72,11 @@ impl<'a> Job<'a> {
             Ok(Reconciled::Ended(_)) | Err(_) => Next::Over,
             Ok(Reconciled::Requeue(wait, _)) => Next::After((*wait).max(POLL_INTERVAL)),
             Ok(Reconciled::RequeueAfterFirsts) => Next::AfterFirsts,
-            Ok(Reconciled::Uncertain(_)) => Next::After(POLL_INTERVAL),
         };
         self.result = look.map(|look| match look {
             Reconciled::Ended(status) => RestoreOutcome::Ended(status),
             Reconciled::Requeue(wait, why) => RestoreOutcome::pending(wait.max(POLL_INTERVAL), why),
             Reconciled::RequeueAfterFirsts => RestoreOutcome::pending(POLL_INTERVAL, None),
-            Reconciled::Uncertain(until) => {
-                self.memory.doubt = Some(until);
-                RestoreOutcome::pending(POLL_INTERVAL, Some(in_doubt_until(until)))
-            }
         });
         (self, next)
     }
