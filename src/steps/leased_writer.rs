@@ -6,7 +6,7 @@
 //! 4. Shorten the lease, unless a call is in doubt: also one that was made under an earlier lease of this invocation, because
 //!    the ledger keeps only the last lease of each kind.
 //!
-//! Whoever ends a target waits for every lease, and [`crate::ports::Ledger::end_target`] checks that. So a lease may be
+//! A target is ended only after every lease, which [`crate::ports::Ledger::end_target`] checks. So a lease may be
 //! shortened only when no read can be mistaken any more.
 //!
 //! # Differences between the two writers

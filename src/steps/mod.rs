@@ -42,6 +42,7 @@ pub mod run_targets;
 mod sample;
 mod schedule;
 pub mod steady_state;
+pub mod step_status;
 mod versions;
 pub mod waiting;
 

@@ -15,6 +15,7 @@ pub mod network;
 mod rates;
 pub mod samples;
 pub mod schedule;
+pub mod state_machine;
 pub mod worker;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
