@@ -14,6 +14,7 @@ from typing import Any
 
 import archive
 from account import Account
+from deployment import architecture
 
 CODE = Path(__file__).parent
 RUNTIME = "python3.12"
@@ -30,11 +31,7 @@ LAYERS = {
 
 @dataclass(frozen=True)
 class Alarm:
-    """An alarm on one of the metrics that Lambda writes for the function.
-
-    The emulator ignores an alarm's dimensions, so alarms on one metric trip together for all functions. Therefore each target has
-    an alarm on another metric. None is on Errors, because the emulator also counts a throttled request there.
-    """
+    """An alarm on one of the metrics that Lambda writes for the function."""
 
     suffix: str
     metric: str
@@ -127,6 +124,7 @@ def create(account: Account, target: Target, role: str, layers: dict[str, str]) 
         FunctionName=target.name,
         Description=target.description,
         Runtime=RUNTIME,
+        Architectures=[architecture()],
         Handler="app.handler",
         Role=role,
         Code={"ZipFile": archive.of_file(CODE / "targets" / f"{target.code}.py", "app.py")},

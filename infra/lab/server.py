@@ -1,4 +1,4 @@
-"""The emulator's process: ministack with the bridge and the recorder.
+"""The emulator's process: ministack with the bridges, the recorder, and the lab's changes.
 
     server.py DIRECTORY [PARENT]
 
@@ -16,7 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import alarms
+import environments
+import lambda_metrics
+import managed_runtimes
 from bridge import JOURNAL, Bridge
+from metric_bridge import MetricBridge
 from record import Recorder
 
 PARENT_CHECK_SECONDS = 1.0
@@ -28,15 +32,21 @@ def main() -> None:
     # ministack needs this module for CBOR, and AWS's Rust client of CloudWatch uses nothing else.
     import cbor2  # noqa: F401
     from ministack import app
-    from ministack.services import cloudwatch, eventbridge, lambda_svc
+    from ministack.core import lambda_runtime
+    from ministack.services import cloudwatch, cloudwatch_logs, eventbridge, lambda_svc
     from ministack.services.cloudformation import provisioners
 
     directory, *parent = sys.argv[1:]
     for number in parent:
         threading.Thread(target=end_with, args=(int(number),), daemon=True).start()
     Bridge(cloudwatch, eventbridge, Path(directory) / JOURNAL).install()
+    MetricBridge(cloudwatch_logs, cloudwatch).install()
     Recorder(lambda_svc, Path(directory)).install()
+    managed_runtimes.install(lambda_runtime, lambda_svc)
+    environments.change(lambda_runtime, lambda_svc)
+    lambda_metrics.change(lambda_svc, cloudwatch)
     alarms.change(provisioners, Path(directory))
+    alarms.evaluate_own_dimensions(cloudwatch)
     app.app = with_identity(app.app, directory)
     # ministack parses the command line too, and does not know these arguments.
     sys.argv = sys.argv[:1]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import emulator
 import functions
+import sandbox
 from account import REGION, Account
 from deployment import AWS, ROOT, STACK, Stack, deploy, find
 from emulator import Emulator
@@ -105,6 +106,7 @@ def set_up(account: Account, timeline: Timeline, parameters: str = "") -> Stack:
     functions.create_all(account)
     names = ", ".join(target.name for target in functions.TARGETS)
     timeline.line("lab", f"functions to experiment on: {names}")
+    timeline.line("lab", sandbox.description())
     return stack
 
 
