@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import alarms
+import iam_gaps
 from bridge import JOURNAL, Bridge
 from record import Recorder
 
@@ -28,7 +29,8 @@ def main() -> None:
     # ministack needs this module for CBOR, and AWS's Rust client of CloudWatch uses nothing else.
     import cbor2  # noqa: F401
     from ministack import app
-    from ministack.services import cloudwatch, eventbridge, lambda_svc
+    from ministack.core import iam_actions, iam_evaluator
+    from ministack.services import cloudwatch, eventbridge, lambda_svc, tagging
     from ministack.services.cloudformation import provisioners
 
     directory, *parent = sys.argv[1:]
@@ -37,6 +39,7 @@ def main() -> None:
     Bridge(cloudwatch, eventbridge, Path(directory) / JOURNAL).install()
     Recorder(lambda_svc, Path(directory)).install()
     alarms.change(provisioners, Path(directory))
+    iam_gaps.close(iam_actions, iam_evaluator, tagging, lambda_svc)
     app.app = with_identity(app.app, directory)
     # ministack parses the command line too, and does not know these arguments.
     sys.argv = sys.argv[:1]
@@ -44,11 +47,14 @@ def main() -> None:
 
 
 def with_identity(emulator: Any, directory: str) -> Any:
-    """Adds IDENTITY_PATH to the emulator's application."""
+    """Adds IDENTITY_PATH to the emulator's application.
+
+    Requests count as encrypted, because they do not leave this machine. Otherwise the dead-letter queue's policy would deny them.
+    """
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http" or scope["path"] != IDENTITY_PATH:
-            return await emulator(scope, receive, send)
+            return await emulator(scope | {"scheme": "https"} if "scheme" in scope else scope, receive, send)
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
         await send({"type": "http.response.body", "body": directory.encode()})
 
