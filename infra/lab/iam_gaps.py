@@ -8,6 +8,8 @@ service-authorization/latest/reference/list_awslambda and list_amazoncloudwatch.
 
 from __future__ import annotations
 
+import inspect
+import json
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -91,6 +93,7 @@ def close(actions: Any, evaluator: Any, tagging: Any, lambda_svc: Any) -> None:
     """Closes the gaps in these modules of ministack."""
     ask_for_the_right_action(actions)
     know_mappings(evaluator, tagging, lambda_svc)
+    ask_for_further_rights(evaluator, lambda_svc)
 
 
 def ask_for_the_right_action(actions: Any) -> None:
@@ -153,6 +156,40 @@ def know_mappings(evaluator: Any, tagging: Any, lambda_svc: Any) -> None:
         return enforce(access_key, action, service, region, resource_arn, service_context)
 
     evaluator.enforce = enforce_with_mapping
+
+
+def ask_for_further_rights(evaluator: Any, lambda_svc: Any) -> None:
+    """Shows tags with lambda:ListTags only (API_GetFunction), and attaches layers with lambda:GetLayerVersion only."""
+    handle = lambda_svc.handle_request
+    prove("lambda:ListTags of GetFunction", "ListTags" in inspect.getsource(lambda_svc._get_function), False)
+    prove("lambda:GetLayerVersion of an update", "GetLayerVersion" in inspect.getsource(lambda_svc._update_config), False)
+    function = re.compile(r"/2015-03-31/functions/([^/]+)(/configuration)?")
+
+    def refusal(action: str, resource: str) -> str | None:
+        key = evaluator._verified_key.get()
+        denied = evaluator.enforce(key, action, "lambda", REGION, resource) if key else None
+        if denied is None:
+            return None
+        reason = f"because no identity-based policy allows the {action} action"
+        return f"User: {denied.principal_arn} is not authorized to perform: {action} on resource: {resource} {reason}"
+
+    async def handle_request(method: str, path: str, headers: Any, body: bytes, query: Any) -> Any:
+        found = function.fullmatch(unquote(path))
+        if found and (method, found[2]) == ("PUT", "/configuration"):
+            for layer in json.loads(body or b"{}").get("Layers") or []:
+                if why := refusal("lambda:GetLayerVersion", layer):
+                    return 403, {"x-amzn-errortype": "AccessDeniedException"}, json.dumps({"Message": why}).encode()
+        response = await handle(method, path, headers, body, query)
+        if found and (method, found[2], response[0]) == ("GET", None, 200):
+            name = found[1].rpartition(":function:")[2].partition(":")[0]
+            if why := refusal("lambda:ListTags", f"{ARN}:function:{name}"):
+                shown = json.loads(response[2])
+                shown.pop("Tags", None)
+                shown["TagsError"] = {"ErrorCode": "AccessDeniedException", "Message": why}
+                return response[0], response[1], json.dumps(shown).encode()
+        return response
+
+    lambda_svc.handle_request = handle_request
 
 
 def prove(gap: str, found: object, expected: object) -> None:

@@ -17,6 +17,9 @@ from typing import Any
 
 import alarms
 import iam_gaps
+import iam_roles
+import iam_tables
+import rights
 from bridge import JOURNAL, Bridge
 from record import Recorder
 
@@ -29,8 +32,8 @@ def main() -> None:
     # ministack needs this module for CBOR, and AWS's Rust client of CloudWatch uses nothing else.
     import cbor2  # noqa: F401
     from ministack import app
-    from ministack.core import iam_actions, iam_evaluator
-    from ministack.services import cloudwatch, eventbridge, lambda_svc, tagging
+    from ministack.core import iam_actions, iam_evaluator, responses
+    from ministack.services import cloudwatch, dynamodb, eventbridge, lambda_svc, stepfunctions, tagging
     from ministack.services.cloudformation import provisioners
 
     directory, *parent = sys.argv[1:]
@@ -40,6 +43,10 @@ def main() -> None:
     Recorder(lambda_svc, Path(directory)).install()
     alarms.change(provisioners, Path(directory))
     iam_gaps.close(iam_actions, iam_evaluator, tagging, lambda_svc)
+    iam_tables.close(iam_evaluator, dynamodb, provisioners)
+    roles = iam_roles.Roles(iam_evaluator, responses.get_region)
+    iam_roles.install(roles, stepfunctions, eventbridge, lambda_svc)
+    rights.record(iam_evaluator, roles, Path(directory))
     app.app = with_identity(app.app, directory)
     # ministack parses the command line too, and does not know these arguments.
     sys.argv = sys.argv[:1]
