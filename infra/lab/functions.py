@@ -103,7 +103,15 @@ def create_role(account: Account) -> str:
             {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
         ],
     }
-    created = account.client("iam").create_role(RoleName=ROLE, AssumeRolePolicyDocument=json.dumps(trust))
+    iam = account.client("iam")
+    created = iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument=json.dumps(trust))
+    logs = {
+        "Effect": "Allow",
+        "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+        "Resource": "arn:aws:logs:*:*:log-group:/lab/*",
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [logs]})
+    iam.put_role_policy(RoleName=ROLE, PolicyName="logs", PolicyDocument=policy)
     return str(created["Role"]["Arn"])
 
 

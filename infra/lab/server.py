@@ -17,8 +17,12 @@ from typing import Any
 
 import alarms
 import environments
+import iam_gaps
+import iam_roles
+import iam_tables
 import lambda_metrics
 import managed_runtimes
+import rights
 from bridge import JOURNAL, Bridge
 from metric_bridge import MetricBridge
 from record import Recorder
@@ -32,8 +36,8 @@ def main() -> None:
     # ministack needs this module for CBOR, and AWS's Rust client of CloudWatch uses nothing else.
     import cbor2  # noqa: F401
     from ministack import app
-    from ministack.core import lambda_runtime
-    from ministack.services import cloudwatch, cloudwatch_logs, eventbridge, lambda_svc
+    from ministack.core import iam_actions, iam_evaluator, lambda_runtime, responses
+    from ministack.services import cloudwatch, cloudwatch_logs, dynamodb, eventbridge, lambda_svc, stepfunctions, tagging
     from ministack.services.cloudformation import provisioners
 
     directory, *parent = sys.argv[1:]
@@ -47,6 +51,11 @@ def main() -> None:
     lambda_metrics.change(lambda_svc, cloudwatch)
     alarms.change(provisioners, Path(directory))
     alarms.evaluate_own_dimensions(cloudwatch)
+    iam_gaps.close(iam_actions, iam_evaluator, tagging, lambda_svc)
+    iam_tables.close(iam_evaluator, dynamodb, provisioners)
+    roles = iam_roles.Roles(iam_evaluator, responses.get_region)
+    iam_roles.install(roles, stepfunctions, eventbridge, lambda_svc)
+    rights.record(iam_evaluator, roles, Path(directory))
     app.app = with_identity(app.app, directory)
     # ministack parses the command line too, and does not know these arguments.
     sys.argv = sys.argv[:1]
@@ -54,11 +63,14 @@ def main() -> None:
 
 
 def with_identity(emulator: Any, directory: str) -> Any:
-    """Adds IDENTITY_PATH to the emulator's application."""
+    """Adds IDENTITY_PATH to the emulator's application.
+
+    Requests count as encrypted, because they do not leave this machine. Otherwise the dead-letter queue's policy would deny them.
+    """
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http" or scope["path"] != IDENTITY_PATH:
-            return await emulator(scope, receive, send)
+            return await emulator(scope | {"scheme": "https"} if "scheme" in scope else scope, receive, send)
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
         await send({"type": "http.response.body", "body": directory.encode()})
 

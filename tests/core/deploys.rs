@@ -251,7 +251,7 @@ fn while_a_failed_value_cannot_be_sent_again_the_target_stays_open() {
     block_on(machine.start()).unwrap();
     world.pass(60);
     failed_update(&world, 77);
-    world.with(|state| state.trouble = vec![("UpdateFunctionConfiguration", CallFailure::Denied); 50]);
+    world.with(|state| state.call_failures = vec![("UpdateFunctionConfiguration", CallFailure::Denied); 50]);
     let ended = block_on(machine.end(None));
     assert_eq!(outcome(&ended), (RunStatus::Failed, Outcome::RestoreFailed));
     let target = target_of(&world, &machine.run, "checkout");
@@ -260,7 +260,7 @@ fn while_a_failed_value_cannot_be_sent_again_the_target_stays_open() {
     assert!(world.with(|state| state.locks[&function_arn("checkout")].run.is_some()), "its lock is released");
     // Somebody else's next update, which is through, ends it as well.
     world.with(|state| {
-        state.trouble.clear();
+        state.call_failures.clear();
         let function = state.functions.get_mut(&function_arn("checkout")).unwrap();
         function.seen.last_update = LastUpdate::Successful;
         function.edit(|seen| seen.timeout = 78);

@@ -196,14 +196,14 @@ fn a_worker_that_lives_long_and_dies_keeps_nobody_waiting_for_long() {
     block_on(stop(&world, &machine.run, &EndReason::UserRequest)).unwrap();
     world.with(|state| {
         // It looks, takes its lease, sends its call, which does not land, and dies with the answer.
-        state.trouble = vec![("PutFunctionConcurrency", CallFailure::Lost)];
-        state.life = Some(6);
+        state.call_failures = vec![("PutFunctionConcurrency", CallFailure::Lost)];
+        state.calls_before_crash = Some(6);
     });
     let rollback = roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 900));
     assert!(survives(rollback).is_none());
     world.with(|state| {
-        state.life = None;
-        assert!(state.trouble.is_empty(), "it died before its call");
+        state.calls_before_crash = None;
+        assert!(state.call_failures.is_empty(), "it died before its call");
     });
     let lease = target_of(&world, &machine.run, "checkout").restore_lease.unwrap();
     assert_eq!(lease.until, began + LEASE_DURATION);

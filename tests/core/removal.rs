@@ -178,7 +178,7 @@ fn a_sample_passes_over_what_may_pass_and_nothing_else() {
         let world = world(&["checkout"]);
         let machine = injected(&world);
         world.pass(20);
-        world.with(|state| state.trouble = vec![("GetFunction", trouble); 1_000]);
+        world.with(|state| state.call_failures = vec![("GetFunction", trouble); 1_000]);
         let observed = block_on(snapback::steps::observe::observe(&world, &machine.run, 0, budget(&world, 30)));
         assert_eq!(observed.err().map(|error| error.name()), error, "{trouble:?}");
     }

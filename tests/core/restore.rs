@@ -32,7 +32,7 @@ fn a_restore_itself_tries_again_what_was_busy() {
     for (fault, _) in experiments() {
         let world = world(&["checkout"]);
         let machine = stopping(&world, fault);
-        world.with(|state| state.trouble = vec![(call_names(fault).1, CallFailure::Busy)]);
+        world.with(|state| state.call_failures = vec![(call_names(fault).1, CallFailure::Busy)]);
         assert_eq!(restored(&world, &machine, 60), RestoreOutcome::Ended(TargetStatus::Restored), "{fault}");
         assert_eq!(target_of(&world, &machine.run, "checkout").restore_error, None, "{fault}");
     }
@@ -43,7 +43,7 @@ fn what_keeps_a_write_from_landing_is_what_is_waited_for() {
     for (trouble, part) in [(CallFailure::Busy, "busy"), (CallFailure::Throttled, "Lambda throttled the call")] {
         let world = world(&["checkout"]);
         let machine = stopping(&world, "timeout");
-        world.with(|state| state.trouble = vec![("UpdateFunctionConfiguration", trouble)]);
+        world.with(|state| state.call_failures = vec![("UpdateFunctionConfiguration", trouble)]);
         let RestoreOutcome::Pending { waiting_for, .. } = restored(&world, &machine, 3) else { panic!("{trouble:?}") };
         assert!(waiting_for.as_deref().is_some_and(|why| why.contains(part)), "{trouble:?}: {waiting_for:?}");
     }
@@ -54,8 +54,9 @@ fn a_call_in_doubt_stays_in_doubt_whatever_the_next_one_meets() {
     for trouble in [CallFailure::Busy, CallFailure::Throttled] {
         let world = world(&["checkout"]);
         let machine = stopping(&world, "several at once");
-        let troubles = vec![("PutFunctionConcurrency", CallFailure::AnswerLost), ("UpdateEventSourceMapping", trouble)];
-        world.with(|state| state.trouble = troubles);
+        let troubles =
+            vec![("PutFunctionConcurrency", CallFailure::ResponseLost), ("UpdateEventSourceMapping", trouble)];
+        world.with(|state| state.call_failures = troubles);
         let began = world.now();
         let RestoreOutcome::Pending { waiting_for, .. } = restored(&world, &machine, 3) else { panic!("{trouble:?}") };
         assert!(waiting_for.as_deref().is_some_and(|why| why.contains("may still land")), "{waiting_for:?}");
@@ -72,7 +73,7 @@ fn a_look_at_the_very_end_of_the_last_lease_is_late_enough() {
     let functions = block_on(machine.prepare()).unwrap().functions;
     block_on(machine.arm(&functions)).unwrap();
     block_on(machine.rehearse(&functions)).unwrap();
-    world.with(|state| state.trouble = vec![("UpdateFunctionConfiguration", CallFailure::Lost)]);
+    world.with(|state| state.call_failures = vec![("UpdateFunctionConfiguration", CallFailure::Lost)]);
     let inject = snapback::steps::inject::inject(&world, &machine.run, &functions[0], budget(&world, 3));
     assert!(survives(inject).is_some());
     block_on(stop(&world, &machine.run, &EndReason::UserRequest)).unwrap();

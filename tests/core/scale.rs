@@ -235,7 +235,7 @@ fn two_workers_over_the_rates_both_come_to_the_end() {
 #[test]
 fn a_429_holds_the_calls_for_other_targets_too() {
     let (world, functions) = staffed(40, &faults()[0]);
-    world.with(|state| state.trouble = vec![("PutFunctionConcurrency", CallFailure::Throttled)]);
+    world.with(|state| state.call_failures = vec![("PutFunctionConcurrency", CallFailure::Throttled)]);
     let run = samples::run_id("run-1");
     let rollback = roll_back(&world, &run, &EndReason::UserRequest, budget(&world, INVOCATION));
     let watch = async {
