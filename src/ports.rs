@@ -24,7 +24,9 @@ use std::time::Duration;
 use crate::model::facts::{AccountConcurrency, AlarmFact, Alias, CodeSigning, LayerFact, RuntimeUpdates};
 use crate::model::function::{MappingState, Observation, Tags};
 use crate::model::names::{AlarmName, FunctionArn, LayerVersionArn, MappingId, RunId};
-use crate::model::run::{EndReason, Findings, Lease, Lever, Lock, Run, RunList, RunStatus, TargetEnding, TargetRecord};
+use crate::model::run::{
+    EndReason, Findings, Lease, Lever, Lock, Run, RunList, RunStatus, TargetEnding, TargetKey, TargetRecord,
+};
 use crate::model::snapshot::{Change, RemovedFault, Snapshot, Write};
 use crate::model::steady_state::Metric;
 use crate::model::time::Time;
@@ -312,11 +314,7 @@ pub trait Ledger {
     fn targets(&self, run: &RunId) -> impl Future<Output = Result<Vec<TargetRecord>, LedgerError>> + Send;
 
     /// One target of a run.
-    fn target(
-        &self,
-        run: &RunId,
-        function: &FunctionArn,
-    ) -> impl Future<Output = Result<Option<TargetRecord>, LedgerError>> + Send;
+    fn target(&self, target: TargetKey<'_>) -> impl Future<Output = Result<Option<TargetRecord>, LedgerError>> + Send;
 
     /// Every run that is not retired.
     fn active_runs(&self) -> impl Future<Output = Result<RunList, LedgerError>> + Send;
@@ -332,18 +330,13 @@ pub trait Ledger {
 
     /// Takes a function's lock for a run that is `Running`, and returns the resulting lock: the run's own, taken now or
     /// before, or another run's. `None` if the run is not running.
-    fn take_lock(
-        &self,
-        run: &RunId,
-        function: &FunctionArn,
-    ) -> impl Future<Output = Result<Option<Lock>, LedgerError>> + Send;
+    fn take_lock(&self, target: TargetKey<'_>) -> impl Future<Output = Result<Option<Lock>, LedgerError>> + Send;
 
     /// Stores a snapshot: the target moves from `Pending`, or from `Armed` if no inject has begun, to `Armed`, while the run
     /// is `Running` and holds the lock. A rehearsal of an earlier snapshot no longer counts.
     fn arm(
         &self,
-        run: &RunId,
-        function: &FunctionArn,
+        target: TargetKey<'_>,
         snapshot: &Snapshot,
     ) -> impl Future<Output = Result<WriteOutcome, LedgerError>> + Send;
 
@@ -351,8 +344,7 @@ pub trait Ledger {
     /// that snapshot, and the run `Running`.
     fn mark_rehearsed(
         &self,
-        run: &RunId,
-        function: &FunctionArn,
+        target: TargetKey<'_>,
         planned: &[Change],
     ) -> impl Future<Output = Result<WriteOutcome, LedgerError>> + Send;
 
@@ -361,27 +353,21 @@ pub trait Ledger {
     /// runs, or a later one of the same holder.
     fn begin_inject(
         &self,
-        run: &RunId,
-        function: &FunctionArn,
+        target: TargetKey<'_>,
         planned: &[Change],
         lease: &Lease,
         now: Time,
     ) -> impl Future<Output = Result<Option<Permit>, LedgerError>> + Send;
 
     /// Records that the fault was seen in place: `Injecting` to `Injected`, while the run is `Running`.
-    fn mark_injected(
-        &self,
-        run: &RunId,
-        function: &FunctionArn,
-    ) -> impl Future<Output = Result<WriteOutcome, LedgerError>> + Send;
+    fn mark_injected(&self, target: TargetKey<'_>) -> impl Future<Output = Result<WriteOutcome, LedgerError>> + Send;
 
     /// Records a lease for a restore: any status that is not final, `Pending` excepted, to `Restoring`. No permit
     /// while another restore's lease runs, or a later one of the same holder. No permit for a run that does not hold the
     /// function's lock: its record is not about the function as it is now.
     fn begin_restore(
         &self,
-        run: &RunId,
-        function: &FunctionArn,
+        target: TargetKey<'_>,
         lease: &Lease,
         now: Time,
     ) -> impl Future<Output = Result<Option<Permit>, LedgerError>> + Send;
@@ -390,8 +376,7 @@ pub trait Ledger {
     /// retry never shortens a newer lease of the same holder.
     fn shorten_lease(
         &self,
-        run: &RunId,
-        function: &FunctionArn,
+        target: TargetKey<'_>,
         lease: &Lease,
         until: Time,
     ) -> impl Future<Output = Result<(), LedgerError>> + Send;
@@ -407,8 +392,7 @@ pub trait Ledger {
     /// Records why a restore failed, for the report and the alarm; not for a target that is final.
     fn record_restore_error(
         &self,
-        run: &RunId,
-        function: &FunctionArn,
+        target: TargetKey<'_>,
         why: &str,
     ) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
@@ -416,8 +400,7 @@ pub trait Ledger {
     /// next change of its status clears it.
     fn record_waiting(
         &self,
-        run: &RunId,
-        function: &FunctionArn,
+        target: TargetKey<'_>,
         why: Option<&str>,
     ) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
@@ -425,8 +408,7 @@ pub trait Ledger {
     /// `Injected`: once a restore of the run has begun, the restore itself removes faults.
     fn record_removed_faults(
         &self,
-        run: &RunId,
-        function: &FunctionArn,
+        target: TargetKey<'_>,
         seen: &[RemovedFault],
     ) -> impl Future<Output = Result<(), LedgerError>> + Send;
 

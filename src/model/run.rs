@@ -206,6 +206,12 @@ impl Run {
         self.experiment.is_none() && (self.unread.is_none() || self.created_at == Time(0))
     }
 
+    /// The key of its target on this function.
+    #[must_use]
+    pub fn target_key<'a>(&'a self, function: &'a FunctionArn) -> TargetKey<'a> {
+        TargetKey::new(&self.id, function)
+    }
+
     /// When the run should have ended, as far as it is known: until its duration has begun, it has [`STARTUP_LIMIT`] to arm
     /// and inject, so that a target that cannot be injected does not keep the others in their fault.
     #[must_use]
@@ -383,6 +389,12 @@ impl TargetRecord {
         }
     }
 
+    /// Its name in the ledger.
+    #[must_use]
+    pub fn key(&self) -> TargetKey<'_> {
+        TargetKey::new(&self.run, &self.function)
+    }
+
     /// The lease of this kind.
     #[must_use]
     pub fn lease(&self, kind: LeaseKind) -> Option<&Lease> {
@@ -396,6 +408,23 @@ impl TargetRecord {
     #[must_use]
     pub fn leases_end_at(&self) -> Option<Time> {
         [&self.inject_lease, &self.restore_lease].into_iter().flatten().map(|lease| lease.until).max()
+    }
+}
+
+/// Names one target in the ledger: a run and one of its functions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TargetKey<'a> {
+    /// The run.
+    pub run: &'a RunId,
+    /// The function.
+    pub function: &'a FunctionArn,
+}
+
+impl<'a> TargetKey<'a> {
+    /// The target of this run on this function.
+    #[must_use]
+    pub fn new(run: &'a RunId, function: &'a FunctionArn) -> Self {
+        Self { run, function }
     }
 }
 

@@ -78,7 +78,7 @@ pub async fn inject(
     let (mut first_look, mut in_doubt, mut waiting) = (true, InDoubt::default(), Waiting::default());
     loop {
         let Some(run) = retry(world, || world.run(run)).await? else { return Err(StepError::NoSuchRun(run.clone())) };
-        let target = retry(world, || world.target(&run.id, function)).await?;
+        let target = retry(world, || world.target(run.target_key(function))).await?;
         let target = target.ok_or_else(|| StepError::NoSuchRun(run.id.clone()))?;
         let (run, target, holder, limiter) = (&run, &target, &holder, &limiter);
         let in_doubt = &mut in_doubt;
@@ -90,7 +90,7 @@ pub async fn inject(
         };
         let is_last = !budget.allows(world.now());
         waiting.recorded.clone_from(&target.waiting_for);
-        waiting.record(world, (&run.id, function), waiting_for.as_deref(), is_last).await;
+        waiting.record(world, target.key(), waiting_for.as_deref(), is_last).await;
         if is_last {
             return Ok(InjectOutcome::Pending { wait: RETRY_WAIT, waiting_for });
         }
@@ -206,8 +206,8 @@ impl<'a, W: World> Injector<'a, W> {
     }
 
     fn writer(&self) -> LeasedWriter<'a, W> {
-        let Self { world, limiter, budget, holder, run, target, .. } = *self;
-        LeasedWriter { world, limiter, budget, holder, run: &run.id, function: &target.function }
+        let Self { world, limiter, budget, holder, target, .. } = *self;
+        LeasedWriter { world, limiter, budget, holder, target: target.key() }
     }
 
     async fn mark_injected(&mut self, first: bool) -> Result<Reconciled, StepError> {
@@ -219,8 +219,7 @@ impl<'a, W: World> Injector<'a, W> {
             };
             leased.finish(self.in_doubt).await?;
         }
-        let (run, function) = (&self.run.id, &self.target.function);
-        match retry(self.world, || self.world.mark_injected(run, function)).await? {
+        match retry(self.world, || self.world.mark_injected(self.target.key())).await? {
             WriteOutcome::Applied => Ok(Reconciled::Done(InjectOutcome::Injected)),
             WriteOutcome::ConditionFailed => Ok(Reconciled::Requeue(None)),
         }

@@ -17,8 +17,7 @@
 
 use std::time::Duration;
 
-use crate::model::names::{FunctionArn, RunId};
-use crate::model::run::{Lease, LeaseKind};
+use crate::model::run::{Lease, LeaseKind, TargetKey};
 use crate::model::snapshot::{Change, Write};
 use crate::model::time::Time;
 use crate::ports::{FunctionError, Permit, World};
@@ -61,8 +60,7 @@ pub(super) struct LeasedWriter<'a, W> {
     pub(super) budget: Budget,
     /// The name of this invocation in its leases.
     pub(super) holder: &'a str,
-    pub(super) run: &'a RunId,
-    pub(super) function: &'a FunctionArn,
+    pub(super) target: TargetKey<'a>,
 }
 
 /// The result of asking for a lease.
@@ -115,14 +113,14 @@ impl<W: World> LeasedWriter<'_, W> {
     /// # Errors
     /// When the ledger cannot be written.
     pub(super) async fn take_lease(&self, purpose: Purpose<'_>) -> Result<Option<Leased<'_, W>>, StepError> {
-        let (world, run, function) = (self.world, self.run, self.function);
+        let (world, target) = (self.world, self.target);
         let window = self.budget.window(purpose.kind(), self.holder, world.now());
         let lease = &window.lease;
         let permit = match purpose {
             Purpose::Inject(planned) => {
-                retry(world, || world.begin_inject(run, function, planned, lease, world.now())).await?
+                retry(world, || world.begin_inject(target, planned, lease, world.now())).await?
             }
-            Purpose::Restore => retry(world, || world.begin_restore(run, function, lease, world.now())).await?,
+            Purpose::Restore => retry(world, || world.begin_restore(target, lease, world.now())).await?,
         };
         Ok(permit.map(|permit| Leased { writer: self, permit, window, landed: Vec::new(), in_doubt: false }))
     }
@@ -156,7 +154,7 @@ impl<W: World> Leased<'_, W> {
     /// # Errors
     /// When the ledger cannot be written.
     pub(super) async fn finish(self, in_doubt: &mut InDoubt) -> Result<Option<Time>, StepError> {
-        let Self { writer: LeasedWriter { world, run, function, .. }, window: Window { lease, .. }, .. } = self;
+        let Self { writer: LeasedWriter { world, target, .. }, window: Window { lease, .. }, .. } = self;
         if self.in_doubt {
             // Leases of one holder end in the order in which they were taken, so this one ends last.
             in_doubt.0 = Some(lease.until);
@@ -165,7 +163,7 @@ impl<W: World> Leased<'_, W> {
         let now = world.now();
         if in_doubt.0.is_none_or(|until| until <= now) {
             let until = now + run_on(lease.kind);
-            retry(*world, || world.shorten_lease(run, function, &lease, until)).await?;
+            retry(*world, || world.shorten_lease(*target, &lease, until)).await?;
         }
         Ok(None)
     }

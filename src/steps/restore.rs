@@ -18,7 +18,7 @@ use futures_util::future::join;
 use crate::model::experiment::Experiment;
 use crate::model::function::Observation;
 use crate::model::names::{FunctionArn, RunId};
-use crate::model::run::{Run, TargetEnding, TargetRecord, TargetStatus};
+use crate::model::run::{Run, TargetEnding, TargetKey, TargetRecord, TargetStatus};
 use crate::model::snapshot::{Change, Surface, Write};
 use crate::model::time::{Time, in_whole_seconds};
 use crate::plan::own::{OwnFunction, is_named_as_own, own_function};
@@ -127,20 +127,24 @@ impl<'a, W: World> Restorer<'a, W> {
         &self.run.id
     }
 
+    fn key(&self) -> TargetKey<'a> {
+        self.run.target_key(self.function)
+    }
+
     async fn reconcile(&mut self) -> Result<Reconciled, StepError> {
         // A run without a readable record does not tell whether its faults touch mappings.
         let mappings = self.run.experiment.as_ref().is_none_or(Experiment::needs_mappings);
         let observed_at = self.world.now();
         // Both concurrently: between an alarm event and the first restoring call, every round trip counts.
         let (target, seen) = join(
-            retry(self.world, || self.world.target(self.id(), self.function)),
+            retry(self.world, || self.world.target(self.key())),
             self.limiter.read(self.world, Quota::of_observation(mappings), || {
                 self.world.observe(self.function.as_str(), mappings)
             }),
         )
         .await;
         let Some(target) = target? else {
-            require_untouched(self.world, self.id(), self.function).await?;
+            require_untouched(self.world, self.key()).await?;
             return Ok(Reconciled::Ended(TargetStatus::Untouched));
         };
         if target.status.is_final() {
@@ -289,17 +293,17 @@ impl<'a, W: World> Restorer<'a, W> {
 
     fn writer(&self) -> LeasedWriter<'a, W> {
         let Self { world, run, function, holder, limiter, budget, .. } = *self;
-        LeasedWriter { world, limiter, budget, holder, run: &run.id, function }
+        LeasedWriter { world, limiter, budget, holder, target: run.target_key(function) }
     }
 
     /// Without a permit, another restore is writing or has ended the target: the next pass finds out. A target that is open
     /// while its run does not hold the lock must not be restored: no task leaves a target like that, so its record is forged.
     async fn without_permit(&self) -> Result<Reconciled, StepError> {
-        if holds_lock(self.world, self.id(), self.function).await? {
+        if holds_lock(self.world, self.key()).await? {
             return Ok(Reconciled::requeue_because(LEASE_RETRY_WAIT, "another restore of this target is writing"));
         }
         // Read after the lock: the transaction that releases the lock ends the target.
-        let target = retry(self.world, || self.world.target(self.id(), self.function)).await?;
+        let target = retry(self.world, || self.world.target(self.key())).await?;
         if target.is_none_or(|target| target.status.is_final()) {
             return Ok(Reconciled::requeue(POLL_INTERVAL));
         }
@@ -316,7 +320,7 @@ impl<'a, W: World> Restorer<'a, W> {
             StepError::Function { error, .. } => error.to_string(),
             error => error.to_string(),
         };
-        retry(self.world, || self.world.record_restore_error(self.id(), self.function, &why)).await?;
+        retry(self.world, || self.world.record_restore_error(self.key(), &why)).await?;
         Err(error)
     }
 

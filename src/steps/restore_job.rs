@@ -87,8 +87,8 @@ impl<'a> Job<'a> {
             return;
         };
         let is_last = !budget.allows(world.now() + wait);
-        let at = (&self.run.id, self.function);
-        self.memory.waiting.record(world, at, waiting_for.as_deref(), is_last).await;
+        let target = self.run.target_key(self.function);
+        self.memory.waiting.record(world, target, waiting_for.as_deref(), is_last).await;
     }
 }
 

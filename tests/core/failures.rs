@@ -6,7 +6,7 @@ use futures_util::future::join;
 use serde_json::json;
 use snapback::model::function::Slot;
 use snapback::model::refusal::Guardrail;
-use snapback::model::run::{EndReason, RunStatus, TargetStatus};
+use snapback::model::run::{EndReason, RunStatus, TargetKey, TargetStatus};
 use snapback::plan::rendering::Outcome;
 use snapback::ports::{Clock, Ledger};
 use snapback::steps::MAX_LANDING_DELAY;
@@ -381,6 +381,6 @@ fn a_refusal_of_long_ago_does_not_fail_a_run_that_is_being_restored() {
     assert_eq!(run_of(&world, &machine.run).status, RunStatus::Stopped);
     assert_nothing_stays(&world);
     // Nor does one that is heard of late leave an error with a target that is back.
-    block_on(world.record_restore_error(&machine.run, &function_arn("checkout"), "denied")).unwrap();
+    block_on(world.record_restore_error(TargetKey::new(&machine.run, &function_arn("checkout")), "denied")).unwrap();
     assert_eq!(target_of(&world, &machine.run, "checkout").restore_error, None);
 }

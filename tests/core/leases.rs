@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join;
 use snapback::model::names::{FunctionArn, RunId};
-use snapback::model::run::{EndReason, Lease, LeaseKind, TargetStatus};
+use snapback::model::run::{EndReason, Lease, LeaseKind, TargetKey, TargetStatus};
 use snapback::model::snapshot::{Change, Snapshot};
 use snapback::ports::{Clock, Ledger, WriteOutcome};
 use snapback::steps::rollback::{roll_back, stop};
@@ -47,8 +47,8 @@ impl Held {
     async fn begin(&self, lease: &Lease) -> bool {
         let Self { world, run, function, planned, kind } = self;
         let permit = match kind {
-            LeaseKind::Inject => world.begin_inject(run, function, planned, lease, world.now()).await,
-            LeaseKind::Restore => world.begin_restore(run, function, lease, world.now()).await,
+            LeaseKind::Inject => world.begin_inject(TargetKey::new(run, function), planned, lease, world.now()).await,
+            LeaseKind::Restore => world.begin_restore(TargetKey::new(run, function), lease, world.now()).await,
         };
         permit.unwrap().is_some()
     }
@@ -68,9 +68,9 @@ fn a_late_settle_does_not_shorten_a_newer_lease() {
             world.pass(1);
             let second = held.lease();
             assert!(held.begin(&second).await);
-            world.shorten_lease(run, &held.function, &first, settled_at).await.unwrap();
+            world.shorten_lease(TargetKey::new(run, &held.function), &first, settled_at).await.unwrap();
             assert_eq!(target_of(world, run, "checkout").leases_end_at(), Some(second.until), "{kind:?}");
-            world.shorten_lease(run, &held.function, &second, settled_at).await.unwrap();
+            world.shorten_lease(TargetKey::new(run, &held.function), &second, settled_at).await.unwrap();
             assert_eq!(target_of(world, run, "checkout").leases_end_at(), Some(settled_at), "{kind:?}");
         });
     }
@@ -91,7 +91,7 @@ fn a_late_begin_does_not_shorten_a_newer_lease() {
             assert_eq!(target_of(world, run, "checkout").leases_end_at(), Some(second.until), "{kind:?}");
             // A begin whose answer was lost may be made again as it was.
             assert!(held.begin(&second).await, "{kind:?}");
-            world.shorten_lease(run, &held.function, &second, world.now()).await.unwrap();
+            world.shorten_lease(TargetKey::new(run, &held.function), &second, world.now()).await.unwrap();
         });
     }
 }
@@ -117,17 +117,21 @@ fn an_inject_needs_a_rehearsal_of_its_very_snapshot() {
     let Held { world, run, function, planned, .. } = &held;
     let snapshot = |changes: &[Change]| Snapshot { changes: changes.to_vec(), last_version: 0, runtime_version: None };
     block_on(async {
-        let _ = world.arm(run, function, &snapshot(planned)).await.unwrap();
+        let _ = world.arm(TargetKey::new(run, function), &snapshot(planned)).await.unwrap();
         assert!(!held.begin(&held.lease()).await, "taken again");
         assert_eq!(
-            world.mark_rehearsed(run, function, &[]).await,
+            world.mark_rehearsed(TargetKey::new(run, function), &[]).await,
             Ok(WriteOutcome::ConditionFailed),
             "another snapshot"
         );
         assert!(!held.begin(&held.lease()).await, "another one was rehearsed");
-        assert_eq!(world.mark_rehearsed(run, function, planned).await, Ok(WriteOutcome::Applied));
+        assert_eq!(world.mark_rehearsed(TargetKey::new(run, function), planned).await, Ok(WriteOutcome::Applied));
         assert!(held.begin(&held.lease()).await, "rehearsed");
-        assert_eq!(world.mark_rehearsed(run, function, planned).await, Ok(WriteOutcome::ConditionFailed), "begun");
+        assert_eq!(
+            world.mark_rehearsed(TargetKey::new(run, function), planned).await,
+            Ok(WriteOutcome::ConditionFailed),
+            "begun"
+        );
     });
 }
 

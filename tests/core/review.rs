@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use snapback::model::function::{Observation, Slot};
-use snapback::model::run::{EndReason, RunStatus, TargetStatus};
+use snapback::model::run::{EndReason, RunStatus, TargetKey, TargetStatus};
 use snapback::plan::rendering::Outcome;
 use snapback::ports::Clock;
 use snapback::steps::reap::reap;
@@ -204,7 +204,8 @@ fn an_inject_needs_the_snapshot_that_it_was_planned_from() {
         let planned = vec![Change::ReservedConcurrency { original: Slot::Present(99), injected: 0 }];
         let lease =
             Lease { kind: LeaseKind::Inject, holder: "inject-1".into(), until: world.now() + Duration::from_secs(30) };
-        let permit = world.begin_inject(&machine.run, &function, &planned, &lease, world.now()).await.unwrap();
+        let permit =
+            world.begin_inject(TargetKey::new(&machine.run, &function), &planned, &lease, world.now()).await.unwrap();
         assert!(permit.is_none());
     });
 }
