@@ -30,6 +30,7 @@ use super::leased_writer::{Begun, LeasedWriter, Purpose, Sent, TURN};
 use super::mappings;
 use super::partial_updates::PartialUpdates;
 use super::rate_limiter::{Quota, RateLimiter};
+pub use super::restore_job::RestoreOutcome;
 use super::restore_job::{Job, LEASE_RETRY_WAIT, Memory, Reconciled, back_off};
 use super::retry::retry;
 use super::run_targets::{holds_lock, require_untouched};
@@ -44,26 +45,6 @@ use super::{Budget, POLL_INTERVAL};
 const MAX_LISTING_WAIT: Duration = Duration::from_secs(120);
 /// Time between two tries of that list.
 const LISTING_RETRY_WAIT: Duration = Duration::from_secs(2);
-/// The result of restoring.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RestoreOutcome {
-    /// The target has this final status.
-    Ended(TargetStatus),
-    /// Retry.
-    Pending {
-        /// After this time.
-        wait: Duration,
-        /// What the restore waits for, where that is known.
-        waiting_for: Option<String>,
-    },
-}
-
-impl RestoreOutcome {
-    pub(super) fn pending(wait: Duration, waiting_for: Option<String>) -> Self {
-        Self::Pending { wait, waiting_for }
-    }
-}
-
 /// Restores one target of a run that the caller has stopped. Can be repeated, and run several times concurrently.
 ///
 /// # Errors

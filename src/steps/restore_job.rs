@@ -11,7 +11,6 @@ use crate::ports::World;
 use super::error::StepError;
 use super::leased_writer::InDoubt;
 use super::mappings::Orphans;
-use super::restore::RestoreOutcome;
 use super::schedule::Next;
 use super::versions::Listing;
 use super::waiting::Waiting;
@@ -23,6 +22,26 @@ const BACKOFF_POLL_INTERVAL: Duration = Duration::from_secs(10);
 const MAX_RETRY_WAIT: Duration = Duration::from_secs(60);
 /// Time to wait for another restore that holds the lease. Waits of this length or less are polls within one invocation.
 pub(super) const LEASE_RETRY_WAIT: Duration = Duration::from_secs(2);
+
+/// The result of restoring.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RestoreOutcome {
+    /// The target has this final status.
+    Ended(TargetStatus),
+    /// Retry.
+    Pending {
+        /// After this time.
+        wait: Duration,
+        /// What the restore waits for, where that is known.
+        waiting_for: Option<String>,
+    },
+}
+
+impl RestoreOutcome {
+    pub(super) fn pending(wait: Duration, waiting_for: Option<String>) -> Self {
+        Self::Pending { wait, waiting_for }
+    }
+}
 
 /// The result of one pass.
 pub(super) enum Reconciled {

@@ -10,8 +10,8 @@ use crate::model::snapshot::{Change, RemovedFault, Snapshot};
 use crate::model::time::Time;
 use crate::ports::{Ledger, LedgerError, Permit, WriteOutcome};
 
+use super::calls::CallKind;
 use super::history::monitor::Monitor;
-use super::network::CallKind;
 use super::{SimWorld, State};
 
 impl SimWorld {

@@ -21,7 +21,7 @@ use crate::ports::{
 use crate::steps::MAX_READ_STALENESS;
 
 use super::SimWorld;
-use super::drive::{Caller, Sending};
+use super::calls::{Caller, Sending};
 use super::history::weakening::Weakening;
 use super::looks::Looks;
 
@@ -51,7 +51,7 @@ impl Role {
     #[must_use]
     pub const fn timeout(self) -> Duration {
         Duration::from_secs(match self {
-            Self::Prepare => 300,
+            Self::Prepare => 420,
             Self::Rollback => 900,
             Self::Reaper => 55,
             _ => 30,
