@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::model::names::{FunctionArn, RunId};
 use crate::model::time::Time;
 
-/// What kind of call it is: each meets troubles of its own.
+/// What kind of call it is: each can fail in its own ways.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallKind {
     /// A look at a function, or at something that belongs to it.
@@ -44,7 +44,7 @@ pub struct Caller {
 }
 
 impl std::fmt::Display for Caller {
-    /// What a call of the ledger's needs beside the first request of its own is not said to be anybody's.
+    /// What a call of the ledger's needs in addition to the first request is not said to be anybody's.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(if self.name.is_empty() { "  and then" } else { &self.name })
     }
