@@ -16,6 +16,8 @@ mod deadline;
 mod deploys;
 #[path = "core/draws.rs"]
 mod draws;
+#[path = "core/early_ends.rs"]
+mod early_ends;
 #[path = "core/effect.rs"]
 mod effect;
 #[path = "core/events.rs"]
@@ -60,6 +62,8 @@ mod review;
 mod scale;
 #[path = "core/scenarios.rs"]
 mod scenarios;
+#[path = "core/secrets.rs"]
+mod secrets;
 #[path = "core/shown.rs"]
 mod shown;
 #[path = "core/stage.rs"]
