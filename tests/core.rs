@@ -1,6 +1,6 @@
-//! The decisions and the steps, on the simulated world: no SDK, no network, no waiting.
+//! Tests of the decisions and the steps in the simulated world: no SDK, no network, no waiting.
 #![cfg(feature = "testing")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says what went wrong by failing")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports what went wrong by failing")]
 
 #[path = "core/bad_input.rs"]
 mod bad_input;

@@ -1,4 +1,4 @@
-//! Counts the calls of a run, for a table in the README.
+//! Counts the calls of a run for a table that users read.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -106,7 +106,7 @@ fn others(calls: &Calls) -> String {
     list(calls, |name| !is_ledger(name) && !is_mutating(name) && name != "GetFunction" && name != "GetLayerVersion")
 }
 
-/// Removes these calls from others, several times.
+/// Subtracts `less` from `calls`, `times` times.
 fn take_out(calls: &mut Calls, less: &Calls, times: usize) {
     for (name, count) in less {
         *calls.get_mut(name).unwrap() -= times * count;
@@ -188,7 +188,7 @@ fn table() -> String {
 #[test]
 fn the_table_of_calls_is_true() {
     let table = table();
-    assert!(table == CALLS, "the calls have changed; the table is now:\n{table}");
+    assert!(table == CALLS, "the number of calls has changed; the table is now:\n{table}");
 }
 
 #[test]

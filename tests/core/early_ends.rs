@@ -19,7 +19,7 @@ use super::support::{
 };
 
 #[test]
-fn an_alarm_event_rolls_back_at_once_and_the_machine_closes() {
+fn an_alarm_event_rolls_back_within_10_s_and_the_machine_closes() {
     for (fault, experiment) in experiments() {
         let world = world(&["checkout"]);
         let before = picture(&world, "checkout");
@@ -49,7 +49,7 @@ fn an_alarm_event_rolls_back_at_once_and_the_machine_closes() {
 }
 
 #[test]
-fn an_alarm_whose_event_is_lost_is_seen_by_observe() {
+fn observe_detects_an_alarm_whose_event_is_lost() {
     for (fault, experiment) in experiments() {
         let world = world(&["checkout"]);
         let before = picture(&world, "checkout");
@@ -68,8 +68,8 @@ fn an_alarm_whose_event_is_lost_is_seen_by_observe() {
 }
 
 #[test]
-fn an_alarm_that_trips_before_the_first_inject_keeps_it_from_injecting() {
-    // After each call: the guardrails, Prepare behind its write of the run, or Inject must see it.
+fn an_alarm_before_the_first_inject_prevents_it() {
+    // The alarm trips after each call in turn. The guardrails, Prepare after it has written the run, or Inject must see it.
     let experiment = &experiments()[0].1;
     let undisturbed = world(&["checkout"]);
     block_on(machine(&undisturbed, experiment).execute());
@@ -77,14 +77,14 @@ fn an_alarm_that_trips_before_the_first_inject_keeps_it_from_injecting() {
     let inject = calls.iter().position(|call| call == "PutFunctionConcurrency").unwrap();
     let looks: Vec<usize> = (0..inject).filter(|at| calls[*at] == "DescribeAlarms").collect();
     let [guardrail, prepared, last] = looks[..] else {
-        panic!("three looks at the alarm before the inject: {looks:?}")
+        panic!("not three reads of the alarm before the inject: {looks:?}")
     };
     for trips_at in 0..=last {
         let world = world(&["checkout"]);
         let before = picture(&world, "checkout");
         let machine = machine(&world, experiment);
         let trip = async {
-            // The call at this place is on its way, and will see it.
+            // The call at this position is in flight, and will see the alarm.
             while world.with(|state| state.calls.len()) <= trips_at {
                 give_way().await;
             }
@@ -110,7 +110,7 @@ fn an_alarm_that_trips_before_the_first_inject_keeps_it_from_injecting() {
 }
 
 #[test]
-fn a_rollback_before_the_inject_leaves_nothing_to_do_and_nothing_starts_behind_it() {
+fn nothing_starts_after_a_rollback_before_the_inject() {
     for (fault, experiment) in experiments() {
         for armed in [false, true] {
             let world = world(&["checkout"]);
@@ -139,7 +139,7 @@ fn a_rollback_before_the_inject_leaves_nothing_to_do_and_nothing_starts_behind_i
 }
 
 #[test]
-fn the_lever_rolls_back_what_runs_and_keeps_the_rest_from_starting() {
+fn an_engaged_lever_ends_active_runs_and_refuses_new_ones() {
     for (fault, experiment) in experiments() {
         let world = world(&["checkout"]);
         let before = picture(&world, "checkout");
@@ -163,7 +163,7 @@ fn the_lever_rolls_back_what_runs_and_keeps_the_rest_from_starting() {
 }
 
 #[test]
-fn a_lever_that_only_moved_is_seen_by_observe_and_by_the_reaper() {
+fn observe_and_the_reaper_detect_an_engaged_lever() {
     let (_, experiment) = &experiments()[0];
     for dead in [false, true] {
         let world = world(&["checkout"]);
@@ -188,13 +188,13 @@ fn a_lever_that_only_moved_is_seen_by_observe_and_by_the_reaper() {
 }
 
 #[test]
-fn the_reaper_ends_a_run_whose_execution_is_gone() {
+fn the_reaper_ends_a_run_whose_execution_was_stopped() {
     for (fault, experiment) in experiments() {
         let world = world(&["checkout"]);
         let before = picture(&world, "checkout");
         let machine = machine(&world, &experiment);
         block_on(machine.start()).unwrap();
-        // Alive and in time: none of the reaper's business.
+        // The execution is running and in time, so the reaper leaves the run alone.
         let (tick, error) = block_on(reap(&world, budget(&world, 55)));
         assert_eq!((tick, error), (Tick { active: 1, ..Tick::default() }, None), "{fault}");
         assert_ne!(picture(&world, "checkout"), before, "{fault}");
@@ -208,7 +208,7 @@ fn the_reaper_ends_a_run_whose_execution_is_gone() {
 }
 
 #[test]
-fn the_reaper_ends_a_run_that_is_overdue_although_its_execution_lives() {
+fn the_reaper_ends_an_overdue_run_of_a_live_execution() {
     let (_, experiment) = &experiments()[0];
     let world = world(&["checkout"]);
     let before = picture(&world, "checkout");
@@ -223,7 +223,7 @@ fn the_reaper_ends_a_run_that_is_overdue_although_its_execution_lives() {
 }
 
 #[test]
-fn the_reaper_ends_a_run_that_its_living_execution_does_not_restore() {
+fn the_reaper_ends_a_run_that_its_execution_does_not_restore() {
     let (_, experiment) = &experiments()[0];
     let world = world(&["checkout"]);
     let before = picture(&world, "checkout");
@@ -231,7 +231,7 @@ fn the_reaper_ends_a_run_that_its_living_execution_does_not_restore() {
     block_on(machine.start()).unwrap();
     block_on(stop(&world, &machine.run, &EndReason::UserRequest)).unwrap();
     reap_for(&world, 3);
-    assert_ne!(picture(&world, "checkout"), before, "for some minutes it is the execution's");
+    assert_ne!(picture(&world, "checkout"), before, "for some minutes, the execution has to restore it");
     reap_for(&world, 5);
     assert_eq!(picture(&world, "checkout"), before);
     assert_eq!(run_of(&world, &machine.run).status, RunStatus::Stopped);

@@ -43,7 +43,7 @@ const fn case(guardrail: Guardrail, experiment: fn() -> Value, spoil: fn(&mut St
 const CASES: &[&[Case]] = &[targets::CASES, configuration::CASES, effect::CASES, run::CASES];
 
 #[test]
-fn each_guardrail_refuses_with_its_reason_and_nothing_is_written() {
+fn each_guardrail_refuses_with_its_reason_and_writes_nothing() {
     let mut wrong = Vec::new();
     for case in CASES.iter().copied().flatten() {
         let world = world(&["checkout"]);
@@ -67,7 +67,7 @@ fn every_guardrail_has_a_case() {
 }
 
 #[test]
-fn all_refusals_are_reported_at_once() {
+fn all_refusals_are_reported_together() {
     let world = world(&["checkout", "payment"]);
     world.with(|state| {
         edit(state, |f| f.tags = Tags::Unknown);
@@ -158,7 +158,7 @@ fn a_deleted_function_whose_tags_are_still_found_is_not_drawn() {
     let drawn = |select: &str| {
         let mut experiment = tagged(json!({ "team": "shop" }));
         experiment["targets"][0]["select"] = json!(select);
-        // Else each of them would draw anew.
+        // Without a seed, each call would draw anew.
         experiment["seed"] = json!(7);
         let experiment = snapback::read_experiment(&experiment).expect("it is one");
         let facts =
@@ -179,7 +179,7 @@ fn a_deleted_function_whose_tags_are_still_found_is_not_drawn() {
 }
 
 #[test]
-fn lambdas_own_layer_is_carried_as_it_is() {
+fn lambdas_own_layer_is_left_as_it_is() {
     let own = LayerVersionArn::try_from("arn:aws:lambda:::awslayer:AmazonLinux1803").expect("it is one");
     for name in ["handler", "disk", "reservedConcurrency"] {
         let world = world(&["checkout"]);
@@ -187,7 +187,7 @@ fn lambdas_own_layer_is_carried_as_it_is() {
         let experiment = samples::experiment(&["checkout"], &[fault(name)]);
         let machine = super::support::Machine::new(&world, "run-1", experiment);
         let before = super::support::picture(&world, "checkout");
-        block_on(machine.start()).expect("nothing speaks against it");
+        block_on(machine.start()).expect("no guardrail refuses it");
         if name != "reservedConcurrency" {
             assert_eq!(super::support::picture(&world, "checkout").layers[..2], before.layers[..]);
         }
@@ -197,7 +197,7 @@ fn lambdas_own_layer_is_carried_as_it_is() {
 }
 
 #[test]
-fn a_stack_without_a_proxy_says_so() {
+fn a_stack_without_a_proxy_is_reported() {
     let world = world(&["checkout"]);
     let old = Settings { proxy_layers: ProxyLayers::default(), ..settings() };
     let request = |name: &str| Request {
@@ -215,7 +215,7 @@ fn a_stack_without_a_proxy_says_so() {
 }
 
 #[test]
-fn the_proxy_of_another_prefix_is_a_mark_too() {
+fn the_proxy_of_another_stack_is_a_leftover_too() {
     let world = world(&["checkout"]);
     world.with(|state| carry(state, &["shop-proxy-arm64"]));
     let (ours, theirs) = (settings(), Settings { prefix: "shop".into(), ..settings() });
@@ -226,23 +226,23 @@ fn the_proxy_of_another_prefix_is_a_mark_too() {
         refused.contains("a mark of snapback already: the layer") && refused.contains("shop-proxy-arm64"),
         "{refused}"
     );
-    block_on(prepare(&world, &ours, &request)).expect("to a stack of another name it is a layer like any other");
+    block_on(prepare(&world, &ours, &request)).expect("for a stack of another name it is a layer like any other");
 }
 
 #[test]
-fn the_lever_that_is_engaged_between_the_look_and_the_write_refuses_too() {
+fn a_lever_engaged_between_read_and_write_refuses_too() {
     let world = world(&["checkout"]);
     let experiment = samples::experiment(&["checkout"], &[fault("timeout")]);
     let request = Request { run: run_id("run-1"), execution_arn: "execution-1".into(), experiment };
     let engage = async {
-        // Prepare's write of the run is on its way when the lever moves.
+        // Prepare's write of the run is in flight when the lever is engaged.
         while world.count("TransactWriteItems") == 0 {
             super::support::give_way().await;
         }
         world.with(|state| state.lever = Some(Lever { engaged: true, since: BEGINNING, reason: "now".into() }));
     };
     let (prepared, ()) = block_on(futures_util::future::join(prepare(&world, &settings(), &request), engage));
-    let refused = prepared.expect_err("a run started behind an engaged lever").to_string();
+    let refused = prepared.expect_err("a run started after the lever was engaged").to_string();
     assert_eq!(
         refused,
         "safety lever: it is engaged since 2026-06-01T00:00:00Z: now; release it: snapback lever disengage"
@@ -251,7 +251,7 @@ fn the_lever_that_is_engaged_between_the_look_and_the_write_refuses_too() {
 }
 
 #[test]
-fn a_fault_that_changes_one_thing_only_is_not_idle() {
+fn a_fault_that_changes_only_one_field_is_accepted() {
     let handler = |name: &str, value: Value| ("handler", json!({ "handler": "app.handler", name: value }));
     for fault in [
         handler("timeout", json!("PT1S")),
@@ -269,7 +269,7 @@ fn a_fault_that_changes_one_thing_only_is_not_idle() {
     }
 }
 
-/// The refusals of `prepare`, which has only read.
+/// Returns the refusals of `prepare`, and asserts that it has only read.
 fn refuse(world: &SimWorld, experiment: Value) -> Vec<Refusal> {
     let seen = |state: &State| state.functions.values().map(|function| function.seen.clone()).collect::<Vec<_>>();
     let before = world.with(|state| (seen(state), state.locks.clone()));
@@ -277,7 +277,7 @@ fn refuse(world: &SimWorld, experiment: Value) -> Vec<Refusal> {
     let error = block_on(prepare(world, &settings(), &request));
     let error = error.expect_err(&format!("the guardrails let it through: {}", request.experiment));
     let StepError::Refused(refusals) = error else { panic!("{error:?}") };
-    assert!(world.count("GetFunction") <= settings().target_limit, "over the limit, more looks would only cost calls");
+    assert!(world.count("GetFunction") <= settings().target_limit, "over the limit, more reads would only cost calls");
     world.with(|state| {
         let reads = |call: &String| ["Get", "List", "Describe", "Query"].iter().any(|read| call.starts_with(read));
         assert!(state.calls.iter().all(reads), "{:?}", state.calls);
@@ -374,7 +374,7 @@ fn qualified(qualifier: &str) -> Value {
     samples::experiment(&["checkout"], &[("exit", json!({ "qualifier": qualifier }))])
 }
 
-/// Its code has to be signed by the profile `ours`; what is not is refused, or only warned of.
+/// The function's layers have to be signed by the profile `ours`. Others are refused, or only cause a warning.
 fn signed_code(state: &mut State, enforced: bool) {
     function(state).code_signing = CodeSigning::On { enforced, trusted: vec!["ours".into()] };
 }
@@ -433,7 +433,7 @@ fn image(function: &mut Observation) {
     function.concurrency = Slot::Absent;
 }
 
-/// These layers, which all exist.
+/// Gives the function these layers, which all exist.
 fn carry(state: &mut State, names: &[&str]) {
     let layers: Vec<LayerVersionArn> = names.iter().map(|name| layer_arn(name)).collect();
     state.layers.extend(layers.iter().map(|layer| (layer.clone(), LayerFact::plain())));

@@ -1,4 +1,4 @@
-//! Other tools' configurations, and the experiments that come of them.
+//! Imports of other tools' configurations, and the experiments that result from them.
 
 use serde_json::{Value, json};
 use snapback::model::input::read_experiment;
@@ -12,7 +12,7 @@ mod refusals;
 #[path = "import/table.rs"]
 mod table;
 
-use self::notes::is_said;
+use self::notes::is_noted;
 
 const FIXTURES: [(&str, Format, &str); 7] = [
     ("fis.json", Format::Fis, include_str!("import/fis.json")),
@@ -33,12 +33,12 @@ fn source(name: &str) -> Value {
     variables(text).unwrap_or_else(|| serde_json::from_str(text).unwrap())
 }
 
-/// With a target for those that have none.
+/// Imports the configuration, with a target if it has none.
 fn outcome(source: &Value) -> Result<Imported, String> {
     let none = import(source, None, &[]);
     let imported = match none {
         Err(wrong) if wrong.problem.contains("--function") => {
-            import(source, None, &[FunctionName::try_from("somebody").unwrap()])
+            import(source, None, &[FunctionName::try_from("any-function").unwrap()])
         }
         imported => imported,
     };
@@ -100,7 +100,7 @@ fn a_fis_template_keeps_targets_alarms_and_longest_duration() {
     );
 }
 
-/// What every import of a template says of the functions.
+/// The note about functions that every import of a template has.
 const PREPARED: &str = "a function that was prepared for FIS has its extension's layer and the variables AWS_FIS_* and \
                         AWS_LAMBDA_EXEC_WRAPPER: remove them before a run; snapback adds what it needs and removes it \
                         afterwards";
@@ -173,7 +173,7 @@ fn cloudformations_spelling_reads_like_fis_own() {
         );
         assert_eq!(notes.last().map(String::as_str), Some(PREPARED));
         for rest in rest {
-            assert!(is_said(&notes, &format!("/{}", rest.replace('.', "/"))), "{rest}: {notes:#?}");
+            assert!(is_noted(&notes, &format!("/{}", rest.replace('.', "/"))), "{rest}: {notes:#?}");
         }
     }
     let twice = json!({ "Resources": { "A": resource, "B": resource } });
@@ -207,7 +207,7 @@ fn references_resolve_in_the_template_or_are_refused() {
     assert_eq!((&known["targets"], &known["duration"]), (&json!([{ "function": "checkout" }]), &json!("PT7M")));
     let sub = outcome(&template(errors.clone(), checkout.clone(), json!({ "Fn::Sub": "${Length}" }))).unwrap();
     assert_eq!(sub.experiment["duration"], "PT7M");
-    // An alarm that is not known must not be lost: it ends the run.
+    // An unknown alarm must not be lost, because an alarm ends the run.
     let wrong = outcome(&template(json!({ "Ref": "Nameless" }), checkout.clone(), json!("PT5M"))).unwrap_err();
     assert!(
         wrong.contains("StopConditions[0]: `value` is `!Ref Nameless`, which only CloudFormation can resolve"),
@@ -215,7 +215,7 @@ fn references_resolve_in_the_template_or_are_refused() {
     );
     let wrong = outcome(&template(errors.clone(), checkout, json!({ "Fn::ImportValue": "length" }))).unwrap_err();
     assert!(wrong.contains("`duration` is `!ImportValue length`, which only CloudFormation can resolve"), "{wrong}");
-    // A function can be named here.
+    // The command line can name the functions.
     let unknown = template(errors, json!({ "Fn::GetAtt": ["Other", "Arn"] }), json!("PT5M"));
     let named = import(&unknown, None, &[FunctionName::try_from("other").unwrap()]).unwrap();
     assert_eq!(named.experiment["targets"], json!([{ "function": "other" }]));
@@ -321,7 +321,7 @@ fn a_flag_with_an_unreadable_condition_is_not_imported() {
     }
     let kept = outcome(&flag(json!({ "path": "/a..b", "value": "x" }))).unwrap().experiment;
     assert_eq!(kept["faults"][0]["latency"]["match"], json!([{ "path": "/~1a//b", "equals": "x" }]));
-    // There, brackets are a part of a name.
+    // In such a path, brackets are part of a name.
     let kept = outcome(&flag(json!({ "path": "a.ids[0]", "value": "x" }))).unwrap().experiment;
     assert_eq!(kept["faults"][0]["latency"]["match"], json!([{ "path": "/a/ids[0]", "equals": "x" }]));
 }

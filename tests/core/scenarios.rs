@@ -37,7 +37,7 @@ fn a_normal_end_restores_exactly() {
         assert_eq!(picture(&world, "bystander"), bystander, "{fault}");
         assert_eq!(mutating(&world).len(), 2 * surfaces(fault), "{fault}: {:?}", mutating(&world));
         assert_nothing_stays(&world);
-        // The fault had its whole duration, and not much more.
+        // The fault was in place for the whole duration, and not much longer.
         let closed = run_of(&world, &machine.run);
         let length = closed.closed_at.unwrap().0 - closed.created_at.0;
         assert!((60_000..80_000).contains(&length), "{fault}: {length} ms");
@@ -45,7 +45,7 @@ fn a_normal_end_restores_exactly() {
 }
 
 #[test]
-fn an_absent_concurrency_comes_back_as_absent_and_zero_as_zero() {
+fn absent_concurrency_is_restored_as_absent_and_zero_as_zero() {
     for original in [Slot::Absent, Slot::Present(0), Slot::Present(5)] {
         let world = world(&["checkout"]);
         world.with(|state| {
@@ -61,29 +61,29 @@ fn an_absent_concurrency_comes_back_as_absent_and_zero_as_zero() {
 }
 
 #[test]
-fn a_fault_that_has_nothing_left_to_change_writes_nothing() {
+fn a_fault_with_nothing_to_change_writes_nothing() {
     let world = world(&["checkout"]);
     let machine = machine(&world, &samples::experiment(&["checkout"], &faults()[4..5]));
     let ended = block_on(async {
         let prepared = machine.prepare().await.unwrap();
-        // A deploy gives it the very timeout that the fault is about.
+        // A deploy sets the very timeout that the fault would set.
         world.with(|state| state.functions.get_mut(&function_arn("checkout")).unwrap().edit(|seen| seen.timeout = 1));
         machine.end(machine.go(&prepared.functions).await.err()).await
     });
     assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::Unproven));
-    let report = ended.report.expect("it comes to its report");
+    let report = ended.report.expect("the run has a report");
     assert_eq!(report.effect.as_deref(), Some("nothing was injected into checkout"));
     assert_eq!(mutating(&world), Vec::<String>::new());
     assert_nothing_stays(&world);
 }
 
 #[test]
-fn a_deviation_during_the_run_rolls_back_and_after_it_is_reported() {
+fn a_deviation_rolls_back_a_run_and_is_reported_after_it() {
     let mut experiment = experiments()[4].1.clone();
     experiment["steadyState"] = json!([{
         "metric": { "namespace": "AWS/Lambda", "name": "Errors", "statistic": "Sum", "period": "PT1M" }, "below": 5
     }]);
-    // During.
+    // The steady state deviates during the run.
     let during = world(&["checkout"]);
     let run = machine(&during, &experiment);
     let deviate = async {
@@ -97,7 +97,7 @@ fn a_deviation_during_the_run_rolls_back_and_after_it_is_reported() {
     let report = ended.report.unwrap();
     assert_eq!(report.reason.unwrap(), "the steady state deviated: AWS/Lambda Errors of Sum below 5, but it is 9");
     assert_eq!(report.steady_state, Some("held"), "it has recovered");
-    // After: it recovers within its time, or does not.
+    // After the run, the steady state recovers in time, or it does not.
     for (recovers_after, status) in [(30, "held"), (200, "deviated")] {
         let after = world(&["checkout"]);
         let run = machine(&after, &experiment);
@@ -156,8 +156,8 @@ fn every_task_may_be_repeated() {
 }
 
 #[test]
-fn a_target_that_is_deleted_is_gone_and_nothing_waits_for_it() {
-    // After each of the calls of a whole run, from the moment that its targets are written.
+fn a_deleted_target_is_closed_and_delays_nothing() {
+    // The target is deleted after each call of a whole run in turn, from the moment that the targets are written.
     for (fault, mut experiment) in experiments() {
         experiment["targets"] = json!([{ "function": "checkout" }, { "function": "payment" }]);
         let mut statuses = Vec::new();
@@ -188,7 +188,7 @@ fn a_target_that_is_deleted_is_gone_and_nothing_waits_for_it() {
             );
             let outcomes = match status {
                 TargetStatus::Deleted => Outcome::Drifted,
-                // It was gone before anything could be injected.
+                // The target was deleted before anything could be injected.
                 TargetStatus::Untouched => Outcome::Unproven,
                 _ => Outcome::NoSteadyState,
             };
@@ -207,7 +207,7 @@ fn a_target_that_is_deleted_is_gone_and_nothing_waits_for_it() {
 }
 
 #[test]
-fn a_version_that_was_published_during_the_run_is_named() {
+fn a_version_published_during_the_run_is_reported() {
     for (fault, experiment) in experiments() {
         let world = world(&["checkout"]);
         let publish = |version: u64| {
@@ -221,7 +221,7 @@ fn a_version_that_was_published_during_the_run_is_named() {
         publish(8);
         let ended = block_on(machine.end(None));
         let frozen = ended.report.unwrap().targets[0].frozen_versions.clone();
-        // Reserved concurrency and mappings are no part of a version.
+        // Reserved concurrency and mappings do not belong to a version.
         let expected: &[&str] =
             if ["reservedConcurrency", "eventSourceMapping"].contains(&fault) { &[] } else { &["8", "9"] };
         assert_eq!(frozen, expected, "{fault}");
@@ -229,7 +229,7 @@ fn a_version_that_was_published_during_the_run_is_named() {
 }
 
 #[test]
-fn forty_targets_at_once() {
+fn forty_targets_run_concurrently() {
     let names: Vec<String> = (0..40).map(|n| format!("f{n:02}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     for (fault, _) in experiments() {
@@ -271,7 +271,7 @@ fn a_function_belongs_to_one_run_at_a_time() {
 }
 
 #[test]
-fn a_run_waits_until_no_read_can_show_the_last_ones_fault() {
+fn a_run_waits_until_no_read_can_show_the_previous_fault() {
     let (_, experiment) = &experiments()[0];
     let world = world(&["checkout"]);
     block_on(machine(&world, experiment).execute());

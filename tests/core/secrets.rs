@@ -12,7 +12,7 @@ use super::stage::{call_names, experiments, machine, set};
 use super::support::{assert_nothing_stays, block_on, budget, run_of, target_of};
 
 #[test]
-fn no_secret_is_shown() {
+fn no_value_of_a_variable_is_shown() {
     let shows = |text: &str| text.contains("hunter2");
     for (fault, mut experiment) in experiments() {
         if fault == "environment" {
@@ -30,7 +30,7 @@ fn no_secret_is_shown() {
                 && !shows(&format!("{plan:?} {evaluation:?} {facts:?} {parsed:?}")),
             "{fault}"
         );
-        // The run, with somebody else's secret in the way.
+        // The run, in which a deploy has set another secret.
         block_on(machine.start()).unwrap();
         world.with(|state| {
             let function = state.functions.get_mut(&function_arn("checkout")).unwrap();
@@ -56,7 +56,7 @@ fn no_secret_is_shown() {
 }
 
 #[test]
-fn the_ledger_keeps_values_only_of_variables_that_are_overwritten_or_unset_and_only_while_it_needs_them() {
+fn the_ledger_keeps_overwritten_values_only_until_the_run_ends() {
     let stored = |world: &SimWorld| {
         world.with(|state| {
             let targets: Vec<_> = state.targets.values().collect();

@@ -99,7 +99,7 @@ pub const CASES: &[Case] = &[
         || with("exit"),
         |s| {
             signed_code(s, true);
-            sign(s, "snapback-proxy-arm64", "somebody-else");
+            sign(s, "snapback-proxy-arm64", "another-profile");
         },
         "checkout: the layer arn:aws:lambda:eu-west-1:123456789012:layer:snapback-proxy-arm64:1 is not signed by a profile that its code signing trusts; have a trusted profile sign it, or target functions without it",
     ),

@@ -24,8 +24,8 @@ fn places(value: &Value, at: &str) -> Vec<String> {
         .collect()
 }
 
-/// Whether some note says of the place, or of what it stands in, that it is not imported.
-pub fn is_said(notes: &[String], place: &str) -> bool {
+/// Whether a note reports that the place, or something that contains it, is not imported.
+pub fn is_noted(notes: &[String], place: &str) -> bool {
     let names: Vec<&str> = place[1..].split('/').collect();
     let paths: Vec<String> = (1..=names.len()).map(|length| names[..length].join(".")).collect();
     notes.iter().any(|note| {
@@ -34,8 +34,8 @@ pub fn is_said(notes: &[String], place: &str) -> bool {
     })
 }
 
-/// Where an entry says what would be so without it.
-const AS_WITHOUT: [&str; 3] =
+/// Places whose value is the default, so that the result is the same without them.
+const WITHOUT_EFFECT: [&str; 3] =
     ["/targets/shop/resourceType", "/targets/machines/resourceType", "/actions/answer/parameters/preventExecution"];
 
 #[test]
@@ -54,8 +54,8 @@ fn nothing_is_dropped_silently() {
             let after = outcome(&without);
             let changed = after.as_ref() != Ok(&before);
             assert!(
-                changed || is_said(&before.notes, &place) || AS_WITHOUT.contains(&place.as_str()),
-                "{name}: {place} makes no difference, and nothing is said about it"
+                changed || is_noted(&before.notes, &place) || WITHOUT_EFFECT.contains(&place.as_str()),
+                "{name}: {place} makes no difference, and no note reports it"
             );
         }
     }
@@ -73,7 +73,7 @@ fn an_unknown_field_is_noted_at_every_place() {
             let at = format!("{place}/surprise");
             let said = match outcome(&with) {
                 Ok(after) => {
-                    is_said(&after.notes, &at) || after.experiment != before.experiment || after.notes != before.notes
+                    is_noted(&after.notes, &at) || after.experiment != before.experiment || after.notes != before.notes
                 }
                 Err(wrong) => wrong.contains("surprise"),
             };
