@@ -290,7 +290,7 @@ fn every_part_of_every_guarded_write_is_needed() {
             moto.clear();
             runtime.block_on(difference(table, &references[seed])).is_some()
         };
-        let table = Table { world: AwsWorld { left_out: Some(omission), ..moto.world() }, moto: &moto };
+        let table = Table { world: AwsWorld { omission: Some(omission), ..moto.world() }, moto: &moto };
         let seeds = likely(omission, &references);
         if !seeds.into_iter().any(|seed| found(&table, seed)) {
             missed.push(omission);
@@ -303,7 +303,7 @@ fn every_part_of_every_guarded_write_is_needed() {
 fn likely(omission: Omission, references: &[Vec<Played>]) -> Vec<usize> {
     let shows = |seed: &usize| {
         let world = SimWorld::default();
-        world.with(|state| state.left_out = Some(omission));
+        world.with(|state| state.omission = Some(omission));
         block_on(difference(&world, &references[*seed])).is_some()
     };
     let likely: Vec<usize> = (0..references.len()).filter(shows).take(2).collect();

@@ -101,7 +101,7 @@ impl AwsWorld {
     /// The write as it is sent: a test may leave a part of it out.
     fn as_sent<'w>(&self, write: &'w GuardedWrite) -> Cow<'w, GuardedWrite> {
         #[cfg(test)]
-        if let Some(omission) = self.left_out {
+        if let Some(omission) = self.omission {
             let mut weakened = write.clone();
             weakened.leave_out(omission);
             return Cow::Owned(weakened);

@@ -58,7 +58,7 @@ pub struct AwsWorld {
     table: String,
     /// The part of a guarded write that is left out, to see that the contract's sequences find it.
     #[cfg(test)]
-    left_out: Option<crate::model::guarded_write::Omission>,
+    omission: Option<crate::model::guarded_write::Omission>,
     prefix: Option<String>,
 }
 
@@ -76,7 +76,7 @@ impl AwsWorld {
             tagging: aws_sdk_resourcegroupstagging::Client::new(config),
             table: table.into(),
             #[cfg(test)]
-            left_out: None,
+            omission: None,
             prefix: prefix.map(str::to_owned),
         }
     }

@@ -111,17 +111,17 @@ pub fn play(case: &Case, cuts: &[At], first_tick: i64) -> World {
     let world = case.world();
     let mut watch = Watch { world: &world, originals: originals(&world), broken: None };
     let machine = Machine::new(&world, "run-1", case.experiment.clone());
-    world.with(|state| state.cut_at(cuts.iter().copied()));
+    world.with(|state| state.crash_at(cuts.iter().copied()));
     let ended = survives_watched(machine.execute(), || watch.look());
     match &ended {
         Some(ended) => watch.expect(|_| survived(ended)),
-        None => world.with(State::next_cut),
+        None => world.with(State::next_crash),
     }
     machine.kill();
     let ticks = reap_until_quiet(&world, &mut watch, first_tick);
     watch.expect(|state| is_put_right(state, ended.is_some()));
     let (left, calls, at_a_write) =
-        world.with(|state| (state.cuts_left(), state.calls.len() as u64, state.cut_a_write));
+        world.with(|state| (state.crashes_left(), state.calls.len() as u64, state.crashed_at_write));
     let broken =
         watch.broken.map(|what| format!("{}, cut at {cuts:?}, reaped after {first_tick} s: {what}", case.name));
     World { struck: cuts.len() - left, at_a_write, calls, ticks, broken }
@@ -132,12 +132,12 @@ fn reap_until_quiet(world: &SimWorld, watch: &mut Watch<'_>, first_tick: i64) ->
     let (mut ticks, mut wait) = (0, first_tick);
     loop {
         world.pass(wait);
-        let (began, left, quiet) = world.with(|state| (state.elapsed, state.cuts_left(), state.active.is_empty()));
+        let (began, left, quiet) = world.with(|state| (state.elapsed, state.crashes_left(), state.active.is_empty()));
         let tick = survives_watched(reap(world, budget(world, TICK_LIVES)), || watch.look());
         if tick.is_none() {
-            world.with(State::next_cut);
+            world.with(State::next_crash);
         }
-        let undisturbed = world.with(|state| state.cuts_left()) == left;
+        let undisturbed = world.with(|state| state.crashes_left()) == left;
         if let Some((_, Some(error))) = tick.filter(|_| undisturbed) {
             watch.broken.get_or_insert(format!("an undisturbed tick fails: {error}"));
         }

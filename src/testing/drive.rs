@@ -27,9 +27,9 @@ pub struct Drive {
     /// When something goes wrong, and what.
     pub storms: Vec<Storm>,
     /// In a hundred calls, so many meet a trouble of their own at any time.
-    pub trouble: u32,
+    pub failure_percent: u32,
     /// Of a hundred reads of functions, so many are late.
-    pub stale: u32,
+    pub stale_percent: u32,
     /// What must hold, and what was seen not to.
     pub monitor: Monitor,
     /// The history for people, where somebody wants to read it.
@@ -141,7 +141,7 @@ impl std::fmt::Debug for Late {
 impl Drive {
     /// Whether this goes wrong now.
     #[must_use]
-    pub fn rages(&self, kind: StormKind, elapsed: i64) -> bool {
+    pub fn has_storm(&self, kind: StormKind, elapsed: i64) -> bool {
         self.storms.iter().any(|storm| storm.kind == kind && storm.from <= elapsed && elapsed < storm.until)
     }
 
@@ -174,16 +174,16 @@ impl Drive {
                 return fate;
             }
         }
-        if !self.dice.percent(self.trouble) {
+        if !self.dice.percent(self.failure_percent) {
             return Fate::Done;
         }
         match (kind, self.dice.between(0, 5)) {
-            (_, 0) => Fate::AnswerLost,
+            (_, 0) => Fate::ResponseLost,
             (_, 1) => Fate::Lost,
             (kind, 2 | 3) if kind.changes() => Fate::Late,
             (CallKind::Write | CallKind::Transaction, 4) => Fate::Refused(CallError::Busy),
             (CallKind::Look | CallKind::Write, 5) => Fate::Refused(self.throttled()),
-            _ => Fate::AnswerLost,
+            _ => Fate::ResponseLost,
         }
     }
 
@@ -215,7 +215,7 @@ impl Drive {
     fn unclear(&mut self, kind: CallKind) -> Fate {
         match self.dice.between(0, 2) {
             0 if kind.changes() => Fate::Late,
-            1 => Fate::AnswerLost,
+            1 => Fate::ResponseLost,
             _ => Fate::Lost,
         }
     }
@@ -236,7 +236,7 @@ impl Drive {
 enum Fate {
     Done,
     Refused(CallError),
-    AnswerLost,
+    ResponseLost,
     Lost,
     Late,
 }
@@ -279,7 +279,7 @@ where
             }
             let (there, mut back) = (drive.latency(), drive.latency());
             // Nobody says that a call was lost: its caller waits until its patience ends.
-            if matches!(fate, Fate::Lost | Fate::Late | Fate::AnswerLost) {
+            if matches!(fate, Fate::Lost | Fate::Late | Fate::ResponseLost) {
                 back = drive.dice.between(50, PATIENCE - 3_000).unsigned_abs();
             }
             Self { world, kind, name, work: Some(work), fate, id, caller, there, back }
@@ -290,22 +290,22 @@ where
     pub(super) fn land(&mut self) -> Result<Result<T, E>, CallError> {
         let fate = self.fate;
         match fate {
-            Fate::Late => return Err(CallError::Answer),
+            Fate::Late => return Err(CallError::NoResponse),
             Fate::Refused(no) => self.vanish(&format!("{no:?}")),
             Fate::Lost => self.vanish("lost on its way"),
-            Fate::Done | Fate::AnswerLost => {}
+            Fate::Done | Fate::ResponseLost => {}
         }
         match (fate, self.work.take()) {
             (Fate::Refused(no), _) => Err(no),
-            (Fate::Done | Fate::AnswerLost, Some(work)) => {
+            (Fate::Done | Fate::ResponseLost, Some(work)) => {
                 let answer = self.world.with(|state| arrive(state, self.id, &self.caller, self.name, work));
                 if fate == Fate::Done {
                     return Ok(answer);
                 }
                 self.note("answered, and the answer is lost");
-                Err(CallError::Answer)
+                Err(CallError::NoResponse)
             }
-            _ => Err(CallError::Answer),
+            _ => Err(CallError::NoResponse),
         }
     }
 

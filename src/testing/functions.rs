@@ -333,20 +333,20 @@ impl State {
         };
         let others = self.functions.iter().filter(|(arn, _)| *arn != function);
         let reserved: u32 = others.filter_map(|(_, other)| other.seen.concurrency.as_option()).sum();
-        let taken = if self.rages(StormKind::PoolTaken) { total } else { 0 };
+        let taken = if self.has_storm(StormKind::PoolTaken) { total } else { 0 };
         match limit + reserved + taken + floor > total {
             true => Err(FunctionError::Rejected("the unreserved concurrency would fall below its floor".into())),
             false => Ok(()),
         }
     }
 
-    pub(super) fn rages(&self, kind: StormKind) -> bool {
-        self.drive.as_ref().is_some_and(|drive| drive.rages(kind, self.elapsed))
+    pub(super) fn has_storm(&self, kind: StormKind) -> bool {
+        self.drive.as_ref().is_some_and(|drive| drive.has_storm(kind, self.elapsed))
     }
 
     /// How long the next update takes, and whether it fails.
     fn update_time(&mut self) -> (i64, bool) {
-        let fails = self.rages(StormKind::UpdatesFail);
+        let fails = self.has_storm(StormKind::UpdatesFail);
         let Some(drive) = &mut self.drive else { return (UPDATE_TIME, false) };
         let most = if drive.dice.percent(3) { LONGEST_UPDATE } else { 4_000 };
         (drive.dice.between(200, most), fails)
@@ -363,7 +363,7 @@ impl SimWorld {
             if with_mappings {
                 state.admit("ListEventSourceMappings")?;
             }
-            match state.trouble("GetFunction") {
+            match state.take_failure("GetFunction") {
                 Some(CallFailure::Denied) => return Err(FunctionError::of(CallError::Denied, "GetFunction")),
                 Some(CallFailure::Throttled) => {
                     return Err(FunctionError::of(CallError::Throttled(Duration::from_secs(1)), "GetFunction"));
@@ -402,23 +402,23 @@ impl Functions for SimWorld {
                 return Err(FunctionError::Throttled(Duration::ZERO));
             }
             state.admit(name)?;
-            let trouble = state.trouble(name);
+            let trouble = state.take_failure(name);
             state.parts_of(&write)?;
             match trouble {
                 None => state.write(&function, &write),
-                Some(CallFailure::Lost) => Err(FunctionError::of(CallError::Answer, name)),
+                Some(CallFailure::Lost) => Err(FunctionError::of(CallError::NoResponse, name)),
                 Some(CallFailure::LandsLate(delay)) => {
                     find(state, function.as_str())?.late.push((now + delay, write));
-                    Err(FunctionError::of(CallError::Answer, name))
+                    Err(FunctionError::of(CallError::NoResponse, name))
                 }
                 Some(CallFailure::Denied) => Err(FunctionError::of(CallError::Denied, name)),
                 Some(CallFailure::Busy) => Err(FunctionError::of(CallError::Busy, name)),
                 Some(CallFailure::Throttled) => {
                     Err(FunctionError::of(CallError::Throttled(Duration::from_secs(1)), name))
                 }
-                Some(CallFailure::AnswerLost) => {
+                Some(CallFailure::ResponseLost) => {
                     state.write(&function, &write)?;
-                    Err(FunctionError::of(CallError::Answer, name))
+                    Err(FunctionError::of(CallError::NoResponse, name))
                 }
             }
         })
@@ -472,7 +472,7 @@ impl Functions for SimWorld {
         let (function, from) = (function.clone(), page.and_then(|page| page.parse().ok()).unwrap_or(0));
         self.exchange(CallKind::Look, "ListVersionsByFunction", move |state| {
             state.admit("ListVersionsByFunction")?;
-            match state.trouble("ListVersionsByFunction") {
+            match state.take_failure("ListVersionsByFunction") {
                 Some(CallFailure::Denied) => {
                     return Err(FunctionError::of(CallError::Denied, "ListVersionsByFunction"));
                 }
@@ -502,7 +502,7 @@ impl Functions for SimWorld {
     async fn account(&self) -> Result<AccountConcurrency, FunctionError> {
         self.exchange(CallKind::Look, "GetAccountSettings", move |state| {
             state.admit("GetAccountSettings")?;
-            if let Some(CallFailure::Denied) = state.trouble("GetAccountSettings") {
+            if let Some(CallFailure::Denied) = state.take_failure("GetAccountSettings") {
                 return Err(FunctionError::of(CallError::Denied, "GetAccountSettings"));
             }
             let reserved: u32 = state.functions.values().filter_map(|other| other.seen.concurrency.as_option()).sum();

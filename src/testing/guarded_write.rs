@@ -15,7 +15,7 @@ impl State {
         if let Some(weakening) = self.drive.as_ref().and_then(|drive| drive.weakening) {
             weakening.weaken(&mut write);
         }
-        if let Some(omission) = self.left_out {
+        if let Some(omission) = self.omission {
             write.leave_out(omission);
         }
         if !write.parts.iter().all(|part| self.meets(part)) {

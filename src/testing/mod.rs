@@ -99,7 +99,7 @@ pub struct State {
     /// When an item of the ledger expires, in seconds since 1970.
     pub expiries: BTreeMap<Item, i64>,
     /// The part of a guarded write that this ledger leaves out, to see whether anybody notices.
-    pub left_out: Option<Omission>,
+    pub omission: Option<Omission>,
     /// Every call that was made, in order.
     pub calls: Vec<String>,
     /// How often a call was sent while none was under way: the sequential round trips of a single task.
@@ -115,15 +115,15 @@ pub struct State {
     /// Every write that Lambda took, in order.
     pub writes: Vec<(FunctionArn, Write)>,
     /// How many further calls the runner lives to make; `None` is for ever.
-    pub life: Option<u64>,
+    pub calls_before_crash: Option<u64>,
     /// How it ends: around the call after those.
-    pub cut: CrashPoint,
+    pub crash_point: CrashPoint,
     /// The cuts after that one, each so many calls later.
-    cuts: VecDeque<(u64, CrashPoint)>,
+    crashes: VecDeque<(u64, CrashPoint)>,
     /// Whether the last cut was around a call that changes a function, and that was sent.
-    pub cut_a_write: bool,
+    pub crashed_at_write: bool,
     /// What the next calls of these names are answered instead, one answer a call.
-    pub trouble: Vec<(&'static str, CallFailure)>,
+    pub call_failures: Vec<(&'static str, CallFailure)>,
     /// For how long a read of a function may miss what has landed: each is of a moment between then and now.
     pub staleness: Duration,
     /// Lambda's rates, where it keeps to them.
@@ -155,7 +155,7 @@ impl Default for Traffic {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallFailure {
     /// It lands, and the answer is lost.
-    AnswerLost,
+    ResponseLost,
     /// It does not land, and nobody says so.
     Lost,
     /// It lands this much later, and nobody says so.
@@ -217,7 +217,7 @@ impl State {
     fn read_at(&mut self) -> Time {
         let (staleness_ms, turn) = (whole_milliseconds(self.staleness), self.calls.len() as i64 * 7919);
         let age = match &mut self.drive {
-            Some(drive) => match drive.dice.percent(drive.stale) {
+            Some(drive) => match drive.dice.percent(drive.stale_percent) {
                 true => drive.dice.between(0, staleness_ms),
                 false => 0,
             },
@@ -264,9 +264,9 @@ impl State {
         Ok(ends.map(|end| if is_growing(end) { value / 2.0 } else { value }).collect())
     }
 
-    fn trouble(&mut self, call: &str) -> Option<CallFailure> {
-        let at = self.trouble.iter().position(|(name, _)| *name == call)?;
-        Some(self.trouble.remove(at).1)
+    fn take_failure(&mut self, call: &str) -> Option<CallFailure> {
+        let at = self.call_failures.iter().position(|(name, _)| *name == call)?;
+        Some(self.call_failures.remove(at).1)
     }
 }
 

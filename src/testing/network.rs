@@ -44,38 +44,38 @@ pub enum CrashPoint {
     /// It dies after the call has landed, before the answer comes.
     After,
     /// It lives, the call lands, and the answer is lost; the calls after it go well.
-    AnswerLost,
+    ResponseLost,
     /// It dies, and its call lands only [`MAX_LANDING_DELAY`] later, if it changes a function.
     AfterLate,
     /// It lives, the answer is lost, and its call lands only [`MAX_LANDING_DELAY`] later, if it changes a function.
-    AnswerLostLate,
+    ResponseLostLate,
 }
 
 impl CrashPoint {
     /// Every way around any call.
-    pub const ALL: [Self; 3] = [Self::Before, Self::After, Self::AnswerLost];
+    pub const ALL: [Self; 3] = [Self::Before, Self::After, Self::ResponseLost];
     /// The ways around a call that changes a function, besides those.
-    pub const LATE: [Self; 2] = [Self::AfterLate, Self::AnswerLostLate];
+    pub const LATE: [Self; 2] = [Self::AfterLate, Self::ResponseLostLate];
 }
 
 impl State {
     /// Cuts off the runner, or the next one, around its n-th call, counted from 0, and then again so many calls later.
-    pub fn cut_at(&mut self, cuts: impl IntoIterator<Item = (u64, CrashPoint)>) {
-        self.cuts = cuts.into_iter().collect();
-        self.next_cut();
+    pub fn crash_at(&mut self, cuts: impl IntoIterator<Item = (u64, CrashPoint)>) {
+        self.crashes = cuts.into_iter().collect();
+        self.next_crash();
     }
 
     /// What was due has happened: the next one counts from here.
-    pub fn next_cut(&mut self) {
-        let next = self.cuts.pop_front();
-        self.life = next.map(|(life, _)| life);
-        self.cut = next.map_or(CrashPoint::default(), |(_, cut)| cut);
+    pub fn next_crash(&mut self) {
+        let next = self.crashes.pop_front();
+        self.calls_before_crash = next.map(|(life, _)| life);
+        self.crash_point = next.map_or(CrashPoint::default(), |(_, cut)| cut);
     }
 
     /// How many cuts have not happened yet.
     #[must_use]
-    pub fn cuts_left(&self) -> usize {
-        self.cuts.len() + usize::from(self.life.is_some())
+    pub fn crashes_left(&self) -> usize {
+        self.crashes.len() + usize::from(self.calls_before_crash.is_some())
     }
 }
 
@@ -83,7 +83,7 @@ impl State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallError {
     /// Nothing: the call may have landed, or not.
-    Answer,
+    NoResponse,
     /// Access denied.
     Denied,
     /// Busy; for a transaction: it met another one.
@@ -100,7 +100,7 @@ pub(super) trait Failure {
 impl Failure for FunctionError {
     fn of(no: CallError, call: &str) -> Self {
         match no {
-            CallError::Answer => Self::Unclear("the answer was lost".into()),
+            CallError::NoResponse => Self::Unclear("the answer was lost".into()),
             CallError::Denied => Self::Denied(call.into()),
             CallError::Busy => Self::Busy(call.into()),
             CallError::Throttled(retry_after) => Self::Throttled(retry_after),
@@ -113,7 +113,9 @@ impl Failure for LedgerError {
         match no {
             CallError::Busy => Self::Conflict,
             CallError::Denied => Self::Unusable(format!("{call}: access denied")),
-            CallError::Answer | CallError::Throttled(_) => Self::Unavailable(format!("{call}: the answer was lost")),
+            CallError::NoResponse | CallError::Throttled(_) => {
+                Self::Unavailable(format!("{call}: the answer was lost"))
+            }
         }
     }
 }
@@ -151,16 +153,16 @@ impl SimWorld {
         let cut = self.call(name).await;
         let answer = self.with(|state| {
             if let Some(cut) = cut {
-                state.cut_a_write = kind == CallKind::Write;
-                if state.cut_a_write && CrashPoint::LATE.contains(&cut) {
-                    state.trouble.insert(0, (name, CallFailure::LandsLate(MAX_LANDING_DELAY)));
+                state.crashed_at_write = kind == CallKind::Write;
+                if state.crashed_at_write && CrashPoint::LATE.contains(&cut) {
+                    state.call_failures.insert(0, (name, CallFailure::LandsLate(MAX_LANDING_DELAY)));
                 }
             }
             work(state)
         });
         match cut {
             None => answer,
-            Some(CrashPoint::AnswerLost | CrashPoint::AnswerLostLate) => Err(E::of(CallError::Answer, name)),
+            Some(CrashPoint::ResponseLost | CrashPoint::ResponseLostLate) => Err(E::of(CallError::NoResponse, name)),
             Some(_) => die(),
         }
     }
@@ -169,12 +171,12 @@ impl SimWorld {
     /// is cut off at the end of its life.
     pub(super) async fn call(&self, name: &str) -> Option<CrashPoint> {
         let cut = self.with(|state| {
-            let cut = (state.life == Some(0)).then_some(state.cut);
+            let cut = (state.calls_before_crash == Some(0)).then_some(state.crash_point);
             match cut {
                 Some(CrashPoint::Before) => return cut,
-                Some(CrashPoint::AnswerLost | CrashPoint::AnswerLostLate) => state.next_cut(),
+                Some(CrashPoint::ResponseLost | CrashPoint::ResponseLostLate) => state.next_crash(),
                 Some(CrashPoint::After | CrashPoint::AfterLate) => {}
-                None => state.life = state.life.map(|life| life - 1),
+                None => state.calls_before_crash = state.calls_before_crash.map(|life| life - 1),
             }
             state.calls.push(name.to_owned());
             state.round_trips += u64::from(state.under_way == 0);

@@ -147,9 +147,9 @@ fn deaths(
         let before = picture(&world, "checkout");
         let machine = machine(&world, experiment);
         prepare_world(&world, life);
-        world.with(|state| state.life = Some(life));
+        world.with(|state| state.calls_before_crash = Some(life));
         let survived = survives(machine.execute()).is_some();
-        world.with(|state| state.life = None);
+        world.with(|state| state.calls_before_crash = None);
         machine.kill();
         check(&world, &machine, &before, life);
         if survived {
@@ -179,7 +179,7 @@ fn a_run_recovers_when_a_dead_callers_call_lands_late() {
                     let each = |name: &'static str| {
                         [(name, CallFailure::LandsLate(late)), (name, CallFailure::LandsLate(late))]
                     };
-                    world.with(|state| state.trouble = names.into_iter().flat_map(each).collect());
+                    world.with(|state| state.call_failures = names.into_iter().flat_map(each).collect());
                 },
                 |world, machine, before, life| {
                     for _ in 0..5 {
@@ -210,12 +210,12 @@ fn the_machine_finishes_a_rollback_that_crashes_at_any_call() {
                 block_on(machine.start()).unwrap();
                 world.with(|state| {
                     state.alarms.insert("errors".into(), true);
-                    state.cut_at([(life, cut)]);
+                    state.crash_at([(life, cut)]);
                 });
                 let alarm = alarm_arn("errors");
                 let died = survives(roll_back_alarm(&world, &alarm, "errors", budget(&world, 120))).is_none();
-                let struck = died || world.with(|state| state.cuts_left()) == 0;
-                world.with(|state| state.cut_at([]));
+                let struck = died || world.with(|state| state.crashes_left()) == 0;
+                world.with(|state| state.crash_at([]));
                 let ended = block_on(async {
                     machine.observe().await.unwrap();
                     machine.end(None).await
@@ -280,7 +280,7 @@ fn a_run_recovers_from_any_crash_despite_stale_reads() {
                     world.with(|state| {
                         state.staleness = MAX_READ_STALENESS;
                         if let Some(late) = late {
-                            state.trouble = vec![(call_names(fault).0, CallFailure::LandsLate(late))];
+                            state.call_failures = vec![(call_names(fault).0, CallFailure::LandsLate(late))];
                         }
                     });
                 },

@@ -255,7 +255,7 @@ fn a_target_stays_open_until_a_failed_value_can_be_resent() {
     block_on(machine.start()).unwrap();
     world.pass(60);
     failed_update(&world, 77);
-    world.with(|state| state.trouble = vec![("UpdateFunctionConfiguration", CallFailure::Denied); 50]);
+    world.with(|state| state.call_failures = vec![("UpdateFunctionConfiguration", CallFailure::Denied); 50]);
     let ended = block_on(machine.end(None));
     assert_eq!(outcome(&ended), (RunStatus::Failed, Outcome::RestoreFailed));
     let target = target_of(&world, &machine.run, "checkout");
@@ -264,7 +264,7 @@ fn a_target_stays_open_until_a_failed_value_can_be_resent() {
     assert!(world.with(|state| state.locks[&function_arn("checkout")].run.is_some()), "its lock was released");
     // The next update by a deploy, which succeeds, ends the wait as well.
     world.with(|state| {
-        state.trouble.clear();
+        state.call_failures.clear();
         let function = state.functions.get_mut(&function_arn("checkout")).unwrap();
         function.seen.last_update = LastUpdate::Successful;
         function.edit(|seen| seen.timeout = 78);

@@ -235,7 +235,7 @@ fn a_run_is_evaluated_once_after_all_targets_are_restored() {
                 state.runs.get_mut(&machine.run).unwrap().deviations = Some(Vec::new());
                 state.alarms.insert("errors".into(), true);
             }
-            false => state.trouble = vec![("PutFunctionConcurrency", CallFailure::Denied); 50],
+            false => state.call_failures = vec![("PutFunctionConcurrency", CallFailure::Denied); 50],
         });
         block_on(machine.end(None));
         let judged = run_of(&world, &machine.run).deviations;

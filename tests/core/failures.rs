@@ -27,7 +27,7 @@ fn a_lost_response_changes_nothing() {
     for (fault, experiment) in experiments() {
         let (inject_call, restore_call) = call_names(fault);
         for trouble in [
-            CallFailure::AnswerLost,
+            CallFailure::ResponseLost,
             CallFailure::Lost,
             CallFailure::LandsLate(Duration::from_secs(3)),
             CallFailure::LandsLate(MAX_LANDING_DELAY),
@@ -38,11 +38,11 @@ fn a_lost_response_changes_nothing() {
                 let machine = machine(&world, &experiment);
                 let ended = block_on(async {
                     if !in_restore {
-                        world.with(|state| state.trouble = vec![(inject_call, trouble)]);
+                        world.with(|state| state.call_failures = vec![(inject_call, trouble)]);
                     }
                     machine.start().await.unwrap();
                     if in_restore {
-                        world.with(|state| state.trouble = vec![(restore_call, trouble)]);
+                        world.with(|state| state.call_failures = vec![(restore_call, trouble)]);
                     }
                     machine.observe().await.unwrap();
                     machine.end(None).await
@@ -50,7 +50,7 @@ fn a_lost_response_changes_nothing() {
                 let note = format!("{fault}: {trouble:?}, in restore: {in_restore}");
                 assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::NoSteadyState), "{note}");
                 assert_eq!(picture(&world, "checkout"), before, "{note}");
-                world.with(|state| assert!(state.trouble.is_empty(), "{note}"));
+                world.with(|state| assert!(state.call_failures.is_empty(), "{note}"));
                 assert_nothing_stays(&world);
             }
         }
@@ -73,12 +73,12 @@ fn restored_is_not_reported_while_the_fault_can_still_land() {
             // Inject dies with the call after the one that lands late.
             let sent = calls_until(&world, &machine, &functions, call_names(fault).0);
             world.with(|state| {
-                state.trouble = vec![(call_names(fault).0, CallFailure::LandsLate(late))];
-                state.life = Some(sent);
+                state.call_failures = vec![(call_names(fault).0, CallFailure::LandsLate(late))];
+                state.calls_before_crash = Some(sent);
             });
             assert!(survives(machine.inject(&functions)).is_none(), "{fault}");
             world.with(|state| {
-                state.life = None;
+                state.calls_before_crash = None;
                 assert_eq!(state.functions[&functions[0]].late.len(), 1, "{fault}");
             });
             machine.kill();
@@ -115,7 +115,7 @@ fn an_uncertain_inject_stays_uncertain_until_its_lease_ends() {
             let world = world(&["checkout"]);
             let before = picture(&world, "checkout");
             let machine = machine(&world, &experiment);
-            world.with(|state| state.trouble = vec![(call_names(fault).0, CallFailure::LandsLate(late))]);
+            world.with(|state| state.call_failures = vec![(call_names(fault).0, CallFailure::LandsLate(late))]);
             block_on(machine.start()).unwrap();
             let stop = async {
                 while !world.with(|state| state.targets.values().any(|target| target.status.is_final())) {
@@ -167,7 +167,8 @@ fn a_restore_that_lands_late_does_not_end_the_next_run() {
         let before = picture(&world, "checkout");
         let first = machine(&world, &experiment);
         block_on(first.start()).unwrap();
-        world.with(|state| state.trouble = vec![(call_names(fault).1, CallFailure::LandsLate(MAX_LANDING_DELAY))]);
+        world
+            .with(|state| state.call_failures = vec![(call_names(fault).1, CallFailure::LandsLate(MAX_LANDING_DELAY))]);
         // The restore's runner dies with its next call while the restoring call is still in flight.
         let _ = survives(async {
             let end = first.end(None);
@@ -175,13 +176,13 @@ fn a_restore_that_lands_late_does_not_end_the_next_run() {
                 while world.with(|state| state.functions[&function_arn("checkout")].late.is_empty()) {
                     give_way().await;
                 }
-                world.with(|state| state.life = Some(0));
+                world.with(|state| state.calls_before_crash = Some(0));
             };
             join(end, kill).await
         });
         first.kill();
         world.with(|state| {
-            state.life = None;
+            state.calls_before_crash = None;
             assert_eq!(state.functions[&function_arn("checkout")].late.len(), 1, "{fault}");
         });
         // A second run takes the function as soon as it can.
@@ -221,7 +222,7 @@ fn a_denied_restore_fails_the_run_and_the_reaper_retries() {
         let machine = machine(&world, &experiment);
         let ended = block_on(async {
             machine.start().await.unwrap();
-            world.with(|state| state.trouble = vec![(restore_call, CallFailure::Denied); 50]);
+            world.with(|state| state.call_failures = vec![(restore_call, CallFailure::Denied); 50]);
             machine.end(None).await
         });
         let failure = ended.failure.as_ref().unwrap();
@@ -242,7 +243,7 @@ fn a_denied_restore_fails_the_run_and_the_reaper_retries() {
         let (tick, error) = block_on(reap(&world, budget(&world, 55)));
         assert_eq!((tick.failed_restores, error), (1, None), "{fault}");
         // It is allowed again.
-        world.with(|state| state.trouble.clear());
+        world.with(|state| state.call_failures.clear());
         reap_for(&world, 2);
         assert_eq!(picture(&world, "checkout"), before, "{fault}");
         let target = target_of(&world, &machine.run, "checkout");
@@ -260,13 +261,13 @@ fn a_denied_call_does_not_block_the_restore_of_other_fields() {
     let before = picture(&world, "checkout");
     let machine = machine(&world, &experiment);
     block_on(machine.start()).unwrap();
-    world.with(|state| state.trouble = vec![("PutFunctionConcurrency", CallFailure::Denied); 50]);
+    world.with(|state| state.call_failures = vec![("PutFunctionConcurrency", CallFailure::Denied); 50]);
     let ended = block_on(machine.end(None));
     assert_eq!(outcome(&ended), (RunStatus::Failed, Outcome::RestoreFailed), "{fault}");
     let mut expected = before.clone();
     expected.concurrency = Slot::Present(0);
     assert_eq!(picture(&world, "checkout"), expected, "everything else is restored");
-    world.with(|state| state.trouble.clear());
+    world.with(|state| state.call_failures.clear());
     reap_for(&world, 2);
     assert_eq!(picture(&world, "checkout"), before);
     assert_nothing_stays(&world);
@@ -280,7 +281,7 @@ fn a_denied_inject_fails_the_run_and_is_restored() {
         let mut experiment = experiment.clone();
         experiment["targets"] = json!([{ "function": "checkout" }, { "function": "payment" }]);
         let machine = machine(&world, &experiment);
-        world.with(|state| state.trouble = vec![(call_names(fault).0, CallFailure::Denied)]);
+        world.with(|state| state.call_failures = vec![(call_names(fault).0, CallFailure::Denied)]);
         let ended = block_on(machine.execute());
         assert_eq!(ended.failure.as_ref().unwrap().name(), "AccessDenied", "{fault}");
         assert_eq!(outcome(&ended), (RunStatus::Failed, Outcome::EndedEarly), "{fault}");
@@ -297,10 +298,10 @@ fn busy_and_throttled_calls_are_retried() {
             let before = picture(&world, "checkout");
             let machine = machine(&world, &experiment);
             let (inject_call, restore_call) = call_names(fault);
-            world.with(|state| state.trouble = vec![(inject_call, trouble); 3]);
+            world.with(|state| state.call_failures = vec![(inject_call, trouble); 3]);
             let ended = block_on(async {
                 machine.start().await.unwrap();
-                world.with(|state| state.trouble.extend([(restore_call, trouble); 3]));
+                world.with(|state| state.call_failures.extend([(restore_call, trouble); 3]));
                 machine.end(None).await
             });
             assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::NoSteadyState), "{fault}, {trouble:?}");
@@ -349,7 +350,7 @@ fn a_stopped_run_whose_restore_is_refused_has_failed() {
     // The run is stopping when its execution is stopped, so only the reaper can record that it has failed.
     block_on(stop(&world, &machine.run, &EndReason::UserRequest)).unwrap();
     machine.kill();
-    world.with(|state| state.trouble = vec![("PutFunctionConcurrency", CallFailure::Denied); 50]);
+    world.with(|state| state.call_failures = vec![("PutFunctionConcurrency", CallFailure::Denied); 50]);
     reap_for(&world, 2);
     assert_eq!(run_of(&world, &machine.run).status, RunStatus::Failed);
     let target = target_of(&world, &machine.run, "checkout");
@@ -357,7 +358,7 @@ fn a_stopped_run_whose_restore_is_refused_has_failed() {
     world.with(|state| {
         assert_eq!(state.active, std::slice::from_ref(&machine.run), "it stays visible, and is tried again")
     });
-    world.with(|state| state.trouble.clear());
+    world.with(|state| state.call_failures.clear());
     reap_for(&world, 1);
     assert_eq!(picture(&world, "checkout"), before);
     assert_nothing_stays(&world);
@@ -369,10 +370,10 @@ fn an_old_refusal_does_not_fail_a_run_that_is_being_restored() {
     let machine = machine(&world, &experiments()[0].1);
     block_on(machine.start()).unwrap();
     machine.kill();
-    world.with(|state| state.trouble = vec![("PutFunctionConcurrency", CallFailure::Denied); 50]);
+    world.with(|state| state.call_failures = vec![("PutFunctionConcurrency", CallFailure::Denied); 50]);
     block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 120))).unwrap();
     assert!(target_of(&world, &machine.run, "checkout").restore_error.is_some());
-    world.with(|state| state.trouble.clear());
+    world.with(|state| state.call_failures.clear());
     // This tick ends before it has read what it has written.
     let (_, error) = block_on(reap(&world, budget(&world, 4)));
     assert_eq!((error, run_of(&world, &machine.run).status), (None, RunStatus::Stopping));

@@ -36,7 +36,7 @@ fn an_inject_retries_busy_and_throttled_calls() {
         for trouble in [CallFailure::Busy, CallFailure::Throttled] {
             let world = world(&["checkout"]);
             let (machine, function) = rehearsed(&world, &experiment);
-            world.with(|state| state.trouble = vec![(call_names(fault).0, trouble)]);
+            world.with(|state| state.call_failures = vec![(call_names(fault).0, trouble)]);
             let injected = block_on(inject(&world, &machine.run, &function, budget(&world, 60)));
             assert_eq!(injected, Ok(InjectOutcome::Injected), "{fault}, {trouble:?}");
         }
@@ -47,7 +47,7 @@ fn an_inject_retries_busy_and_throttled_calls() {
 fn an_inject_that_continues_reads_the_alarms_first() {
     let world = world(&["checkout"]);
     let (machine, function) = rehearsed(&world, &samples::experiment(&["checkout"], &faults()[..1]));
-    world.with(|state| state.trouble = vec![("PutFunctionConcurrency", CallFailure::Lost)]);
+    world.with(|state| state.call_failures = vec![("PutFunctionConcurrency", CallFailure::Lost)]);
     let first = block_on(inject(&world, &machine.run, &function, budget(&world, 3)));
     assert!(matches!(first, Ok(InjectOutcome::Pending { .. })), "{first:?}");
     assert_eq!(target_of(&world, &machine.run, "checkout").status, TargetStatus::Injecting);

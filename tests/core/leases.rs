@@ -195,14 +195,14 @@ fn a_dead_worker_blocks_others_only_for_its_lease() {
     block_on(stop(&world, &machine.run, &EndReason::UserRequest)).unwrap();
     world.with(|state| {
         // The rollback reads, takes its lease, sends its call, which does not land, and dies before the response.
-        state.trouble = vec![("PutFunctionConcurrency", CallFailure::Lost)];
-        state.life = Some(6);
+        state.call_failures = vec![("PutFunctionConcurrency", CallFailure::Lost)];
+        state.calls_before_crash = Some(6);
     });
     let rollback = roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 900));
     assert!(survives(rollback).is_none());
     world.with(|state| {
-        state.life = None;
-        assert!(state.trouble.is_empty(), "the rollback died before its call");
+        state.calls_before_crash = None;
+        assert!(state.call_failures.is_empty(), "the rollback died before its call");
     });
     let lease = target_of(&world, &machine.run, "checkout").restore_lease.unwrap();
     assert_eq!(lease.until, began + LEASE_DURATION);

@@ -96,13 +96,13 @@ fn a_mapping_that_may_not_be_enabled_keeps_the_target_open() {
     let machine = machine(&world, &disabling());
     block_on(machine.start()).unwrap();
     delete(&world);
-    world.with(|state| state.trouble = vec![("UpdateEventSourceMapping", CallFailure::Denied); 50]);
+    world.with(|state| state.call_failures = vec![("UpdateEventSourceMapping", CallFailure::Denied); 50]);
     let ended = block_on(machine.end(None));
     assert_eq!(outcome(&ended), (RunStatus::Failed, Outcome::RestoreFailed));
     let target = target_of(&world, &machine.run, "checkout");
     let why = Some("access denied: UpdateEventSourceMapping".to_owned());
     assert_eq!((target.status, target.restore_error), (TargetStatus::Restoring, why));
-    world.with(|state| state.trouble.clear());
+    world.with(|state| state.call_failures.clear());
     reap_for(&world, 1);
     assert_eq!(state_of(&world), MappingState::Enabled);
     assert_eq!(target_of(&world, &machine.run, "checkout").status, TargetStatus::Deleted);

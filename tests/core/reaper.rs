@@ -57,7 +57,7 @@ fn the_error_stays_until_every_target_is_restored() {
     use snapback::testing::CallFailure;
     let world = world(&["checkout"]);
     without_record(&world, faults()[0].clone());
-    world.with(|state| state.trouble = vec![("PutFunctionConcurrency", CallFailure::Denied); 2]);
+    world.with(|state| state.call_failures = vec![("PutFunctionConcurrency", CallFailure::Denied); 2]);
     // The error also stays after the marker was written.
     for _ in 0..2 {
         let (tick, error) = tick(&world);
@@ -113,7 +113,7 @@ fn a_lost_response_of_step_functions_costs_no_tick() {
     block_on(machine.start()).unwrap();
     machine.kill();
     // The reaper reads the active runs, the lever and the run; then it asks whether the execution is running.
-    world.with(|state| state.cut_at([(3, CrashPoint::AnswerLost)]));
+    world.with(|state| state.crash_at([(3, CrashPoint::ResponseLost)]));
     let (first, error) = tick(&world);
     assert_eq!((first.active, first.handled, error), (1, 1, None));
     assert_eq!(world.count("DescribeExecution"), 2);

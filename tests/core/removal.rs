@@ -172,14 +172,14 @@ fn each_removed_fault_is_recorded_once() {
 #[test]
 fn a_sample_ignores_only_transient_errors() {
     use snapback::testing::CallFailure;
-    for (trouble, error) in
+    for (failure, error) in
         [(CallFailure::Busy, None), (CallFailure::Throttled, None), (CallFailure::Denied, Some("AccessDenied"))]
     {
         let world = world(&["checkout"]);
         let machine = injected(&world);
         world.pass(20);
-        world.with(|state| state.trouble = vec![("GetFunction", trouble); 1_000]);
+        world.with(|state| state.call_failures = vec![("GetFunction", failure); 1_000]);
         let observed = block_on(snapback::steps::observe::observe(&world, &machine.run, 0, budget(&world, 30)));
-        assert_eq!(observed.err().map(|error| error.name()), error, "{trouble:?}");
+        assert_eq!(observed.err().map(|error| error.name()), error, "{failure:?}");
     }
 }

@@ -32,7 +32,7 @@ fn a_restore_retries_busy_calls() {
     for (fault, _) in experiments() {
         let world = world(&["checkout"]);
         let machine = stopping(&world, fault);
-        world.with(|state| state.trouble = vec![(call_names(fault).1, CallFailure::Busy)]);
+        world.with(|state| state.call_failures = vec![(call_names(fault).1, CallFailure::Busy)]);
         assert_eq!(restored(&world, &machine, 60), RestoreOutcome::Ended(TargetStatus::Restored), "{fault}");
         assert_eq!(target_of(&world, &machine.run, "checkout").restore_error, None, "{fault}");
     }
@@ -40,27 +40,28 @@ fn a_restore_retries_busy_calls() {
 
 #[test]
 fn a_restore_reports_what_blocks_its_write() {
-    for (trouble, part) in [(CallFailure::Busy, "busy"), (CallFailure::Throttled, "Lambda throttled the call")] {
+    for (failure, part) in [(CallFailure::Busy, "busy"), (CallFailure::Throttled, "Lambda throttled the call")] {
         let world = world(&["checkout"]);
         let machine = stopping(&world, "timeout");
-        world.with(|state| state.trouble = vec![("UpdateFunctionConfiguration", trouble)]);
-        let RestoreOutcome::Pending { waiting_for, .. } = restored(&world, &machine, 3) else { panic!("{trouble:?}") };
-        assert!(waiting_for.as_deref().is_some_and(|why| why.contains(part)), "{trouble:?}: {waiting_for:?}");
+        world.with(|state| state.call_failures = vec![("UpdateFunctionConfiguration", failure)]);
+        let RestoreOutcome::Pending { waiting_for, .. } = restored(&world, &machine, 3) else { panic!("{failure:?}") };
+        assert!(waiting_for.as_deref().is_some_and(|why| why.contains(part)), "{failure:?}: {waiting_for:?}");
     }
 }
 
 #[test]
 fn an_uncertain_call_stays_uncertain_after_a_retry() {
-    for trouble in [CallFailure::Busy, CallFailure::Throttled] {
+    for failure in [CallFailure::Busy, CallFailure::Throttled] {
         let world = world(&["checkout"]);
         let machine = stopping(&world, "several at once");
-        let troubles = vec![("PutFunctionConcurrency", CallFailure::AnswerLost), ("UpdateEventSourceMapping", trouble)];
-        world.with(|state| state.trouble = troubles);
+        let failures =
+            vec![("PutFunctionConcurrency", CallFailure::ResponseLost), ("UpdateEventSourceMapping", failure)];
+        world.with(|state| state.call_failures = failures);
         let began = world.now();
-        let RestoreOutcome::Pending { waiting_for, .. } = restored(&world, &machine, 3) else { panic!("{trouble:?}") };
+        let RestoreOutcome::Pending { waiting_for, .. } = restored(&world, &machine, 3) else { panic!("{failure:?}") };
         assert!(waiting_for.as_deref().is_some_and(|why| why.contains("may still land")), "{waiting_for:?}");
         let lease = target_of(&world, &machine.run, "checkout").restore_lease.unwrap();
-        assert!(lease.until >= began + LEASE_DURATION, "{trouble:?}: the lease was shortened");
+        assert!(lease.until >= began + LEASE_DURATION, "{failure:?}: the lease was shortened");
     }
 }
 
@@ -72,7 +73,7 @@ fn a_read_at_the_end_of_the_last_lease_is_late_enough() {
     let functions = block_on(machine.prepare()).unwrap().functions;
     block_on(machine.arm(&functions)).unwrap();
     block_on(machine.rehearse(&functions)).unwrap();
-    world.with(|state| state.trouble = vec![("UpdateFunctionConfiguration", CallFailure::Lost)]);
+    world.with(|state| state.call_failures = vec![("UpdateFunctionConfiguration", CallFailure::Lost)]);
     let inject = snapback::steps::inject::inject(&world, &machine.run, &functions[0], budget(&world, 3));
     assert!(survives(inject).is_some());
     block_on(stop(&world, &machine.run, &EndReason::UserRequest)).unwrap();

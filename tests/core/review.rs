@@ -219,7 +219,7 @@ fn a_retry_without_the_layers_can_land_late_too() {
     world.with(|state| {
         state.layers.remove(&layer_arn("otel"));
         // The first call is refused for its layer in any case. The second one lands late.
-        state.trouble = vec![("UpdateFunctionConfiguration", CallFailure::LandsLate(Duration::from_secs(8))); 2];
+        state.call_failures = vec![("UpdateFunctionConfiguration", CallFailure::LandsLate(Duration::from_secs(8))); 2];
     });
     block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 30))).unwrap();
     assert_eq!(world.count("UpdateFunctionConfiguration"), 3, "one to inject, two to restore");

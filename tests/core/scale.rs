@@ -235,7 +235,7 @@ fn two_workers_over_the_rates_both_finish() {
 #[test]
 fn a_429_pauses_the_calls_for_all_targets() {
     let (world, functions) = staffed(40, &faults()[0]);
-    world.with(|state| state.trouble = vec![("PutFunctionConcurrency", CallFailure::Throttled)]);
+    world.with(|state| state.call_failures = vec![("PutFunctionConcurrency", CallFailure::Throttled)]);
     let run = samples::run_id("run-1");
     let rollback = roll_back(&world, &run, &EndReason::UserRequest, budget(&world, INVOCATION));
     let watch = async {

@@ -39,7 +39,7 @@ fn no_value_of_a_variable_is_shown() {
                     .iter()
                     .for_each(|name| set(seen, name, "hunter2-too"))
             });
-            state.trouble = vec![(call_names(fault).1, CallFailure::Denied)];
+            state.call_failures = vec![(call_names(fault).1, CallFailure::Denied)];
         });
         let run = run_of(&world, &machine.run);
         let error = block_on(restore(&world, &run, &function_arn("checkout"), budget(&world, 30)));

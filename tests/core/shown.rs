@@ -223,7 +223,7 @@ fn a_plan_warns_when_invocations_could_exhaust_concurrency() {
     let sampled = |names: &[&str]| faults().into_iter().filter(|(name, _)| names.contains(name)).collect::<Vec<_>>();
     let both = samples::experiment(&["checkout"], &sampled(&["timeout", "latency"]));
     assert_eq!(warned(&none, &both), text("timeout and latency", of_account));
-    world.with(|state| state.trouble = vec![("GetAccountSettings", CallFailure::Denied)]);
+    world.with(|state| state.call_failures = vec![("GetAccountSettings", CallFailure::Denied)]);
     assert_eq!(
         warned(&none, &both),
         text("timeout and latency", "of the account's unreserved concurrency, which could not be read")

@@ -72,7 +72,7 @@ fn a_429_does_not_restart_the_list() {
     let world = world(&["checkout"]);
     let machine = run_with_versions(&world, 200);
     let armed = world.count(LIST);
-    world.with(|state| state.trouble = vec![(LIST, CallFailure::Throttled); 12]);
+    world.with(|state| state.call_failures = vec![(LIST, CallFailure::Throttled); 12]);
     let ended = block_on(machine.end(None));
     assert_eq!(ended.report.unwrap().targets[0].frozen_versions, ["200"]);
     assert_eq!(world.count(LIST) - armed, 12 + 5);
@@ -82,7 +82,7 @@ fn a_429_does_not_restart_the_list() {
 fn an_unreadable_list_does_not_keep_the_lock() {
     let world = world(&["checkout"]);
     let machine = run_with_versions(&world, 2);
-    world.with(|state| state.trouble = vec![(LIST, CallFailure::Throttled); 10_000]);
+    world.with(|state| state.call_failures = vec![(LIST, CallFailure::Throttled); 10_000]);
     let began = world.now();
     block_on(machine.end(None));
     let target = target_of(&world, &machine.run, "checkout");
@@ -97,7 +97,7 @@ fn an_unreadable_list_does_not_keep_the_lock() {
 fn a_restore_waits_for_a_slow_list() {
     let world = world(&["checkout"]);
     let machine = run_with_versions(&world, 2);
-    world.with(|state| state.trouble = vec![(LIST, CallFailure::Throttled); 20]);
+    world.with(|state| state.call_failures = vec![(LIST, CallFailure::Throttled); 20]);
     let reason = snapback::model::run::EndReason::UserRequest;
     block_on(roll_back(&world, &machine.run, &reason, budget(&world, 20))).unwrap();
     assert_eq!(target_of(&world, &machine.run, "checkout").status, TargetStatus::Restoring);

@@ -62,7 +62,7 @@ fn an_uncertain_call_is_named_as_the_reason_to_wait() {
     let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
     block_on(machine.start()).unwrap();
     world.pass(60);
-    world.with(|state| state.trouble = vec![("PutFunctionConcurrency", CallFailure::AnswerLost)]);
+    world.with(|state| state.call_failures = vec![("PutFunctionConcurrency", CallFailure::ResponseLost)]);
     let _ = block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 30))).unwrap();
     let lease = target_of(&world, &machine.run, "checkout").restore_lease.unwrap();
     assert_eq!(waiting_for(&world, &machine), Some(format!("a call that may still land until {}", lease.until)));

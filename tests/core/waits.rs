@@ -237,13 +237,13 @@ fn a_tick_counts_what_it_has_seen() {
         second.start().await.unwrap();
     });
     first.kill();
-    world.with(|state| state.trouble = vec![("PutFunctionConcurrency", CallFailure::Denied); 50]);
+    world.with(|state| state.call_failures = vec![("PutFunctionConcurrency", CallFailure::Denied); 50]);
     let (tick, error) = block_on(reap(&world, budget(&world, 55)));
     // The second run is in time, and its execution is running.
     assert_eq!((tick, error), (Tick { active: 2, handled: 1, failed_restores: 2, ..Tick::default() }, None));
     assert_eq!(run_of(&world, &first.run).status, RunStatus::Failed, "only the reaper can record it");
     world.with(|state| {
-        state.trouble.clear();
+        state.call_failures.clear();
         state.executions_unreadable = true;
     });
     let (tick, error) = block_on(reap(&world, budget(&world, 55)));

@@ -140,7 +140,7 @@ async fn a_report_of_few_targets_leaves_none_out() {
 #[tokio::test]
 async fn one_failure_keeps_no_other_target_waiting() {
     let (world, names) = prepared(BATCH).await;
-    world.with(|state| state.trouble.push(("GetFunction", CallFailure::Denied)));
+    world.with(|state| state.call_failures.push(("GetFunction", CallFailure::Denied)));
     let answer = call(&world, Task::Arm, &batch(&names)).await;
     assert_eq!((&answer["status"], &answer["failed"]), (&json!("done"), &json!(1)));
     let failure = answer["failures"][0].as_object().unwrap();
@@ -178,7 +178,7 @@ async fn a_refused_restore_is_tried_again_before_it_is_a_failure() {
     for_all(&world, Task::Inject, &names).await;
     call(&world, Task::Restore, &json!({ "runId": "r", "failure": null })).await;
     world.pass(60);
-    world.with(|state| state.trouble.push(("PutFunctionConcurrency", CallFailure::Denied)));
+    world.with(|state| state.call_failures.push(("PutFunctionConcurrency", CallFailure::Denied)));
     let answer = call(&world, Task::Restore, &batch(&names)).await;
     assert_eq!((&answer["status"], &answer["failed"]), (&json!("pending"), &json!(0)), "{answer}");
     for_all(&world, Task::Restore, &names).await;
@@ -196,7 +196,7 @@ async fn who_had_no_turn_is_the_first_in_the_next_invocation() {
     for_all(&world, Task::Arm, &names).await;
     rehearse_all(&world, &names).await;
     // Functions that stay busy: eight are waited for, and nobody else has a turn in this invocation.
-    world.with(|state| state.trouble = vec![("UpdateFunctionConfiguration", CallFailure::Busy); 1000]);
+    world.with(|state| state.call_failures = vec![("UpdateFunctionConfiguration", CallFailure::Busy); 1000]);
     let answer = call(&world, Task::Inject, &batch(&names)).await;
     let left: Vec<&str> = answer["functions"].as_array().unwrap().iter().map(|f| f.as_str().unwrap()).collect();
     assert_eq!(left.len(), BATCH);

@@ -192,7 +192,13 @@ impl Parts {
         let config = aws_config::defaults(BehaviorVersion::latest())
             .endpoint_url(lab.description("endpoint"))
             .region(Region::new(lab.description("region")))
-            .credentials_provider(Credentials::new("test", "test", None, None, "lab"))
+            .credentials_provider(Credentials::new(
+                lab.variable("AWS_ACCESS_KEY_ID"),
+                lab.variable("AWS_SECRET_ACCESS_KEY"),
+                None,
+                None,
+                "lab",
+            ))
             .http_client(aws_smithy_http_client::Builder::new().build_http());
         let config = runtime.block_on(config.load());
         let world = AwsWorld::new(&config, lab.description("table"), Some("snapback"));

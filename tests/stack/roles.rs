@@ -263,7 +263,7 @@ async fn lived(task: Task) -> BTreeSet<String> {
 /// A restore that is refused once, and then succeeds.
 async fn restored(world: &SimWorld, payload: &Value, task: Task) -> BTreeSet<String> {
     world.pass(60);
-    world.with(|state| state.trouble.push(("UpdateFunctionConfiguration", CallFailure::Denied)));
+    world.with(|state| state.call_failures.push(("UpdateFunctionConfiguration", CallFailure::Denied)));
     let _ = call(world, task, payload).await;
     world.pass(60);
     call(world, task, payload).await.unwrap();

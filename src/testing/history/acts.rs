@@ -177,7 +177,7 @@ impl Actor<'_> {
     async fn deploy(&self, arn: &FunctionArn, busy: i64, fails: bool, edit: impl Fn(&mut Observation)) {
         for _ in 0..90 {
             let over = self.stage.world.with(|state| {
-                let (now, fails) = (state.now(), fails || state.rages(StormKind::UpdatesFail));
+                let (now, fails) = (state.now(), fails || state.has_storm(StormKind::UpdatesFail));
                 let Some(function) = state.functions.get_mut(arn) else { return true };
                 let mut after = function.seen.clone();
                 edit(&mut after);

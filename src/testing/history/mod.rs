@@ -68,7 +68,7 @@ pub fn play(seed: u64, weakening: Option<Weakening>, readable: bool) -> Outcome 
     let script = script(&mut dice);
     let world = set_up(&script, dice, weakening, readable);
     let schedule = Rc::new(Schedule::new(&world));
-    let stage = Stage { world: &world, schedule: Rc::clone(&schedule), deaths: script.deaths };
+    let stage = Stage { world: &world, schedule: Rc::clone(&schedule), death_percent: script.death_percent };
     let executions = begin(&stage, &script);
     let history = History { script: &script, executions: &executions };
     // Until it is quiet, and has been for as long as anything can land or start yet.
@@ -103,9 +103,17 @@ fn set_up(script: &Script, dice: Dice, weakening: Option<Weakening>, readable: b
         state.limit_rates();
         state.pool = script.floor.then_some((120, 100));
         state.orphans = script.orphans;
-        let (storms, trouble, stale) = (script.storms.clone(), script.trouble, script.stale);
         let journal = readable.then(|| script.shown());
-        state.drive = Some(Drive { dice, storms, trouble, stale, monitor, journal, weakening, ..Drive::default() });
+        state.drive = Some(Drive {
+            dice,
+            storms: script.storms.clone(),
+            failure_percent: script.failure_percent,
+            stale_percent: script.stale_percent,
+            monitor,
+            journal,
+            weakening,
+            ..Drive::default()
+        });
     });
     world
 }
@@ -168,7 +176,7 @@ fn begin<'w>(stage: &Stage<'w>, script: &Script) -> Executions {
 fn tick(stage: &Stage<'_>) {
     let asleep = stage.world.with(|state| {
         let elapsed = state.elapsed;
-        state.drive.as_ref().is_some_and(|drive| drive.rages(StormKind::ReaperAsleep, elapsed))
+        state.drive.as_ref().is_some_and(|drive| drive.has_storm(StormKind::ReaperAsleep, elapsed))
     });
     if asleep {
         return stage.note(|| "the reaper's tick is missed".to_owned());

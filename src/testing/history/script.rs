@@ -25,13 +25,13 @@ pub struct Script {
     /// Times of trouble.
     pub storms: Vec<Storm>,
     /// Of a hundred calls, so many meet trouble of their own.
-    pub trouble: u32,
+    pub failure_percent: u32,
     /// Of a hundred invocations, so many die on the way, and as many answers are lost.
-    pub deaths: u32,
+    pub death_percent: u32,
     /// By how much reads may be late.
     pub staleness: Duration,
     /// Of a hundred reads, so many are.
-    pub stale: u32,
+    pub stale_percent: u32,
     /// Whether a floor on the account's unreserved concurrency is near.
     pub floor: bool,
     /// Whether the role that undoes may read neither environments nor layers.
@@ -134,9 +134,9 @@ impl Script {
         lines.push(format!("a mapping whose function is gone, and that is to be enabled: {:?}", self.orphans));
         lines.push(format!(
             "in a hundred: {} calls with trouble of their own, {} invocations that die, {} reads up to {} s late",
-            self.trouble,
-            self.deaths,
-            self.stale,
+            self.failure_percent,
+            self.death_percent,
+            self.stale_percent,
             self.staleness.as_secs()
         ));
         if self.blind {
@@ -149,7 +149,11 @@ impl Script {
     /// Whether nothing comes in between: then every run that is let in comes to its end.
     #[must_use]
     pub fn is_calm(&self) -> bool {
-        self.acts.is_empty() && self.storms.is_empty() && self.trouble == 0 && self.deaths == 0 && !self.blind
+        self.acts.is_empty()
+            && self.storms.is_empty()
+            && self.failure_percent == 0
+            && self.death_percent == 0
+            && !self.blind
     }
 }
 
@@ -215,10 +219,10 @@ fn handover(dice: &mut Dice) -> Script {
         runs: vec![first, RunScript { follows: true, ..second }],
         acts: Vec::new(),
         storms: Vec::new(),
-        trouble: 0,
-        deaths: 0,
+        failure_percent: 0,
+        death_percent: 0,
         staleness: MAX_READ_STALENESS,
-        stale: 90,
+        stale_percent: 90,
         floor: false,
         blind: false,
         orphans: Orphans::default(),
@@ -241,10 +245,10 @@ fn anything(dice: &mut Dice) -> Script {
         runs,
         acts,
         storms,
-        trouble: *dice.pick(&[0, 0, 1, 4, 12]).unwrap_or(&0),
-        deaths: *dice.pick(&[0, 0, 3, 15]).unwrap_or(&0),
+        failure_percent: *dice.pick(&[0, 0, 1, 4, 12]).unwrap_or(&0),
+        death_percent: *dice.pick(&[0, 0, 3, 15]).unwrap_or(&0),
         staleness: *dice.pick(&[Duration::ZERO, Duration::from_secs(2), MAX_READ_STALENESS]).unwrap_or(&Duration::ZERO),
-        stale: if dice.percent(25) { 90 } else { 30 },
+        stale_percent: if dice.percent(25) { 90 } else { 30 },
         floor: dice.percent(20),
         blind: dice.percent(4),
         orphans: *dice.pick(&[Orphans::Updated, Orphans::Refused, Orphans::DisabledAgain]).unwrap_or(&Orphans::Updated),

@@ -32,7 +32,7 @@ pub struct Stage<'w> {
     /// Its schedule.
     pub schedule: Rc<Schedule<'w>>,
     /// Of a hundred invocations, so many die on the way, and as many answers are lost.
-    pub deaths: u32,
+    pub death_percent: u32,
 }
 
 /// What is drawn for an invocation.
@@ -113,7 +113,7 @@ impl<'w> Stage<'w> {
     }
 
     fn lot(&self, role: Role) -> Lot {
-        let deaths = self.deaths;
+        let deaths = self.death_percent;
         self.draw(|dice| Lot {
             // Most start at once; some wait for a cold start, or because too many run.
             start: match dice.between(0, 99) {
