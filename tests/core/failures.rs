@@ -26,7 +26,7 @@ use super::support::{
 fn a_lost_response_changes_nothing() {
     for (fault, experiment) in experiments() {
         let (inject_call, restore_call) = call_names(fault);
-        for trouble in [
+        for failure in [
             CallFailure::ResponseLost,
             CallFailure::Lost,
             CallFailure::LandsLate(Duration::from_secs(3)),
@@ -38,16 +38,16 @@ fn a_lost_response_changes_nothing() {
                 let machine = machine(&world, &experiment);
                 let ended = block_on(async {
                     if !in_restore {
-                        world.with(|state| state.call_failures = vec![(inject_call, trouble)]);
+                        world.with(|state| state.call_failures = vec![(inject_call, failure)]);
                     }
                     machine.start().await.unwrap();
                     if in_restore {
-                        world.with(|state| state.call_failures = vec![(restore_call, trouble)]);
+                        world.with(|state| state.call_failures = vec![(restore_call, failure)]);
                     }
                     machine.observe().await.unwrap();
                     machine.end(None).await
                 });
-                let note = format!("{fault}: {trouble:?}, in restore: {in_restore}");
+                let note = format!("{fault}: {failure:?}, in restore: {in_restore}");
                 assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::NoSteadyState), "{note}");
                 assert_eq!(picture(&world, "checkout"), before, "{note}");
                 world.with(|state| assert!(state.call_failures.is_empty(), "{note}"));
@@ -293,19 +293,19 @@ fn a_denied_inject_fails_the_run_and_is_restored() {
 #[test]
 fn busy_and_throttled_calls_are_retried() {
     for (fault, experiment) in experiments() {
-        for trouble in [CallFailure::Busy, CallFailure::Throttled] {
+        for failure in [CallFailure::Busy, CallFailure::Throttled] {
             let world = world(&["checkout"]);
             let before = picture(&world, "checkout");
             let machine = machine(&world, &experiment);
             let (inject_call, restore_call) = call_names(fault);
-            world.with(|state| state.call_failures = vec![(inject_call, trouble); 3]);
+            world.with(|state| state.call_failures = vec![(inject_call, failure); 3]);
             let ended = block_on(async {
                 machine.start().await.unwrap();
-                world.with(|state| state.call_failures.extend([(restore_call, trouble); 3]));
+                world.with(|state| state.call_failures.extend([(restore_call, failure); 3]));
                 machine.end(None).await
             });
-            assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::NoSteadyState), "{fault}, {trouble:?}");
-            assert_eq!(picture(&world, "checkout"), before, "{fault}, {trouble:?}");
+            assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::NoSteadyState), "{fault}, {failure:?}");
+            assert_eq!(picture(&world, "checkout"), before, "{fault}, {failure:?}");
             assert_nothing_stays(&world);
         }
     }

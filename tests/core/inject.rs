@@ -33,12 +33,12 @@ fn an_experiment_that_cannot_be_read_injects_nothing() {
 #[test]
 fn an_inject_retries_busy_and_throttled_calls() {
     for (fault, experiment) in experiments() {
-        for trouble in [CallFailure::Busy, CallFailure::Throttled] {
+        for failure in [CallFailure::Busy, CallFailure::Throttled] {
             let world = world(&["checkout"]);
             let (machine, function) = rehearsed(&world, &experiment);
-            world.with(|state| state.call_failures = vec![(call_names(fault).0, trouble)]);
+            world.with(|state| state.call_failures = vec![(call_names(fault).0, failure)]);
             let injected = block_on(inject(&world, &machine.run, &function, budget(&world, 60)));
-            assert_eq!(injected, Ok(InjectOutcome::Injected), "{fault}, {trouble:?}");
+            assert_eq!(injected, Ok(InjectOutcome::Injected), "{fault}, {failure:?}");
         }
     }
 }
