@@ -1,4 +1,4 @@
-//! The table of settings, which a page for users shows.
+//! The table in `docs/import.md`: what the import does with each setting.
 
 use std::fmt::Write;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::outcome;
 
-const README: &str = include_str!("../../../README.md");
+const PAGE: &str = include_str!("../../../docs/import.md");
 const BEGIN: &str = "<!-- import:begin -->\n";
 const END: &str = "<!-- import:end -->";
 
@@ -161,9 +161,9 @@ fn table() -> String {
 }
 
 #[test]
-fn the_readme_shows_the_import_of_each_setting() {
+fn the_import_page_shows_each_setting() {
     let table = table();
-    let between = README.split_once(BEGIN).and_then(|(_, rest)| rest.split_once(END));
-    let (shown, _) = between.unwrap_or_else(|| panic!("README.md has no {BEGIN}...{END} for this table:\n{table}"));
-    assert!(shown.trim() == table.trim(), "README.md has another table of settings; the true one is:\n{table}");
+    let between = PAGE.split_once(BEGIN).and_then(|(_, rest)| rest.split_once(END));
+    let (shown, _) = between.unwrap_or_else(|| panic!("docs/import.md: no {BEGIN}...{END}; add this table:\n{table}"));
+    assert!(shown.trim() == table.trim(), "docs/import.md: the table of settings is outdated; replace it by:\n{table}");
 }
