@@ -9,6 +9,7 @@ import archive
 import comparison
 import functions
 from account import Account
+from deployment import architecture
 
 # An experiment finds them by this tag.
 TAG = {"crowd": "all"}
@@ -46,6 +47,7 @@ def create_one(account: Account, name: str, number: int, role: str, code: bytes)
     client.create_function(
         FunctionName=name,
         Runtime=functions.RUNTIME,
+        Architectures=[architecture()],
         Handler="app.handler",
         Role=role,
         Code={"ZipFile": code},

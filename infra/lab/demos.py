@@ -70,10 +70,6 @@ def run_concurrency(stage: Stage) -> None:
         answered_again = traffic.last == "answered"
     counts = traffic.counts
     say("traffic", f"{target.name}: {counts}, of {counts.total} requests")
-    others = [alarm for alarm in run.alarms if alarm != target.alarm_name]
-    if others:
-        say("alarm", f"also tripped, because the emulator counts a throttle as an error: {', '.join(others)};")
-        say("", "their events also start the rollback function, which finds no run with these stop conditions")
     function = stage.stack.rollback_function
     enough = eventually(lambda: record.invocations(function) >= len(run.alarms), PATIENCE_SECONDS)
     run.check_outcome()

@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -13,10 +14,10 @@ import subprocess
 import sys
 import time
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from account import REGION
+from account import REGION, ROOT, Account, Credentials, create_administrator
 from bridge import JOURNAL
 from record import RECORD
 from server import IDENTITY_PATH
@@ -39,10 +40,16 @@ class Emulator:
     pid: int
     port: int
     directory: Path
+    # The administrator's.
+    credentials: Credentials
 
     @property
     def endpoint(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def account(self) -> Account:
+        return Account(self.endpoint, self.credentials)
 
     @property
     def log(self) -> Path:
@@ -106,10 +113,11 @@ def start(directory: Path, ends_with_lab: bool) -> Emulator:
     for file in (JOURNAL, RECORD):
         (directory / file).touch()
     for _ in range(START_ATTEMPTS):
-        emulator = spawn(directory, free_port(), ends_with_lab)
+        root = Credentials(ROOT, secrets.token_urlsafe(30))
+        emulator = spawn(directory, free_port(), root, ends_with_lab)
         try:
             if becomes_ready(emulator):
-                return emulator
+                return replace(emulator, credentials=create_administrator(emulator.account))
         except BaseException:
             emulator.stop()
             raise
@@ -118,23 +126,23 @@ def start(directory: Path, ends_with_lab: bool) -> Emulator:
     raise EmulatorError(f"the emulator did not start; the end of its log:\n{tail(directory / 'emulator.log')}")
 
 
-def spawn(directory: Path, port: int, ends_with_lab: bool) -> Emulator:
+def spawn(directory: Path, port: int, root: Credentials, ends_with_lab: bool) -> Emulator:
     # Pass our PID: if this process died first, `getppid()` would return another process.
     parent = [str(os.getpid())] if ends_with_lab else []
     with (directory / "emulator.log").open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, str(SERVER), str(directory), *parent],
-            env=environment(directory, port),
+            env=environment(directory, port, root),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
             # A separate group is stopped as a whole, and Ctrl-C only reaches the lab, which stops the emulator in order.
             start_new_session=True,
         )
-    return Emulator(process.pid, port, directory)
+    return Emulator(process.pid, port, directory, root)
 
 
-def environment(directory: Path, port: int) -> dict[str, str]:
+def environment(directory: Path, port: int, root: Credentials) -> dict[str, str]:
     """Returns a small environment, because every function inherits it."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "LC_ALL") if name in os.environ}
     return {
@@ -147,6 +155,11 @@ def environment(directory: Path, port: int) -> dict[str, str]:
         "MINISTACK_HOST": "127.0.0.1",
         "MINISTACK_REGION": REGION,
         "USE_SSL": "0",
+        # IAM policies and signatures are evaluated.
+        "AUTH": "true",
+        # These are the root user's. Each function gets the credentials of its role instead.
+        "AWS_ACCESS_KEY_ID": root.key_id,
+        "AWS_SECRET_ACCESS_KEY": root.secret,
         # Listeners that the lab does not need; the second one would use a fixed port.
         "SFTP_ENABLED": "0",
         "IOT_MTLS_ENABLED": "0",

@@ -14,6 +14,7 @@ from typing import Any
 
 import archive
 from account import Account
+from deployment import architecture
 
 CODE = Path(__file__).parent
 RUNTIME = "python3.12"
@@ -30,11 +31,7 @@ LAYERS = {
 
 @dataclass(frozen=True)
 class Alarm:
-    """An alarm on one of the metrics that Lambda writes for the function.
-
-    The emulator ignores an alarm's dimensions, so alarms on one metric trip together for all functions. Therefore each target has
-    an alarm on another metric. None is on Errors, because the emulator also counts a throttled request there.
-    """
+    """An alarm on one of the metrics that Lambda writes for the function."""
 
     suffix: str
     metric: str
@@ -106,7 +103,15 @@ def create_role(account: Account) -> str:
             {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
         ],
     }
-    created = account.client("iam").create_role(RoleName=ROLE, AssumeRolePolicyDocument=json.dumps(trust))
+    iam = account.client("iam")
+    created = iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument=json.dumps(trust))
+    logs = {
+        "Effect": "Allow",
+        "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+        "Resource": "arn:aws:logs:*:*:log-group:/lab/*",
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [logs]})
+    iam.put_role_policy(RoleName=ROLE, PolicyName="logs", PolicyDocument=policy)
     return str(created["Role"]["Arn"])
 
 
@@ -127,6 +132,7 @@ def create(account: Account, target: Target, role: str, layers: dict[str, str]) 
         FunctionName=target.name,
         Description=target.description,
         Runtime=RUNTIME,
+        Architectures=[architecture()],
         Handler="app.handler",
         Role=role,
         Code={"ZipFile": archive.of_file(CODE / "targets" / f"{target.code}.py", "app.py")},

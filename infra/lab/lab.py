@@ -110,7 +110,7 @@ def run(_: argparse.Namespace) -> int:
     directory = DIRECTORY / f"run-{os.getpid()}"
     findings = Findings()
     with running(directory, timeline) as emulated:
-        account = Account(emulated.endpoint)
+        account = emulated.account
         stack = set_up(account, timeline)
         before = {target.name: comparison.read(account, target.name) for target in functions.TARGETS}
         stage = Stage(account, stack, Journal(emulated.journal), emulated.record, timeline, findings)
@@ -214,7 +214,7 @@ def account_that_is_up(arguments: argparse.Namespace) -> Account:
     emulated = session.found(arguments.name)
     if emulated is None:
         raise EmulatorError("no lab is up; start one: make lab-up")
-    return Account(emulated.endpoint)
+    return emulated.account
 
 
 def traffic(arguments: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""The emulator's process: ministack with the bridge and the recorder.
+"""The emulator's process: ministack with the bridges, the recorder, and the lab's changes.
 
     server.py DIRECTORY [PARENT]
 
@@ -16,7 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import alarms
+import environments
+import iam_gaps
+import iam_roles
+import iam_tables
+import lambda_metrics
+import managed_runtimes
+import rights
 from bridge import JOURNAL, Bridge
+from metric_bridge import MetricBridge
 from record import Recorder
 
 PARENT_CHECK_SECONDS = 1.0
@@ -28,15 +36,26 @@ def main() -> None:
     # ministack needs this module for CBOR, and AWS's Rust client of CloudWatch uses nothing else.
     import cbor2  # noqa: F401
     from ministack import app
-    from ministack.services import cloudwatch, eventbridge, lambda_svc
+    from ministack.core import iam_actions, iam_evaluator, lambda_runtime, responses
+    from ministack.services import cloudwatch, cloudwatch_logs, dynamodb, eventbridge, lambda_svc, stepfunctions, tagging
     from ministack.services.cloudformation import provisioners
 
     directory, *parent = sys.argv[1:]
     for number in parent:
         threading.Thread(target=end_with, args=(int(number),), daemon=True).start()
     Bridge(cloudwatch, eventbridge, Path(directory) / JOURNAL).install()
+    MetricBridge(cloudwatch_logs, cloudwatch).install()
     Recorder(lambda_svc, Path(directory)).install()
+    managed_runtimes.install(lambda_runtime, lambda_svc)
+    environments.change(lambda_runtime, lambda_svc)
+    lambda_metrics.change(lambda_svc, cloudwatch)
     alarms.change(provisioners, Path(directory))
+    alarms.evaluate_own_dimensions(cloudwatch)
+    iam_gaps.close(iam_actions, iam_evaluator, tagging, lambda_svc)
+    iam_tables.close(iam_evaluator, dynamodb, provisioners)
+    roles = iam_roles.Roles(iam_evaluator, responses.get_region)
+    iam_roles.install(roles, stepfunctions, eventbridge, lambda_svc)
+    rights.record(iam_evaluator, roles, Path(directory))
     app.app = with_identity(app.app, directory)
     # ministack parses the command line too, and does not know these arguments.
     sys.argv = sys.argv[:1]
@@ -44,11 +63,14 @@ def main() -> None:
 
 
 def with_identity(emulator: Any, directory: str) -> Any:
-    """Adds IDENTITY_PATH to the emulator's application."""
+    """Adds IDENTITY_PATH to the emulator's application.
+
+    Requests count as encrypted, because they do not leave this machine. Otherwise the dead-letter queue's policy would deny them.
+    """
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http" or scope["path"] != IDENTITY_PATH:
-            return await emulator(scope, receive, send)
+            return await emulator(scope | {"scheme": "https"} if "scheme" in scope else scope, receive, send)
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
         await send({"type": "http.response.body", "body": directory.encode()})
 

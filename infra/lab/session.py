@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import emulator
 import functions
-from account import REGION, Account
+import sandbox
+from account import REGION, Account, Credentials
 from deployment import AWS, ROOT, STACK, Stack, deploy, find
 from emulator import Emulator
 from timeline import Timeline
@@ -26,8 +28,9 @@ def begin(name: str, timeline: Timeline, parameters: str) -> Emulator:
     end(name)
     emulated = emulator.start(DIRECTORY / name, ends_with_lab=False)
     try:
-        set_up(Account(emulated.endpoint), timeline, parameters)
-        (emulated.directory / STATE).write_text(json.dumps({"pid": emulated.pid, "port": emulated.port}))
+        set_up(emulated.account, timeline, parameters)
+        state = {"pid": emulated.pid, "port": emulated.port, "credentials": asdict(emulated.credentials)}
+        (emulated.directory / STATE).write_text(json.dumps(state))
     except BaseException:
         emulated.stop()
         raise
@@ -50,7 +53,7 @@ def recorded(name: str) -> Emulator | None:
         state = json.loads((directory / STATE).read_text())
     except (FileNotFoundError, json.JSONDecodeError):
         return None
-    return Emulator(state["pid"], state["port"], directory)
+    return Emulator(state["pid"], state["port"], directory, Credentials(**state["credentials"]))
 
 
 def found(name: str) -> Emulator | None:
@@ -60,7 +63,7 @@ def found(name: str) -> Emulator | None:
 
 
 def describe(emulated: Emulator) -> dict[str, object]:
-    account = Account(emulated.endpoint)
+    account = emulated.account
     return {
         "endpoint": emulated.endpoint,
         "region": REGION,
@@ -105,6 +108,7 @@ def set_up(account: Account, timeline: Timeline, parameters: str = "") -> Stack:
     functions.create_all(account)
     names = ", ".join(target.name for target in functions.TARGETS)
     timeline.line("lab", f"functions to experiment on: {names}")
+    timeline.line("lab", sandbox.description())
     return stack
 
 

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use crate::model::function::Observation;
 use crate::model::names::{FunctionArn, RunId};
-use crate::model::time::{Time, whole_milliseconds};
+use crate::model::time::whole_milliseconds;
 use crate::steps::MAX_LANDING_DELAY;
 
+use super::calls::{CallError, CallKind, Caller, Sending};
 use super::dice::Dice;
 use super::history::monitor::Monitor;
 use super::history::weakening::Weakening;
-use super::network::{CallError, CallKind};
 use super::{SimWorld, State};
 
 /// The longest time for which a caller waits for a response, in milliseconds. It is the SDK's.
@@ -54,35 +54,6 @@ pub struct Drive {
     pub(super) sent: u64,
     /// The calls in flight that change a function.
     pub(super) in_flight: BTreeMap<u64, Sending>,
-}
-
-/// The caller of a call.
-#[derive(Clone, Debug, Default)]
-pub struct Caller {
-    /// Its name in the journal.
-    pub name: String,
-    /// The ledger's method that makes the call.
-    pub method: Option<&'static str>,
-    /// The purpose of a call that changes a function.
-    pub sending: Option<Sending>,
-}
-
-impl std::fmt::Display for Caller {
-    /// The further requests of a ledger's method have no name of a caller.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if self.name.is_empty() { "  and then" } else { &self.name })
-    }
-}
-
-/// The purpose of a call that changes a function.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sending {
-    /// The run for which the call is made.
-    pub run: RunId,
-    /// The function that it changes.
-    pub function: FunctionArn,
-    /// The time that the read showed on which the call was decided.
-    pub read_at: Time,
 }
 
 /// A period in which one kind of call fails.

@@ -12,8 +12,9 @@ use crate::model::snapshot::Write;
 use crate::model::time::Time;
 use crate::ports::{FunctionError, Functions, Permit, VersionPage};
 
+use super::calls::{CallError, CallKind};
 use super::lambda_writes::call_name;
-use super::network::{CallError, CallKind, Failure};
+use super::network::Failure;
 use super::{CallFailure, SimFunction, SimWorld, State};
 
 /// Finds a function by its ARN or its name.

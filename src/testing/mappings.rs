@@ -6,7 +6,7 @@ use crate::model::names::{FunctionArn, MappingId};
 use crate::model::time::Time;
 use crate::ports::FunctionError;
 
-use super::network::CallKind;
+use super::calls::CallKind;
 use super::{SimWorld, State};
 
 /// The longest time for which a mapping is `Enabling` or `Disabling`, in milliseconds. Inferred.

@@ -3,6 +3,7 @@
 //! Nothing here really sleeps, every call is counted, and a test can make any call fail. Calls have the names of the AWS calls
 //! that the real ports make in their place.
 
+pub mod calls;
 mod cores;
 pub mod crash;
 pub mod dice;
@@ -20,6 +21,7 @@ mod reads;
 pub mod samples;
 pub mod schedule;
 mod sim_function;
+pub mod state_machine;
 pub mod worker;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -42,8 +44,9 @@ pub use mappings::{Orphans, SimMapping};
 pub use rates::Rates;
 pub use sim_function::SimFunction;
 
+use calls::CallKind;
 use drive::Drive;
-use network::{CallKind, CrashPoint};
+use network::CrashPoint;
 
 /// The time at which simulated time begins: 2026-06-01.
 pub const BEGINNING: Time = Time(1_780_272_000_000);

@@ -1,39 +1,11 @@
 //! The network between a caller and AWS: it counts every call, lets it take time, and can make it fail.
 
-use std::time::Duration;
-
 use crate::ports::{AlarmError, FunctionError, LedgerError};
 use crate::steps::MAX_LANDING_DELAY;
 
+use super::calls::{CallError, CallKind};
 use super::drive::Flight;
 use super::{CallFailure, SimWorld, State, Yield};
-
-/// The kind of a call. It determines which failures the call can have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CallKind {
-    /// Reads a function, or something that belongs to it.
-    ReadLambda,
-    /// Changes a function.
-    WriteLambda,
-    /// Reads the ledger.
-    ReadLedger,
-    /// Writes one item of the ledger.
-    WriteItem,
-    /// Writes several items of the ledger, and can conflict with another transaction.
-    Transaction,
-    /// Reads CloudWatch.
-    Alarms,
-    /// Reads Step Functions.
-    Executions,
-}
-
-impl CallKind {
-    /// Whether the call changes something, so that it matters whether it lands.
-    #[must_use]
-    pub fn changes(self) -> bool {
-        matches!(self, Self::WriteLambda | Self::WriteItem | Self::Transaction)
-    }
-}
 
 /// What happens around the call that is chosen for a crash.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,19 +49,6 @@ impl State {
     pub fn crashes_left(&self) -> usize {
         self.crashes.len() + usize::from(self.calls_before_crash.is_some())
     }
-}
-
-/// A failure of a call, before it becomes an error of a port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CallError {
-    /// No response: the call may have landed, or not.
-    NoResponse,
-    /// Access denied.
-    Denied,
-    /// Busy; a transaction conflicted with another one.
-    Busy,
-    /// Throttled, with the time from `Retry-After`.
-    Throttled(Duration),
 }
 
 /// Turns the failure of a call into an error of a port.

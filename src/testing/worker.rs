@@ -16,7 +16,7 @@ use crate::model::time::Time;
 use crate::ports::{AlarmError, Alarms, Clock, Executions, FunctionError, Functions, Permit, Stack, VersionPage};
 
 use super::SimWorld;
-use super::drive::{Caller, Sending};
+use super::calls::{Caller, Sending};
 use super::history::weakening::Weakening;
 use super::reads::UnguardedReads;
 
@@ -46,7 +46,7 @@ impl Role {
     #[must_use]
     pub const fn timeout(self) -> Duration {
         Duration::from_secs(match self {
-            Self::Prepare => 300,
+            Self::Prepare => 420,
             Self::Rollback => 900,
             Self::Reaper => 55,
             _ => 30,

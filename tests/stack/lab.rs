@@ -79,6 +79,11 @@ impl Lab {
         value.as_str().map_or_else(|| value.to_string(), str::to_owned)
     }
 
+    /// A variable of the environment in which the lab's administrator works.
+    pub fn variable(&self, name: &str) -> &str {
+        &self.environment[name]
+    }
+
     fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("AWS_")) {

@@ -12,7 +12,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use snapback::aws::AwsWorld;
 use snapback::model::names::{FunctionArn, RunId};
-use snapback::model::run::{RunList, TargetRecord, TargetStatus};
+use snapback::model::run::{RunList, TargetKey, TargetRecord, TargetStatus};
 use snapback::ports::{Functions, Ledger};
 use tokio::runtime::Runtime;
 
@@ -192,7 +192,13 @@ impl Parts {
         let config = aws_config::defaults(BehaviorVersion::latest())
             .endpoint_url(lab.description("endpoint"))
             .region(Region::new(lab.description("region")))
-            .credentials_provider(Credentials::new("test", "test", None, None, "lab"))
+            .credentials_provider(Credentials::new(
+                lab.variable("AWS_ACCESS_KEY_ID"),
+                lab.variable("AWS_SECRET_ACCESS_KEY"),
+                None,
+                None,
+                "lab",
+            ))
             .http_client(aws_smithy_http_client::Builder::new().build_http());
         let config = runtime.block_on(config.load());
         let world = AwsWorld::new(&config, lab.description("table"), Some("snapback"));
@@ -205,7 +211,7 @@ impl Parts {
     }
 
     fn target(&self, run: &str, function: &str) -> Option<TargetRecord> {
-        let target = self.runtime.block_on(self.world.target(&run_id(run), &self.arn(function)));
+        let target = self.runtime.block_on(self.world.target(TargetKey::new(&run_id(run), &self.arn(function))));
         target.unwrap_or_else(|error| panic!("{error}"))
     }
 

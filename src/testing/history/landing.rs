@@ -7,7 +7,7 @@ use crate::model::names::FunctionArn;
 use crate::model::run::TargetStatus;
 use crate::model::snapshot::Write;
 use crate::testing::State;
-use crate::testing::drive::Sending;
+use crate::testing::calls::Sending;
 
 use super::fields::{Fields, current_fields, differing, sent_fields, shown};
 

@@ -2,7 +2,8 @@
 
 use crate::model::names::{FunctionArn, RunId};
 use crate::model::run::{
-    EndReason, Findings, Lease, Lever, Lock, Run, RunList, RunStatus, TargetEnding, TargetRecord, TargetStatus,
+    EndReason, Findings, Lease, Lever, Lock, Run, RunList, RunStatus, TargetEnding, TargetKey, TargetRecord,
+    TargetStatus,
 };
 use crate::model::snapshot::{Change, RemovedFault, Snapshot};
 use crate::model::time::Time;
@@ -53,8 +54,8 @@ impl Ledger for Worker<'_> {
         self.as_caller(None).targets(run).await
     }
 
-    async fn target(&self, run: &RunId, function: &FunctionArn) -> Result<Option<TargetRecord>, LedgerError> {
-        let mut target = self.as_caller(None).target(run, function).await?;
+    async fn target(&self, target: TargetKey<'_>) -> Result<Option<TargetRecord>, LedgerError> {
+        let mut target = self.as_caller(None).target(target).await?;
         if let Some(target) = &mut target {
             if self.has(Weakening::EndedUnderLease) {
                 (target.inject_lease, target.restore_lease) = (None, None);
@@ -93,86 +94,68 @@ impl Ledger for Worker<'_> {
         self.as_caller(None).lock(function).await
     }
 
-    async fn take_lock(&self, run: &RunId, function: &FunctionArn) -> Result<Option<Lock>, LedgerError> {
+    async fn take_lock(&self, target: TargetKey<'_>) -> Result<Option<Lock>, LedgerError> {
         if self.has(Weakening::ObserveBeforeLock) {
-            self.observe_before_lock(run, function).await;
+            self.observe_before_lock(target.run, target.function).await;
         }
-        let mut lock = self.as_caller(None).take_lock(run, function).await?;
+        let mut lock = self.as_caller(None).take_lock(target).await?;
         if let Some(lock) = lock.as_mut().filter(|_| self.has(Weakening::NoWaitAfterRelease)) {
             lock.released_at = None;
         }
         Ok(lock)
     }
 
-    async fn arm(&self, run: &RunId, function: &FunctionArn, snapshot: &Snapshot) -> Result<WriteOutcome, LedgerError> {
-        self.as_caller(None).arm(run, function, snapshot).await
+    async fn arm(&self, target: TargetKey<'_>, snapshot: &Snapshot) -> Result<WriteOutcome, LedgerError> {
+        self.as_caller(None).arm(target, snapshot).await
     }
 
-    async fn mark_rehearsed(
-        &self,
-        run: &RunId,
-        function: &FunctionArn,
-        planned: &[Change],
-    ) -> Result<WriteOutcome, LedgerError> {
-        self.as_caller(None).mark_rehearsed(run, function, planned).await
+    async fn mark_rehearsed(&self, target: TargetKey<'_>, planned: &[Change]) -> Result<WriteOutcome, LedgerError> {
+        self.as_caller(None).mark_rehearsed(target, planned).await
     }
 
     async fn begin_inject(
         &self,
-        run: &RunId,
-        function: &FunctionArn,
+        target: TargetKey<'_>,
         planned: &[Change],
         lease: &Lease,
         now: Time,
     ) -> Result<Option<Permit>, LedgerError> {
-        self.memory(|memory| memory.begun.insert(function.clone(), run.clone()));
-        self.as_caller(None).begin_inject(run, function, planned, &self.weakened_lease(lease), now).await
+        self.memory(|memory| memory.begun.insert(target.function.clone(), target.run.clone()));
+        self.as_caller(None).begin_inject(target, planned, &self.weakened_lease(lease), now).await
     }
 
-    async fn mark_injected(&self, run: &RunId, function: &FunctionArn) -> Result<WriteOutcome, LedgerError> {
-        self.as_caller(None).mark_injected(run, function).await
+    async fn mark_injected(&self, target: TargetKey<'_>) -> Result<WriteOutcome, LedgerError> {
+        self.as_caller(None).mark_injected(target).await
     }
 
     async fn begin_restore(
         &self,
-        run: &RunId,
-        function: &FunctionArn,
+        target: TargetKey<'_>,
         lease: &Lease,
         now: Time,
     ) -> Result<Option<Permit>, LedgerError> {
-        self.memory(|memory| memory.begun.insert(function.clone(), run.clone()));
-        self.as_caller(None).begin_restore(run, function, &self.weakened_lease(lease), now).await
+        self.memory(|memory| memory.begun.insert(target.function.clone(), target.run.clone()));
+        self.as_caller(None).begin_restore(target, &self.weakened_lease(lease), now).await
     }
 
-    async fn shorten_lease(
-        &self,
-        run: &RunId,
-        function: &FunctionArn,
-        lease: &Lease,
-        until: Time,
-    ) -> Result<(), LedgerError> {
-        self.as_caller(None).shorten_lease(run, function, lease, until).await
+    async fn shorten_lease(&self, target: TargetKey<'_>, lease: &Lease, until: Time) -> Result<(), LedgerError> {
+        self.as_caller(None).shorten_lease(target, lease, until).await
     }
 
     async fn end_target(&self, ending: &TargetEnding, now: Time) -> Result<WriteOutcome, LedgerError> {
         self.as_caller(None).end_target(ending, now).await
     }
 
-    async fn record_restore_error(&self, run: &RunId, function: &FunctionArn, why: &str) -> Result<(), LedgerError> {
-        self.as_caller(None).record_restore_error(run, function, why).await
+    async fn record_restore_error(&self, target: TargetKey<'_>, why: &str) -> Result<(), LedgerError> {
+        self.as_caller(None).record_restore_error(target, why).await
     }
 
-    async fn record_waiting(&self, run: &RunId, function: &FunctionArn, why: Option<&str>) -> Result<(), LedgerError> {
-        self.as_caller(None).record_waiting(run, function, why).await
+    async fn record_waiting(&self, target: TargetKey<'_>, why: Option<&str>) -> Result<(), LedgerError> {
+        self.as_caller(None).record_waiting(target, why).await
     }
 
-    async fn record_removed_faults(
-        &self,
-        run: &RunId,
-        function: &FunctionArn,
-        seen: &[RemovedFault],
-    ) -> Result<(), LedgerError> {
-        self.as_caller(None).record_removed_faults(run, function, seen).await
+    async fn record_removed_faults(&self, target: TargetKey<'_>, seen: &[RemovedFault]) -> Result<(), LedgerError> {
+        self.as_caller(None).record_removed_faults(target, seen).await
     }
 
     async fn lever(&self) -> Result<Option<Lever>, LedgerError> {
