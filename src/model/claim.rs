@@ -46,8 +46,8 @@ impl Claim {
         }
     }
 
-    /// Where the first of the earlier claims is that [meets](Self::meets) this one. A file can have thousands of claims, so
-    /// each is looked up; only a claim of mappings is compared with all others, and there is one per fault.
+    /// Finds the first earlier claim that [meets](Self::meets) this one. A file can have thousands of claims, so each is looked up;
+    /// only a claim of mappings is compared with all others, and there is one per fault.
     #[must_use]
     pub fn find_in<T: Copy + Ord>(&self, earlier: &BTreeMap<Claim, T>) -> Option<T> {
         let get = |claim: &Claim| earlier.get(claim).copied();

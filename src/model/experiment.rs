@@ -37,7 +37,7 @@ pub struct Experiment {
     /// The alarms that end the run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stop_conditions: Vec<StopCondition>,
-    /// What should hold before, during and after.
+    /// The conditions that hold before, during and after the run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steady_state: Vec<Condition>,
     /// How long the steady state may take, after the restore, to hold again.
@@ -160,13 +160,13 @@ fn check_alarms(stops: &[StopCondition]) -> Result<(), String> {
 }
 
 impl Experiment {
-    /// Without the values of variables, for the record of a run that is over.
+    /// Returns the experiment without the values of variables, for the record of an ended run.
     #[must_use]
     pub fn redacted(&self) -> Self {
         Self { faults: self.faults.iter().map(Fault::redacted).collect(), ..self.clone() }
     }
 
-    /// Whether chance chooses among the functions that carry the tags of a target.
+    /// Whether a target draws at random among the functions that have its tags.
     #[must_use]
     pub fn draws(&self) -> bool {
         self.targets.iter().any(|target| matches!(target, Target::Tagged { select, .. } if *select != Select::All))
@@ -196,7 +196,7 @@ impl Experiment {
         self.faults.iter().all(Fault::expires_by_itself)
     }
 
-    /// The latest end of a run that begins `now`: the time to arm and inject, and its duration.
+    /// Returns the latest end of a run that begins `now`. It includes the time to arm and inject, and the duration.
     #[must_use]
     pub fn deadline(&self, now: Time) -> Time {
         now + self.duration.get() + STARTUP_LIMIT

@@ -80,7 +80,7 @@ pub fn plan_restore_of_mappings(
             (FieldState::Unknown(why), _) => plan.pending_reason = Some(why),
             (FieldState::Injected, Some(why)) => {
                 let note = format!(
-                    "was enabled, injected disabled; mapping {id} is left disabled, for its function is gone: {why}"
+                    "was enabled, injected disabled; mapping {id} is left disabled, because its function was deleted: {why}"
                 );
                 plan.drift.push(Drift { field: change.field().to_string(), note });
             }

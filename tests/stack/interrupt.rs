@@ -150,7 +150,7 @@ fn a_run_that_is_only_starting_is_kept_from_it() {
     eventually(|| aws.calls("StartExecution").len() == 1, || "it is asked to start".to_owned());
     running.signal("INT");
     assert_eq!(running.code(), 4, "{}", running.shown());
-    running.wait_for("the run was stopped at its very start; see snapback status r", 1);
+    running.wait_for("the run was stopped while it was starting; see snapback status r", 1);
     assert_eq!(aws.calls("Invoke"), [r#"Invoke {"stop":"r"}"#]);
 }
 
