@@ -32,7 +32,7 @@ const MOST_TICKS: u32 = 2;
 const DEMOS: [(&str, &str); 3] = [
     ("demo 1", include_str!("../../events/demo-1-concurrency.json")),
     ("demo 2", include_str!("../../events/demo-2-handler.json")),
-    ("demo 3", include_str!("../../events/demo-3-layer.json")),
+    ("demo 3", include_str!("../../events/demo-3-proxy.json")),
 ];
 
 /// Where a runner is cut off: so many calls after the last cut or the beginning, and how.

@@ -42,7 +42,7 @@ fn corpus() -> Vec<(&'static str, Value, &'static str)> {
         (
             "",
             json!({ "experiment": good() }),
-            "`experiment` is not a known field; write one of name, targets, faults, duration, stopConditions, steadyState, recovery, seed",
+            "`experiment` is not a known field; write one of name, targets, faults, duration, startWithin, stopConditions, steadyState, recovery, seed",
         ),
         // Unknown fields.
         ("/duraton", json!("PT5M"), "`duraton` is not a known field; did you mean `duration`?"),
@@ -51,7 +51,7 @@ fn corpus() -> Vec<(&'static str, Value, &'static str)> {
         (
             "/comment",
             json!("mine"),
-            "`comment` is not a known field; write one of name, targets, faults, duration, stopConditions, steadyState, recovery, seed",
+            "`comment` is not a known field; write one of name, targets, faults, duration, startWithin, stopConditions, steadyState, recovery, seed",
         ),
         (
             "/targets/0/functon",
@@ -76,7 +76,7 @@ fn corpus() -> Vec<(&'static str, Value, &'static str)> {
         (
             &*format!("/{}", "x".repeat(5_000)).leak(),
             json!(1),
-            "`xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...` is not a known field; write one of name, targets, faults, duration, stopConditions, steadyState, recovery, seed",
+            "`xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...` is not a known field; write one of name, targets, faults, duration, startWithin, stopConditions, steadyState, recovery, seed",
         ),
         // Names.
         ("/name", json!(""), "name: `` is not a name; write 1 to 128 printable characters"),
@@ -458,6 +458,16 @@ fn corpus() -> Vec<(&'static str, Value, &'static str)> {
             "/duration",
             json!("PT99999999999999999999S"),
             "duration: `PT99999999999999999999S` is not a duration of hours, minutes and seconds; write PT5S to PT12H as an ISO 8601 duration, such as PT90S or PT5M",
+        ),
+        (
+            "/startWithin",
+            json!("PT9S"),
+            "startWithin: `PT9S` is out of range; write PT10S to PT10M as an ISO 8601 duration, such as PT90S or PT5M",
+        ),
+        (
+            "/startWithin",
+            json!("PT601S"),
+            "startWithin: `PT601S` is out of range; write PT10S to PT10M as an ISO 8601 duration, such as PT90S or PT5M",
         ),
         (
             "/recovery",
