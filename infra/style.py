@@ -8,6 +8,7 @@ Rules:
   file      at most 500 lines in a source file
   function  at most 60 lines in a function
   citation  every file, and every test, that a document names in backticks exists
+  link      every file and heading to which a document links exists
 
 Each finding has its file, line and fix. While style_baseline.json exists, a file may have as many findings of a rule as are
 listed there. After a cleanup, `infra/style.py --shrink` lowers the numbers. No command raises them.
@@ -96,7 +97,10 @@ RUST_FUNCTION = re.compile(
 )
 ANY_FUNCTION = re.compile(r"\b(?:fn|def) (\w+)")
 # A path, or a name with at least three words, which only tests have in documents.
-CITED = re.compile(r"`(?:((?:src|tests|infra|events|\.ci)/[\w./-]+)|([a-z][a-z0-9]*(?:_[a-z0-9]+){2,}))`")
+CITED = re.compile(r"`(?:((?:src|tests|infra|events|docs|\.ci)/[\w./-]+)|([a-z][a-z0-9]*(?:_[a-z0-9]+){2,}))`")
+LINK = re.compile(r"\]\((?!\w+:)([^)\s#]*)(?:#([^)\s]+))?\)")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+CODE_BLOCK = re.compile(r"^( *)```.*?^\1```$", re.MULTILINE | re.DOTALL)
 RUST_CONSTANT = re.compile(
     r"((?:^[ \t]*///[^\n]*\n)+)(?:^[ \t]*#\[[^\n]*\n)*^[ \t]*(?:pub(?:\([^)\n]*\))?\s+)?const (\w+): [iu](?:8|16|32|64|128|size)\b",
     re.MULTILINE,
@@ -175,6 +179,7 @@ def findings(root: Path) -> Iterator[Finding]:
     for file, text in files.items():
         if file.endswith(".md") and file not in HISTORY:
             yield from dead_citations(root, file, text, names)
+            yield from dead_links(root, file, text)
 
 
 def texts(root: Path) -> Iterator[Path]:
@@ -240,6 +245,24 @@ def dead_citations(root: Path, file: str, text: str, names: set[str]) -> Iterato
             yield Finding("citation", file, lines.number(match.start()), f"{path} does not exist; name the file that replaced it")
         if name and name not in names:
             yield Finding("citation", file, lines.number(match.start()), f"no test is called {name}; name the one that replaced it")
+
+
+def dead_links(root: Path, file: str, text: str) -> Iterator[Finding]:
+    """Finds links to files and headings that do not exist."""
+    lines = Lines(text)
+    for match in LINK.finditer(text):
+        path, heading = match[1], match[2]
+        target = (root / file).parent / path if path else root / file
+        if not target.exists():
+            yield Finding("link", file, lines.number(match.start()), f"{path} does not exist; link to what replaced it")
+        elif heading and heading not in headings(target.read_text(encoding="utf-8")):
+            yield Finding("link", file, lines.number(match.start()), f"no heading #{heading}; link to the one that replaced it")
+
+
+def headings(text: str) -> set[str]:
+    """Returns the headings of a document, as GitHub spells them in links."""
+    titles = HEADING.findall(CODE_BLOCK.sub("", text))
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 def constants_without_unit(file: str, text: str) -> Iterator[Finding]:

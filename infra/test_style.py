@@ -113,6 +113,20 @@ class CitationTest(unittest.TestCase):
             self.assertEqual(found, [("citation", "a.md", 2), ("citation", "a.md", 3)])
 
 
+class LinkTest(unittest.TestCase):
+    def test_a_link_to_a_missing_file_or_heading_is_found(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(folder)
+            (root / "docs").mkdir()
+            (root / "docs" / "b.md").write_text("# Two words: `code`\n\n```sh\n# a comment\n```\n\n[up](../a.md#first)\n[up](../c.md)\n")
+            (root / "a.md").write_text(
+                "# First\n[b](docs/b.md#two-words-code), [web](https://example.com/#no), [self](#first)\n"
+                "[b](docs/b.md#a-comment)\n[self](#second)\n"
+            )
+            found = [(finding.rule, finding.file, finding.line) for finding in style.findings(root)]
+            self.assertEqual(sorted(found), [("link", "a.md", 3), ("link", "a.md", 4), ("link", "docs/b.md", 8)])
+
+
 class BaselineTest(unittest.TestCase):
     def setUp(self) -> None:
         folder = tempfile.TemporaryDirectory()

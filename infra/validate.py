@@ -138,7 +138,9 @@ def house_rules() -> Iterator[Finding]:
 # The Maps for few targets and their counterparts for many, each with the task that it runs.
 VARIANTS = (
     ("ArmTargets", "Arm", "ArmBatches", "ArmBatch"),
+    ("RehearseTargets", "Rehearse", "RehearseBatches", "RehearseBatch"),
     ("InjectTargets", "Inject", "InjectBatches", "InjectBatch"),
+    ("InjectTargets", "RehearseAgain", "InjectBatches", "RehearseBatchAgain"),
     ("RestoreTargets", "Restore", "RestoreBatches", "RestoreBatch"),
 )
 # The concurrency of one inline Map (step-functions/latest/dg/state-map-inline), and the targets of one batch.

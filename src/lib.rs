@@ -7,7 +7,7 @@
 //! - **The restore decision** takes three files. `plan::field_state` compares a field with its original and its injected value,
 //!   `plan::restore` decides on one fresh observation, and `steps::restore` carries the decision out.
 //! - **The race** between an inject's call and a restore is described below. Its bounds are the constants of `steps`, the
-//!   leases are taken in `steps::inject` and `steps::restore`, and `model::guarded_write` has the condition of each write.
+//!   leases are taken in `steps::leased_writer`, and `model::guarded_write` has the condition of each write.
 //! - **To add a fault**, add a variant of `model::fault::Fault` and a row of `model::catalog::FAULT_CATALOG`, and let
 //!   `plan::changes` turn it into changes. A fault inside invocations is added to [`model::invocation`] and to `proxy::verdict`
 //!   instead. Tests walk the catalog and fail until the sample in `events/`, the roles in `infra/template.yaml` and the README

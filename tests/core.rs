@@ -1,6 +1,6 @@
-//! The decisions and the steps, on the simulated world: no SDK, no network, no waiting.
+//! Tests of the decisions and the steps in the simulated world: no SDK, no network, no waiting.
 #![cfg(feature = "testing")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says what went wrong by failing")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports what went wrong by failing")]
 
 #[path = "core/bad_input.rs"]
 mod bad_input;
@@ -16,6 +16,8 @@ mod deadline;
 mod deploys;
 #[path = "core/draws.rs"]
 mod draws;
+#[path = "core/early_ends.rs"]
+mod early_ends;
 #[path = "core/effect.rs"]
 mod effect;
 #[path = "core/events.rs"]
@@ -60,6 +62,8 @@ mod review;
 mod scale;
 #[path = "core/scenarios.rs"]
 mod scenarios;
+#[path = "core/secrets.rs"]
+mod secrets;
 #[path = "core/shown.rs"]
 mod shown;
 #[path = "core/stage.rs"]

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::model::guarded_write::{GuardedWrite, Item as Place, Omission};
 use crate::model::names::{FunctionArn, RunId};
-use crate::model::run::{Lever, Lock, Run, TargetRecord};
+use crate::model::run::{Lever, Lock, Run, TargetKey, TargetRecord};
 use crate::ports::{Ledger, LedgerError, WriteOutcome};
 use crate::testing::SimWorld;
 use crate::testing::execution::block_on;
@@ -173,25 +173,35 @@ async fn make(subject: &impl Subject, step: &Step) -> String {
         Call::JudgeRun(run, judgement) => shown(ledger.record_findings(run, judgement).await),
         Call::CloseRun(run, status) => shown(ledger.close_run(run, *status, now).await),
         Call::RetireRun(run) => shown(ledger.retire_run(run, now).await),
-        Call::TakeLock(run, function) => shown(ledger.take_lock(run, function).await),
-        Call::Arm(run, function, snapshot) => shown(ledger.arm(run, function, snapshot).await),
-        Call::MarkRehearsed(run, function, planned) => shown(ledger.mark_rehearsed(run, function, planned).await),
-        Call::BeginInject(run, function, planned, lease) => {
-            shown(ledger.begin_inject(run, function, planned, lease, now).await)
+        Call::TakeLock(run, function) => shown(ledger.take_lock(TargetKey::new(run, function)).await),
+        Call::Arm(run, function, snapshot) => shown(ledger.arm(TargetKey::new(run, function), snapshot).await),
+        Call::MarkRehearsed(run, function, planned) => {
+            shown(ledger.mark_rehearsed(TargetKey::new(run, function), planned).await)
         }
-        Call::Injected(run, function) => shown(ledger.mark_injected(run, function).await),
-        Call::BeginRestore(run, function, lease) => shown(ledger.begin_restore(run, function, lease, now).await),
-        Call::Settle(run, function, lease, until) => shown(ledger.shorten_lease(run, function, lease, *until).await),
+        Call::BeginInject(run, function, planned, lease) => {
+            shown(ledger.begin_inject(TargetKey::new(run, function), planned, lease, now).await)
+        }
+        Call::Injected(run, function) => shown(ledger.mark_injected(TargetKey::new(run, function)).await),
+        Call::BeginRestore(run, function, lease) => {
+            shown(ledger.begin_restore(TargetKey::new(run, function), lease, now).await)
+        }
+        Call::Settle(run, function, lease, until) => {
+            shown(ledger.shorten_lease(TargetKey::new(run, function), lease, *until).await)
+        }
         Call::Finish(ending) => shown(ledger.end_target(ending, now).await),
-        Call::RestoreFailed(run, function) => shown(ledger.record_restore_error(run, function, "denied").await),
-        Call::Waiting(run, function, why) => shown(ledger.record_waiting(run, function, *why).await),
-        Call::RemovedFaults(run, function, seen) => shown(ledger.record_removed_faults(run, function, seen).await),
+        Call::RestoreFailed(run, function) => {
+            shown(ledger.record_restore_error(TargetKey::new(run, function), "denied").await)
+        }
+        Call::Waiting(run, function, why) => shown(ledger.record_waiting(TargetKey::new(run, function), *why).await),
+        Call::RemovedFaults(run, function, seen) => {
+            shown(ledger.record_removed_faults(TargetKey::new(run, function), seen).await)
+        }
         Call::SetLever(lever) => shown(ledger.set_lever(lever).await),
         Call::Late(write) => shown(subject.send(write).await),
         Call::Read(run, function) => {
             let mut text = shown(ledger.run(run).await);
             text += &shown(ledger.targets(run).await);
-            text += &shown(ledger.target(run, function).await);
+            text += &shown(ledger.target(TargetKey::new(run, function)).await);
             text += &shown(ledger.active_runs().await);
             text += &shown(ledger.all_runs().await);
             text += &shown(ledger.runs_of_alarm(&alarm_arn("errors")).await);

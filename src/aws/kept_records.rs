@@ -204,7 +204,7 @@ fn a_run_of_every_fault_is_restored_from_its_stored_record() {
         };
         let before = seen(&world);
         block_on(async {
-            let _ = world.mark_rehearsed(&run.id, &function, &targets[0].changes).await.unwrap();
+            let _ = world.mark_rehearsed(run.target_key(&function), &targets[0].changes).await.unwrap();
             let injected = inject(&world, &run.id, &function, budget(&world)).await;
             assert_eq!(injected, Ok(InjectOutcome::Injected), "{name}");
         });
@@ -248,7 +248,7 @@ fn a_run_of_another_release_is_restored_and_never_called_held() {
         let world = world_of(&run, &armed);
         block_on(async {
             let function = &armed[0].function;
-            let _ = world.mark_rehearsed(&run.id, function, &armed[0].changes).await.unwrap();
+            let _ = world.mark_rehearsed(run.target_key(function), &armed[0].changes).await.unwrap();
             assert_eq!(inject(&world, &run.id, function, budget(&world)).await, Ok(InjectOutcome::Skipped), "{what}");
         });
         let timeout = || world.with(|state| state.functions[&armed[0].function].seen.timeout);

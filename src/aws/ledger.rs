@@ -8,7 +8,9 @@ use aws_sdk_dynamodb::types::{ReturnValue, TransactWriteItem};
 use crate::model::guarded_write::{self as writes, GuardedWrite};
 use crate::model::marker::stopped_marker;
 use crate::model::names::{FunctionArn, RunId};
-use crate::model::run::{EndReason, Findings, Lease, Lever, Lock, Run, RunList, RunStatus, TargetEnding, TargetRecord};
+use crate::model::run::{
+    EndReason, Findings, Lease, Lever, Lock, Run, RunList, RunStatus, TargetEnding, TargetKey, TargetRecord,
+};
 use crate::model::snapshot::{Change, RemovedFault, Snapshot};
 use crate::model::time::Time;
 use crate::ports::{Ledger, LedgerError, Permit, WriteOutcome};
@@ -189,8 +191,8 @@ impl Ledger for AwsWorld {
         self.partition(&run_pk(run), "TARGET#").await?.iter().map(read_target).collect()
     }
 
-    async fn target(&self, run: &RunId, function: &FunctionArn) -> Result<Option<TargetRecord>, LedgerError> {
-        self.item(target_key(run, function)).await?.as_ref().map(read_target).transpose()
+    async fn target(&self, target: TargetKey<'_>) -> Result<Option<TargetRecord>, LedgerError> {
+        self.item(target_key(target.run, target.function)).await?.as_ref().map(read_target).transpose()
     }
 
     async fn active_runs(&self) -> Result<RunList, LedgerError> {
@@ -221,63 +223,50 @@ impl Ledger for AwsWorld {
         self.item(lock_key(function)).await?.as_ref().map(read_lock).transpose()
     }
 
-    async fn take_lock(&self, run: &RunId, function: &FunctionArn) -> Result<Option<Lock>, LedgerError> {
-        if self.guarded(&writes::take_lock(run, function)).await? == WriteOutcome::Applied {
-            return self.lock(function).await;
+    async fn take_lock(&self, target: TargetKey<'_>) -> Result<Option<Lock>, LedgerError> {
+        if self.guarded(&writes::take_lock(target)).await? == WriteOutcome::Applied {
+            return self.lock(target.function).await;
         }
         // Either the run is not running, or the lock is held: by this run too, when an answer was lost.
-        match self.run(run).await? {
-            Some(run) if run.status == RunStatus::Running => self.lock(function).await,
+        match self.run(target.run).await? {
+            Some(run) if run.status == RunStatus::Running => self.lock(target.function).await,
             _ => Ok(None),
         }
     }
 
-    async fn arm(&self, run: &RunId, function: &FunctionArn, snapshot: &Snapshot) -> Result<WriteOutcome, LedgerError> {
-        self.guarded(&writes::arm(run, function, snapshot)).await
+    async fn arm(&self, target: TargetKey<'_>, snapshot: &Snapshot) -> Result<WriteOutcome, LedgerError> {
+        self.guarded(&writes::arm(target, snapshot)).await
     }
 
-    async fn mark_rehearsed(
-        &self,
-        run: &RunId,
-        function: &FunctionArn,
-        planned: &[Change],
-    ) -> Result<WriteOutcome, LedgerError> {
-        self.guarded(&writes::mark_rehearsed(run, function, planned)).await
+    async fn mark_rehearsed(&self, target: TargetKey<'_>, planned: &[Change]) -> Result<WriteOutcome, LedgerError> {
+        self.guarded(&writes::mark_rehearsed(target, planned)).await
     }
 
     async fn begin_inject(
         &self,
-        run: &RunId,
-        function: &FunctionArn,
+        target: TargetKey<'_>,
         planned: &[Change],
         lease: &Lease,
         now: Time,
     ) -> Result<Option<Permit>, LedgerError> {
-        self.permit(&writes::begin_inject(run, function, planned, lease, now), function).await
+        self.permit(&writes::begin_inject(target, planned, lease, now), target.function).await
     }
 
-    async fn mark_injected(&self, run: &RunId, function: &FunctionArn) -> Result<WriteOutcome, LedgerError> {
-        self.guarded(&writes::mark_injected(run, function)).await
+    async fn mark_injected(&self, target: TargetKey<'_>) -> Result<WriteOutcome, LedgerError> {
+        self.guarded(&writes::mark_injected(target)).await
     }
 
     async fn begin_restore(
         &self,
-        run: &RunId,
-        function: &FunctionArn,
+        target: TargetKey<'_>,
         lease: &Lease,
         now: Time,
     ) -> Result<Option<Permit>, LedgerError> {
-        self.permit(&writes::begin_restore(run, function, lease, now), function).await
+        self.permit(&writes::begin_restore(target, lease, now), target.function).await
     }
 
-    async fn shorten_lease(
-        &self,
-        run: &RunId,
-        function: &FunctionArn,
-        lease: &Lease,
-        until: Time,
-    ) -> Result<(), LedgerError> {
-        self.guarded(&writes::shorten_lease(run, function, lease, until)).await.map(drop)
+    async fn shorten_lease(&self, target: TargetKey<'_>, lease: &Lease, until: Time) -> Result<(), LedgerError> {
+        self.guarded(&writes::shorten_lease(target, lease, until)).await.map(drop)
     }
 
     async fn end_target(&self, ending: &TargetEnding, now: Time) -> Result<WriteOutcome, LedgerError> {
@@ -286,21 +275,16 @@ impl Ledger for AwsWorld {
         self.guarded(&writes::end_target(ending, now, held)).await
     }
 
-    async fn record_restore_error(&self, run: &RunId, function: &FunctionArn, why: &str) -> Result<(), LedgerError> {
-        self.guarded(&writes::record_restore_error(run, function, why)).await.map(drop)
+    async fn record_restore_error(&self, target: TargetKey<'_>, why: &str) -> Result<(), LedgerError> {
+        self.guarded(&writes::record_restore_error(target, why)).await.map(drop)
     }
 
-    async fn record_waiting(&self, run: &RunId, function: &FunctionArn, why: Option<&str>) -> Result<(), LedgerError> {
-        self.guarded(&writes::record_waiting(run, function, why)).await.map(drop)
+    async fn record_waiting(&self, target: TargetKey<'_>, why: Option<&str>) -> Result<(), LedgerError> {
+        self.guarded(&writes::record_waiting(target, why)).await.map(drop)
     }
 
-    async fn record_removed_faults(
-        &self,
-        run: &RunId,
-        function: &FunctionArn,
-        seen: &[RemovedFault],
-    ) -> Result<(), LedgerError> {
-        let Some(target) = self.target(run, function).await? else { return Ok(()) };
+    async fn record_removed_faults(&self, target: TargetKey<'_>, seen: &[RemovedFault]) -> Result<(), LedgerError> {
+        let Some(target) = self.target(target).await? else { return Ok(()) };
         let Some(write) = writes::record_removed_faults(&target, seen) else { return Ok(()) };
         match self.guarded(&write).await? {
             WriteOutcome::Applied => Ok(()),

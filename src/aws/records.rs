@@ -24,8 +24,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::model::names::{FunctionArn, RunId};
+use crate::model::run::read_reason;
 use crate::model::run::{Lease, LeaseKind, Lever, Lock, Run, RunList, RunStatus, TargetRecord, TargetStatus};
-use crate::model::stored::read_reason;
 use crate::model::time::Time;
 use crate::ports::LedgerError;
 

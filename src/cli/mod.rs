@@ -2,6 +2,7 @@
 
 mod arguments;
 mod awaited;
+mod direct;
 mod encoding;
 mod exit;
 mod file;

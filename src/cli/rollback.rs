@@ -6,13 +6,8 @@ use serde_json::json;
 
 use crate::aws::AwsWorld;
 use crate::model::names::RunId;
-use crate::model::run::EndReason;
 use crate::plan::rendering::{Outcome, ReportView};
 use crate::ports::World;
-use crate::steps::Budget;
-use crate::steps::error::StepError;
-use crate::steps::report::close;
-use crate::steps::rollback::roll_back_each;
 
 use super::arguments::Arguments;
 use super::exit::Exit;
@@ -21,10 +16,6 @@ use super::stack::RollbackError;
 use super::undo::{Undo, Undone, directly, instead, through_function};
 use super::{Failure, report, stack};
 
-/// How long one round of a direct restore takes at most.
-const ROUND_TIMEOUT: Duration = Duration::from_secs(60);
-/// Rounds of a direct restore: longer than the longest lease.
-const ROUNDS: u32 = 5;
 /// How long to wait for a run to be closed by its own execution.
 const MAX_CLOSING_WAIT: Duration = Duration::from_secs(180);
 
@@ -108,29 +99,6 @@ fn show(views: &[ReportView], output: &Output) {
     }
 }
 
-/// Restores as the stack does, with this machine's credentials, in rounds. Every run is stopped before any is restored. A
-/// run that cannot be stopped, or a target that cannot be restored, does not end the others' rounds. Returns the first
-/// failure that remains at the end.
-pub(super) async fn restore_directly(world: &impl World, runs: &[RunId], reason: &EndReason) -> Option<Failure> {
-    let mut failures: Vec<StepError> = Vec::new();
-    for _ in 0..ROUNDS {
-        let budget = Budget { deadline: world.now() + ROUND_TIMEOUT };
-        // Interrupted at its deadline, as Lambda would do it: that is what the leases are made for.
-        let round = tokio::time::timeout(ROUND_TIMEOUT, roll_back_each(world, runs, reason, budget));
-        let Ok(round) = round.await else { continue };
-        let open = round.is_open();
-        failures = round.failures().collect();
-        if !open {
-            break;
-        }
-    }
-    for run in runs {
-        failures.extend(close(world, run).await.err());
-    }
-    let restore_failed = |error: StepError| Failure { exit: Exit::RestoreFailed, ..error.into() };
-    failures.into_iter().next().map(restore_failed)
-}
-
 /// Waits until every target is restored and the runs are closed, for at most three minutes, and not at all once something
 /// has failed. A run that cannot be read is named, and does not hide the other runs' reports.
 pub(super) async fn wait_until_closed(
@@ -160,38 +128,4 @@ pub(super) async fn wait_until_closed(
         }
     }
     (views, undone)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::run::RunStatus;
-    use crate::testing::SimWorld;
-    use crate::testing::execution::Machine;
-    use crate::testing::samples::{experiment, faults, world};
-
-    /// Two runs that have injected.
-    async fn injected(world: &SimWorld) -> [Machine<'_>; 2] {
-        let machine = |run, function| Machine::new(world, run, experiment(&[function], &faults()[0..1]));
-        let machines = [machine("run-1", "checkout"), machine("run-2", "payment")];
-        for machine in &machines {
-            assert_eq!(machine.start().await, Ok(()));
-        }
-        machines
-    }
-
-    #[tokio::test]
-    async fn a_run_that_cannot_be_stopped_ends_no_other_ones_rounds() {
-        let world = world(&["checkout", "payment"]);
-        let [stuck, other] = injected(&world).await;
-        world.with(|state| {
-            state.unreadable.insert(stuck.run.clone());
-            state.targets.retain(|(run, _), _| *run != stuck.run);
-        });
-        let runs = [stuck.run.clone(), other.run.clone()];
-        let failure = restore_directly(&world, &runs, &EndReason::UserRequest).await;
-        assert_eq!(failure.map(|failure| failure.error), Some("LedgerUnusable".to_owned()));
-        let status = world.with(|state| state.runs[&other.run].status);
-        assert_eq!(status, RunStatus::Stopped, "restored in its rounds and closed");
-    }
 }

@@ -11,9 +11,9 @@ use crate::steps::retry::retry;
 
 use super::Failure;
 use super::arguments::Arguments;
+use super::direct::restore_directly;
 use super::exit::Exit;
 use super::output::Output;
-use super::rollback::restore_directly;
 use super::stack::{RollbackError, Stack};
 
 /// What to undo.

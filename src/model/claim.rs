@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::fault::{Mappings, WRAPPER_VARIABLE};
-use super::invocation::{CHAINED_WRAPPER_VARIABLE, FAULTS_VARIABLE};
+use super::invocation::{CHAINED_WRAPPER_VARIABLE, FAULTS_VARIABLE, WRAPPER_VARIABLE};
+use super::mappings::Mappings;
 use super::names::VariableName;
 use super::text::shorten;
 

@@ -9,14 +9,12 @@ use super::bounded::BoundedU32;
 use super::claim::{Claim, PROXY_VARIABLES};
 use super::invocation::{
     CorruptFault, DiskFault, ErrorFault, ExitFault, InitFault, InvocationFault, InvocationTimeoutFault, LatencyFault,
-    ResponseFault,
+    ResponseFault, WRAPPER_VARIABLE,
 };
-use super::names::{Handler, LayerVersionArn, MappingId, VariableName, WrapperPath};
+use super::mappings::Mappings;
+use super::names::{Handler, LayerVersionArn, VariableName, WrapperPath};
 use super::secret::Secret;
 use super::time::BoundedDuration;
-
-/// The variable that names a wrapper for managed runtimes (lambda/latest/dg/runtimes-modify).
-pub const WRAPPER_VARIABLE: &str = "AWS_LAMBDA_EXEC_WRAPPER";
 
 /// A function's timeout: 1 to 900 seconds (lambda/latest/dg/configuration-timeout).
 pub type FunctionTimeout = BoundedDuration<1, 900>;
@@ -230,35 +228,6 @@ pub struct MemoryFault {
 pub struct MappingFault {
     /// `ALL` of the function's enabled mappings, or the UUID of one.
     pub disable: Mappings,
-}
-
-/// Which event source mappings.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(try_from = "String", into = "String")]
-#[cfg_attr(feature = "schema", schemars(with = "String"))]
-pub enum Mappings {
-    /// All that are enabled when the run arms.
-    All,
-    /// This one.
-    One(MappingId),
-}
-
-impl TryFrom<String> for Mappings {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        if text == "ALL" { Ok(Self::All) } else { MappingId::try_from(text).map(Self::One) }
-    }
-}
-
-impl From<Mappings> for String {
-    fn from(mappings: Mappings) -> String {
-        match mappings {
-            Mappings::All => "ALL".into(),
-            Mappings::One(id) => id.into(),
-        }
-    }
 }
 
 impl Fault {

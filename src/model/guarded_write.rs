@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use super::experiment::Experiment;
 use super::names::{FunctionArn, RunId};
-use super::run::{EndReason, Findings, Lease, LeaseKind, Run, RunStatus, TargetEnding, TargetRecord, TargetStatus};
+use super::run::{
+    EndReason, Findings, Lease, LeaseKind, Run, RunStatus, TargetEnding, TargetKey, TargetRecord, TargetStatus,
+};
 use super::snapshot::{Change, Drift, RemovedFault, Snapshot};
 use super::time::Time;
 
@@ -212,12 +214,11 @@ impl Part {
     }
 
     fn target(
-        id: &RunId,
-        function: &FunctionArn,
+        target: TargetKey<'_>,
         conditions: impl IntoIterator<Item = Condition>,
         effects: impl IntoIterator<Item = Effect>,
     ) -> Self {
-        Self::of(Item::Target(id.clone(), function.clone()), conditions, effects)
+        Self::of(Item::Target(target.run.clone(), target.function.clone()), conditions, effects)
     }
 }
 
@@ -237,8 +238,8 @@ fn running(id: &RunId) -> Part {
 }
 
 /// Only checks that the run holds the lock: a writer without it would undo another run's work.
-fn holding(id: &RunId, function: &FunctionArn) -> Part {
-    Part::of(Item::Lock(function.clone()), [Condition::HeldBy(id.clone())], [])
+fn holding(target: TargetKey<'_>) -> Part {
+    Part::of(Item::Lock(target.function.clone()), [Condition::HeldBy(target.run.clone())], [])
 }
 
 fn expiry(now: Time) -> Effect {
@@ -274,7 +275,8 @@ pub fn create_marker(marker: &Run, now: Time) -> GuardedWrite {
 pub fn add_targets(id: &RunId, functions: &[FunctionArn]) -> Vec<GuardedWrite> {
     let chunk = |chunk: &[FunctionArn]| {
         let pending = Part::run(id, Condition::RunIn(vec![RunStatus::Pending]), []);
-        let create = |function| Part::target(id, function, [], [Effect::CreateTarget(TargetStatus::Pending)]);
+        let create =
+            |function| Part::target(TargetKey::new(id, function), [], [Effect::CreateTarget(TargetStatus::Pending)]);
         GuardedWrite::new("add_targets", std::iter::once(pending).chain(chunk.iter().map(create)))
     };
     functions.chunks(CHUNK).map(chunk).collect()
@@ -330,33 +332,33 @@ pub fn retire_run(run: &Run, now: Time) -> GuardedWrite {
 
 /// Takes a function's lock for a run that is `Running`.
 #[must_use]
-pub fn take_lock(id: &RunId, function: &FunctionArn) -> GuardedWrite {
-    let effects = [Effect::Take(id.clone()), Effect::Expiry(None)];
-    let take = Part::of(Item::Lock(function.clone()), [Condition::Free], effects);
-    GuardedWrite::new("take_lock", [running(id), take])
+pub fn take_lock(target: TargetKey<'_>) -> GuardedWrite {
+    let effects = [Effect::Take(target.run.clone()), Effect::Expiry(None)];
+    let take = Part::of(Item::Lock(target.function.clone()), [Condition::Free], effects);
+    GuardedWrite::new("take_lock", [running(target.run), take])
 }
 
 /// Stores a snapshot, which has not been rehearsed yet.
 #[must_use]
-pub fn arm(id: &RunId, function: &FunctionArn, snapshot: &Snapshot) -> GuardedWrite {
+pub fn arm(target: TargetKey<'_>, snapshot: &Snapshot) -> GuardedWrite {
     let to = TargetStatus::Armed;
     let effects =
         [Effect::TargetStatus(to), Effect::Snapshot(snapshot.clone()), Effect::Rehearsed(false), Effect::Waiting(None)];
-    let store = Part::target(id, function, [target_before(to)], effects);
-    GuardedWrite::new("arm", [running(id), holding(id, function), store])
+    let store = Part::target(target, [target_before(to)], effects);
+    GuardedWrite::new("arm", [running(target.run), holding(target), store])
 }
 
 /// Records that the role that undoes has looked at an armed target, and that the snapshot is still `planned`.
 #[must_use]
-pub fn mark_rehearsed(id: &RunId, function: &FunctionArn, planned: &[Change]) -> GuardedWrite {
+pub fn mark_rehearsed(target: TargetKey<'_>, planned: &[Change]) -> GuardedWrite {
     let conditions = [Condition::TargetIn(vec![TargetStatus::Armed]), Condition::Changes(planned.to_vec())];
-    let mark = Part::target(id, function, conditions, [Effect::Rehearsed(true)]);
-    GuardedWrite::new("mark_rehearsed", [running(id), mark])
+    let mark = Part::target(target, conditions, [Effect::Rehearsed(true)]);
+    GuardedWrite::new("mark_rehearsed", [running(target.run), mark])
 }
 
 /// Records an inject's lease.
 #[must_use]
-pub fn begin_inject(id: &RunId, function: &FunctionArn, planned: &[Change], lease: &Lease, now: Time) -> GuardedWrite {
+pub fn begin_inject(target: TargetKey<'_>, planned: &[Change], lease: &Lease, now: Time) -> GuardedWrite {
     let to = TargetStatus::Injecting;
     let conditions = [
         target_before(to),
@@ -365,33 +367,33 @@ pub fn begin_inject(id: &RunId, function: &FunctionArn, planned: &[Change], leas
         Condition::LeaseFree(lease.clone(), now),
     ];
     let effects = [Effect::TargetStatus(to), Effect::Lease(lease.clone()), Effect::Waiting(None)];
-    let begin = Part::target(id, function, conditions, effects);
-    GuardedWrite::new("begin_inject", [running(id), begin])
+    let begin = Part::target(target, conditions, effects);
+    GuardedWrite::new("begin_inject", [running(target.run), begin])
 }
 
 /// Records that the fault was seen in place.
 #[must_use]
-pub fn mark_injected(id: &RunId, function: &FunctionArn) -> GuardedWrite {
+pub fn mark_injected(target: TargetKey<'_>) -> GuardedWrite {
     let to = TargetStatus::Injected;
-    let say = Part::target(id, function, [target_before(to)], [Effect::TargetStatus(to), Effect::Waiting(None)]);
-    GuardedWrite::new("mark_injected", [running(id), say])
+    let say = Part::target(target, [target_before(to)], [Effect::TargetStatus(to), Effect::Waiting(None)]);
+    GuardedWrite::new("mark_injected", [running(target.run), say])
 }
 
 /// Records a restore's lease.
 #[must_use]
-pub fn begin_restore(id: &RunId, function: &FunctionArn, lease: &Lease, now: Time) -> GuardedWrite {
+pub fn begin_restore(target: TargetKey<'_>, lease: &Lease, now: Time) -> GuardedWrite {
     let to = TargetStatus::Restoring;
     let conditions = [target_before(to), Condition::LeaseFree(lease.clone(), now)];
     let effects = [Effect::TargetStatus(to), Effect::Lease(lease.clone()), Effect::Waiting(None)];
-    let begin = Part::target(id, function, conditions, effects);
-    GuardedWrite::new("begin_restore", [holding(id, function), begin])
+    let begin = Part::target(target, conditions, effects);
+    GuardedWrite::new("begin_restore", [holding(target), begin])
 }
 
 /// Shortens a lease.
 #[must_use]
-pub fn shorten_lease(id: &RunId, function: &FunctionArn, lease: &Lease, until: Time) -> GuardedWrite {
+pub fn shorten_lease(target: TargetKey<'_>, lease: &Lease, until: Time) -> GuardedWrite {
     let shorten = [Effect::LeaseUntil(lease.kind, until)];
-    GuardedWrite::new("shorten_lease", [Part::target(id, function, [Condition::LeaseIs(lease.clone())], shorten)])
+    GuardedWrite::new("shorten_lease", [Part::target(target, [Condition::LeaseIs(lease.clone())], shorten)])
 }
 
 /// Moves a target to a final status; where its run holds the lock, that becomes a tombstone.
@@ -415,7 +417,7 @@ pub fn end_target(ending: &TargetEnding, now: Time, holds_lock: bool) -> Guarded
         Effect::Waiting(None),
         expiry(now),
     ];
-    let end = Part::target(run, function, conditions, effects);
+    let end = Part::target(TargetKey::new(run, function), conditions, effects);
     let release = [Effect::Release(now), expiry(now)];
     let release = Part::of(Item::Lock(function.clone()), [Condition::HeldBy(run.clone())], release);
     GuardedWrite::new("end_target", std::iter::once(end).chain(holds_lock.then_some(release)))
@@ -423,18 +425,18 @@ pub fn end_target(ending: &TargetEnding, now: Time, holds_lock: bool) -> Guarded
 
 /// Records why a restore failed. One that lands late must not leave an error with a target that is back.
 #[must_use]
-pub fn record_restore_error(id: &RunId, function: &FunctionArn, why: &str) -> GuardedWrite {
+pub fn record_restore_error(target: TargetKey<'_>, why: &str) -> GuardedWrite {
     let say = [Effect::RestoreError(Some(why.to_owned()))];
     let open = target_before(TargetStatus::Restoring);
-    GuardedWrite::new("record_restore_error", [Part::target(id, function, [open], say)])
+    GuardedWrite::new("record_restore_error", [Part::target(target, [open], say)])
 }
 
 /// Records what an inject or a restore of a target waits for; for an inject, also before there is a snapshot.
 #[must_use]
-pub fn record_waiting(id: &RunId, function: &FunctionArn, why: Option<&str>) -> GuardedWrite {
+pub fn record_waiting(target: TargetKey<'_>, why: Option<&str>) -> GuardedWrite {
     let open = Condition::TargetIn(TargetStatus::ALL.into_iter().filter(|status| !status.is_final()).collect());
     let say = [Effect::Waiting(why.map(str::to_owned))];
-    GuardedWrite::new("record_waiting", [Part::target(id, function, [open], say)])
+    GuardedWrite::new("record_waiting", [Part::target(target, [open], say)])
 }
 
 /// Adds faults that were removed before the end to what a target was read to be, if it still is that; `None` where
@@ -447,6 +449,6 @@ pub fn record_removed_faults(target: &TargetRecord, seen: &[RemovedFault]) -> Op
         return None;
     }
     let conditions = [Condition::TargetIn(vec![TargetStatus::Injected]), Condition::RemovedFaults(known.clone())];
-    let add = Part::target(&target.run, &target.function, conditions, [Effect::RemovedFaults(all)]);
+    let add = Part::target(target.key(), conditions, [Effect::RemovedFaults(all)]);
     Some(GuardedWrite::new("record_removed_faults", [add]))
 }

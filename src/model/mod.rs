@@ -23,6 +23,8 @@ pub mod input;
 #[cfg(any(feature = "control", feature = "proxy"))]
 pub mod invocation;
 #[cfg(feature = "control")]
+pub mod mappings;
+#[cfg(feature = "control")]
 pub mod marker;
 #[cfg(feature = "control")]
 pub mod names;
@@ -40,8 +42,6 @@ pub mod settings;
 pub mod snapshot;
 #[cfg(feature = "control")]
 pub mod steady_state;
-#[cfg(feature = "control")]
-pub mod stored;
 #[cfg(feature = "control")]
 pub mod target;
 pub(crate) mod text;

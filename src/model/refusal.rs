@@ -18,6 +18,14 @@ pub struct Refusal {
     pub fix: String,
 }
 
+impl Refusal {
+    /// A refusal of this subject.
+    #[must_use]
+    pub fn new(guardrail: Guardrail, subject: &str, reason: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { guardrail, subject: subject.to_owned(), reason: reason.into(), fix: fix.into() }
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}; {}", self.subject, self.reason, self.fix)

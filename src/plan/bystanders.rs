@@ -3,8 +3,8 @@
 //! The proxy sees what the runtime sends to the address that it was given. Where another process polls the Runtime API
 //! with the address from its environment, nothing passes through the proxy, and a run would inject nothing.
 
-use crate::model::fault::WRAPPER_VARIABLE;
 use crate::model::function::{Environment, Observation, Slot};
+use crate::model::invocation::WRAPPER_VARIABLE;
 use crate::model::refusal::Guardrail;
 
 use super::objection::Objection;

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::fault::{Fault, HandlerFault, LayerFault, MappingFault, Mappings, WRAPPER_VARIABLE};
+use crate::model::fault::{Fault, HandlerFault, LayerFault, MappingFault};
 use crate::model::function::{Environment, MappingState, Observation, Package, Slot};
 use crate::model::invocation::FAULTS_VARIABLE;
+use crate::model::invocation::WRAPPER_VARIABLE;
+use crate::model::mappings::Mappings;
 use crate::model::names::{LayerVersionArn, VariableName};
 use crate::model::refusal::{Guardrail, Refusal};
 use crate::model::secret::Secret;

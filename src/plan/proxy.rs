@@ -1,8 +1,7 @@
 //! What brings the proxy to a function: its layer, the wrapper that starts it, and its configuration.
 
-use crate::model::fault::WRAPPER_VARIABLE;
 use crate::model::function::{Observation, Package, Slot};
-use crate::model::invocation::{CHAINED_WRAPPER_VARIABLE, FAULTS_VARIABLE, PROXY_PATH, ProxyConfig};
+use crate::model::invocation::{CHAINED_WRAPPER_VARIABLE, FAULTS_VARIABLE, PROXY_PATH, ProxyConfig, WRAPPER_VARIABLE};
 use crate::model::names::LayerVersionArn;
 use crate::model::proxy_layers::ProxyLayers;
 use crate::model::refusal::Guardrail;

@@ -44,7 +44,7 @@ pub enum ArmOutcome {
 /// `Locked` if another run has the function, `Refused` if the function has changed so that the faults cannot be injected.
 pub async fn arm(world: &impl World, run: &RunId, function: &FunctionArn) -> Result<ArmOutcome, StepError> {
     let Some(run) = retry(world, || world.run(run)).await? else { return Err(StepError::NoSuchRun(run.clone())) };
-    let target = retry(world, || world.target(&run.id, function)).await?;
+    let target = retry(world, || world.target(run.target_key(function))).await?;
     let target = target.ok_or_else(|| StepError::NoSuchRun(run.id.clone()))?;
     match target.status {
         TargetStatus::Pending if run.status == RunStatus::Running => lock_and_snapshot(world, &run, function).await,
@@ -62,7 +62,9 @@ pub(super) async fn lock_and_snapshot(
     let (Some(experiment), Some(injection)) = (&run.experiment, Injection::of(run)) else {
         return Ok(ArmOutcome::Skipped);
     };
-    let Some(lock) = retry(world, || world.take_lock(&run.id, function)).await? else { return Ok(ArmOutcome::Skipped) };
+    let Some(lock) = retry(world, || world.take_lock(run.target_key(function))).await? else {
+        return Ok(ArmOutcome::Skipped);
+    };
     if let Some(holder) = lock.run.filter(|holder| *holder != run.id) {
         return Err(StepError::Locked { function: function.name().to_owned(), run: holder.to_string() });
     }
@@ -70,7 +72,7 @@ pub(super) async fn lock_and_snapshot(
         let wait = world.now().until(released_at + MAX_READ_STALENESS + MAX_CLOCK_SKEW);
         if wait > Duration::ZERO {
             // The wait outlasts this invocation, so it is recorded.
-            retry(world, || world.record_waiting(&run.id, function, Some(TOMBSTONE))).await?;
+            retry(world, || world.record_waiting(run.target_key(function), Some(TOMBSTONE))).await?;
             return Ok(ArmOutcome::Waiting(wait));
         }
     }
@@ -82,7 +84,7 @@ pub(super) async fn lock_and_snapshot(
     let drafted = change_set(&injection, &seen);
     if !drafted.refusals.is_empty() {
         // A duplicate of this task may have injected already: then the run's own fault causes the refusal.
-        let target = retry(world, || world.target(&run.id, function)).await?;
+        let target = retry(world, || world.target(run.target_key(function))).await?;
         let begun = target.is_some_and(|t| !matches!(t.status, TargetStatus::Pending | TargetStatus::Armed));
         return if begun { Ok(ArmOutcome::Skipped) } else { Err(StepError::Refused(drafted.refusals)) };
     }
@@ -98,7 +100,7 @@ pub(super) async fn lock_and_snapshot(
     // Only an update of the configuration moves it.
     let runtime_version = seen.runtime_version.filter(|_| versioned);
     let snapshot = Snapshot { changes: drafted.changes, last_version, runtime_version };
-    match retry(world, || world.arm(&run.id, function, &snapshot)).await? {
+    match retry(world, || world.arm(run.target_key(function), &snapshot)).await? {
         WriteOutcome::Applied => Ok(ArmOutcome::Armed),
         WriteOutcome::ConditionFailed => Ok(ArmOutcome::Skipped),
     }

@@ -4,10 +4,9 @@
 //! 1. Reads run and target; stops if the run is not running. Checks the stop conditions, before anything is written.
 //! 2. Observes the function and compares it with the snapshot. If it was deployed before anything was written, it is armed
 //!    again; if it was deployed after that, the run ends.
-//! 3. Waits for its turn within Lambda's rate, takes a lease, and writes. The ledger grants no lease without a rehearsed
-//!    snapshot.
-//! 4. Shortens the lease, if every call got a clear response. Otherwise the call may still land, and the lease stays.
-//! 5. Starts again, until the observation shows the faults.
+//! 3. Writes under a lease (see `leased_writer.rs`), up to the first write that fails. The ledger grants no lease without a
+//!    rehearsed snapshot.
+//! 4. Starts again, until the observation shows the faults.
 //!
 //! Safe to repeat because a pass writes only what the observation does not show yet, and because one lease at a time exists.
 
@@ -15,19 +14,19 @@ use std::time::Duration;
 
 use crate::model::function::Observation;
 use crate::model::names::{FunctionArn, RunId};
-use crate::model::run::{Lease, LeaseKind, Run, RunStatus, TargetRecord, TargetStatus};
+use crate::model::run::{Run, RunStatus, TargetRecord, TargetStatus};
 use crate::model::snapshot::Write;
-use crate::model::time::Time;
 use crate::plan::inject::{InjectPlan, plan_first_inject, plan_inject};
-use crate::ports::{FunctionError, Permit, PortError, World, WriteOutcome};
+use crate::ports::{FunctionError, PortError, World, WriteOutcome};
 
 use super::arm::{ArmOutcome, lock_and_snapshot};
 use super::error::StepError;
+use super::leased_writer::{Begun, InDoubt, LeasedWriter, Purpose, Sent, TURN};
 use super::prepare::stop_if_tripped;
 use super::rate_limiter::{Quota, RateLimiter};
 use super::retry::retry;
 use super::waiting::{TOMBSTONE, Waiting, in_doubt_until};
-use super::{Budget, MAX_CLOCK_SKEW, MAX_READ_STALENESS, POLL_INTERVAL, Window, is_overtaken};
+use super::{Budget, POLL_INTERVAL};
 
 /// What an inject without a permit waits for.
 const ANOTHER: &str = "another inject of this target is writing, or the run is being stopped";
@@ -57,8 +56,6 @@ enum Reconciled {
     Done(InjectOutcome),
     /// Requeue; and what is waited for, if that is known.
     Requeue(Option<String>),
-    /// Requeue; a call of this invocation may still land until then.
-    Uncertain(Time),
 }
 
 impl Reconciled {
@@ -78,24 +75,22 @@ pub async fn inject(
     budget: Budget,
 ) -> Result<InjectOutcome, StepError> {
     let (holder, limiter) = (format!("inject-{:016x}", world.random()), RateLimiter::until(budget.last_call()));
-    let (mut first_look, mut in_doubt, mut waiting) = (true, false, Waiting::default());
+    let (mut first_look, mut in_doubt, mut waiting) = (true, InDoubt::default(), Waiting::default());
     loop {
         let Some(run) = retry(world, || world.run(run)).await? else { return Err(StepError::NoSuchRun(run.clone())) };
-        let target = retry(world, || world.target(&run.id, function)).await?;
+        let target = retry(world, || world.target(run.target_key(function))).await?;
         let target = target.ok_or_else(|| StepError::NoSuchRun(run.id.clone()))?;
         let (run, target, holder, limiter) = (&run, &target, &holder, &limiter);
-        let injector = Injector { world, run, target, holder, limiter, budget, first_look, in_doubt };
+        let in_doubt = &mut in_doubt;
+        let mut injector = Injector { world, run, target, holder, limiter, budget, first_look, in_doubt };
         first_look = false;
-        let look = injector.reconcile().await?;
-        in_doubt |= matches!(look, Reconciled::Uncertain(_));
-        let waiting_for = match look {
+        let waiting_for = match injector.reconcile().await? {
             Reconciled::Done(injected) => return Ok(injected),
             Reconciled::Requeue(why) => why,
-            Reconciled::Uncertain(until) => Some(in_doubt_until(until)),
         };
         let is_last = !budget.allows(world.now());
         waiting.recorded.clone_from(&target.waiting_for);
-        waiting.record(world, (&run.id, function), waiting_for.as_deref(), is_last).await;
+        waiting.record(world, target.key(), waiting_for.as_deref(), is_last).await;
         if is_last {
             return Ok(InjectOutcome::Pending { wait: RETRY_WAIT, waiting_for });
         }
@@ -112,12 +107,12 @@ struct Injector<'a, W> {
     budget: Budget,
     /// Whether this is the invocation's first pass.
     first_look: bool,
-    /// Whether an earlier call of this invocation got no clear response: then its lease must not be shortened.
-    in_doubt: bool,
+    /// What earlier passes of this invocation have left in doubt.
+    in_doubt: &'a mut InDoubt,
 }
 
-impl<W: World> Injector<'_, W> {
-    async fn reconcile(&self) -> Result<Reconciled, StepError> {
+impl<'a, W: World> Injector<'a, W> {
+    async fn reconcile(&mut self) -> Result<Reconciled, StepError> {
         let first = match self.target.status {
             _ if self.run.status != RunStatus::Running => return Ok(Reconciled::Done(InjectOutcome::Skipped)),
             // Nothing is injected for a run that this release cannot read.
@@ -177,64 +172,54 @@ impl<W: World> Injector<'_, W> {
         }
     }
 
-    async fn write(&self, writes: &[Write]) -> Result<Reconciled, StepError> {
-        // Wait for the rate limit first: a lease must not run down while we wait.
-        if self.limiter.acquire(self.world, writes.len()).await.is_err() {
-            return Ok(Reconciled::requeue_because("a turn within Lambda's rate"));
-        }
-        let Window { lease, last_call } = self.budget.window(LeaseKind::Inject, self.holder, self.world.now());
-        // Without a permit, another inject's lease runs, or the run is being stopped: the next pass finds out.
-        let Some(permit) = self.begin(&lease).await? else { return Ok(Reconciled::requeue_because(ANOTHER)) };
-        for (at, write) in writes.iter().enumerate() {
-            if is_overtaken(&writes[..at], write) {
-                break;
-            }
-            match self.world.write(&permit, write, last_call).await {
-                Ok(()) => {}
-                // The call may still land: the lease stays.
-                Err(error) if error.may_have_landed() => return Ok(Reconciled::Uncertain(lease.until)),
-                Err(error) => {
-                    self.limiter.on_throttle(self.world, Quota::ControlPlane, &error);
-                    self.shorten_lease(&lease).await?;
-                    // Something was deleted since the observation: the next pass finds out what.
-                    let again = error.is_transient() || matches!(error, FunctionError::NotFound(_));
-                    return if again {
-                        Ok(Reconciled::requeue_because(error.to_string()))
-                    } else {
-                        Err(self.failed(error))
-                    };
+    /// Writes under a lease, up to the first write that fails: what is not injected need not be restored.
+    async fn write(&mut self, writes: &[Write]) -> Result<Reconciled, StepError> {
+        let writer = self.writer();
+        let mut leased = match writer.begin(Purpose::Inject(&self.target.changes), writes.len()).await? {
+            Begun::Granted(leased) => leased,
+            Begun::NoTurn(_) => return Ok(Reconciled::requeue_because(TURN)),
+            // Another inject's lease runs, or the run is being stopped: the next pass finds out.
+            Begun::NoPermit => return Ok(Reconciled::requeue_because(ANOTHER)),
+        };
+        let mut failure = None;
+        for write in writes {
+            match leased.write(write).await {
+                Sent::Landed => {}
+                Sent::Overtaken | Sent::Uncertain => break,
+                Sent::Failed(error) => {
+                    failure = Some(error);
+                    break;
                 }
             }
         }
-        self.shorten_lease(&lease).await?;
-        Ok(Reconciled::Requeue(None))
-    }
-
-    async fn begin(&self, lease: &Lease) -> Result<Option<Permit>, StepError> {
-        let (run, function) = (&self.run.id, &self.target.function);
-        Ok(retry(self.world, || self.world.begin_inject(run, function, &self.target.changes, lease, self.world.now()))
-            .await?)
-    }
-
-    async fn shorten_lease(&self, lease: &Lease) -> Result<(), StepError> {
-        if self.in_doubt {
-            return Ok(());
+        if let Some(until) = leased.finish(self.in_doubt).await? {
+            return Ok(Reconciled::requeue_because(in_doubt_until(until)));
         }
-        // Every call got a response, so only stale reads are left to wait for.
-        let until = self.world.now() + MAX_READ_STALENESS + MAX_CLOCK_SKEW;
-        let (run, function) = (&self.run.id, &self.target.function);
-        Ok(retry(self.world, || self.world.shorten_lease(run, function, lease, until)).await?)
+        match failure {
+            None => Ok(Reconciled::Requeue(None)),
+            // If something was deleted since the observation, the next pass finds out what.
+            Some(error) if error.is_transient() || matches!(error, FunctionError::NotFound(_)) => {
+                Ok(Reconciled::requeue_because(error.to_string()))
+            }
+            Some(error) => Err(self.failed(error)),
+        }
     }
 
-    async fn mark_injected(&self, first: bool) -> Result<Reconciled, StepError> {
-        let (run, function) = (&self.run.id, &self.target.function);
+    fn writer(&self) -> LeasedWriter<'a, W> {
+        let Self { world, limiter, budget, holder, target, .. } = *self;
+        LeasedWriter { world, limiter, budget, holder, target: target.key() }
+    }
+
+    async fn mark_injected(&mut self, first: bool) -> Result<Reconciled, StepError> {
         // If the function has the values already, nothing is written, but the target still moves through `Injecting`.
         if first {
-            let lease = self.budget.window(LeaseKind::Inject, self.holder, self.world.now()).lease;
-            let Some(_permit) = self.begin(&lease).await? else { return Ok(Reconciled::requeue_because(ANOTHER)) };
-            self.shorten_lease(&lease).await?;
+            let writer = self.writer();
+            let Some(leased) = writer.take_lease(Purpose::Inject(&self.target.changes)).await? else {
+                return Ok(Reconciled::requeue_because(ANOTHER));
+            };
+            leased.finish(self.in_doubt).await?;
         }
-        match retry(self.world, || self.world.mark_injected(run, function)).await? {
+        match retry(self.world, || self.world.mark_injected(self.target.key())).await? {
             WriteOutcome::Applied => Ok(Reconciled::Done(InjectOutcome::Injected)),
             WriteOutcome::ConditionFailed => Ok(Reconciled::Requeue(None)),
         }

@@ -25,6 +25,7 @@ pub mod effect;
 pub mod error;
 pub mod facts;
 pub mod inject;
+mod leased_writer;
 mod mappings;
 pub mod observe;
 mod partial_updates;
@@ -41,14 +42,15 @@ pub mod run_targets;
 mod sample;
 mod schedule;
 pub mod steady_state;
+pub mod step_status;
 mod versions;
 pub mod waiting;
 
 use std::time::Duration;
 
-use crate::model::run::{Lease, LeaseKind};
-use crate::model::snapshot::Write;
 use crate::model::time::Time;
+
+pub use leased_writer::Window;
 
 /// How long a read of AWS may miss a write that has landed. No page gives a figure; inferred.
 pub const MAX_READ_STALENESS: Duration = Duration::from_secs(5);
@@ -95,34 +97,9 @@ impl Budget {
         self.deadline - INVOCATION_RESERVE
     }
 
-    /// A lease that starts now, and the last moment at which calls may start under it.
-    #[must_use]
-    pub fn window(self, kind: LeaseKind, holder: &str, now: Time) -> Window {
-        // The lease is not shortened to the invocation's end: two leases of the same holder would then end at the same
-        // moment, and `shorten_lease` could not tell them apart.
-        let lease = Lease { kind, holder: holder.to_owned(), until: now + LEASE_DURATION };
-        Window { lease, last_call: self.last_call().min(now + WRITE_WINDOW) }
-    }
-
     /// Whether there is time for another pass.
     #[must_use]
     pub fn allows(self, now: Time) -> bool {
         now + POLL_INTERVAL + INVOCATION_RESERVE < self.deadline
     }
-}
-
-/// A lease and its window for writing. Made right before the lease is taken, because the lease runs from then.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Window {
-    /// The lease.
-    pub lease: Lease,
-    /// No call starts under it after this.
-    pub last_call: Time,
-}
-
-/// Whether a write was decided on a revision that snapback's own calls may have replaced. AWS does not document whether setting
-/// the reserved concurrency gives the function a new revision. So a configuration update waits for the next pass: sent
-/// immediately, it could be refused (412) without need.
-fn is_overtaken(landed: &[Write], write: &Write) -> bool {
-    matches!(write, Write::Configuration(_)) && landed.iter().any(|landed| matches!(landed, Write::Concurrency(_)))
 }

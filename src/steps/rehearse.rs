@@ -17,7 +17,7 @@ use crate::model::experiment::Experiment;
 use crate::model::facts::LayerFact;
 use crate::model::function::{Environment, Observation};
 use crate::model::names::{FunctionArn, LayerVersionArn, RunId};
-use crate::model::run::{Run, RunStatus, TargetRecord, TargetStatus};
+use crate::model::run::{Run, RunStatus, TargetKey, TargetRecord, TargetStatus};
 use crate::model::snapshot::Change;
 use crate::plan::field_state::{FieldState, field_state, is_untouched};
 use crate::ports::{FunctionError, World, WriteOutcome};
@@ -82,7 +82,7 @@ impl<'a, W: World> Rehearsal<'a, W> {
                 Reconciled::Requeue(why) => why,
             };
             let is_last = !self.budget.allows(self.world.now());
-            waiting.record(self.world, (self.run, function), Some(why), is_last).await;
+            waiting.record(self.world, TargetKey::new(self.run, function), Some(why), is_last).await;
             if is_last {
                 return Ok(RehearseOutcome::Waiting(POLL_INTERVAL));
             }
@@ -93,7 +93,9 @@ impl<'a, W: World> Rehearsal<'a, W> {
     async fn reconcile(&self, function: &FunctionArn) -> Result<Reconciled, StepError> {
         let no_such_run = || StepError::NoSuchRun(self.run.clone());
         let run = retry(self.world, || self.world.run(self.run)).await?.ok_or_else(no_such_run)?;
-        let target = retry(self.world, || self.world.target(self.run, function)).await?.ok_or_else(no_such_run)?;
+        let target = retry(self.world, || self.world.target(TargetKey::new(self.run, function)))
+            .await?
+            .ok_or_else(no_such_run)?;
         match target.status {
             _ if run.status != RunStatus::Running => return Ok(Reconciled::Done(RehearseOutcome::Skipped)),
             TargetStatus::Armed if !target.rehearsed => {}
@@ -183,7 +185,7 @@ impl<'a, W: World> Rehearsal<'a, W> {
         if !target.changes.iter().all(|change| is_untouched(change, seen)) {
             return Ok(Reconciled::Differs);
         }
-        let mark = || self.world.mark_rehearsed(self.run, &target.function, &target.changes);
+        let mark = || self.world.mark_rehearsed(target.key(), &target.changes);
         Ok(match retry(self.world, mark).await? {
             WriteOutcome::Applied => Reconciled::Done(RehearseOutcome::Rehearsed),
             // Stopped, injected or armed again since then: the next pass finds out.

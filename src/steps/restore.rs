@@ -3,7 +3,7 @@
 //! Each pass over a target:
 //! 1. Reads the target and observes the function, concurrently.
 //! 2. Decides for each field (`plan::restore`): done, to be written, or drifted.
-//! 3. If anything is to be written: waits for its turn within Lambda's rate, takes a lease, writes, and shortens the lease.
+//! 3. If anything is to be written: writes under a lease (see `leased_writer.rs`), also after a write that failed.
 //! 4. If nothing is: ends the target, provided that the observation was made after every lease had expired. Until then, a
 //!    call may still land.
 //! 5. Starts again, until the target is over or the invocation has no time left.
@@ -18,7 +18,7 @@ use futures_util::future::join;
 use crate::model::experiment::Experiment;
 use crate::model::function::Observation;
 use crate::model::names::{FunctionArn, RunId};
-use crate::model::run::{Lease, LeaseKind, Run, TargetEnding, TargetRecord, TargetStatus};
+use crate::model::run::{Run, TargetEnding, TargetKey, TargetRecord, TargetStatus};
 use crate::model::snapshot::{Change, Surface, Write};
 use crate::model::time::{Time, in_whole_seconds};
 use crate::plan::own::{OwnFunction, is_named_as_own, own_function};
@@ -26,9 +26,11 @@ use crate::plan::restore::{RestorePlan, plan_restore, plan_restore_of_mappings};
 use crate::ports::{FunctionError, PortError, World, WriteOutcome};
 
 use super::error::StepError;
+use super::leased_writer::{Begun, LeasedWriter, Purpose, Sent, TURN};
 use super::mappings;
 use super::partial_updates::PartialUpdates;
 use super::rate_limiter::{Quota, RateLimiter};
+pub use super::restore_job::RestoreOutcome;
 use super::restore_job::{Job, LEASE_RETRY_WAIT, Memory, Reconciled, back_off};
 use super::retry::retry;
 use super::run_targets::{holds_lock, require_untouched};
@@ -36,33 +38,13 @@ use super::sample::{record_removed, removed};
 use super::schedule;
 use super::versions::Listing;
 use super::waiting::in_doubt_until;
-use super::{Budget, POLL_INTERVAL, Window, is_overtaken};
+use super::{Budget, POLL_INTERVAL};
 
 /// How long the ending of a target that is back waits for the list of its versions: some hundred tries, over
 /// several invocations of the machine's or two ticks of the reaper's.
 const MAX_LISTING_WAIT: Duration = Duration::from_secs(120);
 /// Time between two tries of that list.
 const LISTING_RETRY_WAIT: Duration = Duration::from_secs(2);
-/// The result of restoring.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RestoreOutcome {
-    /// The target has this final status.
-    Ended(TargetStatus),
-    /// Retry.
-    Pending {
-        /// After this time.
-        wait: Duration,
-        /// What the restore waits for, where that is known.
-        waiting_for: Option<String>,
-    },
-}
-
-impl RestoreOutcome {
-    pub(super) fn pending(wait: Duration, waiting_for: Option<String>) -> Self {
-        Self::Pending { wait, waiting_for }
-    }
-}
-
 /// Restores one target of a run that the caller has stopped. Can be repeated, and run several times concurrently.
 ///
 /// # Errors
@@ -121,9 +103,13 @@ struct Restorer<'a, W> {
     firsts_left: bool,
 }
 
-impl<W: World> Restorer<'_, W> {
+impl<'a, W: World> Restorer<'a, W> {
     fn id(&self) -> &RunId {
         &self.run.id
+    }
+
+    fn key(&self) -> TargetKey<'a> {
+        self.run.target_key(self.function)
     }
 
     async fn reconcile(&mut self) -> Result<Reconciled, StepError> {
@@ -132,14 +118,14 @@ impl<W: World> Restorer<'_, W> {
         let observed_at = self.world.now();
         // Both concurrently: between an alarm event and the first restoring call, every round trip counts.
         let (target, seen) = join(
-            retry(self.world, || self.world.target(self.id(), self.function)),
+            retry(self.world, || self.world.target(self.key())),
             self.limiter.read(self.world, Quota::of_observation(mappings), || {
                 self.world.observe(self.function.as_str(), mappings)
             }),
         )
         .await;
         let Some(target) = target? else {
-            require_untouched(self.world, self.id(), self.function).await?;
+            require_untouched(self.world, self.key()).await?;
             return Ok(Reconciled::Ended(TargetStatus::Untouched));
         };
         if target.status.is_final() {
@@ -231,54 +217,44 @@ impl<W: World> Restorer<'_, W> {
         self.end(target, status, observed_at, plan, false).await
     }
 
-    /// Writes under a lease. `exists` is whether the function exists; if not, only its mappings are written.
+    /// Writes under a lease. No failed write prevents the others, because each of them takes a fault away. `exists` is
+    /// whether the function exists; if not, only its mappings are written.
     async fn write(&mut self, writes: Vec<Write>, exists: bool) -> Result<Reconciled, StepError> {
-        // Wait for the rate limit first: a lease must not run down while we wait.
-        if let Err(wait) = self.limiter.acquire(self.world, writes.len()).await {
-            return Ok(Reconciled::requeue_because(wait, "a turn within Lambda's rate"));
-        }
-        let Window { lease, last_call } = self.budget.window(LeaseKind::Restore, self.holder, self.world.now());
-        let begun = retry(self.world, || self.world.begin_restore(self.id(), self.function, &lease, self.world.now()));
-        let Some(permit) = begun.await? else { return self.without_permit().await };
+        let writer = self.writer();
+        let mut leased = match writer.begin(Purpose::Restore, writes.len()).await? {
+            Begun::Granted(leased) => leased,
+            Begun::NoTurn(wait) => return Ok(Reconciled::requeue_because(wait, TURN)),
+            Begun::NoPermit => return self.without_permit().await,
+        };
         // The transaction that recorded the lease has cleared it.
         self.memory.waiting.recorded = None;
-        let mut look = Reconciled::requeue(POLL_INTERVAL);
-        let (mut refused, mut partial) = (None, PartialUpdates::default());
         // The fault was still or again in place: versions that were listed before this write are not all of them.
         self.memory.versions = Listing::default();
-        let (mut due, mut landed) = (VecDeque::from(writes), Vec::new());
+        let mut next = Reconciled::requeue(POLL_INTERVAL);
+        let (mut refused, mut partial) = (None, PartialUpdates::default());
+        let mut due = VecDeque::from(writes);
         while let Some(write) = due.pop_front() {
-            if is_overtaken(&landed, &write) {
-                break;
-            }
-            match self.world.write(&permit, &write, last_call).await {
-                Ok(()) => {
+            match leased.write(&write).await {
+                Sent::Landed => {
                     if !exists {
                         self.memory.orphans.took(&write, self.world.now());
                     }
                     partial.landed(&write);
-                    landed.push(write);
                 }
-                // The call may still land, so the lease stays. The other writes do not wait for that.
-                Err(error) if error.may_have_landed() => look = Reconciled::Uncertain(lease.until),
+                Sent::Uncertain => {}
+                Sent::Overtaken => break,
                 // The other writes would be refused like this one.
-                Err(error @ FunctionError::Throttled(wait)) => {
-                    self.limiter.on_throttle(self.world, Quota::ControlPlane, &error);
-                    if !matches!(look, Reconciled::Uncertain(_)) {
-                        look = Reconciled::requeue_because(wait, error.to_string());
-                    }
+                Sent::Failed(error @ FunctionError::Throttled(wait)) => {
+                    next = Reconciled::requeue_because(wait, error.to_string());
                     break;
                 }
                 // The next pass names the mapping.
-                Err(error) if !exists && self.memory.orphans.refused(&write, &error, self.world.now()) => {}
-                // Deleted, busy or overtaken: the next pass finds out. The other writes need not wait for that.
-                Err(error) if error.is_transient() || matches!(error, FunctionError::NotFound(_)) => {
-                    if !matches!(look, Reconciled::Uncertain(_)) {
-                        look = Reconciled::requeue_because(POLL_INTERVAL, error.to_string());
-                    }
+                Sent::Failed(error) if !exists && self.memory.orphans.refused(&write, &error, self.world.now()) => {}
+                // Deleted, busy or overtaken: the next pass finds out.
+                Sent::Failed(error) if error.is_transient() || matches!(error, FunctionError::NotFound(_)) => {
+                    next = Reconciled::requeue_because(POLL_INTERVAL, error.to_string());
                 }
-                // A permanent refusal of one write must not prevent the others.
-                Err(error) => {
+                Sent::Failed(error) => {
                     if let Some(rest) = partial.refused(&write, &error) {
                         self.limiter.charge(self.world);
                         due.push_back(rest);
@@ -287,36 +263,32 @@ impl<W: World> Restorer<'_, W> {
                 }
             }
         }
-        if !matches!(look, Reconciled::Uncertain(_)) {
-            self.shorten_lease(&lease).await?;
+        if let Some(until) = leased.finish(&mut self.memory.in_doubt).await? {
+            next = Reconciled::requeue_because(POLL_INTERVAL, in_doubt_until(until));
         }
         match refused {
             Some((write, error)) => self.fail(self.failed(partial.named(&write, error))).await,
-            None => Ok(look),
+            None => Ok(next),
         }
+    }
+
+    fn writer(&self) -> LeasedWriter<'a, W> {
+        let Self { world, run, function, holder, limiter, budget, .. } = *self;
+        LeasedWriter { world, limiter, budget, holder, target: run.target_key(function) }
     }
 
     /// Without a permit, another restore is writing or has ended the target: the next pass finds out. A target that is open
     /// while its run does not hold the lock must not be restored: no task leaves a target like that, so its record is forged.
     async fn without_permit(&self) -> Result<Reconciled, StepError> {
-        if holds_lock(self.world, self.id(), self.function).await? {
+        if holds_lock(self.world, self.key()).await? {
             return Ok(Reconciled::requeue_because(LEASE_RETRY_WAIT, "another restore of this target is writing"));
         }
         // Read after the lock: the transaction that releases the lock ends the target.
-        let target = retry(self.world, || self.world.target(self.id(), self.function)).await?;
+        let target = retry(self.world, || self.world.target(self.key())).await?;
         if target.is_none_or(|target| target.status.is_final()) {
             return Ok(Reconciled::requeue(POLL_INTERVAL));
         }
         self.fail(StepError::NotLocked { function: self.function.name().to_owned(), run: self.id().clone() }).await
-    }
-
-    /// Shortens the lease: every call got a response, so no call can land any more, unless an earlier one is in doubt.
-    async fn shorten_lease(&self, lease: &Lease) -> Result<(), StepError> {
-        let now = self.world.now();
-        if self.memory.doubt.is_some_and(|until| until > now) {
-            return Ok(());
-        }
-        Ok(retry(self.world, || self.world.shorten_lease(self.id(), self.function, lease, now)).await?)
     }
 
     fn failed(&self, error: FunctionError) -> StepError {
@@ -329,7 +301,7 @@ impl<W: World> Restorer<'_, W> {
             StepError::Function { error, .. } => error.to_string(),
             error => error.to_string(),
         };
-        retry(self.world, || self.world.record_restore_error(self.id(), self.function, &why)).await?;
+        retry(self.world, || self.world.record_restore_error(self.key(), &why)).await?;
         Err(error)
     }
 

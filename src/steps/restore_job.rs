@@ -6,15 +6,14 @@ use std::time::Duration;
 
 use crate::model::names::FunctionArn;
 use crate::model::run::{Run, TargetStatus};
-use crate::model::time::Time;
 use crate::ports::World;
 
 use super::error::StepError;
+use super::leased_writer::InDoubt;
 use super::mappings::Orphans;
-use super::restore::RestoreOutcome;
 use super::schedule::Next;
 use super::versions::Listing;
-use super::waiting::{Waiting, in_doubt_until};
+use super::waiting::Waiting;
 use super::{Budget, POLL_INTERVAL};
 
 /// Time until the next invocation observes a target that was not restored in this one.
@@ -24,6 +23,26 @@ const MAX_RETRY_WAIT: Duration = Duration::from_secs(60);
 /// Time to wait for another restore that holds the lease. Waits of this length or less are polls within one invocation.
 pub(super) const LEASE_RETRY_WAIT: Duration = Duration::from_secs(2);
 
+/// The result of restoring.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RestoreOutcome {
+    /// The target has this final status.
+    Ended(TargetStatus),
+    /// Retry.
+    Pending {
+        /// After this time.
+        wait: Duration,
+        /// What the restore waits for, where that is known.
+        waiting_for: Option<String>,
+    },
+}
+
+impl RestoreOutcome {
+    pub(super) fn pending(wait: Duration, waiting_for: Option<String>) -> Self {
+        Self::Pending { wait, waiting_for }
+    }
+}
+
 /// The result of one pass.
 pub(super) enum Reconciled {
     Ended(TargetStatus),
@@ -31,8 +50,6 @@ pub(super) enum Reconciled {
     Requeue(Duration, Option<String>),
     /// Requeue once every target has had its first pass.
     RequeueAfterFirsts,
-    /// Requeue; a call of this invocation may still land until then.
-    Uncertain(Time),
 }
 
 impl Reconciled {
@@ -58,8 +75,7 @@ pub(super) struct Job<'a> {
 /// What one pass leaves for the next one of the same invocation.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    /// Until when a call of this invocation may still land: its lease must not be shortened.
-    pub(super) doubt: Option<Time>,
+    pub(super) in_doubt: InDoubt,
     pub(super) orphans: Orphans,
     pub(super) waiting: Waiting,
     pub(super) versions: Listing,
@@ -75,16 +91,11 @@ impl<'a> Job<'a> {
             Ok(Reconciled::Ended(_)) | Err(_) => Next::Over,
             Ok(Reconciled::Requeue(wait, _)) => Next::After((*wait).max(POLL_INTERVAL)),
             Ok(Reconciled::RequeueAfterFirsts) => Next::AfterFirsts,
-            Ok(Reconciled::Uncertain(_)) => Next::After(POLL_INTERVAL),
         };
         self.result = look.map(|look| match look {
             Reconciled::Ended(status) => RestoreOutcome::Ended(status),
             Reconciled::Requeue(wait, why) => RestoreOutcome::pending(wait.max(POLL_INTERVAL), why),
             Reconciled::RequeueAfterFirsts => RestoreOutcome::pending(POLL_INTERVAL, None),
-            Reconciled::Uncertain(until) => {
-                self.memory.doubt = Some(until);
-                RestoreOutcome::pending(POLL_INTERVAL, Some(in_doubt_until(until)))
-            }
         });
         (self, next)
     }
@@ -95,8 +106,8 @@ impl<'a> Job<'a> {
             return;
         };
         let is_last = !budget.allows(world.now() + wait);
-        let at = (&self.run.id, self.function);
-        self.memory.waiting.record(world, at, waiting_for.as_deref(), is_last).await;
+        let target = self.run.target_key(self.function);
+        self.memory.waiting.record(world, target, waiting_for.as_deref(), is_last).await;
     }
 }
 

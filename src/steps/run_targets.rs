@@ -6,8 +6,8 @@
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use crate::model::names::{FunctionArn, RunId};
-use crate::model::run::{Run, RunStatus, TargetRecord, TargetStatus};
+use crate::model::names::FunctionArn;
+use crate::model::run::{Run, RunStatus, TargetKey, TargetRecord, TargetStatus};
 use crate::ports::{LedgerError, World};
 
 use super::MAX_CONCURRENCY;
@@ -47,17 +47,19 @@ pub async fn found_targets(world: &impl World, run: &Run) -> Result<Vec<FoundTar
     }
     let is_missing = |function: &&FunctionArn| !listed.iter().any(|target| target.function == **function);
     let missing: Vec<FunctionArn> = run.functions.iter().filter(is_missing).cloned().collect();
-    let lost = each(missing, |function| async move { lost(world, &run.id, &function).await }).await?;
+    let lost = each(missing, |function| async move { lost(world, run.target_key(&function)).await }).await?;
     Ok(sorted(listed.into_iter().map(FoundTarget::recorded).chain(lost.into_iter().flatten()).collect()))
 }
 
 /// The same, with a read for each target, where one of the list cannot be read.
 async fn one_by_one(world: &impl World, run: &Run) -> Result<Vec<FoundTarget>, StepError> {
     let read = |function: FunctionArn| async move {
-        match retry(world, || world.target(&run.id, &function)).await {
+        match retry(world, || world.target(run.target_key(&function))).await {
             Ok(Some(target)) => Ok(Some(FoundTarget::recorded(target))),
-            Ok(None) => lost(world, &run.id, &function).await,
-            Err(error @ LedgerError::Unreadable(_)) => Ok(Some(FoundTarget::lost(&run.id, &function, error.into()))),
+            Ok(None) => lost(world, run.target_key(&function)).await,
+            Err(error @ LedgerError::Unreadable(_)) => {
+                Ok(Some(FoundTarget::lost(run.target_key(&function), error.into())))
+            }
             Err(error) => Err(error.into()),
         }
     };
@@ -72,10 +74,10 @@ where
 }
 
 /// A function without a record that was armed.
-async fn lost(world: &impl World, run: &RunId, function: &FunctionArn) -> Result<Option<FoundTarget>, StepError> {
-    match require_untouched(world, run, function).await {
+async fn lost(world: &impl World, target: TargetKey<'_>) -> Result<Option<FoundTarget>, StepError> {
+    match require_untouched(world, target).await {
         Ok(()) => Ok(None),
-        Err(error @ StepError::NoTargetRecord { .. }) => Ok(Some(FoundTarget::lost(run, function, error))),
+        Err(error @ StepError::NoTargetRecord { .. }) => Ok(Some(FoundTarget::lost(target, error))),
         Err(error) => Err(error),
     }
 }
@@ -85,21 +87,17 @@ async fn lost(world: &impl World, run: &RunId, function: &FunctionArn) -> Result
 ///
 /// # Errors
 /// `NoTargetRecord` when the run holds the function's lock.
-pub(super) async fn require_untouched(
-    world: &impl World,
-    run: &RunId,
-    function: &FunctionArn,
-) -> Result<(), StepError> {
-    match holds_lock(world, run, function).await? {
-        true => Err(StepError::NoTargetRecord { function: function.name().to_owned(), run: run.clone() }),
+pub(super) async fn require_untouched(world: &impl World, target: TargetKey<'_>) -> Result<(), StepError> {
+    match holds_lock(world, target).await? {
+        true => Err(StepError::NoTargetRecord { function: target.function.name().to_owned(), run: target.run.clone() }),
         false => Ok(()),
     }
 }
 
 /// Whether the run holds the function's lock.
-pub(super) async fn holds_lock(world: &impl World, run: &RunId, function: &FunctionArn) -> Result<bool, LedgerError> {
-    let lock = retry(world, || world.lock(function)).await?;
-    Ok(lock.is_some_and(|lock| lock.run.as_ref() == Some(run)))
+pub(super) async fn holds_lock(world: &impl World, target: TargetKey<'_>) -> Result<bool, LedgerError> {
+    let lock = retry(world, || world.lock(target.function)).await?;
+    Ok(lock.is_some_and(|lock| lock.run.as_ref() == Some(target.run)))
 }
 
 impl FoundTarget {
@@ -107,8 +105,8 @@ impl FoundTarget {
         Self { target, lost: None }
     }
 
-    fn lost(run: &RunId, function: &FunctionArn, error: StepError) -> Self {
-        let mut target = TargetRecord::new(run.clone(), function.clone());
+    fn lost(target: TargetKey<'_>, error: StepError) -> Self {
+        let mut target = TargetRecord::new(target.run.clone(), target.function.clone());
         target.status = TargetStatus::Armed;
         target.restore_error = Some(error.to_string());
         Self { target, lost: Some(error) }

@@ -69,7 +69,7 @@ impl<W: World> Sampler<'_, W> {
         let observed_at = self.world.now();
         let observe = || self.world.observe(function.as_str(), self.mappings);
         let (target, seen) = join(
-            retry(self.world, || self.world.target(&self.run.id, function)),
+            retry(self.world, || self.world.target(self.run.target_key(function))),
             self.limiter.read(self.world, Quota::of_observation(self.mappings), observe),
         )
         .await;
@@ -109,7 +109,7 @@ pub(super) async fn record_removed(
     if new.is_empty() {
         return Ok(());
     }
-    Ok(retry(world, || world.record_removed_faults(&target.run, &target.function, &new)).await?)
+    Ok(retry(world, || world.record_removed_faults(target.key(), &new)).await?)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::model::names::{FunctionArn, RunId};
+use crate::model::run::TargetKey;
 use crate::model::time::Time;
 use crate::ports::World;
 
@@ -33,13 +33,7 @@ pub(super) struct Waiting {
 impl Waiting {
     /// Records what is waited for, if this was the invocation's last pass or the wait has already lasted long. A failed record
     /// must not fail a restore: the next pass records again.
-    pub(super) async fn record(
-        &mut self,
-        world: &impl World,
-        (run, function): (&RunId, &FunctionArn),
-        why: Option<&str>,
-        is_last: bool,
-    ) {
+    pub(super) async fn record(&mut self, world: &impl World, target: TargetKey<'_>, why: Option<&str>, is_last: bool) {
         let Some(why) = why else {
             self.now = None;
             return;
@@ -53,7 +47,7 @@ impl Waiting {
         let lasts = is_last || now >= since + MIN_RECORDED_WAIT;
         if lasts
             && self.recorded.as_deref() != Some(why)
-            && retry(world, || world.record_waiting(run, function, Some(why))).await.is_ok()
+            && retry(world, || world.record_waiting(target, Some(why))).await.is_ok()
         {
             self.recorded = Some(why.to_owned());
         }
@@ -74,7 +68,7 @@ mod tests {
         let (function, mut waiting) = (function_arn("checkout"), Waiting::default());
         let mut after = |seconds: u64, why: Option<&str>| {
             world.pass(seconds.cast_signed());
-            block_on(waiting.record(&world, (&machine.run, &function), why, false));
+            block_on(waiting.record(&world, TargetKey::new(&machine.run, &function), why, false));
             waiting.recorded.clone()
         };
         let lasting = MIN_RECORDED_WAIT.as_secs();

@@ -26,8 +26,6 @@ use crate::steps::{Budget, MAX_CONCURRENCY};
 const MAX_TURN: Duration = Duration::from_secs(10);
 /// Time until the next invocation, for a target that was not attempted in this one.
 const NEXT_TURN_WAIT: Duration = Duration::from_secs(1);
-/// The longest wait after a transient error; the wait doubles with each attempt.
-const MAX_RETRY_WAIT: Duration = Duration::from_secs(30);
 /// Failures that one batch passes on. Only the run's first one is ever shown; the ledger has each target's.
 const FAILURES: usize = 3;
 /// Bytes of a failure's cause. The outputs of all batches are one input of the state machine, which holds 256 KiB
@@ -53,13 +51,22 @@ pub(super) enum TargetProgress {
 /// The outcome of a target in this invocation; `None` where it was not attempted.
 pub(super) type Attempted = (FunctionArn, Option<Result<TargetProgress, StepError>>);
 
-/// How often one target is tried; the state machine's Retry has the same limits for a single target.
+/// How often one target of a batch is tried. The state machine's Retry has the same limits for a single target.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RetryLimits {
     /// On transient errors: `Unavailable`.
-    pub(super) transient: u32,
+    transient: u32,
     /// On all other errors.
-    pub(super) permanent: u32,
+    permanent: u32,
+    /// The longest wait after an error; the wait doubles with each attempt.
+    max_wait: Duration,
+}
+
+impl RetryLimits {
+    /// For arming, rehearsing and injecting: giving up restores the run.
+    pub(super) const FORWARD: Self = Self { transient: 6, permanent: 1, max_wait: Duration::from_secs(10) };
+    /// For restoring: giving up leaves a fault in place until the reaper runs.
+    pub(super) const RESTORE: Self = Self { transient: 21, permanent: 4, max_wait: Duration::from_secs(30) };
 }
 
 /// A batch, before and after an invocation.
@@ -218,7 +225,7 @@ impl Batch {
         let most = if error.kind() == StepErrorKind::Unavailable { tries.transient } else { tries.permanent };
         if tried < most {
             self.tries.insert(function.clone(), tried);
-            return Some(MAX_RETRY_WAIT.min(Duration::from_secs(1 << tried.min(5))));
+            return Some(tries.max_wait.min(Duration::from_secs(1 << tried.min(5))));
         }
         self.failed += 1;
         if self.failures.len() < FAILURES {
@@ -227,5 +234,34 @@ impl Batch {
             self.failures.push(Failure { function: function.clone(), error: error.name().to_owned(), cause });
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::state_machine::definition::{DEFINITION, State};
+
+    #[test]
+    fn a_target_of_a_batch_is_tried_as_often_as_a_single_one() {
+        let states = DEFINITION.all_states();
+        let limits = [
+            ("Arm", RetryLimits::FORWARD),
+            ("Rehearse", RetryLimits::FORWARD),
+            ("Inject", RetryLimits::FORWARD),
+            ("Restore", RetryLimits::RESTORE),
+        ];
+        for (name, limits) in limits {
+            let task = states.iter().find_map(|(state, found)| match found {
+                State::Task(task) if *state == name => Some(task),
+                _ => None,
+            });
+            let task = task.unwrap();
+            let retrier = |error: &str| task.retrier(error).map(|at| &task.retry[at]);
+            let attempts = |error: &str| retrier(error).map_or(0, |retrier| retrier.max_attempts) + 1;
+            assert_eq!(attempts(StepErrorKind::Unavailable.name()), limits.transient, "{name}");
+            assert_eq!(attempts(StepErrorKind::AccessDenied.name()), limits.permanent, "{name}");
+            assert!(task.retry.iter().all(|retrier| retrier.max_delay() == limits.max_wait), "{name}");
+        }
     }
 }

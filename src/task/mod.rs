@@ -12,8 +12,6 @@ mod restore;
 mod rollback;
 mod service;
 
-use std::time::Duration;
-
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -24,6 +22,7 @@ use crate::model::time::seconds_up;
 use crate::ports::World;
 use crate::steps::Budget;
 use crate::steps::error::StepError;
+use crate::steps::step_status::StepStatus;
 
 pub use service::serve;
 
@@ -111,8 +110,9 @@ struct RunPayload {
 }
 
 /// The result of a task for one target. `waitingFor` is for the log, where the reason is known.
-fn target_result(function: &FunctionArn, status: &str, wait: Duration, waiting_for: Option<String>) -> Value {
-    let mut result = json!({ "function": function, "status": status, "waitSeconds": seconds_up(wait) });
+fn target_result(function: &FunctionArn, status: impl Into<StepStatus>) -> Value {
+    let StepStatus { name, wait, waiting_for } = status.into();
+    let mut result = json!({ "function": function, "status": name, "waitSeconds": seconds_up(wait) });
     if let Some(why) = waiting_for {
         result["waitingFor"] = json!(why);
     }

@@ -11,6 +11,7 @@ use crate::ports::World;
 use crate::steps::Budget;
 use crate::steps::error::StepError;
 use crate::steps::observe::{ObserveOutcome, observe};
+use crate::steps::step_status::StepStatus;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -22,10 +23,11 @@ struct Payload {
 
 pub(super) async fn handle(world: &impl World, budget: Budget, payload: &Value) -> Result<Value, StepError> {
     let payload: Payload = read(payload)?;
-    Ok(match observe(world, &payload.run_id, payload.sample_from, budget).await? {
-        ObserveOutcome::Running { wait, sample_from } => {
-            json!({ "status": "running", "waitSeconds": seconds_up(wait), "sampleFrom": sample_from })
-        }
-        ObserveOutcome::Stopping => json!({ "status": "stopping", "waitSeconds": 0 }),
-    })
+    let observed = observe(world, &payload.run_id, payload.sample_from, budget).await?;
+    let status = StepStatus::from(&observed);
+    let mut result = json!({ "status": status.name, "waitSeconds": seconds_up(status.wait) });
+    if let ObserveOutcome::Running { sample_from, .. } = observed {
+        result["sampleFrom"] = json!(sample_from);
+    }
+    Ok(result)
 }

@@ -7,6 +7,7 @@ use crate::model::time::seconds_up;
 use crate::ports::World;
 use crate::steps::error::StepError;
 use crate::steps::report::{ReportOutcome, report};
+use crate::steps::step_status::StepStatus;
 
 /// The most targets in the output.
 const MOST_TARGETS: usize = 100;
@@ -15,8 +16,10 @@ const MOST_TARGETS: usize = 100;
 const MOST_BYTES: usize = 200_000;
 
 pub(super) async fn handle(world: &impl World, payload: &Value) -> Result<Value, StepError> {
-    match report(world, &super::run_payload(payload)?.run_id).await? {
-        ReportOutcome::Pending(wait) => Ok(json!({ "status": "pending", "waitSeconds": seconds_up(wait) })),
-        ReportOutcome::Closed(view) => Ok(json!(view.shortened(MOST_TARGETS, MOST_BYTES))),
-    }
+    let reported = report(world, &super::run_payload(payload)?.run_id).await?;
+    let StepStatus { name, wait, .. } = StepStatus::from(&reported);
+    Ok(match reported {
+        ReportOutcome::Pending(_) => json!({ "status": name, "waitSeconds": seconds_up(wait) }),
+        ReportOutcome::Closed(view) => json!(view.shortened(MOST_TARGETS, MOST_BYTES)),
+    })
 }

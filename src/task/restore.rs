@@ -3,8 +3,6 @@
 //! `{runId, function, rehearse: true}` rehearses the restore of one target → `{function, status: rehearsed | waiting |
 //! changed | skipped, waitSeconds}`; or a batch of targets, see `batch.rs`: one with `unrehearsed` is rehearsed.
 
-use std::time::Duration;
-
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -20,11 +18,6 @@ use crate::steps::retry::retry;
 use crate::steps::rollback::stop;
 
 use super::batch::{Batch, RetryLimits, TargetProgress, is_batch};
-
-/// The same limits as in the state machine for a single target. Giving up leaves a fault in place until the reaper runs.
-const TRIES: RetryLimits = RetryLimits { transient: 21, permanent: 4 };
-/// The same limits as in the state machine for a single rehearsal.
-const REHEARSAL_TRIES: RetryLimits = RetryLimits { transient: 6, permanent: 1 };
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -78,10 +71,7 @@ async fn begin(world: &impl World, id: &RunId, failure: Option<Failure>) -> Resu
 
 async fn one(world: &impl World, budget: Budget, id: &RunId, function: &FunctionArn) -> Result<Value, StepError> {
     let run = stopping(world, id).await?;
-    Ok(match restore(world, &run, function, budget).await? {
-        RestoreOutcome::Ended(status) => super::target_result(function, status.name(), Duration::ZERO, None),
-        RestoreOutcome::Pending { wait, waiting_for } => super::target_result(function, "pending", wait, waiting_for),
-    })
+    Ok(super::target_result(function, restore(world, &run, function, budget).await?))
 }
 
 async fn many(world: &impl World, budget: Budget, batch: Batch) -> Result<Value, StepError> {
@@ -94,7 +84,7 @@ async fn many(world: &impl World, budget: Budget, batch: Batch) -> Result<Value,
         }))
     });
     let attempted = batch.functions.iter().cloned().zip(results).collect();
-    Ok(batch.after(attempted, TRIES))
+    Ok(batch.after(attempted, RetryLimits::RESTORE))
 }
 
 async fn rehearse_one(
@@ -103,13 +93,7 @@ async fn rehearse_one(
     id: &RunId,
     function: &FunctionArn,
 ) -> Result<Value, StepError> {
-    let (status, wait) = match Rehearsal::new(world, id, budget).rehearse(function).await? {
-        RehearseOutcome::Rehearsed => ("rehearsed", Duration::ZERO),
-        RehearseOutcome::Waiting(wait) => ("waiting", wait),
-        RehearseOutcome::Changed => ("changed", Duration::ZERO),
-        RehearseOutcome::Skipped => ("skipped", Duration::ZERO),
-    };
-    Ok(super::target_result(function, status, wait, None))
+    Ok(super::target_result(function, Rehearsal::new(world, id, budget).rehearse(function).await?))
 }
 
 async fn rehearse_many(world: &impl World, budget: Budget, batch: Batch) -> Value {
@@ -121,7 +105,7 @@ async fn rehearse_many(world: &impl World, budget: Budget, batch: Batch) -> Valu
         })
     };
     let attempted = Batch::each(&batch.unrehearsed, world, budget, step).await;
-    batch.after_rehearsal(attempted, REHEARSAL_TRIES)
+    batch.after_rehearsal(attempted, RetryLimits::FORWARD)
 }
 
 async fn stopping(world: &impl World, id: &RunId) -> Result<Run, StepError> {

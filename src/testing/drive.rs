@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use crate::model::function::Observation;
 use crate::model::names::{FunctionArn, RunId};
-use crate::model::time::{Time, whole_milliseconds};
+use crate::model::time::whole_milliseconds;
 use crate::steps::MAX_LANDING_DELAY;
 
+use super::calls::{CallError, CallKind, Caller, Sending};
 use super::dice::Dice;
 use super::history::monitor::Monitor;
 use super::history::weakening::Weakening;
-use super::network::{CallError, CallKind};
 use super::{SimWorld, State};
 
 /// The longest time for which a caller waits for an answer, in milliseconds: as long as the SDK does.
@@ -51,35 +51,6 @@ pub struct Drive {
     pub(super) late: BTreeMap<(i64, u64), Late>,
     pub(super) sent: u64,
     pub(super) under_way: BTreeMap<u64, Sending>,
-}
-
-/// Who makes a call.
-#[derive(Clone, Debug, Default)]
-pub struct Caller {
-    /// For people.
-    pub name: String,
-    /// The ledger's method that it is made for.
-    pub method: Option<&'static str>,
-    /// What a call that changes a function is sent for.
-    pub sending: Option<Sending>,
-}
-
-impl std::fmt::Display for Caller {
-    /// What a call of the ledger's needs beside the first request of its own is not said to be anybody's.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if self.name.is_empty() { "  and then" } else { &self.name })
-    }
-}
-
-/// A call that changes a function.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sending {
-    /// For this run.
-    pub run: RunId,
-    /// This function.
-    pub function: FunctionArn,
-    /// The moment that the decision's look showed.
-    pub read_at: Time,
 }
 
 /// A time of trouble.

@@ -1,5 +1,4 @@
-//! The state machine's order of steps, where each task is a function call: no schedule, no chance, and an executor
-//! without threads.
+//! The state machine where each invocation is a function call: no schedule, no chance, and an executor without threads.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,28 +6,19 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use serde_json::Value;
 
 use crate::model::names::{FunctionArn, RunId};
-use crate::model::run::{EndReason, Run, RunStatus};
+use crate::model::run::Run;
 use crate::model::settings::Settings;
-use crate::model::time::in_whole_seconds;
-use crate::plan::rendering::ReportView;
 use crate::ports::Clock;
 use crate::steps::Budget;
-use crate::steps::arm::{ArmOutcome, arm};
-use crate::steps::error::{StepError, StepErrorKind};
-use crate::steps::inject::{InjectOutcome, inject};
-use crate::steps::observe::{ObserveOutcome, observe};
-use crate::steps::prepare::{Prepared, Request, prepare};
-use crate::steps::rehearse::{Rehearsal, RehearseOutcome};
-use crate::steps::report::{ReportOutcome, report};
-use crate::steps::restore::{RestoreOutcome, restore};
-use crate::steps::rollback::stop;
+use crate::steps::error::StepError;
+use crate::steps::prepare::Prepared;
 
 use super::SimWorld;
 use super::samples::{run_id, settings};
+use super::state_machine::{self, Lambda, StateMachine};
 use super::worker::Role;
 
 /// Runs a future to its end. Simulated calls and sleeps are always ready to go on, so polling again is enough.
@@ -83,21 +73,10 @@ pub fn budget(world: &SimWorld, seconds: u64) -> Budget {
     Budget { deadline: world.now() + Duration::from_secs(seconds) }
 }
 
-/// How often a task is done again: for what may pass, and for everything else.
-type Retries = (u32, u32);
-const FORWARD: Retries = (5, 0);
-const BACK: Retries = (20, 3);
-
 /// How an execution ended.
-#[derive(Debug)]
-pub struct Ended {
-    /// What it failed with.
-    pub failure: Option<StepError>,
-    /// Its report, if it came that far.
-    pub report: Option<ReportView>,
-}
+pub type Ended = state_machine::Ended<StepError>;
 
-/// The state machine of infra/statemachine.asl.json, in Rust: the same steps, in the same order, with the same retries.
+/// An execution whose invocations are function calls.
 pub struct Machine<'a> {
     /// Where it runs.
     pub world: &'a SimWorld,
@@ -131,15 +110,7 @@ impl<'a> Machine<'a> {
 
     /// A whole execution.
     pub async fn execute(&self) -> Ended {
-        let failure = match self.prepare().await {
-            Ok(prepared) if prepared.status == RunStatus::Running => self.go(&prepared.functions).await.err(),
-            Ok(_) => None,
-            Err(refused @ (StepError::Refused(_) | StepError::InvalidInput(_))) => {
-                return Ended { failure: Some(refused), report: None };
-            }
-            Err(error) => Some(error),
-        };
-        self.end(failure).await
+        self.state_machine().execute().await
     }
 
     /// Prepare.
@@ -147,9 +118,7 @@ impl<'a> Machine<'a> {
     /// # Errors
     /// What the task fails with.
     pub async fn prepare(&self) -> Result<Prepared, StepError> {
-        let (run, experiment) = (self.run.clone(), self.experiment.clone());
-        let request = Request { run, execution_arn: self.execution(), experiment };
-        self.task(Role::Prepare, FORWARD, || prepare(self.world, &self.settings, &request)).await
+        self.state_machine().prepare().await
     }
 
     /// From Arm to the end of Observe: every target is rehearsed before the first one is injected.
@@ -157,10 +126,7 @@ impl<'a> Machine<'a> {
     /// # Errors
     /// What the first task that failed did so with.
     pub async fn go(&self, functions: &[FunctionArn]) -> Result<(), StepError> {
-        self.arm(functions).await?;
-        self.rehearse(functions).await?;
-        self.inject(functions).await?;
-        self.observe().await
+        self.state_machine().play_until_restore("ArmTargets", functions).await
     }
 
     /// Prepare, Arm, Rehearse and Inject.
@@ -179,15 +145,7 @@ impl<'a> Machine<'a> {
     /// # Errors
     /// What the first task that failed did so with.
     pub async fn arm(&self, functions: &[FunctionArn]) -> Result<(), StepError> {
-        all(functions.iter().map(|function| async move {
-            while let ArmOutcome::Waiting(wait) =
-                self.task(Role::Arm, FORWARD, || arm(self.world, &self.run, function)).await?
-            {
-                self.wait(wait).await;
-            }
-            Ok(())
-        }))
-        .await
+        self.state_machine().map("ArmTargets", functions, None).await
     }
 
     /// Rehearse, for each target.
@@ -195,18 +153,7 @@ impl<'a> Machine<'a> {
     /// # Errors
     /// What the first task that failed did so with.
     pub async fn rehearse(&self, functions: &[FunctionArn]) -> Result<(), StepError> {
-        all(functions.iter().map(|function| async move {
-            while let RehearseOutcome::Waiting(wait) = self.rehearse_once(function).await? {
-                self.wait(wait).await;
-            }
-            Ok(())
-        }))
-        .await
-    }
-
-    async fn rehearse_once(&self, function: &FunctionArn) -> Result<RehearseOutcome, StepError> {
-        let once = || async { Rehearsal::new(self.world, &self.run, budget(self.world, 30)).rehearse(function).await };
-        self.task(Role::Restore, FORWARD, once).await
+        self.state_machine().map("RehearseTargets", functions, None).await
     }
 
     /// Inject, for each target.
@@ -214,17 +161,7 @@ impl<'a> Machine<'a> {
     /// # Errors
     /// What the first task that failed did so with.
     pub async fn inject(&self, functions: &[FunctionArn]) -> Result<(), StepError> {
-        all(functions.iter().map(|function| async move {
-            loop {
-                let once = || inject(self.world, &self.run, function, budget(self.world, 30));
-                match self.task(Role::Inject, FORWARD, once).await? {
-                    InjectOutcome::Pending { wait, .. } => self.wait(wait).await,
-                    InjectOutcome::Unrehearsed => drop(self.rehearse_once(function).await?),
-                    InjectOutcome::Injected | InjectOutcome::Skipped => return Ok(()),
-                }
-            }
-        }))
-        .await
+        self.state_machine().map("InjectTargets", functions, None).await
     }
 
     /// Observe, until the run is being stopped.
@@ -232,37 +169,12 @@ impl<'a> Machine<'a> {
     /// # Errors
     /// What the task fails with.
     pub async fn observe(&self) -> Result<(), StepError> {
-        let mut from = 0;
-        loop {
-            let once = || observe(self.world, &self.run, from, budget(self.world, 30));
-            let ObserveOutcome::Running { wait, sample_from } = self.task(Role::Observe, FORWARD, once).await? else {
-                return Ok(());
-            };
-            from = sample_from;
-            self.wait(wait).await;
-        }
+        self.state_machine().play_until_restore("Observe", &[]).await
     }
 
     /// From BeginRestore to the end.
-    pub async fn end(&self, mut failure: Option<StepError>) -> Ended {
-        let reason = match &failure {
-            Some(error) => EndReason::Error { error: error.name().to_owned(), cause: error.to_string() },
-            None => EndReason::DurationElapsed,
-        };
-        let run = match self.task(Role::Restore, BACK, || stop(self.world, &self.run, &reason)).await {
-            Ok(run) => run,
-            Err(error) => return Ended { failure: failure.or(Some(error)), report: None },
-        };
-        if let Err(error) = self.restore(&run).await {
-            failure.get_or_insert(error);
-        }
-        loop {
-            match self.task(Role::Report, BACK, || report(self.world, &self.run)).await {
-                Ok(ReportOutcome::Pending(wait)) => self.wait(wait).await,
-                Ok(ReportOutcome::Closed(view)) => return Ended { failure, report: Some(*view) },
-                Err(error) => return Ended { failure: failure.or(Some(error)), report: None },
-            }
-        }
+    pub async fn end(&self, failure: Option<StepError>) -> Ended {
+        self.state_machine().end(failure).await
     }
 
     /// Restore, for each target.
@@ -270,50 +182,39 @@ impl<'a> Machine<'a> {
     /// # Errors
     /// What the first task that failed did so with.
     pub async fn restore(&self, run: &Run) -> Result<(), StepError> {
-        all(run.functions.iter().map(|function| async move {
-            let once = || restore(self.world, run, function, budget(self.world, 30));
-            while let RestoreOutcome::Pending { wait, .. } = self.task(Role::Restore, BACK, once).await? {
-                self.wait(wait).await;
-            }
-            Ok(())
-        }))
-        .await
+        self.state_machine().map("RestoreTargets", &run.functions, Some(run)).await
     }
 
-    /// Waits as a Wait state does: whole seconds.
-    async fn wait(&self, wait: Duration) {
-        self.world.sleep(in_whole_seconds(wait)).await;
-    }
-
-    /// A task with its retries, under the rights of its role.
-    async fn task<T, F>(
-        &self,
-        role: Role,
-        (mut unavailable, mut other): Retries,
-        call: impl Fn() -> F,
-    ) -> Result<T, StepError>
-    where
-        F: Future<Output = Result<T, StepError>>,
-    {
-        loop {
-            for _ in 1..self.times {
-                let _ = self.world.under(role, call()).await;
-            }
-            let error = match self.world.under(role, call()).await {
-                Ok(output) => return Ok(output),
-                Err(error) => error,
-            };
-            let left = if error.kind() == StepErrorKind::Unavailable { &mut unavailable } else { &mut other };
-            if *left == 0 {
-                return Err(error);
-            }
-            *left -= 1;
-            self.wait(Duration::from_secs(1)).await;
-        }
+    fn state_machine(&self) -> StateMachine<'_, Self> {
+        let Self { run, experiment, settings, .. } = self;
+        StateMachine { lambda: self, run, execution_arn: self.execution(), experiment, settings }
     }
 }
 
-/// A Map: every iteration goes on to its end; the first failure is the Map's.
-async fn all<F: Future<Output = Result<(), StepError>>>(iterations: impl Iterator<Item = F>) -> Result<(), StepError> {
-    join_all(iterations).await.into_iter().collect()
+/// Each invocation is a call of the step, under the rights of its role. Every retry waits a second: there is no chance.
+impl<'w> Lambda<'w> for Machine<'w> {
+    type Ports = SimWorld;
+    type Access = &'w SimWorld;
+    type Error = StepError;
+
+    async fn invoke<T: 'w, F: Future<Output = Result<T, StepError>> + 'w>(
+        &self,
+        role: Role,
+        _: &RunId,
+        call: impl Fn(Self::Access, Budget) -> F,
+    ) -> Result<T, StepError> {
+        let once = || self.world.under(role, call(self.world, Budget { deadline: self.world.now() + role.timeout() }));
+        for _ in 1..self.times {
+            let _ = once().await;
+        }
+        once().await
+    }
+
+    async fn wait(&self, span: Duration) {
+        self.world.sleep(span).await;
+    }
+
+    async fn back_off(&self, longest: Duration) {
+        self.wait(longest.min(Duration::from_secs(1))).await;
+    }
 }

@@ -12,9 +12,10 @@ use crate::model::snapshot::{ConfigurationUpdate, Write};
 use crate::model::time::Time;
 use crate::ports::{FunctionError, Functions, Permit, VersionPage};
 
+use super::calls::{CallError, CallKind};
 use super::drive::StormKind;
 use super::history::monitor::Landing;
-use super::network::{CallError, CallKind, Failure};
+use super::network::Failure;
 use super::{CallFailure, SimWorld, State};
 
 /// Milliseconds for which a function stays `InProgress` after an update of its configuration.

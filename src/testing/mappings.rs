@@ -6,7 +6,7 @@ use crate::model::names::{FunctionArn, MappingId};
 use crate::model::time::Time;
 use crate::ports::FunctionError;
 
-use super::network::CallKind;
+use super::calls::CallKind;
 use super::{SimWorld, State};
 
 /// The longest time for which an event source mapping is on its way, in milliseconds. Inferred.

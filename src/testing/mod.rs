@@ -1,5 +1,6 @@
 //! The simulated world: the ports in memory, with virtual time, no sleeping, and every call counted.
 
+pub mod calls;
 mod cores;
 pub mod crash;
 pub mod dice;
@@ -15,6 +16,7 @@ pub mod network;
 mod rates;
 pub mod samples;
 pub mod schedule;
+pub mod state_machine;
 pub mod worker;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -37,8 +39,9 @@ pub use functions::SimFunction;
 pub use mappings::{Orphans, SimMapping};
 pub use rates::Rates;
 
+use calls::CallKind;
 use drive::Drive;
-use network::{CallKind, CrashPoint};
+use network::CrashPoint;
 
 /// When simulated time begins: 2026-06-01, in milliseconds.
 pub const BEGINNING: Time = Time(1_780_272_000_000);

@@ -1,39 +1,11 @@
 //! What lies between a caller and AWS: every call goes this way, is counted, takes its time, and may meet trouble.
 
-use std::time::Duration;
-
 use crate::ports::{AlarmError, FunctionError, LedgerError};
 use crate::steps::MAX_LANDING_DELAY;
 
+use super::calls::{CallError, CallKind};
 use super::drive::Flight;
 use super::{CallFailure, SimWorld, State, Yield};
-
-/// What kind of call it is: each meets troubles of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CallKind {
-    /// A look at a function, or at something that belongs to it.
-    Look,
-    /// A call that changes a function.
-    Write,
-    /// A read of the ledger.
-    Read,
-    /// A write of one item of the ledger.
-    Update,
-    /// A write of several items of the ledger at once: it may meet another one.
-    Transaction,
-    /// CloudWatch.
-    Alarms,
-    /// Step Functions.
-    Executions,
-}
-
-impl CallKind {
-    /// Whether it changes something, so that it matters whether it lands.
-    #[must_use]
-    pub fn changes(self) -> bool {
-        matches!(self, Self::Write | Self::Update | Self::Transaction)
-    }
-}
 
 /// Where the runner is cut off, around its last call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,19 +49,6 @@ impl State {
     pub fn crashes_left(&self) -> usize {
         self.crashes.len() + usize::from(self.calls_before_crash.is_some())
     }
-}
-
-/// What AWS says instead of doing what it was asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CallError {
-    /// Nothing: the call may have landed, or not.
-    NoResponse,
-    /// Access denied.
-    Denied,
-    /// Busy; for a transaction: it met another one.
-    Busy,
-    /// Throttled, with what `Retry-After` says.
-    Throttled(Duration),
 }
 
 /// An error of a port, made from what AWS says.

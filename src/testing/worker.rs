@@ -8,7 +8,8 @@ use crate::model::facts::{AccountConcurrency, AlarmFact, Alias, CodeSigning, Lay
 use crate::model::function::{Environment, MappingState, Observation, Slot, Tags};
 use crate::model::names::{AlarmName, FunctionArn, LayerVersionArn, MappingId, RunId};
 use crate::model::run::{
-    EndReason, Findings, Lease, Lever, Lock, Run, RunList, RunStatus, TargetEnding, TargetRecord, TargetStatus,
+    EndReason, Findings, Lease, Lever, Lock, Run, RunList, RunStatus, TargetEnding, TargetKey, TargetRecord,
+    TargetStatus,
 };
 use crate::model::snapshot::{Change, RemovedFault, Snapshot, Write};
 use crate::model::steady_state::Metric;
@@ -20,7 +21,7 @@ use crate::ports::{
 use crate::steps::MAX_READ_STALENESS;
 
 use super::SimWorld;
-use super::drive::{Caller, Sending};
+use super::calls::{Caller, Sending};
 use super::history::weakening::Weakening;
 use super::looks::Looks;
 
@@ -50,7 +51,7 @@ impl Role {
     #[must_use]
     pub const fn timeout(self) -> Duration {
         Duration::from_secs(match self {
-            Self::Prepare => 300,
+            Self::Prepare => 420,
             Self::Rollback => 900,
             Self::Reaper => 55,
             _ => 30,
@@ -377,8 +378,8 @@ impl Ledger for Worker<'_> {
         self.enter(None).targets(run).await
     }
 
-    async fn target(&self, run: &RunId, function: &FunctionArn) -> Result<Option<TargetRecord>, LedgerError> {
-        let mut target = self.enter(None).target(run, function).await?;
+    async fn target(&self, target: TargetKey<'_>) -> Result<Option<TargetRecord>, LedgerError> {
+        let mut target = self.enter(None).target(target).await?;
         if let Some(target) = &mut target {
             if self.is(Weakening::EndedUnderLease) {
                 (target.inject_lease, target.restore_lease) = (None, None);
@@ -417,86 +418,68 @@ impl Ledger for Worker<'_> {
         self.enter(None).lock(function).await
     }
 
-    async fn take_lock(&self, run: &RunId, function: &FunctionArn) -> Result<Option<Lock>, LedgerError> {
+    async fn take_lock(&self, target: TargetKey<'_>) -> Result<Option<Lock>, LedgerError> {
         if self.is(Weakening::ObserveBeforeLock) {
-            self.look_before(run, function).await;
+            self.look_before(target.run, target.function).await;
         }
-        let mut lock = self.enter(None).take_lock(run, function).await?;
+        let mut lock = self.enter(None).take_lock(target).await?;
         if let Some(lock) = lock.as_mut().filter(|_| self.is(Weakening::NoWaitAfterRelease)) {
             lock.released_at = None;
         }
         Ok(lock)
     }
 
-    async fn arm(&self, run: &RunId, function: &FunctionArn, snapshot: &Snapshot) -> Result<WriteOutcome, LedgerError> {
-        self.enter(None).arm(run, function, snapshot).await
+    async fn arm(&self, target: TargetKey<'_>, snapshot: &Snapshot) -> Result<WriteOutcome, LedgerError> {
+        self.enter(None).arm(target, snapshot).await
     }
 
-    async fn mark_rehearsed(
-        &self,
-        run: &RunId,
-        function: &FunctionArn,
-        planned: &[Change],
-    ) -> Result<WriteOutcome, LedgerError> {
-        self.enter(None).mark_rehearsed(run, function, planned).await
+    async fn mark_rehearsed(&self, target: TargetKey<'_>, planned: &[Change]) -> Result<WriteOutcome, LedgerError> {
+        self.enter(None).mark_rehearsed(target, planned).await
     }
 
     async fn begin_inject(
         &self,
-        run: &RunId,
-        function: &FunctionArn,
+        target: TargetKey<'_>,
         planned: &[Change],
         lease: &Lease,
         now: Time,
     ) -> Result<Option<Permit>, LedgerError> {
-        self.memory(|memory| memory.begun.insert(function.clone(), run.clone()));
-        self.enter(None).begin_inject(run, function, planned, &self.lease(lease), now).await
+        self.memory(|memory| memory.begun.insert(target.function.clone(), target.run.clone()));
+        self.enter(None).begin_inject(target, planned, &self.lease(lease), now).await
     }
 
-    async fn mark_injected(&self, run: &RunId, function: &FunctionArn) -> Result<WriteOutcome, LedgerError> {
-        self.enter(None).mark_injected(run, function).await
+    async fn mark_injected(&self, target: TargetKey<'_>) -> Result<WriteOutcome, LedgerError> {
+        self.enter(None).mark_injected(target).await
     }
 
     async fn begin_restore(
         &self,
-        run: &RunId,
-        function: &FunctionArn,
+        target: TargetKey<'_>,
         lease: &Lease,
         now: Time,
     ) -> Result<Option<Permit>, LedgerError> {
-        self.memory(|memory| memory.begun.insert(function.clone(), run.clone()));
-        self.enter(None).begin_restore(run, function, &self.lease(lease), now).await
+        self.memory(|memory| memory.begun.insert(target.function.clone(), target.run.clone()));
+        self.enter(None).begin_restore(target, &self.lease(lease), now).await
     }
 
-    async fn shorten_lease(
-        &self,
-        run: &RunId,
-        function: &FunctionArn,
-        lease: &Lease,
-        until: Time,
-    ) -> Result<(), LedgerError> {
-        self.enter(None).shorten_lease(run, function, lease, until).await
+    async fn shorten_lease(&self, target: TargetKey<'_>, lease: &Lease, until: Time) -> Result<(), LedgerError> {
+        self.enter(None).shorten_lease(target, lease, until).await
     }
 
     async fn end_target(&self, ending: &TargetEnding, now: Time) -> Result<WriteOutcome, LedgerError> {
         self.enter(None).end_target(ending, now).await
     }
 
-    async fn record_restore_error(&self, run: &RunId, function: &FunctionArn, why: &str) -> Result<(), LedgerError> {
-        self.enter(None).record_restore_error(run, function, why).await
+    async fn record_restore_error(&self, target: TargetKey<'_>, why: &str) -> Result<(), LedgerError> {
+        self.enter(None).record_restore_error(target, why).await
     }
 
-    async fn record_waiting(&self, run: &RunId, function: &FunctionArn, why: Option<&str>) -> Result<(), LedgerError> {
-        self.enter(None).record_waiting(run, function, why).await
+    async fn record_waiting(&self, target: TargetKey<'_>, why: Option<&str>) -> Result<(), LedgerError> {
+        self.enter(None).record_waiting(target, why).await
     }
 
-    async fn record_removed_faults(
-        &self,
-        run: &RunId,
-        function: &FunctionArn,
-        seen: &[RemovedFault],
-    ) -> Result<(), LedgerError> {
-        self.enter(None).record_removed_faults(run, function, seen).await
+    async fn record_removed_faults(&self, target: TargetKey<'_>, seen: &[RemovedFault]) -> Result<(), LedgerError> {
+        self.enter(None).record_removed_faults(target, seen).await
     }
 
     async fn lever(&self) -> Result<Option<Lever>, LedgerError> {

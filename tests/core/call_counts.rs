@@ -1,4 +1,4 @@
-//! Counts the calls of a run, for a table in the README.
+//! Counts the calls of a run, and compares them with the table in `docs/internals.md`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,7 +12,7 @@ use snapback::testing::samples::{self, alarm_arn, faults, world};
 use super::stage::is_inside_invocations;
 use super::support::{Machine, block_on, budget, mutating};
 
-/// The table in the README.
+/// The table in `docs/internals.md`.
 const CALLS: &str = "\
 | fault | mutating calls to inject | mutating calls to restore | GetFunction | other reads | DynamoDB calls |
 |---|---|---|---|---|---|
@@ -49,7 +49,7 @@ Further calls:
   invocations of its whole minutes), and records it (1 UpdateItem).
 ";
 
-const README: &str = include_str!("../../README.md");
+const PAGE: &str = include_str!("../../docs/internals.md");
 const BEGIN: &str = "<!-- calls:begin -->\n";
 const END: &str = "<!-- calls:end -->";
 
@@ -106,7 +106,7 @@ fn others(calls: &Calls) -> String {
     list(calls, |name| !is_ledger(name) && !is_mutating(name) && name != "GetFunction" && name != "GetLayerVersion")
 }
 
-/// Removes these calls from others, several times.
+/// Subtracts `less` from `calls`, `times` times.
 fn take_out(calls: &mut Calls, less: &Calls, times: usize) {
     for (name, count) in less {
         *calls.get_mut(name).unwrap() -= times * count;
@@ -188,15 +188,19 @@ fn table() -> String {
 #[test]
 fn the_table_of_calls_is_true() {
     let table = table();
-    assert!(table == CALLS, "the calls have changed; the table is now:\n{table}");
+    assert!(table == CALLS, "the number of calls has changed; the table is now:\n{table}");
 }
 
 #[test]
-fn the_readme_has_the_table_of_calls() {
-    let between = README.split_once(BEGIN).and_then(|(_, rest)| rest.split_once(END));
+fn the_internals_page_has_the_table_of_calls() {
+    let between = PAGE.split_once(BEGIN).and_then(|(_, rest)| rest.split_once(END));
     let expected = format!("{CALLS}\n{FURTHER_CALLS}");
-    let (shown, _) = between.unwrap_or_else(|| panic!("README.md: no {BEGIN}...{END}; add this table:\n{expected}"));
-    assert!(shown.trim() == expected.trim(), "README.md: another table of calls; the right one is:\n{expected}");
+    let (shown, _) =
+        between.unwrap_or_else(|| panic!("docs/internals.md: no {BEGIN}...{END}; add this table:\n{expected}"));
+    assert!(
+        shown.trim() == expected.trim(),
+        "docs/internals.md: the table of calls is outdated; replace it by:\n{expected}"
+    );
 }
 
 #[test]

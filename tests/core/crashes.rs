@@ -1,5 +1,5 @@
-//! Several that work on one function at once, rollbacks that die at any call, and calls of the dead that land late.
-//! Executions and reapers that die are in `crash_anywhere`.
+//! Workers that act on one function concurrently, rollbacks that crash at any call, and late calls of crashed workers.
+//! Executions and reapers that crash are in `crash_anywhere`.
 
 use std::time::Duration;
 
@@ -26,8 +26,8 @@ use super::support::{
 };
 
 #[test]
-fn a_rollback_and_an_inject_at_once_end_with_the_original() {
-    // Every order that 60 seeds give: once restored is said, it is true and stays true.
+fn a_rollback_during_an_inject_ends_with_the_original() {
+    // In every order that 60 seeds give, a target that is reported as restored is restored and stays so.
     for (fault, experiment) in experiments() {
         for seed in 0..60 {
             let world = world(&["checkout"]);
@@ -62,7 +62,7 @@ fn a_rollback_and_an_inject_at_once_end_with_the_original() {
 }
 
 #[test]
-fn rollback_reaper_and_machine_may_all_restore_at_once() {
+fn rollback_reaper_and_machine_can_restore_concurrently() {
     for (fault, experiment) in experiments() {
         for seed in 0..10 {
             let world = world(&["checkout"]);
@@ -79,7 +79,7 @@ fn rollback_reaper_and_machine_may_all_restore_at_once() {
             rolled.unwrap();
             assert_eq!(ended.failure, None, "{fault}, seed {seed}");
             assert_eq!(picture(&world, "checkout"), before, "{fault}, seed {seed}");
-            // One of them writes; another one may have looked just before that, and then writes the same once more.
+            // One of them writes. Another one that has read just before that writes the same value again.
             assert!(mutating(&world).len() <= 3 * surfaces(fault), "{fault}, seed {seed}: {:?}", mutating(&world));
             reap_for(&world, 1);
             assert_nothing_stays(&world);
@@ -88,8 +88,8 @@ fn rollback_reaper_and_machine_may_all_restore_at_once() {
 }
 
 #[test]
-fn two_of_each_task_may_run_at_once() {
-    // A call whose answer is lost is made again while the first one may still be running.
+fn two_of_each_task_can_run_concurrently() {
+    // A call whose response was lost is repeated while the first one may still be running.
     for (fault, experiment) in experiments() {
         for seed in 0..30 {
             let world = world(&["checkout"]);
@@ -117,7 +117,7 @@ fn two_of_each_task_may_run_at_once() {
 }
 
 #[test]
-fn twins_of_an_inject_both_say_injected() {
+fn both_of_two_concurrent_injects_report_injected() {
     for (fault, experiment) in experiments() {
         for seed in 0..30 {
             let world = world(&["checkout"]);
@@ -136,7 +136,7 @@ fn twins_of_an_inject_both_say_injected() {
     }
 }
 
-/// Where the runner dies: the calls of a whole execution, one after the other, until it is survived.
+/// Crashes the runner at each call of a whole execution in turn, until the execution survives.
 fn deaths(
     experiment: &Value,
     prepare_world: impl Fn(&SimWorld, u64),
@@ -169,7 +169,7 @@ fn assert_reaped(world: &SimWorld, run: &RunId, before: &Observation, note: &str
 }
 
 #[test]
-fn a_crash_whose_last_call_lands_late_is_put_right_too() {
+fn a_run_recovers_when_a_dead_callers_call_lands_late() {
     for (fault, experiment) in experiments() {
         for late in [Duration::from_secs(2), MAX_LANDING_DELAY] {
             deaths(
@@ -186,7 +186,12 @@ fn a_crash_whose_last_call_lands_late_is_put_right_too() {
                         reap_for(world, 1);
                         assert_final_is_true(world, before, fault);
                     }
-                    assert_reaped(world, &machine.run, before, &format!("{fault}: died at call {life}, {late:?} late"));
+                    assert_reaped(
+                        world,
+                        &machine.run,
+                        before,
+                        &format!("{fault}: crashed at call {life}, {late:?} late"),
+                    );
                 },
             );
         }
@@ -194,11 +199,11 @@ fn a_crash_whose_last_call_lands_late_is_put_right_too() {
 }
 
 #[test]
-fn a_rollback_that_crashes_at_any_call_is_finished_by_the_machine() {
+fn the_machine_finishes_a_rollback_that_crashes_at_any_call() {
     for (fault, experiment) in experiments() {
         for cut in CrashPoint::ALL {
             for life in 0.. {
-                let note = format!("{fault}: cut off at call {life}, {cut:?}");
+                let note = format!("{fault}: crashed at call {life}, {cut:?}");
                 let world = world(&["checkout"]);
                 let before = picture(&world, "checkout");
                 let machine = machine(&world, &experiment);
@@ -228,21 +233,21 @@ fn a_rollback_that_crashes_at_any_call_is_finished_by_the_machine() {
 }
 
 #[test]
-fn reads_that_are_stale_do_not_make_a_false_end() {
+fn stale_reads_never_cause_a_false_restored() {
     for (fault, experiment) in experiments() {
         for start in 0..40 {
             let world = world(&["checkout"]);
             let before = picture(&world, "checkout");
             let machine = machine(&world, &experiment);
-            // A past for reads to show.
+            // Let time pass, so that stale reads have a past to show.
             world.pass(60);
             world.with(|state| {
                 state.staleness = MAX_READ_STALENESS;
-                // Reads are of other moments after other numbers of calls.
+                // Which moment a read shows depends on the number of calls before it.
                 state.calls = vec![String::new(); start];
             });
             block_on(machine.start()).unwrap();
-            // Ended as soon as it has begun: a read may still show what was before the inject.
+            // End the run right after its start, while a read may still show the time before the inject.
             while !world.with(|state| state.targets.values().any(|target| target.status.is_final())) {
                 block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 5))).unwrap();
                 assert_final_is_true(&world, &before, &format!("{fault}, {start}"));
@@ -265,7 +270,7 @@ fn reads_that_are_stale_do_not_make_a_false_end() {
 }
 
 #[test]
-fn a_crash_at_any_call_is_put_right_although_reads_are_stale() {
+fn a_run_recovers_from_any_crash_despite_stale_reads() {
     for (fault, experiment) in experiments() {
         for late in [None, Some(MAX_LANDING_DELAY)] {
             deaths(
@@ -284,7 +289,7 @@ fn a_crash_at_any_call_is_put_right_although_reads_are_stale() {
                         reap_for(world, 1);
                         assert_final_is_true(world, before, fault);
                     }
-                    assert_reaped(world, &machine.run, before, &format!("{fault}: died at call {life}, {late:?}"));
+                    assert_reaped(world, &machine.run, before, &format!("{fault}: crashed at call {life}, {late:?}"));
                 },
             );
         }

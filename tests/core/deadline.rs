@@ -1,4 +1,4 @@
-//! Faults that end by themselves: they know the run's deadline.
+//! Faults that expire on their own, because they know the run's deadline.
 
 use std::time::Duration;
 
@@ -13,14 +13,14 @@ fn experiment(faults: &[(&'static str, Value)]) -> snapback::Experiment {
 }
 
 #[test]
-fn the_fault_is_given_the_runs_deadline() {
+fn the_fault_gets_the_runs_deadline() {
     for fault in &faults()[1..3] {
         let world = world(&["checkout"]);
         let before = picture(&world, "checkout");
         let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], std::slice::from_ref(fault)));
         block_on(machine.start()).unwrap();
         let deadline = run_of(&world, &machine.run).deadline;
-        // Told to nobody but the fault: it is a variable like any other.
+        // The deadline is in a variable like any other, which only the fault reads.
         let given = picture(&world, "checkout").environment.variable("CHAOS_DEADLINE_MS").unwrap();
         let given = given.as_option().map(|value| value.expose().to_owned());
         assert_eq!(given, Some(deadline.0.to_string()), "{}", fault.0);
@@ -46,9 +46,9 @@ fn an_experiment_that_must_start_soon_has_an_early_deadline() {
     }
 }
 
-/// What stays past the deadline does not end by itself, and neither does an experiment of which anything stays.
+/// A fault that stays after the deadline does not expire on its own, nor does an experiment with such a fault.
 #[test]
-fn what_ends_by_itself() {
+fn an_experiment_expires_only_if_all_its_faults_do() {
     let layer = json!({ "layers": [layer_arn("chaos")], "deadlineVariable": "UNTIL" });
     let handler = |more: Value| {
         let mut fault = json!({ "handler": "chaos.handler", "deadlineVariable": "UNTIL_TOO" });
@@ -73,9 +73,9 @@ fn what_ends_by_itself() {
     }
 }
 
-/// The variable is claimed like every other that a fault sets.
+/// The deadline's variable is claimed like every other variable that a fault sets.
 #[test]
-fn nothing_else_may_set_the_variable_of_the_deadline() {
+fn no_other_fault_may_set_the_deadline_variable() {
     let chaos = json!([layer_arn("chaos")]);
     for (faults, why) in [
         (

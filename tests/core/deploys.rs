@@ -1,4 +1,4 @@
-//! Somebody else changes the function during a run.
+//! Deploys and edits that change the function during a run.
 
 use std::time::Duration;
 
@@ -20,8 +20,8 @@ use super::stage::{
 use super::support::{assert_nothing_stays, block_on, budget, give_way, mutating, picture, reap_for, target_of};
 
 #[test]
-fn a_deploy_onto_an_armed_target_that_was_never_injected_survives_a_rollback() {
-    // Even one that happens to write just what the fault would have written: nothing of ours was ever sent.
+fn a_deploy_onto_an_uninjected_target_survives_a_rollback() {
+    // Even a deploy of the very value that the fault would have written stays, because the run never sent it.
     let world = world(&["checkout"]);
     let machine = machine(&world, &samples::experiment(&["checkout"], &[("timeout", json!({ "timeout": "PT1S" }))]));
     block_on(async {
@@ -47,7 +47,7 @@ fn a_deploy_of_a_touched_field_stays_and_is_reported_as_drift() {
         let machine = machine(&world, &experiment);
         block_on(machine.start()).unwrap();
         deploy_over(&world, fault);
-        // What the deploy has made of what was there before, without our fault.
+        // The original configuration with the deploy's change, and without the fault.
         let expected = {
             let after = world.with(|state| state.functions[&function_arn("checkout")].clone());
             let bare = SimWorld::default();
@@ -69,7 +69,7 @@ fn a_deploy_of_a_touched_field_stays_and_is_reported_as_drift() {
 }
 
 #[test]
-fn a_deploy_beside_the_fault_survives_the_restore() {
+fn a_deploy_of_other_fields_survives_the_restore() {
     for (fault, experiment) in experiments() {
         let world = world(&["checkout"]);
         let before = picture(&world, "checkout");
@@ -80,7 +80,7 @@ fn a_deploy_beside_the_fault_survives_the_restore() {
             machine.observe().await.unwrap();
             machine.end(None).await
         });
-        // The list of layers is theirs now: where the fault touched it, too, that is reported.
+        // The deploy has replaced the list of layers. If the fault changed that list too, that is drift.
         let target = target_of(&world, &machine.run, "checkout");
         let layers = touches_layers(&target);
         let expected = if layers { Outcome::Drifted } else { Outcome::NoSteadyState };
@@ -121,19 +121,23 @@ fn a_deploy_that_changes_the_layer_list_is_drift() {
         let rows = ended.report.unwrap().targets.remove(0).fields;
         assert!(rows.iter().any(|row| row.field == "layers" && row.after == "see drift"), "{rows:?}");
         let theirs: Vec<&str> = deployed.iter().copied().filter(|name| *name != "chaos").collect();
-        assert_eq!(picture(&world, "checkout").layers, now(&theirs), "ours are out, theirs stay");
+        assert_eq!(
+            picture(&world, "checkout").layers,
+            now(&theirs),
+            "the fault's layers are removed, the deploy's stay"
+        );
         assert_nothing_stays(&world);
     }
 }
 
-/// Whether the layers are among what a run changed.
+/// Whether the run changed the layers.
 fn touches_layers(target: &TargetRecord) -> bool {
     target.changes.iter().any(|change| matches!(change, Change::Layers { .. }))
 }
 
 #[test]
 fn a_deploy_at_any_call_survives() {
-    // Beside the fault, after each of the calls of a whole run: it must be there in the end, and the fault must not.
+    // A deploy of other fields after each call of a whole run: in the end the deploy is there, and the fault is not.
     for (fault, experiment) in experiments() {
         for calls in 0.. {
             let world = world(&["checkout"]);
@@ -192,7 +196,7 @@ fn a_deploy_of_a_touched_field_at_any_call_is_never_overwritten() {
 }
 
 #[test]
-fn a_restore_waits_for_somebody_elses_update() {
+fn a_restore_waits_for_an_update_in_progress() {
     for (fault, experiment) in experiments() {
         let world = world(&["checkout"]);
         let before = picture(&world, "checkout");
@@ -214,7 +218,7 @@ fn a_restore_waits_for_somebody_elses_update() {
     }
 }
 
-/// Somebody else's update of a touched field, which fails after it was taken: what served before it, the fault, serves on.
+/// A deploy's update of a touched field that Lambda accepts and that fails afterwards: the fault, which served before, still serves.
 fn failed_update(world: &SimWorld, timeout: u32) {
     world.with(|state| {
         let function = state.functions.get_mut(&function_arn("checkout")).unwrap();
@@ -229,7 +233,7 @@ fn serving_timeout(world: &SimWorld) -> u32 {
 }
 
 #[test]
-fn a_value_whose_update_failed_is_made_to_serve_and_stays() {
+fn a_deployed_value_whose_update_failed_is_resent_and_stays() {
     let world = world(&["checkout"]);
     let machine = machine(&world, &samples::experiment(&["checkout"], &[("timeout", json!({ "timeout": "PT1S" }))]));
     block_on(machine.start()).unwrap();
@@ -245,7 +249,7 @@ fn a_value_whose_update_failed_is_made_to_serve_and_stays() {
 }
 
 #[test]
-fn while_a_failed_value_cannot_be_sent_again_the_target_stays_open() {
+fn a_target_stays_open_until_a_failed_value_can_be_resent() {
     let world = world(&["checkout"]);
     let machine = machine(&world, &samples::experiment(&["checkout"], &[("timeout", json!({ "timeout": "PT1S" }))]));
     block_on(machine.start()).unwrap();
@@ -257,8 +261,8 @@ fn while_a_failed_value_cannot_be_sent_again_the_target_stays_open() {
     let target = target_of(&world, &machine.run, "checkout");
     let why = Some("access denied: UpdateFunctionConfiguration".to_owned());
     assert_eq!((target.status, target.restore_error), (TargetStatus::Restoring, why));
-    assert!(world.with(|state| state.locks[&function_arn("checkout")].run.is_some()), "its lock is released");
-    // Somebody else's next update, which is through, ends it as well.
+    assert!(world.with(|state| state.locks[&function_arn("checkout")].run.is_some()), "its lock was released");
+    // The next update by a deploy, which succeeds, ends the wait as well.
     world.with(|state| {
         state.call_failures.clear();
         let function = state.functions.get_mut(&function_arn("checkout")).unwrap();
@@ -272,7 +276,7 @@ fn while_a_failed_value_cannot_be_sent_again_the_target_stays_open() {
 }
 
 #[test]
-fn a_restore_waits_for_an_environment_that_cannot_be_read() {
+fn a_restore_waits_for_an_unreadable_environment() {
     for (fault, experiment) in experiments() {
         let world = world(&["checkout"]);
         let before = picture(&world, "checkout");
@@ -295,7 +299,7 @@ fn a_restore_waits_for_an_environment_that_cannot_be_read() {
             "{fault}: {:?}",
             rolled.targets
         );
-        // An environment that cannot be read must not be written: that would wipe it.
+        // An environment that cannot be read must not be written, because that would erase it.
         assert_eq!(picture(&world, "checkout").environment, Environment::Unreadable, "{fault}");
         edit(&variables);
         let ended = block_on(machine.end(None));
@@ -306,7 +310,7 @@ fn a_restore_waits_for_an_environment_that_cannot_be_read() {
 }
 
 #[test]
-fn a_deploy_between_arm_and_inject_is_the_new_original() {
+fn a_deploy_between_arm_and_inject_becomes_the_new_original() {
     for (fault, experiment) in experiments().into_iter().filter(|(fault, _)| *fault != "eventSourceMapping") {
         let world = world(&["checkout"]);
         let machine = machine(&world, &experiment);
@@ -332,7 +336,7 @@ fn a_deploy_between_arm_and_inject_is_the_new_original() {
 }
 
 #[test]
-fn a_deploy_between_two_calls_of_an_inject_ends_the_run_and_stays() {
+fn a_deploy_during_an_inject_ends_the_run_and_stays() {
     let faults = [("reservedConcurrency", json!({ "limit": 0 })), ("timeout", json!({ "timeout": "PT1S" }))];
     let world = world(&["checkout"]);
     let mut expected = picture(&world, "checkout");
@@ -352,7 +356,7 @@ fn a_deploy_between_two_calls_of_an_inject_ends_the_run_and_stays() {
     assert_nothing_stays(&world);
 }
 
-/// Deploys once so many calls have been made, or the run is over; whether it was over.
+/// Deploys after `calls` calls, or when the run is over. Returns whether it was over.
 async fn after(world: &SimWorld, calls: usize, deploy: impl FnOnce()) -> bool {
     let over = || world.with(|state| state.runs.values().any(over));
     while world.with(|state| state.calls.len()) < calls && !over() {

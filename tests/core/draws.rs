@@ -1,4 +1,4 @@
-//! What `select` leaves to chance: drawn anew by each run, and said.
+//! The random choice of `select`: each run draws anew, and its report shows the seed.
 
 use std::collections::BTreeSet;
 
@@ -34,7 +34,7 @@ fn prepared(world: &SimWorld, name: &str, experiment: &Value) -> Run {
 }
 
 #[test]
-fn each_run_draws_anew_and_keeps_what_it_drew_with() {
+fn each_run_draws_anew_and_records_its_seed() {
     let world = world(&NAMES);
     let runs: Vec<Run> = (0..6).map(|at| prepared(&world, &format!("r{at}"), &drawing("COUNT(3)", None))).collect();
     let drawn: BTreeSet<Vec<FunctionArn>> = runs.iter().map(|run| run.functions.clone()).collect();
@@ -53,7 +53,7 @@ fn each_run_draws_anew_and_keeps_what_it_drew_with() {
 }
 
 #[test]
-fn a_plan_says_what_it_drew_with_and_whether_a_run_will_draw_the_same() {
+fn a_plan_shows_its_seed_and_whether_a_run_draws_the_same() {
     let world = world(&NAMES);
     let plan = |experiment: Value| {
         let experiment = read_experiment(&experiment).unwrap();
@@ -70,7 +70,7 @@ fn a_plan_says_what_it_drew_with_and_whether_a_run_will_draw_the_same() {
 }
 
 #[test]
-fn what_is_not_left_to_chance_has_no_seed() {
+fn an_experiment_without_random_choices_has_no_seed() {
     let world = world(&NAMES);
     assert_eq!(prepared(&world, "all", &drawing("ALL", Some(7))).seed, None);
     assert_eq!(prepared(&world, "named", &experiment(&["b"], &faults()[..1])).seed, None);

@@ -1,5 +1,4 @@
-//! What a run has shown: whether its faults took effect, by the metrics of the proxy and of Lambda, and what its report
-//! says of that.
+//! Whether a run's faults took effect, by the metrics of the proxy and of Lambda, and what its report states about that.
 
 use std::time::Duration;
 
@@ -15,27 +14,27 @@ use snapback::testing::{CallFailure, SimWorld, State};
 use super::support::{Machine, block_on, run_of, target_of};
 
 #[test]
-fn a_run_whose_faults_were_injected_held() {
+fn a_run_whose_faults_were_injected_is_held() {
     let (world, report) = played(inside(json!({})), |_| {});
     assert_eq!((report.status, report.outcome, &report.effect), (RunStatus::Completed, Outcome::Held, &None));
     let injected = report.injected.unwrap_or_default();
-    // The last minute is not all there yet.
+    // The last minute is not complete yet.
     assert_eq!(injected, "at least error 120; 30 or more invocations in whole minutes");
-    assert_eq!(world.count("GetMetricData"), 2, "what was seen at the first look needs no other");
+    assert_eq!(world.count("GetMetricData"), 2, "what the first read showed needs no second one");
 }
 
 #[test]
-fn a_run_whose_faults_met_no_invocation_has_shown_nothing() {
+fn a_run_whose_faults_met_no_invocation_is_unproven() {
     let blind = |state: &mut State| state.traffic.meets_faults = false;
     let (world, report) = played(inside(json!({})), blind);
     assert_eq!((report.status, report.outcome), (RunStatus::Completed, Outcome::Unproven));
-    assert_eq!(report.steady_state, Some("held"), "it held, and that says nothing");
+    assert_eq!(report.steady_state, Some("held"), "it held, which proves nothing here");
     let came = "60 invocations came while the faults were in place, and not one fault was injected";
     assert_eq!(report.effect.as_deref(), Some(came));
     assert_eq!(report.injected.as_deref(), Some("none; 60 or more invocations in whole minutes"));
-    // The metrics may have been late: it looked every 30 s for three minutes.
+    // The metrics may have been late, so the report polled every 30 s for three minutes.
     assert_eq!(world.count("GetMetricData"), 2 * 7);
-    // Nobody invokes it at all.
+    // The function is not invoked at all.
     let (_, report) = played(inside(json!({})), |state| state.traffic.per_minute = 0.0);
     assert_eq!(report.outcome, Outcome::Unproven);
     let idle = "no invocation came while the faults were in place, so nothing was injected";
@@ -43,7 +42,7 @@ fn a_run_whose_faults_met_no_invocation_has_shown_nothing() {
 }
 
 #[test]
-fn a_run_behind_an_alias_that_hides_the_fault_has_shown_nothing() {
+fn a_run_behind_an_alias_that_hides_the_fault_is_unproven() {
     let hide = |state: &mut State| {
         let function = state.functions.get_mut(&function_arn("checkout")).expect("the sample function");
         function.aliases.push(Alias { name: "live".into(), version: "1".into() });
@@ -68,18 +67,18 @@ fn shares_and_conditions_can_spare_every_invocation() {
         let injected = report.injected.unwrap_or_default();
         assert!(injected.ends_with("; the faults' shares, conditions and qualifiers allow that"), "{injected}");
     }
-    // Of 60, a quarter does not spare all: 0.75 to the power of 60 is 0.3 in 10 million.
+    // 25 % of 60 invocations cannot spare all of them: 0.75 to the power of 60 is 0.3 in 10 million.
     assert_eq!(played(inside(json!({ "percentage": 25 })), blind).1.outcome, Outcome::Unproven);
 }
 
 #[test]
-fn a_run_without_a_whole_minute_of_metrics_shows_nothing() {
+fn a_run_without_a_whole_minute_of_metrics_is_unproven() {
     for rule in [json!({}), json!({ "percentage": 1 }), json!({ "qualifier": "$LATEST" })] {
         let mut experiment = inside(rule.clone());
         experiment["duration"] = json!("PT1M");
         let (_, report) = played(experiment, |state| {
             state.traffic.meets_faults = false;
-            // From 10 s after a full minute on, a minute has no whole one in it.
+            // A run of one minute that starts 10 s after a full minute contains no whole minute.
             state.elapsed += 10_000;
         });
         assert_eq!((report.status, report.outcome), (RunStatus::Completed, Outcome::Unproven), "{rule}");
@@ -90,7 +89,7 @@ fn a_run_without_a_whole_minute_of_metrics_shows_nothing() {
 }
 
 #[test]
-fn metrics_that_come_late_are_waited_for() {
+fn a_report_waits_for_late_metrics() {
     let world = world(&["checkout"]);
     world.with(|state| state.traffic.meets_faults = false);
     let machine = Machine::new(&world, "run-1", without_steady_state(inside(json!({}))));
@@ -106,7 +105,7 @@ fn metrics_that_come_late_are_waited_for() {
         world.with(|state| state.traffic.meets_faults = true);
     };
     let ended = block_on(futures_util::future::join(machine.end(None), late)).0;
-    let report = ended.report.expect("it comes to its report");
+    let report = ended.report.expect("the run has a report");
     assert_eq!((report.outcome, report.effect), (Outcome::NoSteadyState, None));
     let restored_at = target_of(&world, &machine.run, "checkout").ended_at.unwrap();
     let closed_at = run_of(&world, &machine.run).closed_at.unwrap();
@@ -114,7 +113,7 @@ fn metrics_that_come_late_are_waited_for() {
 }
 
 #[test]
-fn what_cannot_be_read_is_not_held() {
+fn unreadable_metrics_are_never_held() {
     let denied = |state: &mut State| {
         state.metric_errors.insert("InjectedFaults".into(), AlarmError::Unusable("access denied".into()));
     };
@@ -126,7 +125,7 @@ fn what_cannot_be_read_is_not_held() {
 }
 
 #[test]
-fn a_run_that_an_alarm_ended_is_not_kept_open_for_its_metrics() {
+fn a_run_ended_by_an_alarm_does_not_wait_for_metrics() {
     let world = world(&["checkout"]);
     world.with(|state| state.traffic.meets_faults = false);
     let machine = Machine::new(&world, "run-1", without_steady_state(inside(json!({}))));
@@ -136,16 +135,16 @@ fn a_run_that_an_alarm_ended_is_not_kept_open_for_its_metrics() {
         machine.observe().await.unwrap();
         machine.end(None).await
     });
-    let report = ended.report.expect("it comes to its report");
+    let report = ended.report.expect("the run has a report");
     assert_eq!((report.outcome, report.reason.as_deref()), (Outcome::EndedEarly, Some("alarm errors went into ALARM")));
     assert_eq!(run_of(&world, &machine.run).reason, Some(EndReason::Alarm { alarm: "errors".into() }));
-    assert!(report.effect.is_some(), "it is said all the same");
+    assert!(report.effect.is_some(), "the report has it anyway");
     let restored_at = target_of(&world, &machine.run, "checkout").ended_at.unwrap();
     assert_eq!(restored_at.until(run_of(&world, &machine.run).closed_at.unwrap()), Duration::ZERO);
 }
 
 #[test]
-fn faults_of_the_configuration_need_no_proof_by_metrics() {
+fn configuration_faults_need_no_metrics_as_proof() {
     let mut experiment = samples::experiment(&["checkout"], &faults()[4..5]);
     experiment["steadyState"] = json!([{ "alarm": "errors" }]);
     let (world, report) = played(experiment, |state| state.traffic.per_minute = 0.0);
@@ -167,7 +166,7 @@ fn a_metric_that_cannot_be_computed_is_never_held() {
     world.with(unknown);
     let machine = Machine::new(&world, "run-1", experiment.clone());
     assert_eq!(block_on(machine.prepare()).unwrap_err().to_string(), text);
-    // During it, it is rolled back; after the restore, it is not judged.
+    // During the run, the run is rolled back; after the restore, the steady state is not evaluated.
     let ended = block_on(async {
         world.with(|state| state.metric_errors.clear());
         machine.start().await.unwrap();
@@ -180,11 +179,11 @@ fn a_metric_that_cannot_be_computed_is_never_held() {
 }
 
 #[test]
-fn a_period_that_is_still_coming_in_does_not_end_a_healthy_run() {
+fn an_incomplete_period_does_not_end_a_healthy_run() {
     let mut experiment = samples::experiment(&["checkout"], &faults()[4..5]);
     let metric = json!({ "namespace": "Shop", "name": "Orders", "statistic": "Sum", "period": "PT1M" });
     experiment["steadyState"] = json!([{ "metric": metric, "above": 70 }]);
-    // 100 orders a minute, of which the last minute shows only half.
+    // There are 100 orders a minute, of which the last minute shows only half so far.
     let (_, report) = played(experiment, |state| {
         state.metrics.insert("Orders".into(), 100.0);
     });
@@ -212,7 +211,7 @@ fn a_report_keeps_ten_notes_and_counts_the_others() {
     let names = ["a", "b", "c", "d", "e", "f", "g"];
     let world = world(&names);
     let machine = Machine::new(&world, "run-1", samples::experiment(&names, &faults()[4..5]));
-    let report = block_on(machine.execute()).report.expect("it comes to its report");
+    let report = block_on(machine.execute()).report.expect("the run has a report");
     assert_eq!(report.notes.len(), 11);
     assert_eq!(report.notes[10], "and 4 more notes; snapback plan shows all of them");
     let (_, report) = played(samples::experiment(&["checkout"], &faults()[4..5]), |_| {});
@@ -220,7 +219,7 @@ fn a_report_keeps_ten_notes_and_counts_the_others() {
 }
 
 #[test]
-fn a_run_is_judged_once_and_once_all_targets_are_back() {
+fn a_run_is_evaluated_once_after_all_targets_are_restored() {
     let mut experiment = samples::experiment(&["checkout"], &faults()[0..1]);
     experiment["steadyState"] = json!([{ "alarm": "errors" }]);
     for is_back in [true, false] {
@@ -231,7 +230,7 @@ fn a_run_is_judged_once_and_once_all_targets_are_back() {
             machine.observe().await.unwrap();
         });
         world.with(|state| match is_back {
-            // Judged already, by a report that could not close the run any more; the alarm went off since then.
+            // An earlier report has evaluated the run but could not close it, and the alarm went off since then.
             true => {
                 state.runs.get_mut(&machine.run).unwrap().deviations = Some(Vec::new());
                 state.alarms.insert("errors".into(), true);
@@ -244,7 +243,7 @@ fn a_run_is_judged_once_and_once_all_targets_are_back() {
     }
 }
 
-/// One error in each invocation for two minutes, and an alarm as the steady state.
+/// An error in each invocation for two minutes, and an alarm as the steady state.
 fn inside(rule: Value) -> Value {
     let mut experiment = samples::experiment(&["checkout"], &[("error", rule)]);
     experiment["duration"] = json!("PT2M");
@@ -257,11 +256,11 @@ fn without_steady_state(mut experiment: Value) -> Value {
     experiment
 }
 
-/// A whole run in a world like this.
+/// Plays a whole run in a world that `spoil` has changed.
 fn played(experiment: Value, spoil: impl FnOnce(&mut State)) -> (SimWorld, ReportView) {
     let world = world(&["checkout"]);
     world.with(spoil);
     let ended = block_on(Machine::new(&world, "run-1", experiment).execute());
     assert_eq!(ended.failure, None);
-    (world, ended.report.expect("it comes to its report"))
+    (world, ended.report.expect("the run has a report"))
 }

@@ -1,4 +1,4 @@
-//! The samples in events/: each is what its name says.
+//! The samples in `events/`: each one matches its name.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -38,14 +38,14 @@ fn every_experiment_can_be_read_and_stored() {
         events().iter().filter_map(|(name, event)| Some((name.clone(), experiment(event)?))).collect();
     assert!(experiments.len() >= 8, "{}", experiments.len());
     for (name, experiment) in experiments {
-        // As the ledger stores it and gives it back.
+        // The ledger stores the experiment and returns it unchanged.
         let stored = serde_json::to_value(&experiment).unwrap();
         assert_eq!(read_experiment(&stored).as_ref(), Ok(&experiment), "events/{name}");
     }
 }
 
 #[test]
-fn every_file_is_an_experiment_or_an_event_that_some_function_takes() {
+fn every_sample_is_an_experiment_or_an_accepted_event() {
     for (name, event) in events() {
         let kinds = [
             experiment(&event).is_some(),
@@ -63,11 +63,11 @@ fn every_file_is_an_experiment_or_an_event_that_some_function_takes() {
 }
 
 #[test]
-fn each_row_of_the_catalogue_has_a_sample_with_its_fault() {
+fn each_row_of_the_catalog_has_a_sample_with_its_fault() {
     let events = events();
     for row in FAULT_CATALOG {
         let event = events.get(row.sample).unwrap_or_else(|| panic!("events/{} is missing", row.sample));
-        let experiment = experiment(event).unwrap_or_else(|| panic!("events/{} is no experiment", row.sample));
+        let experiment = experiment(event).unwrap_or_else(|| panic!("events/{}: not an experiment", row.sample));
         assert!(experiment.faults.iter().any(|fault| fault.name() == row.name), "events/{}", row.sample);
         assert!(
             row.sentence.ends_with('.') && row.actions.iter().all(|action| action.starts_with("lambda:")),
@@ -78,7 +78,7 @@ fn each_row_of_the_catalogue_has_a_sample_with_its_fault() {
 }
 
 #[test]
-fn the_catalogue_has_each_fault_once_and_no_other() {
+fn the_catalog_has_each_fault_once_and_no_other() {
     let mut rows: Vec<&str> = FAULT_CATALOG.iter().map(|row| row.name).collect();
     let mut names: Vec<&str> = samples::faults().iter().map(|(name, _)| *name).collect();
     rows.sort_unstable();
@@ -87,14 +87,14 @@ fn the_catalogue_has_each_fault_once_and_no_other() {
     for (name, settings) in samples::faults() {
         let fault: Fault = serde_json::from_value(json!({ name: settings })).unwrap();
         assert_eq!(fault.name(), name);
-        // An unknown fault's message lists the known ones: all of the catalogue.
+        // The message about an unknown fault lists the known ones, which are those of the catalog.
         let unknown = read_experiment(&samples::experiment(&["checkout"], &[("qwertyuiop", json!({}))])).unwrap_err();
         assert!(unknown.problem.contains(name), "{unknown}");
     }
 }
 
 #[test]
-fn the_alarm_events_have_the_shape_of_cloudwatchs() {
+fn the_alarm_events_have_the_form_of_cloudwatchs() {
     // AmazonCloudWatch/latest/monitoring/cloudwatch-and-eventbridge
     let events = events();
     for (name, configuration) in [("alarm-metric.json", "metrics"), ("alarm-composite.json", "alarmRule")] {
@@ -109,7 +109,7 @@ fn the_alarm_events_have_the_shape_of_cloudwatchs() {
         for state in ["state", "previousState"] {
             let state = &event["detail"][state];
             assert!(state["reason"].is_string() && state["timestamp"].is_string(), "{name}");
-            // JSON within the JSON.
+            // A text that contains JSON.
             let data: Value = serde_json::from_str(state["reasonData"].as_str().unwrap()).unwrap();
             assert!(data.is_object(), "{name}");
         }
@@ -117,7 +117,7 @@ fn the_alarm_events_have_the_shape_of_cloudwatchs() {
 }
 
 #[test]
-fn the_other_ways_of_an_alarm_name_the_same_alarm() {
+fn direct_calls_and_sns_messages_name_the_same_alarm() {
     let events = events();
     let arn = samples::alarm_arn("checkout-errors");
     // AmazonCloudWatch/latest/monitoring/alarms-and-actions-Lambda
@@ -125,7 +125,7 @@ fn the_other_ways_of_an_alarm_name_the_same_alarm() {
     assert_eq!((&action["source"], &action["alarmArn"]), (&json!("aws.cloudwatch"), &json!(arn)));
     assert_eq!(action["alarmData"]["alarmName"], "checkout-errors");
     assert_eq!(action["alarmData"]["state"]["value"], "ALARM");
-    // lambda/latest/dg/with-sns: the message is JSON within the JSON.
+    // lambda/latest/dg/with-sns: the message is a text that contains JSON.
     let record = &events["alarm-sns.json"]["Records"][0];
     assert_eq!(record["EventSource"], "aws:sns");
     let message: Value = serde_json::from_str(record["Sns"]["Message"].as_str().unwrap()).unwrap();

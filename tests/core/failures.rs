@@ -1,4 +1,4 @@
-//! Calls that fail: refused, lost, or landing when nobody expects them any more.
+//! Calls that are refused, whose response is lost, or that land after their caller has died.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use futures_util::future::join;
 use serde_json::json;
 use snapback::model::function::Slot;
 use snapback::model::refusal::Guardrail;
-use snapback::model::run::{EndReason, RunStatus, TargetStatus};
+use snapback::model::run::{EndReason, RunStatus, TargetKey, TargetStatus};
 use snapback::plan::rendering::Outcome;
 use snapback::ports::{Clock, Ledger};
 use snapback::steps::MAX_LANDING_DELAY;
@@ -23,10 +23,10 @@ use super::support::{
 };
 
 #[test]
-fn a_lost_answer_changes_nothing() {
+fn a_lost_response_changes_nothing() {
     for (fault, experiment) in experiments() {
         let (inject_call, restore_call) = call_names(fault);
-        for trouble in [
+        for failure in [
             CallFailure::ResponseLost,
             CallFailure::Lost,
             CallFailure::LandsLate(Duration::from_secs(3)),
@@ -38,16 +38,16 @@ fn a_lost_answer_changes_nothing() {
                 let machine = machine(&world, &experiment);
                 let ended = block_on(async {
                     if !in_restore {
-                        world.with(|state| state.call_failures = vec![(inject_call, trouble)]);
+                        world.with(|state| state.call_failures = vec![(inject_call, failure)]);
                     }
                     machine.start().await.unwrap();
                     if in_restore {
-                        world.with(|state| state.call_failures = vec![(restore_call, trouble)]);
+                        world.with(|state| state.call_failures = vec![(restore_call, failure)]);
                     }
                     machine.observe().await.unwrap();
                     machine.end(None).await
                 });
-                let note = format!("{fault}: {trouble:?}, in restore: {in_restore}");
+                let note = format!("{fault}: {failure:?}, in restore: {in_restore}");
                 assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::NoSteadyState), "{note}");
                 assert_eq!(picture(&world, "checkout"), before, "{note}");
                 world.with(|state| assert!(state.call_failures.is_empty(), "{note}"));
@@ -58,8 +58,8 @@ fn a_lost_answer_changes_nothing() {
 }
 
 #[test]
-fn restored_is_not_said_while_the_fault_can_still_land() {
-    // Inject has sent its call and died; the call lands later. A rollback looks at once, and sees the original.
+fn restored_is_not_reported_while_the_fault_can_still_land() {
+    // Inject has sent its call and died, and the call lands later. A rollback reads immediately and sees the original.
     for (fault, experiment) in experiments() {
         for late in [2, 4, 7, MAX_LANDING_DELAY.as_secs()].map(Duration::from_secs) {
             let world = world(&["checkout"]);
@@ -70,7 +70,7 @@ fn restored_is_not_said_while_the_fault_can_still_land() {
                 machine.arm(&prepared.functions).await.unwrap();
                 prepared.functions
             });
-            // It dies with the call after the one that lands late.
+            // Inject dies with the call after the one that lands late.
             let sent = calls_until(&world, &machine, &functions, call_names(fault).0);
             world.with(|state| {
                 state.call_failures = vec![(call_names(fault).0, CallFailure::LandsLate(late))];
@@ -82,7 +82,7 @@ fn restored_is_not_said_while_the_fault_can_still_land() {
                 assert_eq!(state.functions[&functions[0]].late.len(), 1, "{fault}");
             });
             machine.kill();
-            assert_eq!(picture(&world, "checkout"), before, "{fault}: it has landed already");
+            assert_eq!(picture(&world, "checkout"), before, "{fault}: the call has landed already");
             let mut rolled =
                 block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 5))).unwrap();
             let mut looks = 0;
@@ -93,7 +93,7 @@ fn restored_is_not_said_while_the_fault_can_still_land() {
                 looks += 1;
                 assert!(looks < 100, "{fault}: it never ends");
             }
-            assert!(looks > 0, "{fault}: restored at the first look");
+            assert!(looks > 0, "{fault}: restored at the first read");
             assert_eq!(
                 rolled.targets[0].1,
                 Ok(RestoreOutcome::Ended(TargetStatus::Restored)),
@@ -108,8 +108,8 @@ fn restored_is_not_said_while_the_fault_can_still_land() {
 }
 
 #[test]
-fn an_inject_that_was_in_doubt_once_stays_in_doubt_for_the_whole_of_its_lease() {
-    // Its first call lands late, its second one at once: a rollback must reckon with the first one still.
+fn an_uncertain_inject_stays_uncertain_until_its_lease_ends() {
+    // The first call lands late, the second one immediately. A rollback must still expect the first one.
     for (fault, experiment) in experiments() {
         for late in [3, 6, MAX_LANDING_DELAY.as_secs()].map(Duration::from_secs) {
             let world = world(&["checkout"]);
@@ -134,7 +134,7 @@ fn an_inject_that_was_in_doubt_once_stays_in_doubt_for_the_whole_of_its_lease() 
     }
 }
 
-/// How many calls an inject makes up to and including the first of this name: tried out in a world of its own.
+/// Counts the calls of an inject up to and including the first one of this name, in a separate world.
 fn calls_until(
     like: &SimWorld,
     machine: &Machine<'_>,
@@ -169,7 +169,7 @@ fn a_restore_that_lands_late_does_not_end_the_next_run() {
         block_on(first.start()).unwrap();
         world
             .with(|state| state.call_failures = vec![(call_names(fault).1, CallFailure::LandsLate(MAX_LANDING_DELAY))]);
-        // The restore's runner dies with its next call, the restoring one is on its way.
+        // The restore's runner dies with its next call while the restoring call is still in flight.
         let _ = survives(async {
             let end = first.end(None);
             let kill = async {
@@ -185,7 +185,7 @@ fn a_restore_that_lands_late_does_not_end_the_next_run() {
             state.calls_before_crash = None;
             assert_eq!(state.functions[&function_arn("checkout")].late.len(), 1, "{fault}");
         });
-        // A second run wants the function as soon as it can have it.
+        // A second run takes the function as soon as it can.
         let second = Machine::new(&world, "run-2", experiment.clone());
         for _ in 0..100 {
             block_on(async {
@@ -214,7 +214,7 @@ fn a_restore_that_lands_late_does_not_end_the_next_run() {
 }
 
 #[test]
-fn a_restore_that_is_denied_fails_the_run_and_the_reaper_goes_on() {
+fn a_denied_restore_fails_the_run_and_the_reaper_retries() {
     for (fault, experiment) in experiments() {
         let (inject_call, restore_call) = call_names(fault);
         let world = world(&["checkout"]);
@@ -231,7 +231,7 @@ fn a_restore_that_is_denied_fails_the_run_and_the_reaper_goes_on() {
         let why = ended.report.unwrap().targets[0].restore_error.clone();
         let why = why.unwrap_or_default();
         assert!(why.starts_with("access denied: ") && why.ends_with(inject_call), "{fault}: {why}");
-        // Nobody else gets it.
+        // No other run gets the function.
         world
             .with(|state| assert_eq!(state.locks[&function_arn("checkout")].run, Some(machine.run.clone()), "{fault}"));
         machine.kill();
@@ -254,7 +254,7 @@ fn a_restore_that_is_denied_fails_the_run_and_the_reaper_goes_on() {
 }
 
 #[test]
-fn one_surface_that_is_denied_does_not_keep_the_others_from_their_restore() {
+fn a_denied_call_does_not_block_the_restore_of_other_fields() {
     let mut experiments = experiments().into_iter();
     let (fault, experiment) = experiments.find(|(name, _)| *name == "several at once").unwrap();
     let world = world(&["checkout"]);
@@ -266,7 +266,7 @@ fn one_surface_that_is_denied_does_not_keep_the_others_from_their_restore() {
     assert_eq!(outcome(&ended), (RunStatus::Failed, Outcome::RestoreFailed), "{fault}");
     let mut expected = before.clone();
     expected.concurrency = Slot::Present(0);
-    assert_eq!(picture(&world, "checkout"), expected, "everything else is back");
+    assert_eq!(picture(&world, "checkout"), expected, "everything else is restored");
     world.with(|state| state.call_failures.clear());
     reap_for(&world, 2);
     assert_eq!(picture(&world, "checkout"), before);
@@ -274,7 +274,7 @@ fn one_surface_that_is_denied_does_not_keep_the_others_from_their_restore() {
 }
 
 #[test]
-fn an_inject_that_is_denied_fails_the_run_and_restores() {
+fn a_denied_inject_fails_the_run_and_is_restored() {
     for (fault, experiment) in experiments() {
         let world = world(&["checkout", "payment"]);
         let before = picture(&world, "checkout");
@@ -291,28 +291,28 @@ fn an_inject_that_is_denied_fails_the_run_and_restores() {
 }
 
 #[test]
-fn busy_and_throttled_calls_are_made_again() {
+fn busy_and_throttled_calls_are_retried() {
     for (fault, experiment) in experiments() {
-        for trouble in [CallFailure::Busy, CallFailure::Throttled] {
+        for failure in [CallFailure::Busy, CallFailure::Throttled] {
             let world = world(&["checkout"]);
             let before = picture(&world, "checkout");
             let machine = machine(&world, &experiment);
             let (inject_call, restore_call) = call_names(fault);
-            world.with(|state| state.call_failures = vec![(inject_call, trouble); 3]);
+            world.with(|state| state.call_failures = vec![(inject_call, failure); 3]);
             let ended = block_on(async {
                 machine.start().await.unwrap();
-                world.with(|state| state.call_failures.extend([(restore_call, trouble); 3]));
+                world.with(|state| state.call_failures.extend([(restore_call, failure); 3]));
                 machine.end(None).await
             });
-            assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::NoSteadyState), "{fault}, {trouble:?}");
-            assert_eq!(picture(&world, "checkout"), before, "{fault}, {trouble:?}");
+            assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::NoSteadyState), "{fault}, {failure:?}");
+            assert_eq!(picture(&world, "checkout"), before, "{fault}, {failure:?}");
             assert_nothing_stays(&world);
         }
     }
 }
 
 #[test]
-fn conflicts_in_the_ledger_are_met_by_trying_again() {
+fn ledger_conflicts_are_retried() {
     for (fault, experiment) in experiments() {
         let world = world(&["checkout"]);
         let before = picture(&world, "checkout");
@@ -342,12 +342,12 @@ fn conflicts_in_the_ledger_are_met_by_trying_again() {
 }
 
 #[test]
-fn a_run_whose_execution_is_gone_and_whose_restore_is_refused_has_failed() {
+fn a_stopped_run_whose_restore_is_refused_has_failed() {
     let world = world(&["checkout"]);
     let before = picture(&world, "checkout");
     let machine = machine(&world, &experiments()[0].1);
     block_on(machine.start()).unwrap();
-    // The run is stopping when its execution is stopped: nobody but the reaper can say that it has failed.
+    // The run is stopping when its execution is stopped, so only the reaper can record that it has failed.
     block_on(stop(&world, &machine.run, &EndReason::UserRequest)).unwrap();
     machine.kill();
     world.with(|state| state.call_failures = vec![("PutFunctionConcurrency", CallFailure::Denied); 50]);
@@ -365,7 +365,7 @@ fn a_run_whose_execution_is_gone_and_whose_restore_is_refused_has_failed() {
 }
 
 #[test]
-fn a_refusal_of_long_ago_does_not_fail_a_run_that_is_being_restored() {
+fn an_old_refusal_does_not_fail_a_run_that_is_being_restored() {
     let world = world(&["checkout"]);
     let machine = machine(&world, &experiments()[0].1);
     block_on(machine.start()).unwrap();
@@ -374,13 +374,13 @@ fn a_refusal_of_long_ago_does_not_fail_a_run_that_is_being_restored() {
     block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 120))).unwrap();
     assert!(target_of(&world, &machine.run, "checkout").restore_error.is_some());
     world.with(|state| state.call_failures.clear());
-    // A tick that ends before it has looked again at what it has written.
+    // This tick ends before it has read what it has written.
     let (_, error) = block_on(reap(&world, budget(&world, 4)));
     assert_eq!((error, run_of(&world, &machine.run).status), (None, RunStatus::Stopping));
     reap_for(&world, 1);
     assert_eq!(run_of(&world, &machine.run).status, RunStatus::Stopped);
     assert_nothing_stays(&world);
-    // Nor does one that is heard of late leave an error with a target that is back.
-    block_on(world.record_restore_error(&machine.run, &function_arn("checkout"), "denied")).unwrap();
+    // A refusal that arrives late leaves no error on a restored target either.
+    block_on(world.record_restore_error(TargetKey::new(&machine.run, &function_arn("checkout")), "denied")).unwrap();
     assert_eq!(target_of(&world, &machine.run, "checkout").restore_error, None);
 }

@@ -20,7 +20,7 @@ fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The functions that stand behind `#[test]`, those of `proptest!`, and the parts of the one test of the command line.
+/// The functions with `#[test]`, those of `proptest!`, and the parts of the one test of the command line.
 fn tests() -> BTreeSet<String> {
     let mut files = Vec::new();
     rust_files(&root().join("tests"), &mut files);
@@ -39,7 +39,7 @@ fn page() -> String {
     std::fs::read_to_string(root().join("tests/GUARANTEE.md")).unwrap()
 }
 
-/// What stands in backticks and looks like a test's name.
+/// Every text in backticks that looks like a test's name.
 fn named(page: &str) -> BTreeSet<String> {
     let quoted = page.split('`').skip(1).step_by(2);
     let is_name = |text: &&str| {
@@ -71,7 +71,7 @@ fn each_sentence_of_the_guarantee_has_its_test() {
 }
 
 #[test]
-fn the_page_lists_the_parts_that_were_left_out() {
+fn the_guarantee_lists_every_weakening() {
     let page = page();
     for weakening in Weakening::ALL {
         assert!(page.contains(&format!("`{weakening:?}`")), "tests/GUARANTEE.md does not list {weakening:?}");

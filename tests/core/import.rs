@@ -1,15 +1,18 @@
-//! Other tools' configurations, and the experiments that come of them.
-
-use std::fmt::Write;
+//! Imports of other tools' configurations, and the experiments that result from them.
 
 use serde_json::{Value, json};
 use snapback::model::input::read_experiment;
 use snapback::model::names::FunctionName;
 use snapback::plan::import::{Format, Imported, import, variables};
 
-const README: &str = include_str!("../../README.md");
-const BEGIN: &str = "<!-- import:begin -->\n";
-const END: &str = "<!-- import:end -->";
+#[path = "import/notes.rs"]
+mod notes;
+#[path = "import/refusals.rs"]
+mod refusals;
+#[path = "import/table.rs"]
+mod table;
+
+use self::notes::is_noted;
 
 const FIXTURES: [(&str, Format, &str); 7] = [
     ("fis.json", Format::Fis, include_str!("import/fis.json")),
@@ -30,12 +33,12 @@ fn source(name: &str) -> Value {
     variables(text).unwrap_or_else(|| serde_json::from_str(text).unwrap())
 }
 
-/// With a target for those that have none.
+/// Imports the configuration, with a target if it has none.
 fn outcome(source: &Value) -> Result<Imported, String> {
     let none = import(source, None, &[]);
     let imported = match none {
         Err(wrong) if wrong.problem.contains("--function") => {
-            import(source, None, &[FunctionName::try_from("somebody").unwrap()])
+            import(source, None, &[FunctionName::try_from("any-function").unwrap()])
         }
         imported => imported,
     };
@@ -97,7 +100,7 @@ fn a_fis_template_keeps_targets_alarms_and_longest_duration() {
     );
 }
 
-/// What every import of a template says of the functions.
+/// The note about functions that every import of a template has.
 const PREPARED: &str = "a function that was prepared for FIS has its extension's layer and the variables AWS_FIS_* and \
                         AWS_LAMBDA_EXEC_WRAPPER: remove them before a run; snapback adds what it needs and removes it \
                         afterwards";
@@ -170,7 +173,7 @@ fn cloudformations_spelling_reads_like_fis_own() {
         );
         assert_eq!(notes.last().map(String::as_str), Some(PREPARED));
         for rest in rest {
-            assert!(is_said(&notes, &format!("/{}", rest.replace('.', "/"))), "{rest}: {notes:#?}");
+            assert!(is_noted(&notes, &format!("/{}", rest.replace('.', "/"))), "{rest}: {notes:#?}");
         }
     }
     let twice = json!({ "Resources": { "A": resource, "B": resource } });
@@ -204,7 +207,7 @@ fn references_resolve_in_the_template_or_are_refused() {
     assert_eq!((&known["targets"], &known["duration"]), (&json!([{ "function": "checkout" }]), &json!("PT7M")));
     let sub = outcome(&template(errors.clone(), checkout.clone(), json!({ "Fn::Sub": "${Length}" }))).unwrap();
     assert_eq!(sub.experiment["duration"], "PT7M");
-    // An alarm that is not known must not be lost: it ends the run.
+    // An unknown alarm must not be lost, because an alarm ends the run.
     let wrong = outcome(&template(json!({ "Ref": "Nameless" }), checkout.clone(), json!("PT5M"))).unwrap_err();
     assert!(
         wrong.contains("StopConditions[0]: `value` is `!Ref Nameless`, which only CloudFormation can resolve"),
@@ -212,7 +215,7 @@ fn references_resolve_in_the_template_or_are_refused() {
     );
     let wrong = outcome(&template(errors.clone(), checkout, json!({ "Fn::ImportValue": "length" }))).unwrap_err();
     assert!(wrong.contains("`duration` is `!ImportValue length`, which only CloudFormation can resolve"), "{wrong}");
-    // A function can be named here.
+    // The command line can name the functions.
     let unknown = template(errors, json!({ "Fn::GetAtt": ["Other", "Arn"] }), json!("PT5M"));
     let named = import(&unknown, None, &[FunctionName::try_from("other").unwrap()]).unwrap();
     assert_eq!(named.experiment["targets"], json!([{ "function": "other" }]));
@@ -318,7 +321,7 @@ fn a_flag_with_an_unreadable_condition_is_not_imported() {
     }
     let kept = outcome(&flag(json!({ "path": "/a..b", "value": "x" }))).unwrap().experiment;
     assert_eq!(kept["faults"][0]["latency"]["match"], json!([{ "path": "/~1a//b", "equals": "x" }]));
-    // There, brackets are a part of a name.
+    // In such a path, brackets are part of a name.
     let kept = outcome(&flag(json!({ "path": "a.ids[0]", "value": "x" }))).unwrap().experiment;
     assert_eq!(kept["faults"][0]["latency"]["match"], json!([{ "path": "/a/ids[0]", "equals": "x" }]));
 }
@@ -351,305 +354,4 @@ fn lines_of_variables_differ_from_json_and_yaml() {
     for text in ["", "# x\n", "a: b=c\n", "{\"a\": \"b=c\"}", "A=b\nno\n", "a b=c"] {
         assert_eq!(variables(text), None, "{text}");
     }
-}
-
-#[test]
-fn refusals_name_the_fix() {
-    for (source, says) in [
-        (json!({ "name": "x" }), "unrecognized configuration; if it comes from one of fis, "),
-        (json!([]), "unrecognized configuration; if it comes from one of fis, "),
-        (json!({ "latency": { "enabled": false } }), "latency: not imported: `enabled` is false; set it to true"),
-        (json!({ "denylist": { "enabled": true } }), "nothing to import: denylist: not imported"),
-        (json!({ "isEnabled": false, "failureMode": "latency" }), "isEnabled: not imported: it is not true"),
-        (json!({ "isEnabled": true, "failureMode": "chaos" }), "`chaos` is not a failure mode"),
-        (json!({ "is_enabled": true, "fault_type": "latency" }), "it has no delay, which latency needs"),
-        (json!({ "is_enabled": true, "fault_type": "disk" }), "`disk` is not one of latency, exception, status_code"),
-        (json!({ "is_enabled": true, "delay": 1.5 }), "`delay` is 1.5, and not a whole number from 0 to 900000"),
-        (
-            json!({ "is_enabled": true, "delay": 1, "rate": 1e-7 }),
-            "`rate` is 1e-7, which is less than the smallest share",
-        ),
-        (
-            json!({ "latency": { "enabled": true, "percentage": 0.000_01 } }),
-            "`percentage` is 1e-5, which is less than the smallest share, 0.0001 %; raise it",
-        ),
-        (
-            json!({
-                "CHAOS_EXTENSION__LAMBDA__ENABLE_LATENCY": "true",
-                "CHAOS_EXTENSION__LAMBDA__LATENCY_PROBABILITY": "0.0000001"
-            }),
-            "`CHAOS_EXTENSION__LAMBDA__LATENCY_PROBABILITY` is 1e-7, which is less than the smallest share",
-        ),
-        (json!({ "is_enabled": true, "delay": 1, "rate": -1 }), "`rate` is -1, and not a share from 0 to 1"),
-        (json!({ "latency": { "enabled": true, "percentage": 101 } }), "`percentage` is 101, and not a percentage"),
-        (json!({ "latency": { "enabled": true, "min_latency": 2, "max_latency": 1 } }), "write the smaller one"),
-        (json!({ "statuscode": { "enabled": true, "status_code": 99 } }), "not a whole number from 100 to 599"),
-        (json!({ "actions": {} }), "nothing to import: it has no faults"),
-        (json!({ "actions": { "a": { "actionId": "aws:fis:wait" } } }), "its actionId is aws:fis:wait"),
-        (json!({ "actions": [] }), "unrecognized configuration; if it comes from one of fis, "),
-        (json!({ "CHAOS_EXTENSION__X": "1" }), "ENABLE_LATENCY: not imported: it is not true"),
-    ] {
-        let wrong = outcome(&source).unwrap_err();
-        assert!(wrong.contains(says), "{source}: {wrong}");
-    }
-    let wrong = import(&source("chaos-lambda.json"), None, &[]).unwrap_err().to_string();
-    assert!(wrong.contains("names no function; name the targets with --function NAME"), "{wrong}");
-    let other_prefix = json!({ "ENABLE_LATENCY": "true", "CHAOS_LATENCY_VALUE": "hunter2", "X": "hunter2" });
-    let expected = "no variable begins with CHAOS_EXTENSION__; it has CHAOS_LATENCY_VALUE, ENABLE_LATENCY; \
-                    chaos-lambda-extension reads CHAOS_EXTENSION__LAMBDA__ENABLE_LATENCY, \
-                    CHAOS_EXTENSION__LAMBDA__LATENCY_VALUE, CHAOS_EXTENSION__LAMBDA__LATENCY_PROBABILITY, \
-                    CHAOS_EXTENSION__RESPONSE__ENABLE_CHANGE_REPONSE_BODY, CHAOS_EXTENSION__RESPONSE__DEFAULT_RESPONSE, \
-                    CHAOS_EXTENSION__RESPONSE__CHANGE_RESPONSE_PROBABILITY";
-    assert_eq!(import(&other_prefix, None, &[]).unwrap_err().to_string(), expected);
-    let wrong = import(&json!({ "Y": "hunter2" }), Some(Format::ChaosLambdaExtension), &[]).unwrap_err().to_string();
-    assert!(wrong.starts_with("no variable begins with CHAOS_EXTENSION__; it has Y; "), "{wrong}");
-    let environment = json!({ "Environment": "API_KEY=hunter2" });
-    let wrong = import(&environment, Some(Format::ChaosLambdaExtension), &[]).unwrap_err().to_string();
-    assert_eq!(wrong, "Environment: text is not an object; write one, with names and values");
-    let wrong = import(&json!([]), Some(Format::Fis), &[]).unwrap_err().to_string();
-    assert_eq!(wrong, "a list is not an object; write one, with names and values");
-}
-
-/// Every place in a value: fields and entries of lists.
-fn places(value: &Value, at: &str) -> Vec<String> {
-    let children: Vec<(String, &Value)> = match value {
-        Value::Object(map) => {
-            map.iter().map(|(key, inner)| (key.replace('~', "~0").replace('/', "~1"), inner)).collect()
-        }
-        Value::Array(list) => list.iter().enumerate().map(|(index, inner)| (index.to_string(), inner)).collect(),
-        _ => Vec::new(),
-    };
-    children
-        .into_iter()
-        .flat_map(|(key, inner)| {
-            let at = format!("{at}/{key}");
-            let mut places = places(inner, &at);
-            places.push(at);
-            places
-        })
-        .collect()
-}
-
-/// Whether some note says of the place, or of what it stands in, that it is not imported.
-fn is_said(notes: &[String], place: &str) -> bool {
-    let names: Vec<&str> = place[1..].split('/').collect();
-    let paths: Vec<String> = (1..=names.len()).map(|length| names[..length].join(".")).collect();
-    notes.iter().any(|note| {
-        let (fields, rest) = note.split_once(": ").unwrap();
-        rest.starts_with("not imported") && fields.split(", ").any(|field| paths.iter().any(|path| path == field))
-    })
-}
-
-/// Where an entry says what would be so without it.
-const AS_WITHOUT: [&str; 3] =
-    ["/targets/shop/resourceType", "/targets/machines/resourceType", "/actions/answer/parameters/preventExecution"];
-
-#[test]
-fn nothing_is_dropped_silently() {
-    for (name, _, _) in FIXTURES {
-        let whole = source(name);
-        let before = outcome(&whole).unwrap();
-        for place in places(&whole, "") {
-            let (parent, key) = place.rsplit_once('/').unwrap();
-            let mut without = whole.clone();
-            match without.pointer_mut(parent).unwrap() {
-                Value::Array(list) => drop(list.remove(key.parse().unwrap())),
-                Value::Object(map) => drop(map.remove(key)),
-                _ => unreachable!(),
-            }
-            let after = outcome(&without);
-            let changed = after.as_ref() != Ok(&before);
-            assert!(
-                changed || is_said(&before.notes, &place) || AS_WITHOUT.contains(&place.as_str()),
-                "{name}: {place} makes no difference, and nothing is said about it"
-            );
-        }
-    }
-}
-
-#[test]
-fn an_unknown_field_is_noted_at_every_place() {
-    for (name, _, _) in FIXTURES {
-        let whole = source(name);
-        let before = outcome(&whole).unwrap();
-        for place in places(&whole, "").into_iter().chain([String::new()]) {
-            let mut with = whole.clone();
-            let Some(map) = with.pointer_mut(&place).and_then(Value::as_object_mut) else { continue };
-            map.insert("surprise".to_owned(), json!("5"));
-            let at = format!("{place}/surprise");
-            let said = match outcome(&with) {
-                Ok(after) => {
-                    is_said(&after.notes, &at) || after.experiment != before.experiment || after.notes != before.notes
-                }
-                Err(wrong) => wrong.contains("surprise"),
-            };
-            assert!(said, "{name}: {at}");
-        }
-    }
-}
-
-/// A setting of another tool: the tool, what it is called there, and a configuration that has it.
-fn settings() -> Vec<(&'static str, &'static str, Value)> {
-    let fis = |id: &str, parameters: Value| {
-        let target = json!({ "resourceType": "aws:lambda:function", "resourceTags": { "team": "shop" } });
-        let action = json!({ "actionId": id, "parameters": parameters, "targets": { "Functions": "shop" } });
-        json!({ "actions": { "a": action }, "targets": { "shop": target } })
-    };
-    let flag = |name: &str, mut settings: Value| {
-        settings["enabled"] = true.into();
-        json!({ name: settings })
-    };
-    let matching = |condition: Value| flag("timeout", json!({ "match": [condition] }));
-    let chaos = |kind: &str, key: &str, value: Value| json!({ "is_enabled": true, "fault_type": kind, "rate": 0.5, key: value });
-    let extension = |pairs: &[(&str, &str)]| {
-        let pairs = pairs.iter().map(|(name, value)| (format!("CHAOS_EXTENSION__{name}"), Value::from(*value)));
-        Value::Object(pairs.collect())
-    };
-    vec![
-        (
-            "AWS FIS",
-            "`aws:lambda:invocation-add-delay` with `startupDelayMilliseconds` 1500, `invocationPercentage` 25",
-            fis(
-                "aws:lambda:invocation-add-delay",
-                json!({ "startupDelayMilliseconds": "1500", "invocationPercentage": "25" }),
-            ),
-        ),
-        (
-            "AWS FIS",
-            "`aws:lambda:invocation-error` with `preventExecution` true",
-            fis("aws:lambda:invocation-error", json!({ "preventExecution": "true" })),
-        ),
-        (
-            "AWS FIS",
-            "`aws:lambda:invocation-error` with `preventExecution` false",
-            fis("aws:lambda:invocation-error", json!({ "preventExecution": "false" })),
-        ),
-        (
-            "AWS FIS",
-            "`aws:lambda:invocation-http-integration-response` with `statusCode` 503, `contentTypeHeader`, \
-             `preventExecution` true",
-            fis(
-                "aws:lambda:invocation-http-integration-response",
-                json!({ "statusCode": "503", "contentTypeHeader": "text/plain", "preventExecution": "true" }),
-            ),
-        ),
-        (
-            "AWS FIS",
-            "the same with `preventExecution` false",
-            fis(
-                "aws:lambda:invocation-http-integration-response",
-                json!({ "statusCode": "503", "contentTypeHeader": "text/plain", "preventExecution": "false" }),
-            ),
-        ),
-        (
-            "failure-lambda",
-            "`latency` with `min_latency` 100, `max_latency` 400, `percentage` 50",
-            flag("latency", json!({ "min_latency": 100, "max_latency": 400, "percentage": 50 })),
-        ),
-        (
-            "failure-lambda",
-            "`timeout` with `timeout_buffer_ms` 500",
-            flag("timeout", json!({ "timeout_buffer_ms": 500 })),
-        ),
-        ("failure-lambda", "`diskspace` with `disk_space` 100", flag("diskspace", json!({ "disk_space": 100 }))),
-        ("failure-lambda", "`denylist` with `deny_list`", flag("denylist", json!({ "deny_list": ["s3.*"] }))),
-        ("failure-lambda", "`statuscode` with `status_code` 404", flag("statuscode", json!({ "status_code": 404 }))),
-        ("failure-lambda", "`exception` with `exception_msg`", flag("exception", json!({ "exception_msg": "sorry" }))),
-        ("failure-lambda", "`corruption` with `body`", flag("corruption", json!({ "body": "sorry" }))),
-        ("failure-lambda", "`corruption` without one", flag("corruption", json!({}))),
-        ("failure-lambda", "`match` with `value`", matching(json!({ "path": "http.method", "value": "GET" }))),
-        (
-            "failure-lambda",
-            "`match` with `operator` `startsWith`",
-            matching(json!({ "path": "http.path", "operator": "startsWith", "value": "/api" })),
-        ),
-        (
-            "failure-lambda",
-            "`match` with `operator` `regex`",
-            matching(json!({ "path": "http.method", "operator": "regex", "value": "^(GET|HEAD)$" })),
-        ),
-        (
-            "failure-lambda",
-            "`match` with `operator` `exists`",
-            matching(json!({ "path": "headers.x-debug", "operator": "exists" })),
-        ),
-        (
-            "failure-lambda 0.x",
-            "`failureMode` `latency` with `minLatency` 100, `maxLatency` 400, `rate` 0.5",
-            json!({ "isEnabled": true, "failureMode": "latency", "rate": 0.5, "minLatency": 100, "maxLatency": 400 }),
-        ),
-        ("chaos_lambda", "`fault_type` `latency` with `delay` 400, `rate` 0.5", chaos("latency", "delay", json!(400))),
-        (
-            "chaos_lambda",
-            "`fault_type` `exception` with `exception_msg`, `rate` 0.5",
-            chaos("exception", "exception_msg", json!("sorry")),
-        ),
-        (
-            "chaos_lambda",
-            "`fault_type` `status_code` with `error_code` 404, `rate` 0.5",
-            chaos("status_code", "error_code", json!(404)),
-        ),
-        (
-            "chaos-lambda-extension",
-            "`LAMBDA__ENABLE_LATENCY` with `LATENCY_VALUE` 2, `LATENCY_PROBABILITY` 0.25",
-            extension(&[
-                ("LAMBDA__ENABLE_LATENCY", "true"),
-                ("LAMBDA__LATENCY_VALUE", "2"),
-                ("LAMBDA__LATENCY_PROBABILITY", "0.25"),
-            ]),
-        ),
-        (
-            "chaos-lambda-extension",
-            "`RESPONSE__ENABLE_CHANGE_REPONSE_BODY` with `DEFAULT_RESPONSE`, `CHANGE_RESPONSE_PROBABILITY` 0.5",
-            extension(&[
-                ("RESPONSE__ENABLE_CHANGE_REPONSE_BODY", "true"),
-                ("RESPONSE__DEFAULT_RESPONSE", "{\"statusCode\":500}"),
-                ("RESPONSE__CHANGE_RESPONSE_PROBABILITY", "0.5"),
-            ]),
-        ),
-    ]
-}
-
-/// As YAML in one line.
-fn flow(value: &Value) -> String {
-    let list = |parts: Vec<String>| parts.join(", ");
-    match value {
-        Value::Object(map) => {
-            format!("{{{}}}", list(map.iter().map(|(key, value)| format!("{key}: {}", flow(value))).collect()))
-        }
-        Value::Array(values) => format!("[{}]", list(values.iter().map(flow).collect())),
-        Value::String(text) if !text.is_empty() && !text.contains(|c: char| "{}[]\"^| ".contains(c)) => text.clone(),
-        Value::String(text) => format!("'{}'", text.replace('|', "\\|")),
-        other => other.to_string(),
-    }
-}
-
-fn table() -> String {
-    let mut table = String::from("| from | there | here |\n|---|---|---|\n");
-    for (tool, setting, source) in settings() {
-        for name in setting.split('`').skip(1).step_by(2) {
-            assert!(source.to_string().contains(name), "{setting}: {name}");
-        }
-        let here = match outcome(&source) {
-            Ok(imported) => {
-                let fault = &imported.experiment["faults"][0];
-                // Conditions go with every fault.
-                let matching =
-                    fault.as_object().and_then(|fault| fault.values().next()).and_then(|fault| fault.get("match"));
-                let shown = matching.map_or_else(|| flow(fault), |matching| flow(&json!({ "match": matching })));
-                format!("`{}`", shown.strip_prefix('{').and_then(|fault| fault.strip_suffix('}')).unwrap())
-            }
-            Err(wrong) => format!("nothing: {}", wrong.rsplit(": ").next().unwrap()),
-        };
-        writeln!(table, "| {tool} | {setting} | {here} |").unwrap();
-    }
-    table
-}
-
-#[test]
-fn the_readme_shows_the_import_of_each_setting() {
-    let table = table();
-    let between = README.split_once(BEGIN).and_then(|(_, rest)| rest.split_once(END));
-    let (shown, _) = between.unwrap_or_else(|| panic!("README.md has no {BEGIN}...{END} for this table:\n{table}"));
-    assert!(shown.trim() == table.trim(), "README.md has another table of settings; the true one is:\n{table}");
 }

@@ -1,4 +1,4 @@
-//! One Inject by itself: when it writes nothing, and what it does again without asking the state machine to.
+//! Inject on its own: when it writes nothing, and what it retries without the state machine.
 
 use snapback::model::names::FunctionArn;
 use snapback::model::run::{RunStatus, TargetStatus};
@@ -31,20 +31,20 @@ fn an_experiment_that_cannot_be_read_injects_nothing() {
 }
 
 #[test]
-fn an_inject_itself_tries_again_what_was_busy_or_throttled() {
+fn an_inject_retries_busy_and_throttled_calls() {
     for (fault, experiment) in experiments() {
-        for trouble in [CallFailure::Busy, CallFailure::Throttled] {
+        for failure in [CallFailure::Busy, CallFailure::Throttled] {
             let world = world(&["checkout"]);
             let (machine, function) = rehearsed(&world, &experiment);
-            world.with(|state| state.call_failures = vec![(call_names(fault).0, trouble)]);
+            world.with(|state| state.call_failures = vec![(call_names(fault).0, failure)]);
             let injected = block_on(inject(&world, &machine.run, &function, budget(&world, 60)));
-            assert_eq!(injected, Ok(InjectOutcome::Injected), "{fault}, {trouble:?}");
+            assert_eq!(injected, Ok(InjectOutcome::Injected), "{fault}, {failure:?}");
         }
     }
 }
 
 #[test]
-fn an_inject_that_goes_on_looks_at_the_alarms_first() {
+fn an_inject_that_continues_reads_the_alarms_first() {
     let world = world(&["checkout"]);
     let (machine, function) = rehearsed(&world, &samples::experiment(&["checkout"], &faults()[..1]));
     world.with(|state| state.call_failures = vec![("PutFunctionConcurrency", CallFailure::Lost)]);

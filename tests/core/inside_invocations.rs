@@ -1,4 +1,4 @@
-//! Faults inside invocations: what the proxy is given, on which functions, and that nothing of it stays.
+//! Faults inside invocations: what the proxy gets, on which functions, and that nothing of it remains.
 
 use serde_json::{Value, json};
 use snapback::model::function::{Environment, Observation, Slot};
@@ -33,7 +33,7 @@ fn orders(seen: &Observation) -> ProxyConfig {
     ProxyConfig::parse(&variable(seen, "SNAPBACK_FAULTS").expect("it has orders")).expect("the proxy can read them")
 }
 
-/// The function as it is while the fault is in place; afterwards it is as it was.
+/// Plays a run and returns the function as it is while the fault is in place. Asserts that the run restores it.
 fn during(world: &SimWorld, experiment: Value) -> Observation {
     let before = picture(world, "checkout");
     let machine = Machine::new(world, "run-1", experiment);
@@ -47,7 +47,7 @@ fn during(world: &SimWorld, experiment: Value) -> Observation {
 }
 
 #[test]
-fn the_proxy_comes_once_for_all_of_them_and_is_told_each_in_its_order() {
+fn one_proxy_gets_all_faults_in_the_order_of_the_experiment() {
     let (_, experiment) =
         experiments().into_iter().find(|(name, _)| *name == "several inside invocations").expect("it is there");
     let world = world(&["checkout"]);
@@ -61,9 +61,9 @@ fn the_proxy_comes_once_for_all_of_them_and_is_told_each_in_its_order() {
     let names: Vec<&str> = orders.faults.iter().map(|fault| fault.name()).collect();
     assert_eq!(names, ["latency", "latency", "error", "disk"]);
     let run = run_of(&world, &samples::run_id("run-1"));
-    assert_eq!(i64::try_from(orders.until), Ok(run.deadline.0), "it ends by itself");
+    assert_eq!(i64::try_from(orders.until), Ok(run.deadline.0), "the faults expire on their own");
     assert_eq!((&*orders.experiment, &*orders.run, orders.seed), ("a test", "run-1", None));
-    assert_eq!(run.proxy_layers, proxy_layers(), "what was judged is what is injected");
+    assert_eq!(run.proxy_layers, proxy_layers(), "the layers that were checked are injected");
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn a_function_of_the_other_architecture_gets_its_own_layer() {
 }
 
 #[test]
-fn where_there_is_no_wrapper_none_is_chained() {
+fn without_a_wrapper_none_is_chained() {
     for own in [None, Some("")] {
         let world = world(&["checkout"]);
         edit(&world, |seen| match (own, &mut seen.environment) {
@@ -100,7 +100,7 @@ fn where_there_is_no_wrapper_none_is_chained() {
 }
 
 #[test]
-fn only_a_seed_that_was_given_is_passed_on() {
+fn only_a_given_seed_reaches_the_proxy() {
     for (seed, told) in [(Some(0), Some(0)), (Some(7), Some(7)), (None, None)] {
         let mut experiment = experiment(&[("exit", json!({ "percentage": 50 }))]);
         if let Some(seed) = seed {
@@ -111,7 +111,7 @@ fn only_a_seed_that_was_given_is_passed_on() {
 }
 
 #[test]
-fn faults_go_together_with_those_that_claim_nothing_of_the_proxys() {
+fn proxy_faults_combine_with_faults_of_other_fields() {
     let others = [
         ("timeout", json!({ "timeout": "PT1S" })),
         ("environment", json!({ "set": { "RUST_LOG": "trace" } })),
@@ -124,7 +124,7 @@ fn faults_go_together_with_those_that_claim_nothing_of_the_proxys() {
 }
 
 #[test]
-fn what_the_guardrails_let_through_fits_whatever_the_runs_name() {
+fn an_accepted_environment_fits_with_any_name_of_the_run() {
     assert_eq!(LONGEST.len(), 80);
     let fault = experiment(&[("error", json!({ "message": "chaos" }))]);
     let prepared = |filling: usize| {
@@ -144,7 +144,7 @@ fn what_the_guardrails_let_through_fits_whatever_the_runs_name() {
     }
     let refused = prepared(room + 1).unwrap_err();
     assert!(refused.contains("its environment would have 4097 bytes"), "{refused}");
-    // The same environment with a run of a short name, which is not known when it is judged.
+    // The guardrails do not know the run's name, so a short name changes nothing.
     let world = world(&["checkout"]);
     edit(&world, |seen| seen.concurrency = Slot::Absent);
     edit(&world, |seen| set(seen, "FILLS", &"x".repeat(room + 1)));

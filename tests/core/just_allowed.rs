@@ -1,4 +1,4 @@
-//! What the guardrails let through although it comes close: a refusal too many is wrong, too.
+//! Experiments that are just within the guardrails: a refusal without need is wrong, too.
 
 use std::collections::BTreeMap;
 
@@ -18,12 +18,12 @@ use super::support::block_on;
 const LAYERS: usize = 5;
 const ENVIRONMENT_BYTES: usize = 4096;
 /// 2027-08-31T00:00:00Z in milliseconds, from when Lambda refuses updates of functions on python3.9.
-const PYTHON_39_ENDS: i64 = 1_819_670_400_000;
+const PYTHON_39_BLOCKED_MS: i64 = 1_819_670_400_000;
 const HOUR: i64 = 3_600;
 const DAY: i64 = 24 * HOUR;
 
 #[test]
-fn five_layers_in_all() {
+fn five_layers_in_all_are_allowed() {
     let world = world(&["checkout"]);
     world.with(|state| carry(state, &["a", "b", "c", "d"], &[]));
     assert_eq!(1 + layers_of(&world).len(), LAYERS);
@@ -31,7 +31,7 @@ fn five_layers_in_all() {
 }
 
 #[test]
-fn an_environment_of_just_4096_bytes() {
+fn an_environment_of_4096_bytes_is_allowed() {
     let world = world(&["checkout"]);
     let experiment = samples::experiment(&["checkout"], &[("environment", json!({ "set": { "CHAOS": "on" } }))]);
     let bytes = world.with(|state| {
@@ -52,7 +52,7 @@ fn an_environment_of_just_4096_bytes() {
 }
 
 #[test]
-fn as_many_targets_as_the_limit() {
+fn as_many_targets_as_the_limit_are_allowed() {
     let names: Vec<String> = (0..settings().target_limit).map(|n| format!("f{n}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let world = world(&names);
@@ -61,20 +61,20 @@ fn as_many_targets_as_the_limit() {
 }
 
 #[test]
-fn a_runtime_that_can_still_be_updated_a_day_after_the_run() {
+fn a_runtime_blocked_a_day_after_the_run_is_allowed() {
     let world = world(&["checkout"]);
     edit(&world, |seen| seen.runtime = Some("python3.9".into()));
-    // The run takes a minute, and its restore may come as late as a day after it.
-    world.pass((PYTHON_39_ENDS - world.now().0) / 1000 - DAY - 60 - HOUR);
+    // The run takes a minute, and its restore may come up to a day after it.
+    world.pass((PYTHON_39_BLOCKED_MS - world.now().0) / 1000 - DAY - 60 - HOUR);
     assert_eq!(refusals(&world, &sample("timeout", "checkout")), [""; 0]);
     world.pass(2 * HOUR);
     assert_eq!(refusals(&world, &sample("timeout", "checkout")).len(), 1);
-    // What does not change the configuration needs no update to be put back.
+    // A fault that does not change the configuration needs no update to be restored.
     assert_eq!(refusals(&world, &sample("reservedConcurrency", "checkout")), [""; 0]);
 }
 
 #[test]
-fn a_qualifier_that_stands_for_latest() {
+fn a_qualifier_that_resolves_to_latest_is_allowed() {
     let world = world(&["checkout"]);
     world.with(|state| {
         for (name, version) in [("old", "7"), ("next", "$LATEST")] {
@@ -84,22 +84,22 @@ fn a_qualifier_that_stands_for_latest() {
     for target in ["checkout:next", "checkout:$LATEST"] {
         assert_eq!(refusals(&world, &sample("timeout", target)), [""; 0], "{target}");
     }
-    // The concurrency is the function's, whatever it is asked for by.
+    // The concurrency belongs to the function, regardless of the qualifier.
     for target in ["checkout:old", "checkout:7", "checkout:nosuch"] {
         assert_eq!(refusals(&world, &sample("reservedConcurrency", target)), [""; 0], "{target}");
     }
 }
 
 #[test]
-fn a_layer_of_the_functions_own_that_does_not_name_its_architecture() {
-    // Lambda attaches it all the same: compatible architectures are a hint.
+fn an_own_layer_without_an_architecture_is_allowed() {
+    // Lambda attaches it anyway, because compatible architectures are only a hint.
     let world = world(&["checkout"]);
     world.with(|state| carry(state, &["shared"], &["x86_64"]));
     assert_eq!(refusals(&world, &sample("handler", "checkout")), [""; 0]);
 }
 
 #[test]
-fn a_layer_of_the_fault_that_names_several_architectures() {
+fn a_fault_layer_with_several_architectures_is_allowed() {
     let world = world(&["checkout"]);
     let both = LayerFact::Here { architectures: vec!["x86_64".into(), "arm64".into()], signer: None };
     world.with(|state| state.layers.insert(layer_arn("chaos"), both));
@@ -107,7 +107,7 @@ fn a_layer_of_the_fault_that_names_several_architectures() {
 }
 
 #[test]
-fn a_layer_that_is_signed_as_the_function_wants_it() {
+fn a_layer_signed_by_a_trusted_profile_is_allowed() {
     let world = world(&["checkout"]);
     world.with(|state| {
         function(state).code_signing =
@@ -123,7 +123,7 @@ fn a_layer_that_is_signed_as_the_function_wants_it() {
 }
 
 #[test]
-fn code_signing_is_nothing_to_a_fault_that_adds_no_layer() {
+fn code_signing_does_not_matter_without_added_layers() {
     let world = world(&["checkout"]);
     for code_signing in [CodeSigning::Unknown, CodeSigning::On { enforced: true, trusted: Vec::new() }] {
         world.with(|state| function(state).code_signing = code_signing);
@@ -133,11 +133,11 @@ fn code_signing_is_nothing_to_a_fault_that_adds_no_layer() {
         let bare = samples::experiment(&["checkout"], &[("handler", json!({ "handler": "app.other" }))]);
         assert_eq!(refusals(&world, &bare), [""; 0]);
     }
-    assert_eq!(world.count("GetFunctionCodeSigningConfig"), 0, "nobody asks");
+    assert_eq!(world.count("GetFunctionCodeSigningConfig"), 0, "no call is made");
 }
 
 #[test]
-fn a_fault_for_an_alias_that_sees_latest() {
+fn a_fault_for_an_alias_of_latest_is_allowed() {
     let world = world(&["checkout"]);
     world.with(|state| function(state).aliases.push(Alias { name: "next".into(), version: "$LATEST".into() }));
     for qualifier in ["next", "$LATEST"] {
@@ -147,7 +147,7 @@ fn a_fault_for_an_alias_that_sees_latest() {
 }
 
 #[test]
-fn a_function_that_is_only_named_like_snapbacks_own() {
+fn a_function_named_like_snapbacks_own_is_allowed() {
     for name in ["snapback-orders", "snapback", "snapbackrestore", "restore"] {
         let world = world(&["checkout"]);
         world.with(|state| state.add_function(samples::observation(name)));
@@ -156,7 +156,7 @@ fn a_function_that_is_only_named_like_snapbacks_own() {
 }
 
 #[test]
-fn a_container_image_with_a_fault_that_it_can_take() {
+fn a_container_image_with_a_suitable_fault_is_allowed() {
     let world = world(&["checkout"]);
     edit(&world, |seen| {
         seen.package = Package::Image;
@@ -169,7 +169,7 @@ fn a_container_image_with_a_fault_that_it_can_take() {
 }
 
 #[test]
-fn one_alarm_that_is_missing_is_one_refusal() {
+fn a_missing_alarm_is_one_refusal() {
     // As a stop condition, as a condition of the steady state, and as both.
     for (stops, holds) in [("errors", "latency"), ("latency", "errors"), ("errors", "errors")] {
         let world = world(&["checkout"]);
@@ -188,9 +188,9 @@ fn one_alarm_that_is_missing_is_one_refusal() {
     }
 }
 
-/// What `prepare` refuses, as text.
+/// Returns the refusals of `prepare` as text.
 fn refusals(world: &SimWorld, experiment: &Value) -> Vec<String> {
-    // A run of its own each time: one that is there would be carried on without another look.
+    // Each call uses a new run, because `prepare` resumes an existing run without new checks.
     let run = run_id(&format!("run-{}", world.with(|state| state.runs.len())));
     let request = Request { run, execution_arn: "execution".into(), experiment: experiment.clone() };
     match block_on(prepare(world, &settings(), &request)) {
@@ -223,7 +223,7 @@ fn layers_of(world: &SimWorld) -> Vec<LayerVersionArn> {
     world.with(|state| function(state).seen.layers.clone())
 }
 
-/// These layers, which all exist, for these architectures (none: any).
+/// Gives the function these layers, which all exist, for these architectures. An empty list means any architecture.
 fn carry(state: &mut State, names: &[&str], architectures: &[&str]) {
     let layers: Vec<LayerVersionArn> = names.iter().map(|name| layer_arn(name)).collect();
     let architectures = architectures.iter().map(|name| (*name).to_owned()).collect();

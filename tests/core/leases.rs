@@ -1,10 +1,10 @@
-//! Leases: what they cover, and how soon they let go.
+//! Leases: what they cover, and how soon they end.
 
 use std::time::Duration;
 
 use futures_util::future::join;
 use snapback::model::names::{FunctionArn, RunId};
-use snapback::model::run::{EndReason, Lease, LeaseKind, TargetStatus};
+use snapback::model::run::{EndReason, Lease, LeaseKind, TargetKey, TargetStatus};
 use snapback::model::snapshot::{Change, Snapshot};
 use snapback::ports::{Clock, Ledger, WriteOutcome};
 use snapback::steps::rollback::{roll_back, stop};
@@ -17,7 +17,7 @@ use snapback::testing::{CallFailure, SimWorld};
 
 use super::support::{Machine, block_on, budget, give_way, survives, target_of};
 
-/// An armed target, and the kind of leases that are taken on it.
+/// An armed target, and the kind of leases that the test takes on it.
 struct Held {
     world: SimWorld,
     run: RunId,
@@ -47,17 +47,17 @@ impl Held {
     async fn begin(&self, lease: &Lease) -> bool {
         let Self { world, run, function, planned, kind } = self;
         let permit = match kind {
-            LeaseKind::Inject => world.begin_inject(run, function, planned, lease, world.now()).await,
-            LeaseKind::Restore => world.begin_restore(run, function, lease, world.now()).await,
+            LeaseKind::Inject => world.begin_inject(TargetKey::new(run, function), planned, lease, world.now()).await,
+            LeaseKind::Restore => world.begin_restore(TargetKey::new(run, function), lease, world.now()).await,
         };
         permit.unwrap().is_some()
     }
 }
 
-/// A settle whose first try was slow lands behind the next look's lease, of the same holder: that one runs on, for its
-/// call is under way.
+/// A slow call that shortens a lease can land after the same holder has taken a newer lease. The newer one must continue,
+/// because its call is in flight.
 #[test]
-fn a_late_settle_does_not_shorten_a_newer_lease() {
+fn a_late_call_to_shorten_does_not_touch_a_newer_lease() {
     for kind in [LeaseKind::Inject, LeaseKind::Restore] {
         let held = Held::armed(kind);
         block_on(async {
@@ -68,15 +68,15 @@ fn a_late_settle_does_not_shorten_a_newer_lease() {
             world.pass(1);
             let second = held.lease();
             assert!(held.begin(&second).await);
-            world.shorten_lease(run, &held.function, &first, settled_at).await.unwrap();
+            world.shorten_lease(TargetKey::new(run, &held.function), &first, settled_at).await.unwrap();
             assert_eq!(target_of(world, run, "checkout").leases_end_at(), Some(second.until), "{kind:?}");
-            world.shorten_lease(run, &held.function, &second, settled_at).await.unwrap();
+            world.shorten_lease(TargetKey::new(run, &held.function), &second, settled_at).await.unwrap();
             assert_eq!(target_of(world, run, "checkout").leases_end_at(), Some(settled_at), "{kind:?}");
         });
     }
 }
 
-/// The same holds for a begin whose first try was slow.
+/// A slow call that begins a lease must not touch a newer lease either.
 #[test]
 fn a_late_begin_does_not_shorten_a_newer_lease() {
     for kind in [LeaseKind::Inject, LeaseKind::Restore] {
@@ -89,15 +89,15 @@ fn a_late_begin_does_not_shorten_a_newer_lease() {
             assert!(held.begin(&second).await, "{kind:?}");
             assert!(!held.begin(&first).await, "{kind:?}");
             assert_eq!(target_of(world, run, "checkout").leases_end_at(), Some(second.until), "{kind:?}");
-            // A begin whose answer was lost may be made again as it was.
+            // A `begin` whose response was lost can be repeated unchanged.
             assert!(held.begin(&second).await, "{kind:?}");
-            world.shorten_lease(run, &held.function, &second, world.now()).await.unwrap();
+            world.shorten_lease(TargetKey::new(run, &held.function), &second, world.now()).await.unwrap();
         });
     }
 }
 
-/// Whoever can write a record could else have any function changed: the record says nothing about a function whose lock
-/// is another run's, or nobody's.
+/// A record alone must not allow a restore: the function's lock must belong to the same run. Otherwise, a writer of
+/// records could have any function changed.
 #[test]
 fn a_run_without_the_lock_gets_no_permit_to_restore() {
     for holder in [None, Some(samples::run_id("another"))] {
@@ -110,28 +110,32 @@ fn a_run_without_the_lock_gets_no_permit_to_restore() {
     }
 }
 
-/// A snapshot that was taken again has to be rehearsed again.
+/// A new snapshot needs a new rehearsal.
 #[test]
-fn an_inject_needs_a_rehearsal_of_its_very_snapshot() {
+fn an_inject_needs_a_rehearsal_of_its_current_snapshot() {
     let held = Held::armed(LeaseKind::Inject);
     let Held { world, run, function, planned, .. } = &held;
     let snapshot = |changes: &[Change]| Snapshot { changes: changes.to_vec(), last_version: 0, runtime_version: None };
     block_on(async {
-        let _ = world.arm(run, function, &snapshot(planned)).await.unwrap();
+        let _ = world.arm(TargetKey::new(run, function), &snapshot(planned)).await.unwrap();
         assert!(!held.begin(&held.lease()).await, "taken again");
         assert_eq!(
-            world.mark_rehearsed(run, function, &[]).await,
+            world.mark_rehearsed(TargetKey::new(run, function), &[]).await,
             Ok(WriteOutcome::ConditionFailed),
             "another snapshot"
         );
-        assert!(!held.begin(&held.lease()).await, "another one was rehearsed");
-        assert_eq!(world.mark_rehearsed(run, function, planned).await, Ok(WriteOutcome::Applied));
+        assert!(!held.begin(&held.lease()).await, "another snapshot was rehearsed");
+        assert_eq!(world.mark_rehearsed(TargetKey::new(run, function), planned).await, Ok(WriteOutcome::Applied));
         assert!(held.begin(&held.lease()).await, "rehearsed");
-        assert_eq!(world.mark_rehearsed(run, function, planned).await, Ok(WriteOutcome::ConditionFailed), "begun");
+        assert_eq!(
+            world.mark_rehearsed(TargetKey::new(run, function), planned).await,
+            Ok(WriteOutcome::ConditionFailed),
+            "begun"
+        );
     });
 }
 
-/// No call can land beyond its lease, and no two leases of one holder end together: `settle` tells them by their end.
+/// No call can land after its lease, and no two leases of one holder end at the same time, which is how they are told apart.
 #[test]
 fn a_lease_covers_its_window_and_no_more() {
     let world = world(&[]);
@@ -156,19 +160,19 @@ fn a_lease_covers_its_window_and_no_more() {
     }
 }
 
-/// What the README and the guarantee say.
+/// The figure that the guarantee states.
 #[test]
-fn a_lease_is_half_a_minute_and_five_seconds() {
+fn a_lease_lasts_35_seconds() {
     assert_eq!(LEASE_DURATION, Duration::from_secs(35));
 }
 
-/// Once every call of an inject was answered, its lease lasts as long as a read may miss them.
+/// After every call of an inject has returned, its lease lasts as long as a stale read may miss them.
 #[test]
-fn an_inject_that_was_answered_keeps_its_lease_while_a_read_may_miss_it() {
+fn a_finished_inject_keeps_its_lease_while_reads_may_be_stale() {
     let world = world(&["checkout"]);
     let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
     block_on(machine.start()).unwrap();
-    // It has looked again a second after it was answered.
+    // Inject has read again one second after the response.
     let answered = world.now() - Duration::from_secs(1);
     assert_eq!(
         target_of(&world, &machine.run, "checkout").leases_end_at(),
@@ -176,18 +180,17 @@ fn an_inject_that_was_answered_keeps_its_lease_while_a_read_may_miss_it() {
     );
 }
 
-/// A look takes a second to come, and the last two of an invocation are kept.
+/// A pass starts after one second, and the last two seconds of an invocation are kept free.
 #[test]
-fn a_look_that_would_not_be_over_in_time_is_left_to_the_next_invocation() {
+fn a_pass_that_would_end_too_late_waits_for_the_next_invocation() {
     let world = world(&[]);
     let allowed = |seconds: u64| budget(&world, seconds).allows(world.now());
     assert_eq!([2, 3, 4].map(allowed), [false, false, true]);
 }
 
-/// A rollback that may live for fifteen minutes dies with its lease in hand: the next one waits for that lease, and not
-/// for the fifteen minutes.
+/// If a rollback with a timeout of fifteen minutes dies while it holds a lease, the next one waits only for that lease.
 #[test]
-fn a_worker_that_lives_long_and_dies_keeps_nobody_waiting_for_long() {
+fn a_dead_worker_blocks_others_only_for_its_lease() {
     let world = world(&["checkout"]);
     let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
     block_on(machine.start()).unwrap();
@@ -195,7 +198,7 @@ fn a_worker_that_lives_long_and_dies_keeps_nobody_waiting_for_long() {
     let began = world.now();
     block_on(stop(&world, &machine.run, &EndReason::UserRequest)).unwrap();
     world.with(|state| {
-        // It looks, takes its lease, sends its call, which does not land, and dies with the answer.
+        // The rollback reads, takes its lease, sends its call, which does not land, and dies before the response.
         state.call_failures = vec![("PutFunctionConcurrency", CallFailure::Lost)];
         state.calls_before_crash = Some(6);
     });
@@ -203,7 +206,7 @@ fn a_worker_that_lives_long_and_dies_keeps_nobody_waiting_for_long() {
     assert!(survives(rollback).is_none());
     world.with(|state| {
         state.calls_before_crash = None;
-        assert!(state.call_failures.is_empty(), "it died before its call");
+        assert!(state.call_failures.is_empty(), "the rollback died before its call");
     });
     let lease = target_of(&world, &machine.run, "checkout").restore_lease.unwrap();
     assert_eq!(lease.until, began + LEASE_DURATION);
@@ -212,10 +215,10 @@ fn a_worker_that_lives_long_and_dies_keeps_nobody_waiting_for_long() {
     assert!(world.now() <= began + LEASE_DURATION + Duration::from_secs(5), "{:?}", began.until(world.now()));
 }
 
-/// A worker that is held up between its lease and its call does not send it once the lease's window has passed, however
-/// long it may still live: somebody else may be writing by then.
+/// A worker that is delayed between its lease and its call does not send the call after the lease's window, even if the
+/// worker has time left, because another worker may already be writing.
 #[test]
-fn no_call_starts_behind_its_leases_window() {
+fn no_call_starts_after_its_leases_window() {
     let world = world(&["checkout"]);
     let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
     block_on(machine.start()).unwrap();

@@ -1,4 +1,4 @@
-//! Event source mappings have a life of their own: they outlive their function, and can be given to another one.
+//! Event source mappings outlive their function, and can be moved to another one.
 
 use serde_json::json;
 use snapback::model::function::MappingState;
@@ -26,7 +26,7 @@ fn delete(world: &SimWorld) {
     world.with(|state| state.functions.remove(&function_arn("checkout")));
 }
 
-/// A run that has disabled the mapping, whose function is deleted, and that ends.
+/// Plays a run that has disabled the mapping and whose function is then deleted.
 fn deleted_in_between(world: &SimWorld, orphans: Orphans) -> (Machine<'_>, Ended) {
     let machine = machine(world, &disabling());
     block_on(machine.start()).unwrap();
@@ -49,7 +49,7 @@ fn the_mapping_of_a_deleted_function_is_enabled_again() {
 }
 
 #[test]
-fn a_mapping_that_lambda_leaves_disabled_is_named_and_not_just_gone() {
+fn a_mapping_that_lambda_leaves_disabled_is_reported() {
     for (orphans, calls) in [(Orphans::Refused, 1), (Orphans::DisabledAgain, 1)] {
         let world = world(&["checkout"]);
         let (machine, ended) = deleted_in_between(&world, orphans);
@@ -58,16 +58,16 @@ fn a_mapping_that_lambda_leaves_disabled_is_named_and_not_just_gone() {
         let note = format!("mapping {} is left disabled", mapping_id("checkout"));
         assert!(target.drift[0].note.contains(&note), "{orphans:?}: {:?}", target.drift);
         assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::Drifted), "{orphans:?}");
-        // It is not tried for ever.
+        // snapback does not retry forever.
         assert_eq!(mutating(&world).len(), 1 + calls, "{orphans:?}: {:?}", mutating(&world));
         assert_nothing_stays(&world);
     }
 }
 
 #[test]
-fn a_mapping_that_was_enabled_in_time_is_not_named() {
-    // The mapping is enabled, its function is deleted, and reads that are late show the mapping disabled: Lambda refuses
-    // to enable it again, which says nothing about what it is.
+fn a_mapping_that_was_enabled_in_time_is_not_reported() {
+    // The mapping is enabled, its function is deleted, and stale reads show the mapping as disabled. Lambda refuses to
+    // enable it again, but that does not show its state.
     for calls in 0..40 {
         let world = world(&["checkout"]);
         let machine = machine(&world, &disabling());
@@ -75,7 +75,7 @@ fn a_mapping_that_was_enabled_in_time_is_not_named() {
         world.pass(30);
         world.with(|state| {
             (state.orphans, state.staleness) = (Orphans::Refused, MAX_READ_STALENESS);
-            // Which reads are late, and by how much, depends on the number of calls before them.
+            // Which reads are stale, and by how much, depends on the number of calls before them.
             state.calls.extend((0..calls).map(|_| "GetFunction".to_owned()));
         });
         watch(machine.end(None), || {
@@ -110,7 +110,7 @@ fn a_mapping_that_may_not_be_enabled_keeps_the_target_open() {
 }
 
 #[test]
-fn a_function_that_is_created_again_gets_its_mapping_back() {
+fn a_recreated_function_gets_its_mapping_back() {
     for (fault, experiment) in experiments() {
         for created_after in [0, 30] {
             let world = world(&["checkout"]);
@@ -125,8 +125,8 @@ fn a_function_that_is_created_again_gets_its_mapping_back() {
             let ended = block_on(machine.end(None));
             let (status, came_to) = outcome(&ended);
             assert_eq!(status, RunStatus::Completed, "{fault}");
-            // The new function has none of the faults of the old one, which is a fault that was taken out; so soon after
-            // the inject, a read could also be late.
+            // The new function does not have the fault of the old one, so the fault counts as removed. Right after the
+            // inject, this could also be a stale read.
             let removed = fault != "eventSourceMapping";
             let expected = if removed { Outcome::Drifted } else { Outcome::NoSteadyState };
             let unsure = created_after == 0 && came_to == Outcome::NoSteadyState;
@@ -142,7 +142,7 @@ fn a_function_that_is_created_again_gets_its_mapping_back() {
 }
 
 #[test]
-fn a_mapping_that_was_deleted_with_its_function_has_nothing_to_restore() {
+fn a_mapping_deleted_with_its_function_needs_no_restore() {
     let world = world(&["checkout"]);
     let machine = machine(&world, &disabling());
     block_on(machine.start()).unwrap();
@@ -155,9 +155,9 @@ fn a_mapping_that_was_deleted_with_its_function_has_nothing_to_restore() {
 }
 
 #[test]
-fn a_mapping_that_was_given_to_another_function_is_enabled_again() {
-    // UpdateEventSourceMapping can change the function (lambda/latest/api/API_UpdateEventSourceMapping): then no listing
-    // of the old one shows the mapping.
+fn a_mapping_moved_to_another_function_is_enabled_again() {
+    // UpdateEventSourceMapping can change the function (lambda/latest/api/API_UpdateEventSourceMapping). After that, no
+    // listing of the old function shows the mapping.
     let world = world(&["checkout", "payment"]);
     let machine = machine(&world, &disabling());
     block_on(machine.start()).unwrap();
@@ -168,7 +168,7 @@ fn a_mapping_that_was_given_to_another_function_is_enabled_again() {
     let ended = block_on(machine.end(None));
     assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::NoSteadyState));
     assert_eq!(state_of(&world), MappingState::Enabled);
-    assert!(world.count("GetEventSourceMapping") > 1, "it was not looked for by its UUID");
+    assert!(world.count("GetEventSourceMapping") > 1, "the restore did not read it by its UUID");
 }
 
 #[test]

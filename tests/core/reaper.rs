@@ -23,7 +23,7 @@ fn tick(world: &SimWorld) -> (Tick, Option<&'static str>) {
     (tick, error.map(|error| error.name()))
 }
 
-/// A run that has injected, whose execution is dead, and whose record somebody has deleted.
+/// A run that has injected, whose execution was stopped, and whose record was deleted.
 fn without_record(world: &SimWorld, fault: (&'static str, Value)) -> RunId {
     let machine = Machine::new(world, "run-1", samples::experiment(&["checkout"], &[fault]));
     block_on(machine.start()).unwrap();
@@ -43,7 +43,7 @@ fn a_run_without_a_record_is_an_error_and_is_restored() {
         assert_eq!(error, Some("NoRecord"), "{}", fault.0);
         assert_eq!(picture(&world, "checkout"), before, "{}", fault.0);
         assert_eq!(target_of(&world, &run, "checkout").status, TargetStatus::Restored, "{}", fault.0);
-        // Retired, and the marker in its place says what was wrong.
+        // The run is closed, and the marker in place of its record gives the reason.
         assert_nothing_is_active(&world);
         let marker = run_of(&world, &run);
         assert_eq!(marker.status, RunStatus::Failed, "{}", fault.0);
@@ -53,12 +53,12 @@ fn a_run_without_a_record_is_an_error_and_is_restored() {
 }
 
 #[test]
-fn the_error_stays_until_every_target_is_back() {
+fn the_error_stays_until_every_target_is_restored() {
     use snapback::testing::CallFailure;
     let world = world(&["checkout"]);
     without_record(&world, faults()[0].clone());
     world.with(|state| state.call_failures = vec![("PutFunctionConcurrency", CallFailure::Denied); 2]);
-    // Also once the marker is there.
+    // The error also stays after the marker was written.
     for _ in 0..2 {
         let (tick, error) = tick(&world);
         assert_eq!((tick.unreadable, tick.failed_restores, error), (1, 1, Some("NoRecord")));
@@ -79,7 +79,7 @@ fn a_rollback_restores_a_run_without_a_record() {
 }
 
 #[test]
-fn nothing_starts_behind_a_missing_record() {
+fn nothing_starts_after_a_record_is_lost() {
     let world = world(&["checkout"]);
     let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
     let functions = block_on(machine.prepare()).unwrap().functions;
@@ -102,11 +102,11 @@ fn a_run_whose_record_cannot_be_read_is_restored_and_retired() {
     assert_eq!((first.unreadable, first.handled, error), (1, 1, Some("NoRecord")));
     assert_eq!(picture(&world, "checkout"), before);
     assert_nothing_is_active(&world);
-    assert_eq!(run_of(&world, &machine.run).status, RunStatus::Stopping, "what cannot be read cannot be closed");
+    assert_eq!(run_of(&world, &machine.run).status, RunStatus::Stopping, "an unreadable record cannot be closed");
 }
 
 #[test]
-fn a_lost_answer_of_step_functions_costs_no_tick() {
+fn a_lost_response_of_step_functions_costs_no_tick() {
     let world = world(&["checkout"]);
     let before = picture(&world, "checkout");
     let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
@@ -137,7 +137,7 @@ fn a_run_is_overdue_after_its_grace_and_not_before() {
 }
 
 #[test]
-fn a_run_being_stopped_is_left_to_itself_for_five_minutes() {
+fn the_reaper_leaves_a_stopping_run_alone_for_five_minutes() {
     for steady_state in [json!([]), json!([{ "alarm": "errors" }])] {
         let world = world(&["checkout"]);
         let mut experiment = samples::experiment(&["checkout"], &faults()[0..1]);
@@ -146,7 +146,7 @@ fn a_run_being_stopped_is_left_to_itself_for_five_minutes() {
         block_on(machine.start()).unwrap();
         block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 120))).unwrap();
         let run = run_of(&world, &machine.run);
-        // The time to judge begins once every target is back.
+        // The time to evaluate begins once every target is restored.
         let left_until = match steady_state.as_array().unwrap().is_empty() {
             true => run.stopping_at.unwrap() + Duration::from_secs(300),
             false => {

@@ -1,4 +1,4 @@
-//! The undo is armed in its rights as well as in its data: they are tried before anything is injected.
+//! The rehearsal: before anything is injected, the undo role shows that it has the rights for the restore.
 
 use snapback::model::function::MappingState;
 use snapback::model::run::{EndReason, RunStatus, TargetStatus};
@@ -46,7 +46,7 @@ fn a_role_that_cannot_read_ends_the_run_before_the_first_change() {
 }
 
 #[test]
-fn a_right_that_only_the_inject_lacks_is_none_of_the_rehearsals() {
+fn the_rehearsal_ignores_rights_that_only_inject_needs() {
     let world = world(&["checkout"]);
     world.with(|state| state.without_rights = UNDO.to_vec());
     let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
@@ -58,7 +58,7 @@ fn a_right_that_only_the_inject_lacks_is_none_of_the_rehearsals() {
 }
 
 #[test]
-fn a_layer_that_the_restore_cannot_find_ends_the_run_before_the_first_change() {
+fn a_missing_layer_ends_the_run_before_the_first_change() {
     let layer = faults().into_iter().find(|(name, _)| *name == "layer").unwrap();
     let world = world(&["checkout"]);
     let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &[layer]));
@@ -75,7 +75,7 @@ fn a_layer_that_the_restore_cannot_find_ends_the_run_before_the_first_change() {
 fn every_target_is_rehearsed_before_the_first_inject() {
     let world = world(&["checkout", "payment"]);
     let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout", "payment"], &faults()[0..1]));
-    // The second one cannot be read by the role that undoes, and only by that.
+    // Only the undo role cannot read the second target.
     let functions = block_on(machine.prepare()).unwrap().functions;
     block_on(machine.arm(&functions)).unwrap();
     world.with(|state| {
@@ -97,7 +97,7 @@ fn a_deploy_after_the_rehearsal_is_rehearsed_again() {
     world.with(|state| {
         let checkout = state.functions.get_mut(&function_arn("checkout")).unwrap();
         checkout.edit(|seen| seen.concurrency = snapback::model::function::Slot::Present(9));
-        // The deploy has also taken the key away from the role that undoes.
+        // The deploy has also removed the undo role's right to use the key.
         state.without_rights = UNDO.to_vec();
     });
     assert_eq!(block_on(machine.inject(&functions)).unwrap_err().name(), "RehearsalFailed");
@@ -151,16 +151,16 @@ fn rehearse(world: &SimWorld, machine: &Machine<'_>) -> (RehearseOutcome, i64) {
 }
 
 #[test]
-fn a_deploy_is_believed_once_no_read_can_be_late() {
+fn a_deploy_is_believed_once_reads_can_no_longer_be_stale() {
     let world = world(&["checkout"]);
     let machine = armed(&world, "timeout");
     deploy_over(&world, "timeout");
-    // A read may be late by five seconds, and two clocks may differ by two: the look after that tells.
+    // A read may be stale by five seconds, and two clocks may differ by two, so the first read after that is decisive.
     assert_eq!(rehearse(&world, &machine), (RehearseOutcome::Changed, 8_000));
 }
 
 #[test]
-fn a_mapping_that_is_changing_is_waited_for() {
+fn a_rehearsal_waits_for_a_changing_mapping() {
     let world = world(&["checkout"]);
     let machine = armed(&world, "eventSourceMapping");
     world.with(|state| state.mappings.get_mut(&samples::mapping_id("checkout")).unwrap().state = MappingState::Busy);
@@ -170,7 +170,7 @@ fn a_mapping_that_is_changing_is_waited_for() {
 }
 
 #[test]
-fn what_is_rehearsed_is_not_looked_at_again() {
+fn a_rehearsed_target_is_not_read_again() {
     let world = world(&["checkout"]);
     let machine = armed(&world, "timeout");
     assert_eq!(rehearse(&world, &machine), (RehearseOutcome::Rehearsed, 0));

@@ -1,4 +1,4 @@
-//! A fault that somebody takes out before the end: the run shows nothing of what it should have shown, and says so.
+//! A fault that a deploy removes before the end: the run is not held, and its report tells when the fault was removed.
 
 use std::time::Duration;
 
@@ -37,10 +37,10 @@ fn to_the_end(machine: &Machine<'_>) -> ReportView {
 }
 
 #[test]
-fn a_fault_that_a_deploy_took_out_is_never_held() {
+fn a_fault_removed_by_a_deploy_is_never_held() {
     let world = world(&["checkout"]);
     let original = picture(&world, "checkout").timeout;
-    // Its original, which leaves a restore nothing to do, and a value of the deploy's own.
+    // The deploy sets the original value, which leaves nothing to restore, or another value.
     for (timeout, status) in [(original, TargetStatus::Restored), (77, TargetStatus::Drifted)] {
         let world = samples::world(&["checkout"]);
         let machine = injected(&world);
@@ -60,7 +60,7 @@ fn a_fault_that_a_deploy_took_out_is_never_held() {
 }
 
 #[test]
-fn a_restore_sees_it_too_where_nobody_observed() {
+fn a_restore_detects_a_removal_that_observe_missed() {
     let world = world(&["checkout"]);
     let original = picture(&world, "checkout").timeout;
     let machine = injected(&world);
@@ -73,13 +73,13 @@ fn a_restore_sees_it_too_where_nobody_observed() {
 }
 
 #[test]
-fn what_the_restore_takes_out_is_not_called_removed() {
+fn a_restored_fault_is_not_reported_as_removed() {
     for fault in faults() {
         let world = world(&["checkout"]);
         let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], std::slice::from_ref(&fault)));
         block_on(machine.start()).unwrap();
         world.pass(60);
-        // A rollback restores, and the execution observes meanwhile and afterwards.
+        // A rollback restores while the execution observes, during and after it.
         let rollback = roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 120));
         let (rolled, observed) = block_on(futures_util::future::join(rollback, machine.observe()));
         rolled.unwrap();
@@ -90,8 +90,8 @@ fn what_the_restore_takes_out_is_not_called_removed() {
 }
 
 #[test]
-fn a_stale_read_takes_no_fault_out() {
-    // Reads show what was there up to five seconds ago: the original, right after the inject.
+fn a_stale_read_is_not_taken_for_a_removal() {
+    // Reads show a state of up to five seconds ago, which right after the inject is the original.
     for _ in 0..20 {
         let world = world(&["checkout"]);
         let mut experiment = samples::experiment(&["checkout"], &faults()[0..1]);
@@ -104,7 +104,7 @@ fn a_stale_read_takes_no_fault_out() {
 }
 
 #[test]
-fn an_update_that_failed_has_not_taken_the_fault_out() {
+fn a_failed_update_is_not_taken_for_a_removal() {
     let world = world(&["checkout"]);
     let machine = injected(&world);
     world.pass(20);
@@ -148,7 +148,7 @@ fn many_targets_are_sampled_in_turn() {
 }
 
 #[test]
-fn each_fault_that_is_taken_out_is_recorded_once() {
+fn each_removed_fault_is_recorded_once() {
     let world = world(&["checkout"]);
     let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[4..6]));
     block_on(machine.start()).unwrap();
@@ -170,16 +170,16 @@ fn each_fault_that_is_taken_out_is_recorded_once() {
 }
 
 #[test]
-fn a_sample_passes_over_what_may_pass_and_nothing_else() {
+fn a_sample_ignores_only_transient_errors() {
     use snapback::testing::CallFailure;
-    for (trouble, error) in
+    for (failure, error) in
         [(CallFailure::Busy, None), (CallFailure::Throttled, None), (CallFailure::Denied, Some("AccessDenied"))]
     {
         let world = world(&["checkout"]);
         let machine = injected(&world);
         world.pass(20);
-        world.with(|state| state.call_failures = vec![("GetFunction", trouble); 1_000]);
+        world.with(|state| state.call_failures = vec![("GetFunction", failure); 1_000]);
         let observed = block_on(snapback::steps::observe::observe(&world, &machine.run, 0, budget(&world, 30)));
-        assert_eq!(observed.err().map(|error| error.name()), error, "{trouble:?}");
+        assert_eq!(observed.err().map(|error| error.name()), error, "{failure:?}");
     }
 }

@@ -1,7 +1,6 @@
-//! Repeat everything: whatever is done once more, at any moment of a run, changes nothing that doing it once has not.
+//! Repeated tasks and events: at any moment of a run, a repeat changes nothing that the first time has not changed.
 //!
-//! Each task done several times in a row is `scenarios::every_task_may_be_repeated`; two of each at the same moment are
-//! in `crashes`.
+//! `scenarios::every_task_may_be_repeated` repeats each task several times in a row. `crashes` runs two of each concurrently.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +15,7 @@ use snapback::testing::samples::{alarm_arn, function_arn, world};
 use super::stage::{assert_final_is_true, experiments, interleave, machine};
 use super::support::{Machine, assert_nothing_stays, block_on, budget, mutating, picture, reap_for};
 
-/// What somebody does: a task of the state machine, or something from outside.
+/// One act: a task of the state machine, or an event from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Act {
     Prepare,
@@ -26,22 +25,22 @@ enum Act {
     BeginRestore,
     Restore,
     Report,
-    /// The execution is started once more under its name.
+    /// The execution is started again under its name.
     Execute,
     AlarmEvent,
-    /// The event of an alarm that no run names.
+    /// The event of an alarm that belongs to no run.
     StrangeEvent,
     Person,
     Everything,
     Tick,
-    /// A tick when the execution is gone.
+    /// A tick of the reaper after the execution was stopped.
     TickAfterDeath,
 }
 
-/// What a run is made of, in order.
+/// The tasks of a run, in order.
 const TASKS: [Act; 7] =
     [Act::Prepare, Act::Arm, Act::Inject, Act::Observe, Act::BeginRestore, Act::Restore, Act::Report];
-/// What comes from outside.
+/// Events from outside.
 const EVENTS: [Act; 7] =
     [Act::Execute, Act::AlarmEvent, Act::StrangeEvent, Act::Person, Act::Everything, Act::Tick, Act::TickAfterDeath];
 
@@ -54,7 +53,7 @@ async fn perform(machine: &Machine<'_>, act: Act) {
         Act::Observe => machine.observe().await.unwrap(),
         Act::BeginRestore => drop(stop(world, run, &EndReason::DurationElapsed).await.unwrap()),
         Act::Restore => {
-            // As the task does it for somebody who calls it directly: stop first.
+            // The task stops the run first, as it does for a direct call.
             let run = stop(world, run, &EndReason::UserRequest).await.unwrap();
             machine.restore(&run).await.unwrap();
         }
@@ -78,7 +77,7 @@ async fn perform(machine: &Machine<'_>, act: Act) {
     }
 }
 
-/// All that lasts.
+/// Everything that outlasts an act.
 #[derive(Clone, Debug, PartialEq)]
 struct Lasting {
     checkout: Observation,
@@ -103,14 +102,14 @@ fn lasting(world: &SimWorld) -> Lasting {
     })
 }
 
-/// A run that has come as far as its first so many tasks.
+/// Plays the first `tasks` tasks of a run.
 async fn come_as_far_as(machine: &Machine<'_>, tasks: usize) {
     for task in &TASKS[..tasks] {
         perform(machine, *task).await;
     }
 }
 
-/// The function is as it was, and whoever is left ends the run.
+/// Asserts that the reaper ends the run and that the function is restored.
 fn assert_ends(machine: &Machine<'_>, before: &Observation, note: &str) {
     let ended = block_on(machine.end(None));
     assert_eq!(ended.failure, None, "{note}");
@@ -119,7 +118,7 @@ fn assert_ends(machine: &Machine<'_>, before: &Observation, note: &str) {
 }
 
 #[test]
-fn what_a_run_has_done_changes_nothing_when_it_is_done_again() {
+fn repeating_a_completed_task_changes_nothing() {
     // Arm after Inject, Inject after Restore, Prepare after Report, and all the others.
     for (fault, experiment) in experiments() {
         for tasks in 1..=TASKS.len() {
@@ -130,7 +129,7 @@ fn what_a_run_has_done_changes_nothing_when_it_is_done_again() {
             let once = lasting(&world);
             for task in TASKS[..tasks].iter().chain(TASKS[..tasks].iter().rev()) {
                 block_on(perform(&machine, *task));
-                let note = format!("{fault}: {task:?} once more after {:?}", TASKS[tasks - 1]);
+                let note = format!("{fault}: {task:?} again after {:?}", TASKS[tasks - 1]);
                 assert_eq!(lasting(&world), once, "{note}");
             }
             assert_ends(&machine, &before, fault);
@@ -139,8 +138,8 @@ fn what_a_run_has_done_changes_nothing_when_it_is_done_again() {
 }
 
 #[test]
-fn whatever_comes_three_times_is_as_if_it_had_come_once() {
-    // At every moment, and whether its time has come or not: Restore before Inject and before Arm, Report while it runs.
+fn three_repeats_of_an_act_equal_one() {
+    // Each act comes at every moment, even out of order: Restore before Inject and before Arm, Report while the run is active.
     for (fault, experiment) in experiments() {
         for tasks in 1..=TASKS.len() {
             for act in TASKS.into_iter().chain(EVENTS) {
@@ -168,7 +167,7 @@ fn whatever_comes_three_times_is_as_if_it_had_come_once() {
 }
 
 #[test]
-fn what_has_ended_a_run_keeps_the_rest_of_it_from_happening() {
+fn no_task_starts_after_the_act_that_ended_a_run() {
     for (fault, experiment) in experiments() {
         for tasks in 1..=3 {
             for act in [Act::AlarmEvent, Act::Person, Act::Everything, Act::TickAfterDeath] {
@@ -192,7 +191,7 @@ fn what_has_ended_a_run_keeps_the_rest_of_it_from_happening() {
 }
 
 #[test]
-fn every_event_may_come_twice_at_once() {
+fn every_event_can_arrive_twice_concurrently() {
     let events = [Act::AlarmEvent, Act::Person, Act::Everything, Act::TickAfterDeath, Act::Execute];
     for (fault, experiment) in experiments() {
         for event in events {

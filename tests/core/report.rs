@@ -1,4 +1,4 @@
-//! A report that has to fit where it goes.
+//! Reports that are shortened to fit into a step of the state machine.
 
 use snapback::model::run::{Run, TargetRecord, TargetStatus};
 use snapback::plan::rendering::{Outcome, ReportView, report_view};
@@ -47,18 +47,18 @@ fn listed(view: &ReportView) -> Vec<&str> {
 }
 
 #[test]
-fn a_shortened_report_lists_first_what_somebody_has_to_look_at() {
+fn a_shortened_report_lists_unrestored_targets_first() {
     use TargetStatus::{Deleted, Drifted, Injected, Restored, Untouched};
     let mut view = report(&[Restored, Drifted, Untouched, Injected, Deleted, Restored, Restored]);
     view.targets[5].frozen_versions.push("7".into());
     let short = view.clone().shortened(5, usize::MAX);
     assert_eq!(listed(&short), ["f-0003", "f-0001", "f-0004", "f-0005", "f-0000"]);
     assert_eq!(short.targets_left_out, 2);
-    assert_eq!(short.outcome, view.outcome, "what it comes to is judged by all of them");
+    assert_eq!(short.outcome, view.outcome, "all targets count for the outcome");
 }
 
 #[test]
-fn a_report_that_fits_is_left_as_long_as_it_is() {
+fn a_report_that_fits_is_not_shortened() {
     let view = report(&[TargetStatus::Restored; 3]);
     assert_eq!(view.clone().shortened(3, usize::MAX), view);
     assert!(!serde_json::to_string(&view).unwrap().contains("LeftOut"));
@@ -90,7 +90,7 @@ fn a_run_that_cannot_be_read_has_not_held() {
     let mut run = run();
     assert_eq!(report_view(&run, &[]).outcome, Outcome::NoSteadyState);
     run.unread = Some("its record cannot be read".into());
-    // Another release may have judged it, by conditions that this release cannot read.
+    // Another release may have evaluated the run by conditions that this release cannot read.
     for deviations in [None, Some(Vec::new())] {
         run.deviations = deviations;
         assert_eq!(report_view(&run, &[]).outcome, Outcome::EndedEarly);

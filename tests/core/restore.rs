@@ -1,4 +1,4 @@
-//! One Restore by itself: what it waits for, what it believes, and what it does when AWS refuses.
+//! Restore on its own: what it waits for, what it relies on, and what it does when AWS refuses a call.
 
 use snapback::model::run::{EndReason, Lock, TargetStatus};
 use snapback::ports::Clock;
@@ -28,7 +28,7 @@ fn restored(world: &SimWorld, machine: &Machine<'_>, seconds: u64) -> RestoreOut
 }
 
 #[test]
-fn a_restore_itself_tries_again_what_was_busy() {
+fn a_restore_retries_busy_calls() {
     for (fault, _) in experiments() {
         let world = world(&["checkout"]);
         let machine = stopping(&world, fault);
@@ -39,34 +39,34 @@ fn a_restore_itself_tries_again_what_was_busy() {
 }
 
 #[test]
-fn what_keeps_a_write_from_landing_is_what_is_waited_for() {
-    for (trouble, part) in [(CallFailure::Busy, "busy"), (CallFailure::Throttled, "Lambda throttled the call")] {
+fn a_restore_reports_what_blocks_its_write() {
+    for (failure, part) in [(CallFailure::Busy, "busy"), (CallFailure::Throttled, "Lambda throttled the call")] {
         let world = world(&["checkout"]);
         let machine = stopping(&world, "timeout");
-        world.with(|state| state.call_failures = vec![("UpdateFunctionConfiguration", trouble)]);
-        let RestoreOutcome::Pending { waiting_for, .. } = restored(&world, &machine, 3) else { panic!("{trouble:?}") };
-        assert!(waiting_for.as_deref().is_some_and(|why| why.contains(part)), "{trouble:?}: {waiting_for:?}");
+        world.with(|state| state.call_failures = vec![("UpdateFunctionConfiguration", failure)]);
+        let RestoreOutcome::Pending { waiting_for, .. } = restored(&world, &machine, 3) else { panic!("{failure:?}") };
+        assert!(waiting_for.as_deref().is_some_and(|why| why.contains(part)), "{failure:?}: {waiting_for:?}");
     }
 }
 
 #[test]
-fn a_call_in_doubt_stays_in_doubt_whatever_the_next_one_meets() {
-    for trouble in [CallFailure::Busy, CallFailure::Throttled] {
+fn an_uncertain_call_stays_uncertain_after_a_retry() {
+    for failure in [CallFailure::Busy, CallFailure::Throttled] {
         let world = world(&["checkout"]);
         let machine = stopping(&world, "several at once");
-        let troubles =
-            vec![("PutFunctionConcurrency", CallFailure::ResponseLost), ("UpdateEventSourceMapping", trouble)];
-        world.with(|state| state.call_failures = troubles);
+        let failures =
+            vec![("PutFunctionConcurrency", CallFailure::ResponseLost), ("UpdateEventSourceMapping", failure)];
+        world.with(|state| state.call_failures = failures);
         let began = world.now();
-        let RestoreOutcome::Pending { waiting_for, .. } = restored(&world, &machine, 3) else { panic!("{trouble:?}") };
+        let RestoreOutcome::Pending { waiting_for, .. } = restored(&world, &machine, 3) else { panic!("{failure:?}") };
         assert!(waiting_for.as_deref().is_some_and(|why| why.contains("may still land")), "{waiting_for:?}");
         let lease = target_of(&world, &machine.run, "checkout").restore_lease.unwrap();
-        assert!(lease.until >= began + LEASE_DURATION, "{trouble:?}: the lease was settled");
+        assert!(lease.until >= began + LEASE_DURATION, "{failure:?}: the lease was shortened");
     }
 }
 
 #[test]
-fn a_look_at_the_very_end_of_the_last_lease_is_late_enough() {
+fn a_read_at_the_end_of_the_last_lease_is_late_enough() {
     let world = world(&["checkout"]);
     let (_, experiment) = experiments().into_iter().find(|(name, _)| *name == "timeout").unwrap();
     let machine = Machine::new(&world, "run-1", experiment);
@@ -82,12 +82,12 @@ fn a_look_at_the_very_end_of_the_last_lease_is_late_enough() {
     world.pass(world.now().until(leases_end_at).as_secs().cast_signed());
     assert_eq!(world.now(), leases_end_at);
     assert_eq!(restored(&world, &machine, 60), RestoreOutcome::Ended(TargetStatus::Restored));
-    assert_eq!(world.now(), leases_end_at, "it looks once");
+    assert_eq!(world.now(), leases_end_at, "it reads once");
 }
 
 #[test]
-fn layers_that_are_gone_do_not_keep_other_fields_away() {
-    // The layer's fault has a variable, too; with the layers alone, there is nothing else to send.
+fn deleted_layers_do_not_block_other_fields() {
+    // The fault `layer` has a variable, too. With the layers alone, there would be nothing else to send.
     for (with_variables, calls) in [(true, 2), (false, 1)] {
         let world = world(&["checkout"]);
         let mut layer = serde_json::json!({ "layers": [layer_arn("chaos")] });
@@ -108,8 +108,8 @@ fn layers_that_are_gone_do_not_keep_other_fields_away() {
 }
 
 #[test]
-fn an_own_function_that_was_deleted_is_gone_like_any_other() {
-    // Nothing has to be written: the guard for own functions does not apply.
+fn a_deleted_own_function_is_closed_like_any_other() {
+    // Nothing has to be written, so the guard for own functions does not apply.
     let (own, arn) = ("snapback-reaper", function_arn("snapback-reaper"));
     let world = world(&["checkout"]);
     let machine = stopping(&world, "timeout");
@@ -121,8 +121,8 @@ fn an_own_function_that_was_deleted_is_gone_like_any_other() {
         state.locks.insert(arn.clone(), lock);
     });
     let run = run_of(&world, &machine.run);
-    let gone = block_on(restore(&world, &run, &arn, budget(&world, 60)));
-    assert_eq!(gone, Ok(RestoreOutcome::Ended(TargetStatus::Deleted)));
+    let ended = block_on(restore(&world, &run, &arn, budget(&world, 60)));
+    assert_eq!(ended, Ok(RestoreOutcome::Ended(TargetStatus::Deleted)));
     assert_eq!(target_of(&world, &machine.run, own).status, TargetStatus::Deleted);
 }
 

@@ -1,10 +1,10 @@
-//! Histories that a review found, each with what it would have cost.
+//! Histories that a review found, each with its consequence.
 
 use std::time::Duration;
 
 use serde_json::json;
 use snapback::model::function::{Observation, Slot};
-use snapback::model::run::{EndReason, RunStatus, TargetStatus};
+use snapback::model::run::{EndReason, RunStatus, TargetKey, TargetStatus};
 use snapback::plan::rendering::Outcome;
 use snapback::ports::Clock;
 use snapback::steps::reap::reap;
@@ -15,8 +15,8 @@ use snapback::testing::samples::{self, SECRET, faults, function_arn, layer_arn, 
 use super::stage::{outcome, set};
 use super::support::{Machine, assert_nothing_stays, block_on, budget, picture, run_of, target_of};
 
-/// If one of the function's layers is deleted during the run, it cannot be attached again. The other fields are restored
-/// anyway, and the layers once that layer exists again.
+/// A layer of the function that is deleted during the run cannot be attached again. The other fields are restored anyway,
+/// and the layers once that layer exists again.
 #[test]
 fn a_deleted_layer_does_not_block_the_handlers_restore() {
     let world = world(&["checkout"]);
@@ -29,7 +29,7 @@ fn a_deleted_layer_does_not_block_the_handlers_restore() {
     world.pass(5);
     let during = picture(&world, "checkout");
     assert_eq!((&during.handler, during.timeout, during.memory), (&before.handler, before.timeout, before.memory));
-    assert_eq!(during.layers.last(), Some(&layer_arn("chaos")), "only the layers are not back");
+    assert_eq!(during.layers.last(), Some(&layer_arn("chaos")), "only the layers are not restored");
     let why = target_of(&world, &machine.run, "checkout").restore_error.unwrap();
     assert!(why.contains("there is no layer version"), "{why}");
     world.with(|state| state.layers.insert(layer_arn("otel"), layer));
@@ -75,9 +75,9 @@ fn a_full_environment_does_not_block_the_handlers_restore() {
     assert_nothing_stays(&world);
 }
 
-/// A layer that was deleted and an environment that is full, in one update.
+/// A deleted layer and a full environment in one update.
 #[test]
-fn layers_and_environment_that_are_both_refused_are_both_named() {
+fn refused_layers_and_environment_are_both_reported() {
     let world = world(&["checkout"]);
     let before = picture(&world, "checkout");
     let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[1..2]));
@@ -96,12 +96,12 @@ fn layers_and_environment_that_are_both_refused_are_both_named() {
     let parts =
         ["the layers and the environment cannot be restored", "there is no layer version", "exceed the 4 KB limit"];
     assert!(parts.iter().all(|part| why.contains(part)), "{why}");
-    assert_eq!(world.count("UpdateFunctionConfiguration"), 4, "the whole, and each part");
+    assert_eq!(world.count("UpdateFunctionConfiguration"), 4, "the whole update, and each part of it");
 }
 
 /// Eight targets whose environment is permanently unreadable delay no other target of their run, and no other run.
 #[test]
-fn targets_that_take_long_keep_no_other_from_being_restored() {
+fn slow_targets_block_no_other_target() {
     let stuck: Vec<String> = (0..9).map(|n| format!("a-stuck-{n}")).collect();
     let names: Vec<&str> = stuck.iter().map(String::as_str).chain(["z-last"]).collect();
     let world = world(&[&names[..], &["other"]].concat());
@@ -122,10 +122,10 @@ fn targets_that_take_long_keep_no_other_from_being_restored() {
     assert_eq!(target_of(&world, &first.run, "a-stuck-0").status, TargetStatus::Injected, "nothing could be written");
     world.pass(400);
     let (tick, _) = block_on(reap(&world, budget(&world, 55)));
-    assert_eq!(tick.overdue, 2, "both have been stopping for long, so the tick reports them");
+    assert_eq!(tick.overdue, 2, "both have been stopping for too long, so the tick reports them");
 }
 
-/// The values of variables leave the ledger with the run's end.
+/// The ledger deletes the values of variables when the run ends.
 #[test]
 fn a_finished_run_keeps_no_value_of_a_variable() {
     let world = world(&["checkout"]);
@@ -136,10 +136,10 @@ fn a_finished_run_keeps_no_value_of_a_variable() {
         target + &serde_json::to_string(&run_of(world, &machine.run)).unwrap()
     };
     assert!(!kept(&world).contains(SECRET) && !kept(&world).contains("trace"), "{}", kept(&world));
-    assert!(kept(&world).contains("DB_PASSWORD"), "what was changed is still told");
+    assert!(kept(&world).contains("DB_PASSWORD"), "the names of changed variables stay");
 }
 
-/// With Step Functions out of reach, what time alone decides is decided.
+/// If Step Functions cannot be reached, the reaper still ends a run that is overdue.
 #[test]
 fn an_overdue_run_is_ended_without_step_functions() {
     let world = world(&["checkout"]);
@@ -149,7 +149,7 @@ fn an_overdue_run_is_ended_without_step_functions() {
     world.with(|state| state.executions_unreadable = true);
     let (_, error) = block_on(reap(&world, budget(&world, 55)));
     assert_eq!(error.map(|error| error.name()), Some("Unavailable"));
-    // It never came to observe: ten minutes are all that it has to arm and inject.
+    // The run has never observed, so its ten minutes to arm and inject count.
     world.pass(700);
     assert_eq!(block_on(reap(&world, budget(&world, 55))).1, None);
     assert_eq!(picture(&world, "checkout"), before);
@@ -186,9 +186,9 @@ fn a_run_whose_alarm_is_deleted_ends() {
     assert_eq!(reason.to_string(), "its alarm errors is gone");
 }
 
-/// A run that was closed before its steady state could be judged has not held.
+/// A run that was closed before its steady state could be evaluated is not held.
 #[test]
-fn not_judged_is_not_held() {
+fn a_steady_state_that_was_not_evaluated_is_not_held() {
     let mut experiment = samples::experiment(&["checkout"], &faults()[0..1]);
     experiment["steadyState"] = json!([{ "alarm": "errors" }]);
     let world = world(&["checkout"]);
@@ -207,7 +207,7 @@ fn not_judged_is_not_held() {
     );
 }
 
-/// A snapshot that was replaced behind an inject's look is not injected from.
+/// An inject does not use a snapshot that was replaced after its read.
 #[test]
 fn an_inject_needs_the_snapshot_that_it_was_planned_from() {
     use snapback::model::run::{Lease, LeaseKind};
@@ -222,21 +222,22 @@ fn an_inject_needs_the_snapshot_that_it_was_planned_from() {
         let planned = vec![Change::ReservedConcurrency { original: Slot::Present(99), injected: 0 }];
         let lease =
             Lease { kind: LeaseKind::Inject, holder: "inject-1".into(), until: world.now() + Duration::from_secs(30) };
-        let permit = world.begin_inject(&machine.run, &function, &planned, &lease, world.now()).await.unwrap();
+        let permit =
+            world.begin_inject(TargetKey::new(&machine.run, &function), &planned, &lease, world.now()).await.unwrap();
         assert!(permit.is_none());
     });
 }
 
-/// The other fields, sent without a deleted layer, are a call like any other: while its answer is lost, it may land.
+/// The retry that leaves out a deleted layer is a call like any other: if its response is lost, it may land late.
 #[test]
-fn what_is_sent_without_the_layers_may_land_late_too() {
+fn a_retry_without_the_layers_can_land_late_too() {
     let world = world(&["checkout"]);
     let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[1..2]));
     block_on(machine.start()).unwrap();
     world.pass(60);
     world.with(|state| {
         state.layers.remove(&layer_arn("otel"));
-        // The first call is refused for its layer whatever becomes of it; the second one lands late.
+        // The first call is refused for its layer in any case. The second one lands late.
         state.call_failures = vec![("UpdateFunctionConfiguration", CallFailure::LandsLate(Duration::from_secs(8))); 2];
     });
     block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 30))).unwrap();
@@ -245,9 +246,9 @@ fn what_is_sent_without_the_layers_may_land_late_too() {
     assert!(world.now().until(lease.until) > Duration::from_secs(8), "the lease ends before the call has landed");
 }
 
-/// A metric of five minutes takes eleven to be judged: the reaper leaves that to the execution.
+/// A metric of five minutes takes eleven minutes to evaluate. The reaper leaves that to the execution.
 #[test]
-fn the_reaper_leaves_a_steady_state_its_time_to_be_judged() {
+fn the_reaper_leaves_time_to_evaluate_the_steady_state() {
     let mut experiment = samples::experiment(&["checkout"], &faults()[0..1]);
     let metric = json!({ "namespace": "AWS/Lambda", "name": "Errors", "statistic": "Sum", "period": "PT5M" });
     experiment["steadyState"] = json!([{ "metric": metric, "below": 5 }]);

@@ -1,4 +1,4 @@
-//! A thousand targets rolled back at once, with Lambda's rates, in virtual time.
+//! A thousand targets rolled back together, at Lambda's rates, in virtual time.
 
 use std::future::Future;
 use std::pin::pin;
@@ -20,10 +20,10 @@ use snapback::testing::{CallFailure, SimWorld, State};
 
 use super::support::{Machine, block_on, budget};
 
-/// The rollback function's own time limit, in infra/template.yaml.
+/// The rollback function's timeout in `infra/template.yaml`.
 const INVOCATION: u64 = 900;
 
-/// Functions that carry their team's tag, so that one target of an experiment names them all.
+/// Adds functions that carry their team's tag, so one target of an experiment selects them all.
 fn staff(world: &SimWorld, team: &str, count: usize) -> Vec<FunctionArn> {
     let names: Vec<String> = (0..count).map(|n| format!("{team}-{n:04}")).collect();
     world.with(|state| {
@@ -38,7 +38,7 @@ fn staff(world: &SimWorld, team: &str, count: usize) -> Vec<FunctionArn> {
     names.iter().map(|name| function_arn(name)).collect()
 }
 
-/// A run that has injected this fault into all of a team's functions, by the real steps.
+/// Injects this fault into all of a team's functions, by the real steps.
 fn injected<'a>(world: &'a SimWorld, run: &str, team: &str, fault: &(&'static str, Value)) -> Machine<'a> {
     let mut experiment = samples::experiment(&[], std::slice::from_ref(fault));
     experiment["targets"] = json!([{ "tags": { "team": team } }]);
@@ -49,7 +49,7 @@ fn injected<'a>(world: &'a SimWorld, run: &str, team: &str, fault: &(&'static st
     machine
 }
 
-/// So many functions with this fault in place, by a run whose execution is dead, and Lambda's rates from here on.
+/// Prepares `count` functions with this fault, from a run whose execution was stopped. From here on, Lambda's rates apply.
 fn staffed(count: usize, fault: &(&'static str, Value)) -> (SimWorld, Vec<FunctionArn>) {
     let world = world(&[]);
     let functions = staff(&world, "shop", count);
@@ -66,7 +66,7 @@ fn limit(world: &SimWorld) {
     });
 }
 
-/// Calls that Lambda counts for its 15 a second.
+/// Counts the calls to which Lambda applies its 15 per second.
 fn control_calls(world: &SimWorld) -> u32 {
     let control = [
         "PutFunction",
@@ -84,7 +84,7 @@ fn control_calls(world: &SimWorld) -> u32 {
     world.with(|state| state.calls.iter().filter(counts).count()).try_into().unwrap()
 }
 
-/// Everything is back, and nothing else was touched on the way.
+/// Asserts that everything is restored and that nothing else was changed.
 fn assert_all_restored(world: &SimWorld, functions: &[FunctionArn], fault: &str) {
     world.with(|state| {
         for function in functions {
@@ -116,7 +116,7 @@ fn assert_all_ended(rolled_back: &RolledBack, count: usize) {
     }
 }
 
-/// Goes along with a worker, and takes down how many calls it had under way at most.
+/// Runs a worker and returns the most calls that it had in flight.
 async fn watched<T>(world: &SimWorld, worker: impl Future<Output = T>) -> (T, u64) {
     let (mut worker, mut most) = (pin!(worker), 0);
     std::future::poll_fn(|context| {
@@ -130,10 +130,10 @@ async fn watched<T>(world: &SimWorld, worker: impl Future<Output = T>) -> (T, u6
     .await
 }
 
-/// How long the worker may take, and how many looks it may have under way: one makes two calls at once, for the target
-/// and for the function.
+/// Limits the worker's time and its calls in flight. One pass makes two calls concurrently, for the target and for the
+/// function.
 #[test]
-fn a_thousand_targets_are_rolled_back_as_fast_as_lambda_takes_the_calls() {
+fn a_thousand_targets_are_rolled_back_at_lambdas_rate() {
     for fault in [&faults()[0], &faults()[1]] {
         let (world, functions) = staffed(1_000, fault);
         let began = world.now();
@@ -152,14 +152,14 @@ fn a_thousand_targets_are_rolled_back_as_fast_as_lambda_takes_the_calls() {
             took / least
         );
         assert!(took <= 1.1 * least, "{}: {took:.1} s for {least:.1} s", fault.0);
-        assert_eq!(refused, 0, "{}: a worker alone stays below the rates", fault.0);
-        assert!(most <= 2 * 2 * MAX_CONCURRENCY as u64, "{}: {most} calls were under way", fault.0);
+        assert_eq!(refused, 0, "{}: a single worker stays below the rates", fault.0);
+        assert!(most <= 2 * 2 * MAX_CONCURRENCY as u64, "{}: {most} calls were in flight", fault.0);
         assert_eq!(world.with(|state| state.writes.len()), 1_000, "{}: one restoring call for each", fault.0);
         no_listing_delays_a_restoring_call(&world);
     }
 }
 
-/// Where the end of a target costs a listing too, it comes behind the others' restoring calls.
+/// A listing at the end of a target comes after the restoring calls of all targets.
 fn no_listing_delays_a_restoring_call(world: &SimWorld) {
     world.with(|state| {
         let last = state.calls.iter().rposition(|call| call.starts_with("Update") && call != "UpdateItem").unwrap_or(0);
@@ -168,7 +168,7 @@ fn no_listing_delays_a_restoring_call(world: &SimWorld) {
     });
 }
 
-/// What does not end by itself comes first, whichever run is the older.
+/// Faults that do not expire on their own come first, regardless of the age of their runs.
 #[test]
 fn the_most_urgent_targets_come_first() {
     let world = world(&[]);
@@ -185,9 +185,9 @@ fn the_most_urgent_targets_come_first() {
     assert_all_restored(&world, &[patient, urgent].concat(), "both");
 }
 
-/// A rollback and the reaper go for the same targets: they get in each other's way, and both come to the end.
+/// A rollback and the reaper work on the same targets. They conflict, and both finish.
 #[test]
-fn two_workers_on_the_same_targets_both_come_to_the_end() {
+fn two_workers_on_the_same_targets_both_finish() {
     for fault in [&faults()[0], &faults()[4]] {
         let (world, functions) = staffed(200, fault);
         let run = samples::run_id("run-1");
@@ -201,10 +201,10 @@ fn two_workers_on_the_same_targets_both_come_to_the_end() {
     }
 }
 
-/// A rollback and the reaper, each with a run of its own: together they ask for twice what Lambda takes, are refused, and
-/// hold; and nothing is given up for that.
+/// A rollback and the reaper, each with a separate run, together make twice the calls that Lambda allows. They are
+/// throttled and pause, and neither gives up.
 #[test]
-fn two_workers_over_the_rates_both_come_to_the_end() {
+fn two_workers_over_the_rates_both_finish() {
     for fault in [&faults()[0], &faults()[4], &faults()[6]] {
         let world = world(&[]);
         let functions = ["shop", "bank"].map(|team| staff(&world, team, 300));
@@ -227,13 +227,13 @@ fn two_workers_over_the_rates_both_come_to_the_end() {
             took / least
         );
         assert!(refused > 0, "{}: they were never over the rates", fault.0);
-        assert!(took < 2.0 * least, "{}: they held for too long", fault.0);
+        assert!(took < 2.0 * least, "{}: they paused for too long", fault.0);
     }
 }
 
-/// One 429 holds the whole worker, as long as AWS says: what it sent meanwhile would be refused too.
+/// One 429 pauses the whole worker for as long as AWS asks, because other calls would be refused, too.
 #[test]
-fn a_429_holds_the_calls_for_other_targets_too() {
+fn a_429_pauses_the_calls_for_all_targets() {
     let (world, functions) = staffed(40, &faults()[0]);
     world.with(|state| state.call_failures = vec![("PutFunctionConcurrency", CallFailure::Throttled)]);
     let run = samples::run_id("run-1");
@@ -243,15 +243,15 @@ fn a_429_holds_the_calls_for_other_targets_too() {
         let early = world.with(|state| state.writes.len());
         world.sleep(Duration::from_millis(790)).await;
         assert_eq!(world.with(|state| state.writes.len()), early, "within the second that AWS asked for");
-        assert!(early < 2 * MAX_CONCURRENCY, "{early} of 40: only what was on its way");
+        assert!(early < 2 * MAX_CONCURRENCY, "{early} of 40: only the calls in flight");
     };
     assert_all_ended(&block_on(join(rollback, watch)).0.unwrap(), 40);
     assert_all_restored(&world, &functions, "reservedConcurrency");
 }
 
-/// The looks of the guardrails keep to the rates as well.
+/// The reads of the guardrails stay within the rates as well.
 #[test]
-fn a_hundred_targets_are_judged_within_the_rates() {
+fn a_hundred_targets_are_checked_within_the_rates() {
     let world = world(&[]);
     staff(&world, "shop", 100);
     world.with(State::limit_rates);

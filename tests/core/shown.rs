@@ -1,5 +1,4 @@
-//! What people read: the rows and warnings of a plan, what a report says of a field that somebody else has changed, and
-//! the names and texts of errors.
+//! Texts for display: the rows and warnings of a plan, the drift in a report, and the names and messages of errors.
 
 use std::time::Duration;
 
@@ -68,7 +67,7 @@ fn a_plan_shows_each_field_now_during_and_after() {
 }
 
 #[test]
-fn a_plan_shows_which_faults_are_inside_invocations_and_not_what_they_say() {
+fn a_plan_names_faults_inside_invocations_without_their_content() {
     let (_, experiment) =
         experiments().into_iter().find(|(name, _)| *name == "several inside invocations").expect("it is there");
     let plan = plan(&world(&["checkout"]), &experiment);
@@ -98,7 +97,7 @@ fn a_plan_warns_of_a_layer_that_code_signing_would_only_log() {
 }
 
 #[test]
-fn a_plan_shows_what_is_not_there() {
+fn a_plan_shows_absent_values() {
     let world = world(&["checkout"]);
     edit(&world, |function| {
         function.edit(|seen| {
@@ -114,7 +113,7 @@ fn a_plan_shows_what_is_not_there() {
 }
 
 #[test]
-fn a_plan_says_which_experiment_it_is_of() {
+fn a_plan_names_its_experiment() {
     let mut experiment = sample("timeout");
     experiment["steadyState"] = json!([{ "alarm": "latency" }]);
     let world = world(&["checkout"]);
@@ -177,7 +176,7 @@ fn a_plan_warns_that_an_update_moves_the_runtime() {
     assert_eq!(warned("memory", R::Unknown), text(unknown));
     assert_eq!(warned("memory", R::Manual), None);
     assert_eq!(warned("reservedConcurrency", R::Auto), None);
-    // A container image brings its runtime itself.
+    // A container image contains its runtime.
     edit(&world, |function| {
         function.edit(|seen| {
             (seen.package, seen.runtime, seen.handler) = (Package::Image, None, None);
@@ -189,7 +188,7 @@ fn a_plan_warns_that_an_update_moves_the_runtime() {
 }
 
 #[test]
-fn a_plan_says_of_a_runtime_that_it_does_not_know() {
+fn a_plan_notes_an_unknown_runtime() {
     let world = world(&["checkout"]);
     let note = "checkout: it is not known until when Lambda takes updates of functions on python9.9; if it refuses the \
                 first one, nothing is injected";
@@ -200,7 +199,7 @@ fn a_plan_says_of_a_runtime_that_it_does_not_know() {
 }
 
 #[test]
-fn a_plan_warns_where_invocations_could_use_up_snapbacks_own_concurrency() {
+fn a_plan_warns_when_invocations_could_exhaust_concurrency() {
     let world = world(&["checkout", "payment"]);
     edit(&world, |function| function.edit(|seen| seen.concurrency = Slot::Absent));
     let none = Settings { reserved_concurrency: 0, ..settings() };
@@ -215,7 +214,7 @@ fn a_plan_warns_where_invocations_could_use_up_snapbacks_own_concurrency() {
              {figures}, and the stack keeps 0 for its own rollback (RollbackReservedConcurrency)"
         ))
     };
-    // The other one has reserved 5 of 1000.
+    // The other function has reserved 5 of 1000.
     let of_account = "995 unreserved of the account's 1000 concurrent executions";
     for fault in ["latency", "invocationTimeout", "init", "memory", "timeout"] {
         assert_eq!(warned(&none, &sample(fault)), text(fault, of_account));
@@ -230,7 +229,7 @@ fn a_plan_warns_where_invocations_could_use_up_snapbacks_own_concurrency() {
         text("timeout and latency", "of the account's unreserved concurrency, which could not be read")
     );
     let calls = world.count("GetAccountSettings");
-    // What reserves some, the function, the experiment or the stack, keeps the rest free.
+    // A reservation by the function, the experiment or the stack keeps concurrency free for snapback.
     assert_eq!(warned(&none, &samples::experiment(&["payment"], &sampled(&["latency"]))), None);
     let reserving = samples::experiment(&["checkout"], &sampled(&["latency", "reservedConcurrency"]));
     assert_eq!(warned(&none, &reserving), None);
@@ -240,7 +239,7 @@ fn a_plan_warns_where_invocations_could_use_up_snapbacks_own_concurrency() {
 }
 
 #[test]
-fn a_plan_notes_what_faults_mean_to_durable_functions_and_beside_fis() {
+fn a_plan_notes_durable_functions_and_functions_set_up_for_fis() {
     let world = world(&["checkout"]);
     edit(&world, |function| function.edit(|seen| seen.durable = true));
     let noted =
@@ -253,7 +252,7 @@ fn a_plan_notes_what_faults_mean_to_durable_functions_and_beside_fis() {
 }
 
 #[test]
-fn a_plan_warns_that_no_alarm_watches() {
+fn a_plan_warns_of_a_missing_stop_condition() {
     let mut experiment = sample("reservedConcurrency");
     experiment["stopConditions"] = json!([]);
     let alone = "no stop condition: only the duration, a person or the lever ends the run";
@@ -261,7 +260,7 @@ fn a_plan_warns_that_no_alarm_watches() {
 }
 
 #[test]
-fn a_report_says_what_a_field_was_what_was_injected_and_what_it_is_now() {
+fn a_report_shows_the_original_injected_and_current_value() {
     let notes = [
         ("reservedConcurrency", "reserved concurrency: was 5, injected 0, now 77; left alone"),
         ("handler", "handler: was app.handler, injected chaos.handler, now deployed.handler; left alone"),
@@ -287,7 +286,7 @@ fn a_report_says_what_a_field_was_what_was_injected_and_what_it_is_now() {
         drift(&world, "reservedConcurrency", taken_out),
         ["reserved concurrency: was 5, injected 0, now none; left alone"]
     );
-    // Both variables that the fault touches, one of them put where there was to be none.
+    // The fault touches two variables. A deploy sets the one that the fault has unset.
     let world = samples::world(&["checkout"]);
     let put_in = || edit(&world, |function| function.edit(|seen| set(seen, "DB_PASSWORD", "rotated")));
     assert_eq!(
@@ -297,7 +296,7 @@ fn a_report_says_what_a_field_was_what_was_injected_and_what_it_is_now() {
 }
 
 #[test]
-fn a_report_says_how_the_steady_state_went_only_where_there_is_one() {
+fn a_report_has_a_steady_state_only_if_one_was_given() {
     for (steady, during, after) in [(json!([]), None, None), (json!([{ "alarm": "latency" }]), None, Some("held"))] {
         let world = world(&["checkout"]);
         world.with(|state| state.alarms.insert("latency".into(), false));
@@ -311,12 +310,12 @@ fn a_report_says_how_the_steady_state_went_only_where_there_is_one() {
             machine.observe().await.unwrap();
             machine.end(None).await
         });
-        assert_eq!(ended.report.expect("it comes to its report").steady_state, after);
+        assert_eq!(ended.report.expect("the run has a report").steady_state, after);
     }
 }
 
 #[test]
-fn entries_of_a_list_that_cannot_be_read_are_an_error() {
+fn unreadable_entries_of_a_list_are_an_error() {
     let listed = |entries: &[&str]| RunList {
         runs: Vec::new(),
         unreadable: entries.iter().map(|entry| (*entry).to_owned()).collect(),
@@ -355,14 +354,14 @@ fn each_error_has_its_name() {
 }
 
 #[test]
-fn a_failure_is_told_by_its_message() {
+fn a_failure_is_shown_by_its_message() {
     let failure = r#"{"errorMessage": "access denied: PutFunctionConcurrency", "errorType": "AccessDenied"}"#;
     assert_eq!(failure_message(failure), "access denied: PutFunctionConcurrency");
     assert_eq!(failure_message("Task timed out"), "Task timed out");
     assert_eq!(failure_message("{\"other\": 1}"), "{\"other\": 1}");
 }
 
-/// The drift in the report of a run during which somebody changes the function.
+/// The drift in the report of a run during which `change` changes the function.
 fn drift(world: &SimWorld, fault: &str, change: impl FnOnce()) -> Vec<String> {
     let (_, experiment) = experiments().into_iter().find(|(name, _)| *name == fault).expect("an experiment of each");
     let machine = machine(world, &experiment);
@@ -372,7 +371,7 @@ fn drift(world: &SimWorld, fault: &str, change: impl FnOnce()) -> Vec<String> {
         machine.observe().await.unwrap();
         machine.end(None).await
     });
-    let report = ended.report.expect("it comes to its report");
+    let report = ended.report.expect("the run has a report");
     report.targets[0].drift.iter().map(|drift| format!("{}: {}", drift.field, drift.note)).collect()
 }
 

@@ -1,4 +1,4 @@
-//! Experiments to play, deploys that come in between, and what must hold at every moment.
+//! Experiments to play, deploys during a run, and the invariants of every moment.
 
 use serde_json::Value;
 use snapback::model::function::{Environment, Observation, Slot};
@@ -20,11 +20,11 @@ pub fn machine<'a>(world: &'a SimWorld, experiment: &Value) -> Machine<'a> {
 }
 
 pub fn outcome(ended: &Ended) -> (RunStatus, Outcome) {
-    let report = ended.report.as_ref().expect("it comes to its report");
+    let report = ended.report.as_ref().expect("the run has a report");
     (report.status, report.outcome)
 }
 
-/// Whether the proxy injects it.
+/// Whether the proxy injects this fault.
 pub fn is_inside_invocations(fault: &str) -> bool {
     let inside = [
         "latency",
@@ -40,7 +40,7 @@ pub fn is_inside_invocations(fault: &str) -> bool {
     inside.contains(&fault)
 }
 
-/// How many calls change one surface each: the mutating calls of an inject, and of a restore.
+/// The number of mutating calls of an inject, and of a restore: one for each surface that the fault changes.
 pub fn surfaces(fault: &str) -> usize {
     if fault == "several at once" { 3 } else { 1 }
 }
@@ -66,7 +66,7 @@ pub fn deploy_over(world: &SimWorld, fault: &str) {
     });
 }
 
-/// Changes what no fault touches.
+/// Changes fields that no fault touches.
 pub fn deploy_beside(world: &SimWorld) {
     world.with(|state| {
         state.layers.insert(layer_arn("deployed"), snapback::model::facts::LayerFact::plain());
@@ -84,7 +84,7 @@ pub fn set(seen: &mut Observation, name: &str, value: &str) {
     variables.insert(name.into(), Secret::new(value));
 }
 
-/// What `ours` looks like with the deploy of `deploy_beside`.
+/// Returns `ours` with the deploy of `deploy_beside`.
 pub fn beside(mut ours: Observation) -> Observation {
     set(&mut ours, "DEPLOYED", "yes");
     ours.layers.insert(1, layer_arn("deployed"));
@@ -101,7 +101,7 @@ pub fn call_names(fault: &str) -> (&'static str, &'static str) {
     }
 }
 
-/// Polls two futures in an order that a seed decides, until both are through.
+/// Polls two futures in an order that a seed decides, until both have completed.
 pub async fn interleave<A: Future, B: Future>(
     seed: u64,
     a: A,
@@ -137,7 +137,7 @@ pub async fn interleave<A: Future, B: Future>(
     .await
 }
 
-/// Once a target has a final status, its function is as it was, and no call of ours can change that any more.
+/// Asserts that the function of a target with a final status is restored, and that no call in flight can change it.
 pub fn assert_final_is_true(world: &SimWorld, original: &Observation, fault: &str) {
     let ended = world.with(|state| {
         let finals = state.targets.values().filter(|target| target.status.is_final());
@@ -146,11 +146,11 @@ pub fn assert_final_is_true(world: &SimWorld, original: &Observation, fault: &st
     if ended.is_empty() {
         return;
     }
-    assert_eq!(picture(world, "checkout"), *original, "{fault}: it is said to be {ended:?}");
+    assert_eq!(picture(world, "checkout"), *original, "{fault}: it is reported as {ended:?}");
     world.with(|state| {
         let late = &state.functions[&function_arn("checkout")].late;
         let harmful: Vec<&(Time, Write)> = late.iter().collect();
-        assert!(harmful.is_empty(), "{fault}: it is said to be {ended:?}, and {harmful:?} can land");
+        assert!(harmful.is_empty(), "{fault}: it is reported as {ended:?}, and {harmful:?} can land");
     });
 }
 

@@ -1,4 +1,4 @@
-//! What the tests share: what must hold at the end, and the reaper's minutes.
+//! Shared helpers: assertions about the end of a run, and ticks of the reaper.
 
 use std::task::Poll;
 
@@ -10,13 +10,13 @@ use snapback::testing::SimWorld;
 pub use snapback::testing::execution::{Ended, Machine, block_on, budget, survives};
 use snapback::testing::samples::function_arn;
 
-/// Lets the others go on once.
+/// Yields once, so other futures can continue.
 pub async fn give_way() {
     let mut given = false;
     std::future::poll_fn(|_| if std::mem::replace(&mut given, true) { Poll::Ready(()) } else { Poll::Pending }).await;
 }
 
-/// What a function looks like to those who own it: its revision and how an update goes are not theirs.
+/// The function as its owners see it, without its revision and the progress of updates.
 pub fn picture(world: &SimWorld, name: &str) -> Observation {
     let mut seen = world.with(|state| state.picture(&function_arn(name))).expect("the function is there");
     seen.revision_id.clear();
@@ -32,13 +32,14 @@ pub fn target_of(world: &SimWorld, run: &RunId, name: &str) -> TargetRecord {
     world.with(|state| state.targets[&(run.clone(), function_arn(name))].clone())
 }
 
-/// Nothing is locked, nothing is active, and nothing is on its way to any function.
+/// Asserts that nothing is locked or active, and that no call to any function is in flight.
 pub fn assert_nothing_stays(world: &SimWorld) {
     assert_nothing_is_active(world);
     world.with(|state| assert!(state.alarm_runs.values().all(Vec::is_empty), "{:?}", state.alarm_runs));
 }
 
-/// The same of a run whose record is lost: only the record names the alarms, whose lists keep the run until it expires.
+/// Asserts the same for a run whose record is lost. Only the record names its alarms, so their lists keep the run until it
+/// expires.
 pub fn assert_nothing_is_active(world: &SimWorld) {
     world.with(|state| {
         assert!(state.locks.values().all(|lock| lock.run.is_none()), "{:?}", state.locks);
@@ -47,7 +48,7 @@ pub fn assert_nothing_is_active(world: &SimWorld) {
     });
 }
 
-/// The mutating calls of Lambda's among those that were made.
+/// Returns the mutating calls to Lambda so far.
 pub fn mutating(world: &SimWorld) -> Vec<String> {
     let mutates = |call: &&String| {
         ["Put", "Delete", "Update"].iter().any(|verb| call.starts_with(verb)) && !call.ends_with("Item")
@@ -55,7 +56,7 @@ pub fn mutating(world: &SimWorld) -> Vec<String> {
     world.with(|state| state.calls.iter().filter(mutates).cloned().collect())
 }
 
-/// Some ticks of the reaper, a minute apart.
+/// Runs the reaper `ticks` times, a minute apart.
 pub fn reap_for(world: &SimWorld, ticks: u32) {
     for _ in 0..ticks {
         world.pass(60);

@@ -1,4 +1,4 @@
-//! Whom the undo believes: a record alone changes no function.
+//! What the undo relies on: a record without the function's lock changes nothing.
 
 use std::collections::BTreeMap;
 
@@ -19,8 +19,8 @@ use snapback::testing::{SimWorld, State};
 
 use super::support::{Machine, block_on, budget, mutating, picture, reap_for, target_of};
 
-/// What somebody writes into the table who wants a function changed: a run that is stopping, and a target whose
-/// "original" is what he wants.
+/// Writes what an attacker would write into the table to have a function changed: a run that is stopping, and a target
+/// whose "original" is the wanted value.
 fn forge(world: &SimWorld, function: &str) -> RunId {
     let (id, arn) = (samples::run_id("forged"), function_arn(function));
     let mut run = snapback::model::marker::stopped_marker(&id, &EndReason::UserRequest, world.now());
@@ -49,7 +49,7 @@ fn forge(world: &SimWorld, function: &str) -> RunId {
     id
 }
 
-/// Eight minutes of the reaper, and a rollback: nothing is written, and each tick counts the failure for the alarm.
+/// Runs the reaper for eight minutes, and a rollback. Asserts that nothing is written and that each tick counts the failure.
 fn assert_refused(world: &SimWorld, function: &str, id: &RunId, error: &str) {
     let before = picture(world, function);
     for _ in 0..8 {
@@ -63,8 +63,8 @@ fn assert_refused(world: &SimWorld, function: &str, id: &RunId, error: &str) {
     assert_eq!(picture(world, function), before);
     assert_eq!(mutating(world), Vec::<String>::new());
     let kept = target_of(world, id, function);
-    assert!(kept.restore_error.unwrap().contains("forged or damaged"), "the report names it");
-    assert_eq!(kept.status, TargetStatus::Injected, "nothing was begun");
+    assert!(kept.restore_error.unwrap().contains("forged or damaged"), "the report names the reason");
+    assert_eq!(kept.status, TargetStatus::Injected, "no restore was begun");
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn a_forged_record_changes_nothing_and_is_an_error() {
 }
 
 #[test]
-fn a_lock_of_another_run_is_not_the_forgers() {
+fn a_forged_record_cannot_use_another_runs_lock() {
     let world = world(&["payments"]);
     let id = forge(&world, "payments");
     let lock = Lock { run: Some(samples::run_id("another")), generation: 1, released_at: None };
@@ -89,7 +89,7 @@ fn a_lock_of_another_run_is_not_the_forgers() {
 
 #[test]
 fn no_restore_writes_to_snapbacks_own_functions() {
-    // With a forged lock, too.
+    // Not even with a forged lock.
     for own in ["snapback-reaper", "snapback-restore", "snapback-inject"] {
         let world = world(&[own]);
         let id = forge(&world, own);
@@ -99,7 +99,7 @@ fn no_restore_writes_to_snapbacks_own_functions() {
     }
 }
 
-/// A run that has injected, whose execution is gone, and whose target's record is then damaged.
+/// A run that has injected, whose execution was stopped, and whose target's record is then damaged.
 fn damaged(damage: impl FnOnce(&mut State, &(RunId, FunctionArn))) -> (SimWorld, RunId) {
     let world = world(&["checkout", "payment"]);
     let experiment = samples::experiment(&["checkout", "payment"], &[("timeout", json!({ "timeout": "PT1S" }))]);
@@ -112,7 +112,8 @@ fn damaged(damage: impl FnOnce(&mut State, &(RunId, FunctionArn))) -> (SimWorld,
     (world, id)
 }
 
-/// The damaged target stays open and locked and is named, its run has failed, and the other target is restored.
+/// Asserts that the damaged target stays open, locked and named, that its run has failed, and that the other target is
+/// restored.
 fn assert_open(world: &SimWorld, id: &RunId, error: &str, why: &str) {
     for _ in 0..8 {
         world.pass(60);
@@ -139,7 +140,7 @@ fn assert_open(world: &SimWorld, id: &RunId, error: &str, why: &str) {
 fn a_missing_target_record_of_a_locked_function_is_an_error() {
     let (world, id) = damaged(|state, key| drop(state.targets.remove(key)));
     assert_open(&world, &id, "NoTargetRecord", "its target record is missing");
-    // Restored by hand, and its lock deleted: nothing is left to restore.
+    // After the function was restored by hand and its lock deleted, nothing is left to restore.
     world.with(|state| drop(state.locks.remove(&function_arn("checkout"))));
     reap_for(&world, 1);
     world.with(|state| assert_eq!(state.active, Vec::<RunId>::new()));

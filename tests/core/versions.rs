@@ -1,4 +1,4 @@
-//! The list of a function's versions: 50 a page, each page a call, and never a reason to keep a lock.
+//! The list of a function's versions: 50 per page, one call per page, and never a reason to keep a lock.
 
 use serde_json::json;
 use snapback::model::run::TargetStatus;
@@ -14,7 +14,7 @@ use super::support::{Machine, assert_nothing_stays, block_on, budget, reap_for, 
 
 const LIST: &str = "ListVersionsByFunction";
 
-/// A run on a function with versions from 1 to this one, of which the last one was published during the run.
+/// A run on a function with versions 1 to `last`, of which the last one was published during the run.
 fn run_with_versions(world: &SimWorld, last: u64) -> Machine<'_> {
     let publish = |versions: std::ops::RangeInclusive<u64>| {
         world.with(|state| state.functions.get_mut(&function_arn("checkout")).unwrap().versions.extend(versions));
@@ -27,7 +27,7 @@ fn run_with_versions(world: &SimWorld, last: u64) -> Machine<'_> {
 }
 
 #[test]
-fn a_page_has_fifty_versions_latest_among_them() {
+fn a_page_has_fifty_versions_including_latest() {
     for (versions, pages) in
         [(0, [0].as_slice()), (49, &[49]), (50, &[49, 1]), (149, &[49, 50, 50]), (150, &[49, 50, 50, 1])]
     {
@@ -68,7 +68,7 @@ fn the_pages_of_a_list_keep_to_lambdas_rate() {
 }
 
 #[test]
-fn a_429_does_not_begin_the_list_again() {
+fn a_429_does_not_restart_the_list() {
     let world = world(&["checkout"]);
     let machine = run_with_versions(&world, 200);
     let armed = world.count(LIST);
@@ -79,7 +79,7 @@ fn a_429_does_not_begin_the_list_again() {
 }
 
 #[test]
-fn a_list_that_cannot_be_read_does_not_keep_the_lock() {
+fn an_unreadable_list_does_not_keep_the_lock() {
     let world = world(&["checkout"]);
     let machine = run_with_versions(&world, 2);
     world.with(|state| state.call_failures = vec![(LIST, CallFailure::Throttled); 10_000]);
@@ -94,7 +94,7 @@ fn a_list_that_cannot_be_read_does_not_keep_the_lock() {
 }
 
 #[test]
-fn a_list_that_takes_a_while_is_waited_for() {
+fn a_restore_waits_for_a_slow_list() {
     let world = world(&["checkout"]);
     let machine = run_with_versions(&world, 2);
     world.with(|state| state.call_failures = vec![(LIST, CallFailure::Throttled); 20]);
@@ -115,6 +115,6 @@ fn a_run_whose_fault_a_version_keeps_is_drifted() {
     assert_eq!((report.targets[0].status, &report.targets[0].drift), (TargetStatus::Restored, &vec![]));
     assert_eq!(report.outcome, Outcome::Drifted);
     assert!(has_version(&report.targets[0].frozen_versions));
-    // A list that could not be read names no version.
+    // An unreadable list names no version.
     assert!(!has_version(&["unknown, they could not be listed: throttled".to_owned()]));
 }

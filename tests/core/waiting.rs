@@ -1,4 +1,4 @@
-//! What is waited for is in the ledger, so that every reader sees it, and costs the common path no call.
+//! The reason why a target waits is in the ledger, so every reader sees it. Without a wait, it costs no call.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ fn waiting_for(world: &SimWorld, machine: &Machine<'_>) -> Option<String> {
 }
 
 #[test]
-fn why_a_restore_waits_is_in_the_report() {
+fn the_report_tells_why_a_restore_waits() {
     let world = world(&["checkout"]);
     let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[3..4]));
     block_on(machine.start()).unwrap();
@@ -40,7 +40,7 @@ fn why_a_restore_waits_is_in_the_report() {
     hide(true, &world);
     let _ = block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 30))).unwrap();
     assert_eq!(waiting_for(&world, &machine).as_deref(), Some("the environment cannot be read"));
-    // Only what changes is written: another invocation that waits for the same says nothing more.
+    // Only a new reason is written. Another invocation that waits for the same one writes nothing.
     world.with(|state| state.ledger_methods.clear());
     let _ = block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 30))).unwrap();
     assert!(!recorded(&world));
@@ -53,11 +53,11 @@ fn why_a_restore_waits_is_in_the_report() {
         checkout.edit(|seen| seen.environment = readable);
     });
     let _ = block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 120))).unwrap();
-    assert_eq!(waiting_for(&world, &machine), None, "it is over");
+    assert_eq!(waiting_for(&world, &machine), None, "the wait is over");
 }
 
 #[test]
-fn a_call_in_doubt_is_waited_for_by_name() {
+fn an_uncertain_call_is_named_as_the_reason_to_wait() {
     let world = world(&["checkout"]);
     let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
     block_on(machine.start()).unwrap();
@@ -69,7 +69,7 @@ fn a_call_in_doubt_is_waited_for_by_name() {
 }
 
 #[test]
-fn why_an_inject_waits_is_recorded_too() {
+fn the_reason_an_inject_waits_is_recorded_too() {
     let world = world(&["checkout"]);
     let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[6..7]));
     let functions = block_on(machine.prepare()).unwrap().functions;
@@ -86,7 +86,7 @@ fn why_an_inject_waits_is_recorded_too() {
 }
 
 #[test]
-fn an_arm_that_waits_for_a_tombstone_says_so() {
+fn an_arm_that_waits_for_a_tombstone_records_it() {
     let world = world(&["checkout"]);
     let first = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
     block_on(first.execute());
@@ -101,7 +101,7 @@ fn an_arm_that_waits_for_a_tombstone_says_so() {
 }
 
 #[test]
-fn an_arm_that_is_repeated_has_armed() {
+fn a_repeated_arm_reports_armed() {
     let world = world(&["checkout"]);
     let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
     block_on(machine.prepare()).unwrap();
@@ -120,7 +120,7 @@ fn an_arm_that_comes_too_late_asks_for_no_lock() {
 }
 
 #[test]
-fn a_run_that_nothing_disturbs_records_no_wait() {
+fn an_undisturbed_run_records_no_wait() {
     for fault in faults() {
         let world = world(&["checkout"]);
         let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], std::slice::from_ref(&fault)));

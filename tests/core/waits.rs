@@ -1,4 +1,4 @@
-//! How long is waited, how often is tried again, and from when something is late: the figures, not only the order.
+//! Waits, numbers of attempts and grace periods: the exact figures, not only their order.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -23,7 +23,7 @@ use snapback::testing::{CallFailure, SimWorld};
 
 use super::support::{Machine, block_on, budget, run_of, target_of};
 
-/// A clock that takes down how long it is slept by, and whose random numbers are all the same.
+/// A clock that records how long its callers sleep, and whose random numbers are all equal.
 struct Naps {
     random: u64,
     naps: Mutex<Vec<u64>>,
@@ -50,20 +50,20 @@ fn naps<T, E: PortError>(random: u64, mut answer: impl FnMut() -> Result<T, E>) 
 }
 
 #[test]
-fn a_call_is_tried_eight_times_with_pauses_that_double_up_to_two_seconds() {
+fn a_call_is_tried_eight_times_with_pauses_of_at_most_two_s() {
     let mut tries = 0;
     let mut fail = || {
         tries += 1;
         Err::<(), _>(LedgerError::Conflict)
     };
-    // The least chance gives, and the most: 7999 is one less than a multiple of every longest pause.
+    // The least and the most that randomness gives: 7999 is one less than a multiple of every longest pause.
     assert_eq!(naps(0, &mut fail), (Err(LedgerError::Conflict), vec![1; 7]));
     assert_eq!(naps(7_999, &mut fail), (Err(LedgerError::Conflict), vec![50, 100, 200, 400, 800, 1600, 2000]));
     assert_eq!(tries, 2 * 8);
 }
 
 #[test]
-fn only_what_may_pass_is_tried_again() {
+fn only_transient_errors_are_retried() {
     fn pauses<E: PortError + Clone>(error: &E) -> usize {
         naps(0, || Err::<(), E>(error.clone())).1.len()
     }
@@ -81,7 +81,7 @@ fn only_what_may_pass_is_tried_again() {
         pauses(&FunctionError::NotFound(text())),
         pauses(&FunctionError::Denied(text())),
         pauses(&FunctionError::Rejected(text())),
-        // These two ask for another look, not for the same call again.
+        // These two ask for another read, not for the same call again.
         pauses(&FunctionError::Busy(text())),
         pauses(&FunctionError::Changed),
         pauses(&AlarmError::Unusable(text())),
@@ -117,7 +117,7 @@ fn a_run_ends_at_its_deadline_whatever_happens() {
 }
 
 #[test]
-fn a_metric_is_judged_after_two_periods_and_a_minute_an_alarm_at_once() {
+fn a_metric_is_evaluated_after_two_periods_and_a_minute() {
     let read = |conditions: Value, recovery: &str| -> Experiment {
         let mut experiment = experiment(conditions);
         experiment["recovery"] = json!(recovery);
@@ -151,7 +151,7 @@ fn a_report_waits_for_a_metric_five_minutes_at_a_time() {
 }
 
 #[test]
-fn a_report_looks_every_ten_seconds_until_the_recovery_is_over() {
+fn a_report_polls_every_ten_seconds_until_the_recovery_ends() {
     let world = world(&["checkout"]);
     let machine = restored(&world, json!([latency()]), "PT25S");
     let until = target_of(&world, &machine.run, "checkout").ended_at.unwrap() + Duration::from_secs(25);
@@ -183,7 +183,7 @@ fn a_run_is_overdue_a_minute_after_its_end_and_not_before() {
 
 #[test]
 fn a_stopping_run_is_left_to_its_execution_for_five_minutes() {
-    // However long its steady state takes to be judged: its target is not back.
+    // The time to evaluate its steady state does not count, because its target is not restored.
     for conditions in [json!([]), json!([metric("PT1H")])] {
         let world = world(&["checkout"]);
         let machine = Machine::new(&world, "run-1", experiment(conditions));
@@ -198,7 +198,7 @@ fn a_stopping_run_is_left_to_its_execution_for_five_minutes() {
 }
 
 #[test]
-fn a_restored_run_is_left_to_its_execution_until_it_is_judged() {
+fn a_restored_run_is_left_to_its_execution_until_evaluated() {
     let world = world(&["checkout"]);
     let machine = restored(&world, json!([metric("PT5M")]), "PT1M");
     let back = target_of(&world, &machine.run, "checkout").ended_at.unwrap();
@@ -208,7 +208,7 @@ fn a_restored_run_is_left_to_its_execution_until_it_is_judged() {
 }
 
 #[test]
-fn a_run_that_the_reaper_restores_is_judged_by_its_execution() {
+fn a_run_that_the_reaper_restores_is_evaluated_by_its_execution() {
     for alive in [true, false] {
         let world = world(&["checkout"]);
         let machine = Machine::new(&world, "run-1", experiment(json!([metric("PT5M")])));
@@ -239,20 +239,20 @@ fn a_tick_counts_what_it_has_seen() {
     first.kill();
     world.with(|state| state.call_failures = vec![("PutFunctionConcurrency", CallFailure::Denied); 50]);
     let (tick, error) = block_on(reap(&world, budget(&world, 55)));
-    // The second one is in time and alive.
+    // The second run is in time, and its execution is running.
     assert_eq!((tick, error), (Tick { active: 2, handled: 1, failed_restores: 2, ..Tick::default() }, None));
-    assert_eq!(run_of(&world, &first.run).status, RunStatus::Failed, "nobody else would say so");
+    assert_eq!(run_of(&world, &first.run).status, RunStatus::Failed, "only the reaper can record it");
     world.with(|state| {
         state.call_failures.clear();
         state.executions_unreadable = true;
     });
     let (tick, error) = block_on(reap(&world, budget(&world, 55)));
-    // What has failed is restored all the same: that needs no answer of Step Functions'.
+    // A failed run is restored anyway, without a response of Step Functions.
     assert_eq!((tick.active, tick.handled, tick.errors), (2, 1, 1));
     assert_eq!((error.map(|error| error.name()), tick.failed_restores), (Some("Unavailable"), 0));
 }
 
-/// One tick of the reaper, so many seconds from then.
+/// Runs one tick of the reaper, `seconds` after `then`.
 fn tick_at(world: &SimWorld, then: Time, seconds: i64) -> Tick {
     world.pass((then.0 - world.now().0) / 1000 + seconds);
     let (tick, error) = block_on(reap(world, budget(world, 55)));
@@ -264,7 +264,7 @@ fn idle() -> Tick {
     Tick { active: 1, ..Tick::default() }
 }
 
-/// A run whose targets are back, and which nobody has reported on.
+/// A run whose targets are restored, and which has no report yet.
 fn restored<'a>(world: &'a SimWorld, steady: Value, recovery: &str) -> Machine<'a> {
     world.with(|state| state.alarms.insert("latency".into(), false));
     let mut experiment = experiment(steady);

@@ -12,7 +12,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use snapback::aws::AwsWorld;
 use snapback::model::names::{FunctionArn, RunId};
-use snapback::model::run::{RunList, TargetRecord, TargetStatus};
+use snapback::model::run::{RunList, TargetKey, TargetRecord, TargetStatus};
 use snapback::ports::{Functions, Ledger};
 use tokio::runtime::Runtime;
 
@@ -211,7 +211,7 @@ impl Parts {
     }
 
     fn target(&self, run: &str, function: &str) -> Option<TargetRecord> {
-        let target = self.runtime.block_on(self.world.target(&run_id(run), &self.arn(function)));
+        let target = self.runtime.block_on(self.world.target(TargetKey::new(&run_id(run), &self.arn(function))));
         target.unwrap_or_else(|error| panic!("{error}"))
     }
 

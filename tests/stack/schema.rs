@@ -1,8 +1,8 @@
-//! The schema that `snapback schema` prints describes every experiment in `events/`.
+//! The schema that `snapback schema` prints: it describes every experiment in `events/`, and the README shows its parameters.
 
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use snapback::model::experiment::Experiment;
 
 pub fn experiments() -> Vec<(PathBuf, Value)> {
@@ -44,4 +44,79 @@ fn the_schema_refuses_what_the_types_refuse() {
         *bad.pointer_mut(pointer).unwrap() = wrong.clone();
         assert!(!validator.is_valid(&bad), "{pointer}: {wrong}");
     }
+}
+
+const README: &str = include_str!("../../README.md");
+/// In the README's table, the parameters that all of the faults inside invocations but `init` have.
+const COMMON: &str = "all faults inside invocations but `init`";
+
+#[test]
+fn the_readme_lists_each_parameter_with_its_range() {
+    let schema = serde_json::to_value(schemars::schema_for!(Experiment)).unwrap();
+    let mut expected: Vec<[String; 4]> = schema["$defs"]["Fault"]["oneOf"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|variant| variant["properties"].as_object().unwrap())
+        .flat_map(|(fault, settings)| {
+            let settings = schema.pointer(&settings["$ref"].as_str().unwrap()[1..]).unwrap();
+            let is_required =
+                |name: &str| settings["required"].as_array().is_some_and(|all| all.contains(&json!(name)));
+            let is_common = |all: &Map<String, Value>, name: &str| {
+                all.contains_key("qualifier") && ["percentage", "match", "qualifier"].contains(&name)
+            };
+            let parameters = settings["properties"].as_object().unwrap();
+            let row = |(name, parameter): (&String, &Value)| {
+                let fault = if is_common(parameters, name) { COMMON } else { fault };
+                let required = if is_required(name) { "required" } else { "" };
+                [fault.to_owned(), name.clone(), range(parameter), required.to_owned()]
+            };
+            parameters.iter().map(row).collect::<Vec<_>>()
+        })
+        .collect();
+    expected.sort();
+    expected.dedup();
+    let mut listed = listed_parameters();
+    for row in &mut listed {
+        let is_this = |other: &&[String; 4]| other[..2] == row[..2];
+        // The schema has no ranges for texts and lists. Their rows may have one.
+        if expected.iter().find(is_this).is_some_and(|row| row[2].is_empty()) {
+            row[2].clear();
+        }
+    }
+    listed.sort();
+    assert_eq!(listed, expected, "README.md: the table of parameters differs from the schema");
+}
+
+/// Formats the range of a number: `0 to 900,000`. Other parameters have an empty one.
+fn range(parameter: &Value) -> String {
+    match (parameter["minimum"].as_u64(), parameter["maximum"].as_u64()) {
+        (Some(least), Some(most)) => format!("{} to {}", with_commas(least), with_commas(most)),
+        _ => String::new(),
+    }
+}
+
+fn with_commas(number: u64) -> String {
+    if number < 1_000 { number.to_string() } else { format!("{},{:03}", with_commas(number / 1_000), number % 1_000) }
+}
+
+/// Returns fault, parameter, range and `required` (or nothing) of each row in the README's table.
+fn listed_parameters() -> Vec<[String; 4]> {
+    let (_, rest) = README.split_once("<!-- parameters:begin -->\n").expect("README.md has the table of parameters");
+    let (table, _) = rest.split_once("<!-- parameters:end -->").expect("README.md marks the end of the table");
+    let mut fault = String::new();
+    table
+        .lines()
+        .skip(2)
+        .map(|line| {
+            let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+            match cells[0].split('`').nth(1) {
+                Some(name) if cells[0].starts_with('[') => name.clone_into(&mut fault),
+                Some(_) => cells[0].clone_into(&mut fault),
+                None => {}
+            }
+            let required = if cells[4] == "required" { "required" } else { "" };
+            [fault.clone(), cells[1].trim_matches('`').to_owned(), cells[3].to_owned(), required.to_owned()]
+        })
+        .collect()
 }

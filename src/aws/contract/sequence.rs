@@ -327,6 +327,7 @@ pub(super) fn every_write() -> Vec<GuardedWrite> {
     let ending =
         TargetEnding { status: TargetStatus::Restored, from: TargetStatus::Restoring, ..sequence.ending(&target) };
     let (inject, restore) = (sequence.lease(LeaseKind::Inject), sequence.lease(LeaseKind::Restore));
+    let key = run.target_key(&function);
     let mut all = writes::add_targets(&id, &run.functions);
     all.extend(writes::record_removed_faults(&target, &sequence.removed()));
     all.extend([
@@ -338,16 +339,16 @@ pub(super) fn every_write() -> Vec<GuardedWrite> {
         writes::record_findings(&id, &sequence.judgement()),
         writes::close_run(&id, RunStatus::Failed, now),
         writes::retire_run(&run, now),
-        writes::take_lock(&id, &function),
-        writes::arm(&id, &function, &snapshot),
-        writes::mark_rehearsed(&id, &function, &snapshot.changes),
-        writes::begin_inject(&id, &function, &snapshot.changes, &inject, now),
-        writes::mark_injected(&id, &function),
-        writes::begin_restore(&id, &function, &restore, now),
-        writes::shorten_lease(&id, &function, &restore, now),
+        writes::take_lock(key),
+        writes::arm(key, &snapshot),
+        writes::mark_rehearsed(key, &snapshot.changes),
+        writes::begin_inject(key, &snapshot.changes, &inject, now),
+        writes::mark_injected(key),
+        writes::begin_restore(key, &restore, now),
+        writes::shorten_lease(key, &restore, now),
         writes::end_target(&ending, now, true),
-        writes::record_restore_error(&id, &function, "denied"),
-        writes::record_waiting(&id, &function, None),
+        writes::record_restore_error(key, "denied"),
+        writes::record_waiting(key, None),
     ]);
     all
 }

@@ -2,7 +2,7 @@
 
 use crate::model::text::{is_qualifier, shorten};
 
-use super::faults::{CorruptFault, InitFault, LatencyFault, Moment, ResponseFault, Rule};
+use super::faults::{CorruptFault, InitFault, InvocationFault, LatencyFault, Moment, ResponseFault, Rule};
 
 /// The most conditions of a fault.
 const MAX_CONDITIONS: usize = 10;
@@ -11,7 +11,25 @@ const MAX_TYPE: usize = 128;
 /// The most characters of an error's message.
 const MAX_MESSAGE: usize = 1024;
 
-pub(super) fn check_rule(rule: &Rule<'_>) -> Result<(), String> {
+impl InvocationFault {
+    /// Checks what the types cannot express: which settings exclude each other, and the length of texts.
+    ///
+    /// # Errors
+    /// The settings are invalid. The message names the setting, its value and the fix.
+    pub fn check(&self) -> Result<(), String> {
+        check_rule(&self.rule())?;
+        match self {
+            Self::Latency(fault) => check_latency(fault),
+            Self::Error(fault) => check_failure(&fault.error_type, &fault.message),
+            Self::Response(fault) => check_response(fault),
+            Self::Corrupt(fault) => check_corrupt(fault),
+            Self::Init(fault) => check_init(fault),
+            Self::InvocationTimeout(_) | Self::Disk(_) | Self::Exit(_) => Ok(()),
+        }
+    }
+}
+
+fn check_rule(rule: &Rule<'_>) -> Result<(), String> {
     if rule.conditions.len() > MAX_CONDITIONS {
         return Err(format!("`match` has {} conditions; write at most {MAX_CONDITIONS}", rule.conditions.len()));
     }
@@ -24,7 +42,7 @@ pub(super) fn check_rule(rule: &Rule<'_>) -> Result<(), String> {
     }
 }
 
-pub(super) fn check_latency(fault: &LatencyFault) -> Result<(), String> {
+fn check_latency(fault: &LatencyFault) -> Result<(), String> {
     match (fault.range(), fault.min_ms, fault.max_ms) {
         (Some(_), _, _) => Ok(()),
         (None, Some(min), Some(max)) if fault.delay_ms.is_none() => {
@@ -36,7 +54,7 @@ pub(super) fn check_latency(fault: &LatencyFault) -> Result<(), String> {
 
 /// Checks the type of an error, which becomes the header `Lambda-Runtime-Function-Error-Type` and so has no white
 /// space, and its message.
-pub(super) fn check_failure(error_type: &str, message: &str) -> Result<(), String> {
+fn check_failure(error_type: &str, message: &str) -> Result<(), String> {
     if error_type.is_empty() || error_type.len() > MAX_TYPE || !error_type.bytes().all(|b| b.is_ascii_graphic()) {
         return Err(format!(
             "`type` is `{}`; write 1 to {MAX_TYPE} ASCII characters without white space, such as Service.Unavailable",
@@ -49,7 +67,7 @@ pub(super) fn check_failure(error_type: &str, message: &str) -> Result<(), Strin
     Ok(())
 }
 
-pub(super) fn check_response(fault: &ResponseFault) -> Result<(), String> {
+fn check_response(fault: &ResponseFault) -> Result<(), String> {
     let http = fault.status_code.is_some() || fault.body.is_some() || !fault.headers.is_empty();
     match (http, &fault.raw, fault.status_code, fault.when) {
         (true, Some(_), _, _) => {
@@ -65,13 +83,13 @@ pub(super) fn check_response(fault: &ResponseFault) -> Result<(), String> {
     }
 }
 
-pub(super) fn check_corrupt(fault: &CorruptFault) -> Result<(), String> {
+fn check_corrupt(fault: &CorruptFault) -> Result<(), String> {
     fault.how().map(|_| ()).ok_or_else(|| {
         "needs exactly one kind of damage; write `truncateBytes`, `replace`, or `mangle: true`".to_owned()
     })
 }
 
-pub(super) fn check_init(fault: &InitFault) -> Result<(), String> {
+fn check_init(fault: &InitFault) -> Result<(), String> {
     match (&fault.fail, fault.delay_ms) {
         (None, None) => Err("changes nothing; write `delayMs`, `fail: {}`, or both".to_owned()),
         (Some(failure), _) => check_failure(&failure.error_type, &failure.message),

@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::bounded::BoundedU32;
 
-use super::checks::{check_corrupt, check_failure, check_init, check_latency, check_response, check_rule};
 use super::condition::EventCondition;
 use super::percentage::Percentage;
 
@@ -351,22 +350,6 @@ impl InvocationFault {
         match self.rule().percentage {
             all if all.is_all() => self.name().to_owned(),
             share => format!("{} {share} %", self.name()),
-        }
-    }
-
-    /// Checks what the types cannot express: which settings exclude each other, and the length of texts.
-    ///
-    /// # Errors
-    /// The settings are invalid. The message names the setting, its value and the fix.
-    pub fn check(&self) -> Result<(), String> {
-        check_rule(&self.rule())?;
-        match self {
-            Self::Latency(fault) => check_latency(fault),
-            Self::Error(fault) => check_failure(&fault.error_type, &fault.message),
-            Self::Response(fault) => check_response(fault),
-            Self::Corrupt(fault) => check_corrupt(fault),
-            Self::Init(fault) => check_init(fault),
-            Self::InvocationTimeout(_) | Self::Disk(_) | Self::Exit(_) => Ok(()),
         }
     }
 }

@@ -16,4 +16,6 @@ pub use faults::{
     InvocationTimeoutFault, LatencyFault, Milliseconds, Moment, ResponseFault, Rule,
 };
 pub use percentage::Percentage;
-pub use proxy_config::{CHAINED_WRAPPER_VARIABLE, FAULTS_VARIABLE, MAX_FAULTS, PROXY_PATH, ProxyConfig};
+pub use proxy_config::{
+    CHAINED_WRAPPER_VARIABLE, FAULTS_VARIABLE, MAX_FAULTS, PROXY_PATH, ProxyConfig, WRAPPER_VARIABLE,
+};

@@ -10,6 +10,8 @@ use serde_json::Value;
 
 use super::faults::InvocationFault;
 
+/// The variable that names a wrapper for managed runtimes (lambda/latest/dg/runtimes-modify).
+pub const WRAPPER_VARIABLE: &str = "AWS_LAMBDA_EXEC_WRAPPER";
 /// The variable that holds the proxy's configuration.
 pub const FAULTS_VARIABLE: &str = "SNAPBACK_FAULTS";
 /// The variable that holds the path of the wrapper that the proxy displaces, and chains.

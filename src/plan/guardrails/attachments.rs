@@ -7,7 +7,6 @@ use crate::model::refusal::{Guardrail, Refusal};
 use crate::model::snapshot::Change;
 use crate::plan::changes::ChangeSet;
 
-use super::refusal;
 use super::target::opt_in;
 
 pub(super) fn about_layers(facts: &Facts, target: &TargetFacts, drafted: &ChangeSet) -> Vec<Refusal> {
@@ -36,7 +35,7 @@ pub(super) fn about_layers(facts: &Facts, target: &TargetFacts, drafted: &Change
                     "update the function to a layer version that exists".to_owned(),
                 ),
             };
-            refusals.push(refusal(Guardrail::LayerExists, about, reason, fix));
+            refusals.push(Refusal::new(Guardrail::LayerExists, about, reason, fix));
         }
     }
     refusals
@@ -56,7 +55,11 @@ pub(super) fn about_code_signing(facts: &Facts, target: &TargetFacts, drafted: &
         CodeSigning::Unknown => {
             let reason = "its code signing cannot be read, which may refuse the layers";
             let fix = "allow lambda:GetFunctionCodeSigningConfig on it, and lambda:GetCodeSigningConfig";
-            return layers.peek().map(|_| refusal(Guardrail::CodeSigning, about, reason, fix)).into_iter().collect();
+            return layers
+                .peek()
+                .map(|_| Refusal::new(Guardrail::CodeSigning, about, reason, fix))
+                .into_iter()
+                .collect();
         }
     };
     let is_trusted = |layer: &&LayerVersionArn| match facts.layers.get(*layer) {
@@ -66,7 +69,12 @@ pub(super) fn about_code_signing(facts: &Facts, target: &TargetFacts, drafted: &
     };
     let refuse = |layer: &LayerVersionArn| {
         let reason = format!("the layer {layer} is not signed by a profile that its code signing trusts");
-        refusal(Guardrail::CodeSigning, about, reason, "have a trusted profile sign it, or target functions without it")
+        Refusal::new(
+            Guardrail::CodeSigning,
+            about,
+            reason,
+            "have a trusted profile sign it, or target functions without it",
+        )
     };
     layers.filter(|layer| !is_trusted(layer)).map(refuse).collect()
 }
@@ -80,7 +88,7 @@ pub(super) fn about_mappings(facts: &Facts, target: &TargetFacts, drafted: &Chan
         let tags = target.mapping_tags.get(id).unwrap_or(&Tags::Unknown);
         if let Some((reason, fix)) = opt_in(&facts.settings, tags) {
             let about = format!("{} event source mapping {id}", target.seen.arn.name());
-            refusals.push(refusal(Guardrail::OptIn, &about, reason, fix));
+            refusals.push(Refusal::new(Guardrail::OptIn, &about, reason, fix));
         }
     }
     refusals

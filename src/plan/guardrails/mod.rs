@@ -74,33 +74,29 @@ pub fn evaluate(experiment: &Experiment, facts: &Facts) -> Evaluation {
     Evaluation { targets, refusals, warnings, seed: facts.seed }
 }
 
-fn refusal(guardrail: Guardrail, about: &str, reason: impl Into<String>, fix: impl Into<String>) -> Refusal {
-    Refusal { guardrail, subject: about.to_owned(), reason: reason.into(), fix: fix.into() }
-}
-
 fn about_experiment(experiment: &Experiment, facts: &Facts) -> Vec<Refusal> {
     let mut refusals = Vec::new();
     if let Some(lever) = facts.lever.as_ref().filter(|lever| lever.engaged) {
         let reason = format!("it is engaged since {}: {}", lever.since, lever.reason);
-        refusals.push(refusal(Guardrail::Lever, "safety lever", reason, "release it: snapback lever disengage"));
+        refusals.push(Refusal::new(Guardrail::Lever, "safety lever", reason, "release it: snapback lever disengage"));
     }
     for (asked, why) in &facts.unresolved {
-        refusals.push(refusal(Guardrail::Exists, asked, why, "correct the target, or the role's rights"));
+        refusals.push(Refusal::new(Guardrail::Exists, asked, why, "correct the target, or the role's rights"));
     }
     for fault in
         experiment.faults.iter().filter_map(Fault::invocation).filter(|fault| fault.rule().percentage.share() <= 0.0)
     {
         let reason = format!("{} has the percentage 0, so it would never be injected", fault.name());
-        refusals.push(refusal(Guardrail::Effect, "faults", reason, "give it a share, or take it out"));
+        refusals.push(Refusal::new(Guardrail::Effect, "faults", reason, "give it a share, or take it out"));
     }
     for fault in experiment.faults.iter().filter_map(Fault::invocation).filter(InvocationFault::changes_nothing) {
         let reason = format!("{} has a delay of 0 ms, so it would change nothing", fault.name());
-        refusals.push(refusal(Guardrail::Effect, "faults", reason, "give it a longer delay, or take it out"));
+        refusals.push(Refusal::new(Guardrail::Effect, "faults", reason, "give it a longer delay, or take it out"));
     }
     let (count, limit) = (facts.target_count, facts.settings.target_limit);
     if count > limit {
         let fix = "name fewer, select fewer with COUNT(n), or raise the stack's TargetLimit";
-        refusals.push(refusal(
+        refusals.push(Refusal::new(
             Guardrail::TargetLimit,
             "targets",
             format!("{count} functions, over the limit of {limit}"),
@@ -110,21 +106,31 @@ fn about_experiment(experiment: &Experiment, facts: &Facts) -> Vec<Refusal> {
     for (alarm, fact) in &facts.alarms {
         let stops = experiment.stop_conditions.iter().any(|stop| stop.alarm == *alarm);
         match fact {
-            None => refusals.push(refusal(
+            None => refusals.push(Refusal::new(
                 Guardrail::Alarm,
                 alarm.name(),
                 "there is no such alarm",
                 "create it, or correct its name or region",
             )),
             Some(fact) if fact.in_alarm && stops => {
-                refusals.push(refusal(Guardrail::Alarm, alarm.name(), "it is in ALARM already", "wait until it is OK"));
+                refusals.push(Refusal::new(
+                    Guardrail::Alarm,
+                    alarm.name(),
+                    "it is in ALARM already",
+                    "wait until it is OK",
+                ));
             }
             Some(_) => {}
         }
     }
     for deviation in &facts.deviations {
         let fix = "wait until it holds, or correct the condition";
-        refusals.push(refusal(Guardrail::SteadyState, "steady state", format!("it does not hold: {deviation}"), fix));
+        refusals.push(Refusal::new(
+            Guardrail::SteadyState,
+            "steady state",
+            format!("it does not hold: {deviation}"),
+            fix,
+        ));
     }
     refusals
 }

@@ -12,7 +12,6 @@ use crate::plan::own::is_named_as_own;
 use crate::plan::runtimes::blocked_from;
 
 use super::qualifiers::{qualifier, qualifiers_of_faults};
-use super::refusal;
 
 /// A run that is restored a day late must still be able to update its functions.
 const DAY: Duration = Duration::from_secs(86_400);
@@ -21,7 +20,7 @@ pub(super) fn about_target(experiment: &Experiment, facts: &Facts, target: &Targ
     let seen = &target.seen;
     let mut refusals = Vec::new();
     let mut refuse = |guardrail, reason: String, fix: String| {
-        refusals.push(refusal(guardrail, seen.arn.name(), reason, fix));
+        refusals.push(Refusal::new(guardrail, seen.arn.name(), reason, fix));
     };
     if let Lifecycle::Other(state) = &seen.state {
         let (reason, fix) = not_active(state);
@@ -73,7 +72,7 @@ fn about_latest(experiment: &Experiment, facts: &Facts, target: &TargetFacts) ->
     let seen = &target.seen;
     let mut refusals = Vec::new();
     let mut refuse = |guardrail, reason: String, fix: String| {
-        refusals.push(refusal(guardrail, seen.arn.name(), reason, fix));
+        refusals.push(Refusal::new(guardrail, seen.arn.name(), reason, fix));
     };
     if let Some(runtime) = &seen.runtime {
         // The restore needs an update too, and may come as late as a day after the run's end.

@@ -13,7 +13,7 @@ use crate::model::snapshot::{Change, Write};
 use crate::model::time::Time;
 use crate::steps::{ATTEMPT_TIMEOUT, MAX_CLOCK_SKEW, MAX_LANDING_DELAY, MAX_READ_STALENESS};
 
-use super::super::drive::Sending;
+use super::super::calls::Sending;
 use super::super::{Orphans, State};
 
 /// The fields of a function, by name, as text.

@@ -1,0 +1,130 @@
+//! The status of a run, and why a run ends.
+
+use serde::{Deserialize, Serialize};
+
+/// The status of a run; the words are those of AWS FIS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RunStatus {
+    /// Being written; nothing is touched.
+    Pending,
+    /// Arming, injecting or observing.
+    Running,
+    /// Being rolled back.
+    Stopping,
+    /// Ended before its time: an alarm, a deviation, a person or the safety lever.
+    Stopped,
+    /// Ended at the end of its duration.
+    Completed,
+    /// Ended by an error, or some target could not be restored yet.
+    Failed,
+}
+
+impl RunStatus {
+    /// Every status.
+    pub const ALL: [Self; 6] =
+        [Self::Pending, Self::Running, Self::Stopping, Self::Stopped, Self::Completed, Self::Failed];
+
+    /// The transition table: whether a run may move from `self` to `next`.
+    #[must_use]
+    pub fn may_become(self, next: RunStatus) -> bool {
+        use RunStatus::{Completed, Failed, Pending, Running, Stopped, Stopping};
+        matches!(
+            (self, next),
+            (Pending, Running) | (Pending | Running, Stopping) | (Stopping, Stopped | Completed | Failed)
+        )
+    }
+
+    /// Whether nothing more happens to the run itself.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Stopped | Self::Completed | Self::Failed)
+    }
+
+    /// The name in the ledger and in output.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Stopping => "stopping",
+            Self::Stopped => "stopped",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// Why a run ends; the first reason stays. Some are stored under older names, which every release can read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "kind")]
+pub enum EndReason {
+    /// Its time was up.
+    DurationElapsed,
+    /// A stop condition's alarm went into ALARM.
+    Alarm {
+        /// The alarm's name.
+        alarm: String,
+    },
+    /// A stop condition's alarm was deleted during the run, so it can no longer end the run.
+    #[serde(rename = "alarmGone")]
+    AlarmDeleted {
+        /// The alarm's name.
+        alarm: String,
+    },
+    /// The steady state deviated during the run.
+    Deviated {
+        /// The condition.
+        condition: String,
+    },
+    /// A person asked for it.
+    #[serde(rename = "person")]
+    UserRequest,
+    /// The safety lever was engaged.
+    #[serde(rename = "lever")]
+    SafetyLever,
+    /// A task failed.
+    Error {
+        /// The error's stable name.
+        error: String,
+        /// Its text.
+        cause: String,
+    },
+    /// The execution was stopped or timed out, so that no Catch ran.
+    #[serde(rename = "executionGone")]
+    ExecutionStopped,
+    /// The run was past its end, and its execution had not ended it.
+    Overdue,
+}
+
+impl EndReason {
+    /// What a run that ends for this reason becomes once its targets are restored.
+    #[must_use]
+    pub fn final_status(&self) -> RunStatus {
+        match self {
+            Self::DurationElapsed => RunStatus::Completed,
+            Self::Alarm { .. }
+            | Self::AlarmDeleted { .. }
+            | Self::Deviated { .. }
+            | Self::UserRequest
+            | Self::SafetyLever => RunStatus::Stopped,
+            Self::Error { .. } | Self::ExecutionStopped | Self::Overdue => RunStatus::Failed,
+        }
+    }
+}
+
+impl std::fmt::Display for EndReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::DurationElapsed => f.write_str("its time was up"),
+            Self::Alarm { alarm } => write!(f, "alarm {alarm} went into ALARM"),
+            Self::AlarmDeleted { alarm } => write!(f, "its alarm {alarm} is gone"),
+            Self::Deviated { condition } => write!(f, "the steady state deviated: {condition}"),
+            Self::UserRequest => f.write_str("a person stopped it"),
+            Self::SafetyLever => f.write_str("the safety lever is engaged"),
+            Self::Error { error, cause } => write!(f, "{error}: {cause}"),
+            Self::ExecutionStopped => f.write_str("its execution was stopped or timed out"),
+            Self::Overdue => f.write_str("it was past its end and nobody had ended it"),
+        }
+    }
+}

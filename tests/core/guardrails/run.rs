@@ -1,0 +1,55 @@
+//! Alarms, the safety lever and a steady state that stop a run before its start.
+
+use serde_json::json;
+use snapback::model::refusal::Guardrail as G;
+use snapback::model::run::Lever;
+use snapback::testing::BEGINNING;
+
+use super::{Case, case, metric, steady, with};
+
+pub const CASES: &[Case] = &[
+    case(
+        G::Alarm,
+        || with("timeout"),
+        |s| {
+            s.alarms.remove("errors");
+        },
+        "errors: there is no such alarm; create it, or correct its name or region",
+    ),
+    case(
+        G::Alarm,
+        || with("timeout"),
+        |s| {
+            s.alarms.insert("errors".into(), true);
+        },
+        "errors: it is in ALARM already; wait until it is OK",
+    ),
+    case(
+        G::Lever,
+        || with("timeout"),
+        |s| s.lever = Some(Lever { engaged: true, since: BEGINNING, reason: "Black Friday".into() }),
+        "safety lever: it is engaged since 2026-06-01T00:00:00Z: Black Friday; release it: snapback lever disengage",
+    ),
+    case(
+        G::SteadyState,
+        || steady(json!({ "alarm": "latency" })),
+        |s| {
+            s.alarms.insert("latency".into(), true);
+        },
+        "steady state: it does not hold: alarm latency is in ALARM; wait until it holds, or correct the condition",
+    ),
+    case(
+        G::SteadyState,
+        || steady(metric("below", 5)),
+        |s| {
+            s.metrics.insert("Errors".into(), 7.5);
+        },
+        "steady state: it does not hold: AWS/Lambda Errors of Sum below 5, but it is 7.5; wait until it holds, or correct the condition",
+    ),
+    case(
+        G::SteadyState,
+        || steady(metric("above", 5)),
+        |_| {},
+        "steady state: it does not hold: AWS/Lambda Errors of Sum above 5, but it is no data; wait until it holds, or correct the condition",
+    ),
+];
