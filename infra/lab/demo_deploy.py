@@ -7,6 +7,7 @@ import comparison
 from functions import CODE, GREETING, RECEIPT
 from runner import Run
 from stage import DRIFTED, PROXY_FIELDS, Demo, Stage, configuration, show_response
+from traffic import Traffic
 
 DEMO = Demo(
     "demo 5: new code, a variable and a layer are deployed in the middle",
@@ -22,16 +23,21 @@ def run(stage: Stage) -> None:
     target = DEMO.target
     stage.timeline.title(DEMO.title)
     before = show_response(stage, target, "before")
-    with Run(stage, DEMO) as run:
+    released = {}
+    with Traffic(stage.account, target.name) as traffic, Run(stage, DEMO) as run:
         if run.wait_for_fault():
             show_response(stage, target, "during")
             deploy(stage)
             released = show_response(stage, target, "released")
         run.finish()
     after = show_response(stage, target, "after")
+    counts = traffic.counts
+    stage.timeline.line("traffic", f"{target.name}: {counts.total} requests: {counts}")
     run.check_outcome()
     greets = "greeting" in after["body"] and "greeting" not in before["body"]
     stage.check(greets and after == released, "the release responds, during the run and after it")
+    stage.check(counts.answered == counts.total, "no request failed, during the deployment and the restore")
+    stage.check(any(" drift layers: " in line for line in run.output), "the report names the layers that were deployed")
 
 
 def deploy(stage: Stage) -> None:

@@ -7,30 +7,30 @@ from __future__ import annotations
 
 import contextlib
 import json
-import time
+import subprocess
 from typing import Iterator
 
 from botocore.exceptions import ClientError
 
-from deployment import ROOT
-from evidence import Record
+from deployment import ROOT, STACK
+from evidence import Record, eventually
 from functions import STOCK
 from runner import Run
-from stage import PROXY_FIELDS, STOPPED, Demo, Stage, configuration
+from stage import FAILED, PATIENCE_SECONDS, PROXY_FIELDS, UNFINISHED, Demo, Stage, configuration
 from traffic import Response, Traffic, count
 
 DEMO = Demo(
     "demo 4: nobody is left, and the fault ends at its own deadline",
     "demo-4-nobody.json",
     STOCK,
-    STOPPED,
+    UNFINISHED,
     PROXY_FIELDS,
 )
 # A pause of 50 ms between requests, so that the end of the fault can be seen to about 60 ms.
 REQUESTS_PER_SECOND = 20
 CLEAN_REQUESTS = 20
 # If the schedule's next tick does not come within this time, the demo sends one.
-TICK_PATIENCE_SECONDS = 15.0
+TICK_PATIENCE_SECONDS = 10.0
 # The proxy's configuration is JSON with other quotation marks and backslashes (src/model/invocation/proxy_config.rs).
 EXCHANGED = str.maketrans("'\"~\\", "\"'\\~")
 
@@ -49,18 +49,21 @@ def run(stage: Stage) -> None:
             deadline = fault_deadline(stage)
             refused = all(is_throttled(stage, name) for name in undoers)
             stop_execution(stage)
-            run.wait_until(lambda: clean_since(traffic, deadline))
+            eventually(lambda: clean_since(traffic, deadline), PATIENCE_SECONDS)
             still_there = fault_deadline(stage) == deadline
-        wait_for_reaper(stage, run)
+        # Without its execution, `snapback run` has nothing to follow.
         run.finish()
-    report(stage, traffic, deadline)
-    run.check_outcome()
+        run.check_outcome()
+        send_tick_if_none_comes(stage)
+        code = report(stage)
+    show_end_of_fault(stage, traffic, deadline)
     stage.check(injected and refused, "nothing could restore it: no execution, and both functions refused to start")
     stage.check(still_there, "the fault was still in the function's configuration when it had ended")
+    stage.check(code == FAILED, f"snapback report ended with exit code {code}, for a run that failed and is restored")
     stage.check(run.last_changers() == {stage.stack.reaper_function}, "the reaper has restored it")
 
 
-def report(stage: Stage, traffic: Traffic, deadline: float) -> None:
+def show_end_of_fault(stage: Stage, traffic: Traffic, deadline: float) -> None:
     """Shows and checks, from the traffic alone, when the fault has ended."""
     before, after = traffic.since(0, deadline), traffic.since(deadline)
     failed = [response for response in before if response.result == "failed"]
@@ -117,13 +120,28 @@ def stop_execution(stage: Stage) -> None:
     stage.timeline.line("lab", "the execution is stopped; no Catch runs")
 
 
-def wait_for_reaper(stage: Stage, run: Run) -> None:
-    """Waits for the schedule's next tick; sends one if it is not due soon, because it can be a minute away."""
+def send_tick_if_none_comes(stage: Stage) -> None:
+    """Waits for the schedule's next tick. Sends one if none comes soon, because it can be a minute away."""
     record = Record(stage.record)
-    deadline = time.monotonic() + TICK_PATIENCE_SECONDS
     reaper = stage.stack.reaper_function
-    run.wait_until(lambda: record.invocations(reaper) > 0 or time.monotonic() > deadline)
-    if record.invocations(reaper) == 0:
+    if not eventually(lambda: record.invocations(reaper) > 0, TICK_PATIENCE_SECONDS):
         stage.timeline.line("lab", f"the schedule's next tick can be a minute away, so the lab invokes {reaper} now")
         tick = (ROOT / "events" / "reaper-tick.json").read_bytes()
         stage.account.client("lambda").invoke(FunctionName=reaper, InvocationType="Event", Payload=tick)
+
+
+def report(stage: Stage) -> int:
+    """Waits until the run is closed, and prints its report. Returns the exit code of `snapback report`."""
+    command = [*DEMO.command[:1], "report", DEMO.run, "--stack", STACK]
+
+    def closed() -> subprocess.CompletedProcess[str] | None:
+        done = subprocess.run(
+            command, cwd=ROOT, env=stage.account.environment(), capture_output=True, text=True, check=False
+        )
+        return None if done.returncode == UNFINISHED else done
+
+    done = eventually(closed, PATIENCE_SECONDS)
+    stage.timeline.line("lab", f"$ {' '.join(command)}")
+    for line in done.stdout.splitlines() if done else []:
+        stage.timeline.line("snapback", line)
+    return done.returncode if done else UNFINISHED

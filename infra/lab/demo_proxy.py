@@ -21,7 +21,7 @@ DELAY_SECONDS = 0.6
 # Below the function's reserved concurrency.
 SENDERS = 4
 REQUESTS_PER_SECOND = 8
-# So many consecutive requests without a fault would be a rare accident while half of them have one: 1 in 16 million.
+# While half of them have each fault, this many consecutive requests without one happen once in 16 million.
 CLEAN_REQUESTS = 12
 
 

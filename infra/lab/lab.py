@@ -24,6 +24,7 @@ import re
 import shutil
 import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Iterator, NoReturn
 
@@ -45,12 +46,16 @@ from stage import Stage
 from timeline import Timeline
 from traffic import Traffic
 
+# How often the lab checks that its emulator still runs.
+EMULATOR_CHECK_SECONDS = 0.5
+
 
 def main() -> int:
     arguments = parse()
     clear_aws_settings()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, exit_on_signal)
+    signal.signal(signal.SIGUSR1, fail_without_emulator)
     try:
         return int(arguments.command(arguments))
     except (EmulatorError, DeploymentError, BotoCoreError, ClientError) as error:
@@ -143,12 +148,29 @@ def remove_finished() -> None:
 @contextlib.contextmanager
 def running(directory: Path, timeline: Timeline) -> Iterator[Emulator]:
     emulated = emulator.start(directory, ends_with_lab=True)
+    ending = threading.Event()
+    watcher = threading.Thread(target=watch, args=(emulated, ending), daemon=True)
+    watcher.start()
     try:
         timeline.line("lab", f"ministack {emulated.version()} is up at {emulated.endpoint}")
         yield emulated
     finally:
+        ending.set()
+        watcher.join()
         timeline.clear_live()
         emulated.stop()
+
+
+def watch(emulated: Emulator, ending: threading.Event) -> None:
+    """Interrupts the lab if the emulator ends first. Otherwise the lab would wait minutes for what no longer happens."""
+    while not ending.wait(EMULATOR_CHECK_SECONDS):
+        if not emulator.is_running(emulated.pid):
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+            return
+
+
+def fail_without_emulator(*_: object) -> NoReturn:
+    raise EmulatorError("the emulator has ended")
 
 
 # ---------------------------------------------------------------------------------------- a lab that is left running

@@ -135,5 +135,8 @@ class Run:
         self.stage.check(
             code == self.demo.exit_code, f"snapback run ended with exit code {code}; expected {self.demo.exit_code}"
         )
+        self.check_fault()
+
+    def check_fault(self) -> None:
         touched = {change.field for change in self.record.changes(self.demo.target.name)}
         self.stage.check(self.demo.touched <= touched, "the fault was in the function's configuration")

@@ -16,7 +16,7 @@ from functions import Target
 from timeline import Timeline
 
 # The exit codes of `snapback run`.
-COMPLETED, STOPPED, DRIFTED = 0, 4, 5
+COMPLETED, FAILED, STOPPED, DRIFTED, UNFINISHED = 0, 1, 4, 5, 7
 # For everything that follows automatically, even on a busy machine.
 PATIENCE_SECONDS = 180.0
 # The fields that a fault inside invocations changes, in a function with two layers and a wrapper.
@@ -60,7 +60,7 @@ class Stage:
     record: Path
     timeline: Timeline
     findings: Findings
-    # The configuration that each target must have at the end, field by field, and the fields of it that were deployed meanwhile.
+    # The configuration that each target must have at the end, field by field, and those of its fields that a deployment has changed.
     expected: dict[str, dict[str, Any]]
     deployed: dict[str, set[str]] = field(default_factory=dict)
 
