@@ -19,7 +19,7 @@ fn snapback(arguments: &[&str], input: &str) -> (i32, String, String) {
 }
 
 fn fixtures() -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/core/import")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/core/import/fixtures")
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::fake::{FakeAws, SNAPBACK, ended, experiment_file};
 /// Each command that prints something, with its exit code.
 fn commands() -> Vec<(Vec<String>, i32)> {
     let file = experiment_file("output").to_str().unwrap().to_owned();
-    let fis = format!("{}/tests/core/import/fis.json", env!("CARGO_MANIFEST_DIR"));
+    let fis = format!("{}/tests/core/import/fixtures/fis.json", env!("CARGO_MANIFEST_DIR"));
     [
         ("schema", 0),
         ("--json schema", 0),
