@@ -127,7 +127,10 @@ fn a_run_starts_without_an_answer_of_sts() {
     let file = experiment_file("no-sts");
     let (code, out, err) = aws.snapback(&["run", file.to_str().unwrap(), "--name", "r"]);
     assert_eq!(code, 0, "{out}{err}");
-    assert!(out.starts_with("account 123456789012, Region eu-west-1, caller unknown (STS refuses to say)\n"), "{out}");
+    assert!(
+        out.starts_with("account 123456789012, Region eu-west-1, caller unknown (STS refused the request)\n"),
+        "{out}"
+    );
 }
 
 fn done() -> (snapback::model::run::RunStatus, &'static str, &'static str) {
