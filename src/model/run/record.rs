@@ -83,11 +83,12 @@ impl Run {
         TargetKey::new(&self.id, function)
     }
 
-    /// Returns when the run should have ended. Before its duration has started, it has [`STARTUP_LIMIT`] to arm and inject, so a
+    /// Returns when the run should have ended. Before its duration has started, it has its startup limit to arm and inject, so a
     /// target that cannot be injected does not prolong the faults of the others.
     #[must_use]
     pub fn expected_end(&self) -> Time {
-        self.ends_at.unwrap_or(self.created_at + STARTUP_LIMIT).min(self.deadline)
+        let limit = self.experiment.as_ref().map_or(STARTUP_LIMIT, Experiment::startup_limit);
+        self.ends_at.unwrap_or(self.created_at + limit).min(self.deadline)
     }
 }
 

@@ -109,6 +109,21 @@ fn about_experiment(experiment: &Experiment, facts: &Facts) -> Vec<Refusal> {
             fix,
         ));
     }
+    refusals.extend(about_alarms(experiment, facts));
+    for deviation in &facts.deviations {
+        let fix = "wait until it holds, or correct the condition";
+        refusals.push(Refusal::new(
+            Guardrail::SteadyState,
+            "steady state",
+            format!("it does not hold: {deviation}"),
+            fix,
+        ));
+    }
+    refusals
+}
+
+fn about_alarms(experiment: &Experiment, facts: &Facts) -> Vec<Refusal> {
+    let mut refusals = Vec::new();
     for (alarm, fact) in &facts.alarms {
         let stops = experiment.stop_conditions.iter().any(|stop| stop.alarm == *alarm);
         match fact {
@@ -129,19 +144,10 @@ fn about_experiment(experiment: &Experiment, facts: &Facts) -> Vec<Refusal> {
             Some(_) => {}
         }
     }
-    for deviation in &facts.deviations {
-        let fix = "wait until it holds, or correct the condition";
-        refusals.push(Refusal::new(
-            Guardrail::SteadyState,
-            "steady state",
-            format!("it does not hold: {deviation}"),
-            fix,
-        ));
-    }
     refusals
 }
 
-/// The functions of an evaluation, in order.
+/// Returns the functions of an evaluation, in order.
 #[must_use]
 pub fn functions(facts: &Facts) -> Vec<FunctionArn> {
     facts.targets.iter().map(|target| target.seen.arn.clone()).collect()
