@@ -18,9 +18,9 @@ const ROUND_TIMEOUT: Duration = Duration::from_secs(60);
 /// The number of rounds of a direct restore. Together, they take longer than the longest lease.
 const ROUNDS: u32 = 5;
 
-/// Restores in rounds, as the stack does, with this machine's credentials. Every run is stopped before any is restored. A run that
-/// cannot be stopped or a target that cannot be restored does not block the others. Returns the first failure that remains at the
-/// end.
+/// Restores in rounds, as the stack does, with this machine's credentials. Every run is stopped before any is restored.
+/// A run that cannot be stopped or a target that cannot be restored does not block the others. Returns the first
+/// failure that remains at the end.
 pub(super) async fn restore_directly(world: &impl World, runs: &[RunId], reason: &EndReason) -> Option<Failure> {
     let mut failures: Vec<StepError> = Vec::new();
     for _ in 0..ROUNDS {

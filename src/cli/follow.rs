@@ -94,8 +94,8 @@ impl<'a> Follower<'a> {
         }
     }
 
-    /// Shows what happens until the execution has ended. A refusal is a failure; the ledger has every other outcome. All waiting
-    /// is in one `select`, so Ctrl-C works at any time.
+    /// Shows what happens until the execution has ended. A refusal is a failure; the ledger has every other outcome.
+    /// All waiting is in one `select`, so Ctrl-C works at any time.
     pub(super) async fn follow(&'a self, interruptions: &mut Interruptions) -> Result<Option<Failure>, Failure> {
         let mut progress = Progress {
             stage: Stage::Following,

@@ -23,7 +23,8 @@ pub(super) struct Identified<'a, T> {
     pub(super) view: &'a T,
 }
 
-/// Shows where and as whom the command will act. With JSON output, this goes to standard error, because it has to come first.
+/// Shows where and as whom the command will act. With JSON output, this goes to standard error, because it has to come
+/// first.
 pub(super) async fn show_identity(stack: &Stack, output: &Output) -> Identity {
     let region = stack.config.region().map(ToString::to_string).unwrap_or_default();
     let (account, caller, shown) = match caller(&stack.config).await {

@@ -1,7 +1,7 @@
 //! Output: colored on a terminal, plain lines when piped, JSON when asked for.
 //!
-//! What is printed may come from AWS or from a file. Control characters in it are escaped here, so that no name or reason
-//! can move the cursor, hide a line, or show another plan than the one that runs.
+//! What is printed may come from AWS or from a file. Control characters in it are escaped here, so that no name or
+//! reason can move the cursor, hide a line, or show another plan than the one that runs.
 
 use std::cell::RefCell;
 use std::io::{self, IsTerminal, Write};
@@ -18,8 +18,8 @@ use crate::plan::rendering::{FieldRow, Outcome, PlanView, ReportView, TargetRepo
 use super::exit::Exit;
 use super::{Failure, process};
 
-/// Where and how to print. A write that fails never ends a command, because the command may be restoring a function. The first
-/// failure is kept for the end.
+/// Where and how to print. A write that fails never ends a command, because the command may be restoring a function.
+/// The first failure is kept for the end.
 pub(super) struct Output {
     /// Whether to print one JSON value and nothing else.
     pub(super) as_json: bool,
@@ -85,8 +85,8 @@ impl Output {
         }
     }
 
-    /// Returns the exit code of the command. A closed pipe is no error, because its reader has seen enough; any other failure to
-    /// write is one.
+    /// Returns the exit code of the command. A closed pipe is no error, because its reader has seen enough; any other
+    /// failure to write is one.
     pub(super) fn finish(&self, exit: Exit) -> Exit {
         match &*self.failed.borrow() {
             Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -110,7 +110,8 @@ impl Output {
 
     pub(super) fn json(&self, value: &impl Serialize) {
         let text = serde_json::to_string_pretty(value).unwrap_or_default();
-        // serde_json escapes ASCII's control characters. The others can only be in strings, where JSON allows an escape.
+        // serde_json escapes ASCII's control characters. The others can only be in strings, where JSON allows an
+        // escape.
         let is_left = |c: char| is_control(c) && c != '\n';
         let escaped = text.chars().map(|c| if is_left(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() });
         self.print(&format!("{}\n", if text.contains(is_left) { escaped.collect() } else { text.clone() }));
@@ -354,8 +355,8 @@ fn escape_all_but_colors(text: &str, colors: bool) -> String {
     safe
 }
 
-/// Adds `places` to each `snapback` command in a text from the plan or the steps, which do not know how this command reached the
-/// stack. A command that already has options stays as it is.
+/// Adds `places` to each `snapback` command in a text from the plan or the steps, which do not know how this command
+/// reached the stack. A command that already has options stays as it is.
 fn complete_commands(text: &str, places: &str) -> String {
     const NAME: &str = "snapback ";
     let mut complete = String::new();

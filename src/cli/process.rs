@@ -1,12 +1,13 @@
-//! Facts about this process that the standard library does not provide. This is the only unsafe code of the command line.
+//! Facts about this process that the standard library does not provide. This is the only unsafe code of the command
+//! line.
 #![allow(unsafe_code)]
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 static STDOUT_WAS_CLOSED: AtomicBool = AtomicBool::new(false);
 
-/// Checks standard output before `main`, as an initializer of the executable: the standard library replaces a closed standard
-/// stream with `/dev/null`, where every write succeeds.
+/// Checks standard output before `main`, as an initializer of the executable: the standard library replaces a closed
+/// standard stream with `/dev/null`, where every write succeeds.
 #[used]
 #[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".init_array"))]
 #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__mod_init_func"))]

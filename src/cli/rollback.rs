@@ -32,8 +32,8 @@ pub(super) async fn rollback(
     Ok(worst(&views, &undone))
 }
 
-/// Undoes through the rollback function, or from this machine. Returns the ledger, which has the outcome. What could not be
-/// restored is printed immediately, and is also in the runs' reports.
+/// Undoes through the rollback function, or from this machine. Returns the ledger, which has the outcome. What could
+/// not be restored is printed immediately, and is also in the runs' reports.
 pub(super) async fn carry_out(
     arguments: &Arguments,
     what: Undo<'_>,
@@ -99,8 +99,8 @@ fn show(views: &[ReportView], output: &Output) {
     }
 }
 
-/// Waits until every target is restored and the runs are closed: at most three minutes, and not at all after a failure. An
-/// unreadable run is named, and does not hide the other runs' reports.
+/// Waits until every target is restored and the runs are closed: at most three minutes, and not at all after a failure.
+/// An unreadable run is named, and does not hide the other runs' reports.
 pub(super) async fn wait_until_closed(
     world: &impl World,
     mut undone: Undone,

@@ -1,5 +1,5 @@
-//! The screen for following a run: news line by line, on a terminal a changing line below them, and below that the prompt while
-//! it is open.
+//! The screen for following a run: news line by line, on a terminal a changing line below them, and below that the
+//! prompt while it is open.
 
 use std::io::{Write, stderr};
 

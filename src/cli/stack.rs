@@ -139,8 +139,8 @@ impl Stack {
     }
 }
 
-/// Distinguishes a rollback that failed from a function that cannot run. Lambda's own error types start with `Runtime.` or
-/// `Sandbox.`; the function's never do. Inferred from lambda/latest/dg/runtimes-logs-api and
+/// Distinguishes a rollback that failed from a function that cannot run. Lambda's own error types start with `Runtime.`
+/// or `Sandbox.`; the function's never do. Inferred from lambda/latest/dg/runtimes-logs-api and
 /// lambda/latest/dg/troubleshooting-invocation.
 fn failed(body: &str) -> RollbackError {
     let parsed: Value = serde_json::from_str(body).unwrap_or_default();

@@ -1,5 +1,5 @@
-//! Ends runs and moves the lever. The rollback function does it, so that its callers need no right to write to the ledger.
-//! This machine does it when the user asks for that, or when the function cannot be reached.
+//! Ends runs and moves the lever. The rollback function does it, so that its callers need no right to write to the
+//! ledger. This machine does it when the user asks for that, or when the function cannot be reached.
 
 use serde_json::{Value, json};
 
@@ -82,8 +82,8 @@ pub(super) async fn through_function(
     }
 }
 
-/// Does it from this machine, because the rollback function cannot be reached, and prints that. The caller's credentials need the
-/// rights.
+/// Does it from this machine, because the rollback function cannot be reached, and prints that. The caller's
+/// credentials need the rights.
 pub(super) async fn instead(
     world: &impl World,
     undo: Undo<'_>,

@@ -66,8 +66,8 @@ struct RawExperiment {
     faults: Vec<Fault>,
     /// How long the faults stay: an ISO 8601 duration from PT5S to PT12H.
     duration: RunDuration,
-    /// How long the run may take to arm and inject, from PT10S to PT10M; PT10M if absent. The deadline that faults have of
-    /// their own is this long after the end of the duration, because they are written before the duration begins.
+    /// How long the run may take to arm and inject, from PT10S to PT10M; PT10M if absent. The deadline that faults have
+    /// of their own is this long after the end of the duration, because they are written before the duration begins.
     start_within: Option<StartLimit>,
     /// The alarms that end the run, at most 5.
     #[serde(default)]
@@ -77,8 +77,8 @@ struct RawExperiment {
     steady_state: Vec<Condition>,
     /// How long the steady state may take to hold again after the restore; PT1M if absent.
     recovery: Option<Recovery>,
-    /// The seed for the draws of `select` and of the percentages inside invocations. If absent, both differ in each run, and
-    /// the report shows the seed of `select`.
+    /// The seed for the draws of `select` and of the percentages inside invocations. If absent, both differ in each
+    /// run, and the report shows the seed of `select`.
     seed: Option<BoundedU32<0, { u32::MAX }>>,
 }
 

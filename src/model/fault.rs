@@ -349,10 +349,10 @@ impl Fault {
         redacted
     }
 
-    /// Whether the fault expires at the run's deadline even if nothing restores it. That needs code that knows the deadline,
-    /// and no change that does harm without this code. The timeout or memory of a `handler` fault stays after the deadline,
-    /// so such a fault does not expire. Variables count as settings of the fault's code. From the deadline on, the proxy
-    /// passes everything unchanged.
+    /// Whether the fault expires at the run's deadline even if nothing restores it. That needs code that knows the
+    /// deadline, and no change that does harm without this code. The timeout or memory of a `handler` fault stays after
+    /// the deadline, so such a fault does not expire. Variables count as settings of the fault's code. From the
+    /// deadline on, the proxy passes everything unchanged.
     #[must_use]
     pub fn expires_by_itself(&self) -> bool {
         match self {

@@ -73,8 +73,8 @@ pub struct Observation {
     pub concurrency: Slot<u32>,
     /// Tags.
     pub tags: Tags,
-    /// The event source mappings that were listed for it; empty if they were not requested. A mapping is a separate resource, which
-    /// outlives its function and can be moved to another one.
+    /// The event source mappings that were listed for it; empty if they were not requested. A mapping is a separate
+    /// resource, which outlives its function and can be moved to another one.
     pub mappings: Vec<Mapping>,
 }
 
@@ -112,8 +112,8 @@ pub enum Package {
 pub enum Environment {
     /// The variables.
     Readable(BTreeMap<String, Secret>),
-    /// `Environment.Error` is set, because snapback may not use the KMS key. The variables are unknown, so a write would delete
-    /// them.
+    /// `Environment.Error` is set, because snapback may not use the KMS key. The variables are unknown, so a write
+    /// would delete them.
     Unreadable,
 }
 

@@ -1,11 +1,11 @@
 //! Every guarded write of the ledger as a value: its items, its conditions, and its effects.
 //!
-//! Each write is described once. The DynamoDB client turns it into expressions and transactions; the simulated ledger checks and
-//! applies it in memory. The allowed source statuses come from the transition tables in [`super::run`].
+//! Each write is described once. The DynamoDB client turns it into expressions and transactions; the simulated ledger
+//! checks and applies it in memory. The allowed source statuses come from the transition tables in [`super::run`].
 //!
-//! A write is atomic: either every condition of every part holds and all effects become durable, or nothing changes. A part
-//! without effects is only a check. A write of one part is an update. A write of several parts, or one that creates an item, is a
-//! transaction, which can conflict with another one.
+//! A write is atomic: either every condition of every part holds and all effects become durable, or nothing changes. A
+//! part without effects is only a check. A write of one part is an update. A write of several parts, or one that
+//! creates an item, is a transaction, which can conflict with another one.
 
 use std::time::Duration;
 
@@ -61,8 +61,8 @@ pub enum Condition {
     Changes(Vec<Change>),
     /// The role that restores has rehearsed the target since its snapshot was taken.
     Rehearsed,
-    /// No lease of this kind is valid at that time, except one of the same holder that ends earlier. So a begin that lands late
-    /// never shortens a newer lease of its holder.
+    /// No lease of this kind is valid at that time, except one of the same holder that ends earlier. So a begin that
+    /// lands late never shortens a newer lease of its holder.
     LeaseFree(Lease, Time),
     /// The lease of this kind has the same holder and the same end.
     LeaseIs(Lease),
@@ -77,7 +77,8 @@ pub enum Condition {
 pub enum Effect {
     /// The run is created like this.
     Create(Box<Run>),
-    /// What was stored at the run's creation is replaced by this run, which has no values of variables. What was set later stays.
+    /// What was stored at the run's creation is replaced by this run, which has no values of variables. What was set
+    /// later stays.
     Forget(Box<Run>),
     /// The run's status.
     RunStatus(RunStatus),

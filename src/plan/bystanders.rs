@@ -1,7 +1,7 @@
 //! Software in a function that talks to Lambda in place of the runtime, or depends on the wrapper variable's value.
 //!
-//! The proxy sees only what the runtime sends to the proxy's address. If another process polls the Runtime API at the original
-//! address, nothing passes through the proxy, and a run would inject nothing.
+//! The proxy sees only what the runtime sends to the proxy's address. If another process polls the Runtime API at the
+//! original address, nothing passes through the proxy, and a run would inject nothing.
 
 use crate::model::function::{Environment, Observation, Slot};
 use crate::model::invocation::WRAPPER_VARIABLE;
@@ -9,8 +9,9 @@ use crate::model::refusal::Guardrail;
 
 use super::objection::Objection;
 
-/// Lambda Web Adapter's wrapper, the prefix of its variables and that of its layers (its user guide: LambdaAdapterLayerX86
-/// and LambdaAdapterLayerArm64). It is an extension that polls for events itself and calls the function by HTTP.
+/// Lambda Web Adapter's wrapper, the prefix of its variables and that of its layers (its user guide:
+/// LambdaAdapterLayerX86 and LambdaAdapterLayerArm64). It is an extension that polls for events itself and calls the
+/// function by HTTP.
 const WEB_ADAPTER: (&str, &str, &str) = ("/opt/bootstrap", "AWS_LWA_", "LambdaAdapterLayer");
 /// AWS FIS's wrapper, the prefix of its variables and that of its layers (fis/latest/userguide/use-lambda-actions). Its
 /// extension is between the runtime and Lambda, and talks to Lambda itself.
@@ -40,7 +41,8 @@ pub(super) fn in_between(now: &Observation) -> Vec<Objection> {
     web_adapter.into_iter().chain(fis).chain(datadog_without_its_wrapper(now)).collect()
 }
 
-/// Returns why Datadog's wrapper must stay the first one: otherwise the runtime would connect to a port on which nothing listens.
+/// Returns why Datadog's wrapper must stay the first one: otherwise the runtime would connect to a port on which
+/// nothing listens.
 pub(super) fn datadog_without_its_wrapper(now: &Observation) -> Option<Objection> {
     let (wrapper, variables) = DATADOG;
     let is_on = |name: &&&str| match now.environment.variable(name) {

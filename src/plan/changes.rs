@@ -29,8 +29,9 @@ pub struct ChangeSet {
     pub changes: Vec<Change>,
     /// The reasons for which the changes must not be made.
     pub refusals: Vec<Refusal>,
-    /// Refusals of faults that would change nothing. They prevent the start of a run. If the function reaches that state only
-    /// later, the other faults are injected, and a target without any change proves nothing (see the outcome of a run).
+    /// Refusals of faults that would change nothing. They prevent the start of a run. If the function reaches that
+    /// state only later, the other faults are injected, and a target without any change proves nothing (see the outcome
+    /// of a run).
     pub idle: Vec<Refusal>,
     /// Warnings for the reader of the plan.
     pub warnings: Vec<String>,
@@ -104,7 +105,8 @@ impl ChangeSetBuilder<'_> {
         }
     }
 
-    /// Returns what the function already has if the fault would change nothing. The text never contains values of variables.
+    /// Returns what the function already has if the fault would change nothing. The text never contains values of
+    /// variables.
     fn already(&self, fault: &Fault) -> Option<String> {
         let now = self.now;
         match fault {

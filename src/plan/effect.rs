@@ -1,8 +1,8 @@
 //! Whether the faults inside invocations took effect: what the traffic should have met, and what the proxy has counted.
 //!
-//! The proxy counts each injected fault in a metric (`InjectedFaults`). A run in which none was counted has shown nothing,
-//! whatever its steady state did. The rule for a share of the invocations: a count of none is believed to be chance as long
-//! as its probability is at least 1 in 10,000.
+//! The proxy counts each injected fault in a metric (`InjectedFaults`). A run in which none was counted has shown
+//! nothing, whatever its steady state did. The rule for a share of the invocations: a count of none is believed to be
+//! chance as long as its probability is at least 1 in 10,000.
 
 use std::collections::BTreeMap;
 
@@ -74,8 +74,8 @@ fn among(seen: &Seen) -> String {
     seen.invocations.map_or(String::new(), |count| format!("; {count} or more invocations in whole minutes"))
 }
 
-/// The probability that none of this number of invocations was chosen; 1 where that cannot be known, because of conditions and
-/// qualifiers, and with a seed, by which each environment rolls the same numbers.
+/// The probability that none of this number of invocations was chosen; 1 where that cannot be known, because of
+/// conditions and qualifiers, and with a seed, by which each environment rolls the same numbers.
 fn chance_of_none(faults: &[InvocationFault], is_seeded: bool, invocations: f64) -> f64 {
     let chance = |fault: &InvocationFault| {
         let rule = fault.rule();

@@ -75,7 +75,8 @@ fn layer(layers: &ProxyLayers, architecture: &str) -> Result<LayerVersionArn, Ob
     })
 }
 
-/// Returns the variables for the proxy. It also starts a wrapper that the function already has; an empty variable names none.
+/// Returns the variables for the proxy. It also starts a wrapper that the function already has; an empty variable names
+/// none.
 fn variables(config: &ProxyConfig, now: &Observation) -> Vec<(&'static str, Secret)> {
     let mut variables =
         vec![(WRAPPER_VARIABLE, Secret::new(PROXY_PATH)), (FAULTS_VARIABLE, Secret::new(config.to_text()))];

@@ -118,13 +118,14 @@ pub enum Outcome {
     Held,
     /// Ended at the end of its duration; everything is restored, and no steady state was given.
     NoSteadyState,
-    /// Ended at the end of its duration; everything is restored and nothing deviated. But nothing shows that the faults took effect,
-    /// so nothing is proven.
+    /// Ended at the end of its duration; everything is restored and nothing deviated. But nothing shows that the faults
+    /// took effect, so nothing is proven.
     Unproven,
-    /// Restored, but the steady state deviated, or an alarm, a user or the lever ended the run, or it failed before its end.
+    /// Restored, but the steady state deviated, or an alarm, a user or the lever ended the run, or it failed before its
+    /// end.
     EndedEarly,
-    /// Restored, except for what was changed or deleted outside of this run; or a fault was removed before the end, or a
-    /// version that was published during the run keeps it.
+    /// Restored, except for what was changed or deleted outside of this run; or a fault was removed before the end, or
+    /// a version that was published during the run keeps it.
     Drifted,
     /// A target is not restored.
     RestoreFailed,
@@ -223,8 +224,8 @@ fn is_zero(count: &usize) -> bool {
 }
 
 impl ReportView {
-    /// Limits the targets to a number, and to a size in bytes as JSON. The targets that a user has to check come first, so none of
-    /// them is left out while a restored one is listed.
+    /// Limits the targets to a number, and to a size in bytes as JSON. The targets that a user has to check come first,
+    /// so none of them is left out while a restored one is listed.
     #[must_use]
     pub fn shortened(mut self, most: usize, bytes: usize) -> Self {
         self.targets.sort_by_key(urgency);
@@ -241,7 +242,8 @@ impl ReportView {
     }
 }
 
-/// Returns the order in which a user should check the targets: not restored first, then those with drift, then the others.
+/// Returns the order in which a user should check the targets: not restored first, then those with drift, then the
+/// others.
 fn urgency(target: &TargetReport) -> u8 {
     match target.status {
         TargetStatus::Restored | TargetStatus::Untouched
@@ -254,8 +256,8 @@ fn urgency(target: &TargetReport) -> u8 {
     }
 }
 
-/// Whether there is a version that was published during a run. If the versions could not be listed, the list has the reason in
-/// their place.
+/// Whether there is a version that was published during a run. If the versions could not be listed, the list has the
+/// reason in their place.
 #[must_use]
 pub fn has_version(frozen: &[String]) -> bool {
     frozen.iter().any(|version| version.parse::<u64>().is_ok())
@@ -303,7 +305,8 @@ fn target_report(target: &TargetRecord) -> TargetReport {
     }
 }
 
-/// Marks a field that was left alone: after the run it does not have its original value, and its drift has the current one.
+/// Marks a field that was left alone: after the run it does not have its original value, and its drift has the current
+/// one.
 fn reported_row(change: &Change, drift: &[Drift]) -> FieldRow {
     let mut row = field_row(change);
     if drift.iter().any(|drift| drift.field == row.field) {

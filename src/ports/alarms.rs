@@ -34,8 +34,9 @@ pub trait Alarms {
     /// The alarms, metric and composite, in the order of `names`; `None` for a name without an alarm.
     fn alarms(&self, names: &[AlarmName]) -> impl Future<Output = Result<Vec<Option<AlarmFact>>, AlarmError>> + Send;
 
-    /// For each metric, in the order of `metrics`, the values of its periods from `from` to `until`, newest first. A period
-    /// without data has no value. A metric that CloudWatch could not compute is an error, and never a metric without data.
+    /// For each metric, in the order of `metrics`, the values of its periods from `from` to `until`, newest first. A
+    /// period without data has no value. A metric that CloudWatch could not compute is an error, and never a metric
+    /// without data.
     fn metrics(
         &self,
         metrics: &[Metric],

@@ -1,5 +1,6 @@
-//! Crashes around every call: the runner of each demo and of each fault crashes around each of its calls, and the reaper has to
-//! restore everything. A second crash can follow, also in the reaper. Nothing here is random: every place is tried.
+//! Crashes around every call: the runner of each demo and of each fault crashes around each of its calls, and the
+//! reaper has to restore everything. A second crash can follow, also in the reaper. Nothing here is random: every place
+//! is tried.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,8 +21,8 @@ use super::network::CrashPoint;
 use super::samples::{self, experiments, observation};
 use super::{SimWorld, State};
 
-/// Time from a crash to the reaper's next tick, in seconds: while every lease of the dead runner is valid, in between, and after
-/// the leases have expired.
+/// Time from a crash to the reaper's next tick, in seconds: while every lease of the dead runner is valid, in between,
+/// and after the leases have expired.
 const FIRST_TICKS_S: [i64; 3] = [1, 20, 60];
 /// Time between two ticks of the reaper, in seconds.
 const TICK_S: i64 = 60;
@@ -36,7 +37,8 @@ const DEMOS: [(&str, &str); 3] = [
     ("demo 3", include_str!("../../events/demo-3-proxy.json")),
 ];
 
-/// Where a runner crashes: the number of calls since the last crash or the beginning, and the point around the next call.
+/// Where a runner crashes: the number of calls since the last crash or the beginning, and the point around the next
+/// call.
 pub type At = (u64, CrashPoint);
 
 /// An experiment whose runner crashes.
@@ -105,8 +107,8 @@ pub struct World {
     pub broken: Option<String>,
 }
 
-/// Executes the case with these crashes, and lets the reaper do its work, for the first time `first_tick_s` seconds after the
-/// execution has stopped. Crashes that the execution does not reach happen in the reaper.
+/// Executes the case with these crashes, and lets the reaper do its work, for the first time `first_tick_s` seconds
+/// after the execution has stopped. Crashes that the execution does not reach happen in the reaper.
 #[must_use]
 pub fn play(case: &Case, crashes: &[At], first_tick_s: i64) -> World {
     let world = case.world();
@@ -261,7 +263,8 @@ fn check_restored(state: &State, survived: bool) -> Result<(), String> {
 /// The results of crashing around every call.
 #[derive(Debug, Default)]
 pub struct Crashes {
-    /// How many worlds had all of their crashes: one for each call (or pair of calls), crash point, and time of the first tick.
+    /// How many worlds had all of their crashes: one for each call (or pair of calls), crash point, and time of the
+    /// first tick.
     pub places: u64,
     /// How many worlds were played.
     pub worlds: u64,
@@ -327,8 +330,9 @@ pub fn alone(cases: &[Case]) -> Crashes {
     })
 }
 
-/// Crashes twice: at each point around each call of each case, and then at each point around each call that follows. That is a
-/// call of the execution, if only a response was lost, or of the reaper, whose first tick comes before the leases expire.
+/// Crashes twice: at each point around each call of each case, and then at each point around each call that follows.
+/// That is a call of the execution, if only a response was lost, or of the reaper, whose first tick comes before the
+/// leases expire.
 #[must_use]
 pub fn pairs(cases: &[Case]) -> Crashes {
     each_call(cases, |crashes, case, n| {

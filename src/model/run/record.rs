@@ -31,11 +31,11 @@ pub struct Run {
     pub id: RunId,
     /// Its status.
     pub status: RunStatus,
-    /// The experiment. `None` in the marker that blocks a run that was stopped before it was recorded, and if `unread` has the
-    /// reason.
+    /// The experiment. `None` in the marker that blocks a run that was stopped before it was recorded, and if `unread`
+    /// has the reason.
     pub experiment: Option<Experiment>,
-    /// Why this release cannot read the experiment, which another release has written. Such a run can be stopped, restored, closed
-    /// and reported, but nothing new starts for it.
+    /// Why this release cannot read the experiment, which another release has written. Such a run can be stopped,
+    /// restored, closed and reported, but nothing new starts for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unread: Option<String>,
     /// The Step Functions execution.
@@ -44,7 +44,8 @@ pub struct Run {
     pub functions: Vec<FunctionArn>,
     /// The ARNs of the stop conditions' alarms.
     pub alarms: Vec<String>,
-    /// The proxy's layers that the guardrails have checked. These are injected even if the stack is updated in the meantime.
+    /// The proxy's layers that the guardrails have checked. These are injected even if the stack is updated in the
+    /// meantime.
     pub proxy_layers: ProxyLayers,
     /// The warnings of the plan.
     pub notes: Vec<String>,
@@ -71,7 +72,8 @@ pub struct Run {
 }
 
 impl Run {
-    /// Whether only the run's ID is known, because its record cannot be read, or is a marker in place of a missing record.
+    /// Whether only the run's ID is known, because its record cannot be read, or is a marker in place of a missing
+    /// record.
     #[must_use]
     pub fn is_without_record(&self) -> bool {
         self.experiment.is_none() && (self.unread.is_none() || self.created_at == Time(0))
@@ -83,8 +85,8 @@ impl Run {
         TargetKey::new(&self.id, function)
     }
 
-    /// Returns when the run should have ended. Before its duration has started, it has its startup limit to arm and inject, so a
-    /// target that cannot be injected does not prolong the faults of the others.
+    /// Returns when the run should have ended. Before its duration has started, it has its startup limit to arm and
+    /// inject, so a target that cannot be injected does not prolong the faults of the others.
     #[must_use]
     pub fn expected_end(&self) -> Time {
         let limit = self.experiment.as_ref().map_or(STARTUP_LIMIT, Experiment::startup_limit);
@@ -112,7 +114,8 @@ impl From<StoredRun> for Run {
         let created_at = read(stored.created_at).unwrap_or(Time(0));
         Self {
             id,
-            // The ledger keeps the current status in a separate attribute; this is the status at the creation of the run.
+            // The ledger keeps the current status in a separate attribute; this is the status at the creation of the
+            // run.
             status: read(stored.status).unwrap_or(RunStatus::Pending),
             experiment: experiment.filter(|_| unread.is_none()),
             unread,
@@ -137,7 +140,8 @@ impl From<StoredRun> for Run {
 }
 
 impl Run {
-    /// Returns a run of which only the ID can be read. It is past its end. The caller adds the functions of its targets.
+    /// Returns a run of which only the ID can be read. It is past its end. The caller adds the functions of its
+    /// targets.
     #[must_use]
     pub fn unreadable(id: RunId) -> Self {
         let stored = StoredRun { id, fields: StoredFields::default() };

@@ -55,8 +55,8 @@ impl RunStatus {
     }
 }
 
-/// The reason for which a run ends. The first reason stays. Some reasons are stored under older names, which every release can
-/// read.
+/// The reason for which a run ends. The first reason stays. Some reasons are stored under older names, which every
+/// release can read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "kind")]
 pub enum EndReason {

@@ -81,7 +81,8 @@ impl TargetStatus {
         }
     }
 
-    /// Returns the name in the ledger. A deleted target is stored under its older name, which earlier releases can also read.
+    /// Returns the name in the ledger. A deleted target is stored under its older name, which earlier releases can also
+    /// read.
     #[must_use]
     pub fn stored_name(self) -> &'static str {
         match self {
@@ -190,7 +191,8 @@ impl TargetRecord {
         }
     }
 
-    /// Returns the time until which any writer's call may still land. No earlier observation proves that the target is restored.
+    /// Returns the time until which any writer's call may still land. No earlier observation proves that the target is
+    /// restored.
     #[must_use]
     pub fn leases_end_at(&self) -> Option<Time> {
         [&self.inject_lease, &self.restore_lease].into_iter().flatten().map(|lease| lease.until).max()

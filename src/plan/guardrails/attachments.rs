@@ -1,4 +1,5 @@
-//! Guardrails on what belongs to a target besides its configuration: layers, their signatures, and event source mappings.
+//! Guardrails on what belongs to a target besides its configuration: layers, their signatures, and event source
+//! mappings.
 
 use crate::model::facts::{CodeSigning, Facts, LayerFact, TargetFacts};
 use crate::model::function::Tags;
@@ -80,8 +81,8 @@ pub(super) fn about_code_signing(facts: &Facts, target: &TargetFacts, drafted: &
     layers.filter(|layer| !is_trusted(layer)).map(refuse).collect()
 }
 
-/// When a mapping is updated, IAM evaluates the mapping's tags and not the function's, so Inject's role needs the opt-in tag there
-/// (service-authorization/latest/reference/list_awslambda).
+/// When a mapping is updated, IAM evaluates the mapping's tags and not the function's, so Inject's role needs the
+/// opt-in tag there (service-authorization/latest/reference/list_awslambda).
 pub(super) fn about_mappings(facts: &Facts, target: &TargetFacts, drafted: &ChangeSet) -> Vec<Refusal> {
     let mut refusals = Vec::new();
     for change in &drafted.changes {

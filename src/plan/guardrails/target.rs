@@ -105,8 +105,8 @@ fn about_latest(experiment: &Experiment, facts: &Facts, target: &TargetFacts) ->
     refusals
 }
 
-/// A function that was idle for long becomes inactive, and only an invocation reactivates it. A function whose creation failed
-/// never becomes active (lambda/latest/dg/functions-states).
+/// A function that was idle for long becomes inactive, and only an invocation reactivates it. A function whose creation
+/// failed never becomes active (lambda/latest/dg/functions-states).
 fn not_active(state: &str) -> (String, &'static str) {
     match state {
         "Inactive" => (

@@ -22,8 +22,8 @@ pub(super) fn about_versions(experiment: &Experiment, target: &TargetFacts) -> V
     warnings
 }
 
-/// A restore cannot return the runtime's patch version, and Lambda may refuse updates for a runtime that is not in the table of
-/// block dates.
+/// A restore cannot return the runtime's patch version, and Lambda may refuse updates for a runtime that is not in the
+/// table of block dates.
 pub(super) fn about_runtime(experiment: &Experiment, target: &TargetFacts) -> Vec<String> {
     let (name, mut warnings) = (target.seen.arn.name(), Vec::new());
     if !experiment.changes_latest() {

@@ -1,5 +1,5 @@
-//! Finds a resource in a CloudFormation template, a part of a template, or a single resource, and resolves the references that the
-//! template itself can resolve.
+//! Finds a resource in a CloudFormation template, a part of a template, or a single resource, and resolves the
+//! references that the template itself can resolve.
 
 use serde_json::{Map, Value, json};
 
@@ -80,8 +80,8 @@ fn others(value: &Value, path: &str, known: &[&str]) -> Vec<String> {
     keys.map(|key| if path.is_empty() { key.clone() } else { format!("{path}.{key}") }).collect()
 }
 
-/// Resolves the references in a value that the template itself can resolve: parameters with a default, and resources with an
-/// explicit name. All others stay references.
+/// Resolves the references in a value that the template itself can resolve: parameters with a default, and resources
+/// with an explicit name. All others stay references.
 fn resolved(value: &Value, template: &Value) -> Value {
     match value {
         Value::Object(map) => {
@@ -157,8 +157,9 @@ fn physical_name(resource: &Value) -> Option<Value> {
     resource["Properties"].get(property).filter(|name| name.is_string()).cloned()
 }
 
-/// Replaces the short forms of references (`!Ref Alarm`) in YAML with the long forms (`{"Ref": "Alarm"}`). A YAML parser drops an
-/// unknown tag, and would treat the reference as text. Only scalars on the same line as the tag are replaced.
+/// Replaces the short forms of references (`!Ref Alarm`) in YAML with the long forms (`{"Ref": "Alarm"}`). A YAML
+/// parser drops an unknown tag, and would treat the reference as text. Only scalars on the same line as the tag are
+/// replaced.
 #[must_use]
 pub fn without_short_forms(text: &str) -> String {
     let lines: Vec<String> = text.split('\n').map(long_form).collect();
@@ -205,7 +206,8 @@ fn next_tag(line: &str) -> Option<(&str, &str, &str)> {
     None
 }
 
-/// Reads the scalar after a tag. Returns it and the remaining text. Within brackets, it ends at a comma or the closing bracket.
+/// Reads the scalar after a tag. Returns it and the remaining text. Within brackets, it ends at a comma or the closing
+/// bracket.
 fn scalar(text: &str, before: impl Iterator<Item = char>) -> Option<(String, &str)> {
     for quote in ['"', '\''] {
         if let Some(inner) = text.strip_prefix(quote) {

@@ -1,5 +1,5 @@
-//! Reads the flags of failure-lambda (github.com/gunnargrosch/failure-lambda) since version 1.0: from a parameter, or from
-//! `AppConfig`'s feature flags, as a function gets them and as their profile is stored.
+//! Reads the flags of failure-lambda (github.com/gunnargrosch/failure-lambda) since version 1.0: from a parameter, or
+//! from `AppConfig`'s feature flags, as a function gets them and as their profile is stored.
 
 use serde_json::Value;
 
