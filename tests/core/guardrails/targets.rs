@@ -22,7 +22,7 @@ pub const CASES: &[Case] = &[
         G::Exists,
         || tagged(json!({ "team": "nobody" })),
         |_| {},
-        "team: nobody: no function carries these tags; correct the target, or the role's rights",
+        "team: nobody: no function has these tags; correct the target, or the role's rights",
     ),
     case(
         G::Exists,
