@@ -170,7 +170,7 @@ async fn make(subject: &impl Subject, step: &Step) -> String {
         Call::StartRun(run) => shown(ledger.start_run(run).await),
         Call::StopRun(run, reason) => shown(ledger.stop_run(run, reason, now).await),
         Call::BeginObserving(run, ends_at) => shown(ledger.begin_observing(run, *ends_at).await),
-        Call::JudgeRun(run, judgement) => shown(ledger.record_findings(run, judgement).await),
+        Call::RecordFindings(run, findings) => shown(ledger.record_findings(run, findings).await),
         Call::CloseRun(run, status) => shown(ledger.close_run(run, *status, now).await),
         Call::RetireRun(run) => shown(ledger.retire_run(run, now).await),
         Call::TakeLock(run, function) => shown(ledger.take_lock(TargetKey::new(run, function)).await),

@@ -239,10 +239,10 @@ impl Expression {
             Effect::Reason(reason) => self.set("reason", json(reason)?),
             Effect::StoppingAt(at) => self.set("stoppingAt", number(at.0)),
             Effect::EndsAt(at) => self.set_once("endsAt", number(at.0)),
-            Effect::Findings(judgement) => {
-                self.set("deviations", json(&judgement.deviations)?);
-                self.set_or_remove("effect", judgement.effect.as_ref().map(text));
-                self.set_or_remove("injected", judgement.injected.as_ref().map(text));
+            Effect::Findings(findings) => {
+                self.set("deviations", json(&findings.deviations)?);
+                self.set_or_remove("effect", findings.effect.as_ref().map(text));
+                self.set_or_remove("injected", findings.injected.as_ref().map(text));
             }
             Effect::ClosedAt(at) => self.set("closedAt", number(at.0)),
             Effect::CreateTarget(status) => self.set_once("status", text(status.stored_name())),

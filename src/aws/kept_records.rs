@@ -108,8 +108,8 @@ fn what_changed_of_a_stored_run_is_read() {
         let run = stored_run(&format!("ends-{at}"));
         assert_eq!(run.created_at.until(run.stopping_at.unwrap()), Duration::from_secs(5), "{reason}");
         assert_eq!(run.closed_at.is_some(), at > 0, "{reason}");
-        let judged = (at > 0 && at % 2 == 0).then(|| (0..at).map(|n| format!("deviation {n}")).collect::<Vec<_>>());
-        assert_eq!((run.deviations, run.reason), (judged, Some(reason)));
+        let deviations = (at > 0 && at % 2 == 0).then(|| (0..at).map(|n| format!("deviation {n}")).collect::<Vec<_>>());
+        assert_eq!((run.deviations, run.reason), (deviations, Some(reason)));
     }
     let marker = stored_run("marker");
     assert_eq!(

@@ -168,8 +168,8 @@ impl Ledger for AwsWorld {
         begun.ok_or_else(|| LedgerError::Unusable(format!("there is no run {run}")))
     }
 
-    async fn record_findings(&self, run: &RunId, judgement: &Findings) -> Result<(), LedgerError> {
-        self.guarded(&writes::record_findings(run, judgement)).await.map(drop)
+    async fn record_findings(&self, run: &RunId, findings: &Findings) -> Result<(), LedgerError> {
+        self.guarded(&writes::record_findings(run, findings)).await.map(drop)
     }
 
     async fn close_run(&self, run: &RunId, status: RunStatus, now: Time) -> Result<WriteOutcome, LedgerError> {

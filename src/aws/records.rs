@@ -209,7 +209,7 @@ fn run_from(item: &Item, body: &Item, id: RunId) -> Result<Run, LedgerError> {
     run.closed_at = integer(item, "closedAt").map(Time).or(run.closed_at);
     run.reason = parsed(item, "reason").ok().flatten().and_then(read_reason).or(run.reason);
     run.deviations = parsed(item, "deviations")?.or(run.deviations);
-    // These are taken away where a later judgement has nothing to say: the body, which may have them, does not count.
+    // These are taken away where later findings have none: the body, which may have them, does not count.
     run.effect = string(item, "effect").map(str::to_owned);
     run.injected = string(item, "injected").map(str::to_owned);
     Ok(run)

@@ -86,10 +86,10 @@ impl State {
             Effect::Reason(reason) => run.reason = Some(reason.clone()),
             Effect::StoppingAt(at) => run.stopping_at = Some(*at),
             Effect::EndsAt(at) => drop(run.ends_at.get_or_insert(*at)),
-            Effect::Findings(judgement) => {
-                run.deviations = Some(judgement.deviations.clone());
-                run.effect.clone_from(&judgement.effect);
-                run.injected.clone_from(&judgement.injected);
+            Effect::Findings(findings) => {
+                run.deviations = Some(findings.deviations.clone());
+                run.effect.clone_from(&findings.effect);
+                run.injected.clone_from(&findings.injected);
             }
             Effect::ClosedAt(at) => run.closed_at = Some(*at),
             _ => {}

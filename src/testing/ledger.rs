@@ -133,8 +133,8 @@ impl Ledger for SimWorld {
         begun.ok_or_else(|| LedgerError::Unusable(format!("there is no run {id}")))
     }
 
-    async fn record_findings(&self, id: &RunId, judgement: &Findings) -> Result<(), LedgerError> {
-        self.guarded(writes::record_findings(id, judgement)).await.map(drop)
+    async fn record_findings(&self, id: &RunId, findings: &Findings) -> Result<(), LedgerError> {
+        self.guarded(writes::record_findings(id, findings)).await.map(drop)
     }
 
     async fn close_run(&self, id: &RunId, status: RunStatus, now: Time) -> Result<WriteOutcome, LedgerError> {

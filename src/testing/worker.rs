@@ -358,8 +358,8 @@ impl Ledger for Worker<'_> {
         self.enter(None).begin_observing(run, ends_at).await
     }
 
-    async fn record_findings(&self, run: &RunId, judgement: &Findings) -> Result<(), LedgerError> {
-        self.enter(None).record_findings(run, judgement).await
+    async fn record_findings(&self, run: &RunId, findings: &Findings) -> Result<(), LedgerError> {
+        self.enter(None).record_findings(run, findings).await
     }
 
     async fn close_run(&self, run: &RunId, status: RunStatus, now: Time) -> Result<WriteOutcome, LedgerError> {

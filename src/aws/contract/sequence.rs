@@ -25,7 +25,7 @@ pub(super) enum Call {
     StartRun(RunId),
     StopRun(RunId, EndReason),
     BeginObserving(RunId, Time),
-    JudgeRun(RunId, Findings),
+    RecordFindings(RunId, Findings),
     CloseRun(RunId, RunStatus),
     RetireRun(Box<Run>),
     TakeLock(RunId, FunctionArn),
@@ -161,7 +161,7 @@ impl Sequence {
                 TargetStatus::Restoring if self.dice.percent(50) => self.settle(target, LeaseKind::Restore),
                 _ => Call::Finish(Box::new(self.ending(target))),
             },
-            (RunStatus::Stopping, _) if self.dice.percent(30) => Call::JudgeRun(run_id, self.judgement()),
+            (RunStatus::Stopping, _) if self.dice.percent(30) => Call::RecordFindings(run_id, self.findings()),
             (RunStatus::Stopping, _) => Call::CloseRun(run_id, self.final_status()),
             _ => Call::RetireRun(Box::new(run.clone())),
         }
@@ -180,7 +180,7 @@ impl Sequence {
             2 => Call::StartRun(run),
             3 => Call::StopRun(run, self.reason()),
             4 => Call::BeginObserving(run, self.moment(0, 60)),
-            5 => Call::JudgeRun(run, self.judgement()),
+            5 => Call::RecordFindings(run, self.findings()),
             6 => Call::CloseRun(run, self.final_status()),
             // Where a record cannot be read, a marker takes its place.
             7 => {
@@ -310,7 +310,7 @@ impl Sequence {
         *self.dice.pick(&[RunStatus::Completed, RunStatus::Stopped, RunStatus::Failed, RunStatus::Stopping]).unwrap()
     }
 
-    fn judgement(&mut self) -> Findings {
+    fn findings(&mut self) -> Findings {
         let deviations = self.dice.percent(50).then(|| "a deviation".to_owned()).into_iter().collect();
         let some = |dice: &mut Dice, text: &str| dice.percent(50).then(|| text.to_owned());
         Findings { deviations, effect: some(&mut self.dice, "not seen"), injected: some(&mut self.dice, "3 times") }
@@ -336,7 +336,7 @@ pub(super) fn every_write() -> Vec<GuardedWrite> {
         writes::start_run(&id),
         writes::stop_run(&id, &EndReason::UserRequest, now),
         writes::begin_observing(&id, now),
-        writes::record_findings(&id, &sequence.judgement()),
+        writes::record_findings(&id, &sequence.findings()),
         writes::close_run(&id, RunStatus::Failed, now),
         writes::retire_run(&run, now),
         writes::take_lock(key),

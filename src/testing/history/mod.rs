@@ -80,7 +80,7 @@ pub fn play(seed: u64, weakening: Option<Weakening>, readable: bool) -> Outcome 
             break;
         }
     }
-    world.with(|state| history.judge(state));
+    world.with(|state| history.check_end(state));
     schedule.end();
     world.with(|state| history.outcome(seed, state))
 }
@@ -242,7 +242,7 @@ impl History<'_> {
         ["otel", "shared", "chaos"].iter().any(|name| !state.layers.contains_key(&layer_arn(name)))
     }
 
-    fn judge(&self, state: &mut State) {
+    fn check_end(&self, state: &mut State) {
         if self.broken(state) {
             return;
         }

@@ -1,6 +1,6 @@
 //! What must hold, checked while a history goes on: on every write that lands, on every ending, after every move.
 //!
-//! The oracle shares no code with the decisions that it judges: it keeps each function as it would be without us, and
+//! The oracle shares no code with the decisions that it checks: it keeps each function as it would be without us, and
 //! compares field by field, as text.
 
 use std::collections::{BTreeMap, BTreeSet};
