@@ -1,4 +1,4 @@
-//! What is deployed: the roles, the schema, and the whole thing on an emulator.
+//! Tests of the deployment: the roles, the schema, the command line, and the whole stack on an emulator.
 #![cfg(all(feature = "task", feature = "cli", feature = "testing"))]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

@@ -1,4 +1,6 @@
-//! Amazon CloudWatch.
+//! The port to Amazon CloudWatch.
+//!
+//! A metric that is not complete is an error, never an empty list of values.
 
 use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types::{
@@ -15,14 +17,14 @@ use crate::ports::{AlarmError, Alarms};
 use super::AwsWorld;
 use super::errors::alarm_error;
 
-/// Queries of one call, at most (AmazonCloudWatch/latest/APIReference/API_GetMetricData).
-const MOST_QUERIES: usize = 500;
-/// What the identifiers of queries begin with; a number follows.
-const QUERY: &str = "m";
+/// The maximum number of queries in one call (AmazonCloudWatch/latest/APIReference/API_GetMetricData).
+const MAX_QUERIES: usize = 500;
+/// The prefix of the queries' identifiers. A number follows.
+const QUERY_PREFIX: &str = "m";
 
 impl Alarms for AwsWorld {
     async fn alarms(&self, names: &[AlarmName]) -> Result<Vec<Option<AlarmFact>>, AlarmError> {
-        // Without the types, composite alarms are left out (AmazonCloudWatch/latest/APIReference/API_DescribeAlarms).
+        // Without the types, the response has no composite alarms (AmazonCloudWatch/latest/APIReference/API_DescribeAlarms).
         let found = self
             .cloudwatch
             .describe_alarms()
@@ -46,15 +48,20 @@ impl Alarms for AwsWorld {
 
     async fn metrics(&self, metrics: &[Metric], from: Time, until: Time) -> Result<Vec<Vec<f64>>, AlarmError> {
         let mut values = Vec::new();
-        for metrics in metrics.chunks(MOST_QUERIES) {
-            values.extend(self.some_metrics(metrics, from, until).await?);
+        for metrics in metrics.chunks(MAX_QUERIES) {
+            values.extend(self.metrics_of_one_call(metrics, from, until).await?);
         }
         Ok(values)
     }
 }
 
 impl AwsWorld {
-    async fn some_metrics(&self, metrics: &[Metric], from: Time, until: Time) -> Result<Vec<Vec<f64>>, AlarmError> {
+    async fn metrics_of_one_call(
+        &self,
+        metrics: &[Metric],
+        from: Time,
+        until: Time,
+    ) -> Result<Vec<Vec<f64>>, AlarmError> {
         let queries: Vec<MetricDataQuery> = metrics.iter().enumerate().map(|(at, metric)| query(at, metric)).collect();
         let mut found = vec![Series::default(); metrics.len()];
         let mut token = None;
@@ -74,10 +81,12 @@ impl AwsWorld {
                 return Err(unknown("GetMetricData", message.value().unwrap_or("a message without text")));
             }
             for result in page.metric_data_results() {
-                let at =
-                    result.id().and_then(|id| id.strip_prefix(QUERY)).and_then(|number| number.parse::<usize>().ok());
+                let at = result
+                    .id()
+                    .and_then(|id| id.strip_prefix(QUERY_PREFIX))
+                    .and_then(|number| number.parse::<usize>().ok());
                 let Some((series, metric)) = at.and_then(|at| found.get_mut(at).zip(metrics.get(at))) else { continue };
-                series.take(result, metric)?;
+                series.add(result, metric)?;
             }
             token = page.next_token().map(str::to_owned);
             if token.is_none() {
@@ -88,7 +97,7 @@ impl AwsWorld {
     }
 }
 
-/// What came in of one metric.
+/// The values of one metric that have been received.
 #[derive(Clone, Debug, Default)]
 struct Series {
     values: Vec<f64>,
@@ -96,9 +105,9 @@ struct Series {
 }
 
 impl Series {
-    /// Takes a page. Anything but `Complete` is not "no data": `PartialData` goes on in the next page, or is not all there
+    /// Adds a page. Only `Complete` without values means "no data". After `PartialData`, the rest is in the next page or missing
     /// (AmazonCloudWatch/latest/APIReference/API_MetricDataResult).
-    fn take(&mut self, result: &MetricDataResult, metric: &Metric) -> Result<(), AlarmError> {
+    fn add(&mut self, result: &MetricDataResult, metric: &Metric) -> Result<(), AlarmError> {
         if let Some(message) = result.messages().first() {
             return Err(unknown(&metric.name, message.value().unwrap_or("a message without text")));
         }
@@ -115,7 +124,11 @@ impl Series {
     }
 
     fn complete(self, metric: &Metric) -> Result<Vec<f64>, AlarmError> {
-        if self.is_complete { Ok(self.values) } else { Err(unknown(&metric.name, "not all of it came")) }
+        if self.is_complete {
+            Ok(self.values)
+        } else {
+            Err(unknown(&metric.name, "CloudWatch returned only a part of the data"))
+        }
     }
 }
 
@@ -140,7 +153,7 @@ fn query(at: usize, metric: &Metric) -> MetricDataQuery {
         .build();
     let period = i32::try_from(metric.period.seconds()).unwrap_or(i32::MAX);
     let stat = MetricStat::builder().metric(what).period(period).stat(metric.statistic.as_str()).build();
-    MetricDataQuery::builder().id(format!("{QUERY}{at}")).metric_stat(stat).return_data(true).build()
+    MetricDataQuery::builder().id(format!("{QUERY_PREFIX}{at}")).metric_stat(stat).return_data(true).build()
 }
 
 #[cfg(test)]
@@ -156,7 +169,7 @@ mod tests {
     fn read(pages: &[MetricDataResult]) -> Result<Vec<f64>, AlarmError> {
         let mut series = Series::default();
         for page in pages {
-            series.take(page, &metric())?;
+            series.add(page, &metric())?;
         }
         series.complete(&metric())
     }
@@ -166,13 +179,13 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_complete_is_known() {
+    fn only_a_complete_metric_has_a_value() {
         assert_eq!(read(&[page(StatusCode::Complete, &[])]), Ok(vec![]));
         let two = [page(StatusCode::PartialData, &[3.0]), page(StatusCode::Complete, &[2.0, 1.0])];
         assert_eq!(read(&two), Ok(vec![3.0, 2.0, 1.0]));
         let unknown = |why: &str| Err(AlarmError::Unavailable(format!("Errors: {why}")));
-        assert_eq!(read(&two[..1]), unknown("not all of it came"));
-        assert_eq!(read(&[]), unknown("not all of it came"));
+        assert_eq!(read(&two[..1]), unknown("CloudWatch returned only a part of the data"));
+        assert_eq!(read(&[]), unknown("CloudWatch returned only a part of the data"));
         assert_eq!(read(&[page(StatusCode::InternalError, &[])]), unknown("InternalError"));
         assert_eq!(read(&[page(StatusCode::from("New"), &[1.0])]), unknown("New"));
         assert_eq!(read(&[MetricDataResult::builder().id("m0").build()]), unknown("no status"));

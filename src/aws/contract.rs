@@ -1,11 +1,10 @@
-//! The ledger's contract: random sequences of its operations, by two callers who repeat themselves and come late, played
-//! on the simulated world and on the table's client before moto's DynamoDB. After every step the answers must be the same,
-//! and so must everything that the ledger holds.
+//! The contract of the ledger's two implementations. Random sequences of calls run on the simulated ledger and on the DynamoDB client
+//! with moto's DynamoDB. After every step, both must have returned the same, and must contain the same.
 //!
-//! moto is one process without any concurrency: transactions never meet there, so that `Conflict` is not compared. It
-//! deletes nothing that has expired; when an item expires is compared instead.
+//! The calls come from two callers, who repeat calls and make late ones. moto has no concurrency, so transactions never conflict
+//! there, and `Conflict` is not compared. moto does not delete expired items, so the times of expiry are compared instead.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what went wrong by failing")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test reports errors by failing")]
 
 mod sequence;
 
@@ -26,14 +25,14 @@ use super::moto::Moto;
 use super::records::{Item, function_of, read_lever, read_lock, read_run, read_target, run_of};
 use sequence::{Call, Sequence, Step, every_write};
 
-/// Sequences that every test run plays.
+/// The number of sequences in a test run.
 const SEQUENCES: u64 = 2_000;
-/// Servers that play them side by side.
+/// The number of servers that run sequences concurrently.
 const SERVERS: usize = 2;
 
-/// Everything that a ledger holds.
+/// The complete content of a ledger.
 #[derive(Debug, Default, PartialEq)]
-struct Whole {
+struct Contents {
     runs: BTreeMap<RunId, Run>,
     targets: BTreeMap<(RunId, FunctionArn), TargetRecord>,
     locks: BTreeMap<FunctionArn, Lock>,
@@ -41,18 +40,18 @@ struct Whole {
     alarms: BTreeSet<(String, RunId)>,
     lever: Option<Lever>,
     expiries: BTreeMap<Place, i64>,
-    /// What is wrong with its items.
+    /// The items that are wrong, and why.
     damage: Vec<String>,
 }
 
-/// A ledger that the contract is played on.
+/// A ledger that must keep the contract.
 trait Subject {
     /// The port.
     fn ledger(&self) -> &impl Ledger;
-    /// Sends one write by itself.
+    /// Sends one guarded write.
     async fn send(&self, write: &GuardedWrite) -> Result<WriteOutcome, LedgerError>;
-    /// Everything that it holds.
-    fn whole(&self) -> Whole;
+    /// Returns the complete content.
+    fn contents(&self) -> Contents;
 }
 
 impl Subject for SimWorld {
@@ -64,8 +63,8 @@ impl Subject for SimWorld {
         self.guarded(write.clone()).await
     }
 
-    fn whole(&self) -> Whole {
-        self.with(|state| Whole {
+    fn contents(&self) -> Contents {
+        self.with(|state| Contents {
             runs: state.runs.clone(),
             targets: state.targets.clone(),
             locks: state.locks.clone(),
@@ -82,7 +81,7 @@ impl Subject for SimWorld {
     }
 }
 
-/// The table's client, and the table itself.
+/// The DynamoDB client, and moto with the table.
 struct Table<'a> {
     world: AwsWorld,
     moto: &'a Moto,
@@ -97,9 +96,9 @@ impl Subject for Table<'_> {
         self.world.guarded(write).await
     }
 
-    fn whole(&self) -> Whole {
+    fn contents(&self) -> Contents {
         let items = self.moto.items();
-        let mut whole = Whole::default();
+        let mut whole = Contents::default();
         let text = |item: &Item, name: &str| item[name].as_s().unwrap().clone();
         let body =
             |run: &RunId| items.iter().find(|item| text(item, "sk") == "BODY" && run_of(item).as_ref() == Some(run));
@@ -111,7 +110,7 @@ impl Subject for Table<'_> {
                     let run = run_of(item).unwrap();
                     let body = body(&run).unwrap_or(item);
                     if item.get("expiresAt") != body.get("expiresAt") {
-                        whole.damage.push(format!("{run} does not expire as a whole"));
+                        whole.damage.push(format!("the items of {run} expire at different times"));
                     }
                     match read_run(item, body) {
                         Ok(read) => drop(whole.runs.insert(run.clone(), read)),
@@ -157,11 +156,11 @@ impl Subject for Table<'_> {
     }
 }
 
-fn shown<T: Debug>(answer: Result<T, LedgerError>) -> String {
-    format!("{answer:?}")
+fn shown<T: Debug>(result: Result<T, LedgerError>) -> String {
+    format!("{result:?}")
 }
 
-/// Makes a call, and shows what is answered.
+/// Makes a call, and returns its result as text.
 async fn make(subject: &impl Subject, step: &Step) -> String {
     let (ledger, now) = (subject.ledger(), step.now);
     match &step.call {
@@ -181,19 +180,21 @@ async fn make(subject: &impl Subject, step: &Step) -> String {
         Call::BeginInject(run, function, planned, lease) => {
             shown(ledger.begin_inject(TargetKey::new(run, function), planned, lease, now).await)
         }
-        Call::Injected(run, function) => shown(ledger.mark_injected(TargetKey::new(run, function)).await),
+        Call::MarkInjected(run, function) => shown(ledger.mark_injected(TargetKey::new(run, function)).await),
         Call::BeginRestore(run, function, lease) => {
             shown(ledger.begin_restore(TargetKey::new(run, function), lease, now).await)
         }
-        Call::Settle(run, function, lease, until) => {
+        Call::ShortenLease(run, function, lease, until) => {
             shown(ledger.shorten_lease(TargetKey::new(run, function), lease, *until).await)
         }
-        Call::Finish(ending) => shown(ledger.end_target(ending, now).await),
-        Call::RestoreFailed(run, function) => {
+        Call::EndTarget(ending) => shown(ledger.end_target(ending, now).await),
+        Call::RecordRestoreError(run, function) => {
             shown(ledger.record_restore_error(TargetKey::new(run, function), "denied").await)
         }
-        Call::Waiting(run, function, why) => shown(ledger.record_waiting(TargetKey::new(run, function), *why).await),
-        Call::RemovedFaults(run, function, seen) => {
+        Call::RecordWaiting(run, function, why) => {
+            shown(ledger.record_waiting(TargetKey::new(run, function), *why).await)
+        }
+        Call::RecordRemovedFaults(run, function, seen) => {
             shown(ledger.record_removed_faults(TargetKey::new(run, function), seen).await)
         }
         Call::SetLever(lever) => shown(ledger.set_lever(lever).await),
@@ -211,42 +212,42 @@ async fn make(subject: &impl Subject, step: &Step) -> String {
     }
 }
 
-/// A step, and what the simulated world made of it.
+/// A step, with its result and the content of the simulated ledger after it.
 struct Played {
     step: Step,
-    answer: String,
-    whole: Whole,
+    result: String,
+    contents: Contents,
 }
 
-/// The sequence of a seed, as the simulated world plays it.
+/// Plays the sequence of a seed on the simulated ledger.
 fn reference(seed: u64) -> Vec<Played> {
     let world = SimWorld::default();
     let mut sequence = Sequence::new(seed);
     let mut played = Vec::new();
     while let Some(step) = world.with(|state| sequence.next(state)) {
-        let answer = block_on(make(&world, &step));
-        let whole = world.whole();
-        played.push(Played { step, answer, whole });
+        let result = block_on(make(&world, &step));
+        let contents = world.contents();
+        played.push(Played { step, result, contents });
     }
     played
 }
 
-/// The first step at which a ledger answers, or holds, something else than the simulated one.
+/// Returns the first step after which a ledger returns or contains something else than the simulated one.
 async fn difference(subject: &impl Subject, reference: &[Played]) -> Option<String> {
-    for (at, Played { step, answer, whole }) in reference.iter().enumerate() {
-        let (other_answer, other) = (make(subject, step).await, subject.whole());
-        if *answer != other_answer {
-            return Some(format!("step {at}: {step:?}\n  the simulation answers {answer}\n  the other {other_answer}"));
+    for (at, Played { step, result, contents }) in reference.iter().enumerate() {
+        let (other_result, other) = (make(subject, step).await, subject.contents());
+        if *result != other_result {
+            return Some(format!("step {at}: {step:?}\n  the simulation returns {result}\n  the other {other_result}"));
         }
-        if *whole != other {
-            let differing = differing_lines(&format!("{whole:#?}"), &format!("{other:#?}"));
-            return Some(format!("step {at}: {step:?}\n  they hold different things:\n{differing}"));
+        if *contents != other {
+            let differing = differing_lines(&format!("{contents:#?}"), &format!("{other:#?}"));
+            return Some(format!("step {at}: {step:?}\n  their contents differ:\n{differing}"));
         }
     }
     None
 }
 
-/// The lines that only one of two texts has.
+/// Returns the lines that only one of two texts has.
 fn differing_lines(simulation: &str, other: &str) -> String {
     let only = |sign: char, lines: &str, others: &str| -> String {
         let others: BTreeSet<&str> = others.lines().collect();
@@ -259,7 +260,7 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-/// The seed to begin with: one that is given repeats a failure.
+/// Returns the seeds to play. `CONTRACT_SEED` names one, to repeat a failure.
 fn seeds() -> std::ops::Range<u64> {
     match std::env::var("CONTRACT_SEED").ok().and_then(|seed| seed.parse().ok()) {
         Some(seed) => seed..seed + 1,
@@ -281,13 +282,13 @@ fn the_table_and_the_simulated_ledger_keep_one_contract() {
             }
             moto.clear();
             let found = runtime.block_on(difference(&table, &reference(seed)));
-            assert_eq!(found, None, "again with CONTRACT_SEED={seed}");
+            assert_eq!(found, None, "repeat it with CONTRACT_SEED={seed}");
         }
     };
     std::thread::scope(|scope| (0..SERVERS).for_each(|_| drop(scope.spawn(play))));
 }
 
-/// Each condition and each effect of every guarded write is left out once, of the table's client, and a sequence finds it.
+/// Leaves each condition and each effect of every guarded write out of the DynamoDB client once. A sequence must detect each.
 #[test]
 fn every_part_of_every_guarded_write_is_needed() {
     let omissions: Vec<Omission> = every_write().iter().flat_map(GuardedWrite::omissions).collect();
@@ -309,7 +310,7 @@ fn every_part_of_every_guarded_write_is_needed() {
     assert_eq!(missed, []);
 }
 
-/// The sequences in which the same omission makes a difference to the simulated world; without any, the first ones.
+/// Returns sequences in which the same omission changes the simulated ledger, or the first sequences if there are none.
 fn likely(omission: Omission, references: &[Vec<Played>]) -> Vec<usize> {
     let shows = |seed: &usize| {
         let world = SimWorld::default();

@@ -1,4 +1,6 @@
-//! What AWS's errors mean to us.
+//! Turns AWS's errors into the errors of the ports.
+//!
+//! A write that may have landed is `Unclear` and keeps its lease. Only an error with which AWS refuses the request is anything else.
 
 use std::time::Duration;
 
@@ -8,55 +10,56 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use crate::ports::{AlarmError, FunctionError, LedgerError};
 
-/// Seconds to hold where a 429 does not say how long.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// The time to wait after a 429 without a `Retry-After` header.
+const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// An error's code and text, and whether AWS answered at all.
-pub(super) struct Answer {
+/// The error of a call, without the SDK's types.
+pub(super) struct CallError {
     pub(super) code: String,
     pub(super) message: String,
-    answered: bool,
+    /// Whether the service itself refused the request, so that it was not carried out.
+    is_refusal: bool,
     retry_after: Duration,
 }
 
-pub(super) fn answer<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Answer {
+pub(super) fn call_error<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> CallError {
     let SdkError::ServiceError(service) = error else {
-        return Answer {
-            code: kind(error).to_owned(),
+        return CallError {
+            code: describe_failure(error).to_owned(),
             message: String::new(),
-            answered: false,
-            retry_after: RETRY_AFTER,
+            is_refusal: false,
+            retry_after: DEFAULT_RETRY_AFTER,
         };
     };
-    // A gateway's 502 to 504 carries no code of the service's: the request may have reached it all the same.
-    let known = service.err().code().filter(|_| service.raw().status().as_u16() < 500);
-    Answer {
+    // A gateway's 502 to 504 has no error code of the service. The request may have reached the service anyway.
+    let refusal = service.err().code().filter(|_| service.raw().status().as_u16() < 500);
+    CallError {
         code: service.err().code().unwrap_or("an unknown error").to_owned(),
         message: service.err().message().unwrap_or_default().to_owned(),
-        answered: known.is_some(),
+        is_refusal: refusal.is_some(),
         retry_after: retry_after(service.raw()),
     }
 }
 
-/// The header of a 429, in whole seconds (lambda/latest/api/API_GetFunction, TooManyRequestsException).
-fn retry_after(answer: &HttpResponse) -> Duration {
-    let seconds = answer.headers().get("retry-after").and_then(|text| text.parse().ok());
-    seconds.map_or(RETRY_AFTER, Duration::from_secs)
+/// Reads the header of a 429, which is in whole seconds (lambda/latest/api/API_GetFunction, TooManyRequestsException).
+fn retry_after(response: &HttpResponse) -> Duration {
+    let seconds = response.headers().get("retry-after").and_then(|text| text.parse().ok());
+    seconds.map_or(DEFAULT_RETRY_AFTER, Duration::from_secs)
 }
 
-fn kind<E>(error: &SdkError<E, HttpResponse>) -> &'static str {
+fn describe_failure<E>(error: &SdkError<E, HttpResponse>) -> &'static str {
     match error {
-        SdkError::ConstructionFailure(_) => "the request could not be built (are there credentials and a region?)",
+        SdkError::ConstructionFailure(_) => "the request could not be built (are there credentials and a Region?)",
         SdkError::TimeoutError(_) => "the call timed out",
         SdkError::DispatchFailure(failure) if failure.is_user() => {
             "the request could not be sent (are there credentials?)"
         }
         SdkError::DispatchFailure(_) => "the connection failed (is the endpoint right?)",
-        _ => "the answer could not be read",
+        _ => "the response could not be read",
     }
 }
 
-impl Answer {
+impl CallError {
     fn is_throttled(&self) -> bool {
         ["Throttl", "TooManyRequests", "RequestLimitExceeded", "ProvisionedThroughputExceeded", "SlowDown"]
             .iter()
@@ -95,10 +98,10 @@ impl Answer {
         if self.message.is_empty() { self.code.clone() } else { format!("{}: {}", self.code, self.message) }
     }
 
-    /// The codes are those of each call's page in the Lambda API reference.
+    /// The codes are from each call's page in the Lambda API reference.
     pub(super) fn into_function_error(self) -> FunctionError {
         match self.code.as_str() {
-            _ if !self.answered => FunctionError::Unclear(self.text()),
+            _ if !self.is_refusal => FunctionError::Unclear(self.text()),
             "ResourceNotFoundException" => FunctionError::NotFound(self.message),
             "ResourceConflictException" | "ResourceInUseException" => FunctionError::Busy(self.message),
             "PreconditionFailedException" => FunctionError::Changed,
@@ -114,13 +117,13 @@ impl Answer {
             "TransactionConflictException" | "TransactionInProgressException" | "ReplicatedWriteConflictException" => {
                 LedgerError::Conflict
             }
-            _ if !self.answered || self.is_throttled() || self.is_internal() => LedgerError::Unavailable(self.text()),
+            _ if !self.is_refusal || self.is_throttled() || self.is_internal() => LedgerError::Unavailable(self.text()),
             _ => LedgerError::Unusable(self.text()),
         }
     }
 
     pub(super) fn into_alarm_error(self) -> AlarmError {
-        if !self.answered || self.is_throttled() || self.is_internal() {
+        if !self.is_refusal || self.is_throttled() || self.is_internal() {
             AlarmError::Unavailable(self.text())
         } else {
             AlarmError::Unusable(self.text())
@@ -129,15 +132,15 @@ impl Answer {
 }
 
 pub(super) fn function_error<E: ProvideErrorMetadata>(error: SdkError<E, HttpResponse>) -> FunctionError {
-    answer(&error).into_function_error()
+    call_error(&error).into_function_error()
 }
 
 pub(super) fn ledger_error<E: ProvideErrorMetadata>(error: SdkError<E, HttpResponse>) -> LedgerError {
-    answer(&error).into_ledger_error()
+    call_error(&error).into_ledger_error()
 }
 
 pub(super) fn alarm_error<E: ProvideErrorMetadata>(error: SdkError<E, HttpResponse>) -> AlarmError {
-    answer(&error).into_alarm_error()
+    call_error(&error).into_alarm_error()
 }
 
 #[cfg(test)]
@@ -157,14 +160,14 @@ mod tests {
         }
     }
 
-    /// What AWS answers with this status and this code.
-    fn answered(status: u16, code: &str) -> Answer {
+    /// Returns the error for a response with this status and this code.
+    fn response(status: u16, code: &str) -> CallError {
         let failure = Failure(ErrorMetadata::builder().code(code).message("why").build());
         let status = StatusCode::try_from(status).unwrap_or_else(|e| unreachable!("{e}"));
-        answer(&SdkError::service_error(failure, HttpResponse::new(status, SdkBody::empty())))
+        call_error(&SdkError::service_error(failure, HttpResponse::new(status, SdkBody::empty())))
     }
 
-    /// What an error of a call about a function means.
+    /// The meaning of an error of a call about a function.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     enum Means {
         NotFound,
@@ -187,7 +190,7 @@ mod tests {
                 FunctionError::Rejected(_) => Self::Rejected,
                 FunctionError::Unclear(_) => Self::Unclear,
                 FunctionError::Unreadable(_) | FunctionError::OtherRegion { .. } => {
-                    unreachable!("that is said of no error that AWS gives")
+                    unreachable!("no response of AWS becomes this error")
                 }
             }
         }
@@ -196,8 +199,8 @@ mod tests {
     /// A code, its status and its meaning.
     type Row = (&'static str, u16, Means);
 
-    /// Errors that any call can meet: code, status, meaning (lambda/latest/api/CommonErrors; of the older pages, those
-    /// that still occur). Only what was never carried out lets a lease go: an aborted or timed-out request may have been.
+    /// The errors of any call (lambda/latest/api/CommonErrors, and of its older versions those that still occur). An aborted or
+    /// timed-out request may have been carried out, so it is unclear.
     const COMMON: [Row; 21] = [
         ("AccessDeniedException", 403, Means::Denied),
         ("ExpiredTokenException", 403, Means::Denied),
@@ -219,10 +222,10 @@ mod tests {
         ("UnknownOperationException", 404, Means::Rejected),
         ("UnrecognizedClientException", 403, Means::Denied),
         ("ValidationError", 400, Means::Rejected),
-        ("a code of tomorrow's", 500, Means::Unclear),
+        ("ACodeOfTomorrow", 500, Means::Unclear),
     ];
 
-    /// The errors that the pages of the calls list that go to Lambda: lambda/latest/api/API_NAME.
+    /// The errors on the page of each call to Lambda: lambda/latest/api/API_NAME.
     const LAMBDA: [(&str, &[Row]); 14] = [
         ("GetFunction", READ),
         ("PutFunctionConcurrency", WRITE),
@@ -282,7 +285,7 @@ mod tests {
         ),
     ];
 
-    /// What the pages of most reads list.
+    /// The errors on the pages of most reads.
     const READ: &[Row] = &[
         ("InvalidParameterValueException", 400, Means::Rejected),
         ("ResourceNotFoundException", 404, Means::NotFound),
@@ -290,7 +293,7 @@ mod tests {
         ("TooManyRequestsException", 429, Means::Throttled),
     ];
 
-    /// What the pages of PutFunctionConcurrency and DeleteFunctionConcurrency list.
+    /// The errors on the pages of PutFunctionConcurrency and DeleteFunctionConcurrency.
     const WRITE: &[Row] = &[
         ("InvalidParameterValueException", 400, Means::Rejected),
         ("ResourceConflictException", 409, Means::Busy),
@@ -300,29 +303,29 @@ mod tests {
     ];
 
     #[test]
-    fn every_error_of_lambdas_pages_has_its_meaning() {
+    fn every_documented_lambda_error_has_its_meaning() {
         let common = ("any call", &COMMON[..]);
         for (call, errors) in LAMBDA.into_iter().chain([common]) {
             for (code, status, means) in errors {
-                let error = answered(*status, code).into_function_error();
+                let error = response(*status, code).into_function_error();
                 assert_eq!(Means::of(&error), *means, "{call}: {code}");
                 assert_eq!(error.may_have_landed(), *means == Means::Unclear, "{call}: {code} keeps the lease");
             }
         }
     }
 
-    /// Whatever its code says: behind a gateway's 5xx, the service may have had the request.
+    /// Regardless of the code: after a gateway's 5xx, the service may have received the request.
     #[test]
-    fn no_5xx_lets_a_lease_go() {
+    fn a_5xx_never_shortens_a_lease() {
         for code in ["ResourceNotFoundException", "TooManyRequestsException", "AccessDeniedException", "Unknown"] {
             for status in [500, 502, 503, 504] {
-                assert!(answered(status, code).into_function_error().may_have_landed(), "{status} {code}");
+                assert!(response(status, code).into_function_error().may_have_landed(), "{status} {code}");
             }
         }
     }
 
     #[test]
-    fn a_request_without_an_answer_keeps_the_lease() {
+    fn a_request_without_a_response_keeps_its_lease() {
         let timeout: SdkError<Failure, HttpResponse> = SdkError::timeout_error("slow");
         assert!(function_error(timeout).may_have_landed());
         let broken: SdkError<Failure, HttpResponse> = SdkError::response_error(
@@ -332,10 +335,10 @@ mod tests {
         assert!(function_error(broken).may_have_landed());
     }
 
-    /// amazondynamodb/latest/APIReference/API_NAME of GetItem, Query, Scan, UpdateItem, PutItem and TransactWriteItems, and
-    /// CommonErrors there. An unmet condition and a cancelled transaction are read before this.
+    /// The errors are from amazondynamodb/latest/APIReference: API_GetItem, API_Query, API_Scan, API_UpdateItem, API_PutItem,
+    /// API_TransactWriteItems and CommonErrors. A failed condition and a canceled transaction are handled before.
     #[test]
-    fn every_error_of_dynamodbs_pages_has_its_meaning() {
+    fn every_documented_dynamodb_error_has_its_meaning() {
         let conflict =
             ["TransactionConflictException", "TransactionInProgressException", "ReplicatedWriteConflictException"];
         let unavailable = [
@@ -360,25 +363,25 @@ mod tests {
             "MissingAuthenticationToken",
         ];
         for code in conflict {
-            assert_eq!(answered(400, code).into_ledger_error(), LedgerError::Conflict, "{code}");
+            assert_eq!(response(400, code).into_ledger_error(), LedgerError::Conflict, "{code}");
         }
         for (code, status) in unavailable {
-            let error = answered(status, code).into_ledger_error();
+            let error = response(status, code).into_ledger_error();
             assert!(matches!(error, LedgerError::Unavailable(_)), "{code}: {error:?}");
         }
         for code in unusable {
-            let error = answered(400, code).into_ledger_error();
+            let error = response(400, code).into_ledger_error();
             assert!(matches!(error, LedgerError::Unusable(_)), "{code}: {error:?}");
         }
     }
 
-    /// AmazonCloudWatch/latest/APIReference/API_DescribeAlarms and API_GetMetricData list `InvalidNextToken` alone; the
-    /// rest is common to all calls.
+    /// AmazonCloudWatch/latest/APIReference/API_DescribeAlarms and API_GetMetricData list only `InvalidNextToken`. The others are
+    /// common to all calls.
     #[test]
-    fn every_error_of_cloudwatchs_pages_has_its_meaning() {
-        assert!(matches!(answered(400, "InvalidNextToken").into_alarm_error(), AlarmError::Unusable(_)));
+    fn every_documented_cloudwatch_error_has_its_meaning() {
+        assert!(matches!(response(400, "InvalidNextToken").into_alarm_error(), AlarmError::Unusable(_)));
         for (code, status, means) in COMMON {
-            let unavailable = matches!(answered(status, code).into_alarm_error(), AlarmError::Unavailable(_));
+            let unavailable = matches!(response(status, code).into_alarm_error(), AlarmError::Unavailable(_));
             assert_eq!(unavailable, matches!(means, Means::Unclear | Means::Throttled), "{code}");
         }
     }

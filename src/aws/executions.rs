@@ -1,4 +1,4 @@
-//! AWS Step Functions.
+//! The port to AWS Step Functions.
 
 use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
 use aws_sdk_sfn::types::ExecutionStatus;
@@ -8,18 +8,18 @@ use serde_json::Value;
 use crate::ports::Executions;
 
 use super::AwsWorld;
-use super::errors::{Answer, answer};
+use super::errors::{CallError, call_error};
 
-/// Where an execution stands.
+/// The state of an execution.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ExecutionState {
     /// It has not ended.
     Running,
-    /// It has ended in its own time.
+    /// It ended without an error.
     Succeeded,
     /// It failed, timed out or was stopped.
     Failed {
-        /// The error's name, or the execution's status where it has none.
+        /// The error's name, or the execution's status if it has no error.
         error: String,
         /// The cause, as the failed task wrote it.
         cause: String,
@@ -27,11 +27,11 @@ pub enum ExecutionState {
 }
 
 impl AwsWorld {
-    /// Starts an execution of this name and returns its ARN. Step Functions starts a name once: with the same input, a
-    /// repeated call returns the execution that is running (step-functions/latest/apireference/API_StartExecution).
+    /// Starts an execution of this name and returns its ARN. Step Functions starts a name only once: a repeated call with the same
+    /// input returns the running execution (step-functions/latest/apireference/API_StartExecution).
     ///
     /// # Errors
-    /// Why it was not started.
+    /// The reason for which it was not started.
     pub async fn start_execution(&self, state_machine: &str, name: &str, input: &Value) -> Result<String, String> {
         let start = self.sfn.start_execution().state_machine_arn(state_machine).name(name).input(input.to_string());
         match start.send().await {
@@ -46,16 +46,16 @@ impl AwsWorld {
         }
     }
 
-    /// Reads where an execution stands.
+    /// Reads the state of an execution.
     ///
     /// # Errors
-    /// Why that is not known.
+    /// The reason for which the state is not known.
     pub async fn execution(&self, arn: &str) -> Result<ExecutionState, String> {
         self.describe(arn).await.map(state).map_err(|error| error.text())
     }
 
-    async fn describe(&self, arn: &str) -> Result<DescribeExecutionOutput, Answer> {
-        self.sfn.describe_execution().execution_arn(arn).send().await.map_err(|error| answer(&error))
+    async fn describe(&self, arn: &str) -> Result<DescribeExecutionOutput, CallError> {
+        self.sfn.describe_execution().execution_arn(arn).send().await.map_err(|error| call_error(&error))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Guarded writes as DynamoDB's expressions: each condition and each effect of the description is one clause.
+//! Turns guarded writes into DynamoDB's expressions. Each condition and each effect of a description becomes one clause.
 
 use std::collections::HashMap;
 
@@ -7,14 +7,15 @@ use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, Trans
 
 use crate::model::guarded_write::{Condition, Effect, GuardedWrite, Item as Place, Part};
 use crate::model::run::{LeaseKind, Run};
+use crate::model::time::Time;
 use crate::ports::LedgerError;
 
 use super::records::{
-    Item, active_key, alarm_key, body_key, changing, has_own_body, json, lease_names, lever_key, lock_key, number,
-    run_items, run_key, target_key, text,
+    Item, active_key, alarm_key, body_key, changing_attributes, has_separate_body, json, lease_names, lever_key,
+    lock_key, number, run_items, run_key, target_key, text,
 };
 
-/// One item's condition and update. Attributes are written `#name` in both, for many good names are reserved words.
+/// The condition and the update of one item. Both write attributes as `#name`, because many names are reserved words.
 #[derive(Debug, Default)]
 pub(super) struct Expression {
     key: Item,
@@ -24,7 +25,7 @@ pub(super) struct Expression {
     values: Item,
 }
 
-/// The one update that a write is. `None` where no item can meet its conditions.
+/// Returns the update for a write of one item, or `None` if no item can meet its conditions.
 pub(super) fn update_of(write: &GuardedWrite) -> Result<Option<Expression>, LedgerError> {
     match write.parts.first() {
         Some(part) if is_possible(write) => Expression::of(part).map(Some),
@@ -32,7 +33,7 @@ pub(super) fn update_of(write: &GuardedWrite) -> Result<Option<Expression>, Ledg
     }
 }
 
-/// The actions of the transaction that a write is. `None` where no item can meet its conditions.
+/// Returns the actions of the transaction for a write, or `None` if no items can meet its conditions.
 pub(super) fn actions(write: &GuardedWrite, table: &str) -> Result<Option<Vec<TransactWriteItem>>, LedgerError> {
     if !is_possible(write) {
         return Ok(None);
@@ -44,7 +45,7 @@ pub(super) fn actions(write: &GuardedWrite, table: &str) -> Result<Option<Vec<Tr
     Ok(Some(actions))
 }
 
-/// Whether there are statuses from which it may be made at all: an empty list cannot be asked for.
+/// Whether any status allows the write. DynamoDB rejects a condition with an empty list of statuses.
 fn is_possible(write: &GuardedWrite) -> bool {
     let impossible = |condition: &Condition| match condition {
         Condition::RunIn(statuses) => statuses.is_empty(),
@@ -55,29 +56,29 @@ fn is_possible(write: &GuardedWrite) -> bool {
 }
 
 fn actions_of(part: &Part, table: &str, actions: &mut Vec<TransactWriteItem>) -> Result<(), LedgerError> {
-    let (mut own_body, mut forgotten) = (None, None);
+    let (mut separate_body, mut forgotten) = (None, None);
     for effect in &part.effects {
         match effect {
             Effect::Create(run) => return create(part, run, table, actions),
             Effect::Enter(until) => return enter(part, *until, table, actions),
             Effect::Leave => return leave(part, table, actions),
-            Effect::Forget(run) if has_own_body(run) => own_body = Some(run),
+            Effect::Forget(run) if has_separate_body(run) => separate_body = Some(run),
             Effect::Forget(run) => forgotten = Some(run),
             _ => {}
         }
     }
     actions.push(Expression::of(part)?.action(table)?);
-    if let Some(run) = own_body {
-        actions.push(Expression::of_own_body(part, run)?.action(table)?);
+    if let Some(run) = separate_body {
+        actions.push(Expression::of_separate_body(part, run)?.action(table)?);
     }
-    // A marker that takes the place of an unreadable record does not know where the values were.
+    // A marker that replaces an unreadable record does not know whether the record had a separate body.
     if let Some(run) = forgotten {
         actions.push(delete(body_key(&run.id), table)?);
     }
     Ok(())
 }
 
-/// A run is put with all that it is, and what else its part sets.
+/// Puts a run with all its attributes, and with the expiry that its part sets.
 fn create(part: &Part, run: &Run, table: &str, actions: &mut Vec<TransactWriteItem>) -> Result<(), LedgerError> {
     let (mut item, body) = run_items(run)?;
     item.extend(part.effects.iter().filter_map(|effect| match effect {
@@ -152,8 +153,8 @@ impl Expression {
         Ok(expression)
     }
 
-    /// What a part does with the body of a run of many targets, which is an item of its own.
-    fn of_own_body(part: &Part, run: &Run) -> Result<Self, LedgerError> {
+    /// Returns what a part does with the separate body of a run with many targets.
+    fn of_separate_body(part: &Part, run: &Run) -> Result<Self, LedgerError> {
         let mut expression = Self { key: body_key(&run.id), ..Self::default() };
         expression.conditions.push("attribute_exists(pk)".to_owned());
         expression.set("body", json(run)?);
@@ -163,7 +164,7 @@ impl Expression {
         Ok(expression)
     }
 
-    /// A name for a value.
+    /// Adds a value and returns its placeholder.
     fn value(&mut self, value: AttributeValue) -> String {
         let name = format!(":v{}", self.values.len());
         self.values.insert(name.clone(), value);
@@ -224,14 +225,14 @@ impl Expression {
 
     fn effect(&mut self, effect: &Effect) -> Result<(), LedgerError> {
         match effect {
-            // These make actions of their own.
+            // These become separate actions.
             Effect::Create(_) | Effect::Enter(_) | Effect::Leave => {}
             Effect::Forget(run) => {
-                if !has_own_body(run) {
+                if !has_separate_body(run) {
                     self.set("body", json(run)?);
                 }
-                // Earlier releases have kept some of it in a marker's body only.
-                for (name, value) in changing(run)? {
+                // Earlier releases have some of these attributes only in the body of a marker.
+                for (name, value) in changing_attributes(run)? {
                     self.set_once(name, value);
                 }
             }
@@ -256,11 +257,10 @@ impl Expression {
                 self.set_or_remove("rehearsed", rehearsed.then_some(AttributeValue::Bool(true)));
             }
             Effect::Lease(lease) => {
-                let [holder, until] = lease_names(lease.kind);
-                self.set(holder, text(&lease.holder));
-                self.set(until, number(lease.until.0));
+                self.set(lease_names(lease.kind)[0], text(&lease.holder));
+                self.set_lease_end(lease.kind, lease.until);
             }
-            Effect::LeaseUntil(kind, at) => self.set_lease_end(*kind, number(at.0)),
+            Effect::LeaseUntil(kind, at) => self.set_lease_end(*kind, *at),
             Effect::RestoreError(why) => self.set_or_remove("restoreError", why.as_ref().map(text)),
             Effect::Waiting(why) => self.set_or_remove("waitingFor", why.as_ref().map(text)),
             Effect::RemovedFaults(faults) => self.set("removedFaults", json(faults)?),
@@ -273,8 +273,7 @@ impl Expression {
             }
             Effect::Take(run) => {
                 self.set("run", text(run.as_str()));
-                let (zero, one) = (self.value(number(0)), self.value(number(1)));
-                self.sets.push(format!("#generation = if_not_exists(#generation, {zero}) + {one}"));
+                self.increment("generation");
             }
             Effect::Release(at) => {
                 self.set("releasedAt", number(at.0));
@@ -285,17 +284,22 @@ impl Expression {
         Ok(())
     }
 
+    fn increment(&mut self, name: &str) {
+        let (zero, one) = (self.value(number(0)), self.value(number(1)));
+        self.sets.push(format!("#{name} = if_not_exists(#{name}, {zero}) + {one}"));
+    }
+
+    /// Sets an attribute only if the item does not have it yet.
     fn set_once(&mut self, name: &str, value: AttributeValue) {
         let value = self.value(value);
         self.sets.push(format!("#{name} = if_not_exists(#{name}, {value})"));
     }
 
-    fn set_lease_end(&mut self, kind: LeaseKind, value: AttributeValue) {
-        let [_, until] = lease_names(kind);
-        self.set(until, value);
+    fn set_lease_end(&mut self, kind: LeaseKind, until: Time) {
+        self.set(lease_names(kind)[1], number(until.0));
     }
 
-    /// Each clause in brackets: some of them are alternatives.
+    /// Each clause is in brackets, because some clauses are alternatives.
     fn condition_text(&self) -> Option<String> {
         let clauses: Vec<String> = self.conditions.iter().map(|clause| format!("({clause})")).collect();
         (!clauses.is_empty()).then(|| clauses.join(" AND "))

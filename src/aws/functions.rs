@@ -1,4 +1,4 @@
-//! AWS Lambda.
+//! The port to AWS Lambda.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,13 +22,13 @@ use crate::model::time::Time;
 use crate::ports::{Clock, FunctionError, Functions, Permit, VersionPage};
 
 use super::AwsWorld;
-use super::errors::{answer, function_error};
+use super::errors::{call_error, function_error};
 
 impl Functions for AwsWorld {
     async fn observe(&self, function: &str, with_mappings: bool) -> Result<Observation, FunctionError> {
         self.check_region(function)?;
         let configuration = self.lambda.get_function().function_name(function).send();
-        // Both at once: between an alarm event and the first restoring call, every round trip counts.
+        // Both calls run concurrently, because every round trip between an alarm's event and the first restoring call counts.
         let (output, mappings) =
             join(configuration, async { if with_mappings { self.mappings(function).await } else { Ok(Vec::new()) } })
                 .await;
@@ -37,10 +37,11 @@ impl Functions for AwsWorld {
         Ok(seen)
     }
 
-    /// Of a mapping whose function was deleted, too (lambda/latest/api/API_GetEventSourceMapping takes a UUID only).
+    /// This also reads a mapping whose function was deleted (lambda/latest/api/API_GetEventSourceMapping takes only a UUID).
     async fn mapping(&self, id: &MappingId) -> Result<MappingState, FunctionError> {
         let found = self.lambda.get_event_source_mapping().uuid(id.as_str()).send().await.map_err(function_error)?;
-        let state = found.state().ok_or_else(|| FunctionError::Unclear("a mapping without a state".into()))?;
+        let state =
+            found.state().ok_or_else(|| FunctionError::Unclear("GetEventSourceMapping returned no state".into()))?;
         Ok(mapping_state(state))
     }
 
@@ -110,7 +111,7 @@ impl Functions for AwsWorld {
     async fn versions(&self, function: &FunctionArn, page: Option<&str>) -> Result<VersionPage, FunctionError> {
         let request = self.lambda.list_versions_by_function().function_name(function.as_str());
         let listed = request.set_marker(page.map(str::to_owned)).send().await.map_err(function_error)?;
-        // `$LATEST` is listed too.
+        // The list includes `$LATEST`, which has no number.
         let number = |version: &FunctionConfiguration| version.version()?.parse::<u64>().ok();
         let next = listed.next_marker().filter(|marker| !marker.is_empty()).map(str::to_owned);
         Ok(VersionPage { versions: listed.versions().iter().filter_map(number).collect(), next })
@@ -125,7 +126,7 @@ impl Functions for AwsWorld {
                 Some(UpdateRuntimeOn::Manual) => RuntimeUpdates::Manual,
                 _ => RuntimeUpdates::Unknown,
             }),
-            // Only a note depends on it.
+            // Unknown is acceptable, because only a note depends on it.
             Err(FunctionError::Denied(_) | FunctionError::NotFound(_) | FunctionError::Rejected(_)) => {
                 Ok(RuntimeUpdates::Unknown)
             }
@@ -137,7 +138,7 @@ impl Functions for AwsWorld {
         let found = self.lambda.get_account_settings().send().await.map_err(function_error)?;
         let limit = found.account_limit();
         let figure = |figure: Option<i32>| {
-            let missing = || FunctionError::Unreadable("GetAccountSettings without concurrency".to_owned());
+            let missing = || FunctionError::Unreadable("GetAccountSettings returned no concurrency".to_owned());
             figure.and_then(|figure| u32::try_from(figure).ok()).ok_or_else(missing)
         };
         Ok(AccountConcurrency {
@@ -168,7 +169,7 @@ impl Functions for AwsWorld {
         let mut functions = Vec::new();
         while let Some(resource) = pages.next().await {
             let resource = resource.map_err(function_error)?;
-            // The type covers more than functions in some answers; what is no function's ARN is no target.
+            // Some responses also have other resources of this type. Only a function's ARN is a target.
             functions.extend(resource.resource_arn().and_then(|arn| FunctionArn::try_from(arn).ok()));
         }
         Ok(functions)
@@ -176,8 +177,8 @@ impl Functions for AwsWorld {
 }
 
 impl AwsWorld {
-    /// A client of another Region than a function's would find nothing, which must not look like a deleted function. A name
-    /// without a Region is one of the client's own.
+    /// Refuses a function of another Region. There, the client would find nothing, which must not be taken for a deleted function.
+    /// A name without a Region belongs to the client's Region.
     fn check_region(&self, function: &str) -> Result<(), FunctionError> {
         let (Some(client), Some(of_function)) = (self.lambda.config().region(), region_of(function)) else {
             return Ok(());
@@ -188,7 +189,8 @@ impl AwsWorld {
         Err(FunctionError::OtherRegion { function: of_function.to_owned(), client: client.to_string() })
     }
 
-    /// A function without code signing is answered without an ARN (lambda/latest/api/API_GetFunctionCodeSigningConfig).
+    /// Reads a code signing configuration. A function without one has an empty ARN here
+    /// (lambda/latest/api/API_GetFunctionCodeSigningConfig).
     async fn signing(&self, arn: &str) -> Result<CodeSigning, FunctionError> {
         if arn.is_empty() {
             return Ok(CodeSigning::Off);
@@ -229,26 +231,27 @@ impl AwsWorld {
         match call.send().await {
             Ok(_) => Ok(()),
             Err(error) => {
-                let mut answer = answer(&error);
-                // A validation error quotes the value that it is about, and here that may be a secret.
-                if update.environment.is_some() && !answer.message.is_empty() {
-                    answer.message = "(AWS's text is withheld: it may quote environment variables)".to_owned();
+                let mut error = call_error(&error);
+                // A validation error quotes the invalid value, which can be a secret here.
+                if update.environment.is_some() && !error.message.is_empty() {
+                    error.message =
+                        "(AWS's message is withheld, because it can quote environment variables)".to_owned();
                 }
-                Err(answer.into_function_error())
+                Err(error.into_function_error())
             }
         }
     }
 }
 
-/// The Region in a function's ARN.
+/// Returns the Region in a function's ARN.
 fn region_of(function: &str) -> Option<&str> {
     function.strip_prefix("arn:")?.split(':').nth(2)
 }
 
 fn observation(output: &GetFunctionOutput) -> Result<Observation, FunctionError> {
-    let unreadable = |what: &str| FunctionError::Unclear(format!("GetFunction answered without {what}"));
-    let found = output.configuration().ok_or_else(|| unreadable("a configuration"))?;
-    let arn = found.function_arn().ok_or_else(|| unreadable("an ARN"))?;
+    let unreadable = |what: &str| FunctionError::Unclear(format!("GetFunction returned no {what}"));
+    let found = output.configuration().ok_or_else(|| unreadable("configuration"))?;
+    let arn = found.function_arn().ok_or_else(|| unreadable("ARN"))?;
     Ok(Observation {
         arn: FunctionArn::unqualified(arn).map_err(FunctionError::Unreadable)?,
         revision_id: found.revision_id().unwrap_or_default().to_owned(),
@@ -285,7 +288,7 @@ fn observation(output: &GetFunctionOutput) -> Result<Observation, FunctionError>
 }
 
 fn layers(found: &FunctionConfiguration) -> Result<Vec<LayerVersionArn>, FunctionError> {
-    // A layer whose ARN we cannot read must not be lost from the list that is written back.
+    // Fail on an ARN that cannot be parsed: without it, a write of the list would remove the layer.
     let arn = |arn: &str| LayerVersionArn::try_from(arn).map_err(FunctionError::Unreadable);
     found.layers().iter().filter_map(|layer| layer.arn()).map(arn).collect()
 }
@@ -305,7 +308,7 @@ fn concurrency(output: &GetFunctionOutput) -> Slot<u32> {
     reserved.and_then(|reserved| u32::try_from(reserved).ok()).into()
 }
 
-/// A configuration without a policy warns (lambda/latest/api/API_CodeSigningPolicies).
+/// A configuration without a policy only warns (lambda/latest/api/API_CodeSigningPolicies).
 fn code_signing(found: &CodeSigningConfig) -> CodeSigning {
     let policy = found.code_signing_policies().and_then(|policies| policies.untrusted_artifact_on_deployment());
     let trusted = found.allowed_publishers().map(|publishers| publishers.signing_profile_version_arns().to_vec());
@@ -316,7 +319,7 @@ fn mapping(found: &EventSourceMappingConfiguration) -> Option<Mapping> {
     Some(Mapping { id: MappingId::try_from(found.uuid()?).ok()?, state: mapping_state(found.state()?) })
 }
 
-/// lambda/latest/api/API_EventSourceMappingConfiguration has the names.
+/// The names are from lambda/latest/api/API_EventSourceMappingConfiguration.
 fn mapping_state(name: &str) -> MappingState {
     match name {
         "Enabled" => MappingState::Enabled,
@@ -332,7 +335,7 @@ mod tests {
     use super::*;
     use crate::testing::samples::function_arn;
 
-    /// A client that reaches nothing: what it refuses, it refuses without a call.
+    /// Returns a client that reaches no server, so it can refuse a call, but not make one.
     fn client(region: &'static str) -> AwsWorld {
         let config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -354,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_has_the_region_of_the_client() {
+    fn a_name_belongs_to_the_region_of_the_client() {
         assert_eq!(client("us-east-1").check_region("checkout"), Ok(()));
         assert_eq!(client("eu-west-1").check_region(function_arn("checkout").as_str()), Ok(()));
     }

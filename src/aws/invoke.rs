@@ -1,4 +1,4 @@
-//! Invoking a Lambda function and waiting for its response.
+//! Invokes a Lambda function and waits for its response.
 
 use std::time::Duration;
 
@@ -8,19 +8,19 @@ use aws_sdk_lambda::primitives::Blob;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use serde_json::Value;
 
-/// What a function responded.
+/// The response of a function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FunctionResponse {
     /// The response's payload, as text.
     pub payload: String,
-    /// Whether the function failed: the payload then has `errorType` and `errorMessage`.
+    /// Whether the function failed. Then the payload has `errorType` and `errorMessage`.
     pub is_error: bool,
 }
 
-/// Invokes a function and waits for its response, for `timeout` at most with all attempts.
+/// Invokes a function and waits for its response, for at most `timeout` including all attempts.
 ///
 /// # Errors
-/// Why Lambda did not run it, or that there was no response.
+/// The reason for which Lambda did not run the function, or that there was no response.
 pub async fn invoke(
     config: &SdkConfig,
     function: &str,

@@ -1,8 +1,9 @@
-//! Records that earlier releases have written, read by this one: runs of every fault, a target in every status, a run of
-//! many targets, every reason to end, a marker, locks, tombstones, lists and the lever. The files in tests/ledger are
-//! never changed; a release that stores something new adds one.
+//! Tests that this release reads and restores the records of earlier releases: runs of every fault, a target in every status, a run
+//! with many targets, every reason for an end, a marker, locks, tombstones, lists and the lever.
+//!
+//! The files in tests/ledger are never changed. A release that stores something new adds a file.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what went wrong by failing")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test reports errors by failing")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -23,16 +24,16 @@ use crate::testing::execution::block_on;
 use crate::testing::samples::{alarm_arn, function_arn, mapping_id, run_id, world};
 
 use super::moto::read_items;
-use super::records::{Item, function_of, listed, own_body_of, read_lever, read_lock, read_run, read_target};
+use super::records::{Item, function_of, read_lever, read_list, read_lock, read_run, read_target, separate_body_key};
 
-/// The release before the ledger's writes were described in one place.
+/// The records of the release at commit 6dafcc7.
 const RECORDS: &str = include_str!("../../tests/ledger/records-6dafcc7.json");
 
 fn text<'a>(item: &'a Item, name: &str) -> &'a str {
     item[name].as_s().unwrap()
 }
 
-/// The items whose keys begin so.
+/// Returns the items whose keys start with `pk` and `sk`.
 fn items(pk: &str, sk: &str) -> Vec<Item> {
     let all = read_items(RECORDS).into_iter();
     all.filter(|item| text(item, "pk").starts_with(pk) && text(item, "sk").starts_with(sk)).collect()
@@ -40,7 +41,7 @@ fn items(pk: &str, sk: &str) -> Vec<Item> {
 
 fn run_item(run: &str) -> (Item, Item) {
     let item = items(&format!("RUN#{run}"), "RUN").into_iter().next().unwrap();
-    let body = match own_body_of(&item) {
+    let body = match separate_body_key(&item) {
         Some(_) => items(&format!("RUN#{run}"), "BODY").into_iter().next().unwrap(),
         None => item.clone(),
     };
@@ -67,7 +68,7 @@ fn contains(whole: &Value, part: &Value) -> bool {
 }
 
 #[test]
-fn every_stored_run_is_read_whole() {
+fn every_stored_run_is_read_completely() {
     let runs = items("RUN#", "RUN");
     assert!(runs.len() > 25, "{}", runs.len());
     let mut faults = BTreeSet::new();
@@ -78,7 +79,7 @@ fn every_stored_run_is_read_whole() {
         assert_eq!((run.id.as_str(), run.unread.as_ref()), (name, None));
         assert_eq!(run.status.name(), text(&item, "status"), "{name}");
         let mut stored: Value = serde_json::from_str(text(&body, "body")).unwrap();
-        // What has changed since then is an attribute beside the body.
+        // What has changed since creation is in separate attributes.
         for field in ["status", "reason", "stoppingAt", "closedAt", "endsAt", "deviations"] {
             stored[field].take();
         }
@@ -90,7 +91,7 @@ fn every_stored_run_is_read_whole() {
 }
 
 #[test]
-fn what_changed_of_a_stored_run_is_read() {
+fn the_changed_attributes_of_a_stored_run_are_read() {
     let ends_at = stored_run("statuses").ends_at.unwrap();
     assert_eq!(stored_run("statuses").created_at.until(ends_at), Duration::from_secs(300));
     let expected = [
@@ -152,15 +153,15 @@ fn stored_locks_lists_and_lever_are_read() {
         assert_eq!(lock.released_at.is_some(), item.contains_key("releasedAt"));
         assert_eq!(lock.generation, 1);
     }
-    let active = listed(&items("ACTIVE", "RUN#"));
-    let alarm = listed(&items(&format!("ALARM#{}", alarm_arn("errors")), "RUN#"));
+    let active = read_list(&items("ACTIVE", "RUN#"));
+    let alarm = read_list(&items(&format!("ALARM#{}", alarm_arn("errors")), "RUN#"));
     assert_eq!((active.runs.len(), active.unreadable.len()), (19, 0));
     assert_eq!(alarm, active);
     let lever = read_lever(&items("LEVER", "LEVER")[0]);
     assert_eq!((lever.engaged, lever.reason.as_str()), (true, "an incident"));
 }
 
-/// A world in which a stored run goes on where its record stands: its functions are as they were, and it holds its locks.
+/// Creates a world with a stored run, its targets and its locks. Its functions are as they were before the run.
 fn world_of(run: &Run, targets: &[TargetRecord]) -> SimWorld {
     let names: Vec<&str> = run.functions.iter().map(FunctionArn::name).collect();
     let world = world(&names);
@@ -170,7 +171,7 @@ fn world_of(run: &Run, targets: &[TargetRecord]) -> SimWorld {
         state.active.push(run.id.clone());
         for target in targets {
             state.targets.insert((run.id.clone(), target.function.clone()), target.clone());
-            // The record names the mapping by its identifier.
+            // The mapping gets the identifier that the record has.
             for change in &target.changes {
                 let Change::Mapping { id } = change else { continue };
                 let mapping = state.mappings.remove(&mapping_id(target.function.name())).unwrap();
@@ -187,7 +188,7 @@ fn budget(world: &SimWorld) -> Budget {
     Budget { deadline: world.now() + Duration::from_secs(60) }
 }
 
-/// Each is armed by the earlier release, injected by this one, and restored from that release's snapshot.
+/// The earlier release has armed each run; this release injects it and restores it from the stored snapshot.
 #[test]
 fn a_run_of_every_fault_is_restored_from_its_stored_record() {
     let runs = items("RUN#fault-", "RUN");
@@ -219,7 +220,7 @@ fn a_run_of_every_fault_is_restored_from_its_stored_record() {
     }
 }
 
-/// What another release may have written in the place of what this one knows.
+/// Returns what another release can have written where this one knows nothing like it.
 fn of_another_release() -> Vec<(&'static str, &'static str, Value)> {
     vec![
         ("a field of a stop condition", "/experiment/stopConditions/0/since", json!("a newer release's")),
@@ -229,11 +230,11 @@ fn of_another_release() -> Vec<(&'static str, &'static str, Value)> {
         ("a kind of target", "/experiment/targets/0", json!({ "cluster": "shop" })),
         ("too many faults", "/experiment/faults", json!(vec![json!({ "timeout": { "timeout": "PT1S" } }); 21])),
         ("proxy layers", "/proxyLayers", json!({ "riscv64": 7 })),
-        ("no experiment that is one", "/experiment", json!(["a list"])),
+        ("an experiment of another type", "/experiment", json!(["a list"])),
     ]
 }
 
-/// Such a run can be stopped, restored, closed, retired and reported; nothing starts for it, and it is never `held`.
+/// Such a run can be stopped, restored, closed, retired and reported, but not started, and its outcome is never `held`.
 #[test]
 fn a_run_of_another_release_is_restored_and_never_called_held() {
     for (what, path, value) in of_another_release() {
@@ -253,7 +254,7 @@ fn a_run_of_another_release_is_restored_and_never_called_held() {
         });
         let timeout = || world.with(|state| state.functions[&armed[0].function].seen.timeout);
         let original = timeout();
-        // The other release has injected.
+        // The other release injects.
         world.with(|state| {
             state.functions.get_mut(&armed[0].function).unwrap().edit(|function| function.timeout = 1);
             state.targets.values_mut().for_each(|target| target.status = TargetStatus::Injected);
@@ -267,7 +268,7 @@ fn a_run_of_another_release_is_restored_and_never_called_held() {
         assert_eq!((view.status, view.targets[0].status), (RunStatus::Completed, TargetStatus::Restored), "{what}");
         assert_ne!(view.outcome, Outcome::Held, "{what}");
         assert!(world.with(|state| state.active.is_empty()), "{what}");
-        // It stays so once it was rewritten without its values.
+        // It stays unreadable after it was rewritten without its values.
         let retired = world.with(|state| state.runs[&run.id].clone());
         let again: Run = serde_json::from_value(serde_json::to_value(&retired).unwrap()).unwrap();
         assert_eq!(again.unread, run.unread, "{what}");
@@ -284,9 +285,9 @@ fn put(body: &mut Value, path: &str, value: Value) {
     }
 }
 
-/// The word of a later release for `gone` is read; what a status means that nobody here knows is not guessed.
+/// A later release stores `deleted` in place of `gone`, and this one reads both. It does not guess what an unknown status means.
 #[test]
-fn a_status_of_a_later_release_is_read_where_it_is_known() {
+fn a_later_releases_word_for_deleted_is_read() {
     let mut item = items("RUN#statuses", &format!("TARGET#{}", function_arn("is-gone"))).into_iter().next().unwrap();
     item.insert("status".into(), super::records::text("deleted"));
     assert_eq!(read_target(&item).unwrap().status, TargetStatus::Deleted);
@@ -294,9 +295,9 @@ fn a_status_of_a_later_release_is_read_where_it_is_known() {
     assert!(read_target(&item).is_err());
 }
 
-/// A body that is no JSON at all leaves the run's name and status; its functions are those of its targets' items.
+/// Of a run whose body is invalid JSON, name and status are known, and its functions from its targets' items.
 #[test]
-fn a_run_without_a_readable_body_is_past_its_end() {
+fn a_run_with_an_unreadable_body_is_past_its_end() {
     let (mut item, _) = run_item("statuses");
     item.insert("body".into(), super::records::text("{"));
     let run = read_run(&item, &item).unwrap();

@@ -1,4 +1,4 @@
-//! The ledger on DynamoDB: one table, consistent reads, and the guarded writes as updates and transactions.
+//! The ledger on DynamoDB: one table, consistent reads, and guarded writes as conditional updates and transactions.
 
 use std::borrow::Cow;
 
@@ -16,11 +16,11 @@ use crate::model::time::Time;
 use crate::ports::{Ledger, LedgerError, Permit, WriteOutcome};
 
 use super::AwsWorld;
-use super::errors::{answer, ledger_error};
+use super::errors::{call_error, ledger_error};
 use super::expressions::{actions, update_of};
 use super::records::{
-    Item, function_of, lever_item, lever_key, listed, lock_key, own_body_of, read_lever, read_lock, read_run,
-    read_target, run_key, run_of, run_pk, target_key, text,
+    Item, function_of, lever_item, lever_key, lock_key, read_lever, read_list, read_lock, read_run, read_target,
+    run_key, run_of, run_pk, separate_body_key, target_key, text,
 };
 
 impl AwsWorld {
@@ -29,9 +29,10 @@ impl AwsWorld {
         Ok(request.send().await.map_err(ledger_error)?.item)
     }
 
-    /// The run whose item this is. `None` when its body is gone: expired items are deleted one by one.
+    /// Reads the rest of a run whose item this is. Returns `None` if its body was deleted, because expired items are deleted one by
+    /// one.
     async fn whole_run(&self, item: &Item) -> Result<Option<Run>, LedgerError> {
-        let body = match own_body_of(item) {
+        let body = match separate_body_key(item) {
             None => None,
             Some(key) => match self.item(key).await? {
                 Some(body) => Some(body),
@@ -39,7 +40,7 @@ impl AwsWorld {
             },
         };
         let mut run = read_run(item, body.as_ref().unwrap_or(item))?;
-        // Without a list of its own, a run has the functions that it has targets for.
+        // An unreadable run has no list of functions. Its targets have them.
         if run.unread.is_some() && run.functions.is_empty() {
             let targets = self.partition(&run_pk(&run.id), "TARGET#").await?;
             run.functions = targets.iter().filter_map(function_of).collect();
@@ -63,14 +64,14 @@ impl AwsWorld {
         Ok(items)
     }
 
-    /// One update, and the item afterwards; with its condition unmet, `None`.
+    /// Makes an update and returns the item after it, or `None` if the condition failed.
     async fn update(&self, write: &GuardedWrite) -> Result<Option<Item>, LedgerError> {
         let Some(update) = update_of(&self.as_sent(write))? else { return Ok(None) };
         let request = update.request(self.dynamodb.update_item().table_name(&self.table));
         match request.return_values(ReturnValue::AllNew).send().await {
             Ok(done) => Ok(Some(done.attributes.unwrap_or_default())),
-            Err(error) => match answer(&error) {
-                unmet if unmet.code == "ConditionalCheckFailedException" => Ok(None),
+            Err(error) => match call_error(&error) {
+                failed if failed.code == "ConditionalCheckFailedException" => Ok(None),
                 other => Err(other.into_ledger_error()),
             },
         }
@@ -81,13 +82,13 @@ impl AwsWorld {
             Ok(_) => Ok(WriteOutcome::Applied),
             Err(error) => {
                 let reasons = match error.as_service_error() {
-                    Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
-                        cancelled.cancellation_reasons()
+                    Some(TransactWriteItemsError::TransactionCanceledException(canceled)) => {
+                        canceled.cancellation_reasons()
                     }
                     _ => return Err(ledger_error(error)),
                 };
                 let has = |code: &str| reasons.iter().any(|reason| reason.code() == Some(code));
-                // A conflict first: the condition may have been read in the middle of the other transaction.
+                // A conflict takes precedence: the condition may have been checked in the middle of the other transaction.
                 if has("TransactionConflict") {
                     return Err(LedgerError::Conflict);
                 }
@@ -95,12 +96,12 @@ impl AwsWorld {
                     return Ok(WriteOutcome::ConditionFailed);
                 }
                 let codes: Vec<&str> = reasons.iter().filter_map(|reason| reason.code()).collect();
-                Err(LedgerError::Unavailable(format!("the transaction was cancelled: {}", codes.join(", "))))
+                Err(LedgerError::Unavailable(format!("the transaction was canceled: {}", codes.join(", "))))
             }
         }
     }
 
-    /// The write as it is sent: a test may leave a part of it out.
+    /// Returns the write that is sent. A test can leave out a part of it.
     fn as_sent<'w>(&self, write: &'w GuardedWrite) -> Cow<'w, GuardedWrite> {
         #[cfg(test)]
         if let Some(omission) = self.omission {
@@ -134,7 +135,7 @@ impl Ledger for AwsWorld {
 
     async fn add_targets(&self, run: &RunId, functions: &[FunctionArn]) -> Result<(), LedgerError> {
         for write in writes::add_targets(run, functions) {
-            // `Declined` means that the run was stopped or started since, which `start_run` finds out.
+            // A failed condition means that the run was started or stopped in the meantime, which `start_run` detects.
             let _ = self.guarded(&write).await?;
         }
         Ok(())
@@ -155,7 +156,7 @@ impl Ledger for AwsWorld {
         let marker = stopped_marker(run, reason, now);
         match self.guarded(&writes::create_marker(&marker, now)).await? {
             WriteOutcome::Applied => Ok(marker),
-            // Prepare has written it between our two looks: stop that one.
+            // Prepare has created the run since it was read above: retry, to stop that run.
             WriteOutcome::ConditionFailed => Err(LedgerError::Conflict),
         }
     }
@@ -196,7 +197,7 @@ impl Ledger for AwsWorld {
     }
 
     async fn active_runs(&self) -> Result<RunList, LedgerError> {
-        Ok(listed(&self.partition("ACTIVE", "RUN#").await?))
+        Ok(read_list(&self.partition("ACTIVE", "RUN#").await?))
     }
 
     async fn all_runs(&self) -> Result<Vec<Run>, LedgerError> {
@@ -206,7 +207,7 @@ impl Ledger for AwsWorld {
         while let Some(item) = pages.next().await {
             let item = item.map_err(ledger_error)?;
             match (self.whole_run(&item).await, run_of(&item)) {
-                // One run that cannot be read hides no other.
+                // An unreadable run must not hide the others.
                 (Err(LedgerError::Unreadable(_)), Some(id)) => runs.push(Run::unreadable(id)),
                 (run, _) => runs.extend(run?),
             }
@@ -216,7 +217,7 @@ impl Ledger for AwsWorld {
     }
 
     async fn runs_of_alarm(&self, alarm_arn: &str) -> Result<RunList, LedgerError> {
-        Ok(listed(&self.partition(&format!("ALARM#{alarm_arn}"), "RUN#").await?))
+        Ok(read_list(&self.partition(&format!("ALARM#{alarm_arn}"), "RUN#").await?))
     }
 
     async fn lock(&self, function: &FunctionArn) -> Result<Option<Lock>, LedgerError> {
@@ -227,7 +228,7 @@ impl Ledger for AwsWorld {
         if self.guarded(&writes::take_lock(target)).await? == WriteOutcome::Applied {
             return self.lock(target.function).await;
         }
-        // Either the run is not running, or the lock is held: by this run too, when an answer was lost.
+        // Either the run is not running, or the lock is held, perhaps by this run if an earlier response was lost.
         match self.run(target.run).await? {
             Some(run) if run.status == RunStatus::Running => self.lock(target.function).await,
             _ => Ok(None),
@@ -270,7 +271,7 @@ impl Ledger for AwsWorld {
     }
 
     async fn end_target(&self, ending: &TargetEnding, now: Time) -> Result<WriteOutcome, LedgerError> {
-        // Who holds the lock decides which items the transaction has.
+        // The transaction includes the lock only if the run holds it.
         let held = self.lock(&ending.function).await?.is_some_and(|lock| lock.run.as_ref() == Some(&ending.run));
         self.guarded(&writes::end_target(ending, now, held)).await
     }
@@ -288,7 +289,7 @@ impl Ledger for AwsWorld {
         let Some(write) = writes::record_removed_faults(&target, seen) else { return Ok(()) };
         match self.guarded(&write).await? {
             WriteOutcome::Applied => Ok(()),
-            // The target has changed since it was read: to be read again.
+            // The target has changed since it was read: the caller reads it again.
             WriteOutcome::ConditionFailed => Err(LedgerError::Conflict),
         }
     }

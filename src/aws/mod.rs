@@ -1,4 +1,4 @@
-//! The ports on AWS: the only place that names an SDK.
+//! The ports on AWS. This is the only module that names an SDK.
 
 mod alarms;
 mod caller;
@@ -42,28 +42,29 @@ use profile::lacks_credentials;
 #[cfg(feature = "cli")]
 pub use stacks::{StackError, StackOutputs, stack_outputs};
 
-/// How long connecting may take.
+/// The longest time for establishing a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The ports on AWS.
 #[derive(Clone, Debug)]
 pub struct AwsWorld {
     lambda: aws_sdk_lambda::Client,
-    /// Makes each call once: whether to try again is the step's decision, under its lease.
+    /// Makes each call once. The step decides whether to retry, because a retry must fit into its lease.
     lambda_once: aws_sdk_lambda::Client,
     dynamodb: aws_sdk_dynamodb::Client,
     cloudwatch: aws_sdk_cloudwatch::Client,
     sfn: aws_sdk_sfn::Client,
     tagging: aws_sdk_resourcegroupstagging::Client,
     table: String,
-    /// The part of a guarded write that is left out, to see that the contract's sequences find it.
+    /// The part of a guarded write that is left out, to prove that the contract's sequences detect it.
     #[cfg(test)]
     omission: Option<crate::model::guarded_write::Omission>,
     prefix: Option<String>,
 }
 
 impl AwsWorld {
-    /// On this account and region, with this table as its ledger, and the prefix of the stack's names where it is known.
+    /// Creates the ports for an account and Region, with this table as the ledger, and the prefix of the stack's function names
+    /// if it is known.
     #[must_use]
     pub fn new(config: &SdkConfig, table: impl Into<String>, prefix: Option<&str>) -> Self {
         let once = aws_sdk_lambda::config::Builder::from(config).retry_config(RetryConfig::disabled()).build();
@@ -82,17 +83,17 @@ impl AwsWorld {
     }
 }
 
-/// Reads region, credentials and endpoint as every AWS tool does. `region` takes precedence, and a `profile` that is given
-/// is the only source of credentials.
+/// Reads Region, credentials and endpoint as every AWS tool does. `region` takes precedence over the environment, and a given
+/// `profile` is the only source of credentials.
 ///
 /// # Errors
-/// When the profile, or the one that AWS_PROFILE names, does not exist.
+/// If the profile does not exist, whether it is given or named by AWS_PROFILE.
 pub async fn configuration(profile: Option<&str>, region: Option<&str>) -> Result<SdkConfig, ProfileError> {
     let named = profile.map(str::to_owned).or_else(profile_of_environment);
     if let Some(name) = &named {
         profile::require(name).await?;
     }
-    // ring, and not the default of aws-lc: it is smaller, starts sooner, and cross-compiles with any C compiler.
+    // ring instead of the default aws-lc, because it is smaller, starts faster, and cross-compiles with any C compiler.
     let http = aws_smithy_http_client::Builder::new()
         .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
         .build_https();
@@ -112,7 +113,7 @@ pub async fn configuration(profile: Option<&str>, region: Option<&str>) -> Resul
     Ok(loader().credentials_provider(credentials).load().await)
 }
 
-/// AWS_PROFILE, where it is more than what holds without it.
+/// Returns AWS_PROFILE, unless it names the default profile, which need not exist.
 fn profile_of_environment() -> Option<String> {
     std::env::var("AWS_PROFILE").ok().filter(|name| !name.is_empty() && name != "default")
 }
@@ -133,7 +134,7 @@ impl Clock for AwsWorld {
         tokio::time::sleep(span).await;
     }
 
-    /// The standard library seeds each of its hashers at random; that is random enough for jitter and names.
+    /// The standard library seeds its hashers at random, which is random enough for jitter and names.
     fn random(&self) -> u64 {
         use std::hash::{BuildHasher, Hasher};
         let mut hasher = std::hash::RandomState::new().build_hasher();

@@ -1,6 +1,6 @@
-//! moto's DynamoDB on 127.0.0.1, for as long as a test runs.
+//! A server with moto's DynamoDB on 127.0.0.1, which runs as long as a test.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what went wrong by failing")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test reports errors by failing")]
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -18,12 +18,11 @@ use serde_json::Value;
 use super::AwsWorld;
 use super::records::Item;
 
-/// A server with one empty table; it ends with the test, also when that fails or is killed, for it reads a pipe that
-/// ends then.
+/// A server with one empty table. It reads a pipe from the test, so it also ends when the test fails or is killed.
 pub(super) struct Moto {
     server: Child,
     port: u16,
-    /// For its own requests.
+    /// A connection for requests about the items.
     connection: RefCell<BufReader<TcpStream>>,
 }
 
@@ -37,12 +36,12 @@ impl Moto {
         let mut server = command.spawn().unwrap();
         let mut line = String::new();
         BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let port = line.trim().parse().unwrap_or_else(|_| panic!("moto has not started: {line:?}"));
+        let port = line.trim().parse().unwrap_or_else(|_| panic!("moto did not start: {line:?}"));
         let connection = BufReader::new(TcpStream::connect(("127.0.0.1", port)).unwrap()).into();
         Self { server, port, connection }
     }
 
-    /// A client of its table.
+    /// Returns a client of the table.
     pub(super) fn world(&self) -> AwsWorld {
         let config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -54,7 +53,7 @@ impl Moto {
         AwsWorld::new(&config, "ledger", None)
     }
 
-    /// Every item of the table.
+    /// Returns every item of the table.
     pub(super) fn items(&self) -> Vec<Item> {
         read_items(&self.request("GET"))
     }
@@ -89,7 +88,7 @@ impl Drop for Moto {
     }
 }
 
-/// A list of items in DynamoDB's JSON.
+/// Reads a list of items in DynamoDB's JSON.
 pub(super) fn read_items(json: &str) -> Vec<Item> {
     let items: Vec<BTreeMap<String, Value>> = serde_json::from_str(json).unwrap();
     items.into_iter().map(|item| item.into_iter().map(|(name, value)| (name, attribute(&value))).collect()).collect()
@@ -101,6 +100,6 @@ fn attribute(value: &Value) -> AttributeValue {
         ("S", Value::String(text)) => AttributeValue::S(text.clone()),
         ("N", Value::String(digits)) => AttributeValue::N(digits.clone()),
         ("BOOL", Value::Bool(value)) => AttributeValue::Bool(*value),
-        other => panic!("the ledger has no attribute like {other:?}"),
+        other => panic!("an attribute of an unexpected type: {other:?}"),
     }
 }

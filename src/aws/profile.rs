@@ -1,4 +1,4 @@
-//! The profile that a user names: the only source of credentials, and one that exists.
+//! Named AWS profiles. A profile that a user names must exist, and is the only source of credentials.
 
 use aws_config::Region;
 use aws_config::profile::{ProfileFileCredentialsProvider, load};
@@ -12,26 +12,26 @@ use aws_types::os_shim_internal::{Env, Fs};
 /// Why a profile cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProfileError {
-    /// No file names it.
+    /// Neither file has this profile.
     #[error(
-        "there is no AWS profile `{0}` in the configuration and credentials files; `aws configure list-profiles` lists them"
+        "there is no AWS profile `{0}` in the configuration and credentials files; run `aws configure list-profiles` to see the profiles"
     )]
     Unknown(String),
     /// The files cannot be read.
     #[error(
-        "the AWS profile `{0}` cannot be looked up: the configuration or credentials file is unreadable or no such file; see `aws configure list`"
+        "the AWS profile `{0}` cannot be read: the configuration or credentials file is invalid or unreadable; see `aws configure list`"
     )]
     Unreadable(String),
 }
 
-/// Whether there is a profile of this name, in the files that AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE name, or in
-/// those of the home directory (sdkref/latest/guide/file-location).
+/// Checks that a profile exists in the files that AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE name, or in those of the home
+/// directory (sdkref/latest/guide/file-location).
 ///
 /// # Errors
-/// Names the profile.
+/// If there is no such profile, or a file cannot be read. The error names the profile.
 pub(super) async fn require(name: &str) -> Result<(), ProfileError> {
     let selected = Some(name.to_owned().into());
-    // The library's error would quote a line of the file, which may be a key.
+    // The library's error quotes a line of the file, which can contain a key.
     let profiles = load(&Fs::real(), &Env::real(), &Default::default(), selected).await;
     let profiles = profiles.map_err(|_| ProfileError::Unreadable(name.to_owned()))?;
     match profiles.get_profile(name) {
@@ -40,10 +40,10 @@ pub(super) async fn require(name: &str) -> Result<(), ProfileError> {
     }
 }
 
-/// The credentials of a profile, whatever the environment has: keys, a role to assume, SSO or a process
-/// (sdkref/latest/guide/standardized-credentials; in the default chain, the environment's keys come first).
+/// Returns the credentials of a profile: keys, a role to assume, SSO or a process. The environment's keys, which come first in the
+/// default chain, are ignored (sdkref/latest/guide/standardized-credentials).
 pub(super) fn credentials(name: &str, region: Option<Region>, http: SharedHttpClient) -> SharedCredentialsProvider {
-    // A role is assumed by a call of its own.
+    // This client makes the separate call that assumes a role.
     let client = ProviderConfig::without_region().with_region(region).with_http_client(http);
     let provider = ProfileFileCredentialsProvider::builder().configure(&client).profile_name(name).build();
     SharedCredentialsProvider::new(provider)

@@ -1,21 +1,24 @@
-//! How the ledger's records are laid out as items.
+//! The layout of the ledger's records as DynamoDB items.
 //!
 //! | record | `pk` | `sk` |
 //! |---|---|---|
 //! | run | `RUN#run` | `RUN` |
-//! | body of a run of many targets | `RUN#run` | `BODY` |
+//! | separate body of a run with many targets | `RUN#run` | `BODY` |
 //! | target | `RUN#run` | `TARGET#function` |
 //! | lock or tombstone | `LOCK#function` | `LOCK` |
 //! | run of an alarm | `ALARM#alarm` | `RUN#run` |
 //! | run that is not retired | `ACTIVE` | `RUN#run` |
 //! | safety lever | `LEVER` | `LEVER` |
 //!
-//! What conditions look at is an attribute of its own; the rest is JSON.
+//! Everything that a condition reads is a separate attribute; the rest is JSON.
 //!
-//! A thousand targets' names are some 120 KB of a run's body. Four transactions of each target check the run's item, and
-//! a check may well consume write capacity for the whole item, of which a partition has 1,000 units a second
-//! (amazondynamodb/latest/developerguide/bp-partition-key-design): so beyond [`FEW`] targets the body is an item of its
-//! own, written in the same transaction, that no condition looks at. With fewer, one read gets the whole run.
+//! The names of a thousand targets are about 120 KB of a run's body. Four transactions per target check the run's item. Inferred:
+//! a check consumes write capacity for the whole item, and a partition has 1,000 units per second
+//! (amazondynamodb/latest/developerguide/bp-partition-key-design). So with more than [`MAX_INLINE_TARGETS`] targets the body is a
+//! separate item, which is written in the same transaction and which no condition reads. With fewer, one read gets the whole run.
+//!
+//! A record that cannot be read is an error with the run's name, never an absent record: taking a damaged target for an absent one
+//! could leave its fault in place.
 
 use std::collections::HashMap;
 
@@ -31,8 +34,8 @@ use crate::ports::LedgerError;
 
 pub(super) type Item = HashMap<String, AttributeValue>;
 
-/// Targets whose names a run's own item can hold: as many as one inline Map carries.
-const FEW: usize = 40;
+/// The number of targets whose names fit into the run's item. It is the number that one inline Map carries.
+const MAX_INLINE_TARGETS: usize = 40;
 
 pub(super) fn text(value: impl Into<String>) -> AttributeValue {
     AttributeValue::S(value.into())
@@ -43,7 +46,7 @@ pub(super) fn number(value: impl ToString) -> AttributeValue {
 }
 
 pub(super) fn json<T: Serialize>(value: &T) -> Result<AttributeValue, LedgerError> {
-    // The error would quote the value.
+    // The error's message would quote the value.
     serde_json::to_string(value)
         .map(AttributeValue::S)
         .map_err(|_| LedgerError::Unusable("a record cannot be written".into()))
@@ -85,8 +88,8 @@ pub(super) fn lever_key() -> Item {
     key("LEVER", "LEVER")
 }
 
-/// The runs in the `sk` of an alarm's or of active runs' items.
-pub(super) fn listed(items: &[Item]) -> RunList {
+/// Reads the runs from the `sk` of a list's items: the active runs, or the runs of an alarm.
+pub(super) fn read_list(items: &[Item]) -> RunList {
     let mut listed = RunList::default();
     for entry in items.iter().map(|item| string(item, "sk").unwrap_or_default()) {
         match entry.strip_prefix("RUN#").and_then(|run| RunId::try_from(run).ok()) {
@@ -97,12 +100,12 @@ pub(super) fn listed(items: &[Item]) -> RunList {
     listed
 }
 
-/// The run in the `pk` of its items.
+/// Returns the run from the `pk` of an item.
 pub(super) fn run_of(item: &Item) -> Option<RunId> {
     RunId::try_from(string(item, "pk")?.strip_prefix("RUN#")?).ok()
 }
 
-/// The function in the `sk` of a target's item.
+/// Returns the function from the `sk` of a target's item.
 pub(super) fn function_of(item: &Item) -> Option<FunctionArn> {
     FunctionArn::try_from(string(item, "sk")?.strip_prefix("TARGET#")?).ok()
 }
@@ -121,8 +124,8 @@ fn unreadable(what: &str) -> LedgerError {
     ))
 }
 
-/// An attribute that may be absent. One of another type is unreadable: to take it for absent could call a target restored
-/// that is not.
+/// Reads an attribute that may be absent. One of another type is unreadable and not absent: otherwise, a target could be called
+/// restored that is not.
 fn optional<'a, T>(
     item: &'a Item,
     name: &str,
@@ -146,19 +149,19 @@ fn parsed<T: DeserializeOwned>(item: &Item, name: &str) -> Result<Option<T>, Led
     }
 }
 
-/// A word of an enum that serializes as a string.
+/// Reads a variant of an enum that is stored as a string.
 fn word<T: DeserializeOwned>(item: &Item, name: &str) -> Result<T, LedgerError> {
     let word = string(item, name).ok_or_else(|| unreadable(name))?;
     serde_json::from_value(serde_json::Value::String(word.to_owned())).map_err(|_| unreadable(name))
 }
 
-/// Whether the run's body is an item of its own. A run's functions never change, so it stays where it was written.
-pub(super) fn has_own_body(run: &Run) -> bool {
-    run.functions.len() > FEW
+/// Whether the run's body is a separate item. A run's functions never change, so the body never moves.
+pub(super) fn has_separate_body(run: &Run) -> bool {
+    run.functions.len() > MAX_INLINE_TARGETS
 }
 
-/// What can change of a run, as far as it is known: attributes of its own item.
-pub(super) fn changing(run: &Run) -> Result<Vec<(&'static str, AttributeValue)>, LedgerError> {
+/// Returns those attributes that can change during a run, as far as they have values.
+pub(super) fn changing_attributes(run: &Run) -> Result<Vec<(&'static str, AttributeValue)>, LedgerError> {
     let time = |at: Option<Time>| at.map(|at| number(at.0));
     let attributes = [
         ("endsAt", time(run.ends_at)),
@@ -172,26 +175,28 @@ pub(super) fn changing(run: &Run) -> Result<Vec<(&'static str, AttributeValue)>,
     Ok(attributes.into_iter().filter_map(|(name, value)| Some((name, value?))).collect())
 }
 
-/// What never changes is in `body`; what does is beside it. The run's item comes first, and with many targets its body's.
+/// Returns the run's item, and its body's item if it has many targets. What never changes is in `body`; what can change is in
+/// separate attributes.
 pub(super) fn run_items(run: &Run) -> Result<(Item, Option<Item>), LedgerError> {
     let mut item = run_key(&run.id);
     item.insert("status".into(), text(run.status.name()));
-    item.extend(changing(run)?.into_iter().map(|(name, value)| (name.to_owned(), value)));
-    let mut own = has_own_body(run).then(|| body_key(&run.id));
-    own.as_mut().unwrap_or(&mut item).insert("body".into(), json(run)?);
-    Ok((item, own))
+    item.extend(changing_attributes(run)?.into_iter().map(|(name, value)| (name.to_owned(), value)));
+    let mut body = has_separate_body(run).then(|| body_key(&run.id));
+    body.as_mut().unwrap_or(&mut item).insert("body".into(), json(run)?);
+    Ok((item, body))
 }
 
-/// The key of the body that belongs to a run's item, where it is not in there.
-pub(super) fn own_body_of(item: &Item) -> Option<Item> {
+/// Returns the key of a run's body if it is a separate item.
+pub(super) fn separate_body_key(item: &Item) -> Option<Item> {
     let pk = string(item, "pk").filter(|_| !item.contains_key("body"))?;
     Some(key(pk, "BODY"))
 }
 
-/// A run, from its item and the one that has its body, which may be the same. Where the
-/// body cannot be read at all, the run's functions are left to the caller, who can list its targets.
+/// Reads a run from its item and the item with its body, which can be the same. If the body cannot be read, the run has no
+/// functions; the caller can take them from the run's targets.
 ///
-/// The error names the run.
+/// # Errors
+/// If the status or the deviations cannot be read. The error names the run.
 pub(super) fn read_run(item: &Item, body: &Item) -> Result<Run, LedgerError> {
     let id = run_of(item).ok_or_else(|| unreadable("a run"))?;
     run_from(item, body, id.clone()).map_err(|error| match error {
@@ -209,13 +214,13 @@ fn run_from(item: &Item, body: &Item, id: RunId) -> Result<Run, LedgerError> {
     run.closed_at = integer(item, "closedAt").map(Time).or(run.closed_at);
     run.reason = parsed(item, "reason").ok().flatten().and_then(read_reason).or(run.reason);
     run.deviations = parsed(item, "deviations")?.or(run.deviations);
-    // These are taken away where later findings have none: the body, which may have them, does not count.
+    // The body may have old values of these. Later findings without them have removed the attributes, so the body does not count.
     run.effect = string(item, "effect").map(str::to_owned);
     run.injected = string(item, "injected").map(str::to_owned);
     Ok(run)
 }
 
-/// The attributes of a lease: its holder and its end.
+/// Returns the names of a lease's attributes: its holder and its end.
 pub(super) fn lease_names(kind: LeaseKind) -> [&'static str; 2] {
     match kind {
         LeaseKind::Inject => ["injectHolder", "injectUntil"],
@@ -270,16 +275,18 @@ fn read_lease(item: &Item, kind: LeaseKind) -> Result<Option<Lease>, LedgerError
     }
 }
 
-/// What no task writes: a record like that is damaged, and a restore that believed it could leave a fault in place.
+/// Finds combinations that no task writes. Such a record is damaged, and a restore that trusted it could leave a fault in place.
 fn contradiction(target: &TargetRecord, has_snapshot: bool) -> Option<&'static str> {
     let has_lease = target.inject_lease.is_some() || target.restore_lease.is_some();
     let changes_nothing = target.changes.is_empty() && !target.status.is_final();
     match target.status {
-        TargetStatus::Pending | TargetStatus::Armed if has_lease => Some("the lease of a target that has not begun"),
+        TargetStatus::Pending | TargetStatus::Armed if has_lease => {
+            Some("the lease of a target that is not being injected")
+        }
         TargetStatus::Pending if has_snapshot => Some("the snapshot of a target that is not armed"),
         TargetStatus::Pending | TargetStatus::Untouched => None,
         _ if !has_snapshot => Some("the missing snapshot of an armed target"),
-        // A target that has nothing left to change is armed and injected, but needs no restore and has no runtime version.
+        // A target that needs no change is armed and injected, but never restored, and has no runtime version.
         TargetStatus::Restoring if changes_nothing => Some("the empty snapshot of a target that is being restored"),
         _ if changes_nothing && (target.restore_lease.is_some() || target.runtime_version.is_some()) => {
             Some("the empty snapshot of a target whose configuration changes")
@@ -307,7 +314,7 @@ pub(super) fn lever_item(lever: &Lever) -> Item {
 
 pub(super) fn read_lever(item: &Item) -> Lever {
     Lever {
-        // An item that cannot be read is an engaged lever: nothing starts on a doubt.
+        // An unreadable item counts as an engaged lever: in doubt, nothing starts.
         engaged: item.get("engaged").and_then(|value| value.as_bool().ok()).copied().unwrap_or(true),
         since: Time(integer(item, "since").unwrap_or_default()),
         reason: string(item, "reason").unwrap_or_default().to_owned(),
@@ -321,15 +328,15 @@ mod tests {
     use crate::testing::samples::{SECRET, experiment, faults, function_arn, run_id};
 
     #[test]
-    fn a_run_survives_the_ledger_with_what_changed_since() {
+    fn a_run_is_read_as_it_was_stored_and_changed() {
         let experiment =
             read_experiment(&experiment(&["checkout"], &faults()[..1])).unwrap_or_else(|e| unreachable!("{e}"));
         let mut run =
             crate::model::marker::stopped_marker(&run_id("r"), &crate::model::run::EndReason::UserRequest, Time(7));
         run.experiment = Some(experiment);
         run.functions = vec![function_arn("checkout")];
-        let (mut item, own) = run_items(&run).unwrap_or_else(|e| unreachable!("{e}"));
-        assert_eq!((own, own_body_of(&item)), (None, None));
+        let (mut item, body) = run_items(&run).unwrap_or_else(|e| unreachable!("{e}"));
+        assert_eq!((body, separate_body_key(&item)), (None, None));
         assert_eq!(read_run(&item, &item), Ok(run.clone()));
         item.insert("status".into(), text("stopping"));
         item.insert("endsAt".into(), number(99));
@@ -343,16 +350,17 @@ mod tests {
             crate::model::marker::stopped_marker(&run_id("r"), &crate::model::run::EndReason::UserRequest, Time(7));
         for count in [0, 1, 40, 41, 1000] {
             run.functions = (0..count).map(|number| function_arn(&format!("{number:0>64}"))).collect();
-            let (item, own) = run_items(&run).unwrap_or_else(|e| unreachable!("{e}"));
+            let (item, body) = run_items(&run).unwrap_or_else(|e| unreachable!("{e}"));
             let length: usize = item.values().filter_map(|value| value.as_s().ok()).map(String::len).sum();
             assert!(length < 6_000, "{count} targets: {length} bytes");
-            assert_eq!((own.is_some(), own_body_of(&item)), (count > 40, own.as_ref().map(|_| body_key(&run.id))));
-            assert_eq!(read_run(&item, own.as_ref().unwrap_or(&item)), Ok(run.clone()));
+            assert_eq!(body.is_some(), count > MAX_INLINE_TARGETS);
+            assert_eq!(separate_body_key(&item), body.as_ref().map(|_| body_key(&run.id)));
+            assert_eq!(read_run(&item, body.as_ref().unwrap_or(&item)), Ok(run.clone()));
         }
     }
 
     #[test]
-    fn every_change_survives_the_ledger_and_hides_its_secret() {
+    fn changes_are_read_as_stored_and_hide_their_secrets() {
         use crate::plan::changes::change_set;
         use crate::plan::injection::Injection;
         let experiment =
@@ -366,7 +374,7 @@ mod tests {
         assert!(!format!("{changes:?}").contains(SECRET));
     }
 
-    /// An injected target, as the ledger keeps it.
+    /// Returns an injected target as it is stored.
     fn injected() -> Item {
         let mut item = target_key(&run_id("r"), &function_arn("checkout"));
         let changes = "[{\"field\":\"timeout\",\"original\":10,\"injected\":1}]";
@@ -415,7 +423,7 @@ mod tests {
         let mut pending = injected();
         pending.retain(|name, _| !name.starts_with("inject"));
         pending.insert("status".into(), text("pending"));
-        assert!(read_target(&pending).is_err(), "a snapshot that nothing was armed with");
+        assert!(read_target(&pending).is_err(), "a pending target with a snapshot");
         pending.remove("changes");
         assert!(read_target(&pending).is_ok());
     }

@@ -1,4 +1,4 @@
-//! AWS CloudFormation: the outputs of a deployed stack.
+//! Reads the outputs of a CloudFormation stack.
 
 use std::collections::BTreeMap;
 
@@ -10,16 +10,16 @@ use super::lacks_credentials;
 /// A deployed stack.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StackOutputs {
-    /// `arn:PARTITION:cloudformation:REGION:ACCOUNT:stack/NAME/ID`
+    /// Its ARN: `arn:PARTITION:cloudformation:REGION:ACCOUNT:stack/NAME/ID`.
     pub id: String,
     /// Its outputs, by their keys.
     pub outputs: BTreeMap<String, String>,
 }
 
-/// Why a stack's outputs cannot be read.
+/// The reason for which a stack's outputs cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StackError {
-    /// CloudFormation refused the call, for this reason: there is no such stack, or access is denied.
+    /// CloudFormation refused the call with this message: there is no such stack, or access is denied.
     Refused(String),
     /// There were no credentials to sign the call with.
     NoCredentials,
@@ -30,7 +30,7 @@ pub enum StackError {
 /// Reads the outputs of the stack of this name.
 ///
 /// # Errors
-/// When CloudFormation refuses, cannot be reached, or there are no credentials.
+/// If CloudFormation refuses or does not respond, or if there are no credentials.
 pub async fn stack_outputs(config: &SdkConfig, name: &str) -> Result<StackOutputs, StackError> {
     let described = aws_sdk_cloudformation::Client::new(config).describe_stacks().stack_name(name).send().await;
     let described = described.map_err(|error| match error.as_service_error() {

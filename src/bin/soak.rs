@@ -1,7 +1,7 @@
-//! `soak --seeds N`: plays the first N random histories, and with `--of TEXT` N that the text stands for.
-//! `soak --seed S`: plays one, and prints it to be read.
-//! `soak --weakenings N`: leaves out one part of the protocol after the other, and says which history shows it.
-//! `soak --crashes`: cuts every runner off around every call, alone and in pairs.
+//! `soak --seeds N` plays the first N random histories; with `--of TEXT`, N histories derived from the text.
+//! `soak --seed S` plays one history and prints its journal.
+//! `soak --weakenings N` leaves out each part of the protocol in turn, and prints the history that detects it.
+//! `soak --crashes` crashes every runner around every call, once and twice.
 
 use std::ops::Range;
 use std::process::ExitCode;
@@ -16,7 +16,7 @@ const USAGE: &str = "usage: soak --seeds N [--of TEXT] | --seed S | --weakenings
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    match chosen(&arguments) {
+    match run(&arguments) {
         Some(true) => ExitCode::SUCCESS,
         Some(false) => ExitCode::FAILURE,
         None => {
@@ -26,26 +26,26 @@ fn main() -> ExitCode {
     }
 }
 
-/// Does what was asked, and says whether all was well; `None` where it was not understood.
-fn chosen(arguments: &[&str]) -> Option<bool> {
+/// Does what the arguments ask for. Returns whether everything passed, or `None` for invalid arguments.
+fn run(arguments: &[&str]) -> Option<bool> {
     Some(match arguments {
-        ["--seeds", count] => many(0..count.parse().ok()?),
+        ["--seeds", count] => play_all(0..count.parse().ok()?),
         ["--seeds", count, "--of", text] => {
             let seeds = seeds_of(text, count.parse().ok()?);
-            println!("seeds {} to {}, which stand for {text}", seeds.start, seeds.end - 1);
-            many(seeds)
+            println!("seeds {} to {}, derived from {text}", seeds.start, seeds.end - 1);
+            play_all(seeds)
         }
-        ["--seed", seed] => one(seed.parse().ok()?),
+        ["--seed", seed] => play_one(seed.parse().ok()?),
         ["--weakenings", seeds] => weakenings(seeds.parse().ok()?),
         ["--crashes"] => crashes(),
         _ => return None,
     })
 }
 
-fn many(seeds: Range<u64>) -> bool {
+fn play_all(seeds: Range<u64>) -> bool {
     let soak = soak(seeds, None);
     println!(
-        "{} histories in {:.1} s: {:.0} a second, {} calls; the longest has {} calls (seed {}) and {:.0} simulated seconds (seed {})",
+        "{} histories in {:.1} s: {:.0} a second, {} calls; at most {} calls (seed {}) and {:.0} simulated seconds (seed {})",
         soak.histories,
         soak.took.as_secs_f64(),
         soak.rate(),
@@ -56,15 +56,15 @@ fn many(seeds: Range<u64>) -> bool {
         soak.slowest.1
     );
     let reached: Vec<String> = soak.reached.iter().map(|(what, count)| format!("{what} {count}")).collect();
-    println!("what came up: {}", reached.join(", "));
+    println!("reached: {}", reached.join(", "));
     for (seed, violations) in &soak.broken {
         println!("seed {seed} (make soak SEED={seed}): {}", violations.join("; "));
     }
-    println!("{} of them broke what must hold", soak.broken.len());
+    println!("{} histories broke an invariant", soak.broken.len());
     soak.broken.is_empty()
 }
 
-fn one(seed: u64) -> bool {
+fn play_one(seed: u64) -> bool {
     let outcome = play(seed, None, true);
     outcome.journal.iter().for_each(|line| println!("{line}"));
     outcome.violations.iter().for_each(|what| println!("BROKEN: {what}"));
@@ -73,28 +73,28 @@ fn one(seed: u64) -> bool {
 }
 
 fn weakenings(seeds: u64) -> bool {
-    let mut fine = true;
+    let mut all_found = true;
     for weakening in Weakening::ALL {
         match find(weakening, 0..seeds) {
             Some((seed, violations)) => println!("{weakening:?}: seed {seed}: {}", violations.join("; ")),
             None => {
                 println!("{weakening:?}: NOT FOUND within {seeds} seeds");
-                fine = false;
+                all_found = false;
             }
         }
     }
-    fine
+    all_found
 }
 
 fn crashes() -> bool {
     let cases = cases();
     let alone = alone(&cases);
-    println!("{} cuts alone in {} cases: {}", alone.places, cases.len(), figures(&alone));
+    println!("{} single crashes in {} cases: {}", alone.places, cases.len(), figures(&alone));
     let pairs = pairs(&cases.into_iter().map(Case::short).collect::<Vec<_>>());
-    println!("{} pairs of cuts: {}", pairs.places, figures(&pairs));
+    println!("{} pairs of crashes: {}", pairs.places, figures(&pairs));
     let broken: Vec<&String> = alone.broken.iter().chain(&pairs.broken).collect();
     broken.iter().take(20).for_each(|what| println!("BROKEN: {what}"));
-    println!("{} of them broke what must hold", broken.len());
+    println!("{} worlds broke an invariant", broken.len());
     broken.is_empty()
 }
 

@@ -1,75 +1,75 @@
-//! A call of a simulated worker: its kind, its caller, and what it fails with.
+//! A call of a simulated worker: its kind, its caller, and how it fails.
 
 use std::time::Duration;
 
 use crate::model::names::{FunctionArn, RunId};
 use crate::model::time::Time;
 
-/// What kind of call it is: each can fail in its own ways.
+/// The kind of a call. It determines which failures the call can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallKind {
-    /// A look at a function, or at something that belongs to it.
-    Look,
-    /// A call that changes a function.
-    Write,
-    /// A read of the ledger.
-    Read,
-    /// A write of one item of the ledger.
-    Update,
-    /// A write of several items of the ledger at once: it may meet another one.
+    /// Reads a function, or something that belongs to it.
+    ReadLambda,
+    /// Changes a function.
+    WriteLambda,
+    /// Reads the ledger.
+    ReadLedger,
+    /// Writes one item of the ledger.
+    WriteItem,
+    /// Writes several items of the ledger, and can conflict with another transaction.
     Transaction,
-    /// CloudWatch.
+    /// Reads CloudWatch.
     Alarms,
-    /// Step Functions.
+    /// Reads Step Functions.
     Executions,
 }
 
 impl CallKind {
-    /// Whether it changes something, so that it matters whether it lands.
+    /// Whether the call changes something, so that it matters whether it lands.
     #[must_use]
     pub fn changes(self) -> bool {
-        matches!(self, Self::Write | Self::Update | Self::Transaction)
+        matches!(self, Self::WriteLambda | Self::WriteItem | Self::Transaction)
     }
 }
 
-/// Who makes a call.
+/// The caller of a call.
 #[derive(Clone, Debug, Default)]
 pub struct Caller {
-    /// For people.
+    /// Its name in the journal.
     pub name: String,
-    /// The ledger's method that it is made for.
+    /// The ledger's method that makes the call.
     pub method: Option<&'static str>,
-    /// What a call that changes a function is sent for.
+    /// The purpose of a call that changes a function.
     pub sending: Option<Sending>,
 }
 
 impl std::fmt::Display for Caller {
-    /// What a call of the ledger's needs in addition to the first request is not said to be anybody's.
+    /// The further requests of a ledger's method have no name of a caller.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(if self.name.is_empty() { "  and then" } else { &self.name })
     }
 }
 
-/// A call that changes a function.
+/// The purpose of a call that changes a function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sending {
-    /// For this run.
+    /// The run for which the call is made.
     pub run: RunId,
-    /// This function.
+    /// The function that it changes.
     pub function: FunctionArn,
-    /// The moment that the decision's look showed.
+    /// The time that the read showed on which the call was decided.
     pub read_at: Time,
 }
 
-/// What AWS says instead of doing what it was asked.
+/// A failure of a call, before it becomes an error of a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallError {
-    /// Nothing: the call may have landed, or not.
+    /// No response: the call may have landed, or not.
     NoResponse,
     /// Access denied.
     Denied,
-    /// Busy; for a transaction: it met another one.
+    /// Busy; a transaction conflicted with another one.
     Busy,
-    /// Throttled, with what `Retry-After` says.
+    /// Throttled, with the time from `Retry-After`.
     Throttled(Duration),
 }

@@ -1,9 +1,9 @@
-//! Work on all cores.
+//! Parallel work on all cores.
 
-/// Does the same work on every core at once, and returns what came of each.
+/// Runs a worker on every core, and returns the result of each.
 ///
 /// # Panics
-/// When one of them does: what panics is nothing that holds.
+/// If a worker panics.
 pub(super) fn on_all_cores<T: Send>(worker: impl Fn() -> T + Sync) -> Vec<T> {
     std::thread::scope(|scope| {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);

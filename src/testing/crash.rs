@@ -1,5 +1,5 @@
-//! Crash anywhere: the runner of each demo and of each fault is cut off around every one of its calls, alone and in
-//! pairs, and the reaper has to put everything right. Nothing here is left to chance: every place there is, is tried.
+//! Crashes around every call: the runner of each demo and of each fault crashes around each of its calls, and the reaper has to
+//! restore everything. A second crash can follow, also in the reaper. Nothing here is random: every place is tried.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,34 +20,35 @@ use super::network::CrashPoint;
 use super::samples::{self, experiments, observation};
 use super::{SimWorld, State};
 
-/// Seconds from a death to the reaper's next tick: at once, while every lease of the dead runs; in between; after them.
-const FIRST_TICKS: [i64; 3] = [1, 20, 60];
-/// Seconds between two ticks of the reaper.
-const TICK: i64 = 60;
-/// Seconds for which a tick may live, as in infra/template.yaml.
-const TICK_LIVES: u64 = 55;
-/// Ticks after the last cut within which everything is put right.
-const MOST_TICKS: u32 = 2;
-/// The demos, as they stand in events/.
+/// Time from a crash to the reaper's next tick, in seconds: while every lease of the dead runner is valid, in between, and after
+/// the leases have expired.
+const FIRST_TICKS_S: [i64; 3] = [1, 20, 60];
+/// Time between two ticks of the reaper, in seconds.
+const TICK_S: i64 = 60;
+/// The time limit of a tick in seconds, as in infra/template.yaml.
+const TICK_TIMEOUT_S: u64 = 55;
+/// The number of ticks after the last crash within which everything must be restored.
+const MAX_TICKS: u32 = 2;
+/// The demos of events/.
 const DEMOS: [(&str, &str); 3] = [
     ("demo 1", include_str!("../../events/demo-1-concurrency.json")),
     ("demo 2", include_str!("../../events/demo-2-handler.json")),
     ("demo 3", include_str!("../../events/demo-3-layer.json")),
 ];
 
-/// Where a runner is cut off: so many calls after the last cut or the beginning, and how.
+/// Where a runner crashes: the number of calls since the last crash or the beginning, and the point around the next call.
 pub type At = (u64, CrashPoint);
 
-/// Something to be crashed.
+/// An experiment whose runner crashes.
 #[derive(Clone, Debug)]
 pub struct Case {
-    /// For people.
+    /// Its name in messages.
     pub name: &'static str,
-    /// What is executed.
+    /// The input of the execution.
     pub experiment: Value,
 }
 
-/// Every demo, every fault of the catalogue, and several of them at once.
+/// Returns every demo, every fault of the catalog, and experiments with several faults.
 #[must_use]
 pub fn cases() -> Vec<Case> {
     let read = |(name, text): (&'static str, &str)| match serde_json::from_str(text) {
@@ -59,14 +60,14 @@ pub fn cases() -> Vec<Case> {
 }
 
 impl Case {
-    /// The same with the shortest duration: fewer looks of Observe, which are all alike.
+    /// Shortens the experiment to the minimum, which leaves out repetitions of Observe.
     #[must_use]
     pub fn short(mut self) -> Self {
         self.experiment["duration"] = "PT5S".into();
         self
     }
 
-    /// A world with what the experiment names, and a function that it does not.
+    /// Creates a world with everything that the experiment names, and one function that it does not name.
     fn world(&self) -> SimWorld {
         let (world, text) = (SimWorld::default(), |value: &Value| value.as_str().unwrap_or_default().to_owned());
         let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
@@ -89,68 +90,68 @@ impl Case {
     }
 }
 
-/// What became of one world.
+/// The result of one world.
 #[derive(Clone, Debug)]
 pub struct World {
-    /// How many of the cuts took place: the others are beyond the last call.
-    pub struck: usize,
-    /// Whether the last one that did was around a call that changes a function, and that was sent.
-    pub at_a_write: bool,
-    /// Calls that were made.
+    /// How many of the crashes took place. The others would be after the last call.
+    pub crashed: usize,
+    /// Whether the last of them was around a call that changes a function, and that was sent.
+    pub at_write: bool,
+    /// How many calls were made.
     pub calls: u64,
-    /// The reaper's ticks from the last cut on, until nothing was left to do.
+    /// The reaper's ticks since the last crash, until nothing was left to do.
     pub ticks: u32,
-    /// The first thing that did not hold.
+    /// The first broken invariant.
     pub broken: Option<String>,
 }
 
-/// Executes the case, cuts it off at these places, and lets the reaper do its work, the first time so many seconds after
-/// the execution is gone. The cuts that the execution does not live to see are the reaper's.
+/// Executes the case with these crashes, and lets the reaper do its work, for the first time `first_tick_s` seconds after the
+/// execution has stopped. Crashes that the execution does not reach happen in the reaper.
 #[must_use]
-pub fn play(case: &Case, cuts: &[At], first_tick: i64) -> World {
+pub fn play(case: &Case, crashes: &[At], first_tick_s: i64) -> World {
     let world = case.world();
     let mut watch = Watch { world: &world, originals: originals(&world), broken: None };
     let machine = Machine::new(&world, "run-1", case.experiment.clone());
-    world.with(|state| state.crash_at(cuts.iter().copied()));
-    let ended = survives_watched(machine.execute(), || watch.look());
+    world.with(|state| state.crash_at(crashes.iter().copied()));
+    let ended = survives_watched(machine.execute(), || watch.check_targets());
     match &ended {
-        Some(ended) => watch.expect(|_| survived(ended)),
+        Some(ended) => watch.check_end(|_| check_survivor(ended)),
         None => world.with(State::next_crash),
     }
     machine.kill();
-    let ticks = reap_until_quiet(&world, &mut watch, first_tick);
-    watch.expect(|state| is_put_right(state, ended.is_some()));
-    let (left, calls, at_a_write) =
+    let ticks = reap_until_quiet(&world, &mut watch, first_tick_s);
+    watch.check_end(|state| check_restored(state, ended.is_some()));
+    let (left, calls, at_write) =
         world.with(|state| (state.crashes_left(), state.calls.len() as u64, state.crashed_at_write));
     let broken =
-        watch.broken.map(|what| format!("{}, cut at {cuts:?}, reaped after {first_tick} s: {what}", case.name));
-    World { struck: cuts.len() - left, at_a_write, calls, ticks, broken }
+        watch.broken.map(|what| format!("{}, crash at {crashes:?}, reaped after {first_tick_s} s: {what}", case.name));
+    World { crashed: crashes.len() - left, at_write, calls, ticks, broken }
 }
 
-/// Ticks of the reaper, each a minute after the last one, until one has found nothing to do.
-fn reap_until_quiet(world: &SimWorld, watch: &mut Watch<'_>, first_tick: i64) -> u32 {
-    let (mut ticks, mut wait) = (0, first_tick);
+/// Runs the reaper every minute until a tick finds nothing to do. Returns the ticks since the last crash.
+fn reap_until_quiet(world: &SimWorld, watch: &mut Watch<'_>, first_tick_s: i64) -> u32 {
+    let (mut ticks, mut wait_s) = (0, first_tick_s);
     loop {
-        world.pass(wait);
+        world.pass(wait_s);
         let (began, left, quiet) = world.with(|state| (state.elapsed, state.crashes_left(), state.active.is_empty()));
-        let tick = survives_watched(reap(world, budget(world, TICK_LIVES)), || watch.look());
+        let tick = survives_watched(reap(world, budget(world, TICK_TIMEOUT_S)), || watch.check_targets());
         if tick.is_none() {
             world.with(State::next_crash);
         }
         let undisturbed = world.with(|state| state.crashes_left()) == left;
         if let Some((_, Some(error))) = tick.filter(|_| undisturbed) {
-            watch.broken.get_or_insert(format!("an undisturbed tick fails: {error}"));
+            watch.broken.get_or_insert(format!("a tick fails without a crash: {error}"));
         }
         if quiet && undisturbed {
             return ticks;
         }
         ticks = if undisturbed { ticks + 1 } else { 0 };
-        if ticks > MOST_TICKS {
-            watch.broken.get_or_insert(format!("{ticks} ticks do not put it right"));
+        if ticks > MAX_TICKS {
+            watch.broken.get_or_insert(format!("{ticks} ticks do not restore everything"));
             return ticks;
         }
-        let took = world.with(|state| state.elapsed) - began;
-        wait = (TICK * 1000 - took).max(0) / 1000;
+        let took_ms = world.with(|state| state.elapsed) - began;
+        wait_s = (TICK_S * 1000 - took_ms).max(0) / 1000;
     }
 }
 
@@ -161,7 +162,7 @@ fn originals(world: &SimWorld) -> BTreeMap<FunctionArn, Observation> {
     })
 }
 
-/// Looks at the world after every step of whoever works on it.
+/// Checks the world after every step of the execution and of the reaper.
 struct Watch<'w> {
     world: &'w SimWorld,
     originals: BTreeMap<FunctionArn, Observation>,
@@ -169,25 +170,25 @@ struct Watch<'w> {
 }
 
 impl Watch<'_> {
-    /// A final status is true and stays true; and a lock is held exactly as long as its target is not final.
-    fn look(&mut self) {
+    /// Checks that a final status is true and stays true, and that a lock is held exactly until its target ends.
+    fn check_targets(&mut self) {
         let originals = &self.originals;
         let wrong = self.world.with(|state| {
             state.targets.values().find_map(|target| {
-                let (status, ours) = (target.status, Some(&target.run));
-                let locked = state.locks.get(&target.function).and_then(|lock| lock.run.as_ref()) == ours;
+                let (status, run) = (target.status, Some(&target.run));
+                let locked = state.locks.get(&target.function).and_then(|lock| lock.run.as_ref()) == run;
                 if status != TargetStatus::Pending && locked == status.is_final() {
-                    return Some(format!("it is {status:?}, and locked: {locked}"));
+                    return Some(format!("the target is {status:?}, but locked: {locked}"));
                 }
                 let changed = || changed(state, originals, &target.function);
-                status.is_final().then(changed)?.map(|what| format!("it is said to be {status:?}, and {what}"))
+                status.is_final().then(changed)?.map(|what| format!("the target is recorded as {status:?}, but {what}"))
             })
         });
         self.broken = self.broken.take().or(wrong);
     }
 
-    /// Notes what does not hold at the end.
-    fn expect(&mut self, check: impl FnOnce(&State) -> Result<(), String>) {
+    /// Checks that every function is as it was, and whatever else `check` checks.
+    fn check_end(&mut self, check: impl FnOnce(&State) -> Result<(), String>) {
         let originals = &self.originals;
         let wrong = self.world.with(|state| {
             let changed = state.functions.keys().find_map(|function| changed(state, originals, function));
@@ -197,7 +198,7 @@ impl Watch<'_> {
     }
 }
 
-/// How a function differs from what it was, or will. Its revision and how an update goes are not its owner's.
+/// Describes how a function differs from what it was, or will. Its revision and the state of its update do not count.
 fn changed(state: &State, originals: &BTreeMap<FunctionArn, Observation>, function: &FunctionArn) -> Option<String> {
     let (now, before) = (state.functions.get(function)?, originals.get(function)?);
     let seen = state.picture(function)?;
@@ -205,89 +206,101 @@ fn changed(state: &State, originals: &BTreeMap<FunctionArn, Observation>, functi
     if seen != (Observation { revision_id, last_update, ..before.clone() }) {
         return Some(format!("{} is not as it was", function.name()));
     }
-    (!now.late.is_empty()).then(|| format!("a call to {} can land yet", function.name()))
+    (!now.late_writes.is_empty()).then(|| format!("a call to {} can still land", function.name()))
 }
 
-/// An execution that only loses answers does not even notice.
-fn survived(ended: &Ended) -> Result<(), String> {
-    let came_to = ended.report.as_ref().map(|report| (report.status, report.outcome));
-    match (&ended.failure, came_to) {
+/// Checks that lost responses do not change the result of an execution.
+fn check_survivor(ended: &Ended) -> Result<(), String> {
+    let result = ended.report.as_ref().map(|report| (report.status, report.outcome));
+    match (&ended.failure, result) {
         (None, Some((RunStatus::Completed, Outcome::NoSteadyState))) => Ok(()),
-        (failure, came_to) => Err(format!("it loses an answer, and comes to {came_to:?}, {failure:?}")),
+        (failure, result) => Err(format!("the execution ends with {result:?}, {failure:?} after a lost response")),
     }
 }
 
-/// What holds when all is quiet, besides every function being as it was.
-fn is_put_right(state: &State, survived: bool) -> Result<(), String> {
+/// Checks the ledger and the writes once nothing is left to do.
+fn check_restored(state: &State, survived: bool) -> Result<(), String> {
     let must = |holds: bool, what: &str| if holds { Ok(()) } else { Err(what.to_owned()) };
-    must(state.locks.values().all(|lock| lock.run.is_none()), "a lock stays")?;
-    must(state.active.is_empty(), "a run stays on the list")?;
-    must(state.alarm_runs.values().all(Vec::is_empty), "an alarm keeps a run")?;
+    must(state.locks.values().all(|lock| lock.run.is_none()), "a lock was not released")?;
+    must(state.active.is_empty(), "a run is still listed as active")?;
+    must(state.alarm_runs.values().all(Vec::is_empty), "an alarm still lists a run")?;
     let targets: BTreeSet<_> = state.targets.values().map(|target| &target.function).collect();
-    must(state.writes.iter().all(|(function, _)| targets.contains(function)), "another function was written")?;
+    must(
+        state.writes.iter().all(|(function, _)| targets.contains(function)),
+        "a function was written that is no target",
+    )?;
     for target in state.targets.values() {
-        must(target.drift.is_empty() && target.frozen_versions.is_empty(), "drift is said where there is none")?;
+        must(
+            target.drift.is_empty() && target.frozen_versions.is_empty(),
+            "drift is reported, but nothing has drifted",
+        )?;
         match target.status {
             TargetStatus::Restored => {}
-            TargetStatus::Untouched => must(state.writes.is_empty(), "it was written, and is said to be untouched")?,
-            other => return Err(format!("its target is {other:?}")),
+            TargetStatus::Untouched => must(state.writes.is_empty(), "an untouched target was written")?,
+            other => return Err(format!("the target is {other:?}")),
         }
     }
-    must(state.runs.len() == 1 || state.runs.is_empty() && state.targets.is_empty(), "targets without a run")?;
+    must(
+        state.runs.len() == 1 || state.runs.is_empty() && state.targets.is_empty(),
+        "there are targets without a run",
+    )?;
     for run in state.runs.values() {
-        let reason = run.reason.as_ref().ok_or("it has ended for no reason")?;
-        must(run.status == reason.final_status(), &format!("it is {:?} because {reason}", run.status))?;
-        let whole = run.ends_at.zip(run.stopping_at).is_some_and(|(due, stopped)| stopped >= due);
+        let reason = run.reason.as_ref().ok_or("the run ended without a reason")?;
+        must(
+            run.status == reason.final_status(),
+            &format!("the run is {:?}, but its reason is: {reason}", run.status),
+        )?;
+        let whole = run.ends_at.zip(run.stopping_at).is_some_and(|(end, stopped)| stopped >= end);
         let restored = state.targets.values().all(|target| target.status == TargetStatus::Restored);
-        must(run.status != RunStatus::Completed || whole && restored, "it is completed before its time")?;
-        must(run.status == RunStatus::Completed || !survived, "its execution has seen to it, and it is not completed")?;
+        must(run.status != RunStatus::Completed || whole && restored, "the run is completed before its end")?;
+        must(run.status == RunStatus::Completed || !survived, "the execution survived, but its run is not completed")?;
     }
     Ok(())
 }
 
-/// What came of crashing everywhere.
+/// The results of crashing around every call.
 #[derive(Debug, Default)]
 pub struct Crashes {
-    /// Worlds in which every cut took place: one for each call, or two, each way, and each time of the first tick.
+    /// How many worlds had all of their crashes: one for each call (or pair of calls), crash point, and time of the first tick.
     pub places: u64,
-    /// Worlds that were played.
+    /// How many worlds were played.
     pub worlds: u64,
-    /// Calls in all of them.
+    /// How many calls they made.
     pub calls: u64,
-    /// The most ticks that it took after the last cut.
+    /// The most ticks that a world needed after its last crash.
     pub most_ticks: u32,
-    /// What did not hold, and where.
+    /// The broken invariants, and where each broke.
     pub broken: Vec<String>,
-    /// How long it took.
+    /// How long the worlds took.
     pub took: Duration,
 }
 
 impl Crashes {
-    /// Counts a world in which so many cuts were to take place.
-    fn add(&mut self, cuts: usize, world: World) {
-        self.places += u64::from(world.struck == cuts);
+    /// Counts a world for which this many crashes were scheduled.
+    fn add(&mut self, crashes: usize, world: World) {
+        self.places += u64::from(world.crashed == crashes);
         self.worlds += 1;
         self.calls += world.calls;
         self.most_ticks = self.most_ticks.max(world.ticks);
         self.broken.extend(world.broken);
     }
 
-    /// Cuts off around the n-th call after these cuts, each way; says whether there is such a call.
-    fn each_way(&mut self, case: &Case, before: &[At], n: u64, first_tick: i64) -> bool {
-        let mut cut_off = |cut| {
-            let cuts = [before, &[(n, cut)]].concat();
-            let world = play(case, &cuts, first_tick);
-            let (beyond, at_a_write) = (world.struck < cuts.len(), world.at_a_write);
-            self.add(cuts.len(), world);
-            (beyond, at_a_write)
+    /// Crashes at each point around the n-th call after these crashes. Returns whether there is such a call.
+    fn crash_around(&mut self, case: &Case, before: &[At], n: u64, first_tick_s: i64) -> bool {
+        let mut crash = |point| {
+            let crashes = [before, &[(n, point)]].concat();
+            let world = play(case, &crashes, first_tick_s);
+            let (has_call, at_write) = (world.crashed == crashes.len(), world.at_write);
+            self.add(crashes.len(), world);
+            (has_call, at_write)
         };
-        let (beyond, at_a_write) = cut_off(CrashPoint::After);
-        if !beyond {
-            for way in ways(at_a_write).filter(|way| *way != CrashPoint::After) {
-                cut_off(way);
+        let (has_call, at_write) = crash(CrashPoint::After);
+        if has_call {
+            for point in crash_points(at_write).filter(|point| *point != CrashPoint::After) {
+                crash(point);
             }
         }
-        !beyond
+        has_call
     }
 
     fn merge(&mut self, other: Self) {
@@ -299,37 +312,37 @@ impl Crashes {
     }
 }
 
-/// The ways around a call.
-fn ways(is_a_write: bool) -> impl Iterator<Item = CrashPoint> {
-    CrashPoint::ALL.into_iter().chain(CrashPoint::LATE.into_iter().filter(move |_| is_a_write))
+/// Returns the crash points around a call.
+fn crash_points(is_write: bool) -> impl Iterator<Item = CrashPoint> {
+    CrashPoint::ALL.into_iter().chain(CrashPoint::LATE.into_iter().filter(move |_| is_write))
 }
 
-/// One cut around each call of each case, each way, and the first tick after each of the times.
+/// Crashes once around each call of each case, at each point, with the first tick after each of the times.
 #[must_use]
 pub fn alone(cases: &[Case]) -> Crashes {
     each_call(cases, |crashes, case, n| {
-        for first_tick in FIRST_TICKS {
-            crashes.each_way(case, &[], n, first_tick);
+        for first_tick_s in FIRST_TICKS_S {
+            crashes.crash_around(case, &[], n, first_tick_s);
         }
     })
 }
 
-/// Two cuts: each way around each call of each case, and then each way around each call that follows, whether that is the
-/// execution's (an answer was lost) or the reaper's, whose first tick comes while the leases of the dead run.
+/// Crashes twice: at each point around each call of each case, and then at each point around each call that follows. That is a
+/// call of the execution, if only a response was lost, or of the reaper, whose first tick comes before the leases expire.
 #[must_use]
 pub fn pairs(cases: &[Case]) -> Crashes {
     each_call(cases, |crashes, case, n| {
-        for way in ways(play(case, &[(n, CrashPoint::After)], FIRST_TICKS[0]).at_a_write) {
+        for point in crash_points(play(case, &[(n, CrashPoint::After)], FIRST_TICKS_S[0]).at_write) {
             let mut next = 0..;
-            while next.next().is_some_and(|m| crashes.each_way(case, &[(n, way)], m, FIRST_TICKS[0])) {}
+            while next.next().is_some_and(|m| crashes.crash_around(case, &[(n, point)], m, FIRST_TICKS_S[0])) {}
         }
     })
 }
 
-/// Does the work for each call of an undisturbed execution and of a tick after it, on all cores.
+/// Does the work on all cores, for each call of an execution without crashes and of a tick after it.
 fn each_call(cases: &[Case], work: impl Fn(&mut Crashes, &Case, u64) + Sync) -> Crashes {
     let began = Instant::now();
-    let calls = |case: &Case| play(case, &[], FIRST_TICKS[0]).calls;
+    let calls = |case: &Case| play(case, &[], FIRST_TICKS_S[0]).calls;
     let places: Vec<(&Case, u64)> = cases.iter().flat_map(|case| (0..calls(case)).map(move |n| (case, n))).collect();
     let next = AtomicUsize::new(0);
     let worker = || {

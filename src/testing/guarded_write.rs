@@ -1,4 +1,4 @@
-//! Guarded writes on the simulated ledger: the same description as the table's, checked and carried out in memory.
+//! Carries out guarded writes on the simulated ledger, from the same descriptions as DynamoDB's condition expressions.
 
 use crate::model::guarded_write::{Condition, Effect, GuardedWrite, Item, Part};
 use crate::model::names::{FunctionArn, RunId};
@@ -9,7 +9,7 @@ use crate::ports::WriteOutcome;
 use super::State;
 
 impl State {
-    /// Checks every part of a write, and carries all of them out or none.
+    /// Carries out all parts of a write if the conditions of all parts hold, and otherwise none.
     pub(super) fn carry_out(&mut self, write: &GuardedWrite) -> WriteOutcome {
         let mut write = write.clone();
         if let Some(weakening) = self.drive.as_ref().and_then(|drive| drive.weakening) {
@@ -68,7 +68,7 @@ impl State {
         }
         let Some(run) = self.runs.get_mut(id) else { return };
         match effect {
-            // The body is replaced; what is an attribute of its own stays.
+            // The body is replaced. Attributes that are stored separately stay.
             Effect::Forget(body) => {
                 *run = Run {
                     status: run.status,

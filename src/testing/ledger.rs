@@ -1,4 +1,4 @@
-//! The ledger in memory: the same guarded writes as the table's, from the same descriptions.
+//! The simulated ledger. Its guarded writes come from the same descriptions as the DynamoDB table's.
 
 use crate::model::guarded_write::{self as writes, GuardedWrite};
 use crate::model::marker::stopped_marker;
@@ -15,18 +15,18 @@ use super::history::monitor::Monitor;
 use super::{SimWorld, State};
 
 impl SimWorld {
-    /// A read, which is consistent.
+    /// Makes a consistent read.
     async fn read<T: Send + 'static>(
         &self,
         method: &'static str,
         name: &'static str,
-        look: impl FnOnce(&mut State) -> T + Send + 'static,
+        read: impl FnOnce(&mut State) -> T + Send + 'static,
     ) -> Result<T, LedgerError> {
         self.with(|state| state.enter(method));
-        self.exchange(CallKind::Read, name, move |state| Ok(look(state))).await
+        self.exchange(CallKind::ReadLedger, name, move |state| Ok(read(state))).await
     }
 
-    /// A guarded write, which `act` carries out: one item's, or a transaction, which may meet another one.
+    /// Sends a guarded write, which `act` carries out. It writes one item, or is a transaction and can conflict with another one.
     async fn send<T: Send + 'static>(
         &self,
         method: &'static str,
@@ -35,8 +35,11 @@ impl SimWorld {
     ) -> Result<T, LedgerError> {
         self.with(|state| state.enter(method));
         let transaction = write.is_transaction();
-        let (kind, name) =
-            if transaction { (CallKind::Transaction, "TransactWriteItems") } else { (CallKind::Update, "UpdateItem") };
+        let (kind, name) = if transaction {
+            (CallKind::Transaction, "TransactWriteItems")
+        } else {
+            (CallKind::WriteItem, "UpdateItem")
+        };
         self.exchange(kind, name, move |state| {
             if transaction && state.conflicts > 0 {
                 state.conflicts -= 1;
@@ -47,16 +50,16 @@ impl SimWorld {
         .await
     }
 
-    /// A guarded write, and whether it was made.
+    /// Makes a guarded write if its conditions hold.
     pub(crate) async fn guarded(&self, write: GuardedWrite) -> Result<WriteOutcome, LedgerError> {
         self.send(write.name, write, State::carry_out).await
     }
 
-    /// A guarded write of a run, and the run afterwards; `None` where it was declined.
+    /// Makes a guarded write of a run. Returns the run after it, or `None` if a condition failed.
     async fn run_after(&self, id: &RunId, write: GuardedWrite) -> Result<Option<Run>, LedgerError> {
         let id = id.clone();
         self.send(write.name, write, move |state, write| match state.carry_out(write) {
-            // The update needs no reading; its answer does.
+            // The update succeeds also on an unreadable record. The response that contains the record does not.
             WriteOutcome::Applied => state.readable(&id).map(|()| state.runs.get(&id).cloned()),
             WriteOutcome::ConditionFailed => Ok(None),
         })
@@ -123,7 +126,7 @@ impl Ledger for SimWorld {
         let marker = stopped_marker(id, reason, now);
         match self.send("stop_run", writes::create_marker(&marker, now), State::carry_out).await? {
             WriteOutcome::Applied => Ok(marker),
-            // Prepare has written it between the two looks: stop that one.
+            // Prepare has created the run since it was read above: retry, to stop that run.
             WriteOutcome::ConditionFailed => Err(LedgerError::Conflict),
         }
     }
@@ -141,7 +144,7 @@ impl Ledger for SimWorld {
         let id = id.clone();
         let write = writes::close_run(&id, status, now);
         self.send("close_run", write, move |state, write| {
-            Monitor::closing(state, &id, status);
+            Monitor::check_closing(state, &id, status);
             state.carry_out(write)
         })
         .await
@@ -150,7 +153,7 @@ impl Ledger for SimWorld {
     async fn retire_run(&self, run: &Run, now: Time) -> Result<(), LedgerError> {
         let id = run.id.clone();
         self.send("retire_run", writes::retire_run(run, now), move |state, write| {
-            // It is written anew, as a whole.
+            // The whole record is written, so it is readable again.
             state.unreadable.remove(&id);
             let _ = state.carry_out(write);
         })
@@ -212,7 +215,7 @@ impl Ledger for SimWorld {
         if self.guarded(writes::take_lock(target)).await? == WriteOutcome::Applied {
             return self.lock(target.function).await;
         }
-        // Either the run is not running, or the lock is held: that is looked up.
+        // Either the run is not running, or the lock is held. A read tells which.
         match self.run(target.run).await? {
             Some(run) if run.status == RunStatus::Running => self.lock(target.function).await,
             _ => Ok(None),
@@ -225,7 +228,7 @@ impl Ledger for SimWorld {
         self.send("arm", write, move |state, write| {
             let guarded = state.carry_out(write);
             if guarded == WriteOutcome::Applied {
-                Monitor::armed(state, &function, &changes);
+                Monitor::on_arm(state, &function, &changes);
             }
             guarded
         })
@@ -264,7 +267,7 @@ impl Ledger for SimWorld {
     }
 
     async fn end_target(&self, ending: &TargetEnding, now: Time) -> Result<WriteOutcome, LedgerError> {
-        // Who holds the lock decides which items the transaction has.
+        // The transaction includes the lock only if the run holds it.
         let held = self.lock(&ending.function).await?.is_some_and(|lock| lock.run.as_ref() == Some(&ending.run));
         let (write, ending) = (writes::end_target(ending, now, held), ending.clone());
         self.send("end_target", write, move |state, write| {
@@ -272,7 +275,7 @@ impl Ledger for SimWorld {
             let changes = target.map(|target| target.changes.clone()).unwrap_or_default();
             let guarded = state.carry_out(write);
             if guarded == WriteOutcome::Applied {
-                Monitor::ended(state, &ending, &changes);
+                Monitor::check_ending(state, &ending, &changes);
             }
             guarded
         })
@@ -294,7 +297,7 @@ impl Ledger for SimWorld {
         let Some(write) = writes::record_removed_faults(&target, seen) else { return Ok(()) };
         match self.guarded(write).await? {
             WriteOutcome::Applied => Ok(()),
-            // The target has changed since it was read: to be read again.
+            // The target has changed since it was read: the caller reads it again.
             WriteOutcome::ConditionFailed => Err(LedgerError::Conflict),
         }
     }
@@ -306,7 +309,7 @@ impl Ledger for SimWorld {
     async fn set_lever(&self, lever: &Lever) -> Result<(), LedgerError> {
         let lever = lever.clone();
         self.with(|state| state.enter("set_lever"));
-        self.exchange(CallKind::Update, "PutItem", move |state| {
+        self.exchange(CallKind::WriteItem, "PutItem", move |state| {
             state.lever = Some(lever);
             Ok(())
         })

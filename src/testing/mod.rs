@@ -1,4 +1,7 @@
-//! The simulated world: the ports in memory, with virtual time, no sleeping, and every call counted.
+//! The simulated world: the ports in memory, in virtual time.
+//!
+//! Nothing here really sleeps, every call is counted, and a test can make any call fail. Calls have the names of the AWS calls
+//! that the real ports make in their place.
 
 pub mod calls;
 mod cores;
@@ -9,13 +12,15 @@ pub mod execution;
 mod functions;
 mod guarded_write;
 pub mod history;
+mod lambda_writes;
 mod ledger;
-mod looks;
 mod mappings;
 pub mod network;
 mod rates;
+mod reads;
 pub mod samples;
 pub mod schedule;
+mod sim_function;
 pub mod state_machine;
 pub mod worker;
 
@@ -35,18 +40,18 @@ use crate::ports::{AlarmError, Alarms, Clock, Executions, Stack};
 use crate::steps::READ_ATTEMPTS;
 use crate::steps::steady_state::MAX_METRIC_DELAY;
 
-pub use functions::SimFunction;
 pub use mappings::{Orphans, SimMapping};
 pub use rates::Rates;
+pub use sim_function::SimFunction;
 
 use calls::CallKind;
 use drive::Drive;
 use network::CrashPoint;
 
-/// When simulated time begins: 2026-06-01, in milliseconds.
+/// The time at which simulated time begins: 2026-06-01.
 pub const BEGINNING: Time = Time(1_780_272_000_000);
 
-/// A world in memory. Calls are counted under the names of the AWS calls that the real world makes for them.
+/// A world in memory.
 #[derive(Debug, Default)]
 pub struct SimWorld {
     state: Mutex<State>,
@@ -54,34 +59,34 @@ pub struct SimWorld {
     sleepers: AtomicU64,
 }
 
-/// Everything in it. Tests read it, and change it as other people would.
+/// The state of a world. Tests read it, and change it in the part of users and deploys.
 #[derive(Debug, Default)]
 pub struct State {
-    /// Milliseconds since [`BEGINNING`].
+    /// The time since [`BEGINNING`], in milliseconds.
     pub elapsed: i64,
     /// The functions.
     pub functions: BTreeMap<FunctionArn, SimFunction>,
-    /// The event source mappings, of which each has a life of its own.
+    /// The event source mappings, which are separate resources.
     pub mappings: BTreeMap<MappingId, SimMapping>,
-    /// What Lambda does with a mapping whose function is gone.
+    /// What Lambda does when asked to enable a mapping of a deleted function.
     pub orphans: Orphans,
-    /// Layer versions; what is not here does not exist.
+    /// The layer versions that exist.
     pub layers: BTreeMap<LayerVersionArn, LayerFact>,
-    /// Alarms by name, and whether each is in ALARM.
+    /// The alarms by name, and whether each is in ALARM.
     pub alarms: BTreeMap<String, bool>,
-    /// The value of each metric, by name, in every period.
+    /// The value that each metric has in every period, by name.
     pub metrics: BTreeMap<String, f64>,
-    /// Metrics that CloudWatch cannot compute, by name.
+    /// The errors of metrics that CloudWatch cannot compute, by name.
     pub metric_errors: BTreeMap<String, AlarmError>,
-    /// What invokes the functions, as far as metrics show it.
+    /// The invocations of the functions that metrics show.
     pub traffic: Traffic,
-    /// Whether Step Functions is out of reach.
+    /// Whether calls to Step Functions fail.
     pub executions_unreadable: bool,
-    /// The role that makes the next call, where a task says so.
+    /// The role of the worker that makes the next call, if it has one.
     pub role: Option<worker::Role>,
-    /// Roles that have no right on the key that the environments are encrypted with, nor on any layer.
+    /// The roles that may use neither the key that encrypts the environments nor any layer.
     pub without_rights: Vec<worker::Role>,
-    /// Executions that are no longer running.
+    /// The executions that are no longer running.
     pub dead_executions: Vec<String>,
     /// The runs.
     pub runs: BTreeMap<RunId, Run>,
@@ -99,52 +104,52 @@ pub struct State {
     pub active: Vec<RunId>,
     /// The lever.
     pub lever: Option<Lever>,
-    /// When an item of the ledger expires, in seconds since 1970.
+    /// When each item of the ledger expires, in seconds since 1970.
     pub expiries: BTreeMap<Item, i64>,
-    /// The part of a guarded write that this ledger leaves out, to see whether anybody notices.
+    /// The part of a guarded write that this ledger leaves out, to prove that a test detects it.
     pub omission: Option<Omission>,
-    /// Every call that was made, in order.
+    /// The names of all calls, in order.
     pub calls: Vec<String>,
-    /// How often a call was sent while none was under way: the sequential round trips of a single task.
+    /// How often a call was sent while none was in flight: the sequential round trips of a single task.
     pub round_trips: u64,
-    /// Calls that were sent and are not answered.
-    pub under_way: u64,
+    /// How many calls are in flight.
+    pub in_flight: u64,
     /// The ledger's methods that were called.
     pub ledger_methods: BTreeSet<&'static str>,
-    /// Until when each sleeper sleeps.
+    /// When each sleeper wakes up, in elapsed milliseconds.
     asleep: BTreeMap<u64, i64>,
-    /// The sleepers that were asked in vain since something has happened, and those that were asked again.
-    asked: [BTreeSet<u64>; 2],
-    /// Every write that Lambda took, in order.
+    /// The sleepers that were polled in vain since the last event, and those that were polled in vain twice.
+    polled_in_vain: [BTreeSet<u64>; 2],
+    /// The writes that Lambda accepted, in order.
     pub writes: Vec<(FunctionArn, Write)>,
-    /// How many further calls the runner lives to make; `None` is for ever.
+    /// How many calls the runner makes before it crashes; `None` if it does not crash.
     pub calls_before_crash: Option<u64>,
-    /// How it ends: around the call after those.
+    /// What happens around the call after those.
     pub crash_point: CrashPoint,
-    /// The cuts after that one, each so many calls later.
+    /// The crashes after that one, each with the number of calls before it.
     crashes: VecDeque<(u64, CrashPoint)>,
-    /// Whether the last cut was around a call that changes a function, and that was sent.
+    /// Whether the last crash was around a call that changes a function, and that was sent.
     pub crashed_at_write: bool,
-    /// What the next calls of these names are answered instead, one answer a call.
+    /// The failures of the next calls of these names, one per call.
     pub call_failures: Vec<(&'static str, CallFailure)>,
-    /// For how long a read of a function may miss what has landed: each is of a moment between then and now.
+    /// How stale a read of a function may be. Each read shows a time between then and now.
     pub staleness: Duration,
-    /// Lambda's rates, where it keeps to them.
+    /// Lambda's rates, if it enforces them.
     pub rates: Option<Rates>,
-    /// Ledger transactions that still meet another one.
+    /// How many of the next ledger transactions conflict with another one.
     pub conflicts: u64,
-    /// What is left of the account's concurrency to reserve, and how much of it must stay unreserved; `None` is plenty.
+    /// The account's concurrency, and how much of it must stay unreserved; `None` for more than any test needs.
     pub pool: Option<(u32, u32)>,
-    /// In a history, the world lives by a schedule.
+    /// In a history, what drives it.
     pub drive: Option<Drive>,
 }
 
-/// What invokes the functions, as far as metrics show it.
+/// The invocations of the functions that metrics show.
 #[derive(Clone, Copy, Debug)]
 pub struct Traffic {
-    /// Invocations of each function in a minute.
+    /// Invocations of each function per minute.
     pub per_minute: f64,
-    /// Whether faults inside invocations are injected into them.
+    /// Whether the invocations meet the faults inside invocations.
     pub meets_faults: bool,
 }
 
@@ -154,35 +159,35 @@ impl Default for Traffic {
     }
 }
 
-/// What can go wrong with a call to Lambda.
+/// A failure of a call to Lambda.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallFailure {
-    /// It lands, and the answer is lost.
+    /// The call lands, and the response is lost.
     ResponseLost,
-    /// It does not land, and nobody says so.
+    /// The call does not land, and no response comes.
     Lost,
-    /// It lands this much later, and nobody says so.
+    /// The call lands this much later, and no response comes.
     LandsLate(Duration),
-    /// Refused: access denied.
+    /// Lambda refuses: access denied.
     Denied,
-    /// Refused: busy.
+    /// Lambda refuses: another update is in progress.
     Busy,
-    /// Refused: throttled.
+    /// Lambda throttles the call.
     Throttled,
 }
 
 impl SimWorld {
-    /// Looks at the world, or changes it from outside.
+    /// Reads or changes the state from outside.
     ///
     /// # Panics
-    /// When a test has panicked while it held the world.
+    /// If a test has panicked while it held the state.
     pub fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
         #[allow(clippy::unwrap_used, reason = "a poisoned lock is a test that has failed already")]
         let mut state = self.state.lock().unwrap();
         act(&mut state)
     }
 
-    /// Carries a task out under the rights of its role, whatever else goes on meanwhile.
+    /// Runs a task with the rights of its role. Other tasks can run concurrently with theirs.
     pub async fn under<F: Future>(&self, role: worker::Role, task: F) -> F::Output {
         let mut task = std::pin::pin!(task);
         std::future::poll_fn(|context| {
@@ -194,7 +199,7 @@ impl SimWorld {
         .await
     }
 
-    /// Lets time pass.
+    /// Advances the simulated time.
     pub fn pass(&self, seconds: i64) {
         self.with(|state| state.advance(seconds * 1000));
     }
@@ -203,21 +208,21 @@ impl SimWorld {
         Clock::sleep(self, Duration::from_millis(milliseconds)).await;
     }
 
-    /// How often a call was made.
+    /// Returns how often a call was made.
     pub fn count(&self, name: &str) -> usize {
         self.with(|state| state.calls.iter().filter(|call| *call == name).count())
     }
 }
 
 impl State {
-    /// The simulated time.
+    /// Returns the simulated time.
     #[must_use]
     pub fn now(&self) -> Time {
         Time(BEGINNING.0 + self.elapsed)
     }
 
-    /// The moment of which the next read is: any within the staleness, but always the same ones.
-    fn read_at(&mut self) -> Time {
+    /// Chooses the time that the next read shows. Outside of a history, the same calls always get the same times.
+    fn choose_read_time(&mut self) -> Time {
         let (staleness_ms, turn) = (whole_milliseconds(self.staleness), self.calls.len() as i64 * 7919);
         let age = match &mut self.drive {
             Some(drive) => match drive.dice.percent(drive.stale_percent) {
@@ -231,26 +236,26 @@ impl State {
 
     fn advance(&mut self, milliseconds: i64) {
         let (before, driven) = (self.now(), self.drive.is_some());
-        // Nobody looks at the past of the many functions that rates are for, unless reads are stale.
+        // Tests with rates have many functions. Only stale reads need their past, so it is not recorded without them.
         if self.rates.is_none() || !self.staleness.is_zero() {
-            self.functions.values_mut().for_each(|function| function.remember(before, driven));
-            self.remember_mappings(before);
+            self.functions.values_mut().for_each(|function| function.record_past(before, driven));
+            self.record_mappings_past(before);
         }
         let until = self.elapsed + milliseconds;
         self.land_until(until);
         self.elapsed = until;
-        self.asked = Default::default();
+        self.polled_in_vain = Default::default();
         let now = self.now();
-        self.catch_up(now);
+        self.advance_lambda(now);
     }
 
-    /// Whether the caller may read neither environments nor layers.
-    fn is_without_rights(&self) -> bool {
+    /// Whether the role of the next call may read neither environments nor layers.
+    fn lacks_rights(&self) -> bool {
         self.role.is_some_and(|role| self.without_rights.contains(&role))
     }
 
-    /// A metric's values: the same in each period, but for one that is not complete yet, of which half has come in.
-    fn metric(&self, metric: &Metric, from: Time, until: Time) -> Result<Vec<f64>, AlarmError> {
+    /// Returns a metric's values. Each period has the same value, except that a recent sum has only half of it yet.
+    fn metric_values(&self, metric: &Metric, from: Time, until: Time) -> Result<Vec<f64>, AlarmError> {
         if let Some(error) = self.metric_errors.get(&metric.name) {
             return Err(error.clone());
         }
@@ -298,9 +303,10 @@ impl Clock for SimWorld {
     }
 }
 
-/// Sleeping, until the time has come. Time is everybody's: it moves on to the earliest sleeper's end when all have been
-/// asked in vain twice and no call is under way. Twice, for what has just begun stands behind the sleepers in its
-/// executor's queue: after one round it may not have been asked at all.
+/// A sleep until a simulated time.
+///
+/// Time advances to the end of the earliest sleep when every sleeper was polled in vain twice and no call is in flight. Twice,
+/// because a new task stands behind the sleepers in its executor's queue, and may not have been polled in the first round.
 struct Sleep<'a> {
     world: &'a SimWorld,
     sleeper: u64,
@@ -320,11 +326,11 @@ impl Future for Sleep<'_> {
                 drive.timers.insert((until, self.sleeper), context.waker().clone());
                 return std::task::Poll::Pending;
             }
-            let asked_before = !state.asked[0].insert(self.sleeper);
-            if asked_before {
-                state.asked[1].insert(self.sleeper);
+            let polled_before = !state.polled_in_vain[0].insert(self.sleeper);
+            if polled_before {
+                state.polled_in_vain[1].insert(self.sleeper);
             }
-            if state.under_way == 0 && state.asked[1].len() == state.asleep.len() {
+            if state.in_flight == 0 && state.polled_in_vain[1].len() == state.asleep.len() {
                 let next = state.asleep.values().min().copied().unwrap_or(state.elapsed);
                 state.advance((next - state.elapsed).max(0));
             }
@@ -341,12 +347,12 @@ impl Drop for Sleep<'_> {
             if let Some((drive, until)) = state.drive.as_mut().zip(until) {
                 drive.timers.remove(&(until, self.sleeper));
             }
-            state.asked = Default::default();
+            state.polled_in_vain = Default::default();
         });
     }
 }
 
-/// Gives way to other tasks once.
+/// Yields to other tasks once.
 struct Yield(bool);
 
 impl Future for Yield {
@@ -378,19 +384,19 @@ impl Alarms for SimWorld {
     async fn metrics(&self, metrics: &[Metric], from: Time, until: Time) -> Result<Vec<Vec<f64>>, AlarmError> {
         let metrics = metrics.to_vec();
         self.exchange(CallKind::Alarms, "GetMetricData", move |state| {
-            metrics.iter().map(|metric| state.metric(metric, from, until)).collect()
+            metrics.iter().map(|metric| state.metric_values(metric, from, until)).collect()
         })
         .await
     }
 }
 
 impl Executions for SimWorld {
-    /// No step repeats this call, so it is attempted here as often as AWS's client attempts it.
+    /// No step retries this call, so it is attempted here as often as AWS's client attempts it.
     async fn is_running(&self, execution_arn: &str) -> Result<bool, String> {
         for attempt in 1..READ_ATTEMPTS {
-            let answer = self.describe_execution(execution_arn).await;
-            if answer.is_ok() {
-                return answer;
+            let response = self.describe_execution(execution_arn).await;
+            if response.is_ok() {
+                return response;
             }
             self.pause(Clock::random(self) % (1000 << (attempt - 1))).await;
         }
@@ -402,7 +408,7 @@ impl SimWorld {
     async fn describe_execution(&self, execution_arn: &str) -> Result<bool, String> {
         let arn = execution_arn.to_owned();
         self.exchange(CallKind::Executions, "DescribeExecution", move |state| match state.executions_unreadable {
-            true => Err("Step Functions is out of reach".to_owned()),
+            true => Err("Step Functions is unavailable".to_owned()),
             false => Ok(!state.dead_executions.contains(&arn)),
         })
         .await

@@ -1,4 +1,4 @@
-//! Lambda's rates: what goes over them is answered 429.
+//! Lambda's rates: it throttles calls that exceed them, with status 429.
 
 use std::time::Duration;
 
@@ -7,40 +7,39 @@ use crate::ports::FunctionError;
 
 use super::State;
 
-/// A token, in the thousandths that a bucket is counted in.
-const CALL: i64 = 1_000;
+/// The cost of a call. A bucket is counted in thousandths of a token.
+const CALL_COST: i64 = 1_000;
 
-/// Two token buckets, as AWS has them for each account and region: `GetFunction` has 100 calls a second, and all other
-/// control-plane calls together have 15 (lambda/latest/dg/gettingstarted-limits). No page says how much a bucket holds:
-/// here it is one second's worth.
+/// The two token buckets of an account and Region: `GetFunction` has 100 calls per second, and all other control-plane calls
+/// share 15 (lambda/latest/dg/gettingstarted-limits). No page has the size of a bucket. Inferred: one second's calls.
 #[derive(Debug)]
 pub struct Rates {
-    looks: Bucket,
-    control: Bucket,
-    /// Calls that were answered 429.
-    pub refused: u64,
+    get_function: Bucket,
+    other_calls: Bucket,
+    /// How many calls were throttled.
+    pub throttled: u64,
 }
 
 impl Rates {
-    /// Full buckets.
+    /// Creates full buckets.
     #[must_use]
     pub fn new(now: Time) -> Self {
-        Self { looks: Bucket::full(100, now), control: Bucket::full(15, now), refused: 0 }
+        Self { get_function: Bucket::full(100, now), other_calls: Bucket::full(15, now), throttled: 0 }
     }
 
     fn take(&mut self, call: &str, now: Time) -> Result<(), FunctionError> {
-        let bucket = if call == "GetFunction" { &mut self.looks } else { &mut self.control };
+        let bucket = if call == "GetFunction" { &mut self.get_function } else { &mut self.other_calls };
         if bucket.take(now) {
             return Ok(());
         }
-        self.refused += 1;
+        self.throttled += 1;
         Err(FunctionError::Throttled(Duration::from_secs(1)))
     }
 }
 
 #[derive(Debug)]
 struct Bucket {
-    /// Tokens a second, and thousandths of a token a millisecond.
+    /// Tokens per second, which is also thousandths of a token per millisecond.
     rate: i64,
     level: i64,
     filled: Time,
@@ -48,26 +47,26 @@ struct Bucket {
 
 impl Bucket {
     fn full(rate: i64, now: Time) -> Self {
-        Self { rate, level: rate * CALL, filled: now }
+        Self { rate, level: rate * CALL_COST, filled: now }
     }
 
     fn take(&mut self, now: Time) -> bool {
         let passed = now.0 - self.filled.0;
         self.filled = now;
-        self.level = (self.level + passed * self.rate).min(self.rate * CALL);
-        let enough = self.level >= CALL;
-        self.level -= if enough { CALL } else { 0 };
+        self.level = (self.level + passed * self.rate).min(self.rate * CALL_COST);
+        let enough = self.level >= CALL_COST;
+        self.level -= if enough { CALL_COST } else { 0 };
         enough
     }
 }
 
 impl State {
-    /// Lambda keeps to its rates from now on.
+    /// Makes Lambda enforce its rates from now on.
     pub fn limit_rates(&mut self) {
         self.rates = Some(Rates::new(self.now()));
     }
 
-    /// Whether Lambda takes a call now that was sent.
+    /// Counts a call against the rates, or throttles it.
     pub(super) fn admit(&mut self, call: &str) -> Result<(), FunctionError> {
         let now = self.now();
         self.rates.as_mut().map_or(Ok(()), |rates| rates.take(call, now))

@@ -1,4 +1,4 @@
-//! Names, functions and experiments to test with.
+//! Sample names, functions and experiments for tests.
 
 use std::collections::BTreeMap;
 
@@ -16,15 +16,15 @@ use crate::model::settings::Settings;
 use super::SimWorld;
 use super::dice::Dice;
 
-/// The secret that no output may show.
+/// A secret that no output may show.
 pub const SECRET: &str = "hunter2-not-for-logs";
-/// The mapping of every sample function.
+/// The UUID of the event source mapping of `checkout`.
 pub const MAPPING: &str = "11111111-2222-3333-4444-555555555555";
 
-/// The prefix of the names of the sample stack's own functions.
+/// The prefix of the function names of the sample stack.
 pub const PREFIX: &str = "snapback";
 
-/// Unwraps what a sample is made of.
+/// Unwraps the parts of a sample.
 macro_rules! sample {
     ($made:expr) => {
         match $made {
@@ -34,13 +34,13 @@ macro_rules! sample {
     };
 }
 
-/// A function's ARN.
+/// Returns a function's ARN.
 #[must_use]
 pub fn function_arn(name: &str) -> FunctionArn {
     sample!(FunctionArn::try_from(format!("arn:aws:lambda:eu-west-1:123456789012:function:{name}")))
 }
 
-/// The UUID of a function's event source mapping: [`MAPPING`] is that of `checkout`.
+/// Returns the UUID of a function's event source mapping.
 #[must_use]
 pub fn mapping_id(name: &str) -> MappingId {
     let number = name.bytes().fold(0, |hash, byte| Dice::new(hash ^ u64::from(byte)).number());
@@ -48,38 +48,38 @@ pub fn mapping_id(name: &str) -> MappingId {
     sample!(MappingId::try_from(if name == "checkout" { MAPPING.to_owned() } else { own }))
 }
 
-/// A layer version's ARN.
+/// Returns a layer version's ARN.
 #[must_use]
 pub fn layer_arn(name: &str) -> LayerVersionArn {
     sample!(LayerVersionArn::try_from(format!("arn:aws:lambda:eu-west-1:123456789012:layer:{name}:1")))
 }
 
-/// A runtime version's ARN.
+/// Returns a runtime version's ARN.
 #[must_use]
 pub fn runtime_version(number: u32) -> String {
     format!("arn:aws:lambda:eu-west-1::runtime:{number:064x}")
 }
 
-/// An alarm's ARN.
+/// Returns an alarm's ARN.
 #[must_use]
 pub fn alarm_arn(name: &str) -> String {
     format!("arn:aws:cloudwatch:eu-west-1:123456789012:alarm:{name}")
 }
 
-/// A run.
+/// Returns a run's ID.
 #[must_use]
 pub fn run_id(name: &str) -> RunId {
     sample!(RunId::try_from(name))
 }
 
-/// The layers that a stack publishes with its proxy.
+/// Returns the layers in which a stack publishes its proxy.
 #[must_use]
 pub fn proxy_layers() -> ProxyLayers {
     let text = format!("arm64={},x86_64={}", layer_arn("snapback-proxy-arm64"), layer_arn("snapback-proxy-x86_64"));
     sample!(ProxyLayers::parse(&text))
 }
 
-/// What a stack allows by default.
+/// Returns the default settings of a stack.
 #[must_use]
 pub fn settings() -> Settings {
     Settings {
@@ -91,7 +91,7 @@ pub fn settings() -> Settings {
     }
 }
 
-/// A function that looks like a real one: a reserved concurrency, two layers, a wrapper, a secret, a tag, a mapping.
+/// Returns a realistic function: it has reserved concurrency, two layers, a wrapper, a secret, tags and a mapping.
 #[must_use]
 pub fn observation(name: &str) -> Observation {
     let variables = [("AWS_LAMBDA_EXEC_WRAPPER", "/opt/otel-handler"), ("RUST_LOG", "info"), ("DB_PASSWORD", SECRET)];
@@ -119,7 +119,7 @@ pub fn observation(name: &str) -> Observation {
     }
 }
 
-/// The layers of the sample functions, those of the sample faults, and the proxy's, which is for one architecture each.
+/// Returns the layers of the sample functions and of the sample faults, and the proxy's layer for each architecture.
 #[must_use]
 pub fn layers() -> BTreeMap<LayerVersionArn, LayerFact> {
     let plain = ["otel", "shared", "chaos"].map(|name| (layer_arn(name), LayerFact::plain()));
@@ -130,7 +130,7 @@ pub fn layers() -> BTreeMap<LayerVersionArn, LayerFact> {
     plain.into_iter().chain([proxy("arm64"), proxy("x86_64")]).collect()
 }
 
-/// A world with these functions, all sample layers, and an alarm `errors` that is OK.
+/// Creates a world with these functions, all sample layers, and an alarm `errors` that is OK.
 #[must_use]
 pub fn world(functions: &[&str]) -> SimWorld {
     let world = SimWorld::default();
@@ -144,7 +144,7 @@ pub fn world(functions: &[&str]) -> SimWorld {
     world
 }
 
-/// One of each fault of the catalogue, by name.
+/// Returns a sample of each fault of the catalog, by name.
 #[must_use]
 pub fn faults() -> Vec<(&'static str, Value)> {
     let layers = json!([layer_arn("chaos")]);
@@ -187,7 +187,7 @@ pub fn faults() -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// An experiment with these faults on these functions, for a minute, that the alarm `errors` ends.
+/// Returns an experiment of one minute with these faults on these functions, which the alarm `errors` stops.
 #[must_use]
 pub fn experiment(functions: &[&str], faults: &[(&str, Value)]) -> Value {
     let targets: Vec<Value> = functions.iter().map(|name| json!({ "function": name })).collect();
@@ -198,7 +198,8 @@ pub fn experiment(functions: &[&str], faults: &[(&str, Value)]) -> Value {
     })
 }
 
-/// Each fault of the catalogue, then several that go together, on all surfaces and inside invocations, with an experiment of each on `checkout`.
+/// Returns an experiment on `checkout` for each fault of the catalog, and two with several faults: one that changes many fields,
+/// and one inside invocations.
 #[must_use]
 pub fn experiments() -> Vec<(&'static str, Value)> {
     let one = |fault: &(&'static str, Value)| (fault.0, experiment(&["checkout"], std::slice::from_ref(fault)));
@@ -206,7 +207,7 @@ pub fn experiments() -> Vec<(&'static str, Value)> {
     let several = ["reservedConcurrency", "environment", "timeout", "memory", "eventSourceMapping"];
     let several: Vec<(&str, Value)> = faults().into_iter().filter(|(name, _)| several.contains(name)).collect();
     all.push(("several at once", experiment(&["checkout"], &several)));
-    // The proxy comes once for all of them; two of the same kind, too.
+    // All of these share one proxy. Two of them are of the same kind.
     let inside = ["latency", "latency", "error", "disk"];
     let of = |name: &&'static str| faults().into_iter().filter(|(other, _)| other == name).collect::<Vec<_>>();
     let inside: Vec<(&str, Value)> = inside.iter().flat_map(of).collect();

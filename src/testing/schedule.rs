@@ -1,4 +1,4 @@
-//! A schedule of tasks in simulated time: whoever is due next goes on, and time moves on to it. One thread, no waiting.
+//! The executor of a history: it polls jobs on one thread, and advances simulated time to the next timer when no job is ready.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
@@ -13,7 +13,7 @@ use super::history::monitor::Monitor;
 type Job<'w> = Pin<Box<dyn Future<Output = ()> + 'w>>;
 type Ready = Arc<Mutex<VecDeque<u64>>>;
 
-/// Tasks that go on side by side in one world.
+/// The concurrent jobs of one world.
 pub struct Schedule<'w> {
     world: &'w SimWorld,
     jobs: Rc<RefCell<BTreeMap<u64, Job<'w>>>>,
@@ -21,12 +21,13 @@ pub struct Schedule<'w> {
     ready: Ready,
 }
 
-struct Bell {
+/// Wakes a job by putting it in the queue of ready jobs.
+struct JobWaker {
     job: u64,
     ready: Ready,
 }
 
-impl Wake for Bell {
+impl Wake for JobWaker {
     fn wake(self: Arc<Self>) {
         if let Ok(mut ready) = self.ready.lock() {
             ready.push_back(self.job);
@@ -35,62 +36,63 @@ impl Wake for Bell {
 }
 
 impl<'w> Schedule<'w> {
-    /// Of a world that lives by a schedule (it has a [`super::drive::Drive`]).
+    /// Creates the schedule of a world that has a [`super::drive::Drive`].
     #[must_use]
     pub fn new(world: &'w SimWorld) -> Self {
         Self { world, jobs: Rc::default(), next: RefCell::default(), ready: Ready::default() }
     }
 
-    /// Begins a task.
+    /// Adds a job. Returns its number.
     pub fn spawn(&self, job: impl Future<Output = ()> + 'w) -> u64 {
         let mut next = self.next.borrow_mut();
         *next += 1;
         self.jobs.borrow_mut().insert(*next, Box::pin(job));
-        self.ring(*next);
+        self.make_ready(*next);
         *next
     }
 
-    fn ring(&self, job: u64) {
+    fn make_ready(&self, job: u64) {
         if let Ok(mut ready) = self.ready.lock() {
             ready.push_back(job);
         }
     }
 
-    /// Ends a task where it stands, if it has not ended: what it has sent may land yet.
+    /// Drops a job, if it has not ended. A call that it has sent may still land. Returns whether it was running.
     pub fn kill(&self, job: u64) -> bool {
         let killed = self.jobs.borrow_mut().remove(&job);
         killed.is_some()
     }
 
-    /// Ends all tasks.
+    /// Drops all jobs.
     pub fn end(&self) {
         let jobs = std::mem::take(&mut *self.jobs.borrow_mut());
         drop(jobs);
     }
 
-    /// Goes on until nothing is left to do, or `over` says so.
-    pub fn run(&self, over: impl Fn() -> bool) {
-        while !over() {
+    /// Runs the jobs until none can continue, or `is_over` returns true.
+    pub fn run(&self, is_over: impl Fn() -> bool) {
+        while !is_over() {
             let next = self.ready.lock().ok().and_then(|mut ready| ready.pop_front());
             match next {
-                Some(job) => self.go_on(job),
-                None if self.pass() => {}
+                Some(job) => self.poll_job(job),
+                None if self.advance_to_next_timer() => {}
                 None => return,
             }
         }
     }
 
-    fn go_on(&self, number: u64) {
+    /// Polls a job once, and checks the invariants after it.
+    fn poll_job(&self, number: u64) {
         let Some(mut job) = self.jobs.borrow_mut().remove(&number) else { return };
-        let waker = Waker::from(Arc::new(Bell { job: number, ready: Arc::clone(&self.ready) }));
+        let waker = Waker::from(Arc::new(JobWaker { job: number, ready: Arc::clone(&self.ready) }));
         if job.as_mut().poll(&mut Context::from_waker(&waker)) == Poll::Pending {
             self.jobs.borrow_mut().insert(number, job);
         }
-        self.world.with(Monitor::check);
+        self.world.with(Monitor::check_locks_and_reasons);
     }
 
-    /// Lets time pass until somebody is due.
-    fn pass(&self) -> bool {
+    /// Advances time to the earliest timer and wakes its job. Returns false if there is no timer.
+    fn advance_to_next_timer(&self) -> bool {
         let waker = self.world.with(|state| {
             let ((until, _), waker) = state.drive.as_mut()?.timers.pop_first()?;
             state.advance((until - state.elapsed).max(0));
@@ -100,7 +102,7 @@ impl<'w> Schedule<'w> {
     }
 }
 
-/// The answer of a task to the one who waits for it.
+/// The reply of one job to another job that waits for it.
 #[derive(Debug)]
 pub struct Reply<T>(Rc<RefCell<(Option<T>, Option<Waker>)>>);
 
@@ -117,11 +119,11 @@ impl<T> Default for Reply<T> {
 }
 
 impl<T> Reply<T> {
-    /// Gives the answer, if there is none yet.
-    pub fn fill(&self, answer: T) {
+    /// Sets the reply, if it is not set yet.
+    pub fn fill(&self, reply: T) {
         let waker = {
             let mut slot = self.0.borrow_mut();
-            slot.0.get_or_insert(answer);
+            slot.0.get_or_insert(reply);
             slot.1.take()
         };
         if let Some(waker) = waker {
@@ -129,12 +131,12 @@ impl<T> Reply<T> {
         }
     }
 
-    /// Waits for the answer.
+    /// Waits for the reply.
     pub async fn wait(self) -> T {
         std::future::poll_fn(|context| {
             let mut slot = self.0.borrow_mut();
             match slot.0.take() {
-                Some(answer) => Poll::Ready(answer),
+                Some(reply) => Poll::Ready(reply),
                 None => {
                     slot.1 = Some(context.waker().clone());
                     Poll::Pending

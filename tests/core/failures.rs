@@ -79,7 +79,7 @@ fn restored_is_not_reported_while_the_fault_can_still_land() {
             assert!(survives(machine.inject(&functions)).is_none(), "{fault}");
             world.with(|state| {
                 state.calls_before_crash = None;
-                assert_eq!(state.functions[&functions[0]].late.len(), 1, "{fault}");
+                assert_eq!(state.functions[&functions[0]].late_writes.len(), 1, "{fault}");
             });
             machine.kill();
             assert_eq!(picture(&world, "checkout"), before, "{fault}: the call has landed already");
@@ -173,7 +173,7 @@ fn a_restore_that_lands_late_does_not_end_the_next_run() {
         let _ = survives(async {
             let end = first.end(None);
             let kill = async {
-                while world.with(|state| state.functions[&function_arn("checkout")].late.is_empty()) {
+                while world.with(|state| state.functions[&function_arn("checkout")].late_writes.is_empty()) {
                     give_way().await;
                 }
                 world.with(|state| state.calls_before_crash = Some(0));
@@ -183,7 +183,7 @@ fn a_restore_that_lands_late_does_not_end_the_next_run() {
         first.kill();
         world.with(|state| {
             state.calls_before_crash = None;
-            assert_eq!(state.functions[&function_arn("checkout")].late.len(), 1, "{fault}");
+            assert_eq!(state.functions[&function_arn("checkout")].late_writes.len(), 1, "{fault}");
         });
         // A second run takes the function as soon as it can.
         let second = Machine::new(&world, "run-2", experiment.clone());

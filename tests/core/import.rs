@@ -15,16 +15,20 @@ mod table;
 use self::notes::is_noted;
 
 const FIXTURES: [(&str, Format, &str); 7] = [
-    ("fis.json", Format::Fis, include_str!("import/fis.json")),
-    ("failure-lambda.json", Format::FailureLambda, include_str!("import/failure-lambda.json")),
-    ("failure-lambda-0.json", Format::FailureLambda, include_str!("import/failure-lambda-0.json")),
-    ("chaos-lambda.json", Format::ChaosLambda, include_str!("import/chaos-lambda.json")),
-    ("chaos-lambda-0.2.json", Format::ChaosLambda, include_str!("import/chaos-lambda-0.2.json")),
-    ("chaos-lambda-extension.env", Format::ChaosLambdaExtension, include_str!("import/chaos-lambda-extension.env")),
+    ("fis.json", Format::Fis, include_str!("import/fixtures/fis.json")),
+    ("failure-lambda.json", Format::FailureLambda, include_str!("import/fixtures/failure-lambda.json")),
+    ("failure-lambda-0.json", Format::FailureLambda, include_str!("import/fixtures/failure-lambda-0.json")),
+    ("chaos-lambda.json", Format::ChaosLambda, include_str!("import/fixtures/chaos-lambda.json")),
+    ("chaos-lambda-0.2.json", Format::ChaosLambda, include_str!("import/fixtures/chaos-lambda-0.2.json")),
+    (
+        "chaos-lambda-extension.env",
+        Format::ChaosLambdaExtension,
+        include_str!("import/fixtures/chaos-lambda-extension.env"),
+    ),
     (
         "chaos-lambda-extension-function.json",
         Format::ChaosLambdaExtension,
-        include_str!("import/chaos-lambda-extension-function.json"),
+        include_str!("import/fixtures/chaos-lambda-extension-function.json"),
     ),
 ];
 

@@ -121,7 +121,7 @@ async fn watched<T>(world: &SimWorld, worker: impl Future<Output = T>) -> (T, u6
     let (mut worker, mut most) = (pin!(worker), 0);
     std::future::poll_fn(|context| {
         let polled = worker.as_mut().poll(context);
-        most = most.max(world.with(|state| state.under_way));
+        most = most.max(world.with(|state| state.in_flight));
         match polled {
             Poll::Ready(output) => Poll::Ready((output, most)),
             Poll::Pending => Poll::Pending,
@@ -144,7 +144,8 @@ fn a_thousand_targets_are_rolled_back_at_lambdas_rate() {
         assert_all_restored(&world, &functions, fault.0);
         let calls = control_calls(&world);
         let (took, least) = ((world.now().0 - began.0) as f64 / 1000.0, f64::from(calls) / 15.0);
-        let (looks, refused) = (world.count("GetFunction"), world.with(|state| state.rates.as_ref().unwrap().refused));
+        let (looks, refused) =
+            (world.count("GetFunction"), world.with(|state| state.rates.as_ref().unwrap().throttled));
         println!(
             "{}: 1000 targets in {took:.1} s; {calls} calls at 15 a second take {least:.1} s: {:.3} times; \
              {looks} looks, {refused} calls refused, {most} calls under way at most",
@@ -217,7 +218,7 @@ fn two_workers_over_the_rates_both_finish() {
         assert_all_ended(&rolled_back.unwrap(), 300);
         assert_eq!((error, tick.handled, tick.failed_restores), (None, 1, 0), "{}", fault.0);
         assert_all_restored(&world, &functions.concat(), fault.0);
-        let refused = world.with(|state| state.rates.as_ref().unwrap().refused);
+        let refused = world.with(|state| state.rates.as_ref().unwrap().throttled);
         let taken = u64::from(control_calls(&world)) - refused;
         let (took, least) = ((world.now().0 - began.0) as f64 / 1000.0, taken as f64 / 15.0);
         println!(
@@ -261,7 +262,7 @@ fn a_hundred_targets_are_checked_within_the_rates() {
     machine.settings.target_limit = 100;
     let began = world.now();
     assert_eq!(block_on(machine.prepare()).unwrap().functions.len(), 100);
-    assert_eq!(world.with(|state| state.rates.as_ref().unwrap().refused), 0);
+    assert_eq!(world.with(|state| state.rates.as_ref().unwrap().throttled), 0);
     let took = began.until(world.now());
     assert!(seconds_up(took) <= u64::from(control_calls(&world)).div_ceil(15), "{took:?}");
 }

@@ -148,7 +148,7 @@ pub fn assert_final_is_true(world: &SimWorld, original: &Observation, fault: &st
     }
     assert_eq!(picture(world, "checkout"), *original, "{fault}: it is reported as {ended:?}");
     world.with(|state| {
-        let late = &state.functions[&function_arn("checkout")].late;
+        let late = &state.functions[&function_arn("checkout")].late_writes;
         let harmful: Vec<&(Time, Write)> = late.iter().collect();
         assert!(harmful.is_empty(), "{fault}: it is reported as {ended:?}, and {harmful:?} can land");
     });

@@ -44,7 +44,7 @@ pub fn assert_nothing_is_active(world: &SimWorld) {
     world.with(|state| {
         assert!(state.locks.values().all(|lock| lock.run.is_none()), "{:?}", state.locks);
         assert_eq!(state.active, Vec::<RunId>::new());
-        assert!(state.functions.values().all(|function| function.late.is_empty()));
+        assert!(state.functions.values().all(|function| function.late_writes.is_empty()));
     });
 }
 

@@ -64,7 +64,7 @@ fn the_pages_of_a_list_keep_to_lambdas_rate() {
     world.pass(60);
     let ended = block_on(machine.end(None));
     assert_eq!(ended.report.unwrap().targets[0].frozen_versions, ["2000"]);
-    assert_eq!(world.with(|state| state.rates.as_ref().unwrap().refused), 0, "calls went over the rate");
+    assert_eq!(world.with(|state| state.rates.as_ref().unwrap().throttled), 0, "calls went over the rate");
 }
 
 #[test]

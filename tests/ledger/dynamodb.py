@@ -62,7 +62,7 @@ def create_table() -> None:
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
-    def answer(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+    def respond(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
         head = [f"HTTP/1.1 {status} -"]
         head += [f"{name}: {value}" for name, value in headers if name.lower() != "content-length"]
         head += [f"Content-Length: {len(body)}", "", ""]
@@ -71,12 +71,12 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         with ONE_AT_A_TIME:
             items = [item.to_json()["Attributes"] for item in table().all_items()]
-        self.answer(200, [], json.dumps(items).encode())
+        self.respond(200, [], json.dumps(items).encode())
 
     def do_DELETE(self) -> None:
         with ONE_AT_A_TIME:
             table().items.clear()
-        self.answer(200, [], b"")
+        self.respond(200, [], b"")
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -102,14 +102,14 @@ class Handler(BaseHTTPRequestHandler):
         # Calls moto's handler directly, because its server's framework takes longer than the work.
         try:
             with ONE_AT_A_TIME:
-                status, headers, answer = DynamoHandler.dispatch(normalize_request(Request(environ)))
+                status, headers, content = DynamoHandler.dispatch(normalize_request(Request(environ)))
         except HTTPException as error:
             refused = error.get_response(environ)
-            status, headers, answer = refused.status_code, dict(refused.headers), refused.get_data()
+            status, headers, content = refused.status_code, dict(refused.headers), refused.get_data()
         except Exception as error:  # An error of moto is not a response of DynamoDB.
-            status, headers, answer = 400, {}, json.dumps({"__type": "NotInMoto", "message": repr(error)})
-        body = answer.encode() if isinstance(answer, str) else answer
-        self.answer(int(status), [(name, str(value)) for name, value in headers.items()], body)
+            status, headers, content = 400, {}, json.dumps({"__type": "NotInMoto", "message": repr(error)})
+        body = content.encode() if isinstance(content, str) else content
+        self.respond(int(status), [(name, str(value)) for name, value in headers.items()], body)
 
     def log_message(self, *_: object) -> None:
         pass

@@ -95,7 +95,7 @@ fn arguments_that_are_not_text_keep_their_places() {
 }
 
 #[test]
-fn the_runtime_has_the_same_sigpipe_setting_as_without_us() {
+fn the_runtime_has_the_same_sigpipe_setting_as_without_proxy() {
     let api = Api::new();
     let ignored = |trap: &str, between: &str| {
         let script = format!("{trap} exec {between} /bin/sh -c 'grep SigIgn /proc/self/status'");

@@ -1,4 +1,4 @@
-//! Experiments on many functions: the tasks' batches on the simulated world, and a Distributed Map of them in the lab.
+//! Experiments on many functions: the tasks' batches in the simulated world, and a Distributed Map of them in the lab.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -15,9 +15,9 @@ use snapback::testing::{CallFailure, SimWorld};
 
 use super::lab::{Lab, eventually};
 
-/// What a state of Step Functions holds (step-functions/latest/dg/service-quotas).
+/// The most bytes of a state's input or output (step-functions/latest/dg/service-quotas).
 const STATE: usize = 256 * 1024;
-/// As the state machine splits them.
+/// The functions in a batch, as the state machine splits them.
 const BATCH: usize = 20;
 
 async fn call_for(world: &SimWorld, task: Task, seconds: u64, payload: &Value) -> Value {
@@ -33,7 +33,7 @@ async fn call(world: &SimWorld, task: Task, payload: &Value) -> Value {
     call_for(world, task, 30, payload).await
 }
 
-/// Functions with names as long as Lambda lets them be.
+/// Returns names of functions that are as long as Lambda allows.
 fn names(count: usize) -> Vec<String> {
     (0..count).map(|number| format!("{number:0>64}")).collect()
 }
@@ -56,7 +56,7 @@ fn batch(names: &[String]) -> Value {
     json!({ "runId": "r", "functions": functions })
 }
 
-/// A batch's execution, without its waits' bounds: what is pending goes in again as it came out.
+/// Plays a batch's execution without a limit of rounds: a pending result is the input of the next round.
 async fn carried_out(world: &SimWorld, task: Task, mut payload: Value) -> Value {
     for _ in 0..100 {
         payload = call(world, task, &payload).await;
@@ -65,7 +65,7 @@ async fn carried_out(world: &SimWorld, task: Task, mut payload: Value) -> Value 
         }
         world.pass(payload["waitSeconds"].as_i64().unwrap());
     }
-    panic!("{task:?} goes on for ever: {payload}");
+    panic!("{task:?} never ends: {payload}");
 }
 
 async fn for_all(world: &SimWorld, task: Task, names: &[String]) {
@@ -75,7 +75,7 @@ async fn for_all(world: &SimWorld, task: Task, names: &[String]) {
     }
 }
 
-/// As the state machine hands them to the restore function before anything is injected.
+/// The input of the restore function before anything is injected, as the state machine passes it.
 fn unrehearsed(names: &[String]) -> Value {
     json!({ "runId": "r", "functions": [], "unrehearsed": batch(names)["functions"] })
 }
@@ -84,7 +84,11 @@ async fn rehearse_all(world: &SimWorld, names: &[String]) {
     for names in names.chunks(BATCH) {
         let answer = carried_out(world, Task::Restore, unrehearsed(names)).await;
         assert_eq!((&answer["failed"], answer.get("unrehearsed")), (&json!(0), None), "{answer}");
-        assert_eq!(answer["functions"].as_array().unwrap().len(), names.len(), "what is rehearsed can be injected");
+        assert_eq!(
+            answer["functions"].as_array().unwrap().len(),
+            names.len(),
+            "every rehearsed target can be injected"
+        );
     }
 }
 
@@ -96,7 +100,7 @@ fn statuses(world: &SimWorld) -> BTreeMap<&'static str, usize> {
     })
 }
 
-/// Every payload and every answer on the way fits a state of Step Functions, which `call` checks.
+/// Every input and every result fits into a state of Step Functions, which `call` checks.
 #[tokio::test]
 async fn a_thousand_targets_go_through_in_batches() {
     let (world, names) = prepared(1000).await;
@@ -116,7 +120,7 @@ async fn a_thousand_targets_go_through_in_batches() {
     let after =
         world.with(|state| state.functions.values().map(|f| (f.seen.timeout, f.seen.concurrency)).collect::<Vec<_>>());
     assert_eq!(before, after);
-    // Somebody has to look at one of them: it is listed, whatever its place.
+    // A user has to act on one of them, so the report lists it, regardless of its position.
     world.with(|state| {
         let last = state.targets.get_mut(&(run_id("r"), function_arn(&names[999]))).unwrap();
         last.status = TargetStatus::Drifted;
@@ -138,24 +142,24 @@ async fn a_report_of_few_targets_leaves_none_out() {
 }
 
 #[tokio::test]
-async fn one_failure_keeps_no_other_target_waiting() {
+async fn one_failure_delays_no_other_target() {
     let (world, names) = prepared(BATCH).await;
     world.with(|state| state.call_failures.push(("GetFunction", CallFailure::Denied)));
     let answer = call(&world, Task::Arm, &batch(&names)).await;
     assert_eq!((&answer["status"], &answer["failed"]), (&json!("done"), &json!(1)));
     let failure = answer["failures"][0].as_object().unwrap();
-    // The names under which the state machine takes the first one for the run's.
+    // The state machine uses the first failure, under these names, as the run's failure.
     assert_eq!(failure.keys().collect::<Vec<_>>(), ["Cause", "Error", "function"]);
     assert_eq!(failure["Error"], "AccessDenied");
     assert_eq!(statuses(&world), BTreeMap::from([("armed", BATCH - 1), ("pending", 1)]));
 }
 
 #[tokio::test]
-async fn trouble_that_may_pass_is_tried_so_often_and_no_more() {
+async fn transient_errors_are_retried_a_limited_number_of_times() {
     let (world, names) = prepared(2).await;
     let mut payload = batch(&names[..1]);
     for tried in 1..6 {
-        // As often as one call is repeated within an invocation.
+        // As often as one call is retried within an invocation.
         world.with(|state| state.conflicts = 8);
         payload = call(&world, Task::Arm, &payload).await;
         assert_eq!(payload["status"], "pending", "{payload}");
@@ -171,7 +175,7 @@ async fn trouble_that_may_pass_is_tried_so_often_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_refused_restore_is_tried_again_before_it_is_a_failure() {
+async fn a_refused_restore_is_retried_before_it_is_a_failure() {
     let (world, names) = prepared(2).await;
     for_all(&world, Task::Arm, &names).await;
     rehearse_all(&world, &names).await;
@@ -186,16 +190,16 @@ async fn a_refused_restore_is_tried_again_before_it_is_a_failure() {
 }
 
 #[tokio::test]
-async fn who_had_no_turn_is_the_first_in_the_next_invocation() {
+async fn targets_without_a_turn_go_first_in_the_next_invocation() {
     let (world, names) = prepared(BATCH).await;
     world.with(|state| state.calls.clear());
     let answer = call_for(&world, Task::Arm, 5, &batch(&names)).await;
     assert_eq!((&answer["status"], &answer["functions"]), (&json!("pending"), &batch(&names)["functions"]));
-    assert!(world.with(|state| state.calls.is_empty()), "no call begins that the invocation may not live to see");
+    assert!(world.with(|state| state.calls.is_empty()), "no call begins that could outlive the invocation");
 
     for_all(&world, Task::Arm, &names).await;
     rehearse_all(&world, &names).await;
-    // Functions that stay busy: eight are waited for, and nobody else has a turn in this invocation.
+    // Eight functions stay busy, so no other target has a turn in this invocation.
     world.with(|state| state.call_failures = vec![("UpdateFunctionConfiguration", CallFailure::Busy); 1000]);
     let answer = call(&world, Task::Inject, &batch(&names)).await;
     let left: Vec<&str> = answer["functions"].as_array().unwrap().iter().map(|f| f.as_str().unwrap()).collect();
@@ -203,7 +207,7 @@ async fn who_had_no_turn_is_the_first_in_the_next_invocation() {
     assert_eq!(left[..BATCH - 8], names[8..].iter().map(|name| function_arn(name).to_string()).collect::<Vec<_>>());
 }
 
-/// A deploy after the rehearsal: that target is armed again, and injected only once it is rehearsed again.
+/// After a deploy that follows the rehearsal, the target is armed again, and injected only after another rehearsal.
 #[tokio::test]
 async fn a_target_that_is_armed_again_is_rehearsed_again() {
     let (world, names) = prepared(3).await;
@@ -222,11 +226,14 @@ async fn a_target_that_is_armed_again_is_rehearsed_again() {
     let injected = call(&world, Task::Inject, &rehearsed).await;
     assert_eq!((&injected["status"], &injected["failed"]), (&json!("done"), &json!(0)));
     assert_eq!(statuses(&world), BTreeMap::from([("injected", 3)]));
-    assert!(world.with(|state| state.runs.values().all(|run| run.stopping_at.is_none())), "it was no restore");
+    assert!(
+        world.with(|state| state.runs.values().all(|run| run.stopping_at.is_none())),
+        "the rehearsal must not stop the run"
+    );
 }
 
 #[tokio::test]
-async fn a_batch_that_fails_its_rehearsal_says_why() {
+async fn a_batch_that_fails_its_rehearsal_gives_the_reason() {
     let (world, names) = prepared(3).await;
     for_all(&world, Task::Arm, &names).await;
     world.with(|state| {
@@ -257,9 +264,9 @@ async fn failures_of_a_whole_batch_stay_small() {
     assert!(answer.to_string().len() * 50 < STATE / 2, "{answer}");
 }
 
-/// The expressions of the state machine that the lab's way through it does not meet, by the emulator's own engine.
+/// Evaluates, with the emulator's engine, the expressions of the state machine that the lab's runs do not reach.
 #[test]
-fn the_state_machine_takes_the_first_failure_out_of_all_batches() {
+fn the_state_machine_finds_the_first_failure_of_all_batches() {
     let root = env!("CARGO_MANIFEST_DIR");
     let python = std::path::Path::new(root).join(".tools/venv/bin/python");
     let checked = Command::new(python).args(["infra/lab/test_batches.py"]).current_dir(root).output().unwrap();
@@ -267,7 +274,7 @@ fn the_state_machine_takes_the_first_failure_out_of_all_batches() {
     assert!(checked.status.success() && !said.contains("skipped"), "{said}");
 }
 
-/// Sixty functions are more than one inline Map carries at once.
+/// Sixty functions are more than one inline Map runs concurrently.
 #[test]
 fn sixty_functions_go_through_a_distributed_map() {
     const COUNT: usize = 60;
@@ -282,7 +289,8 @@ fn sixty_functions_go_through_a_distributed_map() {
     .unwrap();
     let created = lab.record().len();
     let run = lab.begin(&["run", path.to_str().unwrap(), "--name", "crowd", "--json"]);
-    // The items exist from the end of Prepare to the report: for all the calls to sixty targets, and twenty seconds.
+    // The items exist from the end of Prepare to the report, which is long enough to read them: all calls for sixty targets,
+    // and twenty seconds.
     let checked = eventually("the run is written", Duration::from_millis(250), || item_of_run(&lab, "RUN"));
     let checked = checked.to_string();
     assert!(checked.contains("status") && checked.len() < 1000, "every transaction checks all of this: {checked}");
@@ -294,12 +302,12 @@ fn sixty_functions_go_through_a_distributed_map() {
 
     let record = lab.record();
     for name in before.keys() {
-        each_fault_was_in_force(&record[created..], name);
+        assert_fault_was_in_place(&record[created..], name);
     }
     assert_eq!(before, after);
     assert_eq!((&report["outcome"], report["targets"].as_array().unwrap().len()), (&json!("noSteadyState"), COUNT));
     assert!(report["targets"].as_array().unwrap().iter().all(|target| target["status"] == "restored"), "{report}");
-    each_phase_was_one_map_run_of_three_batches(&lab);
+    assert_each_phase_was_one_map_run_of_three_batches(&lab);
     for part in ["RUN", "BODY"] {
         let item = item_of_run(&lab, part).unwrap();
         assert!(item["expiresAt"]["N"].is_string() && !item.to_string().contains("only-for-now"), "{item}");
@@ -312,14 +320,14 @@ fn sixty_functions_go_through_a_distributed_map() {
 fn item_of_run(lab: &Lab, part: &str) -> Option<Value> {
     let key = json!({ "pk": { "S": "RUN#crowd" }, "sk": { "S": part } }).to_string();
     let table = lab.description("table");
-    // Without an item, the command prints nothing at all.
+    // Without an item, the command prints nothing.
     let found = lab.aws(&["dynamodb", "get-item", "--table-name", &table, "--key", &key, "--consistent-read"]);
     found.get("Item").cloned()
 }
 
 /// Checks the emulator's record for the faults on one function. Reading sixty functions can take longer than their faults
 /// last.
-fn each_fault_was_in_force(record: &[Value], name: &str) {
+fn assert_fault_was_in_place(record: &[Value], name: &str) {
     let mut changed = BTreeMap::new();
     for line in record.iter().filter(|line| line["changed"] == name) {
         for (field, change) in line["fields"].as_object().unwrap() {
@@ -337,7 +345,7 @@ fn each_fault_was_in_force(record: &[Value], name: &str) {
     assert_eq!(changed, expected.map(|(field, after)| (field.to_owned(), after)).into(), "{name}");
 }
 
-fn each_phase_was_one_map_run_of_three_batches(lab: &Lab) {
+fn assert_each_phase_was_one_map_run_of_three_batches(lab: &Lab) {
     let runs = lab.aws(&["stepfunctions", "list-map-runs", "--execution-arn", &lab.execution("crowd")]);
     let mut labels = Vec::new();
     for run in runs["mapRuns"].as_array().unwrap() {

@@ -1,4 +1,4 @@
-//! The command line against the deployed stack: what it prints, what it ends with, and that everything is put back.
+//! The command line with the deployed stack: its output, its exit codes, and that everything is restored.
 
 use serde_json::Value;
 use snapback::model::invocation::ProxyConfig;
@@ -12,7 +12,7 @@ fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
-/// One lab for all of them: it takes longer to start than most of these take.
+/// All cases share one lab, because it takes longer to start than most of them to run.
 #[test]
 fn the_command_line_works_on_a_deployed_stack() {
     let lab = Lab::start();
@@ -20,18 +20,18 @@ fn the_command_line_works_on_a_deployed_stack() {
     a_plan_changes_nothing(&lab);
     a_refusal_ends_with_3(&lab);
     a_run_to_its_end_ends_with_0(&lab);
-    every_surface_is_restored_at_once(&lab);
-    faults_inside_invocations_bring_the_stacks_own_proxy(&lab);
+    every_surface_is_restored_by_one_rollback(&lab);
+    faults_inside_invocations_add_the_stacks_own_proxy(&lab);
     a_deploy_that_renames_is_refused_while_a_fault_is_in_place(&lab);
-    a_first_deploy_that_failed_can_be_tried_again(&lab);
+    a_failed_first_deploy_can_be_retried(&lab);
     drift_ends_with_5(&lab);
-    a_person_ends_a_run_directly(&lab);
+    a_user_ends_a_run_directly(&lab);
     an_interrupted_run_rolls_back(&lab);
-    a_throttled_rollback_function_is_stood_in_for(&lab);
+    the_command_line_replaces_a_throttled_rollback_function(&lab);
     an_aborted_execution_is_restored_by_the_reaper(&lab);
     the_lever_stops_and_refuses(&lab);
     a_wrong_stack_is_named(&lab);
-    nothing_stays_behind(&lab);
+    nothing_is_left_at_the_end(&lab);
 }
 
 fn invalid_input_is_refused_without_a_call(lab: &Lab) {
@@ -89,7 +89,7 @@ fn a_run_to_its_end_ends_with_0(lab: &Lab) {
     assert_eq!(again.0, 0, "{}", again.1);
 }
 
-fn every_surface_is_restored_at_once(lab: &Lab) {
+fn every_surface_is_restored_by_one_rollback(lab: &Lab) {
     let queue = lab.aws(&["sqs", "create-queue", "--queue-name", "orders"])["QueueUrl"].clone();
     let name = queue.as_str().unwrap();
     let attributes = lab.aws(&["sqs", "get-queue-attributes", "--queue-url", name, "--attribute-names", "QueueArn"]);
@@ -121,7 +121,7 @@ fn every_surface_is_restored_at_once(lab: &Lab) {
 }
 
 /// The configuration alone: the emulator starts no wrapper.
-fn faults_inside_invocations_bring_the_stacks_own_proxy(lab: &Lab) {
+fn faults_inside_invocations_add_the_stacks_own_proxy(lab: &Lab) {
     let before = lab.function("lab-search");
     let faults =
         "latency: {delayMs: 200, percentage: 50, match: [{path: kind, equals: slow}]}\n  - exit: {percentage: 1}";
@@ -137,7 +137,7 @@ fn faults_inside_invocations_bring_the_stacks_own_proxy(lab: &Lab) {
     };
     let architecture = during["Configuration"]["Architectures"][0].as_str().unwrap();
     let (own, with) = (layers(&before), layers(&during));
-    assert_eq!(with[..own.len()], own, "its own stay in front");
+    assert_eq!(with[..own.len()], own, "the function's own layers stay first");
     let [proxy] = &with[own.len()..] else { panic!("{with:?}") };
     assert!(proxy.contains(&format!(":layer:snapback-proxy-{architecture}:")), "{proxy}");
     let variables = &during["Configuration"]["Environment"]["Variables"];
@@ -172,7 +172,7 @@ fn a_deploy_that_renames_is_refused_while_a_fault_is_in_place(lab: &Lab) {
     assert_eq!(run.wait().unwrap().code(), Some(4));
 }
 
-fn a_first_deploy_that_failed_can_be_tried_again(lab: &Lab) {
+fn a_failed_first_deploy_can_be_retried(lab: &Lab) {
     std::fs::write(lab.file("refuse-alarms"), "").unwrap();
     // A stack with the opt-in tag of another one would not see its locks.
     let (deployed, said) = lab.deploy("twin", "Prefix=twin");
@@ -212,7 +212,7 @@ fn drift_ends_with_5(lab: &Lab) {
     assert_eq!(lab.function("lab-search"), before);
 }
 
-fn a_person_ends_a_run_directly(lab: &Lab) {
+fn a_user_ends_a_run_directly(lab: &Lab) {
     let before = lab.function("lab-search");
     let file = experiment("direct", "lab-search", "PT300S", MEMORY);
     let mut run = lab.begin(&["run", file.to_str().unwrap(), "--name", "direct"]);
@@ -234,7 +234,7 @@ fn an_interrupted_run_rolls_back(lab: &Lab) {
     assert_eq!(lab.function("lab-search"), before);
 }
 
-fn a_throttled_rollback_function_is_stood_in_for(lab: &Lab) {
+fn the_command_line_replaces_a_throttled_rollback_function(lab: &Lab) {
     let before = lab.function("lab-search");
     let file = experiment("throttled", "lab-search", "PT60S", MEMORY);
     let mut run = lab.begin(&["run", file.to_str().unwrap(), "--name", "throttled"]);
@@ -252,7 +252,7 @@ fn a_throttled_rollback_function_is_stood_in_for(lab: &Lab) {
 }
 
 fn an_aborted_execution_is_restored_by_the_reaper(lab: &Lab) {
-    // Else a tick of its own could come before anybody has looked.
+    // Without this, a scheduled tick could come before the test has read the state.
     lab.stop_reaper();
     let before = lab.function("lab-search");
     let file = experiment("aborted", "lab-search", "PT300S", MEMORY);
@@ -292,13 +292,13 @@ fn a_wrong_stack_is_named(lab: &Lab) {
     assert!(err.contains("the ledger cannot be used"), "{err}");
 }
 
-fn nothing_stays_behind(lab: &Lab) {
+fn nothing_is_left_at_the_end(lab: &Lab) {
     let (code, out, _) = lab.snapback(&["status", "--json"]);
     let status = json(&out);
     assert_eq!((code, status["armed"].as_array().unwrap().len()), (0, 0), "{out}");
     assert_eq!(lab.snapback(&["rollback", "--all"]).0, 0);
     for function in ["lab-checkout", "lab-payment", "lab-search"] {
         let secret = lab.function(function)["Configuration"]["Environment"]["Variables"]["PROVIDER_API_KEY"].clone();
-        assert!(!lab.shown().contains(secret.as_str().unwrap()), "a variable's value is shown");
+        assert!(!lab.shown().contains(secret.as_str().unwrap()), "the output shows the value of a variable");
     }
 }

@@ -1,10 +1,10 @@
-//! Whose credentials the command line takes, and that it says so before it does anything.
+//! Which credentials the command line uses, and that it prints their owner before it does anything.
 
 use std::path::{Path, PathBuf};
 
 use super::fake::{FakeAws, SNAPBACK, ended, experiment_file};
 
-/// The files that the AWS tools keep their profiles in.
+/// Writes the files in which AWS tools keep their profiles.
 fn profiles(test: &str) -> [(&'static str, PathBuf); 2] {
     let file = |name: &str, text: &str| {
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{test}-{name}"));
@@ -46,7 +46,7 @@ fn a_profile_is_the_only_source_of_credentials() {
 }
 
 #[test]
-fn without_a_profile_the_environment_comes_first_as_for_every_aws_tool() {
+fn without_a_profile_the_environment_comes_first() {
     for variables in [&[][..], &[("AWS_PROFILE", "staging")]] {
         let aws = FakeAws::start();
         assert_eq!(status(&aws, "environment", &[], variables).0, 0);
@@ -71,7 +71,7 @@ fn the_environment_can_name_the_stack() {
 }
 
 #[test]
-fn a_profile_that_does_not_exist_is_refused_by_its_name() {
+fn a_missing_profile_is_refused_by_its_name() {
     let aws = FakeAws::start();
     for (arguments, variables) in [
         (&["--profile", "nope"][..], &[][..]),
@@ -102,7 +102,7 @@ fn plan_and_run_begin_with_account_region_and_caller() {
     let file = experiment_file("identity");
     let file = file.to_str().unwrap();
     let line = "account 123456789012, Region eu-west-1, caller arn:aws:iam::123456789012:user/anna\n";
-    // This AWS has no functions to plan with; who acts is said before that.
+    // The fake AWS has no functions to plan with. The caller is printed before that fails.
     let (_, out, err) = aws.snapback(&["plan", file]);
     assert!(out.starts_with(line), "{out}{err}");
     aws.with(|state| (state.run, state.target, state.execution) = done());
@@ -118,7 +118,7 @@ fn plan_and_run_begin_with_account_region_and_caller() {
 }
 
 #[test]
-fn a_run_starts_although_sts_is_out_of_reach() {
+fn a_run_starts_without_an_answer_of_sts() {
     let aws = FakeAws::start();
     aws.with(|state| {
         state.sts = false;
@@ -127,7 +127,10 @@ fn a_run_starts_although_sts_is_out_of_reach() {
     let file = experiment_file("no-sts");
     let (code, out, err) = aws.snapback(&["run", file.to_str().unwrap(), "--name", "r"]);
     assert_eq!(code, 0, "{out}{err}");
-    assert!(out.starts_with("account 123456789012, Region eu-west-1, caller unknown (STS refuses to say)\n"), "{out}");
+    assert!(
+        out.starts_with("account 123456789012, Region eu-west-1, caller unknown (STS refused the request)\n"),
+        "{out}"
+    );
 }
 
 fn done() -> (snapback::model::run::RunStatus, &'static str, &'static str) {

@@ -1,4 +1,4 @@
-//! Every file of `events/` goes through the handler that it is for.
+//! Every sample in `events/` goes through its handler.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ fn sample(name: &str) -> Value {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
-/// A running run on `checkout`, whose stop condition is the alarm with this ARN.
+/// Starts a run on `checkout` whose stop condition is the alarm with this ARN.
 async fn running(alarm_arn: &str) -> SimWorld {
     let world = world(&["checkout"]);
     let prepared = prepare(&world, "r", experiment(&["checkout"], &faults()[..1])).await;
@@ -38,7 +38,7 @@ async fn running(alarm_arn: &str) -> SimWorld {
     world
 }
 
-/// What the state machine asks of the restore function before anything is injected.
+/// The input of the restore function before anything is injected.
 fn rehearsal() -> Value {
     let mut rehearsal = sample("rehearse-target.json");
     rehearsal["runId"] = json!("r");
@@ -46,7 +46,7 @@ fn rehearsal() -> Value {
 }
 
 #[tokio::test]
-async fn a_rehearsal_looks_and_changes_nothing() {
+async fn a_rehearsal_only_reads() {
     let world = world(&["checkout"]);
     prepare(&world, "r", experiment(&["checkout"], &faults()[..1])).await.unwrap();
     let target = json!({ "runId": "r", "function": function_arn("checkout") });
@@ -68,13 +68,13 @@ async fn experiments_reach_prepare() {
     for (path, experiment) in experiments() {
         let world = SimWorld::default();
         let answer = prepare(&world, "r", experiment).await;
-        // Nothing of it exists in this world: that is the only thing that may be said against it.
-        let refused = answer.expect_err("no function is there");
+        // The samples' functions do not exist in this world. That must be the only reason for a refusal.
+        let refused = answer.expect_err("no function exists");
         assert!(refused.starts_with("Refused: ") && refused.contains("not found"), "{}: {refused}", path.display());
     }
 }
 
-/// The alarm that each sample tells of.
+/// The alarm in each sample.
 const ALARMS: [(&str, &str); 4] = [
     ("alarm-metric.json", "checkout-errors"),
     ("alarm-composite.json", "shop-down"),
@@ -83,10 +83,10 @@ const ALARMS: [(&str, &str); 4] = [
 ];
 
 #[tokio::test]
-async fn an_alarm_rolls_back_its_runs_however_it_comes() {
+async fn an_alarm_rolls_back_its_runs_from_every_source() {
     for (name, alarm) in ALARMS {
         let world = running(&alarm_arn(alarm)).await;
-        // Inject's lease still runs: the first answer may be that there is more to look at.
+        // Inject's lease is still valid, so the first result may ask for another pass.
         world.pass(60);
         let answer = call(&world, Task::Rollback, &sample(name)).await.unwrap();
         assert_eq!(answer["runs"][0]["targets"][0]["status"], "restored", "{name}");
@@ -97,10 +97,10 @@ async fn an_alarm_rolls_back_its_runs_however_it_comes() {
 }
 
 #[tokio::test]
-async fn an_alarm_that_is_back_ends_no_run() {
+async fn an_alarm_that_returns_to_ok_ends_no_run() {
     for (name, alarm) in ALARMS {
         let world = running(&alarm_arn(alarm)).await;
-        // The states that an alarm was in before are not in capitals between quotes of their own.
+        // Only the new state is a JSON text in capitals; earlier states are part of longer texts.
         let text = sample(name).to_string();
         let back = ["\"value\":\"ALARM\"", "\\\"NewStateValue\\\":\\\"ALARM\\\""]
             .into_iter()
@@ -113,7 +113,7 @@ async fn an_alarm_that_is_back_ends_no_run() {
 }
 
 #[tokio::test]
-async fn a_topic_may_carry_other_messages_and_several_alarms() {
+async fn a_topic_can_carry_other_messages_and_several_alarms() {
     let world = running(&alarm_arn("second")).await;
     let record = |message: &Value| json!({ "EventSource": "aws:sns", "Sns": { "Message": message.to_string() } });
     let alarm = |name: &str| json!({ "AlarmName": name, "AlarmArn": alarm_arn(name), "NewStateValue": "ALARM" });
@@ -121,7 +121,7 @@ async fn a_topic_may_carry_other_messages_and_several_alarms() {
     let event = json!({ "Records": [hello, record(&json!([])), record(&alarm("first")), record(&alarm("second"))] });
     let answer = call(&world, Task::Rollback, &event).await.unwrap();
     assert_eq!(answer["runs"][0]["runId"], "r");
-    // A rule of EventBridge's may have the topic as its target.
+    // A rule of EventBridge can have the topic as its target.
     let world = running(&alarm_arn("checkout-errors")).await;
     let event = json!({ "Records": [record(&sample("alarm-metric.json"))] });
     assert_eq!(call(&world, Task::Rollback, &event).await.unwrap()["runs"][0]["runId"], "r");
@@ -132,7 +132,7 @@ async fn a_topic_may_carry_other_messages_and_several_alarms() {
 }
 
 #[tokio::test]
-async fn the_lever_is_moved_first_and_then_everything_is_rolled_back() {
+async fn the_lever_is_engaged_before_everything_is_rolled_back() {
     let world = running("unused").await;
     let answer = call(&world, Task::Rollback, &sample("lever-engage.json")).await.unwrap();
     assert_eq!((&answer["lever"]["engaged"], &answer["runs"][0]["runId"]), (&json!(true), &json!("r")));
@@ -148,7 +148,7 @@ async fn the_lever_is_moved_first_and_then_everything_is_rolled_back() {
 }
 
 #[tokio::test]
-async fn a_run_that_is_stopped_before_it_is_written_never_starts() {
+async fn a_run_stopped_before_it_is_written_never_starts() {
     let world = world(&["checkout"]);
     let mut request = sample("rollback-stop.json");
     request["stop"] = json!("r");
@@ -156,7 +156,7 @@ async fn a_run_that_is_stopped_before_it_is_written_never_starts() {
     assert_eq!(answer, json!({ "runs": [{ "runId": "r", "targets": [] }] }));
     let prepared = prepare(&world, "r", experiment(&["checkout"], &faults()[..1])).await.unwrap();
     assert_eq!(prepared["status"], "stopping");
-    // And one that runs is rolled back.
+    // A run that is active is rolled back.
     let world = running("unused").await;
     let answer = call(&world, Task::Rollback, &request).await.unwrap();
     assert_eq!(answer["runs"][0]["targets"].as_array().unwrap().len(), 1);
@@ -164,7 +164,7 @@ async fn a_run_that_is_stopped_before_it_is_written_never_starts() {
 }
 
 #[tokio::test]
-async fn an_alarm_that_nobody_uses_does_nothing() {
+async fn an_alarm_of_no_run_does_nothing() {
     let world = running("arn:aws:cloudwatch:eu-west-1:123456789012:alarm:another").await;
     let answer = call(&world, Task::Rollback, &sample("alarm-metric.json")).await.unwrap();
     assert_eq!(answer, json!({ "runs": [] }));
@@ -193,7 +193,7 @@ async fn a_tick_reaches_the_reaper() {
 }
 
 #[tokio::test]
-async fn a_payload_that_is_none_is_refused_by_name() {
+async fn an_invalid_payload_is_refused_by_name() {
     let world = SimWorld::default();
     for (task, payload) in [
         (Task::Arm, json!({})),
@@ -217,7 +217,7 @@ async fn a_payload_that_is_none_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn a_gone_function_is_told_apart_from_a_restored_one() {
+async fn a_deleted_function_is_distinguished_from_a_restored_one() {
     let world = running("unused").await;
     world.with(|state| state.functions.remove(&function_arn("checkout")).map(|f: SimFunction| f.seen.timeout));
     world.pass(60);

@@ -1,5 +1,5 @@
-//! As much of AWS as the command line sees, on 127.0.0.1: a stack, one run with one target, its execution, and the
-//! rollback function. What it says can be changed while a command runs, and what it was asked is written down.
+//! A fake AWS for the command line, on 127.0.0.1: a stack, one run with one target, its execution, and the rollback function.
+//! A test can change its responses while a command runs, and read the calls that it has received.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -16,36 +16,36 @@ use snapback::model::run::{EndReason, Run, RunStatus};
 use snapback::model::time::Time;
 use snapback::testing::samples::{experiment, faults, function_arn, run_id};
 
-/// How the rollback function answers.
+/// How the rollback function responds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rollback {
-    /// It restores, and the execution ends.
+    /// The function restores, and the execution ends.
     Works,
-    /// Lambda has no room for it.
+    /// Lambda throttles the call.
     Throttled,
-    /// It takes longer than anybody waits.
+    /// The function takes longer than any test waits.
     Hangs,
 }
 
-/// What AWS is like now.
+/// The current state of the fake AWS.
 pub struct State {
     pub run: RunStatus,
     pub target: &'static str,
     pub execution: &'static str,
     pub rollback: Rollback,
-    /// STS answers.
+    /// Whether STS responds.
     pub sts: bool,
-    /// The ledger denies every read.
+    /// Whether the ledger denies every read.
     pub ledger_denied: bool,
-    /// An execution starts, and nobody hears of it.
+    /// Whether the response to StartExecution is lost, although the execution starts.
     pub start_hangs: bool,
-    /// Each call, with what was sent where that matters.
+    /// Each call, with its payload where that matters.
     pub calls: Vec<String>,
-    /// The access keys that calls were signed with.
+    /// The access keys with which the calls were signed.
     pub keys: BTreeSet<String>,
 }
 
-/// It ends with the test.
+/// The fake AWS. Dropping it ends it.
 pub struct FakeAws {
     endpoint: String,
     state: Arc<Mutex<State>>,
@@ -80,12 +80,12 @@ impl FakeAws {
         look(&mut self.state.lock().unwrap())
     }
 
-    /// The calls whose name begins so.
+    /// Returns the calls whose name begins with `name`.
     pub fn calls(&self, name: &str) -> Vec<String> {
         self.with(|state| state.calls.iter().filter(|call| call.starts_with(name)).cloned().collect())
     }
 
-    /// The command line's environment, with keys in it, and without any configuration of this machine's.
+    /// Returns the command line's environment, with access keys and without any configuration of this machine.
     pub fn environment(&self) -> Vec<(String, String)> {
         let nowhere = "/nonexistent".to_owned();
         [
@@ -108,9 +108,9 @@ impl FakeAws {
         command.envs(self.environment()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     }
 
-    /// The command line, or a program that starts it.
+    /// Returns a command for the command line, or for a program that starts it.
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>, arguments: &[&str]) -> Command {
-        // Signals that the tests were started to ignore, as in the background of a shell, are not those of a test.
+        // Reset the signals that the test process ignores, as it does when a shell runs it in the background.
         let mut command = Command::new("env");
         command.args(["--default-signal=HUP,INT,QUIT,TERM"]).arg(program);
         self.prepare(&mut command);
@@ -122,14 +122,14 @@ impl FakeAws {
         ended(self.command(SNAPBACK, arguments))
     }
 
-    /// The command line in the background.
+    /// Starts the command line in the background.
     pub fn begin(&self, arguments: &[&str]) -> Running {
         Running::start_command(self.command(SNAPBACK, arguments))
     }
 
-    /// The command line in the background, on a terminal: what is typed there goes through the terminal's own rules.
+    /// Starts the command line in the background on a terminal, which handles the keys that a test sends.
     pub fn begin_on_terminal(&self, arguments: &[&str]) -> Running {
-        // A shell that stayed between them would end with the Ctrl-C, and answer for the command.
+        // A shell in between would end with the Ctrl-C and replace the command's exit code.
         let line = [&["exec", SNAPBACK], arguments].concat().join(" ");
         let mut command = self.command("script", &["--quiet", "--return", "--command", &line, "/dev/null"]);
         command.stdin(Stdio::piped());
@@ -139,21 +139,21 @@ impl FakeAws {
 
 pub const SNAPBACK: &str = env!("CARGO_BIN_EXE_snapback");
 
-/// The exit code, standard output and standard error.
+/// Runs a command and returns its exit code, standard output and standard error.
 pub fn ended(mut command: Command) -> (i32, String, String) {
     let output = command.output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
 }
 
-/// An experiment in a file.
+/// Writes an experiment to a file.
 pub fn experiment_file(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.json"));
     std::fs::write(&path, experiment(&["checkout"], &faults()[..1]).to_string()).unwrap();
     path
 }
 
-/// A command in the background, and all that it has shown so far; it ends with the test.
+/// A command in the background, with its output so far. Dropping it ends the command.
 pub struct Running {
     child: Child,
     shown: Arc<Mutex<String>>,
@@ -173,7 +173,7 @@ impl Running {
         self.shown.lock().unwrap().clone()
     }
 
-    /// Waits until this was shown, so many times.
+    /// Waits until the output has this text `times` times.
     pub fn wait_for(&self, text: &str, times: usize) {
         eventually(
             || self.shown().matches(text).count() >= times,
@@ -181,7 +181,7 @@ impl Running {
         );
     }
 
-    /// Types on the terminal.
+    /// Types these keys on the terminal.
     pub fn send(&mut self, keys: &[u8]) {
         let terminal = self.child.stdin.as_mut().unwrap();
         terminal.write_all(keys).unwrap();
@@ -198,7 +198,7 @@ impl Running {
         self.child.try_wait().unwrap().is_none()
     }
 
-    /// Waits until it has ended; its exit code.
+    /// Waits until the command has ended, and returns its exit code.
     pub fn code(&mut self) -> i32 {
         eventually(|| !self.is_running(), || "the command has ended".to_owned());
         self.child.wait().unwrap().code().unwrap_or(-1)
@@ -221,7 +221,7 @@ fn collect(mut from: impl Read + Send + 'static, shown: Arc<Mutex<String>>) {
     });
 }
 
-/// Waits for what must come about; a slow machine may take its time.
+/// Waits until the condition holds. The limit allows for a slow machine.
 pub fn eventually(mut is_so: impl FnMut() -> bool, what: impl Fn() -> String) {
     let began = Instant::now();
     while !is_so() {
@@ -230,7 +230,7 @@ pub fn eventually(mut is_so: impl FnMut() -> bool, what: impl Fn() -> String) {
     }
 }
 
-/// Answers one connection's requests, one after the other.
+/// Responds to one connection's requests, one after the other.
 fn serve(mut connection: TcpStream, state: &Mutex<State>) {
     let mut reader = BufReader::new(connection.try_clone().unwrap());
     loop {
@@ -253,7 +253,7 @@ fn serve(mut connection: TcpStream, state: &Mutex<State>) {
         let length = header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
         let mut body = vec![0; length];
         reader.read_exact(&mut body).unwrap();
-        // CloudWatch is asked in CBOR, of which only the name of the call matters.
+        // Requests to CloudWatch are in CBOR. Only the name of the call matters.
         let body = String::from_utf8_lossy(&body).into_owned();
         if let Some(key) = header("authorization").and_then(|signed| {
             Some(signed.split_once("Credential=")?.1.split('/').next().unwrap_or_default().to_owned())
@@ -326,7 +326,7 @@ fn answer(state: &Mutex<State>, call: &str, body: &str) -> (u16, String) {
                 (500, String::new())
             }
         },
-        // A user of the command line may not write.
+        // Users of the command line have no right to write.
         _ => denied(),
     }
 }

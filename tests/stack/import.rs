@@ -1,4 +1,4 @@
-//! `snapback import` as it is typed. It needs no lab and no account.
+//! `snapback import` as a user runs it. It needs no lab and no account.
 
 use std::io::Write;
 use std::path::Path;
@@ -6,12 +6,12 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-/// The exit code, standard output and standard error.
+/// Runs the command line and returns its exit code, standard output and standard error.
 fn snapback(arguments: &[&str], input: &str) -> (i32, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_snapback"));
     command.args(arguments).current_dir(fixtures()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut running = command.spawn().unwrap();
-    // Not every command reads it.
+    // Not every command reads its standard input.
     let _ = running.stdin.take().unwrap().write_all(input.as_bytes());
     let output = running.wait_with_output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
@@ -19,11 +19,11 @@ fn snapback(arguments: &[&str], input: &str) -> (i32, String, String) {
 }
 
 fn fixtures() -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/core/import")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/core/import/fixtures")
 }
 
 #[test]
-fn what_import_prints_is_what_check_takes() {
+fn check_accepts_what_import_prints() {
     let mut files = 0;
     for entry in std::fs::read_dir(fixtures()).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
@@ -44,7 +44,7 @@ fn what_import_prints_is_what_check_takes() {
 }
 
 #[test]
-fn standard_input_and_lines_of_variables_are_read_too() {
+fn import_reads_standard_input_and_lines_of_variables() {
     let lines = "CHAOS_EXTENSION__LAMBDA__ENABLE_LATENCY=true\nCHAOS_EXTENSION__LAMBDA__LATENCY_VALUE=1\n";
     let (code, yaml, _) = snapback(&["import", "-", "--function", "a", "--function", "b"], lines);
     assert_eq!(code, 0);
@@ -52,7 +52,7 @@ fn standard_input_and_lines_of_variables_are_read_too() {
 }
 
 #[test]
-fn a_template_in_yaml_with_short_references_is_read() {
+fn import_reads_a_yaml_template_with_short_references() {
     let template = "\
 Resources:
   Errors:
@@ -85,7 +85,7 @@ Resources:
 }
 
 #[test]
-fn a_file_of_windows_is_read() {
+fn import_reads_a_file_written_on_windows() {
     let text = std::fs::read_to_string(fixtures().join("fis.json")).unwrap();
     let (_, plain, _) = snapback(&["import", "-"], &text);
     let bytes: Vec<u8> = std::iter::once(0xfeff).chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect();
@@ -104,7 +104,7 @@ fn a_file_of_windows_is_read() {
 }
 
 #[test]
-fn what_cannot_become_an_experiment_ends_with_2() {
+fn an_import_without_an_experiment_ends_with_2() {
     for (arguments, says) in [
         (&["import", "chaos-lambda.json"][..], "names no function; name the targets with --function NAME"),
         (&["import", "no-such-file.json"], "cannot be read"),

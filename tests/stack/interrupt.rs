@@ -30,7 +30,7 @@ fn followed_without_terminal(aws: &FakeAws, name: &str) -> Running {
 }
 
 #[test]
-fn ctrl_c_asks_on_its_own_line_and_again_it_rolls_back() {
+fn ctrl_c_asks_and_a_second_one_rolls_back() {
     let aws = FakeAws::start();
     let mut running = asked(&aws, "ctrl-c-twice");
     let shown = running.shown();
@@ -43,13 +43,13 @@ fn ctrl_c_asks_on_its_own_line_and_again_it_rolls_back() {
 }
 
 #[test]
-fn a_third_ctrl_c_leaves_a_rollback_that_takes_long() {
+fn a_third_ctrl_c_leaves_a_slow_rollback() {
     let aws = FakeAws::start();
     aws.with(|state| state.rollback = Rollback::Hangs);
     let mut running = asked(&aws, "ctrl-c-thrice");
     running.send(CTRL_C);
     running.wait_for("rolling back; press Ctrl-C again to stop following", 1);
-    eventually(|| aws.calls("Invoke").len() == 1, || "the rollback is asked for".to_owned());
+    eventually(|| aws.calls("Invoke").len() == 1, || "the rollback is requested".to_owned());
     running.send(CTRL_C);
     assert_eq!(running.code(), 7);
     running.wait_for("left; the rollback was requested and continues without this command", 1);
@@ -106,7 +106,7 @@ fn an_unreadable_ledger_ends_following_and_the_run_continues() {
 }
 
 #[test]
-fn any_other_answer_rolls_back() {
+fn any_other_reply_rolls_back() {
     let aws = FakeAws::start();
     let mut running = asked(&aws, "ctrl-c-yes");
     running.send(b"clear; ls\r");
@@ -115,14 +115,14 @@ fn any_other_answer_rolls_back() {
 }
 
 #[test]
-fn while_the_prompt_is_open_the_display_goes_on_and_the_end_voids_it() {
+fn the_display_continues_under_a_prompt_and_the_end_voids_it() {
     let aws = FakeAws::start();
     let mut running = asked(&aws, "ctrl-c-late");
     let seconds = running.shown().matches("s left").count();
     running.wait_for("s left", seconds + 2);
     aws.with(|state| (state.run, state.target) = (RunStatus::Stopping, "restoring"));
     running.wait_for("restoring", 1);
-    // The question stands below the news again.
+    // The question is repeated below the new lines.
     running.wait_for(QUESTION, 2);
     aws.with(|state| (state.run, state.target, state.execution) = (RunStatus::Completed, "restored", "SUCCEEDED"));
     running.wait_for("the run has ended; there is nothing left to roll back", 1);
@@ -131,7 +131,7 @@ fn while_the_prompt_is_open_the_display_goes_on_and_the_end_voids_it() {
 }
 
 #[test]
-fn without_a_terminal_each_of_the_signals_rolls_back() {
+fn without_a_terminal_each_signal_rolls_back() {
     for signal in ["INT", "TERM", "HUP"] {
         let aws = FakeAws::start();
         let mut running = followed_without_terminal(&aws, &format!("signal-{signal}"));
@@ -142,12 +142,12 @@ fn without_a_terminal_each_of_the_signals_rolls_back() {
 }
 
 #[test]
-fn a_run_that_is_only_starting_is_kept_from_it() {
+fn an_interrupt_during_the_start_prevents_the_run() {
     let aws = FakeAws::start();
     aws.with(|state| state.start_hangs = true);
     let file = experiment_file("signal-early");
     let mut running = aws.begin(&["run", file.to_str().unwrap(), "--name", "r"]);
-    eventually(|| aws.calls("StartExecution").len() == 1, || "it is asked to start".to_owned());
+    eventually(|| aws.calls("StartExecution").len() == 1, || "the execution is started".to_owned());
     running.signal("INT");
     assert_eq!(running.code(), 4, "{}", running.shown());
     running.wait_for("the run was stopped at its very start; see snapback status r", 1);
@@ -155,17 +155,17 @@ fn a_run_that_is_only_starting_is_kept_from_it() {
 }
 
 #[test]
-fn a_signal_that_comes_again_does_not_leave_the_rollback() {
+fn a_repeated_signal_does_not_leave_the_rollback() {
     let aws = FakeAws::start();
     aws.with(|state| state.rollback = Rollback::Hangs);
     let mut running = followed_without_terminal(&aws, "signal-again");
     for signal in ["HUP", "HUP", "TERM", "TERM"] {
         running.signal(signal);
     }
-    eventually(|| aws.calls("Invoke").len() == 1, || "the rollback is asked for".to_owned());
+    eventually(|| aws.calls("Invoke").len() == 1, || "the rollback is requested".to_owned());
     running.signal("TERM");
-    let looks = aws.calls("DescribeExecution").len();
-    eventually(|| aws.calls("DescribeExecution").len() > looks + 2, || "it goes on".to_owned());
+    let polls = aws.calls("DescribeExecution").len();
+    eventually(|| aws.calls("DescribeExecution").len() > polls + 2, || "the command continues to poll".to_owned());
     assert!(running.is_running());
     running.signal("INT");
     assert_eq!(running.code(), 7);
@@ -173,22 +173,22 @@ fn a_signal_that_comes_again_does_not_leave_the_rollback() {
 }
 
 #[test]
-fn under_nohup_a_closed_terminal_is_no_reason_to_roll_back() {
+fn under_nohup_a_closed_terminal_does_not_roll_back() {
     let aws = FakeAws::start();
     let file = experiment_file("signal-nohup");
     let line = format!("trap '' HUP; exec {SNAPBACK} run {} --name r", file.display());
     let mut running = Running::start_command(aws.command("sh", &["-c", &line]));
     running.wait_for("injected", 1);
     running.signal("HUP");
-    let looks = aws.calls("DescribeExecution").len();
-    eventually(|| aws.calls("DescribeExecution").len() > looks + 2, || "it goes on".to_owned());
+    let polls = aws.calls("DescribeExecution").len();
+    eventually(|| aws.calls("DescribeExecution").len() > polls + 2, || "the command continues to poll".to_owned());
     aws.with(|state| (state.run, state.target, state.execution) = (RunStatus::Completed, "restored", "SUCCEEDED"));
     assert_eq!(running.code(), 0, "{}", running.shown());
     assert_eq!(aws.calls("Invoke"), Vec::<String>::new());
 }
 
 #[test]
-fn a_rollback_that_nobody_can_do_says_what_happened_and_what_to_do() {
+fn an_impossible_rollback_reports_the_cause_and_the_fix() {
     let aws = FakeAws::start();
     aws.with(|state| state.rollback = Rollback::Throttled);
     for (arguments, retry) in [
@@ -202,12 +202,12 @@ fn a_rollback_that_nobody_can_do_says_what_happened_and_what_to_do() {
         assert!(err.contains(happened), "{arguments:?}: {err}");
         assert!(err.contains(retry), "{arguments:?}: {err}");
     }
-    // Both were tried: the function, and the ledger with the caller's own rights.
+    // The command has tried both: the function, and the ledger with the caller's own rights.
     assert!(!aws.calls("Invoke").is_empty() && !aws.calls("UpdateItem").is_empty() && !aws.calls("PutItem").is_empty());
 }
 
 #[test]
-fn whoever_uses_the_command_line_writes_nothing_to_the_ledger() {
+fn the_command_line_never_writes_to_the_ledger() {
     let aws = FakeAws::start();
     let file = experiment_file("no-writes");
     assert_eq!(aws.snapback(&["rollback", "r"]).0, 0);

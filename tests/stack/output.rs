@@ -1,14 +1,14 @@
-//! Output that cannot be written.
+//! Output that cannot be written is an error of every command, except to a closed pipe.
 
 use std::fs::OpenOptions;
 use std::process::Stdio;
 
 use super::fake::{FakeAws, SNAPBACK, ended, experiment_file};
 
-/// Each command that prints something, with the code that it ends with.
+/// Each command that prints something, with its exit code.
 fn commands() -> Vec<(Vec<String>, i32)> {
     let file = experiment_file("output").to_str().unwrap().to_owned();
-    let fis = format!("{}/tests/core/import/fis.json", env!("CARGO_MANIFEST_DIR"));
+    let fis = format!("{}/tests/core/import/fixtures/fis.json", env!("CARGO_MANIFEST_DIR"));
     [
         ("schema", 0),
         ("--json schema", 0),
@@ -73,7 +73,7 @@ fn a_closed_standard_output_is_an_error_of_every_command() {
 fn a_closed_pipe_and_dev_null_are_no_errors() {
     for (arguments, expected) in commands() {
         let aws = finished();
-        // A pipe that nobody reads any more.
+        // A pipe whose reader has closed it.
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         for stdout in [Stdio::from(writer), Stdio::null()] {
@@ -88,7 +88,7 @@ fn a_closed_pipe_and_dev_null_are_no_errors() {
 }
 
 #[test]
-fn what_failed_is_said_on_standard_error_where_json_cannot_be_written() {
+fn a_failure_goes_to_standard_error_if_json_cannot_be_written() {
     let aws = finished();
     let mut command = aws.command(SNAPBACK, &["--json", "report", "another"]);
     command.stdout(OpenOptions::new().write(true).open("/dev/full").unwrap());

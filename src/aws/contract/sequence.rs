@@ -1,4 +1,4 @@
-//! Random sequences of calls, most of which make sense where the ledger stands.
+//! Random sequences of calls. Most calls make sense for the ledger's current content.
 
 use std::time::Duration;
 
@@ -32,15 +32,15 @@ pub(super) enum Call {
     Arm(RunId, FunctionArn, Snapshot),
     MarkRehearsed(RunId, FunctionArn, Vec<Change>),
     BeginInject(RunId, FunctionArn, Vec<Change>, Lease),
-    Injected(RunId, FunctionArn),
+    MarkInjected(RunId, FunctionArn),
     BeginRestore(RunId, FunctionArn, Lease),
-    Settle(RunId, FunctionArn, Lease, Time),
-    Finish(Box<TargetEnding>),
-    RestoreFailed(RunId, FunctionArn),
-    Waiting(RunId, FunctionArn, Option<&'static str>),
-    RemovedFaults(RunId, FunctionArn, Vec<RemovedFault>),
+    ShortenLease(RunId, FunctionArn, Lease, Time),
+    EndTarget(Box<TargetEnding>),
+    RecordRestoreError(RunId, FunctionArn),
+    RecordWaiting(RunId, FunctionArn, Option<&'static str>),
+    RecordRemovedFaults(RunId, FunctionArn, Vec<RemovedFault>),
     SetLever(Lever),
-    /// The write of a method that has read before, with what it may have read a while ago.
+    /// A guarded write that was made from an earlier read.
     Late(GuardedWrite),
     Read(RunId, FunctionArn),
 }
@@ -52,122 +52,146 @@ pub(super) struct Step {
     pub(super) now: Time,
 }
 
-/// Targets of a run whose body is a separate item.
+/// The number of targets of a run whose body is a separate item.
 const MANY: usize = 41;
 
-/// The sequence of one seed: two runs, two functions, two callers.
+/// The sequence of one seed, with two runs, two functions and two callers.
 pub(super) struct Sequence {
     dice: Dice,
     now: Time,
     left: i64,
     many: bool,
-    /// The percentage of calls that are sensible, or repeat an earlier call.
-    sense: i64,
+    /// The percentage of calls that make sense, or repeat an earlier call.
+    sensible_percent: i64,
     done: Vec<Step>,
 }
 
 impl Sequence {
     pub(super) fn new(seed: u64) -> Self {
         let mut dice = Dice::new(seed);
-        // Many short ones, and some that mostly keep to the protocol and reach the end of a run.
+        // Most sequences are short. The others keep to the protocol most of the time, and reach the end of a run.
         let short = dice.percent(75);
         let left = if short { dice.between(6, 10) } else { dice.between(12, 24) };
-        let sense = if short { 75 } else { 92 };
+        let sensible_percent = if short { 75 } else { 92 };
         let many = dice.percent(3);
-        Self { dice, now: BEGINNING, left, many, sense, done: Vec::new() }
+        Self { dice, now: BEGINNING, left, many, sensible_percent, done: Vec::new() }
     }
 
-    /// The next step of a ledger that stands so.
+    /// Returns the next step for a ledger with this content, or `None` at the end.
     pub(super) fn next(&mut self, state: &State) -> Option<Step> {
         self.left -= 1;
         if self.left < 0 {
             return None;
         }
-        self.now = self.moment(0, 12);
+        self.now = self.time_between(0, 12);
         let run = run_id(if self.dice.percent(75) { "run-1" } else { "run-2" });
         let function = function_arn(if self.dice.percent(85) { "function-00" } else { "function-01" });
         let again = self.dice.pick(&self.done).cloned();
         let step = match (self.dice.between(0, 99), again) {
-            // One that was slow, or whose answer was lost.
+            // Repeats a call that was slow, or whose response was lost.
             (0..10, Some(again)) if !matches!(again.call, Call::RetireRun(_)) => again,
-            (at, _) if at < self.sense => Step { call: self.sensible(state, &run, &function), now: self.now },
+            (at, _) if at < self.sensible_percent => {
+                Step { call: self.sensible(state, &run, &function), now: self.now }
+            }
             _ => Step { call: self.any(state, &run, &function), now: self.now },
         };
         self.done.push(step.clone());
         Some(step)
     }
 
-    /// A call that the protocol would make next.
+    /// Returns a call that the protocol would make next.
     fn sensible(&mut self, state: &State, id: &RunId, function: &FunctionArn) -> Call {
         let Some(run) = state.runs.get(id) else { return Call::CreateRun(Box::new(self.run(id))) };
-        let target = state.targets.get(&(id.clone(), function.clone()));
         let held = state.locks.get(function).is_some_and(|lock| lock.run.as_ref() == Some(id));
-        let (run_id, on) = (id.clone(), function.clone());
-        match (run.status, target.map(|target| (target, target.status))) {
+        let run_id = id.clone();
+        match (run.status, state.targets.get(&(id.clone(), function.clone()))) {
             (RunStatus::Pending, None) => Call::AddTargets(run_id, run.functions.clone()),
             (RunStatus::Pending, _) => Call::StartRun(run_id),
-            (RunStatus::Running, Some((_, TargetStatus::Pending))) if !held => Call::TakeLock(run_id, on),
-            (RunStatus::Running, Some((_, TargetStatus::Pending))) => Call::Arm(run_id, on, self.snapshot()),
-            (RunStatus::Running, Some((_, TargetStatus::Armed))) if self.dice.percent(12) => {
-                Call::BeginRestore(run_id, on, self.lease(LeaseKind::Restore))
-            }
-            (RunStatus::Running, Some((target, TargetStatus::Armed))) if !target.rehearsed && self.dice.percent(80) => {
-                Call::MarkRehearsed(run_id, on, self.planned(target))
-            }
-            (RunStatus::Running, Some((_, TargetStatus::Armed))) if self.dice.percent(20) => {
-                Call::Arm(run_id, on, self.snapshot())
-            }
-            (RunStatus::Running, Some((target, TargetStatus::Armed))) => {
-                Call::BeginInject(run_id, on, self.planned(target), self.lease(LeaseKind::Inject))
-            }
-            (RunStatus::Running, Some((target, TargetStatus::Injecting))) if self.dice.percent(40) => {
-                self.settle(target, LeaseKind::Inject)
-            }
-            (RunStatus::Running, Some((target, TargetStatus::Restoring))) if !target.rehearsed => {
-                Call::MarkRehearsed(run_id, on, target.changes.clone())
-            }
-            (
-                RunStatus::Running,
-                Some((target, TargetStatus::Injecting | TargetStatus::Injected | TargetStatus::Restoring)),
-            ) if self.dice.percent(20) => {
-                Call::BeginInject(run_id, on, target.changes.clone(), self.lease(LeaseKind::Inject))
-            }
-            (RunStatus::Running, Some((_, TargetStatus::Injecting))) => Call::Injected(run_id, on),
-            (_, Some((target, TargetStatus::Injected))) if self.dice.percent(35) => match self.dice.between(0, 1) {
-                0 => Call::Late(self.late(target)),
-                _ => Call::RemovedFaults(run_id, on, self.removed()),
+            (RunStatus::Running, target) => match target.and_then(|target| self.while_running(target, held)) {
+                Some(call) => call,
+                None => Call::StopRun(run_id, self.reason()),
             },
-            (RunStatus::Running, Some((_, TargetStatus::Injected))) if self.dice.percent(40) => {
-                Call::BeginRestore(run_id, on, self.lease(LeaseKind::Restore))
-            }
-            (RunStatus::Running, Some((_, status))) if status.is_final() && self.dice.percent(60) => {
-                Call::TakeLock(run_id, on)
-            }
-            (RunStatus::Running, Some((target, TargetStatus::Restoring))) if self.dice.percent(40) => {
-                Call::Finish(Box::new(self.ending(target)))
-            }
-            (_, Some((target, TargetStatus::Restoring))) if self.dice.percent(50) => match self.dice.between(0, 4) {
-                0 => Call::RestoreFailed(run_id, on),
-                1 => Call::Waiting(run_id, on, Some("busy")),
-                2 => Call::Late(self.late(target)),
-                3 => Call::RemovedFaults(run_id, on, self.removed()),
-                _ => Call::BeginRestore(run_id, on, self.lease(LeaseKind::Restore)),
-            },
-            (RunStatus::Running, _) => Call::StopRun(run_id, self.reason()),
-            (_, Some((target, status))) if !status.is_final() => match status {
-                TargetStatus::Injecting | TargetStatus::Injected if self.dice.percent(75) => {
-                    Call::BeginRestore(run_id, on, self.lease(LeaseKind::Restore))
-                }
-                TargetStatus::Restoring if self.dice.percent(50) => self.settle(target, LeaseKind::Restore),
-                _ => Call::Finish(Box::new(self.ending(target))),
-            },
+            (_, Some(target)) if !target.status.is_final() => self.while_stopping(target),
             (RunStatus::Stopping, _) if self.dice.percent(30) => Call::RecordFindings(run_id, self.findings()),
             (RunStatus::Stopping, _) => Call::CloseRun(run_id, self.final_status()),
             _ => Call::RetireRun(Box::new(run.clone())),
         }
     }
 
-    /// Any call, whether it makes sense or not.
+    /// Returns a call for a target of a running run, or `None` to stop the run.
+    fn while_running(&mut self, target: &TargetRecord, held: bool) -> Option<Call> {
+        let (run, on) = (target.run.clone(), target.function.clone());
+        Some(match target.status {
+            TargetStatus::Pending if !held => Call::TakeLock(run, on),
+            TargetStatus::Pending => Call::Arm(run, on, self.snapshot()),
+            TargetStatus::Armed => self.while_armed(target),
+            TargetStatus::Injecting if self.dice.percent(40) => self.shorten_lease(target, LeaseKind::Inject),
+            TargetStatus::Restoring if !target.rehearsed => Call::MarkRehearsed(run, on, target.changes.clone()),
+            TargetStatus::Injecting | TargetStatus::Injected | TargetStatus::Restoring if self.dice.percent(20) => {
+                Call::BeginInject(run, on, target.changes.clone(), self.lease(LeaseKind::Inject))
+            }
+            TargetStatus::Injecting => Call::MarkInjected(run, on),
+            TargetStatus::Injected => match self.record_about_injected(target) {
+                None if self.dice.percent(40) => Call::BeginRestore(run, on, self.lease(LeaseKind::Restore)),
+                call => return call,
+            },
+            TargetStatus::Restoring if self.dice.percent(40) => Call::EndTarget(Box::new(self.ending(target))),
+            TargetStatus::Restoring => return self.record_about_restoring(target),
+            _ if self.dice.percent(60) => Call::TakeLock(run, on),
+            _ => return None,
+        })
+    }
+
+    fn while_armed(&mut self, target: &TargetRecord) -> Call {
+        let (run, on) = (target.run.clone(), target.function.clone());
+        if self.dice.percent(12) {
+            Call::BeginRestore(run, on, self.lease(LeaseKind::Restore))
+        } else if !target.rehearsed && self.dice.percent(80) {
+            Call::MarkRehearsed(run, on, self.planned(target))
+        } else if self.dice.percent(20) {
+            Call::Arm(run, on, self.snapshot())
+        } else {
+            Call::BeginInject(run, on, self.planned(target), self.lease(LeaseKind::Inject))
+        }
+    }
+
+    /// Returns a call for a target that has not ended, of a run that is being stopped.
+    fn while_stopping(&mut self, target: &TargetRecord) -> Call {
+        let call = match target.status {
+            TargetStatus::Injected => self.record_about_injected(target),
+            TargetStatus::Restoring => self.record_about_restoring(target),
+            _ => None,
+        };
+        match (call, target.status) {
+            (Some(call), _) => call,
+            (None, TargetStatus::Injecting | TargetStatus::Injected) if self.dice.percent(75) => {
+                Call::BeginRestore(target.run.clone(), target.function.clone(), self.lease(LeaseKind::Restore))
+            }
+            (None, TargetStatus::Restoring) if self.dice.percent(50) => self.shorten_lease(target, LeaseKind::Restore),
+            _ => Call::EndTarget(Box::new(self.ending(target))),
+        }
+    }
+
+    fn record_about_injected(&mut self, target: &TargetRecord) -> Option<Call> {
+        let (run, on) = (target.run.clone(), target.function.clone());
+        self.dice.percent(35).then(|| match self.dice.between(0, 1) {
+            0 => Call::Late(self.late_write(target)),
+            _ => Call::RecordRemovedFaults(run, on, self.removed_faults()),
+        })
+    }
+
+    fn record_about_restoring(&mut self, target: &TargetRecord) -> Option<Call> {
+        let (run, on) = (target.run.clone(), target.function.clone());
+        self.dice.percent(50).then(|| match self.dice.between(0, 4) {
+            0 => Call::RecordRestoreError(run, on),
+            1 => Call::RecordWaiting(run, on, Some("busy")),
+            2 => Call::Late(self.late_write(target)),
+            3 => Call::RecordRemovedFaults(run, on, self.removed_faults()),
+            _ => Call::BeginRestore(run, on, self.lease(LeaseKind::Restore)),
+        })
+    }
+
+    /// Returns any call, whether it makes sense or not.
     fn any(&mut self, state: &State, id: &RunId, function: &FunctionArn) -> Call {
         let new = TargetRecord::new(id.clone(), function.clone());
         let target = state.targets.get(&(id.clone(), function.clone())).unwrap_or(&new);
@@ -179,10 +203,10 @@ impl Sequence {
             1 => Call::AddTargets(run, vec![on, function_arn("function-02")]),
             2 => Call::StartRun(run),
             3 => Call::StopRun(run, self.reason()),
-            4 => Call::BeginObserving(run, self.moment(0, 60)),
+            4 => Call::BeginObserving(run, self.time_between(0, 60)),
             5 => Call::RecordFindings(run, self.findings()),
             6 => Call::CloseRun(run, self.final_status()),
-            // Where a record cannot be read, a marker takes its place.
+            // A marker replaces an unreadable record.
             7 => {
                 let stored = stored.filter(|_| self.dice.percent(80));
                 Call::RetireRun(Box::new(
@@ -193,15 +217,15 @@ impl Sequence {
             9 => Call::Arm(run, on, self.snapshot()),
             10 => Call::MarkRehearsed(run, on, self.planned(target)),
             11 => Call::BeginInject(run, on, self.planned(target), self.lease(LeaseKind::Inject)),
-            12 => Call::Injected(run, on),
+            12 => Call::MarkInjected(run, on),
             13 => Call::BeginRestore(run, on, self.lease(LeaseKind::Restore)),
-            14 => self.settle(target, kind),
-            15 => Call::Finish(Box::new(self.ending(target))),
-            16 => Call::RestoreFailed(run, on),
-            17 | 18 => Call::Waiting(run, on, *self.dice.pick(&[None, Some("busy"), Some("a lease")]).unwrap()),
-            19 => Call::RemovedFaults(run, on, self.removed()),
+            14 => self.shorten_lease(target, kind),
+            15 => Call::EndTarget(Box::new(self.ending(target))),
+            16 => Call::RecordRestoreError(run, on),
+            17 | 18 => Call::RecordWaiting(run, on, *self.dice.pick(&[None, Some("busy"), Some("a lease")]).unwrap()),
+            19 => Call::RecordRemovedFaults(run, on, self.removed_faults()),
             20 => Call::SetLever(Lever { engaged: self.dice.percent(50), since: self.now, reason: "why".into() }),
-            21 | 22 => Call::Late(self.late(target)),
+            21 | 22 => Call::Late(self.late_write(target)),
             _ => Call::Read(run, on),
         }
     }
@@ -241,23 +265,23 @@ impl Sequence {
     }
 
     /// Returns a random moment between these two offsets from now, in seconds; negative ones are in the past.
-    fn moment(&mut self, from_seconds: i64, to_seconds: i64) -> Time {
+    fn time_between(&mut self, from_seconds: i64, to_seconds: i64) -> Time {
         Time(self.now.0 + self.dice.between(from_seconds, to_seconds) * 1000)
     }
 
     fn lease(&mut self, kind: LeaseKind) -> Lease {
         let holder = if self.dice.percent(50) { "one" } else { "two" };
-        Lease { kind, holder: holder.into(), until: self.moment(1, 40) }
+        Lease { kind, holder: holder.into(), until: self.time_between(1, 40) }
     }
 
-    fn settle(&mut self, target: &TargetRecord, kind: LeaseKind) -> Call {
+    fn shorten_lease(&mut self, target: &TargetRecord, kind: LeaseKind) -> Call {
         let mut lease = target.lease(kind).cloned().unwrap_or_else(|| self.lease(kind));
         match self.dice.between(0, 9) {
             0 => lease.until = lease.until + Duration::from_secs(1),
             1 => lease.holder = "three".into(),
             _ => {}
         }
-        Call::Settle(target.run.clone(), target.function.clone(), lease, self.moment(-1, 7))
+        Call::ShortenLease(target.run.clone(), target.function.clone(), lease, self.time_between(-1, 7))
     }
 
     fn ending(&mut self, target: &TargetRecord) -> TargetEnding {
@@ -284,19 +308,19 @@ impl Sequence {
         }
     }
 
-    fn removed(&mut self) -> Vec<RemovedFault> {
+    fn removed_faults(&mut self) -> Vec<RemovedFault> {
         let field = *self.dice.pick(&["timeout", "variable NAME"]).unwrap();
         vec![RemovedFault { field: field.into(), seen_at: self.now }]
     }
 
-    /// What two looks of one method would not see at once.
-    fn late(&mut self, target: &TargetRecord) -> GuardedWrite {
+    /// Returns a write that a method would make after the target has changed since its read.
+    fn late_write(&mut self, target: &TargetRecord) -> GuardedWrite {
         let run = &target.run;
         let stale = TargetRecord { removed_faults: Vec::new(), status: TargetStatus::Injected, ..target.clone() };
         match self.dice.between(0, 4) {
             0 => writes::end_target(&self.ending(target), self.now, true),
             1 => writes::create_marker(&stopped_marker(run, &self.reason(), self.now), self.now),
-            _ => writes::record_removed_faults(&stale, &self.removed())
+            _ => writes::record_removed_faults(&stale, &self.removed_faults())
                 .unwrap_or_else(|| writes::end_target(&self.ending(target), self.now, true)),
         }
     }
@@ -317,7 +341,7 @@ impl Sequence {
     }
 }
 
-/// Each guarded write once.
+/// Returns each guarded write once.
 pub(super) fn every_write() -> Vec<GuardedWrite> {
     let mut sequence = Sequence::new(0);
     let (id, function, now) = (run_id("run-1"), function_arn("function-00"), BEGINNING);
@@ -329,7 +353,7 @@ pub(super) fn every_write() -> Vec<GuardedWrite> {
     let (inject, restore) = (sequence.lease(LeaseKind::Inject), sequence.lease(LeaseKind::Restore));
     let key = run.target_key(&function);
     let mut all = writes::add_targets(&id, &run.functions);
-    all.extend(writes::record_removed_faults(&target, &sequence.removed()));
+    all.extend(writes::record_removed_faults(&target, &sequence.removed_faults()));
     all.extend([
         writes::create_run(&run),
         writes::create_marker(&run, now),

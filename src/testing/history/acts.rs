@@ -1,4 +1,4 @@
-//! What other people do in a history, and what they expect of it.
+//! The acts of everyone but snapback in a history (users, deploys, CloudWatch), and the checks of what they may expect.
 
 use crate::model::function::{LastUpdate, MappingState, Observation, Tags};
 use crate::model::names::{FunctionArn, LayerVersionArn, RunId};
@@ -12,11 +12,12 @@ use crate::testing::worker::Role;
 use crate::testing::{SimFunction, State};
 
 use super::Executions;
-use super::monitor::{Monitor, fields, fields_now};
-use super::script::Act;
+use super::fields::{Fields, current_fields, fields};
+use super::monitor::Monitor;
+use super::script::{Act, Script};
 use super::stage::{Invoked, Stage};
 
-/// Somebody.
+/// Plays the part of everyone but snapback.
 pub(super) struct Actor<'w> {
     pub(super) stage: Stage<'w>,
     pub(super) executions: Executions,
@@ -26,12 +27,12 @@ impl Actor<'_> {
     pub(super) async fn act(&self, act: Act) {
         self.stage.note(|| format!("{act:?}"));
         match act {
-            Act::Trip(deliveries) => self.trip(&deliveries),
-            Act::Clear => self.alarm(false),
-            Act::StrangeAlarm => self.deliver("strange", 100),
+            Act::TripAlarm(delays) => self.trip_alarm(&delays),
+            Act::ClearAlarm => self.set_alarm(false),
+            Act::UnusedAlarm => self.deliver_event("unused", 100),
             Act::RollBack(run) => self.roll_back(&run).await,
             Act::RollBackAll => self.roll_back_all().await,
-            Act::Lever(engaged) => self.change(|state| {
+            Act::SetLever(engaged) => self.change(|state| {
                 state.lever = Some(Lever { engaged, since: state.now(), reason: "a drill".into() });
             }),
             Act::StopExecution(run) => self.stop_execution(&run),
@@ -41,10 +42,10 @@ impl Actor<'_> {
             }
             Act::UpdateCode(name, busy) => self.deploy(&function_arn(&name), busy, false, |_| {}).await,
             Act::SetConcurrency(name, slot) => self.edit(&function_arn(&name), |seen| seen.concurrency = slot),
-            Act::SwitchMapping(name, enabled) => self.switch(&function_arn(&name), enabled).await,
-            Act::PutBack(name) => self.put_back(&function_arn(&name)).await,
+            Act::SwitchMapping(name, enabled) => self.switch_mappings(&function_arn(&name), enabled).await,
+            Act::RestoreByHand(name) => self.restore_by_hand(&function_arn(&name)).await,
             Act::Publish(name) => self.publish(&function_arn(&name)),
-            Act::DropTag(name) => self.change(|state| {
+            Act::RemoveTag(name) => self.change(|state| {
                 if let Some(function) = state.functions.get_mut(&function_arn(&name)) {
                     function.edit(|seen| seen.tags = Tags::Known(std::collections::BTreeMap::new()));
                 }
@@ -60,19 +61,19 @@ impl Actor<'_> {
             }
             Act::DeleteMappings(name) => self.change(|state| {
                 let arn = function_arn(&name);
-                let before = fields_now(state, &arn);
+                let before = current_fields(state, &arn);
                 state.mappings.retain(|_, mapping| mapping.function != arn);
-                after_edit(state, &arn, &before, |seen| seen.mappings.clear());
+                record_edit(state, &arn, &before, |seen| seen.mappings.clear());
             }),
         }
     }
 
-    /// A function is deleted; its event source mappings stay.
+    /// Deletes a function. Its event source mappings stay.
     fn delete(&self, arn: &FunctionArn) {
         self.change(|state| {
             let Some(deleted) = state.functions.remove(arn) else { return };
             if let Some(drive) = &mut state.drive {
-                drive.monitor.deleted(arn, deleted.last_version());
+                drive.monitor.on_delete(arn, deleted.last_version());
             }
         });
     }
@@ -85,13 +86,13 @@ impl Actor<'_> {
             }
             let now = state.now();
             let Some(drive) = &mut state.drive else { return };
-            let Some(law) = drive.monitor.law.get(arn).cloned() else { return };
+            let Some(expected) = drive.monitor.expected.get(arn).cloned() else { return };
             let revision_id = format!("created-{}", now.0);
-            let mut function = SimFunction::new(Observation { revision_id, mappings: Vec::new(), ..law });
-            function.continue_versions(drive.monitor.deleted.get(arn).copied().unwrap_or_default());
-            function.begin_revisions(now);
+            let mut function = SimFunction::new(Observation { revision_id, mappings: Vec::new(), ..expected });
+            function.continue_versions(drive.monitor.last_versions.get(arn).copied().unwrap_or_default());
+            function.start_revisions(now);
             drive.note(now.0 - crate::testing::BEGINNING.0, || format!("{} is created again", arn.name()));
-            drive.monitor.created_again(arn, now);
+            drive.monitor.on_recreate(arn, now);
             state.functions.insert(arn.clone(), function);
         });
     }
@@ -100,22 +101,22 @@ impl Actor<'_> {
         self.stage.world.with(change);
     }
 
-    fn alarm(&self, in_alarm: bool) {
+    fn set_alarm(&self, in_alarm: bool) {
         self.change(|state| {
             state.alarms.insert("errors".into(), in_alarm);
         });
     }
 
-    fn trip(&self, deliveries: &[i64]) {
-        self.alarm(true);
-        deliveries.iter().for_each(|after| self.deliver("errors", *after));
+    fn trip_alarm(&self, delays_ms: &[i64]) {
+        self.set_alarm(true);
+        delays_ms.iter().for_each(|delay_ms| self.deliver_event("errors", *delay_ms));
     }
 
-    /// EventBridge delivers an event, and tries again twice where the function fails.
-    fn deliver(&self, alarm: &'static str, after: i64) {
+    /// Delivers an alarm's event as EventBridge does, with two retries if the function fails.
+    fn deliver_event(&self, alarm: &'static str, delay_ms: i64) {
         let stage = self.stage.clone();
         self.stage.schedule.spawn(async move {
-            stage.sleep(after).await;
+            stage.sleep(delay_ms).await;
             for pause in [60_000, 120_000, 0] {
                 let began = stage.world.with(|state| state.now());
                 let handled = stage
@@ -124,7 +125,7 @@ impl Actor<'_> {
                     })
                     .await;
                 if matches!(handled, Invoked::Done(Ok(_))) {
-                    return stage.world.with(|state| expect_stopped(state, alarm, began));
+                    return stage.world.with(|state| check_stopped(state, alarm, began));
                 }
                 stage.sleep(pause).await;
             }
@@ -133,13 +134,13 @@ impl Actor<'_> {
 
     async fn roll_back(&self, run: &str) {
         let run = run_id(run);
-        // Nobody asks for a run that is not there.
+        // A user only rolls back a run that exists.
         if !self.stage.world.with(|state| state.runs.contains_key(&run)) {
             return;
         }
         let run = &run;
         self.stage
-            .invoke(Role::Rollback, "a person", &|worker, budget| {
+            .invoke(Role::Rollback, "a user", &|worker, budget| {
                 let run = run.clone();
                 async move { roll_back(&worker, &run, &EndReason::UserRequest, budget).await.is_ok() }
             })
@@ -148,14 +149,14 @@ impl Actor<'_> {
 
     async fn roll_back_all(&self) {
         self.stage
-            .invoke(Role::Rollback, "a person", &|worker, budget| async move {
+            .invoke(Role::Rollback, "a user", &|worker, budget| async move {
                 roll_back_all(&worker, &EndReason::UserRequest, budget).await.is_ok()
             })
             .await;
     }
 
     fn stop_execution(&self, run: &str) {
-        let jobs = self.executions.1.borrow();
+        let jobs = self.executions.jobs.borrow();
         for (_, job) in jobs.iter().filter(|(name, _)| name == run) {
             if self.stage.schedule.kill(*job) {
                 self.change(|state| state.dead_executions.push(format!("execution-{run}")));
@@ -163,20 +164,20 @@ impl Actor<'_> {
         }
     }
 
-    /// Edits what has no update to wait for.
+    /// Edits a function in a way that takes effect immediately, without an update in progress.
     fn edit(&self, arn: &FunctionArn, edit: impl Fn(&mut Observation)) {
         self.change(|state| {
-            let before = fields_now(state, arn);
+            let before = current_fields(state, arn);
             let Some(function) = state.functions.get_mut(arn) else { return };
             function.edit(&edit);
-            after_edit(state, arn, &before, edit);
+            record_edit(state, arn, &before, edit);
         });
     }
 
-    /// Updates the configuration; while another update is in progress, Lambda refuses that, and it is tried again.
-    async fn deploy(&self, arn: &FunctionArn, busy: i64, fails: bool, edit: impl Fn(&mut Observation)) {
+    /// Updates the configuration. Lambda refuses that while another update is in progress; then the deploy is retried.
+    async fn deploy(&self, arn: &FunctionArn, update_ms: i64, fails: bool, edit: impl Fn(&mut Observation)) {
         for _ in 0..90 {
-            let over = self.stage.world.with(|state| {
+            let done = self.stage.world.with(|state| {
                 let (now, fails) = (state.now(), fails || state.has_storm(StormKind::UpdatesFail));
                 let Some(function) = state.functions.get_mut(arn) else { return true };
                 let mut after = function.seen.clone();
@@ -187,20 +188,20 @@ impl Actor<'_> {
                 if function.seen.last_update == LastUpdate::InProgress {
                     return false;
                 }
-                let before = fields_now(state, arn);
+                let before = current_fields(state, arn);
                 let Some(function) = state.functions.get_mut(arn) else { return true };
-                function.deploy(now, busy, fails, &edit);
-                after_edit(state, arn, &before, &edit);
+                function.deploy(now, update_ms, fails, &edit);
+                record_edit(state, arn, &before, &edit);
                 true
             });
-            if over {
+            if done {
                 return;
             }
             self.stage.sleep(1_000).await;
         }
     }
 
-    async fn switch(&self, arn: &FunctionArn, enabled: bool) {
+    async fn switch_mappings(&self, arn: &FunctionArn, enabled: bool) {
         let state = if enabled { MappingState::Enabled } else { MappingState::Disabled };
         let busy = || {
             self.stage.world.with(|world| {
@@ -212,22 +213,22 @@ impl Actor<'_> {
             self.stage.sleep(500).await;
         }
         self.change(|world| {
-            let before = fields_now(world, arn);
+            let before = current_fields(world, arn);
             world.set_mappings(arn, state);
-            after_edit(world, arn, &before, |seen| seen.mappings.iter_mut().for_each(|mapping| mapping.state = state));
+            record_edit(world, arn, &before, |seen| seen.mappings.iter_mut().for_each(|mapping| mapping.state = state));
         });
     }
 
-    /// Gives a function by hand what it had: what the operator sees as ours goes.
-    async fn put_back(&self, arn: &FunctionArn) {
-        let law = self.stage.world.with(|state| state.drive.as_ref()?.monitor.law.get(arn).cloned());
-        let Some(law) = law else { return };
-        self.edit(arn, |seen| seen.concurrency = law.concurrency);
+    /// Restores a function by hand, as a user does who removes the fault.
+    async fn restore_by_hand(&self, arn: &FunctionArn) {
+        let expected = self.stage.world.with(|state| state.drive.as_ref()?.monitor.expected.get(arn).cloned());
+        let Some(expected) = expected else { return };
+        self.edit(arn, |seen| seen.concurrency = expected.concurrency);
         self.deploy(arn, 1_000, false, |seen| {
             let last_update = seen.last_update;
             let kept = (seen.tags.clone(), seen.concurrency, seen.mappings.clone(), seen.revision_id.clone());
-            *seen = law.clone();
-            // The function's own list is empty, and the law's is not.
+            *seen = expected.clone();
+            // The simulated function keeps no list of mappings, but the expected observation has one.
             (seen.tags, seen.concurrency, seen.mappings, seen.revision_id) = kept;
             seen.last_update = last_update;
         })
@@ -238,18 +239,19 @@ impl Actor<'_> {
         self.change(|state| {
             let now = state.now();
             let Some(function) = state.functions.get_mut(arn) else { return };
-            // Lambda does not publish in the middle of an update.
+            // Lambda does not publish while an update is in progress.
             if function.seen.last_update == LastUpdate::InProgress {
                 return;
             }
             let version = function.publish(now);
-            Monitor::published(state, arn, version);
+            Monitor::on_publish(state, arn, version);
         });
     }
 
-    /// The owner of a function whose layer was deleted takes it off the list: nobody else can.
-    pub(super) async fn heal(&self) {
-        self.expect_visible();
+    /// Plays the owners who remove deleted layer versions from their functions. Only they can: Lambda refuses any update of a
+    /// list with a deleted layer version.
+    pub(super) async fn remove_deleted_layers(&self) {
+        self.check_refusals_are_reported();
         let arns: Vec<FunctionArn> = self.stage.world.with(|state| state.functions.keys().cloned().collect());
         for arn in arns {
             let layers = self.stage.world.with(|state| state.layers.clone());
@@ -258,29 +260,30 @@ impl Actor<'_> {
                 function.is_some_and(|f| f.seen.layers.iter().any(|layer| !layers.contains_key(layer)))
             });
             if missing {
-                self.stage.note(|| format!("the owner of {} takes the deleted layers off", arn.name()));
+                self.stage.note(|| format!("the owner of {} removes the deleted layers", arn.name()));
                 self.deploy(&arn, 1_000, false, |seen| seen.layers.retain(|layer| layers.contains_key(layer))).await;
             }
         }
     }
 
-    /// What cannot be restored is to be seen: with its snapshot and a reason, in a run that failed.
-    fn expect_visible(&self) {
+    /// Checks that a target that cannot be restored is visible, with a reason, in a run that failed.
+    fn check_refusals_are_reported(&self) {
         self.change(|state| {
-            let hidden = hidden_refusals(state);
+            let unreported = unreported_refusals(state);
             let Some(drive) = &mut state.drive else { return };
-            for name in hidden {
-                drive.monitor.violate(format!("{name} cannot be restored, and nobody is told why"));
+            for name in unreported {
+                drive.monitor.add_violation(format!("{name} cannot be restored, but no reason is reported"));
             }
         });
     }
 }
 
-/// The functions whose layers cannot be restored, because another one of them was deleted, while nobody is told.
-fn hidden_refusals(state: &State) -> Vec<String> {
+/// Returns the functions whose layers cannot be restored, because another of their layers was deleted, and for which the ledger
+/// has no reason.
+fn unreported_refusals(state: &State) -> Vec<String> {
     let refused = |target: &&TargetRecord| {
         let Some(function) = state.functions.get(&target.function) else { return false };
-        let ours = |change: &Change| match change {
+        let has_fault = |change: &Change| match change {
             Change::Layers { added, .. } => function.seen.layers.iter().any(|layer| added.contains(layer)),
             _ => false,
         };
@@ -289,53 +292,53 @@ fn hidden_refusals(state: &State) -> Vec<String> {
             !target.changes.iter().any(added)
         };
         let missing = function.seen.layers.iter().filter(others).any(|layer| !state.layers.contains_key(layer));
-        target.status == TargetStatus::Restoring && target.changes.iter().any(ours) && missing
+        target.status == TargetStatus::Restoring && target.changes.iter().any(has_fault) && missing
     };
-    let told = |target: &&TargetRecord| {
+    let is_reported = |target: &&TargetRecord| {
         let run = state.runs.get(&target.run);
         let failed = run.is_some_and(|run| run.status == RunStatus::Failed);
-        // As long as its execution lives and tries again, a run has not failed.
-        let tries = run.is_some_and(|run| !state.dead_executions.contains(&run.execution_arn));
-        target.restore_error.is_some() && (failed || tries)
+        // A run does not fail while its execution is running and retries.
+        let retries = run.is_some_and(|run| !state.dead_executions.contains(&run.execution_arn));
+        target.restore_error.is_some() && (failed || retries)
     };
-    let hidden = state.targets.values().filter(refused).filter(|target| !told(target));
-    hidden.map(|target| target.function.name().to_owned()).collect()
+    let unreported = state.targets.values().filter(refused).filter(|target| !is_reported(target));
+    unreported.map(|target| target.function.name().to_owned()).collect()
 }
 
-/// An event that was handled leaves no run of its alarm that was there before running.
-fn expect_stopped(state: &mut State, alarm: &str, began: Time) {
+/// Checks that the handling of an alarm's event stopped every run of the alarm that existed before.
+fn check_stopped(state: &mut State, alarm: &str, began: Time) {
     let arn = alarm_arn(alarm);
-    let there = |run: &RunId| state.drive.as_ref().is_some_and(|drive| drive.monitor.was_there(run, began));
-    let runs = state.runs.values().filter(|run| run.alarms.contains(&arn) && there(&run.id));
+    let existed = |run: &RunId| state.drive.as_ref().is_some_and(|drive| drive.monitor.existed_before(run, began));
+    let runs = state.runs.values().filter(|run| run.alarms.contains(&arn) && existed(&run.id));
     let running = runs.filter(|run| matches!(run.status, RunStatus::Pending | RunStatus::Running));
     let running: Vec<String> = running.map(|run| run.id.to_string()).collect();
     if let Some(drive) = &mut state.drive {
         for run in running {
-            drive.monitor.violate(format!("the event of {alarm} was handled, and {run} goes on"));
+            drive.monitor.add_violation(format!("the event of {alarm} was handled, but {run} is still running"));
         }
     }
 }
 
-/// The law has the edit, too.
-fn after_edit(state: &mut State, arn: &FunctionArn, before: &super::monitor::Fields, edit: impl Fn(&mut Observation)) {
-    let law = state.drive.as_mut().and_then(|drive| drive.monitor.law.get_mut(arn));
-    let without = law.map_or_else(Default::default, |law| {
-        let without = fields(law);
-        edit(law);
+/// Makes an edit also on the function as it would be without snapback, and tells the monitor.
+fn record_edit(state: &mut State, arn: &FunctionArn, before: &Fields, edit: impl Fn(&mut Observation)) {
+    let expected = state.drive.as_mut().and_then(|drive| drive.monitor.expected.get_mut(arn));
+    let without = expected.map_or_else(Default::default, |expected| {
+        let without = fields(expected);
+        edit(expected);
         without
     });
-    Monitor::edited(state, arn, before, &without);
+    Monitor::on_edit(state, arn, before, &without);
 }
 
-impl super::script::Script {
-    /// When the last thing of the script is over, in milliseconds.
-    pub(super) fn quiet_at(&self) -> i64 {
+impl Script {
+    /// Returns when the last act of the script has ended, in milliseconds.
+    pub(super) fn ends_at(&self) -> i64 {
         let acts = self.acts.iter().map(|(at, act)| match act {
-            Act::Trip(deliveries) => at + deliveries.iter().max().copied().unwrap_or_default(),
-            Act::Deploy(_, _, busy, _) | Act::Recreate(_, busy) => at + busy,
+            Act::TripAlarm(delays) => at + delays.iter().max().copied().unwrap_or_default(),
+            Act::Deploy(_, _, duration, _) | Act::Recreate(_, duration) => at + duration,
             _ => *at,
         });
-        // The one that follows waits a hundred seconds at most.
+        // A run that follows another one waits for at most a hundred seconds.
         let runs = self.runs.iter().map(|run| run.at + if run.follows { 100_000 } else { 0 });
         let storms = self.storms.iter().map(|storm| storm.until);
         acts.chain(runs).chain(storms).max().unwrap_or_default()
@@ -347,36 +350,36 @@ mod tests {
     use super::*;
     use crate::testing::samples::{layer_arn, world};
 
-    /// A target that is being restored, on a function that has lost its layer `shared`, in a run that has ended so.
-    fn refused(fault_is_there: bool, told: bool, status: RunStatus) -> Vec<String> {
+    /// Returns the unreported refusals for a target that is being restored, whose layer `shared` was deleted.
+    fn unreported(fault_is_in_place: bool, has_reason: bool, status: RunStatus) -> Vec<String> {
         let (world, function) = (world(&["checkout"]), function_arn("checkout"));
         world.with(|state| {
             state.layers.remove(&layer_arn("shared"));
             let mut target = TargetRecord::new(run_id("run-1"), function.clone());
             target.status = TargetStatus::Restoring;
             target.changes = vec![Change::Layers { original: Vec::new(), added: vec![layer_arn("chaos")] }];
-            target.restore_error = told.then(|| "there is no layer version".to_owned());
+            target.restore_error = has_reason.then(|| "there is no layer version".to_owned());
             let mut run = crate::model::marker::stopped_marker(&run_id("run-1"), &EndReason::ExecutionStopped, Time(0));
             run.status = status;
             state.dead_executions.extend((status != RunStatus::Running).then(String::new));
             state.runs.insert(run.id.clone(), run);
             state.targets.insert((run_id("run-1"), function.clone()), target);
-            if let Some(function) = state.functions.get_mut(&function).filter(|_| fault_is_there) {
+            if let Some(function) = state.functions.get_mut(&function).filter(|_| fault_is_in_place) {
                 function.edit(|seen| seen.layers.push(layer_arn("chaos")));
             }
-            hidden_refusals(state)
+            unreported_refusals(state)
         })
     }
 
     #[test]
-    fn only_layers_that_are_still_to_be_restored_are_refused_for_a_deleted_one() {
+    fn a_refused_restore_needs_a_reason_and_a_failed_run() {
         use RunStatus::{Failed, Running, Stopping};
-        let hidden = vec!["checkout".to_owned()];
-        assert_eq!((refused(true, false, Failed), refused(true, true, Failed)), (hidden.clone(), Vec::new()));
-        // A fault that never reached the layers leaves nothing in them to restore.
-        assert_eq!(refused(false, false, Failed), Vec::<String>::new());
-        // The reason is there from the beginning; that the run has failed is said when its execution has ended.
-        assert_eq!((refused(true, true, Stopping), refused(true, true, Running)), (hidden.clone(), Vec::new()));
-        assert_eq!(refused(true, false, Running), hidden);
+        let checkout = vec!["checkout".to_owned()];
+        assert_eq!((unreported(true, false, Failed), unreported(true, true, Failed)), (checkout.clone(), Vec::new()));
+        // If the fault never reached the layers, there is nothing to restore.
+        assert_eq!(unreported(false, false, Failed), Vec::<String>::new());
+        // The reason must exist from the beginning. A run fails only after its execution has ended.
+        assert_eq!((unreported(true, true, Stopping), unreported(true, true, Running)), (checkout.clone(), Vec::new()));
+        assert_eq!(unreported(true, false, Running), checkout);
     }
 }

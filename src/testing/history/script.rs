@@ -1,4 +1,4 @@
-//! What happens in a history, drawn from its seed: functions, experiments, troubles, and what other people do.
+//! The script of a history, drawn from its seed: functions, experiments, failures, and the acts of others.
 
 use std::time::Duration;
 
@@ -13,30 +13,30 @@ use crate::testing::dice::Dice;
 use crate::testing::drive::{Storm, StormKind};
 use crate::testing::samples::{self, layer_arn};
 
-/// Everything that is drawn beforehand.
+/// Everything that is drawn before a history starts.
 #[derive(Clone, Debug)]
 pub struct Script {
     /// The functions, by name.
     pub functions: Vec<(String, Observation)>,
     /// The executions.
     pub runs: Vec<RunScript>,
-    /// What other people do, and when, in milliseconds.
+    /// The acts of others, each with its time in milliseconds.
     pub acts: Vec<(i64, Act)>,
-    /// Times of trouble.
+    /// The periods in which one kind of call fails.
     pub storms: Vec<Storm>,
-    /// Of a hundred calls, so many meet trouble of their own.
+    /// How many calls in a hundred fail outside of storms.
     pub failure_percent: u32,
-    /// Of a hundred invocations, so many die on the way, and as many answers are lost.
+    /// How many invocations in a hundred die. As many responses are lost.
     pub death_percent: u32,
-    /// By how much reads may be late.
+    /// How stale a read may be.
     pub staleness: Duration,
-    /// Of a hundred reads, so many are.
+    /// How many reads in a hundred are stale.
     pub stale_percent: u32,
-    /// Whether a floor on the account's unreserved concurrency is near.
-    pub floor: bool,
-    /// Whether the role that undoes may read neither environments nor layers.
-    pub blind: bool,
-    /// What Lambda does with a mapping whose function is gone.
+    /// Whether the account has little unreserved concurrency left.
+    pub pool_is_tight: bool,
+    /// Whether the role that restores may read neither environments nor layers.
+    pub undo_lacks_rights: bool,
+    /// What Lambda does when a mapping of a deleted function is to be enabled.
     pub orphans: Orphans,
 }
 
@@ -47,133 +47,133 @@ pub struct RunScript {
     pub name: String,
     /// When it starts, in milliseconds.
     pub at: i64,
-    /// Whether it waits until the first one is over, and starts right behind it.
+    /// Whether it starts right after the first run's targets have ended.
     pub follows: bool,
     /// Its input.
     pub experiment: Value,
 }
 
-/// Something that somebody does.
+/// An act of someone other than snapback.
 #[derive(Clone, Debug)]
 pub enum Act {
-    /// The alarm goes into ALARM; its event is delivered after so many milliseconds each time.
-    Trip(Vec<i64>),
-    /// The alarm is OK again.
-    Clear,
-    /// An event of an alarm that nobody uses.
-    StrangeAlarm,
-    /// A person rolls this run back.
+    /// The alarm goes into ALARM. Its event is delivered once after each of these delays, in milliseconds.
+    TripAlarm(Vec<i64>),
+    /// The alarm returns to OK.
+    ClearAlarm,
+    /// An event arrives for an alarm that no run uses.
+    UnusedAlarm,
+    /// A user rolls this run back.
     RollBack(String),
-    /// A person rolls everything back.
+    /// A user rolls all runs back.
     RollBackAll,
-    /// The lever is engaged or released.
-    Lever(bool),
-    /// An execution is stopped: no Catch runs.
+    /// A user engages or disengages the lever.
+    SetLever(bool),
+    /// A user stops an execution, so no Catch runs.
     StopExecution(String),
-    /// A deploy: an update of the configuration that takes so many milliseconds, and may fail then.
+    /// A deploy updates the configuration. It takes this long in milliseconds, and fails at its end if the flag is set.
     Deploy(String, Vec<Edit>, i64, bool),
-    /// New code.
+    /// A deploy updates the code. It takes this long in milliseconds.
     UpdateCode(String, i64),
-    /// Somebody sets the reserved concurrency.
+    /// A user sets the reserved concurrency.
     SetConcurrency(String, Slot<u32>),
-    /// Somebody switches a mapping.
+    /// A user enables or disables the mappings.
     SwitchMapping(String, bool),
-    /// An operator puts by hand back what the experiment has changed.
-    PutBack(String),
-    /// Somebody publishes a version.
+    /// A user restores by hand what the experiment has changed.
+    RestoreByHand(String),
+    /// A user publishes a version.
     Publish(String),
-    /// The opt-in tag is dropped.
-    DropTag(String),
-    /// A layer version is deleted.
+    /// A user removes the opt-in tag.
+    RemoveTag(String),
+    /// A user deletes a layer version.
     DeleteLayer(&'static str),
-    /// The function is deleted.
+    /// A user deletes the function.
     Delete(String),
-    /// The function is deleted, and created again after so many milliseconds, as its owner last deployed it.
+    /// A user deletes the function and creates it again this many milliseconds later, as its owner last deployed it.
     Recreate(String, i64),
-    /// The function's event source mappings are deleted.
+    /// A user deletes the function's event source mappings.
     DeleteMappings(String),
 }
 
-/// What a deploy changes.
+/// One change of a deploy.
 #[derive(Clone, Debug)]
 pub enum Edit {
-    /// The timeout.
+    /// Sets the timeout, in seconds.
     Timeout(u32),
-    /// The memory.
+    /// Sets the memory, in megabytes.
     Memory(u32),
-    /// The handler.
+    /// Sets the handler.
     Handler(&'static str),
-    /// The runtime, which no fault touches.
+    /// Sets the runtime, which no fault touches.
     Runtime(&'static str),
-    /// A variable.
-    Set(&'static str, &'static str),
-    /// A variable less.
-    Unset(&'static str),
-    /// A layer at the front.
-    Layer(&'static str),
-    /// All layers.
-    Layers(Vec<&'static str>),
+    /// Sets a variable.
+    SetVariable(&'static str, &'static str),
+    /// Removes a variable.
+    UnsetVariable(&'static str),
+    /// Adds a layer at the front.
+    AddLayer(&'static str),
+    /// Replaces all layers.
+    SetLayers(Vec<&'static str>),
 }
 
 impl Script {
-    /// What is given, for people.
+    /// Describes the script for a journal, one fact a line.
     #[must_use]
-    pub fn shown(&self) -> Vec<String> {
+    pub fn summary(&self) -> Vec<String> {
         let mut lines: Vec<String> = Vec::new();
         for (name, seen) in &self.functions {
             lines.push(format!("{name}: concurrency {:?}, {} layers", seen.concurrency, seen.layers.len()));
         }
         for run in &self.runs {
-            let behind = if run.follows { ", right behind the first one" } else { "" };
-            lines.push(format!("{} at {} ms{behind}: {}", run.name, run.at, run.experiment["faults"]));
+            let follows = if run.follows { ", right after the first run" } else { "" };
+            lines.push(format!("{} at {} ms{follows}: {}", run.name, run.at, run.experiment["faults"]));
             lines.push(format!("    for {}", run.experiment["duration"]));
         }
         for storm in &self.storms {
             lines.push(format!("{:?} from {} to {} ms", storm.kind, storm.from, storm.until));
         }
-        lines.push(format!("a mapping whose function is gone, and that is to be enabled: {:?}", self.orphans));
+        lines.push(format!("enabling a mapping of a deleted function: {:?}", self.orphans));
         lines.push(format!(
-            "in a hundred: {} calls with trouble of their own, {} invocations that die, {} reads up to {} s late",
+            "in a hundred: {} calls fail, {} invocations die, {} reads are up to {} s stale",
             self.failure_percent,
             self.death_percent,
             self.stale_percent,
             self.staleness.as_secs()
         ));
-        if self.blind {
-            lines.push("the role that undoes can read neither environments nor layers".to_owned());
+        if self.undo_lacks_rights {
+            lines.push("the role that restores can read neither environments nor layers".to_owned());
         }
         lines.push(String::new());
         lines
     }
 
-    /// Whether nothing comes in between: then every run that is let in comes to its end.
+    /// Whether nothing disturbs the runs, so that every run that passes the guardrails completes.
     #[must_use]
     pub fn is_calm(&self) -> bool {
         self.acts.is_empty()
             && self.storms.is_empty()
             && self.failure_percent == 0
             && self.death_percent == 0
-            && !self.blind
+            && !self.undo_lacks_rights
     }
 }
 
 impl Edit {
-    /// Makes the change.
+    /// Applies the change to a function.
     pub fn apply(&self, function: &mut Observation) {
         match (self, &mut function.environment) {
             (Self::Timeout(seconds), _) => function.timeout = *seconds,
             (Self::Memory(megabytes), _) => function.memory = *megabytes,
             (Self::Handler(name), _) => function.handler = Handler::try_from(*name).ok(),
             (Self::Runtime(name), _) => function.runtime = Some((*name).to_owned()),
-            (Self::Set(name, value), Environment::Readable(variables)) => {
+            (Self::SetVariable(name, value), Environment::Readable(variables)) => {
                 variables.insert((*name).to_owned(), Secret::new(*value));
             }
-            (Self::Unset(name), Environment::Readable(variables)) => drop(variables.remove(*name)),
-            (Self::Layer(name), _) => {
+            (Self::UnsetVariable(name), Environment::Readable(variables)) => drop(variables.remove(*name)),
+            (Self::AddLayer(name), _) => {
                 function.layers.retain(|layer| *layer != layer_arn(name));
                 function.layers.insert(0, layer_arn(name));
             }
-            (Self::Layers(names), _) => function.layers = arns(names),
+            (Self::SetLayers(names), _) => function.layers = arns(names),
             _ => {}
         }
     }
@@ -183,7 +183,7 @@ fn arns(names: &[&str]) -> Vec<LayerVersionArn> {
     names.iter().map(|name| layer_arn(name)).collect()
 }
 
-/// The faults that a history's experiment may have.
+/// The combinations of faults that an experiment can have.
 const FAULTS: [&[&str]; 16] = [
     &["reservedConcurrency"],
     &["handler"],
@@ -203,19 +203,20 @@ const FAULTS: [&[&str]; 16] = [
     &["latency", "timeout", "eventSourceMapping"],
 ];
 
-/// The script of this seed.
+/// Draws a script.
 #[must_use]
-pub fn script(dice: &mut Dice) -> Script {
-    if dice.percent(10) { handover(dice) } else { anything(dice) }
+pub fn draw_script(dice: &mut Dice) -> Script {
+    if dice.percent(10) { draw_handover(dice) } else { draw_any(dice) }
 }
 
-/// One run right behind another one on the same function, while most reads are late: nothing but staleness goes wrong.
-fn handover(dice: &mut Dice) -> Script {
+/// Draws a script of two runs, one right after the other on the same function. Nothing goes wrong except that most reads are
+/// stale.
+fn draw_handover(dice: &mut Dice) -> Script {
     let names = vec!["checkout".to_owned()];
-    let first = run(dice, &names, 1, 0, &["reservedConcurrency"]);
-    let second = run(dice, &names, 2, 0, &["reservedConcurrency"]);
+    let first = draw_run(dice, &names, 1, 0, &["reservedConcurrency"]);
+    let second = draw_run(dice, &names, 2, 0, &["reservedConcurrency"]);
     Script {
-        functions: vec![("checkout".to_owned(), function(dice, "checkout"))],
+        functions: vec![("checkout".to_owned(), draw_function(dice, "checkout"))],
         runs: vec![first, RunScript { follows: true, ..second }],
         acts: Vec::new(),
         storms: Vec::new(),
@@ -223,23 +224,23 @@ fn handover(dice: &mut Dice) -> Script {
         death_percent: 0,
         staleness: MAX_READ_STALENESS,
         stale_percent: 90,
-        floor: false,
-        blind: false,
+        pool_is_tight: false,
+        undo_lacks_rights: false,
         orphans: Orphans::default(),
     }
 }
 
-fn anything(dice: &mut Dice) -> Script {
+fn draw_any(dice: &mut Dice) -> Script {
     let names: Vec<String> =
         ["checkout", "payment"][..if dice.percent(25) { 2 } else { 1 }].iter().map(|name| (*name).to_owned()).collect();
-    let functions = names.iter().map(|name| (name.clone(), function(dice, name))).collect();
-    let runs = runs(dice, &names);
-    let busy = dice.between(0, 3);
+    let functions = names.iter().map(|name| (name.clone(), draw_function(dice, name))).collect();
+    let runs = draw_runs(dice, &names);
+    let pairs_of_acts = dice.between(0, 3);
     let last = runs.iter().map(|run| run.at).max().unwrap_or_default() + 90_000;
     let mut acts: Vec<(i64, Act)> =
-        (0..busy * 2).map(|_| (moment(dice, &runs, last), act(dice, &names, &runs))).collect();
+        (0..pairs_of_acts * 2).map(|_| (draw_time(dice, &runs, last), draw_act(dice, &names, &runs))).collect();
     acts.sort_by_key(|(at, _)| *at);
-    let storms = (0..dice.between(0, 2)).map(|_| storm(dice, last)).collect();
+    let storms = (0..dice.between(0, 2)).map(|_| draw_storm(dice, last)).collect();
     Script {
         functions,
         runs,
@@ -249,21 +250,21 @@ fn anything(dice: &mut Dice) -> Script {
         death_percent: *dice.pick(&[0, 0, 3, 15]).unwrap_or(&0),
         staleness: *dice.pick(&[Duration::ZERO, Duration::from_secs(2), MAX_READ_STALENESS]).unwrap_or(&Duration::ZERO),
         stale_percent: if dice.percent(25) { 90 } else { 30 },
-        floor: dice.percent(20),
-        blind: dice.percent(4),
+        pool_is_tight: dice.percent(20),
+        undo_lacks_rights: dice.percent(4),
         orphans: *dice.pick(&[Orphans::Updated, Orphans::Refused, Orphans::DisabledAgain]).unwrap_or(&Orphans::Updated),
     }
 }
 
-/// Half of what happens, happens while a run begins: that is when most can meet.
-fn moment(dice: &mut Dice, runs: &[RunScript], last: i64) -> i64 {
+/// Draws the time of an act. Half of them happen while a run starts, because most races are possible then.
+fn draw_time(dice: &mut Dice, runs: &[RunScript], last: i64) -> i64 {
     match dice.pick(runs).filter(|_| dice.percent(50)) {
         Some(run) => run.at + dice.between(300, 15_000),
         None => dice.between(0, last),
     }
 }
 
-fn function(dice: &mut Dice, name: &str) -> Observation {
+fn draw_function(dice: &mut Dice, name: &str) -> Observation {
     let mut function = samples::observation(name);
     function.concurrency = match dice.between(0, 3) {
         0 => Slot::Absent,
@@ -282,22 +283,22 @@ fn function(dice: &mut Dice, name: &str) -> Observation {
     function
 }
 
-fn runs(dice: &mut Dice, names: &[String]) -> Vec<RunScript> {
+fn draw_runs(dice: &mut Dice, names: &[String]) -> Vec<RunScript> {
     let kinds = dice.pick(&FAULTS).copied().unwrap_or_default();
-    let first = run(dice, names, 1, 0, kinds);
+    let first = draw_run(dice, names, 1, 0, kinds);
     if dice.percent(65) {
         return vec![first];
     }
-    // The second one comes at any time: so early that it is let in before the first one has its lock, or right behind it.
+    // The second run starts at any time: so early that it is admitted before the first one has its lock, or right after it.
     let at = if dice.percent(50) { 3_000 } else { 100_000 };
     let at = dice.between(0, at);
     let kinds = dice.pick(&FAULTS).copied().unwrap_or_default();
-    let second = run(dice, names, 2, at, kinds);
+    let second = draw_run(dice, names, 2, at, kinds);
     vec![first, RunScript { follows: dice.percent(60), ..second }]
 }
 
-/// An execution that starts then or soon after.
-fn run(dice: &mut Dice, names: &[String], number: u32, at: i64, kinds: &[&str]) -> RunScript {
+/// Draws an execution that starts at this time or up to three seconds later.
+fn draw_run(dice: &mut Dice, names: &[String], number: u32, at: i64, kinds: &[&str]) -> RunScript {
     let mut faults: Vec<(&str, Value)> =
         samples::faults().into_iter().filter(|(name, _)| kinds.contains(name)).collect();
     faults.iter_mut().for_each(|(name, fault)| vary(dice, name, fault));
@@ -308,7 +309,7 @@ fn run(dice: &mut Dice, names: &[String], number: u32, at: i64, kinds: &[&str]) 
     RunScript { name: format!("run-{number}"), at: at + dice.between(0, 3_000), follows: false, experiment }
 }
 
-/// Other values than the samples': one run's fault must not be another's by chance.
+/// Varies the sample's values, so that the faults of two runs rarely have the same values.
 fn vary(dice: &mut Dice, name: &str, fault: &mut Value) {
     let number = dice.between(0, 3);
     match name {
@@ -320,7 +321,7 @@ fn vary(dice: &mut Dice, name: &str, fault: &mut Value) {
     }
 }
 
-fn storm(dice: &mut Dice, last: i64) -> Storm {
+fn draw_storm(dice: &mut Dice, last: i64) -> Storm {
     use StormKind as K;
     let kinds = [
         K::WritesDenied,
@@ -342,27 +343,27 @@ fn storm(dice: &mut Dice, last: i64) -> Storm {
     Storm { from, until: from + dice.between(500, longest), kind }
 }
 
-fn act(dice: &mut Dice, names: &[String], runs: &[RunScript]) -> Act {
+fn draw_act(dice: &mut Dice, names: &[String], runs: &[RunScript]) -> Act {
     let name = dice.pick(names).cloned().unwrap_or_default();
     let run = dice.pick(runs).map(|run| run.name.clone()).unwrap_or_default();
     match dice.between(0, 26) {
-        0..=3 => Act::Trip(deliveries(dice)),
-        4 => Act::Clear,
-        5 => Act::StrangeAlarm,
+        0..=3 => Act::TripAlarm(draw_delays(dice)),
+        4 => Act::ClearAlarm,
+        5 => Act::UnusedAlarm,
         6 | 7 => Act::RollBack(run),
         8 => Act::RollBackAll,
-        9 => Act::Lever(dice.percent(60)),
+        9 => Act::SetLever(dice.percent(60)),
         10..=12 => Act::StopExecution(run),
-        13..=15 => Act::Deploy(name, edits(dice), dice.between(100, 6_000), dice.percent(25)),
+        13..=15 => Act::Deploy(name, draw_edits(dice), dice.between(100, 6_000), dice.percent(25)),
         16 => Act::UpdateCode(name, dice.between(100, 8_000)),
         17 => Act::SetConcurrency(
             name,
             *dice.pick(&[Slot::Absent, Slot::Present(0), Slot::Present(7)]).unwrap_or(&Slot::Absent),
         ),
         18 => Act::SwitchMapping(name, dice.percent(50)),
-        19 => Act::PutBack(name),
+        19 => Act::RestoreByHand(name),
         20 => Act::Publish(name),
-        21 => Act::DropTag(name),
+        21 => Act::RemoveTag(name),
         22 => Act::DeleteLayer(
             dice.pick(&["chaos", "otel", "shared", "snapback-proxy-arm64"]).copied().unwrap_or("chaos"),
         ),
@@ -372,8 +373,8 @@ fn act(dice: &mut Dice, names: &[String], runs: &[RunScript]) -> Act {
     }
 }
 
-/// Lost, once, several times, late.
-fn deliveries(dice: &mut Dice) -> Vec<i64> {
+/// Draws when an event is delivered: never, late, several times, or once soon.
+fn draw_delays(dice: &mut Dice) -> Vec<i64> {
     match dice.between(0, 4) {
         0 => Vec::new(),
         1 => vec![dice.between(20_000, 200_000)],
@@ -382,19 +383,19 @@ fn deliveries(dice: &mut Dice) -> Vec<i64> {
     }
 }
 
-fn edits(dice: &mut Dice) -> Vec<Edit> {
+fn draw_edits(dice: &mut Dice) -> Vec<Edit> {
     let edit = |dice: &mut Dice| match dice.between(0, 10) {
         0 => Edit::Timeout(1),
         1 => Edit::Timeout(42),
         2 => Edit::Memory(1024),
         3 => Edit::Handler("app.deployed"),
         4 => Edit::Runtime("python3.13"),
-        5 => Edit::Set("RUST_LOG", "debug"),
-        6 => Edit::Set("DEPLOYED", "yes"),
-        7 => Edit::Unset("DB_PASSWORD"),
-        8 => Edit::Layer("deployed"),
-        9 => Edit::Layers(vec!["deployed", "shared"]),
-        _ => Edit::Set("CHAOS_RATE", "7"),
+        5 => Edit::SetVariable("RUST_LOG", "debug"),
+        6 => Edit::SetVariable("DEPLOYED", "yes"),
+        7 => Edit::UnsetVariable("DB_PASSWORD"),
+        8 => Edit::AddLayer("deployed"),
+        9 => Edit::SetLayers(vec!["deployed", "shared"]),
+        _ => Edit::SetVariable("CHAOS_RATE", "7"),
     };
     (0..dice.between(1, 3)).map(|_| edit(dice)).collect()
 }

@@ -1,4 +1,4 @@
-//! Many histories, on all cores: how many, how fast, how long the longest, and what did not hold.
+//! Plays many histories on all cores, and sums up their results.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -11,22 +11,22 @@ use crate::testing::dice::Dice;
 use super::weakening::Weakening;
 use super::{Outcome, play};
 
-/// What came of many histories.
+/// The results of many histories.
 #[derive(Debug, Default)]
 pub struct Soak {
-    /// How many.
+    /// How many histories were played.
     pub histories: u64,
-    /// Those in which something did not hold, by seed.
+    /// The violations of each history that broke an invariant, by seed.
     pub broken: BTreeMap<u64, Vec<String>>,
-    /// In how many each situation came up.
+    /// How many histories each situation came up in.
     pub reached: BTreeMap<&'static str, u64>,
-    /// Calls that were made, in all of them.
+    /// Calls in all histories.
     pub calls: u64,
     /// The most calls in one history, and its seed.
     pub longest: (u64, u64),
     /// The longest simulated time of one history, in milliseconds, and its seed.
     pub slowest: (i64, u64),
-    /// How long it took.
+    /// How long the histories took.
     pub took: Duration,
 }
 
@@ -51,28 +51,27 @@ impl Soak {
         self.broken.extend(other.broken);
     }
 
-    /// Histories a second.
+    /// Returns the histories per second.
     #[must_use]
     pub fn rate(&self) -> f64 {
         self.histories as f64 / self.took.as_secs_f64().max(0.001)
     }
 }
 
-/// The first seed that is derived from a text: far from the small ones that are played every time.
+/// The first seed that is derived from a text. It is far from the small seeds that every run plays.
 const FIRST_DERIVED: u64 = 1_000_000_000;
-/// Derived seeds have at most this many digits more, so that people can copy them.
-const DERIVED: u64 = 1_000_000_000_000;
+/// The number of derived seeds. It keeps them short enough to type.
+const DERIVED_SEEDS: u64 = 1_000_000_000_000;
 
-/// So many seeds that a text stands for, such as a commit: the same text always gives the same ones, and another text
-/// gives others.
+/// Derives `count` consecutive seeds from a text, such as a commit's name. The same text always gives the same seeds.
 #[must_use]
 pub fn seeds_of(text: &str, count: u64) -> Range<u64> {
     let hash = text.bytes().fold(0, |hash, byte| Dice::new(hash ^ u64::from(byte)).number());
-    let first = FIRST_DERIVED + hash % DERIVED;
+    let first = FIRST_DERIVED + hash % DERIVED_SEEDS;
     first..first + count
 }
 
-/// Plays the histories of these seeds.
+/// Plays the histories of these seeds, with a part of the protocol left out if a weakening is given.
 #[must_use]
 pub fn soak(seeds: Range<u64>, weakening: Option<Weakening>) -> Soak {
     let began = Instant::now();
@@ -93,7 +92,7 @@ pub fn soak(seeds: Range<u64>, weakening: Option<Weakening>) -> Soak {
     whole
 }
 
-/// The first of these seeds whose history shows that a part of the protocol is missing, and what it shows.
+/// Returns the first of these seeds whose history detects the weakening, and the violations that it found.
 #[must_use]
 pub fn find(weakening: Weakening, seeds: Range<u64>) -> Option<(u64, Vec<String>)> {
     let mut outcomes = seeds.map(|seed| play(seed, Some(weakening), false));
@@ -105,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_stands_for_seeds_of_its_own() {
+    fn different_texts_give_different_seeds() {
         let (one, other) = (seeds_of("commit 6dafcc7", 20_000), seeds_of("commit 6dafcc8", 20_000));
         assert_eq!(one, seeds_of("commit 6dafcc7", 20_000));
         assert_eq!(one.end - one.start, 20_000);

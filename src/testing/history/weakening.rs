@@ -1,5 +1,5 @@
-//! Parts of the protocol that can be left out, to see that the checks would notice. They are left out of the description
-//! of a guarded write or of what a worker is told: the decisions and the steps themselves stay as they are.
+//! Parts of the protocol that can be left out, to prove that the checks detect it. A part is left out of the description of a
+//! guarded write or of what a worker reads; the decisions and the steps themselves stay unchanged.
 
 use crate::model::guarded_write::{Condition, Effect, GuardedWrite};
 use crate::model::run::RunStatus;
@@ -7,7 +7,7 @@ use crate::model::run::RunStatus;
 /// A part of the protocol that is left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Weakening {
-    /// Nobody records a lease.
+    /// No worker records a lease.
     NoLease,
     /// Only an inject records a lease.
     LeaseOnInjectOnly,
@@ -15,42 +15,43 @@ pub enum Weakening {
     LeaseOnRestoreOnly,
     /// A lease ends a second after it was taken, although a call can land later.
     LeaseTooShort,
-    /// A target is ended although a lease runs.
+    /// A target is ended although a lease has not expired.
     EndedUnderLease,
     /// Two runs may have one function.
     NoLock,
-    /// The original is looked up before the lock is taken, and trusted: alone, the look before the inject finds it out.
+    /// The original is read before the lock is taken, and trusted. Inject trusts it too, because its own read would detect
+    /// the difference.
     ObserveBeforeLock,
-    /// Nobody waits until reads show what the last run's restore wrote.
+    /// Arming does not wait until reads show what the previous run's restore wrote.
     NoWaitAfterRelease,
-    /// Inject trusts the look that was made when the target was armed.
-    NoSecondLook,
+    /// Inject trusts the read that was made when the target was armed.
+    NoSecondRead,
     /// An armed target's snapshot may be taken again once the fault is in place.
     SnapshotOverwritten,
-    /// A restore believes that what it wrote is there, without another look.
+    /// A restore does not read again after its write.
     RestoreUnverified,
-    /// A restore sends the revision that was seen at arming.
+    /// A restore sends the revision that was read at arming.
     RevisionOfSnapshot,
     /// No revision is sent.
     NoRevision,
-    /// The runs of an alarm are looked up in an index that lags behind.
+    /// The runs of an alarm are read from an index that lags.
     AlarmReadStale,
-    /// The whole environment of the snapshot is put back.
+    /// A restore writes the whole environment of the snapshot.
     EnvironmentWhole,
-    /// A function without reserved concurrency is taken for one that has 0.
+    /// A function without reserved concurrency is treated as one that has 0.
     AbsentIsZero,
-    /// Layers are put back as the snapshot lists them.
+    /// A restore writes the layers as the snapshot lists them.
     LayersWhole,
     /// A later reason replaces the first one.
     FirstFailureHidden,
-    /// Nobody ends a run whose execution is gone.
+    /// No reaper ends a run whose execution was stopped.
     NoReaper,
-    /// What undoes is not rehearsed before the inject.
+    /// The restore is not rehearsed before the inject.
     NoRehearsal,
 }
 
 impl Weakening {
-    /// All of them.
+    /// All weakenings.
     pub const ALL: [Self; 20] = [
         Self::NoLease,
         Self::LeaseOnInjectOnly,
@@ -60,7 +61,7 @@ impl Weakening {
         Self::NoLock,
         Self::ObserveBeforeLock,
         Self::NoWaitAfterRelease,
-        Self::NoSecondLook,
+        Self::NoSecondRead,
         Self::SnapshotOverwritten,
         Self::RestoreUnverified,
         Self::RevisionOfSnapshot,
@@ -74,7 +75,7 @@ impl Weakening {
         Self::NoRehearsal,
     ];
 
-    /// Leaves it out of a guarded write.
+    /// Leaves the part out of a guarded write, if it belongs there.
     pub fn weaken(self, write: &mut GuardedWrite) {
         for part in &mut write.parts {
             match (self, write.name) {
