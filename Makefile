@@ -26,6 +26,10 @@ LONG ?=
 # Seconds for each target of `make fuzz`.
 FUZZ_SECONDS ?= 60
 
+# The only demo that `make lab` runs, 1 to 5; by default all. VERBOSE=1 prints each compared field.
+DEMO ?=
+VERBOSE ?=
+
 # How often `make steady` runs the lab and the stack tests.
 LABS ?= 30
 STACKS ?= 10
@@ -98,8 +102,21 @@ destroy: tools-lab cli ## delete the stack STACK unless a target is armed; the l
 	@python3 infra/destroy.py $(STACK)
 
 .PHONY: lab
-lab: build ## run the three demos on an emulator, without an AWS account
-	.tools/venv/bin/python infra/lab/lab.py run
+lab: good-demo build ## run the five demos on an emulator, without an AWS account; DEMO=3 runs one, VERBOSE=1 prints every field
+	.tools/venv/bin/python infra/lab/lab.py run $(if $(DEMO),--demo $(DEMO)) $(if $(VERBOSE),--verbose)
+
+# Checks the number before a build that takes minutes.
+.PHONY: good-demo
+good-demo:
+	@[[ "$${DEMO:-}" =~ ^[1-5]?$$ ]] || { echo "make lab: DEMO=$$DEMO: there is no such demo; write 1, 2, 3, 4 or 5" >&2; exit 2; }
+
+.PHONY: recording
+recording: build ## run the lab on a terminal, and draw its output for the README: infra/lab/recording.svg
+	typescript=$$(mktemp)
+	trap 'rm -f "$$typescript"' EXIT
+	script -qec '.tools/venv/bin/python infra/lab/lab.py run' "$$typescript"
+	.tools/venv/bin/python infra/lab/recording.py "$$typescript" >target/recording.svg
+	mv target/recording.svg infra/lab/recording.svg
 
 .PHONY: lab-up
 lab-up: build ## start the lab and leave it running

@@ -44,6 +44,10 @@ class Stack:
     def rollback_function(self) -> str:
         return self.outputs["RollbackFunction"]
 
+    @property
+    def reaper_function(self) -> str:
+        return f"{self.outputs['Prefix']}-reaper"
+
 
 def require_build() -> None:
     missing = [str(path.relative_to(ROOT)) for path in (CLI, PACKAGE, *LAYERS) if not path.exists()]

@@ -83,8 +83,7 @@ class Emulator:
         if self.is_alive():
             signal_group(self.pid, signal.SIGTERM)
             wait_until_ended(self.pid)
-        # A function's process may still run, because a process group outlives its leader.
-        if self.is_alive():
+            # A function's process may still run, because a process group outlives its leader.
             signal_group(self.pid, signal.SIGKILL)
         reap(self.pid)
         shutil.rmtree(self.directory / "tmp", ignore_errors=True)
@@ -92,11 +91,10 @@ class Emulator:
     def is_alive(self) -> bool:
         """Returns whether the group `pid` still is this emulator's: the number from an old file may belong to another process now.
 
-        The command lines of the server and of the functions name the directory.
+        The command line of the server and the environments of the functions name the directory.
         """
-        listing = subprocess.run(
-            ["ps", "-A", "-ww", "-o", "pgid=,command="], capture_output=True, text=True, check=True
-        )
+        # With e, ps also prints the environments of this user's processes.
+        listing = subprocess.run(["ps", "axeww", "-o", "pgid=,command="], capture_output=True, text=True, check=True)
         members = [line.split(None, 1) for line in listing.stdout.splitlines()]
         return any(
             member[0] == str(self.pid) and str(self.directory) in member[1] for member in members if len(member) == 2

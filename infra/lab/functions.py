@@ -20,12 +20,15 @@ CODE = Path(__file__).parent
 RUNTIME = "python3.12"
 ROLE = "lab-target"
 RESERVED_CONCURRENCY = 5
+GREETING = "lab-greeting"
 LAYERS = {
     "lab-money": "money",
     "lab-telemetry": "telemetry",
-    # The experiments add these two; no function has them.
+    # Experiments add these two; no function has them.
     "lab-chaos-handler": "chaos_handler",
     "lab-chaos-wrapper": "chaos_wrapper",
+    # A deployment adds this one during an experiment.
+    GREETING: "greeting",
 }
 
 
@@ -79,10 +82,24 @@ SEARCH = Target(
     "lab-search",
     "search",
     ("lab-money", "lab-telemetry"),
-    Alarm("slow", "Duration", "Maximum", 8000),
+    Alarm("errors", "Errors", "Sum", 10),
     "Finds products by price",
 )
-TARGETS = (CHECKOUT, PAYMENT, SEARCH)
+STOCK = Target(
+    "lab-stock",
+    "stock",
+    ("lab-telemetry", "lab-money"),
+    Alarm("slow", "Duration", "Maximum", 8000),
+    "Reserves stock",
+)
+RECEIPT = Target(
+    "lab-receipt",
+    "receipt",
+    ("lab-money", "lab-telemetry"),
+    Alarm("slow", "Duration", "Maximum", 8000),
+    "Writes a receipt",
+)
+TARGETS = (CHECKOUT, PAYMENT, SEARCH, STOCK, RECEIPT)
 
 
 def create_all(account: Account) -> None:

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """The lab: experiments on live functions in an AWS emulator on this machine, with no AWS account.
 
-lab.py run                  start everything, run the three demos, compare, and stop everything
+lab.py run [--demo NUMBER] [--verbose]
+                            start everything, run the five demos or one, compare, and stop everything
 lab.py up [--json] [--parameters "Key=value ..."]
                             start everything, and leave it running
 lab.py crowd COUNT          create COUNT more functions in a lab that is up, unless they exist; print them as JSON
@@ -23,20 +24,20 @@ import re
 import shutil
 import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Iterator, NoReturn
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 import comparison
+import conclusion
 import crowd
 import demos
 import emulator
 import functions
-import ledger
 import session
 from account import Account, clear_aws_settings
-from comparison import EXCEPTED, display
 from deployment import DeploymentError, make_deploy, require_build
 from emulator import Emulator, EmulatorError
 from evidence import Findings, Journal
@@ -45,12 +46,16 @@ from stage import Stage
 from timeline import Timeline
 from traffic import Traffic
 
+# How often the lab checks that its emulator still runs.
+EMULATOR_CHECK_SECONDS = 0.5
+
 
 def main() -> int:
     arguments = parse()
     clear_aws_settings()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, exit_on_signal)
+    signal.signal(signal.SIGUSR1, fail_without_emulator)
     try:
         return int(arguments.command(arguments))
     except (EmulatorError, DeploymentError, BotoCoreError, ClientError) as error:
@@ -64,7 +69,10 @@ def main() -> int:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    commands.add_parser("run").set_defaults(command=run)
+    running = commands.add_parser("run")
+    running.add_argument("--demo", type=int, choices=demos.ALL, help="run only this one")
+    running.add_argument("--verbose", action="store_true", help="print every field of the comparison")
+    running.set_defaults(command=run)
     starting = commands.add_parser("up")
     starting.add_argument("--json", action="store_true", help="print one JSON object")
     starting.add_argument("--parameters", default="", help="parameters of the stack; default: those of the template")
@@ -102,24 +110,25 @@ def exit_on_signal(number: int, _: object) -> NoReturn:
 # ------------------------------------------------------------------------------------------------------------- run
 
 
-def run(_: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     require_build()
     timeline = Timeline()
-    timeline.plain("The snapback lab: three experiments on live functions, in an AWS emulator on this machine.", "bold")
+    chosen = [demos.ALL[arguments.demo]] if arguments.demo else list(demos.ALL.values())
+    timeline.plain("The snapback lab: experiments on live functions, in an AWS emulator on this machine.", "bold")
     remove_finished()
     directory = DIRECTORY / f"run-{os.getpid()}"
     findings = Findings()
     with running(directory, timeline) as emulated:
         account = emulated.account
         stack = set_up(account, timeline)
-        before = {target.name: comparison.read(account, target.name) for target in functions.TARGETS}
-        stage = Stage(account, stack, Journal(emulated.journal), emulated.record, timeline, findings)
-        for run_demo in demos.ALL:
+        expected = {target.name: comparison.read(account, target.name) for target in functions.TARGETS}
+        stage = Stage(account, stack, Journal(emulated.journal), emulated.record, timeline, findings, expected)
+        for run_demo in chosen:
             run_demo(stage)
-        restored = sum(compare(stage, name, before[name]) for name in before)
-        check_leftovers(stage)
+        restored = conclusion.compare_all(stage, arguments.verbose)
+        conclusion.check_leftovers(stage, len(chosen), arguments.verbose)
     timeline.plain(f"\nThe lab took {timeline.elapsed():.0f} seconds.", "dim")
-    timeline.plain(f"restored exactly: {restored} of {len(before)}", "green" if restored == len(before) else "red")
+    timeline.plain(f"restored exactly: {restored} of {len(expected)}", "green" if restored == len(expected) else "red")
     if findings.failures:
         for failure in findings.failures:
             timeline.plain(f"failed: {failure}", "red")
@@ -139,40 +148,29 @@ def remove_finished() -> None:
 @contextlib.contextmanager
 def running(directory: Path, timeline: Timeline) -> Iterator[Emulator]:
     emulated = emulator.start(directory, ends_with_lab=True)
+    ending = threading.Event()
+    watcher = threading.Thread(target=watch, args=(emulated, ending), daemon=True)
+    watcher.start()
     try:
         timeline.line("lab", f"ministack {emulated.version()} is up at {emulated.endpoint}")
         yield emulated
     finally:
+        ending.set()
+        watcher.join()
         timeline.clear_live()
         emulated.stop()
 
 
-def compare(stage: Stage, name: str, before: dict[str, object]) -> bool:
-    """Prints the whole configuration of a function, before and after. Returns whether they are the same."""
-    timeline = stage.timeline
-    after = comparison.read(stage.account, name)
-    different = {difference.field: difference for difference in comparison.differences(before, after)}
-    timeline.title(f"{name}: {len(before)} fields before and after, {len(different)} differ")
-    width = max(len(field) for field in before.keys() | after.keys())
-    for field in sorted(before.keys() | after.keys()):
-        if field in different:
-            now = f"{display(field, before.get(field))} -> {display(field, after.get(field))}"
-            timeline.plain(f"  differs  {field:<{width}}  {now}", "red")
-        else:
-            timeline.plain(f"  same     {field:<{width}}  {display(field, before[field])}")
-    stage.findings.check(not different, f"{name} is not restored exactly")
-    return not different
+def watch(emulated: Emulator, ending: threading.Event) -> None:
+    """Interrupts the lab if the emulator ends first. Otherwise the lab would wait minutes for what no longer happens."""
+    while not ending.wait(EMULATOR_CHECK_SECONDS):
+        if not emulator.is_running(emulated.pid):
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+            return
 
 
-def check_leftovers(stage: Stage) -> None:
-    stage.timeline.title("not compared, because AWS writes these fields")
-    for reason, fields in EXCEPTED.items():
-        stage.timeline.plain(f"        {', '.join(field.split('.')[-1] for field in fields)}: {reason}")
-    stage.timeline.title("what is left in the stack")
-    left = ledger.leftovers(stage.account, stage.stack, len(demos.ALL))
-    for sentence in left:
-        stage.timeline.plain(f"        {sentence}", "red")
-    stage.check(not left, "the ledger holds no lock and no armed snapshot, and the dead-letter queue is empty")
+def fail_without_emulator(*_: object) -> NoReturn:
+    raise EmulatorError("the emulator has ended")
 
 
 # ---------------------------------------------------------------------------------------- a lab that is left running
@@ -226,7 +224,7 @@ def traffic(arguments: argparse.Namespace) -> int:
 
     seconds = arguments.seconds
     with Traffic(account, arguments.function, changed, max_requests=5 * seconds, max_seconds=seconds) as sent:
-        sent.thread.join()
+        sent.wait()
     timeline.line("traffic", f"{arguments.function}: {sent.counts}")
     return 0
 

@@ -1,6 +1,5 @@
 #!/usr/bin/env python3
-"""Draws the terminal output of the lab as a picture: `script -qec 'make lab' typescript`, then
-`infra/lab/recording.py typescript > infra/lab/recording.svg`.
+"""Draws the terminal output of the lab as a picture: `infra/lab/recording.py TYPESCRIPT`. `make recording` records and draws it.
 
 The picture has the whole first demo, and the headings and outcomes of the rest.
 """
@@ -15,6 +14,10 @@ from pathlib import Path
 CODE = re.compile(r"\x1b\[([0-9;]*)([A-Za-z])")
 COLORS = {"31": "#f47067", "32": "#57ab5a", "33": "#c69026", "34": "#539bf5", "35": "#b083f0", "36": "#39c5cf", "2": "#768390"}
 PLAIN, BACKGROUND = "#adbac7", "#1c2128"
+# What the demos after the first one show of their outcome.
+OUTCOME = re.compile(
+    r"function .*(before|during|released|after): |: restored|restored exactly:|metrics |requests: |the deadline$|deployed: | drift "
+)
 LINE, CHARACTER, MARGIN = 17, 7.8, 14
 WIDTH = 132
 
@@ -48,8 +51,8 @@ def chosen(lines: list[str]) -> list[str]:
             continue
         if text.startswith("demo "):
             demo += 1
-        telling = text.startswith(("demo ", "restored exactly")) or re.match(r"lab-\w+: \d+ fields", text)
-        outcome = re.search(r"function .*(before|during|after):|restored exactly, ", text)
+        telling = text.startswith(("demo ", "every field", "The lab took"))
+        outcome = OUTCOME.search(text)
         if demo == 1 or demo == 0 and text or telling or outcome:
             if telling and kept and plain(kept[-1]):
                 kept.append("")

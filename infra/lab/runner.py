@@ -31,6 +31,7 @@ class Run:
         self.progress = progress or (lambda: demo.target.name)
         self.record = Record(stage.record)
         self.printed = 0
+        self.output: list[str] = []
         self.alarms: list[str] = []
         self.deadline = time.monotonic() + MAX_SECONDS
         stage.timeline.line("lab", f"$ {' '.join(demo.command)}")
@@ -61,12 +62,19 @@ class Run:
     def pass_output(self) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
+            self.output.append(line.rstrip("\n"))
             self.stage.timeline.line("snapback", line.rstrip("\n"))
 
     def wait_for_fault(self) -> bool:
         """Waits until the fault is in force. Returns False if the run ended without it."""
         target = self.demo.target.name
-        while not self.record.changes(target) or not comparison.is_updated(self.stage.account, target):
+        return self.wait_until(
+            lambda: self.record.changes(target) and comparison.is_updated(self.stage.account, target)
+        )
+
+    def wait_until(self, probe: Callable[[], object]) -> bool:
+        """Waits until `probe` returns something true. Returns False if the run ended before."""
+        while not probe():
             if not self.watch():
                 return False
         return True
@@ -89,6 +97,19 @@ class Run:
                 self.process.wait(PROGRESS_SECONDS / FILE_POLLS)
                 return False
         return time.monotonic() < self.deadline
+
+    def last_changers(self) -> set[str]:
+        """Returns the functions of the stack that ran when the target was last changed."""
+        running: set[str] = set()
+        found: set[str] = set()
+        for line in self.record.read():
+            if "invoked" in line:
+                running.add(line["invoked"])
+            elif "ended" in line:
+                running.discard(line["ended"])
+            elif line.get("changed") == self.demo.target.name:
+                found = {name for name in running if name.startswith(f"{self.stage.stack.outputs['Prefix']}-")}
+        return found
 
     def print_news(self) -> None:
         changes = self.record.changes(self.demo.target.name)
@@ -114,5 +135,8 @@ class Run:
         self.stage.check(
             code == self.demo.exit_code, f"snapback run ended with exit code {code}; expected {self.demo.exit_code}"
         )
+        self.check_fault()
+
+    def check_fault(self) -> None:
         touched = {change.field for change in self.record.changes(self.demo.target.name)}
         self.stage.check(self.demo.touched <= touched, "the fault was in the function's configuration")

@@ -13,7 +13,7 @@ import time
 from typing import TextIO
 
 STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "blue": "34", "cyan": "36"}
-SOURCES = {"lab": "dim", "snapback": "cyan", "traffic": "blue", "alarm": "yellow", "function": "green"}
+SOURCES = {"lab": "dim", "snapback": "cyan", "traffic": "blue", "alarm": "yellow", "function": "green", "metrics": "yellow"}
 ERASE_LINE = "\r\x1b[2K"
 
 

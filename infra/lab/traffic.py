@@ -1,8 +1,9 @@
-"""Sends requests to one function, bounded in number and in time, and counts them by result."""
+"""Sends requests to one function, bounded in number and in time, and keeps the result of each."""
 
 from __future__ import annotations
 
 import contextlib
+import statistics
 import threading
 import time
 from dataclasses import dataclass
@@ -15,7 +16,16 @@ NAMESPACE = "Lab/Traffic"
 PUBLISH_SECONDS = 1.0
 
 
-@dataclass
+@dataclass(frozen=True)
+class Response:
+    """One request as its sender saw it: when it began, how long it took (both in seconds), and answered, throttled or failed."""
+
+    began: float
+    took: float
+    result: str
+
+
+@dataclass(frozen=True)
 class Counts:
     """The number of requests by result."""
 
@@ -31,8 +41,17 @@ class Counts:
         return f"{self.answered} answered, {self.throttled} throttled, {self.failed} failed"
 
 
+def count(responses: list[Response]) -> Counts:
+    results = [response.result for response in responses]
+    return Counts(results.count("answered"), results.count("throttled"), results.count("failed"))
+
+
+def median_ms(responses: list[Response]) -> float:
+    return statistics.median(response.took for response in responses) * 1000 if responses else 0.0
+
+
 class Traffic:
-    """Calls `function` at a steady rate from a separate thread, until it is stopped or a bound is reached.
+    """Calls `function` at a steady rate from `senders` threads, until it is stopped or a bound is reached.
 
     It calls `changed` with the result of a request (answered, throttled, failed) when that differs from the result before.
     """
@@ -41,7 +60,8 @@ class Traffic:
         self,
         account: Account,
         function: str,
-        changed: Callable[[str], None],
+        changed: Callable[[str], None] = lambda result: None,
+        senders: int = 1,
         per_second: float = 5,
         max_requests: int = 2000,
         max_seconds: float = 600,
@@ -49,57 +69,74 @@ class Traffic:
         self.account = account
         self.function = function
         self.changed = changed
-        self.interval = 1 / per_second
+        self.interval = senders / per_second
         self.max_requests = max_requests
         self.max_seconds = max_seconds
-        self.counts = Counts()
-        self.last = ""
+        # Threads only append to it.
+        self.responses: list[Response] = []
+        self.started = 0.0
         self.stopping = threading.Event()
-        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.senders = [threading.Thread(target=self.send, daemon=True) for _ in range(senders)]
+        self.publisher = threading.Thread(target=self.publish_regularly, daemon=True)
 
     def __enter__(self) -> Traffic:
-        self.thread.start()
+        self.started = time.monotonic()
+        for thread in (*self.senders, self.publisher):
+            thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def stop(self) -> None:
         self.stopping.set()
-        self.thread.join()
+        self.wait()
+        self.publisher.join()
 
-    def run(self) -> None:
+    def wait(self) -> None:
+        """Waits until a bound is reached."""
+        for thread in self.senders:
+            thread.join()
+
+    @property
+    def counts(self) -> Counts:
+        return count(self.responses)
+
+    @property
+    def last(self) -> str:
+        """Returns the result of the last request."""
+        return self.responses[-1].result if self.responses else ""
+
+    def since(self, began: float, until: float = float("inf")) -> list[Response]:
+        """Returns the requests that began in a span of time, in their order."""
+        return sorted((each for each in self.responses if began <= each.began < until), key=lambda each: each.began)
+
+    def send(self) -> None:
         functions = self.account.client("lambda")
-        metrics = self.account.client("cloudwatch")
-        started = time.monotonic()
-        published = started
-        while not self.is_over(started):
-            self.request(functions)
-            if time.monotonic() - published >= PUBLISH_SECONDS:
-                self.publish(metrics)
-                published = time.monotonic()
+        while not self.is_over():
+            began, measured = time.time(), time.monotonic()
+            result = send(functions, self.function)
+            last = self.last
+            self.responses.append(Response(began, time.monotonic() - measured, result))
+            if result != last:
+                self.changed(result)
             self.stopping.wait(self.interval)
-        self.publish(metrics)
 
-    def is_over(self, started: float) -> bool:
+    def is_over(self) -> bool:
         return (
             self.stopping.is_set()
-            or self.counts.total >= self.max_requests
-            or time.monotonic() - started >= self.max_seconds
+            or len(self.responses) >= self.max_requests
+            or time.monotonic() - self.started >= self.max_seconds
         )
 
-    def request(self, functions: Any) -> None:
-        result = send(functions, self.function)
-        setattr(self.counts, result, getattr(self.counts, result) + 1)
-        if result != self.last:
-            self.last = result
-            self.changed(result)
+    def publish_regularly(self) -> None:
+        metrics = self.account.client("cloudwatch")
+        while not self.is_over():
+            self.stopping.wait(PUBLISH_SECONDS)
+            self.publish(metrics)
 
     def publish(self, metrics: Any) -> None:
         """Publishes the counts, as a load generator does.
 
         The emulator has no clock for alarms: it evaluates all of them when a metric is put. Without this call, it would not
-        evaluate the Throttles that Lambda has recorded.
+        evaluate the metrics that Lambda has recorded.
         """
         from botocore.exceptions import BotoCoreError
 

@@ -39,7 +39,7 @@ pub const FAULT_CATALOG: [FaultInfo; 15] = [
         sentence: "Appends layers, with the variables and the wrapper that they need.",
         example: "{layers: [arn:aws:lambda:eu-west-1:123456789012:layer:chaos:1]}",
         actions: &[UPDATE, LAYER],
-        sample: "demo-3-layer.json",
+        sample: "fault-layer.json",
     },
     FaultInfo {
         name: "environment",

@@ -14,8 +14,10 @@ use super::steady_state::Condition;
 use super::target::{Select, Target};
 use super::time::{BoundedDuration, Time};
 
-/// How long a run may take to arm and inject, in addition to its duration.
+/// How long a run may take to arm and inject, in addition to its duration, unless its experiment sets another limit.
 pub const STARTUP_LIMIT: Duration = Duration::from_secs(600);
+/// The limit that an experiment may set instead. An update of a function takes several seconds.
+pub type StartLimit = BoundedDuration<10, 600>;
 /// How long a fault stays: 5 seconds to 12 hours, as long as FIS allows.
 pub type RunDuration = BoundedDuration<5, 43_200>;
 /// How long the steady state may take to hold again: up to 15 minutes.
@@ -34,6 +36,9 @@ pub struct Experiment {
     pub faults: Vec<Fault>,
     /// How long the faults stay.
     pub duration: RunDuration,
+    /// How long the run may take to arm and inject; `None` is [`STARTUP_LIMIT`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_within: Option<StartLimit>,
     /// The alarms that end the run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stop_conditions: Vec<StopCondition>,
@@ -61,6 +66,9 @@ struct RawExperiment {
     faults: Vec<Fault>,
     /// How long the faults stay: an ISO 8601 duration from PT5S to PT12H.
     duration: RunDuration,
+    /// How long the run may take to arm and inject, from PT10S to PT10M; PT10M if absent. The deadline that faults have of
+    /// their own is this long after the end of the duration, because they are written before the duration begins.
+    start_within: Option<StartLimit>,
     /// The alarms that end the run, at most 5.
     #[serde(default)]
     stop_conditions: Vec<StopCondition>,
@@ -99,6 +107,7 @@ impl TryFrom<RawExperiment> for Experiment {
             targets: raw.targets,
             faults: raw.faults,
             duration: raw.duration,
+            start_within: raw.start_within,
             stop_conditions: raw.stop_conditions,
             steady_state: raw.steady_state,
             recovery: match raw.recovery {
@@ -196,10 +205,16 @@ impl Experiment {
         self.faults.iter().all(Fault::expires_by_itself)
     }
 
+    /// How long a run may take to arm and inject.
+    #[must_use]
+    pub fn startup_limit(&self) -> Duration {
+        self.start_within.map_or(STARTUP_LIMIT, BoundedDuration::get)
+    }
+
     /// The latest end of a run that begins `now`: the time to arm and inject, and its duration.
     #[must_use]
     pub fn deadline(&self, now: Time) -> Time {
-        now + self.duration.get() + STARTUP_LIMIT
+        now + self.duration.get() + self.startup_limit()
     }
 
     /// Whether any fault changes `$LATEST` only.

@@ -33,7 +33,7 @@ const MAX_TICKS: u32 = 2;
 const DEMOS: [(&str, &str); 3] = [
     ("demo 1", include_str!("../../events/demo-1-concurrency.json")),
     ("demo 2", include_str!("../../events/demo-2-handler.json")),
-    ("demo 3", include_str!("../../events/demo-3-layer.json")),
+    ("demo 3", include_str!("../../events/demo-3-proxy.json")),
 ];
 
 /// Where a runner crashes: the number of calls since the last crash or the beginning, and the point around the next call.

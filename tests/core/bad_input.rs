@@ -106,8 +106,8 @@ fn a_long_name_or_value_is_shortened_in_the_message() {
     assert_eq!(
         got,
         format!(
-            "`{field}...` is not a known field; write one of name, targets, faults, duration, stopConditions, \
-             steadyState, recovery, seed"
+            "`{field}...` is not a known field; write one of name, targets, faults, duration, startWithin, \
+             stopConditions, steadyState, recovery, seed"
         )
     );
     let got = refuse(spoiled("/steadyState", with("name", json!("決".repeat(256)))));

@@ -1,5 +1,7 @@
 //! Faults that expire on their own, because they know the run's deadline.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use snapback::model::input::read_experiment;
 use snapback::testing::samples::{self, faults, layer_arn, world};
@@ -24,6 +26,23 @@ fn the_fault_gets_the_runs_deadline() {
         assert_eq!(given, Some(deadline.0.to_string()), "{}", fault.0);
         block_on(machine.end(None));
         assert_eq!(picture(&world, "checkout"), before, "{}", fault.0);
+    }
+}
+
+/// The deadline is written before the duration begins, so the time to arm and inject is part of it.
+#[test]
+fn an_experiment_that_must_start_soon_has_an_early_deadline() {
+    for (limit, seconds) in [(None, 600), (Some("PT10S"), 10), (Some("PT10M"), 600)] {
+        let world = world(&["checkout"]);
+        let mut experiment = samples::experiment(&["checkout"], &[("latency", json!({ "delayMs": 300 }))]);
+        if let Some(limit) = limit {
+            experiment["startWithin"] = json!(limit);
+        }
+        let machine = Machine::new(&world, "run-1", experiment);
+        block_on(machine.start()).unwrap();
+        let run = run_of(&world, &machine.run);
+        let duration = run.experiment.as_ref().unwrap().duration.get();
+        assert_eq!(run.created_at.until(run.deadline), duration + Duration::from_secs(seconds));
     }
 }
 

@@ -156,6 +156,24 @@ fn an_overdue_run_is_ended_without_step_functions() {
     assert_eq!(run_of(&world, &machine.run).reason, Some(EndReason::Overdue));
 }
 
+/// A run that has not begun its duration is overdue after the time that its experiment gives it to start.
+#[test]
+fn a_run_that_does_not_start_in_its_time_is_ended() {
+    let world = world(&["checkout"]);
+    let before = picture(&world, "checkout");
+    let mut experiment = samples::experiment(&["checkout"], &faults()[0..1]);
+    experiment["startWithin"] = json!("PT30S");
+    let machine = Machine::new(&world, "run-1", experiment);
+    block_on(machine.start()).unwrap();
+    world.with(|state| state.executions_unreadable = true);
+    for (seconds, reason) in [(40, None), (60, Some(EndReason::Overdue))] {
+        world.pass(seconds);
+        let _ = block_on(reap(&world, budget(&world, 55)));
+        assert_eq!(run_of(&world, &machine.run).reason, reason);
+    }
+    assert_eq!(picture(&world, "checkout"), before);
+}
+
 /// A run ends when the alarm of a stop condition is deleted, because nothing would end it otherwise.
 #[test]
 fn a_run_whose_alarm_is_deleted_ends() {

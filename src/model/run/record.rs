@@ -67,7 +67,7 @@ pub struct Run {
     pub deviations: Option<Vec<String>>,
     /// That nothing shows that the faults took effect; `None` where something does, or nothing was asked.
     pub effect: Option<String>,
-    /// How often faults inside invocations were injected, where the experiment has some and the run was judged.
+    /// How often faults inside invocations were injected, where the experiment has some and the report has checked it.
     pub injected: Option<String>,
 }
 
@@ -85,11 +85,12 @@ impl Run {
         TargetKey::new(&self.id, function)
     }
 
-    /// When the run should have ended, as far as it is known: until its duration has begun, it has [`STARTUP_LIMIT`] to arm
+    /// When the run should have ended, as far as it is known: until its duration has begun, it has its startup limit to arm
     /// and inject, so that a target that cannot be injected does not keep the others in their fault.
     #[must_use]
     pub fn expected_end(&self) -> Time {
-        self.ends_at.unwrap_or(self.created_at + STARTUP_LIMIT).min(self.deadline)
+        let limit = self.experiment.as_ref().map_or(STARTUP_LIMIT, Experiment::startup_limit);
+        self.ends_at.unwrap_or(self.created_at + limit).min(self.deadline)
     }
 }
 

@@ -14,7 +14,7 @@ pub const WHOLE: &[Row] = &[
     (
         "",
         || json!({ "experiment": good() }),
-        "`experiment` is not a known field; write one of name, targets, faults, duration, stopConditions, steadyState, recovery, seed",
+        "`experiment` is not a known field; write one of name, targets, faults, duration, startWithin, stopConditions, steadyState, recovery, seed",
     ),
 ];
 
@@ -25,7 +25,7 @@ pub const UNKNOWN_FIELDS: &[Row] = &[
     (
         "/comment",
         || json!("mine"),
-        "`comment` is not a known field; write one of name, targets, faults, duration, stopConditions, steadyState, recovery, seed",
+        "`comment` is not a known field; write one of name, targets, faults, duration, startWithin, stopConditions, steadyState, recovery, seed",
     ),
     (
         "/targets/0/functon",
@@ -140,6 +140,16 @@ pub const DURATIONS: &[Row] = &[
         "/duration",
         || json!("PT99999999999999999999S"),
         "duration: `PT99999999999999999999S` is not a duration of hours, minutes and seconds; write PT5S to PT12H as an ISO 8601 duration, such as PT90S or PT5M",
+    ),
+    (
+        "/startWithin",
+        || json!("PT9S"),
+        "startWithin: `PT9S` is out of range; write PT10S to PT10M as an ISO 8601 duration, such as PT90S or PT5M",
+    ),
+    (
+        "/startWithin",
+        || json!("PT601S"),
+        "startWithin: `PT601S` is out of range; write PT10S to PT10M as an ISO 8601 duration, such as PT90S or PT5M",
     ),
     (
         "/recovery",

@@ -1,0 +1,3 @@
+"""The greeting of the shop's next release."""
+
+TEXT = "Thank you, and come again"

@@ -1,0 +1,119 @@
+"""Tests that no process and no mount is left of a lab that is interrupted, killed, or loses its emulator."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+import unittest
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Callable
+
+import deployment
+from session import DIRECTORY
+
+LAB = Path(__file__).with_name("lab.py")
+# For everything that follows automatically, even on a busy machine.
+PATIENCE_SECONDS = 300.0
+# The proxy's fault is in place, so that a runtime and a proxy run in a mount namespace.
+INJECTED = "lab-search injected"
+
+
+def is_built() -> bool:
+    try:
+        deployment.require_build()
+    except deployment.DeploymentError:
+        return False
+    return True
+
+
+class Lab:
+    """A lab that runs demo 3, until its fault is in place."""
+
+    def __init__(self) -> None:
+        command = [sys.executable, str(LAB), "run", "--demo", "3"]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        )
+        self.directory = DIRECTORY / f"run-{self.process.pid}"
+        assert self.process.stdout is not None
+        self.output = ""
+        for line in self.process.stdout:
+            self.output += line
+            if INJECTED in line:
+                return
+        raise AssertionError(f"the lab ended before its fault was in place:\n{self.output}")
+
+    def processes(self) -> list[str]:
+        """Returns the processes that name the lab's directory, in their command line or their environment."""
+        listing = subprocess.run(["ps", "axeww", "-o", "pid=,command="], capture_output=True, text=True, check=True)
+        return [line[:300] for line in listing.stdout.splitlines() if str(self.directory) in line]
+
+    def server(self) -> int:
+        return next(int(line.split()[0]) for line in self.processes() if "server.py" in line)
+
+    def end(self) -> int:
+        """Waits until the lab has ended. Returns its exit code."""
+        self.process.communicate(timeout=PATIENCE_SECONDS)
+        return self.process.returncode
+
+
+def interrupt(lab: Lab) -> None:
+    lab.process.send_signal(signal.SIGINT)
+
+
+def terminate(lab: Lab) -> None:
+    lab.process.terminate()
+
+
+def kill(lab: Lab) -> None:
+    lab.process.kill()
+
+
+def kill_emulator(lab: Lab) -> None:
+    os.kill(lab.server(), signal.SIGKILL)
+
+
+ENDINGS: dict[str, tuple[Callable[[Lab], None], int]] = {
+    "Ctrl-C": (interrupt, 130),
+    "SIGTERM": (terminate, 128 + signal.SIGTERM),
+    "SIGKILL": (kill, -signal.SIGKILL),
+    "an emulator that is killed": (kill_emulator, 1),
+}
+
+
+@unittest.skipUnless(is_built(), "the lab is not built; run `make build` first")
+class Ending(unittest.TestCase):
+    def test_no_process_and_no_mount_is_left(self) -> None:
+        mounts = Path("/proc/self/mountinfo").read_text()
+        with ThreadPoolExecutor(len(ENDINGS)) as pool:
+            ended = {name: pool.submit(self.end, *ending) for name, ending in ENDINGS.items()}
+        for name, result in ended.items():
+            with self.subTest(name):
+                result.result()
+        self.assertEqual(Path("/proc/self/mountinfo").read_text(), mounts)
+
+    def end(self, ending: Callable[[Lab], None], code: int) -> None:
+        lab = Lab()
+        try:
+            # The lab, the emulator, a runtime and a proxy at least.
+            self.assertGreaterEqual(len(lab.processes()), 3)
+            ending(lab)
+            self.assertEqual(lab.end(), code)
+            deadline = time.monotonic() + PATIENCE_SECONDS
+            while lab.processes() and time.monotonic() < deadline:
+                time.sleep(0.1)
+            self.assertEqual(lab.processes(), [])
+        finally:
+            lab.process.kill()
+            for line in lab.processes():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(line.split()[0]), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    sys.exit(unittest.main())
