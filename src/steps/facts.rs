@@ -83,7 +83,7 @@ async fn observe_functions(
         let allowed = functions.iter().take(settings.target_limit);
         let new: Vec<FunctionName> = allowed.filter(|name| !observed.contains_key(*name)).cloned().collect();
         let mut observations = stream::iter(new)
-            .map(|name| async move { (name.clone(), observe(world, limiter, experiment, name).await) })
+            .map(|name| async move { (name.clone(), target_facts(world, limiter, experiment, name).await) })
             .buffered(MAX_CONCURRENCY);
         while let Some((name, target)) = observations.next().await {
             observed.insert(name, target);
@@ -238,7 +238,7 @@ fn names(name: &FunctionName, arn: &FunctionArn) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.ends_with(':'))
 }
 
-async fn observe(
+async fn target_facts(
     world: &impl World,
     limiter: &RateLimiter,
     experiment: &Experiment,

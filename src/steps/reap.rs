@@ -20,7 +20,7 @@ use super::report::close;
 use super::retry::retry;
 use super::rollback::{RolledBack, TargetResult, restore_runs, stop};
 use super::run_targets::run_targets;
-use super::steady_state::judged_by;
+use super::steady_state::checked_by;
 use super::{Budget, OVERDUE_GRACE};
 
 /// How long a stopping run is left to its own execution: to restore its targets, and again, after they have all ended,
@@ -148,7 +148,7 @@ async fn is_neglected(world: &impl World, run: &Run, now: Time) -> Result<bool, 
 /// steady state.
 fn steady_state_check_time(run: &Run) -> Duration {
     let has_steady_state = |experiment: &&Experiment| !experiment.steady_state.is_empty();
-    run.experiment.as_ref().filter(has_steady_state).map_or(Duration::ZERO, judged_by)
+    run.experiment.as_ref().filter(has_steady_state).map_or(Duration::ZERO, checked_by)
 }
 
 /// Returns when the last target ended, at the earliest at `stopping_at`; `None` while one has not ended.
