@@ -9,12 +9,13 @@ use crate::model::refusal::Guardrail;
 
 use super::objection::Objection;
 
-/// Lambda Web Adapter's wrapper, the prefix of its variables and that of its layers (its user guide:
+/// Lambda Web Adapter's wrapper, the prefix of its variables, and the prefix of its layers (its user guide names
 /// LambdaAdapterLayerX86 and LambdaAdapterLayerArm64). It is an extension that polls for events itself and calls the
-/// function by HTTP.
+/// function over HTTP.
 const WEB_ADAPTER: (&str, &str, &str) = ("/opt/bootstrap", "AWS_LWA_", "LambdaAdapterLayer");
-/// AWS FIS's wrapper, the prefix of its variables and that of its layers (fis/latest/userguide/use-lambda-actions). Its
-/// extension is between the runtime and Lambda, and talks to Lambda itself.
+/// AWS FIS's wrapper, the prefix of its variables, and the prefix of its layers
+/// (fis/latest/userguide/use-lambda-actions). Its extension is between the runtime and Lambda, and talks to Lambda
+/// itself.
 const FIS: (&str, &str, &str) = ("/opt/aws-fis/bootstrap", "AWS_FIS_", "aws-fis-extension");
 /// Datadog's wrapper. With one of these variables true, it points the runtime at a proxy of Datadog's extension, which
 /// listens only while `AWS_LAMBDA_EXEC_WRAPPER` names this wrapper (bottlecap, src/proxy/mod.rs).
@@ -54,7 +55,7 @@ pub(super) fn datadog_without_its_wrapper(now: &Observation) -> Option<Objection
         guardrail: Guardrail::Wrapper,
         reason: format!(
             "it starts through Datadog's wrapper with {variable} switched on: with another wrapper before that one, \
-             Datadog's extension does not listen where the runtime then connects, and the function does not start"
+             the runtime would connect to Datadog's extension, which would not listen, and could not start"
         ),
         fix: "switch that variable off for the experiment, or use faults without a wrapper",
     })

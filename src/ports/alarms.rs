@@ -13,7 +13,7 @@ use super::{PortError, Retryable};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AlarmError {
     /// Throttling, no response, or an internal error.
-    #[error("CloudWatch did not answer: {0}")]
+    #[error("CloudWatch did not respond: {0}")]
     Unavailable(String),
     /// Access denied or a request that it refuses.
     #[error("CloudWatch cannot be used: {0}")]

@@ -9,7 +9,7 @@ use snapback::testing::samples::{experiment, layer_arn};
 
 use super::{Case, carry, case, datadog, edit, fault, function, image, layer, set, sign, signed_code, with};
 
-const DATADOG: &str = "checkout: it starts through Datadog's wrapper with DD_SERVERLESS_APPSEC_ENABLED switched on: with another wrapper before that one, Datadog's extension does not listen where the runtime then connects, and the function does not start; switch that variable off for the experiment, or use faults without a wrapper";
+const DATADOG: &str = "checkout: it starts through Datadog's wrapper with DD_SERVERLESS_APPSEC_ENABLED switched on: with another wrapper before that one, the runtime would connect to Datadog's extension, which would not listen, and could not start; switch that variable off for the experiment, or use faults without a wrapper";
 
 pub const CASES: &[Case] = &[
     case(
@@ -195,6 +195,6 @@ pub const CASES: &[Case] = &[
         G::Wrapper,
         || with("layer"),
         |s| edit(s, |f| datadog(f, "DD_EXPERIMENTAL_ENABLE_PROXY", "True")),
-        "checkout: it starts through Datadog's wrapper with DD_EXPERIMENTAL_ENABLE_PROXY switched on: with another wrapper before that one, Datadog's extension does not listen where the runtime then connects, and the function does not start; switch that variable off for the experiment, or use faults without a wrapper",
+        "checkout: it starts through Datadog's wrapper with DD_EXPERIMENTAL_ENABLE_PROXY switched on: with another wrapper before that one, the runtime would connect to Datadog's extension, which would not listen, and could not start; switch that variable off for the experiment, or use faults without a wrapper",
     ),
 ];
