@@ -16,8 +16,8 @@ pub fn is_named_as_own(prefix: &str, function: &FunctionArn) -> bool {
 pub enum OwnFunction {
     /// It is named like one of the stack's own functions, so a record that names it was forged.
     Named,
-    /// It has the tag that the template gives to the functions of every stack: another stack's, in a forged record, or
-    /// a target that was given the tag during the run.
+    /// It has the tag that the template gives to the functions of every stack. It belongs to another stack and the
+    /// record was forged, or it is a target that got the tag during the run.
     Tagged,
 }
 

@@ -10,9 +10,9 @@ type Day = (i16, i8, i8);
 /// as of October 2026. `None` is a date long past. The date of ruby2.7 is inferred: it has always moved with those of
 /// nodejs14.x and python3.7.
 ///
-/// Runtimes that Lambda's API knows and this table does not (in November 2026 java8.al2023, java11.al2023,
-/// java17.al2023, nodejs26.x, python3.15 and ruby4.0, and `custom` for customer-managed ones) are newer than it: they
-/// are not refused, and the plan notes that their date is unknown.
+/// Runtimes that are in Lambda's API but not in this table are newer than it (in November 2026: java8.al2023,
+/// java11.al2023, java17.al2023, nodejs26.x, python3.15, ruby4.0, and `custom` for customer-managed ones). They are not
+/// refused; the plan notes that their date is unknown.
 const BLOCKED_FROM: [(&str, Option<Day>); 45] = [
     ("nodejs", None),
     ("nodejs4.3", None),
