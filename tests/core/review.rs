@@ -254,7 +254,7 @@ fn the_reaper_leaves_time_to_evaluate_the_steady_state() {
     experiment["steadyState"] = json!([{ "metric": metric, "below": 5 }]);
     let world = world(&["checkout"]);
     let machine = Machine::new(&world, "run-1", experiment);
-    let judged = block_on(async {
+    let ended = block_on(async {
         machine.start().await.unwrap();
         world.sleep(Duration::from_secs(70)).await;
         machine.observe().await.unwrap();
@@ -267,5 +267,5 @@ fn the_reaper_leaves_time_to_evaluate_the_steady_state() {
         };
         futures_util::future::join(machine.end(None), ticks).await.0
     });
-    assert_eq!(outcome(&judged), (RunStatus::Completed, Outcome::Held));
+    assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::Held));
 }
