@@ -192,12 +192,12 @@ async fn lived(task: Task) -> BTreeSet<String> {
         Task::Observe => {
             let world = injected().await;
             // A deploy takes a fault out.
-            world.pass(60);
+            world.pass(Duration::from_secs(60));
             world.with(|state| {
                 state.functions.values_mut().for_each(|f| f.edit(|seen| seen.concurrency = 9.into_slot()))
             });
             call(&world, task, &run).await.unwrap();
-            world.pass(120);
+            world.pass(Duration::from_secs(120));
             call(&world, task, &run).await.unwrap();
             taken(&world)
         }
@@ -220,11 +220,11 @@ async fn lived(task: Task) -> BTreeSet<String> {
         Task::Report => {
             let world = injected().await;
             call(&world, Task::Restore, &run).await.unwrap();
-            world.pass(60);
+            world.pass(Duration::from_secs(60));
             call(&world, Task::Restore, &target()).await.unwrap();
             taken(&world);
             // Until a whole period of the metric has passed since the restore.
-            world.pass(300);
+            world.pass(Duration::from_secs(300));
             call(&world, task, &run).await.unwrap();
             taken(&world)
         }
@@ -262,10 +262,10 @@ async fn lived(task: Task) -> BTreeSet<String> {
 
 /// A restore that is refused once, and then succeeds.
 async fn restored(world: &SimWorld, payload: &Value, task: Task) -> BTreeSet<String> {
-    world.pass(60);
+    world.pass(Duration::from_secs(60));
     world.with(|state| state.call_failures.push(("UpdateFunctionConfiguration", CallFailure::Denied)));
     let _ = call(world, task, payload).await;
-    world.pass(60);
+    world.pass(Duration::from_secs(60));
     call(world, task, payload).await.unwrap();
     taken(world)
 }
