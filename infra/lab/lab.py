@@ -41,6 +41,7 @@ from account import Account, clear_aws_settings
 from deployment import DeploymentError, make_deploy, require_build
 from emulator import Emulator, EmulatorError
 from evidence import Findings, Journal
+from functions import FunctionFailed
 from session import DIRECTORY, set_up, shorter
 from stage import Stage
 from timeline import Timeline
@@ -58,7 +59,7 @@ def main() -> int:
     signal.signal(signal.SIGUSR1, fail_without_emulator)
     try:
         return int(arguments.command(arguments))
-    except (EmulatorError, DeploymentError, BotoCoreError, ClientError) as error:
+    except (EmulatorError, DeploymentError, FunctionFailed, BotoCoreError, ClientError) as error:
         print(f"lab: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -66,8 +67,15 @@ def main() -> int:
         return 130
 
 
+class Parser(argparse.ArgumentParser):
+    """Reports bad input in one line, which is the last thing on the screen; --help has the rest."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"lab: {message}; see `lab.py --help`\n")
+
+
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     running = commands.add_parser("run")
     running.add_argument("--demo", type=int, choices=demos.ALL, help="run only this one")

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BOOTSTRAP = Path(__file__).with_name("bootstrap.sh")
 NODE = ROOT / ".tools" / "runtimes" / "nodejs" / "bin" / "node"
 NODE_CLIENT = ROOT / ".tools" / "runtimes" / "ric" / "node_modules" / "aws-lambda-ric" / "index.mjs"
-EXECUTABLE_FILE = 0o100755 << 16
+EXECUTABLE_FILE, FOLDER = 0o100755 << 16, 0o40755 << 16
 DEFAULT_TMP_MB = 512
 # /opt at the start of a path, in a value that may be a list of paths.
 OPT = re.compile(r"(^|:)/opt(?=/|:|$)")
@@ -101,8 +101,10 @@ def package(code: bytes, layers: list[bytes]) -> bytes:
                 members[member.filename] = (member, content)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as files:
-        for folder in ("task/", "opt/"):
-            files.writestr(zipfile.ZipInfo(folder), b"")
+        for name in ("task/", "opt/"):
+            folder = zipfile.ZipInfo(name)
+            folder.external_attr = FOLDER
+            files.writestr(folder, b"")
         for member, content in members.values():
             files.writestr(member, content, zipfile.ZIP_STORED)
         bootstrap = zipfile.ZipInfo("bootstrap")
