@@ -2,7 +2,7 @@
 
 use crate::model::experiment::Experiment;
 use crate::model::run::{EndReason, Run, RunStatus, TargetRecord};
-use crate::steps::steady_state::judged_by;
+use crate::steps::steady_state::checked_by;
 
 /// Whether nothing is left to restore, so that leaving the run leaves no fault.
 pub(super) fn is_restored(run: &Run, targets: &[TargetRecord]) -> bool {
@@ -21,7 +21,7 @@ pub(super) fn awaited(run: &Run, targets: &[TargetRecord]) -> Option<String> {
         None => Vec::new(),
     };
     let restored_at = targets.iter().filter_map(|target| target.ended_at).max();
-    let until = run.experiment.as_ref().zip(restored_at).map(|(experiment, at)| at + judged_by(experiment));
+    let until = run.experiment.as_ref().zip(restored_at).map(|(experiment, at)| at + checked_by(experiment));
     Some(match (&*waiting, until) {
         ([], _) => "everything is restored; the run is being closed; Ctrl-C leaves safely".to_owned(),
         (waiting, Some(until)) => format!(

@@ -303,10 +303,10 @@ pub fn begin_observing(id: &RunId, ends_at: Time) -> GuardedWrite {
     GuardedWrite::new("begin_observing", [Part::run(id, Condition::Present, [Effect::EndsAt(ends_at)])])
 }
 
-/// Records what was found when the run was judged.
+/// Records the findings of the report.
 #[must_use]
-pub fn record_findings(id: &RunId, judgement: &Findings) -> GuardedWrite {
-    GuardedWrite::new("record_findings", [Part::run(id, Condition::Present, [Effect::Findings(judgement.clone())])])
+pub fn record_findings(id: &RunId, findings: &Findings) -> GuardedWrite {
+    GuardedWrite::new("record_findings", [Part::run(id, Condition::Present, [Effect::Findings(findings.clone())])])
 }
 
 /// Moves a run to a final status.

@@ -43,7 +43,7 @@ pub fn kinds(experiment: &Experiment) -> Vec<&'static str> {
 
 /// Compares what the faults should do with what they did.
 #[must_use]
-pub fn judge(experiment: &Experiment, seen: &Seen) -> Effect {
+pub fn evaluate_effect(experiment: &Experiment, seen: &Seen) -> Effect {
     if seen.injected.values().any(|count| *count > 0.0) {
         let counts: Vec<String> = seen.injected.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
         // CloudWatch may not have all of them yet.
@@ -108,7 +108,8 @@ mod tests {
     }
 
     fn missing(faults: Value, seed: Option<u32>, invocations: Option<f64>) -> Option<String> {
-        judge(&experiment(faults, seed), &Seen { injected: BTreeMap::from([("error", 0.0)]), invocations }).missing
+        evaluate_effect(&experiment(faults, seed), &Seen { injected: BTreeMap::from([("error", 0.0)]), invocations })
+            .missing
     }
 
     #[test]
@@ -118,7 +119,7 @@ mod tests {
         assert_eq!(kinds(&faults), ["error", "latency"]);
         let seen = Seen { injected, invocations: Some(120.0) };
         let text = "at least error 20, latency 100; 120 or more invocations in whole minutes".to_owned();
-        assert_eq!(judge(&faults, &seen), Effect { missing: None, injected: text });
+        assert_eq!(evaluate_effect(&faults, &seen), Effect { missing: None, injected: text });
     }
 
     #[test]

@@ -45,7 +45,7 @@ impl<'a> Injection<'a> {
         let faults: Vec<_> = self.experiment.faults.iter().filter_map(Fault::invocation).collect();
         (!faults.is_empty()).then(|| ProxyConfig {
             // A deadline before 1970 has passed in any case.
-            until: u64::try_from(self.deadline.0).unwrap_or(0),
+            expires_at_ms: u64::try_from(self.deadline.0).unwrap_or(0),
             experiment: self.experiment.name.to_string(),
             run: self.run.to_owned(),
             seed: self.experiment.seed,

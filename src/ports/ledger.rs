@@ -98,11 +98,8 @@ pub trait Ledger {
     fn begin_observing(&self, run: &RunId, ends_at: Time) -> impl Future<Output = Result<Run, LedgerError>> + Send;
 
     /// Records the findings of the report, after the restore.
-    fn record_findings(
-        &self,
-        run: &RunId,
-        judgement: &Findings,
-    ) -> impl Future<Output = Result<(), LedgerError>> + Send;
+    fn record_findings(&self, run: &RunId, findings: &Findings)
+    -> impl Future<Output = Result<(), LedgerError>> + Send;
 
     /// Moves a run from `Stopping` to a final status.
     fn close_run(

@@ -19,7 +19,7 @@ use super::injector::{Injector, now};
 use super::log::log_line;
 use super::message::{InvocationKey, result_request};
 use super::payload;
-use super::pending::Pending;
+use super::pending::PendingEffects;
 use super::relay::{RelayError, read_response_head, while_connected, write_to_api};
 use super::side::Side;
 use super::source::TransferError;
@@ -107,8 +107,8 @@ impl Connection {
         }
         let Event { key, deadline, response, buffered } = event;
         let disk = fill_disk(&verdict.megabytes, &key.request, injector);
-        let pending = Pending { after: verdict.after, disk, exits: verdict.exit.is_some() };
-        if !pending.is_nothing() {
+        let pending = PendingEffects { result_changes: verdict.result_changes, disk, exits: verdict.exit.is_some() };
+        if !pending.is_empty() {
             injector.remember(&key, deadline, pending);
         }
         let delivered = self.deliver(buffered, &response).await;

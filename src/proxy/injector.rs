@@ -10,7 +10,7 @@ use super::dice::Dice;
 use super::head::Unrecognized;
 use super::log::{Metrics, log_line};
 use super::message::InvocationKey;
-use super::pending::{Pending, PendingInvocations};
+use super::pending::{PendingEffects, PendingInvocations};
 use super::process::Process;
 use super::verdict::FaultRolls;
 
@@ -100,7 +100,7 @@ impl Injector {
     }
 
     /// Remembers what has to happen to an invocation after the runtime has received its event.
-    pub(crate) fn remember(self: &Arc<Self>, key: &InvocationKey, deadline: Option<Duration>, pending: Pending) {
+    pub(crate) fn remember(self: &Arc<Self>, key: &InvocationKey, deadline: Option<Duration>, pending: PendingEffects) {
         let has_disk = pending.disk.is_some();
         let is_full = lock(&self.pending).add(key, pending, deadline, now());
         if is_full && !self.logged_full.swap(true, Ordering::Relaxed) {
@@ -117,7 +117,7 @@ impl Injector {
     }
 
     /// Takes out what has to happen to a result; `None` if that is nothing, or the faults have expired.
-    pub(crate) fn recall(&self, request: &str, invocation: Option<&str>) -> Option<Pending> {
+    pub(crate) fn recall(&self, request: &str, invocation: Option<&str>) -> Option<PendingEffects> {
         lock(&self.pending).take(request, invocation).filter(|_| self.remaining().is_some())
     }
 

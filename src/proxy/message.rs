@@ -7,7 +7,7 @@ use super::head::{lines, value_of, without_empty_lines};
 use super::http_payload::HTTP_INTEGRATION;
 use super::payload;
 use super::upstream::Upstream;
-use super::verdict::After;
+use super::verdict::ResultChanges;
 
 /// The header of a streamed response (lambda/latest/dg/runtimes-custom).
 const RESPONSE_MODE: &str = "lambda-runtime-function-response-mode";
@@ -74,19 +74,24 @@ pub(super) fn has_failed(trailers: &[u8]) -> bool {
 
 /// Changes the body of the runtime's own response. Returns the request that posts it, and the names of the faults that
 /// made a difference.
-pub(super) fn changed(head: &[u8], prefix: &str, own: &[u8], after: &After<'_>) -> (Vec<u8>, Vec<&'static str>) {
+pub(super) fn changed(
+    head: &[u8],
+    prefix: &str,
+    own: &[u8],
+    result_changes: &ResultChanges<'_>,
+) -> (Vec<u8>, Vec<&'static str>) {
     let mut streamed = value_of(head, RESPONSE_MODE).is_some_and(|mode| mode.eq_ignore_ascii_case("streaming"));
     let typed = value_of(head, "content-type").unwrap_or_default();
     let has_head = streamed && typed.eq_ignore_ascii_case(HTTP_INTEGRATION);
     let mut body = Cow::Borrowed(own);
     let mut injected = Vec::new();
-    for fault in &after.responses {
+    for fault in &result_changes.responses {
         injected.push("response");
         let merged = if has_head && streamed { payload::merged_head(&body, fault) } else { None };
         streamed &= merged.is_some();
         body = merged.unwrap_or_else(|| payload::merged(&body, fault)).into();
     }
-    for fault in &after.corruptions {
+    for fault in &result_changes.corruptions {
         let damaged = match streamed {
             true => damage::corrupted_stream(&body, has_head, fault),
             false => damage::corrupted(&body, fault),
@@ -182,12 +187,12 @@ mod tests {
 
     /// Returns the response after the faults, as text, and the injected faults.
     fn change(head: &str, own: &str, responses: &[ResponseFault], corruptions: &[CorruptFault]) -> (String, String) {
-        let after = After {
+        let result_changes = ResultChanges {
             responses: responses.iter().collect(),
             corruptions: corruptions.iter().collect(),
-            ..After::default()
+            ..ResultChanges::default()
         };
-        let (changed, injected) = changed(head.as_bytes(), "", own.as_bytes(), &after);
+        let (changed, injected) = changed(head.as_bytes(), "", own.as_bytes(), &result_changes);
         (String::from_utf8_lossy(&changed).into_owned(), injected.join(" "))
     }
 
@@ -264,8 +269,8 @@ mod tests {
     #[test]
     fn a_changed_response_takes_no_more_memory_than_its_size() {
         let fault = corrupt(r#"{"truncateBytes":100000}"#);
-        let after = After { corruptions: vec![&fault], ..After::default() };
-        let (changed, _) = changed(STREAM.as_bytes(), "", &[b'x'; 200_000], &after);
+        let result_changes = ResultChanges { corruptions: vec![&fault], ..ResultChanges::default() };
+        let (changed, _) = changed(STREAM.as_bytes(), "", &[b'x'; 200_000], &result_changes);
         assert!((100_000..101_000).contains(&changed.capacity()), "{}", changed.capacity());
     }
 

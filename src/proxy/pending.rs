@@ -5,7 +5,7 @@ use std::fs::File;
 use std::time::Duration;
 
 use super::message::InvocationKey;
-use super::verdict::After;
+use super::verdict::ResultChanges;
 
 /// The most invocations that are remembered. Lambda gives one environment few at the same time.
 const MAX_PENDING: usize = 1024;
@@ -19,18 +19,18 @@ const MAX_INVOCATION: Duration = Duration::from_mins(15);
 
 /// What still has to happen to an invocation.
 #[derive(Debug, Default)]
-pub(crate) struct Pending {
+pub(crate) struct PendingEffects {
     /// What happens to its result.
-    pub(crate) after: After<'static>,
+    pub(crate) result_changes: ResultChanges<'static>,
     /// The file that takes space in /tmp; dropping it frees the space.
     pub(crate) disk: Option<File>,
     /// Whether the runtime is killed before it can post the result.
     pub(crate) exits: bool,
 }
 
-impl Pending {
-    pub(crate) fn is_nothing(&self) -> bool {
-        self.after.is_nothing() && self.disk.is_none() && !self.exits
+impl PendingEffects {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.result_changes.is_empty() && self.disk.is_none() && !self.exits
     }
 }
 
@@ -44,7 +44,7 @@ pub(crate) struct PendingInvocations {
 
 #[derive(Debug)]
 struct Entry {
-    pending: Pending,
+    pending: PendingEffects,
     invocation: Option<String>,
     /// The count of added invocations when this one was added.
     number: u64,
@@ -58,7 +58,7 @@ impl PendingInvocations {
     pub(super) fn add(
         &mut self,
         key: &InvocationKey,
-        pending: Pending,
+        pending: PendingEffects,
         deadline: Option<Duration>,
         now: Duration,
     ) -> bool {
@@ -79,7 +79,7 @@ impl PendingInvocations {
 
     /// Takes an invocation out. A result that names another invocation of the same request is late: its own invocation
     /// has timed out.
-    pub(super) fn take(&mut self, request: &str, invocation: Option<&str>) -> Option<Pending> {
+    pub(super) fn take(&mut self, request: &str, invocation: Option<&str>) -> Option<PendingEffects> {
         let own = self.by_request.get(request)?.invocation.as_deref();
         if own.zip(invocation).is_some_and(|(own, other)| own != other) {
             return None;
@@ -109,8 +109,8 @@ mod tests {
         InvocationKey { request: request.to_string(), invocation: None }
     }
 
-    fn exits() -> Pending {
-        Pending { exits: true, ..Pending::default() }
+    fn exits() -> PendingEffects {
+        PendingEffects { exits: true, ..PendingEffects::default() }
     }
 
     #[test]

@@ -13,11 +13,11 @@ use super::injector::Injector;
 use super::log::log_line;
 use super::message::{InvocationKey, changed, has_failed, result_request};
 use super::payload;
-use super::pending::Pending;
+use super::pending::PendingEffects;
 use super::relay::{RelayError, write_to_api};
 use super::route::Route;
 use super::source::TransferError;
-use super::verdict::After;
+use super::verdict::ResultChanges;
 
 /// A result that a fault changes.
 struct Changed<'c> {
@@ -27,7 +27,7 @@ struct Changed<'c> {
     /// The request id of the invocation.
     id: &'c str,
     /// The faults that change it.
-    after: After<'static>,
+    result_changes: ResultChanges<'static>,
 }
 
 impl Changed<'_> {
@@ -44,29 +44,31 @@ impl Connection {
         request: &Request,
         injector: &Injector,
         id: &str,
-        pending: Pending,
+        pending: PendingEffects,
     ) -> Result<Flow, RelayError> {
-        let Pending { after, disk, exits } = pending;
+        let PendingEffects { result_changes, disk, exits } = pending;
         drop(disk);
         if exits && injector.kill_runtime(id) {
             // The runtime is dead, and with it this connection.
             return Err(RelayError::Runtime);
         }
-        for delay in &after.delays {
+        for delay in &result_changes.delays {
             injector.delay("latency", *delay, id).await;
         }
-        let changes = !after.responses.is_empty() || !after.corruptions.is_empty() || after.error.is_some();
+        let changes = !result_changes.responses.is_empty()
+            || !result_changes.corruptions.is_empty()
+            || result_changes.error.is_some();
         let is_error = matches!(request.route, Route::Result { is_error: true, .. });
         // A failed handler has no response that could be replaced or damaged.
-        if !changes || is_error && after.error.is_none() {
+        if !changes || is_error && result_changes.error.is_none() {
             return self.pass(request).await;
         }
-        self.change_result(&Changed { request, injector, id, after }).await
+        self.change_result(&Changed { request, injector, id, result_changes }).await
     }
 
     /// Sends a changed result, unless the faults expire before the runtime's own one was read.
     async fn change_result(&mut self, result: &Changed<'_>) -> Result<Flow, RelayError> {
-        let Changed { request, injector, id, after } = result;
+        let Changed { request, injector, id, result_changes } = result;
         if injector.remaining().is_none() {
             return self.pass(request).await;
         }
@@ -89,14 +91,14 @@ impl Connection {
             None if injector.remaining().is_none() => return self.pass_buffered(request, buffered).await,
             None => {}
         }
-        if let Some(fault) = after.error {
+        if let Some(fault) = result_changes.error {
             result.report("error");
             let key = InvocationKey::new(id, buffered.head());
             let own = result_request(&self.upstream, &key, Some(&fault.error_type), &payload::of_error(fault));
             return self.send_instead(request, buffered, &own).await;
         }
         let Some((body, trailers)) = buffered.body() else { return self.replace_oversized(result, buffered).await };
-        let (changed, injected) = changed(buffered.head(), self.upstream.prefix(), &body, after);
+        let (changed, injected) = changed(buffered.head(), self.upstream.prefix(), &body, result_changes);
         if injected.is_empty() || has_failed(trailers) {
             return self.pass_buffered(request, buffered).await;
         }
@@ -107,7 +109,7 @@ impl Connection {
     /// Replaces a response that is too large for the buffer as a whole, if a fault asks for that; otherwise it passes
     /// undamaged.
     async fn replace_oversized(&mut self, result: &Changed<'_>, buffered: BufferedMessage) -> Result<Flow, RelayError> {
-        let Some(fault) = result.after.responses.last() else {
+        let Some(fault) = result.result_changes.responses.last() else {
             log_line(&format!("a response of more than {MAX_BUFFERED} bytes passes undamaged"));
             return self.pass_buffered(result.request, buffered).await;
         };

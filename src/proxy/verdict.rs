@@ -64,7 +64,7 @@ pub(crate) struct Verdict<'o> {
     /// The delay after which the runtime is killed.
     pub(crate) exit: Option<Duration>,
     /// What happens to the result.
-    pub(crate) after: After<'o>,
+    pub(crate) result_changes: ResultChanges<'o>,
 }
 
 /// A result that is posted in the handler's place.
@@ -78,7 +78,7 @@ pub(crate) enum Instead<'o> {
 
 /// What happens to a result, in the order of the fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct After<'o> {
+pub(crate) struct ResultChanges<'o> {
     /// How long it is delayed: one entry for each fault.
     pub(crate) delays: Vec<Duration>,
     /// An error that replaces it. The fields below have no effect then.
@@ -89,8 +89,8 @@ pub(crate) struct After<'o> {
     pub(crate) corruptions: Vec<&'o CorruptFault>,
 }
 
-impl After<'_> {
-    pub(crate) fn is_nothing(&self) -> bool {
+impl ResultChanges<'_> {
+    pub(crate) fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }
@@ -108,7 +108,7 @@ impl<'o> Verdict<'o> {
             verdict.add(fault, roll, invocation, now);
         }
         if verdict.instead.is_some() {
-            (verdict.exit, verdict.megabytes, verdict.after) = (None, Vec::new(), After::default());
+            (verdict.exit, verdict.megabytes, verdict.result_changes) = (None, Vec::new(), ResultChanges::default());
         }
         verdict
     }
@@ -116,7 +116,7 @@ impl<'o> Verdict<'o> {
     fn add(&mut self, fault: &'o InvocationFault, roll: u64, invocation: Invocation<'_>, now: Duration) {
         match fault {
             InvocationFault::Latency(latency) if latency.when == Moment::After => {
-                self.after.delays.push(delay(latency, roll));
+                self.result_changes.delays.push(delay(latency, roll));
             }
             InvocationFault::Latency(latency) => self.delays.push((fault.name(), delay(latency, roll))),
             InvocationFault::InvocationTimeout(timeout) => {
@@ -129,18 +129,18 @@ impl<'o> Verdict<'o> {
                 self.delays.push((fault.name(), held.saturating_sub(delayed)));
             }
             InvocationFault::Error(error) if error.when == Moment::After => {
-                self.after.error.get_or_insert(error);
+                self.result_changes.error.get_or_insert(error);
             }
             InvocationFault::Error(error) => {
                 self.instead.get_or_insert(Instead::Error(error));
             }
             InvocationFault::Response(response) if response.when == Moment::After => {
-                self.after.responses.push(response)
+                self.result_changes.responses.push(response)
             }
             InvocationFault::Response(response) => {
                 self.instead.get_or_insert(Instead::Response(response));
             }
-            InvocationFault::Corrupt(corrupt) => self.after.corruptions.push(corrupt),
+            InvocationFault::Corrupt(corrupt) => self.result_changes.corruptions.push(corrupt),
             InvocationFault::Disk(disk) => self.megabytes.push(disk.megabytes.get()),
             InvocationFault::Exit(exit) => {
                 let delay = exit.delay_ms.duration();
@@ -211,7 +211,7 @@ mod tests {
         );
         let verdict = verdict(&config);
         assert_eq!(verdict.delays, [("latency", 200 * MS), ("invocationTimeout", 5_300 * MS)]);
-        assert_eq!(verdict.after.delays, [5 * MS]);
+        assert_eq!(verdict.result_changes.delays, [5 * MS]);
     }
 
     #[test]
@@ -225,18 +225,21 @@ mod tests {
         let config = config(
             r#"[{"error":{"type":"First","when":"after"}},{"response":{"statusCode":503,"when":"after"}},{"error":{"when":"after"}},{"corrupt":{"mangle":true}}]"#,
         );
-        let Verdict { delays, instead, megabytes, exit, after } = verdict(&config);
+        let Verdict { delays, instead, megabytes, exit, result_changes } = verdict(&config);
         assert_eq!((delays.len(), instead, megabytes.len(), exit), (0, None, 0, None));
-        assert_eq!(after.error.map(|error| error.error_type.as_str()), Some("First"));
-        assert_eq!((after.responses.len(), after.corruptions.len(), after.is_nothing()), (1, 1, false));
+        assert_eq!(result_changes.error.map(|error| error.error_type.as_str()), Some("First"));
+        assert_eq!(
+            (result_changes.responses.len(), result_changes.corruptions.len(), result_changes.is_empty()),
+            (1, 1, false)
+        );
     }
 
     #[test]
     fn an_error_before_the_handler_takes_its_place() {
         let config = config(r#"[{"error":{"type":"First"}},{"response":{"statusCode":503}},{"error":{}}]"#);
-        let Verdict { instead, after, .. } = verdict(&config);
+        let Verdict { instead, result_changes, .. } = verdict(&config);
         assert!(matches!(instead, Some(Instead::Error(error)) if error.error_type == "First"), "{instead:?}");
-        assert!(after.is_nothing());
+        assert!(result_changes.is_empty());
     }
 
     #[test]
@@ -252,6 +255,9 @@ mod tests {
         );
         let verdict = verdict(&config);
         assert!(matches!(verdict.instead, Some(Instead::Response(_))));
-        assert_eq!((verdict.exit, verdict.megabytes, verdict.after), (None, Vec::new(), After::default()));
+        assert_eq!(
+            (verdict.exit, verdict.megabytes, verdict.result_changes),
+            (None, Vec::new(), ResultChanges::default())
+        );
     }
 }

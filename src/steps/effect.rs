@@ -11,7 +11,7 @@ use crate::model::experiment::Experiment;
 use crate::model::run::{EndReason, Run, TargetRecord};
 use crate::model::steady_state::Metric;
 use crate::model::time::Time;
-use crate::plan::effect::{Effect, Seen, judge, kinds};
+use crate::plan::effect::{Effect, Seen, evaluate_effect, kinds};
 use crate::ports::{AlarmError, World};
 
 use super::retry::retry;
@@ -42,7 +42,7 @@ pub(super) async fn check_effect(
 ) -> EffectCheck {
     let (effect, is_final) = match seen(world, run, experiment, targets, restored_at).await {
         Ok(seen) => {
-            let effect = judge(experiment, &seen);
+            let effect = evaluate_effect(experiment, &seen);
             let was_injected = seen.injected.values().any(|count| *count > 0.0);
             (effect, was_injected)
         }

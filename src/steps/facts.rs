@@ -48,10 +48,10 @@ pub async fn collect_facts(
         let asked = pools.functions();
         let new: Vec<FunctionName> =
             asked.iter().take(settings.target_limit).filter(|name| !looked.contains_key(*name)).cloned().collect();
-        let mut looks = stream::iter(new)
-            .map(|asked| async move { (asked.clone(), look(world, limiter, experiment, asked).await) })
+        let mut targets = stream::iter(new)
+            .map(|asked| async move { (asked.clone(), target_facts(world, limiter, experiment, asked).await) })
             .buffered(MAX_CONCURRENCY);
-        while let Some((name, target)) = looks.next().await {
+        while let Some((name, target)) = targets.next().await {
             looked.insert(name, target);
         }
         if !pools.drop_ghosts(&looked) {
@@ -214,7 +214,7 @@ fn names(name: &FunctionName, arn: &FunctionArn) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.ends_with(':'))
 }
 
-async fn look(
+async fn target_facts(
     world: &impl World,
     limiter: &RateLimiter,
     experiment: &Experiment,

@@ -75,15 +75,15 @@ pub async fn inject(
     budget: Budget,
 ) -> Result<InjectOutcome, StepError> {
     let (holder, limiter) = (format!("inject-{:016x}", world.random()), RateLimiter::until(budget.last_call()));
-    let (mut first_look, mut in_doubt, mut waiting) = (true, InDoubt::default(), Waiting::default());
+    let (mut is_first_pass, mut in_doubt, mut waiting) = (true, InDoubt::default(), Waiting::default());
     loop {
         let Some(run) = retry(world, || world.run(run)).await? else { return Err(StepError::NoSuchRun(run.clone())) };
         let target = retry(world, || world.target(run.target_key(function))).await?;
         let target = target.ok_or_else(|| StepError::NoSuchRun(run.id.clone()))?;
         let (run, target, holder, limiter) = (&run, &target, &holder, &limiter);
         let in_doubt = &mut in_doubt;
-        let mut injector = Injector { world, run, target, holder, limiter, budget, first_look, in_doubt };
-        first_look = false;
+        let mut injector = Injector { world, run, target, holder, limiter, budget, is_first_pass, in_doubt };
+        is_first_pass = false;
         let waiting_for = match injector.reconcile().await? {
             Reconciled::Done(injected) => return Ok(injected),
             Reconciled::Requeue(why) => why,
@@ -106,7 +106,7 @@ struct Injector<'a, W> {
     limiter: &'a RateLimiter,
     budget: Budget,
     /// Whether this is the invocation's first pass.
-    first_look: bool,
+    is_first_pass: bool,
     /// What earlier passes of this invocation have left in doubt.
     in_doubt: &'a mut InDoubt,
 }
@@ -124,7 +124,7 @@ impl<'a, W: World> Injector<'a, W> {
         };
         // No fault must be added to one that has set off an alarm; and during a slow inject, no other step reads the
         // alarms.
-        if (first || self.first_look) && stop_if_tripped(self.world, self.run).await? {
+        if (first || self.is_first_pass) && stop_if_tripped(self.world, self.run).await? {
             return Ok(Reconciled::Done(InjectOutcome::Skipped));
         }
         let Some(seen) = self.observe().await? else { return Ok(Reconciled::Done(InjectOutcome::Skipped)) };

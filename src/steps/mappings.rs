@@ -79,7 +79,7 @@ impl Orphans {
     /// What Lambda was asked to enable and a read that cannot be late still shows disabled, it does not enable. A refusal
     /// alone does not tell: any restore may have enabled the mapping right before its function was deleted. `leases_end_at` is
     /// when the last lease on the target ended: no call of a restore has landed since then.
-    pub(super) fn look(&mut self, mappings: &[Mapping], observed_at: Time, leases_end_at: Option<Time>) {
+    pub(super) fn record_observation(&mut self, mappings: &[Mapping], observed_at: Time, leases_end_at: Option<Time>) {
         self.stuck.clear();
         self.late.clear();
         for Mapping { id, .. } in mappings.iter().filter(|mapping| mapping.state == MappingState::Disabled) {
@@ -113,9 +113,9 @@ mod tests {
         let mut orphans = Orphans::default();
         orphans.took(&write, taken_at);
         let latest = taken_at + MAX_READ_STALENESS + MAX_CLOCK_SKEW;
-        orphans.look(&shown, Time(latest.0 - 1), None);
+        orphans.record_observation(&shown, Time(latest.0 - 1), None);
         assert!(orphans.may_be_late(&write) && orphans.stuck().is_empty());
-        orphans.look(&shown, latest, None);
+        orphans.record_observation(&shown, latest, None);
         assert!(!orphans.may_be_late(&write) && orphans.stuck().contains_key(&id));
     }
 }

@@ -95,7 +95,7 @@ mod tests {
     use super::{Duration, EVENTS, interval};
 
     #[test]
-    fn twelve_hours_of_looks_fit_into_one_execution() {
+    fn twelve_hours_of_observing_fit_into_one_execution() {
         assert!(43_200 / interval(Duration::from_secs(43_200)).as_secs() * EVENTS < 10_000);
         assert_eq!(interval(Duration::from_secs(60)), Duration::from_secs(5));
     }

@@ -29,7 +29,7 @@ pub enum Quota {
 }
 
 impl Quota {
-    /// What looking at a function counts for: its mappings are listed by a call of their own.
+    /// What an observation of a function counts for: its mappings are listed by a separate call.
     #[must_use]
     pub const fn of_observation(with_mappings: bool) -> &'static [Self] {
         if with_mappings { &[Self::GetFunction, Self::ControlPlane] } else { &[Self::GetFunction] }
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn looks_have_a_burst_and_a_rate_of_their_own() {
+    async fn reads_have_a_separate_burst_and_rate() {
         let world = SimWorld::default();
         let limiter = RateLimiter::until(Time(i64::MAX));
         let began = world.now().0;
@@ -277,8 +277,8 @@ mod tests {
             came.0 - began.0
         );
         limiter.on_throttle(&world, Quota::ControlPlane, &FunctionError::Throttled(Duration::from_secs(2)));
-        let look = limiter.wait(&world, Quota::GetFunction, 1, came).await;
-        assert_eq!((look, world.now()), (Ok(()), came), "the other kind is not held");
+        let read = limiter.wait(&world, Quota::GetFunction, 1, came).await;
+        assert_eq!((read, world.now()), (Ok(()), came), "the other kind is not held");
     }
 
     #[tokio::test]

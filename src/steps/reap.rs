@@ -20,7 +20,7 @@ use super::report::close;
 use super::retry::retry;
 use super::rollback::{RolledBack, TargetResult, restore_runs, stop};
 use super::run_targets::run_targets;
-use super::steady_state::judged_by;
+use super::steady_state::checked_by;
 use super::{Budget, OVERDUE_GRACE};
 
 /// How long a run that is being stopped is left to its own execution, and again once every target is back.
@@ -135,18 +135,18 @@ async fn take_over(
 /// state, which may need time to hold again.
 async fn is_neglected(world: &impl World, run: &Run, now: Time) -> Result<bool, StepError> {
     let Some(since) = run.stopping_at.filter(|since| now > *since + EXECUTION_GRACE) else { return Ok(false) };
-    let judging = judging(run);
-    if judging.is_zero() {
+    let checking = checking_time(run);
+    if checking.is_zero() {
         return Ok(true);
     }
     let targets = run_targets(world, run).await?;
-    Ok(back_since(&targets, since).is_none_or(|back| now > back + EXECUTION_GRACE + judging))
+    Ok(back_since(&targets, since).is_none_or(|back| now > back + EXECUTION_GRACE + checking))
 }
 
 /// How long the execution may take to check the steady state after every target was restored.
-fn judging(run: &Run) -> Duration {
-    let judged = |experiment: &&Experiment| !experiment.steady_state.is_empty();
-    run.experiment.as_ref().filter(judged).map_or(Duration::ZERO, judged_by)
+fn checking_time(run: &Run) -> Duration {
+    let is_checked = |experiment: &&Experiment| !experiment.steady_state.is_empty();
+    run.experiment.as_ref().filter(is_checked).map_or(Duration::ZERO, checked_by)
 }
 
 /// Since when every target is back; `None` while one is not.
@@ -167,7 +167,7 @@ async fn close_if_over(world: &impl World, rolled_back: &RolledBack, tick: &mut 
     let refused =
         |(_, result): &TargetResult| matches!(result, Err(error) if error.kind() != StepErrorKind::Unavailable);
     if open.is_empty() {
-        if !is_still_judged(world, run, &targets).await {
+        if !is_still_checked(world, run, &targets).await {
             close_or_retire(world, run).await?;
         }
     } else if rolled_back.targets.iter().any(refused) {
@@ -177,10 +177,10 @@ async fn close_if_over(world: &impl World, rolled_back: &RolledBack, tick: &mut 
 }
 
 /// Whether the run's execution is still running and has time left to check the steady state.
-async fn is_still_judged(world: &impl World, run: &Run, targets: &[TargetRecord]) -> bool {
+async fn is_still_checked(world: &impl World, run: &Run, targets: &[TargetRecord]) -> bool {
     let Some(back) = back_since(targets, run.stopping_at.unwrap_or(run.created_at)) else { return false };
-    let judging = judging(run);
-    let in_time = !judging.is_zero() && !run.status.is_final() && world.now() <= back + EXECUTION_GRACE + judging;
+    let checking = checking_time(run);
+    let in_time = !checking.is_zero() && !run.status.is_final() && world.now() <= back + EXECUTION_GRACE + checking;
     // Without an answer, the run is left alone; its time runs out.
     in_time && world.is_running(&run.execution_arn).await.unwrap_or(true)
 }

@@ -20,7 +20,7 @@ use super::effect::{self, EffectCheck};
 use super::error::StepError;
 use super::retry::retry;
 use super::run_targets::run_targets;
-use super::steady_state::{deviations, judgeable};
+use super::steady_state::{checkable_after, deviations};
 
 /// What the state machine should do next.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,15 +44,15 @@ pub async fn report(world: &impl World, id: &RunId) -> Result<ReportOutcome, Ste
     let Some(run) = retry(world, || world.run(id)).await? else { return Err(StepError::NoSuchRun(id.clone())) };
     let targets = run_targets(world, &run).await?;
     if !run.status.is_final()
-        && let Some(wait) = judge(world, &run, &targets).await?
+        && let Some(wait) = check_run(world, &run, &targets).await?
     {
         return Ok(ReportOutcome::Pending(wait));
     }
     close(world, id).await.map(|view| ReportOutcome::Closed(Box::new(view)))
 }
 
-/// Judges effect and steady state, once every target is back; returns how long to wait where that is too early.
-async fn judge(world: &impl World, run: &Run, targets: &[TargetRecord]) -> Result<Option<Duration>, StepError> {
+/// Checks effect and steady state, once every target is back; returns how long to wait where that is too early.
+async fn check_run(world: &impl World, run: &Run, targets: &[TargetRecord]) -> Result<Option<Duration>, StepError> {
     let Some(experiment) = &run.experiment else { return Ok(None) };
     // Before its duration begins, no effect is expected.
     let has_effect = experiment.needs_proxy() && run.ends_at.is_some();
@@ -63,22 +63,22 @@ async fn judge(world: &impl World, run: &Run, targets: &[TargetRecord]) -> Resul
         return Ok(None);
     }
     let restored_at = targets.iter().filter_map(|target| target.ended_at).max().unwrap_or(run.created_at);
-    let mut judgement = Findings::default();
+    let mut findings = Findings::default();
     if has_effect {
         match effect::check_effect(world, run, experiment, targets, restored_at).await {
             EffectCheck::Requeue(wait) => return Ok(Some(wait)),
             EffectCheck::Done(Effect { missing, injected }) => {
-                (judgement.effect, judgement.injected) = (missing, Some(injected));
+                (findings.effect, findings.injected) = (missing, Some(injected));
             }
         }
     }
     if !experiment.steady_state.is_empty() {
         match steady_state(world, experiment, restored_at).await? {
             Steady::Again(wait) => return Ok(Some(wait)),
-            Steady::Done(found) => judgement.deviations = found,
+            Steady::Done(found) => findings.deviations = found,
         }
     }
-    retry(world, || world.record_findings(&run.id, &judgement)).await?;
+    retry(world, || world.record_findings(&run.id, &findings)).await?;
     Ok(None)
 }
 
@@ -88,7 +88,7 @@ enum Steady {
 }
 
 async fn steady_state(world: &impl World, experiment: &Experiment, restored_at: Time) -> Result<Steady, StepError> {
-    let wait = world.now().until(restored_at + judgeable(&experiment.steady_state));
+    let wait = world.now().until(restored_at + checkable_after(&experiment.steady_state));
     if !wait.is_zero() {
         return Ok(Steady::Again(wait.min(MAX_REPORT_WAIT)));
     }

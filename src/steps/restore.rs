@@ -75,18 +75,18 @@ pub async fn restore_all(
     let mut jobs: Vec<Job> =
         targets.iter().enumerate().map(|(at, (run, function))| Job::new(at, run, function)).collect();
     jobs.sort_by_key(|job| job.run.experiment.as_ref().is_some_and(Experiment::expires_by_itself));
-    let look = |job, firsts_left| {
+    let pass = |job, firsts_left| {
         let (holder, limiter) = (&holder, &limiter);
         async move {
             let Job { run, function, memory, .. } = job;
             let mut restorer = Restorer { world, run, function, holder, limiter, budget, memory, firsts_left };
-            let look = restorer.reconcile().await;
-            let (mut job, next) = Job { memory: restorer.memory, ..job }.after(look);
+            let result = restorer.reconcile().await;
+            let (mut job, next) = Job { memory: restorer.memory, ..job }.after(result);
             job.record_waiting(world, next, budget).await;
             (job, next)
         }
     };
-    let mut jobs = schedule::run(world, jobs, budget, look).await;
+    let mut jobs = schedule::run(world, jobs, budget, pass).await;
     jobs.sort_by_key(|job| job.at);
     jobs.into_iter().map(|job| job.result.map(back_off)).collect()
 }
@@ -196,16 +196,16 @@ impl<'a, W: World> Restorer<'a, W> {
             Ok(found) => found,
             Err(error) => return self.cannot_see(error).await,
         };
-        self.memory.orphans.look(&found, observed_at, target.leases_end_at());
+        self.memory.orphans.record_observation(&found, observed_at, target.leases_end_at());
         let plan = plan_restore_of_mappings(&target.changes, &found, self.memory.orphans.stuck());
         let own = self.world.prefix().is_some_and(|prefix| is_named_as_own(prefix, self.function));
         if !plan.writes.is_empty() && own {
             return self.fail(StepError::OwnFunction { function: self.function.name().to_owned() }).await;
         }
-        let is_due = |write: &&Write| !self.memory.orphans.may_be_late(write);
-        let due: Vec<Write> = plan.writes.iter().filter(is_due).cloned().collect();
-        if !due.is_empty() {
-            return self.write(due, false).await;
+        let is_current = |write: &&Write| !self.memory.orphans.may_be_late(write);
+        let current: Vec<Write> = plan.writes.iter().filter(is_current).cloned().collect();
+        if !current.is_empty() {
+            return self.write(current, false).await;
         }
         if !plan.is_done() {
             return Ok(Reconciled::requeue_because(
@@ -232,8 +232,8 @@ impl<'a, W: World> Restorer<'a, W> {
         self.memory.versions = Listing::default();
         let mut next = Reconciled::requeue(POLL_INTERVAL);
         let (mut refused, mut partial) = (None, PartialUpdates::default());
-        let mut due = VecDeque::from(writes);
-        while let Some(write) = due.pop_front() {
+        let mut pending = VecDeque::from(writes);
+        while let Some(write) = pending.pop_front() {
             match leased.write(&write).await {
                 Sent::Landed => {
                     if !exists {
@@ -257,7 +257,7 @@ impl<'a, W: World> Restorer<'a, W> {
                 Sent::Failed(error) => {
                     if let Some(rest) = partial.refused(&write, &error) {
                         self.limiter.charge(self.world);
-                        due.push_back(rest);
+                        pending.push_back(rest);
                     }
                     refused = refused.or(Some((write, error)));
                 }

@@ -11,7 +11,7 @@ use crate::ports::World;
 use super::error::StepError;
 use super::leased_writer::InDoubt;
 use super::mappings::Orphans;
-use super::schedule::Next;
+use super::schedule::NextPass;
 use super::versions::Listing;
 use super::waiting::Waiting;
 use super::{Budget, POLL_INTERVAL};
@@ -86,13 +86,13 @@ impl<'a> Job<'a> {
         Self { at, run, function, result: Ok(RestoreOutcome::pending(POLL_INTERVAL, None)), memory: Memory::default() }
     }
 
-    pub(super) fn after(mut self, look: Result<Reconciled, StepError>) -> (Self, Next) {
-        let next = match &look {
-            Ok(Reconciled::Ended(_)) | Err(_) => Next::Over,
-            Ok(Reconciled::Requeue(wait, _)) => Next::After((*wait).max(POLL_INTERVAL)),
-            Ok(Reconciled::RequeueAfterFirsts) => Next::AfterFirsts,
+    pub(super) fn after(mut self, pass: Result<Reconciled, StepError>) -> (Self, NextPass) {
+        let next = match &pass {
+            Ok(Reconciled::Ended(_)) | Err(_) => NextPass::Never,
+            Ok(Reconciled::Requeue(wait, _)) => NextPass::After((*wait).max(POLL_INTERVAL)),
+            Ok(Reconciled::RequeueAfterFirsts) => NextPass::AfterFirsts,
         };
-        self.result = look.map(|look| match look {
+        self.result = pass.map(|pass| match pass {
             Reconciled::Ended(status) => RestoreOutcome::Ended(status),
             Reconciled::Requeue(wait, why) => RestoreOutcome::pending(wait.max(POLL_INTERVAL), why),
             Reconciled::RequeueAfterFirsts => RestoreOutcome::pending(POLL_INTERVAL, None),
@@ -101,8 +101,8 @@ impl<'a> Job<'a> {
     }
 
     /// Records what is waited for, if that lasts.
-    pub(super) async fn record_waiting(&mut self, world: &impl World, next: Next, budget: Budget) {
-        let (Next::After(wait), Ok(RestoreOutcome::Pending { waiting_for, .. })) = (next, &self.result) else {
+    pub(super) async fn record_waiting(&mut self, world: &impl World, next: NextPass, budget: Budget) {
+        let (NextPass::After(wait), Ok(RestoreOutcome::Pending { waiting_for, .. })) = (next, &self.result) else {
             return;
         };
         let is_last = !budget.allows(world.now() + wait);

@@ -50,8 +50,8 @@ pub(super) async fn sample(world: &impl World, run: &Run, from: usize, budget: B
         if world.now() > until {
             break;
         }
-        let looks = places.iter().map(|place| sampler.sample(&run.functions[*place]));
-        join_all(looks).await.into_iter().collect::<Result<(), StepError>>()?;
+        let samples = places.iter().map(|place| sampler.sample(&run.functions[*place]));
+        join_all(samples).await.into_iter().collect::<Result<(), StepError>>()?;
         next = places.last().map_or(next, |last| last + 1);
     }
     Ok(if next < all { next } else { 0 })
@@ -138,16 +138,16 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_begins_no_look_behind_its_budget() {
+    fn a_sample_begins_no_observation_after_its_budget() {
         let world = world(&["checkout"]);
         let machine = Machine::new(&world, "run-1", experiment(&["checkout"], &faults()[..1]));
         assert!(block_on(machine.start()).is_ok());
         let run = world.with(|state| state.runs[&machine.run].clone());
         let reserve = INVOCATION_RESERVE.as_secs();
-        for (seconds, looks) in [(reserve, 1), (reserve - 1, 0)] {
+        for (seconds, observed) in [(reserve, 1), (reserve - 1, 0)] {
             let before = world.count("GetFunction");
             assert!(block_on(sample(&world, &run, 0, budget(&world, seconds))).is_ok());
-            assert_eq!(world.count("GetFunction") - before, looks, "{seconds} s before the end");
+            assert_eq!(world.count("GetFunction") - before, observed, "{seconds} s before the end");
         }
     }
 }

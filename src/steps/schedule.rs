@@ -16,9 +16,9 @@ use super::{Budget, MAX_CONCURRENCY};
 
 /// What happens to a job after a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Next {
-    /// Nothing more.
-    Over,
+pub(super) enum NextPass {
+    /// The job is over.
+    Never,
     /// Another pass after this time.
     After(Duration),
     /// Another pass, once every job has had its first one.
@@ -34,24 +34,24 @@ enum Lane {
 /// The jobs that are not under way.
 struct Lanes<J> {
     first: VecDeque<J>,
-    /// When the next pass of each is due; the number keeps the order of jobs that are due at the same time.
+    /// By the time at which the next pass of each begins; the number keeps the order of jobs with the same time.
     later: BTreeMap<(Time, u64), J>,
     after_firsts: Vec<J>,
     numbers: u64,
-    /// Those that are over, or that the budget has no more time for.
+    /// Jobs that are over, or that the budget has no time left for.
     done: Vec<J>,
     /// How many are under way in each lane.
     busy: [usize; 2],
 }
 
 /// Runs passes over every job until it is over or the budget is used up: [`MAX_CONCURRENCY`] first passes, in the order of the
-/// jobs, and as many later ones, concurrently. `look` makes one pass, and is told whether other jobs still wait for their first.
+/// jobs, and as many later ones, concurrently. `pass` makes one pass, and is told whether other jobs still wait for their first.
 /// Returns all jobs, in no particular order.
-pub(super) async fn run<C, J, L, A>(clock: &C, jobs: Vec<J>, budget: Budget, look: L) -> Vec<J>
+pub(super) async fn run<C, J, P, A>(clock: &C, jobs: Vec<J>, budget: Budget, pass: P) -> Vec<J>
 where
     C: Clock + Sync,
-    L: Fn(J, bool) -> A,
-    A: Future<Output = (J, Next)>,
+    P: Fn(J, bool) -> A,
+    A: Future<Output = (J, NextPass)>,
 {
     let mut lanes = Lanes {
         first: jobs.into(),
@@ -63,18 +63,18 @@ where
     };
     let mut under_way = FuturesUnordered::new();
     loop {
-        while let Some((lane, job)) = lanes.next(clock.now(), budget) {
-            let look = look(job, !lanes.first.is_empty());
-            under_way.push(async move { (lane, look.await) });
+        while let Some((lane, job)) = lanes.take_next(clock.now(), budget) {
+            let pass = pass(job, !lanes.first.is_empty());
+            under_way.push(async move { (lane, pass.await) });
         }
-        let ended = match (lanes.due(), under_way.is_empty()) {
+        let ended = match (lanes.next_later_at(), under_way.is_empty()) {
             (None, true) => return lanes.done,
             (None, false) => under_way.next().await,
-            (Some(due), true) => {
-                clock.sleep(clock.now().until(due)).await;
+            (Some(at), true) => {
+                clock.sleep(clock.now().until(at)).await;
                 None
             }
-            (Some(due), false) => match select(pin!(clock.sleep(clock.now().until(due))), under_way.next()).await {
+            (Some(at), false) => match select(pin!(clock.sleep(clock.now().until(at))), under_way.next()).await {
                 Either::Left(_) => None,
                 Either::Right((ended, _)) => ended,
             },
@@ -87,8 +87,8 @@ where
 }
 
 impl<J> Lanes<J> {
-    /// The next pass to begin, if its lane has room.
-    fn next(&mut self, now: Time, budget: Budget) -> Option<(Lane, J)> {
+    /// Takes the job whose pass begins next, if its lane has room.
+    fn take_next(&mut self, now: Time, budget: Budget) -> Option<(Lane, J)> {
         if now > budget.last_call() {
             // The next invocation takes these.
             self.done.extend(self.first.drain(..));
@@ -104,30 +104,30 @@ impl<J> Lanes<J> {
             self.busy[Lane::First as usize] += 1;
             return Some((Lane::First, job));
         }
-        let due = self.due().is_some_and(|due| due <= now);
-        let (_, job) = due.then(|| self.later.pop_first()).flatten()?;
+        self.next_later_at().filter(|at| *at <= now)?;
+        let (_, job) = self.later.pop_first()?;
         self.busy[Lane::Later as usize] += 1;
         Some((Lane::Later, job))
     }
 
-    /// When the next later pass is due, if its lane has room.
-    fn due(&self) -> Option<Time> {
-        let room = self.busy[Lane::Later as usize] < MAX_CONCURRENCY;
-        self.later.first_key_value().filter(|_| room).map(|((due, _), _)| *due)
+    /// When the next later pass begins, if its lane has room.
+    fn next_later_at(&self) -> Option<Time> {
+        let has_room = self.busy[Lane::Later as usize] < MAX_CONCURRENCY;
+        self.later.first_key_value().filter(|_| has_room).map(|((at, _), _)| *at)
     }
 
-    fn put_back(&mut self, job: J, next: Next, now: Time, budget: Budget) {
+    fn put_back(&mut self, job: J, next: NextPass, now: Time, budget: Budget) {
         match next {
-            Next::Over => self.done.push(job),
-            Next::After(wait) => self.add_later(job, now + wait, budget),
-            Next::AfterFirsts => self.after_firsts.push(job),
+            NextPass::Never => self.done.push(job),
+            NextPass::After(wait) => self.add_later(job, now + wait, budget),
+            NextPass::AfterFirsts => self.after_firsts.push(job),
         }
     }
 
-    fn add_later(&mut self, job: J, due: Time, budget: Budget) {
-        if budget.allows(due) {
+    fn add_later(&mut self, job: J, at: Time, budget: Budget) {
+        if budget.allows(at) {
             self.numbers += 1;
-            self.later.insert((due, self.numbers), job);
+            self.later.insert((at, self.numbers), job);
         } else {
             self.done.push(job);
         }
@@ -150,7 +150,7 @@ mod tests {
         world: &'a SimWorld,
         under_way: Cell<usize>,
         most: Cell<usize>,
-        /// Which job was looked at, and for which time.
+        /// Each pass that has begun: the job, and how many passes it had before.
         begun: RefCell<Vec<(usize, u32)>>,
     }
 
@@ -159,84 +159,80 @@ mod tests {
             Self { world, under_way: Cell::new(0), most: Cell::new(0), begun: RefCell::new(Vec::new()) }
         }
 
-        async fn look(&self, (job, looks): (usize, u32), slow: usize) -> ((usize, u32), Next) {
-            self.begun.borrow_mut().push((job, looks));
+        async fn pass(&self, (job, passes): (usize, u32), slow: usize) -> ((usize, u32), NextPass) {
+            self.begun.borrow_mut().push((job, passes));
             self.under_way.set(self.under_way.get() + 1);
             self.most.set(self.most.get().max(self.under_way.get()));
             self.world.sleep(Duration::from_secs(if job == slow { 100 } else { 2 })).await;
             self.under_way.set(self.under_way.get() - 1);
-            ((job, looks + 1), if looks == 2 { Next::Over } else { Next::After(Duration::from_secs(1)) })
+            ((job, passes + 1), if passes == 2 { NextPass::Never } else { NextPass::After(Duration::from_secs(1)) })
         }
     }
 
     #[tokio::test]
-    async fn few_looks_are_under_way_at_once_however_many_jobs_there_are() {
+    async fn each_lane_makes_few_passes_concurrently() {
         let world = SimWorld::default();
         let jobs = Jobs::new(&world);
         let many = (0..1_000).map(|job| (job, 0)).collect();
-        let done = run(&world, many, budget(&world, 10_000), |job, _| jobs.look(job, usize::MAX)).await;
+        let done = run(&world, many, budget(&world, 10_000), |job, _| jobs.pass(job, usize::MAX)).await;
         assert_eq!(jobs.most.get(), 2 * MAX_CONCURRENCY);
         let mut all: Vec<usize> = done.iter().map(|(job, _)| *job).collect();
         all.sort_unstable();
         assert_eq!(all, (0..1_000).collect::<Vec<_>>(), "none is lost, none comes twice");
-        assert!(done.iter().all(|(_, looks)| *looks == 3));
+        assert!(done.iter().all(|(_, passes)| *passes == 3));
         let firsts: Vec<usize> = jobs.begun.borrow().iter().filter(|(_, n)| *n == 0).map(|(job, _)| *job).collect();
-        assert_eq!(firsts, (0..1_000).collect::<Vec<_>>(), "first looks are made in order");
+        assert_eq!(firsts, (0..1_000).collect::<Vec<_>>(), "first passes are made in order");
     }
 
     #[tokio::test]
-    async fn a_slow_look_keeps_none_waiting_but_itself() {
+    async fn a_slow_pass_delays_only_its_own_job() {
         let world = SimWorld::default();
         let jobs = Jobs::new(&world);
         let many = (0..32).map(|job| (job, 0)).collect();
         let began = world.now();
-        let done = run(&world, many, budget(&world, 1_000), |job, _| jobs.look(job, 3)).await;
+        let done = run(&world, many, budget(&world, 1_000), |job, _| jobs.pass(job, 3)).await;
         assert_eq!(done.last(), Some(&(3, 3)));
-        assert_eq!(
-            world.now(),
-            began + Duration::from_secs(3 * 100 + 2),
-            "the slow one's own looks, and nobody else's"
-        );
+        assert_eq!(world.now(), began + Duration::from_secs(3 * 100 + 2), "only the slow job's own passes");
         let begun = jobs.begun.borrow();
         let second = begun.iter().position(|begun| *begun == (0, 1));
         let last_first = begun.iter().position(|begun| *begun == (31, 0));
-        assert!(second < last_first, "later looks are made beside first ones");
+        assert!(second < last_first, "later passes are made concurrently with first ones");
     }
 
     #[tokio::test]
-    async fn what_waits_for_the_first_looks_comes_behind_them() {
+    async fn a_pass_after_the_first_ones_follows_all_of_them() {
         let world = SimWorld::default();
         let begun = RefCell::new(Vec::new());
-        let look = |(job, looks): (usize, u32), firsts_left: bool| {
-            begun.borrow_mut().push((job, looks));
-            async move { ((job, looks + 1), if firsts_left { Next::AfterFirsts } else { Next::Over }) }
+        let pass = |(job, passes): (usize, u32), firsts_left: bool| {
+            begun.borrow_mut().push((job, passes));
+            async move { ((job, passes + 1), if firsts_left { NextPass::AfterFirsts } else { NextPass::Never }) }
         };
-        let done = run(&world, (0..20).map(|job| (job, 0)).collect(), budget(&world, 60), look).await;
+        let done = run(&world, (0..20).map(|job| (job, 0)).collect(), budget(&world, 60), pass).await;
         assert_eq!(done.len(), 20);
         let begun = begun.borrow();
-        let first_later = begun.iter().position(|(_, looks)| *looks > 0);
+        let first_later = begun.iter().position(|(_, passes)| *passes > 0);
         assert!(first_later > begun.iter().position(|(job, _)| *job == 19), "{begun:?}");
     }
 
     #[tokio::test]
-    async fn behind_the_budget_nothing_begins_and_nothing_is_lost() {
+    async fn after_the_budget_no_pass_begins_and_no_job_is_lost() {
         let world = SimWorld::default();
         let jobs = Jobs::new(&world);
         let done =
-            run(&world, (0..100).map(|job| (job, 0)).collect(), budget(&world, 7), |job, _| jobs.look(job, usize::MAX))
+            run(&world, (0..100).map(|job| (job, 0)).collect(), budget(&world, 7), |job, _| jobs.pass(job, usize::MAX))
                 .await;
         assert_eq!(done.len(), 100);
-        assert_eq!(done.iter().filter(|(_, looks)| *looks == 0).count(), 100 - 3 * MAX_CONCURRENCY);
+        assert_eq!(done.iter().filter(|(_, passes)| *passes == 0).count(), 100 - 3 * MAX_CONCURRENCY);
     }
 
     #[tokio::test]
-    async fn a_first_look_may_begin_up_to_the_last_call() {
+    async fn a_first_pass_may_begin_up_to_the_last_call() {
         let world = SimWorld::default();
         let reserve = INVOCATION_RESERVE.as_secs();
-        for (seconds, looks) in [(reserve, 1), (reserve - 1, 0)] {
+        for (seconds, passes) in [(reserve, 1), (reserve - 1, 0)] {
             let jobs = Jobs::new(&world);
-            run(&world, vec![(0, 0)], budget(&world, seconds), |job, _| jobs.look(job, usize::MAX)).await;
-            assert_eq!(jobs.begun.borrow().len(), looks, "{seconds} s before the end");
+            run(&world, vec![(0, 0)], budget(&world, seconds), |job, _| jobs.pass(job, usize::MAX)).await;
+            assert_eq!(jobs.begun.borrow().len(), passes, "{seconds} s before the end");
         }
     }
 }

@@ -19,7 +19,7 @@ pub const MAX_METRIC_DELAY: Duration = Duration::from_secs(60);
 /// Periods that are searched for one with data.
 const PERIODS: i64 = 3;
 
-/// The conditions that do not hold now, for display; empty is `held`. Metrics are judged by periods that begin at
+/// The conditions that do not hold now, for display; empty is `held`. Metrics are checked by periods that begin at
 /// `since` or later, where it is given.
 ///
 /// # Errors
@@ -61,7 +61,7 @@ pub async fn deviations(
     Ok(deviations)
 }
 
-/// The whole periods that are judged: the last ones that ended [`MAX_METRIC_DELAY`] ago or longer, and begin at `since` or
+/// The whole periods that are checked: the last ones that ended [`MAX_METRIC_DELAY`] ago or longer, and begin at `since` or
 /// later. `None` before the first one.
 #[must_use]
 pub fn periods(period: Duration, now: Time, since: Option<Time>) -> Option<(Time, Time)> {
@@ -99,10 +99,10 @@ async fn facts<'a>(
     Ok(alarms.iter().zip(facts).collect())
 }
 
-/// How long after the restore its conditions can be judged: an alarm immediately, a metric when a whole period of
+/// How long after the restore its conditions can be checked: an alarm immediately, a metric when a whole period of
 /// it has passed since, and has come in. Metrics of AWS's own come a minute late or so.
 #[must_use]
-pub fn judgeable(conditions: &[Condition]) -> Duration {
+pub fn checkable_after(conditions: &[Condition]) -> Duration {
     let waits = conditions.iter().map(|condition| match condition {
         Condition::Alarm(_) => Duration::ZERO,
         Condition::Metric { metric, .. } => 2 * metric.period.get() + MAX_METRIC_DELAY,
@@ -110,11 +110,11 @@ pub fn judgeable(conditions: &[Condition]) -> Duration {
     waits.max().unwrap_or_default()
 }
 
-/// How long after the restore a run is judged at the latest: until then, its steady state may still recover, and
+/// How long after the restore a run is checked at the latest: until then, its steady state may still recover, and
 /// the metrics of its faults may come in.
 #[must_use]
-pub fn judged_by(experiment: &Experiment) -> Duration {
-    let steady = judgeable(&experiment.steady_state).max(experiment.recovery.get());
+pub fn checked_by(experiment: &Experiment) -> Duration {
+    let steady = checkable_after(&experiment.steady_state).max(experiment.recovery.get());
     if experiment.needs_proxy() { steady.max(MAX_EFFECT_WAIT) } else { steady }
 }
 
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_period_that_is_judged_ended_a_minute_ago() {
+    fn the_last_checked_period_ended_a_minute_ago() {
         let at = |seconds: i64| Time(seconds * 1000);
         let minute = Duration::from_secs(60);
         // Of a metric by the minute, at 10:03:59 the last period is the one from 10:01 to 10:02.

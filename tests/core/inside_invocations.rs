@@ -61,7 +61,7 @@ fn one_proxy_gets_all_faults_in_the_order_of_the_experiment() {
     let names: Vec<&str> = orders.faults.iter().map(|fault| fault.name()).collect();
     assert_eq!(names, ["latency", "latency", "error", "disk"]);
     let run = run_of(&world, &samples::run_id("run-1"));
-    assert_eq!(i64::try_from(orders.until), Ok(run.deadline.0), "the faults expire on their own");
+    assert_eq!(i64::try_from(orders.expires_at_ms), Ok(run.deadline.0), "the faults expire on their own");
     assert_eq!((&*orders.experiment, &*orders.run, orders.seed), ("a test", "run-1", None));
     assert_eq!(run.proxy_layers, proxy_layers(), "the layers that were checked are injected");
 }

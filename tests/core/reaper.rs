@@ -10,7 +10,7 @@ use snapback::ports::Clock;
 use snapback::steps::OVERDUE_GRACE;
 use snapback::steps::reap::{Tick, reap};
 use snapback::steps::rollback::roll_back;
-use snapback::steps::steady_state::judged_by;
+use snapback::steps::steady_state::checked_by;
 use snapback::testing::SimWorld;
 use snapback::testing::network::CrashPoint;
 use snapback::testing::samples::{self, faults, world};
@@ -151,7 +151,7 @@ fn the_reaper_leaves_a_stopping_run_alone_for_five_minutes() {
             true => run.stopping_at.unwrap() + Duration::from_secs(300),
             false => {
                 let back = target_of(&world, &machine.run, "checkout").ended_at.unwrap();
-                back + Duration::from_secs(300) + judged_by(run.experiment.as_ref().unwrap())
+                back + Duration::from_secs(300) + checked_by(run.experiment.as_ref().unwrap())
             }
         };
         world.pass(world.now().until(left_until).as_secs().cast_signed());

@@ -16,7 +16,7 @@ use snapback::steps::reap::{Tick, reap};
 use snapback::steps::report::{ReportOutcome, report};
 use snapback::steps::retry::retry;
 use snapback::steps::rollback::{roll_back, stop};
-use snapback::steps::steady_state::{judgeable, judged_by};
+use snapback::steps::steady_state::{checkable_after, checked_by};
 use snapback::steps::{MAX_CLOCK_SKEW, MAX_READ_STALENESS, OVERDUE_GRACE};
 use snapback::testing::samples::{self, faults, function_arn, world};
 use snapback::testing::{CallFailure, SimWorld};
@@ -123,13 +123,13 @@ fn a_metric_is_evaluated_after_two_periods_and_a_minute() {
         experiment["recovery"] = json!(recovery);
         read_experiment(&experiment).unwrap()
     };
-    let seconds = |conditions: Value| judgeable(&read(conditions, "PT1M").steady_state).as_secs();
+    let seconds = |conditions: Value| checkable_after(&read(conditions, "PT1M").steady_state).as_secs();
     assert_eq!(seconds(json!([])), 0);
     assert_eq!(seconds(json!([latency()])), 0);
     assert_eq!(seconds(json!([metric("PT1M")])), 180);
     assert_eq!(seconds(json!([metric("PT5M"), latency(), metric("PT1M")])), 660);
-    assert_eq!(judged_by(&read(json!([metric("PT5M")]), "PT1M")).as_secs(), 660);
-    assert_eq!(judged_by(&read(json!([metric("PT5M")]), "PT15M")).as_secs(), 900);
+    assert_eq!(checked_by(&read(json!([metric("PT5M")]), "PT1M")).as_secs(), 660);
+    assert_eq!(checked_by(&read(json!([metric("PT5M")]), "PT15M")).as_secs(), 900);
 }
 
 #[test]

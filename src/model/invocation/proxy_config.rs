@@ -26,8 +26,9 @@ pub const MAX_FAULTS: usize = 20;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ProxyConfig {
-    /// Milliseconds since the epoch; from then on, the proxy passes everything unchanged.
-    pub until: u64,
+    /// When the faults expire, in milliseconds since the epoch. From then on, the proxy passes everything unchanged.
+    #[serde(rename = "until")]
+    pub expires_at_ms: u64,
     /// The experiment's name, a dimension of the metrics.
     pub experiment: String,
     /// The run, a dimension of the metrics.
@@ -46,7 +47,8 @@ pub struct ProxyConfig {
 /// The configuration as read, with fields and faults that a newer control plane may have added.
 #[derive(Deserialize)]
 struct Written {
-    until: u64,
+    #[serde(rename = "until")]
+    expires_at_ms: u64,
     experiment: String,
     run: String,
     seed: Option<u32>,
@@ -65,7 +67,7 @@ impl ProxyConfig {
     pub fn parse(text: &str) -> Result<Self, String> {
         let json = if text.starts_with("{'") { Cow::Owned(exchange(text)) } else { Cow::Borrowed(text) };
         let written: Written = serde_json::from_str(&json).map_err(|error| error.to_string())?;
-        let Written { until, experiment, run, seed, faults: all, unknown } = written;
+        let Written { expires_at_ms, experiment, run, seed, faults: all, unknown } = written;
         if all.len() > MAX_FAULTS {
             return Err(format!("{} faults are more than the limit of {MAX_FAULTS}", all.len()));
         }
@@ -77,13 +79,13 @@ impl ProxyConfig {
                 Err(why) => ignored.push(format!("faults[{at}].{why}")),
             }
         }
-        Ok(Self { until, experiment, run, seed, faults, ignored })
+        Ok(Self { expires_at_ms, experiment, run, seed, faults, ignored })
     }
 
     /// Returns the time until the faults expire; `None` once they have. `now` is since the epoch.
     #[must_use]
     pub fn remaining(&self, now: Duration) -> Option<Duration> {
-        Duration::from_millis(self.until).checked_sub(now).filter(|remaining| !remaining.is_zero())
+        Duration::from_millis(self.expires_at_ms).checked_sub(now).filter(|remaining| !remaining.is_zero())
     }
 
     /// Whether a fault concerns invocations, and not only initializations.

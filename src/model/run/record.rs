@@ -67,7 +67,7 @@ pub struct Run {
     pub deviations: Option<Vec<String>>,
     /// That nothing shows that the faults took effect; `None` where something does, or nothing was asked.
     pub effect: Option<String>,
-    /// How often faults inside invocations were injected, where the experiment has some and the run was judged.
+    /// How often faults inside invocations were injected, where the experiment has some and the report has checked it.
     pub injected: Option<String>,
 }
 
