@@ -1,4 +1,4 @@
-//! The deployed stack on an emulator, for as long as a test runs.
+//! The deployed stack on an emulator, for the duration of a test.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// For everything that happens by itself in the end: several labs at once on two slow cores take their time, and the
-/// longest lease is most of a minute. Only a failing test waits this long.
+/// The longest wait for anything that has to happen. It allows for several labs on two slow cores, and for the longest lease
+/// of most of a minute. Only a failing test waits this long.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// Between two looks.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// The time between two reads.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// A lab; it ends with the test, also when that fails.
+/// A lab. Dropping it ends it, even when the test fails.
 pub struct Lab {
     name: String,
     description: Value,
@@ -32,7 +32,7 @@ fn lab(arguments: &[&str]) -> Output {
     Command::new(python).arg("infra/lab/lab.py").args(arguments).current_dir(root()).output().unwrap()
 }
 
-/// What `look` sees, as soon as it sees something.
+/// Waits until `look` returns a value.
 pub fn eventually<T>(what: &str, every: Duration, mut look: impl FnMut() -> Option<T>) -> T {
     let began = Instant::now();
     loop {
@@ -45,7 +45,7 @@ pub fn eventually<T>(what: &str, every: Duration, mut look: impl FnMut() -> Opti
 }
 
 impl Lab {
-    /// Deploys the template into a new emulator, which is this test's alone.
+    /// Deploys the template into a new emulator for this test only.
     pub fn start() -> Self {
         Self::with_parameters("")
     }
@@ -54,7 +54,7 @@ impl Lab {
     pub fn with_parameters(parameters: &str) -> Self {
         // The harness names the thread after the test.
         let name = std::thread::current().name().unwrap_or("test").replace("::", "-");
-        // What a run of this test that was killed has left.
+        // Remove what an earlier run of this test has left if it was killed.
         lab(&["down", "--name", &name]);
         let up = lab(&["up", "--json", "--name", &name, "--parameters", parameters]);
         assert!(up.status.success(), "{}", String::from_utf8_lossy(&up.stderr));
@@ -72,14 +72,14 @@ impl Lab {
         }
     }
 
-    /// What `lab.py up` says of this lab: its `endpoint`, its `region`, the `table` of its stack's ledger, the `pid` of its
-    /// process group, the `directory` of its files, and more.
+    /// Returns a field of this lab's description by `lab.py up`: its `endpoint`, its `region`, the `table` of its stack's
+    /// ledger, the `pid` of its process group, the `directory` of its files, and more.
     pub fn description(&self, field: &str) -> String {
         let value = &self.description[field];
         value.as_str().map_or_else(|| value.to_string(), str::to_owned)
     }
 
-    /// A variable of the environment in which the lab's administrator works.
+    /// Returns a variable from the environment of the lab's administrator.
     pub fn variable(&self, name: &str) -> &str {
         &self.environment[name]
     }
@@ -93,7 +93,7 @@ impl Lab {
         command
     }
 
-    /// The command line, with the stack's name.
+    /// Runs the command line with the stack's name.
     pub fn snapback(&self, arguments: &[&str]) -> (i32, String, String) {
         let output =
             self.command(env!("CARGO_BIN_EXE_snapback")).args(arguments).args(["--stack", &self.stack]).output();
@@ -109,21 +109,21 @@ impl Lab {
         self.shown.borrow().clone()
     }
 
-    /// The command line in the background.
+    /// Starts the command line in the background.
     pub fn begin(&self, arguments: &[&str]) -> Following {
         let mut command = self.command(env!("CARGO_BIN_EXE_snapback"));
         command.args(arguments).args(["--stack", &self.stack]).stdout(Stdio::piped()).stderr(Stdio::piped());
         Following(command.spawn().unwrap())
     }
 
-    /// AWS's own command line, as another person would use it.
+    /// Runs AWS's own command line, as another user would.
     pub fn aws(&self, arguments: &[&str]) -> Value {
         self.try_aws(arguments).unwrap_or_else(|error| panic!("aws {arguments:?}: {error}"))
     }
 
-    /// The same, where AWS may say no.
+    /// Runs AWS's own command line, which may fail.
     pub fn try_aws(&self, arguments: &[&str]) -> Result<Value, String> {
-        // Named outright: for SQS, the variable alone is not enough, and nothing may leave this machine.
+        // Pass the endpoint explicitly: for SQS, the variable is not sufficient, and no call may leave this machine.
         let endpoint = &self.environment["AWS_ENDPOINT_URL"];
         let mut command = self.command(root().join(".tools/venv/bin/aws"));
         let output = command.args(["--endpoint-url", endpoint]).args(arguments).output().unwrap();
@@ -131,6 +131,14 @@ impl Lab {
             true => Ok(serde_json::from_slice(&output.stdout).unwrap_or(Value::Null)),
             false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
         }
+    }
+
+    /// Invokes a function; returns its response, or the error that it responded with.
+    pub fn invoke(&self, function: &str, event: &str) -> Value {
+        let response = self.file("response.json");
+        let call = ["lambda", "invoke", "--cli-binary-format", "raw-in-base64-out", "--function-name", function];
+        self.aws(&[&call[..], &["--payload", event, response.to_str().unwrap()]].concat());
+        serde_json::from_slice(&std::fs::read(response).unwrap()).unwrap()
     }
 
     /// Runs `make deploy` for a stack in this lab; returns whether it succeeded, and its output.
@@ -148,16 +156,16 @@ impl Lab {
         (output.status.success(), String::from_utf8(said).unwrap())
     }
 
-    /// The execution of a run.
+    /// Returns the ARN of a run's execution.
     pub fn execution(&self, run: &str) -> String {
         let machine =
             self.aws(&["stepfunctions", "list-state-machines"])["stateMachines"][0]["stateMachineArn"].clone();
         format!("{}:{run}", machine.as_str().unwrap().replace(":stateMachine:", ":execution:"))
     }
 
-    /// What `GetFunction` says of a function once no update of it is under way, without what changes with every update.
+    /// Returns the result of `GetFunction` while no update is in progress, without the fields that every update changes.
     pub fn function(&self, name: &str) -> Value {
-        let mut function = self.settled(name);
+        let mut function = self.read_without_update(name);
         function.as_object_mut().unwrap().remove("Code");
         let configuration = function["Configuration"].as_object_mut().unwrap();
         for volatile in [
@@ -175,17 +183,17 @@ impl Lab {
         function
     }
 
-    /// Everybody's updates take a while: a look in the middle of one shows that, and not how the function is.
-    fn settled(&self, name: &str) -> Value {
-        eventually(&format!("the last update of {name} is through"), LOOK_EVERY, || {
+    /// Waits for the end of the last update, because a read during an update does not show the function's final state.
+    fn read_without_update(&self, name: &str) -> Value {
+        eventually(&format!("the last update of {name} has completed"), POLL_INTERVAL, || {
             let function = self.aws(&["lambda", "get-function", "--function-name", name]);
             let configuration = &function["Configuration"];
-            let under_way = configuration["LastUpdateStatus"] == "InProgress" || configuration["State"] == "Pending";
-            (!under_way).then_some(function)
+            let in_progress = configuration["LastUpdateStatus"] == "InProgress" || configuration["State"] == "Pending";
+            (!in_progress).then_some(function)
         })
     }
 
-    /// The whole configuration of so many functions that carry the tag `crowd: all`, field by field; it creates them.
+    /// Creates `count` functions that carry the tag `crowd: all`, and returns their whole configuration, field by field.
     pub fn crowd(&self, count: usize) -> BTreeMap<String, BTreeMap<String, Value>> {
         let looked = lab(&["crowd", &count.to_string(), "--name", &self.name]);
         assert!(looked.status.success(), "{}", String::from_utf8_lossy(&looked.stderr));
@@ -194,7 +202,7 @@ impl Lab {
 
     /// Waits until the run has injected. The run must stay injected until the test ends it.
     pub fn wait_for_fault(&self, run: &str) {
-        eventually(&format!("{run} has injected"), LOOK_EVERY, || {
+        eventually(&format!("{run} has injected"), POLL_INTERVAL, || {
             let (_, report, _) = self.snapback(&["report", run, "--json"]);
             let report: Value = serde_json::from_str(&report).unwrap_or_default();
             let over = ["stopped", "completed", "failed"].iter().any(|status| report["status"] == *status);
@@ -230,7 +238,7 @@ impl Lab {
 
     /// Waits for the end of a tick that started before the schedule was disabled.
     pub fn wait_for_reaper(&self) {
-        eventually("the reaper's last tick is over", LOOK_EVERY, || {
+        eventually("the reaper's last tick is over", POLL_INTERVAL, || {
             let record = self.record();
             let count = |event| record.iter().filter(|line| line[event] == "snapback-reaper").count();
             (count("invoked") == count("ended")).then_some(())
@@ -249,7 +257,7 @@ impl Drop for Lab {
     }
 }
 
-/// A command line in the background; it ends with the test, also when that fails.
+/// A command line in the background. Dropping it ends it, even when the test fails.
 pub struct Following(Child);
 
 impl Following {
@@ -258,12 +266,12 @@ impl Following {
         self.0.id()
     }
 
-    /// Waits until it has ended, as far as patience goes.
+    /// Waits until the command has ended.
     pub fn wait(&mut self) -> std::io::Result<ExitStatus> {
-        eventually("the command line has ended", LOOK_EVERY / 5, || self.0.try_wait().transpose())
+        eventually("the command line has ended", POLL_INTERVAL / 5, || self.0.try_wait().transpose())
     }
 
-    /// The same, with what it has printed, which may be more than a pipe holds.
+    /// Waits until the command has ended, and returns its output, which may exceed a pipe's buffer.
     pub fn wait_with_output(mut self) -> (ExitStatus, String) {
         let mut printed = self.0.stdout.take().unwrap();
         let reader = std::thread::spawn(move || std::io::read_to_string(&mut printed));
@@ -279,12 +287,12 @@ impl Drop for Following {
     }
 }
 
-/// An experiment on a function of the lab, in a file of its own.
+/// Writes an experiment on a function of the lab to a file.
 pub fn experiment(name: &str, function: &str, duration: &str, fault: &str) -> PathBuf {
     write_experiment(name, function, duration, fault, "")
 }
 
-/// The same, which an alarm stops.
+/// Writes an experiment that an alarm stops.
 pub fn watched_experiment(name: &str, function: &str, duration: &str, fault: &str, alarm: &str) -> PathBuf {
     write_experiment(name, function, duration, fault, &format!("stopConditions:\n  - alarm: {alarm}\n"))
 }

@@ -1,5 +1,5 @@
-//! What the simulation shows, against real parts: the real binaries and the real state machine lose a process, an
-//! execution and an event, get events ten times and edits meanwhile, and each time the function is as it was.
+//! Losses and repeats with real parts: the real binaries and the real state machine lose a process, an execution or an
+//! event, or get one event ten times during edits by others. Each time, the function is restored exactly.
 //!
 //! The tests kill a process in the middle of its work: the emulator freezes it between a change that it makes and the
 //! response to it (`infra/lab/record.py`).
@@ -18,26 +18,26 @@ use tokio::runtime::Runtime;
 
 use super::lab::{Following, Lab, eventually, experiment, watched_experiment};
 
-/// Megabytes that the fault sets; the lab's functions have other ones.
+/// The memory in MB that the fault sets. No function of the lab has this value.
 const FAULTY: u32 = 1024;
 const MEMORY: &str = "memory: {megabytes: 1024}";
-/// Between two looks at a task that will be frozen: its own time limit goes on while it is.
+/// The poll interval for a task that will be frozen. It is short, because the task's timeout keeps running while it is frozen.
 const QUICKLY: Duration = Duration::from_millis(10);
-/// Between two looks at anything else.
+/// The poll interval for anything else.
 const SOON: Duration = Duration::from_millis(200);
 
-/// One lab for all of them, as each ends with the function as it began.
+/// All cases share one lab, because each of them leaves the functions as they were.
 #[test]
 fn every_loss_ends_in_an_exact_restore() {
     let parts = Parts::start();
     inject_is_killed(&parts);
     restore_is_killed(&parts);
-    the_execution_is_stopped_under_inject(&parts);
+    the_execution_is_stopped_during_an_inject(&parts);
     the_alarms_event_is_dropped(&parts);
-    the_alarms_event_comes_ten_times_and_somebody_edits(&parts);
+    the_alarms_event_comes_ten_times_during_edits(&parts);
 }
 
-/// Between the change and the word that it was seen: what was written is in the ledger, and the writer is gone.
+/// Kills inject after its change and before it has seen the change. The ledger has a record of the write.
 fn inject_is_killed(parts: &Parts) {
     let name = "inject-is-killed";
     let before = parts.lab.function("lab-search");
@@ -46,15 +46,15 @@ fn inject_is_killed(parts: &Parts) {
     let caught = parts.catch(trap);
     assert_eq!(parts.status(name, "lab-search"), Some(TargetStatus::Injecting));
     caught.kill();
-    assert_eq!(run.wait().unwrap().code(), Some(1), "an error, and restored all the same");
+    assert_eq!(run.wait().unwrap().code(), Some(1), "the run has failed and is restored");
     let report = parts.report(name);
     assert_eq!((&report["status"], &report["outcome"]), (&json!("failed"), &json!("endedEarly")), "{report}");
-    // Lambda's name for a process that is gone: it was the kill that ended the run.
+    // Lambda's error for a process that has exited shows that the kill ended the run.
     assert!(report["reason"].as_str().unwrap().starts_with("Runtime.ExitError: "), "{report}");
     parts.assert_restored(name, "lab-search", &before);
 }
 
-/// Between the original value's return and the word that it is back; the state machine calls another one.
+/// Kills restore after its change and before it has seen the change. The state machine calls restore again.
 fn restore_is_killed(parts: &Parts) {
     let name = "restore-is-killed";
     let before = parts.lab.function("lab-payment");
@@ -69,18 +69,18 @@ fn restore_is_killed(parts: &Parts) {
     let caught = parts.catch(trap);
     assert_eq!(parts.status(name, "lab-payment"), Some(TargetStatus::Restoring));
     caught.kill();
-    assert_eq!(run.wait().unwrap().code(), Some(0), "the restore was tried again, and the run ended as it should");
+    assert_eq!(run.wait().unwrap().code(), Some(0), "the restore was retried, and the run ended normally");
     let failures = parts.failures(name);
-    assert!(failures.iter().any(|error| error == "Runtime.ExitError"), "a task failed by the kill: {failures:?}");
+    assert!(failures.iter().any(|error| error == "Runtime.ExitError"), "the kill made a task fail: {failures:?}");
     let report = parts.report(name);
     assert_eq!((&report["status"], &report["outcome"]), (&json!("completed"), &json!("noSteadyState")), "{report}");
     parts.assert_restored(name, "lab-payment", &before);
 }
 
-/// No Catch runs, and the inject that is under way goes on behind the execution's back.
-fn the_execution_is_stopped_under_inject(parts: &Parts) {
+/// Stops the execution during an inject. No Catch runs, and the inject continues without its execution.
+fn the_execution_is_stopped_during_an_inject(parts: &Parts) {
     let (lab, name) = (&parts.lab, "the-execution-is-stopped");
-    // Else a tick of its own could come before the scenario's.
+    // Without this, a scheduled tick could come before the tick of this case.
     lab.stop_reaper();
     let before = lab.function("lab-checkout");
     let execution = lab.execution(name);
@@ -88,15 +88,15 @@ fn the_execution_is_stopped_under_inject(parts: &Parts) {
     let mut run = parts.begin(&experiment(name, "lab-checkout", "PT300S", MEMORY), name);
     let caught = parts.catch(trap);
     parts.stop_execution(&execution);
-    assert_eq!(parts.status(name, "lab-checkout"), Some(TargetStatus::Injecting), "the task is still under way");
+    assert_eq!(parts.status(name, "lab-checkout"), Some(TargetStatus::Injecting), "the task is still running");
     caught.thaw();
     let described = lab.aws(&["stepfunctions", "describe-execution", "--execution-arn", &execution]);
     assert_eq!(described["status"], "ABORTED");
-    eventually("the task goes on to its end", SOON, || {
+    eventually("the task has ended", SOON, || {
         (parts.status(name, "lab-checkout") == Some(TargetStatus::Injected)).then_some(())
     });
-    assert_eq!(run.wait().unwrap().code(), Some(7), "whoever followed it is told that it is not over");
-    assert_eq!(lab.function("lab-checkout")["Configuration"]["MemorySize"], FAULTY, "nobody restores it so far");
+    assert_eq!(run.wait().unwrap().code(), Some(7), "the command that followed the run reports that it is not over");
+    assert_eq!(lab.function("lab-checkout")["Configuration"]["MemorySize"], FAULTY, "nothing has restored it yet");
     parts.invoke(&["snapback-reaper"], &json!({}));
     let report = parts.report(name);
     assert_eq!((&report["status"], &report["outcome"]), (&json!("failed"), &json!("endedEarly")), "{report}");
@@ -105,7 +105,7 @@ fn the_execution_is_stopped_under_inject(parts: &Parts) {
     lab.start_reaper();
 }
 
-/// The alarm is in ALARM for everybody to see, and nobody is told.
+/// Drops the event of an alarm that is in ALARM, so only reads can show it.
 fn the_alarms_event_is_dropped(parts: &Parts) {
     let lab = &parts.lab;
     let (name, alarm) = ("event-dropped", "orders-lost");
@@ -123,12 +123,12 @@ fn the_alarms_event_is_dropped(parts: &Parts) {
     assert_eq!(run.wait().unwrap().code(), Some(4));
     parts.assert_stopped_by(alarm, name);
     parts.assert_restored(name, "lab-search", &before);
-    assert_eq!(lab.invocations("snapback-rollback"), told, "Observe found it alone");
+    assert_eq!(lab.invocations("snapback-rollback"), told, "Observe found the alarm without the event");
     lab.aws(&["events", "enable-rule", "--name", "snapback-alarm"]);
 }
 
-/// EventBridge delivers at least once; ten times at once is the same event. What somebody else writes meanwhile stays.
-fn the_alarms_event_comes_ten_times_and_somebody_edits(parts: &Parts) {
+/// Delivers the same event ten times concurrently, because EventBridge delivers at least once. Edits during that time stay.
+fn the_alarms_event_comes_ten_times_during_edits(parts: &Parts) {
     let lab = &parts.lab;
     let (name, alarm) = ("event-ten-times", "orders-late");
     let arn = parts.create_alarm(alarm);
@@ -137,7 +137,7 @@ fn the_alarms_event_comes_ten_times_and_somebody_edits(parts: &Parts) {
     let mut run = parts.begin(&watched_experiment(name, "lab-payment", "PT300S", &fault, alarm), name);
     lab.wait_for_fault(name);
 
-    // With the fault in place: the whole environment, as one reads it, and one variable more.
+    // While the fault is in place, an edit writes the whole environment as it was read, with one more variable.
     let mut environment =
         json!({ "Variables": lab.function("lab-payment")["Configuration"]["Environment"]["Variables"] });
     assert_eq!(environment["Variables"]["CHAOS"], "on");
@@ -147,7 +147,7 @@ fn the_alarms_event_comes_ten_times_and_somebody_edits(parts: &Parts) {
     let mut event: Value = serde_json::from_str(include_str!("../../events/alarm-metric.json")).unwrap();
     event["resources"] = json!([arn]);
     event["detail"]["alarmName"] = json!(alarm);
-    // Each of them must find the run still open, however late it starts: neither the execution nor the reaper may close it.
+    // Every delivery must find the run open, even if it starts late, so neither the execution nor the reaper may close it.
     lab.stop_reaper();
     let report = ["--function-name", "snapback-report"];
     let none = ["--reserved-concurrent-executions", "0"];
@@ -155,7 +155,7 @@ fn the_alarms_event_comes_ten_times_and_somebody_edits(parts: &Parts) {
     let answers = std::thread::scope(|scope| {
         let (runtime, lambda) = (&parts.runtime, &parts.lambda);
         let sent = scope.spawn(move || invoke(runtime, lambda, &["snapback-rollback"; 10], &event));
-        // Before, between and after the restoring calls.
+        // The edits come before, between and after the restoring calls.
         for edit in ["first edit", "second edit", "last edit"] {
             parts.edit("lab-payment", &["--description", edit]);
         }
@@ -170,13 +170,13 @@ fn the_alarms_event_comes_ten_times_and_somebody_edits(parts: &Parts) {
     }
     assert_eq!(run.wait().unwrap().code(), Some(4));
     parts.assert_stopped_by(alarm, name);
-    assert_eq!(parts.report(name)["targets"][0]["drift"], json!([]), "what they edited is none of ours");
+    assert_eq!(parts.report(name)["targets"][0]["drift"], json!([]), "the edits touched no field of the fault");
     expected["Configuration"]["Environment"]["Variables"]["THEIRS"] = json!("stays");
     expected["Configuration"]["Description"] = json!("last edit");
     parts.assert_restored(name, "lab-payment", &expected);
 }
 
-/// The lab, and the shortest ways to look at it: a look by a command line takes half of a task's middle.
+/// The lab, and clients that read it quickly. A command line would take too long to read a task in the middle of its work.
 struct Parts {
     lab: Lab,
     runtime: Runtime,
@@ -240,7 +240,7 @@ impl Parts {
 
     /// Waits until the task is frozen.
     fn catch(&self, trap: Trap) -> Frozen {
-        let processes = eventually("the task is in its middle", QUICKLY, || std::fs::read(&trap.frozen).ok());
+        let processes = eventually("the task is frozen", QUICKLY, || std::fs::read(&trap.frozen).ok());
         let processes: Vec<u32> = serde_json::from_slice(&processes).unwrap();
         let frozen = Frozen(processes.iter().map(u32::to_string).collect());
         assert!(!frozen.0.is_empty(), "the task has a process");
@@ -256,7 +256,7 @@ impl Parts {
         serde_json::from_str(&self.lab.snapback(&["report", run, "--json"]).1).unwrap()
     }
 
-    /// The errors of all tasks of a run that failed, as Step Functions tells them.
+    /// Returns the errors of all failed tasks of a run, as Step Functions reports them.
     fn failures(&self, run: &str) -> Vec<String> {
         let execution = self.lab.execution(run);
         let history = self.lab.aws(&["stepfunctions", "get-execution-history", "--execution-arn", &execution]);
@@ -264,7 +264,7 @@ impl Parts {
         events.filter_map(|event| event["taskFailedEventDetails"]["error"].as_str()).map(str::to_owned).collect()
     }
 
-    /// An alarm on a metric of its own, which is OK; returns its ARN.
+    /// Creates an alarm on a separate metric, in the state OK, and returns its ARN.
     fn create_alarm(&self, name: &str) -> String {
         let threshold = ["--threshold", "5", "--comparison-operator", "GreaterThanThreshold"];
         let every = ["--statistic", "Sum", "--period", "60", "--evaluation-periods", "1"];
@@ -283,7 +283,7 @@ impl Parts {
         self.lab.aws(&metric);
     }
 
-    /// Somebody's own update: refused while another one is under way, and then tried again.
+    /// Updates a function as a deploy would: retries while another update is in progress.
     fn edit(&self, function: &str, what: &[&str]) {
         let update = ["lambda", "update-function-configuration", "--function-name", function];
         eventually(&format!("{function} is edited"), SOON, || match self.lab.try_aws(&[&update[..], what].concat()) {
@@ -303,7 +303,7 @@ impl Parts {
         assert_eq!(report["reason"], format!("alarm {alarm} went into ALARM"));
     }
 
-    /// The function is as it was, the ledger says so, and holds nothing of the run that anybody would act on.
+    /// Asserts that the function is restored, that the ledger records it, and that nothing of the run is active.
     fn assert_restored(&self, run: &str, function: &str, before: &Value) {
         assert_eq!(&self.lab.function(function), before);
         let target = self.target(run, function).unwrap();
@@ -324,7 +324,7 @@ fn run_id(run: &str) -> RunId {
     RunId::try_from(run).unwrap()
 }
 
-/// Invokes all of these at once; none may fail.
+/// Invokes all of these concurrently, and asserts that none fails.
 fn invoke(runtime: &Runtime, lambda: &aws_sdk_lambda::Client, functions: &[&str], payload: &Value) -> Vec<Value> {
     let payload = aws_sdk_lambda::primitives::Blob::new(payload.to_string());
     let invocations = functions.iter().map(|name| lambda.invoke().function_name(*name).payload(payload.clone()).send());
@@ -344,12 +344,12 @@ struct Trap {
     memory: u32,
 }
 
-/// Processes of one function of the lab that neither go on nor end; they go on when this is dropped.
+/// The frozen processes of one function of the lab. Dropping the value lets them continue.
 struct Frozen(Vec<String>);
 
 impl Frozen {
     fn kill(mut self) {
-        assert!(self.signal("-KILL"), "a frozen process does not end by itself: {:?}", self.0);
+        assert!(self.signal("-KILL"), "a frozen process has ended on its own: {:?}", self.0);
         self.0.clear();
     }
 
@@ -357,7 +357,7 @@ impl Frozen {
         drop(self);
     }
 
-    /// Whether all of them got it.
+    /// Sends a signal, and returns whether all processes got it.
     fn signal(&self, signal: &str) -> bool {
         let sent = |process: &String| std::process::Command::new("kill").args([signal, process]).status();
         self.0.iter().map(sent).all(|sent| sent.is_ok_and(|status| status.success()))

@@ -1,4 +1,4 @@
-//! Each role of the template allows what its task's steps call, and nothing more.
+//! Each role of the template allows exactly what the steps of its tasks call.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use snapback::testing::{CallFailure, SimWorld};
 
 use super::events::{call, prepare};
 
-/// The DynamoDB actions behind a method of the ledger; a transaction needs the rights of its parts.
+/// The DynamoDB actions of a method of the ledger. A transaction needs the rights of its parts.
 fn ledger_actions(method: &str) -> &'static [&'static str] {
     match method {
         "create_run" => &["ConditionCheckItem", "PutItem"],
@@ -37,10 +37,10 @@ fn ledger_actions(method: &str) -> &'static [&'static str] {
     }
 }
 
-/// The IAM actions behind a call to any other service.
+/// The IAM actions of a call to any other service.
 fn call_actions(call: &str) -> &'static [&'static str] {
     match call {
-        // GetFunction shows tags to those who may list them.
+        // GetFunction shows tags only to callers that may list them.
         "GetFunction" => &["lambda:GetFunction", "lambda:ListTags"],
         "ListTags" => &["lambda:ListTags"],
         "ListEventSourceMappings" => &["lambda:ListEventSourceMappings"],
@@ -54,7 +54,7 @@ fn call_actions(call: &str) -> &'static [&'static str] {
         "GetCodeSigningConfig" => &["lambda:GetCodeSigningConfig"],
         // Attaching a layer needs the right to read it.
         "UpdateFunctionConfiguration" => &["lambda:UpdateFunctionConfiguration", "lambda:GetLayerVersion"],
-        // An original may be absent or present, so who writes one may have to write the other.
+        // An original can be absent or present, so a writer needs both rights.
         "PutFunctionConcurrency" | "DeleteFunctionConcurrency" => {
             &["lambda:PutFunctionConcurrency", "lambda:DeleteFunctionConcurrency"]
         }
@@ -68,7 +68,7 @@ fn call_actions(call: &str) -> &'static [&'static str] {
     }
 }
 
-/// What the world was asked since the last time.
+/// Returns the actions of all calls since the last time.
 fn taken(world: &SimWorld) -> BTreeSet<String> {
     world.with(|state| {
         let calls = std::mem::take(&mut state.calls);
@@ -78,7 +78,7 @@ fn taken(world: &SimWorld) -> BTreeSet<String> {
     })
 }
 
-/// One experiment with every surface, a tag target and a metric.
+/// An experiment with every surface, a tag target and a metric.
 fn experiment() -> Value {
     json!({
         "name": "all of it", "duration": "PT1M",
@@ -110,157 +110,178 @@ async fn injected() -> SimWorld {
     call(&world, Task::Arm, &target()).await.unwrap();
     rehearse(&world).await;
     call(&world, Task::Inject, &target()).await.unwrap();
-    call(&world, Task::Observe, &json!({ "runId": "r" })).await.unwrap();
+    call(&world, Task::Observe, &run()).await.unwrap();
     taken(&world);
     world
 }
 
-/// The restore function, before anything is injected.
+/// Rehearses the target before anything is injected.
 async fn rehearse(world: &SimWorld) {
     let mut rehearsal = target();
     rehearsal["rehearse"] = json!(true);
     call(world, Task::Restore, &rehearsal).await.unwrap();
 }
 
-/// Code has to be signed, and what is not is taken with a warning.
+/// A code signing configuration that accepts unsigned code with a warning.
 const WARNING: CodeSigning = CodeSigning::On { enforced: false, trusted: Vec::new() };
 
-/// Everything that a task does in its life, its ways out of trouble included.
-async fn lived(task: Task) -> BTreeSet<String> {
-    let run = json!({ "runId": "r" });
+/// The actions that a task needs in all of its ways, including its retries and failures.
+async fn actions_of(task: Task) -> BTreeSet<String> {
     match task {
-        Task::Prepare => {
-            let world = world(&["checkout"]);
-            world.with(|state| state.functions.values_mut().for_each(|f| f.code_signing = WARNING));
-            prepare(&world, "r", experiment()).await.unwrap();
-            let mut actions = taken(&world);
-            // Faults that let invocations pile up, on a function without a reservation, in a stack that keeps none.
-            let slow = self::world(&["payment"]);
-            slow.with(|state| {
-                state.functions.values_mut().for_each(|f| f.edit(|seen| seen.concurrency = Slot::Absent))
-            });
-            let memory = json!({
-                "name": "slow", "duration": "PT1M", "targets": [{ "function": "payment" }],
-                "faults": [{ "memory": { "megabytes": 128 } }]
-            });
-            let none = Settings { reserved_concurrency: 0, ..settings() };
-            let payload = json!({ "execution": { "id": "arn:execution:s", "name": "s" }, "experiment": memory });
-            let budget = Budget { deadline: slow.now() + Duration::from_secs(30) };
-            handle(task, &slow, &none, budget, &payload).await.unwrap();
-            actions.extend(taken(&slow));
-            // Carried on by a second try, when the alarm has tripped meanwhile.
-            world.with(|state| {
-                state.alarms.insert("errors".into(), true);
-                state.runs.values_mut().for_each(|run| run.status = snapback::model::run::RunStatus::Pending);
-            });
-            prepare(&world, "r", experiment()).await.unwrap();
-            actions.extend(taken(&world));
-            actions
-        }
-        Task::Arm => {
-            let world = world(&["checkout"]);
-            prepare(&world, "r", experiment()).await.unwrap();
-            taken(&world);
-            call(&world, task, &target()).await.unwrap();
-            let mut actions = taken(&world);
-            call(&world, task, &batch()).await.unwrap();
-            actions.extend(taken(&world));
-            actions
-        }
-        Task::Inject => {
-            let world = world(&["checkout"]);
-            prepare(&world, "r", experiment()).await.unwrap();
-            call(&world, Task::Arm, &target()).await.unwrap();
-            rehearse(&world).await;
-            taken(&world);
-            // Somebody deploys, so that it arms again.
-            world.with(|state| {
-                state.functions.values_mut().for_each(|f| f.edit(|seen| seen.concurrency = 9.into_slot()))
-            });
-            call(&world, task, &target()).await.unwrap();
-            let mut actions = taken(&world);
-            rehearse(&world).await;
-            taken(&world);
-            call(&world, task, &target()).await.unwrap();
-            actions.extend(taken(&world));
-            // And once more, with an alarm that trips before the first write.
-            let tripped = self::world_with_alarm().await;
-            call(&tripped, task, &batch()).await.unwrap();
-            actions.extend(taken(&tripped));
-            actions
-        }
-        Task::Observe => {
-            let world = injected().await;
-            // A deploy takes a fault out.
-            world.pass(Duration::from_secs(60));
-            world.with(|state| {
-                state.functions.values_mut().for_each(|f| f.edit(|seen| seen.concurrency = 9.into_slot()))
-            });
-            call(&world, task, &run).await.unwrap();
-            world.pass(Duration::from_secs(120));
-            call(&world, task, &run).await.unwrap();
-            taken(&world)
-        }
-        Task::Restore => {
-            let armed = self::world(&["checkout"]);
-            prepare(&armed, "r", experiment()).await.unwrap();
-            call(&armed, Task::Arm, &target()).await.unwrap();
-            taken(&armed);
-            rehearse(&armed).await;
-            let rehearsed = taken(&armed);
-            let world = injected().await;
-            call(&world, task, &run).await.unwrap();
-            let mut actions = restored(&world, &target(), task).await;
-            actions.extend(rehearsed);
-            let world = injected().await;
-            call(&world, task, &run).await.unwrap();
-            actions.extend(restored(&world, &batch(), task).await);
-            actions
-        }
-        Task::Report => {
-            let world = injected().await;
-            call(&world, Task::Restore, &run).await.unwrap();
-            world.pass(Duration::from_secs(60));
-            call(&world, Task::Restore, &target()).await.unwrap();
-            taken(&world);
-            // Until a whole period of the metric has passed since the restore.
-            world.pass(Duration::from_secs(300));
-            call(&world, task, &run).await.unwrap();
-            taken(&world)
-        }
-        Task::Rollback => {
-            let world = injected().await;
-            let mut event = json!({
-                "detail-type": "CloudWatch Alarm State Change", "source": "aws.cloudwatch", "resources": ["none"],
-                "detail": { "alarmName": "errors", "state": { "value": "ALARM" } }
-            });
-            call(&world, task, &event).await.unwrap();
-            event["resources"] = json!([snapback::testing::samples::alarm_arn("errors")]);
-            let mut actions = restored(&world, &event, task).await;
-            call(&world, task, &json!({ "all": true })).await.unwrap();
-            call(&world, task, &run).await.unwrap();
-            call(&world, task, &json!({ "stop": "never-written" })).await.unwrap();
-            call(&world, task, &json!({ "lever": { "engaged": true, "reason": "a test" } })).await.unwrap();
-            actions.extend(taken(&world));
-            actions
-        }
-        Task::Reaper => {
-            let world = injected().await;
-            world.with(|state| state.dead_executions.push("arn:execution:r".into()));
-            let mut actions = restored(&world, &json!({}), task).await;
-            // A mapping outlives its function.
-            let deleted = injected().await;
-            deleted.with(|state| {
-                state.functions.clear();
-                state.dead_executions.push("arn:execution:r".into());
-            });
-            actions.extend(restored(&deleted, &json!({}), task).await);
-            actions
-        }
+        Task::Prepare => prepare_actions().await,
+        Task::Arm => arm_actions().await,
+        Task::Inject => inject_actions().await,
+        Task::Observe => observe_actions().await,
+        Task::Restore => restore_actions().await,
+        Task::Report => report_actions().await,
+        Task::Rollback => rollback_actions().await,
+        Task::Reaper => reaper_actions().await,
     }
 }
 
-/// A restore that is refused once, and then succeeds.
+fn run() -> Value {
+    json!({ "runId": "r" })
+}
+
+/// The actions of prepare, also for a run that was already started when the alarm tripped.
+async fn prepare_actions() -> BTreeSet<String> {
+    let world = world(&["checkout"]);
+    world.with(|state| state.functions.values_mut().for_each(|f| f.code_signing = WARNING));
+    prepare(&world, "r", experiment()).await.unwrap();
+    let mut actions = taken(&world);
+    // A fault that makes invocations slower, on a function without reserved concurrency, in a stack that reserves none.
+    let slow = self::world(&["payment"]);
+    slow.with(|state| state.functions.values_mut().for_each(|f| f.edit(|seen| seen.concurrency = Slot::Absent)));
+    let memory = json!({
+        "name": "slow", "duration": "PT1M", "targets": [{ "function": "payment" }],
+        "faults": [{ "memory": { "megabytes": 128 } }]
+    });
+    let none = Settings { reserved_concurrency: 0, ..settings() };
+    let payload = json!({ "execution": { "id": "arn:execution:s", "name": "s" }, "experiment": memory });
+    let budget = Budget { deadline: slow.now() + Duration::from_secs(30) };
+    handle(Task::Prepare, &slow, &none, budget, &payload).await.unwrap();
+    actions.extend(taken(&slow));
+    // A retry resumes the run, and the alarm has tripped in the meantime.
+    world.with(|state| {
+        state.alarms.insert("errors".into(), true);
+        state.runs.values_mut().for_each(|run| run.status = snapback::model::run::RunStatus::Pending);
+    });
+    prepare(&world, "r", experiment()).await.unwrap();
+    actions.extend(taken(&world));
+    actions
+}
+
+/// The actions of arm, for one target and for a batch.
+async fn arm_actions() -> BTreeSet<String> {
+    let world = world(&["checkout"]);
+    prepare(&world, "r", experiment()).await.unwrap();
+    taken(&world);
+    call(&world, Task::Arm, &target()).await.unwrap();
+    let mut actions = taken(&world);
+    call(&world, Task::Arm, &batch()).await.unwrap();
+    actions.extend(taken(&world));
+    actions
+}
+
+/// The actions of inject: after a deploy, after another rehearsal, and after an alarm before its first write.
+async fn inject_actions() -> BTreeSet<String> {
+    let world = world(&["checkout"]);
+    prepare(&world, "r", experiment()).await.unwrap();
+    call(&world, Task::Arm, &target()).await.unwrap();
+    rehearse(&world).await;
+    taken(&world);
+    // After a deploy, inject arms again.
+    world.with(|state| state.functions.values_mut().for_each(|f| f.edit(|seen| seen.concurrency = 9.into_slot())));
+    call(&world, Task::Inject, &target()).await.unwrap();
+    let mut actions = taken(&world);
+    rehearse(&world).await;
+    taken(&world);
+    call(&world, Task::Inject, &target()).await.unwrap();
+    actions.extend(taken(&world));
+    // In another run, an alarm trips before the first write.
+    let tripped = self::world_with_alarm().await;
+    call(&tripped, Task::Inject, &batch()).await.unwrap();
+    actions.extend(taken(&tripped));
+    actions
+}
+
+/// The actions of observe, also after a deploy has removed a fault.
+async fn observe_actions() -> BTreeSet<String> {
+    let world = injected().await;
+    // A deploy removes a fault.
+    world.pass(Duration::from_secs(60));
+    world.with(|state| state.functions.values_mut().for_each(|f| f.edit(|seen| seen.concurrency = 9.into_slot())));
+    call(&world, Task::Observe, &run()).await.unwrap();
+    world.pass(Duration::from_secs(120));
+    call(&world, Task::Observe, &run()).await.unwrap();
+    taken(&world)
+}
+
+/// The actions of restore: the rehearsal, one target and a batch.
+async fn restore_actions() -> BTreeSet<String> {
+    let armed = self::world(&["checkout"]);
+    prepare(&armed, "r", experiment()).await.unwrap();
+    call(&armed, Task::Arm, &target()).await.unwrap();
+    taken(&armed);
+    rehearse(&armed).await;
+    let rehearsed = taken(&armed);
+    let world = injected().await;
+    call(&world, Task::Restore, &run()).await.unwrap();
+    let mut actions = restored(&world, &target(), Task::Restore).await;
+    actions.extend(rehearsed);
+    let world = injected().await;
+    call(&world, Task::Restore, &run()).await.unwrap();
+    actions.extend(restored(&world, &batch(), Task::Restore).await);
+    actions
+}
+
+/// The actions of report, which evaluates the steady state.
+async fn report_actions() -> BTreeSet<String> {
+    let world = injected().await;
+    call(&world, Task::Restore, &run()).await.unwrap();
+    world.pass(Duration::from_secs(60));
+    call(&world, Task::Restore, &target()).await.unwrap();
+    taken(&world);
+    // Wait until a whole period of the metric has passed since the restore.
+    world.pass(Duration::from_secs(300));
+    call(&world, Task::Report, &run()).await.unwrap();
+    taken(&world)
+}
+
+/// The actions of rollback, for each form of its payload.
+async fn rollback_actions() -> BTreeSet<String> {
+    let world = injected().await;
+    let mut event = json!({
+        "detail-type": "CloudWatch Alarm State Change", "source": "aws.cloudwatch", "resources": ["none"],
+        "detail": { "alarmName": "errors", "state": { "value": "ALARM" } }
+    });
+    call(&world, Task::Rollback, &event).await.unwrap();
+    event["resources"] = json!([snapback::testing::samples::alarm_arn("errors")]);
+    let mut actions = restored(&world, &event, Task::Rollback).await;
+    call(&world, Task::Rollback, &json!({ "all": true })).await.unwrap();
+    call(&world, Task::Rollback, &run()).await.unwrap();
+    call(&world, Task::Rollback, &json!({ "stop": "never-written" })).await.unwrap();
+    call(&world, Task::Rollback, &json!({ "lever": { "engaged": true, "reason": "a test" } })).await.unwrap();
+    actions.extend(taken(&world));
+    actions
+}
+
+/// The actions of the reaper, also for a function that was deleted.
+async fn reaper_actions() -> BTreeSet<String> {
+    let world = injected().await;
+    world.with(|state| state.dead_executions.push("arn:execution:r".into()));
+    let mut actions = restored(&world, &json!({}), Task::Reaper).await;
+    // A mapping outlives its function.
+    let deleted = injected().await;
+    deleted.with(|state| {
+        state.functions.clear();
+        state.dead_executions.push("arn:execution:r".into());
+    });
+    actions.extend(restored(&deleted, &json!({}), Task::Reaper).await);
+    actions
+}
+
+/// Restores: the first attempt is refused, the second one succeeds.
 async fn restored(world: &SimWorld, payload: &Value, task: Task) -> BTreeSet<String> {
     world.pass(Duration::from_secs(60));
     world.with(|state| state.call_failures.push(("UpdateFunctionConfiguration", CallFailure::Denied)));
@@ -289,8 +310,8 @@ impl IntoSlot for u32 {
     }
 }
 
-/// The actions that a role of the template allows. They stand in the role's own block and, as to the ledger, in that of a
-/// policy beside it; what the template denies is not allowed.
+/// The actions that a role of the template allows. They are in the role's own block and, for the ledger, in a separate policy.
+/// Denied actions do not count.
 fn allowed(template: &str, role: &str) -> BTreeSet<String> {
     let ledger = role.replace("Role", "LedgerPolicy");
     let mut actions = actions(&resource(template, role));
@@ -332,8 +353,8 @@ fn starts_upper(action: &str) -> bool {
     action.starts_with(|c: char| c.is_ascii_uppercase()) && !action.contains(':')
 }
 
-/// Each role of the template, and the tasks that run under it. What undoes has one role, which is tried before the first
-/// change: a right that one of the three lacked would otherwise show when it is too late.
+/// Each role of the template, and the tasks that run under it. The three tasks that undo share one role, which is rehearsed
+/// before the first change. With separate roles, a missing right would show only when it is too late.
 const ROLES: &[(&[Task], &str)] = &[
     (&[Task::Prepare], "PrepareRole"),
     (&[Task::Arm], "ArmRole"),
@@ -355,14 +376,13 @@ async fn each_role_allows_what_its_tasks_call_and_nothing_more() {
     for (tasks, role) in ROLES {
         let mut called = BTreeSet::new();
         for task in *tasks {
-            called.extend(Box::pin(lived(*task)).await);
+            called.extend(Box::pin(actions_of(*task)).await);
         }
         let allowed = allowed(&template, role);
         let missing: Vec<_> = called.difference(&allowed).collect();
         let idle: Vec<_> = allowed.difference(&called).collect();
         if !missing.is_empty() || !idle.is_empty() {
-            wrong
-                .push(format!("{role}: not allowed though called: {missing:?}; allowed though never called: {idle:?}"));
+            wrong.push(format!("{role}: called but not allowed: {missing:?}; allowed but never called: {idle:?}"));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -389,17 +409,17 @@ fn no_role_can_change_snapbacks_own_functions() {
         assert!(policy.contains(action), "{action}");
     }
     for task in TASKS {
-        // The function itself, and every version and alias of it: once for functions, once for mappings.
+        // The function itself, and each of its versions and aliases: once for functions, once for mappings.
         for arn in [format!("function:${{Prefix}}-{task}\""), format!("function:${{Prefix}}-{task}:*\"")] {
             assert_eq!(policy.matches(&arn).count(), 2, "{arn}");
         }
     }
 }
 
-/// The undo believes the ledger, so nobody else writes there.
+/// The undo restores what the ledger contains, so only the stack's roles may write to it.
 #[test]
-fn the_ledger_takes_writes_from_the_stacks_roles_alone() {
-    // What an item can be written with (service-authorization/latest/reference/list_amazondynamodb).
+fn only_the_stacks_roles_may_write_to_the_ledger() {
+    // The actions that write items (service-authorization/latest/reference/list_amazondynamodb).
     const WRITES: [&str; 7] = [
         "dynamodb:BatchWriteItem",
         "dynamodb:DeleteItem",
@@ -411,7 +431,7 @@ fn the_ledger_takes_writes_from_the_stacks_roles_alone() {
     ];
     let template = template();
     let table = resource(&template, "LedgerTable");
-    // In a policy that denies, each of these has to be there; one more could be what CloudFormation needs.
+    // The policy that denies must have each of these. One more could deny what CloudFormation needs.
     let denied = table.split("Effect: Deny").nth(1).unwrap().split("Condition:").next().unwrap();
     assert_eq!(actions(denied), WRITES.map(str::to_owned).into());
     let writers: BTreeSet<&str> = table
@@ -431,7 +451,7 @@ fn the_ledger_takes_writes_from_the_stacks_roles_alone() {
     assert_eq!(writers, writing.collect());
 }
 
-/// Who reads a target reads its environment, and who writes one encrypts it.
+/// Reading a target decrypts its environment, and writing one encrypts it.
 #[test]
 fn every_role_that_needs_the_targets_keys_has_them() {
     let template = template();
@@ -448,9 +468,9 @@ fn every_role_that_needs_the_targets_keys_has_them() {
     assert!(resource(&template, "WriteTargetKeys").contains("Action: kms:Encrypt"));
 }
 
-/// What a Distributed Map needs of its state machine's role (step-functions/latest/dg/iam-policies-eg-dist-map).
+/// The rights that a Distributed Map needs (step-functions/latest/dg/iam-policies-eg-dist-map).
 #[test]
-fn the_state_machine_may_run_its_batches_and_nobody_elses() {
+fn the_state_machine_may_run_only_its_own_batches() {
     let template = template();
     let expected = ["DescribeExecution", "StartExecution", "StopExecution"].map(|action| format!("states:{action}"));
     let states = allowed(&template, "ExperimentRole").into_iter().filter(|action| action.starts_with("states:"));
