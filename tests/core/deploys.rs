@@ -31,7 +31,9 @@ fn a_deploy_onto_an_uninjected_target_survives_a_rollback() {
     });
     world.with(|state| state.functions.get_mut(&function_arn("checkout")).unwrap().edit(|seen| seen.timeout = 1));
     let ended = block_on(async {
-        roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 120)).await.unwrap();
+        roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, Duration::from_secs(120)))
+            .await
+            .unwrap();
         machine.end(None).await
     });
     assert_eq!(picture(&world, "checkout").timeout, 1);
@@ -238,7 +240,7 @@ fn a_deployed_value_whose_update_failed_is_resent_and_stays() {
     let world = world(&["checkout"]);
     let machine = machine(&world, &samples::experiment(&["checkout"], &[("timeout", json!({ "timeout": "PT1S" }))]));
     block_on(machine.start()).unwrap();
-    world.pass(60);
+    world.pass(Duration::from_secs(60));
     failed_update(&world, 77);
     assert_eq!(serving_timeout(&world), 1, "the fault serves");
     let ended = block_on(machine.end(None));
@@ -254,7 +256,7 @@ fn a_target_stays_open_until_a_failed_value_can_be_resent() {
     let world = world(&["checkout"]);
     let machine = machine(&world, &samples::experiment(&["checkout"], &[("timeout", json!({ "timeout": "PT1S" }))]));
     block_on(machine.start()).unwrap();
-    world.pass(60);
+    world.pass(Duration::from_secs(60));
     failed_update(&world, 77);
     world.with(|state| state.call_failures = vec![("UpdateFunctionConfiguration", CallFailure::Denied); 50]);
     let ended = block_on(machine.end(None));
@@ -291,7 +293,13 @@ fn a_restore_waits_for_an_unreadable_environment() {
             });
         };
         edit(&Environment::Unreadable);
-        let rolled = block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 120))).unwrap();
+        let rolled = block_on(roll_back(
+            &world,
+            &machine.run,
+            &EndReason::UserRequest,
+            budget(&world, Duration::from_secs(120)),
+        ))
+        .unwrap();
         let touches =
             ["handler", "layer", "environment", "several at once"].contains(&fault) || is_inside_invocations(fault);
         assert_eq!(

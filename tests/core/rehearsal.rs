@@ -1,5 +1,7 @@
 //! The rehearsal: before anything is injected, the undo role shows that it has the rights for the restore.
 
+use std::time::Duration;
+
 use snapback::model::function::MappingState;
 use snapback::model::run::{EndReason, RunStatus, TargetStatus};
 use snapback::plan::rendering::Outcome;
@@ -145,7 +147,7 @@ fn armed<'a>(world: &'a SimWorld, fault: &str) -> Machine<'a> {
 /// Rehearses `checkout` once, and measures how many milliseconds that takes.
 fn rehearse(world: &SimWorld, machine: &Machine<'_>) -> (RehearseOutcome, i64) {
     let began = world.now();
-    let rehearsal = Rehearsal::new(world, &machine.run, budget(world, 30));
+    let rehearsal = Rehearsal::new(world, &machine.run, budget(world, Duration::from_secs(30)));
     let rehearsed = block_on(rehearsal.rehearse(&function_arn("checkout"))).unwrap();
     (rehearsed, world.now().0 - began.0)
 }

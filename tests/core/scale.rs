@@ -21,7 +21,7 @@ use snapback::testing::{CallFailure, SimWorld, State};
 use super::support::{Machine, block_on, budget};
 
 /// The rollback function's timeout in `infra/template.yaml`.
-const INVOCATION: u64 = 900;
+const INVOCATION: Duration = Duration::from_secs(900);
 
 /// Adds functions that carry their team's tag, so one target of an experiment selects them all.
 fn staff(world: &SimWorld, team: &str, count: usize) -> Vec<FunctionArn> {
@@ -45,7 +45,7 @@ fn injected<'a>(world: &'a SimWorld, run: &str, team: &str, fault: &(&'static st
     let mut machine = Machine::new(world, run, experiment);
     machine.settings.target_limit = 1_000;
     block_on(machine.start()).unwrap();
-    world.pass(60);
+    world.pass(Duration::from_secs(60));
     machine
 }
 

@@ -133,6 +133,14 @@ impl Lab {
         }
     }
 
+    /// Invokes a function; returns its response, or the error that it responded with.
+    pub fn invoke(&self, function: &str, event: &str) -> Value {
+        let response = self.file("response.json");
+        let call = ["lambda", "invoke", "--cli-binary-format", "raw-in-base64-out", "--function-name", function];
+        self.aws(&[&call[..], &["--payload", event, response.to_str().unwrap()]].concat());
+        serde_json::from_slice(&std::fs::read(response).unwrap()).unwrap()
+    }
+
     /// Runs `make deploy` for a stack in this lab; returns whether it succeeded, and its output.
     pub fn deploy(&self, stack: &str, parameters: &str) -> (bool, String) {
         let output = lab(&["deploy", stack, parameters, "--name", &self.name]);
