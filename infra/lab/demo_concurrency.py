@@ -5,7 +5,7 @@ from __future__ import annotations
 from evidence import Record, eventually
 from functions import CHECKOUT
 from runner import Run
-from stage import PATIENCE_SECONDS, STOPPED, Demo, Stage, alarm_state
+from stage import PATIENCE_SECONDS, STOPPED, Demo, Stage, alarm_state, show_response
 from traffic import Traffic
 
 DEMO = Demo(
@@ -25,6 +25,7 @@ def run(stage: Stage) -> None:
     say = stage.timeline.line
     target = DEMO.target
     stage.timeline.title(DEMO.title)
+    show_response(stage, target, "before")
     with Traffic(stage.account, target.name, lambda result: say("traffic", f"{target.name}: {result}")) as traffic:
         # Before the fault, every request succeeds, so the alarm has data and becomes OK.
         eventually(lambda: alarm_state(stage, target) == "OK", PATIENCE_SECONDS)

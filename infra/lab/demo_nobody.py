@@ -16,7 +16,7 @@ from deployment import ROOT, STACK
 from evidence import Record, eventually
 from functions import STOCK
 from runner import Run
-from stage import FAILED, PATIENCE_SECONDS, PROXY_FIELDS, UNFINISHED, Demo, Stage, configuration
+from stage import FAILED, PATIENCE_SECONDS, PROXY_FIELDS, UNFINISHED, Demo, Stage, configuration, show_response
 from traffic import Response, Traffic, count
 
 DEMO = Demo(
@@ -40,6 +40,7 @@ def run(stage: Stage) -> None:
     say = stage.timeline.line
     undoers = (stage.stack.rollback_function, stage.stack.reaper_function)
     stage.timeline.title(DEMO.title)
+    show_response(stage, target, "before")
     traffic = Traffic(
         stage.account, target.name, lambda result: say("traffic", f"{target.name}: {result}"), per_second=REQUESTS_PER_SECOND
     )

@@ -6,7 +6,7 @@ from evidence import eventually
 from functions import SEARCH
 from injected import injected_faults
 from runner import Run
-from stage import PATIENCE_SECONDS, PROXY_FIELDS, STOPPED, Demo, Stage, alarm_state
+from stage import PATIENCE_SECONDS, PROXY_FIELDS, STOPPED, Demo, Stage, alarm_state, show_response
 from traffic import Response, Traffic, count, median_ms
 
 DEMO = Demo(
@@ -29,6 +29,7 @@ def run(stage: Stage) -> None:
     target = DEMO.target
     say = stage.timeline.line
     stage.timeline.title(DEMO.title)
+    show_response(stage, target, "before")
     traffic = Traffic(stage.account, target.name, senders=SENDERS, per_second=REQUESTS_PER_SECOND)
     with traffic:
         eventually(lambda: alarm_state(stage, target) == "OK", PATIENCE_SECONDS)

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import managed_runtimes
+from taking import taking
 
 
 def change(runtime: Any, service: Any) -> None:
     """Replaces the functions that lease, return and discard environments. `runtime` and `service` are the Lambda modules."""
-    managed_runtimes.expect_parameters(runtime.acquire_worker, ["func_name", "config", "code_zip", "qualifier", "max_concurrency"])
-    managed_runtimes.expect_parameters(runtime.release_worker, ["worker"])
-    managed_runtimes.expect_parameters(runtime.invalidate_worker, ["func_name", "qualifier", "account", "region"])
+    taking(runtime.acquire_worker, "func_name", "config", "code_zip", "qualifier", "max_concurrency")
+    taking(runtime.release_worker, "worker")
+    taking(runtime.invalidate_worker, "func_name", "qualifier", "account", "region")
     environments = Environments(runtime)
     for module in (runtime, service):
         module.acquire_worker = environments.acquire

@@ -32,6 +32,10 @@ LAYERS = {
 }
 
 
+class FunctionFailed(Exception):
+    """A function of the lab responded with an error that no experiment has injected."""
+
+
 @dataclass(frozen=True)
 class Alarm:
     """An alarm on one of the metrics that Lambda writes for the function."""
@@ -200,9 +204,9 @@ def create_alarm(account: Account, target: Target) -> None:
 
 
 def invoke(account: Account, target: Target) -> dict[str, Any]:
-    """Returns the function's response to an empty event. An error inside the function raises a RuntimeError."""
+    """Returns the function's response to an empty event. An error inside the function raises a FunctionFailed."""
     response = account.client("lambda").invoke(FunctionName=target.name, Payload=b"{}")
     payload = json.loads(response["Payload"].read())
     if "FunctionError" in response:
-        raise RuntimeError(f"{target.name} failed: {payload.get('errorMessage')}")
+        raise FunctionFailed(f"{target.name} failed: {payload.get('errorMessage')}")
     return dict(payload)

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-import inspect
-import json
 import logging
 from typing import Any, Callable, Iterator
+
+from taking import taking
 
 LOG = logging.getLogger("lab")
 # The role of the execution whose task runs.
@@ -161,11 +161,3 @@ def under(role: str) -> Iterator[None]:
         yield
     finally:
         EXECUTION_ROLE.reset(token)
-
-
-def taking(function: Callable[..., Any], *parameters: str) -> Callable[..., Any]:
-    """Returns the function if it takes these parameters."""
-    found = tuple(inspect.signature(function).parameters)
-    if found != parameters:
-        raise RuntimeError(f"this emulator's {function.__name__} takes other parameters: {json.dumps(found)}")
-    return function

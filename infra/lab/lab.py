@@ -26,7 +26,7 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from typing import Iterator, NoReturn
+from typing import Callable, Iterator, NoReturn
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -41,6 +41,7 @@ from account import Account, clear_aws_settings
 from deployment import DeploymentError, make_deploy, require_build
 from emulator import Emulator, EmulatorError
 from evidence import Findings, Journal
+from functions import FunctionFailed
 from session import DIRECTORY, set_up, shorter
 from stage import Stage
 from timeline import Timeline
@@ -58,7 +59,7 @@ def main() -> int:
     signal.signal(signal.SIGUSR1, fail_without_emulator)
     try:
         return int(arguments.command(arguments))
-    except (EmulatorError, DeploymentError, BotoCoreError, ClientError) as error:
+    except (EmulatorError, DeploymentError, FunctionFailed, BotoCoreError, ClientError) as error:
         print(f"lab: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -66,11 +67,18 @@ def main() -> int:
         return 130
 
 
+class Parser(argparse.ArgumentParser):
+    """Reports bad input in one line, which is the last thing on the screen; --help has the rest."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"lab: {message}; see `lab.py --help`\n")
+
+
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     running = commands.add_parser("run")
-    running.add_argument("--demo", type=int, choices=demos.ALL, help="run only this one")
+    running.add_argument("--demo", type=between(1, len(demos.ALL)), help="run only this one")
     running.add_argument("--verbose", action="store_true", help="print every field of the comparison")
     running.set_defaults(command=run)
     starting = commands.add_parser("up")
@@ -78,7 +86,7 @@ def parse() -> argparse.Namespace:
     starting.add_argument("--parameters", default="", help="parameters of the stack; default: those of the template")
     starting.set_defaults(command=up)
     crowding = commands.add_parser("crowd")
-    crowding.add_argument("count", type=int, choices=range(1, 101), metavar="1..100")
+    crowding.add_argument("count", type=between(1, 100), metavar="count")
     crowding.set_defaults(command=create_crowd)
     deploying = commands.add_parser("deploy")
     deploying.add_argument("stack")
@@ -86,13 +94,24 @@ def parse() -> argparse.Namespace:
     deploying.set_defaults(command=deploy_again)
     sending = commands.add_parser("traffic")
     sending.add_argument("function", choices=[target.name for target in functions.TARGETS])
-    sending.add_argument("--seconds", type=int, default=30, choices=range(1, 301), metavar="1..300")
+    sending.add_argument("--seconds", type=between(1, 300), default=30)
     sending.set_defaults(command=traffic)
     ending = commands.add_parser("down")
     ending.set_defaults(command=down)
     for each in (starting, crowding, deploying, sending, ending):
         each.add_argument("--name", type=lab_name, default=session.DEFAULT)
     return parser.parse_args()
+
+
+def between(lowest: int, highest: int) -> Callable[[str], int]:
+    """Returns a parser of whole numbers within these limits."""
+
+    def parse_number(text: str) -> int:
+        if text.isascii() and text.isdigit() and lowest <= int(text) <= highest:
+            return int(text)
+        raise argparse.ArgumentTypeError(f"{text}: write a whole number from {lowest} to {highest}")
+
+    return parse_number
 
 
 def lab_name(text: str) -> str:

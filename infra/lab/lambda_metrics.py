@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from managed_runtimes import expect_parameters
+from taking import taking
 
 
 def change(service: Any, cloudwatch: Any) -> None:
     """Replaces the function that writes the metrics of an invocation."""
-    emit = service._emit_lambda_metrics
-    expect_parameters(emit, ["function_name", "duration_ms", "error", "throttle"])
+    emit = taking(service._emit_lambda_metrics, "function_name", "duration_ms", "error", "throttle")
 
     def emit_once(function_name: str, duration_ms: float, error: bool, throttle: bool) -> None:
         if not throttle:

@@ -8,7 +8,6 @@ a program named `bootstrap` and speaks the Runtime API with it. So a function's 
 from __future__ import annotations
 
 import copy
-import inspect
 import io
 import os
 import re
@@ -18,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import sandbox
+from taking import taking
 
 ROOT = Path(__file__).resolve().parents[2]
 BOOTSTRAP = Path(__file__).with_name("bootstrap.sh")
 NODE = ROOT / ".tools" / "runtimes" / "nodejs" / "bin" / "node"
 NODE_CLIENT = ROOT / ".tools" / "runtimes" / "ric" / "node_modules" / "aws-lambda-ric" / "index.mjs"
-EXECUTABLE_FILE = 0o100755 << 16
+EXECUTABLE_FILE, FOLDER = 0o100755 << 16, 0o40755 << 16
 DEFAULT_TMP_MB = 512
 # /opt at the start of a path, in a value that may be a list of paths.
 OPT = re.compile(r"(^|:)/opt(?=/|:|$)")
@@ -31,11 +31,9 @@ OPT = re.compile(r"(^|:)/opt(?=/|:|$)")
 
 def install(runtime: Any, service: Any) -> None:
     """Makes the emulator use ManagedWorker for Python and Node.js. `runtime` and `service` are its two Lambda modules."""
-    expect_parameters(runtime._worker_class_for, ["config"])
-    expect_parameters(service._execute_function_warm, ["func", "event", "request_id"])
-    expect_parameters(service._execute_function_provided_warm, ["func", "event", "request_id"])
-    expect_parameters(service._provided_worker_env, ["config", "code_dir", "port"])
-    choose, provided_variables = runtime._worker_class_for, service._provided_worker_env
+    choose = taking(runtime._worker_class_for, "config")
+    provided_variables = taking(service._provided_worker_env, "config", "code_dir", "port")
+    taking(service._execute_function_warm, "func", "event", "request_id")
     managed = worker_class(runtime, service)
 
     def worker_class_for(config: dict[str, Any]) -> Any:
@@ -48,13 +46,7 @@ def install(runtime: Any, service: Any) -> None:
     runtime._worker_class_for = worker_class_for
     service._provided_worker_env = variables
     # The executor of managed runtimes would pass arguments that only the worker scripts take.
-    service._execute_function_warm = service._execute_function_provided_warm
-
-
-def expect_parameters(function: Any, parameters: list[str]) -> None:
-    found = list(inspect.signature(function).parameters)
-    if found != parameters:
-        raise RuntimeError(f"this emulator's {function.__name__} takes other parameters: {found}")
+    service._execute_function_warm = taking(service._execute_function_provided_warm, "func", "event", "request_id")
 
 
 def is_managed(config: dict[str, Any]) -> bool:
@@ -101,8 +93,10 @@ def package(code: bytes, layers: list[bytes]) -> bytes:
                 members[member.filename] = (member, content)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as files:
-        for folder in ("task/", "opt/"):
-            files.writestr(zipfile.ZipInfo(folder), b"")
+        for name in ("task/", "opt/"):
+            folder = zipfile.ZipInfo(name)
+            folder.external_attr = FOLDER
+            files.writestr(folder, b"")
         for member, content in members.values():
             files.writestr(member, content, zipfile.ZIP_STORED)
         bootstrap = zipfile.ZipInfo("bootstrap")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any, Iterator
 
-from managed_runtimes import expect_parameters
+from taking import taking
 
 
 class MetricBridge:
@@ -22,10 +22,9 @@ class MetricBridge:
 
     def install(self) -> None:
         """Wraps the function through which all log events go."""
-        append = self.logs._append_log_events
-        expect_parameters(append, ["stream", "events"])
-        stored = ["namespace", "name", "dims", "ts", "unit", "value", "values", "counts", "stat_values"]
-        expect_parameters(self.cloudwatch._store_datum, stored)
+        append = taking(self.logs._append_log_events, "stream", "events")
+        parameters = ("namespace", "name", "dims", "ts", "unit", "value", "values", "counts", "stat_values")
+        taking(self.cloudwatch._store_datum, *parameters)
 
         def append_and_store(stream: Any, events: list[dict[str, Any]]) -> None:
             append(stream, events)

@@ -43,6 +43,13 @@ def handler(event, context):
         open(event["write"], "w").close()
     return {"environment": dict(os.environ), "cwd": os.getcwd(), "tmp": os.listdir("/tmp")}
 """
+NODE_CODE = """
+import { createRequire } from 'node:module'
+const { WORD } = createRequire(import.meta.url)('shared')
+const { THROUGH: through, AWS_EXECUTION_ENV: version } = process.env
+export const handler = async () => ({ word: WORD, through, version })
+"""
+NODE_LAYER = {"nodejs/node_modules/shared/index.js": "exports.WORD = 'layer'\n"}
 LAYER = {"python/shared.py": "WORD = 'layer'\n", "note": "one", "first": "one"}
 OVER = {"note": "two"}
 WRAPPER = '#!/bin/sh\nexport THROUGH="$0 $#"\nexec "$@"\n'
@@ -95,7 +102,7 @@ class ManagedRuntimes(unittest.TestCase):
         return {"config": config, "code_zip": archive({"app.py": code})}
 
     def invoke(self, function: dict[str, Any], **event: Any) -> dict[str, Any]:
-        archives = {str(number): archive(files) for number, files in enumerate((LAYER, OVER, {"wrap": WRAPPER}))}
+        archives = {str(number): archive(files) for number, files in enumerate((LAYER, OVER, {"wrap": WRAPPER}, NODE_LAYER))}
         with mock.patch.object(lambda_svc, "_resolve_layer_zip", archives.get):
             return dict(lambda_svc._execute_function_warm(function, event, str(uuid.uuid4())))
 
@@ -136,6 +143,19 @@ class ManagedRuntimes(unittest.TestCase):
             through = self.invoke(function)["body"]["environment"]["THROUGH"]
             self.assertTrue(through.endswith("/opt/wrap 4"), through)
             self.assertEqual(through.startswith("/opt"), bool(options))
+
+        self.in_each_sandbox(check)
+
+    @unittest.skipUnless((managed_runtimes.ROOT / ".tools/runtimes/.installed").exists(), "not installed; run `make tools-runtimes` first")
+    def test_nodejs_runs_on_its_own_client_through_the_wrapper(self) -> None:
+        def check(options: str) -> None:
+            variables = {"AWS_LAMBDA_EXEC_WRAPPER": "/opt/wrap"}
+            function = self.function("", "23", Runtime="nodejs24.x", Environment={"Variables": variables})
+            function["code_zip"] = archive({"app.mjs": NODE_CODE})
+            found = self.invoke(function)["body"]
+            self.assertEqual((found["word"], found["version"]), ("layer", "AWS_Lambda_nodejs24.x"))
+            self.assertTrue(found["through"].endswith("/opt/wrap 3"), found)
+            self.assertEqual(found["through"].startswith("/opt"), bool(options))
 
         self.in_each_sandbox(check)
 
@@ -184,6 +204,11 @@ class ManagedRuntimes(unittest.TestCase):
         self.assertEqual(first["tmp"], [*unavoidable(), name])
         self.assertFalse(Path("/tmp", name).exists())
         self.assertEqual(self.invoke(self.function())["body"]["tmp"], unavoidable())
+
+    def test_folders_can_be_entered_by_an_ordinary_user(self) -> None:
+        with zipfile.ZipFile(io.BytesIO(managed_runtimes.package(archive({"app.py": CODE}), []))) as packed:
+            modes = {name: packed.getinfo(name).external_attr >> 16 for name in ("task/", "opt/", "bootstrap")}
+        self.assertEqual(modes, {"task/": 0o40755, "opt/": 0o40755, "bootstrap": 0o100755})
 
     def test_no_process_and_no_mount_is_left(self) -> None:
         def check(_: str) -> None:

@@ -120,14 +120,13 @@ fn every_surface_is_restored_by_one_rollback(lab: &Lab) {
     lab.aws(&["lambda", "delete-event-source-mapping", "--uuid", mapping]);
 }
 
-/// The configuration alone: the emulator starts no wrapper.
 fn faults_inside_invocations_add_the_stacks_own_proxy(lab: &Lab) {
     let before = lab.function("lab-search");
-    let faults =
-        "latency: {delayMs: 200, percentage: 50, match: [{path: kind, equals: slow}]}\n  - exit: {percentage: 1}";
+    let faults = "latency: {delayMs: 200, percentage: 50, match: [{path: kind, equals: slow}]}\n  \
+                  - error: {type: Lab.Broken, match: [{path: kind, equals: broken}]}";
     let file = experiment("inside", "lab-search", "PT300S", faults);
     let (code, out, _) = lab.snapback(&["plan", file.to_str().unwrap()]);
-    assert!(code == 0 && out.contains("inside: latency 50 %, exit 1 % on 1 target for "), "{code}: {out}");
+    assert!(code == 0 && out.contains("inside: latency 50 %, error on 1 target for "), "{code}: {out}");
     let mut run = lab.begin(&["run", file.to_str().unwrap(), "--name", "inside"]);
     lab.wait_for_fault("inside");
     let during = lab.function("lab-search");
@@ -148,11 +147,15 @@ fn faults_inside_invocations_add_the_stacks_own_proxy(lab: &Lab) {
     );
     let orders = ProxyConfig::parse(variables["SNAPBACK_FAULTS"].as_str().unwrap()).unwrap();
     let names: Vec<&str> = orders.faults.iter().map(|fault| fault.name()).collect();
-    assert_eq!((names, &*orders.run), (vec!["latency", "exit"], "inside"));
+    assert_eq!((names, &*orders.run), (vec!["latency", "error"], "inside"));
+    // They take effect in the function's real runtime, and only where they apply.
+    assert_eq!(lab.invoke("lab-search", r#"{"kind": "broken"}"#)["errorType"], "Lab.Broken");
+    assert_eq!(lab.invoke("lab-search", "{}")["statusCode"], 200);
     let (code, out, err) = lab.snapback(&["rollback", "inside"]);
     assert_eq!(code, 0, "{out}{err}");
     assert_eq!(run.wait().unwrap().code(), Some(4));
     assert_eq!(lab.function("lab-search"), before);
+    assert_eq!(lab.invoke("lab-search", r#"{"kind": "broken"}"#)["statusCode"], 200);
 }
 
 fn a_deploy_that_renames_is_refused_while_a_fault_is_in_place(lab: &Lab) {

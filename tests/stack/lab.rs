@@ -133,6 +133,14 @@ impl Lab {
         }
     }
 
+    /// Invokes a function; returns its response, or the error that it responded with.
+    pub fn invoke(&self, function: &str, event: &str) -> Value {
+        let response = self.file("response.json");
+        let call = ["lambda", "invoke", "--cli-binary-format", "raw-in-base64-out", "--function-name", function];
+        self.aws(&[&call[..], &["--payload", event, response.to_str().unwrap()]].concat());
+        serde_json::from_slice(&std::fs::read(response).unwrap()).unwrap()
+    }
+
     /// Runs `make deploy` for a stack in this lab; returns whether it succeeded, and its output.
     pub fn deploy(&self, stack: &str, parameters: &str) -> (bool, String) {
         let output = lab(&["deploy", stack, parameters, "--name", &self.name]);
@@ -187,9 +195,9 @@ impl Lab {
 
     /// Creates `count` functions that carry the tag `crowd: all`, and returns their whole configuration, field by field.
     pub fn crowd(&self, count: usize) -> BTreeMap<String, BTreeMap<String, Value>> {
-        let looked = lab(&["crowd", &count.to_string(), "--name", &self.name]);
-        assert!(looked.status.success(), "{}", String::from_utf8_lossy(&looked.stderr));
-        serde_json::from_slice(&looked.stdout).unwrap()
+        let listed = lab(&["crowd", &count.to_string(), "--name", &self.name]);
+        assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
+        serde_json::from_slice(&listed.stdout).unwrap()
     }
 
     /// Waits until the run has injected. The run must stay injected until the test ends it.
