@@ -135,6 +135,8 @@ pub(super) async fn directly(world: &impl World, undo: Undo<'_>) -> Result<Undon
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::model::run::{RunStatus, TargetStatus};
     use crate::ports::Ledger;
@@ -159,7 +161,7 @@ mod tests {
             let machine = Machine::new(&world, "run-1", experiment(&["checkout"], &faults()[0..1]));
             assert_eq!(machine.start().await, Ok(()));
             // Inject's lease has run out.
-            world.pass(60);
+            world.pass(Duration::from_secs(60));
             let undone = directly(&world, undo).await.unwrap_or_default();
             assert_eq!(
                 (undone.runs, undone.failure.map(|failure| failure.cause)),

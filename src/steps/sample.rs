@@ -146,7 +146,7 @@ mod tests {
         let reserve = INVOCATION_RESERVE.as_secs();
         for (seconds, observed) in [(reserve, 1), (reserve - 1, 0)] {
             let before = world.count("GetFunction");
-            assert!(block_on(sample(&world, &run, 0, budget(&world, seconds))).is_ok());
+            assert!(block_on(sample(&world, &run, 0, budget(&world, Duration::from_secs(seconds)))).is_ok());
             assert_eq!(world.count("GetFunction") - before, observed, "{seconds} s before the end");
         }
     }

@@ -141,8 +141,8 @@ mod tests {
     use crate::testing::SimWorld;
     use std::cell::{Cell, RefCell};
 
-    fn budget(world: &SimWorld, seconds: u64) -> Budget {
-        Budget { deadline: world.now() + Duration::from_secs(seconds) }
+    fn budget(world: &SimWorld, span: Duration) -> Budget {
+        Budget { deadline: world.now() + span }
     }
 
     /// Every pass takes two seconds; two more passes follow the first.
@@ -174,7 +174,8 @@ mod tests {
         let world = SimWorld::default();
         let jobs = Jobs::new(&world);
         let many = (0..1_000).map(|job| (job, 0)).collect();
-        let done = run(&world, many, budget(&world, 10_000), |job, _| jobs.pass(job, usize::MAX)).await;
+        let done =
+            run(&world, many, budget(&world, Duration::from_secs(10_000)), |job, _| jobs.pass(job, usize::MAX)).await;
         assert_eq!(jobs.most.get(), 2 * MAX_CONCURRENCY);
         let mut all: Vec<usize> = done.iter().map(|(job, _)| *job).collect();
         all.sort_unstable();
@@ -190,7 +191,7 @@ mod tests {
         let jobs = Jobs::new(&world);
         let many = (0..32).map(|job| (job, 0)).collect();
         let began = world.now();
-        let done = run(&world, many, budget(&world, 1_000), |job, _| jobs.pass(job, 3)).await;
+        let done = run(&world, many, budget(&world, Duration::from_secs(1_000)), |job, _| jobs.pass(job, 3)).await;
         assert_eq!(done.last(), Some(&(3, 3)));
         assert_eq!(world.now(), began + Duration::from_secs(3 * 100 + 2), "only the slow job's own passes");
         let begun = jobs.begun.borrow();
@@ -207,7 +208,8 @@ mod tests {
             begun.borrow_mut().push((job, passes));
             async move { ((job, passes + 1), if firsts_left { NextPass::AfterFirsts } else { NextPass::Never }) }
         };
-        let done = run(&world, (0..20).map(|job| (job, 0)).collect(), budget(&world, 60), pass).await;
+        let done =
+            run(&world, (0..20).map(|job| (job, 0)).collect(), budget(&world, Duration::from_secs(60)), pass).await;
         assert_eq!(done.len(), 20);
         let begun = begun.borrow();
         let first_later = begun.iter().position(|(_, passes)| *passes > 0);
@@ -219,8 +221,10 @@ mod tests {
         let world = SimWorld::default();
         let jobs = Jobs::new(&world);
         let done =
-            run(&world, (0..100).map(|job| (job, 0)).collect(), budget(&world, 7), |job, _| jobs.pass(job, usize::MAX))
-                .await;
+            run(&world, (0..100).map(|job| (job, 0)).collect(), budget(&world, Duration::from_secs(7)), |job, _| {
+                jobs.pass(job, usize::MAX)
+            })
+            .await;
         assert_eq!(done.len(), 100);
         assert_eq!(done.iter().filter(|(_, passes)| *passes == 0).count(), 100 - 3 * MAX_CONCURRENCY);
     }
@@ -231,7 +235,10 @@ mod tests {
         let reserve = INVOCATION_RESERVE.as_secs();
         for (seconds, passes) in [(reserve, 1), (reserve - 1, 0)] {
             let jobs = Jobs::new(&world);
-            run(&world, vec![(0, 0)], budget(&world, seconds), |job, _| jobs.pass(job, usize::MAX)).await;
+            run(&world, vec![(0, 0)], budget(&world, Duration::from_secs(seconds)), |job, _| {
+                jobs.pass(job, usize::MAX)
+            })
+            .await;
             assert_eq!(jobs.begun.borrow().len(), passes, "{seconds} s before the end");
         }
     }

@@ -12,6 +12,7 @@ use crate::model::function::Observation;
 use crate::model::names::FunctionArn;
 use crate::model::run::{RunStatus, TargetStatus};
 use crate::plan::rendering::Outcome;
+use crate::ports::Clock;
 use crate::steps::reap::reap;
 
 use super::cores::on_all_cores;
@@ -20,13 +21,13 @@ use super::network::CrashPoint;
 use super::samples::{self, experiments, observation};
 use super::{SimWorld, State};
 
-/// Time from a crash to the reaper's next tick, in seconds: while every lease of the dead runner is valid, in between, and after
+/// Time from a crash to the reaper's next tick: while every lease of the dead runner is valid, in between, and after
 /// the leases have expired.
-const FIRST_TICKS_S: [i64; 3] = [1, 20, 60];
-/// Time between two ticks of the reaper, in seconds.
-const TICK_S: i64 = 60;
-/// The time limit of a tick in seconds, as in infra/template.yaml.
-const TICK_TIMEOUT_S: u64 = 55;
+const FIRST_TICKS: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(20), Duration::from_secs(60)];
+/// Time between two ticks of the reaper.
+const TICK: Duration = Duration::from_secs(60);
+/// The time limit of a tick, as in infra/template.yaml.
+const TICK_TIMEOUT: Duration = Duration::from_secs(55);
 /// The number of ticks after the last crash within which everything must be restored.
 const MAX_TICKS: u32 = 2;
 /// The demos of events/.
@@ -105,10 +106,10 @@ pub struct World {
     pub broken: Option<String>,
 }
 
-/// Executes the case with these crashes, and lets the reaper do its work, for the first time `first_tick_s` seconds after the
+/// Executes the case with these crashes, and lets the reaper do its work, for the first time `first_tick` after the
 /// execution has stopped. Crashes that the execution does not reach happen in the reaper.
 #[must_use]
-pub fn play(case: &Case, crashes: &[At], first_tick_s: i64) -> World {
+pub fn play(case: &Case, crashes: &[At], first_tick: Duration) -> World {
     let world = case.world();
     let mut watch = Watch { world: &world, originals: originals(&world), broken: None };
     let machine = Machine::new(&world, "run-1", case.experiment.clone());
@@ -119,22 +120,23 @@ pub fn play(case: &Case, crashes: &[At], first_tick_s: i64) -> World {
         None => world.with(State::next_crash),
     }
     machine.kill();
-    let ticks = reap_until_quiet(&world, &mut watch, first_tick_s);
+    let ticks = reap_until_quiet(&world, &mut watch, first_tick);
     watch.check_end(|state| check_restored(state, ended.is_some()));
     let (left, calls, at_write) =
         world.with(|state| (state.crashes_left(), state.calls.len() as u64, state.crashed_at_write));
     let broken =
-        watch.broken.map(|what| format!("{}, crash at {crashes:?}, reaped after {first_tick_s} s: {what}", case.name));
+        watch.broken.map(|what| format!("{}, crash at {crashes:?}, reaped after {first_tick:?}: {what}", case.name));
     World { crashed: crashes.len() - left, at_write, calls, ticks, broken }
 }
 
 /// Runs the reaper every minute until a tick finds nothing to do. Returns the ticks since the last crash.
-fn reap_until_quiet(world: &SimWorld, watch: &mut Watch<'_>, first_tick_s: i64) -> u32 {
-    let (mut ticks, mut wait_s) = (0, first_tick_s);
+fn reap_until_quiet(world: &SimWorld, watch: &mut Watch<'_>, first_tick: Duration) -> u32 {
+    let (mut ticks, mut wait) = (0, first_tick);
     loop {
-        world.pass(wait_s);
-        let (began, left, quiet) = world.with(|state| (state.elapsed, state.crashes_left(), state.active.is_empty()));
-        let tick = survives_watched(reap(world, budget(world, TICK_TIMEOUT_S)), || watch.check_targets());
+        world.pass(wait);
+        let began = world.now();
+        let (left, quiet) = world.with(|state| (state.crashes_left(), state.active.is_empty()));
+        let tick = survives_watched(reap(world, budget(world, TICK_TIMEOUT)), || watch.check_targets());
         if tick.is_none() {
             world.with(State::next_crash);
         }
@@ -150,8 +152,7 @@ fn reap_until_quiet(world: &SimWorld, watch: &mut Watch<'_>, first_tick_s: i64) 
             watch.broken.get_or_insert(format!("{ticks} ticks do not restore everything"));
             return ticks;
         }
-        let took_ms = world.with(|state| state.elapsed) - began;
-        wait_s = (TICK_S * 1000 - took_ms).max(0) / 1000;
+        wait = world.now().until(began + TICK);
     }
 }
 
@@ -286,10 +287,10 @@ impl Crashes {
     }
 
     /// Crashes at each point around the n-th call after these crashes. Returns whether there is such a call.
-    fn crash_around(&mut self, case: &Case, before: &[At], n: u64, first_tick_s: i64) -> bool {
+    fn crash_around(&mut self, case: &Case, before: &[At], n: u64, first_tick: Duration) -> bool {
         let mut crash = |point| {
             let crashes = [before, &[(n, point)]].concat();
-            let world = play(case, &crashes, first_tick_s);
+            let world = play(case, &crashes, first_tick);
             let (has_call, at_write) = (world.crashed == crashes.len(), world.at_write);
             self.add(crashes.len(), world);
             (has_call, at_write)
@@ -321,8 +322,8 @@ fn crash_points(is_write: bool) -> impl Iterator<Item = CrashPoint> {
 #[must_use]
 pub fn alone(cases: &[Case]) -> Crashes {
     each_call(cases, |crashes, case, n| {
-        for first_tick_s in FIRST_TICKS_S {
-            crashes.crash_around(case, &[], n, first_tick_s);
+        for first_tick in FIRST_TICKS {
+            crashes.crash_around(case, &[], n, first_tick);
         }
     })
 }
@@ -332,9 +333,9 @@ pub fn alone(cases: &[Case]) -> Crashes {
 #[must_use]
 pub fn pairs(cases: &[Case]) -> Crashes {
     each_call(cases, |crashes, case, n| {
-        for point in crash_points(play(case, &[(n, CrashPoint::After)], FIRST_TICKS_S[0]).at_write) {
+        for point in crash_points(play(case, &[(n, CrashPoint::After)], FIRST_TICKS[0]).at_write) {
             let mut next = 0..;
-            while next.next().is_some_and(|m| crashes.crash_around(case, &[(n, point)], m, FIRST_TICKS_S[0])) {}
+            while next.next().is_some_and(|m| crashes.crash_around(case, &[(n, point)], m, FIRST_TICKS[0])) {}
         }
     })
 }
@@ -342,7 +343,7 @@ pub fn pairs(cases: &[Case]) -> Crashes {
 /// Does the work on all cores, for each call of an execution without crashes and of a tick after it.
 fn each_call(cases: &[Case], work: impl Fn(&mut Crashes, &Case, u64) + Sync) -> Crashes {
     let began = Instant::now();
-    let calls = |case: &Case| play(case, &[], FIRST_TICKS_S[0]).calls;
+    let calls = |case: &Case| play(case, &[], FIRST_TICKS[0]).calls;
     let places: Vec<(&Case, u64)> = cases.iter().flat_map(|case| (0..calls(case)).map(move |n| (case, n))).collect();
     let next = AtomicUsize::new(0);
     let worker = || {

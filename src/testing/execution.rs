@@ -69,8 +69,8 @@ pub fn survives_watched<F: Future>(future: F, look: impl FnMut()) -> Option<F::O
 
 /// What a task's invocation may take, as in infra/template.yaml.
 #[must_use]
-pub fn budget(world: &SimWorld, seconds: u64) -> Budget {
-    Budget { deadline: world.now() + Duration::from_secs(seconds) }
+pub fn budget(world: &SimWorld, span: Duration) -> Budget {
+    Budget { deadline: world.now() + span }
 }
 
 /// How an execution ended.
@@ -203,7 +203,7 @@ impl<'w> Lambda<'w> for Machine<'w> {
         _: &RunId,
         call: impl Fn(Self::Access, Budget) -> F,
     ) -> Result<T, StepError> {
-        let once = || self.world.under(role, call(self.world, Budget { deadline: self.world.now() + role.timeout() }));
+        let once = || self.world.under(role, call(self.world, budget(self.world, role.timeout())));
         for _ in 1..self.times {
             let _ = once().await;
         }

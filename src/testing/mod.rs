@@ -200,8 +200,8 @@ impl SimWorld {
     }
 
     /// Advances the simulated time.
-    pub fn pass(&self, seconds: i64) {
-        self.with(|state| state.advance(seconds * 1000));
+    pub fn pass(&self, span: Duration) {
+        self.with(|state| state.advance(whole_milliseconds(span)));
     }
 
     async fn pause(&self, milliseconds: u64) {

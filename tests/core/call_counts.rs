@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use serde_json::Value;
 use snapback::model::run::RunStatus;
@@ -228,7 +229,7 @@ fn an_alarm_event_restores_after_four_round_trips() {
             first = Some(world.with(|state| (state.round_trips - trips, state.calls[calls..].to_vec())));
         };
         let alarm = alarm_arn("errors");
-        let rollback = roll_back_alarm(&world, &alarm, "errors", budget(&world, 120));
+        let rollback = roll_back_alarm(&world, &alarm, "errors", budget(&world, Duration::from_secs(120)));
         let (rolled, ()) = block_on(futures_util::future::join(rollback, watch));
         assert_eq!(rolled.unwrap().len(), 1);
         // The fifth trip is the restoring call itself.

@@ -39,8 +39,9 @@ fn a_rollback_during_an_inject_ends_with_the_original() {
                 machine.rehearse(&prepared.functions).await.unwrap();
                 prepared.functions
             });
-            let inject = inject(&world, &machine.run, &functions[0], budget(&world, 30));
-            let rollback = roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 120));
+            let inject = inject(&world, &machine.run, &functions[0], budget(&world, Duration::from_secs(30)));
+            let rollback =
+                roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, Duration::from_secs(120)));
             let (injected, rolled) =
                 block_on(interleave(seed, inject, rollback, || assert_final_is_true(&world, &before, fault)));
             assert!(
@@ -52,7 +53,7 @@ fn a_rollback_during_an_inject_ends_with_the_original() {
                 Ok(RestoreOutcome::Ended(TargetStatus::Restored)),
                 "{fault}, seed {seed}"
             );
-            world.pass(100);
+            world.pass(Duration::from_secs(100));
             assert_final_is_true(&world, &before, fault);
             let ended = block_on(machine.end(None));
             assert_eq!(outcome(&ended), (RunStatus::Stopped, Outcome::EndedEarly), "{fault}, seed {seed}");
@@ -71,8 +72,8 @@ fn rollback_reaper_and_machine_can_restore_concurrently() {
             block_on(machine.start()).unwrap();
             machine.kill();
             let both = join(
-                reap(&world, budget(&world, 55)),
-                roll_back_all(&world, &EndReason::UserRequest, budget(&world, 120)),
+                reap(&world, budget(&world, Duration::from_secs(55))),
+                roll_back_all(&world, &EndReason::UserRequest, budget(&world, Duration::from_secs(120))),
             );
             let ((_, rolled), ended) =
                 block_on(interleave(seed, both, machine.end(None), || assert_final_is_true(&world, &before, fault)));
@@ -128,7 +129,7 @@ fn both_of_two_concurrent_injects_report_injected() {
                 machine.rehearse(&prepared.functions).await.unwrap();
                 prepared.functions
             });
-            let once = || inject(&world, &machine.run, &functions[0], budget(&world, 30));
+            let once = || inject(&world, &machine.run, &functions[0], budget(&world, Duration::from_secs(30)));
             let twins = block_on(interleave(seed, once(), once(), || {}));
             assert_eq!(twins, (Ok(InjectOutcome::Injected), Ok(InjectOutcome::Injected)), "{fault}, seed {seed}");
             assert_eq!(mutating(&world).len(), surfaces(fault), "{fault}, seed {seed}: {:?}", mutating(&world));
@@ -213,7 +214,9 @@ fn the_machine_finishes_a_rollback_that_crashes_at_any_call() {
                     state.crash_at([(life, cut)]);
                 });
                 let alarm = alarm_arn("errors");
-                let died = survives(roll_back_alarm(&world, &alarm, "errors", budget(&world, 120))).is_none();
+                let died =
+                    survives(roll_back_alarm(&world, &alarm, "errors", budget(&world, Duration::from_secs(120))))
+                        .is_none();
                 let struck = died || world.with(|state| state.crashes_left()) == 0;
                 world.with(|state| state.crash_at([]));
                 let ended = block_on(async {
@@ -240,7 +243,7 @@ fn stale_reads_never_cause_a_false_restored() {
             let before = picture(&world, "checkout");
             let machine = machine(&world, &experiment);
             // Let time pass, so that stale reads have a past to show.
-            world.pass(60);
+            world.pass(Duration::from_secs(60));
             world.with(|state| {
                 state.staleness = MAX_READ_STALENESS;
                 // Which moment a read shows depends on the number of calls before it.
@@ -249,7 +252,13 @@ fn stale_reads_never_cause_a_false_restored() {
             block_on(machine.start()).unwrap();
             // End the run right after its start, while a read may still show the time before the inject.
             while !world.with(|state| state.targets.values().any(|target| target.status.is_final())) {
-                block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 5))).unwrap();
+                block_on(roll_back(
+                    &world,
+                    &machine.run,
+                    &EndReason::UserRequest,
+                    budget(&world, Duration::from_secs(5)),
+                ))
+                .unwrap();
                 assert_final_is_true(&world, &before, &format!("{fault}, {start}"));
                 block_on(world.sleep(Duration::from_millis(300)));
             }
@@ -259,7 +268,7 @@ fn stale_reads_never_cause_a_false_restored() {
             let mut ended = block_on(next.execute());
             // Its guardrails may still see it, and refuse.
             while matches!(ended.failure, Some(StepError::Refused(_))) {
-                world.pass(1);
+                world.pass(Duration::from_secs(1));
                 ended = block_on(next.execute());
             }
             assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::NoSteadyState), "{fault}, {start}");
@@ -276,7 +285,7 @@ fn a_run_recovers_from_any_crash_despite_stale_reads() {
             deaths(
                 &experiment,
                 |world, _| {
-                    world.pass(60);
+                    world.pass(Duration::from_secs(60));
                     world.with(|state| {
                         state.staleness = MAX_READ_STALENESS;
                         if let Some(late) = late {

@@ -28,7 +28,10 @@ fn an_alarm_event_rolls_back_within_10_s_and_the_machine_closes() {
             world.sleep(Duration::from_secs(20)).await;
             world.with(|state| state.alarms.insert("errors".into(), true));
             let sent = world.now();
-            let rolled = roll_back_alarm(&world, &alarm_arn("errors"), "errors", budget(&world, 120)).await.unwrap();
+            let rolled =
+                roll_back_alarm(&world, &alarm_arn("errors"), "errors", budget(&world, Duration::from_secs(120)))
+                    .await
+                    .unwrap();
             (rolled, sent, world.now())
         };
         let (ended, (rolled, sent, done)) = block_on(join(machine.execute(), event));
@@ -75,9 +78,9 @@ fn an_alarm_before_the_first_inject_prevents_it() {
     block_on(machine(&undisturbed, experiment).execute());
     let calls = undisturbed.with(|state| state.calls.clone());
     let inject = calls.iter().position(|call| call == "PutFunctionConcurrency").unwrap();
-    let looks: Vec<usize> = (0..inject).filter(|at| calls[*at] == "DescribeAlarms").collect();
-    let [guardrail, prepared, last] = looks[..] else {
-        panic!("not three reads of the alarm before the inject: {looks:?}")
+    let reads: Vec<usize> = (0..inject).filter(|at| calls[*at] == "DescribeAlarms").collect();
+    let [guardrail, prepared, last] = reads[..] else {
+        panic!("not three reads of the alarm before the inject: {reads:?}")
     };
     for trips_at in 0..=last {
         let world = world(&["checkout"]);
@@ -123,7 +126,9 @@ fn nothing_starts_after_a_rollback_before_the_inject() {
                 if armed {
                     machine.arm(functions).await.unwrap();
                 }
-                roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 120)).await.unwrap();
+                roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, Duration::from_secs(120)))
+                    .await
+                    .unwrap();
                 machine.arm(functions).await.unwrap();
                 machine.inject(functions).await.unwrap();
             });
@@ -148,7 +153,7 @@ fn an_engaged_lever_ends_active_runs_and_refuses_new_ones() {
             world.sleep(Duration::from_secs(20)).await;
             let lever = Lever { engaged: true, since: world.now(), reason: "Black Friday".into() };
             world.set_lever(&lever).await.unwrap();
-            roll_back_all(&world, &EndReason::SafetyLever, budget(&world, 120)).await.unwrap()
+            roll_back_all(&world, &EndReason::SafetyLever, budget(&world, Duration::from_secs(120))).await.unwrap()
         };
         let (ended, rolled) = block_on(join(machine.execute(), pull));
         assert_eq!(rolled.len(), 1, "{fault}");
@@ -195,7 +200,7 @@ fn the_reaper_ends_a_run_whose_execution_was_stopped() {
         let machine = machine(&world, &experiment);
         block_on(machine.start()).unwrap();
         // The execution is running and in time, so the reaper leaves the run alone.
-        let (tick, error) = block_on(reap(&world, budget(&world, 55)));
+        let (tick, error) = block_on(reap(&world, budget(&world, Duration::from_secs(55))));
         assert_eq!((tick, error), (Tick { active: 1, ..Tick::default() }, None), "{fault}");
         assert_ne!(picture(&world, "checkout"), before, "{fault}");
         machine.kill();

@@ -83,23 +83,34 @@ fn restored_is_not_reported_while_the_fault_can_still_land() {
             });
             machine.kill();
             assert_eq!(picture(&world, "checkout"), before, "{fault}: the call has landed already");
-            let mut rolled =
-                block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 5))).unwrap();
-            let mut looks = 0;
+            let mut rolled = block_on(roll_back(
+                &world,
+                &machine.run,
+                &EndReason::UserRequest,
+                budget(&world, Duration::from_secs(5)),
+            ))
+            .unwrap();
+            let mut passes = 0;
             while let Ok(RestoreOutcome::Pending { wait, .. }) = rolled.targets[0].1 {
                 assert_final_is_true(&world, &before, fault);
-                world.pass(wait.as_secs().cast_signed());
-                rolled = block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 5))).unwrap();
-                looks += 1;
-                assert!(looks < 100, "{fault}: it never ends");
+                world.pass(wait);
+                rolled = block_on(roll_back(
+                    &world,
+                    &machine.run,
+                    &EndReason::UserRequest,
+                    budget(&world, Duration::from_secs(5)),
+                ))
+                .unwrap();
+                passes += 1;
+                assert!(passes < 100, "{fault}: it never ends");
             }
-            assert!(looks > 0, "{fault}: restored at the first read");
+            assert!(passes > 0, "{fault}: restored at the first read");
             assert_eq!(
                 rolled.targets[0].1,
                 Ok(RestoreOutcome::Ended(TargetStatus::Restored)),
                 "{fault}, {late:?} late"
             );
-            world.pass(1_000);
+            world.pass(Duration::from_secs(1_000));
             assert_final_is_true(&world, &before, fault);
             reap_for(&world, 1);
             assert_nothing_stays(&world);
@@ -119,14 +130,16 @@ fn an_uncertain_inject_stays_uncertain_until_its_lease_ends() {
             block_on(machine.start()).unwrap();
             let stop = async {
                 while !world.with(|state| state.targets.values().any(|target| target.status.is_final())) {
-                    roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 5)).await.unwrap();
+                    roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, Duration::from_secs(5)))
+                        .await
+                        .unwrap();
                     assert_final_is_true(&world, &before, fault);
                     world.sleep(Duration::from_secs(1)).await;
                 }
             };
             block_on(stop);
             machine.kill();
-            world.pass(100);
+            world.pass(Duration::from_secs(100));
             assert_final_is_true(&world, &before, fault);
             reap_for(&world, 1);
             assert_nothing_stays(&world);
@@ -190,7 +203,7 @@ fn a_restore_that_lands_late_does_not_end_the_next_run() {
         for _ in 0..100 {
             block_on(async {
                 world.sleep(Duration::from_secs(1)).await;
-                reap(&world, budget(&world, 55)).await
+                reap(&world, budget(&world, Duration::from_secs(55))).await
             });
             if world.with(|state| state.locks[&function_arn("checkout")].run.is_none()) {
                 break;
@@ -200,7 +213,7 @@ fn a_restore_that_lands_late_does_not_end_the_next_run() {
         let during = picture(&world, "checkout");
         assert_ne!(during, before, "{fault}");
         for _ in 0..40 {
-            world.pass(1);
+            world.pass(Duration::from_secs(1));
             assert_eq!(picture(&world, "checkout"), during, "{fault}: the first run's restore has ended the second");
         }
         let ended = block_on(async {
@@ -239,8 +252,8 @@ fn a_denied_restore_fails_the_run_and_the_reaper_retries() {
         let Some(StepError::Refused(refusals)) = next.failure else { panic!("{fault}: {:?}", next.failure) };
         assert!(refusals.iter().any(|refusal| refusal.guardrail == Guardrail::Unlocked), "{fault}");
         // It is still denied.
-        world.pass(60);
-        let (tick, error) = block_on(reap(&world, budget(&world, 55)));
+        world.pass(Duration::from_secs(60));
+        let (tick, error) = block_on(reap(&world, budget(&world, Duration::from_secs(55))));
         assert_eq!((tick.failed_restores, error), (1, None), "{fault}");
         // It is allowed again.
         world.with(|state| state.call_failures.clear());
@@ -371,11 +384,12 @@ fn an_old_refusal_does_not_fail_a_run_that_is_being_restored() {
     block_on(machine.start()).unwrap();
     machine.kill();
     world.with(|state| state.call_failures = vec![("PutFunctionConcurrency", CallFailure::Denied); 50]);
-    block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 120))).unwrap();
+    block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, Duration::from_secs(120))))
+        .unwrap();
     assert!(target_of(&world, &machine.run, "checkout").restore_error.is_some());
     world.with(|state| state.call_failures.clear());
     // This tick ends before it has read what it has written.
-    let (_, error) = block_on(reap(&world, budget(&world, 4)));
+    let (_, error) = block_on(reap(&world, budget(&world, Duration::from_secs(4))));
     assert_eq!((error, run_of(&world, &machine.run).status), (None, RunStatus::Stopping));
     reap_for(&world, 1);
     assert_eq!(run_of(&world, &machine.run).status, RunStatus::Stopped);

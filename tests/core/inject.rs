@@ -1,5 +1,7 @@
 //! Inject on its own: when it writes nothing, and what it retries without the state machine.
 
+use std::time::Duration;
+
 use snapback::model::names::FunctionArn;
 use snapback::model::run::{RunStatus, TargetStatus};
 use snapback::ports::Clock;
@@ -26,7 +28,7 @@ fn an_experiment_that_cannot_be_read_injects_nothing() {
     let world = world(&["checkout"]);
     let (machine, function) = rehearsed(&world, &samples::experiment(&["checkout"], &faults()[..1]));
     world.with(|state| state.runs.get_mut(&machine.run).unwrap().experiment = None);
-    let injected = block_on(inject(&world, &machine.run, &function, budget(&world, 30)));
+    let injected = block_on(inject(&world, &machine.run, &function, budget(&world, Duration::from_secs(30))));
     assert_eq!((injected, mutating(&world)), (Ok(InjectOutcome::Skipped), Vec::new()));
 }
 
@@ -37,7 +39,7 @@ fn an_inject_retries_busy_and_throttled_calls() {
             let world = world(&["checkout"]);
             let (machine, function) = rehearsed(&world, &experiment);
             world.with(|state| state.call_failures = vec![(call_names(fault).0, failure)]);
-            let injected = block_on(inject(&world, &machine.run, &function, budget(&world, 60)));
+            let injected = block_on(inject(&world, &machine.run, &function, budget(&world, Duration::from_secs(60))));
             assert_eq!(injected, Ok(InjectOutcome::Injected), "{fault}, {failure:?}");
         }
     }
@@ -48,12 +50,12 @@ fn an_inject_that_continues_reads_the_alarms_first() {
     let world = world(&["checkout"]);
     let (machine, function) = rehearsed(&world, &samples::experiment(&["checkout"], &faults()[..1]));
     world.with(|state| state.call_failures = vec![("PutFunctionConcurrency", CallFailure::Lost)]);
-    let first = block_on(inject(&world, &machine.run, &function, budget(&world, 3)));
+    let first = block_on(inject(&world, &machine.run, &function, budget(&world, Duration::from_secs(3))));
     assert!(matches!(first, Ok(InjectOutcome::Pending { .. })), "{first:?}");
     assert_eq!(target_of(&world, &machine.run, "checkout").status, TargetStatus::Injecting);
     world.with(|state| state.alarms.insert("errors".into(), true));
     let calls = mutating(&world);
-    let second = block_on(inject(&world, &machine.run, &function, budget(&world, 30)));
+    let second = block_on(inject(&world, &machine.run, &function, budget(&world, Duration::from_secs(30))));
     assert_eq!((second, mutating(&world)), (Ok(InjectOutcome::Skipped), calls), "{}", world.now());
     assert_eq!(run_of(&world, &machine.run).status, RunStatus::Stopping);
 }

@@ -1,11 +1,13 @@
 //! Experiments that are just within the guardrails: a refusal without need is wrong, too.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use snapback::model::facts::{Alias, CodeSigning, LayerFact};
 use snapback::model::function::{Environment, Observation, Package, Slot};
 use snapback::model::names::LayerVersionArn;
+use snapback::model::time::Time;
 use snapback::ports::Clock;
 use snapback::steps::prepare::{Request, prepare};
 use snapback::testing::samples::{self, faults, function_arn, layer_arn, run_id, settings, world};
@@ -17,10 +19,10 @@ use super::support::block_on;
 /// Lambda's limits (lambda/latest/dg/chapter-layers, lambda/latest/dg/configuration-envvars).
 const LAYERS: usize = 5;
 const ENVIRONMENT_BYTES: usize = 4096;
-/// 2027-08-31T00:00:00Z in milliseconds, from when Lambda refuses updates of functions on python3.9.
-const PYTHON_39_BLOCKED_MS: i64 = 1_819_670_400_000;
-const HOUR: i64 = 3_600;
-const DAY: i64 = 24 * HOUR;
+/// 2027-08-31T00:00:00Z, from when Lambda refuses updates of functions on python3.9.
+const PYTHON_39_BLOCKED: Time = Time(1_819_670_400_000);
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
 
 #[test]
 fn five_layers_in_all_are_allowed() {
@@ -65,7 +67,7 @@ fn a_runtime_blocked_a_day_after_the_run_is_allowed() {
     let world = world(&["checkout"]);
     edit(&world, |seen| seen.runtime = Some("python3.9".into()));
     // The run takes a minute, and its restore may come up to a day after it.
-    world.pass((PYTHON_39_BLOCKED_MS - world.now().0) / 1000 - DAY - 60 - HOUR);
+    world.pass(world.now().until(PYTHON_39_BLOCKED - DAY - Duration::from_secs(60) - HOUR));
     assert_eq!(refusals(&world, &sample("timeout", "checkout")), [""; 0]);
     world.pass(2 * HOUR);
     assert_eq!(refusals(&world, &sample("timeout", "checkout")).len(), 1);

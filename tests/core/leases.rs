@@ -65,7 +65,7 @@ fn a_late_call_to_shorten_does_not_touch_a_newer_lease() {
             let first = held.lease();
             assert!(held.begin(&first).await);
             let settled_at = world.now();
-            world.pass(1);
+            world.pass(Duration::from_secs(1));
             let second = held.lease();
             assert!(held.begin(&second).await);
             world.shorten_lease(TargetKey::new(run, &held.function), &first, settled_at).await.unwrap();
@@ -84,7 +84,7 @@ fn a_late_begin_does_not_shorten_a_newer_lease() {
         block_on(async {
             let (world, run) = (&held.world, &held.run);
             let first = held.lease();
-            world.pass(1);
+            world.pass(Duration::from_secs(1));
             let second = held.lease();
             assert!(held.begin(&second).await, "{kind:?}");
             assert!(!held.begin(&first).await, "{kind:?}");
@@ -143,7 +143,7 @@ fn a_lease_covers_its_window_and_no_more() {
     let just_enough = (WRITE_WINDOW + INVOCATION_RESERVE).as_secs();
     let too_short = Duration::from_secs(5) - INVOCATION_RESERVE;
     for (seconds, expected) in [(900, WRITE_WINDOW), (30, WRITE_WINDOW), (just_enough, WRITE_WINDOW), (5, too_short)] {
-        let budget = budget(&world, seconds);
+        let budget = budget(&world, Duration::from_secs(seconds));
         let window = budget.window(LeaseKind::Restore, "restore-1", now);
         assert_eq!(window.last_call, now + expected, "{seconds}");
         assert!(
@@ -184,7 +184,7 @@ fn a_finished_inject_keeps_its_lease_while_reads_may_be_stale() {
 #[test]
 fn a_pass_that_would_end_too_late_waits_for_the_next_invocation() {
     let world = world(&[]);
-    let allowed = |seconds: u64| budget(&world, seconds).allows(world.now());
+    let allowed = |seconds: u64| budget(&world, Duration::from_secs(seconds)).allows(world.now());
     assert_eq!([2, 3, 4].map(allowed), [false, false, true]);
 }
 
@@ -194,7 +194,7 @@ fn a_dead_worker_blocks_others_only_for_its_lease() {
     let world = world(&["checkout"]);
     let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
     block_on(machine.start()).unwrap();
-    world.pass(60);
+    world.pass(Duration::from_secs(60));
     let began = world.now();
     block_on(stop(&world, &machine.run, &EndReason::UserRequest)).unwrap();
     world.with(|state| {
@@ -202,7 +202,7 @@ fn a_dead_worker_blocks_others_only_for_its_lease() {
         state.call_failures = vec![("PutFunctionConcurrency", CallFailure::Lost)];
         state.calls_before_crash = Some(6);
     });
-    let rollback = roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 900));
+    let rollback = roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, Duration::from_secs(900)));
     assert!(survives(rollback).is_none());
     world.with(|state| {
         state.calls_before_crash = None;
@@ -210,7 +210,8 @@ fn a_dead_worker_blocks_others_only_for_its_lease() {
     });
     let lease = target_of(&world, &machine.run, "checkout").restore_lease.unwrap();
     assert_eq!(lease.until, began + LEASE_DURATION);
-    block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 900))).unwrap();
+    block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, Duration::from_secs(900))))
+        .unwrap();
     assert_eq!(target_of(&world, &machine.run, "checkout").status, TargetStatus::Restored);
     assert!(world.now() <= began + LEASE_DURATION + Duration::from_secs(5), "{:?}", began.until(world.now()));
 }
@@ -222,17 +223,17 @@ fn no_call_starts_after_its_leases_window() {
     let world = world(&["checkout"]);
     let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
     block_on(machine.start()).unwrap();
-    world.pass(60);
+    world.pass(Duration::from_secs(60));
     let sent = || world.with(|state| state.calls.iter().filter(|call| *call == "PutFunctionConcurrency").count());
     let hold_up = async {
         while sent() < 2 {
             give_way().await;
         }
-        world.pass(WRITE_WINDOW.as_secs().cast_signed() + 1);
+        world.pass(WRITE_WINDOW + Duration::from_secs(1));
         give_way().await;
         assert_eq!(world.with(|state| state.writes.len()), 1, "only the inject's call has landed");
     };
-    let rollback = roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 900));
+    let rollback = roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, Duration::from_secs(900)));
     let (rolled, ()) = block_on(join(rollback, hold_up));
     rolled.unwrap();
     assert_eq!((sent(), world.with(|state| state.writes.len())), (3, 2), "it was sent again, under another lease");

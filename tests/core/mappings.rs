@@ -1,5 +1,7 @@
 //! Event source mappings outlive their function, and can be moved to another one.
 
+use std::time::Duration;
+
 use serde_json::json;
 use snapback::model::function::MappingState;
 use snapback::model::run::{RunStatus, TargetStatus};
@@ -72,7 +74,7 @@ fn a_mapping_that_was_enabled_in_time_is_not_reported() {
         let world = world(&["checkout"]);
         let machine = machine(&world, &disabling());
         block_on(machine.start()).unwrap();
-        world.pass(30);
+        world.pass(Duration::from_secs(30));
         world.with(|state| {
             (state.orphans, state.staleness) = (Orphans::Refused, MAX_READ_STALENESS);
             // Which reads are stale, and by how much, depends on the number of calls before them.
@@ -117,7 +119,7 @@ fn a_recreated_function_gets_its_mapping_back() {
             let machine = machine(&world, &experiment);
             block_on(machine.start()).unwrap();
             delete(&world);
-            world.pass(created_after);
+            world.pass(Duration::from_secs(created_after));
             let mut again = observation("checkout");
             again.mappings.clear();
             again.revision_id = "created again".into();
@@ -179,8 +181,8 @@ fn the_reaper_enables_the_mapping_of_a_deleted_function() {
     machine.kill();
     delete(&world);
     for _ in 0..3 {
-        world.pass(60);
-        let (_, error) = block_on(reap(&world, budget(&world, 55)));
+        world.pass(Duration::from_secs(60));
+        let (_, error) = block_on(reap(&world, budget(&world, Duration::from_secs(55))));
         assert_eq!(error, None);
     }
     assert_eq!(state_of(&world), MappingState::Enabled, "at {:?}", world.now());

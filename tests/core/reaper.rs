@@ -18,8 +18,8 @@ use snapback::testing::samples::{self, faults, world};
 use super::support::{Machine, assert_nothing_is_active, block_on, budget, give_way, picture, run_of, target_of};
 
 fn tick(world: &SimWorld) -> (Tick, Option<&'static str>) {
-    world.pass(60);
-    let (tick, error) = block_on(reap(world, budget(world, 55)));
+    world.pass(Duration::from_secs(60));
+    let (tick, error) = block_on(reap(world, budget(world, Duration::from_secs(55))));
     (tick, error.map(|error| error.name()))
 }
 
@@ -72,8 +72,9 @@ fn a_rollback_restores_a_run_without_a_record() {
     let world = world(&["checkout"]);
     let before = picture(&world, "checkout");
     let run = without_record(&world, faults()[0].clone());
-    world.pass(60);
-    let rolled_back = block_on(roll_back(&world, &run, &EndReason::UserRequest, budget(&world, 120))).unwrap();
+    world.pass(Duration::from_secs(60));
+    let rolled_back =
+        block_on(roll_back(&world, &run, &EndReason::UserRequest, budget(&world, Duration::from_secs(120)))).unwrap();
     assert_eq!(rolled_back.targets.len(), 1);
     assert_eq!(picture(&world, "checkout"), before);
 }
@@ -96,7 +97,7 @@ fn a_run_whose_record_cannot_be_read_is_restored_and_retired() {
     let before = picture(&world, "checkout");
     let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
     block_on(machine.start()).unwrap();
-    world.pass(60);
+    world.pass(Duration::from_secs(60));
     world.with(|state| state.unreadable.insert(machine.run.clone()));
     let (first, error) = tick(&world);
     assert_eq!((first.unreadable, first.handled, error), (1, 1, Some("NoRecord")));
@@ -127,12 +128,12 @@ fn a_run_is_overdue_after_its_grace_and_not_before() {
     let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
     block_on(machine.start()).unwrap();
     let grace_ends = run_of(&world, &machine.run).expected_end() + OVERDUE_GRACE;
-    world.pass(world.now().until(grace_ends).as_secs().cast_signed());
+    world.pass(world.now().until(grace_ends));
     assert_eq!(world.now(), grace_ends);
-    let (at_its_end, _) = block_on(reap(&world, budget(&world, 55)));
+    let (at_its_end, _) = block_on(reap(&world, budget(&world, Duration::from_secs(55))));
     assert_eq!((at_its_end.active, at_its_end.overdue, at_its_end.handled), (1, 0, 0));
-    world.pass(1);
-    let (after, _) = block_on(reap(&world, budget(&world, 55)));
+    world.pass(Duration::from_secs(1));
+    let (after, _) = block_on(reap(&world, budget(&world, Duration::from_secs(55))));
     assert_eq!((after.active, after.overdue, after.handled), (1, 1, 1));
 }
 
@@ -144,7 +145,8 @@ fn the_reaper_leaves_a_stopping_run_alone_for_five_minutes() {
         experiment["steadyState"] = steady_state.clone();
         let machine = Machine::new(&world, "run-1", experiment);
         block_on(machine.start()).unwrap();
-        block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 120))).unwrap();
+        block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, Duration::from_secs(120))))
+            .unwrap();
         let run = run_of(&world, &machine.run);
         // The time to evaluate begins once every target is restored.
         let left_until = match steady_state.as_array().unwrap().is_empty() {
@@ -154,12 +156,12 @@ fn the_reaper_leaves_a_stopping_run_alone_for_five_minutes() {
                 back + Duration::from_secs(300) + checked_by(run.experiment.as_ref().unwrap())
             }
         };
-        world.pass(world.now().until(left_until).as_secs().cast_signed());
+        world.pass(world.now().until(left_until));
         assert_eq!(world.now(), left_until);
-        let (before, _) = block_on(reap(&world, budget(&world, 55)));
+        let (before, _) = block_on(reap(&world, budget(&world, Duration::from_secs(55))));
         assert_eq!((before.overdue, before.handled), (0, 0), "{steady_state}");
-        world.pass(1);
-        let (after, _) = block_on(reap(&world, budget(&world, 55)));
+        world.pass(Duration::from_secs(1));
+        let (after, _) = block_on(reap(&world, budget(&world, Duration::from_secs(55))));
         assert_eq!((after.overdue, after.handled), (1, 1), "{steady_state}");
     }
 }
@@ -170,14 +172,14 @@ fn a_run_whose_record_is_damaged_in_a_tick_stays_listed() {
     let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
     block_on(machine.start()).unwrap();
     machine.kill();
-    world.pass(60);
+    world.pass(Duration::from_secs(60));
     let damage = async {
         while !target_of(&world, &machine.run, "checkout").status.is_final() {
             give_way().await;
         }
         world.with(|state| state.unreadable.insert(machine.run.clone()));
     };
-    let ((_, error), ()) = block_on(join(reap(&world, budget(&world, 55)), damage));
+    let ((_, error), ()) = block_on(join(reap(&world, budget(&world, Duration::from_secs(55))), damage));
     assert!(error.is_some());
     world.with(|state| assert_eq!(state.active, std::slice::from_ref(&machine.run)));
 }

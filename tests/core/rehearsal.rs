@@ -1,5 +1,7 @@
 //! The rehearsal: before anything is injected, the undo role shows that it has the rights for the restore.
 
+use std::time::Duration;
+
 use snapback::model::function::MappingState;
 use snapback::model::run::{EndReason, RunStatus, TargetStatus};
 use snapback::plan::rendering::Outcome;
@@ -145,7 +147,7 @@ fn armed<'a>(world: &'a SimWorld, fault: &str) -> Machine<'a> {
 /// Rehearses `checkout` once, and measures how many milliseconds that takes.
 fn rehearse(world: &SimWorld, machine: &Machine<'_>) -> (RehearseOutcome, i64) {
     let began = world.now();
-    let rehearsal = Rehearsal::new(world, &machine.run, budget(world, 30));
+    let rehearsal = Rehearsal::new(world, &machine.run, budget(world, Duration::from_secs(30)));
     let rehearsed = block_on(rehearsal.rehearse(&function_arn("checkout"))).unwrap();
     (rehearsed, world.now().0 - began.0)
 }
@@ -174,9 +176,9 @@ fn a_rehearsed_target_is_not_read_again() {
     let world = world(&["checkout"]);
     let machine = armed(&world, "timeout");
     assert_eq!(rehearse(&world, &machine), (RehearseOutcome::Rehearsed, 0));
-    let looks = world.count("GetFunction");
+    let reads = world.count("GetFunction");
     assert_eq!(rehearse(&world, &machine), (RehearseOutcome::Rehearsed, 0));
-    assert_eq!(world.count("GetFunction"), looks);
+    assert_eq!(world.count("GetFunction"), reads);
     block_on(machine.inject(&[function_arn("checkout")])).unwrap();
     let injecting = world.count("GetFunction");
     assert_eq!(rehearse(&world, &machine), (RehearseOutcome::Rehearsed, 0));

@@ -44,7 +44,7 @@ fn a_fault_removed_by_a_deploy_is_never_held() {
     for (timeout, status) in [(original, TargetStatus::Restored), (77, TargetStatus::Drifted)] {
         let world = samples::world(&["checkout"]);
         let machine = injected(&world);
-        world.pass(20);
+        world.pass(Duration::from_secs(20));
         let deployed_at = world.now();
         deploy(&world, timeout);
         let report = to_the_end(&machine);
@@ -54,7 +54,7 @@ fn a_fault_removed_by_a_deploy_is_never_held() {
         let [fault] = &target.removed_faults[..] else { panic!("{:?}", target.removed_faults) };
         assert_eq!(fault.field, "timeout");
         let seen_within = deployed_at.until(fault.seen_at);
-        assert!(seen_within <= Duration::from_secs(5), "Observe looks every five seconds: {seen_within:?}");
+        assert!(seen_within <= Duration::from_secs(5), "Observe polls every five seconds: {seen_within:?}");
         assert_eq!(report.targets[0].removed_faults[0].seen_at, fault.seen_at.to_string());
     }
 }
@@ -64,9 +64,10 @@ fn a_restore_detects_a_removal_that_observe_missed() {
     let world = world(&["checkout"]);
     let original = picture(&world, "checkout").timeout;
     let machine = injected(&world);
-    world.pass(60);
+    world.pass(Duration::from_secs(60));
     deploy(&world, original);
-    block_on(roll_back(&world, &machine.run, &EndReason::DurationElapsed, budget(&world, 120))).unwrap();
+    block_on(roll_back(&world, &machine.run, &EndReason::DurationElapsed, budget(&world, Duration::from_secs(120))))
+        .unwrap();
     let report = block_on(machine.end(None)).report.unwrap();
     assert_eq!((report.status, report.outcome), (RunStatus::Completed, Outcome::Drifted));
     assert_eq!(world.count("UpdateFunctionConfiguration"), 1, "there was nothing to restore");
@@ -78,9 +79,10 @@ fn a_restored_fault_is_not_reported_as_removed() {
         let world = world(&["checkout"]);
         let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], std::slice::from_ref(&fault)));
         block_on(machine.start()).unwrap();
-        world.pass(60);
+        world.pass(Duration::from_secs(60));
         // A rollback restores while the execution observes, during and after it.
-        let rollback = roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 120));
+        let rollback =
+            roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, Duration::from_secs(120)));
         let (rolled, observed) = block_on(futures_util::future::join(rollback, machine.observe()));
         rolled.unwrap();
         observed.unwrap();
@@ -107,7 +109,7 @@ fn a_stale_read_is_not_taken_for_a_removal() {
 fn a_failed_update_is_not_taken_for_a_removal() {
     let world = world(&["checkout"]);
     let machine = injected(&world);
-    world.pass(20);
+    world.pass(Duration::from_secs(20));
     world.with(|state| {
         let checkout = state.functions.get_mut(&function_arn("checkout")).unwrap();
         (checkout.seen.timeout, checkout.seen.last_update) = (77, LastUpdate::Failed);
@@ -126,13 +128,14 @@ fn many_targets_are_sampled_in_turn() {
     let mut machine = Machine::new(&world, "run-1", experiment);
     machine.settings.target_limit = 120;
     block_on(machine.start()).unwrap();
-    world.pass(20);
+    world.pass(Duration::from_secs(20));
     world.with(|state| {
         let last = state.functions.get_mut(&function_arn("f-119")).unwrap();
         last.edit(|seen| seen.concurrency = Slot::Present(9));
     });
-    let (deployed_at, looks) = (world.now(), world.count("GetFunction"));
-    let once = |from| snapback::steps::observe::observe(&world, &machine.run, from, budget(&world, 30));
+    let (deployed_at, reads) = (world.now(), world.count("GetFunction"));
+    let once =
+        |from| snapback::steps::observe::observe(&world, &machine.run, from, budget(&world, Duration::from_secs(30)));
     let mut from = 0;
     for expected in [50, 100, 30] {
         let snapback::steps::observe::ObserveOutcome::Running { sample_from, .. } = block_on(once(from)).unwrap()
@@ -142,7 +145,7 @@ fn many_targets_are_sampled_in_turn() {
         assert_eq!(sample_from, expected);
         from = sample_from;
     }
-    assert_eq!(world.count("GetFunction") - looks, 150);
+    assert_eq!(world.count("GetFunction") - reads, 150);
     let removed = target_of(&world, &machine.run, "f-119").removed_faults;
     assert!(removed.iter().any(|fault| fault.seen_at >= deployed_at && fault.field == "reserved concurrency"));
 }
@@ -152,14 +155,16 @@ fn each_removed_fault_is_recorded_once() {
     let world = world(&["checkout"]);
     let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[4..6]));
     block_on(machine.start()).unwrap();
-    let observe = || block_on(snapback::steps::observe::observe(&world, &machine.run, 0, budget(&world, 30)));
+    let observe = || {
+        block_on(snapback::steps::observe::observe(&world, &machine.run, 0, budget(&world, Duration::from_secs(30))))
+    };
     let removed = || target_of(&world, &machine.run, "checkout").removed_faults;
-    world.pass(20);
+    world.pass(Duration::from_secs(20));
     deploy(&world, 77);
     observe().unwrap();
     let first = removed();
     assert_eq!(first.iter().map(|fault| fault.field.as_str()).collect::<Vec<_>>(), ["timeout"]);
-    world.pass(5);
+    world.pass(Duration::from_secs(5));
     world.with(|state| {
         let checkout = state.functions.get_mut(&function_arn("checkout")).unwrap();
         checkout.edit(|seen| seen.memory = 777);
@@ -177,9 +182,14 @@ fn a_sample_ignores_only_transient_errors() {
     {
         let world = world(&["checkout"]);
         let machine = injected(&world);
-        world.pass(20);
+        world.pass(Duration::from_secs(20));
         world.with(|state| state.call_failures = vec![("GetFunction", failure); 1_000]);
-        let observed = block_on(snapback::steps::observe::observe(&world, &machine.run, 0, budget(&world, 30)));
+        let observed = block_on(snapback::steps::observe::observe(
+            &world,
+            &machine.run,
+            0,
+            budget(&world, Duration::from_secs(30)),
+        ));
         assert_eq!(observed.err().map(|error| error.name()), error, "{failure:?}");
     }
 }

@@ -3,6 +3,7 @@
 //! `scenarios::every_task_may_be_repeated` repeats each task several times in a row. `crashes` runs two of each concurrently.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use snapback::model::function::Observation;
 use snapback::model::names::{FunctionArn, RunId};
@@ -61,18 +62,27 @@ async fn perform(machine: &Machine<'_>, act: Act) {
         Act::Execute => assert_eq!(machine.execute().await.failure, None),
         Act::AlarmEvent => {
             world.with(|state| state.alarms.insert("errors".into(), true));
-            roll_back_alarm(world, &alarm_arn("errors"), "errors", budget(world, 120)).await.unwrap();
+            roll_back_alarm(world, &alarm_arn("errors"), "errors", budget(world, Duration::from_secs(120)))
+                .await
+                .unwrap();
         }
         Act::StrangeEvent => {
-            let rolled = roll_back_alarm(world, &alarm_arn("strange"), "strange", budget(world, 120)).await.unwrap();
+            let rolled =
+                roll_back_alarm(world, &alarm_arn("strange"), "strange", budget(world, Duration::from_secs(120)))
+                    .await
+                    .unwrap();
             assert!(rolled.is_empty());
         }
-        Act::Person => drop(roll_back(world, run, &EndReason::UserRequest, budget(world, 120)).await.unwrap()),
-        Act::Everything => drop(roll_back_all(world, &EndReason::UserRequest, budget(world, 120)).await.unwrap()),
-        Act::Tick => assert_eq!(reap(world, budget(world, 55)).await.1, None),
+        Act::Person => {
+            drop(roll_back(world, run, &EndReason::UserRequest, budget(world, Duration::from_secs(120))).await.unwrap())
+        }
+        Act::Everything => {
+            drop(roll_back_all(world, &EndReason::UserRequest, budget(world, Duration::from_secs(120))).await.unwrap())
+        }
+        Act::Tick => assert_eq!(reap(world, budget(world, Duration::from_secs(55))).await.1, None),
         Act::TickAfterDeath => {
             machine.kill();
-            assert_eq!(reap(world, budget(world, 55)).await.1, None);
+            assert_eq!(reap(world, budget(world, Duration::from_secs(55))).await.1, None);
         }
     }
 }

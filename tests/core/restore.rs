@@ -1,5 +1,7 @@
 //! Restore on its own: what it waits for, what it relies on, and what it does when AWS refuses a call.
 
+use std::time::Duration;
+
 use snapback::model::run::{EndReason, Lock, TargetStatus};
 use snapback::ports::Clock;
 use snapback::steps::restore::{RestoreOutcome, restore};
@@ -16,7 +18,7 @@ fn stopping<'a>(world: &'a SimWorld, fault: &str) -> Machine<'a> {
     let (_, experiment) = experiments().into_iter().find(|(name, _)| *name == fault).unwrap();
     let machine = Machine::new(world, "run-1", experiment);
     block_on(machine.start()).unwrap();
-    world.pass(60);
+    world.pass(Duration::from_secs(60));
     block_on(stop(world, &machine.run, &EndReason::UserRequest)).unwrap();
     machine
 }
@@ -24,7 +26,7 @@ fn stopping<'a>(world: &'a SimWorld, fault: &str) -> Machine<'a> {
 /// Restores once, in an invocation that lasts `seconds`.
 fn restored(world: &SimWorld, machine: &Machine<'_>, seconds: u64) -> RestoreOutcome {
     let run = run_of(world, &machine.run);
-    block_on(restore(world, &run, &function_arn("checkout"), budget(world, seconds))).unwrap()
+    block_on(restore(world, &run, &function_arn("checkout"), budget(world, Duration::from_secs(seconds)))).unwrap()
 }
 
 #[test]
@@ -74,12 +76,13 @@ fn a_read_at_the_end_of_the_last_lease_is_late_enough() {
     block_on(machine.arm(&functions)).unwrap();
     block_on(machine.rehearse(&functions)).unwrap();
     world.with(|state| state.call_failures = vec![("UpdateFunctionConfiguration", CallFailure::Lost)]);
-    let inject = snapback::steps::inject::inject(&world, &machine.run, &functions[0], budget(&world, 3));
+    let inject =
+        snapback::steps::inject::inject(&world, &machine.run, &functions[0], budget(&world, Duration::from_secs(3)));
     assert!(survives(inject).is_some());
     block_on(stop(&world, &machine.run, &EndReason::UserRequest)).unwrap();
     let leases_end_at = target_of(&world, &machine.run, "checkout").leases_end_at().unwrap();
     world.with(|state| assert!(leases_end_at > state.now() + MAX_LANDING_DELAY));
-    world.pass(world.now().until(leases_end_at).as_secs().cast_signed());
+    world.pass(world.now().until(leases_end_at));
     assert_eq!(world.now(), leases_end_at);
     assert_eq!(restored(&world, &machine, 60), RestoreOutcome::Ended(TargetStatus::Restored));
     assert_eq!(world.now(), leases_end_at, "it reads once");
@@ -96,12 +99,14 @@ fn deleted_layers_do_not_block_other_fields() {
         }
         let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &[("layer", layer)]));
         block_on(machine.start()).unwrap();
-        world.pass(60);
+        world.pass(Duration::from_secs(60));
         block_on(stop(&world, &machine.run, &EndReason::UserRequest)).unwrap();
         world.with(|state| state.layers.clear());
         let before = mutating(&world).len();
         let run = run_of(&world, &machine.run);
-        let failed = block_on(restore(&world, &run, &function_arn("checkout"), budget(&world, 60))).unwrap_err();
+        let failed =
+            block_on(restore(&world, &run, &function_arn("checkout"), budget(&world, Duration::from_secs(60))))
+                .unwrap_err();
         assert!(failed.to_string().contains("there is no layer version"), "{failed}");
         assert_eq!(mutating(&world).len() - before, calls, "{with_variables}: {:?}", mutating(&world));
     }
@@ -121,7 +126,7 @@ fn a_deleted_own_function_is_closed_like_any_other() {
         state.locks.insert(arn.clone(), lock);
     });
     let run = run_of(&world, &machine.run);
-    let ended = block_on(restore(&world, &run, &arn, budget(&world, 60)));
+    let ended = block_on(restore(&world, &run, &arn, budget(&world, Duration::from_secs(60))));
     assert_eq!(ended, Ok(RestoreOutcome::Ended(TargetStatus::Deleted)));
     assert_eq!(target_of(&world, &machine.run, own).status, TargetStatus::Deleted);
 }

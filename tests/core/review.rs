@@ -26,15 +26,15 @@ fn a_deleted_layer_does_not_block_the_handlers_restore() {
     let layer = world.with(|state| state.layers.remove(&layer_arn("otel")).unwrap());
     let ended = block_on(machine.end(None));
     assert_eq!(outcome(&ended), (RunStatus::Failed, Outcome::RestoreFailed));
-    world.pass(5);
+    world.pass(Duration::from_secs(5));
     let during = picture(&world, "checkout");
     assert_eq!((&during.handler, during.timeout, during.memory), (&before.handler, before.timeout, before.memory));
     assert_eq!(during.layers.last(), Some(&layer_arn("chaos")), "only the layers are not restored");
     let why = target_of(&world, &machine.run, "checkout").restore_error.unwrap();
     assert!(why.contains("there is no layer version"), "{why}");
     world.with(|state| state.layers.insert(layer_arn("otel"), layer));
-    world.pass(60);
-    assert_eq!(block_on(reap(&world, budget(&world, 55))).1, None);
+    world.pass(Duration::from_secs(60));
+    assert_eq!(block_on(reap(&world, budget(&world, Duration::from_secs(55)))).1, None);
     assert_eq!(picture(&world, "checkout"), before);
     assert_nothing_stays(&world);
 }
@@ -56,7 +56,7 @@ fn a_full_environment_does_not_block_the_handlers_restore() {
     edit(&|seen| set(seen, "DEPLOYED", &"x".repeat(3000)));
     let ended = block_on(machine.end(None));
     assert_eq!(outcome(&ended), (RunStatus::Failed, Outcome::RestoreFailed));
-    world.pass(5);
+    world.pass(Duration::from_secs(5));
     let during = picture(&world, "checkout");
     assert_eq!((&during.handler, during.timeout, during.memory), (&before.handler, before.timeout, before.memory));
     assert_eq!(during.layers, before.layers);
@@ -67,8 +67,8 @@ fn a_full_environment_does_not_block_the_handlers_restore() {
          the 4 KB limit"
     );
     edit(&|seen| set(seen, "DEPLOYED", "yes"));
-    world.pass(60);
-    assert_eq!(block_on(reap(&world, budget(&world, 55))).1, None);
+    world.pass(Duration::from_secs(60));
+    assert_eq!(block_on(reap(&world, budget(&world, Duration::from_secs(55)))).1, None);
     let mut expected = before;
     set(&mut expected, "DEPLOYED", "yes");
     assert_eq!(picture(&world, "checkout"), expected);
@@ -88,8 +88,9 @@ fn refused_layers_and_environment_are_both_reported() {
         function.edit(|seen| set(seen, "DEPLOYED", &"x".repeat(5000)));
         state.calls.clear();
     });
-    block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 30))).unwrap();
-    world.pass(5);
+    block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, Duration::from_secs(30))))
+        .unwrap();
+    world.pass(Duration::from_secs(5));
     let during = picture(&world, "checkout");
     assert_eq!((&during.handler, during.timeout, during.memory), (&before.handler, before.timeout, before.memory));
     let why = target_of(&world, &machine.run, "checkout").restore_error.unwrap();
@@ -109,19 +110,19 @@ fn slow_targets_block_no_other_target() {
     let second = Machine::new(&world, "run-2", samples::experiment(&["other"], &faults()[0..1]));
     block_on(first.start()).unwrap();
     block_on(second.start()).unwrap();
-    world.pass(60);
+    world.pass(Duration::from_secs(60));
     world.with(|state| {
         for name in &stuck {
             let function = state.functions.get_mut(&function_arn(name)).unwrap();
             function.edit(|seen| seen.environment = snapback::model::function::Environment::Unreadable);
         }
     });
-    block_on(roll_back_all(&world, &EndReason::UserRequest, budget(&world, 30))).unwrap();
+    block_on(roll_back_all(&world, &EndReason::UserRequest, budget(&world, Duration::from_secs(30)))).unwrap();
     assert_eq!(target_of(&world, &first.run, "z-last").status, TargetStatus::Restored);
     assert_eq!(target_of(&world, &second.run, "other").status, TargetStatus::Restored);
     assert_eq!(target_of(&world, &first.run, "a-stuck-0").status, TargetStatus::Injected, "nothing could be written");
-    world.pass(400);
-    let (tick, _) = block_on(reap(&world, budget(&world, 55)));
+    world.pass(Duration::from_secs(400));
+    let (tick, _) = block_on(reap(&world, budget(&world, Duration::from_secs(55))));
     assert_eq!(tick.overdue, 2, "both have been stopping for too long, so the tick reports them");
 }
 
@@ -147,11 +148,11 @@ fn an_overdue_run_is_ended_without_step_functions() {
     let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
     block_on(machine.start()).unwrap();
     world.with(|state| state.executions_unreadable = true);
-    let (_, error) = block_on(reap(&world, budget(&world, 55)));
+    let (_, error) = block_on(reap(&world, budget(&world, Duration::from_secs(55))));
     assert_eq!(error.map(|error| error.name()), Some("Unavailable"));
     // The run has never observed, so its ten minutes to arm and inject count.
-    world.pass(700);
-    assert_eq!(block_on(reap(&world, budget(&world, 55))).1, None);
+    world.pass(Duration::from_secs(700));
+    assert_eq!(block_on(reap(&world, budget(&world, Duration::from_secs(55)))).1, None);
     assert_eq!(picture(&world, "checkout"), before);
     assert_eq!(run_of(&world, &machine.run).reason, Some(EndReason::Overdue));
 }
@@ -167,8 +168,8 @@ fn a_run_that_does_not_start_in_its_time_is_ended() {
     block_on(machine.start()).unwrap();
     world.with(|state| state.executions_unreadable = true);
     for (seconds, reason) in [(40, None), (60, Some(EndReason::Overdue))] {
-        world.pass(seconds);
-        let _ = block_on(reap(&world, budget(&world, 55)));
+        world.pass(Duration::from_secs(seconds));
+        let _ = block_on(reap(&world, budget(&world, Duration::from_secs(55))));
         assert_eq!(run_of(&world, &machine.run).reason, reason);
     }
     assert_eq!(picture(&world, "checkout"), before);
@@ -197,7 +198,9 @@ fn a_steady_state_that_was_not_evaluated_is_not_held() {
     block_on(async {
         world.sleep(Duration::from_secs(70)).await;
         machine.observe().await.unwrap();
-        roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 120)).await.unwrap();
+        roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, Duration::from_secs(120)))
+            .await
+            .unwrap();
         snapback::steps::report::close(&world, &machine.run).await.unwrap();
     });
     let view = block_on(snapback::steps::report::close(&world, &run_id("run-1"))).unwrap();
@@ -234,13 +237,14 @@ fn a_retry_without_the_layers_can_land_late_too() {
     let world = world(&["checkout"]);
     let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[1..2]));
     block_on(machine.start()).unwrap();
-    world.pass(60);
+    world.pass(Duration::from_secs(60));
     world.with(|state| {
         state.layers.remove(&layer_arn("otel"));
         // The first call is refused for its layer in any case. The second one lands late.
         state.call_failures = vec![("UpdateFunctionConfiguration", CallFailure::LandsLate(Duration::from_secs(8))); 2];
     });
-    block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 30))).unwrap();
+    block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, Duration::from_secs(30))))
+        .unwrap();
     assert_eq!(world.count("UpdateFunctionConfiguration"), 3, "one to inject, two to restore");
     let lease = target_of(&world, &machine.run, "checkout").restore_lease.unwrap();
     assert!(world.now().until(lease.until) > Duration::from_secs(8), "the lease ends before the call has landed");
@@ -254,18 +258,18 @@ fn the_reaper_leaves_time_to_evaluate_the_steady_state() {
     experiment["steadyState"] = json!([{ "metric": metric, "below": 5 }]);
     let world = world(&["checkout"]);
     let machine = Machine::new(&world, "run-1", experiment);
-    let judged = block_on(async {
+    let ended = block_on(async {
         machine.start().await.unwrap();
         world.sleep(Duration::from_secs(70)).await;
         machine.observe().await.unwrap();
         let ticks = async {
             for _ in 0..9 {
                 world.sleep(Duration::from_secs(60)).await;
-                assert_eq!(reap(&world, budget(&world, 55)).await.1, None);
+                assert_eq!(reap(&world, budget(&world, Duration::from_secs(55))).await.1, None);
                 assert_eq!(run_of(&world, &machine.run).status, RunStatus::Stopping);
             }
         };
         futures_util::future::join(machine.end(None), ticks).await.0
     });
-    assert_eq!(outcome(&judged), (RunStatus::Completed, Outcome::Held));
+    assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::Held));
 }

@@ -21,7 +21,7 @@ use snapback::testing::{CallFailure, SimWorld, State};
 use super::support::{Machine, block_on, budget};
 
 /// The rollback function's timeout in `infra/template.yaml`.
-const INVOCATION: u64 = 900;
+const INVOCATION: Duration = Duration::from_secs(900);
 
 /// Adds functions that carry their team's tag, so one target of an experiment selects them all.
 fn staff(world: &SimWorld, team: &str, count: usize) -> Vec<FunctionArn> {
@@ -45,7 +45,7 @@ fn injected<'a>(world: &'a SimWorld, run: &str, team: &str, fault: &(&'static st
     let mut machine = Machine::new(world, run, experiment);
     machine.settings.target_limit = 1_000;
     block_on(machine.start()).unwrap();
-    world.pass(60);
+    world.pass(Duration::from_secs(60));
     machine
 }
 
@@ -144,11 +144,11 @@ fn a_thousand_targets_are_rolled_back_at_lambdas_rate() {
         assert_all_restored(&world, &functions, fault.0);
         let calls = control_calls(&world);
         let (took, least) = ((world.now().0 - began.0) as f64 / 1000.0, f64::from(calls) / 15.0);
-        let (looks, refused) =
+        let (passes, refused) =
             (world.count("GetFunction"), world.with(|state| state.rates.as_ref().unwrap().throttled));
         println!(
             "{}: 1000 targets in {took:.1} s; {calls} calls at 15 a second take {least:.1} s: {:.3} times; \
-             {looks} looks, {refused} calls refused, {most} calls under way at most",
+             {passes} passes, {refused} calls refused, {most} calls in flight at most",
             fault.0,
             took / least
         );

@@ -124,15 +124,32 @@ fn restoring_again_changes_nothing() {
         let before = picture(&world, "checkout");
         let machine = machine(&world, &experiment);
         block_on(machine.start()).unwrap();
-        let rolled = block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 120))).unwrap();
+        let rolled = block_on(roll_back(
+            &world,
+            &machine.run,
+            &EndReason::UserRequest,
+            budget(&world, Duration::from_secs(120)),
+        ))
+        .unwrap();
         let writes = mutating(&world);
         for _ in 0..3 {
-            let again = block_on(restore(&world, &rolled.run, &function_arn("checkout"), budget(&world, 30)));
+            let again = block_on(restore(
+                &world,
+                &rolled.run,
+                &function_arn("checkout"),
+                budget(&world, Duration::from_secs(30)),
+            ));
             assert_eq!(again, Ok(RestoreOutcome::Ended(TargetStatus::Restored)), "{fault}");
         }
         for _ in 0..3 {
-            block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 120))).unwrap();
-            block_on(roll_back_all(&world, &EndReason::UserRequest, budget(&world, 120))).unwrap();
+            block_on(roll_back(
+                &world,
+                &machine.run,
+                &EndReason::UserRequest,
+                budget(&world, Duration::from_secs(120)),
+            ))
+            .unwrap();
+            block_on(roll_back_all(&world, &EndReason::UserRequest, budget(&world, Duration::from_secs(120)))).unwrap();
             assert_eq!(outcome(&block_on(machine.end(None))), (RunStatus::Stopped, Outcome::EndedEarly), "{fault}");
         }
         assert_eq!(mutating(&world), writes, "{fault}");

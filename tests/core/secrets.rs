@@ -1,5 +1,7 @@
 //! Values of environment variables are never shown, and stored only while a restore needs them.
 
+use std::time::Duration;
+
 use serde_json::json;
 use snapback::plan::guardrails::evaluate;
 use snapback::plan::rendering::{plan_view, report_view};
@@ -42,7 +44,7 @@ fn no_value_of_a_variable_is_shown() {
             state.call_failures = vec![(call_names(fault).1, CallFailure::Denied)];
         });
         let run = run_of(&world, &machine.run);
-        let error = block_on(restore(&world, &run, &function_arn("checkout"), budget(&world, 30)));
+        let error = block_on(restore(&world, &run, &function_arn("checkout"), budget(&world, Duration::from_secs(30))));
         assert!(!shows(&format!("{error:?}")), "{fault}: {error:?}");
         let ended = block_on(machine.end(None));
         let (run, target) = (run_of(&world, &machine.run), target_of(&world, &machine.run, "checkout"));

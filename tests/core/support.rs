@@ -1,6 +1,7 @@
 //! Shared helpers: assertions about the end of a run, and ticks of the reaper.
 
 use std::task::Poll;
+use std::time::Duration;
 
 use snapback::model::function::{LastUpdate, Observation};
 use snapback::model::names::RunId;
@@ -59,8 +60,8 @@ pub fn mutating(world: &SimWorld) -> Vec<String> {
 /// Runs the reaper `ticks` times, a minute apart.
 pub fn reap_for(world: &SimWorld, ticks: u32) {
     for _ in 0..ticks {
-        world.pass(60);
-        let (_, error) = block_on(reap(world, budget(world, 55)));
+        world.pass(Duration::from_secs(60));
+        let (_, error) = block_on(reap(world, budget(world, Duration::from_secs(55))));
         assert_eq!(error, None);
     }
 }

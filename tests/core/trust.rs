@@ -1,6 +1,7 @@
 //! What the undo relies on: a record without the function's lock changes nothing.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::json;
 use snapback::model::function::{Slot, Tags};
@@ -53,11 +54,12 @@ fn forge(world: &SimWorld, function: &str) -> RunId {
 fn assert_refused(world: &SimWorld, function: &str, id: &RunId, error: &str) {
     let before = picture(world, function);
     for _ in 0..8 {
-        world.pass(60);
-        let (tick, _) = block_on(reap(world, budget(world, 55)));
+        world.pass(Duration::from_secs(60));
+        let (tick, _) = block_on(reap(world, budget(world, Duration::from_secs(55))));
         assert_eq!(tick.failed_restores, 1, "FailedRestores alarms");
     }
-    let rolled_back = block_on(roll_back(world, id, &EndReason::UserRequest, budget(world, 120))).unwrap();
+    let rolled_back =
+        block_on(roll_back(world, id, &EndReason::UserRequest, budget(world, Duration::from_secs(120)))).unwrap();
     let failure = rolled_back.targets[0].1.as_ref().unwrap_err();
     assert_eq!(failure.name(), error, "{failure}");
     assert_eq!(picture(world, function), before);
@@ -108,7 +110,7 @@ fn damaged(damage: impl FnOnce(&mut State, &(RunId, FunctionArn))) -> (SimWorld,
     machine.kill();
     let id = machine.run.clone();
     world.with(|state| damage(state, &(id.clone(), function_arn("checkout"))));
-    world.pass(600);
+    world.pass(Duration::from_secs(600));
     (world, id)
 }
 
@@ -116,13 +118,14 @@ fn damaged(damage: impl FnOnce(&mut State, &(RunId, FunctionArn))) -> (SimWorld,
 /// restored.
 fn assert_open(world: &SimWorld, id: &RunId, error: &str, why: &str) {
     for _ in 0..8 {
-        world.pass(60);
-        let (tick, _) = block_on(reap(world, budget(world, 55)));
+        world.pass(Duration::from_secs(60));
+        let (tick, _) = block_on(reap(world, budget(world, Duration::from_secs(55))));
         assert_eq!(tick.failed_restores, 1, "FailedRestores alarms");
     }
     assert_eq!(target_of(world, id, "payment").status, TargetStatus::Restored);
     assert_eq!(picture(world, "payment").timeout, 10);
-    let rolled_back = block_on(roll_back(world, id, &EndReason::UserRequest, budget(world, 120))).unwrap();
+    let rolled_back =
+        block_on(roll_back(world, id, &EndReason::UserRequest, budget(world, Duration::from_secs(120)))).unwrap();
     let failures: Vec<_> = rolled_back.targets.iter().filter_map(|(_, result)| result.as_ref().err()).collect();
     assert_eq!(failures.iter().map(|error| error.name()).collect::<Vec<_>>(), [error]);
     let ReportOutcome::Closed(view) = block_on(report(world, id)).unwrap() else { panic!("it is closed") };
@@ -169,7 +172,8 @@ fn a_run_stopped_before_its_targets_were_written_is_untouched() {
         let lock = Lock { run: Some(samples::run_id("another")), generation: 1, released_at: None };
         state.locks.insert(function_arn("checkout"), lock);
     });
-    let rolled_back = block_on(roll_back(&world, &id, &EndReason::UserRequest, budget(&world, 120))).unwrap();
+    let rolled_back =
+        block_on(roll_back(&world, &id, &EndReason::UserRequest, budget(&world, Duration::from_secs(120)))).unwrap();
     assert_eq!(rolled_back.targets[0].1, Ok(RestoreOutcome::Ended(TargetStatus::Untouched)));
     let ReportOutcome::Closed(view) = block_on(report(&world, &id)).unwrap() else { panic!("it is closed") };
     assert_eq!((view.status, view.targets.len()), (RunStatus::Stopped, 0));

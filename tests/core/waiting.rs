@@ -28,7 +28,7 @@ fn the_report_tells_why_a_restore_waits() {
     let world = world(&["checkout"]);
     let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[3..4]));
     block_on(machine.start()).unwrap();
-    world.pass(60);
+    world.pass(Duration::from_secs(60));
     let hide = |hidden: bool, world: &SimWorld| {
         world.with(|state| {
             let checkout = state.functions.get_mut(&function_arn("checkout")).unwrap();
@@ -38,21 +38,25 @@ fn the_report_tells_why_a_restore_waits() {
     };
     let readable = world.with(|state| state.functions[&function_arn("checkout")].seen.environment.clone());
     hide(true, &world);
-    let _ = block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 30))).unwrap();
+    let _ = block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, Duration::from_secs(30))))
+        .unwrap();
     assert_eq!(waiting_for(&world, &machine).as_deref(), Some("the environment cannot be read"));
     // Only a new reason is written. Another invocation that waits for the same one writes nothing.
     world.with(|state| state.ledger_methods.clear());
-    let _ = block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 30))).unwrap();
+    let _ = block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, Duration::from_secs(30))))
+        .unwrap();
     assert!(!recorded(&world));
     // The reaper counts it.
-    world.pass(400);
-    let (tick, _) = block_on(reap(&world, budget(&world, 55)));
+    world.pass(Duration::from_secs(400));
+    let (tick, _) = block_on(reap(&world, budget(&world, Duration::from_secs(55))));
     assert_eq!((tick.overdue, tick.waiting_restores, tick.failed_restores), (1, 1, 0));
     world.with(|state| {
         let checkout = state.functions.get_mut(&function_arn("checkout")).unwrap();
         checkout.edit(|seen| seen.environment = readable);
     });
-    let _ = block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 120))).unwrap();
+    let _ =
+        block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, Duration::from_secs(120))))
+            .unwrap();
     assert_eq!(waiting_for(&world, &machine), None, "the wait is over");
 }
 
@@ -61,9 +65,10 @@ fn an_uncertain_call_is_named_as_the_reason_to_wait() {
     let world = world(&["checkout"]);
     let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
     block_on(machine.start()).unwrap();
-    world.pass(60);
+    world.pass(Duration::from_secs(60));
     world.with(|state| state.call_failures = vec![("PutFunctionConcurrency", CallFailure::ResponseLost)]);
-    let _ = block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, 30))).unwrap();
+    let _ = block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, Duration::from_secs(30))))
+        .unwrap();
     let lease = target_of(&world, &machine.run, "checkout").restore_lease.unwrap();
     assert_eq!(waiting_for(&world, &machine), Some(format!("a call that may still land until {}", lease.until)));
 }
@@ -79,7 +84,8 @@ fn the_reason_an_inject_waits_is_recorded_too() {
         let mapping = state.mappings.get_mut(&samples::mapping_id("checkout")).unwrap();
         mapping.state = MappingState::Busy;
     });
-    let injected = block_on(inject(&world, &machine.run, &functions[0], budget(&world, 30))).unwrap();
+    let injected =
+        block_on(inject(&world, &machine.run, &functions[0], budget(&world, Duration::from_secs(30)))).unwrap();
     let why = "the event source mapping is changing";
     assert_eq!(injected, InjectOutcome::Pending { wait: Duration::from_secs(2), waiting_for: Some(why.to_owned()) });
     assert_eq!(waiting_for(&world, &machine).as_deref(), Some(why));
@@ -95,7 +101,7 @@ fn an_arm_that_waits_for_a_tombstone_records_it() {
     let armed = block_on(arm(&world, &second.run, &function_arn("checkout"))).unwrap();
     assert!(matches!(armed, ArmOutcome::Waiting(_)), "{armed:?}");
     assert!(waiting_for(&world, &second).unwrap().contains("lock was released so recently"));
-    world.pass(10);
+    world.pass(Duration::from_secs(10));
     block_on(arm(&world, &second.run, &function_arn("checkout"))).unwrap();
     assert_eq!(waiting_for(&world, &second), None);
 }

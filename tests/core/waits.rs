@@ -173,7 +173,7 @@ fn a_run_is_overdue_a_minute_after_its_end_and_not_before() {
     let world = world(&["checkout"]);
     let machine = Machine::new(&world, "run-1", experiment(json!([])));
     block_on(machine.start()).unwrap();
-    let observed = block_on(observe(&world, &machine.run, 0, budget(&world, 30))).unwrap();
+    let observed = block_on(observe(&world, &machine.run, 0, budget(&world, Duration::from_secs(30)))).unwrap();
     assert_eq!(observed, ObserveOutcome::Running { wait: Duration::from_secs(5), sample_from: 0 });
     let late = |run: &Run| run.expected_end() + OVERDUE_GRACE;
     assert_eq!(tick_at(&world, late(&run_of(&world, &machine.run)), -1), idle());
@@ -238,7 +238,7 @@ fn a_tick_counts_what_it_has_seen() {
     });
     first.kill();
     world.with(|state| state.call_failures = vec![("PutFunctionConcurrency", CallFailure::Denied); 50]);
-    let (tick, error) = block_on(reap(&world, budget(&world, 55)));
+    let (tick, error) = block_on(reap(&world, budget(&world, Duration::from_secs(55))));
     // The second run is in time, and its execution is running.
     assert_eq!((tick, error), (Tick { active: 2, handled: 1, failed_restores: 2, ..Tick::default() }, None));
     assert_eq!(run_of(&world, &first.run).status, RunStatus::Failed, "only the reaper can record it");
@@ -246,7 +246,7 @@ fn a_tick_counts_what_it_has_seen() {
         state.call_failures.clear();
         state.executions_unreadable = true;
     });
-    let (tick, error) = block_on(reap(&world, budget(&world, 55)));
+    let (tick, error) = block_on(reap(&world, budget(&world, Duration::from_secs(55))));
     // A failed run is restored anyway, without a response of Step Functions.
     assert_eq!((tick.active, tick.handled, tick.errors), (2, 1, 1));
     assert_eq!((error.map(|error| error.name()), tick.failed_restores), (Some("Unavailable"), 0));
@@ -254,8 +254,8 @@ fn a_tick_counts_what_it_has_seen() {
 
 /// Runs one tick of the reaper, `seconds` after `then`.
 fn tick_at(world: &SimWorld, then: Time, seconds: i64) -> Tick {
-    world.pass((then.0 - world.now().0) / 1000 + seconds);
-    let (tick, error) = block_on(reap(world, budget(world, 55)));
+    world.pass(world.now().until(Time(then.0 + seconds * 1000)));
+    let (tick, error) = block_on(reap(world, budget(world, Duration::from_secs(55))));
     assert_eq!(error, None);
     tick
 }
@@ -272,7 +272,9 @@ fn restored<'a>(world: &'a SimWorld, steady: Value, recovery: &str) -> Machine<'
     let machine = Machine::new(world, "run-1", experiment);
     block_on(async {
         machine.start().await.unwrap();
-        roll_back(world, &machine.run, &EndReason::DurationElapsed, budget(world, 120)).await.unwrap();
+        roll_back(world, &machine.run, &EndReason::DurationElapsed, budget(world, Duration::from_secs(120)))
+            .await
+            .unwrap();
     });
     machine
 }

@@ -63,7 +63,7 @@ async fn carried_out(world: &SimWorld, task: Task, mut payload: Value) -> Value 
         if payload["status"] == "done" {
             return payload;
         }
-        world.pass(payload["waitSeconds"].as_i64().unwrap());
+        world.pass(Duration::from_secs(payload["waitSeconds"].as_u64().unwrap()));
     }
     panic!("{task:?} never ends: {payload}");
 }
@@ -181,7 +181,7 @@ async fn a_refused_restore_is_retried_before_it_is_a_failure() {
     rehearse_all(&world, &names).await;
     for_all(&world, Task::Inject, &names).await;
     call(&world, Task::Restore, &json!({ "runId": "r", "failure": null })).await;
-    world.pass(60);
+    world.pass(Duration::from_secs(60));
     world.with(|state| state.call_failures.push(("PutFunctionConcurrency", CallFailure::Denied)));
     let answer = call(&world, Task::Restore, &batch(&names)).await;
     assert_eq!((&answer["status"], &answer["failed"]), (&json!("pending"), &json!(0)), "{answer}");

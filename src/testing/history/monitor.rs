@@ -283,7 +283,7 @@ mod tests {
             state.drive = Some(Drive::default());
             Monitor::check_locks_and_reasons(state);
         });
-        world.pass(delay.as_secs().cast_signed());
+        world.pass(delay);
         world.with(|state| {
             state.targets.clear();
             Monitor::check_closing(state, &id, RunStatus::Failed);
