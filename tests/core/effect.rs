@@ -160,7 +160,7 @@ fn a_metric_that_cannot_be_computed_is_never_held() {
     let unknown = |state: &mut State| {
         state.metric_errors.insert("Errors".into(), AlarmError::Unavailable("Errors: InternalError".into()));
     };
-    let text = "CloudWatch did not answer: Errors: InternalError";
+    let text = "CloudWatch did not respond: Errors: InternalError";
     // Before the run, nothing starts.
     let world = world(&["checkout"]);
     world.with(unknown);

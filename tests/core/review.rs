@@ -184,7 +184,7 @@ fn a_run_whose_alarm_is_deleted_ends() {
     world.with(|state| state.alarms.clear());
     block_on(machine.observe()).unwrap();
     let reason = run_of(&world, &machine.run).reason.unwrap();
-    assert_eq!(reason.to_string(), "its alarm errors is gone");
+    assert_eq!(reason.to_string(), "its alarm errors was deleted");
 }
 
 /// A run that was closed before its steady state could be evaluated is not held.
