@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_configuration_is_in_place_only_when_its_update_is_through() {
+    fn a_configuration_is_in_place_only_after_its_update_completed() {
         let with = |last_update| seen(|now| (now.timeout, now.last_update) = (1, last_update));
         let plan = |last_update| plan_inject(&[TIMEOUT], &with(last_update));
         assert_eq!(plan(LastUpdate::Successful), InjectPlan::Injected);

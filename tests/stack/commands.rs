@@ -274,8 +274,8 @@ fn an_aborted_execution_is_restored_by_the_reaper(lab: &Lab) {
     lab.aws(&["stepfunctions", "stop-execution", "--execution-arn", &lab.execution("aborted")]);
     let _ = run.wait();
     assert_eq!(lab.function("lab-search")["Configuration"]["MemorySize"], 1024, "no Catch runs");
-    let answer = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("reaper.json");
-    lab.aws(&["lambda", "invoke", "--function-name", "snapback-reaper", answer.to_str().unwrap()]);
+    let output = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("reaper.json");
+    lab.aws(&["lambda", "invoke", "--function-name", "snapback-reaper", output.to_str().unwrap()]);
     assert_eq!(lab.function("lab-search"), before);
     let (code, out, _) = lab.snapback(&["report", "aborted"]);
     assert!(code == 1 && out.contains("its execution was stopped or timed out"), "{code}: {out}");
