@@ -46,7 +46,7 @@ LOGS = ("logs:CreateLogStream", "logs:PutLogEvents")
 
 def text_for(role: str, action: str, scenario: str) -> str:
     """Returns what the user must see: the name of the missing right, or the end of a run that continues without it."""
-    # A function without a log runs on. Inferred: no page of AWS says so.
+    # A function without a log runs on. Inferred, because AWS documents nothing about it.
     if action in LOGS:
         return "restored exactly"
     # After the rehearsal, a target whose tags cannot be read is restored rather than left with its fault.

@@ -245,6 +245,35 @@ def the_schedule_starts_the_machine_and_nothing_else(site: Site) -> None:
     eventually("the schedule starts an execution", lambda: executions() > before)
 
 
+def a_rule_needs_the_functions_permission(site: Site) -> None:
+    """An alarm's event reaches the rollback function only while the function's policy lets the rule invoke it."""
+    lambdas = site.account.client("lambda")
+    function = f"{site.prefix}-rollback"
+    granted = json.loads(lambdas.get_policy(FunctionName=function)["Policy"])["Statement"][0]
+    log, before = site.emulated.log, site.emulated.record.stat().st_size
+
+    def rolled_back() -> bool:
+        site.set_alarm(site.alarm, "OK")
+        site.set_alarm(site.alarm, "ALARM")
+        return any(each.get("invoked") == function for each in site.record(before))
+
+    site.account.client("events").enable_rule(Name=f"{site.prefix}-alarm")
+    lambdas.remove_permission(FunctionName=function, StatementId=granted["Sid"])
+    site.set_alarm(site.alarm, "ALARM")
+    eventually("the event is not delivered", lambda: "not delivered: events.amazonaws.com" in log.read_text())
+    assert not any(each.get("invoked") == function for each in site.record(before))
+    lambdas.add_permission(
+        FunctionName=function,
+        StatementId="again",
+        Action="lambda:InvokeFunction",
+        Principal="events.amazonaws.com",
+        SourceArn=granted["Condition"]["ArnLike"]["AWS:SourceArn"],
+    )
+    eventually("the event is delivered", rolled_back)
+    site.set_alarm(site.alarm, "OK")
+    site.account.client("events").disable_rule(Name=f"{site.prefix}-alarm")
+
+
 def ledger_writers_restore_from_their_machine(site: Site) -> None:
     """A role of LedgerWriters can restore with `--direct`, and no other principal can."""
     iam = site.account.client("iam")
@@ -268,6 +297,7 @@ def ledger_writers_restore_from_their_machine(site: Site) -> None:
 
 CHECKS = (
     inject_changes_only_what_is_allowed,
+    a_rule_needs_the_functions_permission,
     users_need_the_documented_rights_only,
     ledger_writers_restore_from_their_machine,
     the_schedule_starts_the_machine_and_nothing_else,

@@ -200,6 +200,13 @@ class Site:
         lines = [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
         return {(logical[each["role"]], each["action"]) for each in lines if each["role"] in logical and each["allowed"]}
 
+    def record(self, since: int) -> list[dict[str, Any]]:
+        """Returns what happened to functions since this position of the emulator's record (infra/lab/record.py)."""
+        with self.emulated.record.open() as file:
+            file.seek(since)
+            text = file.read()
+        return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+
     def position(self) -> int:
         """Returns the end of the record of rights."""
         return (self.emulated.directory / RIGHTS).stat().st_size
