@@ -272,7 +272,7 @@ class Site:
     def heal(self) -> None:
         """Lets the reaper restore what is left, as it does each minute. A run that could not be stopped is rolled back again."""
         if "running" in (run["status"] for run in self.runs()):
-            self.snapback("rollback", "--all")
+            self.invoke("rollback", {"all": True})
 
         def restored() -> bool:
             self.invoke("reaper", {})
