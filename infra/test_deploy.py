@@ -115,7 +115,7 @@ class Account:
             return json.dumps({"engaged": self.lever})
         self.lever = {"lever engage": True, "lever disengage": False}.get(name, self.lever)
         if name == "lever engage" and self.lever_fails:
-            raise CommandFailed("lever engage: restored, before its time")
+            raise CommandFailed("lever engage: restored, before the end of its duration")
         return ""
 
 

@@ -24,7 +24,8 @@ const QUERY_PREFIX: &str = "m";
 
 impl Alarms for AwsWorld {
     async fn alarms(&self, names: &[AlarmName]) -> Result<Vec<Option<AlarmFact>>, AlarmError> {
-        // Without the types, the response has no composite alarms (AmazonCloudWatch/latest/APIReference/API_DescribeAlarms).
+        // Without the types, the response has no composite alarms
+        // (AmazonCloudWatch/latest/APIReference/API_DescribeAlarms).
         let found = self
             .cloudwatch
             .describe_alarms()
@@ -105,8 +106,8 @@ struct Series {
 }
 
 impl Series {
-    /// Adds a page. Only `Complete` without values means "no data". After `PartialData`, the rest is in the next page or missing
-    /// (AmazonCloudWatch/latest/APIReference/API_MetricDataResult).
+    /// Adds a page. Only `Complete` without values means "no data". After `PartialData`, the rest is in the next page
+    /// or missing (AmazonCloudWatch/latest/APIReference/API_MetricDataResult).
     fn add(&mut self, result: &MetricDataResult, metric: &Metric) -> Result<(), AlarmError> {
         if let Some(message) = result.messages().first() {
             return Err(unknown(&metric.name, message.value().unwrap_or("a message without text")));

@@ -4,8 +4,8 @@ use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
 
 /// Returns the ARN of the caller's user or role, and the account. The call needs no permission
-/// (STS/latest/APIReference/API_GetCallerIdentity). It is made only once, because STS can be unreachable where other services are
-/// reachable.
+/// (STS/latest/APIReference/API_GetCallerIdentity). It is made only once, because STS can be unreachable where other
+/// services are reachable.
 ///
 /// # Errors
 /// The reason for which the caller is not known.

@@ -1,8 +1,9 @@
-//! The contract of the ledger's two implementations. Random sequences of calls run on the simulated ledger and on the DynamoDB client
-//! with moto's DynamoDB. After every step, both must have returned the same, and must contain the same.
+//! The contract of the ledger's two implementations. Random sequences of calls run on the simulated ledger and on the
+//! DynamoDB client with moto's DynamoDB. After every step, both must have returned the same, and must contain the same.
 //!
-//! The calls come from two callers, who repeat calls and make late ones. moto has no concurrency, so transactions never conflict
-//! there, and `Conflict` is not compared. moto does not delete expired items, so the times of expiry are compared instead.
+//! The calls come from two callers, who repeat calls and make late ones. moto has no concurrency, so transactions never
+//! conflict there, and `Conflict` is not compared. moto does not delete expired items, so the times of expiry are
+//! compared instead.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test reports errors by failing")]
 
@@ -288,7 +289,8 @@ fn the_table_and_the_simulated_ledger_keep_one_contract() {
     std::thread::scope(|scope| (0..SERVERS).for_each(|_| drop(scope.spawn(play))));
 }
 
-/// Leaves each condition and each effect of every guarded write out of the DynamoDB client once. A sequence must detect each.
+/// Leaves each condition and each effect of every guarded write out of the DynamoDB client once. A sequence must detect
+/// each.
 #[test]
 fn every_part_of_every_guarded_write_is_needed() {
     let omissions: Vec<Omission> = every_write().iter().flat_map(GuardedWrite::omissions).collect();

@@ -1,6 +1,7 @@
 //! Turns AWS's errors into the errors of the ports.
 //!
-//! A write that may have landed is `Unclear` and keeps its lease. Only an error with which AWS refuses the request is anything else.
+//! A write that may have landed is `Unclear` and keeps its lease. Only an error with which AWS refuses the request is
+//! anything else.
 
 use std::time::Duration;
 
@@ -199,8 +200,8 @@ mod tests {
     /// A code, its status and its meaning.
     type Row = (&'static str, u16, Means);
 
-    /// The errors of any call (lambda/latest/api/CommonErrors, and of its older versions those that still occur). An aborted or
-    /// timed-out request may have been carried out, so it is unclear.
+    /// The errors of any call (lambda/latest/api/CommonErrors, and of its older versions those that still occur). An
+    /// aborted or timed-out request may have been carried out, so it is unclear.
     const COMMON: [Row; 21] = [
         ("AccessDeniedException", 403, Means::Denied),
         ("ExpiredTokenException", 403, Means::Denied),
@@ -335,8 +336,9 @@ mod tests {
         assert!(function_error(broken).may_have_landed());
     }
 
-    /// The errors are from amazondynamodb/latest/APIReference: API_GetItem, API_Query, API_Scan, API_UpdateItem, API_PutItem,
-    /// API_TransactWriteItems and CommonErrors. A failed condition and a canceled transaction are handled before.
+    /// The errors are from amazondynamodb/latest/APIReference: API_GetItem, API_Query, API_Scan, API_UpdateItem,
+    /// API_PutItem, API_TransactWriteItems and CommonErrors. A failed condition and a canceled transaction are handled
+    /// before.
     #[test]
     fn every_documented_dynamodb_error_has_its_meaning() {
         let conflict =
@@ -375,8 +377,8 @@ mod tests {
         }
     }
 
-    /// AmazonCloudWatch/latest/APIReference/API_DescribeAlarms and API_GetMetricData list only `InvalidNextToken`. The others are
-    /// common to all calls.
+    /// AmazonCloudWatch/latest/APIReference/API_DescribeAlarms and API_GetMetricData list only `InvalidNextToken`. The
+    /// others are common to all calls.
     #[test]
     fn every_documented_cloudwatch_error_has_its_meaning() {
         assert!(matches!(response(400, "InvalidNextToken").into_alarm_error(), AlarmError::Unusable(_)));

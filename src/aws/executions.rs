@@ -27,8 +27,8 @@ pub enum ExecutionState {
 }
 
 impl AwsWorld {
-    /// Starts an execution of this name and returns its ARN. Step Functions starts a name only once: a repeated call with the same
-    /// input returns the running execution (step-functions/latest/apireference/API_StartExecution).
+    /// Starts an execution of this name and returns its ARN. Step Functions starts a name only once: a repeated call
+    /// with the same input returns the running execution (step-functions/latest/apireference/API_StartExecution).
     ///
     /// # Errors
     /// The reason for which it was not started.

@@ -1,4 +1,5 @@
-//! Turns guarded writes into DynamoDB's expressions. Each condition and each effect of a description becomes one clause.
+//! Turns guarded writes into DynamoDB's expressions. Each condition and each effect of a description becomes one
+//! clause.
 
 use std::collections::HashMap;
 

@@ -28,7 +28,8 @@ impl Functions for AwsWorld {
     async fn observe(&self, function: &str, with_mappings: bool) -> Result<Observation, FunctionError> {
         self.check_region(function)?;
         let configuration = self.lambda.get_function().function_name(function).send();
-        // Both calls run concurrently, because every round trip between an alarm's event and the first restoring call counts.
+        // Both calls run concurrently, because every round trip between an alarm's event and the first restoring call
+        // counts.
         let (output, mappings) =
             join(configuration, async { if with_mappings { self.mappings(function).await } else { Ok(Vec::new()) } })
                 .await;
@@ -37,7 +38,8 @@ impl Functions for AwsWorld {
         Ok(seen)
     }
 
-    /// This also reads a mapping whose function was deleted (lambda/latest/api/API_GetEventSourceMapping takes only a UUID).
+    /// This also reads a mapping whose function was deleted (lambda/latest/api/API_GetEventSourceMapping takes only a
+    /// UUID).
     async fn mapping(&self, id: &MappingId) -> Result<MappingState, FunctionError> {
         let found = self.lambda.get_event_source_mapping().uuid(id.as_str()).send().await.map_err(function_error)?;
         let state =
@@ -177,8 +179,8 @@ impl Functions for AwsWorld {
 }
 
 impl AwsWorld {
-    /// Refuses a function of another Region. There, the client would find nothing, which must not be taken for a deleted function.
-    /// A name without a Region belongs to the client's Region.
+    /// Refuses a function of another Region. There, the client would find nothing, which must not be taken for a
+    /// deleted function. A name without a Region belongs to the client's Region.
     fn check_region(&self, function: &str) -> Result<(), FunctionError> {
         let (Some(client), Some(of_function)) = (self.lambda.config().region(), region_of(function)) else {
             return Ok(());

@@ -1,5 +1,5 @@
-//! Tests that this release reads and restores the records of earlier releases: runs of every fault, a target in every status, a run
-//! with many targets, every reason for an end, a marker, locks, tombstones, lists and the lever.
+//! Tests that this release reads and restores the records of earlier releases: runs of every fault, a target in every
+//! status, a run with many targets, every reason for an end, a marker, locks, tombstones, lists and the lever.
 //!
 //! The files in tests/ledger are never changed. A release that stores something new adds a file.
 
@@ -285,7 +285,8 @@ fn put(body: &mut Value, path: &str, value: Value) {
     }
 }
 
-/// A later release stores `deleted` in place of `gone`, and this one reads both. It does not guess what an unknown status means.
+/// A later release stores `deleted` in place of `gone`, and this one reads both. It does not guess what an unknown
+/// status means.
 #[test]
 fn a_later_releases_word_for_deleted_is_read() {
     let mut item = items("RUN#statuses", &format!("TARGET#{}", function_arn("is-gone"))).into_iter().next().unwrap();

@@ -29,8 +29,8 @@ impl AwsWorld {
         Ok(request.send().await.map_err(ledger_error)?.item)
     }
 
-    /// Reads the rest of a run whose item this is. Returns `None` if its body was deleted, because expired items are deleted one by
-    /// one.
+    /// Reads the rest of a run whose item this is. Returns `None` if its body was deleted, because expired items are
+    /// deleted one by one.
     async fn whole_run(&self, item: &Item) -> Result<Option<Run>, LedgerError> {
         let body = match separate_body_key(item) {
             None => None,
@@ -88,7 +88,8 @@ impl AwsWorld {
                     _ => return Err(ledger_error(error)),
                 };
                 let has = |code: &str| reasons.iter().any(|reason| reason.code() == Some(code));
-                // A conflict takes precedence: the condition may have been checked in the middle of the other transaction.
+                // A conflict takes precedence: the condition may have been checked in the middle of the other
+                // transaction.
                 if has("TransactionConflict") {
                     return Err(LedgerError::Conflict);
                 }

@@ -63,8 +63,8 @@ pub struct AwsWorld {
 }
 
 impl AwsWorld {
-    /// Creates the ports for an account and Region, with this table as the ledger, and the prefix of the stack's function names
-    /// if it is known.
+    /// Creates the ports for an account and Region, with this table as the ledger, and the prefix of the stack's
+    /// function names if it is known.
     #[must_use]
     pub fn new(config: &SdkConfig, table: impl Into<String>, prefix: Option<&str>) -> Self {
         let once = aws_sdk_lambda::config::Builder::from(config).retry_config(RetryConfig::disabled()).build();
@@ -83,8 +83,8 @@ impl AwsWorld {
     }
 }
 
-/// Reads Region, credentials and endpoint as every AWS tool does. `region` takes precedence over the environment, and a given
-/// `profile` is the only source of credentials.
+/// Reads Region, credentials and endpoint as every AWS tool does. `region` takes precedence over the environment, and a
+/// given `profile` is the only source of credentials.
 ///
 /// # Errors
 /// If the profile does not exist, whether it is given or named by AWS_PROFILE.

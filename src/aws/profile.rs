@@ -24,8 +24,8 @@ pub enum ProfileError {
     Unreadable(String),
 }
 
-/// Checks that a profile exists in the files that AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE name, or in those of the home
-/// directory (sdkref/latest/guide/file-location).
+/// Checks that a profile exists in the files that AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE name, or in those of
+/// the home directory (sdkref/latest/guide/file-location).
 ///
 /// # Errors
 /// If there is no such profile, or a file cannot be read. The error names the profile.
@@ -40,8 +40,8 @@ pub(super) async fn require(name: &str) -> Result<(), ProfileError> {
     }
 }
 
-/// Returns the credentials of a profile: keys, a role to assume, SSO or a process. The environment's keys, which come first in the
-/// default chain, are ignored (sdkref/latest/guide/standardized-credentials).
+/// Returns the credentials of a profile: keys, a role to assume, SSO or a process. The environment's keys, which come
+/// first in the default chain, are ignored (sdkref/latest/guide/standardized-credentials).
 pub(super) fn credentials(name: &str, region: Option<Region>, http: SharedHttpClient) -> SharedCredentialsProvider {
     // This client makes the separate call that assumes a role.
     let client = ProviderConfig::without_region().with_region(region).with_http_client(http);

@@ -12,13 +12,14 @@
 //!
 //! Everything that a condition reads is a separate attribute; the rest is JSON.
 //!
-//! The names of a thousand targets are about 120 KB of a run's body. Four transactions per target check the run's item. Inferred:
-//! a check consumes write capacity for the whole item, and a partition has 1,000 units per second
-//! (amazondynamodb/latest/developerguide/bp-partition-key-design). So with more than [`MAX_INLINE_TARGETS`] targets the body is a
-//! separate item, which is written in the same transaction and which no condition reads. With fewer, one read gets the whole run.
+//! The names of a thousand targets are about 120 KB of a run's body. Four transactions per target check the run's item.
+//! Inferred: a check consumes write capacity for the whole item, and a partition has 1,000 units per second
+//! (amazondynamodb/latest/developerguide/bp-partition-key-design). So with more than [`MAX_INLINE_TARGETS`] targets the
+//! body is a separate item, which is written in the same transaction and which no condition reads. With fewer, one read
+//! gets the whole run.
 //!
-//! A record that cannot be read is an error with the run's name, never an absent record: taking a damaged target for an absent one
-//! could leave its fault in place.
+//! A record that cannot be read is an error with the run's name, never an absent record: taking a damaged target for an
+//! absent one could leave its fault in place.
 
 use std::collections::HashMap;
 
@@ -124,8 +125,8 @@ fn unreadable(what: &str) -> LedgerError {
     ))
 }
 
-/// Reads an attribute that may be absent. One of another type is unreadable and not absent: otherwise, a target could be called
-/// restored that is not.
+/// Reads an attribute that may be absent. One of another type is unreadable and not absent: otherwise, a target could
+/// be called restored that is not.
 fn optional<'a, T>(
     item: &'a Item,
     name: &str,
@@ -175,8 +176,8 @@ pub(super) fn changing_attributes(run: &Run) -> Result<Vec<(&'static str, Attrib
     Ok(attributes.into_iter().filter_map(|(name, value)| Some((name, value?))).collect())
 }
 
-/// Returns the run's item, and its body's item if it has many targets. What never changes is in `body`; what can change is in
-/// separate attributes.
+/// Returns the run's item, and its body's item if it has many targets. What never changes is in `body`; what can change
+/// is in separate attributes.
 pub(super) fn run_items(run: &Run) -> Result<(Item, Option<Item>), LedgerError> {
     let mut item = run_key(&run.id);
     item.insert("status".into(), text(run.status.name()));
@@ -192,8 +193,8 @@ pub(super) fn separate_body_key(item: &Item) -> Option<Item> {
     Some(key(pk, "BODY"))
 }
 
-/// Reads a run from its item and the item with its body, which can be the same. If the body cannot be read, the run has no
-/// functions; the caller can take them from the run's targets.
+/// Reads a run from its item and the item with its body, which can be the same. If the body cannot be read, the run has
+/// no functions; the caller can take them from the run's targets.
 ///
 /// # Errors
 /// If the status or the deviations cannot be read. The error names the run.
@@ -214,7 +215,8 @@ fn run_from(item: &Item, body: &Item, id: RunId) -> Result<Run, LedgerError> {
     run.closed_at = integer(item, "closedAt").map(Time).or(run.closed_at);
     run.reason = parsed(item, "reason").ok().flatten().and_then(read_reason).or(run.reason);
     run.deviations = parsed(item, "deviations")?.or(run.deviations);
-    // The body may have old values of these. Later findings without them have removed the attributes, so the body does not count.
+    // The body may have old values of these. Later findings without them have removed the attributes, so the body does
+    // not count.
     run.effect = string(item, "effect").map(str::to_owned);
     run.injected = string(item, "injected").map(str::to_owned);
     Ok(run)
@@ -275,7 +277,8 @@ fn read_lease(item: &Item, kind: LeaseKind) -> Result<Option<Lease>, LedgerError
     }
 }
 
-/// Finds combinations that no task writes. Such a record is damaged, and a restore that trusted it could leave a fault in place.
+/// Finds combinations that no task writes. Such a record is damaged, and a restore that trusted it could leave a fault
+/// in place.
 fn contradiction(target: &TargetRecord, has_snapshot: bool) -> Option<&'static str> {
     let has_lease = target.inject_lease.is_some() || target.restore_lease.is_some();
     let changes_nothing = target.changes.is_empty() && !target.status.is_final();

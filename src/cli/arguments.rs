@@ -75,7 +75,8 @@ pub(super) enum Command {
     Import {
         /// A file in JSON or YAML, or with lines NAME=VALUE; - reads standard input.
         file: PathBuf,
-        /// The tool: fis, failure-lambda, chaos-lambda or chaos-lambda-extension; default: recognized by the file's content.
+        /// The tool: fis, failure-lambda, chaos-lambda or chaos-lambda-extension; default: recognized by the file's
+        /// content.
         #[arg(long, value_name = "TOOL", value_parser = format)]
         from: Option<Format>,
         /// A target function, by name or ARN; repeat for more. Overrides the functions named in the file.
@@ -138,7 +139,8 @@ pub(super) enum LeverAction {
         /// Why, for other users of the stack.
         #[arg(long, default_value = "engaged from the command line", value_parser = lever_reason)]
         reason: LeverReason,
-        /// Write to the ledger and roll back from this machine, not through the rollback function: for when the stack is broken.
+        /// Write to the ledger and roll back from this machine, not through the rollback function: for when the stack
+        /// is broken.
         #[arg(long)]
         direct: bool,
     },

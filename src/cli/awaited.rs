@@ -10,8 +10,8 @@ pub(super) fn is_restored(run: &Run, targets: &[TargetRecord]) -> bool {
     is_ending && targets.iter().all(|target| target.status.is_final())
 }
 
-/// What a restored run waits for before it is closed, and until when at most; `None` once it is closed, and while a target
-/// is not restored.
+/// What a restored run waits for before it is closed, and until when at most; `None` once it is closed, and while a
+/// target is not restored.
 pub(super) fn awaited(run: &Run, targets: &[TargetRecord]) -> Option<String> {
     if run.status.is_final() || !is_restored(run, targets) {
         return None;

@@ -1,4 +1,4 @@
-//! A restore from this machine, with the credentials of the user and nothing but the ledger's table.
+//! A restore from this machine, with the user's credentials and only the ledger's table.
 
 use std::time::Duration;
 
@@ -13,19 +13,19 @@ use crate::steps::rollback::roll_back_each;
 use super::Failure;
 use super::exit::Exit;
 
-/// How long one round of a direct restore takes at most.
+/// The longest time for one round of a direct restore.
 const ROUND_TIMEOUT: Duration = Duration::from_secs(60);
-/// Rounds of a direct restore: longer than the longest lease.
+/// The number of rounds of a direct restore. Together, they take longer than the longest lease.
 const ROUNDS: u32 = 5;
 
-/// Restores as the stack does, with this machine's credentials, in rounds. Every run is stopped before any is restored. A
-/// run that cannot be stopped, or a target that cannot be restored, does not end the others' rounds. Returns the first
+/// Restores in rounds, as the stack does, with this machine's credentials. Every run is stopped before any is restored.
+/// A run that cannot be stopped or a target that cannot be restored does not block the others. Returns the first
 /// failure that remains at the end.
 pub(super) async fn restore_directly(world: &impl World, runs: &[RunId], reason: &EndReason) -> Option<Failure> {
     let mut failures: Vec<StepError> = Vec::new();
     for _ in 0..ROUNDS {
         let budget = Budget { deadline: world.now() + ROUND_TIMEOUT };
-        // Interrupted at its deadline, as Lambda would do it: that is what the leases are made for.
+        // The round is interrupted at its deadline, as Lambda does it. The leases allow for that.
         let round = tokio::time::timeout(ROUND_TIMEOUT, roll_back_each(world, runs, reason, budget));
         let Ok(round) = round.await else { continue };
         let open = round.is_open();
@@ -49,7 +49,7 @@ mod tests {
     use crate::testing::execution::Machine;
     use crate::testing::samples::{experiment, faults, world};
 
-    /// Two runs that have injected.
+    /// Creates two runs that have injected.
     async fn injected(world: &SimWorld) -> [Machine<'_>; 2] {
         let machine = |run, function| Machine::new(world, run, experiment(&[function], &faults()[0..1]));
         let machines = [machine("run-1", "checkout"), machine("run-2", "payment")];

@@ -39,7 +39,7 @@ pub(super) struct Follower<'a> {
     alarms: Vec<AlarmName>,
     output: &'a Output,
     began: Time,
-    /// The rollback function could not be reached, so this process restores.
+    /// Whether this process restores, because the rollback function could not be reached.
     restores_itself: Cell<bool>,
 }
 
@@ -69,7 +69,7 @@ struct Progress<'a> {
     screen: Screen<'a>,
     shown: Shown,
     undo: Option<Pending<'a, ()>>,
-    /// The execution has ended; with the refusal, if it was refused.
+    /// Set when the execution has ended, with the refusal if it was refused.
     over: Option<Option<Failure>>,
 }
 
@@ -94,8 +94,8 @@ impl<'a> Follower<'a> {
         }
     }
 
-    /// Shows what happens until the execution has ended. A refusal is a failure; the ledger has every other end. Nothing is
-    /// awaited outside of the one `select`, so that Ctrl-C works at every moment.
+    /// Shows what happens until the execution has ended. A refusal is a failure; the ledger has every other outcome.
+    /// All waiting is in one `select`, so Ctrl-C works at any time.
     pub(super) async fn follow(&'a self, interruptions: &mut Interruptions) -> Result<Option<Failure>, Failure> {
         let mut progress = Progress {
             stage: Stage::Following,
@@ -110,7 +110,7 @@ impl<'a> Follower<'a> {
                 seen = &mut poll, if progress.over.is_none() => {
                     match seen {
                         Ok(seen) => self.show(&mut progress, seen),
-                        // The rollback does not depend on what can be shown meanwhile.
+                        // A rollback continues even if the run cannot be read in the meantime.
                         Err(failure) if progress.undo.is_none() => {
                             progress.screen.clear();
                             return Err(failure);
@@ -175,7 +175,7 @@ impl<'a> Follower<'a> {
         })
     }
 
-    /// What to say when this command stops following a run that it cannot read.
+    /// Returns advice for when this command stops following a run that it cannot read.
     fn continues(&self) -> String {
         let status = self.arguments.repeat(&format!("status {}", self.id));
         let rollback = self.arguments.repeat(&format!("rollback {}", self.id));
@@ -277,7 +277,7 @@ impl<'a> Follower<'a> {
         };
     }
 
-    /// Says what a restored run waits for, and voids the question whether to roll it back.
+    /// Shows what a restored run waits for, and withdraws the question whether to roll it back.
     fn restored(&self, progress: &mut Progress<'a>, run: &Run, targets: &[TargetRecord]) {
         let awaited = awaited(run, targets);
         if let Some(text) = &awaited
@@ -295,7 +295,7 @@ impl<'a> Follower<'a> {
         }
     }
 
-    /// Cause before effect: the status that begins something comes before its targets, the one that ends it after them.
+    /// Shows causes before effects: a status that starts something comes before its targets, a final status after them.
     fn news(&self, progress: &mut Progress<'a>, run: &Run, targets: &[TargetRecord]) {
         if !run.status.is_final() {
             self.status_news(progress, run);
@@ -327,18 +327,18 @@ impl<'a> Follower<'a> {
     }
 
     fn remaining(&self, run: &Run, targets: &[TargetRecord]) -> String {
-        let back = targets.iter().filter(|target| target.status.is_final()).count();
+        let ended = targets.iter().filter(|target| target.status.is_final()).count();
         match run.status {
             RunStatus::Running if run.ends_at.is_some() => {
                 format!("{} s left", seconds_up(self.stack.world.now().until(run.expected_end())))
             }
-            RunStatus::Stopping => format!("{back} of {} restored", targets.len()),
+            RunStatus::Stopping => format!("{ended} of {} restored", targets.len()),
             status => status.name().to_owned(),
         }
     }
 }
 
-/// Waits for the rollback to end; forever, where none was requested.
+/// Waits for the rollback to end, or forever if none was requested.
 async fn undone(undo: &mut Option<Pending<'_, ()>>) -> Result<(), Failure> {
     match undo {
         Some(undo) => undo.await,
@@ -346,7 +346,7 @@ async fn undone(undo: &mut Option<Pending<'_, ()>>) -> Result<(), Failure> {
     }
 }
 
-/// A refusal leaves nothing in the ledger. Any other failure does, and the report shows it.
+/// Returns the failure of a refused execution, which leaves nothing in the ledger. The report shows any other failure.
 fn refusal(error: String, cause: &str) -> Option<Failure> {
     let exit = match StepErrorKind::from_name(&error) {
         Some(StepErrorKind::Refused) => Exit::Refused,

@@ -1,4 +1,4 @@
-//! Shows the account, the Region and the caller, before anything is injected.
+//! Shows the account, the Region and the caller before anything is injected.
 
 use serde::Serialize;
 
@@ -23,12 +23,13 @@ pub(super) struct Identified<'a, T> {
     pub(super) view: &'a T,
 }
 
-/// Shows where the command acts, before it does anything. With JSON output it is printed on standard error, to come first.
+/// Shows where and as whom the command will act. With JSON output, this goes to standard error, because it has to come
+/// first.
 pub(super) async fn show_identity(stack: &Stack, output: &Output) -> Identity {
     let region = stack.config.region().map(ToString::to_string).unwrap_or_default();
     let (account, caller, shown) = match caller(&stack.config).await {
         Ok((arn, account)) => (account, Some(arn.clone()), arn),
-        // The stack's ARN has the account, too.
+        // The stack's ARN also has the account.
         Err(why) => (stack.account.clone(), None, format!("unknown ({why})")),
     };
     let line = format!("account {account}, Region {region}, caller {shown}");

@@ -1,4 +1,4 @@
-//! `import`.
+//! The command `import`.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use super::file::{invalid, read_foreign};
 use super::output::Output;
 use super::{Failure, yaml};
 
-/// Prints the experiment on standard output, and on standard error what it does not have and what was decided.
+/// Prints the experiment on standard output, and on standard error what is not imported and which decisions were made.
 pub(super) fn import(
     file: &Path,
     from: Option<Format>,

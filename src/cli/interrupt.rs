@@ -58,8 +58,8 @@ pub(super) enum Reaction {
     Ignore,
 }
 
-/// Decides what an interruption means. Where no user can be asked, the careful reaction is to roll back. Only Ctrl-C leaves
-/// a rollback: a terminal that closes may send SIGHUP twice, and the second one must not undo the first.
+/// Decides what an interruption means. Where no user can be asked, the careful reaction is to roll back. Only Ctrl-C
+/// leaves a rollback: a terminal that closes may send SIGHUP twice, and the second one must not undo the first.
 pub(super) fn react(stage: Stage, interruption: Interruption, can_ask: bool) -> Reaction {
     match (stage, interruption) {
         (Stage::Following, Interruption::CtrlC) if can_ask => Reaction::Ask,
@@ -141,8 +141,8 @@ async fn next_of(signal: &mut Option<Signal>) {
     }
 }
 
-/// Reads a reply. Everything but a clear "no" or "leave" rolls back: a user who types something else at this prompt is not
-/// sure that the fault may stay.
+/// Reads a reply. Everything but a clear "no" or "leave" rolls back: a user who types something else at this prompt is
+/// not sure that the fault may stay.
 fn reply(line: &str) -> Reply {
     match line.trim().to_lowercase().as_str() {
         "l" | "leave" => Reply::Leave,

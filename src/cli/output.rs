@@ -1,7 +1,7 @@
 //! Output: colored on a terminal, plain lines when piped, JSON when asked for.
 //!
-//! What is printed may come from AWS or from a file. Control characters in it are escaped here, so that no name or reason
-//! can move the cursor, hide a line, or show another plan than the one that runs.
+//! What is printed may come from AWS or from a file. Control characters in it are escaped here, so that no name or
+//! reason can move the cursor, hide a line, or show another plan than the one that runs.
 
 use std::cell::RefCell;
 use std::io::{self, IsTerminal, Write};
@@ -18,20 +18,20 @@ use crate::plan::rendering::{FieldRow, Outcome, PlanView, ReportView, TargetRepo
 use super::exit::Exit;
 use super::{Failure, process};
 
-/// Where and how to print. A write that fails never ends a command, least of all one that is putting something back: the
-/// first failure is kept for the end.
+/// Where and how to print. A write that fails never ends a command, because the command may be restoring a function.
+/// The first failure is kept for the end.
 pub(super) struct Output {
-    /// Only JSON, one value.
+    /// Whether to print one JSON value and nothing else.
     pub(super) as_json: bool,
-    /// Standard output is a terminal.
+    /// Whether standard output is a terminal.
     pub(super) live: bool,
     colors: bool,
-    /// The options that every printed command of snapback's needs to reach the same place.
+    /// The options that every printed `snapback` command needs to reach the same stack.
     places: String,
     failed: RefCell<Option<io::Error>>,
 }
 
-/// What a word means.
+/// The meaning of a colored word.
 #[derive(Clone, Copy)]
 pub(super) enum Tone {
     Good,
@@ -47,7 +47,7 @@ impl Output {
         Self { as_json, live, colors, places: String::new(), failed: RefCell::default() }
     }
 
-    /// The same, with the options for printed commands (see [`Arguments::places`](super::arguments::Arguments::places)).
+    /// Adds the options for printed commands (see [`Arguments::places`](super::arguments::Arguments::places)).
     pub(super) fn with_places(self, places: String) -> Self {
         Self { places, ..self }
     }
@@ -74,7 +74,7 @@ impl Output {
         self.keep(written);
     }
 
-    /// Prints a line on standard error, also where JSON is printed.
+    /// Prints a line on standard error, even if standard output gets JSON.
     pub(super) fn note(&self, line: &str) {
         self.keep(writeln!(io::stderr(), "{}", escape_all_but_colors(&complete_commands(line, &self.places), false)));
     }
@@ -85,7 +85,8 @@ impl Output {
         }
     }
 
-    /// What a command ends with. Whoever closes a pipe has seen enough; everything else that was not written is an error.
+    /// Returns the exit code of the command. A closed pipe is no error, because its reader has seen enough; any other
+    /// failure to write is one.
     pub(super) fn finish(&self, exit: Exit) -> Exit {
         match &*self.failed.borrow() {
             Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -103,13 +104,14 @@ impl Output {
             Tone::Bad => RED,
             Tone::Faint => FAINT,
         };
-        // What is painted is made safe here: the text itself may not bring colors of its own.
+        // Escape the text here, so that it cannot contain color codes itself.
         if self.colors { format!("{code}{}{RESET}", escape_controls(text)) } else { text.to_owned() }
     }
 
     pub(super) fn json(&self, value: &impl Serialize) {
         let text = serde_json::to_string_pretty(value).unwrap_or_default();
-        // serde_json escapes ASCII's control characters. The others can only be in strings, where JSON allows an escape.
+        // serde_json escapes ASCII's control characters. The others can only be in strings, where JSON allows an
+        // escape.
         let is_left = |c: char| is_control(c) && c != '\n';
         let escaped = text.chars().map(|c| if is_left(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() });
         self.print(&format!("{}\n", if text.contains(is_left) { escaped.collect() } else { text.clone() }));
@@ -120,7 +122,7 @@ impl Output {
             let cause = complete_commands(&failure.cause, &self.places);
             self.json(&json!({ "error": failure.error, "cause": cause }));
         }
-        // Where standard output takes nothing, this is not lost with it.
+        // If standard output has failed, the cause goes to standard error as well.
         if !self.as_json || self.failed.borrow().is_some() {
             self.note(&format!("snapback: {}", failure.cause));
         }
@@ -135,8 +137,8 @@ impl Output {
             }
         }
         if let Some(seed) = view.seed {
-            let anew = format!("; a run draws anew, and with --seed {seed} these");
-            self.print_line(&format!("  drawn with seed {seed}{}", if view.seed_is_drawn { &anew } else { "" }));
+            let hint = format!("; a run draws again; use --seed {seed} for these targets");
+            self.print_line(&format!("  drawn with seed {seed}{}", if view.seed_is_drawn { &hint } else { "" }));
         }
         for target in &view.targets {
             self.print_line("");
@@ -183,6 +185,14 @@ impl Output {
     }
 
     pub(super) fn report(&self, view: &ReportView) {
+        self.report_head(view);
+        self.report_findings(view);
+        for target in &view.targets {
+            self.report_target(target);
+        }
+    }
+
+    fn report_head(&self, view: &ReportView) {
         self.print_line(&format!("run {}: {}", view.run_id, self.outcome(view)));
         let reason = view.reason.as_deref().map_or(String::new(), |reason| format!("; {reason}"));
         if !view.experiment.is_empty() {
@@ -190,7 +200,7 @@ impl Output {
                 Some(closed_at) => format!("closed at {closed_at}"),
                 None => format!("ends by {}", view.due),
             };
-            // Of a run whose record cannot be read, no time is known either.
+            // A run whose record cannot be read has no times.
             let times = format!("; started at {}; {end}", view.created_at);
             let times = if view.created_at == Time(0).to_string() { "" } else { &times };
             self.print_line(&format!("  experiment {}{times}", view.experiment));
@@ -199,6 +209,9 @@ impl Output {
         if let Some(seed) = view.seed {
             self.print_line(&format!("  targets drawn with seed {seed}"));
         }
+    }
+
+    fn report_findings(&self, view: &ReportView) {
         if let Some(steady_state) = view.steady_state {
             let tone = if steady_state == "held" { Tone::Good } else { Tone::Warning };
             self.print_line(&format!("  steady state {}", self.paint(tone, steady_state)));
@@ -215,66 +228,61 @@ impl Output {
         for note in &view.notes {
             self.print_line(&format!("  {} {note}", self.paint(Tone::Warning, "note")));
         }
-        for target in &view.targets {
-            let fields: Vec<&str> = target.fields.iter().map(|row| row.field.as_str()).collect();
+    }
+
+    fn report_target(&self, target: &TargetReport) {
+        let fields: Vec<&str> = target.fields.iter().map(|row| row.field.as_str()).collect();
+        let (status, fields) = (self.target(target.status), join_or(&fields, "no field"));
+        self.print_line(&format!("  {}: {status} ({fields})", target.function));
+        for drift in &target.drift {
+            self.print_line(&format!("    {} {}: {}", self.paint(Tone::Warning, "drift"), drift.field, drift.note));
+        }
+        for fault in &target.removed_faults {
+            let removed = self.paint(Tone::Warning, "removed");
             self.print_line(&format!(
-                "  {}: {} ({})",
-                target.function,
-                self.target(target.status),
-                join_or(&fields, "no field")
+                "    {removed} {}: changed outside this run; seen at {}",
+                fault.field, fault.seen_at
             ));
-            for drift in &target.drift {
-                self.print_line(&format!("    {} {}: {}", self.paint(Tone::Warning, "drift"), drift.field, drift.note));
-            }
-            for fault in &target.removed_faults {
-                let removed = self.paint(Tone::Warning, "removed");
-                self.print_line(&format!(
-                    "    {removed} {}: changed outside this run; seen at {}",
-                    fault.field, fault.seen_at
-                ));
-            }
-            if let Some(why) = &target.waiting_for {
-                self.print_line(&format!("    {} {why}", self.paint(Tone::Warning, "waiting:")));
-            }
-            if !target.frozen_versions.is_empty() {
-                let what = match has_version(&target.frozen_versions) {
-                    true => "published during the run, with the fault in them:",
-                    false => "published during the run:",
-                };
-                let (versions, list) = (self.paint(Tone::Warning, "versions"), target.frozen_versions.join(", "));
-                self.print_line(&format!("    {versions} {what} {list}"));
-            }
-            if let Some(moved) = &target.runtime_version {
-                let (before, after) = (&moved.before, &moved.after);
-                self.print_line(&format!(
-                    "    {} was {before}, is {after}",
-                    self.paint(Tone::Warning, "runtime version")
-                ));
-            }
-            if let Some(error) = &target.restore_error {
-                self.print_line(&format!("    {} {error}", self.paint(Tone::Bad, "the restore failed:")));
-            }
+        }
+        if let Some(why) = &target.waiting_for {
+            self.print_line(&format!("    {} {why}", self.paint(Tone::Warning, "waiting:")));
+        }
+        if !target.frozen_versions.is_empty() {
+            let what = match has_version(&target.frozen_versions) {
+                true => "published during the run, with the fault in them:",
+                false => "published during the run:",
+            };
+            let (versions, list) = (self.paint(Tone::Warning, "versions"), target.frozen_versions.join(", "));
+            self.print_line(&format!("    {versions} {what} {list}"));
+        }
+        if let Some(moved) = &target.runtime_version {
+            let (before, after) = (&moved.before, &moved.after);
+            self.print_line(&format!("    {} was {before}, is {after}", self.paint(Tone::Warning, "runtime version")));
+        }
+        if let Some(error) = &target.restore_error {
+            self.print_line(&format!("    {} {error}", self.paint(Tone::Bad, "the restore failed:")));
         }
     }
 
     fn outcome(&self, view: &ReportView) -> String {
         let (tone, text) = match view.outcome {
             Outcome::Unfinished => (Tone::Warning, "not over yet"),
-            Outcome::Held => (Tone::Good, "restored exactly, at the end of its time"),
+            Outcome::Held => (Tone::Good, "restored exactly, at the end of its duration"),
             Outcome::NoSteadyState => {
-                (Tone::Good, "restored exactly, at the end of its time; no steady state was given")
+                (Tone::Good, "restored exactly, at the end of its duration; no steady state was given")
             }
-            Outcome::Unproven => {
-                (Tone::Warning, "restored exactly, at the end of its time; nothing shows that the faults took effect")
-            }
+            Outcome::Unproven => (
+                Tone::Warning,
+                "restored exactly, at the end of its duration; nothing shows that the faults took effect",
+            ),
             Outcome::EndedEarly if view.status == RunStatus::Completed => {
                 (Tone::Warning, "restored exactly; the steady state did not hold afterwards")
             }
-            // It may have failed before its time or at its end.
+            // A run can fail before its end, or at its end.
             Outcome::EndedEarly if view.status == RunStatus::Failed => {
                 (Tone::Warning, "restored exactly; the run failed")
             }
-            Outcome::EndedEarly => (Tone::Warning, "restored exactly, before its time"),
+            Outcome::EndedEarly => (Tone::Warning, "restored exactly, before the end of its duration"),
             Outcome::Drifted if only_deleted(view) => match view.targets.len() {
                 1 => (Tone::Warning, "the function was deleted during the run; nothing is left to restore"),
                 _ => (Tone::Warning, "restored, except for functions that were deleted during the run"),
@@ -297,7 +305,7 @@ impl Output {
     }
 }
 
-/// What is not as it was before a run, although it is restored.
+/// Describes why a restored run is not as it was before.
 fn drifted(view: &ReportView) -> &'static str {
     let frozen = |target: &TargetReport| has_version(&target.frozen_versions);
     let changed = |target: &TargetReport| {
@@ -312,7 +320,7 @@ fn drifted(view: &ReportView) -> &'static str {
     }
 }
 
-/// Whether nothing but deleted functions keeps the run from being restored exactly.
+/// Whether the run is restored exactly except for deleted functions.
 fn only_deleted(view: &ReportView) -> bool {
     let is_exact = |status| matches!(status, TargetStatus::Deleted | TargetStatus::Restored | TargetStatus::Untouched);
     view.targets_left_out == 0
@@ -327,7 +335,7 @@ const RED: &str = "\u{1b}[31m";
 const FAINT: &str = "\u{1b}[2m";
 const RESET: &str = "\u{1b}[0m";
 
-/// Escapes control characters, except for line breaks and, where there are colors, those of [`Output::paint`].
+/// Escapes control characters, except line breaks and, if `colors` is set, the codes of [`Output::paint`].
 fn escape_all_but_colors(text: &str, colors: bool) -> String {
     let mut safe = String::with_capacity(text.len());
     let mut rest = text;
@@ -347,8 +355,8 @@ fn escape_all_but_colors(text: &str, colors: bool) -> String {
     safe
 }
 
-/// Adds `places` to each command of snapback's in a text from the plan or the steps, which do not know how this command
-/// reached the stack. A command that has them already stays as it is.
+/// Adds `places` to each `snapback` command in a text from the plan or the steps, which do not know how this command
+/// reached the stack. A command that already has options stays as it is.
 fn complete_commands(text: &str, places: &str) -> String {
     const NAME: &str = "snapback ";
     let mut complete = String::new();
@@ -365,7 +373,7 @@ fn complete_commands(text: &str, places: &str) -> String {
     complete
 }
 
-/// How long the command is that a text begins with: its words without options.
+/// Returns the length of the command at the beginning of a text, without options.
 fn command_length(text: &str) -> Option<usize> {
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     let word = |text: &str| text.find(|c| !is_word(c)).unwrap_or(text.len());

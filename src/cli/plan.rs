@@ -16,7 +16,7 @@ use super::identity::{Identified, show_identity};
 use super::output::{Output, targets};
 use super::{Failure, stack};
 
-/// Validates a file; reads nothing else.
+/// Validates a file, without any call to AWS.
 pub(super) fn check(file: &Path, output: &Output) -> Result<Exit, Failure> {
     let (experiment, _) = read_file(file)?;
     if output.as_json {

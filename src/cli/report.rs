@@ -34,11 +34,11 @@ async fn view_of(world: &impl World, run: &Run) -> Result<ReportView, Failure> {
 struct Shown {
     /// Whether each is active, and its report.
     views: Vec<(bool, ReportView)>,
-    /// What of the ledger cannot be read, with its run and its function.
+    /// The records that cannot be read, each with its run and its function.
     unreadable: Vec<String>,
 }
 
-/// The active runs and the recent ones. What cannot be read of one hides no other.
+/// Reads the active runs and the recent ones. An unreadable run does not hide the others.
 async fn shown(world: &impl World, active: &[RunId]) -> Result<Shown, Failure> {
     let mut shown = Shown::default();
     for run in retry(world, || world.all_runs()).await? {
@@ -110,7 +110,7 @@ pub(super) async fn status(arguments: &Arguments, run: Option<&RunId>, output: &
     Ok(exit)
 }
 
-/// Targets that are not restored, and runs that may still arm some.
+/// Lists the targets that are not restored, and the runs that may still arm targets.
 fn armed(views: &[(bool, ReportView)]) -> Vec<String> {
     let mut armed = Vec::new();
     for (active, view) in views {
@@ -123,7 +123,7 @@ fn armed(views: &[(bool, ReportView)]) -> Vec<String> {
     armed
 }
 
-/// Runs with nothing to restore that are not closed yet, such as those that wait for metrics.
+/// Lists the runs with nothing to restore that are not closed yet, for example because they wait for metrics.
 fn restored_runs(views: &[(bool, ReportView)]) -> Vec<String> {
     let waiting = views.iter().filter(|(active, view)| *active && is_restored(view) && is_ending(view));
     waiting.map(|(_, view)| run_line(view)).collect()

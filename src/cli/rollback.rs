@@ -1,4 +1,4 @@
-//! The command `rollback`: through the stack, or from this machine with nothing but the table.
+//! The command `rollback`: through the rollback function, or from this machine with only the table.
 
 use std::time::Duration;
 
@@ -32,8 +32,8 @@ pub(super) async fn rollback(
     Ok(worst(&views, &undone))
 }
 
-/// Does it through the stack, or from this machine. Returns the ledger, to read the outcome from. What could not be restored
-/// is printed immediately; the runs' reports have it, too.
+/// Undoes through the rollback function, or from this machine. Returns the ledger, which has the outcome. What could
+/// not be restored is printed immediately, and is also in the runs' reports.
 pub(super) async fn carry_out(
     arguments: &Arguments,
     what: Undo<'_>,
@@ -71,7 +71,7 @@ pub(super) async fn carry_out(
     Ok((world, undone))
 }
 
-/// The exit code of the worst outcome of several runs, and of what was not restored.
+/// Returns the exit code of the worst outcome of several runs, and of what was not restored.
 pub(super) fn worst(views: &[ReportView], undone: &Undone) -> Exit {
     let failed = undone.failure.as_ref().map(|failure| failure.exit);
     // A failure explains why a run is not over, so it decides.
@@ -79,7 +79,7 @@ pub(super) fn worst(views: &[ReportView], undone: &Undone) -> Exit {
     views.chain(failed).max_by_key(|exit| exit.code()).unwrap_or(Exit::Success)
 }
 
-/// The exit code of one run: for this command, a run that it has ended has ended well.
+/// Returns the exit code of one run. For this command, a run that was ended early is a success.
 fn exit(view: &ReportView) -> Exit {
     match Exit::of(view) {
         Exit::EndedEarly | Exit::Error | Exit::Unproven => Exit::Success,
@@ -99,8 +99,8 @@ fn show(views: &[ReportView], output: &Output) {
     }
 }
 
-/// Waits until every target is restored and the runs are closed, for at most three minutes, and not at all once something
-/// has failed. A run that cannot be read is named, and does not hide the other runs' reports.
+/// Waits until every target is restored and the runs are closed: at most three minutes, and not at all after a failure.
+/// An unreadable run is named, and does not hide the other runs' reports.
 pub(super) async fn wait_until_closed(
     world: &impl World,
     mut undone: Undone,

@@ -1,4 +1,4 @@
-//! `run`: starts the execution and follows it.
+//! The command `run`: starts an execution and follows it.
 
 use std::path::Path;
 
@@ -34,12 +34,12 @@ pub(super) async fn run(
         Some(name) => name.clone(),
         None => run_id(&experiment.name, stack.world.now(), stack.world.random())?,
     };
-    // Until here, Ctrl-C ends the command, and nothing was started. From here on, it is kept for the follower.
+    // Until now, Ctrl-C ends the command before anything was started. From now on, it reaches the code below.
     let mut interruptions = Interruptions::new()?;
     let execution = tokio::select! {
         execution = start(&stack, &id, &value) => execution?,
-        // Whether it has started is not known; that it does not go on is.
-        _ = interruptions.next() => return stop_at_the_start(&stack, arguments, &id, &mut interruptions, output).await,
+        // Whether the execution has started is not known. Either way, it is stopped.
+        _ = interruptions.next() => return stop_before_start(&stack, arguments, &id, &mut interruptions, output).await,
     };
     if !output.as_json {
         output.print_line(&format!("run {id}"));
@@ -52,7 +52,7 @@ pub(super) async fn run(
         view = report::view(&stack.world, &id) => view?,
         _ = interruptions.next() => {
             let advice = arguments.repeat(&format!("report {id}"));
-            return Err(Failure::new("Left", format!("left; the execution is over; see {advice}")));
+            return Err(Failure::new("Left", format!("left; the run has ended; see {advice}")));
         }
     };
     if output.as_json {
@@ -63,8 +63,8 @@ pub(super) async fn run(
     Ok(Exit::of(&view))
 }
 
-/// Ends a run of which nothing is known yet.
-async fn stop_at_the_start(
+/// Stops a run whose start has not been confirmed.
+async fn stop_before_start(
     stack: &stack::Stack,
     arguments: &Arguments,
     id: &RunId,
@@ -85,8 +85,8 @@ async fn stop_at_the_start(
         Err(Failure { exit, ..Failure::new("Left", format!("{what}; see {advice}")) })
     };
     tokio::select! {
-        stopped = stop => stopped.and_then(|()| left("the run was stopped at its very start", Exit::EndedEarly)),
-        _ = interruptions.next() => left("left; whether the run has started is not known", Exit::Unfinished),
+        stopped = stop => stopped.and_then(|()| left("the run was stopped while it was starting", Exit::EndedEarly)),
+        _ = interruptions.next() => left("left; it is not known whether the run has started", Exit::Unfinished),
     }
 }
 
@@ -95,7 +95,7 @@ async fn start(stack: &stack::Stack, id: &RunId, experiment: &Value) -> Result<S
     started.map_err(|why| Failure::new("NotStarted", format!("the run {id} could not be started: {why}")))
 }
 
-/// A name that says what and when, and that no other run has.
+/// Makes a unique run ID from the experiment's name, the time, and a random number.
 fn run_id(name: &ExperimentName, now: Time, random: u64) -> Result<RunId, Failure> {
     let mut slug = String::new();
     for c in name.as_str().chars() {
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_is_named_after_its_experiment() {
+    fn a_run_id_starts_with_the_name_of_its_experiment() {
         let name = |text: &str| ExperimentName::try_from(text).unwrap_or_else(|e| unreachable!("{e}"));
         let id = |text: &str| run_id(&name(text), Time(0), 0xabcd).map(|id| id.to_string()).unwrap_or_default();
         assert_eq!(id("Checkout survives: throttling!"), "checkout-survives-throttling-19700101000000-abcd");

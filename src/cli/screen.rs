@@ -1,4 +1,4 @@
-//! The screen of a run that is followed: its news line by line, on a terminal a changing line below them, and below that the
+//! The screen for following a run: news line by line, on a terminal a changing line below them, and below that the
 //! prompt while it is open.
 
 use std::io::{Write, stderr};

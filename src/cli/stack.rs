@@ -28,9 +28,9 @@ pub(super) struct Stack {
     rollback_function: String,
 }
 
-/// Why the rollback function did not roll back.
+/// The reason for which the rollback function did not roll back.
 pub(super) enum RollbackError {
-    /// It was not reached, or does not run; what it did is unknown.
+    /// It could not be reached or cannot run, so what it did is unknown.
     Unreachable(String),
     /// It ran and failed.
     Failed(Failure),
@@ -50,7 +50,7 @@ async fn config(arguments: &Arguments) -> Result<SdkConfig, Failure> {
     let config = config.map_err(|wrong| invalid("NoProfile", wrong.to_string()))?;
     match config.region() {
         Some(_) => Ok(config),
-        None => Err(invalid("NoRegion", "no AWS region is set; use --region or AWS_REGION".into())),
+        None => Err(invalid("NoRegion", "no AWS Region is set; use --region or AWS_REGION".into())),
     }
 }
 
@@ -64,13 +64,13 @@ pub(super) async fn find(arguments: &Arguments) -> Result<Stack, Failure> {
             Failure::new(
                 "StackNotFound",
                 format!(
-                    "the stack {name} has no output {key}; is it a stack of snapback? deploy it again: make deploy"
+                    "the stack {name} has no output {key}; is it a snapback stack? to deploy it again: make deploy"
                 ),
             )
         };
         stack.outputs.get(key).cloned().ok_or_else(missing)
     };
-    // A stack of an earlier release lacks one of these outputs, or both; what does not need them works there as before.
+    // A stack of an earlier release may lack these outputs. Everything that does not need them works there as well.
     let proxy_layers = output("ProxyLayers").unwrap_or_default();
     let reserved = output("RollbackReservedConcurrency").unwrap_or_default();
     let (prefix, opt_in, limit) = (output("Prefix")?, output("OptInTag")?, output("TargetLimit")?);
@@ -132,21 +132,22 @@ impl Stack {
         if response.is_error {
             return Err(failed(&response.payload));
         }
-        // A function of another release may word its response differently; that it responded is what counts.
+        // A function of another release may respond in another form. Any response means that it has rolled back.
         let rolled_back = serde_json::from_str::<RolledBack>(&response.payload);
         let rolled_back = rolled_back.map(|response| response.runs).unwrap_or_default();
         Ok(rolled_back.into_iter().map(|run| run.run_id).collect())
     }
 }
 
-/// Tells a rollback that failed from a function that does not run. Lambda's own error types begin with `Runtime.` or
-/// `Sandbox.`, and the function's with neither. Inferred from lambda/latest/dg/runtimes-logs-api and lambda/latest/dg/troubleshooting-invocation.
+/// Distinguishes a rollback that failed from a function that cannot run. Lambda's own error types start with `Runtime.`
+/// or `Sandbox.`; the function's never do. Inferred from lambda/latest/dg/runtimes-logs-api and
+/// lambda/latest/dg/troubleshooting-invocation.
 fn failed(body: &str) -> RollbackError {
     let parsed: Value = serde_json::from_str(body).unwrap_or_default();
     let kind = parsed["errorType"].as_str().unwrap_or_default();
     let why = failure_message(body);
     if kind.starts_with("Runtime.") || kind.starts_with("Sandbox.") {
-        return RollbackError::Unreachable(format!("it does not run: {why}"));
+        return RollbackError::Unreachable(format!("it cannot run: {why}"));
     }
     let exit = match StepErrorKind::from_name(kind) {
         Some(StepErrorKind::InvalidInput | StepErrorKind::NoSuchRun) => Exit::Invalid,
@@ -161,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_function_that_fails_is_told_apart_from_one_that_does_not_run() {
+    fn a_failed_rollback_differs_from_a_function_that_cannot_run() {
         let unreachable = |body: &str| matches!(failed(body), RollbackError::Unreachable(_));
         assert!(unreachable(r#"{"errorType":"Runtime.ExitError","errorMessage":"exit status 1"}"#));
         assert!(unreachable(

@@ -1,14 +1,15 @@
 //! Reading JSON and YAML into a value, and syntax errors in snapback's own words.
 //!
-//! The YAML library quotes values of the file in its messages, which may be secrets, and names its own API. No text of it
-//! gets out of here: a message is a place and one of the fixed texts below.
+//! The YAML library quotes values of the file in its messages, which may be secrets, and names its own API. No text of
+//! it gets out of here: a message is a place and one of the fixed texts below.
 
 use serde_json::Value;
 use serde_saphyr::Error;
 use serde_saphyr::granit_parser::ErrorKind;
 use serde_saphyr::localizer::ExternalMessageSource;
 
-/// Reads one document. JSON is YAML too, and this parser refuses duplicate keys and anchors that would grow without end.
+/// Reads one document. JSON is YAML too, and this parser refuses duplicate keys and anchors that would grow without
+/// end.
 ///
 /// # Errors
 /// Says where the file is wrong, what is wrong there, and what to do.

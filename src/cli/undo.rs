@@ -1,5 +1,5 @@
-//! Ends runs and moves the lever. The rollback function does it, so that its callers need no right to write to the ledger.
-//! This machine does it when the user asks for that, or when the function cannot be reached.
+//! Ends runs and moves the lever. The rollback function does it, so that its callers need no right to write to the
+//! ledger. This machine does it when the user asks for that, or when the function cannot be reached.
 
 use serde_json::{Value, json};
 
@@ -25,7 +25,7 @@ pub(super) enum Undo<'a> {
     Stop(&'a RunId),
     /// Roll back every run.
     All,
-    /// Move the lever; where that engages it, roll back every run.
+    /// Move the lever; if that engages it, roll back every run.
     Lever {
         /// Whether nothing may start.
         engaged: bool,
@@ -39,7 +39,7 @@ pub(super) enum Undo<'a> {
 pub(super) struct Undone {
     /// The runs that were rolled back.
     pub(super) runs: Vec<RunId>,
-    /// Why some target was not restored.
+    /// The reason for which a target was not restored.
     pub(super) failure: Option<Failure>,
 }
 
@@ -54,7 +54,7 @@ impl Undo<'_> {
         }
     }
 
-    /// The command that does the same from this machine.
+    /// Returns the command that does the same from this machine.
     fn direct_command(&self) -> String {
         match self {
             Self::Run(run) | Self::Stop(run) => format!("rollback {run} --direct"),
@@ -82,7 +82,8 @@ pub(super) async fn through_function(
     }
 }
 
-/// Does it from this machine, because the rollback function cannot be reached, and prints that. Needs the rights.
+/// Does it from this machine, because the rollback function cannot be reached, and prints that. The caller's
+/// credentials need the rights.
 pub(super) async fn instead(
     world: &impl World,
     undo: Undo<'_>,
@@ -103,7 +104,7 @@ pub(super) async fn instead(
     Ok(Undone { failure: undone.failure.map(advised), ..undone })
 }
 
-/// Does it from this machine, with nothing but the ledger.
+/// Does it from this machine, with only the ledger.
 pub(super) async fn directly(world: &impl World, undo: Undo<'_>) -> Result<Undone, Failure> {
     let (runs, reason) = match undo {
         Undo::Run(run) => {
@@ -160,7 +161,7 @@ mod tests {
             let world = world(&["checkout"]);
             let machine = Machine::new(&world, "run-1", experiment(&["checkout"], &faults()[0..1]));
             assert_eq!(machine.start().await, Ok(()));
-            // Inject's lease has run out.
+            // By now, inject's lease has expired.
             world.pass(Duration::from_secs(60));
             let undone = directly(&world, undo).await.unwrap_or_default();
             assert_eq!(

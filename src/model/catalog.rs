@@ -7,7 +7,7 @@ pub struct FaultInfo {
     pub name: &'static str,
     /// What it does, in one sentence.
     pub sentence: &'static str,
-    /// Settings for it, as YAML in one line; `{}` where it needs none.
+    /// An example of its settings, as YAML in one line; `{}` if it needs none.
     pub example: &'static str,
     /// The IAM actions that injecting and restoring it need, beyond reading the function.
     pub actions: &'static [&'static str],
@@ -29,7 +29,7 @@ pub const FAULT_CATALOG: [FaultInfo; 15] = [
     },
     FaultInfo {
         name: "handler",
-        sentence: "Replaces the handler by one that comes in a layer and may call the original.",
+        sentence: "Replaces the handler with one from a layer, which may call the original.",
         example: "{handler: chaos.handler}",
         actions: &[UPDATE, LAYER],
         sample: "demo-2-handler.json",
@@ -78,28 +78,28 @@ pub const FAULT_CATALOG: [FaultInfo; 15] = [
     },
     FaultInfo {
         name: "invocationTimeout",
-        sentence: "Keeps invocations from the handler until their time is nearly up.",
+        sentence: "Delays invocations before the handler until shortly before their timeout.",
         example: "{}",
         actions: &[UPDATE, LAYER],
         sample: "fault-invocation-timeout.json",
     },
     FaultInfo {
         name: "error",
-        sentence: "Lets invocations fail, in the handler's place or after it has run.",
+        sentence: "Makes invocations fail, in place of the handler or after it has run.",
         example: "{}",
         actions: &[UPDATE, LAYER],
         sample: "fault-error.json",
     },
     FaultInfo {
         name: "response",
-        sentence: "Answers in the handler's place, or changes its answer.",
+        sentence: "Responds in place of the handler, or changes its response.",
         example: "{statusCode: 503}",
         actions: &[UPDATE, LAYER],
         sample: "fault-response.json",
     },
     FaultInfo {
         name: "corrupt",
-        sentence: "Truncates the handler's answer, replaces it, or changes its values.",
+        sentence: "Truncates the handler's response, replaces it, or changes its values.",
         example: "{mangle: true}",
         actions: &[UPDATE, LAYER],
         sample: "fault-corrupt.json",

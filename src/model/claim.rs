@@ -29,7 +29,8 @@ pub enum Claim {
     Mappings(Mappings),
 }
 
-/// The variables that set up the proxy: it is the wrapper of the runtime, has faults to inject, and starts the next wrapper.
+/// The variables that set up the proxy: it is the wrapper of the runtime, has faults to inject, and starts the next
+/// wrapper.
 pub(super) const PROXY_VARIABLES: [&str; 3] = [WRAPPER_VARIABLE, FAULTS_VARIABLE, CHAINED_WRAPPER_VARIABLE];
 
 impl Claim {
@@ -46,8 +47,8 @@ impl Claim {
         }
     }
 
-    /// Where the first of the earlier claims is that [meets](Self::meets) this one. A file can have thousands of claims, so
-    /// each is looked up; only a claim of mappings is compared with all others, and there is one per fault.
+    /// Finds the first earlier claim that [meets](Self::meets) this one. A file can have thousands of claims, so each
+    /// is looked up; only a claim of mappings is compared with all others, and there is one per fault.
     #[must_use]
     pub fn find_in<T: Copy + Ord>(&self, earlier: &BTreeMap<Claim, T>) -> Option<T> {
         let get = |claim: &Claim| earlier.get(claim).copied();

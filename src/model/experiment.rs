@@ -42,7 +42,7 @@ pub struct Experiment {
     /// The alarms that end the run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stop_conditions: Vec<StopCondition>,
-    /// What should hold before, during and after.
+    /// The conditions that hold before, during and after the run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steady_state: Vec<Condition>,
     /// How long the steady state may take, after the restore, to hold again.
@@ -66,8 +66,8 @@ struct RawExperiment {
     faults: Vec<Fault>,
     /// How long the faults stay: an ISO 8601 duration from PT5S to PT12H.
     duration: RunDuration,
-    /// How long the run may take to arm and inject, from PT10S to PT10M; PT10M if absent. The deadline that faults have of
-    /// their own is this long after the end of the duration, because they are written before the duration begins.
+    /// How long the run may take to arm and inject, from PT10S to PT10M; PT10M if absent. The deadline that faults have
+    /// of their own is this long after the end of the duration, because they are written before the duration begins.
     start_within: Option<StartLimit>,
     /// The alarms that end the run, at most 5.
     #[serde(default)]
@@ -77,8 +77,8 @@ struct RawExperiment {
     steady_state: Vec<Condition>,
     /// How long the steady state may take to hold again after the restore; PT1M if absent.
     recovery: Option<Recovery>,
-    /// The seed for the draws of `select` and of the percentages inside invocations. If absent, both differ in each run, and
-    /// the report shows the seed of `select`.
+    /// The seed for the draws of `select` and of the percentages inside invocations. If absent, both differ in each
+    /// run, and the report shows the seed of `select`.
     seed: Option<BoundedU32<0, { u32::MAX }>>,
 }
 
@@ -169,13 +169,13 @@ fn check_alarms(stops: &[StopCondition]) -> Result<(), String> {
 }
 
 impl Experiment {
-    /// Without the values of variables, for the record of a run that is over.
+    /// Returns the experiment without the values of variables, for the record of an ended run.
     #[must_use]
     pub fn redacted(&self) -> Self {
         Self { faults: self.faults.iter().map(Fault::redacted).collect(), ..self.clone() }
     }
 
-    /// Whether chance chooses among the functions that carry the tags of a target.
+    /// Whether a target draws at random among the functions that have its tags.
     #[must_use]
     pub fn draws(&self) -> bool {
         self.targets.iter().any(|target| matches!(target, Target::Tagged { select, .. } if *select != Select::All))
@@ -205,13 +205,13 @@ impl Experiment {
         self.faults.iter().all(Fault::expires_by_itself)
     }
 
-    /// How long a run may take to arm and inject.
+    /// Returns how long a run may take to arm and inject.
     #[must_use]
     pub fn startup_limit(&self) -> Duration {
         self.start_within.map_or(STARTUP_LIMIT, BoundedDuration::get)
     }
 
-    /// The latest end of a run that begins `now`: the time to arm and inject, and its duration.
+    /// Returns the latest end of a run that begins `now`. It includes the time to arm and inject, and the duration.
     #[must_use]
     pub fn deadline(&self, now: Time) -> Time {
         now + self.duration.get() + self.startup_limit()

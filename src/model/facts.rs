@@ -31,9 +31,9 @@ pub struct Facts {
     pub alarms: Vec<(AlarmName, Option<AlarmFact>)>,
     /// The conditions of the steady state that do not hold.
     pub deviations: Vec<String>,
-    /// Every layer that would be attached or restored, and what is known of it.
+    /// The facts about every layer that would be attached or restored.
     pub layers: BTreeMap<LayerVersionArn, LayerFact>,
-    /// The account's concurrency, where it matters and could be read.
+    /// The account's concurrency, if it matters and could be read.
     pub account: Option<AccountConcurrency>,
     /// Notes for the plan on how the targets were found.
     pub notes: Vec<String>,
@@ -42,9 +42,9 @@ pub struct Facts {
 /// The concurrency of an account in a Region (lambda/latest/api/API_AccountLimit).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AccountConcurrency {
-    /// What all functions together may use.
+    /// The limit of all functions together.
     pub total: u32,
-    /// What is not reserved for single functions; all other functions share it.
+    /// The part that is not reserved for single functions. All other functions share it.
     pub unreserved: u32,
 }
 
@@ -61,7 +61,7 @@ pub enum RuntimeUpdates {
     Unknown,
 }
 
-/// What is known of one target.
+/// The facts about one target.
 #[derive(Clone, Debug)]
 pub struct TargetFacts {
     /// Its name in the experiment, if the experiment names it.
@@ -116,7 +116,7 @@ pub struct AlarmFact {
     pub in_alarm: bool,
 }
 
-/// What is known of a layer version.
+/// The facts about a layer version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LayerFact {
     /// It exists.

@@ -29,7 +29,7 @@ pub type Megabytes = BoundedU32<128, 10_240>;
 pub enum Fault {
     /// Sets the reserved concurrency, so that invocations above it are throttled.
     ReservedConcurrency(ReservedConcurrency),
-    /// Replaces the handler by one that comes in a layer.
+    /// Replaces the handler with one from a layer.
     Handler(HandlerFault),
     /// Appends layers, with the variables and the wrapper that they need.
     Layer(LayerFault),
@@ -44,10 +44,10 @@ pub enum Fault {
     /// Makes invocations slower.
     #[serde(deserialize_with = "checked")]
     Latency(LatencyFault),
-    /// Keeps invocations from the handler until their time is nearly up.
+    /// Delays invocations before the handler until shortly before their timeout.
     #[serde(deserialize_with = "checked")]
     InvocationTimeout(InvocationTimeoutFault),
-    /// Lets invocations fail.
+    /// Makes invocations fail.
     #[serde(deserialize_with = "checked")]
     Error(ErrorFault),
     /// Responds in place of the handler.
@@ -67,7 +67,7 @@ pub enum Fault {
     Exit(ExitFault),
 }
 
-/// Runs the check of the proxy here already, where the message can name the field that the user wrote.
+/// Runs the proxy's check at this point, where the message can name the field that the user wrote.
 fn checked<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -84,7 +84,7 @@ where
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ReservedConcurrency {
-    /// Invocations at once; 0 throttles everything.
+    /// The number of concurrent invocations; 0 throttles all of them.
     pub limit: BoundedU32<0, 100_000>,
 }
 
@@ -129,7 +129,7 @@ pub struct LayerFault {
     /// The wrapper to start the runtime with (`AWS_LAMBDA_EXEC_WRAPPER`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wrapper: Option<WrapperPath>,
-    /// The variable in which the wrapper finds the one that it displaces, so that it can start it in turn.
+    /// The variable in which the wrapper finds the wrapper that it replaces, so that it can start that one in turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chained_wrapper_variable: Option<VariableName>,
     /// The variable that is set to the run's deadline, in milliseconds since the epoch. After it, the code in the
@@ -160,7 +160,10 @@ impl TryFrom<RawLayerFault> for LayerFault {
             return Err("has an empty `layers`; write 1 to 5 layer version ARNs, or use the `environment` fault".into());
         }
         if raw.chained_wrapper_variable.is_some() && raw.wrapper.is_none() {
-            return Err("has `chainedWrapperVariable` without `wrapper`; add the wrapper, or take it out".into());
+            return Err(
+                "has `chainedWrapperVariable` without `wrapper`; add the wrapper, or remove `chainedWrapperVariable`"
+                    .into(),
+            );
         }
         let RawLayerFault { layers, environment, wrapper, chained_wrapper_variable, deadline_variable } = raw;
         Ok(Self { layers, environment, wrapper, chained_wrapper_variable, deadline_variable })
@@ -296,7 +299,7 @@ impl Fault {
         })
     }
 
-    /// Everything that this fault claims, in no particular order.
+    /// Returns everything that this fault claims, in no particular order.
     #[must_use]
     pub fn claims(&self) -> Vec<Claim> {
         match self {
@@ -332,7 +335,7 @@ impl Fault {
         }
     }
 
-    /// Without the values of variables.
+    /// Returns the fault without the values of variables.
     #[must_use]
     pub fn redacted(&self) -> Self {
         let mut redacted = self.clone();
@@ -346,10 +349,10 @@ impl Fault {
         redacted
     }
 
-    /// Whether the fault expires at the run's deadline even if nothing restores it. That needs code that knows the deadline,
-    /// and no change that does harm without this code. The timeout or memory of a `handler` fault stays after the deadline,
-    /// so such a fault does not expire. Variables count as settings of the fault's code. From the deadline on, the proxy
-    /// passes everything unchanged.
+    /// Whether the fault expires at the run's deadline even if nothing restores it. That needs code that knows the
+    /// deadline, and no change that does harm without this code. The timeout or memory of a `handler` fault stays after
+    /// the deadline, so such a fault does not expire. Variables count as settings of the fault's code. From the
+    /// deadline on, the proxy passes everything unchanged.
     #[must_use]
     pub fn expires_by_itself(&self) -> bool {
         match self {
@@ -372,7 +375,7 @@ impl Fault {
     }
 
     /// Whether the fault changes `$LATEST` only. Reserved concurrency holds for every version of a function
-    /// (lambda/latest/dg/configuration-concurrency), and a mapping names its own.
+    /// (lambda/latest/dg/configuration-concurrency), and a mapping names the version that it invokes.
     #[must_use]
     pub fn changes_latest(&self) -> bool {
         !matches!(self, Self::ReservedConcurrency(_) | Self::EventSourceMapping(_))

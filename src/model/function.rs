@@ -18,7 +18,7 @@ pub enum Slot<T> {
 }
 
 impl<T> Slot<T> {
-    /// The value, if there is one.
+    /// Returns the value, if there is one.
     pub fn as_option(&self) -> Option<&T> {
         match self {
             Self::Absent => None,
@@ -39,7 +39,7 @@ impl<T> From<Option<T>> for Slot<T> {
 pub struct Observation {
     /// The unqualified ARN.
     pub arn: FunctionArn,
-    /// The guard of `UpdateFunctionConfiguration`: AWS refuses the call if the function has changed since.
+    /// The revision. `UpdateFunctionConfiguration` fails if the function has another one by then.
     pub revision_id: String,
     /// `State`.
     pub state: Lifecycle,
@@ -65,16 +65,16 @@ pub struct Observation {
     pub layers: Vec<LayerVersionArn>,
     /// The environment.
     pub environment: Environment,
-    /// Seconds.
+    /// The timeout, in seconds.
     pub timeout: u32,
-    /// Megabytes.
+    /// The memory, in megabytes.
     pub memory: u32,
     /// Reserved concurrency.
     pub concurrency: Slot<u32>,
     /// Tags.
     pub tags: Tags,
-    /// The event source mappings that were listed for it; empty where they were not asked for. A mapping is a separate
-    /// resource: it outlives its function and can be moved to another one.
+    /// The event source mappings that were listed for it; empty if they were not requested. A mapping is a separate
+    /// resource, which outlives its function and can be moved to another one.
     pub mappings: Vec<Mapping>,
 }
 
@@ -92,7 +92,7 @@ pub enum Lifecycle {
 pub enum LastUpdate {
     /// The observed configuration is in use.
     Successful,
-    /// An update is under way; the old configuration serves until it ends.
+    /// An update is in progress; invocations use the old configuration until it ends.
     InProgress,
     /// The last update failed; the configuration before it is in use.
     Failed,
@@ -112,8 +112,8 @@ pub enum Package {
 pub enum Environment {
     /// The variables.
     Readable(BTreeMap<String, Secret>),
-    /// `Environment.Error` is set (a KMS key that we may not use): the variables are unknown, and writing any would
-    /// wipe the others.
+    /// `Environment.Error` is set, because snapback may not use the KMS key. The variables are unknown, so a write
+    /// would delete them.
     Unreadable,
 }
 

@@ -1,11 +1,11 @@
-//! Every guarded write of the ledger, as a value: on which items, under which conditions, with which effects.
+//! Every guarded write of the ledger as a value: its items, its conditions, and its effects.
 //!
-//! Each write is described once. The table's client turns it into expressions and transactions, and the simulated ledger
-//! checks it and applies it. Both read the allowed source statuses from the transition tables in [`super::run`]. It has no I/O, so it belongs to `model`, which both use.
+//! Each write is described once. The DynamoDB client turns it into expressions and transactions; the simulated ledger
+//! checks and applies it in memory. The allowed source statuses come from the transition tables in [`super::run`].
 //!
-//! A write is atomic: every condition of every part holds and all effects are durable, or nothing changes. A part
-//! without an effect only checks. Writes of one part are updates; those of several, and those that create an item, are
-//! transactions, which can meet another one.
+//! A write is atomic: either every condition of every part holds and all effects become durable, or nothing changes. A
+//! part without effects is only a check. A write of one part is an update. A write of several parts, or one that
+//! creates an item, is a transaction, which can conflict with another one.
 
 use std::time::Duration;
 
@@ -17,11 +17,11 @@ use super::run::{
 use super::snapshot::{Change, Drift, RemovedFault, Snapshot};
 use super::time::Time;
 
-/// How long the record of a closed run is kept: 90 days, as long as Step Functions keeps its execution.
+/// How long the record of a closed run is kept. Step Functions keeps the execution for the same 90 days.
 pub const RECORD_RETENTION: Duration = Duration::from_secs(90 * 86_400);
-/// Targets that one transaction adds: it has 100 actions at most
-/// (amazondynamodb/latest/APIReference/API_TransactWriteItems), and one is the run's.
-const CHUNK: usize = 90;
+/// The number of targets that one transaction adds. A transaction has at most 100 actions
+/// (amazondynamodb/latest/APIReference/API_TransactWriteItems), and one of them is for the run.
+const MAX_TARGETS_PER_WRITE: usize = 90;
 
 /// One item of the ledger.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,12 +40,12 @@ pub enum Item {
     Lever,
 }
 
-/// What must hold of an item.
+/// A condition on an item.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Condition {
     /// The item does not exist.
     Absent,
-    /// There is one.
+    /// The item exists.
     Present,
     /// The run has one of these statuses.
     RunIn(Vec<RunStatus>),
@@ -55,30 +55,30 @@ pub enum Condition {
     HeldBy(RunId),
     /// No run holds the lock.
     Free,
-    /// The lever is released, or was never moved.
+    /// The lever is disengaged, or was never moved.
     Released,
     /// The snapshot has exactly these changes.
     Changes(Vec<Change>),
-    /// The role that undoes has looked at the target since its snapshot was taken.
+    /// The role that restores has rehearsed the target since its snapshot was taken.
     Rehearsed,
-    /// No lease of this kind runs at that time, except an earlier one of the same holder: of one's own leases, a begin
-    /// that lands late must not cut a newer one short.
+    /// No lease of this kind is valid at that time, except one of the same holder that ends earlier. So a begin that
+    /// lands late never shortens a newer lease of its holder.
     LeaseFree(Lease, Time),
-    /// The lease of this kind is this very one, by its holder and its end.
+    /// The lease of this kind has the same holder and the same end.
     LeaseIs(Lease),
     /// The lease of this kind, if there is one, has ended at this time.
     LeaseOver(LeaseKind, Time),
-    /// The removed faults that are recorded are these.
+    /// These removed faults are recorded.
     RemovedFaults(Vec<RemovedFault>),
 }
 
-/// What becomes of an item.
+/// A change of an item.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
-    /// The run is created as it is here.
+    /// The run is created like this.
     Create(Box<Run>),
-    /// What was written when the run was created is replaced by this, which has no values of variables; what was set
-    /// since stays.
+    /// What was stored at the run's creation is replaced by this run, which has no values of variables. What was set
+    /// later stays.
     Forget(Box<Run>),
     /// The run's status.
     RunStatus(RunStatus),
@@ -98,7 +98,7 @@ pub enum Effect {
     TargetStatus(TargetStatus),
     /// The target's snapshot.
     Snapshot(Snapshot),
-    /// Whether the role that undoes has looked at it.
+    /// Whether the role that restores has rehearsed the target.
     Rehearsed(bool),
     /// The lease of this kind.
     Lease(Lease),
@@ -279,7 +279,7 @@ pub fn add_targets(id: &RunId, functions: &[FunctionArn]) -> Vec<GuardedWrite> {
             |function| Part::target(TargetKey::new(id, function), [], [Effect::CreateTarget(TargetStatus::Pending)]);
         GuardedWrite::new("add_targets", std::iter::once(pending).chain(chunk.iter().map(create)))
     };
-    functions.chunks(CHUNK).map(chunk).collect()
+    functions.chunks(MAX_TARGETS_PER_WRITE).map(chunk).collect()
 }
 
 /// Moves a run from `Pending` to `Running`.

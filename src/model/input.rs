@@ -45,8 +45,8 @@ pub fn read_experiment(value: &Value) -> Result<Experiment, InvalidInput> {
     read(value)
 }
 
-/// Checks what serde accepts or explains badly: it reads a list as an object, field by field in the order of our code, and
-/// describes an entry of `faults` that does not name one fault in terms of Rust.
+/// Checks what serde accepts or explains badly: it reads a list as an object, field by field in the order of our code,
+/// and describes an entry of `faults` that does not name one fault in terms of Rust.
 fn check_shape(value: &Value) -> Result<(), InvalidInput> {
     for list in ["targets", "faults", "stopConditions", "steadyState"] {
         for (at, entry) in value[list].as_array().into_iter().flatten().enumerate() {

@@ -1,7 +1,7 @@
 //! Names and ARNs, checked when they are read. The patterns are those of the Lambda API reference
-//! (lambda/latest/api/API_GetFunction, API_PublishLayerVersion, API_Environment). Lengths are in characters, as AWS's API
-//! references count them (a length constraint on a string counts Unicode code points: smithy.io/2.0/spec/constraint-traits);
-//! where only ASCII is allowed, a byte is one.
+//! (lambda/latest/api/API_GetFunction, API_PublishLayerVersion, API_Environment). Lengths are in characters, as AWS's
+//! API references count them (a length constraint on a string counts Unicode code points:
+//! smithy.io/2.0/spec/constraint-traits); where only ASCII is allowed, a byte is one.
 
 use std::fmt;
 
@@ -251,8 +251,8 @@ fn check_layer_version(text: &str) -> Result<(), String> {
     }
 }
 
-/// The name in an alarm's ARN (AmazonCloudWatch/latest/monitoring/iam-access-control-overview-cw); `None` where the text
-/// is not one. A name may contain colons.
+/// The name in an alarm's ARN (AmazonCloudWatch/latest/monitoring/iam-access-control-overview-cw); `None` where the
+/// text is not one. A name may contain colons.
 fn name_in_alarm_arn(text: &str) -> Option<&str> {
     let parts: Vec<&str> = text.splitn(7, ':').collect();
     match parts.as_slice() {
@@ -265,9 +265,9 @@ fn name_in_alarm_arn(text: &str) -> Option<&str> {
     }
 }
 
-/// An alarm's name has 1 to 255 characters of UTF-8 and no ASCII control characters; blanks at either end are part of it
-/// (AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm). snapback also refuses what could make a plan show another
-/// alarm than the one that is meant.
+/// An alarm's name has 1 to 255 characters of UTF-8 and no ASCII control characters; blanks at either end are part of
+/// it (AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm). snapback also refuses what could make a plan show
+/// another alarm than the one that is meant.
 fn check_alarm(text: &str) -> Result<(), String> {
     let name = name_in_alarm_arn(text).unwrap_or(text);
     if (1..=255).contains(&name.chars().count()) && !name.contains(is_control) {
@@ -339,7 +339,8 @@ fn check_experiment_name(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Step Functions gives an execution a name of 1 to 80 characters (step-functions/latest/apireference/API_StartExecution).
+/// Step Functions gives an execution a name of 1 to 80 characters
+/// (step-functions/latest/apireference/API_StartExecution).
 fn check_run_id(text: &str) -> Result<(), String> {
     if !is_word(text) || text.len() > 80 {
         return Err("is not a run; write 1 to 80 letters, digits, - and _".into());

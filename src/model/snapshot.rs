@@ -154,7 +154,8 @@ impl Change {
     }
 }
 
-/// The fields that one `UpdateFunctionConfiguration` call sends. A field that is `None` is not sent, and does not change.
+/// The fields that one `UpdateFunctionConfiguration` call sends. A field that is `None` is not sent, and does not
+/// change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConfigurationUpdate {
     /// The revision that the decision was made on.
@@ -174,8 +175,8 @@ pub struct ConfigurationUpdate {
 /// One AWS call that changes a function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Write {
-    /// Puts or deletes the reserved concurrency. AWS has no conditional write for it: a change that others make between the
-    /// observation and this call is overwritten.
+    /// Puts or deletes the reserved concurrency. AWS has no conditional write for it: a change that others make between
+    /// the observation and this call is overwritten.
     Concurrency(Slot<u32>),
     /// Enables or disables a mapping. AWS offers no conditional write here either.
     Mapping {

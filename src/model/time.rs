@@ -1,7 +1,7 @@
 //! Points in time, and lengths of time with their limits.
 //!
-//! A span of time is a [`Duration`] wherever the code computes with it. It becomes a number only where it is stored, sent
-//! or shown, and that number's name has the unit.
+//! A span of time is a [`Duration`] wherever the code computes with it. It becomes a number only where it is stored,
+//! sent or shown, and that number's name has the unit.
 
 use std::fmt;
 use std::ops::{Add, Sub};

@@ -1,4 +1,4 @@
-//! What the faults of an experiment change on one function, and what speaks against it.
+//! The changes that an experiment's faults make on one function, and the reasons to refuse them.
 
 use std::collections::BTreeMap;
 
@@ -19,72 +19,65 @@ use super::proxy::{ProxyAttachment, attach_proxy};
 use super::runtimes::honors_wrapper;
 use super::size::{MAX_ENVIRONMENT_BYTES, MAX_REQUEST_BYTES, environment_bytes, request_bytes, variable_bytes};
 
-/// Five layers at most (lambda/latest/dg/chapter-layers).
+/// The maximum number of layers (lambda/latest/dg/chapter-layers).
 const MAX_LAYERS: usize = 5;
 
-/// The changes of one function, with what speaks against them.
+/// The changes of one function, with refusals and warnings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ChangeSet {
-    /// Fields that the faults really change.
+    /// The fields whose value the faults change.
     pub changes: Vec<Change>,
-    /// Why they may not be made.
+    /// The reasons for which the changes must not be made.
     pub refusals: Vec<Refusal>,
-    /// Faults that would change nothing: no run begins with one. Where the function has come to look so since then, the
-    /// others are injected, and a target without any change proves nothing (see the outcome of a run).
+    /// Refusals of faults that would change nothing. They prevent the start of a run. If the function reaches that
+    /// state only later, the other faults are injected, and a target without any change proves nothing (see the outcome
+    /// of a run).
     pub idle: Vec<Refusal>,
     /// Warnings for the reader of the plan.
     pub warnings: Vec<String>,
 }
 
-/// Works out what an injection changes on the function that was observed.
+/// Determines what an injection changes on the observed function.
 #[must_use]
 pub fn change_set(injection: &Injection<'_>, now: &Observation) -> ChangeSet {
-    let mut drafting = ChangeSetBuilder {
-        now,
-        injection,
-        draft: ChangeSet::default(),
-        layers: Vec::new(),
-        variables: BTreeMap::new(),
-    };
+    let mut builder =
+        ChangeSetBuilder { now, injection, set: ChangeSet::default(), layers: Vec::new(), variables: BTreeMap::new() };
     for fault in &injection.experiment.faults {
-        drafting.add(fault);
+        builder.add(fault);
     }
-    drafting.finish()
+    builder.finish()
 }
 
 struct ChangeSetBuilder<'a> {
     now: &'a Observation,
     injection: &'a Injection<'a>,
-    draft: ChangeSet,
+    set: ChangeSet,
     layers: Vec<LayerVersionArn>,
     variables: BTreeMap<VariableName, Slot<Secret>>,
 }
 
 impl ChangeSetBuilder<'_> {
     fn refuse(&mut self, guardrail: Guardrail, reason: impl Into<String>, fix: impl Into<String>) {
-        let about = self.now.arn.name().to_owned();
-        self.draft.refusals.push(Refusal { guardrail, subject: about, reason: reason.into(), fix: fix.into() });
+        let subject = self.now.arn.name().to_owned();
+        self.set.refusals.push(Refusal { guardrail, subject, reason: reason.into(), fix: fix.into() });
     }
 
     fn push(&mut self, change: Change, changes_something: bool) {
         if changes_something {
-            self.draft.changes.push(change);
+            self.set.changes.push(change);
         } else {
-            let note = format!(
-                "{}: the {} already has the value that the fault gives it",
-                self.now.arn.name(),
-                change.field()
-            );
-            self.draft.warnings.push(note);
+            let note =
+                format!("{}: the {} already has the value that the fault sets", self.now.arn.name(), change.field());
+            self.set.warnings.push(note);
         }
     }
 
     fn add(&mut self, fault: &Fault) {
         if let Some(already) = self.already(fault) {
-            let about = self.now.arn.name().to_owned();
-            let reason = format!("{already} already, so {} would change nothing", fault.name());
-            let fix = "give the fault another value, or take one of both out".to_owned();
-            return self.draft.idle.push(Refusal { guardrail: Guardrail::Effect, subject: about, reason, fix });
+            let subject = self.now.arn.name().to_owned();
+            let reason = format!("{already}, so {} would change nothing", fault.name());
+            let fix = "give the fault another value, or remove the fault or the target".to_owned();
+            return self.set.idle.push(Refusal { guardrail: Guardrail::Effect, subject, reason, fix });
         }
         match fault {
             Fault::ReservedConcurrency(fault) => {
@@ -100,7 +93,7 @@ impl ChangeSetBuilder<'_> {
             Fault::Handler(fault) => self.handler(fault),
             Fault::Layer(fault) => self.layer(fault),
             Fault::EventSourceMapping(fault) => self.mappings(fault),
-            // However many there are, the proxy comes once: see `proxy`.
+            // All of these together need the proxy once: see `proxy`.
             Fault::Latency(_)
             | Fault::InvocationTimeout(_)
             | Fault::Error(_)
@@ -112,38 +105,40 @@ impl ChangeSetBuilder<'_> {
         }
     }
 
-    /// What the function has already, where that is everything that the fault would give it. Values of variables stay
-    /// hidden.
+    /// Returns what the function already has if the fault would change nothing. The text never contains values of
+    /// variables.
     fn already(&self, fault: &Fault) -> Option<String> {
         let now = self.now;
         match fault {
             Fault::ReservedConcurrency(fault) if now.concurrency == Slot::Present(fault.limit.get()) => {
-                Some(format!("its reserved concurrency is {}", fault.limit.get()))
+                Some(format!("its reserved concurrency is already {}", fault.limit.get()))
             }
             Fault::Timeout(fault) if now.timeout == fault.timeout.seconds() => {
-                Some(format!("its timeout is {} s", now.timeout))
+                Some(format!("its timeout is already {} s", now.timeout))
             }
             Fault::Memory(fault) if now.memory == fault.megabytes.get() => {
-                Some(format!("its memory is {} MB", now.memory))
+                Some(format!("its memory is already {} MB", now.memory))
             }
             Fault::Environment(fault) if self.has(&fault.set) && fault.unset.iter().all(|name| self.lacks(name)) => {
                 let names =
                     fault.set.keys().chain(&fault.unset).map(VariableName::as_str).collect::<Vec<_>>().join(", ");
-                Some(format!("its environment is as the fault leaves it ({names})"))
+                Some(format!("its environment already is as the fault would leave it ({names})"))
             }
-            Fault::Handler(fault) if now.handler.as_ref() == Some(&fault.handler) && self.is_bare(fault) => {
-                Some(format!("its handler is {}", fault.handler))
+            Fault::Handler(fault)
+                if now.handler.as_ref() == Some(&fault.handler) && self.changes_only_handler(fault) =>
+            {
+                Some(format!("its handler is already {}", fault.handler))
             }
             Fault::EventSourceMapping(MappingFault { disable: Mappings::One(id) }) => {
                 let is_disabled = now.mapping(id).is_some_and(|mapping| mapping.state == MappingState::Disabled);
-                is_disabled.then(|| format!("its event source mapping {id} is disabled"))
+                is_disabled.then(|| format!("its event source mapping {id} is already disabled"))
             }
             _ => None,
         }
     }
 
-    /// Whether a handler fault brings nothing besides its handler that the function does not have.
-    fn is_bare(&self, fault: &HandlerFault) -> bool {
+    /// Whether a handler fault changes nothing besides the handler.
+    fn changes_only_handler(&self, fault: &HandlerFault) -> bool {
         fault.layers.is_empty()
             && self.has(&fault.environment)
             && fault.original_handler_variable.is_none()
@@ -152,7 +147,7 @@ impl ChangeSetBuilder<'_> {
             && fault.memory.is_none_or(|memory| memory.get() == self.now.memory)
     }
 
-    /// Whether the function has these variables with these values. An environment that cannot be read is refused as such.
+    /// Whether the function has these variables with these values. An unreadable environment is refused elsewhere.
     fn has(&self, variables: &BTreeMap<VariableName, Secret>) -> bool {
         let same = |(name, value): (&VariableName, &Secret)| {
             self.now.environment.variable(name.as_str()).is_some_and(|now| now == Slot::Present(value.clone()))
@@ -178,7 +173,7 @@ impl ChangeSetBuilder<'_> {
         self.variables.extend(variables.iter().map(|(name, value)| (name.clone(), Slot::Present(value.clone()))));
     }
 
-    /// The fault carries its end: it stops even if the control plane no longer exists.
+    /// Gives the fault its deadline, so that it stops even if the control plane no longer exists.
     fn deadline(&mut self, variable: Option<&VariableName>) {
         let deadline = Slot::Present(Secret::new(self.injection.deadline.0.to_string()));
         self.variables.extend(variable.map(|variable| (variable.clone(), deadline)));
@@ -189,7 +184,7 @@ impl ChangeSetBuilder<'_> {
             return self.refuse(
                 Guardrail::Package,
                 "it is a container image, whose handler is in the image",
-                "use a fault that container images allow: reservedConcurrency, environment, timeout, memory",
+                "use a fault that works on container images: reservedConcurrency, environment, timeout, memory",
             );
         };
         if let Some(variable) = &fault.original_handler_variable {
@@ -255,13 +250,13 @@ impl ChangeSetBuilder<'_> {
             self.refuse(
                 Guardrail::Mapping,
                 "it has no such enabled event source mapping",
-                "name the UUID of one of its mappings, or take the fault out",
+                "name the UUID of one of its mappings, or remove the fault",
             );
         }
         for mapping in chosen {
             match mapping.state {
                 MappingState::Enabled => self.push(Change::Mapping { id: mapping.id }, true),
-                // One that is named is refused, and the others are left out.
+                // A named one is refused above as already disabled; with `ALL`, disabled ones are left out.
                 MappingState::Disabled => {}
                 MappingState::Busy => {
                     let reason = format!("its event source mapping {} is changing", mapping.id);
@@ -295,7 +290,7 @@ impl ChangeSetBuilder<'_> {
         if !self.variables.is_empty() {
             self.finish_environment();
         }
-        self.draft
+        self.set
     }
 
     fn finish_layers(&mut self) {
@@ -304,31 +299,35 @@ impl ChangeSetBuilder<'_> {
         if self.now.package == Package::Image {
             return self.refuse(
                 Guardrail::Package,
-                "it is a container image, which takes no layers",
-                "use a fault that container images allow: reservedConcurrency, environment, timeout, memory",
+                "it is a container image, which cannot have layers",
+                "use a fault that works on container images: reservedConcurrency, environment, timeout, memory",
             );
         }
         if original.len() + added.len() > MAX_LAYERS {
             self.refuse(
                 Guardrail::Layers,
                 format!(
-                    "it has {} layers, and {} more would be over Lambda's {MAX_LAYERS}",
+                    "it has {} layers, and {} more would exceed Lambda's {MAX_LAYERS}",
                     original.len(),
                     added.len()
                 ),
-                "put the fault's layers into one, or target functions with room",
+                "combine the fault's layers into one, or target functions with fewer layers",
             );
         }
-        // Two faults may bring one layer only where one of them names the stack's own proxy.
+        // Two faults can add the same layer only if one of them names the stack's proxy.
         for (at, layer) in added.iter().enumerate() {
             if added[..at].iter().any(|other| other.layer() == layer.layer()) {
                 let reason = format!("the layer {} would be added twice", layer.layer());
-                self.refuse(Guardrail::Layers, reason, "take it out of the `layer` fault: it comes by itself");
+                self.refuse(
+                    Guardrail::Layers,
+                    reason,
+                    "remove it from the `layer` fault, because snapback adds it automatically",
+                );
             }
         }
         for layer in added.iter().filter(|layer| original.iter().any(|own| own.layer() == layer.layer())) {
-            let reason = format!("it carries a version of the layer {} already", layer.layer());
-            self.refuse(Guardrail::Layers, reason, "take the layer off the function or out of the fault");
+            let reason = format!("it already has a version of the layer {}", layer.layer());
+            self.refuse(Guardrail::Layers, reason, "remove the layer from the function or from the fault");
         }
         self.push(Change::Layers { original, added }, true);
     }
@@ -338,7 +337,7 @@ impl ChangeSetBuilder<'_> {
         let Environment::Readable(now) = &self.now.environment else {
             return self.refuse(
                 Guardrail::Environment,
-                "its environment cannot be read, and writing it would wipe what is there",
+                "its environment cannot be read, so writing it would delete the existing variables",
                 "give snapback's roles kms:Decrypt on the function's key",
             );
         };
@@ -361,16 +360,16 @@ impl ChangeSetBuilder<'_> {
         self.check_size(&during, faults);
     }
 
-    /// Refuses what Lambda would refuse for its size. The layers are drafted before the variables.
+    /// Refuses what Lambda would refuse for its size. The layers must be in the set already.
     fn check_size(&mut self, during: &BTreeMap<String, Secret>, faults: usize) {
-        let (bytes, request) = (environment_bytes(during), request_bytes(&self.draft.changes, during));
+        let (bytes, request) = (environment_bytes(during), request_bytes(&self.set.changes, during));
         let mut reason = if bytes > MAX_ENVIRONMENT_BYTES {
             format!(
-                "its environment would have {bytes} bytes as Lambda measures it, as JSON text with its escapes, over \
-                 its {MAX_ENVIRONMENT_BYTES}"
+                "its environment would have {bytes} bytes, measured as JSON text like Lambda does, over the limit of \
+                 {MAX_ENVIRONMENT_BYTES}"
             )
         } else if request > MAX_REQUEST_BYTES {
-            format!("the update of it would have {request} bytes, over Lambda's {MAX_REQUEST_BYTES} for one")
+            format!("its update would have {request} bytes, over Lambda's limit of {MAX_REQUEST_BYTES}")
         } else {
             return;
         };

@@ -1,8 +1,8 @@
-//! Whether the faults inside invocations took effect: what the traffic should have met, and what the proxy has counted.
+//! Decides whether the faults inside invocations took effect, from the number of invocations and of injected faults.
 //!
-//! The proxy counts each injected fault in a metric (`InjectedFaults`). A run in which none was counted has shown nothing,
-//! whatever its steady state did. The rule for a share of the invocations: a count of none is believed to be chance as long
-//! as its probability is at least 1 in 10,000.
+//! The proxy counts each injected fault in a metric (`InjectedFaults`). A run without any proves nothing, regardless of
+//! its steady state. A fault for a share of the invocations can miss all of them by chance. That is accepted only if
+//! its probability is at least 1 in 10,000.
 
 use std::collections::BTreeMap;
 
@@ -10,28 +10,29 @@ use crate::model::experiment::Experiment;
 use crate::model::fault::Fault;
 use crate::model::invocation::InvocationFault;
 
-/// The probability below which it is not plausible that chance has spared every invocation.
-const CHANCE: f64 = 1e-4;
+/// The smallest probability with which chance is accepted as the reason for no injected fault.
+const MIN_CHANCE: f64 = 1e-4;
 
-/// What was seen in CloudWatch.
+/// The figures from CloudWatch.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Seen {
     /// How often each kind of fault was injected during the run.
     pub injected: BTreeMap<&'static str, f64>,
-    /// How often the targets were invoked in the whole minutes in which all faults were in place; `None` without one.
+    /// How often the targets were invoked in the whole minutes in which all faults were in place; `None` if there is no
+    /// such minute.
     pub invocations: Option<f64>,
 }
 
-/// What that says.
+/// The conclusion from the figures.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Effect {
-    /// Why it does not show that the faults took effect.
+    /// Why nothing shows that the faults took effect; `None` if something does, or if nothing had to.
     pub missing: Option<String>,
     /// What was injected, for the report.
     pub injected: String,
 }
 
-/// The kinds of faults inside invocations of an experiment.
+/// Returns the kinds of an experiment's faults inside invocations.
 #[must_use]
 pub fn kinds(experiment: &Experiment) -> Vec<&'static str> {
     let mut kinds: Vec<&'static str> =
@@ -41,12 +42,12 @@ pub fn kinds(experiment: &Experiment) -> Vec<&'static str> {
     kinds
 }
 
-/// Compares what the faults should do with what they did.
+/// Compares the injected faults with the number that the experiment and the traffic make likely.
 #[must_use]
 pub fn evaluate_effect(experiment: &Experiment, seen: &Seen) -> Effect {
     if seen.injected.values().any(|count| *count > 0.0) {
         let counts: Vec<String> = seen.injected.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
-        // CloudWatch may not have all of them yet.
+        // "At least", because CloudWatch may not have all values yet.
         return Effect { missing: None, injected: format!("at least {}{}", counts.join(", "), among(seen)) };
     }
     let faults: Vec<InvocationFault> = experiment.faults.iter().filter_map(Fault::invocation).collect();
@@ -56,13 +57,13 @@ pub fn evaluate_effect(experiment: &Experiment, seen: &Seen) -> Effect {
         Some(0.0) => {
             nothing(Some("no invocation came while the faults were in place, so nothing was injected".to_owned()), "")
         }
-        // Without a count, not even a share can excuse it.
+        // Without the number of invocations, chance cannot be the reason even for a small share.
         None => {
             let unknown = "the faults were in place for less than a whole minute of metrics, so it is not known how many \
                            invocations came, and not one fault was injected";
             nothing(Some(unknown.to_owned()), "")
         }
-        Some(count) if chance_of_none(&faults, experiment.seed.is_some(), count) < CHANCE => {
+        Some(count) if chance_of_none(&faults, experiment.seed.is_some(), count) < MIN_CHANCE => {
             let came = format!("{count} invocations came while the faults were in place, and");
             nothing(Some(format!("{came} not one fault was injected")), "")
         }
@@ -74,8 +75,8 @@ fn among(seen: &Seen) -> String {
     seen.invocations.map_or(String::new(), |count| format!("; {count} or more invocations in whole minutes"))
 }
 
-/// The probability that none of this number of invocations was chosen; 1 where that cannot be known, because of conditions and
-/// qualifiers, and with a seed, by which each environment rolls the same numbers.
+/// Returns the probability that none of this number of invocations was selected. It is 1 if it cannot be known: with
+/// conditions or qualifiers, and with a seed, which gives each environment the same rolls.
 fn chance_of_none(faults: &[InvocationFault], is_seeded: bool, invocations: f64) -> f64 {
     let chance = |fault: &InvocationFault| {
         let rule = fault.rule();
@@ -84,7 +85,7 @@ fn chance_of_none(faults: &[InvocationFault], is_seeded: bool, invocations: f64)
             return 1.0;
         }
         match fault {
-            // At least one environment was initialized, since the update has ended all those before it.
+            // The update has ended all earlier environments, so at least one was initialized during the run.
             InvocationFault::Init(_) => spared,
             _ => spared.powf(invocations),
         }

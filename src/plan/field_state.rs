@@ -7,17 +7,17 @@ use crate::model::snapshot::{Change, Drift};
 /// The state of one touched field in one observation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FieldState {
-    /// It has the value from before the run.
+    /// The field has the value from before the run.
     Original,
-    /// It has the injected value.
+    /// The field has the injected value.
     Injected,
-    /// Neither: it changed outside the run.
+    /// The field has neither value, so it changed outside the run.
     Drifted(Drift),
-    /// This observation cannot tell; observe again. The reason.
+    /// The observation does not show the field's state, for this reason; observe again.
     Unknown(&'static str),
 }
 
-/// Compares one field with its original and with what was injected.
+/// Compares one field with its original and its injected value.
 #[must_use]
 pub fn field_state(change: &Change, now: &Observation) -> FieldState {
     match change {
@@ -26,9 +26,9 @@ pub fn field_state(change: &Change, now: &Observation) -> FieldState {
         }
         Change::Handler { original, injected } => match &now.handler {
             Some(handler) => compare(change, handler, original, injected, |handler| handler.to_string()),
-            None => foreign(change, &original.to_string(), &injected.to_string(), "absent"),
+            None => drifted(change, &original.to_string(), &injected.to_string(), "absent"),
         },
-        // What others appended or took out is theirs; ours is in the list or it is not.
+        // Only the fault's layers count. Layers that were added or removed outside the run stay as they are.
         Change::Layers { added, .. } if now.layers.iter().any(|layer| added.contains(layer)) => FieldState::Injected,
         Change::Layers { .. } => FieldState::Original,
         Change::Variable { name, original, injected } => match now.environment.variable(name.as_str()) {
@@ -42,30 +42,30 @@ pub fn field_state(change: &Change, now: &Observation) -> FieldState {
             compare(change, &now.memory, original, injected, |mb| format!("{mb} MB"))
         }
         Change::Mapping { id } => match now.mapping(id) {
-            Some(mapping) => mapping_standing(mapping.state),
-            None => foreign(change, "enabled", "disabled", "deleted"),
+            Some(mapping) => mapping_field_state(mapping.state),
+            None => drifted(change, "enabled", "disabled", "deleted"),
         },
     }
 }
 
-/// Compares one field for a restore. A layer list without our layers is `Original` to an inject, which plans on the list
-/// itself; a restore calls it the original only if it is the list that the snapshot has, and drift otherwise: a deploy has
-/// added, removed, reordered or replaced layers.
+/// Compares one field for a restore. It differs from [`field_state`] only for layers: for an inject, any list without
+/// the fault's layers is `Original`, because the inject appends them. For a restore, only the list of the snapshot is;
+/// any other list is drift, because a deploy has added, removed, reordered or replaced layers.
 #[must_use]
 pub fn restored_state(change: &Change, now: &Observation) -> FieldState {
     match (change, field_state(change, now)) {
         (Change::Layers { original, added }, FieldState::Original) if now.layers != *original => {
-            let own = (!original.is_empty()).then(|| layers_text(original));
-            let injected = own.into_iter().chain([layers_text(added)]).collect::<Vec<_>>().join(" and ");
-            foreign(change, &layers_text(original), &injected, &layers_text(&now.layers))
+            let kept = (!original.is_empty()).then(|| layers_text(original));
+            let injected = kept.into_iter().chain([layers_text(added)]).collect::<Vec<_>>().join(" and ");
+            drifted(change, &layers_text(original), &injected, &layers_text(&now.layers))
         }
         (_, state) => state,
     }
 }
 
-/// The state of an event source mapping, even if its function was deleted.
+/// Returns the state of an event source mapping, which does not depend on its function.
 #[must_use]
-pub fn mapping_standing(state: MappingState) -> FieldState {
+pub fn mapping_field_state(state: MappingState) -> FieldState {
     match state {
         MappingState::Enabled => FieldState::Original,
         MappingState::Disabled => FieldState::Injected,
@@ -83,19 +83,19 @@ pub fn is_untouched(change: &Change, now: &Observation) -> bool {
 }
 
 fn compare<T: PartialEq>(change: &Change, now: &T, original: &T, injected: &T, text: fn(&T) -> String) -> FieldState {
-    // The original first: where a fault gives a field the value that it has, there is nothing to restore.
+    // Check the original first: if the fault's value equals it, there is nothing to restore.
     if now == original {
         FieldState::Original
     } else if now == injected {
         FieldState::Injected
     } else {
-        foreign(change, &text(original), &text(injected), &text(now))
+        drifted(change, &text(original), &text(injected), &text(now))
     }
 }
 
-fn foreign(change: &Change, original: &str, injected: &str, now: &str) -> FieldState {
+fn drifted(change: &Change, original: &str, injected: &str, now: &str) -> FieldState {
     let note = match change {
-        // Both values may be present and different; neither may be shown.
+        // No value of a variable may be shown, even if two present values differ.
         Change::Variable { .. } => {
             format!("was {original}, injected {injected}, now {now} with another value; left alone")
         }
@@ -104,13 +104,13 @@ fn foreign(change: &Change, original: &str, injected: &str, now: &str) -> FieldS
     FieldState::Drifted(Drift { field: change.field().to_string(), note })
 }
 
-/// A reserved concurrency for people.
+/// Formats a reserved concurrency for display.
 #[must_use]
 pub fn slot_text(slot: &Slot<u32>) -> String {
     slot.as_option().map_or_else(|| "none".to_owned(), u32::to_string)
 }
 
-/// The layers of a list, by name and version, for display.
+/// Formats a list of layers for display, by name and version.
 #[must_use]
 pub fn layers_text<'a>(layers: impl IntoIterator<Item = &'a LayerVersionArn>) -> String {
     let name = |layer: &'a LayerVersionArn| layer.as_str().rsplit_once("layer:").map_or(layer.as_str(), |(_, n)| n);
@@ -118,7 +118,7 @@ pub fn layers_text<'a>(layers: impl IntoIterator<Item = &'a LayerVersionArn>) ->
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
-/// What may be said of a variable's value.
+/// Describes a variable without its value.
 #[must_use]
 pub fn presence<T>(slot: &Slot<T>) -> &'static str {
     match slot {

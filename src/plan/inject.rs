@@ -1,4 +1,4 @@
-//! What an inject does next.
+//! Decides what an inject does next, from one fresh observation.
 
 use crate::model::function::{LastUpdate, Observation};
 use crate::model::snapshot::{Change, Surface, Write};
@@ -6,16 +6,16 @@ use crate::model::snapshot::{Change, Surface, Write};
 use super::field_state::{FieldState, field_state, is_untouched};
 use super::writes::{Direction, writes};
 
-/// What to do next to inject.
+/// The next step of an inject.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InjectPlan {
     /// Make these calls.
     Write(Vec<Write>),
-    /// The fault is in place and serves.
+    /// The fault is in place and serves invocations.
     Injected,
-    /// Look again: something is under way.
+    /// Observe again later, for this reason.
     Wait(&'static str),
-    /// A touched field is no longer what the snapshot says: do not inject.
+    /// Do not inject, because this field no longer has the value that the snapshot recorded.
     Stale(String),
 }
 
@@ -31,28 +31,28 @@ pub fn plan_first_inject(changes: &[Change], now: &Observation) -> InjectPlan {
     plan_inject(changes, now)
 }
 
-/// Decides an inject that may have begun before: what is in place stays, what is not is written.
+/// Decides an inject that may have begun before: a field that has the fault stays, and the others are written.
 #[must_use]
 pub fn plan_inject(changes: &[Change], now: &Observation) -> InjectPlan {
     let configuration = changes.iter().any(|change| change.surface() == Surface::Configuration);
     if configuration && now.last_update == LastUpdate::InProgress {
         return InjectPlan::Wait("an update of the function is in progress");
     }
-    let mut due: Vec<&Change> = Vec::new();
+    let mut to_inject: Vec<&Change> = Vec::new();
     for change in changes {
         match field_state(change, now) {
-            FieldState::Original => due.push(change),
+            FieldState::Original => to_inject.push(change),
             FieldState::Injected => {}
             FieldState::Drifted(drift) => return InjectPlan::Stale(drift.field),
             FieldState::Unknown(why) => return InjectPlan::Wait(why),
         }
     }
-    match due.is_empty() {
+    match to_inject.is_empty() {
         true if configuration && now.last_update == LastUpdate::Failed => {
             InjectPlan::Stale("configuration (its update failed)".to_owned())
         }
         true => InjectPlan::Injected,
-        false => InjectPlan::Write(writes(&due, now, Direction::Inject)),
+        false => InjectPlan::Write(writes(&to_inject, now, Direction::Inject)),
     }
 }
 
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_configuration_is_in_place_only_when_its_update_is_through() {
+    fn a_configuration_is_in_place_only_after_its_update_completed() {
         let with = |last_update| seen(|now| (now.timeout, now.last_update) = (1, last_update));
         let plan = |last_update| plan_inject(&[TIMEOUT], &with(last_update));
         assert_eq!(plan(LastUpdate::Successful), InjectPlan::Injected);

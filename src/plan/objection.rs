@@ -2,7 +2,7 @@
 
 use crate::model::refusal::Guardrail;
 
-/// A reason for "no", with its fix.
+/// A reason to refuse, with its fix.
 #[derive(Debug)]
 pub(super) struct Objection {
     pub(super) guardrail: Guardrail,

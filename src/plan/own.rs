@@ -1,27 +1,27 @@
-//! Which functions are snapback's own: no run may target them, and no restore may write to them.
+//! Recognizes snapback's own functions. No run may target them, and no restore may write to them.
 
 use crate::model::function::{Observation, Tags};
 use crate::model::names::FunctionArn;
 use crate::model::settings::TASKS;
 
-/// Whether a function has the name of one of the stack's own: `PREFIX-TASK`.
+/// Whether a function is named like one of the stack's own functions: `PREFIX-TASK`.
 #[must_use]
 pub fn is_named_as_own(prefix: &str, function: &FunctionArn) -> bool {
     let task = function.name().strip_prefix(prefix).and_then(|rest| rest.strip_prefix('-'));
     task.is_some_and(|task| TASKS.contains(&task))
 }
 
-/// Why a restore must not write to a function. A guardrail refuses such a target before a run begins.
+/// The reason for which a restore must not write to a function. A guardrail refuses such a target before a run begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OwnFunction {
-    /// It has the name of one of the stack's own: a record that names it was forged.
+    /// It is named like one of the stack's own functions, so a record that names it was forged.
     Named,
-    /// It has the tag that the template gives to the functions of every stack: another stack's, in a forged record, or a
-    /// target that was given the tag during the run.
+    /// It has the tag that the template gives to the functions of every stack. It belongs to another stack and the
+    /// record was forged, or it is a target that got the tag during the run.
     Tagged,
 }
 
-/// Whether a function is one of snapback's own, and what shows that.
+/// Returns whether a function is one of snapback's own, and what shows it.
 #[must_use]
 pub fn own_function(prefix: Option<&str>, seen: &Observation) -> Option<OwnFunction> {
     if prefix.is_some_and(|prefix| is_named_as_own(prefix, &seen.arn)) {

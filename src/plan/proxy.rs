@@ -1,4 +1,4 @@
-//! What brings the proxy to a function: its layer, the wrapper that starts it, and its configuration.
+//! What a function needs for the proxy: its layer, the wrapper that starts it, and its configuration.
 
 use crate::model::function::{Observation, Package, Slot};
 use crate::model::invocation::{CHAINED_WRAPPER_VARIABLE, FAULTS_VARIABLE, PROXY_PATH, ProxyConfig, WRAPPER_VARIABLE};
@@ -11,15 +11,15 @@ use super::bystanders::in_between;
 use super::objection::Objection;
 use super::runtimes::honors_wrapper;
 
-/// What has to be added to the function.
+/// What is added to the function.
 pub(super) struct ProxyAttachment {
-    /// The layer that brings the proxy.
+    /// The layer that contains the proxy.
     pub(super) layer: LayerVersionArn,
-    /// The variables that start it, and tell it what to do.
+    /// The variables that start and configure the proxy.
     pub(super) variables: Vec<(&'static str, Secret)>,
 }
 
-/// What this function needs for this configuration, or everything that speaks against it.
+/// Returns what this function needs for the proxy with this configuration, or all objections.
 pub(super) fn attach_proxy(
     config: &ProxyConfig,
     layers: &ProxyLayers,
@@ -28,8 +28,8 @@ pub(super) fn attach_proxy(
     if now.package == Package::Image {
         return Err(vec![Objection {
             guardrail: Guardrail::Package,
-            reason: "it is a container image, which takes no layer, and so no proxy".to_owned(),
-            fix: "use a fault that container images allow: reservedConcurrency, environment, timeout, memory",
+            reason: "it is a container image, which cannot have layers, so it cannot have the proxy".to_owned(),
+            fix: "use a fault that works on container images: reservedConcurrency, environment, timeout, memory",
         }]);
     }
     let mut objections: Vec<Objection> = starts_through_a_wrapper(now).err().into_iter().collect();
@@ -75,7 +75,8 @@ fn layer(layers: &ProxyLayers, architecture: &str) -> Result<LayerVersionArn, Ob
     })
 }
 
-/// The proxy starts a wrapper that the function already has. An empty variable names no wrapper.
+/// Returns the variables for the proxy. It also starts a wrapper that the function already has; an empty variable names
+/// none.
 fn variables(config: &ProxyConfig, now: &Observation) -> Vec<(&'static str, Secret)> {
     let mut variables =
         vec![(WRAPPER_VARIABLE, Secret::new(PROXY_PATH)), (FAULTS_VARIABLE, Secret::new(config.to_text()))];

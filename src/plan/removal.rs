@@ -1,22 +1,23 @@
-//! Which faults are no longer in place, although this run has not taken them out.
+//! Detects faults that were removed outside the run, before its restore.
 
 use crate::model::function::{LastUpdate, Observation};
 use crate::model::snapshot::{Change, Surface};
 
 use super::field_state::{FieldState, field_state};
 
-/// The fields of an injected target that do not have the value that was injected: a deploy or a user has changed them.
+/// Returns the fields of an injected target that do not have the injected value, because a deploy or a user has changed
+/// them.
 ///
-/// The caller vouches for two things: the fault was seen in place before this observation began, beyond what a read may
-/// miss, and no restore of the run had begun at that time.
+/// The caller must ensure two things. The fault was observed in place so long before this observation began that a
+/// stale read cannot miss it. And no restore of the run had begun at that time.
 #[must_use]
 pub fn removed_faults(changes: &[Change], now: &Observation) -> Vec<String> {
     changes.iter().filter(|change| is_removed(change, now)).map(|change| change.field().to_string()).collect()
 }
 
 fn is_removed(change: &Change, now: &Observation) -> bool {
-    // An update that is in progress, or that failed, is shown and does not serve: the fault does
-    // (lambda/latest/dg/functions-states).
+    // An observation shows an update that is in progress or has failed, but the configuration before it serves, which
+    // has the fault (lambda/latest/dg/functions-states).
     if change.surface() == Surface::Configuration && now.last_update != LastUpdate::Successful {
         return false;
     }
@@ -30,7 +31,7 @@ fn is_removed(change: &Change, now: &Observation) -> bool {
     }
 }
 
-/// Whether the injected value is another one than the original: else the original is what was injected.
+/// Whether the injected value differs from the original. If it does not, a field with its original value has the fault.
 fn changes_something(change: &Change) -> bool {
     match change {
         Change::ReservedConcurrency { original, injected } => original.as_option() != Some(injected),
@@ -78,7 +79,7 @@ mod tests {
         for last_update in [LastUpdate::InProgress, LastUpdate::Failed] {
             assert!(!removed(&TIMEOUT, |now| (now.timeout, now.last_update) = (77, last_update)), "{last_update:?}");
         }
-        // The reserved concurrency has no such updates.
+        // The reserved concurrency changes immediately.
         let zero = Change::ReservedConcurrency { original: Slot::Present(5), injected: 0 };
         assert!(removed(&zero, |now| now.last_update = LastUpdate::InProgress));
     }

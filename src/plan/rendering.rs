@@ -1,4 +1,4 @@
-//! Plans and reports as values that can be shown: what is in here holds no value of a variable.
+//! Plans and reports as values for display. They never contain the value of a variable.
 
 use serde::Serialize;
 
@@ -50,22 +50,22 @@ pub struct PlanView {
     pub duration: String,
     /// The alarms that end the run.
     pub stop_conditions: Vec<String>,
-    /// What should hold.
+    /// The conditions of the steady state.
     pub steady_state: Vec<String>,
-    /// What `select` drew with, where it left the choice to chance.
+    /// The seed with which `select` drew, if it chose at random.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<u32>,
-    /// Whether that seed was drawn, too: then a run draws another one.
+    /// Whether the seed itself was random, so a run draws another one.
     pub seed_is_drawn: bool,
     /// What happens to each target.
     pub targets: Vec<TargetPlan>,
     /// Warnings.
     pub warnings: Vec<String>,
-    /// Why it would not start; empty if it would.
+    /// The reasons for which a run would not start.
     pub refusals: Vec<Refusal>,
 }
 
-/// Shows an evaluation.
+/// Renders an evaluation.
 #[must_use]
 pub fn plan_view(experiment: &crate::model::experiment::Experiment, evaluation: &Evaluation) -> PlanView {
     let target = |(seen, draft): &(Observation, super::changes::ChangeSet)| TargetPlan {
@@ -87,7 +87,7 @@ pub fn plan_view(experiment: &crate::model::experiment::Experiment, evaluation: 
     }
 }
 
-/// Shows one change.
+/// Renders one change.
 #[must_use]
 pub fn field_row(change: &Change) -> FieldRow {
     let (before, during) = match change {
@@ -108,25 +108,26 @@ pub fn field_row(change: &Change) -> FieldRow {
     FieldRow { field: change.field().to_string(), after: before.clone(), before, during }
 }
 
-/// The outcome of a finished or running run, in one word; each has its exit code.
+/// The outcome of a run, in one word. Each has an exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Outcome {
-    /// Not over yet.
+    /// The run has not ended.
     Unfinished,
-    /// Over at the end of its duration, steady state held, everything restored.
+    /// Ended at the end of its duration; the steady state held, and everything is restored.
     Held,
-    /// Over at the end of its duration, everything restored; no steady state was given that could have held.
+    /// Ended at the end of its duration; everything is restored, and no steady state was given.
     NoSteadyState,
-    /// Over at the end of its duration, everything restored, and nothing deviated; but nothing shows that the faults took
-    /// effect, so that nothing is proven.
+    /// Ended at the end of its duration; everything is restored and nothing deviated. But nothing shows that the faults
+    /// took effect, so nothing is proven.
     Unproven,
-    /// Restored, but it deviated, or an alarm, a person or the lever ended it, or it failed before its end.
+    /// Restored, but the steady state deviated, or an alarm, a user or the lever ended the run, or it failed before its
+    /// end.
     EndedEarly,
-    /// Restored, except for what was changed or deleted outside of this run; or a fault was removed before the end, or a
-    /// version that was published during the run keeps it.
+    /// Restored, except for what was changed or deleted outside of this run; or a fault was removed before the end, or
+    /// a version that was published during the run keeps it.
     Drifted,
-    /// Some target is not restored.
+    /// A target is not restored.
     RestoreFailed,
 }
 
@@ -136,7 +137,7 @@ pub enum Outcome {
 pub struct RuntimeMove {
     /// When the target was armed.
     pub before: String,
-    /// When it was over.
+    /// When the target had ended.
     pub after: String,
 }
 
@@ -160,7 +161,7 @@ pub struct TargetReport {
     pub removed_faults: Vec<RemovedFaultView>,
     /// What the inject or the restore waits for.
     pub waiting_for: Option<String>,
-    /// The runtime's versions, where the run's updates, or others', have moved it.
+    /// The runtime's versions, if an update during the run has changed them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runtime_version: Option<RuntimeMove>,
     /// Why the last attempt to restore failed.
@@ -189,9 +190,9 @@ pub struct ReportView {
     pub status: RunStatus,
     /// Its outcome.
     pub outcome: Outcome,
-    /// Why it ended, for people.
+    /// Why it ended, for display.
     pub reason: Option<String>,
-    /// What `select` drew with, where it left the choice to chance.
+    /// The seed with which `select` drew, if it chose at random.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
     /// RFC 3339.
@@ -212,25 +213,25 @@ pub struct ReportView {
     pub notes: Vec<String>,
     /// The targets.
     pub targets: Vec<TargetReport>,
-    /// How many targets are not listed, for want of room.
+    /// How many targets are not listed, because of the size limit.
     #[serde(skip_serializing_if = "is_zero")]
     pub targets_left_out: usize,
 }
 
-/// For serde, which hands over a reference.
+/// Takes a reference, because serde passes one.
 fn is_zero(count: &usize) -> bool {
     *count == 0
 }
 
 impl ReportView {
-    /// Limits the targets to a number and to a size in bytes as JSON. Those that a user has to check come first, so that none
-    /// of them is left out while a restored one is listed.
+    /// Limits the targets to a number, and to a size in bytes as JSON. The targets that a user has to check come first,
+    /// so none of them is left out while a restored one is listed.
     #[must_use]
     pub fn shortened(mut self, most: usize, bytes: usize) -> Self {
         self.targets.sort_by_key(urgency);
         let mut size = 0;
         let fitting = self.targets.iter().take(most).take_while(|target| {
-            // Each with its comma.
+            // Each target has a comma.
             size += serde_json::to_string(target).map_or(bytes, |json| json.len()) + 1;
             size <= bytes
         });
@@ -241,7 +242,8 @@ impl ReportView {
     }
 }
 
-/// The lower, the sooner a user should check it: not restored, restored with drift, then all others.
+/// Returns the order in which a user should check the targets: not restored first, then those with drift, then the
+/// others.
 fn urgency(target: &TargetReport) -> u8 {
     match target.status {
         TargetStatus::Restored | TargetStatus::Untouched
@@ -254,14 +256,14 @@ fn urgency(target: &TargetReport) -> u8 {
     }
 }
 
-/// Whether a version is among those that were published during a run: where they could not be listed, there is a text
-/// instead that says why.
+/// Whether there is a version that was published during a run. If the versions could not be listed, the list has the
+/// reason in their place.
 #[must_use]
 pub fn has_version(frozen: &[String]) -> bool {
     frozen.iter().any(|version| version.parse::<u64>().is_ok())
 }
 
-/// Shows a run and its targets.
+/// Renders a run and its targets.
 #[must_use]
 pub fn report_view(run: &Run, targets: &[TargetRecord]) -> ReportView {
     let deviations = run.deviations.clone().unwrap_or_default();
@@ -303,7 +305,8 @@ fn target_report(target: &TargetRecord) -> TargetReport {
     }
 }
 
-/// A field that was left alone is not at its original afterwards: its drift says what it is.
+/// Marks a field that was left alone: after the run it does not have its original value, and its drift has the current
+/// one.
 fn reported_row(change: &Change, drift: &[Drift]) -> FieldRow {
     let mut row = field_row(change);
     if drift.iter().any(|drift| drift.field == row.field) {
@@ -321,7 +324,7 @@ fn runtime_move(target: &TargetRecord) -> Option<RuntimeMove> {
     (before != after).then(|| RuntimeMove { before: before.clone(), after: after.clone() })
 }
 
-/// Why nothing shows that the faults of a run that is over took effect.
+/// Returns why nothing shows that the faults of an ended run took effect.
 fn missing_effect(run: &Run, targets: &[TargetRecord]) -> Option<String> {
     if !run.status.is_final() {
         return None;
@@ -337,11 +340,11 @@ fn missing_effect(run: &Run, targets: &[TargetRecord]) -> Option<String> {
         return Some(format!("nothing was injected into {}", target.function.name()));
     }
     let is_inside = run.experiment.as_ref().is_some_and(Experiment::needs_proxy);
-    let unknown = "nobody has looked whether the faults took effect";
+    let unknown = "it was not checked whether the faults took effect";
     (is_inside && run.ends_at.is_some() && run.deviations.is_none()).then(|| unknown.to_owned())
 }
 
-/// An experiment that cannot be read may have a steady state.
+/// An unreadable experiment may have a steady state.
 fn has_steady_state(run: &Run) -> bool {
     run.unread.is_some() || run.experiment.as_ref().is_some_and(|experiment| !experiment.steady_state.is_empty())
 }
@@ -374,7 +377,7 @@ fn outcome(run: &Run, targets: &[TargetRecord]) -> Outcome {
     let held = if has_steady_state(run) { run.deviations.as_ref().is_some_and(Vec::is_empty) } else { true };
     match () {
         () if run.status != RunStatus::Completed || !held => Outcome::EndedEarly,
-        // An experiment that cannot be read does not tell what should have held.
+        // An unreadable experiment does not tell which conditions it has.
         () if run.unread.is_some() => Outcome::EndedEarly,
         () if missing_effect(run, targets).is_some() => Outcome::Unproven,
         () if !has_steady_state(run) => Outcome::NoSteadyState,

@@ -1,4 +1,9 @@
-//! What a restore does next: decided on one fresh observation, never on what we believe to have done.
+//! Decides what a restore does next, from one fresh observation and never from what snapback assumes it has done.
+//!
+//! Lambda applies a configuration update some time after it has accepted it, or not at all. So for fields of the
+//! configuration, the value in an observation is not always the one that serves invocations: while an update is in
+//! progress, and after one has failed, invocations use the configuration before it (lambda/latest/dg/functions-states).
+//! A field counts as restored only when it serves.
 
 use std::collections::BTreeMap;
 
@@ -6,24 +11,25 @@ use crate::model::function::{LastUpdate, Mapping, Observation};
 use crate::model::names::MappingId;
 use crate::model::snapshot::{Change, Drift, Surface, Write};
 
-use super::field_state::{FieldState, mapping_standing, restored_state};
-use super::writes::{Direction, with_theirs, writes};
+use super::field_state::{FieldState, mapping_field_state, restored_state};
+use super::writes::{Direction, with_resent, writes};
 
-/// What to write, what to leave as it is, and what to observe again.
+/// What to write, what to leave alone, and whether to observe again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RestorePlan {
-    /// The runtime version that was seen, where the function has one.
+    /// The observed runtime version, if the function has one.
     pub runtime_version: Option<String>,
-    /// Calls to make now.
+    /// The calls to make now.
     pub writes: Vec<Write>,
-    /// Fields that have changed outside the run.
+    /// The fields that changed outside the run.
     pub drift: Vec<Drift>,
     /// Why another observation is needed, regardless of the writes.
     pub pending_reason: Option<&'static str>,
 }
 
 impl RestorePlan {
-    /// Whether this observation shows every touched field with its original value, or with one that was set outside the run.
+    /// Whether this observation shows every touched field with its original value, or with one that was set outside the
+    /// run.
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.writes.is_empty() && self.pending_reason.is_none()
@@ -34,38 +40,39 @@ impl RestorePlan {
 #[must_use]
 pub fn plan_restore(changes: &[Change], now: &Observation) -> RestorePlan {
     let mut plan = RestorePlan { runtime_version: now.runtime_version.clone(), ..RestorePlan::default() };
-    let (mut back, mut theirs): (Vec<&Change>, Vec<&Change>) = Default::default();
+    let (mut to_restore, mut to_resend): (Vec<&Change>, Vec<&Change>) = Default::default();
     for change in changes {
         let configuration = change.surface() == Surface::Configuration;
         match restored_state(change, now) {
             FieldState::Unknown(why) => plan.pending_reason = Some(why),
-            // Lambda refuses an update during an update; and until this one ends, the old configuration serves: the
-            // fault, even where a deploy is about to replace it.
+            // Wait for the update in progress, because Lambda refuses another one. Until it ends, the fault may still
+            // serve.
             _ if configuration && now.last_update == LastUpdate::InProgress => {
                 plan.pending_reason = Some("an update of the function is in progress");
             }
             FieldState::Drifted(drift) => {
-                // Their update has failed, so what served before it, the fault, serves until the next one.
+                // The update that changed this field has failed, so the fault still serves. Sending the new value again
+                // makes that value serve.
                 if configuration && now.last_update == LastUpdate::Failed {
                     plan.pending_reason = Some("an update from outside this run failed, and is sent again");
-                    theirs.push(change);
+                    to_resend.push(change);
                 }
                 plan.drift.push(drift);
             }
-            // A failed update leaves the configuration before it in service: the fault, if the update was ours.
-            FieldState::Original if configuration && now.last_update == LastUpdate::Failed => back.push(change),
+            // The update that restored this field has failed, so the fault still serves.
+            FieldState::Original if configuration && now.last_update == LastUpdate::Failed => to_restore.push(change),
             FieldState::Original => {}
-            FieldState::Injected => back.push(change),
+            FieldState::Injected => to_restore.push(change),
         }
     }
-    plan.writes = with_theirs(writes(&back, now, Direction::Restore), &theirs, now);
+    plan.writes = with_resent(writes(&to_restore, now, Direction::Restore), &to_resend, now);
     plan
 }
 
-/// Decides the restore of a function that was deleted: its event source mappings outlive it
-/// (lambda/latest/api/API_DeleteFunction), and one that stays disabled would invoke nothing when the function is created
-/// again. `stuck` are those that Lambda does not enable, each with what it says. A mapping that was deleted itself has
-/// nothing left to restore.
+/// Decides the restore of a deleted function's event source mappings. They outlive the function
+/// (lambda/latest/api/API_DeleteFunction), and a disabled one would invoke nothing after the function is created again.
+/// `stuck` has the mappings that Lambda does not enable, each with Lambda's reason; they are reported as drift. A
+/// mapping that was deleted has nothing to restore.
 #[must_use]
 pub fn plan_restore_of_mappings(
     changes: &[Change],
@@ -76,11 +83,11 @@ pub fn plan_restore_of_mappings(
     for change in changes {
         let Change::Mapping { id } = change else { continue };
         let Some(mapping) = mappings.iter().find(|mapping| mapping.id == *id) else { continue };
-        match (mapping_standing(mapping.state), stuck.get(id)) {
+        match (mapping_field_state(mapping.state), stuck.get(id)) {
             (FieldState::Unknown(why), _) => plan.pending_reason = Some(why),
             (FieldState::Injected, Some(why)) => {
                 let note = format!(
-                    "was enabled, injected disabled; mapping {id} is left disabled, for its function is gone: {why}"
+                    "was enabled, injected disabled; mapping {id} is left disabled, because its function was deleted: {why}"
                 );
                 plan.drift.push(Drift { field: change.field().to_string(), note });
             }
@@ -118,7 +125,7 @@ mod tests {
 
     #[test]
     fn an_original_whose_update_failed_is_written_again() {
-        // What serves is the configuration before it; the concurrency has no such updates.
+        // The configuration before the failed update serves. The concurrency changes immediately.
         let failed = plan(5, 10, LastUpdate::Failed);
         assert_eq!((timeouts(&failed), failed.writes.len(), failed.is_done()), (vec![Some(10)], 1, false));
         assert!(plan(5, 10, LastUpdate::Successful).is_done());
@@ -131,9 +138,9 @@ mod tests {
             assert_eq!(plan.writes, [Write::Concurrency(Slot::Present(5))]);
             assert_eq!(plan.pending_reason, Some("an update of the function is in progress"));
         }
-        let settled = plan(5, 10, LastUpdate::InProgress);
-        assert!(settled.writes.is_empty() && !settled.is_done(), "{settled:?}");
-        // The value of the pending update does not serve yet: the fault does.
+        let restoring = plan(5, 10, LastUpdate::InProgress);
+        assert!(restoring.writes.is_empty() && !restoring.is_done(), "{restoring:?}");
+        // The value of the update in progress does not serve yet; the fault may.
         let drifting = plan(5, 77, LastUpdate::InProgress);
         assert!(!drifting.is_done() && drifting.drift.is_empty(), "{drifting:?}");
         let drifted = plan(5, 77, LastUpdate::Successful);
@@ -142,17 +149,17 @@ mod tests {
 
     #[test]
     fn a_value_from_outside_whose_update_failed_is_sent_again() {
-        // What serves is the fault; the value from outside is sent as it is, and nothing else of the configuration.
+        // The fault serves. The value from outside is sent again, and no other field.
         let failed = plan(5, 77, LastUpdate::Failed);
         assert_eq!((timeouts(&failed), failed.writes.len(), failed.is_done()), (vec![Some(77)], 1, false));
         assert_eq!((failed.drift.len(), failed.pending_reason.is_some()), (1, true));
-        // The concurrency has no such updates.
+        // The concurrency changes immediately.
         let concurrency = plan(9, 10, LastUpdate::Successful);
         assert!(concurrency.is_done() && concurrency.drift.len() == 1, "{concurrency:?}");
     }
 
     #[test]
-    fn a_changed_layer_list_is_drift_once_ours_are_out_of_it() {
+    fn a_changed_layer_list_is_drift_without_the_faults_layers() {
         let arns = |names: &[&str]| names.iter().map(|name| layer_arn(name)).collect::<Vec<_>>();
         let changes = [Change::Layers { original: arns(&["a", "b"]), added: arns(&["c"]) }];
         let plan = |names: &[&str], last_update| {
@@ -169,10 +176,10 @@ mod tests {
         let drifted = plan(&["a"], LastUpdate::Successful);
         assert!(drifted.is_done(), "{drifted:?}");
         assert_eq!(drifted.drift[0].note, "was a:1, b:1, injected a:1, b:1 and c:1, now a:1; left alone");
-        // Ours go first.
+        // The fault's layers are removed first.
         let injected = plan(&["a", "c"], LastUpdate::Successful);
         assert_eq!((layers(&injected), injected.drift), (Some(arns(&["a"])), vec![]));
-        // While the update is in progress, or after it has failed, what serves is the list before it, with ours.
+        // During an update and after a failed one, the list before it serves, which has the fault's layer.
         let updating = plan(&["a"], LastUpdate::InProgress);
         assert!(!updating.is_done() && updating.writes.is_empty() && updating.drift.is_empty(), "{updating:?}");
         let failed = plan(&["a"], LastUpdate::Failed);
@@ -180,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn the_mappings_of_a_deleted_function_are_enabled_or_named() {
+    fn the_mappings_of_a_deleted_function_are_enabled_or_reported() {
         let ids = ["a", "b", "c", "d", "e"].map(crate::testing::samples::mapping_id);
         let changes: Vec<Change> = ids.iter().map(|id| Change::Mapping { id: id.clone() }).collect();
         let states = [MappingState::Enabled, MappingState::Disabled, MappingState::Disabled];

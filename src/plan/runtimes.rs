@@ -1,17 +1,18 @@
-//! Which runtimes can still be updated, and which honor a wrapper.
+//! Facts about runtimes: until when Lambda updates functions on them, and whether they honor a wrapper.
 
 use crate::model::time::Time;
 
 /// Year, month, day.
 type Day = (i16, i8, i8);
 
-/// From when Lambda refuses updates of functions on a runtime: past that, neither an inject nor a restore would work.
-/// From the tables of supported and deprecated runtimes of lambda/latest/dg/lambda-runtimes, as of October 2026. `None`
-/// is a date long past. The date of ruby2.7 is inferred: it has always moved with that of nodejs14.x and python3.7.
+/// The date from which Lambda refuses updates of functions on a runtime. After it, neither an inject nor a restore
+/// would work. The dates are from the tables of supported and deprecated runtimes in lambda/latest/dg/lambda-runtimes,
+/// as of October 2026. `None` is a date long past. The date of ruby2.7 is inferred: it has always moved with those of
+/// nodejs14.x and python3.7.
 ///
-/// Runtimes that Lambda's API knows and this table does not (in November 2026 java8.al2023, java11.al2023, java17.al2023,
-/// nodejs26.x, python3.15 and ruby4.0, and `custom` for customer-managed ones) are newer than it: they are not refused,
-/// and the plan notes that their date is unknown.
+/// Runtimes that are in Lambda's API but not in this table are newer than it (in November 2026: java8.al2023,
+/// java11.al2023, java17.al2023, nodejs26.x, python3.15, ruby4.0, and `custom` for customer-managed ones). They are not
+/// refused; the plan notes that their date is unknown.
 const BLOCKED_FROM: [(&str, Option<Day>); 45] = [
     ("nodejs", None),
     ("nodejs4.3", None),
@@ -60,13 +61,13 @@ const BLOCKED_FROM: [(&str, Option<Day>); 45] = [
     ("provided.al2023", Some((2029, 8, 31))),
 ];
 
-/// Whether the runtime's date is known.
+/// Whether the table has the runtime.
 #[must_use]
 pub fn is_listed(runtime: &str) -> bool {
     BLOCKED_FROM.iter().any(|(name, _)| *name == runtime)
 }
 
-/// The date (`2027-08-31`) from which the runtime refuses updates, if `end` of the run is not before it.
+/// Returns the date (`2027-08-31`) from which Lambda refuses updates on the runtime, if `end` is not before it.
 #[must_use]
 pub fn blocked_from(runtime: &str, end: Time) -> Option<String> {
     let (_, from) = BLOCKED_FROM.iter().find(|(name, _)| *name == runtime)?;
@@ -76,7 +77,7 @@ pub fn blocked_from(runtime: &str, end: Time) -> Option<String> {
     (end.0 >= midnight).then(|| date.to_string())
 }
 
-/// Whether the runtime starts through `AWS_LAMBDA_EXEC_WRAPPER`: the managed ones do, OS-only ones do not
+/// Whether the runtime starts through `AWS_LAMBDA_EXEC_WRAPPER`. Managed runtimes do; OS-only runtimes do not
 /// (lambda/latest/dg/runtimes-modify).
 #[must_use]
 pub fn honors_wrapper(runtime: &str) -> bool {

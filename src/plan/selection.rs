@@ -1,9 +1,9 @@
-//! Choosing among the functions that carry some tags: by chance, but repeatably.
+//! Chooses at random, but repeatably, among the functions that have certain tags.
 
 use crate::model::names::FunctionArn;
 
-/// The functions in the order in which they are drawn. The same seed and the same functions give the same order, and a
-/// function that comes or goes does not reshuffle the others.
+/// Returns the functions in the order in which they are drawn. The same seed and functions give the same order, and an
+/// added or removed function does not change the order of the others.
 #[must_use]
 pub fn draw(mut matching: Vec<FunctionArn>, seed: u32) -> Vec<FunctionArn> {
     matching.sort();
@@ -12,8 +12,8 @@ pub fn draw(mut matching: Vec<FunctionArn>, seed: u32) -> Vec<FunctionArn> {
     matching
 }
 
-/// FNV-1a over the seed and the name, with the first round of splitmix64's finalizer, so that every bit counts in the
-/// upper ones, which decide the order.
+/// Hashes the seed and the name with FNV-1a and the first round of splitmix64's finalizer, so that every bit influences
+/// the upper bits, which determine the order.
 fn ticket(seed: u32, name: &str) -> u64 {
     let bytes = seed.to_le_bytes();
     let hash = bytes

@@ -1,4 +1,4 @@
-//! How large an update is, as Lambda measures it.
+//! The size of an update, measured as Lambda measures it.
 
 use std::collections::BTreeMap;
 
@@ -7,26 +7,26 @@ use serde_json::{Value, json};
 use crate::model::secret::Secret;
 use crate::model::snapshot::Change;
 
-/// 4 KB for all variables together (lambda/latest/dg/configuration-envvars). Its error shows the JSON text of the map,
-/// escapes included ("String measured: {...}"): that this very text is what counts is inferred.
+/// The limit of all variables together: 4 KB (lambda/latest/dg/configuration-envvars). Inferred: the JSON text of the
+/// map counts, including escapes, because Lambda's error shows it ("String measured: {...}").
 pub(super) const MAX_ENVIRONMENT_BYTES: usize = 4096;
-/// "Request must be smaller than 5120 bytes for the UpdateFunctionConfiguration operation", says Lambda's error (413);
-/// no page has the figure.
+/// The limit of a request. Lambda's error (413) is "Request must be smaller than 5120 bytes for the
+/// UpdateFunctionConfiguration operation"; no page has the figure.
 pub(super) const MAX_REQUEST_BYTES: usize = 5119;
-/// As long as the revisions that AWS gives, which are UUIDs.
+/// A sample revision. AWS's revisions are UUIDs, so all have this length.
 const REVISION: &str = "11111111-2222-3333-4444-555555555555";
 
-/// The bytes of an environment.
+/// Returns the size of an environment in bytes.
 pub(super) fn environment_bytes(variables: &BTreeMap<String, Secret>) -> usize {
     environment(variables).to_string().len()
 }
 
-/// The bytes that one variable takes of them: name, colon, value.
+/// Returns the bytes that one variable adds: name, colon and value.
 pub(super) fn variable_bytes(name: &str, value: &Secret) -> usize {
     json!(name).to_string().len() + 1 + json!(value.expose()).to_string().len()
 }
 
-/// The bytes of the request that makes these changes, with this environment.
+/// Returns the size in bytes of the request that makes these changes and writes this environment.
 pub(super) fn request_bytes(changes: &[Change], variables: &BTreeMap<String, Secret>) -> usize {
     let mut request = json!({ "Environment": { "Variables": environment(variables) }, "RevisionId": REVISION });
     for change in changes {

@@ -1,21 +1,21 @@
-//! Turning changed fields into AWS calls: one a surface, with nothing but the changed fields.
+//! Turns changed fields into AWS calls: one call per surface, with only the changed fields.
 
 use crate::model::function::{Environment, Observation, Slot};
 use crate::model::names::LayerVersionArn;
 use crate::model::secret::Secret;
 use crate::model::snapshot::{Change, ConfigurationUpdate, Surface, Write};
 
-/// Which way a change is written.
+/// The direction in which a change is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
-    /// Give the field what the fault says.
+    /// Write the fault's value.
     Inject,
-    /// Give it its original back.
+    /// Write the original value.
     Restore,
 }
 
-/// The calls that write `changes` onto the function that was observed as `now`. Concurrency and mappings come first: while a
-/// configuration update is in progress, Lambda answers them with a conflict.
+/// Returns the calls that write `changes` to the function that was observed as `now`. Concurrency and mappings come
+/// first, because Lambda can refuse them with a conflict while a configuration update is in progress.
 #[must_use]
 pub fn writes(changes: &[&Change], now: &Observation, direction: Direction) -> Vec<Write> {
     let mut writes = Vec::new();
@@ -43,11 +43,11 @@ pub fn writes(changes: &[&Change], now: &Observation, direction: Direction) -> V
     writes
 }
 
-/// The same calls, and with them the values from outside the run that do not serve yet: sending such a value again leaves it
-/// as it is and makes it serve.
+/// Adds to these calls the current values of `unserved` fields: values from outside the run whose update has failed.
+/// Sending such a value again does not change it, but makes it serve.
 #[must_use]
-pub fn with_theirs(mut writes: Vec<Write>, theirs: &[&Change], now: &Observation) -> Vec<Write> {
-    if theirs.is_empty() {
+pub fn with_resent(mut writes: Vec<Write>, unserved: &[&Change], now: &Observation) -> Vec<Write> {
+    if unserved.is_empty() {
         return writes;
     }
     if !matches!(writes.last(), Some(Write::Configuration(_))) {
@@ -55,12 +55,12 @@ pub fn with_theirs(mut writes: Vec<Write>, theirs: &[&Change], now: &Observation
         writes.push(Write::Configuration(ConfigurationUpdate { revision_id, ..ConfigurationUpdate::default() }));
     }
     if let Some(Write::Configuration(update)) = writes.last_mut() {
-        theirs.iter().for_each(|change| keep_field(update, change, now));
+        unserved.iter().for_each(|change| resend_field(update, change, now));
     }
     writes
 }
 
-fn keep_field(update: &mut ConfigurationUpdate, change: &Change, now: &Observation) {
+fn resend_field(update: &mut ConfigurationUpdate, change: &Change, now: &Observation) {
     match change {
         Change::Handler { .. } => update.handler.clone_from(&now.handler),
         Change::Timeout { .. } => update.timeout = Some(now.timeout),
@@ -76,26 +76,27 @@ fn keep_field(update: &mut ConfigurationUpdate, change: &Change, now: &Observati
 }
 
 fn set_field(update: &mut ConfigurationUpdate, change: &Change, now: &Observation, direction: Direction) {
-    let back = direction == Direction::Restore;
+    let restore = direction == Direction::Restore;
     match change {
         Change::Handler { original, injected } => {
-            update.handler = Some(if back { original } else { injected }.clone());
+            update.handler = Some(if restore { original } else { injected }.clone());
         }
-        Change::Timeout { original, injected } => update.timeout = Some(if back { *original } else { *injected }),
-        Change::Memory { original, injected } => update.memory = Some(if back { *original } else { *injected }),
+        Change::Timeout { original, injected } => update.timeout = Some(if restore { *original } else { *injected }),
+        Change::Memory { original, injected } => update.memory = Some(if restore { *original } else { *injected }),
         Change::Layers { added, .. } => update.layers = Some(layers(&now.layers, added, direction)),
         Change::Variable { name, original, injected } => {
-            // Only a readable environment gets here: an unreadable one leaves the variable's standing unknown.
+            // The environment is readable here: of an unreadable one, the variable's state is unknown, and nothing is
+            // written.
             if let Environment::Readable(variables) = &now.environment {
                 let environment = update.environment.get_or_insert_with(|| variables.clone());
-                put(environment, name.as_str(), if back { original } else { injected });
+                put(environment, name.as_str(), if restore { original } else { injected });
             }
         }
         Change::ReservedConcurrency { .. } | Change::Mapping { .. } => {}
     }
 }
 
-/// The current list, with the added layers at its end or without them: changes from outside the run stay.
+/// Returns the current list with the fault's layers at its end, or without them. Layers from outside the run stay.
 fn layers(now: &[LayerVersionArn], added: &[LayerVersionArn], direction: Direction) -> Vec<LayerVersionArn> {
     let others = now.iter().filter(|layer| !added.contains(layer)).cloned();
     match direction {

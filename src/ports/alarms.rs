@@ -13,7 +13,7 @@ use super::{PortError, Retryable};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AlarmError {
     /// Throttling, no response, or an internal error.
-    #[error("CloudWatch did not answer: {0}")]
+    #[error("CloudWatch did not respond: {0}")]
     Unavailable(String),
     /// Access denied or a request that it refuses.
     #[error("CloudWatch cannot be used: {0}")]
@@ -34,8 +34,9 @@ pub trait Alarms {
     /// The alarms, metric and composite, in the order of `names`; `None` for a name without an alarm.
     fn alarms(&self, names: &[AlarmName]) -> impl Future<Output = Result<Vec<Option<AlarmFact>>, AlarmError>> + Send;
 
-    /// For each metric, in the order of `metrics`, the values of its periods from `from` to `until`, newest first. A period
-    /// without data has no value. A metric that CloudWatch could not compute is an error, and never a metric without data.
+    /// For each metric, in the order of `metrics`, the values of its periods from `from` to `until`, newest first. A
+    /// period without data has no value. A metric that CloudWatch could not compute is an error, and never a metric
+    /// without data.
     fn metrics(
         &self,
         metrics: &[Metric],

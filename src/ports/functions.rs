@@ -86,8 +86,8 @@ pub struct VersionPage {
 
 /// AWS Lambda.
 pub trait Functions {
-    /// The function as it is now (reads may be stale by [`crate::steps::MAX_READ_STALENESS`]); its event source mappings only
-    /// `with_mappings`. `function` is a name or an ARN, without a qualifier.
+    /// The function as it is now (reads may be stale by [`crate::steps::MAX_READ_STALENESS`]); its event source
+    /// mappings only `with_mappings`. `function` is a name or an ARN, without a qualifier.
     fn observe(
         &self,
         function: &str,
@@ -110,15 +110,15 @@ pub trait Functions {
     /// What is known of a layer version.
     fn layer(&self, layer: &LayerVersionArn) -> impl Future<Output = Result<LayerFact, FunctionError>> + Send;
 
-    /// What a function's code signing does with layers. For zip packages: container images have none, and Lambda refuses
-    /// the question.
+    /// What a function's code signing does with layers. For zip packages: container images have none, and Lambda
+    /// refuses the question.
     fn code_signing(&self, function: &FunctionArn) -> impl Future<Output = Result<CodeSigning, FunctionError>> + Send;
 
     /// All aliases of a function.
     fn aliases(&self, function: &FunctionArn) -> impl Future<Output = Result<Vec<Alias>, FunctionError>> + Send;
 
-    /// One page of the numbers of a function's published versions; `None` is the first page. A page has at most 50 versions
-    /// (lambda/latest/api/API_ListVersionsByFunction).
+    /// One page of the numbers of a function's published versions; `None` is the first page. A page has at most 50
+    /// versions (lambda/latest/api/API_ListVersionsByFunction).
     fn versions(
         &self,
         function: &FunctionArn,

@@ -18,7 +18,7 @@ pub enum LedgerError {
     #[error("another transaction is writing to the ledger")]
     Conflict,
     /// No response, throttling or an internal error: it may have been written.
-    #[error("the ledger did not answer: {0}")]
+    #[error("the ledger did not respond: {0}")]
     Unavailable(String),
     /// Access denied, or no such table.
     #[error("the ledger cannot be used: {0}")]
@@ -68,8 +68,8 @@ impl Permit {
     }
 }
 
-/// The record of runs, targets, locks and the safety lever. Every write may be repeated: after a lost response, the caller
-/// repeats it and reads. What each write checks and sets is described once, in [`crate::model::guarded_write`].
+/// The record of runs, targets, locks and the safety lever. Every write may be repeated: after a lost response, the
+/// caller repeats it and reads. What each write checks and sets is described once, in [`crate::model::guarded_write`].
 pub trait Ledger {
     /// Writes a `Pending` run with its alarm items, if no run has this name and the lever is disengaged.
     fn create_run(&self, run: &Run) -> impl Future<Output = Result<WriteOutcome, LedgerError>> + Send;
@@ -84,8 +84,8 @@ pub trait Ledger {
     /// Moves a run from `Pending` to `Running`.
     fn start_run(&self, run: &RunId) -> impl Future<Output = Result<WriteOutcome, LedgerError>> + Send;
 
-    /// Moves a run from `Pending` or `Running` to `Stopping`, for `reason`, and returns the result. A run in
-    /// another status is returned unchanged. If there is no run, a `Failed` marker without targets is written and returned, so
+    /// Moves a run from `Pending` or `Running` to `Stopping`, for `reason`, and returns the result. A run in another
+    /// status is returned unchanged. If there is no run, a `Failed` marker without targets is written and returned, so
     /// that a concurrent `Prepare` cannot start it.
     fn stop_run(
         &self,
@@ -125,7 +125,8 @@ pub trait Ledger {
     /// Every run that is not retired.
     fn active_runs(&self) -> impl Future<Output = Result<RunList, LedgerError>> + Send;
 
-    /// Every run that the ledger still holds, newest first; in the place of one that cannot be read, [`Run::unreadable`].
+    /// Every run that the ledger still holds, newest first; in the place of one that cannot be read,
+    /// [`Run::unreadable`].
     fn all_runs(&self) -> impl Future<Output = Result<Vec<Run>, LedgerError>> + Send;
 
     /// The runs that this alarm ends.
@@ -138,25 +139,25 @@ pub trait Ledger {
     /// before, or another run's. `None` if the run is not running.
     fn take_lock(&self, target: TargetKey<'_>) -> impl Future<Output = Result<Option<Lock>, LedgerError>> + Send;
 
-    /// Stores a snapshot: the target moves from `Pending`, or from `Armed` if no inject has begun, to `Armed`, while the run
-    /// is `Running` and holds the lock. A rehearsal of an earlier snapshot no longer counts.
+    /// Stores a snapshot: the target moves from `Pending`, or from `Armed` if no inject has begun, to `Armed`, while
+    /// the run is `Running` and holds the lock. A rehearsal of an earlier snapshot no longer counts.
     fn arm(
         &self,
         target: TargetKey<'_>,
         snapshot: &Snapshot,
     ) -> impl Future<Output = Result<WriteOutcome, LedgerError>> + Send;
 
-    /// Records that the role that restores can read all that a restore of `planned` needs. The target must be `Armed` with
-    /// that snapshot, and the run `Running`.
+    /// Records that the role that restores can read all that a restore of `planned` needs. The target must be `Armed`
+    /// with that snapshot, and the run `Running`.
     fn mark_rehearsed(
         &self,
         target: TargetKey<'_>,
         planned: &[Change],
     ) -> impl Future<Output = Result<WriteOutcome, LedgerError>> + Send;
 
-    /// Records a lease for an inject: the target moves from `Armed` or `Injecting` to `Injecting`. The run must be `Running`;
-    /// the snapshot must be `planned`, on which the writes were decided, and rehearsed. No permit while another inject's lease
-    /// runs, or a later one of the same holder.
+    /// Records a lease for an inject: the target moves from `Armed` or `Injecting` to `Injecting`. The run must be
+    /// `Running`; the snapshot must be `planned`, on which the writes were decided, and rehearsed. No permit while
+    /// another inject's lease runs, or a later one of the same holder.
     fn begin_inject(
         &self,
         target: TargetKey<'_>,
@@ -168,8 +169,8 @@ pub trait Ledger {
     /// Records that the fault was seen in place: `Injecting` to `Injected`, while the run is `Running`.
     fn mark_injected(&self, target: TargetKey<'_>) -> impl Future<Output = Result<WriteOutcome, LedgerError>> + Send;
 
-    /// Records a lease for a restore: any status that is not final, `Pending` excepted, to `Restoring`. No permit
-    /// while another restore's lease runs, or a later one of the same holder. No permit for a run that does not hold the
+    /// Records a lease for a restore: any status that is not final, `Pending` excepted, to `Restoring`. No permit while
+    /// another restore's lease runs, or a later one of the same holder. No permit for a run that does not hold the
     /// function's lock: its record is not about the function as it is now.
     fn begin_restore(
         &self,
@@ -202,16 +203,16 @@ pub trait Ledger {
         why: &str,
     ) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
-    /// Records what an inject or a restore of this target waits for; `None` is nothing. Not for a target that is final. The
-    /// next change of its status clears it.
+    /// Records what an inject or a restore of this target waits for; `None` is nothing. Not for a target that is final.
+    /// The next change of its status clears it.
     fn record_waiting(
         &self,
         target: TargetKey<'_>,
         why: Option<&str>,
     ) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
-    /// Adds fields whose fault was removed outside the run; of each field, the first record stays. Only for a target that is
-    /// `Injected`: once a restore of the run has begun, the restore itself removes faults.
+    /// Adds fields whose fault was removed outside the run; of each field, the first record stays. Only for a target
+    /// that is `Injected`: once a restore of the run has begun, the restore itself removes faults.
     fn record_removed_faults(
         &self,
         target: TargetKey<'_>,

@@ -1,5 +1,5 @@
-//! The ports: what the steps need from AWS, from the ledger and from a clock. `aws` implements them on AWS, and `testing` in
-//! the simulated world.
+//! The ports: what the steps need from AWS, from the ledger and from a clock. `aws` implements them on AWS, and
+//! `testing` in the simulated world.
 //!
 //! # Flow
 //! A step reads through [`Functions`] and [`Ledger`] and decides with `plan`. It records a lease with
@@ -15,8 +15,8 @@
 //! [`crate::steps`].
 //!
 //! # Errors
-//! Each service has its own error type. Only [`PortError::retryable`] decides when a failed call is worth another try. No
-//! error's text carries the value of a variable.
+//! Each service has its own error type. Only [`PortError::retryable`] decides when a failed call is worth another try.
+//! No error's text carries the value of a variable.
 
 mod alarms;
 mod functions;

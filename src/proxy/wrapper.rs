@@ -1,7 +1,7 @@
 //! Starts the runtime behind the proxy, as the program that `AWS_LAMBDA_EXEC_WRAPPER` names.
 //!
-//! Only an `init` fault can prevent the start of the runtime. If anything prevents the proxy, the wrapper logs that, and
-//! the runtime starts without faults.
+//! Only an `init` fault can prevent the start of the runtime. If anything prevents the proxy, the wrapper logs that,
+//! and the runtime starts without faults.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read, Write};

@@ -108,7 +108,7 @@ pub enum StepError {
     #[error(transparent)]
     Alarms(#[from] AlarmError),
     /// Step Functions.
-    #[error("Step Functions did not answer: {0}")]
+    #[error("Step Functions did not respond: {0}")]
     Executions(String),
 }
 

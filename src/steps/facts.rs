@@ -30,10 +30,10 @@ use super::rate_limiter::{Quota, RateLimiter};
 use super::retry::retry;
 use super::steady_state::deviations;
 
-/// Reads everything that the guardrails need to know.
+/// Reads all facts that the guardrails need.
 ///
 /// # Errors
-/// When AWS cannot be read; what is merely not there is a fact.
+/// If AWS or the ledger cannot be read. Something that does not exist is a fact and no error.
 pub async fn collect_facts(
     world: &impl World,
     settings: &Settings,
@@ -42,60 +42,12 @@ pub async fn collect_facts(
     // A read changes nothing, so it can wait for its turn without a limit.
     let limiter = &RateLimiter::until(Time(i64::MAX));
     let mut pools = resolve(world, experiment).await?;
-    let mut looked: BTreeMap<FunctionName, Result<TargetFacts, StepError>> = BTreeMap::new();
-    let asked = loop {
-        // A tag can match thousands of functions. Above the limit, the limit is the refusal, and more reads would be wasted.
-        let asked = pools.functions();
-        let new: Vec<FunctionName> =
-            asked.iter().take(settings.target_limit).filter(|name| !looked.contains_key(*name)).cloned().collect();
-        let mut targets = stream::iter(new)
-            .map(|asked| async move { (asked.clone(), target_facts(world, limiter, experiment, asked).await) })
-            .buffered(MAX_CONCURRENCY);
-        while let Some((name, target)) = targets.next().await {
-            looked.insert(name, target);
-        }
-        if !pools.drop_ghosts(&looked) {
-            break asked;
-        }
-    };
-    let target_count = asked.len();
+    let (functions, observed) = observe_functions(world, limiter, settings, experiment, &mut pools).await?;
+    let target_count = functions.len();
     let mut unresolved = pools.unmatched();
-    let mut targets: Vec<TargetFacts> = Vec::new();
-    for name in asked {
-        match looked.remove(&name) {
-            Some(Ok(target)) if targets.iter().any(|other| other.seen.arn == target.seen.arn) => {
-                unresolved.push((name.to_string(), "it is the same function as another target".to_owned()));
-            }
-            Some(Ok(target)) => targets.push(target),
-            Some(Err(StepError::Function {
-                error:
-                    error @ (FunctionError::NotFound(_)
-                    | FunctionError::Denied(_)
-                    | FunctionError::Rejected(_)
-                    | FunctionError::OtherRegion { .. }
-                    | FunctionError::Unreadable(_)),
-                ..
-            })) => {
-                unresolved.push((name.to_string(), error.to_string()));
-            }
-            Some(Err(error)) => return Err(error),
-            // Over the limit.
-            None => {}
-        }
-    }
+    let targets = targets(functions, observed, &mut unresolved)?;
     let alarms = alarm_facts(world, experiment).await?;
-    // An alarm that does not exist is refused as such.
-    let missing = |name: &AlarmName| alarms.iter().any(|(other, fact)| other == name && fact.is_none());
-    let conditions: Vec<Condition> = experiment
-        .steady_state
-        .iter()
-        .filter(|condition| match condition {
-            Condition::Alarm(name) => !missing(name),
-            Condition::Metric { .. } => true,
-        })
-        .cloned()
-        .collect();
-    let deviations = deviations(world, &conditions, None).await?;
+    let deviations = deviations(world, &existing_conditions(experiment, &alarms), None).await?;
     Ok(Facts {
         account: account(world, limiter, settings, experiment, &targets).await?,
         notes: pools.notes(),
@@ -112,6 +64,78 @@ pub async fn collect_facts(
     })
 }
 
+/// The facts about each observed function, or the error of its observation.
+type Observed = BTreeMap<FunctionName, Result<TargetFacts, StepError>>;
+
+/// Observes the functions that the targets resolve to, and draws others for those that were deleted. Returns the
+/// functions, and what was observed of them up to the stack's limit of targets.
+async fn observe_functions(
+    world: &impl World,
+    limiter: &RateLimiter,
+    settings: &Settings,
+    experiment: &Experiment,
+    pools: &mut Pools,
+) -> Result<(Vec<FunctionName>, Observed), StepError> {
+    let mut observed = Observed::new();
+    loop {
+        // A tag can match thousands of functions. Too many are refused, so further reads would be wasted.
+        let functions = pools.functions();
+        let allowed = functions.iter().take(settings.target_limit);
+        let new: Vec<FunctionName> = allowed.filter(|name| !observed.contains_key(*name)).cloned().collect();
+        let mut observations = stream::iter(new)
+            .map(|name| async move { (name.clone(), target_facts(world, limiter, experiment, name).await) })
+            .buffered(MAX_CONCURRENCY);
+        while let Some((name, target)) = observations.next().await {
+            observed.insert(name, target);
+        }
+        if !pools.drop_ghosts(&observed) {
+            return Ok((functions, observed));
+        }
+    }
+}
+
+/// Returns the targets, and adds each function that is no valid target to `unresolved`, with the reason.
+fn targets(
+    functions: Vec<FunctionName>,
+    mut observed: Observed,
+    unresolved: &mut Vec<(String, String)>,
+) -> Result<Vec<TargetFacts>, StepError> {
+    let mut targets: Vec<TargetFacts> = Vec::new();
+    for name in functions {
+        match observed.remove(&name) {
+            Some(Ok(target)) if targets.iter().any(|other| other.seen.arn == target.seen.arn) => {
+                unresolved.push((name.to_string(), "it is the same function as another target".to_owned()));
+            }
+            Some(Ok(target)) => targets.push(target),
+            Some(Err(StepError::Function {
+                error:
+                    error @ (FunctionError::NotFound(_)
+                    | FunctionError::Denied(_)
+                    | FunctionError::Rejected(_)
+                    | FunctionError::OtherRegion { .. }
+                    | FunctionError::Unreadable(_)),
+                ..
+            })) => {
+                unresolved.push((name.to_string(), error.to_string()));
+            }
+            Some(Err(error)) => return Err(error),
+            // This function exceeds the limit of targets.
+            None => {}
+        }
+    }
+    Ok(targets)
+}
+
+/// Returns the conditions of the steady state that can be evaluated. A guardrail refuses an alarm that does not exist.
+fn existing_conditions(experiment: &Experiment, alarms: &[(AlarmName, Option<AlarmFact>)]) -> Vec<Condition> {
+    let is_missing = |name: &AlarmName| alarms.iter().any(|(other, fact)| other == name && fact.is_none());
+    let exists = |condition: &&Condition| match condition {
+        Condition::Alarm(name) => !is_missing(name),
+        Condition::Metric { .. } => true,
+    };
+    experiment.steady_state.iter().filter(exists).cloned().collect()
+}
+
 /// The functions that the targets of an experiment may resolve to.
 struct Pools {
     named: BTreeSet<FunctionName>,
@@ -120,7 +144,7 @@ struct Pools {
     ghosts: BTreeSet<FunctionName>,
 }
 
-/// The functions that carry some tags, in the order in which they are drawn.
+/// The functions that have certain tags, in the order in which they are drawn.
 struct Pool {
     tags: String,
     drawn: Vec<FunctionArn>,
@@ -134,7 +158,7 @@ impl Pool {
 }
 
 async fn resolve(world: &impl World, experiment: &Experiment) -> Result<Pools, StepError> {
-    // Without a seed in the experiment, each run draws anew: a fixed draw would never try the other functions.
+    // Without a seed in the experiment, each run draws again. A fixed draw would always choose the same functions.
     let seed = experiment.draws().then(|| experiment.seed.unwrap_or_else(|| fresh_seed(world)));
     let mut pools = Pools { named: BTreeSet::new(), tagged: Vec::new(), seed, ghosts: BTreeSet::new() };
     for target in &experiment.targets {
@@ -146,7 +170,7 @@ async fn resolve(world: &impl World, experiment: &Experiment) -> Result<Pools, S
                 let matching = retry(world, || world.tagged(tags)).await;
                 let matching = matching.map_err(|error| StepError::function("tags", error))?;
                 let tags = tags.iter().map(|(key, value)| format!("{key}: {value}")).collect::<Vec<_>>().join(", ");
-                // Where nothing is drawn, all of them are taken, in whatever order.
+                // If all functions are targets, their order does not matter.
                 let drawn = draw(matching, seed.unwrap_or_default());
                 pools.tagged.push(Pool { tags, drawn, select: *select });
             }
@@ -155,45 +179,45 @@ async fn resolve(world: &impl World, experiment: &Experiment) -> Result<Pools, S
     Ok(pools)
 }
 
-/// A seed has 32 bits: both halves of a random number in one.
+/// Makes a random seed. It has 32 bits, so it combines both halves of a random number.
 fn fresh_seed(world: &impl World) -> u32 {
     let random = world.random();
     u32::try_from((random ^ (random >> 32)) & u64::from(u32::MAX)).unwrap_or_default()
 }
 
 impl Pools {
-    /// The functions that are drawn and named, each once.
+    /// Returns the functions that are named or drawn, each once.
     fn functions(&self) -> Vec<FunctionName> {
         let mut tagged: BTreeSet<&FunctionArn> = BTreeSet::new();
         for pool in &self.tagged {
             let amount = pool.select.amount(pool.without(&self.ghosts).count());
             tagged.extend(pool.without(&self.ghosts).take(amount));
         }
-        // A function that is named and carries the tags, too, is one target: as it is named.
+        // A function that is named and also has the tags is one target, under the name in the experiment.
         tagged.retain(|arn| !self.named.iter().any(|name| names(name, arn)));
         let tagged = tagged.into_iter().filter_map(|arn| FunctionName::try_from(arn.as_str()).ok());
         self.named.iter().cloned().chain(tagged).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
-    /// Excludes functions that GetResources names although they were deleted (aws/aws-sdk#302); the next ones of the draw take
-    /// their place. Returns whether there were new ones.
-    fn drop_ghosts(&mut self, looked: &BTreeMap<FunctionName, Result<TargetFacts, StepError>>) -> bool {
+    /// Excludes deleted functions, which GetResources can still return (aws/aws-sdk#302). The next functions of the
+    /// draw take their place. Returns whether any were excluded.
+    fn drop_ghosts(&mut self, observed: &Observed) -> bool {
         let before = self.ghosts.len();
-        let is_gone = |target: &Result<TargetFacts, StepError>| {
+        let is_deleted = |target: &Result<TargetFacts, StepError>| {
             matches!(target, Err(StepError::Function { error: FunctionError::NotFound(_), .. }))
         };
-        let gone = looked.iter().filter(|(name, target)| is_gone(target) && !self.named.contains(*name));
-        let gone: Vec<FunctionName> = gone.map(|(name, _)| name.clone()).collect();
-        self.ghosts.extend(gone);
+        let deleted = observed.iter().filter(|(name, target)| is_deleted(target) && !self.named.contains(*name));
+        let deleted: Vec<FunctionName> = deleted.map(|(name, _)| name.clone()).collect();
+        self.ghosts.extend(deleted);
         self.ghosts.len() > before
     }
 
-    /// Tags that lead to no function, each with why.
+    /// Returns the tags without a function, each with the reason.
     fn unmatched(&self) -> Vec<(String, String)> {
         let empty = self.tagged.iter().filter(|pool| pool.without(&self.ghosts).next().is_none());
         empty
             .map(|pool| {
-                let why = if pool.drawn.is_empty() { "carries these tags" } else { "with these tags exists any more" };
+                let why = if pool.drawn.is_empty() { "has these tags" } else { "with these tags exists any more" };
                 (pool.tags.clone(), format!("no function {why}"))
             })
             .collect()
@@ -208,7 +232,7 @@ impl Pools {
     }
 }
 
-/// Whether a name, a partial ARN or an ARN, whatever its qualifier, is this function's.
+/// Whether a name, a partial ARN or an ARN refers to this function, regardless of its qualifier.
 fn names(name: &FunctionName, arn: &FunctionArn) -> bool {
     let rest = arn.as_str().strip_suffix(name.unqualified());
     rest.is_some_and(|rest| rest.is_empty() || rest.ends_with(':'))
@@ -236,7 +260,7 @@ async fn target_facts(
         let tags = limiter.read(world, &[Quota::ControlPlane], || world.mapping_tags(&seen.arn, &mapping.id)).await;
         mapping_tags.insert(mapping.id.clone(), tags.map_err(|error| StepError::function(asked.as_str(), error))?);
     }
-    // A container image takes no layers, and Lambda refuses to say anything about its code signing.
+    // A container image cannot have layers, and Lambda refuses to return its code signing configuration.
     let code_signing = if experiment.adds_layers() && seen.package == Package::Zip {
         let code_signing = limiter.read(world, &[Quota::ControlPlane], || world.code_signing(&seen.arn)).await;
         code_signing.map_err(|error| StepError::function(asked.as_str(), error))?
@@ -253,7 +277,7 @@ async fn target_facts(
     Ok(TargetFacts { asked: Some(asked), seen, lock, aliases, mapping_tags, code_signing, runtime_updates })
 }
 
-/// The account's concurrency, where the faults could use it up.
+/// Reads the account's concurrency if the faults could use it up.
 async fn account(
     world: &impl World,
     limiter: &RateLimiter,
@@ -329,7 +353,7 @@ mod tests {
     use crate::testing::SimWorld;
 
     #[test]
-    fn a_fresh_seed_is_made_of_both_halves_of_a_random_number() {
+    fn a_fresh_seed_combines_both_halves_of_a_random_number() {
         let world = SimWorld::default();
         // The simulated world's numbers are the multiples of 0x9e37_79b9_7f4a_7c15.
         assert_eq!([fresh_seed(&world), fresh_seed(&world)], [0, 0x9e37_79b9 ^ 0x7f4a_7c15]);

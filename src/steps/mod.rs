@@ -79,8 +79,8 @@ pub const INVOCATION_RESERVE: Duration = Duration::from_secs(2);
 pub const OVERDUE_GRACE: Duration = Duration::from_secs(60);
 /// Time between two observations of a function within one invocation.
 pub const POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// The number of functions that one worker handles concurrently in each of its lanes. Lambda has a rate limit of 15
-/// control-plane requests for the whole account, which eight functions reach when their calls take 500 ms.
+/// The number of functions that one worker handles concurrently in each of its lanes. More would not be faster: eight
+/// already reach Lambda's rate limit of control-plane requests for the whole account (see `rate_limiter`).
 pub const MAX_CONCURRENCY: usize = 8;
 
 /// The time that a step has: until its invocation ends.

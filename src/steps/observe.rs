@@ -3,7 +3,7 @@
 //! 1. Starts the run's duration, at the first check.
 //! 2. Reads the safety lever, the stop conditions and the steady state, directly, because an event can be lost.
 //! 3. Samples targets: a deploy can remove a fault.
-//! 4. Stops the run if any of them says so, or when its duration has elapsed. Otherwise returns when to check again.
+//! 4. Stops the run if any of them requires it, or when its duration has elapsed. Otherwise returns when to check again.
 //!
 //! Safe to repeat because it writes to no function, and because a run's duration starts only once.
 

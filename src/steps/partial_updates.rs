@@ -1,6 +1,6 @@
 //! What is sent when AWS refuses an update of the configuration.
 //!
-//! One part of an update can be refused for good: a layer version that was deleted during the run cannot be attached again
+//! One part of an update can be refused permanently: a layer version that was deleted during the run cannot be attached again
 //! (lambda/latest/dg/chapter-layers), and an environment can exceed 4 KB once its original values are in it, or need a key
 //! that may not be used (lambda/latest/dg/configuration-envvars). AWS then refuses the whole call, which keeps every other
 //! field in its fault. So the rest is sent without the layers, then without the environment, then without both.

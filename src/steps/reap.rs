@@ -1,7 +1,7 @@
 //! The reaper: ends runs that their execution does not end, and retries restores. Runs every minute.
 //!
-//! 1. Lists the active runs, and takes over each that is overdue, whose execution has stopped, or whose record is damaged. If
-//!    the safety lever is engaged, it takes over every running one.
+//! 1. Lists the active runs, and takes over each that is overdue, whose execution has stopped, or whose record is
+//!    damaged. If the safety lever is engaged, it takes over every running one.
 //! 2. Restores all targets of those runs, together.
 //! 3. Closes each run whose targets are all restored, or of which one cannot be restored.
 //!
@@ -23,30 +23,31 @@ use super::run_targets::run_targets;
 use super::steady_state::checked_by;
 use super::{Budget, OVERDUE_GRACE};
 
-/// How long a run that is being stopped is left to its own execution, and again once every target is back.
+/// How long a stopping run is left to its own execution: to restore its targets, and again, after they have all ended,
+/// to check its steady state.
 const EXECUTION_GRACE: Duration = Duration::from_secs(300);
 
-/// What one tick found and did.
+/// The figures of one tick.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tick {
-    /// Runs that are not retired.
+    /// Active runs.
     pub active: u64,
-    /// Runs that were past their end, or have long been stopping, and are still not closed.
+    /// Runs that are past their end, or have been stopping for too long.
     pub overdue: u64,
     /// Runs that this tick worked on.
     pub handled: u64,
-    /// Targets whose restore has failed permanently, so far.
+    /// Targets that have not ended and whose last restore failed.
     pub failed_restores: u64,
-    /// Targets of those runs that are not back and of which is known what their restore waits for.
+    /// Targets that have not ended and whose restore waits for something.
     pub waiting_restores: u64,
-    /// Entries in the list of active runs that name none, and runs whose record is missing or cannot be read.
+    /// Entries in the list of active runs that are not run IDs, and runs whose record is missing or cannot be read.
     pub unreadable: u64,
     /// Runs that could not be handled because of an error, and those without a readable record.
     pub errors: u64,
 }
 
-/// One tick over all active runs: first every run is looked at, then all targets of those that are the reaper's are
-/// restored in common rounds, then each is closed. One run's failure keeps no other waiting; the first is returned.
+/// Runs one tick: takes over runs, restores all their targets together, and closes them. A failure in one run does not
+/// delay the others. Returns the first failure.
 pub async fn reap(world: &impl World, budget: Budget) -> (Tick, Option<StepError>) {
     let mut tick = Tick::default();
     let mut errors = Vec::new();
@@ -61,7 +62,7 @@ pub async fn reap(world: &impl World, budget: Budget) -> (Tick, Option<StepError
     (tick, errors.into_iter().next())
 }
 
-/// The runs that are the reaper's, stopped.
+/// Stops the active runs that the reaper has to end, and returns them.
 async fn take_over_all(world: &impl World, tick: &mut Tick, errors: &mut Vec<StepError>) -> Vec<Run> {
     let (ids, engaged) = match (retry(world, || world.active_runs()).await, retry(world, || world.lever()).await) {
         (Ok(listed), Ok(lever)) => {
@@ -85,7 +86,7 @@ async fn take_over_all(world: &impl World, tick: &mut Tick, errors: &mut Vec<Ste
     runs
 }
 
-/// The run, stopping, if it is the reaper's; `None` while its own execution sees to it.
+/// Stops a run and returns it if the reaper has to end it. Returns `None` while the run's own execution handles it.
 async fn take_over(
     world: &impl World,
     id: &RunId,
@@ -95,8 +96,8 @@ async fn take_over(
 ) -> Result<Option<Run>, StepError> {
     let run = match retry(world, || world.run(id)).await {
         Ok(Some(run)) if !run.is_without_record() => run,
-        // A run leaves the list of active ones in the transaction that lets its record expire: without a record, or with
-        // the marker that is written in its place, it was damaged, and what was injected may still be in place.
+        // A run leaves the list of active runs in the transaction that sets its record's expiry. So a listed run
+        // without a record, or with a marker in its place, is damaged, and its faults may still be in place.
         Ok(_) | Err(LedgerError::Unusable(_) | LedgerError::Unreadable(_)) => {
             tick.unreadable += 1;
             let error = StepError::NoRecord(id.clone());
@@ -108,16 +109,16 @@ async fn take_over(
     };
     let now = world.now();
     let neglected = is_neglected(world, &run, now).await?;
-    let due = now > run.expected_end() + OVERDUE_GRACE;
-    if due && run.stopping_at.is_none() || neglected {
+    let overdue = now > run.expected_end() + OVERDUE_GRACE;
+    if overdue && run.stopping_at.is_none() || neglected {
         tick.overdue += 1;
     }
     let reason = match run.status {
         status if status.is_final() => return Ok(Some(run)),
         RunStatus::Stopping if neglected => return Ok(Some(run)),
-        // What time alone decides needs no answer of Step Functions'.
+        // These depend only on the lever or the time, so they work even if Step Functions does not respond.
         RunStatus::Pending | RunStatus::Running if engaged => EndReason::SafetyLever,
-        RunStatus::Pending | RunStatus::Running if due => EndReason::Overdue,
+        RunStatus::Pending | RunStatus::Running if overdue => EndReason::Overdue,
         status => {
             if world.is_running(&run.execution_arn).await.map_err(StepError::Executions)? {
                 return Ok(None);
@@ -131,39 +132,41 @@ async fn take_over(
     stop(world, &run.id, &reason).await.map(Some)
 }
 
-/// Whether a stopping run has taken longer than its execution may: first to restore its targets, and then to check its steady
-/// state, which may need time to hold again.
+/// Whether a stopping run has exceeded its execution's time to restore the targets, and then to check the steady state,
+/// which may need time to hold again.
 async fn is_neglected(world: &impl World, run: &Run, now: Time) -> Result<bool, StepError> {
     let Some(since) = run.stopping_at.filter(|since| now > *since + EXECUTION_GRACE) else { return Ok(false) };
-    let checking = checking_time(run);
-    if checking.is_zero() {
+    let check_time = steady_state_check_time(run);
+    if check_time.is_zero() {
         return Ok(true);
     }
     let targets = run_targets(world, run).await?;
-    Ok(back_since(&targets, since).is_none_or(|back| now > back + EXECUTION_GRACE + checking))
+    Ok(all_ended_at(&targets, since).is_none_or(|ended_at| now > ended_at + EXECUTION_GRACE + check_time))
 }
 
-/// How long the execution may take to check the steady state after every target was restored.
-fn checking_time(run: &Run) -> Duration {
-    let is_checked = |experiment: &&Experiment| !experiment.steady_state.is_empty();
-    run.experiment.as_ref().filter(is_checked).map_or(Duration::ZERO, checked_by)
+/// Returns how long the execution may take to check the steady state after every target has ended; zero without a
+/// steady state.
+fn steady_state_check_time(run: &Run) -> Duration {
+    let has_steady_state = |experiment: &&Experiment| !experiment.steady_state.is_empty();
+    run.experiment.as_ref().filter(has_steady_state).map_or(Duration::ZERO, checked_by)
 }
 
-/// Since when every target is back; `None` while one is not.
-fn back_since(targets: &[TargetRecord], stopping_at: Time) -> Option<Time> {
-    let back = targets.iter().all(|target| target.status.is_final());
-    back.then(|| targets.iter().filter_map(|target| target.ended_at).fold(stopping_at, Time::max))
+/// Returns when the last target ended, at the earliest at `stopping_at`; `None` while one has not ended.
+fn all_ended_at(targets: &[TargetRecord], stopping_at: Time) -> Option<Time> {
+    let all_ended = targets.iter().all(|target| target.status.is_final());
+    all_ended.then(|| targets.iter().filter_map(|target| target.ended_at).fold(stopping_at, Time::max))
 }
 
-/// Closes a run whose targets are all restored, or of which one cannot be restored: no other step would report that it failed,
-/// and the restore is retried anyway.
+/// Closes a run whose targets have all ended, or of which one cannot be restored. In the second case, closing reports
+/// the failure, which no other step would do; the restore is still retried.
 async fn close_if_over(world: &impl World, rolled_back: &RolledBack, tick: &mut Tick) -> Result<(), StepError> {
     let run = &rolled_back.run;
     let targets = run_targets(world, run).await?;
     let open: Vec<_> = targets.iter().filter(|target| !target.status.is_final()).collect();
     tick.failed_restores += open.iter().filter(|target| target.restore_error.is_some()).count() as u64;
     tick.waiting_restores += open.iter().filter(|target| target.waiting_for.is_some()).count() as u64;
-    // Only errors of this tick count: an old one may be recorded for a restore that only waits for its last observation.
+    // Only errors of this tick count: an older error may be recorded for a restore that now only waits for an
+    // observation.
     let refused =
         |(_, result): &TargetResult| matches!(result, Err(error) if error.kind() != StepErrorKind::Unavailable);
     if open.is_empty() {
@@ -178,14 +181,16 @@ async fn close_if_over(world: &impl World, rolled_back: &RolledBack, tick: &mut 
 
 /// Whether the run's execution is still running and has time left to check the steady state.
 async fn is_still_checked(world: &impl World, run: &Run, targets: &[TargetRecord]) -> bool {
-    let Some(back) = back_since(targets, run.stopping_at.unwrap_or(run.created_at)) else { return false };
-    let checking = checking_time(run);
-    let in_time = !checking.is_zero() && !run.status.is_final() && world.now() <= back + EXECUTION_GRACE + checking;
-    // Without an answer, the run is left alone; its time runs out.
+    let Some(ended_at) = all_ended_at(targets, run.stopping_at.unwrap_or(run.created_at)) else { return false };
+    let check_time = steady_state_check_time(run);
+    let in_time =
+        !check_time.is_zero() && !run.status.is_final() && world.now() <= ended_at + EXECUTION_GRACE + check_time;
+    // If Step Functions does not respond, the run is left to its execution until this time is over.
     in_time && world.is_running(&run.execution_arn).await.unwrap_or(true)
 }
 
-/// A run whose record cannot be read cannot be closed; its targets are back, so it is retired as it is.
+/// Closes a run. One whose record cannot be read cannot be closed; because its targets have ended, it is retired
+/// instead.
 async fn close_or_retire(world: &impl World, run: &Run) -> Result<(), StepError> {
     match close(world, &run.id).await {
         Err(StepError::Ledger(LedgerError::Unusable(_) | LedgerError::Unreadable(_))) if run.is_without_record() => {

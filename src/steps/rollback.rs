@@ -207,7 +207,7 @@ mod tests {
         assert!(!rollbacks(ended(), &[]).is_open());
         assert!(rollbacks(ended(), &[run_id("run-2")]).is_open());
         assert!(rollbacks(Ok(RestoreOutcome::Pending { wait: POLL_INTERVAL, waiting_for: None }), &[]).is_open());
-        // What was refused is not asked for once more.
+        // A refused call is not made again.
         assert!(!rollbacks(Err(StepError::NoSuchRun(run_id("run-1"))), &[]).is_open());
     }
 }

@@ -81,7 +81,7 @@ where
         };
         if let Some((lane, (job, next))) = ended {
             lanes.busy[lane as usize] -= 1;
-            lanes.put_back(job, next, clock.now(), budget);
+            lanes.requeue_or_finish(job, next, clock.now(), budget);
         }
     }
 }
@@ -116,7 +116,7 @@ impl<J> Lanes<J> {
         self.later.first_key_value().filter(|_| has_room).map(|((at, _), _)| *at)
     }
 
-    fn put_back(&mut self, job: J, next: NextPass, now: Time, budget: Budget) {
+    fn requeue_or_finish(&mut self, job: J, next: NextPass, now: Time, budget: Budget) {
         match next {
             NextPass::Never => self.done.push(job),
             NextPass::After(wait) => self.add_later(job, now + wait, budget),

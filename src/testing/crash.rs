@@ -1,5 +1,6 @@
-//! Crashes around every call: the runner of each demo and of each fault crashes around each of its calls, and the reaper has to
-//! restore everything. A second crash can follow, also in the reaper. Nothing here is random: every place is tried.
+//! Crashes around every call: the runner of each demo and of each fault crashes around each of its calls, and the
+//! reaper has to restore everything. A second crash can follow, also in the reaper. Nothing here is random: every place
+//! is tried.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -37,7 +38,8 @@ const DEMOS: [(&str, &str); 3] = [
     ("demo 3", include_str!("../../events/demo-3-proxy.json")),
 ];
 
-/// Where a runner crashes: the number of calls since the last crash or the beginning, and the point around the next call.
+/// Where a runner crashes: the number of calls since the last crash or the beginning, and the point around the next
+/// call.
 pub type At = (u64, CrashPoint);
 
 /// An experiment whose runner crashes.
@@ -262,7 +264,8 @@ fn check_restored(state: &State, survived: bool) -> Result<(), String> {
 /// The results of crashing around every call.
 #[derive(Debug, Default)]
 pub struct Crashes {
-    /// How many worlds had all of their crashes: one for each call (or pair of calls), crash point, and time of the first tick.
+    /// How many worlds had all of their crashes: one for each call (or pair of calls), crash point, and time of the
+    /// first tick.
     pub places: u64,
     /// How many worlds were played.
     pub worlds: u64,
@@ -328,8 +331,9 @@ pub fn alone(cases: &[Case]) -> Crashes {
     })
 }
 
-/// Crashes twice: at each point around each call of each case, and then at each point around each call that follows. That is a
-/// call of the execution, if only a response was lost, or of the reaper, whose first tick comes before the leases expire.
+/// Crashes twice: at each point around each call of each case, and then at each point around each call that follows.
+/// That is a call of the execution, if only a response was lost, or of the reaper, whose first tick comes before the
+/// leases expire.
 #[must_use]
 pub fn pairs(cases: &[Case]) -> Crashes {
     each_call(cases, |crashes, case, n| {

@@ -43,7 +43,7 @@ pub fn watch<F: Future>(future: F, mut look: impl FnMut()) -> F::Output {
             return output;
         }
     }
-    unreachable!("the simulated world goes on for ever");
+    unreachable!("the simulated world never ends");
 }
 
 /// Runs a future until it ends or its runner dies.
@@ -103,7 +103,7 @@ impl<'a> Machine<'a> {
         format!("execution-{}", self.run)
     }
 
-    /// It is stopped: no Catch runs, and nobody is left to go on.
+    /// It is stopped: no Catch runs, and nothing continues.
     pub fn kill(&self) {
         self.world.with(|state| state.dead_executions.push(self.execution()));
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::join;
 
 use crate::model::facts::{AccountConcurrency, Alias, CodeSigning, LayerFact, RuntimeUpdates};
-use crate::model::function::{Environment, MappingState, Observation, Tags};
+use crate::model::function::{Environment, MappingState, Observation, Slot, Tags};
 use crate::model::names::{FunctionArn, LayerVersionArn, MappingId};
 use crate::model::snapshot::Write;
 use crate::model::time::Time;

@@ -12,7 +12,8 @@ use super::functions::find;
 use super::history::landing::Landing;
 use super::sim_function::UPDATE_MS;
 
-/// The longest update in a history, in milliseconds: a change of the VPC takes a minute (lambda/latest/dg/functions-states).
+/// The longest update in a history, in milliseconds: a change of the VPC takes a minute
+/// (lambda/latest/dg/functions-states).
 pub const MAX_UPDATE_MS: i64 = 60_000;
 /// The limit of all environment variables together, in bytes (lambda/latest/dg/configuration-envvars).
 const MAX_ENVIRONMENT_BYTES: usize = 4096;

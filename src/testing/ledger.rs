@@ -26,7 +26,8 @@ impl SimWorld {
         self.exchange(CallKind::ReadLedger, name, move |state| Ok(read(state))).await
     }
 
-    /// Sends a guarded write, which `act` carries out. It writes one item, or is a transaction and can conflict with another one.
+    /// Sends a guarded write, which `act` carries out. It writes one item, or is a transaction and can conflict with
+    /// another one.
     async fn send<T: Send + 'static>(
         &self,
         method: &'static str,

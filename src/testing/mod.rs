@@ -1,7 +1,7 @@
 //! The simulated world: the ports in memory, in virtual time.
 //!
-//! Nothing here really sleeps, every call is counted, and a test can make any call fail. Calls have the names of the AWS calls
-//! that the real ports make in their place.
+//! Nothing here really sleeps, every call is counted, and a test can make any call fail. Calls have the names of the
+//! AWS calls that the real ports make in their place.
 
 pub mod calls;
 mod cores;
@@ -305,8 +305,9 @@ impl Clock for SimWorld {
 
 /// A sleep until a simulated time.
 ///
-/// Time advances to the end of the earliest sleep when every sleeper was polled in vain twice and no call is in flight. Twice,
-/// because a new task stands behind the sleepers in its executor's queue, and may not have been polled in the first round.
+/// Time advances to the end of the earliest sleep when every sleeper was polled in vain twice and no call is in flight.
+/// Twice, because a new task stands behind the sleepers in its executor's queue, and may not have been polled in the
+/// first round.
 struct Sleep<'a> {
     world: &'a SimWorld,
     sleeper: u64,

@@ -19,7 +19,8 @@ pub enum CrashPoint {
     ResponseLost,
     /// The runner dies. If the call changes a function, it lands only [`MAX_LANDING_DELAY`] later.
     AfterLate,
-    /// The response is lost, and the runner lives. If the call changes a function, it lands only [`MAX_LANDING_DELAY`] later.
+    /// The response is lost, and the runner lives. If the call changes a function, it lands only [`MAX_LANDING_DELAY`]
+    /// later.
     ResponseLostLate,
 }
 
@@ -126,8 +127,8 @@ impl SimWorld {
         }
     }
 
-    /// Counts a call and yields once, so that other calls can come between its sending and its effect. Crashes the runner if
-    /// this is the call to crash at.
+    /// Counts a call and yields once, so that other calls can come between its sending and its effect. Crashes the
+    /// runner if this is the call to crash at.
     pub(super) async fn call(&self, name: &str) -> Option<CrashPoint> {
         let crash = self.with(|state| {
             let crash = (state.calls_before_crash == Some(0)).then_some(state.crash_point);

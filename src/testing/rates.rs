@@ -10,8 +10,9 @@ use super::State;
 /// The cost of a call. A bucket is counted in thousandths of a token.
 const CALL_COST: i64 = 1_000;
 
-/// The two token buckets of an account and Region: `GetFunction` has 100 calls per second, and all other control-plane calls
-/// share 15 (lambda/latest/dg/gettingstarted-limits). No page has the size of a bucket. Inferred: one second's calls.
+/// The two token buckets of an account and Region: `GetFunction` has 100 calls per second, and all other control-plane
+/// calls share 15 (lambda/latest/dg/gettingstarted-limits). No page has the size of a bucket. Inferred: one second's
+/// calls.
 #[derive(Debug)]
 pub struct Rates {
     get_function: Bucket,

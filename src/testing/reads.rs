@@ -1,7 +1,7 @@
 //! The reads of one invocation of fields for which AWS has no conditional write.
 //!
-//! A write of such a field can overwrite an edit that came after the read on which it was decided. The monitor excuses that, and
-//! nothing else, so it has to know the time of that read.
+//! A write of such a field can overwrite an edit that came after the read on which it was decided. The monitor excuses
+//! that, and nothing else, so it has to know the time of that read.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +10,8 @@ use crate::model::names::{FunctionArn, MappingId};
 use crate::model::snapshot::{Change, Write};
 use crate::model::time::Time;
 
-/// The reads of one invocation, in their order. Two targets of one invocation can be the same function, in two runs, so the
-/// last read is not always the one on which a write was decided.
+/// The reads of one invocation, in their order. Two targets of one invocation can be the same function, in two runs, so
+/// the last read is not always the one on which a write was decided.
 #[derive(Debug, Default)]
 pub(super) struct UnguardedReads {
     concurrency: BTreeMap<FunctionArn, Vec<(Slot<u32>, Time)>>,
@@ -30,8 +30,8 @@ impl UnguardedReads {
         add(self.mappings.entry(id.clone()).or_default(), state, read_at);
     }
 
-    /// Returns the time of the read on which a write of an unguarded field was decided: the last one that shows the value that
-    /// the write replaces. A write without such a read has no excuse, which the largest time expresses.
+    /// Returns the time of the read on which a write of an unguarded field was decided: the last one that shows the
+    /// value that the write replaces. A write without such a read has no excuse, which the largest time expresses.
     pub(super) fn read_before(&self, function: &FunctionArn, write: &Write, changes: &[Change]) -> Time {
         let found = match write {
             Write::Configuration(_) => None,
@@ -90,8 +90,8 @@ mod tests {
 
     #[test]
     fn a_write_is_based_on_the_last_read_of_the_replaced_value() {
-        // The read for one run's target shows its fault; then a read for another run's target shows a newer edit. The first
-        // run's restore was decided on the first of these reads.
+        // The read for one run's target shows its fault; then a read for another run's target shows a newer edit. The
+        // first run's restore was decided on the first of these reads.
         let reads = reads(&[(1, 0), (2, 2), (3, 2), (9, 7)]);
         assert_eq!((read_before(&reads, 0, &CHANGES), read_before(&reads, 2, &CHANGES)), (Time(3), Time(1)));
     }

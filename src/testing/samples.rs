@@ -198,8 +198,8 @@ pub fn experiment(functions: &[&str], faults: &[(&str, Value)]) -> Value {
     })
 }
 
-/// Returns an experiment on `checkout` for each fault of the catalog, and two with several faults: one that changes many fields,
-/// and one inside invocations.
+/// Returns an experiment on `checkout` for each fault of the catalog, and two with several faults: one that changes
+/// many fields, and one inside invocations.
 #[must_use]
 pub fn experiments() -> Vec<(&'static str, Value)> {
     let one = |fault: &(&'static str, Value)| (fault.0, experiment(&["checkout"], std::slice::from_ref(fault)));

@@ -1,4 +1,5 @@
-//! The executor of a history: it polls jobs on one thread, and advances simulated time to the next timer when no job is ready.
+//! The executor of a history: it polls jobs on one thread, and advances simulated time to the next timer when no job is
+//! ready.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};

@@ -80,7 +80,8 @@ impl SimFunction {
         self.update_serving();
     }
 
-    /// Updates the function from outside snapback. The update is in progress for `duration_ms`, and can fail at its end.
+    /// Updates the function from outside snapback. The update is in progress for `duration_ms`, and can fail at its
+    /// end.
     pub(super) fn deploy(&mut self, now: Time, duration_ms: i64, fails: bool, edit: impl FnOnce(&mut Observation)) {
         edit(&mut self.seen);
         self.seen.last_update = LastUpdate::InProgress;

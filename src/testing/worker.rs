@@ -97,8 +97,8 @@ impl<'w> Worker<'w> {
         act(&mut memory)
     }
 
-    /// Makes this worker the caller of the world's next call, and returns the world. Use it for the call immediately, without an
-    /// `await` in between, so that no other worker's call can come first.
+    /// Makes this worker the caller of the world's next call, and returns the world. Use it for the call immediately,
+    /// without an `await` in between, so that no other worker's call can come first.
     fn as_caller(&self, sending: Option<Sending>) -> &'w SimWorld {
         self.world.with(|state| {
             state.role = Some(self.role);

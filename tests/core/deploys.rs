@@ -15,7 +15,8 @@ use snapback::testing::samples::{self, function_arn, layer_arn, world};
 use snapback::testing::{CallFailure, SimWorld};
 
 use super::stage::{
-    beside, deploy_beside, deploy_over, experiments, is_inside_invocations, machine, outcome, over, surfaces,
+    deploy_other_fields, deploy_over, experiments, is_inside_invocations, machine, outcome, over, surfaces,
+    with_other_fields_deployed,
 };
 use super::support::{assert_nothing_stays, block_on, budget, give_way, mutating, picture, reap_for, target_of};
 
@@ -77,7 +78,7 @@ fn a_deploy_of_other_fields_survives_the_restore() {
         let before = picture(&world, "checkout");
         let machine = machine(&world, &experiment);
         block_on(machine.start()).unwrap();
-        deploy_beside(&world);
+        deploy_other_fields(&world);
         let ended = block_on(async {
             machine.observe().await.unwrap();
             machine.end(None).await
@@ -89,7 +90,7 @@ fn a_deploy_of_other_fields_survives_the_restore() {
         assert_eq!(outcome(&ended), (RunStatus::Completed, expected), "{fault}");
         let fields: Vec<&str> = target.drift.iter().map(|drift| drift.field.as_str()).collect();
         assert_eq!(fields, if layers { vec!["layers"] } else { vec![] }, "{fault}");
-        assert_eq!(picture(&world, "checkout"), beside(before), "{fault}");
+        assert_eq!(picture(&world, "checkout"), with_other_fields_deployed(before), "{fault}");
         assert_nothing_stays(&world);
     }
 }
@@ -145,7 +146,7 @@ fn a_deploy_at_any_call_survives() {
             let world = world(&["checkout"]);
             let before = picture(&world, "checkout");
             let machine = machine(&world, &experiment);
-            let deploy = after(&world, calls, || deploy_beside(&world));
+            let deploy = after(&world, calls, || deploy_other_fields(&world));
             let (ended, over) = block_on(join(machine.execute(), deploy));
             assert_eq!(ended.failure, None, "{fault}, after call {calls}");
             // The deploy's layers are the new original if it came before the snapshot, and drift after it.
@@ -153,7 +154,7 @@ fn a_deploy_at_any_call_survives() {
             let layers = target.drift.iter().any(|drift| drift.field == "layers");
             let expected = if layers && touches_layers(&target) { Outcome::Drifted } else { Outcome::NoSteadyState };
             assert_eq!(outcome(&ended), (RunStatus::Completed, expected), "{fault}, after call {calls}");
-            assert_eq!(picture(&world, "checkout"), beside(before), "{fault}, after call {calls}");
+            assert_eq!(picture(&world, "checkout"), with_other_fields_deployed(before), "{fault}, after call {calls}");
             assert_nothing_stays(&world);
             if over {
                 break;

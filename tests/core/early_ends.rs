@@ -78,9 +78,9 @@ fn an_alarm_before_the_first_inject_prevents_it() {
     block_on(machine(&undisturbed, experiment).execute());
     let calls = undisturbed.with(|state| state.calls.clone());
     let inject = calls.iter().position(|call| call == "PutFunctionConcurrency").unwrap();
-    let looks: Vec<usize> = (0..inject).filter(|at| calls[*at] == "DescribeAlarms").collect();
-    let [guardrail, prepared, last] = looks[..] else {
-        panic!("not three reads of the alarm before the inject: {looks:?}")
+    let reads: Vec<usize> = (0..inject).filter(|at| calls[*at] == "DescribeAlarms").collect();
+    let [guardrail, prepared, last] = reads[..] else {
+        panic!("not three reads of the alarm before the inject: {reads:?}")
     };
     for trips_at in 0..=last {
         let world = world(&["checkout"]);

@@ -160,7 +160,7 @@ fn a_metric_that_cannot_be_computed_is_never_held() {
     let unknown = |state: &mut State| {
         state.metric_errors.insert("Errors".into(), AlarmError::Unavailable("Errors: InternalError".into()));
     };
-    let text = "CloudWatch did not answer: Errors: InternalError";
+    let text = "CloudWatch did not respond: Errors: InternalError";
     // Before the run, nothing starts.
     let world = world(&["checkout"]);
     world.with(unknown);
@@ -238,8 +238,8 @@ fn a_run_is_evaluated_once_after_all_targets_are_restored() {
             false => state.call_failures = vec![("PutFunctionConcurrency", CallFailure::Denied); 50],
         });
         block_on(machine.end(None));
-        let judged = run_of(&world, &machine.run).deviations;
-        assert_eq!(judged, is_back.then(Vec::new));
+        let deviations = run_of(&world, &machine.run).deviations;
+        assert_eq!(deviations, is_back.then(Vec::new));
     }
 }
 

@@ -90,7 +90,7 @@ fn restored_is_not_reported_while_the_fault_can_still_land() {
                 budget(&world, Duration::from_secs(5)),
             ))
             .unwrap();
-            let mut looks = 0;
+            let mut passes = 0;
             while let Ok(RestoreOutcome::Pending { wait, .. }) = rolled.targets[0].1 {
                 assert_final_is_true(&world, &before, fault);
                 world.pass(wait);
@@ -101,10 +101,10 @@ fn restored_is_not_reported_while_the_fault_can_still_land() {
                     budget(&world, Duration::from_secs(5)),
                 ))
                 .unwrap();
-                looks += 1;
-                assert!(looks < 100, "{fault}: it never ends");
+                passes += 1;
+                assert!(passes < 100, "{fault}: it never ends");
             }
-            assert!(looks > 0, "{fault}: restored at the first read");
+            assert!(passes > 0, "{fault}: restored at the first read");
             assert_eq!(
                 rolled.targets[0].1,
                 Ok(RestoreOutcome::Ended(TargetStatus::Restored)),

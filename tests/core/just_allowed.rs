@@ -48,7 +48,7 @@ fn an_environment_of_4096_bytes_is_allowed() {
     assert_eq!(
         refusals(&world, &experiment),
         [
-            "checkout: its environment would have 4097 bytes as Lambda measures it, as JSON text with its escapes, over its 4096; set fewer or shorter variables"
+            "checkout: its environment would have 4097 bytes, measured as JSON text like Lambda does, over the limit of 4096; set fewer or shorter variables"
         ]
     );
 }

@@ -125,14 +125,14 @@ fn a_recreated_function_gets_its_mapping_back() {
             again.revision_id = "created again".into();
             world.with(|state| state.add_function(again));
             let ended = block_on(machine.end(None));
-            let (status, came_to) = outcome(&ended);
+            let (status, actual) = outcome(&ended);
             assert_eq!(status, RunStatus::Completed, "{fault}");
             // The new function does not have the fault of the old one, so the fault counts as removed. Right after the
             // inject, this could also be a stale read.
             let removed = fault != "eventSourceMapping";
             let expected = if removed { Outcome::Drifted } else { Outcome::NoSteadyState };
-            let unsure = created_after == 0 && came_to == Outcome::NoSteadyState;
-            assert!(came_to == expected || unsure, "{fault}, created after {created_after} s: {came_to:?}");
+            let unsure = created_after == 0 && actual == Outcome::NoSteadyState;
+            assert!(actual == expected || unsure, "{fault}, created after {created_after} s: {actual:?}");
             assert_eq!(
                 super::support::picture(&world, "checkout").mappings,
                 observation("checkout").mappings,

@@ -176,9 +176,9 @@ fn a_rehearsed_target_is_not_read_again() {
     let world = world(&["checkout"]);
     let machine = armed(&world, "timeout");
     assert_eq!(rehearse(&world, &machine), (RehearseOutcome::Rehearsed, 0));
-    let looks = world.count("GetFunction");
+    let reads = world.count("GetFunction");
     assert_eq!(rehearse(&world, &machine), (RehearseOutcome::Rehearsed, 0));
-    assert_eq!(world.count("GetFunction"), looks);
+    assert_eq!(world.count("GetFunction"), reads);
     block_on(machine.inject(&[function_arn("checkout")])).unwrap();
     let injecting = world.count("GetFunction");
     assert_eq!(rehearse(&world, &machine), (RehearseOutcome::Rehearsed, 0));

@@ -54,7 +54,7 @@ fn a_fault_removed_by_a_deploy_is_never_held() {
         let [fault] = &target.removed_faults[..] else { panic!("{:?}", target.removed_faults) };
         assert_eq!(fault.field, "timeout");
         let seen_within = deployed_at.until(fault.seen_at);
-        assert!(seen_within <= Duration::from_secs(5), "Observe looks every five seconds: {seen_within:?}");
+        assert!(seen_within <= Duration::from_secs(5), "Observe polls every five seconds: {seen_within:?}");
         assert_eq!(report.targets[0].removed_faults[0].seen_at, fault.seen_at.to_string());
     }
 }
@@ -133,7 +133,7 @@ fn many_targets_are_sampled_in_turn() {
         let last = state.functions.get_mut(&function_arn("f-119")).unwrap();
         last.edit(|seen| seen.concurrency = Slot::Present(9));
     });
-    let (deployed_at, looks) = (world.now(), world.count("GetFunction"));
+    let (deployed_at, reads) = (world.now(), world.count("GetFunction"));
     let once =
         |from| snapback::steps::observe::observe(&world, &machine.run, from, budget(&world, Duration::from_secs(30)));
     let mut from = 0;
@@ -145,7 +145,7 @@ fn many_targets_are_sampled_in_turn() {
         assert_eq!(sample_from, expected);
         from = sample_from;
     }
-    assert_eq!(world.count("GetFunction") - looks, 150);
+    assert_eq!(world.count("GetFunction") - reads, 150);
     let removed = target_of(&world, &machine.run, "f-119").removed_faults;
     assert!(removed.iter().any(|fault| fault.seen_at >= deployed_at && fault.field == "reserved concurrency"));
 }

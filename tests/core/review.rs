@@ -184,7 +184,7 @@ fn a_run_whose_alarm_is_deleted_ends() {
     world.with(|state| state.alarms.clear());
     block_on(machine.observe()).unwrap();
     let reason = run_of(&world, &machine.run).reason.unwrap();
-    assert_eq!(reason.to_string(), "its alarm errors is gone");
+    assert_eq!(reason.to_string(), "its alarm errors was deleted");
 }
 
 /// A run that was closed before its steady state could be evaluated is not held.
@@ -258,7 +258,7 @@ fn the_reaper_leaves_time_to_evaluate_the_steady_state() {
     experiment["steadyState"] = json!([{ "metric": metric, "below": 5 }]);
     let world = world(&["checkout"]);
     let machine = Machine::new(&world, "run-1", experiment);
-    let judged = block_on(async {
+    let ended = block_on(async {
         machine.start().await.unwrap();
         world.sleep(Duration::from_secs(70)).await;
         machine.observe().await.unwrap();
@@ -271,5 +271,5 @@ fn the_reaper_leaves_time_to_evaluate_the_steady_state() {
         };
         futures_util::future::join(machine.end(None), ticks).await.0
     });
-    assert_eq!(outcome(&judged), (RunStatus::Completed, Outcome::Held));
+    assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::Held));
 }

@@ -144,11 +144,11 @@ fn a_thousand_targets_are_rolled_back_at_lambdas_rate() {
         assert_all_restored(&world, &functions, fault.0);
         let calls = control_calls(&world);
         let (took, least) = ((world.now().0 - began.0) as f64 / 1000.0, f64::from(calls) / 15.0);
-        let (looks, refused) =
+        let (passes, refused) =
             (world.count("GetFunction"), world.with(|state| state.rates.as_ref().unwrap().throttled));
         println!(
             "{}: 1000 targets in {took:.1} s; {calls} calls at 15 a second take {least:.1} s: {:.3} times; \
-             {looks} looks, {refused} calls refused, {most} calls under way at most",
+             {passes} passes, {refused} calls refused, {most} calls in flight at most",
             fault.0,
             took / least
         );

@@ -92,7 +92,7 @@ fn a_plan_warns_of_a_layer_that_code_signing_would_only_log() {
     let plan = plan(&world, &sample("disk"));
     assert_eq!(plan.refusals, []);
     let warning = "checkout: the layer arn:aws:lambda:eu-west-1:123456789012:layer:snapback-proxy-arm64:1 is not signed by a \
-                   profile that its code signing trusts; Lambda takes it and logs a warning";
+                   profile that its code signing trusts; Lambda accepts it and logs a warning";
     assert!(plan.warnings.iter().any(|shown| shown == warning), "{:?}", plan.warnings);
 }
 
@@ -151,7 +151,7 @@ fn a_plan_notes_a_variable_that_the_fault_does_not_change() {
     let fault = ("environment", json!({ "set": { "RUST_LOG": "info", "NEW": "1" } }));
     let shown = plan(&world(&["checkout"]), &samples::experiment(&["checkout"], &[fault]));
     assert_eq!((shown.refusals.len(), shown.targets[0].fields.len()), (0, 1));
-    let same = "checkout: the variable RUST_LOG already has the value that the fault gives it";
+    let same = "checkout: the variable RUST_LOG already has the value that the fault sets";
     assert!(shown.warnings.iter().any(|warning| warning == same), "{:?}", shown.warnings);
 }
 
@@ -255,7 +255,7 @@ fn a_plan_notes_durable_functions_and_functions_set_up_for_fis() {
 fn a_plan_warns_of_a_missing_stop_condition() {
     let mut experiment = sample("reservedConcurrency");
     experiment["stopConditions"] = json!([]);
-    let alone = "no stop condition: only the duration, a person or the lever ends the run";
+    let alone = "no stop condition: only the duration, a user or the lever ends the run";
     assert_eq!(plan(&world(&["checkout"]), &experiment).warnings, [alone]);
 }
 

@@ -67,7 +67,7 @@ pub fn deploy_over(world: &SimWorld, fault: &str) {
 }
 
 /// Changes fields that no fault touches.
-pub fn deploy_beside(world: &SimWorld) {
+pub fn deploy_other_fields(world: &SimWorld) {
     world.with(|state| {
         state.layers.insert(layer_arn("deployed"), snapback::model::facts::LayerFact::plain());
         let function = state.functions.get_mut(&function_arn("checkout")).unwrap();
@@ -84,12 +84,12 @@ pub fn set(seen: &mut Observation, name: &str, value: &str) {
     variables.insert(name.into(), Secret::new(value));
 }
 
-/// Returns `ours` with the deploy of `deploy_beside`.
-pub fn beside(mut ours: Observation) -> Observation {
-    set(&mut ours, "DEPLOYED", "yes");
-    ours.layers.insert(1, layer_arn("deployed"));
-    ours.runtime = Some("python3.13".into());
-    ours
+/// Returns `seen` with the deploy of `deploy_other_fields`.
+pub fn with_other_fields_deployed(mut seen: Observation) -> Observation {
+    set(&mut seen, "DEPLOYED", "yes");
+    seen.layers.insert(1, layer_arn("deployed"));
+    seen.runtime = Some("python3.13".into());
+    seen
 }
 
 /// The name of the call that injects, and of the one that restores.

@@ -170,7 +170,7 @@ impl Drop for RuntimeApi {
     fn drop(&mut self) {
         self.shared.state().ended = true;
         self.shared.changed.notify_all();
-        // Connect once more, because the thread waits in `accept`.
+        // Connect again, because the thread waits in `accept`.
         let _ = TcpStream::connect(self.address);
     }
 }

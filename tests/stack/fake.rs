@@ -76,8 +76,8 @@ impl FakeAws {
         Self { endpoint, state }
     }
 
-    pub fn with<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
-        look(&mut self.state.lock().unwrap())
+    pub fn with<T>(&self, read: impl FnOnce(&mut State) -> T) -> T {
+        read(&mut self.state.lock().unwrap())
     }
 
     /// Returns the calls whose name begins with `name`.

@@ -105,7 +105,7 @@ fn import_reads_a_file_written_on_windows() {
 
 #[test]
 fn an_import_without_an_experiment_ends_with_2() {
-    for (arguments, says) in [
+    for (arguments, expected) in [
         (&["import", "chaos-lambda.json"][..], "names no function; name the targets with --function NAME"),
         (&["import", "no-such-file.json"], "cannot be read"),
         (
@@ -118,6 +118,6 @@ fn an_import_without_an_experiment_ends_with_2() {
     ] {
         let (code, out, err) = snapback(arguments, "{}");
         assert_eq!((code, out.as_str()), (2, ""), "{arguments:?}");
-        assert!(err.contains(says), "{arguments:?}: {err}");
+        assert!(err.contains(expected), "{arguments:?}: {err}");
     }
 }

@@ -150,7 +150,7 @@ fn an_interrupt_during_the_start_prevents_the_run() {
     eventually(|| aws.calls("StartExecution").len() == 1, || "the execution is started".to_owned());
     running.signal("INT");
     assert_eq!(running.code(), 4, "{}", running.shown());
-    running.wait_for("the run was stopped at its very start; see snapback status r", 1);
+    running.wait_for("the run was stopped while it was starting; see snapback status r", 1);
     assert_eq!(aws.calls("Invoke"), [r#"Invoke {"stop":"r"}"#]);
 }
 

@@ -195,9 +195,9 @@ impl Lab {
 
     /// Creates `count` functions that carry the tag `crowd: all`, and returns their whole configuration, field by field.
     pub fn crowd(&self, count: usize) -> BTreeMap<String, BTreeMap<String, Value>> {
-        let looked = lab(&["crowd", &count.to_string(), "--name", &self.name]);
-        assert!(looked.status.success(), "{}", String::from_utf8_lossy(&looked.stderr));
-        serde_json::from_slice(&looked.stdout).unwrap()
+        let listed = lab(&["crowd", &count.to_string(), "--name", &self.name]);
+        assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
+        serde_json::from_slice(&listed.stdout).unwrap()
     }
 
     /// Waits until the run has injected. The run must stay injected until the test ends it.

@@ -141,7 +141,7 @@ fn the_alarms_event_comes_ten_times_during_edits(parts: &Parts) {
     let mut environment =
         json!({ "Variables": lab.function("lab-payment")["Configuration"]["Environment"]["Variables"] });
     assert_eq!(environment["Variables"]["CHAOS"], "on");
-    environment["Variables"]["THEIRS"] = json!("stays");
+    environment["Variables"]["ADDED_BY_DEPLOY"] = json!("stays");
     parts.edit("lab-payment", &["--environment", &environment.to_string()]);
 
     let mut event: Value = serde_json::from_str(include_str!("../../events/alarm-metric.json")).unwrap();
@@ -171,7 +171,7 @@ fn the_alarms_event_comes_ten_times_during_edits(parts: &Parts) {
     assert_eq!(run.wait().unwrap().code(), Some(4));
     parts.assert_stopped_by(alarm, name);
     assert_eq!(parts.report(name)["targets"][0]["drift"], json!([]), "the edits touched no field of the fault");
-    expected["Configuration"]["Environment"]["Variables"]["THEIRS"] = json!("stays");
+    expected["Configuration"]["Environment"]["Variables"]["ADDED_BY_DEPLOY"] = json!("stays");
     expected["Configuration"]["Description"] = json!("last edit");
     parts.assert_restored(name, "lab-payment", &expected);
 }

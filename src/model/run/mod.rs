@@ -1,7 +1,7 @@
-//! A run, its targets, and which moves they may make.
+//! A run, its targets, and the transitions between their statuses.
 //!
-//! The transition tables here are the only list of what may follow on what: the conditions of the ledger's writes are
-//! made from them (see [`crate::model::guarded_write`]).
+//! The transition tables here are the only ones: the conditions of the ledger's writes are made from them (see
+//! [`crate::model::guarded_write`]).
 
 mod record;
 mod status;
@@ -18,24 +18,24 @@ pub use status::{EndReason, RunStatus};
 pub use stored::read_reason;
 pub use target::{Lease, LeaseKind, Lock, TargetEnding, TargetKey, TargetRecord, TargetStatus};
 
-/// The runs that a list of the ledger names.
+/// The runs in a list of the ledger.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunList {
     /// The runs.
     pub runs: Vec<RunId>,
-    /// The entries that name no run that this release can read, as they are.
+    /// The entries that are not run IDs, unchanged.
     pub unreadable: Vec<String>,
 }
 
-/// The safety lever. Engaged, nothing starts, and what runs is rolled back.
+/// The safety lever. While it is engaged, nothing starts, and active runs are rolled back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Lever {
     /// Whether it is engaged.
     pub engaged: bool,
-    /// Since when.
+    /// When it was last moved.
     pub since: Time,
-    /// Why, as the user who moved it put it.
+    /// The reason that the user gave who moved it.
     pub reason: String,
 }
 

@@ -1,4 +1,4 @@
-//! A run, as the ledger keeps it.
+//! The record of a run in the ledger.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -17,62 +17,62 @@ use super::target::TargetKey;
 pub struct Findings {
     /// The conditions of the steady state that deviated; empty is `held`.
     pub deviations: Vec<String>,
-    /// That nothing shows that the faults took effect; `None` where something does, or nothing was asked.
+    /// Why nothing shows that the faults took effect; `None` if something shows it, or if it was not checked.
     pub effect: Option<String>,
-    /// How often faults inside invocations were injected, where the experiment has some.
+    /// How often faults inside invocations were injected, if the experiment has such faults.
     pub injected: Option<String>,
 }
 
-/// One execution of an experiment, as the ledger keeps it.
+/// One execution of an experiment, as the ledger stores it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", from = "StoredRun")]
 pub struct Run {
-    /// The run: the name of its execution.
+    /// The run's ID, which is the name of its execution.
     pub id: RunId,
     /// Its status.
     pub status: RunStatus,
-    /// What was asked for; `None` in the marker that keeps a run that failed before it was written from starting, and
-    /// where `unread` says why.
+    /// The experiment. `None` in the marker that blocks a run that was stopped before it was recorded, and if `unread`
+    /// has the reason.
     pub experiment: Option<Experiment>,
-    /// That its record is another release's, so that this one does not know what was asked for: such a run can be
-    /// stopped, restored, closed and reported, and nothing new starts for it.
+    /// Why this release cannot read the experiment, which another release has written. Such a run can be stopped,
+    /// restored, closed and reported, but nothing new starts for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unread: Option<String>,
     /// The Step Functions execution.
     pub execution_arn: String,
     /// The functions that the targets resolved to.
     pub functions: Vec<FunctionArn>,
-    /// The stop-condition alarms' ARNs.
+    /// The ARNs of the stop conditions' alarms.
     pub alarms: Vec<String>,
-    /// The proxy's layers that the guardrails have checked: the same ones are injected, even if the stack was updated since
-    /// then.
+    /// The proxy's layers that the guardrails have checked. These are injected even if the stack is updated in the
+    /// meantime.
     pub proxy_layers: ProxyLayers,
-    /// What the plan pointed out and did not refuse.
+    /// The warnings of the plan.
     pub notes: Vec<String>,
-    /// What was drawn with, where chance chose the targets.
+    /// The seed with which the targets were drawn, if they were drawn.
     pub seed: Option<u64>,
-    /// When it was written.
+    /// When the run was recorded.
     pub created_at: Time,
-    /// When it ends at the latest, whatever happens.
+    /// The latest time at which the run ends. Faults that can, expire then.
     pub deadline: Time,
-    /// When its duration ends: counted from the end of the injection.
+    /// When its duration ends, which starts at the end of the injection.
     pub ends_at: Option<Time>,
-    /// When it began to be rolled back.
+    /// When its rollback began.
     pub stopping_at: Option<Time>,
     /// Why it ends.
     pub reason: Option<EndReason>,
     /// When it was closed.
     pub closed_at: Option<Time>,
-    /// What deviated after the restore: empty is `held`; `None` is not checked yet, or no steady state.
+    /// What deviated after the restore. Empty means `held`; `None` means not checked, or no steady state.
     pub deviations: Option<Vec<String>>,
-    /// That nothing shows that the faults took effect; `None` where something does, or nothing was asked.
+    /// Why nothing shows that the faults took effect; `None` if something shows it, or if it was not checked.
     pub effect: Option<String>,
-    /// How often faults inside invocations were injected, where the experiment has some and the report has checked it.
+    /// How often faults inside invocations were injected, if the experiment has such faults and this was checked.
     pub injected: Option<String>,
 }
 
 impl Run {
-    /// Whether only its name is known: its record cannot be read, or is the marker that is written in place of a missing
+    /// Whether only the run's ID is known, because its record cannot be read, or is a marker in place of a missing
     /// record.
     #[must_use]
     pub fn is_without_record(&self) -> bool {
@@ -85,8 +85,8 @@ impl Run {
         TargetKey::new(&self.id, function)
     }
 
-    /// When the run should have ended, as far as it is known: until its duration has begun, it has its startup limit to arm
-    /// and inject, so that a target that cannot be injected does not keep the others in their fault.
+    /// Returns when the run should have ended. Before its duration has started, it has its startup limit to arm and
+    /// inject, so a target that cannot be injected does not prolong the faults of the others.
     #[must_use]
     pub fn expected_end(&self) -> Time {
         let limit = self.experiment.as_ref().map_or(STARTUP_LIMIT, Experiment::startup_limit);
@@ -114,7 +114,8 @@ impl From<StoredRun> for Run {
         let created_at = read(stored.created_at).unwrap_or(Time(0));
         Self {
             id,
-            // The ledger keeps the current status in a separate attribute; this is the status at the creation of the run.
+            // The ledger keeps the current status in a separate attribute; this is the status at the creation of the
+            // run.
             status: read(stored.status).unwrap_or(RunStatus::Pending),
             experiment: experiment.filter(|_| unread.is_none()),
             unread,
@@ -125,7 +126,7 @@ impl From<StoredRun> for Run {
             notes: entries(stored.notes),
             seed: read(stored.seed),
             created_at,
-            // Without a readable deadline, the deadline has passed, so that the run is ended.
+            // An unreadable deadline counts as passed, so the reaper ends the run.
             deadline: read(stored.deadline).unwrap_or(created_at),
             ends_at: read(stored.ends_at),
             stopping_at: read(stored.stopping_at),
@@ -139,7 +140,8 @@ impl From<StoredRun> for Run {
 }
 
 impl Run {
-    /// A run of which only the name can be read. It is past its end, and its functions are those of its targets.
+    /// Returns a run of which only the ID can be read. It is past its end. The caller adds the functions of its
+    /// targets.
     #[must_use]
     pub fn unreadable(id: RunId) -> Self {
         let stored = StoredRun { id, fields: StoredFields::default() };

@@ -1,4 +1,4 @@
-//! The status of a run, and why a run ends.
+//! The status of a run, and the reason for which it ends.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,17 +6,17 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum RunStatus {
-    /// Being written; nothing is touched.
+    /// The run is being recorded, and no function is changed.
     Pending,
-    /// Arming, injecting or observing.
+    /// The run is arming, injecting or observing.
     Running,
-    /// Being rolled back.
+    /// The run is being rolled back.
     Stopping,
-    /// Ended before its time: an alarm, a deviation, a person or the safety lever.
+    /// The run was ended early by an alarm, a deviation, a user or the safety lever.
     Stopped,
-    /// Ended at the end of its duration.
+    /// The run ended at the end of its duration.
     Completed,
-    /// Ended by an error, or some target could not be restored yet.
+    /// The run ended with an error, or a target could not be restored yet.
     Failed,
 }
 
@@ -35,7 +35,7 @@ impl RunStatus {
         )
     }
 
-    /// Whether nothing more happens to the run itself.
+    /// Whether the status never changes again.
     #[must_use]
     pub fn is_final(self) -> bool {
         matches!(self, Self::Stopped | Self::Completed | Self::Failed)
@@ -55,11 +55,12 @@ impl RunStatus {
     }
 }
 
-/// Why a run ends; the first reason stays. Some are stored under older names, which every release can read.
+/// The reason for which a run ends. The first reason stays. Some reasons are stored under older names, which every
+/// release can read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "kind")]
 pub enum EndReason {
-    /// Its time was up.
+    /// The duration has elapsed.
     DurationElapsed,
     /// A stop condition's alarm went into ALARM.
     Alarm {
@@ -77,7 +78,7 @@ pub enum EndReason {
         /// The condition.
         condition: String,
     },
-    /// A person asked for it.
+    /// A user stopped the run.
     #[serde(rename = "person")]
     UserRequest,
     /// The safety lever was engaged.
@@ -87,7 +88,7 @@ pub enum EndReason {
     Error {
         /// The error's stable name.
         error: String,
-        /// Its text.
+        /// The error's text.
         cause: String,
     },
     /// The execution was stopped or timed out, so that no Catch ran.
@@ -98,7 +99,7 @@ pub enum EndReason {
 }
 
 impl EndReason {
-    /// What a run that ends for this reason becomes once its targets are restored.
+    /// Returns the status of a run that ends for this reason, once its targets are restored.
     #[must_use]
     pub fn final_status(&self) -> RunStatus {
         match self {
@@ -116,15 +117,15 @@ impl EndReason {
 impl std::fmt::Display for EndReason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::DurationElapsed => f.write_str("its time was up"),
+            Self::DurationElapsed => f.write_str("its duration has elapsed"),
             Self::Alarm { alarm } => write!(f, "alarm {alarm} went into ALARM"),
-            Self::AlarmDeleted { alarm } => write!(f, "its alarm {alarm} is gone"),
+            Self::AlarmDeleted { alarm } => write!(f, "its alarm {alarm} was deleted"),
             Self::Deviated { condition } => write!(f, "the steady state deviated: {condition}"),
-            Self::UserRequest => f.write_str("a person stopped it"),
+            Self::UserRequest => f.write_str("stopped by a user"),
             Self::SafetyLever => f.write_str("the safety lever is engaged"),
             Self::Error { error, cause } => write!(f, "{error}: {cause}"),
             Self::ExecutionStopped => f.write_str("its execution was stopped or timed out"),
-            Self::Overdue => f.write_str("it was past its end and nobody had ended it"),
+            Self::Overdue => f.write_str("it was past its end, but its execution had not ended it"),
         }
     }
 }

@@ -1,10 +1,12 @@
 //! Reads a run from the ledger leniently, because another release may have written it.
 //!
-//! The input type of an experiment refuses what it does not know, and every value out of its bounds. A stored run must be
-//! readable by every release that may have to end it, so this type has no bounds, ignores fields that it does not know,
-//! and does without any that is absent. An experiment that this release does not understand to the letter is not guessed
-//! at: the run then says so in [`super::Run::unread`], nothing is armed or injected for it, and it can be stopped, restored (from
-//! its targets' own records), closed, retired and reported.
+//! The input type of an experiment refuses unknown fields and values out of bounds. A stored run must be readable by
+//! every release that may have to end it, so this type has no bounds, ignores unknown fields, and tolerates absent
+//! ones.
+//!
+//! If this release does not understand every part of the experiment, it does not guess: [`super::Run::unread`] has the
+//! reason, and nothing is armed or injected. Such a run can still be stopped, restored from its targets' records,
+//! closed, retired and reported.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -46,7 +48,8 @@ pub(super) struct StoredFields {
     pub(super) injected: Value,
 }
 
-/// Reads why a run ended. An unknown reason, from another release, becomes an error: such a run must not look successful.
+/// Reads why a run ended. An unknown reason, from another release, becomes an error: such a run must not look
+/// successful.
 #[must_use]
 pub fn read_reason(stored: Value) -> Option<EndReason> {
     if stored.is_null() {

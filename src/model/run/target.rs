@@ -1,4 +1,4 @@
-//! A target of a run, as the ledger keeps it: its status, its leases and its lock.
+//! The record of a target in the ledger: its status, its leases and its lock.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,24 +10,24 @@ use crate::model::time::Time;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum TargetStatus {
-    /// Nothing was recorded or touched.
+    /// Nothing is recorded yet, and the function is unchanged.
     Pending,
-    /// The snapshot is durable.
+    /// The snapshot is durable, so injecting is allowed.
     Armed,
-    /// A writer may have begun.
+    /// An inject may have changed the function.
     Injecting,
-    /// The fault was seen in place.
+    /// The fault was observed in place.
     Injected,
     /// A restore has begun.
     Restoring,
-    /// Every touched field was seen at its original.
+    /// Every touched field was observed with its original value.
     Restored,
     /// Restored, except for fields that changed outside the run.
     Drifted,
     /// The function was deleted during the run.
     #[serde(alias = "gone")]
     Deleted,
-    /// The run ended before the target was armed: there is nothing to restore.
+    /// The run ended before the target was armed, so there is nothing to restore.
     Untouched,
 }
 
@@ -59,13 +59,13 @@ impl TargetStatus {
         )
     }
 
-    /// Whether lock and snapshot may go.
+    /// Whether the target has ended, so its lock and its snapshot are no longer needed.
     #[must_use]
     pub fn is_final(self) -> bool {
         matches!(self, Self::Restored | Self::Drifted | Self::Deleted | Self::Untouched)
     }
 
-    /// The name in output.
+    /// Returns the name in output.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -81,7 +81,8 @@ impl TargetStatus {
         }
     }
 
-    /// The name in the ledger. A deleted target is stored under its older name, which earlier releases can read too.
+    /// Returns the name in the ledger. A deleted target is stored under its older name, which earlier releases can also
+    /// read.
     #[must_use]
     pub fn stored_name(self) -> &'static str {
         match self {
@@ -91,29 +92,29 @@ impl TargetStatus {
     }
 }
 
-/// What a lease's holder writes. A target has one lease of each kind.
+/// What the holder of a lease writes. A target has one lease of each kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum LeaseKind {
-    /// The fault.
+    /// It writes the fault.
     Inject,
-    /// The original.
+    /// It writes the original values.
     Restore,
 }
 
-/// A writer's right to call Lambda, and until when its calls may still land.
+/// A writer's permission to call Lambda until a certain time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Lease {
-    /// What it is for.
+    /// What the holder writes.
     pub kind: LeaseKind,
-    /// Which writer.
+    /// The writer.
     pub holder: String,
-    /// Until when a call of its may land, and a read may miss it.
+    /// The time until which a call of the holder may land, or a read may miss it.
     pub until: Time,
 }
 
-/// One function of a run, as the ledger keeps it.
+/// One function of a run, as the ledger stores it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TargetRecord {
@@ -123,17 +124,17 @@ pub struct TargetRecord {
     pub function: FunctionArn,
     /// Its status.
     pub status: TargetStatus,
-    /// The snapshot: what is changed and what it was. Empty before arming.
+    /// The snapshot: each touched field with its original and its injected value. Empty before arming.
     pub changes: Vec<Change>,
     /// The highest published version when it was armed.
     pub last_version: u64,
-    /// The runtime version when it was armed, where the function has one.
+    /// The runtime version when it was armed, if the function has one.
     pub runtime_version: Option<String>,
-    /// Whether the role that undoes has looked at it since then.
+    /// Whether the role that restores has rehearsed the target since it was armed.
     pub rehearsed: bool,
-    /// The last inject's lease.
+    /// The lease of the last inject.
     pub inject_lease: Option<Lease>,
-    /// The last restore's lease.
+    /// The lease of the last restore.
     pub restore_lease: Option<Lease>,
     /// When it reached its final status.
     pub ended_at: Option<Time>,
@@ -147,12 +148,12 @@ pub struct TargetRecord {
     pub removed_faults: Vec<RemovedFault>,
     /// What an inject or a restore waits for.
     pub waiting_for: Option<String>,
-    /// Why the last attempt to restore failed; cleared when it succeeds.
+    /// Why the last attempt to restore failed. It is cleared when one succeeds.
     pub restore_error: Option<String>,
 }
 
 impl TargetRecord {
-    /// A target of which nothing is known yet.
+    /// Returns a pending target.
     #[must_use]
     pub fn new(run: RunId, function: FunctionArn) -> Self {
         Self {
@@ -181,7 +182,7 @@ impl TargetRecord {
         TargetKey::new(&self.run, &self.function)
     }
 
-    /// The lease of this kind.
+    /// Returns the lease of this kind.
     #[must_use]
     pub fn lease(&self, kind: LeaseKind) -> Option<&Lease> {
         match kind {
@@ -190,7 +191,8 @@ impl TargetRecord {
         }
     }
 
-    /// Until when some writer's call may still land: no observation before it can prove anything.
+    /// Returns the time until which any writer's call may still land. No earlier observation proves that the target is
+    /// restored.
     #[must_use]
     pub fn leases_end_at(&self) -> Option<Time> {
         [&self.inject_lease, &self.restore_lease].into_iter().flatten().map(|lease| lease.until).max()
@@ -221,30 +223,30 @@ pub struct TargetEnding {
     pub run: RunId,
     /// The function.
     pub function: FunctionArn,
-    /// The target's status on which the decision was made; another one declines it.
+    /// The status on which the decision was made. The write fails if the target has another one.
     pub from: TargetStatus,
     /// The final status.
     pub status: TargetStatus,
-    /// When the observation began that shows it.
+    /// When the observation began on which the ending is based.
     pub observed_at: Time,
-    /// What was left alone.
+    /// The fields that were left alone, because they changed outside the run.
     pub drift: Vec<Drift>,
     /// Versions that were published during the run.
     pub frozen_versions: Vec<String>,
-    /// The runtime version that the observation shows, where the function has one.
+    /// The runtime version in the observation, if the function has one.
     pub runtime_version: Option<String>,
-    /// The snapshot without the values of variables: nothing needs them any more.
+    /// The snapshot without the values of variables, which nothing needs any longer.
     pub redacted: Vec<Change>,
 }
 
-/// A target's lock, or what is left of the last one.
+/// A function's lock, or the tombstone of a released one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Lock {
-    /// The run that holds it; `None` is a tombstone.
+    /// The run that holds the lock; `None` in a tombstone.
     pub run: Option<RunId>,
-    /// Counts the holders.
+    /// How often the lock was taken.
     pub generation: u64,
-    /// When it was last released: an observation made soon after could still see the last run's fault.
+    /// When the lock was last released. An observation made soon after that could still show the previous run's fault.
     pub released_at: Option<Time>,
 }

@@ -1,4 +1,5 @@
-//! Guardrails on what belongs to a target besides its configuration: layers, their signatures, and event source mappings.
+//! Guardrails on what belongs to a target besides its configuration: layers, their signatures, and event source
+//! mappings.
 
 use crate::model::facts::{CodeSigning, Facts, LayerFact, TargetFacts};
 use crate::model::function::Tags;
@@ -24,14 +25,15 @@ pub(super) fn about_layers(facts: &Facts, target: &TargetFacts, drafted: &Change
                     (format!("the layer {layer} is not for {wanted}"), "use a version for its architecture".to_owned())
                 }
                 Some(LayerFact::Here { .. }) => continue,
-                Some(LayerFact::Denied) => {
-                    (format!("the layer {layer} may not be read"), "allow lambda:GetLayerVersion on it".to_owned())
-                }
+                Some(LayerFact::Denied) => (
+                    format!("the layer {layer} cannot be read: access denied"),
+                    "allow lambda:GetLayerVersion on it".to_owned(),
+                ),
                 Some(LayerFact::Missing) | None if added.contains(layer) => {
                     (format!("there is no layer {layer}"), "correct the ARN, or publish the layer".to_owned())
                 }
                 Some(LayerFact::Missing) | None => (
-                    format!("its layer {layer} was deleted, and could not be put back"),
+                    format!("its layer {layer} was deleted, so it could not be restored"),
                     "update the function to a layer version that exists".to_owned(),
                 ),
             };
@@ -41,7 +43,7 @@ pub(super) fn about_layers(facts: &Facts, target: &TargetFacts, drafted: &Change
     refusals
 }
 
-/// Lambda takes a layer that is not signed as the function wants it, or it does not: known before anything is touched.
+/// Checks before anything is touched whether Lambda would reject a layer for its signature.
 pub(super) fn about_code_signing(facts: &Facts, target: &TargetFacts, drafted: &ChangeSet) -> Vec<Refusal> {
     let about = target.seen.arn.name();
     let added = drafted.changes.iter().filter_map(|change| match change {
@@ -53,7 +55,7 @@ pub(super) fn about_code_signing(facts: &Facts, target: &TargetFacts, drafted: &
         CodeSigning::Off => return Vec::new(),
         CodeSigning::On { trusted, .. } => trusted,
         CodeSigning::Unknown => {
-            let reason = "its code signing cannot be read, which may refuse the layers";
+            let reason = "its code signing configuration cannot be read, and might reject the layers";
             let fix = "allow lambda:GetFunctionCodeSigningConfig on it, and lambda:GetCodeSigningConfig";
             return layers
                 .peek()
@@ -64,7 +66,7 @@ pub(super) fn about_code_signing(facts: &Facts, target: &TargetFacts, drafted: &
     };
     let is_trusted = |layer: &&LayerVersionArn| match facts.layers.get(*layer) {
         Some(LayerFact::Here { signer, .. }) => signer.as_ref().is_some_and(|signer| trusted.contains(signer)),
-        // What is not there, or may not be read, is refused for that.
+        // A layer that does not exist or cannot be read is refused elsewhere.
         _ => true,
     };
     let refuse = |layer: &LayerVersionArn| {
@@ -79,8 +81,8 @@ pub(super) fn about_code_signing(facts: &Facts, target: &TargetFacts, drafted: &
     layers.filter(|layer| !is_trusted(layer)).map(refuse).collect()
 }
 
-/// IAM does not see a function's tags when one of its mappings is updated: Inject's role asks for the mapping's own
-/// (service-authorization/latest/reference/list_awslambda).
+/// When a mapping is updated, IAM evaluates the mapping's tags and not the function's, so Inject's role needs the
+/// opt-in tag there (service-authorization/latest/reference/list_awslambda).
 pub(super) fn about_mappings(facts: &Facts, target: &TargetFacts, drafted: &ChangeSet) -> Vec<Refusal> {
     let mut refusals = Vec::new();
     for change in &drafted.changes {

@@ -42,7 +42,7 @@ pub fn evaluate(experiment: &Experiment, facts: &Facts) -> Evaluation {
     let mut refusals = about_experiment(experiment, facts);
     let mut warnings = facts.notes.clone();
     if experiment.stop_conditions.is_empty() {
-        warnings.push("no stop condition: only the duration, a person or the lever ends the run".to_owned());
+        warnings.push("no stop condition: only the duration, a user or the lever ends the run".to_owned());
     }
     let mut targets = Vec::new();
     // The injection of a run that started now: `plan` shows it, and `Prepare` evaluates it.
@@ -56,7 +56,8 @@ pub fn evaluate(experiment: &Experiment, facts: &Facts) -> Evaluation {
         let untrusted = about_code_signing(facts, target, &drafted);
         match target.code_signing {
             CodeSigning::On { enforced: false, .. } => {
-                let warn = |no: &Refusal| format!("{}: {}; Lambda takes it and logs a warning", no.subject, no.reason);
+                let warn =
+                    |no: &Refusal| format!("{}: {}; Lambda accepts it and logs a warning", no.subject, no.reason);
                 warnings.extend(untrusted.iter().map(warn));
             }
             _ => refusals.extend(untrusted),
@@ -77,8 +78,13 @@ pub fn evaluate(experiment: &Experiment, facts: &Facts) -> Evaluation {
 fn about_experiment(experiment: &Experiment, facts: &Facts) -> Vec<Refusal> {
     let mut refusals = Vec::new();
     if let Some(lever) = facts.lever.as_ref().filter(|lever| lever.engaged) {
-        let reason = format!("it is engaged since {}: {}", lever.since, lever.reason);
-        refusals.push(Refusal::new(Guardrail::Lever, "safety lever", reason, "release it: snapback lever disengage"));
+        let reason = format!("it has been engaged since {}: {}", lever.since, lever.reason);
+        refusals.push(Refusal::new(
+            Guardrail::Lever,
+            "safety lever",
+            reason,
+            "to disengage it: snapback lever disengage",
+        ));
     }
     for (asked, why) in &facts.unresolved {
         refusals.push(Refusal::new(Guardrail::Exists, asked, why, "correct the target, or the role's rights"));
@@ -87,11 +93,11 @@ fn about_experiment(experiment: &Experiment, facts: &Facts) -> Vec<Refusal> {
         experiment.faults.iter().filter_map(Fault::invocation).filter(|fault| fault.rule().percentage.share() <= 0.0)
     {
         let reason = format!("{} has the percentage 0, so it would never be injected", fault.name());
-        refusals.push(Refusal::new(Guardrail::Effect, "faults", reason, "give it a share, or take it out"));
+        refusals.push(Refusal::new(Guardrail::Effect, "faults", reason, "give it a share, or remove it"));
     }
     for fault in experiment.faults.iter().filter_map(Fault::invocation).filter(InvocationFault::changes_nothing) {
         let reason = format!("{} has a delay of 0 ms, so it would change nothing", fault.name());
-        refusals.push(Refusal::new(Guardrail::Effect, "faults", reason, "give it a longer delay, or take it out"));
+        refusals.push(Refusal::new(Guardrail::Effect, "faults", reason, "give it a longer delay, or remove it"));
     }
     let (count, limit) = (facts.target_count, facts.settings.target_limit);
     if count > limit {
@@ -103,26 +109,7 @@ fn about_experiment(experiment: &Experiment, facts: &Facts) -> Vec<Refusal> {
             fix,
         ));
     }
-    for (alarm, fact) in &facts.alarms {
-        let stops = experiment.stop_conditions.iter().any(|stop| stop.alarm == *alarm);
-        match fact {
-            None => refusals.push(Refusal::new(
-                Guardrail::Alarm,
-                alarm.name(),
-                "there is no such alarm",
-                "create it, or correct its name or region",
-            )),
-            Some(fact) if fact.in_alarm && stops => {
-                refusals.push(Refusal::new(
-                    Guardrail::Alarm,
-                    alarm.name(),
-                    "it is in ALARM already",
-                    "wait until it is OK",
-                ));
-            }
-            Some(_) => {}
-        }
-    }
+    refusals.extend(about_alarms(experiment, facts));
     for deviation in &facts.deviations {
         let fix = "wait until it holds, or correct the condition";
         refusals.push(Refusal::new(
@@ -135,7 +122,32 @@ fn about_experiment(experiment: &Experiment, facts: &Facts) -> Vec<Refusal> {
     refusals
 }
 
-/// The functions of an evaluation, in order.
+fn about_alarms(experiment: &Experiment, facts: &Facts) -> Vec<Refusal> {
+    let mut refusals = Vec::new();
+    for (alarm, fact) in &facts.alarms {
+        let stops = experiment.stop_conditions.iter().any(|stop| stop.alarm == *alarm);
+        match fact {
+            None => refusals.push(Refusal::new(
+                Guardrail::Alarm,
+                alarm.name(),
+                "there is no such alarm",
+                "create it, or correct its name or Region",
+            )),
+            Some(fact) if fact.in_alarm && stops => {
+                refusals.push(Refusal::new(
+                    Guardrail::Alarm,
+                    alarm.name(),
+                    "it is already in ALARM",
+                    "wait until it is OK",
+                ));
+            }
+            Some(_) => {}
+        }
+    }
+    refusals
+}
+
+/// Returns the functions of an evaluation, in order.
 #[must_use]
 pub fn functions(facts: &Facts) -> Vec<FunctionArn> {
     facts.targets.iter().map(|target| target.seen.arn.clone()).collect()

@@ -27,13 +27,13 @@ pub(super) fn qualifiers_of_faults(experiment: &Experiment, target: &TargetFacts
             Sight::Pinned(why) => format!("the {name} fault changes $LATEST, and {why}"),
             Sight::Nothing => format!("the {name} fault is for its alias {qualifier}, which it does not have"),
         };
-        let fix = "name an alias that points at $LATEST, or take the fault's qualifier out";
+        let fix = "name an alias that points at $LATEST, or remove the fault's qualifier";
         refusals.push((reason, fix.to_owned()));
     }
     refusals
 }
 
-/// What traffic through a qualifier gets.
+/// What serves traffic through a qualifier.
 enum Sight {
     Latest,
     /// A version; why that is.

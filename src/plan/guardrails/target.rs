@@ -1,4 +1,4 @@
-//! Guardrails on one target: its state, its opt-in, its lock, and whether a restore could update it.
+//! Guardrails on one target: its state, opt-in and lock, and whether a restore could update it.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use crate::plan::runtimes::blocked_from;
 
 use super::qualifiers::{qualifier, qualifiers_of_faults};
 
-/// A run that is restored a day late must still be able to update its functions.
-const DAY: Duration = Duration::from_secs(86_400);
+/// The longest delay of a restore for which a function must still be updatable.
+const MAX_RESTORE_DELAY: Duration = Duration::from_secs(86_400);
 
 pub(super) fn about_target(experiment: &Experiment, facts: &Facts, target: &TargetFacts) -> Vec<Refusal> {
     let seen = &target.seen;
@@ -29,12 +29,12 @@ pub(super) fn about_target(experiment: &Experiment, facts: &Facts, target: &Targ
     match seen.last_update {
         LastUpdate::Successful => {}
         LastUpdate::InProgress => {
-            refuse(Guardrail::Ready, "an update of it is in progress".into(), "wait until it is through".into())
+            refuse(Guardrail::Ready, "an update is in progress".into(), "wait until the update has ended".into())
         }
         LastUpdate::Failed => refuse(
             Guardrail::Ready,
-            "its last update failed, so that what serves is not what its configuration says".into(),
-            "update it again, successfully".into(),
+            "its last update failed, so invocations run with an older configuration than it shows".into(),
+            "update it successfully".into(),
         ),
     }
     if let Some((reason, fix)) = opt_in(&facts.settings, &seen.tags) {
@@ -44,20 +44,20 @@ pub(super) fn about_target(experiment: &Experiment, facts: &Facts, target: &Targ
         refuse(
             Guardrail::OwnFunction,
             "it is one of snapback's own functions".into(),
-            "take it out of the targets".into(),
+            "remove it from the targets".into(),
         );
     }
     if let Some(run) = target.lock.as_ref().and_then(|lock| lock.run.as_ref()) {
         refuse(
             Guardrail::Unlocked,
-            format!("the run {run} has it"),
-            format!("wait for it, or end it: snapback rollback {run}"),
+            format!("the run {run} has locked it"),
+            format!("wait for the run to end, or end it: snapback rollback {run}"),
         );
     }
-    if let Some(mark) = mark(&facts.settings, seen) {
+    if let Some(leftover) = leftover(&facts.settings, seen) {
         refuse(
             Guardrail::Leftovers,
-            format!("it carries a mark of snapback already: {mark}"),
+            format!("it already has a leftover of snapback: {leftover}"),
             "remove it, if no run is using it".into(),
         );
     }
@@ -75,8 +75,8 @@ fn about_latest(experiment: &Experiment, facts: &Facts, target: &TargetFacts) ->
         refusals.push(Refusal::new(guardrail, seen.arn.name(), reason, fix));
     };
     if let Some(runtime) = &seen.runtime {
-        // The restore needs an update too, and may come as late as a day after the run's end.
-        if let Some(from) = blocked_from(runtime, facts.now + experiment.duration.get() + DAY) {
+        // The restore also needs an update, and may be late.
+        if let Some(from) = blocked_from(runtime, facts.now + experiment.duration.get() + MAX_RESTORE_DELAY) {
             let reason =
                 format!("Lambda refuses updates of functions on {runtime} from {from}, so nothing could be restored");
             refuse(Guardrail::Runtime, reason, "move the function to a current runtime".into());
@@ -105,13 +105,12 @@ fn about_latest(experiment: &Experiment, facts: &Facts, target: &TargetFacts) ->
     refusals
 }
 
-/// A function that was not invoked for long becomes inactive, and only an invocation wakes it; one whose creation failed
-/// stays so (lambda/latest/dg/functions-states).
+/// A function that was idle for long becomes inactive, and only an invocation reactivates it. A function whose creation
+/// failed never becomes active (lambda/latest/dg/functions-states).
 fn not_active(state: &str) -> (String, &'static str) {
     match state {
         "Inactive" => (
-            "its state is Inactive: it has not been invoked for so long that Lambda has taken its resources back"
-                .into(),
+            "its state is Inactive: it was idle for so long that Lambda has reclaimed its resources".into(),
             "invoke it once, then wait until it is Active",
         ),
         "Failed" => ("its state is Failed".into(), "delete it and create it again"),
@@ -124,7 +123,7 @@ pub(super) fn opt_in(settings: &Settings, tags: &Tags) -> Option<(String, String
     match tags {
         Tags::Known(tags) if tags.get(key) == Some(value) => None,
         Tags::Known(_) => Some((
-            format!("it does not carry the tag {key}: {value}"),
+            format!("it does not have the tag {key}: {value}"),
             "tag it, if its owners agree to experiments".to_owned(),
         )),
         Tags::Unknown => Some((
@@ -139,15 +138,15 @@ fn is_own(settings: &Settings, seen: &Observation) -> bool {
     tagged || is_named_as_own(&settings.prefix, &seen.arn)
 }
 
-/// Another run's fault that is still in place would be recorded as the original.
-fn mark(settings: &Settings, seen: &Observation) -> Option<String> {
+/// Finds a variable or a layer that another run has left. Its fault would be recorded as the original.
+fn leftover(settings: &Settings, seen: &Observation) -> Option<String> {
     if let Environment::Readable(variables) = &seen.environment
         && let Some(name) = variables.keys().find(|name| name.starts_with("SNAPBACK_"))
     {
         return Some(format!("the variable {name}"));
     }
     let proxy = format!("{}-proxy-", settings.prefix);
-    let is_ours = |name: &str| name.starts_with("snapback-") || name.starts_with(&proxy);
-    let layer = seen.layers.iter().find(|layer| layer.layer().rsplit(':').next().is_some_and(is_ours))?;
+    let is_snapbacks = |name: &str| name.starts_with("snapback-") || name.starts_with(&proxy);
+    let layer = seen.layers.iter().find(|layer| layer.layer().rsplit(':').next().is_some_and(is_snapbacks))?;
     Some(format!("the layer {layer}"))
 }

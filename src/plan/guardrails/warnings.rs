@@ -1,4 +1,4 @@
-//! What a reader of the plan should know about a target that no guardrail refuses.
+//! Warnings in a plan: what a user should know about a target that no guardrail refuses.
 
 use crate::model::experiment::Experiment;
 use crate::model::facts::{AccountConcurrency, Facts, RuntimeUpdates, TargetFacts};
@@ -22,8 +22,8 @@ pub(super) fn about_versions(experiment: &Experiment, target: &TargetFacts) -> V
     warnings
 }
 
-/// A restore cannot return the runtime's patch version, and Lambda may refuse updates for a runtime that is not in the table of
-/// block dates.
+/// A restore cannot return the runtime's patch version, and Lambda may refuse updates for a runtime that is not in the
+/// table of block dates.
 pub(super) fn about_runtime(experiment: &Experiment, target: &TargetFacts) -> Vec<String> {
     let (name, mut warnings) = (target.seen.arn.name(), Vec::new());
     if !experiment.changes_latest() {
@@ -45,8 +45,8 @@ pub(super) fn about_runtime(experiment: &Experiment, target: &TargetFacts) -> Ve
     }
     if let Some(runtime) = target.seen.runtime.as_ref().filter(|runtime| !is_listed(runtime)) {
         warnings.push(format!(
-            "{name}: it is not known until when Lambda takes updates of functions on {runtime}; if it refuses the first \
-             one, nothing is injected"
+            "{name}: it is not known until when Lambda accepts updates of functions on {runtime}; if it refuses the \
+             first one, nothing is injected"
         ));
     }
     warnings

@@ -1,5 +1,5 @@
-//! Reads the parameter of the Python package `chaos_lambda`: since 0.3 with one `fault_type`, before that with a setting for
-//! each decorator.
+//! Reads the parameter of the Python package `chaos_lambda`: since 0.3 with one `fault_type`, before that with a
+//! setting for each decorator.
 
 use serde_json::Value;
 

@@ -1,5 +1,5 @@
-//! Reads the variables of chaos-lambda-extension (github.com/aws-cli-tools/chaos-lambda-extension): as an object, as lines
-//! `NAME=VALUE`, or in a function's configuration as Lambda gives it back.
+//! Reads the variables of chaos-lambda-extension (github.com/aws-cli-tools/chaos-lambda-extension): as an object, as
+//! lines `NAME=VALUE`, or in a function's configuration as Lambda gives it back.
 
 use serde_json::{Map, Value, json};
 

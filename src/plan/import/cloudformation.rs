@@ -1,12 +1,12 @@
-//! CloudFormation's spelling of a resource: as a whole template, as a resource, or as its properties alone; with what
-//! can be known of its references.
+//! Finds a resource in a CloudFormation template, a part of a template, or a single resource, and resolves the
+//! references that the template itself can resolve.
 
 use serde_json::{Map, Value, json};
 
 use crate::model::input::InvalidInput;
 
-/// CloudFormation's functions with a short form in YAML
-/// (AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference), `Ref` and `Condition` aside.
+/// CloudFormation's functions that have a short form in YAML
+/// (AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference), except `Ref` and `Condition`.
 const FUNCTIONS: [&str; 15] = [
     "And",
     "Base64",
@@ -28,18 +28,18 @@ const FUNCTIONS: [&str; 15] = [
 /// A resource of a template.
 #[derive(Debug)]
 pub(super) struct Resource {
-    /// Where its properties are.
+    /// The path of its properties.
     pub(super) path: String,
-    /// With the references resolved that can be.
+    /// Its properties, with the references resolved that the template can resolve.
     pub(super) properties: Value,
-    /// Where the rest of the template is.
+    /// The paths of everything else in the template.
     pub(super) rest: Vec<String>,
 }
 
-/// The resource of this type in a template, or the one that this is; `None` where there is none.
+/// Finds the resource of this type. `source` is a template, a part of one, or the resource itself.
 ///
 /// # Errors
-/// Where a template has several.
+/// If there are several.
 pub(super) fn find(source: &Value, kind: &str) -> Result<Option<Resource>, InvalidInput> {
     let is_one = |resource: &Value| resource["Type"] == kind && resource["Properties"].is_object();
     let inside = |path: &str| if path.is_empty() { "Properties".to_owned() } else { format!("{path}.Properties") };
@@ -50,7 +50,7 @@ pub(super) fn find(source: &Value, kind: &str) -> Result<Option<Resource>, Inval
     }
     let (prefix, resources) = match &source["Resources"] {
         Value::Object(resources) => ("Resources.", resources),
-        // A part of a template, without the line above it.
+        // A part of a template, without the line `Resources:`.
         _ => match source {
             Value::Object(resources) => ("", resources),
             _ => return Ok(None),
@@ -69,7 +69,7 @@ pub(super) fn find(source: &Value, kind: &str) -> Result<Option<Resource>, Inval
         }
         several => {
             let names: Vec<String> = several.iter().map(|name| format!("{prefix}{name}")).collect();
-            let problem = format!("each is a {kind}, and one experiment comes of one; take the others out");
+            let problem = format!("each is a {kind}, but only one can be imported; remove the others");
             Err(InvalidInput { field: names.join(", "), problem })
         }
     }
@@ -80,8 +80,8 @@ fn others(value: &Value, path: &str, known: &[&str]) -> Vec<String> {
     keys.map(|key| if path.is_empty() { key.clone() } else { format!("{path}.{key}") }).collect()
 }
 
-/// A value with the references in it that the template itself answers: parameters with a default, and names that are
-/// written out. What only a stack knows stays a reference.
+/// Resolves the references in a value that the template itself can resolve: parameters with a default, and resources
+/// with an explicit name. All others stay references.
 fn resolved(value: &Value, template: &Value) -> Value {
     match value {
         Value::Object(map) => {
@@ -96,14 +96,14 @@ fn resolved(value: &Value, template: &Value) -> Value {
     }
 }
 
-/// The function and its argument, where this is a reference.
+/// Returns the function and the argument of a reference.
 fn reference(value: &Value) -> Option<(&str, &Value)> {
     let (key, argument) = value.as_object().filter(|map| map.len() == 1)?.iter().next()?;
     let function = if key == "Ref" { "Ref" } else { key.strip_prefix("Fn::")? };
     Some((function, argument))
 }
 
-/// A reference as it is written in YAML, for people; `None` where this is none.
+/// Returns a reference as it is written in YAML, for display; `None` if the value is not a reference.
 pub(super) fn shown_reference(value: &Value) -> Option<String> {
     let (function, argument) = reference(value)?;
     let argument = match argument {
@@ -128,7 +128,7 @@ fn resolve(function: &str, argument: &Value, template: &Value) -> Option<Value> 
         }
         "GetAtt" => {
             let (name, attribute) = attribute()?;
-            // Whoever takes the ARN takes the name as well.
+            // Every field that accepts the ARN also accepts the name.
             (attribute == "Arn").then(|| physical_name(&template["Resources"][name]))?
         }
         "Sub" => {
@@ -147,7 +147,7 @@ fn resolve(function: &str, argument: &Value, template: &Value) -> Option<Value> 
     }
 }
 
-/// The name that an alarm or a function is given in the template.
+/// Returns the explicit name of an alarm or a function.
 fn physical_name(resource: &Value) -> Option<Value> {
     let property = match resource["Type"].as_str()? {
         "AWS::CloudWatch::Alarm" | "AWS::CloudWatch::CompositeAlarm" => "AlarmName",
@@ -157,8 +157,9 @@ fn physical_name(resource: &Value) -> Option<Value> {
     resource["Properties"].get(property).filter(|name| name.is_string()).cloned()
 }
 
-/// YAML with the short forms of references (`!Ref Alarm`) written out (`{"Ref": "Alarm"}`): a reader of YAML drops a tag
-/// that it does not know, and would take the reference for a text. Only scalars on the tag's own line.
+/// Replaces the short forms of references (`!Ref Alarm`) in YAML with the long forms (`{"Ref": "Alarm"}`). A YAML
+/// parser drops an unknown tag, and would treat the reference as text. Only scalars on the same line as the tag are
+/// replaced.
 #[must_use]
 pub fn without_short_forms(text: &str) -> String {
     let lines: Vec<String> = text.split('\n').map(long_form).collect();
@@ -169,7 +170,7 @@ fn long_form(line: &str) -> String {
     let mut written = String::new();
     let mut rest = line;
     while let Some((before, tag, after)) = next_tag(rest) {
-        let Some((argument, behind)) = scalar(after, written.chars().chain(before.chars())) else {
+        let Some((argument, remaining)) = scalar(after, written.chars().chain(before.chars())) else {
             written.push_str(&rest[..rest.len() - after.len()]);
             rest = after;
             continue;
@@ -177,12 +178,12 @@ fn long_form(line: &str) -> String {
         let key = if tag == "Ref" || tag == "Condition" { tag.to_owned() } else { format!("Fn::{tag}") };
         written.push_str(before);
         written.push_str(&json!({ key: argument }).to_string());
-        rest = behind;
+        rest = remaining;
     }
     written + rest
 }
 
-/// What is before a tag, its name, and what is after it and a blank; not in quotes, and not in a comment.
+/// Finds the next tag outside of quotes and comments. Returns the text before it, its name, and the text after it.
 fn next_tag(line: &str) -> Option<(&str, &str, &str)> {
     let mut quote = None;
     let mut previous = ' ';
@@ -205,12 +206,13 @@ fn next_tag(line: &str) -> Option<(&str, &str, &str)> {
     None
 }
 
-/// The scalar that a tag stands before, and what is behind it. Within brackets it ends with them.
+/// Reads the scalar after a tag. Returns it and the remaining text. Within brackets, it ends at a comma or the closing
+/// bracket.
 fn scalar(text: &str, before: impl Iterator<Item = char>) -> Option<(String, &str)> {
     for quote in ['"', '\''] {
         if let Some(inner) = text.strip_prefix(quote) {
-            let (argument, behind) = inner.split_once(quote)?;
-            return Some((argument.to_owned(), behind));
+            let (argument, remaining) = inner.split_once(quote)?;
+            return Some((argument.to_owned(), remaining));
         }
     }
     let open = before.fold(0_i32, |depth, c| match c {
@@ -222,11 +224,11 @@ fn scalar(text: &str, before: impl Iterator<Item = char>) -> Option<(String, &st
         true => text.find([',', ']', '}']),
         false => text.find(" #"),
     };
-    let (argument, behind) = text.split_at(end.unwrap_or(text.len()));
+    let (argument, remaining) = text.split_at(end.unwrap_or(text.len()));
     let argument = argument.trim();
-    // A list, an object or a block: what is in there is no one value.
+    // A list, an object or a block is not a single value.
     let is_scalar = !argument.is_empty() && !argument.starts_with(['[', '{', '|', '>', '!']);
-    is_scalar.then(|| (argument.to_owned(), behind))
+    is_scalar.then(|| (argument.to_owned(), remaining))
 }
 
 #[cfg(test)]

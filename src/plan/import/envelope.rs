@@ -1,5 +1,5 @@
-//! Opens what AWS's command line puts around a configuration: the output of `aws ssm get-parameter`, or a text that is JSON
-//! itself (systems-manager/latest/APIReference/API_GetParameter).
+//! Opens what AWS's command line puts around a configuration: the output of `aws ssm get-parameter`, or a text that is
+//! JSON itself (systems-manager/latest/APIReference/API_GetParameter).
 
 use serde_json::Value;
 

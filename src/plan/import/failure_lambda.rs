@@ -1,5 +1,5 @@
-//! Reads the flags of failure-lambda (github.com/gunnargrosch/failure-lambda) since version 1.0: from a parameter, or from
-//! `AppConfig`'s feature flags, as a function gets them and as their profile is stored.
+//! Reads the flags of failure-lambda (github.com/gunnargrosch/failure-lambda) since version 1.0: from a parameter, or
+//! from `AppConfig`'s feature flags, as a function gets them and as their profile is stored.
 
 use serde_json::Value;
 
@@ -64,6 +64,12 @@ pub(super) fn read(source: &Value) -> Result<Draft, InvalidInput> {
     Ok(draft)
 }
 
+/// What all flags have: the share of the invocations, and the conditions.
+struct Rule {
+    percentage: Percentage,
+    conditions: Vec<EventCondition>,
+}
+
 fn fault(name: &str, field: &str, flag: &mut Fields<'_>, draft: &mut Draft) -> Result<InvocationFault, String> {
     // Before release 1.0, the share was called `rate`.
     let percentage = match flag.percent("percentage")? {
@@ -74,71 +80,65 @@ fn fault(name: &str, field: &str, flag: &mut Fields<'_>, draft: &mut Draft) -> R
         Some(conditions) => read_conditions(conditions)?,
         None => Vec::new(),
     };
-    let (when, qualifier) = (Moment::Before, None);
+    let rule = Rule { percentage, conditions };
     match name {
-        "latency" => {
-            let (min, max) = (flag.whole("min_latency")?, flag.whole("max_latency")?);
-            let (delay_ms, min_ms, max_ms) = range(min, max);
-            if max.is_none() {
-                draft.note(field, "it has no max_latency; min_latency, or 0, is the delay");
-            }
-            Ok(InvocationFault::Latency(LatencyFault {
-                delay_ms,
-                min_ms,
-                max_ms,
-                when,
-                percentage,
-                conditions,
-                qualifier,
-            }))
-        }
-        "timeout" => {
-            let buffer_ms = flag.whole("timeout_buffer_ms")?.unwrap_or(Milliseconds::MIN);
-            Ok(InvocationFault::InvocationTimeout(InvocationTimeoutFault {
-                buffer_ms,
-                percentage,
-                conditions,
-                qualifier,
-            }))
-        }
-        "diskspace" => {
-            let megabytes = disk("disk_space", flag)?;
-            draft.note(field, DISK);
-            Ok(InvocationFault::Disk(DiskFault { megabytes, percentage, conditions, qualifier }))
-        }
-        "statuscode" => {
-            let status_code = flag.whole::<100, 599>("status_code")?.or_else(|| BoundedU32::new(500));
-            draft.note(field, "failure-lambda's layer adds a body; its package and snapback do not");
-            Ok(InvocationFault::Response(response_fault(status_code, when, percentage, conditions)))
-        }
-        "exception" => {
-            let message = flag.text("exception_msg")?.unwrap_or("Injected exception");
-            draft.note(
-                field,
-                "the error has the type of failure-lambda's package; its layer uses FailureLambdaException",
-            );
-            Ok(InvocationFault::Error(error_fault("Error", message, percentage, conditions)))
-        }
-        "corruption" => {
-            let replace = flag.text("body")?.map(str::to_owned);
-            let mangle = replace.is_none();
-            if mangle {
-                draft.note(
-                    field,
-                    "failure-lambda truncates a mangled body; snapback keeps its form and changes its values",
-                );
-            }
-            Ok(InvocationFault::Corrupt(CorruptFault {
-                truncate_bytes: None,
-                replace,
-                mangle,
-                percentage,
-                conditions,
-                qualifier,
-            }))
-        }
+        "latency" => latency(field, flag, rule, draft),
+        "timeout" => timeout(flag, rule),
+        "diskspace" => diskspace(field, flag, rule, draft),
+        "statuscode" => statuscode(field, flag, rule, draft),
+        "exception" => exception(field, flag, rule, draft),
+        "corruption" => corruption(field, flag, rule, draft),
         _ => Err(DENYLIST.to_owned()),
     }
+}
+
+fn latency(field: &str, flag: &mut Fields<'_>, rule: Rule, draft: &mut Draft) -> Result<InvocationFault, String> {
+    let Rule { percentage, conditions } = rule;
+    let (min, max) = (flag.whole("min_latency")?, flag.whole("max_latency")?);
+    let (delay_ms, min_ms, max_ms) = range(min, max);
+    if max.is_none() {
+        draft.note(field, "it has no max_latency; min_latency, or 0, is the delay");
+    }
+    let (when, qualifier) = (Moment::Before, None);
+    Ok(InvocationFault::Latency(LatencyFault { delay_ms, min_ms, max_ms, when, percentage, conditions, qualifier }))
+}
+
+fn timeout(flag: &mut Fields<'_>, rule: Rule) -> Result<InvocationFault, String> {
+    let Rule { percentage, conditions } = rule;
+    let buffer_ms = flag.whole("timeout_buffer_ms")?.unwrap_or(Milliseconds::MIN);
+    let fault = InvocationTimeoutFault { buffer_ms, percentage, conditions, qualifier: None };
+    Ok(InvocationFault::InvocationTimeout(fault))
+}
+
+fn diskspace(field: &str, flag: &mut Fields<'_>, rule: Rule, draft: &mut Draft) -> Result<InvocationFault, String> {
+    let Rule { percentage, conditions } = rule;
+    let megabytes = disk("disk_space", flag)?;
+    draft.note(field, DISK);
+    Ok(InvocationFault::Disk(DiskFault { megabytes, percentage, conditions, qualifier: None }))
+}
+
+fn statuscode(field: &str, flag: &mut Fields<'_>, rule: Rule, draft: &mut Draft) -> Result<InvocationFault, String> {
+    let status_code = flag.whole::<100, 599>("status_code")?.or_else(|| BoundedU32::new(500));
+    draft.note(field, "failure-lambda's layer adds a body; its package and snapback do not");
+    let fault = response_fault(status_code, Moment::Before, rule.percentage, rule.conditions);
+    Ok(InvocationFault::Response(fault))
+}
+
+fn exception(field: &str, flag: &mut Fields<'_>, rule: Rule, draft: &mut Draft) -> Result<InvocationFault, String> {
+    let message = flag.text("exception_msg")?.unwrap_or("Injected exception");
+    draft.note(field, "the error has the type of failure-lambda's package; its layer uses FailureLambdaException");
+    Ok(InvocationFault::Error(error_fault("Error", message, rule.percentage, rule.conditions)))
+}
+
+fn corruption(field: &str, flag: &mut Fields<'_>, rule: Rule, draft: &mut Draft) -> Result<InvocationFault, String> {
+    let Rule { percentage, conditions } = rule;
+    let replace = flag.text("body")?.map(str::to_owned);
+    let mangle = replace.is_none();
+    if mangle {
+        draft.note(field, "failure-lambda truncates a mangled body; snapback keeps its form and changes its values");
+    }
+    let (truncate_bytes, qualifier) = (None, None);
+    Ok(InvocationFault::Corrupt(CorruptFault { truncate_bytes, replace, mangle, percentage, conditions, qualifier }))
 }
 
 /// One delay, or the two ends of a range. Without an upper end, failure-lambda waits for the lower one.

@@ -1,6 +1,6 @@
-//! Reads experiment templates of AWS FIS (fis/latest/userguide/experiment-templates, fis-actions-reference), as they are given
-//! to `create-experiment-template`, as `get-experiment-template` gives them back, and in CloudFormation's spelling
-//! (AWSCloudFormation/latest/TemplateReference/aws-resource-fis-experimenttemplate).
+//! Reads experiment templates of AWS FIS (fis/latest/userguide/experiment-templates, fis-actions-reference), as they
+//! are given to `create-experiment-template`, as `get-experiment-template` gives them back, and in CloudFormation's
+//! spelling (AWSCloudFormation/latest/TemplateReference/aws-resource-fis-experimenttemplate).
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! Turns the configurations of other tools into experiments. Every field that is not imported, and every decision, has a
-//! note: nothing is dropped silently.
+//! Turns the configurations of other tools into experiments. Every field that is not imported, and every decision, has
+//! a note: nothing is dropped silently.
 
 mod chaos_lambda;
 mod chaos_lambda_extension;

@@ -248,8 +248,8 @@ impl Actor<'_> {
         });
     }
 
-    /// Plays the owners who remove deleted layer versions from their functions. Only they can: Lambda refuses any update of a
-    /// list with a deleted layer version.
+    /// Plays the owners who remove deleted layer versions from their functions. Only they can: Lambda refuses any
+    /// update of a list with a deleted layer version.
     pub(super) async fn remove_deleted_layers(&self) {
         self.check_refusals_are_reported();
         let arns: Vec<FunctionArn> = self.stage.world.with(|state| state.functions.keys().cloned().collect());
@@ -278,8 +278,8 @@ impl Actor<'_> {
     }
 }
 
-/// Returns the functions whose layers cannot be restored, because another of their layers was deleted, and for which the ledger
-/// has no reason.
+/// Returns the functions whose layers cannot be restored, because another of their layers was deleted, and for which
+/// the ledger has no reason.
 fn unreported_refusals(state: &State) -> Vec<String> {
     let refused = |target: &&TargetRecord| {
         let Some(function) = state.functions.get(&target.function) else { return false };

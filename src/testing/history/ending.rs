@@ -1,5 +1,5 @@
-//! The checks of a target's ending: when the ledger calls a target ended, no fault is in place, no call of snapback can land
-//! any more, and every field that is not as it was is reported.
+//! The checks of a target's ending: when the ledger calls a target ended, no fault is in place, no call of snapback can
+//! land any more, and every field that is not as it was is reported.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use crate::testing::{Orphans, SimFunction, State};
 use super::fields::{current_fields, observed_value, original_and_injected};
 use super::monitor::Monitor;
 
-/// How long before the recorded observation an edit can have happened that the observation missed, in addition to clock skew
-/// and staleness.
+/// How long before the recorded observation an edit can have happened that the observation missed, in addition to clock
+/// skew and staleness.
 const OBSERVATION_SLACK: Duration = Duration::from_secs(1);
 
 impl Monitor {
@@ -114,8 +114,8 @@ impl EndingCheck<'_> {
             || self.monitor.edited_before(latest, &self.ending.function, &fault.field)
     }
 
-    /// A target goes from injected to restored only if no restore of the run has begun, so something outside the run has
-    /// restored every field, and each must be recorded.
+    /// A target goes from injected to restored only if no restore of the run has begun, so something outside the run
+    /// has restored every field, and each must be recorded.
     fn unrecorded_removals(&self) -> Vec<String> {
         if (self.ending.from, self.ending.status) != (TargetStatus::Injected, TargetStatus::Restored) {
             return Vec::new();
@@ -151,8 +151,8 @@ impl EndingCheck<'_> {
         }
     }
 
-    /// A mapping that the fault disabled must be enabled again although its function was deleted. If Lambda does not enable
-    /// it, the ending must report that.
+    /// A mapping that the fault disabled must be enabled again although its function was deleted. If Lambda does not
+    /// enable it, the ending must report that.
     fn mapping_of_deleted_function(&self) -> Option<String> {
         let mut mappings = self.changes.iter().filter(|change| matches!(change, Change::Mapping { .. }));
         mappings.find_map(|change| {

@@ -1,5 +1,5 @@
-//! A function's fields as text, by name. The monitor compares them one by one, and shares no code with the decisions that it
-//! checks.
+//! A function's fields as text, by name. The monitor compares them one by one, and shares no code with the decisions
+//! that it checks.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -104,8 +104,8 @@ pub(super) fn observed_value(change: &Change, function: &Observation) -> String 
     }
 }
 
-/// Returns the fields that a call sends, except variables: the environment is sent as a whole, and only the variables that
-/// differ afterwards count as written.
+/// Returns the fields that a call sends, except variables: the environment is sent as a whole, and only the variables
+/// that differ afterwards count as written.
 pub(super) fn sent_fields(write: &Write) -> Vec<String> {
     match write {
         Write::Concurrency(_) => vec!["reserved concurrency".to_owned()],

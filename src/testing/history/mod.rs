@@ -1,6 +1,7 @@
 //! Random histories: one seed determines functions, experiments, failures and the edits of others.
 //!
-//! The real steps run through a history in simulated time. The monitor checks the invariants at every move, and at the end.
+//! The real steps run through a history in simulated time. The monitor checks the invariants at every move, and at the
+//! end.
 
 mod acts;
 mod ending;
@@ -41,8 +42,8 @@ use weakening::Weakening;
 const TICK_MS: i64 = 60_000;
 /// The longest lease, in milliseconds.
 const MAX_LEASE_MS: i64 = whole_milliseconds(LEASE_DURATION);
-/// How long nothing must happen before a history is over, in milliseconds: an invocation can start late and keep running, and
-/// a call that it has sent can land late.
+/// How long nothing must happen before a history is over, in milliseconds: an invocation can start late and keep
+/// running, and a call that it has sent can land late.
 const QUIET_MS: i64 = 60_000 + whole_milliseconds(MAX_LANDING_DELAY);
 /// Time from the last failure until an owner repairs what only an owner can, in milliseconds.
 const REPAIR_DELAY_MS: i64 = 3 * TICK_MS;
@@ -234,8 +235,9 @@ impl History<'_> {
         !open
     }
 
-    /// Returns the time at which every run must have ended. It is the latest of the runs' deadlines, the last failure and the
-    /// owner's repair, plus two ticks of the reaper, the longest lease, the longest update, and the time for the work itself.
+    /// Returns the time at which every run must have ended. It is the latest of the runs' deadlines, the last failure
+    /// and the owner's repair, plus two ticks of the reaper, the longest lease, the longest update, and the time for
+    /// the work itself.
     fn latest_end(&self, state: &State) -> i64 {
         // A run that is stopped early must also end early.
         let deadline = |run: &Run| {

@@ -1,4 +1,5 @@
-//! The monitor checks the invariants while a history runs: at every write that lands, at every ending, and after every move.
+//! The monitor checks the invariants while a history runs: at every write that lands, at every ending, and after every
+//! move.
 //!
 //! It keeps each function as it would be without snapback, and compares that with the simulated one field by field.
 
@@ -7,7 +8,7 @@ use std::time::Duration;
 
 use crate::model::function::Observation;
 use crate::model::names::{FunctionArn, RunId};
-use crate::model::run::{EndReason, RunStatus, TargetEnding, TargetRecord, TargetStatus};
+use crate::model::run::{EndReason, RunStatus, TargetRecord, TargetStatus};
 use crate::model::snapshot::{Change, Surface};
 use crate::model::time::Time;
 use crate::steps::{ATTEMPT_TIMEOUT, MAX_LANDING_DELAY, MAX_READ_STALENESS};
@@ -17,8 +18,8 @@ use super::fields::{
     Fields, current_fields, differing, fields, mapping_fields, observed_value, original_and_injected, shown, value,
 };
 
-/// The longest time from a task's read of a run's targets until its closing of that run lands: the task lives for thirty
-/// seconds, and a call that it has sent can land after that.
+/// The longest time from a task's read of a run's targets until its closing of that run lands: the task lives for
+/// thirty seconds, and a call that it has sent can land after that.
 const MAX_CLOSING_DELAY: Duration = Duration::from_secs(30).saturating_add(MAX_LANDING_DELAY);
 
 /// What is known about a history in addition to the ledger, and which invariants it broke.
@@ -28,8 +29,8 @@ pub struct Monitor {
     pub expected: BTreeMap<FunctionArn, Observation>,
     /// The invariants that were broken.
     pub violations: Vec<String>,
-    /// Fields about which nothing can be asserted: an edit landed between snapback's read and a write for which AWS has no
-    /// condition, or it set just the value that the fault had set.
+    /// Fields about which nothing can be asserted: an edit landed between snapback's read and a write for which AWS has
+    /// no condition, or it set just the value that the fault had set.
     pub excused: BTreeSet<(FunctionArn, String)>,
     /// The last version number of each deleted function. Its versions were deleted with it, and no number is used again
     /// (lambda/latest/dg/configuration-versions).
@@ -38,7 +39,8 @@ pub struct Monitor {
     pub(super) written: BTreeSet<(RunId, FunctionArn)>,
     /// The versions that were published with a fault in them.
     pub(super) frozen: Vec<FrozenVersion>,
-    /// Mappings that are reported as left disabled, because Lambda did not enable them while their function was deleted.
+    /// Mappings that are reported as left disabled, because Lambda did not enable them while their function was
+    /// deleted.
     pub(super) reported_disabled: BTreeSet<(FunctionArn, String)>,
     edits: Vec<FieldEdit>,
     /// When each function was created again, in order.
@@ -128,8 +130,8 @@ impl Monitor {
         drive.monitor.frozen.extend(frozen);
     }
 
-    /// Records that a snapshot was stored. Its read can have missed an edit, because reads can be stale. If that edit set
-    /// the value that is about to be injected, snapback cannot tell the two apart, so the field is excused.
+    /// Records that a snapshot was stored. Its read can have missed an edit, because reads can be stale. If that edit
+    /// set the value that is about to be injected, snapback cannot tell the two apart, so the field is excused.
     pub fn on_arm(state: &mut State, function: &FunctionArn, changes: &[Change]) {
         let (Some(drive), Some(now)) = (&state.drive, state.picture(function)) else { return };
         let since = state.now() - (MAX_READ_STALENESS + ATTEMPT_TIMEOUT);
@@ -192,7 +194,8 @@ impl Monitor {
         }
     }
 
-    /// Checks after every move that each lock is released exactly when its target ends, and that a run keeps its first reason.
+    /// Checks after every move that each lock is released exactly when its target ends, and that a run keeps its first
+    /// reason.
     pub fn check_locks_and_reasons(state: &mut State) {
         let mut wrong = Vec::new();
         for target in state.targets.values() {
@@ -255,8 +258,8 @@ mod tests {
     use crate::testing::drive::Drive;
     use crate::testing::samples::{function_arn, run_id};
 
-    /// Closes a run as failed this long after the restore of its target was refused; the target has been restored since.
-    /// Returns the violations.
+    /// Closes a run as failed this long after the restore of its target was refused; the target has been restored
+    /// since. Returns the violations.
     fn close_after(delay: Duration) -> Vec<String> {
         let world = SimWorld::default();
         let id = run_id("run-1");

@@ -209,8 +209,8 @@ pub fn draw_script(dice: &mut Dice) -> Script {
     if dice.percent(10) { draw_handover(dice) } else { draw_any(dice) }
 }
 
-/// Draws a script of two runs, one right after the other on the same function. Nothing goes wrong except that most reads are
-/// stale.
+/// Draws a script of two runs, one right after the other on the same function. Nothing goes wrong except that most
+/// reads are stale.
 fn draw_handover(dice: &mut Dice) -> Script {
     let names = vec!["checkout".to_owned()];
     let first = draw_run(dice, &names, 1, 0, &["reservedConcurrency"]);
@@ -289,7 +289,8 @@ fn draw_runs(dice: &mut Dice, names: &[String]) -> Vec<RunScript> {
     if dice.percent(65) {
         return vec![first];
     }
-    // The second run starts at any time: so early that it is admitted before the first one has its lock, or right after it.
+    // The second run starts at any time: so early that it is admitted before the first one has its lock, or right after
+    // it.
     let at = if dice.percent(50) { 3_000 } else { 100_000 };
     let at = dice.between(0, at);
     let kinds = dice.pick(&FAULTS).copied().unwrap_or_default();

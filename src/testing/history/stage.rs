@@ -71,8 +71,8 @@ impl<'w> Stage<'w> {
         });
     }
 
-    /// Records the time of a death that was drawn. It postpones the latest end of the runs; a timeout does not, because an
-    /// invocation has to respect its own time limit.
+    /// Records the time of a death that was drawn. It postpones the latest end of the runs; a timeout does not, because
+    /// an invocation has to respect its own time limit.
     fn record_death(&self, drawn: bool) {
         self.world.with(|state| {
             let elapsed = state.elapsed;

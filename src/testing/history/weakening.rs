@@ -1,5 +1,5 @@
-//! Parts of the protocol that can be left out, to prove that the checks detect it. A part is left out of the description of a
-//! guarded write or of what a worker reads; the decisions and the steps themselves stay unchanged.
+//! Parts of the protocol that can be left out, to prove that the checks detect it. A part is left out of the
+//! description of a guarded write or of what a worker reads; the decisions and the steps themselves stay unchanged.
 
 use crate::model::guarded_write::{Condition, Effect, GuardedWrite};
 use crate::model::run::RunStatus;
@@ -19,8 +19,8 @@ pub enum Weakening {
     EndedUnderLease,
     /// Two runs may have one function.
     NoLock,
-    /// The original is read before the lock is taken, and trusted. Inject trusts it too, because its own read would detect
-    /// the difference.
+    /// The original is read before the lock is taken, and trusted. Inject trusts it too, because its own read would
+    /// detect the difference.
     ObserveBeforeLock,
     /// Arming does not wait until reads show what the previous run's restore wrote.
     NoWaitAfterRelease,

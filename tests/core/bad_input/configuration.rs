@@ -74,7 +74,7 @@ pub const HANDLERS_AND_LAYERS: &[Row] = &[
     (
         "/faults",
         || json!([{ "layer": { "layers": [LAYER], "chainedWrapperVariable": "CHAINED" } }]),
-        "faults[0].layer: has `chainedWrapperVariable` without `wrapper`; add the wrapper, or take it out",
+        "faults[0].layer: has `chainedWrapperVariable` without `wrapper`; add the wrapper, or remove `chainedWrapperVariable`",
     ),
 ];
 

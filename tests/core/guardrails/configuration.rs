@@ -9,7 +9,7 @@ use snapback::testing::samples::{experiment, layer_arn};
 
 use super::{Case, carry, case, datadog, edit, fault, function, image, layer, set, sign, signed_code, with};
 
-const DATADOG: &str = "checkout: it starts through Datadog's wrapper with DD_SERVERLESS_APPSEC_ENABLED switched on: with another wrapper before that one, Datadog's extension does not listen where the runtime then connects, and the function does not start; switch that variable off for the experiment, or use faults without a wrapper";
+const DATADOG: &str = "checkout: it starts through Datadog's wrapper with DD_SERVERLESS_APPSEC_ENABLED switched on: with another wrapper before that one, the runtime would connect to Datadog's extension, which would not listen, and could not start; switch that variable off for the experiment, or use faults without a wrapper";
 
 pub const CASES: &[Case] = &[
     case(
@@ -22,25 +22,25 @@ pub const CASES: &[Case] = &[
         G::Package,
         || with("handler"),
         |s| edit(s, image),
-        "checkout: it is a container image, whose handler is in the image; use a fault that container images allow: reservedConcurrency, environment, timeout, memory",
+        "checkout: it is a container image, whose handler is in the image; use a fault that works on container images: reservedConcurrency, environment, timeout, memory",
     ),
     case(
         G::Package,
         || layer(json!({ "layers": [layer_arn("chaos")] })),
         |s| edit(s, image),
-        "checkout: it is a container image, which takes no layers; use a fault that container images allow: reservedConcurrency, environment, timeout, memory",
+        "checkout: it is a container image, which cannot have layers; use a fault that works on container images: reservedConcurrency, environment, timeout, memory",
     ),
     case(
         G::Layers,
         || with("handler"),
         |s| carry(s, &["a", "b", "c", "d", "e"]),
-        "checkout: it has 5 layers, and 1 more would be over Lambda's 5; put the fault's layers into one, or target functions with room",
+        "checkout: it has 5 layers, and 1 more would exceed Lambda's 5; combine the fault's layers into one, or target functions with fewer layers",
     ),
     case(
         G::Layers,
         || with("handler"),
         |s| carry(s, &["chaos"]),
-        "checkout: it carries a version of the layer arn:aws:lambda:eu-west-1:123456789012:layer:chaos already; take the layer off the function or out of the fault",
+        "checkout: it already has a version of the layer arn:aws:lambda:eu-west-1:123456789012:layer:chaos; remove the layer from the function or from the fault",
     ),
     case(
         G::LayerExists,
@@ -56,7 +56,7 @@ pub const CASES: &[Case] = &[
         |s| {
             s.layers.remove(&layer_arn("shared"));
         },
-        "checkout: its layer arn:aws:lambda:eu-west-1:123456789012:layer:shared:1 was deleted, and could not be put back; update the function to a layer version that exists",
+        "checkout: its layer arn:aws:lambda:eu-west-1:123456789012:layer:shared:1 was deleted, so it could not be restored; update the function to a layer version that exists",
     ),
     case(
         G::LayerExists,
@@ -64,7 +64,7 @@ pub const CASES: &[Case] = &[
         |s| {
             s.layers.insert(layer_arn("chaos"), LayerFact::Denied);
         },
-        "checkout: the layer arn:aws:lambda:eu-west-1:123456789012:layer:chaos:1 may not be read; allow lambda:GetLayerVersion on it",
+        "checkout: the layer arn:aws:lambda:eu-west-1:123456789012:layer:chaos:1 cannot be read: access denied; allow lambda:GetLayerVersion on it",
     ),
     case(
         G::LayerExists,
@@ -113,13 +113,13 @@ pub const CASES: &[Case] = &[
         G::EnvironmentSize,
         || with("error"),
         |s| edit(s, |f| set(f, "BIG", &"x".repeat(3_700))),
-        "checkout: its environment would have 4100 bytes as Lambda measures it, as JSON text with its escapes, over its 4096; the faults inside invocations take 239 of them; write fewer of these faults, shorter texts in them, or fewer conditions",
+        "checkout: its environment would have 4100 bytes, measured as JSON text like Lambda does, over the limit of 4096; the faults inside invocations take 239 of them; write fewer of these faults, shorter texts in them, or fewer conditions",
     ),
     case(
         G::EnvironmentSize,
         || with("environment"),
         |s| edit(s, |f| set(f, "BIG", &"x".repeat(4_084))),
-        "checkout: its environment would have 4159 bytes as Lambda measures it, as JSON text with its escapes, over its 4096; set fewer or shorter variables",
+        "checkout: its environment would have 4159 bytes, measured as JSON text like Lambda does, over the limit of 4096; set fewer or shorter variables",
     ),
     case(
         G::EnvironmentSize,
@@ -131,7 +131,7 @@ pub const CASES: &[Case] = &[
             carry(s, &names);
             edit(s, |f| set(f, "BIG", &"x".repeat(3_965)));
         },
-        "checkout: the update of it would have 5127 bytes, over Lambda's 5119 for one; set fewer or shorter variables",
+        "checkout: its update would have 5127 bytes, over Lambda's limit of 5119; set fewer or shorter variables",
     ),
     case(
         G::Runtime,
@@ -165,13 +165,13 @@ pub const CASES: &[Case] = &[
         G::Package,
         || with("latency"),
         |s| edit(s, image),
-        "checkout: it is a container image, which takes no layer, and so no proxy; use a fault that container images allow: reservedConcurrency, environment, timeout, memory",
+        "checkout: it is a container image, which cannot have layers, so it cannot have the proxy; use a fault that works on container images: reservedConcurrency, environment, timeout, memory",
     ),
     case(
         G::Layers,
         || with("latency"),
         |s| carry(s, &["a", "b", "c", "d", "e"]),
-        "checkout: it has 5 layers, and 1 more would be over Lambda's 5; put the fault's layers into one, or target functions with room",
+        "checkout: it has 5 layers, and 1 more would exceed Lambda's 5; combine the fault's layers into one, or target functions with fewer layers",
     ),
     case(
         G::Layers,
@@ -182,7 +182,7 @@ pub const CASES: &[Case] = &[
             )
         },
         |_| {},
-        "checkout: the layer arn:aws:lambda:eu-west-1:123456789012:layer:snapback-proxy-arm64 would be added twice; take it out of the `layer` fault: it comes by itself",
+        "checkout: the layer arn:aws:lambda:eu-west-1:123456789012:layer:snapback-proxy-arm64 would be added twice; remove it from the `layer` fault, because snapback adds it automatically",
     ),
     case(
         G::Wrapper,
@@ -195,6 +195,6 @@ pub const CASES: &[Case] = &[
         G::Wrapper,
         || with("layer"),
         |s| edit(s, |f| datadog(f, "DD_EXPERIMENTAL_ENABLE_PROXY", "True")),
-        "checkout: it starts through Datadog's wrapper with DD_EXPERIMENTAL_ENABLE_PROXY switched on: with another wrapper before that one, Datadog's extension does not listen where the runtime then connects, and the function does not start; switch that variable off for the experiment, or use faults without a wrapper",
+        "checkout: it starts through Datadog's wrapper with DD_EXPERIMENTAL_ENABLE_PROXY switched on: with another wrapper before that one, the runtime would connect to Datadog's extension, which would not listen, and could not start; switch that variable off for the experiment, or use faults without a wrapper",
     ),
 ];

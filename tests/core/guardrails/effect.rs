@@ -14,19 +14,19 @@ pub const CASES: &[Case] = &[
         G::Effect,
         || experiment(&["checkout"], &[("reservedConcurrency", json!({ "limit": 5 }))]),
         |_| {},
-        "checkout: its reserved concurrency is 5 already, so reservedConcurrency would change nothing; give the fault another value, or take one of both out",
+        "checkout: its reserved concurrency is already 5, so reservedConcurrency would change nothing; give the fault another value, or remove the fault or the target",
     ),
     case(
         G::Effect,
         || experiment(&["checkout"], &[("timeout", json!({ "timeout": "PT10S" })), fault("memory")]),
         |_| {},
-        "checkout: its timeout is 10 s already, so timeout would change nothing; give the fault another value, or take one of both out",
+        "checkout: its timeout is already 10 s, so timeout would change nothing; give the fault another value, or remove the fault or the target",
     ),
     case(
         G::Effect,
         || experiment(&["checkout"], &[("memory", json!({ "megabytes": 256 }))]),
         |_| {},
-        "checkout: its memory is 256 MB already, so memory would change nothing; give the fault another value, or take one of both out",
+        "checkout: its memory is already 256 MB, so memory would change nothing; give the fault another value, or remove the fault or the target",
     ),
     case(
         G::Effect,
@@ -37,7 +37,7 @@ pub const CASES: &[Case] = &[
             )
         },
         |_| {},
-        "checkout: its environment is as the fault leaves it (RUST_LOG, NOT_THERE) already, so environment would change nothing; give the fault another value, or take one of both out",
+        "checkout: its environment already is as the fault would leave it (RUST_LOG, NOT_THERE), so environment would change nothing; give the fault another value, or remove the fault or the target",
     ),
     case(
         G::Effect,
@@ -51,13 +51,13 @@ pub const CASES: &[Case] = &[
             )
         },
         |_| {},
-        "checkout: its handler is app.handler already, so handler would change nothing; give the fault another value, or take one of both out",
+        "checkout: its handler is already app.handler, so handler would change nothing; give the fault another value, or remove the fault or the target",
     ),
     case(
         G::Effect,
         || experiment(&["checkout"], &[("eventSourceMapping", json!({ "disable": MAPPING }))]),
         |s| mapping(s, MappingState::Disabled),
-        "checkout: its event source mapping 11111111-2222-3333-4444-555555555555 is disabled already, so eventSourceMapping would change nothing; give the fault another value, or take one of both out",
+        "checkout: its event source mapping 11111111-2222-3333-4444-555555555555 is already disabled, so eventSourceMapping would change nothing; give the fault another value, or remove the fault or the target",
     ),
     case(
         G::Effect,

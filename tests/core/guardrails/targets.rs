@@ -22,7 +22,7 @@ pub const CASES: &[Case] = &[
         G::Exists,
         || tagged(json!({ "team": "nobody" })),
         |_| {},
-        "team: nobody: no function carries these tags; correct the target, or the role's rights",
+        "team: nobody: no function has these tags; correct the target, or the role's rights",
     ),
     case(
         G::Exists,
@@ -40,19 +40,19 @@ pub const CASES: &[Case] = &[
         G::Ready,
         || with("timeout"),
         |s| edit(s, |f| f.last_update = LastUpdate::InProgress),
-        "checkout: an update of it is in progress; wait until it is through",
+        "checkout: an update is in progress; wait until the update has ended",
     ),
     case(
         G::Ready,
         || with("timeout"),
         |s| edit(s, |f| f.last_update = LastUpdate::Failed),
-        "checkout: its last update failed, so that what serves is not what its configuration says; update it again, successfully",
+        "checkout: its last update failed, so invocations run with an older configuration than it shows; update it successfully",
     ),
     case(
         G::Ready,
         || with("timeout"),
         |s| edit(s, |f| f.state = Lifecycle::Other("Inactive".into())),
-        "checkout: its state is Inactive: it has not been invoked for so long that Lambda has taken its resources back; invoke it once, then wait until it is Active",
+        "checkout: its state is Inactive: it was idle for so long that Lambda has reclaimed its resources; invoke it once, then wait until it is Active",
     ),
     case(
         G::Ready,
@@ -64,7 +64,7 @@ pub const CASES: &[Case] = &[
         G::OptIn,
         || with("timeout"),
         |s| edit(s, |f| f.tags = Tags::Known(BTreeMap::new())),
-        "checkout: it does not carry the tag chaos: allowed; tag it, if its owners agree to experiments",
+        "checkout: it does not have the tag chaos: allowed; tag it, if its owners agree to experiments",
     ),
     case(
         G::OptIn,
@@ -76,25 +76,25 @@ pub const CASES: &[Case] = &[
         G::OptIn,
         || with("eventSourceMapping"),
         |s| s.mappings.values_mut().for_each(|mapping| mapping.tags = Tags::Known(BTreeMap::new())),
-        "checkout event source mapping 11111111-2222-3333-4444-555555555555: it does not carry the tag chaos: allowed; tag it, if its owners agree to experiments",
+        "checkout event source mapping 11111111-2222-3333-4444-555555555555: it does not have the tag chaos: allowed; tag it, if its owners agree to experiments",
     ),
     case(
         G::OwnFunction,
         || on("snapback-restore", "timeout"),
         |s| add(s, "snapback-restore"),
-        "snapback-restore: it is one of snapback's own functions; take it out of the targets",
+        "snapback-restore: it is one of snapback's own functions; remove it from the targets",
     ),
     case(
         G::OwnFunction,
         || with("timeout"),
         |s| edit(s, |f| tag(f, "snapback", "reaper")),
-        "checkout: it is one of snapback's own functions; take it out of the targets",
+        "checkout: it is one of snapback's own functions; remove it from the targets",
     ),
     case(
         G::Unlocked,
         || with("timeout"),
         |s| lock(s, "other-run"),
-        "checkout: the run other-run has it; wait for it, or end it: snapback rollback other-run",
+        "checkout: the run other-run has locked it; wait for the run to end, or end it: snapback rollback other-run",
     ),
     case(
         G::TargetLimit,
@@ -137,13 +137,13 @@ pub const CASES: &[Case] = &[
         G::Leftovers,
         || with("timeout"),
         |s| edit(s, |f| set(f, "SNAPBACK_FAULT", "{}")),
-        "checkout: it carries a mark of snapback already: the variable SNAPBACK_FAULT; remove it, if no run is using it",
+        "checkout: it already has a leftover of snapback: the variable SNAPBACK_FAULT; remove it, if no run is using it",
     ),
     case(
         G::Leftovers,
         || with("timeout"),
         |s| carry(s, &["shared", "snapback-proxy"]),
-        "checkout: it carries a mark of snapback already: the layer arn:aws:lambda:eu-west-1:123456789012:layer:snapback-proxy:1; remove it, if no run is using it",
+        "checkout: it already has a leftover of snapback: the layer arn:aws:lambda:eu-west-1:123456789012:layer:snapback-proxy:1; remove it, if no run is using it",
     ),
     case(
         G::Qualifier,
@@ -167,7 +167,7 @@ pub const CASES: &[Case] = &[
         G::Mapping,
         || with("eventSourceMapping"),
         |s| s.mappings.clear(),
-        "checkout: it has no such enabled event source mapping; name the UUID of one of its mappings, or take the fault out",
+        "checkout: it has no such enabled event source mapping; name the UUID of one of its mappings, or remove the fault",
     ),
     case(
         G::Mapping,
@@ -179,7 +179,7 @@ pub const CASES: &[Case] = &[
         G::Mapping,
         || with("eventSourceMapping"),
         |s| mapping(s, MappingState::Disabled),
-        "checkout: it has no such enabled event source mapping; name the UUID of one of its mappings, or take the fault out",
+        "checkout: it has no such enabled event source mapping; name the UUID of one of its mappings, or remove the fault",
     ),
     case(
         G::Mapping,
@@ -190,6 +190,6 @@ pub const CASES: &[Case] = &[
             )
         },
         |_| {},
-        "checkout: it has no such enabled event source mapping; name the UUID of one of its mappings, or take the fault out",
+        "checkout: it has no such enabled event source mapping; name the UUID of one of its mappings, or remove the fault",
     ),
 ];

@@ -7,7 +7,7 @@ use super::{outcome, source};
 
 #[test]
 fn refusals_name_the_fix() {
-    for (source, says) in [
+    for (source, expected) in [
         (json!({ "name": "x" }), "unrecognized configuration; if it comes from one of fis, "),
         (json!([]), "unrecognized configuration; if it comes from one of fis, "),
         (json!({ "latency": { "enabled": false } }), "latency: not imported: `enabled` is false; set it to true"),
@@ -42,7 +42,7 @@ fn refusals_name_the_fix() {
         (json!({ "CHAOS_EXTENSION__X": "1" }), "ENABLE_LATENCY: not imported: it is not true"),
     ] {
         let wrong = outcome(&source).unwrap_err();
-        assert!(wrong.contains(says), "{source}: {wrong}");
+        assert!(wrong.contains(expected), "{source}: {wrong}");
     }
     let wrong = import(&source("chaos-lambda.json"), None, &[]).unwrap_err().to_string();
     assert!(wrong.contains("names no function; name the targets with --function NAME"), "{wrong}");
