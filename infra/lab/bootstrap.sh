@@ -29,10 +29,12 @@ if [ -n "${LAB_ISOLATED:-}" ]; then
 fi
 
 cd "$LAMBDA_TASK_ROOT"
+# One word per line, and no word is a pattern.
 IFS='
 '
-# shellcheck disable=SC2086 # One word per line.
-set -f -- $LAB_RUNTIME
+set -f
+# shellcheck disable=SC2086
+set -- $LAB_RUNTIME
 unset IFS LAB_UNSHARE LAB_ISOLATED LAB_ROOT LAB_TMP_MB LAB_RUNTIME
 wrapper=${AWS_LAMBDA_EXEC_WRAPPER:-}
 if [ -z "$wrapper" ]; then

@@ -95,6 +95,8 @@ Then try, for instance:
   target/release/snapback run events/demo-2-handler.json --stack {STACK}
   {python} infra/lab/lab.py traffic lab-checkout &
   target/release/snapback run events/demo-1-concurrency.json --stack {STACK}
+  {python} infra/lab/lab.py traffic lab-search &
+  target/release/snapback run events/demo-3-proxy.json --stack {STACK}
   target/release/snapback status --stack {STACK}
   {shorter(AWS)} lambda get-function --function-name lab-payment
 

@@ -1,10 +1,11 @@
 //! Samples: while a run is observed, its targets are observed in turn, because a deploy can remove a fault.
 //!
 //! A sample uses `GetFunction`, which has its own rate of 100 requests per second
-//! (lambda/latest/dg/gettingstarted-limits). Event source mappings count for the 15 requests per second of all other calls,
-//! so a sample takes fewer targets where mappings are touched.
+//! (lambda/latest/dg/gettingstarted-limits). Event source mappings count for the 15 requests per second of all other
+//! calls, so a sample takes fewer targets where mappings are touched.
 //!
-//! Safe to repeat because it writes to no function, and because the ledger keeps the first time at which a fault was missing.
+//! Safe to repeat because it writes to no function, and because the ledger keeps the first time at which a fault was
+//! missing.
 
 use std::time::Duration;
 
@@ -24,21 +25,22 @@ use super::rate_limiter::{Quota, RateLimiter};
 use super::retry::retry;
 use super::{Budget, MAX_CONCURRENCY};
 
-/// The most targets that one check samples: half a second of `GetFunction`'s rate.
-const TARGETS: usize = 50;
-/// The most targets that one check samples where mappings are touched: half a second of the rate of all other calls.
-const TARGETS_WITH_MAPPINGS: usize = 8;
+/// The maximum number of targets in one sample. It uses half of Lambda's rate for `GetFunction`, 100/s.
+const MAX_TARGETS: usize = 50;
+/// The maximum number of targets in one sample if mappings have to be read. It uses half of Lambda's rate for all other
+/// control-plane requests, 15/s.
+const MAX_TARGETS_WITH_MAPPINGS: usize = 8;
 /// After this time, a sample begins no further observations: the alarms wait for their next check in the meantime.
 const MAX_SAMPLE_TIME: Duration = Duration::from_secs(5);
 
-/// Observes the run's next targets, from this index in its list, and records each fault that was removed. Returns the index
-/// from which the next sample continues.
+/// Observes the run's next targets, from this index in its list, and records each fault that was removed. Returns the
+/// index from which the next sample continues.
 ///
 /// # Errors
 /// When the ledger cannot be used, or a function may not be observed.
 pub(super) async fn sample(world: &impl World, run: &Run, from: usize, budget: Budget) -> Result<usize, StepError> {
     let mappings = run.experiment.as_ref().is_some_and(Experiment::needs_mappings);
-    let most = if mappings { TARGETS_WITH_MAPPINGS } else { TARGETS };
+    let most = if mappings { MAX_TARGETS_WITH_MAPPINGS } else { MAX_TARGETS };
     let until = budget.last_call().min(world.now() + MAX_SAMPLE_TIME);
     let sampler = &Sampler { world, run, mappings, limiter: RateLimiter::until(until) };
     let all = run.functions.len();
@@ -85,8 +87,8 @@ impl<W: World> Sampler<'_, W> {
     }
 }
 
-/// The fields whose fault was removed, if this observation can show that: the fault was seen in place, no read can still miss
-/// it, and no restore of this run has begun.
+/// The fields whose fault was removed, if this observation can show that: the fault was seen in place, no read can
+/// still miss it, and no restore of this run has begun.
 pub(super) fn removed(target: &TargetRecord, seen: &Observation, observed_at: Time) -> Vec<String> {
     let in_place = target.status == TargetStatus::Injected && target.restore_lease.is_none();
     match target.leases_end_at() {

@@ -1,4 +1,5 @@
-//! The state machine where each invocation is a function call: no schedule, no chance, and an executor without threads.
+//! An execution whose invocations are plain function calls, without a schedule and without random failures, and an
+//! executor that needs no threads.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,53 +22,54 @@ use super::samples::{run_id, settings};
 use super::state_machine::{self, Lambda, StateMachine};
 use super::worker::Role;
 
-/// Runs a future to its end. Simulated calls and sleeps are always ready to go on, so polling again is enough.
+/// Runs a future to its end. Simulated calls and sleeps can always continue, so polling again is enough.
 ///
 /// # Panics
-/// When it has no end.
+/// If it does not end.
 pub fn block_on<F: Future>(future: F) -> F::Output {
     watch(future, || {})
 }
 
-/// Runs a future to its end, and looks at the world after each of its steps.
+/// Runs a future to its end, and calls `check` after each of its steps.
 ///
 /// # Panics
-/// When it has no end.
-pub fn watch<F: Future>(future: F, mut look: impl FnMut()) -> F::Output {
+/// If it does not end.
+pub fn watch<F: Future>(future: F, mut check: impl FnMut()) -> F::Output {
     let mut future = pin!(future);
     let mut context = Context::from_waker(Waker::noop());
     for _ in 0..10_000_000_u64 {
         let polled = future.as_mut().poll(&mut context);
-        look();
+        check();
         if let Poll::Ready(output) = polled {
             return output;
         }
     }
-    unreachable!("the simulated world never ends");
+    unreachable!("the future does not end");
 }
 
-/// Runs a future until it ends or its runner dies.
+/// Runs a future until it ends or its runner dies. Returns `None` after a death.
 ///
 /// # Panics
-/// When it panics: a failed assertion is no death of a runner.
+/// If it panics for any other reason, such as a failed assertion.
 pub fn survives<F: Future>(future: F) -> Option<F::Output> {
     survives_watched(future, || {})
 }
 
-/// Runs a future until it ends or its runner dies, and looks at the world after each of its steps.
+/// Runs a future until it ends or its runner dies, and calls `check` after each of its steps. Returns `None` after a
+/// death.
 ///
 /// # Panics
-/// When it panics: a failed assertion is no death of a runner.
-pub fn survives_watched<F: Future>(future: F, look: impl FnMut()) -> Option<F::Output> {
+/// If it panics for any other reason, such as a failed assertion.
+pub fn survives_watched<F: Future>(future: F, check: impl FnMut()) -> Option<F::Output> {
     let died = |cause: Box<dyn std::any::Any + Send>| {
         if cause.downcast_ref::<&str>() != Some(&"the runner died") {
             std::panic::resume_unwind(cause);
         }
     };
-    catch_unwind(AssertUnwindSafe(|| watch(future, look))).map_err(died).ok()
+    catch_unwind(AssertUnwindSafe(|| watch(future, check))).map_err(died).ok()
 }
 
-/// What a task's invocation may take, as in infra/template.yaml.
+/// Returns the budget of an invocation that starts now and has this time limit.
 #[must_use]
 pub fn budget(world: &SimWorld, span: Duration) -> Budget {
     Budget { deadline: world.now() + span }
@@ -78,7 +80,7 @@ pub type Ended = state_machine::Ended<StepError>;
 
 /// An execution whose invocations are function calls.
 pub struct Machine<'a> {
-    /// Where it runs.
+    /// The world in which it runs.
     pub world: &'a SimWorld,
     /// Its name.
     pub run: RunId,
@@ -86,53 +88,53 @@ pub struct Machine<'a> {
     pub experiment: Value,
     /// The stack's settings.
     pub settings: Settings,
-    /// How often each task is done: an answer can be lost, and then Step Functions does it again.
+    /// How often each task is invoked, as it happens when a response is lost and Step Functions retries.
     pub times: u32,
 }
 
 impl<'a> Machine<'a> {
-    /// An execution with the settings of every sample.
+    /// Creates an execution with the sample settings.
     #[must_use]
     pub fn new(world: &'a SimWorld, run: &str, experiment: Value) -> Self {
         Self { world, run: run_id(run), experiment, settings: settings(), times: 1 }
     }
 
-    /// Its ARN.
+    /// Returns its ARN.
     #[must_use]
     pub fn execution(&self) -> String {
         format!("execution-{}", self.run)
     }
 
-    /// It is stopped: no Catch runs, and nothing continues.
+    /// Stops the execution. No Catch runs, and nothing continues it.
     pub fn kill(&self) {
         self.world.with(|state| state.dead_executions.push(self.execution()));
     }
 
-    /// A whole execution.
+    /// Runs the whole execution.
     pub async fn execute(&self) -> Ended {
         self.state_machine().execute().await
     }
 
-    /// Prepare.
+    /// Runs Prepare.
     ///
     /// # Errors
-    /// What the task fails with.
+    /// The error of the task.
     pub async fn prepare(&self) -> Result<Prepared, StepError> {
         self.state_machine().prepare().await
     }
 
-    /// From Arm to the end of Observe: every target is rehearsed before the first one is injected.
+    /// Runs from Arm to the end of Observe. Every target is rehearsed before the first one is injected.
     ///
     /// # Errors
-    /// What the first task that failed did so with.
+    /// The error of the first task that failed.
     pub async fn go(&self, functions: &[FunctionArn]) -> Result<(), StepError> {
         self.state_machine().play_until_restore("ArmTargets", functions).await
     }
 
-    /// Prepare, Arm, Rehearse and Inject.
+    /// Runs Prepare, Arm, Rehearse and Inject.
     ///
     /// # Errors
-    /// What the first task that failed did so with.
+    /// The error of the first task that failed.
     pub async fn start(&self) -> Result<(), StepError> {
         let prepared = self.prepare().await?;
         self.arm(&prepared.functions).await?;
@@ -140,47 +142,47 @@ impl<'a> Machine<'a> {
         self.inject(&prepared.functions).await
     }
 
-    /// Arm, for each target.
+    /// Runs Arm for each target.
     ///
     /// # Errors
-    /// What the first task that failed did so with.
+    /// The error of the first task that failed.
     pub async fn arm(&self, functions: &[FunctionArn]) -> Result<(), StepError> {
         self.state_machine().map("ArmTargets", functions, None).await
     }
 
-    /// Rehearse, for each target.
+    /// Runs Rehearse for each target.
     ///
     /// # Errors
-    /// What the first task that failed did so with.
+    /// The error of the first task that failed.
     pub async fn rehearse(&self, functions: &[FunctionArn]) -> Result<(), StepError> {
         self.state_machine().map("RehearseTargets", functions, None).await
     }
 
-    /// Inject, for each target.
+    /// Runs Inject for each target.
     ///
     /// # Errors
-    /// What the first task that failed did so with.
+    /// The error of the first task that failed.
     pub async fn inject(&self, functions: &[FunctionArn]) -> Result<(), StepError> {
         self.state_machine().map("InjectTargets", functions, None).await
     }
 
-    /// Observe, until the run is being stopped.
+    /// Runs Observe until the run is being stopped.
     ///
     /// # Errors
-    /// What the task fails with.
+    /// The error of the task.
     pub async fn observe(&self) -> Result<(), StepError> {
         self.state_machine().play_until_restore("Observe", &[]).await
     }
 
-    /// From BeginRestore to the end.
+    /// Runs from BeginRestore to the end.
     pub async fn end(&self, failure: Option<StepError>) -> Ended {
         self.state_machine().end(failure).await
     }
 
-    /// Restore, for each target.
+    /// Runs Restore for each target.
     ///
     /// # Errors
-    /// What the first task that failed did so with.
+    /// The error of the first task that failed.
     pub async fn restore(&self, run: &Run) -> Result<(), StepError> {
         self.state_machine().map("RestoreTargets", &run.functions, Some(run)).await
     }
@@ -191,7 +193,8 @@ impl<'a> Machine<'a> {
     }
 }
 
-/// Each invocation is a call of the step, under the rights of its role. Every retry waits a second: there is no chance.
+/// Each invocation is a call of the step with the rights of its role. Every retry waits one second, because nothing is
+/// random.
 impl<'w> Lambda<'w> for Machine<'w> {
     type Ports = SimWorld;
     type Access = &'w SimWorld;

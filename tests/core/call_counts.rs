@@ -79,7 +79,7 @@ fn counted(world: &SimWorld, from: usize) -> Calls {
 }
 
 /// Returns the calls that `more` has in addition to `less`.
-fn less(more: &Calls, less: &Calls) -> Calls {
+fn difference(more: &Calls, less: &Calls) -> Calls {
     let rest = more.iter().map(|(name, count)| (name.clone(), count - less.get(name).copied().unwrap_or(0)));
     rest.filter(|(_, count)| *count > 0).collect()
 }
@@ -108,7 +108,7 @@ fn others(calls: &Calls) -> String {
 }
 
 /// Subtracts `less` from `calls`, `times` times.
-fn take_out(calls: &mut Calls, less: &Calls, times: usize) {
+fn subtract(calls: &mut Calls, less: &Calls, times: usize) {
     for (name, count) in less {
         *calls.get_mut(name).unwrap() -= times * count;
     }
@@ -144,17 +144,18 @@ fn table() -> String {
         let counted = |targets: &[&str], duration| calls(targets, &fault, duration);
         let (one, two) = (counted(&["a"], "PT1M"), counted(&["a", "b"], "PT1M"));
         // One more round, with one target and with two.
-        let (round, round_of_two) = (less(&counted(&["a"], "PT65S"), &one), less(&counted(&["a", "b"], "PT65S"), &two));
-        let mut sampled = less(&round_of_two, &round);
-        let round = less(&round, &sampled);
-        let mut target = less(&two, &one);
-        let mut own = less(&one, &target);
+        let (round, round_of_two) =
+            (difference(&counted(&["a"], "PT65S"), &one), difference(&counted(&["a", "b"], "PT65S"), &two));
+        let mut sampled = difference(&round_of_two, &round);
+        let round = difference(&round, &sampled);
+        let mut target = difference(&two, &one);
+        let mut own = difference(&one, &target);
         if let Some(count) = own.remove("GetLayerVersion") {
             layers.push((fault.0, count, target["GetLayerVersion"]));
         }
         // 60 seconds take twelve rounds, one every five seconds, and a last one.
-        take_out(&mut target, &sampled, 12);
-        take_out(&mut own, &round, 12);
+        subtract(&mut target, &sampled, 12);
+        subtract(&mut own, &round, 12);
         let (inject, restore) = inject_and_restore(&fault);
         let mut row = vec![format!("`{}`", fault.0), list(&inject, is_mutating), list(&restore, is_mutating)];
         row.push(target.get("GetFunction").copied().unwrap_or(0).to_string());

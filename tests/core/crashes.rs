@@ -138,7 +138,7 @@ fn both_of_two_concurrent_injects_report_injected() {
 }
 
 /// Crashes the runner at each call of a whole execution in turn, until the execution survives.
-fn deaths(
+fn crash_at_each_call(
     experiment: &Value,
     prepare_world: impl Fn(&SimWorld, u64),
     check: impl Fn(&SimWorld, &Machine<'_>, &Observation, u64),
@@ -173,7 +173,7 @@ fn assert_reaped(world: &SimWorld, run: &RunId, before: &Observation, note: &str
 fn a_run_recovers_when_a_dead_callers_call_lands_late() {
     for (fault, experiment) in experiments() {
         for late in [Duration::from_secs(2), MAX_LANDING_DELAY] {
-            deaths(
+            crash_at_each_call(
                 &experiment,
                 |world, _| {
                     let names = ["PutFunctionConcurrency", "UpdateEventSourceMapping", "UpdateFunctionConfiguration"];
@@ -282,7 +282,7 @@ fn stale_reads_never_cause_a_false_restored() {
 fn a_run_recovers_from_any_crash_despite_stale_reads() {
     for (fault, experiment) in experiments() {
         for late in [None, Some(MAX_LANDING_DELAY)] {
-            deaths(
+            crash_at_each_call(
                 &experiment,
                 |world, _| {
                     world.pass(Duration::from_secs(60));

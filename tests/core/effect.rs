@@ -15,7 +15,7 @@ use super::support::{Machine, block_on, run_of, target_of};
 
 #[test]
 fn a_run_whose_faults_were_injected_is_held() {
-    let (world, report) = played(inside(json!({})), |_| {});
+    let (world, report) = play(inside(json!({})), |_| {});
     assert_eq!((report.status, report.outcome, &report.effect), (RunStatus::Completed, Outcome::Held, &None));
     let injected = report.injected.unwrap_or_default();
     // The last minute is not complete yet.
@@ -26,7 +26,7 @@ fn a_run_whose_faults_were_injected_is_held() {
 #[test]
 fn a_run_whose_faults_met_no_invocation_is_unproven() {
     let blind = |state: &mut State| state.traffic.meets_faults = false;
-    let (world, report) = played(inside(json!({})), blind);
+    let (world, report) = play(inside(json!({})), blind);
     assert_eq!((report.status, report.outcome), (RunStatus::Completed, Outcome::Unproven));
     assert_eq!(report.steady_state, Some("held"), "it held, which proves nothing here");
     let came = "60 invocations came while the faults were in place, and not one fault was injected";
@@ -35,7 +35,7 @@ fn a_run_whose_faults_met_no_invocation_is_unproven() {
     // The metrics may have been late, so the report polled every 30 s for three minutes.
     assert_eq!(world.count("GetMetricData"), 2 * 7);
     // The function is not invoked at all.
-    let (_, report) = played(inside(json!({})), |state| state.traffic.per_minute = 0.0);
+    let (_, report) = play(inside(json!({})), |state| state.traffic.per_minute = 0.0);
     assert_eq!(report.outcome, Outcome::Unproven);
     let idle = "no invocation came while the faults were in place, so nothing was injected";
     assert_eq!(report.effect.as_deref(), Some(idle));
@@ -48,7 +48,7 @@ fn a_run_behind_an_alias_that_hides_the_fault_is_unproven() {
         function.aliases.push(Alias { name: "live".into(), version: "1".into() });
         state.traffic.meets_faults = false;
     };
-    let (_, report) = played(inside(json!({})), hide);
+    let (_, report) = play(inside(json!({})), hide);
     assert_eq!(report.outcome, Outcome::Unproven);
     let note = "checkout: traffic through the aliases live will not see the fault";
     assert!(report.notes.iter().any(|shown| shown == note), "{:?}", report.notes);
@@ -62,13 +62,13 @@ fn shares_and_conditions_can_spare_every_invocation() {
         json!({ "match": [{ "path": "path", "equals": "/checkout" }] }),
         json!({ "qualifier": "$LATEST" }),
     ] {
-        let (_, report) = played(inside(rule.clone()), blind);
+        let (_, report) = play(inside(rule.clone()), blind);
         assert_eq!((report.outcome, &report.effect), (Outcome::Held, &None), "{rule}");
         let injected = report.injected.unwrap_or_default();
         assert!(injected.ends_with("; the faults' shares, conditions and qualifiers allow that"), "{injected}");
     }
     // 25 % of 60 invocations cannot spare all of them: 0.75 to the power of 60 is 0.3 in 10 million.
-    assert_eq!(played(inside(json!({ "percentage": 25 })), blind).1.outcome, Outcome::Unproven);
+    assert_eq!(play(inside(json!({ "percentage": 25 })), blind).1.outcome, Outcome::Unproven);
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn a_run_without_a_whole_minute_of_metrics_is_unproven() {
     for rule in [json!({}), json!({ "percentage": 1 }), json!({ "qualifier": "$LATEST" })] {
         let mut experiment = inside(rule.clone());
         experiment["duration"] = json!("PT1M");
-        let (_, report) = played(experiment, |state| {
+        let (_, report) = play(experiment, |state| {
             state.traffic.meets_faults = false;
             // A run of one minute that starts 10 s after a full minute contains no whole minute.
             state.elapsed += 10_000;
@@ -117,7 +117,7 @@ fn unreadable_metrics_are_never_held() {
     let denied = |state: &mut State| {
         state.metric_errors.insert("InjectedFaults".into(), AlarmError::Unusable("access denied".into()));
     };
-    let (_, report) = played(inside(json!({})), denied);
+    let (_, report) = play(inside(json!({})), denied);
     assert_eq!(report.outcome, Outcome::Unproven);
     let text = "it cannot be told whether the faults took effect: CloudWatch cannot be used: access denied";
     assert_eq!(report.effect.as_deref(), Some(text));
@@ -147,7 +147,7 @@ fn a_run_ended_by_an_alarm_does_not_wait_for_metrics() {
 fn configuration_faults_need_no_metrics_as_proof() {
     let mut experiment = samples::experiment(&["checkout"], &faults()[4..5]);
     experiment["steadyState"] = json!([{ "alarm": "errors" }]);
-    let (world, report) = played(experiment, |state| state.traffic.per_minute = 0.0);
+    let (world, report) = play(experiment, |state| state.traffic.per_minute = 0.0);
     assert_eq!((report.outcome, report.injected, report.effect), (Outcome::Held, None, None));
     assert_eq!(world.count("GetMetricData"), 0);
 }
@@ -184,7 +184,7 @@ fn an_incomplete_period_does_not_end_a_healthy_run() {
     let metric = json!({ "namespace": "Shop", "name": "Orders", "statistic": "Sum", "period": "PT1M" });
     experiment["steadyState"] = json!([{ "metric": metric, "above": 70 }]);
     // There are 100 orders a minute, of which the last minute shows only half so far.
-    let (_, report) = played(experiment, |state| {
+    let (_, report) = play(experiment, |state| {
         state.metrics.insert("Orders".into(), 100.0);
     });
     assert_eq!((report.status, report.outcome), (RunStatus::Completed, Outcome::Held));
@@ -196,13 +196,13 @@ fn a_report_names_both_runtime_versions_where_they_differ() {
         let function = state.functions.get_mut(&function_arn("checkout")).expect("the sample function");
         function.newest_runtime = Some(runtime_version(2));
     };
-    let (_, report) = played(samples::experiment(&["checkout"], &faults()[4..5]), newest);
+    let (_, report) = play(samples::experiment(&["checkout"], &faults()[4..5]), newest);
     let moved = report.targets[0].runtime_version.clone().expect("it was moved");
     assert_eq!((moved.before, moved.after), (runtime_version(1), runtime_version(2)));
-    let (_, report) = played(samples::experiment(&["checkout"], &faults()[4..5]), |_| {});
+    let (_, report) = play(samples::experiment(&["checkout"], &faults()[4..5]), |_| {});
     assert_eq!(report.targets[0].runtime_version, None);
     // A fault that updates no configuration moves nothing.
-    let (_, report) = played(samples::experiment(&["checkout"], &faults()[..1]), newest);
+    let (_, report) = play(samples::experiment(&["checkout"], &faults()[..1]), newest);
     assert_eq!(report.targets[0].runtime_version, None);
 }
 
@@ -214,7 +214,7 @@ fn a_report_keeps_ten_notes_and_counts_the_others() {
     let report = block_on(machine.execute()).report.expect("the run has a report");
     assert_eq!(report.notes.len(), 11);
     assert_eq!(report.notes[10], "and 4 more notes; snapback plan shows all of them");
-    let (_, report) = played(samples::experiment(&["checkout"], &faults()[4..5]), |_| {});
+    let (_, report) = play(samples::experiment(&["checkout"], &faults()[4..5]), |_| {});
     assert!(report.notes.iter().all(|note| !note.contains("more notes")), "{:?}", report.notes);
 }
 
@@ -257,7 +257,7 @@ fn without_steady_state(mut experiment: Value) -> Value {
 }
 
 /// Plays a whole run in a world that `spoil` has changed.
-fn played(experiment: Value, spoil: impl FnOnce(&mut State)) -> (SimWorld, ReportView) {
+fn play(experiment: Value, spoil: impl FnOnce(&mut State)) -> (SimWorld, ReportView) {
     let world = world(&["checkout"]);
     world.with(spoil);
     let ended = block_on(Machine::new(&world, "run-1", experiment).execute());

@@ -217,7 +217,7 @@ fn a_stack_without_a_proxy_is_reported() {
 #[test]
 fn the_proxy_of_another_stack_is_a_leftover_too() {
     let world = world(&["checkout"]);
-    world.with(|state| carry(state, &["shop-proxy-arm64"]));
+    world.with(|state| set_layers(state, &["shop-proxy-arm64"]));
     let (ours, theirs) = (settings(), Settings { prefix: "shop".into(), ..settings() });
     let experiment = samples::experiment(&["checkout"], &[fault("timeout")]);
     let request = Request { run: run_id("run-1"), execution_arn: "execution".into(), experiment };
@@ -434,7 +434,7 @@ fn image(function: &mut Observation) {
 }
 
 /// Gives the function these layers, which all exist.
-fn carry(state: &mut State, names: &[&str]) {
+fn set_layers(state: &mut State, names: &[&str]) {
     let layers: Vec<LayerVersionArn> = names.iter().map(|name| layer_arn(name)).collect();
     state.layers.extend(layers.iter().map(|layer| (layer.clone(), LayerFact::plain())));
     edit(state, |function| function.layers = layers);

@@ -27,7 +27,7 @@ const DAY: Duration = Duration::from_hours(24);
 #[test]
 fn five_layers_in_all_are_allowed() {
     let world = world(&["checkout"]);
-    world.with(|state| carry(state, &["a", "b", "c", "d"], &[]));
+    world.with(|state| set_layers(state, &["a", "b", "c", "d"], &[]));
     assert_eq!(1 + layers_of(&world).len(), LAYERS);
     assert_eq!(refusals(&world, &sample("handler", "checkout")), [""; 0]);
 }
@@ -96,7 +96,7 @@ fn a_qualifier_that_resolves_to_latest_is_allowed() {
 fn an_own_layer_without_an_architecture_is_allowed() {
     // Lambda attaches it anyway, because compatible architectures are only a hint.
     let world = world(&["checkout"]);
-    world.with(|state| carry(state, &["shared"], &["x86_64"]));
+    world.with(|state| set_layers(state, &["shared"], &["x86_64"]));
     assert_eq!(refusals(&world, &sample("handler", "checkout")), [""; 0]);
 }
 
@@ -226,7 +226,7 @@ fn layers_of(world: &SimWorld) -> Vec<LayerVersionArn> {
 }
 
 /// Gives the function these layers, which all exist, for these architectures. An empty list means any architecture.
-fn carry(state: &mut State, names: &[&str], architectures: &[&str]) {
+fn set_layers(state: &mut State, names: &[&str], architectures: &[&str]) {
     let layers: Vec<LayerVersionArn> = names.iter().map(|name| layer_arn(name)).collect();
     let architectures = architectures.iter().map(|name| (*name).to_owned()).collect();
     let known = LayerFact::Here { architectures, signer: None };

@@ -173,10 +173,10 @@ fn a_finished_inject_keeps_its_lease_while_reads_may_be_stale() {
     let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
     block_on(machine.start()).unwrap();
     // Inject has read again one second after the response.
-    let answered = world.now() - Duration::from_secs(1);
+    let returned_at = world.now() - Duration::from_secs(1);
     assert_eq!(
         target_of(&world, &machine.run, "checkout").leases_end_at(),
-        Some(answered + MAX_READ_STALENESS + MAX_CLOCK_SKEW)
+        Some(returned_at + MAX_READ_STALENESS + MAX_CLOCK_SKEW)
     );
 }
 

@@ -16,7 +16,7 @@ use snapback::testing::{CallFailure, Orphans, SimWorld};
 use super::stage::{experiments, machine, outcome};
 use super::support::{Ended, Machine, assert_nothing_stays, block_on, budget, mutating, reap_for, run_of, target_of};
 
-fn disabling() -> serde_json::Value {
+fn disable_all() -> serde_json::Value {
     samples::experiment(&["checkout"], &[("eventSourceMapping", json!({ "disable": "ALL" }))])
 }
 
@@ -29,8 +29,8 @@ fn delete(world: &SimWorld) {
 }
 
 /// Plays a run that has disabled the mapping and whose function is then deleted.
-fn deleted_in_between(world: &SimWorld, orphans: Orphans) -> (Machine<'_>, Ended) {
-    let machine = machine(world, &disabling());
+fn play_with_deletion(world: &SimWorld, orphans: Orphans) -> (Machine<'_>, Ended) {
+    let machine = machine(world, &disable_all());
     block_on(machine.start()).unwrap();
     assert_eq!(state_of(world), MappingState::Disabled);
     delete(world);
@@ -42,7 +42,7 @@ fn deleted_in_between(world: &SimWorld, orphans: Orphans) -> (Machine<'_>, Ended
 #[test]
 fn the_mapping_of_a_deleted_function_is_enabled_again() {
     let world = world(&["checkout"]);
-    let (machine, ended) = deleted_in_between(&world, Orphans::Updated);
+    let (machine, ended) = play_with_deletion(&world, Orphans::Updated);
     let target = target_of(&world, &machine.run, "checkout");
     assert_eq!((target.status, target.drift), (TargetStatus::Deleted, Vec::new()));
     assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::Drifted));
@@ -54,7 +54,7 @@ fn the_mapping_of_a_deleted_function_is_enabled_again() {
 fn a_mapping_that_lambda_leaves_disabled_is_reported() {
     for (orphans, calls) in [(Orphans::Refused, 1), (Orphans::DisabledAgain, 1)] {
         let world = world(&["checkout"]);
-        let (machine, ended) = deleted_in_between(&world, orphans);
+        let (machine, ended) = play_with_deletion(&world, orphans);
         let target = target_of(&world, &machine.run, "checkout");
         assert_eq!(target.status, TargetStatus::Drifted, "{orphans:?}");
         let note = format!("mapping {} is left disabled", mapping_id("checkout"));
@@ -72,7 +72,7 @@ fn a_mapping_that_was_enabled_in_time_is_not_reported() {
     // enable it again, but that does not show its state.
     for calls in 0..40 {
         let world = world(&["checkout"]);
-        let machine = machine(&world, &disabling());
+        let machine = machine(&world, &disable_all());
         block_on(machine.start()).unwrap();
         world.pass(Duration::from_secs(30));
         world.with(|state| {
@@ -95,7 +95,7 @@ fn a_mapping_that_was_enabled_in_time_is_not_reported() {
 #[test]
 fn a_mapping_that_may_not_be_enabled_keeps_the_target_open() {
     let world = world(&["checkout"]);
-    let machine = machine(&world, &disabling());
+    let machine = machine(&world, &disable_all());
     block_on(machine.start()).unwrap();
     delete(&world);
     world.with(|state| state.call_failures = vec![("UpdateEventSourceMapping", CallFailure::Denied); 50]);
@@ -146,7 +146,7 @@ fn a_recreated_function_gets_its_mapping_back() {
 #[test]
 fn a_mapping_deleted_with_its_function_needs_no_restore() {
     let world = world(&["checkout"]);
-    let machine = machine(&world, &disabling());
+    let machine = machine(&world, &disable_all());
     block_on(machine.start()).unwrap();
     delete(&world);
     world.with(|state| state.mappings.clear());
@@ -161,7 +161,7 @@ fn a_mapping_moved_to_another_function_is_enabled_again() {
     // UpdateEventSourceMapping can change the function (lambda/latest/api/API_UpdateEventSourceMapping). After that, no
     // listing of the old function shows the mapping.
     let world = world(&["checkout", "payment"]);
-    let machine = machine(&world, &disabling());
+    let machine = machine(&world, &disable_all());
     block_on(machine.start()).unwrap();
     world.with(|state| {
         let mapping = state.mappings.get_mut(&mapping_id("checkout")).unwrap();
@@ -176,7 +176,7 @@ fn a_mapping_moved_to_another_function_is_enabled_again() {
 #[test]
 fn the_reaper_enables_the_mapping_of_a_deleted_function() {
     let world = world(&["checkout"]);
-    let machine = machine(&world, &disabling());
+    let machine = machine(&world, &disable_all());
     block_on(machine.start()).unwrap();
     machine.kill();
     delete(&world);

@@ -28,7 +28,7 @@ fn deploy(world: &SimWorld, timeout: u32) {
     });
 }
 
-fn to_the_end(machine: &Machine<'_>) -> ReportView {
+fn play_to_the_end(machine: &Machine<'_>) -> ReportView {
     let ended = block_on(async {
         machine.observe().await.unwrap();
         machine.end(None).await
@@ -47,7 +47,7 @@ fn a_fault_removed_by_a_deploy_is_never_held() {
         world.pass(Duration::from_secs(20));
         let deployed_at = world.now();
         deploy(&world, timeout);
-        let report = to_the_end(&machine);
+        let report = play_to_the_end(&machine);
         assert_eq!((report.status, report.outcome), (RunStatus::Completed, Outcome::Drifted));
         let target = target_of(&world, &machine.run, "checkout");
         assert_eq!((target.status, picture(&world, "checkout").timeout), (status, timeout));
@@ -101,7 +101,7 @@ fn a_stale_read_is_not_taken_for_a_removal() {
         let machine = Machine::new(&world, "run-1", experiment);
         world.with(|state| state.staleness = snapback::steps::MAX_READ_STALENESS);
         block_on(machine.start()).unwrap();
-        assert_eq!(to_the_end(&machine).outcome, Outcome::NoSteadyState);
+        assert_eq!(play_to_the_end(&machine).outcome, Outcome::NoSteadyState);
     }
 }
 

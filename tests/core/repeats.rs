@@ -99,7 +99,7 @@ struct Lasting {
     mutating: Vec<String>,
 }
 
-fn lasting(world: &SimWorld) -> Lasting {
+fn lasting_state(world: &SimWorld) -> Lasting {
     let (checkout, mutating) = (picture(world, "checkout"), mutating(world));
     world.with(|state| Lasting {
         checkout,
@@ -113,7 +113,7 @@ fn lasting(world: &SimWorld) -> Lasting {
 }
 
 /// Plays the first `tasks` tasks of a run.
-async fn come_as_far_as(machine: &Machine<'_>, tasks: usize) {
+async fn play_first_tasks(machine: &Machine<'_>, tasks: usize) {
     for task in &TASKS[..tasks] {
         perform(machine, *task).await;
     }
@@ -135,12 +135,12 @@ fn repeating_a_completed_task_changes_nothing() {
             let world = world(&["checkout"]);
             let before = picture(&world, "checkout");
             let machine = machine(&world, &experiment);
-            block_on(come_as_far_as(&machine, tasks));
-            let once = lasting(&world);
+            block_on(play_first_tasks(&machine, tasks));
+            let once = lasting_state(&world);
             for task in TASKS[..tasks].iter().chain(TASKS[..tasks].iter().rev()) {
                 block_on(perform(&machine, *task));
                 let note = format!("{fault}: {task:?} again after {:?}", TASKS[tasks - 1]);
-                assert_eq!(lasting(&world), once, "{note}");
+                assert_eq!(lasting_state(&world), once, "{note}");
             }
             assert_ends(&machine, &before, fault);
         }
@@ -156,11 +156,11 @@ fn three_repeats_of_an_act_equal_one() {
                 let world = world(&["checkout"]);
                 let before = picture(&world, "checkout");
                 let machine = machine(&world, &experiment);
-                block_on(come_as_far_as(&machine, tasks));
+                block_on(play_first_tasks(&machine, tasks));
                 let note = format!("{fault}: {act:?} after {:?}", TASKS[tasks - 1]);
                 let injected = mutating(&world).len();
                 block_on(perform(&machine, act));
-                let once = lasting(&world);
+                let once = lasting_state(&world);
                 let restores = [Act::Restore, Act::AlarmEvent, Act::Person, Act::Everything, Act::TickAfterDeath];
                 if restores.contains(&act) {
                     assert_eq!(once.checkout, before, "{note}");
@@ -168,7 +168,7 @@ fn three_repeats_of_an_act_equal_one() {
                 }
                 for _ in 0..2 {
                     block_on(perform(&machine, act));
-                    assert_eq!(lasting(&world), once, "{note}");
+                    assert_eq!(lasting_state(&world), once, "{note}");
                 }
                 assert_ends(&machine, &before, &note);
             }
@@ -184,15 +184,15 @@ fn no_task_starts_after_the_act_that_ended_a_run() {
                 let world = world(&["checkout"]);
                 let before = picture(&world, "checkout");
                 let machine = machine(&world, &experiment);
-                block_on(come_as_far_as(&machine, tasks));
+                block_on(play_first_tasks(&machine, tasks));
                 block_on(perform(&machine, act));
-                let once = lasting(&world);
+                let once = lasting_state(&world);
                 for task in &TASKS[..TASKS.len() - 1] {
                     block_on(perform(&machine, *task));
-                    assert_eq!(lasting(&world), once, "{fault}: {task:?} after {act:?} after {tasks} tasks");
+                    assert_eq!(lasting_state(&world), once, "{fault}: {task:?} after {act:?} after {tasks} tasks");
                 }
                 assert_ends(&machine, &before, fault);
-                let run = lasting(&world).runs.remove(&machine.run).unwrap();
+                let run = lasting_state(&world).runs.remove(&machine.run).unwrap();
                 let status = if act == Act::TickAfterDeath { RunStatus::Failed } else { RunStatus::Stopped };
                 assert_eq!(run.status, status, "{fault}: {act:?} after {tasks} tasks");
             }
@@ -209,15 +209,15 @@ fn every_event_can_arrive_twice_concurrently() {
                 let world = world(&["checkout"]);
                 let before = picture(&world, "checkout");
                 let machine = machine(&world, &experiment);
-                block_on(come_as_far_as(&machine, 3));
+                block_on(play_first_tasks(&machine, 3));
                 let check = || assert_final_is_true(&world, &before, fault);
                 block_on(interleave(seed, perform(&machine, event), perform(&machine, event), check));
                 let note = format!("{fault}: {event:?} twice, seed {seed}");
                 assert_eq!(picture(&world, "checkout"), before, "{note}");
                 assert_ends(&machine, &before, &note);
-                let done = lasting(&world);
+                let done = lasting_state(&world);
                 reap_for(&world, 2);
-                assert_eq!(lasting(&world), done, "{note}");
+                assert_eq!(lasting_state(&world), done, "{note}");
             }
         }
     }

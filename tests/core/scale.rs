@@ -24,7 +24,7 @@ use super::support::{Machine, block_on, budget};
 const INVOCATION: Duration = Duration::from_secs(900);
 
 /// Adds functions that carry their team's tag, so one target of an experiment selects them all.
-fn staff(world: &SimWorld, team: &str, count: usize) -> Vec<FunctionArn> {
+fn add_team(world: &SimWorld, team: &str, count: usize) -> Vec<FunctionArn> {
     let names: Vec<String> = (0..count).map(|n| format!("{team}-{n:04}")).collect();
     world.with(|state| {
         for name in &names {
@@ -50,9 +50,9 @@ fn injected<'a>(world: &'a SimWorld, run: &str, team: &str, fault: &(&'static st
 }
 
 /// Prepares `count` functions with this fault, from a run whose execution was stopped. From here on, Lambda's rates apply.
-fn staffed(count: usize, fault: &(&'static str, Value)) -> (SimWorld, Vec<FunctionArn>) {
+fn team_with_fault(count: usize, fault: &(&'static str, Value)) -> (SimWorld, Vec<FunctionArn>) {
     let world = world(&[]);
-    let functions = staff(&world, "shop", count);
+    let functions = add_team(&world, "shop", count);
     injected(&world, "run-1", "shop", fault).kill();
     limit(&world);
     (world, functions)
@@ -117,7 +117,7 @@ fn assert_all_ended(rolled_back: &RolledBack, count: usize) {
 }
 
 /// Runs a worker and returns the most calls that it had in flight.
-async fn watched<T>(world: &SimWorld, worker: impl Future<Output = T>) -> (T, u64) {
+async fn with_most_calls_in_flight<T>(world: &SimWorld, worker: impl Future<Output = T>) -> (T, u64) {
     let (mut worker, mut most) = (pin!(worker), 0);
     std::future::poll_fn(|context| {
         let polled = worker.as_mut().poll(context);
@@ -135,11 +135,11 @@ async fn watched<T>(world: &SimWorld, worker: impl Future<Output = T>) -> (T, u6
 #[test]
 fn a_thousand_targets_are_rolled_back_at_lambdas_rate() {
     for fault in [&faults()[0], &faults()[1]] {
-        let (world, functions) = staffed(1_000, fault);
+        let (world, functions) = team_with_fault(1_000, fault);
         let began = world.now();
         let run = samples::run_id("run-1");
         let rollback = roll_back(&world, &run, &EndReason::UserRequest, budget(&world, INVOCATION));
-        let (rolled_back, most) = block_on(watched(&world, rollback));
+        let (rolled_back, most) = block_on(with_most_calls_in_flight(&world, rollback));
         assert_all_ended(&rolled_back.unwrap(), 1_000);
         assert_all_restored(&world, &functions, fault.0);
         let calls = control_calls(&world);
@@ -174,8 +174,8 @@ fn no_listing_delays_a_restoring_call(world: &SimWorld) {
 fn the_most_urgent_targets_come_first() {
     let world = world(&[]);
     let expiring = json!({ "layers": [layer_arn("chaos")], "deadlineVariable": "CHAOS_DEADLINE_MS" });
-    let patient = staff(&world, "a-patient", 100);
-    let urgent = staff(&world, "b-urgent", 100);
+    let patient = add_team(&world, "a-patient", 100);
+    let urgent = add_team(&world, "b-urgent", 100);
     injected(&world, "run-1", "a-patient", &("layer", expiring));
     injected(&world, "run-2", "b-urgent", &faults()[4]);
     limit(&world);
@@ -190,7 +190,7 @@ fn the_most_urgent_targets_come_first() {
 #[test]
 fn two_workers_on_the_same_targets_both_finish() {
     for fault in [&faults()[0], &faults()[4]] {
-        let (world, functions) = staffed(200, fault);
+        let (world, functions) = team_with_fault(200, fault);
         let run = samples::run_id("run-1");
         let budget = budget(&world, INVOCATION);
         let rollback = roll_back(&world, &run, &EndReason::UserRequest, budget);
@@ -208,7 +208,7 @@ fn two_workers_on_the_same_targets_both_finish() {
 fn two_workers_over_the_rates_both_finish() {
     for fault in [&faults()[0], &faults()[4], &faults()[6]] {
         let world = world(&[]);
-        let functions = ["shop", "bank"].map(|team| staff(&world, team, 300));
+        let functions = ["shop", "bank"].map(|team| add_team(&world, team, 300));
         let first = injected(&world, "run-1", "shop", fault);
         injected(&world, "run-2", "bank", fault).kill();
         limit(&world);
@@ -235,7 +235,7 @@ fn two_workers_over_the_rates_both_finish() {
 /// One 429 pauses the whole worker for as long as AWS asks, because other calls would be refused, too.
 #[test]
 fn a_429_pauses_the_calls_for_all_targets() {
-    let (world, functions) = staffed(40, &faults()[0]);
+    let (world, functions) = team_with_fault(40, &faults()[0]);
     world.with(|state| state.call_failures = vec![("PutFunctionConcurrency", CallFailure::Throttled)]);
     let run = samples::run_id("run-1");
     let rollback = roll_back(&world, &run, &EndReason::UserRequest, budget(&world, INVOCATION));
@@ -254,7 +254,7 @@ fn a_429_pauses_the_calls_for_all_targets() {
 #[test]
 fn a_hundred_targets_are_checked_within_the_rates() {
     let world = world(&[]);
-    staff(&world, "shop", 100);
+    add_team(&world, "shop", 100);
     world.with(State::limit_rates);
     let mut experiment = samples::experiment(&[], &faults()[1..2]);
     experiment["targets"] = json!([{ "tags": { "team": "shop" } }]);

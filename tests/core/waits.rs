@@ -24,18 +24,18 @@ use snapback::testing::{CallFailure, SimWorld};
 use super::support::{Machine, block_on, budget, run_of, target_of};
 
 /// A clock that records how long its callers sleep, and whose random numbers are all equal.
-struct Naps {
+struct RecordingClock {
     random: u64,
-    naps: Mutex<Vec<u64>>,
+    sleeps: Mutex<Vec<u64>>,
 }
 
-impl Clock for Naps {
+impl Clock for RecordingClock {
     fn now(&self) -> Time {
         Time(0)
     }
 
     async fn sleep(&self, span: Duration) {
-        self.naps.lock().unwrap().push(whole_milliseconds(span).unsigned_abs());
+        self.sleeps.lock().unwrap().push(whole_milliseconds(span).unsigned_abs());
     }
 
     fn random(&self) -> u64 {
@@ -43,10 +43,10 @@ impl Clock for Naps {
     }
 }
 
-fn naps<T, E: PortError>(random: u64, mut answer: impl FnMut() -> Result<T, E>) -> (Result<T, E>, Vec<u64>) {
-    let clock = Naps { random, naps: Mutex::default() };
-    let result = block_on(retry(&clock, || std::future::ready(answer())));
-    (result, clock.naps.into_inner().unwrap())
+fn sleeps<T, E: PortError>(random: u64, mut call: impl FnMut() -> Result<T, E>) -> (Result<T, E>, Vec<u64>) {
+    let clock = RecordingClock { random, sleeps: Mutex::default() };
+    let result = block_on(retry(&clock, || std::future::ready(call())));
+    (result, clock.sleeps.into_inner().unwrap())
 }
 
 #[test]
@@ -57,15 +57,15 @@ fn a_call_is_tried_eight_times_with_pauses_of_at_most_two_s() {
         Err::<(), _>(LedgerError::Conflict)
     };
     // The least and the most that randomness gives: 7999 is one less than a multiple of every longest pause.
-    assert_eq!(naps(0, &mut fail), (Err(LedgerError::Conflict), vec![1; 7]));
-    assert_eq!(naps(7_999, &mut fail), (Err(LedgerError::Conflict), vec![50, 100, 200, 400, 800, 1600, 2000]));
+    assert_eq!(sleeps(0, &mut fail), (Err(LedgerError::Conflict), vec![1; 7]));
+    assert_eq!(sleeps(7_999, &mut fail), (Err(LedgerError::Conflict), vec![50, 100, 200, 400, 800, 1600, 2000]));
     assert_eq!(tries, 2 * 8);
 }
 
 #[test]
 fn only_transient_errors_are_retried() {
     fn pauses<E: PortError + Clone>(error: &E) -> usize {
-        naps(0, || Err::<(), E>(error.clone())).1.len()
+        sleeps(0, || Err::<(), E>(error.clone())).1.len()
     }
     let text = String::new;
     let passing = [

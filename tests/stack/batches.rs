@@ -23,10 +23,10 @@ const BATCH: usize = 20;
 async fn call_for(world: &SimWorld, task: Task, seconds: u64, payload: &Value) -> Value {
     let settings = Settings { target_limit: 1000, ..settings() };
     let budget = Budget { deadline: world.now() + Duration::from_secs(seconds) };
-    let answer = Box::pin(handle(task, world, &settings, budget, payload)).await;
-    let answer = answer.unwrap_or_else(|error| panic!("{task:?}: {}: {error}", error.name()));
-    assert!(answer.to_string().len() < STATE, "{task:?} answers {} bytes", answer.to_string().len());
-    answer
+    let result = Box::pin(handle(task, world, &settings, budget, payload)).await;
+    let result = result.unwrap_or_else(|error| panic!("{task:?}: {}: {error}", error.name()));
+    assert!(result.to_string().len() < STATE, "{task:?} returns {} bytes", result.to_string().len());
+    result
 }
 
 async fn call(world: &SimWorld, task: Task, payload: &Value) -> Value {
@@ -46,8 +46,8 @@ async fn prepared(count: usize) -> (SimWorld, Vec<String>) {
         "faults": [{ "timeout": { "timeout": "PT7S" } }, { "reservedConcurrency": { "limit": 0 } }]
     });
     let execution = json!({ "id": "arn:execution:r", "name": "r" });
-    let answer = call(&world, Task::Prepare, &json!({ "execution": execution, "experiment": experiment })).await;
-    assert_eq!(answer["functions"].as_array().unwrap().len(), count);
+    let result = call(&world, Task::Prepare, &json!({ "execution": execution, "experiment": experiment })).await;
+    assert_eq!(result["functions"].as_array().unwrap().len(), count);
     (world, names)
 }
 
@@ -57,7 +57,7 @@ fn batch(names: &[String]) -> Value {
 }
 
 /// Plays a batch's execution without a limit of rounds: a pending result is the input of the next round.
-async fn carried_out(world: &SimWorld, task: Task, mut payload: Value) -> Value {
+async fn run_batch(world: &SimWorld, task: Task, mut payload: Value) -> Value {
     for _ in 0..100 {
         payload = call(world, task, &payload).await;
         if payload["status"] == "done" {
@@ -68,10 +68,10 @@ async fn carried_out(world: &SimWorld, task: Task, mut payload: Value) -> Value 
     panic!("{task:?} never ends: {payload}");
 }
 
-async fn for_all(world: &SimWorld, task: Task, names: &[String]) {
+async fn run_all(world: &SimWorld, task: Task, names: &[String]) {
     for names in names.chunks(BATCH) {
-        let answer = carried_out(world, task, batch(names)).await;
-        assert_eq!((&answer["failed"], &answer["failures"]), (&json!(0), &json!([])), "{answer}");
+        let result = run_batch(world, task, batch(names)).await;
+        assert_eq!((&result["failed"], &result["failures"]), (&json!(0), &json!([])), "{result}");
     }
 }
 
@@ -82,10 +82,10 @@ fn unrehearsed(names: &[String]) -> Value {
 
 async fn rehearse_all(world: &SimWorld, names: &[String]) {
     for names in names.chunks(BATCH) {
-        let answer = carried_out(world, Task::Restore, unrehearsed(names)).await;
-        assert_eq!((&answer["failed"], answer.get("unrehearsed")), (&json!(0), None), "{answer}");
+        let result = run_batch(world, Task::Restore, unrehearsed(names)).await;
+        assert_eq!((&result["failed"], result.get("unrehearsed")), (&json!(0), None), "{result}");
         assert_eq!(
-            answer["functions"].as_array().unwrap().len(),
+            result["functions"].as_array().unwrap().len(),
             names.len(),
             "every rehearsed target can be injected"
         );
@@ -106,16 +106,16 @@ async fn a_thousand_targets_go_through_in_batches() {
     let (world, names) = prepared(1000).await;
     let before =
         world.with(|state| state.functions.values().map(|f| (f.seen.timeout, f.seen.concurrency)).collect::<Vec<_>>());
-    for_all(&world, Task::Arm, &names).await;
+    run_all(&world, Task::Arm, &names).await;
     assert_eq!(statuses(&world), BTreeMap::from([("armed", 1000)]));
     rehearse_all(&world, &names).await;
     assert!(world.with(|state| state.targets.values().all(|target| target.rehearsed)));
-    for_all(&world, Task::Inject, &names).await;
+    run_all(&world, Task::Inject, &names).await;
     assert_eq!(statuses(&world), BTreeMap::from([("injected", 1000)]));
     assert!(world.with(|state| state.functions.values().all(|function| function.seen.timeout == 7)));
     let begun = call(&world, Task::Restore, &json!({ "runId": "r", "failure": null })).await;
     assert_eq!(begun["functions"].as_array().unwrap().len(), 1000);
-    for_all(&world, Task::Restore, &names).await;
+    run_all(&world, Task::Restore, &names).await;
     assert_eq!(statuses(&world), BTreeMap::from([("restored", 1000)]));
     let after =
         world.with(|state| state.functions.values().map(|f| (f.seen.timeout, f.seen.concurrency)).collect::<Vec<_>>());
@@ -134,9 +134,9 @@ async fn a_thousand_targets_go_through_in_batches() {
 #[tokio::test]
 async fn a_report_of_few_targets_leaves_none_out() {
     let (world, names) = prepared(100).await;
-    for_all(&world, Task::Arm, &names).await;
+    run_all(&world, Task::Arm, &names).await;
     call(&world, Task::Restore, &json!({ "runId": "r", "failure": null })).await;
-    for_all(&world, Task::Restore, &names).await;
+    run_all(&world, Task::Restore, &names).await;
     let report = call(&world, Task::Report, &json!({ "runId": "r" })).await;
     assert_eq!((report["targets"].as_array().unwrap().len(), report.get("targetsLeftOut")), (100, None));
 }
@@ -145,9 +145,9 @@ async fn a_report_of_few_targets_leaves_none_out() {
 async fn one_failure_delays_no_other_target() {
     let (world, names) = prepared(BATCH).await;
     world.with(|state| state.call_failures.push(("GetFunction", CallFailure::Denied)));
-    let answer = call(&world, Task::Arm, &batch(&names)).await;
-    assert_eq!((&answer["status"], &answer["failed"]), (&json!("done"), &json!(1)));
-    let failure = answer["failures"][0].as_object().unwrap();
+    let result = call(&world, Task::Arm, &batch(&names)).await;
+    assert_eq!((&result["status"], &result["failed"]), (&json!("done"), &json!(1)));
+    let failure = result["failures"][0].as_object().unwrap();
     // The state machine uses the first failure, under these names, as the run's failure.
     assert_eq!(failure.keys().collect::<Vec<_>>(), ["Cause", "Error", "function"]);
     assert_eq!(failure["Error"], "AccessDenied");
@@ -177,15 +177,15 @@ async fn transient_errors_are_retried_a_limited_number_of_times() {
 #[tokio::test]
 async fn a_refused_restore_is_retried_before_it_is_a_failure() {
     let (world, names) = prepared(2).await;
-    for_all(&world, Task::Arm, &names).await;
+    run_all(&world, Task::Arm, &names).await;
     rehearse_all(&world, &names).await;
-    for_all(&world, Task::Inject, &names).await;
+    run_all(&world, Task::Inject, &names).await;
     call(&world, Task::Restore, &json!({ "runId": "r", "failure": null })).await;
     world.pass(Duration::from_secs(60));
     world.with(|state| state.call_failures.push(("PutFunctionConcurrency", CallFailure::Denied)));
-    let answer = call(&world, Task::Restore, &batch(&names)).await;
-    assert_eq!((&answer["status"], &answer["failed"]), (&json!("pending"), &json!(0)), "{answer}");
-    for_all(&world, Task::Restore, &names).await;
+    let result = call(&world, Task::Restore, &batch(&names)).await;
+    assert_eq!((&result["status"], &result["failed"]), (&json!("pending"), &json!(0)), "{result}");
+    run_all(&world, Task::Restore, &names).await;
     assert_eq!(statuses(&world), BTreeMap::from([("restored", 2)]));
 }
 
@@ -193,16 +193,16 @@ async fn a_refused_restore_is_retried_before_it_is_a_failure() {
 async fn targets_without_a_turn_go_first_in_the_next_invocation() {
     let (world, names) = prepared(BATCH).await;
     world.with(|state| state.calls.clear());
-    let answer = call_for(&world, Task::Arm, 5, &batch(&names)).await;
-    assert_eq!((&answer["status"], &answer["functions"]), (&json!("pending"), &batch(&names)["functions"]));
+    let result = call_for(&world, Task::Arm, 5, &batch(&names)).await;
+    assert_eq!((&result["status"], &result["functions"]), (&json!("pending"), &batch(&names)["functions"]));
     assert!(world.with(|state| state.calls.is_empty()), "no call begins that could outlive the invocation");
 
-    for_all(&world, Task::Arm, &names).await;
+    run_all(&world, Task::Arm, &names).await;
     rehearse_all(&world, &names).await;
     // Eight functions stay busy, so no other target has a turn in this invocation.
     world.with(|state| state.call_failures = vec![("UpdateFunctionConfiguration", CallFailure::Busy); 1000]);
-    let answer = call(&world, Task::Inject, &batch(&names)).await;
-    let left: Vec<&str> = answer["functions"].as_array().unwrap().iter().map(|f| f.as_str().unwrap()).collect();
+    let result = call(&world, Task::Inject, &batch(&names)).await;
+    let left: Vec<&str> = result["functions"].as_array().unwrap().iter().map(|f| f.as_str().unwrap()).collect();
     assert_eq!(left.len(), BATCH);
     assert_eq!(left[..BATCH - 8], names[8..].iter().map(|name| function_arn(name).to_string()).collect::<Vec<_>>());
 }
@@ -211,7 +211,7 @@ async fn targets_without_a_turn_go_first_in_the_next_invocation() {
 #[tokio::test]
 async fn a_target_that_is_armed_again_is_rehearsed_again() {
     let (world, names) = prepared(3).await;
-    for_all(&world, Task::Arm, &names).await;
+    run_all(&world, Task::Arm, &names).await;
     rehearse_all(&world, &names).await;
     world.with(|state| {
         let deployed = state.functions.get_mut(&function_arn(&names[1])).unwrap();
@@ -235,15 +235,15 @@ async fn a_target_that_is_armed_again_is_rehearsed_again() {
 #[tokio::test]
 async fn a_batch_that_fails_its_rehearsal_gives_the_reason() {
     let (world, names) = prepared(3).await;
-    for_all(&world, Task::Arm, &names).await;
+    run_all(&world, Task::Arm, &names).await;
     world.with(|state| {
         let blind = state.functions.get_mut(&function_arn(&names[1])).unwrap();
         blind.edit(|seen| seen.environment = snapback::model::function::Environment::Unreadable);
     });
-    let answer = call(&world, Task::Restore, &unrehearsed(&names)).await;
-    assert_eq!((&answer["status"], &answer["failed"]), (&json!("done"), &json!(1)), "{answer}");
-    assert_eq!(answer["failures"][0]["Error"], "RehearsalFailed");
-    assert_eq!(answer["functions"].as_array().unwrap().len(), 2);
+    let result = call(&world, Task::Restore, &unrehearsed(&names)).await;
+    assert_eq!((&result["status"], &result["failed"]), (&json!("done"), &json!(1)), "{result}");
+    assert_eq!(result["failures"][0]["Error"], "RehearsalFailed");
+    assert_eq!(result["functions"].as_array().unwrap().len(), 2);
 }
 
 #[tokio::test]
@@ -256,12 +256,12 @@ async fn failures_of_a_whole_batch_stay_small() {
             state.locks.insert(function_arn(name), lock);
         }
     });
-    let answer = call(&world, Task::Arm, &batch(&names)).await;
-    assert_eq!((&answer["failed"], &answer["status"]), (&json!(BATCH), &json!("done")));
-    assert_eq!(answer["failures"].as_array().unwrap().len(), 3);
-    assert_eq!(answer["failures"][0]["Error"], "Locked");
+    let result = call(&world, Task::Arm, &batch(&names)).await;
+    assert_eq!((&result["failed"], &result["status"]), (&json!(BATCH), &json!("done")));
+    assert_eq!(result["failures"].as_array().unwrap().len(), 3);
+    assert_eq!(result["failures"][0]["Error"], "Locked");
     // Fifty of these are one input of the state machine.
-    assert!(answer.to_string().len() * 50 < STATE / 2, "{answer}");
+    assert!(result.to_string().len() * 50 < STATE / 2, "{result}");
 }
 
 /// Evaluates, with the emulator's engine, the expressions of the state machine that the lab's runs do not reach.

@@ -118,7 +118,7 @@ fn plan_and_run_begin_with_account_region_and_caller() {
 }
 
 #[test]
-fn a_run_starts_without_an_answer_of_sts() {
+fn a_run_starts_without_a_response_of_sts() {
     let aws = FakeAws::start();
     aws.with(|state| {
         state.sts = false;

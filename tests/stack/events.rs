@@ -52,8 +52,8 @@ async fn a_rehearsal_only_reads() {
     let target = json!({ "runId": "r", "function": function_arn("checkout") });
     call(&world, Task::Arm, &target).await.unwrap();
     assert_eq!(call(&world, Task::Inject, &target).await.unwrap()["status"], "unrehearsed");
-    let answer = call(&world, Task::Restore, &rehearsal()).await.unwrap();
-    assert_eq!(answer, json!({ "function": function_arn("checkout"), "status": "rehearsed", "waitSeconds": 0 }));
+    let result = call(&world, Task::Restore, &rehearsal()).await.unwrap();
+    assert_eq!(result, json!({ "function": function_arn("checkout"), "status": "rehearsed", "waitSeconds": 0 }));
     assert_eq!(world.run(&run_id("r")).await.unwrap().unwrap().status, RunStatus::Running);
     assert_eq!(call(&world, Task::Inject, &target).await.unwrap()["status"], "injected");
 }
@@ -67,9 +67,9 @@ pub async fn prepare(world: &SimWorld, name: &str, experiment: Value) -> Result<
 async fn experiments_reach_prepare() {
     for (path, experiment) in experiments() {
         let world = SimWorld::default();
-        let answer = prepare(&world, "r", experiment).await;
+        let result = prepare(&world, "r", experiment).await;
         // The samples' functions do not exist in this world. That must be the only reason for a refusal.
-        let refused = answer.expect_err("no function exists");
+        let refused = result.expect_err("no function exists");
         assert!(refused.starts_with("Refused: ") && refused.contains("not found"), "{}: {refused}", path.display());
     }
 }
@@ -88,8 +88,8 @@ async fn an_alarm_rolls_back_its_runs_from_every_source() {
         let world = running(&alarm_arn(alarm)).await;
         // Inject's lease is still valid, so the first result may ask for another pass.
         world.pass(Duration::from_secs(60));
-        let answer = call(&world, Task::Rollback, &sample(name)).await.unwrap();
-        assert_eq!(answer["runs"][0]["targets"][0]["status"], "restored", "{name}");
+        let result = call(&world, Task::Rollback, &sample(name)).await.unwrap();
+        assert_eq!(result["runs"][0]["targets"][0]["status"], "restored", "{name}");
         let run = world.run(&run_id("r")).await.unwrap().unwrap();
         assert_eq!(run.status, RunStatus::Stopping);
         assert_eq!(run.reason, Some(EndReason::Alarm { alarm: alarm.to_owned() }), "{name}");
@@ -119,8 +119,8 @@ async fn a_topic_can_carry_other_messages_and_several_alarms() {
     let alarm = |name: &str| json!({ "AlarmName": name, "AlarmArn": alarm_arn(name), "NewStateValue": "ALARM" });
     let hello = json!({ "EventSource": "aws:sns", "Sns": { "Message": "hello" } });
     let event = json!({ "Records": [hello, record(&json!([])), record(&alarm("first")), record(&alarm("second"))] });
-    let answer = call(&world, Task::Rollback, &event).await.unwrap();
-    assert_eq!(answer["runs"][0]["runId"], "r");
+    let result = call(&world, Task::Rollback, &event).await.unwrap();
+    assert_eq!(result["runs"][0]["runId"], "r");
     // A rule of EventBridge can have the topic as its target.
     let world = running(&alarm_arn("checkout-errors")).await;
     let event = json!({ "Records": [record(&sample("alarm-metric.json"))] });
@@ -134,16 +134,16 @@ async fn a_topic_can_carry_other_messages_and_several_alarms() {
 #[tokio::test]
 async fn the_lever_is_engaged_before_everything_is_rolled_back() {
     let world = running("unused").await;
-    let answer = call(&world, Task::Rollback, &sample("lever-engage.json")).await.unwrap();
-    assert_eq!((&answer["lever"]["engaged"], &answer["runs"][0]["runId"]), (&json!(true), &json!("r")));
+    let result = call(&world, Task::Rollback, &sample("lever-engage.json")).await.unwrap();
+    assert_eq!((&result["lever"]["engaged"], &result["runs"][0]["runId"]), (&json!(true), &json!("r")));
     assert_eq!(world.run(&run_id("r")).await.unwrap().unwrap().reason, Some(EndReason::SafetyLever));
     let lever = world.lever().await.unwrap().unwrap();
     assert_eq!((lever.engaged, &*lever.reason), (true, "game day is over"));
     let methods = world.with(|state| state.ledger_methods.clone());
     let at = |method: &str| methods.iter().position(|called| *called == method);
     assert!(at("set_lever") < at("stop_run") && at("set_lever").is_some(), "{methods:?}");
-    let answer = call(&world, Task::Rollback, &sample("lever-disengage.json")).await.unwrap();
-    assert_eq!((&answer["lever"]["engaged"], &answer["runs"]), (&json!(false), &json!([])));
+    let result = call(&world, Task::Rollback, &sample("lever-disengage.json")).await.unwrap();
+    assert_eq!((&result["lever"]["engaged"], &result["runs"]), (&json!(false), &json!([])));
     assert!(!world.lever().await.unwrap().unwrap().engaged);
 }
 
@@ -152,22 +152,22 @@ async fn a_run_stopped_before_it_is_written_never_starts() {
     let world = world(&["checkout"]);
     let mut request = sample("rollback-stop.json");
     request["stop"] = json!("r");
-    let answer = call(&world, Task::Rollback, &request).await.unwrap();
-    assert_eq!(answer, json!({ "runs": [{ "runId": "r", "targets": [] }] }));
+    let result = call(&world, Task::Rollback, &request).await.unwrap();
+    assert_eq!(result, json!({ "runs": [{ "runId": "r", "targets": [] }] }));
     let prepared = prepare(&world, "r", experiment(&["checkout"], &faults()[..1])).await.unwrap();
     assert_eq!(prepared["status"], "stopping");
     // A run that is active is rolled back.
     let world = running("unused").await;
-    let answer = call(&world, Task::Rollback, &request).await.unwrap();
-    assert_eq!(answer["runs"][0]["targets"].as_array().unwrap().len(), 1);
+    let result = call(&world, Task::Rollback, &request).await.unwrap();
+    assert_eq!(result["runs"][0]["targets"].as_array().unwrap().len(), 1);
     assert_eq!(world.run(&run_id("r")).await.unwrap().unwrap().reason, Some(EndReason::UserRequest));
 }
 
 #[tokio::test]
 async fn an_alarm_of_no_run_does_nothing() {
     let world = running("arn:aws:cloudwatch:eu-west-1:123456789012:alarm:another").await;
-    let answer = call(&world, Task::Rollback, &sample("alarm-metric.json")).await.unwrap();
-    assert_eq!(answer, json!({ "runs": [] }));
+    let result = call(&world, Task::Rollback, &sample("alarm-metric.json")).await.unwrap();
+    assert_eq!(result, json!({ "runs": [] }));
     assert_eq!(world.run(&run_id("r")).await.unwrap().unwrap().status, RunStatus::Running);
 }
 
@@ -178,18 +178,18 @@ async fn a_direct_rollback_names_its_run() {
     let unknown = call(&world, Task::Rollback, &request).await.unwrap_err();
     assert!(unknown.starts_with("NoSuchRun: "), "{unknown}");
     request["runId"] = json!("r");
-    let answer = call(&world, Task::Rollback, &request).await.unwrap();
-    assert_eq!(answer["runs"][0]["runId"], "r");
+    let result = call(&world, Task::Rollback, &request).await.unwrap();
+    assert_eq!(result["runs"][0]["runId"], "r");
     let all = running("unused").await;
-    let answer = call(&all, Task::Rollback, &sample("rollback-all.json")).await.unwrap();
-    assert_eq!(answer["runs"][0]["runId"], "r");
+    let result = call(&all, Task::Rollback, &sample("rollback-all.json")).await.unwrap();
+    assert_eq!(result["runs"][0]["runId"], "r");
 }
 
 #[tokio::test]
 async fn a_tick_reaches_the_reaper() {
     let world = running("unused").await;
-    let answer = call(&world, Task::Reaper, &sample("reaper-tick.json")).await.unwrap();
-    assert_eq!(answer, json!({ "active": 1, "overdue": 0, "handled": 0, "failedRestores": 0 }));
+    let result = call(&world, Task::Reaper, &sample("reaper-tick.json")).await.unwrap();
+    assert_eq!(result, json!({ "active": 1, "overdue": 0, "handled": 0, "failedRestores": 0 }));
 }
 
 #[tokio::test]
@@ -221,6 +221,6 @@ async fn a_deleted_function_is_distinguished_from_a_restored_one() {
     let world = running("unused").await;
     world.with(|state| state.functions.remove(&function_arn("checkout")).map(|f: SimFunction| f.seen.timeout));
     world.pass(Duration::from_secs(60));
-    let answer = call(&world, Task::Rollback, &json!({ "runId": "r" })).await.unwrap();
-    assert_eq!(answer["runs"][0]["targets"][0]["status"], "deleted");
+    let result = call(&world, Task::Rollback, &json!({ "runId": "r" })).await.unwrap();
+    assert_eq!(result["runs"][0]["targets"][0]["status"], "deleted");
 }

@@ -261,17 +261,17 @@ fn serve(mut connection: TcpStream, state: &Mutex<State>) {
             state.lock().unwrap().keys.insert(key);
         }
         let call = header("x-amz-target").and_then(|target| target.split('.').nth(1).map(str::to_owned));
-        let (status, answer) = answer(state, &call.unwrap_or_else(|| head[0].clone()), &body);
+        let (status, response) = respond(state, &call.unwrap_or_else(|| head[0].clone()), &body);
         let error = if status == 429 { "x-amzn-errortype: TooManyRequestsException\r\n" } else { "" };
-        let length = answer.len();
-        let answer = format!("HTTP/1.1 {status} x\r\n{error}content-length: {length}\r\n\r\n{answer}");
-        if connection.write_all(answer.as_bytes()).is_err() {
+        let length = response.len();
+        let response = format!("HTTP/1.1 {status} x\r\n{error}content-length: {length}\r\n\r\n{response}");
+        if connection.write_all(response.as_bytes()).is_err() {
             return;
         }
     }
 }
 
-fn answer(state: &Mutex<State>, call: &str, body: &str) -> (u16, String) {
+fn respond(state: &Mutex<State>, call: &str, body: &str) -> (u16, String) {
     let mut now = state.lock().unwrap();
     let parameter = |name: &str| body.split('&').find_map(|pair| pair.strip_prefix(&format!("{name}="))).unwrap_or("");
     let sent: Value = serde_json::from_str(body).unwrap_or_default();

@@ -152,7 +152,7 @@ fn the_alarms_event_comes_ten_times_during_edits(parts: &Parts) {
     let report = ["--function-name", "snapback-report"];
     let none = ["--reserved-concurrent-executions", "0"];
     lab.aws(&[&["lambda", "put-function-concurrency"], &report[..], &none].concat());
-    let answers = std::thread::scope(|scope| {
+    let responses = std::thread::scope(|scope| {
         let (runtime, lambda) = (&parts.runtime, &parts.lambda);
         let sent = scope.spawn(move || invoke(runtime, lambda, &["snapback-rollback"; 10], &event));
         // The edits come before, between and after the restoring calls.
@@ -163,10 +163,10 @@ fn the_alarms_event_comes_ten_times_during_edits(parts: &Parts) {
     });
     lab.aws(&[&["lambda", "delete-function-concurrency"], &report[..]].concat());
     lab.start_reaper();
-    assert_eq!(answers.len(), 10);
-    for answer in &answers {
-        let run = &answer["runs"][0];
-        assert_eq!((&run["runId"], &run["targets"][0]["error"]), (&json!(name), &Value::Null), "{answers:?}");
+    assert_eq!(responses.len(), 10);
+    for response in &responses {
+        let run = &response["runs"][0];
+        assert_eq!((&run["runId"], &run["targets"][0]["error"]), (&json!(name), &Value::Null), "{responses:?}");
     }
     assert_eq!(run.wait().unwrap().code(), Some(4));
     parts.assert_stopped_by(alarm, name);
@@ -328,13 +328,13 @@ fn run_id(run: &str) -> RunId {
 fn invoke(runtime: &Runtime, lambda: &aws_sdk_lambda::Client, functions: &[&str], payload: &Value) -> Vec<Value> {
     let payload = aws_sdk_lambda::primitives::Blob::new(payload.to_string());
     let invocations = functions.iter().map(|name| lambda.invoke().function_name(*name).payload(payload.clone()).send());
-    let answers = runtime.block_on(join_all(invocations)).into_iter().map(|answer| answer.unwrap());
-    let answers = answers.map(|answer| {
-        let text = answer.payload.map(|payload| String::from_utf8(payload.into_inner()).unwrap()).unwrap_or_default();
-        assert_eq!(answer.function_error, None, "{text}");
+    let responses = runtime.block_on(join_all(invocations)).into_iter().map(|response| response.unwrap());
+    let responses = responses.map(|response| {
+        let text = response.payload.map(|payload| String::from_utf8(payload.into_inner()).unwrap()).unwrap_or_default();
+        assert_eq!(response.function_error, None, "{text}");
         serde_json::from_str(&text).unwrap()
     });
-    answers.collect()
+    responses.collect()
 }
 
 /// A request to freeze a task.

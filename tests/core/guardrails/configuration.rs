@@ -7,7 +7,7 @@ use snapback::model::refusal::Guardrail as G;
 use snapback::testing::BEGINNING;
 use snapback::testing::samples::{experiment, layer_arn};
 
-use super::{Case, carry, case, datadog, edit, fault, function, image, layer, set, sign, signed_code, with};
+use super::{Case, case, datadog, edit, fault, function, image, layer, set, set_layers, sign, signed_code, with};
 
 const DATADOG: &str = "checkout: it starts through Datadog's wrapper with DD_SERVERLESS_APPSEC_ENABLED switched on: with another wrapper before that one, the runtime would connect to Datadog's extension, which would not listen, and could not start; switch that variable off for the experiment, or use faults without a wrapper";
 
@@ -33,13 +33,13 @@ pub const CASES: &[Case] = &[
     case(
         G::Layers,
         || with("handler"),
-        |s| carry(s, &["a", "b", "c", "d", "e"]),
+        |s| set_layers(s, &["a", "b", "c", "d", "e"]),
         "checkout: it has 5 layers, and 1 more would exceed Lambda's 5; combine the fault's layers into one, or target functions with fewer layers",
     ),
     case(
         G::Layers,
         || with("handler"),
-        |s| carry(s, &["chaos"]),
+        |s| set_layers(s, &["chaos"]),
         "checkout: it already has a version of the layer arn:aws:lambda:eu-west-1:123456789012:layer:chaos; remove the layer from the function or from the fault",
     ),
     case(
@@ -128,7 +128,7 @@ pub const CASES: &[Case] = &[
             let names = ["d", "e", "f", "g"].map(|letter| letter.repeat(140));
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
             s.layers.insert(layer_arn(&"c".repeat(140)), LayerFact::plain());
-            carry(s, &names);
+            set_layers(s, &names);
             edit(s, |f| set(f, "BIG", &"x".repeat(3_965)));
         },
         "checkout: its update would have 5127 bytes, over Lambda's limit of 5119; set fewer or shorter variables",
@@ -170,7 +170,7 @@ pub const CASES: &[Case] = &[
     case(
         G::Layers,
         || with("latency"),
-        |s| carry(s, &["a", "b", "c", "d", "e"]),
+        |s| set_layers(s, &["a", "b", "c", "d", "e"]),
         "checkout: it has 5 layers, and 1 more would exceed Lambda's 5; combine the fault's layers into one, or target functions with fewer layers",
     ),
     case(

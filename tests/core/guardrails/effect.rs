@@ -5,7 +5,7 @@ use snapback::model::function::MappingState;
 use snapback::model::refusal::Guardrail as G;
 use snapback::testing::samples::{MAPPING, experiment};
 
-use super::{Case, carry, case, edit, fault, mapping, set, with};
+use super::{Case, case, edit, fault, mapping, set, set_layers, with};
 
 const WEB_ADAPTER: &str = "checkout: it runs behind Lambda Web Adapter, which talks to Lambda itself: no fault inside invocations would ever be injected; use faults of the configuration, such as reservedConcurrency or environment, or target functions without it";
 
@@ -90,7 +90,7 @@ pub const CASES: &[Case] = &[
         WEB_ADAPTER,
     ),
     case(G::Effect, || with("disk"), |s| edit(s, |f| set(f, "AWS_LWA_PORT", "8080")), WEB_ADAPTER),
-    case(G::Effect, || with("init"), |s| carry(s, &["LambdaAdapterLayerX86"]), WEB_ADAPTER),
+    case(G::Effect, || with("init"), |s| set_layers(s, &["LambdaAdapterLayerX86"]), WEB_ADAPTER),
     case(
         G::Effect,
         || with("latency"),

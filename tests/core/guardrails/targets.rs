@@ -8,7 +8,7 @@ use snapback::model::refusal::Guardrail as G;
 use snapback::testing::samples::{experiment, function_arn};
 
 use super::{
-    Case, add, alias, carry, case, edit, fault, function, lock, mapping, on, qualified, set, tag, tagged, with,
+    Case, add, alias, case, edit, fault, function, lock, mapping, on, qualified, set, set_layers, tag, tagged, with,
 };
 
 pub const CASES: &[Case] = &[
@@ -142,7 +142,7 @@ pub const CASES: &[Case] = &[
     case(
         G::Leftovers,
         || with("timeout"),
-        |s| carry(s, &["shared", "snapback-proxy"]),
+        |s| set_layers(s, &["shared", "snapback-proxy"]),
         "checkout: it already has a leftover of snapback: the layer arn:aws:lambda:eu-west-1:123456789012:layer:snapback-proxy:1; remove it, if no run is using it",
     ),
     case(
