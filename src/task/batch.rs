@@ -239,6 +239,8 @@ impl Batch {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "a test reports errors by failing")]
+
     use super::*;
     use crate::testing::state_machine::definition::{DEFINITION, State};
 

@@ -335,6 +335,8 @@ fn clause_of(clause: &str) -> Option<Clause> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "a test reports errors by failing")]
+
     use super::*;
     use crate::testing::worker::Role;
 
