@@ -145,8 +145,8 @@ impl Lab {
     /// Invokes a function; returns its response, or the error that it responded with.
     pub fn invoke(&self, function: &str, event: &str) -> Value {
         let response = self.file("response.json");
-        let call = ["lambda", "invoke", "--cli-binary-format", "raw-in-base64-out", "--function-name", function];
-        self.aws(&[&call[..], &["--payload", event, response.to_str().unwrap()]].concat());
+        let file = response.to_str().unwrap();
+        self.aws(&["lambda", "invoke", "--function-name", function, "--payload", event, file]);
         serde_json::from_slice(&std::fs::read(response).unwrap()).unwrap()
     }
 
