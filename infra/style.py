@@ -10,25 +10,21 @@ Rules:
   citation  every file, and every test, that a document names in backticks exists
   link      every file and heading to which a document links exists
 
-Each finding has its file, line and fix. While style_baseline.json exists, a file may have as many findings of a rule as are
-listed there. After a cleanup, `infra/style.py --shrink` lowers the numbers. No command raises them.
+Each finding has its file, line and fix.
 """
 
 from __future__ import annotations
 
 import ast
-import json
 import os
 import re
 import sys
 from bisect import bisect_right
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-BASELINE = Path(__file__).resolve().parent / "style_baseline.json"
 MAX_NAME, MAX_FILE_LINES, MAX_FUNCTION_LINES = 60, 500, 60
 
 # To extend the list: add a phrase in lower case, and what to write instead. A phrase is also found in identifiers, where it is
@@ -137,50 +133,14 @@ class Finding:
 
 
 def main(arguments: list[str]) -> int:
-    if arguments not in ([], ["--shrink"]):
-        print("usage: infra/style.py [--shrink]", file=sys.stderr)
+    if arguments:
+        print("usage: infra/style.py", file=sys.stderr)
         return 2
     found = list(findings(ROOT))
-    if arguments:
-        write_baseline(shrunk(read_baseline(), found))
-        return 0
-    new = beyond(read_baseline(), found)
-    for finding in new:
+    for finding in found:
         print(finding)
-    print(f"style: {len(new)} findings, and {len(found) - len(new)} that {BASELINE.name} lists")
-    return 1 if new else 0
-
-
-# -------------------------------------------------------------------------------------------------------- baseline
-
-
-def read_baseline() -> Counter[tuple[str, str]]:
-    """Returns how many findings of a file and a rule are accepted."""
-    if not BASELINE.exists():
-        return Counter()
-    listed = json.loads(BASELINE.read_text(encoding="utf-8"))
-    return Counter({(file, rule): count for file, rules in listed.items() for rule, count in rules.items()})
-
-
-def write_baseline(counts: Counter[tuple[str, str]]) -> None:
-    listed: dict[str, dict[str, int]] = {}
-    for (file, rule), count in sorted(counts.items()):
-        listed.setdefault(file, {})[rule] = count
-    if listed:
-        BASELINE.write_text(json.dumps(listed, indent=2) + "\n", encoding="utf-8")
-    else:
-        BASELINE.unlink(missing_ok=True)
-
-
-def shrunk(baseline: Counter[tuple[str, str]], found: list[Finding]) -> Counter[tuple[str, str]]:
-    """Lowers each number to what is left, and removes those that nothing needs."""
-    return baseline & Counter((finding.file, finding.rule) for finding in found)
-
-
-def beyond(baseline: Counter[tuple[str, str]], found: list[Finding]) -> list[Finding]:
-    """Returns the findings of each file and rule that has more of them than the baseline accepts."""
-    counts = Counter((finding.file, finding.rule) for finding in found)
-    return [each for each in found if counts[each.file, each.rule] > baseline[each.file, each.rule]]
+    print(f"style: {len(found)} findings")
+    return 1 if found else 0
 
 
 # ------------------------------------------------------------------------------------------------------------ rules

@@ -6,7 +6,6 @@ import contextlib
 import io
 import tempfile
 import unittest
-from collections import Counter
 from pathlib import Path
 from unittest import mock
 
@@ -127,44 +126,31 @@ class LinkTest(unittest.TestCase):
             self.assertEqual(sorted(found), [("link", "a.md", 3), ("link", "a.md", 4), ("link", "docs/b.md", 8)])
 
 
-class BaselineTest(unittest.TestCase):
+class CommandTest(unittest.TestCase):
     def setUp(self) -> None:
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.root = Path(folder.name)
-        for name, value in (("ROOT", self.root), ("BASELINE", self.root / "style_baseline.json")):
-            patch = mock.patch.object(style, name, value)
-            patch.start()
-            self.addCleanup(patch.stop)
+        patch = mock.patch.object(style, "ROOT", self.root)
+        patch.start()
+        self.addCleanup(patch.stop)
 
     def style(self, *arguments: str) -> tuple[int, str]:
-        with contextlib.redirect_stdout(io.StringIO()) as said:
+        with contextlib.redirect_stdout(io.StringIO()) as said, contextlib.redirect_stderr(said):
             return style.main(list(arguments)), said.getvalue()
 
-    def test_a_clean_tree_needs_no_baseline(self) -> None:
+    def test_a_clean_tree_passes(self) -> None:
         (self.root / "a.md").write_text("Fine.\n")
-        self.assertEqual(self.style()[0], 0)
+        self.assertEqual(self.style(), (0, "style: 0 findings\n"))
 
-    def test_more_findings_than_accepted_fail(self) -> None:
-        (self.root / "a.md").write_text("Somebody.\nSomebody.\n")
-        self.assertEqual(self.style()[0], 1)
-        style.write_baseline(Counter({("a.md", "word"): 2}))
-        self.assertEqual(self.style()[0], 0)
-        style.write_baseline(Counter({("a.md", "word"): 1}))
+    def test_a_finding_fails_with_its_line_and_fix(self) -> None:
+        (self.root / "a.md").write_text("Fine.\nSomebody.\n")
         code, said = self.style()
         self.assertEqual(code, 1)
-        self.assertIn("a.md:1: word: `Somebody`; write: name the actor", said)
+        self.assertIn("a.md:2: word: `Somebody`; write: name the actor", said)
 
-    def test_the_baseline_only_shrinks(self) -> None:
-        (self.root / "a.md").write_text("Somebody.\n")
-        self.style("--shrink")
-        self.assertFalse(style.BASELINE.exists())
-        style.write_baseline(Counter({("a.md", "word"): 5, ("b.md", "word"): 1}))
-        self.style("--shrink")
-        self.assertEqual(style.read_baseline(), Counter({("a.md", "word"): 1}))
-        (self.root / "a.md").write_text("Fine.\n")
-        self.style("--shrink")
-        self.assertFalse(style.BASELINE.exists())
+    def test_an_argument_is_refused(self) -> None:
+        self.assertEqual(self.style("--all"), (2, "usage: infra/style.py\n"))
 
     def test_ignored_folders_are_not_read(self) -> None:
         for folder in style.SKIPPED_FOLDERS:

@@ -22,6 +22,8 @@ mod lab;
 mod output;
 #[path = "stack/real_parts.rs"]
 mod real_parts;
+#[path = "stack/rights.rs"]
+mod rights;
 #[path = "stack/roles.rs"]
 mod roles;
 #[path = "stack/schema.rs"]

@@ -20,6 +20,7 @@ from pathlib import Path
 from account import REGION, ROOT, Account, Credentials, create_administrator
 from bridge import JOURNAL
 from record import RECORD
+from rights import RIGHTS
 from server import IDENTITY_PATH
 
 SERVER = Path(__file__).with_name("server.py")
@@ -108,7 +109,7 @@ def start(directory: Path, ends_with_lab: bool) -> Emulator:
     """
     shutil.rmtree(directory, ignore_errors=True)
     (directory / "tmp").mkdir(parents=True)
-    for file in (JOURNAL, RECORD):
+    for file in (JOURNAL, RECORD, RIGHTS):
         (directory / file).touch()
     for _ in range(START_ATTEMPTS):
         root = Credentials(ROOT, secrets.token_urlsafe(30))

@@ -2,7 +2,8 @@
 
 ministack evaluates the policies of each caller (AUTH=true), but for some requests it asks for the wrong right, or for none. Each
 gap is proven to exist before it is closed: with a newer ministack that no longer has it, the emulator does not start, and its
-log names the gap. Actions, resources and condition keys are those of
+log names the gap. iam_tables.py does the same for the policies of tables, and iam_roles.py for what services do under a role.
+Actions, resources and condition keys are those of
 service-authorization/latest/reference/list_awslambda and list_amazoncloudwatch.
 """
 

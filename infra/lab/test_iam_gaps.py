@@ -10,8 +10,11 @@ from typing import Any
 
 import botocore.session
 import iam_gaps
+import iam_roles
+import iam_tables
 from ministack.core import iam_actions, iam_evaluator
 from ministack.services import lambda_svc, tagging
+from ministack.services.cloudformation import provisioners
 
 TEMPLATE = Path(__file__).parents[1] / "template.yaml"
 # Operations whose IAM action has another name (service-authorization/latest/reference/list_awslambda).
@@ -58,6 +61,29 @@ class GapsTest(unittest.TestCase):
         self.assertEqual(actions.extract_resource_arn(*call, "us-east-1", "000000000000"), layer)
         # Without an ARN, it is the list of layers.
         self.assertEqual(actions.extract_iam_action("lambda", "GET", "/2018-10-31/layers", {}, b"", {}), "lambda:ListLayers")
+
+    def test_a_table_gap_that_is_closed_is_refused_by_its_name(self) -> None:
+        evaluator = types.SimpleNamespace(**{**vars(iam_evaluator), "_RESOURCE_POLICY_LOOKUPS": {}})
+        table = types.SimpleNamespace(_resource_policies={})
+        handlers = {name: dict(handler) for name, handler in provisioners._RESOURCE_HANDLERS.items()}
+        iam_tables.close(evaluator, table, types.SimpleNamespace(_RESOURCE_HANDLERS=handlers))
+        with self.assertRaisesRegex(iam_gaps.GapClosed, "aws:PrincipalArn of a session"):
+            iam_tables.compare_the_role(evaluator)
+        with self.assertRaisesRegex(iam_gaps.GapClosed, "the policies of tables"):
+            iam_tables.evaluate_policies(evaluator, table)
+
+        def create_table(properties: Any) -> Any:
+            return properties["ResourcePolicy"]
+
+        handlers["AWS::DynamoDB::Table"].update(create=create_table, update=create_table)
+        with self.assertRaisesRegex(iam_gaps.GapClosed, "the ResourcePolicy of AWS::DynamoDB::Table"):
+            iam_tables.take_policies_from_templates(table, types.SimpleNamespace(_RESOURCE_HANDLERS=handlers))
+
+    def test_a_service_with_other_parameters_is_refused_by_its_name(self) -> None:
+        def _call_lambda(func_ref: str, event: Any, role: str) -> None: ...
+
+        with self.assertRaisesRegex(RuntimeError, "_call_lambda takes other parameters"):
+            iam_roles.taking(_call_lambda, "func_ref", "event")
 
     def test_a_closed_gap_is_refused_by_its_name(self) -> None:
         actions, evaluator = closed()

@@ -10,7 +10,7 @@ use crate::aws::ExecutionState;
 use crate::model::experiment::Experiment;
 use crate::model::facts::AlarmFact;
 use crate::model::names::{AlarmName, RunId};
-use crate::model::run::{Run, RunStatus, TargetRecord};
+use crate::model::run::{EndReason, Run, RunStatus, TargetRecord};
 use crate::model::time::{Time, seconds_up};
 use crate::ports::{Alarms, Clock, Ledger};
 use crate::steps::error::{StepError, StepErrorKind, failure_message};
@@ -219,7 +219,7 @@ impl<'a> Follower<'a> {
     /// Rolls the run back. If the run is not in the ledger yet, this prevents its start.
     async fn roll_back(&self) -> Result<(), Failure> {
         let stop = Undo::Stop(self.id);
-        let undone = match through_function(self.stack, stop, self.arguments).await {
+        let undone = match through_function(self.stack, stop, self.arguments, self.output).await {
             Ok(undone) => undone,
             Err(RollbackError::Failed(failure)) => return Err(failure),
             Err(RollbackError::Unreachable(why)) => {
@@ -273,7 +273,14 @@ impl<'a> Follower<'a> {
         progress.over = match seen.execution {
             ExecutionState::Running => None,
             ExecutionState::Succeeded => Some(None),
-            ExecutionState::Failed { error, cause } => Some(refusal(error, &failure_message(&cause))),
+            ExecutionState::Failed { error, cause } => {
+                let message = failure_message(&cause);
+                if !is_in_ledger(&error, seen.run.as_ref()) {
+                    progress.screen.clear();
+                    self.output.note(&format!("snapback: the run's execution failed: {error}: {message}"));
+                }
+                Some(refusal(error, &message))
+            }
         };
     }
 
@@ -344,6 +351,19 @@ async fn undone(undo: &mut Option<Pending<'_, ()>>) -> Result<(), Failure> {
         Some(undo) => undo.await,
         None => pending().await,
     }
+}
+
+/// Whether the report, or the refusal, shows why the execution failed. A failure of the report itself is in no ledger.
+fn is_in_ledger(error: &str, run: Option<&(Run, Vec<TargetRecord>)>) -> bool {
+    let is_of_the_run = |run: &Run| match &run.reason {
+        _ if !run.status.is_final() => false,
+        Some(EndReason::Error { error: ended, .. }) => ended == error,
+        _ => false,
+    };
+    matches!(StepErrorKind::from_name(error), Some(StepErrorKind::Refused | StepErrorKind::InvalidInput))
+        // The state machine's names for a run that failed without a failed task.
+        || ["RunFailed", "RestoreFailed"].contains(&error)
+        || run.is_some_and(|(run, _)| is_of_the_run(run))
 }
 
 /// Returns the failure of a refused execution, which leaves nothing in the ledger. The report shows any other failure.

@@ -47,7 +47,7 @@ pub(super) async fn carry_out(
     } else {
         match (stack::find(arguments).await, &arguments.table) {
             (Ok(stack), _) => {
-                let undone = match through_function(&stack, what, arguments).await {
+                let undone = match through_function(&stack, what, arguments, output).await {
                     Ok(undone) => undone,
                     Err(RollbackError::Failed(failure)) => return Err(failure),
                     Err(RollbackError::Unreachable(why)) => {

@@ -72,7 +72,7 @@ async fn stop_before_start(
     output: &Output,
 ) -> Result<Exit, Failure> {
     let stop = async {
-        match through_function(stack, Undo::Stop(id), arguments).await {
+        match through_function(stack, Undo::Stop(id), arguments, output).await {
             Err(RollbackError::Unreachable(why)) => {
                 instead(&stack.world, Undo::Stop(id), &why, arguments, output).await.map(drop)
             }

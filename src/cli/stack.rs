@@ -1,5 +1,6 @@
 //! Finds the deployed stack, and calls its rollback function.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -118,15 +119,33 @@ struct RolledBack {
     runs: Vec<RolledBackRun>,
 }
 
+/// A run that the rollback function has rolled back.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct RolledBackRun {
-    run_id: RunId,
+pub(super) struct RolledBackRun {
+    /// The run.
+    pub(super) run_id: RunId,
+    #[serde(default)]
+    targets: Vec<RolledBackTarget>,
+}
+
+#[derive(Deserialize)]
+struct RolledBackTarget {
+    /// Why it was not restored.
+    #[serde(default)]
+    cause: Option<String>,
+}
+
+impl RolledBackRun {
+    /// Why targets were not restored, each reason once.
+    pub(super) fn failures(&self) -> BTreeSet<&str> {
+        self.targets.iter().filter_map(|target| target.cause.as_deref()).collect()
+    }
 }
 
 impl Stack {
     /// Calls the rollback function and waits for its response; returns the runs that it has rolled back.
-    pub(super) async fn roll_back(&self, payload: &Value) -> Result<Vec<RunId>, RollbackError> {
+    pub(super) async fn roll_back(&self, payload: &Value) -> Result<Vec<RolledBackRun>, RollbackError> {
         let invoked = invoke(&self.config, &self.rollback_function, payload, ROLLBACK_TIMEOUT).await;
         let response = invoked.map_err(RollbackError::Unreachable)?;
         if response.is_error {
@@ -134,8 +153,7 @@ impl Stack {
         }
         // A function of another release may respond in another form. Any response means that it has rolled back.
         let rolled_back = serde_json::from_str::<RolledBack>(&response.payload);
-        let rolled_back = rolled_back.map(|response| response.runs).unwrap_or_default();
-        Ok(rolled_back.into_iter().map(|run| run.run_id).collect())
+        Ok(rolled_back.map(|response| response.runs).unwrap_or_default())
     }
 }
 
@@ -159,7 +177,19 @@ fn failed(body: &str) -> RollbackError {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn each_reason_of_a_failed_rollback_is_named_once() {
+        let failed =
+            |function| json!({ "function": function, "status": "failed", "error": "AccessDenied", "cause": "denied" });
+        let targets = [failed("a"), failed("b"), json!({ "function": "c", "status": "restored" })];
+        let response = json!({ "runs": [{ "runId": "r", "targets": targets }, { "runId": "of-another-release" }] });
+        let RolledBack { runs } = serde_json::from_value(response).unwrap();
+        assert_eq!(runs.iter().map(RolledBackRun::failures).collect::<Vec<_>>(), [["denied"].into(), [].into()]);
+    }
 
     #[test]
     fn a_failed_rollback_differs_from_a_function_that_cannot_run() {

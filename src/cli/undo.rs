@@ -14,7 +14,7 @@ use super::arguments::Arguments;
 use super::direct::restore_directly;
 use super::exit::Exit;
 use super::output::Output;
-use super::stack::{RollbackError, Stack};
+use super::stack::{RollbackError, RolledBackRun, Stack};
 
 /// What to undo.
 #[derive(Clone, Copy, Debug)]
@@ -65,14 +65,23 @@ impl Undo<'_> {
     }
 }
 
-/// Calls the rollback function. If it cannot be reached, the caller continues with [`instead`].
+/// Calls the rollback function, and prints why it could not restore a target. If it cannot be reached, the caller continues
+/// with [`instead`].
 pub(super) async fn through_function(
     stack: &Stack,
     undo: Undo<'_>,
     arguments: &Arguments,
+    output: &Output,
 ) -> Result<Undone, RollbackError> {
     match stack.roll_back(&undo.payload()).await {
-        Ok(runs) => Ok(Undone { runs, failure: None }),
+        Ok(rolled_back) => {
+            // The ledger may lack the reason: without the right to write there, it could not be recorded.
+            for cause in rolled_back.iter().flat_map(RolledBackRun::failures) {
+                output.note(&format!("snapback: the rollback function: {cause}"));
+            }
+            let runs = rolled_back.into_iter().map(|run| run.run_id).collect();
+            Ok(Undone { runs, failure: None })
+        }
         Err(RollbackError::Failed(failure)) if failure.exit != Exit::Invalid => {
             let retry = arguments.repeat(&undo.direct_command());
             let cause = format!("{}; to do it from this machine: {retry}", failure.cause);

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use crate::model::experiment::Experiment;
 use crate::model::facts::LayerFact;
-use crate::model::function::{Environment, Observation};
+use crate::model::function::{Environment, Observation, Tags};
 use crate::model::names::{FunctionArn, LayerVersionArn, RunId};
 use crate::model::run::{Run, RunStatus, TargetKey, TargetRecord, TargetStatus};
 use crate::model::snapshot::Change;
@@ -109,6 +109,7 @@ impl<'a, W: World> Rehearsal<'a, W> {
         let Some(seen) = self.observe(&run, function).await? else {
             return Ok(Reconciled::Done(RehearseOutcome::Skipped));
         };
+        self.read_tags(function, &seen)?;
         self.read_environment(function, &seen)?;
         self.read_layers(&target).await?;
         self.compare(&target, &seen).await
@@ -125,6 +126,16 @@ impl<'a, W: World> Rehearsal<'a, W> {
                 Err(failed(function, cannot, "allow that role the denied action".into()))
             }
             Err(error) => Err(StepError::function(function.name(), error)),
+        }
+    }
+
+    /// A restore refuses functions with the tag of snapback's own, so the role that restores must see tags.
+    fn read_tags(&self, function: &FunctionArn, seen: &Observation) -> Result<(), StepError> {
+        match seen.tags {
+            Tags::Known(_) => Ok(()),
+            Tags::Unknown => {
+                Err(failed(function, "read its tags".into(), "allow that role lambda:ListTags on it".into()))
+            }
         }
     }
 

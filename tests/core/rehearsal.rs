@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use snapback::model::function::MappingState;
+use snapback::model::function::{MappingState, Tags};
 use snapback::model::run::{EndReason, RunStatus, TargetStatus};
 use snapback::plan::rendering::Outcome;
 use snapback::ports::Clock;
@@ -71,6 +71,18 @@ fn a_missing_layer_ends_the_run_before_the_first_change() {
     assert!(failure.to_string().contains(&format!("cannot find its layer {}", layer_arn("otel"))), "{failure}");
     let ended = block_on(machine.end(Some(failure)));
     assert_ended_before_the_first_change(&world, &machine, &ended, "layer");
+}
+
+#[test]
+fn unreadable_tags_end_the_run_before_the_first_change() {
+    let world = world(&["checkout"]);
+    let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
+    let functions = block_on(machine.prepare()).unwrap().functions;
+    block_on(machine.arm(&functions)).unwrap();
+    world.with(|state| state.functions.values_mut().for_each(|f| f.edit(|seen| seen.tags = Tags::Unknown)));
+    let failure = block_on(machine.rehearse(&functions)).unwrap_err();
+    let ended = block_on(machine.end(Some(failure)));
+    assert_ended_before_the_first_change(&world, &machine, &ended, "read its tags");
 }
 
 #[test]

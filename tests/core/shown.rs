@@ -226,7 +226,10 @@ fn a_plan_warns_when_invocations_could_exhaust_concurrency() {
     world.with(|state| state.call_failures = vec![("GetAccountSettings", CallFailure::Denied)]);
     assert_eq!(
         warned(&none, &both),
-        text("timeout and latency", "of the account's unreserved concurrency, which could not be read")
+        text(
+            "timeout and latency",
+            "of the account's unreserved concurrency (allow lambda:GetAccountSettings to know it)"
+        )
     );
     let calls = world.count("GetAccountSettings");
     // A reservation by the function, the experiment or the stack keeps concurrency free for snapback.

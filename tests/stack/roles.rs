@@ -40,8 +40,7 @@ fn ledger_actions(method: &str) -> &'static [&'static str] {
 /// The IAM actions of a call to any other service.
 fn call_actions(call: &str) -> &'static [&'static str] {
     match call {
-        // GetFunction shows tags only to callers that may list them.
-        "GetFunction" => &["lambda:GetFunction", "lambda:ListTags"],
+        "GetFunction" => &["lambda:GetFunction"],
         "ListTags" => &["lambda:ListTags"],
         "ListEventSourceMappings" => &["lambda:ListEventSourceMappings"],
         "GetEventSourceMapping" => &["lambda:GetEventSourceMapping"],
@@ -54,10 +53,8 @@ fn call_actions(call: &str) -> &'static [&'static str] {
         "GetCodeSigningConfig" => &["lambda:GetCodeSigningConfig"],
         // Attaching a layer needs the right to read it.
         "UpdateFunctionConfiguration" => &["lambda:UpdateFunctionConfiguration", "lambda:GetLayerVersion"],
-        // An original can be absent or present, so a writer needs both rights.
-        "PutFunctionConcurrency" | "DeleteFunctionConcurrency" => {
-            &["lambda:PutFunctionConcurrency", "lambda:DeleteFunctionConcurrency"]
-        }
+        "PutFunctionConcurrency" => &["lambda:PutFunctionConcurrency"],
+        "DeleteFunctionConcurrency" => &["lambda:DeleteFunctionConcurrency"],
         "UpdateEventSourceMapping" => &["lambda:UpdateEventSourceMapping"],
         "GetResources" => &["tag:GetResources"],
         "DescribeAlarms" => &["cloudwatch:DescribeAlarms"],
@@ -105,7 +102,10 @@ fn batch() -> Value {
 }
 
 async fn injected() -> SimWorld {
-    let world = world(&["checkout"]);
+    injected_in(world(&["checkout"])).await
+}
+
+async fn injected_in(world: SimWorld) -> SimWorld {
     prepare(&world, "r", experiment()).await.unwrap();
     call(&world, Task::Arm, &target()).await.unwrap();
     rehearse(&world).await;
@@ -232,6 +232,14 @@ async fn restore_actions() -> BTreeSet<String> {
     let world = injected().await;
     call(&world, Task::Restore, &run()).await.unwrap();
     actions.extend(restored(&world, &batch(), Task::Restore).await);
+    // A reserved concurrency that was absent is deleted.
+    let unreserved = self::world(&["checkout"]);
+    unreserved.with(|state| state.functions.values_mut().for_each(|f| f.edit(|seen| seen.concurrency = Slot::Absent)));
+    let world = injected_in(unreserved).await;
+    call(&world, Task::Restore, &run()).await.unwrap();
+    actions.extend(restored(&world, &target(), Task::Restore).await);
+    // It refuses functions with the tag of snapback's own, and GetFunction shows tags only to roles that may list them.
+    actions.insert("lambda:ListTags".to_owned());
     actions
 }
 

@@ -63,7 +63,8 @@ pub(super) fn pile_up(experiment: &Experiment, facts: &Facts, target: &TargetFac
         Some(AccountConcurrency { total, unreserved }) => {
             format!("it may take all {unreserved} unreserved of the account's {total} concurrent executions")
         }
-        None => "it may take all of the account's unreserved concurrency, which could not be read".to_owned(),
+        None => "it may take all of the account's unreserved concurrency (allow lambda:GetAccountSettings to know it)"
+            .to_owned(),
     };
     let name = target.seen.arn.name();
     Some(format!(

@@ -6,7 +6,9 @@ use snapback::testing::samples::SECRET;
 use super::LAYER;
 
 /// The faults, and the message, which must not show the secret.
-pub const SECRETS: &[(fn() -> Value, &str)] = &[
+type Row = (fn() -> Value, &'static str);
+
+pub const SECRETS: &[Row] = &[
     (
         || environment(json!({ "set": { "DB_PASSWORD": [SECRET] } })),
         "faults[0].environment.set.DB_PASSWORD: the value (hidden) is not text; write text, in quotes",

@@ -11,7 +11,9 @@ const BEGIN: &str = "<!-- import:begin -->\n";
 const END: &str = "<!-- import:end -->";
 
 /// A setting of another tool: the tool, what the setting is called there, and a configuration that has it.
-const SETTINGS: &[(&str, &str, fn() -> Value)] = &[
+type Setting = (&'static str, &'static str, fn() -> Value);
+
+const SETTINGS: &[Setting] = &[
     (
         "AWS FIS",
         "`aws:lambda:invocation-add-delay` with `startupDelayMilliseconds` 1500, `invocationPercentage` 25",

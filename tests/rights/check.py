@@ -1,0 +1,176 @@
+"""Takes each single right out of each role of the template, and checks that a run without it does no harm.
+
+    check.py LAB [ROLE:SERVICE:ACTION ...]
+
+LAB is the name of a lab that is up. First, every scenario runs with all rights, and the emulator records which role uses which.
+Then each right is missing in a scenario that uses it. The user must be told which right is missing, every change must be
+restored, and if the right is one to restore, it must be restored as soon as the right is back.
+"""
+
+from __future__ import annotations
+
+import queue
+import sys
+import threading
+import time
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from typing import Callable
+
+import scenarios
+from stack import Site
+
+import account  # noqa: E402
+import session  # noqa: E402
+
+SITES = 4
+# Rights that no scenario uses. tests/stack/roles.rs compares these with what the code calls.
+EXCEPTED = {
+    "xray:": "the emulator has no X-Ray",
+    "logs:CreateLogDelivery": "the emulator delivers no logs of state machines",
+    "logs:DeleteLogDelivery": "the same",
+    "logs:DescribeLogGroups": "the same",
+    "logs:DescribeResourcePolicies": "the same",
+    "logs:GetLogDelivery": "the same",
+    "logs:ListLogDeliveries": "the same",
+    "logs:PutResourcePolicy": "the same",
+    "logs:UpdateLogDelivery": "the same",
+    "lambda:GetCodeSigningConfig": "the emulator has no code signing configurations",
+    "sqs:SendMessage": "the emulator delivers no dead letters of functions",
+    "ExperimentRole states:": "only a run of more than 40 targets needs it; tests/stack/batches.rs has one",
+    "InjectRole dynamodb:PutItem": "only for a run whose record is missing",
+    "ObserveRole dynamodb:PutItem": "the same",
+}
+LOGS = ("logs:CreateLogStream", "logs:PutLogEvents")
+
+
+def text_for(role: str, action: str, scenario: str) -> str:
+    """Returns what the user must see: the name of the missing right, or the end of a run that continues without it."""
+    # A function without a log runs on. Inferred, because AWS documents nothing about it.
+    if action in LOGS:
+        return "restored exactly"
+    # After the rehearsal, a target whose tags cannot be read is restored rather than left with its fault.
+    if (role, action, scenario) == ("UndoRole", "lambda:ListTags", "rollback"):
+        return "restored exactly"
+    return action
+
+
+Right = tuple[str, str]
+Scenario = Callable[[Site, Callable[[], None]], str]
+
+
+def main() -> int:
+    name, *chosen = sys.argv[1:]
+    account.clear_aws_settings()
+    emulated = session.found(name)
+    assert emulated is not None, f"no lab {name} is up"
+    sites = [Site(emulated, number) for number in range(1, SITES + 1)]
+    began = time.monotonic()
+    with ThreadPoolExecutor(SITES) as pool:
+        list(pool.map(Site.set_up, sites))
+    print(f"{time.monotonic() - began:.0f} s: {SITES} stacks", flush=True)
+    uses = observe(sites)
+    print(f"{time.monotonic() - began:.0f} s: every scenario ran with all rights", flush=True)
+    failures = compare(sites[0], uses)
+    rights = [right for right in sorted(uses) if not chosen or ":".join(right) in chosen]
+    failures += each(sites, [
+        (f"{role} without {action} in {scenario.__name__}", without(role, action, scenario))
+        for role, action in rights
+        for scenario in chosen_scenarios(role, uses[role, action])
+    ])  # fmt: skip
+    print(f"{time.monotonic() - began:.0f} s: {len(rights)} rights", flush=True)
+    for failure in failures:
+        print(failure)
+    return 1 if failures else 0
+
+
+def observe(sites: list[Site]) -> dict[Right, list[Scenario]]:
+    """Runs every scenario with all rights. Returns the scenarios that use each right."""
+    found: dict[Scenario, set[Right]] = {}
+
+    def run(scenario: Scenario) -> Callable[[Site], None]:
+        def on(site: Site) -> None:
+            since = site.position()
+            said = scenario(site, lambda: None)
+            found[scenario] = site.used(since)
+            site.heal()
+            site.snapback("lever", "disengage")
+            assert site.is_restored(), said
+
+        return on
+
+    failures = each(sites, [(scenario.__name__, run(scenario)) for scenario in scenarios.SCENARIOS])
+    assert not failures, failures
+    uses: dict[Right, list[Scenario]] = {}
+    for scenario in scenarios.SCENARIOS:
+        for right in found[scenario]:
+            uses.setdefault(right, []).append(scenario)
+    return uses
+
+
+def compare(site: Site, uses: dict[Right, list[Scenario]]) -> list[str]:
+    """Returns rights that are allowed and not used, and exceptions without a right."""
+    idle = {f"{role} {action}" for role, action in site.allowed() if (role, action) not in uses}
+    names = {excepted: excepted if " " in excepted else f" {excepted}" for excepted in EXCEPTED}
+    unexplained = [right for right in sorted(idle) if not any(name in right for name in names.values())]
+    needless = [excepted for excepted, name in names.items() if not any(name in right for right in idle)]
+    return [f"no scenario uses it: {right}" for right in unexplained] + [
+        f"a needless exception: {excepted}" for excepted in needless
+    ]
+
+
+def chosen_scenarios(role: str, using: list[Scenario]) -> list[Scenario]:
+    """Returns the first scenario. A right to undo is also missing in a rollback, after a rehearsal that had it."""
+    if role == "ExperimentRole":
+        return [scenarios.first_task]
+    later = [scenarios.rollback] if role == "UndoRole" and scenarios.rollback in using[1:] else []
+    return [using[0], *later]
+
+
+def without(role: str, action: str, scenario: Scenario) -> Callable[[Site], None]:
+    def on(site: Site) -> None:
+        try:
+            said = scenario(site, lambda: site.take(role, action))
+            restored = site.is_restored()
+        finally:
+            site.give_back(role)
+        site.heal()
+        site.snapback("lever", "disengage")
+        expected = text_for(role, action, scenario.__name__)
+        assert expected in said, f"the user is not told {expected!r}:\n{said}"
+        assert restored or role == "UndoRole", f"it was not restored:\n{said}"
+
+    return on
+
+
+def each(sites: list[Site], tasks: list[tuple[str, Callable[[Site], None]]]) -> list[str]:
+    """Runs the tasks, each on a site that is free, and returns those that failed."""
+    waiting: queue.SimpleQueue[tuple[str, Callable[[Site], None]]] = queue.SimpleQueue()
+    for task in tasks:
+        waiting.put(task)
+    failures: list[str] = []
+    printing = threading.Lock()
+
+    def work(site: Site) -> None:
+        while True:
+            try:
+                name, task = waiting.get_nowait()
+            except queue.Empty:
+                return
+            began = time.monotonic()
+            outcome, why = "ok", ""
+            try:
+                task(site)
+            except Exception as error:
+                outcome, why = "FAILED", str(error) if isinstance(error, AssertionError) else traceback.format_exc()
+                failures.append(name)
+            with printing:
+                print(f"{outcome:>6} {time.monotonic() - began:5.1f} s  {name}\n{why}".rstrip(), flush=True)
+
+    with ThreadPoolExecutor(len(sites)) as pool:
+        list(pool.map(work, sites))
+    return failures
+
+
+if __name__ == "__main__":
+    sys.exit(main())
