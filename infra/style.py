@@ -8,6 +8,7 @@ Rules:
   file      at most 500 lines in a source file
   function  at most 60 lines in a function
   citation  every file, and every test, that a document names in backticks exists
+  circle    no Rust modules import each other, directly or through others
   link      every file and heading to which a document links exists
 
 Each finding has its file, line and fix.
@@ -23,6 +24,8 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+import circles
 
 ROOT = Path(__file__).resolve().parent.parent
 MAX_NAME, MAX_FILE_LINES, MAX_FUNCTION_LINES = 60, 500, 60
@@ -151,6 +154,7 @@ def findings(root: Path) -> Iterator[Finding]:
     files = {str(file.relative_to(root)): file.read_text(encoding="utf-8") for file in texts(root)}
     for file, text in files.items():
         yield from check(file, text)
+    yield from circles_of_imports(files)
     names = {match[1] for file, text in files.items() if Path(file).suffix in SOURCES for match in ANY_FUNCTION.finditer(text)}
     for file, text in files.items():
         if file.endswith(".md") and file not in HISTORY:
@@ -233,6 +237,13 @@ def dead_links(root: Path, file: str, text: str) -> Iterator[Finding]:
             yield Finding("link", file, lines.number(match.start()), f"{path} does not exist; link to what replaced it")
         elif heading and heading not in headings(target.read_text(encoding="utf-8")):
             yield Finding("link", file, lines.number(match.start()), f"no heading #{heading}; link to the one that replaced it")
+
+
+def circles_of_imports(files: dict[str, str]) -> Iterator[Finding]:
+    sources = {file.removeprefix("src/"): text for file, text in files.items() if re.fullmatch(r"src/.*\.rs", file)}
+    for circle in circles.circles(sources):
+        named = ", ".join("::".join(module) for module in circle)
+        yield Finding("circle", f"src/{'/'.join(circle[0])}", 1, f"{named} import each other; move what they share to another module")
 
 
 def headings(text: str) -> set[str]:

@@ -6,14 +6,13 @@ use std::time::Duration;
 use futures_util::future::join;
 
 use crate::model::facts::{AccountConcurrency, Alias, CodeSigning, LayerFact, RuntimeUpdates};
-use crate::model::function::{Environment, MappingState, Observation, Tags};
+use crate::model::function::{Environment, MappingState, Observation, Slot, Tags};
 use crate::model::names::{FunctionArn, LayerVersionArn, MappingId};
 use crate::model::snapshot::Write;
 use crate::model::time::Time;
 use crate::ports::{FunctionError, Functions, Permit, VersionPage};
 
 use super::calls::{CallError, CallKind};
-use super::lambda_writes::call_name;
 use super::network::Failure;
 use super::{CallFailure, SimFunction, SimWorld, State};
 
@@ -24,6 +23,16 @@ pub(super) fn find<'a>(state: &'a mut State, function: &str) -> Result<&'a mut S
     };
     let found = state.functions.iter_mut().find(|(arn, function)| named(arn) && !function.ghost);
     found.map(|(_, function)| function).ok_or_else(|| FunctionError::NotFound(function.to_owned()))
+}
+
+/// Returns the AWS call that makes a write.
+fn call_name(write: &Write) -> &'static str {
+    match write {
+        Write::Concurrency(Slot::Present(_)) => "PutFunctionConcurrency",
+        Write::Concurrency(Slot::Absent) => "DeleteFunctionConcurrency",
+        Write::Mapping { .. } => "UpdateEventSourceMapping",
+        Write::Configuration(_) => "UpdateFunctionConfiguration",
+    }
 }
 
 impl SimWorld {

@@ -18,16 +18,6 @@ pub const MAX_UPDATE_MS: i64 = 60_000;
 /// The limit of all environment variables together, in bytes (lambda/latest/dg/configuration-envvars).
 const MAX_ENVIRONMENT_BYTES: usize = 4096;
 
-/// Returns the AWS call that makes a write.
-pub(super) fn call_name(write: &Write) -> &'static str {
-    match write {
-        Write::Concurrency(Slot::Present(_)) => "PutFunctionConcurrency",
-        Write::Concurrency(Slot::Absent) => "DeleteFunctionConcurrency",
-        Write::Mapping { .. } => "UpdateEventSourceMapping",
-        Write::Configuration(_) => "UpdateFunctionConfiguration",
-    }
-}
-
 fn check_environment(write: &Write) -> Result<(), FunctionError> {
     let Write::Configuration(ConfigurationUpdate { environment: Some(environment), .. }) = write else { return Ok(()) };
     let bytes: usize = environment.iter().map(|(name, value)| name.len() + value.expose().len()).sum();

@@ -17,8 +17,21 @@ use super::monitor::Monitor;
 /// skew and staleness.
 const OBSERVATION_SLACK: Duration = Duration::from_secs(1);
 
+impl Monitor {
+    /// Checks the ending of a target that the ledger has just recorded.
+    pub fn check_ending(state: &mut State, ending: &TargetEnding, changes: &[Change]) {
+        let violations = violations(state, ending, changes);
+        let Some(drive) = &mut state.drive else { return };
+        violations.into_iter().for_each(|what| drive.monitor.add_violation(what));
+        // A mapping that is reported as left disabled is visible to users, and snapback does not touch it any more.
+        let fields = ending.drift.iter().map(|drift| &drift.field);
+        let disabled = fields.filter(|field| reports_disabled(ending, field));
+        drive.monitor.reported_disabled.extend(disabled.map(|field| (ending.function.clone(), field.clone())));
+    }
+}
+
 /// Returns what is wrong with an ending that the ledger has just recorded.
-pub(super) fn violations(state: &State, ending: &TargetEnding, changes: &[Change]) -> Vec<String> {
+fn violations(state: &State, ending: &TargetEnding, changes: &[Change]) -> Vec<String> {
     let Some(drive) = &state.drive else { return Vec::new() };
     let record = state.targets.get(&(ending.run.clone(), ending.function.clone()));
     let check = EndingCheck {
@@ -41,7 +54,7 @@ pub(super) fn violations(state: &State, ending: &TargetEnding, changes: &[Change
 }
 
 /// Returns whether an ending reports a mapping as left disabled.
-pub(super) fn reports_disabled(ending: &TargetEnding, field: &str) -> bool {
+fn reports_disabled(ending: &TargetEnding, field: &str) -> bool {
     ending.drift.iter().any(|drift| drift.field == field && drift.note.contains("is left disabled"))
 }
 

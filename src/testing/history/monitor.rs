@@ -8,13 +8,12 @@ use std::time::Duration;
 
 use crate::model::function::Observation;
 use crate::model::names::{FunctionArn, RunId};
-use crate::model::run::{EndReason, RunStatus, TargetEnding, TargetRecord, TargetStatus};
+use crate::model::run::{EndReason, RunStatus, TargetRecord, TargetStatus};
 use crate::model::snapshot::{Change, Surface};
 use crate::model::time::Time;
 use crate::steps::{ATTEMPT_TIMEOUT, MAX_LANDING_DELAY, MAX_READ_STALENESS};
 use crate::testing::State;
 
-use super::ending;
 use super::fields::{
     Fields, current_fields, differing, fields, mapping_fields, observed_value, original_and_injected, shown, value,
 };
@@ -42,7 +41,7 @@ pub struct Monitor {
     pub(super) frozen: Vec<FrozenVersion>,
     /// Mappings that are reported as left disabled, because Lambda did not enable them while their function was
     /// deleted.
-    reported_disabled: BTreeSet<(FunctionArn, String)>,
+    pub(super) reported_disabled: BTreeSet<(FunctionArn, String)>,
     edits: Vec<FieldEdit>,
     /// When each function was created again, in order.
     recreated_at: BTreeMap<FunctionArn, Vec<Time>>,
@@ -178,17 +177,6 @@ impl Monitor {
 
 // The checks.
 impl Monitor {
-    /// Checks the ending of a target that the ledger has just recorded.
-    pub fn check_ending(state: &mut State, ending: &TargetEnding, changes: &[Change]) {
-        let violations = ending::violations(state, ending, changes);
-        let Some(drive) = &mut state.drive else { return };
-        violations.into_iter().for_each(|what| drive.monitor.add_violation(what));
-        // A mapping that is reported as left disabled is visible to users, and snapback does not touch it any more.
-        let fields = ending.drift.iter().map(|drift| &drift.field);
-        let disabled = fields.filter(|field| ending::reports_disabled(ending, field));
-        drive.monitor.reported_disabled.extend(disabled.map(|field| (ending.function.clone(), field.clone())));
-    }
-
     /// Checks the closing of a run: a run does not fail only because its targets take their time.
     pub fn check_closing(state: &mut State, id: &RunId, status: RunStatus) {
         let Some(run) = state.runs.get(id).filter(|run| run.status.may_become(status)) else { return };
