@@ -258,7 +258,7 @@ mod tests {
                 State::Task(task) if *state == name => Some(task),
                 _ => None,
             });
-            let task = task.unwrap();
+            let Some(task) = task else { unreachable!("{name} is a task") };
             let retrier = |error: &str| task.retrier(error).map(|at| &task.retry[at]);
             let attempts = |error: &str| retrier(error).map_or(0, |retrier| retrier.max_attempts) + 1;
             assert_eq!(attempts(StepErrorKind::Unavailable.name()), limits.transient, "{name}");
