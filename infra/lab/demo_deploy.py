@@ -25,7 +25,8 @@ def run(stage: Stage) -> None:
     before = show_response(stage, target, "before")
     released = {}
     with Traffic(stage.account, target.name) as traffic, Run(stage, DEMO) as run:
-        if run.wait_for_fault():
+        # A change during the injection would end the run.
+        if run.wait_for_fault() and run.wait_until(lambda: any("observing until" in line for line in run.output)):
             show_response(stage, target, "during")
             deploy(stage)
             released = show_response(stage, target, "released")

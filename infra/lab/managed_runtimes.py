@@ -90,6 +90,9 @@ def package(code: bytes, layers: list[bytes]) -> bytes:
             for member in files.infolist():
                 content = files.read(member)
                 member.filename = f"{folder}/{member.filename}"
+                if member.is_dir():
+                    # Some archives give folders no mode, and then only root could enter them.
+                    member.external_attr = FOLDER
                 members[member.filename] = (member, content)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as files:

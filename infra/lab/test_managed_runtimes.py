@@ -206,9 +206,12 @@ class ManagedRuntimes(unittest.TestCase):
         self.assertEqual(self.invoke(self.function())["body"]["tmp"], unavoidable())
 
     def test_folders_can_be_entered_by_an_ordinary_user(self) -> None:
-        with zipfile.ZipFile(io.BytesIO(managed_runtimes.package(archive({"app.py": CODE}), []))) as packed:
-            modes = {name: packed.getinfo(name).external_attr >> 16 for name in ("task/", "opt/", "bootstrap")}
-        self.assertEqual(modes, {"task/": 0o40755, "opt/": 0o40755, "bootstrap": 0o100755})
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as given:
+            given.writestr(zipfile.ZipInfo("shop/"), b"")
+        with zipfile.ZipFile(io.BytesIO(managed_runtimes.package(buffer.getvalue(), []))) as packed:
+            modes = {name: packed.getinfo(name).external_attr >> 16 for name in packed.namelist()}
+        self.assertEqual(modes, {"task/": 0o40755, "opt/": 0o40755, "task/shop/": 0o40755, "bootstrap": 0o100755})
 
     def test_no_process_and_no_mount_is_left(self) -> None:
         def check(_: str) -> None:

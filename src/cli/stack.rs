@@ -187,7 +187,7 @@ mod tests {
             |function| json!({ "function": function, "status": "failed", "error": "AccessDenied", "cause": "denied" });
         let targets = [failed("a"), failed("b"), json!({ "function": "c", "status": "restored" })];
         let response = json!({ "runs": [{ "runId": "r", "targets": targets }, { "runId": "of-another-release" }] });
-        let RolledBack { runs } = serde_json::from_value(response).unwrap();
+        let RolledBack { runs } = serde_json::from_value(response).unwrap_or_else(|error| unreachable!("{error}"));
         assert_eq!(runs.iter().map(RolledBackRun::failures).collect::<Vec<_>>(), [["denied"].into(), [].into()]);
     }
 

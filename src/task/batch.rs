@@ -239,6 +239,8 @@ impl Batch {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "a test reports errors by failing")]
+
     use super::*;
     use crate::testing::state_machine::definition::{DEFINITION, State};
 
@@ -256,7 +258,7 @@ mod tests {
                 State::Task(task) if *state == name => Some(task),
                 _ => None,
             });
-            let task = task.unwrap();
+            let Some(task) = task else { unreachable!("{name} is a task") };
             let retrier = |error: &str| task.retrier(error).map(|at| &task.retry[at]);
             let attempts = |error: &str| retrier(error).map_or(0, |retrier| retrier.max_attempts) + 1;
             assert_eq!(attempts(StepErrorKind::Unavailable.name()), limits.transient, "{name}");

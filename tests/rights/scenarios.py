@@ -87,8 +87,11 @@ def rehearsed(site: Site) -> tuple[str, list[str]]:
     named = {"id": execution(site, run), "name": run}
     _, prepared = site.invoke("prepare", {"execution": named, "experiment": every_change(site, LONG)})
     for function in prepared["functions"]:
-        site.invoke("arm", {"runId": run, "function": function})
-        site.invoke("restore", {"runId": run, "function": function, "rehearse": True})
+        target = {"runId": run, "function": function}
+        # A lock that was just released makes arming wait.
+        eventually("it is armed", lambda: site.invoke("arm", target)[1].get("status") == "armed")
+        rehearsal = {**target, "rehearse": True}
+        eventually("it is rehearsed", lambda: site.invoke("restore", rehearsal)[1].get("status") == "rehearsed")
     return run, prepared["functions"]
 
 

@@ -234,10 +234,13 @@ class Site:
 
     def is_free(self) -> bool:
         """Returns whether no run is active and no target is locked."""
+        closed = all(run["status"] in CLOSED for run in self.runs())
+        return closed and not json.loads(self.snapback("status", "--json")[1])["armed"]
+
+    def runs(self) -> list[dict[str, Any]]:
+        """Returns the latest runs."""
         _, said = self.snapback("status", "--json")
-        status = json.loads(said)
-        closed = all(run["status"] in CLOSED for run in status["runs"])
-        return closed and not status["armed"]
+        return list(json.loads(said)["runs"])
 
     # -------------------------------------------------------------------------------------------------- calls
 
@@ -267,7 +270,9 @@ class Site:
         return "FunctionError" not in response, json.loads(response["Payload"].read() or b"null")
 
     def heal(self) -> None:
-        """Lets the reaper restore what is left, as it does each minute."""
+        """Lets the reaper restore what is left, as it does each minute. A run that could not be stopped is rolled back again."""
+        if "running" in (run["status"] for run in self.runs()):
+            self.invoke("rollback", {"all": True})
 
         def restored() -> bool:
             self.invoke("reaper", {})

@@ -335,6 +335,8 @@ fn clause_of(clause: &str) -> Option<Clause> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "a test reports errors by failing")]
+
     use super::*;
     use crate::testing::worker::Role;
 
@@ -388,7 +390,7 @@ mod tests {
 
     #[test]
     fn the_wait_before_a_repetition_doubles_up_to_its_limit() {
-        let State::Task(prepare) = DEFINITION.state("Prepare") else { panic!("Prepare is a task") };
+        let State::Task(prepare) = DEFINITION.state("Prepare") else { unreachable!("Prepare is a task") };
         let waits = [0, 1, 2, 3, 4].map(|repetition| prepare.retry[0].longest_wait(repetition).as_secs());
         assert_eq!(waits, [1, 2, 4, 8, 10]);
     }
@@ -417,10 +419,10 @@ mod tests {
             (Role::Reaper, "ReaperFunction"),
         ];
         for (role, function) in roles {
-            let (_, block) = TEMPLATE.split_once(&format!("\n  {function}:\n")).unwrap();
-            let (_, timeout) = block.split_once("\n      Timeout: ").unwrap();
-            let seconds = timeout.lines().next().unwrap();
-            assert_eq!(role.timeout().as_secs().to_string(), seconds, "{function}");
+            let block = TEMPLATE.split_once(&format!("\n  {function}:\n"));
+            let timeout = block.and_then(|(_, block)| block.split_once("\n      Timeout: "));
+            let seconds = timeout.and_then(|(_, timeout)| timeout.lines().next());
+            assert_eq!(seconds, Some(&*role.timeout().as_secs().to_string()), "{function}");
         }
     }
 }
