@@ -163,7 +163,8 @@ impl<W: World> Leased<'_, W> {
             return Ok(in_doubt.0);
         }
         let now = world.now();
-        if in_doubt.0.is_none_or(|until| until <= now) {
+        let is_in_doubt = in_doubt.0.is_some_and(|until| until > now);
+        if !is_in_doubt {
             let until = now + run_on(lease.kind);
             retry(*world, || world.shorten_lease(*target, &lease, until)).await?;
         }
