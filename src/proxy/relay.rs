@@ -131,7 +131,7 @@ impl HalfDuplex<'_> {
     }
 
     /// Passes all bytes as they come until the source is closed, and then closes the other side.
-    pub(super) async fn drain(&mut self) {
+    async fn drain(&mut self) {
         (self.lead, self.framing) = (self.source.buffer.filled().len(), Framing::UntilClose);
         let _ = self.forward().await;
         let _ = self.writer.shutdown().await;

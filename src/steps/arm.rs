@@ -7,8 +7,8 @@
 //!
 //! The lock comes first: an observation made before it could record another run's fault as the original.
 //!
-//! Safe to repeat because a run takes its own lock again, and because the ledger replaces a snapshot only while no inject of
-//! the target has begun.
+//! Safe to repeat because a run takes its own lock again, and because the ledger replaces a snapshot only while no
+//! inject of the target has begun.
 
 use std::time::Duration;
 
@@ -41,7 +41,8 @@ pub enum ArmOutcome {
 /// Arms one target. Can be repeated.
 ///
 /// # Errors
-/// `Locked` if another run has the function, `Refused` if the function has changed so that the faults cannot be injected.
+/// `Locked` if another run has the function, `Refused` if the function has changed so that the faults cannot be
+/// injected.
 pub async fn arm(world: &impl World, run: &RunId, function: &FunctionArn) -> Result<ArmOutcome, StepError> {
     let Some(run) = retry(world, || world.run(run)).await? else { return Err(StepError::NoSuchRun(run.clone())) };
     let target = retry(world, || world.target(run.target_key(function))).await?;

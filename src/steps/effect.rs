@@ -1,4 +1,4 @@
-//! Checks after the restore whether the faults inside invocations took effect, by their metrics.
+//! Checks after the restore, from metrics, whether the faults inside invocations took effect.
 //!
 //! Safe to repeat because it only reads. The report records the result.
 
@@ -16,19 +16,19 @@ use crate::ports::{AlarmError, World};
 
 use super::retry::retry;
 
-/// How long after the restore a report waits at most for the metrics of the faults. Lambda's own come within a
-/// minute or two, and those of the proxy by way of the function's log; no page has a figure. Inferred.
+/// The longest time after the restore for which a report waits for the metrics of the faults. Inferred, because no page
+/// has a figure: Lambda's metrics arrive within a minute or two, and the proxy's go through the function's log.
 pub const MAX_EFFECT_WAIT: Duration = Duration::from_secs(180);
 /// Time between two reads of the metrics.
 const EFFECT_POLL_INTERVAL: Duration = Duration::from_secs(30);
-/// Milliseconds of a period of Lambda's metrics (lambda/latest/dg/monitoring-metrics-types).
+/// The period of Lambda's metrics, in milliseconds (lambda/latest/dg/monitoring-metrics-types).
 const MINUTE_MS: i64 = 60_000;
 
 /// The result of one check.
 pub(super) enum EffectCheck {
-    /// The metrics may still come in: retry after this time.
+    /// The metrics may still arrive; retry after this time.
     Requeue(Duration),
-    /// This is what they say.
+    /// The conclusion from the metrics.
     Done(Effect),
 }
 
@@ -47,12 +47,12 @@ pub(super) async fn check_effect(
             (effect, was_injected)
         }
         Err(error) => {
-            let missing = format!("it cannot be told whether the faults took effect: {error}");
+            let missing = format!("it is not known whether the faults took effect: {error}");
             let is_final = matches!(error, AlarmError::Unusable(_));
             (Effect { missing: Some(missing), injected: "unknown".to_owned() }, is_final)
         }
     };
-    // A run that was ended early is not kept open for it.
+    // A run that was ended early does not wait for metrics.
     let waits = run.reason == Some(EndReason::DurationElapsed) && !is_final;
     match world.now().until(restored_at + MAX_EFFECT_WAIT) {
         left if waits && left > Duration::ZERO => EffectCheck::Requeue(left.min(EFFECT_POLL_INTERVAL)),
@@ -84,7 +84,7 @@ async fn seen(
     Ok(Seen { injected, invocations })
 }
 
-/// The whole minutes from the end of the injection to the beginning of the restore.
+/// Returns the whole minutes between the end of the injection and the beginning of the restore.
 fn minutes(run: &Run, experiment: &Experiment) -> Option<(Time, Time)> {
     let began = run.ends_at? - experiment.duration.get();
     let (from, until) = (up(began), down(run.stopping_at?));
@@ -99,7 +99,7 @@ fn up(time: Time) -> Time {
     down(Time(time.0 + MINUTE_MS - 1))
 }
 
-/// A sum that is 0 where there is nothing to add: the standard library's would be -0.
+/// Adds values. Without any, the result is 0, not -0 as with the standard library's `sum`.
 fn total(values: impl Iterator<Item = f64>) -> f64 {
     values.fold(0.0, |sum, value| sum + value)
 }
@@ -108,14 +108,14 @@ fn sum(values: &[f64]) -> f64 {
     total(values.iter().copied())
 }
 
-/// What the proxy writes (src/proxy/log.rs).
+/// The metric that the proxy writes (src/proxy/log.rs).
 fn injected_faults(experiment: &Experiment, run: &Run, kind: &str) -> Option<Metric> {
     let dimensions =
         BTreeMap::from([("Experiment", experiment.name.as_str()), ("Run", run.id.as_str()), ("Fault", kind)]);
     metric("snapback", "InjectedFaults", &dimensions)
 }
 
-/// Invocations of a function through all of its aliases and versions (lambda/latest/dg/monitoring-metrics-types).
+/// The invocations of a function through all of its aliases and versions (lambda/latest/dg/monitoring-metrics-types).
 fn invocations(function: &str) -> Option<Metric> {
     metric("AWS/Lambda", "Invocations", &BTreeMap::from([("FunctionName", function)]))
 }

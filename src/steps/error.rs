@@ -112,7 +112,8 @@ pub enum StepError {
     Executions(String),
 }
 
-/// What kind of failure a [`StepError`] is. Retries and exit codes depend on it; its name is all that leaves the process.
+/// What kind of failure a [`StepError`] is. Retries and exit codes depend on it; its name is all that leaves the
+/// process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StepErrorKind {
     /// The input cannot be read.
@@ -244,8 +245,8 @@ impl StepError {
     }
 }
 
-/// The error message in Lambda's description of a failed invocation, which is JSON and also the cause of a failed execution.
-/// Other text is returned unchanged.
+/// The error message in Lambda's description of a failed invocation, which is JSON and also the cause of a failed
+/// execution. Other text is returned unchanged.
 #[must_use]
 pub fn failure_message(text: &str) -> String {
     let parsed: Option<serde_json::Value> = serde_json::from_str(text).ok();

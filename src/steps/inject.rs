@@ -2,13 +2,14 @@
 //!
 //! Each pass:
 //! 1. Reads run and target; stops if the run is not running. Checks the stop conditions, before anything is written.
-//! 2. Observes the function and compares it with the snapshot. If it was deployed before anything was written, it is armed
-//!    again; if it was deployed after that, the run ends.
-//! 3. Writes under a lease (see `leased_writer.rs`), up to the first write that fails. The ledger grants no lease without a
-//!    rehearsed snapshot.
+//! 2. Observes the function and compares it with the snapshot. If it was deployed before anything was written, it is
+//!    armed again; if it was deployed after that, the run ends.
+//! 3. Writes under a lease (see `leased_writer.rs`), up to the first write that fails. The ledger grants no lease
+//!    without a rehearsed snapshot.
 //! 4. Starts again, until the observation shows the faults.
 //!
-//! Safe to repeat because a pass writes only what the observation does not show yet, and because one lease at a time exists.
+//! Safe to repeat because a pass writes only what the observation does not show yet, and because one lease at a time
+//! exists.
 
 use std::time::Duration;
 
@@ -159,8 +160,8 @@ impl<'a, W: World> Injector<'a, W> {
         StepError::function(self.target.function.name(), error)
     }
 
-    /// The function was deployed after it was armed, and nothing is injected yet: the new configuration is the original. Its
-    /// restore has not been rehearsed, which the next pass finds.
+    /// The function was deployed after it was armed, and nothing is injected yet: the new configuration is the
+    /// original. Its restore has not been rehearsed, which the next pass finds.
     async fn arm_again(&self) -> Result<Reconciled, StepError> {
         match lock_and_snapshot(self.world, self.run, &self.target.function).await? {
             ArmOutcome::Armed => Ok(Reconciled::Requeue(None)),

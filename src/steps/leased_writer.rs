@@ -1,19 +1,21 @@
-//! The protocol by which an inject or a restore changes a function: each call is made under a lease, within Lambda's rate.
+//! The protocol by which an inject or a restore changes a function: each call is made under a lease, within Lambda's
+//! rate.
 //!
 //! 1. Wait for the turns of all calls. First, because a lease must not run down while its holder waits.
 //! 2. Record a lease. The ledger then grants a [`Permit`], and no other writer of this kind gets one.
 //! 3. Make each call once, while the window lasts. A call without a clear response is in doubt until the lease ends.
-//! 4. Shorten the lease, unless a call is in doubt: also one that was made under an earlier lease of this invocation, because
-//!    the ledger keeps only the last lease of each kind.
+//! 4. Shorten the lease, unless a call is in doubt: also one that was made under an earlier lease of this invocation,
+//!    because the ledger keeps only the last lease of each kind.
 //!
 //! A target is ended only after every lease, which [`crate::ports::Ledger::end_target`] checks. So a lease may be
 //! shortened only when no read can be mistaken any more.
 //!
 //! # Differences between the two writers
-//! - How long a lease runs on after its last response ([`run_on`]): an inject's for as long as a read may be stale, a restore's
-//!   not at all.
-//! - What follows from a failed write, which each writer decides in its own loop. An inject stops at the first one, because
-//!   what is not injected need not be restored. A restore tries the other writes, because each of them takes a fault away.
+//! - How long a lease runs on after its last response ([`run_on`]): an inject's for as long as a read may be stale, a
+//!   restore's not at all.
+//! - What follows from a failed write, which each writer decides in its own loop. An inject stops at the first one,
+//!   because what is not injected need not be restored. A restore tries the other writes, because each of them takes a
+//!   fault away.
 
 use std::time::Duration;
 
@@ -161,7 +163,8 @@ impl<W: World> Leased<'_, W> {
             return Ok(in_doubt.0);
         }
         let now = world.now();
-        if in_doubt.0.is_none_or(|until| until <= now) {
+        let is_in_doubt = in_doubt.0.is_some_and(|until| until > now);
+        if !is_in_doubt {
             let until = now + run_on(lease.kind);
             retry(*world, || world.shorten_lease(*target, &lease, until)).await?;
         }
@@ -179,9 +182,9 @@ fn run_on(kind: LeaseKind) -> Duration {
     }
 }
 
-/// Whether a write was decided on a revision that snapback's own calls may have replaced. AWS does not document whether setting
-/// the reserved concurrency gives the function a new revision. So a configuration update waits for the next pass: sent
-/// immediately, it could be refused (412) without need.
+/// Whether a write was decided on a revision that snapback's own calls may have replaced. AWS does not document whether
+/// setting the reserved concurrency gives the function a new revision. So a configuration update waits for the next
+/// pass: sent immediately, it could be refused (412) without need.
 fn is_overtaken(landed: &[Write], write: &Write) -> bool {
     matches!(write, Write::Configuration(_)) && landed.iter().any(|landed| matches!(landed, Write::Concurrency(_)))
 }

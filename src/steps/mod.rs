@@ -1,9 +1,9 @@
 //! The steps of a run. Each carries a plan out through the ports.
 //!
 //! # Flow
-//! Prepare, Arm, Rehearse, Inject, Observe, Restore, Report: the state machine calls them in this order. `rollback` restores
-//! whole runs from outside this order, and `reap` ends every run that its execution does not end. All of them restore with
-//! [`restore::restore_all`].
+//! Prepare, Arm, Rehearse, Inject, Observe, Restore, Report: the state machine calls them in this order. `rollback`
+//! restores whole runs from outside this order, and `reap` ends every run that its execution does not end. All of them
+//! restore with [`restore::restore_all`].
 //!
 //! # Guarantees
 //! - A step can be repeated, and can be interrupted between any two calls. Each module says why.
@@ -12,13 +12,13 @@
 //! - A target is called restored only after an observation that was made after every lease had expired.
 //!
 //! # Assumptions
-//! AWS has no conditional write for the reserved concurrency or for event source mappings, so leases protect them. A lease
-//! holds as long as the constants of this module are true of AWS and of clocks. The simulated world uses each of them to its
-//! limit and never exceeds it.
+//! AWS has no conditional write for the reserved concurrency or for event source mappings, so leases protect them. A
+//! lease holds as long as the constants of this module are true of AWS and of clocks. The simulated world uses each of
+//! them to its limit and never exceeds it.
 //!
 //! # Errors
-//! A step fails with a [`error::StepError`]. `Unavailable` is transient: the state machine or the reaper repeats the step.
-//! Any other error before the restore ends the run, and its targets are restored.
+//! A step fails with a [`error::StepError`]. `Unavailable` is transient: the state machine or the reaper repeats the
+//! step. Any other error before the restore ends the run, and its targets are restored.
 
 pub mod arm;
 pub mod effect;
@@ -58,13 +58,13 @@ pub const MAX_READ_STALENESS: Duration = Duration::from_secs(5);
 pub const MAX_LANDING_DELAY: Duration = Duration::from_secs(10);
 /// By how much two clocks may differ.
 pub const MAX_CLOCK_SKEW: Duration = Duration::from_secs(2);
-/// After this time, one attempt of one call is given up. Shorter than [`MAX_LANDING_DELAY`], so that a call that was given
-/// up lands within that bound or not at all.
+/// After this time, one attempt of one call is given up. Shorter than [`MAX_LANDING_DELAY`], so that a call that was
+/// given up lands within that bound or not at all.
 pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(8);
 /// Attempts that AWS's client makes of a read before the step's own retries.
 pub const READ_ATTEMPTS: u32 = 3;
-/// How long calls may start under one lease. What has not been sent until its end needs another lease, so that a worker that
-/// lives for many minutes and dies delays others only for this long.
+/// How long calls may start under one lease. What has not been sent until its end needs another lease, so that a worker
+/// that lives for many minutes and dies delays others only for this long.
 pub const WRITE_WINDOW: Duration = Duration::from_secs(10);
 /// How long a lease runs: the calls that start in its window, each with its attempt, the calls that land after their
 /// caller's death, the reads that miss them, and clocks that differ.

@@ -3,7 +3,8 @@
 //! 1. Starts the run's duration, at the first check.
 //! 2. Reads the safety lever, the stop conditions and the steady state, directly, because an event can be lost.
 //! 3. Samples targets: a deploy can remove a fault.
-//! 4. Stops the run if any of them requires it, or when its duration has elapsed. Otherwise returns when to check again.
+//! 4. Stops the run if any of them requires it, or when its duration has elapsed. Otherwise returns when to check
+//!    again.
 //!
 //! Safe to repeat because it writes to no function, and because a run's duration starts only once.
 
@@ -20,7 +21,7 @@ use super::retry::retry;
 use super::sample::sample;
 use super::steady_state::deviations;
 
-/// What the state machine should do next.
+/// The next step of the state machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ObserveOutcome {
     /// Observe again.
@@ -65,7 +66,7 @@ pub async fn observe(
     if let Some(condition) = deviations(world, conditions, None).await?.into_iter().next() {
         return stop(world, &run, EndReason::Deviated { condition }).await;
     }
-    // Also at the end: the last check may be the only one to see a fault that was removed.
+    // Sample also at the end, because the last check may be the only one that can detect a removed fault.
     let sample_from = sample(world, &run, sample_from, budget).await?;
     match world.now().until(run.expected_end()) {
         Duration::ZERO => stop(world, &run, EndReason::DurationElapsed).await,
@@ -78,8 +79,8 @@ async fn stop(world: &impl World, run: &Run, reason: EndReason) -> Result<Observ
     Ok(ObserveOutcome::Stopping)
 }
 
-/// Events that one check adds to an execution's history: five of the task (entered, scheduled, started, succeeded, exited),
-/// two of the choice and two of the wait (step-functions/latest/apireference/API_HistoryEvent).
+/// Events that one check adds to an execution's history: five of the task (entered, scheduled, started, succeeded,
+/// exited), two of the choice and two of the wait (step-functions/latest/apireference/API_HistoryEvent).
 #[cfg(test)]
 const EVENTS: u64 = 9;
 

@@ -1,24 +1,24 @@
-//! What is sent when AWS refuses an update of the configuration.
+//! The smaller updates that a restore sends after AWS has refused an update of the configuration.
 //!
-//! One part of an update can be refused permanently: a layer version that was deleted during the run cannot be attached again
-//! (lambda/latest/dg/chapter-layers), and an environment can exceed 4 KB once its original values are in it, or need a key
-//! that may not be used (lambda/latest/dg/configuration-envvars). AWS then refuses the whole call, which keeps every other
-//! field in its fault. So the rest is sent without the layers, then without the environment, then without both.
+//! AWS can refuse one part of an update permanently. A layer version that was deleted during the run cannot be attached
+//! again (lambda/latest/dg/chapter-layers). An environment can exceed 4 KB with its original values, or need a key that
+//! may not be used (lambda/latest/dg/configuration-envvars). AWS then refuses the whole call, and every other field
+//! keeps its fault. So the restore sends the rest without the layers, then without the environment, then without both.
 
 use std::collections::VecDeque;
 
 use crate::model::snapshot::{ConfigurationUpdate, Write};
 use crate::ports::FunctionError;
 
-/// The updates that are left to try, and what is known of the parts that are refused.
+/// The updates that are left to try, and what is known about the refused parts.
 #[derive(Debug, Default)]
 pub(super) struct PartialUpdates {
     /// Whether the whole update was refused.
     begun: bool,
     left: VecDeque<Partial>,
-    /// What each refusal said, once.
+    /// The distinct messages of the refusals.
     refusals: Vec<String>,
-    /// The parts that an accepted update did without.
+    /// The parts that the accepted update did not have.
     missing: Option<&'static str>,
 }
 
@@ -29,7 +29,8 @@ struct Partial {
 }
 
 impl PartialUpdates {
-    /// A write was refused; returns what to send instead, if anything. Each update has fewer fields than the whole one.
+    /// Records the refusal of a write. Returns the update to send in its place, if there is one. Each has fewer fields
+    /// than the whole update.
     pub(super) fn refused(&mut self, write: &Write, error: &FunctionError) -> Option<Write> {
         let Write::Configuration(update) = write else { return None };
         let (FunctionError::Rejected(why) | FunctionError::Denied(why)) = error else { return None };
@@ -44,19 +45,19 @@ impl PartialUpdates {
         self.left.front().map(|partial| Write::Configuration(partial.update.clone()))
     }
 
-    /// A write has landed: if it is an update of a part, the other parts are what AWS refuses.
+    /// Records that a write has landed. If it was a smaller update, AWS refuses the parts that it did not have.
     pub(super) fn landed(&mut self, write: &Write) {
         if matches!(write, Write::Configuration(_)) {
             self.missing = self.left.drain(..).next().map(|partial| partial.missing);
         }
     }
 
-    /// The refusal of a write, which names the parts that are still refused where the rest has landed, or has before.
+    /// Adds the refused parts to a refusal, if the rest of the update has landed.
     pub(super) fn named(&self, write: &Write, error: FunctionError) -> FunctionError {
         let Write::Configuration(update) = write else { return error };
         let Some(missing) = self.missing.or_else(|| only_parts(update)) else { return error };
         let refusals = self.refusals.join("; ");
-        let why = format!("the {missing} cannot be restored, the rest of the configuration is: {refusals}");
+        let why = format!("the {missing} cannot be restored, the rest of the configuration is restored: {refusals}");
         match error {
             FunctionError::Rejected(_) => FunctionError::Rejected(why),
             FunctionError::Denied(_) => FunctionError::Denied(why),
@@ -65,7 +66,7 @@ impl PartialUpdates {
     }
 }
 
-/// The parts that can be refused, where an update has no other field.
+/// Returns which of the refusable parts an update has, if it has no other field.
 fn only_parts(update: &ConfigurationUpdate) -> Option<&'static str> {
     let parts = ConfigurationUpdate {
         revision_id: update.revision_id.clone(),
@@ -133,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_refusal_of_the_configuration_is_tried_in_parts() {
+    fn only_a_refused_configuration_is_sent_in_parts() {
         let whole = Write::Configuration(update(true, true, true));
         let mut partial = PartialUpdates::default();
         assert_eq!(partial.refused(&whole, &FunctionError::NotFound("it".into())), None);
@@ -147,6 +148,6 @@ mod tests {
         let parts = [(true, true), (false, true), (true, false), (false, false)];
         let parts = parts.map(|(layers, environment)| Write::Configuration(update(layers, environment, true)));
         assert_eq!(sent, parts);
-        assert_eq!(partial.named(&whole, no.clone()), no, "nothing has landed, so nothing is known of the parts");
+        assert_eq!(partial.named(&whole, no.clone()), no, "nothing has landed, so nothing is known about the parts");
     }
 }

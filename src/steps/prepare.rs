@@ -132,8 +132,8 @@ async fn start_or_resume(world: &impl World, run: &Run) -> Result<Prepared, Step
     Ok(Prepared { functions: run.functions, status })
 }
 
-/// Stops the run if one of its alarms is in ALARM. The alarms are read directly, and repeatedly: an alarm that goes off before
-/// the run is written finds no run to roll back, and an event can be lost.
+/// Stops the run if one of its alarms is in ALARM. The alarms are read directly, and repeatedly: an alarm that goes off
+/// before the run is written finds no run to roll back, and an event can be lost.
 ///
 /// # Errors
 /// When CloudWatch or the ledger cannot be read.

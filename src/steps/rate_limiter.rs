@@ -1,8 +1,8 @@
-//! A rate limiter for Lambda's control plane: one for each worker, shared by all of its calls about functions.
+//! A rate limiter for Lambda's control plane. Each worker has one, which all of its calls about functions share.
 //!
-//! Lambda allows 100 `GetFunction` requests per second, and 15 of all its other control-plane requests together, per account
-//! and Region. Neither can be raised (lambda/latest/dg/gettingstarted-limits). It responds to more with 429.
-//! Two workers do not know of each other: each limits its own rate, and both pause when AWS throttles them.
+//! Lambda allows 100 `GetFunction` requests per second and 15 of all other control-plane requests, per account and
+//! Region. Neither can be raised (lambda/latest/dg/gettingstarted-limits). Lambda responds to further requests with
+//! 429. Workers do not know about each other: each limits its own rate, and all pause when AWS throttles them.
 
 use std::future::Future;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,41 +14,41 @@ use crate::ports::{Clock, FunctionError};
 use super::retry::retry;
 use super::{MAX_CONCURRENCY, MAX_READ_STALENESS};
 
-/// The longest time for which one 429 makes a worker hold.
+/// The longest time for which one 429 stops a worker's calls.
 const MAX_HOLD: Duration = Duration::from_secs(10);
-/// Milliseconds by which a hold is longer, at random: workers that were refused together should not come back together.
+/// The longest random addition to a hold, in milliseconds. It prevents workers that were throttled together from
+/// continuing together.
 const HOLD_JITTER_MS: u64 = 1_000;
 
-/// Which of Lambda's two rates a call counts for.
+/// The rate of Lambda for which a call counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Quota {
-    /// `GetFunction`: 100 a second.
+    /// The rate of `GetFunction`: 100 per second.
     GetFunction,
-    /// Every other control-plane call, reading or writing: 15 a second in all.
+    /// The rate of all other control-plane calls together, reads and writes: 15 per second.
     ControlPlane,
 }
 
 impl Quota {
-    /// What an observation of a function counts for: its mappings are listed by a separate call.
+    /// Returns the rates for which an observation counts. The function's mappings are listed by a separate call.
     #[must_use]
     pub const fn of_observation(with_mappings: bool) -> &'static [Self] {
         if with_mappings { &[Self::GetFunction, Self::ControlPlane] } else { &[Self::GetFunction] }
     }
 
-    /// Calls that a worker can make without a wait when it begins. It does not know what others have used up of the last second,
-    /// so it holds as little as it can: one call for each target of the first lane, so that a run of up to eight
-    /// functions is restored without any wait. Over a thousand targets (67 s at 15 a second) the burst is worth half a
-    /// second, and the observations at the end cost two or three: that leaves the 1.1 times of the rate's time that
-    /// `tests/core/scale.rs` holds it to, without counting on a burst.
+    /// Returns the number of calls that a worker can make without a wait at its start. It is small, because the worker
+    /// does not know how much of the rate others have used: one call for each target of the first lane, so that a run
+    /// with up to eight functions is restored without any wait. `tests/core/scale.rs` checks that a restore of a
+    /// thousand targets, which takes 67 s at 15 calls per second, takes at most 1.1 times as long.
     const fn burst(self) -> i64 {
         match self {
-            // First and later passes together.
+            // First and later passes share this rate.
             Self::GetFunction => 2 * MAX_CONCURRENCY as i64,
             Self::ControlPlane => MAX_CONCURRENCY as i64,
         }
     }
 
-    /// Microseconds between two calls, rounded up.
+    /// Returns the time between two calls in microseconds, rounded up.
     const fn interval_us(self) -> i64 {
         match self {
             Self::GetFunction => 10_000,
@@ -57,14 +57,14 @@ impl Quota {
     }
 }
 
-/// When the next call of one kind may be made.
+/// The time of the next call that counts for one rate.
 #[derive(Clone, Copy, Debug)]
 struct Bucket {
-    /// When a call without any burst left may be made, in microseconds since the epoch.
+    /// When the next call is allowed once the burst is used up, in microseconds since the epoch.
     next: i64,
-    /// Until when nothing is sent.
+    /// The time before which nothing is sent.
     held_until: Time,
-    /// How often the bucket was put on hold: a turn that was given before a hold is void.
+    /// How often the bucket was put on hold. A reservation from before a hold is void.
     holds: u64,
 }
 
@@ -80,16 +80,17 @@ pub struct RateLimiter {
 }
 
 impl RateLimiter {
-    /// For a worker that makes no call after `until`: a turn that comes later is not waited for.
+    /// Creates the limiter of a worker that makes no call after `until`. A call whose turn comes later fails
+    /// immediately.
     #[must_use]
     pub fn until(until: Time) -> Self {
         Self { buckets: Mutex::new([Bucket::FRESH; 2]), until }
     }
 
-    /// Makes a read that counts for these kinds, each in its turn, and tries again as [`retry`] does.
+    /// Makes a read that counts for these rates when its turn has come, and retries it like [`retry`].
     ///
     /// # Errors
-    /// The last error; `Throttled` also where the turn does not come in time.
+    /// The last error, or `Throttled` if the turn does not come in time.
     pub async fn read<C, T, F, A>(&self, clock: &C, kinds: &[Quota], call: F) -> Result<T, FunctionError>
     where
         C: Clock + Sync,
@@ -100,17 +101,18 @@ impl RateLimiter {
             for kind in kinds {
                 self.wait(clock, *kind, 1, self.until).await.map_err(FunctionError::Throttled)?;
             }
-            let answer = call().await;
-            if let Err(error) = &answer {
+            let result = call().await;
+            if let Err(error) = &result {
                 kinds.iter().for_each(|kind| self.on_throttle(clock, *kind, error));
             }
-            answer
+            result
         };
         retry(clock, in_turn).await
     }
 
-    /// Waits for the turns of `calls` writes. Must be called before the lease is taken, because a lease must not run down while
-    /// its holder waits. Waits at most as long as a read may be stale, because the writes were decided on an observation.
+    /// Waits for the turns of `calls` writes. Must be called before the lease is taken, because a lease must not run
+    /// down while its holder waits. Waits at most as long as a read may be stale, because the writes were decided on an
+    /// observation.
     ///
     /// # Errors
     /// The time after which to retry, if the turn comes later than that.
@@ -121,7 +123,7 @@ impl RateLimiter {
 
     /// Charges a call that is made without waiting, so that later calls wait longer.
     pub fn charge(&self, clock: &impl Clock) {
-        // There is no turn that would be too late.
+        // Without a latest time, a reservation cannot fail.
         let _ = self.reserve(Quota::ControlPlane, 1, clock.now(), Time(i64::MAX));
     }
 
@@ -136,7 +138,7 @@ impl RateLimiter {
         let bucket = &mut self.buckets()[kind as usize];
         bucket.held_until = bucket.held_until.max(until);
         bucket.holds += 1;
-        // All turns that were given are void, and there is no burst after the hold.
+        // All reservations are void, and there is no burst after the hold.
         bucket.next = bucket.held_until.0.saturating_mul(1000);
     }
 
@@ -166,12 +168,12 @@ impl RateLimiter {
         let calls = i64::try_from(calls).unwrap_or(i64::MAX);
         let bucket = &mut self.buckets()[kind as usize];
         let microseconds = now.0.saturating_mul(1000);
-        // What was not used up stays to be used, up to the burst.
+        // Unused calls add up to the burst.
         let first = bucket.next.max(microseconds.saturating_sub(kind.interval_us() * (kind.burst() - 1)));
         let last = first.saturating_add(kind.interval_us().saturating_mul(calls - 1));
         let at = Time(last.max(microseconds).saturating_add(999) / 1000).max(bucket.held_until);
         if at > patience {
-            // In whole seconds, as in AWS's own `Retry-After`.
+            // The result is in whole seconds, like AWS's `Retry-After`.
             return Err(in_whole_seconds(now.until(at)));
         }
         bucket.next = last.saturating_add(kind.interval_us());
@@ -179,12 +181,12 @@ impl RateLimiter {
     }
 
     fn buckets(&self) -> MutexGuard<'_, [Bucket; 2]> {
-        // A bucket is whole at every moment, so a panic elsewhere leaves it as it should be.
+        // Every update of a bucket is complete, so it is still valid after a panic elsewhere.
         self.buckets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The turn of one or more calls.
+/// A reserved turn for one or more calls.
 struct Reservation {
     at: Time,
     holds: u64,

@@ -1,9 +1,10 @@
 //! `Rehearse`: before anything is injected, the role that restores reads everything that a restore needs.
 //!
 //! 1. Reads the target: it has to be armed, and its run running.
-//! 2. Observes the function, with its event source mappings where one is touched, and reads every layer of the snapshot.
-//!    What this role cannot read, it could not restore: the run ends while nothing has been touched.
-//! 3. Compares the observation with the snapshot, and marks the target as rehearsed. Inject gets no permit without that.
+//! 2. Observes the function, with its event source mappings where one is touched, and reads every layer of the
+//!    snapshot. What this role cannot read, it could not restore: the run ends while nothing has been touched.
+//! 3. Compares the observation with the snapshot, and marks the target as rehearsed. Inject gets no permit without
+//!    that.
 //!
 //! Safe to repeat because it writes to no function, and because the ledger marks only the snapshot that was rehearsed.
 //!
@@ -44,9 +45,9 @@ pub enum RehearseOutcome {
 /// The result of one pass.
 enum Reconciled {
     Done(RehearseOutcome),
-    /// The function does not show what the snapshot says.
+    /// The function differs from the snapshot.
     Differs,
-    /// A field cannot be compared yet, or the snapshot was replaced: this is waited for.
+    /// A field cannot be compared yet, or the snapshot was replaced, for this reason; make another pass.
     Requeue(&'static str),
 }
 
@@ -60,7 +61,7 @@ pub struct Rehearsal<'a, W> {
 }
 
 impl<'a, W: World> Rehearsal<'a, W> {
-    /// For the targets of one run.
+    /// Creates the rehearsals for the targets of one run.
     #[must_use]
     pub fn new(world: &'a W, run: &'a RunId, budget: Budget) -> Self {
         Self { world, run, budget, limiter: RateLimiter::until(budget.last_call()), layers: Mutex::default() }
@@ -69,7 +70,7 @@ impl<'a, W: World> Rehearsal<'a, W> {
     /// Rehearses the restore of one target.
     ///
     /// # Errors
-    /// `RehearsalFailed` when this role cannot read what the restore needs.
+    /// `RehearsalFailed` if this role cannot read what the restore needs.
     pub async fn rehearse(&self, function: &FunctionArn) -> Result<RehearseOutcome, StepError> {
         // An observation older than the snapshot's could differ from it although nothing was deployed.
         let fresh_at = self.world.now() + MAX_READ_STALENESS + MAX_CLOCK_SKEW;
@@ -151,8 +152,8 @@ impl<'a, W: World> Rehearsal<'a, W> {
         }
     }
 
-    /// Reads every layer of the snapshot: a restore sends the whole list, and Lambda refuses a list with a layer that this role
-    /// cannot read.
+    /// Reads every layer of the snapshot: a restore sends the whole list, and Lambda refuses a list with a layer that
+    /// this role cannot read.
     async fn read_layers(&self, target: &TargetRecord) -> Result<(), StepError> {
         let originals = target.changes.iter().filter_map(|change| match change {
             Change::Layers { original, .. } => Some(original),
@@ -181,7 +182,7 @@ impl<'a, W: World> Rehearsal<'a, W> {
     }
 
     fn known_layers(&self) -> std::sync::MutexGuard<'_, BTreeMap<LayerVersionArn, LayerFact>> {
-        // The map is whole at every moment, so a panic elsewhere leaves it as it should be.
+        // Every update of the map is complete, so it is still valid after a panic elsewhere.
         self.layers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -199,7 +200,7 @@ impl<'a, W: World> Rehearsal<'a, W> {
         let mark = || self.world.mark_rehearsed(target.key(), &target.changes);
         Ok(match retry(self.world, mark).await? {
             WriteOutcome::Applied => Reconciled::Done(RehearseOutcome::Rehearsed),
-            // Stopped, injected or armed again since then: the next pass finds out.
+            // The run was stopped, or the target was injected or armed again; the next pass reads which.
             WriteOutcome::ConditionFailed => Reconciled::Requeue("the snapshot, which was replaced"),
         })
     }

@@ -1,4 +1,5 @@
-//! `Report`: checks after the restore whether the faults took effect and whether the steady state holds, then closes the run.
+//! `Report`: checks after the restore whether the faults took effect and whether the steady state holds, then closes
+//! the run.
 //!
 //! 1. Waits until the metrics have come in and the steady state holds again, within bounds.
 //! 2. Records what was found.
@@ -22,10 +23,10 @@ use super::retry::retry;
 use super::run_targets::run_targets;
 use super::steady_state::{checkable_after, deviations};
 
-/// What the state machine should do next.
+/// The next step of the state machine.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ReportOutcome {
-    /// Report again after this time: the steady state may hold again by then, or metrics come in.
+    /// Report again after this time, when the steady state may hold again or metrics may have arrived.
     Pending(Duration),
     /// The run is closed.
     Closed(Box<ReportView>),
@@ -39,7 +40,7 @@ const MAX_REPORT_WAIT: Duration = Duration::from_secs(300);
 /// Closes a run after the restore of its targets.
 ///
 /// # Errors
-/// When the ledger cannot be used, or CloudWatch, if there is a steady state to check.
+/// If the ledger cannot be used, or CloudWatch if there is a steady state to check.
 pub async fn report(world: &impl World, id: &RunId) -> Result<ReportOutcome, StepError> {
     let Some(run) = retry(world, || world.run(id)).await? else { return Err(StepError::NoSuchRun(id.clone())) };
     let targets = run_targets(world, &run).await?;
@@ -51,7 +52,7 @@ pub async fn report(world: &impl World, id: &RunId) -> Result<ReportOutcome, Ste
     close(world, id).await.map(|view| ReportOutcome::Closed(Box::new(view)))
 }
 
-/// Checks effect and steady state, once every target is back; returns how long to wait where that is too early.
+/// Checks the effect and the steady state after every target has ended. Returns how long to wait if that is too early.
 async fn check_run(world: &impl World, run: &Run, targets: &[TargetRecord]) -> Result<Option<Duration>, StepError> {
     let Some(experiment) = &run.experiment else { return Ok(None) };
     // Before its duration begins, no effect is expected.
@@ -100,10 +101,10 @@ async fn steady_state(world: &impl World, experiment: &Experiment, restored_at: 
     Ok(Steady::Done(found))
 }
 
-/// Gives a run that is being stopped its final status, and retires it if every target is back. May be repeated.
+/// Gives a stopping run its final status, and retires it if every target has ended. Safe to repeat.
 ///
 /// # Errors
-/// When the ledger cannot be used.
+/// If the ledger cannot be used.
 pub async fn close(world: &impl World, id: &RunId) -> Result<ReportView, StepError> {
     let gone = || StepError::NoSuchRun(id.clone());
     let run = retry(world, || world.run(id)).await?.ok_or_else(gone)?;

@@ -4,8 +4,8 @@
 //! 1. Reads the target and observes the function, concurrently.
 //! 2. Decides for each field (`plan::restore`): done, to be written, or drifted.
 //! 3. If anything is to be written: writes under a lease (see `leased_writer.rs`), also after a write that failed.
-//! 4. If nothing is: ends the target, provided that the observation was made after every lease had expired. Until then, a
-//!    call may still land.
+//! 4. If nothing is: ends the target, provided that the observation was made after every lease had expired. Until then,
+//!    a call may still land.
 //! 5. Starts again, until the target is over or the invocation has no time left.
 //!
 //! Safe to repeat, also concurrently, because each pass decides on a new observation, and one lease at a time exists.
@@ -40,15 +40,15 @@ use super::versions::Listing;
 use super::waiting::in_doubt_until;
 use super::{Budget, POLL_INTERVAL};
 
-/// How long the ending of a target that is back waits for the list of its versions: some hundred tries, over
-/// several invocations of the machine's or two ticks of the reaper's.
+/// The longest time for which the ending of a restored target waits for the list of its versions. It allows about a
+/// hundred tries, over several invocations of `Restore` or two ticks of the reaper.
 const MAX_LISTING_WAIT: Duration = Duration::from_secs(120);
-/// Time between two tries of that list.
+/// Time between two tries to list the versions.
 const LISTING_RETRY_WAIT: Duration = Duration::from_secs(2);
 /// Restores one target of a run that the caller has stopped. Can be repeated, and run several times concurrently.
 ///
 /// # Errors
-/// When AWS refuses permanently. The target records the reason and stays locked, and the reaper retries it.
+/// If AWS refuses permanently. The reason is recorded in the target, which stays locked, and the reaper retries.
 pub async fn restore(
     world: &impl World,
     run: &Run,
@@ -61,10 +61,10 @@ pub async fn restore(
         .unwrap_or(Ok(RestoreOutcome::pending(POLL_INTERVAL, None)))
 }
 
-/// Restores many targets, most urgent first: those whose fault does not expire automatically, then in their order. At
-/// most [`super::MAX_CONCURRENCY`] first passes and as many later ones run concurrently; a target that waits costs only a small
-/// record. No first pass waits for a later one, so that a slow target does not delay the others.
-/// Keeps to Lambda's rates. The results are in the order of the targets.
+/// Restores many targets. Those whose fault does not expire automatically come first. At most
+/// [`super::MAX_CONCURRENCY`] first passes and as many later ones run concurrently. No first pass waits for a later
+/// one, so a slow target does not delay the others. Respects Lambda's rates. The results are in the order of the
+/// targets.
 pub async fn restore_all(
     world: &impl World,
     targets: &[(&Run, &FunctionArn)],
@@ -113,10 +113,11 @@ impl<'a, W: World> Restorer<'a, W> {
     }
 
     async fn reconcile(&mut self) -> Result<Reconciled, StepError> {
-        // A run without a readable record does not tell whether its faults touch mappings.
+        // If the run's record cannot be read, it is not known whether its faults touch mappings.
         let mappings = self.run.experiment.as_ref().is_none_or(Experiment::needs_mappings);
         let observed_at = self.world.now();
-        // Both concurrently: between an alarm event and the first restoring call, every round trip counts.
+        // Both reads run concurrently, because every round trip between an alarm's event and the first restoring call
+        // counts.
         let (target, seen) = join(
             retry(self.world, || self.world.target(self.key())),
             self.limiter.read(self.world, Quota::of_observation(mappings), || {
@@ -157,14 +158,15 @@ impl<'a, W: World> Restorer<'a, W> {
         observed_at: Time,
     ) -> Result<Reconciled, StepError> {
         if target.status == TargetStatus::Armed {
-            // No inject has begun, and none can begin after the run was stopped: every difference comes from outside the run.
+            // No inject has begun, and none can begin after the run was stopped, so every difference comes from outside
+            // the run.
             return self.end(target, TargetStatus::Restored, observed_at, RestorePlan::default(), true).await;
         }
         match mappings::unlisted(self.world, self.limiter, &target.changes, &seen.mappings).await {
             Ok(unlisted) => seen.mappings.extend(unlisted),
             Err(error) => return self.cannot_see(error).await,
         }
-        // Record removed faults now: the writes below give every field its original value.
+        // Record removed faults now, because after the writes below every field has its original value.
         record_removed(self.world, target, &removed(target, &seen, observed_at)).await?;
         let plan = plan_restore(&target.changes, &seen);
         if !plan.writes.is_empty() {
@@ -183,7 +185,7 @@ impl<'a, W: World> Restorer<'a, W> {
         self.end(target, status, observed_at, plan, true).await
     }
 
-    /// Restores the event source mappings of a function that was deleted: they may still exist.
+    /// Restores the event source mappings of a deleted function, which may still exist.
     async fn decide_without_function(
         &mut self,
         target: &TargetRecord,
@@ -202,7 +204,7 @@ impl<'a, W: World> Restorer<'a, W> {
         if !plan.writes.is_empty() && own {
             return self.fail(StepError::OwnFunction { function: self.function.name().to_owned() }).await;
         }
-        let is_current = |write: &&Write| !self.memory.orphans.may_be_late(write);
+        let is_current = |write: &&Write| !self.memory.orphans.may_be_stale(write);
         let current: Vec<Write> = plan.writes.iter().filter(is_current).cloned().collect();
         if !current.is_empty() {
             return self.write(current, false).await;
@@ -228,7 +230,7 @@ impl<'a, W: World> Restorer<'a, W> {
         };
         // The transaction that recorded the lease has cleared it.
         self.memory.waiting.recorded = None;
-        // The fault was still or again in place: versions that were listed before this write are not all of them.
+        // The fault was still in place, so a list of versions from before this write may be incomplete.
         self.memory.versions = Listing::default();
         let mut next = Reconciled::requeue(POLL_INTERVAL);
         let (mut refused, mut partial) = (None, PartialUpdates::default());
@@ -237,7 +239,7 @@ impl<'a, W: World> Restorer<'a, W> {
             match leased.write(&write).await {
                 Sent::Landed => {
                     if !exists {
-                        self.memory.orphans.took(&write, self.world.now());
+                        self.memory.orphans.accepted(&write, self.world.now());
                     }
                     partial.landed(&write);
                 }
@@ -248,9 +250,9 @@ impl<'a, W: World> Restorer<'a, W> {
                     next = Reconciled::requeue_because(wait, error.to_string());
                     break;
                 }
-                // The next pass names the mapping.
+                // The next pass reports the mapping.
                 Sent::Failed(error) if !exists && self.memory.orphans.refused(&write, &error, self.world.now()) => {}
-                // Deleted, busy or overtaken: the next pass finds out.
+                // The function was deleted, is busy, or has changed; the next pass observes which.
                 Sent::Failed(error) if error.is_transient() || matches!(error, FunctionError::NotFound(_)) => {
                     next = Reconciled::requeue_because(POLL_INTERVAL, error.to_string());
                 }
@@ -277,13 +279,14 @@ impl<'a, W: World> Restorer<'a, W> {
         LeasedWriter { world, limiter, budget, holder, target: run.target_key(function) }
     }
 
-    /// Without a permit, another restore is writing or has ended the target: the next pass finds out. A target that is open
-    /// while its run does not hold the lock must not be restored: no task leaves a target like that, so its record is forged.
+    /// Handles a missing permit. Either another restore is writing or has ended the target, which the next pass
+    /// observes. Or the run does not hold the lock of an open target; no task leaves such a target, so its record is
+    /// forged, and it is not restored.
     async fn without_permit(&self) -> Result<Reconciled, StepError> {
         if holds_lock(self.world, self.key()).await? {
             return Ok(Reconciled::requeue_because(LEASE_RETRY_WAIT, "another restore of this target is writing"));
         }
-        // Read after the lock: the transaction that releases the lock ends the target.
+        // Read the target after the lock, because the transaction that releases the lock also ends the target.
         let target = retry(self.world, || self.world.target(self.key())).await?;
         if target.is_none_or(|target| target.status.is_final()) {
             return Ok(Reconciled::requeue(POLL_INTERVAL));
@@ -305,8 +308,8 @@ impl<'a, W: World> Restorer<'a, W> {
         Err(error)
     }
 
-    /// A target may end only on an observation made after every lease had expired; the ledger checks that again.
-    /// `exists` says whether the function is there: one that was deleted has no versions any more.
+    /// Ends the target if the observation was made after every lease had expired, which the ledger checks again.
+    /// `exists` is whether the function exists; a deleted one has no versions.
     async fn end(
         &mut self,
         target: &TargetRecord,
@@ -319,7 +322,7 @@ impl<'a, W: World> Restorer<'a, W> {
             let wait = in_whole_seconds(observed_at.until(leases_end_at));
             return Ok(Reconciled::requeue_because(wait, in_doubt_until(leases_end_at)));
         }
-        // A listing counts for the same rate as the writes that take the faults away: those go first.
+        // A list counts for the same rate as the writes that remove faults, so those writes go first.
         let versioned = exists && needs_versions(target);
         if self.firsts_left && versioned {
             return Ok(Reconciled::RequeueAfterFirsts);
@@ -345,8 +348,8 @@ impl<'a, W: World> Restorer<'a, W> {
         }
     }
 
-    /// The versions that were published while the fault was in place, which keep it permanently. `None` if they must be listed
-    /// again. If they cannot be listed at all, the report states that, and the target is still restored.
+    /// The versions that were published while the fault was in place, which keep it permanently. `None` if they must be
+    /// listed again. If they cannot be listed at all, the report states that, and the target is still restored.
     async fn versions_since(&mut self, target: &TargetRecord) -> Option<Vec<String>> {
         let waits = self.world.now() < self.listed_by(target);
         match self.memory.versions.finish(self.world, self.limiter, self.function).await {

@@ -1,6 +1,7 @@
 //! The restore of one target between its passes: the result of each pass, and what it leaves for the next one.
 //!
-//! A pass decides from a new observation. What is kept here only says when the next pass is and which calls may still land.
+//! A pass decides from a new observation. What is kept here only says when the next pass is and which calls may still
+//! land.
 
 use std::time::Duration;
 
@@ -20,19 +21,20 @@ use super::{Budget, POLL_INTERVAL};
 const BACKOFF_POLL_INTERVAL: Duration = Duration::from_secs(10);
 /// The longest time until the next invocation.
 const MAX_RETRY_WAIT: Duration = Duration::from_secs(60);
-/// Time to wait for another restore that holds the lease. Waits of this length or less are polls within one invocation.
+/// How long to wait for another restore that holds the lease. Waits of at most this length happen within one
+/// invocation.
 pub(super) const LEASE_RETRY_WAIT: Duration = Duration::from_secs(2);
 
-/// The result of restoring.
+/// The result of a restore.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RestoreOutcome {
-    /// The target has this final status.
+    /// The target has ended with this status.
     Ended(TargetStatus),
-    /// Retry.
+    /// The restore has to be retried.
     Pending {
         /// After this time.
         wait: Duration,
-        /// What the restore waits for, where that is known.
+        /// What the restore waits for, if that is known.
         waiting_for: Option<String>,
     },
 }
@@ -46,9 +48,9 @@ impl RestoreOutcome {
 /// The result of one pass.
 pub(super) enum Reconciled {
     Ended(TargetStatus),
-    /// Requeue after this time, at the earliest; and what is waited for, if that is known.
+    /// Make another pass after this time at the earliest, with what the restore waits for, if that is known.
     Requeue(Duration, Option<String>),
-    /// Requeue once every target has had its first pass.
+    /// Make another pass after every target has had its first one.
     RequeueAfterFirsts,
 }
 
@@ -64,7 +66,7 @@ impl Reconciled {
 
 /// One target to restore, and its progress.
 pub(super) struct Job<'a> {
-    /// Its place among the targets.
+    /// Its index among the targets.
     pub(super) at: usize,
     pub(super) run: &'a Run,
     pub(super) function: &'a FunctionArn,
@@ -100,7 +102,7 @@ impl<'a> Job<'a> {
         (self, next)
     }
 
-    /// Records what is waited for, if that lasts.
+    /// Records what the restore waits for, if the wait lasts.
     pub(super) async fn record_waiting(&mut self, world: &impl World, next: NextPass, budget: Budget) {
         let (NextPass::After(wait), Ok(RestoreOutcome::Pending { waiting_for, .. })) = (next, &self.result) else {
             return;
@@ -111,7 +113,8 @@ impl<'a> Job<'a> {
     }
 }
 
-/// The next invocation polls an unfinished target less often, because an execution's history has a limited number of events.
+/// The next invocation polls an unfinished target less often, because an execution's history has a limited number of
+/// events.
 pub(super) fn back_off(restored: RestoreOutcome) -> RestoreOutcome {
     match restored {
         RestoreOutcome::Pending { wait, waiting_for } if wait <= LEASE_RETRY_WAIT => {

@@ -1,4 +1,5 @@
-//! Rollback: restores whole runs from outside their normal end: for an alarm, a user, the safety lever or the reaper.
+//! Rollback: restores whole runs before or outside their normal end, for an alarm, a user, the safety lever or the
+//! reaper.
 //!
 //! 1. Moves every run to `Stopping`, so that nothing new can start.
 //! 2. Restores all targets of all those runs, together.
@@ -26,36 +27,36 @@ pub type TargetResult = (FunctionArn, Result<RestoreOutcome, StepError>);
 pub struct RolledBack {
     /// The run, as it was when the rollback began.
     pub run: Run,
-    /// Each of its targets.
+    /// The result of each of its targets.
     pub targets: Vec<TargetResult>,
 }
 
 /// The outcome of several runs.
 #[derive(Clone, Debug)]
 pub struct Rollbacks {
-    /// Those that were stopped.
+    /// The runs that were stopped.
     pub runs: Vec<RolledBack>,
-    /// Those that could not be stopped, and so were not restored.
+    /// The runs that could not be stopped, and so were not restored.
     pub not_stopped: Vec<(RunId, StepError)>,
 }
 
 impl Rollbacks {
-    /// The runs, if all of them were stopped; else why the first one was not.
+    /// Returns the runs if all of them were stopped.
     ///
     /// # Errors
-    /// The first run's that could not be stopped.
+    /// The error of the first run that could not be stopped.
     pub fn into_result(self) -> Result<Vec<RolledBack>, StepError> {
         self.not_stopped.into_iter().next().map_or(Ok(self.runs), |(_, error)| Err(error))
     }
 
-    /// Whether another round may bring a target back, or stop a run that could not be stopped.
+    /// Whether another round may restore a target, or stop a run that could not be stopped.
     #[must_use]
     pub fn is_open(&self) -> bool {
         let pending = |(_, result): &TargetResult| matches!(result, Ok(RestoreOutcome::Pending { .. }));
         !self.not_stopped.is_empty() || self.runs.iter().any(|run| run.targets.iter().any(pending))
     }
 
-    /// Everything that failed: runs that could not be stopped, then targets that could not be restored.
+    /// Returns all failures: of runs that could not be stopped, then of targets that could not be restored.
     pub fn failures(self) -> impl Iterator<Item = StepError> {
         let targets = self.runs.into_iter().flat_map(|run| run.targets).filter_map(|(_, result)| result.err());
         self.not_stopped.into_iter().map(|(_, error)| error).chain(targets)
@@ -68,7 +69,7 @@ impl Rollbacks {
 /// that a restore needs.
 ///
 /// # Errors
-/// When the ledger cannot be written.
+/// If the ledger cannot be written.
 pub async fn stop(world: &impl World, id: &RunId, reason: &EndReason) -> Result<Run, StepError> {
     let run = match retry(world, || world.stop_run(id, reason, world.now())).await {
         Err(error @ (LedgerError::Unusable(_) | LedgerError::Unreadable(_))) => {
@@ -79,14 +80,15 @@ pub async fn stop(world: &impl World, id: &RunId, reason: &EndReason) -> Result<
     with_functions(world, run).await
 }
 
-/// The run of a record that cannot be read. The update itself needs no reading, so nothing new can start.
+/// Returns a run whose record cannot be read. The update that stopped it did not depend on the record, so nothing new
+/// can start.
 async fn stopped_without_record(
     world: &impl World,
     id: &RunId,
     reason: &EndReason,
     error: LedgerError,
 ) -> Result<Run, StepError> {
-    // If the targets cannot be read either, the ledger itself is out of reach, and the first error says why.
+    // If the targets cannot be read either, the ledger cannot be used, and the first error has the reason.
     match retry(world, || world.targets(id)).await {
         Ok(targets) if !targets.is_empty() => Ok(stopped_marker(id, reason, world.now())),
         _ => Err(error.into()),
@@ -96,7 +98,7 @@ async fn stopped_without_record(
 /// Adds the functions of the target items to a marker, which was written in place of a missing record and has none.
 ///
 /// # Errors
-/// When the ledger cannot be read.
+/// If the ledger cannot be read.
 pub(super) async fn with_functions(world: &impl World, mut run: Run) -> Result<Run, StepError> {
     if run.functions.is_empty() {
         let targets = retry(world, || world.targets(&run.id)).await?;
@@ -108,7 +110,7 @@ pub(super) async fn with_functions(world: &impl World, mut run: Run) -> Result<R
 /// Rolls back one run.
 ///
 /// # Errors
-/// When it could not be stopped.
+/// If it could not be stopped.
 pub async fn roll_back(
     world: &impl World,
     run: &RunId,
@@ -119,8 +121,9 @@ pub async fn roll_back(
     rolled_back.into_iter().next().ok_or_else(|| StepError::NoSuchRun(run.clone()))
 }
 
-/// Stops runs and restores all of their targets, within the budget; the state machine and the reaper do the rest. Every run is
-/// stopped before any is restored, and a run that cannot be stopped does not prevent the others from being restored.
+/// Stops runs and restores all of their targets, within the budget; the state machine and the reaper do the rest. Every
+/// run is stopped before any is restored, and a run that cannot be stopped does not prevent the others from being
+/// restored.
 pub async fn roll_back_each(world: &impl World, runs: &[RunId], reason: &EndReason, budget: Budget) -> Rollbacks {
     let stops = stream::iter(runs).map(|run| async move { (run, stop(world, run, reason).await) });
     let (mut stopped, mut not_stopped) = (Vec::new(), Vec::new());
@@ -207,7 +210,7 @@ mod tests {
         assert!(!rollbacks(ended(), &[]).is_open());
         assert!(rollbacks(ended(), &[run_id("run-2")]).is_open());
         assert!(rollbacks(Ok(RestoreOutcome::Pending { wait: POLL_INTERVAL, waiting_for: None }), &[]).is_open());
-        // A refused call is not made again.
+        // A refused call is not retried.
         assert!(!rollbacks(Err(StepError::NoSuchRun(run_id("run-1"))), &[]).is_open());
     }
 }

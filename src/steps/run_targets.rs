@@ -1,8 +1,8 @@
 //! The targets of a run, with those whose record is lost.
 //!
-//! A run's list of functions and a function's lock both outlive a damaged target record. A function that the run names and
-//! whose lock it holds was armed: without a readable record, nothing says what to restore, so the run must not be called
-//! over. Every step that decides whether a run is over reads its targets here.
+//! A run's list of functions and a function's lock both outlive a damaged target record. A function that the run names
+//! and whose lock it holds was armed: without a readable record, nothing says what to restore, so the run must not be
+//! called over. Every step that decides whether a run is over reads its targets here.
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
@@ -14,8 +14,8 @@ use super::MAX_CONCURRENCY;
 use super::error::StepError;
 use super::retry::retry;
 
-/// Every target of a run, in the order of their ARNs. One without a readable record is in the list as `Armed`, with what is
-/// wrong as its restore error.
+/// Every target of a run, in the order of their ARNs. One without a readable record is in the list as `Armed`, with
+/// what is wrong as its restore error.
 ///
 /// # Errors
 /// When the ledger cannot be used.
@@ -82,8 +82,8 @@ async fn lost(world: &impl World, target: TargetKey<'_>) -> Result<Option<FoundT
     }
 }
 
-/// Checks that a run has not touched a function that has no record. A run that was stopped while it was being written has
-/// functions like that, and has locked none of them. One that was armed stays locked until its target is over.
+/// Checks that a run has not touched a function that has no record. A run that was stopped while it was being written
+/// has functions like that, and has locked none of them. One that was armed stays locked until its target is over.
 ///
 /// # Errors
 /// `NoTargetRecord` when the run holds the function's lock.

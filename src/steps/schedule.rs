@@ -1,4 +1,5 @@
-//! Schedules many passes, few at a time, in two lanes: no target's first pass waits for another target's later one.
+//! Schedules the passes over many jobs, with limited concurrency, in two lanes: one for first passes and one for later
+//! ones. So no target's first pass waits for another target's later one.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
@@ -17,11 +18,11 @@ use super::{Budget, MAX_CONCURRENCY};
 /// What happens to a job after a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NextPass {
-    /// The job is over.
+    /// The job has ended.
     Never,
-    /// Another pass after this time.
+    /// Make another pass after this time.
     After(Duration),
-    /// Another pass, once every job has had its first one.
+    /// Make another pass after every job has had its first one.
     AfterFirsts,
 }
 
@@ -31,22 +32,22 @@ enum Lane {
     Later,
 }
 
-/// The jobs that are not under way.
+/// The jobs without a pass in progress.
 struct Lanes<J> {
     first: VecDeque<J>,
-    /// By the time at which the next pass of each begins; the number keeps the order of jobs with the same time.
+    /// The waiting jobs, by the time of their next pass. The number keeps the order of jobs with the same time.
     later: BTreeMap<(Time, u64), J>,
     after_firsts: Vec<J>,
     numbers: u64,
-    /// Jobs that are over, or that the budget has no time left for.
+    /// The jobs that have ended, or for which the budget has no time left.
     done: Vec<J>,
-    /// How many are under way in each lane.
+    /// The number of passes in progress in each lane.
     busy: [usize; 2],
 }
 
-/// Runs passes over every job until it is over or the budget is used up: [`MAX_CONCURRENCY`] first passes, in the order of the
-/// jobs, and as many later ones, concurrently. `pass` makes one pass, and is told whether other jobs still wait for their first.
-/// Returns all jobs, in no particular order.
+/// Runs passes over every job until it is over or the budget is used up: [`MAX_CONCURRENCY`] first passes, in the order
+/// of the jobs, and as many later ones, concurrently. `pass` makes one pass, and is told whether other jobs still wait
+/// for their first. Returns all jobs, in no particular order.
 pub(super) async fn run<C, J, P, A>(clock: &C, jobs: Vec<J>, budget: Budget, pass: P) -> Vec<J>
 where
     C: Clock + Sync,

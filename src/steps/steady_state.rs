@@ -13,14 +13,14 @@ use crate::ports::{AlarmError, World};
 use super::effect::MAX_EFFECT_WAIT;
 use super::retry::retry;
 
-/// How late a metric may come in, and for how long the value of a period that is over may still grow. No page of
-/// AWS's has a figure; inferred.
+/// The longest delay of a metric, and the longest time for which the value of an ended period may still grow. Inferred:
+/// no AWS page has a figure.
 pub const MAX_METRIC_DELAY: Duration = Duration::from_secs(60);
-/// Periods that are searched for one with data.
+/// The number of periods that are searched for one with data.
 const PERIODS: i64 = 3;
 
-/// The conditions that do not hold now, for display; empty is `held`. Metrics are checked by periods that begin at
-/// `since` or later, where it is given.
+/// Returns the conditions that do not hold now, for display; empty means `held`. If `since` is given, only periods of
+/// metrics count that begin at that time or later.
 ///
 /// # Errors
 /// When CloudWatch cannot be read: not knowing is not holding.
@@ -61,24 +61,25 @@ pub async fn deviations(
     Ok(deviations)
 }
 
-/// The whole periods that are checked: the last ones that ended [`MAX_METRIC_DELAY`] ago or longer, and begin at `since` or
-/// later. `None` before the first one.
+/// Returns the beginning and the end of the periods to check: the last ones that ended at least [`MAX_METRIC_DELAY`]
+/// ago and begin at `since` or later. `None` if there is no such period yet.
 #[must_use]
 pub fn periods(period: Duration, now: Time, since: Option<Time>) -> Option<(Time, Time)> {
-    // In seconds since the epoch, where periods begin and end.
+    // Periods begin and end at multiples of their length in seconds since the epoch.
     let period = period.as_secs().cast_signed();
     let bound = |seconds: i64| seconds.div_euclid(period) * period;
     let until = bound((now - MAX_METRIC_DELAY).epoch_seconds());
-    // Rounded up: a period that began before `since` does not count.
+    // Round up, because a period that began before `since` does not count.
     let earliest = since.map(|since| bound((since.0 + 999).div_euclid(1000) + period - 1));
     let from = earliest.unwrap_or(i64::MIN).max(until - PERIODS * period);
     (from < until).then_some((Time(from * 1000), Time(until * 1000)))
 }
 
-/// Why the alarms end a run, if they do: one is in ALARM, or was deleted, so that it can no longer end the run.
+/// Returns the reason for which the alarms end a run, if they do: one is in ALARM, or was deleted and could no longer
+/// end the run.
 ///
 /// # Errors
-/// When CloudWatch cannot be read.
+/// If CloudWatch cannot be read.
 pub async fn tripped(world: &impl World, alarms: &[AlarmName]) -> Result<Option<EndReason>, AlarmError> {
     let reason = |(alarm, fact): (&AlarmName, Option<AlarmFact>)| match fact {
         Some(fact) if fact.in_alarm => Some(EndReason::Alarm { alarm: alarm.name().to_owned() }),
@@ -99,8 +100,8 @@ async fn facts<'a>(
     Ok(alarms.iter().zip(facts).collect())
 }
 
-/// How long after the restore its conditions can be checked: an alarm immediately, a metric when a whole period of
-/// it has passed since, and has come in. Metrics of AWS's own come a minute late or so.
+/// Returns how long after the restore these conditions can be checked. An alarm can be checked immediately; a metric
+/// when a whole period has passed since the restore and its value has arrived.
 #[must_use]
 pub fn checkable_after(conditions: &[Condition]) -> Duration {
     let waits = conditions.iter().map(|condition| match condition {
@@ -110,8 +111,8 @@ pub fn checkable_after(conditions: &[Condition]) -> Duration {
     waits.max().unwrap_or_default()
 }
 
-/// How long after the restore a run is checked at the latest: until then, its steady state may still recover, and
-/// the metrics of its faults may come in.
+/// Returns how long after the restore a run is checked at the latest. Until then, its steady state may recover, and the
+/// metrics of its faults may arrive.
 #[must_use]
 pub fn checked_by(experiment: &Experiment) -> Duration {
     let steady = checkable_after(&experiment.steady_state).max(experiment.recovery.get());

@@ -1,11 +1,12 @@
-//! Lists a function's versions page by page. Each page counts for Lambda's rate, and a page that was read is not read again.
+//! Lists a function's versions page by page. Each page counts for Lambda's rate, and a page that was read is not read
+//! again.
 
 use crate::model::names::FunctionArn;
 use crate::ports::{FunctionError, VersionPage, World};
 
 use super::rate_limiter::{Quota, RateLimiter};
 
-/// How far a list has come.
+/// The progress of a list.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
     versions: Vec<u64>,
@@ -14,10 +15,11 @@ pub(super) struct Listing {
 }
 
 impl Listing {
-    /// Lists what is left, each page in its turn. After an error, it continues with the page that failed.
+    /// Lists the remaining pages, each when its turn has come. After an error, another call continues with the page
+    /// that failed.
     ///
     /// # Errors
-    /// The page's.
+    /// The error of the page that failed.
     pub(super) async fn finish(
         &mut self,
         world: &impl World,

@@ -1,5 +1,5 @@
-//! What an inject or a restore waits for is in the ledger, so that every reader sees it. The common path costs no call for
-//! it: only a wait that lasts is recorded, and only where the record says something else.
+//! What an inject or a restore waits for is in the ledger, so that every reader sees it. The common path costs no call
+//! for it: only a wait that lasts is recorded, and only where the record says something else.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::ports::World;
 
 use super::retry::retry;
 
-/// From here on, a wait is recorded: longer than most updates of a configuration take. Inferred.
+/// The wait after which its reason is recorded. Inferred: most configuration updates take less.
 const MIN_RECORDED_WAIT: Duration = Duration::from_secs(10);
 
 /// What arming waits for after the lock was released.
@@ -21,18 +21,18 @@ pub(super) fn in_doubt_until(until: Time) -> String {
     format!("a call that may still land until {until}")
 }
 
-/// What one target waits for, over the passes of one invocation.
+/// What one target waits for, across the passes of one invocation.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    /// For what, and since when.
+    /// The reason, and the beginning of the wait.
     now: Option<(String, Time)>,
-    /// What the target's record says.
+    /// The reason in the target's record.
     pub(super) recorded: Option<String>,
 }
 
 impl Waiting {
-    /// Records what is waited for, if this was the invocation's last pass or the wait has already lasted long. A failed record
-    /// must not fail a restore: the next pass records again.
+    /// Records what is waited for, if this was the invocation's last pass or the wait has already lasted long. A failed
+    /// record must not fail a restore: the next pass records again.
     pub(super) async fn record(&mut self, world: &impl World, target: TargetKey<'_>, why: Option<&str>, is_last: bool) {
         let Some(why) = why else {
             self.now = None;

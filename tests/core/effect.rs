@@ -119,7 +119,7 @@ fn unreadable_metrics_are_never_held() {
     };
     let (_, report) = play(inside(json!({})), denied);
     assert_eq!(report.outcome, Outcome::Unproven);
-    let text = "it cannot be told whether the faults took effect: CloudWatch cannot be used: access denied";
+    let text = "it is not known whether the faults took effect: CloudWatch cannot be used: access denied";
     assert_eq!(report.effect.as_deref(), Some(text));
     assert_eq!(report.injected.as_deref(), Some("unknown"));
 }

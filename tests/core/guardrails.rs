@@ -221,11 +221,8 @@ fn the_proxy_of_another_stack_is_a_leftover_too() {
     let (ours, theirs) = (settings(), Settings { prefix: "shop".into(), ..settings() });
     let experiment = samples::experiment(&["checkout"], &[fault("timeout")]);
     let request = Request { run: run_id("run-1"), execution_arn: "execution".into(), experiment };
-    let refused = block_on(prepare(&world, &theirs, &request)).expect_err("it carries a mark").to_string();
-    assert!(
-        refused.contains("a mark of snapback already: the layer") && refused.contains("shop-proxy-arm64"),
-        "{refused}"
-    );
+    let refused = block_on(prepare(&world, &theirs, &request)).expect_err("it has a leftover").to_string();
+    assert!(refused.contains("a leftover of snapback: the layer") && refused.contains("shop-proxy-arm64"), "{refused}");
     block_on(prepare(&world, &ours, &request)).expect("for a stack of another name it is a layer like any other");
 }
 

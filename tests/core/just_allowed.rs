@@ -184,7 +184,7 @@ fn a_missing_alarm_is_one_refusal() {
         experiment["steadyState"] = json!([{ "alarm": holds }]);
         assert_eq!(
             refusals(&world, &experiment),
-            ["errors: there is no such alarm; create it, or correct its name or region"],
+            ["errors: there is no such alarm; create it, or correct its name or Region"],
             "{stops}, {holds}"
         );
     }

@@ -63,7 +63,7 @@ fn a_full_environment_does_not_block_the_handlers_restore() {
     let why = target_of(&world, &machine.run, "checkout").restore_error.unwrap();
     assert_eq!(
         why,
-        "refused by AWS: the environment cannot be restored, the rest of the configuration is: the environment variables exceed \
+        "refused by AWS: the environment cannot be restored, the rest of the configuration is restored: the environment variables exceed \
          the 4 KB limit"
     );
     edit(&|seen| set(seen, "DEPLOYED", "yes"));

@@ -190,7 +190,7 @@ fn a_plan_warns_that_an_update_moves_the_runtime() {
 #[test]
 fn a_plan_notes_an_unknown_runtime() {
     let world = world(&["checkout"]);
-    let note = "checkout: it is not known until when Lambda takes updates of functions on python9.9; if it refuses the \
+    let note = "checkout: it is not known until when Lambda accepts updates of functions on python9.9; if it refuses the \
                 first one, nothing is injected";
     let noted = |fault: &str| plan(&world, &sample(fault)).warnings.iter().any(|warning| warning == note);
     assert!(!noted("timeout"));
@@ -251,7 +251,7 @@ fn a_plan_notes_durable_functions_and_functions_set_up_for_fis() {
     assert!(!noted("timeout", "durable"));
     assert!(!noted("error", "FIS"));
     edit(&world, |function| function.edit(|seen| set(seen, "AWS_FIS_CONFIGURATION_LOCATION", "somewhere")));
-    assert!(noted("error", "checkout: it is prepared for AWS FIS, without FIS's wrapper"));
+    assert!(noted("error", "checkout: it is prepared for AWS FIS, but without FIS's wrapper"));
 }
 
 #[test]

@@ -107,7 +107,7 @@ pub const CASES: &[Case] = &[
         G::CodeSigning,
         || with("layer"),
         |s| function(s).code_signing = CodeSigning::Unknown,
-        "checkout: its code signing cannot be read, which may refuse the layers; allow lambda:GetFunctionCodeSigningConfig on it, and lambda:GetCodeSigningConfig",
+        "checkout: its code signing configuration cannot be read, and might reject the layers; allow lambda:GetFunctionCodeSigningConfig on it, and lambda:GetCodeSigningConfig",
     ),
     case(
         G::EnvironmentSize,

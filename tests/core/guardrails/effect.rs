@@ -63,25 +63,25 @@ pub const CASES: &[Case] = &[
         G::Effect,
         || experiment(&["checkout"], &[("error", json!({ "percentage": 0 }))]),
         |_| {},
-        "faults: error has the percentage 0, so it would never be injected; give it a share, or take it out",
+        "faults: error has the percentage 0, so it would never be injected; give it a share, or remove it",
     ),
     case(
         G::Effect,
         || experiment(&["checkout"], &[("latency", json!({ "delayMs": 0 }))]),
         |_| {},
-        "faults: latency has a delay of 0 ms, so it would change nothing; give it a longer delay, or take it out",
+        "faults: latency has a delay of 0 ms, so it would change nothing; give it a longer delay, or remove it",
     ),
     case(
         G::Effect,
         || experiment(&["checkout"], &[("latency", json!({ "minMs": 0, "maxMs": 0, "when": "after" }))]),
         |_| {},
-        "faults: latency has a delay of 0 ms, so it would change nothing; give it a longer delay, or take it out",
+        "faults: latency has a delay of 0 ms, so it would change nothing; give it a longer delay, or remove it",
     ),
     case(
         G::Effect,
         || experiment(&["checkout"], &[("init", json!({ "delayMs": 0 }))]),
         |_| {},
-        "faults: init has a delay of 0 ms, so it would change nothing; give it a longer delay, or take it out",
+        "faults: init has a delay of 0 ms, so it would change nothing; give it a longer delay, or remove it",
     ),
     case(
         G::Effect,
@@ -95,7 +95,7 @@ pub const CASES: &[Case] = &[
         G::Effect,
         || with("latency"),
         |s| edit(s, |f| set(f, "AWS_LAMBDA_EXEC_WRAPPER", "/opt/aws-fis/bootstrap")),
-        "checkout: it starts through AWS FIS's own proxy, which talks to Lambda itself: no fault inside invocations would ever be injected; take FIS's wrapper and layer off the function, or run this experiment with FIS",
+        "checkout: it starts through AWS FIS's own proxy, which talks to Lambda itself: no fault inside invocations would ever be injected; remove FIS's wrapper and layer from the function, or run this experiment with FIS",
     ),
     case(
         G::Effect,

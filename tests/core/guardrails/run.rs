@@ -14,7 +14,7 @@ pub const CASES: &[Case] = &[
         |s| {
             s.alarms.remove("errors");
         },
-        "errors: there is no such alarm; create it, or correct its name or region",
+        "errors: there is no such alarm; create it, or correct its name or Region",
     ),
     case(
         G::Alarm,
@@ -22,7 +22,7 @@ pub const CASES: &[Case] = &[
         |s| {
             s.alarms.insert("errors".into(), true);
         },
-        "errors: it is in ALARM already; wait until it is OK",
+        "errors: it is already in ALARM; wait until it is OK",
     ),
     case(
         G::Lever,

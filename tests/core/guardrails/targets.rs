@@ -119,19 +119,19 @@ pub const CASES: &[Case] = &[
         G::Qualifier,
         || qualified("live"),
         |s| alias(s, "live", "7"),
-        "checkout: the exit fault changes $LATEST, and the alias live points at version 7; name an alias that points at $LATEST, or take the fault's qualifier out",
+        "checkout: the exit fault changes $LATEST, and the alias live points at version 7; name an alias that points at $LATEST, or remove the fault's qualifier",
     ),
     case(
         G::Qualifier,
         || qualified("7"),
         |_| {},
-        "checkout: the exit fault changes $LATEST, and version 7 would not see it; name an alias that points at $LATEST, or take the fault's qualifier out",
+        "checkout: the exit fault changes $LATEST, and version 7 would not see it; name an alias that points at $LATEST, or remove the fault's qualifier",
     ),
     case(
         G::Qualifier,
         || qualified("live"),
         |_| {},
-        "checkout: the exit fault is for its alias live, which it does not have; name an alias that points at $LATEST, or take the fault's qualifier out",
+        "checkout: the exit fault is for its alias live, which it does not have; name an alias that points at $LATEST, or remove the fault's qualifier",
     ),
     case(
         G::Leftovers,
@@ -155,7 +155,7 @@ pub const CASES: &[Case] = &[
         G::Qualifier,
         || qualified("$LATEST.PUBLISHED"),
         |_| {},
-        "checkout: the exit fault changes $LATEST, and version $LATEST.PUBLISHED would not see it; name an alias that points at $LATEST, or take the fault's qualifier out",
+        "checkout: the exit fault changes $LATEST, and version $LATEST.PUBLISHED would not see it; name an alias that points at $LATEST, or remove the fault's qualifier",
     ),
     case(
         G::Exists,
