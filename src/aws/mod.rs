@@ -2,6 +2,7 @@
 
 mod alarms;
 mod caller;
+mod configuration;
 #[cfg(all(test, feature = "testing"))]
 mod contract;
 mod errors;
@@ -15,6 +16,7 @@ mod kept_records;
 mod ledger;
 #[cfg(all(test, feature = "testing"))]
 mod moto;
+#[cfg(feature = "cli")]
 mod profile;
 mod records;
 #[cfg(feature = "cli")]
@@ -23,27 +25,25 @@ mod stacks;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_config::retry::RetryConfig;
-use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, ConfigLoader, Region};
-use aws_smithy_http_client::tls;
 
 use crate::model::time::Time;
 use crate::ports::{Clock, Stack};
-use crate::steps::{ATTEMPT_TIMEOUT, READ_ATTEMPTS};
 
 pub use aws_config::SdkConfig;
 pub use caller::caller;
+#[cfg(feature = "task")]
+pub use configuration::function_configuration;
+#[cfg(feature = "cli")]
+pub use configuration::user_configuration;
 pub use executions::ExecutionState;
 #[cfg(feature = "cli")]
 pub use invoke::{FunctionResponse, invoke};
+#[cfg(feature = "cli")]
 pub use profile::ProfileError;
 #[cfg(feature = "cli")]
 use profile::lacks_credentials;
 #[cfg(feature = "cli")]
 pub use stacks::{StackError, StackOutputs, stack_outputs};
-
-/// The longest time for establishing a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The ports on AWS.
 #[derive(Clone, Debug)]
@@ -81,41 +81,6 @@ impl AwsWorld {
             prefix: prefix.map(str::to_owned),
         }
     }
-}
-
-/// Reads Region, credentials and endpoint as every AWS tool does. `region` takes precedence over the environment, and a
-/// given `profile` is the only source of credentials.
-///
-/// # Errors
-/// If the profile does not exist, whether it is given or named by AWS_PROFILE.
-pub async fn configuration(profile: Option<&str>, region: Option<&str>) -> Result<SdkConfig, ProfileError> {
-    let named = profile.map(str::to_owned).or_else(profile_of_environment);
-    if let Some(name) = &named {
-        profile::require(name).await?;
-    }
-    // ring instead of the default aws-lc, because it is smaller, starts faster, and cross-compiles with any C compiler.
-    let http = aws_smithy_http_client::Builder::new()
-        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
-        .build_https();
-    let timeouts =
-        TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
-    let loader = || {
-        let loader = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(http.clone())
-            .timeout_config(timeouts.clone())
-            .retry_config(RetryConfig::standard().with_max_attempts(READ_ATTEMPTS));
-        let loader = profile.into_iter().fold(loader, ConfigLoader::profile_name);
-        region.into_iter().fold(loader, |loader, region| loader.region(Region::new(region.to_owned())))
-    };
-    let config = loader().load().await;
-    let Some(profile) = profile else { return Ok(config) };
-    let credentials = profile::credentials(profile, config.region().cloned(), http.clone());
-    Ok(loader().credentials_provider(credentials).load().await)
-}
-
-/// Returns AWS_PROFILE, unless it names the default profile, which need not exist.
-fn profile_of_environment() -> Option<String> {
-    std::env::var("AWS_PROFILE").ok().filter(|name| !name.is_empty() && name != "default")
 }
 
 impl Stack for AwsWorld {

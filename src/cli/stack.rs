@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::aws::{AwsWorld, SdkConfig, StackError, configuration, invoke, stack_outputs};
+use crate::aws::{AwsWorld, SdkConfig, StackError, invoke, stack_outputs, user_configuration};
 use crate::model::names::RunId;
 use crate::model::settings;
 use crate::model::settings::Settings;
@@ -47,7 +47,7 @@ pub(super) async fn ledger(arguments: &Arguments) -> Result<AwsWorld, Failure> {
 
 async fn config(arguments: &Arguments) -> Result<SdkConfig, Failure> {
     let invalid = |error: &str, cause: String| Failure { exit: Exit::Invalid, ..Failure::new(error, cause) };
-    let config = configuration(arguments.profile.as_deref(), arguments.region.as_deref()).await;
+    let config = user_configuration(arguments.profile.as_deref(), arguments.region.as_deref()).await;
     let config = config.map_err(|wrong| invalid("NoProfile", wrong.to_string()))?;
     match config.region() {
         Some(_) => Ok(config),

@@ -3,7 +3,7 @@
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::{Value, json};
 
-use crate::aws::{AwsWorld, configuration};
+use crate::aws::{AwsWorld, function_configuration};
 use crate::model::time::Time;
 use crate::steps::Budget;
 use crate::steps::error::StepError;
@@ -44,7 +44,7 @@ pub async fn serve() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let name = variable("_HANDLER").unwrap_or_default();
     let task = Task::named(&name)?;
     let (table, settings) = settings::from_environment(variable)?;
-    let world = AwsWorld::new(&configuration(None, None).await?, table, Some(&settings.prefix));
+    let world = AwsWorld::new(&function_configuration(), table, Some(&settings.prefix));
     let (world, settings, name) = (&world, &settings, &name);
     let serve_one = move |event: LambdaEvent<Value>| async move {
         let deadline = Time(i64::try_from(event.context.deadline).unwrap_or(i64::MAX));
