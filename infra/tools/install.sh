@@ -57,19 +57,6 @@ build_node_client() {
   }
 }
 
-# Finds Python 3.10 or newer; PYTHON=... selects one.
-find_python() {
-  local candidate
-  for candidate in ${PYTHON:+"$PYTHON"} python3 python3.14 python3.13 python3.12 python3.11 python3.10; do
-    if "$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
-      echo "$candidate"
-      return
-    fi
-  done
-  echo "install.sh: no Python 3.10 or newer with venv (on Debian and Ubuntu: the package python3-venv)" >&2
-  exit 1
-}
-
 [ $# = 1 ] || usage
 group=$1
 requirements=infra/tools/$group.txt
@@ -96,7 +83,7 @@ if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && "$venv/bin/python" -c
   exit 0
 fi
 
-python=$(find_python)
+python=$(infra/tools/find-python.sh)
 echo "installing the tools of '$group' into $venv"
 rm -rf "$venv"
 mkdir -p .tools
