@@ -62,21 +62,25 @@ help: ## list what make can do
 	echo "  variables  STACK=$(STACK) ARCH=$(ARCH) BUCKET=... PARAMETERS=\"Key=value ...\""
 
 .PHONY: build
-build: tools-lab cli layer ## build the command line, the proxy's layers and the lab's package; install the lab's tools
-	python3 infra/package.py $(HOST_ARCH)
+build: machine tools-lab layer ## build the command line, the proxy's layers and the lab's package; install the lab's tools
+	@python3 infra/package.py $(HOST_ARCH)
+
+# Before a build that takes minutes, one sentence says what this machine lacks.
+.PHONY: machine
+machine:
+	@infra/tools/check-machine.sh
 
 .PHONY: cli
 cli:
-	$(CARGO) build --release --locked --bin snapback
+	@python3 infra/package.py --cli
 
 .PHONY: layer
 layer: ## build the fault proxy for both architectures: target/layer/arm64.zip and target/layer/x86_64.zip
-	python3 infra/layer.py
+	@python3 infra/layer.py
 
 .PHONY: package
 package: layer ## build target/package/bootstrap.zip for ARCH (arm64 or x86_64), and the proxy's layers
-	@[ "$(ARCH)" = "$(HOST_ARCH)" ] || infra/tools/install.sh cross
-	python3 infra/package.py $(ARCH)
+	@python3 infra/package.py $(ARCH)
 
 # An array keeps values with blanks whole; without globs, a * stays a *.
 define parameters

@@ -24,7 +24,9 @@ def main(arguments: list[str]) -> int:
     if not set(arguments) <= set(TARGETS):
         print(f"usage: infra/layer.py [{'|'.join(TARGETS)}]...", file=sys.stderr)
         return 2
-    for architecture in arguments or TARGETS:
+    architectures = arguments or list(TARGETS)
+    print(f"building the fault proxy's layer for {' and '.join(architectures)}", flush=True)
+    for architecture in architectures:
         try:
             print(pack(build(TARGETS[architecture]), NAME, LAYERS / f"{architecture}.zip", LARGEST_BINARY))
         except TooLarge as grown:
