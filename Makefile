@@ -63,7 +63,7 @@ help: ## list what make can do
 
 .PHONY: build
 build: machine tools-lab layer ## build the command line, the proxy's layers and the lab's package; install the lab's tools
-	@python3 infra/package.py $(HOST_ARCH)
+	@python3 infra/package.py --lab $(HOST_ARCH)
 
 # Before a build that takes minutes, one sentence says what this machine lacks.
 .PHONY: machine
@@ -142,6 +142,8 @@ test: validate build tools-runtimes tools-ledger ## everything: validators, carg
 	$(SOAK) --crashes
 	# Everything that the run without SDKs has not tested.
 	$(CARGO) test --locked --all-features --lib --test proxy --test runtimes --test stack
+	# The lab at the end runs what is deployed: the package as it is optimized for that.
+	@python3 infra/package.py $(HOST_ARCH)
 	.tools/venv/bin/python infra/lab/lab.py run </dev/null 2>&1 | cat
 
 .PHONY: steady
@@ -154,6 +156,7 @@ soak: ## play SEEDS random histories in the simulated world, or print the one of
 
 .PHONY: bench
 bench: build ## measure bootstrap and fault proxy: size, start, and the proxy's cost per invocation; LONG=1
+	python3 infra/package.py $(HOST_ARCH)
 	python3 infra/bench/start.py
 	$(CARGO) build --profile layer --locked --target $(MUSL) --no-default-features --features bench --bin bench-proxy
 	$(LAYER_BINARIES)/bench-proxy $(LAYER_BINARIES)/snapback-proxy $(if $(LONG),--long)

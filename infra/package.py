@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Builds the bootstrap for one architecture and zips it for Lambda: `infra/package.py arm64|x86_64`. `infra/package.py --cli`
-builds the command line alone.
+"""Builds the bootstrap for one architecture and zips it for Lambda: `infra/package.py [--lab] arm64|x86_64`.
+`infra/package.py --cli` builds the command line alone.
 
 The bootstrap is static (musl), because provided.al2023 has an older glibc than most build machines. TLS compiles some C. For this
 machine's architecture, cc does that; another architecture needs zig (infra/tools/install.sh cross).
 
 Most of the build is AWS's SDKs. To compile them once, the command line and the bootstrap of a Linux machine have one target, one
-profile and one set of features, and one cargo command builds both.
+profile and one set of features, and one cargo command builds both. With `--lab` the profile is the lab's, which is not optimized
+and builds in a fraction of the time.
 """
 
 from __future__ import annotations
@@ -25,20 +26,26 @@ PACKAGE = ROOT / "target" / "package" / "bootstrap.zip"
 # Where a plain `cargo build --release` puts the command line, too.
 CLI = target_directory() / "release" / "snapback"
 LARGEST_BINARY = 12 * MEGABYTE
-FIRST_BUILD = "about three minutes"
-BUILD = ["build", "--release", "--locked"]
+# Lambda's limit for an unzipped package is 250 MB (lambda/latest/dg/gettingstarted-limits).
+LARGEST_PACKAGE = 250 * MEGABYTE
+FIRST_MINUTES = {"lab": 2, "release": 4}
+BUILD = ["build", "--locked", "--profile"]
 
 
 def main(arguments: list[str]) -> int:
+    profile = "release"
+    if arguments[:1] == ["--lab"]:
+        profile, arguments = "lab", arguments[1:]
     if len(arguments) != 1 or arguments[0] not in (*TARGETS, "--cli"):
-        print(f"usage: infra/package.py {'|'.join(TARGETS)}|--cli", file=sys.stderr)
+        print(f"usage: infra/package.py [--lab] {'|'.join(TARGETS)}|--cli", file=sys.stderr)
         return 2
     [what] = arguments
     if what == "--cli":
-        build_cli()
+        build_cli(profile)
         return 0
+    largest = LARGEST_BINARY if profile == "release" else LARGEST_PACKAGE
     try:
-        packed = pack(build_bootstrap(what), "bootstrap", PACKAGE, LARGEST_BINARY)
+        packed = pack(build_bootstrap(what, profile), "bootstrap", PACKAGE, largest)
     except TooLarge as grown:
         print(f"package: {grown}", file=sys.stderr)
         return 1
@@ -46,25 +53,27 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def build_cli() -> None:
-    announce("the command line")
+def build_cli(profile: str) -> None:
+    announce("the command line", profile)
     if is_linux():
-        build_both()
+        build_both(profile)
     else:
-        subprocess.run(["cargo", *BUILD, "--bin", "snapback"], cwd=ROOT, check=True)
+        cargo([*BUILD, profile, "--bin", "snapback"])
+        put_cli(target_directory() / profile / "snapback")
 
 
-def build_bootstrap(architecture: str) -> Path:
-    announce("the command line and the Lambda functions")
+def build_bootstrap(architecture: str, profile: str) -> Path:
+    announce("the command line and the Lambda functions", profile)
     if is_linux() and architecture == host_architecture():
-        build_both()
+        build_both(profile)
     else:
-        build_for_other_machine(architecture)
-    return target_directory() / TARGETS[architecture] / "release" / "bootstrap"
+        build_for_other_machine(architecture, profile)
+    return target_directory() / TARGETS[architecture] / profile / "bootstrap"
 
 
-def announce(what: str) -> None:
-    first = "" if CLI.exists() else f"; the first time, {FIRST_BUILD} on two cores, most of it AWS's SDKs"
+def announce(what: str, profile: str) -> None:
+    built = any(target_directory().glob(f"*/{profile}/snapback"))
+    first = "" if built else f"; the first time, this takes about {FIRST_MINUTES[profile]} minutes on two cores"
     print(f"building {what}{first}", flush=True)
 
 
@@ -72,8 +81,8 @@ def is_linux() -> bool:
     return platform.system() == "Linux"
 
 
-def build_both() -> None:
-    """Builds the command line and the bootstrap for this machine, which runs Linux, and puts the command line at CLI."""
+def build_both(profile: str) -> None:
+    """Builds the command line and the bootstrap for this machine, which runs Linux."""
     target = TARGETS[host_architecture()]
     add_target(target)
     environment = dict(os.environ)
@@ -82,25 +91,35 @@ def build_both() -> None:
     environment.setdefault(f"CC_{name}", "cc")
     # Fortified calls exist in glibc, for which cc is built, but not in musl.
     environment.setdefault(f"CFLAGS_{name}", "-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=0")
-    binaries = ["--bin", "bootstrap", "--bin", "snapback"]
-    subprocess.run(["cargo", *BUILD, *binaries, "--target", target], cwd=ROOT, env=environment, check=True)
-    # Moved into place, so that a running command line keeps its file.
+    cargo([*BUILD, profile, "--bin", "bootstrap", "--bin", "snapback", "--target", target], environment)
+    put_cli(target_directory() / target / profile / "snapback")
+
+
+def put_cli(built: Path) -> None:
+    """Puts the command line at CLI. It is moved there, so that a running one keeps its file."""
+    if built == CLI:
+        return
     draft = CLI.with_suffix(f".{os.getpid()}")
     CLI.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy2(target_directory() / target / "release" / "snapback", draft)
+    shutil.copy2(built, draft)
     draft.replace(CLI)
 
 
-def build_for_other_machine(architecture: str) -> None:
+def build_for_other_machine(architecture: str, profile: str) -> None:
     """Builds the bootstrap with zig, which brings the C compiler and the C library of every architecture."""
     target = TARGETS[architecture]
     subprocess.run([str(ROOT / "infra" / "tools" / "install.sh"), "cross"], cwd=ROOT, check=True)
     add_target(target)
     # It expects zig as a module of the python3 on the path.
     environment = {**os.environ, "PATH": f"{CROSS}{os.pathsep}{os.environ['PATH']}"}
-    command = [str(CROSS / "cargo-zigbuild"), "zigbuild", *BUILD[1:], "--bin", "bootstrap", "--target", target]
     # The command line is not for another machine: without its features, less is compiled.
-    subprocess.run([*command, "--no-default-features", "--features", "task"], cwd=ROOT, env=environment, check=True)
+    features = ["--no-default-features", "--features", "task"]
+    command = ["zigbuild", *BUILD[1:], profile, "--bin", "bootstrap", "--target", target, *features]
+    subprocess.run([str(CROSS / "cargo-zigbuild"), *command], cwd=ROOT, env=environment, check=True)
+
+
+def cargo(arguments: list[str], environment: dict[str, str] | None = None) -> None:
+    subprocess.run([os.environ.get("CARGO", "cargo"), *arguments], cwd=ROOT, env=environment, check=True)
 
 
 if __name__ == "__main__":
