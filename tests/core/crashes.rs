@@ -14,7 +14,7 @@ use snapback::steps::error::StepError;
 use snapback::steps::inject::{InjectOutcome, inject};
 use snapback::steps::reap::reap;
 use snapback::steps::restore::RestoreOutcome;
-use snapback::steps::rollback::{roll_back, roll_back_alarm, roll_back_all};
+use snapback::steps::rollback::{roll_back_alarm, roll_back_all};
 use snapback::steps::{MAX_LANDING_DELAY, MAX_READ_STALENESS};
 use snapback::testing::network::CrashPoint;
 use snapback::testing::samples::{alarm_arn, world};
@@ -22,7 +22,8 @@ use snapback::testing::{CallFailure, SimWorld};
 
 use super::stage::{assert_final_is_true, call_names, experiments, interleave, machine, outcome, surfaces};
 use super::support::{
-    Machine, assert_nothing_stays, block_on, budget, mutating, picture, reap_for, survives, target_of,
+    Machine, assert_nothing_stays, block_on, budget, mutating, picture, reap_for, roll_back_by_user, survives,
+    target_of,
 };
 
 #[test]
@@ -40,8 +41,7 @@ fn a_rollback_during_an_inject_ends_with_the_original() {
                 prepared.functions
             });
             let inject = inject(&world, &machine.run, &functions[0], budget(&world, Duration::from_secs(30)));
-            let rollback =
-                roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, Duration::from_secs(120)));
+            let rollback = roll_back_by_user(&world, &machine.run, Duration::from_secs(120));
             let (injected, rolled) =
                 block_on(interleave(seed, inject, rollback, || assert_final_is_true(&world, &before, fault)));
             assert!(
@@ -252,13 +252,7 @@ fn stale_reads_never_cause_a_false_restored() {
             block_on(machine.start()).unwrap();
             // End the run right after its start, while a read may still show the time before the inject.
             while !world.with(|state| state.targets.values().any(|target| target.status.is_final())) {
-                block_on(roll_back(
-                    &world,
-                    &machine.run,
-                    &EndReason::UserRequest,
-                    budget(&world, Duration::from_secs(5)),
-                ))
-                .unwrap();
+                block_on(roll_back_by_user(&world, &machine.run, Duration::from_secs(5))).unwrap();
                 assert_final_is_true(&world, &before, &format!("{fault}, {start}"));
                 block_on(world.sleep(Duration::from_millis(300)));
             }

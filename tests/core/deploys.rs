@@ -5,12 +5,11 @@ use std::time::Duration;
 use futures_util::future::join;
 use serde_json::json;
 use snapback::model::function::{Environment, LastUpdate};
-use snapback::model::run::{EndReason, RunStatus, TargetRecord, TargetStatus};
+use snapback::model::run::{RunStatus, TargetRecord, TargetStatus};
 use snapback::model::snapshot::Change;
 use snapback::plan::rendering::Outcome;
 use snapback::ports::Clock;
 use snapback::steps::restore::RestoreOutcome;
-use snapback::steps::rollback::roll_back;
 use snapback::testing::samples::{self, function_arn, layer_arn, world};
 use snapback::testing::{CallFailure, SimWorld};
 
@@ -18,7 +17,9 @@ use super::stage::{
     deploy_other_fields, deploy_over, experiments, is_inside_invocations, machine, outcome, over, surfaces,
     with_other_fields_deployed,
 };
-use super::support::{assert_nothing_stays, block_on, budget, give_way, mutating, picture, reap_for, target_of};
+use super::support::{
+    assert_nothing_stays, block_on, give_way, mutating, picture, reap_for, roll_back_by_user, target_of,
+};
 
 #[test]
 fn a_deploy_onto_an_uninjected_target_survives_a_rollback() {
@@ -31,9 +32,7 @@ fn a_deploy_onto_an_uninjected_target_survives_a_rollback() {
     });
     world.with(|state| state.functions.get_mut(&function_arn("checkout")).unwrap().edit(|seen| seen.timeout = 1));
     let ended = block_on(async {
-        roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, Duration::from_secs(120)))
-            .await
-            .unwrap();
+        roll_back_by_user(&world, &machine.run, Duration::from_secs(120)).await.unwrap();
         machine.end(None).await
     });
     assert_eq!(picture(&world, "checkout").timeout, 1);
@@ -293,13 +292,7 @@ fn a_restore_waits_for_an_unreadable_environment() {
             });
         };
         edit(&Environment::Unreadable);
-        let rolled = block_on(roll_back(
-            &world,
-            &machine.run,
-            &EndReason::UserRequest,
-            budget(&world, Duration::from_secs(120)),
-        ))
-        .unwrap();
+        let rolled = block_on(roll_back_by_user(&world, &machine.run, Duration::from_secs(120))).unwrap();
         let touches =
             ["handler", "layer", "environment", "several at once"].contains(&fault) || is_inside_invocations(fault);
         assert_eq!(

@@ -10,12 +10,13 @@ use snapback::ports::{Clock, Ledger};
 use snapback::steps::error::StepError;
 use snapback::steps::reap::{Tick, reap};
 use snapback::steps::restore::RestoreOutcome;
-use snapback::steps::rollback::{roll_back, roll_back_alarm, roll_back_all, stop};
+use snapback::steps::rollback::{roll_back_alarm, roll_back_all, stop};
 use snapback::testing::samples::{alarm_arn, function_arn, world};
 
 use super::stage::{experiments, machine, outcome, surfaces};
 use super::support::{
-    Machine, assert_nothing_stays, block_on, budget, give_way, mutating, picture, reap_for, run_of, target_of,
+    Machine, assert_nothing_stays, block_on, budget, give_way, mutating, picture, reap_for, roll_back_by_user, run_of,
+    target_of,
 };
 
 #[test]
@@ -126,9 +127,7 @@ fn nothing_starts_after_a_rollback_before_the_inject() {
                 if armed {
                     machine.arm(functions).await.unwrap();
                 }
-                roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, Duration::from_secs(120)))
-                    .await
-                    .unwrap();
+                roll_back_by_user(&world, &machine.run, Duration::from_secs(120)).await.unwrap();
                 machine.arm(functions).await.unwrap();
                 machine.inject(functions).await.unwrap();
             });

@@ -13,13 +13,14 @@ use snapback::steps::MAX_LANDING_DELAY;
 use snapback::steps::error::StepError;
 use snapback::steps::reap::reap;
 use snapback::steps::restore::RestoreOutcome;
-use snapback::steps::rollback::{roll_back, stop};
+use snapback::steps::rollback::stop;
 use snapback::testing::samples::{function_arn, settings, world};
 use snapback::testing::{CallFailure, SimWorld};
 
 use super::stage::{assert_final_is_true, call_names, experiments, machine, outcome};
 use super::support::{
-    Machine, assert_nothing_stays, block_on, budget, give_way, picture, reap_for, run_of, survives, target_of,
+    Machine, assert_nothing_stays, block_on, budget, give_way, picture, reap_for, roll_back_by_user, run_of, survives,
+    target_of,
 };
 
 #[test]
@@ -83,24 +84,12 @@ fn restored_is_not_reported_while_the_fault_can_still_land() {
             });
             machine.kill();
             assert_eq!(picture(&world, "checkout"), before, "{fault}: the call has landed already");
-            let mut rolled = block_on(roll_back(
-                &world,
-                &machine.run,
-                &EndReason::UserRequest,
-                budget(&world, Duration::from_secs(5)),
-            ))
-            .unwrap();
+            let mut rolled = block_on(roll_back_by_user(&world, &machine.run, Duration::from_secs(5))).unwrap();
             let mut passes = 0;
             while let Ok(RestoreOutcome::Pending { wait, .. }) = rolled.targets[0].1 {
                 assert_final_is_true(&world, &before, fault);
                 world.pass(wait);
-                rolled = block_on(roll_back(
-                    &world,
-                    &machine.run,
-                    &EndReason::UserRequest,
-                    budget(&world, Duration::from_secs(5)),
-                ))
-                .unwrap();
+                rolled = block_on(roll_back_by_user(&world, &machine.run, Duration::from_secs(5))).unwrap();
                 passes += 1;
                 assert!(passes < 100, "{fault}: it never ends");
             }
@@ -130,9 +119,7 @@ fn an_uncertain_inject_stays_uncertain_until_its_lease_ends() {
             block_on(machine.start()).unwrap();
             let stop = async {
                 while !world.with(|state| state.targets.values().any(|target| target.status.is_final())) {
-                    roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, Duration::from_secs(5)))
-                        .await
-                        .unwrap();
+                    roll_back_by_user(&world, &machine.run, Duration::from_secs(5)).await.unwrap();
                     assert_final_is_true(&world, &before, fault);
                     world.sleep(Duration::from_secs(1)).await;
                 }
@@ -384,8 +371,7 @@ fn an_old_refusal_does_not_fail_a_run_that_is_being_restored() {
     block_on(machine.start()).unwrap();
     machine.kill();
     world.with(|state| state.call_failures = vec![("PutFunctionConcurrency", CallFailure::Denied); 50]);
-    block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, Duration::from_secs(120))))
-        .unwrap();
+    block_on(roll_back_by_user(&world, &machine.run, Duration::from_secs(120))).unwrap();
     assert!(target_of(&world, &machine.run, "checkout").restore_error.is_some());
     world.with(|state| state.call_failures.clear());
     // This tick ends before it has read what it has written.

@@ -7,7 +7,7 @@ use snapback::model::names::{FunctionArn, RunId};
 use snapback::model::run::{EndReason, Lease, LeaseKind, TargetKey, TargetStatus};
 use snapback::model::snapshot::{Change, Snapshot};
 use snapback::ports::{Clock, Ledger, WriteOutcome};
-use snapback::steps::rollback::{roll_back, stop};
+use snapback::steps::rollback::stop;
 use snapback::steps::{
     ATTEMPT_TIMEOUT, INVOCATION_RESERVE, LEASE_DURATION, MAX_CLOCK_SKEW, MAX_LANDING_DELAY, MAX_READ_STALENESS,
     WRITE_WINDOW,
@@ -15,7 +15,7 @@ use snapback::steps::{
 use snapback::testing::samples::{self, faults, function_arn, world};
 use snapback::testing::{CallFailure, SimWorld};
 
-use super::support::{Machine, block_on, budget, give_way, survives, target_of};
+use super::support::{Machine, block_on, budget, give_way, roll_back_by_user, survives, target_of};
 
 /// An armed target, and the kind of leases that the test takes on it.
 struct Held {
@@ -202,7 +202,7 @@ fn a_dead_worker_blocks_others_only_for_its_lease() {
         state.call_failures = vec![("PutFunctionConcurrency", CallFailure::Lost)];
         state.calls_before_crash = Some(6);
     });
-    let rollback = roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, Duration::from_secs(900)));
+    let rollback = roll_back_by_user(&world, &machine.run, Duration::from_secs(900));
     assert!(survives(rollback).is_none());
     world.with(|state| {
         state.calls_before_crash = None;
@@ -210,8 +210,7 @@ fn a_dead_worker_blocks_others_only_for_its_lease() {
     });
     let lease = target_of(&world, &machine.run, "checkout").restore_lease.unwrap();
     assert_eq!(lease.until, began + LEASE_DURATION);
-    block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, Duration::from_secs(900))))
-        .unwrap();
+    block_on(roll_back_by_user(&world, &machine.run, Duration::from_secs(900))).unwrap();
     assert_eq!(target_of(&world, &machine.run, "checkout").status, TargetStatus::Restored);
     assert!(world.now() <= began + LEASE_DURATION + Duration::from_secs(5), "{:?}", began.until(world.now()));
 }
@@ -233,7 +232,7 @@ fn no_call_starts_after_its_leases_window() {
         give_way().await;
         assert_eq!(world.with(|state| state.writes.len()), 1, "only the inject's call has landed");
     };
-    let rollback = roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, Duration::from_secs(900)));
+    let rollback = roll_back_by_user(&world, &machine.run, Duration::from_secs(900));
     let (rolled, ()) = block_on(join(rollback, hold_up));
     rolled.unwrap();
     assert_eq!((sent(), world.with(|state| state.writes.len())), (3, 2), "it was sent again, under another lease");

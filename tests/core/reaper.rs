@@ -5,17 +5,18 @@ use std::time::Duration;
 use futures_util::future::join;
 use serde_json::{Value, json};
 use snapback::model::names::RunId;
-use snapback::model::run::{EndReason, RunStatus, TargetStatus};
+use snapback::model::run::{RunStatus, TargetStatus};
 use snapback::ports::Clock;
 use snapback::steps::OVERDUE_GRACE;
 use snapback::steps::reap::{Tick, reap};
-use snapback::steps::rollback::roll_back;
 use snapback::steps::steady_state::checked_by;
 use snapback::testing::SimWorld;
 use snapback::testing::network::CrashPoint;
 use snapback::testing::samples::{self, faults, world};
 
-use super::support::{Machine, assert_nothing_is_active, block_on, budget, give_way, picture, run_of, target_of};
+use super::support::{
+    Machine, assert_nothing_is_active, block_on, budget, give_way, picture, roll_back_by_user, run_of, target_of,
+};
 
 fn tick(world: &SimWorld) -> (Tick, Option<&'static str>) {
     world.pass(Duration::from_secs(60));
@@ -73,8 +74,7 @@ fn a_rollback_restores_a_run_without_a_record() {
     let before = picture(&world, "checkout");
     let run = without_record(&world, faults()[0].clone());
     world.pass(Duration::from_secs(60));
-    let rolled_back =
-        block_on(roll_back(&world, &run, &EndReason::UserRequest, budget(&world, Duration::from_secs(120)))).unwrap();
+    let rolled_back = block_on(roll_back_by_user(&world, &run, Duration::from_secs(120))).unwrap();
     assert_eq!(rolled_back.targets.len(), 1);
     assert_eq!(picture(&world, "checkout"), before);
 }
@@ -145,8 +145,7 @@ fn the_reaper_leaves_a_stopping_run_alone_for_five_minutes() {
         experiment["steadyState"] = steady_state.clone();
         let machine = Machine::new(&world, "run-1", experiment);
         block_on(machine.start()).unwrap();
-        block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, Duration::from_secs(120))))
-            .unwrap();
+        block_on(roll_back_by_user(&world, &machine.run, Duration::from_secs(120))).unwrap();
         let run = run_of(&world, &machine.run);
         // The time to evaluate begins once every target is restored.
         let left_until = match steady_state.as_array().unwrap().is_empty() {

@@ -10,7 +10,7 @@ use snapback::steps::rollback::roll_back;
 use snapback::testing::SimWorld;
 use snapback::testing::samples::{self, faults, function_arn, world};
 
-use super::support::{Machine, block_on, budget, picture, target_of};
+use super::support::{Machine, block_on, budget, picture, roll_back_by_user, target_of};
 
 const TIMEOUT: std::ops::Range<usize> = 4..5;
 
@@ -81,8 +81,7 @@ fn a_restored_fault_is_not_reported_as_removed() {
         block_on(machine.start()).unwrap();
         world.pass(Duration::from_secs(60));
         // A rollback restores while the execution observes, during and after it.
-        let rollback =
-            roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, Duration::from_secs(120)));
+        let rollback = roll_back_by_user(&world, &machine.run, Duration::from_secs(120));
         let (rolled, observed) = block_on(futures_util::future::join(rollback, machine.observe()));
         rolled.unwrap();
         observed.unwrap();

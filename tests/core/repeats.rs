@@ -9,12 +9,12 @@ use snapback::model::function::Observation;
 use snapback::model::names::{FunctionArn, RunId};
 use snapback::model::run::{EndReason, Lock, Run, RunStatus, TargetRecord};
 use snapback::steps::reap::reap;
-use snapback::steps::rollback::{roll_back, roll_back_alarm, roll_back_all, stop};
+use snapback::steps::rollback::{roll_back_alarm, roll_back_all, stop};
 use snapback::testing::SimWorld;
 use snapback::testing::samples::{alarm_arn, function_arn, world};
 
 use super::stage::{assert_final_is_true, experiments, interleave, machine};
-use super::support::{Machine, assert_nothing_stays, block_on, budget, mutating, picture, reap_for};
+use super::support::{Machine, assert_nothing_stays, block_on, budget, mutating, picture, reap_for, roll_back_by_user};
 
 /// One act: a task of the state machine, or an event from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,9 +73,7 @@ async fn perform(machine: &Machine<'_>, act: Act) {
                     .unwrap();
             assert!(rolled.is_empty());
         }
-        Act::Person => {
-            drop(roll_back(world, run, &EndReason::UserRequest, budget(world, Duration::from_secs(120))).await.unwrap())
-        }
+        Act::Person => drop(roll_back_by_user(world, run, Duration::from_secs(120)).await.unwrap()),
         Act::Everything => {
             drop(roll_back_all(world, &EndReason::UserRequest, budget(world, Duration::from_secs(120))).await.unwrap())
         }

@@ -8,12 +8,12 @@ use snapback::model::run::{EndReason, RunStatus, TargetKey, TargetStatus};
 use snapback::plan::rendering::Outcome;
 use snapback::ports::Clock;
 use snapback::steps::reap::reap;
-use snapback::steps::rollback::{roll_back, roll_back_all};
+use snapback::steps::rollback::roll_back_all;
 use snapback::testing::CallFailure;
 use snapback::testing::samples::{self, SECRET, faults, function_arn, layer_arn, run_id, world};
 
 use super::stage::{outcome, set};
-use super::support::{Machine, assert_nothing_stays, block_on, budget, picture, run_of, target_of};
+use super::support::{Machine, assert_nothing_stays, block_on, budget, picture, roll_back_by_user, run_of, target_of};
 
 /// A layer of the function that is deleted during the run cannot be attached again. The other fields are restored anyway,
 /// and the layers once that layer exists again.
@@ -88,8 +88,7 @@ fn refused_layers_and_environment_are_both_reported() {
         function.edit(|seen| set(seen, "DEPLOYED", &"x".repeat(5000)));
         state.calls.clear();
     });
-    block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, Duration::from_secs(30))))
-        .unwrap();
+    block_on(roll_back_by_user(&world, &machine.run, Duration::from_secs(30))).unwrap();
     world.pass(Duration::from_secs(5));
     let during = picture(&world, "checkout");
     assert_eq!((&during.handler, during.timeout, during.memory), (&before.handler, before.timeout, before.memory));
@@ -198,9 +197,7 @@ fn a_steady_state_that_was_not_evaluated_is_not_held() {
     block_on(async {
         world.sleep(Duration::from_secs(70)).await;
         machine.observe().await.unwrap();
-        roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, Duration::from_secs(120)))
-            .await
-            .unwrap();
+        roll_back_by_user(&world, &machine.run, Duration::from_secs(120)).await.unwrap();
         snapback::steps::report::close(&world, &machine.run).await.unwrap();
     });
     let view = block_on(snapback::steps::report::close(&world, &run_id("run-1"))).unwrap();
@@ -243,8 +240,7 @@ fn a_retry_without_the_layers_can_land_late_too() {
         // The first call is refused for its layer in any case. The second one lands late.
         state.call_failures = vec![("UpdateFunctionConfiguration", CallFailure::LandsLate(Duration::from_secs(8))); 2];
     });
-    block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, Duration::from_secs(30))))
-        .unwrap();
+    block_on(roll_back_by_user(&world, &machine.run, Duration::from_secs(30))).unwrap();
     assert_eq!(world.count("UpdateFunctionConfiguration"), 3, "one to inject, two to restore");
     let lease = target_of(&world, &machine.run, "checkout").restore_lease.unwrap();
     assert!(world.now().until(lease.until) > Duration::from_secs(8), "the lease ends before the call has landed");

@@ -18,7 +18,7 @@ use snapback::steps::rollback::{RolledBack, roll_back, roll_back_all};
 use snapback::testing::samples::{self, faults, function_arn, layer_arn, observation, world};
 use snapback::testing::{CallFailure, SimWorld, State};
 
-use super::support::{Machine, block_on, budget};
+use super::support::{Machine, block_on, budget, roll_back_by_user};
 
 /// The rollback function's timeout in `infra/template.yaml`.
 const INVOCATION: Duration = Duration::from_secs(900);
@@ -138,7 +138,7 @@ fn a_thousand_targets_are_rolled_back_at_lambdas_rate() {
         let (world, functions) = team_with_fault(1_000, fault);
         let began = world.now();
         let run = samples::run_id("run-1");
-        let rollback = roll_back(&world, &run, &EndReason::UserRequest, budget(&world, INVOCATION));
+        let rollback = roll_back_by_user(&world, &run, INVOCATION);
         let (rolled_back, most) = block_on(with_most_calls_in_flight(&world, rollback));
         assert_all_ended(&rolled_back.unwrap(), 1_000);
         assert_all_restored(&world, &functions, fault.0);
@@ -238,7 +238,7 @@ fn a_429_pauses_the_calls_for_all_targets() {
     let (world, functions) = team_with_fault(40, &faults()[0]);
     world.with(|state| state.call_failures = vec![("PutFunctionConcurrency", CallFailure::Throttled)]);
     let run = samples::run_id("run-1");
-    let rollback = roll_back(&world, &run, &EndReason::UserRequest, budget(&world, INVOCATION));
+    let rollback = roll_back_by_user(&world, &run, INVOCATION);
     let watch = async {
         world.sleep(Duration::from_millis(200)).await;
         let early = world.with(|state| state.writes.len());

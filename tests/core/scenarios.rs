@@ -11,11 +11,13 @@ use snapback::ports::Clock;
 use snapback::steps::MAX_READ_STALENESS;
 use snapback::steps::prepare::{Request, prepare};
 use snapback::steps::restore::{RestoreOutcome, restore};
-use snapback::steps::rollback::{roll_back, roll_back_all};
+use snapback::steps::rollback::roll_back_all;
 use snapback::testing::samples::{self, faults, function_arn, run_id, settings, world};
 
 use super::stage::{experiments, machine, outcome, over, surfaces};
-use super::support::{Machine, assert_nothing_stays, block_on, budget, give_way, mutating, picture, run_of, target_of};
+use super::support::{
+    Machine, assert_nothing_stays, block_on, budget, give_way, mutating, picture, roll_back_by_user, run_of, target_of,
+};
 
 #[test]
 fn a_normal_end_restores_exactly() {
@@ -124,13 +126,7 @@ fn restoring_again_changes_nothing() {
         let before = picture(&world, "checkout");
         let machine = machine(&world, &experiment);
         block_on(machine.start()).unwrap();
-        let rolled = block_on(roll_back(
-            &world,
-            &machine.run,
-            &EndReason::UserRequest,
-            budget(&world, Duration::from_secs(120)),
-        ))
-        .unwrap();
+        let rolled = block_on(roll_back_by_user(&world, &machine.run, Duration::from_secs(120))).unwrap();
         let writes = mutating(&world);
         for _ in 0..3 {
             let again = block_on(restore(
@@ -142,13 +138,7 @@ fn restoring_again_changes_nothing() {
             assert_eq!(again, Ok(RestoreOutcome::Ended(TargetStatus::Restored)), "{fault}");
         }
         for _ in 0..3 {
-            block_on(roll_back(
-                &world,
-                &machine.run,
-                &EndReason::UserRequest,
-                budget(&world, Duration::from_secs(120)),
-            ))
-            .unwrap();
+            block_on(roll_back_by_user(&world, &machine.run, Duration::from_secs(120))).unwrap();
             block_on(roll_back_all(&world, &EndReason::UserRequest, budget(&world, Duration::from_secs(120)))).unwrap();
             assert_eq!(outcome(&block_on(machine.end(None))), (RunStatus::Stopped, Outcome::EndedEarly), "{fault}");
         }

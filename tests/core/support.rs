@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use snapback::model::function::{LastUpdate, Observation};
 use snapback::model::names::RunId;
-use snapback::model::run::{Run, TargetRecord};
+use snapback::model::run::{EndReason, Run, TargetRecord};
+use snapback::steps::error::StepError;
 use snapback::steps::reap::reap;
+use snapback::steps::rollback::{RolledBack, roll_back};
 use snapback::testing::SimWorld;
 pub use snapback::testing::execution::{Ended, Machine, block_on, budget, survives};
 use snapback::testing::samples::function_arn;
@@ -55,6 +57,11 @@ pub fn mutating(world: &SimWorld) -> Vec<String> {
         ["Put", "Delete", "Update"].iter().any(|verb| call.starts_with(verb)) && !call.ends_with("Item")
     };
     world.with(|state| state.calls.iter().filter(mutates).cloned().collect())
+}
+
+/// Rolls a run back as a user does, in an invocation that has this time.
+pub async fn roll_back_by_user(world: &SimWorld, run: &RunId, span: Duration) -> Result<RolledBack, StepError> {
+    roll_back(world, run, &EndReason::UserRequest, budget(world, span)).await
 }
 
 /// Runs the reaper `ticks` times, a minute apart.

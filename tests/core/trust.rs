@@ -14,11 +14,10 @@ use snapback::ports::Clock;
 use snapback::steps::reap::reap;
 use snapback::steps::report::{ReportOutcome, report};
 use snapback::steps::restore::RestoreOutcome;
-use snapback::steps::rollback::roll_back;
 use snapback::testing::samples::{self, function_arn, world};
 use snapback::testing::{SimWorld, State};
 
-use super::support::{Machine, block_on, budget, mutating, picture, reap_for, target_of};
+use super::support::{Machine, block_on, budget, mutating, picture, reap_for, roll_back_by_user, target_of};
 
 /// Writes what an attacker would write into the table to have a function changed: a run that is stopping, and a target
 /// whose "original" is the wanted value.
@@ -58,8 +57,7 @@ fn assert_refused(world: &SimWorld, function: &str, id: &RunId, error: &str) {
         let (tick, _) = block_on(reap(world, budget(world, Duration::from_secs(55))));
         assert_eq!(tick.failed_restores, 1, "FailedRestores alarms");
     }
-    let rolled_back =
-        block_on(roll_back(world, id, &EndReason::UserRequest, budget(world, Duration::from_secs(120)))).unwrap();
+    let rolled_back = block_on(roll_back_by_user(world, id, Duration::from_secs(120))).unwrap();
     let failure = rolled_back.targets[0].1.as_ref().unwrap_err();
     assert_eq!(failure.name(), error, "{failure}");
     assert_eq!(picture(world, function), before);
@@ -124,8 +122,7 @@ fn assert_open(world: &SimWorld, id: &RunId, error: &str, why: &str) {
     }
     assert_eq!(target_of(world, id, "payment").status, TargetStatus::Restored);
     assert_eq!(picture(world, "payment").timeout, 10);
-    let rolled_back =
-        block_on(roll_back(world, id, &EndReason::UserRequest, budget(world, Duration::from_secs(120)))).unwrap();
+    let rolled_back = block_on(roll_back_by_user(world, id, Duration::from_secs(120))).unwrap();
     let failures: Vec<_> = rolled_back.targets.iter().filter_map(|(_, result)| result.as_ref().err()).collect();
     assert_eq!(failures.iter().map(|error| error.name()).collect::<Vec<_>>(), [error]);
     let ReportOutcome::Closed(view) = block_on(report(world, id)).unwrap() else { panic!("it is closed") };
@@ -172,8 +169,7 @@ fn a_run_stopped_before_its_targets_were_written_is_untouched() {
         let lock = Lock { run: Some(samples::run_id("another")), generation: 1, released_at: None };
         state.locks.insert(function_arn("checkout"), lock);
     });
-    let rolled_back =
-        block_on(roll_back(&world, &id, &EndReason::UserRequest, budget(&world, Duration::from_secs(120)))).unwrap();
+    let rolled_back = block_on(roll_back_by_user(&world, &id, Duration::from_secs(120))).unwrap();
     assert_eq!(rolled_back.targets[0].1, Ok(RestoreOutcome::Ended(TargetStatus::Untouched)));
     let ReportOutcome::Closed(view) = block_on(report(&world, &id)).unwrap() else { panic!("it is closed") };
     assert_eq!((view.status, view.targets.len()), (RunStatus::Stopped, 0));

@@ -8,11 +8,11 @@ use snapback::plan::rendering::report_view;
 use snapback::steps::arm::{ArmOutcome, arm};
 use snapback::steps::inject::{InjectOutcome, inject};
 use snapback::steps::reap::reap;
-use snapback::steps::rollback::{roll_back, stop};
+use snapback::steps::rollback::stop;
 use snapback::testing::samples::{self, faults, function_arn, world};
 use snapback::testing::{CallFailure, SimWorld};
 
-use super::support::{Machine, block_on, budget, run_of, target_of};
+use super::support::{Machine, block_on, budget, roll_back_by_user, run_of, target_of};
 
 fn recorded(world: &SimWorld) -> bool {
     world.with(|state| state.ledger_methods.contains("record_waiting"))
@@ -38,13 +38,11 @@ fn the_report_tells_why_a_restore_waits() {
     };
     let readable = world.with(|state| state.functions[&function_arn("checkout")].seen.environment.clone());
     hide(true, &world);
-    let _ = block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, Duration::from_secs(30))))
-        .unwrap();
+    let _ = block_on(roll_back_by_user(&world, &machine.run, Duration::from_secs(30))).unwrap();
     assert_eq!(waiting_for(&world, &machine).as_deref(), Some("the environment cannot be read"));
     // Only a new reason is written. Another invocation that waits for the same one writes nothing.
     world.with(|state| state.ledger_methods.clear());
-    let _ = block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, Duration::from_secs(30))))
-        .unwrap();
+    let _ = block_on(roll_back_by_user(&world, &machine.run, Duration::from_secs(30))).unwrap();
     assert!(!recorded(&world));
     // The reaper counts it.
     world.pass(Duration::from_secs(400));
@@ -54,9 +52,7 @@ fn the_report_tells_why_a_restore_waits() {
         let checkout = state.functions.get_mut(&function_arn("checkout")).unwrap();
         checkout.edit(|seen| seen.environment = readable);
     });
-    let _ =
-        block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, Duration::from_secs(120))))
-            .unwrap();
+    let _ = block_on(roll_back_by_user(&world, &machine.run, Duration::from_secs(120))).unwrap();
     assert_eq!(waiting_for(&world, &machine), None, "the wait is over");
 }
 
@@ -67,8 +63,7 @@ fn an_uncertain_call_is_named_as_the_reason_to_wait() {
     block_on(machine.start()).unwrap();
     world.pass(Duration::from_secs(60));
     world.with(|state| state.call_failures = vec![("PutFunctionConcurrency", CallFailure::ResponseLost)]);
-    let _ = block_on(roll_back(&world, &machine.run, &EndReason::UserRequest, budget(&world, Duration::from_secs(30))))
-        .unwrap();
+    let _ = block_on(roll_back_by_user(&world, &machine.run, Duration::from_secs(30))).unwrap();
     let lease = target_of(&world, &machine.run, "checkout").restore_lease.unwrap();
     assert_eq!(waiting_for(&world, &machine), Some(format!("a call that may still land until {}", lease.until)));
 }
