@@ -234,13 +234,17 @@ class Site:
 
     def is_free(self) -> bool:
         """Returns whether no run is active and no target is locked."""
-        closed = all(run["status"] in CLOSED for run in self.runs())
-        return closed and not json.loads(self.snapback("status", "--json")[1])["armed"]
+        status = self.status()
+        return all(run["status"] in CLOSED for run in status["runs"]) and not status["armed"]
 
     def runs(self) -> list[dict[str, Any]]:
         """Returns the latest runs."""
+        return list(self.status()["runs"])
+
+    def status(self) -> dict[str, Any]:
+        """Returns what `snapback status` reports."""
         _, said = self.snapback("status", "--json")
-        return list(json.loads(said)["runs"])
+        return dict(json.loads(said))
 
     # -------------------------------------------------------------------------------------------------- calls
 
