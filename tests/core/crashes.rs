@@ -71,9 +71,10 @@ fn rollback_reaper_and_machine_can_restore_concurrently() {
             let machine = machine(&world, &experiment);
             block_on(machine.start()).unwrap();
             machine.kill();
+            let ending = EndReason::UserRequest.into();
             let both = join(
                 reap(&world, budget(&world, Duration::from_secs(55))),
-                roll_back_all(&world, &EndReason::UserRequest, budget(&world, Duration::from_secs(120))),
+                roll_back_all(&world, &ending, budget(&world, Duration::from_secs(120))),
             );
             let ((_, rolled), ended) =
                 block_on(interleave(seed, both, machine.end(None), || assert_final_is_true(&world, &before, fault)));

@@ -150,9 +150,11 @@ fn an_engaged_lever_ends_active_runs_and_refuses_new_ones() {
         let machine = machine(&world, &experiment);
         let pull = async {
             world.sleep(Duration::from_secs(20)).await;
-            let lever = Lever { engaged: true, since: world.now(), reason: "Black Friday".into() };
+            let lever = Lever { engaged: true, since: world.now(), reason: "Black Friday".into(), by: None };
             world.set_lever(&lever).await.unwrap();
-            roll_back_all(&world, &EndReason::SafetyLever, budget(&world, Duration::from_secs(120))).await.unwrap()
+            roll_back_all(&world, &EndReason::SafetyLever.into(), budget(&world, Duration::from_secs(120)))
+                .await
+                .unwrap()
         };
         let (ended, rolled) = block_on(join(machine.execute(), pull));
         assert_eq!(rolled.len(), 1, "{fault}");
@@ -174,7 +176,7 @@ fn observe_and_the_reaper_detect_an_engaged_lever() {
         let before = picture(&world, "checkout");
         let machine = machine(&world, experiment);
         block_on(machine.start()).unwrap();
-        let lever = Lever { engaged: true, since: world.now(), reason: "now".into() };
+        let lever = Lever { engaged: true, since: world.now(), reason: "now".into(), by: None };
         world.with(|state| state.lever = Some(lever));
         if dead {
             machine.kill();
@@ -233,7 +235,7 @@ fn the_reaper_ends_a_run_that_its_execution_does_not_restore() {
     let before = picture(&world, "checkout");
     let machine = machine(&world, experiment);
     block_on(machine.start()).unwrap();
-    block_on(stop(&world, &machine.run, &EndReason::UserRequest)).unwrap();
+    block_on(stop(&world, &machine.run, &EndReason::UserRequest.into())).unwrap();
     reap_for(&world, 3);
     assert_ne!(picture(&world, "checkout"), before, "for some minutes, the execution has to restore it");
     reap_for(&world, 5);

@@ -348,7 +348,7 @@ fn a_stopped_run_whose_restore_is_refused_has_failed() {
     let machine = machine(&world, &experiments()[0].1);
     block_on(machine.start()).unwrap();
     // The run is stopping when its execution is stopped, so only the reaper can record that it has failed.
-    block_on(stop(&world, &machine.run, &EndReason::UserRequest)).unwrap();
+    block_on(stop(&world, &machine.run, &EndReason::UserRequest.into())).unwrap();
     machine.kill();
     world.with(|state| state.call_failures = vec![("PutFunctionConcurrency", CallFailure::Denied); 50]);
     reap_for(&world, 2);

@@ -196,7 +196,7 @@ fn a_dead_worker_blocks_others_only_for_its_lease() {
     block_on(machine.start()).unwrap();
     world.pass(Duration::from_secs(60));
     let began = world.now();
-    block_on(stop(&world, &machine.run, &EndReason::UserRequest)).unwrap();
+    block_on(stop(&world, &machine.run, &EndReason::UserRequest.into())).unwrap();
     world.with(|state| {
         // The rollback reads, takes its lease, sends its call, which does not land, and dies before the response.
         state.call_failures = vec![("PutFunctionConcurrency", CallFailure::Lost)];

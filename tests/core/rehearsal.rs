@@ -201,6 +201,6 @@ fn a_rehearsed_target_is_not_read_again() {
 fn a_run_that_is_being_stopped_is_not_rehearsed() {
     let world = world(&["checkout"]);
     let machine = armed(&world, "timeout");
-    block_on(stop(&world, &machine.run, &EndReason::UserRequest)).unwrap();
+    block_on(stop(&world, &machine.run, &EndReason::UserRequest.into())).unwrap();
     assert_eq!(rehearse(&world, &machine), (RehearseOutcome::Skipped, 0));
 }

@@ -66,8 +66,13 @@ fn a_restore_detects_a_removal_that_observe_missed() {
     let machine = injected(&world);
     world.pass(Duration::from_secs(60));
     deploy(&world, original);
-    block_on(roll_back(&world, &machine.run, &EndReason::DurationElapsed, budget(&world, Duration::from_secs(120))))
-        .unwrap();
+    block_on(roll_back(
+        &world,
+        &machine.run,
+        &EndReason::DurationElapsed.into(),
+        budget(&world, Duration::from_secs(120)),
+    ))
+    .unwrap();
     let report = block_on(machine.end(None)).report.unwrap();
     assert_eq!((report.status, report.outcome), (RunStatus::Completed, Outcome::Drifted));
     assert_eq!(world.count("UpdateFunctionConfiguration"), 1, "there was nothing to restore");

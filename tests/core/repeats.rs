@@ -52,10 +52,10 @@ async fn perform(machine: &Machine<'_>, act: Act) {
         Act::Arm => machine.arm(functions).await.unwrap(),
         Act::Inject => machine.inject(functions).await.unwrap(),
         Act::Observe => machine.observe().await.unwrap(),
-        Act::BeginRestore => drop(stop(world, run, &EndReason::DurationElapsed).await.unwrap()),
+        Act::BeginRestore => drop(stop(world, run, &EndReason::DurationElapsed.into()).await.unwrap()),
         Act::Restore => {
             // The task stops the run first, as it does for a direct call.
-            let run = stop(world, run, &EndReason::UserRequest).await.unwrap();
+            let run = stop(world, run, &EndReason::UserRequest.into()).await.unwrap();
             machine.restore(&run).await.unwrap();
         }
         Act::Report => drop(snapback::steps::report::report(world, run).await.unwrap()),
@@ -74,9 +74,11 @@ async fn perform(machine: &Machine<'_>, act: Act) {
             assert!(rolled.is_empty());
         }
         Act::Person => drop(roll_back_by_user(world, run, Duration::from_secs(120)).await.unwrap()),
-        Act::Everything => {
-            drop(roll_back_all(world, &EndReason::UserRequest, budget(world, Duration::from_secs(120))).await.unwrap())
-        }
+        Act::Everything => drop(
+            roll_back_all(world, &EndReason::UserRequest.into(), budget(world, Duration::from_secs(120)))
+                .await
+                .unwrap(),
+        ),
         Act::Tick => assert_eq!(reap(world, budget(world, Duration::from_secs(55))).await.1, None),
         Act::TickAfterDeath => {
             machine.kill();

@@ -116,7 +116,7 @@ fn slow_targets_block_no_other_target() {
             function.edit(|seen| seen.environment = snapback::model::function::Environment::Unreadable);
         }
     });
-    block_on(roll_back_all(&world, &EndReason::UserRequest, budget(&world, Duration::from_secs(30)))).unwrap();
+    block_on(roll_back_all(&world, &EndReason::UserRequest.into(), budget(&world, Duration::from_secs(30)))).unwrap();
     assert_eq!(target_of(&world, &first.run, "z-last").status, TargetStatus::Restored);
     assert_eq!(target_of(&world, &second.run, "other").status, TargetStatus::Restored);
     assert_eq!(target_of(&world, &first.run, "a-stuck-0").status, TargetStatus::Injected, "nothing could be written");

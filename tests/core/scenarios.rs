@@ -139,7 +139,8 @@ fn restoring_again_changes_nothing() {
         }
         for _ in 0..3 {
             block_on(roll_back_by_user(&world, &machine.run, Duration::from_secs(120))).unwrap();
-            block_on(roll_back_all(&world, &EndReason::UserRequest, budget(&world, Duration::from_secs(120)))).unwrap();
+            block_on(roll_back_all(&world, &EndReason::UserRequest.into(), budget(&world, Duration::from_secs(120))))
+                .unwrap();
             assert_eq!(outcome(&block_on(machine.end(None))), (RunStatus::Stopped, Outcome::EndedEarly), "{fault}");
         }
         assert_eq!(mutating(&world), writes, "{fault}");

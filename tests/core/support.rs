@@ -61,7 +61,7 @@ pub fn mutating(world: &SimWorld) -> Vec<String> {
 
 /// Rolls a run back as a user does, in an invocation that has this time.
 pub async fn roll_back_by_user(world: &SimWorld, run: &RunId, span: Duration) -> Result<RolledBack, StepError> {
-    roll_back(world, run, &EndReason::UserRequest, budget(world, span)).await
+    roll_back(world, run, &EndReason::UserRequest.into(), budget(world, span)).await
 }
 
 /// Runs the reaper `ticks` times, a minute apart.

@@ -23,7 +23,7 @@ use super::support::{Machine, block_on, budget, mutating, picture, reap_for, rol
 /// whose "original" is the wanted value.
 fn forge(world: &SimWorld, function: &str) -> RunId {
     let (id, arn) = (samples::run_id("forged"), function_arn(function));
-    let mut run = snapback::model::marker::stopped_marker(&id, &EndReason::UserRequest, world.now());
+    let mut run = snapback::model::marker::stopped_marker(&id, &EndReason::UserRequest.into(), world.now());
     run.status = RunStatus::Stopping;
     run.unread = Some("its experiment was written by another release".to_owned());
     run.functions = vec![arn.clone()];
@@ -160,7 +160,7 @@ fn an_unreadable_target_record_stays_open_and_blocks_no_other() {
 fn a_run_stopped_before_its_targets_were_written_is_untouched() {
     let world = world(&["checkout"]);
     let id = samples::run_id("run-1");
-    let mut run = snapback::model::marker::stopped_marker(&id, &EndReason::UserRequest, world.now());
+    let mut run = snapback::model::marker::stopped_marker(&id, &EndReason::UserRequest.into(), world.now());
     (run.status, run.functions) = (RunStatus::Stopping, vec![function_arn("checkout")]);
     world.with(|state| {
         state.runs.insert(id.clone(), run);

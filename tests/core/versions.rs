@@ -100,8 +100,8 @@ fn a_restore_waits_for_a_slow_list() {
     let world = world(&["checkout"]);
     let machine = run_with_versions(&world, 2);
     world.with(|state| state.call_failures = vec![(LIST, CallFailure::Throttled); 20]);
-    let reason = snapback::model::run::EndReason::UserRequest;
-    block_on(roll_back(&world, &machine.run, &reason, budget(&world, Duration::from_secs(20)))).unwrap();
+    let ending = snapback::model::run::EndReason::UserRequest.into();
+    block_on(roll_back(&world, &machine.run, &ending, budget(&world, Duration::from_secs(20)))).unwrap();
     assert_eq!(target_of(&world, &machine.run, "checkout").status, TargetStatus::Restoring);
     machine.kill();
     reap_for(&world, 1);

@@ -115,7 +115,7 @@ fn an_arm_that_comes_too_late_asks_for_no_lock() {
     let world = world(&["checkout"]);
     let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
     block_on(machine.prepare()).unwrap();
-    block_on(stop(&world, &machine.run, &EndReason::UserRequest)).unwrap();
+    block_on(stop(&world, &machine.run, &EndReason::UserRequest.into())).unwrap();
     assert_eq!(block_on(arm(&world, &machine.run, &function_arn("checkout"))), Ok(ArmOutcome::Skipped));
     assert!(!world.with(|state| state.ledger_methods.contains("take_lock")));
 }

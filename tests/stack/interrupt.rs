@@ -1,5 +1,6 @@
 //! Ctrl-C, SIGTERM and SIGHUP: the real command line follows a run of a fake AWS, on a terminal or without one.
 
+use serde_json::{Value, json};
 use snapback::model::run::RunStatus;
 
 use super::fake::{FakeAws, Rollback, Running, SNAPBACK, eventually, experiment_file};
@@ -206,6 +207,9 @@ fn an_impossible_rollback_reports_the_cause_and_the_fix() {
     assert!(!aws.calls("Invoke").is_empty() && !aws.calls("UpdateItem").is_empty() && !aws.calls("PutItem").is_empty());
 }
 
+/// Who asks for each of them.
+const ANNA: &str = r#""by":{"caller":"arn:aws:iam::123456789012:user/anna","via":"command line"}"#;
+
 #[test]
 fn the_command_line_never_writes_to_the_ledger() {
     let aws = FakeAws::start();
@@ -218,13 +222,52 @@ fn the_command_line_never_writes_to_the_ledger() {
     assert_eq!(
         aws.calls("Invoke"),
         [
-            r#"Invoke {"runId":"r"}"#,
-            r#"Invoke {"all":true}"#,
-            r#"Invoke {"lever":{"engaged":true,"reason":"a test"}}"#,
-            r#"Invoke {"lever":{"engaged":false,"reason":"disengaged from the command line"}}"#,
+            format!(r#"Invoke {{{ANNA},"runId":"r"}}"#),
+            format!(r#"Invoke {{"all":true,{ANNA}}}"#),
+            format!(r#"Invoke {{{ANNA},"lever":{{"engaged":true,"reason":"a test"}}}}"#),
+            format!(r#"Invoke {{{ANNA},"lever":{{"engaged":false,"reason":"disengaged from the command line"}}}}"#),
         ]
     );
     let writes = ["PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems", "BatchWriteItem"];
     let calls = aws.with(|state| state.calls.clone());
     assert!(!calls.iter().any(|call| writes.contains(&call.as_str())), "{calls:?}");
+}
+
+/// Returns what the last started execution got as `startedBy`.
+fn started_by(aws: &FakeAws) -> Value {
+    let calls = aws.calls("StartExecution");
+    let request: Value = serde_json::from_str(calls.last().unwrap().strip_prefix("StartExecution ").unwrap()).unwrap();
+    let input: Value = serde_json::from_str(request["input"].as_str().unwrap()).unwrap();
+    input["startedBy"].clone()
+}
+
+#[test]
+fn a_run_states_who_starts_it_and_from_where() {
+    let aws = FakeAws::start();
+    let file = experiment_file("started-by");
+    // From now on, each run has ended when the command reads it.
+    assert_eq!(aws.snapback(&["rollback", "r"]).0, 0);
+    let run = |environment: &[(&str, &str)]| {
+        let arguments = ["run", file.to_str().unwrap(), "--name", "r"];
+        let mut command = aws.command(env!("CARGO_BIN_EXE_snapback"), &arguments);
+        assert!(command.envs(environment.iter().copied()).output().unwrap().status.code().is_some());
+        started_by(&aws)
+    };
+    let anna = "arn:aws:iam::123456789012:user/anna";
+    assert_eq!(run(&[]), json!({ "caller": anna, "via": "command line" }));
+    let job = "https://gitlab.example/shop/-/jobs/7";
+    let gitlab = [("GITLAB_CI", "true"), ("CI_JOB_URL", job)];
+    assert_eq!(run(&gitlab), json!({ "caller": anna, "via": "GitLab CI", "url": job }));
+    aws.with(|state| state.sts = false);
+    assert_eq!(run(&gitlab), json!({ "via": "GitLab CI", "url": job }));
+}
+
+#[test]
+fn a_stack_of_an_earlier_release_gets_no_unknown_field() {
+    let aws = FakeAws::start();
+    aws.with(|state| state.records_actors = false);
+    let file = experiment_file("earlier-release");
+    assert_eq!(aws.snapback(&["rollback", "r"]).0, 0);
+    assert_eq!(aws.snapback(&["run", file.to_str().unwrap(), "--name", "r"]).0, 4);
+    assert_eq!((aws.calls("Invoke"), started_by(&aws)), (vec![r#"Invoke {"runId":"r"}"#.to_owned()], Value::Null));
 }

@@ -264,7 +264,7 @@ mod tests {
         let world = SimWorld::default();
         let id = run_id("run-1");
         world.with(|state| {
-            let mut run = stopped_marker(&id, &EndReason::UserRequest, Time(0));
+            let mut run = stopped_marker(&id, &EndReason::UserRequest.into(), Time(0));
             run.status = RunStatus::Stopping;
             state.runs.insert(id.clone(), run);
             let mut target = TargetRecord::new(id.clone(), function_arn("checkout"));
