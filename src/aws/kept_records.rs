@@ -211,7 +211,7 @@ fn a_run_of_every_fault_is_restored_from_its_stored_record() {
         });
         let writes = world.with(|state| state.writes.len());
         assert!(writes > 0, "{name}");
-        world.pass(Duration::from_secs(60));
+        world.advance(Duration::from_secs(60));
         block_on(roll_back(&world, &run.id, &EndReason::UserRequest.into(), budget(&world))).unwrap();
         assert_eq!(seen(&world), before, "{name}");
         let view = block_on(close(&world, &run.id)).unwrap();

@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::aws::AwsWorld;
-use crate::model::names::RunId;
 use crate::plan::rendering::{Outcome, ReportView};
 use crate::ports::World;
 
@@ -23,11 +22,11 @@ const MAX_CLOSING_WAIT: Duration = Duration::from_secs(180);
 /// Rolls back one run, or all.
 pub(super) async fn rollback(
     arguments: &Arguments,
-    run: Option<&RunId>,
+    what: Undo<'_>,
     direct: bool,
     output: &Output,
 ) -> Result<Exit, Failure> {
-    let (world, undone) = carry_out(arguments, run.map_or(Undo::All, Undo::Run), direct, output).await?;
+    let (world, undone) = carry_out(arguments, what, direct, output).await?;
     let (views, undone) = wait_until_closed(&world, undone, output).await;
     show(&views, output);
     Ok(worst(&views, &undone))

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::model::actor::Actor;
 use crate::model::names::{ExperimentName, RunId};
 use crate::model::time::Time;
+use crate::plan::rendering::Outcome;
 use crate::ports::Clock;
 
 use super::actor::{actor, starter};
@@ -21,12 +22,13 @@ use super::stack::RollbackError;
 use super::undo::{Undo, instead, through_function};
 use super::{Failure, report, stack};
 
-/// Starts a run, follows it to its end and shows its report.
+/// Starts a run, follows it to its end and shows its report. If it is detached, it is left once its faults are in place.
 pub(super) async fn run(
     arguments: &Arguments,
     file: &Path,
     name: Option<&RunId>,
     seed: Option<u32>,
+    detach: bool,
     output: &Output,
 ) -> Result<Exit, Failure> {
     let (experiment, mut value) = read_seeded(file, seed)?;
@@ -50,7 +52,7 @@ pub(super) async fn run(
     if !output.as_json {
         output.print_line(&format!("run {id}"));
     }
-    let follower = Follower::new(&stack, arguments, &id, execution, &experiment, &user, output);
+    let follower = Follower::new(&stack, arguments, &id, execution, &experiment, &user, output).detaching(detach);
     if let Some(failure) = follower.follow(&mut interruptions).await? {
         return Err(failure);
     }
@@ -61,12 +63,15 @@ pub(super) async fn run(
             return Err(Failure::new("Left", format!("left; the run has ended; see {advice}")));
         }
     };
+    let is_left = detach && view.outcome == Outcome::Unfinished;
     if output.as_json {
         output.json(&Identified { identity: &identity, view: &view });
+    } else if is_left {
+        output.print_line(&follower.continues());
     } else {
         output.report(&view);
     }
-    Ok(Exit::of(&view))
+    Ok(if is_left { Exit::Success } else { Exit::of(&view) })
 }
 
 /// Stops a run whose start has not been confirmed.

@@ -184,7 +184,7 @@ mod tests {
             let machine = Machine::new(&world, "run-1", experiment(&["checkout"], &faults()[0..1]));
             assert_eq!(machine.start().await, Ok(()));
             // By now, inject's lease has expired.
-            world.pass(Duration::from_secs(60));
+            world.advance(Duration::from_secs(60));
             let undone = directly(&world, undo, &ana()).await.unwrap_or_default();
             assert_eq!(
                 (undone.runs, undone.failure.map(|failure| failure.cause)),

@@ -186,13 +186,13 @@ fn lambdas_own_layer_is_left_as_it_is() {
         world.with(|state| edit(state, |seen| seen.layers = vec![own.clone(), layer_arn("shared")]));
         let experiment = samples::experiment(&["checkout"], &[fault(name)]);
         let machine = super::support::Machine::new(&world, "run-1", experiment);
-        let before = super::support::picture(&world, "checkout");
+        let before = super::support::observation(&world, "checkout");
         block_on(machine.start()).expect("no guardrail refuses it");
         if name != "reservedConcurrency" {
-            assert_eq!(super::support::picture(&world, "checkout").layers[..2], before.layers[..]);
+            assert_eq!(super::support::observation(&world, "checkout").layers[..2], before.layers[..]);
         }
         block_on(machine.end(None));
-        assert_eq!(super::support::picture(&world, "checkout"), before);
+        assert_eq!(super::support::observation(&world, "checkout"), before);
     }
 }
 

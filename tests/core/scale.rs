@@ -45,7 +45,7 @@ fn injected<'a>(world: &'a SimWorld, run: &str, team: &str, fault: &(&'static st
     let mut machine = Machine::new(world, run, experiment);
     machine.settings.target_limit = 1_000;
     block_on(machine.start()).unwrap();
-    world.pass(Duration::from_secs(60));
+    world.advance(Duration::from_secs(60));
     machine
 }
 
@@ -88,7 +88,7 @@ fn control_calls(world: &SimWorld) -> u32 {
 fn assert_all_restored(world: &SimWorld, functions: &[FunctionArn], fault: &str) {
     world.with(|state| {
         for function in functions {
-            let (now, before) = (&state.picture(function).unwrap(), observation(function.name()));
+            let (now, before) = (&state.observation(function).unwrap(), observation(function.name()));
             let fields = (&now.concurrency, &now.handler, &now.layers, &now.environment, now.timeout, now.memory);
             let mappings = (&now.mappings, &before.mappings);
             let original = (

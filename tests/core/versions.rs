@@ -63,7 +63,7 @@ fn the_pages_of_a_list_keep_to_lambdas_rate() {
     let world = world(&["checkout"]);
     world.with(snapback::testing::State::limit_rates);
     let machine = run_with_versions(&world, 2_000);
-    world.pass(Duration::from_secs(60));
+    world.advance(Duration::from_secs(60));
     let ended = block_on(machine.end(None));
     assert_eq!(ended.report.unwrap().targets[0].frozen_versions, ["2000"]);
     assert_eq!(world.with(|state| state.rates.as_ref().unwrap().throttled), 0, "calls went over the rate");

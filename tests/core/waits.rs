@@ -254,7 +254,7 @@ fn a_tick_counts_what_it_has_seen() {
 
 /// Runs one tick of the reaper, `seconds` after `then`.
 fn tick_at(world: &SimWorld, then: Time, seconds: i64) -> Tick {
-    world.pass(world.now().until(Time(then.0 + seconds * 1000)));
+    world.advance(world.now().until(Time(then.0 + seconds * 1000)));
     let (tick, error) = block_on(reap(world, budget(world, Duration::from_secs(55))));
     assert_eq!(error, None);
     tick

@@ -88,7 +88,7 @@ async fn an_alarm_rolls_back_its_runs_from_every_source() {
     for (name, alarm) in ALARMS {
         let world = running(&alarm_arn(alarm)).await;
         // Inject's lease is still valid, so the first result may ask for another pass.
-        world.pass(Duration::from_secs(60));
+        world.advance(Duration::from_secs(60));
         let result = call(&world, Task::Rollback, &sample(name)).await.unwrap();
         assert_eq!(result["runs"][0]["targets"][0]["status"], "restored", "{name}");
         let run = world.run(&run_id("r")).await.unwrap().unwrap();
@@ -231,7 +231,7 @@ async fn an_invalid_payload_is_refused_by_name() {
 async fn a_deleted_function_is_distinguished_from_a_restored_one() {
     let world = running("unused").await;
     world.with(|state| state.functions.remove(&function_arn("checkout")).map(|f: SimFunction| f.seen.timeout));
-    world.pass(Duration::from_secs(60));
+    world.advance(Duration::from_secs(60));
     let result = call(&world, Task::Rollback, &json!({ "runId": "r" })).await.unwrap();
     assert_eq!(result["runs"][0]["targets"][0]["status"], "deleted");
 }
