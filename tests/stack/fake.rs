@@ -88,6 +88,17 @@ impl FakeAws {
         self.with(|state| state.calls.iter().filter(|call| call.starts_with(name)).cloned().collect())
     }
 
+    /// Returns what the rollback function was asked, without the user who asked, which is always stated.
+    pub fn rollbacks(&self) -> Vec<Value> {
+        let asked = |call: String| {
+            let mut payload: Value = serde_json::from_str(call.strip_prefix("Invoke ").unwrap()).unwrap();
+            let by = payload.as_object_mut().unwrap().remove("by");
+            assert_eq!(by.unwrap_or_default()["via"], "command line", "{payload}");
+            payload
+        };
+        self.calls("Invoke").into_iter().map(asked).collect()
+    }
+
     /// Returns the command line's environment, with access keys and without any configuration of this machine.
     pub fn environment(&self) -> Vec<(String, String)> {
         let nowhere = "/nonexistent".to_owned();
