@@ -2,6 +2,7 @@
 
 mod bystanders;
 pub mod changes;
+pub mod checks;
 pub mod effect;
 pub mod field_state;
 pub mod guardrails;
@@ -9,6 +10,7 @@ pub mod import;
 pub mod inject;
 pub mod injection;
 mod objection;
+pub mod outcome_text;
 pub mod own;
 mod proxy;
 pub mod removal;
