@@ -12,6 +12,8 @@ mod credentials;
 mod events;
 #[path = "stack/fake.rs"]
 mod fake;
+#[path = "stack/fis.rs"]
+mod fis;
 #[path = "stack/import.rs"]
 mod import;
 #[path = "stack/interrupt.rs"]
