@@ -71,6 +71,9 @@ def deploy(tools: Tools, name: str, given: dict[str, str]) -> None:
     main_stack = deployed.find(tools, name)
     if main_stack is None or "StateMachineArn" not in main_stack.outputs:
         raise Refused(f"there is no snapback stack {name}; deploy it first: make deploy STACK={name}")
+    # The functions of earlier releases refuse to be told who starts and who ends a run.
+    if "RecordsActors" not in main_stack.outputs:
+        raise Refused(f"the stack {name} is of an earlier release; update it first: make deploy STACK={name}")
     if given.get("Experiment"):
         try:
             tools.snapback("check", "-", stdin=given["Experiment"])

@@ -24,6 +24,7 @@ class Account:
     def __init__(self, main: str | None = "CREATE_COMPLETE", fis: str | None = None, **parameters: str) -> None:
         self.statuses = {"snapback": main, "snapback-fis": fis}
         self.parameters = parameters
+        self.of_main = {"Prefix": "chaos", "StateMachineArn": "arn", "RecordsActors": "true"}
         self.invalid = False
         self.calls: list[str] = []
         self.overrides: dict[str, str] = {}
@@ -44,8 +45,7 @@ class Account:
     def describe(self, name: str) -> str:
         if self.statuses[name] is None:
             raise CommandFailed(f"aws: Stack with id {name} does not exist")
-        of_main = {"Prefix": "chaos", "StateMachineArn": "arn"}
-        outputs = of_main if name == "snapback" else {"ConcurrencyTemplateId": "EXT1"}
+        outputs = self.of_main if name == "snapback" else {"ConcurrencyTemplateId": "EXT1"}
         return json.dumps({"Stacks": [{
             "StackStatus": self.statuses[name],
             "Outputs": [{"OutputKey": key, "OutputValue": value} for key, value in outputs.items()],
@@ -86,6 +86,11 @@ class Deployment(unittest.TestCase):
 
     def test_nothing_is_deployed_without_a_snapback_stack(self) -> None:
         self.refused(Account(main=None), Refused, "there is no snapback stack snapback; deploy it first: make deploy", *NEEDED)
+
+    def test_a_snapback_stack_of_an_earlier_release_is_updated_first(self) -> None:
+        account = Account()
+        del account.of_main["RecordsActors"]
+        self.refused(account, Refused, "the stack snapback is of an earlier release; update it first: make deploy", *NEEDED)
 
     def test_a_stack_in_progress_is_left_alone(self) -> None:
         self.refused(Account(fis="UPDATE_IN_PROGRESS"), Refused, "wait until that has ended", *NEEDED)

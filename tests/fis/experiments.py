@@ -26,15 +26,10 @@ ACTION = "aws:ssm:start-automation-execution"
 # An experiment ends as its only action does.
 ENDINGS = {"Success": "completed", "Cancelled": "stopped", "Failed": "failed", "TimedOut": "failed"}
 Hook = Callable[["Experiment", Moment, str], None]
-Adapt = Callable[[runbook.Runbook], runbook.Runbook]
 
 
 def no_hook(*_: Any) -> None:
     """Stops nothing."""
-
-
-def unchanged(parsed: runbook.Runbook) -> runbook.Runbook:
-    return parsed
 
 
 @dataclass
@@ -47,8 +42,6 @@ class Experiment:
     outcome: Outcome = field(default_factory=Outcome)
     error: BaseException | None = None
     thread: threading.Thread | None = None
-    # Changes the runbook before it runs, so that a step fails.
-    adapt: Adapt = unchanged
 
     @property
     def status(self) -> str:
@@ -77,7 +70,7 @@ class Fis:
         self.store = store
         self.roles = roles
 
-    def start(self, template: str, hook: Hook = no_hook, adapt: Adapt = unchanged) -> Experiment:
+    def start(self, template: str, hook: Hook = no_hook) -> Experiment:
         """Does what StartExperiment does. `hook` is called at each moment of each step of the automation."""
         made = self.store.get("templates", template)
         assert made is not None, f"there is no template {template}"
@@ -91,7 +84,7 @@ class Fis:
             "roleArn": made["RoleArn"],
             "state": {"status": "running"},
             "actions": {name: {"actionId": ACTION, "parameters": action["Parameters"], "state": {"status": "initiating"}}},
-        }, adapt=adapt)  # fmt: skip
+        })  # fmt: skip
         self.show(experiment)
         self.roles.may_deliver_logs(made["RoleArn"])
         alarms = [each["Value"] for each in made["StopConditions"] if each["Source"] == "aws:cloudwatch:alarm"]
@@ -128,7 +121,7 @@ class Fis:
         parsed = runbook.parse(document["content"])
         automation = Automation(
             experiment.automation,
-            experiment.adapt(parsed),
+            parsed,
             parameters,
             self.roles.session(parsed.assume_role, "ssm.amazonaws.com"),
             lambda: self.store.get("stops", experiment.automation) is not None,

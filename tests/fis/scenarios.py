@@ -5,24 +5,22 @@ Each has its own function, of the scenario's name, and raises an AssertionError 
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 import threading
+from dataclasses import dataclass
 from typing import Any, Callable
 
-from automation import Moment
-from experiments import Adapt, Experiment, Hook, no_hook, unchanged
+from automation import Moment, StepTimedOut
+from experiments import Experiment, Hook, no_hook
 from stack import CLOSED, DEMO, OWN, Site, eventually
-
-from runbook import Runbook
 
 # So long that only the scenario ends the run.
 LONG = "PT15M"
 SHORT = "PT5S"
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Scenario:
     """A scenario and the name of its function."""
 
@@ -80,6 +78,11 @@ def stopped(step: str, moment: Moment) -> Scenario:
         experiment = started(site, name, duration, at(site, name, step, moment))
         assert experiment.status == "stopped", (experiment.status, experiment.reason)
         assert experiment.outcome.steps[-1] in (step, "waitUntilRestored"), experiment.outcome
+        if (step, moment) == ("startRun", Moment.LATE):
+            # The rollback came first, so the execution that starts after it must fail.
+            eventually(f"the execution of {name} has failed", lambda: site.execution_status(experiment.run) == "FAILED")
+        if step == "prepareRun" or (step == "startRun" and moment in (Moment.BEFORE, Moment.LATE)):
+            assert site.changes(name) == site.changes_before[name], "the function was changed"
         check_run(site, name, experiment)
 
     return Scenario(f"fis-{step}-{moment.value}", play)
@@ -89,19 +92,22 @@ def failed(step: str, moment: Moment | None) -> Scenario:
     """The wait for the run times out, so the automation rolls back. FIS may stop it at a moment of a later step."""
 
     def play(site: Site, name: str) -> None:
-        hook = at(site, name, step, moment) if moment else no_hook
-        experiment = started(site, name, LONG, hook, impatient)
+        stop = at(site, name, step, moment) if moment else no_hook
+
+        def hook(experiment: Experiment, now: Moment, reached: str) -> None:
+            if (reached, now) == ("waitForRun", Moment.IN) and site.is_injected(name):
+                raise StepTimedOut("timed out")
+            stop(experiment, now, reached)
+
+        experiment = started(site, name, LONG, hook)
         assert experiment.status == ("stopped" if moment else "failed"), (experiment.status, experiment.reason)
         assert "waitForRun: timed out" in experiment.reason, experiment.reason
+        if step == "waitUntilRestored":
+            # Nothing waits for the rollback any more.
+            eventually(f"{name} is restored", lambda: site.is_restored(name))
         check_run(site, name, experiment)
 
     return Scenario(f"fis-failed-{step}-{moment.value if moment else 'never'}", play)
-
-
-def impatient(parsed: Runbook) -> Runbook:
-    """Lets the wait for the run time out once its faults are in place, as far as a second can tell."""
-    wait = dataclasses.replace(parsed.steps["waitForRun"], timeout_seconds=6)
-    return dataclasses.replace(parsed, steps={**parsed.steps, wait.name: wait})
 
 
 def at(site: Site, function: str, step: str, moment: Moment) -> Hook:
@@ -143,7 +149,7 @@ def stopped_outside(site: Site, name: str) -> None:
     assert experiment.status == "failed", experiment.status
     expected = f"the outcome of run {experiment.run} is endedEarly: stopped by a user"
     assert expected in experiment.reason, experiment.reason
-    check_run(site, name, experiment)
+    check_run(site, name, experiment, ended_by="a user")
 
 
 def aborted(site: Site, name: str) -> None:
@@ -222,25 +228,29 @@ def too_long(site: Site, name: str) -> None:
 # ---------------------------------------------------------------------------------------------------------- checks
 
 
-def started(site: Site, name: str, duration: str, hook: Hook, adapt: Adapt = unchanged) -> Experiment:
-    experiment = site.fis.start(site.template(name, site.experiment(name, duration)), hook, adapt)
+def started(site: Site, name: str, duration: str, hook: Hook) -> Experiment:
+    experiment = site.fis.start(site.template(name, site.experiment(name, duration)), hook)
     experiment.wait()
     return experiment
 
 
-def check_run(site: Site, function: str, experiment: Experiment, status: str = "") -> None:
-    """Checks that the function is restored exactly, that the run is closed, and that its name has the FIS experiment's ID."""
-    report = site.report(experiment.run) if experiment.run else None
-    if "waitUntilRestored" not in experiment.outcome.steps or experiment.outcome.steps[-1] != "waitUntilRestored":
-        assert site.is_restored(function), f"{function} is not restored"
-    eventually(f"{function} is restored", lambda: site.is_restored(function))
+def check_run(site: Site, function: str, experiment: Experiment, status: str = "", ended_by: str = "FIS") -> None:
+    """Checks that the function is restored exactly, that the run is closed, that its name has the FIS experiment's ID, and who
+    started and ended it."""
+    assert site.is_restored(function), f"{function} is not restored"
     if not experiment.run:
         return
     assert experiment.run == f"fis-{experiment.identifier}-{experiment.automation}", experiment.run
-    if report is None:
+    if site.report(experiment.run) is None:
+        assert experiment.outcome.steps == ["prepareRun"], experiment.outcome
         return
     closed = eventually(f"{experiment.run} is closed", lambda: closed_report(site, experiment.run))
     assert status in ("", closed["status"]), closed
+    by_fis = {"caller": experiment.record["arn"], "via": "FIS"}
+    # The marker of a run whose start was prevented has no experiment, and so nobody who started it.
+    assert closed.get("startedBy") in (by_fis, None) and (closed["targets"] == [] or closed["startedBy"] == by_fis), closed
+    if closed["reason"] == "stopped by a user":
+        assert (closed["endedBy"] == by_fis) == (ended_by == "FIS"), closed
 
 
 def closed_report(site: Site, run: str) -> dict[str, Any] | None:
@@ -252,7 +262,8 @@ IN, BEFORE, AFTER, LATE = Moment.IN, Moment.BEFORE, Moment.AFTER, Moment.LATE
 SCENARIOS = [
     Scenario(DEMO, demos),
     Scenario(OWN, own),
-    *(stopped(step, moment) for step in ("prepareRun", "startRun") for moment in (BEFORE, LATE, IN, AFTER)),
+    *(stopped("prepareRun", moment) for moment in (BEFORE, IN, AFTER)),
+    *(stopped("startRun", moment) for moment in (BEFORE, LATE, IN, AFTER)),
     *(stopped("waitForRun", moment) for moment in (BEFORE, IN, AFTER)),
     *(stopped("checkOutcome", moment) for moment in (BEFORE, IN, AFTER)),
     failed("rollBackAfterFailure", None),

@@ -189,6 +189,13 @@ class Site:
         """Returns whether the experiment's faults are in place: a run makes one change for the concurrency and one for the rest."""
         return self.changes(name) == self.changes_before[name] + 2
 
+    def execution_status(self, run: str) -> str:
+        machines = self.account.client("stepfunctions")
+        try:
+            return str(machines.describe_execution(executionArn=self.execution(run))["status"])
+        except machines.exceptions.ExecutionDoesNotExist:
+            return ""
+
     def execution(self, run: str) -> str:
         return f"arn:aws:states:{fis.REGION}:{fis.ACCOUNT}:execution:{PREFIX}-experiment:{run}"
 
