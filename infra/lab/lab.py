@@ -42,6 +42,7 @@ from deployment import DeploymentError, make_deploy, require_build
 from emulator import Emulator, EmulatorError
 from evidence import Findings, Journal
 from functions import FunctionFailed
+from server import is_running
 from session import DIRECTORY, set_up, shorter
 from stage import Stage
 from timeline import Timeline
@@ -161,7 +162,7 @@ def run(arguments: argparse.Namespace) -> int:
 def remove_finished() -> None:
     """Removes the logs of earlier labs that failed or were killed."""
     for directory in DIRECTORY.glob("run-*"):
-        if not emulator.is_running(int(directory.name.removeprefix("run-"))):
+        if not is_running(int(directory.name.removeprefix("run-"))):
             shutil.rmtree(directory, ignore_errors=True)
 
 

@@ -8,6 +8,7 @@ use crate::aws::AwsWorld;
 use crate::plan::rendering::{Outcome, ReportView};
 use crate::ports::World;
 
+use super::actor::acting_user;
 use super::arguments::Arguments;
 use super::exit::Exit;
 use super::output::Output;
@@ -40,25 +41,27 @@ pub(super) async fn carry_out(
     output: &Output,
 ) -> Result<(AwsWorld, Undone), Failure> {
     let (world, undone) = if direct {
-        let world = stack::ledger(arguments).await?;
-        let undone = directly(&world, what).await?;
+        let (world, config) = stack::ledger_access(arguments).await?;
+        let undone = directly(&world, what, &acting_user(&config).await).await?;
         (world, undone)
     } else {
         match (stack::find(arguments).await, &arguments.table) {
             (Ok(stack), _) => {
-                let undone = match through_function(&stack, what, arguments, output).await {
+                let by = acting_user(&stack.config).await;
+                let undone = match through_function(&stack, what, &by, arguments, output).await {
                     Ok(undone) => undone,
                     Err(RollbackError::Failed(failure)) => return Err(failure),
                     Err(RollbackError::Unreachable(why)) => {
-                        instead(&stack.world, what, &why, arguments, output).await?
+                        instead(&stack.world, what, &by, &why, arguments, output).await?
                     }
                 };
                 (stack.world, undone)
             }
             // The stack cannot be read, but the user has named the table.
             (Err(failure), Some(_)) if failure.exit != Exit::Invalid => {
-                let world = stack::ledger(arguments).await?;
-                let undone = instead(&world, what, &failure.cause, arguments, output).await?;
+                let (world, config) = stack::ledger_access(arguments).await?;
+                let by = acting_user(&config).await;
+                let undone = instead(&world, what, &by, &failure.cause, arguments, output).await?;
                 (world, undone)
             }
             (Err(failure), _) => return Err(failure),
@@ -152,7 +155,9 @@ pub(super) async fn wait_until_closed(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::direct::restore_directly;
     use crate::model::names::RunId;
+    use crate::model::run::EndReason;
     use crate::ports::Clock;
     use crate::testing::SimWorld;
     use crate::testing::execution::Machine;
@@ -191,9 +196,9 @@ mod tests {
     async fn a_refused_run_that_was_restored_anyway_is_a_success() {
         let world = world(&["checkout"]);
         let run = injected(&world, "run-1", "checkout").await;
-        world.pass(Duration::from_secs(60));
-        let undone = super::super::undo::directly(&world, Undo::Run(&run)).await.unwrap_or_default();
-        let undone = Undone { refused: [run].into(), ..undone };
+        world.advance(Duration::from_secs(60));
+        let failure = restore_directly(&world, std::slice::from_ref(&run), &EndReason::UserRequest.into()).await;
+        let undone = Undone { runs: vec![run.clone()], refused: [run].into(), failure };
         let (views, undone) = wait_until_closed(&world, undone, &Output::new(false)).await;
         assert_eq!((views.len(), worst(&views, &undone)), (1, Exit::Success));
     }
