@@ -10,6 +10,8 @@ mod commands;
 mod credentials;
 #[path = "stack/detach.rs"]
 mod detach;
+#[path = "stack/endings.rs"]
+mod endings;
 #[path = "stack/events.rs"]
 mod events;
 #[path = "stack/fake.rs"]

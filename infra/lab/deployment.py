@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 import platform
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -80,7 +82,7 @@ def make_deploy_fis(account: Account, stack: str, parameters: str, experiment: s
 
 def make(account: Account, words: list[str]) -> tuple[int, str]:
     with exclusive_deployment():
-        done = subprocess.run(
+        deploying = subprocess.Popen(
             words,
             cwd=ROOT,
             env=environment(account),
@@ -88,10 +90,17 @@ def make(account: Account, words: list[str]) -> tuple[int, str]:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=MAX_SECONDS,
-            check=False,
+            # A separate group is stopped as a whole: `make` does not stop the AWS command line when it is killed.
+            start_new_session=True,
         )
-    return done.returncode, done.stdout.strip()
+        try:
+            said, _ = deploying.communicate(timeout=MAX_SECONDS)
+        except BaseException:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(deploying.pid, signal.SIGKILL)
+            deploying.wait()
+            raise
+    return deploying.returncode, said.strip()
 
 
 @contextlib.contextmanager
