@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Validates the template, the state machine, the pipelines' files and the style of the sources, offline; `make validate` runs it.
+"""Validates the templates, the state machine, the files for pipelines and the style of the sources; `make validate` runs it.
 
-It fails on every finding that accepted-findings.json does not explain, and on every explanation that no finding needs any more.
+It needs no network, and fails on every finding that accepted-findings.json does not explain, and on every explanation that no finding needs any more.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ import style
 INFRA = Path(__file__).resolve().parent
 TOOLS = INFRA.parent / ".tools" / "validate"
 TEMPLATE = INFRA / "template.yaml"
+FIS_TEMPLATE = INFRA / "fis.yaml"
+TEMPLATES = (TEMPLATE, FIS_TEMPLATE)
 STATE_MACHINE = INFRA / "statemachine.asl.json"
 ACCEPTED = INFRA / "accepted-findings.json"
 GITHUB_ACTION = INFRA / "github-action" / "action.yml"
@@ -64,7 +66,8 @@ class ToolFailed(Exception):
 def main() -> int:
     accepted = read_accepted()
     try:
-        findings = [*cfn_lint(), *checkov(), *asl_validator(), *pipelines(), *house_rules(), *variants(), *style_rules()]
+        tools = [*cfn_lint(), *checkov(), *asl_validator(), *pipelines()]
+        findings = [*tools, *runbooks(), *house_rules(), *variants(), *style_rules()]
     except ToolFailed as failure:
         print(f"validate: {failure}", file=sys.stderr)
         return 1
@@ -85,7 +88,8 @@ def read_accepted() -> list[Accepted]:
 
 
 def cfn_lint() -> Iterator[Finding]:
-    output = run("cfn-lint", ["--format", "json", "--include-checks", "I", "--template", str(TEMPLATE)], ok=range(0, 16))
+    templates = [str(template) for template in TEMPLATES]
+    output = run("cfn-lint", ["--format", "json", "--include-checks", "I", "--template", *templates], ok=range(0, 16))
     for match in parsed("cfn-lint", output):
         path = match["Location"]["Path"] or []
         resource = str(path[1]) if path[:1] == ["Resources"] else "/".join(map(str, path[:2]))
@@ -95,10 +99,14 @@ def cfn_lint() -> Iterator[Finding]:
 
 def checkov() -> Iterator[Finding]:
     options = ["--framework", "cloudformation", "--skip-download", "--output", "json"]
-    report = parsed("checkov", run("checkov", [*options, "--file", str(TEMPLATE)], ok=(0, 1)))
+    files = [word for template in TEMPLATES for word in ("--file", str(template))]
+    report = parsed("checkov", run("checkov", [*options, *files], ok=(0, 1)))
     # With nothing to check, it prints another form of summary. A parsing error is not a finding, but must not pass.
     if not isinstance(report, dict) or not report.get("summary", {}).get("passed") or report["summary"]["parsing_errors"]:
-        raise ToolFailed("checkov did not read the template")
+        raise ToolFailed("checkov did not read the templates")
+    read = {check["file_path"].rpartition("/")[2] for check in report["results"]["passed_checks"]}
+    if missing := {template.name for template in TEMPLATES} - read:
+        raise ToolFailed(f"checkov did not read {', '.join(missing)}")
     for check in report["results"]["failed_checks"]:
         yield Finding("checkov", check["check_id"], check["resource"].rsplit(".", 1)[-1], check["check_name"])
 
@@ -136,6 +144,14 @@ def zizmor(file: Path) -> Iterator[Finding]:
     # With findings, it ends with 10 or more, by their severity.
     for found in parsed("zizmor", run("zizmor", [*options, str(file)], ok=(0, *range(10, 15)))):
         yield Finding("zizmor", found["ident"], file.name, found["desc"])
+
+
+def runbooks() -> Iterator[Finding]:
+    """Checks the SSM Automation document, which no validator knows; runbook.py needs the tools' YAML."""
+    output = run("python", [str(INFRA / "runbook.py"), str(FIS_TEMPLATE)], ok=(0, 1))
+    if output.strip() != "runbooks: 1 without problems":
+        for problem in output.strip().splitlines():
+            yield Finding("house", "runbook", "Document", problem)
 
 
 def house_rules() -> Iterator[Finding]:

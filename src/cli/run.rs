@@ -7,8 +7,9 @@ use crate::model::experiment::Experiment;
 use crate::model::names::{ExperimentName, RunId};
 use crate::model::run::EndReason;
 use crate::model::time::Time;
-use crate::plan::rendering::Outcome;
+use crate::plan::rendering::{Outcome, ReportView};
 use crate::ports::Clock;
+use crate::steps::error::StepErrorKind;
 
 use super::actor::{actor, starter};
 use super::arguments::{Arguments, RunOptions, RunTimeout};
@@ -16,10 +17,11 @@ use super::artifacts::Artifacts;
 use super::exit::Exit;
 use super::file::read_seeded;
 use super::finished::Finished;
-use super::follow::Follower;
+use super::follow::{Followed, Follower};
 use super::identity::{Identified, show_identity};
 use super::interrupt::Interruptions;
 use super::output::Output;
+use super::rollback::is_restored;
 use super::stack::RollbackError;
 use super::undo::{Undo, instead, through_function};
 use super::{Failure, report, stack};
@@ -64,25 +66,30 @@ async fn start_and_follow(
     }
     let follower = Follower::new(&stack, arguments, &id, execution, experiment, &user, output);
     let follower = follower.detaching(options.detach);
-    if let Some(failure) = follower.follow(&mut interruptions).await? {
+    let followed = follower.follow(&mut interruptions).await?;
+    if let Followed::Refused(failure) = followed {
         return Err(failure);
     }
     interruptions.end_timeout();
     let finished = tokio::select! {
-        finished = report::finished(&stack.world, &id) => finished?,
+        finished = report::finished(&stack.world, &id) => finished.map_err(|failure| not_begun(&id, failure))?,
         _ = interruptions.next() => {
             let advice = arguments.repeat(&format!("report {id}"));
             return Err(Failure::new("Left", format!("left; the run has ended; see {advice}")));
         }
     };
     let view = &finished.view;
-    let is_left = options.detach && view.outcome == Outcome::Unfinished;
+    let is_open = view.outcome == Outcome::Unfinished;
+    let is_left = is_open && matches!(followed, Followed::Detached);
     if output.as_json {
         output.json(&Identified { identity: &identity, view });
     } else if is_left {
         output.print_line(&follower.continues());
     } else {
         output.report(view);
+    }
+    if is_open && !is_left {
+        output.note(&format!("snapback: {}", left_to_the_reaper(view)));
     }
     let exit = if is_left { Exit::Success } else { exit(&finished, interruptions.has_timed_out()) };
     Ok((exit, finished))
@@ -93,6 +100,31 @@ fn exit(finished: &Finished, has_timed_out: bool) -> Exit {
     match Exit::of(&finished.view) {
         Exit::EndedEarly if has_timed_out && finished.run.reason == Some(EndReason::UserRequest) => Exit::TimedOut,
         exit => exit,
+    }
+}
+
+/// Replaces the failure to find a run whose execution has ended. Without a record, no target is ever injected into.
+fn not_begun(id: &RunId, failure: Failure) -> Failure {
+    match StepErrorKind::from_name(&failure.error) {
+        Some(StepErrorKind::NoSuchRun) => {
+            Failure::new("NotBegun", format!("the execution of {id} ended before the run began; nothing was changed"))
+        }
+        _ => failure,
+    }
+}
+
+/// Tells what becomes of a run whose execution has ended before it. The reaper runs every minute (`infra/template.yaml`),
+/// and most restores take less than another one.
+fn left_to_the_reaper(view: &ReportView) -> String {
+    let run = &view.run_id;
+    match is_restored(view) {
+        true => format!(
+            "everything is restored; the reaper closes the run within about 2 minutes; then see snapback report {run}"
+        ),
+        false => format!(
+            "the reaper restores this run within about 2 minutes; to restore it immediately: \
+             snapback rollback {run}"
+        ),
     }
 }
 
