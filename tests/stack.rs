@@ -30,3 +30,5 @@ mod rights;
 mod roles;
 #[path = "stack/schema.rs"]
 mod schema;
+#[path = "stack/toolkit.rs"]
+mod toolkit;
