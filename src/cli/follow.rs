@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use crate::aws::ExecutionState;
+use crate::model::actor::Actor;
 use crate::model::experiment::Experiment;
 use crate::model::facts::AlarmFact;
 use crate::model::names::{AlarmName, RunId};
@@ -39,6 +40,8 @@ pub(super) struct Follower<'a> {
     alarms: Vec<AlarmName>,
     output: &'a Output,
     began: Time,
+    /// Who follows the run, and rolls it back.
+    user: &'a Actor,
     /// Whether to leave once the faults are in place.
     detaches: bool,
     /// Whether this process restores, because the rollback function could not be reached.
@@ -82,6 +85,7 @@ impl<'a> Follower<'a> {
         id: &'a RunId,
         execution: String,
         experiment: &Experiment,
+        user: &'a Actor,
         output: &'a Output,
     ) -> Self {
         Self {
@@ -92,6 +96,7 @@ impl<'a> Follower<'a> {
             alarms: experiment.stop_conditions.iter().map(|stop| stop.alarm.clone()).collect(),
             output,
             began: stack.world.now(),
+            user,
             detaches: false,
             restores_itself: Cell::new(false),
         }
@@ -227,12 +232,12 @@ impl<'a> Follower<'a> {
     /// Rolls the run back. If the run is not in the ledger yet, this prevents its start.
     async fn roll_back(&self) -> Result<(), Failure> {
         let stop = Undo::Stop(self.id);
-        let undone = match through_function(self.stack, stop, self.arguments, self.output).await {
+        let undone = match through_function(self.stack, stop, self.user, self.arguments, self.output).await {
             Ok(undone) => undone,
             Err(RollbackError::Failed(failure)) => return Err(failure),
             Err(RollbackError::Unreachable(why)) => {
                 self.restores_itself.set(true);
-                instead(&self.stack.world, stop, &why, self.arguments, self.output).await?
+                instead(&self.stack.world, stop, self.user, &why, self.arguments, self.output).await?
             }
         };
         match undone.failure {

@@ -1,5 +1,6 @@
 //! The command line: arguments → commands → output.
 
+mod actor;
 mod arguments;
 mod awaited;
 mod direct;

@@ -2,13 +2,15 @@
 
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::model::actor::Actor;
 use crate::model::names::{ExperimentName, RunId};
 use crate::model::time::Time;
 use crate::plan::rendering::Outcome;
 use crate::ports::Clock;
 
+use super::actor::{actor, starter};
 use super::arguments::Arguments;
 use super::exit::Exit;
 use super::file::read_seeded;
@@ -29,9 +31,13 @@ pub(super) async fn run(
     detach: bool,
     output: &Output,
 ) -> Result<Exit, Failure> {
-    let (experiment, value) = read_seeded(file, seed)?;
+    let (experiment, mut value) = read_seeded(file, seed)?;
     let stack = stack::find(arguments).await?;
     let identity = show_identity(&stack, output).await;
+    let user = actor(identity.caller.as_deref());
+    if stack.records_actors {
+        value["startedBy"] = json!(starter(&value, &user));
+    }
     let id = match name {
         Some(name) => name.clone(),
         None => run_id(&experiment.name, stack.world.now(), stack.world.random())?,
@@ -41,12 +47,12 @@ pub(super) async fn run(
     let execution = tokio::select! {
         execution = start(&stack, &id, &value) => execution?,
         // Whether the execution has started is not known. Either way, it is stopped.
-        _ = interruptions.next() => return stop_before_start(&stack, arguments, &id, &mut interruptions, output).await,
+        _ = interruptions.next() => return stop_before_start(&stack, &user, arguments, &id, &mut interruptions, output).await,
     };
     if !output.as_json {
         output.print_line(&format!("run {id}"));
     }
-    let follower = Follower::new(&stack, arguments, &id, execution, &experiment, output).detaching(detach);
+    let follower = Follower::new(&stack, arguments, &id, execution, &experiment, &user, output).detaching(detach);
     if let Some(failure) = follower.follow(&mut interruptions).await? {
         return Err(failure);
     }
@@ -71,15 +77,16 @@ pub(super) async fn run(
 /// Stops a run whose start has not been confirmed.
 async fn stop_before_start(
     stack: &stack::Stack,
+    user: &Actor,
     arguments: &Arguments,
     id: &RunId,
     interruptions: &mut Interruptions,
     output: &Output,
 ) -> Result<Exit, Failure> {
     let stop = async {
-        match through_function(stack, Undo::Stop(id), arguments, output).await {
+        match through_function(stack, Undo::Stop(id), user, arguments, output).await {
             Err(RollbackError::Unreachable(why)) => {
-                instead(&stack.world, Undo::Stop(id), &why, arguments, output).await.map(drop)
+                instead(&stack.world, Undo::Stop(id), user, &why, arguments, output).await.map(drop)
             }
             Err(RollbackError::Failed(failure)) => Err(failure),
             Ok(_) => Ok(()),

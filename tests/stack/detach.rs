@@ -1,6 +1,6 @@
 //! `run --detach`, which leaves a run once its faults are in place, and `rollback --prevent-start`: what another tool drives.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use snapback::model::run::RunStatus;
 
 use super::fake::{FakeAws, Running, eventually, experiment_file};
@@ -54,7 +54,7 @@ fn a_signal_before_the_faults_rolls_a_detached_run_back() {
         let mut running = starting(&aws, &format!("detached-{signal}"), &["--json"]);
         running.signal(signal);
         assert_eq!(running.code(), 4, "{signal}: {}", running.shown());
-        assert_eq!(aws.calls("Invoke"), [r#"Invoke {"stop":"r"}"#], "{signal}");
+        assert_eq!(aws.rollbacks(), [json!({ "stop": "r" })], "{signal}");
     }
 }
 
@@ -62,5 +62,5 @@ fn a_signal_before_the_faults_rolls_a_detached_run_back() {
 fn a_rollback_can_prevent_the_start_of_its_run() {
     let aws = FakeAws::start();
     assert_eq!(aws.snapback(&["rollback", "r", "--prevent-start"]).0, 0);
-    assert_eq!(aws.calls("Invoke"), [r#"Invoke {"stop":"r"}"#]);
+    assert_eq!(aws.rollbacks(), [json!({ "stop": "r" })]);
 }
