@@ -10,6 +10,7 @@ from toolkit import Chaos, Toolkit, eventually
 THROTTLED, SLOW = "throttled-checkout.yaml", "slow-search.json"
 # Longer than a test waits, so that only an ending before it can end the run.
 LONG = "PT30M"
+VIA = "Chaos Toolkit"
 OVER = ("stopped", "completed", "failed")
 
 
@@ -46,6 +47,12 @@ def named(chaos: Chaos, journal: dict[str, Any]) -> dict[str, Any]:
     return dict(run)
 
 
+def ended_by(report: dict[str, Any]) -> str:
+    """Checks that the run was started from the toolkit, and returns what ended it."""
+    assert report["startedBy"]["via"] == VIA and report["startedBy"]["caller"].endswith(":user/chaos-toolkit"), report
+    return str(report["endedBy"]["via"])
+
+
 def held(toolkit: Toolkit) -> None:
     chaos = throttled(toolkit, "held", "lab-checkout", "lab-checkout-throttles", "PT15S")
     code, journal = chaos.end()
@@ -55,6 +62,7 @@ def held(toolkit: Toolkit) -> None:
     start, wait, probe = journal["run"]
     assert [target["status"] for target in start["output"]["targets"]] == ["injected"], start
     assert (wait["output"]["runId"], wait["output"]["outcome"], probe["output"]) == (run["run"], "held", "held")
+    assert ended_by(wait["output"]) == "snapback", wait
     assert len(journal["steady_states"]["during"]) > 1, "the steady state is checked during the run"
 
 
@@ -69,6 +77,7 @@ def deviated(toolkit: Toolkit) -> None:
     assert (run["status"], run["outcome"]) == ("stopped", "endedEarly"), run
     [back] = journal["rollbacks"]
     assert back["output"]["runs"][0]["outcome"] == "endedEarly", back
+    assert ended_by(back["output"]["runs"][0]) == VIA, back
 
 
 def interrupted(toolkit: Toolkit) -> None:
@@ -100,7 +109,7 @@ def killed(toolkit: Toolkit) -> None:
     run = injected(toolkit, chaos)
     chaos.kill()
     report = over(toolkit, run)
-    assert (report["status"], report["outcome"]) == ("stopped", "endedEarly"), report
+    assert (report["status"], report["outcome"], ended_by(report)) == ("stopped", "endedEarly", VIA), report
 
 
 def killed_with_its_watcher(toolkit: Toolkit) -> None:
@@ -110,7 +119,7 @@ def killed_with_its_watcher(toolkit: Toolkit) -> None:
     chaos.kill_watcher()
     chaos.kill()
     report = over(toolkit, run)
-    assert (report["status"], report["outcome"]) == ("completed", "held"), report
+    assert (report["status"], report["outcome"], ended_by(report)) == ("completed", "held", "snapback"), report
 
 
 def refused(toolkit: Toolkit) -> None:

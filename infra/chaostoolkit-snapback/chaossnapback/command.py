@@ -48,8 +48,10 @@ class CommandLine:
             if value := text(given, key):
                 options += [f"--{option}", value]
         keys = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
-        variables = tuple((key.upper(), value) for key in keys if (value := text(secrets or {}, key)))
-        return cls(text(given, "snapback_path") or "snapback", tuple(options), variables)
+        variables = [(key.upper(), value) for key in keys if (value := text(secrets or {}, key))]
+        # The run's report says who started and who ended it.
+        variables.append(("SNAPBACK_VIA", "Chaos Toolkit"))
+        return cls(text(given, "snapback_path") or "snapback", tuple(options), tuple(variables))
 
     def words(self, *arguments: str) -> list[str]:
         return [self.program, *arguments, *self.options, "--json"]

@@ -27,7 +27,7 @@ FAKE = f"""#!{sys.executable}
 import json, os, pathlib, sys, time
 folder = pathlib.Path(__file__).parent
 command = sys.argv[1]
-call = {{"arguments": sys.argv[1:], "input": sys.stdin.read(), "key": os.environ.get("AWS_ACCESS_KEY_ID")}}
+call = {{"arguments": sys.argv[1:], "input": sys.stdin.read(), "key": os.environ.get("AWS_ACCESS_KEY_ID"), "via": os.environ.get("SNAPBACK_VIA")}}
 with (folder / "calls").open("a") as calls:
     calls.write(json.dumps(call) + "\\n")
 lines = (folder / command).read_text().splitlines()
@@ -104,7 +104,7 @@ class Start(Extension):
         [call] = self.calls()
         places = ["--stack", "s", "--profile", "p", "--region", "eu-west-1", "--json"]
         self.assertEqual(call["arguments"], ["run", "-", "--name", "r", "--detach", *places])
-        self.assertEqual((json.loads(call["input"]), call["key"]), (EXPERIMENT, "KEY"))
+        self.assertEqual((json.loads(call["input"]), call["key"], call["via"]), (EXPERIMENT, "KEY", "Chaos Toolkit"))
 
     def test_a_run_without_a_name_gets_a_unique_one(self) -> None:
         self.on("run", reply(report()))
@@ -332,7 +332,9 @@ class Watcher(Extension):
         self.on("rollback", reply({"runs": [report("endedEarly", "stopped")]}))
         self.begin()
         self.killed()
-        self.assertEqual(self.calls()[-1]["arguments"], ["rollback", "r", "--prevent-start", "--json"])
+        last = self.calls()[-1]
+        self.assertEqual(last["arguments"], ["rollback", "r", "--prevent-start", "--json"])
+        self.assertEqual(last["via"], "Chaos Toolkit")
 
     def test_the_watcher_outlives_the_signals_that_end_the_tool(self) -> None:
         self.on("rollback", reply({"runs": []}))
