@@ -72,7 +72,7 @@ def set_up(toolkit: Toolkit) -> str:
     layers = {
         name: lambdas.list_layer_versions(LayerName=name)["LayerVersions"][0]["LayerVersionArn"] for name in functions.LAYERS
     }
-    names = ["toolkit-abandoned", *(pair.function for pair in left_behind.PAIRS)]
+    names = ["toolkit-abandoned", "toolkit-ended", *(pair.function for pair in left_behind.PAIRS)]
     for name in names:
         functions.create_function(made, replace(functions.CHECKOUT, name=name), role, layers)
     for name in names:

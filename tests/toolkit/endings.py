@@ -122,6 +122,16 @@ def killed_with_its_watcher(toolkit: Toolkit) -> None:
     assert (report["status"], report["outcome"], ended_by(report)) == ("completed", "held", "snapback"), report
 
 
+def ended_by_a_user(toolkit: Toolkit) -> None:
+    """A run that something else ends early has deviated, for all who do not read its report."""
+    chaos = throttled(toolkit, "ended", "toolkit-ended", "lab-receipt-slow")
+    toolkit.snapback("rollback", injected(toolkit, chaos))
+    code, journal = chaos.end()
+    run = named(chaos, journal)
+    assert (code, journal["status"], journal["deviated"]) == (1, "completed", True), chaos.said()
+    assert (run["status"], run["outcome"], run["reason"]) == ("stopped", "endedEarly", "stopped by a user"), run
+
+
 def refused(toolkit: Toolkit) -> None:
     """A guardrail refuses one of snapback's own functions, so nothing follows and nothing is rolled back."""
     chaos = throttled(toolkit, "refused", "snapback-restore", "lab-receipt-slow")
@@ -146,6 +156,7 @@ ENDINGS = (
     (terminated, "lab-stock"),
     (killed, "lab-receipt"),
     (killed_with_its_watcher, "toolkit-abandoned"),
+    (ended_by_a_user, "toolkit-ended"),
     (refused, "snapback-restore"),
 )
 ALARMS = ("lab-checkout-throttles", "lab-search-errors", "lab-payment-busy", "lab-stock-slow", "lab-receipt-slow")

@@ -13,6 +13,8 @@ use super::draft::{Draft, experiment_name};
 use super::fields::{Fields, shown};
 
 const ACTIONS: &str = "chaosaws.awslambda.actions";
+/// The extension in infra/chaostoolkit-snapback.
+const OWN_ACTIONS: &str = "chaossnapback.actions";
 const ALARM_PROBE: (&str, &str) = ("chaosaws.cloudwatch.probes", "get_alarm_state_value");
 
 pub(super) fn recognizes(source: &Value) -> bool {
@@ -173,6 +175,10 @@ fn read_activity(
     }
     if activity.kind != "action" {
         draft.left(&[field.to_owned()], "it is not an action, and snapback evaluates only the steady state's probes");
+        return Ok(());
+    }
+    if activity.is_of(OWN_ACTIONS) {
+        draft.lose(field, "it drives an experiment of snapback's already; use that one");
         return Ok(());
     }
     if !activity.is_of(ACTIONS) {

@@ -169,6 +169,12 @@ fn chaos_toolkit_experiments_without_a_fault_are_refused() {
             json!({ "method": [{ "type": "action", "provider": { "type": "http", "url": "x" } }] }),
             "its provider is no Python module, but snapback injects only into functions",
         ),
+        (
+            json!({ "method": [{ "type": "action", "provider": {
+                "type": "python", "module": "chaossnapback.actions", "func": "start_run", "arguments": {}
+            } }] }),
+            "method[0]: not imported: it drives an experiment of snapback's already; use that one",
+        ),
         (method(&[("remove_layer", json!({ "function_name": "f" }))]), "no fault does what remove_layer does without"),
         (method(&[("put_function_concurrency", json!({ "concurrent_executions": 0 }))]), "it has no function_name"),
         (method(&[("put_function_concurrency", json!({ "function_name": "f" }))]), "it has no concurrent_executions"),
