@@ -25,6 +25,7 @@ import managed_runtimes
 import rights
 from bridge import JOURNAL, Bridge
 from metric_bridge import MetricBridge
+from pipe_bridge import PipeBridge
 from record import Recorder
 
 PARENT_CHECK_SECONDS = 1.0
@@ -37,7 +38,7 @@ def main() -> None:
     import cbor2  # noqa: F401
     from ministack import app
     from ministack.core import iam_actions, iam_evaluator, lambda_runtime, responses
-    from ministack.services import cloudwatch, cloudwatch_logs, dynamodb, eventbridge, lambda_svc, stepfunctions, tagging
+    from ministack.services import cloudwatch, cloudwatch_logs, dynamodb, eventbridge, lambda_svc, pipes, stepfunctions, tagging
     from ministack.services.cloudformation import provisioners
 
     directory, *parent = sys.argv[1:]
@@ -54,6 +55,7 @@ def main() -> None:
     iam_gaps.close(iam_actions, iam_evaluator, tagging, lambda_svc)
     iam_tables.close(iam_evaluator, dynamodb, provisioners)
     roles = iam_roles.Roles(iam_evaluator, responses.get_region)
+    PipeBridge(pipes, provisioners, roles, stepfunctions, eventbridge).install()
     iam_roles.install(roles, stepfunctions, eventbridge, lambda_svc)
     rights.record(iam_evaluator, roles, Path(directory))
     app.app = with_identity(app.app, directory)

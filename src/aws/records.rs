@@ -111,6 +111,11 @@ pub(super) fn function_of(item: &Item) -> Option<FunctionArn> {
     FunctionArn::try_from(string(item, "sk")?.strip_prefix("TARGET#")?).ok()
 }
 
+/// Returns the `sk` of an item, which names its kind.
+pub(super) fn sort_key(item: &Item) -> Option<&str> {
+    string(item, "sk")
+}
+
 fn string<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
     item.get(name).and_then(|value| value.as_s().ok()).map(String::as_str)
 }

@@ -136,6 +136,7 @@ async fn actions_of(task: Task) -> BTreeSet<String> {
         Task::Report => report_actions().await,
         Task::Rollback => rollback_actions().await,
         Task::Reaper => reaper_actions().await,
+        Task::Notify => notify_actions().await,
     }
 }
 
@@ -289,6 +290,14 @@ async fn reaper_actions() -> BTreeSet<String> {
     actions
 }
 
+/// The actions of notify, which only turns records into events.
+async fn notify_actions() -> BTreeSet<String> {
+    let world = injected().await;
+    let sent = call(&world, Task::Notify, &super::outbox::records()).await.unwrap();
+    assert!(sent.as_array().unwrap().len() > 1, "{sent}");
+    taken(&world)
+}
+
 /// Restores: the first attempt is refused, the second one succeeds.
 async fn restored(world: &SimWorld, payload: &Value, task: Task) -> BTreeSet<String> {
     world.pass(Duration::from_secs(60));
@@ -370,6 +379,7 @@ const ROLES: &[(&[Task], &str)] = &[
     (&[Task::Observe], "ObserveRole"),
     (&[Task::Restore, Task::Rollback, Task::Reaper], "UndoRole"),
     (&[Task::Report], "ReportRole"),
+    (&[Task::Notify], "NotifyRole"),
 ];
 
 fn template() -> String {
