@@ -11,7 +11,7 @@ use crate::model::notice::{LedgerChange, Origin};
 use crate::model::time::Time;
 use crate::ports::LedgerError;
 
-use super::records::{Item, read_lever, read_run, read_target, sort_key};
+use super::records::{Item, read_lever, read_run, read_run_alone, read_target, sort_key};
 
 /// A record as a pipe sends it (eventbridge/latest/userguide/eb-pipes-dynamodb).
 #[derive(Deserialize)]
@@ -43,10 +43,11 @@ pub fn read_change(record: &Value, stack: &str, now: Time) -> Result<Option<(Led
     // The item was repaired if only the old one is unreadable. It counts as absent, so that nothing is missed: at worst,
     // a notice comes again, with its ID.
     let change = match sort_key(&new) {
-        Some("RUN") => LedgerChange::Run {
-            old: old.and_then(|old| read_run(&old, &old).ok()).map(Box::new),
-            new: Box::new(read_run(&new, &new)?),
-        },
+        Some("RUN") => {
+            let (run, experiment) = read_run_alone(&new)?;
+            let old = old.and_then(|old| read_run(&old, &old).ok()).map(Box::new);
+            LedgerChange::Run { old, new: Box::new(run), experiment }
+        }
         Some("LEVER") => LedgerChange::Lever { old: old.as_ref().map(read_lever), new: read_lever(&new) },
         Some(target) if target.starts_with("TARGET#") => LedgerChange::Target {
             old: old.and_then(|old| read_target(&old).ok()).map(Box::new),
@@ -114,11 +115,21 @@ mod tests {
             "OldImage": run("pending"), "NewImage": run("running"), "SequenceNumber": "111",
             "ApproximateCreationDateTime": "1678831218.0"
         });
-        let Ok(Some((LedgerChange::Run { old: Some(old), new }, origin))) = read(images) else {
+        let Ok(Some((LedgerChange::Run { old: Some(old), new, .. }, origin))) = read(images) else {
             unreachable!("a run's change is read")
         };
         assert_eq!((old.status, new.status), (RunStatus::Pending, RunStatus::Running));
         assert_eq!((origin.sequence_number.as_str(), origin.written_at), ("111", Time(1_678_831_218_000)));
+    }
+
+    #[test]
+    fn a_run_with_many_targets_is_named_by_its_item_alone() {
+        let mut item = run("running");
+        item["experimentName"] = json!({ "S": "Everything slower" });
+        item["deadline"] = json!({ "N": "7" });
+        let read = read(json!({ "OldImage": run("pending"), "NewImage": item, "SequenceNumber": "1" }));
+        let Ok(Some((LedgerChange::Run { new, experiment, .. }, _))) = read else { unreachable!("{read:?}") };
+        assert_eq!((experiment.as_deref(), new.deadline), (Some("Everything slower"), Time(7)));
     }
 
     #[test]

@@ -25,8 +25,10 @@ pub enum LedgerChange {
     Run {
         /// Before; `None` if the write has created it.
         old: Option<Box<Run>>,
-        /// After.
+        /// After. A run with many targets has its body in another item, so here it has no experiment.
         new: Box<Run>,
+        /// The experiment's name.
+        experiment: Option<String>,
     },
     /// A target.
     Target {
@@ -86,7 +88,8 @@ pub enum Transition {
         #[serde(flatten)]
         run: RunName,
         /// The latest time at which the run ends, in RFC 3339.
-        deadline: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        deadline: Option<String>,
     },
     /// Every target is injected, and the experiment's duration has begun.
     #[serde(rename = "Run Observing")]
@@ -181,7 +184,7 @@ pub enum Transition {
 pub struct RunName {
     /// The run's ID, which is the name of its execution.
     pub run_id: RunId,
-    /// The experiment's name. Absent if the run was stopped before it was recorded.
+    /// The experiment's name. Absent if the run was stopped before it was recorded, or if it cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub experiment: Option<String>,
 }

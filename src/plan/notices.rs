@@ -14,7 +14,7 @@ use crate::model::time::Time;
 #[must_use]
 pub fn notice_of(change: &LedgerChange, origin: &Origin) -> Option<Notice> {
     let (transition, time) = match change {
-        LedgerChange::Run { old, new } => run_transition(old.as_deref(), new)?,
+        LedgerChange::Run { old, new, experiment } => run_transition(old.as_deref(), new, experiment.as_deref())?,
         LedgerChange::Target { old, new } => target_transition(old.as_deref(), new)?,
         LedgerChange::Lever { old, new } => lever_transition(old.as_ref(), new)?,
     };
@@ -30,9 +30,8 @@ pub fn notice_of(change: &LedgerChange, origin: &Origin) -> Option<Notice> {
 /// A transition, and its time if the item has it.
 type Timed = (Transition, Option<Time>);
 
-fn run_transition(old: Option<&Run>, new: &Run) -> Option<Timed> {
-    let experiment = new.experiment.as_ref().map(|experiment| experiment.name.to_string());
-    let run = RunName { run_id: new.id.clone(), experiment };
+fn run_transition(old: Option<&Run>, new: &Run, experiment: Option<&str>) -> Option<Timed> {
+    let run = RunName { run_id: new.id.clone(), experiment: experiment.map(str::to_owned) };
     let reason = new.reason.as_ref().map(reason_of);
     if old.is_some_and(|old| old.status == new.status) {
         // A run that is already stopping does not observe, although its duration can still be recorded.
@@ -42,12 +41,17 @@ fn run_transition(old: Option<&Run>, new: &Run) -> Option<Timed> {
     }
     match new.status {
         RunStatus::Pending => None,
-        RunStatus::Running => Some((Transition::RunStarted { run, deadline: new.deadline.to_string() }, None)),
+        RunStatus::Running => {
+            let deadline = (new.deadline != Time(0)).then(|| new.deadline.to_string());
+            Some((Transition::RunStarted { run, deadline }, None))
+        }
         RunStatus::Stopping => Some((Transition::RunStopping { run, reason }, new.stopping_at)),
         RunStatus::Completed | RunStatus::Stopped | RunStatus::Failed => {
             let status = EndStatus::of(new.status)?;
-            let has_steady_state = new.experiment.as_ref().is_none_or(|experiment| !experiment.steady_state.is_empty());
-            let deviations = new.deviations.as_ref().filter(|_| has_steady_state);
+            // No deviation means `held` only if there is a steady state.
+            let has_steady_state =
+                new.experiment.as_ref().is_some_and(|experiment| !experiment.steady_state.is_empty());
+            let deviations = new.deviations.as_ref().filter(|found| has_steady_state || !found.is_empty());
             let deviations = deviations.map(|all| all.iter().take(MAX_LISTED).map(|text| clip(text)).collect());
             let effect = new.effect.as_deref().map(clip);
             Some((Transition::RunEnded { run, status, reason, deviations, effect }, new.closed_at))
@@ -126,7 +130,10 @@ fn notice_id(transition: &Transition, origin: &Origin) -> String {
 /// Words a transition in one sentence, or in two.
 fn summary(transition: &Transition) -> String {
     match transition {
-        Transition::RunStarted { run, deadline } => format!("{} has started; it ends by {deadline}.", title(run)),
+        Transition::RunStarted { run, deadline } => {
+            let by = deadline.as_ref().map(|deadline| format!("; it ends by {deadline}")).unwrap_or_default();
+            format!("{} has started{by}.", title(run))
+        }
         Transition::RunObserving { run, ends_at } => {
             format!("{} has injected its faults and ends at {ends_at}.", title(run))
         }

@@ -43,9 +43,12 @@ impl State {
         if new == old {
             return;
         }
+        let name = |run: &Run| run.experiment.as_ref().map(|experiment| experiment.name.to_string());
         let change = match (old, new) {
-            (None, Some(Image::Run(new))) => LedgerChange::Run { old: None, new },
-            (Some(Image::Run(old)), Some(Image::Run(new))) => LedgerChange::Run { old: Some(old), new },
+            (None, Some(Image::Run(new))) => LedgerChange::Run { old: None, experiment: name(&new), new },
+            (Some(Image::Run(old)), Some(Image::Run(new))) => {
+                LedgerChange::Run { old: Some(old), experiment: name(&new), new }
+            }
             (None, Some(Image::Target(new))) => LedgerChange::Target { old: None, new },
             (Some(Image::Target(old)), Some(Image::Target(new))) => LedgerChange::Target { old: Some(old), new },
             (None, Some(Image::Lever(new))) => LedgerChange::Lever { old: None, new },
