@@ -59,6 +59,7 @@ fn every_sample_is_an_experiment_or_an_accepted_event() {
             event["Records"].is_array(),
             // Not accepted, but sent; tests/core/notices.rs compares these.
             event["source"] == "snapback",
+            event["$schema"].is_string(),
         ];
         assert_eq!(kinds.iter().filter(|kind| **kind).count(), 1, "events/{name}");
     }

@@ -59,7 +59,7 @@ fn target_change(new: TargetRecord) -> LedgerChange {
 fn samples() -> Vec<(&'static str, LedgerChange, Origin)> {
     let observing = Run { ends_at: Some(at(609)), ..run(RunStatus::Running) };
     let ended = Run { status: RunStatus::Stopped, closed_at: Some(at(134)), ..stopping() };
-    let note = "was 512 MB, injected 1024 MB, now 2048 MB".to_owned();
+    let note = "was 512 MB, injected 1024 MB, now 2048 MB; left alone".to_owned();
     let drift = vec![Drift { field: "memory".into(), note }];
     let denied = Some("Lambda denies the call".to_owned());
     let lever = Lever { engaged: true, since: at(300), reason: "game day is over".into() };
