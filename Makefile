@@ -194,6 +194,6 @@ clean: ## remove everything that was built and installed
 need-bucket:
 	@[ -n "$(BUCKET)" ] || { echo 'make deploy needs an S3 bucket for the package: make deploy BUCKET=my-bucket' >&2; exit 2; }
 
-.PHONY: tools-lab tools-ledger tools-runtimes tools-validate
-tools-lab tools-ledger tools-runtimes tools-validate: tools-%:
+.PHONY: tools-chaos tools-lab tools-ledger tools-runtimes tools-validate
+tools-chaos tools-lab tools-ledger tools-runtimes tools-validate: tools-%:
 	@infra/tools/install.sh $*

@@ -2,6 +2,8 @@
 #![cfg(feature = "testing")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports what went wrong by failing")]
 
+#[path = "core/actors.rs"]
+mod actors;
 #[path = "core/bad_input.rs"]
 mod bad_input;
 #[path = "core/call_counts.rs"]

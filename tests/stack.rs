@@ -8,6 +8,8 @@ mod batches;
 mod commands;
 #[path = "stack/credentials.rs"]
 mod credentials;
+#[path = "stack/detach.rs"]
+mod detach;
 #[path = "stack/events.rs"]
 mod events;
 #[path = "stack/fake.rs"]

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Installs one group of tools into .tools, pinned by hash: lab, validate, runtimes, ledger or cross. Does nothing if it is installed.
+# Installs one group of tools into .tools, pinned by hash: lab, validate, runtimes, ledger, chaos or cross. Does nothing if it is installed.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 usage() {
-  echo "usage: infra/tools/install.sh lab|validate|runtimes|ledger|cross" >&2
+  echo "usage: infra/tools/install.sh lab|validate|runtimes|ledger|chaos|cross" >&2
   exit 2
 }
 
@@ -63,7 +63,7 @@ requirements=infra/tools/$group.txt
 inputs=(infra/tools/install.sh "$requirements")
 case $group in
   lab) venv=.tools/venv ;;
-  cross | ledger) venv=.tools/$group ;;
+  chaos | cross | ledger) venv=.tools/$group ;;
   validate)
     venv=.tools/validate
     inputs+=(infra/tools/asl/package.json infra/tools/asl/package-lock.json)

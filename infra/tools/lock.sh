@@ -11,7 +11,7 @@ lock() {
     --upgrade "$@" "$group.in" --output-file "$group.txt"
 }
 
-for group in lab validate cross runtimes ledger; do
+for group in lab validate cross runtimes ledger chaos; do
   lock "$group"
 done
 # Only one of its files is used, so its dependencies are not needed.

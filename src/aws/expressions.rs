@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update};
 
 use crate::model::guarded_write::{Condition, Effect, GuardedWrite, Item as Place, Part};
-use crate::model::run::{LeaseKind, Run};
+use crate::model::run::{LeaseKind, Run, RunEnding};
 use crate::model::time::Time;
 use crate::ports::LedgerError;
 
@@ -238,7 +238,7 @@ impl Expression {
                 }
             }
             Effect::RunStatus(status) => self.set("status", text(status.name())),
-            Effect::Reason(reason) => self.set("reason", json(reason)?),
+            Effect::Ending(ending) => self.set_ending(ending)?,
             Effect::StoppingAt(at) => self.set("stoppingAt", number(at.0)),
             Effect::EndsAt(at) => self.set_once("endsAt", number(at.0)),
             Effect::Findings(findings) => {
@@ -282,6 +282,12 @@ impl Expression {
             }
             Effect::Expiry(at) => self.set_or_remove("expiresAt", at.map(number)),
         }
+        Ok(())
+    }
+
+    fn set_ending(&mut self, ending: &RunEnding) -> Result<(), LedgerError> {
+        self.set("reason", json(&ending.reason)?);
+        self.set_or_remove("endedBy", ending.by.as_ref().map(json).transpose()?);
         Ok(())
     }
 

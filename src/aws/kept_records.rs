@@ -211,8 +211,8 @@ fn a_run_of_every_fault_is_restored_from_its_stored_record() {
         });
         let writes = world.with(|state| state.writes.len());
         assert!(writes > 0, "{name}");
-        world.pass(Duration::from_secs(60));
-        block_on(roll_back(&world, &run.id, &EndReason::UserRequest, budget(&world))).unwrap();
+        world.advance(Duration::from_secs(60));
+        block_on(roll_back(&world, &run.id, &EndReason::UserRequest.into(), budget(&world))).unwrap();
         assert_eq!(seen(&world), before, "{name}");
         let view = block_on(close(&world, &run.id)).unwrap();
         assert_eq!((view.status, view.targets[0].status), (RunStatus::Stopped, TargetStatus::Restored), "{name}");
@@ -262,7 +262,7 @@ fn a_run_of_another_release_is_restored_and_never_called_held() {
             run.deviations = Some(Vec::new());
         });
         assert_ne!(timeout(), original, "{what}");
-        block_on(roll_back(&world, &run.id, &EndReason::DurationElapsed, budget(&world))).unwrap();
+        block_on(roll_back(&world, &run.id, &EndReason::DurationElapsed.into(), budget(&world))).unwrap();
         assert_eq!(timeout(), original, "{what}");
         let view = block_on(close(&world, &run.id)).unwrap();
         assert_eq!((view.status, view.targets[0].status), (RunStatus::Completed, TargetStatus::Restored), "{what}");

@@ -9,7 +9,7 @@ use crate::model::guarded_write::{self as writes, GuardedWrite};
 use crate::model::marker::stopped_marker;
 use crate::model::names::{FunctionArn, RunId};
 use crate::model::run::{
-    EndReason, Findings, Lease, Lever, Lock, Run, RunList, RunStatus, TargetEnding, TargetKey, TargetRecord,
+    Findings, Lease, Lever, Lock, Run, RunEnding, RunList, RunStatus, TargetEnding, TargetKey, TargetRecord,
 };
 use crate::model::snapshot::{Change, RemovedFault, Snapshot};
 use crate::model::time::Time;
@@ -146,15 +146,15 @@ impl Ledger for AwsWorld {
         self.guarded(&writes::start_run(run)).await
     }
 
-    async fn stop_run(&self, run: &RunId, reason: &EndReason, now: Time) -> Result<Run, LedgerError> {
-        let stopped = match self.update(&writes::stop_run(run, reason, now)).await? {
+    async fn stop_run(&self, run: &RunId, ending: &RunEnding, now: Time) -> Result<Run, LedgerError> {
+        let stopped = match self.update(&writes::stop_run(run, ending, now)).await? {
             Some(item) => self.whole_run(&item).await?,
             None => self.run(run).await?,
         };
         if let Some(run) = stopped {
             return Ok(run);
         }
-        let marker = stopped_marker(run, reason, now);
+        let marker = stopped_marker(run, ending, now);
         match self.guarded(&writes::create_marker(&marker, now)).await? {
             WriteOutcome::Applied => Ok(marker),
             // Prepare has created the run since it was read above: retry, to stop that run.

@@ -174,6 +174,7 @@ pub(super) fn changing_attributes(run: &Run) -> Result<Vec<(&'static str, Attrib
         ("stoppingAt", time(run.stopping_at)),
         ("closedAt", time(run.closed_at)),
         ("reason", run.reason.as_ref().map(json).transpose()?),
+        ("endedBy", run.ended_by.as_ref().map(json).transpose()?),
         ("deviations", run.deviations.as_ref().map(json).transpose()?),
         ("effect", run.effect.as_ref().map(text)),
         ("injected", run.injected.as_ref().map(text)),
@@ -234,6 +235,8 @@ fn run_from(item: &Item, body: &Item, id: RunId) -> Result<Run, LedgerError> {
     run.stopping_at = integer(item, "stoppingAt").map(Time).or(run.stopping_at);
     run.closed_at = integer(item, "closedAt").map(Time).or(run.closed_at);
     run.reason = parsed(item, "reason").ok().flatten().and_then(read_reason).or(run.reason);
+    // It is only shown, so one that this release cannot read is absent.
+    run.ended_by = parsed(item, "endedBy").ok().flatten().or(run.ended_by);
     run.deviations = parsed(item, "deviations")?.or(run.deviations);
     // The body may have old values of these. Later findings without them have removed the attributes, so the body does
     // not count.
@@ -332,6 +335,7 @@ pub(super) fn lever_item(lever: &Lever) -> Item {
     item.insert("engaged".into(), AttributeValue::Bool(lever.engaged));
     item.insert("since".into(), number(lever.since.0));
     item.insert("reason".into(), text(&lever.reason));
+    item.extend(lever.by.as_ref().and_then(|by| Some(("by".to_owned(), json(by).ok()?))));
     item
 }
 
@@ -341,6 +345,7 @@ pub(super) fn read_lever(item: &Item) -> Lever {
         engaged: item.get("engaged").and_then(|value| value.as_bool().ok()).copied().unwrap_or(true),
         since: Time(integer(item, "since").unwrap_or_default()),
         reason: string(item, "reason").unwrap_or_default().to_owned(),
+        by: parsed(item, "by").ok().flatten(),
     }
 }
 
@@ -354,8 +359,11 @@ mod tests {
     fn a_run_is_read_as_it_was_stored_and_changed() {
         let experiment =
             read_experiment(&experiment(&["checkout"], &faults()[..1])).unwrap_or_else(|e| unreachable!("{e}"));
-        let mut run =
-            crate::model::marker::stopped_marker(&run_id("r"), &crate::model::run::EndReason::UserRequest, Time(7));
+        let mut run = crate::model::marker::stopped_marker(
+            &run_id("r"),
+            &crate::model::run::EndReason::UserRequest.into(),
+            Time(7),
+        );
         run.experiment = Some(experiment);
         run.functions = vec![function_arn("checkout")];
         let (mut item, body) = run_items(&run).unwrap_or_else(|e| unreachable!("{e}"));
@@ -369,8 +377,11 @@ mod tests {
 
     #[test]
     fn the_item_that_every_transaction_checks_stays_small() {
-        let mut run =
-            crate::model::marker::stopped_marker(&run_id("r"), &crate::model::run::EndReason::UserRequest, Time(7));
+        let mut run = crate::model::marker::stopped_marker(
+            &run_id("r"),
+            &crate::model::run::EndReason::UserRequest.into(),
+            Time(7),
+        );
         for count in [0, 1, 40, 41, 1000] {
             run.functions = (0..count).map(|number| function_arn(&format!("{number:0>64}"))).collect();
             let (item, body) = run_items(&run).unwrap_or_else(|e| unreachable!("{e}"));

@@ -97,6 +97,9 @@ pub(super) enum Command {
         /// Make the draws of select and percentages repeatable; overrides the file's seed.
         #[arg(long, value_name = "NUMBER", value_parser = seed)]
         seed: Option<u32>,
+        /// Leave with exit code 0 once the faults are in place; the run continues without this command.
+        #[arg(long)]
+        detach: bool,
     },
     /// Show the lever, what is armed and the latest runs; or one run.
     Status {
@@ -113,6 +116,9 @@ pub(super) enum Command {
         /// All active runs.
         #[arg(long, group = "runs")]
         all: bool,
+        /// If the run has not started yet, prevent its start.
+        #[arg(long, conflicts_with = "all")]
+        prevent_start: bool,
         /// Restore from this machine, with only the table and your own credentials: for when the stack is broken.
         #[arg(long)]
         direct: bool,
@@ -213,7 +219,9 @@ mod tests {
         for words in [&["snapback", "rollback", "r"][..], &["snapback", "rollback", "--all"]] {
             assert!(Arguments::try_parse_from(words).is_ok(), "{words:?}");
         }
-        assert!(Arguments::try_parse_from(["snapback", "rollback", "r", "--all"]).is_err());
+        for words in [&["r", "--all"][..], &["--all", "--prevent-start"], &["--prevent-start"]] {
+            assert!(Arguments::try_parse_from([&["snapback", "rollback"], words].concat()).is_err(), "{words:?}");
+        }
     }
 
     #[test]

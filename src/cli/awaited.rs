@@ -58,7 +58,7 @@ mod tests {
     use crate::testing::samples::{experiment, faults, function_arn, run_id};
 
     fn run(experiment: &Value) -> (Run, TargetRecord) {
-        let mut run = stopped_marker(&run_id("r"), &EndReason::DurationElapsed, Time(0));
+        let mut run = stopped_marker(&run_id("r"), &EndReason::DurationElapsed.into(), Time(0));
         (run.status, run.ends_at) = (RunStatus::Stopping, Some(Time(0)));
         run.experiment = read_experiment(experiment).ok();
         let mut target = TargetRecord::new(run_id("r"), function_arn("checkout"));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::model::names::RunId;
-use crate::model::run::EndReason;
+use crate::model::run::RunEnding;
 use crate::ports::World;
 use crate::steps::Budget;
 use crate::steps::error::StepError;
@@ -21,12 +21,12 @@ const ROUNDS: u32 = 5;
 /// Restores in rounds, as the stack does, with this machine's credentials. Every run is stopped before any is restored.
 /// A run that cannot be stopped or a target that cannot be restored does not block the others. Returns the first
 /// failure that remains at the end.
-pub(super) async fn restore_directly(world: &impl World, runs: &[RunId], reason: &EndReason) -> Option<Failure> {
+pub(super) async fn restore_directly(world: &impl World, runs: &[RunId], ending: &RunEnding) -> Option<Failure> {
     let mut failures: Vec<StepError> = Vec::new();
     for _ in 0..ROUNDS {
         let budget = Budget { deadline: world.now() + ROUND_TIMEOUT };
         // The round is interrupted at its deadline, as Lambda does it. The leases allow for that.
-        let round = tokio::time::timeout(ROUND_TIMEOUT, roll_back_each(world, runs, reason, budget));
+        let round = tokio::time::timeout(ROUND_TIMEOUT, roll_back_each(world, runs, ending, budget));
         let Ok(round) = round.await else { continue };
         let open = round.is_open();
         failures = round.failures().collect();
@@ -44,7 +44,7 @@ pub(super) async fn restore_directly(world: &impl World, runs: &[RunId], reason:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::run::RunStatus;
+    use crate::model::run::{EndReason, RunStatus};
     use crate::testing::SimWorld;
     use crate::testing::execution::Machine;
     use crate::testing::samples::{experiment, faults, world};
@@ -68,7 +68,7 @@ mod tests {
             state.targets.retain(|(run, _), _| *run != stuck.run);
         });
         let runs = [stuck.run.clone(), other.run.clone()];
-        let failure = restore_directly(&world, &runs, &EndReason::UserRequest).await;
+        let failure = restore_directly(&world, &runs, &EndReason::UserRequest.into()).await;
         assert_eq!(failure.map(|failure| failure.error), Some("LedgerUnusable".to_owned()));
         let status = world.with(|state| state.runs[&other.run].status);
         assert_eq!(status, RunStatus::Stopped, "restored in its rounds and closed");

@@ -77,7 +77,7 @@ mod tests {
     use crate::testing::samples::{function_arn, run_id};
 
     fn code(status: RunStatus, target: TargetStatus, changes: &[Change]) -> u8 {
-        let mut run = stopped_marker(&run_id("r"), &EndReason::UserRequest, Time(0));
+        let mut run = stopped_marker(&run_id("r"), &EndReason::UserRequest.into(), Time(0));
         run.status = status;
         let mut record = TargetRecord::new(run_id("r"), function_arn("checkout"));
         record.status = target;

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use crate::aws::ExecutionState;
+use crate::model::actor::Actor;
 use crate::model::experiment::Experiment;
 use crate::model::facts::AlarmFact;
 use crate::model::names::{AlarmName, RunId};
@@ -39,6 +40,10 @@ pub(super) struct Follower<'a> {
     alarms: Vec<AlarmName>,
     output: &'a Output,
     began: Time,
+    /// Who follows the run, and rolls it back.
+    user: &'a Actor,
+    /// Whether to leave once the faults are in place.
+    detaches: bool,
     /// Whether this process restores, because the rollback function could not be reached.
     restores_itself: Cell<bool>,
 }
@@ -80,6 +85,7 @@ impl<'a> Follower<'a> {
         id: &'a RunId,
         execution: String,
         experiment: &Experiment,
+        user: &'a Actor,
         output: &'a Output,
     ) -> Self {
         Self {
@@ -90,8 +96,15 @@ impl<'a> Follower<'a> {
             alarms: experiment.stop_conditions.iter().map(|stop| stop.alarm.clone()).collect(),
             output,
             began: stack.world.now(),
+            user,
+            detaches: false,
             restores_itself: Cell::new(false),
         }
+    }
+
+    /// Sets whether to leave once the faults are in place. A rollback that a user has asked for is followed to its end.
+    pub(super) fn detaching(self, detaches: bool) -> Self {
+        Self { detaches, ..self }
     }
 
     /// Shows what happens until the execution has ended. A refusal is a failure; the ledger has every other outcome.
@@ -175,8 +188,8 @@ impl<'a> Follower<'a> {
         })
     }
 
-    /// Returns advice for when this command stops following a run that it cannot read.
-    fn continues(&self) -> String {
+    /// Returns advice for when this command stops following a run.
+    pub(super) fn continues(&self) -> String {
         let status = self.arguments.repeat(&format!("status {}", self.id));
         let rollback = self.arguments.repeat(&format!("rollback {}", self.id));
         format!("the run continues without this command; see {status}; to end it: {rollback}")
@@ -219,12 +232,12 @@ impl<'a> Follower<'a> {
     /// Rolls the run back. If the run is not in the ledger yet, this prevents its start.
     async fn roll_back(&self) -> Result<(), Failure> {
         let stop = Undo::Stop(self.id);
-        let undone = match through_function(self.stack, stop, self.arguments, self.output).await {
+        let undone = match through_function(self.stack, stop, self.user, self.arguments, self.output).await {
             Ok(undone) => undone,
             Err(RollbackError::Failed(failure)) => return Err(failure),
             Err(RollbackError::Unreachable(why)) => {
                 self.restores_itself.set(true);
-                instead(&self.stack.world, stop, &why, self.arguments, self.output).await?
+                instead(&self.stack.world, stop, self.user, &why, self.arguments, self.output).await?
             }
         };
         match undone.failure {
@@ -271,6 +284,9 @@ impl<'a> Follower<'a> {
             progress.screen.live(&self.remaining(run, targets));
         }
         progress.over = match seen.execution {
+            ExecutionState::Running if self.detaches && progress.stage == Stage::Following => {
+                seen.run.as_ref().is_some_and(|(run, _)| is_observed(run)).then_some(None)
+            }
             ExecutionState::Running => None,
             ExecutionState::Succeeded => Some(None),
             ExecutionState::Failed { error, cause } => {
@@ -313,7 +329,7 @@ impl<'a> Follower<'a> {
                 self.line(progress, &format!("{} {status}", target.function.name()));
             }
         }
-        if run.ends_at.is_some() && progress.shown.ends_at != run.ends_at && run.status == RunStatus::Running {
+        if is_observed(run) && progress.shown.ends_at != run.ends_at {
             self.line(progress, &format!("observing until {}", run.expected_end()));
         }
         progress.shown.ends_at = run.ends_at;
@@ -351,6 +367,11 @@ async fn undone(undo: &mut Option<Pending<'_, ()>>) -> Result<(), Failure> {
         Some(undo) => undo.await,
         None => pending().await,
     }
+}
+
+/// Whether all faults are in place, and the duration has begun.
+fn is_observed(run: &Run) -> bool {
+    run.ends_at.is_some() && run.status == RunStatus::Running
 }
 
 /// Whether the report, or the refusal, shows why the execution failed. A failure of the report itself is in no ledger.

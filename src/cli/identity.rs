@@ -12,7 +12,7 @@ use super::stack::Stack;
 pub(super) struct Identity {
     account: String,
     region: String,
-    caller: Option<String>,
+    pub(super) caller: Option<String>,
 }
 
 /// JSON output of a command, with the identity that it acts as.

@@ -1,5 +1,6 @@
 //! The command line: arguments → commands → output.
 
+mod actor;
 mod arguments;
 mod awaited;
 mod direct;
@@ -30,6 +31,7 @@ use crate::steps::error::{StepError, StepErrorKind};
 use arguments::{Arguments, Command};
 pub use exit::Exit;
 use output::Output;
+use undo::Undo;
 
 /// Runs the command line and returns its exit code.
 pub async fn main() -> Exit {
@@ -69,10 +71,19 @@ async fn command(arguments: &Arguments, output: &Output) -> Result<Exit, Failure
         }
         Command::Import { file, from, functions } => import::import(file, *from, functions, output),
         Command::Plan { file, seed } => plan::plan(arguments, file, *seed, output).await,
-        Command::Run { file, name, seed } => run::run(arguments, file, name.as_ref(), *seed, output).await,
+        Command::Run { file, name, seed, detach } => {
+            run::run(arguments, file, name.as_ref(), *seed, *detach, output).await
+        }
         Command::Status { run } => report::status(arguments, run.as_ref(), output).await,
         Command::Report { run } => report::report(arguments, run, output).await,
-        Command::Rollback { run, direct, .. } => rollback::rollback(arguments, run.as_ref(), *direct, output).await,
+        Command::Rollback { run, prevent_start, direct, .. } => {
+            let what = match run {
+                Some(run) if *prevent_start => Undo::Stop(run),
+                Some(run) => Undo::Run(run),
+                None => Undo::All,
+            };
+            rollback::rollback(arguments, what, *direct, output).await
+        }
         Command::Lever { action } => lever::lever(arguments, action, output).await,
     }
 }

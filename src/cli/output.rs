@@ -205,7 +205,13 @@ impl Output {
             let times = if view.created_at == Time(0).to_string() { "" } else { &times };
             self.print_line(&format!("  experiment {}{times}", view.experiment));
         }
+        if let Some(actor) = &view.started_by {
+            self.print_line(&format!("  started by {actor}"));
+        }
         self.print_line(&format!("  {}{reason}", view.status.name()));
+        if let Some(actor) = &view.ended_by {
+            self.print_line(&format!("  ended by {actor}"));
+        }
         if let Some(seed) = view.seed {
             self.print_line(&format!("  targets drawn with seed {seed}"));
         }

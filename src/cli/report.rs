@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::json;
 
+use crate::model::actor::Actor;
 use crate::model::names::RunId;
 use crate::model::run::{Lever, Run, RunStatus};
 use crate::plan::rendering::{ReportView, report_view};
@@ -149,18 +150,19 @@ pub(super) struct LeverView<'a> {
     /// RFC 3339, as every time in the output.
     since: String,
     reason: &'a str,
+    by: Option<&'a Actor>,
 }
 
 impl<'a> LeverView<'a> {
     pub(super) fn of(lever: &'a Lever) -> Self {
-        Self { engaged: lever.engaged, since: lever.since.to_string(), reason: &lever.reason }
+        Self { engaged: lever.engaged, since: lever.since.to_string(), reason: &lever.reason, by: lever.by.as_ref() }
     }
 }
 
 /// Prints whether the safety lever is engaged. One that was never moved is disengaged.
 pub(super) fn show_lever(lever: Option<&Lever>, output: &Output) {
     match lever {
-        Some(Lever { engaged: true, since, reason }) => {
+        Some(Lever { engaged: true, since, reason, .. }) => {
             let text = format!("the safety lever has been engaged since {since}: {reason}; nothing starts");
             output.print_line(&output.paint(Tone::Bad, &text));
         }
@@ -168,6 +170,9 @@ pub(super) fn show_lever(lever: Option<&Lever>, output: &Output) {
             output.print_line(&format!("the safety lever has been disengaged since {since}; experiments may start"));
         }
         None => output.print_line("the safety lever is disengaged; experiments may start"),
+    }
+    if let Some(actor) = lever.and_then(|lever| lever.by.as_ref()) {
+        output.print_line(&format!("  moved by {actor}"));
     }
 }
 
@@ -183,7 +188,7 @@ mod tests {
     #[test]
     fn a_restored_run_that_is_not_closed_is_not_armed() {
         let view = |status: RunStatus, target: TargetStatus| {
-            let mut run = stopped_marker(&run_id("r"), &EndReason::UserRequest, Time(0));
+            let mut run = stopped_marker(&run_id("r"), &EndReason::UserRequest.into(), Time(0));
             run.status = status;
             let mut record = TargetRecord::new(run_id("r"), function_arn("checkout"));
             record.status = target;
@@ -201,8 +206,9 @@ mod tests {
 
     #[test]
     fn the_lever_is_shown_with_a_date() {
-        let lever = Lever { engaged: true, since: Time(0), reason: "a test".to_owned() };
-        let expected = json!({ "engaged": true, "since": "1970-01-01T00:00:00Z", "reason": "a test" });
+        let lever = Lever { engaged: true, since: Time(0), reason: "a test".to_owned(), by: Some(Actor::snapback()) };
+        let by = json!({ "via": "snapback" });
+        let expected = json!({ "engaged": true, "since": "1970-01-01T00:00:00Z", "reason": "a test", "by": by });
         assert_eq!(serde_json::to_value(LeverView::of(&lever)).ok(), Some(expected));
     }
 

@@ -5,10 +5,10 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::aws::AwsWorld;
-use crate::model::names::RunId;
 use crate::plan::rendering::{Outcome, ReportView};
 use crate::ports::World;
 
+use super::actor::acting_user;
 use super::arguments::Arguments;
 use super::exit::Exit;
 use super::output::Output;
@@ -22,11 +22,11 @@ const MAX_CLOSING_WAIT: Duration = Duration::from_secs(180);
 /// Rolls back one run, or all.
 pub(super) async fn rollback(
     arguments: &Arguments,
-    run: Option<&RunId>,
+    what: Undo<'_>,
     direct: bool,
     output: &Output,
 ) -> Result<Exit, Failure> {
-    let (world, undone) = carry_out(arguments, run.map_or(Undo::All, Undo::Run), direct, output).await?;
+    let (world, undone) = carry_out(arguments, what, direct, output).await?;
     let (views, undone) = wait_until_closed(&world, undone, output).await;
     show(&views, output);
     Ok(worst(&views, &undone))
@@ -41,25 +41,27 @@ pub(super) async fn carry_out(
     output: &Output,
 ) -> Result<(AwsWorld, Undone), Failure> {
     let (world, undone) = if direct {
-        let world = stack::ledger(arguments).await?;
-        let undone = directly(&world, what).await?;
+        let (world, config) = stack::ledger_access(arguments).await?;
+        let undone = directly(&world, what, &acting_user(&config).await).await?;
         (world, undone)
     } else {
         match (stack::find(arguments).await, &arguments.table) {
             (Ok(stack), _) => {
-                let undone = match through_function(&stack, what, arguments, output).await {
+                let by = acting_user(&stack.config).await;
+                let undone = match through_function(&stack, what, &by, arguments, output).await {
                     Ok(undone) => undone,
                     Err(RollbackError::Failed(failure)) => return Err(failure),
                     Err(RollbackError::Unreachable(why)) => {
-                        instead(&stack.world, what, &why, arguments, output).await?
+                        instead(&stack.world, what, &by, &why, arguments, output).await?
                     }
                 };
                 (stack.world, undone)
             }
             // The stack cannot be read, but the user has named the table.
             (Err(failure), Some(_)) if failure.exit != Exit::Invalid => {
-                let world = stack::ledger(arguments).await?;
-                let undone = instead(&world, what, &failure.cause, arguments, output).await?;
+                let (world, config) = stack::ledger_access(arguments).await?;
+                let by = acting_user(&config).await;
+                let undone = instead(&world, what, &by, &failure.cause, arguments, output).await?;
                 (world, undone)
             }
             (Err(failure), _) => return Err(failure),

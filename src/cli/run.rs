@@ -2,12 +2,15 @@
 
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::model::actor::Actor;
 use crate::model::names::{ExperimentName, RunId};
 use crate::model::time::Time;
+use crate::plan::rendering::Outcome;
 use crate::ports::Clock;
 
+use super::actor::{actor, starter};
 use super::arguments::Arguments;
 use super::exit::Exit;
 use super::file::read_seeded;
@@ -19,17 +22,22 @@ use super::stack::RollbackError;
 use super::undo::{Undo, instead, through_function};
 use super::{Failure, report, stack};
 
-/// Starts a run, follows it to its end and shows its report.
+/// Starts a run, follows it to its end and shows its report. If it is detached, it is left once its faults are in place.
 pub(super) async fn run(
     arguments: &Arguments,
     file: &Path,
     name: Option<&RunId>,
     seed: Option<u32>,
+    detach: bool,
     output: &Output,
 ) -> Result<Exit, Failure> {
-    let (experiment, value) = read_seeded(file, seed)?;
+    let (experiment, mut value) = read_seeded(file, seed)?;
     let stack = stack::find(arguments).await?;
     let identity = show_identity(&stack, output).await;
+    let user = actor(identity.caller.as_deref());
+    if stack.records_actors {
+        value["startedBy"] = json!(starter(&value, &user));
+    }
     let id = match name {
         Some(name) => name.clone(),
         None => run_id(&experiment.name, stack.world.now(), stack.world.random())?,
@@ -39,12 +47,12 @@ pub(super) async fn run(
     let execution = tokio::select! {
         execution = start(&stack, &id, &value) => execution?,
         // Whether the execution has started is not known. Either way, it is stopped.
-        _ = interruptions.next() => return stop_before_start(&stack, arguments, &id, &mut interruptions, output).await,
+        _ = interruptions.next() => return stop_before_start(&stack, &user, arguments, &id, &mut interruptions, output).await,
     };
     if !output.as_json {
         output.print_line(&format!("run {id}"));
     }
-    let follower = Follower::new(&stack, arguments, &id, execution, &experiment, output);
+    let follower = Follower::new(&stack, arguments, &id, execution, &experiment, &user, output).detaching(detach);
     if let Some(failure) = follower.follow(&mut interruptions).await? {
         return Err(failure);
     }
@@ -55,26 +63,30 @@ pub(super) async fn run(
             return Err(Failure::new("Left", format!("left; the run has ended; see {advice}")));
         }
     };
+    let is_left = detach && view.outcome == Outcome::Unfinished;
     if output.as_json {
         output.json(&Identified { identity: &identity, view: &view });
+    } else if is_left {
+        output.print_line(&follower.continues());
     } else {
         output.report(&view);
     }
-    Ok(Exit::of(&view))
+    Ok(if is_left { Exit::Success } else { Exit::of(&view) })
 }
 
 /// Stops a run whose start has not been confirmed.
 async fn stop_before_start(
     stack: &stack::Stack,
+    user: &Actor,
     arguments: &Arguments,
     id: &RunId,
     interruptions: &mut Interruptions,
     output: &Output,
 ) -> Result<Exit, Failure> {
     let stop = async {
-        match through_function(stack, Undo::Stop(id), arguments, output).await {
+        match through_function(stack, Undo::Stop(id), user, arguments, output).await {
             Err(RollbackError::Unreachable(why)) => {
-                instead(&stack.world, Undo::Stop(id), &why, arguments, output).await.map(drop)
+                instead(&stack.world, Undo::Stop(id), user, &why, arguments, output).await.map(drop)
             }
             Err(RollbackError::Failed(failure)) => Err(failure),
             Ok(_) => Ok(()),

@@ -26,6 +26,8 @@ pub(super) struct Stack {
     pub(super) settings: Settings,
     pub(super) state_machine: String,
     pub(super) account: String,
+    /// Whether its functions take who starts or ends a run. Those of earlier releases refuse the field.
+    pub(super) records_actors: bool,
     rollback_function: String,
 }
 
@@ -39,9 +41,17 @@ pub(super) enum RollbackError {
 
 /// Opens the ledger. With `--table`, the stack is not read.
 pub(super) async fn ledger(arguments: &Arguments) -> Result<AwsWorld, Failure> {
+    Ok(ledger_access(arguments).await?.0)
+}
+
+/// Opens the ledger, and returns the configuration with which it was opened.
+pub(super) async fn ledger_access(arguments: &Arguments) -> Result<(AwsWorld, SdkConfig), Failure> {
     match &arguments.table {
-        Some(table) => Ok(AwsWorld::new(&config(arguments).await?, table, None)),
-        None => Ok(find(arguments).await?.world),
+        Some(table) => {
+            let config = config(arguments).await?;
+            Ok((AwsWorld::new(&config, table, None), config))
+        }
+        None => find(arguments).await.map(|stack| (stack.world, stack.config)),
     }
 }
 
@@ -85,6 +95,7 @@ pub(super) async fn find(arguments: &Arguments) -> Result<Stack, Failure> {
         state_machine: output("StateMachineArn")?,
         // arn:PARTITION:cloudformation:REGION:ACCOUNT:stack/NAME/ID
         account: stack.id.split(':').nth(4).unwrap_or("unknown").to_owned(),
+        records_actors: output("RecordsActors").is_ok(),
         rollback_function: output("RollbackFunction")?,
         config,
     })

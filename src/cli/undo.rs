@@ -3,8 +3,9 @@
 
 use serde_json::{Value, json};
 
+use crate::model::actor::Actor;
 use crate::model::names::{LeverReason, RunId};
-use crate::model::run::{EndReason, Lever};
+use crate::model::run::{EndReason, Lever, RunEnding};
 use crate::ports::World;
 use crate::steps::error::StepError;
 use crate::steps::retry::retry;
@@ -70,10 +71,15 @@ impl Undo<'_> {
 pub(super) async fn through_function(
     stack: &Stack,
     undo: Undo<'_>,
+    by: &Actor,
     arguments: &Arguments,
     output: &Output,
 ) -> Result<Undone, RollbackError> {
-    match stack.roll_back(&undo.payload()).await {
+    let mut payload = undo.payload();
+    if stack.records_actors {
+        payload["by"] = json!(by);
+    }
+    match stack.roll_back(&payload).await {
         Ok(rolled_back) => {
             // The ledger may lack the reason: without the right to write there, it could not be recorded.
             for cause in rolled_back.iter().flat_map(RolledBackRun::failures) {
@@ -96,6 +102,7 @@ pub(super) async fn through_function(
 pub(super) async fn instead(
     world: &impl World,
     undo: Undo<'_>,
+    by: &Actor,
     why: &str,
     arguments: &Arguments,
     output: &Output,
@@ -109,37 +116,39 @@ pub(super) async fn instead(
         let cause = format!("it cannot be done from this machine either: {}; {advice}: {retry}", failure.cause);
         Failure { cause, ..failure }
     };
-    let undone = directly(world, undo).await.map_err(advised)?;
+    let undone = directly(world, undo, by).await.map_err(advised)?;
     Ok(Undone { failure: undone.failure.map(advised), ..undone })
 }
 
 /// Does it from this machine, with only the ledger.
-pub(super) async fn directly(world: &impl World, undo: Undo<'_>) -> Result<Undone, Failure> {
-    let (runs, reason) = match undo {
+pub(super) async fn directly(world: &impl World, undo: Undo<'_>, by: &Actor) -> Result<Undone, Failure> {
+    let by = Some(by.clone());
+    let user_request = || RunEnding::by(EndReason::UserRequest, by.clone());
+    let (runs, ending) = match undo {
         Undo::Run(run) => {
             // Stopping an unknown run would block its name. A run whose record cannot be read exists.
             match retry(world, || world.run(run)).await {
                 Ok(None) => return Err(StepError::NoSuchRun(run.clone()).into()),
-                _ => (vec![run.clone()], EndReason::UserRequest),
+                _ => (vec![run.clone()], user_request()),
             }
         }
-        Undo::Stop(run) => (vec![run.clone()], EndReason::UserRequest),
+        Undo::Stop(run) => (vec![run.clone()], user_request()),
         Undo::All => {
             let engaged = retry(world, || world.lever()).await?.is_some_and(|lever| lever.engaged);
             let reason = if engaged { EndReason::SafetyLever } else { EndReason::UserRequest };
-            (retry(world, || world.active_runs()).await?.runs, reason)
+            (retry(world, || world.active_runs()).await?.runs, RunEnding::by(reason, by))
         }
         Undo::Lever { engaged, reason } => {
             // The lever moves first, so that nothing starts between it and the rollback.
-            let lever = Lever { engaged, since: world.now(), reason: reason.as_str().to_owned() };
+            let lever = Lever { engaged, since: world.now(), reason: reason.as_str().to_owned(), by };
             retry(world, || world.set_lever(&lever)).await?;
             match engaged {
-                true => (retry(world, || world.active_runs()).await?.runs, EndReason::SafetyLever),
+                true => (retry(world, || world.active_runs()).await?.runs, lever.ending()),
                 false => return Ok(Undone::default()),
             }
         }
     };
-    let failure = if runs.is_empty() { None } else { restore_directly(world, &runs, &reason).await };
+    let failure = if runs.is_empty() { None } else { restore_directly(world, &runs, &ending).await };
     Ok(Undone { runs, failure })
 }
 
@@ -157,6 +166,10 @@ mod tests {
         LeverReason::try_from("a test").unwrap_or_else(|wrong| unreachable!("{wrong}"))
     }
 
+    fn ana() -> Actor {
+        Actor::alarm("arn:aws:iam::123456789012:user/ana")
+    }
+
     #[tokio::test]
     async fn each_of_them_is_done_from_here_too() {
         let reason = reason();
@@ -171,8 +184,8 @@ mod tests {
             let machine = Machine::new(&world, "run-1", experiment(&["checkout"], &faults()[0..1]));
             assert_eq!(machine.start().await, Ok(()));
             // By now, inject's lease has expired.
-            world.pass(Duration::from_secs(60));
-            let undone = directly(&world, undo).await.unwrap_or_default();
+            world.advance(Duration::from_secs(60));
+            let undone = directly(&world, undo, &ana()).await.unwrap_or_default();
             assert_eq!(
                 (undone.runs, undone.failure.map(|failure| failure.cause)),
                 (vec![id.clone()], None),
@@ -181,19 +194,21 @@ mod tests {
             let (run, target) = world
                 .with(|state| (state.runs[&id].clone(), state.targets.values().next().map(|target| target.status)));
             assert_eq!((run.status, run.reason), (RunStatus::Stopped, Some(expected)), "{undo:?}");
+            assert_eq!(run.ended_by, Some(ana()), "{undo:?}");
             assert_eq!(target, Some(TargetStatus::Restored), "{undo:?}");
-            let engaged = world.lever().await.ok().flatten().is_some_and(|lever| lever.engaged);
-            assert_eq!(engaged, matches!(undo, Undo::Lever { .. }), "{undo:?}");
+            let moved_by = world.lever().await.ok().flatten().filter(|lever| lever.engaged).map(|lever| lever.by);
+            assert_eq!(moved_by, matches!(undo, Undo::Lever { .. }).then(|| Some(ana())), "{undo:?}");
         }
     }
 
     #[tokio::test]
     async fn only_a_stop_takes_the_name_of_a_run_that_is_not_there() {
         let (world, id) = (world(&["checkout"]), run_id("r"));
-        let unknown = directly(&world, Undo::Run(&id)).await.map(|undone| undone.runs).map_err(|failure| failure.exit);
+        let unknown =
+            directly(&world, Undo::Run(&id), &ana()).await.map(|undone| undone.runs).map_err(|failure| failure.exit);
         assert_eq!(unknown, Err(Exit::Invalid));
         assert_eq!(world.run(&id).await, Ok(None));
-        assert!(directly(&world, Undo::Stop(&id)).await.is_ok());
+        assert!(directly(&world, Undo::Stop(&id), &ana()).await.is_ok());
         assert_eq!(world.run(&id).await.map(|run| run.map(|run| run.status)), Ok(Some(RunStatus::Failed)));
     }
 
@@ -202,7 +217,8 @@ mod tests {
         let (world, reason) = (world(&["checkout"]), reason());
         let machine = Machine::new(&world, "run-1", experiment(&["checkout"], &faults()[0..1]));
         assert_eq!(machine.start().await, Ok(()));
-        let undone = directly(&world, Undo::Lever { engaged: false, reason: &reason }).await.unwrap_or_default();
+        let undone =
+            directly(&world, Undo::Lever { engaged: false, reason: &reason }, &ana()).await.unwrap_or_default();
         assert_eq!(undone.runs, Vec::new());
         assert_eq!(world.with(|state| state.runs[&run_id("run-1")].status), RunStatus::Running);
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::actor::Actor;
 use super::bounded::BoundedU32;
 use super::claim::Claim;
 use super::fault::Fault;
@@ -50,6 +51,10 @@ pub struct Experiment {
     /// The seed for the draws of `select` and of the percentages inside invocations, so that both can be repeated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u32>,
+    /// Who starts a run of it. It is stored with the run and not with the experiment, which earlier releases would not
+    /// read with this field.
+    #[serde(skip_serializing)]
+    pub started_by: Option<Actor>,
 }
 
 /// An experiment before its checks.
@@ -80,6 +85,8 @@ struct RawExperiment {
     /// The seed for the draws of `select` and of the percentages inside invocations. If absent, both differ in each
     /// run, and the report shows the seed of `select`.
     seed: Option<BoundedU32<0, { u32::MAX }>>,
+    /// Who starts the run, for its report. Nothing checks it; `snapback run` fills it in.
+    started_by: Option<Actor>,
 }
 
 /// An alarm that ends the run.
@@ -115,6 +122,7 @@ impl TryFrom<RawExperiment> for Experiment {
                 None => Recovery::try_from("PT1M".to_owned())?,
             },
             seed: raw.seed.map(BoundedU32::get),
+            started_by: raw.started_by,
         })
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::experiment::Experiment;
 use super::names::{FunctionArn, RunId};
 use super::run::{
-    EndReason, Findings, Lease, LeaseKind, Run, RunStatus, TargetEnding, TargetKey, TargetRecord, TargetStatus,
+    Findings, Lease, LeaseKind, Run, RunEnding, RunStatus, TargetEnding, TargetKey, TargetRecord, TargetStatus,
 };
 use super::snapshot::{Change, Drift, RemovedFault, Snapshot};
 use super::time::Time;
@@ -82,8 +82,8 @@ pub enum Effect {
     Forget(Box<Run>),
     /// The run's status.
     RunStatus(RunStatus),
-    /// Why the run ends.
-    Reason(EndReason),
+    /// Why the run ends, and who ends it.
+    Ending(RunEnding),
     /// When the run began to be rolled back.
     StoppingAt(Time),
     /// When the run's duration ends; the first time stays.
@@ -291,9 +291,9 @@ pub fn start_run(id: &RunId) -> GuardedWrite {
 
 /// Moves a run to `Stopping`.
 #[must_use]
-pub fn stop_run(id: &RunId, reason: &EndReason, now: Time) -> GuardedWrite {
+pub fn stop_run(id: &RunId, ending: &RunEnding, now: Time) -> GuardedWrite {
     let to = RunStatus::Stopping;
-    let effects = [Effect::RunStatus(to), Effect::Reason(reason.clone()), Effect::StoppingAt(now)];
+    let effects = [Effect::RunStatus(to), Effect::Ending(ending.clone()), Effect::StoppingAt(now)];
     GuardedWrite::new("stop_run", [Part::run(id, run_before(to), effects)])
 }
 

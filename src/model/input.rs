@@ -59,7 +59,7 @@ fn check_shape(value: &Value) -> Result<(), InvalidInput> {
             }
         }
     }
-    Ok(())
+    check_no_list("startedBy", &value["startedBy"])
 }
 
 fn check_fault(field: &str, entry: &Value) -> Result<(), InvalidInput> {
@@ -113,7 +113,11 @@ fn check_settings(field: &str, name: &str, settings: &Value) -> Result<(), Inval
     Ok(())
 }
 
-fn check_no_list(field: &str, entry: &Value) -> Result<(), InvalidInput> {
+/// Refuses a list where an object belongs: serde would read it field by field, in the order of our code.
+///
+/// # Errors
+/// One error that names the field and the fix.
+pub(crate) fn check_no_list(field: &str, entry: &Value) -> Result<(), InvalidInput> {
     match entry.is_array() {
         true => Err(InvalidInput { field: field.to_owned(), problem: wrong_type(entry, false, "an object") }),
         false => Ok(()),

@@ -2,17 +2,18 @@
 
 use super::names::RunId;
 use super::proxy_layers::ProxyLayers;
-use super::run::{EndReason, Run, RunStatus};
+use super::run::{Run, RunEnding, RunStatus};
 use super::time::Time;
 
 /// The marker that `stop_run` writes if there is no run yet: a concurrent `Prepare` then finds the name in use.
 #[must_use]
-pub fn stopped_marker(id: &RunId, reason: &EndReason, now: Time) -> Run {
+pub fn stopped_marker(id: &RunId, ending: &RunEnding, now: Time) -> Run {
     Run {
         id: id.clone(),
         status: RunStatus::Failed,
         experiment: None,
         unread: None,
+        started_by: None,
         execution_arn: String::new(),
         functions: Vec::new(),
         alarms: Vec::new(),
@@ -23,7 +24,8 @@ pub fn stopped_marker(id: &RunId, reason: &EndReason, now: Time) -> Run {
         deadline: now,
         ends_at: None,
         stopping_at: Some(now),
-        reason: Some(reason.clone()),
+        reason: Some(ending.reason.clone()),
+        ended_by: ending.by.clone(),
         closed_at: Some(now),
         deviations: None,
         effect: None,

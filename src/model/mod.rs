@@ -3,6 +3,8 @@
 //! Everything here is parsed at the edge into types that cannot hold a wrong value; nothing here does I/O, reads a
 //! clock or names an SDK.
 
+#[cfg(feature = "control")]
+pub mod actor;
 pub mod bounded;
 #[cfg(feature = "control")]
 pub mod catalog;

@@ -60,6 +60,8 @@ macro_rules! text_type {
     };
 }
 
+pub(super) use text_type;
+
 text_type!(
     /// A target as a user names it: function name, `name:qualifier`, partial or full ARN, qualified or not.
     FunctionName,

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::model::actor::Actor;
 use crate::model::experiment::Experiment;
 use crate::model::fault::Fault;
 use crate::model::function::Observation;
@@ -190,8 +191,12 @@ pub struct ReportView {
     pub status: RunStatus,
     /// Its outcome.
     pub outcome: Outcome,
+    /// Who started it, as the starter stated it.
+    pub started_by: Option<Actor>,
     /// Why it ended, for display.
     pub reason: Option<String>,
+    /// Who ended it: snapback itself, an alarm, or a user, as the user stated it.
+    pub ended_by: Option<Actor>,
     /// The seed with which `select` drew, if it chose at random.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
@@ -275,7 +280,9 @@ pub fn report_view(run: &Run, targets: &[TargetRecord]) -> ReportView {
         },
         status: run.status,
         outcome: outcome(run, targets),
+        started_by: run.started_by.clone(),
         reason: run.reason.as_ref().map(ToString::to_string),
+        ended_by: run.ended_by.clone(),
         seed: run.seed,
         created_at: run.created_at.to_string(),
         due: run.expected_end().to_string(),

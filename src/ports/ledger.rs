@@ -4,7 +4,7 @@ use std::future::Future;
 
 use crate::model::names::{FunctionArn, RunId};
 use crate::model::run::{
-    EndReason, Findings, Lease, Lever, Lock, Run, RunList, RunStatus, TargetEnding, TargetKey, TargetRecord,
+    Findings, Lease, Lever, Lock, Run, RunEnding, RunList, RunStatus, TargetEnding, TargetKey, TargetRecord,
 };
 use crate::model::snapshot::{Change, RemovedFault, Snapshot};
 use crate::model::time::Time;
@@ -84,13 +84,13 @@ pub trait Ledger {
     /// Moves a run from `Pending` to `Running`.
     fn start_run(&self, run: &RunId) -> impl Future<Output = Result<WriteOutcome, LedgerError>> + Send;
 
-    /// Moves a run from `Pending` or `Running` to `Stopping`, for `reason`, and returns the result. A run in another
+    /// Moves a run from `Pending` or `Running` to `Stopping`, with its `ending`, and returns the result. A run in another
     /// status is returned unchanged. If there is no run, a `Failed` marker without targets is written and returned, so
     /// that a concurrent `Prepare` cannot start it.
     fn stop_run(
         &self,
         run: &RunId,
-        reason: &EndReason,
+        ending: &RunEnding,
         now: Time,
     ) -> impl Future<Output = Result<Run, LedgerError>> + Send;
 

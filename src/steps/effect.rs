@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn only_whole_minutes_with_all_faults_in_place_are_asked_for() {
         let one = read_experiment(&experiment(&["checkout"], &faults()[..1])).unwrap_or_else(|e| unreachable!("{e}"));
-        let mut run = crate::model::marker::stopped_marker(&run_id("r"), &EndReason::DurationElapsed, Time(0));
+        let mut run = crate::model::marker::stopped_marker(&run_id("r"), &EndReason::DurationElapsed.into(), Time(0));
         // It lasts a minute: from 10 s after a full minute there is no whole one in it, and from 0 s there is.
         let at = |seconds: i64| Time(seconds * 1000);
         (run.ends_at, run.stopping_at) = (Some(at(670)), Some(at(670)));
@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn metrics_are_named_as_the_proxy_names_them() {
         let one = read_experiment(&experiment(&["checkout"], &faults()[7..8])).unwrap_or_else(|e| unreachable!("{e}"));
-        let run = crate::model::marker::stopped_marker(&run_id("r"), &EndReason::DurationElapsed, Time(0));
+        let run = crate::model::marker::stopped_marker(&run_id("r"), &EndReason::DurationElapsed.into(), Time(0));
         let metric =
             injected_faults(&one, &run, "latency").map(|metric| (metric.namespace, metric.name, metric.dimensions));
         let dimensions = [("Experiment", "a test"), ("Fault", "latency"), ("Run", "r")];

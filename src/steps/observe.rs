@@ -11,7 +11,7 @@
 use std::time::Duration;
 
 use crate::model::names::RunId;
-use crate::model::run::{EndReason, Run, RunStatus};
+use crate::model::run::{EndReason, Run, RunEnding, RunStatus};
 use crate::ports::World;
 
 use super::Budget;
@@ -55,8 +55,8 @@ pub async fn observe(
         Some(_) => run,
         None => retry(world, || world.begin_observing(id, world.now() + length)).await?,
     };
-    if retry(world, || world.lever()).await?.is_some_and(|lever| lever.engaged) {
-        return stop(world, &run, EndReason::SafetyLever).await;
+    if let Some(lever) = retry(world, || world.lever()).await?.filter(|lever| lever.engaged) {
+        return stop(world, &run, &lever.ending()).await;
     }
     if stop_if_tripped(world, &run).await? {
         return Ok(ObserveOutcome::Stopping);
@@ -64,18 +64,18 @@ pub async fn observe(
     let experiment = run.experiment.as_ref();
     let conditions = experiment.map_or(&[][..], |experiment| &experiment.steady_state);
     if let Some(condition) = deviations(world, conditions, None).await?.into_iter().next() {
-        return stop(world, &run, EndReason::Deviated { condition }).await;
+        return stop(world, &run, &EndReason::Deviated { condition }.into()).await;
     }
     // Sample also at the end, because the last check may be the only one that can detect a removed fault.
     let sample_from = sample(world, &run, sample_from, budget).await?;
     match world.now().until(run.expected_end()) {
-        Duration::ZERO => stop(world, &run, EndReason::DurationElapsed).await,
+        Duration::ZERO => stop(world, &run, &EndReason::DurationElapsed.into()).await,
         left => Ok(ObserveOutcome::Running { wait: left.min(interval(length)), sample_from }),
     }
 }
 
-async fn stop(world: &impl World, run: &Run, reason: EndReason) -> Result<ObserveOutcome, StepError> {
-    retry(world, || world.stop_run(&run.id, &reason, world.now())).await?;
+async fn stop(world: &impl World, run: &Run, ending: &RunEnding) -> Result<ObserveOutcome, StepError> {
+    retry(world, || world.stop_run(&run.id, ending, world.now())).await?;
     Ok(ObserveOutcome::Stopping)
 }
 

@@ -87,8 +87,15 @@ fn at_most(most: usize, mut notes: Vec<String>) -> Vec<String> {
     notes
 }
 
-fn run_record(world: &impl World, request: &Request, experiment: Experiment, facts: &Facts, notes: Vec<String>) -> Run {
+fn run_record(
+    world: &impl World,
+    request: &Request,
+    mut experiment: Experiment,
+    facts: &Facts,
+    notes: Vec<String>,
+) -> Run {
     let now = world.now();
+    let started_by = experiment.started_by.take();
     let deadline = experiment.deadline(now);
     let stops = |name: &AlarmName| experiment.stop_conditions.iter().any(|stop| stop.alarm == *name);
     let alarms = facts.alarms.iter().filter(|(name, _)| stops(name));
@@ -101,6 +108,7 @@ fn run_record(world: &impl World, request: &Request, experiment: Experiment, fac
         status: RunStatus::Pending,
         experiment: Some(experiment),
         unread: None,
+        started_by,
         execution_arn: request.execution_arn.clone(),
         functions: functions(facts),
         alarms,
@@ -112,6 +120,7 @@ fn run_record(world: &impl World, request: &Request, experiment: Experiment, fac
         ends_at: None,
         stopping_at: None,
         reason: None,
+        ended_by: None,
         closed_at: None,
         deviations: None,
         effect: None,
@@ -140,7 +149,7 @@ async fn start_or_resume(world: &impl World, run: &Run) -> Result<Prepared, Step
 pub(super) async fn stop_if_tripped(world: &impl World, run: &Run) -> Result<bool, StepError> {
     let Some(experiment) = &run.experiment else { return Ok(false) };
     let alarms: Vec<AlarmName> = experiment.stop_conditions.iter().map(|stop| stop.alarm.clone()).collect();
-    let Some(reason) = tripped(world, &alarms).await? else { return Ok(false) };
-    retry(world, || world.stop_run(&run.id, &reason, world.now())).await?;
+    let Some(ending) = tripped(world, &alarms).await? else { return Ok(false) };
+    retry(world, || world.stop_run(&run.id, &ending, world.now())).await?;
     Ok(true)
 }

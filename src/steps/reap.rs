@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::model::experiment::Experiment;
 use crate::model::names::RunId;
-use crate::model::run::{EndReason, Run, RunStatus, TargetRecord};
+use crate::model::run::{EndReason, Lever, Run, RunStatus, TargetRecord};
 use crate::model::time::Time;
 use crate::ports::{LedgerError, World};
 
@@ -64,11 +64,11 @@ pub async fn reap(world: &impl World, budget: Budget) -> (Tick, Option<StepError
 
 /// Stops the active runs that the reaper has to end, and returns them.
 async fn take_over_all(world: &impl World, tick: &mut Tick, errors: &mut Vec<StepError>) -> Vec<Run> {
-    let (ids, engaged) = match (retry(world, || world.active_runs()).await, retry(world, || world.lever()).await) {
+    let (ids, lever) = match (retry(world, || world.active_runs()).await, retry(world, || world.lever()).await) {
         (Ok(listed), Ok(lever)) => {
             tick.unreadable = listed.unreadable.len() as u64;
             errors.extend(StepError::unreadable(&listed));
-            (listed.runs, lever.is_some_and(|lever| lever.engaged))
+            (listed.runs, lever.filter(|lever| lever.engaged))
         }
         (Err(error), _) | (_, Err(error)) => {
             errors.push(error.into());
@@ -78,7 +78,7 @@ async fn take_over_all(world: &impl World, tick: &mut Tick, errors: &mut Vec<Ste
     let mut runs = Vec::new();
     for id in ids {
         tick.active += 1;
-        match take_over(world, &id, engaged, tick, errors).await {
+        match take_over(world, &id, lever.as_ref(), tick, errors).await {
             Ok(run) => runs.extend(run),
             Err(error) => errors.push(error),
         }
@@ -90,7 +90,7 @@ async fn take_over_all(world: &impl World, tick: &mut Tick, errors: &mut Vec<Ste
 async fn take_over(
     world: &impl World,
     id: &RunId,
-    engaged: bool,
+    engaged: Option<&Lever>,
     tick: &mut Tick,
     errors: &mut Vec<StepError>,
 ) -> Result<Option<Run>, StepError> {
@@ -103,7 +103,7 @@ async fn take_over(
             let error = StepError::NoRecord(id.clone());
             let reason = EndReason::Error { error: error.name().to_owned(), cause: error.to_string() };
             errors.push(error);
-            return stop(world, id, &reason).await.map(Some);
+            return stop(world, id, &reason.into()).await.map(Some);
         }
         Err(error) => return Err(error.into()),
     };
@@ -113,23 +113,23 @@ async fn take_over(
     if overdue && run.stopping_at.is_none() || neglected {
         tick.overdue += 1;
     }
-    let reason = match run.status {
-        status if status.is_final() => return Ok(Some(run)),
-        RunStatus::Stopping if neglected => return Ok(Some(run)),
+    let ending = match (run.status, engaged) {
+        (status, _) if status.is_final() => return Ok(Some(run)),
+        (RunStatus::Stopping, _) if neglected => return Ok(Some(run)),
         // These depend only on the lever or the time, so they work even if Step Functions does not respond.
-        RunStatus::Pending | RunStatus::Running if engaged => EndReason::SafetyLever,
-        RunStatus::Pending | RunStatus::Running if overdue => EndReason::Overdue,
-        status => {
+        (RunStatus::Pending | RunStatus::Running, Some(lever)) => lever.ending(),
+        (RunStatus::Pending | RunStatus::Running, None) if overdue => EndReason::Overdue.into(),
+        (status, _) => {
             if world.is_running(&run.execution_arn).await.map_err(StepError::Executions)? {
                 return Ok(None);
             }
             if status == RunStatus::Stopping {
                 return Ok(Some(run));
             }
-            EndReason::ExecutionStopped
+            EndReason::ExecutionStopped.into()
         }
     };
-    stop(world, &run.id, &reason).await.map(Some)
+    stop(world, &run.id, &ending).await.map(Some)
 }
 
 /// Whether a stopping run has exceeded its execution's time to restore the targets, and then to check the steady state,

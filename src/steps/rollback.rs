@@ -9,9 +9,10 @@
 use futures_util::StreamExt;
 use futures_util::stream;
 
+use crate::model::actor::Actor;
 use crate::model::marker::stopped_marker;
 use crate::model::names::{FunctionArn, RunId};
-use crate::model::run::{EndReason, Run, RunList};
+use crate::model::run::{EndReason, Run, RunEnding, RunList};
 use crate::ports::{LedgerError, World};
 
 use super::error::StepError;
@@ -70,10 +71,10 @@ impl Rollbacks {
 ///
 /// # Errors
 /// If the ledger cannot be written.
-pub async fn stop(world: &impl World, id: &RunId, reason: &EndReason) -> Result<Run, StepError> {
-    let run = match retry(world, || world.stop_run(id, reason, world.now())).await {
+pub async fn stop(world: &impl World, id: &RunId, ending: &RunEnding) -> Result<Run, StepError> {
+    let run = match retry(world, || world.stop_run(id, ending, world.now())).await {
         Err(error @ (LedgerError::Unusable(_) | LedgerError::Unreadable(_))) => {
-            stopped_without_record(world, id, reason, error).await?
+            stopped_without_record(world, id, ending, error).await?
         }
         stopped => stopped?,
     };
@@ -85,12 +86,12 @@ pub async fn stop(world: &impl World, id: &RunId, reason: &EndReason) -> Result<
 async fn stopped_without_record(
     world: &impl World,
     id: &RunId,
-    reason: &EndReason,
+    ending: &RunEnding,
     error: LedgerError,
 ) -> Result<Run, StepError> {
     // If the targets cannot be read either, the ledger cannot be used, and the first error has the reason.
     match retry(world, || world.targets(id)).await {
-        Ok(targets) if !targets.is_empty() => Ok(stopped_marker(id, reason, world.now())),
+        Ok(targets) if !targets.is_empty() => Ok(stopped_marker(id, ending, world.now())),
         _ => Err(error.into()),
     }
 }
@@ -114,18 +115,18 @@ pub(super) async fn with_functions(world: &impl World, mut run: Run) -> Result<R
 pub async fn roll_back(
     world: &impl World,
     run: &RunId,
-    reason: &EndReason,
+    ending: &RunEnding,
     budget: Budget,
 ) -> Result<RolledBack, StepError> {
-    let rolled_back = roll_back_each(world, std::slice::from_ref(run), reason, budget).await.into_result()?;
+    let rolled_back = roll_back_each(world, std::slice::from_ref(run), ending, budget).await.into_result()?;
     rolled_back.into_iter().next().ok_or_else(|| StepError::NoSuchRun(run.clone()))
 }
 
 /// Stops runs and restores all of their targets, within the budget; the state machine and the reaper do the rest. Every
 /// run is stopped before any is restored, and a run that cannot be stopped does not prevent the others from being
 /// restored.
-pub async fn roll_back_each(world: &impl World, runs: &[RunId], reason: &EndReason, budget: Budget) -> Rollbacks {
-    let stops = stream::iter(runs).map(|run| async move { (run, stop(world, run, reason).await) });
+pub async fn roll_back_each(world: &impl World, runs: &[RunId], ending: &RunEnding, budget: Budget) -> Rollbacks {
+    let stops = stream::iter(runs).map(|run| async move { (run, stop(world, run, ending).await) });
     let (mut stopped, mut not_stopped) = (Vec::new(), Vec::new());
     for (id, stop) in stops.buffered(MAX_CONCURRENCY).collect::<Vec<_>>().await {
         match stop {
@@ -159,7 +160,8 @@ pub async fn roll_back_alarm(
     budget: Budget,
 ) -> Result<Vec<RolledBack>, StepError> {
     let listed = retry(world, || world.runs_of_alarm(arn)).await?;
-    roll_back_listed(world, &listed, &EndReason::Alarm { alarm: name.to_owned() }, budget).await
+    let ending = RunEnding::by(EndReason::Alarm { alarm: name.to_owned() }, Some(Actor::alarm(arn)));
+    roll_back_listed(world, &listed, &ending, budget).await
 }
 
 /// Rolls back every run that is active.
@@ -168,21 +170,21 @@ pub async fn roll_back_alarm(
 /// The first failure, after every run was tried.
 pub async fn roll_back_all(
     world: &impl World,
-    reason: &EndReason,
+    ending: &RunEnding,
     budget: Budget,
 ) -> Result<Vec<RolledBack>, StepError> {
     let listed = retry(world, || world.active_runs()).await?;
-    roll_back_listed(world, &listed, reason, budget).await
+    roll_back_listed(world, &listed, ending, budget).await
 }
 
 /// An entry that cannot be read is a failure, but does not prevent the rollback of the runs.
 async fn roll_back_listed(
     world: &impl World,
     listed: &RunList,
-    reason: &EndReason,
+    ending: &RunEnding,
     budget: Budget,
 ) -> Result<Vec<RolledBack>, StepError> {
-    let rolled_back = roll_back_each(world, &listed.runs, reason, budget).await.into_result();
+    let rolled_back = roll_back_each(world, &listed.runs, ending, budget).await.into_result();
     match StepError::unreadable(listed) {
         Some(error) => rolled_back.and(Err(error)),
         None => rolled_back,
@@ -201,7 +203,7 @@ mod tests {
     fn what_is_pending_or_was_not_stopped_is_open() {
         let rollbacks = |result, not_stopped: &[RunId]| Rollbacks {
             runs: vec![RolledBack {
-                run: stopped_marker(&run_id("run-1"), &EndReason::UserRequest, Time(0)),
+                run: stopped_marker(&run_id("run-1"), &EndReason::UserRequest.into(), Time(0)),
                 targets: vec![(function_arn("checkout"), result)],
             }],
             not_stopped: not_stopped.iter().map(|run| (run.clone(), StepError::NoSuchRun(run.clone()))).collect(),

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use crate::model::actor::Actor;
 use crate::model::experiment::Experiment;
 use crate::model::facts::AlarmFact;
 use crate::model::names::AlarmName;
-use crate::model::run::EndReason;
+use crate::model::run::{EndReason, RunEnding};
 use crate::model::steady_state::Condition;
 use crate::model::time::Time;
 use crate::ports::{AlarmError, World};
@@ -75,18 +76,21 @@ pub fn periods(period: Duration, now: Time, since: Option<Time>) -> Option<(Time
     (from < until).then_some((Time(from * 1000), Time(until * 1000)))
 }
 
-/// Returns the reason for which the alarms end a run, if they do: one is in ALARM, or was deleted and could no longer
+/// Returns the ending of a run that the alarms end, if they do: one is in ALARM, or was deleted and could no longer
 /// end the run.
 ///
 /// # Errors
 /// If CloudWatch cannot be read.
-pub async fn tripped(world: &impl World, alarms: &[AlarmName]) -> Result<Option<EndReason>, AlarmError> {
-    let reason = |(alarm, fact): (&AlarmName, Option<AlarmFact>)| match fact {
-        Some(fact) if fact.in_alarm => Some(EndReason::Alarm { alarm: alarm.name().to_owned() }),
+pub async fn tripped(world: &impl World, alarms: &[AlarmName]) -> Result<Option<RunEnding>, AlarmError> {
+    let ending = |(alarm, fact): (&AlarmName, Option<AlarmFact>)| match fact {
+        Some(fact) if fact.in_alarm => {
+            let reason = EndReason::Alarm { alarm: alarm.name().to_owned() };
+            Some(RunEnding::by(reason, Some(Actor::alarm(&fact.arn))))
+        }
         Some(_) => None,
-        None => Some(EndReason::AlarmDeleted { alarm: alarm.name().to_owned() }),
+        None => Some(EndReason::AlarmDeleted { alarm: alarm.name().to_owned() }.into()),
     };
-    Ok(facts(world, alarms).await?.into_iter().find_map(reason))
+    Ok(facts(world, alarms).await?.into_iter().find_map(ending))
 }
 
 async fn facts<'a>(

@@ -67,7 +67,7 @@ mod tests {
         assert!(block_on(machine.prepare()).is_ok());
         let (function, mut waiting) = (function_arn("checkout"), Waiting::default());
         let mut after = |seconds: u64, why: Option<&str>| {
-            world.pass(Duration::from_secs(seconds));
+            world.advance(Duration::from_secs(seconds));
             block_on(waiting.record(&world, TargetKey::new(&machine.run, &function), why, false));
             waiting.recorded.clone()
         };

@@ -65,7 +65,7 @@ async fn begin(world: &impl World, id: &RunId, failure: Option<Failure>) -> Resu
         // Observe has moved the run to stopping already, with its own reason; that one stays.
         None => EndReason::DurationElapsed,
     };
-    let run = stop(world, id, &reason).await?;
+    let run = stop(world, id, &reason.into()).await?;
     Ok(json!({ "runId": id, "functions": run.functions }))
 }
 
@@ -113,7 +113,7 @@ async fn stopping(world: &impl World, id: &RunId) -> Result<Run, StepError> {
     match run.ok_or_else(|| StepError::NoSuchRun(id.clone()))? {
         // The state machine begins the restore first, so only a direct call of the function gets here.
         active if matches!(active.status, RunStatus::Pending | RunStatus::Running) => {
-            stop(world, id, &EndReason::UserRequest).await
+            stop(world, id, &EndReason::UserRequest.into()).await
         }
         ending => Ok(ending),
     }

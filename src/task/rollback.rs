@@ -1,12 +1,14 @@
 //! `rollback`: an alarm (an EventBridge event, a Lambda action or an SNS notification), `{runId}`, `{all: true}`,
 //! `{stop: RUN}` or `{lever: {engaged, reason}}` → `{runs, lever}`: the outcome of each run, and the lever if it was moved.
+//! Except for an alarm, `by: {caller, via, url}` states who asks for it.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::model::input::{InvalidInput, read};
+use crate::model::actor::Actor;
+use crate::model::input::{InvalidInput, check_no_list, read};
 use crate::model::names::{LeverReason, RunId};
-use crate::model::run::{EndReason, Lever};
+use crate::model::run::{EndReason, Lever, RunEnding};
 use crate::ports::{LedgerError, World};
 use crate::steps::Budget;
 use crate::steps::error::StepError;
@@ -16,7 +18,7 @@ use crate::steps::rollback::{RolledBack, roll_back, roll_back_alarm, roll_back_a
 
 use super::alarm::{AlarmChange, read_alarms};
 
-/// The request of a user or another tool: exactly one of these.
+/// The request of a user or another tool: exactly one of these, and who asks for it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Request {
@@ -32,6 +34,9 @@ struct Request {
     /// Move the safety lever; where that engages it, roll back every run.
     #[serde(default)]
     lever: Option<LeverRequest>,
+    /// Who asks for it, for the report.
+    #[serde(default)]
+    by: Option<Actor>,
 }
 
 #[derive(Deserialize)]
@@ -45,28 +50,31 @@ pub(super) async fn handle(world: &impl World, budget: Budget, payload: &Value) 
     if let Some(alarms) = read_alarms(payload)? {
         return Ok(json!({ "runs": shown(&on_alarms(world, budget, &alarms).await?) }));
     }
-    match read(payload)? {
-        Request { run_id: Some(run), all: false, stop: None, lever: None } => {
+    check_no_list("by", &payload["by"])?;
+    let request: Request = read(payload)?;
+    let user_request = RunEnding::by(EndReason::UserRequest, request.by.clone());
+    match request {
+        Request { run_id: Some(run), all: false, stop: None, lever: None, .. } => {
             // Stopping an unknown run would block its name. A run whose record cannot be read exists.
             match retry(world, || world.run(&run)).await {
                 Ok(None) => return Err(StepError::NoSuchRun(run)),
                 Ok(Some(_)) | Err(LedgerError::Unusable(_) | LedgerError::Unreadable(_)) => {}
                 Err(error) => return Err(error.into()),
             }
-            let rolled_back = roll_back(world, &run, &EndReason::UserRequest, budget).await?;
+            let rolled_back = roll_back(world, &run, &user_request, budget).await?;
             Ok(json!({ "runs": shown(&[rolled_back]) }))
         }
-        Request { run_id: None, all: false, stop: Some(run), lever: None } => {
-            let rolled_back = roll_back(world, &run, &EndReason::UserRequest, budget).await?;
+        Request { run_id: None, all: false, stop: Some(run), lever: None, .. } => {
+            let rolled_back = roll_back(world, &run, &user_request, budget).await?;
             Ok(json!({ "runs": shown(&[rolled_back]) }))
         }
-        Request { run_id: None, all: true, stop: None, lever: None } => {
+        Request { run_id: None, all: true, stop: None, lever: None, by } => {
             let engaged = retry(world, || world.lever()).await?.is_some_and(|lever| lever.engaged);
             let reason = if engaged { EndReason::SafetyLever } else { EndReason::UserRequest };
-            Ok(json!({ "runs": shown(&roll_back_all(world, &reason, budget).await?) }))
+            Ok(json!({ "runs": shown(&roll_back_all(world, &RunEnding::by(reason, by), budget).await?) }))
         }
-        Request { run_id: None, all: false, stop: None, lever: Some(request) } => {
-            on_lever(world, budget, request).await
+        Request { run_id: None, all: false, stop: None, lever: Some(request), by } => {
+            on_lever(world, budget, request, by).await
         }
         _ => Err(InvalidInput::whole(
             "name exactly one thing to end; send {\"runId\": \"RUN\"}, {\"all\": true}, {\"stop\": \"RUN\"} or \
@@ -91,11 +99,16 @@ async fn on_alarms(world: &impl World, budget: Budget, alarms: &[AlarmChange]) -
 }
 
 /// Moves the lever, then rolls back: in this order, nothing starts in between.
-async fn on_lever(world: &impl World, budget: Budget, request: LeverRequest) -> Result<Value, StepError> {
-    let lever = Lever { engaged: request.engaged, since: world.now(), reason: request.reason.into() };
+async fn on_lever(
+    world: &impl World,
+    budget: Budget,
+    request: LeverRequest,
+    by: Option<Actor>,
+) -> Result<Value, StepError> {
+    let lever = Lever { engaged: request.engaged, since: world.now(), reason: request.reason.into(), by };
     retry(world, || world.set_lever(&lever)).await?;
     let rolled_back = match lever.engaged {
-        true => roll_back_all(world, &EndReason::SafetyLever, budget).await?,
+        true => roll_back_all(world, &lever.ending(), budget).await?,
         false => Vec::new(),
     };
     Ok(json!({ "lever": lever, "runs": shown(&rolled_back) }))

@@ -135,7 +135,7 @@ pub fn play(case: &Case, crashes: &[At], first_tick: Duration) -> World {
 fn reap_until_quiet(world: &SimWorld, watch: &mut Watch<'_>, first_tick: Duration) -> u32 {
     let (mut ticks, mut wait) = (0, first_tick);
     loop {
-        world.pass(wait);
+        world.advance(wait);
         let began = world.now();
         let (left, quiet) = world.with(|state| (state.crashes_left(), state.active.is_empty()));
         let tick = survives_watched(reap(world, budget(world, TICK_TIMEOUT)), || watch.check_targets());
@@ -160,8 +160,8 @@ fn reap_until_quiet(world: &SimWorld, watch: &mut Watch<'_>, first_tick: Duratio
 
 fn originals(world: &SimWorld) -> BTreeMap<FunctionArn, Observation> {
     world.with(|state| {
-        let picture = |arn: &FunctionArn| Some((arn.clone(), state.picture(arn)?));
-        state.functions.keys().filter_map(picture).collect()
+        let observation = |arn: &FunctionArn| Some((arn.clone(), state.observation(arn)?));
+        state.functions.keys().filter_map(observation).collect()
     })
 }
 
@@ -204,7 +204,7 @@ impl Watch<'_> {
 /// Describes how a function differs from what it was, or will. Its revision and the state of its update do not count.
 fn changed(state: &State, originals: &BTreeMap<FunctionArn, Observation>, function: &FunctionArn) -> Option<String> {
     let (now, before) = (state.functions.get(function)?, originals.get(function)?);
-    let seen = state.picture(function)?;
+    let seen = state.observation(function)?;
     let (revision_id, last_update) = (seen.revision_id.clone(), seen.last_update);
     if seen != (Observation { revision_id, last_update, ..before.clone() }) {
         return Some(format!("{} is not as it was", function.name()));

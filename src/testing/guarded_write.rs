@@ -79,6 +79,7 @@ impl State {
                     ends_at: run.ends_at.or(body.ends_at),
                     stopping_at: run.stopping_at.or(body.stopping_at),
                     reason: run.reason.take().or_else(|| body.reason.clone()),
+                    ended_by: run.ended_by.take().or_else(|| body.ended_by.clone()),
                     closed_at: run.closed_at.or(body.closed_at),
                     deviations: run.deviations.take().or_else(|| body.deviations.clone()),
                     effect: run.effect.take().or_else(|| body.effect.clone()),
@@ -87,7 +88,10 @@ impl State {
                 };
             }
             Effect::RunStatus(status) => run.status = *status,
-            Effect::Reason(reason) => run.reason = Some(reason.clone()),
+            Effect::Ending(ending) => {
+                run.reason = Some(ending.reason.clone());
+                run.ended_by.clone_from(&ending.by);
+            }
             Effect::StoppingAt(at) => run.stopping_at = Some(*at),
             Effect::EndsAt(at) => drop(run.ends_at.get_or_insert(*at)),
             Effect::Findings(findings) => {

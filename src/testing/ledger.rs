@@ -4,7 +4,7 @@ use crate::model::guarded_write::{self as writes, GuardedWrite, Item};
 use crate::model::marker::stopped_marker;
 use crate::model::names::{FunctionArn, RunId};
 use crate::model::run::{
-    EndReason, Findings, Lease, Lever, Lock, Run, RunList, RunStatus, TargetEnding, TargetKey, TargetRecord,
+    Findings, Lease, Lever, Lock, Run, RunEnding, RunList, RunStatus, TargetEnding, TargetKey, TargetRecord,
 };
 use crate::model::snapshot::{Change, RemovedFault, Snapshot};
 use crate::model::time::Time;
@@ -117,14 +117,14 @@ impl Ledger for SimWorld {
         self.guarded(writes::start_run(run)).await
     }
 
-    async fn stop_run(&self, id: &RunId, reason: &EndReason, now: Time) -> Result<Run, LedgerError> {
-        if let Some(run) = self.run_after(id, writes::stop_run(id, reason, now)).await? {
+    async fn stop_run(&self, id: &RunId, ending: &RunEnding, now: Time) -> Result<Run, LedgerError> {
+        if let Some(run) = self.run_after(id, writes::stop_run(id, ending, now)).await? {
             return Ok(run);
         }
         if let Some(run) = self.run(id).await? {
             return Ok(run);
         }
-        let marker = stopped_marker(id, reason, now);
+        let marker = stopped_marker(id, ending, now);
         match self.send("stop_run", writes::create_marker(&marker, now), State::carry_out).await? {
             WriteOutcome::Applied => Ok(marker),
             // Prepare has created the run since it was read above: retry, to stop that run.

@@ -83,7 +83,7 @@ impl State {
 
     /// Returns what a read of a function and its mappings shows that is not stale.
     #[must_use]
-    pub fn picture(&self, function: &FunctionArn) -> Option<Observation> {
+    pub fn observation(&self, function: &FunctionArn) -> Option<Observation> {
         let seen = self.functions.get(function)?.seen.clone();
         Some(Observation { mappings: self.mappings_at(function, self.now()), ..seen })
     }

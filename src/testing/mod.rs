@@ -203,7 +203,7 @@ impl SimWorld {
     }
 
     /// Advances the simulated time.
-    pub fn pass(&self, span: Duration) {
+    pub fn advance(&self, span: Duration) {
         self.with(|state| state.advance(whole_milliseconds(span)));
     }
 

@@ -30,6 +30,7 @@ type Row = (&'static str, fn() -> Value, &'static str);
 /// Every bad experiment, by subject.
 const CORPUS: &[&[Row]] = &[
     experiment::WHOLE,
+    experiment::STARTED_BY,
     experiment::UNKNOWN_FIELDS,
     experiment::NAMES,
     experiment::DURATIONS,
@@ -107,7 +108,7 @@ fn a_long_name_or_value_is_shortened_in_the_message() {
         got,
         format!(
             "`{field}...` is not a known field; write one of name, targets, faults, duration, startWithin, \
-             stopConditions, steadyState, recovery, seed"
+             stopConditions, steadyState, recovery, seed, startedBy"
         )
     );
     let got = refuse(spoiled("/steadyState", with("name", json!("決".repeat(256)))));

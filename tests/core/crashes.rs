@@ -22,7 +22,7 @@ use snapback::testing::{CallFailure, SimWorld};
 
 use super::stage::{assert_final_is_true, call_names, experiments, interleave, machine, outcome, surfaces};
 use super::support::{
-    Machine, assert_nothing_stays, block_on, budget, mutating, picture, reap_for, roll_back_by_user, survives,
+    Machine, assert_nothing_stays, block_on, budget, mutating, observation, reap_for, roll_back_by_user, survives,
     target_of,
 };
 
@@ -32,7 +32,7 @@ fn a_rollback_during_an_inject_ends_with_the_original() {
     for (fault, experiment) in experiments() {
         for seed in 0..60 {
             let world = world(&["checkout"]);
-            let before = picture(&world, "checkout");
+            let before = observation(&world, "checkout");
             let machine = machine(&world, &experiment);
             let functions = block_on(async {
                 let prepared = machine.prepare().await.unwrap();
@@ -53,7 +53,7 @@ fn a_rollback_during_an_inject_ends_with_the_original() {
                 Ok(RestoreOutcome::Ended(TargetStatus::Restored)),
                 "{fault}, seed {seed}"
             );
-            world.pass(Duration::from_secs(100));
+            world.advance(Duration::from_secs(100));
             assert_final_is_true(&world, &before, fault);
             let ended = block_on(machine.end(None));
             assert_eq!(outcome(&ended), (RunStatus::Stopped, Outcome::EndedEarly), "{fault}, seed {seed}");
@@ -67,19 +67,20 @@ fn rollback_reaper_and_machine_can_restore_concurrently() {
     for (fault, experiment) in experiments() {
         for seed in 0..10 {
             let world = world(&["checkout"]);
-            let before = picture(&world, "checkout");
+            let before = observation(&world, "checkout");
             let machine = machine(&world, &experiment);
             block_on(machine.start()).unwrap();
             machine.kill();
+            let ending = EndReason::UserRequest.into();
             let both = join(
                 reap(&world, budget(&world, Duration::from_secs(55))),
-                roll_back_all(&world, &EndReason::UserRequest, budget(&world, Duration::from_secs(120))),
+                roll_back_all(&world, &ending, budget(&world, Duration::from_secs(120))),
             );
             let ((_, rolled), ended) =
                 block_on(interleave(seed, both, machine.end(None), || assert_final_is_true(&world, &before, fault)));
             rolled.unwrap();
             assert_eq!(ended.failure, None, "{fault}, seed {seed}");
-            assert_eq!(picture(&world, "checkout"), before, "{fault}, seed {seed}");
+            assert_eq!(observation(&world, "checkout"), before, "{fault}, seed {seed}");
             // One of them writes. Another one that has read just before that writes the same value again.
             assert!(mutating(&world).len() <= 3 * surfaces(fault), "{fault}, seed {seed}: {:?}", mutating(&world));
             reap_for(&world, 1);
@@ -94,7 +95,7 @@ fn two_of_each_task_can_run_concurrently() {
     for (fault, experiment) in experiments() {
         for seed in 0..30 {
             let world = world(&["checkout"]);
-            let before = picture(&world, "checkout");
+            let before = observation(&world, "checkout");
             let (one, two) = (machine(&world, &experiment), machine(&world, &experiment));
             let check = || assert_final_is_true(&world, &before, fault);
             let note = format!("{fault}, seed {seed}");
@@ -111,7 +112,7 @@ fn two_of_each_task_can_run_concurrently() {
             let (ended, twin) = block_on(interleave(seed, one.end(None), two.end(None), check));
             assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::NoSteadyState), "{note}");
             assert_eq!(outcome(&twin), (RunStatus::Completed, Outcome::NoSteadyState), "{note}");
-            assert_eq!(picture(&world, "checkout"), before, "{note}");
+            assert_eq!(observation(&world, "checkout"), before, "{note}");
             assert_nothing_stays(&world);
         }
     }
@@ -145,7 +146,7 @@ fn crash_at_each_call(
 ) -> u64 {
     for life in 0.. {
         let world = world(&["checkout"]);
-        let before = picture(&world, "checkout");
+        let before = observation(&world, "checkout");
         let machine = machine(&world, experiment);
         prepare_world(&world, life);
         world.with(|state| state.calls_before_crash = Some(life));
@@ -161,7 +162,7 @@ fn crash_at_each_call(
 }
 
 fn assert_reaped(world: &SimWorld, run: &RunId, before: &Observation, note: &str) {
-    assert_eq!(picture(world, "checkout"), *before, "{note}");
+    assert_eq!(observation(world, "checkout"), *before, "{note}");
     assert_nothing_stays(world);
     if let Some(run) = world.with(|state| state.runs.get(run).cloned()) {
         assert!(run.status.is_final(), "{note}: {:?}", run.status);
@@ -206,7 +207,7 @@ fn the_machine_finishes_a_rollback_that_crashes_at_any_call() {
             for life in 0.. {
                 let note = format!("{fault}: crashed at call {life}, {cut:?}");
                 let world = world(&["checkout"]);
-                let before = picture(&world, "checkout");
+                let before = observation(&world, "checkout");
                 let machine = machine(&world, &experiment);
                 block_on(machine.start()).unwrap();
                 world.with(|state| {
@@ -225,7 +226,7 @@ fn the_machine_finishes_a_rollback_that_crashes_at_any_call() {
                 });
                 assert_eq!(ended.failure, None, "{note}");
                 assert_eq!(outcome(&ended), (RunStatus::Stopped, Outcome::EndedEarly), "{note}");
-                assert_eq!(picture(&world, "checkout"), before, "{note}");
+                assert_eq!(observation(&world, "checkout"), before, "{note}");
                 assert_nothing_stays(&world);
                 if !struck {
                     break;
@@ -240,10 +241,10 @@ fn stale_reads_never_cause_a_false_restored() {
     for (fault, experiment) in experiments() {
         for start in 0..40 {
             let world = world(&["checkout"]);
-            let before = picture(&world, "checkout");
+            let before = observation(&world, "checkout");
             let machine = machine(&world, &experiment);
             // Let time pass, so that stale reads have a past to show.
-            world.pass(Duration::from_secs(60));
+            world.advance(Duration::from_secs(60));
             world.with(|state| {
                 state.staleness = MAX_READ_STALENESS;
                 // Which moment a read shows depends on the number of calls before it.
@@ -262,11 +263,11 @@ fn stale_reads_never_cause_a_false_restored() {
             let mut ended = block_on(next.execute());
             // Its guardrails may still see it, and refuse.
             while matches!(ended.failure, Some(StepError::Refused(_))) {
-                world.pass(Duration::from_secs(1));
+                world.advance(Duration::from_secs(1));
                 ended = block_on(next.execute());
             }
             assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::NoSteadyState), "{fault}, {start}");
-            assert_eq!(picture(&world, "checkout"), before, "{fault}, {start}");
+            assert_eq!(observation(&world, "checkout"), before, "{fault}, {start}");
             assert_nothing_stays(&world);
         }
     }
@@ -279,7 +280,7 @@ fn a_run_recovers_from_any_crash_despite_stale_reads() {
             crash_at_each_call(
                 &experiment,
                 |world, _| {
-                    world.pass(Duration::from_secs(60));
+                    world.advance(Duration::from_secs(60));
                     world.with(|state| {
                         state.staleness = MAX_READ_STALENESS;
                         if let Some(late) = late {

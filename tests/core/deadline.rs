@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use snapback::model::input::read_experiment;
 use snapback::testing::samples::{self, faults, layer_arn, world};
 
-use super::support::{Machine, block_on, picture, run_of};
+use super::support::{Machine, block_on, observation, run_of};
 
 fn experiment(faults: &[(&'static str, Value)]) -> snapback::Experiment {
     read_experiment(&samples::experiment(&["checkout"], faults)).unwrap()
@@ -16,16 +16,16 @@ fn experiment(faults: &[(&'static str, Value)]) -> snapback::Experiment {
 fn the_fault_gets_the_runs_deadline() {
     for fault in &faults()[1..3] {
         let world = world(&["checkout"]);
-        let before = picture(&world, "checkout");
+        let before = observation(&world, "checkout");
         let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], std::slice::from_ref(fault)));
         block_on(machine.start()).unwrap();
         let deadline = run_of(&world, &machine.run).deadline;
         // The deadline is in a variable like any other, which only the fault reads.
-        let given = picture(&world, "checkout").environment.variable("CHAOS_DEADLINE_MS").unwrap();
+        let given = observation(&world, "checkout").environment.variable("CHAOS_DEADLINE_MS").unwrap();
         let given = given.as_option().map(|value| value.expose().to_owned());
         assert_eq!(given, Some(deadline.0.to_string()), "{}", fault.0);
         block_on(machine.end(None));
-        assert_eq!(picture(&world, "checkout"), before, "{}", fault.0);
+        assert_eq!(observation(&world, "checkout"), before, "{}", fault.0);
     }
 }
 

@@ -18,7 +18,7 @@ use super::stage::{
     with_other_fields_deployed,
 };
 use super::support::{
-    assert_nothing_stays, block_on, give_way, mutating, picture, reap_for, roll_back_by_user, target_of,
+    assert_nothing_stays, block_on, give_way, mutating, observation, reap_for, roll_back_by_user, target_of,
 };
 
 #[test]
@@ -35,7 +35,7 @@ fn a_deploy_onto_an_uninjected_target_survives_a_rollback() {
         roll_back_by_user(&world, &machine.run, Duration::from_secs(120)).await.unwrap();
         machine.end(None).await
     });
-    assert_eq!(picture(&world, "checkout").timeout, 1);
+    assert_eq!(observation(&world, "checkout").timeout, 1);
     assert_eq!(mutating(&world), Vec::<String>::new());
     assert_eq!(outcome(&ended), (RunStatus::Stopped, Outcome::EndedEarly));
     assert_nothing_stays(&world);
@@ -45,7 +45,7 @@ fn a_deploy_onto_an_uninjected_target_survives_a_rollback() {
 fn a_deploy_of_a_touched_field_stays_and_is_reported_as_drift() {
     for (fault, experiment) in experiments() {
         let world = world(&["checkout"]);
-        let before = picture(&world, "checkout");
+        let before = observation(&world, "checkout");
         let machine = machine(&world, &experiment);
         block_on(machine.start()).unwrap();
         deploy_over(&world, fault);
@@ -56,7 +56,7 @@ fn a_deploy_of_a_touched_field_stays_and_is_reported_as_drift() {
             bare.with(|state| state.add_function(before));
             deploy_over(&bare, fault);
             drop(after);
-            picture(&bare, "checkout")
+            observation(&bare, "checkout")
         };
         let ended = block_on(async {
             machine.observe().await.unwrap();
@@ -65,7 +65,7 @@ fn a_deploy_of_a_touched_field_stays_and_is_reported_as_drift() {
         assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::Drifted), "{fault}");
         let target = &ended.report.as_ref().unwrap().targets[0];
         assert_eq!((target.status, target.drift.len()), (TargetStatus::Drifted, 1), "{fault}: {:?}", target.drift);
-        assert_eq!(picture(&world, "checkout"), expected, "{fault}");
+        assert_eq!(observation(&world, "checkout"), expected, "{fault}");
         assert_nothing_stays(&world);
     }
 }
@@ -74,7 +74,7 @@ fn a_deploy_of_a_touched_field_stays_and_is_reported_as_drift() {
 fn a_deploy_of_other_fields_survives_the_restore() {
     for (fault, experiment) in experiments() {
         let world = world(&["checkout"]);
-        let before = picture(&world, "checkout");
+        let before = observation(&world, "checkout");
         let machine = machine(&world, &experiment);
         block_on(machine.start()).unwrap();
         deploy_other_fields(&world);
@@ -89,7 +89,7 @@ fn a_deploy_of_other_fields_survives_the_restore() {
         assert_eq!(outcome(&ended), (RunStatus::Completed, expected), "{fault}");
         let fields: Vec<&str> = target.drift.iter().map(|drift| drift.field.as_str()).collect();
         assert_eq!(fields, if layers { vec!["layers"] } else { vec![] }, "{fault}");
-        assert_eq!(picture(&world, "checkout"), with_other_fields_deployed(before), "{fault}");
+        assert_eq!(observation(&world, "checkout"), with_other_fields_deployed(before), "{fault}");
         assert_nothing_stays(&world);
     }
 }
@@ -124,7 +124,7 @@ fn a_deploy_that_changes_the_layer_list_is_drift() {
         assert!(rows.iter().any(|row| row.field == "layers" && row.after == "see drift"), "{rows:?}");
         let theirs: Vec<&str> = deployed.iter().copied().filter(|name| *name != "chaos").collect();
         assert_eq!(
-            picture(&world, "checkout").layers,
+            observation(&world, "checkout").layers,
             now(&theirs),
             "the fault's layers are removed, the deploy's stay"
         );
@@ -143,7 +143,7 @@ fn a_deploy_at_any_call_survives() {
     for (fault, experiment) in experiments() {
         for calls in 0.. {
             let world = world(&["checkout"]);
-            let before = picture(&world, "checkout");
+            let before = observation(&world, "checkout");
             let machine = machine(&world, &experiment);
             let deploy = after(&world, calls, || deploy_other_fields(&world));
             let (ended, over) = block_on(join(machine.execute(), deploy));
@@ -153,7 +153,11 @@ fn a_deploy_at_any_call_survives() {
             let layers = target.drift.iter().any(|drift| drift.field == "layers");
             let expected = if layers && touches_layers(&target) { Outcome::Drifted } else { Outcome::NoSteadyState };
             assert_eq!(outcome(&ended), (RunStatus::Completed, expected), "{fault}, after call {calls}");
-            assert_eq!(picture(&world, "checkout"), with_other_fields_deployed(before), "{fault}, after call {calls}");
+            assert_eq!(
+                observation(&world, "checkout"),
+                with_other_fields_deployed(before),
+                "{fault}, after call {calls}"
+            );
             assert_nothing_stays(&world);
             if over {
                 break;
@@ -169,7 +173,7 @@ fn a_deploy_of_a_touched_field_at_any_call_is_never_overwritten() {
     for (fault, experiment) in experiments().into_iter().filter(|(fault, _)| guarded(fault)) {
         for calls in 0.. {
             let world = world(&["checkout"]);
-            let before = picture(&world, "checkout");
+            let before = observation(&world, "checkout");
             let machine = machine(&world, &experiment);
             let deploy = after(&world, calls, || deploy_over(&world, fault));
             let (ended, over) = block_on(join(machine.execute(), deploy));
@@ -177,10 +181,10 @@ fn a_deploy_of_a_touched_field_at_any_call_is_never_overwritten() {
                 let bare = SimWorld::default();
                 bare.with(|state| state.add_function(before));
                 deploy_over(&bare, fault);
-                picture(&bare, "checkout")
+                observation(&bare, "checkout")
             };
             let note = format!("{fault}, after call {calls}");
-            assert_eq!(picture(&world, "checkout"), expected, "{note}");
+            assert_eq!(observation(&world, "checkout"), expected, "{note}");
             if let Some(failure) = &ended.failure {
                 assert_eq!(failure.name(), "Overtaken", "{note}");
             }
@@ -201,7 +205,7 @@ fn a_deploy_of_a_touched_field_at_any_call_is_never_overwritten() {
 fn a_restore_waits_for_an_update_in_progress() {
     for (fault, experiment) in experiments() {
         let world = world(&["checkout"]);
-        let before = picture(&world, "checkout");
+        let before = observation(&world, "checkout");
         let machine = machine(&world, &experiment);
         block_on(machine.start()).unwrap();
         let busy_until = world.now() + Duration::from_secs(90);
@@ -212,7 +216,7 @@ fn a_restore_waits_for_an_update_in_progress() {
         });
         let ended = block_on(machine.end(None));
         assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::NoSteadyState), "{fault}");
-        assert_eq!(picture(&world, "checkout"), before, "{fault}");
+        assert_eq!(observation(&world, "checkout"), before, "{fault}");
         let waited = world.now() >= busy_until;
         assert_eq!(waited, !["reservedConcurrency", "eventSourceMapping"].contains(&fault), "{fault}");
         assert_eq!(mutating(&world).len(), 2 * surfaces(fault), "{fault}: {:?}", mutating(&world));
@@ -239,13 +243,13 @@ fn a_deployed_value_whose_update_failed_is_resent_and_stays() {
     let world = world(&["checkout"]);
     let machine = machine(&world, &samples::experiment(&["checkout"], &[("timeout", json!({ "timeout": "PT1S" }))]));
     block_on(machine.start()).unwrap();
-    world.pass(Duration::from_secs(60));
+    world.advance(Duration::from_secs(60));
     failed_update(&world, 77);
     assert_eq!(serving_timeout(&world), 1, "the fault serves");
     let ended = block_on(machine.end(None));
     let target = target_of(&world, &machine.run, "checkout");
     assert_eq!((target.status, target.drift.len()), (TargetStatus::Drifted, 1), "{:?}", target.drift);
-    assert_eq!((picture(&world, "checkout").timeout, serving_timeout(&world)), (77, 77));
+    assert_eq!((observation(&world, "checkout").timeout, serving_timeout(&world)), (77, 77));
     assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::Drifted));
     assert_nothing_stays(&world);
 }
@@ -255,7 +259,7 @@ fn a_target_stays_open_until_a_failed_value_can_be_resent() {
     let world = world(&["checkout"]);
     let machine = machine(&world, &samples::experiment(&["checkout"], &[("timeout", json!({ "timeout": "PT1S" }))]));
     block_on(machine.start()).unwrap();
-    world.pass(Duration::from_secs(60));
+    world.advance(Duration::from_secs(60));
     failed_update(&world, 77);
     world.with(|state| state.call_failures = vec![("UpdateFunctionConfiguration", CallFailure::Denied); 50]);
     let ended = block_on(machine.end(None));
@@ -281,10 +285,10 @@ fn a_target_stays_open_until_a_failed_value_can_be_resent() {
 fn a_restore_waits_for_an_unreadable_environment() {
     for (fault, experiment) in experiments() {
         let world = world(&["checkout"]);
-        let before = picture(&world, "checkout");
+        let before = observation(&world, "checkout");
         let machine = machine(&world, &experiment);
         block_on(machine.start()).unwrap();
-        let variables = picture(&world, "checkout").environment;
+        let variables = observation(&world, "checkout").environment;
         let edit = |environment: &Environment| {
             world.with(|state| {
                 let function = state.functions.get_mut(&function_arn("checkout")).unwrap();
@@ -302,11 +306,11 @@ fn a_restore_waits_for_an_unreadable_environment() {
             rolled.targets
         );
         // An environment that cannot be read must not be written, because that would erase it.
-        assert_eq!(picture(&world, "checkout").environment, Environment::Unreadable, "{fault}");
+        assert_eq!(observation(&world, "checkout").environment, Environment::Unreadable, "{fault}");
         edit(&variables);
         let ended = block_on(machine.end(None));
         assert_eq!(outcome(&ended), (RunStatus::Stopped, Outcome::EndedEarly), "{fault}");
-        assert_eq!(picture(&world, "checkout"), before, "{fault}");
+        assert_eq!(observation(&world, "checkout"), before, "{fault}");
         assert_nothing_stays(&world);
     }
 }
@@ -321,10 +325,10 @@ fn a_deploy_between_arm_and_inject_becomes_the_new_original() {
             machine.arm(&prepared.functions).await.unwrap();
             machine.rehearse(&prepared.functions).await.unwrap();
             deploy_over(&world, fault);
-            let deployed = picture(&world, "checkout");
+            let deployed = observation(&world, "checkout");
             machine.inject(&prepared.functions).await.unwrap();
             assert_eq!(target_of(&world, &machine.run, "checkout").status, TargetStatus::Injected, "{fault}");
-            assert_ne!(picture(&world, "checkout"), deployed, "{fault}");
+            assert_ne!(observation(&world, "checkout"), deployed, "{fault}");
             deployed
         });
         let ended = block_on(async {
@@ -332,7 +336,7 @@ fn a_deploy_between_arm_and_inject_becomes_the_new_original() {
             machine.end(None).await
         });
         assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::NoSteadyState), "{fault}");
-        assert_eq!(picture(&world, "checkout"), deployed, "{fault}");
+        assert_eq!(observation(&world, "checkout"), deployed, "{fault}");
         assert_nothing_stays(&world);
     }
 }
@@ -341,7 +345,7 @@ fn a_deploy_between_arm_and_inject_becomes_the_new_original() {
 fn a_deploy_during_an_inject_ends_the_run_and_stays() {
     let faults = [("reservedConcurrency", json!({ "limit": 0 })), ("timeout", json!({ "timeout": "PT1S" }))];
     let world = world(&["checkout"]);
-    let mut expected = picture(&world, "checkout");
+    let mut expected = observation(&world, "checkout");
     let machine = machine(&world, &samples::experiment(&["checkout"], &faults));
     let deploy = async {
         while world.count("PutFunctionConcurrency") == 0 {
@@ -354,7 +358,7 @@ fn a_deploy_during_an_inject_ends_the_run_and_stays() {
     let failure = ended.failure.as_ref().unwrap();
     assert_eq!(failure.name(), "Overtaken", "{failure}");
     assert_eq!(outcome(&ended), (RunStatus::Failed, Outcome::Drifted));
-    assert_eq!(picture(&world, "checkout"), expected);
+    assert_eq!(observation(&world, "checkout"), expected);
     assert_nothing_stays(&world);
 }
 

@@ -15,15 +15,15 @@ use snapback::testing::samples::{alarm_arn, function_arn, world};
 
 use super::stage::{experiments, machine, outcome, surfaces};
 use super::support::{
-    Machine, assert_nothing_stays, block_on, budget, give_way, mutating, picture, reap_for, roll_back_by_user, run_of,
-    target_of,
+    Machine, assert_nothing_stays, block_on, budget, give_way, mutating, observation, reap_for, roll_back_by_user,
+    run_of, target_of,
 };
 
 #[test]
 fn an_alarm_event_rolls_back_within_10_s_and_the_machine_closes() {
     for (fault, experiment) in experiments() {
         let world = world(&["checkout"]);
-        let before = picture(&world, "checkout");
+        let before = observation(&world, "checkout");
         let machine = machine(&world, &experiment);
         let event = async {
             world.sleep(Duration::from_secs(20)).await;
@@ -46,7 +46,7 @@ fn an_alarm_event_rolls_back_within_10_s_and_the_machine_closes() {
         assert_eq!(ended.failure, None, "{fault}");
         assert_eq!(outcome(&ended), (RunStatus::Stopped, Outcome::EndedEarly), "{fault}");
         assert_eq!(ended.report.unwrap().reason.unwrap(), "alarm errors went into ALARM", "{fault}");
-        assert_eq!(picture(&world, "checkout"), before, "{fault}");
+        assert_eq!(observation(&world, "checkout"), before, "{fault}");
         assert_eq!(mutating(&world).len(), 2 * surfaces(fault), "{fault}: {:?}", mutating(&world));
         assert_nothing_stays(&world);
     }
@@ -56,7 +56,7 @@ fn an_alarm_event_rolls_back_within_10_s_and_the_machine_closes() {
 fn observe_detects_an_alarm_whose_event_is_lost() {
     for (fault, experiment) in experiments() {
         let world = world(&["checkout"]);
-        let before = picture(&world, "checkout");
+        let before = observation(&world, "checkout");
         let machine = machine(&world, &experiment);
         let trip = async {
             world.sleep(Duration::from_secs(20)).await;
@@ -66,7 +66,7 @@ fn observe_detects_an_alarm_whose_event_is_lost() {
         assert_eq!(outcome(&ended), (RunStatus::Stopped, Outcome::EndedEarly), "{fault}");
         let run = run_of(&world, &machine.run);
         assert!(run.stopping_at.unwrap().0 - run.created_at.0 < 30_000, "{fault}");
-        assert_eq!(picture(&world, "checkout"), before, "{fault}");
+        assert_eq!(observation(&world, "checkout"), before, "{fault}");
         assert_nothing_stays(&world);
     }
 }
@@ -85,7 +85,7 @@ fn an_alarm_before_the_first_inject_prevents_it() {
     };
     for trips_at in 0..=last {
         let world = world(&["checkout"]);
-        let before = picture(&world, "checkout");
+        let before = observation(&world, "checkout");
         let machine = machine(&world, experiment);
         let trip = async {
             // The call at this position is in flight, and will see the alarm.
@@ -108,7 +108,7 @@ fn an_alarm_before_the_first_inject_prevents_it() {
                 assert_eq!(armed, trips_at > prepared, "at call {trips_at}: Prepare sees it already");
             }
         }
-        assert_eq!(picture(&world, "checkout"), before);
+        assert_eq!(observation(&world, "checkout"), before);
         assert_nothing_stays(&world);
     }
 }
@@ -118,7 +118,7 @@ fn nothing_starts_after_a_rollback_before_the_inject() {
     for (fault, experiment) in experiments() {
         for armed in [false, true] {
             let world = world(&["checkout"]);
-            let before = picture(&world, "checkout");
+            let before = observation(&world, "checkout");
             let machine = machine(&world, &experiment);
             let function = function_arn("checkout");
             let functions = std::slice::from_ref(&function);
@@ -136,7 +136,7 @@ fn nothing_starts_after_a_rollback_before_the_inject() {
             assert_eq!(mutating(&world), Vec::<String>::new(), "{fault}");
             let ended = block_on(machine.end(None));
             assert_eq!(outcome(&ended), (RunStatus::Stopped, Outcome::EndedEarly), "{fault}");
-            assert_eq!(picture(&world, "checkout"), before, "{fault}");
+            assert_eq!(observation(&world, "checkout"), before, "{fault}");
             assert_nothing_stays(&world);
         }
     }
@@ -146,19 +146,21 @@ fn nothing_starts_after_a_rollback_before_the_inject() {
 fn an_engaged_lever_ends_active_runs_and_refuses_new_ones() {
     for (fault, experiment) in experiments() {
         let world = world(&["checkout"]);
-        let before = picture(&world, "checkout");
+        let before = observation(&world, "checkout");
         let machine = machine(&world, &experiment);
         let pull = async {
             world.sleep(Duration::from_secs(20)).await;
-            let lever = Lever { engaged: true, since: world.now(), reason: "Black Friday".into() };
+            let lever = Lever { engaged: true, since: world.now(), reason: "Black Friday".into(), by: None };
             world.set_lever(&lever).await.unwrap();
-            roll_back_all(&world, &EndReason::SafetyLever, budget(&world, Duration::from_secs(120))).await.unwrap()
+            roll_back_all(&world, &EndReason::SafetyLever.into(), budget(&world, Duration::from_secs(120)))
+                .await
+                .unwrap()
         };
         let (ended, rolled) = block_on(join(machine.execute(), pull));
         assert_eq!(rolled.len(), 1, "{fault}");
         assert_eq!(outcome(&ended), (RunStatus::Stopped, Outcome::EndedEarly), "{fault}");
         assert_eq!(ended.report.unwrap().reason.unwrap(), "the safety lever is engaged", "{fault}");
-        assert_eq!(picture(&world, "checkout"), before, "{fault}");
+        assert_eq!(observation(&world, "checkout"), before, "{fault}");
         assert_nothing_stays(&world);
         let next = block_on(Machine::new(&world, "run-2", experiment).execute());
         let Some(StepError::Refused(refusals)) = next.failure else { panic!("{fault}: {:?}", next.failure) };
@@ -171,10 +173,10 @@ fn observe_and_the_reaper_detect_an_engaged_lever() {
     let (_, experiment) = &experiments()[0];
     for dead in [false, true] {
         let world = world(&["checkout"]);
-        let before = picture(&world, "checkout");
+        let before = observation(&world, "checkout");
         let machine = machine(&world, experiment);
         block_on(machine.start()).unwrap();
-        let lever = Lever { engaged: true, since: world.now(), reason: "now".into() };
+        let lever = Lever { engaged: true, since: world.now(), reason: "now".into(), by: None };
         world.with(|state| state.lever = Some(lever));
         if dead {
             machine.kill();
@@ -186,7 +188,7 @@ fn observe_and_the_reaper_detect_an_engaged_lever() {
             });
         }
         assert_eq!(run_of(&world, &machine.run).reason, Some(EndReason::SafetyLever));
-        assert_eq!(picture(&world, "checkout"), before);
+        assert_eq!(observation(&world, "checkout"), before);
         assert_nothing_stays(&world);
     }
 }
@@ -195,16 +197,16 @@ fn observe_and_the_reaper_detect_an_engaged_lever() {
 fn the_reaper_ends_a_run_whose_execution_was_stopped() {
     for (fault, experiment) in experiments() {
         let world = world(&["checkout"]);
-        let before = picture(&world, "checkout");
+        let before = observation(&world, "checkout");
         let machine = machine(&world, &experiment);
         block_on(machine.start()).unwrap();
         // The execution is running and in time, so the reaper leaves the run alone.
         let (tick, error) = block_on(reap(&world, budget(&world, Duration::from_secs(55))));
         assert_eq!((tick, error), (Tick { active: 1, ..Tick::default() }, None), "{fault}");
-        assert_ne!(picture(&world, "checkout"), before, "{fault}");
+        assert_ne!(observation(&world, "checkout"), before, "{fault}");
         machine.kill();
         reap_for(&world, 2);
-        assert_eq!(picture(&world, "checkout"), before, "{fault}");
+        assert_eq!(observation(&world, "checkout"), before, "{fault}");
         let run = run_of(&world, &machine.run);
         assert_eq!((run.status, run.reason), (RunStatus::Failed, Some(EndReason::ExecutionStopped)), "{fault}");
         assert_nothing_stays(&world);
@@ -215,13 +217,13 @@ fn the_reaper_ends_a_run_whose_execution_was_stopped() {
 fn the_reaper_ends_an_overdue_run_of_a_live_execution() {
     let (_, experiment) = &experiments()[0];
     let world = world(&["checkout"]);
-    let before = picture(&world, "checkout");
+    let before = observation(&world, "checkout");
     let machine = machine(&world, experiment);
     block_on(machine.start()).unwrap();
     reap_for(&world, 5);
-    assert_ne!(picture(&world, "checkout"), before, "it may take ten minutes to start");
+    assert_ne!(observation(&world, "checkout"), before, "it may take ten minutes to start");
     reap_for(&world, 10);
-    assert_eq!(picture(&world, "checkout"), before);
+    assert_eq!(observation(&world, "checkout"), before);
     assert_eq!(run_of(&world, &machine.run).reason, Some(EndReason::Overdue));
     assert_nothing_stays(&world);
 }
@@ -230,14 +232,14 @@ fn the_reaper_ends_an_overdue_run_of_a_live_execution() {
 fn the_reaper_ends_a_run_that_its_execution_does_not_restore() {
     let (_, experiment) = &experiments()[0];
     let world = world(&["checkout"]);
-    let before = picture(&world, "checkout");
+    let before = observation(&world, "checkout");
     let machine = machine(&world, experiment);
     block_on(machine.start()).unwrap();
-    block_on(stop(&world, &machine.run, &EndReason::UserRequest)).unwrap();
+    block_on(stop(&world, &machine.run, &EndReason::UserRequest.into())).unwrap();
     reap_for(&world, 3);
-    assert_ne!(picture(&world, "checkout"), before, "for some minutes, the execution has to restore it");
+    assert_ne!(observation(&world, "checkout"), before, "for some minutes, the execution has to restore it");
     reap_for(&world, 5);
-    assert_eq!(picture(&world, "checkout"), before);
+    assert_eq!(observation(&world, "checkout"), before);
     assert_eq!(run_of(&world, &machine.run).status, RunStatus::Stopped);
     assert_nothing_stays(&world);
 }

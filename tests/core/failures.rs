@@ -19,8 +19,8 @@ use snapback::testing::{CallFailure, SimWorld};
 
 use super::stage::{assert_final_is_true, call_names, experiments, machine, outcome};
 use super::support::{
-    Machine, assert_nothing_stays, block_on, budget, give_way, picture, reap_for, roll_back_by_user, run_of, survives,
-    target_of,
+    Machine, assert_nothing_stays, block_on, budget, give_way, observation, reap_for, roll_back_by_user, run_of,
+    survives, target_of,
 };
 
 #[test]
@@ -35,7 +35,7 @@ fn a_lost_response_changes_nothing() {
         ] {
             for in_restore in [false, true] {
                 let world = world(&["checkout"]);
-                let before = picture(&world, "checkout");
+                let before = observation(&world, "checkout");
                 let machine = machine(&world, &experiment);
                 let ended = block_on(async {
                     if !in_restore {
@@ -50,7 +50,7 @@ fn a_lost_response_changes_nothing() {
                 });
                 let note = format!("{fault}: {failure:?}, in restore: {in_restore}");
                 assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::NoSteadyState), "{note}");
-                assert_eq!(picture(&world, "checkout"), before, "{note}");
+                assert_eq!(observation(&world, "checkout"), before, "{note}");
                 world.with(|state| assert!(state.call_failures.is_empty(), "{note}"));
                 assert_nothing_stays(&world);
             }
@@ -64,7 +64,7 @@ fn restored_is_not_reported_while_the_fault_can_still_land() {
     for (fault, experiment) in experiments() {
         for late in [2, 4, 7, MAX_LANDING_DELAY.as_secs()].map(Duration::from_secs) {
             let world = world(&["checkout"]);
-            let before = picture(&world, "checkout");
+            let before = observation(&world, "checkout");
             let machine = machine(&world, &experiment);
             let functions = block_on(async {
                 let prepared = machine.prepare().await.unwrap();
@@ -83,12 +83,12 @@ fn restored_is_not_reported_while_the_fault_can_still_land() {
                 assert_eq!(state.functions[&functions[0]].late_writes.len(), 1, "{fault}");
             });
             machine.kill();
-            assert_eq!(picture(&world, "checkout"), before, "{fault}: the call has landed already");
+            assert_eq!(observation(&world, "checkout"), before, "{fault}: the call has landed already");
             let mut rolled = block_on(roll_back_by_user(&world, &machine.run, Duration::from_secs(5))).unwrap();
             let mut passes = 0;
             while let Ok(RestoreOutcome::Pending { wait, .. }) = rolled.targets[0].1 {
                 assert_final_is_true(&world, &before, fault);
-                world.pass(wait);
+                world.advance(wait);
                 rolled = block_on(roll_back_by_user(&world, &machine.run, Duration::from_secs(5))).unwrap();
                 passes += 1;
                 assert!(passes < 100, "{fault}: it never ends");
@@ -99,7 +99,7 @@ fn restored_is_not_reported_while_the_fault_can_still_land() {
                 Ok(RestoreOutcome::Ended(TargetStatus::Restored)),
                 "{fault}, {late:?} late"
             );
-            world.pass(Duration::from_secs(1_000));
+            world.advance(Duration::from_secs(1_000));
             assert_final_is_true(&world, &before, fault);
             reap_for(&world, 1);
             assert_nothing_stays(&world);
@@ -113,7 +113,7 @@ fn an_uncertain_inject_stays_uncertain_until_its_lease_ends() {
     for (fault, experiment) in experiments() {
         for late in [3, 6, MAX_LANDING_DELAY.as_secs()].map(Duration::from_secs) {
             let world = world(&["checkout"]);
-            let before = picture(&world, "checkout");
+            let before = observation(&world, "checkout");
             let machine = machine(&world, &experiment);
             world.with(|state| state.call_failures = vec![(call_names(fault).0, CallFailure::LandsLate(late))]);
             block_on(machine.start()).unwrap();
@@ -126,7 +126,7 @@ fn an_uncertain_inject_stays_uncertain_until_its_lease_ends() {
             };
             block_on(stop);
             machine.kill();
-            world.pass(Duration::from_secs(100));
+            world.advance(Duration::from_secs(100));
             assert_final_is_true(&world, &before, fault);
             reap_for(&world, 1);
             assert_nothing_stays(&world);
@@ -164,7 +164,7 @@ fn calls_until(
 fn a_restore_that_lands_late_does_not_end_the_next_run() {
     for (fault, experiment) in experiments() {
         let world = world(&["checkout"]);
-        let before = picture(&world, "checkout");
+        let before = observation(&world, "checkout");
         let first = machine(&world, &experiment);
         block_on(first.start()).unwrap();
         world
@@ -197,18 +197,22 @@ fn a_restore_that_lands_late_does_not_end_the_next_run() {
             }
         }
         block_on(second.start()).unwrap();
-        let during = picture(&world, "checkout");
+        let during = observation(&world, "checkout");
         assert_ne!(during, before, "{fault}");
         for _ in 0..40 {
-            world.pass(Duration::from_secs(1));
-            assert_eq!(picture(&world, "checkout"), during, "{fault}: the first run's restore has ended the second");
+            world.advance(Duration::from_secs(1));
+            assert_eq!(
+                observation(&world, "checkout"),
+                during,
+                "{fault}: the first run's restore has ended the second"
+            );
         }
         let ended = block_on(async {
             second.observe().await.unwrap();
             second.end(None).await
         });
         assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::NoSteadyState), "{fault}");
-        assert_eq!(picture(&world, "checkout"), before, "{fault}");
+        assert_eq!(observation(&world, "checkout"), before, "{fault}");
         assert_nothing_stays(&world);
     }
 }
@@ -218,7 +222,7 @@ fn a_denied_restore_fails_the_run_and_the_reaper_retries() {
     for (fault, experiment) in experiments() {
         let (inject_call, restore_call) = call_names(fault);
         let world = world(&["checkout"]);
-        let before = picture(&world, "checkout");
+        let before = observation(&world, "checkout");
         let machine = machine(&world, &experiment);
         let ended = block_on(async {
             machine.start().await.unwrap();
@@ -239,13 +243,13 @@ fn a_denied_restore_fails_the_run_and_the_reaper_retries() {
         let Some(StepError::Refused(refusals)) = next.failure else { panic!("{fault}: {:?}", next.failure) };
         assert!(refusals.iter().any(|refusal| refusal.guardrail == Guardrail::Unlocked), "{fault}");
         // It is still denied.
-        world.pass(Duration::from_secs(60));
+        world.advance(Duration::from_secs(60));
         let (tick, error) = block_on(reap(&world, budget(&world, Duration::from_secs(55))));
         assert_eq!((tick.failed_restores, error), (1, None), "{fault}");
         // It is allowed again.
         world.with(|state| state.call_failures.clear());
         reap_for(&world, 2);
-        assert_eq!(picture(&world, "checkout"), before, "{fault}");
+        assert_eq!(observation(&world, "checkout"), before, "{fault}");
         let target = target_of(&world, &machine.run, "checkout");
         assert_eq!((target.status, target.restore_error), (TargetStatus::Restored, None), "{fault}");
         assert_eq!(run_of(&world, &machine.run).status, RunStatus::Failed, "{fault}");
@@ -258,7 +262,7 @@ fn a_denied_call_does_not_block_the_restore_of_other_fields() {
     let mut experiments = experiments().into_iter();
     let (fault, experiment) = experiments.find(|(name, _)| *name == "several at once").unwrap();
     let world = world(&["checkout"]);
-    let before = picture(&world, "checkout");
+    let before = observation(&world, "checkout");
     let machine = machine(&world, &experiment);
     block_on(machine.start()).unwrap();
     world.with(|state| state.call_failures = vec![("PutFunctionConcurrency", CallFailure::Denied); 50]);
@@ -266,10 +270,10 @@ fn a_denied_call_does_not_block_the_restore_of_other_fields() {
     assert_eq!(outcome(&ended), (RunStatus::Failed, Outcome::RestoreFailed), "{fault}");
     let mut expected = before.clone();
     expected.concurrency = Slot::Present(0);
-    assert_eq!(picture(&world, "checkout"), expected, "everything else is restored");
+    assert_eq!(observation(&world, "checkout"), expected, "everything else is restored");
     world.with(|state| state.call_failures.clear());
     reap_for(&world, 2);
-    assert_eq!(picture(&world, "checkout"), before);
+    assert_eq!(observation(&world, "checkout"), before);
     assert_nothing_stays(&world);
 }
 
@@ -277,7 +281,7 @@ fn a_denied_call_does_not_block_the_restore_of_other_fields() {
 fn a_denied_inject_fails_the_run_and_is_restored() {
     for (fault, experiment) in experiments() {
         let world = world(&["checkout", "payment"]);
-        let before = picture(&world, "checkout");
+        let before = observation(&world, "checkout");
         let mut experiment = experiment.clone();
         experiment["targets"] = json!([{ "function": "checkout" }, { "function": "payment" }]);
         let machine = machine(&world, &experiment);
@@ -285,7 +289,7 @@ fn a_denied_inject_fails_the_run_and_is_restored() {
         let ended = block_on(machine.execute());
         assert_eq!(ended.failure.as_ref().unwrap().name(), "AccessDenied", "{fault}");
         assert_eq!(outcome(&ended), (RunStatus::Failed, Outcome::EndedEarly), "{fault}");
-        assert_eq!(picture(&world, "checkout"), before, "{fault}");
+        assert_eq!(observation(&world, "checkout"), before, "{fault}");
         assert_nothing_stays(&world);
     }
 }
@@ -295,7 +299,7 @@ fn busy_and_throttled_calls_are_retried() {
     for (fault, experiment) in experiments() {
         for failure in [CallFailure::Busy, CallFailure::Throttled] {
             let world = world(&["checkout"]);
-            let before = picture(&world, "checkout");
+            let before = observation(&world, "checkout");
             let machine = machine(&world, &experiment);
             let (inject_call, restore_call) = call_names(fault);
             world.with(|state| state.call_failures = vec![(inject_call, failure); 3]);
@@ -305,7 +309,7 @@ fn busy_and_throttled_calls_are_retried() {
                 machine.end(None).await
             });
             assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::NoSteadyState), "{fault}, {failure:?}");
-            assert_eq!(picture(&world, "checkout"), before, "{fault}, {failure:?}");
+            assert_eq!(observation(&world, "checkout"), before, "{fault}, {failure:?}");
             assert_nothing_stays(&world);
         }
     }
@@ -315,7 +319,7 @@ fn busy_and_throttled_calls_are_retried() {
 fn ledger_conflicts_are_retried() {
     for (fault, experiment) in experiments() {
         let world = world(&["checkout"]);
-        let before = picture(&world, "checkout");
+        let before = observation(&world, "checkout");
         let machine = machine(&world, &experiment);
         let conflict = || {
             world.with(|state| {
@@ -336,7 +340,7 @@ fn ledger_conflicts_are_retried() {
         });
         assert_eq!(ended.failure, None, "{fault}");
         assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::NoSteadyState), "{fault}");
-        assert_eq!(picture(&world, "checkout"), before, "{fault}");
+        assert_eq!(observation(&world, "checkout"), before, "{fault}");
         assert_nothing_stays(&world);
     }
 }
@@ -344,11 +348,11 @@ fn ledger_conflicts_are_retried() {
 #[test]
 fn a_stopped_run_whose_restore_is_refused_has_failed() {
     let world = world(&["checkout"]);
-    let before = picture(&world, "checkout");
+    let before = observation(&world, "checkout");
     let machine = machine(&world, &experiments()[0].1);
     block_on(machine.start()).unwrap();
     // The run is stopping when its execution is stopped, so only the reaper can record that it has failed.
-    block_on(stop(&world, &machine.run, &EndReason::UserRequest)).unwrap();
+    block_on(stop(&world, &machine.run, &EndReason::UserRequest.into())).unwrap();
     machine.kill();
     world.with(|state| state.call_failures = vec![("PutFunctionConcurrency", CallFailure::Denied); 50]);
     reap_for(&world, 2);
@@ -360,7 +364,7 @@ fn a_stopped_run_whose_restore_is_refused_has_failed() {
     });
     world.with(|state| state.call_failures.clear());
     reap_for(&world, 1);
-    assert_eq!(picture(&world, "checkout"), before);
+    assert_eq!(observation(&world, "checkout"), before);
     assert_nothing_stays(&world);
 }
 

@@ -74,7 +74,7 @@ fn all_refusals_are_reported_together() {
         edit(state, |f| f.state = Lifecycle::Other("Inactive".into()));
         lock(state, "other-run");
         state.alarms.insert("errors".into(), true);
-        state.lever = Some(Lever { engaged: true, since: BEGINNING, reason: "Black Friday".into() });
+        state.lever = Some(Lever { engaged: true, since: BEGINNING, reason: "Black Friday".into(), by: None });
         state.layers.remove(&layer_arn("shared"));
     });
     let refusals = refuse(&world, samples::experiment(&["checkout", "nosuch", "payment"], &[fault("handler")]));
@@ -186,13 +186,13 @@ fn lambdas_own_layer_is_left_as_it_is() {
         world.with(|state| edit(state, |seen| seen.layers = vec![own.clone(), layer_arn("shared")]));
         let experiment = samples::experiment(&["checkout"], &[fault(name)]);
         let machine = super::support::Machine::new(&world, "run-1", experiment);
-        let before = super::support::picture(&world, "checkout");
+        let before = super::support::observation(&world, "checkout");
         block_on(machine.start()).expect("no guardrail refuses it");
         if name != "reservedConcurrency" {
-            assert_eq!(super::support::picture(&world, "checkout").layers[..2], before.layers[..]);
+            assert_eq!(super::support::observation(&world, "checkout").layers[..2], before.layers[..]);
         }
         block_on(machine.end(None));
-        assert_eq!(super::support::picture(&world, "checkout"), before);
+        assert_eq!(super::support::observation(&world, "checkout"), before);
     }
 }
 
@@ -236,7 +236,9 @@ fn a_lever_engaged_between_read_and_write_refuses_too() {
         while world.count("TransactWriteItems") == 0 {
             super::support::give_way().await;
         }
-        world.with(|state| state.lever = Some(Lever { engaged: true, since: BEGINNING, reason: "now".into() }));
+        world.with(|state| {
+            state.lever = Some(Lever { engaged: true, since: BEGINNING, reason: "now".into(), by: None })
+        });
     };
     let (prepared, ()) = block_on(futures_util::future::join(prepare(&world, &settings(), &request), engage));
     let refused = prepared.expect_err("a run started after the lever was engaged").to_string();

@@ -9,7 +9,7 @@ use snapback::testing::SimWorld;
 use snapback::testing::samples::{self, experiments, function_arn, layer_arn, proxy_layers, world};
 
 use super::stage::set;
-use super::support::{Machine, assert_nothing_stays, block_on, picture, run_of};
+use super::support::{Machine, assert_nothing_stays, block_on, observation, run_of};
 
 /// Lambda's limit (lambda/latest/dg/configuration-envvars).
 const ENVIRONMENT_BYTES: usize = 4096;
@@ -35,13 +35,13 @@ fn orders(seen: &Observation) -> ProxyConfig {
 
 /// Plays a run and returns the function as it is while the fault is in place. Asserts that the run restores it.
 fn during(world: &SimWorld, experiment: Value) -> Observation {
-    let before = picture(world, "checkout");
+    let before = observation(world, "checkout");
     let machine = Machine::new(world, "run-1", experiment);
     block_on(machine.start()).unwrap();
-    let during = picture(world, "checkout");
+    let during = observation(world, "checkout");
     let ended = block_on(machine.end(None));
     assert_eq!(ended.failure, None);
-    assert_eq!(picture(world, "checkout"), before);
+    assert_eq!(observation(world, "checkout"), before);
     assert_nothing_stays(world);
     during
 }
@@ -51,7 +51,7 @@ fn one_proxy_gets_all_faults_in_the_order_of_the_experiment() {
     let (_, experiment) =
         experiments().into_iter().find(|(name, _)| *name == "several inside invocations").expect("it is there");
     let world = world(&["checkout"]);
-    let before = picture(&world, "checkout");
+    let before = observation(&world, "checkout");
     let during = during(&world, experiment);
     let added: Vec<LayerVersionArn> = during.layers[before.layers.len()..].to_vec();
     assert_eq!((&during.layers[..2], added), (&before.layers[..], vec![layer_arn("snapback-proxy-arm64")]));

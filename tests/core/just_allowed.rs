@@ -67,9 +67,9 @@ fn a_runtime_blocked_a_day_after_the_run_is_allowed() {
     let world = world(&["checkout"]);
     edit(&world, |seen| seen.runtime = Some("python3.9".into()));
     // The run takes a minute, and its restore may come up to a day after it.
-    world.pass(world.now().until(PYTHON_39_BLOCKED - DAY - Duration::from_secs(60) - HOUR));
+    world.advance(world.now().until(PYTHON_39_BLOCKED - DAY - Duration::from_secs(60) - HOUR));
     assert_eq!(refusals(&world, &sample("timeout", "checkout")), [""; 0]);
-    world.pass(2 * HOUR);
+    world.advance(2 * HOUR);
     assert_eq!(refusals(&world, &sample("timeout", "checkout")).len(), 1);
     // A fault that does not change the configuration needs no update to be restored.
     assert_eq!(refusals(&world, &sample("reservedConcurrency", "checkout")), [""; 0]);

@@ -65,7 +65,7 @@ fn a_late_call_to_shorten_does_not_touch_a_newer_lease() {
             let first = held.lease();
             assert!(held.begin(&first).await);
             let settled_at = world.now();
-            world.pass(Duration::from_secs(1));
+            world.advance(Duration::from_secs(1));
             let second = held.lease();
             assert!(held.begin(&second).await);
             world.shorten_lease(TargetKey::new(run, &held.function), &first, settled_at).await.unwrap();
@@ -84,7 +84,7 @@ fn a_late_begin_does_not_shorten_a_newer_lease() {
         block_on(async {
             let (world, run) = (&held.world, &held.run);
             let first = held.lease();
-            world.pass(Duration::from_secs(1));
+            world.advance(Duration::from_secs(1));
             let second = held.lease();
             assert!(held.begin(&second).await, "{kind:?}");
             assert!(!held.begin(&first).await, "{kind:?}");
@@ -194,9 +194,9 @@ fn a_dead_worker_blocks_others_only_for_its_lease() {
     let world = world(&["checkout"]);
     let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
     block_on(machine.start()).unwrap();
-    world.pass(Duration::from_secs(60));
+    world.advance(Duration::from_secs(60));
     let began = world.now();
-    block_on(stop(&world, &machine.run, &EndReason::UserRequest)).unwrap();
+    block_on(stop(&world, &machine.run, &EndReason::UserRequest.into())).unwrap();
     world.with(|state| {
         // The rollback reads, takes its lease, sends its call, which does not land, and dies before the response.
         state.call_failures = vec![("PutFunctionConcurrency", CallFailure::Lost)];
@@ -222,13 +222,13 @@ fn no_call_starts_after_its_leases_window() {
     let world = world(&["checkout"]);
     let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
     block_on(machine.start()).unwrap();
-    world.pass(Duration::from_secs(60));
+    world.advance(Duration::from_secs(60));
     let sent = || world.with(|state| state.calls.iter().filter(|call| *call == "PutFunctionConcurrency").count());
     let hold_up = async {
         while sent() < 2 {
             give_way().await;
         }
-        world.pass(WRITE_WINDOW + Duration::from_secs(1));
+        world.advance(WRITE_WINDOW + Duration::from_secs(1));
         give_way().await;
         assert_eq!(world.with(|state| state.writes.len()), 1, "only the inject's call has landed");
     };

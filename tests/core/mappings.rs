@@ -74,7 +74,7 @@ fn a_mapping_that_was_enabled_in_time_is_not_reported() {
         let world = world(&["checkout"]);
         let machine = machine(&world, &disable_all());
         block_on(machine.start()).unwrap();
-        world.pass(Duration::from_secs(30));
+        world.advance(Duration::from_secs(30));
         world.with(|state| {
             (state.orphans, state.staleness) = (Orphans::Refused, MAX_READ_STALENESS);
             // Which reads are stale, and by how much, depends on the number of calls before them.
@@ -119,7 +119,7 @@ fn a_recreated_function_gets_its_mapping_back() {
             let machine = machine(&world, &experiment);
             block_on(machine.start()).unwrap();
             delete(&world);
-            world.pass(Duration::from_secs(created_after));
+            world.advance(Duration::from_secs(created_after));
             let mut again = observation("checkout");
             again.mappings.clear();
             again.revision_id = "created again".into();
@@ -134,7 +134,7 @@ fn a_recreated_function_gets_its_mapping_back() {
             let unsure = created_after == 0 && actual == Outcome::NoSteadyState;
             assert!(actual == expected || unsure, "{fault}, created after {created_after} s: {actual:?}");
             assert_eq!(
-                super::support::picture(&world, "checkout").mappings,
+                super::support::observation(&world, "checkout").mappings,
                 observation("checkout").mappings,
                 "{fault}"
             );
@@ -181,7 +181,7 @@ fn the_reaper_enables_the_mapping_of_a_deleted_function() {
     machine.kill();
     delete(&world);
     for _ in 0..3 {
-        world.pass(Duration::from_secs(60));
+        world.advance(Duration::from_secs(60));
         let (_, error) = block_on(reap(&world, budget(&world, Duration::from_secs(55))));
         assert_eq!(error, None);
     }

@@ -15,11 +15,11 @@ use snapback::testing::network::CrashPoint;
 use snapback::testing::samples::{self, faults, world};
 
 use super::support::{
-    Machine, assert_nothing_is_active, block_on, budget, give_way, picture, roll_back_by_user, run_of, target_of,
+    Machine, assert_nothing_is_active, block_on, budget, give_way, observation, roll_back_by_user, run_of, target_of,
 };
 
 fn tick(world: &SimWorld) -> (Tick, Option<&'static str>) {
-    world.pass(Duration::from_secs(60));
+    world.advance(Duration::from_secs(60));
     let (tick, error) = block_on(reap(world, budget(world, Duration::from_secs(55))));
     (tick, error.map(|error| error.name()))
 }
@@ -37,12 +37,12 @@ fn without_record(world: &SimWorld, fault: (&'static str, Value)) -> RunId {
 fn a_run_without_a_record_is_an_error_and_is_restored() {
     for fault in faults() {
         let world = world(&["checkout"]);
-        let before = picture(&world, "checkout");
+        let before = observation(&world, "checkout");
         let run = without_record(&world, fault.clone());
         let (first, error) = tick(&world);
         assert_eq!((first.unreadable, first.handled, first.errors), (1, 1, 1), "{}", fault.0);
         assert_eq!(error, Some("NoRecord"), "{}", fault.0);
-        assert_eq!(picture(&world, "checkout"), before, "{}", fault.0);
+        assert_eq!(observation(&world, "checkout"), before, "{}", fault.0);
         assert_eq!(target_of(&world, &run, "checkout").status, TargetStatus::Restored, "{}", fault.0);
         // The run is closed, and the marker in place of its record gives the reason.
         assert_nothing_is_active(&world);
@@ -71,12 +71,12 @@ fn the_error_stays_until_every_target_is_restored() {
 #[test]
 fn a_rollback_restores_a_run_without_a_record() {
     let world = world(&["checkout"]);
-    let before = picture(&world, "checkout");
+    let before = observation(&world, "checkout");
     let run = without_record(&world, faults()[0].clone());
-    world.pass(Duration::from_secs(60));
+    world.advance(Duration::from_secs(60));
     let rolled_back = block_on(roll_back_by_user(&world, &run, Duration::from_secs(120))).unwrap();
     assert_eq!(rolled_back.targets.len(), 1);
-    assert_eq!(picture(&world, "checkout"), before);
+    assert_eq!(observation(&world, "checkout"), before);
 }
 
 #[test]
@@ -94,14 +94,14 @@ fn nothing_starts_after_a_record_is_lost() {
 #[test]
 fn a_run_whose_record_cannot_be_read_is_restored_and_retired() {
     let world = world(&["checkout"]);
-    let before = picture(&world, "checkout");
+    let before = observation(&world, "checkout");
     let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
     block_on(machine.start()).unwrap();
-    world.pass(Duration::from_secs(60));
+    world.advance(Duration::from_secs(60));
     world.with(|state| state.unreadable.insert(machine.run.clone()));
     let (first, error) = tick(&world);
     assert_eq!((first.unreadable, first.handled, error), (1, 1, Some("NoRecord")));
-    assert_eq!(picture(&world, "checkout"), before);
+    assert_eq!(observation(&world, "checkout"), before);
     assert_nothing_is_active(&world);
     assert_eq!(run_of(&world, &machine.run).status, RunStatus::Stopping, "an unreadable record cannot be closed");
 }
@@ -109,7 +109,7 @@ fn a_run_whose_record_cannot_be_read_is_restored_and_retired() {
 #[test]
 fn a_lost_response_of_step_functions_costs_no_tick() {
     let world = world(&["checkout"]);
-    let before = picture(&world, "checkout");
+    let before = observation(&world, "checkout");
     let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
     block_on(machine.start()).unwrap();
     machine.kill();
@@ -118,7 +118,7 @@ fn a_lost_response_of_step_functions_costs_no_tick() {
     let (first, error) = tick(&world);
     assert_eq!((first.active, first.handled, error), (1, 1, None));
     assert_eq!(world.count("DescribeExecution"), 2);
-    assert_eq!(picture(&world, "checkout"), before);
+    assert_eq!(observation(&world, "checkout"), before);
     assert_nothing_is_active(&world);
 }
 
@@ -128,11 +128,11 @@ fn a_run_is_overdue_after_its_grace_and_not_before() {
     let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
     block_on(machine.start()).unwrap();
     let grace_ends = run_of(&world, &machine.run).expected_end() + OVERDUE_GRACE;
-    world.pass(world.now().until(grace_ends));
+    world.advance(world.now().until(grace_ends));
     assert_eq!(world.now(), grace_ends);
     let (at_its_end, _) = block_on(reap(&world, budget(&world, Duration::from_secs(55))));
     assert_eq!((at_its_end.active, at_its_end.overdue, at_its_end.handled), (1, 0, 0));
-    world.pass(Duration::from_secs(1));
+    world.advance(Duration::from_secs(1));
     let (after, _) = block_on(reap(&world, budget(&world, Duration::from_secs(55))));
     assert_eq!((after.active, after.overdue, after.handled), (1, 1, 1));
 }
@@ -155,11 +155,11 @@ fn the_reaper_leaves_a_stopping_run_alone_for_five_minutes() {
                 back + Duration::from_secs(300) + checked_by(run.experiment.as_ref().unwrap())
             }
         };
-        world.pass(world.now().until(left_until));
+        world.advance(world.now().until(left_until));
         assert_eq!(world.now(), left_until);
         let (before, _) = block_on(reap(&world, budget(&world, Duration::from_secs(55))));
         assert_eq!((before.overdue, before.handled), (0, 0), "{steady_state}");
-        world.pass(Duration::from_secs(1));
+        world.advance(Duration::from_secs(1));
         let (after, _) = block_on(reap(&world, budget(&world, Duration::from_secs(55))));
         assert_eq!((after.overdue, after.handled), (1, 1), "{steady_state}");
     }
@@ -171,7 +171,7 @@ fn a_run_whose_record_is_damaged_in_a_tick_stays_listed() {
     let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
     block_on(machine.start()).unwrap();
     machine.kill();
-    world.pass(Duration::from_secs(60));
+    world.advance(Duration::from_secs(60));
     let damage = async {
         while !target_of(&world, &machine.run, "checkout").status.is_final() {
             give_way().await;

@@ -14,7 +14,9 @@ use snapback::testing::samples::{self, faults, function_arn, layer_arn, world};
 use snapback::testing::worker::Role;
 
 use super::stage::deploy_over;
-use super::support::{Ended, Machine, assert_nothing_stays, block_on, budget, mutating, picture, run_of, target_of};
+use super::support::{
+    Ended, Machine, assert_nothing_stays, block_on, budget, mutating, observation, run_of, target_of,
+};
 
 /// The three tasks that undo have one role.
 const UNDO: [Role; 3] = [Role::Restore, Role::Rollback, Role::Reaper];
@@ -39,11 +41,11 @@ fn a_role_that_cannot_read_ends_the_run_before_the_first_change() {
     for fault in faults() {
         let world = world(&["checkout", "payment"]);
         world.with(|state| state.without_rights = UNDO.to_vec());
-        let before = picture(&world, "checkout");
+        let before = observation(&world, "checkout");
         let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout", "payment"], &[fault]));
         let ended = block_on(machine.execute());
         assert_ended_before_the_first_change(&world, &machine, &ended, "kms:Decrypt");
-        assert_eq!(picture(&world, "checkout"), before);
+        assert_eq!(observation(&world, "checkout"), before);
     }
 }
 
@@ -141,7 +143,7 @@ fn a_deploy_before_the_rehearsal_is_armed_and_rehearsed_again() {
         let target = target_of(&world, &machine.run, "checkout");
         assert_eq!((target.status, target.rehearsed), (TargetStatus::Injected, true), "{}", fault.0);
         block_on(machine.end(None));
-        let restored = picture(&world, "checkout");
+        let restored = observation(&world, "checkout");
         assert_eq!((restored.concurrency, restored.timeout), (deployed.concurrency, deployed.timeout), "{}", fault.0);
         assert_eq!((restored.memory, restored.layers), (deployed.memory, deployed.layers), "{}", fault.0);
     }
@@ -201,6 +203,6 @@ fn a_rehearsed_target_is_not_read_again() {
 fn a_run_that_is_being_stopped_is_not_rehearsed() {
     let world = world(&["checkout"]);
     let machine = armed(&world, "timeout");
-    block_on(stop(&world, &machine.run, &EndReason::UserRequest)).unwrap();
+    block_on(stop(&world, &machine.run, &EndReason::UserRequest.into())).unwrap();
     assert_eq!(rehearse(&world, &machine), (RehearseOutcome::Skipped, 0));
 }

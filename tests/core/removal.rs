@@ -10,7 +10,7 @@ use snapback::steps::rollback::roll_back;
 use snapback::testing::SimWorld;
 use snapback::testing::samples::{self, faults, function_arn, world};
 
-use super::support::{Machine, block_on, budget, picture, roll_back_by_user, target_of};
+use super::support::{Machine, block_on, budget, observation, roll_back_by_user, target_of};
 
 const TIMEOUT: std::ops::Range<usize> = 4..5;
 
@@ -39,18 +39,18 @@ fn play_to_the_end(machine: &Machine<'_>) -> ReportView {
 #[test]
 fn a_fault_removed_by_a_deploy_is_never_held() {
     let world = world(&["checkout"]);
-    let original = picture(&world, "checkout").timeout;
+    let original = observation(&world, "checkout").timeout;
     // The deploy sets the original value, which leaves nothing to restore, or another value.
     for (timeout, status) in [(original, TargetStatus::Restored), (77, TargetStatus::Drifted)] {
         let world = samples::world(&["checkout"]);
         let machine = injected(&world);
-        world.pass(Duration::from_secs(20));
+        world.advance(Duration::from_secs(20));
         let deployed_at = world.now();
         deploy(&world, timeout);
         let report = play_to_the_end(&machine);
         assert_eq!((report.status, report.outcome), (RunStatus::Completed, Outcome::Drifted));
         let target = target_of(&world, &machine.run, "checkout");
-        assert_eq!((target.status, picture(&world, "checkout").timeout), (status, timeout));
+        assert_eq!((target.status, observation(&world, "checkout").timeout), (status, timeout));
         let [fault] = &target.removed_faults[..] else { panic!("{:?}", target.removed_faults) };
         assert_eq!(fault.field, "timeout");
         let seen_within = deployed_at.until(fault.seen_at);
@@ -62,12 +62,17 @@ fn a_fault_removed_by_a_deploy_is_never_held() {
 #[test]
 fn a_restore_detects_a_removal_that_observe_missed() {
     let world = world(&["checkout"]);
-    let original = picture(&world, "checkout").timeout;
+    let original = observation(&world, "checkout").timeout;
     let machine = injected(&world);
-    world.pass(Duration::from_secs(60));
+    world.advance(Duration::from_secs(60));
     deploy(&world, original);
-    block_on(roll_back(&world, &machine.run, &EndReason::DurationElapsed, budget(&world, Duration::from_secs(120))))
-        .unwrap();
+    block_on(roll_back(
+        &world,
+        &machine.run,
+        &EndReason::DurationElapsed.into(),
+        budget(&world, Duration::from_secs(120)),
+    ))
+    .unwrap();
     let report = block_on(machine.end(None)).report.unwrap();
     assert_eq!((report.status, report.outcome), (RunStatus::Completed, Outcome::Drifted));
     assert_eq!(world.count("UpdateFunctionConfiguration"), 1, "there was nothing to restore");
@@ -79,7 +84,7 @@ fn a_restored_fault_is_not_reported_as_removed() {
         let world = world(&["checkout"]);
         let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], std::slice::from_ref(&fault)));
         block_on(machine.start()).unwrap();
-        world.pass(Duration::from_secs(60));
+        world.advance(Duration::from_secs(60));
         // A rollback restores while the execution observes, during and after it.
         let rollback = roll_back_by_user(&world, &machine.run, Duration::from_secs(120));
         let (rolled, observed) = block_on(futures_util::future::join(rollback, machine.observe()));
@@ -108,7 +113,7 @@ fn a_stale_read_is_not_taken_for_a_removal() {
 fn a_failed_update_is_not_taken_for_a_removal() {
     let world = world(&["checkout"]);
     let machine = injected(&world);
-    world.pass(Duration::from_secs(20));
+    world.advance(Duration::from_secs(20));
     world.with(|state| {
         let checkout = state.functions.get_mut(&function_arn("checkout")).unwrap();
         (checkout.seen.timeout, checkout.seen.last_update) = (77, LastUpdate::Failed);
@@ -127,7 +132,7 @@ fn many_targets_are_sampled_in_turn() {
     let mut machine = Machine::new(&world, "run-1", experiment);
     machine.settings.target_limit = 120;
     block_on(machine.start()).unwrap();
-    world.pass(Duration::from_secs(20));
+    world.advance(Duration::from_secs(20));
     world.with(|state| {
         let last = state.functions.get_mut(&function_arn("f-119")).unwrap();
         last.edit(|seen| seen.concurrency = Slot::Present(9));
@@ -158,12 +163,12 @@ fn each_removed_fault_is_recorded_once() {
         block_on(snapback::steps::observe::observe(&world, &machine.run, 0, budget(&world, Duration::from_secs(30))))
     };
     let removed = || target_of(&world, &machine.run, "checkout").removed_faults;
-    world.pass(Duration::from_secs(20));
+    world.advance(Duration::from_secs(20));
     deploy(&world, 77);
     observe().unwrap();
     let first = removed();
     assert_eq!(first.iter().map(|fault| fault.field.as_str()).collect::<Vec<_>>(), ["timeout"]);
-    world.pass(Duration::from_secs(5));
+    world.advance(Duration::from_secs(5));
     world.with(|state| {
         let checkout = state.functions.get_mut(&function_arn("checkout")).unwrap();
         checkout.edit(|seen| seen.memory = 777);
@@ -181,7 +186,7 @@ fn a_sample_ignores_only_transient_errors() {
     {
         let world = world(&["checkout"]);
         let machine = injected(&world);
-        world.pass(Duration::from_secs(20));
+        world.advance(Duration::from_secs(20));
         world.with(|state| state.call_failures = vec![("GetFunction", failure); 1_000]);
         let observed = block_on(snapback::steps::observe::observe(
             &world,

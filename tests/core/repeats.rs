@@ -14,7 +14,9 @@ use snapback::testing::SimWorld;
 use snapback::testing::samples::{alarm_arn, function_arn, world};
 
 use super::stage::{assert_final_is_true, experiments, interleave, machine};
-use super::support::{Machine, assert_nothing_stays, block_on, budget, mutating, picture, reap_for, roll_back_by_user};
+use super::support::{
+    Machine, assert_nothing_stays, block_on, budget, mutating, observation, reap_for, roll_back_by_user,
+};
 
 /// One act: a task of the state machine, or an event from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,10 +54,10 @@ async fn perform(machine: &Machine<'_>, act: Act) {
         Act::Arm => machine.arm(functions).await.unwrap(),
         Act::Inject => machine.inject(functions).await.unwrap(),
         Act::Observe => machine.observe().await.unwrap(),
-        Act::BeginRestore => drop(stop(world, run, &EndReason::DurationElapsed).await.unwrap()),
+        Act::BeginRestore => drop(stop(world, run, &EndReason::DurationElapsed.into()).await.unwrap()),
         Act::Restore => {
             // The task stops the run first, as it does for a direct call.
-            let run = stop(world, run, &EndReason::UserRequest).await.unwrap();
+            let run = stop(world, run, &EndReason::UserRequest.into()).await.unwrap();
             machine.restore(&run).await.unwrap();
         }
         Act::Report => drop(snapback::steps::report::report(world, run).await.unwrap()),
@@ -74,9 +76,11 @@ async fn perform(machine: &Machine<'_>, act: Act) {
             assert!(rolled.is_empty());
         }
         Act::Person => drop(roll_back_by_user(world, run, Duration::from_secs(120)).await.unwrap()),
-        Act::Everything => {
-            drop(roll_back_all(world, &EndReason::UserRequest, budget(world, Duration::from_secs(120))).await.unwrap())
-        }
+        Act::Everything => drop(
+            roll_back_all(world, &EndReason::UserRequest.into(), budget(world, Duration::from_secs(120)))
+                .await
+                .unwrap(),
+        ),
         Act::Tick => assert_eq!(reap(world, budget(world, Duration::from_secs(55))).await.1, None),
         Act::TickAfterDeath => {
             machine.kill();
@@ -98,7 +102,7 @@ struct Lasting {
 }
 
 fn lasting_state(world: &SimWorld) -> Lasting {
-    let (checkout, mutating) = (picture(world, "checkout"), mutating(world));
+    let (checkout, mutating) = (observation(world, "checkout"), mutating(world));
     world.with(|state| Lasting {
         checkout,
         runs: state.runs.clone(),
@@ -121,7 +125,7 @@ async fn play_first_tasks(machine: &Machine<'_>, tasks: usize) {
 fn assert_ends(machine: &Machine<'_>, before: &Observation, note: &str) {
     let ended = block_on(machine.end(None));
     assert_eq!(ended.failure, None, "{note}");
-    assert_eq!(picture(machine.world, "checkout"), *before, "{note}");
+    assert_eq!(observation(machine.world, "checkout"), *before, "{note}");
     assert_nothing_stays(machine.world);
 }
 
@@ -131,7 +135,7 @@ fn repeating_a_completed_task_changes_nothing() {
     for (fault, experiment) in experiments() {
         for tasks in 1..=TASKS.len() {
             let world = world(&["checkout"]);
-            let before = picture(&world, "checkout");
+            let before = observation(&world, "checkout");
             let machine = machine(&world, &experiment);
             block_on(play_first_tasks(&machine, tasks));
             let once = lasting_state(&world);
@@ -152,7 +156,7 @@ fn three_repeats_of_an_act_equal_one() {
         for tasks in 1..=TASKS.len() {
             for act in TASKS.into_iter().chain(EVENTS) {
                 let world = world(&["checkout"]);
-                let before = picture(&world, "checkout");
+                let before = observation(&world, "checkout");
                 let machine = machine(&world, &experiment);
                 block_on(play_first_tasks(&machine, tasks));
                 let note = format!("{fault}: {act:?} after {:?}", TASKS[tasks - 1]);
@@ -180,7 +184,7 @@ fn no_task_starts_after_the_act_that_ended_a_run() {
         for tasks in 1..=3 {
             for act in [Act::AlarmEvent, Act::Person, Act::Everything, Act::TickAfterDeath] {
                 let world = world(&["checkout"]);
-                let before = picture(&world, "checkout");
+                let before = observation(&world, "checkout");
                 let machine = machine(&world, &experiment);
                 block_on(play_first_tasks(&machine, tasks));
                 block_on(perform(&machine, act));
@@ -205,13 +209,13 @@ fn every_event_can_arrive_twice_concurrently() {
         for event in events {
             for seed in 0..20 {
                 let world = world(&["checkout"]);
-                let before = picture(&world, "checkout");
+                let before = observation(&world, "checkout");
                 let machine = machine(&world, &experiment);
                 block_on(play_first_tasks(&machine, 3));
                 let check = || assert_final_is_true(&world, &before, fault);
                 block_on(interleave(seed, perform(&machine, event), perform(&machine, event), check));
                 let note = format!("{fault}: {event:?} twice, seed {seed}");
-                assert_eq!(picture(&world, "checkout"), before, "{note}");
+                assert_eq!(observation(&world, "checkout"), before, "{note}");
                 assert_ends(&machine, &before, &note);
                 let done = lasting_state(&world);
                 reap_for(&world, 2);

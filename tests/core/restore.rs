@@ -18,8 +18,8 @@ fn stopping<'a>(world: &'a SimWorld, fault: &str) -> Machine<'a> {
     let (_, experiment) = experiments().into_iter().find(|(name, _)| *name == fault).unwrap();
     let machine = Machine::new(world, "run-1", experiment);
     block_on(machine.start()).unwrap();
-    world.pass(Duration::from_secs(60));
-    block_on(stop(world, &machine.run, &EndReason::UserRequest)).unwrap();
+    world.advance(Duration::from_secs(60));
+    block_on(stop(world, &machine.run, &EndReason::UserRequest.into())).unwrap();
     machine
 }
 
@@ -79,10 +79,10 @@ fn a_read_at_the_end_of_the_last_lease_is_late_enough() {
     let inject =
         snapback::steps::inject::inject(&world, &machine.run, &functions[0], budget(&world, Duration::from_secs(3)));
     assert!(survives(inject).is_some());
-    block_on(stop(&world, &machine.run, &EndReason::UserRequest)).unwrap();
+    block_on(stop(&world, &machine.run, &EndReason::UserRequest.into())).unwrap();
     let leases_end_at = target_of(&world, &machine.run, "checkout").leases_end_at().unwrap();
     world.with(|state| assert!(leases_end_at > state.now() + MAX_LANDING_DELAY));
-    world.pass(world.now().until(leases_end_at));
+    world.advance(world.now().until(leases_end_at));
     assert_eq!(world.now(), leases_end_at);
     assert_eq!(restored(&world, &machine, 60), RestoreOutcome::Ended(TargetStatus::Restored));
     assert_eq!(world.now(), leases_end_at, "it reads once");
@@ -99,8 +99,8 @@ fn deleted_layers_do_not_block_other_fields() {
         }
         let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &[("layer", layer)]));
         block_on(machine.start()).unwrap();
-        world.pass(Duration::from_secs(60));
-        block_on(stop(&world, &machine.run, &EndReason::UserRequest)).unwrap();
+        world.advance(Duration::from_secs(60));
+        block_on(stop(&world, &machine.run, &EndReason::UserRequest.into())).unwrap();
         world.with(|state| state.layers.clear());
         let before = mutating(&world).len();
         let run = run_of(&world, &machine.run);
@@ -139,6 +139,6 @@ fn a_run_of_which_nothing_is_left_cannot_be_stopped() {
         state.unreadable.insert(machine.run.clone());
         state.targets.clear();
     });
-    let stopped = block_on(stop(&world, &machine.run, &EndReason::UserRequest));
+    let stopped = block_on(stop(&world, &machine.run, &EndReason::UserRequest.into()));
     assert!(stopped.is_err_and(|error| error.to_string().contains("cannot be read")));
 }

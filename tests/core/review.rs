@@ -13,29 +13,31 @@ use snapback::testing::CallFailure;
 use snapback::testing::samples::{self, SECRET, faults, function_arn, layer_arn, run_id, world};
 
 use super::stage::{outcome, set};
-use super::support::{Machine, assert_nothing_stays, block_on, budget, picture, roll_back_by_user, run_of, target_of};
+use super::support::{
+    Machine, assert_nothing_stays, block_on, budget, observation, roll_back_by_user, run_of, target_of,
+};
 
 /// A layer of the function that is deleted during the run cannot be attached again. The other fields are restored anyway,
 /// and the layers once that layer exists again.
 #[test]
 fn a_deleted_layer_does_not_block_the_handlers_restore() {
     let world = world(&["checkout"]);
-    let before = picture(&world, "checkout");
+    let before = observation(&world, "checkout");
     let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[1..2]));
     block_on(machine.start()).unwrap();
     let layer = world.with(|state| state.layers.remove(&layer_arn("otel")).unwrap());
     let ended = block_on(machine.end(None));
     assert_eq!(outcome(&ended), (RunStatus::Failed, Outcome::RestoreFailed));
-    world.pass(Duration::from_secs(5));
-    let during = picture(&world, "checkout");
+    world.advance(Duration::from_secs(5));
+    let during = observation(&world, "checkout");
     assert_eq!((&during.handler, during.timeout, during.memory), (&before.handler, before.timeout, before.memory));
     assert_eq!(during.layers.last(), Some(&layer_arn("chaos")), "only the layers are not restored");
     let why = target_of(&world, &machine.run, "checkout").restore_error.unwrap();
     assert!(why.contains("there is no layer version"), "{why}");
     world.with(|state| state.layers.insert(layer_arn("otel"), layer));
-    world.pass(Duration::from_secs(60));
+    world.advance(Duration::from_secs(60));
     assert_eq!(block_on(reap(&world, budget(&world, Duration::from_secs(55)))).1, None);
-    assert_eq!(picture(&world, "checkout"), before);
+    assert_eq!(observation(&world, "checkout"), before);
     assert_nothing_stays(&world);
 }
 
@@ -48,7 +50,7 @@ fn a_full_environment_does_not_block_the_handlers_restore() {
         world.with(|state| state.functions.get_mut(&function_arn("checkout")).unwrap().edit(|seen| edit(seen)));
     };
     edit(&|seen| set(seen, "RUST_LOG", &"x".repeat(2000)));
-    let before = picture(&world, "checkout");
+    let before = observation(&world, "checkout");
     let mut handler = faults()[1].clone();
     handler.1["environment"] = json!({ "RUST_LOG": "trace" });
     let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &[handler]));
@@ -56,8 +58,8 @@ fn a_full_environment_does_not_block_the_handlers_restore() {
     edit(&|seen| set(seen, "DEPLOYED", &"x".repeat(3000)));
     let ended = block_on(machine.end(None));
     assert_eq!(outcome(&ended), (RunStatus::Failed, Outcome::RestoreFailed));
-    world.pass(Duration::from_secs(5));
-    let during = picture(&world, "checkout");
+    world.advance(Duration::from_secs(5));
+    let during = observation(&world, "checkout");
     assert_eq!((&during.handler, during.timeout, during.memory), (&before.handler, before.timeout, before.memory));
     assert_eq!(during.layers, before.layers);
     let why = target_of(&world, &machine.run, "checkout").restore_error.unwrap();
@@ -67,11 +69,11 @@ fn a_full_environment_does_not_block_the_handlers_restore() {
          the 4 KB limit"
     );
     edit(&|seen| set(seen, "DEPLOYED", "yes"));
-    world.pass(Duration::from_secs(60));
+    world.advance(Duration::from_secs(60));
     assert_eq!(block_on(reap(&world, budget(&world, Duration::from_secs(55)))).1, None);
     let mut expected = before;
     set(&mut expected, "DEPLOYED", "yes");
-    assert_eq!(picture(&world, "checkout"), expected);
+    assert_eq!(observation(&world, "checkout"), expected);
     assert_nothing_stays(&world);
 }
 
@@ -79,7 +81,7 @@ fn a_full_environment_does_not_block_the_handlers_restore() {
 #[test]
 fn refused_layers_and_environment_are_both_reported() {
     let world = world(&["checkout"]);
-    let before = picture(&world, "checkout");
+    let before = observation(&world, "checkout");
     let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[1..2]));
     block_on(machine.start()).unwrap();
     world.with(|state| {
@@ -89,8 +91,8 @@ fn refused_layers_and_environment_are_both_reported() {
         state.calls.clear();
     });
     block_on(roll_back_by_user(&world, &machine.run, Duration::from_secs(30))).unwrap();
-    world.pass(Duration::from_secs(5));
-    let during = picture(&world, "checkout");
+    world.advance(Duration::from_secs(5));
+    let during = observation(&world, "checkout");
     assert_eq!((&during.handler, during.timeout, during.memory), (&before.handler, before.timeout, before.memory));
     let why = target_of(&world, &machine.run, "checkout").restore_error.unwrap();
     let parts =
@@ -109,18 +111,18 @@ fn slow_targets_block_no_other_target() {
     let second = Machine::new(&world, "run-2", samples::experiment(&["other"], &faults()[0..1]));
     block_on(first.start()).unwrap();
     block_on(second.start()).unwrap();
-    world.pass(Duration::from_secs(60));
+    world.advance(Duration::from_secs(60));
     world.with(|state| {
         for name in &stuck {
             let function = state.functions.get_mut(&function_arn(name)).unwrap();
             function.edit(|seen| seen.environment = snapback::model::function::Environment::Unreadable);
         }
     });
-    block_on(roll_back_all(&world, &EndReason::UserRequest, budget(&world, Duration::from_secs(30)))).unwrap();
+    block_on(roll_back_all(&world, &EndReason::UserRequest.into(), budget(&world, Duration::from_secs(30)))).unwrap();
     assert_eq!(target_of(&world, &first.run, "z-last").status, TargetStatus::Restored);
     assert_eq!(target_of(&world, &second.run, "other").status, TargetStatus::Restored);
     assert_eq!(target_of(&world, &first.run, "a-stuck-0").status, TargetStatus::Injected, "nothing could be written");
-    world.pass(Duration::from_secs(400));
+    world.advance(Duration::from_secs(400));
     let (tick, _) = block_on(reap(&world, budget(&world, Duration::from_secs(55))));
     assert_eq!(tick.overdue, 2, "both have been stopping for too long, so the tick reports them");
 }
@@ -143,16 +145,16 @@ fn a_finished_run_keeps_no_value_of_a_variable() {
 #[test]
 fn an_overdue_run_is_ended_without_step_functions() {
     let world = world(&["checkout"]);
-    let before = picture(&world, "checkout");
+    let before = observation(&world, "checkout");
     let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
     block_on(machine.start()).unwrap();
     world.with(|state| state.executions_unreadable = true);
     let (_, error) = block_on(reap(&world, budget(&world, Duration::from_secs(55))));
     assert_eq!(error.map(|error| error.name()), Some("Unavailable"));
     // The run has never observed, so its ten minutes to arm and inject count.
-    world.pass(Duration::from_secs(700));
+    world.advance(Duration::from_secs(700));
     assert_eq!(block_on(reap(&world, budget(&world, Duration::from_secs(55)))).1, None);
-    assert_eq!(picture(&world, "checkout"), before);
+    assert_eq!(observation(&world, "checkout"), before);
     assert_eq!(run_of(&world, &machine.run).reason, Some(EndReason::Overdue));
 }
 
@@ -160,18 +162,18 @@ fn an_overdue_run_is_ended_without_step_functions() {
 #[test]
 fn a_run_that_does_not_start_in_its_time_is_ended() {
     let world = world(&["checkout"]);
-    let before = picture(&world, "checkout");
+    let before = observation(&world, "checkout");
     let mut experiment = samples::experiment(&["checkout"], &faults()[0..1]);
     experiment["startWithin"] = json!("PT30S");
     let machine = Machine::new(&world, "run-1", experiment);
     block_on(machine.start()).unwrap();
     world.with(|state| state.executions_unreadable = true);
     for (seconds, reason) in [(40, None), (60, Some(EndReason::Overdue))] {
-        world.pass(Duration::from_secs(seconds));
+        world.advance(Duration::from_secs(seconds));
         let _ = block_on(reap(&world, budget(&world, Duration::from_secs(55))));
         assert_eq!(run_of(&world, &machine.run).reason, reason);
     }
-    assert_eq!(picture(&world, "checkout"), before);
+    assert_eq!(observation(&world, "checkout"), before);
 }
 
 /// A run ends when the alarm of a stop condition is deleted, because nothing would end it otherwise.
@@ -234,7 +236,7 @@ fn a_retry_without_the_layers_can_land_late_too() {
     let world = world(&["checkout"]);
     let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[1..2]));
     block_on(machine.start()).unwrap();
-    world.pass(Duration::from_secs(60));
+    world.advance(Duration::from_secs(60));
     world.with(|state| {
         state.layers.remove(&layer_arn("otel"));
         // The first call is refused for its layer in any case. The second one lands late.

@@ -45,7 +45,7 @@ fn injected<'a>(world: &'a SimWorld, run: &str, team: &str, fault: &(&'static st
     let mut machine = Machine::new(world, run, experiment);
     machine.settings.target_limit = 1_000;
     block_on(machine.start()).unwrap();
-    world.pass(Duration::from_secs(60));
+    world.advance(Duration::from_secs(60));
     machine
 }
 
@@ -88,7 +88,7 @@ fn control_calls(world: &SimWorld) -> u32 {
 fn assert_all_restored(world: &SimWorld, functions: &[FunctionArn], fault: &str) {
     world.with(|state| {
         for function in functions {
-            let (now, before) = (&state.picture(function).unwrap(), observation(function.name()));
+            let (now, before) = (&state.observation(function).unwrap(), observation(function.name()));
             let fields = (&now.concurrency, &now.handler, &now.layers, &now.environment, now.timeout, now.memory);
             let mappings = (&now.mappings, &before.mappings);
             let original = (
@@ -179,7 +179,7 @@ fn the_most_urgent_targets_come_first() {
     injected(&world, "run-1", "a-patient", &("layer", expiring));
     injected(&world, "run-2", "b-urgent", &faults()[4]);
     limit(&world);
-    block_on(roll_back_all(&world, &EndReason::UserRequest, budget(&world, INVOCATION))).unwrap();
+    block_on(roll_back_all(&world, &EndReason::UserRequest.into(), budget(&world, INVOCATION))).unwrap();
     let order: Vec<FunctionArn> =
         world.with(|state| state.writes.iter().map(|(function, _)| function.clone()).collect());
     assert_eq!(order, [urgent.clone(), patient.clone()].concat());
@@ -193,7 +193,8 @@ fn two_workers_on_the_same_targets_both_finish() {
         let (world, functions) = team_with_fault(200, fault);
         let run = samples::run_id("run-1");
         let budget = budget(&world, INVOCATION);
-        let rollback = roll_back(&world, &run, &EndReason::UserRequest, budget);
+        let ending = EndReason::UserRequest.into();
+        let rollback = roll_back(&world, &run, &ending, budget);
         let (rolled_back, (tick, error)) = block_on(join(rollback, reap(&world, budget)));
         assert_all_ended(&rolled_back.unwrap(), 200);
         assert_eq!((error, tick.handled, tick.failed_restores), (None, 1, 0), "{}", fault.0);
@@ -213,7 +214,8 @@ fn two_workers_over_the_rates_both_finish() {
         injected(&world, "run-2", "bank", fault).kill();
         limit(&world);
         let (began, budget) = (world.now(), budget(&world, INVOCATION));
-        let rollback = roll_back(&world, &first.run, &EndReason::UserRequest, budget);
+        let ending = EndReason::UserRequest.into();
+        let rollback = roll_back(&world, &first.run, &ending, budget);
         let (rolled_back, (tick, error)) = block_on(join(rollback, reap(&world, budget)));
         assert_all_ended(&rolled_back.unwrap(), 300);
         assert_eq!((error, tick.handled, tick.failed_restores), (None, 1, 0), "{}", fault.0);

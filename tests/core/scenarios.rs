@@ -16,18 +16,19 @@ use snapback::testing::samples::{self, faults, function_arn, run_id, settings, w
 
 use super::stage::{experiments, machine, outcome, over, surfaces};
 use super::support::{
-    Machine, assert_nothing_stays, block_on, budget, give_way, mutating, picture, roll_back_by_user, run_of, target_of,
+    Machine, assert_nothing_stays, block_on, budget, give_way, mutating, observation, roll_back_by_user, run_of,
+    target_of,
 };
 
 #[test]
 fn a_normal_end_restores_exactly() {
     for (fault, experiment) in experiments() {
         let world = world(&["checkout", "bystander"]);
-        let (before, bystander) = (picture(&world, "checkout"), picture(&world, "bystander"));
+        let (before, bystander) = (observation(&world, "checkout"), observation(&world, "bystander"));
         let machine = machine(&world, &experiment);
         let during = async {
             world.sleep(Duration::from_secs(30)).await;
-            (picture(&world, "checkout"), run_of(&world, &machine.run), target_of(&world, &machine.run, "checkout"))
+            (observation(&world, "checkout"), run_of(&world, &machine.run), target_of(&world, &machine.run, "checkout"))
         };
         let (ended, (during, run, target)) = block_on(join(machine.execute(), during));
         assert_eq!(ended.failure, None, "{fault}");
@@ -35,8 +36,8 @@ fn a_normal_end_restores_exactly() {
         assert_eq!((run.status, target.status), (RunStatus::Running, TargetStatus::Injected), "{fault}");
         assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::NoSteadyState), "{fault}");
         assert_eq!(ended.report.unwrap().targets[0].status, TargetStatus::Restored, "{fault}");
-        assert_eq!(picture(&world, "checkout"), before, "{fault}");
-        assert_eq!(picture(&world, "bystander"), bystander, "{fault}");
+        assert_eq!(observation(&world, "checkout"), before, "{fault}");
+        assert_eq!(observation(&world, "bystander"), bystander, "{fault}");
         assert_eq!(mutating(&world).len(), 2 * surfaces(fault), "{fault}: {:?}", mutating(&world));
         assert_nothing_stays(&world);
         // The fault was in place for the whole duration, and not much longer.
@@ -56,7 +57,7 @@ fn absent_concurrency_is_restored_as_absent_and_zero_as_zero() {
         let fault = ("reservedConcurrency", json!({ "limit": 1 }));
         let ended = block_on(machine(&world, &samples::experiment(&["checkout"], &[fault])).execute());
         assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::NoSteadyState));
-        assert_eq!(picture(&world, "checkout").concurrency, original);
+        assert_eq!(observation(&world, "checkout").concurrency, original);
         let deletes = usize::from(original == Slot::Absent);
         assert_eq!(world.count("DeleteFunctionConcurrency"), deletes);
     }
@@ -123,7 +124,7 @@ fn a_deviation_rolls_back_a_run_and_is_reported_after_it() {
 fn restoring_again_changes_nothing() {
     for (fault, experiment) in experiments() {
         let world = world(&["checkout"]);
-        let before = picture(&world, "checkout");
+        let before = observation(&world, "checkout");
         let machine = machine(&world, &experiment);
         block_on(machine.start()).unwrap();
         let rolled = block_on(roll_back_by_user(&world, &machine.run, Duration::from_secs(120))).unwrap();
@@ -139,11 +140,12 @@ fn restoring_again_changes_nothing() {
         }
         for _ in 0..3 {
             block_on(roll_back_by_user(&world, &machine.run, Duration::from_secs(120))).unwrap();
-            block_on(roll_back_all(&world, &EndReason::UserRequest, budget(&world, Duration::from_secs(120)))).unwrap();
+            block_on(roll_back_all(&world, &EndReason::UserRequest.into(), budget(&world, Duration::from_secs(120))))
+                .unwrap();
             assert_eq!(outcome(&block_on(machine.end(None))), (RunStatus::Stopped, Outcome::EndedEarly), "{fault}");
         }
         assert_eq!(mutating(&world), writes, "{fault}");
-        assert_eq!(picture(&world, "checkout"), before, "{fault}");
+        assert_eq!(observation(&world, "checkout"), before, "{fault}");
         assert_nothing_stays(&world);
     }
 }
@@ -152,12 +154,12 @@ fn restoring_again_changes_nothing() {
 fn every_task_may_be_repeated() {
     for (fault, experiment) in experiments() {
         let world = world(&["checkout"]);
-        let before = picture(&world, "checkout");
+        let before = observation(&world, "checkout");
         let ended = block_on(Machine { times: 3, ..machine(&world, &experiment) }.execute());
         assert_eq!(ended.failure, None, "{fault}");
         assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::NoSteadyState), "{fault}");
         assert_eq!(mutating(&world).len(), 2 * surfaces(fault), "{fault}: {:?}", mutating(&world));
-        assert_eq!(picture(&world, "checkout"), before, "{fault}");
+        assert_eq!(observation(&world, "checkout"), before, "{fault}");
         assert_nothing_stays(&world);
     }
 }
@@ -170,7 +172,7 @@ fn a_deleted_target_is_closed_and_delays_nothing() {
         let mut statuses = Vec::new();
         for calls in 1.. {
             let world = world(&["checkout", "payment"]);
-            let payment = picture(&world, "payment");
+            let payment = observation(&world, "payment");
             let machine = machine(&world, &experiment);
             let prepared = block_on(machine.prepare()).unwrap();
             let from = world.with(|state| state.calls.len());
@@ -201,7 +203,7 @@ fn a_deleted_target_is_closed_and_delays_nothing() {
             };
             assert_eq!(outcome(&ended), (RunStatus::Completed, outcomes), "{note}");
             assert_eq!(target_of(&world, &machine.run, "payment").status, TargetStatus::Restored, "{note}");
-            assert_eq!(picture(&world, "payment"), payment, "{note}");
+            assert_eq!(observation(&world, "payment"), payment, "{note}");
             assert_nothing_stays(&world);
             statuses.push(status);
             if over {
@@ -241,7 +243,7 @@ fn forty_targets_run_concurrently() {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     for (fault, _) in experiments() {
         let world = world(&names);
-        let before: Vec<Observation> = names.iter().map(|name| picture(&world, name)).collect();
+        let before: Vec<Observation> = names.iter().map(|name| observation(&world, name)).collect();
         let faults: Vec<(&str, Value)> = faults().into_iter().filter(|(name, _)| *name == fault).collect();
         if faults.is_empty() {
             continue;
@@ -253,7 +255,7 @@ fn forty_targets_run_concurrently() {
         assert_eq!(ended.failure, None, "{fault}");
         assert_eq!(outcome(&ended), (RunStatus::Completed, Outcome::NoSteadyState), "{fault}");
         assert_eq!(mutating(&world).len(), 80, "{fault}");
-        let after: Vec<Observation> = names.iter().map(|name| picture(&world, name)).collect();
+        let after: Vec<Observation> = names.iter().map(|name| observation(&world, name)).collect();
         assert_eq!(after, before, "{fault}");
         assert_nothing_stays(&world);
     }
@@ -263,7 +265,7 @@ fn forty_targets_run_concurrently() {
 fn a_function_belongs_to_one_run_at_a_time() {
     let (_, experiment) = &experiments()[0];
     let world = world(&["checkout"]);
-    let before = picture(&world, "checkout");
+    let before = observation(&world, "checkout");
     let names = ["run-1", "run-2", "run-3", "run-4"];
     let machines: Vec<Machine<'_>> = names.iter().map(|name| Machine::new(&world, name, experiment.clone())).collect();
     let ended = block_on(join_all(machines.iter().map(Machine::execute)));
@@ -273,7 +275,7 @@ fn a_function_belongs_to_one_run_at_a_time() {
         assert_eq!(failure.name(), "Locked", "{failure}");
     }
     assert_eq!(mutating(&world).len(), 2);
-    assert_eq!(picture(&world, "checkout"), before);
+    assert_eq!(observation(&world, "checkout"), before);
     assert_nothing_stays(&world);
 }
 

@@ -13,7 +13,7 @@ use snapback::testing::SimWorld;
 pub use snapback::testing::samples::experiments;
 use snapback::testing::samples::{function_arn, layer_arn};
 
-use super::support::{Ended, Machine, picture};
+use super::support::{Ended, Machine, observation};
 
 pub fn machine<'a>(world: &'a SimWorld, experiment: &Value) -> Machine<'a> {
     Machine::new(world, "run-1", experiment.clone())
@@ -146,7 +146,7 @@ pub fn assert_final_is_true(world: &SimWorld, original: &Observation, fault: &st
     if ended.is_empty() {
         return;
     }
-    assert_eq!(picture(world, "checkout"), *original, "{fault}: it is reported as {ended:?}");
+    assert_eq!(observation(world, "checkout"), *original, "{fault}: it is reported as {ended:?}");
     world.with(|state| {
         let late = &state.functions[&function_arn("checkout")].late_writes;
         let harmful: Vec<&(Time, Write)> = late.iter().collect();

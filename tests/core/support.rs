@@ -20,8 +20,8 @@ pub async fn give_way() {
 }
 
 /// The function as its owners see it, without its revision and the progress of updates.
-pub fn picture(world: &SimWorld, name: &str) -> Observation {
-    let mut seen = world.with(|state| state.picture(&function_arn(name))).expect("the function is there");
+pub fn observation(world: &SimWorld, name: &str) -> Observation {
+    let mut seen = world.with(|state| state.observation(&function_arn(name))).expect("the function is there");
     seen.revision_id.clear();
     seen.last_update = LastUpdate::Successful;
     seen
@@ -61,13 +61,13 @@ pub fn mutating(world: &SimWorld) -> Vec<String> {
 
 /// Rolls a run back as a user does, in an invocation that has this time.
 pub async fn roll_back_by_user(world: &SimWorld, run: &RunId, span: Duration) -> Result<RolledBack, StepError> {
-    roll_back(world, run, &EndReason::UserRequest, budget(world, span)).await
+    roll_back(world, run, &EndReason::UserRequest.into(), budget(world, span)).await
 }
 
 /// Runs the reaper `ticks` times, a minute apart.
 pub fn reap_for(world: &SimWorld, ticks: u32) {
     for _ in 0..ticks {
-        world.pass(Duration::from_secs(60));
+        world.advance(Duration::from_secs(60));
         let (_, error) = block_on(reap(world, budget(world, Duration::from_secs(55))));
         assert_eq!(error, None);
     }

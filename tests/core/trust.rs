@@ -17,13 +17,13 @@ use snapback::steps::restore::RestoreOutcome;
 use snapback::testing::samples::{self, function_arn, world};
 use snapback::testing::{SimWorld, State};
 
-use super::support::{Machine, block_on, budget, mutating, picture, reap_for, roll_back_by_user, target_of};
+use super::support::{Machine, block_on, budget, mutating, observation, reap_for, roll_back_by_user, target_of};
 
 /// Writes what an attacker would write into the table to have a function changed: a run that is stopping, and a target
 /// whose "original" is the wanted value.
 fn forge(world: &SimWorld, function: &str) -> RunId {
     let (id, arn) = (samples::run_id("forged"), function_arn(function));
-    let mut run = snapback::model::marker::stopped_marker(&id, &EndReason::UserRequest, world.now());
+    let mut run = snapback::model::marker::stopped_marker(&id, &EndReason::UserRequest.into(), world.now());
     run.status = RunStatus::Stopping;
     run.unread = Some("its experiment was written by another release".to_owned());
     run.functions = vec![arn.clone()];
@@ -51,16 +51,16 @@ fn forge(world: &SimWorld, function: &str) -> RunId {
 
 /// Runs the reaper for eight minutes, and a rollback. Asserts that nothing is written and that each tick counts the failure.
 fn assert_refused(world: &SimWorld, function: &str, id: &RunId, error: &str) {
-    let before = picture(world, function);
+    let before = observation(world, function);
     for _ in 0..8 {
-        world.pass(Duration::from_secs(60));
+        world.advance(Duration::from_secs(60));
         let (tick, _) = block_on(reap(world, budget(world, Duration::from_secs(55))));
         assert_eq!(tick.failed_restores, 1, "FailedRestores alarms");
     }
     let rolled_back = block_on(roll_back_by_user(world, id, Duration::from_secs(120))).unwrap();
     let failure = rolled_back.targets[0].1.as_ref().unwrap_err();
     assert_eq!(failure.name(), error, "{failure}");
-    assert_eq!(picture(world, function), before);
+    assert_eq!(observation(world, function), before);
     assert_eq!(mutating(world), Vec::<String>::new());
     let kept = target_of(world, id, function);
     assert!(kept.restore_error.unwrap().contains("forged or damaged"), "the report names the reason");
@@ -108,7 +108,7 @@ fn damaged(damage: impl FnOnce(&mut State, &(RunId, FunctionArn))) -> (SimWorld,
     machine.kill();
     let id = machine.run.clone();
     world.with(|state| damage(state, &(id.clone(), function_arn("checkout"))));
-    world.pass(Duration::from_secs(600));
+    world.advance(Duration::from_secs(600));
     (world, id)
 }
 
@@ -116,12 +116,12 @@ fn damaged(damage: impl FnOnce(&mut State, &(RunId, FunctionArn))) -> (SimWorld,
 /// restored.
 fn assert_open(world: &SimWorld, id: &RunId, error: &str, why: &str) {
     for _ in 0..8 {
-        world.pass(Duration::from_secs(60));
+        world.advance(Duration::from_secs(60));
         let (tick, _) = block_on(reap(world, budget(world, Duration::from_secs(55))));
         assert_eq!(tick.failed_restores, 1, "FailedRestores alarms");
     }
     assert_eq!(target_of(world, id, "payment").status, TargetStatus::Restored);
-    assert_eq!(picture(world, "payment").timeout, 10);
+    assert_eq!(observation(world, "payment").timeout, 10);
     let rolled_back = block_on(roll_back_by_user(world, id, Duration::from_secs(120))).unwrap();
     let failures: Vec<_> = rolled_back.targets.iter().filter_map(|(_, result)| result.as_ref().err()).collect();
     assert_eq!(failures.iter().map(|error| error.name()).collect::<Vec<_>>(), [error]);
@@ -153,14 +153,14 @@ fn an_unreadable_target_record_stays_open_and_blocks_no_other() {
     world.with(|state| state.unreadable_targets.clear());
     reap_for(&world, 1);
     assert_eq!(target_of(&world, &id, "checkout").status, TargetStatus::Restored);
-    assert_eq!(picture(&world, "checkout").timeout, 10);
+    assert_eq!(observation(&world, "checkout").timeout, 10);
 }
 
 #[test]
 fn a_run_stopped_before_its_targets_were_written_is_untouched() {
     let world = world(&["checkout"]);
     let id = samples::run_id("run-1");
-    let mut run = snapback::model::marker::stopped_marker(&id, &EndReason::UserRequest, world.now());
+    let mut run = snapback::model::marker::stopped_marker(&id, &EndReason::UserRequest.into(), world.now());
     (run.status, run.functions) = (RunStatus::Stopping, vec![function_arn("checkout")]);
     world.with(|state| {
         state.runs.insert(id.clone(), run);
@@ -178,7 +178,7 @@ fn a_run_stopped_before_its_targets_were_written_is_untouched() {
 #[test]
 fn a_target_that_is_tagged_as_snapbacks_own_names_the_tag() {
     let world = world(&["checkout"]);
-    let before = picture(&world, "checkout");
+    let before = observation(&world, "checkout");
     let experiment = samples::experiment(&["checkout"], &[("timeout", json!({ "timeout": "PT1S" }))]);
     let machine = Machine::new(&world, "run-1", experiment);
     block_on(machine.start()).unwrap();
@@ -190,9 +190,9 @@ fn a_target_that_is_tagged_as_snapbacks_own_names_the_tag() {
     assert_eq!(ended.failure.unwrap().name(), "OwnFunction");
     let why = target_of(&world, &machine.run, "checkout").restore_error.unwrap();
     assert!(why.contains("its tag snapback=control-plane") && why.contains("remove that tag"), "{why}");
-    assert_eq!(picture(&world, "checkout").timeout, 1, "nothing was written");
+    assert_eq!(observation(&world, "checkout").timeout, 1, "nothing was written");
     machine.kill();
     tag(before.tags.clone());
     reap_for(&world, 1);
-    assert_eq!(picture(&world, "checkout"), before);
+    assert_eq!(observation(&world, "checkout"), before);
 }

@@ -63,7 +63,7 @@ fn the_pages_of_a_list_keep_to_lambdas_rate() {
     let world = world(&["checkout"]);
     world.with(snapback::testing::State::limit_rates);
     let machine = run_with_versions(&world, 2_000);
-    world.pass(Duration::from_secs(60));
+    world.advance(Duration::from_secs(60));
     let ended = block_on(machine.end(None));
     assert_eq!(ended.report.unwrap().targets[0].frozen_versions, ["2000"]);
     assert_eq!(world.with(|state| state.rates.as_ref().unwrap().throttled), 0, "calls went over the rate");
@@ -100,8 +100,8 @@ fn a_restore_waits_for_a_slow_list() {
     let world = world(&["checkout"]);
     let machine = run_with_versions(&world, 2);
     world.with(|state| state.call_failures = vec![(LIST, CallFailure::Throttled); 20]);
-    let reason = snapback::model::run::EndReason::UserRequest;
-    block_on(roll_back(&world, &machine.run, &reason, budget(&world, Duration::from_secs(20)))).unwrap();
+    let ending = snapback::model::run::EndReason::UserRequest.into();
+    block_on(roll_back(&world, &machine.run, &ending, budget(&world, Duration::from_secs(20)))).unwrap();
     assert_eq!(target_of(&world, &machine.run, "checkout").status, TargetStatus::Restoring);
     machine.kill();
     reap_for(&world, 1);

@@ -28,7 +28,7 @@ fn the_report_tells_why_a_restore_waits() {
     let world = world(&["checkout"]);
     let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[3..4]));
     block_on(machine.start()).unwrap();
-    world.pass(Duration::from_secs(60));
+    world.advance(Duration::from_secs(60));
     let hide = |hidden: bool, world: &SimWorld| {
         world.with(|state| {
             let checkout = state.functions.get_mut(&function_arn("checkout")).unwrap();
@@ -45,7 +45,7 @@ fn the_report_tells_why_a_restore_waits() {
     let _ = block_on(roll_back_by_user(&world, &machine.run, Duration::from_secs(30))).unwrap();
     assert!(!recorded(&world));
     // The reaper counts it.
-    world.pass(Duration::from_secs(400));
+    world.advance(Duration::from_secs(400));
     let (tick, _) = block_on(reap(&world, budget(&world, Duration::from_secs(55))));
     assert_eq!((tick.overdue, tick.waiting_restores, tick.failed_restores), (1, 1, 0));
     world.with(|state| {
@@ -61,7 +61,7 @@ fn an_uncertain_call_is_named_as_the_reason_to_wait() {
     let world = world(&["checkout"]);
     let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
     block_on(machine.start()).unwrap();
-    world.pass(Duration::from_secs(60));
+    world.advance(Duration::from_secs(60));
     world.with(|state| state.call_failures = vec![("PutFunctionConcurrency", CallFailure::ResponseLost)]);
     let _ = block_on(roll_back_by_user(&world, &machine.run, Duration::from_secs(30))).unwrap();
     let lease = target_of(&world, &machine.run, "checkout").restore_lease.unwrap();
@@ -96,7 +96,7 @@ fn an_arm_that_waits_for_a_tombstone_records_it() {
     let armed = block_on(arm(&world, &second.run, &function_arn("checkout"))).unwrap();
     assert!(matches!(armed, ArmOutcome::Waiting(_)), "{armed:?}");
     assert!(waiting_for(&world, &second).unwrap().contains("lock was released so recently"));
-    world.pass(Duration::from_secs(10));
+    world.advance(Duration::from_secs(10));
     block_on(arm(&world, &second.run, &function_arn("checkout"))).unwrap();
     assert_eq!(waiting_for(&world, &second), None);
 }
@@ -115,7 +115,7 @@ fn an_arm_that_comes_too_late_asks_for_no_lock() {
     let world = world(&["checkout"]);
     let machine = Machine::new(&world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
     block_on(machine.prepare()).unwrap();
-    block_on(stop(&world, &machine.run, &EndReason::UserRequest)).unwrap();
+    block_on(stop(&world, &machine.run, &EndReason::UserRequest.into())).unwrap();
     assert_eq!(block_on(arm(&world, &machine.run, &function_arn("checkout"))), Ok(ArmOutcome::Skipped));
     assert!(!world.with(|state| state.ledger_methods.contains("take_lock")));
 }

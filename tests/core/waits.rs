@@ -188,7 +188,7 @@ fn a_stopping_run_is_left_to_its_execution_for_five_minutes() {
         let world = world(&["checkout"]);
         let machine = Machine::new(&world, "run-1", experiment(conditions));
         block_on(machine.start()).unwrap();
-        block_on(stop(&world, &machine.run, &EndReason::UserRequest)).unwrap();
+        block_on(stop(&world, &machine.run, &EndReason::UserRequest.into())).unwrap();
         let stopped = run_of(&world, &machine.run).stopping_at.unwrap();
         assert_eq!(tick_at(&world, stopped + Duration::from_secs(300), -1), idle());
         assert_eq!(target_of(&world, &machine.run, "checkout").status, TargetStatus::Injected);
@@ -213,7 +213,7 @@ fn a_run_that_the_reaper_restores_is_evaluated_by_its_execution() {
         let world = world(&["checkout"]);
         let machine = Machine::new(&world, "run-1", experiment(json!([metric("PT5M")])));
         block_on(machine.start()).unwrap();
-        block_on(stop(&world, &machine.run, &EndReason::UserRequest)).unwrap();
+        block_on(stop(&world, &machine.run, &EndReason::UserRequest.into())).unwrap();
         if !alive {
             machine.kill();
         }
@@ -254,7 +254,7 @@ fn a_tick_counts_what_it_has_seen() {
 
 /// Runs one tick of the reaper, `seconds` after `then`.
 fn tick_at(world: &SimWorld, then: Time, seconds: i64) -> Tick {
-    world.pass(world.now().until(Time(then.0 + seconds * 1000)));
+    world.advance(world.now().until(Time(then.0 + seconds * 1000)));
     let (tick, error) = block_on(reap(world, budget(world, Duration::from_secs(55))));
     assert_eq!(error, None);
     tick
@@ -272,7 +272,7 @@ fn restored<'a>(world: &'a SimWorld, steady: Value, recovery: &str) -> Machine<'
     let machine = Machine::new(world, "run-1", experiment);
     block_on(async {
         machine.start().await.unwrap();
-        roll_back(world, &machine.run, &EndReason::DurationElapsed, budget(world, Duration::from_secs(120)))
+        roll_back(world, &machine.run, &EndReason::DurationElapsed.into(), budget(world, Duration::from_secs(120)))
             .await
             .unwrap();
     });

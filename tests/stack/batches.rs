@@ -63,7 +63,7 @@ async fn run_batch(world: &SimWorld, task: Task, mut payload: Value) -> Value {
         if payload["status"] == "done" {
             return payload;
         }
-        world.pass(Duration::from_secs(payload["waitSeconds"].as_u64().unwrap()));
+        world.advance(Duration::from_secs(payload["waitSeconds"].as_u64().unwrap()));
     }
     panic!("{task:?} never ends: {payload}");
 }
@@ -181,7 +181,7 @@ async fn a_refused_restore_is_retried_before_it_is_a_failure() {
     rehearse_all(&world, &names).await;
     run_all(&world, Task::Inject, &names).await;
     call(&world, Task::Restore, &json!({ "runId": "r", "failure": null })).await;
-    world.pass(Duration::from_secs(60));
+    world.advance(Duration::from_secs(60));
     world.with(|state| state.call_failures.push(("PutFunctionConcurrency", CallFailure::Denied)));
     let result = call(&world, Task::Restore, &batch(&names)).await;
     assert_eq!((&result["status"], &result["failed"]), (&json!("pending"), &json!(0)), "{result}");

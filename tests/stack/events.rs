@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use snapback::model::actor::Actor;
 use snapback::model::run::{EndReason, RunStatus};
 use snapback::ports::{Clock, Ledger};
 use snapback::steps::Budget;
@@ -87,12 +88,13 @@ async fn an_alarm_rolls_back_its_runs_from_every_source() {
     for (name, alarm) in ALARMS {
         let world = running(&alarm_arn(alarm)).await;
         // Inject's lease is still valid, so the first result may ask for another pass.
-        world.pass(Duration::from_secs(60));
+        world.advance(Duration::from_secs(60));
         let result = call(&world, Task::Rollback, &sample(name)).await.unwrap();
         assert_eq!(result["runs"][0]["targets"][0]["status"], "restored", "{name}");
         let run = world.run(&run_id("r")).await.unwrap().unwrap();
         assert_eq!(run.status, RunStatus::Stopping);
         assert_eq!(run.reason, Some(EndReason::Alarm { alarm: alarm.to_owned() }), "{name}");
+        assert_eq!(run.ended_by, Some(Actor::alarm(&alarm_arn(alarm))), "{name}");
     }
 }
 
@@ -139,6 +141,9 @@ async fn the_lever_is_engaged_before_everything_is_rolled_back() {
     assert_eq!(world.run(&run_id("r")).await.unwrap().unwrap().reason, Some(EndReason::SafetyLever));
     let lever = world.lever().await.unwrap().unwrap();
     assert_eq!((lever.engaged, &*lever.reason), (true, "game day is over"));
+    let by = &sample("lever-engage.json")["by"];
+    let run = world.run(&run_id("r")).await.unwrap().unwrap();
+    assert_eq!((json!(lever.by), json!(run.ended_by)), (by.clone(), by.clone()));
     let methods = world.with(|state| state.ledger_methods.clone());
     let at = |method: &str| methods.iter().position(|called| *called == method);
     assert!(at("set_lever") < at("stop_run") && at("set_lever").is_some(), "{methods:?}");
@@ -180,6 +185,8 @@ async fn a_direct_rollback_names_its_run() {
     request["runId"] = json!("r");
     let result = call(&world, Task::Rollback, &request).await.unwrap();
     assert_eq!(result["runs"][0]["runId"], "r");
+    let run = world.run(&run_id("r")).await.unwrap().unwrap();
+    assert_eq!(json!(run.ended_by), request["by"]);
     let all = running("unused").await;
     let result = call(&all, Task::Rollback, &sample("rollback-all.json")).await.unwrap();
     assert_eq!(result["runs"][0]["runId"], "r");
@@ -206,6 +213,10 @@ async fn an_invalid_payload_is_refused_by_name() {
         (Task::Rollback, json!({ "stop": "r", "all": true })),
         (Task::Rollback, json!({ "lever": { "engaged": true } })),
         (Task::Rollback, json!({ "lever": { "engaged": true, "reason": "" } })),
+        (Task::Rollback, json!({ "runId": "r", "by": "ana" })),
+        (Task::Rollback, json!({ "runId": "r", "by": ["arn:aws:iam::123456789012:user/ana", "cli"] })),
+        (Task::Rollback, json!({ "runId": "r", "by": { "via": "" } })),
+        (Task::Rollback, json!({ "by": { "via": "command line" } })),
         (Task::Rollback, json!({ "alarmData": { "alarmName": "a", "state": { "value": "ALARM" } } })),
         (Task::Rollback, json!({ "Records": [{ "s3": {} }] })),
         (Task::Report, json!([])),
@@ -220,7 +231,7 @@ async fn an_invalid_payload_is_refused_by_name() {
 async fn a_deleted_function_is_distinguished_from_a_restored_one() {
     let world = running("unused").await;
     world.with(|state| state.functions.remove(&function_arn("checkout")).map(|f: SimFunction| f.seen.timeout));
-    world.pass(Duration::from_secs(60));
+    world.advance(Duration::from_secs(60));
     let result = call(&world, Task::Rollback, &json!({ "runId": "r" })).await.unwrap();
     assert_eq!(result["runs"][0]["targets"][0]["status"], "deleted");
 }

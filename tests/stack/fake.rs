@@ -37,6 +37,8 @@ pub struct State {
     pub sts: bool,
     /// Whether the ledger denies every read.
     pub ledger_denied: bool,
+    /// Whether the stack's functions take who starts or ends a run; those of earlier releases do not.
+    pub records_actors: bool,
     /// Whether the response to StartExecution is lost, although the execution starts.
     pub start_hangs: bool,
     /// Each call, with its payload where that matters.
@@ -62,6 +64,7 @@ impl FakeAws {
             rollback: Rollback::Works,
             sts: true,
             ledger_denied: false,
+            records_actors: true,
             start_hangs: false,
             calls: Vec::new(),
             keys: BTreeSet::new(),
@@ -85,6 +88,17 @@ impl FakeAws {
         self.with(|state| state.calls.iter().filter(|call| call.starts_with(name)).cloned().collect())
     }
 
+    /// Returns what the rollback function was asked, without the user who asked, which is always stated.
+    pub fn rollbacks(&self) -> Vec<Value> {
+        let asked = |call: String| {
+            let mut payload: Value = serde_json::from_str(call.strip_prefix("Invoke ").unwrap()).unwrap();
+            let by = payload.as_object_mut().unwrap().remove("by");
+            assert_eq!(by.unwrap_or_default()["via"], "command line", "{payload}");
+            payload
+        };
+        self.calls("Invoke").into_iter().map(asked).collect()
+    }
+
     /// Returns the command line's environment, with access keys and without any configuration of this machine.
     pub fn environment(&self) -> Vec<(String, String)> {
         let nowhere = "/nonexistent".to_owned();
@@ -102,7 +116,10 @@ impl FakeAws {
     }
 
     fn prepare(&self, command: &mut Command) {
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("AWS_")) {
+        // The tests may themselves run in a pipeline.
+        let pipelines = ["GITHUB_ACTIONS", "GITLAB_CI", "CODEBUILD_BUILD_ARN", "JENKINS_URL"];
+        let foreign = |name: &str| name.starts_with("AWS_") || pipelines.contains(&name);
+        for (name, _) in std::env::vars().filter(|(name, _)| foreign(name)) {
             command.env_remove(name);
         }
         command.envs(self.environment()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -286,7 +303,7 @@ fn respond(state: &Mutex<State>, call: &str, body: &str) -> (u16, String) {
     };
     now.calls.push(note);
     match name {
-        "DescribeStacks" => (200, stacks()),
+        "DescribeStacks" => (200, stacks(&now)),
         "GetCallerIdentity" if !now.sts => {
             (403, "<ErrorResponse><Error><Code>No</Code></Error></ErrorResponse>".into())
         }
@@ -338,7 +355,7 @@ fn denied() -> (u16, String) {
 const MACHINE: &str = "arn:aws:states:eu-west-1:123456789012:stateMachine:snapback-experiment";
 const EXECUTION: &str = "arn:aws:states:eu-west-1:123456789012:execution:snapback-experiment:r";
 
-fn stacks() -> String {
+fn stacks(state: &State) -> String {
     let outputs = [
         ("Prefix", "snapback"),
         ("OptInTag", "chaos=allowed"),
@@ -347,11 +364,13 @@ fn stacks() -> String {
         ("LedgerTable", "snapback-ledger"),
         ("StateMachineArn", MACHINE),
         ("RollbackFunction", "snapback-rollback"),
+        ("RecordsActors", "true"),
     ];
     let member = |(key, value): &(&str, &str)| {
         format!("<member><OutputKey>{key}</OutputKey><OutputValue>{value}</OutputValue></member>")
     };
-    let outputs: String = outputs.iter().map(member).collect();
+    let outputs: String =
+        outputs.iter().filter(|(key, _)| state.records_actors || *key != "RecordsActors").map(member).collect();
     format!(
         "<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>snapback</StackName>\
          <StackId>arn:aws:cloudformation:eu-west-1:123456789012:stack/snapback/1</StackId>\
@@ -385,7 +404,7 @@ fn run(state: &State) -> Run {
         stopping_at: None,
         closed_at: None,
         reason: (state.run == RunStatus::Stopped).then_some(EndReason::UserRequest),
-        ..stopped_marker(&run_id("r"), &EndReason::UserRequest, now)
+        ..stopped_marker(&run_id("r"), &EndReason::UserRequest.into(), now)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Ctrl-C, SIGTERM and SIGHUP: the real command line follows a run of a fake AWS, on a terminal or without one.
 
+use serde_json::{Value, json};
 use snapback::model::run::RunStatus;
 
 use super::fake::{FakeAws, Rollback, Running, SNAPBACK, eventually, experiment_file};
@@ -39,7 +40,7 @@ fn ctrl_c_asks_and_a_second_one_rolls_back() {
     assert_eq!(aws.calls("Invoke"), Vec::<String>::new());
     running.send(CTRL_C);
     assert_eq!(running.code(), 4, "{}", running.shown());
-    assert_eq!(aws.calls("Invoke"), [r#"Invoke {"stop":"r"}"#]);
+    assert_eq!(aws.rollbacks(), [json!({ "stop": "r" })]);
 }
 
 #[test]
@@ -137,7 +138,7 @@ fn without_a_terminal_each_signal_rolls_back() {
         let mut running = followed_without_terminal(&aws, &format!("signal-{signal}"));
         running.signal(signal);
         assert_eq!(running.code(), 4, "{signal}: {}", running.shown());
-        assert_eq!(aws.calls("Invoke"), [r#"Invoke {"stop":"r"}"#], "{signal}");
+        assert_eq!(aws.rollbacks(), [json!({ "stop": "r" })], "{signal}");
     }
 }
 
@@ -151,7 +152,7 @@ fn an_interrupt_during_the_start_prevents_the_run() {
     running.signal("INT");
     assert_eq!(running.code(), 4, "{}", running.shown());
     running.wait_for("the run was stopped while it was starting; see snapback status r", 1);
-    assert_eq!(aws.calls("Invoke"), [r#"Invoke {"stop":"r"}"#]);
+    assert_eq!(aws.rollbacks(), [json!({ "stop": "r" })]);
 }
 
 #[test]
@@ -216,15 +217,56 @@ fn the_command_line_never_writes_to_the_ledger() {
     assert_eq!(aws.snapback(&["lever", "disengage"]).0, 0);
     assert_eq!(aws.snapback(&["run", file.to_str().unwrap(), "--name", "r"]).0, 4);
     assert_eq!(
-        aws.calls("Invoke"),
+        aws.rollbacks(),
         [
-            r#"Invoke {"runId":"r"}"#,
-            r#"Invoke {"all":true}"#,
-            r#"Invoke {"lever":{"engaged":true,"reason":"a test"}}"#,
-            r#"Invoke {"lever":{"engaged":false,"reason":"disengaged from the command line"}}"#,
+            json!({ "runId": "r" }),
+            json!({ "all": true }),
+            json!({ "lever": { "engaged": true, "reason": "a test" } }),
+            json!({ "lever": { "engaged": false, "reason": "disengaged from the command line" } }),
         ]
     );
+    let anna = r#"{"by":{"caller":"arn:aws:iam::123456789012:user/anna","via":"command line"},"runId":"r"}"#;
+    assert_eq!(aws.calls("Invoke")[0], format!("Invoke {anna}"));
     let writes = ["PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems", "BatchWriteItem"];
     let calls = aws.with(|state| state.calls.clone());
     assert!(!calls.iter().any(|call| writes.contains(&call.as_str())), "{calls:?}");
+}
+
+/// Returns what the last started execution got as `startedBy`.
+fn started_by(aws: &FakeAws) -> Value {
+    let calls = aws.calls("StartExecution");
+    let request: Value = serde_json::from_str(calls.last().unwrap().strip_prefix("StartExecution ").unwrap()).unwrap();
+    let input: Value = serde_json::from_str(request["input"].as_str().unwrap()).unwrap();
+    input["startedBy"].clone()
+}
+
+#[test]
+fn a_run_states_who_starts_it_and_from_where() {
+    let aws = FakeAws::start();
+    let file = experiment_file("started-by");
+    // From now on, each run has ended when the command reads it.
+    assert_eq!(aws.snapback(&["rollback", "r"]).0, 0);
+    let run = |environment: &[(&str, &str)]| {
+        let arguments = ["run", file.to_str().unwrap(), "--name", "r"];
+        let mut command = aws.command(env!("CARGO_BIN_EXE_snapback"), &arguments);
+        assert!(command.envs(environment.iter().copied()).output().unwrap().status.code().is_some());
+        started_by(&aws)
+    };
+    let anna = "arn:aws:iam::123456789012:user/anna";
+    assert_eq!(run(&[]), json!({ "caller": anna, "via": "command line" }));
+    let job = "https://gitlab.example/shop/-/jobs/7";
+    let gitlab = [("GITLAB_CI", "true"), ("CI_JOB_URL", job)];
+    assert_eq!(run(&gitlab), json!({ "caller": anna, "via": "GitLab CI", "url": job }));
+    aws.with(|state| state.sts = false);
+    assert_eq!(run(&gitlab), json!({ "via": "GitLab CI", "url": job }));
+}
+
+#[test]
+fn a_stack_of_an_earlier_release_gets_no_unknown_field() {
+    let aws = FakeAws::start();
+    aws.with(|state| state.records_actors = false);
+    let file = experiment_file("earlier-release");
+    assert_eq!(aws.snapback(&["rollback", "r"]).0, 0);
+    assert_eq!(aws.snapback(&["run", file.to_str().unwrap(), "--name", "r"]).0, 4);
+    assert_eq!((aws.calls("Invoke"), started_by(&aws)), (vec![r#"Invoke {"runId":"r"}"#.to_owned()], Value::Null));
 }

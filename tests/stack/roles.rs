@@ -210,10 +210,10 @@ async fn inject_actions() -> BTreeSet<String> {
 async fn observe_actions() -> BTreeSet<String> {
     let world = injected().await;
     // A deploy removes a fault.
-    world.pass(Duration::from_secs(60));
+    world.advance(Duration::from_secs(60));
     world.with(|state| state.functions.values_mut().for_each(|f| f.edit(|seen| seen.concurrency = 9.into_slot())));
     call(&world, Task::Observe, &run()).await.unwrap();
-    world.pass(Duration::from_secs(120));
+    world.advance(Duration::from_secs(120));
     call(&world, Task::Observe, &run()).await.unwrap();
     taken(&world)
 }
@@ -248,11 +248,11 @@ async fn restore_actions() -> BTreeSet<String> {
 async fn report_actions() -> BTreeSet<String> {
     let world = injected().await;
     call(&world, Task::Restore, &run()).await.unwrap();
-    world.pass(Duration::from_secs(60));
+    world.advance(Duration::from_secs(60));
     call(&world, Task::Restore, &target()).await.unwrap();
     taken(&world);
     // Wait until a whole period of the metric has passed since the restore.
-    world.pass(Duration::from_secs(300));
+    world.advance(Duration::from_secs(300));
     call(&world, Task::Report, &run()).await.unwrap();
     taken(&world)
 }
@@ -292,10 +292,10 @@ async fn reaper_actions() -> BTreeSet<String> {
 
 /// Restores: the first attempt is refused, the second one succeeds.
 async fn restored(world: &SimWorld, payload: &Value, task: Task) -> BTreeSet<String> {
-    world.pass(Duration::from_secs(60));
+    world.advance(Duration::from_secs(60));
     world.with(|state| state.call_failures.push(("UpdateFunctionConfiguration", CallFailure::Denied)));
     let _ = call(world, task, payload).await;
-    world.pass(Duration::from_secs(60));
+    world.advance(Duration::from_secs(60));
     call(world, task, payload).await.unwrap();
     taken(world)
 }

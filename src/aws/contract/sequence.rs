@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use crate::model::actor::Actor;
 use crate::model::function::Slot;
 use crate::model::guarded_write::{self as writes, GuardedWrite};
 use crate::model::input::read_experiment;
 use crate::model::marker::stopped_marker;
 use crate::model::names::{FunctionArn, RunId, VariableName};
 use crate::model::run::{
-    EndReason, Findings, Lease, LeaseKind, Lever, Run, RunStatus, TargetEnding, TargetRecord, TargetStatus,
+    EndReason, Findings, Lease, LeaseKind, Lever, Run, RunEnding, RunStatus, TargetEnding, TargetRecord, TargetStatus,
 };
 use crate::model::secret::Secret;
 use crate::model::snapshot::{Change, Drift, RemovedFault, Snapshot};
@@ -23,7 +24,7 @@ pub(super) enum Call {
     CreateRun(Box<Run>),
     AddTargets(RunId, Vec<FunctionArn>),
     StartRun(RunId),
-    StopRun(RunId, EndReason),
+    StopRun(RunId, RunEnding),
     BeginObserving(RunId, Time),
     RecordFindings(RunId, Findings),
     CloseRun(RunId, RunStatus),
@@ -109,7 +110,7 @@ impl Sequence {
             (RunStatus::Pending, _) => Call::StartRun(run_id),
             (RunStatus::Running, target) => match target.and_then(|target| self.while_running(target, held)) {
                 Some(call) => call,
-                None => Call::StopRun(run_id, self.reason()),
+                None => Call::StopRun(run_id, self.run_ending()),
             },
             (_, Some(target)) if !target.status.is_final() => self.while_stopping(target),
             (RunStatus::Stopping, _) if self.dice.percent(30) => Call::RecordFindings(run_id, self.findings()),
@@ -202,7 +203,7 @@ impl Sequence {
             0 => Call::CreateRun(Box::new(self.run(id))),
             1 => Call::AddTargets(run, vec![on, function_arn("function-02")]),
             2 => Call::StartRun(run),
-            3 => Call::StopRun(run, self.reason()),
+            3 => Call::StopRun(run, self.run_ending()),
             4 => Call::BeginObserving(run, self.time_between(0, 60)),
             5 => Call::RecordFindings(run, self.findings()),
             6 => Call::CloseRun(run, self.final_status()),
@@ -210,7 +211,7 @@ impl Sequence {
             7 => {
                 let stored = stored.filter(|_| self.dice.percent(80));
                 Call::RetireRun(Box::new(
-                    stored.unwrap_or_else(|| stopped_marker(id, &EndReason::SafetyLever, self.now)),
+                    stored.unwrap_or_else(|| stopped_marker(id, &EndReason::SafetyLever.into(), self.now)),
                 ))
             }
             8 => Call::TakeLock(run, on),
@@ -224,7 +225,12 @@ impl Sequence {
             16 => Call::RecordRestoreError(run, on),
             17 | 18 => Call::RecordWaiting(run, on, *self.dice.pick(&[None, Some("busy"), Some("a lease")]).unwrap()),
             19 => Call::RecordRemovedFaults(run, on, self.removed_faults()),
-            20 => Call::SetLever(Lever { engaged: self.dice.percent(50), since: self.now, reason: "why".into() }),
+            20 => Call::SetLever(Lever {
+                engaged: self.dice.percent(50),
+                since: self.now,
+                reason: "why".into(),
+                by: self.actor(),
+            }),
             21 | 22 => Call::Late(self.late_write(target)),
             _ => Call::Read(run, on),
         }
@@ -243,10 +249,12 @@ impl Sequence {
             alarms: vec![alarm_arn("errors"), alarm_arn("latency")],
             notes: vec!["a note".into()],
             seed: self.dice.percent(50).then_some(u64::MAX),
+            started_by: self.actor(),
             reason: None,
+            ended_by: None,
             stopping_at: None,
             closed_at: None,
-            ..stopped_marker(id, &EndReason::UserRequest, self.now)
+            ..stopped_marker(id, &EndReason::UserRequest.into(), self.now)
         }
     }
 
@@ -319,15 +327,22 @@ impl Sequence {
         let stale = TargetRecord { removed_faults: Vec::new(), status: TargetStatus::Injected, ..target.clone() };
         match self.dice.between(0, 4) {
             0 => writes::end_target(&self.ending(target), self.now, true),
-            1 => writes::create_marker(&stopped_marker(run, &self.reason(), self.now), self.now),
+            1 => writes::create_marker(&stopped_marker(run, &self.run_ending(), self.now), self.now),
             _ => writes::record_removed_faults(&stale, &self.removed_faults())
                 .unwrap_or_else(|| writes::end_target(&self.ending(target), self.now, true)),
         }
     }
 
-    fn reason(&mut self) -> EndReason {
+    fn run_ending(&mut self) -> RunEnding {
         let error = EndReason::Error { error: "FunctionFailed".into(), cause: "no".into() };
-        self.dice.pick(&[EndReason::DurationElapsed, EndReason::UserRequest, error]).unwrap().clone()
+        let alarm =
+            RunEnding::by(EndReason::Alarm { alarm: "errors".into() }, Some(Actor::alarm(&alarm_arn("errors"))));
+        let endings = [EndReason::DurationElapsed.into(), EndReason::UserRequest.into(), error.into(), alarm];
+        self.dice.pick(&endings).unwrap().clone()
+    }
+
+    fn actor(&mut self) -> Option<Actor> {
+        self.dice.percent(50).then(|| Actor::alarm(&alarm_arn("latency")))
     }
 
     fn final_status(&mut self) -> RunStatus {
@@ -358,7 +373,7 @@ pub(super) fn every_write() -> Vec<GuardedWrite> {
         writes::create_run(&run),
         writes::create_marker(&run, now),
         writes::start_run(&id),
-        writes::stop_run(&id, &EndReason::UserRequest, now),
+        writes::stop_run(&id, &EndReason::UserRequest.into(), now),
         writes::begin_observing(&id, now),
         writes::record_findings(&id, &sequence.findings()),
         writes::close_run(&id, RunStatus::Failed, now),

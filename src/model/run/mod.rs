@@ -10,11 +10,12 @@ mod target;
 
 use serde::{Deserialize, Serialize};
 
+use super::actor::Actor;
 use super::names::RunId;
 use super::time::Time;
 
 pub use record::{Findings, Run};
-pub use status::{EndReason, RunStatus};
+pub use status::{EndReason, RunEnding, RunStatus};
 pub use stored::read_reason;
 pub use target::{Lease, LeaseKind, Lock, TargetEnding, TargetKey, TargetRecord, TargetStatus};
 
@@ -37,6 +38,17 @@ pub struct Lever {
     pub since: Time,
     /// The reason that the user gave who moved it.
     pub reason: String,
+    /// Who moved it; `None` if it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Actor>,
+}
+
+impl Lever {
+    /// The ending of a run that this lever ends: by the one who moved it.
+    #[must_use]
+    pub fn ending(&self) -> RunEnding {
+        RunEnding::by(EndReason::SafetyLever, self.by.clone())
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::model::actor::Actor;
 use crate::model::experiment::{Experiment, STARTUP_LIMIT};
 use crate::model::names::{FunctionArn, RunId};
 use crate::model::proxy_layers::ProxyLayers;
@@ -38,6 +39,9 @@ pub struct Run {
     /// restored, closed and reported, but nothing new starts for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unread: Option<String>,
+    /// Who started it, as the starter stated it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_by: Option<Actor>,
     /// The Step Functions execution.
     pub execution_arn: String,
     /// The functions that the targets resolved to.
@@ -61,6 +65,9 @@ pub struct Run {
     pub stopping_at: Option<Time>,
     /// Why it ends.
     pub reason: Option<EndReason>,
+    /// Who ended it: snapback itself, an alarm, or a user, as the user stated it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended_by: Option<Actor>,
     /// When it was closed.
     pub closed_at: Option<Time>,
     /// What deviated after the restore. Empty means `held`; `None` means not checked, or no steady state.
@@ -119,6 +126,7 @@ impl From<StoredRun> for Run {
             status: read(stored.status).unwrap_or(RunStatus::Pending),
             experiment: experiment.filter(|_| unread.is_none()),
             unread,
+            started_by: read(stored.started_by),
             execution_arn: read(stored.execution_arn).unwrap_or_default(),
             functions: entries::<FunctionArn>(stored.functions),
             alarms: entries(stored.alarms),
@@ -131,6 +139,7 @@ impl From<StoredRun> for Run {
             ends_at: read(stored.ends_at),
             stopping_at: read(stored.stopping_at),
             reason: read_reason(stored.reason),
+            ended_by: read(stored.ended_by),
             closed_at: read(stored.closed_at),
             deviations: read(stored.deviations),
             effect: read(stored.effect),

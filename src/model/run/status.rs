@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::actor::Actor;
+
 /// The status of a run; the words are those of AWS FIS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -127,5 +129,39 @@ impl std::fmt::Display for EndReason {
             Self::ExecutionStopped => f.write_str("its execution was stopped or timed out"),
             Self::Overdue => f.write_str("it was past its end, but its execution had not ended it"),
         }
+    }
+}
+
+/// Why a run ends, and who ends it. The first one stays.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunEnding {
+    /// Why.
+    pub reason: EndReason,
+    /// Who; `None` if it is not known.
+    pub by: Option<Actor>,
+}
+
+impl RunEnding {
+    /// An ending by this actor.
+    #[must_use]
+    pub fn by(reason: EndReason, by: Option<Actor>) -> Self {
+        Self { reason, by }
+    }
+}
+
+/// An ending by snapback itself, unless the reason is the act of another one, who is then unknown.
+impl From<EndReason> for RunEnding {
+    fn from(reason: EndReason) -> Self {
+        let by = match reason {
+            EndReason::DurationElapsed
+            | EndReason::AlarmDeleted { .. }
+            | EndReason::Deviated { .. }
+            | EndReason::Error { .. }
+            | EndReason::Overdue => Some(Actor::snapback()),
+            EndReason::Alarm { .. } | EndReason::UserRequest | EndReason::SafetyLever | EndReason::ExecutionStopped => {
+                None
+            }
+        };
+        Self { reason, by }
     }
 }

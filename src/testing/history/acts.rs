@@ -33,7 +33,7 @@ impl Actor<'_> {
             Act::RollBack(run) => self.roll_back(&run).await,
             Act::RollBackAll => self.roll_back_all().await,
             Act::SetLever(engaged) => self.change(|state| {
-                state.lever = Some(Lever { engaged, since: state.now(), reason: "a drill".into() });
+                state.lever = Some(Lever { engaged, since: state.now(), reason: "a drill".into(), by: None });
             }),
             Act::StopExecution(run) => self.stop_execution(&run),
             Act::Deploy(name, edits, busy, fails) => {
@@ -142,7 +142,7 @@ impl Actor<'_> {
         self.stage
             .invoke(Role::Rollback, "a user", &|worker, budget| {
                 let run = run.clone();
-                async move { roll_back(&worker, &run, &EndReason::UserRequest, budget).await.is_ok() }
+                async move { roll_back(&worker, &run, &EndReason::UserRequest.into(), budget).await.is_ok() }
             })
             .await;
     }
@@ -150,7 +150,7 @@ impl Actor<'_> {
     async fn roll_back_all(&self) {
         self.stage
             .invoke(Role::Rollback, "a user", &|worker, budget| async move {
-                roll_back_all(&worker, &EndReason::UserRequest, budget).await.is_ok()
+                roll_back_all(&worker, &EndReason::UserRequest.into(), budget).await.is_ok()
             })
             .await;
     }
@@ -359,7 +359,8 @@ mod tests {
             target.status = TargetStatus::Restoring;
             target.changes = vec![Change::Layers { original: Vec::new(), added: vec![layer_arn("chaos")] }];
             target.restore_error = has_reason.then(|| "there is no layer version".to_owned());
-            let mut run = crate::model::marker::stopped_marker(&run_id("run-1"), &EndReason::ExecutionStopped, Time(0));
+            let mut run =
+                crate::model::marker::stopped_marker(&run_id("run-1"), &EndReason::ExecutionStopped.into(), Time(0));
             run.status = status;
             state.dead_executions.extend((status != RunStatus::Running).then(String::new));
             state.runs.insert(run.id.clone(), run);

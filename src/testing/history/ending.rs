@@ -135,7 +135,7 @@ impl EndingCheck<'_> {
     /// The function must be in the state that the ending claims.
     fn current_function(&self) -> Vec<String> {
         let (state, ending) = (self.state, self.ending);
-        let function = state.functions.get(&ending.function).zip(state.picture(&ending.function));
+        let function = state.functions.get(&ending.function).zip(state.observation(&ending.function));
         match (ending.status, function) {
             (TargetStatus::Deleted, Some(_)) if !self.was_recreated() => {
                 vec![format!("{}, but the function exists", self.recorded())]

@@ -38,7 +38,7 @@ pub fn fields(function: &Observation) -> Fields {
 /// Returns the current fields of a function. Of a deleted one, these are its mappings, which outlive it.
 #[must_use]
 pub fn current_fields(state: &State, function: &FunctionArn) -> Fields {
-    match state.picture(function) {
+    match state.observation(function) {
         Some(seen) => fields(&seen),
         None => mapping_fields(&state.mappings_at(function, state.now())),
     }

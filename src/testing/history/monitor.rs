@@ -133,7 +133,7 @@ impl Monitor {
     /// Records that a snapshot was stored. Its read can have missed an edit, because reads can be stale. If that edit
     /// set the value that is about to be injected, snapback cannot tell the two apart, so the field is excused.
     pub fn on_arm(state: &mut State, function: &FunctionArn, changes: &[Change]) {
-        let (Some(drive), Some(now)) = (&state.drive, state.picture(function)) else { return };
+        let (Some(drive), Some(now)) = (&state.drive, state.observation(function)) else { return };
         let since = state.now() - (MAX_READ_STALENESS + ATTEMPT_TIMEOUT);
         let missed = |change: &&Change| {
             drive.monitor.edited_since(since, function, &change.field().to_string())
@@ -264,7 +264,7 @@ mod tests {
         let world = SimWorld::default();
         let id = run_id("run-1");
         world.with(|state| {
-            let mut run = stopped_marker(&id, &EndReason::UserRequest, Time(0));
+            let mut run = stopped_marker(&id, &EndReason::UserRequest.into(), Time(0));
             run.status = RunStatus::Stopping;
             state.runs.insert(id.clone(), run);
             let mut target = TargetRecord::new(id.clone(), function_arn("checkout"));
@@ -274,7 +274,7 @@ mod tests {
             state.drive = Some(Drive::default());
             Monitor::check_locks_and_reasons(state);
         });
-        world.pass(delay);
+        world.advance(delay);
         world.with(|state| {
             state.targets.clear();
             Monitor::check_closing(state, &id, RunStatus::Failed);

@@ -312,8 +312,8 @@ impl<'m, 'w, L: Lambda<'w>> StateMachine<'m, L> {
             None => EndReason::DurationElapsed,
         };
         let stopped = self.retried(task, Role::Restore, |access, _| {
-            let (run, reason) = (self.run.clone(), reason.clone());
-            async move { stop(access.borrow(), &run, &reason).await }
+            let (run, ending) = (self.run.clone(), reason.clone().into());
+            async move { stop(access.borrow(), &run, &ending).await }
         });
         Ok(Output { status: StepStatus::done(""), data: Data::Run(Box::new(stopped.await?)) })
     }

@@ -2,7 +2,7 @@
 
 use crate::model::names::{FunctionArn, RunId};
 use crate::model::run::{
-    EndReason, Findings, Lease, Lever, Lock, Run, RunList, RunStatus, TargetEnding, TargetKey, TargetRecord,
+    Findings, Lease, Lever, Lock, Run, RunEnding, RunList, RunStatus, TargetEnding, TargetKey, TargetRecord,
     TargetStatus,
 };
 use crate::model::snapshot::{Change, RemovedFault, Snapshot};
@@ -26,8 +26,8 @@ impl Ledger for Worker<'_> {
         self.as_caller(None).start_run(run).await
     }
 
-    async fn stop_run(&self, run: &RunId, reason: &EndReason, now: Time) -> Result<Run, LedgerError> {
-        self.as_caller(None).stop_run(run, reason, now).await
+    async fn stop_run(&self, run: &RunId, ending: &RunEnding, now: Time) -> Result<Run, LedgerError> {
+        self.as_caller(None).stop_run(run, ending, now).await
     }
 
     async fn begin_observing(&self, run: &RunId, ends_at: Time) -> Result<Run, LedgerError> {

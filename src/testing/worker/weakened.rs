@@ -74,7 +74,7 @@ impl Worker<'_> {
 
     /// Remembers what the function is after a write, for a restore that does not read again.
     pub(super) fn assume_written(&self, function: &FunctionArn, write: &Write) {
-        let seen = self.world.with(|state| state.picture(function));
+        let seen = self.world.with(|state| state.observation(function));
         let Some(mut seen) = seen.filter(|_| self.role != Role::Inject) else { return };
         match write {
             Write::Concurrency(slot) => seen.concurrency = *slot,

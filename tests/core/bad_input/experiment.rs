@@ -2,6 +2,8 @@
 
 use serde_json::json;
 
+use snapback::testing::samples::SECRET;
+
 use super::{Row, good};
 
 pub const WHOLE: &[Row] = &[
@@ -14,7 +16,33 @@ pub const WHOLE: &[Row] = &[
     (
         "",
         || json!({ "experiment": good() }),
-        "`experiment` is not a known field; write one of name, targets, faults, duration, startWithin, stopConditions, steadyState, recovery, seed",
+        "`experiment` is not a known field; write one of name, targets, faults, duration, startWithin, stopConditions, steadyState, recovery, seed, startedBy",
+    ),
+];
+
+pub const STARTED_BY: &[Row] = &[
+    ("/startedBy", || json!("ana"), "startedBy: `ana` is text; write an object"),
+    ("/startedBy", || json!(["ana"]), "startedBy: it is a list; write an object"),
+    ("/startedBy", || json!({}), "startedBy: `via` is missing; add it"),
+    (
+        "/startedBy",
+        || json!({ "via": "CI", "user": "ana" }),
+        "startedBy: `user` is not a known field; write one of caller, via, url",
+    ),
+    (
+        "/startedBy",
+        || json!({ "via": "CI", "caller": "ana" }),
+        "startedBy.caller: `ana` is not an ARN; write one, such as arn:aws:iam::123456789012:user/ana",
+    ),
+    (
+        "/startedBy",
+        || json!({ "via": "C\u{202e}I" }),
+        "startedBy.via: `C\\u{202e}I` is not 1 to 64 printable characters, such as `command line`",
+    ),
+    (
+        "/startedBy",
+        || json!({ "via": "CI", "url": format!("https://ana:{SECRET}@ci/1") }),
+        "startedBy.url: `http(hidden)` has credentials before its host; write it without them",
     ),
 ];
 
@@ -25,7 +53,7 @@ pub const UNKNOWN_FIELDS: &[Row] = &[
     (
         "/comment",
         || json!("mine"),
-        "`comment` is not a known field; write one of name, targets, faults, duration, startWithin, stopConditions, steadyState, recovery, seed",
+        "`comment` is not a known field; write one of name, targets, faults, duration, startWithin, stopConditions, steadyState, recovery, seed, startedBy",
     ),
     (
         "/targets/0/functon",

@@ -1,0 +1,66 @@
+//! `run --detach`, which leaves a run once its faults are in place, and `rollback --prevent-start`: what another tool drives.
+
+use serde_json::{Value, json};
+use snapback::model::run::RunStatus;
+
+use super::fake::{FakeAws, Running, eventually, experiment_file};
+
+/// Starts a run that is detached, and whose faults are not in place yet.
+fn starting(aws: &FakeAws, name: &str, more: &[&str]) -> Running {
+    aws.with(|state| (state.run, state.target) = (RunStatus::Pending, "armed"));
+    let file = experiment_file(name);
+    let mut running = aws.begin(&[&["run", file.to_str().unwrap(), "--name", "r", "--detach"], more].concat());
+    let polled = || aws.calls("DescribeExecution").len() > 1;
+    eventually(polled, || "the run is followed".to_owned());
+    assert!(running.is_running(), "{}", running.shown());
+    running
+}
+
+#[test]
+fn a_detached_run_is_left_once_its_faults_are_in_place() {
+    let aws = FakeAws::start();
+    let mut running = starting(&aws, "detached", &[]);
+    aws.with(|state| (state.run, state.target) = (RunStatus::Running, "injected"));
+    assert_eq!(running.code(), 0, "{}", running.shown());
+    running
+        .wait_for("the run continues without this command; see snapback status r; to end it: snapback rollback r", 1);
+    assert_eq!(aws.calls("Invoke"), Vec::<String>::new());
+}
+
+#[test]
+fn a_detached_run_prints_its_report_as_json() {
+    let aws = FakeAws::start();
+    let file = experiment_file("detached-json");
+    let (code, out, err) = aws.snapback(&["run", file.to_str().unwrap(), "--name", "r", "--detach", "--json"]);
+    assert_eq!(code, 0, "{err}");
+    let report: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&report["runId"], &report["outcome"]), (&"r".into(), &"unfinished".into()), "{out}");
+    assert_eq!(report["targets"][0]["status"], "injected", "{out}");
+}
+
+#[test]
+fn a_detached_run_that_ends_before_its_faults_is_reported() {
+    let aws = FakeAws::start();
+    let mut running = starting(&aws, "detached-late", &[]);
+    aws.with(|state| (state.run, state.target, state.execution) = (RunStatus::Stopped, "restored", "SUCCEEDED"));
+    assert_eq!(running.code(), 4, "{}", running.shown());
+    running.wait_for("restored exactly, before the end of its duration", 1);
+}
+
+#[test]
+fn a_signal_before_the_faults_rolls_a_detached_run_back() {
+    for signal in ["INT", "TERM"] {
+        let aws = FakeAws::start();
+        let mut running = starting(&aws, &format!("detached-{signal}"), &["--json"]);
+        running.signal(signal);
+        assert_eq!(running.code(), 4, "{signal}: {}", running.shown());
+        assert_eq!(aws.rollbacks(), [json!({ "stop": "r" })], "{signal}");
+    }
+}
+
+#[test]
+fn a_rollback_can_prevent_the_start_of_its_run() {
+    let aws = FakeAws::start();
+    assert_eq!(aws.snapback(&["rollback", "r", "--prevent-start"]).0, 0);
+    assert_eq!(aws.rollbacks(), [json!({ "stop": "r" })]);
+}
