@@ -40,7 +40,7 @@ class PipeBridge:
         self.provisioners = provisioners
         self.roles = roles
         self.eventbridge = eventbridge
-        # Before iam_roles wraps it: a pipe has a role of its own.
+        # Before iam_roles wraps it: a pipe has another role than an execution.
         self.call_lambda = taking(stepfunctions._call_lambda, "func_ref", "event")
 
     def install(self) -> None:

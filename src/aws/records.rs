@@ -194,6 +194,7 @@ pub(super) fn run_items(run: &Run) -> Result<(Item, Option<Item>), LedgerError> 
         item.extend(
             run.experiment.as_ref().map(|experiment| ("experimentName".to_owned(), text(experiment.name.as_str()))),
         );
+        item.extend(run.started_by.as_ref().map(json).transpose()?.map(|by| ("startedBy".to_owned(), by)));
         item.insert("deadline".into(), number(run.deadline.0));
     }
     body.as_mut().unwrap_or(&mut item).insert("body".into(), json(run)?);
@@ -223,6 +224,7 @@ pub(super) fn read_run(item: &Item, body: &Item) -> Result<Run, LedgerError> {
 pub(super) fn read_run_alone(item: &Item) -> Result<(Run, Option<String>), LedgerError> {
     let mut run = read_run(item, item)?;
     run.deadline = integer(item, "deadline").map_or(run.deadline, Time);
+    run.started_by = run.started_by.or(parsed(item, "startedBy").ok().flatten());
     let name = run.experiment.as_ref().map(|experiment| experiment.name.to_string());
     Ok((run, name.or_else(|| string(item, "experimentName").map(str::to_owned))))
 }

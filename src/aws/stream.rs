@@ -127,9 +127,11 @@ mod tests {
         let mut item = run("running");
         item["experimentName"] = json!({ "S": "Everything slower" });
         item["deadline"] = json!({ "N": "7" });
+        item["startedBy"] = json!({ "S": json!({ "via": "schedule" }).to_string() });
         let read = read(json!({ "OldImage": run("pending"), "NewImage": item, "SequenceNumber": "1" }));
         let Ok(Some((LedgerChange::Run { new, experiment, .. }, _))) = read else { unreachable!("{read:?}") };
         assert_eq!((experiment.as_deref(), new.deadline), (Some("Everything slower"), Time(7)));
+        assert_eq!(new.started_by.map(|by| by.via.to_string()), Some("schedule".to_owned()));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use serde::Serialize;
 
+use super::actor::Actor;
 use super::names::{FunctionArn, RunId};
 use super::run::{EndReason, Lever, Run, RunStatus, TargetRecord};
 use super::snapshot::Drift;
@@ -109,6 +110,9 @@ pub enum Transition {
         /// Why it ends.
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<NoticeReason>,
+        /// Who ends it, as the sender states it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        ended_by: Option<Actor>,
     },
     /// A run is closed.
     #[serde(rename = "Run Ended")]
@@ -121,6 +125,9 @@ pub enum Transition {
         /// Why it ended.
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<NoticeReason>,
+        /// Who ended it, as the sender states it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        ended_by: Option<Actor>,
         /// The conditions of the steady state that deviated after the restore; empty if it held. Absent without a
         /// steady state, and if it was not checked.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -174,6 +181,9 @@ pub enum Transition {
         engaged: bool,
         /// The reason that the user gave who moved it.
         reason: String,
+        /// Who moved it, as the sender states it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        moved_by: Option<Actor>,
     },
 }
 
@@ -187,6 +197,9 @@ pub struct RunName {
     /// The experiment's name. Absent if the run was stopped before it was recorded, or if it cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub experiment: Option<String>,
+    /// Who started it, as the sender states it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_by: Option<Actor>,
 }
 
 /// The name of a target.

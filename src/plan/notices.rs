@@ -2,6 +2,7 @@
 //!
 //! One write is at most one such transition. The order of notices is the order of the writes.
 
+use crate::model::actor::Actor;
 use crate::model::notice::{
     DriftedField, EndStatus, LedgerChange, MAX_LISTED, MAX_TEXT_CHARS, Notice, NoticeReason, Origin, RunName,
     TargetName, Transition,
@@ -31,7 +32,12 @@ pub fn notice_of(change: &LedgerChange, origin: &Origin) -> Option<Notice> {
 type Timed = (Transition, Option<Time>);
 
 fn run_transition(old: Option<&Run>, new: &Run, experiment: Option<&str>) -> Option<Timed> {
-    let run = RunName { run_id: new.id.clone(), experiment: experiment.map(str::to_owned) };
+    let run = RunName {
+        run_id: new.id.clone(),
+        experiment: experiment.map(str::to_owned),
+        started_by: new.started_by.clone(),
+    };
+    let ended_by = new.ended_by.clone();
     let reason = new.reason.as_ref().map(reason_of);
     if old.is_some_and(|old| old.status == new.status) {
         // A run that is already stopping does not observe, although its duration can still be recorded.
@@ -45,7 +51,7 @@ fn run_transition(old: Option<&Run>, new: &Run, experiment: Option<&str>) -> Opt
             let deadline = (new.deadline != Time(0)).then(|| new.deadline.to_string());
             Some((Transition::RunStarted { run, deadline }, None))
         }
-        RunStatus::Stopping => Some((Transition::RunStopping { run, reason }, new.stopping_at)),
+        RunStatus::Stopping => Some((Transition::RunStopping { run, reason, ended_by }, new.stopping_at)),
         RunStatus::Completed | RunStatus::Stopped | RunStatus::Failed => {
             let status = EndStatus::of(new.status)?;
             // No deviation means `held` only if there is a steady state.
@@ -54,7 +60,7 @@ fn run_transition(old: Option<&Run>, new: &Run, experiment: Option<&str>) -> Opt
             let deviations = new.deviations.as_ref().filter(|found| has_steady_state || !found.is_empty());
             let deviations = deviations.map(|all| all.iter().take(MAX_LISTED).map(|text| clip(text)).collect());
             let effect = new.effect.as_deref().map(clip);
-            Some((Transition::RunEnded { run, status, reason, deviations, effect }, new.closed_at))
+            Some((Transition::RunEnded { run, status, reason, ended_by, deviations, effect }, new.closed_at))
         }
     }
 }
@@ -89,7 +95,10 @@ fn target_transition(old: Option<&TargetRecord>, new: &TargetRecord) -> Option<T
 
 fn lever_transition(old: Option<&Lever>, new: &Lever) -> Option<Timed> {
     let moved = old != Some(new);
-    moved.then(|| (Transition::LeverMoved { engaged: new.engaged, reason: clip(&new.reason) }, Some(new.since)))
+    moved.then(|| {
+        let (reason, moved_by) = (clip(&new.reason), new.by.clone());
+        (Transition::LeverMoved { engaged: new.engaged, reason, moved_by }, Some(new.since))
+    })
 }
 
 fn reason_of(reason: &EndReason) -> NoticeReason {
@@ -132,13 +141,16 @@ fn summary(transition: &Transition) -> String {
     match transition {
         Transition::RunStarted { run, deadline } => {
             let by = deadline.as_ref().map(|deadline| format!("; it ends by {deadline}")).unwrap_or_default();
-            format!("{} has started{by}.", title(run))
+            format!("{} has started{by}.{}", title(run), who("Started", run.started_by.as_ref()))
         }
         Transition::RunObserving { run, ends_at } => {
             format!("{} has injected its faults and ends at {ends_at}.", title(run))
         }
-        Transition::RunStopping { run, reason } => format!("{} is being rolled back{}.", title(run), because(reason)),
-        Transition::RunEnded { run, status, reason, deviations, effect } => {
+        Transition::RunStopping { run, reason, ended_by } => {
+            let who = who("Ended", ended_by.as_ref());
+            format!("{} is being rolled back{}.{who}", title(run), because(reason))
+        }
+        Transition::RunEnded { run, status, reason, deviations, effect, .. } => {
             let status = match status {
                 EndStatus::Completed => "has completed",
                 EndStatus::Stopped => "was stopped",
@@ -167,10 +179,10 @@ fn summary(transition: &Transition) -> String {
         Transition::RestoreFailed { target, error } => {
             format!("{} could not be restored after run {}: {error}.", name(target), target.run_id)
         }
-        Transition::LeverMoved { engaged, reason } => {
+        Transition::LeverMoved { engaged, reason, moved_by } => {
             let engaged = if *engaged { "engaged: active runs are rolled back" } else { "disengaged: runs can start" };
             let reason = if reason.is_empty() { String::new() } else { format!(" The reason given: {reason}.") };
-            format!("The safety lever was {engaged}.{reason}")
+            format!("The safety lever was {engaged}.{reason}{}", who("Moved", moved_by.as_ref()))
         }
     }
 }
@@ -188,6 +200,12 @@ fn name(target: &TargetName) -> &str {
 
 fn because(reason: &Option<NoticeReason>) -> String {
     reason.as_ref().map(|reason| format!(": {}", reason.text)).unwrap_or_default()
+}
+
+/// Names who did it, unless that is snapback itself.
+fn who(did: &str, actor: Option<&Actor>) -> String {
+    let actor = actor.filter(|actor| **actor != Actor::snapback());
+    actor.map(|actor| format!(" {did} by {actor}.")).unwrap_or_default()
 }
 
 fn frozen(versions: &[String]) -> String {

@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use snapback::model::actor::Actor;
 use snapback::model::input::read_experiment;
 use snapback::model::marker::stopped_marker;
 use snapback::model::notice::{LedgerChange, MAX_LISTED, MAX_TEXT_CHARS, Origin, SOURCE, Transition};
-use snapback::model::run::{EndReason, Lever, Run, RunStatus, TargetRecord, TargetStatus};
+use snapback::model::run::{EndReason, Lever, Run, RunEnding, RunStatus, TargetRecord, TargetStatus};
 use snapback::model::snapshot::Drift;
 use snapback::model::time::Time;
 use snapback::plan::notices::notice_of;
 use snapback::testing::BEGINNING;
-use snapback::testing::samples::{SECRET, experiment, faults, function_arn, run_id, world};
+use snapback::testing::samples::{SECRET, alarm_arn, experiment, faults, function_arn, run_id, world};
 
 use super::stage::{experiments, machine};
 use super::support::block_on;
@@ -19,6 +20,11 @@ use super::support::block_on;
 /// When the samples begin.
 fn at(seconds: u64) -> Time {
     BEGINNING + Duration::from_secs(seconds)
+}
+
+fn ana() -> Actor {
+    let caller = "arn:aws:sts::123456789012:assumed-role/Admin/ana";
+    serde_json::from_value(json!({ "caller": caller, "via": "command line" })).unwrap()
 }
 
 fn origin(seconds: u64, number: u64) -> Origin {
@@ -29,9 +35,10 @@ fn origin(seconds: u64, number: u64) -> Origin {
 fn run(status: RunStatus) -> Run {
     let mut text = experiment(&["checkout"], &faults()[..1]);
     text["name"] = json!("Checkout without capacity");
-    let mut run = stopped_marker(&run_id("checkout-1"), &EndReason::UserRequest, at(0));
+    let mut run = stopped_marker(&run_id("checkout-1"), &RunEnding { reason: EndReason::UserRequest, by: None }, at(0));
     run.experiment = Some(read_experiment(&text).unwrap());
     run.deadline = at(25 * 60);
+    run.started_by = Some(ana());
     (run.status, run.stopping_at, run.closed_at, run.reason) = (status, None, None, None);
     run
 }
@@ -43,7 +50,8 @@ fn run_change(old: Run, new: Run) -> LedgerChange {
 
 fn stopping() -> Run {
     let reason = EndReason::Alarm { alarm: "checkout-errors".into() };
-    Run { reason: Some(reason), stopping_at: Some(at(130)), ..run(RunStatus::Stopping) }
+    let ended_by = Some(Actor::alarm(&alarm_arn("checkout-errors")));
+    Run { reason: Some(reason), ended_by, stopping_at: Some(at(130)), ..run(RunStatus::Stopping) }
 }
 
 fn target(status: TargetStatus) -> TargetRecord {
@@ -62,7 +70,7 @@ fn samples() -> Vec<(&'static str, LedgerChange, Origin)> {
     let note = "was 512 MB, injected 1024 MB, now 2048 MB; left alone".to_owned();
     let drift = vec![Drift { field: "memory".into(), note }];
     let denied = Some("Lambda denies the call".to_owned());
-    let lever = Lever { engaged: true, since: at(300), reason: "game day is over".into() };
+    let lever = Lever { engaged: true, since: at(300), reason: "game day is over".into(), by: Some(ana()) };
     vec![
         ("run-started", run_change(run(RunStatus::Pending), run(RunStatus::Running)), origin(1, 0)),
         ("run-observing", run_change(run(RunStatus::Running), observing.clone()), origin(9, 0)),
@@ -114,7 +122,7 @@ fn other_writes_are_no_transition() {
     let failing = TargetRecord { restore_error: Some("denied".into()), ..target(TargetStatus::Restoring) };
     quiet.push(LedgerChange::Target { old: Some(failing.clone().into()), new: failing.clone().into() });
     // The error is cleared with the target's end, which is the transition.
-    let lever = Lever { engaged: true, since: at(1), reason: String::new() };
+    let lever = Lever { engaged: true, since: at(1), reason: String::new(), by: None };
     quiet.push(LedgerChange::Lever { old: Some(lever.clone()), new: lever });
     for change in quiet {
         assert_eq!(notice_of(&change, &origin(0, 0)), None, "{change:?}");

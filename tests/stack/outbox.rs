@@ -188,21 +188,16 @@ fn each_transition_reaches_the_bus() {
     lab.snapback(&["lever", "engage", "--reason", "game day is over"]);
     let letter = a_poison_record_goes_to_the_queue(&mut listener, &parts);
 
-    let ended = ["Run Started", "Run Observing", "Run Stopping"];
     let of_alarm = listener.of_run(alarm.run, 5);
-    assert_eq!(types(&of_alarm), [&ended[..], &["Target Restored", "Run Ended"]].concat());
     let of_direct = listener.of_run(direct.run, 5);
-    assert_eq!(types(&of_direct), [&ended[..], &["Target Drifted", "Run Ended"]].concat());
     let of_deletion = listener.of_run(deletion.run, 5);
-    assert_eq!(types(&of_deletion), [&ended[..], &["Target Deleted", "Run Ended"]].concat());
-    let of_kill = listener.of_run(kill.run, 4);
-    assert_eq!(types(&of_kill), ["Run Started", "Run Stopping", "Target Restored", "Run Ended"]);
-    assert_eq!((&of_kill[1]["reason"]["kind"], &of_kill[3]["status"]), (&json!("error"), &json!("failed")));
-    // The run can be closed as failed before the refused restore is made again.
-    let of_refusal = listener.of_run(refusal.run, 6);
-    let position = |what: &str| types(&of_refusal).iter().position(|found| *found == what);
-    assert!(position("Run Stopping") < position("Restore Failed"), "{of_refusal:?}");
-    assert!(position("Restore Failed") < position("Target Restored"), "{of_refusal:?}");
+    for (details, ended) in
+        [(&of_alarm, "Target Restored"), (&of_direct, "Target Drifted"), (&of_deletion, "Target Deleted")]
+    {
+        assert_eq!(types(details), ["Run Started", "Run Observing", "Run Stopping", ended, "Run Ended"]);
+    }
+    assert_is_told_after_the_kill(&listener.of_run(kill.run, 4));
+    assert_is_told_of_the_refusal(&listener.of_run(refusal.run, 6));
     let of_lever = listener.matching("the lever's events", 2, |detail| detail["type"] == "Lever Moved");
     assert_eq!((&of_lever[0]["engaged"], &of_lever[1]["engaged"]), (&json!(true), &json!(false)));
 
@@ -280,6 +275,18 @@ fn types(details: &[Value]) -> Vec<&str> {
     details.iter().map(|detail| detail["type"].as_str().unwrap()).collect()
 }
 
+fn assert_is_told_after_the_kill(details: &[Value]) {
+    assert_eq!(types(details), ["Run Started", "Run Stopping", "Target Restored", "Run Ended"]);
+    assert_eq!((&details[1]["reason"]["kind"], &details[3]["status"]), (&json!("error"), &json!("failed")));
+}
+
+/// The run can be closed as failed before the refused restore is made again.
+fn assert_is_told_of_the_refusal(details: &[Value]) {
+    let position = |what: &str| types(details).iter().position(|found| *found == what);
+    assert!(position("Run Stopping") < position("Restore Failed"), "{details:?}");
+    assert!(position("Restore Failed") < position("Target Restored"), "{details:?}");
+}
+
 /// Asserts that a detail is that of its sample, except for times, numbers in IDs, and what this lab names otherwise.
 fn assert_is_the_sample(detail: &Value, case: &Told<'_>) {
     let name = detail["type"].as_str().unwrap().to_lowercase().replace(' ', "-");
@@ -288,6 +295,11 @@ fn assert_is_the_sample(detail: &Value, case: &Told<'_>) {
     let named = detail.to_string();
     let function = format!("arn:aws:lambda:us-east-1:000000000000:function:{}", case.function);
     let named = [
+        ("arn:aws:iam::000000000000:user/lab-administrator", "arn:aws:sts::123456789012:assumed-role/Admin/ana"),
+        (
+            "arn:aws:cloudwatch:us-east-1:000000000000:alarm:told",
+            "arn:aws:cloudwatch:eu-west-1:123456789012:alarm:checkout-errors",
+        ),
         (function.as_str(), "arn:aws:lambda:eu-west-1:123456789012:function:checkout"),
         (case.function, "checkout"),
         (case.experiment, "Checkout without capacity"),

@@ -44,7 +44,7 @@ fn of_run(notice: &Notice, id: &RunId) -> Option<String> {
     let (run, what) = match &notice.transition {
         Transition::RunStarted { run, .. } => (run, "started".to_owned()),
         Transition::RunObserving { run, .. } => (run, "observing".to_owned()),
-        Transition::RunStopping { run, reason: why } => (run, format!("stopping: {:?}", reason(why))),
+        Transition::RunStopping { run, reason: why, .. } => (run, format!("stopping: {:?}", reason(why))),
         Transition::RunEnded { run, status, reason: why, .. } => (run, format!("{status:?}: {:?}", reason(why))),
         _ => return None,
     };
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
     use crate::model::guarded_write::{self as writes, GuardedWrite};
     use crate::model::marker::stopped_marker;
-    use crate::model::run::{RunStatus, TargetEnding};
+    use crate::model::run::{RunEnding, RunStatus, TargetEnding};
     use crate::model::time::Time;
     use crate::ports::WriteOutcome;
     use crate::testing::BEGINNING;
@@ -147,13 +147,14 @@ mod tests {
     fn played() -> State {
         let mut state = State::default();
         let (id, function) = (run_id("r"), function_arn("checkout"));
-        let mut run = stopped_marker(&id, &EndReason::UserRequest, BEGINNING);
+        let ending = RunEnding { reason: EndReason::UserRequest, by: None };
+        let mut run = stopped_marker(&id, &ending, BEGINNING);
         (run.status, run.reason, run.stopping_at, run.closed_at) = (RunStatus::Pending, None, None, None);
         run.unread = Some("a test".into());
         let mut all: Vec<GuardedWrite> = vec![writes::create_run(&run)];
         all.extend(writes::add_targets(&id, std::slice::from_ref(&function)));
         all.push(writes::start_run(&id));
-        all.push(writes::stop_run(&id, &EndReason::UserRequest, Time(7)));
+        all.push(writes::stop_run(&id, &ending, Time(7)));
         all.push(writes::end_target(&ending_of(&function), Time(8), false));
         all.push(writes::close_run(&id, RunStatus::Stopped, Time(9)));
         for write in &all {
