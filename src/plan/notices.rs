@@ -4,8 +4,8 @@
 
 use crate::model::actor::Actor;
 use crate::model::notice::{
-    DriftedField, EndStatus, LedgerChange, MAX_LISTED, MAX_TEXT_CHARS, Notice, NoticeReason, Origin, RunName,
-    TargetName, Transition,
+    DriftedField, EndStatus, LedgerChange, MAX_LISTED, MAX_TEXT_CHARS, Notice, NoticeReason, Origin, ReasonKind,
+    RunName, TargetName, Transition,
 };
 use crate::model::run::{EndReason, Lever, Run, RunStatus, TargetRecord, TargetStatus};
 use crate::model::text::escape_controls;
@@ -151,6 +151,9 @@ fn summary(transition: &Transition) -> String {
             format!("{} is being rolled back{}.{who}", title(run), because(reason))
         }
         Transition::RunEnded { run, status, reason, deviations, effect, .. } => {
+            let ends_so = |kind| matches!(kind, ReasonKind::Error | ReasonKind::ExecutionStopped | ReasonKind::Overdue);
+            let is_open = *status == EndStatus::Failed && !reason.as_ref().is_some_and(|reason| ends_so(reason.kind));
+            let open = if is_open { " Not every target is restored yet." } else { "" };
             let status = match status {
                 EndStatus::Completed => "has completed",
                 EndStatus::Stopped => "was stopped",
@@ -162,7 +165,7 @@ fn summary(transition: &Transition) -> String {
                 Some(all) => format!(" The steady state deviated: {}.", all.join("; ")),
             };
             let effect = effect.as_ref().map(|why| format!(" Nothing is proven: {why}.")).unwrap_or_default();
-            format!("{} {status}{}.{steady}{effect}", title(run), because(reason))
+            format!("{} {status}{}.{open}{steady}{effect}", title(run), because(reason))
         }
         Transition::TargetRestored { target, frozen_versions } => {
             format!("{} is restored after run {}.{}", name(target), target.run_id, frozen(frozen_versions))

@@ -343,18 +343,24 @@ fn assert_envelopes(events: &[Value]) {
 fn variables(lab: &Lab) -> Vec<String> {
     let listed = lab.aws(&["lambda", "list-functions"]);
     let functions = listed["Functions"].as_array().unwrap().iter();
-    let targets = functions.filter(|function| function["FunctionName"].as_str().unwrap().starts_with("lab-"));
-    let environments = targets.filter_map(|function| function["Environment"]["Variables"].as_object().cloned());
+    let targets: Vec<&Value> =
+        functions.filter(|function| function["FunctionName"].as_str().unwrap().starts_with("lab-")).collect();
+    let names: String = targets.iter().map(|function| function["FunctionName"].as_str().unwrap()).collect();
+    let environments = targets.iter().filter_map(|function| function["Environment"]["Variables"].as_object().cloned());
     let values = environments.flat_map(|variables| variables.into_iter().map(|(_, value)| value));
     let values: Vec<String> = values.filter_map(|value| value.as_str().map(str::to_owned)).collect();
-    let known: Vec<String> = values.into_iter().filter(|value| value.len() > 5 && !value.contains("lab-")).collect();
+    // Some values are names of functions, or parts of them.
+    let known: Vec<String> = values
+        .into_iter()
+        .filter(|value| value.len() > 5 && !names.contains(value) && !value.contains("lab-"))
+        .collect();
     assert!(known.len() > 3, "the lab's functions have variables: {known:?}");
     known.into_iter().chain([INJECTED.to_owned()]).collect()
 }
 
 fn assert_no_value(events: &[Value], values: &[String]) {
     let text = serde_json::to_string(events).unwrap();
-    values.iter().for_each(|value| assert!(!text.contains(value.as_str()), "{value}: {text}"));
+    values.iter().for_each(|value| assert!(!text.contains(value.as_str()), "an event has {value}"));
 }
 
 /// The topic has got the sentence of each event, as JSON text.
