@@ -30,18 +30,9 @@ const PIPE_ACTIONS: [&str; 7] = [
     "sqs:SendMessage",
 ];
 
-/// A record of each kind of item, as the pipe sends it.
+/// Records of several kinds of items, as the pipe sends them. Only notify's tests send more than one at a time.
 fn records() -> Value {
-    let run = |status: &str| json!({ "pk": { "S": "RUN#r" }, "sk": { "S": "RUN" }, "status": { "S": status } });
-    let lever = json!({
-        "pk": { "S": "LEVER" }, "sk": { "S": "LEVER" }, "engaged": { "BOOL": true }, "since": { "N": "7" },
-        "reason": { "S": "a test" }
-    });
-    json!([
-        { "dynamodb": { "OldImage": run("pending"), "NewImage": run("running"), "SequenceNumber": "1" } },
-        { "dynamodb": { "NewImage": lever, "SequenceNumber": "2" } },
-        { "dynamodb": { "NewImage": { "pk": { "S": "LOCK#f" }, "sk": { "S": "LOCK" } }, "SequenceNumber": "3" } }
-    ])
+    serde_json::from_str(include_str!("../../events/notify-records.json")).unwrap()
 }
 
 /// The actions of notify, which only turns records into events.
@@ -50,6 +41,7 @@ pub async fn notify_actions() -> BTreeSet<String> {
     let sent = call(&world, Task::Notify, &records()).await.unwrap();
     let types: Vec<&str> = sent.as_array().unwrap().iter().map(|event| event["type"].as_str().unwrap()).collect();
     assert_eq!(types, ["Run Started", "Lever Moved"]);
+    assert_eq!((&sent[0]["time"], &sent[1]["engaged"]), (&json!("2026-06-01T00:00:01Z"), &json!(true)));
     taken(&world)
 }
 
@@ -64,7 +56,7 @@ async fn notify_names_what_it_cannot_read() {
     let mut damaged = records();
     damaged[0]["dynamodb"]["NewImage"]["status"] = json!({ "S": INJECTED });
     let wrong = call(&world, Task::Notify, &damaged).await.unwrap_err();
-    assert!(wrong.starts_with("LedgerUnusable: run r: status in the ledger cannot be read"), "{wrong}");
+    assert!(wrong.starts_with("LedgerUnusable: run checkout-1: status in the ledger cannot be read"), "{wrong}");
     assert!(!wrong.contains(INJECTED), "{wrong}");
 }
 
