@@ -77,11 +77,11 @@ AnyTag.add_multi_constructor("!", lambda loader, suffix, node: None)
 
 
 @functools.cache
-def declared_parameters() -> dict[str, dict[str, Any]]:
+def declared_parameters(template: Path = TEMPLATE) -> dict[str, dict[str, Any]]:
     """Returns the template's Parameters section."""
     # AnyTag is a SafeLoader, which creates no objects.
-    template = yaml.load(TEMPLATE.read_text(encoding="utf-8"), Loader=AnyTag)  # noqa: S506
-    return dict(template["Parameters"])
+    content = yaml.load(template.read_text(encoding="utf-8"), Loader=AnyTag)  # noqa: S506
+    return dict(content["Parameters"])
 
 
 def parse_parameters(words: list[str], known: dict[str, dict[str, Any]]) -> dict[str, str]:
@@ -110,6 +110,9 @@ def find_problem(value: str, declaration: dict[str, Any]) -> str | None:
         least, most = declaration.get("MinValue", 0), declaration.get("MaxValue")
         if not value.isdecimal() or int(value) < least or (most is not None and int(value) > most):
             return f"write a whole number, {least} to {most}" if most is not None else f"write a whole number, {least} or more"
+    longest = declaration.get("MaxLength")
+    if longest is not None and len(value) > longest:
+        return f"it has {len(value)} characters; write {longest} at most"
     items = value.split(",") if declaration["Type"] == "CommaDelimitedList" else [value]
     pattern = declaration.get("AllowedPattern")
     if pattern and not all(re.fullmatch(pattern, item) for item in items):
