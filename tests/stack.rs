@@ -16,12 +16,16 @@ mod endings;
 mod events;
 #[path = "stack/fake.rs"]
 mod fake;
+#[path = "stack/fis.rs"]
+mod fis;
 #[path = "stack/import.rs"]
 mod import;
 #[path = "stack/interrupt.rs"]
 mod interrupt;
 #[path = "stack/lab.rs"]
 mod lab;
+#[path = "stack/outbox.rs"]
+mod outbox;
 #[path = "stack/output.rs"]
 mod output;
 #[path = "stack/real_parts.rs"]

@@ -72,9 +72,18 @@ def deploy(account: Account, parameters: str) -> Stack:
 
 def make_deploy(account: Account, stack: str, parameters: str) -> tuple[int, str]:
     """Runs `make deploy`; returns its exit code and its output."""
+    return make(account, command("deploy", stack, parameters))
+
+
+def make_deploy_fis(account: Account, stack: str, parameters: str, experiment: str = "") -> tuple[int, str]:
+    """Runs `make deploy-fis` beside a stack; returns its exit code and its output."""
+    return make(account, command("deploy-fis", stack, parameters, experiment))
+
+
+def make(account: Account, words: list[str]) -> tuple[int, str]:
     with exclusive_deployment():
         deploying = subprocess.Popen(
-            command(stack, parameters),
+            words,
             cwd=ROOT,
             env=environment(account),
             stdin=subprocess.DEVNULL,
@@ -102,13 +111,13 @@ def exclusive_deployment() -> Iterator[None]:
         yield
 
 
-def command(stack: str, parameters: str) -> list[str]:
-    """Returns the `make deploy` command. With -o a prerequisite counts as up to date, so nothing is built."""
+def command(target: str, stack: str, parameters: str, experiment: str = "") -> list[str]:
+    """Returns the command of a deployment. With -o a prerequisite counts as up to date, so nothing is built."""
     variables = [f"STACK={stack}", f"BUCKET={BUCKET}", f"ARCH={architecture()}", f"AWS={AWS}"]
     # The shell may have set these too.
-    others = [f"PARAMETERS={parameters}", "SCHEDULE=", "EXPERIMENT="]
+    others = [f"PARAMETERS={parameters}", "SCHEDULE=", f"EXPERIMENT={experiment}"]
     built = ["-o", "package", "-o", "cli", "-o", "tools-lab"]
-    return ["make", "deploy", *built, *variables, *others]
+    return ["make", target, *built, *variables, *others]
 
 
 def environment(account: Account) -> dict[str, str]:

@@ -19,6 +19,7 @@ from typing import Any
 
 import alarms
 import environments
+import fis
 import iam_gaps
 import iam_roles
 import iam_tables
@@ -28,6 +29,7 @@ import rights
 import runtime_management
 from bridge import JOURNAL, Bridge
 from metric_bridge import MetricBridge
+from pipe_bridge import PipeBridge
 from record import Recorder
 
 PARENT_CHECK_SECONDS = 1.0
@@ -41,7 +43,17 @@ def main() -> None:
     import cbor2  # noqa: F401
     from ministack import app
     from ministack.core import iam_actions, iam_evaluator, lambda_runtime, responses
-    from ministack.services import cloudwatch, cloudwatch_logs, dynamodb, eventbridge, lambda_svc, stepfunctions, tagging
+    from ministack.services import (
+        cloudwatch,
+        cloudwatch_logs,
+        dynamodb,
+        eventbridge,
+        lambda_svc,
+        pipes,
+        ssm,
+        stepfunctions,
+        tagging,
+    )
     from ministack.services.cloudformation import provisioners
 
     directory, parent = sys.argv[1:]
@@ -57,7 +69,9 @@ def main() -> None:
     alarms.evaluate_own_dimensions(cloudwatch)
     iam_gaps.close(iam_actions, iam_evaluator, tagging, lambda_svc)
     iam_tables.close(iam_evaluator, dynamodb, provisioners)
+    fis.install(app, ssm, iam_actions, iam_evaluator, provisioners, Path(directory))
     roles = iam_roles.Roles(iam_evaluator, responses.get_region)
+    PipeBridge(pipes, provisioners, roles, stepfunctions, eventbridge).install()
     iam_roles.install(roles, stepfunctions, eventbridge, lambda_svc)
     rights.record(iam_evaluator, roles, Path(directory))
     app.app = with_identity(app.app, directory)

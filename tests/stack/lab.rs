@@ -135,10 +135,10 @@ impl Lab {
         }
     }
 
-    /// Runs a script of `tests/rights/` on this lab.
+    /// Runs a script of `tests/` on this lab.
     pub fn check(&self, script: &str) {
         let mut command = self.command(root().join(".tools/venv/bin/python"));
-        let output = command.arg(root().join("tests/rights").join(script)).arg(&self.name).output().unwrap();
+        let output = command.arg(root().join("tests").join(script)).arg(&self.name).output().unwrap();
         let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
         assert!(output.status.success(), "{said}");
         println!("{said}");
