@@ -24,6 +24,8 @@ mod import;
 mod interrupt;
 #[path = "stack/lab.rs"]
 mod lab;
+#[path = "stack/outbox.rs"]
+mod outbox;
 #[path = "stack/output.rs"]
 mod output;
 #[path = "stack/real_parts.rs"]
