@@ -24,6 +24,8 @@ mod import;
 mod interrupt;
 #[path = "stack/lab.rs"]
 mod lab;
+#[path = "stack/outbox.rs"]
+mod outbox;
 #[path = "stack/output.rs"]
 mod output;
 #[path = "stack/real_parts.rs"]
@@ -34,3 +36,5 @@ mod rights;
 mod roles;
 #[path = "stack/schema.rs"]
 mod schema;
+#[path = "stack/toolkit.rs"]
+mod toolkit;
