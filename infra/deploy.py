@@ -126,6 +126,7 @@ def find_problem(value: str, declaration: dict[str, Any]) -> str | None:
 def deploy(tools: Tools, name: str, bucket: str, given: dict[str, str]) -> None:
     stack = deployed.find(tools, name)
     check_schedule(tools, stack, given)
+    check_events(tools, stack, given)
     if stack is not None and stack.creation_failed:
         delete_failed_stack(tools, stack)
         stack = None
@@ -154,6 +155,26 @@ def check_schedule(tools: Tools, stack: Stack | None, given: dict[str, str]) -> 
             tools.snapback("check", "-", stdin=given["ScheduledExperiment"])
         except CommandFailed as failure:
             raise InvalidParameter(f"EXPERIMENT is not a valid experiment: {failure}") from failure
+
+
+def check_events(tools: Tools, stack: Stack | None, given: dict[str, str]) -> None:
+    """Refuses a topic without events, and a new bus that does not exist: CloudFormation would only say so after minutes."""
+    default = str(declared_parameters()["EventBusName"]["Default"])
+    before = stack.parameters if stack is not None else {}
+    after = {**before, **given}
+    bus, topic = after.get("EventBusName", default), after.get("NotificationTopicArn", "")
+    if topic and not bus:
+        raise InvalidParameter("NotificationTopicArn needs events; give EventBusName too, or NotificationTopicArn=")
+    if bus in ("", default, before.get("EventBusName")):
+        return
+    try:
+        tools.aws("events", "describe-event-bus", "--name", bus)
+    except CommandFailed as failure:
+        if "ResourceNotFoundException" in str(failure):
+            raise InvalidParameter(
+                f"EventBusName=`{bus}`: there is no such bus; create it, or write default for the account's own"
+            ) from failure
+        print(f"deploy: the event bus {bus} cannot be read, so the update may fail there: {failure}")
 
 
 def check_neighbors(tools: Tools, stack: Stack | None, name: str, given: dict[str, str]) -> None:

@@ -26,6 +26,8 @@ mod import;
 mod interrupt;
 #[path = "stack/lab.rs"]
 mod lab;
+#[path = "stack/outbox.rs"]
+mod outbox;
 #[path = "stack/output.rs"]
 mod output;
 #[path = "stack/pipeline.rs"]
@@ -38,3 +40,5 @@ mod rights;
 mod roles;
 #[path = "stack/schema.rs"]
 mod schema;
+#[path = "stack/toolkit.rs"]
+mod toolkit;

@@ -26,8 +26,10 @@ import iam_tables
 import lambda_metrics
 import managed_runtimes
 import rights
+import runtime_management
 from bridge import JOURNAL, Bridge
 from metric_bridge import MetricBridge
+from pipe_bridge import PipeBridge
 from record import Recorder
 
 PARENT_CHECK_SECONDS = 1.0
@@ -47,6 +49,7 @@ def main() -> None:
         dynamodb,
         eventbridge,
         lambda_svc,
+        pipes,
         ssm,
         stepfunctions,
         tagging,
@@ -57,6 +60,7 @@ def main() -> None:
     threading.Thread(target=end_with, args=(int(parent), Path(directory) / STATE), daemon=True).start()
     Bridge(cloudwatch, eventbridge, Path(directory) / JOURNAL).install()
     MetricBridge(cloudwatch_logs, cloudwatch).install()
+    runtime_management.install(lambda_svc)
     Recorder(lambda_svc, Path(directory)).install()
     managed_runtimes.install(lambda_runtime, lambda_svc)
     environments.change(lambda_runtime, lambda_svc)
@@ -67,6 +71,7 @@ def main() -> None:
     iam_tables.close(iam_evaluator, dynamodb, provisioners)
     fis.install(app, ssm, iam_actions, iam_evaluator, provisioners, Path(directory))
     roles = iam_roles.Roles(iam_evaluator, responses.get_region)
+    PipeBridge(pipes, provisioners, roles, stepfunctions, eventbridge).install()
     iam_roles.install(roles, stepfunctions, eventbridge, lambda_svc)
     rights.record(iam_evaluator, roles, Path(directory))
     app.app = with_identity(app.app, directory)
