@@ -67,6 +67,16 @@ fn every_guardrail_has_a_case() {
 }
 
 #[test]
+fn the_operations_page_lists_every_guardrail() {
+    let page = include_str!("../../docs/operations.md");
+    let (_, section) = page.split_once("## Guardrails\n").expect("it has the section");
+    let (table, _) = section.split_once("\n## ").expect("another section follows");
+    let listed: BTreeSet<&str> = table.lines().filter_map(|row| row.strip_prefix("| `")?.split('`').next()).collect();
+    let names: Vec<Value> = every_guardrail().into_iter().map(|guardrail| json!(guardrail)).collect();
+    assert_eq!(listed, names.iter().filter_map(Value::as_str).collect());
+}
+
+#[test]
 fn all_refusals_are_reported_together() {
     let world = world(&["checkout", "payment"]);
     world.with(|state| {
