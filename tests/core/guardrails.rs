@@ -254,7 +254,7 @@ fn a_lever_engaged_between_read_and_write_refuses_too() {
     let refused = prepared.expect_err("a run started after the lever was engaged").to_string();
     assert_eq!(
         refused,
-        "safety lever: it has been engaged since 2026-06-01T00:00:00Z: now; to disengage it: snapback lever disengage"
+        "safety lever: it has been engaged since 2026-06-01T00:00:00Z (reason: now); to disengage it: snapback lever disengage"
     );
     world.with(|state| assert!(state.runs.is_empty() && state.locks.is_empty() && state.writes.is_empty()));
 }
