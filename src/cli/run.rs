@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::aws::StartError;
 use crate::model::actor::Actor;
 use crate::model::names::{ExperimentName, RunId};
 use crate::model::time::Time;
@@ -47,7 +48,7 @@ pub(super) async fn run(
     // Until now, Ctrl-C ends the command before anything was started. From now on, it reaches the code below.
     let mut interruptions = Interruptions::new()?;
     let execution = tokio::select! {
-        execution = start(&stack, &id, &value) => execution?,
+        execution = start(&stack, arguments, &id, &value) => execution?,
         // Whether the execution has started is not known. Either way, it is stopped.
         _ = interruptions.next() => return stop_before_start(&stack, &user, arguments, &id, &mut interruptions, output).await,
     };
@@ -134,9 +135,18 @@ async fn stop_before_start(
     }
 }
 
-async fn start(stack: &stack::Stack, id: &RunId, experiment: &Value) -> Result<String, Failure> {
+async fn start(stack: &stack::Stack, arguments: &Arguments, id: &RunId, experiment: &Value) -> Result<String, Failure> {
     let started = stack.world.start_execution(&stack.state_machine, id.as_str(), experiment).await;
-    started.map_err(|why| Failure::new("NotStarted", format!("the run {id} could not be started: {why}")))
+    started.map_err(|failed| match failed {
+        StartError::Refused(why) => Failure::new("NotStarted", format!("the run {id} could not be started: {why}")),
+        StartError::Unknown(why) => {
+            let status = arguments.repeat(&format!("status {id}"));
+            let rollback = arguments.repeat(&format!("rollback {id} --prevent-start"));
+            let cause =
+                format!("it is not known whether the run {id} has started: {why}; see {status}; to end it: {rollback}");
+            Failure::new("StartUnknown", cause)
+        }
+    })
 }
 
 /// Makes a unique run ID from the experiment's name, the time, and a random number.
