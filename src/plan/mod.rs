@@ -2,6 +2,7 @@
 
 mod bystanders;
 pub mod changes;
+mod chaos_handler;
 pub mod effect;
 pub mod field_state;
 pub mod guardrails;

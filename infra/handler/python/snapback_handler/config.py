@@ -1,4 +1,4 @@
-"""The orders that the control plane writes for the handler, in the proxy's wire format (src/model/invocation/fault_config.rs).
+"""The orders that the control plane writes for the handler, in the proxy's wire format (src/model/invocation/proxy_config.rs).
 
 A fault with anything unknown is ignored as a whole, because the unknown part could be a condition.
 """
