@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bounded::BoundedU32;
 use super::claim::{Claim, HANDLER_VARIABLES, PROXY_VARIABLES};
-use super::handler_fault::{BroughtHandler, HandlerFault};
+use super::handler_fault::{BroughtHandler, FunctionTimeout, HandlerFault, Megabytes};
 use super::invocation::{
     CorruptFault, DiskFault, ErrorFault, ExitFault, HandlerOrder, InitFault, InvocationFault, InvocationTimeoutFault,
     LatencyFault, ResponseFault, WRAPPER_VARIABLE,
@@ -15,13 +15,6 @@ use super::invocation::{
 use super::mappings::Mappings;
 use super::names::{LayerVersionArn, VariableName, WrapperPath};
 use super::secret::Secret;
-use super::time::BoundedDuration;
-
-/// A function's timeout: 1 to 900 seconds (lambda/latest/dg/configuration-timeout).
-pub type FunctionTimeout = BoundedDuration<1, 900>;
-
-/// A function's memory: 128 to 10,240 MB (lambda/latest/dg/configuration-memory).
-pub type Megabytes = BoundedU32<128, 10_240>;
 
 /// What is injected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,12 +5,18 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::bounded::BoundedU32;
-use super::fault::{FunctionTimeout, Megabytes};
 use super::invocation::{
     EventCondition, ExceptionFault, HandlerOrder, LatencyFault, Milliseconds, Moment, Percentage, ResponseFault,
 };
 use super::names::{Handler, LayerVersionArn, VariableName};
 use super::secret::Secret;
+use super::time::BoundedDuration;
+
+/// A function's timeout: 1 to 900 seconds (lambda/latest/dg/configuration-timeout).
+pub type FunctionTimeout = BoundedDuration<1, 900>;
+
+/// A function's memory: 128 to 10,240 MB (lambda/latest/dg/configuration-memory).
+pub type Megabytes = BoundedU32<128, 10_240>;
 
 /// A replaced handler.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

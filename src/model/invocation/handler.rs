@@ -116,7 +116,7 @@ impl HandlerOrder {
     }
 }
 
-/// The handler has the pattern compiled by its language, whose time to match has no limit of its own.
+/// The handler has the pattern compiled by its language, which can take any time to match it.
 fn check_condition(condition: &EventCondition) -> Result<(), String> {
     match &condition.operator {
         Operator::Regex(regex) => check_portable(regex.as_str()),

@@ -1,46 +1,22 @@
-// What happens to one invocation: which faults are due, in which order they take effect, and how.
+// What happens to one invocation: in which order its faults take effect, and how. Loaded when the first fault is due.
 //
 // The order is the proxy's: delays before the handler; the first exception or response in its place; the handler; delays after it; the
 // first exception after it; responses after it.
 
-import { between, dice } from './dice.mjs'
+import { between } from './dice.mjs'
 import { line, metric } from './log.mjs'
 
-const STREAMING = Symbol.for('aws.lambda.runtime.handler.streaming')
 // How often a wait reads the wall clock, which may jump where a timer does not.
 const CLOCK_INTERVAL_MS = 1000
 
 // Injects the faults of one run.
 export class Injector {
-  constructor(original, module, orders) {
+  constructor(original, module, orders, streams) {
     this.original = original
     this.module = module
     this.orders = orders
-    this.roll = dice(orders.seed, orders.faults.length)
-    this.streams = Boolean(original[STREAMING])
+    this.streams = streams
     this.hasLogged = false
-  }
-
-  // Returns the faults that are due, each with its roll; null without any.
-  due(parameters) {
-    const rolls = this.roll()
-    const { faults } = this.orders
-    let due = null
-    for (let at = 0; at < faults.length; at++) {
-      if (rolls[at].part < faults[at].share && this.isSelected(faults[at], parameters)) {
-        due ??= []
-        due.push({ fault: faults[at], roll: rolls[at] })
-      }
-    }
-    return due
-  }
-
-  isSelected(fault, parameters) {
-    if (fault.qualifier !== null) {
-      const parts = String(this.contextOf(parameters)?.invokedFunctionArn ?? '').split(':')
-      if (fault.qualifier !== (parts.length > 7 ? parts.slice(7).join(':') : '$LATEST')) return false
-    }
-    return fault.conditions.every((holds) => holds(parameters[0]))
   }
 
   contextOf(parameters) {
@@ -162,7 +138,9 @@ function stream(response, responseStream) {
   }
   const { statusCode, headers, body } = response
   const http = awslambda.HttpResponseStream.from(responseStream, { statusCode, headers })
-  http.end(body)
+  // The head is sent before the first piece.
+  http.write(body)
+  http.end()
 }
 
 function wholeResponse(fault) {

@@ -42,16 +42,21 @@ def load(name):
 
 def wrap(original, orders):
     """Returns a handler that injects the faults of the orders until they expire."""
-    from snapback_handler.faults import Injector
+    from snapback_handler.choice import Choice
 
-    choose = Injector(original, orders).choose
+    choose = Choice(orders).due
     clock, until = time.time, orders.until
 
     def handler(event, context):
         if clock() >= until:
             return original(event, context)
-        inject = choose(event, context)
-        return inject(event, context) if inject else original(event, context)
+        due = choose(event, context)
+        return inject(due, event, context) if due else original(event, context)
+
+    def inject(due, event, context):
+        from snapback_handler.faults import Call
+
+        return Call(original, orders, due).invoke(event, context)
 
     try:
         return functools.wraps(original)(handler)

@@ -1,4 +1,4 @@
-"""What happens to one invocation: which faults are due, in which order they take effect, and how.
+"""What happens to one invocation: in which order its faults take effect, and how. Loaded when the first fault is due.
 
 The order is the proxy's: delays before the handler; the first exception or response in its place; the handler; delays after it; the
 first exception after it; responses after it.
@@ -10,29 +10,56 @@ import sys
 import time
 
 from snapback_handler import log
-from snapback_handler.config import ALL
-from snapback_handler.dice import Dice, between
+from snapback_handler.dice import between
 
 # How often a wait reads the wall clock, which may jump where a sleep does not.
 CLOCK_INTERVAL_S = 1.0
 DEFAULT_TYPE = "RuntimeError"
 
 
-class Injector:
-    """Injects the faults of one run."""
+class Call:
+    """One invocation with the faults that are due."""
 
-    def __init__(self, original, orders):
+    def __init__(self, original, orders, due):
         self.original, self.orders = original, orders
-        self.dice = Dice(orders.seed, len(orders.faults))
+        self.delays = [each for each in due if each[0].kind == "latency"]
+        self.results = [fault for fault, _ in due if fault.kind != "latency"]
 
-    def choose(self, event, context):
-        """Returns the call that injects the faults that are due; None without any."""
-        due = [
-            (fault, roll)
-            for fault, roll in zip(self.orders.faults, self.dice.roll())
-            if roll % ALL < fault.share and is_selected(fault, event, context)
-        ]
-        return Call(self, due).invoke if due else None
+    def invoke(self, event, context):
+        for fault, roll in self.delays:
+            if not fault.after:
+                self.delay(fault, roll, context)
+        instead = next((fault for fault in self.results if not fault.after), None)
+        # The faults may have expired during the delays.
+        if instead and self.remaining():
+            self.report(instead.kind, context)
+            if instead.kind == "response":
+                return whole_response(instead.settings)
+            return raise_inside(self.original, self.exception(instead), event, context)
+        return self.after(event, context)
+
+    def after(self, event, context):
+        try:
+            result = self.original(event, context)
+        except Exception:
+            self.end(context)
+            raise
+        self.end(context)
+        for fault in self.results:
+            if fault.after and fault.kind == "response" and self.remaining():
+                self.report("response", context)
+                result = merged(result, fault.settings)
+        return result
+
+    def end(self, context):
+        """Injects what takes effect after the handler, also after one that has failed."""
+        for fault, roll in self.delays:
+            if fault.after:
+                self.delay(fault, roll, context)
+        fault = next((fault for fault in self.results if fault.after and fault.kind == "exception"), None)
+        if fault and self.remaining():
+            self.report("exception", context)
+            raise self.exception(fault) from None
 
     def remaining(self):
         """Returns the seconds until the faults expire, at least 0."""
@@ -50,63 +77,8 @@ class Injector:
         while self.remaining() and time.monotonic() < end:
             time.sleep(max(0.0, min(end - time.monotonic(), CLOCK_INTERVAL_S, self.remaining())))
 
-
-def is_selected(fault, event, context):
-    if fault.qualifier is not None:
-        parts = getattr(context, "invoked_function_arn", "").split(":", 7)
-        if fault.qualifier != (parts[7] if len(parts) > 7 else "$LATEST"):
-            return False
-    return all(holds(event) for holds in fault.conditions)
-
-
-class Call:
-    """One invocation with faults."""
-
-    def __init__(self, injector, due):
-        self.injector = injector
-        self.delays = [each for each in due if each[0].kind == "latency"]
-        self.results = [fault for fault, _ in due if fault.kind != "latency"]
-
-    def invoke(self, event, context):
-        injector = self.injector
-        for fault, roll in self.delays:
-            if not fault.after:
-                injector.delay(fault, roll, context)
-        instead = next((fault for fault in self.results if not fault.after), None)
-        # The faults may have expired during the delays.
-        if instead and injector.remaining():
-            injector.report(instead.kind, context)
-            if instead.kind == "response":
-                return whole_response(instead.settings)
-            return raise_inside(injector.original, self.exception(instead), event, context)
-        return self.after(event, context)
-
-    def after(self, event, context):
-        injector = self.injector
-        try:
-            result = injector.original(event, context)
-        except Exception:
-            self.end(context)
-            raise
-        self.end(context)
-        for fault in self.results:
-            if fault.after and fault.kind == "response" and injector.remaining():
-                injector.report("response", context)
-                result = merged(result, fault.settings)
-        return result
-
-    def end(self, context):
-        """Injects what takes effect after the handler, also after one that has failed."""
-        for fault, roll in self.delays:
-            if fault.after:
-                self.injector.delay(fault, roll, context)
-        fault = next((fault for fault in self.results if fault.after and fault.kind == "exception"), None)
-        if fault and self.injector.remaining():
-            self.injector.report("exception", context)
-            raise self.exception(fault) from None
-
     def exception(self, fault):
-        return exception(self.injector.original, fault.settings["type"], fault.settings["message"])
+        return exception(self.original, fault.settings["type"], fault.settings["message"])
 
 
 def whole_response(settings):
