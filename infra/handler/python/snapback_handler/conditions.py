@@ -7,8 +7,7 @@ MAX_STEPS, MAX_BYTES, MAX_VALUES, MAX_MATCHED_BYTES = 32, 256, 64, 16 * 1024
 HEADERS = ("headers", "multiValueHeaders")
 OPERATORS = ("equals", "exists", "startsWith", "regex", "in")
 # The name at the start, or after a dot, and a position or a quoted name in brackets.
-STEP = re.compile(r"""\.(?P<name>[^.\[\]]+)|\[(?P<position>0|[1-9][0-9]*)\]|\['(?P<single>[^'\\]*)'\]|\["(?P<double>[^"\\]*)"\]""")
-POSITION = re.compile(r"0|[1-9][0-9]*")
+STEP = r"""\.(?P<name>[^.\[\]]+)|\[(?P<position>0|[1-9][0-9]*)\]|\['(?P<single>[^'\\]*)'\]|\["(?P<double>[^"\\]*)"\]"""
 ABSENT = object()
 
 
@@ -29,11 +28,15 @@ def steps_of(path):
 
 
 def plain_steps(path):
+    names = path.split(".")
+    if all(names) and not path.startswith("$") and not any(c in path for c in "[]*"):
+        # Most paths are names with dots, and need no pattern, which would take longer at the start.
+        return names
     from_root = path == "$" or path.startswith(("$.", "$["))
     rest = path[1:] if from_root else path if path.startswith("[") else "." + path
-    steps, at = [], 0
+    steps, at, step = [], 0, re.compile(STEP)
     while at < len(rest):
-        found = STEP.match(rest, at)
+        found = step.match(rest, at)
         if not found or found.group("name") == "*":
             raise ValueError("`%s` is not a path to one place in the event" % path[:60])
         steps.append(next(step for step in found.groups() if step is not None))
@@ -130,7 +133,7 @@ def find(value, steps):
     for step in steps:
         if isinstance(value, dict):
             value = member(value, step)
-        elif isinstance(value, list) and POSITION.fullmatch(step) and int(step) < len(value):
+        elif isinstance(value, list) and is_position(step) and int(step) < len(value):
             value = value[int(step)]
         else:
             return ABSENT
@@ -140,6 +143,10 @@ def find(value, steps):
         if step in HEADERS and isinstance(value, dict):
             value = {lower(name): each for name, each in value.items() if isinstance(name, str)}
     return value
+
+
+def is_position(step):
+    return step.isascii() and step.isdigit() and (step == "0" or step[0] != "0")
 
 
 def member(value, step):
