@@ -101,6 +101,18 @@ good-parameters: need-bucket tools-lab
 	@$(parameters)
 	.tools/venv/bin/python infra/deploy.py --check $(STACK) $(BUCKET) "$${parameters[@]}"
 
+# STACK is the snapback stack; the new stack is STACK-fis.
+.PHONY: deploy-fis
+deploy-fis: good-fis-parameters cli ## deploy infra/fis.yaml beside the stack STACK: run experiments from AWS FIS (docs/fis.md)
+	@set -f
+	.tools/venv/bin/python infra/deploy_fis.py $(STACK) "$(EXPERIMENT)" $(PARAMETERS)
+
+# Checks the parameters before a build that takes minutes.
+.PHONY: good-fis-parameters
+good-fis-parameters: tools-lab
+	@set -f
+	.tools/venv/bin/python infra/deploy_fis.py --check $(STACK) "$(EXPERIMENT)" $(PARAMETERS)
+
 .PHONY: destroy
 destroy: tools-lab cli ## delete the stack STACK unless a target is armed; the ledger is retained
 	@python3 infra/destroy.py $(STACK)

@@ -21,6 +21,8 @@ mod profile;
 mod records;
 #[cfg(feature = "cli")]
 mod stacks;
+#[cfg(feature = "task")]
+pub mod stream;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
