@@ -113,7 +113,8 @@ fn a_fault_that_would_never_be_injected_is_refused() {
         (json!({ "percentage": 0 }), "the handler's exception has the percentage 0"),
         (json!({ "latency": { "delayMs": 0 } }), "the handler's latency has a delay of 0 ms"),
     ] {
-        let machine = Machine::new(&world(&["checkout"]), "run-1", handler_fault(settings));
+        let world = world(&["checkout"]);
+        let machine = Machine::new(&world, "run-1", handler_fault(settings));
         let refused = block_on(machine.prepare()).map(drop).unwrap_err().to_string();
         assert!(refused.contains(expected), "{refused}");
     }

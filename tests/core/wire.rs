@@ -11,7 +11,8 @@ fn samples() -> Value {
 
 #[test]
 fn orders_are_read_as_both_handlers_read_them() {
-    for sample in samples()["orders"].as_array().unwrap() {
+    let samples = samples();
+    for sample in samples["orders"].as_array().unwrap() {
         let (name, text) = (&sample["name"], sample["text"].as_str().unwrap());
         let read = HandlerConfig::parse(text);
         assert_eq!(read.is_err(), sample["refused"] == true, "{name}: {read:?}");
@@ -27,7 +28,8 @@ fn orders_are_read_as_both_handlers_read_them() {
 
 #[test]
 fn every_condition_of_the_samples_is_one() {
-    for sample in samples()["conditions"].as_array().unwrap() {
+    let samples = samples();
+    for sample in samples["conditions"].as_array().unwrap() {
         let read = serde_json::from_value::<EventCondition>(sample["condition"].clone());
         assert!(read.is_ok(), "{sample}: {read:?}");
     }
