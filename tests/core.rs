@@ -10,6 +10,8 @@ mod bad_input;
 mod call_counts;
 #[path = "core/chaos_handler.rs"]
 mod chaos_handler;
+#[path = "core/checks.rs"]
+mod checks;
 #[path = "core/crash_anywhere.rs"]
 mod crash_anywhere;
 #[path = "core/crashes.rs"]
