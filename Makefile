@@ -187,7 +187,7 @@ $(MUTANTS):
 	$(CARGO) install cargo-mutants --version $(MUTANTS_VERSION) --locked --root $(dir $(@D))
 
 .PHONY: validate
-validate: tools-validate ## check the template, the state machine and the style of the sources
+validate: tools-validate ## check the template, the state machine, the files for pipelines and the style of the sources
 	python3 infra/validate.py
 
 .PHONY: style
