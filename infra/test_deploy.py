@@ -6,11 +6,15 @@ import contextlib
 import io
 import json
 import re
+import tempfile
 import unittest
+import unittest.mock
+from pathlib import Path
 from typing import Any
 
 import deploy
 import destroy
+import old_schedule
 from deployed import CommandFailed, Tools
 
 ARN = "arn:aws:iam::123456789012:role"
@@ -34,7 +38,11 @@ class Account:
         self.failing = ""
         # The opt-in tags of other snapback stacks, by their names; None if the stacks cannot be listed.
         self.neighbors: dict[str, str] | None = {}
+        # The names of the stack's schedules; None for a stack of a release without them.
+        self.schedules: list[str] | None = None
         self.calls: list[str] = []
+        # The command line's calls with all their arguments.
+        self.typed: list[str] = []
         self.overrides: dict[str, str] = {}
 
     def tools(self) -> Tools:
@@ -54,6 +62,8 @@ class Account:
         if self.status is None:
             raise CommandFailed(f"aws: Stack with id {arguments[3]} does not exist")
         outputs = [{"OutputKey": "LedgerTable", "OutputValue": self.table}] if self.has_outputs else []
+        if self.has_outputs and self.schedules is not None:
+            outputs.append({"OutputKey": "ScheduleGroup", "OutputValue": "snapback"})
         parameters = [{"ParameterKey": key, "ParameterValue": value} for key, value in self.parameters.items()]
         return json.dumps({"Stacks": [{"StackStatus": self.status, "Outputs": outputs, "Parameters": parameters}]})
 
@@ -105,12 +115,15 @@ class Account:
         return ""
 
     def snapback(self, *arguments: str, **_: Any) -> str:
-        name = " ".join(arguments[: 2 if arguments[0] == "lever" else 1])
+        name = " ".join(arguments[: 2 if arguments[0] in ("lever", "schedule") else 1])
         self.calls.append(name)
+        self.typed.append(" ".join(arguments))
         if name == self.failing:
             raise CommandFailed(f"{name}: no")
         if name == "status":
             return json.dumps({"armed": self.armed.pop(0) if len(self.armed) > 1 else self.armed[0]})
+        if name == "schedule list":
+            return json.dumps({"schedules": [{"name": schedule} for schedule in self.schedules or []]})
         if name == "lever show":
             return json.dumps({"engaged": self.lever})
         self.lever = {"lever engage": True, "lever disengage": False}.get(name, self.lever)
@@ -173,7 +186,7 @@ class Parameters(Case):
             (f"LedgerWriters={ARN}/a,{ARN.replace('role', 'user')}/b", "write ARNs of IAM roles"),
             ("TargetKeyArns=arn:aws:kms:eu-west-1:123456789012:alias/orders", "write ARNs of keys (not of aliases)"),
             ("AlarmTopicArn=topic", "write the ARN of an SNS topic"),
-            ("ScheduleExpression=weekly", "write rate(...), cron(...) or at(...)"),
+            ("ScheduleExpression=rate(1 day)", "no longer a parameter; use: snapback schedule add NAME"),
         ):
             with self.subTest(word), self.assertRaisesRegex(deploy.InvalidParameter, re.escape(says)):
                 deploy.parse_parameters([word], deploy.declared_parameters())
@@ -183,22 +196,63 @@ class Parameters(Case):
             deploy.parse_parameters(["Prefix=aa", "Prefix=bb"], deploy.declared_parameters())
 
     def test_good_parameters_pass(self) -> None:
-        words = ["Prefix=chaos", "OptInTag=chaos=allowed", "AlarmTopicArn=", "ScheduleExpression=rate(7 days)",
+        words = ["Prefix=chaos", "OptInTag=chaos=allowed", "AlarmTopicArn=",
                  f"LedgerWriters={ARN}/aws-reserved/sso.amazonaws.com/*/AWSReservedSSO_Break_*,{ARN}/ops", "LedgerWriters2="]  # fmt: skip
-        self.assertEqual(len(deploy.parse_parameters(words[:-1], deploy.declared_parameters())), 5)
+        self.assertEqual(len(deploy.parse_parameters(words[:-1], deploy.declared_parameters())), 4)
 
-    def test_half_a_schedule_is_refused_before_the_upload(self) -> None:
-        account = Account()
-        with self.assertRaisesRegex(deploy.InvalidParameter, "give EXPERIMENT=FILE too"):
-            self.deploy(account, "ScheduleExpression=rate(1 day)")
-        self.assert_untouched(account)
 
-    def test_a_scheduled_experiment_is_checked(self) -> None:
-        account = Account()
-        account.failing = "check"
-        with self.assertRaisesRegex(deploy.InvalidParameter, "EXPERIMENT is not a valid experiment"):
-            self.deploy(account, "ScheduleExpression=rate(1 day)", "ScheduledExperiment={}")
+class Schedules(Case):
+    """A stack of an earlier release has one schedule, by two parameters."""
+
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.kept = Path(folder.name) / "package" / "kept.json"
+        # The default is bound when the function is defined.
+        defaults = unittest.mock.patch.object(old_schedule.carried_over.__wrapped__, "__defaults__", (self.kept,))
+        defaults.start()
+        self.addCleanup(defaults.stop)
+
+    def account(self, expression: str, experiment: str = '{"name": "n"}') -> Account:
+        return Account("UPDATE_COMPLETE", ScheduleExpression=expression, ScheduledExperiment=experiment)
+
+    def test_the_schedule_of_an_earlier_release_is_added_again(self) -> None:
+        for expression, option in (("rate(7 days)", "--rate 7 days"), ("cron(0 9 ? * * *)", "--cron 0 9 ? * * *")):
+            account = self.account(expression)
+            said = self.deploy(account)
+            [added] = [call for call in account.typed if call.startswith("schedule add")]
+            self.assertEqual(
+                added, f"schedule add scheduled-experiment {self.kept} {option} --replace --stack snapback"
+            )
+            # It is added to the group that the update creates.
+            self.assertLess(account.calls.index("cloudformation deploy"), account.calls.index("schedule add"))
+            self.assertIn(f"the schedule {expression} is now", said)
+            self.assertNotIn("ScheduleExpression", account.overrides)
+            self.assertFalse(self.kept.exists())
+
+    def test_a_schedule_that_cannot_be_added_is_not_lost(self) -> None:
+        account = self.account("rate(7 days)")
+        account.failing = "schedule add"
+        with self.assertRaisesRegex(CommandFailed, "its schedule rate\\(7 days\\) is not(?s:.*)snapback schedule add"):
+            self.deploy(account)
+        self.assertEqual(self.kept.read_text(), '{"name": "n"}')
+        self.assertEqual(self.kept.stat().st_mode & 0o777, 0o600)
+
+    def test_a_stack_without_a_schedule_gets_none(self) -> None:
+        for account in (Account(), Account("UPDATE_COMPLETE"), self.account(""), self.account("rate(7 days)", "")):
+            self.deploy(account)
+            self.assertNotIn("schedule add", account.calls)
+
+    def test_another_prefix_is_refused_while_there_are_schedules(self) -> None:
+        account = Account("UPDATE_COMPLETE")
+        account.schedules = ["nightly", "weekly"]
+        with self.assertRaisesRegex(deploy.Refused, "the group of the stack's schedules, nightly, weekly; remove them"):
+            self.deploy(account, "Prefix=other")
         self.assert_untouched(account)
+        self.deploy(account, "Prefix=snapback")
+        account.schedules = []
+        self.deploy(account, "Prefix=other")
+        self.assertIn("cloudformation deploy", account.calls)
 
 
 class Concurrency(Case):

@@ -97,9 +97,9 @@ def command(stack: str, parameters: str) -> list[str]:
     """Returns the `make deploy` command. With -o a prerequisite counts as up to date, so nothing is built."""
     variables = [f"STACK={stack}", f"BUCKET={BUCKET}", f"ARCH={architecture()}", f"AWS={AWS}"]
     # The shell may have set these too.
-    others = [f"PARAMETERS={parameters}", "SCHEDULE=", "EXPERIMENT="]
+    variables.append(f"PARAMETERS={parameters}")
     built = ["-o", "package", "-o", "cli", "-o", "tools-lab"]
-    return ["make", "deploy", *built, *variables, *others]
+    return ["make", "deploy", *built, *variables]
 
 
 def environment(account: Account) -> dict[str, str]:

@@ -20,6 +20,8 @@ mod moto;
 mod profile;
 mod records;
 #[cfg(feature = "cli")]
+mod schedules;
+#[cfg(feature = "cli")]
 mod stacks;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -37,11 +39,15 @@ pub use configuration::function_configuration;
 pub use configuration::user_configuration;
 pub use executions::ExecutionState;
 #[cfg(feature = "cli")]
+pub use executions::ListedExecution;
+#[cfg(feature = "cli")]
 pub use invoke::{FunctionResponse, invoke};
 #[cfg(feature = "cli")]
 pub use profile::ProfileError;
 #[cfg(feature = "cli")]
 use profile::lacks_credentials;
+#[cfg(feature = "cli")]
+pub use schedules::{ScheduleError, ScheduleResources, Schedules};
 #[cfg(feature = "cli")]
 pub use stacks::{StackError, StackOutputs, stack_outputs};
 
