@@ -23,6 +23,7 @@ import iam_tables
 import lambda_metrics
 import managed_runtimes
 import rights
+import schedules
 from bridge import JOURNAL, Bridge
 from metric_bridge import MetricBridge
 from record import Recorder
@@ -37,7 +38,8 @@ def main() -> None:
     import cbor2  # noqa: F401
     from ministack import app
     from ministack.core import iam_actions, iam_evaluator, lambda_runtime, responses
-    from ministack.services import cloudwatch, cloudwatch_logs, dynamodb, eventbridge, lambda_svc, stepfunctions, tagging
+    from ministack.services import cloudwatch, cloudwatch_logs, dynamodb, eventbridge, iam, lambda_svc, scheduler
+    from ministack.services import sqs, stepfunctions, tagging
     from ministack.services.cloudformation import provisioners
 
     directory, *parent = sys.argv[1:]
@@ -55,6 +57,10 @@ def main() -> None:
     iam_tables.close(iam_evaluator, dynamodb, provisioners)
     roles = iam_roles.Roles(iam_evaluator, responses.get_region)
     iam_roles.install(roles, stepfunctions, eventbridge, lambda_svc)
+    schedules.install(
+        roles,
+        schedules.Services(iam_actions, iam_evaluator, scheduler, eventbridge, stepfunctions, sqs, cloudwatch, iam),
+    )
     rights.record(iam_evaluator, roles, Path(directory))
     app.app = with_identity(app.app, directory)
     # ministack parses the command line too, and does not know these arguments.
