@@ -15,6 +15,8 @@ BUCKET ?=
 # CloudFormation parameters for `make deploy`. Parameters that are not given stay as they are. For example:
 #   make deploy BUCKET=b PARAMETERS="Prefix=chaos TargetLimit=5"
 PARAMETERS ?=
+# The experiment's file for `make deploy-fis`.
+EXPERIMENT ?=
 # The number of random histories for `make soak`. SEED=s plays and prints that one.
 SEEDS ?= 100000
 SEED ?=
@@ -96,6 +98,18 @@ deploy: good-parameters package cli ## package and deploy the stack STACK throug
 good-parameters: need-bucket no-schedule tools-lab
 	@$(parameters)
 	.tools/venv/bin/python infra/deploy.py --check $(STACK) $(BUCKET) "$${parameters[@]}"
+
+# STACK is the snapback stack; the new stack is STACK-fis.
+.PHONY: deploy-fis
+deploy-fis: good-fis-parameters cli ## deploy infra/fis.yaml beside the stack STACK: run experiments from AWS FIS (docs/fis.md)
+	@set -f
+	.tools/venv/bin/python infra/deploy_fis.py $(STACK) "$(EXPERIMENT)" $(PARAMETERS)
+
+# Checks the parameters before a build that takes minutes.
+.PHONY: good-fis-parameters
+good-fis-parameters: tools-lab
+	@set -f
+	.tools/venv/bin/python infra/deploy_fis.py --check $(STACK) "$(EXPERIMENT)" $(PARAMETERS)
 
 .PHONY: destroy
 destroy: tools-lab cli ## delete the stack STACK unless a target is armed; the ledger is retained
@@ -189,7 +203,7 @@ clean: ## remove everything that was built and installed
 # Earlier releases took one schedule here.
 .PHONY: no-schedule
 no-schedule:
-	@if [[ "$(origin SCHEDULE) $(origin EXPERIMENT)" == *"command line"* ]]; then
+	@if [[ "$(origin SCHEDULE)" == "command line" || ( -n "$(EXPERIMENT)" && "$(origin EXPERIMENT)" == "command line" ) ]]; then
 		echo 'make deploy takes no SCHEDULE and no EXPERIMENT; use: snapback schedule add NAME experiment.yaml --rate "7 days"' >&2
 		exit 2
 	fi

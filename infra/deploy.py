@@ -78,11 +78,11 @@ AnyTag.add_multi_constructor("!", lambda loader, suffix, node: None)
 
 
 @functools.cache
-def declared_parameters() -> dict[str, dict[str, Any]]:
+def declared_parameters(template: Path = TEMPLATE) -> dict[str, dict[str, Any]]:
     """Returns the template's Parameters section."""
     # AnyTag is a SafeLoader, which creates no objects.
-    template = yaml.load(TEMPLATE.read_text(encoding="utf-8"), Loader=AnyTag)  # noqa: S506
-    return dict(template["Parameters"])
+    content = yaml.load(template.read_text(encoding="utf-8"), Loader=AnyTag)  # noqa: S506
+    return dict(content["Parameters"])
 
 
 def parse_parameters(words: list[str], known: dict[str, dict[str, Any]]) -> dict[str, str]:
@@ -113,6 +113,9 @@ def find_problem(value: str, declaration: dict[str, Any]) -> str | None:
         least, most = declaration.get("MinValue", 0), declaration.get("MaxValue")
         if not value.isdecimal() or int(value) < least or (most is not None and int(value) > most):
             return f"write a whole number, {least} to {most}" if most is not None else f"write a whole number, {least} or more"
+    longest = declaration.get("MaxLength")
+    if longest is not None and len(value) > longest:
+        return f"it has {len(value)} characters; write {longest} at most"
     items = value.split(",") if declaration["Type"] == "CommaDelimitedList" else [value]
     pattern = declaration.get("AllowedPattern")
     if pattern and not all(re.fullmatch(pattern, item) for item in items):
@@ -125,6 +128,7 @@ def find_problem(value: str, declaration: dict[str, Any]) -> str | None:
 
 def deploy(tools: Tools, name: str, bucket: str, given: dict[str, str]) -> None:
     stack = deployed.find(tools, name)
+    check_events(tools, stack, given)
     if stack is not None and stack.creation_failed:
         delete_failed_stack(tools, stack)
         stack = None
@@ -154,6 +158,26 @@ def check_schedules(tools: Tools, stack: Stack, given: dict[str, str]) -> None:
             f"Prefix={given['Prefix']} deletes the group of the stack's schedules, {names}; remove them first "
             "(snapback schedule remove), and add them again after the deployment"
         )
+
+
+def check_events(tools: Tools, stack: Stack | None, given: dict[str, str]) -> None:
+    """Refuses a topic without events, and a new bus that does not exist: CloudFormation would only say so after minutes."""
+    default = str(declared_parameters()["EventBusName"]["Default"])
+    before = stack.parameters if stack is not None else {}
+    after = {**before, **given}
+    bus, topic = after.get("EventBusName", default), after.get("NotificationTopicArn", "")
+    if topic and not bus:
+        raise InvalidParameter("NotificationTopicArn needs events; give EventBusName too, or NotificationTopicArn=")
+    if bus in ("", default, before.get("EventBusName")):
+        return
+    try:
+        tools.aws("events", "describe-event-bus", "--name", bus)
+    except CommandFailed as failure:
+        if "ResourceNotFoundException" in str(failure):
+            raise InvalidParameter(
+                f"EventBusName=`{bus}`: there is no such bus; create it, or write default for the account's own"
+            ) from failure
+        print(f"deploy: the event bus {bus} cannot be read, so the update may fail there: {failure}")
 
 
 def check_neighbors(tools: Tools, stack: Stack | None, name: str, given: dict[str, str]) -> None:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Validates the template, the state machine and the style of the sources, offline; `make validate` runs it.
+"""Validates the templates, the state machine and the style of the sources, offline; `make validate` runs it.
 
 It fails on every finding that accepted-findings.json does not explain, and on every explanation that no finding needs any more.
 """
@@ -22,6 +22,8 @@ import style
 INFRA = Path(__file__).resolve().parent
 TOOLS = INFRA.parent / ".tools" / "validate"
 TEMPLATE = INFRA / "template.yaml"
+FIS_TEMPLATE = INFRA / "fis.yaml"
+TEMPLATES = (TEMPLATE, FIS_TEMPLATE)
 STATE_MACHINE = INFRA / "statemachine.asl.json"
 ACCEPTED = INFRA / "accepted-findings.json"
 TOOL_SECONDS = 180
@@ -58,7 +60,7 @@ class ToolFailed(Exception):
 def main() -> int:
     accepted = read_accepted()
     try:
-        findings = [*cfn_lint(), *checkov(), *asl_validator(), *house_rules(), *variants(), *style_rules()]
+        findings = [*cfn_lint(), *checkov(), *asl_validator(), *runbooks(), *house_rules(), *variants(), *style_rules()]
     except ToolFailed as failure:
         print(f"validate: {failure}", file=sys.stderr)
         return 1
@@ -79,7 +81,8 @@ def read_accepted() -> list[Accepted]:
 
 
 def cfn_lint() -> Iterator[Finding]:
-    output = run("cfn-lint", ["--format", "json", "--include-checks", "I", "--template", str(TEMPLATE)], ok=range(0, 16))
+    templates = [str(template) for template in TEMPLATES]
+    output = run("cfn-lint", ["--format", "json", "--include-checks", "I", "--template", *templates], ok=range(0, 16))
     for match in parsed("cfn-lint", output):
         path = match["Location"]["Path"] or []
         resource = str(path[1]) if path[:1] == ["Resources"] else "/".join(map(str, path[:2]))
@@ -89,10 +92,14 @@ def cfn_lint() -> Iterator[Finding]:
 
 def checkov() -> Iterator[Finding]:
     options = ["--framework", "cloudformation", "--skip-download", "--output", "json"]
-    report = parsed("checkov", run("checkov", [*options, "--file", str(TEMPLATE)], ok=(0, 1)))
+    files = [word for template in TEMPLATES for word in ("--file", str(template))]
+    report = parsed("checkov", run("checkov", [*options, *files], ok=(0, 1)))
     # With nothing to check, it prints another form of summary. A parsing error is not a finding, but must not pass.
     if not isinstance(report, dict) or not report.get("summary", {}).get("passed") or report["summary"]["parsing_errors"]:
-        raise ToolFailed("checkov did not read the template")
+        raise ToolFailed("checkov did not read the templates")
+    read = {check["file_path"].rpartition("/")[2] for check in report["results"]["passed_checks"]}
+    if missing := {template.name for template in TEMPLATES} - read:
+        raise ToolFailed(f"checkov did not read {', '.join(missing)}")
     for check in report["results"]["failed_checks"]:
         yield Finding("checkov", check["check_id"], check["resource"].rsplit(".", 1)[-1], check["check_name"])
 
@@ -107,6 +114,14 @@ def asl_validator() -> Iterator[Finding]:
         raise ToolFailed(f"asl-validator says neither valid nor invalid: {output.strip()!r}")
     for problem in problems:
         yield Finding("asl-validator", "invalid", STATE_MACHINE.name, problem.strip())
+
+
+def runbooks() -> Iterator[Finding]:
+    """Checks the SSM Automation document, which no validator knows; runbook.py needs the tools' YAML."""
+    output = run("python", [str(INFRA / "runbook.py"), str(FIS_TEMPLATE)], ok=(0, 1))
+    if output.strip() != "runbooks: 1 without problems":
+        for problem in output.strip().splitlines():
+            yield Finding("house", "runbook", "Document", problem)
 
 
 def house_rules() -> Iterator[Finding]:

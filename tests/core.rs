@@ -44,6 +44,8 @@ mod just_allowed;
 mod leases;
 #[path = "core/mappings.rs"]
 mod mappings;
+#[path = "core/notices.rs"]
+mod notices;
 #[path = "core/reaper.rs"]
 mod reaper;
 #[path = "core/rehearsal.rs"]

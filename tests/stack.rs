@@ -10,16 +10,22 @@ mod commands;
 mod credentials;
 #[path = "stack/detach.rs"]
 mod detach;
+#[path = "stack/endings.rs"]
+mod endings;
 #[path = "stack/events.rs"]
 mod events;
 #[path = "stack/fake.rs"]
 mod fake;
+#[path = "stack/fis.rs"]
+mod fis;
 #[path = "stack/import.rs"]
 mod import;
 #[path = "stack/interrupt.rs"]
 mod interrupt;
 #[path = "stack/lab.rs"]
 mod lab;
+#[path = "stack/outbox.rs"]
+mod outbox;
 #[path = "stack/output.rs"]
 mod output;
 #[path = "stack/real_parts.rs"]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 import platform
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -70,19 +72,35 @@ def deploy(account: Account, parameters: str) -> Stack:
 
 def make_deploy(account: Account, stack: str, parameters: str) -> tuple[int, str]:
     """Runs `make deploy`; returns its exit code and its output."""
+    return make(account, command("deploy", stack, parameters))
+
+
+def make_deploy_fis(account: Account, stack: str, parameters: str, experiment: str = "") -> tuple[int, str]:
+    """Runs `make deploy-fis` beside a stack; returns its exit code and its output."""
+    return make(account, command("deploy-fis", stack, parameters, experiment))
+
+
+def make(account: Account, words: list[str]) -> tuple[int, str]:
     with exclusive_deployment():
-        done = subprocess.run(
-            command(stack, parameters),
+        deploying = subprocess.Popen(
+            words,
             cwd=ROOT,
             env=environment(account),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=MAX_SECONDS,
-            check=False,
+            # A separate group is stopped as a whole: `make` does not stop the AWS command line when it is killed.
+            start_new_session=True,
         )
-    return done.returncode, done.stdout.strip()
+        try:
+            said, _ = deploying.communicate(timeout=MAX_SECONDS)
+        except BaseException:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(deploying.pid, signal.SIGKILL)
+            deploying.wait()
+            raise
+    return deploying.returncode, said.strip()
 
 
 @contextlib.contextmanager
@@ -93,13 +111,13 @@ def exclusive_deployment() -> Iterator[None]:
         yield
 
 
-def command(stack: str, parameters: str) -> list[str]:
-    """Returns the `make deploy` command. With -o a prerequisite counts as up to date, so nothing is built."""
+def command(target: str, stack: str, parameters: str, experiment: str = "") -> list[str]:
+    """Returns the command of a deployment. With -o a prerequisite counts as up to date, so nothing is built."""
     variables = [f"STACK={stack}", f"BUCKET={BUCKET}", f"ARCH={architecture()}", f"AWS={AWS}"]
     # The shell may have set these too.
-    variables.append(f"PARAMETERS={parameters}")
+    others = [f"PARAMETERS={parameters}", f"EXPERIMENT={experiment}"]
     built = ["-o", "package", "-o", "cli", "-o", "tools-lab"]
-    return ["make", "deploy", *built, *variables]
+    return ["make", target, *built, *variables, *others]
 
 
 def environment(account: Account) -> dict[str, str]:

@@ -21,7 +21,7 @@ from account import REGION, ROOT, Account, Credentials, create_administrator
 from bridge import JOURNAL
 from record import RECORD
 from rights import RIGHTS
-from server import IDENTITY_PATH
+from server import IDENTITY_PATH, is_running
 
 SERVER = Path(__file__).with_name("server.py")
 START_ATTEMPTS = 3
@@ -102,10 +102,10 @@ class Emulator:
         )
 
 
-def start(directory: Path, ends_with_lab: bool) -> Emulator:
+def start(directory: Path) -> Emulator:
     """Starts an emulator that keeps its files in `directory` (emptied first), and waits until it responds.
 
-    With `ends_with_lab`, the emulator also ends when this process is killed.
+    The emulator also ends when this process has ended, unless the directory has the state file of a lab that is left running.
     """
     shutil.rmtree(directory, ignore_errors=True)
     (directory / "tmp").mkdir(parents=True)
@@ -113,7 +113,7 @@ def start(directory: Path, ends_with_lab: bool) -> Emulator:
         (directory / file).touch()
     for _ in range(START_ATTEMPTS):
         root = Credentials(ROOT, secrets.token_urlsafe(30))
-        emulator = spawn(directory, free_port(), root, ends_with_lab)
+        emulator = spawn(directory, free_port(), root)
         try:
             if becomes_ready(emulator):
                 return replace(emulator, credentials=create_administrator(emulator.account))
@@ -125,12 +125,11 @@ def start(directory: Path, ends_with_lab: bool) -> Emulator:
     raise EmulatorError(f"the emulator did not start; the end of its log:\n{tail(directory / 'emulator.log')}")
 
 
-def spawn(directory: Path, port: int, root: Credentials, ends_with_lab: bool) -> Emulator:
-    # Pass our PID: if this process died first, `getppid()` would return another process.
-    parent = [str(os.getpid())] if ends_with_lab else []
+def spawn(directory: Path, port: int, root: Credentials) -> Emulator:
     with (directory / "emulator.log").open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, str(SERVER), str(directory), *parent],
+            # Pass our PID: if this process died first, `getppid()` would return another process.
+            [sys.executable, str(SERVER), str(directory), str(os.getpid())],
             env=environment(directory, port, root),
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -181,7 +180,7 @@ def free_port() -> int:
 def becomes_ready(emulator: Emulator) -> bool:
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline:
-        if not is_running(emulator.pid):
+        if has_ended(emulator.pid):
             return False
         if emulator.responds():
             return True
@@ -189,16 +188,9 @@ def becomes_ready(emulator: Emulator) -> bool:
     return False
 
 
-def is_running(pid: int) -> bool:
+def has_ended(pid: int) -> bool:
     reap(pid)
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        # It belongs to another user.
-        return True
-    return True
+    return not is_running(pid)
 
 
 def signal_group(group: int, number: int) -> None:
@@ -208,7 +200,7 @@ def signal_group(group: int, number: int) -> None:
 
 def wait_until_ended(pid: int) -> None:
     deadline = time.monotonic() + STOP_SECONDS
-    while is_running(pid) and time.monotonic() < deadline:
+    while not has_ended(pid) and time.monotonic() < deadline:
         time.sleep(0.05)
 
 

@@ -3,8 +3,8 @@
 
 lab.py run [--demo NUMBER] [--verbose]
                             start everything, run the five demos or one, compare, and stop everything
-lab.py up [--json] [--parameters "Key=value ..."]
-                            start everything, and leave it running
+lab.py up [--json] [--parameters "Key=value ..."] [--user PID]
+                            start everything, and leave it running; with --user, until the process PID has ended
 lab.py crowd COUNT          create COUNT more functions in a lab that is up, unless they exist; print them as JSON
 lab.py deploy STACK [PARAMETERS]
                             run `make deploy` for a stack in a lab that is up
@@ -42,6 +42,7 @@ from deployment import DeploymentError, make_deploy, require_build
 from emulator import Emulator, EmulatorError
 from evidence import Findings, Journal
 from functions import FunctionFailed
+from server import is_running
 from session import DIRECTORY, set_up, shorter
 from stage import Stage
 from timeline import Timeline
@@ -84,6 +85,7 @@ def parse() -> argparse.Namespace:
     starting = commands.add_parser("up")
     starting.add_argument("--json", action="store_true", help="print one JSON object")
     starting.add_argument("--parameters", default="", help="parameters of the stack; default: those of the template")
+    starting.add_argument("--user", type=between(1, 2**22), metavar="PID", help="the process that uses the lab")
     starting.set_defaults(command=up)
     crowding = commands.add_parser("crowd")
     crowding.add_argument("count", type=between(1, 100), metavar="count")
@@ -160,13 +162,13 @@ def run(arguments: argparse.Namespace) -> int:
 def remove_finished() -> None:
     """Removes the logs of earlier labs that failed or were killed."""
     for directory in DIRECTORY.glob("run-*"):
-        if not emulator.is_running(int(directory.name.removeprefix("run-"))):
+        if not is_running(int(directory.name.removeprefix("run-"))):
             shutil.rmtree(directory, ignore_errors=True)
 
 
 @contextlib.contextmanager
 def running(directory: Path, timeline: Timeline) -> Iterator[Emulator]:
-    emulated = emulator.start(directory, ends_with_lab=True)
+    emulated = emulator.start(directory)
     ending = threading.Event()
     watcher = threading.Thread(target=watch, args=(emulated, ending), daemon=True)
     watcher.start()
@@ -183,7 +185,7 @@ def running(directory: Path, timeline: Timeline) -> Iterator[Emulator]:
 def watch(emulated: Emulator, ending: threading.Event) -> None:
     """Interrupts the lab if the emulator ends first. Otherwise the lab would wait minutes for what no longer happens."""
     while not ending.wait(EMULATOR_CHECK_SECONDS):
-        if not emulator.is_running(emulated.pid):
+        if emulator.has_ended(emulated.pid):
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
             return
 
@@ -201,7 +203,7 @@ def up(arguments: argparse.Namespace) -> int:
     emulated = session.found(arguments.name)
     if emulated is None:
         require_build()
-        emulated = session.begin(arguments.name, timeline, arguments.parameters)
+        emulated = session.begin(arguments.name, timeline, arguments.parameters, arguments.user)
     elif arguments.parameters:
         raise EmulatorError("a lab with other parameters is up already; stop it first: make lab-down")
     else:

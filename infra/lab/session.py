@@ -14,27 +14,42 @@ import sandbox
 from account import REGION, Account, Credentials
 from deployment import AWS, ROOT, STACK, Stack, deploy, find
 from emulator import Emulator
+from server import STATE
 from timeline import Timeline
 
 # Each lab has its own directory, also one that runs the demos, so that several can be up at the same time.
 DIRECTORY = ROOT / "target" / "lab"
 # The name of a lab that is started without one. Each test names its own lab.
 DEFAULT = "up"
-STATE = "state.json"
 
 
-def begin(name: str, timeline: Timeline, parameters: str) -> Emulator:
-    """Starts everything, and leaves it running. `parameters` are those of the stack, in the form of `make deploy`."""
+def begin(name: str, timeline: Timeline, parameters: str, user: int | None) -> Emulator:
+    """Starts everything, and leaves it running, until the process `user` has ended if there is one.
+
+    `parameters` are those of the stack, in the form of `make deploy`.
+    """
     end(name)
-    emulated = emulator.start(DIRECTORY / name, ends_with_lab=False)
+    emulated = emulator.start(DIRECTORY / name)
     try:
         set_up(emulated.account, timeline, parameters)
-        state = {"pid": emulated.pid, "port": emulated.port, "credentials": asdict(emulated.credentials)}
-        (emulated.directory / STATE).write_text(json.dumps(state))
+        record(emulated, user)
     except BaseException:
         emulated.stop()
         raise
     return emulated
+
+
+def record(emulated: Emulator, user: int | None) -> None:
+    """Writes the state file, after which the emulator outlives this process. It appears complete or not at all."""
+    state = {
+        "pid": emulated.pid,
+        "port": emulated.port,
+        "credentials": asdict(emulated.credentials),
+        "user": user,
+    }
+    incomplete = emulated.directory / f"{STATE}.incomplete"
+    incomplete.write_text(json.dumps(state))
+    incomplete.replace(emulated.directory / STATE)
 
 
 def end(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Tests that no process and no mount is left of a lab that is interrupted, killed, or loses its emulator."""
+"""Tests that no process and no mount is left of a lab that is interrupted, killed, or loses its emulator or its user."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Callable
 
 import deployment
+import server
 from session import DIRECTORY
 
 LAB = Path(__file__).with_name("lab.py")
@@ -29,6 +30,18 @@ def is_built() -> bool:
     except deployment.DeploymentError:
         return False
     return True
+
+
+def processes_of(directory: Path) -> list[str]:
+    """Returns the processes that name the lab's directory, in their command line or their environment."""
+    listing = subprocess.run(["ps", "axeww", "-o", "pid=,command="], capture_output=True, text=True, check=True)
+    return [line[:300] for line in listing.stdout.splitlines() if str(directory) in line]
+
+
+def eventually(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.1)
 
 
 class Lab:
@@ -49,9 +62,7 @@ class Lab:
         raise AssertionError(f"the lab ended before its fault was in place:\n{self.output}")
 
     def processes(self) -> list[str]:
-        """Returns the processes that name the lab's directory, in their command line or their environment."""
-        listing = subprocess.run(["ps", "axeww", "-o", "pid=,command="], capture_output=True, text=True, check=True)
-        return [line[:300] for line in listing.stdout.splitlines() if str(self.directory) in line]
+        return processes_of(self.directory)
 
     def server(self) -> int:
         return next(int(line.split()[0]) for line in self.processes() if "server.py" in line)
@@ -64,6 +75,12 @@ class Lab:
 
 def interrupt(lab: Lab) -> None:
     lab.process.send_signal(signal.SIGINT)
+
+
+def interrupt_twice(lab: Lab) -> None:
+    interrupt(lab)
+    time.sleep(0.2)
+    interrupt(lab)
 
 
 def terminate(lab: Lab) -> None:
@@ -80,6 +97,7 @@ def kill_emulator(lab: Lab) -> None:
 
 ENDINGS: dict[str, tuple[Callable[[Lab], None], int]] = {
     "Ctrl-C": (interrupt, 130),
+    "Ctrl-C twice": (interrupt_twice, 130),
     "SIGTERM": (terminate, 128 + signal.SIGTERM),
     "SIGKILL": (kill, -signal.SIGKILL),
     "an emulator that is killed": (kill_emulator, 1),
@@ -104,15 +122,44 @@ class Ending(unittest.TestCase):
             self.assertGreaterEqual(len(lab.processes()), 3)
             ending(lab)
             self.assertEqual(lab.end(), code)
-            deadline = time.monotonic() + PATIENCE_SECONDS
-            while lab.processes() and time.monotonic() < deadline:
-                time.sleep(0.1)
+            eventually(lambda: not lab.processes())
             self.assertEqual(lab.processes(), [])
         finally:
             lab.process.kill()
             for line in lab.processes():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(int(line.split()[0]), signal.SIGKILL)
+
+    def test_a_lab_that_is_killed_at_its_start_leaves_nothing(self) -> None:
+        name = "ending-start"
+        starting = subprocess.Popen([sys.executable, str(LAB), "up", "--name", name], stdout=subprocess.DEVNULL)
+        self.addCleanup(self.end_lab, name)
+        try:
+            eventually(lambda: any("server.py" in line for line in processes_of(DIRECTORY / name)))
+        finally:
+            starting.kill()
+            starting.wait()
+        eventually(lambda: not processes_of(DIRECTORY / name))
+        self.assertEqual(processes_of(DIRECTORY / name), [])
+
+    def test_a_lab_ends_with_its_user(self) -> None:
+        name = "ending-user"
+        with subprocess.Popen(["sleep", str(PATIENCE_SECONDS)]) as user:
+            try:
+                command = [sys.executable, str(LAB), "up", "--name", name, "--user", str(user.pid)]
+                self.addCleanup(self.end_lab, name)
+                subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+                # Longer than the server needs to see that `up` has ended.
+                time.sleep(2 * server.PARENT_CHECK_SECONDS)
+                self.assertNotEqual(processes_of(DIRECTORY / name), [])
+            finally:
+                user.kill()
+        eventually(lambda: not processes_of(DIRECTORY / name))
+        self.assertEqual(processes_of(DIRECTORY / name), [])
+
+    @staticmethod
+    def end_lab(name: str) -> None:
+        subprocess.run([sys.executable, str(LAB), "down", "--name", name], stdout=subprocess.DEVNULL, check=True)
 
 
 if __name__ == "__main__":

@@ -21,13 +21,15 @@ pub enum ExecutionState {
     Running,
     /// It ended without an error.
     Succeeded,
-    /// It failed, timed out or was stopped.
+    /// It failed.
     Failed {
         /// The error's name, or the execution's status if it has no error.
         error: String,
         /// The cause, as the failed task wrote it.
         cause: String,
     },
+    /// It was stopped, or timed out, for this reason. No Catch has run.
+    Interrupted(String),
 }
 
 /// An execution, as a list has it.
@@ -107,6 +109,13 @@ fn state(described: DescribeExecutionOutput) -> ExecutionState {
     match described.status() {
         ExecutionStatus::Running | ExecutionStatus::PendingRedrive => ExecutionState::Running,
         ExecutionStatus::Succeeded => ExecutionState::Succeeded,
+        ExecutionStatus::TimedOut => ExecutionState::Interrupted("it timed out".to_owned()),
+        ExecutionStatus::Aborted => {
+            // StopExecution takes an error and a cause (step-functions/latest/apireference/API_StopExecution).
+            let given = [described.error(), described.cause()].into_iter().flatten().collect::<Vec<_>>().join(": ");
+            let given = if given.is_empty() { given } else { format!(", with {given}") };
+            ExecutionState::Interrupted(format!("it was stopped{given}"))
+        }
         status => ExecutionState::Failed {
             error: described.error().unwrap_or(status.as_str()).to_owned(),
             cause: described.cause().unwrap_or_default().to_owned(),
@@ -121,5 +130,31 @@ impl Executions for AwsWorld {
             Err(missing) if missing.code == "ExecutionDoesNotExist" => Ok(false),
             Err(other) => Err(other.text()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_execution_that_was_ended_from_outside_has_not_failed() {
+        let ended = |status: ExecutionStatus, given: Option<(&str, &str)>| {
+            let (error, cause) = given.map(|(error, cause)| (error.to_owned(), cause.to_owned())).unzip();
+            let built = DescribeExecutionOutput::builder().set_error(error).set_cause(cause).status(status);
+            let arn = "arn:aws:states:eu-west-1:123456789012:x";
+            let built =
+                built.execution_arn(arn).state_machine_arn(arn).start_date(std::time::SystemTime::UNIX_EPOCH.into());
+            state(built.build().unwrap_or_else(|missing| unreachable!("{missing}")))
+        };
+        let interrupted = |how: &str| ExecutionState::Interrupted(how.to_owned());
+        assert_eq!(ended(ExecutionStatus::Aborted, None), interrupted("it was stopped"));
+        assert_eq!(
+            ended(ExecutionStatus::Aborted, Some(("GameDay", "is over"))),
+            interrupted("it was stopped, with GameDay: is over")
+        );
+        assert_eq!(ended(ExecutionStatus::TimedOut, None), interrupted("it timed out"));
+        let failed = ExecutionState::Failed { error: "AccessDenied".to_owned(), cause: "why".to_owned() };
+        assert_eq!(ended(ExecutionStatus::Failed, Some(("AccessDenied", "why"))), failed);
     }
 }

@@ -23,6 +23,8 @@ mod records;
 mod schedules;
 #[cfg(feature = "cli")]
 mod stacks;
+#[cfg(feature = "task")]
+pub mod stream;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -111,6 +111,11 @@ pub(super) fn function_of(item: &Item) -> Option<FunctionArn> {
     FunctionArn::try_from(string(item, "sk")?.strip_prefix("TARGET#")?).ok()
 }
 
+/// Returns the `sk` of an item, which names its kind.
+pub(super) fn sort_key(item: &Item) -> Option<&str> {
+    string(item, "sk")
+}
+
 fn string<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
     item.get(name).and_then(|value| value.as_s().ok()).map(String::as_str)
 }
@@ -184,6 +189,14 @@ pub(super) fn run_items(run: &Run) -> Result<(Item, Option<Item>), LedgerError> 
     item.insert("status".into(), text(run.status.name()));
     item.extend(changing_attributes(run)?.into_iter().map(|(name, value)| (name.to_owned(), value)));
     let mut body = has_separate_body(run).then(|| body_key(&run.id));
+    // Readers of the stream see only one of the two items.
+    if body.is_some() {
+        item.extend(
+            run.experiment.as_ref().map(|experiment| ("experimentName".to_owned(), text(experiment.name.as_str()))),
+        );
+        item.extend(run.started_by.as_ref().map(json).transpose()?.map(|by| ("startedBy".to_owned(), by)));
+        item.insert("deadline".into(), number(run.deadline.0));
+    }
     body.as_mut().unwrap_or(&mut item).insert("body".into(), json(run)?);
     Ok((item, body))
 }
@@ -205,6 +218,15 @@ pub(super) fn read_run(item: &Item, body: &Item) -> Result<Run, LedgerError> {
         LedgerError::Unreadable(why) => LedgerError::Unreadable(format!("run {id}: {why}")),
         error => error,
     })
+}
+
+/// Reads a run from its item alone, as far as that goes, and the name of its experiment.
+pub(super) fn read_run_alone(item: &Item) -> Result<(Run, Option<String>), LedgerError> {
+    let mut run = read_run(item, item)?;
+    run.deadline = integer(item, "deadline").map_or(run.deadline, Time);
+    run.started_by = run.started_by.or(parsed(item, "startedBy").ok().flatten());
+    let name = run.experiment.as_ref().map(|experiment| experiment.name.to_string());
+    Ok((run, name.or_else(|| string(item, "experimentName").map(str::to_owned))))
 }
 
 fn run_from(item: &Item, body: &Item, id: RunId) -> Result<Run, LedgerError> {
@@ -370,6 +392,7 @@ mod tests {
             assert_eq!(body.is_some(), count > MAX_INLINE_TARGETS);
             assert_eq!(separate_body_key(&item), body.as_ref().map(|_| body_key(&run.id)));
             assert_eq!(read_run(&item, body.as_ref().unwrap_or(&item)), Ok(run.clone()));
+            assert_eq!(read_run_alone(&item).map(|(run, _)| run.deadline), Ok(run.deadline));
         }
     }
 

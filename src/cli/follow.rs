@@ -74,8 +74,18 @@ struct Progress<'a> {
     screen: Screen<'a>,
     shown: Shown,
     undo: Option<Pending<'a, ()>>,
-    /// Set when the execution has ended, with the refusal if it was refused.
-    over: Option<Option<Failure>>,
+    /// Set when there is nothing more to follow.
+    over: Option<Followed>,
+}
+
+/// Why a run is no longer followed.
+pub(super) enum Followed {
+    /// The faults are in place, and the user wanted to leave then.
+    Detached,
+    /// The execution has ended. The ledger has the outcome.
+    Ended,
+    /// The execution was refused, which leaves nothing in the ledger.
+    Refused(Failure),
 }
 
 impl<'a> Follower<'a> {
@@ -107,9 +117,8 @@ impl<'a> Follower<'a> {
         Self { detaches, ..self }
     }
 
-    /// Shows what happens until the execution has ended. A refusal is a failure; the ledger has every other outcome.
-    /// All waiting is in one `select`, so Ctrl-C works at any time.
-    pub(super) async fn follow(&'a self, interruptions: &mut Interruptions) -> Result<Option<Failure>, Failure> {
+    /// Shows what happens until the execution has ended. All waiting is in one `select`, so Ctrl-C works at any time.
+    pub(super) async fn follow(&'a self, interruptions: &mut Interruptions) -> Result<Followed, Failure> {
         let mut progress = Progress {
             stage: Stage::Following,
             screen: Screen::new(self.output),
@@ -142,14 +151,14 @@ impl<'a> Follower<'a> {
                 interruption = interruptions.next() => self.interrupted(&mut progress, interruption, interruptions)?,
             }
             if progress.undo.is_none()
-                && let Some(refusal) = progress.over.take()
+                && let Some(over) = progress.over.take()
             {
                 if progress.screen.is_asking() {
                     progress.screen.clear();
-                    self.output.note("the run has ended; there is nothing left to roll back");
+                    self.output.note("the run has ended; no reply is needed");
                 }
                 progress.screen.clear();
-                return Ok(refusal);
+                return Ok(over);
             }
         }
     }
@@ -285,17 +294,22 @@ impl<'a> Follower<'a> {
         }
         progress.over = match seen.execution {
             ExecutionState::Running if self.detaches && progress.stage == Stage::Following => {
-                seen.run.as_ref().is_some_and(|(run, _)| is_observed(run)).then_some(None)
+                seen.run.as_ref().is_some_and(|(run, _)| is_observed(run)).then_some(Followed::Detached)
             }
             ExecutionState::Running => None,
-            ExecutionState::Succeeded => Some(None),
+            ExecutionState::Succeeded => Some(Followed::Ended),
+            ExecutionState::Interrupted(how) => {
+                progress.screen.clear();
+                self.output.note(&format!("snapback: the run's execution was ended from outside: {how}"));
+                Some(Followed::Ended)
+            }
             ExecutionState::Failed { error, cause } => {
                 let message = failure_message(&cause);
                 if !is_in_ledger(&error, seen.run.as_ref()) {
                     progress.screen.clear();
                     self.output.note(&format!("snapback: the run's execution failed: {error}: {message}"));
                 }
-                Some(refusal(error, &message))
+                Some(refusal(error, &message).map_or(Followed::Ended, Followed::Refused))
             }
         };
     }

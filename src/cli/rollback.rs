@@ -77,16 +77,28 @@ pub(super) async fn carry_out(
 pub(super) fn worst(views: &[ReportView], undone: &Undone) -> Exit {
     let failed = undone.failure.as_ref().map(|failure| failure.exit);
     // A failure explains why a run is not over, so it decides.
-    let views = views.iter().map(exit).filter(|exit| failed.is_none() || *exit != Exit::Unfinished);
+    let views =
+        views.iter().map(|view| exit(view, undone)).filter(|exit| failed.is_none() || *exit != Exit::Unfinished);
     views.chain(failed).max_by_key(|exit| exit.code()).unwrap_or(Exit::Success)
 }
 
 /// Returns the exit code of one run. For this command, a run that was ended early is a success.
-fn exit(view: &ReportView) -> Exit {
+fn exit(view: &ReportView, undone: &Undone) -> Exit {
     match Exit::of(view) {
         Exit::EndedEarly | Exit::Error | Exit::Unproven => Exit::Success,
+        Exit::Unfinished if is_refused(view, undone) => Exit::RestoreFailed,
         exit => exit,
     }
+}
+
+/// Whether a target of the run is not restored, and waiting does not restore it.
+fn is_refused(view: &ReportView, undone: &Undone) -> bool {
+    !is_restored(view) && undone.refused.iter().any(|run| run.as_str() == view.run_id)
+}
+
+/// Whether every target is restored, so that nothing is left to undo.
+pub(super) fn is_restored(view: &ReportView) -> bool {
+    view.targets.iter().all(|target| target.status.is_final())
 }
 
 fn show(views: &[ReportView], output: &Output) {
@@ -101,8 +113,9 @@ fn show(views: &[ReportView], output: &Output) {
     }
 }
 
-/// Waits until every target is restored and the runs are closed: at most three minutes, and not at all after a failure.
-/// An unreadable run is named, and does not hide the other runs' reports.
+/// Waits until every target is restored and the runs are closed: at most three minutes, and not at all after a failure or
+/// for a run whose restore was refused, because only its cause can be removed. An unreadable run is named, and does not
+/// hide the other runs' reports.
 pub(super) async fn wait_until_closed(
     world: &impl World,
     mut undone: Undone,
@@ -121,8 +134,15 @@ pub(super) async fn wait_until_closed(
                     break;
                 }
             };
-            let back = view.targets.iter().all(|target| target.status.is_final());
-            if back && view.status.is_final() || view.outcome == Outcome::RestoreFailed || world.now() >= until {
+            let is_closed = is_restored(&view) && view.status.is_final();
+            let is_refused = is_refused(&view, &undone);
+            if is_refused {
+                output.note(&format!(
+                    "snapback: {run} is not restored; the run's execution and the reaper keep trying; once the cause is removed, \
+                     to restore immediately: snapback rollback {run}"
+                ));
+            }
+            if is_closed || is_refused || view.outcome == Outcome::RestoreFailed || world.now() >= until {
                 views.push(view);
                 break;
             }
@@ -130,4 +150,56 @@ pub(super) async fn wait_until_closed(
         }
     }
     (views, undone)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::direct::restore_directly;
+    use crate::model::names::RunId;
+    use crate::model::run::EndReason;
+    use crate::ports::Clock;
+    use crate::testing::SimWorld;
+    use crate::testing::execution::Machine;
+    use crate::testing::samples::{experiment, faults, run_id, world};
+
+    /// Creates a run that has injected.
+    async fn injected(world: &SimWorld, run: &str, function: &str) -> RunId {
+        let machine = Machine::new(world, run, experiment(&[function], &faults()[0..1]));
+        assert_eq!(machine.start().await, Ok(()));
+        run_id(run)
+    }
+
+    #[tokio::test]
+    async fn a_run_whose_restore_was_refused_is_not_waited_for() {
+        let world = world(&["checkout", "payment"]);
+        let output = Output::new(false);
+        let refused = injected(&world, "refused", "checkout").await;
+        let undone = Undone { runs: vec![refused.clone()], refused: [refused.clone()].into(), failure: None };
+        let began = world.now();
+        let (views, undone) = wait_until_closed(&world, undone, &output).await;
+        assert_eq!(began.until(world.now()), Duration::ZERO);
+        assert_eq!(worst(&views, &undone), Exit::RestoreFailed);
+
+        let other = injected(&world, "other", "payment").await;
+        let began = world.now();
+        let undone = Undone { runs: vec![refused, other], ..undone };
+        let (views, undone) = wait_until_closed(&world, undone, &output).await;
+        assert!(began.until(world.now()) >= MAX_CLOSING_WAIT, "the other run may still be closed");
+        assert_eq!(
+            views.iter().map(|view| exit(view, &undone)).collect::<Vec<_>>(),
+            [Exit::RestoreFailed, Exit::Unfinished]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_refused_run_that_was_restored_anyway_is_a_success() {
+        let world = world(&["checkout"]);
+        let run = injected(&world, "run-1", "checkout").await;
+        world.advance(Duration::from_secs(60));
+        let failure = restore_directly(&world, std::slice::from_ref(&run), &EndReason::UserRequest.into()).await;
+        let undone = Undone { runs: vec![run.clone()], refused: [run].into(), failure };
+        let (views, undone) = wait_until_closed(&world, undone, &Output::new(false)).await;
+        assert_eq!((views.len(), worst(&views, &undone)), (1, Exit::Success));
+    }
 }

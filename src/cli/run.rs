@@ -7,17 +7,19 @@ use serde_json::{Value, json};
 use crate::model::actor::Actor;
 use crate::model::names::{ExperimentName, RunId};
 use crate::model::time::Time;
-use crate::plan::rendering::Outcome;
+use crate::plan::rendering::{Outcome, ReportView};
 use crate::ports::Clock;
+use crate::steps::error::StepErrorKind;
 
 use super::actor::{actor, starter};
 use super::arguments::Arguments;
 use super::exit::Exit;
 use super::file::read_seeded;
-use super::follow::Follower;
+use super::follow::{Followed, Follower};
 use super::identity::{Identified, show_identity};
 use super::interrupt::Interruptions;
 use super::output::Output;
+use super::rollback::is_restored;
 use super::stack::RollbackError;
 use super::undo::{Undo, instead, through_function};
 use super::{Failure, report, stack};
@@ -53,17 +55,19 @@ pub(super) async fn run(
         output.print_line(&format!("run {id}"));
     }
     let follower = Follower::new(&stack, arguments, &id, execution, &experiment, &user, output).detaching(detach);
-    if let Some(failure) = follower.follow(&mut interruptions).await? {
+    let followed = follower.follow(&mut interruptions).await?;
+    if let Followed::Refused(failure) = followed {
         return Err(failure);
     }
     let view = tokio::select! {
-        view = report::view(&stack.world, &id) => view?,
+        view = report::view(&stack.world, &id) => view.map_err(|failure| not_begun(&id, failure))?,
         _ = interruptions.next() => {
             let advice = arguments.repeat(&format!("report {id}"));
             return Err(Failure::new("Left", format!("left; the run has ended; see {advice}")));
         }
     };
-    let is_left = detach && view.outcome == Outcome::Unfinished;
+    let is_open = view.outcome == Outcome::Unfinished;
+    let is_left = is_open && matches!(followed, Followed::Detached);
     if output.as_json {
         output.json(&Identified { identity: &identity, view: &view });
     } else if is_left {
@@ -71,7 +75,35 @@ pub(super) async fn run(
     } else {
         output.report(&view);
     }
+    if is_open && !is_left {
+        output.note(&format!("snapback: {}", left_to_the_reaper(&view)));
+    }
     Ok(if is_left { Exit::Success } else { Exit::of(&view) })
+}
+
+/// Replaces the failure to find a run whose execution has ended. Without a record, no target is ever injected into.
+fn not_begun(id: &RunId, failure: Failure) -> Failure {
+    match StepErrorKind::from_name(&failure.error) {
+        Some(StepErrorKind::NoSuchRun) => {
+            Failure::new("NotBegun", format!("the execution of {id} ended before the run began; nothing was changed"))
+        }
+        _ => failure,
+    }
+}
+
+/// Tells what becomes of a run whose execution has ended before it. The reaper runs every minute (`infra/template.yaml`),
+/// and most restores take less than another one.
+fn left_to_the_reaper(view: &ReportView) -> String {
+    let run = &view.run_id;
+    match is_restored(view) {
+        true => format!(
+            "everything is restored; the reaper closes the run within about 2 minutes; then see snapback report {run}"
+        ),
+        false => format!(
+            "the reaper restores this run within about 2 minutes; to restore it immediately: \
+             snapback rollback {run}"
+        ),
+    }
 }
 
 /// Stops a run whose start has not been confirmed.

@@ -152,6 +152,9 @@ pub(super) struct RolledBackRun {
 
 #[derive(Deserialize)]
 struct RolledBackTarget {
+    /// The name of the kind of error for which it was not restored.
+    #[serde(default)]
+    error: Option<String>,
     /// Why it was not restored.
     #[serde(default)]
     cause: Option<String>,
@@ -161,6 +164,12 @@ impl RolledBackRun {
     /// Why targets were not restored, each reason once.
     pub(super) fn failures(&self) -> BTreeSet<&str> {
         self.targets.iter().filter_map(|target| target.cause.as_deref()).collect()
+    }
+
+    /// Whether the restore of a target was refused: waiting restores it only after a user has removed the cause.
+    pub(super) fn is_refused(&self) -> bool {
+        let mut kinds = self.targets.iter().filter_map(|target| StepErrorKind::from_name(target.error.as_deref()?));
+        kinds.any(|kind| kind != StepErrorKind::Unavailable)
     }
 }
 
@@ -217,6 +226,18 @@ mod tests {
         let response = json!({ "runs": [{ "runId": "r", "targets": targets }, { "runId": "of-another-release" }] });
         let RolledBack { runs } = serde_json::from_value(response).unwrap_or_else(|error| unreachable!("{error}"));
         assert_eq!(runs.iter().map(RolledBackRun::failures).collect::<Vec<_>>(), [["denied"].into(), [].into()]);
+    }
+
+    #[test]
+    fn a_target_that_only_has_to_be_retried_is_not_refused() {
+        let run = |error: Option<&str>| {
+            let target = json!({ "function": "a", "status": "failed", "error": error, "cause": "why" });
+            let run = serde_json::from_value(json!({ "runId": "r", "targets": [{ "function": "b" }, target] }));
+            run.unwrap_or_else(|error| unreachable!("{error}"))
+        };
+        let is_refused = |error| RolledBackRun::is_refused(&run(error));
+        assert_eq!(["AccessDenied", "LedgerUnusable", "Unavailable"].map(Some).map(is_refused), [true, true, false]);
+        assert!(!is_refused(Some("OfAnotherRelease")) && !is_refused(None));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Ends runs and moves the lever. The rollback function does it, so that its callers need no right to write to the
 //! ledger. This machine does it when the user asks for that, or when the function cannot be reached.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use crate::model::actor::Actor;
@@ -40,6 +42,8 @@ pub(super) enum Undo<'a> {
 pub(super) struct Undone {
     /// The runs that were rolled back.
     pub(super) runs: Vec<RunId>,
+    /// Those of which the rollback function could not restore a target, for a reason that waiting does not remove.
+    pub(super) refused: BTreeSet<RunId>,
     /// The reason for which a target was not restored.
     pub(super) failure: Option<Failure>,
 }
@@ -85,8 +89,9 @@ pub(super) async fn through_function(
             for cause in rolled_back.iter().flat_map(RolledBackRun::failures) {
                 output.note(&format!("snapback: the rollback function: {cause}"));
             }
+            let refused = rolled_back.iter().filter(|run| run.is_refused()).map(|run| run.run_id.clone()).collect();
             let runs = rolled_back.into_iter().map(|run| run.run_id).collect();
-            Ok(Undone { runs, failure: None })
+            Ok(Undone { runs, refused, failure: None })
         }
         Err(RollbackError::Failed(failure)) if failure.exit != Exit::Invalid => {
             let retry = arguments.repeat(&undo.direct_command());
@@ -149,7 +154,7 @@ pub(super) async fn directly(world: &impl World, undo: Undo<'_>, by: &Actor) -> 
         }
     };
     let failure = if runs.is_empty() { None } else { restore_directly(world, &runs, &ending).await };
-    Ok(Undone { runs, failure })
+    Ok(Undone { runs, refused: BTreeSet::new(), failure })
 }
 
 #[cfg(test)]

@@ -31,6 +31,8 @@ pub mod marker;
 #[cfg(feature = "control")]
 pub mod names;
 #[cfg(feature = "control")]
+pub mod notice;
+#[cfg(feature = "control")]
 pub mod proxy_layers;
 #[cfg(feature = "control")]
 pub mod refusal;

@@ -19,7 +19,8 @@ pub struct Settings {
 }
 
 /// The names of the tasks. Snapback's own functions are named `PREFIX-TASK`.
-pub const TASKS: [&str; 8] = ["prepare", "arm", "inject", "observe", "restore", "report", "rollback", "reaper"];
+pub const TASKS: [&str; 9] =
+    ["prepare", "arm", "inject", "observe", "restore", "report", "rollback", "reaper", "notify"];
 
 /// Reads the name of the ledger's table, and the settings, from a function's environment.
 ///

@@ -8,6 +8,7 @@ pub mod guardrails;
 pub mod import;
 pub mod inject;
 pub mod injection;
+pub mod notices;
 mod objection;
 pub mod own;
 mod proxy;

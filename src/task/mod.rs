@@ -6,6 +6,7 @@ mod batch;
 mod inject;
 mod metrics;
 mod missed_runs;
+mod notify;
 mod observe;
 mod prepare;
 mod reaper;
@@ -47,6 +48,8 @@ pub enum Task {
     Rollback,
     /// Ends overdue runs, and runs whose execution has stopped.
     Reaper,
+    /// Turns writes to the ledger into events.
+    Notify,
 }
 
 impl Task {
@@ -64,6 +67,7 @@ impl Task {
             "report" => Self::Report,
             "rollback" => Self::Rollback,
             "reaper" => Self::Reaper,
+            "notify" => Self::Notify,
             other => {
                 let known = crate::model::settings::TASKS.join(", ");
                 let problem = format!("`{other}` is not a task; set the function's handler to one of {known}");
@@ -93,6 +97,7 @@ pub async fn handle(
         Task::Report => report::handle(world, settings, payload).await,
         Task::Rollback => rollback::handle(world, budget, payload).await,
         Task::Reaper => reaper::handle(world, settings, budget).await,
+        Task::Notify => notify::handle(settings, world.now(), payload),
     }
 }
 

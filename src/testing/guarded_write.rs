@@ -21,7 +21,11 @@ impl State {
         if !write.parts.iter().all(|part| self.meets(part)) {
             return WriteOutcome::ConditionFailed;
         }
-        write.parts.iter().for_each(|part| self.apply(part));
+        for part in &write.parts {
+            let old = self.image(&part.item);
+            self.apply(part);
+            self.record(old, &part.item);
+        }
         WriteOutcome::Applied
     }
 

@@ -1,6 +1,6 @@
 //! The simulated ledger. Its guarded writes come from the same descriptions as the DynamoDB table's.
 
-use crate::model::guarded_write::{self as writes, GuardedWrite};
+use crate::model::guarded_write::{self as writes, GuardedWrite, Item};
 use crate::model::marker::stopped_marker;
 use crate::model::names::{FunctionArn, RunId};
 use crate::model::run::{
@@ -311,7 +311,9 @@ impl Ledger for SimWorld {
         let lever = lever.clone();
         self.with(|state| state.enter("set_lever"));
         self.exchange(CallKind::WriteItem, "PutItem", move |state| {
+            let old = state.image(&Item::Lever);
             state.lever = Some(lever);
+            state.record(old, &Item::Lever);
             Ok(())
         })
         .await

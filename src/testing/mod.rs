@@ -16,6 +16,7 @@ mod lambda_writes;
 mod ledger;
 mod mappings;
 pub mod network;
+pub mod outbox;
 mod rates;
 mod reads;
 pub mod samples;
@@ -104,6 +105,8 @@ pub struct State {
     pub active: Vec<RunId>,
     /// The lever.
     pub lever: Option<Lever>,
+    /// The notices about the writes to the ledger.
+    pub outbox: outbox::Outbox,
     /// When each item of the ledger expires, in seconds since 1970.
     pub expiries: BTreeMap<Item, i64>,
     /// The part of a guarded write that this ledger leaves out, to prove that a test detects it.

@@ -57,6 +57,11 @@ fn every_sample_is_an_experiment_or_an_accepted_event() {
             event["lever"].is_object(),
             event["alarmData"].is_object(),
             event["Records"].is_array(),
+            // Not accepted, but sent; tests/core/notices.rs compares these.
+            event["source"] == "snapback",
+            event["$schema"].is_string(),
+            // Records of the ledger's stream.
+            event[0]["dynamodb"].is_object(),
         ];
         assert_eq!(kinds.iter().filter(|kind| **kind).count(), 1, "events/{name}");
     }

@@ -23,7 +23,8 @@ from stack import Site
 import account  # noqa: E402
 import session  # noqa: E402
 
-SITES = 4
+# Most of a scenario is waiting, so more of them than cores run at the same time. Each has its own stack, and so its own roles.
+SITES = 12
 # Rights that no scenario uses. tests/stack/roles.rs compares these with what the code calls.
 EXCEPTED = {
     "xray:": "the emulator has no X-Ray",
@@ -58,6 +59,8 @@ def text_for(role: str, action: str, scenario: str) -> str:
 
 Right = tuple[str, str]
 Scenario = Callable[[Site, Callable[[], None]], str]
+# Sites that are set up and in no use, or the error of one that could not be set up.
+Free = queue.SimpleQueue[Site | Exception]
 
 
 def main() -> int:
@@ -65,27 +68,38 @@ def main() -> int:
     account.clear_aws_settings()
     emulated = session.found(name)
     assert emulated is not None, f"no lab {name} is up"
-    sites = [Site(emulated, number) for number in range(1, SITES + 1)]
+    free: Free = queue.SimpleQueue()
     began = time.monotonic()
+    # Scenarios begin on the first stacks while further ones are being deployed.
     with ThreadPoolExecutor(SITES) as pool:
-        list(pool.map(Site.set_up, sites))
-    print(f"{time.monotonic() - began:.0f} s: {SITES} stacks", flush=True)
-    uses = observe(sites)
-    print(f"{time.monotonic() - began:.0f} s: every scenario ran with all rights", flush=True)
-    failures = compare(sites[0], uses)
-    rights = [right for right in sorted(uses) if not chosen or ":".join(right) in chosen]
-    failures += each(sites, [
-        (f"{role} without {action} in {scenario.__name__}", without(role, action, scenario))
-        for role, action in rights
-        for scenario in chosen_scenarios(role, uses[role, action])
-    ])  # fmt: skip
+        for number in range(1, SITES + 1):
+            pool.submit(set_up, Site(emulated, number), free)
+        uses = observe(free)
+        print(f"{time.monotonic() - began:.0f} s: every scenario ran with all rights", flush=True)
+        failures = each(free, [("the rights of the roles", lambda site: compare(site, uses))])
+        # Rights to report and to undo come first, because their scenarios take the longest.
+        rights = [right for right in sorted(uses, reverse=True) if not chosen or ":".join(right) in chosen]
+        failures += each(free, [
+            (f"{role} without {action} in {scenario.__name__}", without(role, action, scenario))
+            for role, action in rights
+            for scenario in chosen_scenarios(role, uses[role, action])
+        ])  # fmt: skip
     print(f"{time.monotonic() - began:.0f} s: {len(rights)} rights", flush=True)
     for failure in failures:
         print(failure)
     return 1 if failures else 0
 
 
-def observe(sites: list[Site]) -> dict[Right, list[Scenario]]:
+def set_up(site: Site, free: Free) -> None:
+    try:
+        site.set_up()
+    except Exception as error:
+        free.put(error)
+    else:
+        free.put(site)
+
+
+def observe(free: Free) -> dict[Right, list[Scenario]]:
     """Runs every scenario with all rights. Returns the scenarios that use each right."""
     found: dict[Scenario, set[Right]] = {}
 
@@ -100,7 +114,8 @@ def observe(sites: list[Site]) -> dict[Right, list[Scenario]]:
 
         return on
 
-    failures = each(sites, [(scenario.__name__, run(scenario)) for scenario in scenarios.SCENARIOS])
+    # The longest first.
+    failures = each(free, [(scenario.__name__, run(scenario)) for scenario in reversed(scenarios.SCENARIOS)])
     assert not failures, failures
     uses: dict[Right, list[Scenario]] = {}
     for scenario in scenarios.SCENARIOS:
@@ -109,15 +124,14 @@ def observe(sites: list[Site]) -> dict[Right, list[Scenario]]:
     return uses
 
 
-def compare(site: Site, uses: dict[Right, list[Scenario]]) -> list[str]:
-    """Returns rights that are allowed and not used, and exceptions without a right."""
+def compare(site: Site, uses: dict[Right, list[Scenario]]) -> None:
+    """Checks that each right that is allowed is used or excepted, and that each exception has a right."""
     idle = {f"{role} {action}" for role, action in site.allowed() if (role, action) not in uses}
     names = {excepted: excepted if " " in excepted else f" {excepted}" for excepted in EXCEPTED}
     unexplained = [right for right in sorted(idle) if not any(name in right for name in names.values())]
     needless = [excepted for excepted, name in names.items() if not any(name in right for right in idle)]
-    return [f"no scenario uses it: {right}" for right in unexplained] + [
-        f"a needless exception: {excepted}" for excepted in needless
-    ]
+    assert not unexplained, f"no scenario uses: {', '.join(unexplained)}"
+    assert not needless, f"needless exceptions: {', '.join(needless)}"
 
 
 def chosen_scenarios(role: str, using: list[Scenario]) -> list[Scenario]:
@@ -144,32 +158,31 @@ def without(role: str, action: str, scenario: Scenario) -> Callable[[Site], None
     return on
 
 
-def each(sites: list[Site], tasks: list[tuple[str, Callable[[Site], None]]]) -> list[str]:
+def each(free: Free, tasks: list[tuple[str, Callable[[Site], None]]]) -> list[str]:
     """Runs the tasks, each on a site that is free, and returns those that failed."""
-    waiting: queue.SimpleQueue[tuple[str, Callable[[Site], None]]] = queue.SimpleQueue()
-    for task in tasks:
-        waiting.put(task)
     failures: list[str] = []
     printing = threading.Lock()
 
-    def work(site: Site) -> None:
-        while True:
-            try:
-                name, task = waiting.get_nowait()
-            except queue.Empty:
-                return
-            began = time.monotonic()
-            outcome, why = "ok", ""
-            try:
-                task(site)
-            except Exception as error:
-                outcome, why = "FAILED", str(error) if isinstance(error, AssertionError) else traceback.format_exc()
-                failures.append(name)
-            with printing:
-                print(f"{outcome:>6} {time.monotonic() - began:5.1f} s  {name}\n{why}".rstrip(), flush=True)
+    def run(named: tuple[str, Callable[[Site], None]]) -> None:
+        name, task = named
+        site = free.get()
+        if isinstance(site, Exception):
+            # The other tasks fail as well, instead of waiting for this site.
+            free.put(site)
+            raise site
+        began = time.monotonic()
+        outcome, why = "ok", ""
+        try:
+            task(site)
+        except Exception as error:
+            outcome, why = "FAILED", str(error) if isinstance(error, AssertionError) else traceback.format_exc()
+            failures.append(name)
+        free.put(site)
+        with printing:
+            print(f"{outcome:>6} {time.monotonic() - began:5.1f} s  {name}\n{why}".rstrip(), flush=True)
 
-    with ThreadPoolExecutor(len(sites)) as pool:
-        list(pool.map(work, sites))
+    with ThreadPoolExecutor(SITES) as pool:
+        list(pool.map(run, tasks))
     return failures
 
 

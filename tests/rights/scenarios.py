@@ -30,7 +30,8 @@ def rollback(site: Site, take: Take) -> str:
     """A user rolls a run back."""
     run, process = injected(site, every_change(site, LONG))
     take()
-    _, said = site.snapback("rollback", run)
+    code, said = site.snapback("rollback", run)
+    assert code == (0 if site.is_restored() else 6), f"the exit code is {code}:\n{said}"
     return said + end(site, run, process)
 
 

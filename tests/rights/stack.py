@@ -86,8 +86,8 @@ class Site:
 
     def set_up(self, more: str = "") -> None:
         """Deploys the stack, with more parameters if there are any, and creates the targets."""
-        # Without reserved concurrency, prepare reads the account's.
-        parameters = f"Prefix={self.prefix} OptInTag=chaos={self.prefix} RollbackReservedConcurrency=0 {more}"
+        # Without reserved concurrency, prepare reads the account's. tests/stack/outbox.rs checks the rights of events.
+        parameters = f"Prefix={self.prefix} OptInTag=chaos={self.prefix} RollbackReservedConcurrency=0 EventBusName= {more}"
         code, said = make_deploy(self.account, self.stack, parameters)
         assert code == 0, said
         # The reaper runs when a scenario calls it, so that it restores nothing before the check has seen it. An alarm's event

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -21,6 +21,8 @@ use snapback::testing::samples::{experiment, faults, function_arn, run_id};
 pub enum Rollback {
     /// The function restores, and the execution ends.
     Works,
+    /// The function may not restore the target.
+    Denied,
     /// Lambda throttles the call.
     Throttled,
     /// The function takes longer than any test waits.
@@ -30,6 +32,8 @@ pub enum Rollback {
 /// The current state of the fake AWS.
 pub struct State {
     pub run: RunStatus,
+    /// Whether the run is in the ledger.
+    pub recorded: bool,
     pub target: &'static str,
     pub execution: &'static str,
     pub rollback: Rollback,
@@ -59,6 +63,7 @@ impl FakeAws {
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let state = Arc::new(Mutex::new(State {
             run: RunStatus::Running,
+            recorded: true,
             target: "injected",
             execution: "RUNNING",
             rollback: Rollback::Works,
@@ -331,20 +336,30 @@ fn respond(state: &Mutex<State>, call: &str, body: &str) -> (u16, String) {
             };
             (200, json!({ "Count": targets.len(), "Items": targets }).to_string())
         }
-        "Invoke" => match now.rollback {
-            Rollback::Works => {
-                (now.run, now.target, now.execution) = (RunStatus::Stopped, "restored", "SUCCEEDED");
-                (200, json!({ "runs": [{ "runId": "r", "targets": [] }] }).to_string())
-            }
-            Rollback::Throttled => (429, json!({ "message": "Rate Exceeded." }).to_string()),
-            Rollback::Hangs => {
-                drop(now);
-                std::thread::sleep(Duration::from_secs(120));
-                (500, String::new())
-            }
-        },
+        "Invoke" => roll_back(now),
         // Users of the command line have no right to write.
         _ => denied(),
+    }
+}
+
+/// Responds as the rollback function, or as Lambda in its place.
+fn roll_back(mut now: MutexGuard<'_, State>) -> (u16, String) {
+    match now.rollback {
+        Rollback::Works => {
+            (now.run, now.target, now.execution) = (RunStatus::Stopped, "restored", "SUCCEEDED");
+            (200, json!({ "runs": [{ "runId": "r", "targets": [] }] }).to_string())
+        }
+        Rollback::Denied => {
+            let cause = "checkout: access denied: lambda:PutFunctionConcurrency";
+            let target = json!({ "function": "checkout", "error": "AccessDenied", "cause": cause });
+            (200, json!({ "runs": [{ "runId": "r", "targets": [target] }] }).to_string())
+        }
+        Rollback::Throttled => (429, json!({ "message": "Rate Exceeded." }).to_string()),
+        Rollback::Hangs => {
+            drop(now);
+            std::thread::sleep(Duration::from_secs(120));
+            (500, String::new())
+        }
     }
 }
 
@@ -410,7 +425,7 @@ fn run(state: &State) -> Run {
 
 fn item(state: &State, key: &Value) -> String {
     let found = match (key["pk"]["S"].as_str(), key["sk"]["S"].as_str()) {
-        (Some("RUN#r"), Some("RUN")) => json!({ "Item": run_item(state) }),
+        (Some("RUN#r"), Some("RUN")) if state.recorded => json!({ "Item": run_item(state) }),
         (Some("RUN#r"), Some(sk)) if sk.starts_with("TARGET#") => json!({ "Item": target(state) }),
         _ => json!({}),
     };

@@ -126,7 +126,7 @@ fn the_display_continues_under_a_prompt_and_the_end_voids_it() {
     // The question is repeated below the new lines.
     running.wait_for(QUESTION, 2);
     aws.with(|state| (state.run, state.target, state.execution) = (RunStatus::Completed, "restored", "SUCCEEDED"));
-    running.wait_for("the run has ended; there is nothing left to roll back", 1);
+    running.wait_for("the run has ended; no reply is needed", 1);
     assert_eq!(running.code(), 0, "{}", running.shown());
     assert_eq!(aws.calls("Invoke"), Vec::<String>::new());
 }

@@ -56,7 +56,9 @@ impl Lab {
         let name = std::thread::current().name().unwrap_or("test").replace("::", "-");
         // Remove what an earlier run of this test has left if it was killed.
         lab(&["down", "--name", &name]);
-        let up = lab(&["up", "--json", "--name", &name, "--parameters", parameters]);
+        // If this process is killed, nothing drops the lab.
+        let user = std::process::id().to_string();
+        let up = lab(&["up", "--json", "--name", &name, "--parameters", parameters, "--user", &user]);
         assert!(up.status.success(), "{}", String::from_utf8_lossy(&up.stderr));
         let description: Value = serde_json::from_slice(&up.stdout).unwrap();
         let variables = description["environment"].as_object().unwrap();
@@ -138,10 +140,10 @@ impl Lab {
         }
     }
 
-    /// Runs a script of `tests/rights/` on this lab.
+    /// Runs a script of `tests/` on this lab.
     pub fn check(&self, script: &str) {
         let mut command = self.command(root().join(".tools/venv/bin/python"));
-        let output = command.arg(root().join("tests/rights").join(script)).arg(&self.name).output().unwrap();
+        let output = command.arg(root().join("tests").join(script)).arg(&self.name).output().unwrap();
         let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
         assert!(output.status.success(), "{said}");
         println!("{said}");

@@ -177,8 +177,8 @@ fn the_alarms_event_comes_ten_times_during_edits(parts: &Parts) {
 }
 
 /// The lab, and clients that read it quickly. A command line would take too long to read a task in the middle of its work.
-struct Parts {
-    lab: Lab,
+pub(super) struct Parts {
+    pub(super) lab: Lab,
     runtime: Runtime,
     world: AwsWorld,
     lambda: aws_sdk_lambda::Client,
@@ -187,7 +187,10 @@ struct Parts {
 
 impl Parts {
     fn start() -> Self {
-        let lab = Lab::start();
+        Self::on(Lab::start())
+    }
+
+    pub(super) fn on(lab: Lab) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let config = aws_config::defaults(BehaviorVersion::latest())
             .endpoint_url(lab.description("endpoint"))
@@ -206,7 +209,7 @@ impl Parts {
         Self { lab, runtime, world, lambda, executions }
     }
 
-    fn begin(&self, experiment: &std::path::Path, name: &str) -> Following {
+    pub(super) fn begin(&self, experiment: &std::path::Path, name: &str) -> Following {
         self.lab.begin(&["run", experiment.to_str().unwrap(), "--name", name, "--json"])
     }
 
@@ -223,14 +226,14 @@ impl Parts {
         self.runtime.block_on(self.world.observe(function, false)).unwrap().memory
     }
 
-    fn arn(&self, function: &str) -> FunctionArn {
+    pub(super) fn arn(&self, function: &str) -> FunctionArn {
         let region = self.lab.description("region");
         FunctionArn::try_from(format!("arn:aws:lambda:{region}:000000000000:function:{function}").as_str()).unwrap()
     }
 
     /// Sets a trap: the emulator freezes the task's process when the task gives the function this memory, which is its last
     /// write, and before it gets the response.
-    fn trap(&self, task: &str, function: &str, memory: u32) -> Trap {
+    pub(super) fn trap(&self, task: &str, function: &str, memory: u32) -> Trap {
         let frozen = self.lab.file("frozen.json");
         let _ = std::fs::remove_file(&frozen);
         let asked = json!({ "task": task, "function": function, "memory": memory });
@@ -239,7 +242,7 @@ impl Parts {
     }
 
     /// Waits until the task is frozen.
-    fn catch(&self, trap: Trap) -> Frozen {
+    pub(super) fn catch(&self, trap: Trap) -> Frozen {
         let processes = eventually("the task is frozen", QUICKLY, || std::fs::read(&trap.frozen).ok());
         let processes: Vec<u32> = serde_json::from_slice(&processes).unwrap();
         let frozen = Frozen(processes.iter().map(u32::to_string).collect());
@@ -265,7 +268,7 @@ impl Parts {
     }
 
     /// Creates an alarm on a separate metric, in the state OK, and returns its ARN.
-    fn create_alarm(&self, name: &str) -> String {
+    pub(super) fn create_alarm(&self, name: &str) -> String {
         let threshold = ["--threshold", "5", "--comparison-operator", "GreaterThanThreshold"];
         let every = ["--statistic", "Sum", "--period", "60", "--evaluation-periods", "1"];
         let what =
@@ -278,13 +281,13 @@ impl Parts {
         alarm["AlarmArn"].as_str().unwrap().to_owned()
     }
 
-    fn put_metric(&self, name: &str, value: &str) {
+    pub(super) fn put_metric(&self, name: &str, value: &str) {
         let metric = ["cloudwatch", "put-metric-data", "--namespace", "Shop", "--metric-name", name, "--value", value];
         self.lab.aws(&metric);
     }
 
     /// Updates a function as a deploy would: retries while another update is in progress.
-    fn edit(&self, function: &str, what: &[&str]) {
+    pub(super) fn edit(&self, function: &str, what: &[&str]) {
         let update = ["lambda", "update-function-configuration", "--function-name", function];
         eventually(&format!("{function} is edited"), SOON, || match self.lab.try_aws(&[&update[..], what].concat()) {
             Ok(_) => Some(()),
@@ -338,17 +341,17 @@ fn invoke(runtime: &Runtime, lambda: &aws_sdk_lambda::Client, functions: &[&str]
 }
 
 /// A request to freeze a task.
-struct Trap {
+pub(super) struct Trap {
     frozen: std::path::PathBuf,
     function: String,
     memory: u32,
 }
 
 /// The frozen processes of one function of the lab. Dropping the value lets them continue.
-struct Frozen(Vec<String>);
+pub(super) struct Frozen(Vec<String>);
 
 impl Frozen {
-    fn kill(mut self) {
+    pub(super) fn kill(mut self) {
         assert!(self.signal("-KILL"), "a frozen process has ended on its own: {:?}", self.0);
         self.0.clear();
     }

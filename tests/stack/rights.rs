@@ -5,11 +5,11 @@ use super::lab::Lab;
 /// Takes each single right out of each role, generated from the deployed template (`tests/rights/check.py`).
 #[test]
 fn a_missing_right_is_named_and_does_no_harm() {
-    Lab::start().check("check.py");
+    Lab::start().check("rights/check.py");
 }
 
 /// Calls AWS directly, with the credentials of roles and users (`tests/rights/principals.py`).
 #[test]
 fn principals_can_do_what_is_documented_and_no_more() {
-    Lab::start().check("principals.py");
+    Lab::start().check("rights/principals.py");
 }

@@ -66,7 +66,7 @@ fn call_actions(call: &str) -> &'static [&'static str] {
 }
 
 /// Returns the actions of all calls since the last time.
-fn taken(world: &SimWorld) -> BTreeSet<String> {
+pub fn taken(world: &SimWorld) -> BTreeSet<String> {
     world.with(|state| {
         let calls = std::mem::take(&mut state.calls);
         let methods = std::mem::take(&mut state.ledger_methods);
@@ -136,6 +136,7 @@ async fn actions_of(task: Task) -> BTreeSet<String> {
         Task::Report => report_actions().await,
         Task::Rollback => rollback_actions().await,
         Task::Reaper => reaper_actions().await,
+        Task::Notify => super::outbox::notify_actions().await,
     }
 }
 
@@ -343,7 +344,7 @@ fn actions(block: &str) -> BTreeSet<String> {
         .collect()
 }
 
-fn resource(template: &str, name: &str) -> String {
+pub fn resource(template: &str, name: &str) -> String {
     find_resource(template, name).unwrap_or_else(|| panic!("the template has no {name}"))
 }
 
@@ -370,9 +371,10 @@ const ROLES: &[(&[Task], &str)] = &[
     (&[Task::Observe], "ObserveRole"),
     (&[Task::Restore, Task::Rollback, Task::Reaper], "UndoRole"),
     (&[Task::Report], "ReportRole"),
+    (&[Task::Notify], "NotifyRole"),
 ];
 
-fn template() -> String {
+pub fn template() -> String {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("infra/template.yaml");
     std::fs::read_to_string(path).unwrap()
 }

@@ -1,9 +1,11 @@
-//! The schema that `snapback schema` prints: it describes every experiment in `events/`, and the README shows its parameters.
+//! The schema that `snapback schema` prints: it describes every experiment in `events/`, and the README shows its parameters. The
+//! schema of the events that snapback sends is in `events/event-schema.json`.
 
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 use snapback::model::experiment::Experiment;
+use snapback::model::notice::Notice;
 
 pub fn experiments() -> Vec<(PathBuf, Value)> {
     let events = Path::new(env!("CARGO_MANIFEST_DIR")).join("events");
@@ -44,6 +46,55 @@ fn the_schema_refuses_what_the_types_refuse() {
         *bad.pointer_mut(pointer).unwrap() = wrong.clone();
         assert!(!validator.is_valid(&bad), "{pointer}: {wrong}");
     }
+}
+
+/// Returns the schema of the details of snapback's events, which are only written.
+fn notice_schema() -> Value {
+    let settings = schemars::generate::SchemaSettings::draft2020_12().for_serialize();
+    serde_json::to_value(settings.into_generator().into_root_schema_for::<Notice>()).unwrap()
+}
+
+/// Returns the validator of the details of snapback's events.
+pub fn notices() -> jsonschema::Validator {
+    jsonschema::validator_for(&notice_schema()).unwrap()
+}
+
+#[test]
+fn the_schema_of_the_events_is_that_of_their_types() {
+    let schema = notice_schema();
+    let kept = include_str!("../../events/event-schema.json");
+    let new = Path::new(env!("CARGO_TARGET_TMPDIR")).join("event-schema.json");
+    std::fs::write(&new, format!("{schema:#}\n")).unwrap();
+    let is_kept = serde_json::from_str::<Value>(kept).is_ok_and(|kept| kept == schema);
+    assert!(is_kept, "the types have changed; copy {} to events/event-schema.json", new.display());
+}
+
+#[test]
+fn the_schema_of_the_events_fits_the_samples_and_no_others() {
+    let validator = notices();
+    let mut types = std::collections::BTreeSet::new();
+    for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("events")).unwrap() {
+        let event: Value = serde_json::from_slice(&std::fs::read(entry.unwrap().path()).unwrap()).unwrap();
+        if event["source"] != "snapback" {
+            continue;
+        }
+        let detail = &event["detail"];
+        let errors: Vec<String> = validator.iter_errors(detail).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{detail}: {errors:?}");
+        types.insert(detail["type"].as_str().unwrap().to_owned());
+        for field in detail.as_object().unwrap().keys() {
+            // These are absent if they are not known.
+            if !["experiment", "deadline", "reason", "startedBy", "endedBy", "movedBy"].contains(&field.as_str()) {
+                let mut without = detail.clone();
+                without.as_object_mut().unwrap().remove(field);
+                assert!(!validator.is_valid(&without), "{detail} without {field}");
+            }
+        }
+        let mut other = detail.clone();
+        other["type"] = json!("Run Paused");
+        assert!(!validator.is_valid(&other));
+    }
+    assert_eq!(types.len(), 9, "{types:?}");
 }
 
 /// In the README's table, the parameters that all of the faults inside invocations but `init` have.

@@ -9,6 +9,7 @@ mod fields;
 pub mod landing;
 mod machine;
 pub mod monitor;
+mod notices;
 pub mod script;
 pub mod soak;
 mod stage;
@@ -260,7 +261,7 @@ impl History<'_> {
             return;
         }
         Monitor::check_functions(state);
-        let mut wrong = Vec::new();
+        let mut wrong = notices::violations(state);
         if let Some(lock) = state.locks.values().find(|lock| lock.run.is_some()) {
             wrong.push(format!("a lock was not released: {lock:?}"));
         }
