@@ -67,40 +67,5 @@ class Schedules(test_deploy.Case):
         self.assertIn("cloudformation deploy", account.calls)
 
 
-class Events(Case):
-    def test_a_topic_without_events_is_refused(self) -> None:
-        account = test_deploy.Account()
-        with self.assertRaisesRegex(deploy.InvalidParameter, "NotificationTopicArn needs events"):
-            self.deploy(account, "EventBusName=", "NotificationTopicArn=arn:aws:sns:eu-west-1:123456789012:chat")
-        self.assert_untouched(account)
-
-    def test_a_bus_that_does_not_exist_is_refused(self) -> None:
-        account = test_deploy.Account()
-        with mock.patch.object(account, "describe_event_bus", missing_bus, create=True):
-            with self.assertRaisesRegex(deploy.InvalidParameter, "EventBusName=`chaos`: there is no such bus; create it"):
-                self.deploy(account, "EventBusName=chaos")
-        self.assert_untouched(account)
-
-    def test_a_bus_that_cannot_be_read_is_a_warning(self) -> None:
-        account = test_deploy.Account()
-        account.failing = "events describe-event-bus"
-        self.assertIn("the event bus chaos cannot be read", self.deploy(account, "EventBusName=chaos"))
-
-    def test_no_bus_and_the_own_bus_are_not_looked_up(self) -> None:
-        for given in ("EventBusName=", "EventBusName=default", "OptInTag=chaos=allowed"):
-            account = test_deploy.Account()
-            self.deploy(account, given)
-            self.assertNotIn("events describe-event-bus", account.calls)
-
-    def test_a_topic_and_a_bus_have_a_form(self) -> None:
-        fifo = "NotificationTopicArn=arn:aws:sns:eu-west-1:123456789012:chat.fifo"
-        for word in ("EventBusName=a bus", "NotificationTopicArn=chat", fifo):
-            self.assertRaises(deploy.InvalidParameter, deploy.parse_parameters, [word], deploy.declared_parameters())
-
-
-def missing_bus(_: tuple[str, ...]) -> str:
-    raise CommandFailed("aws: An error occurred (ResourceNotFoundException) when calling the DescribeEventBus operation")
-
-
 if __name__ == "__main__":
     unittest.main()
