@@ -137,6 +137,7 @@ fn result(state: &ExecutionState, output: &str) -> (String, Option<String>) {
             let result = if is_refused { "refused" } else { "failed" };
             (result.to_owned(), Some(reason).filter(|reason| !reason.is_empty()))
         }
+        ExecutionState::Interrupted(why) => ("failed".to_owned(), Some(why.clone())),
     }
 }
 
@@ -153,7 +154,8 @@ mod tests {
             (ExecutionState::Succeeded, "", ("ended", None)),
             (failed("Refused", r#"{"errorType":"Refused","errorMessage":"a: why"}"#), "", ("refused", Some("a: why"))),
             (failed("Locked", "a is locked"), "", ("failed", Some("Locked: a is locked"))),
-            (failed("ABORTED", ""), "", ("failed", None)),
+            (failed("Failed", ""), "", ("failed", None)),
+            (ExecutionState::Interrupted("it was stopped".into()), "", ("failed", Some("it was stopped"))),
         ] {
             let (result, reason) = result(&state, output);
             assert_eq!((result.as_str(), reason.as_deref()), expected);
