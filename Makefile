@@ -141,9 +141,10 @@ lab-down: tools-lab ## stop the lab that lab-up has started
 	.tools/venv/bin/python infra/lab/lab.py down
 
 .PHONY: test
-test: validate build tools-runtimes tools-ledger ## everything: validators, cargo test, and the lab from end to end
+test: validate build tools-chaos tools-runtimes tools-ledger ## everything: validators, cargo test, and the lab from end to end
 	.tools/venv/bin/python -m unittest discover -s infra/lab
 	.tools/venv/bin/python -m unittest discover -s infra
+	.tools/chaos/bin/python -m unittest discover -s infra/chaostoolkit-snapback/tests
 	# The decisions and the simulated world must build without any SDK.
 	$(CARGO) test --locked --no-default-features --features testing
 	$(SOAK) --seeds 20000

@@ -38,3 +38,5 @@ mod roles;
 mod schedules;
 #[path = "stack/schema.rs"]
 mod schema;
+#[path = "stack/toolkit.rs"]
+mod toolkit;

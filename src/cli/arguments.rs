@@ -77,8 +77,8 @@ pub(super) enum Command {
     Import {
         /// A file in JSON or YAML, or with lines NAME=VALUE; - reads standard input.
         file: PathBuf,
-        /// The tool: fis, failure-lambda, chaos-lambda or chaos-lambda-extension; default: recognized by the file's
-        /// content.
+        /// The tool: fis, failure-lambda, chaos-lambda, chaos-lambda-extension or chaos-toolkit; default: recognized by
+        /// the file's content.
         #[arg(long, value_name = "TOOL", value_parser = format)]
         from: Option<Format>,
         /// A target function, by name or ARN; repeat for more. Overrides the functions named in the file.
