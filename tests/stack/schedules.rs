@@ -185,6 +185,9 @@ fn a_start_that_fails_is_a_dead_letter(lab: &Lab) {
 
 fn wait_for_alarm(lab: &Lab, name: &str) {
     eventually(&format!("{name} is on"), POLL_INTERVAL, || {
+        // The emulator evaluates alarms only when a metric is put.
+        let clock = ["--namespace", "Lab/Clock", "--metric-name", "ticks", "--value", "1"];
+        lab.aws(&[&["cloudwatch", "put-metric-data"], &clock[..]].concat());
         let described = lab.aws(&["cloudwatch", "describe-alarms", "--alarm-names", name]);
         (described["MetricAlarms"][0]["StateValue"] == "ALARM").then_some(())
     });
