@@ -52,8 +52,7 @@ fn actor_in(caller: Option<&str>, variable: impl Fn(&str) -> Option<String>) -> 
 /// jobs of GitHub and of GitLab, so those come first. It gives a URL for public builds only.
 fn pipeline(variable: impl Fn(&str) -> Option<String>) -> Option<(&'static str, Option<String>)> {
     if variable("GITHUB_ACTIONS").is_some() {
-        let [server, repository, run] =
-            ["GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID"].map(|name| variable(name));
+        let [server, repository, run] = ["GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID"].map(&variable);
         let page = |((server, repository), run)| format!("{server}/{repository}/actions/runs/{run}");
         let attempt = variable("GITHUB_RUN_ATTEMPT").map_or(String::new(), |attempt| format!("/attempts/{attempt}"));
         return Some(("GitHub Actions", server.zip(repository).zip(run).map(|parts| page(parts) + &attempt)));

@@ -2,6 +2,8 @@
 
 mod bystanders;
 pub mod changes;
+mod chaos_handler;
+pub mod checks;
 pub mod effect;
 pub mod field_state;
 pub mod guardrails;
@@ -10,6 +12,7 @@ pub mod inject;
 pub mod injection;
 pub mod notices;
 mod objection;
+pub mod outcome_text;
 pub mod own;
 mod proxy;
 pub mod removal;
