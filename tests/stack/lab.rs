@@ -116,11 +116,6 @@ impl Lab {
         (output.status.code().unwrap_or(-1), out, err)
     }
 
-    /// The name of the stack.
-    pub fn stack(&self) -> &str {
-        &self.stack
-    }
-
     /// Everything that the command line has shown so far.
     pub fn shown(&self) -> String {
         self.shown.borrow().clone()
