@@ -8,6 +8,8 @@ use crate::model::names::{FunctionName, LeverReason, RunId};
 use crate::model::time::BoundedDuration;
 use crate::plan::import::Format;
 
+use super::schedule_arguments::ScheduleAction;
+
 /// Runs chaos experiments on AWS Lambda functions, and always restores what it changed.
 #[derive(Debug, Parser)]
 #[command(name = "snapback", version, max_term_width = 100, after_help = EXIT_CODES)]
@@ -128,6 +130,11 @@ pub(super) enum Command {
     Lever {
         #[command(subcommand)]
         action: LeverAction,
+    },
+    /// Start experiments by schedule: add, list, show, pause, resume or remove schedules.
+    Schedule {
+        #[command(subcommand)]
+        action: ScheduleAction,
     },
     /// Print the JSON Schema of an experiment.
     Schema,
