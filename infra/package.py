@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> int:
 
 
 def build_cli(profile: str) -> None:
-    announce("the command line", profile)
+    announce("the command line", f"*/{profile}/snapback", profile)
     if is_linux():
         build_both(profile)
     else:
@@ -63,16 +63,19 @@ def build_cli(profile: str) -> None:
 
 
 def build_bootstrap(architecture: str, profile: str) -> Path:
-    announce("the command line and the Lambda functions", profile)
+    bootstrap = f"{TARGETS[architecture]}/{profile}/bootstrap"
     if is_linux() and architecture == host_architecture():
+        announce("the command line and the Lambda functions", bootstrap, profile)
         build_both(profile)
     else:
+        announce(f"the Lambda functions for {architecture}", bootstrap, profile)
         build_for_other_machine(architecture, profile)
-    return target_directory() / TARGETS[architecture] / profile / "bootstrap"
+    return target_directory() / bootstrap
 
 
-def announce(what: str, profile: str) -> None:
-    built = any(target_directory().glob(f"*/{profile}/snapback"))
+def announce(what: str, result: str, profile: str) -> None:
+    """Prints what is being built, and how long that takes if its result does not exist."""
+    built = any(target_directory().glob(result))
     first = "" if built else f"; the first time, this takes about {FIRST_MINUTES[profile]} minutes on two cores"
     print(f"building {what}{first}", flush=True)
 

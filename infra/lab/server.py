@@ -26,6 +26,7 @@ import iam_tables
 import lambda_metrics
 import managed_runtimes
 import rights
+import runtime_management
 from bridge import JOURNAL, Bridge
 from metric_bridge import MetricBridge
 from pipe_bridge import PipeBridge
@@ -59,6 +60,7 @@ def main() -> None:
     threading.Thread(target=end_with, args=(int(parent), Path(directory) / STATE), daemon=True).start()
     Bridge(cloudwatch, eventbridge, Path(directory) / JOURNAL).install()
     MetricBridge(cloudwatch_logs, cloudwatch).install()
+    runtime_management.install(lambda_svc)
     Recorder(lambda_svc, Path(directory)).install()
     managed_runtimes.install(lambda_runtime, lambda_svc)
     environments.change(lambda_runtime, lambda_svc)

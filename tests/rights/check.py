@@ -101,11 +101,12 @@ def set_up(site: Site, free: Free) -> None:
 def observe(free: Free) -> dict[Right, list[Scenario]]:
     """Runs every scenario with all rights. Returns the scenarios that use each right."""
     found: dict[Scenario, set[Right]] = {}
+    shown: dict[Scenario, str] = {}
 
     def run(scenario: Scenario) -> Callable[[Site], None]:
         def on(site: Site) -> None:
             since = site.position()
-            said = scenario(site, lambda: None)
+            shown[scenario] = said = scenario(site, lambda: None)
             found[scenario] = site.used(since)
             site.heal()
             site.snapback("lever", "disengage")
@@ -120,6 +121,8 @@ def observe(free: Free) -> dict[Right, list[Scenario]]:
     for scenario in scenarios.SCENARIOS:
         for right in found[scenario]:
             uses.setdefault(right, []).append(scenario)
+            # Otherwise the name would not show that the right is missing.
+            assert right[1] not in shown[scenario], f"{right} is named although it is there:\n{shown[scenario]}"
     return uses
 
 

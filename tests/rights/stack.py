@@ -23,7 +23,7 @@ from rights import RIGHTS  # noqa: E402
 
 # Longer than the longest lease, on a busy machine.
 PATIENCE_SECONDS = 300.0
-POLL_SECONDS = 0.2
+POLL_SECONDS = 0.5
 CLOSED = ("stopped", "completed", "failed")
 HANDLER = Path(__file__).with_name("app.py")
 
