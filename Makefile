@@ -75,7 +75,7 @@ cli:
 	@python3 infra/package.py --cli
 
 .PHONY: layer
-layer: ## build the fault proxy for both architectures: target/layer/arm64.zip and target/layer/x86_64.zip
+layer: ## build the layers: the fault proxy for both architectures, and the chaos handler, in target/layer
 	@python3 infra/layer.py
 
 .PHONY: package
@@ -146,6 +146,7 @@ lab-down: tools-lab ## stop the lab that lab-up has started
 test: validate build tools-chaos tools-runtimes tools-ledger ## everything: validators, cargo test, and the lab from end to end
 	.tools/venv/bin/python -m unittest discover -s infra/lab
 	.tools/venv/bin/python -m unittest discover -s infra
+	.tools/venv/bin/python -m unittest discover -s tests/handler
 	.tools/chaos/bin/python -m unittest discover -s infra/chaostoolkit-snapback/tests
 	# The decisions and the simulated world must build without any SDK.
 	$(CARGO) test --locked --no-default-features --features testing
@@ -168,11 +169,12 @@ soak: ## play SEEDS random histories in the simulated world, or print the one of
 	$(SOAK) $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
 
 .PHONY: bench
-bench: build ## measure bootstrap and fault proxy: size, start, and the proxy's cost per invocation; LONG=1
+bench: build tools-runtimes ## measure bootstrap and fault proxy: size, start, and the proxy's cost per invocation; LONG=1
 	python3 infra/package.py $(HOST_ARCH)
 	python3 infra/bench/start.py
 	$(CARGO) build --profile layer --locked --target $(MUSL) --no-default-features --features bench --bin bench-proxy
 	$(LAYER_BINARIES)/bench-proxy $(LAYER_BINARIES)/snapback-proxy $(if $(LONG),--long)
+	python3 infra/bench/handler/speed.py
 
 .PHONY: fuzz
 fuzz: ## fuzz the proxy: two targets, FUZZ_SECONDS each

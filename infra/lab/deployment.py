@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 STACK = "snapback-lab"
 BUCKET = "snapback-lab-artifacts"
 PACKAGE = ROOT / "target" / "package" / "bootstrap.zip"
-LAYERS = [ROOT / "target" / "layer" / f"{architecture}.zip" for architecture in ("arm64", "x86_64")]
+LAYERS = [ROOT / "target" / "layer" / f"{architecture}.zip" for architecture in ("arm64", "x86_64", "handler")]
 CLI = ROOT / "target" / "release" / "snapback"
 # The AWS command line from the same tools as this Python.
 AWS = Path(sys.executable).parent / "aws"

@@ -21,6 +21,8 @@ pub mod function;
 #[cfg(feature = "control")]
 pub mod guarded_write;
 #[cfg(feature = "control")]
+pub mod handler_fault;
+#[cfg(feature = "control")]
 pub mod input;
 #[cfg(any(feature = "control", feature = "proxy"))]
 pub mod invocation;

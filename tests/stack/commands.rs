@@ -54,7 +54,9 @@ fn a_plan_changes_nothing(lab: &Lab) {
     let before = lab.function("lab-payment");
     let (code, out, _) = lab.snapback(&["plan", "events/demo-2-handler.json"]);
     assert_eq!(code, 0, "{out}");
-    for expected in ["lab-payment", "handler", "chaos_handler.handler", "ready to run; nothing was changed"] {
+    for expected in
+        ["lab-payment", "handler", "snapback_handler.bootstrap.handler", "ready to run; nothing was changed"]
+    {
         assert!(out.contains(expected), "{expected}: {out}");
     }
     let (code, out, _) = lab.snapback(&["plan", "events/demo-2-handler.json", "--json"]);

@@ -99,6 +99,17 @@ fn about_experiment(experiment: &Experiment, facts: &Facts) -> Vec<Refusal> {
         let reason = format!("{} has a delay of 0 ms, so it would change nothing", fault.name());
         refusals.push(Refusal::new(Guardrail::Effect, "faults", reason, "give it a longer delay, or remove it"));
     }
+    for order in experiment.faults.iter().filter_map(Fault::order) {
+        let name = format!("the handler's {}", order.name());
+        if order.rule().percentage.share() <= 0.0 {
+            let reason = format!("{name} has the percentage 0, so it would never be injected");
+            refusals.push(Refusal::new(Guardrail::Effect, "faults", reason, "give it a share, or remove it"));
+        }
+        if order.changes_nothing() {
+            let reason = format!("{name} has a delay of 0 ms, so it would change nothing");
+            refusals.push(Refusal::new(Guardrail::Effect, "faults", reason, "give it a longer delay, or remove it"));
+        }
+    }
     let (count, limit) = (facts.target_count, facts.settings.target_limit);
     if count > limit {
         let fix = "name fewer, select fewer with COUNT(n), or raise the stack's TargetLimit";
