@@ -8,6 +8,8 @@ use crate::model::names::{FunctionName, LeverReason, RunId};
 use crate::model::time::BoundedDuration;
 use crate::plan::import::Format;
 
+use super::schedule_arguments::ScheduleAction;
+
 /// Chaos experiments on AWS Lambda functions that always put things back.
 #[derive(Debug, Parser)]
 #[command(name = "snapback", version, max_term_width = 100, after_help = EXIT_CODES)]
@@ -126,6 +128,11 @@ pub(super) enum Command {
     Lever {
         #[command(subcommand)]
         action: LeverAction,
+    },
+    /// Start experiments by schedule: add, list, show, pause, resume or remove schedules.
+    Schedule {
+        #[command(subcommand)]
+        action: ScheduleAction,
     },
     /// Print the JSON Schema of an experiment.
     Schema,

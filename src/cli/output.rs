@@ -347,7 +347,7 @@ fn command_length(text: &str) -> Option<usize> {
         Some(first + 1 + word(next)).filter(|end| *end > first + 1)
     };
     match &text[..first] {
-        "rollback" | "lever" | "report" => with_next(),
+        "rollback" | "lever" | "report" | "schedule" => with_next(),
         "status" => Some(first),
         _ => None,
     }
