@@ -2,7 +2,6 @@
 
 use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
 use aws_sdk_sfn::types::ExecutionStatus;
-use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use serde_json::Value;
 
 use crate::ports::Executions;
@@ -28,24 +27,28 @@ pub enum ExecutionState {
     Interrupted(String),
 }
 
+/// Why an execution was not seen to start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StartError {
+    /// Step Functions refused it, so this call has started nothing.
+    Refused(String),
+    /// There was no response, so the execution may have started.
+    Unknown(String),
+}
+
 impl AwsWorld {
     /// Starts an execution of this name and returns its ARN. Step Functions starts a name only once: a repeated call
     /// with the same input returns the running execution (step-functions/latest/apireference/API_StartExecution).
     ///
     /// # Errors
-    /// The reason for which it was not started.
-    pub async fn start_execution(&self, state_machine: &str, name: &str, input: &Value) -> Result<String, String> {
+    /// The reason, and whether it may have started.
+    pub async fn start_execution(&self, state_machine: &str, name: &str, input: &Value) -> Result<String, StartError> {
         let start = self.sfn.start_execution().state_machine_arn(state_machine).name(name).input(input.to_string());
-        match start.send().await {
-            Ok(started) => Ok(started.execution_arn),
-            Err(error) => {
-                let service = error.as_service_error();
-                Err(service
-                    .and_then(|service| service.message())
-                    .unwrap_or("Step Functions did not respond")
-                    .to_owned())
-            }
-        }
+        let started = start.send().await.map_err(|error| call_error(&error));
+        started.map(|started| started.execution_arn).map_err(|error| match error.is_refusal {
+            true => StartError::Refused(error.text()),
+            false => StartError::Unknown(error.text()),
+        })
     }
 
     /// Reads the state of an execution.

@@ -37,7 +37,7 @@ pub use caller::caller;
 pub use configuration::function_configuration;
 #[cfg(feature = "cli")]
 pub use configuration::user_configuration;
-pub use executions::ExecutionState;
+pub use executions::{ExecutionState, StartError};
 #[cfg(feature = "cli")]
 pub use invoke::{FunctionResponse, invoke};
 #[cfg(feature = "cli")]

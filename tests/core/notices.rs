@@ -169,7 +169,7 @@ fn a_notice_of_the_longest_record_fits_into_an_event() {
         let text = serde_json::to_string(&notice_of(&target_change(record), &origin(0, 0)).unwrap()).unwrap();
         assert!(text.len() < 256 * 1024 && !text.contains('\u{202e}'), "{} bytes", text.len());
     }
-    assert!(MAX_LISTED * 1_000 < 256 * 1024 && MAX_TEXT_CHARS < 10_000);
+    const { assert!(MAX_LISTED * 1_000 < 256 * 1024 && MAX_TEXT_CHARS < 10_000) };
 }
 
 /// Every fault, with runs that end early, and a restore that is refused first.
