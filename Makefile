@@ -143,9 +143,10 @@ lab-down: tools-lab ## stop the lab that lab-up has started
 	.tools/venv/bin/python infra/lab/lab.py down
 
 .PHONY: test
-test: validate build tools-runtimes tools-ledger ## everything: validators, cargo test, and the lab from end to end
+test: validate build tools-chaos tools-runtimes tools-ledger ## everything: validators, cargo test, and the lab from end to end
 	.tools/venv/bin/python -m unittest discover -s infra/lab
 	.tools/venv/bin/python -m unittest discover -s infra
+	.tools/chaos/bin/python -m unittest discover -s infra/chaostoolkit-snapback/tests
 	# The decisions and the simulated world must build without any SDK.
 	$(CARGO) test --locked --no-default-features --features testing
 	$(SOAK) --seeds 20000
@@ -186,7 +187,7 @@ $(MUTANTS):
 	$(CARGO) install cargo-mutants --version $(MUTANTS_VERSION) --locked --root $(dir $(@D))
 
 .PHONY: validate
-validate: tools-validate ## check the template, the state machine and the style of the sources
+validate: tools-validate ## check the template, the state machine, the files for pipelines and the style of the sources
 	python3 infra/validate.py
 
 .PHONY: style

@@ -98,7 +98,22 @@ NOT_IN_NAMES = {"is none"}
 # Documents that may name what no longer exists.
 HISTORY = {"CHANGELOG.md"}
 # A setting of another tool, and a placeholder.
-NOT_CITED = {"timeout_buffer_ms", "events/fault-NAME.json"}
+NOT_CITED = {
+    "events/fault-NAME.json",
+    # Settings and actions of other tools.
+    "aws_access_key_id",
+    "aws_assume_role_arn",
+    "aws_profile_name",
+    "aws_secret_access_key",
+    "aws_session_token",
+    "delete_event_source_mapping",
+    "delete_function_concurrency",
+    "put_function_concurrency",
+    "put_function_memory_size",
+    "put_function_timeout",
+    "timeout_buffer_ms",
+    "toggle_event_source_mapping_state",
+}
 # These two quote what they deny.
 SKIPPED_FILES = {"infra/style.py", "infra/test_style.py"}
 

@@ -11,6 +11,9 @@ import unittest
 from pathlib import Path
 from typing import Any
 
+import botocore.loaders
+import botocore.model
+import botocore.validate
 import deploy_fis
 from deploy import InvalidParameter, Refused
 from deployed import CommandFailed, Tools
@@ -127,6 +130,21 @@ class Deployment(unittest.TestCase):
         with self.assertRaisesRegex(kind, re.escape(says)):
             deploy(account, *words, experiment=experiment)
         self.assertEqual(account.calls, [])
+
+
+class Documentation(unittest.TestCase):
+    def test_the_documented_template_is_what_the_api_takes(self) -> None:
+        page = (deploy_fis.TEMPLATE.parents[1] / "docs" / "fis.md").read_text(encoding="utf-8")
+        found = re.search(r"create-experiment-template --cli-input-json '(.*?)'", page, re.DOTALL)
+        assert found is not None
+        made = json.loads(found[1])
+        service = botocore.loaders.Loader().load_service_model("fis", "service-2")
+        shape = botocore.model.ServiceModel(service).operation_model("CreateExperimentTemplate").input_shape
+        # The AWS command line adds the token.
+        report = botocore.validate.ParamValidator().validate({**made, "clientToken": "t"}, shape)
+        self.assertFalse(report.has_errors(), report.generate_report())
+        (action,) = made["actions"].values()
+        self.assertEqual(json.loads(action["parameters"]["documentParameters"]), {"Experiment": "/snapback/experiments/search-is-slow"})
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Validates the templates, the state machine and the style of the sources, offline; `make validate` runs it.
+"""Validates the templates, the state machine, the files for pipelines and the style of the sources; `make validate` runs it.
 
-It fails on every finding that accepted-findings.json does not explain, and on every explanation that no finding needs any more.
+It needs no network, and fails on every finding that accepted-findings.json does not explain, and on every explanation that no finding needs any more.
 """
 
 from __future__ import annotations
@@ -26,6 +26,12 @@ FIS_TEMPLATE = INFRA / "fis.yaml"
 TEMPLATES = (TEMPLATE, FIS_TEMPLATE)
 STATE_MACHINE = INFRA / "statemachine.asl.json"
 ACCEPTED = INFRA / "accepted-findings.json"
+GITHUB_ACTION = INFRA / "github-action" / "action.yml"
+# Each file for a pipeline, and the schema with which it is checked.
+PIPELINES = {
+    GITHUB_ACTION: ["--builtin-schema", "vendor.github-actions"],
+    INFRA / "gitlab" / "snapback.gitlab-ci.yml": ["--builtin-schema", "vendor.gitlab-ci", "--data-transform", "gitlab-ci"],
+}
 TOOL_SECONDS = 180
 
 
@@ -60,7 +66,8 @@ class ToolFailed(Exception):
 def main() -> int:
     accepted = read_accepted()
     try:
-        findings = [*cfn_lint(), *checkov(), *asl_validator(), *runbooks(), *house_rules(), *variants(), *style_rules()]
+        tools = [*cfn_lint(), *checkov(), *asl_validator(), *pipelines()]
+        findings = [*tools, *runbooks(), *house_rules(), *variants(), *style_rules()]
     except ToolFailed as failure:
         print(f"validate: {failure}", file=sys.stderr)
         return 1
@@ -114,6 +121,29 @@ def asl_validator() -> Iterator[Finding]:
         raise ToolFailed(f"asl-validator says neither valid nor invalid: {output.strip()!r}")
     for problem in problems:
         yield Finding("asl-validator", "invalid", STATE_MACHINE.name, problem.strip())
+
+
+def pipelines() -> Iterator[Finding]:
+    for file, schema in PIPELINES.items():
+        yield from check_jsonschema(file, schema)
+    yield from zizmor(GITHUB_ACTION)
+
+
+def check_jsonschema(file: Path, schema: list[str]) -> Iterator[Finding]:
+    """Checks a file for a pipeline against its vendor's schema."""
+    report = parsed("check-jsonschema", run("check-jsonschema", [*schema, "--output-format", "json", str(file)], ok=(0, 1)))
+    for error in report["errors"]:
+        yield Finding("check-jsonschema", "schema", file.name, error.get("best_match", error)["message"])
+    for error in report.get("parse_errors", []):
+        yield Finding("check-jsonschema", "syntax", file.name, str(error))
+
+
+def zizmor(file: Path) -> Iterator[Finding]:
+    """Checks an action for inputs that could become commands, for other actions that are not pinned, and more."""
+    options = ["--offline", "--no-config", "--no-progress", "--format", "json"]
+    # With findings, it ends with 10 or more, by their severity.
+    for found in parsed("zizmor", run("zizmor", [*options, str(file)], ok=(0, *range(10, 15)))):
+        yield Finding("zizmor", found["ident"], file.name, found["desc"])
 
 
 def runbooks() -> Iterator[Finding]:

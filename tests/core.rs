@@ -8,6 +8,8 @@ mod actors;
 mod bad_input;
 #[path = "core/call_counts.rs"]
 mod call_counts;
+#[path = "core/checks.rs"]
+mod checks;
 #[path = "core/crash_anywhere.rs"]
 mod crash_anywhere;
 #[path = "core/crashes.rs"]

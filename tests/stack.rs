@@ -4,6 +4,8 @@
 
 #[path = "stack/batches.rs"]
 mod batches;
+#[path = "stack/ci.rs"]
+mod ci;
 #[path = "stack/commands.rs"]
 mod commands;
 #[path = "stack/credentials.rs"]
@@ -28,6 +30,8 @@ mod lab;
 mod outbox;
 #[path = "stack/output.rs"]
 mod output;
+#[path = "stack/pipeline.rs"]
+mod pipeline;
 #[path = "stack/real_parts.rs"]
 mod real_parts;
 #[path = "stack/rights.rs"]
@@ -36,3 +40,5 @@ mod rights;
 mod roles;
 #[path = "stack/schema.rs"]
 mod schema;
+#[path = "stack/toolkit.rs"]
+mod toolkit;

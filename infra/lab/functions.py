@@ -147,8 +147,13 @@ def publish_layer(account: Account, name: str, directory: str) -> str:
 
 
 def create(account: Account, target: Target, role: str, layers: dict[str, str]) -> None:
-    functions = account.client("lambda")
     create_log_group(account, target)
+    create_function(account, target, role, layers)
+    create_alarm(account, target)
+
+
+def create_function(account: Account, target: Target, role: str, layers: dict[str, str]) -> None:
+    functions = account.client("lambda")
     functions.create_function(
         FunctionName=target.name,
         Description=target.description,
@@ -167,7 +172,6 @@ def create(account: Account, target: Target, role: str, layers: dict[str, str]) 
         Tags={"chaos": "allowed", "team": "shop", "service": target.code},
     )
     functions.put_function_concurrency(FunctionName=target.name, ReservedConcurrentExecutions=RESERVED_CONCURRENCY)
-    create_alarm(account, target)
 
 
 def environment(target: Target) -> dict[str, str]:

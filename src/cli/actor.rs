@@ -10,6 +10,8 @@ use crate::model::input::read;
 
 /// How long a rollback waits to learn who asks for it. STS can be unreachable where other services are reachable.
 const CALLER_TIMEOUT: Duration = Duration::from_secs(2);
+/// The variable in which a tool that uses the command line gives its own name.
+const TOOL: &str = "SNAPBACK_VIA";
 /// What the command line states outside a pipeline.
 const COMMAND_LINE: &str = "command line";
 
@@ -34,11 +36,12 @@ pub(super) fn starter(experiment: &Value, user: &Actor) -> Actor {
 }
 
 fn actor_in(caller: Option<&str>, variable: impl Fn(&str) -> Option<String>) -> Actor {
-    let (via, url) = pipeline(variable).unwrap_or((COMMAND_LINE, None));
+    let (via, url) = pipeline(&variable).unwrap_or((COMMAND_LINE, None));
+    // A tool's name that cannot be shown is left out, as is a URL: neither must prevent a run or a rollback.
+    let tool = variable(TOOL).and_then(|tool| Via::try_from(tool).ok());
     Actor {
         caller: caller.and_then(|arn| ActorArn::try_from(arn).ok()),
-        via: Via::known(via),
-        // A URL that cannot be shown is left out: it must not prevent a run.
+        via: tool.unwrap_or_else(|| Via::known(via)),
         url: url.and_then(|url| PageUrl::try_from(url).ok()),
     }
 }
@@ -49,8 +52,7 @@ fn actor_in(caller: Option<&str>, variable: impl Fn(&str) -> Option<String>) -> 
 /// jobs of GitHub and of GitLab, so those come first. It gives a URL for public builds only.
 fn pipeline(variable: impl Fn(&str) -> Option<String>) -> Option<(&'static str, Option<String>)> {
     if variable("GITHUB_ACTIONS").is_some() {
-        let [server, repository, run] =
-            ["GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID"].map(|name| variable(name));
+        let [server, repository, run] = ["GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID"].map(&variable);
         let page = |((server, repository), run)| format!("{server}/{repository}/actions/runs/{run}");
         let attempt = variable("GITHUB_RUN_ATTEMPT").map_or(String::new(), |attempt| format!("/attempts/{attempt}"));
         return Some(("GitHub Actions", server.zip(repository).zip(run).map(|parts| page(parts) + &attempt)));
@@ -100,6 +102,9 @@ mod tests {
         let jenkins = [("JENKINS_URL", "http://jenkins.example/"), ("BUILD_URL", build)];
         assert_eq!(stated(&jenkins), format!("{ANA}, via Jenkins ({build})"));
         assert_eq!(stated(&[]), format!("{ANA}, via command line"));
+        let toolkit = |name| [gitlab[0], gitlab[1], ("SNAPBACK_VIA", name)];
+        assert_eq!(stated(&toolkit("Chaos Toolkit")), format!("{ANA}, via Chaos Toolkit ({job})"));
+        assert_eq!(stated(&toolkit("two\nlines")), format!("{ANA}, via GitLab CI ({job})"));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::model::names::{FunctionName, LeverReason, RunId};
+use crate::model::time::BoundedDuration;
 use crate::plan::import::Format;
 
 /// Chaos experiments on AWS Lambda functions that always put things back.
@@ -50,6 +51,7 @@ Exit codes:
   6  a restore failed; the reaper keeps trying
   7  the run is not over yet
   8  everything is restored, and nothing shows that the faults took effect
+  9  everything is restored; the run was rolled back because --timeout had elapsed
 
 Endpoints, credentials, profiles and regions are read as every AWS tool reads them (AWS_ENDPOINT_URL, AWS_PROFILE, ...).";
 
@@ -67,6 +69,9 @@ pub(super) enum Command {
         /// Make the draws of select and percentages repeatable; overrides the file's seed.
         #[arg(long, value_name = "NUMBER", value_parser = seed)]
         seed: Option<u32>,
+        /// Append a summary in Markdown to a file, for a job's page or a comment.
+        #[arg(long, value_name = "FILE")]
+        summary: Option<PathBuf>,
     },
     /// Turn another tool's configuration into an experiment; changes nothing, needs no account.
     ///
@@ -75,8 +80,8 @@ pub(super) enum Command {
     Import {
         /// A file in JSON or YAML, or with lines NAME=VALUE; - reads standard input.
         file: PathBuf,
-        /// The tool: fis, failure-lambda, chaos-lambda or chaos-lambda-extension; default: recognized by the file's
-        /// content.
+        /// The tool: fis, failure-lambda, chaos-lambda, chaos-lambda-extension or chaos-toolkit; default: recognized by
+        /// the file's content.
         #[arg(long, value_name = "TOOL", value_parser = format)]
         from: Option<Format>,
         /// A target function, by name or ARN; repeat for more. Overrides the functions named in the file.
@@ -86,21 +91,9 @@ pub(super) enum Command {
     /// Start a run and follow it to its end; Ctrl-C rolls back.
     ///
     /// On a terminal, the first Ctrl-C asks whether to roll back, the second one rolls back, and the third one stops
-    /// following. Without a terminal, the first one rolls back and the second one stops following. SIGTERM and SIGHUP
-    /// roll back. Once everything is restored, each of them just stops following.
-    Run {
-        /// A file in JSON or YAML; - reads standard input.
-        file: PathBuf,
-        /// The run's name; default: made from the experiment's name and the time.
-        #[arg(long, value_name = "RUN", value_parser = run_id)]
-        name: Option<RunId>,
-        /// Make the draws of select and percentages repeatable; overrides the file's seed.
-        #[arg(long, value_name = "NUMBER", value_parser = seed)]
-        seed: Option<u32>,
-        /// Leave with exit code 0 once the faults are in place; the run continues without this command.
-        #[arg(long)]
-        detach: bool,
-    },
+    /// following. Without a terminal, the first one rolls back and the second one stops following. SIGTERM is
+    /// like Ctrl-C without a terminal. SIGHUP rolls back. Once everything is restored, each of them just stops following.
+    Run(RunOptions),
     /// Show the lever, what is armed and the latest runs; or one run.
     Status {
         /// The run.
@@ -137,6 +130,34 @@ pub(super) enum Command {
     /// Print the JSON Schema of an experiment.
     Schema,
 }
+
+/// What `run` is asked.
+#[derive(Debug, clap::Args)]
+pub(super) struct RunOptions {
+    /// A file in JSON or YAML; - reads standard input.
+    pub(super) file: PathBuf,
+    /// The run's name; default: made from the experiment's name and the time.
+    #[arg(long, value_name = "RUN", value_parser = run_id)]
+    pub(super) name: Option<RunId>,
+    /// Make the draws of select and percentages repeatable; overrides the file's seed.
+    #[arg(long, value_name = "NUMBER", value_parser = seed)]
+    pub(super) seed: Option<u32>,
+    /// Leave with exit code 0 once the faults are in place; the run continues without this command.
+    #[arg(long, conflicts_with_all = ["timeout", "junit", "summary"])]
+    pub(super) detach: bool,
+    /// Roll the run back after this time, an ISO 8601 duration such as PT30M, and follow it to its end.
+    #[arg(long, value_name = "DURATION", value_parser = timeout)]
+    pub(super) timeout: Option<RunTimeout>,
+    /// Write a report for CI systems in JUnit's XML format to a file.
+    #[arg(long, value_name = "FILE")]
+    pub(super) junit: Option<PathBuf>,
+    /// Append a summary in Markdown to a file, for a job's page.
+    #[arg(long, value_name = "FILE")]
+    pub(super) summary: Option<PathBuf>,
+}
+
+/// How long `run` waits before it rolls back: as long as a run can last, with its start and its restore.
+pub(super) type RunTimeout = BoundedDuration<1, 86_400>;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum LeverAction {
@@ -193,6 +214,10 @@ fn lever_reason(text: &str) -> Result<LeverReason, String> {
 
 fn seed(text: &str) -> Result<u32, String> {
     text.parse().map_err(|_| format!("write a whole number from 0 to {}", u32::MAX))
+}
+
+fn timeout(text: &str) -> Result<RunTimeout, String> {
+    RunTimeout::try_from(text.to_owned())
 }
 
 fn run_id(text: &str) -> Result<RunId, String> {

@@ -26,6 +26,8 @@ pub enum Exit {
     Unfinished,
     /// 8: everything is restored, and nothing shows that the faults took effect.
     Unproven,
+    /// 9: everything is restored; the run was rolled back because the command's timeout had elapsed.
+    TimedOut,
 }
 
 impl Exit {
@@ -42,6 +44,7 @@ impl Exit {
             Self::RestoreFailed => 6,
             Self::Unfinished => 7,
             Self::Unproven => 8,
+            Self::TimedOut => 9,
         }
     }
 

@@ -227,7 +227,8 @@ impl<'a> Follower<'a> {
             Reaction::RollBack => {
                 progress.stage = Stage::RollingBack;
                 progress.screen.clear();
-                self.line(progress, "rolling back; press Ctrl-C again to stop following");
+                let why = if interruption == Interruption::TimedOut { "the timeout has elapsed; " } else { "" };
+                self.line(progress, &format!("{why}rolling back; press Ctrl-C again to stop following"));
                 progress.undo = Some(Box::pin(self.roll_back()));
             }
             Reaction::Leave => {

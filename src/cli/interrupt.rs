@@ -1,9 +1,12 @@
-//! What ends a command early: Ctrl-C, SIGTERM, SIGHUP and the reply at the prompt; and how the command reacts.
+//! What ends a command early: Ctrl-C, SIGTERM, SIGHUP, the reply at the prompt and a timeout; and how the command reacts.
 
 use std::io::{self, BufRead, IsTerminal};
+use std::pin::Pin;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::time::Sleep;
 
 use super::output::Output;
 use super::{Failure, process};
@@ -13,8 +16,12 @@ use super::{Failure, process};
 pub(super) enum Interruption {
     /// Ctrl-C.
     CtrlC,
-    /// SIGTERM or SIGHUP: the command must end, and no user can be asked.
-    Ended,
+    /// SIGTERM: the command must end, and no user can be asked.
+    Terminated,
+    /// SIGHUP: the terminal is gone.
+    HungUp,
+    /// The command's own timeout has elapsed.
+    TimedOut,
     /// A reply at the prompt.
     Reply(Reply),
 }
@@ -58,19 +65,22 @@ pub(super) enum Reaction {
     Ignore,
 }
 
-/// Decides what an interruption means. Where no user can be asked, the careful reaction is to roll back. Only Ctrl-C
-/// leaves a rollback: a terminal that closes may send SIGHUP twice, and the second one must not undo the first.
+/// Decides what an interruption means. Where no user can be asked, the careful reaction is to roll back. SIGTERM is what
+/// Ctrl-C is without a terminal: a second one of either leaves a rollback, because a pipeline that sends it kills the
+/// command soon. SIGHUP never does: a terminal that closes may send it twice.
 pub(super) fn react(stage: Stage, interruption: Interruption, can_ask: bool) -> Reaction {
     match (stage, interruption) {
         (Stage::Following, Interruption::CtrlC) if can_ask => Reaction::Ask,
-        (Stage::Following | Stage::Asking, Interruption::CtrlC | Interruption::Ended) => Reaction::RollBack,
         (Stage::Asking, Interruption::Reply(Reply::RollBack)) => Reaction::RollBack,
         (Stage::Asking, Interruption::Reply(Reply::KeepFollowing)) => Reaction::KeepFollowing,
-        (Stage::Asking, Interruption::Reply(Reply::Leave)) | (Stage::RollingBack, Interruption::CtrlC) => {
-            Reaction::Leave
-        }
-        (Stage::Restored, Interruption::CtrlC | Interruption::Ended) => Reaction::Leave,
-        (Stage::RollingBack, Interruption::Ended) | (_, Interruption::Reply(_)) => Reaction::Ignore,
+        (Stage::Asking, Interruption::Reply(Reply::Leave)) => Reaction::Leave,
+        (_, Interruption::Reply(_)) => Reaction::Ignore,
+        (Stage::Following | Stage::Asking, _) => Reaction::RollBack,
+        (Stage::RollingBack | Stage::Restored, Interruption::CtrlC | Interruption::Terminated) => Reaction::Leave,
+        (Stage::Restored, Interruption::HungUp) => Reaction::Leave,
+        (Stage::RollingBack, Interruption::HungUp) => Reaction::Ignore,
+        // What is left then is short, and the report is worth it.
+        (Stage::RollingBack | Stage::Restored, Interruption::TimedOut) => Reaction::Ignore,
     }
 }
 
@@ -79,12 +89,14 @@ pub(super) struct Interruptions {
     ctrl_c: Option<Signal>,
     terminate: Option<Signal>,
     hang_up: Option<Signal>,
+    timeout: Option<Pin<Box<Sleep>>>,
+    timed_out: bool,
     replies: Option<mpsc::UnboundedReceiver<Reply>>,
 }
 
 impl Interruptions {
-    /// Starts listening. A signal that this process was started to ignore stays ignored (`nohup`).
-    pub(super) fn new() -> Result<Self, Failure> {
+    /// Starts listening, and begins the timeout. A signal that this process was started to ignore stays ignored (`nohup`).
+    pub(super) fn new(timeout: Option<Duration>) -> Result<Self, Failure> {
         let listen = |kind: SignalKind| match process::is_ignored(kind.as_raw_value()) {
             true => Ok(None),
             false => signal(kind).map(Some).map_err(|error| {
@@ -95,8 +107,20 @@ impl Interruptions {
             ctrl_c: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
             hang_up: listen(SignalKind::hangup())?,
+            timeout: timeout.map(|timeout| Box::pin(tokio::time::sleep(timeout))),
+            timed_out: false,
             replies: None,
         })
+    }
+
+    /// Ends the timeout: there is nothing left to end.
+    pub(super) fn end_timeout(&mut self) {
+        self.timeout = None;
+    }
+
+    /// Whether the timeout was an interruption.
+    pub(super) fn has_timed_out(&self) -> bool {
+        self.timed_out
     }
 
     /// Returns the next interruption. Cancel-safe.
@@ -109,8 +133,13 @@ impl Interruptions {
         };
         tokio::select! {
             () = next_of(&mut self.ctrl_c) => Interruption::CtrlC,
-            () = next_of(&mut self.terminate) => Interruption::Ended,
-            () = next_of(&mut self.hang_up) => Interruption::Ended,
+            () = next_of(&mut self.terminate) => Interruption::Terminated,
+            () = next_of(&mut self.hang_up) => Interruption::HungUp,
+            () = end_of(&mut self.timeout) => {
+                self.timeout = None;
+                self.timed_out = true;
+                Interruption::TimedOut
+            }
             reply = reply => {
                 self.replies = None;
                 // A reader that ended without a reply has read none: the careful reply is to roll back.
@@ -129,6 +158,13 @@ impl Interruptions {
             // If the run has ended, no one receives the reply.
             let _ = sender.send(if read.is_err() { Reply::RollBack } else { reply(&line) });
         });
+    }
+}
+
+async fn end_of(timeout: &mut Option<Pin<Box<Sleep>>>) {
+    match timeout {
+        Some(timeout) => timeout.await,
+        None => std::future::pending().await,
     }
 }
 
@@ -184,19 +220,33 @@ mod tests {
     }
 
     #[test]
-    fn sigterm_and_sighup_roll_back_and_never_leave_a_rollback() {
-        for can_ask in [true, false] {
-            assert_eq!(react(Stage::Following, Interruption::Ended, can_ask), Reaction::RollBack);
-            assert_eq!(react(Stage::Asking, Interruption::Ended, can_ask), Reaction::RollBack);
-            assert_eq!(react(Stage::RollingBack, Interruption::Ended, can_ask), Reaction::Ignore);
+    fn sigterm_is_what_ctrl_c_is_without_a_terminal() {
+        for stage in [Stage::Following, Stage::Asking, Stage::RollingBack, Stage::Restored] {
+            let without_terminal = react(stage, Interruption::CtrlC, false);
+            for can_ask in [true, false] {
+                assert_eq!(react(stage, Interruption::Terminated, can_ask), without_terminal, "{stage:?}");
+            }
         }
+    }
+
+    #[test]
+    fn sighup_and_a_timeout_roll_back_and_never_leave_a_rollback() {
+        for interruption in [Interruption::HungUp, Interruption::TimedOut] {
+            for can_ask in [true, false] {
+                assert_eq!(react(Stage::Following, interruption, can_ask), Reaction::RollBack);
+                assert_eq!(react(Stage::Asking, interruption, can_ask), Reaction::RollBack);
+                assert_eq!(react(Stage::RollingBack, interruption, can_ask), Reaction::Ignore);
+            }
+        }
+        assert_eq!(react(Stage::Restored, Interruption::TimedOut, false), Reaction::Ignore);
     }
 
     #[test]
     fn a_restored_run_is_left_without_a_question() {
         for can_ask in [true, false] {
             assert_eq!(react(Stage::Restored, Interruption::CtrlC, can_ask), Reaction::Leave);
-            assert_eq!(react(Stage::Restored, Interruption::Ended, can_ask), Reaction::Leave);
+            assert_eq!(react(Stage::Restored, Interruption::Terminated, can_ask), Reaction::Leave);
+            assert_eq!(react(Stage::Restored, Interruption::HungUp, can_ask), Reaction::Leave);
             assert_eq!(react(Stage::Restored, YES, can_ask), Reaction::Ignore);
         }
     }

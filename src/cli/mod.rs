@@ -2,15 +2,18 @@
 
 mod actor;
 mod arguments;
+mod artifacts;
 mod awaited;
 mod direct;
 mod encoding;
 mod exit;
 mod file;
+mod finished;
 mod follow;
 mod identity;
 mod import;
 mod interrupt;
+mod junit;
 mod lever;
 mod output;
 mod plan;
@@ -20,6 +23,7 @@ mod rollback;
 mod run;
 mod screen;
 mod stack;
+mod summary;
 mod syntax;
 mod undo;
 mod yaml;
@@ -70,10 +74,8 @@ async fn command(arguments: &Arguments, output: &Output) -> Result<Exit, Failure
             Ok(Exit::Success)
         }
         Command::Import { file, from, functions } => import::import(file, *from, functions, output),
-        Command::Plan { file, seed } => plan::plan(arguments, file, *seed, output).await,
-        Command::Run { file, name, seed, detach } => {
-            run::run(arguments, file, name.as_ref(), *seed, *detach, output).await
-        }
+        Command::Plan { file, seed, summary } => plan::plan(arguments, file, *seed, summary.as_deref(), output).await,
+        Command::Run(options) => run::run(arguments, options, output).await,
         Command::Status { run } => report::status(arguments, run.as_ref(), output).await,
         Command::Report { run } => report::report(arguments, run, output).await,
         Command::Rollback { run, prevent_start, direct, .. } => {

@@ -10,9 +10,10 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::model::refusal::Refusal;
-use crate::model::run::{RunStatus, TargetStatus};
+use crate::model::run::TargetStatus;
 use crate::model::text::{escape_controls, is_control};
 use crate::model::time::Time;
+use crate::plan::outcome_text::outcome_text;
 use crate::plan::rendering::{FieldRow, Outcome, PlanView, ReportView, TargetReport, has_version};
 
 use super::exit::Exit;
@@ -79,7 +80,8 @@ impl Output {
         self.keep(writeln!(io::stderr(), "{}", escape_all_but_colors(&complete_commands(line, &self.places), false)));
     }
 
-    fn keep(&self, written: io::Result<()>) {
+    /// Remembers a failure to write, for the exit code.
+    pub(super) fn keep(&self, written: io::Result<()>) {
         if let Err(error) = written {
             self.failed.borrow_mut().get_or_insert(error);
         }
@@ -271,32 +273,12 @@ impl Output {
     }
 
     fn outcome(&self, view: &ReportView) -> String {
-        let (tone, text) = match view.outcome {
-            Outcome::Unfinished => (Tone::Warning, "not over yet"),
-            Outcome::Held => (Tone::Good, "restored exactly, at the end of its duration"),
-            Outcome::NoSteadyState => {
-                (Tone::Good, "restored exactly, at the end of its duration; no steady state was given")
-            }
-            Outcome::Unproven => (
-                Tone::Warning,
-                "restored exactly, at the end of its duration; nothing shows that the faults took effect",
-            ),
-            Outcome::EndedEarly if view.status == RunStatus::Completed => {
-                (Tone::Warning, "restored exactly; the steady state did not hold afterwards")
-            }
-            // A run can fail before its end, or at its end.
-            Outcome::EndedEarly if view.status == RunStatus::Failed => {
-                (Tone::Warning, "restored exactly; the run failed")
-            }
-            Outcome::EndedEarly => (Tone::Warning, "restored exactly, before the end of its duration"),
-            Outcome::Drifted if only_deleted(view) => match view.targets.len() {
-                1 => (Tone::Warning, "the function was deleted during the run; nothing is left to restore"),
-                _ => (Tone::Warning, "restored, except for functions that were deleted during the run"),
-            },
-            Outcome::Drifted => (Tone::Warning, drifted(view)),
-            Outcome::RestoreFailed => (Tone::Bad, "NOT restored yet; the reaper tries again every minute"),
+        let tone = match view.outcome {
+            Outcome::Held | Outcome::NoSteadyState => Tone::Good,
+            Outcome::RestoreFailed => Tone::Bad,
+            Outcome::Unfinished | Outcome::Unproven | Outcome::EndedEarly | Outcome::Drifted => Tone::Warning,
         };
-        self.paint(tone, text)
+        self.paint(tone, outcome_text(view))
     }
 
     pub(super) fn target(&self, status: TargetStatus) -> String {
@@ -309,30 +291,6 @@ impl Output {
         };
         self.paint(tone, status.name())
     }
-}
-
-/// Describes why a restored run is not as it was before.
-fn drifted(view: &ReportView) -> &'static str {
-    let frozen = |target: &TargetReport| has_version(&target.frozen_versions);
-    let changed = |target: &TargetReport| {
-        matches!(target.status, TargetStatus::Drifted | TargetStatus::Deleted) || !target.removed_faults.is_empty()
-    };
-    match (view.targets.iter().any(frozen), view.targets.iter().any(changed)) {
-        (false, _) => "restored; fields or faults were changed outside this run",
-        (true, false) => "restored; a version published during the run keeps the fault",
-        (true, true) => {
-            "restored; a version published during the run keeps the fault, and fields or faults were changed outside this run"
-        }
-    }
-}
-
-/// Whether the run is restored exactly except for deleted functions.
-fn only_deleted(view: &ReportView) -> bool {
-    let is_exact = |status| matches!(status, TargetStatus::Deleted | TargetStatus::Restored | TargetStatus::Untouched);
-    view.targets_left_out == 0
-        && view.targets.iter().all(|target| {
-            is_exact(target.status) && target.removed_faults.is_empty() && !has_version(&target.frozen_versions)
-        })
 }
 
 const GREEN: &str = "\u{1b}[32m";

@@ -14,6 +14,7 @@ use crate::steps::run_targets::{found_targets, run_targets};
 
 use super::arguments::Arguments;
 use super::exit::Exit;
+use super::finished::Finished;
 use super::output::{Output, Tone};
 use super::{Failure, stack};
 
@@ -22,8 +23,14 @@ const RECENT: usize = 10;
 
 /// Reads a run from the ledger.
 pub(super) async fn view(world: &impl World, id: &RunId) -> Result<ReportView, Failure> {
+    Ok(finished(world, id).await?.view)
+}
+
+/// Reads a run that has ended, with its record.
+pub(super) async fn finished(world: &impl World, id: &RunId) -> Result<Finished, Failure> {
     let run = retry(world, || world.run(id)).await?.ok_or_else(|| StepError::NoSuchRun(id.clone()))?;
-    view_of(world, &run).await
+    let view = view_of(world, &run).await?;
+    Ok(Finished { run, view })
 }
 
 async fn view_of(world: &impl World, run: &Run) -> Result<ReportView, Failure> {

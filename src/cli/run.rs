@@ -1,20 +1,22 @@
 //! The command `run`: starts an execution and follows it.
 
-use std::path::Path;
-
 use serde_json::{Value, json};
 
 use crate::model::actor::Actor;
+use crate::model::experiment::Experiment;
 use crate::model::names::{ExperimentName, RunId};
+use crate::model::run::EndReason;
 use crate::model::time::Time;
 use crate::plan::rendering::{Outcome, ReportView};
 use crate::ports::Clock;
 use crate::steps::error::StepErrorKind;
 
 use super::actor::{actor, starter};
-use super::arguments::Arguments;
+use super::arguments::{Arguments, RunOptions, RunTimeout};
+use super::artifacts::Artifacts;
 use super::exit::Exit;
 use super::file::read_seeded;
+use super::finished::Finished;
 use super::follow::{Followed, Follower};
 use super::identity::{Identified, show_identity};
 use super::interrupt::Interruptions;
@@ -25,60 +27,80 @@ use super::undo::{Undo, instead, through_function};
 use super::{Failure, report, stack};
 
 /// Starts a run, follows it to its end and shows its report. If it is detached, it is left once its faults are in place.
-pub(super) async fn run(
+pub(super) async fn run(arguments: &Arguments, options: &RunOptions, output: &Output) -> Result<Exit, Failure> {
+    let (experiment, value) = read_seeded(&options.file, options.seed)?;
+    let artifacts = Artifacts::open(options.junit.as_deref(), options.summary.as_deref(), &options.file)?;
+    let followed = start_and_follow(arguments, options, &experiment, value, output).await;
+    artifacts.write(experiment.name.as_str(), followed.as_ref().map(|(_, finished)| finished), output);
+    followed.map(|(exit, _)| exit)
+}
+
+async fn start_and_follow(
     arguments: &Arguments,
-    file: &Path,
-    name: Option<&RunId>,
-    seed: Option<u32>,
-    detach: bool,
+    options: &RunOptions,
+    experiment: &Experiment,
+    mut value: Value,
     output: &Output,
-) -> Result<Exit, Failure> {
-    let (experiment, mut value) = read_seeded(file, seed)?;
+) -> Result<(Exit, Finished), Failure> {
     let stack = stack::find(arguments).await?;
     let identity = show_identity(&stack, output).await;
     let user = actor(identity.caller.as_deref());
     if stack.records_actors {
         value["startedBy"] = json!(starter(&value, &user));
     }
-    let id = match name {
+    let id = match &options.name {
         Some(name) => name.clone(),
         None => run_id(&experiment.name, stack.world.now(), stack.world.random())?,
     };
     // Until now, Ctrl-C ends the command before anything was started. From now on, it reaches the code below.
-    let mut interruptions = Interruptions::new()?;
+    let mut interruptions = Interruptions::new(options.timeout.map(RunTimeout::get))?;
     let execution = tokio::select! {
         execution = start(&stack, &id, &value) => execution?,
         // Whether the execution has started is not known. Either way, it is stopped.
-        _ = interruptions.next() => return stop_before_start(&stack, &user, arguments, &id, &mut interruptions, output).await,
+        _ = interruptions.next() => {
+            return Err(stop_before_start(&stack, &user, arguments, &id, &mut interruptions, output).await);
+        }
     };
     if !output.as_json {
         output.print_line(&format!("run {id}"));
     }
-    let follower = Follower::new(&stack, arguments, &id, execution, &experiment, &user, output).detaching(detach);
+    let follower = Follower::new(&stack, arguments, &id, execution, experiment, &user, output);
+    let follower = follower.detaching(options.detach);
     let followed = follower.follow(&mut interruptions).await?;
     if let Followed::Refused(failure) = followed {
         return Err(failure);
     }
-    let view = tokio::select! {
-        view = report::view(&stack.world, &id) => view.map_err(|failure| not_begun(&id, failure))?,
+    interruptions.end_timeout();
+    let finished = tokio::select! {
+        finished = report::finished(&stack.world, &id) => finished.map_err(|failure| not_begun(&id, failure))?,
         _ = interruptions.next() => {
             let advice = arguments.repeat(&format!("report {id}"));
             return Err(Failure::new("Left", format!("left; the run has ended; see {advice}")));
         }
     };
+    let view = &finished.view;
     let is_open = view.outcome == Outcome::Unfinished;
     let is_left = is_open && matches!(followed, Followed::Detached);
     if output.as_json {
-        output.json(&Identified { identity: &identity, view: &view });
+        output.json(&Identified { identity: &identity, view });
     } else if is_left {
         output.print_line(&follower.continues());
     } else {
-        output.report(&view);
+        output.report(view);
     }
     if is_open && !is_left {
-        output.note(&format!("snapback: {}", left_to_the_reaper(&view)));
+        output.note(&format!("snapback: {}", left_to_the_reaper(view)));
     }
-    Ok(if is_left { Exit::Success } else { Exit::of(&view) })
+    let exit = if is_left { Exit::Success } else { exit(&finished, interruptions.has_timed_out()) };
+    Ok((exit, finished))
+}
+
+/// Returns the exit code of a run. One that had ended before its rollback was requested has its own outcome.
+fn exit(finished: &Finished, has_timed_out: bool) -> Exit {
+    match Exit::of(&finished.view) {
+        Exit::EndedEarly if has_timed_out && finished.run.reason == Some(EndReason::UserRequest) => Exit::TimedOut,
+        exit => exit,
+    }
 }
 
 /// Replaces the failure to find a run whose execution has ended. Without a record, no target is ever injected into.
@@ -114,7 +136,9 @@ async fn stop_before_start(
     id: &RunId,
     interruptions: &mut Interruptions,
     output: &Output,
-) -> Result<Exit, Failure> {
+) -> Failure {
+    interruptions.end_timeout();
+    let exit = if interruptions.has_timed_out() { Exit::TimedOut } else { Exit::EndedEarly };
     let stop = async {
         match through_function(stack, Undo::Stop(id), user, arguments, output).await {
             Err(RollbackError::Unreachable(why)) => {
@@ -126,10 +150,13 @@ async fn stop_before_start(
     };
     let left = |what: &str, exit: Exit| {
         let advice = arguments.repeat(&format!("status {id}"));
-        Err(Failure { exit, ..Failure::new("Left", format!("{what}; see {advice}")) })
+        Failure { exit, ..Failure::new("Left", format!("{what}; see {advice}")) }
     };
     tokio::select! {
-        stopped = stop => stopped.and_then(|()| left("the run was stopped while it was starting", Exit::EndedEarly)),
+        stopped = stop => match stopped {
+            Ok(()) => left("the run was stopped while it was starting", exit),
+            Err(failure) => failure,
+        },
         _ = interruptions.next() => left("left; it is not known whether the run has started", Exit::Unfinished),
     }
 }

@@ -70,6 +70,38 @@ impl Condition {
     }
 }
 
+impl Condition {
+    /// Describes how an alarm deviates that is in ALARM, or that is not there.
+    #[must_use]
+    pub fn alarm_deviation(alarm: &AlarmName, exists: bool) -> String {
+        match exists {
+            true => format!("alarm {} is in ALARM", alarm.name()),
+            false => format!("there is no alarm {}", alarm.name()),
+        }
+    }
+
+    /// Describes how a metric deviates that has this value; `None` is no data.
+    #[must_use]
+    pub fn metric_deviation(&self, value: Option<f64>) -> String {
+        let now = value.map_or_else(|| "no data".to_owned(), |value| value.to_string());
+        format!("{self}{BUT_IT_IS}{now}")
+    }
+
+    /// Whether a deviation was described by this condition.
+    #[must_use]
+    pub fn is_cause_of(&self, deviation: &str) -> bool {
+        match self {
+            Self::Alarm(alarm) => [true, false].iter().any(|exists| Self::alarm_deviation(alarm, *exists) == deviation),
+            Self::Metric { .. } => {
+                deviation.strip_prefix(&self.to_string()).is_some_and(|rest| rest.starts_with(BUT_IT_IS))
+            }
+        }
+    }
+}
+
+/// What stands between a metric's condition and its value, in a deviation.
+const BUT_IT_IS: &str = ", but it is ";
+
 impl From<Condition> for RawCondition {
     fn from(condition: Condition) -> Self {
         match condition {

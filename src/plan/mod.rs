@@ -2,6 +2,7 @@
 
 mod bystanders;
 pub mod changes;
+pub mod checks;
 pub mod effect;
 pub mod field_state;
 pub mod guardrails;
@@ -10,6 +11,7 @@ pub mod inject;
 pub mod injection;
 pub mod notices;
 mod objection;
+pub mod outcome_text;
 pub mod own;
 mod proxy;
 pub mod removal;

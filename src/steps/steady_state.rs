@@ -40,9 +40,8 @@ pub async fn deviations(
     let mut deviations = Vec::new();
     for (alarm, fact) in facts(world, &alarms).await? {
         match fact {
-            Some(fact) if fact.in_alarm => deviations.push(format!("alarm {} is in ALARM", alarm.name())),
-            Some(_) => {}
-            None => deviations.push(format!("there is no alarm {}", alarm.name())),
+            Some(fact) if !fact.in_alarm => {}
+            fact => deviations.push(Condition::alarm_deviation(alarm, fact.is_some())),
         }
     }
     for condition in conditions {
@@ -55,8 +54,7 @@ pub async fn deviations(
             None => None,
         };
         if !bound.holds(value) {
-            let now = value.map_or_else(|| "no data".to_owned(), |value| value.to_string());
-            deviations.push(format!("{condition}, but it is {now}"));
+            deviations.push(condition.metric_deviation(value));
         }
     }
     Ok(deviations)

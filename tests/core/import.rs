@@ -5,6 +5,8 @@ use snapback::model::input::read_experiment;
 use snapback::model::names::FunctionName;
 use snapback::plan::import::{Format, Imported, import, variables};
 
+#[path = "import/chaos_toolkit.rs"]
+mod chaos_toolkit;
 #[path = "import/notes.rs"]
 mod notes;
 #[path = "import/refusals.rs"]
@@ -14,7 +16,7 @@ mod table;
 
 use self::notes::is_noted;
 
-const FIXTURES: [(&str, Format, &str); 7] = [
+const FIXTURES: [(&str, Format, &str); 8] = [
     ("fis.json", Format::Fis, include_str!("import/fixtures/fis.json")),
     ("failure-lambda.json", Format::FailureLambda, include_str!("import/fixtures/failure-lambda.json")),
     ("failure-lambda-0.json", Format::FailureLambda, include_str!("import/fixtures/failure-lambda-0.json")),
@@ -30,6 +32,7 @@ const FIXTURES: [(&str, Format, &str); 7] = [
         Format::ChaosLambdaExtension,
         include_str!("import/fixtures/chaos-lambda-extension-function.json"),
     ),
+    ("chaos-toolkit.json", Format::ChaosToolkit, include_str!("import/fixtures/chaos-toolkit.json")),
 ];
 
 fn source(name: &str) -> Value {

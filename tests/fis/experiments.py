@@ -112,6 +112,15 @@ class Fis:
             experiment.error = error
             self.finish(experiment, "failed", repr(error))
 
+    def run_by_hand(self, document: str, parameters: dict[str, str]) -> Experiment:
+        """Does what a user does who starts the document without FIS, and waits for its end."""
+        given = {key: [value] for key, value in parameters.items()}
+        ssm = self.roles.account.client("ssm")
+        started = ssm.start_automation_execution(DocumentName=document, Parameters=given)
+        experiment = Experiment("", {}, started["AutomationExecutionId"])
+        self.run_automation(experiment, parameters, no_hook)
+        return experiment
+
     def run_automation(self, experiment: Experiment, parameters: dict[str, str], hook: Hook) -> None:
         """Runs the automation, as SSM does."""
         record = self.store.get("automations", experiment.automation)

@@ -67,6 +67,17 @@ def send(site: Site, function: str, done: threading.Event) -> None:
             continue
 
 
+def by_hand(site: Site, name: str) -> None:
+    """A user starts the document without FIS."""
+    site.template(name, site.experiment(name, SHORT))
+    done = site.fis.run_by_hand(site.output("DocumentArn"), {"Experiment": site.parameter(name)})
+    assert (done.outcome.status, done.run) == ("Success", f"fis-{done.automation}"), done.outcome
+    caller = site.account.client("sts").get_caller_identity()["Arn"]
+    report = site.report(done.run)
+    assert report is not None and report["startedBy"] == {"caller": caller, "via": "SSM Automation"}, report
+    assert site.is_restored(name)
+
+
 # ------------------------------------------------------------------------------------------------- stopped by FIS
 
 
@@ -172,6 +183,9 @@ def two_at_once(site: Site, name: str) -> None:
     assert second.status == "failed" and f"run {second.run} has failed: Refused" in second.reason, second.reason
     # Nothing tells which of the two FIS experiments has started the second automation.
     assert second.run == f"fis-{second.automation}", second.run
+    known = {name: second.outcome.outputs[f"prepareRun.{name}"] for name in ("Caller", "Via")}
+    role = second.record["roleArn"].rpartition("/")[2]
+    assert f":assumed-role/{role}/" in known["Caller"] and known["Via"] == "FIS", known
     assert site.is_injected(name)
     site.fis.stop(first)
     first.wait()
@@ -262,6 +276,7 @@ IN, BEFORE, AFTER, LATE = Moment.IN, Moment.BEFORE, Moment.AFTER, Moment.LATE
 SCENARIOS = [
     Scenario(DEMO, demos),
     Scenario(OWN, own),
+    Scenario("fis-by-hand", by_hand),
     *(stopped("prepareRun", moment) for moment in (BEFORE, IN, AFTER)),
     *(stopped("startRun", moment) for moment in (BEFORE, LATE, IN, AFTER)),
     *(stopped("waitForRun", moment) for moment in (BEFORE, IN, AFTER)),

@@ -156,21 +156,37 @@ fn an_interrupt_during_the_start_prevents_the_run() {
 }
 
 #[test]
-fn a_repeated_signal_does_not_leave_the_rollback() {
+fn a_repeated_sighup_does_not_leave_the_rollback() {
     let aws = FakeAws::start();
     aws.with(|state| state.rollback = Rollback::Hangs);
     let mut running = followed_without_terminal(&aws, "signal-again");
-    for signal in ["HUP", "HUP", "TERM", "TERM"] {
+    for signal in ["HUP", "HUP"] {
         running.signal(signal);
     }
     eventually(|| aws.calls("Invoke").len() == 1, || "the rollback is requested".to_owned());
-    running.signal("TERM");
+    running.signal("HUP");
     let polls = aws.calls("DescribeExecution").len();
     eventually(|| aws.calls("DescribeExecution").len() > polls + 2, || "the command continues to poll".to_owned());
     assert!(running.is_running());
     running.signal("INT");
     assert_eq!(running.code(), 7);
     assert_eq!(aws.calls("Invoke").len(), 1);
+}
+
+/// GitHub sends SIGINT, SIGTERM after 7.5 s, and kills the command 2.5 s later. Others send SIGTERM only.
+#[test]
+fn sigterm_is_what_ctrl_c_is_without_a_terminal() {
+    for signals in [["INT", "INT"], ["INT", "TERM"], ["TERM", "INT"], ["TERM", "TERM"]] {
+        let aws = FakeAws::start();
+        aws.with(|state| state.rollback = Rollback::Hangs);
+        let mut running = followed_without_terminal(&aws, &format!("signals-{}", signals.concat()));
+        running.signal(signals[0]);
+        running.wait_for("rolling back", 1);
+        eventually(|| aws.calls("Invoke").len() == 1, || "the rollback is requested".to_owned());
+        running.signal(signals[1]);
+        assert_eq!(running.code(), 7, "{signals:?}: {}", running.shown());
+        running.wait_for("left; the rollback was requested and continues without this command", 1);
+    }
 }
 
 #[test]

@@ -86,6 +86,16 @@ impl Lab {
         &self.environment[name]
     }
 
+    /// Returns the environment of the lab's administrator.
+    pub fn environment(&self) -> &BTreeMap<String, String> {
+        &self.environment
+    }
+
+    /// Returns the name of the deployed stack.
+    pub fn stack(&self) -> &str {
+        &self.stack
+    }
+
     fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("AWS_")) {
@@ -306,6 +316,12 @@ pub fn experiment(name: &str, function: &str, duration: &str, fault: &str) -> Pa
 /// Writes an experiment that an alarm stops.
 pub fn watched_experiment(name: &str, function: &str, duration: &str, fault: &str, alarm: &str) -> PathBuf {
     write_experiment(name, function, duration, fault, &format!("stopConditions:\n  - alarm: {alarm}\n"))
+}
+
+/// Writes an experiment on the memory of a function, in whose steady state an alarm is not in ALARM.
+pub fn steady_experiment(name: &str, function: &str, duration: &str, alarm: &str) -> PathBuf {
+    let fault = "memory: {megabytes: 1024}";
+    write_experiment(name, function, duration, fault, &format!("steadyState:\n  - alarm: {alarm}\nrecovery: PT0S\n"))
 }
 
 fn write_experiment(name: &str, function: &str, duration: &str, fault: &str, rest: &str) -> PathBuf {

@@ -106,7 +106,7 @@ pub(super) fn read(source: &Value) -> Result<Draft, InvalidInput> {
             draft.note(RESPONSE_TEXT, "it is not set; the extension's default response is used");
         }
         let text = text.unwrap_or_else(|| RESPONSE_DEFAULT.to_owned());
-        note_malformed_body(&text, &mut draft);
+        note_malformed_body(RESPONSE_TEXT, &text, &mut draft);
         draft.add(RESPONSE[0], share.map(|share| replaced(text, share)));
     }
     for (on, keys) in [(latency, [LATENCY_SHARE, LATENCY_SECONDS]), (response, [RESPONSE_SHARE, RESPONSE_TEXT])] {
@@ -129,7 +129,7 @@ pub(super) fn read(source: &Value) -> Result<Draft, InvalidInput> {
     Ok(draft)
 }
 
-fn slow(delay: Milliseconds, percentage: Percentage) -> InvocationFault {
+pub(super) fn slow(delay: Milliseconds, percentage: Percentage) -> InvocationFault {
     InvocationFault::Latency(LatencyFault {
         delay_ms: Some(delay),
         min_ms: None,
@@ -142,7 +142,7 @@ fn slow(delay: Milliseconds, percentage: Percentage) -> InvocationFault {
 }
 
 /// The fault for a replaced response: the extension replaces the whole response, after the handler has run.
-fn replaced(text: String, percentage: Percentage) -> InvocationFault {
+pub(super) fn replaced(text: String, percentage: Percentage) -> InvocationFault {
     InvocationFault::Response(ResponseFault {
         status_code: None,
         headers: std::collections::BTreeMap::new(),
@@ -155,11 +155,11 @@ fn replaced(text: String, percentage: Percentage) -> InvocationFault {
     })
 }
 
-fn note_malformed_body(text: &str, draft: &mut Draft) {
+pub(super) fn note_malformed_body(field: &str, text: &str, draft: &mut Draft) {
     let body = serde_json::from_str::<Value>(text).ok().and_then(|response| response.get("body").cloned());
     if body.is_some_and(|body| !body.is_string()) {
         let text = "its `body` is not text, which API Gateway treats as a malformed response (502); imported unchanged, as `raw`";
-        draft.note(RESPONSE_TEXT, text);
+        draft.note(field, text);
     }
 }
 

@@ -6,9 +6,12 @@ use crate::model::experiment::RunDuration;
 use crate::model::input::{InvalidInput, read_experiment};
 use crate::model::invocation::InvocationFault;
 use crate::model::names::{AlarmName, FunctionName};
+use crate::model::text::is_control;
 
 use super::{Format, Imported};
 
+/// The longest name of an experiment.
+const NAME_CHARACTERS: usize = 128;
 /// How long the faults stay where the tool has no duration.
 const DURATION: &str = "PT5M";
 
@@ -21,7 +24,8 @@ pub(super) struct Draft {
     pub(super) targets: Vec<Value>,
     pub(super) duration: Option<RunDuration>,
     pub(super) stop_conditions: Vec<AlarmName>,
-    faults: Vec<InvocationFault>,
+    pub(super) steady_state: Vec<AlarmName>,
+    faults: Vec<Value>,
     notes: Vec<String>,
     /// Why some settings are not faults here. They are the error if there is no fault at all.
     lost: Vec<String>,
@@ -50,9 +54,14 @@ impl Draft {
     /// Adds a fault; or notes why it is not imported.
     pub(super) fn add(&mut self, field: &str, fault: Result<InvocationFault, String>) {
         match fault.and_then(|fault| fault.check().map(|()| fault)) {
-            Ok(fault) => self.faults.push(fault),
+            Ok(fault) => self.faults.push(json!(fault)),
             Err(why) => self.lose(field, &why),
         }
+    }
+
+    /// Adds a fault, as an experiment has it.
+    pub(super) fn push(&mut self, fault: Value) {
+        self.faults.push(fault);
     }
 
     /// Builds the experiment, and checks that snapback itself can read it.
@@ -85,9 +94,10 @@ impl Draft {
             "faults": self.faults,
             "duration": duration,
         });
-        if !self.stop_conditions.is_empty() {
-            let alarms: Vec<Value> = self.stop_conditions.iter().map(|alarm| json!({ "alarm": alarm })).collect();
-            experiment["stopConditions"] = alarms.into();
+        for (key, alarms) in [("stopConditions", &self.stop_conditions), ("steadyState", &self.steady_state)] {
+            if !alarms.is_empty() {
+                experiment[key] = alarms.iter().map(|alarm| json!({ "alarm": alarm })).collect();
+            }
         }
         read_experiment(&experiment).map_err(|wrong| InvalidInput {
             field: wrong.field,
@@ -95,6 +105,16 @@ impl Draft {
         })?;
         Ok(Imported { experiment, notes: self.notes })
     }
+}
+
+/// Makes an experiment's name from a text of the source.
+pub(super) fn experiment_name(field: &str, text: &str, draft: &mut Draft) -> Option<String> {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let name: String = line.chars().filter(|c| !is_control(*c)).take(NAME_CHARACTERS).collect();
+    if name.len() < line.len() {
+        draft.note(field, format!("its first {NAME_CHARACTERS} characters are the experiment's name"));
+    }
+    Some(name).filter(|name| !name.is_empty())
 }
 
 fn line(field: &str, text: &str) -> String {

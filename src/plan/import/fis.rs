@@ -13,14 +13,11 @@ use crate::model::invocation::{
 };
 use crate::model::names::AlarmName;
 use crate::model::target::Select;
-use crate::model::text::is_control;
 
 use super::cloudformation::{find, shown_reference};
-use super::draft::Draft;
+use super::draft::{Draft, experiment_name};
 use super::fields::{Fields, shown, whole};
 
-/// The longest name of an experiment.
-const NAME_CHARACTERS: usize = 128;
 const DELAY: &str = "aws:lambda:invocation-add-delay";
 const ERROR: &str = "aws:lambda:invocation-error";
 const RESPONSE: &str = "aws:lambda:invocation-http-integration-response";
@@ -83,12 +80,7 @@ fn read_template(mut template: Fields<'_>, mut draft: Draft) -> Result<Draft, In
 fn name(template: &mut Fields<'_>, draft: &mut Draft) {
     let field = template.at("description");
     let Ok(Some(description)) = template.text("description") else { return };
-    let line = description.split_whitespace().collect::<Vec<_>>().join(" ");
-    let name: String = line.chars().filter(|c| !is_control(*c)).take(NAME_CHARACTERS).collect();
-    if name.len() < line.len() {
-        draft.note(&field, format!("its first {NAME_CHARACTERS} characters are the experiment's name"));
-    }
-    draft.name = Some(name).filter(|name| !name.is_empty());
+    draft.name = experiment_name(&field, description, draft);
 }
 
 /// Makes a fault from each Lambda action; returns the names of the targets that these have.

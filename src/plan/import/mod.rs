@@ -3,6 +3,9 @@
 
 mod chaos_lambda;
 mod chaos_lambda_extension;
+mod chaos_toolkit;
+mod chaos_toolkit_actions;
+mod chaos_toolkit_variables;
 mod cloudformation;
 mod draft;
 mod envelope;
@@ -30,11 +33,14 @@ pub enum Format {
     ChaosLambda,
     /// The variables of chaos-lambda-extension.
     ChaosLambdaExtension,
+    /// An experiment of the Chaos Toolkit.
+    ChaosToolkit,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 4] = [Self::Fis, Self::FailureLambda, Self::ChaosLambda, Self::ChaosLambdaExtension];
+    pub const ALL: [Self; 5] =
+        [Self::Fis, Self::FailureLambda, Self::ChaosLambda, Self::ChaosLambdaExtension, Self::ChaosToolkit];
 
     /// The name on the command line.
     #[must_use]
@@ -44,6 +50,7 @@ impl Format {
             Self::FailureLambda => "failure-lambda",
             Self::ChaosLambda => "chaos-lambda",
             Self::ChaosLambdaExtension => "chaos-lambda-extension",
+            Self::ChaosToolkit => "chaos-toolkit",
         }
     }
 
@@ -54,6 +61,7 @@ impl Format {
             Self::FailureLambda => "failure-lambda",
             Self::ChaosLambda => "chaos_lambda",
             Self::ChaosLambdaExtension => "chaos-lambda-extension",
+            Self::ChaosToolkit => "the Chaos Toolkit",
         }
     }
 
@@ -65,6 +73,7 @@ impl Format {
             Self::FailureLambda => failure_lambda::recognizes(source) || failure_lambda_flat::recognizes(source),
             Self::ChaosLambda => chaos_lambda::recognizes(source),
             Self::ChaosLambdaExtension => chaos_lambda_extension::recognizes(source),
+            Self::ChaosToolkit => chaos_toolkit::recognizes(source),
         })
     }
 }
@@ -104,6 +113,7 @@ pub fn import(source: &Value, format: Option<Format>, functions: &[FunctionName]
         Format::FailureLambda => failure_lambda::read(source)?,
         Format::ChaosLambda => chaos_lambda::read(source)?,
         Format::ChaosLambdaExtension => chaos_lambda_extension::read(source)?,
+        Format::ChaosToolkit => chaos_toolkit::read(source)?,
     };
     draft.finish(format, functions)
 }

@@ -30,7 +30,9 @@ pub fn is_noted(notes: &[String], place: &str) -> bool {
     let paths: Vec<String> = (1..=names.len()).map(|length| names[..length].join(".")).collect();
     notes.iter().any(|note| {
         let (fields, rest) = note.split_once(": ").unwrap();
-        rest.starts_with("not imported") && fields.split(", ").any(|field| paths.iter().any(|path| path == field))
+        // An entry of a list is `list[0]` in a note.
+        let mut fields = fields.split(", ").map(|field| field.replace('[', ".").replace(']', ""));
+        rest.starts_with("not imported") && fields.any(|field| paths.contains(&field))
     })
 }
 

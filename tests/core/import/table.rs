@@ -99,7 +99,41 @@ const SETTINGS: &[Setting] = &[
             ])
         },
     ),
+    ("Chaos Toolkit", "`put_function_concurrency` with `concurrent_executions` 0", || {
+        chaosaws("put_function_concurrency", json!({ "concurrent_executions": 0 }))
+    }),
+    ("Chaos Toolkit", "`put_function_timeout` with `timeout` 1", || {
+        chaosaws("put_function_timeout", json!({ "timeout": 1 }))
+    }),
+    ("Chaos Toolkit", "`put_function_memory_size` with `memory_size` 128", || {
+        chaosaws("put_function_memory_size", json!({ "memory_size": 128 }))
+    }),
+    ("Chaos Toolkit", "`toggle_event_source_mapping_state` with `enabled` false, `event_uuid`", || {
+        let id = "14e0db71-5d35-4eb5-b481-8945cf9d10c2";
+        chaosaws("toggle_event_source_mapping_state", json!({ "enabled": false, "event_uuid": id }))
+    }),
+    ("Chaos Toolkit", "`add_layer` with `layer`", || {
+        chaosaws("add_layer", json!({ "layer": "arn:aws:lambda:eu-west-1:123456789012:layer:chaos:1" }))
+    }),
+    ("Chaos Toolkit", "`add_latency` with `latency` 2, `probability` 0.25", || {
+        chaosaws("add_latency", json!({ "latency": 2, "probability": 0.25 }))
+    }),
+    ("Chaos Toolkit", "`add_error` with `body`, `probability` 0.5", || {
+        chaosaws("add_error", json!({ "body": "{\"statusCode\":500}", "probability": 0.5 }))
+    }),
+    ("Chaos Toolkit", "`delete_event_source_mapping`", || {
+        chaosaws("delete_event_source_mapping", json!({ "event_uuid": "x" }))
+    }),
+    ("Chaos Toolkit", "`invoke_function`", || chaosaws("invoke_function", json!({}))),
 ];
+
+/// An experiment with one action of chaosaws.
+fn chaosaws(func: &str, mut arguments: Value) -> Value {
+    arguments["function_name"] = "checkout".into();
+    let provider =
+        json!({ "type": "python", "module": "chaosaws.awslambda.actions", "func": func, "arguments": arguments });
+    json!({ "title": "t", "method": [{ "type": "action", "name": "a", "provider": provider }] })
+}
 
 fn fis(id: &str, parameters: Value) -> Value {
     let target = json!({ "resourceType": "aws:lambda:function", "resourceTags": { "team": "shop" } });

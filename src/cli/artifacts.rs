@@ -1,0 +1,100 @@
+//! The files that a command writes for a pipeline. They are opened before anything is started, so that a path that cannot be
+//! written is refused then.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::Failure;
+use super::exit::Exit;
+use super::finished::Finished;
+use super::junit::junit;
+use super::output::Output;
+use super::summary::run_summary;
+
+/// The files of a run.
+pub(super) struct Artifacts {
+    junit: Option<Artifact>,
+    summary: Option<Artifact>,
+}
+
+impl Artifacts {
+    /// Opens the files. An earlier content of the JUnit file is deleted, because a pipeline would take it for this run's.
+    ///
+    /// # Errors
+    /// Names the path that cannot be written, or that two files share.
+    pub(super) fn open(junit: Option<&Path>, summary: Option<&Path>, experiment: &Path) -> Result<Self, Failure> {
+        let junit = junit.map(|path| Artifact::open(path, experiment)).transpose()?;
+        let summary = summary.map(|path| Artifact::open(path, experiment)).transpose()?;
+        if let (Some(junit), Some(summary)) = (&junit, &summary)
+            && junit.is(&summary.file)
+        {
+            return Err(summary.refused("is the JUnit file too; write another path"));
+        }
+        if let Some(junit) = &junit {
+            // A device or a pipe has no content to delete.
+            let _ = junit.file.set_len(0);
+        }
+        Ok(Self { junit, summary })
+    }
+
+    /// Writes the files. A failure to write is one of the command's output.
+    pub(super) fn write(self, experiment: &str, outcome: Result<&Finished, &Failure>, output: &Output) {
+        if let Some(file) = self.junit {
+            let written = junit(experiment, outcome).map_err(io::Error::other).and_then(|xml| file.write(&xml));
+            output.keep(written);
+        }
+        if let Some(file) = self.summary {
+            output.keep(file.write(&run_summary(experiment, outcome)));
+        }
+    }
+}
+
+/// A file that is open, and is appended to.
+pub(super) struct Artifact {
+    path: PathBuf,
+    file: File,
+}
+
+impl Artifact {
+    /// Opens a file, and creates it if it does not exist.
+    ///
+    /// # Errors
+    /// Names the path if it cannot be written, or if it is the experiment's.
+    pub(super) fn open(path: &Path, experiment: &Path) -> Result<Self, Failure> {
+        let refused = |problem: String| Failure {
+            exit: Exit::Invalid,
+            ..Failure::new("InvalidInput", format!("{}: {problem}; nothing was started", path.display()))
+        };
+        let file = OpenOptions::new().create(true).append(true).open(path);
+        let file = file.map_err(|error| refused(format!("cannot be written: {error}")))?;
+        let artifact = Self { path: path.to_owned(), file };
+        match File::open(experiment) {
+            Ok(experiment) if artifact.is(&experiment) => {
+                Err(artifact.refused("is the experiment's file; write another path"))
+            }
+            _ => Ok(artifact),
+        }
+    }
+
+    fn refused(&self, problem: &str) -> Failure {
+        let cause = format!("{}: {problem}", self.path.display());
+        Failure { exit: Exit::Invalid, ..Failure::new("InvalidInput", cause) }
+    }
+
+    /// Whether this is the same file, under any name.
+    fn is(&self, other: &File) -> bool {
+        let identity = |file: &File| file.metadata().map(|metadata| (metadata.dev(), metadata.ino())).ok();
+        identity(&self.file).is_some_and(|file| identity(other) == Some(file))
+    }
+
+    /// Appends a text.
+    ///
+    /// # Errors
+    /// Names the path.
+    pub(super) fn write(mut self, text: &str) -> io::Result<()> {
+        let written = self.file.write_all(text.as_bytes());
+        written.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", self.path.display())))
+    }
+}
