@@ -13,9 +13,9 @@ ARCH ?= arm64
 # The S3 bucket for `make deploy`.
 BUCKET ?=
 # CloudFormation parameters for `make deploy`. Parameters that are not given stay as they are. For example:
-#   make deploy BUCKET=b PARAMETERS="Prefix=chaos TargetLimit=5" SCHEDULE="rate(7 days)" EXPERIMENT=my-experiment.json
+#   make deploy BUCKET=b PARAMETERS="Prefix=chaos TargetLimit=5"
 PARAMETERS ?=
-SCHEDULE ?=
+# The experiment's file for `make deploy-fis`.
 EXPERIMENT ?=
 # The number of random histories for `make soak`. SEED=s plays and prints that one.
 SEEDS ?= 100000
@@ -75,7 +75,7 @@ cli:
 	@python3 infra/package.py --cli
 
 .PHONY: layer
-layer: ## build the fault proxy for both architectures: target/layer/arm64.zip and target/layer/x86_64.zip
+layer: ## build the layers: the fault proxy for both architectures, and the chaos handler, in target/layer
 	@python3 infra/layer.py
 
 .PHONY: package
@@ -86,8 +86,6 @@ package: layer ## build target/package/bootstrap.zip for ARCH (arm64 or x86_64),
 define parameters
 set -f
 parameters=(Architecture=$(ARCH) $(PARAMETERS))
-[ -z "$(SCHEDULE)" ] || parameters+=("ScheduleExpression=$(SCHEDULE)")
-[ -z "$(EXPERIMENT)" ] || parameters+=("ScheduledExperiment=$$(tr -d '\n' <"$(EXPERIMENT)")")
 endef
 
 .PHONY: deploy
@@ -97,7 +95,7 @@ deploy: good-parameters package cli ## package and deploy the stack STACK throug
 
 # Checks the parameters before a build that takes minutes.
 .PHONY: good-parameters
-good-parameters: need-bucket tools-lab
+good-parameters: need-bucket no-schedule tools-lab
 	@$(parameters)
 	.tools/venv/bin/python infra/deploy.py --check $(STACK) $(BUCKET) "$${parameters[@]}"
 
@@ -146,6 +144,7 @@ lab-down: tools-lab ## stop the lab that lab-up has started
 test: validate build tools-chaos tools-runtimes tools-ledger ## everything: validators, cargo test, and the lab from end to end
 	.tools/venv/bin/python -m unittest discover -s infra/lab
 	.tools/venv/bin/python -m unittest discover -s infra
+	.tools/venv/bin/python -m unittest discover -s tests/handler
 	.tools/chaos/bin/python -m unittest discover -s infra/chaostoolkit-snapback/tests
 	# The decisions and the simulated world must build without any SDK.
 	$(CARGO) test --locked --no-default-features --features testing
@@ -168,11 +167,12 @@ soak: ## play SEEDS random histories in the simulated world, or print the one of
 	$(SOAK) $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
 
 .PHONY: bench
-bench: build ## measure bootstrap and fault proxy: size, start, and the proxy's cost per invocation; LONG=1
+bench: build tools-runtimes ## measure bootstrap and fault proxy: size, start, and the proxy's cost per invocation; LONG=1
 	python3 infra/package.py $(HOST_ARCH)
 	python3 infra/bench/start.py
 	$(CARGO) build --profile layer --locked --target $(MUSL) --no-default-features --features bench --bin bench-proxy
 	$(LAYER_BINARIES)/bench-proxy $(LAYER_BINARIES)/snapback-proxy $(if $(LONG),--long)
+	python3 infra/bench/handler/speed.py
 
 .PHONY: fuzz
 fuzz: ## fuzz the proxy: two targets, FUZZ_SECONDS each
@@ -202,6 +202,14 @@ schema: cli ## print the JSON Schema of an experiment
 clean: ## remove everything that was built and installed
 	$(CARGO) clean
 	rm -rf .tools
+
+# Earlier releases took one schedule here.
+.PHONY: no-schedule
+no-schedule:
+	@if [[ "$(origin SCHEDULE)" == "command line" || ( -n "$(EXPERIMENT)" && "$(origin EXPERIMENT)" == "command line" ) ]]; then
+		echo 'make deploy takes no SCHEDULE and no EXPERIMENT; use: snapback schedule add NAME experiment.yaml --rate "7 days"' >&2
+		exit 2
+	fi
 
 .PHONY: need-bucket
 need-bucket:

@@ -45,14 +45,27 @@ def pack(binary: Path, name: str, into: Path, largest: int) -> str:
     return f"{into.relative_to(ROOT)}: {name}, {size / MEGABYTE:.1f} MB, zipped {zipped / MEGABYTE:.1f} MB"
 
 
+def pack_folder(folder: Path, into: Path) -> str:
+    """Zips the sources below a folder, and returns a line about the result."""
+    sources = [path for path in sorted(folder.rglob("*")) if path.suffix in (".py", ".mjs")]
+    write(into, [(str(path.relative_to(folder)), path, 0o100644) for path in sources])
+    return f"{into.relative_to(ROOT)}: {len(sources)} files, zipped {into.stat().st_size / MEGABYTE:.2f} MB"
+
+
 def archive(binary: Path, name: str, into: Path) -> None:
+    write(into, [(name, binary, 0o100755)])
+
+
+def write(into: Path, members: list[tuple[str, Path, int]]) -> None:
+    """Zips files, each under a name and with a mode."""
     into.parent.mkdir(parents=True, exist_ok=True)
-    entry = zipfile.ZipInfo(name, EPOCH)
-    entry.compress_type = zipfile.ZIP_DEFLATED
-    entry.create_system = 3  # Unix, so that the mode below counts
-    entry.external_attr = 0o100755 << 16
     # Written next to it and moved, so that a process that packages at the same time never reads half a file.
     draft = into.with_suffix(f".{os.getpid()}")
     with zipfile.ZipFile(draft, "w", compresslevel=9) as package:
-        package.writestr(entry, binary.read_bytes())
+        for name, file, mode in members:
+            entry = zipfile.ZipInfo(name, EPOCH)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.create_system = 3  # Unix, so that the mode counts
+            entry.external_attr = mode << 16
+            package.writestr(entry, file.read_bytes())
     draft.replace(into)

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Builds the fault proxy for both architectures and zips each as a layer: target/layer/arm64.zip, target/layer/x86_64.zip.
+"""Builds the layers: the fault proxy for both architectures (target/layer/arm64.zip, target/layer/x86_64.zip), and the chaos handler
+for all of them (target/layer/handler.zip).
 
 A layer's root is /opt, so AWS_LAMBDA_EXEC_WRAPPER finds the proxy there. The proxy has no C code, so Rust's linker and Rust's musl
 build it for both architectures, on every machine.
@@ -12,10 +13,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from binaries import ROOT, TARGETS, TooLarge, add_target, pack, target_directory
+from binaries import ROOT, TARGETS, TooLarge, add_target, pack, pack_folder, target_directory
 
 NAME = "snapback-proxy"
 LAYERS = ROOT / "target" / "layer"
+# The chaos handler's folders, as they are in /opt: Lambda has /opt/python in Python's search path
+# (lambda/latest/dg/packaging-layers), and Node.js gets the path of the file.
+HANDLER = ROOT / "infra" / "handler"
 # Every cold start of a target downloads it.
 LARGEST_BINARY = 1_200_000
 
@@ -25,7 +29,8 @@ def main(arguments: list[str]) -> int:
         print(f"usage: infra/layer.py [{'|'.join(TARGETS)}]...", file=sys.stderr)
         return 2
     architectures = arguments or list(TARGETS)
-    print(f"building the fault proxy's layer for {' and '.join(architectures)}", flush=True)
+    print(pack_folder(HANDLER, LAYERS / "handler.zip"))
+    print(f"building the fault proxy's layer for {' and '.join(architectures)}; the first time, about a minute", flush=True)
     for architecture in architectures:
         try:
             print(pack(build(TARGETS[architecture]), NAME, LAYERS / f"{architecture}.zip", LARGEST_BINARY))

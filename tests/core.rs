@@ -8,6 +8,8 @@ mod actors;
 mod bad_input;
 #[path = "core/call_counts.rs"]
 mod call_counts;
+#[path = "core/chaos_handler.rs"]
+mod chaos_handler;
 #[path = "core/checks.rs"]
 mod checks;
 #[path = "core/crash_anywhere.rs"]
@@ -84,3 +86,5 @@ mod versions;
 mod waiting;
 #[path = "core/waits.rs"]
 mod waits;
+#[path = "core/wire.rs"]
+mod wire;

@@ -1,4 +1,5 @@
-//! The proxy with real runtimes: Lambda's own for Python, Node.js and Rust, and AWS's Runtime Interface Emulator.
+//! The proxy and the chaos handler with real runtimes: Lambda's own for Python, Node.js and Rust, and AWS's Runtime
+//! Interface Emulator.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports a problem by failing")]
 
 #[path = "runtimes/concurrency.rs"]
@@ -7,6 +8,8 @@ mod concurrency;
 mod emulator;
 #[path = "runtimes/faults.rs"]
 mod faults;
+#[path = "runtimes/handler.rs"]
+mod handler;
 #[path = "runtimes/http.rs"]
 mod http;
 #[path = "runtimes/invisible.rs"]

@@ -24,8 +24,7 @@ GREETING = "lab-greeting"
 LAYERS = {
     "lab-money": "money",
     "lab-telemetry": "telemetry",
-    # Experiments add these two; no function has them.
-    "lab-chaos-handler": "chaos_handler",
+    # Experiments add this one; no function has it.
     "lab-chaos-wrapper": "chaos_wrapper",
     # A deployment adds this one during an experiment.
     GREETING: "greeting",
@@ -79,7 +78,7 @@ PAYMENT = Target(
     "payment",
     # In reverse order, because a restore has to keep the order.
     ("lab-telemetry", "lab-money"),
-    Alarm("busy", "Invocations", "Sum", 10_000),
+    Alarm("errors", "Errors", "Sum", 10),
     "Takes a payment",
 )
 SEARCH = Target(

@@ -19,7 +19,7 @@ pub(super) struct CallError {
     pub(super) code: String,
     pub(super) message: String,
     /// Whether the service itself refused the request, so that it was not carried out.
-    is_refusal: bool,
+    pub(super) is_refusal: bool,
     retry_after: Duration,
 }
 

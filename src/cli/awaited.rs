@@ -37,7 +37,7 @@ pub(super) fn awaited(run: &Run, targets: &[TargetRecord]) -> Option<String> {
 fn reasons(run: &Run, experiment: &Experiment) -> Vec<&'static str> {
     let mut reasons = Vec::new();
     // The report waits for metrics only where the faults had their full duration.
-    if experiment.needs_proxy() && run.ends_at.is_some() && run.reason == Some(EndReason::DurationElapsed) {
+    if experiment.counts_faults() && run.ends_at.is_some() && run.reason == Some(EndReason::DurationElapsed) {
         reasons.push("the metrics that show the effect");
     }
     if !experiment.steady_state.is_empty() {

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::aws::StartError;
 use crate::model::actor::Actor;
 use crate::model::experiment::Experiment;
 use crate::model::names::{ExperimentName, RunId};
@@ -55,7 +56,7 @@ async fn start_and_follow(
     // Until now, Ctrl-C ends the command before anything was started. From now on, it reaches the code below.
     let mut interruptions = Interruptions::new(options.timeout.map(RunTimeout::get))?;
     let execution = tokio::select! {
-        execution = start(&stack, &id, &value) => execution?,
+        execution = start(&stack, arguments, &id, &value) => execution?,
         // Whether the execution has started is not known. Either way, it is stopped.
         _ = interruptions.next() => {
             return Err(stop_before_start(&stack, &user, arguments, &id, &mut interruptions, output).await);
@@ -161,9 +162,18 @@ async fn stop_before_start(
     }
 }
 
-async fn start(stack: &stack::Stack, id: &RunId, experiment: &Value) -> Result<String, Failure> {
+async fn start(stack: &stack::Stack, arguments: &Arguments, id: &RunId, experiment: &Value) -> Result<String, Failure> {
     let started = stack.world.start_execution(&stack.state_machine, id.as_str(), experiment).await;
-    started.map_err(|why| Failure::new("NotStarted", format!("the run {id} could not be started: {why}")))
+    started.map_err(|failed| match failed {
+        StartError::Refused(why) => Failure::new("NotStarted", format!("the run {id} could not be started: {why}")),
+        StartError::Unknown(why) => {
+            let status = arguments.repeat(&format!("status {id}"));
+            let rollback = arguments.repeat(&format!("rollback {id} --prevent-start"));
+            let cause =
+                format!("it is not known whether the run {id} has started: {why}; see {status}; to end it: {rollback}");
+            Failure::new("StartUnknown", cause)
+        }
+    })
 }
 
 /// Makes a unique run ID from the experiment's name, the time, and a random number.

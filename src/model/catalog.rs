@@ -29,8 +29,8 @@ pub const FAULT_CATALOG: [FaultInfo; 15] = [
     },
     FaultInfo {
         name: "handler",
-        sentence: "Replaces the handler with one from a layer, which may call the original.",
-        example: "{handler: chaos.handler}",
+        sentence: "Replaces the handler with snapback's, which raises exceptions, delays and responds, or with one from a layer.",
+        example: "{exception: {type: ValueError}}",
         actions: &[UPDATE, LAYER],
         sample: "demo-2-handler.json",
     },

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::invocation::{CHAINED_WRAPPER_VARIABLE, FAULTS_VARIABLE, WRAPPER_VARIABLE};
+use super::invocation::{
+    CHAINED_WRAPPER_VARIABLE, FAULTS_VARIABLE, HANDLER_FAULTS_VARIABLE, ORIGINAL_HANDLER_VARIABLE, WRAPPER_VARIABLE,
+};
 use super::mappings::Mappings;
 use super::names::VariableName;
 use super::text::shorten;
@@ -15,6 +17,8 @@ pub enum Claim {
     ReservedConcurrency,
     /// The handler.
     Handler,
+    /// The handler, for the chaos handler. All of its faults share it.
+    ChaosHandler,
     /// The timeout.
     Timeout,
     /// The memory.
@@ -23,7 +27,7 @@ pub enum Claim {
     Layer(String),
     /// One environment variable.
     Variable(VariableName),
-    /// One of the variables that the proxy is set up with. All faults inside invocations share it.
+    /// One of the variables that the proxy, or the chaos handler, is set up with. All of its faults share it.
     ProxyVariable(&'static str),
     /// Event source mappings.
     Mappings(Mappings),
@@ -33,12 +37,16 @@ pub enum Claim {
 /// wrapper.
 pub(super) const PROXY_VARIABLES: [&str; 3] = [WRAPPER_VARIABLE, FAULTS_VARIABLE, CHAINED_WRAPPER_VARIABLE];
 
+/// The variables that set up the chaos handler: the faults, and the handler that it replaces.
+pub(super) const HANDLER_VARIABLES: [&str; 2] = [HANDLER_FAULTS_VARIABLE, ORIGINAL_HANDLER_VARIABLE];
+
 impl Claim {
     /// Whether both claims are about the same field of a function.
     #[must_use]
     pub fn meets(&self, other: &Claim) -> bool {
         match (self, other) {
-            (Self::ProxyVariable(_), Self::ProxyVariable(_)) => false,
+            (Self::ProxyVariable(_), Self::ProxyVariable(_)) | (Self::ChaosHandler, Self::ChaosHandler) => false,
+            (Self::Handler, Self::ChaosHandler) | (Self::ChaosHandler, Self::Handler) => true,
             (Self::ProxyVariable(name), Self::Variable(other)) | (Self::Variable(other), Self::ProxyVariable(name)) => {
                 other.as_str() == *name
             }
@@ -55,9 +63,11 @@ impl Claim {
         match self {
             Self::ProxyVariable(name) => VariableName::try_from(*name).ok().and_then(|name| get(&Self::Variable(name))),
             Self::Variable(name) => {
-                let proxy = PROXY_VARIABLES.into_iter().find(|proxy| name.as_str() == *proxy);
+                let proxy = PROXY_VARIABLES.into_iter().chain(HANDLER_VARIABLES).find(|proxy| name.as_str() == *proxy);
                 get(self).into_iter().chain(proxy.and_then(|proxy| get(&Self::ProxyVariable(proxy)))).min()
             }
+            Self::Handler => get(self).into_iter().chain(get(&Self::ChaosHandler)).min(),
+            Self::ChaosHandler => get(&Self::Handler),
             Self::Mappings(_) => earlier.iter().filter(|(claim, _)| self.meets(claim)).map(|(_, at)| *at).min(),
             _ => get(self),
         }
@@ -68,7 +78,7 @@ impl fmt::Display for Claim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ReservedConcurrency => f.write_str("the reserved concurrency"),
-            Self::Handler => f.write_str("the handler"),
+            Self::Handler | Self::ChaosHandler => f.write_str("the handler"),
             Self::Timeout => f.write_str("the timeout"),
             Self::Memory => f.write_str("the memory"),
             Self::Layer(layer) => write!(f, "the layer {}", shorten(layer)),
@@ -92,9 +102,16 @@ mod tests {
             .into_iter()
             .flatten()
             .chain(PROXY_VARIABLES.map(Claim::ProxyVariable))
-            .chain([Claim::Handler, Claim::Layer("a".into()), Claim::Layer("b".into()), Claim::Mappings(Mappings::All)])
+            .chain(HANDLER_VARIABLES.map(Claim::ProxyVariable))
+            .chain([
+                Claim::ChaosHandler,
+                Claim::Handler,
+                Claim::Layer("a".into()),
+                Claim::Layer("b".into()),
+                Claim::Mappings(Mappings::All),
+            ])
             .collect();
-        assert_eq!(claims.len(), 10);
+        assert_eq!(claims.len(), 13);
         for one in &claims {
             for other in &claims {
                 let earlier = BTreeMap::from([(other.clone(), 7)]);

@@ -207,6 +207,18 @@ impl Experiment {
         self.faults.iter().any(Fault::is_inside_invocations)
     }
 
+    /// Whether any fault is one of the chaos handler.
+    #[must_use]
+    pub fn needs_chaos_handler(&self) -> bool {
+        self.faults.iter().any(|fault| fault.order().is_some())
+    }
+
+    /// Whether metrics count how often a fault was injected.
+    #[must_use]
+    pub fn counts_faults(&self) -> bool {
+        self.faults.iter().any(|fault| fault.counted_as().is_some())
+    }
+
     /// Whether all faults expire at the run's deadline: the restore of such targets can wait for others.
     #[must_use]
     pub fn expires_by_itself(&self) -> bool {

@@ -6,21 +6,15 @@ use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 
 use super::bounded::BoundedU32;
-use super::claim::{Claim, PROXY_VARIABLES};
+use super::claim::{Claim, HANDLER_VARIABLES, PROXY_VARIABLES};
+use super::handler_fault::{BroughtHandler, FunctionTimeout, HandlerFault, Megabytes};
 use super::invocation::{
-    CorruptFault, DiskFault, ErrorFault, ExitFault, InitFault, InvocationFault, InvocationTimeoutFault, LatencyFault,
-    ResponseFault, WRAPPER_VARIABLE,
+    CorruptFault, DiskFault, ErrorFault, ExitFault, HandlerOrder, InitFault, InvocationFault, InvocationTimeoutFault,
+    LatencyFault, ResponseFault, WRAPPER_VARIABLE,
 };
 use super::mappings::Mappings;
-use super::names::{Handler, LayerVersionArn, VariableName, WrapperPath};
+use super::names::{LayerVersionArn, VariableName, WrapperPath};
 use super::secret::Secret;
-use super::time::BoundedDuration;
-
-/// A function's timeout: 1 to 900 seconds (lambda/latest/dg/configuration-timeout).
-pub type FunctionTimeout = BoundedDuration<1, 900>;
-
-/// A function's memory: 128 to 10,240 MB (lambda/latest/dg/configuration-memory).
-pub type Megabytes = BoundedU32<128, 10_240>;
 
 /// What is injected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,7 +23,7 @@ pub type Megabytes = BoundedU32<128, 10_240>;
 pub enum Fault {
     /// Sets the reserved concurrency, so that invocations above it are throttled.
     ReservedConcurrency(ReservedConcurrency),
-    /// Replaces the handler with one from a layer.
+    /// Replaces the handler, with snapback's chaos handler or with one from a layer.
     Handler(HandlerFault),
     /// Appends layers, with the variables and the wrapper that they need.
     Layer(LayerFault),
@@ -86,34 +80,6 @@ where
 pub struct ReservedConcurrency {
     /// The number of concurrent invocations; 0 throttles all of them.
     pub limit: BoundedU32<0, 100_000>,
-}
-
-/// A replaced handler and what it usually needs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct HandlerFault {
-    /// The handler during the run.
-    pub handler: Handler,
-    /// Layer versions to append, in this order, after the function's own.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub layers: Vec<LayerVersionArn>,
-    /// Environment variables to set.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub environment: BTreeMap<VariableName, Secret>,
-    /// The variable that is set to the target's own handler, so that the new one can call it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub original_handler_variable: Option<VariableName>,
-    /// The variable that is set to the run's deadline, in milliseconds since the epoch. After it, the new handler
-    /// does what the original does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub deadline_variable: Option<VariableName>,
-    /// The function's timeout during the run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timeout: Option<FunctionTimeout>,
-    /// The function's memory during the run, in MB.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub memory: Option<Megabytes>,
 }
 
 /// Appended layers and what they usually need.
@@ -259,6 +225,13 @@ impl Fault {
     /// The name for display, with its share of the invocations where it has one.
     #[must_use]
     pub fn title(&self) -> String {
+        if let Some(order) = self.order() {
+            let share = match order.rule().percentage {
+                all if all.is_all() => String::new(),
+                share => format!(" {share} %"),
+            };
+            return format!("{} ({}{share})", self.name(), order.name());
+        }
         self.invocation().map_or_else(|| self.name().to_owned(), |fault| fault.title())
     }
 
@@ -267,7 +240,12 @@ impl Fault {
     pub fn slows_invocations(&self) -> bool {
         matches!(
             self,
-            Self::Latency(_) | Self::InvocationTimeout(_) | Self::Init(_) | Self::Memory(_) | Self::Timeout(_)
+            Self::Latency(_)
+                | Self::InvocationTimeout(_)
+                | Self::Init(_)
+                | Self::Memory(_)
+                | Self::Timeout(_)
+                | Self::Handler(HandlerFault::Chaos(HandlerOrder::Latency(_)))
         )
     }
 
@@ -275,6 +253,21 @@ impl Fault {
     #[must_use]
     pub fn is_inside_invocations(&self) -> bool {
         self.invocation().is_some()
+    }
+
+    /// What the chaos handler injects, if it does.
+    #[must_use]
+    pub fn order(&self) -> Option<&HandlerOrder> {
+        match self {
+            Self::Handler(fault) => fault.order(),
+            _ => None,
+        }
+    }
+
+    /// The name in the metrics that count how often it was injected; `None` if nothing counts it.
+    #[must_use]
+    pub fn counted_as(&self) -> Option<&'static str> {
+        self.order().map(HandlerOrder::name).or_else(|| self.is_inside_invocations().then(|| self.name()))
     }
 
     /// The fault in the form of the proxy, if it is one inside invocations.
@@ -308,14 +301,9 @@ impl Fault {
             Self::Memory(_) => vec![Claim::Memory],
             Self::EventSourceMapping(fault) => vec![Claim::Mappings(fault.disable.clone())],
             Self::Environment(fault) => fault.set.keys().chain(&fault.unset).cloned().map(Claim::Variable).collect(),
-            Self::Handler(fault) => {
-                let mut claims = carried_claims(&fault.layers, &fault.environment);
-                claims.push(Claim::Handler);
-                let variables = [&fault.original_handler_variable, &fault.deadline_variable];
-                claims.extend(variables.into_iter().flatten().cloned().map(Claim::Variable));
-                claims.extend(fault.timeout.map(|_| Claim::Timeout));
-                claims.extend(fault.memory.map(|_| Claim::Memory));
-                claims
+            Self::Handler(HandlerFault::Brought(fault)) => brought_claims(fault),
+            Self::Handler(HandlerFault::Chaos(_)) => {
+                HANDLER_VARIABLES.map(Claim::ProxyVariable).into_iter().chain([Claim::ChaosHandler]).collect()
             }
             Self::Layer(fault) => {
                 let mut claims = carried_claims(&fault.layers, &fault.environment);
@@ -340,7 +328,7 @@ impl Fault {
     pub fn redacted(&self) -> Self {
         let mut redacted = self.clone();
         let variables = match &mut redacted {
-            Self::Handler(fault) => &mut fault.environment,
+            Self::Handler(HandlerFault::Brought(fault)) => &mut fault.environment,
             Self::Layer(fault) => &mut fault.environment,
             Self::Environment(fault) => &mut fault.set,
             _ => return redacted,
@@ -352,13 +340,14 @@ impl Fault {
     /// Whether the fault expires at the run's deadline even if nothing restores it. That needs code that knows the
     /// deadline, and no change that does harm without this code. The timeout or memory of a `handler` fault stays after
     /// the deadline, so such a fault does not expire. Variables count as settings of the fault's code. From the
-    /// deadline on, the proxy passes everything unchanged.
+    /// deadline on, the proxy and the chaos handler pass everything unchanged.
     #[must_use]
     pub fn expires_by_itself(&self) -> bool {
         match self {
-            Self::Handler(fault) => {
+            Self::Handler(HandlerFault::Brought(fault)) => {
                 fault.deadline_variable.is_some() && fault.timeout.is_none() && fault.memory.is_none()
             }
+            Self::Handler(HandlerFault::Chaos(_)) => true,
             Self::Layer(fault) => fault.deadline_variable.is_some(),
             other => other.is_inside_invocations(),
         }
@@ -368,7 +357,8 @@ impl Fault {
     #[must_use]
     pub fn adds_layers(&self) -> bool {
         match self {
-            Self::Handler(fault) => !fault.layers.is_empty(),
+            Self::Handler(HandlerFault::Brought(fault)) => !fault.layers.is_empty(),
+            Self::Handler(HandlerFault::Chaos(_)) => true,
             Self::Layer(_) => true,
             other => other.is_inside_invocations(),
         }
@@ -386,6 +376,16 @@ impl Fault {
     pub fn needs_mappings(&self) -> bool {
         matches!(self, Self::EventSourceMapping(_))
     }
+}
+
+fn brought_claims(fault: &BroughtHandler) -> Vec<Claim> {
+    let mut claims = carried_claims(&fault.layers, &fault.environment);
+    claims.push(Claim::Handler);
+    let variables = [&fault.original_handler_variable, &fault.deadline_variable];
+    claims.extend(variables.into_iter().flatten().cloned().map(Claim::Variable));
+    claims.extend(fault.timeout.map(|_| Claim::Timeout));
+    claims.extend(fault.memory.map(|_| Claim::Memory));
+    claims
 }
 
 fn carried_claims(layers: &[LayerVersionArn], environment: &BTreeMap<VariableName, Secret>) -> Vec<Claim> {

@@ -102,7 +102,9 @@ fn check_settings(field: &str, name: &str, settings: &Value) -> Result<(), Inval
         return Err(InvalidInput { field: field.to_owned(), problem });
     }
     check_no_list(field, settings)?;
-    check_no_list(&format!("{field}.fail"), &settings["fail"])?;
+    for object in ["fail", "exception", "latency", "response"] {
+        check_no_list(&format!("{field}.{object}"), &settings[object])?;
+    }
     for (at, condition) in settings["match"].as_array().into_iter().flatten().enumerate() {
         let field = format!("{field}.match[{at}]");
         if !condition.is_object() {

@@ -21,6 +21,8 @@ pub mod function;
 #[cfg(feature = "control")]
 pub mod guarded_write;
 #[cfg(feature = "control")]
+pub mod handler_fault;
+#[cfg(feature = "control")]
 pub mod input;
 #[cfg(any(feature = "control", feature = "proxy"))]
 pub mod invocation;
@@ -38,6 +40,8 @@ pub mod proxy_layers;
 pub mod refusal;
 #[cfg(feature = "control")]
 pub mod run;
+#[cfg(feature = "control")]
+pub mod schedule;
 #[cfg(feature = "control")]
 pub mod secret;
 #[cfg(feature = "control")]

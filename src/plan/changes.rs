@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::fault::{Fault, HandlerFault, LayerFault, MappingFault};
+use crate::model::fault::{Fault, LayerFault, MappingFault};
 use crate::model::function::{Environment, MappingState, Observation, Package, Slot};
-use crate::model::invocation::FAULTS_VARIABLE;
-use crate::model::invocation::WRAPPER_VARIABLE;
+use crate::model::handler_fault::{BroughtHandler, HandlerFault};
+use crate::model::invocation::{FAULTS_VARIABLE, HANDLER_FAULTS_VARIABLE, WRAPPER_VARIABLE};
 use crate::model::mappings::Mappings;
 use crate::model::names::{LayerVersionArn, VariableName};
 use crate::model::refusal::{Guardrail, Refusal};
@@ -13,6 +13,7 @@ use crate::model::secret::Secret;
 use crate::model::snapshot::Change;
 
 use super::bystanders::datadog_without_its_wrapper;
+use super::chaos_handler::{HandlerAttachment, attach_handler};
 use super::injection::Injection;
 use super::objection::Objection;
 use super::proxy::{ProxyAttachment, attach_proxy};
@@ -90,11 +91,12 @@ impl ChangeSetBuilder<'_> {
                 self.set(&fault.set);
                 self.variables.extend(fault.unset.iter().map(|name| (name.clone(), Slot::Absent)));
             }
-            Fault::Handler(fault) => self.handler(fault),
+            Fault::Handler(HandlerFault::Brought(fault)) => self.handler(fault),
             Fault::Layer(fault) => self.layer(fault),
             Fault::EventSourceMapping(fault) => self.mappings(fault),
-            // All of these together need the proxy once: see `proxy`.
-            Fault::Latency(_)
+            // All of these together need the chaos handler once, or the proxy: see `chaos_handler` and `proxy`.
+            Fault::Handler(HandlerFault::Chaos(_))
+            | Fault::Latency(_)
             | Fault::InvocationTimeout(_)
             | Fault::Error(_)
             | Fault::Response(_)
@@ -124,7 +126,7 @@ impl ChangeSetBuilder<'_> {
                     fault.set.keys().chain(&fault.unset).map(VariableName::as_str).collect::<Vec<_>>().join(", ");
                 Some(format!("its environment already is as the fault would leave it ({names})"))
             }
-            Fault::Handler(fault)
+            Fault::Handler(HandlerFault::Brought(fault))
                 if now.handler.as_ref() == Some(&fault.handler) && self.changes_only_handler(fault) =>
             {
                 Some(format!("its handler is already {}", fault.handler))
@@ -138,7 +140,7 @@ impl ChangeSetBuilder<'_> {
     }
 
     /// Whether a handler fault changes nothing besides the handler.
-    fn changes_only_handler(&self, fault: &HandlerFault) -> bool {
+    fn changes_only_handler(&self, fault: &BroughtHandler) -> bool {
         fault.layers.is_empty()
             && self.has(&fault.environment)
             && fault.original_handler_variable.is_none()
@@ -179,7 +181,7 @@ impl ChangeSetBuilder<'_> {
         self.variables.extend(variable.map(|variable| (variable.clone(), deadline)));
     }
 
-    fn handler(&mut self, fault: &HandlerFault) {
+    fn handler(&mut self, fault: &BroughtHandler) {
         let Some(original) = self.now.handler.clone().filter(|_| self.now.package == Package::Zip) else {
             return self.refuse(
                 Guardrail::Package,
@@ -266,6 +268,26 @@ impl ChangeSetBuilder<'_> {
         }
     }
 
+    fn chaos_handler(&mut self) {
+        let Some(config) = self.injection.handler_config() else { return };
+        match attach_handler(&config, self.injection.proxy_layers, self.now) {
+            Ok(HandlerAttachment { layer, handler: injected, variables }) => {
+                // It is there: without one, there is an objection.
+                let Some(original) = self.now.handler.clone() else { return };
+                self.set.warnings.push(format!(
+                    "{}: whether {original} can be loaded is known only when the function runs; if not, the error is the \
+                     one that it would be without the fault",
+                    self.now.arn.name()
+                ));
+                self.push(Change::Handler { original, injected }, true);
+                self.layers.push(layer);
+                let named = |(name, value)| Some((VariableName::try_from(name).ok()?, Slot::Present(value)));
+                self.variables.extend(variables.into_iter().filter_map(named));
+            }
+            Err(Objection { guardrail, reason, fix }) => self.refuse(guardrail, reason, fix),
+        }
+    }
+
     fn proxy(&mut self) {
         let Some(config) = self.injection.config() else { return };
         match attach_proxy(&config, self.injection.proxy_layers, self.now) {
@@ -283,6 +305,7 @@ impl ChangeSetBuilder<'_> {
     }
 
     fn finish(mut self) -> ChangeSet {
+        self.chaos_handler();
         self.proxy();
         if !self.layers.is_empty() {
             self.finish_layers();
@@ -347,8 +370,8 @@ impl ChangeSetBuilder<'_> {
             let original: Slot<Secret> = now.get(name.as_str()).cloned().into();
             match &injected {
                 Slot::Present(value) => {
-                    if name.as_str() == FAULTS_VARIABLE {
-                        faults = variable_bytes(name.as_str(), value);
+                    if [FAULTS_VARIABLE, HANDLER_FAULTS_VARIABLE].contains(&name.as_str()) {
+                        faults += variable_bytes(name.as_str(), value);
                     }
                     during.insert(name.to_string(), value.clone())
                 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use crate::model::experiment::Experiment;
 use crate::model::fault::Fault;
-use crate::model::invocation::InvocationFault;
+use crate::model::invocation::{HandlerOrder, InvocationFault};
 
 /// The smallest probability with which chance is accepted as the reason for no injected fault.
 const MIN_CHANCE: f64 = 1e-4;
@@ -32,11 +32,10 @@ pub struct Effect {
     pub injected: String,
 }
 
-/// Returns the kinds of an experiment's faults inside invocations.
+/// Returns the kinds of an experiment's faults that metrics count.
 #[must_use]
 pub fn kinds(experiment: &Experiment) -> Vec<&'static str> {
-    let mut kinds: Vec<&'static str> =
-        experiment.faults.iter().filter(|fault| fault.is_inside_invocations()).map(Fault::name).collect();
+    let mut kinds: Vec<&'static str> = experiment.faults.iter().filter_map(Fault::counted_as).collect();
     kinds.sort_unstable();
     kinds.dedup();
     kinds
@@ -46,11 +45,11 @@ pub fn kinds(experiment: &Experiment) -> Vec<&'static str> {
 #[must_use]
 pub fn evaluate_effect(experiment: &Experiment, seen: &Seen) -> Effect {
     if seen.injected.values().any(|count| *count > 0.0) {
-        let counts: Vec<String> = seen.injected.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+        let counts: Vec<String> = seen.injected.iter().map(|(kind, count)| format!("{count} x {kind}")).collect();
         // "At least", because CloudWatch may not have all values yet.
         return Effect { missing: None, injected: format!("at least {}{}", counts.join(", "), among(seen)) };
     }
-    let faults: Vec<InvocationFault> = experiment.faults.iter().filter_map(Fault::invocation).collect();
+    let faults: Vec<Selection> = experiment.faults.iter().filter_map(Selection::of).collect();
     let nothing =
         |missing: Option<String>, note: &str| Effect { missing, injected: format!("none{}{note}", among(seen)) };
     match seen.invocations {
@@ -75,20 +74,36 @@ fn among(seen: &Seen) -> String {
     seen.invocations.map_or(String::new(), |count| format!("; {count} or more invocations in whole minutes"))
 }
 
+/// How a fault selects invocations, as far as it bears on chance.
+struct Selection {
+    share: f64,
+    /// Whether conditions or a qualifier select as well.
+    is_narrowed: bool,
+    is_of_initializations: bool,
+}
+
+impl Selection {
+    fn of(fault: &Fault) -> Option<Self> {
+        let invocation = fault.invocation();
+        let rule = fault.order().map(HandlerOrder::rule).or_else(|| invocation.as_ref().map(InvocationFault::rule))?;
+        Some(Self {
+            share: rule.percentage.share(),
+            is_narrowed: !rule.conditions.is_empty() || rule.qualifier.is_some(),
+            is_of_initializations: matches!(fault, Fault::Init(_)),
+        })
+    }
+}
+
 /// Returns the probability that none of this number of invocations was selected. It is 1 if it cannot be known: with
 /// conditions or qualifiers, and with a seed, which gives each environment the same rolls.
-fn chance_of_none(faults: &[InvocationFault], is_seeded: bool, invocations: f64) -> f64 {
-    let chance = |fault: &InvocationFault| {
-        let rule = fault.rule();
-        let spared = 1.0 - rule.percentage.share();
-        if !rule.conditions.is_empty() || rule.qualifier.is_some() || (is_seeded && spared > 0.0) {
+fn chance_of_none(faults: &[Selection], is_seeded: bool, invocations: f64) -> f64 {
+    let chance = |fault: &Selection| {
+        let spared = 1.0 - fault.share;
+        if fault.is_narrowed || (is_seeded && spared > 0.0) {
             return 1.0;
         }
-        match fault {
-            // The update has ended all earlier environments, so at least one was initialized during the run.
-            InvocationFault::Init(_) => spared,
-            _ => spared.powf(invocations),
-        }
+        // The update has ended all earlier environments, so at least one was initialized during the run.
+        if fault.is_of_initializations { spared } else { spared.powf(invocations) }
     };
     faults.iter().map(chance).product()
 }
@@ -119,7 +134,7 @@ mod tests {
         let faults = experiment(json!([{ "latency": { "delayMs": 5 } }, { "error": {} }, { "error": {} }]), None);
         assert_eq!(kinds(&faults), ["error", "latency"]);
         let seen = Seen { injected, invocations: Some(120.0) };
-        let text = "at least error 20, latency 100; 120 or more invocations in whole minutes".to_owned();
+        let text = "at least 20 x error, 100 x latency; 120 or more invocations in whole minutes".to_owned();
         assert_eq!(evaluate_effect(&faults, &seen), Effect { missing: None, injected: text });
     }
 

@@ -2,7 +2,7 @@
 
 use crate::model::experiment::Experiment;
 use crate::model::fault::Fault;
-use crate::model::invocation::ProxyConfig;
+use crate::model::invocation::{FaultConfig, HandlerConfig, ProxyConfig};
 use crate::model::proxy_layers::ProxyLayers;
 use crate::model::run::Run;
 use crate::model::time::Time;
@@ -20,7 +20,7 @@ pub struct Injection<'a> {
     pub run: &'a str,
     /// The latest end of the run. Faults that can, expire then.
     pub deadline: Time,
-    /// The layers that contain the proxy.
+    /// The layers that contain the proxy, and the one with the chaos handler.
     pub proxy_layers: &'a ProxyLayers,
 }
 
@@ -42,8 +42,17 @@ impl<'a> Injection<'a> {
     /// Returns the proxy's configuration; `None` without a fault inside invocations.
     #[must_use]
     pub fn config(&self) -> Option<ProxyConfig> {
-        let faults: Vec<_> = self.experiment.faults.iter().filter_map(Fault::invocation).collect();
-        (!faults.is_empty()).then(|| ProxyConfig {
+        self.config_of(self.experiment.faults.iter().filter_map(Fault::invocation).collect())
+    }
+
+    /// Returns the chaos handler's configuration; `None` without one of its faults.
+    #[must_use]
+    pub fn handler_config(&self) -> Option<HandlerConfig> {
+        self.config_of(self.experiment.faults.iter().filter_map(Fault::order).cloned().collect())
+    }
+
+    fn config_of<F>(&self, faults: Vec<F>) -> Option<FaultConfig<F>> {
+        (!faults.is_empty()).then(|| FaultConfig {
             // A deadline before 1970 has passed, as has the time 0.
             expires_at_ms: u64::try_from(self.deadline.0).unwrap_or(0),
             experiment: self.experiment.name.to_string(),

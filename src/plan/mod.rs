@@ -2,6 +2,7 @@
 
 mod bystanders;
 pub mod changes;
+mod chaos_handler;
 pub mod checks;
 pub mod effect;
 pub mod field_state;

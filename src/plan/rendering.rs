@@ -97,7 +97,7 @@ pub fn field_row(change: &Change) -> FieldRow {
         Change::Layers { original, added } => (layers_text(original), layers_text(original.iter().chain(added))),
         Change::Variable { original, injected, .. } => {
             let during = match (presence(original), presence(injected)) {
-                ("(hidden)", "(hidden)") => "(hidden, another)",
+                ("(hidden)", "(hidden)") => "(hidden, changed)",
                 (_, during) => during,
             };
             (presence(original).to_owned(), during.to_owned())
@@ -346,7 +346,7 @@ fn missing_effect(run: &Run, targets: &[TargetRecord]) -> Option<String> {
     if let Some(target) = targets.iter().find(has_none) {
         return Some(format!("nothing was injected into {}", target.function.name()));
     }
-    let is_inside = run.experiment.as_ref().is_some_and(Experiment::needs_proxy);
+    let is_inside = run.experiment.as_ref().is_some_and(Experiment::counts_faults);
     let unknown = "it was not checked whether the faults took effect";
     (is_inside && run.ends_at.is_some() && run.deviations.is_none()).then(|| unknown.to_owned())
 }

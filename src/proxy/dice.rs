@@ -80,6 +80,25 @@ mod tests {
         assert_eq!(Dice::new(Some(1_234_567)).roll("", 3), known);
     }
 
+    /// The chaos handler reads the same samples (tests/handler/test_wire.py).
+    #[test]
+    fn a_seed_gives_the_shared_samples() {
+        let samples: serde_json::Value =
+            serde_json::from_str(include_str!("../../tests/wire/handler.json")).unwrap_or_default();
+        let rolls = &samples["rolls"];
+        let shares: Vec<crate::model::invocation::Percentage> =
+            serde_json::from_value(rolls["percentages"].clone()).unwrap_or_default();
+        let mut dice = Dice::new(rolls["seed"].as_u64().and_then(|seed| seed.try_into().ok()));
+        let invocations = rolls["invocations"].as_array().map(Vec::as_slice).unwrap_or_default();
+        assert_eq!((shares.len(), invocations.len()), (4, 12));
+        for invocation in invocations {
+            let rolled = dice.roll::<4>("", 4);
+            let triggered: Vec<usize> = (0..4).filter(|at| shares[*at].includes(rolled[*at])).collect();
+            assert_eq!(serde_json::json!(triggered), invocation["triggered"]);
+            assert_eq!(invocation["delay"], between(5, 904, rolled[2]));
+        }
+    }
+
     #[test]
     fn unseeded_rolls_differ_by_request_attempt_and_process() {
         let mut dice = Dice::new(None);

@@ -239,6 +239,18 @@ mod tests {
         holds(&[condition], event.as_bytes())
     }
 
+    /// The chaos handler reads the same samples (tests/handler/test_wire.py).
+    #[test]
+    fn the_shared_samples_hold_as_they_say() {
+        let samples: Value =
+            serde_json::from_str(include_str!("../../tests/wire/handler.json")).unwrap_or_else(|_| unreachable!());
+        let event = samples["event"].to_string();
+        for sample in samples["conditions"].as_array().unwrap_or_else(|| unreachable!()) {
+            let condition = sample["condition"].to_string();
+            assert_eq!(holds_on(&condition, &event), sample["holds"] == true, "{condition}");
+        }
+    }
+
     #[test]
     fn a_path_that_leads_nowhere_does_not_equal_null() {
         for value in ["true", "-1", "1", "1.5", "\"b\"", "null", "[]", "{}", "[null]"] {

@@ -15,6 +15,7 @@ use crate::model::experiment::Experiment;
 use crate::model::facts::{AccountConcurrency, AlarmFact, CodeSigning, Facts, LayerFact, TargetFacts};
 use crate::model::fault::Fault;
 use crate::model::function::Package;
+use crate::model::handler_fault::HandlerFault;
 use crate::model::names::{AlarmName, FunctionArn, FunctionName, LayerVersionArn};
 use crate::model::settings::Settings;
 use crate::model::steady_state::Condition;
@@ -305,13 +306,16 @@ async fn layer_facts(
     let mut layers: BTreeSet<&LayerVersionArn> = BTreeSet::new();
     for fault in &experiment.faults {
         match fault {
-            Fault::Handler(fault) => layers.extend(&fault.layers),
+            Fault::Handler(HandlerFault::Brought(fault)) => layers.extend(&fault.layers),
             Fault::Layer(fault) => layers.extend(&fault.layers),
             _ => {}
         }
     }
     if experiment.needs_proxy() {
         layers.extend(targets.iter().filter_map(|target| settings.proxy_layers.of(&target.seen.architecture)));
+    }
+    if experiment.needs_chaos_handler() {
+        layers.extend(settings.proxy_layers.handler());
     }
     if layers.is_empty() {
         return Ok(BTreeMap::new());

@@ -56,7 +56,7 @@ pub async fn report(world: &impl World, id: &RunId) -> Result<ReportOutcome, Ste
 async fn check_run(world: &impl World, run: &Run, targets: &[TargetRecord]) -> Result<Option<Duration>, StepError> {
     let Some(experiment) = &run.experiment else { return Ok(None) };
     // Before its duration begins, no effect is expected.
-    let has_effect = experiment.needs_proxy() && run.ends_at.is_some();
+    let has_effect = experiment.counts_faults() && run.ends_at.is_some();
     if experiment.steady_state.is_empty() && !has_effect {
         return Ok(None);
     }

@@ -118,7 +118,7 @@ pub fn checkable_after(conditions: &[Condition]) -> Duration {
 #[must_use]
 pub fn checked_by(experiment: &Experiment) -> Duration {
     let steady = checkable_after(&experiment.steady_state).max(experiment.recovery.get());
-    if experiment.needs_proxy() { steady.max(MAX_EFFECT_WAIT) } else { steady }
+    if experiment.counts_faults() { steady.max(MAX_EFFECT_WAIT) } else { steady }
 }
 
 #[cfg(test)]

@@ -72,10 +72,11 @@ pub fn run_id(name: &str) -> RunId {
     sample!(RunId::try_from(name))
 }
 
-/// Returns the layers in which a stack publishes its proxy.
+/// Returns the layers in which a stack publishes its proxy and its chaos handler.
 #[must_use]
 pub fn proxy_layers() -> ProxyLayers {
-    let text = format!("arm64={},x86_64={}", layer_arn("snapback-proxy-arm64"), layer_arn("snapback-proxy-x86_64"));
+    let proxies = ["arm64", "x86_64"].map(|name| format!("{name}={}", layer_arn(&format!("snapback-proxy-{name}"))));
+    let text = format!("{},handler={}", proxies.join(","), layer_arn("snapback-handler"));
     sample!(ProxyLayers::parse(&text))
 }
 
@@ -122,7 +123,7 @@ pub fn observation(name: &str) -> Observation {
 /// Returns the layers of the sample functions and of the sample faults, and the proxy's layer for each architecture.
 #[must_use]
 pub fn layers() -> BTreeMap<LayerVersionArn, LayerFact> {
-    let plain = ["otel", "shared", "chaos"].map(|name| (layer_arn(name), LayerFact::plain()));
+    let plain = ["otel", "shared", "chaos", "snapback-handler"].map(|name| (layer_arn(name), LayerFact::plain()));
     let proxy = |architecture: &str| {
         let fact = LayerFact::Here { architectures: vec![architecture.to_owned()], signer: None };
         (layer_arn(&format!("snapback-proxy-{architecture}")), fact)
@@ -198,8 +199,8 @@ pub fn experiment(functions: &[&str], faults: &[(&str, Value)]) -> Value {
     })
 }
 
-/// Returns an experiment on `checkout` for each fault of the catalog, and two with several faults: one that changes
-/// many fields, and one inside invocations.
+/// Returns an experiment on `checkout` for each fault of the catalog, two with several faults, one that changes many
+/// fields and one inside invocations, and two with the chaos handler, alone and next to the proxy.
 #[must_use]
 pub fn experiments() -> Vec<(&'static str, Value)> {
     let one = |fault: &(&'static str, Value)| (fault.0, experiment(&["checkout"], std::slice::from_ref(fault)));
@@ -212,5 +213,11 @@ pub fn experiments() -> Vec<(&'static str, Value)> {
     let of = |name: &&'static str| faults().into_iter().filter(|(other, _)| other == name).collect::<Vec<_>>();
     let inside: Vec<(&str, Value)> = inside.iter().flat_map(of).collect();
     all.push(("several inside invocations", experiment(&["checkout"], &inside)));
+    let exception = ("handler", json!({ "exception": { "type": "ValueError", "message": "chaos" }, "percentage": 50 }));
+    all.push(("the chaos handler", experiment(&["checkout"], std::slice::from_ref(&exception))));
+    let slow = ("handler", json!({ "latency": { "delayMs": 100 }, "when": "after" }));
+    let mut both: Vec<(&str, Value)> = vec![slow, exception];
+    both.extend(of(&"error"));
+    all.push(("the chaos handler next to the proxy", experiment(&["checkout"], &both)));
     all
 }

@@ -54,7 +54,9 @@ pub fn deploy_over(world: &SimWorld, fault: &str) {
         let function = state.functions.get_mut(&function_arn("checkout")).unwrap();
         function.edit(|seen| match fault {
             "reservedConcurrency" | "several at once" => seen.concurrency = Slot::Present(77),
-            "handler" => seen.handler = Some(Handler::try_from("deployed.handler").unwrap()),
+            "handler" | "the chaos handler" | "the chaos handler next to the proxy" => {
+                seen.handler = Some(Handler::try_from("deployed.handler").unwrap());
+            }
             "layer" => set(seen, "CHAOS_RATE", "deployed"),
             "environment" => set(seen, "RUST_LOG", "deployed"),
             "timeout" => seen.timeout = 77,

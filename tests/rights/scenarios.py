@@ -201,7 +201,7 @@ def every_change(site: Site, duration: str) -> dict[str, Any]:
         "targets": [{"tags": site.tag}],
         "faults": [
             {"reservedConcurrency": {"limit": 0}},
-            {"handler": {"handler": "chaos_handler.handler", "layers": [site.layer("lab-chaos-handler")]}},
+            {"handler": {"exception": {"type": "ValueError"}}},
             {"eventSourceMapping": {"disable": "ALL"}},
         ],
         "duration": duration,

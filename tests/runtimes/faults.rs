@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::http::Message;
-use super::launch::{Kind, Launch, Running};
+use super::launch::{self, Kind, Launch, Running};
 use super::processes;
 use super::runtime_api::{Event, Received, RuntimeApi, now_ms};
 
@@ -29,20 +29,63 @@ fn each_fault_works_with_rust() {
     check_each_fault(Kind::Rust);
 }
 
+#[test]
+fn the_chaos_handler_injects_as_the_proxy_does() {
+    for kind in Kind::WITH_HANDLER {
+        let shared = |case: &Case| ["latency", "response"].iter().any(|fault| case.fault[*fault].is_object());
+        let cases = delay_cases().into_iter().chain(replacement_cases()).chain(change_cases());
+        // The runtime writes what a handler returns as JSON.
+        for case in cases.filter(shared).filter(|case| case.fault["response"]["raw"] != "not JSON") {
+            eprintln!("{kind:?}: {}", case.name);
+            case.play(kind, By::Handler);
+        }
+        conditions_select(kind, By::Handler);
+        a_qualifier_selects(kind, By::Handler);
+        faults_expire(kind, By::Handler);
+    }
+}
+
+/// What injects the faults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    Proxy,
+    Handler,
+}
+
+impl By {
+    fn launch(self, kind: Kind, faults: Value) -> Launch {
+        match self {
+            Self::Proxy => Launch::faulty(kind, faults),
+            Self::Handler => Launch::chaos(kind, faults),
+        }
+    }
+
+    fn launch_until(self, kind: Kind, faults: Value, until_ms: u64) -> Launch {
+        let mut config = launch::config(faults);
+        config["until"] = json!(until_ms);
+        match self {
+            Self::Proxy => Launch::configured(kind, config.to_string()),
+            Self::Handler => Launch::ordered(kind, config.to_string()),
+        }
+    }
+
+    /// Returns the fault that makes invocations fail.
+    fn failure(self, settings: Value) -> Value {
+        match self {
+            Self::Proxy => json!({ "error": settings }),
+            Self::Handler => json!({ "exception": settings }),
+        }
+    }
+}
+
 fn check_each_fault(kind: Kind) {
     for case in delay_cases().into_iter().chain(replacement_cases()).chain(change_cases()) {
         eprintln!("{kind:?}: {}", case.name);
-        case.play(kind);
+        case.play(kind, By::Proxy);
     }
-    let others: [fn(Kind); 7] = [
-        conditions_select,
-        a_qualifier_selects,
-        faults_expire,
-        the_disk_fills,
-        init_is_slow,
-        init_fails,
-        the_runtime_exits,
-    ];
+    let shared: [fn(Kind, By); 3] = [conditions_select, a_qualifier_selects, faults_expire];
+    shared.iter().for_each(|play| play(kind, By::Proxy));
+    let others: [fn(Kind); 4] = [the_disk_fills, init_is_slow, init_fails, the_runtime_exits];
     others.iter().for_each(|play| play(kind));
 }
 
@@ -205,9 +248,9 @@ fn assert_unavailable(message: &Message) {
 
 impl Case {
     /// Plays several invocations, because runtime and proxy keep their connections.
-    fn play(&self, kind: Kind) {
+    fn play(&self, kind: Kind, by: By) {
         let api = RuntimeApi::start();
-        let running = Launch::faulty(kind, json!([self.fault])).start(&api);
+        let running = by.launch(kind, json!([self.fault])).start(&api);
         // Wait for the first poll, so that no time of the invocation passes while the runtime starts.
         api.until_poll(1);
         for id in ["first", "second", "third"] {
@@ -233,10 +276,10 @@ fn is_error(done: &Completed) -> bool {
     done.result.message.start.ends_with("/error HTTP/1.1")
 }
 
-fn conditions_select(kind: Kind) {
+fn conditions_select(kind: Kind, by: By) {
     let api = RuntimeApi::start();
     let conditions = json!([{ "path": "shop.0.name", "regex": "^check" }, { "path": "vip", "exists": false }]);
-    let running = Launch::faulty(kind, json!([{ "error": { "match": conditions } }])).start(&api);
+    let running = by.launch(kind, json!([by.failure(json!({ "match": conditions }))])).start(&api);
     for (id, event, triggered) in [
         ("one", json!({ "shop": [{ "name": "checkout" }] }), true),
         ("two", json!({ "shop": [{ "name": "search" }] }), false),
@@ -250,9 +293,9 @@ fn conditions_select(kind: Kind) {
     running.stop();
 }
 
-fn a_qualifier_selects(kind: Kind) {
+fn a_qualifier_selects(kind: Kind, by: By) {
     let api = RuntimeApi::start();
-    let running = Launch::faulty(kind, json!([{ "error": { "qualifier": "blue" } }])).start(&api);
+    let running = by.launch(kind, json!([by.failure(json!({ "qualifier": "blue" }))])).start(&api);
     for (id, qualifier, triggered) in [("one", ":blue", true), ("two", ":green", false), ("three", "", false)] {
         let mut event = Event::new(id, &json!({}));
         event.arn.push_str(qualifier);
@@ -262,11 +305,11 @@ fn a_qualifier_selects(kind: Kind) {
 }
 
 /// A delayed event continues when the faults expire, and later ones pass.
-fn faults_expire(kind: Kind) {
+fn faults_expire(kind: Kind, by: By) {
     let api = RuntimeApi::start();
     let until_ms = now_ms() + 4_000;
-    let faults = json!([{ "latency": { "delayMs": 60_000 } }, { "error": { "when": "after" } }]);
-    let running = Launch::faulty_until(kind, faults, until_ms).start(&api);
+    let faults = json!([{ "latency": { "delayMs": 60_000 } }, by.failure(json!({ "when": "after" }))]);
+    let running = by.launch_until(kind, faults, until_ms).start(&api);
     let done = invoke(&api, &running, Event::new("in-progress", &json!({})));
     assert!(done.handled_ms() >= until_ms, "{kind:?}: the delay ended before the faults");
     assert!(!is_error(&done), "{kind:?}: an error was injected after the expiry");

@@ -33,6 +33,8 @@ pub enum Kind {
 
 impl Kind {
     pub const ALL: [Self; 4] = [Self::Python, Self::NodeJs, Self::NodeJsAlternative, Self::Rust];
+    /// Those that there is a chaos handler for.
+    pub const WITH_HANDLER: [Self; 3] = [Self::Python, Self::NodeJs, Self::NodeJsAlternative];
     pub const STREAMING: [Self; 3] = [Self::NodeJs, Self::NodeJsAlternative, Self::Rust];
 
     /// Returns the command that Lambda's bootstrap executes.
@@ -45,6 +47,17 @@ impl Kind {
             Self::Rust => vec![env!("CARGO_BIN_EXE_function").into()],
         };
         words.into_iter().map(OsString::from).collect()
+    }
+
+    /// Returns the name of the chaos handler, as the control plane writes it except for the folder of the layer.
+    fn chaos_handler(self) -> &'static str {
+        match self {
+            Self::Python => "snapback_handler.bootstrap.handler",
+            Self::NodeJs | Self::NodeJsAlternative => {
+                concat!(env!("CARGO_MANIFEST_DIR"), "/infra/handler/nodejs/snapback_handler/index.handler")
+            }
+            Self::Rust => panic!("there is no chaos handler for Rust"),
+        }
     }
 
     pub fn variables(self, handler: &str) -> BTreeMap<&'static str, String> {
@@ -101,13 +114,23 @@ pub struct Launch {
     chained: Option<PathBuf>,
     telemetry: Option<PathBuf>,
     variables: BTreeMap<&'static str, &'static str>,
+    /// The chaos handler's configuration. It calls `handler`.
+    orders: Option<String>,
 }
 
 impl Launch {
     /// Starts it without the proxy.
     pub fn direct(kind: Kind) -> Self {
         let variables = BTreeMap::new();
-        Self { kind, handler: "function.handler", config: None, chained: None, telemetry: None, variables }
+        Self {
+            kind,
+            handler: "function.handler",
+            config: None,
+            chained: None,
+            telemetry: None,
+            variables,
+            orders: None,
+        }
     }
 
     /// Starts it behind the proxy, with these faults.
@@ -115,16 +138,19 @@ impl Launch {
         Self::configured(kind, config(faults).to_string())
     }
 
-    /// Starts it behind the proxy, with faults that expire at this time in milliseconds since the epoch.
-    pub fn faulty_until(kind: Kind, faults: Value, until_ms: u64) -> Self {
-        let mut config = config(faults);
-        config["until"] = json!(until_ms);
-        Self::configured(kind, config.to_string())
-    }
-
     /// Starts it through the wrapper, with any text as its configuration.
     pub fn configured(kind: Kind, config: String) -> Self {
         Self { config: Some(config), ..Self::direct(kind) }
+    }
+
+    /// Starts it with the chaos handler, with these faults.
+    pub fn chaos(kind: Kind, faults: Value) -> Self {
+        Self::ordered(kind, config(faults).to_string())
+    }
+
+    /// Starts it with the chaos handler, with any text as its configuration.
+    pub fn ordered(kind: Kind, orders: String) -> Self {
+        Self { orders: Some(orders), ..Self::direct(kind) }
     }
 
     pub fn handler(self, handler: &'static str) -> Self {
@@ -146,7 +172,8 @@ impl Launch {
     }
 
     pub fn start(&self, api: &RuntimeApi) -> Running {
-        let runtime = self.kind.command(self.handler);
+        let handler = if self.orders.is_some() { self.kind.chaos_handler() } else { self.handler };
+        let runtime = self.kind.command(handler);
         let proxy = OsString::from(env!("CARGO_BIN_EXE_snapback-proxy"));
         // Each command executes the next one in the same process.
         let opened = self.telemetry.iter().flat_map(|file| {
@@ -157,10 +184,14 @@ impl Launch {
         });
         let words: Vec<OsString> = opened.chain(self.config.iter().map(|_| proxy.clone())).chain(runtime).collect();
         let mut command = Command::new(&words[0]);
-        command.args(&words[1..]).env_clear().envs(self.kind.variables(self.handler)).current_dir(functions());
+        command.args(&words[1..]).env_clear().envs(self.kind.variables(handler)).current_dir(functions());
         command.env("AWS_LAMBDA_RUNTIME_API", api.address()).envs(&self.variables);
         if let Some(config) = &self.config {
             command.env("AWS_LAMBDA_EXEC_WRAPPER", &proxy).env("SNAPBACK_FAULTS", config);
+        }
+        if let Some(orders) = &self.orders {
+            command.env("SNAPBACK_HANDLER", self.handler).env("SNAPBACK_HANDLER_FAULTS", orders);
+            command.env("PYTHONPATH", concat!(env!("CARGO_MANIFEST_DIR"), "/infra/handler/python"));
         }
         if let Some(chained) = &self.chained {
             command.env("SNAPBACK_CHAINED_WRAPPER", chained);

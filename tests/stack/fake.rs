@@ -45,6 +45,8 @@ pub struct State {
     pub records_actors: bool,
     /// Whether the response to StartExecution is lost, although the execution starts.
     pub start_hangs: bool,
+    /// The status with which StartExecution fails, or 200.
+    pub start_status: u16,
     /// Each call, with its payload where that matters.
     pub calls: Vec<String>,
     /// The access keys with which the calls were signed.
@@ -71,6 +73,7 @@ impl FakeAws {
             ledger_denied: false,
             records_actors: true,
             start_hangs: false,
+            start_status: 200,
             calls: Vec::new(),
             keys: BTreeSet::new(),
         }));
@@ -319,6 +322,11 @@ fn respond(state: &Mutex<State>, call: &str, body: &str) -> (u16, String) {
             std::thread::sleep(Duration::from_secs(120));
             (500, String::new())
         }
+        "StartExecution" if now.start_status == 400 => {
+            let message = "Execution Already Exists: 'r'";
+            (400, json!({ "__type": "ExecutionAlreadyExists", "message": message }).to_string())
+        }
+        "StartExecution" if now.start_status != 200 => (now.start_status, String::new()),
         "StartExecution" => (200, json!({ "executionArn": EXECUTION, "startDate": 1.7e9 }).to_string()),
         "DescribeExecution" => {
             let execution = json!({

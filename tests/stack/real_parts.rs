@@ -59,9 +59,10 @@ fn restore_is_killed(parts: &Parts) {
     let name = "restore-is-killed";
     let before = parts.lab.function("lab-payment");
     let original = u32::try_from(before["Configuration"]["MemorySize"].as_u64().unwrap()).unwrap();
+    // A handler of the user, whose layer is one that the lab has published.
     let fault = json!({ "handler": {
-        "handler": "chaos_handler.handler", "memory": FAULTY, "originalHandlerVariable": "CHAOS_ORIGINAL_HANDLER",
-        "layers": ["arn:aws:lambda:us-east-1:000000000000:layer:lab-chaos-handler:1"],
+        "handler": "chaos.handler", "memory": FAULTY, "originalHandlerVariable": "CHAOS_ORIGINAL_HANDLER",
+        "layers": ["arn:aws:lambda:us-east-1:000000000000:layer:lab-chaos-wrapper:1"],
         "environment": { "CHAOS_DELAY_MS": "1" }
     } });
     let trap = parts.trap("snapback-restore", "lab-payment", original);

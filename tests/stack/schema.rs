@@ -97,8 +97,8 @@ fn the_schema_of_the_events_fits_the_samples_and_no_others() {
     assert_eq!(types.len(), 9, "{types:?}");
 }
 
-/// In the README's table, the parameters that all of the faults inside invocations but `init` have.
-const COMMON: &str = "all faults inside invocations but `init`";
+/// In the README's table, the parameters that all of the faults inside invocations but `init` have, and `handler`.
+const COMMON: &str = "all faults inside invocations but `init`, and the chaos handler";
 
 #[test]
 fn the_readme_lists_each_parameter_with_its_range() {

@@ -16,6 +16,8 @@ from chaossnapback.session import SESSION, Run, new_name
 __all__ = ["start_run", "wait_for_run", "roll_back"]
 logger = logging.getLogger("chaostoolkit")
 POLL_SECONDS = 2.0
+# The errors with which nothing was started.
+NOT_STARTED = ("NoCommand", "NotStarted")
 # How often in a row the run may be unreadable before the wait fails.
 UNREADABLE_LIMIT = 10
 
@@ -42,8 +44,9 @@ def start_run(
     try:
         run.report, code = begun(run, file, text)
     except CommandFailed as failure:
-        # Any other failure may have happened after the start, so the run is rolled back later.
-        if failure.code in (INVALID, REFUSED) or failure.error == "NoCommand":
+        # Any other failure may have happened after the start, so the run is rolled back later. A run that Step Functions has not
+        # started is forgotten: there may be another one of this name, which must not be rolled back.
+        if failure.code in (INVALID, REFUSED) or failure.error in NOT_STARTED:
             SESSION.forget(run)
         raise
     if code != 0:

@@ -161,11 +161,16 @@ class Start(Extension):
         self.fails(self.start, "the report has no list of targets")
 
     def test_a_start_of_unknown_result_is_rolled_back_later(self) -> None:
-        self.on("run", failure("NotStarted", "the run r could not be started: Step Functions did not respond", 1))
-        self.fails(self.start, "Step Functions did not respond")
+        self.on("run", failure("StartUnknown", "it is not known whether the run r has started: timeout", 1))
+        self.fails(self.start, "it is not known whether the run r has started")
         self.on("rollback", reply({"runs": [report("endedEarly", "failed")]}))
         actions.roll_back()
         self.assertEqual(self.calls()[-1]["arguments"], ["rollback", "r", "--prevent-start", "--json"])
+
+    def test_another_run_of_the_same_name_is_not_rolled_back(self) -> None:
+        self.on("run", failure("NotStarted", "the run r could not be started: ExecutionAlreadyExists", 1))
+        self.fails(self.start, "ExecutionAlreadyExists")
+        self.assertEqual((actions.roll_back(), len(self.calls())), ({"runs": []}, 1))
 
     def test_a_run_that_ends_before_its_faults_is_a_failure(self) -> None:
         ended = report("endedEarly", "stopped", reason="alarm checkout-errors went into ALARM")

@@ -7,9 +7,9 @@ use super::faults::{CorruptFault, InitFault, InvocationFault, LatencyFault, Mome
 /// The most conditions of a fault.
 const MAX_CONDITIONS: usize = 10;
 /// The most characters of an error's type.
-const MAX_TYPE: usize = 128;
+pub(super) const MAX_TYPE: usize = 128;
 /// The most characters of an error's message.
-const MAX_MESSAGE: usize = 1024;
+pub(super) const MAX_MESSAGE: usize = 1024;
 
 impl InvocationFault {
     /// Checks what the types cannot express: which settings exclude each other, and the length of texts.
@@ -29,7 +29,7 @@ impl InvocationFault {
     }
 }
 
-fn check_rule(rule: &Rule<'_>) -> Result<(), String> {
+pub(super) fn check_rule(rule: &Rule<'_>) -> Result<(), String> {
     if rule.conditions.len() > MAX_CONDITIONS {
         return Err(format!("`match` has {} conditions; write at most {MAX_CONDITIONS}", rule.conditions.len()));
     }
@@ -42,7 +42,7 @@ fn check_rule(rule: &Rule<'_>) -> Result<(), String> {
     }
 }
 
-fn check_latency(fault: &LatencyFault) -> Result<(), String> {
+pub(super) fn check_latency(fault: &LatencyFault) -> Result<(), String> {
     match (fault.range(), fault.min_ms, fault.max_ms) {
         (Some(_), _, _) => Ok(()),
         (None, Some(min), Some(max)) if fault.delay_ms.is_none() => {
@@ -67,7 +67,7 @@ fn check_failure(error_type: &str, message: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn check_response(fault: &ResponseFault) -> Result<(), String> {
+pub(super) fn check_response(fault: &ResponseFault) -> Result<(), String> {
     let http = fault.status_code.is_some() || fault.body.is_some() || !fault.headers.is_empty();
     match (http, &fault.raw, fault.status_code, fault.when) {
         (true, Some(_), _, _) => {

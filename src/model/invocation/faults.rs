@@ -35,7 +35,7 @@ pub enum Moment {
 }
 
 impl Moment {
-    fn is_default(&self) -> bool {
+    pub(super) fn is_default(&self) -> bool {
         *self == Self::default()
     }
 }
@@ -61,12 +61,14 @@ macro_rules! invocation_fault {
         }
 
         impl $name {
-            fn rule(&self) -> Rule<'_> {
+            pub(super) fn rule(&self) -> Rule<'_> {
                 Rule { percentage: self.percentage, conditions: &self.conditions, qualifier: self.qualifier.as_deref() }
             }
         }
     };
 }
+
+pub(super) use invocation_fault;
 
 /// Which invocations trigger a fault.
 #[derive(Clone, Copy, Debug)]
@@ -214,7 +216,7 @@ fn injected_error() -> String {
     "InjectedError".to_owned()
 }
 
-fn injected_message() -> String {
+pub(super) fn injected_message() -> String {
     "snapback has injected this error".to_owned()
 }
 

@@ -2,11 +2,13 @@
 //!
 //! The control plane writes a [`ProxyConfig`] into [`FAULTS_VARIABLE`], where the proxy reads it. An experiment with
 //! anything unknown is refused. The proxy ignores what it does not know, because a newer control plane may have written
-//! it.
+//! it. The chaos handler reads a [`HandlerConfig`] from [`HANDLER_FAULTS_VARIABLE`] in the same way.
 
 mod checks;
 mod condition;
 mod faults;
+mod handler;
+mod pattern;
 mod percentage;
 mod proxy_config;
 
@@ -15,7 +17,9 @@ pub use faults::{
     Corrupt, CorruptFault, DiskFault, ErrorFault, ExitFault, Failure, InitFault, InvocationFault,
     InvocationTimeoutFault, LatencyFault, Milliseconds, Moment, ResponseFault, Rule,
 };
+pub use handler::{ExceptionFault, HandlerOrder};
 pub use percentage::Percentage;
 pub use proxy_config::{
-    CHAINED_WRAPPER_VARIABLE, FAULTS_VARIABLE, MAX_FAULTS, PROXY_PATH, ProxyConfig, WRAPPER_VARIABLE,
+    CHAINED_WRAPPER_VARIABLE, FAULTS_VARIABLE, FaultConfig, HANDLER_FAULTS_VARIABLE, HandlerConfig, MAX_FAULTS,
+    ORIGINAL_HANDLER_VARIABLE, PROXY_PATH, ProxyConfig, WRAPPER_VARIABLE,
 };

@@ -1,14 +1,16 @@
-//! The configuration that the control plane writes for the proxy: the only thing that the two planes share.
+//! The configuration that the control plane writes for the proxy and for the chaos handler: the only thing that the two
+//! planes share.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::de::IgnoredAny;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::faults::InvocationFault;
+use super::handler::HandlerOrder;
 
 /// The variable that names a wrapper for managed runtimes (lambda/latest/dg/runtimes-modify).
 pub const WRAPPER_VARIABLE: &str = "AWS_LAMBDA_EXEC_WRAPPER";
@@ -19,14 +21,45 @@ pub const CHAINED_WRAPPER_VARIABLE: &str = "SNAPBACK_CHAINED_WRAPPER";
 /// The path of the proxy in its layer (lambda/latest/dg/packaging-layers: a layer's root is /opt).
 pub const PROXY_PATH: &str = "/opt/snapback-proxy";
 
+/// The variable that holds the chaos handler's configuration.
+pub const HANDLER_FAULTS_VARIABLE: &str = "SNAPBACK_HANDLER_FAULTS";
+/// The variable that holds the name of the handler that the chaos handler replaces, and calls.
+pub const ORIGINAL_HANDLER_VARIABLE: &str = "SNAPBACK_HANDLER";
+
 /// The most faults inside invocations that a run can have.
 pub const MAX_FAULTS: usize = 20;
+
+/// A fault in a configuration.
+pub trait WireFault: Serialize + DeserializeOwned {
+    /// Checks what the types cannot express.
+    ///
+    /// # Errors
+    /// The settings are invalid. The message names the setting, its value and the fix.
+    fn check(&self) -> Result<(), String>;
+}
+
+impl WireFault for InvocationFault {
+    fn check(&self) -> Result<(), String> {
+        Self::check(self)
+    }
+}
+
+impl WireFault for HandlerOrder {
+    fn check(&self) -> Result<(), String> {
+        Self::check(self)
+    }
+}
+
+/// The configuration of the proxy.
+pub type ProxyConfig = FaultConfig<InvocationFault>;
+/// The configuration of the chaos handler (infra/handler/), in the same form.
+pub type HandlerConfig = FaultConfig<HandlerOrder>;
 
 /// The faults of one run in the order of the experiment, and the time at which they expire.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ProxyConfig {
-    /// When the faults expire, in milliseconds since the epoch. From then on, the proxy passes everything unchanged.
+pub struct FaultConfig<F> {
+    /// When the faults expire, in milliseconds since the epoch. From then on, everything passes unchanged.
     #[serde(rename = "until")]
     pub expires_at_ms: u64,
     /// The experiment's name, a dimension of the metrics.
@@ -38,8 +71,8 @@ pub struct ProxyConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u32>,
     /// The faults.
-    pub faults: Vec<InvocationFault>,
-    /// The parts that the proxy does not know and ignores, one message each. Never written.
+    pub faults: Vec<F>,
+    /// The parts that their reader does not know and ignores, one message each. Never written.
     #[serde(skip)]
     pub ignored: Vec<String>,
 }
@@ -57,7 +90,7 @@ struct Written {
     unknown: BTreeMap<String, IgnoredAny>,
 }
 
-impl ProxyConfig {
+impl<F: WireFault> FaultConfig<F> {
     /// Parses the text that the control plane writes, and plain JSON, which never begins like that text.
     ///
     /// A fault with anything unknown is ignored as a whole, because the unknown part could be a condition.
@@ -88,12 +121,6 @@ impl ProxyConfig {
         Duration::from_millis(self.expires_at_ms).checked_sub(now).filter(|remaining| !remaining.is_zero())
     }
 
-    /// Whether a fault concerns invocations, and not only initializations.
-    #[must_use]
-    pub fn concerns_invocations(&self) -> bool {
-        self.faults.iter().any(|fault| !matches!(fault, InvocationFault::Init(_)))
-    }
-
     /// Formats the configuration as compactly as possible. A function's variables share 4 KB
     /// (lambda/latest/dg/configuration-envvars), and Lambda measures them as JSON, which escapes each quotation mark
     /// and each backslash of a value with one more character. So the text is JSON with both exchanged for unescaped
@@ -105,9 +132,17 @@ impl ProxyConfig {
     }
 }
 
-fn read_fault(written: Value) -> Result<InvocationFault, String> {
+impl ProxyConfig {
+    /// Whether a fault concerns invocations, and not only initializations.
+    #[must_use]
+    pub fn concerns_invocations(&self) -> bool {
+        self.faults.iter().any(|fault| !matches!(fault, InvocationFault::Init(_)))
+    }
+}
+
+fn read_fault<F: WireFault>(written: Value) -> Result<F, String> {
     let name = written.as_object().and_then(|fault| fault.keys().next()).cloned().unwrap_or_default();
-    let fault: InvocationFault = serde_json::from_value(written).map_err(|error| format!("{name}: {error}"))?;
+    let fault: F = serde_json::from_value(written).map_err(|error| format!("{name}: {error}"))?;
     fault.check().map_err(|wrong| format!("{name}: {wrong}"))?;
     Ok(fault)
 }

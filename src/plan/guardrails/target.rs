@@ -145,8 +145,8 @@ fn leftover(settings: &Settings, seen: &Observation) -> Option<String> {
     {
         return Some(format!("the variable {name}"));
     }
-    let proxy = format!("{}-proxy-", settings.prefix);
-    let is_snapbacks = |name: &str| name.starts_with("snapback-") || name.starts_with(&proxy);
+    let (proxy, handler) = (format!("{}-proxy-", settings.prefix), format!("{}-handler", settings.prefix));
+    let is_snapbacks = |name: &str| name.starts_with("snapback-") || name.starts_with(&proxy) || name == handler;
     let layer = seen.layers.iter().find(|layer| layer.layer().rsplit(':').next().is_some_and(is_snapbacks))?;
     Some(format!("the layer {layer}"))
 }

@@ -20,11 +20,35 @@ pub const HANDLERS_AND_LAYERS: &[Row] = &[
         || json!([{ "handler": { "handler": "x".repeat(129) } }]),
         "faults[0].handler.handler: `xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...` is not a handler; write 1 to 128 printable characters without white space, such as app.handler",
     ),
-    ("/faults", || json!([{ "handler": { "layers": [LAYER] } }]), "faults[0].handler: `handler` is missing; add it"),
+    (
+        "/faults",
+        || json!([{ "handler": { "layers": [LAYER] } }]),
+        "faults[0].handler: has `layers` without `handler`; add the name of your handler, or remove `layers` to use snapback's own",
+    ),
+    (
+        "/faults",
+        || json!([{ "handler": { "exception": [] } }]),
+        "faults[0].handler.exception: it is a list; write an object",
+    ),
+    (
+        "/faults",
+        || json!([{ "handler": { "exception": { "type": "no such class" } } }]),
+        "faults[0].handler: `type` is `no such class`, which is not the name of a class; write a name such as ValueError or orders.errors.OutOfStock, of up to 128 characters",
+    ),
+    (
+        "/faults",
+        || json!([{ "handler": { "exception": {}, "latency": { "delayMs": 1 } } }]),
+        "faults[0].handler: has more than one of `exception`, `latency` and `response`; write a separate `handler` fault for each",
+    ),
+    (
+        "/faults",
+        || json!([{ "handler": { "handler": "a.b" } }, { "handler": {} }]),
+        "faults[0] (handler) and faults[1] (handler) both claim the handler; keep it in one of them",
+    ),
     (
         "/faults",
         || json!([{ "handler": "app.handler" }]),
-        "faults[0].handler: `app.handler` is text; write an object, such as {handler: chaos.handler}",
+        "faults[0].handler: `app.handler` is text; write an object, such as {exception: {type: ValueError}}",
     ),
     (
         "/faults",

@@ -11,7 +11,7 @@ use snapback::model::names::{Handler, LayerVersionArn, MappingId};
 use snapback::model::secret::Secret;
 use snapback::testing::samples::{layer_arn, observation};
 
-pub const VARIABLES: [&str; 10] = [
+pub const VARIABLES: [&str; 12] = [
     "MODE",
     "LEVEL",
     "FLAGS",
@@ -22,6 +22,8 @@ pub const VARIABLES: [&str; 10] = [
     "AWS_LAMBDA_EXEC_WRAPPER",
     "SNAPBACK_FAULTS",
     "SNAPBACK_CHAINED_WRAPPER",
+    "SNAPBACK_HANDLER",
+    "SNAPBACK_HANDLER_FAULTS",
 ];
 const OWN_LAYERS: [&str; 3] = ["own-a", "own-b", "own-c"];
 const FAULT_LAYERS: [&str; 2] = ["chaos-a", "chaos-b"];
@@ -114,7 +116,7 @@ pub fn faults() -> impl Strategy<Value = Vec<Value>> {
         (1..4_u32).prop_map(|seconds| json!({ "timeout": { "timeout": format!("PT{seconds}S") } })).boxed(),
         (0..3_u32).prop_map(|more| json!({ "memory": { "megabytes": 128 + more } })).boxed(),
         environment.boxed(),
-        handler_fault().boxed(),
+        prop_oneof![handler_fault(), chaos_fault()].boxed(),
         layer_fault().boxed(),
         mapping.boxed(),
         // Two faults inside invocations, of the same kind or not, share one proxy.
@@ -145,6 +147,12 @@ fn handler_fault() -> impl Strategy<Value = Value> {
             json!({ "handler": fault })
         },
     )
+}
+
+/// What the chaos handler injects.
+fn chaos_fault() -> impl Strategy<Value = Value> {
+    (1..3_u32)
+        .prop_map(|share| json!({ "handler": { "exception": { "message": "secret-message" }, "percentage": share } }))
 }
 
 fn layer_fault() -> impl Strategy<Value = Value> {

@@ -1,0 +1,2 @@
+// The handler that the chaos handler calls.
+export const handler = (event) => event

@@ -1,0 +1,5 @@
+"""The handler that the chaos handler calls."""
+
+
+def handler(event, context):
+    return event

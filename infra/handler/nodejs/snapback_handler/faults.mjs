@@ -1,0 +1,172 @@
+// What happens to one invocation: in which order its faults take effect, and how. Loaded when the first fault is due.
+//
+// The order is the proxy's: delays before the handler; the first exception or response in its place; the handler; delays after it; the
+// first exception after it; responses after it.
+
+import { between } from './choice.mjs'
+import { line, metric } from './log.mjs'
+
+// How often a wait reads the wall clock, which may jump where a timer does not.
+const CLOCK_INTERVAL_MS = 1000
+
+// Injects the faults of one run.
+export class Injector {
+  constructor(original, module, orders, streams) {
+    this.original = original
+    this.module = module
+    this.orders = orders
+    this.streams = streams
+    this.hasLogged = false
+  }
+
+  contextOf(parameters) {
+    return parameters[this.streams ? 2 : 1]
+  }
+
+  remainingMs() {
+    return Math.max(0, this.orders.until - Date.now())
+  }
+
+  report(fault, parameters, delayMs = 0) {
+    metric(this.orders, fault, delayMs, this.contextOf(parameters)?.awsRequestId)
+  }
+
+  // Calls the original with the faults that are due.
+  async inject(due, self, parameters) {
+    const delays = due.filter(({ fault }) => fault.kind === 'latency')
+    const results = due.map(({ fault }) => fault).filter((fault) => fault.kind !== 'latency')
+    await this.delay(delays.filter(({ fault }) => !fault.after), parameters)
+    const instead = results.find((fault) => !fault.after)
+    // The faults may have expired during the delays.
+    if (instead && this.remainingMs() > 0) {
+      this.report(instead.kind, parameters)
+      if (instead.kind === 'exception') throw this.exception(instead)
+      return this.streams ? stream(wholeResponse(instead), parameters[1]) : wholeResponse(instead)
+    }
+    return this.injectAfter(delays.filter(({ fault }) => fault.after), results.filter((fault) => fault.after), self, parameters)
+  }
+
+  async injectAfter(delays, results, self, parameters) {
+    if (this.streams) {
+      if (delays.length + results.length > 0) this.logStream()
+      return this.original.apply(self, parameters)
+    }
+    let result
+    try {
+      result = await call(this.original, self, parameters)
+    } catch (error) {
+      await this.endInvocation(delays, results, parameters)
+      throw error
+    }
+    await this.endInvocation(delays, results, parameters)
+    for (const fault of results) {
+      if (fault.kind === 'response' && this.remainingMs() > 0) {
+        this.report('response', parameters)
+        result = merged(result, fault)
+      }
+    }
+    return result
+  }
+
+  // Injects what takes effect after the handler, also after one that has failed.
+  async endInvocation(delays, results, parameters) {
+    await this.delay(delays, parameters)
+    const fault = results.find((fault) => fault.kind === 'exception')
+    if (fault && this.remainingMs() > 0) {
+      this.report('exception', parameters)
+      throw this.exception(fault)
+    }
+  }
+
+  async delay(delays, parameters) {
+    for (const { fault, roll } of delays) {
+      const delayMs = Math.min(between(fault.least, fault.most, roll), this.remainingMs())
+      if (this.remainingMs() === 0) return
+      this.report('latency', parameters, delayMs)
+      const end = performance.now() + delayMs
+      while (this.remainingMs() > 0 && performance.now() < end) {
+        const pause = Math.min(end - performance.now(), CLOCK_INTERVAL_MS, this.remainingMs())
+        await new Promise((resolve) => setTimeout(resolve, Math.ceil(pause)))
+      }
+    }
+  }
+
+  logStream() {
+    if (this.hasLogged) return
+    this.hasLogged = true
+    line('the handler streams its response, so a fault after it is not injected; the faults of the proxy are')
+  }
+
+  // Creates an error of a class of the function or of JavaScript; an Error that tells why not.
+  exception({ type, message }) {
+    const Found = this.findClass(type ?? 'Error')
+    let problem = 'neither the handler\'s module exports nor JavaScript has an error class with this name'
+    if (Found) {
+      try {
+        return new Found(message)
+      } catch (error) {
+        problem = `it cannot be created from a message alone: ${error?.message}`
+      }
+    }
+    return new Error(`${message} (snapback was to throw ${type}, but ${problem})`)
+  }
+
+  findClass(type) {
+    const path = type.split('.')
+    const scopes = [this.module, this.module?.default, globalThis]
+    const found = scopes.map((scope) => path.reduce((value, name) => value?.[name], scope))
+    return found.find((value) => typeof value === 'function' && (value === Error || value.prototype instanceof Error))
+  }
+}
+
+// Calls a handler of any form: async, with a callback, or neither.
+function call(original, self, [event, context, callback, ...rest]) {
+  if (callback === undefined) return original.call(self, event, context)
+  return new Promise((resolve, reject) => {
+    const done = (error, value) => (error ? reject(error) : resolve(value))
+    const returned = original.call(self, event, context, done, ...rest)
+    // A handler that returns no promise ends with its callback.
+    if (typeof returned?.then === 'function') returned.then(resolve, reject)
+  })
+}
+
+// Sends a response in HTTP form as the head and the body of a stream, any other one as its JSON.
+function stream(response, responseStream) {
+  if (response?.statusCode === undefined) {
+    responseStream.end(JSON.stringify(response))
+    return
+  }
+  const { statusCode, headers, body } = response
+  const http = awslambda.HttpResponseStream.from(responseStream, { statusCode, headers })
+  // The head is sent before the first piece.
+  http.write(body)
+  http.end()
+}
+
+function wholeResponse(fault) {
+  if (fault.raw !== null) return JSON.parse(fault.raw)
+  return merged({ statusCode: 200, headers: {}, body: '', isBase64Encoded: false }, fault)
+}
+
+// Replaces the parts of a response that the fault gives. One that is not in HTTP form is replaced as a whole.
+function merged(own, fault) {
+  if (fault.raw !== null || !isObject(own) || !('statusCode' in own)) return wholeResponse(fault)
+  const result = { ...own }
+  if (fault.statusCode !== null) result.statusCode = fault.statusCode
+  if (fault.body !== null) Object.assign(result, { body: fault.body, isBase64Encoded: false })
+  const given = Object.entries(fault.headers)
+  const hasLists = isObject(own.multiValueHeaders)
+  if (given.length > 0 && hasLists) {
+    result.multiValueHeaders = replaced(own.multiValueHeaders, given.map(([name, value]) => [name, [value]]))
+  }
+  if (given.length > 0 && (isObject(own.headers) || !hasLists)) result.headers = replaced(own.headers, given)
+  return result
+}
+
+function replaced(own, given) {
+  const names = given.map(([name]) => name.toLowerCase())
+  const kept = Object.entries(isObject(own) ? own : {}).filter(([name]) => !names.includes(name.toLowerCase()))
+  return Object.fromEntries([...kept, ...given])
+}
+
+const isObject = (value) => typeof value === 'object' && value !== null && !Array.isArray(value)

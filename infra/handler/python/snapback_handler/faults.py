@@ -1,0 +1,196 @@
+"""What happens to one invocation: in which order its faults take effect, and how. Loaded when the first fault is due.
+
+The order is the proxy's: delays before the handler; the first exception or response in its place; the handler; delays after it; the
+first exception after it; responses after it.
+"""
+
+import builtins
+import json
+import sys
+import time
+
+from snapback_handler import log
+from snapback_handler.dice import between
+
+# How often a wait reads the wall clock, which may jump where a sleep does not.
+CLOCK_INTERVAL_S = 1.0
+DEFAULT_TYPE = "RuntimeError"
+
+
+class Call:
+    """One invocation with the faults that are due."""
+
+    def __init__(self, original, orders, due):
+        self.original, self.orders = original, orders
+        self.delays = [each for each in due if each[0].kind == "latency"]
+        self.results = [fault for fault, _ in due if fault.kind != "latency"]
+
+    def invoke(self, event, context):
+        for fault, roll in self.delays:
+            if not fault.after:
+                self.delay(fault, roll, context)
+        instead = next((fault for fault in self.results if not fault.after), None)
+        # The faults may have expired during the delays.
+        if instead and self.remaining():
+            self.report(instead.kind, context)
+            if instead.kind == "response":
+                return whole_response(instead.settings)
+            return raise_inside(self.original, self.exception(instead), event, context)
+        return self.after(event, context)
+
+    def after(self, event, context):
+        try:
+            result = self.original(event, context)
+        except Exception:
+            self.end(context)
+            raise
+        self.end(context)
+        for fault in self.results:
+            if fault.after and fault.kind == "response" and self.remaining():
+                self.report("response", context)
+                result = merged(result, fault.settings)
+        return result
+
+    def end(self, context):
+        """Injects what takes effect after the handler, also after one that has failed."""
+        for fault, roll in self.delays:
+            if fault.after:
+                self.delay(fault, roll, context)
+        fault = next((fault for fault in self.results if fault.after and fault.kind == "exception"), None)
+        if fault and self.remaining():
+            self.report("exception", context)
+            raise self.exception(fault) from None
+
+    def remaining(self):
+        """Returns the seconds until the faults expire, at least 0."""
+        return max(0.0, self.orders.until - time.time())
+
+    def report(self, fault, context, delay_ms=0):
+        log.metric(self.orders, fault, delay_ms, getattr(context, "aws_request_id", ""))
+
+    def delay(self, fault, roll, context):
+        delay_s = min(between(*fault.settings, roll) / 1000, self.remaining())
+        if not self.remaining():
+            return
+        self.report("latency", context, round(delay_s * 1000))
+        end = time.monotonic() + delay_s
+        while self.remaining() and time.monotonic() < end:
+            time.sleep(max(0.0, min(end - time.monotonic(), CLOCK_INTERVAL_S, self.remaining())))
+
+    def exception(self, fault):
+        return exception(self.original, fault.settings["type"], fault.settings["message"])
+
+
+def whole_response(settings):
+    if settings["raw"] is not None:
+        return json.loads(settings["raw"])
+    return merged({"statusCode": 200, "headers": {}, "body": "", "isBase64Encoded": False}, settings)
+
+
+def merged(own, settings):
+    """Replaces the parts of a response that the fault gives. One that is not in HTTP form is replaced as a whole."""
+    if settings["raw"] is not None or not isinstance(own, dict) or "statusCode" not in own:
+        return whole_response(settings)
+    result = dict(own)
+    if settings["status"] is not None:
+        result["statusCode"] = settings["status"]
+    if settings["body"] is not None:
+        result.update(body=settings["body"], isBase64Encoded=False)
+    headers = settings["headers"]
+    has_lists = isinstance(own.get("multiValueHeaders"), dict)
+    if headers and has_lists:
+        result["multiValueHeaders"] = replaced(own["multiValueHeaders"], {name: [value] for name, value in headers.items()})
+    if headers and (isinstance(own.get("headers"), dict) or not has_lists):
+        result["headers"] = replaced(own.get("headers"), headers)
+    return result
+
+
+def replaced(own, headers):
+    names = {name.lower() for name in headers}
+    kept = own.items() if isinstance(own, dict) else ()
+    return {**{name: value for name, value in kept if str(name).lower() not in names}, **headers}
+
+
+def exception(original, name, message):
+    """Creates an exception of a class of the function or of Python; a RuntimeError that tells why not."""
+    found = find_class(original, name or DEFAULT_TYPE)
+    if found is None:
+        problem = "neither the handler's module nor Python has an exception class with this name"
+    else:
+        try:
+            return found(message)
+        except Exception as error:
+            problem = "it cannot be created from a message alone: %s" % error
+    return RuntimeError("%s (snapback was to raise %s, but %s)" % (message, name, problem))
+
+
+def find_class(original, name):
+    module = sys.modules.get(getattr(unwrapped(original), "__module__", None) or "")
+    first, *nested = name.split(".")
+    roots = [(vars(scope)[first], nested) for scope in (module, builtins) if scope and first in vars(scope)]
+    # A module that the function has loaded: the longest name first.
+    parts = name.split(".")
+    loaded = [(sys.modules.get(".".join(parts[:at])), parts[at:]) for at in range(len(parts) - 1, 0, -1)]
+    roots += [(module, path) for module, path in loaded if module]
+    for found, path in roots:
+        for part in path:
+            found = getattr(found, part, None)
+        if isinstance(found, type) and issubclass(found, Exception):
+            return found
+    return None
+
+
+def unwrapped(function):
+    """Returns the function inside decorators that name what they wrap, as functools.wraps does."""
+    for _ in range(100):
+        inner = getattr(function, "__wrapped__", None)
+        if inner is None:
+            break
+        function = inner
+    return function
+
+
+def raise_inside(original, error, event, context):
+    """Raises the exception in the first line of the function's own handler, inside its decorators, before anything of it has run.
+
+    So the stack has the function's frame, and what the function has around its handler sees the exception: a decorator of a tracer,
+    a middleware. A handler that is not Python code is not called at all.
+    """
+    inner = unwrapped(original)
+    code = getattr(inner, "__code__", None) or getattr(getattr(type(inner), "__call__", None), "__code__", None)
+    if code is None:
+        raise error
+    before, raised = sys.gettrace(), []
+
+    def trace(frame, kind, _):
+        if frame.f_code is not code or raised:
+            return None
+        if kind == "line":
+            raised.append(error)
+            raise error
+        return trace
+
+    sys.settrace(trace)
+    try:
+        result = original(event, context)
+    except Exception as failure:
+        if failure is error:
+            remove_last_frame(error, trace.__code__)
+        raise
+    finally:
+        # Python removes a trace function that raises.
+        sys.settrace(before)
+    if not raised:
+        # A decorator has answered without the function.
+        raise error
+    # The function's own code has handled the exception.
+    return result
+
+
+def remove_last_frame(error, code):
+    """Removes the frame of the trace function, which the function has not called."""
+    last = error.__traceback__
+    while last and last.tb_next:
+        if last.tb_next.tb_next is None and last.tb_next.tb_frame.f_code is code:
+            last.tb_next = None
+        last = last.tb_next

@@ -1,0 +1,2 @@
+const names = ['handler']
+for (const name of names) exports[name] = () => ({ greeting: 'hello' })

@@ -1,0 +1,5 @@
+from ..words import GREETING
+
+
+def handler(event, context):
+    return {"greeting": GREETING}
