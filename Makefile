@@ -13,9 +13,9 @@ ARCH ?= arm64
 # The S3 bucket for `make deploy`.
 BUCKET ?=
 # CloudFormation parameters for `make deploy`. Parameters that are not given stay as they are. For example:
-#   make deploy BUCKET=b PARAMETERS="Prefix=chaos TargetLimit=5" SCHEDULE="rate(7 days)" EXPERIMENT=my-experiment.json
+#   make deploy BUCKET=b PARAMETERS="Prefix=chaos TargetLimit=5"
 PARAMETERS ?=
-SCHEDULE ?=
+# The experiment's file for `make deploy-fis`.
 EXPERIMENT ?=
 # The number of random histories for `make soak`. SEED=s plays and prints that one.
 SEEDS ?= 100000
@@ -86,8 +86,6 @@ package: layer ## build target/package/bootstrap.zip for ARCH (arm64 or x86_64),
 define parameters
 set -f
 parameters=(Architecture=$(ARCH) $(PARAMETERS))
-[ -z "$(SCHEDULE)" ] || parameters+=("ScheduleExpression=$(SCHEDULE)")
-[ -z "$(EXPERIMENT)" ] || parameters+=("ScheduledExperiment=$$(tr -d '\n' <"$(EXPERIMENT)")")
 endef
 
 .PHONY: deploy
@@ -97,7 +95,7 @@ deploy: good-parameters package cli ## package and deploy the stack STACK throug
 
 # Checks the parameters before a build that takes minutes.
 .PHONY: good-parameters
-good-parameters: need-bucket tools-lab
+good-parameters: need-bucket no-schedule tools-lab
 	@$(parameters)
 	.tools/venv/bin/python infra/deploy.py --check $(STACK) $(BUCKET) "$${parameters[@]}"
 
@@ -204,6 +202,14 @@ schema: cli ## print the JSON Schema of an experiment
 clean: ## remove everything that was built and installed
 	$(CARGO) clean
 	rm -rf .tools
+
+# Earlier releases took one schedule here.
+.PHONY: no-schedule
+no-schedule:
+	@if [[ "$(origin SCHEDULE)" == "command line" || ( -n "$(EXPERIMENT)" && "$(origin EXPERIMENT)" == "command line" ) ]]; then
+		echo 'make deploy takes no SCHEDULE and no EXPERIMENT; use: snapback schedule add NAME experiment.yaml --rate "7 days"' >&2
+		exit 2
+	fi
 
 .PHONY: need-bucket
 need-bucket:

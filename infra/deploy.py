@@ -21,6 +21,7 @@ import yaml
 
 import deployed
 import neighbors
+import old_schedule
 from deployed import CommandFailed, Stack, Tools
 
 TEMPLATE = Path(__file__).resolve().parent / "template.yaml"
@@ -91,6 +92,8 @@ def parse_parameters(words: list[str], known: dict[str, dict[str, Any]]) -> dict
         name, equals, value = word.partition("=")
         if not equals:
             raise InvalidParameter(f"`{word}` is not a parameter; write Key=Value, and quote a value with blanks")
+        if gone := old_schedule.advice(name):
+            raise InvalidParameter(gone)
         if name not in known:
             near = difflib.get_close_matches(name, known, 1) or sorted(known)
             raise InvalidParameter(f"there is no parameter {name}; write {' or '.join(near)}")
@@ -125,36 +128,36 @@ def find_problem(value: str, declaration: dict[str, Any]) -> str | None:
 
 def deploy(tools: Tools, name: str, bucket: str, given: dict[str, str]) -> None:
     stack = deployed.find(tools, name)
-    check_schedule(tools, stack, given)
     check_events(tools, stack, given)
     if stack is not None and stack.creation_failed:
         delete_failed_stack(tools, stack)
         stack = None
     if stack is not None:
         check_status(stack)
+        check_schedules(tools, stack, given)
     check_neighbors(tools, stack, name, given)
     parameters = {**given, **choose_concurrency(tools, stack, given)}
     lever_is_ours = stack is not None and guard_armed_targets(tools, stack, given)
     try:
-        upload_and_deploy(tools, name, bucket, parameters)
+        with old_schedule.carried_over(tools, stack):
+            upload_and_deploy(tools, name, bucket, parameters)
     finally:
         if lever_is_ours:
             tools.snapback("lever", "disengage", "--stack", name)
     print_summary(deployed.find(tools, name))
 
 
-def check_schedule(tools: Tools, stack: Stack | None, given: dict[str, str]) -> None:
-    before = stack.parameters if stack is not None else {}
-    after = {**before, **given}
-    expression, experiment = after.get("ScheduleExpression", ""), after.get("ScheduledExperiment", "")
-    if bool(expression) != bool(experiment):
-        missing = "EXPERIMENT=FILE" if expression else 'SCHEDULE="rate(7 days)"'
-        raise InvalidParameter(f"a schedule needs both SCHEDULE and EXPERIMENT; give {missing} too")
-    if given.get("ScheduledExperiment"):
-        try:
-            tools.snapback("check", "-", stdin=given["ScheduledExperiment"])
-        except CommandFailed as failure:
-            raise InvalidParameter(f"EXPERIMENT is not a valid experiment: {failure}") from failure
+def check_schedules(tools: Tools, stack: Stack, given: dict[str, str]) -> None:
+    """Refuses another prefix while there are schedules: CloudFormation deletes their group with all of them."""
+    prefix = stack.parameters.get("Prefix", "")
+    if given.get("Prefix", prefix) == prefix or "ScheduleGroup" not in stack.outputs:
+        return
+    found = json.loads(tools.snapback("schedule", "list", "--json", "--stack", stack.name))["schedules"]
+    if names := ", ".join(schedule["name"] for schedule in found):
+        raise Refused(
+            f"Prefix={given['Prefix']} deletes the group of the stack's schedules, {names}; remove them first "
+            "(snapback schedule remove), and add them again after the deployment"
+        )
 
 
 def check_events(tools: Tools, stack: Stack | None, given: dict[str, str]) -> None:

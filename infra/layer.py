@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> int:
         return 2
     architectures = arguments or list(TARGETS)
     print(pack_folder(HANDLER, LAYERS / "handler.zip"))
-    print(f"building the fault proxy's layer for {' and '.join(architectures)}", flush=True)
+    print(f"building the fault proxy's layer for {' and '.join(architectures)}; the first time, about a minute", flush=True)
     for architecture in architectures:
         try:
             print(pack(build(TARGETS[architecture]), NAME, LAYERS / f"{architecture}.zip", LARGEST_BINARY))

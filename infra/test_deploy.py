@@ -35,7 +35,11 @@ class Account:
         self.failing = ""
         # The opt-in tags of other snapback stacks, by their names; None if the stacks cannot be listed.
         self.neighbors: dict[str, str] | None = {}
+        # The names of the stack's schedules; None for a stack of a release without them.
+        self.schedules: list[str] | None = None
         self.calls: list[str] = []
+        # The command line's calls with all their arguments.
+        self.typed: list[str] = []
         self.overrides: dict[str, str] = {}
 
     def tools(self) -> Tools:
@@ -55,6 +59,8 @@ class Account:
         if self.status is None:
             raise CommandFailed(f"aws: Stack with id {arguments[3]} does not exist")
         outputs = [{"OutputKey": "LedgerTable", "OutputValue": self.table}] if self.has_outputs else []
+        if self.has_outputs and self.schedules is not None:
+            outputs.append({"OutputKey": "ScheduleGroup", "OutputValue": "snapback"})
         parameters = [{"ParameterKey": key, "ParameterValue": value} for key, value in self.parameters.items()]
         return json.dumps({"Stacks": [{"StackStatus": self.status, "Outputs": outputs, "Parameters": parameters}]})
 
@@ -106,12 +112,15 @@ class Account:
         return ""
 
     def snapback(self, *arguments: str, **_: Any) -> str:
-        name = " ".join(arguments[: 2 if arguments[0] == "lever" else 1])
+        name = " ".join(arguments[: 2 if arguments[0] in ("lever", "schedule") else 1])
         self.calls.append(name)
+        self.typed.append(" ".join(arguments))
         if name == self.failing:
             raise CommandFailed(f"{name}: no")
         if name == "status":
             return json.dumps({"armed": self.armed.pop(0) if len(self.armed) > 1 else self.armed[0]})
+        if name == "schedule list":
+            return json.dumps({"schedules": [{"name": schedule} for schedule in self.schedules or []]})
         if name == "lever show":
             return json.dumps({"engaged": self.lever})
         self.lever = {"lever engage": True, "lever disengage": False}.get(name, self.lever)
@@ -174,7 +183,7 @@ class Parameters(Case):
             (f"LedgerWriters={ARN}/a,{ARN.replace('role', 'user')}/b", "write ARNs of IAM roles"),
             ("TargetKeyArns=arn:aws:kms:eu-west-1:123456789012:alias/orders", "write ARNs of keys (not of aliases)"),
             ("AlarmTopicArn=topic", "write the ARN of an SNS topic"),
-            ("ScheduleExpression=weekly", "write rate(...), cron(...) or at(...)"),
+            ("ScheduleExpression=rate(1 day)", "no longer a parameter; use: snapback schedule add NAME"),
         ):
             with self.subTest(word), self.assertRaisesRegex(deploy.InvalidParameter, re.escape(says)):
                 deploy.parse_parameters([word], deploy.declared_parameters())
@@ -184,22 +193,9 @@ class Parameters(Case):
             deploy.parse_parameters(["Prefix=aa", "Prefix=bb"], deploy.declared_parameters())
 
     def test_good_parameters_pass(self) -> None:
-        words = ["Prefix=chaos", "OptInTag=chaos=allowed", "AlarmTopicArn=", "ScheduleExpression=rate(7 days)",
+        words = ["Prefix=chaos", "OptInTag=chaos=allowed", "AlarmTopicArn=",
                  f"LedgerWriters={ARN}/aws-reserved/sso.amazonaws.com/*/AWSReservedSSO_Break_*,{ARN}/ops", "LedgerWriters2="]  # fmt: skip
-        self.assertEqual(len(deploy.parse_parameters(words[:-1], deploy.declared_parameters())), 5)
-
-    def test_half_a_schedule_is_refused_before_the_upload(self) -> None:
-        account = Account()
-        with self.assertRaisesRegex(deploy.InvalidParameter, "give EXPERIMENT=FILE too"):
-            self.deploy(account, "ScheduleExpression=rate(1 day)")
-        self.assert_untouched(account)
-
-    def test_a_scheduled_experiment_is_checked(self) -> None:
-        account = Account()
-        account.failing = "check"
-        with self.assertRaisesRegex(deploy.InvalidParameter, "EXPERIMENT is not a valid experiment"):
-            self.deploy(account, "ScheduleExpression=rate(1 day)", "ScheduledExperiment={}")
-        self.assert_untouched(account)
+        self.assertEqual(len(deploy.parse_parameters(words[:-1], deploy.declared_parameters())), 4)
 
 
 class Events(Case):

@@ -38,6 +38,8 @@ mod real_parts;
 mod rights;
 #[path = "stack/roles.rs"]
 mod roles;
+#[path = "stack/schedules.rs"]
+mod schedules;
 #[path = "stack/schema.rs"]
 mod schema;
 #[path = "stack/toolkit.rs"]

@@ -35,7 +35,9 @@ class Difference:
     after: Any
 
     def __str__(self) -> str:
-        return f"{self.field}: {display(self.field, self.before)} -> {display(self.field, self.after)}"
+        before, after = display(self.field, self.before), display(self.field, self.after)
+        # A hidden value that has changed looks the same, so the word says it.
+        return f"{self.field}: {before} -> {'(hidden, changed)' if before == after == HIDDEN else after}"
 
 
 def read(account: Account, function: str) -> dict[str, Any]:

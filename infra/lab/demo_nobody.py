@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import subprocess
+from datetime import datetime, timezone
 from typing import Iterator
 
 from botocore.exceptions import ClientError
@@ -53,6 +54,7 @@ def run(stage: Stage) -> None:
             deadline = fault_deadline(stage)
             refused = all(is_throttled(stage, name) for name in undoers)
             stop_execution(stage)
+            say("lab", f"waiting for the fault's own deadline at {datetime.fromtimestamp(deadline, timezone.utc):%H:%M:%S} UTC")
             eventually(lambda: clean_since(traffic, deadline), PATIENCE_SECONDS)
             still_there = fault_deadline(stage) == deadline
         # Without its execution, `snapback run` has nothing to follow.
@@ -128,6 +130,7 @@ def send_tick_if_none_comes(stage: Stage) -> None:
     """Waits for the schedule's next tick. Sends one if none comes soon, because it can be a minute away."""
     record = Record(stage.record)
     reaper = stage.stack.reaper_function
+    stage.timeline.line("lab", f"waiting up to {TICK_PATIENCE_SECONDS:.0f} s for the schedule's next tick")
     if not eventually(lambda: record.invocations(reaper) > 0, TICK_PATIENCE_SECONDS):
         stage.timeline.line("lab", f"the schedule's next tick can be a minute away, so the lab invokes {reaper} now")
         tick = (ROOT / "events" / "reaper-tick.json").read_bytes()

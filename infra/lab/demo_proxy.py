@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from evidence import eventually
 from functions import SEARCH
 from injected import injected_faults
@@ -33,14 +35,18 @@ def run(stage: Stage) -> None:
     traffic = Traffic(stage.account, target.name, senders=SENDERS, per_second=REQUESTS_PER_SECOND)
     with traffic:
         eventually(lambda: alarm_state(stage, target) == "OK", PATIENCE_SECONDS)
+        began = time.time()
         with Run(stage, DEMO, lambda: f"{target.name}: {traffic.counts}") as run:
             run.finish()
+        ended = time.time()
         clean = eventually(lambda: is_clean(traffic.responses[-CLEAN_REQUESTS:]), PATIENCE_SECONDS)
     injected = injected_faults(stage.account, DEMO.run)
-    slow = [response for response in traffic.responses if response.took >= DELAY_SECONDS]
+    during = traffic.since(began, ended)
+    slow = [response for response in during if response.took >= DELAY_SECONDS]
     counts = traffic.counts
-    say("traffic", f"{target.name}: {counts.total} requests: {counts.failed} failed, {len(slow)} took {DELAY_SECONDS * 1000:.0f} ms or longer")
-    say("traffic", f"median {median_ms(traffic.responses[-CLEAN_REQUESTS:]):.0f} ms after it")
+    took = f"took {DELAY_SECONDS * 1000:.0f} ms or longer, as a cold start can too"
+    say("traffic", f"{target.name}: {len(during)} requests during the run: {count(during).failed} failed, {len(slow)} {took}")
+    say("traffic", f"median of the requests after the rollback: {median_ms(traffic.responses[-CLEAN_REQUESTS:]):.0f} ms")
     say("metrics", f"InjectedFaults in CloudWatch: {injected.get('error', 0):.0f} error, {injected.get('latency', 0):.0f} latency")
     run.check_outcome()
     stage.check(0 < injected.get("error", 0) == counts.failed, "every failure that the traffic saw is one that CloudWatch counts")

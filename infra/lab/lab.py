@@ -142,6 +142,7 @@ def run(arguments: argparse.Namespace) -> int:
     with running(directory, timeline) as emulated:
         account = emulated.account
         stack = set_up(account, timeline)
+        timeline.line("lab", "snapback polls once a second, so its lines come up to a second after the function's")
         expected = {target.name: comparison.read(account, target.name) for target in functions.TARGETS}
         stage = Stage(account, stack, Journal(emulated.journal), emulated.record, timeline, findings, expected)
         for run_demo in chosen:

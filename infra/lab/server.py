@@ -27,6 +27,7 @@ import lambda_metrics
 import managed_runtimes
 import rights
 import runtime_management
+import schedules
 from bridge import JOURNAL, Bridge
 from metric_bridge import MetricBridge
 from pipe_bridge import PipeBridge
@@ -48,8 +49,11 @@ def main() -> None:
         cloudwatch_logs,
         dynamodb,
         eventbridge,
+        iam,
         lambda_svc,
         pipes,
+        scheduler,
+        sqs,
         ssm,
         stepfunctions,
         tagging,
@@ -73,6 +77,10 @@ def main() -> None:
     roles = iam_roles.Roles(iam_evaluator, responses.get_region)
     PipeBridge(pipes, provisioners, roles, stepfunctions, eventbridge).install()
     iam_roles.install(roles, stepfunctions, eventbridge, lambda_svc)
+    schedules.install(
+        roles,
+        schedules.Services(iam_actions, iam_evaluator, scheduler, eventbridge, stepfunctions, sqs, cloudwatch, iam),
+    )
     rights.record(iam_evaluator, roles, Path(directory))
     app.app = with_identity(app.app, directory)
     # ministack parses the command line too, and does not know these arguments.

@@ -18,7 +18,7 @@ from server import STATE
 from timeline import Timeline
 
 # Each lab has its own directory, also one that runs the demos, so that several can be up at the same time.
-DIRECTORY = ROOT / "target" / "lab"
+DIRECTORY = ROOT / "target" / "labs"
 # The name of a lab that is started without one. Each test names its own lab.
 DEFAULT = "up"
 
@@ -103,17 +103,22 @@ The lab is up at {description["endpoint"]} (its log: {description["log"]}). For 
 
   unset AWS_PROFILE
 {exports}
+  export SNAPBACK_STACK={STACK}
+  export PATH=$PWD/target/release:$PATH
 
 Then try, for instance:
 
-  target/release/snapback plan events/demo-2-handler.json --stack {STACK}
-  target/release/snapback run events/demo-2-handler.json --stack {STACK}
-  {python} infra/lab/lab.py traffic lab-checkout &
-  target/release/snapback run events/demo-1-concurrency.json --stack {STACK}
-  {python} infra/lab/lab.py traffic lab-search &
-  target/release/snapback run events/demo-3-proxy.json --stack {STACK}
-  target/release/snapback status --stack {STACK}
-  {shorter(AWS)} lambda get-function --function-name lab-payment
+  snapback plan events/demo-2-handler.json
+  snapback run events/demo-2-handler.json
+  snapback run events/demo-1-concurrency.json
+  snapback run events/demo-3-proxy.json
+  snapback status
+  {shorter(AWS)} lambda invoke --function-name lab-receipt --payload '{{}}' /dev/stdout
+
+Demos 1 and 3 need requests. Send them in a second terminal; they end after 30 s (--seconds):
+
+  {python} infra/lab/lab.py traffic lab-checkout
+  {python} infra/lab/lab.py traffic lab-search
 
 The emulator evaluates alarms only when a metric is put, as `traffic` does each second.
 When you are done: make lab-down"""

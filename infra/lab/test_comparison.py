@@ -44,6 +44,7 @@ class ComparisonTest(unittest.TestCase):
     def test_a_removed_variable_is_found(self) -> None:
         field = "Configuration.Environment.Variables.KEY"
         self.assertEqual(str(Difference(field, "s3cret", None)), f"{field}: {HIDDEN} -> {ABSENT}")
+        self.assertEqual(str(Difference(field, "s3cret", "other")), f"{field}: {HIDDEN} -> (hidden, changed)")
 
 
 if __name__ == "__main__":

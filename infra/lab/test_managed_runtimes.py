@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import os
 import subprocess
@@ -52,6 +53,9 @@ export const handler = async () => ({ word: WORD, through, version })
 NODE_LAYER = {"nodejs/node_modules/shared/index.js": "exports.WORD = 'layer'\n"}
 LAYER = {"python/shared.py": "WORD = 'layer'\n", "note": "one", "first": "one"}
 OVER = {"note": "two"}
+# The chaos handler, as infra/layer.py packs it.
+HANDLER = Path(__file__).parents[1] / "handler"
+HANDLER_LAYER = {str(path.relative_to(HANDLER)): path.read_text() for path in HANDLER.rglob("*") if path.suffix in (".py", ".mjs")}
 WRAPPER = '#!/bin/sh\nexport THROUGH="$0 $#"\nexec "$@"\n'
 OUTSIDE_SECONDS = 30.0
 
@@ -102,7 +106,7 @@ class ManagedRuntimes(unittest.TestCase):
         return {"config": config, "code_zip": archive({"app.py": code})}
 
     def invoke(self, function: dict[str, Any], **event: Any) -> dict[str, Any]:
-        archives = {str(number): archive(files) for number, files in enumerate((LAYER, OVER, {"wrap": WRAPPER}, NODE_LAYER))}
+        archives = {str(number): archive(files) for number, files in enumerate((LAYER, OVER, {"wrap": WRAPPER}, NODE_LAYER, HANDLER_LAYER))}
         with mock.patch.object(lambda_svc, "_resolve_layer_zip", archives.get):
             return dict(lambda_svc._execute_function_warm(function, event, str(uuid.uuid4())))
 
@@ -158,6 +162,31 @@ class ManagedRuntimes(unittest.TestCase):
             self.assertEqual(found["through"].startswith("/opt"), bool(options))
 
         self.in_each_sandbox(check)
+
+    def chaos(self, exception: str, code: str = "", **settings: Any) -> dict[str, Any]:
+        """Returns a function that the chaos handler makes fail, as an experiment configures it."""
+        faults = [{"exception": {"type": exception, "message": "chaos"}}]
+        orders = {"until": int(time.time() + 600) * 1000, "experiment": "e", "run": "r", "faults": faults}
+        variables = {"SNAPBACK_HANDLER": "app.handler", "SNAPBACK_HANDLER_FAULTS": json.dumps(orders)}
+        return self.function(code, "4", Environment={"Variables": variables}, **settings)
+
+    def test_the_chaos_handler_runs_in_python_from_its_layer(self) -> None:
+        def check(_: str) -> None:
+            failed = self.invoke(self.chaos("LookupError", CODE, Handler="snapback_handler.bootstrap.handler"))
+            self.assertEqual((failed["body"]["errorType"], failed["body"]["errorMessage"]), ("LookupError", "chaos"))
+            self.assertIn("app.py", failed["body"]["stackTrace"][-1])
+
+        self.in_each_sandbox(check)
+
+    @unittest.skipUnless((managed_runtimes.ROOT / ".tools/runtimes/.installed").exists(), "not installed; run `make tools-runtimes` first")
+    def test_the_chaos_handler_runs_in_node_js_from_its_layer(self) -> None:
+        if not any(sandboxes()):
+            self.skipTest("this machine allows no mount namespaces, and a handler's path is not translated")
+        handler = "/opt/nodejs/snapback_handler/index.handler"
+        function = self.chaos("RangeError", Runtime="nodejs24.x", Handler=handler)
+        function["code_zip"] = archive({"app.mjs": "export const handler = async () => 'fine'\n"})
+        failed = self.invoke(function)
+        self.assertEqual((failed["body"]["errorType"], failed["body"]["errorMessage"]), ("RangeError", "chaos"))
 
     def test_a_wrapper_that_does_not_exist_fails_the_start(self) -> None:
         variables = {"AWS_LAMBDA_EXEC_WRAPPER": "/nowhere/wrap"}

@@ -1,9 +1,13 @@
 //! The port to AWS Step Functions.
 
 use aws_sdk_sfn::operation::describe_execution::DescribeExecutionOutput;
+#[cfg(feature = "cli")]
+use aws_sdk_sfn::types::ExecutionListItem;
 use aws_sdk_sfn::types::ExecutionStatus;
 use serde_json::Value;
 
+#[cfg(feature = "cli")]
+use crate::model::time::Time;
 use crate::ports::Executions;
 
 use super::AwsWorld;
@@ -25,6 +29,18 @@ pub enum ExecutionState {
     },
     /// It was stopped, or timed out, for this reason. No Catch has run.
     Interrupted(String),
+}
+
+/// An execution, as a list has it.
+#[cfg(feature = "cli")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedExecution {
+    /// Its name, which is the run.
+    pub name: String,
+    /// Its ARN.
+    pub arn: String,
+    /// When it started.
+    pub started_at: Time,
 }
 
 /// Why an execution was not seen to start.
@@ -57,6 +73,34 @@ impl AwsWorld {
     /// The reason for which the state is not known.
     pub async fn execution(&self, arn: &str) -> Result<ExecutionState, String> {
         self.describe(arn).await.map(state).map_err(|error| error.text())
+    }
+
+    /// Reads the state of an execution, and its output, which is empty until it has succeeded.
+    ///
+    /// # Errors
+    /// The reason for which they are not known.
+    #[cfg(feature = "cli")]
+    pub async fn execution_and_output(&self, arn: &str) -> Result<(ExecutionState, String), String> {
+        let described = self.describe(arn).await.map_err(|error| error.text())?;
+        let output = described.output().unwrap_or_default().to_owned();
+        Ok((state(described), output))
+    }
+
+    /// Lists the latest 1,000 executions, the newest first. Step Functions keeps closed ones for 90 days
+    /// (step-functions/latest/dg/service-quotas).
+    ///
+    /// # Errors
+    /// The reason for which they are not known.
+    #[cfg(feature = "cli")]
+    pub async fn latest_executions(&self, state_machine: &str) -> Result<Vec<ListedExecution>, String> {
+        let list = self.sfn.list_executions().state_machine_arn(state_machine).max_results(1000);
+        let page = list.send().await.map_err(|error| call_error(&error).text())?;
+        let listed = |item: &ExecutionListItem| ListedExecution {
+            name: item.name().to_owned(),
+            arn: item.execution_arn().to_owned(),
+            started_at: Time(item.start_date().to_millis().unwrap_or_default()),
+        };
+        Ok(page.executions().iter().map(listed).collect())
     }
 
     async fn describe(&self, arn: &str) -> Result<DescribeExecutionOutput, CallError> {

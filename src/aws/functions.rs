@@ -128,10 +128,9 @@ impl Functions for AwsWorld {
                 Some(UpdateRuntimeOn::Manual) => RuntimeUpdates::Manual,
                 _ => RuntimeUpdates::Unknown,
             }),
-            // Unknown is acceptable, because only a note depends on it.
-            Err(FunctionError::Denied(_) | FunctionError::NotFound(_) | FunctionError::Rejected(_)) => {
-                Ok(RuntimeUpdates::Unknown)
-            }
+            // A failure is acceptable, because only a note depends on it.
+            Err(FunctionError::Denied(_)) => Ok(RuntimeUpdates::Denied),
+            Err(FunctionError::NotFound(_) | FunctionError::Rejected(_)) => Ok(RuntimeUpdates::Unknown),
             Err(error) => Err(error),
         }
     }

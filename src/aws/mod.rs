@@ -20,6 +20,8 @@ mod moto;
 mod profile;
 mod records;
 #[cfg(feature = "cli")]
+mod schedules;
+#[cfg(feature = "cli")]
 mod stacks;
 #[cfg(feature = "task")]
 pub mod stream;
@@ -37,6 +39,8 @@ pub use caller::caller;
 pub use configuration::function_configuration;
 #[cfg(feature = "cli")]
 pub use configuration::user_configuration;
+#[cfg(feature = "cli")]
+pub use executions::ListedExecution;
 pub use executions::{ExecutionState, StartError};
 #[cfg(feature = "cli")]
 pub use invoke::{FunctionResponse, invoke};
@@ -44,6 +48,8 @@ pub use invoke::{FunctionResponse, invoke};
 pub use profile::ProfileError;
 #[cfg(feature = "cli")]
 use profile::lacks_credentials;
+#[cfg(feature = "cli")]
+pub use schedules::{ScheduleError, ScheduleResources, Schedules};
 #[cfg(feature = "cli")]
 pub use stacks::{StackError, StackOutputs, stack_outputs};
 

@@ -163,8 +163,8 @@ mod tests {
             json!({ "NewImage": run("running"), "SequenceNumber": 1 }),
             json!(SECRET),
         ] {
-            let wrong = read(images).err().map(|wrong| wrong.to_string()).unwrap_or_default();
-            assert!(!wrong.is_empty() && !wrong.contains(SECRET), "{wrong}");
+            let wrong = read(images).map_err(|wrong| wrong.to_string());
+            assert!(wrong.as_ref().is_err_and(|wrong| !wrong.contains(SECRET)), "{wrong:?}");
         }
         // Only the item before the write is damaged: a repair must not stop the stream.
         let repaired = json!({ "OldImage": damaged, "NewImage": target("restored"), "SequenceNumber": "1" });

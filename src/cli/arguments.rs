@@ -8,7 +8,9 @@ use crate::model::names::{FunctionName, LeverReason, RunId};
 use crate::model::time::BoundedDuration;
 use crate::plan::import::Format;
 
-/// Chaos experiments on AWS Lambda functions that always put things back.
+use super::schedule_arguments::ScheduleAction;
+
+/// Runs chaos experiments on AWS Lambda functions, and always restores what it changed.
 #[derive(Debug, Parser)]
 #[command(name = "snapback", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub(super) struct Arguments {
@@ -47,7 +49,8 @@ Exit codes:
   2  wrong usage or input; nothing was done
   3  refused by a guardrail; nothing was done
   4  restored, but the steady state deviated, or an alarm, a user or the lever ended the run
-  5  restored, except for what was changed or deleted outside the run; or a fault was removed before the end
+  5  restored, except for what was changed or deleted outside the run; or a fault was removed before the end; or a
+     version published during the run keeps the fault
   6  a restore failed; the reaper keeps trying
   7  the run is not over yet
   8  everything is restored, and nothing shows that the faults took effect
@@ -123,9 +126,15 @@ pub(super) enum Command {
         run: RunId,
     },
     /// Move or show the safety lever: while it is engaged, nothing starts, and active runs are rolled back.
+    #[command(arg_required_else_help = true)]
     Lever {
         #[command(subcommand)]
         action: LeverAction,
+    },
+    /// Start experiments by schedule: add, list, show, pause, resume or remove schedules.
+    Schedule {
+        #[command(subcommand)]
+        action: ScheduleAction,
     },
     /// Print the JSON Schema of an experiment.
     Schema,
@@ -247,6 +256,13 @@ mod tests {
         for words in [&["r", "--all"][..], &["--all", "--prevent-start"], &["--prevent-start"]] {
             assert!(Arguments::try_parse_from([&["snapback", "rollback"], words].concat()).is_err(), "{words:?}");
         }
+    }
+
+    #[test]
+    fn a_lever_without_an_action_shows_no_hidden_name() {
+        let wrong = Arguments::try_parse_from(["snapback", "lever"]).map_err(|error| error.to_string());
+        assert!(wrong.is_err_and(|text| text.contains("disengage") && !text.contains("release")));
+        assert!(Arguments::try_parse_from(["snapback", "lever", "release"]).is_ok());
     }
 
     #[test]

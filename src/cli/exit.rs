@@ -18,7 +18,8 @@ pub enum Exit {
     Refused,
     /// 4: restored, but the steady state deviated, or an alarm, a user or the lever ended the run.
     EndedEarly,
-    /// 5: restored, except for what was changed or deleted outside the run; or a fault was removed before the end.
+    /// 5: restored, except for what was changed or deleted outside the run; or a fault was removed before the end;
+    /// or a version published during the run keeps the fault.
     Drifted,
     /// 6: a restore failed; the reaper keeps trying.
     RestoreFailed,

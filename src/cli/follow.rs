@@ -23,7 +23,7 @@ use super::arguments::Arguments;
 use super::awaited::{awaited, is_restored};
 use super::exit::Exit;
 use super::interrupt::{Interruption, Interruptions, Reaction, Stage, can_ask, react};
-use super::output::{Output, Tone};
+use super::output::{Output, Tone, status_text};
 use super::screen::Screen;
 use super::stack::{RollbackError, Stack};
 use super::undo::{Undo, instead, through_function};
@@ -228,7 +228,7 @@ impl<'a> Follower<'a> {
                 progress.stage = Stage::RollingBack;
                 progress.screen.clear();
                 let why = if interruption == Interruption::TimedOut { "the timeout has elapsed; " } else { "" };
-                self.line(progress, &format!("{why}rolling back; press Ctrl-C again to stop following"));
+                self.line(progress, &format!("{why}rolling back; Ctrl-C stops following"));
                 progress.undo = Some(Box::pin(self.roll_back()));
             }
             Reaction::Leave => {
@@ -353,8 +353,8 @@ impl<'a> Follower<'a> {
 
     fn status_news(&self, progress: &mut Progress<'a>, run: &Run) {
         if progress.shown.status.replace(run.status) != Some(run.status) {
-            let reason = run.reason.as_ref().map_or(String::new(), |reason| format!("; {reason}"));
-            self.line(progress, &format!("run {}{reason}", run.status.name()));
+            let reason = run.reason.as_ref().map(ToString::to_string);
+            self.line(progress, &format!("run {}", status_text(run.status, reason.as_deref())));
         }
     }
 

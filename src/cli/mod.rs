@@ -21,6 +21,8 @@ mod process;
 mod report;
 mod rollback;
 mod run;
+mod schedule;
+mod schedule_arguments;
 mod screen;
 mod stack;
 mod summary;
@@ -87,6 +89,7 @@ async fn command(arguments: &Arguments, output: &Output) -> Result<Exit, Failure
             rollback::rollback(arguments, what, *direct, output).await
         }
         Command::Lever { action } => lever::lever(arguments, action, output).await,
+        Command::Schedule { action } => schedule::schedule(arguments, action, output).await,
     }
 }
 

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::model::refusal::Refusal;
-use crate::model::run::TargetStatus;
+use crate::model::run::{RunStatus, TargetStatus};
 use crate::model::text::{escape_controls, is_control};
 use crate::model::time::Time;
 use crate::plan::outcome_text::outcome_text;
@@ -196,7 +196,6 @@ impl Output {
 
     fn report_head(&self, view: &ReportView) {
         self.print_line(&format!("run {}: {}", view.run_id, self.outcome(view)));
-        let reason = view.reason.as_deref().map_or(String::new(), |reason| format!("; {reason}"));
         if !view.experiment.is_empty() {
             let end = match &view.closed_at {
                 Some(closed_at) => format!("closed at {closed_at}"),
@@ -210,7 +209,7 @@ impl Output {
         if let Some(actor) = &view.started_by {
             self.print_line(&format!("  started by {actor}"));
         }
-        self.print_line(&format!("  {}{reason}", view.status.name()));
+        self.print_line(&format!("  {}", status_text(view.status, view.reason.as_deref())));
         if let Some(actor) = &view.ended_by {
             self.print_line(&format!("  ended by {actor}"));
         }
@@ -230,7 +229,9 @@ impl Output {
         if let Some(injected) = &view.injected {
             self.print_line(&format!("  injected: {injected}"));
         }
-        if let Some(effect) = &view.effect {
+        // A run that was ended before its time does not have to show an effect.
+        let ended_early = view.outcome == Outcome::EndedEarly && view.status != RunStatus::Completed;
+        if let Some(effect) = view.effect.as_ref().filter(|_| !ended_early) {
             self.print_line(&format!("  {} {effect}", self.paint(Tone::Warning, "no effect shown:")));
         }
         for note in &view.notes {
@@ -328,13 +329,19 @@ fn complete_commands(text: &str, places: &str) -> String {
     while let Some(at) = rest.find(NAME) {
         let end = at + NAME.len() + command_length(&rest[at + NAME.len()..]).unwrap_or(0);
         complete.push_str(&rest[..end]);
-        if end > at + NAME.len() && !rest[end..].starts_with(" --") && !rest[end..].starts_with(places) {
+        if end > at + NAME.len() && !has_options(&rest[end..]) {
             complete.push_str(places);
         }
         rest = &rest[end..];
     }
     complete.push_str(rest);
     complete
+}
+
+/// Whether options follow a command, immediately or after one more word: the run of `status` is optional.
+fn has_options(text: &str) -> bool {
+    let after_word = || text.strip_prefix(' ')?.split_once(' ').map(|(_, after)| after);
+    text.starts_with(" --") || after_word().is_some_and(|after| after.starts_with("--"))
 }
 
 /// Returns the length of the command at the beginning of a text, without options.
@@ -347,9 +354,18 @@ fn command_length(text: &str) -> Option<usize> {
         Some(first + 1 + word(next)).filter(|end| *end > first + 1)
     };
     match &text[..first] {
-        "rollback" | "lever" | "report" => with_next(),
+        "rollback" | "lever" | "report" | "schedule" => with_next(),
         "status" => Some(first),
         _ => None,
+    }
+}
+
+/// The status of a run and the reason for it. A reason that begins with the status takes its place.
+pub(super) fn status_text(status: RunStatus, reason: Option<&str>) -> String {
+    match reason {
+        None => status.name().to_owned(),
+        Some(reason) if reason.starts_with(status.name()) => reason.to_owned(),
+        Some(reason) => format!("{}; {reason}", status.name()),
     }
 }
 
@@ -377,6 +393,18 @@ mod tests {
     }
 
     #[test]
+    fn a_status_is_not_repeated_by_its_reason() {
+        for (status, reason, expected) in [
+            (RunStatus::Running, None, "running"),
+            (RunStatus::Stopped, Some("stopped by a user"), "stopped by a user"),
+            (RunStatus::Stopping, Some("stopped by a user"), "stopping; stopped by a user"),
+            (RunStatus::Stopped, Some("alarm a went into ALARM"), "stopped; alarm a went into ALARM"),
+        ] {
+            assert_eq!(status_text(status, reason), expected);
+        }
+    }
+
+    #[test]
     fn commands_in_refusals_reach_the_same_stack() {
         let places = " --stack lab";
         for (text, expected) in [
@@ -385,6 +413,7 @@ mod tests {
             ("see snapback status\nx", "see snapback status --stack lab\nx"),
             ("snapback rollback r --direct --stack lab", "snapback rollback r --direct --stack lab"),
             ("snapback status --stack lab", "snapback status --stack lab"),
+            ("see snapback status r --stack lab; to", "see snapback status r --stack lab; to"),
             ("one of snapback's; snapback reports it", "one of snapback's; snapback reports it"),
         ] {
             assert_eq!(complete_commands(text, places), expected);

@@ -170,7 +170,7 @@ impl<'a> LeverView<'a> {
 pub(super) fn show_lever(lever: Option<&Lever>, output: &Output) {
     match lever {
         Some(Lever { engaged: true, since, reason, .. }) => {
-            let text = format!("the safety lever has been engaged since {since}: {reason}; nothing starts");
+            let text = format!("the safety lever has been engaged since {since} (reason: {reason}); no run starts");
             output.print_line(&output.paint(Tone::Bad, &text));
         }
         Some(Lever { since, .. }) => {

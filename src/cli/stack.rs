@@ -6,7 +6,9 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::aws::{AwsWorld, SdkConfig, StackError, invoke, stack_outputs, user_configuration};
+use crate::aws::{
+    AwsWorld, ScheduleResources, Schedules, SdkConfig, StackError, invoke, stack_outputs, user_configuration,
+};
 use crate::model::names::RunId;
 use crate::model::settings;
 use crate::model::settings::Settings;
@@ -29,6 +31,8 @@ pub(super) struct Stack {
     /// Whether its functions take who starts or ends a run. Those of earlier releases refuse the field.
     pub(super) records_actors: bool,
     rollback_function: String,
+    /// Absent from a stack of an earlier release.
+    schedules: Option<ScheduleResources>,
 }
 
 /// The reason for which the rollback function did not roll back.
@@ -96,9 +100,15 @@ pub(super) async fn find(arguments: &Arguments) -> Result<Stack, Failure> {
         // arn:PARTITION:cloudformation:REGION:ACCOUNT:stack/NAME/ID
         account: stack.id.split(':').nth(4).unwrap_or("unknown").to_owned(),
         records_actors: output("RecordsActors").is_ok(),
+        schedules: schedule_resources(|key| output(key).ok()),
         rollback_function: output("RollbackFunction")?,
         config,
     })
+}
+
+fn schedule_resources(output: impl Fn(&str) -> Option<String>) -> Option<ScheduleResources> {
+    let (group, role) = (output("ScheduleGroup")?, output("ScheduleRoleArn")?);
+    Some(ScheduleResources { group, role, queue: output("DeadLetterQueueArn")? })
 }
 
 fn not_found(arguments: &Arguments, error: StackError) -> Failure {
@@ -164,6 +174,13 @@ impl RolledBackRun {
 }
 
 impl Stack {
+    /// Opens the stack's schedules.
+    pub(super) fn schedules(&self) -> Result<Schedules, Failure> {
+        let cause = "the stack is of a release without schedules; deploy it again: make deploy";
+        let shared = self.schedules.clone().ok_or_else(|| Failure::new("NoSchedules", cause))?;
+        Ok(Schedules::new(&self.config, shared, &self.state_machine))
+    }
+
     /// Calls the rollback function and waits for its response; returns the runs that it has rolled back.
     pub(super) async fn roll_back(&self, payload: &Value) -> Result<Vec<RolledBackRun>, RollbackError> {
         let invoked = invoke(&self.config, &self.rollback_function, payload, ROLLBACK_TIMEOUT).await;

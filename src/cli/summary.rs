@@ -10,6 +10,7 @@ use crate::plan::rendering::{FieldRow, PlanView};
 
 use super::Failure;
 use super::finished::Finished;
+use super::output::status_text;
 
 /// The most bytes of a summary: a comment on GitHub has at most 65,536 characters, which is less than a job's page may have
 /// (docs.github.com/en/rest/issues/comments; inferred: the page gives no figure, the service's error message does).
@@ -22,8 +23,7 @@ pub(super) fn run_summary(experiment: &str, outcome: Result<&Finished, &Failure>
         Ok(finished) => {
             let view = &finished.view;
             text.line(&format!("**{}**", escape(outcome_text(view))));
-            let reason = view.reason.as_ref().map_or(String::new(), |reason| format!("; {reason}"));
-            text.item("run", &format!("{}: {}{reason}", view.run_id, view.status.name()));
+            text.item("run", &format!("{}: {}", view.run_id, status_text(view.status, view.reason.as_deref())));
             text.item("from", &format!("{} to {}", view.created_at, view.closed_at.as_deref().unwrap_or("now")));
             for (label, actor) in [("started by", &view.started_by), ("ended by", &view.ended_by)] {
                 if let Some(actor) = actor {

@@ -57,7 +57,9 @@ pub enum RuntimeUpdates {
     FunctionUpdate,
     /// Never: the function names its version.
     Manual,
-    /// It could not be read.
+    /// The right to read it is missing.
+    Denied,
+    /// It could not be read for another reason.
     Unknown,
 }
 

@@ -41,6 +41,8 @@ pub mod refusal;
 #[cfg(feature = "control")]
 pub mod run;
 #[cfg(feature = "control")]
+pub mod schedule;
+#[cfg(feature = "control")]
 pub mod secret;
 #[cfg(feature = "control")]
 pub mod settings;

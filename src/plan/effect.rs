@@ -45,7 +45,7 @@ pub fn kinds(experiment: &Experiment) -> Vec<&'static str> {
 #[must_use]
 pub fn evaluate_effect(experiment: &Experiment, seen: &Seen) -> Effect {
     if seen.injected.values().any(|count| *count > 0.0) {
-        let counts: Vec<String> = seen.injected.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+        let counts: Vec<String> = seen.injected.iter().map(|(kind, count)| format!("{count} x {kind}")).collect();
         // "At least", because CloudWatch may not have all values yet.
         return Effect { missing: None, injected: format!("at least {}{}", counts.join(", "), among(seen)) };
     }
@@ -134,7 +134,7 @@ mod tests {
         let faults = experiment(json!([{ "latency": { "delayMs": 5 } }, { "error": {} }, { "error": {} }]), None);
         assert_eq!(kinds(&faults), ["error", "latency"]);
         let seen = Seen { injected, invocations: Some(120.0) };
-        let text = "at least error 20, latency 100; 120 or more invocations in whole minutes".to_owned();
+        let text = "at least 20 x error, 100 x latency; 120 or more invocations in whole minutes".to_owned();
         assert_eq!(evaluate_effect(&faults, &seen), Effect { missing: None, injected: text });
     }
 

@@ -97,7 +97,7 @@ pub fn field_row(change: &Change) -> FieldRow {
         Change::Layers { original, added } => (layers_text(original), layers_text(original.iter().chain(added))),
         Change::Variable { original, injected, .. } => {
             let during = match (presence(original), presence(injected)) {
-                ("(hidden)", "(hidden)") => "(hidden, another)",
+                ("(hidden)", "(hidden)") => "(hidden, changed)",
                 (_, during) => during,
             };
             (presence(original).to_owned(), during.to_owned())

@@ -4,6 +4,8 @@ mod alarm;
 mod arm;
 mod batch;
 mod inject;
+mod metrics;
+mod missed_runs;
 mod notify;
 mod observe;
 mod prepare;
@@ -92,7 +94,7 @@ pub async fn handle(
         Task::Inject => inject::handle(world, budget, payload).await,
         Task::Observe => observe::handle(world, budget, payload).await,
         Task::Restore => restore::handle(world, budget, payload).await,
-        Task::Report => report::handle(world, payload).await,
+        Task::Report => report::handle(world, settings, payload).await,
         Task::Rollback => rollback::handle(world, budget, payload).await,
         Task::Reaper => reaper::handle(world, settings, budget).await,
         Task::Notify => notify::handle(settings, world.now(), payload),

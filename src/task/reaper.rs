@@ -1,17 +1,19 @@
-//! `reaper`: any payload → the counts of this tick, also as metrics in CloudWatch's embedded format, which need no
-//! permission (AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification).
+//! `reaper`: any payload → the counts of this tick, also as metrics.
 
 use serde_json::{Value, json};
 
 use crate::model::settings::Settings;
+use crate::model::time::Time;
 use crate::ports::World;
 use crate::steps::Budget;
 use crate::steps::error::StepError;
 use crate::steps::reap::{Tick, reap};
 
+use super::metrics::line;
+
 pub(super) async fn handle(world: &impl World, settings: &Settings, budget: Budget) -> Result<Value, StepError> {
     let (tick, error) = reap(world, budget).await;
-    println!("{}", metrics(settings, &tick, world.now().0));
+    println!("{}", metrics(settings, &tick, world.now()));
     match error {
         Some(error) => Err(error),
         None => Ok(json!({
@@ -30,18 +32,8 @@ fn counts(tick: &Tick) -> [(&'static str, u64); 4] {
     ]
 }
 
-fn metrics(settings: &Settings, tick: &Tick, timestamp: i64) -> Value {
-    let counts = counts(tick);
-    let metrics: Vec<Value> = counts.iter().map(|(name, _)| json!({ "Name": name, "Unit": "Count" })).collect();
-    let mut line = json!({
-        "_aws": {
-            "Timestamp": timestamp,
-            "CloudWatchMetrics": [{ "Namespace": "snapback", "Dimensions": [["Stack"]], "Metrics": metrics }]
-        },
-        "Stack": settings.prefix,
-    });
-    counts.iter().for_each(|(name, count)| line[*name] = json!(count));
-    line
+fn metrics(settings: &Settings, tick: &Tick, time: Time) -> Value {
+    line(&[&[("Stack", settings.prefix.as_str())]], &counts(tick), time)
 }
 
 #[cfg(test)]
@@ -54,7 +46,7 @@ mod tests {
     #[test]
     fn each_metric_is_written_with_its_value() {
         let tick = Tick { overdue: 1, failed_restores: 2, waiting_restores: 4, unreadable: 3, ..Tick::default() };
-        let line = metrics(&settings(), &tick, 7);
+        let line = metrics(&settings(), &tick, Time(7));
         let values = ["OverdueRuns", "FailedRestores", "UnreadableRecords", "WaitingRestores"].map(|name| &line[name]);
         assert_eq!(values, [&json!(1), &json!(2), &json!(3), &json!(4)]);
         let named = line.pointer("/_aws/CloudWatchMetrics/0/Metrics").and_then(Value::as_array).map(Vec::len);

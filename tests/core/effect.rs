@@ -19,7 +19,7 @@ fn a_run_whose_faults_were_injected_is_held() {
     assert_eq!((report.status, report.outcome, &report.effect), (RunStatus::Completed, Outcome::Held, &None));
     let injected = report.injected.unwrap_or_default();
     // The last minute is not complete yet.
-    assert_eq!(injected, "at least error 120; 30 or more invocations in whole minutes");
+    assert_eq!(injected, "at least 120 x error; 30 or more invocations in whole minutes");
     assert_eq!(world.count("GetMetricData"), 2, "what the first read showed needs no second one");
 }
 

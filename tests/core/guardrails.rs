@@ -67,6 +67,16 @@ fn every_guardrail_has_a_case() {
 }
 
 #[test]
+fn the_operations_page_lists_every_guardrail() {
+    let page = include_str!("../../docs/operations.md");
+    let (_, section) = page.split_once("## Guardrails\n").expect("it has the section");
+    let (table, _) = section.split_once("\n## ").expect("another section follows");
+    let listed: BTreeSet<&str> = table.lines().filter_map(|row| row.strip_prefix("| `")?.split('`').next()).collect();
+    let names: Vec<Value> = every_guardrail().into_iter().map(|guardrail| json!(guardrail)).collect();
+    assert_eq!(listed, names.iter().filter_map(Value::as_str).collect());
+}
+
+#[test]
 fn all_refusals_are_reported_together() {
     let world = world(&["checkout", "payment"]);
     world.with(|state| {
@@ -244,7 +254,7 @@ fn a_lever_engaged_between_read_and_write_refuses_too() {
     let refused = prepared.expect_err("a run started after the lever was engaged").to_string();
     assert_eq!(
         refused,
-        "safety lever: it has been engaged since 2026-06-01T00:00:00Z: now; to disengage it: snapback lever disengage"
+        "safety lever: it has been engaged since 2026-06-01T00:00:00Z (reason: now); to disengage it: snapback lever disengage"
     );
     world.with(|state| assert!(state.runs.is_empty() && state.locks.is_empty() && state.writes.is_empty()));
 }

@@ -98,6 +98,8 @@ fn a_fis_template_keeps_targets_alarms_and_longest_duration() {
             "actions.answer.parameters.duration: an experiment has one duration; the longest, PT10M, is used instead of PT5M",
             "actions.fail.parameters.duration: an experiment has one duration; the longest, PT10M, is used instead of PT5M",
             "targets.machines: not imported: no imported action uses it",
+            "id: not imported: the template's ID is not needed",
+            "arn: not imported: the template's ARN is not needed",
             "roleArn: not imported: snapback's functions have their own roles",
             "tags: not imported: a run has no tags",
             "logConfiguration: not imported: snapback logs to its own log groups",
@@ -108,9 +110,9 @@ fn a_fis_template_keeps_targets_alarms_and_longest_duration() {
 }
 
 /// The note about functions that every import of a template has.
-const PREPARED: &str = "a function that was prepared for FIS has its extension's layer and the variables AWS_FIS_* and \
-                        AWS_LAMBDA_EXEC_WRAPPER: remove them before a run; snapback adds what it needs and removes it \
-                        afterwards";
+const PREPARED: &str = "targets: a function that was prepared for FIS has its extension's layer and the variables \
+                        AWS_FIS_* and AWS_LAMBDA_EXEC_WRAPPER; remove them before a run, because snapback adds what it \
+                        needs and removes it afterwards";
 
 #[test]
 fn a_share_under_another_name_is_noted_with_the_default_used() {

@@ -45,7 +45,7 @@ fn a_plan_shows_each_field_now_during_and_after() {
         shown("layer"),
         [
             "layers: otel:1, shared:1 → otel:1, shared:1, chaos:1 → otel:1, shared:1",
-            "variable AWS_LAMBDA_EXEC_WRAPPER: (hidden) → (hidden, another) → (hidden)",
+            "variable AWS_LAMBDA_EXEC_WRAPPER: (hidden) → (hidden, changed) → (hidden)",
             "variable CHAOS_CHAINED_WRAPPER: absent → (hidden) → absent",
             "variable CHAOS_DEADLINE_MS: absent → (hidden) → absent",
             "variable CHAOS_RATE: absent → (hidden) → absent",
@@ -55,7 +55,7 @@ fn a_plan_shows_each_field_now_during_and_after() {
         shown("environment"),
         [
             "variable DB_PASSWORD: (hidden) → absent → (hidden)",
-            "variable RUST_LOG: (hidden) → (hidden, another) → (hidden)",
+            "variable RUST_LOG: (hidden) → (hidden, changed) → (hidden)",
         ]
     );
     assert_eq!(shown("timeout"), ["timeout: 10 s → 1 s → 10 s"]);
@@ -78,7 +78,7 @@ fn a_plan_names_faults_inside_invocations_without_their_content() {
         shown.collect::<Vec<_>>(),
         [
             "layers: otel:1, shared:1 → otel:1, shared:1, snapback-proxy-arm64:1 → otel:1, shared:1",
-            "variable AWS_LAMBDA_EXEC_WRAPPER: (hidden) → (hidden, another) → (hidden)",
+            "variable AWS_LAMBDA_EXEC_WRAPPER: (hidden) → (hidden, changed) → (hidden)",
             "variable SNAPBACK_CHAINED_WRAPPER: absent → (hidden) → absent",
             "variable SNAPBACK_FAULTS: absent → (hidden) → absent",
         ]
@@ -131,7 +131,7 @@ fn a_plan_names_its_experiment() {
 #[test]
 fn a_plan_warns_of_versions_only_where_the_fault_changes_latest() {
     const PUBLISHED: &str =
-        "checkout: a version that is published during the run keeps the fault; the report will name it";
+        "checkout: a version that is published during the run keeps the fault, and the report names it";
     let world = world(&["checkout"]);
     edit(&world, |function| function.runtime_updates = RuntimeUpdates::Manual);
     let warnings = |fault: &str| plan(&world, &sample(fault)).warnings;
@@ -165,15 +165,17 @@ fn a_plan_warns_that_an_update_moves_the_runtime() {
     let text = |moves: &str| {
         Some(format!(
             "checkout: an update of its configuration {moves}, and the restore does not bring the old one back; the report \
-             will name both"
+             names both"
         ))
     };
     use RuntimeUpdates as R;
     let with_each = text("moves it to the newest version of its runtime (FunctionUpdate)");
     assert_eq!(warned("timeout", R::FunctionUpdate), with_each);
     assert_eq!(warned("disk", R::Auto), text("can move it to a newer version of its runtime (Auto)"));
-    let unknown = "can move it to a newer version of its runtime (allow lambda:GetRuntimeManagementConfig to know)";
-    assert_eq!(warned("memory", R::Unknown), text(unknown));
+    let denied = "can move it to a newer version of its runtime (allow lambda:GetRuntimeManagementConfig to know)";
+    assert_eq!(warned("memory", R::Denied), text(denied));
+    let unknown = text("can move it to a newer version of its runtime (Lambda did not tell)");
+    assert_eq!(warned("memory", R::Unknown), unknown);
     assert_eq!(warned("memory", R::Manual), None);
     assert_eq!(warned("reservedConcurrency", R::Auto), None);
     // A container image contains its runtime.
@@ -184,7 +186,7 @@ fn a_plan_warns_that_an_update_moves_the_runtime() {
         });
     });
     assert_eq!(warned("timeout", R::Auto), None);
-    assert_eq!(world.count("GetRuntimeManagementConfig"), 4);
+    assert_eq!(world.count("GetRuntimeManagementConfig"), 5);
 }
 
 #[test]

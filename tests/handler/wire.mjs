@@ -1,8 +1,8 @@
 // Reads the samples of the wire format with the Node.js handler, and prints the results as JSON, for test_wire.py.
 import { readFileSync } from 'node:fs'
+import { between, dice } from '../../infra/handler/nodejs/snapback_handler/choice.mjs'
 import { compiled } from '../../infra/handler/nodejs/snapback_handler/conditions.mjs'
 import { parse } from '../../infra/handler/nodejs/snapback_handler/config.mjs'
-import { between, dice } from '../../infra/handler/nodejs/snapback_handler/dice.mjs'
 
 const samples = JSON.parse(readFileSync(process.argv[2], 'utf8'))
 

@@ -13,6 +13,7 @@ import re
 import subprocess
 import sys
 import traceback
+from datetime import datetime, timedelta, timezone
 from typing import Any, Callable
 
 import scenarios
@@ -225,24 +226,65 @@ def expect(result: tuple[int, str], code: int) -> None:
 # ------------------------------------------------------------------------------------- the scheduler, and LedgerWriters
 
 
-def the_schedule_starts_the_machine_and_nothing_else(site: Site) -> None:
-    """The schedule starts an experiment under its own role, which may do nothing else."""
+def the_schedules_role_starts_the_machine_and_nothing_else(site: Site) -> None:
+    """A schedule starts an experiment under the role of the schedules, which may do nothing else."""
     caller = assume(site, site.names["ScheduleRole"])
     machine = site.output("StateMachineArn")
     states = caller.client("stepfunctions")
     denied(states.list_executions, "states:ListExecutions", stateMachineArn=machine)
     denied(states.describe_state_machine, "states:DescribeStateMachine", stateMachineArn=machine)
+    denied(caller.client("scheduler").list_schedules, "scheduler:ListSchedules")
     denied(caller.client("lambda").invoke, "lambda:InvokeFunction", FunctionName=f"{site.prefix}-rollback")
     denied(caller.client("dynamodb").scan, "dynamodb:Scan", TableName=site.output("LedgerTable"))
     started = states.start_execution(stateMachineArn=machine, input='{"name": "not an experiment"}')["executionArn"]
     denied(states.stop_execution, "states:StopExecution", executionArn=started)
     administrator = site.account.client("stepfunctions")
+    expect(site.snapback("schedule", "add", "soon", absent(site), "--at", later(5)), 0)
 
-    def executions() -> int:
-        return len(administrator.list_executions(stateMachineArn=machine)["executions"])
+    def has_started() -> bool:
+        found = administrator.list_executions(stateMachineArn=machine)["executions"]
+        return any(each["name"].startswith("soon_") for each in found)
 
-    before = executions()
-    eventually("the schedule starts an execution", lambda: executions() > before)
+    eventually("the schedule starts an execution", has_started)
+
+
+def users_of_schedules_need_the_documented_rights_only(site: Site) -> None:
+    """A user with the rights of docs/permissions.md manages schedules, and another user hears which right is missing."""
+    stack = {"cloudformation:DescribeStacks": f"arn:aws:cloudformation:{REGION}:*:stack/{site.stack}/*"}
+    schedule = f"arn:aws:scheduler:{REGION}:*:schedule/{site.prefix}/*"
+    changes = ("CreateSchedule", "GetSchedule", "UpdateSchedule", "DeleteSchedule")
+    rights = {
+        **stack,
+        **{f"scheduler:{action}": schedule for action in changes},
+        "scheduler:ListSchedules": "*",
+        "iam:PassRole": site.output("ScheduleRoleArn"),
+        "states:ListExecutions": site.output("StateMachineArn"),
+        "states:DescribeExecution": f"arn:aws:states:{REGION}:*:execution:{site.prefix}-experiment:*",
+    }
+    documented(rights, "`schedule`")
+    owner, other = user(site, "owner", rights), user(site, "other-stack", stack)
+    add = ("schedule", "add", "daily", absent(site), "--rate", "1 day")
+    for arguments in (add, (*add, "--replace"), ("schedule", "list"), ("schedule", "pause", "daily")):
+        expect(owner.snapback(*arguments), 0)
+    for arguments, action in (
+        (("schedule", "add", "more", absent(site), "--rate", "1 day"), "scheduler:CreateSchedule"),
+        (("schedule", "list"), "scheduler:ListSchedules"),
+        (("schedule", "show", "daily"), "scheduler:GetSchedule"),
+        (("schedule", "remove", "daily"), "scheduler:DeleteSchedule"),
+    ):
+        code, said = other.snapback(*arguments)
+        assert code == 1 and action in said, f"{arguments}: {code} without {action}: {said}"
+    for arguments in (("schedule", "resume", "daily"), ("schedule", "show", "daily"), ("schedule", "remove", "daily")):
+        expect(owner.snapback(*arguments), 0)
+
+
+def absent(site: Site) -> str:
+    """Writes an experiment without any function, which is refused without a trace."""
+    return scenarios.write(site, {**scenarios.every_change(site, "PT5S"), "targets": [{"function": "absent"}]})
+
+
+def later(seconds: int) -> str:
+    return (datetime.now(timezone.utc) + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def a_rule_needs_the_functions_permission(site: Site) -> None:
@@ -300,7 +342,8 @@ CHECKS = (
     a_rule_needs_the_functions_permission,
     users_need_the_documented_rights_only,
     ledger_writers_restore_from_their_machine,
-    the_schedule_starts_the_machine_and_nothing_else,
+    users_of_schedules_need_the_documented_rights_only,
+    the_schedules_role_starts_the_machine_and_nothing_else,
 )
 
 
@@ -310,13 +353,7 @@ def main() -> int:
     emulated = session.found(sys.argv[1])
     assert emulated is not None, f"no lab {sys.argv[1]} is up"
     site = Site(emulated, 9)
-    # A run without any function is refused without a trace, so this schedule can start one each minute.
-    experiment = {**scenarios.every_change(site, "PT5S"), "targets": [{"function": "absent"}]}
-    scheduled = json.dumps(experiment, separators=(",", ":")).replace(" ", "-")
-    site.set_up(
-        "LedgerWriters=arn:aws:iam::*:role/break-glass "
-        f"ScheduleExpression='rate(1 minute)' ScheduledExperiment='{scheduled}'"
-    )
+    site.set_up("LedgerWriters=arn:aws:iam::*:role/break-glass")
     failures = 0
     for check in CHECKS:
         try:

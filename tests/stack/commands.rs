@@ -290,7 +290,7 @@ fn the_lever_stops_and_refuses(lab: &Lab) {
     lab.wait_for_fault("levered");
     let (code, out, err) = lab.snapback(&["lever", "engage", "--reason", "game day is over"]);
     assert_eq!(code, 0, "{out}{err}");
-    assert!(out.contains("game day is over; nothing starts"), "{out}");
+    assert!(out.contains("(reason: game day is over); no run starts"), "{out}");
     assert_eq!(run.wait().unwrap().code(), Some(4));
     let (code, _, err) = lab.snapback(&["run", file.to_str().unwrap()]);
     assert_eq!(code, 3, "{err}");

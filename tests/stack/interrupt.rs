@@ -49,7 +49,7 @@ fn a_third_ctrl_c_leaves_a_slow_rollback() {
     aws.with(|state| state.rollback = Rollback::Hangs);
     let mut running = asked(&aws, "ctrl-c-thrice");
     running.send(CTRL_C);
-    running.wait_for("rolling back; press Ctrl-C again to stop following", 1);
+    running.wait_for("rolling back; Ctrl-C stops following", 1);
     eventually(|| aws.calls("Invoke").len() == 1, || "the rollback is requested".to_owned());
     running.send(CTRL_C);
     assert_eq!(running.code(), 7);

@@ -88,9 +88,14 @@ struct Listener<'a> {
 impl<'a> Listener<'a> {
     fn start(lab: &'a Lab) -> Self {
         // A received message stays hidden until the test is over, so each is received once.
-        let hidden = ["--attributes", "VisibilityTimeout=7200"];
         for queue in ["listen", "read"] {
-            lab.aws(&[&["sqs", "create-queue", "--queue-name", queue], &hidden[..]].concat());
+            let statement = json!({
+                "Effect": "Allow", "Principal": { "Service": "sns.amazonaws.com" }, "Action": "sqs:SendMessage",
+                "Resource": arn(queue), "Condition": { "ArnEquals": { "aws:SourceArn": TOPIC_ARN } }
+            });
+            let policy = json!({ "Version": "2012-10-17", "Statement": [statement] }).to_string();
+            let attributes = json!({ "VisibilityTimeout": "7200", "Policy": policy }).to_string();
+            lab.aws(&["sqs", "create-queue", "--queue-name", queue, "--attributes", &attributes]);
         }
         lab.aws(&["events", "put-rule", "--name", "listen", "--event-pattern", r#"{"source":["snapback"]}"#]);
         lab.aws(&[
@@ -203,6 +208,7 @@ fn each_transition_reaches_the_bus() {
     assert_no_value(&[letter], &values);
     assert_sentences(&listener);
     assert_rights_are_used(lab);
+    events_can_be_switched_off(lab);
 }
 
 /// Kills inject after its change, so nothing runs that could send an event about what happens next.
@@ -381,4 +387,12 @@ fn assert_rights_are_used(lab: &Lab) {
         used.insert(line["action"].as_str().unwrap().to_owned());
     }
     assert_eq!(used, PIPE_ACTIONS.map(str::to_owned).into());
+}
+
+/// Without a bus there is no pipe, and the stack stays deployable.
+fn events_can_be_switched_off(lab: &Lab) {
+    let pipes = || lab.aws(&["pipes", "list-pipes"])["Pipes"].as_array().unwrap().len();
+    assert_eq!(pipes(), 1);
+    let (succeeded, said) = lab.deploy(&lab.description("stack"), "EventBusName= NotificationTopicArn=");
+    assert!(succeeded && pipes() == 0, "{said}");
 }

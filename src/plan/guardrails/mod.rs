@@ -78,7 +78,7 @@ pub fn evaluate(experiment: &Experiment, facts: &Facts) -> Evaluation {
 fn about_experiment(experiment: &Experiment, facts: &Facts) -> Vec<Refusal> {
     let mut refusals = Vec::new();
     if let Some(lever) = facts.lever.as_ref().filter(|lever| lever.engaged) {
-        let reason = format!("it has been engaged since {}: {}", lever.since, lever.reason);
+        let reason = format!("it has been engaged since {} (reason: {})", lever.since, lever.reason);
         refusals.push(Refusal::new(
             Guardrail::Lever,
             "safety lever",
@@ -87,7 +87,7 @@ fn about_experiment(experiment: &Experiment, facts: &Facts) -> Vec<Refusal> {
         ));
     }
     for (asked, why) in &facts.unresolved {
-        refusals.push(Refusal::new(Guardrail::Exists, asked, why, "correct the target, or the role's rights"));
+        refusals.push(Refusal::new(Guardrail::Exists, asked, why, "correct the target, or the rights to read it"));
     }
     for fault in
         experiment.faults.iter().filter_map(Fault::invocation).filter(|fault| fault.rule().percentage.share() <= 0.0)

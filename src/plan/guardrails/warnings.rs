@@ -13,7 +13,7 @@ pub(super) fn about_versions(experiment: &Experiment, target: &TargetFacts) -> V
     }
     let name = target.seen.arn.name();
     let mut warnings =
-        vec![format!("{name}: a version that is published during the run keeps the fault; the report will name it")];
+        vec![format!("{name}: a version that is published during the run keeps the fault, and the report names it")];
     let pinned: Vec<&str> =
         target.aliases.iter().filter(|alias| alias.version != "$LATEST").map(|alias| alias.name.as_str()).collect();
     if !pinned.is_empty() {
@@ -33,14 +33,15 @@ pub(super) fn about_runtime(experiment: &Experiment, target: &TargetFacts) -> Ve
         None | Some(RuntimeUpdates::Manual) => None,
         Some(RuntimeUpdates::FunctionUpdate) => Some("moves it to the newest version of its runtime (FunctionUpdate)"),
         Some(RuntimeUpdates::Auto) => Some("can move it to a newer version of its runtime (Auto)"),
-        Some(RuntimeUpdates::Unknown) => {
+        Some(RuntimeUpdates::Denied) => {
             Some("can move it to a newer version of its runtime (allow lambda:GetRuntimeManagementConfig to know)")
         }
+        Some(RuntimeUpdates::Unknown) => Some("can move it to a newer version of its runtime (Lambda did not tell)"),
     };
     if let Some(moves) = moves {
         warnings.push(format!(
             "{name}: an update of its configuration {moves}, and the restore does not bring the old one back; the report \
-             will name both"
+             names both"
         ));
     }
     if let Some(runtime) = target.seen.runtime.as_ref().filter(|runtime| !is_listed(runtime)) {

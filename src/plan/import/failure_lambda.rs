@@ -126,7 +126,11 @@ fn statuscode(field: &str, flag: &mut Fields<'_>, rule: Rule, draft: &mut Draft)
 
 fn exception(field: &str, flag: &mut Fields<'_>, rule: Rule, draft: &mut Draft) -> Result<InvocationFault, String> {
     let message = flag.text("exception_msg")?.unwrap_or("Injected exception");
-    draft.note(field, "the error has the type of failure-lambda's package; its layer uses FailureLambdaException");
+    draft.note(
+        field,
+        "the error's type is Error, as with failure-lambda's npm package; its layer throws FailureLambdaException: set \
+         `type` if callers check it",
+    );
     Ok(InvocationFault::Error(error_fault("Error", message, rule.percentage, rule.conditions)))
 }
 

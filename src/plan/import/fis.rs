@@ -57,6 +57,8 @@ fn read_template(mut template: Fields<'_>, mut draft: Draft) -> Result<Draft, In
     read_targets(&mut template, &targets, &mut draft)?;
     read_stop_conditions(&mut template, &mut draft)?;
     for (key, why) in [
+        ("id", "the template's ID is not needed"),
+        ("arn", "the template's ARN is not needed"),
         ("roleArn", "snapback's functions have their own roles"),
         ("tags", "a run has no tags"),
         ("logConfiguration", "snapback logs to its own log groups"),
@@ -70,9 +72,9 @@ fn read_template(mut template: Fields<'_>, mut draft: Draft) -> Result<Draft, In
         draft.left(&[field], "an experiment has no such field");
     }
     draft.note(
-        "",
+        "targets",
         "a function that was prepared for FIS has its extension's layer and the variables AWS_FIS_* and \
-         AWS_LAMBDA_EXEC_WRAPPER: remove them before a run; snapback adds what it needs and removes it afterwards",
+         AWS_LAMBDA_EXEC_WRAPPER; remove them before a run, because snapback adds what it needs and removes it afterwards",
     );
     Ok(draft)
 }

@@ -28,7 +28,7 @@ pub const CASES: &[Case] = &[
         G::Lever,
         || with("timeout"),
         |s| s.lever = Some(Lever { engaged: true, since: BEGINNING, reason: "Black Friday".into(), by: None }),
-        "safety lever: it has been engaged since 2026-06-01T00:00:00Z: Black Friday; to disengage it: snapback lever disengage",
+        "safety lever: it has been engaged since 2026-06-01T00:00:00Z (reason: Black Friday); to disengage it: snapback lever disengage",
     ),
     case(
         G::SteadyState,

@@ -16,19 +16,19 @@ pub const CASES: &[Case] = &[
         G::Exists,
         || on("checkuot", "timeout"),
         |_| {},
-        "checkuot: not found: checkuot; correct the target, or the role's rights",
+        "checkuot: not found: checkuot; correct the target, or the rights to read it",
     ),
     case(
         G::Exists,
         || tagged(json!({ "team": "nobody" })),
         |_| {},
-        "team: nobody: no function has these tags; correct the target, or the role's rights",
+        "team: nobody: no function has these tags; correct the target, or the rights to read it",
     ),
     case(
         G::Exists,
         || experiment(&["checkout", function_arn("checkout").as_str()], &[fault("timeout")]),
         |_| {},
-        "checkout: it is the same function as another target; correct the target, or the role's rights",
+        "checkout: it is the same function as another target; correct the target, or the rights to read it",
     ),
     case(
         G::Ready,
@@ -161,7 +161,7 @@ pub const CASES: &[Case] = &[
         G::Exists,
         || tagged(json!({ "team": "shop" })),
         |s| function(s).ghost = true,
-        "team: shop: no function with these tags exists any more; correct the target, or the role's rights",
+        "team: shop: no function with these tags exists any more; correct the target, or the rights to read it",
     ),
     case(
         G::Mapping,

@@ -81,16 +81,20 @@ const SETTINGS: &[Setting] = &[
     ("chaos_lambda", "`fault_type` `status_code` with `error_code` 404, `rate` 0.5", || {
         chaos("status_code", "error_code", json!(404))
     }),
-    ("chaos-lambda-extension", "`LAMBDA__ENABLE_LATENCY` with `LATENCY_VALUE` 2, `LATENCY_PROBABILITY` 0.25", || {
-        extension(&[
-            ("LAMBDA__ENABLE_LATENCY", "true"),
-            ("LAMBDA__LATENCY_VALUE", "2"),
-            ("LAMBDA__LATENCY_PROBABILITY", "0.25"),
-        ])
-    }),
     (
         "chaos-lambda-extension",
-        "`RESPONSE__ENABLE_CHANGE_REPONSE_BODY` with `DEFAULT_RESPONSE`, `CHANGE_RESPONSE_PROBABILITY` 0.5",
+        "`CHAOS_EXTENSION__LAMBDA__ENABLE_LATENCY`, `CHAOS_EXTENSION__LAMBDA__LATENCY_VALUE` 2, `CHAOS_EXTENSION__LAMBDA__LATENCY_PROBABILITY` 0.25",
+        || {
+            extension(&[
+                ("LAMBDA__ENABLE_LATENCY", "true"),
+                ("LAMBDA__LATENCY_VALUE", "2"),
+                ("LAMBDA__LATENCY_PROBABILITY", "0.25"),
+            ])
+        },
+    ),
+    (
+        "chaos-lambda-extension",
+        "`CHAOS_EXTENSION__RESPONSE__ENABLE_CHANGE_REPONSE_BODY`, `CHAOS_EXTENSION__RESPONSE__DEFAULT_RESPONSE`, `CHAOS_EXTENSION__RESPONSE__CHANGE_RESPONSE_PROBABILITY` 0.5",
         || {
             extension(&[
                 ("RESPONSE__ENABLE_CHANGE_REPONSE_BODY", "true"),

@@ -3,7 +3,7 @@
 // The order is the proxy's: delays before the handler; the first exception or response in its place; the handler; delays after it; the
 // first exception after it; responses after it.
 
-import { between } from './dice.mjs'
+import { between } from './choice.mjs'
 import { line, metric } from './log.mjs'
 
 // How often a wait reads the wall clock, which may jump where a timer does not.

@@ -1,0 +1,164 @@
+//! What `schedule list` and `schedule show` show of a schedule and of its starts.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::aws::{ExecutionState, ListedExecution};
+use crate::cli::output::{Output, Tone};
+use crate::cli::stack::Stack;
+use crate::model::schedule::{Schedule, ScheduleName, ScheduledStart, run_prefix};
+use crate::steps::error::{StepErrorKind, failure_message};
+
+/// A schedule, as JSON output has it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ScheduleView {
+    name: String,
+    paused: bool,
+    expression: String,
+    time_zone: String,
+    window_minutes: Option<u16>,
+    /// RFC 3339, as every time in the output.
+    begins_at: Option<String>,
+    ends_at: Option<String>,
+    /// The experiment's name; absent if the schedule starts something else.
+    experiment: Option<String>,
+    /// The latest starts, the newest first.
+    pub(super) starts: Vec<StartView>,
+}
+
+/// A start of a schedule's experiment, and its result.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct StartView {
+    run: String,
+    started_at: String,
+    /// `running`, `refused`, `failed`, or the outcome of the run's report.
+    result: String,
+    /// Why it was refused or has failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+impl ScheduleView {
+    pub(super) fn of(schedule: &Schedule, starts: Vec<StartView>) -> Self {
+        let experiment = ScheduledStart::read(&schedule.input).map(|start| start.experiment);
+        Self {
+            name: schedule.name.clone(),
+            paused: schedule.is_paused,
+            expression: schedule.expression.clone(),
+            time_zone: schedule.time_zone.clone(),
+            window_minutes: schedule.window_minutes,
+            begins_at: schedule.begins_at.map(|time| time.to_string()),
+            ends_at: schedule.ends_at.map(|time| time.to_string()),
+            experiment: experiment.and_then(|experiment| experiment["name"].as_str().map(str::to_owned)),
+            starts,
+        }
+    }
+
+    pub(super) fn print(&self, output: &Output) {
+        let state = if self.paused { output.paint(Tone::Warning, "paused") } else { output.paint(Tone::Good, "on") };
+        output.print_line(&format!("{}: {state}; {}", self.name, self.when()));
+        let experiment = self
+            .experiment
+            .as_deref()
+            .map_or("not an experiment of snapback's".to_owned(), |name| format!("experiment {name}"));
+        output.print_line(&format!("  {experiment}"));
+        for start in &self.starts {
+            start.print(output);
+        }
+    }
+
+    /// When it starts, in one line.
+    pub(super) fn when(&self) -> String {
+        let mut when = format!("{} in {}", self.expression, self.time_zone);
+        if let Some(minutes) = self.window_minutes {
+            when.push_str(&format!(", within {minutes} min"));
+        }
+        for (word, time) in [("from", &self.begins_at), ("until", &self.ends_at)] {
+            if let Some(time) = time {
+                when.push_str(&format!(", {word} {time}"));
+            }
+        }
+        when
+    }
+}
+
+impl StartView {
+    fn print(&self, output: &Output) {
+        let tone = match self.result.as_str() {
+            "held" | "noSteadyState" => Tone::Good,
+            "running" => Tone::Faint,
+            _ => Tone::Warning,
+        };
+        output.print_line(&format!(
+            "  started at {}: {}; run {}",
+            self.started_at,
+            output.paint(tone, &self.result),
+            self.run
+        ));
+        for line in self.reason.iter().flat_map(|reason| reason.lines()) {
+            output.print_line(&format!("    {line}"));
+        }
+    }
+}
+
+/// Returns the latest starts by a schedule, at most `most`, the newest first.
+pub(super) async fn starts(
+    stack: &Stack,
+    executions: &[ListedExecution],
+    schedule: &str,
+    most: usize,
+) -> Result<Vec<StartView>, String> {
+    let Ok(name) = ScheduleName::try_from(schedule) else { return Ok(Vec::new()) };
+    let prefix = run_prefix(&name);
+    let mut starts = Vec::new();
+    for execution in executions.iter().filter(|execution| execution.name.starts_with(&prefix)).take(most) {
+        let (state, output) = stack.world.execution_and_output(&execution.arn).await?;
+        let (result, reason) = result(&state, &output);
+        let started_at = execution.started_at.to_string();
+        starts.push(StartView { run: execution.name.clone(), started_at, result, reason });
+    }
+    Ok(starts)
+}
+
+fn result(state: &ExecutionState, output: &str) -> (String, Option<String>) {
+    match state {
+        ExecutionState::Running => ("running".to_owned(), None),
+        // The output is the report.
+        ExecutionState::Succeeded => {
+            let report: Value = serde_json::from_str(output).unwrap_or_default();
+            (report["outcome"].as_str().unwrap_or("ended").to_owned(), None)
+        }
+        ExecutionState::Failed { error, cause } => {
+            let is_refused = StepErrorKind::from_name(error) == Some(StepErrorKind::Refused);
+            let cause = failure_message(cause);
+            let reason = if cause.is_empty() || is_refused { cause } else { format!("{error}: {cause}") };
+            let result = if is_refused { "refused" } else { "failed" };
+            (result.to_owned(), Some(reason).filter(|reason| !reason.is_empty()))
+        }
+        ExecutionState::Interrupted(why) => ("failed".to_owned(), Some(why.clone())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_shows_its_result() {
+        let failed = |error: &str, cause: &str| ExecutionState::Failed { error: error.into(), cause: cause.into() };
+        for (state, output, expected) in [
+            (ExecutionState::Running, "", ("running", None)),
+            (ExecutionState::Succeeded, r#"{"outcome":"held"}"#, ("held", None)),
+            (ExecutionState::Succeeded, "", ("ended", None)),
+            (failed("Refused", r#"{"errorType":"Refused","errorMessage":"a: why"}"#), "", ("refused", Some("a: why"))),
+            (failed("Locked", "a is locked"), "", ("failed", Some("Locked: a is locked"))),
+            (failed("Failed", ""), "", ("failed", None)),
+            (ExecutionState::Interrupted("it was stopped".into()), "", ("failed", Some("it was stopped"))),
+        ] {
+            let (result, reason) = result(&state, output);
+            assert_eq!((result.as_str(), reason.as_deref()), expected);
+        }
+    }
+}

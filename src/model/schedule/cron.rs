@@ -1,0 +1,168 @@
+//! Checks cron expressions by the rules of EventBridge Scheduler (scheduler/latest/UserGuide/schedule-types).
+
+use std::ops::RangeInclusive;
+
+/// One of the six fields.
+struct Field {
+    name: &'static str,
+    range: RangeInclusive<u16>,
+    /// The words that stand for the numbers from the range's first on.
+    words: &'static [&'static str],
+    kind: Kind,
+}
+
+/// Which wildcards a field takes besides `,`, `-` and `*`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Plain,
+    DayOfMonth,
+    DayOfWeek,
+}
+
+const MONTHS: &[&str] = &["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"];
+const DAYS: &[&str] = &["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
+
+const FIELDS: [Field; 6] = [
+    Field { name: "minutes", range: 0..=59, words: &[], kind: Kind::Plain },
+    Field { name: "hours", range: 0..=23, words: &[], kind: Kind::Plain },
+    Field { name: "day of month", range: 1..=31, words: &[], kind: Kind::DayOfMonth },
+    Field { name: "month", range: 1..=12, words: MONTHS, kind: Kind::Plain },
+    Field { name: "day of week", range: 1..=7, words: DAYS, kind: Kind::DayOfWeek },
+    Field { name: "year", range: 1970..=2199, words: &[], kind: Kind::Plain },
+];
+
+/// Returns what is wrong with the six fields of a cron expression.
+pub(super) fn check(text: &str) -> Result<(), String> {
+    let values: Vec<&str> = text.split_whitespace().collect();
+    if values.len() != FIELDS.len() {
+        let names = FIELDS.map(|field| field.name).join(", ");
+        return Err(format!("has {} fields; write six: {names}, such as `0 9 ? * MON-FRI *`", values.len()));
+    }
+    for (field, value) in FIELDS.iter().zip(&values) {
+        if !value.split(',').all(|item| field.takes(item)) {
+            return Err(format!("has an invalid field for {}, `{value}`; write {}", field.name, field.wanted()));
+        }
+    }
+    // Either field can leave the choice of the day to the other, and one of them must.
+    match [values[2], values[4]].iter().filter(|value| **value == "?").count() {
+        1 => Ok(()),
+        _ => Err("chooses days by day of month and by day of week; write ? in exactly one of the two".into()),
+    }
+}
+
+impl Field {
+    fn takes(&self, item: &str) -> bool {
+        match (item, self.kind) {
+            ("*", _) => true,
+            ("?", Kind::Plain) => false,
+            ("?" | "L", _) | ("LW", Kind::DayOfMonth) => true,
+            (_, Kind::DayOfMonth) if item.ends_with('W') => self.number(&item[..item.len() - 1]).is_some(),
+            (_, Kind::DayOfWeek) if item.ends_with('L') => self.number(&item[..item.len() - 1]).is_some(),
+            (_, Kind::DayOfWeek) if item.contains('#') => item
+                .split_once('#')
+                .is_some_and(|(day, week)| self.number(day).is_some() && matches!(week, "1" | "2" | "3" | "4" | "5")),
+            _ => self.takes_range(item),
+        }
+    }
+
+    /// A number, a range, or either of them with a step.
+    fn takes_range(&self, item: &str) -> bool {
+        let (range, step) = item.split_once('/').map_or((item, None), |(range, step)| (range, Some(step)));
+        // The day of the week takes no step.
+        let step_is_valid = step.is_none_or(|step| {
+            self.kind != Kind::DayOfWeek && parse(step).is_some_and(|step| step > 0 && step <= *self.range.end())
+        });
+        let range_is_valid = match range.split_once('-') {
+            Some((first, last)) => self.number(first).is_some() && self.number(last).is_some(),
+            None => range == "*" || self.number(range).is_some(),
+        };
+        step_is_valid && range_is_valid
+    }
+
+    fn number(&self, text: &str) -> Option<u16> {
+        let word = self.words.iter().position(|word| word.eq_ignore_ascii_case(text));
+        let number = match word {
+            Some(at) => u16::try_from(at).ok()? + self.range.start(),
+            None => parse(text)?,
+        };
+        self.range.contains(&number).then_some(number)
+    }
+
+    fn wanted(&self) -> String {
+        let (least, most) = (self.range.start(), self.range.end());
+        let words = match self.words {
+            [first, .., last] => format!(" or {first} to {last}"),
+            _ => String::new(),
+        };
+        let wildcards = match self.kind {
+            Kind::Plain => ", - * /",
+            Kind::DayOfMonth => ", - * ? / L W",
+            Kind::DayOfWeek => ", - * ? L #",
+        };
+        format!("{least} to {most}{words}, with the wildcards {wildcards}")
+    }
+}
+
+/// Parses digits only: `u16` would also take a sign.
+fn parse(text: &str) -> Option<u16> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_expressions_of_the_documentation_are_valid() {
+        for text in [
+            "0 9 ? * MON-FRI *",
+            "15 10 ? * 6L 2022-2023",
+            "*/5 8-17 ? * 2-6 *",
+            "0/15 8-17/2 1,15 JAN,jul ? 2026",
+            "0 0 L * ? *",
+            "0 0 LW * ? *",
+            "0 0 3W 1/3 ? *",
+            "0 8 ? * 3#2 *",
+            "30 8 ? * mon#1 *",
+            "0 8 * * ? 2026/2",
+        ] {
+            assert_eq!(check(text), Ok(()), "{text}");
+        }
+    }
+
+    #[test]
+    fn each_invalid_expression_is_one_error() {
+        for (text, expected) in [
+            (
+                "0 9 * * *",
+                "has 5 fields; write six: minutes, hours, day of month, month, day of week, year, such as `0 9 ? * MON-FRI *`",
+            ),
+            ("60 9 ? * * *", "has an invalid field for minutes, `60`; write 0 to 59, with the wildcards , - * /"),
+            ("0 24 ? * * *", "has an invalid field for hours, `24`; write 0 to 23, with the wildcards , - * /"),
+            ("0 +1 ? * * *", "has an invalid field for hours, `+1`; write 0 to 23, with the wildcards , - * /"),
+            (
+                "0 9 0 * ? *",
+                "has an invalid field for day of month, `0`; write 1 to 31, with the wildcards , - * ? / L W",
+            ),
+            (
+                "0 9 ? MAR-XYZ * *",
+                "has an invalid field for month, `MAR-XYZ`; write 1 to 12 or JAN to DEC, with the wildcards , - * /",
+            ),
+            (
+                "0 9 ? * MON/2 *",
+                "has an invalid field for day of week, `MON/2`; write 1 to 7 or SUN to SAT, with the wildcards , - * ? L #",
+            ),
+            (
+                "0 9 ? * 3#6 *",
+                "has an invalid field for day of week, `3#6`; write 1 to 7 or SUN to SAT, with the wildcards , - * ? L #",
+            ),
+            ("0 9 ? * * 26", "has an invalid field for year, `26`; write 1970 to 2199, with the wildcards , - * /"),
+            ("*/0 9 ? * * *", "has an invalid field for minutes, `*/0`; write 0 to 59, with the wildcards , - * /"),
+            ("0,, 9 ? * * *", "has an invalid field for minutes, `0,,`; write 0 to 59, with the wildcards , - * /"),
+            ("0 9 * * * *", "chooses days by day of month and by day of week; write ? in exactly one of the two"),
+            ("0 9 ? * ? *", "chooses days by day of month and by day of week; write ? in exactly one of the two"),
+        ] {
+            assert_eq!(check(text), Err(expected.to_owned()), "{text}");
+        }
+    }
+}
