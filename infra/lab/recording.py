@@ -61,11 +61,13 @@ def chosen(lines: list[str]) -> list[str]:
 
 
 def spans(line: str) -> list[tuple[str, str, bool]]:
-    """Splits a line into pieces: text, color, bold."""
+    """Splits a line into pieces: text, color, bold. A line that is too wide is cut, and ends with an ellipsis."""
     pieces: list[tuple[str, str, bool]] = []
     color, bold, at, left = PLAIN, False, 0, WIDTH
     for code in [*CODE.finditer(line), None]:
-        text = line[at : code.start() if code else len(line)][:left]
+        text = line[at : code.start() if code else len(line)]
+        if len(text) > left:
+            text = text[: left - 1] + "…" if left else ""
         left -= len(text)
         if text:
             pieces.append((text, color, bold))

@@ -18,7 +18,7 @@ from server import STATE
 from timeline import Timeline
 
 # Each lab has its own directory, also one that runs the demos, so that several can be up at the same time.
-DIRECTORY = ROOT / "target" / "lab"
+DIRECTORY = ROOT / "target" / "labs"
 # The name of a lab that is started without one. Each test names its own lab.
 DEFAULT = "up"
 

@@ -466,6 +466,22 @@ mod tests {
     }
 
     #[test]
+    fn who_ended_a_run_or_moved_the_lever_hides_nothing_if_damaged() {
+        let ending = crate::model::run::EndReason::UserRequest.into();
+        let mut run = crate::model::marker::stopped_marker(&run_id("r"), &ending, Time(7));
+        run.ended_by = Some(crate::model::actor::Actor::snapback());
+        let (mut item, _) = run_items(&run).unwrap_or_else(|e| unreachable!("{e}"));
+        let lever = Lever { engaged: false, since: Time(7), reason: "over".into(), by: run.ended_by.clone() };
+        let mut lever_as_stored = lever_item(&lever);
+        assert_eq!((read_run(&item, &item), read_lever(&lever_as_stored)), (Ok(run.clone()), lever.clone()));
+        set(&mut lever_as_stored, "by", text("{\"via\":\"\"}"));
+        assert_eq!(read_lever(&lever_as_stored), Lever { by: None, ..lever });
+        set(&mut item, "endedBy", number(1));
+        // The marker's body has it too.
+        assert_eq!(read_run(&item, &item), Ok(run));
+    }
+
+    #[test]
     fn a_damaged_lock_is_unreadable_and_not_free() {
         let lock = |name: &str, value: AttributeValue| {
             let mut item = lock_key(&function_arn("checkout"));

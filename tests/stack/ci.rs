@@ -3,6 +3,7 @@
 //! GitHub's expressions are evaluated as far as the action uses them. Steps that use another action are left out.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -34,7 +35,11 @@ impl Job {
         let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(folder.join("bin")).unwrap();
         std::os::unix::fs::symlink(SNAPBACK, folder.join("bin/snapback")).unwrap();
-        std::os::unix::fs::symlink(root().join("tests/stack/gh"), folder.join("bin/gh")).unwrap();
+        // The machine's own Python may be too old.
+        let [python, gh] = [".tools/venv/bin/python", "tests/stack/gh.py"].map(|path| root().join(path));
+        let script = format!("#!/bin/sh\nexec '{}' '{}' \"$@\"\n", python.display(), gh.display());
+        std::fs::write(folder.join("bin/gh"), script).unwrap();
+        std::fs::set_permissions(folder.join("bin/gh"), PermissionsExt::from_mode(0o755)).unwrap();
         let mut environment = lab.environment().clone();
         let path = format!("{}:{}", folder.join("bin").display(), std::env::var("PATH").unwrap());
         environment.extend([("PATH".into(), path), ("HOME".into(), folder.display().to_string())]);

@@ -7,6 +7,8 @@ from typing import Any
 
 from toolkit import Chaos, Toolkit, eventually
 
+from functions import CHECKOUT, PAYMENT, RECEIPT, SEARCH, STOCK, TARGETS  # noqa: E402
+
 THROTTLED, SLOW = "throttled-checkout.yaml", "slow-search.json"
 # Longer than a test waits, so that only an ending before it can end the run.
 LONG = "PT30M"
@@ -54,7 +56,7 @@ def ended_by(report: dict[str, Any]) -> str:
 
 
 def held(toolkit: Toolkit) -> None:
-    chaos = throttled(toolkit, "held", "lab-checkout", "lab-checkout-throttles", "PT15S")
+    chaos = throttled(toolkit, "held", "lab-checkout", CHECKOUT.alarm_name, "PT15S")
     code, journal = chaos.end()
     run = named(chaos, journal)
     assert (code, journal["status"], journal["deviated"]) == (0, "completed", False), chaos.said()
@@ -70,7 +72,7 @@ def deviated(toolkit: Toolkit) -> None:
     """The alarm trips, which only the toolkit watches, so that --fail-fast rolls the run back early."""
     chaos = toolkit.run("deviated", SLOW)
     injected(toolkit, chaos)
-    set_alarm(toolkit, "lab-search-errors", "ALARM")
+    set_alarm(toolkit, SEARCH.alarm_name, "ALARM")
     code, journal = chaos.end()
     run = named(chaos, journal)
     assert (code, journal["status"], journal["deviated"]) == (1, "completed", True), chaos.said()
@@ -81,7 +83,7 @@ def deviated(toolkit: Toolkit) -> None:
 
 
 def interrupted(toolkit: Toolkit) -> None:
-    chaos = throttled(toolkit, "interrupted", "lab-payment", "lab-payment-busy")
+    chaos = throttled(toolkit, "interrupted", "lab-payment", PAYMENT.alarm_name)
     injected(toolkit, chaos)
     chaos.interrupt()
     is_interrupted(chaos)
@@ -89,7 +91,7 @@ def interrupted(toolkit: Toolkit) -> None:
 
 def terminated(toolkit: Toolkit) -> None:
     """SIGTERM, while the command line is starting the run."""
-    chaos = throttled(toolkit, "terminated", "lab-stock", "lab-stock-slow")
+    chaos = throttled(toolkit, "terminated", "lab-stock", STOCK.alarm_name)
     chaos.run_name()
     chaos.process.send_signal(signal.SIGTERM)
     is_interrupted(chaos)
@@ -105,7 +107,7 @@ def is_interrupted(chaos: Chaos) -> None:
 
 def killed(toolkit: Toolkit) -> None:
     """The watcher rolls back at once."""
-    chaos = throttled(toolkit, "killed", "lab-receipt", "lab-receipt-slow")
+    chaos = throttled(toolkit, "killed", "lab-receipt", RECEIPT.alarm_name)
     run = injected(toolkit, chaos)
     chaos.kill()
     report = over(toolkit, run)
@@ -114,7 +116,7 @@ def killed(toolkit: Toolkit) -> None:
 
 def killed_with_its_watcher(toolkit: Toolkit) -> None:
     """Nothing is left of the toolkit, so the state machine ends the run at the end of its duration."""
-    chaos = throttled(toolkit, "abandoned", "toolkit-abandoned", "lab-receipt-slow", "PT20S")
+    chaos = throttled(toolkit, "abandoned", "toolkit-abandoned", RECEIPT.alarm_name, "PT20S")
     run = injected(toolkit, chaos)
     chaos.kill_watcher()
     chaos.kill()
@@ -124,7 +126,7 @@ def killed_with_its_watcher(toolkit: Toolkit) -> None:
 
 def ended_by_a_user(toolkit: Toolkit) -> None:
     """A run that something else ends early has deviated, for all who do not read its report."""
-    chaos = throttled(toolkit, "ended", "toolkit-ended", "lab-receipt-slow")
+    chaos = throttled(toolkit, "ended", "toolkit-ended", RECEIPT.alarm_name)
     toolkit.snapback("rollback", injected(toolkit, chaos))
     code, journal = chaos.end()
     run = named(chaos, journal)
@@ -134,7 +136,7 @@ def ended_by_a_user(toolkit: Toolkit) -> None:
 
 def refused(toolkit: Toolkit) -> None:
     """A guardrail refuses one of snapback's own functions, so nothing follows and nothing is rolled back."""
-    chaos = throttled(toolkit, "refused", "snapback-restore", "lab-receipt-slow")
+    chaos = throttled(toolkit, "refused", "snapback-restore", RECEIPT.alarm_name)
     code, journal = chaos.end()
     assert (code, journal["status"], journal["snapback"]) == (1, "interrupted", []), chaos.said()
     [start] = journal["run"]
@@ -159,4 +161,4 @@ ENDINGS = (
     (ended_by_a_user, "toolkit-ended"),
     (refused, "snapback-restore"),
 )
-ALARMS = ("lab-checkout-throttles", "lab-search-errors", "lab-payment-busy", "lab-stock-slow", "lab-receipt-slow")
+ALARMS = [target.alarm_name for target in TARGETS]

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Plays GitHub for the command line `gh`: keeps the comments of a pull request in comments.json of the current folder."""
 
 import json
