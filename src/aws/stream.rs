@@ -102,7 +102,9 @@ mod tests {
 
     fn target(status: &str) -> Value {
         let function = "TARGET#arn:aws:lambda:eu-west-1:123456789012:function:checkout";
-        let change = json!([{ "field": "variable", "name": "DB_PASSWORD", "original": SECRET, "injected": null }]);
+        let original = json!({ "present": SECRET });
+        let change =
+            json!([{ "field": "variable", "name": "DB_PASSWORD", "original": original, "injected": "absent" }]);
         json!({
             "pk": { "S": "RUN#r" }, "sk": { "S": function }, "status": { "S": status },
             "changes": { "S": change.to_string() }, "lastVersion": { "N": "3" }, "rehearsed": { "BOOL": true }
