@@ -28,6 +28,8 @@ POLL_SECONDS = 0.3
 CLOSED = ("stopped", "completed", "failed")
 HANDLER = Path(__file__).parents[1] / "rights" / "app.py"
 PREFIX = "snapback"
+# A layer with a handler of the user.
+HANDLER_LAYER = "fis-handler"
 # The function and the alarm of the template's three demos.
 DEMO = "fis-demo"
 # The experiment of the parameter Experiment.
@@ -60,6 +62,8 @@ class Site:
 
     def set_up(self, names: list[str]) -> None:
         """Creates the functions and alarms of the scenarios, and deploys the stack with `make deploy-fis`."""
+        content = {"ZipFile": archive.of_file(HANDLER, "python/other.py")}
+        self.account.client("lambda").publish_layer_version(LayerName=HANDLER_LAYER, Content=content)
         with ThreadPoolExecutor(4) as pool:
             deployed = pool.submit(self.deploy)
             list(pool.map(self.create, names))
@@ -70,8 +74,8 @@ class Site:
     def deploy(self) -> None:
         own = Path(self.emulated.directory) / "own.json"
         own.write_text(json.dumps(self.experiment(OWN, "PT5S"), indent=2))
-        layer = self.layer("lab-chaos-handler")
-        parameters = f"TargetFunction={DEMO} StopAlarm={DEMO} DemoDuration=PT5S Handler=chaos_handler.handler HandlerLayer={layer}"
+        layer = self.layer(HANDLER_LAYER)
+        parameters = f"TargetFunction={DEMO} StopAlarm={DEMO} DemoDuration=PT5S Handler=other.handler HandlerLayer={layer}"
         code, said = make_deploy_fis(self.account, STACK, parameters, str(own))
         assert code == 0, said
 
@@ -120,7 +124,7 @@ class Site:
             "targets": [{"function": name}],
             "faults": [
                 {"reservedConcurrency": {"limit": 0}},
-                {"handler": {"handler": "chaos_handler.handler", "layers": [self.layer("lab-chaos-handler")]}},
+                {"handler": {"handler": "other.handler", "layers": [self.layer(HANDLER_LAYER)]}},
                 {"environment": {"set": {"SERVICE_NAME": "other"}}},
             ],
             "duration": duration,
