@@ -93,8 +93,68 @@ impl Artifact {
     ///
     /// # Errors
     /// Names the path.
-    pub(super) fn write(mut self, text: &str) -> io::Result<()> {
-        let written = self.file.write_all(text.as_bytes());
-        written.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", self.path.display())))
+    pub(super) fn write(self, text: &str) -> io::Result<()> {
+        let path = self.path.display().to_string();
+        let written = self.reopened().and_then(|mut file| file.write_all(text.as_bytes()));
+        written.map_err(|error| io::Error::new(error.kind(), format!("{path}: {error}")))
+    }
+
+    /// Returns the file to which the path leads now: a run is long enough for it to be deleted or replaced. A device or a pipe stays as
+    /// it was opened.
+    fn reopened(self) -> io::Result<File> {
+        if !self.file.metadata()?.is_file() {
+            return Ok(self.file);
+        }
+        match std::fs::metadata(&self.path) {
+            // Opening a pipe waits for its reader.
+            Ok(now) if !now.is_file() => Err(io::Error::other("is no longer a file; it was replaced during the run")),
+            Ok(_) => OpenOptions::new().append(true).open(&self.path),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => File::create_new(&self.path),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// Opens a file in its own folder, changes something, and appends to the file.
+    fn written_after(name: &str, change: impl FnOnce(&Path)) -> (io::Result<()>, PathBuf) {
+        let folder = std::env::temp_dir().join(format!("snapback-artifact-{name}-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap_or_else(|error| unreachable!("{error}"));
+        let path = folder.join("summary.md");
+        let artifact = Artifact::open(&path, Path::new("/dev/null")).unwrap_or_else(|_| unreachable!("{name}"));
+        change(&path);
+        (artifact.write("done"), path)
+    }
+
+    #[test]
+    fn a_file_that_was_deleted_during_the_run_is_written_again() {
+        let (written, path) = written_after("deleted", |path| drop(fs::remove_file(path)));
+        assert!(written.is_ok());
+        assert_eq!(fs::read_to_string(&path).ok().as_deref(), Some("done"));
+    }
+
+    #[test]
+    fn a_file_that_was_replaced_during_the_run_is_appended_to() {
+        let (written, path) = written_after("replaced", |path| {
+            drop(fs::remove_file(path));
+            drop(fs::write(path, "of another step, "));
+        });
+        assert!(written.is_ok());
+        assert_eq!(fs::read_to_string(&path).ok().as_deref(), Some("of another step, done"));
+    }
+
+    #[test]
+    fn a_directory_in_place_of_the_file_is_an_error_that_names_it() {
+        let (written, path) = written_after("directory", |path| {
+            drop(fs::remove_file(path));
+            drop(fs::create_dir(path));
+        });
+        let expected = format!("{}: is no longer a file; it was replaced during the run", path.display());
+        assert_eq!(written.err().map(|error| error.to_string()), Some(expected));
     }
 }
