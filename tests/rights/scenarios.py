@@ -201,7 +201,7 @@ def every_change(site: Site, duration: str) -> dict[str, Any]:
         "targets": [{"tags": site.tag}],
         "faults": [
             {"reservedConcurrency": {"limit": 0}},
-            {"handler": {"exception": {"type": "ValueError"}}},
+            {"handler": {"handler": "other.handler", "layers": [site.layer("lab-chaos-wrapper")]}},
             {"eventSourceMapping": {"disable": "ALL"}},
         ],
         "duration": duration,

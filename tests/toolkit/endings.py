@@ -127,7 +127,10 @@ def killed_with_its_watcher(toolkit: Toolkit) -> None:
 def ended_by_a_user(toolkit: Toolkit) -> None:
     """A run that something else ends early has deviated, for all who do not read its report."""
     chaos = throttled(toolkit, "ended", "toolkit-ended", RECEIPT.alarm_name)
-    toolkit.snapback("rollback", injected(toolkit, chaos))
+    name = injected(toolkit, chaos)
+    # The first action ends a moment after the injection; a rollback before that makes it fail.
+    eventually("the second action", lambda: chaos.said().count("Action: ") > 1, chaos.process)
+    toolkit.snapback("rollback", name)
     code, journal = chaos.end()
     run = named(chaos, journal)
     assert (code, journal["status"], journal["deviated"]) == (1, "completed", True), chaos.said()
