@@ -48,6 +48,22 @@ pub struct Schedules {
     partition: String,
 }
 
+/// Gives a request all settings of a schedule. Those that create one and that replace one are separate types of the SDK.
+macro_rules! with_settings {
+    ($request:expr, $schedules:expr, $schedule:expr) => {
+        $request
+            .name(&$schedule.name)
+            .group_name(&$schedules.shared.group)
+            .schedule_expression(&$schedule.expression)
+            .schedule_expression_timezone(&$schedule.time_zone)
+            .flexible_time_window(window($schedule).map_err(invalid)?)
+            .set_start_date($schedule.begins_at.map(date))
+            .set_end_date($schedule.ends_at.map(date))
+            .state(state($schedule))
+            .target($schedules.target($schedule)?)
+    };
+}
+
 impl Schedules {
     /// Creates the port for the schedules that start this state machine.
     #[must_use]
@@ -61,15 +77,7 @@ impl Schedules {
     /// # Errors
     /// `Exists` if there is one of this name.
     pub async fn create(&self, schedule: &Schedule) -> Result<(), ScheduleError> {
-        let create = self.client.create_schedule().name(&schedule.name).group_name(&self.shared.group);
-        let create = create
-            .schedule_expression(&schedule.expression)
-            .schedule_expression_timezone(&schedule.time_zone)
-            .flexible_time_window(window(schedule).map_err(invalid)?)
-            .set_start_date(schedule.begins_at.map(date))
-            .set_end_date(schedule.ends_at.map(date))
-            .state(state(schedule))
-            .target(self.target(schedule)?);
+        let create = with_settings!(self.client.create_schedule(), self, schedule);
         create.send().await.map(drop).map_err(|error| failure(&call_error(&error)))
     }
 
@@ -78,15 +86,7 @@ impl Schedules {
     /// # Errors
     /// `NotFound` if no schedule has this name.
     pub async fn replace(&self, schedule: &Schedule) -> Result<(), ScheduleError> {
-        let update = self.client.update_schedule().name(&schedule.name).group_name(&self.shared.group);
-        let update = update
-            .schedule_expression(&schedule.expression)
-            .schedule_expression_timezone(&schedule.time_zone)
-            .flexible_time_window(window(schedule).map_err(invalid)?)
-            .set_start_date(schedule.begins_at.map(date))
-            .set_end_date(schedule.ends_at.map(date))
-            .state(state(schedule))
-            .target(self.target(schedule)?);
+        let update = with_settings!(self.client.update_schedule(), self, schedule);
         update.send().await.map(drop).map_err(|error| failure(&call_error(&error)))
     }
 
@@ -95,8 +95,12 @@ impl Schedules {
     /// # Errors
     /// `NotFound` if no schedule has this name.
     pub async fn read(&self, name: &str) -> Result<Schedule, ScheduleError> {
+        self.get(name).await.map(|found| schedule(name, &found))
+    }
+
+    async fn get(&self, name: &str) -> Result<GetScheduleOutput, ScheduleError> {
         let get = self.client.get_schedule().name(name).group_name(&self.shared.group);
-        get.send().await.map(|found| schedule(name, &found)).map_err(|error| failure(&call_error(&error)))
+        get.send().await.map_err(|error| failure(&call_error(&error)))
     }
 
     /// Pauses or resumes a schedule. Returns whether that changed anything. Everything else about it stays, also what
@@ -105,8 +109,7 @@ impl Schedules {
     /// # Errors
     /// `NotFound` if no schedule has this name.
     pub async fn set_paused(&self, name: &str, is_paused: bool) -> Result<bool, ScheduleError> {
-        let get = self.client.get_schedule().name(name).group_name(&self.shared.group);
-        let found = get.send().await.map_err(|error| failure(&call_error(&error)))?;
+        let found = self.get(name).await?;
         let wanted = if is_paused { ScheduleState::Disabled } else { ScheduleState::Enabled };
         if found.state() == Some(&wanted) {
             return Ok(false);

@@ -1,7 +1,7 @@
 //! The summary of a plan or a run in Markdown, for a job's page or a comment on a pull request.
 //!
-//! Names and reasons come from AWS and from files. They are escaped, so that none of them can form a link, an image, HTML or a
-//! mention.
+//! Names and reasons come from AWS and from files. They are escaped, so that none of them can form Markdown or HTML. GitHub itself still
+//! makes links of addresses.
 
 use crate::model::text::escape_controls;
 use crate::plan::checks::{Check, CheckResult, Subject};

@@ -13,6 +13,9 @@ use super::text::{is_control, shorten};
 /// (IAM/latest/APIReference/API_SimulatePrincipalPolicy). Both are stored with the run, which every step reads.
 const MAX_CHARACTERS: usize = 2048;
 
+/// What a schedule states about itself: the way in which its runs start.
+pub const VIA_SCHEDULE: &str = "schedule";
+
 text_type!(
     /// The ARN of a user, a role, a schedule, an alarm or another resource that acts.
     ActorArn,

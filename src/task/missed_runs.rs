@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::model::actor::Actor;
+use crate::model::actor::{Actor, VIA_SCHEDULE};
 use crate::model::input::read;
 use crate::model::run::RunStatus;
 use crate::model::settings::Settings;
@@ -14,8 +14,6 @@ use crate::steps::error::{StepError, StepErrorKind};
 use super::metrics::line;
 
 const NAME: &str = "MissedRuns";
-/// What a schedule states about itself.
-const VIA: &str = "schedule";
 
 /// The metric of a start that Prepare did not allow. A transient failure does not count: the step is tried again.
 pub(super) fn refused_start(settings: &Settings, experiment: &Value, error: &StepError, now: Time) -> Option<Value> {
@@ -30,7 +28,7 @@ pub(super) fn failed_run(settings: &Settings, report: &ReportView, now: Time) ->
 }
 
 fn metric(settings: &Settings, actor: &Actor, now: Time) -> Option<Value> {
-    if actor.via.as_str() != VIA {
+    if actor.via.as_str() != VIA_SCHEDULE {
         return None;
     }
     let stack = ("Stack", settings.prefix.as_str());

@@ -4,35 +4,12 @@ use serde_json::{Value, json};
 use snapback::model::function::{Observation, Package};
 use snapback::model::invocation::{HandlerConfig, HandlerOrder};
 use snapback::model::names::Handler;
-use snapback::testing::SimWorld;
-use snapback::testing::samples::{self, experiments, function_arn, layer_arn, world};
+use snapback::testing::samples::{self, experiments, layer_arn, world};
 
-use super::support::{Machine, assert_nothing_stays, block_on, observation, run_of};
-
-fn edit(world: &SimWorld, edit: impl FnOnce(&mut Observation)) {
-    world.with(|state| state.functions.get_mut(&function_arn("checkout")).unwrap().edit(edit));
-}
-
-fn variable(seen: &Observation, name: &str) -> Option<String> {
-    let value = seen.environment.variable(name).expect("it can be read");
-    value.as_option().map(|value| value.expose().to_owned())
-}
+use super::support::{Machine, block_on, during, edit, run_of, variable};
 
 fn orders(seen: &Observation) -> HandlerConfig {
     HandlerConfig::parse(&variable(seen, "SNAPBACK_HANDLER_FAULTS").unwrap()).unwrap()
-}
-
-/// Plays a run and returns the function as it is while the fault is in place. Asserts that the run restores it.
-fn during(world: &SimWorld, experiment: Value) -> Observation {
-    let before = observation(world, "checkout");
-    let machine = Machine::new(world, "run-1", experiment);
-    block_on(machine.start()).unwrap();
-    let during = observation(world, "checkout");
-    let ended = block_on(machine.end(None));
-    assert_eq!(ended.failure, None);
-    assert_eq!(observation(world, "checkout"), before);
-    assert_nothing_stays(world);
-    during
 }
 
 fn sample(name: &str) -> Value {

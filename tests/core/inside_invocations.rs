@@ -5,11 +5,10 @@ use snapback::model::function::{Environment, Observation, Slot};
 use snapback::model::invocation::ProxyConfig;
 use snapback::model::names::LayerVersionArn;
 use snapback::steps::arm::{ArmOutcome, arm};
-use snapback::testing::SimWorld;
 use snapback::testing::samples::{self, experiments, function_arn, layer_arn, proxy_layers, world};
 
 use super::stage::set;
-use super::support::{Machine, assert_nothing_stays, block_on, observation, run_of};
+use super::support::{Machine, block_on, during, edit, observation, run_of, variable};
 
 /// Lambda's limit (lambda/latest/dg/configuration-envvars).
 const ENVIRONMENT_BYTES: usize = 4096;
@@ -20,30 +19,8 @@ fn experiment(faults: &[(&str, Value)]) -> Value {
     samples::experiment(&["checkout"], faults)
 }
 
-fn edit(world: &SimWorld, edit: impl FnOnce(&mut Observation)) {
-    world.with(|state| state.functions.get_mut(&function_arn("checkout")).unwrap().edit(edit));
-}
-
-fn variable(seen: &Observation, name: &str) -> Option<String> {
-    let value = seen.environment.variable(name).expect("it can be read");
-    value.as_option().map(|value| value.expose().to_owned())
-}
-
 fn orders(seen: &Observation) -> ProxyConfig {
     ProxyConfig::parse(&variable(seen, "SNAPBACK_FAULTS").expect("it has orders")).expect("the proxy can read them")
-}
-
-/// Plays a run and returns the function as it is while the fault is in place. Asserts that the run restores it.
-fn during(world: &SimWorld, experiment: Value) -> Observation {
-    let before = observation(world, "checkout");
-    let machine = Machine::new(world, "run-1", experiment);
-    block_on(machine.start()).unwrap();
-    let during = observation(world, "checkout");
-    let ended = block_on(machine.end(None));
-    assert_eq!(ended.failure, None);
-    assert_eq!(observation(world, "checkout"), before);
-    assert_nothing_stays(world);
-    during
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use snapback::model::facts::{Alias, CodeSigning, LayerFact};
-use snapback::model::function::{Environment, Observation, Package, Slot};
+use snapback::model::function::{Environment, Package, Slot};
 use snapback::model::names::LayerVersionArn;
 use snapback::model::time::Time;
 use snapback::ports::Clock;
@@ -14,7 +14,7 @@ use snapback::testing::samples::{self, faults, function_arn, layer_arn, run_id, 
 use snapback::testing::{SimFunction, SimWorld, State};
 
 use super::stage::set;
-use super::support::block_on;
+use super::support::{block_on, edit};
 
 /// Lambda's limits (lambda/latest/dg/chapter-layers, lambda/latest/dg/configuration-envvars).
 const LAYERS: usize = 5;
@@ -215,10 +215,6 @@ fn sample(fault: &str, target: &str) -> Value {
 
 fn function(state: &mut State) -> &mut SimFunction {
     state.functions.get_mut(&function_arn("checkout")).expect("the sample function")
-}
-
-fn edit(world: &SimWorld, edit: impl FnOnce(&mut Observation)) {
-    world.with(|state| function(state).edit(edit));
 }
 
 fn layers_of(world: &SimWorld) -> Vec<LayerVersionArn> {

@@ -3,6 +3,7 @@
 use std::task::Poll;
 use std::time::Duration;
 
+use serde_json::Value;
 use snapback::model::function::{LastUpdate, Observation};
 use snapback::model::names::RunId;
 use snapback::model::run::{EndReason, Run, TargetRecord};
@@ -25,6 +26,30 @@ pub fn observation(world: &SimWorld, name: &str) -> Observation {
     seen.revision_id.clear();
     seen.last_update = LastUpdate::Successful;
     seen
+}
+
+/// Changes the function `checkout`, as another user does.
+pub fn edit(world: &SimWorld, edit: impl FnOnce(&mut Observation)) {
+    world.with(|state| state.functions.get_mut(&function_arn("checkout")).unwrap().edit(edit));
+}
+
+/// Returns the value of a variable of a function.
+pub fn variable(seen: &Observation, name: &str) -> Option<String> {
+    let value = seen.environment.variable(name).expect("it can be read");
+    value.as_option().map(|value| value.expose().to_owned())
+}
+
+/// Plays a run and returns the function as it is while the fault is in place. Asserts that the run restores it.
+pub fn during(world: &SimWorld, experiment: Value) -> Observation {
+    let before = observation(world, "checkout");
+    let machine = Machine::new(world, "run-1", experiment);
+    block_on(machine.start()).unwrap();
+    let during = observation(world, "checkout");
+    let ended = block_on(machine.end(None));
+    assert_eq!(ended.failure, None);
+    assert_eq!(observation(world, "checkout"), before);
+    assert_nothing_stays(world);
+    during
 }
 
 pub fn run_of(world: &SimWorld, run: &RunId) -> Run {

@@ -7,6 +7,8 @@
 
 use serde_json::{Value, json};
 
+use crate::model::actor::VIA_SCHEDULE;
+
 use super::ScheduleName;
 
 /// The most bytes of input for an execution (step-functions/latest/dg/service-quotas). The pages of EventBridge
@@ -38,7 +40,7 @@ impl ScheduledStart {
         // The experiment's own text must not have keywords. In JSON, < can only be inside a string.
         let fields = self.experiment.to_string().replace('<', "\\u003c");
         let fields = fields.strip_prefix('{').ok_or("is not an object; write an experiment")?;
-        let started_by = json!({ "caller": SCHEDULE_ARN, "via": "schedule" });
+        let started_by = json!({ "caller": SCHEDULE_ARN, "via": VIA_SCHEDULE });
         let input = format!("{{\"startedBy\":{started_by},{fields}");
         if input.len() > MAX_INPUT_BYTES - KEYWORDS_BYTES {
             return Err(format!(
