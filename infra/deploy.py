@@ -12,7 +12,7 @@ import functools
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,18 +51,27 @@ def main(arguments: list[str]) -> int:
         print("usage: infra/deploy.py [--check] STACK BUCKET [Key=Value ...]", file=sys.stderr)
         return 2
     stack, bucket, *parameters = words
-    try:
+
+    def checked() -> None:
         given = parse_parameters(parameters, declared_parameters())
         if not only_check:
             deploy(deployed.command_lines(), stack, bucket, given)
+
+    return exit_code("deploy", checked)
+
+
+def exit_code(command: str, act: Callable[[], None]) -> int:
+    """Acts, and returns the command's exit code. A failure is printed."""
+    try:
+        act()
     except InvalidParameter as wrong:
-        print(f"deploy: {wrong}", file=sys.stderr)
+        print(f"{command}: {wrong}", file=sys.stderr)
         return 2
     except Refused as refused:
-        print(f"deploy: refused, {refused}", file=sys.stderr)
+        print(f"{command}: refused, {refused}", file=sys.stderr)
         return 3
     except (OSError, CommandFailed, KeyError, ValueError) as failure:
-        print(f"deploy: {failure}", file=sys.stderr)
+        print(f"{command}: {failure}", file=sys.stderr)
         return 1
     return 0
 

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import deployed
-from deploy import InvalidParameter, Refused, declared_parameters, first_reasons, parse_parameters
+from deploy import InvalidParameter, Refused, declared_parameters, exit_code, first_reasons, parse_parameters
 from deployed import CommandFailed, Stack, Tools
 
 TEMPLATE = Path(__file__).resolve().parent / "fis.yaml"
@@ -25,20 +25,13 @@ def main(arguments: list[str]) -> int:
         print("usage: infra/deploy_fis.py [--check] STACK EXPERIMENT [Key=Value ...]", file=sys.stderr)
         return 2
     stack, experiment, *parameters = words
-    try:
+
+    def checked() -> None:
         given = parse(parameters, experiment)
         if not only_check:
             deploy(deployed.command_lines(), stack, given)
-    except InvalidParameter as wrong:
-        print(f"deploy-fis: {wrong}", file=sys.stderr)
-        return 2
-    except Refused as refused:
-        print(f"deploy-fis: refused, {refused}", file=sys.stderr)
-        return 3
-    except (OSError, CommandFailed, KeyError, ValueError) as failure:
-        print(f"deploy-fis: {failure}", file=sys.stderr)
-        return 1
-    return 0
+
+    return exit_code("deploy-fis", checked)
 
 
 def parse(parameters: list[str], experiment: str) -> dict[str, str]:
