@@ -15,7 +15,8 @@ import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parents[2] / "infra"), str(Path(__file__).parents[2] / "infra" / "lab")]
+TESTS = Path(__file__).parents[1]
+sys.path[:0] = [str(TESTS.parent / "infra"), str(TESTS.parent / "infra" / "lab"), str(TESTS)]
 
 from scenarios import SCENARIOS, Scenario  # noqa: E402
 from stack import Site  # noqa: E402

@@ -13,7 +13,9 @@ from typing import Any, Callable
 
 from automation import Moment, StepTimedOut
 from experiments import Experiment, Hook, no_hook
-from stack import CLOSED, DEMO, OWN, Site, eventually
+from stack import DEMO, OWN, Site, eventually
+
+from lab_parts import CLOSED
 
 # So long that only the scenario ends the run.
 LONG = "PT15M"

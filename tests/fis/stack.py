@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import subprocess
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,15 +16,12 @@ from roles import Roles
 import archive
 import comparison
 import fis
+import lab_parts
 from deployment import CLI, ROOT, STACK, make_deploy_fis
 from emulator import Emulator
 from functions import ROLE, RUNTIME
 from rights import RIGHTS
 
-# Longer than the longest lease, on a busy machine.
-PATIENCE_SECONDS = 300.0
-POLL_SECONDS = 0.3
-CLOSED = ("stopped", "completed", "failed")
 HANDLER = Path(__file__).parents[1] / "rights" / "app.py"
 PREFIX = "snapback"
 # A layer with a handler of the user.
@@ -37,13 +33,8 @@ OWN = "fis-own"
 
 
 def eventually(what: str, look: Callable[[], Any]) -> Any:
-    """Returns what `look` returns as soon as it is true."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        if seen := look():
-            return seen
-        time.sleep(POLL_SECONDS)
-    raise AssertionError(f"{what}: not within {PATIENCE_SECONDS:.0f} s")
+    """Polls often: a scenario begins in the middle of a step."""
+    return lab_parts.eventually(what, look, poll_seconds=0.3)
 
 
 @dataclass
@@ -94,26 +85,15 @@ class Site:
             # The proxy counts its faults in the log, and the role may write only here.
             LoggingConfig={"LogGroup": f"/lab/{name}"},
         )
-        self.account.client("cloudwatch").put_metric_alarm(
-            AlarmName=name,
-            Namespace="Lab/Fis",
-            MetricName="Never",
-            Statistic="Sum",
-            Period=60,
-            EvaluationPeriods=1,
-            Threshold=1,
-            ComparisonOperator="GreaterThanThreshold",
-        )
-        self.set_alarm(name, "OK")
+        lab_parts.create_alarm(self.account, name)
         lambdas.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1})
         lambdas.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=5)
 
     def layer(self, name: str) -> str:
-        versions = self.account.client("lambda").list_layer_versions(LayerName=name)["LayerVersions"]
-        return str(versions[0]["LayerVersionArn"])
+        return lab_parts.layer_version(self.account, name)
 
     def set_alarm(self, name: str, state: str) -> None:
-        self.account.client("cloudwatch").set_alarm_state(AlarmName=name, StateValue=state, StateReason="a test")
+        lab_parts.set_alarm(self.account, name, state)
 
     # ------------------------------------------------------------------------------------- experiments and templates
 
@@ -184,7 +164,7 @@ class Site:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=PATIENCE_SECONDS,
+            timeout=lab_parts.PATIENCE_SECONDS,
             check=False,
         )
         return done.stdout

@@ -17,11 +17,12 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Callable
 
 import scenarios
-from stack import CLI, ROOT, Site, eventually
+from stack import CLI, ROOT, Site
 
 import account  # noqa: E402
 import session  # noqa: E402
 from account import REGION  # noqa: E402
+from lab_parts import eventually  # noqa: E402
 
 PERMISSIONS = ROOT / "docs" / "permissions.md"
 ANY = "arn:aws:lambda:*:*:"

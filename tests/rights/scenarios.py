@@ -12,7 +12,9 @@ import subprocess
 from pathlib import Path
 from typing import Any, Callable
 
-from stack import CLOSED, PATIENCE_SECONDS, Site, eventually
+from stack import Site
+
+from lab_parts import CLOSED, PATIENCE_SECONDS, eventually
 
 NUMBERS = itertools.count(1)
 Take = Callable[[], None]

@@ -9,9 +9,9 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "infra" / "lab"))
+sys.path[:0] = [str(Path(__file__).parents[2] / "infra" / "lab"), str(Path(__file__).parents[1])]
 
 import archive  # noqa: E402
 import comparison  # noqa: E402
@@ -19,23 +19,10 @@ from account import Account  # noqa: E402
 from deployment import CLI, ROOT, make_deploy  # noqa: E402
 from emulator import Emulator  # noqa: E402
 from functions import ROLE, RUNTIME  # noqa: E402
+from lab_parts import CLOSED, PATIENCE_SECONDS, create_alarm, eventually, layer_version, set_alarm  # noqa: E402
 from rights import RIGHTS  # noqa: E402
 
-# Longer than the longest lease, on a busy machine.
-PATIENCE_SECONDS = 300.0
-POLL_SECONDS = 0.5
-CLOSED = ("stopped", "completed", "failed")
 HANDLER = Path(__file__).with_name("app.py")
-
-
-def eventually(what: str, look: Callable[[], Any]) -> Any:
-    """Returns what `look` returns as soon as it is true."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        if seen := look():
-            return seen
-        time.sleep(POLL_SECONDS)
-    raise AssertionError(f"{what}: not within {PATIENCE_SECONDS:.0f} s")
 
 
 @dataclass
@@ -100,7 +87,7 @@ class Site:
             FunctionName=self.first, ReservedConcurrentExecutions=5
         )
         for alarm in (self.alarm, self.steady):
-            self.create_alarm(alarm)
+            create_alarm(self.account, alarm)
         self.read_policies()
         self.before = self.look()
 
@@ -126,25 +113,10 @@ class Site:
         self.mappings[name] = made["UUID"]
 
     def layer(self, name: str) -> str:
-        versions = self.account.client("lambda").list_layer_versions(LayerName=name)["LayerVersions"]
-        return str(versions[0]["LayerVersionArn"])
-
-    def create_alarm(self, name: str) -> None:
-        """Creates an alarm whose metric has no data, so that only a scenario changes its state."""
-        self.account.client("cloudwatch").put_metric_alarm(
-            AlarmName=name,
-            Namespace="Lab/Rights",
-            MetricName="Never",
-            Statistic="Sum",
-            Period=60,
-            EvaluationPeriods=1,
-            Threshold=1,
-            ComparisonOperator="GreaterThanThreshold",
-        )
-        self.set_alarm(name, "OK")
+        return layer_version(self.account, name)
 
     def set_alarm(self, name: str, state: str) -> None:
-        self.account.client("cloudwatch").set_alarm_state(AlarmName=name, StateValue=state, StateReason="a test")
+        set_alarm(self.account, name, state)
 
     # ------------------------------------------------------------------------------------------------- rights
 

@@ -23,6 +23,7 @@ import account  # noqa: E402
 import comparison  # noqa: E402
 import functions  # noqa: E402
 import session  # noqa: E402
+from lab_parts import set_alarm  # noqa: E402
 
 
 def main() -> int:
@@ -78,7 +79,7 @@ def set_up(toolkit: Toolkit) -> str:
     for name in names:
         lambdas.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 300})
     for alarm in endings.ALARMS:
-        endings.set_alarm(toolkit, alarm, "OK")
+        set_alarm(toolkit.account, alarm, "OK")
     return str(layers[left_behind.LAYER])
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import signal
 from typing import Any
 
-from toolkit import Chaos, Toolkit, eventually
+from toolkit import Chaos, Toolkit
 
 from functions import CHECKOUT, PAYMENT, RECEIPT, SEARCH, STOCK, TARGETS  # noqa: E402
+from lab_parts import CLOSED, eventually, set_alarm  # noqa: E402
 
 THROTTLED, SLOW = "throttled-checkout.yaml", "slow-search.json"
 # Longer than a test waits, so that only an ending before it can end the run.
 LONG = "PT30M"
 VIA = "Chaos Toolkit"
-OVER = ("stopped", "completed", "failed")
 
 
 def throttled(toolkit: Toolkit, name: str, function: str, alarm: str, duration: str = LONG) -> Chaos:
@@ -37,7 +37,7 @@ def over(toolkit: Toolkit, run: str) -> dict[str, Any]:
 
     def report() -> dict[str, Any] | None:
         read = toolkit.snapback("report", run)
-        return read if read["status"] in OVER else None
+        return read if read["status"] in CLOSED else None
 
     return dict(eventually(f"{run} is over", report))
 
@@ -72,7 +72,7 @@ def deviated(toolkit: Toolkit) -> None:
     """The alarm trips, which only the toolkit watches, so that --fail-fast rolls the run back early."""
     chaos = toolkit.run("deviated", SLOW)
     injected(toolkit, chaos)
-    set_alarm(toolkit, SEARCH.alarm_name, "ALARM")
+    set_alarm(toolkit.account, SEARCH.alarm_name, "ALARM")
     code, journal = chaos.end()
     run = named(chaos, journal)
     assert (code, journal["status"], journal["deviated"]) == (1, "completed", True), chaos.said()
@@ -147,10 +147,6 @@ def refused(toolkit: Toolkit) -> None:
     assert "snapback started no run: refused, and nothing was changed" in chaos.said(), chaos.said()
     [back] = journal["rollbacks"]
     assert back["output"] == {"runs": []}, back
-
-
-def set_alarm(toolkit: Toolkit, name: str, state: str) -> None:
-    toolkit.account.client("cloudwatch").set_alarm_state(AlarmName=name, StateValue=state, StateReason="a test")
 
 
 # Each with the function that must be as before.

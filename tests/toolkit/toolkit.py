@@ -8,23 +8,20 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "infra" / "lab"))
+sys.path[:0] = [str(Path(__file__).parents[2] / "infra" / "lab"), str(Path(__file__).parents[1])]
 
 import comparison  # noqa: E402
 from account import REGION, Account, Credentials  # noqa: E402
 from deployment import CLI, ROOT, STACK, find  # noqa: E402
+from lab_parts import PATIENCE_SECONDS, eventually  # noqa: E402
 
 PACKAGE = ROOT / "infra" / "chaostoolkit-snapback"
 EXAMPLES = PACKAGE / "examples"
 TOOLS = ROOT / ".tools" / "chaos" / "bin"
-# Longer than the longest lease, on a busy machine.
-PATIENCE_SECONDS = 300.0
-POLL_SECONDS = 0.5
 # How the steady state is checked during the method, and that the rollbacks are always played.
 STRATEGY = (
     "--hypothesis-strategy=continuously",
@@ -32,17 +29,6 @@ STRATEGY = (
     "--fail-fast",
     "--rollback-strategy=always",
 )
-
-
-def eventually(what: str, look: Callable[[], Any], process: subprocess.Popen[str] | None = None) -> Any:
-    """Returns what `look` returns as soon as it is true. The process must not end before."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        if seen := look():
-            return seen
-        assert process is None or process.poll() is None, f"{what}: the Chaos Toolkit has ended before"
-        time.sleep(POLL_SECONDS)
-    raise AssertionError(f"{what}: not within {PATIENCE_SECONDS:.0f} s")
 
 
 @dataclass
