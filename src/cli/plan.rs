@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::model::target::Target;
 use crate::plan::guardrails::evaluate;
-use crate::plan::rendering::plan_view;
+use crate::plan::preview::plan_view;
 use crate::steps::facts::collect_facts;
 
 use super::arguments::Arguments;
@@ -50,7 +50,7 @@ pub(super) async fn plan(
     let stack = stack::find(arguments).await?;
     let identity = show_identity(&stack, output).await;
     let facts = collect_facts(&stack.world, &stack.settings, &experiment).await?;
-    let view = plan_view(&experiment, &evaluate(&experiment, &facts));
+    let view = plan_view(&experiment, &facts, &evaluate(&experiment, &facts));
     if output.as_json {
         output.json(&Identified { identity: &identity, view: &view });
     } else {

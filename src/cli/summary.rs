@@ -6,7 +6,8 @@
 use crate::model::text::escape_controls;
 use crate::plan::checks::{Check, CheckResult, Subject};
 use crate::plan::outcome_text::outcome_text;
-use crate::plan::rendering::{FieldRow, PlanView};
+use crate::plan::preview::PlanView;
+use crate::plan::rendering::FieldRow;
 
 use super::Failure;
 use super::finished::Finished;
@@ -165,7 +166,7 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::rendering::TargetPlan;
+    use crate::plan::preview::TargetPlan;
 
     #[test]
     fn a_text_from_outside_cannot_become_markdown() {

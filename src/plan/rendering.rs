@@ -1,17 +1,18 @@
-//! Plans and reports as values for display. They never contain the value of a variable.
+//! Reports as values for display. Of variables, they contain only values that snapback itself has made.
 
 use serde::Serialize;
 
 use crate::model::actor::Actor;
-use crate::model::describe::describe;
 use crate::model::experiment::Experiment;
-use crate::model::function::Observation;
-use crate::model::refusal::Refusal;
+use crate::model::function::Slot;
+use crate::model::invocation::{FAULTS_VARIABLE, HANDLER_FAULTS_VARIABLE, PROXY_PATH, WRAPPER_VARIABLE};
+use crate::model::names::VariableName;
 use crate::model::run::{Run, RunStatus, TargetRecord, TargetStatus};
+use crate::model::secret::Secret;
 use crate::model::snapshot::{Change, Drift, RemovedFault};
+use crate::model::text::shorten;
 
 use super::field_state::{layers_text, presence, slot_text};
-use super::guardrails::Evaluation;
 
 /// One field of one target: before → during → after the run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -27,67 +28,6 @@ pub struct FieldRow {
     pub after: String,
 }
 
-/// One target of a plan.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct TargetPlan {
-    /// The function's name.
-    pub function: String,
-    /// Its ARN.
-    pub arn: String,
-    /// What changes.
-    pub fields: Vec<FieldRow>,
-}
-
-/// A whole plan.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PlanView {
-    /// The experiment's name.
-    pub experiment: String,
-    /// What each fault does to which invocations, for display.
-    pub faults: Vec<String>,
-    /// How long the faults stay, as an ISO 8601 duration.
-    pub duration: String,
-    /// The alarms that end the run.
-    pub stop_conditions: Vec<String>,
-    /// The conditions of the steady state.
-    pub steady_state: Vec<String>,
-    /// The seed with which `select` drew, if it chose at random.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub seed: Option<u32>,
-    /// Whether the seed itself was random, so a run draws another one.
-    pub seed_is_drawn: bool,
-    /// What happens to each target.
-    pub targets: Vec<TargetPlan>,
-    /// Warnings.
-    pub warnings: Vec<String>,
-    /// The reasons for which a run would not start.
-    pub refusals: Vec<Refusal>,
-}
-
-/// Renders an evaluation.
-#[must_use]
-pub fn plan_view(experiment: &crate::model::experiment::Experiment, evaluation: &Evaluation) -> PlanView {
-    let target = |(seen, draft): &(Observation, super::changes::ChangeSet)| TargetPlan {
-        function: seen.arn.name().to_owned(),
-        arn: seen.arn.to_string(),
-        fields: draft.changes.iter().map(field_row).collect(),
-    };
-    PlanView {
-        experiment: experiment.name.to_string(),
-        faults: experiment.faults.iter().map(describe).collect(),
-        duration: experiment.duration.to_string(),
-        stop_conditions: experiment.stop_conditions.iter().map(|stop| stop.alarm.name().to_owned()).collect(),
-        steady_state: experiment.steady_state.iter().map(ToString::to_string).collect(),
-        seed: evaluation.seed,
-        seed_is_drawn: evaluation.seed.is_some() && experiment.seed.is_none(),
-        targets: evaluation.targets.iter().map(target).collect(),
-        warnings: evaluation.warnings.clone(),
-        refusals: evaluation.refusals.clone(),
-    }
-}
-
 /// Renders one change.
 #[must_use]
 pub fn field_row(change: &Change) -> FieldRow {
@@ -95,18 +35,31 @@ pub fn field_row(change: &Change) -> FieldRow {
         Change::ReservedConcurrency { original, injected } => (slot_text(original), injected.to_string()),
         Change::Handler { original, injected } => (original.to_string(), injected.to_string()),
         Change::Layers { original, added } => (layers_text(original), layers_text(original.iter().chain(added))),
-        Change::Variable { original, injected, .. } => {
+        Change::Variable { name, original, injected } => {
             let during = match (presence(original), presence(injected)) {
-                ("(hidden)", "(hidden)") => "(hidden, changed)",
-                (_, during) => during,
+                ("(hidden)", "(hidden)") => "(hidden, changed)".to_owned(),
+                (_, during) => during.to_owned(),
             };
-            (presence(original).to_owned(), during.to_owned())
+            (presence(original).to_owned(), own_value(name, injected).unwrap_or(during))
         }
         Change::Timeout { original, injected } => (format!("{original} s"), format!("{injected} s")),
         Change::Memory { original, injected } => (format!("{original} MB"), format!("{injected} MB")),
         Change::Mapping { .. } => ("enabled".to_owned(), "disabled".to_owned()),
     };
     FieldRow { field: change.field().to_string(), after: before.clone(), before, during }
+}
+
+/// Returns the value of a variable that snapback itself has made: the configuration of its proxy and its chaos handler,
+/// and its wrapper. All other values are the function's or the user's, and stay hidden. The records of an ended run
+/// have no values.
+fn own_value(name: &VariableName, injected: &Slot<Secret>) -> Option<String> {
+    let value = injected.as_option()?.expose();
+    let is_own = match name.as_str() {
+        FAULTS_VARIABLE | HANDLER_FAULTS_VARIABLE => !value.is_empty(),
+        WRAPPER_VARIABLE => value == PROXY_PATH,
+        _ => false,
+    };
+    is_own.then(|| shorten(value))
 }
 
 /// The outcome of a run, in one word. Each has an exit code.

@@ -9,7 +9,8 @@ use snapback::model::input::read_experiment;
 use snapback::model::run::RunList;
 use snapback::model::settings::Settings;
 use snapback::plan::guardrails::evaluate;
-use snapback::plan::rendering::{PlanView, plan_view, report_view};
+use snapback::plan::preview::{PlanView, plan_view};
+use snapback::plan::rendering::report_view;
 use snapback::ports::{AlarmError, FunctionError, LedgerError};
 use snapback::steps::error::{StepError, failure_message};
 use snapback::steps::facts::collect_facts;
@@ -385,7 +386,7 @@ fn drift(world: &SimWorld, fault: &str, change: impl FnOnce()) -> Vec<String> {
 fn plan(world: &SimWorld, experiment: &Value) -> PlanView {
     let experiment = read_experiment(experiment).unwrap();
     let facts = block_on(collect_facts(world, &settings(), &experiment)).unwrap();
-    plan_view(&experiment, &evaluate(&experiment, &facts))
+    plan_view(&experiment, &facts, &evaluate(&experiment, &facts))
 }
 
 fn sample(fault: &str) -> Value {
