@@ -141,7 +141,8 @@ fn no_message_shows_the_value_of_a_variable() {
     for (faults, expected) in SECRETS {
         let faults = faults();
         let got = refuse(spoiled("/faults", faults.clone()));
-        let found = find_errors(&spoiled("/faults", faults.clone()));
+        let found: Vec<_> =
+            find_errors(&spoiled("/faults", faults.clone())).into_iter().map(|found| found.error).collect();
         assert!(!got.contains("hunter2") && !format!("{found:?}").contains("hunter2"), "{got}\n{found:?}");
         if got != *expected {
             wrong.push(format!("{faults}\n    {got}"));
