@@ -345,15 +345,6 @@ impl InvocationFault {
             _ => false,
         }
     }
-
-    /// Returns its name for display, with the percentage unless that is 100.
-    #[must_use]
-    pub fn title(&self) -> String {
-        match self.rule().percentage {
-            all if all.is_all() => self.name().to_owned(),
-            share => format!("{} {share} %", self.name()),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -362,12 +353,6 @@ mod tests {
 
     fn read(text: &str) -> InvocationFault {
         serde_json::from_str(text).unwrap_or_else(|error| unreachable!("{text}: {error}"))
-    }
-
-    #[test]
-    fn a_title_has_the_percentage_unless_that_is_100() {
-        assert_eq!(read(r#"{"exit":{}}"#).title(), "exit");
-        assert_eq!(read(r#"{"exit":{"percentage":12.5}}"#).title(), "exit 12.5 %");
     }
 
     #[test]
