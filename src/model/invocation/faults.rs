@@ -406,4 +406,24 @@ mod tests {
             assert_eq!(read(&format!(r#"{{"response":{{{response}}}}}"#)).check(), Ok(()), "{response}");
         }
     }
+
+    #[test]
+    fn headers_are_those_that_http_allows() {
+        let refusal = |name: &str, value: &str| {
+            let fault = serde_json::json!({ "response": { "statusCode": 503, "headers": { name: value } } });
+            read(&fault.to_string()).check().err()
+        };
+        for (name, value) in [("Retry-After", "1"), ("x!#$%&'*+-.^_`|~9", ""), ("a", "tab\tand é, \"quoted\"")] {
+            assert_eq!(refusal(name, value), None, "{name}: {value}");
+        }
+        for name in ["", "a b", "a:", "a\r\nb", "é", "(a)", "a/b"] {
+            let why = refusal(name, "v").unwrap_or_default();
+            assert!(why.contains("which HTTP does not allow; write letters"), "{name}: {why}");
+        }
+        for value in ["a\r\nSet-Cookie: b", "a\n", "\0", "a\u{7f}", "\u{1b}[2J", "\u{85}"] {
+            let why = refusal("X-Reason", value).unwrap_or_default();
+            assert!(why.starts_with("`headers` has `") && why.contains("as the value of `X-Reason`"), "{why}");
+            assert!(why.ends_with("; remove them"), "{why}");
+        }
+    }
 }
