@@ -23,10 +23,13 @@ use super::arguments::Arguments;
 use super::awaited::{awaited, is_restored};
 use super::exit::Exit;
 use super::interrupt::{Interruption, Interruptions, Reaction, Stage, can_ask, react};
-use super::output::{Output, Tone, status_text};
+use super::output::Output;
+use super::pen::Tone;
+use super::progress_text::ShownTargets;
 use super::screen::Screen;
 use super::stack::{RollbackError, Stack};
 use super::undo::{Undo, instead, through_function};
+use super::words::status_text;
 
 /// How often the run is read.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -53,7 +56,7 @@ pub(super) struct Follower<'a> {
 struct Shown {
     status: Option<RunStatus>,
     ends_at: Option<Time>,
-    targets: BTreeMap<String, String>,
+    targets: ShownTargets,
     alarms: BTreeMap<String, bool>,
     awaited: Option<String>,
 }
@@ -281,8 +284,11 @@ impl<'a> Follower<'a> {
         for (alarm, fact) in self.alarms.iter().zip(seen.alarms) {
             let Some(fact) = fact else { continue };
             if progress.shown.alarms.insert(alarm.name().to_owned(), fact.in_alarm) != Some(fact.in_alarm) {
-                let state =
-                    if fact.in_alarm { self.output.paint(Tone::Bad, "ALARM") } else { "not in ALARM".to_owned() };
+                let state = if fact.in_alarm {
+                    self.output.progress.paint(Tone::Bad, "ALARM")
+                } else {
+                    "not in ALARM".to_owned()
+                };
                 self.line(progress, &format!("alarm {} {state}", alarm.name()));
             }
         }
@@ -291,7 +297,8 @@ impl<'a> Follower<'a> {
             if is_restored(run, targets) {
                 self.restored(progress, run, targets);
             }
-            progress.screen.live(&self.remaining(run, targets));
+            let live = progress.shown.targets.remaining(run, targets, self.stack.world.now());
+            progress.screen.live(&live);
         }
         progress.over = match seen.execution {
             ExecutionState::Running if self.detaches && progress.stage == Stage::Following => {
@@ -325,7 +332,7 @@ impl<'a> Follower<'a> {
                 progress.screen.clear();
                 self.output.note("there is nothing left to roll back");
             }
-            self.line(progress, text);
+            self.line(progress, &format!("{text}; Ctrl-C leaves safely"));
             progress.shown.awaited = awaited;
         }
         if progress.shown.awaited.is_some() && progress.stage != Stage::RollingBack {
@@ -333,22 +340,18 @@ impl<'a> Follower<'a> {
         }
     }
 
-    /// Shows causes before effects: a status that starts something comes before its targets, a final status after them.
+    /// Shows causes before effects: a status comes before its targets. The report, which follows, has the final one.
     fn news(&self, progress: &mut Progress<'a>, run: &Run, targets: &[TargetRecord]) {
         if !run.status.is_final() {
             self.status_news(progress, run);
         }
-        for target in targets {
-            let status = self.output.target(target.status);
-            if progress.shown.targets.insert(target.function.to_string(), status.clone()).as_ref() != Some(&status) {
-                self.line(progress, &format!("{} {status}", target.function.name()));
-            }
+        for line in progress.shown.targets.news(targets, self.output.progress) {
+            self.line(progress, &line);
         }
         if is_observed(run) && progress.shown.ends_at != run.ends_at {
             self.line(progress, &format!("observing until {}", run.expected_end()));
         }
         progress.shown.ends_at = run.ends_at;
-        self.status_news(progress, run);
     }
 
     fn status_news(&self, progress: &mut Progress<'a>, run: &Run) {
@@ -360,19 +363,8 @@ impl<'a> Follower<'a> {
 
     fn line(&self, progress: &mut Progress<'a>, text: &str) {
         let seconds = seconds_up(self.began.until(self.stack.world.now()));
-        let at = self.output.paint(Tone::Faint, &format!("{:>3}:{:02}", seconds / 60, seconds % 60));
+        let at = self.output.progress.paint(Tone::Faint, &format!("{:>3}:{:02}", seconds / 60, seconds % 60));
         progress.screen.news(&format!("{at} {text}"));
-    }
-
-    fn remaining(&self, run: &Run, targets: &[TargetRecord]) -> String {
-        let ended = targets.iter().filter(|target| target.status.is_final()).count();
-        match run.status {
-            RunStatus::Running if run.ends_at.is_some() => {
-                format!("{} s left", seconds_up(self.stack.world.now().until(run.expected_end())))
-            }
-            RunStatus::Stopping => format!("{ended} of {} restored", targets.len()),
-            status => status.name().to_owned(),
-        }
     }
 }
 

@@ -20,12 +20,12 @@ use super::file::read_seeded;
 use super::finished::Finished;
 use super::follow::{Followed, Follower};
 use super::identity::{Identified, show_identity};
-use super::interrupt::Interruptions;
+use super::interrupt::{Interruptions, can_ask};
 use super::output::Output;
 use super::rollback::is_restored;
 use super::stack::RollbackError;
 use super::undo::{Undo, instead, through_function};
-use super::{Failure, report, stack};
+use super::{Failure, plan, report, stack};
 
 /// Starts a run, follows it to its end and shows its report. If it is detached, it is left once its faults are in place.
 pub(super) async fn run(arguments: &Arguments, options: &RunOptions, output: &Output) -> Result<Exit, Failure> {
@@ -49,6 +49,7 @@ async fn start_and_follow(
     if stack.records_actors {
         value["startedBy"] = json!(starter(&value, &user));
     }
+    confirm(&stack, options, experiment, output).await?;
     let id = match &options.name {
         Some(name) => name.clone(),
         None => run_id(&experiment.name, stack.world.now(), stack.world.random())?,
@@ -94,6 +95,36 @@ async fn start_and_follow(
     }
     let exit = if is_left { Exit::Success } else { exit(&finished, interruptions.has_timed_out()) };
     Ok((exit, finished))
+}
+
+/// On a terminal, shows the plan and asks whether to start. Fails if the run would be refused, or if the user does not want it.
+async fn confirm(
+    stack: &stack::Stack,
+    options: &RunOptions,
+    experiment: &Experiment,
+    output: &Output,
+) -> Result<(), Failure> {
+    if options.yes || output.as_json || !can_ask(output) {
+        return Ok(());
+    }
+    match plan::view(stack, experiment).await {
+        Ok(view) => {
+            output.plan(&view);
+            if !view.refusals.is_empty() {
+                let cause = "refused, and nothing was changed; the reasons are above";
+                return Err(Failure { exit: Exit::Refused, ..Failure::new("Refused", cause) });
+            }
+        }
+        // A user may have the right to start runs and not to read functions. The run makes the same checks.
+        Err(failure) => output.note(&format!("snapback: the plan cannot be shown: {}", failure.cause)),
+    }
+    output.print_progress("start this run? [y/N] ");
+    let mut reply = String::new();
+    let read = std::io::stdin().read_line(&mut reply);
+    match read.is_ok() && matches!(reply.trim().to_lowercase().as_str(), "y" | "yes") {
+        true => Ok(()),
+        false => Err(Failure::new("NotStarted", "not started; nothing was changed; --yes starts without asking")),
+    }
 }
 
 /// Returns the exit code of a run. One that had ended before its rollback was requested has its own outcome.

@@ -140,7 +140,8 @@ impl Condition {
             Self::Metric { metric, bound } => {
                 // Earlier releases have stored deviations in other words.
                 let texts = [self.to_string(), earlier_text(metric, *bound)];
-                let is_of = |text: &String| deviation.strip_prefix(text).is_some_and(|rest| rest.starts_with(BUT_IT_IS));
+                let is_of =
+                    |text: &String| deviation.strip_prefix(text).is_some_and(|rest| rest.starts_with(BUT_IT_IS));
                 texts.iter().any(is_of)
             }
         }
@@ -357,7 +358,8 @@ mod tests {
 
     #[test]
     fn a_metric_is_named_as_it_is_read() {
-        let condition = |text: &str| serde_json::from_str::<Condition>(text).map(|condition| condition.to_string()).ok();
+        let condition =
+            |text: &str| serde_json::from_str::<Condition>(text).map(|condition| condition.to_string()).ok();
         let metric = r#""namespace":"AWS/Lambda","name":"Errors","statistic":"Sum""#;
         assert_eq!(
             condition(&format!(
@@ -372,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deviation_in_the_words_of_an_earlier_release_has_its_condition() {
+    fn an_earlier_releases_deviation_has_its_condition() {
         let text = r#"{"metric":{"namespace":"A","name":"Errors","statistic":"Sum","period":"PT1M"},"below":5}"#;
         let condition: Condition = serde_json::from_str(text).unwrap_or_else(|error| unreachable!("{error}"));
         assert!(condition.is_cause_of("A Errors of Sum below 5, but it is 75"));

@@ -121,9 +121,7 @@ fn condition_now(condition: &Condition, facts: &Facts) -> ConditionNow {
             now: reading.value.to_string(),
             holds: reading.deviation().is_none(),
         },
-        (None, Condition::Alarm(alarm)) => {
-            ConditionNow { condition: condition.to_string(), ..alarm_now(alarm, facts) }
-        }
+        (None, Condition::Alarm(alarm)) => ConditionNow { condition: condition.to_string(), ..alarm_now(alarm, facts) },
         (None, Condition::Metric { .. }) => {
             let now = ReadValue::Metric(None).to_string();
             ConditionNow { condition: condition.to_string(), now, holds: false }

@@ -7,7 +7,7 @@ use crate::model::experiment::Experiment;
 use crate::model::function::Slot;
 use crate::model::invocation::{FAULTS_VARIABLE, HANDLER_FAULTS_VARIABLE, PROXY_PATH, WRAPPER_VARIABLE};
 use crate::model::names::VariableName;
-use crate::model::run::{Run, RunStatus, TargetRecord, TargetStatus};
+use crate::model::run::{EndReason, Run, RunStatus, TargetRecord, TargetStatus};
 use crate::model::secret::Secret;
 use crate::model::snapshot::{Change, Drift, RemovedFault};
 use crate::model::text::shorten;
@@ -132,6 +132,18 @@ pub struct RemovedFaultView {
     pub seen_at: String,
 }
 
+/// The steady state before, during and after a run, each `held`, `deviated` or `not judged`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SteadyStatePhases {
+    /// Before the run: one that deviates is refused.
+    pub before: &'static str,
+    /// While the faults were in place.
+    pub during: &'static str,
+    /// After the restore.
+    pub after: &'static str,
+}
+
 /// A whole report.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -161,6 +173,9 @@ pub struct ReportView {
     pub closed_at: Option<String>,
     /// `held`, `deviated`, `not judged`, or absent without a steady state or before the run is over.
     pub steady_state: Option<&'static str>,
+    /// The steady state before, during and after the run; absent without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steady_state_phases: Option<SteadyStatePhases>,
     /// The conditions that deviated.
     pub deviations: Vec<String>,
     /// How often faults inside invocations were injected; absent without such a fault or before the report.
@@ -241,6 +256,7 @@ pub fn report_view(run: &Run, targets: &[TargetRecord]) -> ReportView {
         due: run.expected_end().to_string(),
         closed_at: run.closed_at.map(|time| time.to_string()),
         steady_state: steady_state(run),
+        steady_state_phases: steady_state_phases(run),
         deviations,
         injected: run.injected.clone(),
         effect: missing_effect(run, targets),
@@ -316,6 +332,24 @@ fn steady_state(run: &Run) -> Option<&'static str> {
         Some(_) => Some("deviated"),
         None => run.status.is_final().then_some("not judged"),
     }
+}
+
+fn steady_state_phases(run: &Run) -> Option<SteadyStatePhases> {
+    if !has_steady_state(run) {
+        return None;
+    }
+    let watched = match &run.reason {
+        Some(EndReason::Deviated { .. }) => "deviated",
+        // Nothing has watched the steady state to the end of such a run.
+        Some(EndReason::Error { .. } | EndReason::ExecutionStopped | EndReason::Overdue) => "not judged",
+        _ if run.ends_at.is_none() => "not judged",
+        _ => "held",
+    };
+    Some(SteadyStatePhases {
+        before: if run.experiment.is_some() { "held" } else { "not judged" },
+        during: watched,
+        after: steady_state(run).unwrap_or("not judged"),
+    })
 }
 
 fn outcome(run: &Run, targets: &[TargetRecord]) -> Outcome {
