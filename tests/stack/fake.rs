@@ -39,6 +39,8 @@ pub struct State {
     pub rollback: Rollback,
     /// Whether STS responds.
     pub sts: bool,
+    /// The code and the message with which CloudFormation refuses to show the stack.
+    pub no_stack: Option<(&'static str, &'static str)>,
     /// Whether the ledger denies every read.
     pub ledger_denied: bool,
     /// Whether the stack's functions take who starts or ends a run; those of earlier releases do not.
@@ -70,6 +72,7 @@ impl FakeAws {
             execution: "RUNNING",
             rollback: Rollback::Works,
             sts: true,
+            no_stack: None,
             ledger_denied: false,
             records_actors: true,
             start_hangs: false,
@@ -311,7 +314,15 @@ fn respond(state: &Mutex<State>, call: &str, body: &str) -> (u16, String) {
     };
     now.calls.push(note);
     match name {
-        "DescribeStacks" => (200, stacks(&now)),
+        "DescribeStacks" => match now.no_stack {
+            Some((code, message)) => (
+                400,
+                format!(
+                    "<ErrorResponse><Error><Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>"
+                ),
+            ),
+            None => (200, stacks(&now)),
+        },
         "GetCallerIdentity" if !now.sts => {
             (403, "<ErrorResponse><Error><Code>No</Code></Error></ErrorResponse>".into())
         }
