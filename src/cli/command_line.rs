@@ -21,16 +21,18 @@ const FLAGS: [&str; 2] = ["json", "quiet"];
 
 /// The whole command, as help, completions and the man page show it.
 pub(super) fn whole_command() -> Command {
-    let command = EXAMPLES.iter().fold(Arguments::command(), |command, (name, examples)| {
-        let lines: String = examples.iter().map(|(line, what)| format!("\n  # {what}\n  {line}")).collect();
-        command.mut_subcommand(name, |command| command.after_help(format!("Examples:{lines}")))
-    });
-    UNUSED.iter().fold(command, |command, (options, names)| {
-        names.iter().fold(command, |command, name| {
-            command.mut_subcommand(name, |command| {
-                options.iter().fold(command, |command, option| command.arg(hidden(option)))
-            })
-        })
+    Arguments::command().mut_subcommands(|command| {
+        let name = command.get_name().to_owned();
+        let unused =
+            UNUSED.iter().filter(|(_, names)| names.contains(&name.as_str())).flat_map(|(options, _)| *options);
+        let command = unused.fold(command, |command, option| command.arg(hidden(option)));
+        match EXAMPLES.iter().find(|(of, _)| *of == name) {
+            Some((_, examples)) => {
+                let lines: String = examples.iter().map(|(line, what)| format!("\n  # {what}\n  {line}")).collect();
+                command.after_help(format!("Examples:{lines}"))
+            }
+            None => command,
+        }
     })
 }
 
@@ -104,7 +106,7 @@ pub(super) fn show(error: &clap::Error) -> Exit {
 
 /// The error without what only a user at a terminal can do with it.
 fn cause(error: &clap::Error) -> String {
-    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+    if matches!(error.kind(), ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand) {
         return "a command is missing; see snapback --help".to_owned();
     }
     let text = error.render().to_string();

@@ -15,7 +15,7 @@ use crate::steps::error::{StepErrorKind, failure_message};
 use super::Failure;
 use super::arguments::Arguments;
 use super::exit::Exit;
-use super::stack_failure::{check_endpoint, check_region, unreadable};
+use super::stack_failure::{check_endpoints, check_region, unreadable};
 
 /// The rollback function's timeout plus ten seconds, for all attempts together.
 const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(910);
@@ -60,13 +60,13 @@ pub(super) async fn ledger_access(arguments: &Arguments) -> Result<(AwsWorld, Sd
 
 async fn config(arguments: &Arguments) -> Result<SdkConfig, Failure> {
     let invalid = |error: &str, cause: String| Failure { exit: Exit::Invalid, ..Failure::new(error, cause) };
+    check_endpoints(std::env::vars_os()).map_err(|wrong| invalid("InvalidEndpoint", wrong))?;
     let config = user_configuration(arguments.profile.as_deref(), arguments.region.as_deref()).await;
     let config = config.map_err(|wrong| invalid("NoProfile", wrong.to_string()))?;
     let Some(region) = config.region() else {
         return Err(invalid("NoRegion", "no AWS Region is set; use --region or AWS_REGION".into()));
     };
     check_region(region.as_ref()).map_err(|wrong| invalid("NoRegion", wrong))?;
-    config.endpoint_url().map_or(Ok(()), check_endpoint).map_err(|wrong| invalid("InvalidEndpoint", wrong))?;
     Ok(config)
 }
 

@@ -1,5 +1,6 @@
 //! Why the stack cannot be reached: one message for each cause, with the place in which it was looked for.
 
+use std::ffi::OsString;
 use std::time::Duration;
 
 use crate::aws::{SdkConfig, StackError, caller};
@@ -27,19 +28,25 @@ pub(super) fn check_region(region: &str) -> Result<(), String> {
     }
 }
 
-/// Checks an endpoint that the environment or the profile names.
-pub(super) fn check_endpoint(url: &str) -> Result<(), String> {
-    let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-    match host.is_some_and(|host| !host.is_empty() && !host.starts_with(['/', ':', '?', '#']))
-        && !url.contains(char::is_whitespace)
-    {
-        true => Ok(()),
-        false => Err(format!(
-            "the endpoint `{}` (AWS_ENDPOINT_URL, or endpoint_url of the profile) is not a URL; write one such as \
-             http://127.0.0.1:4566, or remove it to reach AWS",
-            shorten(without_credentials(url))
-        )),
+/// Checks the endpoints that the environment names (sdkref/latest/guide/feature-ss-endpoints). AWS's library ignores one that
+/// it cannot read, so a command that was meant for a laboratory would reach an account.
+pub(super) fn check_endpoints(variables: impl Iterator<Item = (OsString, OsString)>) -> Result<(), String> {
+    for (name, url) in variables {
+        let (Some(name), url) = (name.to_str(), url.to_string_lossy()) else { continue };
+        if name.starts_with("AWS_ENDPOINT_URL") && !url.is_empty() && !is_url(&url) {
+            return Err(format!(
+                "{name} is `{}`, which is not a URL; write one such as http://127.0.0.1:4566, or unset it to reach AWS",
+                shorten(without_credentials(&url))
+            ));
+        }
     }
+    Ok(())
+}
+
+fn is_url(text: &str) -> bool {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let has_host = host.is_some_and(|host| !host.is_empty() && !host.starts_with(['/', ':', '?', '#']));
+    has_host && !text.contains(char::is_whitespace)
 }
 
 /// A URL without a name and a password before its host.
@@ -119,12 +126,13 @@ mod tests {
 
     #[test]
     fn an_endpoint_is_a_url_and_its_password_is_not_shown() {
-        for url in ["http://127.0.0.1:4566", "https://vpce-1.lambda.eu-west-1.vpce.amazonaws.com/"] {
-            assert_eq!(check_endpoint(url), Ok(()), "{url}");
+        let check = |url: &str| check_endpoints([("AWS_ENDPOINT_URL_SFN".into(), url.into())].into_iter());
+        for url in ["http://127.0.0.1:4566", "https://vpce-1.lambda.eu-west-1.vpce.amazonaws.com/", ""] {
+            assert_eq!(check(url), Ok(()), "{url}");
         }
         for url in ["nonsense", "http://", "localhost:4566", "ftp://x", "http://:4566", "http://a b"] {
-            assert!(check_endpoint(url).is_err(), "{url}");
+            assert!(check(url).is_err_and(|wrong| wrong.starts_with("AWS_ENDPOINT_URL_SFN is `")), "{url}");
         }
-        assert!(check_endpoint("ftp://ana:hunter2@x").is_err_and(|wrong| !wrong.contains("hunter2")));
+        assert!(check("ftp://ana:hunter2@x").is_err_and(|wrong| !wrong.contains("hunter2")));
     }
 }

@@ -45,7 +45,7 @@ wrong.yaml:3:11: targets[0]: `lab-checkout` is text; write `function: lab-checko
 wrong.yaml:6:16: faults[0].latency.delayMs: `3s` is text; write a whole number from 0 to 900000, without quotes
 wrong.yaml:7:7: faults[0].latency: `percent` is not a known field; did you mean `percentage`?
 wrong.yaml:8:1: `durration` is not a known field; did you mean `duration`?
-cut.yaml:2:1: a second document begins here; write one document per file
+cut.yaml:3:1: a second document begins here; write one document per file
 missing.yaml: there is no such file
 .: this is a directory; name its files
 "

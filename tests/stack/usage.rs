@@ -59,7 +59,7 @@ fn each_cause_for_which_a_stack_cannot_be_read_has_its_message() {
             "status",
             &[&keys, &[region, ("AWS_ENDPOINT_URL", "nonsense")]],
             2,
-            "the endpoint `nonsense` (AWS_ENDPOINT_URL, or endpoint_url of the profile) is not a URL; write one such as http://127.0.0.1:4566, or remove it to reach AWS",
+            "AWS_ENDPOINT_URL is `nonsense`, which is not a URL; write one such as http://127.0.0.1:4566, or unset it to reach AWS",
         ),
         (
             "status --region mars",
