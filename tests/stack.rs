@@ -46,3 +46,5 @@ mod schedules;
 mod schema;
 #[path = "stack/toolkit.rs"]
 mod toolkit;
+#[path = "stack/usage.rs"]
+mod usage;

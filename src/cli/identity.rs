@@ -62,10 +62,10 @@ pub(super) async fn read_identity(stack: &Stack) -> Identity {
 /// first.
 pub(super) async fn show_identity(stack: &Stack, output: &Output) -> Identity {
     let identity = read_identity(stack).await;
-    if output.as_json {
-        output.note(&identity.to_string());
-    } else {
-        output.print_line(&identity.to_string());
+    match (output.quiet, output.as_json) {
+        (true, _) => {}
+        (false, true) => output.note(&identity.to_string()),
+        (false, false) => output.print_line(&identity.to_string()),
     }
     identity
 }

@@ -2,9 +2,11 @@
 
 use anstream::adapter::strip_str;
 
+use super::listed::Listed;
 use super::pen::Pen;
 use super::plan_text::plan_text;
 use super::report_text::report_text;
+use super::status_text::{armed_text, status_table};
 use crate::model::marker::stopped_marker;
 use crate::model::refusal::{Guardrail, Refusal};
 use crate::model::run::{EndReason, RunStatus, TargetRecord, TargetStatus};
@@ -134,4 +136,66 @@ fn a_report_counts_many_targets_and_lists_the_exceptions() {
             }
         },
     );
+}
+
+const LONG_ID: &str = "checkout-survives-throttling-20261126100000-abcd";
+
+/// A run of one hour ago, and one that runs and waits.
+fn listed(count: usize) -> Vec<Listed> {
+    let run = |id: &str, status: RunStatus, target: TargetStatus, created_at: Time| {
+        let mut run = stopped_marker(&run_id(id), &EndReason::UserRequest.into(), Time(0));
+        (run.status, run.created_at) = (status, created_at);
+        run.started_by =
+            serde_json::from_str(r#"{"via":"command line","caller":"arn:aws:iam::123456789012:user/anna"}"#).ok();
+        if status.is_final() {
+            run.closed_at = Some(created_at + std::time::Duration::from_secs(90));
+        } else {
+            (run.ends_at, run.reason) = (Some(Time(4_000_000)), None);
+        }
+        let target = |number: usize| {
+            let mut record = TargetRecord::new(run_id(id), function_arn(&format!("crowd-{number:03}")));
+            record.status = target;
+            record.waiting_for = (!target.is_final()).then(|| "another restore to end".to_owned());
+            record
+        };
+        let targets: Vec<TargetRecord> = (0..count).map(target).collect();
+        let view = report_view(&run, &targets);
+        Listed { is_active: !status.is_final(), run, targets, view }
+    };
+    vec![
+        run(LONG_ID, RunStatus::Stopped, TargetStatus::Restored, Time(3_700_000)),
+        run("r-1", RunStatus::Running, TargetStatus::Injected, Time(3_600_000)),
+    ]
+}
+
+#[test]
+fn a_status_fits_every_terminal_and_begins_with_what_runs() {
+    in_every_size(
+        |count, pen| status_table(&listed(count), &[], Time(3_900_000), pen),
+        |lines, width, count| {
+            let text = lines.join("\n");
+            for line in lines {
+                // A name is never broken, because it may be copied.
+                assert!(line.chars().count() <= width || line.trim() == LONG_ID, "{width} columns: {line}");
+            }
+            assert!(text.contains(LONG_ID), "{text}");
+            assert!(text.find("r-1") < text.find(LONG_ID), "{text}");
+            let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            if width < 140 {
+                assert!(words.contains("running, 100 s left") && words.contains("took 1 min 30 s"), "{text}");
+                assert!(words.contains("stopped by a user") && words.contains("anna"), "{text}");
+            } else {
+                assert!(lines[0].starts_with("run ") && lines[0].contains("waits for"), "{text}");
+                assert!(text.contains(&format!("{count}")), "{text}");
+            }
+        },
+    );
+}
+
+#[test]
+fn what_is_armed_is_counted_by_run() {
+    assert_eq!(armed_text(&listed(1)[..1], &[]), None);
+    let text = armed_text(&listed(53), &[]);
+    let expected = "armed: 53 targets of the run r-1 (crowd-000, crowd-001, crowd-002 and 50 more functions)";
+    assert_eq!(text.as_deref(), Some(expected));
 }

@@ -26,6 +26,8 @@ pub(super) struct Output {
     pub(super) as_json: bool,
     /// Whether progress is shown on a terminal on which lines can change.
     pub(super) live: bool,
+    /// Whether to print no progress.
+    pub(super) quiet: bool,
     /// How standard output is drawn.
     pub(super) pen: Pen,
     /// How standard error is drawn, which shows progress.
@@ -37,11 +39,20 @@ pub(super) struct Output {
 
 /// The output of a command that failed.
 #[derive(Serialize)]
-struct FailureView<'a> {
+pub(super) struct FailureView<'a> {
+    /// The error's stable name.
     error: &'a str,
+    /// What is wrong, and what to do.
     cause: String,
+    /// The errors of files, each with its place.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [FileError],
+}
+
+impl<'a> FailureView<'a> {
+    pub(super) fn new(error: &'a str, cause: String) -> Self {
+        Self { error, cause, errors: &[] }
+    }
 }
 
 impl Output {
@@ -49,12 +60,23 @@ impl Output {
         let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let live = io::stderr().is_terminal() && !is_dumb && !as_json;
         let pen = if as_json { Pen::PLAIN } else { Pen::of_stdout() };
-        Self { as_json, live, pen, progress: Pen::of_stderr(), places: String::new(), failed: RefCell::default() }
+        let progress = Pen::of_stderr();
+        Self { as_json, live, quiet: false, pen, progress, places: String::new(), failed: RefCell::default() }
     }
 
     /// Adds the options for printed commands (see [`Arguments::places`](super::arguments::Arguments::places)).
     pub(super) fn with_places(self, places: String) -> Self {
         Self { places, ..self }
+    }
+
+    /// Prints no progress, if `quiet` is set.
+    pub(super) fn quieter(self, quiet: bool) -> Self {
+        Self { quiet, live: self.live && !quiet, ..self }
+    }
+
+    /// Completes the commands in a text with the options that reach the same stack.
+    pub(super) fn complete(&self, text: &str) -> String {
+        complete_commands(text, &self.places)
     }
 
     /// Prints a line on standard output.
@@ -129,7 +151,7 @@ impl Output {
     pub(super) fn failure(&self, failure: &Failure) {
         if self.as_json {
             let cause = complete_commands(&failure.cause, &self.places);
-            self.json(&FailureView { error: &failure.error, cause, errors: &failure.errors });
+            self.json(&FailureView { errors: &failure.errors, ..FailureView::new(&failure.error, cause) });
         }
         // If standard output has failed, the cause goes to standard error as well.
         if !self.as_json || self.failed.borrow().is_some() {

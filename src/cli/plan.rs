@@ -17,6 +17,9 @@ use super::{Failure, stack};
 
 /// Shows what a run would do.
 pub(super) async fn plan(arguments: &Arguments, options: &PlanOptions, output: &Output) -> Result<Exit, Failure> {
+    if output.as_json && options.format == PlanFormat::Markdown {
+        return Err(Failure::invalid("--json and --format markdown exclude each other; use one of them"));
+    }
     let (experiment, _) = read_seeded(&options.file, options.seed)?;
     let summary = options.summary.as_deref().map(|path| Artifact::open(path, &options.file)).transpose()?;
     let stack = stack::find(arguments).await?;
