@@ -6,7 +6,7 @@ use crate::model::actor::Actor;
 use crate::model::names::RunId;
 use crate::model::run::{Lever, Run};
 use crate::plan::rendering::{ReportView, report_view};
-use crate::ports::{Ledger, World};
+use crate::ports::World;
 use crate::steps::error::StepError;
 use crate::steps::retry::retry;
 use crate::steps::run_targets::run_targets;
