@@ -15,6 +15,9 @@ BUCKET ?=
 # CloudFormation parameters for `make deploy`. Parameters that are not given stay as they are. For example:
 #   make deploy BUCKET=b PARAMETERS="Prefix=chaos TargetLimit=5"
 PARAMETERS ?=
+# Tags of the stack, for `make deploy`, which CloudFormation gives to its resources. Tags that are not given stay. For example:
+#   make deploy BUCKET=b TAGS="team=platform cost-center=42"
+TAGS ?=
 # The experiment's file for `make deploy-fis`.
 EXPERIMENT ?=
 # The number of random histories for `make soak`. SEED=s plays and prints that one.
@@ -59,7 +62,7 @@ MUTANTS := .tools/cargo-mutants-$(MUTANTS_VERSION)/bin/cargo-mutants
 .PHONY: help
 help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	echo "  variables  STACK=$(STACK) ARCH=$(ARCH) BUCKET=... PARAMETERS=\"Key=value ...\""
+	echo "  variables  STACK=$(STACK) ARCH=$(ARCH) BUCKET=... PARAMETERS=\"Key=value ...\" TAGS=\"Key=value ...\""
 
 .PHONY: build
 build: machine tools-lab layer ## build the command line, the proxy's layers and the lab's package; install the lab's tools
@@ -85,7 +88,7 @@ package: layer ## build target/package/bootstrap.zip for ARCH (arm64 or x86_64),
 # An array keeps values with blanks whole; without globs, a * stays a *.
 define parameters
 set -f
-parameters=(Architecture=$(ARCH) $(PARAMETERS))
+parameters=(Architecture=$(ARCH) $(PARAMETERS) --tags $(TAGS))
 endef
 
 .PHONY: deploy

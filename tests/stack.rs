@@ -34,6 +34,8 @@ mod outbox;
 mod output;
 #[path = "stack/pipeline.rs"]
 mod pipeline;
+#[path = "stack/policies.rs"]
+mod policies;
 #[path = "stack/real_parts.rs"]
 mod real_parts;
 #[path = "stack/rights.rs"]
