@@ -54,6 +54,8 @@ LAYER_BINARIES := $(or $(CARGO_TARGET_DIR),target)/$(MUSL)/layer
 # The AWS command line in the virtual environment; AWS=aws uses the machine's.
 AWS ?= .tools/venv/bin/aws
 export AWS
+CYCLONEDX_VERSION := 0.5.9
+CYCLONEDX := .tools/cargo-cyclonedx-$(CYCLONEDX_VERSION)/bin/cargo-cyclonedx
 MUTANTS_VERSION := 27.1.0
 MUTANTS := .tools/cargo-mutants-$(MUTANTS_VERSION)/bin/cargo-mutants
 # All architectures share one path for the package, so building and deploying must not run in parallel.
@@ -188,6 +190,14 @@ mutants: $(MUTANTS) ## mutation-test plan, steps and the proxy's pure part; narr
 # The path has the version, so another one is installed next to it. --locked pins the dependencies by hash.
 $(MUTANTS):
 	$(CARGO) install cargo-mutants --version $(MUTANTS_VERSION) --locked --root $(dir $(@D))
+
+# The same steps as in .github/workflows/release.yml, except for macOS and for what only GitHub can do.
+.PHONY: release
+release: $(CYCLONEDX) ## build the files of a release for Linux in target/dist: command line, stack, bill of materials, checksums
+	@CYCLONEDX=$(abspath $(CYCLONEDX)) python3 infra/release.py code linux sbom checksums
+
+$(CYCLONEDX):
+	$(CARGO) install cargo-cyclonedx --version $(CYCLONEDX_VERSION) --locked --root $(dir $(@D))
 
 .PHONY: validate
 validate: tools-validate ## check the template, the state machine, the files for pipelines and the style of the sources

