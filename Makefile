@@ -146,7 +146,7 @@ lab-down: tools-lab ## stop the lab that lab-up has started
 	.tools/venv/bin/python infra/lab/lab.py down
 
 .PHONY: test
-test: validate build tools-chaos tools-runtimes tools-ledger ## everything: validators, cargo test, and the lab from end to end
+test: validate build tools-cdk tools-chaos tools-runtimes tools-ledger ## everything: validators, cargo test, and the lab from end to end
 	.tools/venv/bin/python -m unittest discover -s infra/lab
 	.tools/venv/bin/python -m unittest discover -s infra
 	.tools/venv/bin/python -m unittest discover -s tests/handler
@@ -228,6 +228,6 @@ no-schedule:
 need-bucket:
 	@[ -n "$(BUCKET)" ] || { echo 'make deploy needs an S3 bucket for the package: make deploy BUCKET=my-bucket' >&2; exit 2; }
 
-.PHONY: tools-chaos tools-lab tools-ledger tools-runtimes tools-validate
-tools-chaos tools-lab tools-ledger tools-runtimes tools-validate: tools-%:
+.PHONY: tools-cdk tools-chaos tools-lab tools-ledger tools-runtimes tools-validate
+tools-cdk tools-chaos tools-lab tools-ledger tools-runtimes tools-validate: tools-%:
 	@infra/tools/install.sh $*

@@ -32,6 +32,8 @@ mod lab;
 mod outbox;
 #[path = "stack/output.rs"]
 mod output;
+#[path = "stack/packages.rs"]
+mod packages;
 #[path = "stack/pipeline.rs"]
 mod pipeline;
 #[path = "stack/policies.rs"]
