@@ -34,12 +34,19 @@ variable "tags" {
   default     = {}
 }
 
+variable "notification_arns" {
+  description = "SNS topics that hear of the stack's updates."
+  type        = list(string)
+  default     = []
+}
+
 resource "aws_cloudformation_stack" "snapback" {
-  name         = var.name
-  template_url = var.template_url
-  parameters   = var.parameters
-  tags         = var.tags
-  capabilities = ["CAPABILITY_IAM"]
+  name              = var.name
+  template_url      = var.template_url
+  parameters        = var.parameters
+  tags              = var.tags
+  notification_arns = var.notification_arns
+  capabilities      = ["CAPABILITY_IAM"]
 }
 
 output "outputs" {

@@ -141,17 +141,19 @@ def from_terraform(lab: Account) -> None:
         "template_url": url(lab, "snapback.yaml"),
         "parameters": parameters("by-terraform"),
         "tags": {"team": "platform"},
+        "notification_arns": [],
     }
     assert given.keys() == defaults.keys(), f"the test does not know the variables {sorted(defaults)}"
     [resource] = [body for each in module["resource"] for body in each["aws_cloudformation_stack"].values()]
     value = {name: resolved(first(each), {**defaults, **given}) for name, each in resource.items() if not name.startswith("__")}
-    assert value.keys() == {"name", "template_url", "parameters", "tags", "capabilities"}, value.keys()
+    assert value.keys() == {*given, "capabilities"}, value.keys()
     outputs = create(
         lab,
         value["name"],
         TemplateURL=value["template_url"],
         Parameters=[{"ParameterKey": name, "ParameterValue": each} for name, each in value["parameters"].items()],
         Tags=[{"Key": key, "Value": each} for key, each in value["tags"].items()],
+        NotificationARNs=value["notification_arns"],
         Capabilities=value["capabilities"],
     )
     [output] = [body for each in module["output"] for body in each.values()]
