@@ -50,3 +50,5 @@ mod schedules;
 mod schema;
 #[path = "stack/toolkit.rs"]
 mod toolkit;
+#[path = "stack/usage.rs"]
+mod usage;
