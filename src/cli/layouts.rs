@@ -160,7 +160,7 @@ fn listed(count: usize) -> Vec<Listed> {
         };
         let targets: Vec<TargetRecord> = (0..count).map(target).collect();
         let view = report_view(&run, &targets);
-        Listed { is_active: !status.is_final(), run, targets, view }
+        Listed { is_active: !status.is_final(), is_chosen: true, run, targets, view }
     };
     vec![
         run(LONG_ID, RunStatus::Stopped, TargetStatus::Restored, Time(3_700_000)),

@@ -14,6 +14,8 @@ use crate::steps::error::{StepErrorKind, failure_message};
 pub(super) struct Listed {
     /// Whether the ledger lists it as active.
     pub(super) is_active: bool,
+    /// Whether the options of `status` choose it. What is armed is shown regardless of them.
+    pub(super) is_chosen: bool,
     pub(super) run: Run,
     pub(super) targets: Vec<TargetRecord>,
     pub(super) view: ReportView,

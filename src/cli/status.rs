@@ -40,8 +40,9 @@ async fn shown(world: &impl World, active: &[RunId], options: &StatusOptions) ->
     for run in retry(world, || world.all_runs()).await? {
         shown.known.insert(run.id.to_string());
         let is_active = active.contains(&run.id);
-        let is_old = since.is_some_and(|since| run.created_at < since && !is_active);
-        if is_old || !is_active && recent >= options.limit() || !options.is_of(experiment(&run)) {
+        let is_old = since.is_some_and(|since| run.created_at < since);
+        let is_recent = !is_old && options.is_of(experiment(&run));
+        if !is_active && (!is_recent || recent >= options.limit()) {
             continue;
         }
         if run.is_without_record() && run.unread.is_some() {
@@ -52,11 +53,12 @@ async fn shown(world: &impl World, active: &[RunId], options: &StatusOptions) ->
         shown.unreadable.extend(lost.map(ToString::to_string));
         let targets: Vec<_> = found.into_iter().map(|found| found.target).collect();
         let view = report_view(&run, &targets);
-        if options.outcome.as_ref().is_some_and(|outcome| *outcome != outcome_name(view.outcome)) {
-            continue;
+        let is_of_outcome = options.outcome.as_ref().is_none_or(|outcome| *outcome == outcome_name(view.outcome));
+        let is_chosen = is_recent && is_of_outcome;
+        if is_active || is_chosen {
+            recent += usize::from(!is_active);
+            shown.runs.push(Listed { is_active, is_chosen, run, targets, view });
         }
-        recent += usize::from(!is_active);
-        shown.runs.push(Listed { is_active, run, targets, view });
     }
     Ok(shown)
 }
@@ -95,7 +97,7 @@ async fn overview(arguments: &Arguments, options: &StatusOptions, output: &Outpu
     let unread: Vec<String> =
         active.unreadable.iter().map(|entry| format!("an entry that cannot be read ({entry})")).collect();
     if output.as_json {
-        let views: Vec<&ReportView> = runs.iter().map(|listed| &listed.view).collect();
+        let views: Vec<&ReportView> = runs.iter().filter(|run| run.is_chosen).map(|run| &run.view).collect();
         // What a stack must not be destroyed with: a run that is not closed may still be the rollback function's.
         let armed = [armed(&runs), unread, restored_runs(&runs)].concat();
         let lever = lever.as_ref().map(LeverView::of);
@@ -111,9 +113,10 @@ async fn overview(arguments: &Arguments, options: &StatusOptions, output: &Outpu
         None => output.print_line("nothing is armed"),
         Some(text) => output.print_line(&output.paint(Tone::Warning, &text)),
     }
-    if !runs.is_empty() || !starts.is_empty() {
+    let chosen: Vec<Listed> = runs.into_iter().filter(|run| run.is_chosen).collect();
+    if !chosen.is_empty() || !starts.is_empty() {
         output.print_line("");
-        output.print_text(&status_table(&runs, &starts, world.now(), output.pen));
+        output.print_text(&status_table(&chosen, &starts, world.now(), output.pen));
     }
     for what in &unreadable {
         output.note(&format!("snapback: {what}"));
@@ -197,7 +200,7 @@ mod tests {
             let mut record = TargetRecord::new(run_id("r"), function_arn("checkout"));
             record.status = target;
             let view = report_view(&run, std::slice::from_ref(&record));
-            [Listed { is_active: true, run, targets: vec![record], view }]
+            [Listed { is_active: true, is_chosen: true, run, targets: vec![record], view }]
         };
         let restored = view(RunStatus::Stopping, TargetStatus::Restored);
         assert_eq!((armed(&restored), restored_runs(&restored)), (vec![], vec!["run r (stopping)".to_owned()]));
