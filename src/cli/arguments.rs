@@ -83,6 +83,18 @@ pub(super) enum Command {
         #[arg(long, value_name = "FILE")]
         summary: Option<PathBuf>,
     },
+    /// Write a commented experiment to standard output; needs no account.
+    ///
+    /// It begins with one fault, with all settings explained, or with a common failure, with its hypothesis, what good looks
+    /// like and what to alarm on.
+    Init {
+        /// A fault, or a common failure.
+        #[arg(value_parser = clap::builder::PossibleValuesParser::new(super::init::names()))]
+        fault: String,
+        /// The target function, by name or ARN.
+        #[arg(long, value_name = "NAME", value_parser = function)]
+        function: FunctionName,
+    },
     /// Turn another tool's configuration into an experiment; changes nothing, needs no account.
     ///
     /// Prints the experiment as YAML, or with --json as JSON. Standard error has a line for everything that is not

@@ -31,6 +31,13 @@ pub(super) const EXAMPLES: &[(&str, &[Example])] = &[
         ],
     ),
     (
+        "init",
+        &[
+            ("snapback init latency --function checkout >slow.yaml", "Begin an experiment with one fault."),
+            ("snapback init poison-message --function worker >poison.yaml", "Begin with a common failure."),
+        ],
+    ),
+    (
         "lever",
         &[
             ("snapback lever engage --reason 'incident 4711'", "End all runs, and start no other."),

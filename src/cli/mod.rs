@@ -16,6 +16,7 @@ mod finished;
 mod follow;
 mod identity;
 mod import;
+mod init;
 mod interrupt;
 mod junit;
 mod lever;
@@ -67,6 +68,10 @@ async fn command(arguments: &Arguments, output: &Output) -> Result<Exit, Failure
         Command::Check { files } => check::check(files, output),
         Command::Completions { shell } => {
             output.print(&completions(*shell));
+            Ok(Exit::Success)
+        }
+        Command::Init { fault, function } => {
+            output.print(&init::init(fault, function)?);
             Ok(Exit::Success)
         }
         Command::Man => {
