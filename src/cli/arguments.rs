@@ -131,6 +131,9 @@ pub(super) enum Command {
         /// All active runs.
         #[arg(long, group = "runs")]
         all: bool,
+        /// Why, for the report and for other users of the stack.
+        #[arg(long, value_parser = lever_reason)]
+        reason: Option<LeverReason>,
         /// If the run has not started yet, prevent its start.
         #[arg(long, conflicts_with = "all")]
         prevent_start: bool,
@@ -174,6 +177,9 @@ pub(super) struct RunOptions {
     /// The run's name; default: made from the experiment's name and the time.
     #[arg(long, value_name = "RUN", value_parser = new_run_id, allow_hyphen_values = true)]
     pub(super) name: Option<RunId>,
+    /// Why, for the report and for other users of the stack.
+    #[arg(long, value_parser = lever_reason)]
+    pub(super) reason: Option<LeverReason>,
     /// Make the draws of select and percentages repeatable; overrides the file's seed.
     #[arg(long, value_name = "NUMBER", value_parser = seed, allow_hyphen_values = true)]
     pub(super) seed: Option<u32>,

@@ -56,7 +56,7 @@ pub(super) const EXAMPLES: &[(&str, &[Example])] = &[
     (
         "rollback",
         &[
-            ("snapback rollback nightly-1", "End a run, and restore its targets."),
+            ("snapback rollback nightly-1 --reason 'customers complain'", "End a run, and restore its targets."),
             ("snapback rollback --all", "End all runs."),
             ("snapback rollback nightly-1 --direct --table snapback-ledger", "Restore while the stack is broken."),
         ],
@@ -65,7 +65,7 @@ pub(super) const EXAMPLES: &[(&str, &[Example])] = &[
         "run",
         &[
             ("snapback run experiment.yaml", "Run an experiment; Ctrl-C rolls it back."),
-            ("snapback run experiment.yaml --name game-day-1", "Name the run."),
+            ("snapback run experiment.yaml --name game-day-1 --reason 'game day'", "Name the run, and tell why."),
             ("snapback run experiment.yaml --junit results.xml --timeout PT20M", "Test in a pipeline."),
         ],
     ),

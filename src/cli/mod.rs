@@ -87,13 +87,13 @@ async fn command(arguments: &Arguments, output: &Output) -> Result<Exit, Failure
         Command::Run(options) => run::run(arguments, options, output).await,
         Command::Status { run } => report::status(arguments, run.as_ref(), output).await,
         Command::Report { run } => report::report(arguments, run, output).await,
-        Command::Rollback { run, prevent_start, direct, .. } => {
+        Command::Rollback { run, reason, prevent_start, direct, .. } => {
             let what = match run {
                 Some(run) if *prevent_start => Undo::Stop(run),
                 Some(run) => Undo::Run(run),
                 None => Undo::All,
             };
-            rollback::rollback(arguments, what, *direct, output).await
+            rollback::rollback(arguments, what, reason.as_ref(), *direct, output).await
         }
         Command::Lever { action } => lever::lever(arguments, action, output).await,
         Command::Schedule { action } => schedule::schedule(arguments, action, output).await,

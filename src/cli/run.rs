@@ -47,7 +47,8 @@ async fn start_and_follow(
     let identity = show_identity(&stack, output).await;
     let user = actor(identity.caller.as_deref());
     if stack.records_actors {
-        value["startedBy"] = json!(starter(&value, &user));
+        let starting = Actor { reason: options.reason.clone(), ..user.clone() };
+        value["startedBy"] = json!(stack.recorded(&starter(&value, &starting), output));
     }
     let id = match &options.name {
         Some(name) => name.clone(),

@@ -1,6 +1,6 @@
 //! `rollback`: an alarm (an EventBridge event, a Lambda action or an SNS notification), `{runId}`, `{all: true}`,
 //! `{stop: RUN}` or `{lever: {engaged, reason}}` → `{runs, lever}`: the outcome of each run, and the lever if it was moved.
-//! Except for an alarm, `by: {caller, via, url}` states who asks for it.
+//! Except for an alarm, `by: {caller, via, url, reason}` states who asks for it, and why.
 
 use serde::Deserialize;
 use serde_json::{Value, json};

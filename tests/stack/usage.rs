@@ -116,3 +116,16 @@ fn a_quiet_run_prints_only_its_report() {
     let (_, out, err) = aws.snapback(&["run", file.to_str().unwrap(), "--name", "r", "--quiet"]);
     assert!(out.starts_with("run r: ") && !out.contains("  0:0"), "{out}{err}");
 }
+
+#[test]
+fn a_reason_is_sent_unless_the_stack_is_of_an_earlier_release() {
+    for records in [true, false] {
+        let aws = FakeAws::start();
+        aws.with(|state| state.records_reasons = records);
+        let (code, out, err) = aws.snapback(&["rollback", "r", "--reason", "customers complain"]);
+        assert_eq!(code, 0, "{out}{err}");
+        let [call] = &aws.calls("Invoke")[..] else { panic!("{:?}", aws.calls("Invoke")) };
+        assert_eq!(call.contains(r#""reason":"customers complain""#), records, "{call}");
+        assert_eq!(err.contains("records no reasons"), !records, "{err}");
+    }
+}
