@@ -66,6 +66,7 @@ pub(super) const EXAMPLES: &[(&str, &[Example])] = &[
         &[
             ("snapback run experiment.yaml", "Run an experiment; Ctrl-C rolls it back."),
             ("snapback run experiment.yaml --name game-day-1 --reason 'game day'", "Name the run, and tell why."),
+            ("snapback run experiment.yaml --json | tail -n 1", "Get the report alone as JSON."),
             ("snapback run experiment.yaml --junit results.xml --timeout PT20M", "Test in a pipeline."),
         ],
     ),

@@ -32,6 +32,7 @@ mod schedule_arguments;
 mod screen;
 mod stack;
 mod stack_failure;
+mod stream;
 mod summary;
 mod syntax;
 mod undo;
@@ -52,6 +53,7 @@ pub async fn main() -> Exit {
         Err(error) => return command_line::show(&error),
     };
     let output = Output::new(arguments.json).with_places(arguments.places()).quieter(arguments.quiet);
+    let output = output.in_lines(matches!(arguments.command, Command::Run(_)));
     // Boxed: the commands' futures together are too deep a type for the compiler.
     let exit = match Box::pin(command(&arguments, &output)).await {
         Ok(exit) => exit,

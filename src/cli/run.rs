@@ -1,5 +1,6 @@
 //! The command `run`: starts an execution and follows it.
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::aws::StartError;
@@ -26,6 +27,15 @@ use super::rollback::is_restored;
 use super::stack::RollbackError;
 use super::undo::{Undo, instead, through_function};
 use super::{Failure, report, stack};
+
+/// The last line of `run --json`.
+#[derive(Serialize)]
+struct Report<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(flatten)]
+    report: Identified<'a, ReportView>,
+}
 
 /// Starts a run, follows it to its end and shows its report. If it is detached, it is left once its faults are in place.
 pub(super) async fn run(arguments: &Arguments, options: &RunOptions, output: &Output) -> Result<Exit, Failure> {
@@ -68,6 +78,7 @@ async fn start_and_follow(
     }
     let follower = Follower::new(&stack, arguments, &id, execution, experiment, &user, output);
     let follower = follower.detaching(options.detach);
+    follower.started();
     let followed = follower.follow(&mut interruptions).await?;
     if let Followed::Refused(failure) = followed {
         return Err(failure);
@@ -84,7 +95,7 @@ async fn start_and_follow(
     let is_open = view.outcome == Outcome::Unfinished;
     let is_left = is_open && matches!(followed, Followed::Detached);
     if output.as_json {
-        output.json(&Identified { identity: &identity, view });
+        output.json(&Report { kind: "report", report: Identified { identity: &identity, view } });
     } else if is_left {
         output.print_line(&follower.continues());
     } else {

@@ -177,6 +177,12 @@ pub fn ended(mut command: Command) -> (i32, String, String) {
     (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
 }
 
+/// Reads the last line that `run --json` has printed: its report.
+pub fn last_line(printed: &str) -> Value {
+    serde_json::from_str(printed.lines().last().unwrap_or_default())
+        .unwrap_or_else(|wrong| panic!("{wrong}: {printed}"))
+}
+
 /// Writes an experiment to a file.
 pub fn experiment_file(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.json"));
