@@ -158,8 +158,12 @@ pub(super) enum Command {
         #[command(subcommand)]
         action: ScheduleAction,
     },
-    /// Print the JSON Schema of an experiment.
-    Schema,
+    /// Print the JSON Schema of an experiment, or of what a command prints with --json.
+    Schema {
+        /// What the schema describes.
+        #[arg(long, value_enum, default_value = "experiment", value_name = "DOCUMENT")]
+        of: super::schema::Document,
+    },
     /// Print a script that completes commands and options in a shell.
     Completions {
         /// The shell.

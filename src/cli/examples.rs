@@ -81,6 +81,12 @@ pub(super) const EXAMPLES: &[(&str, &[Example])] = &[
             ("snapback schedule list", "List the schedules."),
         ],
     ),
-    ("schema", &[("snapback schema >snapback.schema.json", "Let an editor check and complete experiments.")]),
+    (
+        "schema",
+        &[
+            ("snapback schema >snapback.schema.json", "Let an editor check and complete experiments."),
+            ("snapback schema --of report", "Read what report --json prints."),
+        ],
+    ),
     ("status", &[("snapback status", "See what is active."), ("snapback status nightly-1", "See one run.")]),
 ];

@@ -29,6 +29,7 @@ mod rollback;
 mod run;
 mod schedule;
 mod schedule_arguments;
+mod schema;
 mod screen;
 mod stack;
 mod stack_failure;
@@ -80,8 +81,8 @@ async fn command(arguments: &Arguments, output: &Output) -> Result<Exit, Failure
             output.print(&manual()?);
             Ok(Exit::Success)
         }
-        Command::Schema => {
-            output.json(&schemars::schema_for!(crate::model::experiment::Experiment));
+        Command::Schema { of } => {
+            output.json(&schema::schema_of(*of));
             Ok(Exit::Success)
         }
         Command::Import { file, from, functions } => import::import(file, *from, functions, output),

@@ -37,7 +37,7 @@ pub(super) struct Output {
 }
 
 /// The output of a command that failed.
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 pub(super) struct FailureView<'a> {
     /// The error's stable name.
     error: &'a str,

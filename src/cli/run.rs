@@ -29,12 +29,19 @@ use super::undo::{Undo, instead, through_function};
 use super::{Failure, report, stack};
 
 /// The last line of `run --json`.
-#[derive(Serialize)]
-struct Report<'a> {
+#[derive(Serialize, schemars::JsonSchema)]
+pub(super) struct FinalLine<'a> {
     #[serde(rename = "type")]
-    kind: &'static str,
+    kind: FinalKind,
     #[serde(flatten)]
     report: Identified<'a, ReportView>,
+}
+
+/// What the last line is.
+#[derive(Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+enum FinalKind {
+    Report,
 }
 
 /// Starts a run, follows it to its end and shows its report. If it is detached, it is left once its faults are in place.
@@ -56,10 +63,7 @@ async fn start_and_follow(
     let stack = stack::find(arguments).await?;
     let identity = show_identity(&stack, output).await;
     let user = actor(identity.caller.as_deref());
-    if stack.records_actors {
-        let starting = Actor { reason: options.reason.clone(), ..user.clone() };
-        value["startedBy"] = json!(stack.recorded(&starter(&value, &starting), output));
-    }
+    state_starter(&stack, &mut value, options, &user, output);
     let id = match &options.name {
         Some(name) => name.clone(),
         None => run_id(&experiment.name, stack.world.now(), stack.world.random())?,
@@ -95,7 +99,7 @@ async fn start_and_follow(
     let is_open = view.outcome == Outcome::Unfinished;
     let is_left = is_open && matches!(followed, Followed::Detached);
     if output.as_json {
-        output.json(&Report { kind: "report", report: Identified { identity: &identity, view } });
+        output.json(&FinalLine { kind: FinalKind::Report, report: Identified { identity: &identity, view } });
     } else if is_left {
         output.print_line(&follower.continues());
     } else {
@@ -106,6 +110,14 @@ async fn start_and_follow(
     }
     let exit = if is_left { Exit::Success } else { exit(&finished, interruptions.has_timed_out()) };
     Ok((exit, finished))
+}
+
+/// Writes who starts the run, and why, into the experiment.
+fn state_starter(stack: &stack::Stack, experiment: &mut Value, options: &RunOptions, user: &Actor, output: &Output) {
+    if stack.records_actors {
+        let starting = Actor { reason: options.reason.clone(), ..user.clone() };
+        experiment["startedBy"] = json!(stack.recorded(&starter(experiment, &starting), output));
+    }
 }
 
 /// Returns the exit code of a run. One that had ended before its rollback was requested has its own outcome.

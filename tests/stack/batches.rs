@@ -13,6 +13,7 @@ use snapback::task::{Task, handle};
 use snapback::testing::samples::{function_arn, run_id, settings, world};
 use snapback::testing::{CallFailure, SimWorld};
 
+use super::fake::last_line;
 use super::lab::{Lab, eventually};
 
 /// The most bytes of a state's input or output (step-functions/latest/dg/service-quotas).

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::fake::{FakeAws, SNAPBACK, ended, experiment_file};
+use super::fake::{FakeAws, SNAPBACK, ended, experiment_file, last_line};
 
 /// Writes the files in which AWS tools keep their profiles.
 fn profiles(test: &str) -> [(&'static str, PathBuf); 2] {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use snapback::model::run::RunStatus;
 
-use super::fake::{FakeAws, Running, eventually, experiment_file};
+use super::fake::{FakeAws, Running, eventually, experiment_file, last_line};
 
 /// Starts a run that is detached, and whose faults are not in place yet.
 fn starting(aws: &FakeAws, name: &str, more: &[&str]) -> Running {

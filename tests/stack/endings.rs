@@ -1,9 +1,8 @@
 //! The end of `run` and of `rollback` when something else than the run's duration ends them.
 
-use serde_json::Value;
 use snapback::model::run::RunStatus;
 
-use super::fake::{FakeAws, Rollback, Running, eventually, experiment_file};
+use super::fake::{FakeAws, Rollback, Running, eventually, experiment_file, last_line};
 
 const LEFT: &str =
     "the reaper restores this run within about 2 minutes; to restore it immediately: snapback rollback r";
