@@ -12,8 +12,8 @@ use crate::model::time::Time;
 use crate::ports::LedgerError;
 
 use super::records::{
-    Item, active_key, alarm_key, body_key, changing_attributes, has_separate_body, json, lease_names, lever_key,
-    lock_key, number, run_items, run_key, target_key, text,
+    Item, active_key, alarm_key, awaits_metrics_key, body_key, changing_attributes, has_separate_body, json,
+    lease_names, lever_key, lock_key, metrics_key, number, run_items, run_key, target_key, text,
 };
 
 /// The condition and the update of one item. Both write attributes as `#name`, because many names are reserved words.
@@ -133,6 +133,8 @@ fn key_of(place: &Place) -> Item {
         Place::Lock(function) => lock_key(function),
         Place::Active(run) => active_key(run),
         Place::Alarm(alarm, run) => alarm_key(alarm, run),
+        Place::Metrics(run) => metrics_key(run),
+        Place::AwaitsMetrics(run) => awaits_metrics_key(run),
         Place::Lever => lever_key(),
     }
 }
@@ -272,6 +274,7 @@ impl Expression {
             Effect::RuntimeVersionAtEnd(version) => {
                 self.set_or_remove("runtimeVersionAtEnd", version.as_ref().map(text));
             }
+            Effect::Metrics(metrics) => self.set("metrics", json(metrics)?),
             Effect::Take(run) => {
                 self.set("run", text(run.as_str()));
                 self.increment("generation");

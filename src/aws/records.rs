@@ -8,6 +8,8 @@
 //! | lock or tombstone | `LOCK#function` | `LOCK` |
 //! | run of an alarm | `ALARM#alarm` | `RUN#run` |
 //! | run that is not retired | `ACTIVE` | `RUN#run` |
+//! | metrics of a run that is over | `RUN#run` | `METRICS` |
+//! | run whose metrics are still to be kept | `METRICS` | `RUN#run` |
 //! | safety lever | `LEVER` | `LEVER` |
 //!
 //! Everything that a condition reads is a separate attribute; the rest is JSON.
@@ -27,6 +29,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::model::kept_metrics::KeptMetrics;
 use crate::model::names::{FunctionArn, RunId};
 use crate::model::run::read_reason;
 use crate::model::run::{Lease, LeaseKind, Lever, Lock, Run, RunList, RunStatus, TargetRecord, TargetStatus};
@@ -37,6 +40,9 @@ pub(super) type Item = HashMap<String, AttributeValue>;
 
 /// The number of targets whose names fit into the run's item. It is the number that one inline Map carries.
 const MAX_INLINE_TARGETS: usize = 40;
+
+/// The `pk` of the runs whose metrics are still to be kept.
+pub(super) const AWAITS_METRICS: &str = "METRICS";
 
 pub(super) fn text(value: impl Into<String>) -> AttributeValue {
     AttributeValue::S(value.into())
@@ -83,6 +89,14 @@ pub(super) fn alarm_key(alarm: &str, run: &RunId) -> Item {
 
 pub(super) fn active_key(run: &RunId) -> Item {
     key("ACTIVE", run_pk(run))
+}
+
+pub(super) fn metrics_key(run: &RunId) -> Item {
+    key(run_pk(run), "METRICS")
+}
+
+pub(super) fn awaits_metrics_key(run: &RunId) -> Item {
+    key(AWAITS_METRICS, run_pk(run))
 }
 
 pub(super) fn lever_key() -> Item {
@@ -330,6 +344,12 @@ pub(super) fn read_lock(item: &Item) -> Result<Lock, LedgerError> {
         generation: optional_integer(item, "generation")?.unwrap_or_default(),
         released_at: optional_integer(item, "releasedAt")?.map(Time),
     })
+}
+
+/// Reads kept metrics. They are only shown, so a record that this release cannot read counts as none, with the reason.
+pub(super) fn read_metrics(item: &Item) -> KeptMetrics {
+    let unreadable = || KeptMetrics { missing: Some("their record cannot be read".into()), ..KeptMetrics::default() };
+    parsed(item, "metrics").ok().flatten().unwrap_or_else(unreadable)
 }
 
 pub(super) fn lever_item(lever: &Lever) -> Item {

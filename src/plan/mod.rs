@@ -10,6 +10,7 @@ pub mod guardrails;
 pub mod import;
 pub mod inject;
 pub mod injection;
+pub mod metric_reads;
 pub mod notices;
 mod objection;
 pub mod outcome_text;

@@ -25,11 +25,12 @@ fn ledger_actions(method: &str) -> &'static [&'static str] {
         "take_lock" => &["ConditionCheckItem", "UpdateItem", "GetItem"],
         "stop_run" => &["UpdateItem", "GetItem", "PutItem"],
         "end_target" | "begin_observing" => &["UpdateItem", "GetItem"],
-        "retire_run" => &["UpdateItem", "DeleteItem"],
+        "retire_run" => &["UpdateItem", "DeleteItem", "PutItem"],
+        "keep_metrics" => &["UpdateItem", "DeleteItem"],
         "set_lever" => &["PutItem"],
         "record_removed_faults" => &["GetItem", "UpdateItem"],
-        "run" | "target" | "lock" | "lever" => &["GetItem"],
-        "targets" | "active_runs" | "runs_of_alarm" => &["Query"],
+        "run" | "target" | "lock" | "lever" | "kept_metrics" => &["GetItem"],
+        "targets" | "active_runs" | "runs_of_alarm" | "runs_awaiting_metrics" => &["Query"],
         "start_run" | "record_findings" | "close_run" | "shorten_lease" | "record_restore_error" | "record_waiting" => {
             &["UpdateItem"]
         }
@@ -275,11 +276,17 @@ async fn rollback_actions() -> BTreeSet<String> {
     actions
 }
 
-/// The actions of the reaper, also for a function that was deleted.
+/// The actions of the reaper, also for a function that was deleted, and for a run that was over some minutes ago.
 async fn reaper_actions() -> BTreeSet<String> {
     let world = injected().await;
     world.with(|state| state.dead_executions.push("arn:execution:r".into()));
     let mut actions = restored(&world, &json!({}), Task::Reaper).await;
+    for _ in 0..2 {
+        world.advance(Duration::from_secs(600));
+        call(&world, Task::Reaper, &json!({})).await.unwrap();
+    }
+    assert!(world.with(|state| !state.kept_metrics.is_empty()));
+    actions.extend(taken(&world));
     // A mapping outlives its function.
     let deleted = injected().await;
     deleted.with(|state| {

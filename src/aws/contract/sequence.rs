@@ -6,6 +6,7 @@ use crate::model::actor::Actor;
 use crate::model::function::Slot;
 use crate::model::guarded_write::{self as writes, GuardedWrite};
 use crate::model::input::read_experiment;
+use crate::model::kept_metrics::{KeptMetrics, Series};
 use crate::model::marker::stopped_marker;
 use crate::model::names::{FunctionArn, RunId, VariableName};
 use crate::model::run::{
@@ -29,6 +30,7 @@ pub(super) enum Call {
     RecordFindings(RunId, Findings),
     CloseRun(RunId, RunStatus),
     RetireRun(Box<Run>),
+    KeepMetrics(RunId, KeptMetrics),
     TakeLock(RunId, FunctionArn),
     Arm(RunId, FunctionArn, Snapshot),
     MarkRehearsed(RunId, FunctionArn, Vec<Change>),
@@ -115,6 +117,7 @@ impl Sequence {
             (_, Some(target)) if !target.status.is_final() => self.while_stopping(target),
             (RunStatus::Stopping, _) if self.dice.percent(30) => Call::RecordFindings(run_id, self.findings()),
             (RunStatus::Stopping, _) => Call::CloseRun(run_id, self.final_status()),
+            _ if state.awaiting_metrics.contains(id) => Call::KeepMetrics(run_id, self.metrics()),
             _ => Call::RetireRun(Box::new(run.clone())),
         }
     }
@@ -199,7 +202,7 @@ impl Sequence {
         let stored = state.runs.get(id).cloned();
         let (run, on) = (id.clone(), function.clone());
         let kind = if self.dice.percent(50) { LeaseKind::Inject } else { LeaseKind::Restore };
-        match self.dice.between(0, 23) {
+        match self.dice.between(0, 24) {
             0 => Call::CreateRun(Box::new(self.run(id))),
             1 => Call::AddTargets(run, vec![on, function_arn("function-02")]),
             2 => Call::StartRun(run),
@@ -231,9 +234,15 @@ impl Sequence {
                 reason: "why".into(),
                 by: self.actor(),
             }),
-            21 | 22 => Call::Late(self.late_write(target)),
+            21 => Call::KeepMetrics(run, self.metrics()),
+            22 | 23 => Call::Late(self.late_write(target)),
             _ => Call::Read(run, on),
         }
+    }
+
+    fn metrics(&mut self) -> KeptMetrics {
+        let series = Series { metric: "Errors".into(), points: vec![(60, 0.5)], ..Series::default() };
+        KeptMetrics { read_at: self.now, series: vec![series], ..KeptMetrics::default() }
     }
 
     fn run(&mut self, id: &RunId) -> Run {
@@ -378,6 +387,7 @@ pub(super) fn every_write() -> Vec<GuardedWrite> {
         writes::record_findings(&id, &sequence.findings()),
         writes::close_run(&id, RunStatus::Failed, now),
         writes::retire_run(&run, now),
+        writes::keep_metrics(&id, &sequence.metrics(), now),
         writes::take_lock(key),
         writes::arm(key, &snapshot),
         writes::mark_rehearsed(key, &snapshot.changes),
