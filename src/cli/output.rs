@@ -131,8 +131,10 @@ impl Output {
     }
 
     pub(super) fn plan(&self, view: &PlanView) {
-        let what = format!("{} on {}", view.faults.join(", "), targets(view.targets.len()));
-        self.print_line(&format!("{}: {what} for {}", view.experiment, view.duration));
+        self.print_line(&format!("{}: on {} for {}", view.experiment, targets(view.targets.len()), view.duration));
+        for fault in &view.faults {
+            self.print_line(&format!("  {fault}"));
+        }
         for (label, values) in [("stops on", &view.stop_conditions), ("holds", &view.steady_state)] {
             if !values.is_empty() {
                 self.print_line(&format!("  {label}: {}", values.join(", ")));

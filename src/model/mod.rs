@@ -11,6 +11,8 @@ pub mod catalog;
 #[cfg(feature = "control")]
 pub mod claim;
 #[cfg(feature = "control")]
+pub mod describe;
+#[cfg(feature = "control")]
 pub mod experiment;
 #[cfg(feature = "control")]
 pub mod facts;

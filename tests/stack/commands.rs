@@ -128,7 +128,7 @@ fn faults_inside_invocations_add_the_stacks_own_proxy(lab: &Lab) {
                   - error: {type: Lab.Broken, match: [{path: kind, equals: broken}]}";
     let file = experiment("inside", "lab-search", "PT300S", faults);
     let (code, out, _) = lab.snapback(&["plan", file.to_str().unwrap()]);
-    assert!(code == 0 && out.contains("inside: latency 50 %, error on 1 target for "), "{code}: {out}");
+    assert!(code == 0 && out.contains("  latency +200 ms on 50 % of invocations where kind = slow\n"), "{code}: {out}");
     let mut run = lab.begin(&["run", file.to_str().unwrap(), "--name", "inside"]);
     lab.wait_for_fault("inside");
     let during = lab.function("lab-search");
