@@ -23,10 +23,9 @@ use crate::testing::execution::block_on;
 use crate::testing::samples::alarm_arn;
 
 use super::AwsWorld;
+use super::kept_metrics::{AWAITS_METRICS, read_metrics};
 use super::moto::Moto;
-use super::records::{
-    AWAITS_METRICS, Item, function_of, read_lever, read_lock, read_metrics, read_run, read_target, run_of,
-};
+use super::records::{Item, function_of, read_lever, read_lock, read_run, read_target, run_of};
 use sequence::{Call, Sequence, Step, every_write};
 
 /// The number of sequences in a test run.
@@ -89,6 +88,26 @@ impl Subject for SimWorld {
     }
 }
 
+impl Contents {
+    /// Adds the entry of a run in the list with this `pk`.
+    fn add_entry(&mut self, pk: &str, run: RunId) -> Place {
+        match pk.strip_prefix("ALARM#") {
+            Some(alarm) => {
+                self.alarms.insert((alarm.to_owned(), run.clone()));
+                Place::Alarm(alarm.to_owned(), run)
+            }
+            None if pk == AWAITS_METRICS => {
+                self.awaiting_metrics.insert(run.clone());
+                Place::AwaitsMetrics(run)
+            }
+            None => {
+                self.active.insert(run.clone());
+                Place::Active(run)
+            }
+        }
+    }
+}
+
 /// The DynamoDB client, and moto with the table.
 struct Table<'a> {
     world: AwsWorld,
@@ -148,18 +167,7 @@ impl Subject for Table<'_> {
                     }
                     Place::Lock(function)
                 }
-                (Some(("ALARM", alarm)), _) => {
-                    whole.alarms.insert((alarm.to_owned(), listed()));
-                    Place::Alarm(alarm.to_owned(), listed())
-                }
-                _ if pk == "ACTIVE" => {
-                    whole.active.insert(listed());
-                    Place::Active(listed())
-                }
-                _ if pk == AWAITS_METRICS => {
-                    whole.awaiting_metrics.insert(listed());
-                    Place::AwaitsMetrics(listed())
-                }
+                (Some(_), _) | (None, Some("RUN")) => whole.add_entry(&pk, listed()),
                 _ => {
                     whole.lever = Some(read_lever(item));
                     Place::Lever

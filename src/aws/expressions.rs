@@ -11,9 +11,10 @@ use crate::model::run::{LeaseKind, Run, RunEnding};
 use crate::model::time::Time;
 use crate::ports::LedgerError;
 
+use super::kept_metrics::{awaits_metrics_key, metrics_key};
 use super::records::{
-    Item, active_key, alarm_key, awaits_metrics_key, body_key, changing_attributes, has_separate_body, json,
-    lease_names, lever_key, lock_key, metrics_key, number, run_items, run_key, target_key, text,
+    Item, active_key, alarm_key, body_key, changing_attributes, has_separate_body, json, lease_names, lever_key,
+    lock_key, number, run_items, run_key, target_key, text,
 };
 
 /// The condition and the update of one item. Both write attributes as `#name`, because many names are reserved words.
@@ -268,13 +269,12 @@ impl Expression {
             Effect::Waiting(why) => self.set_or_remove("waitingFor", why.as_ref().map(text)),
             Effect::RemovedFaults(faults) => self.set("removedFaults", json(faults)?),
             Effect::EndedAt(at) => self.set("endedAt", number(at.0)),
-            Effect::Drift(drift) => self.set("drift", json(drift)?),
-            Effect::FrozenVersions(versions) => self.set("frozenVersions", json(versions)?),
-            Effect::Redacted(changes) => self.set("changes", json(changes)?),
+            Effect::Drift(_) | Effect::FrozenVersions(_) | Effect::Redacted(_) | Effect::Metrics(_) => {
+                self.set_json(effect)?;
+            }
             Effect::RuntimeVersionAtEnd(version) => {
                 self.set_or_remove("runtimeVersionAtEnd", version.as_ref().map(text));
             }
-            Effect::Metrics(metrics) => self.set("metrics", json(metrics)?),
             Effect::Take(run) => {
                 self.set("run", text(run.as_str()));
                 self.increment("generation");
@@ -284,6 +284,18 @@ impl Expression {
                 self.removes.push("run");
             }
             Effect::Expiry(at) => self.set_or_remove("expiresAt", at.map(number)),
+        }
+        Ok(())
+    }
+
+    /// Sets the attribute of an effect that is stored as one text of JSON.
+    fn set_json(&mut self, effect: &Effect) -> Result<(), LedgerError> {
+        match effect {
+            Effect::Drift(drift) => self.set("drift", json(drift)?),
+            Effect::FrozenVersions(versions) => self.set("frozenVersions", json(versions)?),
+            Effect::Redacted(changes) => self.set("changes", json(changes)?),
+            Effect::Metrics(metrics) => self.set("metrics", json(metrics)?),
+            _ => {}
         }
         Ok(())
     }

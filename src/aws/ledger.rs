@@ -19,9 +19,10 @@ use crate::ports::{Ledger, LedgerError, Permit, WriteOutcome};
 use super::AwsWorld;
 use super::errors::{call_error, ledger_error};
 use super::expressions::{actions, update_of};
+use super::kept_metrics::{AWAITS_METRICS, metrics_key, read_metrics};
 use super::records::{
-    AWAITS_METRICS, Item, function_of, lever_item, lever_key, lock_key, metrics_key, read_lever, read_list, read_lock,
-    read_metrics, read_run, read_target, run_key, run_of, run_pk, separate_body_key, target_key, text,
+    Item, function_of, lever_item, lever_key, lock_key, read_lever, read_list, read_lock, read_run, read_target,
+    run_key, run_of, run_pk, separate_body_key, target_key, text,
 };
 
 impl AwsWorld {

@@ -29,7 +29,6 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::model::kept_metrics::KeptMetrics;
 use crate::model::names::{FunctionArn, RunId};
 use crate::model::run::read_reason;
 use crate::model::run::{Lease, LeaseKind, Lever, Lock, Run, RunList, RunStatus, TargetRecord, TargetStatus};
@@ -40,9 +39,6 @@ pub(super) type Item = HashMap<String, AttributeValue>;
 
 /// The number of targets whose names fit into the run's item. It is the number that one inline Map carries.
 const MAX_INLINE_TARGETS: usize = 40;
-
-/// The `pk` of the runs whose metrics are still to be kept.
-pub(super) const AWAITS_METRICS: &str = "METRICS";
 
 pub(super) fn text(value: impl Into<String>) -> AttributeValue {
     AttributeValue::S(value.into())
@@ -89,14 +85,6 @@ pub(super) fn alarm_key(alarm: &str, run: &RunId) -> Item {
 
 pub(super) fn active_key(run: &RunId) -> Item {
     key("ACTIVE", run_pk(run))
-}
-
-pub(super) fn metrics_key(run: &RunId) -> Item {
-    key(run_pk(run), "METRICS")
-}
-
-pub(super) fn awaits_metrics_key(run: &RunId) -> Item {
-    key(AWAITS_METRICS, run_pk(run))
 }
 
 pub(super) fn lever_key() -> Item {
@@ -162,7 +150,7 @@ fn optional_integer<T: std::str::FromStr>(item: &Item, name: &str) -> Result<Opt
     optional(item, name, |value| value.as_n().ok()?.parse().ok())
 }
 
-fn parsed<T: DeserializeOwned>(item: &Item, name: &str) -> Result<Option<T>, LedgerError> {
+pub(super) fn parsed<T: DeserializeOwned>(item: &Item, name: &str) -> Result<Option<T>, LedgerError> {
     match optional_text(item, name)? {
         None => Ok(None),
         Some(text) => serde_json::from_str(text).map(Some).map_err(|_| unreadable(name)),
@@ -344,12 +332,6 @@ pub(super) fn read_lock(item: &Item) -> Result<Lock, LedgerError> {
         generation: optional_integer(item, "generation")?.unwrap_or_default(),
         released_at: optional_integer(item, "releasedAt")?.map(Time),
     })
-}
-
-/// Reads kept metrics. They are only shown, so a record that this release cannot read counts as none, with the reason.
-pub(super) fn read_metrics(item: &Item) -> KeptMetrics {
-    let unreadable = || KeptMetrics { missing: Some("their record cannot be read".into()), ..KeptMetrics::default() };
-    parsed(item, "metrics").ok().flatten().unwrap_or_else(unreadable)
 }
 
 pub(super) fn lever_item(lever: &Lever) -> Item {

@@ -119,11 +119,13 @@ pub(super) enum Command {
         #[arg(long)]
         direct: bool,
     },
-    /// Show the outcome of a run.
+    /// Show the outcome of a run; with --html or --markdown, write the evidence of it to a file.
     Report {
         /// The run.
         #[arg(value_parser = run_id)]
         run: RunId,
+        #[command(flatten)]
+        files: ReportFiles,
     },
     /// Move or show the safety lever: while it is engaged, nothing starts, and active runs are rolled back.
     #[command(arg_required_else_help = true)]
@@ -138,6 +140,17 @@ pub(super) enum Command {
     },
     /// Print the JSON Schema of an experiment.
     Schema,
+}
+
+/// The files that `report` writes.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct ReportFiles {
+    /// Write the report as one HTML file, with charts; it needs no network.
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
+    /// Write the report as Markdown.
+    #[arg(long, value_name = "FILE")]
+    pub(super) markdown: Option<PathBuf>,
 }
 
 /// What `run` is asked.

@@ -6,6 +6,7 @@ mod artifacts;
 mod awaited;
 mod direct;
 mod encoding;
+mod evidence;
 mod exit;
 mod file;
 mod finished;
@@ -79,7 +80,10 @@ async fn command(arguments: &Arguments, output: &Output) -> Result<Exit, Failure
         Command::Plan { file, seed, summary } => plan::plan(arguments, file, *seed, summary.as_deref(), output).await,
         Command::Run(options) => run::run(arguments, options, output).await,
         Command::Status { run } => report::status(arguments, run.as_ref(), output).await,
-        Command::Report { run } => report::report(arguments, run, output).await,
+        Command::Report { run, files } => {
+            evidence::write_files(arguments, run, files, output).await?;
+            report::report(arguments, run, output).await
+        }
         Command::Rollback { run, prevent_start, direct, .. } => {
             let what = match run {
                 Some(run) if *prevent_start => Undo::Stop(run),

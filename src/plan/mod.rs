@@ -5,6 +5,7 @@ pub mod changes;
 mod chaos_handler;
 pub mod checks;
 pub mod effect;
+pub mod evidence;
 pub mod field_state;
 pub mod guardrails;
 pub mod import;

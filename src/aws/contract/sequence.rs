@@ -202,7 +202,7 @@ impl Sequence {
         let stored = state.runs.get(id).cloned();
         let (run, on) = (id.clone(), function.clone());
         let kind = if self.dice.percent(50) { LeaseKind::Inject } else { LeaseKind::Restore };
-        match self.dice.between(0, 24) {
+        match self.dice.between(0, 23) {
             0 => Call::CreateRun(Box::new(self.run(id))),
             1 => Call::AddTargets(run, vec![on, function_arn("function-02")]),
             2 => Call::StartRun(run),
@@ -234,8 +234,7 @@ impl Sequence {
                 reason: "why".into(),
                 by: self.actor(),
             }),
-            21 => Call::KeepMetrics(run, self.metrics()),
-            22 | 23 => Call::Late(self.late_write(target)),
+            21 | 22 => Call::Late(self.late_write(target)),
             _ => Call::Read(run, on),
         }
     }
