@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Installs one group of tools into .tools, pinned by hash: lab, validate, runtimes, ledger, chaos or cross. Does nothing if it is installed.
+# Installs one group of tools into .tools, pinned by hash: lab, validate, runtimes, ledger, chaos, browser or cross. Does nothing if it is installed.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 usage() {
-  echo "usage: infra/tools/install.sh lab|validate|runtimes|ledger|chaos|cross" >&2
+  echo "usage: infra/tools/install.sh lab|validate|runtimes|ledger|chaos|browser|cross" >&2
   exit 2
 }
 
@@ -64,6 +64,10 @@ inputs=(infra/tools/install.sh "$requirements")
 case $group in
   lab) venv=.tools/venv ;;
   chaos | cross | ledger) venv=.tools/$group ;;
+  browser)
+    venv=.tools/browser
+    inputs+=(infra/tools/browser/package.json infra/tools/browser/package-lock.json)
+    ;;
   validate)
     venv=.tools/validate
     inputs+=(infra/tools/asl/package.json infra/tools/asl/package-lock.json)
@@ -93,6 +97,7 @@ mkdir -p .tools
   --requirement "$requirements"
 
 case $group in
+  browser) install_npm browser ;;
   validate) install_npm asl ;;
   runtimes)
     install_emulator

@@ -24,7 +24,7 @@ pub(super) fn checks(evidence: &Evidence) -> Markup {
     };
     let left_out = evidence.checks.iter().filter(|check| !is_listed(&check.subject, &check.result)).count();
     html! {
-        div.card.tables.scroll {
+        div.card.tables.scroll tabindex="0" role="region" aria-label="checks" {
             table {
                 thead { tr { th { "check" } th { "result" } } }
                 tbody {
@@ -56,11 +56,11 @@ pub(super) fn targets(evidence: &Evidence) -> Markup {
     html! {
         div.stack {
             @if odd.is_empty() && exact.is_empty() { p.note.card { "No function was touched." } }
-            @if !odd.is_empty() { div.card.tables.scroll { (table(&odd, "Not exactly as before")) } }
+            @if !odd.is_empty() { div.card.tables.scroll tabindex="0" role="region" aria-label="functions that are not exactly as before" { (table(&odd, "Not exactly as before")) } }
             @if !exact.is_empty() && folded {
-                details.card.tables { summary { (count(exact.len(), "function")) " restored exactly" } div.scroll { (table(&exact, "")) } }
+                details.card.tables { summary { (count(exact.len(), "function")) " restored exactly" } div.scroll tabindex="0" role="region" aria-label="functions" { (table(&exact, "")) } }
             } @else if !exact.is_empty() {
-                div.card.tables.scroll { (table(&exact, if odd.is_empty() { "" } else { "Restored exactly" })) }
+                div.card.tables.scroll tabindex="0" role="region" aria-label="functions" { (table(&exact, if odd.is_empty() { "" } else { "Restored exactly" })) }
             }
         }
     }
