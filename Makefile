@@ -165,6 +165,10 @@ browser: tools-browser chromium ## open sample reports in a real browser, light,
 	$(CARGO) test --quiet --locked --all-features --lib -- cli::evidence
 	.tools/browser/bin/node infra/browser.mjs --pictures target/pages target/pages/*.html
 
+.PHONY: picture
+picture: lab tools-browser chromium ## run the lab, and draw the report of demo 1 for the README: infra/lab/report.png
+	.tools/browser/bin/node infra/browser.mjs --picture infra/lab/report.png target/lab-report.html
+
 # Debian's package. CHROMIUM names another browser.
 .PHONY: chromium
 chromium:

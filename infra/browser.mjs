@@ -1,6 +1,7 @@
 // Opens the sample pages of reports in a real browser, as a reader does: light and dark, on a screen, on a phone and for print.
 //
 // browser.mjs [--pictures DIRECTORY] PAGE ...
+// browser.mjs --picture FILE PAGE        only draws the top of the page, for the README
 //
 // A page must cause no error on the console and no request, run no script, be no wider than the window, and have no finding
 // of axe-core. CHROMIUM names the browser, chromium by default.
@@ -52,16 +53,26 @@ async function check(browser, page, view, pictures) {
   return found.map((finding) => `${basename(page)}, ${view.name}: ${finding}`);
 }
 
+async function draw(browser, picture, page) {
+  const tab = await browser.newPage({ ...VIEWS[0], viewport: { width: 1160, height: 1320 } });
+  await tab.goto(pathToFileURL(resolve(page)).href);
+  await tab.screenshot({ path: picture });
+}
+
 const words = process.argv.slice(2);
 const pictures = words[0] === "--pictures" ? words.splice(0, 2)[1] : undefined;
 const executablePath = process.env.CHROMIUM || "/usr/bin/chromium";
 const browser = await chromium.launch({ executablePath, args: QUIET, chromiumSandbox: process.getuid() !== 0 });
 const findings = [];
 try {
+  if (words[0] === "--picture") {
+    await draw(browser, words[1], words[2]);
+    words.length = 0;
+  }
   for (const page of words) for (const view of VIEWS) findings.push(...(await check(browser, page, view, pictures)));
 } finally {
   await browser.close();
 }
 for (const finding of findings) console.error(finding);
-console.log(`${words.length} pages in ${VIEWS.length} views: ${findings.length} findings`);
-process.exit(findings.length > 0 || words.length === 0 ? 1 : 0);
+if (words.length > 0) console.log(`${words.length} pages in ${VIEWS.length} views: ${findings.length} findings`);
+process.exitCode = findings.length > 0 ? 1 : 0;

@@ -95,8 +95,8 @@ fn draw_into(series: &[&Series], marks: &Marks) -> Result<String, Box<dyn Error>
             .x_label_formatter(&|at| clock(Time(*at * 1000)))
             .y_label_formatter(&|value| figure(*value))
             .draw()?;
-        if let Some((from, until)) = marks.fault {
-            let corners = [(seconds(from), 0.0), (seconds(until).max(seconds(from) + 1), top)];
+        if let Some((from, end)) = marks.fault.map(|(from, end)| (seconds(from), seconds(end).min(until))) {
+            let corners = [(from, 0.0), (end.max(from + 1), top)];
             chart.draw_series([Rectangle::new(corners, FAULT.mix(0.2).filled())])?;
         }
         for (at, series) in series.iter().enumerate() {

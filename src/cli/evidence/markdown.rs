@@ -3,9 +3,11 @@
 use crate::model::time::Time;
 use crate::plan::checks::CheckResult;
 use crate::plan::evidence::Evidence;
+use crate::plan::rendering::FieldRow;
 
 use super::super::summary::{Summary, escape};
 use super::format::{count, date_and_time, dollars, figure, span};
+use super::tables::after;
 use super::verdict::{happened, restored};
 
 /// Renders the report.
@@ -38,8 +40,10 @@ pub(super) fn markdown(evidence: &Evidence) -> String {
     );
     text.line("\n### Each field\n");
     let rows = report.targets.iter().flat_map(|target| {
-        let row = |field: &crate::plan::rendering::FieldRow| {
-            [&target.function, &field.field, &field.before, &field.during, &field.after].map(Clone::clone).into()
+        let row = |field: &FieldRow| {
+            [&target.function, &field.field, &field.before, &field.during, &after(target, field)]
+                .map(Clone::clone)
+                .into()
         };
         target.fields.iter().map(row)
     });
@@ -71,4 +75,35 @@ fn head(evidence: &Evidence, text: &mut Summary) {
         }
     }
     text.item("cost", &dollars(evidence.cost_dollars));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::{HOSTILE, hostile, one_target, thousand_targets};
+    use super::*;
+    use crate::testing::samples::SECRET;
+
+    #[test]
+    fn the_facts_of_the_page_are_in_markdown() {
+        let text = markdown(&one_target());
+        for expected in [
+            "## snapback: Checkout stays usable when a third of its calls is slow",
+            "**Alarm checkout-errors went into ALARM.**",
+            "**Restored exactly.**",
+            "- detected in: 3 min 34 s",
+            "- injected: 117 x latency",
+            "| 00:14:07 | shop-checkout-0000: restored |",
+            "| shop-checkout-0000 | timeout | 30 s | 5 s | 30 s |",
+        ] {
+            assert!(text.contains(expected), "{expected}:\n{text}");
+        }
+    }
+
+    #[test]
+    fn markdown_is_bounded_and_holds_neither_markup_nor_values() {
+        let text = markdown(&thousand_targets());
+        assert!(text.len() < 65_000 && text.contains("more lines were left out") && !text.contains(SECRET));
+        assert!(!markdown(&hostile()).contains(HOSTILE));
+        assert!(markdown(&hostile()).contains("| 5 s | not known |"));
+    }
 }

@@ -233,7 +233,7 @@ mod tests {
             "assumed-role/Developer/ana",
             "Alarm checkout-errors went into ALARM",
             "Restored exactly",
-            "1 of 1 function: each changed field was read back",
+            "as before: 1 of 1 function; each changed field was read back",
             "Detected in",
             "3 min 34 s",
             "Rolled back in",

@@ -6,7 +6,7 @@ use crate::model::run::TargetStatus;
 use crate::model::time::Time;
 use crate::plan::checks::{CheckResult, Subject};
 use crate::plan::evidence::Evidence;
-use crate::plan::rendering::{TargetReport, has_version};
+use crate::plan::rendering::{FieldRow, TargetReport, has_version};
 
 use super::format::{count, date_and_time, text};
 
@@ -74,7 +74,7 @@ fn is_exact(target: &TargetReport) -> bool {
 
 fn table(rows: &[Row<'_>], caption: &str) -> Markup {
     html! {
-        table {
+        table.fields {
             @if !caption.is_empty() { caption { (caption) } }
             thead { tr { th { "function" } th { "field" } th { "before" } th { "during" } th { "after" } th { "proof" } } }
             tbody { @for row in rows { (target(row)) } }
@@ -98,7 +98,7 @@ fn target((target, ended_at): &Row<'_>) -> Markup {
                 td { (text(&field.field)) }
                 td { code { (text(&field.before)) } }
                 td.during { code { (text(&field.during)) } }
-                td { code { (text(&field.after)) } }
+                td { code { (after(target, field)) } }
                 (proof(target, &field.field, *ended_at))
             }
         }
@@ -106,6 +106,11 @@ fn target((target, ended_at): &Row<'_>) -> Markup {
             tr { td colspan="5" { @for remark in &remarks { p { span.odd { (remark.0) ": " } (text(&remark.1)) } } } }
         }
     }
+}
+
+/// Returns the value after the run. Before the restore, it is not known.
+pub(super) fn after(target: &TargetReport, field: &FieldRow) -> String {
+    if target.status.is_final() { text(&field.after) } else { "not known".to_owned() }
 }
 
 /// States what proves the value after the run.

@@ -89,20 +89,17 @@ fn whole_duration(evidence: &Evidence) -> String {
 pub(super) fn restored(evidence: &Evidence) -> Sentence {
     let report = &evidence.report;
     let all = report.targets.len() + report.targets_left_out;
-    let of_all = format!("{} of {}", evidence.restored(), count(all, "function"));
+    let of_all = format!("as before: {} of {}", evidence.restored(), count(all, "function"));
+    let is_untouched = report.targets.iter().all(|target| target.fields.is_empty());
     let (tone, text, more) = match report.outcome {
-        Outcome::Unfinished => (Tone::Warning, "Not restored yet".to_owned(), format!("{of_all} are as before.")),
-        Outcome::RestoreFailed => (
-            Tone::Bad,
-            "NOT restored yet".to_owned(),
-            format!("{of_all} are as before. The reaper tries again every minute."),
-        ),
-        Outcome::Drifted => {
-            (Tone::Warning, capitalized(outcome_text(report)), format!("{of_all} are exactly as before."))
+        Outcome::Unfinished => (Tone::Warning, "Not restored yet".to_owned(), of_all),
+        Outcome::RestoreFailed => {
+            (Tone::Bad, "NOT restored yet".to_owned(), format!("{of_all}; the reaper tries again every minute."))
         }
-        _ if all == 0 => (Tone::Plain, "Nothing was changed".to_owned(), "No function was touched.".to_owned()),
+        Outcome::Drifted => (Tone::Warning, capitalized(outcome_text(report)), of_all),
+        _ if is_untouched => (Tone::Good, "Nothing was changed".to_owned(), "No function was touched.".to_owned()),
         _ => {
-            let more = format!("{of_all}: each changed field was read back with its original value.");
+            let more = format!("{of_all}; each changed field was read back with its original value");
             (Tone::Good, "Restored exactly".to_owned(), more)
         }
     };

@@ -52,11 +52,12 @@ impl RunTimes {
         }
     }
 
-    /// The time in which invocations can have met the fault; `None` before it began.
+    /// The time in which invocations can have met the fault, without an end while it may still be in place; `None` before
+    /// it began.
     #[must_use]
     pub fn fault(&self) -> Option<(Time, Time)> {
         let from = self.in_place_at.or(self.stopping_at.map(|_| self.created_at))?;
-        Some((from, self.restored_at.or(self.stopping_at)?.max(from)))
+        Some((from, self.restored_at.map_or(Time(i64::MAX), |at| at.max(from))))
     }
 }
 
