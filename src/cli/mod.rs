@@ -86,6 +86,8 @@ async fn command(arguments: &Arguments, output: &Output) -> Result<Exit, Failure
             evidence::write_files(arguments, run, files, output).await?;
             report::report(arguments, run, output).await
         }
+        Command::Compare { runs, options } => evidence::compare(arguments, runs, options, output).await,
+        Command::History { experiment, options } => evidence::history(arguments, experiment, options, output).await,
         Command::Rollback { run, prevent_start, direct, .. } => {
             let what = match run {
                 Some(run) if *prevent_start => Undo::Stop(run),

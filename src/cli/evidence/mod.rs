@@ -3,12 +3,15 @@
 mod chart;
 mod charts;
 mod format;
+mod history;
 mod markdown;
 mod page;
 #[cfg(test)]
 mod samples;
 mod tables;
 mod verdict;
+
+pub(super) use history::{compare, history};
 
 use std::error::Error;
 use std::fs;
