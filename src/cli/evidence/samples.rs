@@ -132,6 +132,7 @@ pub(super) fn thousand_targets() -> Evidence {
     let alarm = "checkout-errors";
     let mut run = run(asked("A whole fleet is slow", alarm, 50), alarm, 1000);
     (run.status, run.reason) = (RunStatus::Completed, Some(EndReason::DurationElapsed));
+    run.ended_by = Some(Actor::snapback());
     run.stopping_at = run.ends_at;
     run.closed_at = run.ends_at.map(|at| at + Duration::from_secs(300));
     let mut targets: Vec<TargetRecord> = (0..1000).map(|at| target(&run, at)).collect();

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use crate::model::run::TargetStatus;
 use crate::model::time::Time;
 use crate::plan::checks::{CheckResult, Subject};
-use crate::plan::evidence::Evidence;
+use crate::plan::evidence::{Evidence, is_exact};
 use crate::plan::rendering::{FieldRow, TargetReport, has_version};
 
 use super::format::{count, date_and_time, text};
@@ -64,12 +64,6 @@ pub(super) fn targets(evidence: &Evidence) -> Markup {
             }
         }
     }
-}
-
-fn is_exact(target: &TargetReport) -> bool {
-    matches!(target.status, TargetStatus::Restored | TargetStatus::Untouched)
-        && target.removed_faults.is_empty()
-        && !has_version(&target.frozen_versions)
 }
 
 fn table(rows: &[Row<'_>], caption: &str) -> Markup {

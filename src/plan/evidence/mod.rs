@@ -12,7 +12,7 @@ use crate::model::run::{Run, TargetRecord, TargetStatus};
 use crate::model::time::Time;
 
 use super::checks::{Check, checks};
-use super::rendering::{ReportView, report_view};
+use super::rendering::{ReportView, TargetReport, has_version, report_view};
 
 pub use cost::cost_dollars;
 pub use moments::{Moment, MomentKind, Phase, PhaseKind};
@@ -77,12 +77,19 @@ impl Evidence {
         }
     }
 
-    /// How many targets are as they were before: restored, or never changed.
+    /// How many targets are exactly as they were before.
     #[must_use]
     pub fn restored(&self) -> usize {
-        let is_exact = |status| matches!(status, TargetStatus::Restored | TargetStatus::Untouched);
-        self.report.targets.iter().filter(|target| is_exact(target.status)).count()
+        self.report.targets.iter().filter(|target| is_exact(target)).count()
     }
+}
+
+/// Whether a target is as it was before, and nothing happened to it that a user has to know.
+#[must_use]
+pub fn is_exact(target: &TargetReport) -> bool {
+    matches!(target.status, TargetStatus::Restored | TargetStatus::Untouched)
+        && target.removed_faults.is_empty()
+        && !has_version(&target.frozen_versions)
 }
 
 fn asked(experiment: &Experiment) -> Asked {

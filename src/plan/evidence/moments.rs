@@ -129,5 +129,5 @@ pub(super) fn moments(run: &Run, targets: &[TargetRecord], times: &RunTimes) -> 
 }
 
 fn functions(count: usize) -> String {
-    format!("{count} function{}", if count == 1 { "" } else { "s" })
+    if count == 1 { "1 function".to_owned() } else { format!("{count} functions") }
 }
