@@ -13,7 +13,22 @@ const UNUSED: [(&[&str], &[&str]); 4] = [
     (&["stack", "table", "profile", "region"], &["check", "completions", "import", "init", "man", "schema"]),
     (&["table"], &["plan", "run", "schedule"]),
     (&["json"], &["completions", "init", "man", "schema"]),
-    (&["quiet"], &["completions", "import", "init", "man", "plan", "report", "schedule", "schema", "status"]),
+    (
+        &["quiet"],
+        &[
+            "compare",
+            "completions",
+            "history",
+            "import",
+            "init",
+            "man",
+            "plan",
+            "report",
+            "schedule",
+            "schema",
+            "status",
+        ],
+    ),
 ];
 
 /// Options that take no value.
