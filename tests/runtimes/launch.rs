@@ -209,7 +209,8 @@ impl Launch {
         if let Some(orders) = &self.orders {
             command.env("SNAPBACK_HANDLER", self.handler).env("SNAPBACK_HANDLER_FAULTS", orders);
             let layers = self.variables.get("PYTHONPATH").map(|path| format!(":{path}")).unwrap_or_default();
-            command.env("PYTHONPATH", concat!(env!("CARGO_MANIFEST_DIR"), "/infra/handler/python").to_owned() + &layers);
+            command
+                .env("PYTHONPATH", concat!(env!("CARGO_MANIFEST_DIR"), "/infra/handler/python").to_owned() + &layers);
         }
         if let Some(chained) = &self.chained {
             command.env("SNAPBACK_CHAINED_WRAPPER", chained);

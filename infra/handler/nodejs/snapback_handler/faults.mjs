@@ -174,7 +174,8 @@ function holdEnd(stream, before) {
     stream.end = end
     const [data, encoding] = last.filter((each) => typeof each !== 'function')
     if (data !== undefined && data !== null) stream.write(data, encoding)
-    completion = before().then(() => stream.end(...last.filter((each) => typeof each === 'function')), fail)
+    completion = before().then(() => stream.end(...last.filter((each) => typeof each === 'function')))
+    completion.catch(fail)
     return stream
   }
   // Returns whether the end has not come yet.

@@ -166,9 +166,12 @@ def raise_inside(original, error, event, context):
 
 
 def remove_last_frame(error, code):
-    """Removes the frame of the trace function, which the function has not called."""
-    last = error.__traceback__
-    while last and last.tb_next:
-        if last.tb_next.tb_next is None and last.tb_next.tb_frame.f_code is code:
-            last.tb_next = None
-        last = last.tb_next
+    """Removes the frame of the trace function, which the function has not called. Python 3.10 names the function's own frame twice."""
+    entries = [error.__traceback__]
+    while entries[-1].tb_next:
+        entries.append(entries[-1].tb_next)
+    if entries[-1].tb_frame.f_code is code:
+        entries.pop()
+    while len(entries) > 1 and entries[-1].tb_frame is entries[-2].tb_frame:
+        entries.pop()
+    entries[-1].tb_next = None

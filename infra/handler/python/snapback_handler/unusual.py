@@ -10,7 +10,7 @@ def load(name, runtime, error):
         module, _, function = name.rpartition(".")
         return getattr(importlib.import_module(module.replace("/", ".")), function)
     # The runtime would take an AttributeError for a module without a handler.
-    frames = traceback.extract_tb(error.__traceback__)
-    # As the runtime's client does, without the outermost frames of files with this name.
-    first = next((at for at, frame in enumerate(frames) if "/bootstrap.py" not in frame.filename), 0)
+    # As the runtime's client does, with the line alone, and without the outermost frames of files with this name.
+    frames = [(frame.filename, frame.lineno, frame.name, frame.line) for frame in traceback.extract_tb(error.__traceback__)]
+    first = next((at for at, frame in enumerate(frames) if "/bootstrap.py" not in frame[0]), 0)
     raise runtime.FaultException(type(error).__name__, str(error), traceback.format_list(frames[first:])) from None
