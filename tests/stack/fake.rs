@@ -45,6 +45,8 @@ pub struct State {
     pub records_actors: bool,
     /// Whether the response to StartExecution is lost, although the execution starts.
     pub start_hangs: bool,
+    /// Whether CloudFormation takes longer than any test waits.
+    pub stacks_hang: bool,
     /// The status with which StartExecution fails, or 200.
     pub start_status: u16,
     /// Each call, with its payload where that matters.
@@ -73,6 +75,7 @@ impl FakeAws {
             ledger_denied: false,
             records_actors: true,
             start_hangs: false,
+            stacks_hang: false,
             start_status: 200,
             calls: Vec::new(),
             keys: BTreeSet::new(),
@@ -311,6 +314,11 @@ fn respond(state: &Mutex<State>, call: &str, body: &str) -> (u16, String) {
     };
     now.calls.push(note);
     match name {
+        "DescribeStacks" if now.stacks_hang => {
+            drop(now);
+            std::thread::sleep(Duration::from_secs(120));
+            (500, String::new())
+        }
         "DescribeStacks" => (200, stacks(&now)),
         "GetCallerIdentity" if !now.sts => {
             (403, "<ErrorResponse><Error><Code>No</Code></Error></ErrorResponse>".into())
