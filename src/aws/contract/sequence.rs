@@ -128,6 +128,7 @@ impl Sequence {
             TargetStatus::Pending => Call::Arm(run, on, self.snapshot()),
             TargetStatus::Armed => self.while_armed(target),
             TargetStatus::Injecting if self.dice.percent(40) => self.shorten_lease(target, LeaseKind::Inject),
+            TargetStatus::Injecting if self.dice.percent(20) => Call::RecordWaiting(run, on, Some("busy")),
             TargetStatus::Restoring if !target.rehearsed => Call::MarkRehearsed(run, on, target.changes.clone()),
             TargetStatus::Injecting | TargetStatus::Injected | TargetStatus::Restoring if self.dice.percent(20) => {
                 Call::BeginInject(run, on, target.changes.clone(), self.lease(LeaseKind::Inject))
