@@ -4,6 +4,8 @@
 
 #[path = "stack/batches.rs"]
 mod batches;
+#[path = "stack/check.rs"]
+mod check;
 #[path = "stack/ci.rs"]
 mod ci;
 #[path = "stack/commands.rs"]
@@ -44,3 +46,5 @@ mod schedules;
 mod schema;
 #[path = "stack/toolkit.rs"]
 mod toolkit;
+#[path = "stack/usage.rs"]
+mod usage;

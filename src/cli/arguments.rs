@@ -37,6 +37,10 @@ pub(super) struct Arguments {
     /// Print JSON.
     #[arg(long, global = true)]
     pub(super) json: bool,
+
+    /// Print results and errors only, no progress.
+    #[arg(short, long, global = true)]
+    pub(super) quiet: bool,
 }
 
 /// The name that `make deploy` gives the stack.
@@ -60,17 +64,20 @@ Endpoints, credentials, profiles and regions are read as every AWS tool reads th
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Validate an experiment; changes nothing, needs no account.
+    /// Validate experiments; changes nothing, needs no account.
+    ///
+    /// Every error is shown with its file, line and column.
     Check {
-        /// A file in JSON or YAML; - reads standard input.
-        file: PathBuf,
+        /// Files in JSON or YAML; - reads standard input.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
     },
     /// Show per target and field what would change, and every refusal; changes nothing.
     Plan {
         /// A file in JSON or YAML; - reads standard input.
         file: PathBuf,
         /// Make the draws of select and percentages repeatable; overrides the file's seed.
-        #[arg(long, value_name = "NUMBER", value_parser = seed)]
+        #[arg(long, value_name = "NUMBER", value_parser = seed, allow_hyphen_values = true)]
         seed: Option<u32>,
         /// Append a summary in Markdown to a file, for a job's page or a comment.
         #[arg(long, value_name = "FILE")]
@@ -138,6 +145,13 @@ pub(super) enum Command {
     },
     /// Print the JSON Schema of an experiment.
     Schema,
+    /// Print a script that completes commands and options in a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the man page.
+    Man,
 }
 
 /// What `run` is asked.
@@ -146,16 +160,16 @@ pub(super) struct RunOptions {
     /// A file in JSON or YAML; - reads standard input.
     pub(super) file: PathBuf,
     /// The run's name; default: made from the experiment's name and the time.
-    #[arg(long, value_name = "RUN", value_parser = run_id)]
+    #[arg(long, value_name = "RUN", value_parser = new_run_id, allow_hyphen_values = true)]
     pub(super) name: Option<RunId>,
     /// Make the draws of select and percentages repeatable; overrides the file's seed.
-    #[arg(long, value_name = "NUMBER", value_parser = seed)]
+    #[arg(long, value_name = "NUMBER", value_parser = seed, allow_hyphen_values = true)]
     pub(super) seed: Option<u32>,
     /// Leave with exit code 0 once the faults are in place; the run continues without this command.
     #[arg(long, conflicts_with_all = ["timeout", "junit", "summary"])]
     pub(super) detach: bool,
     /// Roll the run back after this time, an ISO 8601 duration such as PT30M, and follow it to its end.
-    #[arg(long, value_name = "DURATION", value_parser = timeout)]
+    #[arg(long, value_name = "DURATION", value_parser = timeout, allow_hyphen_values = true)]
     pub(super) timeout: Option<RunTimeout>,
     /// Write a report for CI systems in JUnit's XML format to a file.
     #[arg(long, value_name = "FILE")]
@@ -206,7 +220,9 @@ impl Arguments {
             true => text.to_owned(),
             false => format!("'{}'", text.replace('\'', "'\\''")),
         };
-        let stack = Some(&self.stack).filter(|stack| *stack != DEFAULT_STACK);
+        // A variable of the shell may name another stack than the default.
+        let is_default = |stack: &String| stack == DEFAULT_STACK && std::env::var_os("SNAPBACK_STACK").is_none();
+        let stack = Some(&self.stack).filter(|stack| !is_default(stack));
         let places = [
             ("stack", stack),
             ("table", self.table.as_ref()),
@@ -231,6 +247,14 @@ fn timeout(text: &str) -> Result<RunTimeout, String> {
 
 fn run_id(text: &str) -> Result<RunId, String> {
     RunId::try_from(text)
+}
+
+/// A new name: one that begins with a hyphen would be taken for an option by other commands.
+fn new_run_id(text: &str) -> Result<RunId, String> {
+    match text.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+        true => RunId::try_from(text),
+        false => Err("write 1 to 80 letters, digits, - and _, beginning with a letter or a digit".to_owned()),
+    }
 }
 
 fn function(text: &str) -> Result<FunctionName, String> {

@@ -7,7 +7,6 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::Failure;
-use super::exit::Exit;
 use super::finished::Finished;
 use super::junit::junit;
 use super::output::Output;
@@ -41,6 +40,15 @@ impl Artifacts {
 
     /// Writes the files. A failure to write is one of the command's output.
     pub(super) fn write(self, experiment: &str, outcome: Result<&Finished, &Failure>, output: &Output) {
+        // A command in a cause is pasted as it is from these files, too.
+        let failure = outcome.err().map(|failure| Failure {
+            exit: failure.exit,
+            ..Failure::new(&failure.error, output.complete(&failure.cause))
+        });
+        let outcome = match &failure {
+            Some(failure) => Err(failure),
+            None => outcome,
+        };
         if let Some(file) = self.junit {
             let written = junit(experiment, outcome).map_err(io::Error::other).and_then(|xml| file.write(&xml));
             output.keep(written);
@@ -63,10 +71,7 @@ impl Artifact {
     /// # Errors
     /// Names the path if it cannot be written, or if it is the experiment's.
     pub(super) fn open(path: &Path, experiment: &Path) -> Result<Self, Failure> {
-        let refused = |problem: String| Failure {
-            exit: Exit::Invalid,
-            ..Failure::new("InvalidInput", format!("{}: {problem}; nothing was started", path.display()))
-        };
+        let refused = |problem: String| Failure::invalid(format!("{}: {problem}; nothing was started", path.display()));
         // Opening a pipe waits for its reader, perhaps forever. One that the shell or the system provides has a reader.
         let is_provided = ["/dev/", "/proc/"].iter().any(|folder| path.starts_with(folder));
         if !is_provided && std::fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo()) {
@@ -84,8 +89,7 @@ impl Artifact {
     }
 
     fn refused(&self, problem: &str) -> Failure {
-        let cause = format!("{}: {problem}", self.path.display());
-        Failure { exit: Exit::Invalid, ..Failure::new("InvalidInput", cause) }
+        Failure::invalid(format!("{}: {problem}", self.path.display()))
     }
 
     /// Whether this is the same file, under any name.

@@ -4,10 +4,14 @@ mod actor;
 mod arguments;
 mod artifacts;
 mod awaited;
+mod check;
+mod command_line;
 mod direct;
 mod encoding;
+mod examples;
 mod exit;
 mod file;
+mod file_error;
 mod finished;
 mod follow;
 mod identity;
@@ -16,6 +20,7 @@ mod interrupt;
 mod junit;
 mod lever;
 mod output;
+mod places;
 mod plan;
 mod process;
 mod report;
@@ -25,27 +30,27 @@ mod schedule;
 mod schedule_arguments;
 mod screen;
 mod stack;
+mod stack_failure;
 mod summary;
 mod syntax;
 mod undo;
 mod yaml;
 
-use clap::Parser;
-
 use crate::steps::error::{StepError, StepErrorKind};
 
 use arguments::{Arguments, Command};
 pub use exit::Exit;
+use file_error::FileError;
 use output::Output;
 use undo::Undo;
 
 /// Runs the command line and returns its exit code.
 pub async fn main() -> Exit {
-    let arguments = match Arguments::try_parse() {
+    let arguments = match command_line::parse() {
         Ok(arguments) => arguments,
-        Err(error) => return usage(&error),
+        Err(error) => return command_line::show(&error),
     };
-    let output = Output::new(arguments.json).with_places(arguments.places());
+    let output = Output::new(arguments.json).with_places(arguments.places()).quieter(arguments.quiet);
     // Boxed: the commands' futures together are too deep a type for the compiler.
     let exit = match Box::pin(command(&arguments, &output)).await {
         Ok(exit) => exit,
@@ -57,20 +62,17 @@ pub async fn main() -> Exit {
     output.finish(exit)
 }
 
-/// What was typed wrongly; or the help or the version that was asked for, which is output as any other.
-fn usage(error: &clap::Error) -> Exit {
-    let output = Output::new(false);
-    if error.use_stderr() {
-        let _ = error.print();
-        return Exit::Invalid;
-    }
-    output.print(&error.render().to_string());
-    output.finish(Exit::Success)
-}
-
 async fn command(arguments: &Arguments, output: &Output) -> Result<Exit, Failure> {
     match &arguments.command {
-        Command::Check { file } => plan::check(file, output),
+        Command::Check { files } => check::check(files, output),
+        Command::Completions { shell } => {
+            output.print(&completions(*shell));
+            Ok(Exit::Success)
+        }
+        Command::Man => {
+            output.print(&manual()?);
+            Ok(Exit::Success)
+        }
         Command::Schema => {
             output.json(&schemars::schema_for!(crate::model::experiment::Experiment));
             Ok(Exit::Success)
@@ -93,6 +95,28 @@ async fn command(arguments: &Arguments, output: &Output) -> Result<Exit, Failure
     }
 }
 
+fn completions(shell: clap_complete::Shell) -> String {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command_line::whole_command(), "snapback", &mut script);
+    String::from_utf8_lossy(&script).into_owned()
+}
+
+/// Renders the man page: all commands on one page, which is found without knowing their names.
+fn manual() -> Result<String, Failure> {
+    let failed = |error: std::io::Error| Failure::new("NoManual", format!("the man page cannot be rendered: {error}"));
+    let mut page = Vec::new();
+    let mut command = command_line::whole_command();
+    command.build();
+    clap_mangen::Man::new(command.clone()).render(&mut page).map_err(failed)?;
+    for command in command.get_subcommands().filter(|command| command.get_name() != "help") {
+        let name = command.get_name().to_uppercase();
+        page.extend(format!(".SH {name}\n").into_bytes());
+        let man = clap_mangen::Man::new(command.clone());
+        man.render_synopsis_section(&mut page).map_err(failed)?;
+    }
+    Ok(String::from_utf8_lossy(&page).into_owned())
+}
+
 /// Why a command failed.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -102,11 +126,18 @@ pub(crate) struct Failure {
     pub(crate) cause: String,
     /// The exit code.
     pub(crate) exit: Exit,
+    /// The errors of files; `cause` has them too.
+    pub(crate) errors: Vec<FileError>,
 }
 
 impl Failure {
     pub(crate) fn new(error: impl Into<String>, cause: impl Into<String>) -> Self {
-        Self { error: error.into(), cause: cause.into(), exit: Exit::Error }
+        Self { error: error.into(), cause: cause.into(), exit: Exit::Error, errors: Vec::new() }
+    }
+
+    /// What a user has written wrongly.
+    pub(crate) fn invalid(cause: impl Into<String>) -> Self {
+        Self { exit: Exit::Invalid, ..Self::new("InvalidInput", cause) }
     }
 }
 
@@ -117,7 +148,7 @@ impl From<StepError> for Failure {
             StepErrorKind::InvalidInput | StepErrorKind::NoSuchRun => Exit::Invalid,
             _ => Exit::Error,
         };
-        Self { error: error.name().to_owned(), cause: error.to_string(), exit }
+        Self { exit, ..Self::new(error.name(), error.to_string()) }
     }
 }
 

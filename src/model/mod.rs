@@ -19,6 +19,8 @@ pub mod facts;
 #[cfg(feature = "control")]
 pub mod fault;
 #[cfg(feature = "control")]
+pub mod findings;
+#[cfg(feature = "control")]
 pub mod function;
 #[cfg(feature = "control")]
 pub mod guarded_write;

@@ -226,7 +226,7 @@ fn a_user_ends_a_run_directly(lab: &Lab) {
     let direct = ["rollback", "direct", "--direct", "--table", &table];
     let (code, out, err) = lab.snapback(&direct);
     assert!(code == 6 && err.contains("with an explicit deny in a resource-based policy"), "{code}: {out}{err}");
-    // In an emergency, an administrator removes the table's policy (docs/permissions.md).
+    // In an emergency, an administrator removes the table's policy (infra/README.md).
     let described = lab.aws(&["dynamodb", "describe-table", "--table-name", &table]);
     let arn = described["Table"]["TableArn"].as_str().unwrap();
     lab.aws(&["dynamodb", "delete-resource-policy", "--resource-arn", arn]);
