@@ -165,7 +165,7 @@ mod tests {
         let refused = Artifact::open(&path, Path::new("/dev/null")).err().map(|failure| (failure.cause, failure.exit));
         drop(fs::remove_file(&path));
         let cause = format!("{}: is a pipe; write the path of a file; nothing was started", path.display());
-        assert_eq!(refused, Some((cause, Exit::Invalid)));
+        assert_eq!(refused, Some((cause, crate::cli::Exit::Invalid)));
     }
 
     #[test]
