@@ -15,6 +15,9 @@ BUCKET ?=
 # CloudFormation parameters for `make deploy`. Parameters that are not given stay as they are. For example:
 #   make deploy BUCKET=b PARAMETERS="Prefix=chaos TargetLimit=5"
 PARAMETERS ?=
+# Tags of the stack, for `make deploy`, which CloudFormation gives to its resources. Tags that are not given stay. For example:
+#   make deploy BUCKET=b TAGS="team=platform cost-center=42"
+TAGS ?=
 # The experiment's file for `make deploy-fis`.
 EXPERIMENT ?=
 # The number of random histories for `make soak`. SEED=s plays and prints that one.
@@ -51,6 +54,8 @@ LAYER_BINARIES := $(or $(CARGO_TARGET_DIR),target)/$(MUSL)/layer
 # The AWS command line in the virtual environment; AWS=aws uses the machine's.
 AWS ?= .tools/venv/bin/aws
 export AWS
+CYCLONEDX_VERSION := 0.5.9
+CYCLONEDX := .tools/cargo-cyclonedx-$(CYCLONEDX_VERSION)/bin/cargo-cyclonedx
 MUTANTS_VERSION := 27.1.0
 MUTANTS := .tools/cargo-mutants-$(MUTANTS_VERSION)/bin/cargo-mutants
 # All architectures share one path for the package, so building and deploying must not run in parallel.
@@ -59,7 +64,7 @@ MUTANTS := .tools/cargo-mutants-$(MUTANTS_VERSION)/bin/cargo-mutants
 .PHONY: help
 help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	echo "  variables  STACK=$(STACK) ARCH=$(ARCH) BUCKET=... PARAMETERS=\"Key=value ...\""
+	echo "  variables  STACK=$(STACK) ARCH=$(ARCH) BUCKET=... PARAMETERS=\"Key=value ...\" TAGS=\"Key=value ...\""
 
 .PHONY: build
 build: machine tools-lab layer ## build the command line, the proxy's layers and the lab's package; install the lab's tools
@@ -85,7 +90,7 @@ package: layer ## build target/package/bootstrap.zip for ARCH (arm64 or x86_64),
 # An array keeps values with blanks whole; without globs, a * stays a *.
 define parameters
 set -f
-parameters=(Architecture=$(ARCH) $(PARAMETERS))
+parameters=(Architecture=$(ARCH) $(PARAMETERS) --tags $(TAGS))
 endef
 
 .PHONY: deploy
@@ -141,7 +146,7 @@ lab-down: tools-lab ## stop the lab that lab-up has started
 	.tools/venv/bin/python infra/lab/lab.py down
 
 .PHONY: test
-test: validate build tools-chaos tools-runtimes tools-ledger ## everything: validators, cargo test, and the lab from end to end
+test: validate build tools-cdk tools-chaos tools-runtimes tools-ledger ## everything: validators, cargo test, and the lab from end to end
 	.tools/venv/bin/python -m unittest discover -s infra/lab
 	.tools/venv/bin/python -m unittest discover -s infra
 	.tools/venv/bin/python -m unittest discover -s tests/handler
@@ -186,6 +191,14 @@ mutants: $(MUTANTS) ## mutation-test plan, steps and the proxy's pure part; narr
 $(MUTANTS):
 	$(CARGO) install cargo-mutants --version $(MUTANTS_VERSION) --locked --root $(dir $(@D))
 
+# The same steps as in .github/workflows/release.yml, except for macOS and for what only GitHub can do.
+.PHONY: release
+release: $(CYCLONEDX) ## build the files of a release for Linux in target/dist: command line, stack, bill of materials, checksums
+	@CYCLONEDX=$(abspath $(CYCLONEDX)) python3 infra/release.py code linux sbom checksums
+
+$(CYCLONEDX):
+	$(CARGO) install cargo-cyclonedx --version $(CYCLONEDX_VERSION) --locked --root $(dir $(@D))
+
 .PHONY: validate
 validate: tools-validate ## check the template, the state machine, the files for pipelines and the style of the sources
 	python3 infra/validate.py
@@ -215,6 +228,6 @@ no-schedule:
 need-bucket:
 	@[ -n "$(BUCKET)" ] || { echo 'make deploy needs an S3 bucket for the package: make deploy BUCKET=my-bucket' >&2; exit 2; }
 
-.PHONY: tools-chaos tools-lab tools-ledger tools-runtimes tools-validate
-tools-chaos tools-lab tools-ledger tools-runtimes tools-validate: tools-%:
+.PHONY: tools-cdk tools-chaos tools-lab tools-ledger tools-runtimes tools-validate
+tools-cdk tools-chaos tools-lab tools-ledger tools-runtimes tools-validate: tools-%:
 	@infra/tools/install.sh $*

@@ -30,6 +30,8 @@ LARGEST_BINARY = 12 * MEGABYTE
 LARGEST_PACKAGE = 250 * MEGABYTE
 FIRST_MINUTES = {"lab": 2, "release": 4}
 BUILD = ["build", "--locked", "--profile"]
+# By default, Cargo builds the command line alone.
+BOTH = ["--bin", "bootstrap", "--bin", "snapback", "--features", "task"]
 
 
 def main(arguments: list[str]) -> int:
@@ -73,6 +75,15 @@ def build_bootstrap(architecture: str, profile: str) -> Path:
     return target_directory() / bootstrap
 
 
+def build_for_release(architecture: str) -> Path:
+    """Builds functions and command line for a release, and returns the bootstrap; the command line is next to it."""
+    if is_linux() and architecture == host_architecture():
+        build_both("release")
+    else:
+        build_for_other_machine(architecture, "release", BOTH)
+    return target_directory() / TARGETS[architecture] / "release" / "bootstrap"
+
+
 def announce(what: str, result: str, profile: str) -> None:
     """Prints what is being built, and how long that takes if its result does not exist."""
     built = any(target_directory().glob(result))
@@ -94,7 +105,7 @@ def build_both(profile: str) -> None:
     environment.setdefault(f"CC_{name}", "cc")
     # Fortified calls exist in glibc, for which cc is built, but not in musl.
     environment.setdefault(f"CFLAGS_{name}", "-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=0")
-    cargo([*BUILD, profile, "--bin", "bootstrap", "--bin", "snapback", "--target", target], environment)
+    cargo([*BUILD, profile, *BOTH, "--target", target], environment)
     put_cli(target_directory() / target / profile / "snapback")
 
 
@@ -108,16 +119,18 @@ def put_cli(built: Path) -> None:
     draft.replace(CLI)
 
 
-def build_for_other_machine(architecture: str, profile: str) -> None:
-    """Builds the bootstrap with zig, which brings the C compiler and the C library of every architecture."""
+# The command line is not for another machine: without its features, less is compiled.
+BOOTSTRAP_ALONE = ["--bin", "bootstrap", "--no-default-features", "--features", "task"]
+
+
+def build_for_other_machine(architecture: str, profile: str, what: list[str] = BOOTSTRAP_ALONE) -> None:
+    """Builds with zig, which brings the C compiler and the C library of every architecture."""
     target = TARGETS[architecture]
     subprocess.run([str(ROOT / "infra" / "tools" / "install.sh"), "cross"], cwd=ROOT, check=True)
     add_target(target)
     # It expects zig as a module of the python3 on the path.
     environment = {**os.environ, "PATH": f"{CROSS}{os.pathsep}{os.environ['PATH']}"}
-    # The command line is not for another machine: without its features, less is compiled.
-    features = ["--no-default-features", "--features", "task"]
-    command = ["zigbuild", *BUILD[1:], profile, "--bin", "bootstrap", "--target", target, *features]
+    command = ["zigbuild", *BUILD[1:], profile, *what, "--target", target]
     subprocess.run([str(CROSS / "cargo-zigbuild"), *command], cwd=ROOT, env=environment, check=True)
 
 

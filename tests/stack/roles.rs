@@ -323,7 +323,7 @@ impl IntoSlot for u32 {
 
 /// The actions that a role of the template allows. They are in the role's own block and, for the ledger, in a separate policy.
 /// Denied actions do not count.
-fn allowed(template: &str, role: &str) -> BTreeSet<String> {
+pub fn allowed(template: &str, role: &str) -> BTreeSet<String> {
     let ledger = role.replace("Role", "LedgerPolicy");
     let mut actions = actions(&resource(template, role));
     if let Some(policy) = find_resource(template, &ledger) {
@@ -333,7 +333,7 @@ fn allowed(template: &str, role: &str) -> BTreeSet<String> {
     actions
 }
 
-fn actions(block: &str) -> BTreeSet<String> {
+pub fn actions(block: &str) -> BTreeSet<String> {
     let services = ["lambda", "dynamodb", "cloudwatch", "tag", "states"];
     block
         .split("Effect")
@@ -366,7 +366,7 @@ fn starts_upper(action: &str) -> bool {
 
 /// Each role of the template, and the tasks that run under it. The three tasks that undo share one role, which is rehearsed
 /// before the first change. With separate roles, a missing right would show only when it is too late.
-const ROLES: &[(&[Task], &str)] = &[
+pub const ROLES: &[(&[Task], &str)] = &[
     (&[Task::Prepare], "PrepareRole"),
     (&[Task::Arm], "ArmRole"),
     (&[Task::Inject], "InjectRole"),
