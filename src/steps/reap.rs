@@ -5,6 +5,7 @@
 //!    damaged. If the safety lever is engaged, it takes over every running one.
 //! 3. Restores all targets of those runs, together.
 //! 4. Closes each run whose targets are all restored, or of which one cannot be restored.
+//! 5. Keeps the metrics of runs that were over some minutes ago. A failure of that is not the tick's.
 //!
 //! Safe to repeat because each tick starts from the ledger, and because stop, restore and close can be repeated.
 
@@ -17,6 +18,7 @@ use crate::model::time::Time;
 use crate::ports::{LedgerError, World};
 
 use super::error::{StepError, StepErrorKind};
+use super::keep_metrics::keep_metrics_of_runs;
 use super::report::close;
 use super::retry::retry;
 use super::rollback::{RolledBack, TargetResult, relist_lost, restore_runs, stop};
@@ -66,6 +68,7 @@ pub async fn reap(world: &impl World, budget: Budget) -> (Tick, Option<StepError
             errors.push(error);
         }
     }
+    keep_metrics_of_runs(world, budget).await;
     tick.errors = errors.len() as u64;
     (tick, errors.into_iter().next())
 }

@@ -1,6 +1,7 @@
 //! Carries out guarded writes on the simulated ledger, from the same descriptions as DynamoDB's condition expressions.
 
 use crate::model::guarded_write::{Condition, Effect, GuardedWrite, Item, Part};
+use crate::model::kept_metrics::KeptMetrics;
 use crate::model::names::{FunctionArn, RunId};
 use crate::model::run::{Lease, LeaseKind, Lever, Lock, Run, TargetRecord};
 use crate::model::time::Time;
@@ -35,7 +36,7 @@ impl State {
             Item::Target(id, function) => target_meets(self.targets.get(&(id.clone(), function.clone())), condition),
             Item::Lock(function) => lock_meets(self.locks.get(function), condition),
             Item::Lever => lever_meets(self.lever.as_ref(), condition),
-            Item::Active(_) | Item::Alarm(..) => true,
+            Item::Active(_) | Item::Alarm(..) | Item::Metrics(_) | Item::AwaitsMetrics(_) => true,
         })
     }
 
@@ -66,6 +67,12 @@ impl State {
                         self.lever = Some(lever.clone());
                     }
                 }
+                Item::Metrics(id) => {
+                    if let Effect::Metrics(metrics) = effect {
+                        self.kept_metrics.insert(id.clone(), KeptMetrics::clone(metrics));
+                    }
+                }
+                Item::AwaitsMetrics(id) => apply_to_list(&mut self.awaiting_metrics, id, effect),
             }
         }
     }
