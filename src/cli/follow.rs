@@ -236,7 +236,7 @@ impl<'a> Follower<'a> {
                 self.event(RunEvent::RollingBack { has_timed_out: interruption == Interruption::TimedOut });
                 let why = if interruption == Interruption::TimedOut { "the timeout has elapsed; " } else { "" };
                 self.line(progress, &format!("{why}rolling back; Ctrl-C stops following"));
-                progress.undo = Some(Box::pin(self.roll_back()));
+                progress.undo = Some(Box::pin(self.roll_back(interruption == Interruption::TimedOut)));
             }
             Reaction::Leave => {
                 progress.screen.clear();
@@ -247,14 +247,15 @@ impl<'a> Follower<'a> {
     }
 
     /// Rolls the run back. If the run is not in the ledger yet, this prevents its start.
-    async fn roll_back(&self) -> Result<(), Failure> {
+    async fn roll_back(&self, has_timed_out: bool) -> Result<(), Failure> {
         let stop = Undo::Stop(self.id);
-        let undone = match through_function(self.stack, stop, self.user, self.arguments, self.output).await {
+        let by = if has_timed_out { self.user.by_timeout() } else { self.user.clone() };
+        let undone = match through_function(self.stack, stop, &by, self.arguments, self.output).await {
             Ok(undone) => undone,
             Err(RollbackError::Failed(failure)) => return Err(failure),
             Err(RollbackError::Unreachable(why)) => {
                 self.restores_itself.set(true);
-                instead(&self.stack.world, stop, self.user, &why, self.arguments, self.output).await?
+                instead(&self.stack.world, stop, &by, &why, self.arguments, self.output).await?
             }
         };
         match undone.failure {
@@ -373,7 +374,7 @@ impl<'a> Follower<'a> {
 
     fn status_news(&self, progress: &mut Progress<'a>, run: &Run) {
         if progress.shown.status.replace(run.status) != Some(run.status) {
-            let reason = run.reason.as_ref().map(ToString::to_string);
+            let reason = run.reason_text();
             self.line(progress, &format!("run {}", status_text(run.status, reason.as_deref())));
             self.event(RunEvent::Status { status: run.status, reason });
         }

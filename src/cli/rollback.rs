@@ -139,6 +139,7 @@ pub(super) async fn wait_until_closed(
     let until = world.now() + patience;
     let mut views = Vec::new();
     for run in &undone.runs {
+        let mut is_noted = false;
         loop {
             let view = match report::view(world, run).await {
                 Ok(view) => view,
@@ -154,6 +155,17 @@ pub(super) async fn wait_until_closed(
                 output.note(&format!(
                     "snapback: {run} is not restored; the run's execution and the reaper keep trying; once the cause is removed, \
                      to restore immediately: snapback rollback {run}"
+                ));
+            }
+            if !is_closed && !is_refused && is_restored(&view) && !std::mem::replace(&mut is_noted, true) {
+                output.note(&format!(
+                    "snapback: {run}: everything is restored; waiting for its execution, or the reaper, to close it"
+                ));
+            }
+            if !is_closed && !is_refused && world.now() >= until && undone.failure.is_none() {
+                output.note(&format!(
+                    "snapback: {run} is not over; the reaper continues; to do it from this machine: snapback rollback {run} \
+                     --direct"
                 ));
             }
             if is_closed || is_refused || view.outcome == Outcome::RestoreFailed || world.now() >= until {
@@ -189,7 +201,7 @@ mod tests {
         let world = world(&["checkout", "payment"]);
         let output = Output::new(false);
         let refused = injected(&world, "refused", "checkout").await;
-        let undone = Undone { runs: vec![refused.clone()], refused: [refused.clone()].into(), failure: None };
+        let undone = Undone { runs: vec![refused.clone()], refused: [refused.clone()].into(), ..Undone::default() };
         let began = world.now();
         let (views, undone) = wait_until_closed(&world, undone, &output).await;
         assert_eq!(began.until(world.now()), Duration::ZERO);
@@ -212,7 +224,7 @@ mod tests {
         let run = injected(&world, "run-1", "checkout").await;
         world.advance(Duration::from_secs(60));
         let failure = restore_directly(&world, std::slice::from_ref(&run), &EndReason::UserRequest.into()).await;
-        let undone = Undone { runs: vec![run.clone()], refused: [run].into(), failure };
+        let undone = Undone { runs: vec![run.clone()], refused: [run].into(), failure, ..Undone::default() };
         let (views, undone) = wait_until_closed(&world, undone, &Output::new(false)).await;
         assert_eq!((views.len(), worst(&views, &undone)), (1, Exit::Success));
     }

@@ -20,8 +20,8 @@ use super::exit::Exit;
 use super::file::read_seeded;
 use super::finished::Finished;
 use super::follow::{Followed, Follower};
-use super::identity::{Identified, show_identity};
-use super::interrupt::Interruptions;
+use super::identity::{Identified, Identity, show_identity};
+use super::interrupt::{Interruption, Interruptions};
 use super::output::Output;
 use super::rollback::is_restored;
 use super::stack::RollbackError;
@@ -47,8 +47,10 @@ enum FinalKind {
 /// Starts a run, follows it to its end and shows its report. If it is detached, it is left once its faults are in place.
 pub(super) async fn run(arguments: &Arguments, options: &RunOptions, output: &Output) -> Result<Exit, Failure> {
     let (experiment, value) = read_seeded(&options.file, options.seed)?;
+    // Before the files are opened, because an interruption must not leave an empty one.
+    let mut interruptions = Interruptions::new(options.timeout.map(RunTimeout::get))?;
     let artifacts = Artifacts::open(options.junit.as_deref(), options.summary.as_deref(), &options.file)?;
-    let followed = start_and_follow(arguments, options, &experiment, value, output).await;
+    let followed = start_and_follow(arguments, options, &experiment, value, &mut interruptions, output).await;
     artifacts.write(experiment.name.as_str(), followed.as_ref().map(|(_, finished)| finished), output);
     followed.map(|(exit, _)| exit)
 }
@@ -58,23 +60,21 @@ async fn start_and_follow(
     options: &RunOptions,
     experiment: &Experiment,
     mut value: Value,
+    interruptions: &mut Interruptions,
     output: &Output,
 ) -> Result<(Exit, Finished), Failure> {
-    let stack = stack::find(arguments).await?;
-    let identity = show_identity(&stack, output).await;
+    let (stack, identity) = found(arguments, interruptions, output).await?;
     let user = actor(identity.caller.as_deref());
     state_starter(&stack, &mut value, options, &user, output);
     let id = match &options.name {
         Some(name) => name.clone(),
         None => run_id(&experiment.name, stack.world.now(), stack.world.random())?,
     };
-    // Until now, Ctrl-C ends the command before anything was started. From now on, it reaches the code below.
-    let mut interruptions = Interruptions::new(options.timeout.map(RunTimeout::get))?;
     let execution = tokio::select! {
         execution = start(&stack, arguments, &id, &value) => execution?,
         // Whether the execution has started is not known. Either way, it is stopped.
         _ = interruptions.next() => {
-            return Err(stop_before_start(&stack, &user, arguments, &id, &mut interruptions, output).await);
+            return Err(stop_before_start(&stack, &user, arguments, &id, interruptions, output).await);
         }
     };
     if !output.as_json && !output.quiet {
@@ -83,7 +83,7 @@ async fn start_and_follow(
     let follower = Follower::new(&stack, arguments, &id, execution, experiment, &user, output);
     let follower = follower.detaching(options.detach);
     follower.started();
-    let followed = follower.follow(&mut interruptions).await?;
+    let followed = follower.follow(interruptions).await?;
     if let Followed::Refused(failure) = followed {
         return Err(failure);
     }
@@ -118,6 +118,32 @@ fn state_starter(stack: &stack::Stack, experiment: &mut Value, options: &RunOpti
         let starting = Actor { reason: options.reason.clone(), ..user.clone() };
         experiment["startedBy"] = json!(stack.recorded(&starter(experiment, &starting), output));
     }
+}
+
+/// Finds the stack and shows where it is, unless the command is interrupted.
+async fn found(
+    arguments: &Arguments,
+    interruptions: &mut Interruptions,
+    output: &Output,
+) -> Result<(stack::Stack, Identity), Failure> {
+    let found = async {
+        let stack = stack::find(arguments).await?;
+        let identity = show_identity(&stack, output).await;
+        Ok((stack, identity))
+    };
+    tokio::select! {
+        found = found => found,
+        interruption = interruptions.next() => Err(not_started(interruption)),
+    }
+}
+
+/// The failure of a command that was interrupted before it has started anything.
+fn not_started(interruption: Interruption) -> Failure {
+    let (exit, what) = match interruption {
+        Interruption::TimedOut => (Exit::TimedOut, "the timeout has elapsed"),
+        _ => (Exit::EndedEarly, "interrupted"),
+    };
+    Failure { exit, ..Failure::new("NotStarted", format!("{what}; nothing was started")) }
 }
 
 /// Returns the exit code of a run. One that had ended before its rollback was requested has its own outcome.
@@ -163,6 +189,8 @@ async fn stop_before_start(
     output: &Output,
 ) -> Failure {
     interruptions.end_timeout();
+    let by_timeout = user.by_timeout();
+    let user = if interruptions.has_timed_out() { &by_timeout } else { user };
     let exit = if interruptions.has_timed_out() { Exit::TimedOut } else { Exit::EndedEarly };
     let stop = async {
         match through_function(stack, Undo::Stop(id), user, arguments, output).await {

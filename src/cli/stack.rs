@@ -122,8 +122,16 @@ fn schedule_resources(output: impl Fn(&str) -> Option<String>) -> Option<Schedul
 
 /// The response of the rollback function.
 #[derive(Deserialize)]
-struct RolledBack {
-    runs: Vec<RolledBackRun>,
+pub(super) struct RolledBack {
+    /// The runs that it has rolled back.
+    pub(super) runs: Vec<RolledBackRun>,
+    /// Whether it has moved the lever. Earlier releases always do, and do not state it.
+    #[serde(default = "always")]
+    pub(super) moved: bool,
+}
+
+fn always() -> bool {
+    true
 }
 
 /// A run that the rollback function has rolled back.
@@ -176,16 +184,16 @@ impl Stack {
         actor.clone()
     }
 
-    /// Calls the rollback function and waits for its response; returns the runs that it has rolled back.
-    pub(super) async fn roll_back(&self, payload: &Value) -> Result<Vec<RolledBackRun>, RollbackError> {
+    /// Calls the rollback function and waits for its response.
+    pub(super) async fn roll_back(&self, payload: &Value) -> Result<RolledBack, RollbackError> {
         let invoked = invoke(&self.config, &self.rollback_function, payload, ROLLBACK_TIMEOUT).await;
         let response = invoked.map_err(RollbackError::Unreachable)?;
         if response.is_error {
             return Err(failed(&response.payload));
         }
         // A function of another release may respond in another form. Any response means that it has rolled back.
-        let rolled_back = serde_json::from_str::<RolledBack>(&response.payload);
-        Ok(rolled_back.map(|response| response.runs).unwrap_or_default())
+        let unknown = |_| RolledBack { runs: Vec::new(), moved: true };
+        Ok(serde_json::from_str(&response.payload).unwrap_or_else(unknown))
     }
 }
 
@@ -219,8 +227,15 @@ mod tests {
             |function| json!({ "function": function, "status": "failed", "error": "AccessDenied", "cause": "denied" });
         let targets = [failed("a"), failed("b"), json!({ "function": "c", "status": "restored" })];
         let response = json!({ "runs": [{ "runId": "r", "targets": targets }, { "runId": "of-another-release" }] });
-        let RolledBack { runs } = serde_json::from_value(response).unwrap_or_else(|error| unreachable!("{error}"));
+        let RolledBack { runs, .. } = serde_json::from_value(response).unwrap_or_else(|error| unreachable!("{error}"));
         assert_eq!(runs.iter().map(RolledBackRun::failures).collect::<Vec<_>>(), [["denied"].into(), [].into()]);
+    }
+
+    #[test]
+    fn a_release_that_does_not_state_it_has_moved_the_lever() {
+        let moved = |response: Value| serde_json::from_value(response).map(|RolledBack { moved, .. }| moved).ok();
+        assert_eq!(moved(json!({ "runs": [] })), Some(true));
+        assert_eq!(moved(json!({ "runs": [], "moved": false })), Some(false));
     }
 
     #[test]

@@ -13,6 +13,9 @@ use super::text::{is_control, shorten};
 /// (IAM/latest/APIReference/API_SimulatePrincipalPolicy). Both are stored with the run, which every step reads.
 const MAX_CHARACTERS: usize = 2048;
 
+/// What follows the way in which a user acts, if it is a timeout of the user's command that acts.
+const TIMEOUT: &str = ", --timeout";
+
 /// What a schedule states about itself: the way in which its runs start.
 pub const VIA_SCHEDULE: &str = "schedule";
 
@@ -65,6 +68,19 @@ impl Actor {
     #[must_use]
     pub fn snapback() -> Self {
         Self { caller: None, via: Via::known("snapback"), url: None, reason: None }
+    }
+
+    /// The timeout of this actor's command.
+    #[must_use]
+    pub fn by_timeout(&self) -> Self {
+        let via = Via::try_from(format!("{}{TIMEOUT}", self.via)).unwrap_or_else(|_| self.via.clone());
+        Self { via, ..self.clone() }
+    }
+
+    /// Whether it is the timeout of a command.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        self.via.as_str().ends_with(TIMEOUT)
     }
 
     /// An alarm, by its ARN.
@@ -185,6 +201,23 @@ mod tests {
         ] {
             assert_eq!(displayed(&actor), expected);
         }
+    }
+
+    #[test]
+    fn a_run_that_a_timeout_has_ended_was_not_stopped_by_a_user() {
+        use crate::model::run::{EndReason, RunEnding};
+        let ana = Actor { via: Via::known("command line"), ..Actor::alarm("arn:aws:iam::123456789012:user/ana") };
+        let reason = |by: Actor| {
+            let ending = RunEnding::by(EndReason::UserRequest, Some(by));
+            let id = crate::model::names::RunId::try_from("r").unwrap_or_else(|wrong| unreachable!("{wrong}"));
+            crate::model::marker::stopped_marker(&id, &ending, crate::model::time::Time(0)).reason_text()
+        };
+        assert_eq!(ana.by_timeout().via.as_str(), "command line, --timeout");
+        assert_eq!(reason(ana.by_timeout()).as_deref(), Some("stopped by the timeout of the command that started it"));
+        assert_eq!(reason(ana).as_deref(), Some("stopped by a user"));
+        let long =
+            Actor { via: Via::try_from("v".repeat(64)).unwrap_or_else(|e| unreachable!("{e}")), ..Actor::snapback() };
+        assert_eq!(long.by_timeout(), long, "there is no room for more");
     }
 
     #[test]

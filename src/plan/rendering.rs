@@ -289,7 +289,7 @@ pub fn report_view(run: &Run, targets: &[TargetRecord]) -> ReportView {
         status: run.status,
         outcome: outcome(run, targets),
         started_by: run.started_by.clone(),
-        reason: run.reason.as_ref().map(ToString::to_string),
+        reason: run.reason_text(),
         ended_by: run.ended_by.clone(),
         seed: run.seed,
         created_at: run.created_at.to_string(),

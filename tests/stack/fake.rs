@@ -49,6 +49,8 @@ pub struct State {
     pub records_reasons: bool,
     /// Whether the response to StartExecution is lost, although the execution starts.
     pub start_hangs: bool,
+    /// Whether CloudFormation takes longer than any test waits.
+    pub stacks_hang: bool,
     /// The status with which StartExecution fails, or 200.
     pub start_status: u16,
     /// Each call, with its payload where that matters.
@@ -79,6 +81,7 @@ impl FakeAws {
             records_actors: true,
             records_reasons: true,
             start_hangs: false,
+            stacks_hang: false,
             start_status: 200,
             calls: Vec::new(),
             keys: BTreeSet::new(),
@@ -107,7 +110,8 @@ impl FakeAws {
         let asked = |call: String| {
             let mut payload: Value = serde_json::from_str(call.strip_prefix("Invoke ").unwrap()).unwrap();
             let by = payload.as_object_mut().unwrap().remove("by");
-            assert_eq!(by.unwrap_or_default()["via"], "command line", "{payload}");
+            let via = by.unwrap_or_default()["via"].as_str().unwrap_or_default().to_owned();
+            assert!(["command line", "command line, --timeout"].contains(&via.as_str()), "{payload}: {via}");
             payload
         };
         self.calls("Invoke").into_iter().map(asked).collect()
@@ -323,6 +327,11 @@ fn respond(state: &Mutex<State>, call: &str, body: &str) -> (u16, String) {
     };
     now.calls.push(note);
     match name {
+        "DescribeStacks" if now.stacks_hang => {
+            drop(now);
+            std::thread::sleep(Duration::from_secs(120));
+            (500, String::new())
+        }
         "DescribeStacks" => stacks(&now),
         "GetCallerIdentity" if !now.sts => {
             (403, "<ErrorResponse><Error><Code>No</Code></Error></ErrorResponse>".into())
