@@ -7,10 +7,12 @@ use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update};
 
 use crate::model::guarded_write::{Condition, Effect, GuardedWrite, Item as Place, Part};
-use crate::model::run::{LeaseKind, Run, RunEnding};
+use crate::model::run::{LeaseKind, Lever, Run, RunEnding};
+use crate::model::snapshot::Snapshot;
 use crate::model::time::Time;
 use crate::ports::LedgerError;
 
+use super::kept_metrics::{awaits_metrics_key, metrics_key};
 use super::records::{
     Item, active_key, alarm_key, body_key, changing_attributes, has_separate_body, json, lease_names, lever_key,
     lock_key, number, run_items, run_key, target_key, text,
@@ -133,6 +135,8 @@ fn key_of(place: &Place) -> Item {
         Place::Lock(function) => lock_key(function),
         Place::Active(run) => active_key(run),
         Place::Alarm(alarm, run) => alarm_key(alarm, run),
+        Place::Metrics(run) => metrics_key(run),
+        Place::AwaitsMetrics(run) => awaits_metrics_key(run),
         Place::Lever => lever_key(),
     }
 }
@@ -197,8 +201,13 @@ impl Expression {
             Condition::TargetIn(statuses) => self.status_in(statuses.iter().map(|status| status.stored_name())),
             Condition::HeldBy(run) => format!("#run = {}", self.value(text(run.as_str()))),
             Condition::Free => "attribute_not_exists(#run)".to_owned(),
-            Condition::Released => {
-                format!("attribute_not_exists(pk) OR #engaged = {}", self.value(AttributeValue::Bool(false)))
+            // A damaged lever counts as engaged, here and where it is read.
+            Condition::LeverIsNot(engaged) => {
+                let disengaged = format!("#engaged = {}", self.value(AttributeValue::Bool(false)));
+                match engaged {
+                    true => format!("attribute_not_exists(pk) OR {disengaged}"),
+                    false => format!("NOT {disengaged}"),
+                }
             }
             Condition::Changes(changes) => format!("#changes = {}", self.value(json(changes)?)),
             Condition::Rehearsed => format!("#rehearsed = {}", self.value(AttributeValue::Bool(true))),
@@ -249,11 +258,7 @@ impl Expression {
             Effect::ClosedAt(at) => self.set("closedAt", number(at.0)),
             Effect::CreateTarget(status) => self.set_once("status", text(status.stored_name())),
             Effect::TargetStatus(status) => self.set("status", text(status.stored_name())),
-            Effect::Snapshot(snapshot) => {
-                self.set("changes", json(&snapshot.changes)?);
-                self.set("lastVersion", number(snapshot.last_version));
-                self.set_or_remove("runtimeVersion", snapshot.runtime_version.as_ref().map(text));
-            }
+            Effect::Snapshot(snapshot) => self.set_snapshot(snapshot)?,
             Effect::Rehearsed(rehearsed) => {
                 self.set_or_remove("rehearsed", rehearsed.then_some(AttributeValue::Bool(true)));
             }
@@ -266,9 +271,9 @@ impl Expression {
             Effect::Waiting(why) => self.set_or_remove("waitingFor", why.as_ref().map(text)),
             Effect::RemovedFaults(faults) => self.set("removedFaults", json(faults)?),
             Effect::EndedAt(at) => self.set("endedAt", number(at.0)),
-            Effect::Drift(drift) => self.set("drift", json(drift)?),
-            Effect::FrozenVersions(versions) => self.set("frozenVersions", json(versions)?),
-            Effect::Redacted(changes) => self.set("changes", json(changes)?),
+            Effect::Drift(_) | Effect::FrozenVersions(_) | Effect::Redacted(_) | Effect::Metrics(_) => {
+                self.set_json(effect)?;
+            }
             Effect::RuntimeVersionAtEnd(version) => {
                 self.set_or_remove("runtimeVersionAtEnd", version.as_ref().map(text));
             }
@@ -280,7 +285,35 @@ impl Expression {
                 self.set("releasedAt", number(at.0));
                 self.removes.push("run");
             }
+            Effect::Lever(lever) => self.set_lever(lever)?,
             Effect::Expiry(at) => self.set_or_remove("expiresAt", at.map(number)),
+        }
+        Ok(())
+    }
+
+    fn set_snapshot(&mut self, snapshot: &Snapshot) -> Result<(), LedgerError> {
+        self.set("changes", json(&snapshot.changes)?);
+        self.set("lastVersion", number(snapshot.last_version));
+        self.set_or_remove("runtimeVersion", snapshot.runtime_version.as_ref().map(text));
+        Ok(())
+    }
+
+    fn set_lever(&mut self, lever: &Lever) -> Result<(), LedgerError> {
+        self.set("engaged", AttributeValue::Bool(lever.engaged));
+        self.set("since", number(lever.since.0));
+        self.set("reason", text(&lever.reason));
+        self.set_or_remove("by", lever.by.as_ref().map(json).transpose()?);
+        Ok(())
+    }
+
+    /// Sets the attribute of an effect that is stored as one text of JSON.
+    fn set_json(&mut self, effect: &Effect) -> Result<(), LedgerError> {
+        match effect {
+            Effect::Drift(drift) => self.set("drift", json(drift)?),
+            Effect::FrozenVersions(versions) => self.set("frozenVersions", json(versions)?),
+            Effect::Redacted(changes) => self.set("changes", json(changes)?),
+            Effect::Metrics(metrics) => self.set("metrics", json(metrics)?),
+            _ => {}
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-use crate::model::names::{FunctionName, LeverReason, RunId};
+use crate::model::names::{ExperimentName, FunctionName, LeverReason, RunId};
 use crate::model::time::{BoundedDuration, Time};
 use crate::plan::import::Format;
 
@@ -75,6 +75,18 @@ pub(super) enum Command {
     },
     /// Show what would happen to which functions, what would end it, and every refusal; changes nothing.
     Plan(PlanOptions),
+    /// Write a commented experiment to standard output; needs no account.
+    ///
+    /// It begins with one fault, with all settings explained, or with a common failure, with its hypothesis, what good looks
+    /// like and what to alarm on.
+    Init {
+        /// A fault, or a common failure.
+        #[arg(value_parser = clap::builder::PossibleValuesParser::new(super::init::names()))]
+        fault: String,
+        /// The target function, by name or ARN.
+        #[arg(long, value_name = "NAME", value_parser = function)]
+        function: FunctionName,
+    },
     /// Turn another tool's configuration into an experiment; changes nothing, needs no account.
     ///
     /// Prints the experiment as YAML, or with --json as JSON. Standard error has a line for everything that is not
@@ -109,6 +121,9 @@ pub(super) enum Command {
         /// All active runs.
         #[arg(long, group = "runs")]
         all: bool,
+        /// Why, for the report and for other users of the stack.
+        #[arg(long, value_parser = lever_reason)]
+        reason: Option<LeverReason>,
         /// If the run has not started yet, prevent its start.
         #[arg(long, conflicts_with = "all")]
         prevent_start: bool,
@@ -116,11 +131,29 @@ pub(super) enum Command {
         #[arg(long)]
         direct: bool,
     },
-    /// Show the outcome of a run.
+    /// Show the outcome of a run; with --html or --markdown, write the evidence of it to a file.
     Report {
         /// The run.
         #[arg(value_parser = run_id)]
         run: RunId,
+        #[command(flatten)]
+        files: ReportFiles,
+    },
+    /// Compare how long runs took to detect, to roll back and to recover.
+    Compare {
+        /// The runs, two or more.
+        #[arg(value_parser = run_id, required = true, num_args = 2.., value_name = "RUN")]
+        runs: Vec<RunId>,
+        #[command(flatten)]
+        options: HistoryOptions,
+    },
+    /// Show how long the runs of an experiment took to detect, to roll back and to recover.
+    History {
+        /// The experiment's name.
+        #[arg(value_parser = experiment)]
+        experiment: ExperimentName,
+        #[command(flatten)]
+        options: HistoryOptions,
     },
     /// Move or show the safety lever: while it is engaged, nothing starts, and active runs are rolled back.
     #[command(arg_required_else_help = true)]
@@ -133,8 +166,12 @@ pub(super) enum Command {
         #[command(subcommand)]
         action: ScheduleAction,
     },
-    /// Print the JSON Schema of an experiment.
-    Schema,
+    /// Print the JSON Schema of an experiment, or of what a command prints with --json.
+    Schema {
+        /// What the schema describes.
+        #[arg(long, value_enum, default_value = "experiment", value_name = "DOCUMENT")]
+        of: super::schema::Document,
+    },
     /// Print a script that completes commands and options in a shell.
     Completions {
         /// The shell.
@@ -243,6 +280,25 @@ pub(super) enum PlanFormat {
     Markdown,
 }
 
+/// The files that `report` writes.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct ReportFiles {
+    /// Write the report as one HTML file, with charts; it needs no network.
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
+    /// Write the report as Markdown.
+    #[arg(long, value_name = "FILE")]
+    pub(super) markdown: Option<PathBuf>,
+}
+
+/// The file that `history` and `compare` write.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct HistoryOptions {
+    /// Write the times as one HTML file, with charts; it needs no network.
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
+}
+
 /// What `run` is asked.
 #[derive(Debug, clap::Args)]
 pub(super) struct RunOptions {
@@ -251,6 +307,9 @@ pub(super) struct RunOptions {
     /// The run's name; default: made from the experiment's name and the time.
     #[arg(long, value_name = "RUN", value_parser = new_run_id, allow_hyphen_values = true)]
     pub(super) name: Option<RunId>,
+    /// Why, for the report and for other users of the stack.
+    #[arg(long, value_parser = lever_reason)]
+    pub(super) reason: Option<LeverReason>,
     /// Make the draws of select and percentages repeatable; overrides the file's seed.
     #[arg(long, value_name = "NUMBER", value_parser = seed, allow_hyphen_values = true)]
     pub(super) seed: Option<u32>,
@@ -327,6 +386,10 @@ impl Arguments {
 
 fn lever_reason(text: &str) -> Result<LeverReason, String> {
     LeverReason::try_from(text)
+}
+
+fn experiment(text: &str) -> Result<ExperimentName, String> {
+    ExperimentName::try_from(text.to_owned())
 }
 
 fn seed(text: &str) -> Result<u32, String> {

@@ -15,8 +15,8 @@ use super::output::Output;
 use super::words::targets;
 
 /// The output of `check`.
-#[derive(Serialize)]
-struct CheckView {
+#[derive(Serialize, schemars::JsonSchema)]
+pub(super) struct CheckView {
     /// Whether every file is valid.
     valid: bool,
     /// The experiment's name, if one file was checked and is valid.
@@ -32,7 +32,7 @@ struct CheckView {
 }
 
 /// A file that was checked.
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct CheckedFile {
     file: PathBuf,
     valid: bool,

@@ -12,6 +12,7 @@ pub(super) const EXAMPLES: &[(&str, &[Example])] = &[
             ("snapback check chaos/*.yaml", "Validate all experiments of a folder, in a pipeline for instance."),
         ],
     ),
+    ("compare", &[("snapback compare nightly-1 nightly-2", "Compare two runs.")]),
     (
         "completions",
         &[
@@ -21,6 +22,10 @@ pub(super) const EXAMPLES: &[(&str, &[Example])] = &[
         ],
     ),
     (
+        "history",
+        &[("snapback history 'checkout survives throttling' --html history.html", "Draw the times of all its runs.")],
+    ),
+    (
         "import",
         &[
             ("snapback import fis.json >experiment.yaml", "Turn an AWS FIS experiment template into an experiment."),
@@ -28,6 +33,13 @@ pub(super) const EXAMPLES: &[(&str, &[Example])] = &[
                 "snapback import parameter.json --from failure-lambda --function checkout",
                 "Name the tool, and the function that the file does not name.",
             ),
+        ],
+    ),
+    (
+        "init",
+        &[
+            ("snapback init latency --function checkout >slow.yaml", "Begin an experiment with one fault."),
+            ("snapback init poison-message --function worker >poison.yaml", "Begin with a common failure."),
         ],
     ),
     (
@@ -45,11 +57,17 @@ pub(super) const EXAMPLES: &[(&str, &[Example])] = &[
             ("snapback plan experiment.yaml --summary plan.md", "Keep it as Markdown for a pull request, too."),
         ],
     ),
-    ("report", &[("snapback report nightly-1 --json", "Read the report of a run in a script.")]),
+    (
+        "report",
+        &[
+            ("snapback report nightly-1 --json", "Read the report of a run in a script."),
+            ("snapback report nightly-1 --html report.html", "Write a page with charts, to send around or to print."),
+        ],
+    ),
     (
         "rollback",
         &[
-            ("snapback rollback nightly-1", "End a run, and restore its targets."),
+            ("snapback rollback nightly-1 --reason 'customers complain'", "End a run, and restore its targets."),
             ("snapback rollback --all", "End all runs."),
             ("snapback rollback nightly-1 --direct --table snapback-ledger", "Restore while the stack is broken."),
         ],
@@ -58,7 +76,8 @@ pub(super) const EXAMPLES: &[(&str, &[Example])] = &[
         "run",
         &[
             ("snapback run experiment.yaml", "Run an experiment; Ctrl-C rolls it back."),
-            ("snapback run experiment.yaml --name game-day-1", "Name the run."),
+            ("snapback run experiment.yaml --name game-day-1 --reason 'game day'", "Name the run, and tell why."),
+            ("snapback run experiment.yaml --json | tail -n 1", "Get the report alone as JSON."),
             ("snapback run experiment.yaml --junit results.xml --timeout PT20M", "Test in a pipeline."),
         ],
     ),
@@ -73,6 +92,12 @@ pub(super) const EXAMPLES: &[(&str, &[Example])] = &[
             ("snapback schedule list", "List the schedules."),
         ],
     ),
-    ("schema", &[("snapback schema >snapback.schema.json", "Let an editor check and complete experiments.")]),
+    (
+        "schema",
+        &[
+            ("snapback schema >snapback.schema.json", "Let an editor check and complete experiments."),
+            ("snapback schema --of report", "Read what report --json prints."),
+        ],
+    ),
     ("status", &[("snapback status", "See what is active."), ("snapback status nightly-1", "See one run.")]),
 ];

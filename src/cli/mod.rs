@@ -8,6 +8,7 @@ mod check;
 mod command_line;
 mod direct;
 mod encoding;
+mod evidence;
 mod examples;
 mod exit;
 mod file;
@@ -16,6 +17,7 @@ mod finished;
 mod follow;
 mod identity;
 mod import;
+mod init;
 mod interrupt;
 mod junit;
 #[cfg(test)]
@@ -35,11 +37,13 @@ mod rollback;
 mod run;
 mod schedule;
 mod schedule_arguments;
+mod schema;
 mod screen;
 mod stack;
 mod stack_failure;
 mod status;
 mod status_text;
+mod stream;
 mod summary;
 mod syntax;
 mod table;
@@ -63,6 +67,7 @@ pub async fn main() -> Exit {
         Err(error) => return command_line::show(&error),
     };
     let output = Output::new(arguments.json).with_places(arguments.places()).quieter(arguments.quiet);
+    let output = output.in_lines(matches!(arguments.command, Command::Run(_)));
     // Boxed: the commands' futures together are too deep a type for the compiler.
     let exit = match Box::pin(command(&arguments, &output)).await {
         Ok(exit) => exit,
@@ -81,26 +86,35 @@ async fn command(arguments: &Arguments, output: &Output) -> Result<Exit, Failure
             output.print(&completions(*shell));
             Ok(Exit::Success)
         }
+        Command::Init { fault, function } => {
+            output.print(&init::init(fault, function)?);
+            Ok(Exit::Success)
+        }
         Command::Man => {
             output.print(&manual()?);
             Ok(Exit::Success)
         }
-        Command::Schema => {
-            output.json(&schemars::schema_for!(crate::model::experiment::Experiment));
+        Command::Schema { of } => {
+            output.json(&schema::schema_of(*of));
             Ok(Exit::Success)
         }
         Command::Import { file, from, functions } => import::import(file, *from, functions, output),
         Command::Plan(options) => plan::plan(arguments, options, output).await,
         Command::Run(options) => run::run(arguments, options, output).await,
         Command::Status(options) => status::status(arguments, options, output).await,
-        Command::Report { run } => report::report(arguments, run, output).await,
-        Command::Rollback { run, prevent_start, direct, .. } => {
+        Command::Report { run, files } => {
+            evidence::write_files(arguments, run, files, output).await?;
+            report::report(arguments, run, output).await
+        }
+        Command::Compare { runs, options } => evidence::compare(arguments, runs, options, output).await,
+        Command::History { experiment, options } => evidence::history(arguments, experiment, options, output).await,
+        Command::Rollback { run, reason, prevent_start, direct, .. } => {
             let what = match run {
                 Some(run) if *prevent_start => Undo::Stop(run),
                 Some(run) => Undo::Run(run),
                 None => Undo::All,
             };
-            rollback::rollback(arguments, what, *direct, output).await
+            rollback::rollback(arguments, what, reason.as_ref(), *direct, output).await
         }
         Command::Lever { action } => lever::lever(arguments, action, output).await,
         Command::Schedule { action } => schedule::schedule(arguments, action, output).await,

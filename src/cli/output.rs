@@ -28,6 +28,8 @@ pub(super) struct Output {
     pub(super) live: bool,
     /// Whether to print no progress.
     pub(super) quiet: bool,
+    /// Whether JSON is one value a line.
+    in_lines: bool,
     /// How standard output is drawn.
     pub(super) pen: Pen,
     /// How standard error is drawn, which shows progress.
@@ -38,7 +40,7 @@ pub(super) struct Output {
 }
 
 /// The output of a command that failed.
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 pub(super) struct FailureView<'a> {
     /// The error's stable name.
     error: &'a str,
@@ -60,8 +62,8 @@ impl Output {
         let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let live = io::stderr().is_terminal() && !is_dumb && !as_json;
         let pen = if as_json { Pen::PLAIN } else { Pen::of_stdout() };
-        let progress = Pen::of_stderr();
-        Self { as_json, live, quiet: false, pen, progress, places: String::new(), failed: RefCell::default() }
+        let (progress, places, failed) = (Pen::of_stderr(), String::new(), RefCell::default());
+        Self { as_json, live, quiet: false, in_lines: false, pen, progress, places, failed }
     }
 
     /// Adds the options for printed commands (see [`Arguments::places`](super::arguments::Arguments::places)).
@@ -72,6 +74,11 @@ impl Output {
     /// Prints no progress, if `quiet` is set.
     pub(super) fn quieter(self, quiet: bool) -> Self {
         Self { quiet, live: self.live && !quiet, ..self }
+    }
+
+    /// Prints each JSON value in one line, if `in_lines` is set.
+    pub(super) fn in_lines(self, in_lines: bool) -> Self {
+        Self { in_lines, ..self }
     }
 
     /// Completes the commands in a text with the options that reach the same stack.
@@ -140,7 +147,8 @@ impl Output {
     }
 
     pub(super) fn json(&self, value: &impl Serialize) {
-        let text = serde_json::to_string_pretty(value).unwrap_or_default();
+        let text = if self.in_lines { serde_json::to_string(value) } else { serde_json::to_string_pretty(value) };
+        let text = text.unwrap_or_default();
         // serde_json escapes ASCII's control characters. The others can only be in strings, where JSON allows an
         // escape.
         let is_left = |c: char| is_control(c) && c != '\n';

@@ -22,14 +22,25 @@ pub(super) struct ShownTargets {
 }
 
 impl ShownTargets {
-    /// Returns the lines about what has changed since the last call.
-    pub(super) fn news(&mut self, records: &[TargetRecord], pen: Pen) -> Vec<String> {
+    /// Returns the targets whose status has changed since the last call.
+    pub(super) fn changed<'r>(&mut self, records: &'r [TargetRecord]) -> Vec<&'r TargetRecord> {
         let mut changed = Vec::new();
         for record in records {
             if self.statuses.insert(record.function.to_string(), record.status) != Some(record.status) {
                 changed.push(record);
             }
         }
+        changed
+    }
+
+    /// Returns the lines about what has changed since the last call.
+    pub(super) fn news(&mut self, records: &[TargetRecord], pen: Pen) -> Vec<String> {
+        let changed = self.changed(records);
+        self.lines(records, &changed, pen)
+    }
+
+    /// Returns the lines about these changed targets, and about what targets have begun to wait for.
+    pub(super) fn lines(&mut self, records: &[TargetRecord], changed: &[&TargetRecord], pen: Pen) -> Vec<String> {
         let is_many = records.len() > MAX_LISTED;
         let mut lines = Vec::new();
         if is_many && !changed.is_empty() {

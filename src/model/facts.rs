@@ -46,6 +46,7 @@ pub struct Facts {
 
 /// The functions with certain tags, and how many of them become targets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Draw {
     /// The tags, for display.

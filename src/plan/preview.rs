@@ -16,6 +16,7 @@ use super::rendering::{FieldRow, field_row};
 
 /// One target of a plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TargetPlan {
     /// The function's name.
@@ -28,6 +29,7 @@ pub struct TargetPlan {
 
 /// A condition, and what was read of it for the plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ConditionNow {
     /// The condition.
@@ -40,6 +42,7 @@ pub struct ConditionNow {
 
 /// A whole plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PlanView {
     /// The experiment's name.

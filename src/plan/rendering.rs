@@ -16,6 +16,7 @@ use super::field_state::{layers_text, presence, slot_text};
 
 /// One field of one target: before → during → after the run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct FieldRow {
     /// The field.
@@ -64,6 +65,7 @@ fn own_value(name: &VariableName, injected: &Slot<Secret>) -> Option<String> {
 
 /// The outcome of a run, in one word. Each has an exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum Outcome {
     /// The run has not ended.
@@ -87,6 +89,7 @@ pub enum Outcome {
 
 /// The versions of a runtime before and after a run, by ARN.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RuntimeMove {
     /// When the target was armed.
@@ -97,6 +100,7 @@ pub struct RuntimeMove {
 
 /// One target of a report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TargetReport {
     /// The function's name.
@@ -124,6 +128,7 @@ pub struct TargetReport {
 
 /// A fault that was removed outside this run, before its end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RemovedFaultView {
     /// The field.
@@ -134,6 +139,7 @@ pub struct RemovedFaultView {
 
 /// The steady state before, during and after a run, each `held`, `deviated` or `not judged`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SteadyStatePhases {
     /// Before the run: one that deviates is refused.
@@ -146,6 +152,7 @@ pub struct SteadyStatePhases {
 
 /// A whole report.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ReportView {
     /// The run.
@@ -249,7 +256,7 @@ pub fn report_view(run: &Run, targets: &[TargetRecord]) -> ReportView {
         status: run.status,
         outcome: outcome(run, targets),
         started_by: run.started_by.clone(),
-        reason: run.reason.as_ref().map(ToString::to_string),
+        reason: run.reason_text(),
         ended_by: run.ended_by.clone(),
         seed: run.seed,
         created_at: run.created_at.to_string(),

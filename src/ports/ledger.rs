@@ -2,6 +2,7 @@
 
 use std::future::Future;
 
+use crate::model::kept_metrics::KeptMetrics;
 use crate::model::names::{FunctionArn, RunId};
 use crate::model::run::{
     Findings, Lease, Lever, Lock, Run, RunEnding, RunList, RunStatus, TargetEnding, TargetKey, TargetRecord,
@@ -110,8 +111,24 @@ pub trait Ledger {
     ) -> impl Future<Output = Result<WriteOutcome, LedgerError>> + Send;
 
     /// Removes a final run and its alarm items from the list of active ones, sets its expiry, and deletes the values of
-    /// variables that its experiment sets. Only for a run whose targets are all final.
+    /// variables that its experiment sets. Only for a run whose targets are all final. Adds it to the runs whose metrics
+    /// are still to be kept.
     fn retire_run(&self, run: &Run, now: Time) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
+    /// Every retired run whose metrics are still to be kept.
+    fn runs_awaiting_metrics(&self) -> impl Future<Output = Result<RunList, LedgerError>> + Send;
+
+    /// Stores the metrics of a run, and removes it from the list of those whose metrics are still to be kept.
+    fn keep_metrics(
+        &self,
+        run: &RunId,
+        metrics: &KeptMetrics,
+        now: Time,
+    ) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
+    /// The metrics of a run, if they were kept. Of a record that cannot be read, the reason is in
+    /// [`KeptMetrics::missing`].
+    fn kept_metrics(&self, run: &RunId) -> impl Future<Output = Result<Option<KeptMetrics>, LedgerError>> + Send;
 
     /// A run. Of one that another release has written, what this release can read: see [`Run::unread`].
     fn run(&self, run: &RunId) -> impl Future<Output = Result<Option<Run>, LedgerError>> + Send;
@@ -124,6 +141,13 @@ pub trait Ledger {
 
     /// Every run that is not retired.
     fn active_runs(&self) -> impl Future<Output = Result<RunList, LedgerError>> + Send;
+
+    /// The runs that are not retired, or hold a lock, and are missing in the list of active runs. Only damage causes that.
+    /// Reads the whole ledger, item after item, so a run that is created or retired concurrently can be among them.
+    fn unlisted_runs(&self) -> impl Future<Output = Result<Vec<RunId>, LedgerError>> + Send;
+
+    /// Enters a run in the list of active runs again.
+    fn relist_run(&self, run: &RunId) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
     /// Every run that the ledger still holds, newest first; in the place of one that cannot be read,
     /// [`Run::unreadable`].
@@ -222,6 +246,7 @@ pub trait Ledger {
     /// The safety lever.
     fn lever(&self) -> impl Future<Output = Result<Option<Lever>, LedgerError>> + Send;
 
-    /// Moves the safety lever.
-    fn set_lever(&self, lever: &Lever) -> impl Future<Output = Result<(), LedgerError>> + Send;
+    /// Moves the safety lever, and returns it. One that is in that position already stays as it is, with its time and its
+    /// reason, and is returned.
+    fn set_lever(&self, lever: &Lever) -> impl Future<Output = Result<Lever, LedgerError>> + Send;
 }

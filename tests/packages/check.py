@@ -37,7 +37,8 @@ MODULES = ROOT / ".tools" / "cdk" / "cdk" / "node_modules"
 HCL_PYTHON = ROOT / ".tools" / "validate" / "bin" / "python"
 MODULE = ROOT / "infra" / "terraform" / "main.tf"
 HANDLER = ROOT / "tests" / "rights" / "app.py"
-STACK_SECONDS, NODE_SECONDS = 300, 300
+BOUNDARY = "arn:aws:iam::aws:policy/AdministratorAccess"
+NODE_SECONDS = 300
 
 
 def main() -> int:
@@ -136,10 +137,12 @@ def from_terraform(lab: Account) -> None:
         read = subprocess.run([str(HCL_PYTHON), "-c", command], stdin=source, capture_output=True, text=True, check=True)
     module = json.loads(read.stdout)
     defaults = {name: first(body.get("default")) for each in module["variable"] for name, body in each.items()}
+    # The emulator creates the stack with both, and uses neither the key nor the boundary.
+    key = lab.client("kms").create_key()["KeyMetadata"]["Arn"]
     given = {
         "name": "by-terraform",
         "template_url": url(lab, "snapback.yaml"),
-        "parameters": parameters("by-terraform"),
+        "parameters": {**parameters("by-terraform"), "DataKeyArn": key, "PermissionsBoundaryArn": BOUNDARY},
         "tags": {"team": "platform"},
         "notification_arns": [],
     }

@@ -6,6 +6,7 @@ use crate::model::actor::Actor;
 use crate::model::function::Slot;
 use crate::model::guarded_write::{self as writes, GuardedWrite};
 use crate::model::input::read_experiment;
+use crate::model::kept_metrics::{KeptMetrics, Series};
 use crate::model::marker::stopped_marker;
 use crate::model::names::{FunctionArn, RunId, VariableName};
 use crate::model::run::{
@@ -29,6 +30,7 @@ pub(super) enum Call {
     RecordFindings(RunId, Findings),
     CloseRun(RunId, RunStatus),
     RetireRun(Box<Run>),
+    KeepMetrics(RunId, KeptMetrics),
     TakeLock(RunId, FunctionArn),
     Arm(RunId, FunctionArn, Snapshot),
     MarkRehearsed(RunId, FunctionArn, Vec<Change>),
@@ -40,6 +42,7 @@ pub(super) enum Call {
     RecordRestoreError(RunId, FunctionArn),
     RecordWaiting(RunId, FunctionArn, Option<&'static str>),
     RecordRemovedFaults(RunId, FunctionArn, Vec<RemovedFault>),
+    RelistRun(RunId),
     SetLever(Lever),
     /// A guarded write that was made from an earlier read.
     Late(GuardedWrite),
@@ -115,6 +118,7 @@ impl Sequence {
             (_, Some(target)) if !target.status.is_final() => self.while_stopping(target),
             (RunStatus::Stopping, _) if self.dice.percent(30) => Call::RecordFindings(run_id, self.findings()),
             (RunStatus::Stopping, _) => Call::CloseRun(run_id, self.final_status()),
+            _ if state.awaiting_metrics.contains(id) => Call::KeepMetrics(run_id, self.metrics()),
             _ => Call::RetireRun(Box::new(run.clone())),
         }
     }
@@ -127,6 +131,7 @@ impl Sequence {
             TargetStatus::Pending => Call::Arm(run, on, self.snapshot()),
             TargetStatus::Armed => self.while_armed(target),
             TargetStatus::Injecting if self.dice.percent(40) => self.shorten_lease(target, LeaseKind::Inject),
+            TargetStatus::Injecting if self.dice.percent(20) => Call::RecordWaiting(run, on, Some("busy")),
             TargetStatus::Restoring if !target.rehearsed => Call::MarkRehearsed(run, on, target.changes.clone()),
             TargetStatus::Injecting | TargetStatus::Injected | TargetStatus::Restoring if self.dice.percent(20) => {
                 Call::BeginInject(run, on, target.changes.clone(), self.lease(LeaseKind::Inject))
@@ -199,7 +204,7 @@ impl Sequence {
         let stored = state.runs.get(id).cloned();
         let (run, on) = (id.clone(), function.clone());
         let kind = if self.dice.percent(50) { LeaseKind::Inject } else { LeaseKind::Restore };
-        match self.dice.between(0, 23) {
+        match self.dice.between(0, 24) {
             0 => Call::CreateRun(Box::new(self.run(id))),
             1 => Call::AddTargets(run, vec![on, function_arn("function-02")]),
             2 => Call::StartRun(run),
@@ -225,15 +230,20 @@ impl Sequence {
             16 => Call::RecordRestoreError(run, on),
             17 | 18 => Call::RecordWaiting(run, on, *self.dice.pick(&[None, Some("busy"), Some("a lease")]).unwrap()),
             19 => Call::RecordRemovedFaults(run, on, self.removed_faults()),
-            20 => Call::SetLever(Lever {
-                engaged: self.dice.percent(50),
-                since: self.now,
-                reason: "why".into(),
-                by: self.actor(),
-            }),
+            20 => Call::SetLever(self.lever()),
+            23 => Call::RelistRun(run),
             21 | 22 => Call::Late(self.late_write(target)),
             _ => Call::Read(run, on),
         }
+    }
+
+    fn lever(&mut self) -> Lever {
+        Lever { engaged: self.dice.percent(50), since: self.now, reason: "why".into(), by: self.actor() }
+    }
+
+    fn metrics(&mut self) -> KeptMetrics {
+        let series = Series { metric: "Errors".into(), points: vec![(60, 0.5)], ..Series::default() };
+        KeptMetrics { read_at: self.now, series: vec![series], ..KeptMetrics::default() }
     }
 
     fn run(&mut self, id: &RunId) -> Run {
@@ -378,6 +388,9 @@ pub(super) fn every_write() -> Vec<GuardedWrite> {
         writes::record_findings(&id, &sequence.findings()),
         writes::close_run(&id, RunStatus::Failed, now),
         writes::retire_run(&run, now),
+        writes::relist_run(&id),
+        writes::set_lever(&sequence.lever()),
+        writes::keep_metrics(&id, &sequence.metrics(), now),
         writes::take_lock(key),
         writes::arm(key, &snapshot),
         writes::mark_rehearsed(key, &snapshot.changes),

@@ -1,5 +1,6 @@
 //! The ledger as a worker reads and writes it: weakenings change a few of the results.
 
+use crate::model::kept_metrics::KeptMetrics;
 use crate::model::names::{FunctionArn, RunId};
 use crate::model::run::{
     Findings, Lease, Lever, Lock, Run, RunEnding, RunList, RunStatus, TargetEnding, TargetKey, TargetRecord,
@@ -46,6 +47,18 @@ impl Ledger for Worker<'_> {
         self.as_caller(None).retire_run(run, now).await
     }
 
+    async fn runs_awaiting_metrics(&self) -> Result<RunList, LedgerError> {
+        self.as_caller(None).runs_awaiting_metrics().await
+    }
+
+    async fn keep_metrics(&self, run: &RunId, metrics: &KeptMetrics, now: Time) -> Result<(), LedgerError> {
+        self.as_caller(None).keep_metrics(run, metrics, now).await
+    }
+
+    async fn kept_metrics(&self, run: &RunId) -> Result<Option<KeptMetrics>, LedgerError> {
+        self.as_caller(None).kept_metrics(run).await
+    }
+
     async fn run(&self, run: &RunId) -> Result<Option<Run>, LedgerError> {
         self.as_caller(None).run(run).await
     }
@@ -78,6 +91,14 @@ impl Ledger for Worker<'_> {
 
     async fn all_runs(&self) -> Result<Vec<Run>, LedgerError> {
         self.as_caller(None).all_runs().await
+    }
+
+    async fn unlisted_runs(&self) -> Result<Vec<RunId>, LedgerError> {
+        self.as_caller(None).unlisted_runs().await
+    }
+
+    async fn relist_run(&self, run: &RunId) -> Result<(), LedgerError> {
+        self.as_caller(None).relist_run(run).await
     }
 
     async fn runs_of_alarm(&self, alarm_arn: &str) -> Result<RunList, LedgerError> {
@@ -162,7 +183,7 @@ impl Ledger for Worker<'_> {
         self.as_caller(None).lever().await
     }
 
-    async fn set_lever(&self, lever: &Lever) -> Result<(), LedgerError> {
+    async fn set_lever(&self, lever: &Lever) -> Result<Lever, LedgerError> {
         self.as_caller(None).set_lever(lever).await
     }
 }
