@@ -146,7 +146,7 @@ lab-down: tools-lab ## stop the lab that lab-up has started
 	.tools/venv/bin/python infra/lab/lab.py down
 
 .PHONY: test
-test: validate build tools-cdk tools-chaos tools-runtimes tools-ledger ## everything: validators, cargo test, and the lab from end to end
+test: validate build tools-browser tools-cdk tools-chaos tools-runtimes tools-ledger chromium ## everything: validators, cargo test, and the lab from end to end
 	.tools/venv/bin/python -m unittest discover -s infra/lab
 	.tools/venv/bin/python -m unittest discover -s infra
 	.tools/venv/bin/python -m unittest discover -s tests/handler
@@ -159,9 +159,28 @@ test: validate build tools-cdk tools-chaos tools-runtimes tools-ledger ## everyt
 	$(SOAK) --crashes
 	# Everything that the run without SDKs has not tested.
 	$(CARGO) test --locked --all-features --lib --test proxy --test runtimes --test stack
+	# These tests have written the sample pages.
+	.tools/browser/bin/node infra/browser.mjs target/pages/*.html
 	# The lab at the end runs what is deployed: the package as it is optimized for that.
 	@python3 infra/package.py $(HOST_ARCH)
 	.tools/venv/bin/python infra/lab/lab.py run </dev/null 2>&1 | cat
+
+.PHONY: browser
+browser: tools-browser chromium ## open sample reports in a real browser, light, dark and on a phone; pictures in target/pages
+	$(CARGO) test --quiet --locked --all-features --lib -- cli::evidence
+	.tools/browser/bin/node infra/browser.mjs --pictures target/pages target/pages/*.html
+
+.PHONY: picture
+picture: lab tools-browser chromium ## run the lab, and draw the report of demo 1 for the README: infra/lab/report.png
+	.tools/browser/bin/node infra/browser.mjs --picture infra/lab/report.png target/lab-report.html
+
+# Debian's package. CHROMIUM names another browser.
+.PHONY: chromium
+chromium:
+	@[ -x "$${CHROMIUM:-/usr/bin/chromium}" ] && exit
+	echo "installing chromium"
+	{ apt-get update && apt-get install --yes --no-install-recommends chromium; } >/dev/null 2>&1 \
+	  || { echo "the browser test needs chromium: apt-get install chromium, or CHROMIUM=/path/to/it" >&2; exit 1; }
 
 .PHONY: steady
 steady: build ## run the lab LABS times and the stack tests STACKS times, next to two busy loops; stop at a failure
@@ -228,6 +247,6 @@ no-schedule:
 need-bucket:
 	@[ -n "$(BUCKET)" ] || { echo 'make deploy needs an S3 bucket for the package: make deploy BUCKET=my-bucket' >&2; exit 2; }
 
-.PHONY: tools-cdk tools-chaos tools-lab tools-ledger tools-runtimes tools-validate
-tools-cdk tools-chaos tools-lab tools-ledger tools-runtimes tools-validate: tools-%:
+.PHONY: tools-browser tools-cdk tools-chaos tools-lab tools-ledger tools-runtimes tools-validate
+tools-browser tools-cdk tools-chaos tools-lab tools-ledger tools-runtimes tools-validate: tools-%:
 	@infra/tools/install.sh $*

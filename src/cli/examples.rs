@@ -12,6 +12,7 @@ pub(super) const EXAMPLES: &[(&str, &[Example])] = &[
             ("snapback check chaos/*.yaml", "Validate all experiments of a folder, in a pipeline for instance."),
         ],
     ),
+    ("compare", &[("snapback compare nightly-1 nightly-2", "Compare two runs.")]),
     (
         "completions",
         &[
@@ -19,6 +20,10 @@ pub(super) const EXAMPLES: &[(&str, &[Example])] = &[
             ("snapback completions zsh >~/.zfunc/_snapback", "Zsh, with ~/.zfunc in fpath."),
             ("snapback completions fish >~/.config/fish/completions/snapback.fish", "Fish."),
         ],
+    ),
+    (
+        "history",
+        &[("snapback history 'checkout survives throttling' --html history.html", "Draw the times of all its runs.")],
     ),
     (
         "import",
@@ -45,7 +50,13 @@ pub(super) const EXAMPLES: &[(&str, &[Example])] = &[
             ("snapback plan experiment.yaml --summary plan.md", "Keep it as Markdown for a pull request, too."),
         ],
     ),
-    ("report", &[("snapback report nightly-1 --json", "Read the report of a run in a script.")]),
+    (
+        "report",
+        &[
+            ("snapback report nightly-1 --json", "Read the report of a run in a script."),
+            ("snapback report nightly-1 --html report.html", "Write a page with charts, to send around or to print."),
+        ],
+    ),
     (
         "rollback",
         &[

@@ -8,6 +8,7 @@ mod check;
 mod command_line;
 mod direct;
 mod encoding;
+mod evidence;
 mod examples;
 mod exit;
 mod file;
@@ -81,7 +82,12 @@ async fn command(arguments: &Arguments, output: &Output) -> Result<Exit, Failure
         Command::Plan { file, seed, summary } => plan::plan(arguments, file, *seed, summary.as_deref(), output).await,
         Command::Run(options) => run::run(arguments, options, output).await,
         Command::Status { run } => report::status(arguments, run.as_ref(), output).await,
-        Command::Report { run } => report::report(arguments, run, output).await,
+        Command::Report { run, files } => {
+            evidence::write_files(arguments, run, files, output).await?;
+            report::report(arguments, run, output).await
+        }
+        Command::Compare { runs, options } => evidence::compare(arguments, runs, options, output).await,
+        Command::History { experiment, options } => evidence::history(arguments, experiment, options, output).await,
         Command::Rollback { run, prevent_start, direct, .. } => {
             let what = match run {
                 Some(run) if *prevent_start => Undo::Stop(run),
