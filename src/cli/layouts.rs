@@ -150,7 +150,8 @@ fn listed(count: usize) -> Vec<Listed> {
         if status.is_final() {
             run.closed_at = Some(created_at + std::time::Duration::from_secs(90));
         } else {
-            (run.ends_at, run.reason) = (Some(Time(4_000_000)), None);
+            (run.ends_at, run.deadline) = (Some(Time(4_000_000)), Time(4_000_000));
+            (run.reason, run.closed_at) = (None, None);
         }
         let target = |number: usize| {
             let mut record = TargetRecord::new(run_id(id), function_arn(&format!("crowd-{number:03}")));

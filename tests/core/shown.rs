@@ -81,9 +81,9 @@ fn a_plan_says_what_faults_inside_invocations_do() {
         shown.collect::<Vec<_>>(),
         [
             "layers: otel:1, shared:1 → otel:1, shared:1, snapback-proxy-arm64:1 → otel:1, shared:1",
-            "variable AWS_LAMBDA_EXEC_WRAPPER: (hidden) → (hidden, changed) → (hidden)",
+            "variable AWS_LAMBDA_EXEC_WRAPPER: (hidden) → /opt/snapback-proxy → (hidden)",
             "variable SNAPBACK_CHAINED_WRAPPER: absent → (hidden) → absent",
-            "variable SNAPBACK_FAULTS: absent → (hidden) → absent",
+            "variable SNAPBACK_FAULTS: absent → {'until':1780272660000,'experiment':'a test','run':'a-run-th... → absent",
         ]
     );
 }
