@@ -37,7 +37,7 @@ async fn set(
     direct: bool,
     output: &Output,
 ) -> Result<Exit, Failure> {
-    let (world, undone) = carry_out(arguments, Undo::Lever { engaged, reason }, direct, output).await?;
+    let (world, undone) = carry_out(arguments, Undo::Lever { engaged, reason }, None, direct, output).await?;
     let (views, undone) = wait_until_closed(&world, undone, output).await;
     if undone.lever_stayed {
         let position = if engaged { "engaged" } else { "disengaged" };

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::aws::AwsWorld;
+use crate::aws::{AwsWorld, SdkConfig};
+use crate::model::actor::Actor;
+use crate::model::names::LeverReason;
 use crate::plan::rendering::{Outcome, ReportView};
 use crate::ports::World;
 
@@ -23,10 +25,11 @@ const MAX_CLOSING_WAIT: Duration = Duration::from_secs(180);
 pub(super) async fn rollback(
     arguments: &Arguments,
     what: Undo<'_>,
+    reason: Option<&LeverReason>,
     direct: bool,
     output: &Output,
 ) -> Result<Exit, Failure> {
-    let (world, undone) = carry_out(arguments, what, direct, output).await?;
+    let (world, undone) = carry_out(arguments, what, reason, direct, output).await?;
     let (views, undone) = wait_until_closed(&world, undone, output).await;
     show(&views, output);
     if undone.failure.is_some() && is_all_restored(&views) {
@@ -40,17 +43,19 @@ pub(super) async fn rollback(
 pub(super) async fn carry_out(
     arguments: &Arguments,
     what: Undo<'_>,
+    reason: Option<&LeverReason>,
     direct: bool,
     output: &Output,
 ) -> Result<(AwsWorld, Undone), Failure> {
+    let user = async |config: &SdkConfig| Actor { reason: reason.cloned(), ..acting_user(config).await };
     let (world, undone) = if direct {
         let (world, config) = stack::ledger_access(arguments).await?;
-        let undone = directly(&world, what, &acting_user(&config).await).await?;
+        let undone = directly(&world, what, &user(&config).await).await?;
         (world, undone)
     } else {
         match (stack::find(arguments).await, &arguments.table) {
             (Ok(stack), _) => {
-                let by = acting_user(&stack.config).await;
+                let by = user(&stack.config).await;
                 let undone = match through_function(&stack, what, &by, arguments, output).await {
                     Ok(undone) => undone,
                     Err(RollbackError::Failed(failure)) => return Err(failure),
@@ -63,7 +68,7 @@ pub(super) async fn carry_out(
             // The stack cannot be read, but the user has named the table.
             (Err(failure), Some(_)) if failure.exit != Exit::Invalid => {
                 let (world, config) = stack::ledger_access(arguments).await?;
-                let by = acting_user(&config).await;
+                let by = user(&config).await;
                 let undone = instead(&world, what, &by, &failure.cause, arguments, output).await?;
                 (world, undone)
             }

@@ -1,5 +1,6 @@
 //! The command `run`: starts an execution and follows it.
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::aws::StartError;
@@ -27,6 +28,22 @@ use super::stack::RollbackError;
 use super::undo::{Undo, instead, through_function};
 use super::{Failure, report, stack};
 
+/// The last line of `run --json`.
+#[derive(Serialize, schemars::JsonSchema)]
+pub(super) struct FinalLine<'a> {
+    #[serde(rename = "type")]
+    kind: FinalKind,
+    #[serde(flatten)]
+    report: Identified<'a, ReportView>,
+}
+
+/// What the last line is.
+#[derive(Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+enum FinalKind {
+    Report,
+}
+
 /// Starts a run, follows it to its end and shows its report. If it is detached, it is left once its faults are in place.
 pub(super) async fn run(arguments: &Arguments, options: &RunOptions, output: &Output) -> Result<Exit, Failure> {
     let (experiment, value) = read_seeded(&options.file, options.seed)?;
@@ -48,9 +65,7 @@ async fn start_and_follow(
 ) -> Result<(Exit, Finished), Failure> {
     let (stack, identity) = found(arguments, interruptions, output).await?;
     let user = actor(identity.caller.as_deref());
-    if stack.records_actors {
-        value["startedBy"] = json!(starter(&value, &user));
-    }
+    state_starter(&stack, &mut value, options, &user, output);
     let id = match &options.name {
         Some(name) => name.clone(),
         None => run_id(&experiment.name, stack.world.now(), stack.world.random())?,
@@ -67,6 +82,7 @@ async fn start_and_follow(
     }
     let follower = Follower::new(&stack, arguments, &id, execution, experiment, &user, output);
     let follower = follower.detaching(options.detach);
+    follower.started();
     let followed = follower.follow(interruptions).await?;
     if let Followed::Refused(failure) = followed {
         return Err(failure);
@@ -83,7 +99,7 @@ async fn start_and_follow(
     let is_open = view.outcome == Outcome::Unfinished;
     let is_left = is_open && matches!(followed, Followed::Detached);
     if output.as_json {
-        output.json(&Identified { identity: &identity, view });
+        output.json(&FinalLine { kind: FinalKind::Report, report: Identified { identity: &identity, view } });
     } else if is_left {
         output.print_line(&follower.continues());
     } else {
@@ -94,6 +110,14 @@ async fn start_and_follow(
     }
     let exit = if is_left { Exit::Success } else { exit(&finished, interruptions.has_timed_out()) };
     Ok((exit, finished))
+}
+
+/// Writes who starts the run, and why, into the experiment.
+fn state_starter(stack: &stack::Stack, experiment: &mut Value, options: &RunOptions, user: &Actor, output: &Output) {
+    if stack.records_actors {
+        let starting = Actor { reason: options.reason.clone(), ..user.clone() };
+        experiment["startedBy"] = json!(stack.recorded(&starter(experiment, &starting), output));
+    }
 }
 
 /// Finds the stack and shows where it is, unless the command is interrupted.

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::aws::{AwsWorld, ScheduleResources, Schedules, SdkConfig, invoke, stack_outputs, user_configuration};
+use crate::model::actor::Actor;
 use crate::model::names::RunId;
 use crate::model::settings;
 use crate::model::settings::Settings;
@@ -15,6 +16,7 @@ use crate::steps::error::{StepErrorKind, failure_message};
 use super::Failure;
 use super::arguments::Arguments;
 use super::exit::Exit;
+use super::output::Output;
 use super::stack_failure::{check_endpoints, check_region, unreadable};
 
 /// The rollback function's timeout plus ten seconds, for all attempts together.
@@ -29,6 +31,8 @@ pub(super) struct Stack {
     pub(super) account: String,
     /// Whether its functions take who starts or ends a run. Those of earlier releases refuse the field.
     pub(super) records_actors: bool,
+    /// Whether its functions take why a user starts or ends a run. Those of earlier releases refuse the field.
+    pub(super) records_reasons: bool,
     rollback_function: String,
     /// Absent from a stack of an earlier release.
     schedules: Option<ScheduleResources>,
@@ -104,6 +108,7 @@ pub(super) async fn find(arguments: &Arguments) -> Result<Stack, Failure> {
         // arn:PARTITION:cloudformation:REGION:ACCOUNT:stack/NAME/ID
         account: stack.id.split(':').nth(4).unwrap_or("unknown").to_owned(),
         records_actors: output("RecordsActors").is_ok(),
+        records_reasons: output("RecordsReasons").is_ok(),
         schedules: schedule_resources(|key| output(key).ok()),
         rollback_function: output("RollbackFunction")?,
         config,
@@ -168,6 +173,15 @@ impl Stack {
         let cause = "the stack is of a release without schedules; deploy it again: make deploy";
         let shared = self.schedules.clone().ok_or_else(|| Failure::new("NoSchedules", cause))?;
         Ok(Schedules::new(&self.config, shared, &self.state_machine))
+    }
+
+    /// The actor that the stack's functions take: those of earlier releases refuse a reason, and it must not prevent a rollback.
+    pub(super) fn recorded(&self, actor: &Actor, output: &Output) -> Actor {
+        if actor.reason.is_some() && !self.records_reasons {
+            output.note("snapback: the stack is of a release that records no reasons; to record this one, deploy it again: make deploy");
+            return Actor { reason: None, ..actor.clone() };
+        }
+        actor.clone()
     }
 
     /// Calls the rollback function and waits for its response.

@@ -83,7 +83,7 @@ pub(super) async fn through_function(
 ) -> Result<Undone, RollbackError> {
     let mut payload = undo.payload();
     if stack.records_actors {
-        payload["by"] = json!(by);
+        payload["by"] = json!(stack.recorded(by, output));
     }
     match stack.roll_back(&payload).await {
         Ok(RolledBack { runs: rolled_back, moved }) => {

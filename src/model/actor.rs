@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::names::text_type;
+use super::names::{LeverReason, text_type};
 use super::text::{is_control, shorten};
 
 /// The longest ARN and the longest URL, in characters: as long as AWS's longest ARNs
@@ -49,6 +49,9 @@ pub struct Actor {
     /// The page of the pipeline's job, if there is one: a URL without credentials.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<PageUrl>,
+    /// Why, in the user's own words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<LeverReason>,
 }
 
 impl Via {
@@ -64,7 +67,7 @@ impl Actor {
     /// Snapback itself, which ends a run when its duration has elapsed or its steady state deviates.
     #[must_use]
     pub fn snapback() -> Self {
-        Self { caller: None, via: Via::known("snapback"), url: None }
+        Self { caller: None, via: Via::known("snapback"), url: None, reason: None }
     }
 
     /// The timeout of this actor's command.
@@ -84,7 +87,7 @@ impl Actor {
     #[must_use]
     pub fn alarm(arn: &str) -> Self {
         // The ARN comes from CloudWatch. If it is not one that is known here, the reason for the end has the name.
-        Self { caller: ActorArn::try_from(arn).ok(), via: Via::known("alarm"), url: None }
+        Self { caller: ActorArn::try_from(arn).ok(), via: Via::known("alarm"), url: None, reason: None }
     }
 }
 
@@ -154,8 +157,11 @@ impl fmt::Display for Actor {
             None => write!(f, "an unknown caller, via {}", self.via)?,
             Some(caller) => write!(f, "{caller}, via {}", self.via)?,
         }
-        match &self.url {
-            Some(url) => write!(f, " ({url})"),
+        if let Some(url) = &self.url {
+            write!(f, " ({url})")?;
+        }
+        match &self.reason {
+            Some(reason) => write!(f, "; reason: {reason}"),
             None => Ok(()),
         }
     }
@@ -180,6 +186,10 @@ mod tests {
             (
                 json!({ "caller": ana, "via": "GitHub Actions", "url": "https://github.com/o/r/actions/runs/1" }),
                 format!("{ana}, via GitHub Actions (https://github.com/o/r/actions/runs/1)"),
+            ),
+            (
+                json!({ "caller": ana, "via": "command line", "reason": "game day 7" }),
+                format!("{ana}, via command line; reason: game day 7"),
             ),
             (json!({ "via": "command line" }), "an unknown caller, via command line".to_owned()),
             (json!(Actor::snapback()), "snapback itself".to_owned()),
@@ -218,7 +228,7 @@ mod tests {
         for (actor, expected) in [
             (json!({}), "`via` is missing; add it"),
             (json!({ "via": 1 }), "via: `1` is a number; write text, in quotes"),
-            (json!({ "via": "v", "who": "ana" }), "`who` is not a known field; write one of caller, via, url"),
+            (json!({ "via": "v", "who": "ana" }), "`who` is not a known field; write one of caller, via, url, reason"),
             (via(""), "via: `` is not 1 to 64 printable characters, such as `command line`"),
             (via("  "), "via: `  ` is not 1 to 64 printable characters, such as `command line`"),
             (via("a\nb"), "via: `a\\nb` is not 1 to 64 printable characters, such as `command line`"),

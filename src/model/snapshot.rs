@@ -215,6 +215,7 @@ pub enum Write {
 
 /// A field that is neither its original nor what was injected: it changed outside the run and is left as it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Drift {
     /// Which field.

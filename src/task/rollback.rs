@@ -1,7 +1,7 @@
 //! `rollback`: an alarm (an EventBridge event, a Lambda action or an SNS notification), `{runId}`, `{all: true}`,
 //! `{stop: RUN}` or `{lever: {engaged, reason}}` → `{runs, lever, moved}`: the outcome of each run, the lever if it was to be
 //! moved, and whether it was: one that is in that position already stays as it is.
-//! Except for an alarm, `by: {caller, via, url}` states who asks for it.
+//! Except for an alarm, `by: {caller, via, url, reason}` states who asks for it, and why.
 
 use serde::Deserialize;
 use serde_json::{Value, json};

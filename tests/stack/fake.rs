@@ -45,6 +45,8 @@ pub struct State {
     pub ledger_denied: bool,
     /// Whether the stack's functions take who starts or ends a run; those of earlier releases do not.
     pub records_actors: bool,
+    /// Whether they also take why.
+    pub records_reasons: bool,
     /// Whether the response to StartExecution is lost, although the execution starts.
     pub start_hangs: bool,
     /// Whether CloudFormation takes longer than any test waits.
@@ -77,6 +79,7 @@ impl FakeAws {
             no_stack: None,
             ledger_denied: false,
             records_actors: true,
+            records_reasons: true,
             start_hangs: false,
             stacks_hang: false,
             start_status: 200,
@@ -176,6 +179,12 @@ pub fn ended(mut command: Command) -> (i32, String, String) {
     let output = command.output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
+}
+
+/// Reads the last line that `run --json` has printed: its report.
+pub fn last_line(printed: &str) -> Value {
+    serde_json::from_str(printed.lines().last().unwrap_or_default())
+        .unwrap_or_else(|wrong| panic!("{wrong}: {printed}"))
 }
 
 /// Writes an experiment to a file.
@@ -404,12 +413,20 @@ fn stacks(state: &State) -> (u16, String) {
         ("StateMachineArn", MACHINE),
         ("RollbackFunction", "snapback-rollback"),
         ("RecordsActors", "true"),
+        ("RecordsReasons", "true"),
     ];
     let member = |(key, value): &(&str, &str)| {
         format!("<member><OutputKey>{key}</OutputKey><OutputValue>{value}</OutputValue></member>")
     };
-    let outputs: String =
-        outputs.iter().filter(|(key, _)| state.records_actors || *key != "RecordsActors").map(member).collect();
+    let outputs: String = outputs
+        .iter()
+        .filter(|(key, _)| match *key {
+            "RecordsActors" => state.records_actors,
+            "RecordsReasons" => state.records_actors && state.records_reasons,
+            _ => true,
+        })
+        .map(member)
+        .collect();
     let response = format!(
         "<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>snapback</StackName>\
          <StackId>arn:aws:cloudformation:eu-west-1:123456789012:stack/snapback/1</StackId>\

@@ -8,6 +8,7 @@ use crate::model::time::Time;
 
 /// The status of a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum TargetStatus {
     /// Nothing is recorded yet, and the function is unchanged.
