@@ -173,6 +173,11 @@ fn the_chaos_handler_runs_on_each_python() {
         load_errors_are_the_same(version, &["attribute.handler", "needs.handler", "broken.handler"]);
         let relative = version.chaos(each_fault().0).handler("nested/inner/relative.handler");
         assert_eq!(version.invoke(&relative, &[json!({})]).0[0].json(), json!({ "greeting": "hello" }));
+        // The handler's own `except` sees the exception, which is raised after its `try:`.
+        let events = ["none", "exception"].map(|name| json!({ "fault": name }));
+        let (careful, _) = version.invoke(&version.chaos(each_fault().0).handler("careful.handler"), &events);
+        let expected = [json!({ "sold": events[0] }), json!({ "handled": "none left" })];
+        assert_eq!(careful.iter().map(Message::json).collect::<Vec<_>>(), expected, "{}", version.name);
         // The class is found in the handler's own module, also where the handler is an object of another one.
         let (adapted, _) = version
             .invoke(&version.chaos(each_fault().0).handler("adapter.handler"), &[json!({ "fault": "exception" })]);

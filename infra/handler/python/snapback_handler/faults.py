@@ -5,6 +5,7 @@ first exception after it; responses after it.
 """
 
 import builtins
+import opcode
 import sys
 import time
 
@@ -13,6 +14,8 @@ from snapback_handler import log
 # How often a wait reads the wall clock, which may jump where a sleep does not.
 CLOCK_INTERVAL_S = 1.0
 DEFAULT_TYPE = "RuntimeError"
+# What `try:` and `pass` are in a function's code.
+PASSIVE = {opcode.opmap.get("NOP"), opcode.opmap.get("SETUP_FINALLY")}
 
 
 class Call:
@@ -143,7 +146,8 @@ def raise_inside(original, error, event, context):
     def trace(frame, kind, _):
         if frame.f_code is not code or raised:
             return None
-        if kind == "line":
+        # A first line `try:` does nothing, and the function's own `except` is for the lines after it.
+        if kind == "line" and code.co_code[frame.f_lasti] not in PASSIVE:
             raised.append(error)
             raise error
         return trace
