@@ -176,7 +176,7 @@ pub(super) enum Command {
         #[command(subcommand)]
         action: ScheduleAction,
     },
-    /// Print the JSON Schema of an experiment, or of what a command prints with --json.
+    /// Print the JSON Schema of an experiment, or of the JSON that a command prints.
     Schema {
         /// What the schema describes.
         #[arg(long, value_enum, default_value = "experiment", value_name = "DOCUMENT")]
