@@ -33,14 +33,12 @@ pub(super) fn joined(texts: &[String], functions: &[&str]) -> Vec<String> {
         _ => (None, text.clone()),
     };
     let groups = grouped(texts.iter().map(split), |(name, rest)| (name.is_some(), rest.clone()));
-    let text = |((is_named, rest), group): ((bool, String), Vec<(Option<String>, String)>)| match is_named {
-        true => {
-            let names: Vec<&str> = group.iter().filter_map(|(name, _)| name.as_deref()).collect();
-            format!("{}: {rest}", named(&names))
-        }
-        false => rest,
-    };
-    groups.into_iter().map(text).collect()
+    let mut lines = Vec::new();
+    for ((is_named, rest), group) in groups {
+        let names: Vec<&str> = group.iter().filter_map(|(name, _)| name.as_deref()).collect();
+        lines.push(if is_named { format!("{}: {rest}", named(&names)) } else { rest });
+    }
+    lines
 }
 
 /// The status of a run and the reason for it. A reason that begins with the status takes its place.
