@@ -88,15 +88,12 @@ pub fn functions() -> &'static str {
     concat!(env!("CARGO_MANIFEST_DIR"), "/tests/runtimes/functions")
 }
 
-/// Returns the path of a tool that `make test` installs.
+/// Returns the path of a tool that `make test` installs. Those that the lab needs, too, have a folder of their own.
 pub fn tool(path: &str) -> PathBuf {
-    let tool = Path::new(env!("CARGO_MANIFEST_DIR")).join(".tools/runtimes").join(path);
-    assert!(
-        tool.exists(),
-        "{} is not installed; run `make tools-runtimes`, or `make test`, which does",
-        tool.display()
-    );
-    tool
+    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join(".tools");
+    let found =
+        ["runtimes", "versions"].into_iter().map(|group| tools.join(group).join(path)).find(|tool| tool.exists());
+    found.unwrap_or_else(|| panic!("{path} is not installed; run `make tools-versions`, or `make test`, which does"))
 }
 
 /// Returns a configuration, as the control plane writes it, for the next ten minutes.

@@ -1,4 +1,4 @@
-//! The chaos handler on every version of Python and Node.js that `make tools-runtimes` has found or installed.
+//! The chaos handler on every version of Python and Node.js that `make tools-versions` has found or installed.
 
 use std::path::PathBuf;
 
