@@ -68,10 +68,10 @@ help: ## list what make can do
 
 .PHONY: build
 build: machine ## build the command line, the proxy's layers and the lab's package; install the lab's tools
-	@# The tools mostly wait for the network, while the build needs the processor. A failed installation says so at the end.
+	@# The tools mostly wait for the network, while the build needs the processor. If the build fails, they still end first.
 	infra/tools/install.sh lab & lab=$$!
 	infra/tools/install.sh runtimes & runtimes=$$!
-	trap 'kill $$lab $$runtimes 2>/dev/null || true; wait' EXIT
+	trap wait EXIT
 	python3 infra/layer.py
 	python3 infra/package.py --lab $(HOST_ARCH)
 	wait $$lab
