@@ -36,8 +36,12 @@ pub struct RolledBack {
 impl RolledBack {
     /// Whether the run was closed before, and every target has ended.
     fn is_over(&self) -> bool {
-        let ended = |(_, result): &TargetResult| matches!(result, Ok(RestoreOutcome::Ended(_)));
-        self.run.status.is_final() && self.targets.iter().all(ended)
+        self.run.status.is_final() && self.is_restored()
+    }
+
+    /// Whether every target has ended.
+    fn is_restored(&self) -> bool {
+        self.targets.iter().all(|(_, result)| matches!(result, Ok(RestoreOutcome::Ended(_))))
     }
 }
 
@@ -121,7 +125,7 @@ pub(super) async fn with_functions(world: &impl World, mut run: Run) -> Result<R
 /// lost it.
 ///
 /// # Errors
-/// If it could not be stopped, or not be listed.
+/// If it could not be stopped, or not be listed while a target is not restored.
 pub async fn roll_back(
     world: &impl World,
     run: &RunId,
@@ -130,10 +134,21 @@ pub async fn roll_back(
 ) -> Result<RolledBack, StepError> {
     let rolled_back = roll_back_each(world, std::slice::from_ref(run), ending, budget).await.into_result()?;
     let rolled_back = rolled_back.into_iter().next().ok_or_else(|| StepError::NoSuchRun(run.clone()))?;
-    if !rolled_back.is_over() && !retry(world, || world.active_runs()).await?.runs.contains(run) {
+    if rolled_back.is_over() {
+        return Ok(rolled_back);
+    }
+    match list_again(world, run).await {
+        // It only has to be closed. Its execution does that, or the reaper's next search of the ledger.
+        Err(_) if rolled_back.is_restored() => Ok(rolled_back),
+        listed => listed.map(|()| rolled_back),
+    }
+}
+
+async fn list_again(world: &impl World, run: &RunId) -> Result<(), StepError> {
+    if !retry(world, || world.active_runs()).await?.runs.contains(run) {
         retry(world, || world.relist_run(run)).await?;
     }
-    Ok(rolled_back)
+    Ok(())
 }
 
 /// Lists the runs again that the list of active runs has lost, and returns them.
