@@ -83,7 +83,7 @@ machine:
 	@infra/tools/check-machine.sh
 
 .PHONY: cli
-cli:
+cli: ## build the command line alone: target/release/snapback
 	@python3 infra/package.py --cli
 
 .PHONY: layer

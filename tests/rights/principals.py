@@ -160,7 +160,7 @@ def users_need_the_documented_rights_only(site: Site) -> None:
         "states:DescribeExecution": f"{machine}:execution:{site.prefix}-experiment:*",
         "cloudwatch:DescribeAlarms": "*",
     }
-    documented(read, "`status`, `report`, `lever show`")
+    documented(read, "`status`, `report`, `history`, `compare`, `lever show`")
     documented(undo.keys() - read.keys(), "`rollback`, `lever engage`, `lever disengage`")
     documented(run.keys() - undo.keys(), "`run`")
     plan = {**read, **dict.fromkeys(sorted(prepare_rights(site)), "*")}
