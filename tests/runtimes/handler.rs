@@ -11,7 +11,7 @@ fn invoke(launch: &Launch, event: &Value) -> (Message, Running) {
     let api = RuntimeApi::start();
     let running = launch.start(&api);
     api.offer(Event::new("one", event));
-    (api.result("one").message, running)
+    (api.result("one").message, running.with_api(api))
 }
 
 fn is_error(message: &Message) -> bool {

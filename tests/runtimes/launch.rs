@@ -222,6 +222,8 @@ pub struct Running {
     /// A file, so that everything written can be read immediately.
     output: File,
     pub began: Instant,
+    /// Kept until the runtime has been killed, because a runtime ends by itself without it.
+    api: Option<RuntimeApi>,
 }
 
 impl Running {
@@ -230,7 +232,13 @@ impl Running {
         let output = unnamed_file();
         command.process_group(0).stdin(Stdio::null());
         command.stdout(output.try_clone().unwrap()).stderr(output.try_clone().unwrap());
-        Self { child: command.spawn().unwrap(), output, began }
+        Self { child: command.spawn().unwrap(), output, began, api: None }
+    }
+
+    /// Keeps the Runtime API as long as the runtime.
+    pub fn with_api(mut self, api: RuntimeApi) -> Self {
+        self.api = Some(api);
+        self
     }
 
     pub fn leader(&self) -> u32 {
