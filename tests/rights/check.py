@@ -58,6 +58,9 @@ def text_for(role: str, action: str, scenario: str) -> str:
     # After the rehearsal, a target whose tags cannot be read is restored rather than left with its fault.
     if (role, action, scenario) == ("UndoRole", "lambda:ListTags", "rollback"):
         return "restored exactly"
+    # A rollback that has restored everything does not fail because it cannot list the run for the reaper.
+    if role == "UndoRole" and action in ("dynamodb:Query", "dynamodb:PutItem") and scenario == "rollback":
+        return "restored exactly"
     return action
 
 
