@@ -137,16 +137,23 @@ pub async fn roll_back(
     if rolled_back.is_over() {
         return Ok(rolled_back);
     }
-    match list_again(world, run).await {
+    match list_again(world, &rolled_back).await {
         // It only has to be closed. Its execution does that, or the reaper's next search of the ledger.
         Err(_) if rolled_back.is_restored() => Ok(rolled_back),
         listed => listed.map(|()| rolled_back),
     }
 }
 
-async fn list_again(world: &impl World, run: &RunId) -> Result<(), StepError> {
-    if !retry(world, || world.active_runs()).await?.runs.contains(run) {
-        retry(world, || world.relist_run(run)).await?;
+async fn list_again(world: &impl World, rolled_back: &RolledBack) -> Result<(), StepError> {
+    let id = &rolled_back.run.id;
+    if retry(world, || world.active_runs()).await?.runs.contains(id) {
+        return Ok(());
+    }
+    // Its execution can have closed it since, and then it is over and not lost.
+    let run = retry(world, || world.run(id)).await;
+    let is_closed = run.is_ok_and(|run| run.is_some_and(|run| run.status.is_final()));
+    if !(is_closed && rolled_back.is_restored()) {
+        retry(world, || world.relist_run(id)).await?;
     }
     Ok(())
 }
