@@ -19,10 +19,8 @@ from typing import Any, Callable
 import scenarios
 from stack import CLI, ROOT, Site
 
-import account  # noqa: E402
-import session  # noqa: E402
 from account import REGION  # noqa: E402
-from lab_parts import eventually  # noqa: E402
+from lab_parts import eventually, found_lab  # noqa: E402
 
 PERMISSIONS = ROOT / "infra" / "README.md"
 ANY = "arn:aws:lambda:*:*:"
@@ -373,10 +371,8 @@ CHECKS = (
 
 
 def main() -> int:
-    account.clear_aws_settings()
+    emulated = found_lab(sys.argv[1])
     os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")
-    emulated = session.found(sys.argv[1])
-    assert emulated is not None, f"no lab {sys.argv[1]} is up"
     site = Site(emulated, 9)
     site.set_up("LedgerWriters=arn:aws:iam::*:role/break-glass")
     failures = 0
