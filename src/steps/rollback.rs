@@ -219,13 +219,10 @@ pub async fn roll_back_alarm(
 /// If the ledger cannot be read.
 pub async fn runs_to_roll_back(world: &impl World) -> Result<RunList, StepError> {
     let RunList { runs, unreadable } = retry(world, || world.active_runs()).await?;
-    let mut open = Vec::new();
-    for id in runs {
-        if !is_restored(world, &id).await {
-            open.push(id);
-        }
-    }
-    Ok(RunList { runs: open, unreadable })
+    let seen = stream::iter(runs).map(|id| async move { (is_restored(world, &id).await, id) });
+    let seen: Vec<(bool, RunId)> = seen.buffered(MAX_CONCURRENCY).collect().await;
+    let open = seen.into_iter().filter(|(is_restored, _)| !is_restored).map(|(_, id)| id);
+    Ok(RunList { runs: open.collect(), unreadable })
 }
 
 /// Whether a run is stopping and has nothing left to restore. One that cannot be read may have something.
