@@ -2,7 +2,7 @@
 
 use crate::plan::checks::CheckResult;
 use crate::plan::evidence::Evidence;
-use crate::plan::rendering::FieldRow;
+use crate::plan::field_row::FieldRow;
 
 use super::super::summary::{Summary, escape};
 use super::format::{count, dollars, figure, span, time_of_day};
