@@ -11,6 +11,7 @@ use crate::model::actor::Actor;
 use crate::model::experiment::Experiment;
 use crate::model::facts::AlarmFact;
 use crate::model::names::{AlarmName, RunId};
+use crate::model::refusal::StatedRefusal;
 use crate::model::run::{EndReason, Run, RunStatus, TargetRecord};
 use crate::model::time::{Time, seconds_up};
 use crate::ports::{Alarms, Clock, Ledger};
@@ -42,6 +43,8 @@ pub(super) struct Follower<'a> {
     id: &'a RunId,
     execution: String,
     alarms: Vec<AlarmName>,
+    /// The names in refusals that may have a colon in them.
+    subjects: Vec<String>,
     output: &'a Output,
     began: Time,
     /// Who follows the run, and rolls it back.
@@ -108,6 +111,7 @@ impl<'a> Follower<'a> {
             id,
             execution,
             alarms: experiment.stop_conditions.iter().map(|stop| stop.alarm.clone()).collect(),
+            subjects: experiment.alarms().iter().map(|alarm| alarm.name().to_owned()).collect(),
             output,
             began: stack.world.now(),
             user,
@@ -334,7 +338,7 @@ impl<'a> Follower<'a> {
                     progress.screen.clear();
                     self.output.note(&format!("snapback: the run's execution failed: {error}: {message}"));
                 }
-                Some(refusal(error, &message).map_or(Followed::Ended, Followed::Refused))
+                Some(refusal(error, &message, &self.subjects).map_or(Followed::Ended, Followed::Refused))
             }
         };
     }
@@ -424,15 +428,17 @@ fn is_in_ledger(error: &str, run: Option<&(Run, Vec<TargetRecord>)>) -> bool {
 }
 
 /// Returns the failure of a refused execution, which leaves nothing in the ledger. The report shows any other failure.
-fn refusal(error: String, cause: &str) -> Option<Failure> {
+fn refusal(error: String, cause: &str, subjects: &[String]) -> Option<Failure> {
     let exit = match StepErrorKind::from_name(&error) {
         Some(StepErrorKind::Refused) => Exit::Refused,
         Some(StepErrorKind::InvalidInput) => Exit::Invalid,
         _ => return None,
     };
-    let cause = match exit {
-        Exit::Refused => format!("refused, and nothing was changed:\n  {}", cause.replace('\n', "\n  ")),
-        _ => cause.to_owned(),
-    };
-    Some(Failure { exit, ..Failure::new(error, cause) })
+    if exit == Exit::Invalid {
+        return Some(Failure { exit, ..Failure::new(error, cause) });
+    }
+    let subjects: Vec<&str> = subjects.iter().map(String::as_str).collect();
+    let refusals = cause.lines().map(|line| StatedRefusal::read(line, &subjects)).collect();
+    let cause = format!("refused, and nothing was changed:\n  {}", cause.replace('\n', "\n  "));
+    Some(Failure { exit, refusals, ..Failure::new(error, cause) })
 }

@@ -346,13 +346,7 @@ async fn alarm_facts(
     world: &impl World,
     experiment: &Experiment,
 ) -> Result<Vec<(AlarmName, Option<AlarmFact>)>, StepError> {
-    let mut names: Vec<AlarmName> = experiment.stop_conditions.iter().map(|stop| stop.alarm.clone()).collect();
-    for condition in &experiment.steady_state {
-        match condition {
-            Condition::Alarm(alarm) if !names.contains(alarm) => names.push(alarm.clone()),
-            _ => {}
-        }
-    }
+    let names = experiment.alarms();
     if names.is_empty() {
         return Ok(Vec::new());
     }
