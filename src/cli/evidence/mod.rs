@@ -11,7 +11,7 @@ mod samples;
 mod tables;
 mod verdict;
 
-pub(super) use history::{compare, history};
+pub(super) use history::{Row as HistoryRow, compare, history};
 
 use std::error::Error;
 use std::fs;
