@@ -52,7 +52,7 @@ def main() -> int:
     code, said = snapback(made, "rollback", "--all")
     assert code == 0, said
     report(began, "all are rolled back")
-    each(lambda name: check_restored(shops[name], SCENARIOS[name], name, before[name]))
+    each(lambda name: check_restored(shops[name], SCENARIOS[name], before[name]))
     report(began, f"{len(shops)} failures")
     return 0
 
@@ -83,13 +83,13 @@ def feel(shop: Shop, scenario: Scenario, name: str, directory: Path) -> None:
     assert code == 0, experiment
     file = directory / f"{name}.yaml"
     file.write_text(experiment)
-    code, said = snapback(shop.account, "run", str(file), "--name", name, "--detach")
+    code, said = snapback(shop.account, "run", str(file), "--name", shop.function, "--detach")
     assert code == 0, said
     scenario.felt(shop)
 
 
-def check_restored(shop: Shop, scenario: Scenario, name: str, before: dict[str, Any]) -> None:
-    _, said = snapback(shop.account, "report", name, "--json")
+def check_restored(shop: Shop, scenario: Scenario, before: dict[str, Any]) -> None:
+    _, said = snapback(shop.account, "report", shop.function, "--json")
     [target] = json.loads(said)["targets"]
     assert target["status"] == "restored", target
     eventually(f"the last update of {shop.function}", lambda: comparison.is_updated(shop.account, shop.function))
