@@ -20,8 +20,11 @@ struct Entry {
 }
 
 impl Entry {
-    const EMPTY: Self =
-        Self { version: AtomicU32::new(0), address: [const { AtomicU64::new(0) }; 2], hosts: [const { AtomicU64::new(0) }; 4] };
+    const EMPTY: Self = Self {
+        version: AtomicU32::new(0),
+        address: [const { AtomicU64::new(0) }; 2],
+        hosts: [const { AtomicU64::new(0) }; 4],
+    };
 
     /// Returns address and hosts as one writer left them.
     fn read(&self) -> Option<(u128, HostSet)> {

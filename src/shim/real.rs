@@ -11,26 +11,18 @@ use crate::sys;
 /// connect(2).
 pub type Connect = unsafe extern "C" fn(c_int, *const sockaddr, socklen_t) -> c_int;
 /// sendto(2).
-pub type SendTo =
-    unsafe extern "C" fn(c_int, *const c_void, size_t, c_int, *const sockaddr, socklen_t) -> ssize_t;
+pub type SendTo = unsafe extern "C" fn(c_int, *const c_void, size_t, c_int, *const sockaddr, socklen_t) -> ssize_t;
 /// sendmsg(2).
 pub type SendMsg = unsafe extern "C" fn(c_int, *const msghdr, c_int) -> ssize_t;
 /// getaddrinfo(3).
-pub type GetAddrInfo =
-    unsafe extern "C" fn(*const c_char, *const c_char, *const addrinfo, *mut *mut addrinfo) -> c_int;
+pub type GetAddrInfo = unsafe extern "C" fn(*const c_char, *const c_char, *const addrinfo, *mut *mut addrinfo) -> c_int;
 /// gethostbyname(3).
 pub type GetHostByName = unsafe extern "C" fn(*const c_char) -> *mut hostent;
 /// gethostbyname2(3).
 pub type GetHostByName2 = unsafe extern "C" fn(*const c_char, c_int) -> *mut hostent;
 /// `gethostbyname_r(3)`.
-pub type GetHostByNameR = unsafe extern "C" fn(
-    *const c_char,
-    *mut hostent,
-    *mut c_char,
-    size_t,
-    *mut *mut hostent,
-    *mut c_int,
-) -> c_int;
+pub type GetHostByNameR =
+    unsafe extern "C" fn(*const c_char, *mut hostent, *mut c_char, size_t, *mut *mut hostent, *mut c_int) -> c_int;
 /// `gethostbyname2_r(3)`.
 pub type GetHostByName2R = unsafe extern "C" fn(
     *const c_char,

@@ -281,13 +281,16 @@ mod tests {
     #[test]
     fn a_text_with_anything_unknown_is_refused() {
         assert!(rules("1 s 9").is_some());
-        for text in ["", "2 s 9", "1 s", "1 s x", "1 s 9 zx", "1 s 9 a0a/8", "1 s 9 nx:", "1 s 9 nx:1:2", "1 s 9 nx:70000"]
+        for text in
+            ["", "2 s 9", "1 s", "1 s x", "1 s 9 zx", "1 s 9 a0a/8", "1 s 9 nx:", "1 s 9 nx:1:2", "1 s 9 nx:70000"]
         {
             assert!(rules(text).is_none(), "{text}");
         }
         let many = |count: usize| format!("1 s 9{}", " nx".repeat(count));
         assert!(rules(&many(256)).is_some() && rules(&many(257)).is_none());
         assert!(rules(&format!("1 s 9 n{}", "x".repeat(9000))).is_none());
-        assert!(rules("1 s 9 nx:1,2,3,4,5,6,7,8,9,10").is_some() && rules("1 s 9 nx:1,2,3,4,5,6,7,8,9,10,11").is_none());
+        assert!(
+            rules("1 s 9 nx:1,2,3,4,5,6,7,8,9,10").is_some() && rules("1 s 9 nx:1,2,3,4,5,6,7,8,9,10,11").is_none()
+        );
     }
 }

@@ -83,8 +83,7 @@ impl Socket {
         }
         let length = size_of::<libc::sa_family_t>() + 1 + name.len();
         // SAFETY: the call reads `length` bytes of the structure, which outlives it.
-        let done =
-            unsafe { call(libc::SYS_connect, [self.0 as usize, &raw const address as usize, length, 0, 0, 0]) };
+        let done = unsafe { call(libc::SYS_connect, [self.0 as usize, &raw const address as usize, length, 0, 0, 0]) };
         (done == 0).then_some(())
     }
 
@@ -92,9 +91,8 @@ impl Socket {
     pub fn send(&self, bytes: &[u8]) -> Option<()> {
         let flags = libc::MSG_NOSIGNAL as usize;
         // SAFETY: the call reads the bytes, which outlive it.
-        let sent = unsafe {
-            call(libc::SYS_sendto, [self.0 as usize, bytes.as_ptr() as usize, bytes.len(), flags, 0, 0])
-        };
+        let sent =
+            unsafe { call(libc::SYS_sendto, [self.0 as usize, bytes.as_ptr() as usize, bytes.len(), flags, 0, 0]) };
         (usize::try_from(sent) == Ok(bytes.len())).then_some(())
     }
 

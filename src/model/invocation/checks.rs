@@ -24,6 +24,7 @@ impl InvocationFault {
             Self::Response(fault) => check_response(fault),
             Self::Corrupt(fault) => check_corrupt(fault),
             Self::Init(fault) => check_init(fault),
+            Self::Dependency(fault) => fault.check(),
             Self::InvocationTimeout(_) | Self::Disk(_) | Self::Exit(_) => Ok(()),
         }
     }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::bounded::BoundedU32;
 
 use super::condition::EventCondition;
+use super::dependency::{Breakage, DependencyFault};
 use super::percentage::Percentage;
 
 /// A span of time in milliseconds, up to a function's longest timeout of 15 minutes
@@ -245,6 +246,8 @@ pub enum InvocationFault {
     Init(InitFault),
     /// Kills the runtime during an invocation.
     Exit(ExitFault),
+    /// Breaks what the function depends on.
+    Dependency(DependencyFault),
 }
 
 /// Implements the conversions of settings to faults.
@@ -267,6 +270,7 @@ from_settings!(
     Disk(DiskFault),
     Init(InitFault),
     Exit(ExitFault),
+    Dependency(DependencyFault),
 );
 
 /// How a response is damaged.
@@ -318,6 +322,7 @@ impl InvocationFault {
             Self::Disk(_) => "disk",
             Self::Init(_) => "init",
             Self::Exit(_) => "exit",
+            Self::Dependency(_) => "dependency",
         }
     }
 
@@ -332,6 +337,7 @@ impl InvocationFault {
             Self::Corrupt(fault) => fault.rule(),
             Self::Disk(fault) => fault.rule(),
             Self::Exit(fault) => fault.rule(),
+            Self::Dependency(fault) => fault.rule(),
             Self::Init(fault) => Rule { percentage: fault.percentage, conditions: &[], qualifier: None },
         }
     }
@@ -342,6 +348,9 @@ impl InvocationFault {
         match self {
             Self::Latency(fault) => fault.range().is_some_and(|(_, most)| most == Milliseconds::MIN),
             Self::Init(fault) => fault.fail.is_none() && fault.delay_ms == Some(Milliseconds::MIN),
+            Self::Dependency(fault) => {
+                matches!(fault.breakage(), Some(Breakage::Latency(_, most)) if most == Milliseconds::MIN)
+            }
             _ => false,
         }
     }
@@ -376,6 +385,9 @@ mod tests {
             (r#"{"latency":{"delayMs":0}}"#, true),
             (r#"{"latency":{"minMs":0,"maxMs":0}}"#, true),
             (r#"{"init":{"delayMs":0}}"#, true),
+            (r#"{"dependency":{"hosts":["a"],"latency":{"delayMs":0}}}"#, true),
+            (r#"{"dependency":{"hosts":["a"],"latency":{"delayMs":1}}}"#, false),
+            (r#"{"dependency":{"hosts":["a"],"reset":{}}}"#, false),
             (r#"{"latency":{"delayMs":1}}"#, false),
             (r#"{"latency":{"minMs":0,"maxMs":1}}"#, false),
             (r#"{"init":{"delayMs":0,"fail":{}}}"#, false),
