@@ -15,10 +15,63 @@ import botocore.loaders
 import botocore.model
 import botocore.validate
 import deploy_fis
+import yaml
 from deploy import InvalidParameter, Refused
 from deployed import CommandFailed, Tools
 
 NEEDED = ("TargetFunction=checkout", "StopAlarm=checkout-errors")
+
+
+class Intrinsic(yaml.SafeLoader):
+    """Reads `!Name value` as {"Name": value}."""
+
+
+def read_intrinsic(loader: Intrinsic, name: str, node: yaml.Node) -> dict[str, Any]:
+    if isinstance(node, yaml.ScalarNode):
+        return {name: loader.construct_scalar(node)}
+    if isinstance(node, yaml.SequenceNode):
+        return {name: loader.construct_sequence(node, deep=True)}
+    return {name: loader.construct_mapping(node, deep=True)}
+
+
+Intrinsic.add_multi_constructor("!", read_intrinsic)
+
+
+def demo_faults(resource: str, **given: str) -> Any:
+    """Returns the faults of a demo's experiment, as CloudFormation writes it with these parameters."""
+    # Intrinsic is a SafeLoader, which creates no objects.
+    template = yaml.load(deploy_fis.TEMPLATE.read_text(encoding="utf-8"), Loader=Intrinsic)  # noqa: S506
+    defaults = {name: str(each.get("Default", "x")) for name, each in template["Parameters"].items()}
+    names = {**defaults, "TargetFunction": "checkout", "StopAlarm": "errors", **given}
+    text = evaluated(template["Resources"][resource]["Properties"]["Value"], names, template["Conditions"])
+    return json.loads(text)["faults"]
+
+
+def evaluated(value: Any, names: dict[str, str], conditions: dict[str, Any]) -> Any:
+    """Evaluates the intrinsic functions that the experiments use: Sub, If, Not, Equals and Ref."""
+
+    def inner(each: Any) -> Any:
+        return evaluated(each, names, conditions)
+
+    match value:
+        case {"Sub": [str(text), dict(more)]}:
+            return replaced(text, {**names, **{name: inner(each) for name, each in more.items()}})
+        case {"Sub": str(text)}:
+            return replaced(text, names)
+        case {"If": [condition, then, otherwise]}:
+            return inner(then if inner(conditions[condition]) else otherwise)
+        case {"Not": [negated]}:
+            return not inner(negated)
+        case {"Equals": [left, right]}:
+            return inner(left) == inner(right)
+        case {"Ref": name}:
+            return names[name]
+        case _:
+            return value
+
+
+def replaced(text: str, names: dict[str, str]) -> str:
+    return re.sub(r"\$\{(\w+)\}", lambda found: names[found[1]], text)
 
 
 class Account:
@@ -109,6 +162,16 @@ class Deployment(unittest.TestCase):
         ):
             with self.subTest(says):
                 self.refused(Account(), InvalidParameter, says, *words)
+
+    def test_the_handler_demo_is_the_chaos_handler_or_that_of_the_user(self) -> None:
+        layer = "arn:aws:lambda:eu-west-1:123456789012:layer:a:1"
+        for given, handler in (
+            ({}, {"exception": {"message": "injected by snapback"}}),
+            ({"Handler": "a.b"}, {"handler": "a.b", "layers": []}),
+            ({"Handler": "a.b", "HandlerLayer": layer}, {"handler": "a.b", "layers": [layer]}),
+        ):
+            with self.subTest(given):
+                self.assertEqual(demo_faults("HandlerExperiment", **given), [{"handler": handler}])
 
     def test_an_experiment_is_checked_before_the_upload(self) -> None:
         with tempfile.TemporaryDirectory() as directory:

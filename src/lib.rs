@@ -11,7 +11,7 @@
 //! - **To add a fault**, add a variant of `model::fault::Fault` and a row of `model::catalog::FAULT_CATALOG`, and let
 //!   `plan::changes` turn it into changes. A fault inside invocations is added to [`model::invocation`] and to
 //!   `proxy::verdict` instead. Tests walk the catalog and fail until the sample in `events/`, the roles in
-//!   `infra/template.yaml` and the README have the new fault.
+//!   `infra/template.yaml` and `events/README.md` have the new fault.
 //!
 //! # The restore law
 //! For every function configuration `c`, fault `f`, and any edits `e` that others make during the run:

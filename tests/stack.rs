@@ -4,6 +4,8 @@
 
 #[path = "stack/batches.rs"]
 mod batches;
+#[path = "stack/check.rs"]
+mod check;
 #[path = "stack/ci.rs"]
 mod ci;
 #[path = "stack/commands.rs"]

@@ -14,6 +14,17 @@ use crate::ports::{AlarmError, FunctionError, LedgerError};
 /// The time to wait after a 429 without a `Retry-After` header.
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// The rights that an update of a function's configuration can need: on the function, on its layers, and on the key of its
+/// environment (service-authorization/latest/reference/list_awslambda, lambda/latest/dg/configuration-envvars-encryption).
+const UPDATE_ACTIONS: [&str; 6] = [
+    "lambda:UpdateFunctionConfiguration",
+    "lambda:GetLayerVersion",
+    "kms:Decrypt",
+    "kms:Encrypt",
+    "kms:GenerateDataKey",
+    "kms:CreateGrant",
+];
+
 /// The error of a call, without the SDK's types.
 pub(super) struct CallError {
     pub(super) code: String,
@@ -99,6 +110,29 @@ impl CallError {
         if self.message.is_empty() { self.code.clone() } else { format!("{}: {}", self.code, self.message) }
     }
 
+    /// Replaces the message of an update that sends environment variables: a validation error quotes the invalid value.
+    /// If a right is missing, its name stays.
+    pub(super) fn withhold_message(&mut self) {
+        if self.message.is_empty() {
+            return;
+        }
+        const WITHHELD: &str = "AWS's message is withheld, because it can quote environment variables";
+        self.message = match self.is_access_denied() {
+            true => format!("the caller may not perform {} ({WITHHELD})", self.denied_action()),
+            false => format!("({WITHHELD})"),
+        };
+    }
+
+    fn is_access_denied(&self) -> bool {
+        ["AccessDenied", "NotAuthorized"].iter().any(|part| self.code.contains(part))
+    }
+
+    /// Returns the right that an update of the configuration lacks. Only a name of this list leaves the message.
+    fn denied_action(&self) -> &'static str {
+        let is_named = |action: &&&str| self.message.contains(&format!("not authorized to perform: {action}"));
+        UPDATE_ACTIONS.iter().find(is_named).copied().unwrap_or(UPDATE_ACTIONS[0])
+    }
+
     /// The codes are from each call's page in the Lambda API reference.
     pub(super) fn into_function_error(self) -> FunctionError {
         match self.code.as_str() {
@@ -107,7 +141,7 @@ impl CallError {
             "ResourceConflictException" | "ResourceInUseException" => FunctionError::Busy(self.message),
             "PreconditionFailedException" => FunctionError::Changed,
             _ if self.is_throttled() => FunctionError::Throttled(self.retry_after),
-            _ if self.is_denied() => FunctionError::Denied(self.text()),
+            _ if self.is_denied() => FunctionError::Denied(without_session(&self.text())),
             _ if self.is_internal() => FunctionError::Unclear(self.text()),
             _ => FunctionError::Rejected(self.text()),
         }
@@ -129,6 +163,21 @@ impl CallError {
         } else {
             AlarmError::Unusable(self.text())
         }
+    }
+}
+
+/// Removes the session from the caller's ARN (IAM/latest/UserGuide/reference_identifiers). The functions that restore share
+/// a role, and each has a session of its own: with it, one cause would have several texts, and an event for each.
+fn without_session(text: &str) -> String {
+    const ASSUMED_ROLE: &str = ":assumed-role/";
+    let session = text.find(ASSUMED_ROLE).map(|at| at + ASSUMED_ROLE.len()).and_then(|role| {
+        let begin = role + text[role..].find('/')?;
+        let end = text[begin..].find(char::is_whitespace).map_or(text.len(), |length| begin + length);
+        Some((begin, end))
+    });
+    match session {
+        Some((begin, end)) => format!("{}{}", &text[..begin], &text[end..]),
+        None => text.to_owned(),
     }
 }
 
@@ -313,6 +362,46 @@ mod tests {
                 assert_eq!(error.may_have_landed(), *means == Means::Unclear, "{call}: {code} keeps the lease");
             }
         }
+    }
+
+    #[test]
+    fn a_denied_update_of_variables_names_only_the_right() {
+        let denied = |code: &str, message: &str| {
+            let mut error = response(403, code);
+            message.clone_into(&mut error.message);
+            error.withhold_message();
+            error.into_function_error().to_string()
+        };
+        let withheld = "(AWS's message is withheld, because it can quote environment variables)";
+        for (message, action) in [
+            ("User: u is not authorized to perform: lambda:GetLayerVersion on resource: r", "lambda:GetLayerVersion"),
+            ("User: u is not authorized to perform: lambda:UpdateFunctionConfiguration on s3cret", UPDATE_ACTIONS[0]),
+            ("s3cret", "lambda:UpdateFunctionConfiguration"),
+        ] {
+            let expected =
+                format!("access denied: AccessDeniedException: the caller may not perform {action} {withheld}");
+            assert_eq!(denied("AccessDeniedException", message), expected);
+        }
+        assert_eq!(
+            denied("InvalidParameterValueException", "s3cret is too long"),
+            format!("refused by AWS: InvalidParameterValueException: {withheld}")
+        );
+        assert_eq!(denied("ExpiredTokenException", "x"), format!("access denied: ExpiredTokenException: {withheld}"));
+    }
+
+    #[test]
+    fn a_refused_restore_has_one_text_for_every_function_of_a_role() {
+        let text = |session: &str| {
+            let mut error = response(403, "AccessDeniedException");
+            error.message =
+                format!("User: arn:aws:sts::1:assumed-role/Undo{session} is not authorized to perform: l:A on f");
+            error.into_function_error().to_string()
+        };
+        let expected = "access denied: AccessDeniedException: User: arn:aws:sts::1:assumed-role/Undo is not authorized to \
+                        perform: l:A on f";
+        assert_eq!((text("/snapback-reaper").as_str(), text("/snapback-restore").as_str()), (expected, expected));
+        assert_eq!(without_session("arn:aws:sts::1:assumed-role/Undo/x"), "arn:aws:sts::1:assumed-role/Undo");
+        assert_eq!(without_session("User: arn:aws:iam::1:user/ana is"), "User: arn:aws:iam::1:user/ana is");
     }
 
     /// Regardless of the code: after a gateway's 5xx, the service may have received the request.

@@ -233,10 +233,8 @@ impl AwsWorld {
             Ok(_) => Ok(()),
             Err(error) => {
                 let mut error = call_error(&error);
-                // A validation error quotes the invalid value, which can be a secret here.
-                if update.environment.is_some() && !error.message.is_empty() {
-                    error.message =
-                        "(AWS's message is withheld, because it can quote environment variables)".to_owned();
+                if update.environment.is_some() {
+                    error.withhold_message();
                 }
                 Err(error.into_function_error())
             }

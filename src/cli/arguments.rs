@@ -60,10 +60,13 @@ Endpoints, credentials, profiles and regions are read as every AWS tool reads th
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Validate an experiment; changes nothing, needs no account.
+    /// Validate experiments; changes nothing, needs no account.
+    ///
+    /// Every error is shown with its file, line and column.
     Check {
-        /// A file in JSON or YAML; - reads standard input.
-        file: PathBuf,
+        /// Files in JSON or YAML; - reads standard input.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
     },
     /// Show per target and field what would change, and every refusal; changes nothing.
     Plan {

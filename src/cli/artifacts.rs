@@ -7,7 +7,6 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::Failure;
-use super::exit::Exit;
 use super::finished::Finished;
 use super::junit::junit;
 use super::output::Output;
@@ -63,10 +62,7 @@ impl Artifact {
     /// # Errors
     /// Names the path if it cannot be written, or if it is the experiment's.
     pub(super) fn open(path: &Path, experiment: &Path) -> Result<Self, Failure> {
-        let refused = |problem: String| Failure {
-            exit: Exit::Invalid,
-            ..Failure::new("InvalidInput", format!("{}: {problem}; nothing was started", path.display()))
-        };
+        let refused = |problem: String| Failure::invalid(format!("{}: {problem}; nothing was started", path.display()));
         let file = OpenOptions::new().create(true).append(true).open(path);
         let file = file.map_err(|error| refused(format!("cannot be written: {error}")))?;
         let artifact = Self { path: path.to_owned(), file };
@@ -79,8 +75,7 @@ impl Artifact {
     }
 
     fn refused(&self, problem: &str) -> Failure {
-        let cause = format!("{}: {problem}", self.path.display());
-        Failure { exit: Exit::Invalid, ..Failure::new("InvalidInput", cause) }
+        Failure::invalid(format!("{}: {problem}", self.path.display()))
     }
 
     /// Whether this is the same file, under any name.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use crate::model::run::RunStatus;
 use crate::plan::rendering::{Outcome, ReportView};
 
-/// The exit code of a command. The numbers are part of the interface: README documents them.
+/// The exit code of a command. The numbers are part of the interface: docs/operations.md documents them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// 0: the steady state held, or none was given, and everything is restored; or the command succeeded.

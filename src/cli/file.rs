@@ -1,27 +1,38 @@
 //! Reads an experiment, or another tool's configuration, from a file in JSON or YAML.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
 
 use serde_json::Value;
 
 use crate::model::experiment::Experiment;
+use crate::model::findings::find_errors;
 use crate::model::input::read_experiment;
 use crate::plan::import::{variables, without_short_forms};
 
 use super::Failure;
 use super::encoding::decode;
-use super::exit::Exit;
-use super::syntax::parse;
+use super::file_error::FileError;
+use super::places::Places;
+use super::syntax::{SyntaxError, parse};
 
 /// Step Functions takes 256 KiB of input (step-functions/latest/dg/service-quotas).
 const MAX_BYTES: u64 = 256 * 1024;
 
-/// Reads the experiment in a file; returns it parsed, and as JSON for the state machine.
+/// Reads the experiment in a file; returns it parsed, and as JSON for the state machine. The failure has every error.
 pub(super) fn read_file(path: &Path) -> Result<(Experiment, Value), Failure> {
     let text = read_text(path).map_err(|problem| invalid(path, &problem))?;
-    let value = parse(&text).map_err(|wrong| invalid(path, &wrong))?;
-    let experiment = read_experiment(&value).map_err(|wrong| invalid(path, &wrong.to_string()))?;
+    let value = parse(&text).map_err(|wrong| syntax_error(path, &wrong))?;
+    let experiment = read_experiment(&value).map_err(|_| {
+        let places = Places::of(&text);
+        let errors = find_errors(&value).into_iter().map(|found| {
+            let place = places.find(&found.pointer, found.is_about_name);
+            FileError::new(path, place, &found.error.field, &found.error.problem)
+        });
+        let mut errors: Vec<FileError> = errors.collect();
+        errors.sort_by_key(FileError::place);
+        all_of(errors)
+    })?;
     Ok((experiment, value))
 }
 
@@ -40,13 +51,23 @@ pub(super) fn read_foreign(path: &Path) -> Result<Value, Failure> {
     let text = read_text(path).map_err(|problem| invalid(path, &problem))?;
     match variables(&text) {
         Some(variables) => Ok(variables),
-        None => parse(&without_short_forms(&text)).map_err(|wrong| invalid(path, &wrong)),
+        None => parse(&without_short_forms(&text)).map_err(|wrong| syntax_error(path, &wrong)),
     }
 }
 
+/// The failure for one error of a whole file.
 pub(super) fn invalid(path: &Path, problem: &str) -> Failure {
-    let name = if path.as_os_str() == "-" { "standard input".to_owned() } else { path.display().to_string() };
-    Failure { error: "InvalidInput".into(), cause: format!("{name}: {problem}"), exit: Exit::Invalid }
+    all_of(vec![FileError::new(path, None, "", problem)])
+}
+
+/// The failure for all errors of one or more files.
+pub(super) fn all_of(errors: Vec<FileError>) -> Failure {
+    let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    Failure { errors, ..Failure::invalid(lines.join("\n")) }
+}
+
+fn syntax_error(path: &Path, wrong: &SyntaxError) -> Failure {
+    all_of(vec![FileError::new(path, wrong.place, "", wrong.problem)])
 }
 
 fn read_text(path: &Path) -> Result<String, String> {
@@ -54,10 +75,15 @@ fn read_text(path: &Path) -> Result<String, String> {
     let most = 2 * MAX_BYTES + 2;
     let mut bytes = Vec::new();
     let read = match path.to_str() {
-        Some("-") => std::io::stdin().take(most + 1).read_to_end(&mut bytes),
+        Some("-") => io::stdin().take(most + 1).read_to_end(&mut bytes),
         _ => std::fs::File::open(path).and_then(|file| file.take(most + 1).read_to_end(&mut bytes)),
     };
-    read.map_err(|error| format!("cannot be read: {error}"))?;
+    read.map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        io::ErrorKind::PermissionDenied => "the file cannot be read: permission denied".to_owned(),
+        io::ErrorKind::IsADirectory => "this is a directory; name its files".to_owned(),
+        _ => format!("the file cannot be read: {error}"),
+    })?;
     let too_long =
         || format!("has more than the {MAX_BYTES} bytes that Step Functions takes; write a shorter experiment");
     if bytes.len() as u64 > most {

@@ -413,5 +413,5 @@ fn refusal(error: String, cause: &str) -> Option<Failure> {
         Exit::Refused => format!("refused, and nothing was changed:\n  {}", cause.replace('\n', "\n  ")),
         _ => cause.to_owned(),
     };
-    Some(Failure { error, cause, exit })
+    Some(Failure { exit, ..Failure::new(error, cause) })
 }

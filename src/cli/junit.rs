@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn what_could_not_be_tested_is_an_error() {
         let cause = "refused:\n  checkout \u{1b}[31m<locked>".to_owned();
-        let failure = Failure { error: "Refused".into(), cause, exit: Exit::Refused };
+        let failure = Failure { exit: Exit::Refused, ..Failure::new("Refused", cause) };
         let xml = junit("a", Err(&failure)).unwrap_or_default();
         assert_eq!(
             (suite(&xml).errors, xml.contains("type=\"Refused\""), xml.contains('\u{1b}')),

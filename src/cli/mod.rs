@@ -4,10 +4,12 @@ mod actor;
 mod arguments;
 mod artifacts;
 mod awaited;
+mod check;
 mod direct;
 mod encoding;
 mod exit;
 mod file;
+mod file_error;
 mod finished;
 mod follow;
 mod identity;
@@ -16,6 +18,7 @@ mod interrupt;
 mod junit;
 mod lever;
 mod output;
+mod places;
 mod plan;
 mod process;
 mod report;
@@ -36,6 +39,7 @@ use crate::steps::error::{StepError, StepErrorKind};
 
 use arguments::{Arguments, Command};
 pub use exit::Exit;
+use file_error::FileError;
 use output::Output;
 use undo::Undo;
 
@@ -70,7 +74,7 @@ fn usage(error: &clap::Error) -> Exit {
 
 async fn command(arguments: &Arguments, output: &Output) -> Result<Exit, Failure> {
     match &arguments.command {
-        Command::Check { file } => plan::check(file, output),
+        Command::Check { files } => check::check(files, output),
         Command::Schema => {
             output.json(&schemars::schema_for!(crate::model::experiment::Experiment));
             Ok(Exit::Success)
@@ -102,11 +106,18 @@ pub(crate) struct Failure {
     pub(crate) cause: String,
     /// The exit code.
     pub(crate) exit: Exit,
+    /// The errors of files; `cause` has them too.
+    pub(crate) errors: Vec<FileError>,
 }
 
 impl Failure {
     pub(crate) fn new(error: impl Into<String>, cause: impl Into<String>) -> Self {
-        Self { error: error.into(), cause: cause.into(), exit: Exit::Error }
+        Self { error: error.into(), cause: cause.into(), exit: Exit::Error, errors: Vec::new() }
+    }
+
+    /// What a user has written wrongly.
+    pub(crate) fn invalid(cause: impl Into<String>) -> Self {
+        Self { exit: Exit::Invalid, ..Self::new("InvalidInput", cause) }
     }
 }
 
@@ -117,7 +128,7 @@ impl From<StepError> for Failure {
             StepErrorKind::InvalidInput | StepErrorKind::NoSuchRun => Exit::Invalid,
             _ => Exit::Error,
         };
-        Self { error: error.name().to_owned(), cause: error.to_string(), exit }
+        Self { exit, ..Self::new(error.name(), error.to_string()) }
     }
 }
 

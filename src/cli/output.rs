@@ -7,7 +7,6 @@ use std::cell::RefCell;
 use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
-use serde_json::json;
 
 use crate::model::refusal::Refusal;
 use crate::model::run::{RunStatus, TargetStatus};
@@ -17,6 +16,7 @@ use crate::plan::outcome_text::outcome_text;
 use crate::plan::rendering::{FieldRow, Outcome, PlanView, ReportView, TargetReport, has_version};
 
 use super::exit::Exit;
+use super::file_error::FileError;
 use super::{Failure, process};
 
 /// Where and how to print. A write that fails never ends a command, because the command may be restoring a function.
@@ -30,6 +30,15 @@ pub(super) struct Output {
     /// The options that every printed `snapback` command needs to reach the same stack.
     places: String,
     failed: RefCell<Option<io::Error>>,
+}
+
+/// The output of a command that failed.
+#[derive(Serialize)]
+struct FailureView<'a> {
+    error: &'a str,
+    cause: String,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [FileError],
 }
 
 /// The meaning of a colored word.
@@ -122,17 +131,21 @@ impl Output {
     pub(super) fn failure(&self, failure: &Failure) {
         if self.as_json {
             let cause = complete_commands(&failure.cause, &self.places);
-            self.json(&json!({ "error": failure.error, "cause": cause }));
+            self.json(&FailureView { error: &failure.error, cause, errors: &failure.errors });
         }
         // If standard output has failed, the cause goes to standard error as well.
         if !self.as_json || self.failed.borrow().is_some() {
-            self.note(&format!("snapback: {}", failure.cause));
+            // An editor finds an error by its file at the beginning of the line.
+            let name = if failure.errors.is_empty() { "snapback: " } else { "" };
+            self.note(&format!("{name}{}", failure.cause));
         }
     }
 
     pub(super) fn plan(&self, view: &PlanView) {
-        let what = format!("{} on {}", view.faults.join(", "), targets(view.targets.len()));
-        self.print_line(&format!("{}: {what} for {}", view.experiment, view.duration));
+        self.print_line(&format!("{}: on {} for {}", view.experiment, targets(view.targets.len()), view.duration));
+        for fault in &view.faults {
+            self.print_line(&format!("  {fault}"));
+        }
         for (label, values) in [("stops on", &view.stop_conditions), ("holds", &view.steady_state)] {
             if !values.is_empty() {
                 self.print_line(&format!("  {label}: {}", values.join(", ")));

@@ -57,7 +57,9 @@ pub(super) fn plan_summary(view: &PlanView) -> String {
     };
     text.line(&format!("**{verdict}**"));
     text.line("");
-    text.item("faults", &view.faults.join(", "));
+    for fault in &view.faults {
+        text.item("fault", fault);
+    }
     text.item("duration", &view.duration);
     for (label, values) in [("stops on", &view.stop_conditions), ("holds", &view.steady_state)] {
         if !values.is_empty() {
@@ -205,7 +207,7 @@ mod tests {
                 "",
                 "**ready to run; nothing was changed**",
                 "",
-                "- faults: timeout",
+                "- fault: timeout",
                 "- duration: PT5M",
                 "- stops on: errors",
                 "- note: one",

@@ -107,7 +107,7 @@ fn check_url(text: &str) -> Result<(), String> {
         return Err("is not a URL of a page; write one that begins with https:// or http://".into());
     }
     // RFC 3986, section 2: everything else is percent-encoded.
-    if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if !text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte)) {
         return Err("has a character that no URL has; write it as % and two hexadecimal digits".into());
     }
     Ok(())
@@ -201,6 +201,10 @@ mod tests {
             (
                 url("https://x/a b"),
                 "url: `https://x/a b` has a character that no URL has; write it as % and two hexadecimal digits",
+            ),
+            (
+                url("https://x/\"a"),
+                "url: `https://x/\"a` has a character that no URL has; write it as % and two hexadecimal digits",
             ),
         ] {
             assert_eq!(displayed(&actor), expected);

@@ -53,7 +53,12 @@ impl<const MIN: u32, const MAX: u32> Visitor<'_> for WholeVisitor<MIN, MAX> {
     }
 
     fn visit_f64<E: de::Error>(self, number: f64) -> Result<Self::Value, E> {
-        // `{:?}` shows 5.0 as it was written, and 1e300 in six characters.
+        // 5.0 and 5e0 arrive as the same number, so neither can be quoted as it was written.
+        if number.fract() == 0.0 && (f64::from(MIN)..=f64::from(MAX)).contains(&number) {
+            let fix = format!("write `{number}`, without a decimal point or an exponent");
+            return Err(E::custom(format!("it is not written as a whole number; {fix}")));
+        }
+        // `{:?}` shows 1e300 in six characters.
         Err(E::custom(format!("`{number:?}` is not a whole number; write one from {MIN} to {MAX}")))
     }
 

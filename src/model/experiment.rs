@@ -21,6 +21,8 @@ pub const STARTUP_LIMIT: Duration = Duration::from_secs(600);
 pub type StartLimit = BoundedDuration<10, 600>;
 /// How long a fault stays: 5 seconds to 12 hours, as long as FIS allows.
 pub type RunDuration = BoundedDuration<5, 43_200>;
+/// What random draws begin with.
+pub(super) type Seed = BoundedU32<0, { u32::MAX }>;
 /// How long the steady state may take to hold again: up to 15 minutes.
 pub type Recovery = BoundedDuration<0, 900>;
 
@@ -84,7 +86,7 @@ struct RawExperiment {
     recovery: Option<Recovery>,
     /// The seed for the draws of `select` and of the percentages inside invocations. If absent, both differ in each
     /// run, and the report shows the seed of `select`.
-    seed: Option<BoundedU32<0, { u32::MAX }>>,
+    seed: Option<Seed>,
     /// Who starts the run, for its report. Nothing checks it; `snapback run` fills it in.
     started_by: Option<Actor>,
 }
@@ -102,10 +104,10 @@ impl TryFrom<RawExperiment> for Experiment {
     type Error = String;
 
     fn try_from(raw: RawExperiment) -> Result<Self, String> {
-        check_count("targets", raw.targets.len(), 1, 50)?;
-        check_count("faults", raw.faults.len(), 1, 20)?;
-        check_count("stopConditions", raw.stop_conditions.len(), 0, 5)?;
-        check_count("steadyState", raw.steady_state.len(), 0, 10)?;
+        let lengths = [raw.targets.len(), raw.faults.len(), raw.stop_conditions.len(), raw.steady_state.len()];
+        for ((field, ..), length) in COUNTS.into_iter().zip(lengths) {
+            check_count(field, length)?;
+        }
         check_claims(&raw.faults)?;
         check_targets(&raw.targets)?;
         check_alarms(&raw.stop_conditions)?;
@@ -127,10 +129,17 @@ impl TryFrom<RawExperiment> for Experiment {
     }
 }
 
-fn check_count(field: &str, count: usize, min: usize, max: usize) -> Result<(), String> {
-    if (min..=max).contains(&count) {
+/// The lists, each with the least and the greatest number of its entries.
+const COUNTS: [(&str, usize, usize); 4] =
+    [("targets", 1, 50), ("faults", 1, 20), ("stopConditions", 0, 5), ("steadyState", 0, 10)];
+
+/// Checks the number of entries of a list.
+pub(super) fn check_count(field: &str, count: usize) -> Result<(), String> {
+    let Some((_, min, max)) =
+        COUNTS.into_iter().find(|(name, min, max)| *name == field && !(*min..=*max).contains(&count))
+    else {
         return Ok(());
-    }
+    };
     let fix = if min == 0 { "at most".to_owned() } else { format!("{min} to") };
     Err(format!("`{field}` has {count} entries; write {fix} {max}"))
 }

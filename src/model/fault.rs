@@ -226,19 +226,6 @@ impl Fault {
         }
     }
 
-    /// The name for display, with its share of the invocations where it has one.
-    #[must_use]
-    pub fn title(&self) -> String {
-        if let Some(order) = self.order() {
-            let share = match order.rule().percentage {
-                all if all.is_all() => String::new(),
-                share => format!(" {share} %"),
-            };
-            return format!("{} ({}{share})", self.name(), order.name());
-        }
-        self.invocation().map_or_else(|| self.name().to_owned(), |fault| fault.title())
-    }
-
     /// Whether invocations can take longer with it, so that more of them run at once.
     #[must_use]
     pub fn slows_invocations(&self) -> bool {

@@ -48,18 +48,57 @@ pub fn read_experiment(value: &Value) -> Result<Experiment, InvalidInput> {
 /// Checks what serde accepts or explains badly: it reads a list as an object, field by field in the order of our code,
 /// and describes an entry of `faults` that does not name one fault in terms of Rust.
 fn check_shape(value: &Value) -> Result<(), InvalidInput> {
-    for list in ["targets", "faults", "stopConditions", "steadyState"] {
-        for (at, entry) in value[list].as_array().into_iter().flatten().enumerate() {
-            let field = format!("{list}[{at}]");
-            if list == "faults" {
-                check_fault(&field, entry)?;
-            } else {
-                check_no_list(&field, entry)?;
-                check_no_list(&format!("{field}.metric"), &entry["metric"])?;
-            }
+    for list in LISTS {
+        check_list(list, &value[list.name])?;
+        for (at, entry) in value[list.name].as_array().into_iter().flatten().enumerate() {
+            check_entry(list, at, entry)?;
         }
     }
     check_no_list("startedBy", &value["startedBy"])
+}
+
+/// A list of an experiment.
+#[derive(Clone, Copy)]
+pub(super) struct List {
+    pub(super) name: &'static str,
+    /// An entry, to be written in the place of a text; `TEXT` is that text.
+    entry: &'static str,
+}
+
+/// The lists of an experiment.
+pub(super) const LISTS: [List; 4] = [
+    List { name: "targets", entry: "function: TEXT" },
+    List { name: "faults", entry: "TEXT: {...}" },
+    List { name: "stopConditions", entry: "alarm: TEXT" },
+    List { name: "steadyState", entry: "alarm: TEXT" },
+];
+
+/// Refuses a text where a list belongs, with the list to write.
+pub(super) fn check_list(list: List, value: &Value) -> Result<(), InvalidInput> {
+    match value.as_str().filter(|_| list.name != "faults") {
+        Some(text) => {
+            let entry = list.entry.replace("TEXT", &shorten(text));
+            Err(InvalidInput {
+                field: list.name.to_owned(),
+                problem: wrong_type(value, false, &format!("a list: `[{{{entry}}}]`")),
+            })
+        }
+        None => Ok(()),
+    }
+}
+
+/// Checks the shape of an entry of a list.
+pub(super) fn check_entry(list: List, at: usize, entry: &Value) -> Result<(), InvalidInput> {
+    let field = format!("{}[{at}]", list.name);
+    if list.name == "faults" {
+        return check_fault(&field, entry);
+    }
+    if let Some(text) = entry.as_str() {
+        let fix = format!("`{}`", list.entry.replace("TEXT", &shorten(text)));
+        return Err(InvalidInput { field, problem: wrong_type(entry, false, &fix) });
+    }
+    check_no_list(&field, entry)?;
+    check_no_list(&format!("{field}.metric"), &entry["metric"])
 }
 
 fn check_fault(field: &str, entry: &Value) -> Result<(), InvalidInput> {
@@ -133,13 +172,37 @@ pub(crate) fn check_no_list(field: &str, entry: &Value) -> Result<(), InvalidInp
 pub fn read<T: DeserializeOwned>(value: &Value) -> Result<T, InvalidInput> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path: Vec<Segment> = error.path().iter().cloned().collect();
-        explain(value, &path, &error.into_inner().to_string())
+        explain(value, &path, &error.into_inner().to_string()).error
     })
 }
 
+/// An error, and what it is about.
+pub(super) struct Explained<'p> {
+    pub(super) error: InvalidInput,
+    /// Where the error is: the field, or the object that lacks a field or has an unknown one.
+    pub(super) place: &'p [Segment],
+    pub(super) cause: Cause,
+}
+
+/// What an error is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// A name that is not known, and the known one that was meant.
+    Unknown { name: String, meant: Option<String> },
+    /// A field that is missing.
+    Missing(String),
+    /// A value.
+    Value,
+}
+
 /// Turns a message of serde into an error that names the nearest known name or the fix.
-fn explain(value: &Value, path: &[Segment], message: &str) -> InvalidInput {
+pub(super) fn explain<'p>(value: &Value, path: &'p [Segment], message: &str) -> Explained<'p> {
     let field = field(path);
+    let about = |problem: String, cause: Cause| Explained {
+        error: InvalidInput { field: field.clone(), problem },
+        place: path,
+        cause,
+    };
     if let Some((_, expected)) = message.strip_prefix("invalid type: ").and_then(|m| m.rsplit_once(", expected ")) {
         let expected = match expected {
             "a string" => "text",
@@ -152,31 +215,34 @@ fn explain(value: &Value, path: &[Segment], message: &str) -> InvalidInput {
             other if other.starts_with("struct ") || other.contains("enum ") => "an object",
             other => other,
         };
-        return InvalidInput { field, problem: wrong_type(found(value, path), is_hidden(path), expected) };
+        return about(wrong_type(found(value, path), is_hidden(path), expected), Cause::Value);
     }
     if let Some(name) = message.strip_prefix("missing field ") {
-        return InvalidInput { field, problem: format!("{name} is missing; add it") };
+        return about(format!("{name} is missing; add it"), Cause::Missing(name.trim_matches('`').to_owned()));
     }
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     let unknown = message.starts_with("unknown field") || message.starts_with("unknown variant");
     let (Some((name, known)), true) = (quoted.split_first(), unknown) else {
-        return InvalidInput { field, problem: message.to_owned() };
+        return about(message.to_owned(), Cause::Value);
     };
     // The path of an unknown name ends with the name itself; the place is the object around it.
     let place = match path.split_last() {
         Some((last, place)) if name_of(last) == Some(name) => place,
         _ => path,
     };
-    let advice = match (nearest(name, known), known) {
+    let meant = nearest(name, known);
+    let advice = match (meant, known) {
         (Some(best), _) => format!("did you mean `{best}`?"),
         (None, []) => "remove it; no field is allowed here".to_owned(),
         (None, [only]) => format!("write `{only}`"),
         (None, _) => format!("write one of {}", known.join(", ")),
     };
     let what = if message.starts_with("unknown field") { "field" } else { "name" };
-    InvalidInput {
-        field: self::field(place),
-        problem: format!("`{}` is not a known {what}; {advice}", shorten_name(name)),
+    let problem = format!("`{}` is not a known {what}; {advice}", shorten_name(name));
+    Explained {
+        error: InvalidInput { field: self::field(place), problem },
+        place,
+        cause: Cause::Unknown { name: (*name).to_owned(), meant: meant.map(str::to_owned) },
     }
 }
 
@@ -196,7 +262,7 @@ fn field(path: &[Segment]) -> String {
     text
 }
 
-fn name_of(segment: &Segment) -> Option<&str> {
+pub(super) fn name_of(segment: &Segment) -> Option<&str> {
     match segment {
         Segment::Map { key } | Segment::Enum { variant: key } => Some(key),
         Segment::Seq { .. } | Segment::Unknown => None,

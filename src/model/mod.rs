@@ -11,11 +11,15 @@ pub mod catalog;
 #[cfg(feature = "control")]
 pub mod claim;
 #[cfg(feature = "control")]
+pub mod describe;
+#[cfg(feature = "control")]
 pub mod experiment;
 #[cfg(feature = "control")]
 pub mod facts;
 #[cfg(feature = "control")]
 pub mod fault;
+#[cfg(feature = "control")]
+pub mod findings;
 #[cfg(feature = "control")]
 pub mod function;
 #[cfg(feature = "control")]

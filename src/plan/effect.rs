@@ -32,6 +32,18 @@ pub struct Effect {
     pub injected: String,
 }
 
+impl Effect {
+    /// The conclusion of a run that is closed before its metrics can have arrived.
+    #[must_use]
+    pub fn not_known_yet() -> Self {
+        let why = "the run was closed before its metrics came; the metric InjectedFaults in CloudWatch will have them";
+        Self {
+            missing: Some(format!("it is not known yet whether the faults took effect: {why}")),
+            injected: format!("not known yet; {why}"),
+        }
+    }
+}
+
 /// Returns the kinds of an experiment's faults that metrics count.
 #[must_use]
 pub fn kinds(experiment: &Experiment) -> Vec<&'static str> {

@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use crate::model::actor::Actor;
+use crate::model::describe::describe;
 use crate::model::experiment::Experiment;
-use crate::model::fault::Fault;
 use crate::model::function::Observation;
 use crate::model::refusal::Refusal;
 use crate::model::run::{Run, RunStatus, TargetRecord, TargetStatus};
@@ -45,7 +45,7 @@ pub struct TargetPlan {
 pub struct PlanView {
     /// The experiment's name.
     pub experiment: String,
-    /// The faults, each with its share of the invocations where it has one.
+    /// What each fault does to which invocations, for display.
     pub faults: Vec<String>,
     /// How long the faults stay, as an ISO 8601 duration.
     pub duration: String,
@@ -76,7 +76,7 @@ pub fn plan_view(experiment: &crate::model::experiment::Experiment, evaluation: 
     };
     PlanView {
         experiment: experiment.name.to_string(),
-        faults: experiment.faults.iter().map(Fault::title).collect(),
+        faults: experiment.faults.iter().map(describe).collect(),
         duration: experiment.duration.to_string(),
         stop_conditions: experiment.stop_conditions.iter().map(|stop| stop.alarm.name().to_owned()).collect(),
         steady_state: experiment.steady_state.iter().map(ToString::to_string).collect(),

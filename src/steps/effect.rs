@@ -52,11 +52,12 @@ pub(super) async fn check_effect(
             (Effect { missing: Some(missing), injected: "unknown".to_owned() }, is_final)
         }
     };
-    // A run that was ended early does not wait for metrics.
-    let waits = run.reason == Some(EndReason::DurationElapsed) && !is_final;
-    match world.now().until(restored_at + MAX_EFFECT_WAIT) {
-        left if waits && left > Duration::ZERO => EffectCheck::Requeue(left.min(EFFECT_POLL_INTERVAL)),
-        _ => EffectCheck::Done(effect),
+    let left = world.now().until(restored_at + MAX_EFFECT_WAIT);
+    match run.reason {
+        _ if is_final || left.is_zero() => EffectCheck::Done(effect),
+        Some(EndReason::DurationElapsed) => EffectCheck::Requeue(left.min(EFFECT_POLL_INTERVAL)),
+        // A run that was ended early does not wait for metrics, so their absence means nothing.
+        _ => EffectCheck::Done(Effect::not_known_yet()),
     }
 }
 

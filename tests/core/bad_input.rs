@@ -1,6 +1,7 @@
 //! Bad experiments: each is refused with one exact message, before any call is made.
 
 use serde_json::{Value, json};
+use snapback::model::findings::find_errors;
 use snapback::model::input::read_experiment;
 use snapback::steps::error::StepError;
 use snapback::steps::prepare::{Request, prepare};
@@ -100,6 +101,21 @@ fn every_bad_experiment_is_refused_before_any_call() {
     assert!(wrong.is_empty(), "{} other messages:\n{}", wrong.len(), wrong.join("\n"));
 }
 
+/// The search for all errors has the same messages as the reader, which stops at the first.
+#[test]
+fn the_errors_that_are_found_include_the_first_one() {
+    assert_eq!(find_errors(&good()), []);
+    let mut wrong = Vec::new();
+    for (pointer, value, expected) in CORPUS.iter().copied().flatten() {
+        let found = find_errors(&spoiled(pointer, value()));
+        let messages: Vec<String> = found.iter().map(|finding| finding.error.to_string()).collect();
+        if !messages.iter().any(|message| message == expected) {
+            wrong.push(format!("{} {expected}\n    {messages:#?}", shown(pointer)));
+        }
+    }
+    assert!(wrong.is_empty(), "{} other messages:\n{}", wrong.len(), wrong.join("\n"));
+}
+
 #[test]
 fn a_long_name_or_value_is_shortened_in_the_message() {
     let got = refuse(spoiled(&format!("/{}", "x".repeat(5_000)), json!(1)));
@@ -125,7 +141,9 @@ fn no_message_shows_the_value_of_a_variable() {
     for (faults, expected) in SECRETS {
         let faults = faults();
         let got = refuse(spoiled("/faults", faults.clone()));
-        assert!(!got.contains("hunter2"), "{got}");
+        let found: Vec<_> =
+            find_errors(&spoiled("/faults", faults.clone())).into_iter().map(|found| found.error).collect();
+        assert!(!got.contains("hunter2") && !format!("{found:?}").contains("hunter2"), "{got}\n{found:?}");
         if got != *expected {
             wrong.push(format!("{faults}\n    {got}"));
         }

@@ -1,4 +1,4 @@
-//! Counts the calls of a run, and compares them with the table in `docs/internals.md`.
+//! Counts the calls of a run, and compares them with the table in `src/task/README.md`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,7 +13,7 @@ use snapback::testing::samples::{self, alarm_arn, faults, world};
 use super::stage::is_inside_invocations;
 use super::support::{Machine, block_on, budget, mutating};
 
-/// The table in `docs/internals.md`.
+/// The table in `src/task/README.md`.
 const CALLS: &str = "\
 | fault | mutating calls to inject | mutating calls to restore | GetFunction | other reads | DynamoDB calls |
 |---|---|---|---|---|---|
@@ -50,7 +50,7 @@ Further calls:
   invocations of its whole minutes), and records it (1 UpdateItem).
 ";
 
-const PAGE: &str = include_str!("../../docs/internals.md");
+const PAGE: &str = include_str!("../../src/task/README.md");
 const BEGIN: &str = "<!-- calls:begin -->\n";
 const END: &str = "<!-- calls:end -->";
 
@@ -198,10 +198,10 @@ fn the_internals_page_has_the_table_of_calls() {
     let between = PAGE.split_once(BEGIN).and_then(|(_, rest)| rest.split_once(END));
     let expected = format!("{CALLS}\n{FURTHER_CALLS}");
     let (shown, _) =
-        between.unwrap_or_else(|| panic!("docs/internals.md: no {BEGIN}...{END}; add this table:\n{expected}"));
+        between.unwrap_or_else(|| panic!("src/task/README.md: no {BEGIN}...{END}; add this table:\n{expected}"));
     assert!(
         shown.trim() == expected.trim(),
-        "docs/internals.md: the table of calls is outdated; replace it by:\n{expected}"
+        "src/task/README.md: the table of calls is outdated; replace it by:\n{expected}"
     );
 }
 

@@ -138,7 +138,10 @@ fn a_run_ended_by_an_alarm_does_not_wait_for_metrics() {
     let report = ended.report.expect("the run has a report");
     assert_eq!((report.outcome, report.reason.as_deref()), (Outcome::EndedEarly, Some("alarm errors went into ALARM")));
     assert_eq!(run_of(&world, &machine.run).reason, Some(EndReason::Alarm { alarm: "errors".into() }));
-    assert!(report.effect.is_some(), "the report has it anyway");
+    let why = "the run was closed before its metrics came; the metric InjectedFaults in CloudWatch will have them";
+    assert_eq!(report.injected.as_deref(), Some(format!("not known yet; {why}").as_str()), "never `none`");
+    let effect = format!("it is not known yet whether the faults took effect: {why}");
+    assert_eq!(report.effect, Some(effect), "the report has it anyway");
     let restored_at = target_of(&world, &machine.run, "checkout").ended_at.unwrap();
     assert_eq!(restored_at.until(run_of(&world, &machine.run).closed_at.unwrap()), Duration::ZERO);
 }

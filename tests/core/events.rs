@@ -18,8 +18,8 @@ fn folder() -> PathBuf {
 /// Every sample, by file name.
 fn events() -> BTreeMap<String, Value> {
     let mut events = BTreeMap::new();
-    for entry in fs::read_dir(folder()).unwrap() {
-        let path = entry.unwrap().path();
+    let files = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
+    for path in files.filter(|path| path.extension().is_some_and(|extension| extension == "json")) {
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
         let text = fs::read_to_string(&path).unwrap();
         let value = serde_json::from_str(&text).unwrap_or_else(|wrong| panic!("events/{name}: {wrong}"));

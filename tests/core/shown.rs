@@ -67,11 +67,13 @@ fn a_plan_shows_each_field_now_during_and_after() {
 }
 
 #[test]
-fn a_plan_names_faults_inside_invocations_without_their_content() {
+fn a_plan_says_what_faults_inside_invocations_do() {
     let (_, experiment) =
         experiments().into_iter().find(|(name, _)| *name == "several inside invocations").expect("it is there");
     let plan = plan(&world(&["checkout"]), &experiment);
-    assert_eq!(plan.faults, ["latency 50 %", "latency 50 %", "error", "disk"]);
+    let latency = "latency +200 to 800 ms on 50 % of invocations where requestContext.http.method = GET";
+    let error = "error Service.Unavailable (chaos) after the handler on every invocation";
+    assert_eq!(plan.faults, [latency, latency, error, "up to 64 MB of /tmp filled on every invocation"]);
     let fields = &plan.targets[0].fields;
     let shown = fields.iter().map(|row| format!("{}: {} → {} → {}", row.field, row.before, row.during, row.after));
     assert_eq!(
@@ -119,7 +121,7 @@ fn a_plan_names_its_experiment() {
     let world = world(&["checkout"]);
     world.with(|state| state.alarms.insert("latency".into(), false));
     let plan = plan(&world, &experiment);
-    assert_eq!((&*plan.experiment, &*plan.duration, plan.faults), ("a test", "PT1M", vec!["timeout".to_owned()]));
+    assert_eq!((&*plan.experiment, &*plan.duration, plan.faults), ("a test", "PT1M", vec!["timeout 1 s".to_owned()]));
     assert_eq!(
         (plan.stop_conditions, plan.steady_state),
         (vec!["errors".to_owned()], vec!["alarm latency not in ALARM".to_owned()])

@@ -24,7 +24,7 @@ from rights import RIGHTS
 
 HANDLER = Path(__file__).parents[1] / "rights" / "app.py"
 PREFIX = "snapback"
-# A layer with a handler of the user.
+# A layer with a handler of the user, for the other scenarios: the demos use the chaos handler.
 HANDLER_LAYER = "fis-handler"
 # The function and the alarm of the template's three demos.
 DEMO = "fis-demo"
@@ -65,9 +65,7 @@ class Site:
     def deploy(self) -> None:
         own = Path(self.emulated.directory) / "own.json"
         own.write_text(json.dumps(self.experiment(OWN, "PT5S"), indent=2))
-        layer = self.layer(HANDLER_LAYER)
-        parameters = f"TargetFunction={DEMO} StopAlarm={DEMO} DemoDuration=PT5S Handler=other.handler HandlerLayer={layer}"
-        code, said = make_deploy_fis(self.account, STACK, parameters, str(own))
+        code, said = make_deploy_fis(self.account, STACK, f"TargetFunction={DEMO} StopAlarm={DEMO} DemoDuration=PT5S", str(own))
         assert code == 0, said
 
     def create(self, name: str) -> None:

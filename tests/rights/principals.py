@@ -24,7 +24,7 @@ import session  # noqa: E402
 from account import REGION  # noqa: E402
 from lab_parts import eventually  # noqa: E402
 
-PERMISSIONS = ROOT / "docs" / "permissions.md"
+PERMISSIONS = ROOT / "infra" / "README.md"
 ANY = "arn:aws:lambda:*:*:"
 
 
@@ -145,7 +145,7 @@ def inject_changes_only_what_is_allowed(site: Site) -> None:
 
 
 def users_need_the_documented_rights_only(site: Site) -> None:
-    """A user with the rights of docs/permissions.md can do what it says, and cannot write to the ledger."""
+    """A user with the rights of infra/README.md can do what it says, and cannot write to the ledger."""
     table = site.output("LedgerTable")
     arn = f"arn:aws:dynamodb:{REGION}:*:table/{table}"
     machine = f"arn:aws:states:{REGION}:*"
@@ -166,7 +166,7 @@ def users_need_the_documented_rights_only(site: Site) -> None:
     plan = {**read, **dict.fromkeys(sorted(prepare_rights(site)), "*")}
     experiment = scenarios.write(site, scenarios.every_change(site, "PT5S"))
     reader, planner = user(site, "reader", read), user(site, "planner", plan)
-    undoer, runner = user(site, "undoer", undo), user(site, "runner", run)
+    undoer, runner = user(site, "undoer", undo), user_with(site, "runner", pasted_policy(site))
     for arguments in (("status",), ("lever", "show")):
         expect(reader.snapback(*arguments), 0)
     expect(planner.snapback("plan", experiment), 0)
@@ -203,19 +203,30 @@ def prepare_rights(site: Site) -> set[str]:
 
 
 def documented(rights: Any, row: str) -> None:
-    """Checks that the row of docs/permissions.md has these rights."""
+    """Checks that the row of infra/README.md has these rights."""
     found = re.search(rf"^\| {re.escape(row)} \| (.*) \|$", PERMISSIONS.read_text(), re.MULTILINE)
-    assert found, f"{PERMISSIONS.name} has no row {row}"
+    assert found, f"{PERMISSIONS} has no row {row}"
     for right in rights:
-        assert right.partition(":")[2] in found[1], f"{PERMISSIONS.name}: {row} does not name {right}"
+        assert right.partition(":")[2] in found[1], f"{PERMISSIONS}: {row} does not name {right}"
+
+
+def pasted_policy(site: Site) -> str:
+    """Returns the policy that README.md has for users who run experiments, with the names of this stack."""
+    found = re.search(r"^ *```json\n(.*?\"Statement\".*?)^ *```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert found, "README.md has no policy"
+    text = found[1].replace("REGION", REGION).replace("ACCOUNT", "*").replace("TABLE", site.output("LedgerTable"))
+    return text.replace("stack/snapback/", f"stack/{site.stack}/").replace("snapback-", f"{site.prefix}-")
 
 
 def user(site: Site, name: str, rights: dict[str, str]) -> Caller:
+    statements = [{"Effect": "Allow", "Action": action, "Resource": resource} for action, resource in rights.items()]
+    return user_with(site, name, json.dumps({"Version": "2012-10-17", "Statement": statements}))
+
+
+def user_with(site: Site, name: str, document: str) -> Caller:
     iam = site.account.client("iam")
     name = f"{site.prefix}-{name}"
     iam.create_user(UserName=name)
-    statements = [{"Effect": "Allow", "Action": action, "Resource": resource} for action, resource in rights.items()]
-    document = json.dumps({"Version": "2012-10-17", "Statement": statements})
     iam.put_user_policy(UserName=name, PolicyName="documented", PolicyDocument=document)
     return Caller(site, iam.create_access_key(UserName=name)["AccessKey"])
 
@@ -250,7 +261,7 @@ def the_schedules_role_starts_the_machine_and_nothing_else(site: Site) -> None:
 
 
 def users_of_schedules_need_the_documented_rights_only(site: Site) -> None:
-    """A user with the rights of docs/permissions.md manages schedules, and another user hears which right is missing."""
+    """A user with the rights of infra/README.md manages schedules, and another user hears which right is missing."""
     stack = {"cloudformation:DescribeStacks": f"arn:aws:cloudformation:{REGION}:*:stack/{site.stack}/*"}
     schedule = f"arn:aws:scheduler:{REGION}:*:schedule/{site.prefix}/*"
     changes = ("CreateSchedule", "GetSchedule", "UpdateSchedule", "DeleteSchedule")

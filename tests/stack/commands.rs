@@ -128,7 +128,7 @@ fn faults_inside_invocations_add_the_stacks_own_proxy(lab: &Lab) {
                   - error: {type: Lab.Broken, match: [{path: kind, equals: broken}]}";
     let file = experiment("inside", "lab-search", "PT300S", faults);
     let (code, out, _) = lab.snapback(&["plan", file.to_str().unwrap()]);
-    assert!(code == 0 && out.contains("inside: latency 50 %, error on 1 target for "), "{code}: {out}");
+    assert!(code == 0 && out.contains("  latency +200 ms on 50 % of invocations where kind = slow\n"), "{code}: {out}");
     let mut run = lab.begin(&["run", file.to_str().unwrap(), "--name", "inside"]);
     lab.wait_for_fault("inside");
     let during = lab.function("lab-search");
@@ -226,7 +226,7 @@ fn a_user_ends_a_run_directly(lab: &Lab) {
     let direct = ["rollback", "direct", "--direct", "--table", &table];
     let (code, out, err) = lab.snapback(&direct);
     assert!(code == 6 && err.contains("with an explicit deny in a resource-based policy"), "{code}: {out}{err}");
-    // In an emergency, an administrator removes the table's policy (docs/permissions.md).
+    // In an emergency, an administrator removes the table's policy (infra/README.md).
     let described = lab.aws(&["dynamodb", "describe-table", "--table-name", &table]);
     let arn = described["Table"]["TableArn"].as_str().unwrap();
     lab.aws(&["dynamodb", "delete-resource-policy", "--resource-arn", arn]);

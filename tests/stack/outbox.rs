@@ -224,7 +224,7 @@ fn a_user_ends_it_directly_after_an_edit(parts: &Parts, case: &Told<'_>) {
     let lab = &parts.lab;
     parts.edit(case.function, &["--memory-size", "2048"]);
     let table = lab.description("table");
-    // In an emergency, an administrator removes the table's policy (docs/permissions.md).
+    // In an emergency, an administrator removes the table's policy (infra/README.md).
     let described = lab.aws(&["dynamodb", "describe-table", "--table-name", &table]);
     let arn = described["Table"]["TableArn"].as_str().unwrap();
     lab.aws(&["dynamodb", "delete-resource-policy", "--resource-arn", arn]);

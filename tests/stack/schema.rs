@@ -1,17 +1,31 @@
-//! The schema that `snapback schema` prints: it describes every experiment in `events/`, and the README shows its parameters. The
-//! schema of the events that snapback sends is in `events/event-schema.json`.
+//! The schema that `snapback schema` prints: it describes every experiment in `events/`, and `events/README.md` shows its
+//! parameters. The schema of the events that snapback sends is in `events/event-schema.json`.
 
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
+use snapback::model::catalog::FAULT_CATALOG;
 use snapback::model::experiment::Experiment;
+use snapback::model::input::read_experiment;
 use snapback::model::notice::Notice;
 
+/// Returns each sample in `events/` with its path.
+fn samples() -> impl Iterator<Item = (PathBuf, Value)> {
+    let files = std::fs::read_dir(root().join("events")).unwrap().map(|entry| entry.unwrap().path());
+    let samples = files.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
+    samples.map(|path| (path.clone(), serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()))
+}
+
 pub fn experiments() -> Vec<(PathBuf, Value)> {
-    let events = Path::new(env!("CARGO_MANIFEST_DIR")).join("events");
-    let files = std::fs::read_dir(events).unwrap().map(|entry| entry.unwrap().path());
-    let parsed = files.map(|path| (path.clone(), serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()));
-    parsed.filter(|(_, value): &(_, Value)| value.get("faults").is_some()).collect()
+    samples().filter(|(_, value)| value.get("faults").is_some()).collect()
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn page(name: &str) -> String {
+    std::fs::read_to_string(root().join(name)).unwrap()
 }
 
 #[test]
@@ -73,8 +87,7 @@ fn the_schema_of_the_events_is_that_of_their_types() {
 fn the_schema_of_the_events_fits_the_samples_and_no_others() {
     let validator = notices();
     let mut types = std::collections::BTreeSet::new();
-    for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("events")).unwrap() {
-        let event: Value = serde_json::from_slice(&std::fs::read(entry.unwrap().path()).unwrap()).unwrap();
+    for (_, event) in samples() {
         if event["source"] != "snapback" {
             continue;
         }
@@ -97,11 +110,11 @@ fn the_schema_of_the_events_fits_the_samples_and_no_others() {
     assert_eq!(types.len(), 9, "{types:?}");
 }
 
-/// In the README's table, the parameters that all of the faults inside invocations but `init` have, and `handler`.
+/// In the table of `events/README.md`, the parameters that all of the faults inside invocations but `init` have, and `handler`.
 const COMMON: &str = "all faults inside invocations but `init`, and the chaos handler";
 
 #[test]
-fn the_readme_lists_each_parameter_with_its_range() {
+fn the_docs_list_each_parameter_with_its_range() {
     let schema = serde_json::to_value(schemars::schema_for!(Experiment)).unwrap();
     let mut expected: Vec<[String; 4]> = schema["$defs"]["Fault"]["oneOf"]
         .as_array()
@@ -135,7 +148,7 @@ fn the_readme_lists_each_parameter_with_its_range() {
         }
     }
     listed.sort();
-    assert_eq!(listed, expected, "README.md: the table of parameters differs from the schema");
+    assert_eq!(listed, expected, "events/README.md: the table of parameters differs from the schema");
 }
 
 /// Formats the range of a number: `0 to 900,000`. Other parameters have an empty one.
@@ -150,11 +163,11 @@ fn with_commas(number: u64) -> String {
     if number < 1_000 { number.to_string() } else { format!("{},{:03}", with_commas(number / 1_000), number % 1_000) }
 }
 
-/// Returns fault, parameter, range and `required` (or nothing) of each row in the README's table.
+/// Returns fault, parameter, range and `required` (or nothing) of each row in the table of `events/README.md`.
 fn listed_parameters() -> Vec<[String; 4]> {
-    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    let (_, rest) = readme.split_once("<!-- parameters:begin -->\n").expect("README.md has the table of parameters");
-    let (table, _) = rest.split_once("<!-- parameters:end -->").expect("README.md marks the end of the table");
+    let page = page("events/README.md");
+    let (_, rest) = page.split_once("<!-- parameters:begin -->\n").expect("events/README.md has the table");
+    let (table, _) = rest.split_once("<!-- parameters:end -->").expect("events/README.md marks its end");
     let mut fault = String::new();
     table
         .lines()
@@ -170,4 +183,66 @@ fn listed_parameters() -> Vec<[String; 4]> {
             [fault.clone(), cells[1].trim_matches('`').to_owned(), cells[3].to_owned(), required.to_owned()]
         })
         .collect()
+}
+
+/// Reads an experiment of a document as the command line reads a file.
+fn read(yaml: &str, place: &str) -> Experiment {
+    let value: Value = serde_saphyr::from_str(yaml).unwrap_or_else(|wrong| panic!("{place}: {wrong}\n{yaml}"));
+    read_experiment(&value).unwrap_or_else(|wrong| panic!("{place}: {wrong}\n{yaml}"))
+}
+
+/// Returns a short experiment with these fields.
+fn with_fields(fields: &str) -> String {
+    let base = [
+        ("name", "name: a"),
+        ("targets", "targets: [{function: f}]"),
+        ("faults", "faults: [{reservedConcurrency: {limit: 0}}]"),
+        ("duration", "duration: PT5M"),
+    ];
+    let kept = base.iter().filter(|(name, _)| !fields.starts_with(&format!("{name}:")));
+    kept.map(|(_, line)| *line).chain([fields]).collect::<Vec<_>>().join("\n")
+}
+
+/// Returns the text between two marks.
+fn between<'a>(page: &'a str, begin: &str, end: &str) -> &'a str {
+    let (_, rest) = page.split_once(begin).unwrap_or_else(|| panic!("there is no {begin}"));
+    rest.split_once(end).unwrap_or_else(|| panic!("there is no {end}")).0
+}
+
+#[test]
+fn each_fault_has_a_line_of_yaml_in_the_docs() {
+    let page = page("events/README.md");
+    let rows = between(&page, "<!-- faults:begin -->\n", "<!-- faults:end -->").lines().skip(2);
+    let listed = rows.map(|row| {
+        let code: Vec<&str> = row.split('`').skip(1).step_by(2).collect();
+        let experiment = read(&with_fields(&format!("faults:\n  {}", code[1])), row);
+        assert_eq!(experiment.faults[0].name(), code[0], "{row}");
+        code[0].to_owned()
+    });
+    assert_eq!(listed.collect::<Vec<_>>(), FAULT_CATALOG.map(|fault| fault.name));
+}
+
+#[test]
+fn the_experiments_in_the_docs_are_valid() {
+    for name in ["README.md", "events/README.md"] {
+        let page = page(name);
+        let blocks: Vec<&str> = page.split("```yaml\n").skip(1).map(|rest| between(rest, "", "```")).collect();
+        assert!(!blocks.is_empty(), "{name}");
+        for block in blocks {
+            read(block, name);
+        }
+    }
+}
+
+#[test]
+fn the_recipes_of_the_readme_are_valid() {
+    let page = page("README.md");
+    let rows: Vec<&str> = between(&page, "## Recipes\n", "\n## ").lines().filter(|row| row.contains(": {")).collect();
+    assert!(rows.len() > 8, "{rows:?}");
+    for row in rows {
+        let code = row.split('`').nth(1).unwrap();
+        let is_field = ["targets:", "stopConditions:", "steadyState:"].iter().any(|field| code.starts_with(field));
+        let fields = if is_field { code.to_owned() } else { format!("faults: [{{{code}}}]") };
+        read(&with_fields(&fields), row);
+    }
 }

@@ -33,7 +33,7 @@ STRATEGY = (
 
 @dataclass
 class Toolkit:
-    """The toolkit in its own directory, with the rights of docs/permissions.md for `run` and nothing more."""
+    """The toolkit in its own directory, with the rights of infra/README.md for `run` and nothing more."""
 
     account: Account
     directory: Path
@@ -58,7 +58,7 @@ class Toolkit:
         }
 
     def create_user(self) -> Credentials:
-        """Creates a user who may do what docs/permissions.md lists for `snapback run`."""
+        """Creates a user who may do what infra/README.md lists for `snapback run`."""
         outputs = find(self.account).outputs
         table = f"arn:aws:dynamodb:{REGION}:*:table/{outputs['LedgerTable']}"
         machine = outputs["StateMachineArn"]

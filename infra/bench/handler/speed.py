@@ -2,7 +2,7 @@
 """Measures what the chaos handler costs while no fault is due, in turns with the plain handler: `infra/bench/handler/speed.py`.
 
 Each process measures the plain handler and the chaos handler in turns, and the start of the chaos handler once. The limits are those
-of the README: at most 5 us a call, and 5 ms at the initialization.
+of docs/chaos-handler.md: at most 5 us a call, and 5 ms at the initialization.
 """
 
 from __future__ import annotations

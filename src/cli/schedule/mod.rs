@@ -47,10 +47,10 @@ async fn add(arguments: &Arguments, new: &NewSchedule, output: &Output) -> Resul
         fields.remove("startedBy");
     }
     let expression = [&new.rate, &new.cron, &new.at].into_iter().find_map(Option::as_ref);
-    let expression = expression.ok_or_else(|| wrong("write one of --rate, --cron and --at".to_owned()))?;
+    let expression = expression.ok_or_else(|| Failure::invalid("write one of --rate, --cron and --at".to_owned()))?;
     let now = Time(jiff::Timestamp::now().as_millisecond());
-    times::check_zone(&new.time_zone, expression, now).map_err(wrong)?;
-    let span = times::span(new, expression, now).map_err(wrong)?;
+    times::check_zone(&new.time_zone, expression, now).map_err(Failure::invalid)?;
+    let span = times::span(new, expression, now).map_err(Failure::invalid)?;
     // Its length does not depend on the machine's ARN by much.
     let start = |state_machine: &str| {
         let start = ScheduledStart { state_machine: state_machine.to_owned(), experiment: experiment.clone() };
@@ -70,7 +70,9 @@ async fn add(arguments: &Arguments, new: &NewSchedule, output: &Output) -> Resul
         input: start(&stack.state_machine)?,
     };
     let schedule = create_or_replace(&schedules, schedule, new).await.map_err(|error| match error {
-        ScheduleError::Exists => wrong(format!("the schedule {} exists; to replace it, use --replace", new.name)),
+        ScheduleError::Exists => {
+            Failure::invalid(format!("the schedule {} exists; to replace it, use --replace", new.name))
+        }
         error => failure(&new.name, error),
     })?;
     let view = ScheduleView::of(&schedule, Vec::new());
@@ -185,10 +187,6 @@ fn done(name: &ScheduleName, what: &str, output: &Output) {
         return output.json(&json!({ "schedule": name.as_str(), "state": what }));
     }
     output.print_line(&format!("schedule {name}: {what}"));
-}
-
-fn wrong(cause: String) -> Failure {
-    Failure { exit: Exit::Invalid, ..Failure::new("InvalidInput", cause) }
 }
 
 fn failure(name: &ScheduleName, error: ScheduleError) -> Failure {

@@ -1,5 +1,7 @@
 //! Checks of a fault inside invocations that no type makes: each error names the field, the value and the fix.
 
+use std::collections::BTreeMap;
+
 use crate::model::text::{is_qualifier, shorten};
 
 use super::faults::{CorruptFault, InitFault, InvocationFault, LatencyFault, Moment, ResponseFault, Rule};
@@ -69,6 +71,7 @@ fn check_failure(error_type: &str, message: &str) -> Result<(), String> {
 }
 
 pub(super) fn check_response(fault: &ResponseFault) -> Result<(), String> {
+    check_headers(&fault.headers)?;
     let http = fault.status_code.is_some() || fault.body.is_some() || !fault.headers.is_empty();
     match (http, &fault.raw, fault.status_code, fault.when) {
         (true, Some(_), _, _) => {
@@ -82,6 +85,32 @@ pub(super) fn check_response(fault: &ResponseFault) -> Result<(), String> {
         }
         _ => Ok(()),
     }
+}
+
+/// Checks HTTP headers: a name is a token (RFC 9110, sections 5.1 and 5.6.2), and a value has no control character except
+/// tabs (section 5.5). With a line break, whatever writes the response could end up with other headers, or another
+/// response.
+fn check_headers(headers: &BTreeMap<String, String>) -> Result<(), String> {
+    let is_token = |name: &str| {
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+    };
+    for (name, value) in headers {
+        let shown = shorten(name);
+        if !is_token(name) {
+            return Err(format!(
+                "`headers` has the name `{shown}`, which HTTP does not allow; write letters, digits and !#$%&'*+-.^_`|~, such \
+                 as Retry-After"
+            ));
+        }
+        if value.contains(|c: char| c.is_control() && c != '\t') {
+            return Err(format!(
+                "`headers` has `{}` as the value of `{shown}`; HTTP allows no line break and no other control character in \
+                 it; remove them",
+                shorten(value)
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn check_corrupt(fault: &CorruptFault) -> Result<(), String> {

@@ -354,15 +354,6 @@ impl InvocationFault {
             _ => false,
         }
     }
-
-    /// Returns its name for display, with the percentage unless that is 100.
-    #[must_use]
-    pub fn title(&self) -> String {
-        match self.rule().percentage {
-            all if all.is_all() => self.name().to_owned(),
-            share => format!("{} {share} %", self.name()),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -371,12 +362,6 @@ mod tests {
 
     fn read(text: &str) -> InvocationFault {
         serde_json::from_str(text).unwrap_or_else(|error| unreachable!("{text}: {error}"))
-    }
-
-    #[test]
-    fn a_title_has_the_percentage_unless_that_is_100() {
-        assert_eq!(read(r#"{"exit":{}}"#).title(), "exit");
-        assert_eq!(read(r#"{"exit":{"percentage":12.5}}"#).title(), "exit 12.5 %");
     }
 
     #[test]
@@ -431,6 +416,26 @@ mod tests {
         }
         for response in [r#""raw":"r""#, r#""statusCode":503"#, r#""headers":{"a":"b"},"when":"after""#] {
             assert_eq!(read(&format!(r#"{{"response":{{{response}}}}}"#)).check(), Ok(()), "{response}");
+        }
+    }
+
+    #[test]
+    fn headers_are_those_that_http_allows() {
+        let refusal = |name: &str, value: &str| {
+            let fault = serde_json::json!({ "response": { "statusCode": 503, "headers": { name: value } } });
+            read(&fault.to_string()).check().err()
+        };
+        for (name, value) in [("Retry-After", "1"), ("x!#$%&'*+-.^_`|~9", ""), ("a", "tab\tand é, \"quoted\"")] {
+            assert_eq!(refusal(name, value), None, "{name}: {value}");
+        }
+        for name in ["", "a b", "a:", "a\r\nb", "é", "(a)", "a/b"] {
+            let why = refusal(name, "v").unwrap_or_default();
+            assert!(why.contains("which HTTP does not allow; write letters"), "{name}: {why}");
+        }
+        for value in ["a\r\nSet-Cookie: b", "a\n", "\0", "a\u{7f}", "\u{1b}[2J", "\u{85}"] {
+            let why = refusal("X-Reason", value).unwrap_or_default();
+            assert!(why.starts_with("`headers` has `") && why.contains("as the value of `X-Reason`"), "{why}");
+            assert!(why.ends_with("; remove them"), "{why}");
         }
     }
 }

@@ -124,12 +124,31 @@ fn check_condition(condition: &EventCondition) -> Result<(), String> {
     }
 }
 
+/// Python's exceptions that are not errors: they leave a program, and `except Exception` does not catch them. The handler
+/// raises only errors (docs.python.org/3/library/exceptions, "Exception hierarchy").
+const NOT_ERRORS: [&str; 7] = [
+    "BaseException",
+    "BaseExceptionGroup",
+    "GeneratorExit",
+    "KeyboardInterrupt",
+    "SystemExit",
+    "asyncio.CancelledError",
+    "asyncio.exceptions.CancelledError",
+];
+
 fn check_exception(fault: &ExceptionFault) -> Result<(), String> {
     if let Some(name) = fault.exception_type.as_ref().filter(|name| !is_class(name)) {
         return Err(format!(
             "`type` is `{}`, which is not the name of a class; write a name such as ValueError or \
              orders.errors.OutOfStock, of up to {MAX_TYPE} characters",
             shorten(name)
+        ));
+    }
+    let plain = |name: &str| NOT_ERRORS.contains(&name.strip_prefix("builtins.").unwrap_or(name));
+    if let Some(name) = fault.exception_type.as_deref().filter(|name| plain(name)) {
+        return Err(format!(
+            "`type` is `{name}`, which is not an error in Python, so the handler does not raise it; write the name of an error, \
+             such as RuntimeError, or use the `exit` fault to end the runtime"
         ));
     }
     if fault.message.chars().count() > MAX_MESSAGE {
@@ -176,6 +195,22 @@ mod tests {
             let refusal = check(&format!(r#"{{"exception":{{"type":"{name}"}}}}"#)).err().unwrap_or_default();
             assert!(refusal.contains("write a name such as ValueError"), "{name}: {refusal}");
         }
+    }
+
+    #[test]
+    fn an_exception_that_is_not_an_error_is_refused() {
+        for name in ["KeyboardInterrupt", "SystemExit", "builtins.SystemExit", "asyncio.CancelledError"] {
+            let refusal = check(&format!(r#"{{"exception":{{"type":"{name}"}}}}"#)).err().unwrap_or_default();
+            assert!(refusal.contains(&format!("`type` is `{name}`, which is not an error")), "{name}: {refusal}");
+            assert!(refusal.contains("write the name of an error, such as RuntimeError"), "{name}: {refusal}");
+        }
+        assert_eq!(check(r#"{"exception":{"type":"orders.SystemExit"}}"#), Ok(()), "a class of the function");
+    }
+
+    #[test]
+    fn a_response_has_headers_that_http_allows() {
+        let split = r#"{"response":{"statusCode":200,"headers":{"a":"b\r\nc: d"}}}"#;
+        assert!(check(split).is_err_and(|why| why.contains("as the value of `a`")), "{:?}", check(split));
     }
 
     #[test]

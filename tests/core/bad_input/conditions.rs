@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{Row, metric, with};
 
 pub const STOP_CONDITIONS: &[Row] = &[
-    ("/stopConditions", || json!(["errors"]), "stopConditions[0]: `errors` is text; write an object"),
+    ("/stopConditions", || json!(["errors"]), "stopConditions[0]: `errors` is text; write `alarm: errors`"),
     ("/stopConditions", || json!({ "alarm": "errors" }), "stopConditions: it is an object; write a list"),
     ("/stopConditions", || json!([["errors"]]), "stopConditions[0]: it is a list; write an object"),
     ("/stopConditions", || json!([{}]), "stopConditions[0]: `alarm` is missing; add it"),

@@ -107,7 +107,7 @@ pub const NUMBERS: &[Row] = &[
     (
         "/faults/0/reservedConcurrency/limit",
         || json!(5.0),
-        "faults[0].reservedConcurrency.limit: `5.0` is not a whole number; write one from 0 to 100000",
+        "faults[0].reservedConcurrency.limit: it is not written as a whole number; write `5`, without a decimal point or an exponent",
     ),
     (
         "/faults/0/reservedConcurrency/limit",

@@ -7,8 +7,8 @@ use super::Row;
 pub const TARGETS: &[Row] = &[
     ("/targets", || json!([]), "`targets` has 0 entries; write 1 to 50"),
     ("/targets", || json!({ "function": "checkout" }), "targets: it is an object; write a list"),
-    ("/targets", || json!("checkout"), "targets: `checkout` is text; write a list"),
-    ("/targets", || json!(["checkout"]), "targets[0]: `checkout` is text; write an object"),
+    ("/targets", || json!("checkout"), "targets: `checkout` is text; write a list: `[{function: checkout}]`"),
+    ("/targets", || json!(["checkout"]), "targets[0]: `checkout` is text; write `function: checkout`"),
     ("/targets", || json!([["checkout"]]), "targets[0]: it is a list; write an object"),
     ("/targets", || json!([null]), "targets[0]: it is null; write an object"),
     ("/targets", || json!([{}]), "targets[0]: names no function; write `function: NAME`, or `tags: {KEY: VALUE}`"),

@@ -1,0 +1,95 @@
+//! The command `check`: validates files, without any call to AWS.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::model::experiment::Experiment;
+use crate::model::target::Target;
+
+use super::Failure;
+use super::exit::Exit;
+use super::file::read_file;
+use super::file_error::FileError;
+use super::output::{Output, targets};
+
+/// The output of `check`.
+#[derive(Serialize)]
+struct CheckView {
+    /// Whether every file is valid.
+    valid: bool,
+    /// The experiment's name, if one file was checked and is valid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    experiment: Option<String>,
+    /// `InvalidInput`, if a file is not valid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'static str>,
+    /// All errors in one text, if a file is not valid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<String>,
+    files: Vec<CheckedFile>,
+}
+
+/// A file that was checked.
+#[derive(Serialize)]
+struct CheckedFile {
+    file: PathBuf,
+    valid: bool,
+    /// The experiment's name, if the file is valid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    experiment: Option<String>,
+    /// Every error of the file.
+    errors: Vec<FileError>,
+}
+
+/// Validates files. A file that is not valid hides the result of no other.
+pub(super) fn check(files: &[PathBuf], output: &Output) -> Result<Exit, Failure> {
+    let read = |path: &PathBuf| (path.clone(), read_file(path).map(|(experiment, _)| experiment));
+    let checked: Vec<_> = files.iter().map(read).collect();
+    let failures: Vec<&Failure> = checked.iter().filter_map(|(_, result)| result.as_ref().err()).collect();
+    let exit = if failures.is_empty() { Exit::Success } else { Exit::Invalid };
+    if output.as_json {
+        output.json(&view(&checked, &failures));
+        return Ok(exit);
+    }
+    for (path, result) in &checked {
+        match result {
+            Ok(experiment) => output.print_line(&valid_line(path, experiment, files.len())),
+            Err(failure) => output.failure(failure),
+        }
+    }
+    if files.len() > 1 {
+        output.print_line(&format!("{} of {} files are valid", files.len() - failures.len(), files.len()));
+    }
+    Ok(exit)
+}
+
+fn view(checked: &[(PathBuf, Result<Experiment, Failure>)], failures: &[&Failure]) -> CheckView {
+    let name = |result: &Result<Experiment, Failure>| Some(result.as_ref().ok()?.name.to_string());
+    let file = |(path, result): &(PathBuf, Result<Experiment, Failure>)| CheckedFile {
+        file: path.clone(),
+        valid: result.is_ok(),
+        experiment: name(result),
+        errors: result.as_ref().err().map(|failure| failure.errors.clone()).unwrap_or_default(),
+    };
+    let causes: Vec<&str> = failures.iter().map(|failure| failure.cause.as_str()).collect();
+    CheckView {
+        valid: failures.is_empty(),
+        experiment: if let [(_, result)] = checked { name(result) } else { None },
+        error: (!failures.is_empty()).then_some("InvalidInput"),
+        cause: (!failures.is_empty()).then(|| causes.join("\n")),
+        files: checked.iter().map(file).collect(),
+    }
+}
+
+fn valid_line(path: &Path, experiment: &Experiment, files: usize) -> String {
+    let faults: Vec<&str> = experiment.faults.iter().map(|fault| fault.name()).collect();
+    let has_tags = experiment.targets.iter().any(|target| matches!(target, Target::Tagged { .. }));
+    let on = match (has_tags, experiment.targets.len()) {
+        (false, count) => targets(count),
+        (true, 1) => "the functions with its tags (plan resolves them)".to_owned(),
+        (true, count) => format!("{count} entries of targets (plan resolves their tags)"),
+    };
+    let of = if files > 1 { format!("{}: ", path.display()) } else { String::new() };
+    format!("valid: {of}{}: {} on {on} for {}", experiment.name, faults.join(", "), experiment.duration)
+}

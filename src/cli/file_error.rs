@@ -1,0 +1,53 @@
+//! An error in a file, with its place.
+
+use std::fmt;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::places::Place;
+
+/// What is wrong in a file, and where.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct FileError {
+    file: String,
+    /// Counted from 1; absent if the error has no place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    column: Option<usize>,
+    /// The field, such as `faults[0].latency.delayMs`; empty for the whole file.
+    field: String,
+    /// What is wrong with which value, and what to write instead.
+    problem: String,
+}
+
+impl FileError {
+    pub(super) fn new(path: &Path, place: Option<Place>, field: &str, problem: &str) -> Self {
+        let is_input = path.as_os_str() == "-";
+        Self {
+            file: if is_input { "standard input".to_owned() } else { path.display().to_string() },
+            line: place.map(|place| place.line),
+            column: place.map(|place| place.column),
+            field: field.to_owned(),
+            problem: problem.to_owned(),
+        }
+    }
+
+    /// The order of errors: by their places in the file.
+    pub(super) fn place(&self) -> (Option<usize>, Option<usize>) {
+        (self.line, self.column)
+    }
+}
+
+/// `FILE:LINE:COLUMN: FIELD: PROBLEM`, as compilers write it.
+impl fmt::Display for FileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        for number in [self.line, self.column].into_iter().flatten() {
+            write!(f, ":{number}")?;
+        }
+        let separator = if self.field.is_empty() { "" } else { ": " };
+        write!(f, ": {}{separator}{}", self.field, self.problem)
+    }
+}

@@ -1,0 +1,70 @@
+//! `snapback check` as a user runs it: every error of every file, each with its place. It needs no lab and no account.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use super::fake::{SNAPBACK, ended};
+
+const WRONG: &str = "\
+# What a user could write at the first attempt.
+name: nightly
+tragets: [lab-checkout]
+faults:
+  - latency:
+      delayMs: 3s
+      percent: 30
+durration: PT5M
+";
+
+fn folder() -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("check");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("wrong.yaml"), WRONG).unwrap();
+    std::fs::write(folder.join("cut.yaml"), "name: a\n---\nname: b\n").unwrap();
+    let good = "name: a\ntargets: [{function: f}]\nfaults: [{exit: {}}]\nduration: PT5M\n";
+    std::fs::write(folder.join("good.yaml"), good).unwrap();
+    folder
+}
+
+fn check(arguments: &[&str]) -> (i32, String, String) {
+    let mut command = Command::new(SNAPBACK);
+    command.arg("check").args(arguments).current_dir(folder());
+    ended(command)
+}
+
+#[test]
+fn every_error_of_every_file_has_its_place() {
+    let (code, out, err) = check(&["wrong.yaml", "good.yaml", "cut.yaml", "missing.yaml", "."]);
+    assert_eq!(
+        err,
+        "\
+wrong.yaml:3:1: `tragets` is not a known field; did you mean `targets`?
+wrong.yaml:3:11: targets[0]: `lab-checkout` is text; write `function: lab-checkout`
+wrong.yaml:6:16: faults[0].latency.delayMs: `3s` is text; write a whole number from 0 to 900000, without quotes
+wrong.yaml:7:7: faults[0].latency: `percent` is not a known field; did you mean `percentage`?
+wrong.yaml:8:1: `durration` is not a known field; did you mean `duration`?
+cut.yaml:2:1: a second document begins here; write one document per file
+missing.yaml: there is no such file
+.: this is a directory; name its files
+"
+    );
+    assert_eq!(out, "valid: good.yaml: a: exit on 1 target for PT5M\n1 of 5 files are valid\n");
+    assert_eq!(code, 2);
+}
+
+#[test]
+fn json_has_every_error_as_an_entry() {
+    let (code, out, _) = check(&["wrong.yaml", "good.yaml", "--json"]);
+    let checked: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &checked["valid"], checked["error"].as_str()), (2, &Value::Bool(false), Some("InvalidInput")));
+    let errors = checked["files"][0]["errors"].as_array().unwrap();
+    assert_eq!(errors.len(), 5);
+    let fields = ["file", "line", "column", "field"].map(|field| errors[2][field].to_string());
+    assert_eq!(fields, ["\"wrong.yaml\"", "6", "16", "\"faults[0].latency.delayMs\""]);
+    assert_eq!(checked["files"][1]["experiment"], "a");
+    let (code, out, _) = check(&["good.yaml", "--json"]);
+    let checked: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &checked["valid"], &checked["experiment"]), (0, &Value::Bool(true), &Value::from("a")));
+}
