@@ -19,9 +19,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from binaries import MEGABYTE, ROOT, TARGETS, TooLarge, add_target, host_architecture, pack, target_directory
+from binaries import MEGABYTE, ROOT, TARGETS, Binary, TooLarge, add_target, host_architecture, pack, target_directory, zigbuild
 
-CROSS = ROOT / ".tools" / "cross" / "bin"
 PACKAGE = ROOT / "target" / "package" / "bootstrap.zip"
 # Where a plain `cargo build --release` puts the command line, too.
 CLI = target_directory() / "release" / "snapback"
@@ -45,7 +44,7 @@ def main(arguments: list[str]) -> int:
         return 0
     largest = LARGEST_BINARY if profile == "release" else LARGEST_PACKAGE
     try:
-        packed = pack(build_bootstrap(what, profile), "bootstrap", PACKAGE, largest)
+        packed = pack([Binary(build_bootstrap(what, profile), "bootstrap", largest)], PACKAGE)
     except TooLarge as grown:
         print(f"package: {grown}", file=sys.stderr)
         return 1
@@ -109,16 +108,12 @@ def put_cli(built: Path) -> None:
 
 
 def build_for_other_machine(architecture: str, profile: str) -> None:
-    """Builds the bootstrap with zig, which brings the C compiler and the C library of every architecture."""
+    """Builds the bootstrap with zig."""
     target = TARGETS[architecture]
-    subprocess.run([str(ROOT / "infra" / "tools" / "install.sh"), "cross"], cwd=ROOT, check=True)
     add_target(target)
-    # It expects zig as a module of the python3 on the path.
-    environment = {**os.environ, "PATH": f"{CROSS}{os.pathsep}{os.environ['PATH']}"}
     # The command line is not for another machine: without its features, less is compiled.
     features = ["--no-default-features", "--features", "task"]
-    command = ["zigbuild", *BUILD[1:], profile, "--bin", "bootstrap", "--target", target, *features]
-    subprocess.run([str(CROSS / "cargo-zigbuild"), *command], cwd=ROOT, env=environment, check=True)
+    zigbuild([*BUILD[1:], profile, "--bin", "bootstrap", "--target", target, *features])
 
 
 def cargo(arguments: list[str], environment: dict[str, str] | None = None) -> None:

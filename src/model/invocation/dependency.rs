@@ -111,6 +111,12 @@ pub enum Breakage {
     Unresolvable(Unresolvable),
 }
 
+impl Default for Reset {
+    fn default() -> Self {
+        Self { after_bytes: no_bytes() }
+    }
+}
+
 fn no_bytes() -> BoundedU32<0, 1_000_000_000> {
     BoundedU32::<0, 1_000_000_000>::MIN
 }

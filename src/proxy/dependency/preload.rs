@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
+use std::hash::{BuildHasher, RandomState};
 use std::io::Read;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
@@ -39,8 +40,8 @@ pub(crate) fn prepare(config: &ProxyConfig) -> Result<Option<(Preload, UnixListe
         return Ok(None);
     }
     let shim = shim_file()?;
-    // A name without a file, so nothing remains of it. It is free because the process id is this process's own.
-    let name = format!("snapback-{}", std::process::id());
+    // A name without a file, so nothing remains of it. It is free, because it is random.
+    let name = format!("snapback-{:016x}", RandomState::new().hash_one(std::process::id()));
     let listener = SocketAddr::from_abstract_name(&name).and_then(|address| UnixListener::bind_addr(&address));
     let listener = listener.map_err(|error| format!("cannot open a socket for the shim: {error}"))?;
     let mut libraries = shim.into_os_string();
