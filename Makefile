@@ -75,7 +75,7 @@ cli:
 	@python3 infra/package.py --cli
 
 .PHONY: layer
-layer: ## build the layers: the fault proxy for both architectures, and the chaos handler, in target/layer
+layer: ## build the layers: the fault proxy with its shim for both architectures, and the chaos handler, in target/layer
 	@python3 infra/layer.py
 
 .PHONY: package
@@ -145,6 +145,8 @@ test: validate build tools-chaos tools-runtimes tools-ledger ## everything: vali
 	.tools/venv/bin/python -m unittest discover -s infra/lab
 	.tools/venv/bin/python -m unittest discover -s infra
 	.tools/venv/bin/python -m unittest discover -s tests/handler
+	.tools/venv/bin/python -m unittest discover -s tests/dependency
+	$(CARGO) test --locked --package snapback-shim
 	.tools/chaos/bin/python -m unittest discover -s infra/chaostoolkit-snapback/tests
 	# The decisions and the simulated world must build without any SDK.
 	$(CARGO) test --locked --no-default-features --features testing
