@@ -297,6 +297,19 @@ mod tests {
             (json!({ "corrupt": { "mangle": true } }), "values in the response body changed on every invocation"),
             (json!({ "disk": { "megabytes": 100 } }), "up to 100 MB of /tmp filled on every invocation"),
             (json!({ "exit": {} }), "runtime killed at the event on every invocation"),
+            (json!({ "exit": { "delayMs": 5 } }), "runtime killed 5 ms after the event on every invocation"),
+            (
+                json!({ "init": { "delayMs": 5, "fail": { "message": "m" }, "percentage": 50 } }),
+                "50 % of initializations delayed by 5 ms and failed with InjectedError (m)",
+            ),
+        ] {
+            assert_eq!(described(fault), expected);
+        }
+    }
+
+    #[test]
+    fn a_broken_dependency_has_its_hosts_and_the_breakage() {
+        for (fault, expected) in [
             (
                 json!({ "dependency": { "hosts": ["db.*", "10.0.0.0/8"], "ports": [443], "refuse": true, "percentage": 5 } }),
                 "connections to db.*, 10.0.0.0/8 at port 443 refused on 5 % of invocations",
@@ -332,11 +345,6 @@ mod tests {
             (
                 json!({ "dependency": { "hosts": ["db"], "unresolvable": "tryAgain" } }),
                 "db without an answer when resolved on every invocation",
-            ),
-            (json!({ "exit": { "delayMs": 5 } }), "runtime killed 5 ms after the event on every invocation"),
-            (
-                json!({ "init": { "delayMs": 5, "fail": { "message": "m" }, "percentage": 50 } }),
-                "50 % of initializations delayed by 5 ms and failed with InjectedError (m)",
             ),
         ] {
             assert_eq!(described(fault), expected);

@@ -121,7 +121,7 @@ pub unsafe extern "C" fn gethostbyname2_r(
 }
 
 /// # Safety
-/// The name must be one for libc's functions, and `real` must return a result of theirs.
+/// The name must be one for libc's functions, and `real` must return a result of one.
 unsafe fn by_name(name: *const c_char, real: impl FnOnce() -> Option<*mut hostent>) -> *mut hostent {
     // SAFETY: the caller's promise.
     let Lookup { failure, hosts } = unsafe { look_up(name) };
@@ -144,7 +144,7 @@ unsafe fn by_name(name: *const c_char, real: impl FnOnce() -> Option<*mut hosten
 }
 
 /// # Safety
-/// The pointers must be those for libc's functions, and `real` must return a result of theirs.
+/// The pointers must be those for libc's functions, and `real` must return a result of one.
 unsafe fn by_name_r(
     name: *const c_char,
     result: *mut *mut hostent,

@@ -1,4 +1,4 @@
-"""Faults of dependencies, with real clients. test_dependency.py runs this program in a network of its own."""
+"""Faults of dependencies, with real clients. test_dependency.py runs this program in a separate network."""
 
 from __future__ import annotations
 

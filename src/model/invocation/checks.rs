@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::model::text::{is_qualifier, shorten};
 
-use super::faults::{CorruptFault, InitFault, InvocationFault, LatencyFault, Moment, ResponseFault, Rule};
+use super::faults::{CorruptFault, InitFault, InvocationFault, LatencyFault, Moment, ResponseFault};
+use super::rule::Rule;
 
 /// The most conditions of a fault.
 const MAX_CONDITIONS: usize = 10;

@@ -6,9 +6,9 @@ use crate::model::bounded::BoundedU32;
 use crate::model::text::shorten;
 
 use super::condition::EventCondition;
-use super::faults::{Milliseconds, Rule, invocation_fault};
 use super::host::Host;
 use super::percentage::Percentage;
+use super::rule::{Milliseconds, Rule, invocation_fault};
 
 /// The most hosts of a fault.
 const MAX_HOSTS: usize = 10;

@@ -15,7 +15,7 @@ pub(super) enum Denial {
     Closed,
 }
 
-/// Returns the fault for a list of patterns: all of them, or the reason why there is none.
+/// Returns the fault for a list of patterns: all of them, or the reason to import nothing.
 pub(super) fn dependency(
     patterns: Option<&Value>,
     denial: Denial,
