@@ -15,6 +15,9 @@ BUCKET ?=
 # CloudFormation parameters for `make deploy`. Parameters that are not given stay as they are. For example:
 #   make deploy BUCKET=b PARAMETERS="Prefix=chaos TargetLimit=5"
 PARAMETERS ?=
+# Tags of the stack, for `make deploy`, which CloudFormation gives to its resources. Tags that are not given stay. For example:
+#   make deploy BUCKET=b TAGS="team=platform cost-center=42"
+TAGS ?=
 # The experiment's file for `make deploy-fis`.
 EXPERIMENT ?=
 # The number of random histories for `make soak`. SEED=s plays and prints that one.
@@ -51,6 +54,8 @@ LAYER_BINARIES := $(or $(CARGO_TARGET_DIR),target)/$(MUSL)/layer
 # The AWS command line in the virtual environment; AWS=aws uses the machine's.
 AWS ?= .tools/venv/bin/aws
 export AWS
+CYCLONEDX_VERSION := 0.5.9
+CYCLONEDX := .tools/cargo-cyclonedx-$(CYCLONEDX_VERSION)/bin/cargo-cyclonedx
 MUTANTS_VERSION := 27.1.0
 MUTANTS := .tools/cargo-mutants-$(MUTANTS_VERSION)/bin/cargo-mutants
 # All architectures share one path for the package, so building and deploying must not run in parallel.
@@ -59,7 +64,7 @@ MUTANTS := .tools/cargo-mutants-$(MUTANTS_VERSION)/bin/cargo-mutants
 .PHONY: help
 help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	echo "  variables  STACK=$(STACK) ARCH=$(ARCH) BUCKET=... PARAMETERS=\"Key=value ...\""
+	echo "  variables  STACK=$(STACK) ARCH=$(ARCH) BUCKET=... PARAMETERS=\"Key=value ...\" TAGS=\"Key=value ...\""
 
 .PHONY: build
 build: machine tools-lab layer ## build the command line, the proxy's layers and the lab's package; install the lab's tools
@@ -85,7 +90,7 @@ package: layer ## build target/package/bootstrap.zip for ARCH (arm64 or x86_64),
 # An array keeps values with blanks whole; without globs, a * stays a *.
 define parameters
 set -f
-parameters=(Architecture=$(ARCH) $(PARAMETERS))
+parameters=(Architecture=$(ARCH) $(PARAMETERS) --tags $(TAGS))
 endef
 
 .PHONY: deploy
@@ -141,7 +146,7 @@ lab-down: tools-lab ## stop the lab that lab-up has started
 	.tools/venv/bin/python infra/lab/lab.py down
 
 .PHONY: test
-test: validate build tools-chaos tools-runtimes tools-ledger ## everything: validators, cargo test, and the lab from end to end
+test: validate build tools-browser tools-cdk tools-chaos tools-runtimes tools-ledger chromium ## everything: validators, cargo test, and the lab from end to end
 	.tools/venv/bin/python -m unittest discover -s infra/lab
 	.tools/venv/bin/python -m unittest discover -s infra
 	.tools/venv/bin/python -m unittest discover -s tests/handler
@@ -156,9 +161,28 @@ test: validate build tools-chaos tools-runtimes tools-ledger ## everything: vali
 	$(SOAK) --crashes
 	# Everything that the run without SDKs has not tested.
 	$(CARGO) test --locked --all-features --lib --test proxy --test runtimes --test stack
+	# These tests have written the sample pages.
+	.tools/browser/bin/node infra/browser.mjs target/pages/*.html
 	# The lab at the end runs what is deployed: the package as it is optimized for that.
 	@python3 infra/package.py $(HOST_ARCH)
 	.tools/venv/bin/python infra/lab/lab.py run </dev/null 2>&1 | cat
+
+.PHONY: browser
+browser: tools-browser chromium ## open sample reports in a real browser, light, dark and on a phone; pictures in target/pages
+	$(CARGO) test --quiet --locked --all-features --lib -- cli::evidence
+	.tools/browser/bin/node infra/browser.mjs --pictures target/pages target/pages/*.html
+
+.PHONY: picture
+picture: lab tools-browser chromium ## run the lab, and draw the report of demo 1 for the README: infra/lab/report.png
+	.tools/browser/bin/node infra/browser.mjs --picture infra/lab/report.png target/lab-report.html
+
+# Debian's package. CHROMIUM names another browser.
+.PHONY: chromium
+chromium:
+	@[ -x "$${CHROMIUM:-/usr/bin/chromium}" ] && exit
+	echo "installing chromium"
+	{ apt-get update && apt-get install --yes --no-install-recommends chromium; } >/dev/null 2>&1 \
+	  || { echo "the browser test needs chromium: apt-get install chromium, or CHROMIUM=/path/to/it" >&2; exit 1; }
 
 .PHONY: steady
 steady: build ## run the lab LABS times and the stack tests STACKS times, next to two busy loops; stop at a failure
@@ -187,6 +211,14 @@ mutants: $(MUTANTS) ## mutation-test plan, steps and the proxy's pure part; narr
 # The path has the version, so another one is installed next to it. --locked pins the dependencies by hash.
 $(MUTANTS):
 	$(CARGO) install cargo-mutants --version $(MUTANTS_VERSION) --locked --root $(dir $(@D))
+
+# The same steps as in .github/workflows/release.yml, except for macOS and for what only GitHub can do.
+.PHONY: release
+release: $(CYCLONEDX) ## build the files of a release for Linux in target/dist: command line, stack, bill of materials, checksums
+	@CYCLONEDX=$(abspath $(CYCLONEDX)) python3 infra/release.py code linux sbom checksums
+
+$(CYCLONEDX):
+	$(CARGO) install cargo-cyclonedx --version $(CYCLONEDX_VERSION) --locked --root $(dir $(@D))
 
 .PHONY: validate
 validate: tools-validate ## check the template, the state machine, the files for pipelines and the style of the sources
@@ -217,6 +249,6 @@ no-schedule:
 need-bucket:
 	@[ -n "$(BUCKET)" ] || { echo 'make deploy needs an S3 bucket for the package: make deploy BUCKET=my-bucket' >&2; exit 2; }
 
-.PHONY: tools-chaos tools-lab tools-ledger tools-runtimes tools-validate
-tools-chaos tools-lab tools-ledger tools-runtimes tools-validate: tools-%:
+.PHONY: tools-browser tools-cdk tools-chaos tools-lab tools-ledger tools-runtimes tools-validate
+tools-browser tools-cdk tools-chaos tools-lab tools-ledger tools-runtimes tools-validate: tools-%:
 	@infra/tools/install.sh $*

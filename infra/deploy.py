@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Deploys the stack: `infra/deploy.py STACK BUCKET Key=Value ...`. With --check it only checks the parameters.
+"""Deploys the stack: `infra/deploy.py STACK BUCKET Key=Value ... --tags Key=Value ...`. With --check it only checks these values.
 
 Before it uploads anything, it checks every parameter, asks an existing stack what is armed, deletes a stack whose creation
 failed, and chooses how much concurrency a new stack reserves.
@@ -34,6 +34,8 @@ FLOOR = 100
 MIN_CONCURRENCY = 2
 # The default of TargetLimit, and the most targets that an inline Map restores at the same time.
 DEFAULT_TARGETS, MAX_TARGETS_AT_ONCE = 10, 40
+# AWSCloudFormation/latest/TemplateReference/aws-properties-resource-tags
+MAX_TAG_KEY, MAX_TAG_VALUE = 128, 256
 
 
 class InvalidParameter(Exception):
@@ -48,14 +50,16 @@ def main(arguments: list[str]) -> int:
     only_check = arguments[:1] == ["--check"]
     words = arguments[1:] if only_check else arguments
     if len(words) < 2:
-        print("usage: infra/deploy.py [--check] STACK BUCKET [Key=Value ...]", file=sys.stderr)
+        print("usage: infra/deploy.py [--check] STACK BUCKET [Key=Value ...] [--tags Key=Value ...]", file=sys.stderr)
         return 2
     stack, bucket, *parameters = words
+    at = parameters.index("--tags") if "--tags" in parameters else len(parameters)
+    parameters, tag_words = parameters[:at], parameters[at + 1 :]
 
     def checked() -> None:
-        given = parse_parameters(parameters, declared_parameters())
+        given, tags = parse_parameters(parameters, declared_parameters()), parse_tags(tag_words)
         if not only_check:
-            deploy(deployed.command_lines(), stack, bucket, given)
+            deploy(deployed.command_lines(), stack, bucket, given, tags)
 
     return exit_code("deploy", checked)
 
@@ -114,6 +118,21 @@ def parse_parameters(words: list[str], known: dict[str, dict[str, Any]]) -> dict
     return given
 
 
+def parse_tags(words: list[str]) -> dict[str, str]:
+    """Parses the stack's tags, which CloudFormation gives to every resource that takes tags."""
+    tags: dict[str, str] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not name or not equals:
+            raise InvalidParameter(f"TAGS: `{word}` is not a tag; write Key=Value, and no blanks in it")
+        if name.lower().startswith("aws:") or name == "snapback":
+            raise InvalidParameter(f"TAGS: the key {name} is used by AWS or by snapback itself; choose another one")
+        if len(name) > MAX_TAG_KEY or len(value) > MAX_TAG_VALUE:
+            raise InvalidParameter(f"TAGS: `{word}` is too long; a key has {MAX_TAG_KEY} characters at most, a value {MAX_TAG_VALUE}")
+        tags[name] = value
+    return tags
+
+
 def find_problem(value: str, declaration: dict[str, Any]) -> str | None:
     """Returns what to write instead if the template would reject the value."""
     if "AllowedValues" in declaration and value not in map(str, declaration["AllowedValues"]):
@@ -135,7 +154,7 @@ def find_problem(value: str, declaration: dict[str, Any]) -> str | None:
 # ---------------------------------------------------------------------------------------------------------- deploy
 
 
-def deploy(tools: Tools, name: str, bucket: str, given: dict[str, str]) -> None:
+def deploy(tools: Tools, name: str, bucket: str, given: dict[str, str], new_tags: dict[str, str] | None = None) -> None:
     stack = deployed.find(tools, name)
     check_events(tools, stack, given)
     if stack is not None and stack.creation_failed:
@@ -146,10 +165,12 @@ def deploy(tools: Tools, name: str, bucket: str, given: dict[str, str]) -> None:
         check_schedules(tools, stack, given)
     check_neighbors(tools, stack, name, given)
     parameters = {**given, **choose_concurrency(tools, stack, given)}
+    # Without its earlier tags, an update would remove them.
+    tags = {**(stack.tags if stack is not None else {}), **(new_tags or {})}
     lever_is_ours = stack is not None and guard_armed_targets(tools, stack, given)
     try:
         with old_schedule.carried_over(tools, stack):
-            upload_and_deploy(tools, name, bucket, parameters)
+            upload_and_deploy(tools, name, bucket, parameters, tags)
     finally:
         if lever_is_ours:
             tools.snapback("lever", "disengage", "--stack", name)
@@ -369,7 +390,7 @@ def read_reserved(tools: Tools, stack: Stack | None) -> int:
 # ---------------------------------------------------------------------------------------------------------- upload
 
 
-def upload_and_deploy(tools: Tools, name: str, bucket: str, parameters: dict[str, str]) -> None:
+def upload_and_deploy(tools: Tools, name: str, bucket: str, parameters: dict[str, str], tags: dict[str, str]) -> None:
     place = ("--s3-bucket", bucket, "--s3-prefix", name)
     files = ("--template-file", str(TEMPLATE), "--output-template-file", str(PACKAGED))
     tools.aws("cloudformation", "package", *files, *place)
@@ -377,6 +398,7 @@ def upload_and_deploy(tools: Tools, name: str, bucket: str, parameters: dict[str
         tools.aws(
             "cloudformation", "deploy", "--template-file", str(PACKAGED), "--stack-name", name, *place,
             "--capabilities", "CAPABILITY_IAM", "--no-fail-on-empty-changeset",
+            *(["--tags", *(f"{key}={value}" for key, value in tags.items())] if tags else []),
             "--parameter-overrides", *(f"{key}={value}" for key, value in parameters.items()),
             shown=True,
         )  # fmt: skip

@@ -42,6 +42,8 @@ class Stack:
     status: str
     outputs: dict[str, str] = field(default_factory=dict)
     parameters: dict[str, str] = field(default_factory=dict)
+    # Without those that CloudFormation adds.
+    tags: dict[str, str] = field(default_factory=dict)
 
     @property
     def creation_failed(self) -> bool:
@@ -80,6 +82,7 @@ def find(tools: Tools, name: str) -> Stack | None:
         stack["StackStatus"],
         {each["OutputKey"]: each["OutputValue"] for each in stack.get("Outputs") or []},
         {each["ParameterKey"]: each.get("ParameterValue", "") for each in stack.get("Parameters") or []},
+        {each["Key"]: each["Value"] for each in stack.get("Tags") or [] if not each["Key"].startswith("aws:")},
     )
 
 

@@ -29,6 +29,8 @@ LARGEST_BINARY = 12 * MEGABYTE
 LARGEST_PACKAGE = 250 * MEGABYTE
 FIRST_MINUTES = {"lab": 2, "release": 4}
 BUILD = ["build", "--locked", "--profile"]
+# By default, Cargo builds the command line alone.
+BOTH = ["--bin", "bootstrap", "--bin", "snapback", "--features", "task"]
 
 
 def main(arguments: list[str]) -> int:
@@ -72,6 +74,15 @@ def build_bootstrap(architecture: str, profile: str) -> Path:
     return target_directory() / bootstrap
 
 
+def build_for_release(architecture: str) -> Path:
+    """Builds functions and command line for a release, and returns the bootstrap; the command line is next to it."""
+    if is_linux() and architecture == host_architecture():
+        build_both("release")
+    else:
+        build_for_other_machine(architecture, "release", BOTH)
+    return target_directory() / TARGETS[architecture] / "release" / "bootstrap"
+
+
 def announce(what: str, result: str, profile: str) -> None:
     """Prints what is being built, and how long that takes if its result does not exist."""
     built = any(target_directory().glob(result))
@@ -93,7 +104,7 @@ def build_both(profile: str) -> None:
     environment.setdefault(f"CC_{name}", "cc")
     # Fortified calls exist in glibc, for which cc is built, but not in musl.
     environment.setdefault(f"CFLAGS_{name}", "-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=0")
-    cargo([*BUILD, profile, "--bin", "bootstrap", "--bin", "snapback", "--target", target], environment)
+    cargo([*BUILD, profile, *BOTH, "--target", target], environment)
     put_cli(target_directory() / target / profile / "snapback")
 
 
@@ -107,13 +118,15 @@ def put_cli(built: Path) -> None:
     draft.replace(CLI)
 
 
-def build_for_other_machine(architecture: str, profile: str) -> None:
-    """Builds the bootstrap with zig."""
+# The command line is not for another machine: without its features, less is compiled.
+BOOTSTRAP_ALONE = ["--bin", "bootstrap", "--no-default-features", "--features", "task"]
+
+
+def build_for_other_machine(architecture: str, profile: str, what: list[str] = BOOTSTRAP_ALONE) -> None:
+    """Builds with zig."""
     target = TARGETS[architecture]
     add_target(target)
-    # The command line is not for another machine: without its features, less is compiled.
-    features = ["--no-default-features", "--features", "task"]
-    zigbuild([*BUILD[1:], profile, "--bin", "bootstrap", "--target", target, *features])
+    zigbuild([*BUILD[1:], profile, *what, "--target", target])
 
 
 def cargo(arguments: list[str], environment: dict[str, str] | None = None) -> None:

@@ -24,6 +24,7 @@ class Account:
     def __init__(self, status: str | None = None, **parameters: str) -> None:
         self.status = status
         self.parameters = {"Prefix": "snapback", "RollbackReservedConcurrency": "0", **parameters}
+        self.tags = {"aws:cloudformation:stack-name": "snapback"}
         self.has_outputs = status is not None and ("COMPLETE" in status and status != "ROLLBACK_COMPLETE")
         self.table: str | None = "snapback-LedgerTable-1"
         self.armed: list[list[str]] = [[]]
@@ -62,7 +63,8 @@ class Account:
         if self.has_outputs and self.schedules is not None:
             outputs.append({"OutputKey": "ScheduleGroup", "OutputValue": "snapback"})
         parameters = [{"ParameterKey": key, "ParameterValue": value} for key, value in self.parameters.items()]
-        return json.dumps({"Stacks": [{"StackStatus": self.status, "Outputs": outputs, "Parameters": parameters}]})
+        tags = [{"Key": key, "Value": value} for key, value in self.tags.items()]
+        return json.dumps({"Stacks": [{"StackStatus": self.status, "Outputs": outputs, "Parameters": parameters, "Tags": tags}]})
 
     def list_stacks(self) -> str:
         if self.neighbors is None:
@@ -104,6 +106,9 @@ class Account:
     def deploy(self, arguments: tuple[str, ...]) -> str:
         given = arguments[arguments.index("--parameter-overrides") + 1 :]
         self.overrides = dict(each.split("=", 1) for each in given)
+        at = arguments.index("--tags") + 1 if "--tags" in arguments else None
+        tags = [] if at is None else arguments[at : arguments.index("--parameter-overrides")]
+        self.tags = dict(each.split("=", 1) for each in tags)
         self.status, self.has_outputs = "UPDATE_COMPLETE", True
         return ""
 
@@ -196,6 +201,40 @@ class Parameters(Case):
         words = ["Prefix=chaos", "OptInTag=chaos=allowed", "AlarmTopicArn=",
                  f"LedgerWriters={ARN}/aws-reserved/sso.amazonaws.com/*/AWSReservedSSO_Break_*,{ARN}/ops", "LedgerWriters2="]  # fmt: skip
         self.assertEqual(len(deploy.parse_parameters(words[:-1], deploy.declared_parameters())), 4)
+
+
+class Tags(Case):
+    def test_a_stack_keeps_its_tags_and_gets_new_ones(self) -> None:
+        account = Account("UPDATE_COMPLETE")
+        account.tags.update(team="shop", stage="test")
+        with contextlib.redirect_stdout(io.StringIO()):
+            deploy.deploy(account.tools(), "snapback", "bucket", {}, deploy.parse_tags(["stage=prod", "note=a=b"]))
+        self.assertEqual(account.tags, {"team": "shop", "stage": "prod", "note": "a=b"})
+
+    def test_a_bad_tag_is_refused_with_the_fix(self) -> None:
+        for word, says in (
+            ("team", "`team` is not a tag; write Key=Value"),
+            ("=shop", "`=shop` is not a tag"),
+            ("aws:team=shop", "the key aws:team is used by AWS"),
+            ("snapback=mine", "the key snapback is used by AWS or by snapback itself"),
+            ("team=" + "x" * 257, "a value 256"),
+        ):
+            with self.subTest(word), self.assertRaisesRegex(deploy.InvalidParameter, re.escape(says)):
+                deploy.parse_tags([word])
+
+    def test_the_command_line_tells_tags_from_parameters(self) -> None:
+        for words, code in ((["TargetLimit=5", "--tags", "TargetLimit=x"], 0), (["TargetLimit=x", "--tags"], 2), (["--tags", "x"], 2)):
+            with contextlib.redirect_stderr(io.StringIO()):
+                self.assertEqual(deploy.main(["--check", "snapback", "bucket", *words]), code, words)
+
+
+class Documents(Case):
+    def test_the_page_lists_each_parameter_with_its_default(self) -> None:
+        page = (deploy.TEMPLATE.parent / "README.md").read_text(encoding="utf-8")
+        table = page.split("\n## Parameters\n")[1].split("\n## ")[0]
+        listed = dict(re.findall(r"^\| `(\w+)` \| `?([^`|(]*?)`? (?:\([^|]*)?\|", table, re.MULTILINE))
+        declared = {name: str(each["Default"]) or "none" for name, each in deploy.declared_parameters().items()}
+        self.assertEqual(listed, declared)
 
 
 class Events(Case):

@@ -163,7 +163,7 @@ class Deployment(unittest.TestCase):
             with self.subTest(says):
                 self.refused(Account(), InvalidParameter, says, *words)
 
-    def test_the_handler_demo_is_the_chaos_handler_or_that_of_the_user(self) -> None:
+    def test_the_handler_demo_is_the_chaos_handler_or_the_users(self) -> None:
         layer = "arn:aws:lambda:eu-west-1:123456789012:layer:a:1"
         for given, handler in (
             ({}, {"exception": {"message": "injected by snapback"}}),

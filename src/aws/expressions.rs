@@ -11,6 +11,7 @@ use crate::model::run::{LeaseKind, Run, RunEnding};
 use crate::model::time::Time;
 use crate::ports::LedgerError;
 
+use super::kept_metrics::{awaits_metrics_key, metrics_key};
 use super::records::{
     Item, active_key, alarm_key, body_key, changing_attributes, has_separate_body, json, lease_names, lever_key,
     lock_key, number, run_items, run_key, target_key, text,
@@ -133,6 +134,8 @@ fn key_of(place: &Place) -> Item {
         Place::Lock(function) => lock_key(function),
         Place::Active(run) => active_key(run),
         Place::Alarm(alarm, run) => alarm_key(alarm, run),
+        Place::Metrics(run) => metrics_key(run),
+        Place::AwaitsMetrics(run) => awaits_metrics_key(run),
         Place::Lever => lever_key(),
     }
 }
@@ -266,9 +269,9 @@ impl Expression {
             Effect::Waiting(why) => self.set_or_remove("waitingFor", why.as_ref().map(text)),
             Effect::RemovedFaults(faults) => self.set("removedFaults", json(faults)?),
             Effect::EndedAt(at) => self.set("endedAt", number(at.0)),
-            Effect::Drift(drift) => self.set("drift", json(drift)?),
-            Effect::FrozenVersions(versions) => self.set("frozenVersions", json(versions)?),
-            Effect::Redacted(changes) => self.set("changes", json(changes)?),
+            Effect::Drift(_) | Effect::FrozenVersions(_) | Effect::Redacted(_) | Effect::Metrics(_) => {
+                self.set_json(effect)?;
+            }
             Effect::RuntimeVersionAtEnd(version) => {
                 self.set_or_remove("runtimeVersionAtEnd", version.as_ref().map(text));
             }
@@ -281,6 +284,18 @@ impl Expression {
                 self.removes.push("run");
             }
             Effect::Expiry(at) => self.set_or_remove("expiresAt", at.map(number)),
+        }
+        Ok(())
+    }
+
+    /// Sets the attribute of an effect that is stored as one text of JSON.
+    fn set_json(&mut self, effect: &Effect) -> Result<(), LedgerError> {
+        match effect {
+            Effect::Drift(drift) => self.set("drift", json(drift)?),
+            Effect::FrozenVersions(versions) => self.set("frozenVersions", json(versions)?),
+            Effect::Redacted(changes) => self.set("changes", json(changes)?),
+            Effect::Metrics(metrics) => self.set("metrics", json(metrics)?),
+            _ => {}
         }
         Ok(())
     }

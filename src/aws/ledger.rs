@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{ReturnValue, TransactWriteItem};
 
 use crate::model::guarded_write::{self as writes, GuardedWrite};
+use crate::model::kept_metrics::KeptMetrics;
 use crate::model::marker::stopped_marker;
 use crate::model::names::{FunctionArn, RunId};
 use crate::model::run::{
@@ -18,6 +19,7 @@ use crate::ports::{Ledger, LedgerError, Permit, WriteOutcome};
 use super::AwsWorld;
 use super::errors::{call_error, ledger_error};
 use super::expressions::{actions, update_of};
+use super::kept_metrics::{AWAITS_METRICS, metrics_key, read_metrics};
 use super::records::{
     Item, function_of, lever_item, lever_key, lock_key, read_lever, read_list, read_lock, read_run, read_target,
     run_key, run_of, run_pk, separate_body_key, target_key, text,
@@ -180,6 +182,18 @@ impl Ledger for AwsWorld {
 
     async fn retire_run(&self, run: &Run, now: Time) -> Result<(), LedgerError> {
         self.guarded(&writes::retire_run(run, now)).await.map(drop)
+    }
+
+    async fn runs_awaiting_metrics(&self) -> Result<RunList, LedgerError> {
+        Ok(read_list(&self.partition(AWAITS_METRICS, "RUN#").await?))
+    }
+
+    async fn keep_metrics(&self, run: &RunId, metrics: &KeptMetrics, now: Time) -> Result<(), LedgerError> {
+        self.guarded(&writes::keep_metrics(run, metrics, now)).await.map(drop)
+    }
+
+    async fn kept_metrics(&self, run: &RunId) -> Result<Option<KeptMetrics>, LedgerError> {
+        Ok(self.item(metrics_key(run)).await?.as_ref().map(read_metrics))
     }
 
     async fn run(&self, run: &RunId) -> Result<Option<Run>, LedgerError> {

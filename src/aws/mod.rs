@@ -11,6 +11,7 @@ mod expressions;
 mod functions;
 #[cfg(feature = "cli")]
 mod invoke;
+mod kept_metrics;
 #[cfg(all(test, feature = "testing"))]
 mod kept_records;
 mod ledger;

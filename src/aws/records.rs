@@ -8,6 +8,8 @@
 //! | lock or tombstone | `LOCK#function` | `LOCK` |
 //! | run of an alarm | `ALARM#alarm` | `RUN#run` |
 //! | run that is not retired | `ACTIVE` | `RUN#run` |
+//! | metrics of a run that is over | `RUN#run` | `METRICS` |
+//! | run whose metrics are still to be kept | `METRICS` | `RUN#run` |
 //! | safety lever | `LEVER` | `LEVER` |
 //!
 //! Everything that a condition reads is a separate attribute; the rest is JSON.
@@ -148,7 +150,7 @@ fn optional_integer<T: std::str::FromStr>(item: &Item, name: &str) -> Result<Opt
     optional(item, name, |value| value.as_n().ok()?.parse().ok())
 }
 
-fn parsed<T: DeserializeOwned>(item: &Item, name: &str) -> Result<Option<T>, LedgerError> {
+pub(super) fn parsed<T: DeserializeOwned>(item: &Item, name: &str) -> Result<Option<T>, LedgerError> {
     match optional_text(item, name)? {
         None => Ok(None),
         Some(text) => serde_json::from_str(text).map(Some).map_err(|_| unreadable(name)),

@@ -19,12 +19,18 @@ pub struct StackOutputs {
 /// The reason for which a stack's outputs cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StackError {
-    /// CloudFormation refused the call with this message: there is no such stack, or access is denied.
+    /// There is no such stack.
+    NotFound,
+    /// The caller may not read it, as this message says.
+    Denied(String),
+    /// The credentials are not valid, or no longer, as this message says.
+    InvalidCredentials(String),
+    /// CloudFormation refused the call with this message.
     Refused(String),
     /// There were no credentials to sign the call with.
     NoCredentials,
-    /// CloudFormation did not respond.
-    NoResponse,
+    /// CloudFormation did not respond, for this reason.
+    NoResponse(&'static str),
 }
 
 /// Reads the outputs of the stack of this name.
@@ -34,9 +40,9 @@ pub enum StackError {
 pub async fn stack_outputs(config: &SdkConfig, name: &str) -> Result<StackOutputs, StackError> {
     let described = aws_sdk_cloudformation::Client::new(config).describe_stacks().stack_name(name).send().await;
     let described = described.map_err(|error| match error.as_service_error() {
-        Some(service) => StackError::Refused(service.message().unwrap_or("AWS gave no reason").to_owned()),
+        Some(service) => refused(service.code().unwrap_or_default(), service.message().unwrap_or("AWS gave no reason")),
         None if lacks_credentials(&error) => StackError::NoCredentials,
-        None => StackError::NoResponse,
+        None => StackError::NoResponse(no_response(&error)),
     })?;
     let Some(stack) = described.stacks().first() else { return Ok(StackOutputs::default()) };
     let output = |output: &aws_sdk_cloudformation::types::Output| {
@@ -46,4 +52,49 @@ pub async fn stack_outputs(config: &SdkConfig, name: &str) -> Result<StackOutput
         id: stack.stack_id().unwrap_or_default().to_owned(),
         outputs: stack.outputs().iter().filter_map(output).collect(),
     })
+}
+
+/// The codes are those of all calls (AWSCloudFormation/latest/APIReference/CommonErrors). A stack that does not exist is a
+/// `ValidationError` with this text (AWSCloudFormation/latest/APIReference/API_DescribeStacks; the text is inferred).
+fn refused(code: &str, message: &str) -> StackError {
+    let message = message.to_owned();
+    match code {
+        "ValidationError" if message.ends_with("does not exist") => StackError::NotFound,
+        "AccessDenied" | "AccessDeniedException" | "NotAuthorized" => StackError::Denied(message),
+        "ExpiredToken"
+        | "ExpiredTokenException"
+        | "InvalidClientTokenId"
+        | "SignatureDoesNotMatch"
+        | "UnrecognizedClientException" => StackError::InvalidCredentials(message),
+        _ => StackError::Refused(message),
+    }
+}
+
+/// Why there was no response. The library's own texts are not shown.
+fn no_response(error: &(dyn std::error::Error + 'static)) -> &'static str {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let mut kinds = causes.filter_map(|cause| cause.downcast_ref::<std::io::Error>()).map(std::io::Error::kind);
+    match kinds.any(|kind| kind == std::io::ErrorKind::ConnectionRefused) {
+        true => "nothing listens there",
+        false => "AWS did not respond",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_refusal_has_its_cause() {
+        let text = || "why".to_owned();
+        for (code, expected) in [
+            ("AccessDenied", StackError::Denied(text())),
+            ("ExpiredToken", StackError::InvalidCredentials(text())),
+            ("Throttling", StackError::Refused(text())),
+            ("ValidationError", StackError::Refused(text())),
+        ] {
+            assert_eq!(refused(code, "why"), expected, "{code}");
+        }
+        assert_eq!(refused("ValidationError", "Stack with id lab does not exist"), StackError::NotFound);
+    }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use crate::model::names::{FunctionName, LeverReason, RunId};
+use crate::model::names::{ExperimentName, FunctionName, LeverReason, RunId};
 use crate::model::time::BoundedDuration;
 use crate::plan::import::Format;
 
@@ -37,6 +37,10 @@ pub(super) struct Arguments {
     /// Print JSON.
     #[arg(long, global = true)]
     pub(super) json: bool,
+
+    /// Print results and errors only, no progress.
+    #[arg(short, long, global = true)]
+    pub(super) quiet: bool,
 }
 
 /// The name that `make deploy` gives the stack.
@@ -73,7 +77,7 @@ pub(super) enum Command {
         /// A file in JSON or YAML; - reads standard input.
         file: PathBuf,
         /// Make the draws of select and percentages repeatable; overrides the file's seed.
-        #[arg(long, value_name = "NUMBER", value_parser = seed)]
+        #[arg(long, value_name = "NUMBER", value_parser = seed, allow_hyphen_values = true)]
         seed: Option<u32>,
         /// Append a summary in Markdown to a file, for a job's page or a comment.
         #[arg(long, value_name = "FILE")]
@@ -122,11 +126,29 @@ pub(super) enum Command {
         #[arg(long)]
         direct: bool,
     },
-    /// Show the outcome of a run.
+    /// Show the outcome of a run; with --html or --markdown, write the evidence of it to a file.
     Report {
         /// The run.
         #[arg(value_parser = run_id)]
         run: RunId,
+        #[command(flatten)]
+        files: ReportFiles,
+    },
+    /// Compare how long runs took to detect, to roll back and to recover.
+    Compare {
+        /// The runs, two or more.
+        #[arg(value_parser = run_id, required = true, num_args = 2.., value_name = "RUN")]
+        runs: Vec<RunId>,
+        #[command(flatten)]
+        options: HistoryOptions,
+    },
+    /// Show how long the runs of an experiment took to detect, to roll back and to recover.
+    History {
+        /// The experiment's name.
+        #[arg(value_parser = experiment)]
+        experiment: ExperimentName,
+        #[command(flatten)]
+        options: HistoryOptions,
     },
     /// Move or show the safety lever: while it is engaged, nothing starts, and active runs are rolled back.
     #[command(arg_required_else_help = true)]
@@ -141,6 +163,32 @@ pub(super) enum Command {
     },
     /// Print the JSON Schema of an experiment.
     Schema,
+    /// Print a script that completes commands and options in a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the man page.
+    Man,
+}
+
+/// The files that `report` writes.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct ReportFiles {
+    /// Write the report as one HTML file, with charts; it needs no network.
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
+    /// Write the report as Markdown.
+    #[arg(long, value_name = "FILE")]
+    pub(super) markdown: Option<PathBuf>,
+}
+
+/// The file that `history` and `compare` write.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct HistoryOptions {
+    /// Write the times as one HTML file, with charts; it needs no network.
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
 }
 
 /// What `run` is asked.
@@ -149,16 +197,16 @@ pub(super) struct RunOptions {
     /// A file in JSON or YAML; - reads standard input.
     pub(super) file: PathBuf,
     /// The run's name; default: made from the experiment's name and the time.
-    #[arg(long, value_name = "RUN", value_parser = run_id)]
+    #[arg(long, value_name = "RUN", value_parser = new_run_id, allow_hyphen_values = true)]
     pub(super) name: Option<RunId>,
     /// Make the draws of select and percentages repeatable; overrides the file's seed.
-    #[arg(long, value_name = "NUMBER", value_parser = seed)]
+    #[arg(long, value_name = "NUMBER", value_parser = seed, allow_hyphen_values = true)]
     pub(super) seed: Option<u32>,
     /// Leave with exit code 0 once the faults are in place; the run continues without this command.
     #[arg(long, conflicts_with_all = ["timeout", "junit", "summary"])]
     pub(super) detach: bool,
     /// Roll the run back after this time, an ISO 8601 duration such as PT30M, and follow it to its end.
-    #[arg(long, value_name = "DURATION", value_parser = timeout)]
+    #[arg(long, value_name = "DURATION", value_parser = timeout, allow_hyphen_values = true)]
     pub(super) timeout: Option<RunTimeout>,
     /// Write a report for CI systems in JUnit's XML format to a file.
     #[arg(long, value_name = "FILE")]
@@ -209,7 +257,9 @@ impl Arguments {
             true => text.to_owned(),
             false => format!("'{}'", text.replace('\'', "'\\''")),
         };
-        let stack = Some(&self.stack).filter(|stack| *stack != DEFAULT_STACK);
+        // A variable of the shell may name another stack than the default.
+        let is_default = |stack: &String| stack == DEFAULT_STACK && std::env::var_os("SNAPBACK_STACK").is_none();
+        let stack = Some(&self.stack).filter(|stack| !is_default(stack));
         let places = [
             ("stack", stack),
             ("table", self.table.as_ref()),
@@ -224,6 +274,10 @@ fn lever_reason(text: &str) -> Result<LeverReason, String> {
     LeverReason::try_from(text)
 }
 
+fn experiment(text: &str) -> Result<ExperimentName, String> {
+    ExperimentName::try_from(text.to_owned())
+}
+
 fn seed(text: &str) -> Result<u32, String> {
     text.parse().map_err(|_| format!("write a whole number from 0 to {}", u32::MAX))
 }
@@ -234,6 +288,14 @@ fn timeout(text: &str) -> Result<RunTimeout, String> {
 
 fn run_id(text: &str) -> Result<RunId, String> {
     RunId::try_from(text)
+}
+
+/// A new name: one that begins with a hyphen would be taken for an option by other commands.
+fn new_run_id(text: &str) -> Result<RunId, String> {
+    match text.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+        true => RunId::try_from(text),
+        false => Err("write 1 to 80 letters, digits, - and _, beginning with a letter or a digit".to_owned()),
+    }
 }
 
 fn function(text: &str) -> Result<FunctionName, String> {

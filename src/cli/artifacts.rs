@@ -40,6 +40,15 @@ impl Artifacts {
 
     /// Writes the files. A failure to write is one of the command's output.
     pub(super) fn write(self, experiment: &str, outcome: Result<&Finished, &Failure>, output: &Output) {
+        // A command in a cause is pasted as it is from these files, too.
+        let failure = outcome.err().map(|failure| Failure {
+            exit: failure.exit,
+            ..Failure::new(&failure.error, output.complete(&failure.cause))
+        });
+        let outcome = match &failure {
+            Some(failure) => Err(failure),
+            None => outcome,
+        };
         if let Some(file) = self.junit {
             let written = junit(experiment, outcome).map_err(io::Error::other).and_then(|xml| file.write(&xml));
             output.keep(written);

@@ -54,11 +54,12 @@ pub(super) fn check(files: &[PathBuf], output: &Output) -> Result<Exit, Failure>
     }
     for (path, result) in &checked {
         match result {
+            Ok(_) if output.quiet => {}
             Ok(experiment) => output.print_line(&valid_line(path, experiment, files.len())),
             Err(failure) => output.failure(failure),
         }
     }
-    if files.len() > 1 {
+    if files.len() > 1 && !output.quiet {
         output.print_line(&format!("{} of {} files are valid", files.len() - failures.len(), files.len()));
     }
     Ok(exit)

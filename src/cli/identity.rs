@@ -33,10 +33,10 @@ pub(super) async fn show_identity(stack: &Stack, output: &Output) -> Identity {
         Err(why) => (stack.account.clone(), None, format!("unknown ({why})")),
     };
     let line = format!("account {account}, Region {region}, caller {shown}");
-    if output.as_json {
-        output.note(&line);
-    } else {
-        output.print_line(&line);
+    match (output.quiet, output.as_json) {
+        (true, _) => {}
+        (false, true) => output.note(&line),
+        (false, false) => output.print_line(&line),
     }
     Identity { account, region, caller }
 }

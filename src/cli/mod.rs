@@ -5,8 +5,11 @@ mod arguments;
 mod artifacts;
 mod awaited;
 mod check;
+mod command_line;
 mod direct;
 mod encoding;
+mod evidence;
+mod examples;
 mod exit;
 mod file;
 mod file_error;
@@ -28,12 +31,11 @@ mod schedule;
 mod schedule_arguments;
 mod screen;
 mod stack;
+mod stack_failure;
 mod summary;
 mod syntax;
 mod undo;
 mod yaml;
-
-use clap::Parser;
 
 use crate::steps::error::{StepError, StepErrorKind};
 
@@ -45,11 +47,11 @@ use undo::Undo;
 
 /// Runs the command line and returns its exit code.
 pub async fn main() -> Exit {
-    let arguments = match Arguments::try_parse() {
+    let arguments = match command_line::parse() {
         Ok(arguments) => arguments,
-        Err(error) => return usage(&error),
+        Err(error) => return command_line::show(&error),
     };
-    let output = Output::new(arguments.json).with_places(arguments.places());
+    let output = Output::new(arguments.json).with_places(arguments.places()).quieter(arguments.quiet);
     // Boxed: the commands' futures together are too deep a type for the compiler.
     let exit = match Box::pin(command(&arguments, &output)).await {
         Ok(exit) => exit,
@@ -61,20 +63,17 @@ pub async fn main() -> Exit {
     output.finish(exit)
 }
 
-/// What was typed wrongly; or the help or the version that was asked for, which is output as any other.
-fn usage(error: &clap::Error) -> Exit {
-    let output = Output::new(false);
-    if error.use_stderr() {
-        let _ = error.print();
-        return Exit::Invalid;
-    }
-    output.print(&error.render().to_string());
-    output.finish(Exit::Success)
-}
-
 async fn command(arguments: &Arguments, output: &Output) -> Result<Exit, Failure> {
     match &arguments.command {
         Command::Check { files } => check::check(files, output),
+        Command::Completions { shell } => {
+            output.print(&completions(*shell));
+            Ok(Exit::Success)
+        }
+        Command::Man => {
+            output.print(&manual()?);
+            Ok(Exit::Success)
+        }
         Command::Schema => {
             output.json(&schemars::schema_for!(crate::model::experiment::Experiment));
             Ok(Exit::Success)
@@ -83,7 +82,12 @@ async fn command(arguments: &Arguments, output: &Output) -> Result<Exit, Failure
         Command::Plan { file, seed, summary } => plan::plan(arguments, file, *seed, summary.as_deref(), output).await,
         Command::Run(options) => run::run(arguments, options, output).await,
         Command::Status { run } => report::status(arguments, run.as_ref(), output).await,
-        Command::Report { run } => report::report(arguments, run, output).await,
+        Command::Report { run, files } => {
+            evidence::write_files(arguments, run, files, output).await?;
+            report::report(arguments, run, output).await
+        }
+        Command::Compare { runs, options } => evidence::compare(arguments, runs, options, output).await,
+        Command::History { experiment, options } => evidence::history(arguments, experiment, options, output).await,
         Command::Rollback { run, prevent_start, direct, .. } => {
             let what = match run {
                 Some(run) if *prevent_start => Undo::Stop(run),
@@ -95,6 +99,28 @@ async fn command(arguments: &Arguments, output: &Output) -> Result<Exit, Failure
         Command::Lever { action } => lever::lever(arguments, action, output).await,
         Command::Schedule { action } => schedule::schedule(arguments, action, output).await,
     }
+}
+
+fn completions(shell: clap_complete::Shell) -> String {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command_line::whole_command(), "snapback", &mut script);
+    String::from_utf8_lossy(&script).into_owned()
+}
+
+/// Renders the man page: all commands on one page, which is found without knowing their names.
+fn manual() -> Result<String, Failure> {
+    let failed = |error: std::io::Error| Failure::new("NoManual", format!("the man page cannot be rendered: {error}"));
+    let mut page = Vec::new();
+    let mut command = command_line::whole_command();
+    command.build();
+    clap_mangen::Man::new(command.clone()).render(&mut page).map_err(failed)?;
+    for command in command.get_subcommands().filter(|command| command.get_name() != "help") {
+        let name = command.get_name().to_uppercase();
+        page.extend(format!(".SH {name}\n").into_bytes());
+        let man = clap_mangen::Man::new(command.clone());
+        man.render_synopsis_section(&mut page).map_err(failed)?;
+    }
+    Ok(String::from_utf8_lossy(&page).into_owned())
 }
 
 /// Why a command failed.

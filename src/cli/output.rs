@@ -26,6 +26,8 @@ pub(super) struct Output {
     pub(super) as_json: bool,
     /// Whether standard output is a terminal.
     pub(super) live: bool,
+    /// Whether to print no progress.
+    pub(super) quiet: bool,
     colors: bool,
     /// The options that every printed `snapback` command needs to reach the same stack.
     places: String,
@@ -34,11 +36,20 @@ pub(super) struct Output {
 
 /// The output of a command that failed.
 #[derive(Serialize)]
-struct FailureView<'a> {
+pub(super) struct FailureView<'a> {
+    /// The error's stable name.
     error: &'a str,
+    /// What is wrong, and what to do.
     cause: String,
+    /// The errors of files, each with its place.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [FileError],
+}
+
+impl<'a> FailureView<'a> {
+    pub(super) fn new(error: &'a str, cause: String) -> Self {
+        Self { error, cause, errors: &[] }
+    }
 }
 
 /// The meaning of a colored word.
@@ -54,12 +65,22 @@ impl Output {
     pub(super) fn new(as_json: bool) -> Self {
         let live = std::io::stdout().is_terminal() && !as_json;
         let colors = live && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Self { as_json, live, colors, places: String::new(), failed: RefCell::default() }
+        Self { as_json, live, quiet: false, colors, places: String::new(), failed: RefCell::default() }
     }
 
     /// Adds the options for printed commands (see [`Arguments::places`](super::arguments::Arguments::places)).
     pub(super) fn with_places(self, places: String) -> Self {
         Self { places, ..self }
+    }
+
+    /// Prints no progress, if `quiet` is set.
+    pub(super) fn quieter(self, quiet: bool) -> Self {
+        Self { quiet, live: self.live && !quiet, ..self }
+    }
+
+    /// Completes the commands in a text with the options that reach the same stack.
+    pub(super) fn complete(&self, text: &str) -> String {
+        complete_commands(text, &self.places)
     }
 
     /// Prints a line on standard output.
@@ -131,7 +152,7 @@ impl Output {
     pub(super) fn failure(&self, failure: &Failure) {
         if self.as_json {
             let cause = complete_commands(&failure.cause, &self.places);
-            self.json(&FailureView { error: &failure.error, cause, errors: &failure.errors });
+            self.json(&FailureView { errors: &failure.errors, ..FailureView::new(&failure.error, cause) });
         }
         // If standard output has failed, the cause goes to standard error as well.
         if !self.as_json || self.failed.borrow().is_some() {

@@ -29,6 +29,9 @@ pub(super) async fn rollback(
     let (world, undone) = carry_out(arguments, what, direct, output).await?;
     let (views, undone) = wait_until_closed(&world, undone, output).await;
     show(&views, output);
+    if undone.failure.is_some() && is_all_restored(&views) {
+        output.note("snapback: everything is restored anyway, as the ledger shows; this machine did not do all of it");
+    }
     Ok(worst(&views, &undone))
 }
 
@@ -75,7 +78,8 @@ pub(super) async fn carry_out(
 
 /// Returns the exit code of the worst outcome of several runs, and of what was not restored.
 pub(super) fn worst(views: &[ReportView], undone: &Undone) -> Exit {
-    let failed = undone.failure.as_ref().map(|failure| failure.exit);
+    // What this machine could not do, the stack may have done.
+    let failed = undone.failure.as_ref().filter(|_| !is_all_restored(views)).map(|failure| failure.exit);
     // A failure explains why a run is not over, so it decides.
     let views =
         views.iter().map(|view| exit(view, undone)).filter(|exit| failed.is_none() || *exit != Exit::Unfinished);
@@ -99,6 +103,11 @@ fn is_refused(view: &ReportView, undone: &Undone) -> bool {
 /// Whether every target is restored, so that nothing is left to undo.
 pub(super) fn is_restored(view: &ReportView) -> bool {
     view.targets.iter().all(|target| target.status.is_final())
+}
+
+/// Whether nothing is left to undo in all of the runs, of which there is one at least.
+fn is_all_restored(views: &[ReportView]) -> bool {
+    !views.is_empty() && views.iter().all(is_restored)
 }
 
 fn show(views: &[ReportView], output: &Output) {

@@ -62,7 +62,7 @@ async fn start_and_follow(
             return Err(stop_before_start(&stack, &user, arguments, &id, &mut interruptions, output).await);
         }
     };
-    if !output.as_json {
+    if !output.as_json && !output.quiet {
         output.print_line(&format!("run {id}"));
     }
     let follower = Follower::new(&stack, arguments, &id, execution, experiment, &user, output);
@@ -165,6 +165,18 @@ async fn stop_before_start(
 async fn start(stack: &stack::Stack, arguments: &Arguments, id: &RunId, experiment: &Value) -> Result<String, Failure> {
     let started = stack.world.start_execution(&stack.state_machine, id.as_str(), experiment).await;
     started.map_err(|failed| match failed {
+        StartError::NameTaken => {
+            let report = arguments.repeat(&format!("report {id}"));
+            let cause = format!("the name {id} belongs to an earlier run; choose another --name; to see that run: {report}");
+            Failure { exit: Exit::Invalid, ..Failure::new("NotStarted", cause) }
+        }
+        StartError::NoStateMachine => {
+            let cause = format!(
+                "the run {id} could not be started: the stack {} has no state machine any more; to deploy it again: make deploy",
+                arguments.stack
+            );
+            Failure::new("NotStarted", cause)
+        }
         StartError::Refused(why) => Failure::new("NotStarted", format!("the run {id} could not be started: {why}")),
         StartError::Unknown(why) => {
             let status = arguments.repeat(&format!("status {id}"));

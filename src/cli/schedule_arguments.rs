@@ -42,31 +42,31 @@ pub(super) enum ScheduleAction {
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("when").required(true).args(["rate", "cron", "at"]))]
 pub(super) struct NewSchedule {
-    /// The schedule's name: 1 to 40 letters, digits and -.
-    #[arg(value_parser = name)]
+    /// The schedule's name: 1 to 40 letters, digits and -, beginning with a letter or a digit.
+    #[arg(value_parser = new_name, allow_hyphen_values = true)]
     pub(super) name: ScheduleName,
     /// The experiment: a file in JSON or YAML; - reads standard input.
     pub(super) file: PathBuf,
     /// Start regularly, for instance every "7 days"; without --start, for the first time after that.
-    #[arg(long, value_name = "RATE", value_parser = ScheduleExpression::rate)]
+    #[arg(long, value_name = "RATE", value_parser = ScheduleExpression::rate, allow_hyphen_values = true)]
     pub(super) rate: Option<ScheduleExpression>,
     /// Start at the times of a cron expression with six fields, for instance "0 9 ? * MON-FRI *".
-    #[arg(long, value_name = "FIELDS", value_parser = ScheduleExpression::cron)]
+    #[arg(long, value_name = "FIELDS", value_parser = ScheduleExpression::cron, allow_hyphen_values = true)]
     pub(super) cron: Option<ScheduleExpression>,
     /// Start once, for instance at 2026-12-01T09:00:00.
-    #[arg(long, value_name = "TIME", value_parser = ScheduleExpression::at)]
+    #[arg(long, value_name = "TIME", value_parser = ScheduleExpression::at, allow_hyphen_values = true)]
     pub(super) at: Option<ScheduleExpression>,
     /// The time zone of --cron and --at, for instance Europe/Berlin.
     #[arg(long, value_name = "ZONE", default_value = "UTC", conflicts_with = "rate")]
     pub(super) time_zone: String,
     /// Start at any time within 1 to 1440 minutes; by default within the minute.
-    #[arg(long, value_name = "MINUTES", value_parser = window)]
+    #[arg(long, value_name = "MINUTES", value_parser = window, allow_hyphen_values = true)]
     pub(super) window: Option<WindowMinutes>,
     /// Start nothing before this time, for instance 2026-12-01T00:00:00Z.
-    #[arg(long, value_name = "TIME", value_parser = instant, conflicts_with = "at")]
+    #[arg(long, value_name = "TIME", value_parser = instant, allow_hyphen_values = true, conflicts_with = "at")]
     pub(super) start: Option<Time>,
     /// Start nothing after this time.
-    #[arg(long, value_name = "TIME", value_parser = instant, conflicts_with = "at")]
+    #[arg(long, value_name = "TIME", value_parser = instant, allow_hyphen_values = true, conflicts_with = "at")]
     pub(super) end: Option<Time>,
     /// Replace the schedule of this name, if there is one; a paused one stays paused.
     #[arg(long)]
@@ -75,6 +75,14 @@ pub(super) struct NewSchedule {
 
 fn name(text: &str) -> Result<ScheduleName, String> {
     ScheduleName::try_from(text)
+}
+
+/// A new name: one that begins with a hyphen would be taken for an option by other commands.
+fn new_name(text: &str) -> Result<ScheduleName, String> {
+    match text.starts_with('-') {
+        true => Err("write 1 to 40 letters, digits and -, beginning with a letter or a digit".to_owned()),
+        false => ScheduleName::try_from(text),
+    }
 }
 
 fn window(text: &str) -> Result<WindowMinutes, String> {

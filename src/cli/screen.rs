@@ -24,7 +24,7 @@ impl<'a> Screen<'a> {
     pub(super) fn news(&mut self, line: &str) {
         let output = self.output;
         let line = output.safe(line);
-        match (output.as_json, output.live, self.asking) {
+        match (output.as_json || output.quiet, output.live, self.asking) {
             (true, ..) => {}
             (_, false, _) => output.print(&format!("{line}\n")),
             (_, true, false) => output.print(&format!("\r\u{1b}[K{line}\n{}", self.live)),

@@ -6,9 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::aws::{
-    AwsWorld, ScheduleResources, Schedules, SdkConfig, StackError, invoke, stack_outputs, user_configuration,
-};
+use crate::aws::{AwsWorld, ScheduleResources, Schedules, SdkConfig, invoke, stack_outputs, user_configuration};
 use crate::model::names::RunId;
 use crate::model::settings;
 use crate::model::settings::Settings;
@@ -17,6 +15,7 @@ use crate::steps::error::{StepErrorKind, failure_message};
 use super::Failure;
 use super::arguments::Arguments;
 use super::exit::Exit;
+use super::stack_failure::{check_endpoints, check_region, unreadable};
 
 /// The rollback function's timeout plus ten seconds, for all attempts together.
 const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(910);
@@ -61,19 +60,24 @@ pub(super) async fn ledger_access(arguments: &Arguments) -> Result<(AwsWorld, Sd
 
 async fn config(arguments: &Arguments) -> Result<SdkConfig, Failure> {
     let invalid = |error: &str, cause: String| Failure { exit: Exit::Invalid, ..Failure::new(error, cause) };
+    check_endpoints(std::env::vars_os()).map_err(|wrong| invalid("InvalidEndpoint", wrong))?;
     let config = user_configuration(arguments.profile.as_deref(), arguments.region.as_deref()).await;
     let config = config.map_err(|wrong| invalid("NoProfile", wrong.to_string()))?;
-    match config.region() {
-        Some(_) => Ok(config),
-        None => Err(invalid("NoRegion", "no AWS Region is set; use --region or AWS_REGION".into())),
-    }
+    let Some(region) = config.region() else {
+        return Err(invalid("NoRegion", "no AWS Region is set; use --region or AWS_REGION".into()));
+    };
+    check_region(region.as_ref()).map_err(|wrong| invalid("NoRegion", wrong))?;
+    Ok(config)
 }
 
 /// Reads the stack's outputs.
 pub(super) async fn find(arguments: &Arguments) -> Result<Stack, Failure> {
     let config = config(arguments).await?;
     let name = &arguments.stack;
-    let stack = stack_outputs(&config, name).await.map_err(|error| not_found(arguments, error))?;
+    let stack = match stack_outputs(&config, name).await {
+        Ok(stack) => stack,
+        Err(error) => return Err(unreadable(arguments, &config, error).await),
+    };
     let output = |key: &str| {
         let missing = || {
             Failure::new(
@@ -109,29 +113,6 @@ pub(super) async fn find(arguments: &Arguments) -> Result<Stack, Failure> {
 fn schedule_resources(output: impl Fn(&str) -> Option<String>) -> Option<ScheduleResources> {
     let (group, role) = (output("ScheduleGroup")?, output("ScheduleRoleArn")?);
     Some(ScheduleResources { group, role, queue: output("DeadLetterQueueArn")? })
-}
-
-fn not_found(arguments: &Arguments, error: StackError) -> Failure {
-    let name = &arguments.stack;
-    match error {
-        StackError::Refused(why) => {
-            let fix = "name yours with --stack, or deploy it: make deploy";
-            Failure::new("StackNotFound", format!("the stack {name} cannot be read: {why}; {fix}"))
-        }
-        StackError::NoCredentials => {
-            let cause = match &arguments.profile {
-                Some(profile) => format!(
-                    "the AWS profile `{profile}` has no usable credentials; see: aws sts get-caller-identity --profile {profile}"
-                ),
-                None => "no AWS credentials were found; name a profile with --profile, or log in".to_owned(),
-            };
-            Failure::new("NoCredentials", cause)
-        }
-        StackError::NoResponse => Failure::new(
-            "Unavailable",
-            format!("the stack {name} cannot be read: AWS did not respond; check the endpoint and the network"),
-        ),
-    }
 }
 
 /// The response of the rollback function.

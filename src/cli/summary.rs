@@ -94,24 +94,24 @@ fn of_field(function: &str, row: &FieldRow) -> Vec<String> {
 }
 
 /// A Markdown text that is being written.
-struct Summary {
+pub(super) struct Summary {
     text: String,
     /// The table rows that were left out, because the text would be too long.
     left_out: usize,
 }
 
 impl Summary {
-    fn new(experiment: &str) -> Self {
+    pub(super) fn new(experiment: &str) -> Self {
         Self { text: format!("## snapback: {}\n\n", escape(experiment)), left_out: 0 }
     }
 
     /// Adds a line that is Markdown already.
-    fn line(&mut self, line: &str) {
+    pub(super) fn line(&mut self, line: &str) {
         self.text.push_str(line);
         self.text.push('\n');
     }
 
-    fn item(&mut self, label: &str, value: &str) {
+    pub(super) fn item(&mut self, label: &str, value: &str) {
         if self.text.len() < MAX_BYTES / 2 {
             self.line(&format!("- {label}: {}", escape(value)));
         } else {
@@ -119,7 +119,7 @@ impl Summary {
         }
     }
 
-    fn table(&mut self, head: &[&str], rows: impl Iterator<Item = Vec<String>>) {
+    pub(super) fn table(&mut self, head: &[&str], rows: impl Iterator<Item = Vec<String>>) {
         self.line(&format!("| {} |", head.join(" | ")));
         self.line(&format!("|{}", "---|".repeat(head.len())));
         for row in rows {
@@ -133,7 +133,7 @@ impl Summary {
         }
     }
 
-    fn finished(mut self) -> String {
+    pub(super) fn finished(mut self) -> String {
         if self.left_out > 0 {
             self.line(&format!("\n{} more lines were left out.", self.left_out));
         }
@@ -144,7 +144,7 @@ impl Summary {
 
 /// Escapes a text from outside for one line of Markdown. Each ASCII punctuation character may follow a backslash
 /// (spec.commonmark.org, section 2.4); an entity also stops GitHub from reading an `@` as a mention.
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::new();
     for c in escape_controls(text).chars() {
         match c {

@@ -10,6 +10,7 @@
 use std::time::Duration;
 
 use super::experiment::Experiment;
+use super::kept_metrics::KeptMetrics;
 use super::names::{FunctionArn, RunId};
 use super::run::{
     Findings, Lease, LeaseKind, Run, RunEnding, RunStatus, TargetEnding, TargetKey, TargetRecord, TargetStatus,
@@ -17,8 +18,11 @@ use super::run::{
 use super::snapshot::{Change, Drift, RemovedFault, Snapshot};
 use super::time::Time;
 
-/// How long the record of a closed run is kept. Step Functions keeps the execution for the same 90 days.
-pub const RECORD_RETENTION: Duration = Duration::from_secs(90 * 86_400);
+/// How long the record of a closed run is kept: a year and a month, so that a yearly game day can be compared with the
+/// last one. It must not be shorter than the 90 days for which Step Functions keeps the execution.
+pub const RECORD_RETENTION: Duration = Duration::from_secs(400 * 86_400);
+/// After this time, a run leaves the list of those whose metrics are still to be kept, even if nothing reads them.
+const METRICS_RETENTION: Duration = Duration::from_secs(2 * 86_400);
 /// The number of targets that one transaction adds. A transaction has at most 100 actions
 /// (amazondynamodb/latest/APIReference/API_TransactWriteItems), and one of them is for the run.
 const MAX_TARGETS_PER_WRITE: usize = 90;
@@ -36,6 +40,10 @@ pub enum Item {
     Active(RunId),
     /// A run's entry in the list of those that an alarm ends, by the alarm's ARN.
     Alarm(String, RunId),
+    /// The metrics of a run that is over.
+    Metrics(RunId),
+    /// A run's entry in the list of those whose metrics are still to be kept.
+    AwaitsMetrics(RunId),
     /// The safety lever.
     Lever,
 }
@@ -120,6 +128,8 @@ pub enum Effect {
     Redacted(Vec<Change>),
     /// The runtime version at the end.
     RuntimeVersionAtEnd(Option<String>),
+    /// The metrics of the run.
+    Metrics(Box<KeptMetrics>),
     /// The run takes the lock, as the next generation of its holders.
     Take(RunId),
     /// The lock becomes a tombstone of that time.
@@ -316,7 +326,8 @@ pub fn close_run(id: &RunId, status: RunStatus, now: Time) -> GuardedWrite {
     GuardedWrite::new("close_run", [Part::run(id, run_before(status), effects)])
 }
 
-/// Takes a final run off the lists, lets it expire, and forgets the values of variables that its experiment sets.
+/// Takes a final run off the lists, lets it expire, forgets the values of variables that its experiment sets, and lists it
+/// among the runs whose metrics are still to be kept. A run without functions has none.
 #[must_use]
 pub fn retire_run(run: &Run, now: Time) -> GuardedWrite {
     let id = &run.id;
@@ -327,7 +338,20 @@ pub fn retire_run(run: &Run, now: Time) -> GuardedWrite {
     ];
     let entry = |alarm: &String| Part::of(Item::Alarm(alarm.clone(), id.clone()), [], [Effect::Leave]);
     parts.extend(run.alarms.iter().map(entry));
+    if !run.functions.is_empty() {
+        let until = (now + METRICS_RETENTION).epoch_seconds();
+        parts.push(Part::of(Item::AwaitsMetrics(id.clone()), [], [Effect::Enter(Some(until))]));
+    }
     GuardedWrite::new("retire_run", parts)
+}
+
+/// Stores the metrics of a run, and takes it off the list of those whose metrics are still to be kept.
+#[must_use]
+pub fn keep_metrics(id: &RunId, metrics: &KeptMetrics, now: Time) -> GuardedWrite {
+    let keep = [Effect::Metrics(Box::new(metrics.clone())), expiry(now)];
+    let parts =
+        [Part::of(Item::Metrics(id.clone()), [], keep), Part::of(Item::AwaitsMetrics(id.clone()), [], [Effect::Leave])];
+    GuardedWrite::new("keep_metrics", parts)
 }
 
 /// Takes a function's lock for a run that is `Running`.

@@ -31,6 +31,8 @@ pub mod input;
 #[cfg(any(feature = "control", feature = "proxy"))]
 pub mod invocation;
 #[cfg(feature = "control")]
+pub mod kept_metrics;
+#[cfg(feature = "control")]
 pub mod mappings;
 #[cfg(feature = "control")]
 pub mod marker;

@@ -135,6 +135,27 @@ pub struct Metric {
 }
 
 impl Metric {
+    /// A metric that snapback itself reads. `None` if CloudWatch would refuse it.
+    #[must_use]
+    pub fn named(
+        namespace: &str,
+        name: &str,
+        dimensions: &[(&str, &str)],
+        statistic: &str,
+        period_seconds: u32,
+    ) -> Option<Self> {
+        let dimensions = dimensions.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let period = BoundedDuration::try_from(format!("PT{period_seconds}S")).ok()?;
+        let metric = Self {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            dimensions,
+            statistic: statistic.to_owned().try_into().ok()?,
+            period: period.try_into().ok()?,
+        };
+        metric.check().is_ok().then_some(metric)
+    }
+
     /// What CloudWatch would refuse (AmazonCloudWatch/latest/APIReference/API_Metric, API_Dimension). Lengths are in
     /// characters; those of dimensions are ASCII.
     fn check(&self) -> Result<(), String> {

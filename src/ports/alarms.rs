@@ -30,17 +30,30 @@ impl PortError for AlarmError {
 }
 
 /// Amazon CloudWatch.
-pub trait Alarms {
+pub trait Alarms: Sync {
     /// The alarms, metric and composite, in the order of `names`; `None` for a name without an alarm.
     fn alarms(&self, names: &[AlarmName]) -> impl Future<Output = Result<Vec<Option<AlarmFact>>, AlarmError>> + Send;
 
-    /// For each metric, in the order of `metrics`, the values of its periods from `from` to `until`, newest first. A
-    /// period without data has no value. A metric that CloudWatch could not compute is an error, and never a metric
-    /// without data.
+    /// For each metric, in the order of `metrics`, its periods from `from` to `until`, newest first: when each begins, and
+    /// its value. A period without data is absent. A metric that CloudWatch could not compute is an error, and never a
+    /// metric without data.
+    fn periods(
+        &self,
+        metrics: &[Metric],
+        from: Time,
+        until: Time,
+    ) -> impl Future<Output = Result<Vec<Vec<(Time, f64)>>, AlarmError>> + Send;
+
+    /// As [`Alarms::periods`], without their times.
     fn metrics(
         &self,
         metrics: &[Metric],
         from: Time,
         until: Time,
-    ) -> impl Future<Output = Result<Vec<Vec<f64>>, AlarmError>> + Send;
+    ) -> impl Future<Output = Result<Vec<Vec<f64>>, AlarmError>> + Send {
+        async move {
+            let found = self.periods(metrics, from, until).await?;
+            Ok(found.into_iter().map(|periods| periods.into_iter().map(|(_, value)| value).collect()).collect())
+        }
+    }
 }

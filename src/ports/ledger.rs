@@ -2,6 +2,7 @@
 
 use std::future::Future;
 
+use crate::model::kept_metrics::KeptMetrics;
 use crate::model::names::{FunctionArn, RunId};
 use crate::model::run::{
     Findings, Lease, Lever, Lock, Run, RunEnding, RunList, RunStatus, TargetEnding, TargetKey, TargetRecord,
@@ -110,8 +111,24 @@ pub trait Ledger {
     ) -> impl Future<Output = Result<WriteOutcome, LedgerError>> + Send;
 
     /// Removes a final run and its alarm items from the list of active ones, sets its expiry, and deletes the values of
-    /// variables that its experiment sets. Only for a run whose targets are all final.
+    /// variables that its experiment sets. Only for a run whose targets are all final. Adds it to the runs whose metrics
+    /// are still to be kept.
     fn retire_run(&self, run: &Run, now: Time) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
+    /// Every retired run whose metrics are still to be kept.
+    fn runs_awaiting_metrics(&self) -> impl Future<Output = Result<RunList, LedgerError>> + Send;
+
+    /// Stores the metrics of a run, and removes it from the list of those whose metrics are still to be kept.
+    fn keep_metrics(
+        &self,
+        run: &RunId,
+        metrics: &KeptMetrics,
+        now: Time,
+    ) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
+    /// The metrics of a run, if they were kept. Of a record that cannot be read, the reason is in
+    /// [`KeptMetrics::missing`].
+    fn kept_metrics(&self, run: &RunId) -> impl Future<Output = Result<Option<KeptMetrics>, LedgerError>> + Send;
 
     /// A run. Of one that another release has written, what this release can read: see [`Run::unread`].
     fn run(&self, run: &RunId) -> impl Future<Output = Result<Option<Run>, LedgerError>> + Send;

@@ -2,10 +2,8 @@
 //!
 //! Safe to repeat because it only reads. The report records the result.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
-
-use serde_json::json;
 
 use crate::model::experiment::Experiment;
 use crate::model::run::{EndReason, Run, TargetRecord};
@@ -21,7 +19,8 @@ use super::retry::retry;
 pub const MAX_EFFECT_WAIT: Duration = Duration::from_secs(180);
 /// Time between two reads of the metrics.
 const EFFECT_POLL_INTERVAL: Duration = Duration::from_secs(30);
-/// The period of Lambda's metrics, in milliseconds (lambda/latest/dg/monitoring-metrics-types).
+/// The period of Lambda's metrics (lambda/latest/dg/monitoring-metrics-types).
+const MINUTE_SECONDS: u32 = 60;
 const MINUTE_MS: i64 = 60_000;
 
 /// The result of one check.
@@ -111,25 +110,19 @@ fn sum(values: &[f64]) -> f64 {
 
 /// The metric that the proxy writes (src/proxy/log.rs).
 fn injected_faults(experiment: &Experiment, run: &Run, kind: &str) -> Option<Metric> {
-    let dimensions =
-        BTreeMap::from([("Experiment", experiment.name.as_str()), ("Run", run.id.as_str()), ("Fault", kind)]);
-    metric("snapback", "InjectedFaults", &dimensions)
+    let dimensions = [("Experiment", experiment.name.as_str()), ("Run", run.id.as_str()), ("Fault", kind)];
+    Metric::named("snapback", "InjectedFaults", &dimensions, "Sum", MINUTE_SECONDS)
 }
 
 /// The invocations of a function through all of its aliases and versions (lambda/latest/dg/monitoring-metrics-types).
 fn invocations(function: &str) -> Option<Metric> {
-    metric("AWS/Lambda", "Invocations", &BTreeMap::from([("FunctionName", function)]))
-}
-
-fn metric(namespace: &str, name: &str, dimensions: &BTreeMap<&str, &str>) -> Option<Metric> {
-    let metric = json!({
-        "namespace": namespace, "name": name, "dimensions": dimensions, "statistic": "Sum", "period": "PT1M"
-    });
-    serde_json::from_value(metric).ok()
+    Metric::named("AWS/Lambda", "Invocations", &[("FunctionName", function)], "Sum", MINUTE_SECONDS)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::model::input::read_experiment;
     use crate::testing::samples::{experiment, faults, run_id};

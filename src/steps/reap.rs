@@ -4,6 +4,7 @@
 //!    damaged. If the safety lever is engaged, it takes over every running one.
 //! 2. Restores all targets of those runs, together.
 //! 3. Closes each run whose targets are all restored, or of which one cannot be restored.
+//! 4. Keeps the metrics of runs that were over some minutes ago. A failure of that is not the tick's.
 //!
 //! Safe to repeat because each tick starts from the ledger, and because stop, restore and close can be repeated.
 
@@ -16,6 +17,7 @@ use crate::model::time::Time;
 use crate::ports::{LedgerError, World};
 
 use super::error::{StepError, StepErrorKind};
+use super::keep_metrics::keep_metrics_of_runs;
 use super::report::close;
 use super::retry::retry;
 use super::rollback::{RolledBack, TargetResult, restore_runs, stop};
@@ -58,6 +60,7 @@ pub async fn reap(world: &impl World, budget: Budget) -> (Tick, Option<StepError
             errors.push(error);
         }
     }
+    keep_metrics_of_runs(world, budget).await;
     tick.errors = errors.len() as u64;
     (tick, errors.into_iter().next())
 }

@@ -1,6 +1,7 @@
 //! Carries out guarded writes on the simulated ledger, from the same descriptions as DynamoDB's condition expressions.
 
 use crate::model::guarded_write::{Condition, Effect, GuardedWrite, Item, Part};
+use crate::model::kept_metrics::KeptMetrics;
 use crate::model::names::{FunctionArn, RunId};
 use crate::model::run::{Lease, LeaseKind, Lock, Run, TargetRecord};
 use crate::model::time::Time;
@@ -35,7 +36,7 @@ impl State {
             Item::Target(id, function) => target_meets(self.targets.get(&(id.clone(), function.clone())), condition),
             Item::Lock(function) => lock_meets(self.locks.get(function), condition),
             Item::Lever => !self.lever.as_ref().is_some_and(|lever| lever.engaged),
-            Item::Active(_) | Item::Alarm(..) => true,
+            Item::Active(_) | Item::Alarm(..) | Item::Metrics(_) | Item::AwaitsMetrics(_) => true,
         })
     }
 
@@ -61,6 +62,12 @@ impl State {
                 Item::Alarm(alarm, id) => {
                     apply_to_list(self.alarm_runs.entry(alarm.clone()).or_default(), id, effect);
                 }
+                Item::Metrics(id) => {
+                    if let Effect::Metrics(metrics) = effect {
+                        self.kept_metrics.insert(id.clone(), KeptMetrics::clone(metrics));
+                    }
+                }
+                Item::AwaitsMetrics(id) => apply_to_list(&mut self.awaiting_metrics, id, effect),
                 Item::Lever => {}
             }
         }

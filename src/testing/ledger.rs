@@ -1,6 +1,7 @@
 //! The simulated ledger. Its guarded writes come from the same descriptions as the DynamoDB table's.
 
 use crate::model::guarded_write::{self as writes, GuardedWrite, Item};
+use crate::model::kept_metrics::KeptMetrics;
 use crate::model::marker::stopped_marker;
 use crate::model::names::{FunctionArn, RunId};
 use crate::model::run::{
@@ -159,6 +160,19 @@ impl Ledger for SimWorld {
             let _ = state.carry_out(write);
         })
         .await
+    }
+
+    async fn runs_awaiting_metrics(&self) -> Result<RunList, LedgerError> {
+        self.read("runs_awaiting_metrics", "Query", |state| sorted(&state.awaiting_metrics)).await
+    }
+
+    async fn keep_metrics(&self, id: &RunId, metrics: &KeptMetrics, now: Time) -> Result<(), LedgerError> {
+        self.guarded(writes::keep_metrics(id, metrics, now)).await.map(drop)
+    }
+
+    async fn kept_metrics(&self, id: &RunId) -> Result<Option<KeptMetrics>, LedgerError> {
+        let id = id.clone();
+        self.read("kept_metrics", "GetItem", move |state| state.kept_metrics.get(&id).cloned()).await
     }
 
     async fn run(&self, id: &RunId) -> Result<Option<Run>, LedgerError> {

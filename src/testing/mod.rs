@@ -32,6 +32,7 @@ use std::time::Duration;
 
 use crate::model::facts::{AlarmFact, LayerFact};
 use crate::model::guarded_write::{Item, Omission};
+use crate::model::kept_metrics::KeptMetrics;
 use crate::model::names::{AlarmName, FunctionArn, LayerVersionArn, MappingId, RunId};
 use crate::model::run::{Lever, Lock, Run, TargetRecord};
 use crate::model::snapshot::Write;
@@ -103,6 +104,10 @@ pub struct State {
     pub alarm_runs: BTreeMap<String, Vec<RunId>>,
     /// The runs that are not retired.
     pub active: Vec<RunId>,
+    /// The runs whose metrics are still to be kept.
+    pub awaiting_metrics: Vec<RunId>,
+    /// The metrics that are kept.
+    pub kept_metrics: BTreeMap<RunId, KeptMetrics>,
     /// The lever.
     pub lever: Option<Lever>,
     /// The notices about the writes to the ledger.
@@ -257,8 +262,8 @@ impl State {
         self.role.is_some_and(|role| self.without_rights.contains(&role))
     }
 
-    /// Returns a metric's values. Each period has the same value, except that a recent sum has only half of it yet.
-    fn metric_values(&self, metric: &Metric, from: Time, until: Time) -> Result<Vec<f64>, AlarmError> {
+    /// Returns a metric's periods. Each has the same value, except that a recent sum has only half of it yet.
+    fn metric_periods(&self, metric: &Metric, from: Time, until: Time) -> Result<Vec<(Time, f64)>, AlarmError> {
         if let Some(error) = self.metric_errors.get(&metric.name) {
             return Err(error.clone());
         }
@@ -272,7 +277,7 @@ impl State {
         };
         let is_growing = |end: i64| metric.statistic.as_str() == "Sum" && end > (self.now() - MAX_METRIC_DELAY).0;
         let ends = (1..=(until.0 - from.0) / period).rev().map(|count| from.0 + count * period);
-        Ok(ends.map(|end| if is_growing(end) { value / 2.0 } else { value }).collect())
+        Ok(ends.map(|end| (Time(end - period), if is_growing(end) { value / 2.0 } else { value })).collect())
     }
 
     fn take_failure(&mut self, call: &str) -> Option<CallFailure> {
@@ -385,10 +390,10 @@ impl Alarms for SimWorld {
         .await
     }
 
-    async fn metrics(&self, metrics: &[Metric], from: Time, until: Time) -> Result<Vec<Vec<f64>>, AlarmError> {
+    async fn periods(&self, metrics: &[Metric], from: Time, until: Time) -> Result<Vec<Vec<(Time, f64)>>, AlarmError> {
         let metrics = metrics.to_vec();
         self.exchange(CallKind::Alarms, "GetMetricData", move |state| {
-            metrics.iter().map(|metric| state.metric_values(metric, from, until)).collect()
+            metrics.iter().map(|metric| state.metric_periods(metric, from, until)).collect()
         })
         .await
     }

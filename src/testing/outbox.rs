@@ -33,7 +33,7 @@ impl State {
                 self.targets.get(&(id.clone(), function.clone())).cloned().map(Box::new).map(Image::Target)
             }
             Item::Lever => self.lever.clone().map(Image::Lever),
-            Item::Lock(_) | Item::Active(_) | Item::Alarm(..) => None,
+            Item::Lock(_) | Item::Active(_) | Item::Alarm(..) | Item::Metrics(_) | Item::AwaitsMetrics(_) => None,
         }
     }
 

@@ -203,8 +203,8 @@ impl Alarms for Worker<'_> {
         self.as_caller(None).alarms(names).await
     }
 
-    async fn metrics(&self, metrics: &[Metric], from: Time, until: Time) -> Result<Vec<Vec<f64>>, AlarmError> {
-        self.as_caller(None).metrics(metrics, from, until).await
+    async fn periods(&self, metrics: &[Metric], from: Time, until: Time) -> Result<Vec<Vec<(Time, f64)>>, AlarmError> {
+        self.as_caller(None).periods(metrics, from, until).await
     }
 }
 

@@ -42,6 +42,7 @@ EXCEPTED = {
     "ScheduleRole states:StartExecution": "tests/rights/principals.py checks the role of the schedules",
     "InjectRole dynamodb:PutItem": "only for a run whose record is missing",
     "ObserveRole dynamodb:PutItem": "the same",
+    "UndoRole cloudwatch:": "the reaper reads metrics minutes after a run; tests/core/kept_metrics.rs has a read that is refused",
 }
 LOGS = ("logs:CreateLogStream", "logs:PutLogEvents")
 
@@ -120,7 +121,8 @@ def observe(free: Free) -> dict[Right, list[Scenario]]:
     assert not failures, failures
     uses: dict[Right, list[Scenario]] = {}
     for scenario in scenarios.SCENARIOS:
-        for right in found[scenario]:
+        # On a slow machine, the reaper may read the metrics of a run while another scenario is running.
+        for right in found[scenario] - {("UndoRole", "cloudwatch:GetMetricData")}:
             uses.setdefault(right, []).append(scenario)
             # Otherwise the name would not show that the right is missing.
             assert right[1] not in shown[scenario], f"{right} is named although it is there:\n{shown[scenario]}"

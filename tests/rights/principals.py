@@ -165,11 +165,13 @@ def users_need_the_documented_rights_only(site: Site) -> None:
     documented(run.keys() - undo.keys(), "`run`")
     plan = {**read, **dict.fromkeys(sorted(prepare_rights(site)), "*")}
     experiment = scenarios.write(site, scenarios.every_change(site, "PT5S"))
-    reader, planner = user(site, "reader", read), user(site, "planner", plan)
+    reader, planner = user_of(site, "reader", "ViewerPolicyArn"), user(site, "planner", plan)
+    operator = user_of(site, "operator", "ViewerPolicyArn", "OperatorPolicyArn")
     undoer, runner = user(site, "undoer", undo), user_with(site, "runner", pasted_policy(site))
     for arguments in (("status",), ("lever", "show")):
         expect(reader.snapback(*arguments), 0)
     expect(planner.snapback("plan", experiment), 0)
+    expect(operator.snapback("plan", experiment), 0)
     expect(runner.snapback("run", experiment, "--name", f"{site.prefix}-user"), 0)
     expect(reader.snapback("report", f"{site.prefix}-user"), 0)
     active, process = scenarios.injected(site, scenarios.every_change(site, scenarios.LONG))
@@ -187,7 +189,7 @@ def users_need_the_documented_rights_only(site: Site) -> None:
         code, said = caller.snapback(*arguments)
         assert code != 0 and action in said, f"{arguments}: {code} without {action}: {said}"
     item = {"pk": {"S": "RUN#forged"}, "sk": {"S": "RUN"}}
-    for caller in (reader, planner, undoer, runner):
+    for caller in (reader, planner, undoer, runner, operator):
         denied(caller.client("dynamodb").put_item, "dynamodb:PutItem", TableName=table, Item=item)
     # Not even with a policy that allows it, because the table's own policy denies it.
     powerful = user(site, "powerful", {"dynamodb:*": "*"})
@@ -221,6 +223,16 @@ def pasted_policy(site: Site) -> str:
 def user(site: Site, name: str, rights: dict[str, str]) -> Caller:
     statements = [{"Effect": "Allow", "Action": action, "Resource": resource} for action, resource in rights.items()]
     return user_with(site, name, json.dumps({"Version": "2012-10-17", "Statement": statements}))
+
+
+def user_of(site: Site, name: str, *outputs: str) -> Caller:
+    """Creates a user with the stack's managed policies."""
+    iam = site.account.client("iam")
+    name = f"{site.prefix}-{name}"
+    iam.create_user(UserName=name)
+    for output in outputs:
+        iam.attach_user_policy(UserName=name, PolicyArn=site.output(output))
+    return Caller(site, iam.create_access_key(UserName=name)["AccessKey"])
 
 
 def user_with(site: Site, name: str, document: str) -> Caller:
@@ -274,7 +286,7 @@ def users_of_schedules_need_the_documented_rights_only(site: Site) -> None:
         "states:DescribeExecution": f"arn:aws:states:{REGION}:*:execution:{site.prefix}-experiment:*",
     }
     documented(rights, "`schedule`")
-    owner, other = user(site, "owner", rights), user(site, "other-stack", stack)
+    owner, other = user_of(site, "owner", "ViewerPolicyArn", "OperatorPolicyArn"), user(site, "other-stack", stack)
     add = ("schedule", "add", "daily", absent(site), "--rate", "1 day")
     for arguments in (add, (*add, "--replace"), ("schedule", "list"), ("schedule", "pause", "daily")):
         expect(owner.snapback(*arguments), 0)

@@ -18,8 +18,9 @@ faults:
 durration: PT5M
 ";
 
-fn folder() -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("check");
+/// Creates the files of a test.
+fn folder(test: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("check").join(test);
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("wrong.yaml"), WRONG).unwrap();
     std::fs::write(folder.join("cut.yaml"), "name: a\n---\nname: b\n").unwrap();
@@ -28,15 +29,15 @@ fn folder() -> PathBuf {
     folder
 }
 
-fn check(arguments: &[&str]) -> (i32, String, String) {
+fn check(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
     let mut command = Command::new(SNAPBACK);
-    command.arg("check").args(arguments).current_dir(folder());
+    command.arg("check").args(arguments).current_dir(folder);
     ended(command)
 }
 
 #[test]
 fn every_error_of_every_file_has_its_place() {
-    let (code, out, err) = check(&["wrong.yaml", "good.yaml", "cut.yaml", "missing.yaml", "."]);
+    let (code, out, err) = check(&folder("text"), &["wrong.yaml", "good.yaml", "cut.yaml", "missing.yaml", "."]);
     assert_eq!(
         err,
         "\
@@ -45,7 +46,7 @@ wrong.yaml:3:11: targets[0]: `lab-checkout` is text; write `function: lab-checko
 wrong.yaml:6:16: faults[0].latency.delayMs: `3s` is text; write a whole number from 0 to 900000, without quotes
 wrong.yaml:7:7: faults[0].latency: `percent` is not a known field; did you mean `percentage`?
 wrong.yaml:8:1: `durration` is not a known field; did you mean `duration`?
-cut.yaml:2:1: a second document begins here; write one document per file
+cut.yaml:3:1: a second document begins here; write one document per file
 missing.yaml: there is no such file
 .: this is a directory; name its files
 "
@@ -56,7 +57,8 @@ missing.yaml: there is no such file
 
 #[test]
 fn json_has_every_error_as_an_entry() {
-    let (code, out, _) = check(&["wrong.yaml", "good.yaml", "--json"]);
+    let folder = folder("json");
+    let (code, out, _) = check(&folder, &["wrong.yaml", "good.yaml", "--json"]);
     let checked: Value = serde_json::from_str(&out).unwrap();
     assert_eq!((code, &checked["valid"], checked["error"].as_str()), (2, &Value::Bool(false), Some("InvalidInput")));
     let errors = checked["files"][0]["errors"].as_array().unwrap();
@@ -64,7 +66,7 @@ fn json_has_every_error_as_an_entry() {
     let fields = ["file", "line", "column", "field"].map(|field| errors[2][field].to_string());
     assert_eq!(fields, ["\"wrong.yaml\"", "6", "16", "\"faults[0].latency.delayMs\""]);
     assert_eq!(checked["files"][1]["experiment"], "a");
-    let (code, out, _) = check(&["good.yaml", "--json"]);
+    let (code, out, _) = check(&folder, &["good.yaml", "--json"]);
     let checked: Value = serde_json::from_str(&out).unwrap();
     assert_eq!((code, &checked["valid"], &checked["experiment"]), (0, &Value::Bool(true), &Value::from("a")));
 }

@@ -69,14 +69,19 @@ fn a_rollback_can_prevent_the_start_of_its_run() {
 fn a_refused_start_differs_from_one_without_a_response() {
     let aws = FakeAws::start();
     let file = experiment_file("detached-refused");
-    for (status, error, says) in [
-        (400, "NotStarted", "the run r could not be started: ExecutionAlreadyExists: Execution Already Exists: 'r'"),
-        (502, "StartUnknown", "see snapback status r; to end it: snapback rollback r --prevent-start"),
+    for (status, error, expected, says) in [
+        (
+            400,
+            "NotStarted",
+            2,
+            "the name r belongs to an earlier run; choose another --name; to see that run: snapback report r",
+        ),
+        (502, "StartUnknown", 1, "see snapback status r; to end it: snapback rollback r --prevent-start"),
     ] {
         aws.with(|state| state.start_status = status);
         let (code, out, err) = aws.snapback(&["run", file.to_str().unwrap(), "--name", "r", "--detach", "--json"]);
         let failure: Value = serde_json::from_str(&out).unwrap();
-        assert_eq!((code, failure["error"].as_str()), (1, Some(error)), "{out}{err}");
+        assert_eq!((code, failure["error"].as_str()), (expected, Some(error)), "{out}{err}");
         assert!(failure["cause"].as_str().unwrap().contains(says), "{out}");
     }
 }

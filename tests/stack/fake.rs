@@ -39,6 +39,8 @@ pub struct State {
     pub rollback: Rollback,
     /// Whether STS responds.
     pub sts: bool,
+    /// The code and the message with which CloudFormation refuses to show the stack.
+    pub no_stack: Option<(&'static str, &'static str)>,
     /// Whether the ledger denies every read.
     pub ledger_denied: bool,
     /// Whether the stack's functions take who starts or ends a run; those of earlier releases do not.
@@ -70,6 +72,7 @@ impl FakeAws {
             execution: "RUNNING",
             rollback: Rollback::Works,
             sts: true,
+            no_stack: None,
             ledger_denied: false,
             records_actors: true,
             start_hangs: false,
@@ -311,7 +314,7 @@ fn respond(state: &Mutex<State>, call: &str, body: &str) -> (u16, String) {
     };
     now.calls.push(note);
     match name {
-        "DescribeStacks" => (200, stacks(&now)),
+        "DescribeStacks" => stacks(&now),
         "GetCallerIdentity" if !now.sts => {
             (403, "<ErrorResponse><Error><Code>No</Code></Error></ErrorResponse>".into())
         }
@@ -378,7 +381,11 @@ fn denied() -> (u16, String) {
 const MACHINE: &str = "arn:aws:states:eu-west-1:123456789012:stateMachine:snapback-experiment";
 const EXECUTION: &str = "arn:aws:states:eu-west-1:123456789012:execution:snapback-experiment:r";
 
-fn stacks(state: &State) -> String {
+fn stacks(state: &State) -> (u16, String) {
+    if let Some((code, message)) = state.no_stack {
+        let error = format!("<Error><Code>{code}</Code><Message>{message}</Message></Error>");
+        return (400, format!("<ErrorResponse>{error}</ErrorResponse>"));
+    }
     let outputs = [
         ("Prefix", "snapback"),
         ("OptInTag", "chaos=allowed"),
@@ -394,12 +401,13 @@ fn stacks(state: &State) -> String {
     };
     let outputs: String =
         outputs.iter().filter(|(key, _)| state.records_actors || *key != "RecordsActors").map(member).collect();
-    format!(
+    let response = format!(
         "<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>snapback</StackName>\
          <StackId>arn:aws:cloudformation:eu-west-1:123456789012:stack/snapback/1</StackId>\
          <CreationTime>2026-06-01T00:00:00Z</CreationTime><StackStatus>CREATE_COMPLETE</StackStatus>\
          <Outputs>{outputs}</Outputs></member></Stacks></DescribeStacksResult></DescribeStacksResponse>"
-    )
+    );
+    (200, response)
 }
 
 fn caller() -> String {

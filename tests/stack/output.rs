@@ -15,6 +15,8 @@ fn commands() -> Vec<(Vec<String>, i32)> {
         ("--help", 0),
         ("--version", 0),
         ("help run", 0),
+        ("completions bash", 0),
+        ("man", 0),
         (&format!("check {file}"), 0),
         (&format!("--json check {file}"), 0),
         (&format!("import {fis}"), 0),

@@ -25,11 +25,12 @@ fn ledger_actions(method: &str) -> &'static [&'static str] {
         "take_lock" => &["ConditionCheckItem", "UpdateItem", "GetItem"],
         "stop_run" => &["UpdateItem", "GetItem", "PutItem"],
         "end_target" | "begin_observing" => &["UpdateItem", "GetItem"],
-        "retire_run" => &["UpdateItem", "DeleteItem"],
+        "retire_run" => &["UpdateItem", "DeleteItem", "PutItem"],
+        "keep_metrics" => &["UpdateItem", "DeleteItem"],
         "set_lever" => &["PutItem"],
         "record_removed_faults" => &["GetItem", "UpdateItem"],
-        "run" | "target" | "lock" | "lever" => &["GetItem"],
-        "targets" | "active_runs" | "runs_of_alarm" => &["Query"],
+        "run" | "target" | "lock" | "lever" | "kept_metrics" => &["GetItem"],
+        "targets" | "active_runs" | "runs_of_alarm" | "runs_awaiting_metrics" => &["Query"],
         "start_run" | "record_findings" | "close_run" | "shorten_lease" | "record_restore_error" | "record_waiting" => {
             &["UpdateItem"]
         }
@@ -275,11 +276,15 @@ async fn rollback_actions() -> BTreeSet<String> {
     actions
 }
 
-/// The actions of the reaper, also for a function that was deleted.
+/// The actions of the reaper, also for a function that was deleted, and for a run that was over some minutes ago.
 async fn reaper_actions() -> BTreeSet<String> {
     let world = injected().await;
     world.with(|state| state.dead_executions.push("arn:execution:r".into()));
     let mut actions = restored(&world, &json!({}), Task::Reaper).await;
+    world.advance(Duration::from_secs(600));
+    call(&world, Task::Reaper, &json!({})).await.unwrap();
+    assert!(world.with(|state| !state.kept_metrics.is_empty()));
+    actions.extend(taken(&world));
     // A mapping outlives its function.
     let deleted = injected().await;
     deleted.with(|state| {
@@ -310,18 +315,18 @@ async fn world_with_alarm() -> SimWorld {
 }
 
 trait IntoSlot {
-    fn into_slot(self) -> snapback::model::function::Slot<u32>;
+    fn into_slot(self) -> Slot<u32>;
 }
 
 impl IntoSlot for u32 {
-    fn into_slot(self) -> snapback::model::function::Slot<u32> {
-        snapback::model::function::Slot::Present(self)
+    fn into_slot(self) -> Slot<u32> {
+        Slot::Present(self)
     }
 }
 
 /// The actions that a role of the template allows. They are in the role's own block and, for the ledger, in a separate policy.
 /// Denied actions do not count.
-fn allowed(template: &str, role: &str) -> BTreeSet<String> {
+pub fn allowed(template: &str, role: &str) -> BTreeSet<String> {
     let ledger = role.replace("Role", "LedgerPolicy");
     let mut actions = actions(&resource(template, role));
     if let Some(policy) = find_resource(template, &ledger) {
@@ -331,7 +336,7 @@ fn allowed(template: &str, role: &str) -> BTreeSet<String> {
     actions
 }
 
-fn actions(block: &str) -> BTreeSet<String> {
+pub fn actions(block: &str) -> BTreeSet<String> {
     let services = ["lambda", "dynamodb", "cloudwatch", "tag", "states"];
     block
         .split("Effect")
@@ -364,7 +369,7 @@ fn starts_upper(action: &str) -> bool {
 
 /// Each role of the template, and the tasks that run under it. The three tasks that undo share one role, which is rehearsed
 /// before the first change. With separate roles, a missing right would show only when it is too late.
-const ROLES: &[(&[Task], &str)] = &[
+pub const ROLES: &[(&[Task], &str)] = &[
     (&[Task::Prepare], "PrepareRole"),
     (&[Task::Arm], "ArmRole"),
     (&[Task::Inject], "InjectRole"),
@@ -455,9 +460,8 @@ fn only_the_stacks_roles_may_write_to_the_ledger() {
         .skip(1)
         .map(|rest| rest.split(".Arn").next().unwrap())
         .collect();
-    let writing = ROLES.iter().map(|(_, role)| *role);
-    let writing =
-        writing.filter(|role| allowed(&template, role).iter().any(|action| WRITES.contains(&action.as_str())));
+    let writes = |role: &&str| allowed(&template, role).iter().any(|action| WRITES.contains(&action.as_str()));
+    let writing = ROLES.iter().map(|(_, role)| *role).filter(writes);
     assert_eq!(writers, writing.collect());
 }
 

@@ -6,6 +6,7 @@ use crate::model::actor::Actor;
 use crate::model::function::Slot;
 use crate::model::guarded_write::{self as writes, GuardedWrite};
 use crate::model::input::read_experiment;
+use crate::model::kept_metrics::{KeptMetrics, Series};
 use crate::model::marker::stopped_marker;
 use crate::model::names::{FunctionArn, RunId, VariableName};
 use crate::model::run::{
@@ -29,6 +30,7 @@ pub(super) enum Call {
     RecordFindings(RunId, Findings),
     CloseRun(RunId, RunStatus),
     RetireRun(Box<Run>),
+    KeepMetrics(RunId, KeptMetrics),
     TakeLock(RunId, FunctionArn),
     Arm(RunId, FunctionArn, Snapshot),
     MarkRehearsed(RunId, FunctionArn, Vec<Change>),
@@ -115,6 +117,7 @@ impl Sequence {
             (_, Some(target)) if !target.status.is_final() => self.while_stopping(target),
             (RunStatus::Stopping, _) if self.dice.percent(30) => Call::RecordFindings(run_id, self.findings()),
             (RunStatus::Stopping, _) => Call::CloseRun(run_id, self.final_status()),
+            _ if state.awaiting_metrics.contains(id) => Call::KeepMetrics(run_id, self.metrics()),
             _ => Call::RetireRun(Box::new(run.clone())),
         }
     }
@@ -234,6 +237,11 @@ impl Sequence {
             21 | 22 => Call::Late(self.late_write(target)),
             _ => Call::Read(run, on),
         }
+    }
+
+    fn metrics(&mut self) -> KeptMetrics {
+        let series = Series { metric: "Errors".into(), points: vec![(60, 0.5)], ..Series::default() };
+        KeptMetrics { read_at: self.now, series: vec![series], ..KeptMetrics::default() }
     }
 
     fn run(&mut self, id: &RunId) -> Run {
@@ -378,6 +386,7 @@ pub(super) fn every_write() -> Vec<GuardedWrite> {
         writes::record_findings(&id, &sequence.findings()),
         writes::close_run(&id, RunStatus::Failed, now),
         writes::retire_run(&run, now),
+        writes::keep_metrics(&id, &sequence.metrics(), now),
         writes::take_lock(key),
         writes::arm(key, &snapshot),
         writes::mark_rehearsed(key, &snapshot.changes),

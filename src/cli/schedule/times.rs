@@ -21,6 +21,9 @@ pub(super) struct Span {
 /// (scheduler/latest/UserGuide/schedule-types). Here it begins one period later, so that adding a schedule injects nothing.
 pub(super) fn span(new: &NewSchedule, expression: &ScheduleExpression, now: Time) -> Result<Span, String> {
     let begins_at = new.start.or_else(|| expression.period().map(|period| now + period));
+    if let Some(start) = new.start.filter(|start| *start <= now) {
+        return Err(format!("--start {start} has passed; write a later time, or none to begin now"));
+    }
     if let Some(ends_at) = new.end {
         if ends_at <= now {
             return Err(format!("--end {ends_at} has passed; write a later time"));
@@ -32,7 +35,7 @@ pub(super) fn span(new: &NewSchedule, expression: &ScheduleExpression, now: Time
     Ok(Span { begins_at, ends_at: new.end })
 }
 
-/// Checks that a time zone exists, and that a single start is in the future.
+/// Checks that a time zone exists, and that a start is in the future.
 pub(super) fn check_zone(name: &str, expression: &ScheduleExpression, now: Time) -> Result<(), String> {
     // Without a database of time zones on this machine, only the scheduler can check the name.
     if db().is_definitively_empty() {
@@ -44,6 +47,14 @@ pub(super) fn check_zone(name: &str, expression: &ScheduleExpression, now: Time)
         Some(known) if known == name => {}
         Some(known) => return Err(format!("--time-zone `{name}` is not a time zone; did you mean {known}?")),
         None => return Err(unknown()),
+    }
+    let today = jiff::Timestamp::from_millisecond(now.0).map(|now| now.to_zoned(zone.clone()).date());
+    if let (ScheduleExpression::Cron(fields), Ok(today)) = (expression, today)
+        && !expression.starts_from(today)
+    {
+        return Err(format!(
+            "--cron `{fields}` starts nothing from {today} on; write a day that exists, and a year to come"
+        ));
     }
     let ScheduleExpression::At(time) = expression else { return Ok(()) };
     let start = time.to_zoned(zone).map_err(|_| format!("--at {time} is out of range; write another time"))?;
@@ -81,6 +92,11 @@ mod tests {
     #[test]
     fn a_rate_begins_one_period_after_it_is_added() {
         let span = |begins_at, ends_at| Ok(Span { begins_at, ends_at });
+        let passed = spanned(&["--rate", "1 day", "--start", "1970-01-02T00:00:00Z"], DAY);
+        assert_eq!(
+            passed,
+            Err("--start 1970-01-02T00:00:00Z has passed; write a later time, or none to begin now".to_owned())
+        );
         assert_eq!(spanned(&["--rate", "1 day"], Time(0)), span(Some(DAY), None));
         assert_eq!(spanned(&["--cron", "0 9 ? * * *"], Time(0)), span(None, None));
         let words = ["--rate", "7 days", "--start", "1970-01-02T00:00:00Z", "--end", "1970-01-02T00:00:01Z"];
@@ -113,6 +129,11 @@ mod tests {
         assert_eq!(check("europe/berlin", Time(0)), Err(wrong.to_owned()));
         let wrong = "--time-zone `Berlin` is not a time zone; write one such as Europe/Berlin";
         assert_eq!(check("Berlin", Time(0)), Err(wrong.to_owned()));
+        let cron = |text: &str| ScheduleExpression::cron(text).unwrap_or_else(|wrong| unreachable!("{wrong}"));
+        assert_eq!(check_zone("UTC", &cron("0 9 1 1 ? 1971"), DAY), Ok(()));
+        let wrong =
+            "--cron `0 9 31 2 ? *` starts nothing from 1970-01-02 on; write a day that exists, and a year to come";
+        assert_eq!(check_zone("UTC", &cron("0 9 31 2 ? *"), DAY), Err(wrong.to_owned()));
     }
 
     #[test]

@@ -2,6 +2,11 @@
 
 use std::ops::RangeInclusive;
 
+use jiff::civil::Date;
+
+/// The last year that an expression can name.
+const LAST_YEAR: i16 = 2199;
+
 /// One of the six fields.
 struct Field {
     name: &'static str,
@@ -39,6 +44,12 @@ pub(super) fn check(text: &str) -> Result<(), String> {
         return Err(format!("has {} fields; write six: {names}, such as `0 9 ? * MON-FRI *`", values.len()));
     }
     for (field, value) in FIELDS.iter().zip(&values) {
+        if let Some(range) = value.split(',').find(|item| field.is_reversed(item)) {
+            return Err(format!(
+                "has a range for {} that ends before it begins, `{range}`; write it as two ranges",
+                field.name
+            ));
+        }
         if !value.split(',').all(|item| field.takes(item)) {
             return Err(format!("has an invalid field for {}, `{value}`; write {}", field.name, field.wanted()));
         }
@@ -50,7 +61,47 @@ pub(super) fn check(text: &str) -> Result<(), String> {
     }
 }
 
+/// Whether an expression that [`check`] has accepted fires on `first` or on a later day.
+pub(super) fn fires_from(text: &str, first: Date) -> bool {
+    let values: Vec<&str> = text.split_whitespace().collect();
+    let [_, _, day, month, weekday, year] = values[..] else { return false };
+    let [_, _, days, months, weekdays, years] = FIELDS;
+    let fires_on = |date: &Date| {
+        let number = |number: i8| u16::try_from(number).unwrap_or_default();
+        years.has(year, u16::try_from(date.year()).unwrap_or_default())
+            && months.has(month, number(date.month()))
+            && days.has(day, number(date.day()))
+            && weekdays.has(weekday, number(date.weekday().to_sunday_one_offset()))
+    };
+    first.series(jiff::Span::new().days(1)).take_while(|date| date.year() <= LAST_YEAR).any(|date| fires_on(&date))
+}
+
 impl Field {
+    /// Whether a field has a number. The wildcards L, W and # choose by the calendar; every number passes for them.
+    fn has(&self, value: &str, number: u16) -> bool {
+        value.split(',').any(|item| {
+            let (range, step) = item.split_once('/').map_or((item, None), |(range, step)| (range, parse(step)));
+            let ends = match range.split_once('-') {
+                Some((first, last)) => self.number(first).zip(self.number(last)),
+                None if range == "*" => Some((*self.range.start(), *self.range.end())),
+                // With a step, one number is the first of a range to the end.
+                None => self.number(range).map(|first| (first, if step.is_some() { *self.range.end() } else { first })),
+            };
+            match ends {
+                Some((first, last)) => {
+                    (first..=last).contains(&number) && (number - first) % step.unwrap_or(1).max(1) == 0
+                }
+                None => true,
+            }
+        })
+    }
+
+    fn is_reversed(&self, item: &str) -> bool {
+        let range = item.split('/').next().unwrap_or_default();
+        let ends = range.split_once('-').and_then(|(first, last)| self.number(first).zip(self.number(last)));
+        ends.is_some_and(|(first, last)| first > last)
+    }
+
     fn takes(&self, item: &str) -> bool {
         match (item, self.kind) {
             ("*", _) => true,
@@ -131,6 +182,29 @@ mod tests {
     }
 
     #[test]
+    fn an_expression_that_never_fires_is_found() {
+        let first = Date::constant(2026, 11, 26);
+        for (text, fires) in [
+            ("0 9 ? * MON-FRI *", true),
+            ("0 9 ? * * 2025", false),
+            ("0 9 ? * * 2020-2026", true),
+            ("0 9 ? JAN-OCT * 2026", false),
+            ("0 9 31 2 ? *", false),
+            ("0 9 31 4,6,9,11 ? *", false),
+            ("0 9 29 2 ? *", true),
+            ("0 9 29 2 ? 2027", false),
+            ("0 9 26 11 ? 2026", true),
+            ("0 9 25 11 ? 2026", false),
+            ("0 9 L 2 ? *", true),
+            ("0 9 ? 2 6L *", true),
+            ("0 9 ? * 3#2 2030/5", true),
+            ("0 9 1/7 12 ? 2026", true),
+        ] {
+            assert_eq!((check(text), fires_from(text, first)), (Ok(()), fires), "{text}");
+        }
+    }
+
+    #[test]
     fn each_invalid_expression_is_one_error() {
         for (text, expected) in [
             (
@@ -155,6 +229,11 @@ mod tests {
             (
                 "0 9 ? * 3#6 *",
                 "has an invalid field for day of week, `3#6`; write 1 to 7 or SUN to SAT, with the wildcards , - * ? L #",
+            ),
+            ("0 9 ? * 5-1 *", "has a range for day of week that ends before it begins, `5-1`; write it as two ranges"),
+            (
+                "0 9 ? DEC-JAN/2 * *",
+                "has a range for month that ends before it begins, `DEC-JAN/2`; write it as two ranges",
             ),
             ("0 9 ? * * 26", "has an invalid field for year, `26`; write 1970 to 2199, with the wildcards , - * /"),
             ("*/0 9 ? * * *", "has an invalid field for minutes, `*/0`; write 0 to 59, with the wildcards , - * /"),

@@ -6,7 +6,7 @@ mod start;
 use std::fmt;
 use std::time::Duration;
 
-use jiff::civil::DateTime;
+use jiff::civil::{Date, DateTime};
 
 use super::text::shorten;
 use super::time::Time;
@@ -100,6 +100,16 @@ impl ScheduleExpression {
         match self {
             Self::Rate(number, unit) => Some(unit.length().saturating_mul(*number)),
             Self::Cron(_) | Self::At(_) => None,
+        }
+    }
+
+    /// Whether it starts anything on this day or on a later one. A rate always does.
+    #[must_use]
+    pub fn starts_from(&self, first: Date) -> bool {
+        match self {
+            Self::Rate(..) => true,
+            Self::Cron(fields) => cron::fires_from(fields, first),
+            Self::At(time) => time.date() >= first,
         }
     }
 

@@ -1,5 +1,6 @@
 //! The ledger as a worker reads and writes it: weakenings change a few of the results.
 
+use crate::model::kept_metrics::KeptMetrics;
 use crate::model::names::{FunctionArn, RunId};
 use crate::model::run::{
     Findings, Lease, Lever, Lock, Run, RunEnding, RunList, RunStatus, TargetEnding, TargetKey, TargetRecord,
@@ -44,6 +45,18 @@ impl Ledger for Worker<'_> {
 
     async fn retire_run(&self, run: &Run, now: Time) -> Result<(), LedgerError> {
         self.as_caller(None).retire_run(run, now).await
+    }
+
+    async fn runs_awaiting_metrics(&self) -> Result<RunList, LedgerError> {
+        self.as_caller(None).runs_awaiting_metrics().await
+    }
+
+    async fn keep_metrics(&self, run: &RunId, metrics: &KeptMetrics, now: Time) -> Result<(), LedgerError> {
+        self.as_caller(None).keep_metrics(run, metrics, now).await
+    }
+
+    async fn kept_metrics(&self, run: &RunId) -> Result<Option<KeptMetrics>, LedgerError> {
+        self.as_caller(None).kept_metrics(run).await
     }
 
     async fn run(&self, run: &RunId) -> Result<Option<Run>, LedgerError> {

@@ -1,0 +1,104 @@
+"""Tests the files of a release that need no build: the template, the archives and the checksums."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import re
+import sys
+import tarfile
+import tempfile
+import unittest
+from pathlib import Path
+from unittest import mock
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import release  # noqa: E402
+import validate  # noqa: E402
+
+TEMPLATE = release.TEMPLATE.read_text(encoding="utf-8")
+
+
+class Template(unittest.TestCase):
+    def test_all_code_is_in_the_bucket_and_in_the_release(self) -> None:
+        for buckets in ("", "snapback-code"):
+            text = release.release_template(TEMPLATE, "1.2.3", buckets)
+            self.assertNotRegex(text, r"(Code|Content|DefinitionS3Location): \S")
+            keys = set(re.findall(r'Key: !Sub "\$\{CodePrefix\}(.+)"', text))
+            self.assertEqual(keys, set(release.LOCAL.values()))
+            self.assertIn("    Default: v1.2.3/\n", text)
+            self.assertEqual('"snapback-code-${AWS::Region}"' in text, bool(buckets))
+
+    def test_the_linter_accepts_it(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            files = []
+            for buckets in ("", "snapback-code"):
+                files.append(Path(folder) / f"snapback{buckets}.yaml")
+                files[-1].write_text(release.release_template(TEMPLATE, "1.2.3", buckets), encoding="utf-8")
+            output = validate.run("cfn-lint", ["--format", "json", "--template", *map(str, files)], ok=(0,))
+        self.assertEqual([], json.loads(output or "[]") if output.strip() else [])
+
+    def test_a_path_that_the_template_lost_is_an_error(self) -> None:
+        with self.assertRaisesRegex(release.Wrong, "does not refer to ../target/layer/handler.zip"):
+            release.release_template(TEMPLATE.replace("layer/handler.zip", "layer/other.zip"), "1.2.3", "")
+
+    def test_bad_names_are_refused(self) -> None:
+        with self.assertRaisesRegex(release.Wrong, "CODE_BUCKETS=`My Buckets`"):
+            release.release_template(TEMPLATE, "1.2.3", "My Buckets")
+        with contextlib.redirect_stderr(io.StringIO()) as said:
+            self.assertEqual(release.main(["tag", "v0.0.0"]), 1)
+            self.assertEqual(release.main(["tag", f"v{release.version()}"]), 0)
+            self.assertEqual(release.main(["everything"]), 2)
+        self.assertIn(f"tag the commit v{release.version()}", said.getvalue())
+
+
+class Files(unittest.TestCase):
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory(dir=release.ROOT / "target")
+        self.addCleanup(folder.cleanup)
+        self.dist = Path(folder.name)
+        patch = mock.patch.object(release, "DIST", self.dist)
+        patch.start()
+        self.addCleanup(patch.stop)
+        said = contextlib.redirect_stdout(io.StringIO())
+        said.__enter__()
+        self.addCleanup(said.__exit__, None, None, None)
+
+    def test_an_archive_has_the_command_line_and_is_reproducible(self) -> None:
+        binary = self.dist / "binary"
+        sums = []
+        for time in (1, 2):
+            binary.write_bytes(b"a program")
+            binary.chmod(0o755)
+            with mock.patch("time.time", return_value=time):
+                release.archive_cli(binary, "linux-arm64")
+            binary.unlink()
+            [archive] = self.dist.iterdir()
+            sums.append(hashlib.sha256(archive.read_bytes()).hexdigest())
+        self.assertEqual(sums[0], sums[1])
+        self.assertEqual(archive.name, f"snapback-{release.version()}-linux-arm64.tar.gz")
+        with tarfile.open(archive) as tar:
+            modes = {member.name: member.mode for member in tar}
+        self.assertEqual(modes, {"snapback": 0o755, "LICENSE": 0o644, "README.md": 0o644, "CHANGELOG.md": 0o644})
+
+    def test_the_checksums_are_those_of_all_files(self) -> None:
+        (self.dist / "a").write_bytes(b"a")
+        (self.dist / "code").mkdir()
+        for _ in range(2):
+            release.write_checksums()
+        self.assertEqual((self.dist / "SHA256SUMS").read_text(), f"{hashlib.sha256(b'a').hexdigest()}  a\n")
+
+
+class Workflow(unittest.TestCase):
+    def test_it_runs_the_same_steps_as_make(self) -> None:
+        workflow = (release.ROOT / ".github" / "workflows" / "release.yml").read_text(encoding="utf-8")
+        self.assertIn("run: make release\n", workflow)
+        for step in re.findall(r"infra/release\.py (\w+)", workflow):
+            self.assertRegex(release.__doc__ or "", rf"(?m)^  {step} ")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,246 @@
+//! The commands `history` and `compare`: how long runs took to detect, to roll back and to recover, side by side.
+
+use std::time::Duration;
+
+use maud::{Markup, PreEscaped, html};
+use serde::Serialize;
+
+use crate::model::kept_metrics::Series;
+use crate::model::names::{ExperimentName, RunId};
+use crate::model::run::Run;
+use crate::model::time::Time;
+use crate::plan::evidence::RunTimes;
+use crate::plan::rendering::{Outcome, report_view};
+use crate::ports::{Ledger, World};
+use crate::steps::error::StepError;
+use crate::steps::retry::retry;
+use crate::steps::run_targets::run_targets;
+
+use super::super::arguments::{Arguments, HistoryOptions};
+use super::super::exit::Exit;
+use super::super::output::Output;
+use super::super::{Failure, stack};
+use super::chart::{Marks, draw};
+use super::format::{count, date_and_time, span, text};
+use super::page::document;
+use super::{DrawingError, undrawn, write};
+
+/// One run among others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Row {
+    run_id: String,
+    experiment: String,
+    started_at: String,
+    outcome: Outcome,
+    targets: usize,
+    detection_milliseconds: Option<u64>,
+    rollback_milliseconds: Option<u64>,
+    recovery_milliseconds: Option<u64>,
+    #[serde(skip)]
+    times: RunTimes,
+}
+
+impl Row {
+    fn spans(&self) -> [Option<Duration>; 3] {
+        [self.times.detection, self.times.rollback, self.times.recovery]
+    }
+}
+
+const HEAD: [&str; 3] = ["detected in", "rolled back in", "recovered in"];
+
+/// Shows the runs of an experiment, the newest first.
+pub(in super::super) async fn history(
+    arguments: &Arguments,
+    experiment: &ExperimentName,
+    options: &HistoryOptions,
+    output: &Output,
+) -> Result<Exit, Failure> {
+    let world = stack::ledger(arguments).await?;
+    let named = |run: &Run| run.experiment.as_ref().is_some_and(|own| own.name.as_str() == experiment.as_str());
+    let runs: Vec<Run> = retry(&world, || world.all_runs()).await?.into_iter().filter(named).collect();
+    if runs.is_empty() {
+        let cause = format!("the ledger has no run of an experiment `{experiment}`; see snapback status");
+        return Err(Failure { exit: Exit::Invalid, ..Failure::new("NoRuns", cause) });
+    }
+    show(experiment.as_str(), &rows(&world, &runs).await?, options, output)
+}
+
+/// Shows some runs, in the order in which they are named.
+pub(in super::super) async fn compare(
+    arguments: &Arguments,
+    ids: &[RunId],
+    options: &HistoryOptions,
+    output: &Output,
+) -> Result<Exit, Failure> {
+    let world = stack::ledger(arguments).await?;
+    let mut runs = Vec::new();
+    for id in ids {
+        let run = retry(&world, || world.run(id)).await?.ok_or_else(|| StepError::NoSuchRun(id.clone()))?;
+        runs.push(run);
+    }
+    show(&count(runs.len(), "run"), &rows(&world, &runs).await?, options, output)
+}
+
+async fn rows(world: &impl World, runs: &[Run]) -> Result<Vec<Row>, Failure> {
+    let mut rows = Vec::new();
+    for run in runs {
+        let targets = run_targets(world, run).await?;
+        let (view, times) = (report_view(run, &targets), RunTimes::of(run, &targets));
+        let milliseconds = |span: Option<Duration>| span.and_then(|span| u64::try_from(span.as_millis()).ok());
+        rows.push(Row {
+            run_id: view.run_id,
+            experiment: view.experiment,
+            started_at: view.created_at,
+            outcome: view.outcome,
+            targets: targets.len(),
+            detection_milliseconds: milliseconds(times.detection),
+            rollback_milliseconds: milliseconds(times.rollback),
+            recovery_milliseconds: milliseconds(times.recovery),
+            times,
+        });
+    }
+    Ok(rows)
+}
+
+fn show(title: &str, rows: &[Row], options: &HistoryOptions, output: &Output) -> Result<Exit, Failure> {
+    if let Some(path) = &options.html {
+        write(path, &page(title, rows).map_err(|error| undrawn(&error))?, output)?;
+    }
+    if output.as_json {
+        output.json(&rows);
+    } else {
+        table(rows).iter().for_each(|line| output.print_line(line));
+    }
+    Ok(Exit::Success)
+}
+
+/// Returns the lines of a table whose columns are as wide as their longest cell.
+fn table(rows: &[Row]) -> Vec<String> {
+    let mut lines = vec![["run", "started", HEAD[0], HEAD[1], HEAD[2], "outcome"].map(str::to_owned)];
+    lines.extend(rows.iter().map(|row| {
+        let [detection, rollback, recovery] = row.spans().map(shown);
+        [row.run_id.clone(), row.started_at.clone(), detection, rollback, recovery, outcome(row)]
+    }));
+    let width = |at: usize| lines.iter().map(|line| line[at].chars().count()).max().unwrap_or(0);
+    let widths: [usize; 6] = std::array::from_fn(width);
+    let padded = |line: &[String; 6]| {
+        let cells = line.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    lines.iter().map(padded).collect()
+}
+
+fn shown(time: Option<Duration>) -> String {
+    time.map_or_else(|| "–".to_owned(), span)
+}
+
+/// Returns the outcome as the JSON output has it.
+fn outcome(row: &Row) -> String {
+    serde_json::to_value(row.outcome).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+fn page(title: &str, rows: &[Row]) -> Result<String, DrawingError> {
+    let charts = (0..HEAD.len()).map(|at| chart(rows, at)).collect::<Result<Vec<Markup>, _>>()?;
+    let body = html! {
+        header {
+            p.eyebrow { b { "snapback" } " · history" }
+            h1 { (text(title)) }
+            p.by { (count(rows.len(), "run")) }
+        }
+        main {
+            h2 { "Over the runs" }
+            div.charts { @for chart in &charts { (chart) } }
+            h2 { "Each run" }
+            div.card.tables.scroll tabindex="0" role="region" aria-label="runs" {
+                table {
+                    thead { tr {
+                        th { "run" } th { "started" } @for head in HEAD { th.number { (head) } } th.number { "functions" } th { "outcome" }
+                    } }
+                    tbody { @for row in rows {
+                        tr {
+                            td { code { (text(&row.run_id)) } }
+                            td { (date_and_time(row.times.created_at)) }
+                            @for time in row.spans() { td.number { (shown(time)) } }
+                            td.number { (row.targets) }
+                            td { (outcome(row)) }
+                        }
+                    } }
+                }
+            }
+        }
+        footer { p { "Times are in UTC. Written by snapback " (env!("CARGO_PKG_VERSION")) "." } }
+    };
+    Ok(document(title, body).into_string())
+}
+
+/// Draws one of the times over the starts of the runs, in seconds.
+fn chart(rows: &[Row], at: usize) -> Result<Markup, DrawingError> {
+    let time = |row: &Row| row.spans().get(at).copied().flatten();
+    let mut points: Vec<(i64, f64)> =
+        rows.iter().filter_map(|row| Some((row.times.created_at.epoch_seconds(), time(row)?.as_secs_f64()))).collect();
+    points.sort_by_key(|(at, _)| *at);
+    let title = HEAD.get(at).copied().unwrap_or_default();
+    if points.is_empty() {
+        return Ok(html! { p.note.card { "No run was " (title) " a known time." } });
+    }
+    let starts = || rows.iter().map(|row| row.times.created_at);
+    let (first, last) = (starts().min().unwrap_or_default(), starts().max().unwrap_or_default());
+    let margin = (first.until(last) / 20).max(Duration::from_secs(60));
+    let marks = Marks { span: (first - margin, last + margin), ..Marks::default() };
+    let series = Series { statistic: "Maximum".to_owned(), points, ..Series::default() };
+    let svg = draw(&[&series], &marks)?;
+    let rest = svg.strip_prefix("<svg ").unwrap_or(&svg).to_owned();
+    let opening = format!("<svg role=\"img\" aria-label=\"{title}, in seconds, for each run\" ");
+    Ok(html! {
+        figure.card {
+            figcaption { b { (super::verdict::capitalized(title)) } span { "seconds" } }
+            (PreEscaped(opening)) (PreEscaped(rest))
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::{HOSTILE, keep};
+    use super::*;
+
+    fn row(number: i64, detection: Option<u64>) -> Row {
+        let created_at = Time(1_780_272_000_000 + number * 86_400_000);
+        let times = RunTimes {
+            created_at,
+            detection: detection.map(Duration::from_secs),
+            rollback: Some(Duration::from_millis(6_300)),
+            ..RunTimes::default()
+        };
+        Row {
+            run_id: format!("nightly-{number}"),
+            experiment: "n".into(),
+            started_at: created_at.to_string(),
+            outcome: Outcome::EndedEarly,
+            targets: 3,
+            detection_milliseconds: detection.map(|seconds| seconds * 1000),
+            rollback_milliseconds: Some(6_300),
+            recovery_milliseconds: None,
+            times,
+        }
+    }
+
+    #[test]
+    fn runs_are_a_table_with_a_dash_for_an_unknown_time() {
+        let lines = table(&[row(1, Some(12)), row(12, None)]);
+        assert_eq!(lines[0], "run         started               detected in  rolled back in  recovered in  outcome");
+        assert_eq!(lines[2], "nightly-12  2026-06-13T00:00:00Z  –            6.3 s           –             endedEarly");
+        let json = serde_json::to_value(row(1, Some(12))).unwrap_or_default();
+        assert_eq!((&json["detectionMilliseconds"], &json["outcome"]), (&12_000.into(), &"endedEarly".into()));
+    }
+
+    #[test]
+    fn a_history_has_a_chart_of_each_known_time() {
+        let rows: Vec<Row> = (0..5).map(|at| row(at, Some(12 + at.unsigned_abs() * 7))).collect();
+        let page = page(HOSTILE, &rows).unwrap_or_else(|error| unreachable!("{error}"));
+        keep("history.html", &page);
+        assert_eq!((page.matches("<svg ").count(), page.matches("<script").count()), (2, 0));
+        assert!(page.contains("No run was recovered in a known time."));
+    }
+}

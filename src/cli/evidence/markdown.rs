@@ -1,0 +1,109 @@
+//! The report of a run as Markdown, for a wiki or a comment. It has the page's facts without its charts.
+
+use crate::model::time::Time;
+use crate::plan::checks::CheckResult;
+use crate::plan::evidence::Evidence;
+use crate::plan::rendering::FieldRow;
+
+use super::super::summary::{Summary, escape};
+use super::format::{count, date_and_time, dollars, figure, span};
+use super::tables::after;
+use super::verdict::{happened, restored};
+
+/// Renders the report.
+pub(super) fn markdown(evidence: &Evidence) -> String {
+    let report = &evidence.report;
+    let mut text = Summary::new(&report.experiment);
+    for sentence in [happened(evidence), restored(evidence)] {
+        text.line(&format!("**{}.** {}\n", escape(&sentence.text), escape(&sentence.more)));
+    }
+    head(evidence, &mut text);
+    text.line("\n### What was asked\n");
+    evidence.asked.faults.iter().for_each(|fault| text.item("fault", fault));
+    text.item("for", &evidence.asked.duration);
+    evidence.asked.stop_conditions.iter().for_each(|alarm| text.item("stops on", alarm));
+    evidence.asked.steady_state.iter().for_each(|condition| text.item("steady state", condition));
+    text.line("\n### Timeline\n");
+    let moment = |at: Time| date_and_time(at).split(' ').nth(1).unwrap_or_default().to_owned();
+    text.table(&["UTC", "what"], evidence.moments.iter().map(|each| vec![moment(each.at), each.text.clone()]));
+    text.line("\n### Checks\n");
+    text.table(
+        &["check", "result"],
+        evidence.checks.iter().map(|check| {
+            let result = match &check.result {
+                CheckResult::Passed => "passed".to_owned(),
+                CheckResult::Failed(why) => format!("FAILED: {why}"),
+                CheckResult::Skipped(why) => format!("not checked: {why}"),
+            };
+            vec![check.subject.to_string(), result]
+        }),
+    );
+    text.line("\n### Each field\n");
+    let rows = report.targets.iter().flat_map(|target| {
+        let row = |field: &FieldRow| {
+            [&target.function, &field.field, &field.before, &field.during, &after(target, field)]
+                .map(Clone::clone)
+                .into()
+        };
+        target.fields.iter().map(row)
+    });
+    text.table(&["function", "field", "before", "during", "after"], rows);
+    for note in &report.notes {
+        text.item("note", note);
+    }
+    text.finished()
+}
+
+fn head(evidence: &Evidence, text: &mut Summary) {
+    let (report, times) = (&evidence.report, &evidence.times);
+    text.item("run", &report.run_id);
+    text.item("on", &count(report.targets.len(), "function"));
+    for (label, actor) in [("started by", &report.started_by), ("ended by", &report.ended_by)] {
+        actor.iter().for_each(|actor| text.item(label, &actor.to_string()));
+    }
+    for (label, time) in
+        [("detected in", times.detection), ("rolled back in", times.rollback), ("recovered in at most", times.recovery)]
+    {
+        time.into_iter().for_each(|time| text.item(label, &span(time)));
+    }
+    if let Some(hits) = &evidence.hits {
+        let figures = [hits.invocations, hits.errors, hits.throttles].map(figure);
+        let [invocations, errors, throttles] = figures;
+        text.item("during the fault", &format!("{invocations} invocations, {errors} failed, {throttles} throttled"));
+        for (kind, times) in &hits.injected {
+            text.item("injected", &format!("{} x {kind}", figure(*times)));
+        }
+    }
+    text.item("cost", &dollars(evidence.cost_dollars));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::{HOSTILE, hostile, one_target, thousand_targets};
+    use super::*;
+    use crate::testing::samples::SECRET;
+
+    #[test]
+    fn the_facts_of_the_page_are_in_markdown() {
+        let text = markdown(&one_target());
+        for expected in [
+            "## snapback: Checkout stays usable when a third of its calls is slow",
+            "**Alarm checkout-errors went into ALARM.**",
+            "**Restored exactly.**",
+            "- detected in: 3 min 34 s",
+            "- injected: 117 x latency",
+            "| 00:14:07 | shop-checkout-0000: restored |",
+            "| shop-checkout-0000 | timeout | 30 s | 5 s | 30 s |",
+        ] {
+            assert!(text.contains(expected), "{expected}:\n{text}");
+        }
+    }
+
+    #[test]
+    fn markdown_is_bounded_and_holds_neither_markup_nor_values() {
+        let text = markdown(&thousand_targets());
+        assert!(text.len() < 65_000 && text.contains("more lines were left out") && !text.contains(SECRET));
+        assert!(!markdown(&hostile()).contains(HOSTILE));
+        assert!(markdown(&hostile()).contains("| 5 s | not known |"));
+    }
+}

@@ -1,0 +1,87 @@
+//! The evidence of a run: its report as a page and as Markdown.
+
+mod chart;
+mod charts;
+mod format;
+mod history;
+mod markdown;
+mod page;
+#[cfg(test)]
+mod samples;
+mod tables;
+mod verdict;
+
+pub(super) use history::{compare, history};
+
+use std::error::Error;
+use std::fs;
+use std::path::Path;
+
+use crate::model::kept_metrics::KeptMetrics;
+use crate::model::names::RunId;
+use crate::plan::evidence::Evidence;
+use crate::ports::World;
+use crate::steps::error::StepError;
+use crate::steps::keep_metrics::read_metrics;
+use crate::steps::retry::retry;
+use crate::steps::run_targets::run_targets;
+
+use super::arguments::{Arguments, ReportFiles};
+use super::exit::Exit;
+use super::output::Output;
+use super::{Failure, stack};
+
+/// Why a chart could not be drawn.
+pub(super) type DrawingError = Box<dyn Error + Send + Sync>;
+
+/// Writes the files of `report`, if any is asked for.
+pub(super) async fn write_files(
+    arguments: &Arguments,
+    run: &RunId,
+    files: &ReportFiles,
+    output: &Output,
+) -> Result<(), Failure> {
+    if files.html.is_none() && files.markdown.is_none() {
+        return Ok(());
+    }
+    let evidence = evidence(&stack::ledger(arguments).await?, run).await?;
+    if let Some(path) = &files.html {
+        let page = page::page(&evidence).map_err(|error| undrawn(&error))?;
+        write(path, &page, output)?;
+    }
+    if let Some(path) = &files.markdown {
+        write(path, &markdown::markdown(&evidence), output)?;
+    }
+    Ok(())
+}
+
+/// Collects everything that a report of a run shows. Metrics that are not kept yet are read now.
+async fn evidence(world: &impl World, id: &RunId) -> Result<Evidence, Failure> {
+    let run = retry(world, || world.run(id)).await?.ok_or_else(|| StepError::NoSuchRun(id.clone()))?;
+    let targets = run_targets(world, &run).await?;
+    let metrics = match retry(world, || world.kept_metrics(id)).await? {
+        Some(kept) => Some(kept),
+        None if run.functions.is_empty() => None,
+        None => Some(
+            read_metrics(world, &run, &targets)
+                .await
+                .unwrap_or_else(|error| KeptMetrics { missing: Some(error.to_string()), ..KeptMetrics::default() }),
+        ),
+    };
+    Ok(Evidence::of(&run, &targets, metrics))
+}
+
+fn undrawn(error: &DrawingError) -> Failure {
+    Failure::new("ReportFailed", format!("a chart could not be drawn: {error}"))
+}
+
+/// Writes a file, and names it on standard error.
+fn write(path: &Path, text: &str, output: &Output) -> Result<(), Failure> {
+    let refused = |error: std::io::Error| Failure {
+        exit: Exit::Invalid,
+        ..Failure::new("InvalidInput", format!("{}: cannot be written: {error}", path.display()))
+    };
+    fs::write(path, text).map_err(refused)?;
+    output.note(&format!("written: {}", path.display()));
+    Ok(())
+}

@@ -1,0 +1,89 @@
+//! The examples in the help of each command. A test parses each of them.
+
+/// A line to type, and what it does.
+type Example = (&'static str, &'static str);
+
+/// The examples of each command.
+pub(super) const EXAMPLES: &[(&str, &[Example])] = &[
+    (
+        "check",
+        &[
+            ("snapback check experiment.yaml", "Validate an experiment."),
+            ("snapback check chaos/*.yaml", "Validate all experiments of a folder, in a pipeline for instance."),
+        ],
+    ),
+    ("compare", &[("snapback compare nightly-1 nightly-2", "Compare two runs.")]),
+    (
+        "completions",
+        &[
+            ("snapback completions bash >~/.local/share/bash-completion/completions/snapback", "Bash, for one user."),
+            ("snapback completions zsh >~/.zfunc/_snapback", "Zsh, with ~/.zfunc in fpath."),
+            ("snapback completions fish >~/.config/fish/completions/snapback.fish", "Fish."),
+        ],
+    ),
+    (
+        "history",
+        &[("snapback history 'checkout survives throttling' --html history.html", "Draw the times of all its runs.")],
+    ),
+    (
+        "import",
+        &[
+            ("snapback import fis.json >experiment.yaml", "Turn an AWS FIS experiment template into an experiment."),
+            (
+                "snapback import parameter.json --from failure-lambda --function checkout",
+                "Name the tool, and the function that the file does not name.",
+            ),
+        ],
+    ),
+    (
+        "lever",
+        &[
+            ("snapback lever engage --reason 'incident 4711'", "End all runs, and start no other."),
+            ("snapback lever disengage --reason 'incident 4711 is over'", "Let runs start again."),
+        ],
+    ),
+    ("man", &[("snapback man >~/.local/share/man/man1/snapback.1", "Install the man page for one user.")]),
+    (
+        "plan",
+        &[
+            ("snapback plan experiment.yaml", "Show what would change."),
+            ("snapback plan experiment.yaml --summary plan.md", "Keep it as Markdown for a pull request, too."),
+        ],
+    ),
+    (
+        "report",
+        &[
+            ("snapback report nightly-1 --json", "Read the report of a run in a script."),
+            ("snapback report nightly-1 --html report.html", "Write a page with charts, to send around or to print."),
+        ],
+    ),
+    (
+        "rollback",
+        &[
+            ("snapback rollback nightly-1", "End a run, and restore its targets."),
+            ("snapback rollback --all", "End all runs."),
+            ("snapback rollback nightly-1 --direct --table snapback-ledger", "Restore while the stack is broken."),
+        ],
+    ),
+    (
+        "run",
+        &[
+            ("snapback run experiment.yaml", "Run an experiment; Ctrl-C rolls it back."),
+            ("snapback run experiment.yaml --name game-day-1", "Name the run."),
+            ("snapback run experiment.yaml --junit results.xml --timeout PT20M", "Test in a pipeline."),
+        ],
+    ),
+    (
+        "schedule",
+        &[
+            ("snapback schedule add weekly experiment.yaml --rate '7 days'", "Run an experiment once a week."),
+            (
+                "snapback schedule add nightly experiment.yaml --cron '0 3 ? * MON-FRI *' --time-zone Europe/Berlin",
+                "Run it at 3 o'clock on working days.",
+            ),
+            ("snapback schedule list", "List the schedules."),
+        ],
+    ),
+    ("schema", &[("snapback schema >snapback.schema.json", "Let an editor check and complete experiments.")]),
+    ("status", &[("snapback status", "See what is active."), ("snapback status nightly-1", "See one run.")]),
+];

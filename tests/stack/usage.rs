@@ -1,0 +1,118 @@
+//! What is typed wrongly, and places that cannot be reached: one message for each cause, which a program can read too.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use super::fake::{FakeAws, SNAPBACK, ended, experiment_file};
+
+fn snapback(line: &str, variables: &[(&str, &str)]) -> (i32, String, String) {
+    let mut command = Command::new(SNAPBACK);
+    command.args(line.split(' ')).env_clear().envs(variables.iter().copied());
+    command.env("AWS_EC2_METADATA_DISABLED", "true").env("AWS_MAX_ATTEMPTS", "1");
+    ended(command)
+}
+
+#[test]
+fn wrong_usage_is_json_where_json_was_asked_for() {
+    for (line, says) in [
+        ("stop --json", "unrecognized subcommand 'stop'"),
+        ("rollback --json", "the following required arguments were not provided"),
+        ("--json run e.yaml --seed -1", "write a whole number from 0 to 4294967295"),
+        ("--json", "a command is missing; see snapback --help"),
+    ] {
+        let (code, out, err) = snapback(line, &[]);
+        let failure: Value = serde_json::from_str(&out).unwrap_or_else(|wrong| panic!("{line}: {wrong}: {out}"));
+        assert_eq!((code, failure["error"].as_str(), err.as_str()), (2, Some("WrongUsage"), ""), "{line}");
+        assert!(failure["cause"].as_str().unwrap().contains(says), "{line}: {out}");
+    }
+    let (code, out, err) = snapback("stop", &[]);
+    assert_eq!((code, out.as_str()), (2, ""), "{err}");
+    assert!(err.contains("similar subcommand exists: 'rollback'"), "{err}");
+}
+
+#[test]
+fn completions_and_the_man_page_name_every_command() {
+    for line in ["completions bash", "completions zsh", "completions fish", "man"] {
+        let (code, out, err) = snapback(line, &[]);
+        assert_eq!((code, err.as_str()), (0, ""), "{line}");
+        for command in ["check", "plan", "run", "rollback", "lever", "schedule", "completions"] {
+            assert!(out.contains(command), "{line}: {command}");
+        }
+    }
+}
+
+#[test]
+fn each_cause_for_which_a_stack_cannot_be_read_has_its_message() {
+    let keys = [("AWS_ACCESS_KEY_ID", "k"), ("AWS_SECRET_ACCESS_KEY", "s")];
+    let nowhere = [("AWS_CONFIG_FILE", "/nonexistent"), ("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")];
+    let closed = ("AWS_ENDPOINT_URL", "http://127.0.0.1:1");
+    let region = ("AWS_REGION", "eu-west-1");
+    let cases: [(&str, &[&[(&str, &str)]], i32, &str); 5] = [
+        (
+            "status",
+            &[&keys, &[region, closed]],
+            1,
+            "the stack snapback in Region eu-west-1 (endpoint http://127.0.0.1:1) cannot be read: nothing listens there; start what should listen at this endpoint, or correct AWS_ENDPOINT_URL",
+        ),
+        (
+            "status",
+            &[&keys, &[region, ("AWS_ENDPOINT_URL", "nonsense")]],
+            2,
+            "AWS_ENDPOINT_URL is `nonsense`, which is not a URL; write one such as http://127.0.0.1:4566, or unset it to reach AWS",
+        ),
+        (
+            "status --region mars",
+            &[&keys, &[closed]],
+            2,
+            "`mars` is not an AWS Region; write one such as eu-west-1, as --region or AWS_REGION",
+        ),
+        ("status", &[&keys], 2, "no AWS Region is set; use --region or AWS_REGION"),
+        (
+            "status",
+            &[&nowhere, &[region, closed]],
+            1,
+            "no AWS credentials were found; name a profile with --profile, or log in",
+        ),
+    ];
+    for (line, variables, expected, says) in cases {
+        let variables: Vec<_> = variables.iter().copied().flatten().copied().collect();
+        let (code, _, err) = snapback(line, &variables);
+        assert_eq!((code, err.as_str()), (expected, format!("snapback: {says}\n").as_str()), "{variables:?}");
+    }
+}
+
+#[test]
+fn a_stack_that_aws_does_not_show_is_named_with_its_place() {
+    let aws = FakeAws::start();
+    let refuse = |code, message| aws.with(|state| state.no_stack = Some((code, message)));
+    refuse("ValidationError", "Stack with id lab does not exist");
+    let (code, _, err) = aws.snapback(&["status", "--stack", "lab"]);
+    assert_eq!(code, 1);
+    let start =
+        "snapback: there is no stack lab in Region eu-west-1 of account 123456789012 (endpoint http://127.0.0.1:";
+    assert!(err.starts_with(start), "{err}");
+    assert!(
+        err.ends_with("); name yours with --stack and its Region with --region, or deploy it: make deploy\n"),
+        "{err}"
+    );
+    refuse("AccessDenied", "User: anna is not authorized");
+    let (code, _, err) = aws.snapback(&["status"]);
+    let says = "cannot be read: access denied: User: anna is not authorized; your credentials need cloudformation:DescribeStacks on it\n";
+    assert!(code == 1 && err.ends_with(says), "{err}");
+    refuse("ExpiredToken", "The security token included in the request is expired");
+    let (code, _, err) = aws.snapback(&["status"]);
+    assert!(code == 2 && err.ends_with("is expired; log in again, or name another profile with --profile\n"), "{err}");
+}
+
+#[test]
+fn a_quiet_run_prints_only_its_report() {
+    let aws = FakeAws::start();
+    aws.with(|state| {
+        (state.run, state.target, state.execution) =
+            (snapback::model::run::RunStatus::Completed, "restored", "SUCCEEDED");
+    });
+    let file = experiment_file("quiet");
+    let (_, out, err) = aws.snapback(&["run", file.to_str().unwrap(), "--name", "r", "--quiet"]);
+    assert!(out.starts_with("run r: ") && !out.contains("  0:0"), "{out}{err}");
+}
