@@ -21,8 +21,8 @@ use super::wire::HostSet;
 const SIZE: usize = 64 * 1024;
 /// How often a silent connection checks whether it may continue.
 const CHECK_INTERVAL: Duration = Duration::from_millis(20);
-/// How often in a second a limited connection passes its bytes.
-const PASSES: u32 = 20;
+/// The parts into which a limited connection divides its rate.
+const PARTS: u32 = 20;
 
 thread_local! {
     /// Where bytes are while no fault is triggered: between a read and a write that do not wait, so that all connections
@@ -158,7 +158,7 @@ impl Link<'_> {
                 }
                 Breakage::Bandwidth(limit) => {
                     report(Duration::ZERO);
-                    let slice = (limit / PASSES).max(1);
+                    let slice = (limit / PARTS).max(1);
                     most = most.min(slice as usize);
                     pause = pause.max(Duration::from_secs_f64(f64::from(slice) / f64::from(limit)));
                 }
