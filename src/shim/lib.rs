@@ -7,9 +7,9 @@
 //! - It never allocates, takes no lock, and starts no thread, so it works in forked processes and signal handlers.
 //! - It makes its own system calls directly, so errno changes only if a call shall fail.
 //! - It blocks for one bounded question only. On any doubt it calls libc's function with the arguments as they are.
-//! - It needs nothing that glibc 2.26 of Amazon Linux 2 does not have (`tests/shim.rs` reads which symbols it needs).
+//! - It needs nothing that glibc 2.26 of Amazon Linux 2 does not have (`tests/dependency/test_shim.py` reads what it needs).
 //!
-//! `docs/dependencies.md` describes the whole.
+//! `src/shim/README.md` describes the whole.
 #![cfg_attr(panic = "abort", no_std)]
 #![cfg_attr(test, allow(dead_code, reason = "what libc would call is not exported in tests"))]
 

@@ -43,6 +43,17 @@ struct Link<'b> {
     invocation: AtomicU32,
 }
 
+/// How many bytes may pass.
+struct Limits {
+    /// At once.
+    bytes: usize,
+    bytes_per_second: Option<u32>,
+}
+
+impl Limits {
+    const NONE: Self = Self { bytes: SIZE, bytes_per_second: None };
+}
+
 /// Who sends the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sender {
@@ -96,34 +107,37 @@ impl Link<'_> {
     async fn pump(&self, from: ReadHalf<'_>, mut to: WriteHalf<'_>, sender: Sender) -> Result<(), Broken> {
         loop {
             from.readable().await?;
-            let mut most = SIZE;
-            let mut pause = Duration::ZERO;
+            let mut limits = Limits::NONE;
             if self.breakages.are_triggered(self.faults) {
-                (most, pause) = self.obstruct(sender).await?;
+                limits = self.obstruct(sender).await?;
             }
-            let Some((count, rest)) = pass(&from, &to, most)? else { continue };
+            let Some((count, rest)) = pass(&from, &to, limits.bytes)? else { continue };
             if count == 0 {
                 to.shutdown().await?;
                 return Ok(());
             }
             match sender {
                 Sender::Function => self.awaits_answer.store(true, Ordering::Relaxed),
-                Sender::Dependency => drop(self.answered.fetch_add(count as u64, Ordering::Relaxed)),
+                Sender::Dependency => {
+                    self.awaits_answer.store(false, Ordering::Relaxed);
+                    self.answered.fetch_add(count as u64, Ordering::Relaxed);
+                }
             }
             if !rest.is_empty() {
                 to.write_all(&rest).await?;
             }
-            if !pause.is_zero() {
-                tokio::time::sleep(pause.mul_f64(count as f64 / most as f64).min(self.breakages.remaining())).await;
+            if let Some(rate) = limits.bytes_per_second {
+                let pause = Duration::from_nanos(count as u64 * 1_000_000_000 / u64::from(rate));
+                tokio::time::sleep(pause.min(self.breakages.remaining())).await;
             }
         }
     }
 
-    /// Does what the triggered faults ask before bytes are read. Returns how many may be read, and how long the sender
-    /// must pause after that many.
-    async fn obstruct(&self, sender: Sender) -> Result<(usize, Duration), Broken> {
+    /// Does what the triggered faults ask before bytes are read. Returns the limits for the bytes.
+    async fn obstruct(&self, sender: Sender) -> Result<Limits, Broken> {
         self.note_invocation();
-        let (mut most, mut pause) = (SIZE, Duration::ZERO);
+        let mut limits = Limits::NONE;
+        let begins_answer = sender == Sender::Dependency && self.awaits_answer.load(Ordering::Relaxed);
         let triggered: Vec<(usize, Breakage)> = self.breakages.triggered(self.faults).collect();
         for (fault, breakage) in triggered {
             let report = |delay| self.breakages.report(fault, self.hosts, delay);
@@ -139,7 +153,7 @@ impl Link<'_> {
                         return Err(Broken);
                     }
                     if sender == Sender::Dependency {
-                        most = most.min(usize::try_from(left).unwrap_or(SIZE));
+                        limits.bytes = limits.bytes.min(usize::try_from(left).unwrap_or(SIZE));
                     }
                 }
                 Breakage::Blackhole => {
@@ -149,7 +163,7 @@ impl Link<'_> {
                     }
                 }
                 Breakage::Latency(least, longest) => {
-                    if sender == Sender::Dependency && self.awaits_answer.swap(false, Ordering::Relaxed) {
+                    if begins_answer {
                         let [roll] = Dice::new(None).roll("", 1);
                         let delay = Duration::from_millis(between(least.get(), longest.get(), roll).into());
                         report(delay);
@@ -158,14 +172,13 @@ impl Link<'_> {
                 }
                 Breakage::Bandwidth(limit) => {
                     report(Duration::ZERO);
-                    let slice = (limit / PARTS).max(1);
-                    most = most.min(slice as usize);
-                    pause = pause.max(Duration::from_secs_f64(f64::from(slice) / f64::from(limit)));
+                    limits.bytes = limits.bytes.min((limit / PARTS).max(1) as usize);
+                    limits.bytes_per_second = Some(limits.bytes_per_second.map_or(limit, |other| other.min(limit)));
                 }
                 Breakage::Unresolvable(_) => {}
             }
         }
-        Ok((most, pause))
+        Ok(limits)
     }
 
     /// Begins to count the bytes of answers anew if another invocation has triggered a fault.
