@@ -64,7 +64,7 @@ impl TryFrom<String> for Host {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let wrong = |why: &str| Err(format!("the host `{}` {why}", shorten(&text)));
+        let wrong = |why: &str| Err(format!("`{}` {why}", shorten(&text)));
         if text.contains("://") {
             return wrong("is a URL; write only its host, and its port in `ports`");
         }
@@ -99,7 +99,7 @@ impl TryFrom<String> for Host {
 
 impl Host {
     fn of_network(text: &str, address: IpAddr, bits: u8) -> Result<Self, String> {
-        let wrong = |why: &str| Err(format!("the host `{}` {why}", shorten(text)));
+        let wrong = |why: &str| Err(format!("`{}` {why}", shorten(text)));
         let (first, bits, most) = match address {
             IpAddr::V4(address) => (address.to_ipv6_mapped(), bits.saturating_add(MAPPED_BITS), 32),
             IpAddr::V6(address) => (address, bits, 128),
@@ -195,7 +195,7 @@ mod tests {
             ("shop/8", "write one such as 10.0.0.0/8"),
         ] {
             let refusal = host(text).err().unwrap_or_default();
-            assert!(refusal.starts_with("the host `") && refusal.contains(fix), "{text}: {refusal}");
+            assert!(refusal.starts_with('`') && refusal.contains(fix), "{text}: {refusal}");
         }
     }
 }
