@@ -199,6 +199,7 @@ bench: build tools-runtimes ## measure bootstrap and fault proxy: size, start, a
 	$(CARGO) build --profile layer --locked --target $(MUSL) --no-default-features --features bench --bin bench-proxy
 	$(LAYER_BINARIES)/bench-proxy $(LAYER_BINARIES)/snapback-proxy $(if $(LONG),--long)
 	python3 infra/bench/handler/speed.py
+	.tools/venv/bin/python infra/bench/dependency/speed.py $(abspath $(LAYER_BINARIES)/bench-proxy)
 
 .PHONY: fuzz
 fuzz: ## fuzz the proxy: two targets, FUZZ_SECONDS each

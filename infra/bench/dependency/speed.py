@@ -58,10 +58,12 @@ def report(plain: list[dict], shimmed: list[dict], grown_kb: int) -> int:
         return statistics.median(found[name] for found in one) - statistics.median(found[than] for found in other)
 
     turn = difference(shimmed, "turn", plain, "turn") / difference(plain, "relay_turn", plain, "turn")
+    # A connection is open once a byte has passed, and the round trip of that byte has its own limit.
+    opening = difference(shimmed, "open", plain, "open") - difference(shimmed, "turn", plain, "turn")
     missed = 0
     for what, measured, limit in [
         ("added to connect(2) where no fault names the destination, us", difference(shimmed, "unnamed", plain, "unnamed"), MAX_UNNAMED_US),
-        ("added to the opening of a named connection, us", difference(shimmed, "open", plain, "open"), MAX_OPEN_US),
+        ("added to the opening of a named connection, us", opening, MAX_OPEN_US),
         ("added to a round trip, times what a plain relay adds", turn, MAX_TURN),
         ("grown resident memory of the proxy, KB", grown_kb, MAX_RESIDENT_KB),
     ]:
