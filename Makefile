@@ -67,7 +67,7 @@ help: ## list what make can do
 	echo "  variables  STACK=$(STACK) ARCH=$(ARCH) BUCKET=... PARAMETERS=\"Key=value ...\" TAGS=\"Key=value ...\""
 
 .PHONY: build
-build: machine tools-lab layer ## build the command line, the proxy's layers and the lab's package; install the lab's tools
+build: machine tools-lab tools-runtimes layer ## build the command line, the proxy's layers and the lab's package; install the lab's tools
 	@python3 infra/package.py --lab $(HOST_ARCH)
 
 # Before a build that takes minutes, one sentence says what this machine lacks.
@@ -146,7 +146,7 @@ lab-down: tools-lab ## stop the lab that lab-up has started
 	.tools/venv/bin/python infra/lab/lab.py down
 
 .PHONY: test
-test: validate build tools-browser tools-cdk tools-chaos tools-runtimes tools-ledger chromium ## everything: validators, cargo test, and the lab from end to end
+test: validate build tools-browser tools-cdk tools-chaos tools-ledger chromium ## everything: validators, cargo test, and the lab from end to end
 	.tools/venv/bin/python -m unittest discover -s infra/lab
 	.tools/venv/bin/python -m unittest discover -s infra
 	.tools/venv/bin/python -m unittest discover -s tests/handler
@@ -193,7 +193,7 @@ soak: ## play SEEDS random histories in the simulated world, or print the one of
 	$(SOAK) $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
 
 .PHONY: bench
-bench: build tools-runtimes ## measure bootstrap and fault proxy: size, start, and the proxy's cost per invocation; LONG=1
+bench: build ## measure bootstrap and fault proxy: size, start, and the proxy's cost per invocation; LONG=1
 	python3 infra/package.py $(HOST_ARCH)
 	python3 infra/bench/start.py
 	$(CARGO) build --profile layer --locked --target $(MUSL) --no-default-features --features bench --bin bench-proxy

@@ -7,12 +7,15 @@ import hashlib
 import io
 import json
 import re
+import subprocess
 import sys
 import tarfile
 import tempfile
 import unittest
 from pathlib import Path
 from unittest import mock
+
+import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
@@ -93,6 +96,38 @@ class Files(unittest.TestCase):
 
 
 class Workflow(unittest.TestCase):
+    def play(self, step: str, tool: str, variables: dict[str, str]) -> list[list[str]]:
+        """Runs a step of the workflow in a folder with a release; `tool` records its arguments. Returns them, one list a call."""
+        workflow = yaml.safe_load((release.ROOT / ".github" / "workflows" / "release.yml").read_text(encoding="utf-8"))
+        [script] = [each["run"] for each in workflow["jobs"]["publish"]["steps"] if each.get("name") == step]
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        root = Path(folder.name)
+        (root / "target" / "dist" / "code").mkdir(parents=True)
+        for name in ("snapback.yaml", "a name with blanks", "SHA256SUMS", "code/handler.zip"):
+            (root / "target" / "dist" / name).touch()
+        fake = root / tool
+        fake.write_text('#!/bin/sh\nfor word; do printf "%s\\n" "$word"; done >>calls\necho >>calls\n')
+        fake.chmod(0o755)
+        environment = {**variables, "PATH": f"{root}:/usr/bin:/bin", "TAG": "v1.2.3"}
+        subprocess.run(["bash", "-e", "-o", "pipefail", "-c", script], cwd=root, env=environment, check=True)
+        return [call.splitlines() for call in (root / "calls").read_text().split("\n\n") if call]
+
+    def test_every_file_is_in_the_draft(self) -> None:
+        [call] = self.play("Draft the release", "gh", {})
+        self.assertEqual(call[:3], ["release", "create", "v1.2.3"])
+        self.assertIn("--draft", call)
+        files = {word.removeprefix("target/dist/") for word in call if word.startswith("target/")}
+        self.assertEqual(files, {"snapback.yaml", "a name with blanks", "SHA256SUMS"})
+
+    def test_the_code_is_copied_to_the_bucket_of_each_region(self) -> None:
+        variables = {"CODE_BUCKETS": "snapback-code", "CODE_REGIONS": "eu-west-1 us-east-1"}
+        calls = self.play("Copy the stack's code to the bucket of each Region", "aws", variables)
+        copied = [(call[call.index("--region") + 1], call[-1]) for call in calls]
+        self.assertEqual(copied, [(r, f"s3://snapback-code-{r}/v1.2.3/") for r in ("eu-west-1", "us-east-1")])
+        # The template looks for the code there.
+        self.assertIn("Default: v1.2.3/", release.release_template(TEMPLATE, "1.2.3", "snapback-code"))
+
     def test_it_runs_the_same_steps_as_make(self) -> None:
         workflow = (release.ROOT / ".github" / "workflows" / "release.yml").read_text(encoding="utf-8")
         self.assertIn("run: make release\n", workflow)

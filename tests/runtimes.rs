@@ -2,6 +2,8 @@
 //! Interface Emulator.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports a problem by failing")]
 
+#[path = "runtimes/brought.rs"]
+mod brought;
 #[path = "runtimes/concurrency.rs"]
 mod concurrency;
 #[path = "runtimes/emulator.rs"]
@@ -24,3 +26,5 @@ mod runtime_api;
 mod streams;
 #[path = "runtimes/unchanged.rs"]
 mod unchanged;
+#[path = "runtimes/versions.rs"]
+mod versions;

@@ -18,6 +18,7 @@ from deployment import architecture
 
 CODE = Path(__file__).parent
 RUNTIME = "python3.12"
+NODE_RUNTIME = "nodejs24.x"
 ROLE = "lab-target"
 RESERVED_CONCURRENCY = 5
 GREETING = "lab-greeting"
@@ -55,6 +56,12 @@ class Target:
     alarm: Alarm
     description: str
     environment: dict[str, str] = field(default_factory=dict)
+    runtime: str = RUNTIME
+
+    @property
+    def file(self) -> str:
+        """The name of its code's file, in the folder of the targets with the target's name for `app`."""
+        return "app.py" if self.runtime == RUNTIME else "app.mjs"
 
     @property
     def alarm_name(self) -> str:
@@ -102,7 +109,15 @@ RECEIPT = Target(
     Alarm("slow", "Duration", "Maximum", 8000),
     "Writes a receipt",
 )
-TARGETS = (CHECKOUT, PAYMENT, SEARCH, STOCK, RECEIPT)
+INVOICE = Target(
+    "lab-invoice",
+    "invoice",
+    ("lab-telemetry", "lab-money"),
+    Alarm("errors", "Errors", "Sum", 10),
+    "Sends an invoice",
+    runtime=NODE_RUNTIME,
+)
+TARGETS = (CHECKOUT, PAYMENT, INVOICE, SEARCH, STOCK, RECEIPT)
 
 
 def create_all(account: Account) -> None:
@@ -139,7 +154,7 @@ def publish_layer(account: Account, name: str, directory: str) -> str:
     published = account.client("lambda").publish_layer_version(
         LayerName=name,
         Content={"ZipFile": archive.of_directory(CODE / "layers" / directory)},
-        CompatibleRuntimes=[RUNTIME],
+        CompatibleRuntimes=[RUNTIME, NODE_RUNTIME],
         CompatibleArchitectures=["x86_64", "arm64"],
     )
     return str(published["LayerVersionArn"])
@@ -156,11 +171,11 @@ def create_function(account: Account, target: Target, role: str, layers: dict[st
     functions.create_function(
         FunctionName=target.name,
         Description=target.description,
-        Runtime=RUNTIME,
+        Runtime=target.runtime,
         Architectures=[architecture()],
         Handler="app.handler",
         Role=role,
-        Code={"ZipFile": archive.of_file(CODE / "targets" / f"{target.code}.py", "app.py")},
+        Code={"ZipFile": archive.of_file((CODE / "targets" / target.code).with_suffix(Path(target.file).suffix), target.file)},
         Layers=[layers[name] for name in target.layers],
         Environment={"Variables": environment(target)},
         Timeout=30,

@@ -42,7 +42,7 @@ import session
 from account import Account, clear_aws_settings
 from deployment import CLI, ROOT, STACK, DeploymentError, make_deploy, require_build
 from emulator import Emulator, EmulatorError
-from evidence import Findings, Journal
+from evidence import Findings
 from functions import FunctionFailed
 from server import is_running
 from session import DIRECTORY, set_up, shorter
@@ -148,7 +148,7 @@ def run(arguments: argparse.Namespace) -> int:
         stack = set_up(account, timeline)
         timeline.line("lab", "snapback polls once a second, so its lines come up to a second after the function's")
         expected = {target.name: comparison.read(account, target.name) for target in functions.TARGETS}
-        stage = Stage(account, stack, Journal(emulated.journal), emulated.record, timeline, findings, expected)
+        stage = Stage(account, stack, emulated.journal, emulated.record, timeline, findings, expected)
         for run_demo in chosen:
             run_demo(stage)
         restored = conclusion.compare_all(stage, arguments.verbose)

@@ -10,7 +10,7 @@ from typing import Callable
 
 import comparison
 from deployment import ROOT
-from evidence import Record
+from evidence import Journal, Record
 from stage import Demo, Stage
 
 # Much longer than any demo takes, even on a busy machine.
@@ -30,6 +30,9 @@ class Run:
         self.demo = demo
         self.progress = progress or (lambda: demo.target.name)
         self.record = Record(stage.record)
+        # Each of several runs at the same time reads all alarms.
+        self.journal = Journal(stage.journal)
+        list(self.journal.news())
         self.printed = 0
         self.output: list[str] = []
         self.alarms: list[str] = []
@@ -63,7 +66,7 @@ class Run:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.output.append(line.rstrip("\n"))
-            self.stage.timeline.line("snapback", line.rstrip("\n"))
+            self.stage.timeline.line("snapback", f"{self.demo.label}{line.rstrip()}")
 
     def wait_for_fault(self) -> bool:
         """Waits until the fault is in force. Returns False if the run ended without it."""
@@ -86,6 +89,15 @@ class Run:
         # The reader ends with the process, unless a child of the process holds the pipe open.
         self.reader.join(10)
         self.print_news()
+
+    @staticmethod
+    def finish_all(runs: list[Run]) -> None:
+        """Waits for several runs at the same time."""
+        pending = runs
+        while pending := [run for run in pending if run.watch()]:
+            pass
+        for run in runs:
+            run.finish()
 
     def watch(self) -> bool:
         """Prints events for a short time. Returns False when the process has ended or used up its time."""
@@ -119,7 +131,7 @@ class Run:
         self.print_alarms()
 
     def print_alarms(self) -> None:
-        for change in self.stage.journal.news():
+        for change in self.journal.news():
             text = f"{change['alarm']}: {change['from']} -> {change['to']}"
             if change["to"] == "ALARM":
                 self.alarms.append(change["alarm"])

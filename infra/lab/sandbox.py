@@ -32,5 +32,5 @@ def works(options: str) -> bool:
 
 def description() -> str:
     if unshare_options():
-        return "Python functions run on AWS's runtime client, with layers at /opt in a mount namespace of each process"
-    return "Python functions run on AWS's runtime client; this machine allows no mount namespaces, so /opt in variables is translated"
+        return "the functions run on AWS's runtime clients, with layers at /opt in a mount namespace of each process"
+    return "the functions run on AWS's runtime clients; this machine allows no mount namespaces, so /opt in variables is translated"

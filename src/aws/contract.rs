@@ -223,6 +223,7 @@ async fn make(subject: &impl Subject, step: &Step) -> String {
         Call::RecordRemovedFaults(run, function, seen) => {
             shown(ledger.record_removed_faults(TargetKey::new(run, function), seen).await)
         }
+        Call::RelistRun(run) => shown(ledger.relist_run(run).await),
         Call::SetLever(lever) => shown(ledger.set_lever(lever).await),
         Call::Late(write) => shown(subject.send(write).await),
         Call::Read(run, function) => {
@@ -230,6 +231,7 @@ async fn make(subject: &impl Subject, step: &Step) -> String {
             text += &shown(ledger.targets(run).await);
             text += &shown(ledger.target(TargetKey::new(run, function)).await);
             text += &shown(ledger.active_runs().await);
+            text += &shown(ledger.unlisted_runs().await);
             text += &shown(ledger.all_runs().await);
             text += &shown(ledger.runs_of_alarm(&alarm_arn("errors")).await);
             text += &shown(ledger.runs_awaiting_metrics().await);

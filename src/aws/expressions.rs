@@ -7,7 +7,8 @@ use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update};
 
 use crate::model::guarded_write::{Condition, Effect, GuardedWrite, Item as Place, Part};
-use crate::model::run::{LeaseKind, Run, RunEnding};
+use crate::model::run::{LeaseKind, Lever, Run, RunEnding};
+use crate::model::snapshot::Snapshot;
 use crate::model::time::Time;
 use crate::ports::LedgerError;
 
@@ -200,8 +201,13 @@ impl Expression {
             Condition::TargetIn(statuses) => self.status_in(statuses.iter().map(|status| status.stored_name())),
             Condition::HeldBy(run) => format!("#run = {}", self.value(text(run.as_str()))),
             Condition::Free => "attribute_not_exists(#run)".to_owned(),
-            Condition::Released => {
-                format!("attribute_not_exists(pk) OR #engaged = {}", self.value(AttributeValue::Bool(false)))
+            // A damaged lever counts as engaged, here and where it is read.
+            Condition::LeverIsNot(engaged) => {
+                let disengaged = format!("#engaged = {}", self.value(AttributeValue::Bool(false)));
+                match engaged {
+                    true => format!("attribute_not_exists(pk) OR {disengaged}"),
+                    false => format!("NOT {disengaged}"),
+                }
             }
             Condition::Changes(changes) => format!("#changes = {}", self.value(json(changes)?)),
             Condition::Rehearsed => format!("#rehearsed = {}", self.value(AttributeValue::Bool(true))),
@@ -252,11 +258,7 @@ impl Expression {
             Effect::ClosedAt(at) => self.set("closedAt", number(at.0)),
             Effect::CreateTarget(status) => self.set_once("status", text(status.stored_name())),
             Effect::TargetStatus(status) => self.set("status", text(status.stored_name())),
-            Effect::Snapshot(snapshot) => {
-                self.set("changes", json(&snapshot.changes)?);
-                self.set("lastVersion", number(snapshot.last_version));
-                self.set_or_remove("runtimeVersion", snapshot.runtime_version.as_ref().map(text));
-            }
+            Effect::Snapshot(snapshot) => self.set_snapshot(snapshot)?,
             Effect::Rehearsed(rehearsed) => {
                 self.set_or_remove("rehearsed", rehearsed.then_some(AttributeValue::Bool(true)));
             }
@@ -283,8 +285,24 @@ impl Expression {
                 self.set("releasedAt", number(at.0));
                 self.removes.push("run");
             }
+            Effect::Lever(lever) => self.set_lever(lever)?,
             Effect::Expiry(at) => self.set_or_remove("expiresAt", at.map(number)),
         }
+        Ok(())
+    }
+
+    fn set_snapshot(&mut self, snapshot: &Snapshot) -> Result<(), LedgerError> {
+        self.set("changes", json(&snapshot.changes)?);
+        self.set("lastVersion", number(snapshot.last_version));
+        self.set_or_remove("runtimeVersion", snapshot.runtime_version.as_ref().map(text));
+        Ok(())
+    }
+
+    fn set_lever(&mut self, lever: &Lever) -> Result<(), LedgerError> {
+        self.set("engaged", AttributeValue::Bool(lever.engaged));
+        self.set("since", number(lever.since.0));
+        self.set("reason", text(&lever.reason));
+        self.set_or_remove("by", lever.by.as_ref().map(json).transpose()?);
         Ok(())
     }
 

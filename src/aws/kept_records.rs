@@ -307,3 +307,19 @@ fn a_run_with_an_unreadable_body_is_past_its_end() {
     let targets = items("RUN#statuses", "TARGET#");
     assert_eq!(targets.iter().filter_map(function_of).count(), 10);
 }
+
+#[test]
+fn a_snapshot_with_an_impossible_value_is_damaged() {
+    let mut item = super::records::target_key(&run_id("r"), &function_arn("checkout"));
+    let changes = |original: &str| format!("[{{\"field\":\"memory\",\"original\":{original},\"injected\":512}}]");
+    item.insert("status".into(), super::records::text("injected"));
+    item.insert("changes".into(), super::records::text(changes("128")));
+    assert!(read_target(&item).is_ok());
+    item.insert("changes".into(), super::records::text(changes("999999")));
+    let why = read_target(&item).err().map(|error| error.to_string()).unwrap_or_default();
+    let begin =
+        "run r, checkout: its snapshot is damaged: the original memory is 999999, and Lambda takes 128 to 32768;";
+    assert!(why.starts_with(begin) && why.ends_with("then run: snapback rollback r"), "{why}");
+    item.insert("status".into(), super::records::text("restored"));
+    assert!(read_target(&item).is_ok(), "it is over");
+}

@@ -1,6 +1,7 @@
 //! The ledger on DynamoDB: one table, consistent reads, and guarded writes as conditional updates and transactions.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{ReturnValue, TransactWriteItem};
@@ -21,8 +22,8 @@ use super::errors::{call_error, ledger_error};
 use super::expressions::{actions, update_of};
 use super::kept_metrics::{AWAITS_METRICS, metrics_key, read_metrics};
 use super::records::{
-    Item, function_of, lever_item, lever_key, lock_key, read_lever, read_list, read_lock, read_run, read_target,
-    run_key, run_of, run_pk, separate_body_key, target_key, text,
+    Item, function_of, lever_key, lock_key, read_lever, read_list, read_lock, read_run, read_target, run_key, run_of,
+    run_pk, separate_body_key, target_key, text,
 };
 
 impl AwsWorld {
@@ -215,6 +216,29 @@ impl Ledger for AwsWorld {
         Ok(read_list(&self.partition("ACTIVE", "RUN#").await?))
     }
 
+    async fn unlisted_runs(&self) -> Result<Vec<RunId>, LedgerError> {
+        const FILTER: &str = "(sk = :run AND attribute_not_exists(expiresAt)) OR (sk = :lock AND attribute_exists(#run)) OR pk = :active";
+        let scan = self.dynamodb.scan().table_name(&self.table).filter_expression(FILTER);
+        let scan = scan.expression_attribute_names("#run", "run").projection_expression("pk, sk, #run");
+        let values = [(":run", "RUN"), (":lock", "LOCK"), (":active", "ACTIVE")];
+        let scan =
+            values.into_iter().fold(scan, |scan, (name, value)| scan.expression_attribute_values(name, text(value)));
+        let mut pages = scan.into_paginator().items().send();
+        let (mut known, mut listed) = (BTreeSet::new(), BTreeSet::new());
+        while let Some(item) = pages.next().await {
+            let item = item.map_err(ledger_error)?;
+            // An entry of the list has the run in its sort key, any other item of a run in its partition key.
+            listed.extend(read_list(std::slice::from_ref(&item)).runs);
+            known.extend(run_of(&item));
+            known.extend(read_lock(&item).ok().and_then(|lock| lock.run));
+        }
+        Ok(known.difference(&listed).cloned().collect())
+    }
+
+    async fn relist_run(&self, run: &RunId) -> Result<(), LedgerError> {
+        self.guarded(&writes::relist_run(run)).await.map(drop)
+    }
+
     async fn all_runs(&self) -> Result<Vec<Run>, LedgerError> {
         let scan = self.dynamodb.scan().table_name(&self.table).consistent_read(true).filter_expression("sk = :run");
         let mut pages = scan.expression_attribute_values(":run", text("RUN")).into_paginator().items().send();
@@ -313,8 +337,10 @@ impl Ledger for AwsWorld {
         Ok(self.item(lever_key()).await?.as_ref().map(read_lever))
     }
 
-    async fn set_lever(&self, lever: &Lever) -> Result<(), LedgerError> {
-        let put = self.dynamodb.put_item().table_name(&self.table).set_item(Some(lever_item(lever)));
-        put.send().await.map(drop).map_err(ledger_error)
+    async fn set_lever(&self, lever: &Lever) -> Result<Lever, LedgerError> {
+        match self.guarded(&writes::set_lever(lever)).await? {
+            WriteOutcome::Applied => Ok(lever.clone()),
+            WriteOutcome::ConditionFailed => Ok(self.lever().await?.unwrap_or_else(|| lever.clone())),
+        }
     }
 }

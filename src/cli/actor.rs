@@ -30,7 +30,11 @@ pub(super) fn actor(caller: Option<&str>) -> Actor {
 /// the command line writes it. The caller is the one whose credentials are used.
 pub(super) fn starter(experiment: &Value, user: &Actor) -> Actor {
     match read::<Actor>(&experiment["startedBy"]) {
-        Ok(stated) => Actor { caller: user.caller.clone().or(stated.caller), ..stated },
+        Ok(stated) => Actor {
+            caller: user.caller.clone().or(stated.caller),
+            reason: user.reason.clone().or(stated.reason),
+            ..stated
+        },
         Err(_) => user.clone(),
     }
 }
@@ -43,6 +47,7 @@ fn actor_in(caller: Option<&str>, variable: impl Fn(&str) -> Option<String>) -> 
         caller: caller.and_then(|arn| ActorArn::try_from(arn).ok()),
         via: tool.unwrap_or_else(|| Via::known(via)),
         url: url.and_then(|url| PageUrl::try_from(url).ok()),
+        reason: None,
     }
 }
 

@@ -83,6 +83,18 @@ pub(super) enum Command {
         #[arg(long, value_name = "FILE")]
         summary: Option<PathBuf>,
     },
+    /// Write a commented experiment to standard output; needs no account.
+    ///
+    /// It begins with one fault, with all settings explained, or with a common failure, with its hypothesis, what good looks
+    /// like and what to alarm on.
+    Init {
+        /// A fault, or a common failure.
+        #[arg(value_parser = clap::builder::PossibleValuesParser::new(super::init::names()))]
+        fault: String,
+        /// The target function, by name or ARN.
+        #[arg(long, value_name = "NAME", value_parser = function)]
+        function: FunctionName,
+    },
     /// Turn another tool's configuration into an experiment; changes nothing, needs no account.
     ///
     /// Prints the experiment as YAML, or with --json as JSON. Standard error has a line for everything that is not
@@ -119,6 +131,9 @@ pub(super) enum Command {
         /// All active runs.
         #[arg(long, group = "runs")]
         all: bool,
+        /// Why, for the report and for other users of the stack.
+        #[arg(long, value_parser = lever_reason)]
+        reason: Option<LeverReason>,
         /// If the run has not started yet, prevent its start.
         #[arg(long, conflicts_with = "all")]
         prevent_start: bool,
@@ -161,8 +176,12 @@ pub(super) enum Command {
         #[command(subcommand)]
         action: ScheduleAction,
     },
-    /// Print the JSON Schema of an experiment.
-    Schema,
+    /// Print the JSON Schema of an experiment, or of what a command prints with --json.
+    Schema {
+        /// What the schema describes.
+        #[arg(long, value_enum, default_value = "experiment", value_name = "DOCUMENT")]
+        of: super::schema::Document,
+    },
     /// Print a script that completes commands and options in a shell.
     Completions {
         /// The shell.
@@ -199,6 +218,9 @@ pub(super) struct RunOptions {
     /// The run's name; default: made from the experiment's name and the time.
     #[arg(long, value_name = "RUN", value_parser = new_run_id, allow_hyphen_values = true)]
     pub(super) name: Option<RunId>,
+    /// Why, for the report and for other users of the stack.
+    #[arg(long, value_parser = lever_reason)]
+    pub(super) reason: Option<LeverReason>,
     /// Make the draws of select and percentages repeatable; overrides the file's seed.
     #[arg(long, value_name = "NUMBER", value_parser = seed, allow_hyphen_values = true)]
     pub(super) seed: Option<u32>,

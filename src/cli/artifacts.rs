@@ -3,7 +3,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::Failure;
@@ -72,6 +72,11 @@ impl Artifact {
     /// Names the path if it cannot be written, or if it is the experiment's.
     pub(super) fn open(path: &Path, experiment: &Path) -> Result<Self, Failure> {
         let refused = |problem: String| Failure::invalid(format!("{}: {problem}; nothing was started", path.display()));
+        // Opening a pipe waits for its reader, perhaps forever. One that the shell or the system provides has a reader.
+        let is_provided = ["/dev/", "/proc/"].iter().any(|folder| path.starts_with(folder));
+        if !is_provided && std::fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo()) {
+            return Err(refused("is a pipe; write the path of a file".to_owned()));
+        }
         let file = OpenOptions::new().create(true).append(true).open(path);
         let file = file.map_err(|error| refused(format!("cannot be written: {error}")))?;
         let artifact = Self { path: path.to_owned(), file };
@@ -150,6 +155,17 @@ mod tests {
         });
         assert!(written.is_ok());
         assert_eq!(fs::read_to_string(&path).ok().as_deref(), Some("of another step, done"));
+    }
+
+    #[test]
+    fn a_pipe_is_refused_and_not_waited_for() {
+        let path = std::env::temp_dir().join(format!("snapback-artifact-pipe-{}", std::process::id()));
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.is_ok_and(|status| status.success()));
+        let refused = Artifact::open(&path, Path::new("/dev/null")).err().map(|failure| (failure.cause, failure.exit));
+        drop(fs::remove_file(&path));
+        let cause = format!("{}: is a pipe; write the path of a file; nothing was started", path.display());
+        assert_eq!(refused, Some((cause, crate::cli::Exit::Invalid)));
     }
 
     #[test]

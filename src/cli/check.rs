@@ -14,8 +14,8 @@ use super::file_error::FileError;
 use super::output::{Output, targets};
 
 /// The output of `check`.
-#[derive(Serialize)]
-struct CheckView {
+#[derive(Serialize, schemars::JsonSchema)]
+pub(super) struct CheckView {
     /// Whether every file is valid.
     valid: bool,
     /// The experiment's name, if one file was checked and is valid.
@@ -31,7 +31,7 @@ struct CheckView {
 }
 
 /// A file that was checked.
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct CheckedFile {
     file: PathBuf,
     valid: bool,

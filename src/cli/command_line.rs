@@ -10,12 +10,24 @@ use super::output::{FailureView, Output};
 
 /// Options of all commands that have no effect on some. These commands still take them, but do not show them.
 const UNUSED: [(&[&str], &[&str]); 4] = [
-    (&["stack", "table", "profile", "region"], &["check", "completions", "import", "man", "schema"]),
+    (&["stack", "table", "profile", "region"], &["check", "completions", "import", "init", "man", "schema"]),
     (&["table"], &["plan", "run", "schedule"]),
-    (&["json"], &["completions", "man", "schema"]),
+    (&["json"], &["completions", "init", "man", "schema"]),
     (
         &["quiet"],
-        &["compare", "completions", "history", "import", "man", "plan", "report", "schedule", "schema", "status"],
+        &[
+            "compare",
+            "completions",
+            "history",
+            "import",
+            "init",
+            "man",
+            "plan",
+            "report",
+            "schedule",
+            "schema",
+            "status",
+        ],
     ),
 ];
 
@@ -64,13 +76,14 @@ fn parse_from(words: Vec<std::ffi::OsString>) -> Result<Arguments, clap::Error> 
 }
 
 /// What other tools call a command: the command around it, the other names, and this tool's name.
-const OTHER_NAMES: [(&str, &[&str], &str); 13] = [
+const OTHER_NAMES: [(&str, &[&str], &str); 14] = [
     ("", &["abort", "cancel", "end", "halt", "kill", "restore", "revert", "stop", "undo"], "rollback"),
     ("", &["follow", "list", "log", "logs", "ls", "ps", "runs", "tail", "watch"], "status"),
     ("", &["describe", "get", "result", "results", "show"], "report"),
     ("", &["execute", "inject", "start"], "run"),
     ("", &["diff", "dry-run", "preview", "simulate"], "plan"),
     ("", &["lint", "validate", "verify"], "check"),
+    ("", &["create", "generate", "new", "template"], "init"),
     ("", &["convert"], "import"),
     ("", &["cron"], "schedule"),
     ("lever", &["lock", "on", "pull"], "engage"),

@@ -36,6 +36,13 @@ pub(super) const EXAMPLES: &[(&str, &[Example])] = &[
         ],
     ),
     (
+        "init",
+        &[
+            ("snapback init latency --function checkout >slow.yaml", "Begin an experiment with one fault."),
+            ("snapback init poison-message --function worker >poison.yaml", "Begin with a common failure."),
+        ],
+    ),
+    (
         "lever",
         &[
             ("snapback lever engage --reason 'incident 4711'", "End all runs, and start no other."),
@@ -60,7 +67,7 @@ pub(super) const EXAMPLES: &[(&str, &[Example])] = &[
     (
         "rollback",
         &[
-            ("snapback rollback nightly-1", "End a run, and restore its targets."),
+            ("snapback rollback nightly-1 --reason 'customers complain'", "End a run, and restore its targets."),
             ("snapback rollback --all", "End all runs."),
             ("snapback rollback nightly-1 --direct --table snapback-ledger", "Restore while the stack is broken."),
         ],
@@ -69,7 +76,8 @@ pub(super) const EXAMPLES: &[(&str, &[Example])] = &[
         "run",
         &[
             ("snapback run experiment.yaml", "Run an experiment; Ctrl-C rolls it back."),
-            ("snapback run experiment.yaml --name game-day-1", "Name the run."),
+            ("snapback run experiment.yaml --name game-day-1 --reason 'game day'", "Name the run, and tell why."),
+            ("snapback run experiment.yaml --json | tail -n 1", "Get the report alone as JSON."),
             ("snapback run experiment.yaml --junit results.xml --timeout PT20M", "Test in a pipeline."),
         ],
     ),
@@ -84,6 +92,12 @@ pub(super) const EXAMPLES: &[(&str, &[Example])] = &[
             ("snapback schedule list", "List the schedules."),
         ],
     ),
-    ("schema", &[("snapback schema >snapback.schema.json", "Let an editor check and complete experiments.")]),
+    (
+        "schema",
+        &[
+            ("snapback schema >snapback.schema.json", "Let an editor check and complete experiments."),
+            ("snapback schema --of report", "Read what report --json prints."),
+        ],
+    ),
     ("status", &[("snapback status", "See what is active."), ("snapback status nightly-1", "See one run.")]),
 ];

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::places::Place;
 
 /// What is wrong in a file, and where.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub(crate) struct FileError {
     file: String,
     /// Counted from 1; absent if the error has no place.

@@ -26,6 +26,7 @@ use super::interrupt::{Interruption, Interruptions, Reaction, Stage, can_ask, re
 use super::output::{Output, Tone, status_text};
 use super::screen::Screen;
 use super::stack::{RollbackError, Stack};
+use super::stream::{RunEvent, RunLine};
 use super::undo::{Undo, instead, through_function};
 
 /// How often the run is read.
@@ -110,6 +111,11 @@ impl<'a> Follower<'a> {
             detaches: false,
             restores_itself: Cell::new(false),
         }
+    }
+
+    /// Tells that the run was started: its name must be known even if this command is ended by force.
+    pub(super) fn started(&self) {
+        self.event(RunEvent::Started { execution_arn: &self.execution });
     }
 
     /// Sets whether to leave once the faults are in place. A rollback that a user has asked for is followed to its end.
@@ -227,9 +233,10 @@ impl<'a> Follower<'a> {
             Reaction::RollBack => {
                 progress.stage = Stage::RollingBack;
                 progress.screen.clear();
+                self.event(RunEvent::RollingBack { has_timed_out: interruption == Interruption::TimedOut });
                 let why = if interruption == Interruption::TimedOut { "the timeout has elapsed; " } else { "" };
                 self.line(progress, &format!("{why}rolling back; Ctrl-C stops following"));
-                progress.undo = Some(Box::pin(self.roll_back()));
+                progress.undo = Some(Box::pin(self.roll_back(interruption == Interruption::TimedOut)));
             }
             Reaction::Leave => {
                 progress.screen.clear();
@@ -240,14 +247,15 @@ impl<'a> Follower<'a> {
     }
 
     /// Rolls the run back. If the run is not in the ledger yet, this prevents its start.
-    async fn roll_back(&self) -> Result<(), Failure> {
+    async fn roll_back(&self, has_timed_out: bool) -> Result<(), Failure> {
         let stop = Undo::Stop(self.id);
-        let undone = match through_function(self.stack, stop, self.user, self.arguments, self.output).await {
+        let by = if has_timed_out { self.user.by_timeout() } else { self.user.clone() };
+        let undone = match through_function(self.stack, stop, &by, self.arguments, self.output).await {
             Ok(undone) => undone,
             Err(RollbackError::Failed(failure)) => return Err(failure),
             Err(RollbackError::Unreachable(why)) => {
                 self.restores_itself.set(true);
-                instead(&self.stack.world, stop, self.user, &why, self.arguments, self.output).await?
+                instead(&self.stack.world, stop, &by, &why, self.arguments, self.output).await?
             }
         };
         match undone.failure {
@@ -277,6 +285,14 @@ impl<'a> Follower<'a> {
         Failure { exit: Exit::Unfinished, ..Failure::new("Left", cause) }
     }
 
+    /// Prints what happened as a line of JSON, if JSON was asked for.
+    pub(super) fn event(&self, event: RunEvent<'_>) {
+        if self.output.as_json && !self.output.quiet {
+            let at = self.stack.world.now().to_string();
+            self.output.json(&RunLine { at, run_id: self.id.as_str(), event });
+        }
+    }
+
     fn show(&self, progress: &mut Progress<'a>, seen: Seen) {
         for (alarm, fact) in self.alarms.iter().zip(seen.alarms) {
             let Some(fact) = fact else { continue };
@@ -284,6 +300,7 @@ impl<'a> Follower<'a> {
                 let state =
                     if fact.in_alarm { self.output.paint(Tone::Bad, "ALARM") } else { "not in ALARM".to_owned() };
                 self.line(progress, &format!("alarm {} {state}", alarm.name()));
+                self.event(RunEvent::Alarm { alarm: alarm.name(), in_alarm: fact.in_alarm });
             }
         }
         if let Some((run, targets)) = &seen.run {
@@ -326,6 +343,7 @@ impl<'a> Follower<'a> {
                 self.output.note("there is nothing left to roll back");
             }
             self.line(progress, text);
+            self.event(RunEvent::Waiting { message: text });
             progress.shown.awaited = awaited;
         }
         if progress.shown.awaited.is_some() && progress.stage != Stage::RollingBack {
@@ -342,10 +360,13 @@ impl<'a> Follower<'a> {
             let status = self.output.target(target.status);
             if progress.shown.targets.insert(target.function.to_string(), status.clone()).as_ref() != Some(&status) {
                 self.line(progress, &format!("{} {status}", target.function.name()));
+                let (function, arn) = (target.function.name(), target.function.to_string());
+                self.event(RunEvent::Target { function, arn, status: target.status });
             }
         }
         if is_observed(run) && progress.shown.ends_at != run.ends_at {
             self.line(progress, &format!("observing until {}", run.expected_end()));
+            self.event(RunEvent::Observing { until: run.expected_end().to_string() });
         }
         progress.shown.ends_at = run.ends_at;
         self.status_news(progress, run);
@@ -353,8 +374,9 @@ impl<'a> Follower<'a> {
 
     fn status_news(&self, progress: &mut Progress<'a>, run: &Run) {
         if progress.shown.status.replace(run.status) != Some(run.status) {
-            let reason = run.reason.as_ref().map(ToString::to_string);
+            let reason = run.reason_text();
             self.line(progress, &format!("run {}", status_text(run.status, reason.as_deref())));
+            self.event(RunEvent::Status { status: run.status, reason });
         }
     }
 

@@ -8,7 +8,7 @@ use super::output::Output;
 use super::stack::Stack;
 
 /// Account, Region and caller.
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 pub(super) struct Identity {
     account: String,
     region: String,
@@ -16,7 +16,7 @@ pub(super) struct Identity {
 }
 
 /// JSON output of a command, with the identity that it acts as.
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 pub(super) struct Identified<'a, T> {
     pub(super) identity: &'a Identity,
     #[serde(flatten)]

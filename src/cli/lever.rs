@@ -37,8 +37,12 @@ async fn set(
     direct: bool,
     output: &Output,
 ) -> Result<Exit, Failure> {
-    let (world, undone) = carry_out(arguments, Undo::Lever { engaged, reason }, direct, output).await?;
+    let (world, undone) = carry_out(arguments, Undo::Lever { engaged, reason }, None, direct, output).await?;
     let (views, undone) = wait_until_closed(&world, undone, output).await;
+    if undone.lever_stayed {
+        let position = if engaged { "engaged" } else { "disengaged" };
+        output.note(&format!("snapback: the safety lever was {position} already; its time and its reason stay"));
+    }
     show(retry(&world, || world.lever()).await?.as_ref(), &views, output);
     Ok(worst(&views, &undone))
 }

@@ -17,6 +17,7 @@ mod finished;
 mod follow;
 mod identity;
 mod import;
+mod init;
 mod interrupt;
 mod junit;
 mod lever;
@@ -29,9 +30,11 @@ mod rollback;
 mod run;
 mod schedule;
 mod schedule_arguments;
+mod schema;
 mod screen;
 mod stack;
 mod stack_failure;
+mod stream;
 mod summary;
 mod syntax;
 mod undo;
@@ -52,6 +55,7 @@ pub async fn main() -> Exit {
         Err(error) => return command_line::show(&error),
     };
     let output = Output::new(arguments.json).with_places(arguments.places()).quieter(arguments.quiet);
+    let output = output.in_lines(matches!(arguments.command, Command::Run(_)));
     // Boxed: the commands' futures together are too deep a type for the compiler.
     let exit = match Box::pin(command(&arguments, &output)).await {
         Ok(exit) => exit,
@@ -70,12 +74,16 @@ async fn command(arguments: &Arguments, output: &Output) -> Result<Exit, Failure
             output.print(&completions(*shell));
             Ok(Exit::Success)
         }
+        Command::Init { fault, function } => {
+            output.print(&init::init(fault, function)?);
+            Ok(Exit::Success)
+        }
         Command::Man => {
             output.print(&manual()?);
             Ok(Exit::Success)
         }
-        Command::Schema => {
-            output.json(&schemars::schema_for!(crate::model::experiment::Experiment));
+        Command::Schema { of } => {
+            output.json(&schema::schema_of(*of));
             Ok(Exit::Success)
         }
         Command::Import { file, from, functions } => import::import(file, *from, functions, output),
@@ -88,13 +96,13 @@ async fn command(arguments: &Arguments, output: &Output) -> Result<Exit, Failure
         }
         Command::Compare { runs, options } => evidence::compare(arguments, runs, options, output).await,
         Command::History { experiment, options } => evidence::history(arguments, experiment, options, output).await,
-        Command::Rollback { run, prevent_start, direct, .. } => {
+        Command::Rollback { run, reason, prevent_start, direct, .. } => {
             let what = match run {
                 Some(run) if *prevent_start => Undo::Stop(run),
                 Some(run) => Undo::Run(run),
                 None => Undo::All,
             };
-            rollback::rollback(arguments, what, *direct, output).await
+            rollback::rollback(arguments, what, reason.as_ref(), *direct, output).await
         }
         Command::Lever { action } => lever::lever(arguments, action, output).await,
         Command::Schedule { action } => schedule::schedule(arguments, action, output).await,

@@ -28,6 +28,8 @@ pub(super) struct Output {
     pub(super) live: bool,
     /// Whether to print no progress.
     pub(super) quiet: bool,
+    /// Whether JSON is one value a line.
+    in_lines: bool,
     colors: bool,
     /// The options that every printed `snapback` command needs to reach the same stack.
     places: String,
@@ -35,7 +37,7 @@ pub(super) struct Output {
 }
 
 /// The output of a command that failed.
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 pub(super) struct FailureView<'a> {
     /// The error's stable name.
     error: &'a str,
@@ -65,7 +67,7 @@ impl Output {
     pub(super) fn new(as_json: bool) -> Self {
         let live = std::io::stdout().is_terminal() && !as_json;
         let colors = live && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Self { as_json, live, quiet: false, colors, places: String::new(), failed: RefCell::default() }
+        Self { as_json, live, quiet: false, in_lines: false, colors, places: String::new(), failed: RefCell::default() }
     }
 
     /// Adds the options for printed commands (see [`Arguments::places`](super::arguments::Arguments::places)).
@@ -76,6 +78,11 @@ impl Output {
     /// Prints no progress, if `quiet` is set.
     pub(super) fn quieter(self, quiet: bool) -> Self {
         Self { quiet, live: self.live && !quiet, ..self }
+    }
+
+    /// Prints each JSON value in one line, if `in_lines` is set.
+    pub(super) fn in_lines(self, in_lines: bool) -> Self {
+        Self { in_lines, ..self }
     }
 
     /// Completes the commands in a text with the options that reach the same stack.
@@ -141,7 +148,8 @@ impl Output {
     }
 
     pub(super) fn json(&self, value: &impl Serialize) {
-        let text = serde_json::to_string_pretty(value).unwrap_or_default();
+        let text = if self.in_lines { serde_json::to_string(value) } else { serde_json::to_string_pretty(value) };
+        let text = text.unwrap_or_default();
         // serde_json escapes ASCII's control characters. The others can only be in strings, where JSON allows an
         // escape.
         let is_left = |c: char| is_control(c) && c != '\n';

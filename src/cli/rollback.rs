@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::aws::AwsWorld;
+use crate::aws::{AwsWorld, SdkConfig};
+use crate::model::actor::Actor;
+use crate::model::names::LeverReason;
 use crate::plan::rendering::{Outcome, ReportView};
 use crate::ports::World;
 
@@ -23,10 +25,11 @@ const MAX_CLOSING_WAIT: Duration = Duration::from_secs(180);
 pub(super) async fn rollback(
     arguments: &Arguments,
     what: Undo<'_>,
+    reason: Option<&LeverReason>,
     direct: bool,
     output: &Output,
 ) -> Result<Exit, Failure> {
-    let (world, undone) = carry_out(arguments, what, direct, output).await?;
+    let (world, undone) = carry_out(arguments, what, reason, direct, output).await?;
     let (views, undone) = wait_until_closed(&world, undone, output).await;
     show(&views, output);
     if undone.failure.is_some() && is_all_restored(&views) {
@@ -40,17 +43,19 @@ pub(super) async fn rollback(
 pub(super) async fn carry_out(
     arguments: &Arguments,
     what: Undo<'_>,
+    reason: Option<&LeverReason>,
     direct: bool,
     output: &Output,
 ) -> Result<(AwsWorld, Undone), Failure> {
+    let user = async |config: &SdkConfig| Actor { reason: reason.cloned(), ..acting_user(config).await };
     let (world, undone) = if direct {
         let (world, config) = stack::ledger_access(arguments).await?;
-        let undone = directly(&world, what, &acting_user(&config).await).await?;
+        let undone = directly(&world, what, &user(&config).await).await?;
         (world, undone)
     } else {
         match (stack::find(arguments).await, &arguments.table) {
             (Ok(stack), _) => {
-                let by = acting_user(&stack.config).await;
+                let by = user(&stack.config).await;
                 let undone = match through_function(&stack, what, &by, arguments, output).await {
                     Ok(undone) => undone,
                     Err(RollbackError::Failed(failure)) => return Err(failure),
@@ -63,7 +68,7 @@ pub(super) async fn carry_out(
             // The stack cannot be read, but the user has named the table.
             (Err(failure), Some(_)) if failure.exit != Exit::Invalid => {
                 let (world, config) = stack::ledger_access(arguments).await?;
-                let by = acting_user(&config).await;
+                let by = user(&config).await;
                 let undone = instead(&world, what, &by, &failure.cause, arguments, output).await?;
                 (world, undone)
             }
@@ -134,6 +139,7 @@ pub(super) async fn wait_until_closed(
     let until = world.now() + patience;
     let mut views = Vec::new();
     for run in &undone.runs {
+        let mut is_noted = false;
         loop {
             let view = match report::view(world, run).await {
                 Ok(view) => view,
@@ -149,6 +155,17 @@ pub(super) async fn wait_until_closed(
                 output.note(&format!(
                     "snapback: {run} is not restored; the run's execution and the reaper keep trying; once the cause is removed, \
                      to restore immediately: snapback rollback {run}"
+                ));
+            }
+            if !is_closed && !is_refused && is_restored(&view) && !std::mem::replace(&mut is_noted, true) {
+                output.note(&format!(
+                    "snapback: {run}: everything is restored; waiting for its execution, or the reaper, to close it"
+                ));
+            }
+            if !is_closed && !is_refused && world.now() >= until && undone.failure.is_none() {
+                output.note(&format!(
+                    "snapback: {run} is not over; the reaper continues; to do it from this machine: snapback rollback {run} \
+                     --direct"
                 ));
             }
             if is_closed || is_refused || view.outcome == Outcome::RestoreFailed || world.now() >= until {
@@ -184,7 +201,7 @@ mod tests {
         let world = world(&["checkout", "payment"]);
         let output = Output::new(false);
         let refused = injected(&world, "refused", "checkout").await;
-        let undone = Undone { runs: vec![refused.clone()], refused: [refused.clone()].into(), failure: None };
+        let undone = Undone { runs: vec![refused.clone()], refused: [refused.clone()].into(), ..Undone::default() };
         let began = world.now();
         let (views, undone) = wait_until_closed(&world, undone, &output).await;
         assert_eq!(began.until(world.now()), Duration::ZERO);
@@ -207,7 +224,7 @@ mod tests {
         let run = injected(&world, "run-1", "checkout").await;
         world.advance(Duration::from_secs(60));
         let failure = restore_directly(&world, std::slice::from_ref(&run), &EndReason::UserRequest.into()).await;
-        let undone = Undone { runs: vec![run.clone()], refused: [run].into(), failure };
+        let undone = Undone { runs: vec![run.clone()], refused: [run].into(), failure, ..Undone::default() };
         let (views, undone) = wait_until_closed(&world, undone, &Output::new(false)).await;
         assert_eq!((views.len(), worst(&views, &undone)), (1, Exit::Success));
     }

@@ -1,5 +1,6 @@
 //! The command `run`: starts an execution and follows it.
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::aws::StartError;
@@ -19,19 +20,37 @@ use super::exit::Exit;
 use super::file::read_seeded;
 use super::finished::Finished;
 use super::follow::{Followed, Follower};
-use super::identity::{Identified, show_identity};
-use super::interrupt::Interruptions;
+use super::identity::{Identified, Identity, show_identity};
+use super::interrupt::{Interruption, Interruptions};
 use super::output::Output;
 use super::rollback::is_restored;
 use super::stack::RollbackError;
 use super::undo::{Undo, instead, through_function};
 use super::{Failure, report, stack};
 
+/// The last line of `run --json`.
+#[derive(Serialize, schemars::JsonSchema)]
+pub(super) struct FinalLine<'a> {
+    #[serde(rename = "type")]
+    kind: FinalKind,
+    #[serde(flatten)]
+    report: Identified<'a, ReportView>,
+}
+
+/// What the last line is.
+#[derive(Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+enum FinalKind {
+    Report,
+}
+
 /// Starts a run, follows it to its end and shows its report. If it is detached, it is left once its faults are in place.
 pub(super) async fn run(arguments: &Arguments, options: &RunOptions, output: &Output) -> Result<Exit, Failure> {
     let (experiment, value) = read_seeded(&options.file, options.seed)?;
+    // Before the files are opened, because an interruption must not leave an empty one.
+    let mut interruptions = Interruptions::new(options.timeout.map(RunTimeout::get))?;
     let artifacts = Artifacts::open(options.junit.as_deref(), options.summary.as_deref(), &options.file)?;
-    let followed = start_and_follow(arguments, options, &experiment, value, output).await;
+    let followed = start_and_follow(arguments, options, &experiment, value, &mut interruptions, output).await;
     artifacts.write(experiment.name.as_str(), followed.as_ref().map(|(_, finished)| finished), output);
     followed.map(|(exit, _)| exit)
 }
@@ -41,25 +60,21 @@ async fn start_and_follow(
     options: &RunOptions,
     experiment: &Experiment,
     mut value: Value,
+    interruptions: &mut Interruptions,
     output: &Output,
 ) -> Result<(Exit, Finished), Failure> {
-    let stack = stack::find(arguments).await?;
-    let identity = show_identity(&stack, output).await;
+    let (stack, identity) = found(arguments, interruptions, output).await?;
     let user = actor(identity.caller.as_deref());
-    if stack.records_actors {
-        value["startedBy"] = json!(starter(&value, &user));
-    }
+    state_starter(&stack, &mut value, options, &user, output);
     let id = match &options.name {
         Some(name) => name.clone(),
         None => run_id(&experiment.name, stack.world.now(), stack.world.random())?,
     };
-    // Until now, Ctrl-C ends the command before anything was started. From now on, it reaches the code below.
-    let mut interruptions = Interruptions::new(options.timeout.map(RunTimeout::get))?;
     let execution = tokio::select! {
         execution = start(&stack, arguments, &id, &value) => execution?,
         // Whether the execution has started is not known. Either way, it is stopped.
         _ = interruptions.next() => {
-            return Err(stop_before_start(&stack, &user, arguments, &id, &mut interruptions, output).await);
+            return Err(stop_before_start(&stack, &user, arguments, &id, interruptions, output).await);
         }
     };
     if !output.as_json && !output.quiet {
@@ -67,7 +82,8 @@ async fn start_and_follow(
     }
     let follower = Follower::new(&stack, arguments, &id, execution, experiment, &user, output);
     let follower = follower.detaching(options.detach);
-    let followed = follower.follow(&mut interruptions).await?;
+    follower.started();
+    let followed = follower.follow(interruptions).await?;
     if let Followed::Refused(failure) = followed {
         return Err(failure);
     }
@@ -83,7 +99,7 @@ async fn start_and_follow(
     let is_open = view.outcome == Outcome::Unfinished;
     let is_left = is_open && matches!(followed, Followed::Detached);
     if output.as_json {
-        output.json(&Identified { identity: &identity, view });
+        output.json(&FinalLine { kind: FinalKind::Report, report: Identified { identity: &identity, view } });
     } else if is_left {
         output.print_line(&follower.continues());
     } else {
@@ -94,6 +110,40 @@ async fn start_and_follow(
     }
     let exit = if is_left { Exit::Success } else { exit(&finished, interruptions.has_timed_out()) };
     Ok((exit, finished))
+}
+
+/// Writes who starts the run, and why, into the experiment.
+fn state_starter(stack: &stack::Stack, experiment: &mut Value, options: &RunOptions, user: &Actor, output: &Output) {
+    if stack.records_actors {
+        let starting = Actor { reason: options.reason.clone(), ..user.clone() };
+        experiment["startedBy"] = json!(stack.recorded(&starter(experiment, &starting), output));
+    }
+}
+
+/// Finds the stack and shows where it is, unless the command is interrupted.
+async fn found(
+    arguments: &Arguments,
+    interruptions: &mut Interruptions,
+    output: &Output,
+) -> Result<(stack::Stack, Identity), Failure> {
+    let found = async {
+        let stack = stack::find(arguments).await?;
+        let identity = show_identity(&stack, output).await;
+        Ok((stack, identity))
+    };
+    tokio::select! {
+        found = found => found,
+        interruption = interruptions.next() => Err(not_started(interruption)),
+    }
+}
+
+/// The failure of a command that was interrupted before it has started anything.
+fn not_started(interruption: Interruption) -> Failure {
+    let (exit, what) = match interruption {
+        Interruption::TimedOut => (Exit::TimedOut, "the timeout has elapsed"),
+        _ => (Exit::EndedEarly, "interrupted"),
+    };
+    Failure { exit, ..Failure::new("NotStarted", format!("{what}; nothing was started")) }
 }
 
 /// Returns the exit code of a run. One that had ended before its rollback was requested has its own outcome.
@@ -139,6 +189,8 @@ async fn stop_before_start(
     output: &Output,
 ) -> Failure {
     interruptions.end_timeout();
+    let by_timeout = user.by_timeout();
+    let user = if interruptions.has_timed_out() { &by_timeout } else { user };
     let exit = if interruptions.has_timed_out() { Exit::TimedOut } else { Exit::EndedEarly };
     let stop = async {
         match through_function(stack, Undo::Stop(id), user, arguments, output).await {

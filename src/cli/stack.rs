@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::aws::{AwsWorld, ScheduleResources, Schedules, SdkConfig, invoke, stack_outputs, user_configuration};
+use crate::model::actor::Actor;
 use crate::model::names::RunId;
 use crate::model::settings;
 use crate::model::settings::Settings;
@@ -15,6 +16,7 @@ use crate::steps::error::{StepErrorKind, failure_message};
 use super::Failure;
 use super::arguments::Arguments;
 use super::exit::Exit;
+use super::output::Output;
 use super::stack_failure::{check_endpoints, check_region, unreadable};
 
 /// The rollback function's timeout plus ten seconds, for all attempts together.
@@ -29,6 +31,8 @@ pub(super) struct Stack {
     pub(super) account: String,
     /// Whether its functions take who starts or ends a run. Those of earlier releases refuse the field.
     pub(super) records_actors: bool,
+    /// Whether its functions take why a user starts or ends a run. Those of earlier releases refuse the field.
+    pub(super) records_reasons: bool,
     rollback_function: String,
     /// Absent from a stack of an earlier release.
     schedules: Option<ScheduleResources>,
@@ -104,6 +108,7 @@ pub(super) async fn find(arguments: &Arguments) -> Result<Stack, Failure> {
         // arn:PARTITION:cloudformation:REGION:ACCOUNT:stack/NAME/ID
         account: stack.id.split(':').nth(4).unwrap_or("unknown").to_owned(),
         records_actors: output("RecordsActors").is_ok(),
+        records_reasons: output("RecordsReasons").is_ok(),
         schedules: schedule_resources(|key| output(key).ok()),
         rollback_function: output("RollbackFunction")?,
         config,
@@ -117,8 +122,16 @@ fn schedule_resources(output: impl Fn(&str) -> Option<String>) -> Option<Schedul
 
 /// The response of the rollback function.
 #[derive(Deserialize)]
-struct RolledBack {
-    runs: Vec<RolledBackRun>,
+pub(super) struct RolledBack {
+    /// The runs that it has rolled back.
+    pub(super) runs: Vec<RolledBackRun>,
+    /// Whether it has moved the lever. Earlier releases always do, and do not state it.
+    #[serde(default = "always")]
+    pub(super) moved: bool,
+}
+
+fn always() -> bool {
+    true
 }
 
 /// A run that the rollback function has rolled back.
@@ -162,16 +175,25 @@ impl Stack {
         Ok(Schedules::new(&self.config, shared, &self.state_machine))
     }
 
-    /// Calls the rollback function and waits for its response; returns the runs that it has rolled back.
-    pub(super) async fn roll_back(&self, payload: &Value) -> Result<Vec<RolledBackRun>, RollbackError> {
+    /// The actor that the stack's functions take: those of earlier releases refuse a reason, and it must not prevent a rollback.
+    pub(super) fn recorded(&self, actor: &Actor, output: &Output) -> Actor {
+        if actor.reason.is_some() && !self.records_reasons {
+            output.note("snapback: the stack is of a release that records no reasons; to record this one, deploy it again: make deploy");
+            return Actor { reason: None, ..actor.clone() };
+        }
+        actor.clone()
+    }
+
+    /// Calls the rollback function and waits for its response.
+    pub(super) async fn roll_back(&self, payload: &Value) -> Result<RolledBack, RollbackError> {
         let invoked = invoke(&self.config, &self.rollback_function, payload, ROLLBACK_TIMEOUT).await;
         let response = invoked.map_err(RollbackError::Unreachable)?;
         if response.is_error {
             return Err(failed(&response.payload));
         }
         // A function of another release may respond in another form. Any response means that it has rolled back.
-        let rolled_back = serde_json::from_str::<RolledBack>(&response.payload);
-        Ok(rolled_back.map(|response| response.runs).unwrap_or_default())
+        let unknown = |_| RolledBack { runs: Vec::new(), moved: true };
+        Ok(serde_json::from_str(&response.payload).unwrap_or_else(unknown))
     }
 }
 
@@ -205,8 +227,15 @@ mod tests {
             |function| json!({ "function": function, "status": "failed", "error": "AccessDenied", "cause": "denied" });
         let targets = [failed("a"), failed("b"), json!({ "function": "c", "status": "restored" })];
         let response = json!({ "runs": [{ "runId": "r", "targets": targets }, { "runId": "of-another-release" }] });
-        let RolledBack { runs } = serde_json::from_value(response).unwrap_or_else(|error| unreachable!("{error}"));
+        let RolledBack { runs, .. } = serde_json::from_value(response).unwrap_or_else(|error| unreachable!("{error}"));
         assert_eq!(runs.iter().map(RolledBackRun::failures).collect::<Vec<_>>(), [["denied"].into(), [].into()]);
+    }
+
+    #[test]
+    fn a_release_that_does_not_state_it_has_moved_the_lever() {
+        let moved = |response: Value| serde_json::from_value(response).map(|RolledBack { moved, .. }| moved).ok();
+        assert_eq!(moved(json!({ "runs": [] })), Some(true));
+        assert_eq!(moved(json!({ "runs": [], "moved": false })), Some(false));
     }
 
     #[test]

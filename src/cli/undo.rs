@@ -17,7 +17,7 @@ use super::arguments::Arguments;
 use super::direct::restore_directly;
 use super::exit::Exit;
 use super::output::Output;
-use super::stack::{RollbackError, RolledBackRun, Stack};
+use super::stack::{RollbackError, RolledBack, RolledBackRun, Stack};
 
 /// What to undo.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +44,8 @@ pub(super) struct Undone {
     pub(super) runs: Vec<RunId>,
     /// Those of which the rollback function could not restore a target, for a reason that waiting does not remove.
     pub(super) refused: BTreeSet<RunId>,
+    /// Whether the lever was in that position already.
+    pub(super) lever_stayed: bool,
     /// The reason for which a target was not restored.
     pub(super) failure: Option<Failure>,
 }
@@ -81,17 +83,17 @@ pub(super) async fn through_function(
 ) -> Result<Undone, RollbackError> {
     let mut payload = undo.payload();
     if stack.records_actors {
-        payload["by"] = json!(by);
+        payload["by"] = json!(stack.recorded(by, output));
     }
     match stack.roll_back(&payload).await {
-        Ok(rolled_back) => {
+        Ok(RolledBack { runs: rolled_back, moved }) => {
             // The ledger may lack the reason: without the right to write there, it could not be recorded.
             for cause in rolled_back.iter().flat_map(RolledBackRun::failures) {
                 output.note(&format!("snapback: the rollback function: {cause}"));
             }
             let refused = rolled_back.iter().filter(|run| run.is_refused()).map(|run| run.run_id.clone()).collect();
             let runs = rolled_back.into_iter().map(|run| run.run_id).collect();
-            Ok(Undone { runs, refused, failure: None })
+            Ok(Undone { runs, refused, lever_stayed: !moved, failure: None })
         }
         Err(RollbackError::Failed(failure)) if failure.exit != Exit::Invalid => {
             let retry = arguments.repeat(&undo.direct_command());
@@ -128,6 +130,7 @@ pub(super) async fn instead(
 /// Does it from this machine, with only the ledger.
 pub(super) async fn directly(world: &impl World, undo: Undo<'_>, by: &Actor) -> Result<Undone, Failure> {
     let by = Some(by.clone());
+    let mut lever_stayed = false;
     let user_request = || RunEnding::by(EndReason::UserRequest, by.clone());
     let (runs, ending) = match undo {
         Undo::Run(run) => {
@@ -145,16 +148,17 @@ pub(super) async fn directly(world: &impl World, undo: Undo<'_>, by: &Actor) -> 
         }
         Undo::Lever { engaged, reason } => {
             // The lever moves first, so that nothing starts between it and the rollback.
-            let lever = Lever { engaged, since: world.now(), reason: reason.as_str().to_owned(), by };
-            retry(world, || world.set_lever(&lever)).await?;
+            let wanted = Lever { engaged, since: world.now(), reason: reason.as_str().to_owned(), by };
+            let lever = retry(world, || world.set_lever(&wanted)).await?;
+            lever_stayed = lever != wanted;
             match engaged {
                 true => (retry(world, || world.active_runs()).await?.runs, lever.ending()),
-                false => return Ok(Undone::default()),
+                false => return Ok(Undone { lever_stayed, ..Undone::default() }),
             }
         }
     };
     let failure = if runs.is_empty() { None } else { restore_directly(world, &runs, &ending).await };
-    Ok(Undone { runs, refused: BTreeSet::new(), failure })
+    Ok(Undone { runs, lever_stayed, failure, ..Undone::default() })
 }
 
 #[cfg(test)]
@@ -225,6 +229,10 @@ mod tests {
         let undone =
             directly(&world, Undo::Lever { engaged: false, reason: &reason }, &ana()).await.unwrap_or_default();
         assert_eq!(undone.runs, Vec::new());
+        assert!(!undone.lever_stayed, "it was never moved");
+        world.advance(Duration::from_secs(1));
+        let again = directly(&world, Undo::Lever { engaged: false, reason: &reason }, &ana()).await.unwrap_or_default();
+        assert!(again.lever_stayed);
         assert_eq!(world.with(|state| state.runs[&run_id("run-1")].status), RunStatus::Running);
     }
 }

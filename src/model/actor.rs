@@ -6,12 +6,15 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::names::text_type;
+use super::names::{LeverReason, text_type};
 use super::text::{is_control, shorten};
 
 /// The longest ARN and the longest URL, in characters: as long as AWS's longest ARNs
 /// (IAM/latest/APIReference/API_SimulatePrincipalPolicy). Both are stored with the run, which every step reads.
 const MAX_CHARACTERS: usize = 2048;
+
+/// What follows the way in which a user acts, if it is a timeout of the user's command that acts.
+const TIMEOUT: &str = ", --timeout";
 
 /// What a schedule states about itself: the way in which its runs start.
 pub const VIA_SCHEDULE: &str = "schedule";
@@ -46,6 +49,9 @@ pub struct Actor {
     /// The page of the pipeline's job, if there is one: a URL without credentials.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<PageUrl>,
+    /// Why, in the user's own words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<LeverReason>,
 }
 
 impl Via {
@@ -61,14 +67,27 @@ impl Actor {
     /// Snapback itself, which ends a run when its duration has elapsed or its steady state deviates.
     #[must_use]
     pub fn snapback() -> Self {
-        Self { caller: None, via: Via::known("snapback"), url: None }
+        Self { caller: None, via: Via::known("snapback"), url: None, reason: None }
+    }
+
+    /// The timeout of this actor's command.
+    #[must_use]
+    pub fn by_timeout(&self) -> Self {
+        let via = Via::try_from(format!("{}{TIMEOUT}", self.via)).unwrap_or_else(|_| self.via.clone());
+        Self { via, ..self.clone() }
+    }
+
+    /// Whether it is the timeout of a command.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        self.via.as_str().ends_with(TIMEOUT)
     }
 
     /// An alarm, by its ARN.
     #[must_use]
     pub fn alarm(arn: &str) -> Self {
         // The ARN comes from CloudWatch. If it is not one that is known here, the reason for the end has the name.
-        Self { caller: ActorArn::try_from(arn).ok(), via: Via::known("alarm"), url: None }
+        Self { caller: ActorArn::try_from(arn).ok(), via: Via::known("alarm"), url: None, reason: None }
     }
 }
 
@@ -138,8 +157,11 @@ impl fmt::Display for Actor {
             None => write!(f, "an unknown caller, via {}", self.via)?,
             Some(caller) => write!(f, "{caller}, via {}", self.via)?,
         }
-        match &self.url {
-            Some(url) => write!(f, " ({url})"),
+        if let Some(url) = &self.url {
+            write!(f, " ({url})")?;
+        }
+        match &self.reason {
+            Some(reason) => write!(f, "; reason: {reason}"),
             None => Ok(()),
         }
     }
@@ -165,6 +187,10 @@ mod tests {
                 json!({ "caller": ana, "via": "GitHub Actions", "url": "https://github.com/o/r/actions/runs/1" }),
                 format!("{ana}, via GitHub Actions (https://github.com/o/r/actions/runs/1)"),
             ),
+            (
+                json!({ "caller": ana, "via": "command line", "reason": "game day 7" }),
+                format!("{ana}, via command line; reason: game day 7"),
+            ),
             (json!({ "via": "command line" }), "an unknown caller, via command line".to_owned()),
             (json!(Actor::snapback()), "snapback itself".to_owned()),
             (
@@ -178,6 +204,23 @@ mod tests {
     }
 
     #[test]
+    fn a_run_that_a_timeout_has_ended_was_not_stopped_by_a_user() {
+        use crate::model::run::{EndReason, RunEnding};
+        let ana = Actor { via: Via::known("command line"), ..Actor::alarm("arn:aws:iam::123456789012:user/ana") };
+        let reason = |by: Actor| {
+            let ending = RunEnding::by(EndReason::UserRequest, Some(by));
+            let id = crate::model::names::RunId::try_from("r").unwrap_or_else(|wrong| unreachable!("{wrong}"));
+            crate::model::marker::stopped_marker(&id, &ending, crate::model::time::Time(0)).reason_text()
+        };
+        assert_eq!(ana.by_timeout().via.as_str(), "command line, --timeout");
+        assert_eq!(reason(ana.by_timeout()).as_deref(), Some("stopped by the timeout of the command that started it"));
+        assert_eq!(reason(ana).as_deref(), Some("stopped by a user"));
+        let long =
+            Actor { via: Via::try_from("v".repeat(64)).unwrap_or_else(|e| unreachable!("{e}")), ..Actor::snapback() };
+        assert_eq!(long.by_timeout(), long, "there is no room for more");
+    }
+
+    #[test]
     fn each_wrong_field_is_one_error() {
         let via = |via: &str| json!({ "via": via });
         let url = |url: &str| json!({ "via": "v", "url": url });
@@ -185,7 +228,7 @@ mod tests {
         for (actor, expected) in [
             (json!({}), "`via` is missing; add it"),
             (json!({ "via": 1 }), "via: `1` is a number; write text, in quotes"),
-            (json!({ "via": "v", "who": "ana" }), "`who` is not a known field; write one of caller, via, url"),
+            (json!({ "via": "v", "who": "ana" }), "`who` is not a known field; write one of caller, via, url, reason"),
             (via(""), "via: `` is not 1 to 64 printable characters, such as `command line`"),
             (via("  "), "via: `  ` is not 1 to 64 printable characters, such as `command line`"),
             (via("a\nb"), "via: `a\\nb` is not 1 to 64 printable characters, such as `command line`"),

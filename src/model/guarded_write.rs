@@ -13,7 +13,7 @@ use super::experiment::Experiment;
 use super::kept_metrics::KeptMetrics;
 use super::names::{FunctionArn, RunId};
 use super::run::{
-    Findings, Lease, LeaseKind, Run, RunEnding, RunStatus, TargetEnding, TargetKey, TargetRecord, TargetStatus,
+    Findings, Lease, LeaseKind, Lever, Run, RunEnding, RunStatus, TargetEnding, TargetKey, TargetRecord, TargetStatus,
 };
 use super::snapshot::{Change, Drift, RemovedFault, Snapshot};
 use super::time::Time;
@@ -63,8 +63,8 @@ pub enum Condition {
     HeldBy(RunId),
     /// No run holds the lock.
     Free,
-    /// The lever is disengaged, or was never moved.
-    Released,
+    /// The lever is not in this position, engaged or not, or was never moved.
+    LeverIsNot(bool),
     /// The snapshot has exactly these changes.
     Changes(Vec<Change>),
     /// The role that restores has rehearsed the target since its snapshot was taken.
@@ -138,6 +138,8 @@ pub enum Effect {
     Enter(Option<i64>),
     /// The entry is not in its list.
     Leave,
+    /// The safety lever, whole.
+    Lever(Lever),
     /// The item is deleted after that time, in seconds since 1970; `None` is never.
     Expiry(Option<i64>),
 }
@@ -261,7 +263,7 @@ fn expiry(now: Time) -> Effect {
 pub fn create_run(run: &Run) -> GuardedWrite {
     let id = &run.id;
     let mut parts = vec![
-        Part::of(Item::Lever, [Condition::Released], []),
+        Part::of(Item::Lever, [Condition::LeverIsNot(true)], []),
         Part::run(id, Condition::Absent, [Effect::Create(Box::new(run.clone()))]),
         Part::of(Item::Active(id.clone()), [], [Effect::Enter(None)]),
     ];
@@ -343,6 +345,20 @@ pub fn retire_run(run: &Run, now: Time) -> GuardedWrite {
         parts.push(Part::of(Item::AwaitsMetrics(id.clone()), [], [Effect::Enter(Some(until))]));
     }
     GuardedWrite::new("retire_run", parts)
+}
+
+/// Enters a run in the list of active runs again. Without a condition, because the reaper takes a run that is over off the
+/// list.
+#[must_use]
+pub fn relist_run(id: &RunId) -> GuardedWrite {
+    GuardedWrite::new("relist_run", [Part::of(Item::Active(id.clone()), [], [Effect::Enter(None)])])
+}
+
+/// Moves the safety lever, unless it is in that position.
+#[must_use]
+pub fn set_lever(lever: &Lever) -> GuardedWrite {
+    let conditions = [Condition::LeverIsNot(lever.engaged)];
+    GuardedWrite::new("set_lever", [Part::of(Item::Lever, conditions, [Effect::Lever(lever.clone())])])
 }
 
 /// Stores the metrics of a run, and takes it off the list of those whose metrics are still to be kept.

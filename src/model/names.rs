@@ -89,7 +89,7 @@ text_type!(
     shorten_name
 );
 text_type!(
-    /// Why a user moved the safety lever: one line.
+    /// Why a user moved the safety lever, or started or ended a run: one line.
     LeverReason,
     check_lever_reason
 );

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 /// One reason why a run does not start. Serializes for `--json` and for the execution's cause.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Refusal {
     /// The guardrail that refused.
@@ -34,6 +35,7 @@ impl fmt::Display for Refusal {
 
 /// The checks before the start; the names are stable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum Guardrail {
     /// The function exists and can be read.

@@ -10,6 +10,10 @@ use super::names::{Handler, LayerVersionArn, MappingId, VariableName};
 use super::secret::Secret;
 use super::time::Time;
 
+/// The most memory of a function in MB, which those on Lambda Managed Instances can have
+/// (lambda/latest/api/API_UpdateFunctionConfiguration).
+const MAX_MEMORY_MB: u32 = 32_768;
+
 /// One field of a function: its original and what a fault gives it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "field")]
@@ -143,6 +147,26 @@ impl Change {
         }
     }
 
+    /// What is wrong with a stored change, if it has a value that no function can have: it would be written back, or AWS
+    /// would refuse it and with it the other fields of the same call. The ranges are those of
+    /// lambda/latest/api/API_UpdateFunctionConfiguration and API_PutFunctionConcurrency, whose numbers are 32-bit integers.
+    #[must_use]
+    pub fn damage(&self) -> Option<String> {
+        let (range, values) = match self {
+            Self::ReservedConcurrency { original, injected } => {
+                (0..=i32::MAX.unsigned_abs(), [original.as_option().copied(), Some(*injected)])
+            }
+            Self::Timeout { original, injected } => (1..=900, [Some(*original), Some(*injected)]),
+            Self::Memory { original, injected } => (128..=MAX_MEMORY_MB, [Some(*original), Some(*injected)]),
+            Self::Handler { .. } | Self::Layers { .. } | Self::Variable { .. } | Self::Mapping { .. } => return None,
+        };
+        let is_wrong = |(_, value): &(&str, Option<u32>)| value.is_some_and(|value| !range.contains(&value));
+        let (side, value) = ["original", "injected"].into_iter().zip(values).find(is_wrong)?;
+        let (least, most) = (range.start(), range.end());
+        let value = value.unwrap_or_default();
+        Some(format!("the {side} {} is {value}, and Lambda takes {least} to {most}", self.field()))
+    }
+
     /// Which call writes it.
     #[must_use]
     pub fn surface(&self) -> Surface {
@@ -191,6 +215,7 @@ pub enum Write {
 
 /// A field that is neither its original nor what was injected: it changed outside the run and is left as it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Drift {
     /// Which field.

@@ -38,7 +38,7 @@ fn run_transition(old: Option<&Run>, new: &Run, experiment: Option<&str>) -> Opt
         started_by: new.started_by.clone(),
     };
     let ended_by = new.ended_by.clone();
-    let reason = new.reason.as_ref().map(reason_of);
+    let reason = new.reason.as_ref().map(|reason| reason_of(reason, new));
     if old.is_some_and(|old| old.status == new.status) {
         // A run that is already stopping does not observe, although its duration can still be recorded.
         let begins = new.status == RunStatus::Running && old.is_some_and(|old| old.ends_at.is_none());
@@ -101,12 +101,12 @@ fn lever_transition(old: Option<&Lever>, new: &Lever) -> Option<Timed> {
     })
 }
 
-fn reason_of(reason: &EndReason) -> NoticeReason {
+fn reason_of(reason: &EndReason, run: &Run) -> NoticeReason {
     let alarm = match reason {
         EndReason::Alarm { alarm } | EndReason::AlarmDeleted { alarm } => Some(alarm.clone()),
         _ => None,
     };
-    NoticeReason { kind: reason.into(), text: clip(&reason.to_string()), alarm }
+    NoticeReason { kind: reason.into(), text: clip(&run.reason_text().unwrap_or_default()), alarm }
 }
 
 /// Limits a text that snapback has not written itself, and makes it fit for one line.

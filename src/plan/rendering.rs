@@ -15,6 +15,7 @@ use super::guardrails::Evaluation;
 
 /// One field of one target: before → during → after the run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct FieldRow {
     /// The field.
@@ -29,6 +30,7 @@ pub struct FieldRow {
 
 /// One target of a plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TargetPlan {
     /// The function's name.
@@ -41,6 +43,7 @@ pub struct TargetPlan {
 
 /// A whole plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PlanView {
     /// The experiment's name.
@@ -111,6 +114,7 @@ pub fn field_row(change: &Change) -> FieldRow {
 
 /// The outcome of a run, in one word. Each has an exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum Outcome {
     /// The run has not ended.
@@ -134,6 +138,7 @@ pub enum Outcome {
 
 /// The versions of a runtime before and after a run, by ARN.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RuntimeMove {
     /// When the target was armed.
@@ -144,6 +149,7 @@ pub struct RuntimeMove {
 
 /// One target of a report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TargetReport {
     /// The function's name.
@@ -171,6 +177,7 @@ pub struct TargetReport {
 
 /// A fault that was removed outside this run, before its end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RemovedFaultView {
     /// The field.
@@ -181,6 +188,7 @@ pub struct RemovedFaultView {
 
 /// A whole report.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ReportView {
     /// The run.
@@ -281,7 +289,7 @@ pub fn report_view(run: &Run, targets: &[TargetRecord]) -> ReportView {
         status: run.status,
         outcome: outcome(run, targets),
         started_by: run.started_by.clone(),
-        reason: run.reason.as_ref().map(ToString::to_string),
+        reason: run.reason_text(),
         ended_by: run.ended_by.clone(),
         seed: run.seed,
         created_at: run.created_at.to_string(),

@@ -142,6 +142,13 @@ pub trait Ledger {
     /// Every run that is not retired.
     fn active_runs(&self) -> impl Future<Output = Result<RunList, LedgerError>> + Send;
 
+    /// The runs that are not retired, or hold a lock, and are missing in the list of active runs. Only damage causes that.
+    /// Reads the whole ledger, item after item, so a run that is created or retired concurrently can be among them.
+    fn unlisted_runs(&self) -> impl Future<Output = Result<Vec<RunId>, LedgerError>> + Send;
+
+    /// Enters a run in the list of active runs again.
+    fn relist_run(&self, run: &RunId) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
     /// Every run that the ledger still holds, newest first; in the place of one that cannot be read,
     /// [`Run::unreadable`].
     fn all_runs(&self) -> impl Future<Output = Result<Vec<Run>, LedgerError>> + Send;
@@ -239,6 +246,7 @@ pub trait Ledger {
     /// The safety lever.
     fn lever(&self) -> impl Future<Output = Result<Option<Lever>, LedgerError>> + Send;
 
-    /// Moves the safety lever.
-    fn set_lever(&self, lever: &Lever) -> impl Future<Output = Result<(), LedgerError>> + Send;
+    /// Moves the safety lever, and returns it. One that is in that position already stays as it is, with its time and its
+    /// reason, and is returned.
+    fn set_lever(&self, lever: &Lever) -> impl Future<Output = Result<Lever, LedgerError>> + Send;
 }

@@ -81,6 +81,12 @@ pub enum StepError {
          own records; find out who writes to the ledger's table besides snapback"
     )]
     NoRecord(RunId),
+    /// A run that is not retired was missing in the list of active runs.
+    #[error(
+        "the run {0} was missing in the list of active runs, so the reaper could not find it; it is listed again; find out who \
+         writes to the ledger's table besides snapback"
+    )]
+    Unlisted(RunId),
     /// A run holds the lock of a function of its list, and the function's target record is missing.
     #[error(
         "{function}: the run {run} holds its lock, but its target record is missing, so nothing says what to restore; \
@@ -134,6 +140,8 @@ pub enum StepErrorKind {
     NotLocked,
     /// The record of an active run is missing or cannot be read.
     NoRecord,
+    /// A run that is not retired was missing in the list of active runs.
+    Unlisted,
     /// The target record of a function that its run has locked is missing.
     NoTargetRecord,
     /// A transient failure of any service: the same step may succeed later.
@@ -150,7 +158,7 @@ pub enum StepErrorKind {
 
 impl StepErrorKind {
     /// Every kind.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::InvalidInput,
         Self::Refused,
         Self::Locked,
@@ -160,6 +168,7 @@ impl StepErrorKind {
         Self::OwnFunction,
         Self::NotLocked,
         Self::NoRecord,
+        Self::Unlisted,
         Self::NoTargetRecord,
         Self::Unavailable,
         Self::LedgerUnusable,
@@ -181,6 +190,7 @@ impl StepErrorKind {
             Self::OwnFunction => "OwnFunction",
             Self::NotLocked => "NotLocked",
             Self::NoRecord => "NoRecord",
+            Self::Unlisted => "Unlisted",
             Self::NoTargetRecord => "NoTargetRecord",
             Self::Unavailable => "Unavailable",
             Self::LedgerUnusable => "LedgerUnusable",
@@ -212,6 +222,7 @@ impl StepError {
             Self::OwnFunction { .. } | Self::TaggedAsOwn { .. } => Kind::OwnFunction,
             Self::NotLocked { .. } => Kind::NotLocked,
             Self::NoRecord(_) => Kind::NoRecord,
+            Self::Unlisted(_) => Kind::Unlisted,
             Self::NoTargetRecord { .. } => Kind::NoTargetRecord,
             Self::Executions(_) => Kind::Unavailable,
             Self::Ledger(error) if error.is_transient() => Kind::Unavailable,

@@ -1,10 +1,11 @@
 //! The reaper: ends runs that their execution does not end, and retries restores. Runs every minute.
 //!
-//! 1. Lists the active runs, and takes over each that is overdue, whose execution has stopped, or whose record is
+//! 1. Once an hour, searches the whole ledger for runs that the list of active runs has lost, and lists them again.
+//! 2. Lists the active runs, and takes over each that is overdue, whose execution has stopped, or whose record is
 //!    damaged. If the safety lever is engaged, it takes over every running one.
-//! 2. Restores all targets of those runs, together.
-//! 3. Closes each run whose targets are all restored, or of which one cannot be restored.
-//! 4. Keeps the metrics of runs that were over some minutes ago. A failure of that is not the tick's.
+//! 3. Restores all targets of those runs, together.
+//! 4. Closes each run whose targets are all restored, or of which one cannot be restored.
+//! 5. Keeps the metrics of runs that were over some minutes ago. A failure of that is not the tick's.
 //!
 //! Safe to repeat because each tick starts from the ledger, and because stop, restore and close can be repeated.
 
@@ -20,7 +21,7 @@ use super::error::{StepError, StepErrorKind};
 use super::keep_metrics::keep_metrics_of_runs;
 use super::report::close;
 use super::retry::retry;
-use super::rollback::{RolledBack, TargetResult, restore_runs, stop};
+use super::rollback::{RolledBack, TargetResult, relist_lost, restore_runs, stop};
 use super::run_targets::run_targets;
 use super::steady_state::checked_by;
 use super::{Budget, OVERDUE_GRACE};
@@ -28,6 +29,10 @@ use super::{Budget, OVERDUE_GRACE};
 /// How long a stopping run is left to its own execution: to restore its targets, and again, after they have all ended,
 /// to check its steady state.
 const EXECUTION_GRACE: Duration = Duration::from_secs(300);
+
+/// The minutes of each hour in which a tick searches the whole ledger. There are two, because ticks are a minute apart only
+/// on average. A search reads the records of 90 days, so it is not part of every tick.
+const SEARCH_MINUTES: std::ops::Range<i64> = 17..19;
 
 /// The figures of one tick.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,6 +58,9 @@ pub struct Tick {
 pub async fn reap(world: &impl World, budget: Budget) -> (Tick, Option<StepError>) {
     let mut tick = Tick::default();
     let mut errors = Vec::new();
+    if SEARCH_MINUTES.contains(&(world.now().epoch_seconds() / 60 % 60)) {
+        search(world, &mut errors).await;
+    }
     let runs = take_over_all(world, &mut tick, &mut errors).await;
     tick.handled = runs.len() as u64;
     for rolled_back in restore_runs(world, runs, budget).await {
@@ -63,6 +71,14 @@ pub async fn reap(world: &impl World, budget: Budget) -> (Tick, Option<StepError
     keep_metrics_of_runs(world, budget).await;
     tick.errors = errors.len() as u64;
     (tick, errors.into_iter().next())
+}
+
+/// Lists again what the list of active runs has lost. Each such run is an error, because no task of snapback's causes that.
+async fn search(world: &impl World, errors: &mut Vec<StepError>) {
+    match relist_lost(world).await {
+        Ok(lost) => errors.extend(lost.into_iter().map(StepError::Unlisted)),
+        Err(error) => errors.push(error),
+    }
 }
 
 /// Stops the active runs that the reaper has to end, and returns them.

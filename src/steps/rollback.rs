@@ -32,6 +32,14 @@ pub struct RolledBack {
     pub targets: Vec<TargetResult>,
 }
 
+impl RolledBack {
+    /// Whether the run was closed before, and every target has ended.
+    fn is_over(&self) -> bool {
+        let ended = |(_, result): &TargetResult| matches!(result, Ok(RestoreOutcome::Ended(_)));
+        self.run.status.is_final() && self.targets.iter().all(ended)
+    }
+}
+
 /// The outcome of several runs.
 #[derive(Clone, Debug)]
 pub struct Rollbacks {
@@ -108,10 +116,11 @@ pub(super) async fn with_functions(world: &impl World, mut run: Run) -> Result<R
     Ok(run)
 }
 
-/// Rolls back one run.
+/// Rolls back one run. If it is not over then, the reaper has to find it: it is listed again if the list of active runs has
+/// lost it.
 ///
 /// # Errors
-/// If it could not be stopped.
+/// If it could not be stopped, or not be listed.
 pub async fn roll_back(
     world: &impl World,
     run: &RunId,
@@ -119,7 +128,23 @@ pub async fn roll_back(
     budget: Budget,
 ) -> Result<RolledBack, StepError> {
     let rolled_back = roll_back_each(world, std::slice::from_ref(run), ending, budget).await.into_result()?;
-    rolled_back.into_iter().next().ok_or_else(|| StepError::NoSuchRun(run.clone()))
+    let rolled_back = rolled_back.into_iter().next().ok_or_else(|| StepError::NoSuchRun(run.clone()))?;
+    if !rolled_back.is_over() && !retry(world, || world.active_runs()).await?.runs.contains(run) {
+        retry(world, || world.relist_run(run)).await?;
+    }
+    Ok(rolled_back)
+}
+
+/// Lists the runs again that the list of active runs has lost, and returns them.
+///
+/// # Errors
+/// If the ledger cannot be used.
+pub(super) async fn relist_lost(world: &impl World) -> Result<Vec<RunId>, StepError> {
+    let lost = retry(world, || world.unlisted_runs()).await?;
+    for run in &lost {
+        retry(world, || world.relist_run(run)).await?;
+    }
+    Ok(lost)
 }
 
 /// Stops runs and restores all of their targets, within the budget; the state machine and the reaper do the rest. Every
@@ -164,7 +189,7 @@ pub async fn roll_back_alarm(
     roll_back_listed(world, &listed, &ending, budget).await
 }
 
-/// Rolls back every run that is active.
+/// Rolls back every run that is active, then those that the list of active runs has lost.
 ///
 /// # Errors
 /// The first failure, after every run was tried.
@@ -174,7 +199,12 @@ pub async fn roll_back_all(
     budget: Budget,
 ) -> Result<Vec<RolledBack>, StepError> {
     let listed = retry(world, || world.active_runs()).await?;
-    roll_back_listed(world, &listed, ending, budget).await
+    let rolled_back = roll_back_listed(world, &listed, ending, budget).await;
+    let lost = relist_lost(world).await?;
+    let found = roll_back_each(world, &lost, ending, budget).await.into_result();
+    let mut rolled_back = rolled_back?;
+    rolled_back.extend(found?);
+    Ok(rolled_back)
 }
 
 /// An entry that cannot be read is a failure, but does not prevent the rollback of the runs.

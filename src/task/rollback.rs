@@ -1,6 +1,7 @@
 //! `rollback`: an alarm (an EventBridge event, a Lambda action or an SNS notification), `{runId}`, `{all: true}`,
-//! `{stop: RUN}` or `{lever: {engaged, reason}}` → `{runs, lever}`: the outcome of each run, and the lever if it was moved.
-//! Except for an alarm, `by: {caller, via, url}` states who asks for it.
+//! `{stop: RUN}` or `{lever: {engaged, reason}}` → `{runs, lever, moved}`: the outcome of each run, the lever if it was to be
+//! moved, and whether it was: one that is in that position already stays as it is.
+//! Except for an alarm, `by: {caller, via, url, reason}` states who asks for it, and why.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -105,13 +106,13 @@ async fn on_lever(
     request: LeverRequest,
     by: Option<Actor>,
 ) -> Result<Value, StepError> {
-    let lever = Lever { engaged: request.engaged, since: world.now(), reason: request.reason.into(), by };
-    retry(world, || world.set_lever(&lever)).await?;
+    let wanted = Lever { engaged: request.engaged, since: world.now(), reason: request.reason.into(), by };
+    let lever = retry(world, || world.set_lever(&wanted)).await?;
     let rolled_back = match lever.engaged {
         true => roll_back_all(world, &lever.ending(), budget).await?,
         false => Vec::new(),
     };
-    Ok(json!({ "lever": lever, "runs": shown(&rolled_back) }))
+    Ok(json!({ "lever": lever, "moved": lever == wanted, "runs": shown(&rolled_back) }))
 }
 
 fn shown(rolled_back: &[RolledBack]) -> Vec<Value> {

@@ -3,7 +3,7 @@
 use crate::model::guarded_write::{Condition, Effect, GuardedWrite, Item, Part};
 use crate::model::kept_metrics::KeptMetrics;
 use crate::model::names::{FunctionArn, RunId};
-use crate::model::run::{Lease, LeaseKind, Lock, Run, TargetRecord};
+use crate::model::run::{Lease, LeaseKind, Lever, Lock, Run, TargetRecord};
 use crate::model::time::Time;
 use crate::ports::WriteOutcome;
 
@@ -35,7 +35,7 @@ impl State {
             Item::Run(id) => run_meets(self.runs.get(id), condition),
             Item::Target(id, function) => target_meets(self.targets.get(&(id.clone(), function.clone())), condition),
             Item::Lock(function) => lock_meets(self.locks.get(function), condition),
-            Item::Lever => !self.lever.as_ref().is_some_and(|lever| lever.engaged),
+            Item::Lever => lever_meets(self.lever.as_ref(), condition),
             Item::Active(_) | Item::Alarm(..) | Item::Metrics(_) | Item::AwaitsMetrics(_) => true,
         })
     }
@@ -62,13 +62,17 @@ impl State {
                 Item::Alarm(alarm, id) => {
                     apply_to_list(self.alarm_runs.entry(alarm.clone()).or_default(), id, effect);
                 }
+                Item::Lever => {
+                    if let Effect::Lever(lever) = effect {
+                        self.lever = Some(lever.clone());
+                    }
+                }
                 Item::Metrics(id) => {
                     if let Effect::Metrics(metrics) = effect {
                         self.kept_metrics.insert(id.clone(), KeptMetrics::clone(metrics));
                     }
                 }
                 Item::AwaitsMetrics(id) => apply_to_list(&mut self.awaiting_metrics, id, effect),
-                Item::Lever => {}
             }
         }
     }
@@ -193,6 +197,13 @@ fn lock_meets(lock: Option<&Lock>, condition: &Condition) -> bool {
     match condition {
         Condition::HeldBy(run) => holder == Some(run),
         Condition::Free => holder.is_none(),
+        _ => false,
+    }
+}
+
+fn lever_meets(lever: Option<&Lever>, condition: &Condition) -> bool {
+    match condition {
+        Condition::LeverIsNot(engaged) => lever.is_none_or(|lever| lever.engaged != *engaged),
         _ => false,
     }
 }

@@ -1,5 +1,7 @@
 //! The simulated ledger. Its guarded writes come from the same descriptions as the DynamoDB table's.
 
+use std::collections::BTreeSet;
+
 use crate::model::guarded_write::{self as writes, GuardedWrite, Item};
 use crate::model::kept_metrics::KeptMetrics;
 use crate::model::marker::stopped_marker;
@@ -213,6 +215,20 @@ impl Ledger for SimWorld {
         .await
     }
 
+    async fn unlisted_runs(&self) -> Result<Vec<RunId>, LedgerError> {
+        self.read("unlisted_runs", "Scan", |state| {
+            let open = state.runs.keys().filter(|id| !state.expiries.contains_key(&Item::Run(RunId::clone(id))));
+            let holders = state.locks.values().filter_map(|lock| lock.run.as_ref());
+            let known: BTreeSet<RunId> = open.chain(holders).cloned().collect();
+            known.into_iter().filter(|id| !state.active.contains(id)).collect()
+        })
+        .await
+    }
+
+    async fn relist_run(&self, run: &RunId) -> Result<(), LedgerError> {
+        self.guarded(writes::relist_run(run)).await.map(drop)
+    }
+
     async fn runs_of_alarm(&self, alarm_arn: &str) -> Result<RunList, LedgerError> {
         let arn = alarm_arn.to_owned();
         self.read("runs_of_alarm", "Query", move |state| {
@@ -321,15 +337,10 @@ impl Ledger for SimWorld {
         self.read("lever", "GetItem", |state| state.lever.clone()).await
     }
 
-    async fn set_lever(&self, lever: &Lever) -> Result<(), LedgerError> {
-        let lever = lever.clone();
-        self.with(|state| state.enter("set_lever"));
-        self.exchange(CallKind::WriteItem, "PutItem", move |state| {
-            let old = state.image(&Item::Lever);
-            state.lever = Some(lever);
-            state.record(old, &Item::Lever);
-            Ok(())
-        })
-        .await
+    async fn set_lever(&self, lever: &Lever) -> Result<Lever, LedgerError> {
+        match self.guarded(writes::set_lever(lever)).await? {
+            WriteOutcome::Applied => Ok(lever.clone()),
+            WriteOutcome::ConditionFailed => Ok(self.lever().await?.unwrap_or_else(|| lever.clone())),
+        }
     }
 }

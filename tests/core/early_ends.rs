@@ -169,6 +169,24 @@ fn an_engaged_lever_ends_active_runs_and_refuses_new_ones() {
 }
 
 #[test]
+fn a_lever_that_is_engaged_again_keeps_its_time_and_reason() {
+    let world = world(&["checkout"]);
+    let set = |engaged: bool, reason: &str| {
+        world.advance(Duration::from_secs(60));
+        let wanted = Lever { engaged, since: world.now(), reason: reason.into(), by: None };
+        (block_on(world.set_lever(&wanted)).unwrap(), wanted)
+    };
+    let (first, wanted) = set(true, "Black Friday");
+    assert_eq!(first, wanted);
+    assert_eq!(set(true, "an incident").0, first);
+    assert_eq!(block_on(world.lever()).unwrap(), Some(first));
+    let (over, wanted) = set(false, "over");
+    assert_eq!(over, wanted);
+    assert_eq!(set(false, "over again").0, over);
+    assert_eq!(set(true, "again").0.reason, "again");
+}
+
+#[test]
 fn observe_and_the_reaper_detect_an_engaged_lever() {
     let (_, experiment) = &experiments()[0];
     for dead in [false, true] {

@@ -5,10 +5,11 @@ use std::time::Duration;
 use futures_util::future::join;
 use serde_json::{Value, json};
 use snapback::model::names::RunId;
-use snapback::model::run::{RunStatus, TargetStatus};
+use snapback::model::run::{EndReason, RunStatus, TargetStatus};
 use snapback::ports::Clock;
 use snapback::steps::OVERDUE_GRACE;
 use snapback::steps::reap::{Tick, reap};
+use snapback::steps::rollback::roll_back_all;
 use snapback::steps::steady_state::checked_by;
 use snapback::testing::SimWorld;
 use snapback::testing::network::CrashPoint;
@@ -104,6 +105,63 @@ fn a_run_whose_record_cannot_be_read_is_restored_and_retired() {
     assert_eq!(observation(&world, "checkout"), before);
     assert_nothing_is_active(&world);
     assert_eq!(run_of(&world, &machine.run).status, RunStatus::Stopping, "an unreadable record cannot be closed");
+}
+
+/// A run that has injected, whose execution was stopped, and that the list of active runs has lost.
+fn unlisted(world: &SimWorld) -> RunId {
+    let machine = Machine::new(world, "run-1", samples::experiment(&["checkout"], &faults()[0..1]));
+    block_on(machine.start()).unwrap();
+    machine.kill();
+    world.with(|state| state.active.clear());
+    machine.run
+}
+
+#[test]
+fn the_reaper_finds_a_run_that_the_list_has_lost_in_an_hour() {
+    // Without its record too, its lock still has its name.
+    for has_record in [true, false] {
+        let world = world(&["checkout"]);
+        let before = observation(&world, "checkout");
+        let run = unlisted(&world);
+        if !has_record {
+            world.with(|state| state.runs.remove(&run));
+        }
+        let errors: Vec<_> = (0..60).filter_map(|_| tick(&world).1).collect();
+        assert_eq!(errors, ["Unlisted"], "an error once, because a task of snapback's never causes it");
+        assert_eq!(observation(&world, "checkout"), before);
+        assert_eq!(target_of(&world, &run, "checkout").status, TargetStatus::Restored);
+        assert!(run_of(&world, &run).status.is_final());
+        assert_nothing_is_active(&world);
+        assert_eq!(world.count("Scan"), 2, "twice an hour, because a tick can miss a minute");
+    }
+}
+
+#[test]
+fn a_rollback_lists_a_lost_run_again_for_the_reaper() {
+    let world = world(&["checkout"]);
+    let run = unlisted(&world);
+    block_on(roll_back_by_user(&world, &run, Duration::from_secs(120))).unwrap();
+    assert_eq!(target_of(&world, &run, "checkout").status, TargetStatus::Restored);
+    assert_eq!(world.with(|state| state.active.clone()), vec![run.clone()]);
+    assert_eq!(tick(&world).1, None);
+    assert_eq!(run_of(&world, &run).status, RunStatus::Stopped);
+    assert_nothing_is_active(&world);
+    // A run that is over stays off the list.
+    block_on(roll_back_by_user(&world, &run, Duration::from_secs(120))).unwrap();
+    assert_nothing_is_active(&world);
+}
+
+#[test]
+fn a_rollback_of_all_runs_finds_the_lost_ones() {
+    let world = world(&["checkout", "payment"]);
+    let lost = unlisted(&world);
+    let listed = Machine::new(&world, "run-2", samples::experiment(&["payment"], &faults()[0..1]));
+    block_on(listed.start()).unwrap();
+    let ending = EndReason::UserRequest.into();
+    let all = roll_back_all(&world, &ending, budget(&world, Duration::from_secs(120)));
+    let rolled_back = block_on(all).unwrap();
+    let ids: Vec<_> = rolled_back.iter().map(|rolled_back| rolled_back.run.id.clone()).collect();
+    assert_eq!(ids, [listed.run, lost], "the listed ones do not wait for the search");
 }
 
 #[test]

@@ -59,6 +59,27 @@ fn a_fault_removed_by_a_deploy_is_never_held() {
     }
 }
 
+/// AWS shows no identity of a function besides its ARN. One that is created again without the fault is one whose fault was
+/// removed; one that is created again with the fault is the same function, for all that can be known.
+#[test]
+fn a_function_created_again_has_lost_its_fault() {
+    for (has_fault, outcome) in [(false, Outcome::Drifted), (true, Outcome::Held)] {
+        let world = samples::world(&["checkout"]);
+        let before = observation(&world, "checkout");
+        let machine = injected(&world);
+        world.advance(Duration::from_secs(20));
+        world.with(|state| {
+            let checkout = state.functions.get_mut(&function_arn("checkout")).unwrap();
+            let timeout = if has_fault { checkout.seen.timeout } else { before.timeout };
+            checkout.edit(|seen| (*seen, seen.timeout) = (before.clone(), timeout));
+        });
+        let report = play_to_the_end(&machine);
+        assert_eq!(report.outcome == Outcome::Drifted, outcome == Outcome::Drifted, "{:?}", report.outcome);
+        assert_eq!(report.targets[0].removed_faults.is_empty(), has_fault);
+        assert_eq!(observation(&world, "checkout").timeout, before.timeout);
+    }
+}
+
 #[test]
 fn a_restore_detects_a_removal_that_observe_missed() {
     let world = world(&["checkout"]);

@@ -13,45 +13,19 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "infra" / "tools"))
+
+import interpreters  # noqa: E402
+
 SAMPLES = ROOT / "tests" / "wire" / "handler.json"
-NODE = ROOT / ".tools" / "runtimes" / "nodejs" / "bin" / "node"
-sys.path.insert(0, str(ROOT / "infra" / "handler" / "python"))
-
-from snapback_handler import conditions, config  # noqa: E402
-from snapback_handler.dice import Dice, between  # noqa: E402
+RUNTIMES = ROOT / ".tools" / "runtimes"
+# The handler's code runs on these; Lambda no longer has runtimes for older ones.
+OLDEST_PYTHON = (3, 8)
 
 
-def python_reads(samples: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "orders": [read_orders(sample["text"]) for sample in samples["orders"]],
-        "conditions": [conditions.compiled(sample["condition"])(samples["event"]) for sample in samples["conditions"]],
-        "invocations": roll(samples["rolls"]),
-    }
-
-
-def read_orders(text: str) -> dict[str, Any]:
-    try:
-        orders, ignored = config.parse(text)
-    except ValueError:
-        return {"refused": True}
-    return {"kinds": [fault.kind for fault in orders.faults], "ignored": len(ignored)}
-
-
-def roll(samples: dict[str, Any]) -> list[dict[str, Any]]:
-    shares = [config.share(percentage) for percentage in samples["percentages"]]
-    dice = Dice(samples["seed"], len(shares))
-    results = []
-    for _ in samples["invocations"]:
-        rolls = dice.roll()
-        triggered = [at for at, (rolled, share) in enumerate(zip(rolls, shares)) if rolled % config.ALL < share]
-        results.append({"triggered": triggered, "delay": between(*samples["span"], rolls[2])})
-    return results
-
-
-def node_reads() -> dict[str, Any]:
-    script = ROOT / "tests" / "handler" / "wire.mjs"
-    run = subprocess.run([str(NODE), str(script), str(SAMPLES)], capture_output=True, text=True, check=True, timeout=60)
-    return dict(json.loads(run.stdout))
+def read(command: list[str], script: str) -> dict[str, Any]:
+    words = [*command, str(ROOT / "tests" / "handler" / script), str(SAMPLES)]
+    return dict(json.loads(subprocess.run(words, capture_output=True, text=True, check=True, timeout=60).stdout))
 
 
 class Wire(unittest.TestCase):
@@ -67,10 +41,18 @@ class Wire(unittest.TestCase):
         self.assertEqual(read["invocations"], samples["rolls"]["invocations"])
 
     def test_python_reads_the_samples(self) -> None:
-        self.check(python_reads(json.loads(SAMPLES.read_text())))
+        found = interpreters.pythons(OLDEST_PYTHON)
+        print(f"the Python handler's samples with Python {', '.join(found)}", file=sys.stderr)
+        for version, python in found.items():
+            with self.subTest(version):
+                self.check(read([python], "wire.py"))
 
     def test_node_js_reads_the_samples(self) -> None:
-        self.check(node_reads())
+        found = interpreters.nodes(RUNTIMES)
+        print(f"the Node.js handler's samples with Node.js {', '.join(found)}", file=sys.stderr)
+        for version, node in found.items():
+            with self.subTest(version):
+                self.check(read([node], "wire.mjs"))
 
 
 if __name__ == "__main__":

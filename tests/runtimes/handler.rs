@@ -42,6 +42,7 @@ fn it_loads_handlers_as_the_runtime_does() {
 fn a_load_error_is_the_one_without_it() {
     let handlers = [
         "missing.handler",
+        "attribute.handler",
         "function.missing",
         "fails.handler",
         "broken.handler",
@@ -166,7 +167,9 @@ fn the_functions_environment_has_nothing_of_it() {
 fn a_handler_that_streams_still_streams() {
     let parts = json!({ "parts": 2, "ms": 1 });
     for kind in [Kind::NodeJs, Kind::NodeJsAlternative] {
-        for faults in [no_fault(), json!([{ "latency": { "delayMs": 20 } }, { "exception": { "when": "after" } }])] {
+        for faults in
+            [no_fault(), json!([{ "latency": { "delayMs": 20 } }, { "response": { "raw": "[]", "when": "after" } }])]
+        {
             let launch = Launch::chaos(kind, faults).handler("function.stream");
             let (message, running) = invoke(&launch, &parts);
             assert_eq!(message.header("Lambda-Runtime-Function-Response-Mode"), Some("streaming"), "{kind:?}");

@@ -113,9 +113,11 @@ pub struct Launch {
     config: Option<String>,
     chained: Option<PathBuf>,
     telemetry: Option<PathBuf>,
-    variables: BTreeMap<&'static str, &'static str>,
+    variables: BTreeMap<&'static str, String>,
     /// The chaos handler's configuration. It calls `handler`.
     orders: Option<String>,
+    /// Another version of the runtime than the usual one.
+    program: Option<Vec<PathBuf>>,
 }
 
 impl Launch {
@@ -130,6 +132,7 @@ impl Launch {
             telemetry: None,
             variables,
             orders: None,
+            program: None,
         }
     }
 
@@ -166,14 +169,28 @@ impl Launch {
         Self { telemetry: Some(file), ..self }.variable("_LAMBDA_TELEMETRY_LOG_FD", "9")
     }
 
-    pub fn variable(mut self, name: &'static str, value: &'static str) -> Self {
-        self.variables.insert(name, value);
+    pub fn variable(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.variables.insert(name, value.into());
         self
     }
 
-    pub fn start(&self, api: &RuntimeApi) -> Running {
+    /// Starts another version of the runtime. `program` is its command without the handler.
+    pub fn on(self, program: &[PathBuf]) -> Self {
+        Self { program: Some(program.to_vec()), ..self }
+    }
+
+    /// Returns the command of the runtime, and its handler.
+    fn runtime(&self) -> (Vec<OsString>, &'static str) {
         let handler = if self.orders.is_some() { self.kind.chaos_handler() } else { self.handler };
-        let runtime = self.kind.command(handler);
+        let command = match &self.program {
+            Some(program) => program.iter().map(OsString::from).chain([handler.into()]).collect(),
+            None => self.kind.command(handler),
+        };
+        (command, handler)
+    }
+
+    pub fn start(&self, api: &RuntimeApi) -> Running {
+        let (runtime, handler) = self.runtime();
         let proxy = OsString::from(env!("CARGO_BIN_EXE_snapback-proxy"));
         // Each command executes the next one in the same process.
         let opened = self.telemetry.iter().flat_map(|file| {
@@ -191,7 +208,9 @@ impl Launch {
         }
         if let Some(orders) = &self.orders {
             command.env("SNAPBACK_HANDLER", self.handler).env("SNAPBACK_HANDLER_FAULTS", orders);
-            command.env("PYTHONPATH", concat!(env!("CARGO_MANIFEST_DIR"), "/infra/handler/python"));
+            let layers = self.variables.get("PYTHONPATH").map(|path| format!(":{path}")).unwrap_or_default();
+            command
+                .env("PYTHONPATH", concat!(env!("CARGO_MANIFEST_DIR"), "/infra/handler/python").to_owned() + &layers);
         }
         if let Some(chained) = &self.chained {
             command.env("SNAPBACK_CHAINED_WRAPPER", chained);

@@ -84,7 +84,16 @@ fn a_run_to_its_end_ends_with_0(lab: &Lab) {
     let file = experiment("whole", "lab-search", "PT5S", TIMEOUT);
     let (code, out, err) = lab.snapback(&["run", file.to_str().unwrap(), "--json"]);
     assert_eq!(code, 0, "{out}{err}");
-    let report = json(&out);
+    let lines: Vec<Value> = out.lines().map(json).collect();
+    let [first, .., report] = &lines[..] else { panic!("{out}") };
+    assert_eq!(
+        (&first["type"], &first["runId"], &report["type"]),
+        (&"started".into(), &report["runId"], &"report".into())
+    );
+    for status in ["injecting", "injected", "restored"] {
+        let is_told = |line: &Value| line["type"] == "target" && line["status"] == status && line["at"].is_string();
+        assert!(lines.iter().any(is_told) || status == "injecting", "{status}: {out}");
+    }
     assert_eq!((&report["status"], &report["outcome"]), (&"completed".into(), &"noSteadyState".into()));
     assert_eq!(lab.function("lab-search"), before);
     let again = lab.snapback(&["report", report["runId"].as_str().unwrap()]);

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::fake::{FakeAws, SNAPBACK, ended, experiment_file};
+use super::fake::{FakeAws, SNAPBACK, ended, experiment_file, last_line};
 
 /// Writes the files in which AWS tools keep their profiles.
 fn profiles(test: &str) -> [(&'static str, PathBuf); 2] {
@@ -109,7 +109,7 @@ fn plan_and_run_begin_with_account_region_and_caller() {
     let (code, out, err) = aws.snapback(&["run", file, "--name", "r"]);
     assert!(code == 0 && out.starts_with(line), "{code}: {out}{err}");
     let (code, out, err) = aws.snapback(&["run", file, "--name", "r", "--json"]);
-    let report: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let report = last_line(&out);
     assert!(code == 0 && err.starts_with(line), "{code}: {err}");
     let identity = serde_json::json!({
         "account": "123456789012", "region": "eu-west-1", "caller": "arn:aws:iam::123456789012:user/anna"

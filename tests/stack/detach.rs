@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use snapback::model::run::RunStatus;
 
-use super::fake::{FakeAws, Running, eventually, experiment_file};
+use super::fake::{FakeAws, Running, eventually, experiment_file, last_line};
 
 /// Starts a run that is detached, and whose faults are not in place yet.
 fn starting(aws: &FakeAws, name: &str, more: &[&str]) -> Running {
@@ -33,7 +33,7 @@ fn a_detached_run_prints_its_report_as_json() {
     let file = experiment_file("detached-json");
     let (code, out, err) = aws.snapback(&["run", file.to_str().unwrap(), "--name", "r", "--detach", "--json"]);
     assert_eq!(code, 0, "{err}");
-    let report: Value = serde_json::from_str(&out).unwrap();
+    let report = last_line(&out);
     assert_eq!((&report["runId"], &report["outcome"]), (&"r".into(), &"unfinished".into()), "{out}");
     assert_eq!(report["targets"][0]["status"], "injected", "{out}");
 }

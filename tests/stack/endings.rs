@@ -1,9 +1,8 @@
 //! The end of `run` and of `rollback` when something else than the run's duration ends them.
 
-use serde_json::Value;
 use snapback::model::run::RunStatus;
 
-use super::fake::{FakeAws, Rollback, Running, eventually, experiment_file};
+use super::fake::{FakeAws, Rollback, Running, eventually, experiment_file, last_line};
 
 const LEFT: &str =
     "the reaper restores this run within about 2 minutes; to restore it immediately: snapback rollback r";
@@ -63,7 +62,7 @@ fn a_stopped_execution_is_no_part_of_the_json() {
     aws.with(|state| state.execution = "ABORTED");
     let file = experiment_file("stopped-json");
     let (code, out, err) = aws.snapback(&["run", file.to_str().unwrap(), "--name", "r", "--json"]);
-    let report: Value = serde_json::from_str(&out).unwrap();
+    let report = last_line(&out);
     assert_eq!((code, &report["outcome"]), (7, &"unfinished".into()), "{err}");
     assert!(err.contains(LEFT), "{err}");
 }

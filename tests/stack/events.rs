@@ -147,6 +147,10 @@ async fn the_lever_is_engaged_before_everything_is_rolled_back() {
     let methods = world.with(|state| state.ledger_methods.clone());
     let at = |method: &str| methods.iter().position(|called| *called == method);
     assert!(at("set_lever") < at("stop_run") && at("set_lever").is_some(), "{methods:?}");
+    assert_eq!(result["moved"], json!(true));
+    let again = json!({ "lever": { "engaged": true, "reason": "again" } });
+    let again = call(&world, Task::Rollback, &again).await.unwrap();
+    assert_eq!((&again["moved"], &again["lever"]), (&json!(false), &result["lever"]), "the first time and reason stay");
     let result = call(&world, Task::Rollback, &sample("lever-disengage.json")).await.unwrap();
     assert_eq!((&result["lever"]["engaged"], &result["runs"]), (&json!(false), &json!([])));
     assert!(!world.lever().await.unwrap().unwrap().engaged);

@@ -45,8 +45,12 @@ pub struct State {
     pub ledger_denied: bool,
     /// Whether the stack's functions take who starts or ends a run; those of earlier releases do not.
     pub records_actors: bool,
+    /// Whether they also take why.
+    pub records_reasons: bool,
     /// Whether the response to StartExecution is lost, although the execution starts.
     pub start_hangs: bool,
+    /// Whether CloudFormation takes longer than any test waits.
+    pub stacks_hang: bool,
     /// The status with which StartExecution fails, or 200.
     pub start_status: u16,
     /// Each call, with its payload where that matters.
@@ -75,7 +79,9 @@ impl FakeAws {
             no_stack: None,
             ledger_denied: false,
             records_actors: true,
+            records_reasons: true,
             start_hangs: false,
+            stacks_hang: false,
             start_status: 200,
             calls: Vec::new(),
             keys: BTreeSet::new(),
@@ -104,7 +110,8 @@ impl FakeAws {
         let asked = |call: String| {
             let mut payload: Value = serde_json::from_str(call.strip_prefix("Invoke ").unwrap()).unwrap();
             let by = payload.as_object_mut().unwrap().remove("by");
-            assert_eq!(by.unwrap_or_default()["via"], "command line", "{payload}");
+            let via = by.unwrap_or_default()["via"].as_str().unwrap_or_default().to_owned();
+            assert!(["command line", "command line, --timeout"].contains(&via.as_str()), "{payload}: {via}");
             payload
         };
         self.calls("Invoke").into_iter().map(asked).collect()
@@ -172,6 +179,12 @@ pub fn ended(mut command: Command) -> (i32, String, String) {
     let output = command.output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
+}
+
+/// Reads the last line that `run --json` has printed: its report.
+pub fn last_line(printed: &str) -> Value {
+    serde_json::from_str(printed.lines().last().unwrap_or_default())
+        .unwrap_or_else(|wrong| panic!("{wrong}: {printed}"))
 }
 
 /// Writes an experiment to a file.
@@ -314,6 +327,11 @@ fn respond(state: &Mutex<State>, call: &str, body: &str) -> (u16, String) {
     };
     now.calls.push(note);
     match name {
+        "DescribeStacks" if now.stacks_hang => {
+            drop(now);
+            std::thread::sleep(Duration::from_secs(120));
+            (500, String::new())
+        }
         "DescribeStacks" => stacks(&now),
         "GetCallerIdentity" if !now.sts => {
             (403, "<ErrorResponse><Error><Code>No</Code></Error></ErrorResponse>".into())
@@ -395,12 +413,20 @@ fn stacks(state: &State) -> (u16, String) {
         ("StateMachineArn", MACHINE),
         ("RollbackFunction", "snapback-rollback"),
         ("RecordsActors", "true"),
+        ("RecordsReasons", "true"),
     ];
     let member = |(key, value): &(&str, &str)| {
         format!("<member><OutputKey>{key}</OutputKey><OutputValue>{value}</OutputValue></member>")
     };
-    let outputs: String =
-        outputs.iter().filter(|(key, _)| state.records_actors || *key != "RecordsActors").map(member).collect();
+    let outputs: String = outputs
+        .iter()
+        .filter(|(key, _)| match *key {
+            "RecordsActors" => state.records_actors,
+            "RecordsReasons" => state.records_actors && state.records_reasons,
+            _ => true,
+        })
+        .map(member)
+        .collect();
     let response = format!(
         "<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>snapback</StackName>\
          <StackId>arn:aws:cloudformation:eu-west-1:123456789012:stack/snapback/1</StackId>\

@@ -220,7 +220,7 @@ fn an_impossible_rollback_reports_the_cause_and_the_fix() {
         assert!(err.contains(retry), "{arguments:?}: {err}");
     }
     // The command has tried both: the function, and the ledger with the caller's own rights.
-    assert!(!aws.calls("Invoke").is_empty() && !aws.calls("UpdateItem").is_empty() && !aws.calls("PutItem").is_empty());
+    assert!(aws.calls("Invoke").len() >= 3 && aws.calls("UpdateItem").len() >= 3, "{:?}", aws.calls(""));
 }
 
 #[test]

@@ -17,6 +17,7 @@ fn commands() -> Vec<(Vec<String>, i32)> {
         ("help run", 0),
         ("completions bash", 0),
         ("man", 0),
+        ("init latency --function checkout", 0),
         (&format!("check {file}"), 0),
         (&format!("--json check {file}"), 0),
         (&format!("import {fis}"), 0),

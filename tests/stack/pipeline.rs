@@ -100,6 +100,23 @@ fn a_timeout_rolls_back_and_ends_with_9() {
     assert_eq!(running.code(), 9, "{}", running.shown());
     running.wait_for("the timeout has elapsed; rolling back", 1);
     assert_eq!(aws.rollbacks(), [json!({ "stop": "r" })]);
+    let asked = aws.calls("Invoke");
+    assert!(asked[0].contains(", --timeout\""), "the report says that the timeout has ended it: {asked:?}");
+}
+
+#[test]
+fn an_early_signal_leaves_no_empty_file() {
+    let (folder, file) = (folder("early"), experiment_file("early"));
+    let junit = folder.join("junit.xml");
+    let aws = FakeAws::start();
+    aws.with(|state| state.stacks_hang = true);
+    let mut running = aws.begin(&["run", file.to_str().unwrap(), "--name", "r", "--junit", junit.to_str().unwrap()]);
+    eventually(|| !aws.calls("DescribeStacks").is_empty(), || "the stack is read".to_owned());
+    running.signal("TERM");
+    assert_eq!(running.code(), 4, "{}", running.shown());
+    let xml = std::fs::read_to_string(&junit).unwrap();
+    assert!(xml.contains("errors=\"1\"") && xml.contains("interrupted; nothing was started"), "{xml}");
+    assert_eq!(aws.calls("StartExecution"), Vec::<String>::new());
 }
 
 #[test]

@@ -24,11 +24,11 @@ fn ledger_actions(method: &str) -> &'static [&'static str] {
         }
         "take_lock" => &["ConditionCheckItem", "UpdateItem", "GetItem"],
         "stop_run" => &["UpdateItem", "GetItem", "PutItem"],
-        "end_target" | "begin_observing" => &["UpdateItem", "GetItem"],
+        "end_target" | "begin_observing" | "set_lever" | "record_removed_faults" => &["UpdateItem", "GetItem"],
         "retire_run" => &["UpdateItem", "DeleteItem", "PutItem"],
         "keep_metrics" => &["UpdateItem", "DeleteItem"],
-        "set_lever" => &["PutItem"],
-        "record_removed_faults" => &["GetItem", "UpdateItem"],
+        "unlisted_runs" => &["Scan"],
+        "relist_run" => &["PutItem"],
         "run" | "target" | "lock" | "lever" | "kept_metrics" => &["GetItem"],
         "targets" | "active_runs" | "runs_of_alarm" | "runs_awaiting_metrics" => &["Query"],
         "start_run" | "record_findings" | "close_run" | "shorten_lease" | "record_restore_error" | "record_waiting" => {

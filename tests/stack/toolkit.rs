@@ -1,4 +1,4 @@
-//! The Chaos Toolkit drives snapback through its extension, `infra/chaostoolkit-snapback`.
+//! Other tools of chaos engineering: chaos_lambda in a layer of the user, and the Chaos Toolkit, which drives snapback through its extension, `infra/chaostoolkit-snapback`.
 
 use super::lab::Lab;
 
@@ -6,5 +6,8 @@ use super::lab::Lab;
 /// (`tests/toolkit/check.py`).
 #[test]
 fn the_chaos_toolkit_restores_however_it_ends() {
-    Lab::start().check("toolkit/check.py");
+    let lab = Lab::start();
+    lab.check("toolkit/check.py");
+    // A handler of the user from another package, on the same lab: events/handler-chaos-lambda.json (`tests/brought/check.py`).
+    lab.check("brought/check.py");
 }

@@ -116,3 +116,52 @@ fn a_quiet_run_prints_only_its_report() {
     let (_, out, err) = aws.snapback(&["run", file.to_str().unwrap(), "--name", "r", "--quiet"]);
     assert!(out.starts_with("run r: ") && !out.contains("  0:0"), "{out}{err}");
 }
+
+#[test]
+fn a_reason_is_sent_unless_the_stack_is_of_an_earlier_release() {
+    for records in [true, false] {
+        let aws = FakeAws::start();
+        aws.with(|state| state.records_reasons = records);
+        let (code, out, err) = aws.snapback(&["rollback", "r", "--reason", "customers complain"]);
+        assert_eq!(code, 0, "{out}{err}");
+        let [call] = &aws.calls("Invoke")[..] else { panic!("{:?}", aws.calls("Invoke")) };
+        assert_eq!(call.contains(r#""reason":"customers complain""#), records, "{call}");
+        assert_eq!(err.contains("records no reasons"), !records, "{err}");
+    }
+}
+
+/// Checks a value against the schema that the command line prints.
+fn assert_fits(document: &str, value: &Value) {
+    let (code, schema, err) = snapback(&format!("schema --of {document}"), &[]);
+    assert_eq!(code, 0, "{err}");
+    let schema: Value = serde_json::from_str(&schema).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let errors: Vec<String> = validator.iter_errors(value).map(|error| error.to_string()).collect();
+    assert!(errors.is_empty(), "{document}: {errors:?}: {value:#}");
+    let mut other = value.clone();
+    other.as_object_mut().unwrap().clear();
+    assert!(!validator.is_valid(&other), "{document} has required fields");
+}
+
+#[test]
+fn what_a_command_prints_fits_its_schema() {
+    let aws = FakeAws::start();
+    aws.with(|state| {
+        (state.run, state.target, state.execution) =
+            (snapback::model::run::RunStatus::Completed, "restored", "SUCCEEDED");
+    });
+    let file = experiment_file("schema");
+    let (_, out, err) = aws.snapback(&["run", file.to_str().unwrap(), "--name", "r", "--json"]);
+    let lines: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(lines.len() >= 3, "{out}{err}");
+    assert_eq!((&lines[0]["type"], &lines[0]["runId"]), (&"started".into(), &"r".into()));
+    assert_eq!(lines.last().unwrap()["type"], "report");
+    for line in &lines {
+        assert_fits("run", line);
+    }
+    let print = |arguments: &[&str]| serde_json::from_str(&aws.snapback(arguments).1).unwrap();
+    assert_fits("report", &print(&["report", "r", "--json"]));
+    assert_fits("check", &print(&["check", file.to_str().unwrap(), "--json"]));
+    assert_fits("failure", &print(&["report", "another", "--json"]));
+    assert_fits("failure", &print(&["stop", "--json"]));
+}

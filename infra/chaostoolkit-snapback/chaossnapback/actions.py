@@ -18,6 +18,7 @@ logger = logging.getLogger("chaostoolkit")
 POLL_SECONDS = 2.0
 # The errors with which nothing was started.
 NOT_STARTED = ("NoCommand", "NotStarted")
+NO_SUCH_RUN = "NoSuchRun"
 # How often in a row the run may be unreadable before the wait fails.
 UNREADABLE_LIMIT = 10
 
@@ -36,7 +37,10 @@ def start_run(
     Chaos Toolkit. The action fails if a guardrail refuses the run, and then nothing was changed.
     """
     file, text = source(experiment)
-    run = SESSION.begin(name or new_name(), CommandLine.of(configuration, secrets))
+    line = CommandLine.of(configuration, secrets)
+    if name and name not in SESSION.runs:
+        require_unused(name, line)
+    run = SESSION.begin(name or new_name(), line)
     if SESSION.journal is None:
         logger.warning("snapback: the control chaossnapback.control is not in `controls`; without it, --fail-fast does not "
                        "end wait_for_run, and a killed experiment's run ends only at the end of its duration")  # fmt: skip
@@ -52,6 +56,17 @@ def start_run(
     if code != 0:
         raise ActivityFailed(f"the run {run.name} ended before all of its faults were in place: {shown_failure(run.report)}")
     return run.report
+
+
+def require_unused(name: str, line: CommandLine) -> None:
+    """Refuses the name of a run that exists. From `begin` on, whatever ends this process rolls back the run of this name."""
+    try:
+        line.call("report", name)
+    except CommandFailed as failure:
+        if failure.error == NO_SUCH_RUN:
+            return
+        raise
+    raise ActivityFailed(f"name: there is a run `{name}` already; write another name, or leave it out for a unique one")
 
 
 def source(experiment: Any) -> tuple[str, str]:

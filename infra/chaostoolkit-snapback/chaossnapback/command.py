@@ -93,14 +93,21 @@ class CommandLine:
 
 
 def parsed(command: str, printed: str, noted: str, code: int) -> dict[str, Any]:
-    """Reads a command's output. An object with `error` and `cause` is a failure."""
-    try:
-        value = json.loads(printed)
-    except ValueError:
-        value = None
-    if isinstance(value, dict) and "error" in value and "cause" in value:
-        raise CommandFailed(str(value["error"]), str(value["cause"]), code)
-    if isinstance(value, dict) and not ("error" in value or "cause" in value):
+    """Reads a command's output: one object, or for `run` one a line, of which the last is the outcome.
+
+    An object with `error` and `cause` is a failure.
+    """
+    value = last_object(printed)
+    if value is not None and "error" in value and "cause" in value:
+        if value["error"] == "WrongUsage":
+            # The command line of another release lacks an option.
+            wrong = str(value["cause"]).split("\n\n")[0]
+            if "unexpected argument" not in wrong:
+                raise CommandFailed("InvalidInput", f"{command}: {wrong}", code)
+            printed, value = wrong, None
+        else:
+            raise CommandFailed(str(value["error"]), str(value["cause"]), code)
+    if value is not None and not ("error" in value or "cause" in value):
         return value
     said = (noted.strip() or printed.strip() or "it printed nothing").split("\n\n")[0][:SHOWN_CHARACTERS]
     if code == INVALID and said.startswith("error: ") and "unexpected argument" not in said:
@@ -111,6 +118,18 @@ def parsed(command: str, printed: str, noted: str, code: int) -> dict[str, Any]:
         "name snapback's command line as snapback_path, in the release of this extension or a newer one",
         code,
     )
+
+
+def last_object(printed: str) -> dict[str, Any] | None:
+    """Returns the object that a text is, or else the one in its last line."""
+    for candidate in (printed, printed.strip().rpartition("\n")[2]):
+        try:
+            value = json.loads(candidate)
+        except ValueError:
+            continue
+        if isinstance(value, dict):
+            return value
+    return None
 
 
 def text(given: dict[str, Any], key: str) -> str:

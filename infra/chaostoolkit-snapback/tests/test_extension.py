@@ -54,6 +54,9 @@ def failure(error: str, cause: str, code: int) -> dict[str, Any]:
     return reply({"error": error, "cause": cause}, code)
 
 
+NO_RUN = failure("NoSuchRun", "there is no run r", 2)
+
+
 class Extension(unittest.TestCase):
     """Each test has its own fake command line."""
 
@@ -64,6 +67,8 @@ class Extension(unittest.TestCase):
         self.program = self.folder / "snapback"
         self.program.write_text(FAKE)
         self.program.chmod(0o755)
+        # What a start with a name asks first.
+        self.on("report", NO_RUN)
         SESSION.runs.clear()
         SESSION.journal = {"status": None}
         self.addCleanup(SESSION.end_watcher)
@@ -74,8 +79,11 @@ class Extension(unittest.TestCase):
         (self.folder / command).write_text("\n".join(map(json.dumps, replies)))
 
     def calls(self) -> list[dict[str, Any]]:
+        """Returns the calls, without the question of each start whether its name is in use."""
         file = self.folder / "calls"
-        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+        calls = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+        commands = [call["arguments"][0] for call in calls] + [""]
+        return [call for at, call in enumerate(calls) if commands[at : at + 2] != ["report", "run"]]
 
     def start(self, experiment: Any = None, name: str = "r", **more: str) -> dict[str, Any]:
         configuration = {"snapback_path": str(self.program), **more}
@@ -125,6 +133,22 @@ class Start(Extension):
     def test_a_name_is_used_once(self) -> None:
         self.started()
         self.fails(self.start, "name: this experiment has already started a run `r`; write another name")
+
+    def test_the_name_of_a_run_that_exists_is_never_rolled_back(self) -> None:
+        SESSION.start_watcher()
+        self.on("report", reply(report()))
+        self.fails(self.start, "name: there is a run `r` already; write another name, or leave it out")
+        watching = SESSION.watcher
+        assert watching is not None and watching.stdin is not None
+        watching.stdin.close()
+        SESSION.watcher = None
+        self.assertEqual((watching.wait(30), actions.roll_back()), (0, {"runs": []}))
+        self.assertEqual([call["arguments"] for call in self.calls()], [["report", "r", "--json"]])
+
+    def test_a_start_whose_name_cannot_be_looked_up_is_not_made(self) -> None:
+        self.on("report", failure("Unavailable", "the ledger did not respond", 1))
+        self.fails(self.start, "the ledger did not respond")
+        self.assertEqual((SESSION.runs, len(self.calls())), ({}, 1))
 
     def test_a_missing_command_line_is_named_with_the_fix(self) -> None:
         missing = str(self.folder / "absent")

@@ -42,6 +42,7 @@ pub(super) enum Call {
     RecordRestoreError(RunId, FunctionArn),
     RecordWaiting(RunId, FunctionArn, Option<&'static str>),
     RecordRemovedFaults(RunId, FunctionArn, Vec<RemovedFault>),
+    RelistRun(RunId),
     SetLever(Lever),
     /// A guarded write that was made from an earlier read.
     Late(GuardedWrite),
@@ -130,6 +131,7 @@ impl Sequence {
             TargetStatus::Pending => Call::Arm(run, on, self.snapshot()),
             TargetStatus::Armed => self.while_armed(target),
             TargetStatus::Injecting if self.dice.percent(40) => self.shorten_lease(target, LeaseKind::Inject),
+            TargetStatus::Injecting if self.dice.percent(20) => Call::RecordWaiting(run, on, Some("busy")),
             TargetStatus::Restoring if !target.rehearsed => Call::MarkRehearsed(run, on, target.changes.clone()),
             TargetStatus::Injecting | TargetStatus::Injected | TargetStatus::Restoring if self.dice.percent(20) => {
                 Call::BeginInject(run, on, target.changes.clone(), self.lease(LeaseKind::Inject))
@@ -202,7 +204,7 @@ impl Sequence {
         let stored = state.runs.get(id).cloned();
         let (run, on) = (id.clone(), function.clone());
         let kind = if self.dice.percent(50) { LeaseKind::Inject } else { LeaseKind::Restore };
-        match self.dice.between(0, 23) {
+        match self.dice.between(0, 24) {
             0 => Call::CreateRun(Box::new(self.run(id))),
             1 => Call::AddTargets(run, vec![on, function_arn("function-02")]),
             2 => Call::StartRun(run),
@@ -228,15 +230,15 @@ impl Sequence {
             16 => Call::RecordRestoreError(run, on),
             17 | 18 => Call::RecordWaiting(run, on, *self.dice.pick(&[None, Some("busy"), Some("a lease")]).unwrap()),
             19 => Call::RecordRemovedFaults(run, on, self.removed_faults()),
-            20 => Call::SetLever(Lever {
-                engaged: self.dice.percent(50),
-                since: self.now,
-                reason: "why".into(),
-                by: self.actor(),
-            }),
+            20 => Call::SetLever(self.lever()),
+            23 => Call::RelistRun(run),
             21 | 22 => Call::Late(self.late_write(target)),
             _ => Call::Read(run, on),
         }
+    }
+
+    fn lever(&mut self) -> Lever {
+        Lever { engaged: self.dice.percent(50), since: self.now, reason: "why".into(), by: self.actor() }
     }
 
     fn metrics(&mut self) -> KeptMetrics {
@@ -386,6 +388,8 @@ pub(super) fn every_write() -> Vec<GuardedWrite> {
         writes::record_findings(&id, &sequence.findings()),
         writes::close_run(&id, RunStatus::Failed, now),
         writes::retire_run(&run, now),
+        writes::relist_run(&id),
+        writes::set_lever(&sequence.lever()),
         writes::keep_metrics(&id, &sequence.metrics(), now),
         writes::take_lock(key),
         writes::arm(key, &snapshot),

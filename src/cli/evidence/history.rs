@@ -8,7 +8,6 @@ use serde::Serialize;
 use crate::model::kept_metrics::Series;
 use crate::model::names::{ExperimentName, RunId};
 use crate::model::run::Run;
-use crate::model::time::Time;
 use crate::plan::evidence::RunTimes;
 use crate::plan::rendering::{Outcome, report_view};
 use crate::ports::{Ledger, World};
@@ -204,6 +203,7 @@ fn chart(rows: &[Row], at: usize) -> Result<Markup, DrawingError> {
 mod tests {
     use super::super::samples::{HOSTILE, keep};
     use super::*;
+    use crate::model::time::Time;
 
     fn row(number: i64, detection: Option<u64>) -> Row {
         let created_at = Time(1_780_272_000_000 + number * 86_400_000);

@@ -17,7 +17,14 @@ use super::schedule_arguments::{NewSchedule, ScheduleAction};
 use super::stack::Stack;
 use super::{Failure, stack};
 
-use view::{ScheduleView, StartView, starts};
+pub(super) use view::ScheduleView;
+use view::{StartView, starts};
+
+/// What `schedule list` prints as JSON.
+#[derive(serde::Serialize, schemars::JsonSchema)]
+pub(super) struct ScheduleList {
+    schedules: Vec<ScheduleView>,
+}
 
 /// The starts that `show` shows at most.
 const MAX_STARTS: usize = 10;
@@ -117,7 +124,7 @@ async fn list(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
         }
     }
     if output.as_json {
-        output.json(&json!({ "schedules": views }));
+        output.json(&ScheduleList { schedules: views });
         return Ok(());
     }
     if views.is_empty() {

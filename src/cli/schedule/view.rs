@@ -10,9 +10,9 @@ use crate::model::schedule::{Schedule, ScheduleName, ScheduledStart, run_prefix}
 use crate::steps::error::{StepErrorKind, failure_message};
 
 /// A schedule, as JSON output has it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct ScheduleView {
+pub(in crate::cli) struct ScheduleView {
     name: String,
     paused: bool,
     expression: String,
@@ -28,9 +28,9 @@ pub(super) struct ScheduleView {
 }
 
 /// A start of a schedule's experiment, and its result.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct StartView {
+pub(in crate::cli) struct StartView {
     run: String,
     started_at: String,
     /// `running`, `refused`, `failed`, or the outcome of the run's report.

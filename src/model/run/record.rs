@@ -86,6 +86,17 @@ impl Run {
         self.experiment.is_none() && (self.unread.is_none() || self.created_at == Time(0))
     }
 
+    /// Why it ends, for display. The timeout of a command ends a run as its user does, and is who ended it.
+    #[must_use]
+    pub fn reason_text(&self) -> Option<String> {
+        match (&self.reason, &self.ended_by) {
+            (Some(EndReason::UserRequest), Some(by)) if by.is_timeout() => {
+                Some("stopped by the timeout of the command that started it".to_owned())
+            }
+            (reason, _) => reason.as_ref().map(ToString::to_string),
+        }
+    }
+
     /// The key of its target on this function.
     #[must_use]
     pub fn target_key<'a>(&'a self, function: &'a FunctionArn) -> TargetKey<'a> {

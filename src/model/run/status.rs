@@ -6,6 +6,7 @@ use crate::model::actor::Actor;
 
 /// The status of a run; the words are those of AWS FIS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum RunStatus {
     /// The run is being recorded, and no function is changed.

@@ -8,6 +8,7 @@ use crate::model::time::Time;
 
 /// The status of a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum TargetStatus {
     /// Nothing is recorded yet, and the function is unchanged.
@@ -174,6 +175,18 @@ impl TargetRecord {
             waiting_for: None,
             restore_error: None,
         }
+    }
+
+    /// What is wrong with its snapshot, and what to do, if it has a value that no function can have. What has ended is never
+    /// written back.
+    #[must_use]
+    pub fn damage(&self) -> Option<String> {
+        let damage = self.changes.iter().filter(|_| !self.status.is_final()).find_map(Change::damage)?;
+        Some(format!(
+            "its snapshot is damaged: {damage}; nothing of it is restored until that is corrected; write the value that the \
+             function had into `changes` of the target's item in the ledger's table, then run: snapback rollback {}",
+            self.run
+        ))
     }
 
     /// Its name in the ledger.

@@ -89,7 +89,7 @@ impl Field {
             };
             match ends {
                 Some((first, last)) => {
-                    (first..=last).contains(&number) && (number - first) % step.unwrap_or(1).max(1) == 0
+                    (first..=last).contains(&number) && (number - first).is_multiple_of(step.unwrap_or(1).max(1))
                 }
                 None => true,
             }

@@ -93,6 +93,14 @@ impl Ledger for Worker<'_> {
         self.as_caller(None).all_runs().await
     }
 
+    async fn unlisted_runs(&self) -> Result<Vec<RunId>, LedgerError> {
+        self.as_caller(None).unlisted_runs().await
+    }
+
+    async fn relist_run(&self, run: &RunId) -> Result<(), LedgerError> {
+        self.as_caller(None).relist_run(run).await
+    }
+
     async fn runs_of_alarm(&self, alarm_arn: &str) -> Result<RunList, LedgerError> {
         let mut runs = self.as_caller(None).runs_of_alarm(alarm_arn).await?;
         if self.has(Weakening::AlarmReadStale) {
@@ -175,7 +183,7 @@ impl Ledger for Worker<'_> {
         self.as_caller(None).lever().await
     }
 
-    async fn set_lever(&self, lever: &Lever) -> Result<(), LedgerError> {
+    async fn set_lever(&self, lever: &Lever) -> Result<Lever, LedgerError> {
         self.as_caller(None).set_lever(lever).await
     }
 }

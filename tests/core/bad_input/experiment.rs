@@ -27,7 +27,7 @@ pub const STARTED_BY: &[Row] = &[
     (
         "/startedBy",
         || json!({ "via": "CI", "user": "ana" }),
-        "startedBy: `user` is not a known field; write one of caller, via, url",
+        "startedBy: `user` is not a known field; write one of caller, via, url, reason",
     ),
     (
         "/startedBy",

@@ -3,7 +3,6 @@
 // The order is the proxy's: delays before the handler; the first exception or response in its place; the handler; delays after it; the
 // first exception after it; responses after it.
 
-import { between } from './choice.mjs'
 import { line, metric } from './log.mjs'
 
 // How often a wait reads the wall clock, which may jump where a timer does not.
@@ -47,10 +46,8 @@ export class Injector {
   }
 
   async injectAfter(delays, results, self, parameters) {
-    if (this.streams) {
-      if (delays.length + results.length > 0) this.logStream()
-      return this.original.apply(self, parameters)
-    }
+    if (delays.length + results.length === 0) return passOn(this.original, self, parameters)
+    if (this.streams) return this.injectIntoStream(delays, results, self, parameters)
     let result
     try {
       result = await call(this.original, self, parameters)
@@ -66,6 +63,20 @@ export class Injector {
       }
     }
     return result
+  }
+
+  // Injects before the end of the stream, which is the last that the handler can hold back: what it has written is on its way.
+  async injectIntoStream(delays, results, self, parameters) {
+    if (results.some((fault) => fault.kind === 'response')) this.logStream()
+    const held = holdEnd(parameters[1], () => this.endInvocation(delays, results, parameters))
+    try {
+      await Promise.race([held.failure, this.original.apply(self, parameters)])
+    } catch (error) {
+      // The handler has failed before the end.
+      if (held.release()) await this.endInvocation(delays, results, parameters)
+      throw error
+    }
+    await held.completion()
   }
 
   // Injects what takes effect after the handler, also after one that has failed.
@@ -94,7 +105,7 @@ export class Injector {
   logStream() {
     if (this.hasLogged) return
     this.hasLogged = true
-    line('the handler streams its response, so a fault after it is not injected; the faults of the proxy are')
+    line('the handler streams its response, so a `response` after it is not injected; that of the proxy is')
   }
 
   // Creates an error of a class of the function or of JavaScript; an Error that tells why not.
@@ -103,7 +114,10 @@ export class Injector {
     let problem = 'neither the handler\'s module exports nor JavaScript has an error class with this name'
     if (Found) {
       try {
-        return new Found(message)
+        const error = new Found(message)
+        // The message is not the first parameter of an AggregateError.
+        if (!error.message) error.message = message
+        return error
       } catch (error) {
         problem = `it cannot be created from a message alone: ${error?.message}`
       }
@@ -119,15 +133,57 @@ export class Injector {
   }
 }
 
-// Calls a handler of any form: async, with a callback, or neither.
-function call(original, self, [event, context, callback, ...rest]) {
-  if (callback === undefined) return original.call(self, event, context)
+// Maps a roll to a number from `least` to `most`. The product is exact: it has less than 53 bits.
+export function between(least, most, roll) {
+  return least + Math.floor(roll.fraction * (most - least + 1))
+}
+
+// Calls a handler whose result nothing waits for. One that ends with its callback, which the runtimes before Node.js 24 have, ends the
+// invocation itself, also where it does so by the end of the event loop.
+function passOn(original, self, parameters) {
+  const returned = original.apply(self, parameters)
+  return takesCallback(parameters) && !isPromise(returned) ? new Promise(() => {}) : returned
+}
+
+// Calls a handler of any form: one that returns a promise or a value, or one that ends with its callback or a method of its context.
+function call(original, self, parameters) {
+  if (!takesCallback(parameters)) return original.apply(self, parameters)
+  const [event, context, , ...rest] = parameters
   return new Promise((resolve, reject) => {
-    const done = (error, value) => (error ? reject(error) : resolve(value))
+    const done = (error, value) => (error === undefined || error === null ? resolve(value) : reject(error))
+    // The runtime has read its own methods already.
+    Object.assign(context, { done, succeed: resolve, fail: (error) => reject(error ?? 'handled') })
     const returned = original.call(self, event, context, done, ...rest)
-    // A handler that returns no promise ends with its callback.
-    if (typeof returned?.then === 'function') returned.then(resolve, reject)
+    if (isPromise(returned)) returned.then(resolve, reject)
   })
+}
+
+const takesCallback = (parameters) => typeof parameters[2] === 'function'
+
+const isPromise = (value) => typeof value?.then === 'function'
+
+// Holds back the end of a stream until `before` has completed. If that fails, the stream is left to the runtime, which reports the failure
+// as it reports one of the handler.
+function holdEnd(stream, before) {
+  const { end } = stream
+  let completion
+  let fail
+  const failure = new Promise((_, reject) => (fail = reject))
+  failure.catch(() => {})
+  stream.end = (...last) => {
+    stream.end = end
+    const [data, encoding] = last.filter((each) => typeof each !== 'function')
+    if (data !== undefined && data !== null) stream.write(data, encoding)
+    completion = before().then(() => stream.end(...last.filter((each) => typeof each === 'function')))
+    completion.catch(fail)
+    return stream
+  }
+  // Returns whether the end has not come yet.
+  const release = () => {
+    stream.end = end
+    return completion === undefined
+  }
+  return { failure, release, completion: () => completion }
 }
 
 // Sends a response in HTTP form as the head and the body of a stream, any other one as its JSON.

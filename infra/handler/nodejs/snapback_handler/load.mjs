@@ -1,15 +1,17 @@
 // Loads the original handler as the runtime does. An error is the one that the runtime would get or throw without snapback, so it reports
 // the same.
 
-import { createRequire } from 'node:module'
-
-// Imports of these modules would take 2 ms at the start.
+// Imports of the built-in modules would take 2 ms at the start. Before Node.js 20.16, there is no other way.
+const { createRequire } = process.getBuiltinModule?.('node:module') ?? (await import('node:module'))
 const builtIn = createRequire(import.meta.url)
 const { existsSync } = builtIn('node:fs')
-const { basename, join, resolve } = builtIn('node:path')
+const { basename, dirname, join, resolve } = builtIn('node:path')
 
 // The runtime's program, in whose name a missing module is reported.
 const require = process.argv[1] ? createRequire(resolve(process.argv[1])) : builtIn
+
+// The runtimes before Node.js 24 load CommonJS with require, and find a handler also in a function.
+const REQUIRES = Number(process.versions.node.split('.')[0]) < 24
 
 // Returns the handler and the module that it is from.
 export async function load(name) {
@@ -30,13 +32,33 @@ export async function load(name) {
 async function loadModule(root, folder, file) {
   const path = resolve(root, folder, file)
   for (const extension of ['', '.js', '.mjs', '.cjs']) {
-    if (existsSync(path + extension)) return import(path + extension)
+    if (!existsSync(path + extension)) continue
+    return REQUIRES && isCommonJs(path, extension) ? require(path + extension) : import(path + extension)
   }
   return require(require.resolve(file, { paths: [root, join(root, folder)] }))
 }
 
+function isCommonJs(path, extension) {
+  return extension === '.js' ? !isInModulePackage(dirname(path)) : extension !== '.mjs'
+}
+
+// Whether the nearest package.json makes the .js files of a folder ES modules.
+function isInModulePackage(folder) {
+  const file = join(folder, 'package.json')
+  if (existsSync(file)) {
+    try {
+      return JSON.parse(builtIn('node:fs').readFileSync(file)).type === 'module'
+    } catch {
+      return false
+    }
+  }
+  const above = dirname(folder)
+  return above !== folder && !folder.endsWith('/node_modules') && isInModulePackage(above)
+}
+
 function find(path, module) {
-  return path.split('.').reduce((value, key) => (value && typeof value === 'object' ? value[key] : undefined), module)
+  const holds = (value) => typeof value === 'object' || (REQUIRES && typeof value === 'function')
+  return path.split('.').reduce((value, key) => (value && holds(value) ? value[key] : undefined), module)
 }
 
 function failure(type, message) {

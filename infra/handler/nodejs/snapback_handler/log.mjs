@@ -1,9 +1,6 @@
-// What the handler writes to the function's log: metrics, and why it does not inject.
+// What the handler writes to the function's log: metrics, and why it does not inject. Loaded only if there is something to write.
 
-import { createRequire } from 'node:module'
-
-// An import of the module would take 2 ms at the start.
-const { writeSync } = createRequire(import.meta.url)('node:fs')
+import { writeSync } from 'node:fs'
 
 // Up to this size, one write to a pipe is atomic (POSIX, PIPE_BUF on Linux).
 const MAX_LINE_BYTES = 4096

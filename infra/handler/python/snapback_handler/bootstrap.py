@@ -2,14 +2,16 @@
 
 The runtime's client (awslambdaric) removes the outermost frames whose file is named bootstrap.py from a stack trace. So an exception of
 the function's own has the stack trace that it would have without this file.
+
+A layer has no compiled code, so Python compiles these files at each start, which takes about 10 us a line. So the start imports only
+what every run needs: this file, config.py, and conditions.py if there are conditions.
 """
 
-import functools
 import os
 import sys
 import time
 
-from snapback_handler import config, log
+from snapback_handler import config
 
 
 def __getattr__(name):
@@ -23,28 +25,25 @@ def __getattr__(name):
     os.environ["_HANDLER"] = original_name
     original = load(original_name)
     orders = config.read(text)
-    handler = original if orders is None else wrap(original, orders)
+    handler = original if orders is None else wrap(original, original_name, orders)
     globals()["handler"] = handler
     return handler
 
 
 def load(name):
-    """Returns the handler with this name, or raises what the runtime would raise."""
+    """Returns the handler with this name, or raises what the runtime would report as without snapback."""
     runtime = sys.modules.get("awslambdaric.bootstrap")
-    load_as_runtime = getattr(runtime, "_get_handler", None)
-    if load_as_runtime:
-        return load_as_runtime(name)
-    import importlib
+    try:
+        return runtime._get_handler(name)
+    except AttributeError as error:
+        from snapback_handler import unusual
 
-    module, _, function = name.rpartition(".")
-    return getattr(importlib.import_module(module.replace("/", ".")), function)
+        return unusual.load(name, runtime, error)
 
 
-def wrap(original, orders):
+def wrap(original, name, orders):
     """Returns a handler that injects the faults of the orders until they expire."""
-    from snapback_handler.choice import Choice
-
-    choose = Choice(orders).due
+    choose = chooser(orders)
     clock, until = time.time, orders.until
 
     def handler(event, context):
@@ -56,10 +55,45 @@ def wrap(original, orders):
     def inject(due, event, context):
         from snapback_handler.faults import Call
 
-        return Call(original, orders, due).invoke(event, context)
+        return Call(original, name, orders, due).invoke(event, context)
 
     try:
+        import functools
+
         return functools.wraps(original)(handler)
     except Exception as error:
+        from snapback_handler import log
+
         log.line("the handler's attributes cannot be copied: %s" % error)
         return handler
+
+
+def chooser(orders):
+    """Returns a function that returns the faults that are due in an invocation, each with its roll."""
+    faults, count, everything = orders.faults, len(orders.faults), config.ALL
+    if orders.seed is None:
+        # From the kernel: environments restored from one snapshot (SnapStart) share all other random state.
+        draw, number, size = os.urandom, int.from_bytes, 8 * count
+
+        def roll():
+            drawn = draw(size)
+            return [number(drawn[at : at + 8], "little") for at in range(0, size, 8)]
+
+    else:
+        from snapback_handler.dice import seeded
+
+        roll = seeded(orders.seed, count)
+
+    def choose(event, context):
+        rolls = zip(faults, roll())
+        return [(fault, rolled) for fault, rolled in rolls if rolled % everything < fault.share and is_selected(fault, event, context)]
+
+    return choose
+
+
+def is_selected(fault, event, context):
+    if fault.qualifier:
+        parts = getattr(context, "invoked_function_arn", "").split(":", 7)
+        if fault.qualifier != (parts[7] if len(parts) > 7 else "$LATEST"):
+            return False
+    return all(holds(event) for holds in fault.conditions)

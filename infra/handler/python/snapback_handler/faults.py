@@ -5,23 +5,24 @@ first exception after it; responses after it.
 """
 
 import builtins
-import json
+import opcode
 import sys
 import time
 
 from snapback_handler import log
-from snapback_handler.dice import between
 
 # How often a wait reads the wall clock, which may jump where a sleep does not.
 CLOCK_INTERVAL_S = 1.0
 DEFAULT_TYPE = "RuntimeError"
+# What `try:` and `pass` are in a function's code.
+PASSIVE = {opcode.opmap.get("NOP"), opcode.opmap.get("SETUP_FINALLY")}
 
 
 class Call:
     """One invocation with the faults that are due."""
 
-    def __init__(self, original, orders, due):
-        self.original, self.orders = original, orders
+    def __init__(self, original, name, orders, due):
+        self.original, self.name, self.orders = original, name, orders
         self.delays = [each for each in due if each[0].kind == "latency"]
         self.results = [fault for fault, _ in due if fault.kind != "latency"]
 
@@ -34,6 +35,8 @@ class Call:
         if instead and self.remaining():
             self.report(instead.kind, context)
             if instead.kind == "response":
+                from snapback_handler.responses import whole_response
+
                 return whole_response(instead.settings)
             return raise_inside(self.original, self.exception(instead), event, context)
         return self.after(event, context)
@@ -47,6 +50,8 @@ class Call:
         self.end(context)
         for fault in self.results:
             if fault.after and fault.kind == "response" and self.remaining():
+                from snapback_handler.responses import merged
+
                 self.report("response", context)
                 result = merged(result, fault.settings)
         return result
@@ -78,42 +83,18 @@ class Call:
             time.sleep(max(0.0, min(end - time.monotonic(), CLOCK_INTERVAL_S, self.remaining())))
 
     def exception(self, fault):
-        return exception(self.original, fault.settings["type"], fault.settings["message"])
+        return exception(self.original, self.name, fault.settings["type"], fault.settings["message"])
 
 
-def whole_response(settings):
-    if settings["raw"] is not None:
-        return json.loads(settings["raw"])
-    return merged({"statusCode": 200, "headers": {}, "body": "", "isBase64Encoded": False}, settings)
+def between(least, most, roll):
+    """Maps a roll to a number from `least` to `most`."""
+    # The upper half is nearly independent of the remainder that decides the percentage.
+    return least + (((roll >> 32) * (most - least + 1)) >> 32)
 
 
-def merged(own, settings):
-    """Replaces the parts of a response that the fault gives. One that is not in HTTP form is replaced as a whole."""
-    if settings["raw"] is not None or not isinstance(own, dict) or "statusCode" not in own:
-        return whole_response(settings)
-    result = dict(own)
-    if settings["status"] is not None:
-        result["statusCode"] = settings["status"]
-    if settings["body"] is not None:
-        result.update(body=settings["body"], isBase64Encoded=False)
-    headers = settings["headers"]
-    has_lists = isinstance(own.get("multiValueHeaders"), dict)
-    if headers and has_lists:
-        result["multiValueHeaders"] = replaced(own["multiValueHeaders"], {name: [value] for name, value in headers.items()})
-    if headers and (isinstance(own.get("headers"), dict) or not has_lists):
-        result["headers"] = replaced(own.get("headers"), headers)
-    return result
-
-
-def replaced(own, headers):
-    names = {name.lower() for name in headers}
-    kept = own.items() if isinstance(own, dict) else ()
-    return {**{name: value for name, value in kept if str(name).lower() not in names}, **headers}
-
-
-def exception(original, name, message):
+def exception(original, handler_name, name, message):
     """Creates an exception of a class of the function or of Python; a RuntimeError that tells why not."""
-    found = find_class(original, name or DEFAULT_TYPE)
+    found = find_class(original, handler_name, name or DEFAULT_TYPE)
     if found is None:
         problem = "neither the handler's module nor Python has an exception class with this name"
     else:
@@ -124,14 +105,14 @@ def exception(original, name, message):
     return RuntimeError("%s (snapback was to raise %s, but %s)" % (message, name, problem))
 
 
-def find_class(original, name):
-    module = sys.modules.get(getattr(unwrapped(original), "__module__", None) or "")
-    first, *nested = name.split(".")
-    roots = [(vars(scope)[first], nested) for scope in (module, builtins) if scope and first in vars(scope)]
-    # A module that the function has loaded: the longest name first.
+def find_class(original, handler_name, name):
+    """Returns the exception class with this name: of the handler's modules, of Python, or of a loaded module with the longest name."""
+    # The handler can be from another module than its name says, such as an adapter of a framework.
+    own = sys.modules.get(handler_name.rpartition(".")[0].replace("/", "."))
+    of_code = sys.modules.get(getattr(unwrapped(original), "__module__", None) or "")
     parts = name.split(".")
-    loaded = [(sys.modules.get(".".join(parts[:at])), parts[at:]) for at in range(len(parts) - 1, 0, -1)]
-    roots += [(module, path) for module, path in loaded if module]
+    roots = [(scope, parts) for scope in (own, of_code, builtins)]
+    roots += [(sys.modules.get(".".join(parts[:at])), parts[at:]) for at in range(len(parts) - 1, 0, -1)]
     for found, path in roots:
         for part in path:
             found = getattr(found, part, None)
@@ -165,7 +146,8 @@ def raise_inside(original, error, event, context):
     def trace(frame, kind, _):
         if frame.f_code is not code or raised:
             return None
-        if kind == "line":
+        # A first line `try:` does nothing, and the function's own `except` is for the lines after it.
+        if kind == "line" and code.co_code[frame.f_lasti] not in PASSIVE:
             raised.append(error)
             raise error
         return trace
@@ -188,9 +170,12 @@ def raise_inside(original, error, event, context):
 
 
 def remove_last_frame(error, code):
-    """Removes the frame of the trace function, which the function has not called."""
-    last = error.__traceback__
-    while last and last.tb_next:
-        if last.tb_next.tb_next is None and last.tb_next.tb_frame.f_code is code:
-            last.tb_next = None
-        last = last.tb_next
+    """Removes the frame of the trace function, which the function has not called. Python 3.10 names the function's own frame twice."""
+    entries = [error.__traceback__]
+    while entries[-1].tb_next:
+        entries.append(entries[-1].tb_next)
+    if entries[-1].tb_frame.f_code is code:
+        entries.pop()
+    while len(entries) > 1 and entries[-1].tb_frame is entries[-2].tb_frame:
+        entries.pop()
+    entries[-1].tb_next = None

@@ -2,9 +2,6 @@
 //
 // A fault with anything unknown is ignored as a whole, because the unknown part could be a condition.
 
-import { compiled } from './conditions.mjs'
-import { line } from './log.mjs'
-
 export const FAULTS_VARIABLE = 'SNAPBACK_HANDLER_FAULTS'
 export const ORIGINAL_VARIABLE = 'SNAPBACK_HANDLER'
 const MAX_FAULTS = 20
@@ -20,25 +17,8 @@ const TYPE = /^[A-Za-z_$][A-Za-z0-9_$]*(\.[A-Za-z_$][A-Za-z0-9_$]*)*$/
 const QUALIFIER = /^(\$LATEST(\.PUBLISHED)?|[a-zA-Z0-9_-]{1,128})$/
 const EXCHANGED = { '"': "'", "'": '"', '\\': '~', '~': '\\' }
 
-// Returns the orders; null, with one line in the log, if there is nothing to inject.
-export function read(text) {
-  if (text === undefined) {
-    line(`${FAULTS_VARIABLE} is not set; the function runs without faults`)
-    return null
-  }
-  let parsed
-  try {
-    parsed = parse(text)
-  } catch (error) {
-    line(`${FAULTS_VARIABLE} cannot be read: ${error.message}; the function runs without faults`)
-    return null
-  }
-  parsed.ignored.forEach((what) => line(`${FAULTS_VARIABLE}: ${what}; ignored`))
-  return parsed.faults.length > 0 && Date.now() < parsed.until ? parsed : null
-}
-
 // Returns the orders, with what is unknown in them. Throws if the text contains no orders.
-export function parse(text) {
+export async function parse(text) {
   const json = text.startsWith("{'") ? text.replace(/["'\\~]/g, (c) => EXCHANGED[c]) : text
   const { until, experiment, run, seed = null, faults: listed, ...unknown } = objectOf(JSON.parse(json), 'it')
   whole(until, 0, MAX_U64, 'until')
@@ -49,17 +29,17 @@ export function parse(text) {
   if (listed.length > MAX_FAULTS) throw new Error(`${listed.length} faults are more than the limit of ${MAX_FAULTS}`)
   const faults = []
   const ignored = Object.keys(unknown).map((name) => `\`${name}\` is unknown`)
-  listed.forEach((each, at) => {
+  for (const [at, each] of listed.entries()) {
     try {
-      faults.push(readFault(each))
+      faults.push(await readFault(each))
     } catch (error) {
       ignored.push(`faults[${at}]: ${error.message}`)
     }
-  })
+  }
   return { until, experiment, run, seed, faults, ignored }
 }
 
-function readFault(written) {
+async function readFault(written) {
   const entries = Object.entries(objectOf(written, 'it'))
   if (entries.length !== 1) throw new Error('does not have exactly one name')
   const [[kind, given]] = entries
@@ -67,20 +47,23 @@ function readFault(written) {
   const { when = 'before', percentage = 100, match = [], qualifier = null, ...own } = objectOf(given, kind)
   if (when !== 'before' && when !== 'after') throw new Error('`when` is neither before nor after')
   const after = when === 'after'
-  return { kind, after, ...SETTINGS[kind](own, after), share: share(percentage), conditions: conditions(match), qualifier: qualified(qualifier) }
+  const settings = SETTINGS[kind](own, after)
+  return { kind, after, ...settings, share: share(percentage), conditions: await conditions(match), qualifier: qualified(qualifier) }
 }
 
-function share(percentage) {
+export function share(percentage) {
   if (typeof percentage !== 'number' || !(percentage >= 0 && percentage <= 100)) {
     throw new Error('`percentage` is not a number from 0 to 100')
   }
   return Math.round(percentage * PARTS)
 }
 
-function conditions(written) {
+async function conditions(written) {
   if (!Array.isArray(written)) throw new Error('`match` is not a list')
   if (written.length > MAX_CONDITIONS) throw new Error(`\`match\` has more than ${MAX_CONDITIONS} conditions`)
-  return written.map(compiled)
+  if (written.length === 0) return []
+  const { compiled } = await import('./conditions.mjs')
+  return Promise.all(written.map(compiled))
 }
 
 function qualified(name) {

@@ -1,0 +1,2 @@
+// A module that fails to load with a TypeError.
+undefined.noSuchName
