@@ -54,7 +54,7 @@ async function check(browser, page, view, pictures) {
 }
 
 async function draw(browser, picture, page) {
-  const tab = await browser.newPage({ ...VIEWS[0], viewport: { width: 1160, height: 1320 } });
+  const tab = await browser.newPage({ ...VIEWS[0], viewport: { width: 1160, height: 1165 } });
   await tab.goto(pathToFileURL(resolve(page)).href);
   await tab.screenshot({ path: picture });
 }

@@ -72,7 +72,8 @@ pub use model::input::{InvalidInput, read_experiment};
 #[cfg(feature = "control")]
 pub use model::settings::Settings;
 #[cfg(feature = "control")]
-pub use plan::rendering::{PlanView, ReportView};
+pub use plan::preview::PlanView;
+pub use plan::rendering::ReportView;
 #[cfg(feature = "control")]
 pub use ports::World;
 #[cfg(feature = "control")]

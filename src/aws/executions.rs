@@ -7,6 +7,8 @@ use aws_sdk_sfn::types::ExecutionStatus;
 use serde_json::Value;
 
 #[cfg(feature = "cli")]
+use crate::model::actor::Actor;
+#[cfg(feature = "cli")]
 use crate::model::time::Time;
 use crate::ports::Executions;
 
@@ -41,6 +43,22 @@ pub struct ListedExecution {
     pub arn: String,
     /// When it started.
     pub started_at: Time,
+    /// Whether it has failed.
+    pub has_failed: bool,
+}
+
+/// A failed execution: why, and what its input states.
+#[cfg(feature = "cli")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FailedExecution {
+    /// The error's name.
+    pub error: String,
+    /// The cause, as the failed task wrote it.
+    pub cause: String,
+    /// The experiment's name, if the input has one.
+    pub experiment: Option<String>,
+    /// Who started it, as the starter stated it.
+    pub started_by: Option<Actor>,
 }
 
 /// Why an execution was not seen to start.
@@ -105,8 +123,25 @@ impl AwsWorld {
             name: item.name().to_owned(),
             arn: item.execution_arn().to_owned(),
             started_at: Time(item.start_date().to_millis().unwrap_or_default()),
+            has_failed: *item.status() == ExecutionStatus::Failed,
         };
         Ok(page.executions().iter().map(listed).collect())
+    }
+
+    /// Reads why an execution has failed. Of its input, which can have values of variables, it returns names only.
+    ///
+    /// # Errors
+    /// The reason for which it is not known.
+    #[cfg(feature = "cli")]
+    pub async fn failed_execution(&self, arn: &str) -> Result<FailedExecution, String> {
+        let described = self.describe(arn).await.map_err(|error| error.text())?;
+        let input: Value = serde_json::from_str(described.input().unwrap_or_default()).unwrap_or_default();
+        Ok(FailedExecution {
+            error: described.error().unwrap_or_default().to_owned(),
+            cause: described.cause().unwrap_or_default().to_owned(),
+            experiment: input["name"].as_str().map(str::to_owned),
+            started_by: serde_json::from_value(input["startedBy"].clone()).ok(),
+        })
     }
 
     async fn describe(&self, arn: &str) -> Result<DescribeExecutionOutput, CallError> {

@@ -40,9 +40,9 @@ pub use caller::caller;
 pub use configuration::function_configuration;
 #[cfg(feature = "cli")]
 pub use configuration::user_configuration;
-#[cfg(feature = "cli")]
-pub use executions::ListedExecution;
 pub use executions::{ExecutionState, StartError};
+#[cfg(feature = "cli")]
+pub use executions::{FailedExecution, ListedExecution};
 #[cfg(feature = "cli")]
 pub use invoke::{FunctionResponse, invoke};
 #[cfg(feature = "cli")]

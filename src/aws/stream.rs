@@ -48,7 +48,10 @@ pub fn read_change(record: &Value, stack: &str, now: Time) -> Result<Option<(Led
             let old = old.and_then(|old| read_run(&old, &old).ok()).map(Box::new);
             LedgerChange::Run { old, new: Box::new(run), experiment }
         }
-        Some("LEVER") => LedgerChange::Lever { old: old.as_ref().map(read_lever), new: read_lever(&new) },
+        Some("LEVER") => LedgerChange::Lever {
+            old: old.as_ref().map(|old| Box::new(read_lever(old))),
+            new: Box::new(read_lever(&new)),
+        },
         Some(target) if target.starts_with("TARGET#") => LedgerChange::Target {
             old: old.and_then(|old| read_target(&old).ok()).map(Box::new),
             new: Box::new(read_target(&new)?),

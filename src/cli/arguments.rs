@@ -1,11 +1,12 @@
 //! Command-line arguments and their help texts.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
 use crate::model::names::{ExperimentName, FunctionName, LeverReason, RunId};
-use crate::model::time::BoundedDuration;
+use crate::model::time::{BoundedDuration, Time};
 use crate::plan::import::Format;
 
 use super::schedule_arguments::ScheduleAction;
@@ -72,17 +73,8 @@ pub(super) enum Command {
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
-    /// Show per target and field what would change, and every refusal; changes nothing.
-    Plan {
-        /// A file in JSON or YAML; - reads standard input.
-        file: PathBuf,
-        /// Make the draws of select and percentages repeatable; overrides the file's seed.
-        #[arg(long, value_name = "NUMBER", value_parser = seed, allow_hyphen_values = true)]
-        seed: Option<u32>,
-        /// Append a summary in Markdown to a file, for a job's page or a comment.
-        #[arg(long, value_name = "FILE")]
-        summary: Option<PathBuf>,
-    },
+    /// Show what would happen to which functions, what would end it, and every refusal; changes nothing.
+    Plan(PlanOptions),
     /// Write a commented experiment to standard output; needs no account.
     ///
     /// It begins with one fault, with all settings explained, or with a common failure, with its hypothesis, what good looks
@@ -112,16 +104,14 @@ pub(super) enum Command {
     },
     /// Start a run and follow it to its end; Ctrl-C rolls back.
     ///
-    /// On a terminal, the first Ctrl-C asks whether to roll back, the second one rolls back, and the third one stops
+    /// On a terminal, the command first shows the plan and asks whether to start; --yes, --json and a pipeline do not ask.
+    ///
+    /// Then, on a terminal, the first Ctrl-C asks whether to roll back, the second one rolls back, and the third one stops
     /// following. Without a terminal, the first one rolls back and the second one stops following. SIGTERM is
     /// like Ctrl-C without a terminal. SIGHUP rolls back. Once everything is restored, each of them just stops following.
     Run(RunOptions),
-    /// Show the lever, what is armed and the latest runs; or one run.
-    Status {
-        /// The run.
-        #[arg(value_parser = run_id)]
-        run: Option<RunId>,
-    },
+    /// Show the lever, what is armed, and a table of the latest runs and refused starts; or one run.
+    Status(StatusOptions),
     /// Stop a run and restore its targets now.
     #[command(group = clap::ArgGroup::new("runs").required(true))]
     Rollback {
@@ -176,7 +166,7 @@ pub(super) enum Command {
         #[command(subcommand)]
         action: ScheduleAction,
     },
-    /// Print the JSON Schema of an experiment, or of what a command prints with --json.
+    /// Print the JSON Schema of an experiment, or of the JSON that a command prints.
     Schema {
         /// What the schema describes.
         #[arg(long, value_enum, default_value = "experiment", value_name = "DOCUMENT")]
@@ -189,6 +179,105 @@ pub(super) enum Command {
     },
     /// Print the man page.
     Man,
+}
+
+/// What `status` is asked.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct StatusOptions {
+    /// The run.
+    #[arg(value_parser = run_id)]
+    pub(super) run: Option<RunId>,
+    /// Follow the run until it is closed; Ctrl-C ends this command and not the run.
+    #[arg(long, requires = "run")]
+    pub(super) watch: bool,
+    /// List at most this number of runs in addition to the active ones; default: 10.
+    #[arg(long, value_name = "NUMBER", conflicts_with = "run")]
+    limit: Option<usize>,
+    /// List runs of this experiment only.
+    #[arg(long, value_name = "NAME", conflicts_with = "run")]
+    experiment: Option<String>,
+    /// List runs with this outcome only.
+    #[arg(long, value_name = "OUTCOME", conflicts_with = "run", value_parser = OUTCOMES)]
+    pub(super) outcome: Option<String>,
+    /// List runs that have started since then: a time such as 2026-11-26T10:00:00Z, a date, or a duration such as P7D.
+    #[arg(long, value_name = "TIME", conflicts_with = "run", value_parser = since)]
+    pub(super) since: Option<Since>,
+}
+
+/// The outcomes by which runs can be listed: those of reports, and those of starts that left no run.
+const OUTCOMES: [&str; 9] = [
+    "unfinished",
+    "held",
+    "noSteadyState",
+    "unproven",
+    "endedEarly",
+    "drifted",
+    "restoreFailed",
+    "refused",
+    "failedStart",
+];
+
+/// The runs that are listed, in addition to the active ones, if no limit is given.
+const DEFAULT_LIMIT: usize = 10;
+
+impl StatusOptions {
+    pub(super) fn limit(&self) -> usize {
+        self.limit.unwrap_or(DEFAULT_LIMIT)
+    }
+
+    /// Whether runs of this experiment are listed.
+    pub(super) fn is_of(&self, experiment: Option<&str>) -> bool {
+        self.experiment.as_deref().is_none_or(|asked| experiment == Some(asked))
+    }
+
+    /// Whether starts that left no run can be among what is listed.
+    pub(super) fn lists_starts(&self) -> bool {
+        self.outcome.as_deref().is_none_or(|outcome| ["refused", "failedStart"].contains(&outcome))
+    }
+}
+
+/// From when on runs are listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Since {
+    /// From this time on.
+    At(Time),
+    /// From this long ago on.
+    Ago(Duration),
+}
+
+impl Since {
+    /// Returns the time, seen from now.
+    pub(super) fn before(self, now: Time) -> Time {
+        match self {
+            Self::At(time) => time,
+            Self::Ago(span) => now - span,
+        }
+    }
+}
+
+/// What `plan` is asked.
+#[derive(Debug, clap::Args)]
+pub(super) struct PlanOptions {
+    /// A file in JSON or YAML; - reads standard input.
+    pub(super) file: PathBuf,
+    /// Make the draws of select and percentages repeatable; overrides the file's seed.
+    #[arg(long, value_name = "NUMBER", value_parser = seed, allow_hyphen_values = true)]
+    pub(super) seed: Option<u32>,
+    /// Print text for a terminal, or Markdown for a comment on a pull request.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = PlanFormat::Text)]
+    pub(super) format: PlanFormat,
+    /// Append a summary in Markdown to a file, for a job's page or a comment.
+    #[arg(long, value_name = "FILE")]
+    pub(super) summary: Option<PathBuf>,
+}
+
+/// The format of a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum PlanFormat {
+    /// For a terminal.
+    Text,
+    /// For a comment on a pull request.
+    Markdown,
 }
 
 /// The files that `report` writes.
@@ -224,6 +313,9 @@ pub(super) struct RunOptions {
     /// Make the draws of select and percentages repeatable; overrides the file's seed.
     #[arg(long, value_name = "NUMBER", value_parser = seed, allow_hyphen_values = true)]
     pub(super) seed: Option<u32>,
+    /// Start without showing the plan and asking, as without a terminal.
+    #[arg(short, long)]
+    pub(super) yes: bool,
     /// Leave with exit code 0 once the faults are in place; the run continues without this command.
     #[arg(long, conflicts_with_all = ["timeout", "junit", "summary"])]
     pub(super) detach: bool,
@@ -304,6 +396,24 @@ fn seed(text: &str) -> Result<u32, String> {
     text.parse().map_err(|_| format!("write a whole number from 0 to {}", u32::MAX))
 }
 
+fn since(text: &str) -> Result<Since, String> {
+    let at = |timestamp: jiff::Timestamp| Since::At(Time(timestamp.as_millisecond()));
+    if let Ok(timestamp) = text.parse() {
+        return Ok(at(timestamp));
+    }
+    if let Ok(date) = text.parse::<jiff::civil::Date>()
+        && let Ok(midnight) = date.to_zoned(jiff::tz::TimeZone::UTC)
+    {
+        return Ok(at(midnight.timestamp()));
+    }
+    // A day has 24 hours here: how long ago something was does not depend on a time zone.
+    let relative = jiff::SpanRelativeTo::days_are_24_hours();
+    let span = text.parse::<jiff::Span>().ok().and_then(|span| span.to_duration(relative).ok());
+    let span = span.and_then(|span| Duration::try_from(span).ok());
+    span.map(Since::Ago)
+        .ok_or_else(|| "write a time such as 2026-11-26T10:00:00Z, a date, or a duration such as P7D".into())
+}
+
 fn timeout(text: &str) -> Result<RunTimeout, String> {
     RunTimeout::try_from(text.to_owned())
 }
@@ -342,6 +452,22 @@ mod tests {
         }
         for words in [&["r", "--all"][..], &["--all", "--prevent-start"], &["--prevent-start"]] {
             assert!(Arguments::try_parse_from([&["snapback", "rollback"], words].concat()).is_err(), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn runs_are_listed_since_a_time_a_date_or_a_span() {
+        let now = Time(10 * 86_400_000);
+        for (text, expected) in [
+            ("1970-01-02T00:00:00Z", 86_400_000),
+            ("1970-01-02", 86_400_000),
+            ("P7D", 3 * 86_400_000),
+            ("PT30M", 10 * 86_400_000 - 1_800_000),
+        ] {
+            assert_eq!(since(text).map(|since| since.before(now)), Ok(Time(expected)), "{text}");
+        }
+        for text in ["yesterday", "-P1D", ""] {
+            assert!(since(text).is_err(), "{text}");
         }
     }
 

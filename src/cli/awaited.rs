@@ -23,13 +23,12 @@ pub(super) fn awaited(run: &Run, targets: &[TargetRecord]) -> Option<String> {
     let restored_at = targets.iter().filter_map(|target| target.ended_at).max();
     let until = run.experiment.as_ref().zip(restored_at).map(|(experiment, at)| at + checked_by(experiment));
     Some(match (&*waiting, until) {
-        ([], _) => "everything is restored; the run is being closed; Ctrl-C leaves safely".to_owned(),
-        (waiting, Some(until)) => format!(
-            "everything is restored; waiting until {until} at most for {}; Ctrl-C leaves safely",
-            waiting.join(" and for ")
-        ),
+        ([], _) => "everything is restored; the run is being closed".to_owned(),
+        (waiting, Some(until)) => {
+            format!("everything is restored; waiting until {until} at most for {}", waiting.join(" and for "))
+        }
         (waiting, None) => {
-            format!("everything is restored; waiting for {}; Ctrl-C leaves safely", waiting.join(" and for "))
+            format!("everything is restored; waiting for {}", waiting.join(" and for "))
         }
     })
 }
@@ -73,14 +72,10 @@ mod tests {
             experiment(&["checkout"], &fault.into_iter().collect::<Vec<_>>())
         };
         let text = |(run, target): (Run, TargetRecord)| awaited(&run, &[target]).unwrap_or_default();
-        assert_eq!(
-            text(run(&fault("timeout"))),
-            "everything is restored; the run is being closed; Ctrl-C leaves safely"
-        );
+        assert_eq!(text(run(&fault("timeout"))), "everything is restored; the run is being closed");
         assert_eq!(
             text(run(&fault("latency"))),
-            "everything is restored; waiting until 1970-01-01T00:03:00Z at most for the metrics that show the effect; \
-             Ctrl-C leaves safely"
+            "everything is restored; waiting until 1970-01-01T00:03:00Z at most for the metrics that show the effect"
         );
         let mut steady = fault("timeout");
         steady["steadyState"] = json!([{ "alarm": "latency" }]);

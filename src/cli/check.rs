@@ -11,7 +11,8 @@ use super::Failure;
 use super::exit::Exit;
 use super::file::read_file;
 use super::file_error::FileError;
-use super::output::{Output, targets};
+use super::output::Output;
+use super::words::targets;
 
 /// The output of `check`.
 #[derive(Serialize, schemars::JsonSchema)]

@@ -96,7 +96,7 @@ pub(super) const EXAMPLES: &[(&str, &[Example])] = &[
         "schema",
         &[
             ("snapback schema >snapback.schema.json", "Let an editor check and complete experiments."),
-            ("snapback schema --of report", "Read what report --json prints."),
+            ("snapback schema --of report", "Read what report prints as JSON."),
         ],
     ),
     ("status", &[("snapback status", "See what is active."), ("snapback status nightly-1", "See one run.")]),

@@ -23,11 +23,14 @@ use super::arguments::Arguments;
 use super::awaited::{awaited, is_restored};
 use super::exit::Exit;
 use super::interrupt::{Interruption, Interruptions, Reaction, Stage, can_ask, react};
-use super::output::{Output, Tone, status_text};
+use super::output::Output;
+use super::pen::Tone;
+use super::progress_text::ShownTargets;
 use super::screen::Screen;
 use super::stack::{RollbackError, Stack};
 use super::stream::{RunEvent, RunLine};
 use super::undo::{Undo, instead, through_function};
+use super::words::status_text;
 
 /// How often the run is read.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -54,7 +57,7 @@ pub(super) struct Follower<'a> {
 struct Shown {
     status: Option<RunStatus>,
     ends_at: Option<Time>,
-    targets: BTreeMap<String, String>,
+    targets: ShownTargets,
     alarms: BTreeMap<String, bool>,
     awaited: Option<String>,
 }
@@ -297,8 +300,11 @@ impl<'a> Follower<'a> {
         for (alarm, fact) in self.alarms.iter().zip(seen.alarms) {
             let Some(fact) = fact else { continue };
             if progress.shown.alarms.insert(alarm.name().to_owned(), fact.in_alarm) != Some(fact.in_alarm) {
-                let state =
-                    if fact.in_alarm { self.output.paint(Tone::Bad, "ALARM") } else { "not in ALARM".to_owned() };
+                let state = if fact.in_alarm {
+                    self.output.progress.paint(Tone::Bad, "ALARM")
+                } else {
+                    "not in ALARM".to_owned()
+                };
                 self.line(progress, &format!("alarm {} {state}", alarm.name()));
                 self.event(RunEvent::Alarm { alarm: alarm.name(), in_alarm: fact.in_alarm });
             }
@@ -308,7 +314,8 @@ impl<'a> Follower<'a> {
             if is_restored(run, targets) {
                 self.restored(progress, run, targets);
             }
-            progress.screen.live(&self.remaining(run, targets));
+            let live = progress.shown.targets.remaining(run, targets, self.stack.world.now());
+            progress.screen.live(&live);
         }
         progress.over = match seen.execution {
             ExecutionState::Running if self.detaches && progress.stage == Stage::Following => {
@@ -342,7 +349,7 @@ impl<'a> Follower<'a> {
                 progress.screen.clear();
                 self.output.note("there is nothing left to roll back");
             }
-            self.line(progress, text);
+            self.line(progress, &format!("{text}; Ctrl-C leaves safely"));
             self.event(RunEvent::Waiting { message: text });
             progress.shown.awaited = awaited;
         }
@@ -356,13 +363,13 @@ impl<'a> Follower<'a> {
         if !run.status.is_final() {
             self.status_news(progress, run);
         }
-        for target in targets {
-            let status = self.output.target(target.status);
-            if progress.shown.targets.insert(target.function.to_string(), status.clone()).as_ref() != Some(&status) {
-                self.line(progress, &format!("{} {status}", target.function.name()));
-                let (function, arn) = (target.function.name(), target.function.to_string());
-                self.event(RunEvent::Target { function, arn, status: target.status });
-            }
+        let changed = progress.shown.targets.changed(targets);
+        for target in &changed {
+            let (function, arn) = (target.function.name(), target.function.to_string());
+            self.event(RunEvent::Target { function, arn, status: target.status });
+        }
+        for line in progress.shown.targets.lines(targets, &changed, self.output.progress) {
+            self.line(progress, &line);
         }
         if is_observed(run) && progress.shown.ends_at != run.ends_at {
             self.line(progress, &format!("observing until {}", run.expected_end()));
@@ -375,26 +382,18 @@ impl<'a> Follower<'a> {
     fn status_news(&self, progress: &mut Progress<'a>, run: &Run) {
         if progress.shown.status.replace(run.status) != Some(run.status) {
             let reason = run.reason_text();
-            self.line(progress, &format!("run {}", status_text(run.status, reason.as_deref())));
+            // How the run has ended is in its report, which follows.
+            if !run.status.is_final() {
+                self.line(progress, &format!("run {}", status_text(run.status, reason.as_deref())));
+            }
             self.event(RunEvent::Status { status: run.status, reason });
         }
     }
 
     fn line(&self, progress: &mut Progress<'a>, text: &str) {
         let seconds = seconds_up(self.began.until(self.stack.world.now()));
-        let at = self.output.paint(Tone::Faint, &format!("{:>3}:{:02}", seconds / 60, seconds % 60));
+        let at = self.output.progress.paint(Tone::Faint, &format!("{:>3}:{:02}", seconds / 60, seconds % 60));
         progress.screen.news(&format!("{at} {text}"));
-    }
-
-    fn remaining(&self, run: &Run, targets: &[TargetRecord]) -> String {
-        let ended = targets.iter().filter(|target| target.status.is_final()).count();
-        match run.status {
-            RunStatus::Running if run.ends_at.is_some() => {
-                format!("{} s left", seconds_up(self.stack.world.now().until(run.expected_end())))
-            }
-            RunStatus::Stopping => format!("{ended} of {} restored", targets.len()),
-            status => status.name().to_owned(),
-        }
     }
 }
 

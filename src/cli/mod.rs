@@ -20,12 +20,19 @@ mod import;
 mod init;
 mod interrupt;
 mod junit;
+#[cfg(test)]
+mod layouts;
 mod lever;
+mod listed;
 mod output;
+mod pen;
 mod places;
 mod plan;
+mod plan_text;
 mod process;
+mod progress_text;
 mod report;
+mod report_text;
 mod rollback;
 mod run;
 mod schedule;
@@ -34,10 +41,15 @@ mod schema;
 mod screen;
 mod stack;
 mod stack_failure;
+mod status;
+mod status_text;
 mod stream;
 mod summary;
 mod syntax;
+mod table;
 mod undo;
+mod watch;
+mod words;
 mod yaml;
 
 use crate::steps::error::{StepError, StepErrorKind};
@@ -87,9 +99,9 @@ async fn command(arguments: &Arguments, output: &Output) -> Result<Exit, Failure
             Ok(Exit::Success)
         }
         Command::Import { file, from, functions } => import::import(file, *from, functions, output),
-        Command::Plan { file, seed, summary } => plan::plan(arguments, file, *seed, summary.as_deref(), output).await,
+        Command::Plan(options) => plan::plan(arguments, options, output).await,
         Command::Run(options) => run::run(arguments, options, output).await,
-        Command::Status { run } => report::status(arguments, run.as_ref(), output).await,
+        Command::Status(options) => status::status(arguments, options, output).await,
         Command::Report { run, files } => {
             evidence::write_files(arguments, run, files, output).await?;
             report::report(arguments, run, output).await

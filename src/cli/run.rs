@@ -21,12 +21,12 @@ use super::file::read_seeded;
 use super::finished::Finished;
 use super::follow::{Followed, Follower};
 use super::identity::{Identified, Identity, show_identity};
-use super::interrupt::{Interruption, Interruptions};
+use super::interrupt::{Interruption, Interruptions, can_ask};
 use super::output::Output;
 use super::rollback::is_restored;
 use super::stack::RollbackError;
 use super::undo::{Undo, instead, through_function};
-use super::{Failure, report, stack};
+use super::{Failure, plan, report, stack};
 
 /// The last line of `run --json`.
 #[derive(Serialize, schemars::JsonSchema)]
@@ -65,6 +65,7 @@ async fn start_and_follow(
 ) -> Result<(Exit, Finished), Failure> {
     let (stack, identity) = found(arguments, interruptions, output).await?;
     let user = actor(identity.caller.as_deref());
+    confirm(&stack, options, experiment, interruptions, output).await?;
     state_starter(&stack, &mut value, options, &user, output);
     let id = match &options.name {
         Some(name) => name.clone(),
@@ -110,6 +111,53 @@ async fn start_and_follow(
     }
     let exit = if is_left { Exit::Success } else { exit(&finished, interruptions.has_timed_out()) };
     Ok((exit, finished))
+}
+
+/// On a terminal, shows the plan and asks whether to start. Fails if the run would be refused, or if the user does not want it.
+async fn confirm(
+    stack: &stack::Stack,
+    options: &RunOptions,
+    experiment: &Experiment,
+    interruptions: &mut Interruptions,
+    output: &Output,
+) -> Result<(), Failure> {
+    if options.yes || output.as_json || !can_ask(output) {
+        return Ok(());
+    }
+    let planned = tokio::select! {
+        planned = plan::view(stack, experiment) => planned,
+        interruption = interruptions.next() => return Err(not_started(interruption)),
+    };
+    match planned {
+        Ok(view) => {
+            output.plan(&view);
+            if !view.refusals.is_empty() {
+                let cause = "refused, and nothing was changed; the reasons are above";
+                return Err(Failure { exit: Exit::Refused, ..Failure::new("Refused", cause) });
+            }
+        }
+        // A user may have the right to start runs and not to read functions. The run makes the same checks.
+        Err(failure) => output.note(&format!("snapback: the plan cannot be shown: {}", failure.cause)),
+    }
+    output.print_progress("start this run? [y/N] ");
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    // Nothing waits for this thread, which ends with the process.
+    std::thread::spawn(move || {
+        let mut reply = String::new();
+        // After an interruption, no one receives the reply.
+        let _ = sender.send(std::io::stdin().read_line(&mut reply).map(|_| reply));
+    });
+    let reply = tokio::select! {
+        reply = receiver => reply.ok().and_then(Result::ok).unwrap_or_default(),
+        interruption = interruptions.next() => {
+            output.print_progress("\n");
+            return Err(not_started(interruption));
+        }
+    };
+    match matches!(reply.trim().to_lowercase().as_str(), "y" | "yes") {
+        true => Ok(()),
+        false => Err(Failure::new("NotStarted", "not started; nothing was changed; --yes starts without asking")),
+    }
 }
 
 /// Writes who starts the run, and why, into the experiment.

@@ -5,7 +5,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::model::experiment::Experiment;
 use crate::model::notice::Notice;
-use crate::plan::rendering::{PlanView, ReportView};
+use crate::plan::preview::PlanView;
+use crate::plan::rendering::ReportView;
 
 use super::check::CheckView;
 use super::identity::Identified;

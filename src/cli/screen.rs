@@ -1,9 +1,8 @@
-//! The screen for following a run: news line by line, on a terminal a changing line below them, and below that the
-//! prompt while it is open.
+//! The screen for following a run, on standard error: news line by line, on a terminal a changing line below them, and
+//! below that the prompt while it is open.
 
-use std::io::{Write, stderr};
-
-use super::output::{Output, Tone};
+use super::output::Output;
+use super::pen::Tone;
 
 /// The question must fit one line of a terminal, because the line above it is written again and again.
 const QUESTION: &str = "roll the run back now? [Y/n/l] (n: keep following, l: leave it running) ";
@@ -23,13 +22,13 @@ impl<'a> Screen<'a> {
     /// Adds a line of news, above everything that changes.
     pub(super) fn news(&mut self, line: &str) {
         let output = self.output;
-        let line = output.safe(line);
+        let line = output.safe_progress(line);
         match (output.as_json || output.quiet, output.live, self.asking) {
             (true, ..) => {}
-            (_, false, _) => output.print(&format!("{line}\n")),
-            (_, true, false) => output.print(&format!("\r\u{1b}[K{line}\n{}", self.live)),
+            (_, false, _) => output.print_progress(&format!("{line}\n")),
+            (_, true, false) => output.print_progress(&format!("\r\u{1b}[K{line}\n{}", self.live)),
             // What was typed so far still counts when Enter comes, although it is no longer on the screen.
-            (_, true, true) => output.print(&format!("\r\u{1b}[1A\u{1b}[J{line}\n{}\n{QUESTION}", self.live)),
+            (_, true, true) => output.print_progress(&format!("\r\u{1b}[1A\u{1b}[J{line}\n{}\n{QUESTION}", self.live)),
         }
     }
 
@@ -38,13 +37,13 @@ impl<'a> Screen<'a> {
         if !self.output.live {
             return;
         }
-        self.live = self.output.paint(Tone::Faint, text);
+        self.live = self.output.progress.paint(Tone::Faint, text);
         let drawn = match self.asking {
             false => format!("\r\u{1b}[K{}", self.live),
             // One line up, and back to where the reply is being typed.
             true => format!("\u{1b}7\u{1b}[1A\r\u{1b}[K{}\u{1b}8", self.live),
         };
-        self.output.print(&drawn);
+        self.output.print_progress(&drawn);
     }
 
     /// Opens the prompt, on a separate line.
@@ -52,19 +51,18 @@ impl<'a> Screen<'a> {
         self.asking = true;
         if self.output.live {
             // The terminal has shown `^C` where the cursor was.
-            self.output.print(&format!("\r\u{1b}[K{}\n{QUESTION}", self.live));
+            self.output.print_progress(&format!("\r\u{1b}[K{}\n{QUESTION}", self.live));
         } else {
-            let _ = write!(stderr(), "\n{QUESTION}");
-            let _ = stderr().flush();
+            self.output.print_progress(&format!("\n{QUESTION}"));
         }
     }
 
     /// Closes a prompt that has no reply, and removes the changing line.
     pub(super) fn clear(&mut self) {
         match (std::mem::take(&mut self.asking), self.output.live) {
-            (true, true) => self.output.print("\n"),
+            (true, true) => self.output.print_progress("\n"),
             (true, false) => self.output.note(""),
-            (false, true) => self.output.print("\r\u{1b}[K"),
+            (false, true) => self.output.print_progress("\r\u{1b}[K"),
             (false, false) => {}
         }
         self.live.clear();

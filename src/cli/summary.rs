@@ -6,11 +6,14 @@
 use crate::model::text::escape_controls;
 use crate::plan::checks::{Check, CheckResult, Subject};
 use crate::plan::outcome_text::outcome_text;
-use crate::plan::rendering::{FieldRow, PlanView};
+use crate::plan::preview::PlanView;
+use crate::plan::rendering::FieldRow;
 
 use super::Failure;
 use super::finished::Finished;
-use super::output::status_text;
+use super::identity::Identity;
+use super::plan_text::summary;
+use super::words::{joined, status_text};
 
 /// The most bytes of a summary: a comment on GitHub has at most 65,536 characters, which is less than a job's page may have
 /// (docs.github.com/en/rest/issues/comments; inferred: the page gives no figure, the service's error message does).
@@ -48,7 +51,7 @@ pub(super) fn run_summary(experiment: &str, outcome: Result<&Finished, &Failure>
 }
 
 /// Renders a plan.
-pub(super) fn plan_summary(view: &PlanView) -> String {
+pub(super) fn plan_summary(view: &PlanView, identity: &Identity) -> String {
     let mut text = Summary::new(&view.experiment);
     let verdict = match view.refusals.len() {
         0 => "ready to run; nothing was changed".to_owned(),
@@ -57,20 +60,16 @@ pub(super) fn plan_summary(view: &PlanView) -> String {
     };
     text.line(&format!("**{verdict}**"));
     text.line("");
-    for fault in &view.faults {
-        text.item("fault", fault);
+    text.item("where", &identity.to_string());
+    let mut label = "";
+    for (next, line) in summary(view) {
+        label = if next.is_empty() { label } else { next };
+        text.item(label, &line);
     }
-    text.item("duration", &view.duration);
-    for (label, values) in [("stops on", &view.stop_conditions), ("holds", &view.steady_state)] {
-        if !values.is_empty() {
-            text.item(label, &values.join(", "));
-        }
-    }
-    for refusal in &view.refusals {
-        text.item("refused", &refusal.to_string());
-    }
-    for warning in &view.warnings {
-        text.item("note", warning);
+    let functions: Vec<&str> = view.targets.iter().map(|target| target.function.as_str()).collect();
+    let refusals: Vec<String> = view.refusals.iter().map(ToString::to_string).collect();
+    for (label, texts) in [("refused", &refusals), ("note", &view.warnings)] {
+        joined(texts, &functions).iter().for_each(|line| text.item(label, line));
     }
     text.line("");
     let rows =
@@ -165,7 +164,7 @@ pub(super) fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::rendering::TargetPlan;
+    use crate::plan::preview::{ConditionNow, TargetPlan};
 
     #[test]
     fn a_text_from_outside_cannot_become_markdown() {
@@ -186,10 +185,19 @@ mod tests {
             experiment: "a | b".into(),
             faults: vec!["timeout".into()],
             duration: "PT5M".into(),
+            duration_seconds: 300,
             stop_conditions: vec!["errors".into()],
+            stop_conditions_now: vec![ConditionNow {
+                condition: "errors".into(),
+                now: "not in ALARM".into(),
+                holds: true,
+            }],
             steady_state: Vec::new(),
+            steady_state_now: Vec::new(),
             seed: None,
             seed_is_drawn: false,
+            draws: Vec::new(),
+            target_count: targets,
             targets: (0..targets).map(target).collect(),
             warnings: vec!["one".into()],
             refusals: Vec::new(),
@@ -198,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_plan_is_a_table_of_fields() {
-        let text = plan_summary(&plan(1));
+        let text = plan_summary(&plan(1), &Identity::sample());
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(
             lines,
@@ -207,9 +215,11 @@ mod tests {
                 "",
                 "**ready to run; nothing was changed**",
                 "",
-                "- fault: timeout",
-                "- duration: PT5M",
-                "- stops on: errors",
+                "- where: account 123456789012, Region eu-west-1, caller arn:aws:iam::123456789012:user/anna",
+                "- faults: timeout",
+                "- on: 1 target: function\\_0",
+                "- ends: after 5 min; earlier if the alarm errors goes into ALARM (now not in ALARM), if a user rolls it back, or \
+                 if the safety lever is engaged",
                 "- note: one",
                 "",
                 "| function | field | before | during | after |",
@@ -222,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_summary_of_a_thousand_targets_fits_into_a_comment() {
-        let text = plan_summary(&plan(2_000));
+        let text = plan_summary(&plan(2_000), &Identity::sample());
         assert!(text.len() < 65_000, "{}", text.len());
         let listed = text.lines().filter(|line| line.starts_with("| function\\_")).count();
         assert!(text.contains(&format!("{} more lines were left out.", 2_000 - listed)), "{listed}");

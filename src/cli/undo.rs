@@ -11,6 +11,7 @@ use crate::model::run::{EndReason, Lever, RunEnding};
 use crate::ports::World;
 use crate::steps::error::StepError;
 use crate::steps::retry::retry;
+use crate::steps::rollback::runs_to_roll_back;
 
 use super::Failure;
 use super::arguments::Arguments;
@@ -144,7 +145,7 @@ pub(super) async fn directly(world: &impl World, undo: Undo<'_>, by: &Actor) -> 
         Undo::All => {
             let engaged = retry(world, || world.lever()).await?.is_some_and(|lever| lever.engaged);
             let reason = if engaged { EndReason::SafetyLever } else { EndReason::UserRequest };
-            (retry(world, || world.active_runs()).await?.runs, RunEnding::by(reason, by))
+            (runs_to_roll_back(world).await?.runs, RunEnding::by(reason, by))
         }
         Undo::Lever { engaged, reason } => {
             // The lever moves first, so that nothing starts between it and the rollback.
@@ -152,7 +153,7 @@ pub(super) async fn directly(world: &impl World, undo: Undo<'_>, by: &Actor) -> 
             let lever = retry(world, || world.set_lever(&wanted)).await?;
             lever_stayed = lever != wanted;
             match engaged {
-                true => (retry(world, || world.active_runs()).await?.runs, lever.ending()),
+                true => (runs_to_roll_back(world).await?.runs, lever.ending()),
                 false => return Ok(Undone { lever_stayed, ..Undone::default() }),
             }
         }
@@ -219,6 +220,26 @@ mod tests {
         assert_eq!(world.run(&id).await, Ok(None));
         assert!(directly(&world, Undo::Stop(&id), &ana()).await.is_ok());
         assert_eq!(world.run(&id).await.map(|run| run.map(|run| run.status)), Ok(Some(RunStatus::Failed)));
+    }
+
+    #[tokio::test]
+    async fn all_leaves_a_run_alone_that_only_waits_to_be_judged() {
+        let world = world(&["checkout", "payment"]);
+        let [waiting, open] = [("waits", "checkout"), ("open", "payment")]
+            .map(|(run, function)| Machine::new(&world, run, experiment(&[function], &faults()[0..1])));
+        for machine in [&waiting, &open] {
+            assert_eq!(machine.start().await, Ok(()));
+        }
+        world.advance(Duration::from_secs(60));
+        world.with(|state| {
+            state.runs.entry(run_id("waits")).and_modify(|run| run.status = RunStatus::Stopping);
+            let targets = state.targets.iter_mut().filter(|((run, _), _)| *run == run_id("waits"));
+            targets.for_each(|(_, target)| target.status = TargetStatus::Restored);
+        });
+        let undone = directly(&world, Undo::All, &ana()).await.unwrap_or_default();
+        assert_eq!(undone.runs, [run_id("open")]);
+        let status = |run: &str| world.with(|state| state.runs[&run_id(run)].status);
+        assert_eq!((status("waits"), status("open")), (RunStatus::Stopping, RunStatus::Stopped));
     }
 
     #[tokio::test]

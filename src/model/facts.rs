@@ -4,10 +4,13 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
+
 use super::function::{Observation, Tags};
 use super::names::{AlarmName, FunctionName, LayerVersionArn, MappingId};
 use super::run::{Lever, Lock};
 use super::settings::Settings;
+use super::steady_state::Reading;
 use super::time::Time;
 
 /// The facts about an experiment, its targets and its account.
@@ -23,20 +26,35 @@ pub struct Facts {
     pub seed: Option<u32>,
     /// How many functions the targets resolve to.
     pub target_count: usize,
+    /// How many functions have the tags of each tagged target, and how many of them were drawn.
+    pub draws: Vec<Draw>,
     /// The facts about them, up to the limit.
     pub targets: Vec<TargetFacts>,
     /// Targets of the experiment that resolve to no function, each with the reason.
     pub unresolved: Vec<(String, String)>,
     /// Each alarm of the experiment and its state; `None` for a name without an alarm.
     pub alarms: Vec<(AlarmName, Option<AlarmFact>)>,
-    /// The conditions of the steady state that do not hold.
-    pub deviations: Vec<String>,
+    /// The conditions of the steady state, with what they were read as. One on an alarm that does not exist is left out.
+    pub steady_state: Vec<Reading>,
     /// The facts about every layer that would be attached or restored.
     pub layers: BTreeMap<LayerVersionArn, LayerFact>,
     /// The account's concurrency, if it matters and could be read.
     pub account: Option<AccountConcurrency>,
     /// Notes for the plan on how the targets were found.
     pub notes: Vec<String>,
+}
+
+/// The functions with certain tags, and how many of them become targets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Draw {
+    /// The tags, for display.
+    pub tags: String,
+    /// How many functions have them.
+    pub matching: usize,
+    /// How many of those become targets.
+    pub drawn: usize,
 }
 
 /// The concurrency of an account in a Region (lambda/latest/api/API_AccountLimit).

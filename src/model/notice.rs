@@ -41,9 +41,9 @@ pub enum LedgerChange {
     /// The safety lever.
     Lever {
         /// Before; `None` if it was never moved.
-        old: Option<Lever>,
+        old: Option<Box<Lever>>,
         /// After.
-        new: Lever,
+        new: Box<Lever>,
     },
 }
 

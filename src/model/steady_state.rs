@@ -70,6 +70,52 @@ impl Condition {
     }
 }
 
+/// A condition, and what was read of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reading {
+    /// The condition.
+    pub condition: Condition,
+    /// What was read.
+    pub value: ReadValue,
+}
+
+/// What was read of a condition.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ReadValue {
+    /// Whether the alarm is in ALARM; `None` if there is no such alarm.
+    Alarm(Option<bool>),
+    /// The metric's value in its last complete period; `None` is no data.
+    Metric(Option<f64>),
+}
+
+impl Reading {
+    /// Returns how the condition deviates; `None` if it holds.
+    #[must_use]
+    pub fn deviation(&self) -> Option<String> {
+        match (&self.condition, self.value) {
+            (Condition::Alarm(_), ReadValue::Alarm(Some(false))) => None,
+            (Condition::Alarm(alarm), value) => {
+                Some(Condition::alarm_deviation(alarm, value == ReadValue::Alarm(Some(true))))
+            }
+            (Condition::Metric { bound, .. }, ReadValue::Metric(value)) if bound.holds(value) => None,
+            (Condition::Metric { .. }, ReadValue::Metric(value)) => Some(self.condition.metric_deviation(value)),
+            (Condition::Metric { .. }, ReadValue::Alarm(_)) => Some(self.condition.metric_deviation(None)),
+        }
+    }
+}
+
+impl fmt::Display for ReadValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Alarm(None) => f.write_str("no such alarm"),
+            Self::Alarm(Some(true)) => f.write_str("in ALARM"),
+            Self::Alarm(Some(false)) => f.write_str("not in ALARM"),
+            Self::Metric(None) => f.write_str("no data"),
+            Self::Metric(Some(value)) => write!(f, "{value}"),
+        }
+    }
+}
+
 impl Condition {
     /// Describes how an alarm deviates that is in ALARM, or that is not there.
     #[must_use]
@@ -83,8 +129,7 @@ impl Condition {
     /// Describes how a metric deviates that has this value; `None` is no data.
     #[must_use]
     pub fn metric_deviation(&self, value: Option<f64>) -> String {
-        let now = value.map_or_else(|| "no data".to_owned(), |value| value.to_string());
-        format!("{self}{BUT_IT_IS}{now}")
+        format!("{self}{BUT_IT_IS}{}", ReadValue::Metric(value))
     }
 
     /// Whether a deviation was described by this condition.
@@ -92,8 +137,12 @@ impl Condition {
     pub fn is_cause_of(&self, deviation: &str) -> bool {
         match self {
             Self::Alarm(alarm) => [true, false].iter().any(|exists| Self::alarm_deviation(alarm, *exists) == deviation),
-            Self::Metric { .. } => {
-                deviation.strip_prefix(&self.to_string()).is_some_and(|rest| rest.starts_with(BUT_IT_IS))
+            Self::Metric { metric, bound } => {
+                // Earlier releases have stored deviations in other words.
+                let texts = [self.to_string(), earlier_text(metric, *bound)];
+                let is_of =
+                    |text: &String| deviation.strip_prefix(text).is_some_and(|rest| rest.starts_with(BUT_IT_IS));
+                texts.iter().any(is_of)
             }
         }
     }
@@ -290,18 +339,69 @@ impl fmt::Display for Condition {
             Self::Alarm(alarm) => write!(f, "alarm {} not in ALARM", alarm.name()),
             Self::Metric { metric, bound } => {
                 let (side, value) = match bound {
-                    Bound::Below(value) => ("below", value),
-                    Bound::Above(value) => ("above", value),
+                    Bound::Below(value) => ("<", value),
+                    Bound::Above(value) => (">", value),
                 };
-                write!(f, "{} {} of {} {side} {value}", metric.namespace, metric.name, metric.statistic.as_str())
+                write!(f, "{metric} {side} {value}")
             }
         }
     }
 }
 
+/// `Sum of AWS/Lambda Errors {FunctionName=checkout} per 1 min`.
+impl fmt::Display for Metric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {} {}", self.statistic.as_str(), self.namespace, self.name)?;
+        if !self.dimensions.is_empty() {
+            let dimensions: Vec<String> =
+                self.dimensions.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            write!(f, " {{{}}}", dimensions.join(", "))?;
+        }
+        match self.period.seconds() {
+            seconds if seconds.is_multiple_of(60) => write!(f, " per {} min", seconds / 60),
+            seconds => write!(f, " per {seconds} s"),
+        }
+    }
+}
+
+/// Returns the text of a metric's condition in the words of earlier releases.
+fn earlier_text(metric: &Metric, bound: Bound) -> String {
+    let (side, value) = match bound {
+        Bound::Below(value) => ("below", value),
+        Bound::Above(value) => ("above", value),
+    };
+    format!("{} {} of {} {side} {value}", metric.namespace, metric.name, metric.statistic.as_str())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_metric_is_named_as_it_is_read() {
+        let condition =
+            |text: &str| serde_json::from_str::<Condition>(text).map(|condition| condition.to_string()).ok();
+        let metric = r#""namespace":"AWS/Lambda","name":"Errors","statistic":"Sum""#;
+        assert_eq!(
+            condition(&format!(
+                r#"{{"metric":{{{metric},"period":"PT1M","dimensions":{{"FunctionName":"checkout"}}}},"below":5}}"#
+            )),
+            Some("Sum of AWS/Lambda Errors {FunctionName=checkout} per 1 min < 5".to_owned())
+        );
+        assert_eq!(
+            condition(&format!(r#"{{"metric":{{{metric},"period":"PT10S"}},"above":0.5}}"#)),
+            Some("Sum of AWS/Lambda Errors per 10 s > 0.5".to_owned())
+        );
+    }
+
+    #[test]
+    fn an_earlier_releases_deviation_has_its_condition() {
+        let text = r#"{"metric":{"namespace":"A","name":"Errors","statistic":"Sum","period":"PT1M"},"below":5}"#;
+        let condition: Condition = serde_json::from_str(text).unwrap_or_else(|error| unreachable!("{error}"));
+        assert!(condition.is_cause_of("A Errors of Sum below 5, but it is 75"));
+        assert!(condition.is_cause_of(&condition.metric_deviation(Some(75.0))));
+        assert!(!condition.is_cause_of("A Errors of Sum below 50, but it is 75"));
+    }
 
     #[test]
     fn silence_is_few_errors_but_not_many_orders() {

@@ -55,6 +55,20 @@ pub const fn seconds_up(span: Duration) -> u64 {
     span.as_secs().saturating_add(if span.subsec_nanos() > 0 { 1 } else { 0 })
 }
 
+/// Describes a number of seconds: `45 s`, `5 min`, `1 h 30 min`. Of a longer span, the two largest units.
+#[must_use]
+pub fn span_text(seconds: u64) -> String {
+    let units = [("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)];
+    let first = units.iter().position(|(_, length)| seconds >= *length).unwrap_or(units.len() - 1);
+    let part = |at: usize| {
+        let (unit, length) = units.get(at)?;
+        let of_larger = if at == first { u64::MAX } else { units[at - 1].1 };
+        let count = seconds % of_larger / length;
+        (count > 0 || at == units.len() - 1 && first == at).then(|| format!("{count} {unit}"))
+    };
+    [part(first), part(first + 1)].into_iter().flatten().collect::<Vec<_>>().join(" ")
+}
+
 /// The span, rounded up to whole seconds: what a Wait state makes of it.
 #[must_use]
 pub const fn in_whole_seconds(span: Duration) -> Duration {
@@ -229,6 +243,15 @@ mod tests {
     fn refuses_what_is_no_duration_or_out_of_range() {
         for text in ["5m", "PT", "PT4S", "PT61M", "-PT5M", "PT1.5S", "P1Y", "", "PT99999999999999999999S"] {
             assert!(parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_span_has_its_two_largest_units() {
+        for (seconds, text) in
+            [(0, "0 s"), (59, "59 s"), (60, "1 min"), (90, "1 min 30 s"), (5400, "1 h 30 min"), (90_061, "1 d 1 h")]
+        {
+            assert_eq!(span_text(seconds), text);
         }
     }
 

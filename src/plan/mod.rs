@@ -16,6 +16,7 @@ pub mod notices;
 mod objection;
 pub mod outcome_text;
 pub mod own;
+pub mod preview;
 mod proxy;
 pub mod removal;
 pub mod rendering;

@@ -17,7 +17,7 @@ pub fn notice_of(change: &LedgerChange, origin: &Origin) -> Option<Notice> {
     let (transition, time) = match change {
         LedgerChange::Run { old, new, experiment } => run_transition(old.as_deref(), new, experiment.as_deref())?,
         LedgerChange::Target { old, new } => target_transition(old.as_deref(), new)?,
-        LedgerChange::Lever { old, new } => lever_transition(old.as_ref(), new)?,
+        LedgerChange::Lever { old, new } => lever_transition(old.as_deref(), new)?,
     };
     Some(Notice {
         id: notice_id(&transition, origin),

@@ -15,6 +15,9 @@ pub fn outcome_text(view: &ReportView) -> &'static str {
         Outcome::EndedEarly if view.status == RunStatus::Completed => {
             "restored exactly; the steady state did not hold afterwards"
         }
+        Outcome::EndedEarly if is_untouched(view) => {
+            "ended before anything was injected, so there is nothing to restore"
+        }
         // A run can fail before its end, or at its end.
         Outcome::EndedEarly if view.status == RunStatus::Failed => "restored exactly; the run failed",
         Outcome::EndedEarly => "restored exactly, before the end of its duration",
@@ -25,6 +28,10 @@ pub fn outcome_text(view: &ReportView) -> &'static str {
         Outcome::Drifted => drifted(view),
         Outcome::RestoreFailed => "NOT restored yet; the reaper tries again every minute",
     }
+}
+
+fn is_untouched(view: &ReportView) -> bool {
+    view.targets_left_out == 0 && view.targets.iter().all(|target| target.status == TargetStatus::Untouched)
 }
 
 /// Describes why a restored run is not as it was before.

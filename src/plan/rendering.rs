@@ -1,17 +1,18 @@
-//! Plans and reports as values for display. They never contain the value of a variable.
+//! Reports as values for display. Of variables, they contain only values that snapback itself has made.
 
 use serde::Serialize;
 
 use crate::model::actor::Actor;
-use crate::model::describe::describe;
 use crate::model::experiment::Experiment;
-use crate::model::function::Observation;
-use crate::model::refusal::Refusal;
-use crate::model::run::{Run, RunStatus, TargetRecord, TargetStatus};
+use crate::model::function::Slot;
+use crate::model::invocation::{FAULTS_VARIABLE, HANDLER_FAULTS_VARIABLE, PROXY_PATH, WRAPPER_VARIABLE};
+use crate::model::names::VariableName;
+use crate::model::run::{EndReason, Run, RunStatus, TargetRecord, TargetStatus};
+use crate::model::secret::Secret;
 use crate::model::snapshot::{Change, Drift, RemovedFault};
+use crate::model::text::shorten;
 
 use super::field_state::{layers_text, presence, slot_text};
-use super::guardrails::Evaluation;
 
 /// One field of one target: before → during → after the run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -28,69 +29,6 @@ pub struct FieldRow {
     pub after: String,
 }
 
-/// One target of a plan.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase")]
-pub struct TargetPlan {
-    /// The function's name.
-    pub function: String,
-    /// Its ARN.
-    pub arn: String,
-    /// What changes.
-    pub fields: Vec<FieldRow>,
-}
-
-/// A whole plan.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase")]
-pub struct PlanView {
-    /// The experiment's name.
-    pub experiment: String,
-    /// What each fault does to which invocations, for display.
-    pub faults: Vec<String>,
-    /// How long the faults stay, as an ISO 8601 duration.
-    pub duration: String,
-    /// The alarms that end the run.
-    pub stop_conditions: Vec<String>,
-    /// The conditions of the steady state.
-    pub steady_state: Vec<String>,
-    /// The seed with which `select` drew, if it chose at random.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub seed: Option<u32>,
-    /// Whether the seed itself was random, so a run draws another one.
-    pub seed_is_drawn: bool,
-    /// What happens to each target.
-    pub targets: Vec<TargetPlan>,
-    /// Warnings.
-    pub warnings: Vec<String>,
-    /// The reasons for which a run would not start.
-    pub refusals: Vec<Refusal>,
-}
-
-/// Renders an evaluation.
-#[must_use]
-pub fn plan_view(experiment: &crate::model::experiment::Experiment, evaluation: &Evaluation) -> PlanView {
-    let target = |(seen, draft): &(Observation, super::changes::ChangeSet)| TargetPlan {
-        function: seen.arn.name().to_owned(),
-        arn: seen.arn.to_string(),
-        fields: draft.changes.iter().map(field_row).collect(),
-    };
-    PlanView {
-        experiment: experiment.name.to_string(),
-        faults: experiment.faults.iter().map(describe).collect(),
-        duration: experiment.duration.to_string(),
-        stop_conditions: experiment.stop_conditions.iter().map(|stop| stop.alarm.name().to_owned()).collect(),
-        steady_state: experiment.steady_state.iter().map(ToString::to_string).collect(),
-        seed: evaluation.seed,
-        seed_is_drawn: evaluation.seed.is_some() && experiment.seed.is_none(),
-        targets: evaluation.targets.iter().map(target).collect(),
-        warnings: evaluation.warnings.clone(),
-        refusals: evaluation.refusals.clone(),
-    }
-}
-
 /// Renders one change.
 #[must_use]
 pub fn field_row(change: &Change) -> FieldRow {
@@ -98,18 +36,31 @@ pub fn field_row(change: &Change) -> FieldRow {
         Change::ReservedConcurrency { original, injected } => (slot_text(original), injected.to_string()),
         Change::Handler { original, injected } => (original.to_string(), injected.to_string()),
         Change::Layers { original, added } => (layers_text(original), layers_text(original.iter().chain(added))),
-        Change::Variable { original, injected, .. } => {
+        Change::Variable { name, original, injected } => {
             let during = match (presence(original), presence(injected)) {
-                ("(hidden)", "(hidden)") => "(hidden, changed)",
-                (_, during) => during,
+                ("(hidden)", "(hidden)") => "(hidden, changed)".to_owned(),
+                (_, during) => during.to_owned(),
             };
-            (presence(original).to_owned(), during.to_owned())
+            (presence(original).to_owned(), own_value(name, injected).unwrap_or(during))
         }
         Change::Timeout { original, injected } => (format!("{original} s"), format!("{injected} s")),
         Change::Memory { original, injected } => (format!("{original} MB"), format!("{injected} MB")),
         Change::Mapping { .. } => ("enabled".to_owned(), "disabled".to_owned()),
     };
     FieldRow { field: change.field().to_string(), after: before.clone(), before, during }
+}
+
+/// Returns the value of a variable that snapback itself has made: the configuration of its proxy and its chaos handler,
+/// and its wrapper. All other values are the function's or the user's, and stay hidden. The records of an ended run
+/// have no values.
+fn own_value(name: &VariableName, injected: &Slot<Secret>) -> Option<String> {
+    let value = injected.as_option()?.expose();
+    let is_own = match name.as_str() {
+        FAULTS_VARIABLE | HANDLER_FAULTS_VARIABLE => !value.is_empty(),
+        WRAPPER_VARIABLE => value == PROXY_PATH,
+        _ => false,
+    };
+    is_own.then(|| shorten(value))
 }
 
 /// The outcome of a run, in one word. Each has an exit code.
@@ -186,6 +137,19 @@ pub struct RemovedFaultView {
     pub seen_at: String,
 }
 
+/// The steady state before, during and after a run, each `held`, `deviated` or `not judged`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct SteadyStatePhases {
+    /// Before the run: one that deviates is refused.
+    pub before: &'static str,
+    /// While the faults were in place.
+    pub during: &'static str,
+    /// After the restore.
+    pub after: &'static str,
+}
+
 /// A whole report.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -216,6 +180,9 @@ pub struct ReportView {
     pub closed_at: Option<String>,
     /// `held`, `deviated`, `not judged`, or absent without a steady state or before the run is over.
     pub steady_state: Option<&'static str>,
+    /// The steady state before, during and after the run; absent without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steady_state_phases: Option<SteadyStatePhases>,
     /// The conditions that deviated.
     pub deviations: Vec<String>,
     /// How often faults inside invocations were injected; absent without such a fault or before the report.
@@ -296,6 +263,7 @@ pub fn report_view(run: &Run, targets: &[TargetRecord]) -> ReportView {
         due: run.expected_end().to_string(),
         closed_at: run.closed_at.map(|time| time.to_string()),
         steady_state: steady_state(run),
+        steady_state_phases: steady_state_phases(run),
         deviations,
         injected: run.injected.clone(),
         effect: missing_effect(run, targets),
@@ -371,6 +339,24 @@ fn steady_state(run: &Run) -> Option<&'static str> {
         Some(_) => Some("deviated"),
         None => run.status.is_final().then_some("not judged"),
     }
+}
+
+fn steady_state_phases(run: &Run) -> Option<SteadyStatePhases> {
+    if !has_steady_state(run) {
+        return None;
+    }
+    let watched = match &run.reason {
+        Some(EndReason::Deviated { .. }) => "deviated",
+        // Nothing has watched the steady state to the end of such a run.
+        Some(EndReason::Error { .. } | EndReason::ExecutionStopped | EndReason::Overdue) => "not judged",
+        _ if run.ends_at.is_none() => "not judged",
+        _ => "held",
+    };
+    Some(SteadyStatePhases {
+        before: if run.experiment.is_some() { "held" } else { "not judged" },
+        during: watched,
+        after: steady_state(run).unwrap_or("not judged"),
+    })
 }
 
 fn outcome(run: &Run, targets: &[TargetRecord]) -> Outcome {

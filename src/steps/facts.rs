@@ -12,7 +12,7 @@ use futures_util::StreamExt;
 use futures_util::stream;
 
 use crate::model::experiment::Experiment;
-use crate::model::facts::{AccountConcurrency, AlarmFact, CodeSigning, Facts, LayerFact, TargetFacts};
+use crate::model::facts::{AccountConcurrency, AlarmFact, CodeSigning, Draw, Facts, LayerFact, TargetFacts};
 use crate::model::fault::Fault;
 use crate::model::function::Package;
 use crate::model::handler_fault::HandlerFault;
@@ -29,7 +29,7 @@ use super::MAX_CONCURRENCY;
 use super::error::StepError;
 use super::rate_limiter::{Quota, RateLimiter};
 use super::retry::retry;
-use super::steady_state::deviations;
+use super::steady_state::readings;
 
 /// Reads all facts that the guardrails need.
 ///
@@ -48,10 +48,11 @@ pub async fn collect_facts(
     let mut unresolved = pools.unmatched();
     let targets = targets(functions, observed, &mut unresolved)?;
     let alarms = alarm_facts(world, experiment).await?;
-    let deviations = deviations(world, &existing_conditions(experiment, &alarms), None).await?;
+    let steady_state = readings(world, &existing_conditions(experiment, &alarms), None).await?;
     Ok(Facts {
         account: account(world, limiter, settings, experiment, &targets).await?,
         notes: pools.notes(),
+        draws: pools.draws(),
         now: world.now(),
         settings: settings.clone(),
         lever: retry(world, || world.lever()).await?,
@@ -61,7 +62,7 @@ pub async fn collect_facts(
         targets,
         unresolved,
         alarms,
-        deviations,
+        steady_state,
     })
 }
 
@@ -211,6 +212,14 @@ impl Pools {
         let deleted: Vec<FunctionName> = deleted.map(|(name, _)| name.clone()).collect();
         self.ghosts.extend(deleted);
         self.ghosts.len() > before
+    }
+
+    fn draws(&self) -> Vec<Draw> {
+        let draw = |pool: &Pool| {
+            let matching = pool.without(&self.ghosts).count();
+            Draw { tags: pool.tags.clone(), matching, drawn: pool.select.amount(matching) }
+        };
+        self.tagged.iter().map(draw).collect()
     }
 
     /// Returns the tags without a function, each with the reason.

@@ -12,12 +12,13 @@ use futures_util::stream;
 use crate::model::actor::Actor;
 use crate::model::marker::stopped_marker;
 use crate::model::names::{FunctionArn, RunId};
-use crate::model::run::{EndReason, Run, RunEnding, RunList};
+use crate::model::run::{EndReason, Run, RunEnding, RunList, RunStatus, TargetRecord};
 use crate::ports::{LedgerError, World};
 
 use super::error::StepError;
 use super::restore::{RestoreOutcome, restore_all};
 use super::retry::retry;
+use super::run_targets::run_targets;
 use super::{Budget, MAX_CONCURRENCY};
 
 /// The outcome of one target.
@@ -189,7 +190,33 @@ pub async fn roll_back_alarm(
     roll_back_listed(world, &listed, &ending, budget).await
 }
 
-/// Rolls back every run that is active, then those that the list of active runs has lost.
+/// Returns the active runs that have something to restore, or may still inject. A run that is stopping and whose targets
+/// are restored only waits to be judged, for example for metrics: to roll it back would end that wait.
+///
+/// # Errors
+/// If the ledger cannot be read.
+pub async fn runs_to_roll_back(world: &impl World) -> Result<RunList, StepError> {
+    let RunList { runs, unreadable } = retry(world, || world.active_runs()).await?;
+    let mut open = Vec::new();
+    for id in runs {
+        if !is_restored(world, &id).await {
+            open.push(id);
+        }
+    }
+    Ok(RunList { runs: open, unreadable })
+}
+
+/// Whether a run is stopping and has nothing left to restore. One that cannot be read may have something.
+async fn is_restored(world: &impl World, id: &RunId) -> bool {
+    let Ok(Some(run)) = retry(world, || world.run(id)).await else { return false };
+    if run.status != RunStatus::Stopping || run.unread.is_some() {
+        return false;
+    }
+    let is_final = |targets: Vec<TargetRecord>| targets.iter().all(|target| target.status.is_final());
+    run_targets(world, &run).await.is_ok_and(is_final)
+}
+
+/// Rolls back every run that is active and not restored yet, then those that the list of active runs has lost.
 ///
 /// # Errors
 /// The first failure, after every run was tried.
@@ -198,7 +225,7 @@ pub async fn roll_back_all(
     ending: &RunEnding,
     budget: Budget,
 ) -> Result<Vec<RolledBack>, StepError> {
-    let listed = retry(world, || world.active_runs()).await?;
+    let listed = runs_to_roll_back(world).await?;
     let rolled_back = roll_back_listed(world, &listed, ending, budget).await;
     let lost = relist_lost(world).await?;
     let found = roll_back_each(world, &lost, ending, budget).await.into_result();

@@ -7,7 +7,7 @@ use crate::model::experiment::Experiment;
 use crate::model::facts::AlarmFact;
 use crate::model::names::AlarmName;
 use crate::model::run::{EndReason, RunEnding};
-use crate::model::steady_state::Condition;
+use crate::model::steady_state::{Condition, Metric, ReadValue, Reading};
 use crate::model::time::Time;
 use crate::ports::{AlarmError, World};
 
@@ -30,34 +30,40 @@ pub async fn deviations(
     conditions: &[Condition],
     since: Option<Time>,
 ) -> Result<Vec<String>, AlarmError> {
-    let alarms: Vec<AlarmName> = conditions
-        .iter()
-        .filter_map(|condition| match condition {
-            Condition::Alarm(alarm) => Some(alarm.clone()),
-            Condition::Metric { .. } => None,
-        })
-        .collect();
-    let mut deviations = Vec::new();
-    for (alarm, fact) in facts(world, &alarms).await? {
-        match fact {
-            Some(fact) if !fact.in_alarm => {}
-            fact => deviations.push(Condition::alarm_deviation(alarm, fact.is_some())),
-        }
-    }
+    Ok(readings(world, conditions, since).await?.iter().filter_map(Reading::deviation).collect())
+}
+
+/// Reads each condition, in order. If `since` is given, only periods of metrics count that begin at that time or later.
+///
+/// # Errors
+/// When CloudWatch cannot be read.
+pub async fn readings(
+    world: &impl World,
+    conditions: &[Condition],
+    since: Option<Time>,
+) -> Result<Vec<Reading>, AlarmError> {
+    let alarms = conditions.iter().filter_map(|condition| match condition {
+        Condition::Alarm(alarm) => Some(alarm.clone()),
+        Condition::Metric { .. } => None,
+    });
+    let alarms: Vec<AlarmName> = alarms.collect();
+    let mut facts = facts(world, &alarms).await?.into_iter().map(|(_, fact)| fact);
+    let mut readings = Vec::new();
     for condition in conditions {
-        let Condition::Metric { metric, bound } = condition else { continue };
-        let value = match periods(metric.period.get(), world.now(), since) {
-            Some((from, until)) => {
-                let values = retry(world, || world.metrics(std::slice::from_ref(metric), from, until)).await?;
-                values.first().and_then(|values| values.first().copied())
-            }
-            None => None,
+        let value = match condition {
+            Condition::Alarm(_) => ReadValue::Alarm(facts.next().flatten().map(|fact| fact.in_alarm)),
+            Condition::Metric { metric, .. } => ReadValue::Metric(metric_value(world, metric, since).await?),
         };
-        if !bound.holds(value) {
-            deviations.push(condition.metric_deviation(value));
-        }
+        readings.push(Reading { condition: condition.clone(), value });
     }
-    Ok(deviations)
+    Ok(readings)
+}
+
+/// Returns the value of a metric's last complete period; `None` is no data.
+async fn metric_value(world: &impl World, metric: &Metric, since: Option<Time>) -> Result<Option<f64>, AlarmError> {
+    let Some((from, until)) = periods(metric.period.get(), world.now(), since) else { return Ok(None) };
+    let values = retry(world, || world.metrics(std::slice::from_ref(metric), from, until)).await?;
+    Ok(values.first().and_then(|values| values.first().copied()))
 }
 
 /// Returns the beginning and the end of the periods to check: the last ones that ended at least [`MAX_METRIC_DELAY`]

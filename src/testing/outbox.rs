@@ -51,8 +51,10 @@ impl State {
             }
             (None, Some(Image::Target(new))) => LedgerChange::Target { old: None, new },
             (Some(Image::Target(old)), Some(Image::Target(new))) => LedgerChange::Target { old: Some(old), new },
-            (None, Some(Image::Lever(new))) => LedgerChange::Lever { old: None, new },
-            (Some(Image::Lever(old)), Some(Image::Lever(new))) => LedgerChange::Lever { old: Some(old), new },
+            (None, Some(Image::Lever(new))) => LedgerChange::Lever { old: None, new: Box::new(new) },
+            (Some(Image::Lever(old)), Some(Image::Lever(new))) => {
+                LedgerChange::Lever { old: Some(Box::new(old)), new: Box::new(new) }
+            }
             _ => return,
         };
         self.outbox.records += 1;

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use snapback::model::names::FunctionArn;
 use snapback::model::run::Run;
 use snapback::plan::guardrails::evaluate;
-use snapback::plan::rendering::{plan_view, report_view};
+use snapback::plan::preview::plan_view;
+use snapback::plan::rendering::report_view;
 use snapback::read_experiment;
 use snapback::steps::facts::collect_facts;
 use snapback::steps::prepare::{Request, prepare};
@@ -58,7 +59,7 @@ fn a_plan_shows_its_seed_and_whether_a_run_draws_the_same() {
     let plan = |experiment: Value| {
         let experiment = read_experiment(&experiment).unwrap();
         let facts = block_on(collect_facts(&world, &settings(), &experiment)).unwrap();
-        let view = plan_view(&experiment, &evaluate(&experiment, &facts));
+        let view = plan_view(&experiment, &facts, &evaluate(&experiment, &facts));
         let functions: Vec<String> = view.targets.iter().map(|target| target.function.clone()).collect();
         (view.seed, view.seed_is_drawn, functions)
     };

@@ -84,7 +84,7 @@ fn samples() -> Vec<(&'static str, LedgerChange, Origin)> {
             target_change(TargetRecord { restore_error: denied, ..target(TargetStatus::Restoring) }),
             origin(132, 1),
         ),
-        ("lever-moved", LedgerChange::Lever { old: None, new: lever }, origin(0, 2)),
+        ("lever-moved", LedgerChange::Lever { old: None, new: Box::new(lever) }, origin(0, 2)),
     ]
 }
 
@@ -123,7 +123,7 @@ fn other_writes_are_no_transition() {
     quiet.push(LedgerChange::Target { old: Some(failing.clone().into()), new: failing.clone().into() });
     // The error is cleared with the target's end, which is the transition.
     let lever = Lever { engaged: true, since: at(1), reason: String::new(), by: None };
-    quiet.push(LedgerChange::Lever { old: Some(lever.clone()), new: lever });
+    quiet.push(LedgerChange::Lever { old: Some(Box::new(lever.clone())), new: Box::new(lever) });
     for change in quiet {
         assert_eq!(notice_of(&change, &origin(0, 0)), None, "{change:?}");
     }

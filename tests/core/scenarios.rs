@@ -98,7 +98,10 @@ fn a_deviation_rolls_back_a_run_and_is_reported_after_it() {
     let (ended, ()) = block_on(join(run.execute(), deviate));
     assert_eq!(outcome(&ended), (RunStatus::Stopped, Outcome::EndedEarly));
     let report = ended.report.unwrap();
-    assert_eq!(report.reason.unwrap(), "the steady state deviated: AWS/Lambda Errors of Sum below 5, but it is 9");
+    assert_eq!(
+        report.reason.unwrap(),
+        "the steady state deviated: Sum of AWS/Lambda Errors per 1 min < 5, but it is 9"
+    );
     assert_eq!(report.steady_state, Some("held"), "it has recovered");
     // After the run, the steady state recovers in time, or it does not.
     for (recovers_after, status) in [(30, "held"), (200, "deviated")] {

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 use snapback::plan::guardrails::evaluate;
-use snapback::plan::rendering::{plan_view, report_view};
+use snapback::plan::preview::plan_view;
+use snapback::plan::rendering::report_view;
 use snapback::steps::facts::collect_facts;
 use snapback::steps::restore::restore;
 use snapback::testing::samples::{SECRET, function_arn, settings, world};
@@ -26,7 +27,7 @@ fn no_value_of_a_variable_is_shown() {
         let parsed = snapback::model::input::read_experiment(&experiment).unwrap();
         let facts = block_on(collect_facts(&world, &settings(), &parsed)).unwrap();
         let evaluation = evaluate(&parsed, &facts);
-        let plan = plan_view(&parsed, &evaluation);
+        let plan = plan_view(&parsed, &facts, &evaluation);
         assert!(
             !shows(&serde_json::to_string(&plan).unwrap())
                 && !shows(&format!("{plan:?} {evaluation:?} {facts:?} {parsed:?}")),

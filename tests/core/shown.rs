@@ -9,7 +9,8 @@ use snapback::model::input::read_experiment;
 use snapback::model::run::RunList;
 use snapback::model::settings::Settings;
 use snapback::plan::guardrails::evaluate;
-use snapback::plan::rendering::{PlanView, plan_view, report_view};
+use snapback::plan::preview::{PlanView, plan_view};
+use snapback::plan::rendering::report_view;
 use snapback::ports::{AlarmError, FunctionError, LedgerError};
 use snapback::steps::error::{StepError, failure_message};
 use snapback::steps::facts::collect_facts;
@@ -80,9 +81,9 @@ fn a_plan_says_what_faults_inside_invocations_do() {
         shown.collect::<Vec<_>>(),
         [
             "layers: otel:1, shared:1 → otel:1, shared:1, snapback-proxy-arm64:1 → otel:1, shared:1",
-            "variable AWS_LAMBDA_EXEC_WRAPPER: (hidden) → (hidden, changed) → (hidden)",
+            "variable AWS_LAMBDA_EXEC_WRAPPER: (hidden) → /opt/snapback-proxy → (hidden)",
             "variable SNAPBACK_CHAINED_WRAPPER: absent → (hidden) → absent",
-            "variable SNAPBACK_FAULTS: absent → (hidden) → absent",
+            "variable SNAPBACK_FAULTS: absent → {'until':1780272660000,'experiment':'a test','run':'a-run-th... → absent",
         ]
     );
 }
@@ -385,7 +386,7 @@ fn drift(world: &SimWorld, fault: &str, change: impl FnOnce()) -> Vec<String> {
 fn plan(world: &SimWorld, experiment: &Value) -> PlanView {
     let experiment = read_experiment(experiment).unwrap();
     let facts = block_on(collect_facts(world, &settings(), &experiment)).unwrap();
-    plan_view(&experiment, &evaluate(&experiment, &facts))
+    plan_view(&experiment, &facts, &evaluate(&experiment, &facts))
 }
 
 fn sample(fault: &str) -> Value {

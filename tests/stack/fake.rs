@@ -167,7 +167,7 @@ impl FakeAws {
         // A shell in between would end with the Ctrl-C and replace the command's exit code.
         let line = [&["exec", SNAPBACK], arguments].concat().join(" ");
         let mut command = self.command("script", &["--quiet", "--return", "--command", &line, "/dev/null"]);
-        command.stdin(Stdio::piped());
+        command.stdin(Stdio::piped()).env("TERM", "xterm").env_remove("NO_COLOR");
         Running::start_command(command)
     }
 }

@@ -10,7 +10,7 @@ const QUESTION: &str = "roll the run back now? [Y/n/l]";
 
 fn followed(aws: &FakeAws, name: &str) -> Running {
     let file = experiment_file(name);
-    let running = aws.begin_on_terminal(&["run", file.to_str().unwrap(), "--name", "r"]);
+    let running = aws.begin_on_terminal(&["run", file.to_str().unwrap(), "--name", "r", "--yes"]);
     running.wait_for("s left", 1);
     running
 }

@@ -42,13 +42,16 @@ fn completions_and_the_man_page_name_every_command() {
     }
 }
 
+/// Variables of the command line, by name.
+type Variables<'a> = &'a [(&'a str, &'a str)];
+
 #[test]
 fn each_cause_for_which_a_stack_cannot_be_read_has_its_message() {
     let keys = [("AWS_ACCESS_KEY_ID", "k"), ("AWS_SECRET_ACCESS_KEY", "s")];
     let nowhere = [("AWS_CONFIG_FILE", "/nonexistent"), ("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")];
     let closed = ("AWS_ENDPOINT_URL", "http://127.0.0.1:1");
     let region = ("AWS_REGION", "eu-west-1");
-    let cases: [(&str, &[&[(&str, &str)]], i32, &str); 5] = [
+    let cases: [(&str, &[Variables], i32, &str); 5] = [
         (
             "status",
             &[&keys, &[region, closed]],

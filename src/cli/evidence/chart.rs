@@ -14,7 +14,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use crate::model::kept_metrics::Series;
 use crate::model::time::Time;
 
-use super::format::{clock, figure};
+use super::format::{clock, day, figure};
 
 /// The size of a chart in its own units. The page scales it.
 const SIZE: (u32, u32) = (560, 200);
@@ -22,10 +22,15 @@ const SIZE: (u32, u32) = (560, 200);
 const BAR_SHARE: f64 = 0.78;
 /// The most labels on the axis of time.
 const MAX_TIME_LABELS: i64 = 6;
+/// From this length on, the labels on the axis of time are days and no times of day.
+const DAYS_FROM_S: i64 = 2 * 86_400;
 /// About how many labels the axis of values has.
 const MAX_VALUE_LABELS: usize = 5;
 /// Steps between two labels on the axis of time, in seconds.
-const TIME_STEPS: [i64; 13] = [60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 14_400, 21_600, 43_200, 86_400];
+const TIME_STEPS: [i64; 17] = [
+    60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 14_400, 21_600, 43_200, 86_400, 172_800, 604_800, 2_592_000,
+    7_776_000,
+];
 
 const GRID: RGBColor = RGBColor(0xE3, 0xE6, 0xEB);
 const TEXT: RGBColor = RGBColor(0x5B, 0x64, 0x75);
@@ -92,7 +97,9 @@ fn draw_into(series: &[&Series], marks: &Marks) -> Result<String, Box<dyn Error>
             .bold_line_style(GRID)
             .axis_style(GRID)
             .label_style(("sans-serif", 14).into_font().color(&TEXT))
-            .x_label_formatter(&|at| clock(Time(*at * 1000)))
+            .x_label_formatter(&|at| {
+                if until - from > DAYS_FROM_S { day(Time(*at * 1000)) } else { clock(Time(*at * 1000)) }
+            })
             .y_label_formatter(&|value| figure(*value))
             .draw()?;
         if let Some((from, end)) = marks.fault.map(|(from, end)| (seconds(from), seconds(end).min(until))) {
@@ -164,7 +171,7 @@ fn value_step(highest: f64) -> f64 {
 }
 
 fn time_labels(from: i64, until: i64) -> Vec<i64> {
-    let step = TIME_STEPS.into_iter().find(|step| (until - from) / step <= MAX_TIME_LABELS).unwrap_or(86_400);
+    let step = TIME_STEPS.into_iter().find(|step| (until - from) / step <= MAX_TIME_LABELS).unwrap_or(7_776_000);
     let first = (from + step - 1).div_euclid(step) * step;
     // A label at the very end would not fit.
     (0..=MAX_TIME_LABELS).map(|at| first + at * step).take_while(|at| *at < until - step / 4).collect()
@@ -182,6 +189,8 @@ mod tests {
         }
         assert_eq!(time_labels(30, 660), [120, 240, 360, 480, 600]);
         assert!(time_labels(0, 12 * 3600).len() <= 7);
+        let year = 366 * 86_400;
+        assert!(time_labels(0, year).last().is_some_and(|last| *last > year / 2));
     }
 
     #[test]

@@ -16,6 +16,11 @@ pub(super) fn clock(at: Time) -> String {
     format!("{:02}:{:02}", minutes / 60, minutes % 60)
 }
 
+/// Returns month and day in UTC, as in `06-01`.
+pub(super) fn day(at: Time) -> String {
+    at.to_string().get(5..10).unwrap_or_default().to_owned()
+}
+
 /// Returns date and time in UTC, to the second, as people write them.
 pub(super) fn date_and_time(at: Time) -> String {
     at.to_string().replacen('T', " ", 1).replace('Z', " UTC")

@@ -134,9 +134,11 @@ fn shown(time: Option<Duration>) -> String {
     time.map_or_else(|| "–".to_owned(), span)
 }
 
-/// Returns the outcome as the JSON output has it.
+/// Returns the outcome in words: that of the JSON output, with a blank before each capital letter.
 fn outcome(row: &Row) -> String {
-    serde_json::to_value(row.outcome).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
+    let name = serde_json::to_value(row.outcome).unwrap_or_default();
+    let word = |c: char| if c.is_ascii_uppercase() { format!(" {}", c.to_ascii_lowercase()) } else { c.to_string() };
+    name.as_str().unwrap_or_default().chars().map(word).collect()
 }
 
 fn page(title: &str, rows: &[Row]) -> Result<String, DrawingError> {
@@ -181,7 +183,7 @@ fn chart(rows: &[Row], at: usize) -> Result<Markup, DrawingError> {
     points.sort_by_key(|(at, _)| *at);
     let title = HEAD.get(at).copied().unwrap_or_default();
     if points.is_empty() {
-        return Ok(html! { p.note.card { "No run was " (title) " a known time." } });
+        return Ok(html! { p.note.card { "No run has a time for: " (title) "." } });
     }
     let starts = || rows.iter().map(|row| row.times.created_at);
     let (first, last) = (starts().min().unwrap_or_default(), starts().max().unwrap_or_default());
@@ -230,7 +232,10 @@ mod tests {
     fn runs_are_a_table_with_a_dash_for_an_unknown_time() {
         let lines = table(&[row(1, Some(12)), row(12, None)]);
         assert_eq!(lines[0], "run         started               detected in  rolled back in  recovered in  outcome");
-        assert_eq!(lines[2], "nightly-12  2026-06-13T00:00:00Z  –            6.3 s           –             endedEarly");
+        assert_eq!(
+            lines[2],
+            "nightly-12  2026-06-13T00:00:00Z  –            6.3 s           –             ended early"
+        );
         let json = serde_json::to_value(row(1, Some(12))).unwrap_or_default();
         assert_eq!((&json["detectionMilliseconds"], &json["outcome"]), (&12_000.into(), &"endedEarly".into()));
     }
@@ -241,6 +246,6 @@ mod tests {
         let page = page(HOSTILE, &rows).unwrap_or_else(|error| unreachable!("{error}"));
         keep("history.html", &page);
         assert_eq!((page.matches("<svg ").count(), page.matches("<script").count()), (2, 0));
-        assert!(page.contains("No run was recovered in a known time."));
+        assert!(page.contains("No run has a time for: recovered in."));
     }
 }

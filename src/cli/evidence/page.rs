@@ -233,7 +233,7 @@ mod tests {
             "assumed-role/Developer/ana",
             "Alarm checkout-errors went into ALARM",
             "Restored exactly",
-            "as before: 1 of 1 function; each changed field was read back",
+            "As before: 1 of 1 function; each changed field was read back",
             "Detected in",
             "<dd>3 min 34 s",
             "Rolled back in",
@@ -276,7 +276,7 @@ mod tests {
         assert!(page.len() < 1_500_000, "{}", page.len());
         let place = |text: &str| page.find(text).unwrap_or_else(|| unreachable!("{text} is missing"));
         assert!(place("was 30 s, injected 5 s, now 20 s") < place("997 functions restored exactly"));
-        assert!(page.contains("as before: 997 of 1,000 functions") && page.contains("of the first 100 functions"));
+        assert!(page.contains("As before: 997 of 1,000 functions") && page.contains("of the first 100 functions"));
     }
 
     #[test]

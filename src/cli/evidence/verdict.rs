@@ -89,7 +89,7 @@ fn whole_duration(evidence: &Evidence) -> String {
 pub(super) fn restored(evidence: &Evidence) -> Sentence {
     let report = &evidence.report;
     let all = report.targets.len() + report.targets_left_out;
-    let of_all = format!("as before: {} of {}", evidence.restored(), count(all, "function"));
+    let of_all = format!("As before: {} of {}", evidence.restored(), count(all, "function"));
     let is_untouched = report.targets.iter().all(|target| target.fields.is_empty());
     let (tone, text, more) = match report.outcome {
         Outcome::Unfinished => (Tone::Warning, "Not restored yet".to_owned(), of_all),
@@ -99,7 +99,7 @@ pub(super) fn restored(evidence: &Evidence) -> Sentence {
         Outcome::Drifted => (Tone::Warning, capitalized(outcome_text(report)), of_all),
         _ if is_untouched => (Tone::Good, "Nothing was changed".to_owned(), "No function was touched.".to_owned()),
         _ => {
-            let more = format!("{of_all}; each changed field was read back with its original value");
+            let more = format!("{of_all}; each changed field was read back with its original value.");
             (Tone::Good, "Restored exactly".to_owned(), more)
         }
     };

@@ -4,7 +4,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::aws::{ExecutionState, ListedExecution};
-use crate::cli::output::{Output, Tone};
+use crate::cli::output::Output;
+use crate::cli::pen::Tone;
 use crate::cli::stack::Stack;
 use crate::model::schedule::{Schedule, ScheduleName, ScheduledStart, run_prefix};
 use crate::steps::error::{StepErrorKind, failure_message};

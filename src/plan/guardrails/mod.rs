@@ -12,6 +12,7 @@ use crate::model::function::Observation;
 use crate::model::invocation::InvocationFault;
 use crate::model::names::FunctionArn;
 use crate::model::refusal::{Guardrail, Refusal};
+use crate::model::steady_state::Reading;
 
 use super::bystanders;
 use super::changes::{ChangeSet, change_set};
@@ -19,7 +20,7 @@ use super::injection::Injection;
 
 use attachments::{about_code_signing, about_layers, about_mappings};
 use target::about_target;
-use warnings::{about_runtime, about_versions, pile_up};
+use warnings::{about_delays, about_runtime, about_versions, pile_up};
 
 pub use warnings::may_pile_up;
 
@@ -32,8 +33,6 @@ pub struct Evaluation {
     pub refusals: Vec<Refusal>,
     /// Warnings for the reader of the plan.
     pub warnings: Vec<String>,
-    /// The seed with which `select` drew, if it drew.
-    pub seed: Option<u32>,
 }
 
 /// Evaluates an experiment on the facts.
@@ -64,6 +63,7 @@ pub fn evaluate(experiment: &Experiment, facts: &Facts) -> Evaluation {
         }
         refusals.extend(about_mappings(facts, target, &drafted));
         warnings.append(&mut drafted.warnings);
+        warnings.extend(about_delays(experiment, target));
         warnings.extend(about_versions(experiment, target));
         warnings.extend(about_runtime(experiment, target));
         warnings.extend(pile_up(experiment, facts, target));
@@ -72,7 +72,7 @@ pub fn evaluate(experiment: &Experiment, facts: &Facts) -> Evaluation {
         }
         targets.push((target.seen.clone(), drafted));
     }
-    Evaluation { targets, refusals, warnings, seed: facts.seed }
+    Evaluation { targets, refusals, warnings }
 }
 
 fn about_experiment(experiment: &Experiment, facts: &Facts) -> Vec<Refusal> {
@@ -121,7 +121,7 @@ fn about_experiment(experiment: &Experiment, facts: &Facts) -> Vec<Refusal> {
         ));
     }
     refusals.extend(about_alarms(experiment, facts));
-    for deviation in &facts.deviations {
+    for deviation in facts.steady_state.iter().filter_map(Reading::deviation) {
         let fix = "wait until it holds, or correct the condition";
         refusals.push(Refusal::new(
             Guardrail::SteadyState,

@@ -22,12 +22,23 @@ pub(super) fn about_target(experiment: &Experiment, facts: &Facts, target: &Targ
     let mut refuse = |guardrail, reason: String, fix: String| {
         refusals.push(Refusal::new(guardrail, seen.arn.name(), reason, fix));
     };
+    // All further reasons would have fixes that must not be followed.
+    if is_own(&facts.settings, seen) {
+        refuse(
+            Guardrail::OwnFunction,
+            "it is one of snapback's own functions".into(),
+            "remove it from the targets".into(),
+        );
+        return refusals;
+    }
     if let Lifecycle::Other(state) = &seen.state {
         let (reason, fix) = not_active(state);
         refuse(Guardrail::Ready, reason, fix.to_owned());
     }
     match seen.last_update {
         LastUpdate::Successful => {}
+        // A function that is being created is not active either: one cause, one refusal.
+        LastUpdate::InProgress if seen.state != Lifecycle::Active => {}
         LastUpdate::InProgress => {
             refuse(Guardrail::Ready, "an update is in progress".into(), "wait until the update has ended".into())
         }
@@ -39,13 +50,6 @@ pub(super) fn about_target(experiment: &Experiment, facts: &Facts, target: &Targ
     }
     if let Some((reason, fix)) = opt_in(&facts.settings, &seen.tags) {
         refuse(Guardrail::OptIn, reason, fix);
-    }
-    if is_own(&facts.settings, seen) {
-        refuse(
-            Guardrail::OwnFunction,
-            "it is one of snapback's own functions".into(),
-            "remove it from the targets".into(),
-        );
     }
     if let Some(run) = target.lock.as_ref().and_then(|lock| lock.run.as_ref()) {
         refuse(

@@ -4,8 +4,61 @@ use crate::model::experiment::Experiment;
 use crate::model::facts::{AccountConcurrency, Facts, RuntimeUpdates, TargetFacts};
 use crate::model::fault::Fault;
 use crate::model::function::{Observation, Slot};
+use crate::model::handler_fault::HandlerFault;
+use crate::model::invocation::{HandlerOrder, LatencyFault};
 use crate::model::settings::Settings;
 use crate::plan::runtimes::is_listed;
+
+/// The longest initialization; Lambda then starts it again, within the function's timeout
+/// (lambda/latest/dg/lambda-runtime-environment).
+const MAX_INIT_MS: u32 = 10_000;
+
+/// A delay that reaches the function's timeout is a timeout, and what would come after the timeout never happens.
+pub(super) fn about_delays(experiment: &Experiment, target: &TargetFacts) -> Vec<String> {
+    let of_run = experiment.faults.iter().find_map(|fault| match fault {
+        Fault::Timeout(fault) => Some(fault.timeout.seconds()),
+        _ => None,
+    });
+    let timeout_s = of_run.unwrap_or(target.seen.timeout);
+    let name = target.seen.arn.name();
+    let felt = experiment.faults.iter().filter_map(|fault| about_delay(fault, timeout_s));
+    felt.map(|problem| format!("{name}: {problem}")).collect()
+}
+
+fn about_delay(fault: &Fault, timeout_s: u32) -> Option<String> {
+    let timeout_ms = timeout_s.saturating_mul(1000);
+    let latency = match fault {
+        Fault::Latency(fault) => Some(fault),
+        Fault::Handler(HandlerFault::Chaos(HandlerOrder::Latency(fault))) => Some(fault),
+        _ => None,
+    };
+    if let Some((least, most)) = latency.and_then(LatencyFault::range) {
+        let reach = match (least.get() >= timeout_ms, most.get() >= timeout_ms) {
+            (true, _) => "reaches",
+            (false, true) => "can reach",
+            (false, false) => return None,
+        };
+        let delay = most.get();
+        return Some(format!(
+            "the latency of {delay} ms {reach} its timeout of {timeout_s} s, so such an invocation times out and is not slow"
+        ));
+    }
+    match fault {
+        Fault::InvocationTimeout(fault) if fault.buffer_ms.get() >= timeout_ms => Some(format!(
+            "the buffer of {} ms is as long as its timeout of {timeout_s} s, so invocations are not delayed",
+            fault.buffer_ms.get()
+        )),
+        Fault::Exit(fault) if fault.delay_ms.get() >= timeout_ms => Some(format!(
+            "the kill after {} ms comes after its timeout of {timeout_s} s, so it never happens",
+            fault.delay_ms.get()
+        )),
+        Fault::Init(fault) if fault.delay_ms.is_some_and(|delay| delay.get() >= MAX_INIT_MS) => Some(format!(
+            "the delay of {} ms is longer than Lambda's limit of 10 s for an initialization, which then starts again",
+            fault.delay_ms.map_or(0, |delay| delay.get())
+        )),
+        _ => None,
+    }
+}
 
 pub(super) fn about_versions(experiment: &Experiment, target: &TargetFacts) -> Vec<String> {
     if !experiment.changes_latest() {

@@ -44,12 +44,12 @@ pub const CASES: &[Case] = &[
         |s| {
             s.metrics.insert("Errors".into(), 7.5);
         },
-        "steady state: it does not hold: AWS/Lambda Errors of Sum below 5, but it is 7.5; wait until it holds, or correct the condition",
+        "steady state: it does not hold: Sum of AWS/Lambda Errors per 1 min < 5, but it is 7.5; wait until it holds, or correct the condition",
     ),
     case(
         G::SteadyState,
         || steady(metric("above", 5)),
         |_| {},
-        "steady state: it does not hold: AWS/Lambda Errors of Sum above 5, but it is no data; wait until it holds, or correct the condition",
+        "steady state: it does not hold: Sum of AWS/Lambda Errors per 1 min > 5, but it is no data; wait until it holds, or correct the condition",
     ),
 ];

@@ -1,0 +1,241 @@
+//! The command `status`: the lever, what is armed, and a table of the runs and of the starts that were refused; or one run.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use crate::aws::{AwsWorld, ListedExecution};
+use crate::model::names::RunId;
+use crate::model::run::Run;
+use crate::plan::rendering::{Outcome, ReportView, report_view};
+use crate::ports::{Clock, Ledger, World};
+use crate::steps::retry::retry;
+use crate::steps::run_targets::found_targets;
+
+use super::arguments::{Arguments, StatusOptions};
+use super::exit::Exit;
+use super::listed::{FailedStart, Listed, is_ending};
+use super::output::Output;
+use super::pen::Tone;
+use super::report::{LeverView, report, show_lever};
+use super::status_text::{armed_text, status_table};
+use super::watch::watch;
+use super::{Failure, stack};
+
+/// The runs that `status` shows.
+#[derive(Debug, Default)]
+struct Shown {
+    runs: Vec<Listed>,
+    /// The records that cannot be read, each with its run and its function.
+    unreadable: Vec<String>,
+    /// Every run of the ledger, by name.
+    known: BTreeSet<String>,
+}
+
+/// Reads the active runs and the recent ones. An unreadable run does not hide the others.
+async fn shown(world: &impl World, active: &[RunId], options: &StatusOptions) -> Result<Shown, Failure> {
+    let mut shown = Shown::default();
+    let since = options.since.map(|since| since.before(world.now()));
+    let mut recent = 0;
+    for run in retry(world, || world.all_runs()).await? {
+        shown.known.insert(run.id.to_string());
+        let is_active = active.contains(&run.id);
+        let is_old = since.is_some_and(|since| run.created_at < since);
+        let is_recent = !is_old && options.is_of(experiment(&run));
+        if !is_active && (!is_recent || recent >= options.limit()) {
+            continue;
+        }
+        if run.is_without_record() && run.unread.is_some() {
+            shown.unreadable.push(format!("run {}: its record cannot be read", run.id));
+        }
+        let found = found_targets(world, &run).await?;
+        let lost = found.iter().filter_map(|found| found.lost.as_ref());
+        shown.unreadable.extend(lost.map(ToString::to_string));
+        let targets: Vec<_> = found.into_iter().map(|found| found.target).collect();
+        let view = report_view(&run, &targets);
+        let is_of_outcome = options.outcome.as_ref().is_none_or(|outcome| *outcome == outcome_name(view.outcome));
+        let is_chosen = is_recent && is_of_outcome;
+        if is_active || is_chosen {
+            recent += usize::from(!is_active);
+            shown.runs.push(Listed { is_active, is_chosen, run, targets, view });
+        }
+    }
+    Ok(shown)
+}
+
+fn experiment(run: &Run) -> Option<&str> {
+    run.experiment.as_ref().map(|experiment| experiment.name.as_str())
+}
+
+/// The name of an outcome in JSON output and in `--outcome`.
+fn outcome_name(outcome: Outcome) -> String {
+    serde_json::to_value(outcome).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+/// Shows one run, or the lever, what is armed, and the runs.
+pub(super) async fn status(arguments: &Arguments, options: &StatusOptions, output: &Output) -> Result<Exit, Failure> {
+    match &options.run {
+        Some(run) if options.watch => watch(arguments, run, output).await,
+        Some(run) => report(arguments, run, output).await.map(|_| Exit::Success),
+        None => overview(arguments, options, output).await,
+    }
+}
+
+async fn overview(arguments: &Arguments, options: &StatusOptions, output: &Output) -> Result<Exit, Failure> {
+    let (world, state_machine) = match arguments.table {
+        Some(_) => (stack::ledger(arguments).await?, None),
+        None => stack::find(arguments).await.map(|stack| (stack.world, Some(stack.state_machine)))?,
+    };
+    let lever = retry(&world, || world.lever()).await?;
+    let active = retry(&world, || world.active_runs()).await?;
+    let Shown { runs, unreadable, known } = shown(&world, &active.runs, options).await?;
+    let starts = match &state_machine {
+        Some(machine) if options.lists_starts() => failed_starts(&world, machine, &known, options, output).await,
+        _ => Vec::new(),
+    };
+    let exit = if unreadable.is_empty() { Exit::Success } else { Exit::Error };
+    let unread: Vec<String> =
+        active.unreadable.iter().map(|entry| format!("an entry that cannot be read ({entry})")).collect();
+    if output.as_json {
+        let views: Vec<&ReportView> = runs.iter().filter(|run| run.is_chosen).map(|run| &run.view).collect();
+        // What a stack must not be destroyed with: a run that is not closed may still be the rollback function's.
+        let armed = [armed(&runs), unread, restored_runs(&runs)].concat();
+        let lever = lever.as_ref().map(LeverView::of);
+        let mut shown = json!({ "lever": lever, "armed": armed, "runs": views, "failedStarts": starts });
+        if !unreadable.is_empty() {
+            shown["unreadable"] = json!(unreadable);
+        }
+        output.json(&shown);
+        return Ok(exit);
+    }
+    show_lever(lever.as_ref(), output);
+    match armed_text(&runs, &unread) {
+        None => output.print_line("nothing is armed"),
+        Some(text) => output.print_line(&output.paint(Tone::Warning, &text)),
+    }
+    let chosen: Vec<Listed> = runs.into_iter().filter(|run| run.is_chosen).collect();
+    if !chosen.is_empty() || !starts.is_empty() {
+        output.print_line("");
+        output.print_text(&status_table(&chosen, &starts, world.now(), output.pen));
+    }
+    for what in &unreadable {
+        output.note(&format!("snapback: {what}"));
+    }
+    Ok(exit)
+}
+
+/// Returns the latest executions that have failed and left nothing in the ledger.
+async fn failed_starts(
+    world: &AwsWorld,
+    state_machine: &str,
+    known: &BTreeSet<String>,
+    options: &StatusOptions,
+    output: &Output,
+) -> Vec<FailedStart> {
+    let listed = world.latest_executions(state_machine).await.unwrap_or_else(|why| {
+        output.note(&format!("snapback: starts that were refused cannot be listed: {why}"));
+        Vec::new()
+    });
+    let since = options.since.map(|since| since.before(world.now()));
+    let is_start = |execution: &&ListedExecution| {
+        execution.has_failed
+            && !known.contains(&execution.name)
+            && since.is_none_or(|since| execution.started_at >= since)
+    };
+    let mut starts = Vec::new();
+    for execution in listed.iter().filter(is_start).take(options.limit()) {
+        match world.failed_execution(&execution.arn).await {
+            Ok(failed) if options.is_of(failed.experiment.as_deref()) => {
+                starts.push(FailedStart::of(execution, failed))
+            }
+            Ok(_) => {}
+            Err(why) => output.note(&format!("snapback: the start {} cannot be read: {why}", execution.name)),
+        }
+    }
+    starts.retain(|start| options.outcome.as_ref().is_none_or(|outcome| outcome == start.outcome));
+    starts
+}
+
+/// Lists the targets that are not restored, and the runs that may still arm targets.
+fn armed(runs: &[Listed]) -> Vec<String> {
+    let mut armed = Vec::new();
+    for Listed { is_active, view, .. } in runs {
+        let open = view.targets.iter().filter(|target| !target.status.is_final());
+        armed.extend(open.map(|target| format!("{} ({}, run {})", target.function, target.status.name(), view.run_id)));
+        if *is_active && is_restored(view) && !is_ending(view) {
+            armed.push(run_line(view));
+        }
+    }
+    armed
+}
+
+/// Lists the runs with nothing to restore that are not closed yet, for example because they wait for metrics.
+fn restored_runs(runs: &[Listed]) -> Vec<String> {
+    let waiting = runs.iter().filter(|run| run.is_active && is_restored(&run.view) && is_ending(&run.view));
+    waiting.map(|run| run_line(&run.view)).collect()
+}
+
+fn is_restored(view: &ReportView) -> bool {
+    view.targets.iter().all(|target| target.status.is_final())
+}
+
+fn run_line(view: &ReportView) -> String {
+    format!("run {} ({})", view.run_id, view.status.name())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::marker::stopped_marker;
+    use crate::model::run::{EndReason, RunStatus, TargetRecord, TargetStatus};
+    use crate::model::time::Time;
+    use crate::testing::execution::Machine;
+    use crate::testing::samples::{experiment, faults, function_arn, run_id, world};
+
+    #[test]
+    fn a_restored_run_that_is_not_closed_is_not_armed() {
+        let view = |status: RunStatus, target: TargetStatus| {
+            let mut run = stopped_marker(&run_id("r"), &EndReason::UserRequest.into(), Time(0));
+            run.status = status;
+            let mut record = TargetRecord::new(run_id("r"), function_arn("checkout"));
+            record.status = target;
+            let view = report_view(&run, std::slice::from_ref(&record));
+            [Listed { is_active: true, is_chosen: true, run, targets: vec![record], view }]
+        };
+        let restored = view(RunStatus::Stopping, TargetStatus::Restored);
+        assert_eq!((armed(&restored), restored_runs(&restored)), (vec![], vec!["run r (stopping)".to_owned()]));
+        let open = view(RunStatus::Stopping, TargetStatus::Restoring);
+        assert_eq!((armed(&open), restored_runs(&open)), (vec!["checkout (restoring, run r)".to_owned()], vec![]));
+        let mut starting = view(RunStatus::Pending, TargetStatus::Pending);
+        starting[0].view.targets.clear();
+        assert_eq!((armed(&starting), restored_runs(&starting)), (vec!["run r (pending)".to_owned()], vec![]));
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_of_one_run_hides_no_other() {
+        let world = world(&["checkout", "payment", "basket"]);
+        let runs = [("run-1", "checkout"), ("run-2", "payment"), ("run-3", "basket")];
+        for (run, function) in runs {
+            assert_eq!(Machine::new(&world, run, experiment(&[function], &faults()[0..1])).start().await, Ok(()));
+        }
+        let id = |run: &str| crate::testing::samples::run_id(run);
+        world.with(|state| {
+            state.unreadable_targets.insert((id("run-1"), function_arn("checkout")));
+            state.unreadable.insert(id("run-2"));
+        });
+        let shown = shown(&world, &[], &StatusOptions::default()).await.unwrap_or_default();
+        let mut names: Vec<&str> = shown.runs.iter().map(|listed| listed.view.run_id.as_str()).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["run-1", "run-2", "run-3"]);
+        let mut unreadable = shown.unreadable.clone();
+        unreadable.sort_unstable();
+        assert_eq!(
+            unreadable,
+            ["run run-1, checkout: its record cannot be read", "run run-2: its record cannot be read"]
+        );
+        let armed = armed(&shown.runs);
+        for open in ["checkout (armed, run run-1)", "payment (injected, run run-2)", "basket (injected, run run-3)"] {
+            assert!(armed.iter().any(|armed| armed == open), "{open}: {armed:?}");
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The runs as a table: the running ones first, with the time that is left.
+
+use crate::model::actor::Actor;
+use crate::model::run::{RunStatus, TargetStatus};
+use crate::model::time::{Time, span_text};
+use crate::plan::rendering::{Outcome, ReportView};
+
+use super::awaited::awaited;
+use super::listed::{FailedStart, Listed, is_ending};
+use super::pen::{Pen, Tone};
+use super::progress_text::{remaining, waiting};
+use super::report_text::outcome_tone;
+use super::table::Grid;
+use super::words::{named, targets};
+
+/// Renders the runs and the starts that left no run, the active ones first, then the latest.
+pub(super) fn status_table(runs: &[Listed], starts: &[FailedStart], now: Time, pen: Pen) -> String {
+    let mut rows: Vec<(bool, Time, Option<Tone>, Vec<String>)> = runs.iter().map(|run| run_row(run, now)).collect();
+    rows.extend(starts.iter().map(start_row));
+    rows.sort_by_key(|(is_active, started_at, ..)| (!is_active, std::cmp::Reverse(*started_at)));
+    let heads = ["run", "outcome", "experiment", "started", "took", "by", "targets", "waits for"];
+    let is_used = |column: usize| column < 7 || rows.iter().any(|(.., cells)| !cells[column].is_empty());
+    let used: Vec<usize> = (0..heads.len()).filter(|column| is_used(*column)).collect();
+    let mut grid = Grid::new(&used.iter().map(|column| heads[*column]).collect::<Vec<_>>());
+    for (_, _, tone, cells) in rows {
+        grid.row(tone, used.iter().map(|column| cells[*column].clone()).collect());
+    }
+    grid.draw(pen, 0)
+}
+
+fn run_row(listed: &Listed, now: Time) -> (bool, Time, Option<Tone>, Vec<String>) {
+    let Listed { run, targets, view, .. } = listed;
+    let is_over = run.status.is_final();
+    let outcome = match is_over {
+        true => outcome_word(view),
+        false if run.status == RunStatus::Running => format!("running, {}", remaining(run, targets, now)),
+        false => run.status.name().to_owned(),
+    };
+    let waits = awaited(run, targets).or_else(|| waiting(targets)).filter(|_| !is_over);
+    // A run whose record cannot be read has no times.
+    let has_times = run.created_at != Time(0);
+    let started = if has_times { run.created_at.to_string() } else { String::new() };
+    let took =
+        if has_times { span_text(run.created_at.until(run.closed_at.unwrap_or(now)).as_secs()) } else { String::new() };
+    let by = run.started_by.as_ref().map(actor_name).unwrap_or_default();
+    let cells = vec![
+        run.id.to_string(),
+        outcome,
+        view.experiment.clone(),
+        started,
+        took,
+        by,
+        count(view),
+        waits.unwrap_or_default(),
+    ];
+    let tone = match outcome_tone(view) {
+        Tone::Good => None,
+        tone => Some(tone),
+    };
+    (!is_over, run.created_at, tone, cells)
+}
+
+fn start_row(start: &FailedStart) -> (bool, Time, Option<Tone>, Vec<String>) {
+    let by = start.started_by.as_ref().map(actor_name).unwrap_or_default();
+    let cause = start.cause.lines().next().unwrap_or_default();
+    let outcome = match start.outcome {
+        "refused" => format!("refused: {cause}"),
+        _ => format!("failed to start: {}: {cause}", start.error),
+    };
+    let experiment = start.experiment.clone().unwrap_or_default();
+    let started = start.started_at.to_string();
+    let cells =
+        vec![start.run_id.clone(), outcome, experiment, started, String::new(), by, String::new(), String::new()];
+    (false, start.started_at, Some(Tone::Warning), cells)
+}
+
+/// The outcome in a few words; the report has the sentence.
+fn outcome_word(view: &ReportView) -> String {
+    match view.outcome {
+        Outcome::Unfinished => view.status.name().to_owned(),
+        Outcome::Held => "held".to_owned(),
+        Outcome::NoSteadyState => "completed".to_owned(),
+        Outcome::Unproven => "no effect shown".to_owned(),
+        Outcome::EndedEarly if view.status == RunStatus::Completed => "deviated after the restore".to_owned(),
+        Outcome::EndedEarly => view.reason.clone().unwrap_or_else(|| view.status.name().to_owned()),
+        Outcome::Drifted => "drifted".to_owned(),
+        Outcome::RestoreFailed => "NOT restored".to_owned(),
+    }
+}
+
+/// How many targets there are, and how many of them are in the status that matters now.
+fn count(view: &ReportView) -> String {
+    let all = view.targets.len();
+    let is_restored = |status| matches!(status, TargetStatus::Restored | TargetStatus::Untouched);
+    let (count, word) = match is_ending(view) {
+        true => (view.targets.iter().filter(|target| is_restored(target.status)).count(), "restored"),
+        false => (view.targets.iter().filter(|target| target.status == TargetStatus::Injected).count(), "injected"),
+    };
+    if count == all && view.status.is_final() { all.to_string() } else { format!("{count} of {all} {word}") }
+}
+
+/// Names an actor in a few words: the last part of the ARN, or what was used to act.
+fn actor_name(actor: &Actor) -> String {
+    match &actor.caller {
+        Some(arn) => arn.as_str().rsplit(['/', ':']).next().unwrap_or_default().to_owned(),
+        None => actor.via.to_string(),
+    }
+}
+
+/// Returns what is armed, by run; `None` if nothing is.
+pub(super) fn armed_text(runs: &[Listed], unreadable: &[String]) -> Option<String> {
+    let of_run = |listed: &Listed| {
+        let view = &listed.view;
+        let open = view.targets.iter().filter(|target| !target.status.is_final());
+        let names: Vec<&str> = open.map(|target| target.function.as_str()).collect();
+        match names.is_empty() {
+            false => Some(format!("{} of the run {} ({})", targets(names.len()), view.run_id, named(&names))),
+            true if listed.is_active && !is_ending(view) => {
+                Some(format!("the run {} ({})", view.run_id, view.status.name()))
+            }
+            true => None,
+        }
+    };
+    let armed: Vec<String> = runs.iter().filter_map(of_run).chain(unreadable.iter().cloned()).collect();
+    (!armed.is_empty()).then(|| format!("armed: {}", armed.join("; ")))
+}
