@@ -20,6 +20,7 @@ struct Entry {
 }
 
 impl Entry {
+    #[allow(clippy::declare_interior_mutable_const, reason = "it is copied into the entries of a static table")]
     const EMPTY: Self = Self {
         version: AtomicU32::new(0),
         address: [const { AtomicU64::new(0) }; 2],
@@ -80,6 +81,7 @@ pub struct Addresses {
 
 impl Addresses {
     /// A table that knows no address.
+    #[allow(clippy::declare_interior_mutable_const, reason = "it is the value of a static table")]
     pub const EMPTY: Self =
         Self { buckets: [const { [const { Entry::EMPTY }; WAYS] }; BUCKETS], turn: AtomicU32::new(0) };
 

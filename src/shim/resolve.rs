@@ -214,9 +214,10 @@ unsafe fn note_all(found: *const hostent, hosts: HostSet) {
     while let Some(bytes) = unsafe { (*next).as_ref() } {
         let bytes: *const c_char = bytes;
         let address = match found.h_addrtype {
-            // SAFETY: an IPv4 address has four bytes, which need not be aligned.
             libc::AF_INET => {
-                u128::from(0xffff_u16) << 32 | u128::from(u32::from_be_bytes(unsafe { bytes.cast::<[u8; 4]>().read() }))
+                // SAFETY: an IPv4 address has four bytes, which need not be aligned.
+                let ipv4 = unsafe { bytes.cast::<[u8; 4]>().read() };
+                u128::from(0xffff_u16) << 32 | u128::from(u32::from_be_bytes(ipv4))
             }
             // SAFETY: an IPv6 address has 16 bytes, which need not be aligned.
             libc::AF_INET6 => u128::from_be_bytes(unsafe { bytes.cast::<[u8; 16]>().read() }),
