@@ -73,6 +73,7 @@ pub use model::input::{InvalidInput, read_experiment};
 pub use model::settings::Settings;
 #[cfg(feature = "control")]
 pub use plan::preview::PlanView;
+#[cfg(feature = "control")]
 pub use plan::rendering::ReportView;
 #[cfg(feature = "control")]
 pub use ports::World;
