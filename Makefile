@@ -67,8 +67,15 @@ help: ## list what make can do
 	echo "  variables  STACK=$(STACK) ARCH=$(ARCH) BUCKET=... PARAMETERS=\"Key=value ...\" TAGS=\"Key=value ...\""
 
 .PHONY: build
-build: machine tools-lab tools-runtimes layer ## build the command line, the proxy's layers and the lab's package; install the lab's tools
-	@python3 infra/package.py --lab $(HOST_ARCH)
+build: machine ## build the command line, the proxy's layers and the lab's package; install the lab's tools
+	@# The tools mostly wait for the network, while the build needs the processor. If the build fails, they still end first.
+	infra/tools/install.sh lab & lab=$$!
+	infra/tools/install.sh runtimes & runtimes=$$!
+	trap wait EXIT
+	python3 infra/layer.py
+	python3 infra/package.py --lab $(HOST_ARCH)
+	wait $$lab
+	wait $$runtimes
 
 # Before a build that takes minutes, one sentence says what this machine lacks.
 .PHONY: machine
@@ -76,7 +83,7 @@ machine:
 	@infra/tools/check-machine.sh
 
 .PHONY: cli
-cli:
+cli: ## build the command line alone: target/release/snapback
 	@python3 infra/package.py --cli
 
 .PHONY: layer
@@ -146,7 +153,7 @@ lab-down: tools-lab ## stop the lab that lab-up has started
 	.tools/venv/bin/python infra/lab/lab.py down
 
 .PHONY: test
-test: validate build tools-browser tools-cdk tools-chaos tools-ledger chromium ## everything: validators, cargo test, and the lab from end to end
+test: validate build tools-browser tools-cdk tools-chaos tools-ledger tools-versions chromium ## everything: validators, cargo test, and the lab from end to end
 	.tools/venv/bin/python -m unittest discover -s infra/lab
 	.tools/venv/bin/python -m unittest discover -s infra
 	.tools/venv/bin/python -m unittest discover -s tests/handler
@@ -250,6 +257,6 @@ no-schedule:
 need-bucket:
 	@[ -n "$(BUCKET)" ] || { echo 'make deploy needs an S3 bucket for the package: make deploy BUCKET=my-bucket' >&2; exit 2; }
 
-.PHONY: tools-browser tools-cdk tools-chaos tools-lab tools-ledger tools-runtimes tools-validate
-tools-browser tools-cdk tools-chaos tools-lab tools-ledger tools-runtimes tools-validate: tools-%:
+.PHONY: tools-browser tools-cdk tools-chaos tools-lab tools-ledger tools-runtimes tools-validate tools-versions
+tools-browser tools-cdk tools-chaos tools-lab tools-ledger tools-runtimes tools-validate tools-versions: tools-%:
 	@infra/tools/install.sh $*

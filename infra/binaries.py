@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-# The tools of `infra/tools/install.sh cross`.
-CROSS = ROOT / ".tools" / "cross" / "bin"
 TARGETS = {"arm64": "aarch64-unknown-linux-musl", "x86_64": "x86_64-unknown-linux-musl"}
 # The earliest time of a zip file. Equal binaries make equal archives, so a deploy does not upload the same binary again.
 EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -32,14 +30,6 @@ def add_target(target: str) -> None:
     listing = subprocess.run(["rustc", "--print", "target-libdir", "--target", target], cwd=ROOT, capture_output=True, text=True)
     if listing.returncode != 0 or not Path(listing.stdout.strip()).is_dir():
         subprocess.run(["rustup", "target", "add", target], cwd=ROOT, check=True)
-
-
-def zigbuild(arguments: list[str]) -> None:
-    """Builds with zig, which brings the C compiler and the C library of every architecture, in any version."""
-    subprocess.run([str(ROOT / "infra" / "tools" / "install.sh"), "cross"], cwd=ROOT, check=True)
-    # It expects zig as a module of the python3 on the path.
-    environment = {**os.environ, "PATH": f"{CROSS}{os.pathsep}{os.environ['PATH']}"}
-    subprocess.run([str(CROSS / "cargo-zigbuild"), "zigbuild", *arguments], cwd=ROOT, env=environment, check=True)
 
 
 def target_directory() -> Path:

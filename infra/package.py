@@ -19,8 +19,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from binaries import MEGABYTE, ROOT, TARGETS, Binary, TooLarge, add_target, host_architecture, pack, target_directory, zigbuild
+from binaries import MEGABYTE, ROOT, TARGETS, Binary, TooLarge, add_target, host_architecture, pack, target_directory
 
+CROSS = ROOT / ".tools" / "cross" / "bin"
 PACKAGE = ROOT / "target" / "package" / "bootstrap.zip"
 # Where a plain `cargo build --release` puts the command line, too.
 CLI = target_directory() / "release" / "snapback"
@@ -123,10 +124,14 @@ BOOTSTRAP_ALONE = ["--bin", "bootstrap", "--no-default-features", "--features", 
 
 
 def build_for_other_machine(architecture: str, profile: str, what: list[str] = BOOTSTRAP_ALONE) -> None:
-    """Builds with zig."""
+    """Builds with zig, which brings the C compiler and the C library of every architecture."""
     target = TARGETS[architecture]
+    subprocess.run([str(ROOT / "infra" / "tools" / "install.sh"), "cross"], cwd=ROOT, check=True)
     add_target(target)
-    zigbuild([*BUILD[1:], profile, *what, "--target", target])
+    # It expects zig as a module of the python3 on the path.
+    environment = {**os.environ, "PATH": f"{CROSS}{os.pathsep}{os.environ['PATH']}"}
+    command = ["zigbuild", *BUILD[1:], profile, *what, "--target", target]
+    subprocess.run([str(CROSS / "cargo-zigbuild"), *command], cwd=ROOT, env=environment, check=True)
 
 
 def cargo(arguments: list[str], environment: dict[str, str] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""What the tests in a lab share: how long they wait, the lab's layers, and alarms that only a test moves."""
+"""What the tests in a lab share: how they find it, how long they wait, the lab's layers, and alarms that only a test moves."""
 
 from __future__ import annotations
 
@@ -6,13 +6,25 @@ import subprocess
 import time
 from typing import TYPE_CHECKING, Any, Callable
 
+import session
+from account import clear_aws_settings
+
 if TYPE_CHECKING:
     from account import Account
+    from emulator import Emulator
 
 # Longer than the longest lease, on a busy machine.
 PATIENCE_SECONDS = 300.0
 # The final statuses of a run.
 CLOSED = ("stopped", "completed", "failed")
+
+
+def found_lab(name: str) -> Emulator:
+    """Returns the lab of this name, which the caller has started."""
+    clear_aws_settings()
+    emulated = session.found(name)
+    assert emulated is not None, f"no lab {name} is up"
+    return emulated
 
 
 def eventually(

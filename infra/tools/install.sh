@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Installs one group of tools into .tools, pinned by hash: lab, validate, runtimes, ledger, chaos, browser, cdk or cross. Does nothing if it is installed.
+# Installs one group of tools into .tools, pinned by hash: lab, validate, runtimes, versions, ledger, chaos, browser, cdk or cross. Does nothing if it is installed.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 usage() {
-  echo "usage: infra/tools/install.sh lab|validate|runtimes|ledger|chaos|browser|cdk|cross" >&2
+  echo "usage: infra/tools/install.sh lab|validate|runtimes|versions|ledger|chaos|browser|cdk|cross" >&2
   exit 2
 }
 
@@ -13,8 +13,8 @@ install_npm() {
   set -- "$(basename "$1")" "infra/$1"
   mkdir "$venv/$1"
   cp "$2/package.json" "$2/package-lock.json" "$venv/$1"
-  # npm is a script that takes node from the path.
-  (cd "$venv/$1" && PATH="$PWD/../bin:$PATH" npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null)
+  # npm is a script that takes node from the path. The versions group has the npm of the runtimes group.
+  (cd "$venv/$1" && PATH="$PWD/../bin:$PWD/../../runtimes/bin:$PATH" npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null)
 }
 
 # Installs the wheels that infra/tools/NAME.txt locks, without those that they need, into the directory TARGET.
@@ -109,9 +109,14 @@ case $group in
     ;;
   runtimes)
     venv=.tools/runtimes
-    inputs+=(infra/tools/rie.txt infra/tools/python.txt infra/tools/interpreters.py)
-    inputs+=(infra/tools/ric/package.json infra/tools/ric/package-lock.json)
-    inputs+=(infra/tools/node/package.json infra/tools/node/package-lock.json)
+    inputs+=(infra/tools/ric/package{,-lock}.json)
+    ;;
+  versions)
+    venv=.tools/versions
+    # The emulator is one file in a large wheel, installed apart. The others are those of the runtimes group, and more.
+    requirements=infra/tools/python.txt
+    inputs=(infra/tools/install.sh infra/tools/{rie,python,runtimes}.txt infra/tools/interpreters.py)
+    inputs+=(infra/tools/{ric,node}/package{,-lock}.json)
     ;;
   *) usage ;;
 esac
@@ -142,18 +147,18 @@ case $group in
   cdk) install_npm cdk ;;
   lab) install_wheels chaos-lambda "$venv/chaos-lambda/python" ;;
   runtimes)
-    install_emulator
     install_npm tools/ric
-    # These wait for the network, while the build needs the processor.
+    build_node_client
+    ;;
+  versions)
+    infra/tools/install.sh runtimes
+    install_emulator
     install_nodes &
     nodes=$!
-    install_pythons &
-    pythons=$!
-    build_node_client
+    install_pythons
     wait "$nodes"
-    wait "$pythons"
     # The older runtime's client in C++ has the same functions, so it is built once.
-    cp "$venv/ric/node_modules/aws-lambda-ric/rapid-client.node" "$venv/node/node_modules/aws-lambda-ric/dist"
+    cp .tools/runtimes/ric/node_modules/aws-lambda-ric/rapid-client.node "$venv/node/node_modules/aws-lambda-ric/dist"
     ;;
 esac
 

@@ -39,9 +39,10 @@ def is_usable(python: str, version: str) -> bool:
     return done.returncode == 0 and done.stdout.strip() == version
 
 
-def nodes(runtimes: Path) -> dict[str, str]:
+def nodes(tools: Path) -> dict[str, str]:
     """Returns the installed versions of Node.js by their major number."""
-    found = [path / "bin" / "node" for path in (runtimes / "nodes").glob("*")] + [runtimes / "nodejs" / "bin" / "node"]
+    homes = [*(tools / "versions" / "nodes").glob("*"), tools / "runtimes" / "nodejs"]
+    found = [home / "bin" / "node" for home in homes]
     by_version = {}
     for node in found:
         version = subprocess.run([str(node), "--version"], capture_output=True, text=True, check=True).stdout

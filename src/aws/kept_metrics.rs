@@ -19,6 +19,6 @@ pub(super) fn awaits_metrics_key(run: &RunId) -> Item {
 
 /// Reads kept metrics. They are only shown, so a record that this release cannot read counts as none, with the reason.
 pub(super) fn read_metrics(item: &Item) -> KeptMetrics {
-    let unreadable = || KeptMetrics { missing: Some("their record cannot be read".into()), ..KeptMetrics::default() };
+    let unreadable = || KeptMetrics::without("their record cannot be read");
     parsed(item, "metrics").ok().flatten().unwrap_or_else(unreadable)
 }

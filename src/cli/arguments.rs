@@ -23,15 +23,15 @@ pub(super) struct Arguments {
           value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(super) stack: String,
 
-    /// The ledger's table, for when the stack cannot be read (rollback --direct, status, report).
+    /// The ledger's table, for when the stack cannot be read.
     #[arg(long, global = true, value_name = "NAME")]
     pub(super) table: Option<String>,
 
-    /// The AWS profile: the only source of credentials, even if the environment has some.
+    /// The AWS profile; credentials in the environment are then ignored.
     #[arg(long, global = true, value_name = "NAME")]
     pub(super) profile: Option<String>,
 
-    /// The AWS Region, as AWS_REGION.
+    /// The AWS Region, instead of that in AWS_REGION.
     #[arg(long, global = true, value_name = "REGION")]
     pub(super) region: Option<String>,
 
@@ -53,9 +53,9 @@ Exit codes:
   1  an error; a run that failed is restored anyway
   2  wrong usage or input; nothing was done
   3  refused by a guardrail; nothing was done
-  4  restored, but the steady state deviated, or an alarm, a user or the lever ended the run
-  5  restored, except for what was changed or deleted outside the run; or a fault was removed before the end; or a
-     version published during the run keeps the fault
+  4  restored, but the steady state deviated, or an alarm, a user, a signal or the lever ended the run
+  5  restored, except for what was changed or deleted outside the run; or a fault was removed
+     before the end; or a version published during the run keeps the fault
   6  a restore failed; the reaper keeps trying
   7  the run is not over yet
   8  everything is restored, and nothing shows that the faults took effect
@@ -196,7 +196,7 @@ pub(super) struct StatusOptions {
     /// List runs of this experiment only.
     #[arg(long, value_name = "NAME", conflicts_with = "run")]
     experiment: Option<String>,
-    /// List runs with this outcome only.
+    /// List runs with this outcome only, by its name in JSON.
     #[arg(long, value_name = "OUTCOME", conflicts_with = "run", value_parser = OUTCOMES)]
     pub(super) outcome: Option<String>,
     /// List runs that have started since then: a time such as 2026-11-26T10:00:00Z, a date, or a duration such as P7D.
@@ -335,7 +335,7 @@ pub(super) type RunTimeout = BoundedDuration<1, 86_400>;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum LeverAction {
-    /// Let nothing start, and roll back the active runs.
+    /// Block new runs, and roll back the active ones.
     Engage {
         /// Why, for other users of the stack.
         #[arg(long, default_value = "engaged from the command line", value_parser = lever_reason)]

@@ -69,7 +69,10 @@ pub(super) const EXAMPLES: &[(&str, &[Example])] = &[
         &[
             ("snapback rollback nightly-1 --reason 'customers complain'", "End a run, and restore its targets."),
             ("snapback rollback --all", "End all runs."),
-            ("snapback rollback nightly-1 --direct --table snapback-ledger", "Restore while the stack is broken."),
+            (
+                "snapback rollback nightly-1 --direct --table TABLE",
+                "Restore while the stack is broken; make deploy printed the table's name.",
+            ),
         ],
     ),
     (

@@ -103,8 +103,9 @@ async fn command(arguments: &Arguments, output: &Output) -> Result<Exit, Failure
         Command::Run(options) => run::run(arguments, options, output).await,
         Command::Status(options) => status::status(arguments, options, output).await,
         Command::Report { run, files } => {
-            evidence::write_files(arguments, run, files, output).await?;
-            report::report(arguments, run, output).await
+            let world = stack::ledger(arguments).await?;
+            evidence::write_files(&world, run, files, output).await?;
+            report::report(&world, run, output).await
         }
         Command::Compare { runs, options } => evidence::compare(arguments, runs, options, output).await,
         Command::History { experiment, options } => evidence::history(arguments, experiment, options, output).await,

@@ -61,8 +61,8 @@ impl Output {
     pub(super) fn new(as_json: bool) -> Self {
         let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let live = io::stderr().is_terminal() && !is_dumb && !as_json;
-        let pen = if as_json { Pen::PLAIN } else { Pen::of_stdout() };
-        let (progress, places, failed) = (Pen::of_stderr(), String::new(), RefCell::default());
+        let pen = if as_json { Pen::PLAIN } else { Pen::of(&io::stdout()) };
+        let (progress, places, failed) = (Pen::of(&io::stderr()), String::new(), RefCell::default());
         Self { as_json, live, quiet: false, in_lines: false, pen, progress, places, failed }
     }
 

@@ -1,7 +1,9 @@
 //! How text is drawn: in which colors, and how wide.
 
 use std::borrow::Cow;
+use std::os::fd::AsFd;
 
+use anstream::stream::RawStream;
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Reset, Style};
 
@@ -45,14 +47,10 @@ impl Pen {
     /// Neither colors nor a width.
     pub(super) const PLAIN: Self = Self { colors: false, width: None };
 
-    pub(super) fn of_stdout() -> Self {
-        let colors = AutoStream::choice(&std::io::stdout()) != ColorChoice::Never;
-        Self { colors, width: columns(terminal_size::terminal_size_of(std::io::stdout())) }
-    }
-
-    pub(super) fn of_stderr() -> Self {
-        let colors = AutoStream::choice(&std::io::stderr()) != ColorChoice::Never;
-        Self { colors, width: columns(terminal_size::terminal_size_of(std::io::stderr())) }
+    /// The pen of standard output or standard error.
+    pub(super) fn of(stream: &(impl RawStream + AsFd)) -> Self {
+        let colors = AutoStream::choice(stream) != ColorChoice::Never;
+        Self { colors, width: columns(terminal_size::terminal_size_of(stream)) }
     }
 
     /// Colors a text. It is escaped first, so that it cannot contain color codes itself.

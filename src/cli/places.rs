@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_saphyr::granit_parser::{Event, Parser, Span};
 
+use crate::model::findings::escape;
+
 /// A line and a column, both from 1 on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
@@ -73,7 +75,7 @@ impl Places {
             Some(Open::Object { pointer, name }) => {
                 let Some(name) = name.take() else {
                     let text = text.unwrap_or_default();
-                    let pointer = format!("{pointer}/{}", text.replace('~', "~0").replace('/', "~1"));
+                    let pointer = format!("{pointer}/{}", escape(text));
                     *name = Some(pointer.clone());
                     self.names.insert(pointer.clone(), place);
                     return pointer;

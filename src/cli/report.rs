@@ -11,12 +11,11 @@ use crate::steps::error::StepError;
 use crate::steps::retry::retry;
 use crate::steps::run_targets::run_targets;
 
-use super::arguments::Arguments;
+use super::Failure;
 use super::exit::Exit;
 use super::finished::Finished;
 use super::output::Output;
 use super::pen::Tone;
-use super::{Failure, stack};
 
 /// Reads a run from the ledger.
 pub(super) async fn view(world: &impl World, id: &RunId) -> Result<ReportView, Failure> {
@@ -35,8 +34,8 @@ async fn view_of(world: &impl World, run: &Run) -> Result<ReportView, Failure> {
 }
 
 /// Shows one run.
-pub(super) async fn report(arguments: &Arguments, id: &RunId, output: &Output) -> Result<Exit, Failure> {
-    let view = view(&stack::ledger(arguments).await?, id).await?;
+pub(super) async fn report(world: &impl World, id: &RunId, output: &Output) -> Result<Exit, Failure> {
+    let view = view(world, id).await?;
     if output.as_json {
         output.json(&view);
     } else {

@@ -9,7 +9,7 @@ use crate::model::time::Time;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ScheduleAction {
-    /// Check an experiment, and start it by a new schedule.
+    /// Check an experiment, and add a schedule that starts it.
     Add(Box<NewSchedule>),
     /// List the schedules, each with its last start.
     List,
@@ -19,7 +19,7 @@ pub(super) enum ScheduleAction {
         #[arg(value_parser = name)]
         name: ScheduleName,
     },
-    /// Start nothing by a schedule until it is resumed; active runs continue.
+    /// Pause a schedule: it starts nothing until it is resumed; active runs continue.
     Pause {
         /// The schedule.
         #[arg(value_parser = name)]
@@ -47,7 +47,7 @@ pub(super) struct NewSchedule {
     pub(super) name: ScheduleName,
     /// The experiment: a file in JSON or YAML; - reads standard input.
     pub(super) file: PathBuf,
-    /// Start regularly, for instance every "7 days"; without --start, for the first time after that.
+    /// Start at this interval, such as "7 days"; the first start is at --start, or one interval from now.
     #[arg(long, value_name = "RATE", value_parser = ScheduleExpression::rate, allow_hyphen_values = true)]
     pub(super) rate: Option<ScheduleExpression>,
     /// Start at the times of a cron expression with six fields, for instance "0 9 ? * MON-FRI *".

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::aws::{AwsWorld, ListedExecution};
 use crate::model::names::RunId;
 use crate::model::run::Run;
-use crate::plan::rendering::{Outcome, ReportView, report_view};
+use crate::plan::rendering::{ReportView, report_view};
 use crate::ports::{Clock, Ledger, World};
 use crate::steps::retry::retry;
 use crate::steps::run_targets::found_targets;
@@ -18,8 +18,10 @@ use super::listed::{FailedStart, Listed, is_ending};
 use super::output::Output;
 use super::pen::Tone;
 use super::report::{LeverView, report, show_lever};
+use super::rollback::is_restored;
 use super::status_text::{armed_text, status_table};
 use super::watch::watch;
+use super::words::outcome_name;
 use super::{Failure, stack};
 
 /// The runs that `status` shows.
@@ -67,16 +69,11 @@ fn experiment(run: &Run) -> Option<&str> {
     run.experiment.as_ref().map(|experiment| experiment.name.as_str())
 }
 
-/// The name of an outcome in JSON output and in `--outcome`.
-fn outcome_name(outcome: Outcome) -> String {
-    serde_json::to_value(outcome).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
-}
-
 /// Shows one run, or the lever, what is armed, and the runs.
 pub(super) async fn status(arguments: &Arguments, options: &StatusOptions, output: &Output) -> Result<Exit, Failure> {
     match &options.run {
         Some(run) if options.watch => watch(arguments, run, output).await,
-        Some(run) => report(arguments, run, output).await.map(|_| Exit::Success),
+        Some(run) => report(&stack::ledger(arguments).await?, run, output).await.map(|_| Exit::Success),
         None => overview(arguments, options, output).await,
     }
 }
@@ -173,10 +170,6 @@ fn armed(runs: &[Listed]) -> Vec<String> {
 fn restored_runs(runs: &[Listed]) -> Vec<String> {
     let waiting = runs.iter().filter(|run| run.is_active && is_restored(&run.view) && is_ending(&run.view));
     waiting.map(|run| run_line(&run.view)).collect()
-}
-
-fn is_restored(view: &ReportView) -> bool {
-    view.targets.iter().all(|target| target.status.is_final())
 }
 
 fn run_line(view: &ReportView) -> String {

@@ -30,7 +30,7 @@ pub(super) async fn watch(arguments: &Arguments, id: &RunId, output: &Output) ->
         let run = retry(&world, || world.run(id)).await?.ok_or_else(|| StepError::NoSuchRun(id.clone()))?;
         let targets = run_targets(&world, &run).await?;
         let at = span_text(run.created_at.until(world.now()).as_secs());
-        let status = status_text(run.status, run.reason.as_ref().map(ToString::to_string).as_deref());
+        let status = status_text(run.status, run.reason_text().as_deref());
         let lines: Vec<String> =
             [Some(format!("run {status}")), awaited(&run, &targets)].into_iter().flatten().collect();
         if !run.status.is_final() {
@@ -41,7 +41,7 @@ pub(super) async fn watch(arguments: &Arguments, id: &RunId, output: &Output) ->
         }
         if run.status.is_final() {
             screen.clear();
-            return report::report(arguments, id, output).await.map(|_| Exit::Success);
+            return report::report(&world, id, output).await.map(|_| Exit::Success);
         }
         screen.live(&shown.remaining(&run, &targets, world.now()));
         last = lines;

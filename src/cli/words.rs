@@ -1,6 +1,7 @@
 //! Words that several texts share, and many functions in few words: those with the same text are named together.
 
 use crate::model::run::RunStatus;
+use crate::plan::rendering::Outcome;
 
 /// The names that are listed before the others are counted.
 const LISTED: usize = 3;
@@ -48,6 +49,11 @@ pub(super) fn status_text(status: RunStatus, reason: Option<&str>) -> String {
         Some(reason) if reason.starts_with(status.name()) => reason.to_owned(),
         Some(reason) => format!("{}; {reason}", status.name()),
     }
+}
+
+/// The name of an outcome in JSON output and in `--outcome`.
+pub(super) fn outcome_name(outcome: Outcome) -> String {
+    serde_json::to_value(outcome).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 pub(super) fn plural(count: usize) -> &'static str {

@@ -21,6 +21,14 @@ pub const STARTUP_LIMIT: Duration = Duration::from_secs(600);
 pub type StartLimit = BoundedDuration<10, 600>;
 /// How long a fault stays: 5 seconds to 12 hours, as long as FIS allows.
 pub type RunDuration = BoundedDuration<5, 43_200>;
+/// Time between two checks of a run that lasts this long. An execution may have 25,000 events in its history
+/// (step-functions/latest/dg/service-quotas), and a check adds nine: a thousand checks leave room for the rest.
+#[must_use]
+pub fn observe_interval(duration: Duration) -> Duration {
+    // In whole seconds, for that is how long a Wait state waits.
+    Duration::from_secs((duration.as_secs() / 1000).clamp(5, 60))
+}
+
 /// What random draws begin with.
 pub(super) type Seed = BoundedU32<0, { u32::MAX }>;
 /// How long the steady state may take to hold again: up to 15 minutes.

@@ -242,7 +242,8 @@ fn pointer(path: &[Segment]) -> String {
     })
 }
 
-fn escape(name: &str) -> String {
+/// A name as a JSON pointer has it (RFC 6901, section 3).
+pub(crate) fn escape(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 

@@ -55,6 +55,14 @@ pub struct Series {
     pub points: Vec<(i64, f64)>,
 }
 
+impl KeptMetrics {
+    /// None, for this reason.
+    #[must_use]
+    pub fn without(why: impl ToString) -> Self {
+        Self { missing: Some(why.to_string()), ..Self::default() }
+    }
+}
+
 impl Series {
     /// The bound of a condition of the steady state.
     #[must_use]

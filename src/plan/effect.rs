@@ -9,7 +9,11 @@ use std::collections::BTreeMap;
 use crate::model::experiment::Experiment;
 use crate::model::fault::Fault;
 use crate::model::invocation::{HandlerOrder, InvocationFault};
+use crate::model::run::Run;
+use crate::model::steady_state::Metric;
 
+/// The period of Lambda's metrics (lambda/latest/dg/monitoring-metrics-types).
+pub const MINUTE_SECONDS: u32 = 60;
 /// The smallest probability with which chance is accepted as the reason for no injected fault.
 const MIN_CHANCE: f64 = 1e-4;
 
@@ -42,6 +46,19 @@ impl Effect {
             injected: format!("not known yet; {why}"),
         }
     }
+}
+
+/// The metric that the proxy and the chaos handler write for each kind of fault (src/proxy/log.rs).
+#[must_use]
+pub fn injected_faults(experiment: &Experiment, run: &Run, kind: &str, period_seconds: u32) -> Option<Metric> {
+    let dimensions = [("Experiment", experiment.name.as_str()), ("Run", run.id.as_str()), ("Fault", kind)];
+    Metric::named("snapback", "InjectedFaults", &dimensions, "Sum", period_seconds)
+}
+
+/// A metric of a function through all of its aliases and versions (lambda/latest/dg/monitoring-metrics-types).
+#[must_use]
+pub fn of_function(function: &str, name: &str, statistic: &str, period_seconds: u32) -> Option<Metric> {
+    Metric::named("AWS/Lambda", name, &[("FunctionName", function)], statistic, period_seconds)
 }
 
 /// Returns the kinds of an experiment's faults that metrics count.

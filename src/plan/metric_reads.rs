@@ -11,17 +11,15 @@ use crate::model::run::{Run, TargetRecord};
 use crate::model::steady_state::{Bound, Condition, Metric};
 use crate::model::time::Time;
 
-use super::effect::kinds;
+use super::effect::{MINUTE_SECONDS, injected_faults, kinds, of_function};
 
 /// The most functions whose metrics are read. CloudWatch charges for each metric that is read, $0.01 for 1,000
 /// (aws.amazon.com/cloudwatch/pricing): a run of a hundred functions costs less than a cent.
-const MAX_FUNCTIONS: usize = 100;
+pub(super) const MAX_FUNCTIONS: usize = 100;
 /// How long before a run its metrics begin: at least, and at most. Between them, as long as the run's duration.
 const BEFORE: (Duration, Duration) = (Duration::from_secs(600), Duration::from_secs(3600));
 /// How long after the restore the metrics end.
 const AFTER: Duration = Duration::from_secs(300);
-/// The period of Lambda's metrics (lambda/latest/dg/monitoring-metrics-types).
-const MINUTE_SECONDS: u32 = 60;
 /// CloudWatch keeps values of a certain age only by this many seconds
 /// (AmazonCloudWatch/latest/monitoring/cloudwatch_concepts, "Metrics retention").
 const KEPT_BY: [(Duration, u32); 3] = [
@@ -30,7 +28,7 @@ const KEPT_BY: [(Duration, u32); 3] = [
     (Duration::from_secs(3 * 3600), MINUTE_SECONDS),
 ];
 /// What is read of each function, with the statistic.
-const OF_FUNCTIONS: [(&str, &str); 7] = [
+pub(super) const OF_FUNCTIONS: [(&str, &str); 7] = [
     ("Invocations", "Sum"),
     ("Errors", "Sum"),
     ("Throttles", "Sum"),
@@ -83,13 +81,12 @@ pub fn metric_reads(run: &Run, targets: &[TargetRecord], now: Time) -> MetricRea
     let functions: Vec<&str> = functions.into_iter().take(MAX_FUNCTIONS).collect();
     reads.functions = functions.len();
     for (name, statistic) in OF_FUNCTIONS {
-        let of = |function: &&str| Metric::named("AWS/Lambda", name, &[("FunctionName", function)], statistic, step);
+        let of = |function: &&str| of_function(function, name, statistic, step);
         reads.add(Series::default(), functions.iter().filter_map(of));
     }
     let Some(experiment) = &run.experiment else { return reads };
     for kind in kinds(experiment) {
-        let dimensions = [("Experiment", experiment.name.as_str()), ("Run", run.id.as_str()), ("Fault", kind)];
-        let metric = Metric::named("snapback", "InjectedFaults", &dimensions, "Sum", step);
+        let metric = injected_faults(experiment, run, kind, step);
         reads.add(Series { of: Some(kind.to_owned()), ..Series::default() }, metric);
     }
     for condition in &experiment.steady_state {

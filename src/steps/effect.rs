@@ -9,7 +9,7 @@ use crate::model::experiment::Experiment;
 use crate::model::run::{EndReason, Run, TargetRecord};
 use crate::model::steady_state::Metric;
 use crate::model::time::Time;
-use crate::plan::effect::{Effect, Seen, evaluate_effect, kinds};
+use crate::plan::effect::{Effect, MINUTE_SECONDS, Seen, evaluate_effect, injected_faults, kinds, of_function};
 use crate::ports::{AlarmError, World};
 
 use super::retry::retry;
@@ -19,9 +19,7 @@ use super::retry::retry;
 pub const MAX_EFFECT_WAIT: Duration = Duration::from_secs(180);
 /// Time between two reads of the metrics.
 const EFFECT_POLL_INTERVAL: Duration = Duration::from_secs(30);
-/// The period of Lambda's metrics (lambda/latest/dg/monitoring-metrics-types).
-const MINUTE_SECONDS: u32 = 60;
-const MINUTE_MS: i64 = 60_000;
+const MINUTE_MS: i64 = MINUTE_SECONDS as i64 * 1000;
 
 /// The result of one check.
 pub(super) enum EffectCheck {
@@ -68,13 +66,15 @@ async fn seen(
     restored_at: Time,
 ) -> Result<Seen, AlarmError> {
     let kinds = kinds(experiment);
-    let injected: Vec<Metric> = kinds.iter().filter_map(|kind| injected_faults(experiment, run, kind)).collect();
+    let injected: Vec<Metric> =
+        kinds.iter().filter_map(|kind| injected_faults(experiment, run, kind, MINUTE_SECONDS)).collect();
     let (from, until) = (down(run.created_at), up(restored_at));
     let counts = retry(world, || world.metrics(&injected, from, until)).await?;
     let injected = kinds.into_iter().zip(counts.iter().map(|values| sum(values))).collect();
-    let invocations = match minutes(run, experiment) {
+    let invocations = match minutes(run) {
         Some((from, until)) => {
             let functions: BTreeSet<&str> = targets.iter().map(|target| target.function.name()).collect();
+            let invocations = |function: &str| of_function(function, "Invocations", "Sum", MINUTE_SECONDS);
             let metrics: Vec<Metric> = functions.into_iter().filter_map(invocations).collect();
             let counts = retry(world, || world.metrics(&metrics, from, until)).await?;
             Some(total(counts.iter().map(|values| sum(values))))
@@ -85,9 +85,8 @@ async fn seen(
 }
 
 /// Returns the whole minutes between the end of the injection and the beginning of the restore.
-fn minutes(run: &Run, experiment: &Experiment) -> Option<(Time, Time)> {
-    let began = run.ends_at? - experiment.duration.get();
-    let (from, until) = (up(began), down(run.stopping_at?));
+fn minutes(run: &Run) -> Option<(Time, Time)> {
+    let (from, until) = (up(run.in_place_at()?), down(run.stopping_at?));
     (from < until).then_some((from, until))
 }
 
@@ -108,17 +107,6 @@ fn sum(values: &[f64]) -> f64 {
     total(values.iter().copied())
 }
 
-/// The metric that the proxy writes (src/proxy/log.rs).
-fn injected_faults(experiment: &Experiment, run: &Run, kind: &str) -> Option<Metric> {
-    let dimensions = [("Experiment", experiment.name.as_str()), ("Run", run.id.as_str()), ("Fault", kind)];
-    Metric::named("snapback", "InjectedFaults", &dimensions, "Sum", MINUTE_SECONDS)
-}
-
-/// The invocations of a function through all of its aliases and versions (lambda/latest/dg/monitoring-metrics-types).
-fn invocations(function: &str) -> Option<Metric> {
-    Metric::named("AWS/Lambda", "Invocations", &[("FunctionName", function)], "Sum", MINUTE_SECONDS)
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -131,14 +119,15 @@ mod tests {
     fn only_whole_minutes_with_all_faults_in_place_are_asked_for() {
         let one = read_experiment(&experiment(&["checkout"], &faults()[..1])).unwrap_or_else(|e| unreachable!("{e}"));
         let mut run = crate::model::marker::stopped_marker(&run_id("r"), &EndReason::DurationElapsed.into(), Time(0));
+        run.experiment = Some(one);
         // It lasts a minute: from 10 s after a full minute there is no whole one in it, and from 0 s there is.
         let at = |seconds: i64| Time(seconds * 1000);
         (run.ends_at, run.stopping_at) = (Some(at(670)), Some(at(670)));
-        assert_eq!(minutes(&run, &one), None);
+        assert_eq!(minutes(&run), None);
         (run.ends_at, run.stopping_at) = (Some(at(660)), Some(at(661)));
-        assert_eq!(minutes(&run, &one), Some((at(600), at(660))));
+        assert_eq!(minutes(&run), Some((at(600), at(660))));
         run.stopping_at = Some(at(659));
-        assert_eq!(minutes(&run, &one), None);
+        assert_eq!(minutes(&run), None);
     }
 
     #[test]
@@ -151,11 +140,11 @@ mod tests {
     fn metrics_are_named_as_the_proxy_names_them() {
         let one = read_experiment(&experiment(&["checkout"], &faults()[7..8])).unwrap_or_else(|e| unreachable!("{e}"));
         let run = crate::model::marker::stopped_marker(&run_id("r"), &EndReason::DurationElapsed.into(), Time(0));
-        let metric =
-            injected_faults(&one, &run, "latency").map(|metric| (metric.namespace, metric.name, metric.dimensions));
+        let metric = injected_faults(&one, &run, "latency", MINUTE_SECONDS)
+            .map(|metric| (metric.namespace, metric.name, metric.dimensions));
         let dimensions = [("Experiment", "a test"), ("Fault", "latency"), ("Run", "r")];
         let dimensions = dimensions.map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert_eq!(metric, Some(("snapback".into(), "InjectedFaults".into(), BTreeMap::from(dimensions))));
-        assert!(invocations("checkout").is_some());
+        assert!(of_function("checkout", "Invocations", "Sum", MINUTE_SECONDS).is_some());
     }
 }

@@ -56,18 +56,14 @@ async fn keep(world: &impl World, id: &RunId) -> Result<(), StepError> {
             match read_metrics(world, &run, &targets).await {
                 Ok(metrics) => metrics,
                 Err(error) if world.now() < readable_at + PATIENCE => return Err(error.into()),
-                Err(error) => without(&error),
+                Err(error) => KeptMetrics::without(error),
             }
         }
-        (None, Ok(None)) => without(&"the run has no record"),
-        (None, Err(error @ (LedgerError::Unusable(_) | LedgerError::Unreadable(_)))) => without(&error),
+        (None, Ok(None)) => KeptMetrics::without("the run has no record"),
+        (None, Err(error @ (LedgerError::Unusable(_) | LedgerError::Unreadable(_)))) => KeptMetrics::without(error),
         (None, Err(error)) => return Err(error.into()),
     };
     Ok(retry(world, || world.keep_metrics(id, &metrics, world.now())).await?)
-}
-
-fn without(why: &impl ToString) -> KeptMetrics {
-    KeptMetrics { missing: Some(why.to_string()), ..KeptMetrics::default() }
 }
 
 /// Reads the metrics of a run now.

@@ -10,6 +10,7 @@
 
 use std::time::Duration;
 
+use crate::model::experiment::observe_interval;
 use crate::model::names::RunId;
 use crate::model::run::{EndReason, Run, RunEnding, RunStatus};
 use crate::ports::World;
@@ -70,7 +71,7 @@ pub async fn observe(
     let sample_from = sample(world, &run, sample_from, budget).await?;
     match world.now().until(run.expected_end()) {
         Duration::ZERO => stop(world, &run, &EndReason::DurationElapsed.into()).await,
-        left => Ok(ObserveOutcome::Running { wait: left.min(interval(length)), sample_from }),
+        left => Ok(ObserveOutcome::Running { wait: left.min(observe_interval(length)), sample_from }),
     }
 }
 
@@ -84,20 +85,13 @@ async fn stop(world: &impl World, run: &Run, ending: &RunEnding) -> Result<Obser
 #[cfg(test)]
 const EVENTS: u64 = 9;
 
-/// Time between two checks. An execution may have 25,000 events in its history
-/// (step-functions/latest/dg/service-quotas), and a check adds nine: a thousand checks leave room for the rest.
-fn interval(duration: Duration) -> Duration {
-    // In whole seconds, for that is how long a Wait state waits.
-    Duration::from_secs((duration.as_secs() / 1000).clamp(5, 60))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Duration, EVENTS, interval};
+    use super::{Duration, EVENTS, observe_interval};
 
     #[test]
     fn twelve_hours_of_observing_fit_into_one_execution() {
-        assert!(43_200 / interval(Duration::from_secs(43_200)).as_secs() * EVENTS < 10_000);
-        assert_eq!(interval(Duration::from_secs(60)), Duration::from_secs(5));
+        assert!(43_200 / observe_interval(Duration::from_secs(43_200)).as_secs() * EVENTS < 10_000);
+        assert_eq!(observe_interval(Duration::from_secs(60)), Duration::from_secs(5));
     }
 }

@@ -31,7 +31,7 @@ use super::{Budget, OVERDUE_GRACE};
 const EXECUTION_GRACE: Duration = Duration::from_secs(300);
 
 /// The minutes of each hour in which a tick searches the whole ledger. There are two, because ticks are a minute apart only
-/// on average. A search reads the records of 90 days, so it is not part of every tick.
+/// on average. A search reads every record that is kept (`RECORD_RETENTION`), so it is not part of every tick.
 const SEARCH_MINUTES: std::ops::Range<i64> = 17..19;
 
 /// The figures of one tick.

@@ -36,8 +36,12 @@ pub struct RolledBack {
 impl RolledBack {
     /// Whether the run was closed before, and every target has ended.
     fn is_over(&self) -> bool {
-        let ended = |(_, result): &TargetResult| matches!(result, Ok(RestoreOutcome::Ended(_)));
-        self.run.status.is_final() && self.targets.iter().all(ended)
+        self.run.status.is_final() && self.is_restored()
+    }
+
+    /// Whether every target has ended.
+    fn is_restored(&self) -> bool {
+        self.targets.iter().all(|(_, result)| matches!(result, Ok(RestoreOutcome::Ended(_))))
     }
 }
 
@@ -121,7 +125,7 @@ pub(super) async fn with_functions(world: &impl World, mut run: Run) -> Result<R
 /// lost it.
 ///
 /// # Errors
-/// If it could not be stopped, or not be listed.
+/// If it could not be stopped, or not be listed while a target is not restored.
 pub async fn roll_back(
     world: &impl World,
     run: &RunId,
@@ -130,10 +134,28 @@ pub async fn roll_back(
 ) -> Result<RolledBack, StepError> {
     let rolled_back = roll_back_each(world, std::slice::from_ref(run), ending, budget).await.into_result()?;
     let rolled_back = rolled_back.into_iter().next().ok_or_else(|| StepError::NoSuchRun(run.clone()))?;
-    if !rolled_back.is_over() && !retry(world, || world.active_runs()).await?.runs.contains(run) {
-        retry(world, || world.relist_run(run)).await?;
+    if rolled_back.is_over() {
+        return Ok(rolled_back);
     }
-    Ok(rolled_back)
+    match list_again(world, &rolled_back).await {
+        // It only has to be closed. Its execution does that, or the reaper's next search of the ledger.
+        Err(_) if rolled_back.is_restored() => Ok(rolled_back),
+        listed => listed.map(|()| rolled_back),
+    }
+}
+
+async fn list_again(world: &impl World, rolled_back: &RolledBack) -> Result<(), StepError> {
+    let id = &rolled_back.run.id;
+    if retry(world, || world.active_runs()).await?.runs.contains(id) {
+        return Ok(());
+    }
+    // Its execution can have closed it since, and then it is over and not lost.
+    let run = retry(world, || world.run(id)).await;
+    let is_closed = run.is_ok_and(|run| run.is_some_and(|run| run.status.is_final()));
+    if !(is_closed && rolled_back.is_restored()) {
+        retry(world, || world.relist_run(id)).await?;
+    }
+    Ok(())
 }
 
 /// Lists the runs again that the list of active runs has lost, and returns them.
@@ -197,13 +219,10 @@ pub async fn roll_back_alarm(
 /// If the ledger cannot be read.
 pub async fn runs_to_roll_back(world: &impl World) -> Result<RunList, StepError> {
     let RunList { runs, unreadable } = retry(world, || world.active_runs()).await?;
-    let mut open = Vec::new();
-    for id in runs {
-        if !is_restored(world, &id).await {
-            open.push(id);
-        }
-    }
-    Ok(RunList { runs: open, unreadable })
+    let seen = stream::iter(runs).map(|id| async move { (is_restored(world, &id).await, id) });
+    let seen: Vec<(bool, RunId)> = seen.buffered(MAX_CONCURRENCY).collect().await;
+    let open = seen.into_iter().filter(|(is_restored, _)| !is_restored).map(|(_, id)| id);
+    Ok(RunList { runs: open.collect(), unreadable })
 }
 
 /// Whether a run is stopping and has nothing left to restore. One that cannot be read may have something.

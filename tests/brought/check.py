@@ -19,14 +19,12 @@ from typing import Any, Iterator
 TESTS = Path(__file__).parents[1]
 sys.path[:0] = [str(TESTS.parent / "infra" / "lab"), str(TESTS)]
 
-import account  # noqa: E402
 import archive  # noqa: E402
 import comparison  # noqa: E402
 import functions  # noqa: E402
-import session  # noqa: E402
 from account import Account  # noqa: E402
 from deployment import CLI, ROOT, STACK  # noqa: E402
-from lab_parts import PATIENCE_SECONDS, eventually, layer_version  # noqa: E402
+from lab_parts import PATIENCE_SECONDS, eventually, found_lab, layer_version  # noqa: E402
 from stage import STOPPED  # noqa: E402
 from traffic import Traffic, count  # noqa: E402
 
@@ -39,9 +37,7 @@ CLEAN_REQUESTS = 12
 
 
 def main() -> int:
-    account.clear_aws_settings()
-    emulated = session.found(sys.argv[1])
-    assert emulated is not None, f"no lab {sys.argv[1]} is up"
+    emulated = found_lab(sys.argv[1])
     made = emulated.account
     layer = publish_layer(made)
     create_function(made)

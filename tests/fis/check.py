@@ -21,8 +21,7 @@ sys.path[:0] = [str(TESTS.parent / "infra"), str(TESTS.parent / "infra" / "lab")
 from scenarios import SCENARIOS, Scenario  # noqa: E402
 from stack import Site  # noqa: E402
 
-import account  # noqa: E402
-import session  # noqa: E402
+from lab_parts import found_lab  # noqa: E402
 
 AT_ONCE = 10
 # The emulator delivers no logs of FIS; roles.py checks these rights in the policy.
@@ -32,9 +31,7 @@ PRINTING = threading.Lock()
 
 def main() -> int:
     name, *chosen = sys.argv[1:]
-    account.clear_aws_settings()
-    emulated = session.found(name)
-    assert emulated is not None, f"no lab {name} is up"
+    emulated = found_lab(name)
     playing = [each for each in SCENARIOS if not chosen or each.name in chosen]
     site = Site(emulated)
     began = time.monotonic()

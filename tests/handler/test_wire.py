@@ -18,7 +18,6 @@ sys.path.insert(0, str(ROOT / "infra" / "tools"))
 import interpreters  # noqa: E402
 
 SAMPLES = ROOT / "tests" / "wire" / "handler.json"
-RUNTIMES = ROOT / ".tools" / "runtimes"
 # The handler's code runs on these; Lambda no longer has runtimes for older ones.
 OLDEST_PYTHON = (3, 8)
 
@@ -48,7 +47,7 @@ class Wire(unittest.TestCase):
                 self.check(read([python], "wire.py"))
 
     def test_node_js_reads_the_samples(self) -> None:
-        found = interpreters.nodes(RUNTIMES)
+        found = interpreters.nodes(ROOT / ".tools")
         print(f"the Node.js handler's samples with Node.js {', '.join(found)}", file=sys.stderr)
         for version, node in found.items():
             with self.subTest(version):

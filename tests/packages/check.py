@@ -21,14 +21,12 @@ from typing import Any, Callable
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "infra"), str(ROOT / "infra" / "lab"), str(ROOT / "tests")]
 
-import account  # noqa: E402
 import archive  # noqa: E402
 import release  # noqa: E402
-import session  # noqa: E402
 from account import REGION, Account  # noqa: E402
 from deployment import CLI, LAYERS, PACKAGE, architecture  # noqa: E402
 from functions import ROLE, RUNTIME  # noqa: E402
-from lab_parts import eventually  # noqa: E402
+from lab_parts import eventually, found_lab  # noqa: E402
 
 BUCKET = "snapback-release"
 NODE = ROOT / ".tools" / "cdk" / "bin" / "node"
@@ -42,9 +40,7 @@ NODE_SECONDS = 300
 
 
 def main() -> int:
-    account.clear_aws_settings()
-    emulated = session.found(sys.argv[1])
-    assert emulated is not None, f"no lab {sys.argv[1]} is up"
+    emulated = found_lab(sys.argv[1])
     folder = emulated.directory / "packages"
     folder.mkdir(parents=True, exist_ok=True)
     template = publish(emulated.account, folder)

@@ -20,8 +20,7 @@ from typing import Callable
 import scenarios
 from stack import Site
 
-import account  # noqa: E402
-import session  # noqa: E402
+from lab_parts import found_lab  # noqa: E402
 
 # Most of a scenario is waiting, so more of them than cores run at the same time. Each has its own stack, and so its own roles.
 SITES = 12
@@ -58,6 +57,9 @@ def text_for(role: str, action: str, scenario: str) -> str:
     # After the rehearsal, a target whose tags cannot be read is restored rather than left with its fault.
     if (role, action, scenario) == ("UndoRole", "lambda:ListTags", "rollback"):
         return "restored exactly"
+    # A rollback that has restored everything does not fail because it cannot list the run for the reaper.
+    if role == "UndoRole" and action in ("dynamodb:Query", "dynamodb:PutItem") and scenario == "rollback":
+        return "restored exactly"
     return action
 
 
@@ -69,9 +71,7 @@ Free = queue.SimpleQueue[Site | Exception]
 
 def main() -> int:
     name, *chosen = sys.argv[1:]
-    account.clear_aws_settings()
-    emulated = session.found(name)
-    assert emulated is not None, f"no lab {name} is up"
+    emulated = found_lab(name)
     free: Free = queue.SimpleQueue()
     began = time.monotonic()
     # Scenarios begin on the first stacks while further ones are being deployed.

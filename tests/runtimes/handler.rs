@@ -11,7 +11,7 @@ fn invoke(launch: &Launch, event: &Value) -> (Message, Running) {
     let api = RuntimeApi::start();
     let running = launch.start(&api);
     api.offer(Event::new("one", event));
-    (api.result("one").message, running)
+    (api.result("one").message, running.with_api(api))
 }
 
 fn is_error(message: &Message) -> bool {
@@ -114,6 +114,35 @@ fn exceptions_are_of_the_functions_class_or_the_languages() {
 }
 
 #[test]
+fn an_exception_is_raised_in_a_thread_a_partial_and_an_object() {
+    let fault = json!([{ "exception": { "type": "OutOfStock", "message": "none left" } }]);
+    for handler in ["inside.thread", "inside.partial", "inside.called"] {
+        let (message, running) = invoke(&Launch::chaos(Kind::Python, fault.clone()).handler(handler), &json!({}));
+        assert_eq!(message.json(), json!({ "handled": "none left" }), "{handler}: its own `except` sees it");
+        assert!(!running.output().contains("handled one"), "{handler}: nothing of it has run");
+        running.stop();
+    }
+}
+
+/// The search for the class runs the function's code, which may fail.
+#[test]
+fn a_failed_search_for_a_class_does_not_replace_the_fault() {
+    let cases = [
+        ("LookupError", "LookupError", "none left"),
+        ("Missing", "RuntimeError", "has an exception class with this name"),
+        ("Exits", "RuntimeError", "it cannot be created from a message alone"),
+    ];
+    for (name, error_type, text) in cases {
+        let fault = json!([{ "exception": { "type": name, "message": "none left" } }]);
+        let (message, running) = invoke(&Launch::chaos(Kind::Python, fault).handler("strict.handler"), &json!({}));
+        let body = message.json();
+        assert!(is_error(&message) && body["errorType"] == error_type, "{name}: {body}");
+        assert!(body["errorMessage"].as_str().unwrap().contains(text), "{name}: {body}");
+        running.stop();
+    }
+}
+
+#[test]
 fn an_own_error_of_the_function_stays_as_it_is() {
     for kind in Kind::WITH_HANDLER {
         let report = |launch: Launch| {
@@ -144,6 +173,53 @@ fn what_cannot_be_read_is_logged_once_and_passes() {
             running.stop();
         }
     }
+}
+
+/// Its files that are loaded after the function's module need the same as those before it.
+#[test]
+fn what_a_function_replaces_does_not_matter_in_python() {
+    let starts = |text: &str| json!([{ "path": "shop", "startsWith": text }]);
+    let faults = json!([
+        { "exception": { "type": "ValueError", "match": starts("9") } },
+        { "response": { "raw": "[]", "when": "after", "match": starts("8") } },
+        { "latency": { "delayMs": 1, "match": starts("7") } },
+    ]);
+    let mut orders = super::launch::config(faults);
+    // Without a seed, the numbers are from the system.
+    orders.as_object_mut().unwrap().remove("seed");
+    let api = RuntimeApi::start();
+    let running = Launch::ordered(Kind::Python, orders.to_string()).handler("replaces.handler").start(&api);
+    let sell = |id: &str, shop: u32| {
+        api.offer(Event::new(id, &json!({ "shop": shop })));
+        api.result(id).message
+    };
+    assert_eq!(sell("none", 1).json(), json!({ "shop": 1 }));
+    assert_eq!(sell("exception", 95).json()["errorType"], "ValueError");
+    assert_eq!(sell("response", 80).json(), json!([]));
+    assert_eq!(sell("latency", 70).json(), json!({ "shop": 70 }));
+    for id in ["exception", "response", "latency"] {
+        assert_eq!(running.reported(id), [id]);
+    }
+    running.stop();
+    // This function has no standard error.
+    let launch = Launch::ordered(Kind::Python, "{".to_owned()).handler("replaces.handler");
+    let (message, running) = invoke(&launch, &json!({}));
+    assert_eq!(message.json(), json!({}));
+    assert!(running.output().contains("snapback-handler: "), "{}", running.output());
+    running.stop();
+}
+
+/// A fault whose response cannot be read is skipped alone.
+#[test]
+fn a_response_with_too_many_levels_is_skipped_alone() {
+    let raw = "[".repeat(50_000) + &"]".repeat(50_000);
+    let faults = json!([{ "response": { "raw": raw } }, { "latency": { "delayMs": 1 } }]);
+    let (message, running) = invoke(&Launch::chaos(Kind::Python, faults), &json!({}));
+    assert_eq!(message.json(), json!({}));
+    assert_eq!(running.reported("one"), ["latency"]);
+    let output = running.output();
+    assert_eq!(output.matches("snapback-handler: ").count(), 1, "{output}");
+    running.stop();
 }
 
 /// The function's code finds the variables that it would have without the chaos handler.

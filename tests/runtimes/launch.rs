@@ -88,15 +88,12 @@ pub fn functions() -> &'static str {
     concat!(env!("CARGO_MANIFEST_DIR"), "/tests/runtimes/functions")
 }
 
-/// Returns the path of a tool that `make test` installs.
+/// Returns the path of a tool that `make test` installs. Those that the lab needs, too, have a folder of their own.
 pub fn tool(path: &str) -> PathBuf {
-    let tool = Path::new(env!("CARGO_MANIFEST_DIR")).join(".tools/runtimes").join(path);
-    assert!(
-        tool.exists(),
-        "{} is not installed; run `make tools-runtimes`, or `make test`, which does",
-        tool.display()
-    );
-    tool
+    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join(".tools");
+    let found =
+        ["runtimes", "versions"].into_iter().map(|group| tools.join(group).join(path)).find(|tool| tool.exists());
+    found.unwrap_or_else(|| panic!("{path} is not installed; run `make tools-versions`, or `make test`, which does"))
 }
 
 /// Returns a configuration, as the control plane writes it, for the next ten minutes.
@@ -225,6 +222,8 @@ pub struct Running {
     /// A file, so that everything written can be read immediately.
     output: File,
     pub began: Instant,
+    /// Kept until the runtime has been killed, because a runtime ends by itself without it.
+    api: Option<RuntimeApi>,
 }
 
 impl Running {
@@ -233,7 +232,13 @@ impl Running {
         let output = unnamed_file();
         command.process_group(0).stdin(Stdio::null());
         command.stdout(output.try_clone().unwrap()).stderr(output.try_clone().unwrap());
-        Self { child: command.spawn().unwrap(), output, began }
+        Self { child: command.spawn().unwrap(), output, began, api: None }
+    }
+
+    /// Keeps the Runtime API as long as the runtime.
+    pub fn with_api(mut self, api: RuntimeApi) -> Self {
+        self.api = Some(api);
+        self
     }
 
     pub fn leader(&self) -> u32 {

@@ -1,4 +1,4 @@
-//! The chaos handler on every version of Python and Node.js that `make tools-runtimes` has found or installed.
+//! The chaos handler on every version of Python and Node.js that `make tools-versions` has found or installed.
 
 use std::path::PathBuf;
 
@@ -202,6 +202,7 @@ fn the_chaos_handler_runs_on_each_node_js() {
             assert_eq!(response, expected, "{}: {handler}", version.name);
         }
         streams_are_changed_before_their_end(version);
+        unusual_functions_run_as_others(version);
         if version.number <= LAST_WITH_CALLBACKS {
             handlers_end_in_every_way(version);
         }
@@ -220,6 +221,29 @@ fn streams_are_changed_before_their_end(version: &Version) {
     }
     let lines = output.lines().filter(|line| line.starts_with("snapback-handler: "));
     assert_eq!(lines.count(), 1, "{}: a response after it is not injected, which is logged: {output}", version.name);
+}
+
+/// The faults apply, no matter which built-in functions the function replaces, and how it ends its stream.
+fn unusual_functions_run_as_others(version: &Version) {
+    let (mut faults, _) = each_fault();
+    faults[0]["exception"]["type"] = json!("RangeError");
+    let (results, output) =
+        version.invoke(&version.chaos(faults).handler("unusual.handler"), &[json!({ "fault": "exception" })]);
+    assert_eq!(results[0].json()["errorType"], "RangeError", "{}: {output}", version.name);
+    for handler in ["unusual.late", "unusual.twice"] {
+        let events = ["late latency", "late exception", "none"].map(|name| json!({ "fault": name }));
+        let (results, _) = version.invoke(&version.chaos(each_fault().0).handler(handler), &events);
+        for (result, event) in results.iter().zip(&events) {
+            assert_eq!(result.text(), "whole", "{}: {handler}: {event}", version.name);
+            let failure = result.trailer("Lambda-Runtime-Function-Error-Type");
+            assert_eq!(failure.is_some(), event["fault"] == "late exception", "{}: {handler}: {event}", version.name);
+        }
+        let (response, _) = version.invoke(
+            &version.chaos(json!([{ "response": { "raw": "{\"statusCode\":204}" } }])).handler(handler),
+            &events[..1],
+        );
+        assert_eq!(response[0].text(), "{\"statusCode\":204}\0\0\0\0\0\0\0\0", "{}: {handler}", version.name);
+    }
 }
 
 /// A handler ends with its callback, with a method of its context, with a promise, or with the end of the event loop.
@@ -241,6 +265,14 @@ fn handlers_end_in_every_way(version: &Version) {
             assert!(is_error(&result) && result.json()["errorType"] == "RangeError", "{}: {handler}", version.name);
         }
     }
+    let events = ["late latency", "none"].map(|name| json!({ "fault": name }));
+    let (_, output) = version.invoke(&version.chaos(faults.clone()).handler("endings.pending"), &events);
+    assert_eq!(
+        output.matches("saved").count(),
+        2,
+        "{}: the response waits for the pending work: {output}",
+        version.name
+    );
     let events = ["none", "latency"].map(|name| json!({ "fault": name }));
     let (results, _) = version.invoke(&version.chaos(faults).handler("endings.nothing"), &events);
     assert!(results.iter().all(|result| result.json().is_null()), "{}: {results:?}", version.name);

@@ -253,7 +253,7 @@ fn check_deviated(job: &Job) {
 fn check_timed_out(job: &Job) {
     let report = job.json("snapback.json");
     let by = |field: &str| report[field]["via"].clone();
-    assert_eq!((by("startedBy"), by("endedBy")), ("GitLab CI".into(), "GitLab CI".into()), "{report}");
+    assert_eq!((by("startedBy"), by("endedBy")), ("GitLab CI".into(), "GitLab CI, --timeout".into()), "{report}");
     assert_eq!(report["endedBy"]["url"], "https://gitlab.example/shop/-/jobs/4711", "{report}");
     assert!(job.read("snapback.xml").contains("<failure message=\"restored exactly, before the end"), "{report}");
     assert!(job.read("snapback.md").contains("| restore: lab-payment | restored exactly |"), "{report}");

@@ -107,7 +107,7 @@ fn import_reads_a_file_written_on_windows() {
 fn an_import_without_an_experiment_ends_with_2() {
     for (arguments, expected) in [
         (&["import", "chaos-lambda.json"][..], "names no function; name the targets with --function NAME"),
-        (&["import", "no-such-file.json"], "cannot be read"),
+        (&["import", "no-such-file.json"], "there is no such file"),
         (
             &["import", "fis.json", "--from", "gremlin"],
             "write one of fis, failure-lambda, chaos-lambda, chaos-lambda-ext",

@@ -92,7 +92,7 @@ fn bad_input_is_refused_and_adds_nothing(lab: &Lab) {
     let (good, bad, not_json) = (good.to_str().unwrap(), bad.to_str().unwrap(), not_json.to_str().unwrap());
     for (name, file, options, expected) in [
         ("n", bad, &["--rate", "7 days"][..], "faults[0].timeout.timeout: "),
-        ("n", not_json, &["--rate", "7 days"], "not-json.json: "),
+        ("n", not_json, &["--rate", "7 days"], "not-json.json:1:1: a bracket or brace is not closed"),
         ("n_1", good, &["--rate", "7 days"], "write 1 to 40 letters, digits and -"),
         ("n", good, &[], "<--rate <RATE>|--cron <FIELDS>|--at <TIME>>"),
         ("n", good, &["--rate", "weekly"], "write a number and minutes, hours or days, such as `7 days`"),

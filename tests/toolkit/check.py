@@ -19,17 +19,13 @@ import endings
 import left_behind
 from toolkit import EXAMPLES, Toolkit
 
-import account  # noqa: E402
 import comparison  # noqa: E402
 import functions  # noqa: E402
-import session  # noqa: E402
-from lab_parts import set_alarm  # noqa: E402
+from lab_parts import found_lab, set_alarm  # noqa: E402
 
 
 def main() -> int:
-    account.clear_aws_settings()
-    emulated = session.found(sys.argv[1])
-    assert emulated is not None, f"no lab {sys.argv[1]} is up"
+    emulated = found_lab(sys.argv[1])
     began = time.monotonic()
     toolkit = Toolkit(emulated.account, emulated.directory / "toolkit")
     toolkit.install()

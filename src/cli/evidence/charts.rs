@@ -79,9 +79,6 @@ fn marks(evidence: &Evidence, metrics: &KeptMetrics) -> Marks {
 
 fn one(group: &[&Series], marks: &Marks, metrics: &KeptMetrics) -> Result<Markup, DrawingError> {
     let svg = draw(group, marks)?;
-    // The library's element has no description, so the page opens the element itself.
-    let rest = svg.strip_prefix("<svg ").unwrap_or(&svg).to_owned();
-    let opening = html! { (PreEscaped("<svg role=\"img\" aria-label=\"")) (description(group)) (PreEscaped("\" ")) };
     let series = group.first();
     let unit = series.map_or(String::new(), |series| about(series, metrics));
     Ok(html! {
@@ -94,9 +91,15 @@ fn one(group: &[&Series], marks: &Marks, metrics: &KeptMetrics) -> Result<Markup
                     } }
                 } @else { span { (unit) } }
             }
-            (opening) (PreEscaped(rest))
+            (described(&svg, &description(group)))
         }
     })
+}
+
+/// Gives a drawing a description. The library's element has none, so the page opens the element itself.
+pub(super) fn described(svg: &str, description: &str) -> Markup {
+    let rest = svg.strip_prefix("<svg ").unwrap_or(svg);
+    html! { (PreEscaped("<svg role=\"img\" aria-label=\"")) (description) (PreEscaped("\" ")) (PreEscaped(rest)) }
 }
 
 fn title(group: &[&Series]) -> String {

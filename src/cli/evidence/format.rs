@@ -26,6 +26,16 @@ pub(super) fn date_and_time(at: Time) -> String {
     at.to_string().replacen('T', " ", 1).replace('Z', " UTC")
 }
 
+/// Returns the time of day in UTC, to the second.
+pub(super) fn time_of_day(at: Time) -> String {
+    at.to_string().get(11..19).unwrap_or_default().to_owned()
+}
+
+/// Returns a span that may not be known.
+pub(super) fn known_span(time: Option<Duration>) -> String {
+    time.map_or_else(|| "–".to_owned(), span)
+}
+
 /// Returns a span for display: `0.4 s`, `12 s`, `3 min 5 s`, `2 h 10 min`.
 pub(super) fn span(span: Duration) -> String {
     let seconds = span.as_secs();

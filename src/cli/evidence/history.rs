@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use maud::{Markup, PreEscaped, html};
+use maud::{Markup, html};
 use serde::Serialize;
 
 use crate::model::kept_metrics::Series;
@@ -18,9 +18,13 @@ use crate::steps::run_targets::run_targets;
 use super::super::arguments::{Arguments, HistoryOptions};
 use super::super::exit::Exit;
 use super::super::output::Output;
+use super::super::pen::Pen;
+use super::super::table::Grid;
+use super::super::words::outcome_name;
 use super::super::{Failure, stack};
 use super::chart::{Marks, draw};
-use super::format::{count, date_and_time, span, text};
+use super::charts::described;
+use super::format::{count, date_and_time, known_span, text};
 use super::page::document;
 use super::{DrawingError, undrawn, write};
 
@@ -109,36 +113,25 @@ fn show(title: &str, rows: &[Row], options: &HistoryOptions, output: &Output) ->
     if output.as_json {
         output.json(&rows);
     } else {
-        table(rows).iter().for_each(|line| output.print_line(line));
+        output.print_text(&table(rows));
     }
     Ok(Exit::Success)
 }
 
-/// Returns the lines of a table whose columns are as wide as their longest cell.
-fn table(rows: &[Row]) -> Vec<String> {
-    let mut lines = vec![["run", "started", HEAD[0], HEAD[1], HEAD[2], "outcome"].map(str::to_owned)];
-    lines.extend(rows.iter().map(|row| {
-        let [detection, rollback, recovery] = row.spans().map(shown);
-        [row.run_id.clone(), row.started_at.clone(), detection, rollback, recovery, outcome(row)]
-    }));
-    let width = |at: usize| lines.iter().map(|line| line[at].chars().count()).max().unwrap_or(0);
-    let widths: [usize; 6] = std::array::from_fn(width);
-    let padded = |line: &[String; 6]| {
-        let cells = line.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    lines.iter().map(padded).collect()
-}
-
-fn shown(time: Option<Duration>) -> String {
-    time.map_or_else(|| "–".to_owned(), span)
+fn table(rows: &[Row]) -> String {
+    let mut grid = Grid::new(&["run", "started", HEAD[0], HEAD[1], HEAD[2], "outcome"]);
+    for row in rows {
+        let [detection, rollback, recovery] = row.spans().map(known_span);
+        let cells = vec![row.run_id.clone(), row.started_at.clone(), detection, rollback, recovery, outcome(row)];
+        grid.row(None, cells);
+    }
+    grid.draw(Pen::PLAIN, 0)
 }
 
 /// Returns the outcome in words: that of the JSON output, with a blank before each capital letter.
 fn outcome(row: &Row) -> String {
-    let name = serde_json::to_value(row.outcome).unwrap_or_default();
     let word = |c: char| if c.is_ascii_uppercase() { format!(" {}", c.to_ascii_lowercase()) } else { c.to_string() };
-    name.as_str().unwrap_or_default().chars().map(word).collect()
+    outcome_name(row.outcome).chars().map(word).collect()
 }
 
 fn page(title: &str, rows: &[Row]) -> Result<String, DrawingError> {
@@ -162,7 +155,7 @@ fn page(title: &str, rows: &[Row]) -> Result<String, DrawingError> {
                         tr {
                             td { code { (text(&row.run_id)) } }
                             td { (date_and_time(row.times.created_at)) }
-                            @for time in row.spans() { td.number { (shown(time)) } }
+                            @for time in row.spans() { td.number { (known_span(time)) } }
                             td.number { (row.targets) }
                             td { (outcome(row)) }
                         }
@@ -191,12 +184,10 @@ fn chart(rows: &[Row], at: usize) -> Result<Markup, DrawingError> {
     let marks = Marks { span: (first - margin, last + margin), ..Marks::default() };
     let series = Series { statistic: "Maximum".to_owned(), points, ..Series::default() };
     let svg = draw(&[&series], &marks)?;
-    let rest = svg.strip_prefix("<svg ").unwrap_or(&svg).to_owned();
-    let opening = format!("<svg role=\"img\" aria-label=\"{title}, in seconds, for each run\" ");
     Ok(html! {
         figure.card {
             figcaption { b { (super::verdict::capitalized(title)) } span { "seconds" } }
-            (PreEscaped(opening)) (PreEscaped(rest))
+            (described(&svg, &format!("{title}, in seconds, for each run")))
         }
     })
 }
@@ -230,7 +221,8 @@ mod tests {
 
     #[test]
     fn runs_are_a_table_with_a_dash_for_an_unknown_time() {
-        let lines = table(&[row(1, Some(12)), row(12, None)]);
+        let table = table(&[row(1, Some(12)), row(12, None)]);
+        let lines: Vec<&str> = table.lines().collect();
         assert_eq!(lines[0], "run         started               detected in  rolled back in  recovered in  outcome");
         assert_eq!(
             lines[2],

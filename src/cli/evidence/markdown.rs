@@ -1,12 +1,11 @@
 //! The report of a run as Markdown, for a wiki or a comment. It has the page's facts without its charts.
 
-use crate::model::time::Time;
 use crate::plan::checks::CheckResult;
 use crate::plan::evidence::Evidence;
 use crate::plan::rendering::FieldRow;
 
 use super::super::summary::{Summary, escape};
-use super::format::{count, date_and_time, dollars, figure, span};
+use super::format::{count, dollars, figure, span, time_of_day};
 use super::tables::after;
 use super::verdict::{happened, restored};
 
@@ -24,8 +23,7 @@ pub(super) fn markdown(evidence: &Evidence) -> String {
     evidence.asked.stop_conditions.iter().for_each(|alarm| text.item("stops on", alarm));
     evidence.asked.steady_state.iter().for_each(|condition| text.item("steady state", condition));
     text.line("\n### Timeline\n");
-    let moment = |at: Time| date_and_time(at).split(' ').nth(1).unwrap_or_default().to_owned();
-    text.table(&["UTC", "what"], evidence.moments.iter().map(|each| vec![moment(each.at), each.text.clone()]));
+    text.table(&["UTC", "what"], evidence.moments.iter().map(|each| vec![time_of_day(each.at), each.text.clone()]));
     text.line("\n### Checks\n");
     text.table(
         &["check", "result"],

@@ -26,17 +26,16 @@ use crate::steps::keep_metrics::read_metrics;
 use crate::steps::retry::retry;
 use crate::steps::run_targets::run_targets;
 
-use super::arguments::{Arguments, ReportFiles};
-use super::exit::Exit;
+use super::Failure;
+use super::arguments::ReportFiles;
 use super::output::Output;
-use super::{Failure, stack};
 
 /// Why a chart could not be drawn.
 pub(super) type DrawingError = Box<dyn Error + Send + Sync>;
 
 /// Writes the files of `report`, if any is asked for.
 pub(super) async fn write_files(
-    arguments: &Arguments,
+    world: &impl World,
     run: &RunId,
     files: &ReportFiles,
     output: &Output,
@@ -44,7 +43,7 @@ pub(super) async fn write_files(
     if files.html.is_none() && files.markdown.is_none() {
         return Ok(());
     }
-    let evidence = evidence(&stack::ledger(arguments).await?, run).await?;
+    let evidence = evidence(world, run).await?;
     if let Some(path) = &files.html {
         let page = page::page(&evidence).map_err(|error| undrawn(&error))?;
         write(path, &page, output)?;
@@ -62,11 +61,7 @@ async fn evidence(world: &impl World, id: &RunId) -> Result<Evidence, Failure> {
     let metrics = match retry(world, || world.kept_metrics(id)).await? {
         Some(kept) => Some(kept),
         None if run.functions.is_empty() => None,
-        None => Some(
-            read_metrics(world, &run, &targets)
-                .await
-                .unwrap_or_else(|error| KeptMetrics { missing: Some(error.to_string()), ..KeptMetrics::default() }),
-        ),
+        None => Some(read_metrics(world, &run, &targets).await.unwrap_or_else(KeptMetrics::without)),
     };
     Ok(Evidence::of(&run, &targets, metrics))
 }
@@ -77,10 +72,7 @@ fn undrawn(error: &DrawingError) -> Failure {
 
 /// Writes a file, and names it on standard error.
 fn write(path: &Path, text: &str, output: &Output) -> Result<(), Failure> {
-    let refused = |error: std::io::Error| Failure {
-        exit: Exit::Invalid,
-        ..Failure::new("InvalidInput", format!("{}: cannot be written: {error}", path.display()))
-    };
+    let refused = |error: std::io::Error| Failure::invalid(format!("{}: cannot be written: {error}", path.display()));
     fs::write(path, text).map_err(refused)?;
     output.note(&format!("written: {}", path.display()));
     Ok(())

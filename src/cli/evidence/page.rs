@@ -7,7 +7,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use crate::plan::evidence::{Evidence, Moment, MomentKind, Phase, PhaseKind};
 
 use super::charts::charts;
-use super::format::{count, date_and_time, dollars, figure, span, text};
+use super::format::{count, date_and_time, dollars, figure, known_span, span, text, time_of_day};
 use super::tables::{checks, targets};
 use super::verdict::{Sentence, happened, restored};
 
@@ -90,14 +90,13 @@ fn sentence(label: &str, sentence: &Sentence) -> Markup {
 
 fn figures(evidence: &Evidence) -> Markup {
     let times = &evidence.times;
-    let show = |time: Option<std::time::Duration>| time.map_or("–".to_owned(), span);
     let detected = if times.detection.is_some() { "from fault in place to rollback" } else { "no alarm ended the run" };
     let recovered = if times.recovery.is_some() { "at most, until the steady state held" } else { "not checked" };
     html! {
         dl.figures.card {
-            div { dt { "Detected in" } dd { (show(times.detection)) small { (detected) } } }
-            div { dt { "Rolled back in" } dd { (show(times.rollback)) small { "until the last function was restored" } } }
-            div { dt { "Recovered in" } dd { (show(times.recovery)) small { (recovered) } } }
+            div { dt { "Detected in" } dd { (known_span(times.detection)) small { (detected) } } }
+            div { dt { "Rolled back in" } dd { (known_span(times.rollback)) small { "until the last function was restored" } } }
+            div { dt { "Recovered in" } dd { (known_span(times.recovery)) small { (recovered) } } }
             (hits(evidence))
             div { dt { "Cost" } dd { (dollars(evidence.cost_dollars)) small { "estimate from list prices" } } }
         }
@@ -161,11 +160,9 @@ fn one_moment(moment: &Moment, evidence: &Evidence) -> Markup {
         MomentKind::Warning => "is-warning",
         MomentKind::Restored => "is-restored",
     };
-    let at = date_and_time(moment.at);
-    let clock = at.split(' ').nth(1).unwrap_or(&at);
     html! {
         li class=(class) {
-            time datetime=(moment.at) { (clock) }
+            time datetime=(moment.at) { (time_of_day(moment.at)) }
             span.after { "+" (span(evidence.times.created_at.until(moment.at))) }
             span.text { (text(&moment.text)) }
         }

@@ -8,7 +8,7 @@ use crate::plan::checks::{CheckResult, Subject};
 use crate::plan::evidence::{Evidence, is_exact};
 use crate::plan::rendering::{FieldRow, TargetReport, has_version};
 
-use super::format::{count, date_and_time, text};
+use super::format::{count, text, time_of_day};
 
 /// With more targets than this, those that are restored exactly are folded away.
 const MAX_OPEN_TARGETS: usize = 25;
@@ -109,8 +109,7 @@ pub(super) fn after(target: &TargetReport, field: &FieldRow) -> String {
 
 /// States what proves the value after the run.
 fn proof(target: &TargetReport, field: &str, ended_at: Option<Time>) -> Markup {
-    let at =
-        ended_at.map_or(String::new(), |at| format!(" at {}", date_and_time(at).split(' ').nth(1).unwrap_or_default()));
+    let at = ended_at.map_or(String::new(), |at| format!(" at {}", time_of_day(at)));
     let has_drift = target.drift.iter().any(|drift| drift.field == field);
     match target.status {
         TargetStatus::Restored => html! { td { span.ok { "same as before" } ", read back" (at) } },

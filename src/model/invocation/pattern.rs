@@ -1,8 +1,8 @@
 //! Patterns that mean the same in Rust, Python and JavaScript, and that each of them matches in a short time.
 //!
 //! The proxy's patterns take time in proportion to the text. The chaos handler uses those of its language, which try one
-//! possibility after the other: a repetition inside a repetition can take longer than any timeout. So its patterns have
-//! no such parts, and few repetitions.
+//! possibility after the other: a repetition inside a repetition can take longer than any timeout, and so can many
+//! choices one after the other. So its patterns have no such parts, few repetitions and few choices.
 
 use std::iter::Peekable;
 use std::str::Chars;
@@ -14,6 +14,10 @@ use crate::model::text::shorten;
 const MAX_REPETITIONS: usize = 1;
 /// The same for a pattern that begins with `^`, and so is not tried at each place.
 const MAX_ANCHORED_REPETITIONS: usize = 2;
+/// The most combinations of the choices that a pattern offers: two for `a?`, three for `a{1,3}`, one per alternative of a group.
+const MAX_CHOICES: u32 = 64;
+/// The same for a pattern that takes time with the square of the text's length already.
+const MAX_CHOICES_WITH_REPETITIONS: u32 = 8;
 /// Up to this count, a repetition is a small one.
 const SMALL: u32 = 16;
 /// The characters that can be escaped to stand for themselves.
@@ -24,12 +28,23 @@ const SYNTAX: &str = r"^$\.*+?()[]{}|/-";
 /// # Errors
 /// The message names the pattern, the part and the fix.
 pub(super) fn check_portable(pattern: &str) -> Result<(), String> {
-    let mut scanner =
-        Scanner { rest: pattern.chars().peekable(), repetitions: 0, groups: Vec::new(), last: Last::Nothing };
+    let mut scanner = Scanner {
+        rest: pattern.chars().peekable(),
+        repetitions: 0,
+        choices: 1,
+        groups: Vec::new(),
+        last: Last::Nothing,
+    };
     let most = if pattern.starts_with('^') { MAX_ANCHORED_REPETITIONS } else { MAX_REPETITIONS };
-    let scanned = scanner.scan().and_then(|()| match scanner.repetitions {
-        many if many > most => Err(format!("has {many} repetitions, more than {most}")),
-        _ => Ok(()),
+    let scanned = scanner.scan().and_then(|()| {
+        let most_choices = if scanner.repetitions < most { MAX_CHOICES } else { MAX_CHOICES_WITH_REPETITIONS };
+        match (scanner.repetitions, scanner.choices) {
+            (many, _) if many > most => Err(format!("has {many} repetitions, more than {most}")),
+            (_, many) if many > most_choices => {
+                Err(format!("has more than {most_choices} combinations of optional parts and alternatives"))
+            }
+            _ => Ok(()),
+        }
     });
     scanned.map_err(|why| {
         format!(
@@ -53,11 +68,19 @@ enum Last {
     Repetition,
 }
 
+/// An open group.
+struct Group {
+    /// Whether it has repetitions or alternatives.
+    varies: bool,
+    alternatives: u32,
+}
+
 struct Scanner<'p> {
     rest: Peekable<Chars<'p>>,
     repetitions: usize,
-    /// For each open group, whether it has repetitions or alternatives.
-    groups: Vec<bool>,
+    /// How many combinations of the choices so far there are, at most.
+    choices: u32,
+    groups: Vec<Group>,
     last: Last,
 }
 
@@ -68,14 +91,14 @@ impl Scanner<'_> {
                 '\\' => self.escape(true)?,
                 '[' => self.class()?,
                 '(' => self.open()?,
-                ')' => Last::Group { varies: self.groups.pop().unwrap_or_default() },
-                '|' => {
-                    self.mark();
-                    Last::Nothing
-                }
+                ')' => self.close(),
+                '|' => self.alternative(),
                 '^' | '$' => Last::Nothing,
                 '*' | '+' => self.repeat(true)?,
-                '?' => self.repeat(false)?,
+                '?' => {
+                    self.choose(2);
+                    self.repeat(false)?
+                }
                 '{' => self.count()?,
                 '}' | ']' => return Err(format!("has `{c}` without its beginning")),
                 _ => Last::Single,
@@ -86,7 +109,26 @@ impl Scanner<'_> {
 
     /// Notes in the open groups that they have a repetition or alternatives.
     fn mark(&mut self) {
-        self.groups.iter_mut().for_each(|varies| *varies = true);
+        self.groups.iter_mut().for_each(|group| group.varies = true);
+    }
+
+    /// Alternatives of the whole pattern are tried one after the other, so they multiply nothing.
+    fn alternative(&mut self) -> Last {
+        self.mark();
+        if let Some(group) = self.groups.last_mut() {
+            group.alternatives += 1;
+        }
+        Last::Nothing
+    }
+
+    fn close(&mut self) -> Last {
+        let group = self.groups.pop().unwrap_or(Group { varies: false, alternatives: 1 });
+        self.choose(group.alternatives);
+        Last::Group { varies: group.varies }
+    }
+
+    fn choose(&mut self, among: u32) {
+        self.choices = self.choices.saturating_mul(among);
     }
 
     fn escape(&mut self, outside: bool) -> Result<Last, String> {
@@ -117,7 +159,7 @@ impl Scanner<'_> {
     }
 
     fn open(&mut self) -> Result<Last, String> {
-        self.groups.push(false);
+        self.groups.push(Group { varies: false, alternatives: 1 });
         if self.rest.next_if_eq(&'?').is_some() && self.rest.next() != Some(':') {
             return Err("has a special group".to_owned());
         }
@@ -146,13 +188,18 @@ impl Scanner<'_> {
         while let Some(c) = self.rest.next_if(|c| c.is_ascii_digit() || *c == ',') {
             text.push(c);
         }
-        let most = text.rsplit(',').next().and_then(|most| most.parse::<u32>().ok());
+        let number = |text: Option<&str>| text.and_then(|text| text.parse::<u32>().ok());
+        let (least, most) = (number(text.split(',').next()), number(text.rsplit(',').next()));
         if self.rest.next() != Some('}') || !text.starts_with(|c: char| c.is_ascii_digit()) {
             return Err("has a `{` without a count".to_owned());
         }
         // A small repetition of a group multiplies what is in it, so it counts as a long one.
         let is_group = matches!(self.last, Last::Group { varies: true });
-        self.repeat(is_group || most.is_none_or(|most| most > SMALL))
+        let is_long = is_group || most.is_none_or(|most| most > SMALL);
+        if let (Some(least), Some(most), false) = (least, most, is_long) {
+            self.choose(most.saturating_sub(least) + 1);
+        }
+        self.repeat(is_long)
     }
 }
 
@@ -175,6 +222,10 @@ mod tests {
             "(ab)+",
             r"[\]\^-]",
             "a{2,}",
+            r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2})?Z?$",
+            "^/(orders|items)/v?[0-9]{1,4}$",
+            "a?b?c?d?e?f?",
+            "a|b|c|d|e|f|g|h|i|j",
         ] {
             assert_eq!(check_portable(pattern), Ok(()), "{pattern}");
         }
@@ -189,6 +240,10 @@ mod tests {
             (".*a.*", "has 2 repetitions, more than 1"),
             ("^.*a.*b.*", "has 3 repetitions, more than 2"),
             ("a{0,900}b{0,900}", "has 2 repetitions"),
+            ("a?a?a?a?a?a?a?b", "has more than 64 combinations of optional parts and alternatives"),
+            ("(a|a)(a|a)(a|a)(a|a)(a|a)(a|a)(a|a)b", "has more than 64 combinations"),
+            (r"^\w{1,16}-?\w{1,16}-?\w{1,16}$", "has more than 64 combinations"),
+            ("^.*a?b?.*c?d?$", "has more than 8 combinations"),
             ("a+{3}", "repeats a repetition"),
             ("a++", "repeats a repetition"),
             ("(?i)a", "has a special group"),

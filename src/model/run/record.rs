@@ -86,6 +86,12 @@ impl Run {
         self.experiment.is_none() && (self.unread.is_none() || self.created_at == Time(0))
     }
 
+    /// When every fault was in place; `None` if the run ended before, or if its experiment cannot be read.
+    #[must_use]
+    pub fn in_place_at(&self) -> Option<Time> {
+        Some(self.ends_at? - self.experiment.as_ref()?.duration.get())
+    }
+
     /// Why it ends, for display. The timeout of a command ends a run as its user does, and is who ended it.
     #[must_use]
     pub fn reason_text(&self) -> Option<String> {

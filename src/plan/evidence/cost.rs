@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use crate::model::experiment::observe_interval;
 use crate::model::run::{Run, TargetRecord};
+use crate::plan::metric_reads::{MAX_FUNCTIONS, OF_FUNCTIONS};
 
 use super::times::RunTimes;
 
@@ -22,17 +24,12 @@ const BATCH_TARGETS: usize = 20;
 /// The write units of a target's transactions, and the read units of the large body of a run with many targets.
 const TARGET_WRITES: f64 = 30.0;
 const BODY_READS: f64 = 155.0;
-/// The metrics that a report reads of each function, for at most a hundred of them.
-const METRICS_OF_FUNCTION: f64 = 7.0;
-const MAX_FUNCTIONS: usize = 100;
 
 /// Estimates what a run cost in US dollars.
 #[must_use]
 pub fn cost_dollars(run: &Run, targets: &[TargetRecord], times: &RunTimes) -> f64 {
     let fault = times.in_place_at.zip(times.stopping_at).map_or(Duration::ZERO, |(from, until)| from.until(until));
-    // The interval of Observe (src/steps/observe.rs).
-    let interval = (fault.as_secs() / 1000).clamp(5, 60);
-    let rounds = fault.as_secs().div_ceil(interval) as f64;
+    let rounds = fault.as_secs().div_ceil(observe_interval(fault).as_secs()) as f64;
     let count = targets.len();
     let [each_run, each_round, each_target, each_batch] = TRANSITIONS;
     let of_targets = match count {
@@ -41,7 +38,7 @@ pub fn cost_dollars(run: &Run, targets: &[TargetRecord], times: &RunTimes) -> f6
     };
     let transitions = each_run + each_round * rounds + of_targets;
     let body_reads = if count > INLINE_TARGETS { BODY_READS * count as f64 } else { 0.0 };
-    let metrics = METRICS_OF_FUNCTION * run.functions.len().min(MAX_FUNCTIONS) as f64;
+    let metrics = (OF_FUNCTIONS.len() * run.functions.len().min(MAX_FUNCTIONS)) as f64;
     transitions * STATE_TRANSITION
         + TARGET_WRITES * count as f64 * WRITE_UNIT
         + body_reads * READ_UNIT

@@ -1,5 +1,6 @@
 //! What happened in a run, in order: the history that the ledger has of it.
 
+use crate::model::actor::Actor;
 use crate::model::run::{EndReason, Run, TargetRecord, TargetStatus};
 use crate::model::time::Time;
 
@@ -91,8 +92,7 @@ pub(super) fn moments(run: &Run, targets: &[TargetRecord], times: &RunTimes) -> 
     let mut add = |at: Option<Time>, text: String, kind| {
         moments.extend(at.filter(|at| at.0 != 0).map(|at| Moment { at, text, kind }));
     };
-    let by =
-        |actor: &Option<crate::model::actor::Actor>| actor.as_ref().map_or(String::new(), |by| format!(", by {by}"));
+    let by = |actor: &Option<Actor>| actor.as_ref().map_or(String::new(), |by| format!(", by {by}"));
     add(Some(run.created_at), format!("the run was recorded{}", by(&run.started_by)), MomentKind::Step);
     let count = targets.len();
     add(times.in_place_at, format!("the faults were in place in {}", functions(count)), MomentKind::Fault);
@@ -102,9 +102,9 @@ pub(super) fn moments(run: &Run, targets: &[TargetRecord], times: &RunTimes) -> 
             add(Some(fault.seen_at), text, MomentKind::Warning);
         }
     }
-    if let Some(reason) = &run.reason {
-        let kind = match reason {
-            EndReason::DurationElapsed => MomentKind::Step,
+    if let Some(reason) = run.reason_text() {
+        let kind = match run.reason {
+            Some(EndReason::DurationElapsed) => MomentKind::Step,
             _ => MomentKind::Warning,
         };
         add(run.stopping_at, format!("the rollback began: {reason}{}", by(&run.ended_by)), kind);

@@ -32,7 +32,7 @@ impl RunTimes {
     /// Returns the times of a run.
     #[must_use]
     pub fn of(run: &Run, targets: &[TargetRecord]) -> Self {
-        let in_place_at = run.experiment.as_ref().and_then(|experiment| Some(run.ends_at? - experiment.duration.get()));
+        let in_place_at = run.in_place_at();
         let is_over = run.stopping_at.is_some() && targets.iter().all(|target| target.status.is_final());
         let ended_at = targets.iter().filter_map(|target| target.ended_at).max();
         let restored_at = if is_over { ended_at } else { None };

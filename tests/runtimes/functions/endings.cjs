@@ -7,6 +7,12 @@ module.exports.callback = (event, context, callback) => {
   setTimeout(() => (event.fail ? callback(new RangeError('the event asks for it')) : callback(null, ended(event))), 1)
 }
 
+// The runtime waits for the pending work before it responds.
+module.exports.pending = (event, context, callback) => {
+  setTimeout(() => console.log('saved'), 50)
+  callback(null, ended(event))
+}
+
 module.exports.context = (event, context) => {
   setTimeout(() => (event.fail ? context.fail(new RangeError('the event asks for it')) : context.succeed(ended(event))), 1)
 }

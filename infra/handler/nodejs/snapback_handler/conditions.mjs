@@ -1,5 +1,7 @@
 // Conditions on an event: a path and one operator, as in `match` of the proxy's faults. Patterns and other paths are in patterns.mjs.
 
+import { stringify } from './globals.mjs'
+
 const MAX_STEPS = 32
 const MAX_BYTES = 256
 const MAX_VALUES = 64
@@ -25,12 +27,12 @@ const lower = (text) => text.replace(/[A-Z]/g, (c) => c.toLowerCase())
 
 // Returns a function that tells whether the condition holds on an event.
 export async function compiled(condition) {
-  if (!isObject(condition) || !('path' in condition)) throw new Error('a condition has no `path`')
+  if (!isObject(condition) || !Object.hasOwn(condition, 'path')) throw new Error('a condition has no `path`')
   const unknown = Object.keys(condition).find((name) => name !== 'path' && !OPERATORS.includes(name))
   if (unknown !== undefined) throw new Error(`unknown field \`${unknown}\` in a condition`)
   const steps = await stepsOf(condition.path)
   // A null is a value for `equals` only.
-  const given = OPERATORS.filter((name) => name in condition && (name === 'equals' || condition[name] !== null))
+  const given = OPERATORS.filter((name) => Object.hasOwn(condition, name) && (name === 'equals' || condition[name] !== null))
   if (given.length !== 1) throw new Error(`the condition on \`${condition.path.slice(0, 60)}\` does not have exactly one operator`)
   const holds = await operator(given[0], condition[given[0]])
   return (event) => holds(find(event, steps))
@@ -86,5 +88,5 @@ const isObject = (value) => typeof value === 'object' && value !== null && !Arra
 // Returns the text, or a number, true or false as JSON writes it; null for anything else.
 function written(value) {
   if (typeof value === 'string') return value
-  return typeof value === 'number' || typeof value === 'boolean' ? JSON.stringify(value) : null
+  return typeof value === 'number' || typeof value === 'boolean' ? stringify(value) : null
 }

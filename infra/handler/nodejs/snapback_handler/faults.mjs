@@ -3,10 +3,18 @@
 // The order is the proxy's: delays before the handler; the first exception or response in its place; the handler; delays after it; the
 // first exception after it; responses after it.
 
+import { now, parse, setTimeout, stringify } from './globals.mjs'
 import { line, metric } from './log.mjs'
 
 // How often a wait reads the wall clock, which may jump where a timer does not.
 const CLOCK_INTERVAL_MS = 1000
+
+// A clock that does not jump. Fake timers replace performance.now, and not this one.
+const monotonicMs = () => process.uptime() * 1000
+
+// A stream of this type begins with the head of the response as JSON, and as many zero bytes.
+const HTTP_RESPONSE = 'application/vnd.awslambda.http-integration-response'
+const DELIMITER_BYTES = 8
 
 // Injects the faults of one run.
 export class Injector {
@@ -23,7 +31,7 @@ export class Injector {
   }
 
   remainingMs() {
-    return Math.max(0, this.orders.until - Date.now())
+    return Math.max(0, this.orders.until - now())
   }
 
   report(fault, parameters, delayMs = 0) {
@@ -48,21 +56,22 @@ export class Injector {
   async injectAfter(delays, results, self, parameters) {
     if (delays.length + results.length === 0) return passOn(this.original, self, parameters)
     if (this.streams) return this.injectIntoStream(delays, results, self, parameters)
-    let result
+    let outcome
     try {
-      result = await call(this.original, self, parameters)
+      outcome = await call(this.original, self, parameters)
     } catch (error) {
       await this.endInvocation(delays, results, parameters)
       throw error
     }
     await this.endInvocation(delays, results, parameters)
+    let { value } = outcome
     for (const fault of results) {
       if (fault.kind === 'response' && this.remainingMs() > 0) {
         this.report('response', parameters)
-        result = merged(result, fault)
+        value = merged(value, fault)
       }
     }
-    return result
+    return outcome.isCalledBack ? callBack(parameters, value) : value
   }
 
   // Injects before the end of the stream, which is the last that the handler can hold back: what it has written is on its way.
@@ -70,13 +79,14 @@ export class Injector {
     if (results.some((fault) => fault.kind === 'response')) this.logStream()
     const held = holdEnd(parameters[1], () => this.endInvocation(delays, results, parameters))
     try {
-      await Promise.race([held.failure, this.original.apply(self, parameters)])
+      await Promise.race([held.failure, Reflect.apply(this.original, self, parameters)])
     } catch (error) {
       // The handler has failed before the end.
       if (held.release()) await this.endInvocation(delays, results, parameters)
       throw error
     }
-    await held.completion()
+    // A handler may return before its stream ends, as with `source.pipe(stream)`.
+    await Promise.race([held.failure, held.closed])
   }
 
   // Injects what takes effect after the handler, also after one that has failed.
@@ -94,9 +104,9 @@ export class Injector {
       const delayMs = Math.min(between(fault.least, fault.most, roll), this.remainingMs())
       if (this.remainingMs() === 0) return
       this.report('latency', parameters, delayMs)
-      const end = performance.now() + delayMs
-      while (this.remainingMs() > 0 && performance.now() < end) {
-        const pause = Math.min(end - performance.now(), CLOCK_INTERVAL_MS, this.remainingMs())
+      const end = monotonicMs() + delayMs
+      while (this.remainingMs() > 0 && monotonicMs() < end) {
+        const pause = Math.min(end - monotonicMs(), CLOCK_INTERVAL_MS, this.remainingMs())
         await new Promise((resolve) => setTimeout(resolve, Math.ceil(pause)))
       }
     }
@@ -127,9 +137,18 @@ export class Injector {
 
   findClass(type) {
     const path = type.split('.')
-    const scopes = [this.module, this.module?.default, globalThis]
-    const found = scopes.map((scope) => path.reduce((value, name) => value?.[name], scope))
-    return found.find((value) => typeof value === 'function' && (value === Error || value.prototype instanceof Error))
+    const places = [[this.module, path], [this.module, ['default', ...path]], [globalThis, path]]
+    return places.map(([scope, names]) => errorClass(scope, names)).find(Boolean)
+  }
+}
+
+// Returns the class of errors at a path; null without any. The lookup may run the function's code, such as a getter that throws.
+function errorClass(scope, path) {
+  try {
+    const value = path.reduce((value, name) => value?.[name], scope)
+    return typeof value === 'function' && (value === Error || value.prototype instanceof Error) ? value : null
+  } catch {
+    return null
   }
 }
 
@@ -141,21 +160,29 @@ export function between(least, most, roll) {
 // Calls a handler whose result nothing waits for. One that ends with its callback, which the runtimes before Node.js 24 have, ends the
 // invocation itself, also where it does so by the end of the event loop.
 function passOn(original, self, parameters) {
-  const returned = original.apply(self, parameters)
+  const returned = Reflect.apply(original, self, parameters)
   return takesCallback(parameters) && !isPromise(returned) ? new Promise(() => {}) : returned
 }
 
 // Calls a handler of any form: one that returns a promise or a value, or one that ends with its callback or a method of its context.
-function call(original, self, parameters) {
-  if (!takesCallback(parameters)) return original.apply(self, parameters)
+// Returns the value, and whether it is from the callback.
+async function call(original, self, parameters) {
+  if (!takesCallback(parameters)) return { value: await Reflect.apply(original, self, parameters), isCalledBack: false }
   const [event, context, , ...rest] = parameters
   return new Promise((resolve, reject) => {
-    const done = (error, value) => (error === undefined || error === null ? resolve(value) : reject(error))
+    const succeed = (value, isCalledBack = false) => resolve({ value, isCalledBack })
+    const ending = (isCalledBack) => (error, value) => ((error ?? null) === null ? succeed(value, isCalledBack) : reject(error))
     // The runtime has read its own methods already.
-    Object.assign(context, { done, succeed: resolve, fail: (error) => reject(error ?? 'handled') })
-    const returned = original.call(self, event, context, done, ...rest)
-    if (isPromise(returned)) returned.then(resolve, reject)
+    Object.assign(context, { done: ending(false), succeed: (value) => succeed(value), fail: (error) => reject(error ?? 'handled') })
+    const returned = Reflect.apply(original, self, [event, context, ending(true), ...rest])
+    if (isPromise(returned)) returned.then((value) => succeed(value), reject)
   })
+}
+
+// Ends the invocation as the handler has: with the runtime's callback, which by default waits for the function's pending work.
+function callBack(parameters, value) {
+  parameters[2](null, value)
+  return new Promise(() => {})
 }
 
 const takesCallback = (parameters) => typeof parameters[2] === 'function'
@@ -166,41 +193,49 @@ const isPromise = (value) => typeof value?.then === 'function'
 // as it reports one of the handler.
 function holdEnd(stream, before) {
   const { end } = stream
-  let completion
+  let hasEnded = false
   let fail
   const failure = new Promise((_, reject) => (fail = reject))
   failure.catch(() => {})
+  const closed = new Promise((resolve) => stream.once('close', resolve))
   stream.end = (...last) => {
-    stream.end = end
+    last.filter((each) => typeof each === 'function').forEach((callback) => stream.once('finish', callback))
+    // As without a fault, only the first of several ends counts.
+    if (hasEnded) return stream
+    hasEnded = true
     const [data, encoding] = last.filter((each) => typeof each !== 'function')
     if (data !== undefined && data !== null) stream.write(data, encoding)
-    completion = before().then(() => stream.end(...last.filter((each) => typeof each === 'function')))
-    completion.catch(fail)
+    before().then(() => {
+      stream.end = end
+      stream.end()
+    }).catch(fail)
     return stream
   }
   // Returns whether the end has not come yet.
   const release = () => {
     stream.end = end
-    return completion === undefined
+    return !hasEnded
   }
-  return { failure, release, completion: () => completion }
+  return { failure, closed, release }
 }
 
-// Sends a response in HTTP form as the head and the body of a stream, any other one as its JSON.
+// Sends a response in HTTP form as the head and the body of a stream, any other one as its JSON. The runtime's own HttpResponseStream
+// may be absent, and needs a body.
 function stream(response, responseStream) {
   if (response?.statusCode === undefined) {
-    responseStream.end(JSON.stringify(response))
+    responseStream.end(stringify(response))
     return
   }
-  const { statusCode, headers, body } = response
-  const http = awslambda.HttpResponseStream.from(responseStream, { statusCode, headers })
-  // The head is sent before the first piece.
-  http.write(body)
-  http.end()
+  const { statusCode, headers, cookies, body = '', isBase64Encoded } = response
+  const text = typeof body === 'string' ? body : stringify(body)
+  responseStream.setContentType(HTTP_RESPONSE)
+  responseStream.write(stringify({ statusCode, headers, cookies }))
+  responseStream.write(new Uint8Array(DELIMITER_BYTES))
+  responseStream.end(Buffer.from(text, isBase64Encoded === true ? 'base64' : 'utf8'))
 }
 
 function wholeResponse(fault) {
-  if (fault.raw !== null) return JSON.parse(fault.raw)
+  if (fault.raw !== null) return parse(fault.raw)
   return merged({ statusCode: 200, headers: {}, body: '', isBase64Encoded: false }, fault)
 }
 

@@ -2,8 +2,9 @@
 //
 // The runtime loads it as `/opt/nodejs/snapback_handler/index.handler`: an absolute path, because ES modules are not searched in NODE_PATH.
 // It passes every call on until a fault is due, which faults.mjs injects. Each file takes a third of a millisecond at the start, so the
-// start imports only what every run needs: this file, load.mjs and orders.mjs.
+// start imports only what every run needs: this file, globals.mjs, load.mjs and orders.mjs.
 
+import { now, random } from './globals.mjs'
 import { load } from './load.mjs'
 import { FAULTS_VARIABLE, ORIGINAL_VARIABLE, parse } from './orders.mjs'
 
@@ -18,9 +19,11 @@ async function start() {
   delete process.env[FAULTS_VARIABLE]
   // Libraries read the handler's name from the environment.
   process.env._HANDLER = name
-  const { handler: original, module } = await load(name)
+  // The function's module may change what the reading needs, so it is loaded last.
   const orders = await read(text)
-  return orders === null ? original : wrap(original, module, orders, await dice(orders))
+  const rollAll = orders === null ? null : await dice(orders)
+  const { handler: original, module } = await load(name)
+  return orders === null ? original : wrap(original, module, orders, rollAll)
 }
 
 // Returns the orders; null, with one line in the log, if there is nothing to inject.
@@ -39,7 +42,7 @@ async function read(text) {
     const { line } = await import('./log.mjs')
     problems.forEach((problem) => line(`${FAULTS_VARIABLE}: ${problem}`))
   }
-  return orders?.faults.length > 0 && Date.now() < orders.until ? orders : null
+  return orders?.faults.length > 0 && now() < orders.until ? orders : null
 }
 
 // Returns a function that rolls once for each fault.
@@ -51,20 +54,19 @@ async function dice({ seed, faults }) {
 
 // A number for the percentage, below a million, and one for a delay, a fraction below 1.
 function roll() {
-  return { part: Math.floor(Math.random() * ALL), fraction: Math.random() }
+  return { part: Math.floor(random() * ALL), fraction: random() }
 }
 
 // Returns a handler that injects the faults until they expire. The runtime reads from its properties whether the handler takes a callback
-// and whether it streams, so it has those of the original.
+// and whether it streams. A proxy has all of the original's, also inherited and virtual ones.
 function wrap(original, module, orders, rollAll) {
   const streams = Boolean(original[STREAMING])
   const { until, faults } = orders
   let injector = null
 
-  function handler(...parameters) {
-    if (Date.now() >= until) return original.apply(this, parameters)
-    const due = choose(parameters)
-    return due === null ? original.apply(this, parameters) : inject(due, this, parameters)
+  function apply(_, self, parameters) {
+    const due = now() < until ? choose(parameters) : null
+    return due === null ? Reflect.apply(original, self, parameters) : inject(due, self, parameters)
   }
 
   // Returns the faults that are due, each with its roll; null without any.
@@ -88,11 +90,7 @@ function wrap(original, module, orders, rollAll) {
     return injector.inject(due, self, parameters)
   }
 
-  for (const name of Reflect.ownKeys(original)) {
-    if (name === 'prototype' || name === 'arguments' || name === 'caller') continue
-    Object.defineProperty(handler, name, Object.getOwnPropertyDescriptor(original, name))
-  }
-  return handler
+  return new Proxy(original, { apply })
 }
 
 function isSelected(fault, [event], context) {

@@ -10,7 +10,8 @@ const { basename, dirname, join, resolve } = builtIn('node:path')
 // The runtime's program, in whose name a missing module is reported.
 const require = process.argv[1] ? createRequire(resolve(process.argv[1])) : builtIn
 
-// The runtimes before Node.js 24 load CommonJS with require, and find a handler also in a function.
+// The runtimes before Node.js 24 load CommonJS with require, and find a handler in a value of any type, but not in
+// the default export.
 const REQUIRES = Number(process.versions.node.split('.')[0]) < 24
 
 // Returns the handler and the module that it is from.
@@ -21,9 +22,10 @@ export async function load(name) {
   const last = basename(name)
   const [, file, path] = last.match(/^([^.]*)\.(.*)$/) ?? []
   if (file === undefined) throw failure('MalformedHandlerName', 'Bad handler')
-  const folder = name.slice(0, name.indexOf(last)).replace(/\/$/, '')
+  const start = name.slice(0, name.indexOf(last))
+  const folder = REQUIRES ? start : start.replace(/\/$/, '')
   const module = await loadModule(process.env.LAMBDA_TASK_ROOT ?? process.cwd(), folder, file)
-  const handler = find(path, module) ?? find(path, module?.default)
+  const handler = find(path, module) || (!REQUIRES && find(`default.${path}`, module))
   if (!handler) throw failure('HandlerNotFound', `${name} is undefined or not exported`)
   if (typeof handler !== 'function') throw failure('HandlerNotFound', `${name} is not a function`)
   return { handler, module }
@@ -35,7 +37,7 @@ async function loadModule(root, folder, file) {
     if (!existsSync(path + extension)) continue
     return REQUIRES && isCommonJs(path, extension) ? require(path + extension) : import(path + extension)
   }
-  return require(require.resolve(file, { paths: [root, join(root, folder)] }))
+  return require(require.resolve(file, { paths: [root, REQUIRES ? folder : join(root, folder)] }))
 }
 
 function isCommonJs(path, extension) {
@@ -57,8 +59,8 @@ function isInModulePackage(folder) {
 }
 
 function find(path, module) {
-  const holds = (value) => typeof value === 'object' || (REQUIRES && typeof value === 'function')
-  return path.split('.').reduce((value, key) => (value && holds(value) ? value[key] : undefined), module)
+  const holds = (value) => value && (REQUIRES || typeof value === 'object')
+  return path.split('.').reduce((value, key) => (holds(value) ? value[key] : undefined), module)
 }
 
 function failure(type, message) {

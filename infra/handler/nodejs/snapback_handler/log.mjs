@@ -1,6 +1,7 @@
 // What the handler writes to the function's log: metrics, and why it does not inject. Loaded only if there is something to write.
 
 import { writeSync } from 'node:fs'
+import { now, stringify } from './globals.mjs'
 
 // Up to this size, one write to a pipe is atomic (POSIX, PIPE_BUF on Linux).
 const MAX_LINE_BYTES = 4096
@@ -16,7 +17,7 @@ export function line(message) {
 export function metric(orders, fault, delayMs, request) {
   const named = { FunctionName: process.env.AWS_LAMBDA_FUNCTION_NAME, RequestId: request }
   for (const properties of [named, {}]) {
-    const text = JSON.stringify(metricOf(orders, fault, delayMs, properties)) + '\n'
+    const text = stringify(metricOf(orders, fault, delayMs, properties)) + '\n'
     if (Buffer.byteLength(text) <= MAX_LINE_BYTES) return write(STDOUT, text)
   }
 }
@@ -28,7 +29,7 @@ function metricOf(orders, fault, delayMs, properties) {
   ]
   const directive = { Namespace: 'snapback', Dimensions: [['Experiment', 'Run', 'Fault']], Metrics }
   return {
-    _aws: { Timestamp: Date.now(), CloudWatchMetrics: [directive] },
+    _aws: { Timestamp: now(), CloudWatchMetrics: [directive] },
     Experiment: orders.experiment,
     Run: orders.run,
     Fault: fault,

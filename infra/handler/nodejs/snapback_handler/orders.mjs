@@ -2,6 +2,8 @@
 //
 // A fault with anything unknown is ignored as a whole, because the unknown part could be a condition.
 
+import { parse as parseJson } from './globals.mjs'
+
 export const FAULTS_VARIABLE = 'SNAPBACK_HANDLER_FAULTS'
 export const ORIGINAL_VARIABLE = 'SNAPBACK_HANDLER'
 const MAX_FAULTS = 20
@@ -20,7 +22,7 @@ const EXCHANGED = { '"': "'", "'": '"', '\\': '~', '~': '\\' }
 // Returns the orders, with what is unknown in them. Throws if the text contains no orders.
 export async function parse(text) {
   const json = text.startsWith("{'") ? text.replace(/["'\\~]/g, (c) => EXCHANGED[c]) : text
-  const { until, experiment, run, seed = null, faults: listed, ...unknown } = objectOf(JSON.parse(json), 'it')
+  const { until, experiment, run, seed = null, faults: listed, ...unknown } = objectOf(readJson(json, 'it'), 'it')
   whole(until, 0, MAX_U64, 'until')
   textOf(experiment, 'experiment')
   textOf(run, 'run')
@@ -92,12 +94,21 @@ const SETTINGS = {
     if (statusCode !== null) whole(statusCode, 100, 599, 'statusCode')
     Object.values(objectOf(headers, 'headers')).forEach((value) => textOf(value, 'headers'))
     if (body !== null) textOf(body, 'body')
-    if (raw !== null) JSON.parse(textOf(raw, 'raw'))
+    if (raw !== null) readJson(textOf(raw, 'raw'), '`raw`')
     const isHttp = statusCode !== null || Object.keys(headers).length > 0 || body !== null
     if (isHttp === (raw !== null)) throw new Error('has not exactly one form of a response')
     if (isHttp && statusCode === null && !after) throw new Error('has no `statusCode`')
     return { statusCode, headers, body, raw }
   },
+}
+
+// The parser's message quotes the text, which the log must not contain.
+function readJson(text, name) {
+  try {
+    return parseJson(text)
+  } catch {
+    throw new Error(`${name} is not JSON`)
+  }
 }
 
 function nothing(unknown) {

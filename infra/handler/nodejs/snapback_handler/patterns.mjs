@@ -27,7 +27,8 @@ export function matcher(pattern, written) {
   try {
     regex = new RegExp(asInTheProxy(pattern), 'u')
   } catch (error) {
-    throw new Error(`the pattern cannot be compiled: ${error.message}`)
+    // The message starts with the pattern, which the log must not contain.
+    throw new Error(`the pattern cannot be compiled: ${error.message.split(': ').at(-1)}`)
   }
   const refersToTheEnd = pattern.includes('$')
   return (value) => {

@@ -7,11 +7,9 @@ A layer has no compiled code, so Python compiles these files at each start, whic
 what every run needs: this file, config.py, and conditions.py if there are conditions.
 """
 
-import os
 import sys
-import time
 
-from snapback_handler import config
+from snapback_handler import config, environ, time, urandom
 
 
 def __getattr__(name):
@@ -19,12 +17,13 @@ def __getattr__(name):
     # reported as it is; one at the import would be reported as a problem of this module.
     if name != "handler":
         raise AttributeError(name)
-    original_name = os.environ.pop(config.ORIGINAL_VARIABLE, "")
-    text = os.environ.pop(config.FAULTS_VARIABLE, None)
+    original_name = environ.pop(config.ORIGINAL_VARIABLE, "")
+    text = environ.pop(config.FAULTS_VARIABLE, None)
     # Libraries read the handler's name from the environment.
-    os.environ["_HANDLER"] = original_name
-    original = load(original_name)
+    environ["_HANDLER"] = original_name
+    # Before the function's module is loaded, which may change what this needs.
     orders = config.read(text)
+    original = load(original_name)
     handler = original if orders is None else wrap(original, original_name, orders)
     globals()["handler"] = handler
     return handler
@@ -44,7 +43,7 @@ def load(name):
 def wrap(original, name, orders):
     """Returns a handler that injects the faults of the orders until they expire."""
     choose = chooser(orders)
-    clock, until = time.time, orders.until
+    clock, until = time, orders.until
 
     def handler(event, context):
         if clock() >= until:
@@ -73,7 +72,7 @@ def chooser(orders):
     faults, count, everything = orders.faults, len(orders.faults), config.ALL
     if orders.seed is None:
         # From the kernel: environments restored from one snapshot (SnapStart) share all other random state.
-        draw, number, size = os.urandom, int.from_bytes, 8 * count
+        draw, number, size = urandom, int.from_bytes, 8 * count
 
         def roll():
             drawn = draw(size)

@@ -1,5 +1,7 @@
 """Conditions on an event: a path and one operator, as in `match` of the proxy's faults. Patterns and other paths are in patterns.py."""
 
+from snapback_handler import to_json
+
 MAX_STEPS, MAX_BYTES, MAX_VALUES = 32, 256, 64
 HEADERS = ("headers", "multiValueHeaders")
 OPERATORS = ("equals", "exists", "startsWith", "regex", "in")
@@ -86,7 +88,5 @@ def written(value):
     if isinstance(value, str):
         return value
     if isinstance(value, (bool, int, float)):
-        import json
-
-        return json.dumps(value)
+        return to_json(value)
     return None

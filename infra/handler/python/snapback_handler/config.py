@@ -3,9 +3,9 @@
 A fault with anything unknown is ignored as a whole, because the unknown part could be a condition.
 """
 
-import json
-import time
 from types import SimpleNamespace
+
+from snapback_handler import loads, time
 
 FAULTS_VARIABLE = "SNAPBACK_HANDLER_FAULTS"
 ORIGINAL_VARIABLE = "SNAPBACK_HANDLER"
@@ -26,18 +26,19 @@ def read(text):
         try:
             orders = parse(text)
             problems = ["%s; ignored" % what for what in orders.ignored]
-        except (ValueError, RecursionError) as error:
+        except Exception as error:
+            # The function must run without faults, whatever is wrong with the orders.
             problems = ["cannot be read: %s; the function runs without faults" % error]
     for problem in problems:
         from snapback_handler import log
 
         log.line("%s: %s" % (FAULTS_VARIABLE, problem))
-    return orders if orders and orders.faults and time.time() < orders.until else None
+    return orders if orders and orders.faults and time() < orders.until else None
 
 
 def parse(text):
     """Returns the orders, with what is unknown in them. Raises ValueError if the text contains no orders."""
-    left = json.loads(text.translate(EXCHANGED) if text.startswith("{'") else text, parse_constant=refuse)
+    left = loads(text.translate(EXCHANGED) if text.startswith("{'") else text, parse_constant=refuse)
     if type(left) is not dict:
         raise ValueError("it is not an object")
     until, experiment, run = take(left, "until", U64), take(left, "experiment", TEXT), take(left, "run", TEXT)
@@ -45,7 +46,7 @@ def parse(text):
     for at, each in enumerate(take(left, "faults", FAULTS)):
         try:
             faults.append(read_fault(each))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             ignored.append("faults[%d]: %s" % (at, error))
     ignored += ["`%s` is unknown" % name for name in left]
     # The handler compares with seconds.

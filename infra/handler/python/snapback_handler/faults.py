@@ -5,17 +5,16 @@ first exception after it; responses after it.
 """
 
 import builtins
-import opcode
+import functools
 import sys
-import time
+import threading
+from types import CodeType
 
-from snapback_handler import log
+from snapback_handler import log, monotonic, sleep, time
 
 # How often a wait reads the wall clock, which may jump where a sleep does not.
 CLOCK_INTERVAL_S = 1.0
 DEFAULT_TYPE = "RuntimeError"
-# What `try:` and `pass` are in a function's code.
-PASSIVE = {opcode.opmap.get("NOP"), opcode.opmap.get("SETUP_FINALLY")}
 
 
 class Call:
@@ -68,7 +67,7 @@ class Call:
 
     def remaining(self):
         """Returns the seconds until the faults expire, at least 0."""
-        return max(0.0, self.orders.until - time.time())
+        return max(0.0, self.orders.until - time())
 
     def report(self, fault, context, delay_ms=0):
         log.metric(self.orders, fault, delay_ms, getattr(context, "aws_request_id", ""))
@@ -78,9 +77,9 @@ class Call:
         if not self.remaining():
             return
         self.report("latency", context, round(delay_s * 1000))
-        end = time.monotonic() + delay_s
-        while self.remaining() and time.monotonic() < end:
-            time.sleep(max(0.0, min(end - time.monotonic(), CLOCK_INTERVAL_S, self.remaining())))
+        end = monotonic() + delay_s
+        while self.remaining() and monotonic() < end:
+            sleep(max(0.0, min(end - monotonic(), CLOCK_INTERVAL_S, self.remaining())))
 
     def exception(self, fault):
         return exception(self.original, self.name, fault.settings["type"], fault.settings["message"])
@@ -99,8 +98,12 @@ def exception(original, handler_name, name, message):
         problem = "neither the handler's module nor Python has an exception class with this name"
     else:
         try:
-            return found(message)
-        except Exception as error:
+            created = found(message)
+            if issubclass(type(created), Exception):
+                return created
+            problem = "its class creates something that is not an exception"
+        except BaseException as error:
+            # Its code is the function's, which may even exit.
             problem = "it cannot be created from a message alone: %s" % error
     return RuntimeError("%s (snapback was to raise %s, but %s)" % (message, name, problem))
 
@@ -109,22 +112,33 @@ def find_class(original, handler_name, name):
     """Returns the exception class with this name: of the handler's modules, of Python, or of a loaded module with the longest name."""
     # The handler can be from another module than its name says, such as an adapter of a framework.
     own = sys.modules.get(handler_name.rpartition(".")[0].replace("/", "."))
-    of_code = sys.modules.get(getattr(unwrapped(original), "__module__", None) or "")
+    module = attribute(unwrapped(original), "__module__")
+    of_code = sys.modules.get(module) if type(module) is str else None
     parts = name.split(".")
     roots = [(scope, parts) for scope in (own, of_code, builtins)]
     roots += [(sys.modules.get(".".join(parts[:at])), parts[at:]) for at in range(len(parts) - 1, 0, -1)]
     for found, path in roots:
         for part in path:
-            found = getattr(found, part, None)
-        if isinstance(found, type) and issubclass(found, Exception):
+            found = attribute(found, part)
+        # isinstance would ask the object, whose code may fail.
+        if issubclass(type(found), type) and issubclass(found, Exception):
             return found
     return None
 
 
+def attribute(owner, name):
+    """Returns an attribute; None if it is missing, or if the function's code that looks it up fails."""
+    try:
+        return getattr(owner, name, None)
+    except BaseException:
+        return None
+
+
 def unwrapped(function):
-    """Returns the function inside decorators that name what they wrap, as functools.wraps does."""
+    """Returns the function inside decorators that name what they wrap, as functools.wraps does, and inside functools.partial."""
     for _ in range(100):
-        inner = getattr(function, "__wrapped__", None)
+        is_partial = issubclass(type(function), functools.partial)
+        inner = attribute(function, "func" if is_partial else "__wrapped__")
         if inner is None:
             break
         function = inner
@@ -137,22 +151,29 @@ def raise_inside(original, error, event, context):
     So the stack has the function's frame, and what the function has around its handler sees the exception: a decorator of a tracer,
     a middleware. A handler that is not Python code is not called at all.
     """
-    inner = unwrapped(original)
-    code = getattr(inner, "__code__", None) or getattr(getattr(type(inner), "__call__", None), "__code__", None)
+    code = code_of(original)
     if code is None:
         raise error
-    before, raised = sys.gettrace(), []
+    waiting, passive = [error], passive_codes()
 
     def trace(frame, kind, _):
-        if frame.f_code is not code or raised:
+        if not waiting:
+            # A thread would keep the trace function after the invocation.
+            sys.settrace(None)
+            return None
+        if frame.f_code is not code:
             return None
         # A first line `try:` does nothing, and the function's own `except` is for the lines after it.
-        if kind == "line" and code.co_code[frame.f_lasti] not in PASSIVE:
-            raised.append(error)
+        if kind == "line" and code.co_code[frame.f_lasti] not in passive:
+            waiting.clear()
             raise error
         return trace
 
+    # threading.gettrace is new in Python 3.10.
+    before, before_in_threads = sys.gettrace(), getattr(threading, "_trace_hook", None)
     sys.settrace(trace)
+    # A decorator can run the function in a new thread, for its own limit of time.
+    threading.settrace(trace)
     try:
         result = original(event, context)
     except Exception as failure:
@@ -162,11 +183,35 @@ def raise_inside(original, error, event, context):
     finally:
         # Python removes a trace function that raises.
         sys.settrace(before)
-    if not raised:
+        threading.settrace(before_in_threads)
+        is_raised = not waiting
+        waiting.clear()
+    if not is_raised:
         # A decorator has answered without the function.
         raise error
     # The function's own code has handled the exception.
     return result
+
+
+def code_of(original):
+    """Returns the code of the function's own handler, which can be a function or an object to call; None if it is not Python code."""
+    inner = unwrapped(original)
+    for function in (inner, unwrapped(attribute(type(inner), "__call__"))):
+        code = attribute(function, "__code__")
+        if type(code) is CodeType:
+            return code
+    return None
+
+
+def passive_codes():
+    """Returns what `try:` and `pass` are in a function's code."""
+    try:
+        from opcode import opmap
+
+        return {opmap.get("NOP"), opmap.get("SETUP_FINALLY")}
+    except BaseException:
+        # The function's folder comes first, and may have another module with this name.
+        return ()
 
 
 def remove_last_frame(error, code):

@@ -1,8 +1,6 @@
 """The fault `response`: its settings, and what becomes of the function's own response. Loaded only if there is one."""
 
-import json
-
-from snapback_handler import config
+from snapback_handler import config, loads
 
 
 def read(left, after):
@@ -15,13 +13,13 @@ def read(left, after):
     if any(type(value) is not str for value in headers.values()):
         raise ValueError("a header is not text")
     if raw is not None:
-        json.loads(raw, parse_constant=config.refuse)
+        loads(raw, parse_constant=config.refuse)
     return {"status": status, "headers": headers, "body": body, "raw": raw}
 
 
 def whole_response(settings):
     if settings["raw"] is not None:
-        return json.loads(settings["raw"])
+        return loads(settings["raw"])
     return merged({"statusCode": 200, "headers": {}, "body": "", "isBase64Encoded": False}, settings)
 
 
