@@ -44,7 +44,7 @@ class Library:
         return [self.text(section, value) for tag, value in entries if tag == NEEDED_LIBRARY]
 
     def symbols(self, are_own: bool) -> set[str]:
-        """Returns the names of its own functions, or of those of other libraries."""
+        """Returns the names of the functions that it has, or of those that it needs."""
         section = self.of_type(DYNSYM)
         symbols = [self.read("<IBBHQQ", section[4] + at) for at in range(24, section[5], 24)]
         return {self.text(section, name) for name, _, _, home, _, _ in symbols if (home != 0) == are_own}
