@@ -70,6 +70,14 @@ class Dependency(unittest.TestCase):
             demo_dependency.check(at, run, {"before": self.BEFORE, "during": list(during), "after": []})
         return at.findings.failures
 
+    def test_without_a_separate_network_it_is_skipped_in_one_line(self) -> None:
+        at = stage()
+        demo_dependency.run(at)
+        _, title, line, *rest = at.timeline.stream.getvalue().split("\n")  # type: ignore[attr-defined]
+        self.assertIn("demo 6", title)
+        self.assertIn("skipped", line)
+        self.assertEqual((rest, at.findings.failures), ([""], []))
+
     def test_slow_failures_that_are_counted_are_expected(self) -> None:
         self.assertEqual(self.failures(1, Response(0, 1.4, "failed"), Response(0, 0.02, "answered")), [])
 
