@@ -29,7 +29,7 @@ LONG ?=
 # Seconds for each target of `make fuzz`.
 FUZZ_SECONDS ?= 60
 
-# The only demo that `make lab` runs, 1 to 5; by default all. VERBOSE=1 prints each compared field.
+# The only demo that `make lab` runs, 1 to 6; by default all. VERBOSE=1 prints each compared field.
 DEMO ?=
 VERBOSE ?=
 
@@ -89,7 +89,7 @@ cli: ## build the command line alone: target/release/snapback
 	@python3 infra/package.py --cli
 
 .PHONY: layer
-layer: ## build the layers: the fault proxy for both architectures, and the chaos handler, in target/layer
+layer: ## build the layers: the fault proxy with its shim for both architectures, and the chaos handler, in target/layer
 	@python3 infra/layer.py
 
 .PHONY: package
@@ -130,13 +130,13 @@ destroy: tools-lab cli ## delete the stack STACK unless a target is armed; the l
 	@python3 infra/destroy.py $(STACK)
 
 .PHONY: lab
-lab: good-demo build ## run the five demos on an emulator, without an AWS account; DEMO=3 runs one, VERBOSE=1 prints every field
+lab: good-demo build ## run the six demos on an emulator, without an AWS account; DEMO=3 runs one, VERBOSE=1 prints every field
 	.tools/venv/bin/python infra/lab/lab.py run $(if $(DEMO),--demo $(DEMO)) $(if $(VERBOSE),--verbose)
 
 # Checks the number before a build that takes minutes.
 .PHONY: good-demo
 good-demo:
-	@[[ "$${DEMO:-}" =~ ^[1-5]?$$ ]] || { echo "make lab: DEMO=$$DEMO: there is no such demo; write 1, 2, 3, 4 or 5" >&2; exit 2; }
+	@[[ "$${DEMO:-}" =~ ^[1-6]?$$ ]] || { echo "make lab: DEMO=$$DEMO: there is no such demo; write 1, 2, 3, 4, 5 or 6" >&2; exit 2; }
 
 .PHONY: recording
 recording: build ## run the lab on a terminal, and draw its output for the README: infra/lab/recording.svg
@@ -161,6 +161,8 @@ test: validate build tools-browser tools-cdk tools-chaos tools-ledger tools-vers
 	.tools/venv/bin/python -m unittest discover -s infra/lab
 	.tools/venv/bin/python -m unittest discover -s infra
 	.tools/venv/bin/python -m unittest discover -s tests/handler
+	.tools/venv/bin/python -m unittest discover -s tests/dependency
+	$(CARGO) test --locked --package snapback-shim
 	.tools/chaos/bin/python -m unittest discover -s infra/chaostoolkit-snapback/tests
 	# The decisions and the simulated world must build without any SDK.
 	$(CARGO) test --locked --no-default-features --features testing
@@ -208,6 +210,7 @@ bench: build ## measure bootstrap and fault proxy: size, start, and the proxy's 
 	$(CARGO) build --profile layer --locked --target $(MUSL) --no-default-features --features bench --bin bench-proxy
 	$(LAYER_BINARIES)/bench-proxy $(LAYER_BINARIES)/snapback-proxy $(if $(LONG),--long)
 	python3 infra/bench/handler/speed.py
+	.tools/venv/bin/python infra/bench/dependency/speed.py $(abspath $(LAYER_BINARIES)/bench-proxy)
 
 .PHONY: fuzz
 fuzz: ## fuzz the proxy: two targets, FUZZ_SECONDS each

@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -35,14 +36,26 @@ def target_directory() -> Path:
     return ROOT / os.environ.get("CARGO_TARGET_DIR", "target")
 
 
-def pack(binary: Path, name: str, into: Path, largest: int) -> str:
-    """Zips a binary under this name, if it is small enough, and returns a line about the result."""
-    size = binary.stat().st_size
-    if size > largest:
-        raise TooLarge(f"{binary}: {size} bytes, more than the limit of {largest}")
-    archive(binary, name, into)
-    zipped = into.stat().st_size
-    return f"{into.relative_to(ROOT)}: {name}, {size / MEGABYTE:.1f} MB, zipped {zipped / MEGABYTE:.1f} MB"
+@dataclass(frozen=True)
+class Binary:
+    """A binary, its name in the archive, and the most bytes that it may have."""
+
+    path: Path
+    name: str
+    largest: int
+
+    def described(self) -> str:
+        size = self.path.stat().st_size
+        if size > self.largest:
+            raise TooLarge(f"{self.path}: {size} bytes, more than the limit of {self.largest}")
+        return f"{self.name}, {size / MEGABYTE:.2g} MB"
+
+
+def pack(binaries: list[Binary], into: Path) -> str:
+    """Zips binaries under their names, if they are small enough, and returns a line about the result."""
+    described = "; ".join(binary.described() for binary in binaries)
+    write(into, [(binary.name, binary.path, 0o100755) for binary in binaries])
+    return f"{into.relative_to(ROOT)}: {described}; zipped {into.stat().st_size / MEGABYTE:.1f} MB"
 
 
 def pack_folder(folder: Path, into: Path) -> str:
@@ -50,10 +63,6 @@ def pack_folder(folder: Path, into: Path) -> str:
     sources = [path for path in sorted(folder.rglob("*")) if path.suffix in (".py", ".mjs")]
     write(into, [(str(path.relative_to(folder)), path, 0o100644) for path in sources])
     return f"{into.relative_to(ROOT)}: {len(sources)} files, zipped {into.stat().st_size / MEGABYTE:.2f} MB"
-
-
-def archive(binary: Path, name: str, into: Path) -> None:
-    write(into, [(name, binary, 0o100755)])
 
 
 def write(into: Path, members: list[tuple[str, Path, int]]) -> None:

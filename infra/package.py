@@ -21,7 +21,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from binaries import MEGABYTE, ROOT, TARGETS, TooLarge, add_target, host_architecture, pack, target_directory
+from binaries import MEGABYTE, ROOT, TARGETS, Binary, TooLarge, add_target, host_architecture, pack, target_directory
 
 CROSS = ROOT / ".tools" / "cross" / "bin"
 PACKAGE = ROOT / "target" / "package" / "bootstrap.zip"
@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> int:
         return 0
     largest = LARGEST_BINARY if profile == "release" else LARGEST_PACKAGE
     try:
-        packed = pack(build_bootstrap(what, profile, tests), "bootstrap", PACKAGE, largest)
+        packed = pack([Binary(build_bootstrap(what, profile, tests), "bootstrap", largest)], PACKAGE)
     except TooLarge as grown:
         print(f"package: {grown}", file=sys.stderr)
         return 1

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import layer
 import package
-from binaries import ROOT, TARGETS, host_architecture, pack, target_directory
+from binaries import ROOT, TARGETS, Binary, host_architecture, pack, target_directory
 
 DIST = ROOT / "target" / "dist"
 CODE = DIST / "code"
@@ -87,7 +87,7 @@ def build_code() -> None:
         raise Wrong("the layers were not built")
     for architecture in TARGETS:
         binary = package.build_for_release(architecture)
-        print(pack(binary, "bootstrap", CODE / f"bootstrap-{architecture}.zip", package.LARGEST_BINARY))
+        print(pack([Binary(binary, "bootstrap", package.LARGEST_BINARY)], CODE / f"bootstrap-{architecture}.zip"))
         shutil.copyfile(layer.LAYERS / f"{architecture}.zip", CODE / f"proxy-{architecture}.zip")
     shutil.copyfile(layer.LAYERS / "handler.zip", CODE / "handler.zip")
     shutil.copyfile(STATE_MACHINE, CODE / STATE_MACHINE.name)

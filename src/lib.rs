@@ -43,6 +43,9 @@
 //! | `aws` | the ports on AWS: the only module that names an SDK | `aws` |
 //! | `task` | the boundary to Step Functions and EventBridge | `task` |
 //! | `cli` | arguments, commands, output | `cli` |
+//!
+//! The shim (`src/shim/`) is a separate crate without the standard library, because it is loaded into the function's own
+//! processes. It shares one file with the proxy: the form of its questions.
 
 #[cfg(feature = "aws")]
 pub mod aws;

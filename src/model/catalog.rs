@@ -19,7 +19,7 @@ const UPDATE: &str = "lambda:UpdateFunctionConfiguration";
 const LAYER: &str = "lambda:GetLayerVersion";
 
 /// Every fault.
-pub const FAULT_CATALOG: [FaultInfo; 15] = [
+pub const FAULT_CATALOG: [FaultInfo; 16] = [
     FaultInfo {
         name: "reservedConcurrency",
         sentence: "Sets the reserved concurrency, so that invocations above it are throttled; 0 throttles all of them.",
@@ -124,5 +124,12 @@ pub const FAULT_CATALOG: [FaultInfo; 15] = [
         example: "{}",
         actions: &[UPDATE, LAYER],
         sample: "fault-exit.json",
+    },
+    FaultInfo {
+        name: "dependency",
+        sentence: "Delays, limits, refuses, resets or silences connections to some hosts, or stops their names from resolving.",
+        example: "{hosts: [\"*.amazonaws.com\"], refuse: true}",
+        actions: &[UPDATE, LAYER],
+        sample: "fault-dependency.json",
     },
 ];

@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::fault::{EnvironmentFault, Fault, LayerFault};
 use super::handler_fault::{BroughtHandler, HandlerFault};
 use super::invocation::{
-    Corrupt, CorruptFault, EventCondition, ExceptionFault, HandlerOrder, InitFault, InvocationFault, LatencyFault,
-    Milliseconds, Moment, Operator, ResponseFault, Rule,
+    Breakage, Corrupt, CorruptFault, DependencyFault, EventCondition, ExceptionFault, HandlerOrder, Host, InitFault,
+    InvocationFault, LatencyFault, Milliseconds, Moment, Operator, ResponseFault, Rule, Unresolvable,
 };
 use super::mappings::Mappings;
 use super::names::{LayerVersionArn, VariableName};
@@ -39,7 +39,8 @@ pub fn describe(fault: &Fault) -> String {
         | Fault::Corrupt(_)
         | Fault::Disk(_)
         | Fault::Init(_)
-        | Fault::Exit(_) => fault.invocation().as_ref().map(inside).unwrap_or_default(),
+        | Fault::Exit(_)
+        | Fault::Dependency(_) => fault.invocation().as_ref().map(inside).unwrap_or_default(),
     }
 }
 
@@ -62,6 +63,7 @@ fn inside(fault: &InvocationFault) -> String {
             Milliseconds::MIN => "runtime killed at the event".to_owned(),
             delay => format!("runtime killed {} ms after the event", delay.get()),
         },
+        InvocationFault::Dependency(fault) => dependency(fault),
         InvocationFault::Init(fault) => return init(fault),
     };
     format!("{what} {}", invocations(&fault.rule()))
@@ -109,6 +111,29 @@ fn corrupt(fault: &CorruptFault) -> String {
         Some(Corrupt::Replace(text)) => format!("response body replaced by {}", quoted(text)),
         Some(Corrupt::Mangle) => "values in the response body changed".to_owned(),
         None => "response body unchanged".to_owned(),
+    }
+}
+
+fn dependency(fault: &DependencyFault) -> String {
+    let hosts: Vec<&str> = fault.hosts.iter().map(Host::as_str).collect();
+    let ports: Vec<String> = fault.ports.iter().map(|port| port.get().to_string()).collect();
+    let ports = match ports.len() {
+        0 => String::new(),
+        1 => format!(" at port {}", ports.join(", ")),
+        _ => format!(" at ports {}", ports.join(", ")),
+    };
+    let whom = format!("{}{ports}", hosts.join(", "));
+    match fault.breakage() {
+        Some(Breakage::Latency(least, most)) if least == most => format!("answers of {whom} +{} ms", most.get()),
+        Some(Breakage::Latency(least, most)) => format!("answers of {whom} +{} to {} ms", least.get(), most.get()),
+        Some(Breakage::Bandwidth(limit)) => format!("connections to {whom} limited to {limit} bytes per second"),
+        Some(Breakage::Refuse) => format!("connections to {whom} refused"),
+        Some(Breakage::Reset(0)) => format!("connections to {whom} reset at the first bytes"),
+        Some(Breakage::Reset(bytes)) => format!("connections to {whom} reset after {bytes} bytes of answers"),
+        Some(Breakage::Blackhole) => format!("connections to {whom} silent"),
+        Some(Breakage::Unresolvable(Unresolvable::NotFound)) => format!("{whom} not found when resolved"),
+        Some(Breakage::Unresolvable(Unresolvable::TryAgain)) => format!("{whom} without an answer when resolved"),
+        None => format!("connections to {whom} unchanged"),
     }
 }
 
@@ -276,6 +301,50 @@ mod tests {
             (
                 json!({ "init": { "delayMs": 5, "fail": { "message": "m" }, "percentage": 50 } }),
                 "50 % of initializations delayed by 5 ms and failed with InjectedError (m)",
+            ),
+        ] {
+            assert_eq!(described(fault), expected);
+        }
+    }
+
+    #[test]
+    fn a_broken_dependency_has_its_hosts_and_the_breakage() {
+        for (fault, expected) in [
+            (
+                json!({ "dependency": { "hosts": ["db.*", "10.0.0.0/8"], "ports": [443], "refuse": true, "percentage": 5 } }),
+                "connections to db.*, 10.0.0.0/8 at port 443 refused on 5 % of invocations",
+            ),
+            (
+                json!({ "dependency": { "hosts": ["db"], "ports": [1, 2], "latency": { "minMs": 1, "maxMs": 2 } } }),
+                "answers of db at ports 1, 2 +1 to 2 ms on every invocation",
+            ),
+            (
+                json!({ "dependency": { "hosts": ["db"], "latency": { "delayMs": 9 } } }),
+                "answers of db +9 ms on every invocation",
+            ),
+            (
+                json!({ "dependency": { "hosts": ["db"], "bandwidth": { "bytesPerSecond": 100 } } }),
+                "connections to db limited to 100 bytes per second on every invocation",
+            ),
+            (
+                json!({ "dependency": { "hosts": ["db"], "reset": {} } }),
+                "connections to db reset at the first bytes on every invocation",
+            ),
+            (
+                json!({ "dependency": { "hosts": ["db"], "reset": { "afterBytes": 7 } } }),
+                "connections to db reset after 7 bytes of answers on every invocation",
+            ),
+            (
+                json!({ "dependency": { "hosts": ["db"], "blackhole": true } }),
+                "connections to db silent on every invocation",
+            ),
+            (
+                json!({ "dependency": { "hosts": ["db"], "unresolvable": "notFound" } }),
+                "db not found when resolved on every invocation",
+            ),
+            (
+                json!({ "dependency": { "hosts": ["db"], "unresolvable": "tryAgain" } }),
+                "db without an answer when resolved on every invocation",
             ),
         ] {
             assert_eq!(described(fault), expected);

@@ -9,8 +9,8 @@ use super::bounded::BoundedU32;
 use super::claim::{Claim, HANDLER_VARIABLES, PROXY_VARIABLES};
 use super::handler_fault::{BroughtHandler, FunctionTimeout, HandlerFault, Megabytes};
 use super::invocation::{
-    CorruptFault, DiskFault, ErrorFault, ExitFault, HandlerOrder, InitFault, InvocationFault, InvocationTimeoutFault,
-    LatencyFault, ResponseFault, WRAPPER_VARIABLE,
+    CorruptFault, DependencyFault, DiskFault, ErrorFault, ExitFault, HandlerOrder, InitFault, InvocationFault,
+    InvocationTimeoutFault, LatencyFault, ResponseFault, WRAPPER_VARIABLE,
 };
 use super::mappings::Mappings;
 use super::names::{LayerVersionArn, VariableName, WrapperPath};
@@ -59,6 +59,9 @@ pub enum Fault {
     /// Kills the runtime in the middle of invocations.
     #[serde(deserialize_with = "checked")]
     Exit(ExitFault),
+    /// Breaks what the function depends on.
+    #[serde(deserialize_with = "checked")]
+    Dependency(DependencyFault),
 }
 
 /// Runs the proxy's check at this point, where the message can name the field that the user wrote.
@@ -219,6 +222,7 @@ impl Fault {
             Self::Disk(_) => "disk",
             Self::Init(_) => "init",
             Self::Exit(_) => "exit",
+            Self::Dependency(_) => "dependency",
         }
     }
 
@@ -232,6 +236,7 @@ impl Fault {
                 | Self::Init(_)
                 | Self::Memory(_)
                 | Self::Timeout(_)
+                | Self::Dependency(_)
                 | Self::Handler(HandlerFault::Chaos(HandlerOrder::Latency(_)))
         )
     }
@@ -269,6 +274,7 @@ impl Fault {
             Self::Disk(fault) => fault.clone().into(),
             Self::Init(fault) => fault.clone().into(),
             Self::Exit(fault) => fault.clone().into(),
+            Self::Dependency(fault) => fault.clone().into(),
             Self::ReservedConcurrency(_)
             | Self::Handler(_)
             | Self::Layer(_)
@@ -306,7 +312,8 @@ impl Fault {
             | Self::Corrupt(_)
             | Self::Disk(_)
             | Self::Init(_)
-            | Self::Exit(_) => PROXY_VARIABLES.map(Claim::ProxyVariable).to_vec(),
+            | Self::Exit(_)
+            | Self::Dependency(_) => PROXY_VARIABLES.map(Claim::ProxyVariable).to_vec(),
         }
     }
 

@@ -103,7 +103,8 @@ impl ChangeSetBuilder<'_> {
             | Fault::Corrupt(_)
             | Fault::Disk(_)
             | Fault::Init(_)
-            | Fault::Exit(_) => {}
+            | Fault::Exit(_)
+            | Fault::Dependency(_) => {}
         }
     }
 

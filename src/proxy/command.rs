@@ -64,12 +64,17 @@ fn standalone(address: &str) -> Result<(), String> {
     served.map_err(|error| format!("stopped: {error}"))
 }
 
+/// Whether the fault concerns the runtime's own process.
+fn needs_runtime(fault: &InvocationFault) -> bool {
+    matches!(fault, InvocationFault::Exit(_) | InvocationFault::Dependency(_))
+}
+
 /// Reads the configuration, if there is a readable one.
 fn config() -> Result<Option<ProxyConfig>, String> {
     let Some(text) = std::env::var_os(FAULTS_VARIABLE) else { return Ok(None) };
     match ProxyConfig::parse(&text.to_string_lossy()) {
-        Ok(config) if config.faults.iter().any(|fault| matches!(fault, InvocationFault::Exit(_))) => Err(format!(
-            "{FAULTS_VARIABLE} has an `exit` fault, but there is no runtime to kill standalone; remove the fault"
+        Ok(config) if config.faults.iter().any(needs_runtime) => Err(format!(
+            "{FAULTS_VARIABLE} has an `exit` or a `dependency` fault, but there is no runtime standalone; remove the fault"
         )),
         Ok(config) => {
             log_ignored(&config);

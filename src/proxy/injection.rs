@@ -107,7 +107,10 @@ impl Connection {
         }
         let Event { key, deadline, response, buffered } = event;
         let disk = fill_disk(&verdict.megabytes, &key.request, injector);
-        let pending = PendingEffects { result_changes: verdict.result_changes, disk, exits: verdict.exit.is_some() };
+        let breakages = injector.breakages().filter(|_| !verdict.dependencies.is_empty());
+        let breaking = breakages.map(|breakages| breakages.begin(&verdict.dependencies, &key.request));
+        let (result_changes, exits) = (verdict.result_changes, verdict.exit.is_some());
+        let pending = PendingEffects { result_changes, disk, breaking, exits };
         if !pending.is_empty() {
             injector.remember(&key, deadline, pending);
         }

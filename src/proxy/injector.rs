@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::model::invocation::ProxyConfig;
 
+use super::dependency::Breakages;
 use super::dice::Dice;
 use super::head::Unrecognized;
 use super::log::{Metrics, log_line};
@@ -25,6 +26,8 @@ pub struct Injector {
     dice: Mutex<Dice>,
     pending: Mutex<PendingInvocations>,
     metrics: Metrics,
+    /// What breaks dependencies, if a fault does.
+    breakages: Option<Arc<Breakages>>,
     runtime: Option<Process>,
     /// The wall clock: the time since the epoch.
     clock: fn() -> Duration,
@@ -40,9 +43,11 @@ pub struct Injector {
 impl Injector {
     /// Creates an injector for a configuration, which it keeps as long as the process lives.
     pub(crate) fn new(config: ProxyConfig, runtime: Option<Process>) -> Arc<Self> {
+        let config: &'static ProxyConfig = Box::leak(Box::new(config));
         Arc::new(Self {
             dice: Mutex::new(Dice::new(config.seed)),
-            config: Box::leak(Box::new(config)),
+            config,
+            breakages: Breakages::new(config, now),
             pending: Mutex::default(),
             metrics: Metrics::new(),
             runtime,
@@ -56,6 +61,11 @@ impl Injector {
 
     pub(crate) fn config(&self) -> &'static ProxyConfig {
         self.config
+    }
+
+    /// Returns what breaks dependencies; `None` if no fault does.
+    pub(crate) fn breakages(&self) -> Option<&Arc<Breakages>> {
+        self.breakages.as_ref()
     }
 
     /// Returns the time until the faults expire; `None` once they have.
@@ -74,7 +84,7 @@ impl Injector {
 
     /// Writes the metrics of a fault that is injected now, with the delay that it causes.
     pub(crate) fn report(&self, fault: &str, delay: Duration, request: &str) {
-        self.metrics.injected(self.config, fault, delay, request, now());
+        self.metrics.injected(self.config, fault, delay, &[("RequestId", request)], now());
     }
 
     /// Delays an event or a result, but never past the end of the faults.

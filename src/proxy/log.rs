@@ -42,10 +42,19 @@ impl Metrics {
         Self { out, function: std::env::var("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default() }
     }
 
-    /// Writes the metrics of an injected fault and of the delay that it causes. `now` is since the epoch.
-    pub(crate) fn injected(&self, config: &ProxyConfig, fault: &str, delay: Duration, request: &str, now: Duration) {
+    /// Writes the metrics of an injected fault and of the delay that it causes, with properties that are no dimensions.
+    /// `now` is since the epoch.
+    pub(crate) fn injected(
+        &self,
+        config: &ProxyConfig,
+        fault: &str,
+        delay: Duration,
+        properties: &[(&str, &str)],
+        now: Duration,
+    ) {
         let Some(mut out) = self.out.as_ref() else { return };
-        let mut line = line(config, fault, delay, &[("FunctionName", &self.function), ("RequestId", request)], now);
+        let properties = [&[("FunctionName", self.function.as_str())], properties].concat();
+        let mut line = line(config, fault, delay, &properties, now);
         if line.len() > MAX_LINE {
             line = self::line(config, fault, delay, &[], now);
         }

@@ -15,7 +15,7 @@
 //!
 //! 1. `latency` and `invocationTimeout` before the handler. Their delays add up.
 //! 2. The first `response` or `error` before the handler. The handler does not run, so nothing follows.
-//! 3. `disk`, while the handler runs.
+//! 3. `disk` and `dependency`, while the handler runs.
 //! 4. `exit`, which kills the runtime.
 //! 5. `latency` after the handler.
 //! 6. `error` after the handler. It replaces the result, so the next two have no effect.
@@ -27,6 +27,7 @@ mod buffered;
 mod command;
 mod connection;
 mod damage;
+mod dependency;
 mod dice;
 mod disk;
 mod event;

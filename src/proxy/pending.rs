@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::time::Duration;
 
+use super::dependency::Breaking;
 use super::message::InvocationKey;
 use super::verdict::ResultChanges;
 
@@ -24,13 +25,15 @@ pub(crate) struct PendingEffects {
     pub(crate) result_changes: ResultChanges<'static>,
     /// The file that takes space in /tmp; dropping it frees the space.
     pub(crate) disk: Option<File>,
+    /// What breaks dependencies; dropping it repairs them.
+    pub(crate) breaking: Option<Breaking>,
     /// Whether the runtime is killed before it can post the result.
     pub(crate) exits: bool,
 }
 
 impl PendingEffects {
     pub(crate) fn is_empty(&self) -> bool {
-        self.result_changes.is_empty() && self.disk.is_none() && !self.exits
+        self.result_changes.is_empty() && self.disk.is_none() && self.breaking.is_none() && !self.exits
     }
 }
 

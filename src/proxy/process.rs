@@ -177,6 +177,24 @@ pub(crate) fn limit_send_buffer(socket: &impl AsFd, bytes: libc::c_int) {
     }
 }
 
+/// Lets a socket send a reset when it is closed, instead of what it still has to send and an end (`SO_LINGER`, socket(7)).
+pub(crate) fn reset_on_close(socket: &impl AsFd) {
+    let linger = libc::linger { l_onoff: 1, l_linger: 0 };
+    let size = libc::socklen_t::try_from(size_of_val(&linger)).unwrap_or_default();
+    let option = (&raw const linger).cast();
+    // SAFETY: the descriptor is open during the call, which reads `size` bytes at `option`.
+    unsafe { libc::setsockopt(socket.as_fd().as_raw_fd(), libc::SOL_SOCKET, libc::SO_LINGER, option, size) };
+}
+
+/// Limits a listener's queue to one connection that was not accepted (listen(2)).
+pub(crate) fn limit_queue(listener: &impl AsFd) -> io::Result<()> {
+    // SAFETY: the descriptor is open during the call, which takes numbers only.
+    match unsafe { libc::listen(listener.as_fd().as_raw_fd(), 0) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// Allocates disk space to a file.
 pub(crate) fn allocate(file: &File, offset: u64, length: u64) -> io::Result<()> {
     let number = |bytes: u64| libc::off_t::try_from(bytes).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge));

@@ -46,8 +46,8 @@ impl Connection {
         id: &str,
         pending: PendingEffects,
     ) -> Result<Flow, RelayError> {
-        let PendingEffects { result_changes, disk, exits } = pending;
-        drop(disk);
+        let PendingEffects { result_changes, disk, breaking, exits } = pending;
+        drop((disk, breaking));
         if exits && injector.kill_runtime(id) {
             // The runtime is dead, and with it this connection.
             return Err(RelayError::Runtime);

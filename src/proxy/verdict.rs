@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::model::invocation::{
-    CorruptFault, ErrorFault, InvocationFault, LatencyFault, MAX_FAULTS, Milliseconds, Moment, ProxyConfig,
-    ResponseFault,
+    CorruptFault, DependencyFault, ErrorFault, InvocationFault, LatencyFault, MAX_FAULTS, Milliseconds, Moment,
+    ProxyConfig, ResponseFault,
 };
 
 use super::dice::{Dice, between};
@@ -61,6 +61,8 @@ pub(crate) struct Verdict<'o> {
     pub(crate) instead: Option<Instead<'o>>,
     /// MB of /tmp that are filled until the result comes: one entry for each fault.
     pub(crate) megabytes: Vec<u32>,
+    /// The faults that break dependencies until the result comes.
+    pub(crate) dependencies: Vec<&'o DependencyFault>,
     /// The delay after which the runtime is killed.
     pub(crate) exit: Option<Duration>,
     /// What happens to the result.
@@ -109,6 +111,7 @@ impl<'o> Verdict<'o> {
         }
         if verdict.instead.is_some() {
             (verdict.exit, verdict.megabytes, verdict.result_changes) = (None, Vec::new(), ResultChanges::default());
+            verdict.dependencies.clear();
         }
         verdict
     }
@@ -146,6 +149,7 @@ impl<'o> Verdict<'o> {
                 let delay = exit.delay_ms.duration();
                 self.exit = Some(self.exit.map_or(delay, |other| other.min(delay)));
             }
+            InvocationFault::Dependency(dependency) => self.dependencies.push(dependency),
             InvocationFault::Init(_) => {}
         }
     }
@@ -225,7 +229,8 @@ mod tests {
         let config = config(
             r#"[{"error":{"type":"First","when":"after"}},{"response":{"statusCode":503,"when":"after"}},{"error":{"when":"after"}},{"corrupt":{"mangle":true}}]"#,
         );
-        let Verdict { delays, instead, megabytes, exit, result_changes } = verdict(&config);
+        let Verdict { delays, instead, megabytes, dependencies, exit, result_changes } = verdict(&config);
+        assert!(dependencies.is_empty());
         assert_eq!((delays.len(), instead, megabytes.len(), exit), (0, None, 0, None));
         assert_eq!(result_changes.error.map(|error| error.error_type.as_str()), Some("First"));
         assert_eq!(
@@ -251,9 +256,11 @@ mod tests {
     #[test]
     fn nothing_follows_the_first_result_in_the_handlers_place() {
         let config = config(
-            r#"[{"exit":{}},{"corrupt":{"mangle":true}},{"response":{"statusCode":503}},{"error":{}},{"disk":{"megabytes":1}}]"#,
+            r#"[{"exit":{}},{"corrupt":{"mangle":true}},{"response":{"statusCode":503}},{"error":{}},{"disk":{"megabytes":1}},
+               {"dependency":{"hosts":["db.shop"],"refuse":true}}]"#,
         );
         let verdict = verdict(&config);
+        assert!(verdict.dependencies.is_empty());
         assert!(matches!(verdict.instead, Some(Instead::Response(_))));
         assert_eq!(
             (verdict.exit, verdict.megabytes, verdict.result_changes),

@@ -7,6 +7,7 @@ use std::ffi::{OsStr, OsString};
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use crate::model::invocation::{
     CHAINED_WRAPPER_VARIABLE, FAULTS_VARIABLE, InvocationFault, MAX_FAULTS, Milliseconds, ProxyConfig,
 };
 
+use super::dependency::{self, Preload};
 use super::dice::Dice;
 use super::injector::{Injector, now};
 use super::log::{Metrics, log_ignored, log_line};
@@ -33,8 +35,8 @@ const REPORT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Replaces this process by the runtime, behind the proxy if there is a fault to inject. Returns only if that fails.
 pub(super) fn wrap(command: &[OsString]) -> ExitCode {
-    let port = match prepare() {
-        Ok(RuntimeStart::ViaProxy(port)) => Some(port),
+    let proxied = match prepare() {
+        Ok(RuntimeStart::ViaProxy(proxied)) => Some(proxied),
         Ok(RuntimeStart::Direct) => None,
         Ok(RuntimeStart::Failed) => return ExitCode::FAILURE,
         Err(why) => {
@@ -44,11 +46,11 @@ pub(super) fn wrap(command: &[OsString]) -> ExitCode {
     };
     let chained = std::env::var_os(CHAINED_WRAPPER_VARIABLE).filter(|chained| !chained.is_empty());
     let mut words: Vec<&OsStr> = chained.iter().chain(command).map(OsString::as_os_str).collect();
-    let mut error = runtime(&words, chained.as_deref(), port).exec();
+    let mut error = runtime(&words, chained.as_deref(), proxied.as_ref()).exec();
     if error.raw_os_error() == Some(libc::ENOEXEC) {
         // The chained wrapper has no line that names its interpreter. A shell would run such a script itself.
         words.insert(0, OsStr::new("/bin/sh"));
-        error = runtime(&words, chained.as_deref(), port).exec();
+        error = runtime(&words, chained.as_deref(), proxied.as_ref()).exec();
     }
     log_line(&format!("cannot start the runtime: {error}"));
     ExitCode::FAILURE
@@ -56,12 +58,20 @@ pub(super) fn wrap(command: &[OsString]) -> ExitCode {
 
 /// How the runtime starts.
 enum RuntimeStart {
-    /// Behind the proxy, which listens on this port.
-    ViaProxy(u16),
+    /// Behind the proxy.
+    ViaProxy(Proxied),
     /// Without the proxy.
     Direct,
     /// Not at all: a fault has failed its initialization.
     Failed,
+}
+
+/// What the runtime has to know about the proxy.
+struct Proxied {
+    /// The port on which it listens.
+    port: u16,
+    /// The shim in the runtime's processes, if there is one.
+    preload: Option<Preload>,
 }
 
 /// Reads the configuration, applies `init` faults, and starts the proxy if invocations can have faults.
@@ -78,13 +88,20 @@ fn prepare() -> Result<RuntimeStart, String> {
     if !config.concerns_invocations() || config.remaining(now()).is_none() {
         return Ok(RuntimeStart::Direct);
     }
-    spawn_proxy(upstream, config)
-        .map(RuntimeStart::ViaProxy)
-        .map_err(|error| format!("the proxy cannot start: {error}"))
+    let (preload, questions) = match dependency::prepare(&config) {
+        Ok(prepared) => prepared.unzip(),
+        Err(why) => {
+            log_line(&format!("{why}; no `dependency` fault is injected"));
+            (None, None)
+        }
+    };
+    let spawned = spawn_proxy(upstream, config, questions);
+    let port = spawned.map_err(|error| format!("the proxy cannot start: {error}"))?;
+    Ok(RuntimeStart::ViaProxy(Proxied { port, preload }))
 }
 
 /// Returns the command of the runtime, with the environment that it would have without the proxy.
-fn runtime(words: &[&OsStr], chained: Option<&OsStr>, port: Option<u16>) -> Command {
+fn runtime(words: &[&OsStr], chained: Option<&OsStr>, proxied: Option<&Proxied>) -> Command {
     let (program, arguments) = words.split_first().map_or((OsStr::new(""), words), |(first, rest)| (*first, rest));
     let mut runtime = Command::new(program);
     runtime.args(arguments);
@@ -94,15 +111,16 @@ fn runtime(words: &[&OsStr], chained: Option<&OsStr>, port: Option<u16>) -> Comm
     if let Some(chained) = chained {
         runtime.env(WRAPPER_VARIABLE, chained);
     }
-    if let Some(port) = port {
+    if let Some(Proxied { port, preload }) = proxied {
         runtime.env(API_VARIABLE, format!("127.0.0.1:{port}"));
+        preload.iter().for_each(|preload| preload.apply(&mut runtime));
     }
     process::keep_sigpipe(&mut runtime);
     runtime
 }
 
 /// Starts the proxy as a grandchild, whose parent exits, so that the runtime has no unexpected child. Returns its port.
-fn spawn_proxy(upstream: Upstream, config: ProxyConfig) -> io::Result<u16> {
+fn spawn_proxy(upstream: Upstream, config: ProxyConfig, questions: Option<UnixListener>) -> io::Result<u16> {
     // The runtime can connect from now on: the kernel queues its connection until the proxy accepts it.
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let port = listener.local_addr()?.port();
@@ -112,7 +130,7 @@ fn spawn_proxy(upstream: Upstream, config: ProxyConfig) -> io::Result<u16> {
         Fork::Child => {
             if let Ok(Fork::Child) = process::fork() {
                 drop(ready);
-                run_proxy(listener, upstream, config, runtime, readiness);
+                run_proxy(Listeners { listener, questions }, upstream, config, runtime, readiness);
             }
             std::process::exit(0);
         }
@@ -126,16 +144,25 @@ fn spawn_proxy(upstream: Upstream, config: ProxyConfig) -> io::Result<u16> {
     }
 }
 
+/// Where the proxy is asked.
+struct Listeners {
+    /// By the runtime, for events.
+    listener: TcpListener,
+    /// By the shim.
+    questions: Option<UnixListener>,
+}
+
 /// Runs the proxy until the runtime ends.
 fn run_proxy(
-    listener: TcpListener,
+    Listeners { listener, questions }: Listeners,
     upstream: Upstream,
     config: ProxyConfig,
     runtime: Process,
     mut readiness: io::PipeWriter,
 ) {
     process::ignore_signals();
-    let kept = [listener.as_raw_fd(), runtime.as_raw_fd(), readiness.as_raw_fd()];
+    let kept = [listener.as_raw_fd(), runtime.as_raw_fd(), readiness.as_raw_fd()].into_iter();
+    let kept: Vec<_> = kept.chain(questions.as_ref().map(AsRawFd::as_raw_fd)).collect();
     // One of the others is the descriptor that the runtime writes its log to: it must close when the runtime ends.
     if let Err(error) = process::close_others(&kept) {
         log_line(&format!("cannot close inherited descriptors: {error}"));
@@ -146,6 +173,9 @@ fn run_proxy(
             let address = listener.local_addr()?;
             let injector = Injector::new(config, Some(runtime));
             tokio::spawn(watch(Arc::clone(&injector), address));
+            if let Some((questions, breakages)) = questions.zip(injector.breakages()) {
+                tokio::spawn(dependency::answer_questions(questions, Arc::clone(breakages)));
+            }
             readiness.write_all(&[1])?;
             drop(readiness);
             tokio::select! {
@@ -170,7 +200,7 @@ fn inject_init(config: &ProxyConfig, upstream: &Upstream) -> bool {
     for fault in faults {
         let Some(remaining) = config.remaining(now()) else { return false };
         let delay = fault.delay_ms.map_or(Duration::ZERO, Milliseconds::duration).min(remaining);
-        Metrics::new().injected(config, "init", delay, "", now());
+        Metrics::new().injected(config, "init", delay, &[], now());
         std::thread::sleep(delay);
         if let Some(failure) = fault.fail.as_ref().filter(|_| config.remaining(now()).is_some()) {
             if let Err(error) = report_failure(upstream, &failure.error_type, &failure.message) {

@@ -185,6 +185,10 @@ pub fn faults() -> Vec<(&'static str, Value)> {
         ("disk", json!({ "megabytes": 64 })),
         ("init", json!({ "delayMs": 2000, "fail": { "type": "Chaos.Init" } })),
         ("exit", json!({ "delayMs": 50, "percentage": 1 })),
+        (
+            "dependency",
+            json!({ "hosts": ["dynamodb.*.amazonaws.com", "10.0.0.0/8"], "ports": [443], "refuse": true, "percentage": 50 }),
+        ),
     ]
 }
 

@@ -14,6 +14,8 @@ use super::support::block_on;
 mod conditions;
 #[path = "bad_input/configuration.rs"]
 mod configuration;
+#[path = "bad_input/dependencies.rs"]
+mod dependencies;
 #[path = "bad_input/experiment.rs"]
 mod experiment;
 #[path = "bad_input/faults.rs"]
@@ -43,6 +45,7 @@ const CORPUS: &[&[Row]] = &[
     configuration::VARIABLES,
     configuration::MAPPINGS,
     invocations::INVOCATIONS,
+    dependencies::DEPENDENCIES,
     conditions::STOP_CONDITIONS,
     conditions::STEADY_STATE,
 ];

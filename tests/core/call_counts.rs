@@ -32,6 +32,7 @@ const CALLS: &str = "\
 | `disk` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 10 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 26 |
 | `init` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 10 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 26 |
 | `exit` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 10 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 26 |
+| `dependency` | 1 UpdateFunctionConfiguration | 1 UpdateFunctionConfiguration | 10 | 1 DescribeAlarms, 1 GetFunctionCodeSigningConfig, 1 GetRuntimeManagementConfig, 1 ListAliases, 2 ListVersionsByFunction | 26 |
 | each run, once | – | – | – | 3 DescribeAlarms | 19 |
 | each round of Observe | – | – | – | 1 DescribeAlarms | 2 |
 | each target that such a round samples | – | – | 1 | – | 1 |

@@ -35,6 +35,7 @@ pub fn is_inside_invocations(fault: &str) -> bool {
         "disk",
         "init",
         "exit",
+        "dependency",
         "several inside invocations",
     ];
     inside.contains(&fault)

@@ -379,7 +379,12 @@ fn invalid_arguments_and_faults_are_refused_standalone() {
         (done.status.code(), String::from_utf8_lossy(&done.stderr).into_owned())
     };
     for (arguments, faults, expected) in [
-        (&["--listen", "127.0.0.1:0"][..], r#"[{"exit":{}}]"#, "there is no runtime to kill"),
+        (&["--listen", "127.0.0.1:0"][..], r#"[{"exit":{}}]"#, "there is no runtime standalone"),
+        (
+            &["--listen", "127.0.0.1:0"],
+            r#"[{"dependency":{"hosts":["db.shop"],"refuse":true}}]"#,
+            "there is no runtime standalone",
+        ),
         (&["--listen", "0.0.0.0:0"], "[]", "write 127.0.0.1:PORT"),
         (&["--listen", "here"], "[]", "--listen is `here`"),
         (&["--lisen", "127.0.0.1:0"], "[]", "usage:"),

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::model::text::{is_qualifier, shorten};
 
-use super::faults::{CorruptFault, InitFault, InvocationFault, LatencyFault, Moment, ResponseFault, Rule};
+use super::faults::{CorruptFault, InitFault, InvocationFault, LatencyFault, Moment, ResponseFault};
+use super::rule::Rule;
 
 /// The most conditions of a fault.
 const MAX_CONDITIONS: usize = 10;
@@ -26,6 +27,7 @@ impl InvocationFault {
             Self::Response(fault) => check_response(fault),
             Self::Corrupt(fault) => check_corrupt(fault),
             Self::Init(fault) => check_init(fault),
+            Self::Dependency(fault) => fault.check(),
             Self::InvocationTimeout(_) | Self::Disk(_) | Self::Exit(_) => Ok(()),
         }
     }

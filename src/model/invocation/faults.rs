@@ -1,26 +1,15 @@
 //! The faults inside invocations, with their settings.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::bounded::BoundedU32;
 
 use super::condition::EventCondition;
+use super::dependency::{Breakage, DependencyFault};
 use super::percentage::Percentage;
-
-/// A span of time in milliseconds, up to a function's longest timeout of 15 minutes
-/// (lambda/latest/dg/configuration-timeout).
-pub type Milliseconds = BoundedU32<0, 900_000>;
-
-impl Milliseconds {
-    /// Returns the span of time.
-    #[must_use]
-    pub fn duration(self) -> Duration {
-        Duration::from_millis(self.get().into())
-    }
-}
+use super::rule::{Milliseconds, Rule, invocation_fault};
 
 /// Whether a fault takes effect before the handler runs, or after.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,47 +27,6 @@ impl Moment {
     pub(super) fn is_default(&self) -> bool {
         *self == Self::default()
     }
-}
-
-/// Declares the settings of a fault, with those that every fault has: which invocations trigger it.
-macro_rules! invocation_fault {
-    ($(#[$doc:meta])* $name:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty,)* }) => {
-        $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-        #[serde(rename_all = "camelCase", deny_unknown_fields)]
-        pub struct $name {
-            $($(#[$field_meta])* pub $field: $type,)*
-            /// The percentage of invocations that have the fault; default: 100.
-            #[serde(default, skip_serializing_if = "Percentage::is_all")]
-            pub percentage: Percentage,
-            /// Conditions on the event, all of which must hold.
-            #[serde(default, rename = "match", skip_serializing_if = "Vec::is_empty")]
-            pub conditions: Vec<EventCondition>,
-            /// The alias or version that must be invoked; `$LATEST` includes invocations without one.
-            #[serde(default, skip_serializing_if = "Option::is_none")]
-            pub qualifier: Option<String>,
-        }
-
-        impl $name {
-            pub(super) fn rule(&self) -> Rule<'_> {
-                Rule { percentage: self.percentage, conditions: &self.conditions, qualifier: self.qualifier.as_deref() }
-            }
-        }
-    };
-}
-
-pub(super) use invocation_fault;
-
-/// Which invocations trigger a fault.
-#[derive(Clone, Copy, Debug)]
-pub struct Rule<'a> {
-    /// The percentage of invocations.
-    pub percentage: Percentage,
-    /// Conditions on the event, all of which must hold.
-    pub conditions: &'a [EventCondition],
-    /// The alias or version that must have been invoked.
-    pub qualifier: Option<&'a str>,
 }
 
 invocation_fault!(
@@ -245,6 +193,8 @@ pub enum InvocationFault {
     Init(InitFault),
     /// Kills the runtime during an invocation.
     Exit(ExitFault),
+    /// Breaks what the function depends on.
+    Dependency(DependencyFault),
 }
 
 /// Implements the conversions of settings to faults.
@@ -267,6 +217,7 @@ from_settings!(
     Disk(DiskFault),
     Init(InitFault),
     Exit(ExitFault),
+    Dependency(DependencyFault),
 );
 
 /// How a response is damaged.
@@ -318,6 +269,7 @@ impl InvocationFault {
             Self::Disk(_) => "disk",
             Self::Init(_) => "init",
             Self::Exit(_) => "exit",
+            Self::Dependency(_) => "dependency",
         }
     }
 
@@ -332,6 +284,7 @@ impl InvocationFault {
             Self::Corrupt(fault) => fault.rule(),
             Self::Disk(fault) => fault.rule(),
             Self::Exit(fault) => fault.rule(),
+            Self::Dependency(fault) => fault.rule(),
             Self::Init(fault) => Rule { percentage: fault.percentage, conditions: &[], qualifier: None },
         }
     }
@@ -342,6 +295,9 @@ impl InvocationFault {
         match self {
             Self::Latency(fault) => fault.range().is_some_and(|(_, most)| most == Milliseconds::MIN),
             Self::Init(fault) => fault.fail.is_none() && fault.delay_ms == Some(Milliseconds::MIN),
+            Self::Dependency(fault) => {
+                matches!(fault.breakage(), Some(Breakage::Latency(_, most)) if most == Milliseconds::MIN)
+            }
             _ => false,
         }
     }
@@ -361,6 +317,9 @@ mod tests {
             (r#"{"latency":{"delayMs":0}}"#, true),
             (r#"{"latency":{"minMs":0,"maxMs":0}}"#, true),
             (r#"{"init":{"delayMs":0}}"#, true),
+            (r#"{"dependency":{"hosts":["a"],"latency":{"delayMs":0}}}"#, true),
+            (r#"{"dependency":{"hosts":["a"],"latency":{"delayMs":1}}}"#, false),
+            (r#"{"dependency":{"hosts":["a"],"reset":{}}}"#, false),
             (r#"{"latency":{"delayMs":1}}"#, false),
             (r#"{"latency":{"minMs":0,"maxMs":1}}"#, false),
             (r#"{"init":{"delayMs":0,"fail":{}}}"#, false),

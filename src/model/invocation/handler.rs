@@ -7,9 +7,10 @@ use crate::model::text::shorten;
 
 use super::checks::{MAX_MESSAGE, MAX_TYPE, check_latency, check_response, check_rule};
 use super::condition::{EventCondition, Operator};
-use super::faults::{LatencyFault, Milliseconds, Moment, ResponseFault, Rule, injected_message, invocation_fault};
+use super::faults::{LatencyFault, Moment, ResponseFault, injected_message};
 use super::pattern::check_portable;
 use super::percentage::Percentage;
+use super::rule::{Milliseconds, Rule, invocation_fault};
 
 invocation_fault!(
     /// Raises an exception, in place of the handler or after it.

@@ -10,13 +10,13 @@ use crate::model::invocation::{
     LatencyFault, Milliseconds, Moment, Operator, Percentage, ResponseFault,
 };
 
+use super::denylist::{self, Denial};
 use super::draft::Draft;
 use super::fields::{Fields, shown};
 
 /// The flags, in the order in which failure-lambda applies them.
 const FLAGS: [&str; 7] = ["latency", "timeout", "diskspace", "denylist", "statuscode", "exception", "corruption"];
 
-pub(super) const DENYLIST: &str = "no fault closes connections to some hosts";
 pub(super) const DISK: &str =
     "failure-lambda adds a file in each invocation and keeps it; snapback fills /tmp while an invocation runs";
 
@@ -88,7 +88,7 @@ fn fault(name: &str, field: &str, flag: &mut Fields<'_>, draft: &mut Draft) -> R
         "statuscode" => statuscode(field, flag, rule, draft),
         "exception" => exception(field, flag, rule, draft),
         "corruption" => corruption(field, flag, rule, draft),
-        _ => Err(DENYLIST.to_owned()),
+        _ => denylist::dependency(flag.take("deny_list"), Denial::NotFound, rule.percentage, rule.conditions),
     }
 }
 

@@ -5,8 +5,9 @@ use serde_json::Value;
 use crate::model::input::InvalidInput;
 use crate::model::invocation::{DiskFault, InvocationFault, LatencyFault, Moment, Percentage};
 
+use super::denylist::{self, Denial};
 use super::draft::Draft;
-use super::failure_lambda::{DENYLIST, DISK, disk, error_fault, range, response_fault};
+use super::failure_lambda::{DISK, disk, error_fault, range, response_fault};
 use super::fields::{Fields, shown};
 
 /// The fields that no other tool has next to `isEnabled`.
@@ -67,7 +68,11 @@ fn fault(mode: &str, fields: &mut Fields<'_>, draft: &mut Draft) -> Result<Invoc
             let megabytes = disk("diskSpace", fields)?;
             Ok(InvocationFault::Disk(DiskFault { megabytes, percentage, conditions, qualifier }))
         }
-        "denylist" | "blacklist" => Err(DENYLIST.to_owned()),
+        // The list was called `blacklist` before.
+        "denylist" | "blacklist" => {
+            let hosts = fields.take("denylist").or_else(|| fields.take("blacklist"));
+            denylist::dependency(hosts, Denial::Closed, percentage, conditions)
+        }
         other => Err(format!("{} is not a failure mode", shown(&other.into()))),
     }
 }

@@ -7,6 +7,7 @@ mod chaos_toolkit;
 mod chaos_toolkit_actions;
 mod chaos_toolkit_variables;
 mod cloudformation;
+mod denylist;
 mod draft;
 mod envelope;
 mod failure_lambda;

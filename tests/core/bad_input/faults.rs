@@ -47,7 +47,7 @@ pub const FORM: &[Row] = &[
     (
         "/faults",
         || json!([{ "throttle": { "limit": 0 } }]),
-        "faults[0]: `throttle` is not a known name; write one of reservedConcurrency, handler, layer, environment, timeout, memory, eventSourceMapping, latency, invocationTimeout, error, response, corrupt, disk, init, exit",
+        "faults[0]: `throttle` is not a known name; write one of reservedConcurrency, handler, layer, environment, timeout, memory, eventSourceMapping, latency, invocationTimeout, error, response, corrupt, disk, init, exit, dependency",
     ),
     (
         "/faults",

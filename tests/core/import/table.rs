@@ -54,7 +54,9 @@ const SETTINGS: &[Setting] = &[
         flag("timeout", json!({ "timeout_buffer_ms": 500 }))
     }),
     ("failure-lambda", "`diskspace` with `disk_space` 100", || flag("diskspace", json!({ "disk_space": 100 }))),
-    ("failure-lambda", "`denylist` with `deny_list`", || flag("denylist", json!({ "deny_list": ["s3.*"] }))),
+    ("failure-lambda", "`denylist` with `deny_list`", || {
+        flag("denylist", json!({ "deny_list": ["s3.*.amazonaws.com"] }))
+    }),
     ("failure-lambda", "`statuscode` with `status_code` 404", || flag("statuscode", json!({ "status_code": 404 }))),
     ("failure-lambda", "`exception` with `exception_msg`", || flag("exception", json!({ "exception_msg": "sorry" }))),
     ("failure-lambda", "`corruption` with `body`", || flag("corruption", json!({ "body": "sorry" }))),

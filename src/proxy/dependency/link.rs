@@ -1,0 +1,211 @@
+//! One connection of the function, and the one to its dependency that belongs to it.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::net::tcp::{ReadHalf, WriteHalf};
+
+use crate::model::invocation::Breakage;
+use crate::proxy::dice::{Dice, between};
+use crate::proxy::process::reset_on_close;
+
+use super::breakages::Breakages;
+use super::wire::HostSet;
+
+/// Bytes of one read.
+const SIZE: usize = 64 * 1024;
+/// How often a silent connection checks whether it may continue.
+const CHECK_INTERVAL: Duration = Duration::from_millis(20);
+/// The parts into which a limited connection divides its rate.
+const PARTS: u32 = 20;
+
+thread_local! {
+    /// Where bytes are while no fault is triggered: between a read and a write that do not wait, so that all connections
+    /// can share it.
+    static ROOM: RefCell<Box<[u8]>> = RefCell::new(vec![0; SIZE].into_boxed_slice());
+}
+
+/// A link's state, which both of its directions share.
+struct Link<'b> {
+    breakages: &'b Breakages,
+    hosts: HostSet,
+    faults: u32,
+    /// Whether the next bytes of the dependency are the first ones of an answer.
+    awaits_answer: AtomicBool,
+    /// The bytes that the function has received since the last invocation with a fault began.
+    answered: AtomicU64,
+    /// The number of that invocation.
+    invocation: AtomicU32,
+}
+
+/// How many bytes may pass.
+struct Limits {
+    /// At once.
+    bytes: usize,
+    bytes_per_second: Option<u32>,
+}
+
+impl Limits {
+    const NONE: Self = Self { bytes: SIZE, bytes_per_second: None };
+}
+
+/// Who sends the bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sender {
+    Function,
+    Dependency,
+}
+
+/// The connection must be reset on both sides.
+struct Broken;
+
+impl From<io::Error> for Broken {
+    fn from(_: io::Error) -> Self {
+        Self
+    }
+}
+
+/// Passes bytes in both directions until both sides have ended, and breaks them as the triggered faults ask. An error on
+/// one side resets the other.
+pub(super) async fn link(
+    mut program: TcpStream,
+    dependency: impl Future<Output = io::Result<TcpStream>>,
+    hosts: HostSet,
+    breakages: &Breakages,
+) {
+    let Ok(mut dependency) = dependency.await else { return reset_on_close(&program) };
+    // Bytes leave as they have come: both sides have decided already when to send.
+    let _ = (program.set_nodelay(true), dependency.set_nodelay(true));
+    let link = Link {
+        breakages,
+        hosts,
+        faults: breakages.faults_of(hosts),
+        awaits_answer: AtomicBool::new(true),
+        answered: AtomicU64::new(0),
+        invocation: AtomicU32::new(breakages.began()),
+    };
+    let ended = {
+        let ((from_program, to_program), (from_dependency, to_dependency)) = (program.split(), dependency.split());
+        tokio::try_join!(
+            link.pump(from_program, to_dependency, Sender::Function),
+            link.pump(from_dependency, to_program, Sender::Dependency),
+        )
+    };
+    if ended.is_err() {
+        reset_on_close(&program);
+        reset_on_close(&dependency);
+    }
+}
+
+impl Link<'_> {
+    /// Passes the bytes of one direction.
+    async fn pump(&self, from: ReadHalf<'_>, mut to: WriteHalf<'_>, sender: Sender) -> Result<(), Broken> {
+        loop {
+            from.readable().await?;
+            let mut limits = Limits::NONE;
+            if self.breakages.are_triggered(self.faults) {
+                limits = self.obstruct(sender).await?;
+            }
+            let Some((count, rest)) = pass(&from, &to, limits.bytes)? else { continue };
+            if count == 0 {
+                to.shutdown().await?;
+                return Ok(());
+            }
+            match sender {
+                Sender::Function => self.awaits_answer.store(true, Ordering::Relaxed),
+                Sender::Dependency => {
+                    self.awaits_answer.store(false, Ordering::Relaxed);
+                    self.answered.fetch_add(count as u64, Ordering::Relaxed);
+                }
+            }
+            if !rest.is_empty() {
+                to.write_all(&rest).await?;
+            }
+            if let Some(rate) = limits.bytes_per_second {
+                let pause = Duration::from_nanos(count as u64 * 1_000_000_000 / u64::from(rate));
+                tokio::time::sleep(pause.min(self.breakages.remaining())).await;
+            }
+        }
+    }
+
+    /// Does what the triggered faults ask before bytes are read. Returns the limits for the bytes.
+    async fn obstruct(&self, sender: Sender) -> Result<Limits, Broken> {
+        self.note_invocation();
+        let mut limits = Limits::NONE;
+        let begins_answer = sender == Sender::Dependency && self.awaits_answer.load(Ordering::Relaxed);
+        let triggered: Vec<(usize, Breakage)> = self.breakages.triggered(self.faults).collect();
+        for (fault, breakage) in triggered {
+            let report = |delay| self.breakages.report(fault, self.hosts, delay);
+            match breakage {
+                Breakage::Refuse => {
+                    report(Duration::ZERO);
+                    return Err(Broken);
+                }
+                Breakage::Reset(after) => {
+                    let left = u64::from(after).saturating_sub(self.answered.load(Ordering::Relaxed));
+                    if left == 0 {
+                        report(Duration::ZERO);
+                        return Err(Broken);
+                    }
+                    if sender == Sender::Dependency {
+                        limits.bytes = limits.bytes.min(usize::try_from(left).unwrap_or(SIZE));
+                    }
+                }
+                Breakage::Blackhole => {
+                    report(Duration::ZERO);
+                    while self.breakages.are_triggered(1 << fault) {
+                        tokio::time::sleep(CHECK_INTERVAL).await;
+                    }
+                }
+                Breakage::Latency(least, longest) => {
+                    if begins_answer {
+                        let [roll] = Dice::new(None).roll("", 1);
+                        let delay = Duration::from_millis(between(least.get(), longest.get(), roll).into());
+                        report(delay);
+                        tokio::time::sleep(delay.min(self.breakages.remaining())).await;
+                    }
+                }
+                Breakage::Bandwidth(limit) => {
+                    report(Duration::ZERO);
+                    limits.bytes = limits.bytes.min((limit / PARTS).max(1) as usize);
+                    limits.bytes_per_second = Some(limits.bytes_per_second.map_or(limit, |other| other.min(limit)));
+                }
+                Breakage::Unresolvable(_) => {}
+            }
+        }
+        Ok(limits)
+    }
+
+    /// Begins to count the bytes of answers anew if another invocation has triggered a fault.
+    fn note_invocation(&self) {
+        let began = self.breakages.began();
+        if self.invocation.swap(began, Ordering::Relaxed) != began {
+            self.answered.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Reads at most this many bytes, and writes what can be written without waiting. Returns the number that was read, 0 at
+/// the end of the stream, and the bytes that are still to be written; `None` if nothing can be read now.
+fn pass(from: &ReadHalf<'_>, to: &WriteHalf<'_>, most: usize) -> io::Result<Option<(usize, Vec<u8>)>> {
+    ROOM.with_borrow_mut(|room| {
+        let room = &mut room[..most.min(SIZE)];
+        let count = match from.try_read(room) {
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let written = match to.try_write(&room[..count]) {
+            _ if count == 0 => 0,
+            Ok(written) => written,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(error) => return Err(error),
+        };
+        Ok(Some((count, room[written..count].to_vec())))
+    })
+}
