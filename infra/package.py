@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> int:
     if arguments[:1] == ["--lab"]:
         profile, arguments, tests = "lab", arguments[1:2], arguments[2:]
     if len(arguments) != 1 or arguments[0] not in (*TARGETS, "--cli"):
-        print(f"usage: infra/package.py [--lab] {'|'.join(TARGETS)}|--cli [TESTS]", file=sys.stderr)
+        print(f"usage: infra/package.py --cli | [--lab] {'|'.join(TARGETS)}; after --lab ARCHITECTURE, also the arguments of cargo test", file=sys.stderr)
         return 2
     [what] = arguments
     if what == "--cli":
