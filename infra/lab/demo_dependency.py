@@ -37,13 +37,14 @@ def run(stage: Stage) -> None:
     target = DEMO.target
     traffic = Traffic(stage.account, target.name, senders=SENDERS, per_second=REQUESTS_PER_SECOND)
     with traffic:
-        eventually(lambda: alarm_state(stage, target) == "OK" and is_clean(traffic.responses), PATIENCE_SECONDS)
+        # The first request of each sender starts an environment.
+        eventually(lambda: alarm_state(stage, target) == "OK" and is_clean(traffic.since(0)[SENDERS:]), PATIENCE_SECONDS)
         began = time.time()
         with Run(stage, DEMO, lambda: f"{target.name}: {traffic.counts}") as run:
             run.finish()
         ended = time.time()
         clean = eventually(lambda: is_clean(traffic.since(ended)), PATIENCE_SECONDS)
-    phases = {"before": traffic.since(0, began), "during": traffic.since(began, ended), "after": traffic.since(ended)}
+    phases = {"before": traffic.since(0, began)[SENDERS:], "during": traffic.since(began, ended), "after": traffic.since(ended)}
     show(stage, phases)
     run.check_outcome()
     check(stage, run, phases)
@@ -71,11 +72,10 @@ def median(responses: list[Response]) -> str:
 
 
 def check(stage: Stage, run: Run, phases: dict[str, list[Response]]) -> None:
-    failed = of_result([response for responses in phases.values() for response in responses], "failed")
+    responses = [response for phase in phases.values() for response in phase]
+    answered, failed = of_result(responses, "answered"), of_result(responses, "failed")
     injected = injected_faults(stage.account, DEMO.run).get("dependency", 0)
     stage.timeline.line("metrics", f"InjectedFaults in CloudWatch: {injected:.0f} dependency")
     stage.check(0 < injected == len(failed), "every failure that the traffic saw is one that CloudWatch counts")
-    answered = of_result(phases["before"], "answered")
-    waited = bool(failed) and median_ms(failed) > 2 * median_ms(answered)
-    stage.check(waited, "the SDK's retries made the failed requests slow")
+    stage.check(median_ms(failed) > median_ms(answered), "the SDK's retries made the failed requests slower than the others")
     stage.check(run.demo.target.alarm_name in run.alarms, "the errors tripped the alarm, and its event was sent")

@@ -124,7 +124,7 @@ ORDERS = Target(
     "lab-orders",
     "orders",
     ("lab-money", "lab-telemetry"),
-    Alarm("errors", "Errors", "Sum", 4),
+    Alarm("errors", "Errors", "Sum", 3),
     "Writes an order into a table",
     {"AWS_RETRY_MODE": "standard", "AWS_MAX_ATTEMPTS": "3"},
     table="lab-orders",

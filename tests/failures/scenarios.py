@@ -130,7 +130,8 @@ def misconfigured(shop: Shop) -> None:
 
 
 def without_dependency(shop: Shop) -> None:
-    fails(shop, "EndpointConnectionError", order="7")
+    """A fault on dependencies touches no loopback address, where the tables of this lab are. Demo 6 has a network in which it does."""
+    succeeds(shop, order="7")
 
 
 def small(shop: Shop) -> None:
