@@ -82,7 +82,7 @@ class Client {
             String message = String.valueOf(one.getMessage());
             if (one instanceof UnresolvedAddressException || one instanceof UnknownHostException) return "unresolved";
             if (one instanceof SocketTimeoutException || one instanceof HttpTimeoutException) return "timeout";
-            if (message.contains("Connection reset")) return "reset";
+            if (message.contains("Connection reset") || message.contains("Broken pipe") || message.contains("Error writing to server")) return "reset";
             if (one instanceof ConnectException && message.contains("refused")) return "refused";
         }
         return failure instanceof ConnectException ? "refused" : failure + " < " + failure.getCause();

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 SLOW_MS = 250
+# A response of 1 KB takes longer at 4 KB per second.
+LIMITED_MS = 150
 BODY, REFUSED, RESET, TIMEOUT = "body", "refused", "reset", "timeout"
 NOT_FOUND, TRY_AGAIN = "notFound", "tryAgain"
 
@@ -29,7 +31,7 @@ class Fault:
 FAULTS = {
     "none": Fault({"refuse": True, "percentage": 0}, BODY, BODY, is_triggered=False),
     "latency": Fault({"latency": {"delayMs": SLOW_MS}}, BODY, BODY, SLOW_MS),
-    "bandwidth": Fault({"bandwidth": {"bytesPerSecond": 2500}}, BODY, BODY, SLOW_MS),
+    "bandwidth": Fault({"bandwidth": {"bytesPerSecond": 4000}}, BODY, BODY, LIMITED_MS),
     "refuse": Fault({"refuse": True}, REFUSED, RESET),
     "reset": Fault({"reset": {}}, RESET, RESET),
     "cut": Fault({"reset": {"afterBytes": 600}}, RESET, RESET),

@@ -8,7 +8,7 @@ import tls from 'node:tls'
 
 const TIMEOUT_MS = Number(process.env.TIMEOUT_MS)
 const names = {
-  ECONNREFUSED: 'refused', ECONNRESET: 'reset', ENOTFOUND: 'notFound', EAI_AGAIN: 'tryAgain', ETIMEDOUT: 'timeout', TimeoutError: 'timeout',
+  ECONNREFUSED: 'refused', ECONNRESET: 'reset', EPIPE: 'reset', ENOTFOUND: 'notFound', EAI_AGAIN: 'tryAgain', ETIMEDOUT: 'timeout', TimeoutError: 'timeout',
 }
 const kept = new Map()
 

@@ -56,9 +56,9 @@ end
 def name_of(failure)
   case failure
   when Errno::ECONNREFUSED then "refused"
-  when Errno::ECONNRESET then "reset"
+  when Errno::ECONNRESET, Errno::EPIPE then "reset"
   when Timeout::Error, Errno::ETIMEDOUT then "timeout"
-  when OpenSSL::SSL::SSLError then failure.message.match?(/errno=104|[Rr]eset/) ? "reset" : failure.inspect
+  when OpenSSL::SSL::SSLError then failure.message.match?(/errno=(104|32)|[Rr]eset/) ? "reset" : failure.inspect
   when SocketError then { "Temporary" => "tryAgain", "Name" => "notFound" }.fetch(failure.message.split(": ").last.split.first, failure.inspect)
   else failure.inspect
   end

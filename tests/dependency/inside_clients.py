@@ -51,6 +51,8 @@ class Clients(unittest.TestCase):
         ]
         results = function.invoke({"do": "fetch", "fetch": wanted} | event)
         self.assertIsInstance(results, list, function.output())
+        without_result = [case for case in cases if case.number not in {result["id"] for result in results}]
+        self.assertEqual(without_result, [], function.output())
         return {result["id"]: result for result in results}
 
     def check(self, case: Case, result: dict, expected: str) -> str | None:
