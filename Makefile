@@ -29,7 +29,7 @@ LONG ?=
 # Seconds for each target of `make fuzz`.
 FUZZ_SECONDS ?= 60
 
-# The only demo that `make lab` runs, 1 to 5; by default all. VERBOSE=1 prints each compared field.
+# The only demo that `make lab` runs, 1 to 6; by default all. VERBOSE=1 prints each compared field.
 DEMO ?=
 VERBOSE ?=
 
@@ -128,13 +128,13 @@ destroy: tools-lab cli ## delete the stack STACK unless a target is armed; the l
 	@python3 infra/destroy.py $(STACK)
 
 .PHONY: lab
-lab: good-demo build ## run the five demos on an emulator, without an AWS account; DEMO=3 runs one, VERBOSE=1 prints every field
+lab: good-demo build ## run the six demos on an emulator, without an AWS account; DEMO=3 runs one, VERBOSE=1 prints every field
 	.tools/venv/bin/python infra/lab/lab.py run $(if $(DEMO),--demo $(DEMO)) $(if $(VERBOSE),--verbose)
 
 # Checks the number before a build that takes minutes.
 .PHONY: good-demo
 good-demo:
-	@[[ "$${DEMO:-}" =~ ^[1-5]?$$ ]] || { echo "make lab: DEMO=$$DEMO: there is no such demo; write 1, 2, 3, 4 or 5" >&2; exit 2; }
+	@[[ "$${DEMO:-}" =~ ^[1-6]?$$ ]] || { echo "make lab: DEMO=$$DEMO: there is no such demo; write 1, 2, 3, 4, 5 or 6" >&2; exit 2; }
 
 .PHONY: recording
 recording: build ## run the lab on a terminal, and draw its output for the README: infra/lab/recording.svg

@@ -18,6 +18,8 @@ mod detach;
 mod endings;
 #[path = "stack/events.rs"]
 mod events;
+#[path = "stack/failures.rs"]
+mod failures;
 #[path = "stack/fake.rs"]
 mod fake;
 #[path = "stack/fis.rs"]

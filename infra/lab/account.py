@@ -10,6 +10,7 @@ import os
 import threading
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 REGION = "us-east-1"
 # The access key of ministack's root user. Its secret is new for each emulator.
@@ -50,6 +51,10 @@ class Account:
 
     endpoint: str
     credentials: Credentials
+
+    @property
+    def port(self) -> int:
+        return urlsplit(self.endpoint).port or 0
 
     def exports(self) -> dict[str, str]:
         """Returns the variables with which every AWS tool in a shell talks to the emulator."""

@@ -17,6 +17,7 @@ import urllib.request
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import network
 from account import REGION, ROOT, Account, Credentials, create_administrator
 from bridge import JOURNAL
 from record import RECORD
@@ -148,7 +149,8 @@ def environment(directory: Path, port: int, root: Credentials) -> dict[str, str]
         "TMPDIR": str(directory / "tmp"),
         "PYTHONDONTWRITEBYTECODE": "1",
         "GATEWAY_PORT": str(port),
-        "BIND_HOST": "127.0.0.1",
+        # A separate network has no other machine, and a function reaches it under another address there.
+        "BIND_HOST": "0.0.0.0" if network.is_separate() else "127.0.0.1",
         # The host in the addresses that it returns, for instance a queue's.
         "MINISTACK_HOST": "127.0.0.1",
         "MINISTACK_REGION": REGION,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import archive
+import network
 from account import Account
 from deployment import architecture
 
@@ -57,6 +58,8 @@ class Target:
     description: str
     environment: dict[str, str] = field(default_factory=dict)
     runtime: str = RUNTIME
+    # The DynamoDB table that it writes to, if any.
+    table: str = ""
 
     @property
     def file(self) -> str:
@@ -117,7 +120,19 @@ INVOICE = Target(
     "Sends an invoice",
     runtime=NODE_RUNTIME,
 )
+ORDERS = Target(
+    "lab-orders",
+    "orders",
+    ("lab-money", "lab-telemetry"),
+    Alarm("errors", "Errors", "Sum", 3),
+    "Writes an order into a table",
+    {"AWS_RETRY_MODE": "standard", "AWS_MAX_ATTEMPTS": "3"},
+    table="lab-orders",
+)
 TARGETS = (CHECKOUT, PAYMENT, INVOICE, SEARCH, STOCK, RECEIPT)
+if network.is_separate():
+    # Only there does DynamoDB's name lead to the emulator.
+    TARGETS = (*TARGETS, ORDERS)
 
 
 def create_all(account: Account) -> None:
@@ -145,8 +160,9 @@ def create_role(account: Account) -> str:
         "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
         "Resource": "arn:aws:logs:*:*:log-group:/lab/*",
     }
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [logs]})
-    iam.put_role_policy(RoleName=ROLE, PolicyName="logs", PolicyDocument=policy)
+    orders = {"Effect": "Allow", "Action": "dynamodb:PutItem", "Resource": f"arn:aws:dynamodb:*:*:table/{ORDERS.table}"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [logs, orders]})
+    iam.put_role_policy(RoleName=ROLE, PolicyName="functions", PolicyDocument=policy)
     return str(created["Role"]["Arn"])
 
 
@@ -161,6 +177,8 @@ def publish_layer(account: Account, name: str, directory: str) -> str:
 
 
 def create(account: Account, target: Target, role: str, layers: dict[str, str]) -> None:
+    if target.table:
+        create_table(account, target.table)
     create_log_group(account, target)
     create_function(account, target, role, layers)
     create_alarm(account, target)
@@ -177,7 +195,7 @@ def create_function(account: Account, target: Target, role: str, layers: dict[st
         Role=role,
         Code={"ZipFile": archive.of_file((CODE / "targets" / target.code).with_suffix(Path(target.file).suffix), target.file)},
         Layers=[layers[name] for name in target.layers],
-        Environment={"Variables": environment(target)},
+        Environment={"Variables": environment(target, account)},
         Timeout=30,
         MemorySize=256,
         EphemeralStorage={"Size": 1024},
@@ -188,8 +206,8 @@ def create_function(account: Account, target: Target, role: str, layers: dict[st
     functions.put_function_concurrency(FunctionName=target.name, ReservedConcurrentExecutions=RESERVED_CONCURRENCY)
 
 
-def environment(target: Target) -> dict[str, str]:
-    return {
+def environment(target: Target, account: Account) -> dict[str, str]:
+    variables = {
         "AWS_LAMBDA_EXEC_WRAPPER": "/opt/telemetry-wrapper",
         "RUST_LOG": "info",
         "SERVICE_NAME": target.code,
@@ -197,6 +215,18 @@ def environment(target: Target) -> dict[str, str]:
         "PROVIDER_API_KEY": f"key-{secrets.token_urlsafe(32)}",
         **target.environment,
     }
+    if target.table:
+        variables |= {"TABLE": target.table, "AWS_ENDPOINT_URL_DYNAMODB": f"http://{network.TABLES}:{account.port}"}
+    return variables
+
+
+def create_table(account: Account, name: str) -> None:
+    account.client("dynamodb").create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
 
 
 def create_log_group(account: Account, target: Target) -> None:

@@ -10,6 +10,7 @@ from unittest import mock
 
 import comparison
 import conclusion
+import demo_dependency
 import demo_nobody
 import demo_proxy
 from evidence import Findings
@@ -57,6 +58,45 @@ class Clean(unittest.TestCase):
         rest = [fast] * (demo_proxy.CLEAN_REQUESTS - 1)
         found = [demo_proxy.is_clean([*rest, last]) for last in (fast, slow, failed)]
         self.assertEqual([*found, demo_proxy.is_clean(rest)], [True, False, False, False])
+
+
+class Dependency(unittest.TestCase):
+    BEFORE = [Response(0, 0.02, "answered")] * 3
+
+    def failures(self, injected: float, *during: Response) -> list[str]:
+        at = stage()
+        run = mock.Mock(demo=demo_dependency.DEMO, alarms=[demo_dependency.DEMO.target.alarm_name])
+        with mock.patch.object(demo_dependency, "injected_faults", return_value={"dependency": injected}):
+            demo_dependency.check(at, run, {"before": self.BEFORE, "during": list(during), "after": []})
+        return at.findings.failures
+
+    def test_without_a_separate_network_it_is_skipped_in_one_line(self) -> None:
+        at = stage()
+        demo_dependency.run(at)
+        _, title, line, *rest = at.timeline.stream.getvalue().split("\n")  # type: ignore[attr-defined]
+        self.assertIn("demo 6", title)
+        self.assertIn("skipped", line)
+        self.assertEqual((rest, at.findings.failures), ([""], []))
+
+    def test_slow_failures_that_are_counted_are_expected(self) -> None:
+        self.assertEqual(self.failures(1, Response(0, 1.4, "failed"), Response(0, 0.02, "answered")), [])
+
+    def test_a_failure_that_nothing_counts_is_found(self) -> None:
+        self.assertEqual(len(self.failures(1, *[Response(0, 1.4, "failed")] * 2)), 1)
+
+    def test_failures_without_retries_are_found(self) -> None:
+        self.assertEqual(len(self.failures(1, Response(0, 0.02, "failed"))), 1)
+
+    def test_a_fault_that_nothing_met_is_found(self) -> None:
+        self.assertEqual(len(self.failures(0, Response(0, 0.02, "answered"))), 2)
+
+    def test_the_table_separates_answers_from_failures(self) -> None:
+        at = stage()
+        during = [Response(0, 0.1, "answered"), Response(0, 1.4, "failed"), Response(0, 1.6, "failed")]
+        demo_dependency.show(at, {"before": self.BEFORE, "during": during})
+        _, before, row = at.timeline.stream.getvalue().splitlines()  # type: ignore[attr-defined]
+        self.assertTrue(before.endswith("before           3       20 ms         0            "), before)
+        self.assertTrue(row.endswith("during           1      100 ms         2     1500 ms"), row)
 
 
 class Comparison(unittest.TestCase):

@@ -347,8 +347,11 @@ pub fn retire_run(run: &Run, now: Time) -> GuardedWrite {
     GuardedWrite::new("retire_run", parts)
 }
 
-/// Enters a run in the list of active runs again. Without a condition, because the reaper takes a run that is over off the
-/// list.
+/// Enters a run in the list of active runs again.
+///
+/// It has no condition, because no single item tells that a run still has to be listed: its record can be missing, a marker
+/// that expires can be in its place, and a run that is retired can still hold a lock. A run that is listed in vain costs a
+/// tick of the reaper, which takes it off the list; a run that is not listed keeps its fault.
 #[must_use]
 pub fn relist_run(id: &RunId) -> GuardedWrite {
     GuardedWrite::new("relist_run", [Part::of(Item::Active(id.clone()), [], [Effect::Enter(None)])])

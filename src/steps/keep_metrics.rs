@@ -26,20 +26,22 @@ const PATIENCE: Duration = Duration::from_secs(6 * 3600);
 /// What a pass leaves of its invocation: a read of many metrics takes several calls.
 const PASS_RESERVE: Duration = Duration::from_secs(15);
 
-/// Keeps the metrics of all runs that wait for it. Failures go to the log: they concern a report and no function.
-pub async fn keep_metrics_of_runs(world: &impl World, budget: Budget) {
+/// Keeps the metrics of all runs that wait for it. Returns what failed, for the log: it concerns a report and no function.
+pub async fn keep_metrics_of_runs(world: &impl World, budget: Budget) -> Vec<String> {
     let runs = match retry(world, || world.runs_awaiting_metrics()).await {
         Ok(listed) => listed.runs,
-        Err(error) => return println!("the runs whose metrics are still to be kept: {error}"),
+        Err(error) => return vec![format!("the runs whose metrics are still to be kept: {error}")],
     };
+    let mut failures = Vec::new();
     for id in runs {
         if world.now() + PASS_RESERVE > budget.deadline {
-            return;
+            break;
         }
         if let Err(error) = keep(world, &id).await {
-            println!("run {id}: its metrics are not kept yet: {error}");
+            failures.push(format!("run {id}: its metrics are not kept yet: {error}"));
         }
     }
+    failures
 }
 
 async fn keep(world: &impl World, id: &RunId) -> Result<(), StepError> {

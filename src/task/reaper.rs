@@ -14,6 +14,9 @@ use super::metrics::line;
 pub(super) async fn handle(world: &impl World, settings: &Settings, budget: Budget) -> Result<Value, StepError> {
     let (tick, error) = reap(world, budget).await;
     println!("{}", metrics(settings, &tick, world.now()));
+    for failure in &tick.metrics_not_kept {
+        println!("{failure}");
+    }
     match error {
         Some(error) => Err(error),
         None => Ok(json!({

@@ -19,11 +19,17 @@ fn ended() -> SimWorld {
     world
 }
 
-/// Lets time pass, and lets the reaper work. A failure to keep metrics must not be the tick's.
+/// Lets time pass, and lets the reaper work without a failure.
 fn tick_after(world: &SimWorld, minutes: u64) -> Option<KeptMetrics> {
+    failing_tick_after(world, minutes, &[])
+}
+
+/// Lets time pass, and lets the reaper work, which fails to keep metrics. Such a failure must not be an error of the tick.
+fn failing_tick_after(world: &SimWorld, minutes: u64, failures: &[&str]) -> Option<KeptMetrics> {
     world.advance(Duration::from_secs(minutes * 60));
     let (tick, error) = block_on(reap(world, budget(world, Duration::from_secs(55))));
-    assert_eq!((tick, error), (Tick::default(), None));
+    let metrics_not_kept = failures.iter().map(|failure| (*failure).to_owned()).collect();
+    assert_eq!((tick, error), (Tick { metrics_not_kept, ..Tick::default() }, None));
     block_on(world.kept_metrics(&run_id("run-1"))).unwrap()
 }
 
@@ -63,7 +69,8 @@ fn a_missing_right_is_waited_for_and_then_given_as_the_reason() {
     world.with(|state| {
         state.metric_errors.insert("Errors".into(), AlarmError::Unusable("access denied".into()));
     });
-    assert_eq!((tick_after(&world, 10), is_listed(&world)), (None, true));
+    let failure = "run run-1: its metrics are not kept yet: CloudWatch cannot be used: access denied";
+    assert_eq!((failing_tick_after(&world, 10, &[failure]), is_listed(&world)), (None, true));
     let kept = tick_after(&world, 7 * 60).unwrap();
     assert_eq!(kept.missing.as_deref(), Some("CloudWatch cannot be used: access denied"));
     assert!(!is_listed(&world));

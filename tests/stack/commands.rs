@@ -3,6 +3,7 @@
 use serde_json::Value;
 use snapback::model::invocation::ProxyConfig;
 
+use super::failures::common_failures_are_felt_and_restored;
 use super::lab::{Lab, experiment};
 
 const TIMEOUT: &str = "timeout: {timeout: PT7S}";
@@ -24,6 +25,7 @@ fn the_command_line_works_on_a_deployed_stack() {
     faults_inside_invocations_add_the_stacks_own_proxy(&lab);
     a_deploy_that_renames_is_refused_while_a_fault_is_in_place(&lab);
     a_failed_first_deploy_can_be_retried(&lab);
+    common_failures_are_felt_and_restored(&lab);
     drift_ends_with_5(&lab);
     a_user_ends_a_run_directly(&lab);
     an_interrupted_run_rolls_back(&lab);

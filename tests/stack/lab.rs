@@ -318,6 +318,13 @@ pub fn watched_experiment(name: &str, function: &str, duration: &str, fault: &st
     write_experiment(name, function, duration, fault, &format!("stopConditions:\n  - alarm: {alarm}\n"))
 }
 
+/// Writes an experiment that one alarm stops, and in whose steady state another one is not in ALARM.
+pub fn evidence_experiment(name: &str, function: &str, fault: &str, [stops, steady]: [&str; 2]) -> PathBuf {
+    let conditions =
+        format!("stopConditions:\n  - alarm: {stops}\nsteadyState:\n  - alarm: {steady}\nrecovery: PT0S\n");
+    write_experiment(name, function, "PT300S", fault, &conditions)
+}
+
 /// Writes an experiment on the memory of a function, in whose steady state an alarm is not in ALARM.
 pub fn steady_experiment(name: &str, function: &str, duration: &str, alarm: &str) -> PathBuf {
     let fault = "memory: {megabytes: 1024}";

@@ -4,7 +4,7 @@
 //! The tests kill a process in the middle of its work: the emulator freezes it between a change that it makes and the
 //! response to it (`infra/lab/record.py`).
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::Credentials;
@@ -12,11 +12,12 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use snapback::aws::AwsWorld;
 use snapback::model::names::{FunctionArn, RunId};
-use snapback::model::run::{RunList, TargetKey, TargetRecord, TargetStatus};
+use snapback::model::run::{Run, RunList, TargetKey, TargetRecord, TargetStatus};
+use snapback::model::time::Time;
 use snapback::ports::{Functions, Ledger};
 use tokio::runtime::Runtime;
 
-use super::lab::{Following, Lab, eventually, experiment, watched_experiment};
+use super::lab::{Following, Lab, eventually, evidence_experiment, experiment};
 
 /// The memory in MB that the fault sets. No function of the lab has this value.
 const FAULTY: u32 = 1024;
@@ -25,6 +26,11 @@ const MEMORY: &str = "memory: {megabytes: 1024}";
 const QUICKLY: Duration = Duration::from_millis(10);
 /// The poll interval for anything else.
 const SOON: Duration = Duration::from_millis(200);
+/// The experiment of both runs that an alarm ends, each with its function. `history` lists them together.
+const ORDERS: &str = "orders are lost or late";
+const ORDERS_RUNS: [(&str, &str); 2] = [("event-dropped", "lab-search"), ("event-ten-times", "lab-payment")];
+/// An alarm of the lab that stays OK.
+const STEADY: &str = "lab-stock-slow";
 
 /// All cases share one lab, because each of them leaves the functions as they were.
 #[test]
@@ -35,6 +41,7 @@ fn every_loss_ends_in_an_exact_restore() {
     the_execution_is_stopped_during_an_inject(&parts);
     the_alarms_event_is_dropped(&parts);
     the_alarms_event_comes_ten_times_during_edits(&parts);
+    the_runs_of_an_experiment_are_compared(&parts);
 }
 
 /// Kills inject after its change and before it has seen the change. The ledger has a record of the write.
@@ -109,21 +116,23 @@ fn the_execution_is_stopped_during_an_inject(parts: &Parts) {
 /// Drops the event of an alarm that is in ALARM, so only reads can show it.
 fn the_alarms_event_is_dropped(parts: &Parts) {
     let lab = &parts.lab;
-    let (name, alarm) = ("event-dropped", "orders-lost");
+    let ((name, function), alarm) = (ORDERS_RUNS[0], "orders-lost");
     lab.aws(&["events", "disable-rule", "--name", "snapback-alarm"]);
     parts.create_alarm(alarm);
     let told = lab.invocations("snapback-rollback");
-    let before = lab.function("lab-search");
+    let before = lab.function(function);
     let fault = "reservedConcurrency: {limit: 0}";
-    let mut run = parts.begin(&watched_experiment(name, "lab-search", "PT300S", fault, alarm), name);
-    lab.wait_for_fault(name);
-    assert_eq!(lab.function("lab-search")["Concurrency"]["ReservedConcurrentExecutions"], 0);
+    let mut run = parts.begin(&evidence_experiment(ORDERS, function, fault, [alarm, STEADY]), name);
+    parts.wait_until_observed(name);
+    assert_eq!(lab.function(function)["Concurrency"]["ReservedConcurrentExecutions"], 0);
+    let tripped_at = now();
     parts.put_metric(alarm, "42");
     let described = lab.aws(&["cloudwatch", "describe-alarms", "--alarm-names", alarm]);
     assert_eq!(described["MetricAlarms"][0]["StateValue"], "ALARM");
     assert_eq!(run.wait().unwrap().code(), Some(4));
     parts.assert_stopped_by(alarm, name);
-    parts.assert_restored(name, "lab-search", &before);
+    parts.assert_stopped_after(tripped_at, name);
+    parts.assert_restored(name, function, &before);
     assert_eq!(lab.invocations("snapback-rollback"), told, "Observe found the alarm without the event");
     lab.aws(&["events", "enable-rule", "--name", "snapback-alarm"]);
 }
@@ -131,19 +140,18 @@ fn the_alarms_event_is_dropped(parts: &Parts) {
 /// Delivers the same event ten times concurrently, because EventBridge delivers at least once. Edits during that time stay.
 fn the_alarms_event_comes_ten_times_during_edits(parts: &Parts) {
     let lab = &parts.lab;
-    let (name, alarm) = ("event-ten-times", "orders-late");
+    let ((name, function), alarm) = (ORDERS_RUNS[1], "orders-late");
     let arn = parts.create_alarm(alarm);
-    let mut expected = lab.function("lab-payment");
+    let mut expected = lab.function(function);
     let fault = format!("{MEMORY}\n  - environment: {{set: {{CHAOS: 'on', RUST_LOG: trace}}, unset: [SERVICE_NAME]}}");
-    let mut run = parts.begin(&watched_experiment(name, "lab-payment", "PT300S", &fault, alarm), name);
-    lab.wait_for_fault(name);
+    let mut run = parts.begin(&evidence_experiment(ORDERS, function, &fault, [alarm, STEADY]), name);
+    parts.wait_until_observed(name);
 
     // While the fault is in place, an edit writes the whole environment as it was read, with one more variable.
-    let mut environment =
-        json!({ "Variables": lab.function("lab-payment")["Configuration"]["Environment"]["Variables"] });
+    let mut environment = json!({ "Variables": lab.function(function)["Configuration"]["Environment"]["Variables"] });
     assert_eq!(environment["Variables"]["CHAOS"], "on");
     environment["Variables"]["ADDED_BY_DEPLOY"] = json!("stays");
-    parts.edit("lab-payment", &["--environment", &environment.to_string()]);
+    parts.edit(function, &["--environment", &environment.to_string()]);
 
     let mut event: Value = serde_json::from_str(include_str!("../../events/alarm-metric.json")).unwrap();
     event["resources"] = json!([arn]);
@@ -153,12 +161,13 @@ fn the_alarms_event_comes_ten_times_during_edits(parts: &Parts) {
     let report = ["--function-name", "snapback-report"];
     let none = ["--reserved-concurrent-executions", "0"];
     lab.aws(&[&["lambda", "put-function-concurrency"], &report[..], &none].concat());
+    let tripped_at = now();
     let responses = std::thread::scope(|scope| {
         let (runtime, lambda) = (&parts.runtime, &parts.lambda);
         let sent = scope.spawn(move || invoke(runtime, lambda, &["snapback-rollback"; 10], &event));
         // The edits come before, between and after the restoring calls.
         for edit in ["first edit", "second edit", "last edit"] {
-            parts.edit("lab-payment", &["--description", edit]);
+            parts.edit(function, &["--description", edit]);
         }
         sent.join().unwrap()
     });
@@ -171,10 +180,45 @@ fn the_alarms_event_comes_ten_times_during_edits(parts: &Parts) {
     }
     assert_eq!(run.wait().unwrap().code(), Some(4));
     parts.assert_stopped_by(alarm, name);
+    parts.assert_stopped_after(tripped_at, name);
     assert_eq!(parts.report(name)["targets"][0]["drift"], json!([]), "the edits touched no field of the fault");
     expected["Configuration"]["Environment"]["Variables"]["ADDED_BY_DEPLOY"] = json!("stays");
     expected["Configuration"]["Description"] = json!("last edit");
-    parts.assert_restored(name, "lab-payment", &expected);
+    parts.assert_restored(name, function, &expected);
+}
+
+/// The times of the runs that an alarm has ended are those of the ledger, in each form.
+fn the_runs_of_an_experiment_are_compared(parts: &Parts) {
+    let expected = ORDERS_RUNS.map(|(run, function)| parts.times(run, function));
+    let [first, second] = ORDERS_RUNS.map(|(run, _)| run);
+    let shown = |arguments: &[&str]| {
+        let (code, out, err) = parts.lab.snapback(arguments);
+        assert_eq!(code, 0, "{arguments:?}: {out}{err}");
+        out
+    };
+    let json = |arguments: &[&str]| -> Value { serde_json::from_str(&shown(arguments)).unwrap() };
+    let page = parts.lab.file("history.html");
+    // The history begins with the newest run.
+    let history = json(&["history", ORDERS, "--json", "--html", page.to_str().unwrap()]);
+    assert_eq!(history, json!([expected[1], expected[0]]));
+    assert_eq!(json(&["compare", first, second, "--json"]), json!(expected));
+    let table = shown(&["compare", first, second]);
+    let lines: Vec<&str> = table.lines().collect();
+    assert!(
+        lines[0].starts_with("run ") && lines[0].ends_with("detected in  rolled back in  recovered in  outcome"),
+        "{table}"
+    );
+    assert!(lines[1].starts_with(first) && lines[2].starts_with(second) && lines.len() == 3, "{table}");
+    assert!(!table.contains('–') && lines[1..].iter().all(|line| line.ends_with(" ended early")), "{table}");
+    let page = std::fs::read_to_string(page).unwrap();
+    // One chart for each of the three times.
+    assert_eq!(page.matches("<svg ").count(), 3, "{page}");
+    assert!(page.contains(first) && page.contains(second) && !page.contains("No run has a time"), "{page}");
+}
+
+fn now() -> Time {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    Time(i64::try_from(since.as_millis()).unwrap())
 }
 
 /// The lab, and clients that read it quickly. A command line would take too long to read a task in the middle of its work.
@@ -221,6 +265,30 @@ impl Parts {
 
     fn status(&self, run: &str, function: &str) -> Option<TargetStatus> {
         self.target(run, function).map(|target| target.status)
+    }
+
+    fn run(&self, run: &str) -> Run {
+        self.runtime.block_on(self.world.run(&run_id(run))).unwrap().unwrap()
+    }
+
+    /// Waits until every fault is in place and the run is being observed.
+    fn wait_until_observed(&self, run: &str) {
+        self.lab.wait_for_fault(run);
+        eventually(&format!("{run} is observed"), SOON, || self.run(run).in_place_at());
+    }
+
+    /// Returns what `history` has to print of a run with one target, from its records in the ledger.
+    fn times(&self, run: &str, function: &str) -> Value {
+        let (record, restored) = (self.run(run), self.target(run, function).unwrap().ended_at.unwrap());
+        let (in_place, stopping, closed) =
+            (record.in_place_at().unwrap(), record.stopping_at.unwrap(), record.closed_at.unwrap());
+        let times = [in_place, stopping, restored, closed].map(|time| time.0);
+        assert!(times.is_sorted() && times[0] < times[3], "{run}: {times:?}");
+        json!({
+            "runId": run, "experiment": ORDERS, "startedAt": record.created_at.to_string(), "outcome": "endedEarly", "targets": 1,
+            "detectionMilliseconds": times[1] - times[0], "rollbackMilliseconds": times[2] - times[1],
+            "recoveryMilliseconds": times[3] - times[2],
+        })
     }
 
     fn memory(&self, function: &str) -> u32 {
@@ -305,6 +373,13 @@ impl Parts {
         let report = self.report(run);
         assert_eq!((&report["status"], &report["outcome"]), (&json!("stopped"), &json!("endedEarly")), "{report}");
         assert_eq!(report["reason"], format!("alarm {alarm} went into ALARM"));
+    }
+
+    /// Asserts that the run began to end after this time, and was closed before now.
+    fn assert_stopped_after(&self, tripped_at: Time, run: &str) {
+        let record = self.run(run);
+        let times = [tripped_at, record.stopping_at.unwrap(), record.closed_at.unwrap(), now()];
+        assert!(times.is_sorted(), "{run}: {times:?}");
     }
 
     /// Asserts that the function is restored, that the ledger records it, and that nothing of the run is active.
