@@ -50,6 +50,8 @@ SOURCES = $(or $(addprefix commit ,$(shell git ls-files --error-unmatch Makefile
 HOST_ARCH := $(patsubst aarch64,arm64,$(patsubst amd64,x86_64,$(shell uname -m)))
 # The benchmark is built for the proxy's target, so that both have the same libc.
 MUSL := $(patsubst arm64,aarch64,$(HOST_ARCH))-unknown-linux-musl
+# The tests that need SDKs or the proxy. They and the lab's binaries have one target and one profile.
+ALL_TESTS := --all-features --lib --test proxy --test runtimes --test stack
 LAYER_BINARIES := $(or $(CARGO_TARGET_DIR),target)/$(MUSL)/layer
 # The AWS command line in the virtual environment; AWS=aws uses the machine's.
 AWS ?= .tools/venv/bin/aws
@@ -73,7 +75,7 @@ build: machine ## build the command line, the proxy's layers and the lab's packa
 	infra/tools/install.sh runtimes & runtimes=$$!
 	trap wait EXIT
 	python3 infra/layer.py
-	python3 infra/package.py --lab $(HOST_ARCH)
+	python3 infra/package.py --lab $(HOST_ARCH) $(WITH_TESTS)
 	wait $$lab
 	wait $$runtimes
 
@@ -153,6 +155,8 @@ lab-down: tools-lab ## stop the lab that lab-up has started
 	.tools/venv/bin/python infra/lab/lab.py down
 
 .PHONY: test
+# It is a variable of the target and of what the target needs.
+test: WITH_TESTS := $(ALL_TESTS)
 test: validate build tools-browser tools-cdk tools-chaos tools-clients tools-ledger tools-versions chromium ruby ## everything: validators, cargo test, and the lab from end to end
 	.tools/venv/bin/python -m unittest discover -s infra/lab
 	.tools/venv/bin/python -m unittest discover -s infra
@@ -167,7 +171,7 @@ test: validate build tools-browser tools-cdk tools-chaos tools-clients tools-led
 	$(SOAK) --weakenings 20000
 	$(SOAK) --crashes
 	# Everything that the run without SDKs has not tested.
-	$(CARGO) test --locked --all-features --lib --test proxy --test runtimes --test stack
+	$(CARGO) test --locked --profile lab --target $(MUSL) $(ALL_TESTS)
 	# These tests have written the sample pages.
 	.tools/browser/bin/node infra/browser.mjs target/pages/*.html
 	# The lab at the end runs what is deployed: the package as it is optimized for that.

@@ -3,11 +3,12 @@
 `infra/package.py --cli` builds the command line alone.
 
 The bootstrap is static (musl), because provided.al2023 has an older glibc than most build machines. TLS compiles some C. For this
-machine's architecture, cc does that; another architecture needs zig (infra/tools/install.sh cross).
+machine's architecture, cc does that (.cargo/config.toml); another architecture needs zig (infra/tools/install.sh cross).
 
 Most of the build is AWS's SDKs. To compile them once, the command line and the bootstrap of a Linux machine have one target, one
 profile and one set of features, and one cargo command builds both. With `--lab` the profile is the lab's, which is not optimized
-and builds in a fraction of the time.
+and builds in a fraction of the time. With the arguments of a `cargo test` after the architecture, the same command builds those tests:
+`infra/package.py --lab x86_64 --all-features --test stack`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from binaries import MEGABYTE, ROOT, TARGETS, Binary, TooLarge, add_target, host_architecture, pack, target_directory
@@ -35,11 +37,11 @@ BOTH = ["--bin", "bootstrap", "--bin", "snapback", "--features", "task"]
 
 
 def main(arguments: list[str]) -> int:
-    profile = "release"
+    profile, tests = "release", []
     if arguments[:1] == ["--lab"]:
-        profile, arguments = "lab", arguments[1:]
+        profile, arguments, tests = "lab", arguments[1:2], arguments[2:]
     if len(arguments) != 1 or arguments[0] not in (*TARGETS, "--cli"):
-        print(f"usage: infra/package.py [--lab] {'|'.join(TARGETS)}|--cli", file=sys.stderr)
+        print(f"usage: infra/package.py --cli | [--lab] {'|'.join(TARGETS)}; after --lab ARCHITECTURE, also the arguments of cargo test", file=sys.stderr)
         return 2
     [what] = arguments
     if what == "--cli":
@@ -47,7 +49,7 @@ def main(arguments: list[str]) -> int:
         return 0
     largest = LARGEST_BINARY if profile == "release" else LARGEST_PACKAGE
     try:
-        packed = pack([Binary(build_bootstrap(what, profile), "bootstrap", largest)], PACKAGE)
+        packed = pack([Binary(build_bootstrap(what, profile, tests), "bootstrap", largest)], PACKAGE)
     except TooLarge as grown:
         print(f"package: {grown}", file=sys.stderr)
         return 1
@@ -64,11 +66,11 @@ def build_cli(profile: str) -> None:
         put_cli(target_directory() / profile / "snapback")
 
 
-def build_bootstrap(architecture: str, profile: str) -> Path:
+def build_bootstrap(architecture: str, profile: str, tests: list[str]) -> Path:
     bootstrap = f"{TARGETS[architecture]}/{profile}/bootstrap"
     if is_linux() and architecture == host_architecture():
-        announce("the command line and the Lambda functions", bootstrap, profile)
-        build_both(profile)
+        announce("the command line and the Lambda functions" + (", and their tests" if tests else ""), bootstrap, profile)
+        build_both(profile, tests)
     else:
         announce(f"the Lambda functions for {architecture}", bootstrap, profile)
         build_for_other_machine(architecture, profile)
@@ -95,17 +97,12 @@ def is_linux() -> bool:
     return platform.system() == "Linux"
 
 
-def build_both(profile: str) -> None:
-    """Builds the command line and the bootstrap for this machine, which runs Linux."""
+def build_both(profile: str, tests: Sequence[str] = ()) -> None:
+    """Builds the command line and the bootstrap for this machine, which runs Linux. To build tests builds all binaries, too."""
     target = TARGETS[host_architecture()]
     add_target(target)
-    environment = dict(os.environ)
-    name = target.replace("-", "_")
-    # Only if the user has not chosen a compiler: by default, the build uses one that few machines have.
-    environment.setdefault(f"CC_{name}", "cc")
-    # Fortified calls exist in glibc, for which cc is built, but not in musl.
-    environment.setdefault(f"CFLAGS_{name}", "-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=0")
-    cargo([*BUILD, profile, *BOTH, "--target", target], environment)
+    what = ["test", "--no-run", *tests] if tests else ["build", *BOTH]
+    cargo([*what, "--locked", "--profile", profile, "--target", target])
     put_cli(target_directory() / target / profile / "snapback")
 
 
@@ -134,8 +131,8 @@ def build_for_other_machine(architecture: str, profile: str, what: list[str] = B
     subprocess.run([str(CROSS / "cargo-zigbuild"), *command], cwd=ROOT, env=environment, check=True)
 
 
-def cargo(arguments: list[str], environment: dict[str, str] | None = None) -> None:
-    subprocess.run([os.environ.get("CARGO", "cargo"), *arguments], cwd=ROOT, env=environment, check=True)
+def cargo(arguments: list[str]) -> None:
+    subprocess.run([os.environ.get("CARGO", "cargo"), *arguments], cwd=ROOT, check=True)
 
 
 if __name__ == "__main__":

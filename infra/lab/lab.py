@@ -152,8 +152,7 @@ def run(arguments: argparse.Namespace) -> int:
         timeline.line("lab", "snapback polls once a second, so its lines come up to a second after the function's")
         expected = {target.name: comparison.read(account, target.name) for target in functions.TARGETS}
         stage = Stage(account, stack, emulated.journal, emulated.record, timeline, findings, expected)
-        for run_demo in chosen:
-            run_demo(stage)
+        demos.run_all(stage, chosen)
         skipped = demo_dependency.run in chosen and not network.is_separate()
         restored = conclusion.compare_all(stage, arguments.verbose)
         conclusion.check_leftovers(stage, len(chosen) - skipped, arguments.verbose)

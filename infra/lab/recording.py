@@ -16,7 +16,7 @@ COLORS = {"31": "#f47067", "32": "#57ab5a", "33": "#c69026", "34": "#539bf5", "3
 PLAIN, BACKGROUND = "#adbac7", "#1c2128"
 # What the demos after the first one show of their outcome.
 OUTCOME = re.compile(
-    r"function .*(during|released|after): |run \S+: restored|fields(, |$)|restored exactly: |metrics |requests: |the deadline$|deployed: | drift "
+    r"function .*(during|released|after): |run \S+: restored|fields(, |$)|restored exactly: |metrics |requests: |traffic +(answered|before|during|after) |the deadline$|deployed: | drift "
 )
 LINE, CHARACTER, MARGIN = 17, 7.8, 14
 WIDTH = 132
@@ -89,7 +89,9 @@ def picture(lines: list[list[tuple[str, str, bool]]]) -> str:
     height = LINE * len(lines) + 2 * MARGIN
     rows = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
-        f'font-family="ui-monospace,Menlo,Consolas,monospace" font-size="13" xml:space="preserve">',
+        f'font-family="ui-monospace,Menlo,Consolas,monospace" font-size="13">',
+        # Browsers collapse blanks in each text, unless its own style says otherwise.
+        "<style>text { white-space: pre }</style>",
         f'<rect width="100%" height="100%" rx="8" fill="{BACKGROUND}"/>',
     ]
     for number, pieces in enumerate(lines):

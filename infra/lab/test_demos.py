@@ -13,6 +13,7 @@ import conclusion
 import demo_dependency
 import demo_nobody
 import demo_proxy
+import demos
 from evidence import Findings
 from stage import Stage
 from timeline import Timeline
@@ -97,6 +98,38 @@ class Dependency(unittest.TestCase):
         _, before, row = at.timeline.stream.getvalue().splitlines()  # type: ignore[attr-defined]
         self.assertTrue(before.endswith("before           3       20 ms         0            "), before)
         self.assertTrue(row.endswith("during           1      100 ms         2     1500 ms"), row)
+
+
+class Order(unittest.TestCase):
+    def demo(self, name: str) -> Any:
+        def run(at: Stage) -> None:
+            self.began.append(name)
+            at.timeline.plain(name)
+            if name == "fails":
+                raise ValueError(name)
+
+        return run
+
+    def run_all(self, *names: str) -> str:
+        self.began: list[str] = []
+        at = stage()
+        made = {name: self.demo(name) for name in names}
+        with mock.patch.object(demos, "BESIDE", {made.get("third"): made[names[-1]]}):
+            try:
+                demos.run_all(at, list(made.values()))
+            except ValueError as failure:
+                at.timeline.plain(f"raised {failure}")
+        return at.timeline.stream.getvalue()  # type: ignore[attr-defined]
+
+    def test_a_demo_beside_another_one_has_its_lines_in_its_turn(self) -> None:
+        self.assertEqual(self.run_all("third", "fourth", "sixth"), "third\nfourth\nsixth\n")
+        self.assertEqual(self.began.index("fourth"), 2)
+
+    def test_a_demo_alone_runs_alone(self) -> None:
+        self.assertEqual(self.run_all("sixth"), "sixth\n")
+
+    def test_a_failure_beside_another_demo_ends_the_lab(self) -> None:
+        self.assertEqual(self.run_all("third", "fourth", "fails"), "third\nfails\nraised fails\n")
 
 
 class Comparison(unittest.TestCase):

@@ -5,6 +5,7 @@ Without a terminal: plain lines only. With NO_COLOR set (https://no-color.org), 
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import sys
@@ -78,3 +79,17 @@ class Timeline:
         if not (self.has_color and style and text):
             return text
         return f"\x1b[{STYLES[style]}m{text}\x1b[0m"
+
+
+class Later(Timeline):
+    """Keeps its lines until they are shown, for what runs beside something else. Their times are those of the events."""
+
+    def __init__(self, shown: Timeline) -> None:
+        super().__init__(io.StringIO())
+        self.shown = shown
+        self.started = shown.started
+        self.has_color = shown.has_color
+
+    def show(self) -> None:
+        assert isinstance(self.stream, io.StringIO)
+        self.shown.write(self.stream.getvalue().rstrip("\n"))

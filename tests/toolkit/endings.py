@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from typing import Any
 
-from toolkit import Chaos, Toolkit
+from toolkit import EXAMPLES, Chaos, Toolkit
 
 from functions import CHECKOUT, PAYMENT, RECEIPT, SEARCH, STOCK, TARGETS  # noqa: E402
 from lab_parts import CLOSED, eventually, set_alarm  # noqa: E402
@@ -16,8 +16,21 @@ LONG = "PT30M"
 VIA = "Chaos Toolkit"
 
 
-def throttled(toolkit: Toolkit, name: str, function: str, alarm: str, duration: str = LONG) -> Chaos:
-    return toolkit.run(name, THROTTLED, function=function, alarm=alarm, duration=duration)
+def throttled(
+    toolkit: Toolkit, name: str, function: str, alarm: str, duration: str = LONG, *, has_control: bool = True
+) -> Chaos:
+    example = THROTTLED if has_control else without_control(toolkit, THROTTLED)
+    return toolkit.run(name, example, function=function, alarm=alarm, duration=duration)
+
+
+def without_control(toolkit: Toolkit, example: str) -> str:
+    """Copies an example without its controls, and returns the path."""
+    lines = (EXAMPLES / example).read_text().splitlines(keepends=True)
+    at = lines.index("controls:\n")
+    copy = toolkit.directory / f"without-control-{example}"
+    copy.write_text("".join(lines[:at] + lines[at + 3 :]))
+    assert "chaossnapback.control" not in copy.read_text()
+    return str(copy)
 
 
 def injected(toolkit: Toolkit, chaos: Chaos) -> str:
@@ -149,6 +162,14 @@ def refused(toolkit: Toolkit) -> None:
     assert back["output"] == {"runs": []}, back
 
 
+def refused_without_the_control(toolkit: Toolkit) -> None:
+    """The control counts a refusal. Without it, the toolkit continues after the failed activity, and reports success."""
+    chaos = throttled(toolkit, "uncontrolled", "snapback-inject", RECEIPT.alarm_name, has_control=False)
+    code, journal = chaos.end()
+    assert (code, journal["status"], journal["deviated"]) == (0, "completed", False), chaos.said()
+    assert [activity["status"] for activity in journal["run"]] == ["failed"] * 3, journal["run"]
+
+
 # Each with the function that must be as before.
 ENDINGS = (
     (held, "lab-checkout"),
@@ -159,5 +180,6 @@ ENDINGS = (
     (killed_with_its_watcher, "toolkit-abandoned"),
     (ended_by_a_user, "toolkit-ended"),
     (refused, "snapback-restore"),
+    (refused_without_the_control, "snapback-inject"),
 )
 ALARMS = [target.alarm_name for target in TARGETS]
