@@ -34,9 +34,10 @@ function request(key, url) {
   })
 }
 
-async function fetched(_, url) {
-  const response = await fetch(url, { signal: AbortSignal.timeout(TIMEOUT_MS) })
-  return response.text()
+// fetch can lose its signal when memory is collected (nodejs/undici#4984), so a timer ends it, too.
+function fetched(_, url) {
+  const body = fetch(url, { signal: AbortSignal.timeout(TIMEOUT_MS) }).then((response) => response.text())
+  return Promise.race([body, new Promise((_, reject) => setTimeout(() => reject(late()), TIMEOUT_MS + 100).unref())])
 }
 
 function raw(key, url) {
