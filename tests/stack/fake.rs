@@ -54,7 +54,7 @@ pub struct State {
     /// The input of the execution that has the name; a start sets it if there was none.
     pub input: Option<String>,
     /// The error and the cause of a failed execution.
-    pub failure: (&'static str, &'static str),
+    pub failure: Option<(&'static str, &'static str)>,
     /// The status with which StartExecution fails, or 200.
     pub start_status: u16,
     /// Each call, with its payload where that matters.
@@ -87,7 +87,7 @@ impl FakeAws {
             start_hangs: false,
             stacks_hang: false,
             input: None,
-            failure: ("", ""),
+            failure: None,
             start_status: 200,
             calls: Vec::new(),
             keys: BTreeSet::new(),
@@ -374,7 +374,7 @@ fn respond(state: &Mutex<State>, call: &str, body: &str) -> (u16, String) {
 }
 
 fn described(state: &State) -> String {
-    let (error, cause) = state.failure;
+    let (error, cause) = state.failure.unzip();
     let execution = json!({
         "executionArn": EXECUTION, "stateMachineArn": MACHINE, "startDate": 1.7e9, "status": state.execution,
         "input": state.input, "error": error, "cause": cause

@@ -178,7 +178,7 @@ fn what_a_command_prints_fits_its_schema() {
 fn a_refused_run_lists_its_reasons_as_objects() {
     let aws = FakeAws::start();
     let cause = r#"{"errorType":"Refused","errorMessage":"checkout: it has no tag; tag it\nsafety lever: it is engaged (reason: a; b); to disengage it: snapback lever disengage"}"#;
-    aws.with(|state| (state.execution, state.failure, state.recorded) = ("FAILED", ("Refused", cause), false));
+    aws.with(|state| (state.execution, state.failure, state.recorded) = ("FAILED", Some(("Refused", cause)), false));
     let file = experiment_file("refused");
     let (code, out, err) = aws.snapback(&["run", file.to_str().unwrap(), "--name", "r", "--json", "--stack", "lab"]);
     let failure: Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
