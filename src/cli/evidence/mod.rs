@@ -14,7 +14,7 @@ use crate::page::{DrawingError, run_page};
 use crate::plan::evidence::Evidence;
 use crate::ports::World;
 use crate::steps::error::StepError;
-use crate::steps::keep_metrics::read_metrics;
+use crate::steps::keep_reports::read_metrics;
 use crate::steps::retry::retry;
 use crate::steps::run_targets::run_targets;
 
