@@ -157,11 +157,11 @@ lab-down: tools-lab ## stop the lab that lab-up has started
 .PHONY: test
 # It is a variable of the target and of what the target needs.
 test: WITH_TESTS := $(ALL_TESTS)
-test: validate build tools-browser tools-cdk tools-chaos tools-ledger tools-versions chromium ## everything: validators, cargo test, and the lab from end to end
+test: validate build tools-browser tools-cdk tools-chaos tools-clients tools-ledger tools-versions chromium ruby ## everything: validators, cargo test, and the lab from end to end
 	.tools/venv/bin/python -m unittest discover -s infra/lab
 	.tools/venv/bin/python -m unittest discover -s infra
 	.tools/venv/bin/python -m unittest discover -s tests/handler
-	.tools/venv/bin/python -m unittest discover -s tests/dependency
+	.tools/clients/bin/python -m unittest discover -s tests/dependency
 	$(CARGO) test --locked --package snapback-shim
 	.tools/chaos/bin/python -m unittest discover -s infra/chaostoolkit-snapback/tests
 	# The decisions and the simulated world must build without any SDK.
@@ -194,6 +194,14 @@ chromium:
 	echo "installing chromium"
 	{ apt-get update && apt-get install --yes --no-install-recommends chromium; } >/dev/null 2>&1 \
 	  || { echo "the browser test needs chromium: apt-get install chromium, or CHROMIUM=/path/to/it" >&2; exit 1; }
+
+# Debian's package. Without it, the clients of Ruby are not tested.
+.PHONY: ruby
+ruby:
+	@command -v ruby >/dev/null && exit
+	echo "installing ruby"
+	{ apt-get update && apt-get install --yes --no-install-recommends ruby; } >/dev/null 2>&1 \
+	  || echo "ruby cannot be installed, so tests/dependency will leave its clients out"
 
 .PHONY: steady
 steady: build ## run the lab LABS times and the stack tests STACKS times, next to two busy loops; stop at a failure
@@ -261,6 +269,6 @@ no-schedule:
 need-bucket:
 	@[ -n "$(BUCKET)" ] || { echo 'make deploy needs an S3 bucket for the package: make deploy BUCKET=my-bucket' >&2; exit 2; }
 
-.PHONY: tools-browser tools-cdk tools-chaos tools-lab tools-ledger tools-runtimes tools-validate tools-versions
-tools-browser tools-cdk tools-chaos tools-lab tools-ledger tools-runtimes tools-validate tools-versions: tools-%:
+.PHONY: tools-browser tools-cdk tools-chaos tools-clients tools-lab tools-ledger tools-runtimes tools-validate tools-versions
+tools-browser tools-cdk tools-chaos tools-clients tools-lab tools-ledger tools-runtimes tools-validate tools-versions: tools-%:
 	@infra/tools/install.sh $*

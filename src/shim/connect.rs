@@ -108,7 +108,8 @@ unsafe fn connect_named(
     length: socklen_t,
 ) -> c_int {
     let is_only_ipv6 = to.is_ipv6_socket && sys::is_only_ipv6(socket);
-    let answer = if is_over(rules) || !sys::is_new_tcp(socket) || has_own_address(socket) {
+    let cannot_connect = is_only_ipv6 && to.is_ipv4();
+    let answer = if is_over(rules) || cannot_connect || !sys::is_new_tcp(socket) || has_own_address(socket) {
         Answer::Pass
     } else {
         let (address, port) = (to.address.to_be_bytes(), to.port);

@@ -42,6 +42,11 @@ impl Destination {
         }
     }
 
+    /// Whether it is an IPv4 address, to which no socket can connect that is for IPv6 only.
+    pub fn is_ipv4(&self) -> bool {
+        self.address >> 32 == MAPPED >> 32
+    }
+
     /// Whether no fault may touch it: the machine itself, where the proxy and extensions listen, and link-local
     /// addresses, where Lambda's own services do (lambda/latest/dg/configuration-envvars: the address of X-Ray's
     /// daemon).

@@ -42,6 +42,28 @@ unsafe fn call(number: c_long, arguments: [usize; 6]) -> isize {
     result
 }
 
+/// How long a call is repeated that signals interrupt, for example those of a profiler.
+const MAX_REPEATS_MS: u64 = 1_000;
+
+/// Makes a call again if a signal has interrupted it. The call must do nothing in that case.
+///
+/// # Safety
+/// The arguments must be valid for the call.
+unsafe fn call_repeatedly(number: c_long, arguments: [usize; 6]) -> isize {
+    let mut first_ms = None;
+    loop {
+        // SAFETY: the caller's promise.
+        let result = unsafe { call(number, arguments) };
+        if result != -(libc::EINTR as isize) {
+            return result;
+        }
+        let Some(now_ms) = read_clock_ms(libc::CLOCK_MONOTONIC) else { return result };
+        if now_ms.saturating_sub(*first_ms.get_or_insert(now_ms)) > MAX_REPEATS_MS {
+            return result;
+        }
+    }
+}
+
 /// A descriptor that is closed when it is dropped.
 pub struct Socket(c_int);
 
@@ -83,7 +105,9 @@ impl Socket {
         }
         let length = size_of::<libc::sa_family_t>() + 1 + name.len();
         // SAFETY: the call reads `length` bytes of the structure, which outlives it.
-        let done = unsafe { call(libc::SYS_connect, [self.0 as usize, &raw const address as usize, length, 0, 0, 0]) };
+        let done = unsafe {
+            call_repeatedly(libc::SYS_connect, [self.0 as usize, &raw const address as usize, length, 0, 0, 0])
+        };
         (done == 0).then_some(())
     }
 
@@ -91,25 +115,19 @@ impl Socket {
     pub fn send(&self, bytes: &[u8]) -> Option<()> {
         let flags = libc::MSG_NOSIGNAL as usize;
         // SAFETY: the call reads the bytes, which outlive it.
-        let sent =
-            unsafe { call(libc::SYS_sendto, [self.0 as usize, bytes.as_ptr() as usize, bytes.len(), flags, 0, 0]) };
+        let sent = unsafe {
+            call_repeatedly(libc::SYS_sendto, [self.0 as usize, bytes.as_ptr() as usize, bytes.len(), flags, 0, 0])
+        };
         (usize::try_from(sent) == Ok(bytes.len())).then_some(())
     }
 
     /// Receives exactly as many bytes as there is room for.
     pub fn receive(&self, room: &mut [u8]) -> Option<()> {
         let flags = libc::MSG_WAITALL as usize;
-        // A signal that a handler has handled interrupts the wait. Nothing was received then.
-        for _ in 0..16 {
-            // SAFETY: the call writes at most as many bytes as the room has, which outlives it.
-            let received = unsafe {
-                call(libc::SYS_recvfrom, [self.0 as usize, room.as_mut_ptr() as usize, room.len(), flags, 0, 0])
-            };
-            if received != -(libc::EINTR as isize) {
-                return (usize::try_from(received) == Ok(room.len())).then_some(());
-            }
-        }
-        None
+        let arguments = [self.0 as usize, room.as_mut_ptr() as usize, room.len(), flags, 0, 0];
+        // SAFETY: the call writes at most as many bytes as the room has, which outlives it.
+        let received = unsafe { call_repeatedly(libc::SYS_recvfrom, arguments) };
+        (usize::try_from(received) == Ok(room.len())).then_some(())
     }
 }
 
@@ -122,10 +140,13 @@ impl Drop for Socket {
 
 /// Returns the time since the epoch in milliseconds.
 pub fn now_ms() -> Option<u64> {
+    read_clock_ms(libc::CLOCK_REALTIME)
+}
+
+fn read_clock_ms(clock: libc::clockid_t) -> Option<u64> {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    let clock = libc::CLOCK_REALTIME as usize;
     // SAFETY: the call fills in the structure, which outlives it.
-    let done = unsafe { call(libc::SYS_clock_gettime, [clock, &raw mut now as usize, 0, 0, 0, 0]) };
+    let done = unsafe { call(libc::SYS_clock_gettime, [clock as usize, &raw mut now as usize, 0, 0, 0, 0]) };
     let (seconds, nanoseconds) = (u64::try_from(now.tv_sec).ok()?, u64::try_from(now.tv_nsec).ok()?);
     (done == 0).then_some(seconds.checked_mul(1000)?.checked_add(nanoseconds / 1_000_000)?)
 }

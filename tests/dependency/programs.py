@@ -38,8 +38,11 @@ class Servers:
     def listen(self, address: str) -> socket.socket:
         listener = self.bind(address)
         listener.listen(256)
-        threading.Thread(target=self.accept, args=(listener,), daemon=True).start()
+        self.start(listener)
         return listener
+
+    def start(self, listener: socket.socket) -> None:
+        threading.Thread(target=self.accept, args=(listener,), daemon=True).start()
 
     def accept(self, listener: socket.socket) -> None:
         while True:

@@ -1,4 +1,4 @@
-"""Servers that functions depend on, and a function behind the proxy, with the Runtime API as the test plays it."""
+"""A function behind the proxy, with the Runtime API as the test plays it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import platform
 import queue
 import shutil
 import signal
-import socket
-import ssl
 import subprocess
 import sys
 import tempfile
@@ -25,22 +23,8 @@ PROXY = TARGET / f"{MACHINE}-unknown-linux-musl" / "layer" / "snapback-proxy"
 SHIM = TARGET / f"{MACHINE}-unknown-linux-gnu" / "layer" / "libsnapback_shim.so"
 HERE = Path(__file__).resolve().parent
 PATIENCE_S = 60
-
-
-class Site(http.server.BaseHTTPRequestHandler):
-    """Responds to each request with the same text, and keeps the connection open if the client wants that."""
-
-    protocol_version = "HTTP/1.1"
-    BODY = b"hello from the dependency"
-
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(self.BODY)))
-        self.end_headers()
-        self.wfile.write(self.BODY)
-
-    def log_message(self, *_: object) -> None:
-        pass
+# Variables that the function gets from the test.
+PASSED_ON = {"PATH", "NODE", "NODE_PACKAGES", "JAVA_CLIENT", "AUTHORITY"}
 
 
 class Quiet(http.server.ThreadingHTTPServer):
@@ -48,30 +32,7 @@ class Quiet(http.server.ThreadingHTTPServer):
     request_queue_size = 256
 
     def handle_error(self, *_: object) -> None:
-        """A client that breaks its connection is what the tests want."""
-
-
-class Server(Quiet):
-
-    def __init__(self, address: str, tls: Path | None = None):
-        self.address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        super().__init__((address, 0), Site)
-        if tls is not None:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(tls / "cert.pem", tls / "key.pem")
-            self.socket = context.wrap_socket(self.socket, server_side=True)
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    @property
-    def port(self) -> int:
-        return self.server_address[1]
-
-
-def make_certificate(folder: Path, name: str) -> None:
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1"]
-    command += ["-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}"]
-    command += ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
-    subprocess.run(command, check=True, capture_output=True)
+        """A function that is killed breaks its connection."""
 
 
 class Layer:
@@ -101,7 +62,7 @@ class Function:
         threading.Thread(target=self.api.serve_forever, daemon=True).start()
         self.log = tempfile.TemporaryFile("w+")
         config = {"until": int((time.time() + lasts_s) * 1000), "experiment": "e", "run": "r", "faults": faults}
-        environment = {name: value for name, value in os.environ.items() if name in ("PATH", "NODE", "JAVA_CLIENT", "AUTHORITY")}
+        environment = {name: value for name, value in os.environ.items() if name in PASSED_ON}
         environment |= {"AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{self.api.server_port}", "SNAPBACK_FAULTS": json.dumps(config)}
         command = [str(layer.folder / "snapback-proxy"), sys.executable, str(HERE / "runtime.py")]
         self.process = subprocess.Popen(
@@ -142,8 +103,14 @@ class Function:
         except queue.Empty:
             raise AssertionError(f"no result; the log:\n{self.output()}") from None
 
-    def fetch(self, *wanted: tuple[str, str, int]) -> list[dict]:
-        return self.invoke({"do": "fetch", "fetch": wanted})
+    def fetch(self, client: str, name: str, port: int) -> str:
+        """Returns the error with which a client fails, or `body`."""
+        case = {"id": 0, "client": client, "key": "-", "url": f"http://{name}:{port}/"}
+        [result] = self.invoke({"do": "fetch", "fetch": [case]})
+        return result.get("error", "body")
+
+    def run(self, *commands: list[str]) -> list[dict]:
+        return self.invoke({"do": "run", "run": commands})
 
     def output(self) -> str:
         self.log.seek(0)

@@ -20,6 +20,7 @@ sys.path.insert(0, str(HERE.parents[2] / "tests" / "dependency"))
 
 import network  # noqa: E402
 import programs  # noqa: E402
+from places import OTHER, PROGRAMS_V4, PROGRAMS_V6, names  # noqa: E402
 from stage import Function, Layer  # noqa: E402
 
 PROCESSES = 5
@@ -30,20 +31,20 @@ MAX_RESIDENT_KB = 1_000
 def main(bench: str) -> int:
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     layer = Layer()
-    named = {"dependency": {"hosts": [network.IPV4], "refuse": True, "percentage": 0}}
+    named = {"dependency": {"hosts": [PROGRAMS_V4], "refuse": True, "percentage": 0}}
     try:
-        with programs.Servers(network.IPV4, network.IPV6) as servers:
+        with programs.Servers(PROGRAMS_V4, PROGRAMS_V6) as servers:
             port = servers.echoes[0].getsockname()[1]
-            relay = subprocess.Popen([bench, "relay", f"{network.IPV4}:{port}"], stderr=subprocess.PIPE, text=True)
+            relay = subprocess.Popen([bench, "relay", f"{PROGRAMS_V4}:{port}"], stderr=subprocess.PIPE, text=True)
             try:
                 relay_port = re.search(r"127.0.0.1:(\d+)", relay.stderr.readline())[1]
-                command = [sys.executable, str(HERE / "measure.py"), network.IPV4, str(port), network.OTHER_IPV4, relay_port]
+                command = [sys.executable, str(HERE / "measure.py"), PROGRAMS_V4, str(port), OTHER, relay_port]
                 plain, shimmed = [], []
                 with Function(layer, [named]) as function:
                     before = resident_kb(function)
                     for _ in range(PROCESSES):
                         plain.append(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
-                        shimmed.append(json.loads(function.invoke({"do": "run", "run": command, "timeout": 120})["out"]))
+                        shimmed.append(json.loads(function.run(command)[0]["out"]))
                     grown = resident_kb(function) - before
             finally:
                 relay.kill()
@@ -84,5 +85,5 @@ def resident_kb(function: Function) -> int:
 
 
 if __name__ == "__main__":
-    network.enter()
+    network.enter(names())
     sys.exit(main(sys.argv[1]))

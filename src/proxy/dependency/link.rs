@@ -104,11 +104,13 @@ pub(super) async fn link(
 
 impl Link<'_> {
     /// Passes the bytes of one direction.
-    async fn pump(&self, from: ReadHalf<'_>, mut to: WriteHalf<'_>, sender: Sender) -> Result<(), Broken> {
+    async fn pump(&self, mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, sender: Sender) -> Result<(), Broken> {
         loop {
             from.readable().await?;
             let mut limits = Limits::NONE;
             if self.breakages.are_triggered(self.faults) {
+                // A fault meets bytes, or the end of them, but `readable` also returns without any.
+                from.peek(&mut [0]).await?;
                 limits = self.obstruct(sender).await?;
             }
             let Some((count, rest)) = pass(&from, &to, limits.bytes)? else { continue };
