@@ -13,6 +13,7 @@ use crate::model::facts::AlarmFact;
 use crate::model::names::{AlarmName, RunId};
 use crate::model::refusal::StatedRefusal;
 use crate::model::run::{EndReason, Run, RunStatus, TargetRecord};
+use crate::model::target::{Target, tags_text};
 use crate::model::time::{Time, seconds_up};
 use crate::ports::{Alarms, Clock, Ledger};
 use crate::steps::error::{StepError, StepErrorKind, failure_message};
@@ -111,7 +112,7 @@ impl<'a> Follower<'a> {
             id,
             execution,
             alarms: experiment.stop_conditions.iter().map(|stop| stop.alarm.clone()).collect(),
-            subjects: experiment.alarms().iter().map(|alarm| alarm.name().to_owned()).collect(),
+            subjects: subjects(experiment),
             output,
             began: stack.world.now(),
             user,
@@ -399,6 +400,16 @@ impl<'a> Follower<'a> {
         let at = self.output.progress.paint(Tone::Faint, &format!("{:>3}:{:02}", seconds / 60, seconds % 60));
         progress.screen.news(&format!("{at} {text}"));
     }
+}
+
+/// Returns the subjects of refusals that may have a colon in them: alarms and tags.
+fn subjects(experiment: &Experiment) -> Vec<String> {
+    let alarms = experiment.alarms().into_iter().map(|alarm| alarm.name().to_owned());
+    let tags = experiment.targets.iter().filter_map(|target| match target {
+        Target::Tagged { tags, .. } => Some(tags_text(tags)),
+        Target::Function(_) => None,
+    });
+    alarms.chain(tags).collect()
 }
 
 /// Waits for the rollback to end, or forever if none was requested.

@@ -54,7 +54,7 @@ fn each_guardrail_refuses_with_its_reason_and_writes_nothing() {
             wrong.push(format!("{:?}\n    {got}", case.guardrail));
         }
         for refusal in &refusals {
-            assert_eq!(StatedRefusal::read(&refusal.to_string(), &[]), StatedRefusal::from(refusal));
+            assert_eq!(StatedRefusal::read(&refusal.to_string(), &["team: nobody"]), StatedRefusal::from(refusal));
         }
         assert_eq!(refusals.iter().map(|refusal| refusal.guardrail).collect::<Vec<_>>(), [case.guardrail], "{got}");
     }
