@@ -93,8 +93,8 @@ mod tests {
         let read = async |execution: &ListedExecution| {
             reads.set(reads.get() + 1);
             let number: u16 = execution.name.parse().unwrap_or_default();
-            let experiment = if number % 20 == 0 { "rare" } else { "usual" };
-            let error = if number % 30 == 0 { "Refused" } else { "AccessDenied" };
+            let experiment = if number.is_multiple_of(20) { "rare" } else { "usual" };
+            let error = if number.is_multiple_of(30) { "Refused" } else { "AccessDenied" };
             Ok(FailedExecution { error: error.into(), experiment: Some(experiment.into()), ..Default::default() })
         };
         let listed: Vec<&ListedExecution> = listed.iter().collect();
