@@ -180,7 +180,7 @@ test: validate build tools-browser tools-cdk tools-chaos tools-clients tools-led
 
 .PHONY: browser
 browser: tools-browser chromium ## open sample reports in a real browser, light, dark and on a phone; pictures in target/pages
-	$(CARGO) test --quiet --locked --all-features --lib -- cli::evidence
+	$(CARGO) test --quiet --locked --all-features --lib -- cli::evidence page::
 	.tools/browser/bin/node infra/browser.mjs --pictures target/pages target/pages/*.html
 
 .PHONY: picture

@@ -36,6 +36,7 @@
 //! |---|---|---|
 //! | [`model`] | nouns: types that are parsed at the edge; no I/O, no SDK, no clock | |
 //! | `plan` | decisions: pure, total, synchronous | `control` |
+//! | `page` | the report of a run as an HTML page: a pure function of `plan::evidence` | `page` |
 //! | `ports` | what the steps need from AWS, the ledger and a clock | `control` |
 //! | `steps` | prepare, arm, rehearse, inject, observe, restore, report, rollback, reap: they carry plans out through the ports | `control` |
 //! | `proxy` | the data plane, between the runtime and the Runtime API; shares only [`model::invocation`] with the rest | `proxy` |
@@ -52,6 +53,8 @@ pub mod aws;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod model;
+#[cfg(feature = "page")]
+mod page;
 #[cfg(feature = "control")]
 pub mod plan;
 #[cfg(feature = "control")]

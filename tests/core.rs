@@ -44,8 +44,8 @@ mod inject;
 mod inside_invocations;
 #[path = "core/just_allowed.rs"]
 mod just_allowed;
-#[path = "core/kept_metrics.rs"]
-mod kept_metrics;
+#[path = "core/kept_reports.rs"]
+mod kept_reports;
 #[path = "core/leases.rs"]
 mod leases;
 #[path = "core/mappings.rs"]

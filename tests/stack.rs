@@ -36,6 +36,8 @@ mod outbox;
 mod output;
 #[path = "stack/packages.rs"]
 mod packages;
+#[path = "stack/pages.rs"]
+mod pages;
 #[path = "stack/pipeline.rs"]
 mod pipeline;
 #[path = "stack/policies.rs"]

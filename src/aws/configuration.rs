@@ -11,7 +11,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 #[cfg(feature = "task")]
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_smithy_http_client::tls;
+use aws_smithy_http_client::{Connector, tls};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
 use crate::steps::{ATTEMPT_TIMEOUT, READ_ATTEMPTS};
@@ -74,11 +74,18 @@ pub fn function_configuration() -> SdkConfig {
     config.build()
 }
 
+/// Makes one connection's client, for a request that no SDK sends. The caller limits its time.
+pub(super) fn connector() -> Connector {
+    Connector::builder().tls_provider(tls_provider()).build()
+}
+
 /// Uses ring instead of the default aws-lc, because it is smaller, starts faster, and cross-compiles with any C compiler.
+fn tls_provider() -> tls::Provider {
+    tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring)
+}
+
 fn http_client() -> SharedHttpClient {
-    aws_smithy_http_client::Builder::new()
-        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
-        .build_https()
+    aws_smithy_http_client::Builder::new().tls_provider(tls_provider()).build_https()
 }
 
 fn timeouts() -> TimeoutConfig {

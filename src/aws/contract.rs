@@ -198,6 +198,7 @@ async fn make(subject: &impl Subject, step: &Step) -> String {
         Call::CloseRun(run, status) => shown(ledger.close_run(run, *status, now).await),
         Call::RetireRun(run) => shown(ledger.retire_run(run, now).await),
         Call::KeepMetrics(run, metrics) => shown(ledger.keep_metrics(run, metrics, now).await),
+        Call::EndKeeping(run) => shown(ledger.end_keeping(run).await),
         Call::TakeLock(run, function) => shown(ledger.take_lock(TargetKey::new(run, function)).await),
         Call::Arm(run, function, snapshot) => shown(ledger.arm(TargetKey::new(run, function), snapshot).await),
         Call::MarkRehearsed(run, function, planned) => {

@@ -189,8 +189,12 @@ impl Ledger for AwsWorld {
         Ok(read_list(&self.partition(AWAITS_METRICS, "RUN#").await?))
     }
 
-    async fn keep_metrics(&self, run: &RunId, metrics: &KeptMetrics, now: Time) -> Result<(), LedgerError> {
-        self.guarded(&writes::keep_metrics(run, metrics, now)).await.map(drop)
+    async fn keep_metrics(&self, run: &RunId, metrics: &KeptMetrics, now: Time) -> Result<WriteOutcome, LedgerError> {
+        self.guarded(&writes::keep_metrics(run, metrics, now)).await
+    }
+
+    async fn end_keeping(&self, run: &RunId) -> Result<(), LedgerError> {
+        self.guarded(&writes::end_keeping(run)).await.map(drop)
     }
 
     async fn kept_metrics(&self, run: &RunId) -> Result<Option<KeptMetrics>, LedgerError> {

@@ -20,6 +20,7 @@ mod moto;
 #[cfg(feature = "cli")]
 mod profile;
 mod records;
+mod report_bucket;
 #[cfg(feature = "cli")]
 mod schedules;
 #[cfg(feature = "cli")]
@@ -27,10 +28,12 @@ mod stacks;
 #[cfg(feature = "task")]
 pub mod stream;
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_config::retry::RetryConfig;
 
+use crate::model::report_bucket::ReportBucket;
 use crate::model::time::Time;
 use crate::ports::{Clock, Stack};
 
@@ -69,6 +72,7 @@ pub struct AwsWorld {
     #[cfg(test)]
     omission: Option<crate::model::guarded_write::Omission>,
     prefix: Option<String>,
+    report_bucket: Option<Arc<report_bucket::BucketClient>>,
 }
 
 impl AwsWorld {
@@ -88,7 +92,14 @@ impl AwsWorld {
             #[cfg(test)]
             omission: None,
             prefix: prefix.map(str::to_owned),
+            report_bucket: None,
         }
+    }
+
+    /// Lets pages be put into this bucket, if there is one.
+    #[must_use]
+    pub fn with_report_bucket(self, config: &SdkConfig, bucket: Option<ReportBucket>) -> Self {
+        Self { report_bucket: bucket.map(|bucket| Arc::new(report_bucket::BucketClient::new(config, bucket))), ..self }
     }
 }
 

@@ -114,6 +114,7 @@ pub(super) fn function_of(item: &Item) -> Option<FunctionArn> {
 }
 
 /// Returns the `sk` of an item, which names its kind.
+#[cfg(feature = "task")]
 pub(super) fn sort_key(item: &Item) -> Option<&str> {
     string(item, "sk")
 }
@@ -223,6 +224,7 @@ pub(super) fn read_run(item: &Item, body: &Item) -> Result<Run, LedgerError> {
 }
 
 /// Reads a run from its item alone, as far as that goes, and the name of its experiment.
+#[cfg(any(test, feature = "task"))]
 pub(super) fn read_run_alone(item: &Item) -> Result<(Run, Option<String>), LedgerError> {
     let mut run = read_run(item, item)?;
     run.deadline = integer(item, "deadline").map_or(run.deadline, Time);

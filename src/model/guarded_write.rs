@@ -21,7 +21,7 @@ use super::time::Time;
 /// How long the record of a closed run is kept: a year and a month, so that a yearly game day can be compared with the
 /// last one. It must not be shorter than the 90 days for which Step Functions keeps the execution.
 pub const RECORD_RETENTION: Duration = Duration::from_secs(400 * 86_400);
-/// After this time, a run leaves the list of those whose metrics are still to be kept, even if nothing reads them.
+/// After this time, a run leaves the list of those whose metrics or page are still to be kept, even if neither is.
 const METRICS_RETENTION: Duration = Duration::from_secs(2 * 86_400);
 /// The number of targets that one transaction adds. A transaction has at most 100 actions
 /// (amazondynamodb/latest/APIReference/API_TransactWriteItems), and one of them is for the run.
@@ -42,7 +42,7 @@ pub enum Item {
     Alarm(String, RunId),
     /// The metrics of a run that is over.
     Metrics(RunId),
-    /// A run's entry in the list of those whose metrics are still to be kept.
+    /// A run's entry in the list of those whose metrics or page are still to be kept.
     AwaitsMetrics(RunId),
     /// The safety lever.
     Lever,
@@ -329,7 +329,7 @@ pub fn close_run(id: &RunId, status: RunStatus, now: Time) -> GuardedWrite {
 }
 
 /// Takes a final run off the lists, lets it expire, forgets the values of variables that its experiment sets, and lists it
-/// among the runs whose metrics are still to be kept. A run without functions has none.
+/// among the runs whose metrics and page are still to be kept. A run without functions has neither.
 #[must_use]
 pub fn retire_run(run: &Run, now: Time) -> GuardedWrite {
     let id = &run.id;
@@ -347,11 +347,10 @@ pub fn retire_run(run: &Run, now: Time) -> GuardedWrite {
     GuardedWrite::new("retire_run", parts)
 }
 
-/// Enters a run in the list of active runs again.
-///
-/// It has no condition, because no single item tells that a run still has to be listed: its record can be missing, a marker
-/// that expires can be in its place, and a run that is retired can still hold a lock. A run that is listed in vain costs a
-/// tick of the reaper, which takes it off the list; a run that is not listed keeps its fault.
+/// Enters a run in the list of active runs again, without a condition: no single item tells that a run still has to be listed.
+/// Its record can be missing, a marker that expires can be in its place, and a run that is retired can still hold a lock. A
+/// run that is listed in vain costs a tick of the reaper, which takes it off the list; a run that is not listed keeps its
+/// fault.
 #[must_use]
 pub fn relist_run(id: &RunId) -> GuardedWrite {
     GuardedWrite::new("relist_run", [Part::of(Item::Active(id.clone()), [], [Effect::Enter(None)])])
@@ -364,13 +363,17 @@ pub fn set_lever(lever: &Lever) -> GuardedWrite {
     GuardedWrite::new("set_lever", [Part::of(Item::Lever, conditions, [Effect::Lever(lever.clone())])])
 }
 
-/// Stores the metrics of a run, and takes it off the list of those whose metrics are still to be kept.
+/// Stores the metrics of a run. A run keeps its first ones: its page may have been drawn from them.
 #[must_use]
 pub fn keep_metrics(id: &RunId, metrics: &KeptMetrics, now: Time) -> GuardedWrite {
     let keep = [Effect::Metrics(Box::new(metrics.clone())), expiry(now)];
-    let parts =
-        [Part::of(Item::Metrics(id.clone()), [], keep), Part::of(Item::AwaitsMetrics(id.clone()), [], [Effect::Leave])];
-    GuardedWrite::new("keep_metrics", parts)
+    GuardedWrite::new("keep_metrics", [Part::of(Item::Metrics(id.clone()), [Condition::Absent], keep)])
+}
+
+/// Takes a run off the list of those whose metrics or page are still to be kept.
+#[must_use]
+pub fn end_keeping(id: &RunId) -> GuardedWrite {
+    GuardedWrite::new("end_keeping", [Part::of(Item::AwaitsMetrics(id.clone()), [], [Effect::Leave])])
 }
 
 /// Takes a function's lock for a run that is `Running`.

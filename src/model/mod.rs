@@ -45,6 +45,8 @@ pub mod proxy_layers;
 #[cfg(feature = "control")]
 pub mod refusal;
 #[cfg(feature = "control")]
+pub mod report_bucket;
+#[cfg(feature = "control")]
 pub mod run;
 #[cfg(feature = "control")]
 pub mod schedule;

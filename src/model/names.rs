@@ -134,6 +134,12 @@ impl FunctionName {
 }
 
 impl FunctionArn {
+    /// The account that the function belongs to.
+    #[must_use]
+    pub fn account(&self) -> &str {
+        self.0.split(':').nth(4).unwrap_or_default()
+    }
+
     /// The function's name.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -20,6 +20,7 @@ pub mod preview;
 mod proxy;
 pub mod removal;
 pub mod rendering;
+pub mod report_key;
 pub mod restore;
 pub mod runtimes;
 pub mod selection;

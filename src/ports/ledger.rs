@@ -112,19 +112,22 @@ pub trait Ledger {
 
     /// Removes a final run and its alarm items from the list of active ones, sets its expiry, and deletes the values of
     /// variables that its experiment sets. Only for a run whose targets are all final. Adds it to the runs whose metrics
-    /// are still to be kept.
+    /// and page are still to be kept.
     fn retire_run(&self, run: &Run, now: Time) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
-    /// Every retired run whose metrics are still to be kept.
+    /// Every retired run whose metrics or page are still to be kept.
     fn runs_awaiting_metrics(&self) -> impl Future<Output = Result<RunList, LedgerError>> + Send;
 
-    /// Stores the metrics of a run, and removes it from the list of those whose metrics are still to be kept.
+    /// Stores the metrics of a run that has none yet; the first ones stay.
     fn keep_metrics(
         &self,
         run: &RunId,
         metrics: &KeptMetrics,
         now: Time,
-    ) -> impl Future<Output = Result<(), LedgerError>> + Send;
+    ) -> impl Future<Output = Result<WriteOutcome, LedgerError>> + Send;
+
+    /// Removes a run from the list of those whose metrics or page are still to be kept.
+    fn end_keeping(&self, run: &RunId) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
     /// The metrics of a run, if they were kept. Of a record that cannot be read, the reason is in
     /// [`KeptMetrics::missing`].

@@ -21,6 +21,7 @@
 mod alarms;
 mod functions;
 mod ledger;
+mod report_store;
 
 use std::future::Future;
 use std::time::Duration;
@@ -30,11 +31,12 @@ use crate::model::time::Time;
 pub use alarms::{AlarmError, Alarms};
 pub use functions::{FunctionError, Functions, VersionPage};
 pub use ledger::{Ledger, LedgerError, Permit, WriteOutcome};
+pub use report_store::{ReportStore, ReportStoreError};
 
 /// Everything that a step may reach.
-pub trait World: Functions + Ledger + Alarms + Executions + Clock + Stack + Send + Sync {}
+pub trait World: Functions + Ledger + Alarms + Executions + ReportStore + Clock + Stack + Send + Sync {}
 
-impl<T: Functions + Ledger + Alarms + Executions + Clock + Stack + Send + Sync> World for T {}
+impl<T: Functions + Ledger + Alarms + Executions + ReportStore + Clock + Stack + Send + Sync> World for T {}
 
 /// The deployed stack that a world belongs to.
 pub trait Stack {

@@ -25,7 +25,7 @@ pub mod effect;
 pub mod error;
 pub mod facts;
 pub mod inject;
-pub mod keep_metrics;
+pub mod keep_reports;
 mod leased_writer;
 mod mappings;
 pub mod observe;

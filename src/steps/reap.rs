@@ -5,7 +5,6 @@
 //!    damaged. If the safety lever is engaged, it takes over every running one.
 //! 3. Restores all targets of those runs, together.
 //! 4. Closes each run whose targets are all restored, or of which one cannot be restored.
-//! 5. Keeps the metrics of runs that were over some minutes ago. A failure of that is no error of the tick.
 //!
 //! Safe to repeat because each tick starts from the ledger, and because stop, restore and close can be repeated.
 
@@ -18,7 +17,6 @@ use crate::model::time::Time;
 use crate::ports::{LedgerError, World};
 
 use super::error::{StepError, StepErrorKind};
-use super::keep_metrics::keep_metrics_of_runs;
 use super::report::close;
 use super::retry::retry;
 use super::rollback::{RolledBack, TargetResult, relist_lost, restore_runs, stop};
@@ -35,7 +33,7 @@ const EXECUTION_GRACE: Duration = Duration::from_secs(300);
 const SEARCH_MINUTES: std::ops::Range<i64> = 17..19;
 
 /// The figures of one tick.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tick {
     /// Active runs.
     pub active: u64,
@@ -51,8 +49,6 @@ pub struct Tick {
     pub unreadable: u64,
     /// Runs that could not be handled because of an error, and those without a readable record.
     pub errors: u64,
-    /// Why metrics of runs that are over are not kept yet, a line each.
-    pub metrics_not_kept: Vec<String>,
 }
 
 /// Runs one tick: takes over runs, restores all their targets together, and closes them. A failure in one run does not
@@ -70,7 +66,6 @@ pub async fn reap(world: &impl World, budget: Budget) -> (Tick, Option<StepError
             errors.push(error);
         }
     }
-    tick.metrics_not_kept = keep_metrics_of_runs(world, budget).await;
     tick.errors = errors.len() as u64;
     (tick, errors.into_iter().next())
 }

@@ -4,9 +4,12 @@ use serde_json::{Value, json};
 
 use crate::model::settings::Settings;
 use crate::model::time::Time;
+use crate::page::run_page;
+use crate::plan::evidence::Evidence;
 use crate::ports::World;
 use crate::steps::Budget;
 use crate::steps::error::StepError;
+use crate::steps::keep_reports::keep_reports;
 use crate::steps::reap::{Tick, reap};
 
 use super::metrics::line;
@@ -14,15 +17,28 @@ use super::metrics::line;
 pub(super) async fn handle(world: &impl World, settings: &Settings, budget: Budget) -> Result<Value, StepError> {
     let (tick, error) = reap(world, budget).await;
     println!("{}", metrics(settings, &tick, world.now()));
-    for failure in &tick.metrics_not_kept {
+    // Last: a report must not delay a restore, nor the metrics that tell of one.
+    let kept = keep_reports(world, draw, budget).await;
+    for failure in &kept.failures {
         println!("{failure}");
+    }
+    if world.has_report_bucket() {
+        println!("{}", line(&[&[("Stack", settings.prefix.as_str())]], &[(UNSTORED, kept.pages_failed)], world.now()));
     }
     match error {
         Some(error) => Err(error),
         None => Ok(json!({
-            "active": tick.active, "overdue": tick.overdue, "handled": tick.handled, "failedRestores": tick.failed_restores
+            "active": tick.active, "overdue": tick.overdue, "handled": tick.handled, "failedRestores": tick.failed_restores,
+            "reportsStored": kept.pages, "reportsNotStored": kept.pages_failed
         })),
     }
+}
+
+/// The metric of pages that the bucket for reports did not take.
+const UNSTORED: &str = "UnstoredReports";
+
+fn draw(evidence: &Evidence) -> Result<String, String> {
+    run_page(evidence).map_err(|error| error.to_string())
 }
 
 /// Each metric of the reaper, and its value.
@@ -59,7 +75,8 @@ mod tests {
     #[test]
     fn each_metric_except_waits_has_an_alarm() {
         // A wait that takes too long shows as an overdue run.
-        for (name, _) in counts(&Tick::default()).into_iter().filter(|(name, _)| *name != "WaitingRestores") {
+        let counts = counts(&Tick::default()).into_iter().map(|(name, _)| name).chain([UNSTORED]);
+        for name in counts.filter(|name| *name != "WaitingRestores") {
             assert!(TEMPLATE.contains(&format!("MetricName: {name}\n")), "{name}");
         }
     }

@@ -4,6 +4,7 @@ use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::{Value, json};
 
 use crate::aws::{AwsWorld, function_configuration};
+use crate::model::report_bucket::ReportBucket;
 use crate::model::time::Time;
 use crate::steps::Budget;
 use crate::steps::error::StepError;
@@ -44,7 +45,9 @@ pub async fn serve() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let name = variable("_HANDLER").unwrap_or_default();
     let task = Task::named(&name)?;
     let (table, settings) = settings::from_environment(variable)?;
-    let world = AwsWorld::new(&function_configuration(), table, Some(&settings.prefix));
+    let configuration = function_configuration();
+    let world = AwsWorld::new(&configuration, table, Some(&settings.prefix))
+        .with_report_bucket(&configuration, ReportBucket::from_environment(variable));
     let (world, settings, name) = (&world, &settings, &name);
     let serve_one = move |event: LambdaEvent<Value>| async move {
         let deadline = Time(i64::try_from(event.context.deadline).unwrap_or(i64::MAX));

@@ -22,13 +22,15 @@ pub enum CallKind {
     Alarms,
     /// Reads Step Functions.
     Executions,
+    /// Puts an object into S3.
+    WriteReport,
 }
 
 impl CallKind {
     /// Whether the call changes something, so that it matters whether it lands.
     #[must_use]
     pub fn changes(self) -> bool {
-        matches!(self, Self::WriteLambda | Self::WriteItem | Self::Transaction)
+        matches!(self, Self::WriteLambda | Self::WriteItem | Self::Transaction | Self::WriteReport)
     }
 }
 

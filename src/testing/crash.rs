@@ -14,11 +14,14 @@ use crate::model::names::FunctionArn;
 use crate::model::run::{RunStatus, TargetStatus};
 use crate::plan::rendering::Outcome;
 use crate::ports::Clock;
-use crate::steps::reap::reap;
+use crate::steps::error::StepError;
+use crate::steps::keep_reports::keep_reports;
+use crate::steps::reap::{Tick, reap};
 
 use super::cores::on_all_cores;
 use super::execution::{Ended, Machine, budget, survives_watched};
 use super::network::CrashPoint;
+use super::reports::outline;
 use super::samples::{self, experiments, observation};
 use super::{SimWorld, State};
 
@@ -131,6 +134,14 @@ pub fn play(case: &Case, crashes: &[At], first_tick: Duration) -> World {
     World { crashed: crashes.len() - left, at_write, calls, ticks, broken }
 }
 
+/// Runs one tick of the reaper, as its task does.
+async fn tick_of(world: &SimWorld) -> (Tick, Option<StepError>) {
+    let budget = budget(world, TICK_TIMEOUT);
+    let reaped = reap(world, budget).await;
+    keep_reports(world, outline, budget).await;
+    reaped
+}
+
 /// Runs the reaper every minute until a tick finds nothing to do. Returns the ticks since the last crash.
 fn reap_until_quiet(world: &SimWorld, watch: &mut Watch<'_>, first_tick: Duration) -> u32 {
     let (mut ticks, mut wait) = (0, first_tick);
@@ -138,7 +149,7 @@ fn reap_until_quiet(world: &SimWorld, watch: &mut Watch<'_>, first_tick: Duratio
         world.advance(wait);
         let began = world.now();
         let (left, quiet) = world.with(|state| (state.crashes_left(), state.active.is_empty()));
-        let tick = survives_watched(reap(world, budget(world, TICK_TIMEOUT)), || watch.check_targets());
+        let tick = survives_watched(tick_of(world), || watch.check_targets());
         if tick.is_none() {
             world.with(State::next_crash);
         }

@@ -36,7 +36,9 @@ impl State {
             Item::Target(id, function) => target_meets(self.targets.get(&(id.clone(), function.clone())), condition),
             Item::Lock(function) => lock_meets(self.locks.get(function), condition),
             Item::Lever => lever_meets(self.lever.as_ref(), condition),
-            Item::Active(_) | Item::Alarm(..) | Item::Metrics(_) | Item::AwaitsMetrics(_) => true,
+            // The only condition on kept metrics is that there are none.
+            Item::Metrics(id) => !self.kept_metrics.contains_key(id),
+            Item::Active(_) | Item::Alarm(..) | Item::AwaitsMetrics(_) => true,
         })
     }
 

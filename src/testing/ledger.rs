@@ -168,8 +168,12 @@ impl Ledger for SimWorld {
         self.read("runs_awaiting_metrics", "Query", |state| sorted(&state.awaiting_metrics)).await
     }
 
-    async fn keep_metrics(&self, id: &RunId, metrics: &KeptMetrics, now: Time) -> Result<(), LedgerError> {
-        self.guarded(writes::keep_metrics(id, metrics, now)).await.map(drop)
+    async fn keep_metrics(&self, id: &RunId, metrics: &KeptMetrics, now: Time) -> Result<WriteOutcome, LedgerError> {
+        self.guarded(writes::keep_metrics(id, metrics, now)).await
+    }
+
+    async fn end_keeping(&self, id: &RunId) -> Result<(), LedgerError> {
+        self.guarded(writes::end_keeping(id)).await.map(drop)
     }
 
     async fn kept_metrics(&self, id: &RunId) -> Result<Option<KeptMetrics>, LedgerError> {

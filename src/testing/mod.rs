@@ -19,6 +19,7 @@ pub mod network;
 pub mod outbox;
 mod rates;
 mod reads;
+pub mod reports;
 pub mod samples;
 pub mod schedule;
 mod sim_function;
@@ -108,6 +109,10 @@ pub struct State {
     pub awaiting_metrics: Vec<RunId>,
     /// The metrics that are kept.
     pub kept_metrics: BTreeMap<RunId, KeptMetrics>,
+    /// The pages in the bucket for reports, by key; `None` for a stack without one.
+    pub reports: Option<BTreeMap<String, String>>,
+    /// Why S3 refuses pages, if it does.
+    pub reports_refused: Option<String>,
     /// The lever.
     pub lever: Option<Lever>,
     /// The notices about the writes to the ledger.

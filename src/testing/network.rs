@@ -1,6 +1,6 @@
 //! The network between a caller and AWS: it counts every call, lets it take time, and can make it fail.
 
-use crate::ports::{AlarmError, FunctionError, LedgerError};
+use crate::ports::{AlarmError, FunctionError, LedgerError, ReportStoreError};
 use crate::steps::MAX_LANDING_DELAY;
 
 use super::calls::{CallError, CallKind};
@@ -84,6 +84,15 @@ impl Failure for AlarmError {
     fn of(error: CallError, call: &str) -> Self {
         match error {
             CallError::Denied => Self::Unusable(format!("{call}: access denied")),
+            _ => Self::Unavailable(format!("{call}: the response was lost")),
+        }
+    }
+}
+
+impl Failure for ReportStoreError {
+    fn of(error: CallError, call: &str) -> Self {
+        match error {
+            CallError::Denied => Self::Refused(format!("{call}: access denied")),
             _ => Self::Unavailable(format!("{call}: the response was lost")),
         }
     }

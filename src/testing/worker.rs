@@ -13,7 +13,10 @@ use crate::model::names::{AlarmName, FunctionArn, LayerVersionArn, MappingId, Ru
 use crate::model::snapshot::Write;
 use crate::model::steady_state::Metric;
 use crate::model::time::Time;
-use crate::ports::{AlarmError, Alarms, Clock, Executions, FunctionError, Functions, Permit, Stack, VersionPage};
+use crate::ports::{
+    AlarmError, Alarms, Clock, Executions, FunctionError, Functions, Permit, ReportStore, ReportStoreError, Stack,
+    VersionPage, WriteOutcome,
+};
 
 use super::SimWorld;
 use super::calls::{Caller, Sending};
@@ -205,6 +208,16 @@ impl Alarms for Worker<'_> {
 
     async fn periods(&self, metrics: &[Metric], from: Time, until: Time) -> Result<Vec<Vec<(Time, f64)>>, AlarmError> {
         self.as_caller(None).periods(metrics, from, until).await
+    }
+}
+
+impl ReportStore for Worker<'_> {
+    fn has_report_bucket(&self) -> bool {
+        self.world.has_report_bucket()
+    }
+
+    async fn put_report(&self, key: &str, page: String) -> Result<WriteOutcome, ReportStoreError> {
+        self.as_caller(None).put_report(key, page).await
     }
 }
 

@@ -49,8 +49,8 @@ Further calls:
 - An update of a configuration is polled every second until it has completed; here it takes 1.5 s.
 - Faults inside invocations: each run checks whether they took effect (1 GetMetricData or more, and 1 more for the
   invocations of its whole minutes), and records it (1 UpdateItem).
-- For the report, the reaper reads the metrics of each run once, minutes after its restore: 1 GetMetricData or more, 4 reads of the
-  ledger and 1 TransactWriteItems.
+- For the report, the reaper reads the metrics of each run once, minutes after its restore: 1 GetMetricData or more, 5 reads of the
+  ledger, 1 UpdateItem and 1 TransactWriteItems; with a bucket for reports, also 1 PutObject.
 ";
 
 const PAGE: &str = include_str!("../../src/task/README.md");

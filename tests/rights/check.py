@@ -41,7 +41,7 @@ EXCEPTED = {
     "ScheduleRole states:StartExecution": "tests/rights/principals.py checks the role of the schedules",
     "InjectRole dynamodb:PutItem": "only for a run whose record is missing",
     "ObserveRole dynamodb:PutItem": "the same",
-    "UndoRole cloudwatch:": "the reaper reads metrics minutes after a run; tests/core/kept_metrics.rs has a read that is refused",
+    "UndoRole cloudwatch:": "the reaper reads metrics minutes after a run; tests/core/kept_reports.rs has a read that is refused",
 }
 # The scenario in which a user sees that this right is missing: the reaper, which no user sees, also uses it in some minutes of
 # each hour.

@@ -26,7 +26,8 @@ fn ledger_actions(method: &str) -> &'static [&'static str] {
         "stop_run" => &["UpdateItem", "GetItem", "PutItem"],
         "end_target" | "begin_observing" | "set_lever" | "record_removed_faults" => &["UpdateItem", "GetItem"],
         "retire_run" => &["UpdateItem", "DeleteItem", "PutItem"],
-        "keep_metrics" => &["UpdateItem", "DeleteItem"],
+        "keep_metrics" => &["UpdateItem"],
+        "end_keeping" => &["DeleteItem"],
         "unlisted_runs" => &["Scan"],
         "relist_run" => &["PutItem"],
         "run" | "target" | "lock" | "lever" | "kept_metrics" => &["GetItem"],
@@ -61,6 +62,7 @@ fn call_actions(call: &str) -> &'static [&'static str] {
         "DescribeAlarms" => &["cloudwatch:DescribeAlarms"],
         "GetMetricData" => &["cloudwatch:GetMetricData"],
         "DescribeExecution" => &["states:DescribeExecution"],
+        "PutObject" => &["s3:PutObject"],
         "GetItem" | "PutItem" | "UpdateItem" | "Query" | "Scan" | "TransactWriteItems" => &[],
         other => panic!("which actions does {other} need?"),
     }
@@ -279,18 +281,16 @@ async fn rollback_actions() -> BTreeSet<String> {
 /// The actions of the reaper, also for a function that was deleted, and for a run that was over some minutes ago.
 async fn reaper_actions() -> BTreeSet<String> {
     let world = injected().await;
-    world.with(|state| state.dead_executions.push("arn:execution:r".into()));
+    let stopped = vec!["arn:execution:r".into()];
+    world.with(|state| (state.dead_executions, state.reports) = (stopped, Some([].into())));
     let mut actions = restored(&world, &json!({}), Task::Reaper).await;
     world.advance(Duration::from_secs(600));
     call(&world, Task::Reaper, &json!({})).await.unwrap();
-    assert!(world.with(|state| !state.kept_metrics.is_empty()));
+    assert_eq!(world.with(|state| state.reports.as_ref().map(|all| all.len())), Some(1));
     actions.extend(taken(&world));
     // A mapping outlives its function.
     let deleted = injected().await;
-    deleted.with(|state| {
-        state.functions.clear();
-        state.dead_executions.push("arn:execution:r".into());
-    });
+    deleted.with(|state| (state.functions, state.dead_executions) = ([].into(), vec!["arn:execution:r".into()]));
     actions.extend(restored(&deleted, &json!({}), Task::Reaper).await);
     actions
 }
@@ -324,12 +324,12 @@ impl IntoSlot for u32 {
     }
 }
 
-/// The actions that a role of the template allows. They are in the role's own block and, for the ledger, in a separate policy.
-/// Denied actions do not count.
+/// The actions that a role of the template allows. They are in the role's own block and, for the ledger and the bucket for
+/// reports, in separate policies. Denied actions do not count.
 pub fn allowed(template: &str, role: &str) -> BTreeSet<String> {
-    let ledger = role.replace("Role", "LedgerPolicy");
     let mut actions = actions(&resource(template, role));
-    if let Some(policy) = find_resource(template, &ledger) {
+    for policy in ["LedgerPolicy", "ReportPolicy"] {
+        let Some(policy) = find_resource(template, &role.replace("Role", policy)) else { continue };
         assert!(policy.contains(&format!("Roles: [!Ref {role}]")), "{policy}");
         actions.extend(self::actions(&policy));
     }
@@ -337,7 +337,7 @@ pub fn allowed(template: &str, role: &str) -> BTreeSet<String> {
 }
 
 pub fn actions(block: &str) -> BTreeSet<String> {
-    let services = ["lambda", "dynamodb", "cloudwatch", "tag", "states"];
+    let services = ["lambda", "dynamodb", "cloudwatch", "tag", "states", "s3"];
     block
         .split("Effect")
         .filter(|statement| !statement.trim_start_matches(['"', ':', ' ']).starts_with("Deny"))

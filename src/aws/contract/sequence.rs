@@ -31,6 +31,7 @@ pub(super) enum Call {
     CloseRun(RunId, RunStatus),
     RetireRun(Box<Run>),
     KeepMetrics(RunId, KeptMetrics),
+    EndKeeping(RunId),
     TakeLock(RunId, FunctionArn),
     Arm(RunId, FunctionArn, Snapshot),
     MarkRehearsed(RunId, FunctionArn, Vec<Change>),
@@ -118,7 +119,10 @@ impl Sequence {
             (_, Some(target)) if !target.status.is_final() => self.while_stopping(target),
             (RunStatus::Stopping, _) if self.dice.percent(30) => Call::RecordFindings(run_id, self.findings()),
             (RunStatus::Stopping, _) => Call::CloseRun(run_id, self.final_status()),
-            _ if state.awaiting_metrics.contains(id) => Call::KeepMetrics(run_id, self.metrics()),
+            _ if state.awaiting_metrics.contains(id) && self.dice.percent(50) => {
+                Call::KeepMetrics(run_id, self.metrics())
+            }
+            _ if state.awaiting_metrics.contains(id) => Call::EndKeeping(run_id),
             _ => Call::RetireRun(Box::new(run.clone())),
         }
     }
@@ -391,6 +395,7 @@ pub(super) fn every_write() -> Vec<GuardedWrite> {
         writes::relist_run(&id),
         writes::set_lever(&sequence.lever()),
         writes::keep_metrics(&id, &sequence.metrics(), now),
+        writes::end_keeping(&id),
         writes::take_lock(key),
         writes::arm(key, &snapshot),
         writes::mark_rehearsed(key, &snapshot.changes),

@@ -8,6 +8,9 @@ use serde::Serialize;
 use crate::model::kept_metrics::Series;
 use crate::model::names::{ExperimentName, RunId};
 use crate::model::run::Run;
+use crate::page::{
+    DrawingError, Marks, capitalized, count, date_and_time, described, document, draw, known_span, text,
+};
 use crate::plan::evidence::RunTimes;
 use crate::plan::rendering::{Outcome, report_view};
 use crate::ports::{Ledger, World};
@@ -22,11 +25,7 @@ use super::super::pen::Pen;
 use super::super::table::Grid;
 use super::super::words::outcome_name;
 use super::super::{Failure, stack};
-use super::chart::{Marks, draw};
-use super::charts::described;
-use super::format::{count, date_and_time, known_span, text};
-use super::page::document;
-use super::{DrawingError, undrawn, write};
+use super::{undrawn, write};
 
 /// One run among others.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -186,7 +185,7 @@ fn chart(rows: &[Row], at: usize) -> Result<Markup, DrawingError> {
     let svg = draw(&[&series], &marks)?;
     Ok(html! {
         figure.card {
-            figcaption { b { (super::verdict::capitalized(title)) } span { "seconds" } }
+            figcaption { b { (capitalized(title)) } span { "seconds" } }
             (described(&svg, &format!("{title}, in seconds, for each run")))
         }
     })
@@ -194,9 +193,9 @@ fn chart(rows: &[Row], at: usize) -> Result<Markup, DrawingError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples::{HOSTILE, keep};
     use super::*;
     use crate::model::time::Time;
+    use crate::page::samples::{HOSTILE, keep};
 
     fn row(number: i64, detection: Option<u64>) -> Row {
         let created_at = Time(1_780_272_000_000 + number * 86_400_000);

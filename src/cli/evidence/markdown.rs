@@ -1,13 +1,11 @@
 //! The report of a run as Markdown, for a wiki or a comment. It has the page's facts without its charts.
 
+use crate::page::{after, count, dollars, figure, happened, restored, span, time_of_day};
 use crate::plan::checks::CheckResult;
 use crate::plan::evidence::Evidence;
 use crate::plan::rendering::FieldRow;
 
 use super::super::summary::{Summary, escape};
-use super::format::{count, dollars, figure, span, time_of_day};
-use super::tables::after;
-use super::verdict::{happened, restored};
 
 /// Renders the report.
 pub(super) fn markdown(evidence: &Evidence) -> String {
@@ -77,8 +75,8 @@ fn head(evidence: &Evidence, text: &mut Summary) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples::{HOSTILE, hostile, one_target, thousand_targets};
     use super::*;
+    use crate::page::samples::{HOSTILE, hostile, one_target, thousand_targets};
     use crate::testing::samples::SECRET;
 
     #[test]

@@ -1,37 +1,26 @@
 //! The evidence of a run: its report as a page and as Markdown.
 
-mod chart;
-mod charts;
-mod format;
 mod history;
 mod markdown;
-mod page;
-#[cfg(test)]
-mod samples;
-mod tables;
-mod verdict;
 
 pub(super) use history::{compare, history};
 
-use std::error::Error;
 use std::fs;
 use std::path::Path;
 
 use crate::model::kept_metrics::KeptMetrics;
 use crate::model::names::RunId;
+use crate::page::{DrawingError, run_page};
 use crate::plan::evidence::Evidence;
 use crate::ports::World;
 use crate::steps::error::StepError;
-use crate::steps::keep_metrics::read_metrics;
+use crate::steps::keep_reports::read_metrics;
 use crate::steps::retry::retry;
 use crate::steps::run_targets::run_targets;
 
 use super::Failure;
 use super::arguments::ReportFiles;
 use super::output::Output;
-
-/// Why a chart could not be drawn.
-pub(super) type DrawingError = Box<dyn Error + Send + Sync>;
 
 /// Writes the files of `report`, if any is asked for.
 pub(super) async fn write_files(
@@ -45,7 +34,7 @@ pub(super) async fn write_files(
     }
     let evidence = evidence(world, run).await?;
     if let Some(path) = &files.html {
-        let page = page::page(&evidence).map_err(|error| undrawn(&error))?;
+        let page = run_page(&evidence).map_err(|error| undrawn(&error))?;
         write(path, &page, output)?;
     }
     if let Some(path) = &files.markdown {

@@ -21,12 +21,14 @@ use std::rc::Rc;
 use crate::model::facts::LayerFact;
 use crate::model::run::{EndReason, Run, RunStatus, TargetStatus};
 use crate::model::time::whole_milliseconds;
+use crate::steps::keep_reports::keep_reports;
 use crate::steps::reap::reap;
 use crate::steps::{LEASE_DURATION, MAX_LANDING_DELAY};
 
 use super::dice::Dice;
 use super::drive::{Drive, StormKind};
 use super::lambda_writes::MAX_UPDATE_MS;
+use super::reports::outline;
 use super::samples::{layer_arn, layers, run_id, settings};
 use super::schedule::Schedule;
 use super::worker::Role;
@@ -190,7 +192,12 @@ fn tick(stage: &Stage<'_>) {
     }
     let on = stage.clone();
     stage.schedule.spawn(async move {
-        on.invoke(Role::Reaper, "all", &|worker, budget| async move { reap(&worker, budget).await }).await;
+        on.invoke(Role::Reaper, "all", &|worker, budget| async move {
+            let reaped = reap(&worker, budget).await;
+            keep_reports(&worker, outline, budget).await;
+            reaped
+        })
+        .await;
     });
 }
 

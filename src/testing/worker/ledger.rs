@@ -51,8 +51,12 @@ impl Ledger for Worker<'_> {
         self.as_caller(None).runs_awaiting_metrics().await
     }
 
-    async fn keep_metrics(&self, run: &RunId, metrics: &KeptMetrics, now: Time) -> Result<(), LedgerError> {
+    async fn keep_metrics(&self, run: &RunId, metrics: &KeptMetrics, now: Time) -> Result<WriteOutcome, LedgerError> {
         self.as_caller(None).keep_metrics(run, metrics, now).await
+    }
+
+    async fn end_keeping(&self, run: &RunId) -> Result<(), LedgerError> {
+        self.as_caller(None).end_keeping(run).await
     }
 
     async fn kept_metrics(&self, run: &RunId) -> Result<Option<KeptMetrics>, LedgerError> {

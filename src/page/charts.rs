@@ -14,7 +14,7 @@ use super::format::{count, figure, span, text};
 ///
 /// # Errors
 /// If one cannot be drawn.
-pub(super) fn charts(evidence: &Evidence) -> Result<Markup, DrawingError> {
+pub(crate) fn charts(evidence: &Evidence) -> Result<Markup, DrawingError> {
     let Some(metrics) = &evidence.metrics else { return Ok(note("The run has no metrics.")) };
     if let Some(missing) = &metrics.missing {
         return Ok(note(&format!("The metrics could not be read: {missing}.")));
@@ -97,7 +97,7 @@ fn one(group: &[&Series], marks: &Marks, metrics: &KeptMetrics) -> Result<Markup
 }
 
 /// Gives a drawing a description. The library's element has none, so the page opens the element itself.
-pub(super) fn described(svg: &str, description: &str) -> Markup {
+pub(crate) fn described(svg: &str, description: &str) -> Markup {
     let rest = svg.strip_prefix("<svg ").unwrap_or(svg);
     html! { (PreEscaped("<svg role=\"img\" aria-label=\"")) (description) (PreEscaped("\" ")) (PreEscaped(rest)) }
 }

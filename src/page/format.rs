@@ -6,38 +6,38 @@ use crate::model::text::escape_controls;
 use crate::model::time::Time;
 
 /// A text from outside, with its control characters made visible.
-pub(super) fn text(text: &str) -> String {
+pub(crate) fn text(text: &str) -> String {
     escape_controls(text).into_owned()
 }
 
 /// Returns the time of day in UTC, to the minute.
-pub(super) fn clock(at: Time) -> String {
+pub(crate) fn clock(at: Time) -> String {
     let minutes = at.epoch_seconds().div_euclid(60).rem_euclid(24 * 60);
     format!("{:02}:{:02}", minutes / 60, minutes % 60)
 }
 
 /// Returns month and day in UTC, as in `06-01`.
-pub(super) fn day(at: Time) -> String {
+pub(crate) fn day(at: Time) -> String {
     at.to_string().get(5..10).unwrap_or_default().to_owned()
 }
 
 /// Returns date and time in UTC, to the second, as people write them.
-pub(super) fn date_and_time(at: Time) -> String {
+pub(crate) fn date_and_time(at: Time) -> String {
     at.to_string().replacen('T', " ", 1).replace('Z', " UTC")
 }
 
 /// Returns the time of day in UTC, to the second.
-pub(super) fn time_of_day(at: Time) -> String {
+pub(crate) fn time_of_day(at: Time) -> String {
     at.to_string().get(11..19).unwrap_or_default().to_owned()
 }
 
 /// Returns a span that may not be known.
-pub(super) fn known_span(time: Option<Duration>) -> String {
+pub(crate) fn known_span(time: Option<Duration>) -> String {
     time.map_or_else(|| "–".to_owned(), span)
 }
 
 /// Returns a span for display: `0.4 s`, `12 s`, `3 min 5 s`, `2 h 10 min`.
-pub(super) fn span(span: Duration) -> String {
+pub(crate) fn span(span: Duration) -> String {
     let seconds = span.as_secs();
     let with = |large: u64, large_unit: &str, small: u64, small_unit: &str| match small {
         0 => format!("{large} {large_unit}"),
@@ -52,7 +52,7 @@ pub(super) fn span(span: Duration) -> String {
 }
 
 /// Returns a figure for display: whole if it is one or large, and with a thousands separator.
-pub(super) fn figure(value: f64) -> String {
+pub(crate) fn figure(value: f64) -> String {
     if value.fract() == 0.0 || value.abs() >= 100.0 {
         return grouped(value.round());
     }
@@ -73,12 +73,12 @@ fn grouped(value: f64) -> String {
 }
 
 /// Returns a count with its noun.
-pub(super) fn count(count: usize, noun: &str) -> String {
+pub(crate) fn count(count: usize, noun: &str) -> String {
     format!("{} {noun}{}", grouped(count as f64), if count == 1 { "" } else { "s" })
 }
 
 /// Returns an amount in US dollars.
-pub(super) fn dollars(amount: f64) -> String {
+pub(crate) fn dollars(amount: f64) -> String {
     if amount < 0.01 { "under 1 cent".to_owned() } else { format!("about ${amount:.2}") }
 }
 

@@ -9,7 +9,7 @@ use super::format::{count, span};
 
 /// How a sentence is to be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tone {
+pub(crate) enum Tone {
     Good,
     Plain,
     Warning,
@@ -18,7 +18,7 @@ pub(super) enum Tone {
 
 impl Tone {
     /// Returns the class in the style sheet.
-    pub(super) fn class(self) -> &'static str {
+    pub(crate) fn class(self) -> &'static str {
         match self {
             Self::Good => "good",
             Self::Plain => "plain",
@@ -30,15 +30,15 @@ impl Tone {
 
 /// One sentence of the verdict.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Sentence {
-    pub(super) tone: Tone,
-    pub(super) text: String,
+pub(crate) struct Sentence {
+    pub(crate) tone: Tone,
+    pub(crate) text: String,
     /// What explains it.
-    pub(super) more: String,
+    pub(crate) more: String,
 }
 
 /// Returns what happened.
-pub(super) fn happened(evidence: &Evidence) -> Sentence {
+pub(crate) fn happened(evidence: &Evidence) -> Sentence {
     let report = &evidence.report;
     let reason = report.reason.as_deref().map_or(String::new(), capitalized);
     let effect = || report.effect.as_deref().map_or(String::new(), capitalized);
@@ -86,7 +86,7 @@ fn whole_duration(evidence: &Evidence) -> String {
 }
 
 /// Returns whether everything was restored.
-pub(super) fn restored(evidence: &Evidence) -> Sentence {
+pub(crate) fn restored(evidence: &Evidence) -> Sentence {
     let report = &evidence.report;
     let all = report.targets.len() + report.targets_left_out;
     let of_all = format!("As before: {} of {}", evidence.restored(), count(all, "function"));
@@ -107,7 +107,7 @@ pub(super) fn restored(evidence: &Evidence) -> Sentence {
 }
 
 /// Returns a text with a capital first letter.
-pub(super) fn capitalized(text: &str) -> String {
+pub(crate) fn capitalized(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
 }

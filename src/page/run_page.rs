@@ -17,7 +17,7 @@ const STYLE: &str = include_str!("style.css");
 ///
 /// # Errors
 /// If a chart cannot be drawn.
-pub(super) fn page(evidence: &Evidence) -> Result<String, super::DrawingError> {
+pub(crate) fn run_page(evidence: &Evidence) -> Result<String, super::DrawingError> {
     let report = &evidence.report;
     let body = html! {
         header {
@@ -52,7 +52,7 @@ pub(super) fn page(evidence: &Evidence) -> Result<String, super::DrawingError> {
 }
 
 /// Wraps the body of a page. The policy lets a browser load nothing, also if something got past the escaping.
-pub(super) fn document(title: &str, body: Markup) -> Markup {
+pub(crate) fn document(title: &str, body: Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -216,7 +216,7 @@ mod tests {
     use crate::testing::samples::SECRET;
 
     fn drawn(name: &str, evidence: &Evidence) -> String {
-        let page = page(evidence).unwrap_or_else(|error| unreachable!("{error}"));
+        let page = run_page(evidence).unwrap_or_else(|error| unreachable!("{error}"));
         keep(name, &page);
         page
     }
@@ -249,7 +249,7 @@ mod tests {
     #[test]
     fn a_page_loads_nothing_and_shows_no_value_of_a_variable() {
         for evidence in [one_target(), thousand_targets(), no_data(), hostile()] {
-            let page = page(&evidence).unwrap_or_default();
+            let page = run_page(&evidence).unwrap_or_default();
             assert!(!page.contains(SECRET));
             // The only address is the name space of SVG, which no browser loads.
             let outside = page.replace("http://www.w3.org/2000/svg", "");

@@ -18,7 +18,7 @@ use crate::testing::BEGINNING;
 use crate::testing::samples::{SECRET, alarm_arn, function_arn, run_id};
 
 /// A text with markup, as a name or an error may have it.
-pub(super) const HOSTILE: &str = "<script>alert('x')</script><img src=x onerror=alert(1)> \"&";
+pub(crate) const HOSTILE: &str = "<script>alert('x')</script><img src=x onerror=alert(1)> \"&";
 
 /// Five minutes and some seconds after the samples' metrics begin.
 fn created() -> Time {
@@ -120,7 +120,7 @@ fn metrics(functions: usize) -> KeptMetrics {
 }
 
 /// The page that a reader sees most often: one target, an alarm, everything restored.
-pub(super) fn one_target() -> Evidence {
+pub(crate) fn one_target() -> Evidence {
     let alarm = "checkout-errors";
     let run = run(asked("Checkout stays usable when a third of its calls is slow", alarm, 1), alarm, 1);
     let targets = [target(&run, 0)];
@@ -128,7 +128,7 @@ pub(super) fn one_target() -> Evidence {
 }
 
 /// A thousand targets, of which some changed outside the run.
-pub(super) fn thousand_targets() -> Evidence {
+pub(crate) fn thousand_targets() -> Evidence {
     let alarm = "checkout-errors";
     let mut run = run(asked("A whole fleet is slow", alarm, 50), alarm, 1000);
     (run.status, run.reason) = (RunStatus::Completed, Some(EndReason::DurationElapsed));
@@ -151,7 +151,7 @@ pub(super) fn thousand_targets() -> Evidence {
 }
 
 /// A run that was stopped before anything was injected, and of which CloudWatch has nothing.
-pub(super) fn no_data() -> Evidence {
+pub(crate) fn no_data() -> Evidence {
     let mut run = run(asked("Stopped before it began", "checkout-errors", 1), "checkout-errors", 1);
     (run.ends_at, run.deviations, run.injected) = (None, None, None);
     run.reason = Some(EndReason::UserRequest);
@@ -164,7 +164,7 @@ pub(super) fn no_data() -> Evidence {
 }
 
 /// A run whose restore failed, and whose names and errors hold markup.
-pub(super) fn hostile() -> Evidence {
+pub(crate) fn hostile() -> Evidence {
     let mut run = run(asked("markup", "alarm", 1), HOSTILE, 1);
     let cause = format!("{HOSTILE} happened");
     (run.status, run.reason) = (RunStatus::Failed, Some(EndReason::Error { error: HOSTILE.into(), cause }));
@@ -186,7 +186,7 @@ pub(super) fn hostile() -> Evidence {
 }
 
 /// Writes a sample for the browser.
-pub(super) fn keep(name: &str, page: &str) {
+pub(crate) fn keep(name: &str, page: &str) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/pages");
     let written = std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(folder.join(name), page));
     assert!(written.is_ok(), "{}/{name}: {written:?}", folder.display());

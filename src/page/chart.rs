@@ -49,19 +49,19 @@ const SERIES: [RGBColor; 5] = [
 
 /// What is marked in every chart of a run.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Marks {
+pub(crate) struct Marks {
     /// The beginning and the end of the time of all charts.
-    pub(super) span: (Time, Time),
+    pub(crate) span: (Time, Time),
     /// The time in which the fault was in place.
-    pub(super) fault: Option<(Time, Time)>,
+    pub(crate) fault: Option<(Time, Time)>,
     /// When an alarm or a deviation ended the run.
-    pub(super) alarm: Option<Time>,
+    pub(crate) alarm: Option<Time>,
     /// When the last target was restored.
-    pub(super) restored: Option<Time>,
+    pub(crate) restored: Option<Time>,
 }
 
 /// Returns the number of the color of a series.
-pub(super) fn color_number(at: usize) -> usize {
+pub(crate) fn color_number(at: usize) -> usize {
     at % SERIES.len() + 1
 }
 
@@ -69,7 +69,7 @@ pub(super) fn color_number(at: usize) -> usize {
 ///
 /// # Errors
 /// If the drawing library fails.
-pub(super) fn draw(series: &[&Series], marks: &Marks) -> Result<String, Box<dyn Error + Send + Sync>> {
+pub(crate) fn draw(series: &[&Series], marks: &Marks) -> Result<String, Box<dyn Error + Send + Sync>> {
     draw_into(series, marks).map_err(|error| error.to_string().into())
 }
 

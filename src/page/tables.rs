@@ -16,7 +16,7 @@ const MAX_OPEN_TARGETS: usize = 25;
 const MAX_LISTED_RESTORES: usize = 25;
 
 /// Returns the checks that passed or failed.
-pub(super) fn checks(evidence: &Evidence) -> Markup {
+pub(crate) fn checks(evidence: &Evidence) -> Markup {
     let is_restore = |subject: &Subject| matches!(subject, Subject::Restore(_));
     let restores = evidence.checks.iter().filter(|check| is_restore(&check.subject)).count();
     let is_listed = |subject: &Subject, result: &CheckResult| {
@@ -49,7 +49,7 @@ fn result(result: &CheckResult) -> Markup {
 type Row<'a> = (&'a TargetReport, Option<Time>);
 
 /// Returns the fields of each target. Targets that a user has to look at come first.
-pub(super) fn targets(evidence: &Evidence) -> Markup {
+pub(crate) fn targets(evidence: &Evidence) -> Markup {
     let rows = evidence.report.targets.iter().zip(evidence.ended_at.iter().copied());
     let (exact, odd): (Vec<Row<'_>>, Vec<Row<'_>>) = rows.partition(|(target, _)| is_exact(target));
     let folded = exact.len() > MAX_OPEN_TARGETS;
@@ -103,7 +103,7 @@ fn target((target, ended_at): &Row<'_>) -> Markup {
 }
 
 /// Returns the value after the run. Before the restore, it is not known.
-pub(super) fn after(target: &TargetReport, field: &FieldRow) -> String {
+pub(crate) fn after(target: &TargetReport, field: &FieldRow) -> String {
     if target.status.is_final() { text(&field.after) } else { "not known".to_owned() }
 }
 
