@@ -109,7 +109,8 @@ unsafe fn connect_named(
 ) -> c_int {
     let is_only_ipv6 = to.is_ipv6_socket && sys::is_only_ipv6(socket);
     let cannot_connect = is_only_ipv6 && to.is_ipv4();
-    let answer = if is_over(rules) || cannot_connect || !sys::is_new_tcp(socket) || has_own_address(socket) {
+    let is_bound = || has_own_address(socket) || sys::has_own_device(socket);
+    let answer = if is_over(rules) || cannot_connect || !sys::is_new_tcp(socket) || is_bound() {
         Answer::Pass
     } else {
         let (address, port) = (to.address.to_be_bytes(), to.port);

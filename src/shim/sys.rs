@@ -163,6 +163,14 @@ pub fn is_only_ipv6(socket: c_int) -> bool {
     option::<c_int>(socket, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY).is_none_or(|only| only != 0)
 }
 
+/// Whether the program has bound a socket to a network device.
+pub fn has_own_device(socket: c_int) -> bool {
+    // SO_BINDTOIFINDEX of the kernel's asm-generic/socket.h, since Linux 5.1. Before 5.7, only a privileged program
+    // could bind it (socket(7)).
+    const BOUND_DEVICE: c_int = 62;
+    option::<c_int>(socket, libc::SOL_SOCKET, BOUND_DEVICE).is_some_and(|device| device != 0)
+}
+
 /// Whether a descriptor is non-blocking.
 pub fn is_nonblocking(descriptor: c_int) -> bool {
     // SAFETY: the call takes numbers only.

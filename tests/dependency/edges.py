@@ -148,6 +148,9 @@ class Edges:
     def own_ipv6_address(self) -> str:
         return self.connect(self.ipv6, lambda one: one.bind((self.ipv6, 0)))
 
+    def own_device(self) -> str:
+        return self.connect(self.ipv4, lambda one: one.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo"))
+
     def own_port(self) -> str:
         ports = []
 

@@ -28,6 +28,7 @@ UNTOUCHED = {
     "only_ipv6_to_ipv4_mapped",
     "own_address",
     "own_ipv6_address",
+    "own_device",
     "wrong_arguments",
     "datagrams",
     "in_a_child_without_variables",
