@@ -53,8 +53,9 @@ fn each_guardrail_refuses_with_its_reason_and_writes_nothing() {
         if got != case.refusal {
             wrong.push(format!("{:?}\n    {got}", case.guardrail));
         }
+        let tags = ["team: nobody", "team: shop"];
         for refusal in &refusals {
-            assert_eq!(StatedRefusal::read(&refusal.to_string(), &["team: nobody"]), StatedRefusal::from(refusal));
+            assert_eq!(StatedRefusal::read(&refusal.to_string(), &tags), StatedRefusal::from(refusal));
         }
         assert_eq!(refusals.iter().map(|refusal| refusal.guardrail).collect::<Vec<_>>(), [case.guardrail], "{got}");
     }
