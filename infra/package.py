@@ -25,19 +25,19 @@ from binaries import MEGABYTE, ROOT, TARGETS, Binary, TooLarge, add_target, host
 
 CROSS = ROOT / ".tools" / "cross" / "bin"
 PACKAGE = ROOT / "target" / "package" / "bootstrap.zip"
-# Where a plain `cargo build --release` puts the command line, too.
+# Where a plain `cargo build --release` puts the command line, too, less optimized.
 CLI = target_directory() / "release" / "snapback"
 LARGEST_BINARY = 12 * MEGABYTE
 # Lambda's limit for an unzipped package is 250 MB (lambda/latest/dg/gettingstarted-limits).
 LARGEST_PACKAGE = 250 * MEGABYTE
-FIRST_MINUTES = {"lab": 2, "release": 4}
+FIRST_MINUTES = {"lab": 2, "deploy": 4}
 BUILD = ["build", "--locked", "--profile"]
 # By default, Cargo builds the command line alone.
 BOTH = ["--bin", "bootstrap", "--bin", "snapback", "--features", "task"]
 
 
 def main(arguments: list[str]) -> int:
-    profile, tests = "release", []
+    profile, tests = "deploy", []
     if arguments[:1] == ["--lab"]:
         profile, arguments, tests = "lab", arguments[1:2], arguments[2:]
     if len(arguments) != 1 or arguments[0] not in (*TARGETS, "--cli"):
@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> int:
     if what == "--cli":
         build_cli(profile)
         return 0
-    largest = LARGEST_BINARY if profile == "release" else LARGEST_PACKAGE
+    largest = LARGEST_BINARY if profile == "deploy" else LARGEST_PACKAGE
     try:
         packed = pack([Binary(build_bootstrap(what, profile, tests), "bootstrap", largest)], PACKAGE)
     except TooLarge as grown:
@@ -80,10 +80,10 @@ def build_bootstrap(architecture: str, profile: str, tests: list[str]) -> Path:
 def build_for_release(architecture: str) -> Path:
     """Builds functions and command line for a release, and returns the bootstrap; the command line is next to it."""
     if is_linux() and architecture == host_architecture():
-        build_both("release")
+        build_both("deploy")
     else:
-        build_for_other_machine(architecture, "release", BOTH)
-    return target_directory() / TARGETS[architecture] / "release" / "bootstrap"
+        build_for_other_machine(architecture, "deploy", BOTH)
+    return target_directory() / TARGETS[architecture] / "deploy" / "bootstrap"
 
 
 def announce(what: str, result: str, profile: str) -> None:

@@ -155,14 +155,14 @@ def build_linux() -> None:
 def build_cli(target: str) -> None:
     """Builds the command line alone, with Rust's own linker for the target."""
     package.add_target(target)
-    package.cargo([*package.BUILD, "release", "--bin", "snapback", "--target", target])
+    package.cargo([*package.BUILD, "deploy", "--bin", "snapback", "--target", target])
     system = "macos" if target.endswith("-apple-darwin") else "linux"
     architecture = target.partition("-")[0].replace("aarch64", "arm64")
     archive_cli(cli_of(target), f"{system}-{architecture}", man_pages(cli_of(target)))
 
 
 def cli_of(target: str) -> Path:
-    return target_directory() / target / "release" / "snapback"
+    return target_directory() / target / "deploy" / "snapback"
 
 
 def man_pages(binary: Path) -> dict[str, Path]:

@@ -21,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 TARGETS = {"aarch64": "aarch64-unknown-linux-musl", "arm64": "aarch64-unknown-linux-musl"}
 TARGET = TARGETS.get(platform.machine().lower(), "x86_64-unknown-linux-musl")
-BOOTSTRAP = ROOT / "target" / TARGET / "release" / "bootstrap"
+BOOTSTRAP = ROOT / "target" / TARGET / "deploy" / "bootstrap"
 MAX_MILLISECONDS = 20.0
 
 

@@ -115,10 +115,13 @@ Then try, for instance:
   snapback status
   {shorter(AWS)} lambda invoke --function-name lab-receipt --payload '{{}}' /dev/stdout
 
-Demos 1 and 3 need requests. Send them in a second terminal; they end after 30 s (--seconds):
+Demos 1 to 3 need requests. Send them in a second terminal; they end after 30 s (--seconds):
 
   {python} infra/lab/lab.py traffic lab-checkout
+  {python} infra/lab/lab.py traffic lab-receipt
   {python} infra/lab/lab.py traffic lab-search
+
+A fault of the kind `dependency` is not felt here: it never breaks loopback addresses. See it with make lab DEMO=6.
 
 The emulator evaluates alarms only when a metric is put, as `traffic` does each second.
 When you are done: make lab-down"""
