@@ -9,6 +9,7 @@ mod destinations;
 mod hole;
 mod hosts;
 mod link;
+mod pace;
 mod preload;
 mod questions;
 #[path = "../../shim/wire.rs"]
