@@ -29,6 +29,7 @@ from binaries import ROOT, TARGETS, Binary, host_architecture, pack, target_dire
 
 DIST = ROOT / "target" / "dist"
 CODE = DIST / "code"
+MAN = ROOT / "target" / "man"
 TEMPLATE = ROOT / "infra" / "template.yaml"
 STATE_MACHINE = ROOT / "infra" / "statemachine.asl.json"
 BUCKETS = re.compile(r"[a-z0-9][a-z0-9-]{1,40}")
@@ -145,7 +146,10 @@ def parameters(of_version: str, buckets: str) -> str:
 def build_linux() -> None:
     for architecture, target in TARGETS.items():
         package.build_for_release(architecture)
-        archive_cli(target_directory() / target / "release" / "snapback", f"linux-{architecture}")
+    # The pages are the same on every platform.
+    pages = man_pages(cli_of(TARGETS[host_architecture()]))
+    for architecture, target in TARGETS.items():
+        archive_cli(cli_of(target), f"linux-{architecture}", pages)
 
 
 def build_cli(target: str) -> None:
@@ -154,13 +158,29 @@ def build_cli(target: str) -> None:
     package.cargo([*package.BUILD, "release", "--bin", "snapback", "--target", target])
     system = "macos" if target.endswith("-apple-darwin") else "linux"
     architecture = target.partition("-")[0].replace("aarch64", "arm64")
-    archive_cli(target_directory() / target / "release" / "snapback", f"{system}-{architecture}")
+    archive_cli(cli_of(target), f"{system}-{architecture}", man_pages(cli_of(target)))
 
 
-def archive_cli(binary: Path, platform: str) -> None:
+def cli_of(target: str) -> Path:
+    return target_directory() / target / "release" / "snapback"
+
+
+def man_pages(binary: Path) -> dict[str, Path]:
+    """Has the command line write its man pages; returns them by their name in an archive."""
+    shutil.rmtree(MAN, ignore_errors=True)
+    try:
+        subprocess.run([binary, "man", "--folder", MAN], check=True)
+    except OSError as problem:
+        # Rosetta runs a binary for x86_64 on a Mac with an Apple chip.
+        raise Wrong(f"{binary} does not run on this machine, which its man pages need: {problem.strerror}") from problem
+    return {f"man/man1/{page.name}": page for page in MAN.iterdir()}
+
+
+def archive_cli(binary: Path, platform: str, pages: dict[str, Path]) -> None:
     DIST.mkdir(parents=True, exist_ok=True)
     archive = DIST / f"snapback-{version()}-{platform}.tar.gz"
-    write_archive(archive, {"snapback": binary, **{name: ROOT / name for name in ("LICENSE", "README.md", "CHANGELOG.md")}})
+    documents = {name: ROOT / name for name in ("LICENSE", "README.md", "CHANGELOG.md")}
+    write_archive(archive, {"snapback": binary, **documents, **pages})
 
 
 def write_archive(archive: Path, files: dict[str, Path]) -> None:

@@ -72,12 +72,13 @@ class Files(unittest.TestCase):
 
     def test_an_archive_has_the_command_line_and_is_reproducible(self) -> None:
         binary = self.dist / "binary"
+        page = release.ROOT / "LICENSE"
         sums = []
         for time in (1, 2):
             binary.write_bytes(b"a program")
             binary.chmod(0o755)
             with mock.patch("time.time", return_value=time):
-                release.archive_cli(binary, "linux-arm64")
+                release.archive_cli(binary, "linux-arm64", {"man/man1/snapback.1": page})
             binary.unlink()
             [archive] = self.dist.iterdir()
             sums.append(hashlib.sha256(archive.read_bytes()).hexdigest())
@@ -85,7 +86,20 @@ class Files(unittest.TestCase):
         self.assertEqual(archive.name, f"snapback-{release.version()}-linux-arm64.tar.gz")
         with tarfile.open(archive) as tar:
             modes = {member.name: member.mode for member in tar}
-        self.assertEqual(modes, {"snapback": 0o755, "LICENSE": 0o644, "README.md": 0o644, "CHANGELOG.md": 0o644})
+        documents = ("LICENSE", "README.md", "CHANGELOG.md", "man/man1/snapback.1")
+        self.assertEqual(modes, {"snapback": 0o755, **dict.fromkeys(documents, 0o644)})
+
+    def test_the_man_pages_are_those_that_the_command_line_writes(self) -> None:
+        binary = self.dist / "snapback"
+        binary.write_text('#!/bin/sh\n[ "$1 $2" = "man --folder" ] && mkdir "$3" && touch "$3/snapback.1" "$3/snapback-run.1"\n')
+        binary.chmod(0o755)
+        with mock.patch.object(release, "MAN", self.dist / "man"):
+            for _ in range(2):
+                pages = release.man_pages(binary)
+            self.assertEqual(set(pages), {"man/man1/snapback.1", "man/man1/snapback-run.1"})
+            binary.write_bytes(b"\x7fELF of another machine")
+            with self.assertRaisesRegex(release.Wrong, "does not run on this machine, which its man pages need"):
+                release.man_pages(binary)
 
     def test_the_checksums_are_those_of_all_files(self) -> None:
         (self.dist / "a").write_bytes(b"a")

@@ -144,6 +144,25 @@ impl AwsWorld {
         })
     }
 
+    /// Returns the input of the execution of this name; `None` if there is no such execution.
+    ///
+    /// # Errors
+    /// The reason for which it is not known.
+    #[cfg(feature = "cli")]
+    pub async fn execution_input(&self, state_machine: &str, name: &str) -> Result<Option<Value>, String> {
+        // arn:PARTITION:states:REGION:ACCOUNT:stateMachine:NAME, and for its executions execution:NAME:EXECUTION
+        // (service-authorization/latest/reference/list_awsstepfunctions).
+        let arn = format!("{}:{name}", state_machine.replacen(":stateMachine:", ":execution:", 1));
+        match self.describe(&arn).await {
+            Ok(described) => {
+                let input = described.input().map(serde_json::from_str);
+                Ok(Some(input.and_then(Result::ok).unwrap_or_default()))
+            }
+            Err(missing) if missing.code == "ExecutionDoesNotExist" => Ok(None),
+            Err(other) => Err(other.text()),
+        }
+    }
+
     async fn describe(&self, arn: &str) -> Result<DescribeExecutionOutput, CallError> {
         self.sfn.describe_execution().execution_arn(arn).send().await.map_err(|error| call_error(&error))
     }

@@ -13,7 +13,6 @@
 //! | safety lever | `LEVER` | `LEVER` |
 //!
 //! Everything that a condition reads is a separate attribute; the rest is JSON.
-//!
 //! The names of a thousand targets are about 120 KB of a run's body. Four transactions per target check the run's item.
 //! Inferred: a check consumes write capacity for the whole item, and a partition has 1,000 units per second
 //! (amazondynamodb/latest/developerguide/bp-partition-key-design). So with more than [`MAX_INLINE_TARGETS`] targets the

@@ -9,6 +9,7 @@ use crate::model::names::{ExperimentName, FunctionName, LeverReason, RunId};
 use crate::model::time::{BoundedDuration, Time};
 use crate::plan::import::Format;
 
+use super::asked_outcome::AskedOutcome;
 use super::schedule_arguments::ScheduleAction;
 
 /// Runs chaos experiments on AWS Lambda functions, and always restores what it changed.
@@ -72,6 +73,9 @@ pub(super) enum Command {
         /// Files in JSON or YAML; - reads standard input.
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
+        /// Print the experiment as JSON, for a tool that does not read YAML; takes one file.
+        #[arg(long, conflicts_with = "json")]
+        print_json: bool,
     },
     /// Show what would happen to which functions, what would end it, and every refusal; changes nothing.
     Plan(PlanOptions),
@@ -177,8 +181,15 @@ pub(super) enum Command {
         /// The shell.
         shell: clap_complete::Shell,
     },
-    /// Print the man page.
-    Man,
+    /// Print the man page of snapback or of one command, or write all of them to a folder.
+    Man {
+        /// The command, such as run or schedule add.
+        #[arg(value_name = "COMMAND")]
+        command: Vec<String>,
+        /// Write the pages of snapback and of every command to this folder.
+        #[arg(long, value_name = "FOLDER", conflicts_with = "command")]
+        folder: Option<PathBuf>,
+    },
 }
 
 /// What `status` is asked.
@@ -196,26 +207,13 @@ pub(super) struct StatusOptions {
     /// List runs of this experiment only.
     #[arg(long, value_name = "NAME", conflicts_with = "run")]
     experiment: Option<String>,
-    /// List runs with this outcome only, by its name in JSON.
-    #[arg(long, value_name = "OUTCOME", conflicts_with = "run", value_parser = OUTCOMES)]
-    pub(super) outcome: Option<String>,
+    /// List runs with this outcome only, by its name in JSON or by the words of the table.
+    #[arg(long, value_name = "OUTCOME", conflicts_with = "run", ignore_case = true, value_parser = AskedOutcome::parser())]
+    pub(super) outcome: Option<AskedOutcome>,
     /// List runs that have started since then: a time such as 2026-11-26T10:00:00Z, a date, or a duration such as P7D.
     #[arg(long, value_name = "TIME", conflicts_with = "run", value_parser = since)]
     pub(super) since: Option<Since>,
 }
-
-/// The outcomes by which runs can be listed: those of reports, and those of starts that left no run.
-const OUTCOMES: [&str; 9] = [
-    "unfinished",
-    "held",
-    "noSteadyState",
-    "unproven",
-    "endedEarly",
-    "drifted",
-    "restoreFailed",
-    "refused",
-    "failedStart",
-];
 
 /// The runs that are listed, in addition to the active ones, if no limit is given.
 const DEFAULT_LIMIT: usize = 10;
@@ -232,7 +230,7 @@ impl StatusOptions {
 
     /// Whether starts that left no run can be among what is listed.
     pub(super) fn lists_starts(&self) -> bool {
-        self.outcome.as_deref().is_none_or(|outcome| ["refused", "failedStart"].contains(&outcome))
+        self.outcome.is_none_or(AskedOutcome::is_start)
     }
 }
 

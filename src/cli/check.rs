@@ -66,6 +66,16 @@ pub(super) fn check(files: &[PathBuf], output: &Output) -> Result<Exit, Failure>
     Ok(exit)
 }
 
+/// Validates one file, and prints its experiment as JSON.
+pub(super) fn print(files: &[PathBuf], output: &Output) -> Result<Exit, Failure> {
+    let [file] = files else {
+        return Err(Failure::invalid(format!("--print-json takes one file, not {}; name one", files.len())));
+    };
+    let (_, experiment) = read_file(file)?;
+    output.json(&experiment);
+    Ok(Exit::Success)
+}
+
 fn view(checked: &[(PathBuf, Result<Experiment, Failure>)], failures: &[&Failure]) -> CheckView {
     let name = |result: &Result<Experiment, Failure>| Some(result.as_ref().ok()?.name.to_string());
     let file = |(path, result): &(PathBuf, Result<Experiment, Failure>)| CheckedFile {

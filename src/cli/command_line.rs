@@ -1,7 +1,7 @@
 //! Reads the command line: which options each command shows, examples in its help, and what a mistyped command may mean.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Arg, ArgAction, Command, CommandFactory, FromArgMatches};
+use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches};
 
 use super::arguments::Arguments;
 use super::examples::EXAMPLES;
@@ -10,8 +10,8 @@ use super::output::{FailureView, Output};
 
 /// Options of all commands that have no effect on some. These commands still take them, but do not show them.
 const UNUSED: [(&[&str], &[&str]); 4] = [
-    (&["stack", "table", "profile", "region"], &["check", "completions", "import", "init", "man", "schema"]),
-    (&["table"], &["plan", "run", "schedule"]),
+    (&["stack", "profile", "region"], &WITHOUT_ACCOUNT),
+    (&["table"], &WITHOUT_LEDGER),
     (&["json"], &["completions", "init", "man", "schema"]),
     (
         &["quiet"],
@@ -30,6 +30,12 @@ const UNUSED: [(&[&str], &[&str]); 4] = [
         ],
     ),
 ];
+
+/// The commands that need no account.
+const WITHOUT_ACCOUNT: [&str; 6] = ["check", "completions", "import", "init", "man", "schema"];
+
+/// The commands that read no ledger. They refuse `--table`: a user who names a table expects that it is read.
+const WITHOUT_LEDGER: [&str; 7] = ["check", "completions", "import", "init", "man", "schema", "schedule"];
 
 /// Options that take no value.
 const FLAGS: [&str; 2] = ["json", "quiet"];
@@ -53,7 +59,8 @@ pub(super) fn whole_command() -> Command {
 
 /// An option that takes the place of the one of all commands.
 fn hidden(name: &'static str) -> Arg {
-    let option = Arg::new(name).long(name).hide(true);
+    // The commands below it take the option, too.
+    let option = Arg::new(name).long(name).hide(true).global(true);
     if FLAGS.contains(&name) { option.action(ArgAction::SetTrue) } else { option.num_args(1) }
 }
 
@@ -68,7 +75,7 @@ pub(super) fn parse() -> Result<Arguments, clap::Error> {
 fn parse_from(words: Vec<std::ffi::OsString>) -> Result<Arguments, clap::Error> {
     let parent = words.iter().skip(1).filter_map(|word| word.to_str()).find(|word| !word.starts_with('-'));
     let parent = parent.unwrap_or_default().to_owned();
-    let parsed = whole_command().try_get_matches_from(words);
+    let parsed = whole_command().try_get_matches_from(words).and_then(refuse_table);
     parsed.and_then(|matches| Arguments::from_arg_matches(&matches)).map_err(|mut error| {
         suggest(&mut error, &parent);
         error
@@ -92,6 +99,18 @@ const OTHER_NAMES: [(&str, &[&str], &str); 14] = [
     ("schedule", &["disable", "stop"], "pause"),
     ("schedule", &["enable", "start"], "resume"),
 ];
+
+/// Refuses `--table` where it would have no effect, before or after the command.
+fn refuse_table(matches: ArgMatches) -> Result<ArgMatches, clap::Error> {
+    let is_given = |matches: &ArgMatches| matches.try_contains_id("table").unwrap_or(false);
+    match matches.subcommand() {
+        Some((name, of_command)) if WITHOUT_LEDGER.contains(&name) && (is_given(&matches) || is_given(of_command)) => {
+            let cause = format!("{name} reads no ledger, so --table has no effect; leave it out");
+            Err(whole_command().error(ErrorKind::ArgumentConflict, cause))
+        }
+        _ => Ok(matches),
+    }
+}
 
 /// Suggests a command where the distance between words finds none.
 fn suggest(error: &mut clap::Error, parent: &str) {
@@ -195,6 +214,21 @@ mod tests {
         // Scripts may give them to every command.
         assert!(parsed("snapback check e.yaml --stack lab --region eu-west-1 --json").is_ok_and(|typed| typed.json));
         assert!(parsed("snapback --stack lab schema").is_ok());
+        assert!(parsed("snapback schedule list --quiet --stack lab").is_ok_and(|typed| typed.stack == "lab"));
+    }
+
+    #[test]
+    fn a_table_is_refused_by_commands_that_read_no_ledger() {
+        for line in ["check e.yaml --table t", "--table t man", "schedule list --table t", "schedule --table t list"] {
+            let wrong = parsed(&format!("snapback {line}")).err().unwrap_or_default();
+            assert!(wrong.contains("reads no ledger, so --table has no effect; leave it out"), "{line}: {wrong}");
+        }
+        for line in ["plan e.yaml --table t", "--table t run e.yaml", "status --table t", "lever show --table t"] {
+            assert!(
+                parsed(&format!("snapback {line}")).is_ok_and(|typed| typed.table.as_deref() == Some("t")),
+                "{line}"
+            );
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub(super) const EXAMPLES: &[(&str, &[Example])] = &[
         &[
             ("snapback check experiment.yaml", "Validate an experiment."),
             ("snapback check chaos/*.yaml", "Validate all experiments of a folder, in a pipeline for instance."),
+            ("snapback check experiment.yaml --print-json >experiment.json", "Turn an experiment into JSON."),
         ],
     ),
     ("compare", &[("snapback compare nightly-1 nightly-2", "Compare two runs.")]),
@@ -49,7 +50,13 @@ pub(super) const EXAMPLES: &[(&str, &[Example])] = &[
             ("snapback lever disengage --reason 'incident 4711 is over'", "Let runs start again."),
         ],
     ),
-    ("man", &[("snapback man >~/.local/share/man/man1/snapback.1", "Install the man page for one user.")]),
+    (
+        "man",
+        &[
+            ("snapback man run | man -l -", "Read the page of a command."),
+            ("snapback man --folder ~/.local/share/man/man1", "Install all pages for one user."),
+        ],
+    ),
     (
         "plan",
         &[
@@ -102,5 +109,12 @@ pub(super) const EXAMPLES: &[(&str, &[Example])] = &[
             ("snapback schema --of report", "Read what report prints as JSON."),
         ],
     ),
-    ("status", &[("snapback status", "See what is active."), ("snapback status nightly-1", "See one run.")]),
+    (
+        "status",
+        &[
+            ("snapback status", "See what is active."),
+            ("snapback status --outcome refused --since P7D", "See which starts of the last week were refused."),
+            ("snapback status nightly-1", "See one run."),
+        ],
+    ),
 ];

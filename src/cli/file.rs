@@ -27,7 +27,7 @@ pub(super) fn read_file(path: &Path) -> Result<(Experiment, Value), Failure> {
         let places = Places::of(&text);
         let errors = find_errors(&value).into_iter().map(|found| {
             let place = places.find(&found.pointer, found.is_about_name);
-            FileError::new(path, place, &found.error.field, &found.error.problem)
+            FileError::found(path, place, &found, &value)
         });
         let mut errors: Vec<FileError> = errors.collect();
         errors.sort_by_key(FileError::place);

@@ -4,6 +4,9 @@ use std::fmt;
 use std::path::Path;
 
 use serde::Serialize;
+use serde_json::Value;
+
+use crate::model::findings::Finding;
 
 use super::places::Place;
 
@@ -20,6 +23,12 @@ pub(crate) struct FileError {
     field: String,
     /// What is wrong with which value, and what to write instead.
     problem: String,
+    /// The value or the name that is wrong, a long text shortened; absent if it may be a secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<Value>,
+    /// What to write instead, also a part of `problem`; absent if that has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fix: Option<String>,
 }
 
 impl FileError {
@@ -31,7 +40,15 @@ impl FileError {
             column: place.map(|place| place.column),
             field: field.to_owned(),
             problem: problem.to_owned(),
+            value: None,
+            fix: None,
         }
+    }
+
+    /// An error of an experiment.
+    pub(super) fn found(path: &Path, place: Option<Place>, found: &Finding, experiment: &Value) -> Self {
+        let error = Self::new(path, place, &found.error.field, &found.error.problem);
+        Self { value: found.value(experiment), fix: found.fix().map(str::to_owned), ..error }
     }
 
     /// The order of errors: by their places in the file.

@@ -11,7 +11,9 @@ use crate::model::actor::Actor;
 use crate::model::experiment::Experiment;
 use crate::model::facts::AlarmFact;
 use crate::model::names::{AlarmName, RunId};
+use crate::model::refusal::StatedRefusal;
 use crate::model::run::{EndReason, Run, RunStatus, TargetRecord};
+use crate::model::target::{Target, tags_text};
 use crate::model::time::{Time, seconds_up};
 use crate::ports::{Alarms, Clock, Ledger};
 use crate::steps::error::{StepError, StepErrorKind, failure_message};
@@ -42,6 +44,8 @@ pub(super) struct Follower<'a> {
     id: &'a RunId,
     execution: String,
     alarms: Vec<AlarmName>,
+    /// The names in refusals that may have a colon in them.
+    subjects: Vec<String>,
     output: &'a Output,
     began: Time,
     /// Who follows the run, and rolls it back.
@@ -108,6 +112,7 @@ impl<'a> Follower<'a> {
             id,
             execution,
             alarms: experiment.stop_conditions.iter().map(|stop| stop.alarm.clone()).collect(),
+            subjects: subjects(experiment),
             output,
             began: stack.world.now(),
             user,
@@ -334,7 +339,7 @@ impl<'a> Follower<'a> {
                     progress.screen.clear();
                     self.output.note(&format!("snapback: the run's execution failed: {error}: {message}"));
                 }
-                Some(refusal(error, &message).map_or(Followed::Ended, Followed::Refused))
+                Some(refusal(error, &message, &self.subjects).map_or(Followed::Ended, Followed::Refused))
             }
         };
     }
@@ -397,6 +402,16 @@ impl<'a> Follower<'a> {
     }
 }
 
+/// Returns the subjects of refusals that may have a colon in them: alarms and tags.
+fn subjects(experiment: &Experiment) -> Vec<String> {
+    let alarms = experiment.alarms().into_iter().map(|alarm| alarm.name().to_owned());
+    let tags = experiment.targets.iter().filter_map(|target| match target {
+        Target::Tagged { tags, .. } => Some(tags_text(tags)),
+        Target::Function(_) => None,
+    });
+    alarms.chain(tags).collect()
+}
+
 /// Waits for the rollback to end, or forever if none was requested.
 async fn undone(undo: &mut Option<Pending<'_, ()>>) -> Result<(), Failure> {
     match undo {
@@ -424,15 +439,17 @@ fn is_in_ledger(error: &str, run: Option<&(Run, Vec<TargetRecord>)>) -> bool {
 }
 
 /// Returns the failure of a refused execution, which leaves nothing in the ledger. The report shows any other failure.
-fn refusal(error: String, cause: &str) -> Option<Failure> {
+fn refusal(error: String, cause: &str, subjects: &[String]) -> Option<Failure> {
     let exit = match StepErrorKind::from_name(&error) {
         Some(StepErrorKind::Refused) => Exit::Refused,
         Some(StepErrorKind::InvalidInput) => Exit::Invalid,
         _ => return None,
     };
-    let cause = match exit {
-        Exit::Refused => format!("refused, and nothing was changed:\n  {}", cause.replace('\n', "\n  ")),
-        _ => cause.to_owned(),
-    };
-    Some(Failure { exit, ..Failure::new(error, cause) })
+    if exit == Exit::Invalid {
+        return Some(Failure { exit, ..Failure::new(error, cause) });
+    }
+    let subjects: Vec<&str> = subjects.iter().map(String::as_str).collect();
+    let refusals = cause.lines().map(|line| StatedRefusal::read(line, &subjects)).collect();
+    let cause = format!("refused, and nothing was changed:\n  {}", cause.replace('\n', "\n  "));
+    Some(Failure { exit, refusals, ..Failure::new(error, cause) })
 }

@@ -3,17 +3,20 @@
 use anstream::adapter::strip_str;
 
 use super::listed::Listed;
-use super::pen::Pen;
+use super::pen::{Pen, Tone};
 use super::plan_text::plan_text;
+use super::progress_text::ShownTargets;
 use super::report_text::report_text;
+use super::screen::{fitted, question};
 use super::status_text::{armed_text, status_table};
 use crate::model::marker::stopped_marker;
 use crate::model::refusal::{Guardrail, Refusal};
 use crate::model::run::{EndReason, RunStatus, TargetRecord, TargetStatus};
 use crate::model::snapshot::Change;
 use crate::model::time::Time;
+use crate::plan::field_row::FieldRow;
 use crate::plan::preview::{ConditionNow, PlanView, TargetPlan};
-use crate::plan::rendering::{FieldRow, ReportView, report_view};
+use crate::plan::rendering::{ReportView, report_view};
 use crate::testing::samples::{function_arn, run_id};
 
 const WIDTHS: [usize; 3] = [40, 80, 140];
@@ -21,7 +24,7 @@ const TARGETS: [usize; 3] = [1, 53, 1000];
 
 /// Checks a rendering in every size: with colors it is the same text, and of the lines that are laid out, none is wider than
 /// the terminal. Calls `check` with the lines, the columns and the number of targets.
-fn in_every_size(render: impl Fn(usize, Pen) -> String, check: impl Fn(&[&str], usize, usize)) {
+pub(super) fn in_every_size(render: impl Fn(usize, Pen) -> String, check: impl Fn(&[&str], usize, usize)) {
     for count in TARGETS {
         for width in WIDTHS {
             let [plain, colored] = [false, true].map(|colors| render(count, Pen { colors, width: Some(width) }));
@@ -35,7 +38,7 @@ fn in_every_size(render: impl Fn(usize, Pen) -> String, check: impl Fn(&[&str], 
 
 fn row(field: &str, before: &str, during: &str) -> FieldRow {
     let [field, before, during, after] = [field, before, during, before].map(str::to_owned);
-    FieldRow { field, before, during, after }
+    FieldRow { field, before, during, after, values: None }
 }
 
 fn plan(count: usize) -> PlanView {
@@ -52,7 +55,13 @@ fn plan(count: usize) -> PlanView {
             ),
         ],
     };
-    let now = |condition: &str, now: &str| ConditionNow { condition: condition.into(), now: now.into(), holds: true };
+    let now = |condition: &str, now: &str| ConditionNow {
+        condition: condition.into(),
+        now: now.into(),
+        value: None,
+        in_alarm: None,
+        holds: true,
+    };
     let warning =
         |number: usize| format!("crowd-{number:03}: a version that is published during the run keeps the fault");
     PlanView {
@@ -199,4 +208,62 @@ fn what_is_armed_is_counted_by_run() {
     let text = armed_text(&listed(53), &[]);
     let expected = "armed: 53 targets of the run r-1 (crowd-000, crowd-001, crowd-002 and 50 more functions)";
     assert_eq!(text.as_deref(), Some(expected));
+}
+
+/// What `run` shows while its targets are injected and then wait for an update: its news, and the line that changes.
+fn progress(count: usize, pen: Pen) -> String {
+    let listed = &listed(count)[1];
+    let (mut shown, mut targets) = (ShownTargets::default(), listed.targets.clone());
+    let mut lines = Vec::new();
+    for (status, waiting_for) in [
+        (TargetStatus::Injecting, None),
+        (TargetStatus::Injected, None),
+        (TargetStatus::Restoring, Some("an update of the function by a deploy that began before the restore")),
+    ] {
+        for target in &mut targets {
+            (target.status, target.waiting_for) = (status, waiting_for.map(str::to_owned));
+        }
+        lines.extend(shown.news(&targets, pen));
+    }
+    let live = shown.remaining(&listed.run, &targets, Time(3_900_000));
+    lines.push(pen.paint(Tone::Faint, &fitted(&live, pen.width)));
+    lines.iter().map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn the_progress_of_a_run_counts_targets_and_fits_its_line() {
+    in_every_size(progress, |lines, width, count| {
+        let text = lines.join("\n");
+        assert_eq!(lines.len(), 5, "{text}");
+        let injected =
+            if count == 1 { "crowd-000 injected".to_owned() } else { format!("{count} of {count} injected") };
+        assert_eq!(lines[1], injected);
+        assert_eq!(text.matches("before the restore").count(), if width == 140 { 2 } else { 1 }, "{text}");
+        // The terminal would break a longer line, and the next one would be drawn below its first part.
+        let live = lines[4];
+        assert!(live.chars().count() < width && live.starts_with("100 s left; "), "{width} columns: {live}");
+    });
+}
+
+#[test]
+fn the_question_whether_to_roll_back_fits_one_line() {
+    for width in WIDTHS {
+        let question = question(Some(width));
+        // Where the reply is typed, there is room for a word.
+        assert!(question.chars().count() + 4 <= width && question.contains("[Y/n/l] "), "{question}");
+    }
+    assert!(question(None).contains("l: leave it running"));
+}
+
+/// `rollback --all` prints the report of each run.
+#[test]
+fn a_rollback_counts_the_targets_of_each_run() {
+    in_every_size(
+        |count, pen| [report(count), report(1)].map(|view| report_text(&view, pen)).concat(),
+        |lines, width, count| {
+            let text = lines.join("\n");
+            assert!(lines.len() <= 14, "{width} columns, {count} targets: {text}");
+            assert_eq!(text.matches("run r: ").count(), 2, "{text}");
+        },
+    );
 }

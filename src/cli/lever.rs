@@ -1,6 +1,6 @@
 //! The command `lever`.
 
-use serde_json::json;
+use serde::Serialize;
 
 use crate::model::names::LeverReason;
 use crate::model::run::Lever;
@@ -16,6 +16,17 @@ use super::report::{LeverView, show_lever};
 use super::rollback::{carry_out, wait_until_closed, worst};
 use super::stack;
 use super::undo::Undo;
+
+/// What `lever` prints as JSON.
+#[derive(Serialize, schemars::JsonSchema)]
+pub(super) struct LeverOutput<'a> {
+    /// Whether the lever is engaged. One that was never moved is not.
+    engaged: bool,
+    /// The lever; null if it was never moved.
+    lever: Option<LeverView<'a>>,
+    /// The report of each run that was rolled back.
+    runs: &'a [ReportView],
+}
 
 /// Moves or shows the safety lever.
 pub(super) async fn lever(arguments: &Arguments, action: &LeverAction, output: &Output) -> Result<Exit, Failure> {
@@ -51,7 +62,7 @@ fn show(lever: Option<&Lever>, views: &[ReportView], output: &Output) {
     if output.as_json {
         let engaged = lever.is_some_and(|lever| lever.engaged);
         let lever = lever.map(LeverView::of);
-        return output.json(&json!({ "engaged": engaged, "lever": lever, "runs": views }));
+        return output.json(&LeverOutput { engaged, lever, runs: views });
     }
     for view in views {
         output.report(view);

@@ -3,6 +3,7 @@
 mod actor;
 mod arguments;
 mod artifacts;
+mod asked_outcome;
 mod awaited;
 mod check;
 mod command_line;
@@ -11,6 +12,7 @@ mod encoding;
 mod evidence;
 mod examples;
 mod exit;
+mod failed_starts;
 mod file;
 mod file_error;
 mod finished;
@@ -24,6 +26,7 @@ mod junit;
 mod layouts;
 mod lever;
 mod listed;
+mod manual;
 mod output;
 mod pen;
 mod places;
@@ -52,6 +55,7 @@ mod watch;
 mod words;
 mod yaml;
 
+use crate::model::refusal::StatedRefusal;
 use crate::steps::error::{StepError, StepErrorKind};
 
 use arguments::{Arguments, Command};
@@ -81,7 +85,8 @@ pub async fn main() -> Exit {
 
 async fn command(arguments: &Arguments, output: &Output) -> Result<Exit, Failure> {
     match &arguments.command {
-        Command::Check { files } => check::check(files, output),
+        Command::Check { files, print_json: true } => check::print(files, output),
+        Command::Check { files, print_json: false } => check::check(files, output),
         Command::Completions { shell } => {
             output.print(&completions(*shell));
             Ok(Exit::Success)
@@ -90,10 +95,8 @@ async fn command(arguments: &Arguments, output: &Output) -> Result<Exit, Failure
             output.print(&init::init(fault, function)?);
             Ok(Exit::Success)
         }
-        Command::Man => {
-            output.print(&manual()?);
-            Ok(Exit::Success)
-        }
+        Command::Man { folder: Some(folder), .. } => manual::write(folder, output),
+        Command::Man { command, folder: None } => manual::print(command, output),
         Command::Schema { of } => {
             output.json(&schema::schema_of(*of));
             Ok(Exit::Success)
@@ -128,22 +131,6 @@ fn completions(shell: clap_complete::Shell) -> String {
     String::from_utf8_lossy(&script).into_owned()
 }
 
-/// Renders the man page: all commands on one page, which is found without knowing their names.
-fn manual() -> Result<String, Failure> {
-    let failed = |error: std::io::Error| Failure::new("NoManual", format!("the man page cannot be rendered: {error}"));
-    let mut page = Vec::new();
-    let mut command = command_line::whole_command();
-    command.build();
-    clap_mangen::Man::new(command.clone()).render(&mut page).map_err(failed)?;
-    for command in command.get_subcommands().filter(|command| command.get_name() != "help") {
-        let name = command.get_name().to_uppercase();
-        page.extend(format!(".SH {name}\n").into_bytes());
-        let man = clap_mangen::Man::new(command.clone());
-        man.render_synopsis_section(&mut page).map_err(failed)?;
-    }
-    Ok(String::from_utf8_lossy(&page).into_owned())
-}
-
 /// Why a command failed.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -155,11 +142,13 @@ pub(crate) struct Failure {
     pub(crate) exit: Exit,
     /// The errors of files; `cause` has them too.
     pub(crate) errors: Vec<FileError>,
+    /// The reasons for which a run was refused; `cause` has them too.
+    pub(crate) refusals: Vec<StatedRefusal>,
 }
 
 impl Failure {
     pub(crate) fn new(error: impl Into<String>, cause: impl Into<String>) -> Self {
-        Self { error: error.into(), cause: cause.into(), exit: Exit::Error, errors: Vec::new() }
+        Self { error: error.into(), cause: cause.into(), exit: Exit::Error, errors: Vec::new(), refusals: Vec::new() }
     }
 
     /// What a user has written wrongly.
@@ -175,7 +164,11 @@ impl From<StepError> for Failure {
             StepErrorKind::InvalidInput | StepErrorKind::NoSuchRun => Exit::Invalid,
             _ => Exit::Error,
         };
-        Self { exit, ..Self::new(error.name(), error.to_string()) }
+        let refusals = match &error {
+            StepError::Refused(refusals) => refusals.iter().map(StatedRefusal::from).collect(),
+            _ => Vec::new(),
+        };
+        Self { exit, refusals, ..Self::new(error.name(), error.to_string()) }
     }
 }
 

@@ -8,6 +8,7 @@ use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
 
+use crate::model::refusal::StatedRefusal;
 use crate::model::text::is_control;
 use crate::plan::preview::PlanView;
 use crate::plan::rendering::ReportView;
@@ -49,11 +50,14 @@ pub(super) struct FailureView<'a> {
     /// The errors of files, each with its place.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [FileError],
+    /// The reasons for which a run was refused.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    refusals: &'a [StatedRefusal],
 }
 
 impl<'a> FailureView<'a> {
     pub(super) fn new(error: &'a str, cause: String) -> Self {
-        Self { error, cause, errors: &[] }
+        Self { error, cause, errors: &[], refusals: &[] }
     }
 }
 
@@ -120,7 +124,9 @@ impl Output {
 
     /// Prints a line on standard error, even if standard output gets JSON.
     pub(super) fn note(&self, line: &str) {
-        self.keep(writeln!(io::stderr(), "{}", Pen::PLAIN.escape(&complete_commands(line, &self.places))));
+        // A line that changes may be there.
+        let clear = if self.live { "\r\u{1b}[K" } else { "" };
+        self.keep(writeln!(io::stderr(), "{clear}{}", Pen::PLAIN.escape(&complete_commands(line, &self.places))));
     }
 
     /// Remembers a failure to write, for the exit code.
@@ -159,7 +165,13 @@ impl Output {
     pub(super) fn failure(&self, failure: &Failure) {
         if self.as_json {
             let cause = complete_commands(&failure.cause, &self.places);
-            self.json(&FailureView { errors: &failure.errors, ..FailureView::new(&failure.error, cause) });
+            let Failure { errors, refusals, .. } = failure;
+            let complete = |refusal: &StatedRefusal| {
+                let fix = refusal.fix.as_ref().map(|fix| complete_commands(fix, &self.places));
+                StatedRefusal { fix, ..refusal.clone() }
+            };
+            let refusals: Vec<StatedRefusal> = refusals.iter().map(complete).collect();
+            self.json(&FailureView { errors, refusals: &refusals, ..FailureView::new(&failure.error, cause) });
         }
         // If standard output has failed, the cause goes to standard error as well.
         if !self.as_json || self.failed.borrow().is_some() {

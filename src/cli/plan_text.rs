@@ -2,8 +2,8 @@
 
 use crate::model::refusal::Refusal;
 use crate::model::time::span_text;
+use crate::plan::field_row::FieldRow;
 use crate::plan::preview::{ConditionNow, PlanView, TargetPlan};
-use crate::plan::rendering::FieldRow;
 
 use super::pen::{Pen, Tone};
 use super::table::{Grid, facts};

@@ -45,12 +45,15 @@ pub(super) async fn report(world: &impl World, id: &RunId, output: &Output) -> R
 }
 
 /// The safety lever, as JSON output has it.
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 pub(super) struct LeverView<'a> {
+    /// Whether it lets nothing start.
     engaged: bool,
-    /// RFC 3339, as every time in the output.
+    /// Since when; RFC 3339, as every time in the output.
     since: String,
+    /// Why it was moved.
     reason: &'a str,
+    /// Who moved it; null if that is not known.
     by: Option<&'a Actor>,
 }
 

@@ -28,7 +28,7 @@ pub(super) fn report_text(view: &ReportView, pen: Pen) -> String {
 }
 
 fn head(view: &ReportView, pen: Pen) -> Vec<String> {
-    let outcome = pen.paint(outcome_tone(view), outcome_text(view));
+    let outcome = pen.paint(outcome_tone(view.outcome), outcome_text(view));
     let mut lines = vec![format!("run {}: {outcome}{}", view.run_id, why(view))];
     if !view.experiment.is_empty() {
         let end = match &view.closed_at {
@@ -56,8 +56,8 @@ fn why(view: &ReportView) -> String {
     }
 }
 
-pub(super) fn outcome_tone(view: &ReportView) -> Tone {
-    match view.outcome {
+pub(super) fn outcome_tone(outcome: Outcome) -> Tone {
+    match outcome {
         Outcome::Held | Outcome::NoSteadyState => Tone::Good,
         Outcome::RestoreFailed => Tone::Bad,
         Outcome::Unfinished | Outcome::Unproven | Outcome::EndedEarly | Outcome::Drifted => Tone::Warning,

@@ -1,12 +1,14 @@
 //! The command `rollback`: through the rollback function, or from this machine with only the table.
 
-use std::time::Duration;
+use std::pin::pin;
+use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde::Serialize;
 
 use crate::aws::{AwsWorld, SdkConfig};
 use crate::model::actor::Actor;
 use crate::model::names::LeverReason;
+use crate::model::time::span_text;
 use crate::plan::rendering::{Outcome, ReportView};
 use crate::ports::World;
 
@@ -14,9 +16,17 @@ use super::actor::acting_user;
 use super::arguments::Arguments;
 use super::exit::Exit;
 use super::output::Output;
+use super::screen::Screen;
 use super::stack::RollbackError;
 use super::undo::{Undo, Undone, directly, instead, through_function};
 use super::{Failure, report, stack};
+
+/// What `rollback` prints as JSON.
+#[derive(Serialize, schemars::JsonSchema)]
+pub(super) struct RollbackView<'a> {
+    /// The report of each run that was rolled back; empty if no run was active.
+    runs: &'a [ReportView],
+}
 
 /// How long to wait for a run to be closed by its own execution.
 const MAX_CLOSING_WAIT: Duration = Duration::from_secs(180);
@@ -39,8 +49,32 @@ pub(super) async fn rollback(
 }
 
 /// Undoes through the rollback function, or from this machine. Returns the ledger, which has the outcome. What could
-/// not be restored is printed immediately, and is also in the runs' reports.
+/// not be restored is printed immediately, and is also in the runs' reports. Progress shows how long it takes.
 pub(super) async fn carry_out(
+    arguments: &Arguments,
+    what: Undo<'_>,
+    reason: Option<&LeverReason>,
+    direct: bool,
+    output: &Output,
+) -> Result<(AwsWorld, Undone), Failure> {
+    let mut screen = Screen::new(output);
+    let doing = what.progress();
+    screen.news(&doing);
+    let began = Instant::now();
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    let mut work = pin!(carry_out_silently(arguments, what, reason, direct, output));
+    loop {
+        tokio::select! {
+            done = &mut work => {
+                screen.clear();
+                return done;
+            }
+            _ = ticks.tick() => screen.live(&format!("{doing} ({})", span_text(began.elapsed().as_secs()))),
+        }
+    }
+}
+
+async fn carry_out_silently(
     arguments: &Arguments,
     what: Undo<'_>,
     reason: Option<&LeverReason>,
@@ -117,7 +151,7 @@ fn is_all_restored(views: &[ReportView]) -> bool {
 
 fn show(views: &[ReportView], output: &Output) {
     if output.as_json {
-        return output.json(&json!({ "runs": views }));
+        return output.json(&RollbackView { runs: views });
     }
     if views.is_empty() {
         output.print_line("nothing to roll back: no run is active");

@@ -7,7 +7,7 @@ use crate::aws::StartError;
 use crate::model::actor::Actor;
 use crate::model::experiment::Experiment;
 use crate::model::names::{ExperimentName, RunId};
-use crate::model::run::EndReason;
+use crate::model::run::{EndReason, TargetStatus};
 use crate::model::time::Time;
 use crate::plan::rendering::{Outcome, ReportView};
 use crate::ports::Clock;
@@ -75,7 +75,7 @@ async fn start_and_follow(
         execution = start(&stack, arguments, &id, &value) => execution?,
         // Whether the execution has started is not known. Either way, it is stopped.
         _ = interruptions.next() => {
-            return Err(stop_before_start(&stack, &user, arguments, &id, interruptions, output).await);
+            return Err(stop_before_start(&stack, &user, arguments, &id, &value, interruptions, output).await);
         }
     };
     if !output.as_json && !output.quiet {
@@ -198,8 +198,17 @@ fn not_started(interruption: Interruption) -> Failure {
 fn exit(finished: &Finished, has_timed_out: bool) -> Exit {
     match Exit::of(&finished.view) {
         Exit::EndedEarly if has_timed_out && finished.run.reason == Some(EndReason::UserRequest) => Exit::TimedOut,
+        Exit::Error if was_locked_out(finished) => Exit::Refused,
         exit => exit,
     }
+}
+
+/// Whether the run has injected nothing, because another run had locked a function after the guardrails were checked: of two
+/// runs that start at the same time, one is refused in this way.
+fn was_locked_out(finished: &Finished) -> bool {
+    let is_locked = |error: &str| StepErrorKind::from_name(error) == Some(StepErrorKind::Locked);
+    matches!(&finished.run.reason, Some(EndReason::Error { error, .. }) if is_locked(error))
+        && finished.view.targets.iter().all(|target| target.status == TargetStatus::Untouched)
 }
 
 /// Replaces the failure to find a run whose execution has ended. Without a record, no target is ever injected into.
@@ -227,12 +236,14 @@ fn left_to_the_reaper(view: &ReportView) -> String {
     }
 }
 
-/// Stops a run whose start has not been confirmed.
+/// Stops a run whose start has not been confirmed. A run that had the name before is left alone: its execution has another
+/// input, and Step Functions refuses the start.
 async fn stop_before_start(
     stack: &stack::Stack,
     user: &Actor,
     arguments: &Arguments,
     id: &RunId,
+    input: &Value,
     interruptions: &mut Interruptions,
     output: &Output,
 ) -> Failure {
@@ -241,6 +252,11 @@ async fn stop_before_start(
     let user = if interruptions.has_timed_out() { &by_timeout } else { user };
     let exit = if interruptions.has_timed_out() { Exit::TimedOut } else { Exit::EndedEarly };
     let stop = async {
+        // Without the right to read it, the run is stopped: one that may have started must not be left running.
+        let found = stack.world.execution_input(&stack.state_machine, id.as_str()).await;
+        if found.is_ok_and(|found| found.is_some_and(|found| found != *input)) {
+            return Err(Failure { exit, ..name_taken(arguments, id) });
+        }
         match through_function(stack, Undo::Stop(id), user, arguments, output).await {
             Err(RollbackError::Unreachable(why)) => {
                 instead(&stack.world, Undo::Stop(id), user, &why, arguments, output).await.map(drop)
@@ -265,11 +281,7 @@ async fn stop_before_start(
 async fn start(stack: &stack::Stack, arguments: &Arguments, id: &RunId, experiment: &Value) -> Result<String, Failure> {
     let started = stack.world.start_execution(&stack.state_machine, id.as_str(), experiment).await;
     started.map_err(|failed| match failed {
-        StartError::NameTaken => {
-            let report = arguments.repeat(&format!("report {id}"));
-            let cause = format!("the name {id} belongs to an earlier run; choose another --name; to see that run: {report}");
-            Failure { exit: Exit::Invalid, ..Failure::new("NotStarted", cause) }
-        }
+        StartError::NameTaken => name_taken(arguments, id),
         StartError::NoStateMachine => {
             let cause = format!(
                 "the run {id} could not be started: the stack {} has no state machine any more; to deploy it again: make deploy",
@@ -286,6 +298,12 @@ async fn start(stack: &stack::Stack, arguments: &Arguments, id: &RunId, experime
             Failure::new("StartUnknown", cause)
         }
     })
+}
+
+fn name_taken(arguments: &Arguments, id: &RunId) -> Failure {
+    let report = arguments.repeat(&format!("report {id}"));
+    let cause = format!("the name {id} belongs to an earlier run; choose another --name; to see that run: {report}");
+    Failure { exit: Exit::Invalid, ..Failure::new("NotStarted", cause) }
 }
 
 /// Makes a unique run ID from the experiment's name, the time, and a random number.
@@ -307,6 +325,30 @@ fn run_id(name: &ExperimentName, now: Time, random: u64) -> Result<RunId, Failur
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::marker::stopped_marker;
+    use crate::model::run::{RunStatus, TargetRecord};
+    use crate::plan::rendering::report_view;
+    use crate::testing::samples::{function_arn, run_id as sample_id};
+
+    #[test]
+    fn of_two_runs_that_race_for_a_function_the_loser_is_refused() {
+        let finished = |error: &str, status: TargetStatus| {
+            let reason = EndReason::Error { error: error.to_owned(), cause: "why".to_owned() };
+            let mut run = stopped_marker(&sample_id("r"), &reason.into(), Time(0));
+            run.status = RunStatus::Failed;
+            let mut target = TargetRecord::new(sample_id("r"), function_arn("checkout"));
+            target.status = status;
+            let view = report_view(&run, &[target]);
+            Finished { run, view }
+        };
+        assert_eq!(exit(&finished("Locked", TargetStatus::Untouched), false), Exit::Refused);
+        assert_eq!(
+            exit(&finished("Locked", TargetStatus::Restored), false),
+            Exit::Error,
+            "another target was injected"
+        );
+        assert_eq!(exit(&finished("AccessDenied", TargetStatus::Untouched), false), Exit::Error);
+    }
 
     #[test]
     fn a_run_id_starts_with_the_name_of_its_experiment() {

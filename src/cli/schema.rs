@@ -9,10 +9,14 @@ use crate::plan::preview::PlanView;
 use crate::plan::rendering::ReportView;
 
 use super::check::CheckView;
+use super::evidence::HistoryRow;
 use super::identity::Identified;
+use super::lever::LeverOutput;
+use super::listed::StatusView;
 use super::output::FailureView;
+use super::rollback::RollbackView;
 use super::run::FinalLine;
-use super::schedule::{ScheduleList, ScheduleView};
+use super::schedule::{ScheduleChange, ScheduleList, ScheduleView};
 use super::stream::RunLine;
 
 /// What a schema describes.
@@ -28,10 +32,20 @@ pub(super) enum Document {
     Run,
     /// What report and status RUN print.
     Report,
+    /// What status prints without a run.
+    Status,
+    /// What rollback prints.
+    Rollback,
+    /// What lever prints.
+    Lever,
+    /// What history and compare print.
+    History,
     /// What schedule show and schedule add print.
     Schedule,
     /// What schedule list prints.
     Schedules,
+    /// What schedule pause, resume and remove print.
+    ScheduleChange,
     /// The detail of snapback's events.
     Event,
     /// What every command prints that has failed.
@@ -46,8 +60,13 @@ pub(super) fn schema_of(document: Document) -> Schema {
         Document::Plan => printed::<Identified<'static, PlanView>>(),
         Document::Run => any_line(),
         Document::Report => printed::<ReportView>(),
+        Document::Status => printed::<StatusView<'static>>(),
+        Document::Rollback => printed::<RollbackView<'static>>(),
+        Document::Lever => printed::<LeverOutput<'static>>(),
+        Document::History => printed::<Vec<HistoryRow>>(),
         Document::Schedule => printed::<ScheduleView>(),
         Document::Schedules => printed::<ScheduleList>(),
+        Document::ScheduleChange => printed::<ScheduleChange<'static>>(),
         Document::Event => printed::<Notice>(),
         Document::Failure => printed::<FailureView<'static>>(),
     }

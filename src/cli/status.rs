@@ -2,9 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::json;
-
-use crate::aws::{AwsWorld, ListedExecution};
 use crate::model::names::RunId;
 use crate::model::run::Run;
 use crate::plan::rendering::{ReportView, report_view};
@@ -14,14 +11,14 @@ use crate::steps::run_targets::found_targets;
 
 use super::arguments::{Arguments, StatusOptions};
 use super::exit::Exit;
-use super::listed::{FailedStart, Listed, is_ending};
+use super::failed_starts::failed_starts;
+use super::listed::{Listed, StatusView, is_ending};
 use super::output::Output;
 use super::pen::Tone;
 use super::report::{LeverView, report, show_lever};
 use super::rollback::is_restored;
 use super::status_text::{armed_text, status_table};
 use super::watch::watch;
-use super::words::outcome_name;
 use super::{Failure, stack};
 
 /// The runs that `status` shows.
@@ -55,7 +52,7 @@ async fn shown(world: &impl World, active: &[RunId], options: &StatusOptions) ->
         shown.unreadable.extend(lost.map(ToString::to_string));
         let targets: Vec<_> = found.into_iter().map(|found| found.target).collect();
         let view = report_view(&run, &targets);
-        let is_of_outcome = options.outcome.as_ref().is_none_or(|outcome| *outcome == outcome_name(view.outcome));
+        let is_of_outcome = options.outcome.is_none_or(|asked| asked.is_of_run(&view));
         let is_chosen = is_recent && is_of_outcome;
         if is_active || is_chosen {
             recent += usize::from(!is_active);
@@ -94,15 +91,11 @@ async fn overview(arguments: &Arguments, options: &StatusOptions, output: &Outpu
     let unread: Vec<String> =
         active.unreadable.iter().map(|entry| format!("an entry that cannot be read ({entry})")).collect();
     if output.as_json {
-        let views: Vec<&ReportView> = runs.iter().filter(|run| run.is_chosen).map(|run| &run.view).collect();
         // What a stack must not be destroyed with: a run that is not closed may still be the rollback function's.
         let armed = [armed(&runs), unread, restored_runs(&runs)].concat();
+        let chosen = runs.iter().filter(|run| run.is_chosen).map(|run| &run.view).collect();
         let lever = lever.as_ref().map(LeverView::of);
-        let mut shown = json!({ "lever": lever, "armed": armed, "runs": views, "failedStarts": starts });
-        if !unreadable.is_empty() {
-            shown["unreadable"] = json!(unreadable);
-        }
-        output.json(&shown);
+        output.json(&StatusView { lever, armed, runs: chosen, failed_starts: starts, unreadable });
         return Ok(exit);
     }
     show_lever(lever.as_ref(), output);
@@ -119,38 +112,6 @@ async fn overview(arguments: &Arguments, options: &StatusOptions, output: &Outpu
         output.note(&format!("snapback: {what}"));
     }
     Ok(exit)
-}
-
-/// Returns the latest executions that have failed and left nothing in the ledger.
-async fn failed_starts(
-    world: &AwsWorld,
-    state_machine: &str,
-    known: &BTreeSet<String>,
-    options: &StatusOptions,
-    output: &Output,
-) -> Vec<FailedStart> {
-    let listed = world.latest_executions(state_machine).await.unwrap_or_else(|why| {
-        output.note(&format!("snapback: starts that were refused cannot be listed: {why}"));
-        Vec::new()
-    });
-    let since = options.since.map(|since| since.before(world.now()));
-    let is_start = |execution: &&ListedExecution| {
-        execution.has_failed
-            && !known.contains(&execution.name)
-            && since.is_none_or(|since| execution.started_at >= since)
-    };
-    let mut starts = Vec::new();
-    for execution in listed.iter().filter(is_start).take(options.limit()) {
-        match world.failed_execution(&execution.arn).await {
-            Ok(failed) if options.is_of(failed.experiment.as_deref()) => {
-                starts.push(FailedStart::of(execution, failed))
-            }
-            Ok(_) => {}
-            Err(why) => output.note(&format!("snapback: the start {} cannot be read: {why}", execution.name)),
-        }
-    }
-    starts.retain(|start| options.outcome.as_ref().is_none_or(|outcome| outcome == start.outcome));
-    starts
 }
 
 /// Lists the targets that are not restored, and the runs that may still arm targets.

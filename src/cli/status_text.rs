@@ -3,10 +3,11 @@
 use crate::model::actor::Actor;
 use crate::model::run::{RunStatus, TargetStatus};
 use crate::model::time::{Time, span_text};
-use crate::plan::rendering::{Outcome, ReportView};
+use crate::plan::rendering::ReportView;
 
+use super::asked_outcome::{FAILED_TO_START, outcome_word};
 use super::awaited::awaited;
-use super::listed::{FailedStart, Listed, is_ending};
+use super::listed::{FailedStart, Listed, StartOutcome, is_ending};
 use super::pen::{Pen, Tone};
 use super::progress_text::{remaining, waiting};
 use super::report_text::outcome_tone;
@@ -53,7 +54,7 @@ fn run_row(listed: &Listed, now: Time) -> (bool, Time, Option<Tone>, Vec<String>
         count(view),
         waits.unwrap_or_default(),
     ];
-    let tone = match outcome_tone(view) {
+    let tone = match outcome_tone(view.outcome) {
         Tone::Good => None,
         tone => Some(tone),
     };
@@ -64,28 +65,14 @@ fn start_row(start: &FailedStart) -> (bool, Time, Option<Tone>, Vec<String>) {
     let by = start.started_by.as_ref().map(actor_name).unwrap_or_default();
     let cause = start.cause.lines().next().unwrap_or_default();
     let outcome = match start.outcome {
-        "refused" => format!("refused: {cause}"),
-        _ => format!("failed to start: {}: {cause}", start.error),
+        StartOutcome::Refused => format!("refused: {cause}"),
+        StartOutcome::FailedStart => format!("{FAILED_TO_START}: {}: {cause}", start.error),
     };
     let experiment = start.experiment.clone().unwrap_or_default();
     let started = start.started_at.to_string();
     let cells =
         vec![start.run_id.clone(), outcome, experiment, started, String::new(), by, String::new(), String::new()];
     (false, start.started_at, Some(Tone::Warning), cells)
-}
-
-/// The outcome in a few words; the report has the sentence.
-fn outcome_word(view: &ReportView) -> String {
-    match view.outcome {
-        Outcome::Unfinished => view.status.name().to_owned(),
-        Outcome::Held => "held".to_owned(),
-        Outcome::NoSteadyState => "completed".to_owned(),
-        Outcome::Unproven => "no effect shown".to_owned(),
-        Outcome::EndedEarly if view.status == RunStatus::Completed => "deviated after the restore".to_owned(),
-        Outcome::EndedEarly => view.reason.clone().unwrap_or_else(|| view.status.name().to_owned()),
-        Outcome::Drifted => "drifted".to_owned(),
-        Outcome::RestoreFailed => "NOT restored".to_owned(),
-    }
 }
 
 /// How many targets there are, and how many of them are in the status that matters now.

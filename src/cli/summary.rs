@@ -5,9 +5,9 @@
 
 use crate::model::text::escape_controls;
 use crate::plan::checks::{Check, CheckResult, Subject};
+use crate::plan::field_row::FieldRow;
 use crate::plan::outcome_text::outcome_text;
 use crate::plan::preview::PlanView;
-use crate::plan::rendering::FieldRow;
 
 use super::Failure;
 use super::finished::Finished;
@@ -178,7 +178,7 @@ mod tests {
         let row = || ["timeout", "3 s", "1 s", "3 s"].map(str::to_owned);
         let target = |number: usize| {
             let [field, before, during, after] = row();
-            let fields = vec![FieldRow { field, before, during, after }];
+            let fields = vec![FieldRow { field, before, during, after, values: None }];
             TargetPlan { function: format!("function_{number}"), arn: String::new(), fields }
         };
         PlanView {
@@ -190,6 +190,8 @@ mod tests {
             stop_conditions_now: vec![ConditionNow {
                 condition: "errors".into(),
                 now: "not in ALARM".into(),
+                value: None,
+                in_alarm: Some(false),
                 holds: true,
             }],
             steady_state: Vec::new(),

@@ -62,6 +62,18 @@ impl Undo<'_> {
         }
     }
 
+    /// Tells what is being done.
+    pub(super) fn progress(&self) -> String {
+        match self {
+            Self::Run(run) | Self::Stop(run) => format!("rolling back {run}"),
+            Self::All => "rolling back every active run".to_owned(),
+            Self::Lever { engaged: true, .. } => {
+                "engaging the safety lever, and rolling back every active run".to_owned()
+            }
+            Self::Lever { engaged: false, .. } => "disengaging the safety lever".to_owned(),
+        }
+    }
+
     /// Returns the command that does the same from this machine.
     fn direct_command(&self) -> String {
         match self {

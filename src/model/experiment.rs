@@ -254,6 +254,19 @@ impl Experiment {
         now + self.duration.get() + self.startup_limit()
     }
 
+    /// Returns the alarms of the stop conditions and of the steady state, each once.
+    #[must_use]
+    pub fn alarms(&self) -> Vec<AlarmName> {
+        let mut alarms: Vec<AlarmName> = self.stop_conditions.iter().map(|stop| stop.alarm.clone()).collect();
+        for condition in &self.steady_state {
+            match condition {
+                Condition::Alarm(alarm) if !alarms.contains(alarm) => alarms.push(alarm.clone()),
+                Condition::Alarm(_) | Condition::Metric { .. } => {}
+            }
+        }
+        alarms
+    }
+
     /// Whether any fault changes `$LATEST` only.
     #[must_use]
     pub fn changes_latest(&self) -> bool {

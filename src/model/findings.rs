@@ -12,12 +12,13 @@ use super::actor::Actor;
 use super::experiment::{Recovery, RunDuration, Seed, StartLimit, StopCondition, check_count};
 use super::fault::Fault;
 use super::input::{
-    Cause, Explained, InvalidInput, LISTS, List, check_entry, check_list, check_no_list, explain, name_of,
-    read_experiment,
+    Cause, Explained, InvalidInput, LISTS, List, check_entry, check_list, check_no_list, explain, is_of_variables,
+    name_of, read_experiment,
 };
 use super::names::ExperimentName;
 use super::steady_state::Condition;
 use super::target::Target;
+use super::text::{shorten, shorten_name};
 
 /// The most errors that are reported.
 const MAX_FINDINGS: usize = 100;
@@ -31,6 +32,33 @@ pub struct Finding {
     pub pointer: String,
     /// Whether the error is about the name at this place, and not about the value.
     pub is_about_name: bool,
+}
+
+impl Finding {
+    /// Returns the value that is wrong, or the name: a text is shortened, as in the message. `None` for what a message does
+    /// not quote either: a whole object or list, something that is missing, and what may be the value of a variable.
+    #[must_use]
+    pub fn value(&self, experiment: &Value) -> Option<Value> {
+        let segments = || self.pointer.split('/').skip(1);
+        if self.is_about_name {
+            let name = self.pointer.rsplit('/').next()?.replace("~1", "/").replace("~0", "~");
+            return Some(Value::String(shorten_name(&name)));
+        }
+        if segments().any(is_of_variables) {
+            return None;
+        }
+        match experiment.pointer(&self.pointer)? {
+            Value::Array(_) | Value::Object(_) => None,
+            Value::String(text) => Some(Value::String(shorten(text))),
+            scalar => Some(scalar.clone()),
+        }
+    }
+
+    /// Returns what to write instead, if the message has it.
+    #[must_use]
+    pub fn fix(&self) -> Option<&str> {
+        self.error.fix()
+    }
 }
 
 /// Returns every error of an experiment, in the order of the fields of [`Experiment`](super::experiment::Experiment);

@@ -28,6 +28,20 @@ impl InvalidInput {
     pub fn whole(problem: impl Into<String>) -> Self {
         Self { field: String::new(), problem: problem.into() }
     }
+
+    /// Returns what to write instead: the part of the problem after its last semicolon that is not in a quoted value.
+    #[must_use]
+    pub fn fix(&self) -> Option<&str> {
+        let mut is_quoted = false;
+        let mut fix = None;
+        for (at, c) in self.problem.char_indices() {
+            is_quoted ^= c == '`';
+            if !is_quoted && self.problem[at..].starts_with("; ") {
+                fix = Some(&self.problem[at + 2..]);
+            }
+        }
+        fix
+    }
 }
 
 /// Reads an experiment out of JSON.
@@ -271,7 +285,12 @@ pub(super) fn name_of(segment: &Segment) -> Option<&str> {
 
 /// Whether the path leads into variables, where any value may be a secret.
 fn is_hidden(path: &[Segment]) -> bool {
-    path.iter().any(|segment| matches!(name_of(segment), Some("environment" | "set" | "unset")))
+    path.iter().filter_map(name_of).any(is_of_variables)
+}
+
+/// Whether a part of a path leads into variables.
+pub(super) fn is_of_variables(name: &str) -> bool {
+    matches!(name, "environment" | "set" | "unset")
 }
 
 /// Finds the value at a path, or the nearest one around it.

@@ -33,6 +33,43 @@ impl fmt::Display for Refusal {
     }
 }
 
+/// A refusal as the cause of a failed execution has it: one line, without its guardrail.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct StatedRefusal {
+    /// The subject: a function, an alarm, or the experiment; absent if the line has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// What is wrong.
+    pub reason: String,
+    /// What to do about it; absent if the line has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fix: Option<String>,
+}
+
+impl StatedRefusal {
+    /// Reads the text of a [`Refusal`]. A subject with a colon in it, such as the name of an alarm, is recognized if it is
+    /// among `subjects`. A reason may have anything in it, and no fix has a semicolon.
+    #[must_use]
+    pub fn read(line: &str, subjects: &[&str]) -> Self {
+        let line = line.trim();
+        let after = |subject: &str| line.strip_prefix(subject)?.strip_prefix(": ");
+        let known = subjects.iter().filter_map(|subject| Some((*subject, after(subject)?)));
+        let named = known.max_by_key(|(subject, _)| subject.len()).or_else(|| line.split_once(": "));
+        let (subject, rest) = named.map_or((None, line), |(subject, rest)| (Some(subject.to_owned()), rest));
+        let (reason, fix) = rest.rsplit_once("; ").map_or((rest, None), |(reason, fix)| (reason, Some(fix.to_owned())));
+        Self { subject, reason: reason.to_owned(), fix }
+    }
+}
+
+impl From<&Refusal> for StatedRefusal {
+    fn from(refusal: &Refusal) -> Self {
+        let Refusal { subject, reason, fix, .. } = refusal.clone();
+        Self { subject: Some(subject), reason, fix: Some(fix) }
+    }
+}
+
 /// The checks before the start; the names are stable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -80,4 +117,29 @@ pub enum Guardrail {
     Mapping,
     /// Each fault changes something, and invocations can meet it.
     Effect,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stated_refusal_has_the_parts_of_its_refusal() {
+        let subjects = ["errors: all; of them", "errors"];
+        for (subject, reason, fix) in [
+            ("checkout", "it does not have the tag chaos: allowed", "tag it"),
+            (
+                "safety lever",
+                "it has been engaged since now (reason: a: b; c)",
+                "to disengage it: snapback lever disengage",
+            ),
+            ("errors: all; of them", "it is already in ALARM", "wait until it is OK"),
+            ("errors", "all; of them", "wait"),
+        ] {
+            let refusal = Refusal::new(Guardrail::Alarm, subject, reason, fix);
+            assert_eq!(StatedRefusal::read(&refusal.to_string(), &subjects), StatedRefusal::from(&refusal));
+        }
+        let more = StatedRefusal::read("... and more", &subjects);
+        assert_eq!((more.subject, more.reason.as_str(), more.fix), (None, "... and more", None));
+    }
 }

@@ -61,6 +61,12 @@ impl TryFrom<RawTarget> for Target {
 
 /// A function has at most 50 tags. A key has 1 to 128 characters, a value up to 256: letters, spaces, numbers and
 /// `+ - = . _ : / @` (lambda/latest/dg/configuration-tags, general/latest/gr/aws_tagging).
+/// The tags of a target, for display and as the subject of a refusal.
+#[must_use]
+pub fn tags_text(tags: &BTreeMap<String, String>) -> String {
+    tags.iter().map(|(key, value)| format!("{key}: {value}")).collect::<Vec<_>>().join(", ")
+}
+
 fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), String> {
     if tags.is_empty() || tags.len() > 50 {
         return Err(format!("has `tags` with {} entries; write 1 to 50", tags.len()));

@@ -6,7 +6,8 @@ use crate::model::run::TargetStatus;
 use crate::model::time::Time;
 use crate::plan::checks::{CheckResult, Subject};
 use crate::plan::evidence::{Evidence, is_exact};
-use crate::plan::rendering::{FieldRow, TargetReport, has_version};
+use crate::plan::field_row::FieldRow;
+use crate::plan::rendering::{TargetReport, has_version};
 
 use super::format::{count, text, time_of_day};
 

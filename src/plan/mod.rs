@@ -6,6 +6,7 @@ mod chaos_handler;
 pub mod checks;
 pub mod effect;
 pub mod evidence;
+pub mod field_row;
 pub mod field_state;
 pub mod guardrails;
 pub mod import;

@@ -11,8 +11,8 @@ use crate::model::refusal::Refusal;
 use crate::model::steady_state::{Condition, ReadValue};
 
 use super::changes::ChangeSet;
+use super::field_row::{FieldRow, field_row};
 use super::guardrails::Evaluation;
-use super::rendering::{FieldRow, field_row};
 
 /// One target of a plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -28,20 +28,36 @@ pub struct TargetPlan {
 }
 
 /// A condition, and what was read of it for the plan.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ConditionNow {
     /// The condition.
     pub condition: String,
-    /// What was read.
+    /// What was read, for display.
     pub now: String,
+    /// The metric's value, in the unit of the metric; absent without data, and for an alarm.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<f64>,
+    /// Whether the alarm is in ALARM; absent if there is no such alarm, and for a metric.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_alarm: Option<bool>,
     /// Whether it holds.
     pub holds: bool,
 }
 
+impl ConditionNow {
+    fn of(condition: String, read: ReadValue, holds: bool) -> Self {
+        let (value, in_alarm) = match read {
+            ReadValue::Metric(value) => (value, None),
+            ReadValue::Alarm(in_alarm) => (None, in_alarm),
+        };
+        Self { condition, now: read.to_string(), value, in_alarm, holds }
+    }
+}
+
 /// A whole plan.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PlanView {
@@ -110,24 +126,13 @@ fn alarm_now(alarm: &AlarmName, facts: &Facts) -> ConditionNow {
     let fact: Option<&AlarmFact> =
         facts.alarms.iter().find(|(name, _)| name == alarm).and_then(|(_, fact)| fact.as_ref());
     let value = ReadValue::Alarm(fact.map(|fact| fact.in_alarm));
-    ConditionNow {
-        condition: alarm.name().to_owned(),
-        now: value.to_string(),
-        holds: value == ReadValue::Alarm(Some(false)),
-    }
+    ConditionNow::of(alarm.name().to_owned(), value, value == ReadValue::Alarm(Some(false)))
 }
 
 fn condition_now(condition: &Condition, facts: &Facts) -> ConditionNow {
     match (facts.steady_state.iter().find(|reading| reading.condition == *condition), condition) {
-        (Some(reading), _) => ConditionNow {
-            condition: condition.to_string(),
-            now: reading.value.to_string(),
-            holds: reading.deviation().is_none(),
-        },
+        (Some(reading), _) => ConditionNow::of(condition.to_string(), reading.value, reading.deviation().is_none()),
         (None, Condition::Alarm(alarm)) => ConditionNow { condition: condition.to_string(), ..alarm_now(alarm, facts) },
-        (None, Condition::Metric { .. }) => {
-            let now = ReadValue::Metric(None).to_string();
-            ConditionNow { condition: condition.to_string(), now, holds: false }
-        }
+        (None, Condition::Metric { .. }) => ConditionNow::of(condition.to_string(), ReadValue::Metric(None), false),
     }
 }

@@ -1,67 +1,13 @@
-//! Reports as values for display. Of variables, they contain only values that snapback itself has made.
+//! Reports as values for display.
 
 use serde::Serialize;
 
 use crate::model::actor::Actor;
 use crate::model::experiment::Experiment;
-use crate::model::function::Slot;
-use crate::model::invocation::{FAULTS_VARIABLE, HANDLER_FAULTS_VARIABLE, PROXY_PATH, WRAPPER_VARIABLE};
-use crate::model::names::VariableName;
 use crate::model::run::{EndReason, Run, RunStatus, TargetRecord, TargetStatus};
-use crate::model::secret::Secret;
 use crate::model::snapshot::{Change, Drift, RemovedFault};
-use crate::model::text::shorten;
 
-use super::field_state::{layers_text, presence, slot_text};
-
-/// One field of one target: before → during → after the run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase")]
-pub struct FieldRow {
-    /// The field.
-    pub field: String,
-    /// Its value before the run.
-    pub before: String,
-    /// Its value during the run.
-    pub during: String,
-    /// Its value after the restore.
-    pub after: String,
-}
-
-/// Renders one change.
-#[must_use]
-pub fn field_row(change: &Change) -> FieldRow {
-    let (before, during) = match change {
-        Change::ReservedConcurrency { original, injected } => (slot_text(original), injected.to_string()),
-        Change::Handler { original, injected } => (original.to_string(), injected.to_string()),
-        Change::Layers { original, added } => (layers_text(original), layers_text(original.iter().chain(added))),
-        Change::Variable { name, original, injected } => {
-            let during = match (presence(original), presence(injected)) {
-                ("(hidden)", "(hidden)") => "(hidden, changed)".to_owned(),
-                (_, during) => during.to_owned(),
-            };
-            (presence(original).to_owned(), own_value(name, injected).unwrap_or(during))
-        }
-        Change::Timeout { original, injected } => (format!("{original} s"), format!("{injected} s")),
-        Change::Memory { original, injected } => (format!("{original} MB"), format!("{injected} MB")),
-        Change::Mapping { .. } => ("enabled".to_owned(), "disabled".to_owned()),
-    };
-    FieldRow { field: change.field().to_string(), after: before.clone(), before, during }
-}
-
-/// Returns the value of a variable that snapback itself has made: the configuration of its proxy and its chaos handler,
-/// and its wrapper. All other values are the function's or the user's, and stay hidden. The records of an ended run
-/// have no values.
-fn own_value(name: &VariableName, injected: &Slot<Secret>) -> Option<String> {
-    let value = injected.as_option()?.expose();
-    let is_own = match name.as_str() {
-        FAULTS_VARIABLE | HANDLER_FAULTS_VARIABLE => !value.is_empty(),
-        WRAPPER_VARIABLE => value == PROXY_PATH,
-        _ => false,
-    };
-    is_own.then(|| shorten(value))
-}
+use super::field_row::{FieldRow, FieldValues, field_row};
 
 /// The outcome of a run, in one word. Each has an exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -294,6 +240,7 @@ fn reported_row(change: &Change, drift: &[Drift]) -> FieldRow {
     let mut row = field_row(change);
     if drift.iter().any(|drift| drift.field == row.field) {
         "see drift".clone_into(&mut row.after);
+        row.values = row.values.map(FieldValues::without_after);
     }
     row
 }

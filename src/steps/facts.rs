@@ -19,7 +19,7 @@ use crate::model::handler_fault::HandlerFault;
 use crate::model::names::{AlarmName, FunctionArn, FunctionName, LayerVersionArn};
 use crate::model::settings::Settings;
 use crate::model::steady_state::Condition;
-use crate::model::target::{Select, Target};
+use crate::model::target::{Select, Target, tags_text};
 use crate::model::time::Time;
 use crate::plan::guardrails::may_pile_up;
 use crate::plan::selection::draw;
@@ -171,7 +171,7 @@ async fn resolve(world: &impl World, experiment: &Experiment) -> Result<Pools, S
             Target::Tagged { tags, select } => {
                 let matching = retry(world, || world.tagged(tags)).await;
                 let matching = matching.map_err(|error| StepError::function("tags", error))?;
-                let tags = tags.iter().map(|(key, value)| format!("{key}: {value}")).collect::<Vec<_>>().join(", ");
+                let tags = tags_text(tags);
                 // If all functions are targets, their order does not matter.
                 let drawn = draw(matching, seed.unwrap_or_default());
                 pools.tagged.push(Pool { tags, drawn, select: *select });
@@ -346,13 +346,7 @@ async fn alarm_facts(
     world: &impl World,
     experiment: &Experiment,
 ) -> Result<Vec<(AlarmName, Option<AlarmFact>)>, StepError> {
-    let mut names: Vec<AlarmName> = experiment.stop_conditions.iter().map(|stop| stop.alarm.clone()).collect();
-    for condition in &experiment.steady_state {
-        match condition {
-            Condition::Alarm(alarm) if !names.contains(alarm) => names.push(alarm.clone()),
-            _ => {}
-        }
-    }
+    let names = experiment.alarms();
     if names.is_empty() {
         return Ok(Vec::new());
     }

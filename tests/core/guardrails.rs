@@ -7,7 +7,7 @@ use snapback::model::facts::{Alias, CodeSigning, LayerFact};
 use snapback::model::function::{Environment, Lifecycle, MappingState, Observation, Package, Slot, Tags};
 use snapback::model::names::LayerVersionArn;
 use snapback::model::proxy_layers::ProxyLayers;
-use snapback::model::refusal::{Guardrail, Refusal};
+use snapback::model::refusal::{Guardrail, Refusal, StatedRefusal};
 use snapback::model::run::{Lever, Lock};
 use snapback::model::secret::Secret;
 use snapback::model::settings::Settings;
@@ -52,6 +52,10 @@ fn each_guardrail_refuses_with_its_reason_and_writes_nothing() {
         let got = StepError::Refused(refusals.clone()).to_string();
         if got != case.refusal {
             wrong.push(format!("{:?}\n    {got}", case.guardrail));
+        }
+        let tags = ["team: nobody", "team: shop"];
+        for refusal in &refusals {
+            assert_eq!(StatedRefusal::read(&refusal.to_string(), &tags), StatedRefusal::from(refusal));
         }
         assert_eq!(refusals.iter().map(|refusal| refusal.guardrail).collect::<Vec<_>>(), [case.guardrail], "{got}");
     }

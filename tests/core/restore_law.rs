@@ -16,9 +16,9 @@ use snapback::model::input::read_experiment;
 use snapback::model::snapshot::{Change, Surface, Write};
 use snapback::model::time::Time;
 use snapback::plan::changes::{ChangeSet, change_set};
+use snapback::plan::field_row::field_row;
 use snapback::plan::inject::{InjectPlan, plan_first_inject};
 use snapback::plan::injection::Injection;
-use snapback::plan::rendering::field_row;
 use snapback::plan::restore::{RestorePlan, plan_restore};
 use snapback::testing::samples::{self, layer_arn, proxy_layers};
 

@@ -68,6 +68,31 @@ fn a_plan_shows_each_field_now_during_and_after() {
 }
 
 #[test]
+fn a_plan_has_numbers_and_lists_with_their_units() {
+    let values = |fault: &str| -> Vec<Value> {
+        let rows = plan(&world(&["checkout"]), &sample(fault)).targets[0].fields.clone();
+        rows.iter().filter_map(|row| row.values.as_ref()).map(|values| json!(values)).collect()
+    };
+    let arns = |names: &[&str]| names.iter().map(|name| samples::layer_arn(name).to_string()).collect::<Vec<_>>();
+    let (before, during) = (arns(&["otel", "shared"]), arns(&["otel", "shared", "chaos"]));
+    let layers = json!({ "layerArns": { "before": before, "during": during, "after": before } });
+    let concurrency = json!({ "concurrentExecutions": { "before": 5, "during": 0, "after": 5 } });
+    assert_eq!(values("reservedConcurrency"), [concurrency]);
+    assert_eq!(
+        values("handler"),
+        [
+            json!({ "seconds": { "before": 10, "during": 20, "after": 10 } }),
+            json!({ "megabytes": { "before": 256, "during": 512, "after": 256 } }),
+            layers.clone(),
+        ]
+    );
+    assert_eq!(values("layer"), [layers]);
+    assert_eq!(values("environment"), [Value::Null; 0], "variables are hidden");
+    let enabled = json!({ "enabled": { "before": true, "during": false, "after": true } });
+    assert_eq!(values("eventSourceMapping"), [enabled]);
+}
+
+#[test]
 fn a_plan_says_what_faults_inside_invocations_do() {
     let (_, experiment) =
         experiments().into_iter().find(|(name, _)| *name == "several inside invocations").expect("it is there");

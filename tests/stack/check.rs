@@ -65,8 +65,39 @@ fn json_has_every_error_as_an_entry() {
     assert_eq!(errors.len(), 5);
     let fields = ["file", "line", "column", "field"].map(|field| errors[2][field].to_string());
     assert_eq!(fields, ["\"wrong.yaml\"", "6", "16", "\"faults[0].latency.delayMs\""]);
+    let fixes =
+        errors.iter().map(|error| [&error["value"], &error["fix"]].map(|part| part.as_str().unwrap_or_default()));
+    let expected = [
+        ["tragets", "did you mean `targets`?"],
+        ["lab-checkout", "write `function: lab-checkout`"],
+        ["3s", "write a whole number from 0 to 900000, without quotes"],
+        ["percent", "did you mean `percentage`?"],
+        ["durration", "did you mean `duration`?"],
+    ];
+    assert_eq!(fixes.collect::<Vec<_>>(), expected);
     assert_eq!(checked["files"][1]["experiment"], "a");
     let (code, out, _) = check(&folder, &["good.yaml", "--json"]);
     let checked: Value = serde_json::from_str(&out).unwrap();
     assert_eq!((code, &checked["valid"], &checked["experiment"]), (0, &Value::Bool(true), &Value::from("a")));
+}
+
+#[test]
+fn an_experiment_is_printed_as_json() {
+    let folder = folder("print");
+    let (code, out, err) = check(&folder, &["good.yaml", "--print-json"]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    std::fs::write(folder.join("good.json"), &out).unwrap();
+    let printed: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&printed["name"], &printed["faults"][0]["exit"]), (&Value::from("a"), &serde_json::json!({})));
+    // What was printed is an experiment, and is printed as it is.
+    assert_eq!(check(&folder, &["good.json", "--print-json"]), (0, out, String::new()));
+    let (code, out, err) = check(&folder, &["wrong.yaml", "--print-json"]);
+    assert_eq!((code, out.as_str(), err.lines().count()), (2, "", 5));
+    for (arguments, says) in [
+        (&["good.yaml", "wrong.yaml", "--print-json"][..], "--print-json takes one file, not 2; name one"),
+        (&["good.yaml", "--print-json", "--json"], "cannot be used with"),
+    ] {
+        let (code, out, err) = check(&folder, arguments);
+        assert!(code == 2 && (err + &out).contains(says), "{arguments:?}");
+    }
 }

@@ -51,6 +51,10 @@ pub struct State {
     pub start_hangs: bool,
     /// Whether CloudFormation takes longer than any test waits.
     pub stacks_hang: bool,
+    /// The input of the execution that has the name; a start sets it if there was none.
+    pub input: Option<String>,
+    /// The error and the cause of a failed execution.
+    pub failure: Option<(&'static str, &'static str)>,
     /// The status with which StartExecution fails, or 200.
     pub start_status: u16,
     /// Each call, with its payload where that matters.
@@ -82,6 +86,8 @@ impl FakeAws {
             records_reasons: true,
             start_hangs: false,
             stacks_hang: false,
+            input: None,
+            failure: None,
             start_status: 200,
             calls: Vec::new(),
             keys: BTreeSet::new(),
@@ -339,6 +345,7 @@ fn respond(state: &Mutex<State>, call: &str, body: &str) -> (u16, String) {
         "GetCallerIdentity" => (200, caller()),
         "AssumeRole" => (200, assumed()),
         "StartExecution" if now.start_hangs => {
+            now.input.get_or_insert(sent["input"].as_str().unwrap_or_default().to_owned());
             drop(now);
             std::thread::sleep(Duration::from_secs(120));
             (500, String::new())
@@ -349,12 +356,7 @@ fn respond(state: &Mutex<State>, call: &str, body: &str) -> (u16, String) {
         }
         "StartExecution" if now.start_status != 200 => (now.start_status, String::new()),
         "StartExecution" => (200, json!({ "executionArn": EXECUTION, "startDate": 1.7e9 }).to_string()),
-        "DescribeExecution" => {
-            let execution = json!({
-                "executionArn": EXECUTION, "stateMachineArn": MACHINE, "startDate": 1.7e9, "status": now.execution
-            });
-            (200, execution.to_string())
-        }
+        "DescribeExecution" => (200, described(&now)),
         "GetItem" | "Query" | "Scan" if now.ledger_denied => denied(),
         "GetItem" => (200, item(&now, &sent["Key"])),
         "Scan" => (200, json!({ "Count": 1, "Items": [run_item(&now)] }).to_string()),
@@ -369,6 +371,15 @@ fn respond(state: &Mutex<State>, call: &str, body: &str) -> (u16, String) {
         // Users of the command line have no right to write.
         _ => denied(),
     }
+}
+
+fn described(state: &State) -> String {
+    let (error, cause) = state.failure.unzip();
+    let execution = json!({
+        "executionArn": EXECUTION, "stateMachineArn": MACHINE, "startDate": 1.7e9, "status": state.execution,
+        "input": state.input, "error": error, "cause": cause
+    });
+    execution.to_string()
 }
 
 /// Responds as the rollback function, or as Lambda in its place.

@@ -156,6 +156,20 @@ fn an_interrupt_during_the_start_prevents_the_run() {
 }
 
 #[test]
+fn an_interrupt_during_the_start_spares_an_earlier_run() {
+    let aws = FakeAws::start();
+    aws.with(|state| (state.start_hangs, state.input) = (true, Some(json!({ "name": "of yesterday" }).to_string())));
+    let file = experiment_file("signal-taken");
+    let mut running = aws.begin(&["run", file.to_str().unwrap(), "--name", "r"]);
+    eventually(|| aws.calls("StartExecution").len() == 1, || "the execution is started".to_owned());
+    running.signal("INT");
+    assert_eq!(running.code(), 4, "{}", running.shown());
+    running
+        .wait_for("the name r belongs to an earlier run; choose another --name; to see that run: snapback report r", 1);
+    assert_eq!(aws.rollbacks(), [Value::Null; 0]);
+}
+
+#[test]
 fn a_repeated_sighup_does_not_leave_the_rollback() {
     let aws = FakeAws::start();
     aws.with(|state| state.rollback = Rollback::Hangs);

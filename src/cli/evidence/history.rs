@@ -21,23 +21,30 @@ use crate::steps::run_targets::run_targets;
 use super::super::arguments::{Arguments, HistoryOptions};
 use super::super::exit::Exit;
 use super::super::output::Output;
-use super::super::pen::Pen;
+use super::super::pen::{Pen, Tone};
+use super::super::report_text::outcome_tone;
 use super::super::table::Grid;
 use super::super::words::outcome_name;
 use super::super::{Failure, stack};
 use super::{undrawn, write};
 
-/// One run among others.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// One run among others, as `history` and `compare` print it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Row {
+pub(in super::super) struct Row {
     run_id: String,
+    /// The experiment's name.
     experiment: String,
+    /// RFC 3339.
     started_at: String,
     outcome: Outcome,
+    /// How many targets it has.
     targets: usize,
+    /// From the faults being in place until an alarm or a deviation ended the run; null if neither did.
     detection_milliseconds: Option<u64>,
+    /// From the beginning of the rollback until the last target was restored; null before that.
     rollback_milliseconds: Option<u64>,
+    /// From the restore until the run was closed with a steady state that held; null if it did not, or none was given.
     recovery_milliseconds: Option<u64>,
     #[serde(skip)]
     times: RunTimes,
@@ -112,19 +119,20 @@ fn show(title: &str, rows: &[Row], options: &HistoryOptions, output: &Output) ->
     if output.as_json {
         output.json(&rows);
     } else {
-        output.print_text(&table(rows));
+        output.print_text(&table(rows, output.pen));
     }
     Ok(Exit::Success)
 }
 
-fn table(rows: &[Row]) -> String {
+fn table(rows: &[Row], pen: Pen) -> String {
     let mut grid = Grid::new(&["run", "started", HEAD[0], HEAD[1], HEAD[2], "outcome"]);
     for row in rows {
         let [detection, rollback, recovery] = row.spans().map(known_span);
         let cells = vec![row.run_id.clone(), row.started_at.clone(), detection, rollback, recovery, outcome(row)];
-        grid.row(None, cells);
+        let tone = Some(outcome_tone(row.outcome)).filter(|tone| *tone != Tone::Good);
+        grid.row(tone, cells);
     }
-    grid.draw(Pen::PLAIN, 0)
+    grid.draw(pen, 0)
 }
 
 /// Returns the outcome in words: that of the JSON output, with a blank before each capital letter.
@@ -193,6 +201,7 @@ fn chart(rows: &[Row], at: usize) -> Result<Markup, DrawingError> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::layouts::in_every_size;
     use super::*;
     use crate::model::time::Time;
     use crate::page::samples::{HOSTILE, keep};
@@ -220,7 +229,7 @@ mod tests {
 
     #[test]
     fn runs_are_a_table_with_a_dash_for_an_unknown_time() {
-        let table = table(&[row(1, Some(12)), row(12, None)]);
+        let table = table(&[row(1, Some(12)), row(12, None)], Pen::PLAIN);
         let lines: Vec<&str> = table.lines().collect();
         assert_eq!(lines[0], "run         started               detected in  rolled back in  recovered in  outcome");
         assert_eq!(
@@ -229,6 +238,22 @@ mod tests {
         );
         let json = serde_json::to_value(row(1, Some(12))).unwrap_or_default();
         assert_eq!((&json["detectionMilliseconds"], &json["outcome"]), (&12_000.into(), &"endedEarly".into()));
+    }
+
+    #[test]
+    fn a_history_fits_every_terminal() {
+        in_every_size(
+            |count, pen| {
+                let rows: Vec<Row> = (0..count).map(|at| row(i64::try_from(at).unwrap_or(0), Some(12))).collect();
+                table(&rows, pen)
+            },
+            |lines, width, count| {
+                for line in lines {
+                    assert!(line.chars().count() <= width, "{width} columns: {line}");
+                }
+                assert_eq!(lines.iter().filter(|line| line.starts_with("nightly-")).count(), count);
+            },
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::page::{after, count, dollars, figure, happened, restored, span, time_of_day};
 use crate::plan::checks::CheckResult;
 use crate::plan::evidence::Evidence;
-use crate::plan::rendering::FieldRow;
+use crate::plan::field_row::FieldRow;
 
 use super::super::summary::{Summary, escape};
 

@@ -3,7 +3,7 @@
 mod history;
 mod markdown;
 
-pub(super) use history::{compare, history};
+pub(super) use history::{Row as HistoryRow, compare, history};
 
 use std::fs;
 use std::path::Path;

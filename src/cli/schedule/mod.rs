@@ -3,8 +3,6 @@
 mod times;
 mod view;
 
-use serde_json::json;
-
 use crate::aws::{ListedExecution, ScheduleError, Schedules};
 use crate::model::schedule::{Schedule, ScheduleName, ScheduledStart};
 use crate::model::time::Time;
@@ -24,6 +22,15 @@ use view::{StartView, starts};
 #[derive(serde::Serialize, schemars::JsonSchema)]
 pub(super) struct ScheduleList {
     schedules: Vec<ScheduleView>,
+}
+
+/// What `schedule pause`, `schedule resume` and `schedule remove` print as JSON.
+#[derive(serde::Serialize, schemars::JsonSchema)]
+pub(super) struct ScheduleChange<'a> {
+    /// The schedule's name.
+    schedule: &'a str,
+    /// `paused`, `on` or `removed`; `paused already` or `on already` if nothing has changed.
+    state: &'a str,
 }
 
 /// The starts that `show` shows at most.
@@ -191,7 +198,7 @@ async fn latest(
 
 fn done(name: &ScheduleName, what: &str, output: &Output) {
     if output.as_json {
-        return output.json(&json!({ "schedule": name.as_str(), "state": what }));
+        return output.json(&ScheduleChange { schedule: name.as_str(), state: what });
     }
     output.print_line(&format!("schedule {name}: {what}"));
 }
