@@ -199,6 +199,14 @@ pub(crate) fn has_unsent(connection: &impl AsFd) -> bool {
     unsafe { libc::poll(&raw mut poll, 1, 0) == 0 }
 }
 
+/// Returns the number of descriptors that this process may have (`RLIMIT_NOFILE`, getrlimit(2)).
+pub(crate) fn max_descriptors() -> usize {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the call writes one value.
+    unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
+    usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX)
+}
+
 /// Limits a listener's queue to one connection that was not accepted (listen(2)).
 pub(crate) fn limit_queue(listener: &impl AsFd) -> io::Result<()> {
     // SAFETY: the descriptor is open during the call, which takes numbers only.

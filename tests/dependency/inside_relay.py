@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import socket
 import sys
 import threading
@@ -56,6 +57,11 @@ def send_much(connection: socket.socket) -> None:
     connection.sendall(bytes(20_000_000))
 
 
+def echo(connection: socket.socket) -> None:
+    while part := connection.recv(100):
+        connection.sendall(part)
+
+
 class Relay(unittest.TestCase):
     @classmethod
     def setUpClass(cls) -> None:
@@ -79,7 +85,25 @@ class Relay(unittest.TestCase):
 
     def test_a_connection_to_a_hole_outlasts_the_run(self) -> None:
         with Server(send_much) as port:
-            self.assertEqual(self.run_one("connect", port, lasts_s=2, blackhole=True), "TimeoutError")
+            self.assertEqual(self.run_one("connect-patiently", port, lasts_s=2, blackhole=True), "TimeoutError")
+
+    def test_the_timeout_of_a_connection_works(self) -> None:
+        # The first connection fills the queue, so that no other one has an answer.
+        with socket.create_server((ADDRESS, 0), backlog=0) as listener, socket.create_connection(listener.getsockname()):
+            port = str(listener.getsockname()[1])
+            self.assertEqual(self.run_one("connect", port, refuse=True, percentage=0), "TimeoutError")
+
+    def test_descriptors_remain_for_the_runtime_api(self) -> None:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+        try:
+            function = Function(self.layer, [{"dependency": {"hosts": [ADDRESS], "refuse": True, "percentage": 0}}])
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        with function, Server(echo) as port:
+            [ran] = function.run([*PROGRAM, "often", ADDRESS, port])
+            lines = [line for line in function.output().splitlines() if "too many connections" in line]
+        self.assertEqual((ran["out"], ran["err"], len(lines)), ("200 96", "", 1))
 
 
 if __name__ == "__main__":

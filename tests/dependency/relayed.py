@@ -42,10 +42,10 @@ def read_slowly(address: tuple[str, int]) -> str:
     return f"{received} {end}"
 
 
-def connect(address: tuple[str, int]) -> str:
-    """Returns how a connection with a timeout of some seconds ends."""
+def connect(address: tuple[str, int], timeout_s: float = 1) -> str:
+    """Returns how a connection ends that has a timeout."""
     with socket.socket() as connection:
-        connection.settimeout(5)
+        connection.settimeout(timeout_s)
         try:
             connection.connect(address)
         except OSError as failure:
@@ -53,7 +53,23 @@ def connect(address: tuple[str, int]) -> str:
     return "connected"
 
 
-WAYS: dict[str, Callable[[tuple[str, int]], str]] = {"upload": upload, "read": read_slowly, "connect": connect}
+def connect_often(address: tuple[str, int]) -> str:
+    """Returns how many of 200 connections work at the same time, and how many of them go through the relay."""
+    connections = [socket.create_connection(address, PATIENCE_S) for _ in range(200)]
+    for connection in connections:
+        connection.sendall(b"x")
+    answered = sum(connection.recv(1) == b"x" for connection in connections)
+    relayed = sum(connection.getpeername()[0] == "127.0.0.1" for connection in connections)
+    return f"{answered} {relayed}"
+
+
+WAYS: dict[str, Callable[[tuple[str, int]], str]] = {
+    "upload": upload,
+    "read": read_slowly,
+    "connect": connect,
+    "connect-patiently": lambda address: connect(address, 5),
+    "often": connect_often,
+}
 
 if __name__ == "__main__":
     what, host, port = sys.argv[1:]

@@ -1,7 +1,6 @@
 //! One connection of the function, and the one to its dependency that belongs to it.
 
 use std::cell::RefCell;
-use std::future::Future;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -85,13 +84,7 @@ impl From<io::Error> for Broken {
 
 /// Passes bytes in both directions until both sides have ended, and breaks them as the triggered faults ask. An error on
 /// one side resets the other.
-pub(super) async fn link(
-    mut program: TcpStream,
-    dependency: impl Future<Output = io::Result<TcpStream>>,
-    hosts: HostSet,
-    breakages: &Breakages,
-) {
-    let Ok(mut dependency) = dependency.await else { return reset_on_close(&program) };
+pub(super) async fn link(mut program: TcpStream, mut dependency: TcpStream, hosts: HostSet, breakages: &Breakages) {
     // Bytes leave as they have come: both sides have decided already when to send.
     let _ = (program.set_nodelay(true), dependency.set_nodelay(true));
     let link = Link {

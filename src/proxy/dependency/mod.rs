@@ -5,6 +5,7 @@
 //! [`breakages`] knows which faults are triggered for the invocations under way.
 
 mod breakages;
+mod budget;
 mod destinations;
 mod hole;
 mod hosts;
