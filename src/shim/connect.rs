@@ -1,10 +1,10 @@
 //! Stands in front of what opens TCP connections.
 
-use libc::{c_int, c_void, msghdr, size_t, sockaddr, socklen_t, ssize_t};
+use libc::{c_int, c_uint, c_void, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t};
 
 use crate::ask::ask;
 use crate::destination::{Destination, loopback};
-use crate::real::{self, Connect, SendMsg, SendTo};
+use crate::real::{self, Connect, SendMMsg, SendMsg, SendTo};
 use crate::rules::Rules;
 use crate::state::{ADDRESSES, rules};
 use crate::sys;
@@ -61,8 +61,8 @@ pub unsafe extern "C" fn sendto(
 pub unsafe extern "C" fn sendmsg(socket: c_int, message: *const msghdr, flags: c_int) -> ssize_t {
     // SAFETY: the type is that of the function.
     let Some(real) = (unsafe { real::SENDMSG.get::<SendMsg>() }) else { return missing() };
-    if flags & libc::MSG_FASTOPEN != 0 && !message.is_null() {
-        // SAFETY: the caller's promise: a message that is not null can be read.
+    if flags & libc::MSG_FASTOPEN != 0 && sys::is_readable(message.cast(), size_of::<msghdr>()) {
+        // SAFETY: the message can be read.
         let mut sent = unsafe { message.read() };
         let (address, length) = (sent.msg_name.cast::<sockaddr>().cast_const(), sent.msg_namelen);
         // SAFETY: the caller's promise.
@@ -78,6 +78,34 @@ pub unsafe extern "C" fn sendmsg(socket: c_int, message: *const msghdr, flags: c
     }
     // SAFETY: the caller's promise.
     unsafe { real(socket, message, flags) }
+}
+
+/// sendmmsg(2), whose first message can open a connection (`MSG_FASTOPEN`, tcp(7)).
+///
+/// # Safety
+/// As for libc's function.
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub unsafe extern "C" fn sendmmsg(socket: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int {
+    // SAFETY: the type is that of the function.
+    let Some(real) = (unsafe { real::SENDMMSG.get::<SendMMsg>() }) else { return missing() };
+    let opens = flags & libc::MSG_FASTOPEN != 0 && count > 0;
+    if opens && sys::is_readable(messages.cast_const().cast(), size_of::<mmsghdr>()) {
+        // SAFETY: the first message can be read.
+        let first = unsafe { (&raw const (*messages).msg_hdr).read() };
+        let (address, length) = (first.msg_name.cast::<sockaddr>().cast_const(), first.msg_namelen);
+        // SAFETY: the caller's promise.
+        if unsafe { named(address, length) }.is_some() {
+            // SAFETY: the caller's promise.
+            if unsafe { connect(socket, address, length) } != 0 {
+                return -1;
+            }
+            // TCP ignores the addresses of messages on a socket that is connected (send(2)).
+            // SAFETY: the caller's promise.
+            return unsafe { real(socket, messages, count, flags & !libc::MSG_FASTOPEN) };
+        }
+    }
+    // SAFETY: the caller's promise.
+    unsafe { real(socket, messages, count, flags) }
 }
 
 /// Returns the hosts that name a destination, if there are any.
@@ -107,8 +135,9 @@ unsafe fn connect_named(
     address: *const sockaddr,
     length: socklen_t,
 ) -> c_int {
+    let family = if to.is_ipv6_socket { libc::AF_INET6 } else { libc::AF_INET };
     let is_only_ipv6 = to.is_ipv6_socket && sys::is_only_ipv6(socket);
-    let cannot_connect = is_only_ipv6 && to.is_ipv4();
+    let cannot_connect = sys::family(socket) != Some(family) || is_only_ipv6 && to.is_ipv4();
     let is_bound = || has_own_address(socket) || sys::has_own_device(socket);
     let answer = if is_over(rules) || cannot_connect || !sys::is_new_tcp(socket) || is_bound() {
         Answer::Pass

@@ -1,8 +1,10 @@
 //! Where a call wants to connect to, and which destinations are never touched.
 
-use core::mem::size_of;
+use core::mem::{offset_of, size_of};
 
-use libc::{sockaddr, sockaddr_in, sockaddr_in6, socklen_t};
+use libc::{sockaddr, sockaddr_in, sockaddr_in6, sockaddr_storage, socklen_t};
+
+use crate::sys;
 
 /// An address and a port. IPv4 addresses are in their IPv4-mapped form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,30 +15,42 @@ pub struct Destination {
 }
 
 const MAPPED: u128 = 0xffff << 32;
+/// The fewest bytes of an IPv6 address that the kernel takes (`SIN6_LEN_RFC2133` of its net/ipv6.h): those before the
+/// scope.
+const SHORTEST_IPV6: usize = offset_of!(sockaddr_in6, sin6_scope_id);
+/// The most bytes of any address (unix(7) and others use `sockaddr_storage`); the kernel refuses more.
+const LONGEST: usize = size_of::<sockaddr_storage>();
 
 impl Destination {
-    /// Reads it from a call's arguments; `None` if it has another family.
+    /// Reads it from a call's arguments; `None` if it has another family, or if the kernel refuses the arguments.
     ///
     /// # Safety
-    /// `length` bytes must be readable at `address`, as connect(2) requires.
+    /// If `length` bytes are readable at `address` now, they must stay readable until the call returns.
     pub unsafe fn read(address: *const sockaddr, length: socklen_t) -> Option<Self> {
-        if address.is_null() || (length as usize) < size_of::<sockaddr_in>() {
+        let length = length as usize;
+        let read = length.min(SHORTEST_IPV6);
+        if !(size_of::<sockaddr_in>()..=LONGEST).contains(&length) || !sys::is_readable(address.cast(), read) {
             return None;
         }
-        // SAFETY: there are enough bytes for the structure. Programs need not align it.
-        let family = unsafe { (&raw const (*address).sa_family).read_unaligned() };
+        // SAFETY: there are enough bytes for the family and the port, which have the same place in both structures.
+        // Programs need not align them.
+        let (family, port) = unsafe {
+            let ipv4 = address.cast::<sockaddr_in>();
+            ((&raw const (*ipv4).sin_family).read_unaligned(), (&raw const (*ipv4).sin_port).read_unaligned())
+        };
+        let port = u16::from_be(port);
         match i32::from(family) {
             libc::AF_INET => {
-                // SAFETY: as above.
+                // SAFETY: there are enough bytes for the structure.
                 let read = unsafe { address.cast::<sockaddr_in>().read_unaligned() };
                 let address = MAPPED | u128::from(u32::from_be(read.sin_addr.s_addr));
-                Some(Self { address, port: u16::from_be(read.sin_port), is_ipv6_socket: false })
+                Some(Self { address, port, is_ipv6_socket: false })
             }
-            libc::AF_INET6 if length as usize >= size_of::<sockaddr_in6>() => {
-                // SAFETY: as above.
-                let read = unsafe { address.cast::<sockaddr_in6>().read_unaligned() };
-                let address = u128::from_be_bytes(read.sin6_addr.s6_addr);
-                Some(Self { address, port: u16::from_be(read.sin6_port), is_ipv6_socket: true })
+            libc::AF_INET6 if length >= SHORTEST_IPV6 => {
+                // SAFETY: there are enough bytes for the address.
+                let bytes =
+                    unsafe { (&raw const (*address.cast::<sockaddr_in6>()).sin6_addr.s6_addr).read_unaligned() };
+                Some(Self { address: u128::from_be_bytes(bytes), port, is_ipv6_socket: true })
             }
             _ => None,
         }
@@ -44,7 +58,7 @@ impl Destination {
 
     /// Whether it is an IPv4 address, to which no socket can connect that is for IPv6 only.
     pub fn is_ipv4(&self) -> bool {
-        self.address >> 32 == MAPPED >> 32
+        is_ipv4(self.address)
     }
 
     /// Whether no fault may touch it: the machine itself, where the proxy and extensions listen, and link-local
@@ -55,9 +69,14 @@ impl Destination {
     }
 }
 
+/// Whether an address is an IPv4 address in its IPv4-mapped form.
+pub fn is_ipv4(address: u128) -> bool {
+    address >> 32 == MAPPED >> 32
+}
+
 /// Whether an address, IPv4-mapped or IPv6, is one of the machine itself or a link-local one.
 pub fn is_exempt(address: u128) -> bool {
-    if address >> 32 == MAPPED >> 32 {
+    if is_ipv4(address) {
         let [a, b, _, _] = (address as u32).to_be_bytes();
         return a == 127 || a == 0 || (a, b) == (169, 254);
     }
@@ -106,6 +125,21 @@ mod tests {
         ] {
             let parsed: Result<core::net::Ipv6Addr, _> = address.parse();
             assert_eq!(parsed.map(|parsed| is_exempt(parsed.to_bits())), Ok(expected), "{address}");
+        }
+    }
+
+    #[test]
+    fn what_the_kernel_refuses_is_not_read() {
+        let (ipv6, length) = loopback(8443, true, true);
+        let read = |address: *const sockaddr, length: socklen_t| {
+            // SAFETY: the memory does not change.
+            unsafe { Destination::read(address, length) }
+        };
+        let good: *const sockaddr = (&raw const ipv6).cast();
+        assert_eq!(read(core::ptr::null(), length), None);
+        assert_eq!(read(core::ptr::without_provenance(8), length), None);
+        for (length, is_read) in [(15, false), (23, false), (24, true), (27, true), (28, true), (u32::MAX, false)] {
+            assert_eq!(read(good, length).is_some(), is_read, "{length}");
         }
     }
 

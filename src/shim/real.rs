@@ -4,7 +4,7 @@ use core::ffi::CStr;
 use core::mem::transmute_copy;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
-use libc::{addrinfo, c_char, c_int, c_void, hostent, msghdr, size_t, sockaddr, socklen_t, ssize_t};
+use libc::{addrinfo, c_char, c_int, c_uint, c_void, hostent, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t};
 
 use crate::sys;
 
@@ -14,6 +14,8 @@ pub type Connect = unsafe extern "C" fn(c_int, *const sockaddr, socklen_t) -> c_
 pub type SendTo = unsafe extern "C" fn(c_int, *const c_void, size_t, c_int, *const sockaddr, socklen_t) -> ssize_t;
 /// sendmsg(2).
 pub type SendMsg = unsafe extern "C" fn(c_int, *const msghdr, c_int) -> ssize_t;
+/// sendmmsg(2).
+pub type SendMMsg = unsafe extern "C" fn(c_int, *mut mmsghdr, c_uint, c_int) -> c_int;
 /// getaddrinfo(3).
 pub type GetAddrInfo = unsafe extern "C" fn(*const c_char, *const c_char, *const addrinfo, *mut *mut addrinfo) -> c_int;
 /// gethostbyname(3).
@@ -67,6 +69,8 @@ pub static CONNECT: Real = Real::new(c"connect");
 pub static SENDTO: Real = Real::new(c"sendto");
 /// sendmsg.
 pub static SENDMSG: Real = Real::new(c"sendmsg");
+/// sendmmsg.
+pub static SENDMMSG: Real = Real::new(c"sendmmsg");
 /// getaddrinfo.
 pub static GETADDRINFO: Real = Real::new(c"getaddrinfo");
 /// gethostbyname.
@@ -84,6 +88,7 @@ pub fn find_all() {
         &CONNECT,
         &SENDTO,
         &SENDMSG,
+        &SENDMMSG,
         &GETADDRINFO,
         &GETHOSTBYNAME,
         &GETHOSTBYNAME2,

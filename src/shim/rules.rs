@@ -6,12 +6,15 @@
 //! `n*.amazonaws.com:443,8443` for connections to the addresses of names, `u*.amazonaws.com` for names that shall not
 //! resolve, `a00000000000000000000ffff0a000000/104:443` for addresses with a common prefix.
 
+use crate::destination::is_ipv4;
 use crate::wire::{HostSet, MAX_HOSTS, MAX_PORTS, VERSION};
 
 /// Bytes for the names of all hosts. The variable with the faults has at most 4 KB.
 const NAME_BYTES: usize = 8192;
 /// The longest name of an abstract socket (unix(7)).
 const SOCKET_BYTES: usize = 107;
+/// The bits of an IPv6 address before the IPv4 address that is mapped into it.
+const MAPPED_BITS: u8 = 96;
 
 /// What a host of the rules names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +110,7 @@ impl Rules {
             }
             b'n' | b'u' => {
                 host.kind = if *letter == b'n' { Kind::Name } else { Kind::Unresolvable };
+                let named = named.strip_suffix(b".").unwrap_or(named);
                 let end = used.checked_add(named.len())?;
                 self.names.get_mut(*used..end)?.copy_from_slice(named);
                 host.pattern = (u16::try_from(*used).ok()?, u16::try_from(end).ok()?);
@@ -127,12 +131,14 @@ impl Rules {
         self.socket.get(..self.socket_length).unwrap_or_default()
     }
 
-    /// Returns the hosts that name this address.
+    /// Returns the hosts that name this address. A range of IPv6 has no IPv4 address, also `::/0`.
     #[must_use]
     pub fn of_address(&self, address: u128) -> HostSet {
+        let is_ipv4 = is_ipv4(address);
         self.select(|host| match host.kind {
             Kind::Address { prefix, bits } => {
-                (address ^ prefix).checked_shr(128 - u32::from(bits)).is_none_or(|rest| rest == 0)
+                let is_in = (address ^ prefix).checked_shr(128 - u32::from(bits)).is_none_or(|rest| rest == 0);
+                is_in && (!is_ipv4 || bits >= MAPPED_BITS)
             }
             _ => false,
         })
@@ -263,7 +269,7 @@ mod tests {
     #[test]
     fn addresses_names_and_ports_select_their_hosts() {
         let rules = rules(
-            "1 socket 1780000000000 ndb.*:443,8443 a00000000000000000000ffff0a000000/104 udb.* \
+            "1 socket 1780000000000 ndb.*:443,8443 a00000000000000000000ffff0a000000/104 udb.*. \
              a20010db8000000000000000000000000/32:80 a00000000000000000000000000000000/0:9",
         );
         let rules = rules.unwrap_or(Rules::EMPTY);
@@ -271,8 +277,8 @@ mod tests {
         assert_eq!(rules.of_name(b"db.shop", Purpose::Connect), set(&[0]));
         assert_eq!(rules.of_name(b"db.shop.", Purpose::Resolve), set(&[2]));
         assert_eq!(rules.of_name(b"10.1.2.3", Purpose::Connect), set(&[]));
-        assert_eq!(rules.of_address(mapped([10, 255, 0, 1])), set(&[1, 4]));
-        assert_eq!(rules.of_address(mapped([11, 0, 0, 1])), set(&[4]));
+        assert_eq!(rules.of_address(mapped([10, 255, 0, 1])), set(&[1]));
+        assert_eq!(rules.of_address(mapped([11, 0, 0, 1])), set(&[]));
         assert_eq!(rules.of_address(0x2001_0db8_u128 << 96 | 7), set(&[3, 4]));
         assert_eq!(rules.with_port(set(&[0, 1, 3]), 443), set(&[0, 1]));
         assert_eq!(rules.with_port(set(&[0, 1, 3]), 80), set(&[1, 3]));

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import json
+import mmap
 import os
 import resource
 import select
@@ -66,6 +67,8 @@ class LibC:
 
 
 LIBC = LibC()
+# Methods of `Edges` that are parts of its edges.
+PARTS = {"call", "child", "connect", "connect_raw", "polled", "resolved", "sockaddr"}
 
 
 def outcome(play: Callable[[], str]) -> str:
@@ -223,6 +226,65 @@ class Edges:
                 codes.append(ctypes.get_errno())
             return str(codes)
 
+    def sockaddr(self, address: str) -> bytes:
+        """Returns sockaddr_in or sockaddr_in6 (ip(7), ipv6(7))."""
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        head, number = family.to_bytes(2, sys.byteorder) + self.port.to_bytes(2, "big"), socket.inet_pton(family, address)
+        return head + (bytes(4) + number + bytes(4) if ":" in address else number + bytes(8))
+
+    def call(self, function: str, *arguments: object) -> str:
+        """Returns the error with which a function of libc fails, or nothing."""
+        failed = getattr(LIBC.functions, function)(*arguments) < 0
+        return errno.errorcode[ctypes.get_errno()] if failed else ""
+
+    def connect_raw(self, family: int, address: bytes | int, length: int) -> str:
+        with socket.socket(family) as connection:
+            return self.call("connect", connection.fileno(), address, length) or echo(connection)
+
+    def bad_pointers(self) -> str:
+        """Each call fails with EFAULT, also if only the end of the address cannot be read."""
+        pages = mmap.mmap(-1, 2 * mmap.PAGESIZE)
+        start = ctypes.addressof(ctypes.c_char.from_buffer(pages))
+        LIBC.functions.mprotect(ctypes.c_void_p(start + mmap.PAGESIZE), ctypes.c_size_t(mmap.PAGESIZE), 0)
+        pages[mmap.PAGESIZE - 8 : mmap.PAGESIZE] = self.sockaddr(self.ipv4)[:8]
+        flags = socket.MSG_FASTOPEN | socket.MSG_NOSIGNAL
+        with socket.socket() as connection:
+            number = connection.fileno()
+            outcomes = [
+                self.call("connect", number, 8, 16),
+                self.call("connect", number, ctypes.c_void_p(start + mmap.PAGESIZE - 8), 16),
+                self.call("sendto", number, b"x", ctypes.c_size_t(1), flags, 8, 16),
+                self.call("sendmsg", number, 8, flags),
+                self.call("sendmmsg", number, 8, 1, flags),
+            ]
+        return " ".join(outcomes)
+
+    def wrong_lengths(self) -> str:
+        room = self.sockaddr(self.ipv4) + bytes(200)
+        ipv6 = self.sockaddr(self.ipv6) + bytes(200)
+        outcomes = [self.connect_raw(socket.AF_INET, room, length) for length in (15, 129, 0x7FFFFFFF, -1)]
+        return " ".join(outcomes + [self.connect_raw(socket.AF_INET6, ipv6, length) for length in (23, 129)])
+
+    def ipv6_without_a_scope(self) -> str:
+        """The kernel takes an address without its last four bytes."""
+        return self.connect_raw(socket.AF_INET6, self.sockaddr(self.ipv6), 24)
+
+    def long_ipv4(self) -> str:
+        return self.connect_raw(socket.AF_INET, self.sockaddr(self.ipv4) + bytes(200), 128)
+
+    def other_family(self) -> str:
+        ipv4 = self.connect_raw(socket.AF_INET6, self.sockaddr(self.ipv4) + bytes(12), 28)
+        return f"{ipv4} {self.connect_raw(socket.AF_INET, self.sockaddr(self.mapped), 28)}"
+
+    def fast_open_with_sendmmsg(self) -> str:
+        address, text = self.sockaddr(self.ipv4), b"hello"
+        name, bytes_ = (ctypes.cast(ctypes.c_char_p(one), ctypes.c_void_p).value for one in (address, text))
+        parts = (ctypes.c_uint64 * 2)(bytes_, len(text))
+        # struct mmsghdr of sendmmsg(2): name, parts, control data, flags, and the bytes that were sent.
+        message = (ctypes.c_uint64 * 8)(name, len(address), ctypes.addressof(parts), 1, 0, 0, 0, 0)
+        with socket.socket() as connection:
+            return self.call("sendmmsg", connection.fileno(), message, 1, socket.MSG_FASTOPEN) or echo(connection, False)
+
     def datagrams(self) -> str:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
             receiver.bind((self.ipv4, 0))
@@ -348,7 +410,7 @@ def main(arguments: list[str]) -> None:
             print(address, errno.errorcode.get(code, "done"), end=";")
         case [name, ipv4, ipv6, port]:
             edges = Edges(name, ipv4, ipv6, int(port))
-            plays = [edge for edge in vars(Edges) if not edge.startswith("_") and edge not in {"connect", "polled", "resolved", "child"}]
+            plays = [edge for edge in vars(Edges) if not edge.startswith("_") and edge not in PARTS]
             print(json.dumps({edge: outcome(getattr(edges, edge)) for edge in plays}))
 
 

@@ -39,7 +39,9 @@ class Functions(unittest.TestCase):
             ({"hosts": ["0.0.0.0/0", "::/0"]}, ["refused", "refused"]),
             ({"hosts": ["0.0.0.0/0", "::/0"], "ports": [port]}, ["refused", "refused"]),
             ({"hosts": ["0.0.0.0/0", "::/0"], "ports": [port - 1]}, ["body", "body"]),
+            ({"hosts": ["::/0"]}, ["body", "refused"]),
             ({"hosts": ["shop.test"]}, ["body", "body"]),
+            ({"hosts": ["Pay.shop.test.", "six.*."]}, ["refused", "refused"]),
         ]
 
         def outcomes(named: dict) -> list[str]:

@@ -13,7 +13,8 @@ LARGEST_BYTES = 60_000
 LIBRARIES = ["libc.so.6", "libdl.so.2"]
 NEEDED = {"__errno_location", "__h_errno_location", "dlsym", "getauxval", "memcmp", "memcpy", "memset", "strlen"}
 INTERPOSED = {
-    "connect", "getaddrinfo", "gethostbyname", "gethostbyname2", "gethostbyname2_r", "gethostbyname_r", "sendmsg", "sendto",
+    "connect", "getaddrinfo", "gethostbyname", "gethostbyname2", "gethostbyname2_r", "gethostbyname_r", "sendmmsg", "sendmsg",
+    "sendto",
 }  # fmt: skip
 # Types of sections, and a tag (elf(5)).
 DYNAMIC, DYNSYM, VERNEED, NEEDED_LIBRARY = 6, 11, 0x6FFFFFFE, 1

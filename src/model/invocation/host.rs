@@ -21,6 +21,9 @@ const EXEMPT: [(&str, u8); 6] = [
     ("::", 128),
 ];
 
+/// Names of the machine itself, next to all that end with `.localhost` (RFC 6761, 6.3).
+const LOCAL_NAMES: [&str; 5] = ["localhost", "*localhost", "ip6-localhost", "ip6-loopback", "localhost.localdomain"];
+
 /// Hosts that a fault names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -69,8 +72,8 @@ impl TryFrom<String> for Host {
             return wrong("is a URL; write only its host, and its port in `ports`");
         }
         if let Some((address, bits)) = text.split_once('/') {
-            return match (address.parse::<IpAddr>(), bits.parse::<u8>()) {
-                (Ok(address), Ok(bits)) => Self::of_network(&text, address, bits),
+            return match (address.parse::<IpAddr>(), number(bits)) {
+                (Ok(address), Some(bits)) => Self::of_network(&text, address, bits),
                 _ => wrong("is not a range of addresses; write one such as 10.0.0.0/8 or 2001:db8::/32"),
             };
         }
@@ -90,11 +93,34 @@ impl TryFrom<String> for Host {
         if text.bytes().all(|byte| byte.is_ascii_digit() || b".*".contains(&byte)) {
             return wrong("is a part of an address; write a range such as 10.0.0.0/8");
         }
-        if ["localhost", "*.localhost"].contains(&text.to_ascii_lowercase().as_str()) {
-            return wrong("is the machine itself, which no fault touches; write a host that the function connects to");
+        match check_name(&text) {
+            Some(why) => wrong(&why),
+            None => Ok(Self { text, network: None }),
         }
-        Ok(Self { text, network: None })
     }
+}
+
+/// Returns why the characters of a name are no name that a function can connect to.
+fn check_name(text: &str) -> Option<String> {
+    // The dot at the end of a name that is complete is no part of it (RFC 1034, 3.1).
+    let name = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
+    if let Some(rest) = name.strip_prefix('.') {
+        return Some(format!("begins with a dot; write *.{}", shorten(rest)));
+    }
+    if name.split('.').any(str::is_empty) {
+        return Some("has nothing between two dots; remove one of them".to_owned());
+    }
+    if !name.bytes().any(|byte| byte.is_ascii_alphanumeric()) {
+        return Some("has no letter and no digit; write a part of the name".to_owned());
+    }
+    let is_machine = name.ends_with(".localhost") || LOCAL_NAMES.contains(&name.as_str());
+    is_machine
+        .then(|| "is the machine itself, which no fault touches; write a host that the function connects to".to_owned())
+}
+
+/// Reads a number as people write it: without a sign, and without zeros in front.
+fn number(text: &str) -> Option<u8> {
+    text.parse::<u8>().ok().filter(|number| number.to_string() == text)
 }
 
 impl Host {
@@ -153,6 +179,9 @@ mod tests {
             ("*.amazonaws.com", None),
             ("dynamodb.*.amazonaws.com", None),
             ("Payments_v2.internal", None),
+            ("pay.shop.test.", None),
+            ("*.Test.", None),
+            ("my-localhost", None),
             ("10.1.2.3", Some(("::ffff:10.1.2.3", 128))),
             ("10.0.0.0/8", Some(("::ffff:10.0.0.0", 104))),
             ("0.0.0.0/0", Some(("::ffff:0.0.0.0", 96))),
@@ -180,7 +209,16 @@ mod tests {
             ("*", "write a part of the name, or 0.0.0.0/0 and ::/0"),
             ("*.*", "write a part of the name"),
             ("10.*", "write a range such as 10.0.0.0/8"),
+            (".shop.test", "write *.shop.test"),
+            ("a..b", "remove one of them"),
+            ("shop..", "remove one of them"),
+            ("-", "has no letter and no digit"),
+            ("_.*", "has no letter and no digit"),
             ("localhost", "which no fault touches"),
+            ("LocalHost.", "which no fault touches"),
+            ("*localhost", "which no fault touches"),
+            ("app.localhost", "which no fault touches"),
+            ("ip6-localhost", "which no fault touches"),
             ("127.0.0.0/8", "which no fault touches"),
             ("127.0.0.1", "which no fault touches"),
             ("169.254.79.129", "which no fault touches"),
@@ -193,6 +231,8 @@ mod tests {
             ("10.0.0.0/33", "write at most /32"),
             ("2001:db8::/129", "write at most /128"),
             ("shop/8", "write one such as 10.0.0.0/8"),
+            ("10.0.0.0/+8", "write one such as 10.0.0.0/8"),
+            ("10.0.0.0/08", "write one such as 10.0.0.0/8"),
         ] {
             let refusal = host(text).err().unwrap_or_default();
             assert!(refusal.starts_with('`') && refusal.contains(fix), "{text}: {refusal}");

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::io::Read;
 use std::os::linux::net::SocketAddrExt;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -23,6 +23,9 @@ const PRELOAD_VARIABLE: &str = "LD_PRELOAD";
 const ELF: [u8; 7] = [0x7f, b'E', b'L', b'F', 2, 1, 1];
 /// The machine of a shared object (elf(5), `e_machine`): the one that this program is for.
 const MACHINE: u8 = if cfg!(target_arch = "aarch64") { 183 } else { 62 };
+
+/// How the files of the sanitizers' runtimes begin, those of GCC and of Clang.
+const SANITIZERS: [&str; 6] = ["libasan.so", "libhwasan.so", "liblsan.so", "libtsan.so", "libubsan.so", "libclang_rt."];
 
 /// The variables of the runtime.
 #[derive(Debug)]
@@ -44,11 +47,8 @@ pub(crate) fn prepare(config: &ProxyConfig) -> Result<Option<(Preload, UnixListe
     let name = format!("snapback-{:016x}", RandomState::new().hash_one(std::process::id()));
     let listener = SocketAddr::from_abstract_name(&name).and_then(|address| UnixListener::bind_addr(&address));
     let listener = listener.map_err(|error| format!("cannot open a socket for the shim: {error}"))?;
-    let mut libraries = shim.into_os_string();
-    if let Some(own) = std::env::var_os(PRELOAD_VARIABLE).filter(|own| !own.is_empty()) {
-        libraries.push(OsStr::new(":"));
-        libraries.push(own);
-    }
+    let own = std::env::var_os(PRELOAD_VARIABLE).unwrap_or_default();
+    let libraries = insert(shim.as_os_str(), own.as_bytes());
     Ok(Some((Preload { libraries, rules: rules(config, &name) }, listener)))
 }
 
@@ -56,6 +56,32 @@ impl Preload {
     pub(crate) fn apply(&self, runtime: &mut Command) {
         runtime.env(PRELOAD_VARIABLE, &self.libraries).env(SHIM_VARIABLE, &self.rules);
     }
+}
+
+/// Returns the libraries to load with the shim in front of them, but after sanitizers, which end a program in which
+/// another library is in front of them.
+fn insert(shim: &OsStr, own: &[u8]) -> OsString {
+    // What separates libraries (ld.so(8)).
+    let is_separator = |byte: &u8| b": ".contains(byte);
+    let (mut place, mut at) = (0, 0);
+    for library in own.split(is_separator) {
+        at += library.len();
+        if is_sanitizer(library) {
+            place = at;
+        }
+        at += 1;
+    }
+    let (before, after) = own.split_at(place);
+    let after = after.strip_prefix(b":").or_else(|| after.strip_prefix(b" ")).unwrap_or(after);
+    let parts = [before, shim.as_bytes(), after];
+    let parts: Vec<&[u8]> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    OsString::from_vec(parts.join(&b':'))
+}
+
+/// Whether a library is the runtime of a sanitizer, such as `libasan.so.8` and `libclang_rt.asan-x86_64.so`.
+fn is_sanitizer(library: &[u8]) -> bool {
+    let name = library.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    SANITIZERS.iter().any(|beginning| name.starts_with(beginning.as_bytes()))
 }
 
 fn shim_file() -> Result<PathBuf, String> {
@@ -76,4 +102,27 @@ fn check(shim: &Path) -> Result<(), String> {
         return Err("not a library for this machine".to_owned());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shim_is_first_except_after_sanitizers() {
+        for (own, expected) in [
+            ("", "/s.so"),
+            ("/own.so", "/s.so:/own.so"),
+            ("/own.so /more.so", "/s.so:/own.so /more.so"),
+            ("libasan.so.8", "libasan.so.8:/s.so"),
+            ("/usr/lib/libasan.so.8:/own.so", "/usr/lib/libasan.so.8:/s.so:/own.so"),
+            (
+                "libclang_rt.asan-x86_64.so libubsan.so.1 /own.so",
+                "libclang_rt.asan-x86_64.so libubsan.so.1:/s.so:/own.so",
+            ),
+            ("/opt/libartisan.so", "/s.so:/opt/libartisan.so"),
+        ] {
+            assert_eq!(insert(OsStr::new("/s.so"), own.as_bytes()), OsString::from(expected), "{own}");
+        }
+    }
 }
