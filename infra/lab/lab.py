@@ -50,7 +50,7 @@ from server import is_running
 from session import DIRECTORY, set_up, shorter
 from stage import Stage
 from timeline import Timeline
-from traffic import Traffic
+from traffic import Traffic, times
 
 # The report of demo 1, as the command line writes it.
 REPORT = ROOT / "target" / "lab-report.html"
@@ -266,7 +266,8 @@ def traffic(arguments: argparse.Namespace) -> int:
     seconds = arguments.seconds
     with Traffic(account, arguments.function, changed, max_requests=5 * seconds, max_seconds=seconds) as sent:
         sent.wait()
-    timeline.line("traffic", f"{arguments.function}: {sent.counts}")
+    took = times(sent.responses)
+    timeline.line("traffic", f"{arguments.function}: {sent.counts}" + (f"; answers took: {took}" if took else ""))
     return 0
 
 

@@ -17,7 +17,7 @@ import demos
 from evidence import Findings
 from stage import Stage
 from timeline import Timeline
-from traffic import Response, Traffic
+from traffic import Response, Traffic, times
 
 DEADLINE = 1000.0
 
@@ -51,6 +51,13 @@ class EndOfFault(unittest.TestCase):
 
     def test_a_fault_that_was_never_felt_is_found(self) -> None:
         self.assertTrue(self.failures((-0.05, "answered"), (0.02, "answered")))
+
+
+class Times(unittest.TestCase):
+    def test_a_slow_function_is_seen(self) -> None:
+        took = [(0.09, "answered"), (0.08, "answered"), (2.14, "answered"), (9.0, "failed"), (0.001, "throttled")]
+        self.assertEqual(times([Response(0, *each) for each in took]), "median 90 ms, slowest 2.1 s")
+        self.assertEqual(times([Response(0, 9.0, "failed")]), "")
 
 
 class Clean(unittest.TestCase):

@@ -50,6 +50,16 @@ def median_ms(responses: list[Response]) -> float:
     return statistics.median(response.took for response in responses) * 1000 if responses else 0.0
 
 
+def times(responses: list[Response]) -> str:
+    """Returns how long the answers took; empty without any."""
+    took = [response.took for response in responses if response.result == "answered"]
+    return f"median {duration(statistics.median(took))}, slowest {duration(max(took))}" if took else ""
+
+
+def duration(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"
+
+
 class Traffic:
     """Calls `function` at a steady rate from `senders` threads, until it is stopped or a bound is reached.
 

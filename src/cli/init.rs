@@ -1,11 +1,12 @@
 //! The command `init`: writes a commented experiment, with one fault or for a common failure.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::model::catalog::{FAULT_CATALOG, FaultInfo};
 use crate::model::experiment::Experiment;
 use crate::model::names::FunctionName;
 
+use super::init_settings::{comment, description, other_settings};
 use super::{Failure, syntax, yaml};
 
 /// The common failures of `events/failures`, by name.
@@ -27,9 +28,6 @@ const EXAMPLE_FUNCTION: &str = "checkout";
 
 /// The first line of each experiment: editors find the schema by it.
 const SCHEMA_LINE: &str = "# yaml-language-server: $schema=snapback.schema.json";
-
-/// Columns of a comment.
-const WIDTH: usize = 100;
 
 /// What an experiment can begin with: every fault, and every common failure.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
@@ -58,7 +56,7 @@ fn short_name(function: &FunctionName) -> &str {
 fn with_fault(fault: &FaultInfo, function: &FunctionName) -> Result<String, Failure> {
     let internal = |_| Failure::new("NoExample", format!("the example of {} cannot be read", fault.name));
     let settings = syntax::parse(fault.example).map_err(internal)?;
-    let faults = yaml::text(&json!({ "faults": [{ fault.name: settings }] }));
+    let faults = yaml::text(&json!({ "faults": [{ fault.name: &settings }] }));
     let schema = serde_json::to_value(schemars::schema_for!(Experiment)).unwrap_or_default();
     let mut text = format!("{SCHEMA_LINE}\n# The schema is written by: snapback schema >snapback.schema.json\n\n");
     text.push_str(&comment("", fault.sentence));
@@ -70,7 +68,7 @@ fn with_fault(fault: &FaultInfo, function: &FunctionName) -> Result<String, Fail
     text.push_str(&format!("targets:\n  - function: {function}\n"));
     text.push_str("  # Or the functions with a tag, all or some of them:\n  # - tags: {team: shop}\n  #   select: PERCENT(50)\n\n");
     text.push_str(&faults);
-    text.push_str(&other_settings(&schema, fault.name, &faults));
+    text.push_str(&other_settings(&schema, fault.name, &settings));
     text.push('\n');
     for field in ["duration", "startWithin", "stopConditions", "steadyState", "recovery", "seed"] {
         text.push_str(&comment("", description(&schema["properties"][field])));
@@ -99,38 +97,6 @@ const STEADY_STATE: &str = "\
 #       period: PT1M
 #     below: 5
 ";
-
-/// The settings of a fault that its example does not have, as comments.
-fn other_settings(schema: &Value, fault: &str, example: &str) -> String {
-    let variants = schema["$defs"]["Fault"]["oneOf"].as_array();
-    let reference = variants.into_iter().flatten().find_map(|variant| variant["properties"][fault]["$ref"].as_str());
-    let settings = reference.and_then(|reference| schema.pointer(&reference[1..]));
-    let properties = settings.and_then(|settings| settings["properties"].as_object());
-    let others = properties.into_iter().flatten().filter(|(name, _)| !example.contains(&format!(" {name}:")));
-    let lines: String =
-        others.map(|(name, setting)| comment("      ", &format!("{name}: {}", description(setting)))).collect();
-    if lines.is_empty() { lines } else { format!("      # Further settings:\n{lines}") }
-}
-
-/// A description in one paragraph.
-fn description(schema: &Value) -> &str {
-    schema["description"].as_str().unwrap_or_default().split("\n\n").next().unwrap_or_default()
-}
-
-/// Breaks a text into the lines of a comment.
-fn comment(indent: &str, text: &str) -> String {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if indent.len() + line.len() + word.len() + 3 <= WIDTH => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines.iter().map(|line| format!("{indent}# {line}\n")).collect()
-}
 
 #[cfg(test)]
 mod tests {
@@ -173,9 +139,14 @@ mod tests {
     #[test]
     fn every_setting_of_a_fault_is_explained() {
         let text = init("latency", &function("worker")).unwrap_or_else(|failure| unreachable!("{}", failure.cause));
-        for setting in
-            ["      delayMs: 200\n", "# percentage: ", "# match: ", "# when: ", "# qualifier: ", "# stopConditions:\n"]
-        {
+        for setting in [
+            "      delayMs: 200\n",
+            "# percentage: 50\n",
+            "# match: [{",
+            "# when: after\n",
+            "# qualifier: ",
+            "# stopConditions:\n",
+        ] {
             assert!(text.contains(setting), "{setting}\n{text}");
         }
     }

@@ -2,13 +2,15 @@
 
 use anstream::adapter::strip_str;
 
-use super::listed::Listed;
+use super::listed::{FailedStart, Listed};
+use super::output::Output;
 use super::pen::{Pen, Tone};
 use super::plan_text::plan_text;
 use super::progress_text::ShownTargets;
 use super::report_text::report_text;
 use super::screen::{fitted, question};
 use super::status_text::{armed_text, status_table};
+use crate::aws::{FailedExecution, ListedExecution};
 use crate::model::marker::stopped_marker;
 use crate::model::refusal::{Guardrail, Refusal};
 use crate::model::run::{EndReason, RunStatus, TargetRecord, TargetStatus};
@@ -194,7 +196,7 @@ fn a_status_fits_every_terminal_and_begins_with_what_runs() {
         |count, pen| status_table(&listed(count), &[], Time(3_900_000), pen),
         |lines, width, count| {
             let text = lines.join("\n");
-            for line in lines {
+            for line in lines.iter().take_while(|line| !line.is_empty()) {
                 // A name is never broken, because it may be copied.
                 assert!(line.chars().count() <= width || line.trim() == LONG_ID, "{width} columns: {line}");
             }
@@ -205,11 +207,33 @@ fn a_status_fits_every_terminal_and_begins_with_what_runs() {
                 assert!(words.contains("running, 100 s left") && words.contains("took 1 min 30 s"), "{text}");
                 assert!(words.contains("stopped by a user") && words.contains("anna"), "{text}");
             } else {
-                assert!(lines[0].starts_with("run ") && lines[0].contains("waits for"), "{text}");
+                assert!(lines[0].starts_with("run ") && lines[0].ends_with(" targets"), "{text}");
                 assert!(text.contains(&format!("{count}")), "{text}");
             }
         },
     );
+}
+
+#[test]
+fn a_status_shows_commands_whole_and_does_not_pad_rows_for_them() {
+    let mut runs = listed(1);
+    runs[1].targets[0].waiting_for = Some("it is damaged; correct it, then run: snapback rollback r-1".to_owned());
+    let cause = format!("the run {LONG_ID} holds crowd-000; wait for it, or end it: snapback rollback {LONG_ID}");
+    let execution = ListedExecution { name: "r-2".into(), arn: String::new(), started_at: Time(0), has_failed: true };
+    let failed = FailedExecution { error: "Refused".into(), cause, ..FailedExecution::default() };
+    let starts = [FailedStart::of(&execution, failed)];
+    let output = Output::new(false).with_places(" --stack snapback-lab-survives".to_owned());
+    for width in [Some(40), Some(60), Some(80), Some(140), Some(160), None] {
+        let text = status_table(&runs, &starts, Time(3_900_000), Pen { colors: false, width });
+        let printed: String = text.lines().map(|line| output.complete(line) + "\n").collect();
+        for run in ["r-1", LONG_ID] {
+            let command = format!(": snapback rollback {run} --stack snapback-lab-survives\n");
+            assert!(printed.contains(&command), "{width:?}: {printed}");
+        }
+        let (table, _) = printed.split_once("\n\n").unwrap_or_default();
+        assert!(table.contains("r-2") && table.contains("refused"), "{width:?}: {printed}");
+        assert!(table.lines().all(|line| line.chars().count() < 170), "{width:?}: {printed}");
+    }
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod follow;
 mod identity;
 mod import;
 mod init;
+mod init_settings;
 mod interrupt;
 mod junit;
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use crate::model::actor::Actor;
 use crate::model::run::{RunStatus, TargetStatus};
+use crate::model::text::escape_controls;
 use crate::model::time::{Time, span_text};
 use crate::plan::rendering::ReportView;
 
@@ -14,22 +15,37 @@ use super::report_text::outcome_tone;
 use super::table::Grid;
 use super::words::{named, targets};
 
-/// Renders the runs and the starts that left no run, the active ones first, then the latest.
-pub(super) fn status_table(runs: &[Listed], starts: &[FailedStart], now: Time, pen: Pen) -> String {
-    let mut rows: Vec<(bool, Time, Option<Tone>, Vec<String>)> = runs.iter().map(|run| run_row(run, now)).collect();
-    rows.extend(starts.iter().map(start_row));
-    rows.sort_by_key(|(is_active, started_at, ..)| (!is_active, std::cmp::Reverse(*started_at)));
-    let heads = ["run", "outcome", "experiment", "started", "took", "by", "targets", "waits for"];
-    let is_used = |column: usize| column < 7 || rows.iter().any(|(.., cells)| !cells[column].is_empty());
-    let used: Vec<usize> = (0..heads.len()).filter(|column| is_used(*column)).collect();
-    let mut grid = Grid::new(&used.iter().map(|column| heads[*column]).collect::<Vec<_>>());
-    for (_, _, tone, cells) in rows {
-        grid.row(tone, used.iter().map(|column| cells[*column].clone()).collect());
-    }
-    grid.draw(pen, 0)
+/// One line of the table, and the sentence below the table that belongs to it.
+struct Row {
+    is_active: bool,
+    started_at: Time,
+    tone: Option<Tone>,
+    cells: Vec<String>,
+    sentence: Option<String>,
 }
 
-fn run_row(listed: &Listed, now: Time) -> (bool, Time, Option<Tone>, Vec<String>) {
+/// Renders the runs and the starts that left no run, the active ones first, then the latest.
+///
+/// Why a start was refused and what a run waits for are sentences below the table, each in one line: a cell would pad the
+/// column of all rows to their length or break the command in them, which then could neither be completed nor copied.
+pub(super) fn status_table(runs: &[Listed], starts: &[FailedStart], now: Time, pen: Pen) -> String {
+    let mut rows: Vec<Row> = runs.iter().map(|run| run_row(run, now)).chain(starts.iter().map(start_row)).collect();
+    rows.sort_by_key(|row| (!row.is_active, std::cmp::Reverse(row.started_at)));
+    let mut grid = Grid::new(&["run", "outcome", "experiment", "started", "took", "by", "targets"]);
+    let mut sentences = String::new();
+    for row in rows {
+        if let Some(sentence) = row.sentence {
+            let line = escape_controls(&format!("{}: {sentence}", row.cells[0])).into_owned();
+            sentences.push_str(&row.tone.map_or_else(|| line.clone(), |tone| pen.paint(tone, &line)));
+            sentences.push('\n');
+        }
+        grid.row(row.tone, row.cells);
+    }
+    let gap = if sentences.is_empty() { "" } else { "\n" };
+    format!("{}{gap}{sentences}", grid.draw(pen, 0))
+}
+
+fn run_row(listed: &Listed, now: Time) -> Row {
     let Listed { run, targets, view, .. } = listed;
     let is_over = run.status.is_final();
     let outcome = match is_over {
@@ -44,35 +60,35 @@ fn run_row(listed: &Listed, now: Time) -> (bool, Time, Option<Tone>, Vec<String>
     let took =
         if has_times { span_text(run.created_at.until(run.closed_at.unwrap_or(now)).as_secs()) } else { String::new() };
     let by = run.started_by.as_ref().map(actor_name).unwrap_or_default();
-    let cells = vec![
-        run.id.to_string(),
-        outcome,
-        view.experiment.clone(),
-        started,
-        took,
-        by,
-        count(view),
-        waits.unwrap_or_default(),
-    ];
+    let (outcome, why) = with_reason(&outcome);
+    let cells = vec![run.id.to_string(), outcome, view.experiment.clone(), started, took, by, count(view)];
     let tone = match outcome_tone(view.outcome) {
         Tone::Good => None,
         tone => Some(tone),
     };
-    (!is_over, run.created_at, tone, cells)
+    Row { is_active: !is_over, started_at: run.created_at, tone, cells, sentence: waits.or(why) }
 }
 
-fn start_row(start: &FailedStart) -> (bool, Time, Option<Tone>, Vec<String>) {
+fn start_row(start: &FailedStart) -> Row {
     let by = start.started_by.as_ref().map(actor_name).unwrap_or_default();
     let cause = start.cause.lines().next().unwrap_or_default();
     let outcome = match start.outcome {
         StartOutcome::Refused => format!("refused: {cause}"),
         StartOutcome::FailedStart => format!("{FAILED_TO_START}: {}: {cause}", start.error),
     };
+    let (outcome, sentence) = with_reason(&outcome);
     let experiment = start.experiment.clone().unwrap_or_default();
     let started = start.started_at.to_string();
-    let cells =
-        vec![start.run_id.clone(), outcome, experiment, started, String::new(), by, String::new(), String::new()];
-    (false, start.started_at, Some(Tone::Warning), cells)
+    let cells = vec![start.run_id.clone(), outcome, experiment, started, String::new(), by, String::new()];
+    Row { is_active: false, started_at: start.started_at, tone: Some(Tone::Warning), cells, sentence }
+}
+
+/// Returns the word for an outcome, and the whole text if a reason follows the word.
+fn with_reason(outcome: &str) -> (String, Option<String>) {
+    match outcome.split_once(": ") {
+        Some((word, _)) => (word.to_owned(), Some(outcome.to_owned())),
+        None => (outcome.to_owned(), None),
+    }
 }
 
 /// How many targets there are, and how many of them are in the status that matters now.

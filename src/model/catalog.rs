@@ -128,7 +128,7 @@ pub const FAULT_CATALOG: [FaultInfo; 16] = [
     FaultInfo {
         name: "dependency",
         sentence: "Delays, limits, refuses, resets or silences connections to some hosts, or stops their names from resolving.",
-        example: "{hosts: [\"*.amazonaws.com\"], refuse: true}",
+        example: "{hosts: [api.payments.example], refuse: true, percentage: 10}",
         actions: &[UPDATE, LAYER],
         sample: "fault-dependency.json",
     },

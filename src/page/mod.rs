@@ -21,7 +21,9 @@ pub(crate) use chart::{Marks, draw};
 #[cfg(feature = "cli")]
 pub(crate) use charts::described;
 #[cfg(feature = "cli")]
-pub(crate) use format::{count, date_and_time, dollars, figure, known_span, span, text, time_of_day};
+pub(crate) use format::{
+    clock, count, date_and_time, dollars, figure, known_figure, known_span, span, text, time_of_day,
+};
 #[cfg(feature = "cli")]
 pub(crate) use run_page::document;
 #[cfg(feature = "cli")]

@@ -4,10 +4,11 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use crate::model::time::Time;
 use crate::plan::evidence::{Evidence, Moment, MomentKind, Phase, PhaseKind};
 
 use super::charts::charts;
-use super::format::{count, date_and_time, dollars, figure, known_span, span, text, time_of_day};
+use super::format::{clock, count, date_and_time, dollars, figure, known_figure, known_span, span, text, time_of_day};
 use super::tables::{checks, targets};
 use super::verdict::{Sentence, happened, restored};
 
@@ -109,15 +110,21 @@ fn hits(evidence: &Evidence) -> Markup {
     let (value, about) = match &evidence.hits {
         Some(hits) if !hits.injected.is_empty() => {
             let total: f64 = hits.injected.iter().map(|(_, count)| count).sum();
-            (figure(total), format!("faults injected; {} invocations", figure(hits.invocations)))
+            let invocations = known_figure(hits.invocations);
+            (figure(total), format!("faults injected; {invocations} invocations {}", minutes(hits.counted)))
         }
         Some(hits) => (
-            figure(hits.invocations + hits.throttles),
-            format!("{} throttled, {} failed", figure(hits.throttles), figure(hits.errors)),
+            known_figure(hits.invocations.map(|count| count + hits.throttles)),
+            format!("{} throttled, {} failed, {}", figure(hits.throttles), figure(hits.errors), minutes(hits.counted)),
         ),
         None => ("–".to_owned(), injected.unwrap_or("no metrics were read").to_owned()),
     };
     html! { div { dt { "Requests during the fault" } dd { (value) small { (text(&about)) } } } }
+}
+
+/// Names the whole minutes that a tile counts: they are longer than the fault.
+fn minutes((from, until): (Time, Time)) -> String {
+    format!("from {} to {}, partly without the fault", clock(from), clock(until))
 }
 
 fn timeline(evidence: &Evidence) -> Markup {
@@ -274,6 +281,17 @@ mod tests {
         let place = |text: &str| page.find(text).unwrap_or_else(|| unreachable!("{text} is missing"));
         assert!(place("was 30 s, injected 5 s, now 20 s") < place("997 functions restored exactly"));
         assert!(page.contains("As before: 997 of 1,000 functions") && page.contains("of the first 100 functions"));
+    }
+
+    #[test]
+    fn the_tile_of_requests_names_the_minutes_that_it_counts() {
+        let mut evidence = one_target();
+        let page = run_page(&evidence).unwrap_or_default();
+        assert!(page.contains(" invocations from 00:10 to 00:15, partly without the fault"), "{page}");
+        if let Some(hits) = &mut evidence.hits {
+            hits.invocations = None;
+        }
+        assert!(run_page(&evidence).unwrap_or_default().contains("; – invocations from 00:10"));
     }
 
     #[test]

@@ -87,8 +87,9 @@ pub fn evaluate_effect(experiment: &Experiment, seen: &Seen) -> Effect {
         }
         // Without the number of invocations, chance cannot be the reason even for a small share.
         None => {
-            let unknown = "the faults were in place for less than a whole minute of metrics, so it is not known how many \
-                           invocations came, and not one fault was injected";
+            let unknown = "no whole minute of the clock lies within the time in which all faults were in place, and CloudWatch \
+                           counts by these minutes; so it is not known how many invocations came, and not one fault was \
+                           injected; use a duration of at least PT2M";
             nothing(Some(unknown.to_owned()), "")
         }
         Some(count) if chance_of_none(&faults, experiment.seed.is_some(), count) < MIN_CHANCE => {
@@ -203,6 +204,10 @@ mod tests {
         for rule in rules {
             let missing = missing(json!([{ "error": rule }]), Some(7), None).unwrap_or_default();
             assert!(missing.contains("it is not known how many invocations came"), "{rule}: {missing}");
+            assert!(
+                missing.starts_with("no whole minute of the clock lies within") && missing.ends_with("PT2M"),
+                "{missing}"
+            );
         }
     }
 

@@ -186,6 +186,27 @@ pub(crate) fn reset_on_close(socket: &impl AsFd) {
     unsafe { libc::setsockopt(socket.as_fd().as_raw_fd(), libc::SOL_SOCKET, libc::SO_LINGER, option, size) };
 }
 
+/// Whether the peer of an open connection has not yet received all bytes (`SIOCOUTQ`, tcp(7)).
+pub(crate) fn has_unsent(connection: &impl AsFd) -> bool {
+    let descriptor = connection.as_fd().as_raw_fd();
+    let mut unsent: libc::c_int = 0;
+    // SAFETY: the descriptor is open during the call, which writes one number.
+    if unsafe { libc::ioctl(descriptor, libc::TIOCOUTQ, &raw mut unsent) } != 0 || unsent == 0 {
+        return false;
+    }
+    let mut poll = libc::pollfd { fd: descriptor, events: 0, revents: 0 };
+    // SAFETY: the call does not wait, and writes one entry. The kernel keeps the number after a reset.
+    unsafe { libc::poll(&raw mut poll, 1, 0) == 0 }
+}
+
+/// Returns the number of descriptors that this process may have (`RLIMIT_NOFILE`, getrlimit(2)).
+pub(crate) fn max_descriptors() -> usize {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the call writes one value.
+    unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
+    usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX)
+}
+
 /// Limits a listener's queue to one connection that was not accepted (listen(2)).
 pub(crate) fn limit_queue(listener: &impl AsFd) -> io::Result<()> {
     // SAFETY: the descriptor is open during the call, which takes numbers only.

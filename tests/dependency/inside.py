@@ -9,7 +9,7 @@ from pathlib import Path
 import network
 import places
 
-PARTS = ["inside_clients", "inside_edges", "inside_function", "inside_programs"]
+PARTS = ["inside_clients", "inside_edges", "inside_function", "inside_programs", "inside_relay"]
 
 
 def main(parts: list[str]) -> int:

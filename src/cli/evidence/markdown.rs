@@ -1,6 +1,6 @@
 //! The report of a run as Markdown, for a wiki or a comment. It has the page's facts without its charts.
 
-use crate::page::{after, count, dollars, figure, happened, restored, span, time_of_day};
+use crate::page::{after, clock, count, dollars, figure, happened, known_figure, restored, span, time_of_day};
 use crate::plan::checks::CheckResult;
 use crate::plan::evidence::Evidence;
 use crate::plan::field_row::FieldRow;
@@ -63,9 +63,14 @@ fn head(evidence: &Evidence, text: &mut Summary) {
         time.into_iter().for_each(|time| text.item(label, &span(time)));
     }
     if let Some(hits) = &evidence.hits {
-        let figures = [hits.invocations, hits.errors, hits.throttles].map(figure);
-        let [invocations, errors, throttles] = figures;
-        text.item("during the fault", &format!("{invocations} invocations, {errors} failed, {throttles} throttled"));
+        let invocations = known_figure(hits.invocations);
+        let [errors, throttles] = [hits.errors, hits.throttles].map(figure);
+        let (from, until) = (clock(hits.counted.0), clock(hits.counted.1));
+        let figures = format!(
+            "{invocations} invocations, {errors} failed, {throttles} throttled in the minutes {from} to {until}, which also \
+             contain time without the fault"
+        );
+        text.item("during the fault", &figures);
         for (kind, times) in &hits.injected {
             text.item("injected", &format!("{} x {kind}", figure(*times)));
         }
@@ -87,6 +92,7 @@ mod tests {
             "**Alarm checkout-errors went into ALARM.**",
             "**Restored exactly.**",
             "- detected in: 3 min 34 s",
+            " throttled in the minutes 00:10 to 00:15, which also contain time without the fault",
             "- injected: 117 x latency",
             "| 00:14:07 | shop-checkout-0000: restored |",
             "| shop-checkout-0000 | timeout | 30 s | 5 s | 30 s |",

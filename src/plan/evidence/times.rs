@@ -64,8 +64,11 @@ impl RunTimes {
 /// What invocations met while the fault was in place.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Hits {
-    /// Invocations.
-    pub invocations: f64,
+    /// The periods that are counted, from the beginning of the first to the end of the last. They also contain time without
+    /// the fault, because CloudWatch counts by whole periods.
+    pub counted: (Time, Time),
+    /// Invocations; `None` if CloudWatch has no value of them.
+    pub invocations: Option<f64>,
     /// Invocations that failed.
     pub errors: f64,
     /// Requests that were throttled. Lambda does not count them as invocations
@@ -80,11 +83,15 @@ impl Hits {
     #[must_use]
     pub fn of(metrics: &KeptMetrics, times: &RunTimes) -> Option<Self> {
         let (from, until) = times.fault().filter(|_| metrics.missing.is_none())?;
-        let mut hits = Self::default();
+        let mut hits = Self { counted: (from, until.min(metrics.until)), ..Self::default() };
         for series in metrics.series.iter().filter(|series| !series.is_condition() && series.statistic == "Sum") {
-            let total = series.total(from - Duration::from_secs(u64::from(series.period_seconds)), until);
+            let (begin, end) = whole_periods((from, until.min(metrics.until)), series.period_seconds);
+            let total = series.total(begin, end);
             match (series.metric.as_str(), &series.of) {
-                ("Invocations", None) => hits.invocations = total,
+                ("Invocations", None) => {
+                    hits.counted = (begin, end);
+                    hits.invocations = (!series.points.is_empty()).then_some(total);
+                }
                 ("Errors", None) => hits.errors = total,
                 ("Throttles", None) => hits.throttles = total,
                 ("InjectedFaults", Some(kind)) => hits.injected.push((kind.clone(), total)),
@@ -92,5 +99,48 @@ impl Hits {
             }
         }
         Some(hits)
+    }
+}
+
+/// The whole periods that contain this time.
+fn whole_periods((from, until): (Time, Time), period_seconds: u32) -> (Time, Time) {
+    let period_ms = i64::from(period_seconds.max(1)) * 1000;
+    let down = |ms: i64| ms.div_euclid(period_ms) * period_ms;
+    (Time(down(from.0)), Time(down(until.0.saturating_add(period_ms - 1))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::kept_metrics::Series;
+
+    fn hits(points: Vec<(i64, f64)>, from: i64, until: Option<i64>) -> Option<Hits> {
+        let invocations = Series {
+            metric: "Invocations".into(),
+            statistic: "Sum".into(),
+            period_seconds: 60,
+            points,
+            ..Series::default()
+        };
+        let metrics = KeptMetrics { until: Time(600_000), series: vec![invocations], ..KeptMetrics::default() };
+        let restored_at = until.map(Time);
+        Hits::of(&metrics, &RunTimes { in_place_at: Some(Time(from)), restored_at, ..RunTimes::default() })
+    }
+
+    #[test]
+    fn whole_minutes_around_the_fault_are_counted_and_named() {
+        let points = vec![(0, 1.0), (60, 2.0), (120, 4.0), (180, 8.0), (540, 16.0)];
+        for (from, until, counted, count) in [
+            (70_000, Some(130_000), (60_000, 180_000), 6.0),
+            // A fault that begins and ends with a minute meets no other one.
+            (60_000, Some(120_000), (60_000, 120_000), 2.0),
+            // One that is still in place is counted up to the end of the metrics.
+            (130_000, None, (120_000, 600_000), 28.0),
+        ] {
+            let hits = hits(points.clone(), from, until).unwrap_or_default();
+            let counted = (Time(counted.0), Time(counted.1));
+            assert_eq!((hits.counted, hits.invocations), (counted, Some(count)), "{from}");
+        }
+        assert_eq!(hits(Vec::new(), 60_000, None).and_then(|hits| hits.invocations), None);
     }
 }

@@ -3,28 +3,40 @@
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::timeout;
 
 use crate::proxy::log::log_line;
+use crate::proxy::process::{max_descriptors, reset_on_close};
 
 use super::breakages::Breakages;
+use super::budget::{Budget, Place};
 use super::link::link;
 use super::wire::{Answer, HostSet};
 
 /// The most destinations with a port. Beyond that, the one that was used longest ago is closed if it has no connection.
 const MAX_DESTINATIONS: usize = 128;
 /// How long a question waits for the real connection, so that its failure is the program's own. A blocking program would
-/// wait anyway; one that does not block has other work.
+/// wait anyway. One that does not block has other work, so it waits longer only until the destination has answered once.
 const MAX_WAIT: Duration = Duration::from_millis(500);
+const MAX_FIRST_WAIT: Duration = Duration::from_millis(100);
 const MAX_NONBLOCKING_WAIT: Duration = Duration::from_millis(25);
 /// How long a connection is kept for a program that has not come for it.
 const MAX_UNCLAIMED: Duration = Duration::from_secs(10);
+/// The most connections of a destination that are kept so. Beyond that, the oldest one is closed.
+const MAX_READY: usize = 128;
+/// How often a listener closes connections that are kept too long.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
+/// How often a silent destination is tried again.
+const RETRY_INTERVAL: Duration = Duration::from_secs(5);
+/// Errors that only this process has. The program's own connection may succeed.
+const OWN_ERRORS: [i32; 5] = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM, libc::EADDRNOTAVAIL];
 /// How long the listener waits after it could not accept a connection.
 const RETRY_DELAY: Duration = Duration::from_millis(10);
 
@@ -54,6 +66,31 @@ pub(super) struct Destinations {
     /// Each one with the task that accepts its connections.
     open: Mutex<HashMap<Target, (Arc<Destination>, AbortHandle)>>,
     logged_full: AtomicBool,
+    budget: Arc<Budget>,
+}
+
+/// How a destination has answered so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Speed {
+    Unknown,
+    Fast,
+    /// Slower than a program that does not block may wait for.
+    Slow,
+    /// The last attempt, at this time, had no answer within [`MAX_WAIT`].
+    Silent(Instant),
+}
+
+/// A real connection, which its program will come for.
+#[derive(Debug)]
+enum Attempt {
+    Pending(JoinHandle<io::Result<Connection>>),
+    Open(Connection),
+}
+
+#[derive(Debug)]
+struct Connection {
+    stream: TcpStream,
+    _place: Place,
 }
 
 /// A loopback port for one target.
@@ -61,38 +98,54 @@ pub(super) struct Destinations {
 struct Destination {
     target: Target,
     port: u16,
-    /// Connections that were opened before their programs have come for them.
-    ready: Mutex<VecDeque<(TcpStream, Instant)>>,
-    /// Whether the last connection took longer than a program that does not block may wait for.
-    is_slow: AtomicBool,
+    /// Connections for which their programs have not come yet, the oldest first.
+    unclaimed: Mutex<VecDeque<(Attempt, Instant)>>,
+    speed: Mutex<Speed>,
+    budget: Arc<Budget>,
     used: Mutex<Instant>,
     links: AtomicUsize,
 }
 
 impl Destinations {
     pub(super) fn new(breakages: Arc<Breakages>) -> Arc<Self> {
-        Arc::new(Self { breakages, open: Mutex::default(), logged_full: AtomicBool::new(false) })
+        let budget = Budget::new(max_descriptors());
+        Arc::new(Self { breakages, open: Mutex::default(), logged_full: AtomicBool::new(false), budget })
     }
 
     /// Opens the real connection, and returns the port at which the program gets it.
     ///
-    /// If the connection fails soon, the program gets its error. If it takes longer, the program is connected to the port
-    /// before the destination has answered; a later failure resets its connection.
+    /// If the connection fails soon, the program gets its error. A destination that does not answer passes, so that the
+    /// program's own timeouts work, unless a fault on it is triggered now. If one that has answered before takes longer
+    /// than a non-blocking program may wait, the program is connected before it answers; a later failure resets that.
     pub(super) async fn open(self: &Arc<Self>, target: Target, is_nonblocking: bool) -> Answer {
         let Some(destination) = self.destination(target).await else { return Answer::Pass };
-        if is_nonblocking && destination.is_slow.load(Ordering::Relaxed) {
-            return Answer::Through(destination.port);
+        let through = Answer::Through(destination.port);
+        let is_triggered = || self.breakages.are_triggered(self.breakages.faults_of(target.hosts));
+        let speed = *lock(&destination.speed);
+        match speed {
+            Speed::Slow if is_nonblocking => return self.budget.take().map_or(Answer::Pass, |_| through),
+            Speed::Silent(since) if !is_triggered() && since.elapsed() < RETRY_INTERVAL => return Answer::Pass,
+            _ => {}
         }
-        let wait = if is_nonblocking { MAX_NONBLOCKING_WAIT } else { MAX_WAIT };
-        match timeout(wait, TcpStream::connect(target.address())).await {
-            Ok(Ok(stream)) => {
-                destination.is_slow.store(false, Ordering::Relaxed);
-                lock(&destination.ready).push_back((stream, Instant::now()));
+        let Some(place) = self.budget.take() else { return Answer::Pass };
+        let mut attempt = tokio::spawn(Arc::clone(&destination).connect(place));
+        let wait = match speed {
+            _ if !is_nonblocking => MAX_WAIT,
+            Speed::Unknown => MAX_FIRST_WAIT,
+            _ => MAX_NONBLOCKING_WAIT,
+        };
+        let answer = match timeout(wait, &mut attempt).await {
+            Ok(Ok(Ok(connection))) => {
+                destination.keep(Attempt::Open(connection));
+                return through;
             }
-            Ok(Err(error)) => return error.raw_os_error().map_or(Answer::Pass, Answer::Fail),
-            Err(_) => destination.is_slow.store(true, Ordering::Relaxed),
-        }
-        Answer::Through(destination.port)
+            Ok(Ok(Err(error))) => return fail(&error),
+            Ok(Err(_)) => return Answer::Pass,
+            Err(_) if is_triggered() || is_nonblocking && speed == Speed::Fast => through,
+            Err(_) => Answer::Pass,
+        };
+        destination.keep(Attempt::Pending(attempt));
+        answer
     }
 
     async fn destination(self: &Arc<Self>, target: Target) -> Option<Arc<Destination>> {
@@ -123,8 +176,9 @@ impl Destinations {
         let destination = Arc::new(Destination {
             target,
             port: listener.local_addr()?.port(),
-            ready: Mutex::default(),
-            is_slow: AtomicBool::new(false),
+            unclaimed: Mutex::default(),
+            speed: Mutex::new(Speed::Unknown),
+            budget: Arc::clone(&self.budget),
             used: Mutex::new(Instant::now()),
             links: AtomicUsize::new(0),
         });
@@ -154,32 +208,116 @@ impl Destination {
     /// Links each connection of a program with one to the target.
     async fn accept(self: Arc<Self>, listener: TcpListener, breakages: Arc<Breakages>) {
         loop {
-            match listener.accept().await {
-                Ok((program, _)) => drop(tokio::spawn(Arc::clone(&self).serve(program, Arc::clone(&breakages)))),
-                Err(_) => tokio::time::sleep(RETRY_DELAY).await,
+            match timeout(SWEEP_INTERVAL, listener.accept()).await {
+                Ok(Ok((program, _))) => drop(tokio::spawn(Arc::clone(&self).serve(program, Arc::clone(&breakages)))),
+                Ok(Err(_)) => tokio::time::sleep(RETRY_DELAY).await,
+                Err(_) => {}
             }
+            self.sweep();
         }
     }
 
     async fn serve(self: Arc<Self>, program: TcpStream, breakages: Arc<Breakages>) {
         self.links.fetch_add(1, Ordering::Relaxed);
-        link(program, self.claim(), self.target.hosts, &breakages).await;
+        match self.claim().await {
+            Ok(Connection { stream, _place }) => link(program, stream, self.target.hosts, &breakages).await,
+            Err(_) => reset_on_close(&program),
+        }
         self.links.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Takes a connection that is ready, or opens one.
-    async fn claim(&self) -> io::Result<TcpStream> {
-        loop {
-            let ready = lock(&self.ready).pop_front();
-            match ready {
-                Some((stream, since)) if since.elapsed() < MAX_UNCLAIMED => return Ok(stream),
-                Some(_) => {}
-                None => return TcpStream::connect(self.target.address()).await,
+    /// Takes the newest connection, or opens one.
+    async fn claim(self: &Arc<Self>) -> io::Result<Connection> {
+        self.sweep();
+        let newest = lock(&self.unclaimed).pop_back();
+        match newest {
+            Some((Attempt::Open(connection), _)) => Ok(connection),
+            Some((Attempt::Pending(attempt), _)) => attempt.await?,
+            None => {
+                let place = self.budget.take().ok_or(io::ErrorKind::QuotaExceeded)?;
+                Arc::clone(self).connect(place).await
+            }
+        }
+    }
+
+    /// Opens the real connection, and notes how the destination answers.
+    async fn connect(self: Arc<Self>, place: Place) -> io::Result<Connection> {
+        let began = Instant::now();
+        let mut attempt = pin!(TcpStream::connect(self.target.address()));
+        let connected = match timeout(MAX_WAIT, &mut attempt).await {
+            Ok(connected) => connected,
+            Err(_) => {
+                *lock(&self.speed) = Speed::Silent(began);
+                attempt.await
+            }
+        };
+        let is_refused = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+        if connected.as_ref().err().is_none_or(is_refused) {
+            let is_fast = began.elapsed() <= MAX_NONBLOCKING_WAIT;
+            *lock(&self.speed) = if is_fast { Speed::Fast } else { Speed::Slow };
+        }
+        Ok(Connection { stream: connected?, _place: place })
+    }
+
+    fn keep(&self, attempt: Attempt) {
+        lock(&self.unclaimed).push_back((attempt, Instant::now()));
+        self.sweep();
+    }
+
+    /// Closes connections for which no program has come.
+    fn sweep(&self) {
+        let mut unclaimed = lock(&self.unclaimed);
+        let is_over = |(_, since): &(Attempt, Instant)| since.elapsed() > MAX_UNCLAIMED;
+        while unclaimed.len() > MAX_READY || unclaimed.front().is_some_and(is_over) {
+            if let Some((Attempt::Pending(attempt), _)) = unclaimed.pop_front() {
+                attempt.abort();
             }
         }
     }
 }
 
+/// Returns the answer for a connection that has failed.
+fn fail(error: &io::Error) -> Answer {
+    error.raw_os_error().filter(|code| !OWN_ERRORS.contains(code)).map_or(Answer::Pass, Answer::Fail)
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_without_a_program_is_closed() -> io::Result<()> {
+        let listener = std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0))?;
+        let budget = Budget::new(8);
+        let address = Ipv6Addr::LOCALHOST.octets();
+        let target =
+            Target { address, port: listener.local_addr()?.port(), hosts: HostSet::default(), is_only_ipv6: false };
+        let destination = Arc::new(Destination {
+            target,
+            port: 0,
+            unclaimed: Mutex::default(),
+            speed: Mutex::new(Speed::Unknown),
+            budget: Arc::clone(&budget),
+            used: Mutex::new(Instant::now()),
+            links: AtomicUsize::new(0),
+        });
+        destination.keep(Attempt::Open(destination.claim().await?));
+        assert_eq!((lock(&destination.unclaimed).len(), *lock(&destination.speed)), (1, Speed::Fast));
+        let long_ago = Instant::now().checked_sub(2 * MAX_UNCLAIMED).unwrap_or_else(|| unreachable!("a short uptime"));
+        lock(&destination.unclaimed).iter_mut().for_each(|(_, since)| *since = long_ago);
+        destination.sweep();
+        let free: Vec<Place> = std::iter::from_fn(|| budget.take()).collect();
+        assert_eq!(free.len(), 3, "all places are free again");
+        Ok(())
+    }
+
+    #[test]
+    fn the_program_does_not_get_errors_of_the_proxy_alone() {
+        let answers = [libc::EMFILE, libc::ECONNREFUSED].map(|code| fail(&io::Error::from_raw_os_error(code)));
+        assert_eq!(answers, [Answer::Pass, Answer::Fail(libc::ECONNREFUSED)]);
+    }
 }

@@ -5,10 +5,12 @@
 //! [`breakages`] knows which faults are triggered for the invocations under way.
 
 mod breakages;
+mod budget;
 mod destinations;
 mod hole;
 mod hosts;
 mod link;
+mod pace;
 mod preload;
 mod questions;
 #[path = "../../shim/wire.rs"]

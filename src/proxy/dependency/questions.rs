@@ -27,7 +27,8 @@ const EAI_AGAIN: i32 = -3;
 struct Answerer {
     breakages: Arc<Breakages>,
     destinations: Arc<Destinations>,
-    holes: Holes,
+    /// They stay open until this process ends: a connection to a hole must not fail at the end of the run.
+    holes: &'static Holes,
 }
 
 /// Answers questions until the faults expire. After that, the shim asks no more; connections that are open continue.
@@ -38,7 +39,7 @@ pub(crate) async fn answer_questions(listener: UnixListener, breakages: Arc<Brea
         Err(error) => return log_line(&format!("cannot answer questions about dependencies: {error}")),
     };
     let destinations = Destinations::new(Arc::clone(&breakages));
-    let answerer = Arc::new(Answerer { breakages, destinations, holes: Holes::default() });
+    let answerer = Arc::new(Answerer { breakages, destinations, holes: Box::leak(Box::default()) });
     while !answerer.breakages.are_over() {
         match tokio::time::timeout(answerer.breakages.remaining(), listener.accept()).await {
             Ok(Ok((stream, _))) => drop(tokio::spawn(Arc::clone(&answerer).serve(stream))),
