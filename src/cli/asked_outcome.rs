@@ -15,6 +15,11 @@ pub(super) const DEVIATED_AFTER: &str = "deviated after the restore";
 pub(super) const NOT_RESTORED: &str = "NOT restored";
 pub(super) const FAILED_TO_START: &str = "failed to start";
 
+const LEVER_ENGAGED: &str = "the safety lever was engaged";
+
+/// The words of earlier releases for [`LEVER_ENGAGED`]. Scripts may ask for them.
+const FORMER_LEVER_ENGAGED: &str = "the safety lever is engaged";
+
 /// What `--outcome` chooses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AskedOutcome {
@@ -46,7 +51,7 @@ const KNOWN: [(&str, AskedOutcome); 20] = [
     (DEVIATED_AFTER, AskedOutcome::Shown(DEVIATED_AFTER)),
     ("the steady state deviated", AskedOutcome::Shown("the steady state deviated")),
     ("stopped by a user", AskedOutcome::Shown("stopped by a user")),
-    ("the safety lever is engaged", AskedOutcome::Shown("the safety lever is engaged")),
+    (LEVER_ENGAGED, AskedOutcome::Shown(LEVER_ENGAGED)),
     (NOT_RESTORED, AskedOutcome::Shown(NOT_RESTORED)),
     (FAILED_TO_START, AskedOutcome::Start(StartOutcome::FailedStart)),
 ];
@@ -54,9 +59,13 @@ const KNOWN: [(&str, AskedOutcome); 20] = [
 impl AskedOutcome {
     /// Reads what a user has typed, in upper or lower case.
     pub(super) fn parser() -> impl TypedValueParser<Value = Self> {
-        let find =
-            |typed: String| KNOWN.iter().find(|(known, _)| known.eq_ignore_ascii_case(&typed)).map(|(_, asked)| *asked);
-        PossibleValuesParser::new(KNOWN.map(|(known, _)| PossibleValue::new(known)))
+        let former = (FORMER_LEVER_ENGAGED, AskedOutcome::Shown(LEVER_ENGAGED));
+        let find = move |typed: String| {
+            let mut all = KNOWN.iter().chain([&former]);
+            all.find(|(known, _)| known.eq_ignore_ascii_case(&typed)).map(|(_, asked)| *asked)
+        };
+        let listed = KNOWN.map(|(known, _)| PossibleValue::new(known)).into_iter();
+        PossibleValuesParser::new(listed.chain([PossibleValue::new(FORMER_LEVER_ENGAGED).hide(true)]))
             .try_map(move |typed| find(typed).ok_or("write one of the possible values"))
     }
 
@@ -165,6 +174,12 @@ mod tests {
             let starts = [StartOutcome::Refused, StartOutcome::FailedStart];
             assert_eq!(starts.map(|other| asked.is_of_start(other)), starts.map(|other| other == start), "{typed}");
         }
+    }
+
+    #[test]
+    fn the_former_words_for_the_lever_are_still_understood() {
+        assert_eq!(asked(FORMER_LEVER_ENGAGED), asked(LEVER_ENGAGED));
+        assert_eq!(EndReason::SafetyLever.to_string(), LEVER_ENGAGED);
     }
 
     #[test]

@@ -118,6 +118,16 @@ fn a_plan_at_80_columns_says_what_will_happen() {
     assert!(text.replace("if the steady state deviates, ", "").starts_with(&expected[..150]), "{text}");
 }
 
+#[test]
+fn a_locked_target_has_no_table_of_fields() {
+    let mut view = plan(2);
+    view.refusals = vec![Refusal::new(Guardrail::Unlocked, "crowd-000", "the run r has locked it", "wait")];
+    view.targets[0].fields.clear();
+    let text = plan_text(&view, Pen { colors: false, width: None });
+    assert!(!text.contains("nothing would change") && !text.contains("\ncrowd-000\n"), "{text}");
+    assert!(text.contains("\ncrowd-001\n") && text.contains("crowd-000: the run r has locked it; wait"), "{text}");
+}
+
 fn report(count: usize) -> ReportView {
     let mut run = stopped_marker(&run_id("r"), &EndReason::UserRequest.into(), Time(0));
     run.status = RunStatus::Stopped;

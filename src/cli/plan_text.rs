@@ -1,9 +1,9 @@
 //! A plan as text: what will happen to which functions, what would end it, and each field that changes.
 
-use crate::model::refusal::Refusal;
+use crate::model::refusal::{Guardrail, Refusal};
 use crate::model::time::span_text;
 use crate::plan::field_row::FieldRow;
-use crate::plan::preview::{ConditionNow, PlanView, TargetPlan};
+use crate::plan::preview::{ConditionNow, PlanView};
 
 use super::pen::{Pen, Tone};
 use super::table::{Grid, facts};
@@ -16,7 +16,7 @@ const MAX_GROUPS: usize = 10;
 pub(super) fn plan_text(view: &PlanView, pen: Pen) -> String {
     let mut text = format!("{}\n", view.experiment);
     text.push_str(&facts(&summary(view), pen, 2));
-    text.push_str(&changes(&view.targets, pen));
+    text.push_str(&changes(view, pen));
     let functions: Vec<&str> = view.targets.iter().map(|target| target.function.as_str()).collect();
     let warnings = joined(&view.warnings, &functions);
     if !warnings.is_empty() {
@@ -85,9 +85,12 @@ fn ends(view: &PlanView) -> String {
     )
 }
 
-/// One table for all targets with the same changes.
-fn changes(targets: &[TargetPlan], pen: Pen) -> String {
-    let mut groups = grouped(targets, |target| target.fields.clone());
+/// One table for all targets with the same changes. A target that another run has locked has none: a note has the reason.
+fn changes(view: &PlanView, pen: Pen) -> String {
+    let locked: Vec<&str> =
+        view.refusals.iter().filter(|no| no.guardrail == Guardrail::Unlocked).map(|no| no.subject.as_str()).collect();
+    let planned = view.targets.iter().filter(|target| !locked.contains(&target.function.as_str()));
+    let mut groups = grouped(planned, |target| target.fields.clone());
     groups.sort_by_key(|(_, group)| std::cmp::Reverse(group.len()));
     let mut text = String::new();
     for (fields, group) in groups.iter().take(MAX_GROUPS) {

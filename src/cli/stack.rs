@@ -207,11 +207,12 @@ fn failed(body: &str) -> RollbackError {
     if kind.starts_with("Runtime.") || kind.starts_with("Sandbox.") {
         return RollbackError::Unreachable(format!("it cannot run: {why}"));
     }
-    let exit = match StepErrorKind::from_name(kind) {
-        Some(StepErrorKind::InvalidInput | StepErrorKind::NoSuchRun) => Exit::Invalid,
-        _ => Exit::Error,
+    let (exit, cause) = match StepErrorKind::from_name(kind) {
+        // The function works: what was asked of it is wrong.
+        Some(StepErrorKind::NoSuchRun) => (Exit::Invalid, why),
+        Some(StepErrorKind::InvalidInput) => (Exit::Invalid, format!("the rollback function failed: {why}")),
+        _ => (Exit::Error, format!("the rollback function failed: {why}")),
     };
-    let cause = format!("the rollback function failed: {why}");
     RollbackError::Failed(Failure { exit, ..Failure::new("RollbackFailed", cause) })
 }
 
@@ -263,7 +264,12 @@ mod tests {
             ("", Exit::Error),
         ] {
             match failed(body) {
-                RollbackError::Failed(failure) => assert_eq!(failure.exit, exit, "{body}"),
+                RollbackError::Failed(failure) => {
+                    assert_eq!(failure.exit, exit, "{body}");
+                    let is_invalid = failure.cause == "there is no run r";
+                    assert!(is_invalid || failure.cause.starts_with("the rollback function failed"), "{failure:?}");
+                    assert_eq!(is_invalid, exit == Exit::Invalid, "{failure:?}");
+                }
                 RollbackError::Unreachable(why) => unreachable!("{body}: {why}"),
             }
         }

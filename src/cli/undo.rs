@@ -184,7 +184,7 @@ mod tests {
     use crate::testing::execution::Machine;
     use crate::testing::samples::{experiment, faults, run_id, world};
 
-    fn reason() -> LeverReason {
+    fn reason_given() -> LeverReason {
         LeverReason::try_from("a test").unwrap_or_else(|wrong| unreachable!("{wrong}"))
     }
 
@@ -194,7 +194,7 @@ mod tests {
 
     #[tokio::test]
     async fn each_of_them_is_done_from_here_too() {
-        let reason = reason();
+        let reason = reason_given();
         let id = run_id("run-1");
         for (undo, expected) in [
             (Undo::Run(&id), EndReason::UserRequest),
@@ -216,7 +216,8 @@ mod tests {
             let (run, target) = world
                 .with(|state| (state.runs[&id].clone(), state.targets.values().next().map(|target| target.status)));
             assert_eq!((run.status, run.reason), (RunStatus::Stopped, Some(expected)), "{undo:?}");
-            assert_eq!(run.ended_by, Some(ana()), "{undo:?}");
+            let why = matches!(undo, Undo::Lever { .. }).then(reason_given);
+            assert_eq!(run.ended_by, Some(Actor { reason: why, ..ana() }), "{undo:?}");
             assert_eq!(target, Some(TargetStatus::Restored), "{undo:?}");
             let moved_by = world.lever().await.ok().flatten().filter(|lever| lever.engaged).map(|lever| lever.by);
             assert_eq!(moved_by, matches!(undo, Undo::Lever { .. }).then(|| Some(ana())), "{undo:?}");
@@ -256,7 +257,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_disengaged_lever_ends_no_run() {
-        let (world, reason) = (world(&["checkout"]), reason());
+        let (world, reason) = (world(&["checkout"]), reason_given());
         let machine = Machine::new(&world, "run-1", experiment(&["checkout"], &faults()[0..1]));
         assert_eq!(machine.start().await, Ok(()));
         let undone =

@@ -70,6 +70,12 @@ impl Actor {
         Self { caller: None, via: Via::known("snapback"), url: None, reason: None }
     }
 
+    /// A user who has moved the safety lever and is not known.
+    #[must_use]
+    pub(crate) fn unnamed_lever() -> Self {
+        Self { via: Via::known("safety lever"), ..Self::snapback() }
+    }
+
     /// The timeout of this actor's command.
     #[must_use]
     pub fn by_timeout(&self) -> Self {

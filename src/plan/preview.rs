@@ -23,7 +23,7 @@ pub struct TargetPlan {
     pub function: String,
     /// Its ARN.
     pub arn: String,
-    /// What changes.
+    /// What changes; empty while another run has locked the function.
     pub fields: Vec<FieldRow>,
 }
 

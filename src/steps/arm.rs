@@ -46,7 +46,7 @@ pub enum ArmOutcome {
 pub async fn arm(world: &impl World, run: &RunId, function: &FunctionArn) -> Result<ArmOutcome, StepError> {
     let Some(run) = retry(world, || world.run(run)).await? else { return Err(StepError::NoSuchRun(run.clone())) };
     let target = retry(world, || world.target(run.target_key(function))).await?;
-    let target = target.ok_or_else(|| StepError::NoSuchRun(run.id.clone()))?;
+    let target = target.ok_or_else(|| StepError::no_such_target(function, &run.id))?;
     match target.status {
         TargetStatus::Pending if run.status == RunStatus::Running => lock_and_snapshot(world, &run, function).await,
         TargetStatus::Armed | TargetStatus::Injecting | TargetStatus::Injected => Ok(ArmOutcome::Armed),

@@ -1,7 +1,7 @@
 //! Step errors and their kinds. `ErrorEquals` in the state machine matches the names of the kinds.
 
 use crate::model::input::InvalidInput;
-use crate::model::names::RunId;
+use crate::model::names::{FunctionArn, RunId};
 use crate::model::refusal::Refusal;
 use crate::model::run::RunList;
 use crate::model::text::shorten;
@@ -48,9 +48,17 @@ pub enum StepError {
         /// What to do about it.
         fix: String,
     },
-    /// There is no such run, or it has no such target.
-    #[error("there is no run {0}, or it has no such target; see snapback status")]
+    /// There is no such run.
+    #[error("there is no run {0}; to list the runs: snapback status")]
     NoSuchRun(RunId),
+    /// A run has no target on this function.
+    #[error("{function}: it is not a target of the run {run}; to list the run's targets: snapback report {run}")]
+    NoSuchTarget {
+        /// The function.
+        function: String,
+        /// The run.
+        run: RunId,
+    },
     /// A record names one of snapback's own functions.
     #[error("{function} is one of snapback's own functions, which no run can target; nothing was written; {FORGED}")]
     OwnFunction {
@@ -218,7 +226,7 @@ impl StepError {
             Self::Locked { .. } => Kind::Locked,
             Self::Overtaken { .. } => Kind::Overtaken,
             Self::RehearsalFailed { .. } => Kind::RehearsalFailed,
-            Self::NoSuchRun(_) => Kind::NoSuchRun,
+            Self::NoSuchRun(_) | Self::NoSuchTarget { .. } => Kind::NoSuchRun,
             Self::OwnFunction { .. } | Self::TaggedAsOwn { .. } => Kind::OwnFunction,
             Self::NotLocked { .. } => Kind::NotLocked,
             Self::NoRecord(_) => Kind::NoRecord,
@@ -249,6 +257,12 @@ impl StepError {
         (!listed.unreadable.is_empty()).then(|| Self::Ledger(LedgerError::Unusable(why())))
     }
 
+    /// That a run has no target on a function.
+    #[must_use]
+    pub fn no_such_target(function: &FunctionArn, run: &RunId) -> Self {
+        Self::NoSuchTarget { function: function.name().to_owned(), run: run.clone() }
+    }
+
     /// About a function.
     #[must_use]
     pub fn function(function: &str, error: FunctionError) -> Self {
@@ -273,6 +287,16 @@ fn list(refusals: &[Refusal]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_missing_run_and_a_missing_target_are_named_apart() {
+        use crate::testing::samples::{function_arn, run_id};
+        let run = StepError::NoSuchRun(run_id("nope"));
+        assert_eq!(run.to_string(), "there is no run nope; to list the runs: snapback status");
+        let target = StepError::no_such_target(&function_arn("checkout"), &run_id("r"));
+        let expected = "checkout: it is not a target of the run r; to list the run's targets: snapback report r";
+        assert_eq!((target.to_string().as_str(), target.kind()), (expected, run.kind()));
+    }
 
     #[test]
     fn each_kind_is_found_by_its_name() {

@@ -80,7 +80,7 @@ pub async fn inject(
     loop {
         let Some(run) = retry(world, || world.run(run)).await? else { return Err(StepError::NoSuchRun(run.clone())) };
         let target = retry(world, || world.target(run.target_key(function))).await?;
-        let target = target.ok_or_else(|| StepError::NoSuchRun(run.id.clone()))?;
+        let target = target.ok_or_else(|| StepError::no_such_target(function, &run.id))?;
         let (run, target, holder, limiter) = (&run, &target, &holder, &limiter);
         let in_doubt = &mut in_doubt;
         let mut injector = Injector { world, run, target, holder, limiter, budget, is_first_pass, in_doubt };

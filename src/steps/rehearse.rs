@@ -92,11 +92,11 @@ impl<'a, W: World> Rehearsal<'a, W> {
     }
 
     async fn reconcile(&self, function: &FunctionArn) -> Result<Reconciled, StepError> {
-        let no_such_run = || StepError::NoSuchRun(self.run.clone());
-        let run = retry(self.world, || self.world.run(self.run)).await?.ok_or_else(no_such_run)?;
+        let run = retry(self.world, || self.world.run(self.run)).await?;
+        let run = run.ok_or_else(|| StepError::NoSuchRun(self.run.clone()))?;
         let target = retry(self.world, || self.world.target(TargetKey::new(self.run, function)))
             .await?
-            .ok_or_else(no_such_run)?;
+            .ok_or_else(|| StepError::no_such_target(function, self.run))?;
         match target.status {
             _ if run.status != RunStatus::Running => return Ok(Reconciled::Done(RehearseOutcome::Skipped)),
             TargetStatus::Armed if !target.rehearsed => {}

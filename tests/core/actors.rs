@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use snapback::model::actor::Actor;
 use snapback::model::input::read;
+use snapback::model::names::LeverReason;
 use snapback::model::run::{EndReason, Lever, Run, RunEnding};
 use snapback::steps::rollback::{roll_back, roll_back_alarm};
 use snapback::testing::SimWorld;
@@ -92,7 +93,7 @@ fn an_alarm_ends_a_run_under_its_arn() {
 }
 
 #[test]
-fn a_lever_ends_a_run_in_the_name_of_the_one_who_moved_it() {
+fn a_lever_ends_a_run_for_the_one_who_moved_it_and_their_reason() {
     let engage = |world: &SimWorld| world.with(|state| state.lever = Some(lever()));
     let by_observe = ended_by(|world, machine| {
         engage(world);
@@ -103,7 +104,13 @@ fn a_lever_ends_a_run_in_the_name_of_the_one_who_moved_it() {
         machine.kill();
         reap_for(world, 1);
     });
-    assert_eq!([by_observe, by_reaper], [Some(ben()), Some(ben())]);
+    let because = |by: Actor| Some(Actor { reason: LeverReason::try_from("an incident").ok(), ..by });
+    assert_eq!([by_observe, by_reaper], [because(ben()), because(ben())]);
+    let unnamed = ended_by(|world, machine| {
+        world.with(|state| state.lever = Some(Lever { by: None, ..lever() }));
+        observe(world, machine);
+    });
+    assert_eq!(unnamed.unwrap().to_string(), "an unknown caller, via safety lever; reason: an incident");
 }
 
 #[test]

@@ -159,7 +159,7 @@ fn an_engaged_lever_ends_active_runs_and_refuses_new_ones() {
         let (ended, rolled) = block_on(join(machine.execute(), pull));
         assert_eq!(rolled.len(), 1, "{fault}");
         assert_eq!(outcome(&ended), (RunStatus::Stopped, Outcome::EndedEarly), "{fault}");
-        assert_eq!(ended.report.unwrap().reason.unwrap(), "the safety lever is engaged", "{fault}");
+        assert_eq!(ended.report.unwrap().reason.unwrap(), "the safety lever was engaged", "{fault}");
         assert_eq!(observation(&world, "checkout"), before, "{fault}");
         assert_nothing_stays(&world);
         let next = block_on(Machine::new(&world, "run-2", experiment).execute());

@@ -5,18 +5,22 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use snapback::model::facts::{Alias, CodeSigning, LayerFact};
 use snapback::model::function::{Environment, Lifecycle, MappingState, Observation, Package, Slot, Tags};
+use snapback::model::input::read_experiment;
 use snapback::model::names::LayerVersionArn;
 use snapback::model::proxy_layers::ProxyLayers;
 use snapback::model::refusal::{Guardrail, Refusal, StatedRefusal};
 use snapback::model::run::{Lever, Lock};
 use snapback::model::secret::Secret;
 use snapback::model::settings::Settings;
+use snapback::plan::guardrails::evaluate;
+use snapback::plan::preview::plan_view;
 use snapback::steps::error::StepError;
+use snapback::steps::facts::collect_facts;
 use snapback::steps::prepare::{Request, prepare};
 use snapback::testing::samples::{self, function_arn, layer_arn, run_id, settings, world};
 use snapback::testing::{BEGINNING, SimFunction, SimWorld, State};
 
-use super::support::block_on;
+use super::support::{Machine, block_on};
 
 #[path = "guardrails/configuration.rs"]
 mod configuration;
@@ -60,6 +64,25 @@ fn each_guardrail_refuses_with_its_reason_and_writes_nothing() {
         assert_eq!(refusals.iter().map(|refusal| refusal.guardrail).collect::<Vec<_>>(), [case.guardrail], "{got}");
     }
     assert!(wrong.is_empty(), "{} other refusals:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn a_function_of_an_active_run_is_refused_for_its_lock_only() {
+    for (name, fault) in samples::faults() {
+        let world = world(&["checkout"]);
+        let machine = Machine::new(&world, "other-run", samples::experiment(&["checkout"], &[(name, fault)]));
+        block_on(machine.start()).unwrap();
+        for (second, fault) in samples::faults() {
+            let experiment = read_experiment(&samples::experiment(&["checkout"], &[(second, fault)])).unwrap();
+            let facts = block_on(collect_facts(&world, &settings(), &experiment)).unwrap();
+            let plan = plan_view(&experiment, &facts, &evaluate(&experiment, &facts));
+            let refused: Vec<Guardrail> = plan.refusals.iter().map(|refusal| refusal.guardrail).collect();
+            assert_eq!(refused, [Guardrail::Unlocked], "{second} during {name}: {:?}", plan.refusals);
+            assert_eq!(plan.targets[0].fields, [], "{second} during {name}");
+            let note = "checkout: its fields can be planned only after the run other-run has ended";
+            assert!(plan.warnings.iter().any(|warning| warning == note), "{:?}", plan.warnings);
+        }
+    }
 }
 
 #[test]

@@ -143,7 +143,9 @@ async fn the_lever_is_engaged_before_everything_is_rolled_back() {
     assert_eq!((lever.engaged, &*lever.reason), (true, "game day is over"));
     let by = &sample("lever-engage.json")["by"];
     let run = world.run(&run_id("r")).await.unwrap().unwrap();
-    assert_eq!((json!(lever.by), json!(run.ended_by)), (by.clone(), by.clone()));
+    let mut with_reason = by.clone();
+    with_reason["reason"] = json!("game day is over");
+    assert_eq!((json!(lever.by), json!(run.ended_by)), (by.clone(), with_reason));
     let methods = world.with(|state| state.ledger_methods.clone());
     let at = |method: &str| methods.iter().position(|called| *called == method);
     assert!(at("set_lever") < at("stop_run") && at("set_lever").is_some(), "{methods:?}");

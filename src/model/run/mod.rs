@@ -11,7 +11,7 @@ mod target;
 use serde::{Deserialize, Serialize};
 
 use super::actor::Actor;
-use super::names::RunId;
+use super::names::{LeverReason, RunId};
 use super::time::Time;
 
 pub use record::{Findings, Run};
@@ -44,10 +44,13 @@ pub struct Lever {
 }
 
 impl Lever {
-    /// The ending of a run that this lever ends: by the one who moved it.
+    /// The ending of a run that this lever ends: by the one who moved it, and for their reason. The run keeps both, because the
+    /// lever's reason is replaced when it is moved again.
     #[must_use]
     pub fn ending(&self) -> RunEnding {
-        RunEnding::by(EndReason::SafetyLever, self.by.clone())
+        let by = self.by.clone().unwrap_or_else(Actor::unnamed_lever);
+        let reason = LeverReason::try_from(self.reason.as_str()).ok().or_else(|| by.reason.clone());
+        RunEnding::by(EndReason::SafetyLever, Some(Actor { reason, ..by }))
     }
 }
 

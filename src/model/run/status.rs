@@ -125,7 +125,7 @@ impl std::fmt::Display for EndReason {
             Self::AlarmDeleted { alarm } => write!(f, "its alarm {alarm} was deleted"),
             Self::Deviated { condition } => write!(f, "the steady state deviated: {condition}"),
             Self::UserRequest => f.write_str("stopped by a user"),
-            Self::SafetyLever => f.write_str("the safety lever is engaged"),
+            Self::SafetyLever => f.write_str("the safety lever was engaged"),
             Self::Error { error, cause } => write!(f, "{error}: {cause}"),
             Self::ExecutionStopped => f.write_str("its execution was stopped or timed out"),
             Self::Overdue => f.write_str("it was past its end, but its execution had not ended it"),

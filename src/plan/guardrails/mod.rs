@@ -19,7 +19,7 @@ use super::changes::{ChangeSet, change_set};
 use super::injection::Injection;
 
 use attachments::{about_code_signing, about_layers, about_mappings};
-use target::about_target;
+use target::{about_target, holder};
 use warnings::{about_delays, about_runtime, about_versions, pile_up};
 
 pub use warnings::may_pile_up;
@@ -27,7 +27,7 @@ pub use warnings::may_pile_up;
 /// The outcome of all checks.
 #[derive(Clone, Debug)]
 pub struct Evaluation {
-    /// Each function and what would be done to it.
+    /// Each function and what would be done to it: nothing is planned while another run has locked it.
     pub targets: Vec<(Observation, ChangeSet)>,
     /// Every refusal.
     pub refusals: Vec<Refusal>,
@@ -48,6 +48,9 @@ pub fn evaluate(experiment: &Experiment, facts: &Facts) -> Evaluation {
     let injection = Injection::planned(experiment, facts.now, &facts.settings.proxy_layers);
     for target in &facts.targets {
         let mut drafted = change_set(&injection, &target.seen);
+        if holder(target).is_some() {
+            forget_state(&mut drafted);
+        }
         refusals.extend(about_target(experiment, facts, target));
         refusals.append(&mut drafted.refusals);
         refusals.append(&mut drafted.idle);
@@ -70,9 +73,22 @@ pub fn evaluate(experiment: &Experiment, facts: &Facts) -> Evaluation {
         if experiment.needs_proxy() {
             warnings.extend(bystanders::notes(&target.seen));
         }
+        if let Some(run) = holder(target) {
+            let name = target.seen.arn.name();
+            warnings.push(format!("{name}: its fields can be planned only after the run {run} has ended"));
+            drafted = ChangeSet::default();
+        }
         targets.push((target.seen.clone(), drafted));
     }
     Evaluation { targets, refusals, warnings }
+}
+
+/// Keeps only what is also true after the run that has locked the function. Its fields have that run's faults now, so the
+/// other reasons could be wrong, and their fixes could damage that run.
+fn forget_state(drafted: &mut ChangeSet) {
+    drafted.refusals.retain(|refusal| matches!(refusal.guardrail, Guardrail::Package | Guardrail::Runtime));
+    drafted.idle.clear();
+    drafted.warnings.clear();
 }
 
 fn about_experiment(experiment: &Experiment, facts: &Facts) -> Vec<Refusal> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::model::experiment::Experiment;
 use crate::model::facts::{Facts, TargetFacts};
 use crate::model::function::{Environment, LastUpdate, Lifecycle, Observation, Tags};
+use crate::model::names::RunId;
 use crate::model::refusal::{Guardrail, Refusal};
 use crate::model::settings::Settings;
 use crate::model::text::LATEST_PUBLISHED;
@@ -51,14 +52,13 @@ pub(super) fn about_target(experiment: &Experiment, facts: &Facts, target: &Targ
     if let Some((reason, fix)) = opt_in(&facts.settings, &seen.tags) {
         refuse(Guardrail::OptIn, reason, fix);
     }
-    if let Some(run) = target.lock.as_ref().and_then(|lock| lock.run.as_ref()) {
+    if let Some(run) = holder(target) {
         refuse(
             Guardrail::Unlocked,
             format!("the run {run} has locked it"),
             format!("wait for the run to end, or end it: snapback rollback {run}"),
         );
-    }
-    if let Some(leftover) = leftover(&facts.settings, seen) {
+    } else if let Some(leftover) = leftover(&facts.settings, seen) {
         refuse(
             Guardrail::Leftovers,
             format!("it already has a leftover of snapback: {leftover}"),
@@ -69,6 +69,11 @@ pub(super) fn about_target(experiment: &Experiment, facts: &Facts, target: &Targ
         refusals.extend(about_latest(experiment, facts, target));
     }
     refusals
+}
+
+/// The run that has locked the target. What snapback finds in the function then belongs to that run.
+pub(super) fn holder(target: &TargetFacts) -> Option<&RunId> {
+    target.lock.as_ref()?.run.as_ref()
 }
 
 /// Whether a change of `$LATEST` can be restored, and whether the target's invocations meet it.
