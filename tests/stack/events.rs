@@ -202,7 +202,10 @@ async fn a_direct_rollback_names_its_run() {
 async fn a_tick_reaches_the_reaper() {
     let world = running("unused").await;
     let result = call(&world, Task::Reaper, &sample("reaper-tick.json")).await.unwrap();
-    assert_eq!(result, json!({ "active": 1, "overdue": 0, "handled": 0, "failedRestores": 0 }));
+    let counts = json!({
+        "active": 1, "overdue": 0, "handled": 0, "failedRestores": 0, "reportsStored": 0, "reportsNotStored": 0
+    });
+    assert_eq!(result, counts);
 }
 
 #[tokio::test]
