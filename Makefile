@@ -72,12 +72,13 @@ help: ## list what make can do
 build: machine ## build the command line, the proxy's layers and the lab's package; install the lab's tools
 	@# The tools mostly wait for the network, while the build needs the processor. If the build fails, they still end first.
 	infra/tools/install.sh lab & lab=$$!
-	infra/tools/install.sh runtimes & runtimes=$$!
+	# One after another: some of the others use what the first has installed.
+	(for group in runtimes $(TEST_TOOLS); do infra/tools/install.sh "$$group"; done) & others=$$!
 	trap wait EXIT
 	python3 infra/layer.py
 	python3 infra/package.py --lab $(HOST_ARCH) $(WITH_TESTS)
 	wait $$lab
-	wait $$runtimes
+	wait $$others
 
 # Before a build that takes minutes, one sentence says what this machine lacks.
 .PHONY: machine
@@ -155,9 +156,10 @@ lab-down: tools-lab ## stop the lab that lab-up has started
 	.tools/venv/bin/python infra/lab/lab.py down
 
 .PHONY: test
-# It is a variable of the target and of what the target needs.
+# They are variables of the target and of what the target needs: `build` builds and installs more.
 test: WITH_TESTS := $(ALL_TESTS)
-test: validate build tools-browser tools-cdk tools-chaos tools-clients tools-ledger tools-versions chromium ruby ## everything: validators, cargo test, and the lab from end to end
+test: TEST_TOOLS := browser cdk chaos clients ledger versions
+test: validate build chromium ruby ## everything: validators, cargo test, and the lab from end to end
 	.tools/venv/bin/python -m unittest discover -s infra/lab
 	.tools/venv/bin/python -m unittest discover -s infra
 	.tools/venv/bin/python -m unittest discover -s tests/handler
