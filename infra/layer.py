@@ -34,8 +34,11 @@ def main(arguments: list[str]) -> int:
     architectures = arguments or list(TARGETS)
     print(pack_folder(HANDLER, LAYERS / "handler.zip"))
     print(f"building the fault proxy's layer for {' and '.join(architectures)}; the first time, about a minute", flush=True)
-    build_proxy([TARGETS[architecture] for architecture in architectures])
-    build_shim([shim_target(architecture) for architecture in architectures])
+    proxies, shims = [TARGETS[one] for one in architectures], [shim_target(one) for one in architectures]
+    for target in (*proxies, *shims):
+        add_target(target)
+    build_proxy(proxies)
+    build_shim(shims)
     for architecture in architectures:
         proxy = Binary(built(TARGETS[architecture], NAME), NAME, LARGEST_PROXY)
         shim = Binary(built(shim_target(architecture), "libsnapback_shim.so"), SHIM, LARGEST_SHIM)
@@ -57,7 +60,6 @@ def build_proxy(targets: list[str]) -> None:
 def build_shim(targets: list[str]) -> None:
     environment = {}
     for target in targets:
-        add_target(target)
         # A shim that needs a name that its C library lacks is refused here, not in a function.
         link = [f"-L{build_glibc(target)}", "-ldl", "-zdefs"]
         environment[variable(target, "RUSTFLAGS")] = " ".join(["-Clinker=rust-lld", *(f"-Clink-arg={argument}" for argument in link)])
@@ -80,7 +82,6 @@ def build_glibc(target: str) -> Path:
 def build(targets: list[str], what: list[str], environment: dict[str, str]) -> None:
     command = ["cargo", "build", "--profile", "layer", "--locked", *what]
     for target in targets:
-        add_target(target)
         command += ["--target", target]
     # Flags for all targets, which would take the place of those for one.
     others = {name: value for name, value in os.environ.items() if name not in ("RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS")}
