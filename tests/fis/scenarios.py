@@ -257,9 +257,10 @@ def check_run(site: Site, function: str, experiment: Experiment, status: str = "
     if not experiment.run:
         return
     assert experiment.run == f"fis-{experiment.identifier}-{experiment.automation}", experiment.run
-    if site.report(experiment.run) is None:
-        assert experiment.outcome.steps == ["prepareRun"], experiment.outcome
+    if experiment.outcome.steps == ["prepareRun"]:
+        assert site.report(experiment.run) is None, "a run that was never started was recorded"
         return
+    # The rollback is asynchronous: if there is no execution to wait for, the automation can end before it.
     closed = eventually(f"{experiment.run} is closed", lambda: closed_report(site, experiment.run))
     assert status in ("", closed["status"]), closed
     by_fis = {"caller": experiment.record["arn"], "via": "FIS"}
