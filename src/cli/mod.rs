@@ -28,6 +28,8 @@ mod layouts;
 mod lever;
 mod listed;
 mod manual;
+#[cfg(test)]
+mod one_phrase;
 mod output;
 mod pen;
 mod places;
