@@ -457,8 +457,7 @@ class Destroy(Case):
         self.assertEqual(account.calls.index("lever engage") < account.calls.index("cloudformation delete-stack"), True)
 
     def test_an_armed_target_prevents_the_deletion(self) -> None:
-        # The last one is what an earlier command line prints.
-        for armed in ([[ARMED_ENTRY]], [[], [ARMED_ENTRY]], [[ARMED]]):
+        for armed in ([[ARMED_ENTRY]], [[], [ARMED_ENTRY]], [[ARMED]]):  # the last one is of an earlier command line
             account = Account("UPDATE_COMPLETE")
             account.armed = armed
             code, said = self.destroy(account)

@@ -70,8 +70,8 @@ fn ended_by(evidence: &Evidence) -> String {
         _ => "No fault was completely in place.".to_owned(),
     };
     let state = match evidence.report.steady_state {
-        Some("held") => " The steady state held again after the restore.",
-        Some("deviated") => " The steady state did not hold after the restore.",
+        Some("held") => " The steady state's conditions held again after the restore.",
+        Some("deviated") => " The steady state's conditions did not hold after the restore.",
         _ => "",
     };
     early + state

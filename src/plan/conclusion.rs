@@ -72,7 +72,7 @@ impl Conclusion {
         }
     }
 
-    /// Returns how the run itself ended, regardless of what became of its targets.
+    /// Returns how the run itself ended, regardless of the state of its targets.
     #[must_use]
     pub fn of_ending(view: &ReportView) -> Self {
         match (Self::of(view), view.status, view.steady_state) {

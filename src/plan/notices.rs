@@ -164,7 +164,7 @@ fn summary(transition: &Transition) -> String {
             let steady = match deviations.as_deref() {
                 None => String::new(),
                 Some([]) if *status == EndStatus::Completed => said(Conclusion::Held, None),
-                Some([]) => " The steady state held after the restore.".to_owned(),
+                Some([]) => " The steady state's conditions held after the restore.".to_owned(),
                 Some(all) => said(Conclusion::Deviated, Some(&all.join("; "))),
             };
             let effect = effect.as_ref().map(|why| said(Conclusion::Unproven, Some(why))).unwrap_or_default();

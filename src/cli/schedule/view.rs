@@ -154,7 +154,7 @@ fn phrase(result: &str, output: &str) -> String {
     }
 }
 
-/// Returns the phrase for an execution that failed: only the ledger knows whether it left a run, and what became of it.
+/// Returns the phrase for an execution that failed: only the ledger knows whether it left a run, and how it ended.
 async fn failure_phrase(world: &impl World, run: &str) -> String {
     let Ok(id) = RunId::try_from(run.to_owned()) else { return "failed".to_owned() };
     let phrase = match retry(world, || world.run(&id)).await {
@@ -163,7 +163,7 @@ async fn failure_phrase(world: &impl World, run: &str) -> String {
             Ok(targets) => Conclusion::of(&report_view(&run, &targets)).phrase(),
             Err(_) => "failed",
         },
-        // Whoever may list executions may not always read the ledger.
+        // A user who may list executions may lack the right to read the ledger.
         Err(_) => "failed",
     };
     phrase.to_owned()
