@@ -42,17 +42,26 @@ const FLAGS: [&str; 2] = ["json", "quiet"];
 
 /// The whole command, as help, completions and the man page show it.
 pub(super) fn whole_command() -> Command {
-    Arguments::command().mut_subcommands(|command| {
+    let command = Arguments::command().mut_subcommands(|command| {
         let name = command.get_name().to_owned();
         let unused =
             UNUSED.iter().filter(|(_, names)| names.contains(&name.as_str())).flat_map(|(options, _)| *options);
-        let command = unused.fold(command, |command, option| command.arg(hidden(option)));
-        match EXAMPLES.iter().find(|(of, _)| *of == name) {
+        unused.fold(command, |command, option| command.arg(hidden(option)))
+    });
+    with_examples(command, "")
+}
+
+/// Adds examples to every command below one. `path` is its name, such as `schedule`.
+fn with_examples(command: Command, path: &str) -> Command {
+    command.mut_subcommands(|below| {
+        let path = format!("{path} {}", below.get_name()).trim_start().to_owned();
+        let below = with_examples(below, &path);
+        match EXAMPLES.iter().find(|(of, _)| *of == path) {
             Some((_, examples)) => {
                 let lines: String = examples.iter().map(|(line, what)| format!("\n  # {what}\n  {line}")).collect();
-                command.after_help(format!("Examples:{lines}"))
+                below.after_help(format!("Examples:{lines}"))
             }
-            None => command,
+            None => below,
         }
     })
 }
@@ -180,10 +189,14 @@ mod tests {
 
     #[test]
     fn each_command_has_examples_that_can_be_typed() {
-        let command = whole_command();
-        for name in command.get_subcommands().map(Command::get_name).filter(|name| *name != "help") {
-            assert!(EXAMPLES.iter().any(|(example, _)| *example == name), "{name} has no example");
+        fn check_below(command: &Command, path: &str) {
+            for below in command.get_subcommands() {
+                let path = format!("{path} {}", below.get_name()).trim_start().to_owned();
+                assert!(EXAMPLES.iter().any(|(example, _)| *example == path), "{path} has no example");
+                check_below(below, &path);
+            }
         }
+        check_below(&whole_command(), "");
         for (name, examples) in EXAMPLES {
             for (line, _) in *examples {
                 let typed = line.split(['>', '|']).next().unwrap_or_default();
