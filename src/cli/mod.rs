@@ -7,6 +7,7 @@ mod asked_outcome;
 mod awaited;
 mod check;
 mod command_line;
+mod common_options;
 mod direct;
 mod encoding;
 mod evidence;
@@ -30,6 +31,7 @@ mod listed;
 mod manual;
 mod output;
 mod pen;
+mod place_options;
 mod places;
 mod plan;
 mod plan_text;
@@ -52,6 +54,7 @@ mod summary;
 mod syntax;
 mod table;
 mod undo;
+mod usage_error;
 mod watch;
 mod words;
 mod yaml;
@@ -69,7 +72,7 @@ use undo::Undo;
 pub async fn main() -> Exit {
     let arguments = match command_line::parse() {
         Ok(arguments) => arguments,
-        Err(error) => return command_line::show(&error),
+        Err(unparsed) => return command_line::show(&unparsed),
     };
     let output = Output::new(arguments.json).with_places(arguments.places()).quieter(arguments.quiet);
     let output = output.in_lines(matches!(arguments.command, Command::Run(_)));
@@ -128,7 +131,7 @@ async fn command(arguments: &Arguments, output: &Output) -> Result<Exit, Failure
 
 fn completions(shell: clap_complete::Shell) -> String {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut command_line::whole_command(), "snapback", &mut script);
+    clap_complete::generate(shell, &mut command_line::completed_command(), "snapback", &mut script);
     String::from_utf8_lossy(&script).into_owned()
 }
 
