@@ -22,7 +22,7 @@ pub(super) enum AskedOutcome {
     Start(StartOutcome),
 }
 
-/// The reasons for which a run is ended early. Those with a name in them are not among them: `ended early` lists their runs.
+/// The short reasons for which a run is ended early. `ended early` lists the runs with any other reason, too.
 const REASONS: [&str; 3] = ["the steady state deviated", "stopped by a user", "the safety lever was engaged"];
 
 /// The words of earlier releases. Scripts may ask for them.

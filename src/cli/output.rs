@@ -16,6 +16,7 @@ use crate::plan::rendering::ReportView;
 use super::exit::Exit;
 use super::file_error::FileError;
 use super::pen::{Pen, Tone};
+use super::place_options::PlaceOptions;
 use super::plan_text::plan_text;
 use super::report_text::report_text;
 use super::{Failure, process};
@@ -36,7 +37,7 @@ pub(super) struct Output {
     /// How standard error is drawn, which shows progress.
     pub(super) progress: Pen,
     /// The options that every printed `snapback` command needs to reach the same stack.
-    places: String,
+    places: PlaceOptions,
     failed: RefCell<Option<io::Error>>,
 }
 
@@ -66,12 +67,12 @@ impl Output {
         let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let live = io::stderr().is_terminal() && !is_dumb && !as_json;
         let pen = if as_json { Pen::PLAIN } else { Pen::of(&io::stdout()) };
-        let (progress, places, failed) = (Pen::of(&io::stderr()), String::new(), RefCell::default());
+        let (progress, places, failed) = (Pen::of(&io::stderr()), PlaceOptions::default(), RefCell::default());
         Self { as_json, live, quiet: false, in_lines: false, pen, progress, places, failed }
     }
 
     /// Adds the options for printed commands (see [`Arguments::places`](super::arguments::Arguments::places)).
-    pub(super) fn with_places(self, places: String) -> Self {
+    pub(super) fn with_places(self, places: PlaceOptions) -> Self {
         Self { places, ..self }
     }
 
@@ -197,15 +198,16 @@ impl Output {
 
 /// Adds `places` to each `snapback` command in a text from the plan or the steps, which do not know how this command
 /// reached the stack. A command that already has options stays as it is.
-fn complete_commands(text: &str, places: &str) -> String {
+fn complete_commands(text: &str, places: &PlaceOptions) -> String {
     const NAME: &str = "snapback ";
     let mut complete = String::new();
     let mut rest = text;
     while let Some(at) = rest.find(NAME) {
-        let end = at + NAME.len() + command_length(&rest[at + NAME.len()..]).unwrap_or(0);
+        let begin = at + NAME.len();
+        let end = begin + command_length(&rest[begin..]).unwrap_or(0);
         complete.push_str(&rest[..end]);
-        if end > at + NAME.len() && !has_options(&rest[end..]) {
-            complete.push_str(places);
+        if end > begin && !has_options(&rest[end..]) {
+            complete.push_str(&places.of(&rest[begin..end]));
         }
         rest = &rest[end..];
     }
@@ -241,7 +243,8 @@ mod tests {
 
     #[test]
     fn commands_in_refusals_reach_the_same_stack() {
-        let places = " --stack lab";
+        let stack = "lab".to_owned();
+        let places = PlaceOptions::new([("stack", Some(&stack))]);
         for (text, expected) in [
             ("release it: snapback lever disengage", "release it: snapback lever disengage --stack lab"),
             ("end it: snapback rollback run-1; or", "end it: snapback rollback run-1 --stack lab; or"),
@@ -251,8 +254,8 @@ mod tests {
             ("see snapback status r --stack lab; to", "see snapback status r --stack lab; to"),
             ("one of snapback's; snapback reports it", "one of snapback's; snapback reports it"),
         ] {
-            assert_eq!(complete_commands(text, places), expected);
-            assert_eq!(complete_commands(text, ""), text);
+            assert_eq!(complete_commands(text, &places), expected);
+            assert_eq!(complete_commands(text, &PlaceOptions::default()), text);
         }
     }
 }

@@ -24,6 +24,15 @@ pub(super) fn named(names: &[&str]) -> String {
     }
 }
 
+/// Lists words in a sentence: `a, b and c`, or with another last word before the last of them.
+pub(super) fn listed(words: &[impl AsRef<str>], before_last: &str) -> String {
+    let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
+    match words.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("{} {before_last} {last}", others.join(", ")),
+        _ => words.concat(),
+    }
+}
+
 /// Joins texts of the form `FUNCTION: TEXT` that differ in the function only. Texts about anything else stay.
 pub(super) fn joined(texts: &[String], functions: &[&str]) -> Vec<String> {
     let split = |text: &String| match text.split_once(": ") {
@@ -50,6 +59,12 @@ pub(super) fn targets(count: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_of_several_words_has_another_before_it() {
+        let expected = ["", "a", "a or b", "a, b or c"];
+        assert_eq!([&[][..], &["a"], &["a", "b"], &["a", "b", "c"]].map(|words| listed(words, "or")), expected);
+    }
 
     #[test]
     fn texts_that_differ_in_the_function_only_are_joined() {

@@ -260,7 +260,7 @@ fn check_timed_out(job: &Job) {
     assert_eq!((by("startedBy"), by("endedBy")), ("GitLab CI".into(), "GitLab CI, --timeout".into()), "{report}");
     assert_eq!(report["endedBy"]["url"], "https://gitlab.example/shop/-/jobs/4711", "{report}");
     assert!(
-        job.read("snapback.xml").contains("<failure message=\"ended early: stopped by a user; restored exactly"),
+        job.read("snapback.xml").contains("<failure message=\"ended early: stopped by the timeout of the command"),
         "{report}"
     );
     assert!(job.read("snapback.md").contains("| restore: lab-payment | restored exactly |"), "{report}");
