@@ -7,6 +7,7 @@ mod asked_outcome;
 mod awaited;
 mod check;
 mod command_line;
+mod commands;
 mod direct;
 mod encoding;
 mod evidence;
@@ -54,6 +55,7 @@ mod table;
 mod undo;
 mod watch;
 mod words;
+mod wrap;
 mod yaml;
 
 use crate::model::refusal::StatedRefusal;
