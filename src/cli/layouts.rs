@@ -206,7 +206,7 @@ fn a_status_fits_every_terminal_and_begins_with_what_runs() {
             let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
             if width < 140 {
                 assert!(words.contains("running, 100 s left") && words.contains("took 1 min 30 s"), "{text}");
-                assert!(words.contains("stopped by a user") && words.contains("anna"), "{text}");
+                assert!(words.contains("ended early: stopped by a user") && words.contains("anna"), "{text}");
             } else {
                 assert!(lines[0].starts_with("run ") && lines[0].ends_with(" targets"), "{text}");
                 assert!(text.contains(&format!("{count}")), "{text}");

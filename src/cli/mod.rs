@@ -29,6 +29,8 @@ mod layouts;
 mod lever;
 mod listed;
 mod manual;
+#[cfg(test)]
+mod one_phrase;
 mod output;
 mod pen;
 mod place_options;

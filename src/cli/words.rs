@@ -1,8 +1,5 @@
 //! Words that several texts share, and many functions in few words: those with the same text are named together.
 
-use crate::model::run::RunStatus;
-use crate::plan::rendering::Outcome;
-
 /// The names that are listed before the others are counted.
 const LISTED: usize = 3;
 
@@ -51,20 +48,6 @@ pub(super) fn joined(texts: &[String], functions: &[&str]) -> Vec<String> {
     lines
 }
 
-/// The status of a run and the reason for it. A reason that begins with the status takes its place.
-pub(super) fn status_text(status: RunStatus, reason: Option<&str>) -> String {
-    match reason {
-        None => status.name().to_owned(),
-        Some(reason) if reason.starts_with(status.name()) => reason.to_owned(),
-        Some(reason) => format!("{}; {reason}", status.name()),
-    }
-}
-
-/// The name of an outcome in JSON output and in `--outcome`.
-pub(super) fn outcome_name(outcome: Outcome) -> String {
-    serde_json::to_value(outcome).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
-}
-
 pub(super) fn plural(count: usize) -> &'static str {
     if count == 1 { "" } else { "s" }
 }
@@ -76,18 +59,6 @@ pub(super) fn targets(count: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_status_is_not_repeated_by_its_reason() {
-        for (status, reason, expected) in [
-            (RunStatus::Running, None, "running"),
-            (RunStatus::Stopped, Some("stopped by a user"), "stopped by a user"),
-            (RunStatus::Stopping, Some("stopped by a user"), "stopping; stopped by a user"),
-            (RunStatus::Stopped, Some("alarm a went into ALARM"), "stopped; alarm a went into ALARM"),
-        ] {
-            assert_eq!(status_text(status, reason), expected);
-        }
-    }
 
     #[test]
     fn the_last_of_several_words_has_another_before_it() {

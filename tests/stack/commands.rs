@@ -221,7 +221,11 @@ fn drift_ends_with_5(lab: &Lab) {
     let mut run = lab.begin(&["run", file.to_str().unwrap(), "--name", "drift"]);
     lab.wait_for_fault("drift");
     let (code, out, _) = lab.snapback(&["status", "--json"]);
-    assert_eq!((code, json(&out)["armed"].as_array().unwrap().len()), (0, 1), "{out}");
+    let armed = json(&out)["armed"].clone();
+    assert_eq!((code, armed.as_array().unwrap().len()), (0, 1), "{out}");
+    let of = |key: &str| armed[0][key].as_str().unwrap_or_default().to_owned();
+    assert_eq!(["runId", "function", "status"].map(of), ["drift", "lab-search", "injected"], "{out}");
+    assert_eq!(of("text"), "lab-search (injected, run drift)");
     assert_eq!(lab.snapback(&["report", "drift"]).0, 7);
     lab.aws(&["lambda", "update-function-configuration", "--function-name", "lab-search", "--timeout", "42"]);
     let (code, out, _) = lab.snapback(&["rollback", "drift"]);
