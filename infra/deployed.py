@@ -105,7 +105,15 @@ def armed_targets(tools: Tools, stack: Stack, table: str) -> list[str]:
     response: Any = json.loads(tools.snapback("status", "--stack", stack.name, "--table", table, "--json"))
     if not isinstance(response, dict) or not isinstance(response.get("armed"), list):
         raise ValueError("`snapback status --json` does not list the armed targets")
-    return [entry if isinstance(entry, str) else json.dumps(entry) for entry in response["armed"]]
+    return [text_of(entry) for entry in response["armed"]]
+
+
+def text_of(entry: Any) -> str:
+    """Returns the text of an entry of `armed`. Before this release, the entry was the text."""
+    if isinstance(entry, str):
+        return entry
+    text = entry.get("text") if isinstance(entry, dict) else None
+    return text if isinstance(text, str) else json.dumps(entry)
 
 
 def table_exists(tools: Tools, table: str) -> bool:

@@ -16,6 +16,8 @@ from deployed import CommandFailed, Tools
 
 ARN = "arn:aws:iam::123456789012:role"
 ARMED = "orders (injected, run r)"
+# As `snapback status --json` prints it.
+ARMED_ENTRY = {"text": ARMED, "runId": "r", "function": "orders", "status": "injected"}
 
 
 class Account:
@@ -27,7 +29,7 @@ class Account:
         self.tags = {"aws:cloudformation:stack-name": "snapback"}
         self.has_outputs = status is not None and ("COMPLETE" in status and status != "ROLLBACK_COMPLETE")
         self.table: str | None = "snapback-LedgerTable-1"
-        self.armed: list[list[str]] = [[]]
+        self.armed: list[list[object]] = [[]]
         self.lever = False
         # Engaging the lever rolls back a run, so the command line exits with 4.
         self.lever_fails = False
@@ -130,7 +132,7 @@ class Account:
             return json.dumps({"engaged": self.lever})
         self.lever = {"lever engage": True, "lever disengage": False}.get(name, self.lever)
         if name == "lever engage" and self.lever_fails:
-            raise CommandFailed("lever engage: restored, before the end of its duration")
+            raise CommandFailed("lever engage: run r: ended early: the safety lever was engaged; restored exactly")
         return ""
 
 
@@ -353,7 +355,7 @@ class ExistingStack(Case):
 
     def test_a_failed_first_deploy_with_armed_targets_stays(self) -> None:
         account = Account("ROLLBACK_COMPLETE")
-        account.armed = [[ARMED]]
+        account.armed = [[ARMED_ENTRY]]
         with self.assertRaisesRegex(deploy.Refused, "snapback rollback --all --direct --table snapback-LedgerTable-1"):
             self.deploy(account)
         self.assert_untouched(account)
@@ -381,7 +383,7 @@ class ExistingStack(Case):
 
     def test_an_update_with_armed_targets_lists_them_and_deploys(self) -> None:
         account = Account("UPDATE_COMPLETE")
-        account.armed = [[ARMED]]
+        account.armed = [[ARMED_ENTRY]]
         self.assertIn(ARMED, self.deploy(account, "TargetLimit=5"))
         self.assertEqual(account.overrides, {"TargetLimit": "5"})
         self.assertNotIn("lever engage", account.calls)
@@ -394,7 +396,7 @@ class ExistingStack(Case):
 
     def test_another_prefix_is_refused_while_targets_are_armed(self) -> None:
         account = Account("UPDATE_COMPLETE")
-        account.armed = [[ARMED]]
+        account.armed = [[ARMED_ENTRY]]
         with self.assertRaisesRegex(deploy.Refused, "another name than snapback.*1 of the stack's targets(?s:.*)rollback --all"):
             self.deploy(account, "Prefix=chaos")
         self.assert_untouched(account)
@@ -425,7 +427,7 @@ class ExistingStack(Case):
 
     def test_a_run_that_starts_between_the_reads_prevents_it(self) -> None:
         account = Account("UPDATE_COMPLETE")
-        account.armed = [[], [ARMED]]
+        account.armed = [[], [ARMED_ENTRY]]
         with self.assertRaisesRegex(deploy.Refused, "1 of the stack's targets"):
             self.deploy(account, "Prefix=chaos")
         self.assert_untouched(account)
@@ -441,7 +443,7 @@ class ExistingStack(Case):
     def test_replacing_the_table_is_refused_while_targets_are_armed(self) -> None:
         account = Account("UPDATE_COMPLETE")
         account.table = "snapback-ledger"
-        account.armed = [[ARMED]]
+        account.armed = [[ARMED_ENTRY]]
         with self.assertRaisesRegex(deploy.Refused, "this update replaces the ledger's table"):
             self.deploy(account)
 
@@ -455,7 +457,7 @@ class Destroy(Case):
         self.assertEqual(account.calls.index("lever engage") < account.calls.index("cloudformation delete-stack"), True)
 
     def test_an_armed_target_prevents_the_deletion(self) -> None:
-        for armed in ([[ARMED]], [[], [ARMED]]):
+        for armed in ([[ARMED_ENTRY]], [[], [ARMED_ENTRY]], [[ARMED]]):  # the last one is of an earlier command line
             account = Account("UPDATE_COMPLETE")
             account.armed = armed
             code, said = self.destroy(account)
@@ -479,7 +481,7 @@ class Destroy(Case):
             self.assertIn("cloudformation delete-stack", account.calls)
             self.assertNotIn("lever engage", account.calls)
         account = Account("ROLLBACK_COMPLETE")
-        account.armed = [[ARMED]]
+        account.armed = [[ARMED_ENTRY]]
         self.assertEqual(self.destroy(account)[0], 3)
 
     def test_a_stack_that_is_not_snapbacks_stays(self) -> None:

@@ -16,7 +16,7 @@ COLORS = {"31": "#f47067", "32": "#57ab5a", "33": "#c69026", "34": "#539bf5", "3
 PLAIN, BACKGROUND = "#adbac7", "#1c2128"
 # What the demos after the first one show of their outcome.
 OUTCOME = re.compile(
-    r"function .*(during|released|after): |run \S+: restored|fields(, |$)|restored exactly: |metrics |requests: |traffic +(answered|before|during|after) |the deadline$|deployed: | drift "
+    r"function .*(during|released|after): |run \S+: (ended|changed|deviated|steady|no|NOT) |fields(, |$)|restored exactly: |metrics |requests: |traffic +(answered|before|during|after) |the deadline$|deployed: | drift "
 )
 LINE, CHARACTER, MARGIN = 17, 7.8, 14
 WIDTH = 132

@@ -1,71 +1,77 @@
-//! The words for outcomes in the table of `status`, and what `status --outcome` asks for: one of these words, or a name of the
-//! JSON output.
+//! What `status --outcome` asks for: an outcome by its name in JSON output or by its phrase, or the status or the reason that the table
+//! of `status` shows.
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
 use crate::model::run::RunStatus;
+use crate::plan::conclusion::{Conclusion, StartOutcome};
 use crate::plan::rendering::{Outcome, ReportView};
-
-use super::listed::StartOutcome;
-
-/// The words for outcomes in the table.
-pub(super) const COMPLETED: &str = "completed";
-pub(super) const NO_EFFECT: &str = "no effect shown";
-pub(super) const DEVIATED_AFTER: &str = "deviated after the restore";
-pub(super) const NOT_RESTORED: &str = "NOT restored";
-pub(super) const FAILED_TO_START: &str = "failed to start";
-
-const LEVER_ENGAGED: &str = "the safety lever was engaged";
-
-/// The words of earlier releases for [`LEVER_ENGAGED`]. Scripts may ask for them.
-const FORMER_LEVER_ENGAGED: &str = "the safety lever is engaged";
 
 /// What `--outcome` chooses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AskedOutcome {
-    /// Runs with this outcome.
+    /// Runs with this outcome in JSON.
     Run(Outcome),
-    /// Runs for which the table shows these words, perhaps with more after them.
-    Shown(&'static str),
+    /// Runs with this phrase.
+    Concluded(Conclusion),
+    /// Runs with this status, which are not over yet.
+    Status(RunStatus),
+    /// Runs that were ended early for a reason that begins with these words.
+    Reason(&'static str),
     /// Starts that left no run.
     Start(StartOutcome),
 }
 
-/// Every name and word that can be asked for: first those of the JSON output. What the table shows of a run that an alarm or an
-/// error has ended is not among them, because it has a name in it; `endedEarly` lists these runs.
-const KNOWN: [(&str, AskedOutcome); 20] = [
-    ("unfinished", AskedOutcome::Run(Outcome::Unfinished)),
-    ("held", AskedOutcome::Run(Outcome::Held)),
-    ("noSteadyState", AskedOutcome::Run(Outcome::NoSteadyState)),
-    ("unproven", AskedOutcome::Run(Outcome::Unproven)),
-    ("endedEarly", AskedOutcome::Run(Outcome::EndedEarly)),
-    ("drifted", AskedOutcome::Run(Outcome::Drifted)),
-    ("restoreFailed", AskedOutcome::Run(Outcome::RestoreFailed)),
-    ("refused", AskedOutcome::Start(StartOutcome::Refused)),
-    ("failedStart", AskedOutcome::Start(StartOutcome::FailedStart)),
-    ("pending", AskedOutcome::Shown("pending")),
-    ("running", AskedOutcome::Shown("running")),
-    ("stopping", AskedOutcome::Shown("stopping")),
-    (COMPLETED, AskedOutcome::Shown(COMPLETED)),
-    (NO_EFFECT, AskedOutcome::Shown(NO_EFFECT)),
-    (DEVIATED_AFTER, AskedOutcome::Shown(DEVIATED_AFTER)),
-    ("the steady state deviated", AskedOutcome::Shown("the steady state deviated")),
-    ("stopped by a user", AskedOutcome::Shown("stopped by a user")),
-    (LEVER_ENGAGED, AskedOutcome::Shown(LEVER_ENGAGED)),
-    (NOT_RESTORED, AskedOutcome::Shown(NOT_RESTORED)),
-    (FAILED_TO_START, AskedOutcome::Start(StartOutcome::FailedStart)),
+/// The short reasons for which a run is ended early. `ended early` lists the runs with any other reason, too.
+const REASONS: [&str; 3] = ["the steady state deviated", "stopped by a user", "the safety lever was engaged"];
+
+/// The words of earlier releases. Scripts may ask for them.
+const FORMER: [(&str, AskedOutcome); 3] = [
+    ("completed", AskedOutcome::Concluded(Conclusion::NoSteadyState)),
+    ("NOT restored", AskedOutcome::Concluded(Conclusion::RestoreFailed)),
+    ("the safety lever is engaged", AskedOutcome::Reason(REASONS[2])),
 ];
+
+/// Returns every name and phrase that can be asked for: first those of the JSON output, then those that people read.
+fn known() -> Vec<(&'static str, AskedOutcome)> {
+    let mut known: Vec<(&'static str, AskedOutcome)> = Vec::new();
+    let mut add = |name: &'static str, asked: AskedOutcome| {
+        if !known.iter().any(|(other, _)| *other == name) {
+            known.push((name, asked));
+        }
+    };
+    for outcome in Conclusion::ALL.map(Conclusion::outcome) {
+        add(outcome.name(), AskedOutcome::Run(outcome));
+    }
+    for start in StartOutcome::ALL {
+        add(start.name(), AskedOutcome::Start(start));
+    }
+    for conclusion in Conclusion::ALL {
+        add(conclusion.phrase(), AskedOutcome::Concluded(conclusion));
+    }
+    for start in StartOutcome::ALL {
+        add(start.phrase(), AskedOutcome::Start(start));
+    }
+    for status in RunStatus::ALL.into_iter().filter(|status| !status.is_final()) {
+        add(status.name(), AskedOutcome::Status(status));
+    }
+    for reason in REASONS {
+        add(reason, AskedOutcome::Reason(reason));
+    }
+    known
+}
 
 impl AskedOutcome {
     /// Reads what a user has typed, in upper or lower case.
     pub(super) fn parser() -> impl TypedValueParser<Value = Self> {
-        let former = (FORMER_LEVER_ENGAGED, AskedOutcome::Shown(LEVER_ENGAGED));
-        let find = move |typed: String| {
-            let mut all = KNOWN.iter().chain([&former]);
-            all.find(|(known, _)| known.eq_ignore_ascii_case(&typed)).map(|(_, asked)| *asked)
+        let listed = known().into_iter().map(|(known, _)| PossibleValue::new(known));
+        let hidden = FORMER.map(|(words, _)| PossibleValue::new(words).hide(true));
+        let find = |typed: String| {
+            let all = known().into_iter().chain(FORMER);
+            let mut same = all.filter(|(known, _)| known.eq_ignore_ascii_case(&typed));
+            same.next().map(|(_, asked)| asked)
         };
-        let listed = KNOWN.map(|(known, _)| PossibleValue::new(known)).into_iter();
-        PossibleValuesParser::new(listed.chain([PossibleValue::new(FORMER_LEVER_ENGAGED).hide(true)]))
+        PossibleValuesParser::new(listed.chain(hidden))
             .try_map(move |typed| find(typed).ok_or("write one of the possible values"))
     }
 
@@ -73,7 +79,12 @@ impl AskedOutcome {
     pub(super) fn is_of_run(self, view: &ReportView) -> bool {
         match self {
             Self::Run(outcome) => view.outcome == outcome,
-            Self::Shown(words) => outcome_word(view).starts_with(words),
+            Self::Concluded(conclusion) => Conclusion::of(view) == conclusion,
+            Self::Status(status) => view.status == status,
+            Self::Reason(words) => {
+                Conclusion::of(view) == Conclusion::EndedEarly
+                    && view.reason.as_ref().is_some_and(|reason| reason.starts_with(words))
+            }
             Self::Start(_) => false,
         }
     }
@@ -89,27 +100,12 @@ impl AskedOutcome {
     }
 }
 
-/// The outcome in a few words; the report has the sentence.
-pub(super) fn outcome_word(view: &ReportView) -> String {
-    match view.outcome {
-        Outcome::Unfinished => view.status.name().to_owned(),
-        Outcome::Held => "held".to_owned(),
-        Outcome::NoSteadyState => COMPLETED.to_owned(),
-        Outcome::Unproven => NO_EFFECT.to_owned(),
-        Outcome::EndedEarly if view.status == RunStatus::Completed => DEVIATED_AFTER.to_owned(),
-        Outcome::EndedEarly => view.reason.clone().unwrap_or_else(|| view.status.name().to_owned()),
-        Outcome::Drifted => "drifted".to_owned(),
-        Outcome::RestoreFailed => NOT_RESTORED.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::Parser;
 
     use super::*;
     use crate::cli::arguments::{Arguments, Command};
-    use crate::cli::words::outcome_name;
     use crate::model::marker::stopped_marker;
     use crate::model::run::{EndReason, TargetRecord, TargetStatus};
     use crate::model::snapshot::Change;
@@ -133,38 +129,66 @@ mod tests {
         report_view(&run, &[record])
     }
 
-    #[test]
-    fn runs_are_asked_for_by_json_name_and_by_table_words() {
+    /// One run of each kind that the table can show.
+    fn shown() -> Vec<ReportView> {
         use TargetStatus::{Drifted, Injected, Restored};
         let changed = || vec![Change::Timeout { original: 3, injected: 1 }];
-        let shown = [
+        let deviated = EndReason::Deviated { condition: "c".into() };
+        let failed = EndReason::Error { error: "AccessDenied".into(), cause: "c".into() };
+        vec![
+            view(RunStatus::Pending, None, Injected, changed()),
             view(RunStatus::Running, None, Injected, changed()),
+            view(RunStatus::Stopping, Some(EndReason::UserRequest), Injected, changed()),
             view(RunStatus::Completed, Some(EndReason::DurationElapsed), Restored, changed()),
             view(RunStatus::Completed, Some(EndReason::DurationElapsed), Restored, Vec::new()),
             view(RunStatus::Stopped, Some(EndReason::UserRequest), Restored, changed()),
             view(RunStatus::Stopped, Some(EndReason::SafetyLever), Restored, changed()),
-            view(RunStatus::Stopped, Some(EndReason::Deviated { condition: "c".into() }), Restored, changed()),
+            view(RunStatus::Stopped, Some(deviated), Restored, changed()),
+            view(RunStatus::Failed, Some(failed), Restored, changed()),
             view(RunStatus::Completed, None, Drifted, changed()),
             view(RunStatus::Failed, None, Injected, changed()),
-        ];
+        ]
+    }
+
+    fn chosen(typed: &str, shown: &[ReportView]) -> Vec<bool> {
+        let asked = asked(typed).unwrap_or_else(|wrong| unreachable!("{wrong}"));
+        shown.iter().map(|view| asked.is_of_run(view)).collect()
+    }
+
+    #[test]
+    fn runs_are_asked_for_by_json_name_and_by_phrase() {
+        let shown = shown();
         for view in &shown {
-            // What follows the colon belongs to this run only.
-            let word = outcome_word(view);
-            let word = word.split(':').next().unwrap_or_default();
-            for typed in [word, &word.to_uppercase(), &outcome_name(view.outcome)] {
-                let asked = asked(typed).unwrap_or_else(|wrong| unreachable!("{wrong}"));
-                let of: Vec<bool> = shown.iter().map(|other| asked.is_of_run(other)).collect();
-                let same = |other: &ReportView| match typed == outcome_name(view.outcome) {
-                    true => other.outcome == view.outcome,
-                    false => outcome_word(other) == outcome_word(view),
-                };
-                assert_eq!(of, shown.iter().map(same).collect::<Vec<_>>(), "{typed}");
-            }
+            let same = |of: &dyn Fn(&ReportView) -> String| -> Vec<bool> {
+                shown.iter().map(|other| of(other) == of(view)).collect()
+            };
+            let of_phrase = same(&|view| Conclusion::of(view).phrase().to_owned());
+            let phrase = Conclusion::of(view).phrase();
+            assert_eq!(chosen(phrase, &shown), of_phrase, "{phrase}");
+            assert_eq!(chosen(&phrase.to_uppercase(), &shown), of_phrase, "{phrase}");
+            let name = view.outcome.name();
+            assert_eq!(chosen(&name, &shown), same(&|view| view.outcome.name().to_owned()), "{name}");
         }
     }
 
     #[test]
-    fn starts_are_asked_for_by_json_name_and_by_table_words() {
+    fn runs_are_asked_for_by_the_status_and_the_reason_in_the_table() {
+        let shown = shown();
+        for (typed, at) in [
+            ("pending", 0),
+            ("running", 1),
+            ("stopping", 2),
+            ("stopped by a user", 5),
+            ("the safety lever was engaged", 6),
+            ("the steady state deviated", 7),
+        ] {
+            let expected: Vec<bool> = (0..shown.len()).map(|other| other == at).collect();
+            assert_eq!(chosen(typed, &shown), expected, "{typed}");
+        }
+    }
+
+    #[test]
+    fn starts_are_asked_for_by_json_name_and_by_phrase() {
         for (typed, start) in [
             ("refused", StartOutcome::Refused),
             ("failedStart", StartOutcome::FailedStart),
@@ -177,15 +201,24 @@ mod tests {
     }
 
     #[test]
-    fn the_former_words_for_the_lever_are_still_understood() {
-        assert_eq!(asked(FORMER_LEVER_ENGAGED), asked(LEVER_ENGAGED));
-        assert_eq!(EndReason::SafetyLever.to_string(), LEVER_ENGAGED);
+    fn former_words_are_still_understood() {
+        for (former, phrase) in [
+            ("completed", "no steady state given"),
+            ("NOT restored", "NOT restored yet"),
+            ("the safety lever is engaged", "the safety lever was engaged"),
+        ] {
+            assert_eq!(asked(former), asked(phrase), "{former}");
+        }
+        // The reasons are those of the runs.
+        assert_eq!(EndReason::SafetyLever.to_string(), REASONS[2]);
+        assert_eq!(EndReason::UserRequest.to_string(), REASONS[1]);
+        assert!(EndReason::Deviated { condition: "c".into() }.to_string().starts_with(REASONS[0]));
     }
 
     #[test]
     fn another_outcome_gets_the_list() {
         let wrong = asked("fine").err().unwrap_or_default();
-        for (known, _) in KNOWN {
+        for (known, _) in known() {
             assert!(wrong.contains(known), "{known}: {wrong}");
         }
     }

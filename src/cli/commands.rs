@@ -1,16 +1,19 @@
 //! Commands of snapback in the texts of the plan and the steps.
 
+use super::place_options::PlaceOptions;
+
 /// Adds `places` to each `snapback` command in a text from the plan or the steps, which do not know how this command
 /// reached the stack. A command that already has options stays as it is.
-pub(super) fn complete_commands(text: &str, places: &str) -> String {
+pub(super) fn complete_commands(text: &str, places: &PlaceOptions) -> String {
     const NAME: &str = "snapback ";
     let mut complete = String::new();
     let mut rest = text;
     while let Some(at) = rest.find(NAME) {
-        let end = at + NAME.len() + command_length(&rest[at + NAME.len()..]).unwrap_or(0);
+        let begin = at + NAME.len();
+        let end = begin + command_length(&rest[begin..]).unwrap_or(0);
         complete.push_str(&rest[..end]);
-        if end > at + NAME.len() && !has_options(&rest[end..]) {
-            complete.push_str(places);
+        if end > begin && !has_options(&rest[end..]) {
+            complete.push_str(&places.of(&rest[begin..end]));
         }
         rest = &rest[end..];
     }
@@ -46,7 +49,8 @@ mod tests {
 
     #[test]
     fn commands_in_refusals_reach_the_same_stack() {
-        let places = " --stack lab";
+        let stack = "lab".to_owned();
+        let places = PlaceOptions::new([("stack", Some(&stack))]);
         for (text, expected) in [
             ("release it: snapback lever disengage", "release it: snapback lever disengage --stack lab"),
             ("end it: snapback rollback run-1; or", "end it: snapback rollback run-1 --stack lab; or"),
@@ -56,8 +60,8 @@ mod tests {
             ("see snapback status r --stack lab; to", "see snapback status r --stack lab; to"),
             ("one of snapback's; snapback reports it", "one of snapback's; snapback reports it"),
         ] {
-            assert_eq!(complete_commands(text, places), expected);
-            assert_eq!(complete_commands(text, ""), text);
+            assert_eq!(complete_commands(text, &places), expected);
+            assert_eq!(complete_commands(text, &PlaceOptions::default()), text);
         }
     }
 }

@@ -1,9 +1,10 @@
-//! The examples in the help of each command. A test parses each of them.
+//! The examples in the help of each command. A test parses each of them. One that is too long for a terminal of 80 columns continues in
+//! another line, so that it can be pasted.
 
 /// A line to type, and what it does.
 type Example = (&'static str, &'static str);
 
-/// The examples of each command.
+/// The examples of each command, such as `run` or `schedule add`.
 pub(super) const EXAMPLES: &[(&str, &[Example])] = &[
     (
         "check",
@@ -48,6 +49,27 @@ pub(super) const EXAMPLES: &[(&str, &[Example])] = &[
         &[
             ("snapback lever engage --reason 'incident 4711'", "End all runs, and start no other."),
             ("snapback lever disengage --reason 'incident 4711 is over'", "Let runs start again."),
+        ],
+    ),
+    (
+        "lever disengage",
+        &[("snapback lever disengage --reason 'incident 4711 is over'", "Let runs start again, and tell why.")],
+    ),
+    (
+        "lever engage",
+        &[
+            ("snapback lever engage --reason 'incident 4711'", "End all runs, start no other, and tell why."),
+            (
+                "snapback lever engage --direct --table TABLE",
+                "Do it while the stack is broken; make deploy printed the table's name.",
+            ),
+        ],
+    ),
+    (
+        "lever show",
+        &[
+            ("snapback lever show", "See whether runs can start, who moved the lever, and why."),
+            ("snapback lever show --json", "Read it in a script."),
         ],
     ),
     (
@@ -96,12 +118,44 @@ pub(super) const EXAMPLES: &[(&str, &[Example])] = &[
         &[
             ("snapback schedule add weekly experiment.yaml --rate '7 days'", "Run an experiment once a week."),
             (
-                "snapback schedule add nightly experiment.yaml --cron '0 3 ? * MON-FRI *' --time-zone Europe/Berlin",
+                "snapback schedule add nightly experiment.yaml \\\n      --cron '0 3 ? * MON-FRI *' --time-zone Europe/Berlin",
                 "Run it at 3 o'clock on working days.",
             ),
             ("snapback schedule list", "List the schedules."),
         ],
     ),
+    (
+        "schedule add",
+        &[
+            (
+                "snapback schedule add weekly experiment.yaml \\\n      --rate '7 days' --start 2030-01-07T09:00:00Z",
+                "Run an experiment once a week, from a date on.",
+            ),
+            (
+                "snapback schedule add nightly experiment.yaml \\\n      --cron '0 3 ? * MON-FRI *' --time-zone Europe/Berlin",
+                "Run it at 3 o'clock on working days.",
+            ),
+            (
+                "snapback schedule add game-day experiment.yaml --at 2030-01-07T09:00:00",
+                "Run it once, at 9 o'clock UTC.",
+            ),
+            (
+                "snapback schedule add weekly experiment.yaml \\\n      --rate '14 days' --window 60 --replace",
+                "Change a schedule: start within an hour, every other week.",
+            ),
+        ],
+    ),
+    (
+        "schedule list",
+        &[
+            ("snapback schedule list", "See every schedule, and the outcome of its last start."),
+            ("snapback schedule list --json", "Read them in a script."),
+        ],
+    ),
+    ("schedule pause", &[("snapback schedule pause nightly", "Start nothing until the schedule is resumed.")]),
+    ("schedule remove", &[("snapback schedule remove nightly", "Delete a schedule.")]),
+    ("schedule resume", &[("snapback schedule resume nightly", "Let a paused schedule start runs again.")]),
+    ("schedule show", &[("snapback schedule show nightly", "See a schedule, and the outcomes of its latest starts.")]),
     (
         "schema",
         &[
@@ -115,6 +169,7 @@ pub(super) const EXAMPLES: &[(&str, &[Example])] = &[
             ("snapback status", "See what is active."),
             ("snapback status --outcome refused --since P7D", "See which starts of the last week were refused."),
             ("snapback status nightly-1", "See one run."),
+            ("snapback status nightly-1 --watch", "Follow it to its end."),
         ],
     ),
 ];

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use crate::model::run::RunStatus;
-use crate::plan::rendering::{Outcome, ReportView};
+use crate::plan::conclusion::Conclusion;
+use crate::plan::rendering::ReportView;
 
 /// The exit code of a command. The numbers are part of the interface: docs/operations.md documents them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,14 +52,20 @@ impl Exit {
     /// The exit code for the outcome of a run.
     #[must_use]
     pub fn of(report: &ReportView) -> Self {
-        match report.outcome {
-            Outcome::Unfinished => Self::Unfinished,
-            Outcome::Held | Outcome::NoSteadyState => Self::Success,
-            Outcome::Unproven => Self::Unproven,
-            Outcome::Drifted => Self::Drifted,
-            Outcome::RestoreFailed => Self::RestoreFailed,
-            Outcome::EndedEarly if report.status == RunStatus::Failed => Self::Error,
-            Outcome::EndedEarly => Self::EndedEarly,
+        Conclusion::of(report).into()
+    }
+}
+
+impl From<Conclusion> for Exit {
+    fn from(conclusion: Conclusion) -> Self {
+        match conclusion {
+            Conclusion::Unfinished => Self::Unfinished,
+            Conclusion::Held | Conclusion::NoSteadyState => Self::Success,
+            Conclusion::Unproven => Self::Unproven,
+            Conclusion::EndedEarly | Conclusion::Deviated | Conclusion::NotJudged => Self::EndedEarly,
+            Conclusion::Failed => Self::Error,
+            Conclusion::Drifted => Self::Drifted,
+            Conclusion::RestoreFailed => Self::RestoreFailed,
         }
     }
 }
@@ -74,9 +80,10 @@ impl From<Exit> for ExitCode {
 mod tests {
     use super::*;
     use crate::model::marker::stopped_marker;
-    use crate::model::run::{EndReason, TargetRecord, TargetStatus};
+    use crate::model::run::{EndReason, RunStatus, TargetRecord, TargetStatus};
     use crate::model::snapshot::Change;
     use crate::model::time::Time;
+    use crate::plan::conclusion::StartOutcome;
     use crate::plan::rendering::report_view;
     use crate::testing::samples::{function_arn, run_id};
 
@@ -105,5 +112,35 @@ mod tests {
         }
         assert_eq!(code(RunStatus::Completed, TargetStatus::Restored, &[]), 8, "nothing was injected");
         assert_eq!((Exit::Invalid.code(), Exit::Refused.code()), (2, 3));
+    }
+
+    /// The meaning is for readers only.
+    #[test]
+    fn the_docs_list_each_outcome_with_its_phrase_and_code() {
+        let page = include_str!("../../docs/operations.md");
+        let (_, rest) = page.split_once("<!-- outcomes:begin -->\n").unwrap_or_default();
+        let (table, _) = rest.split_once("<!-- outcomes:end -->").unwrap_or_default();
+        let listed: Vec<Vec<&str>> = table
+            .lines()
+            .skip(2)
+            .map(|row| {
+                let cells: Vec<&str> =
+                    row.trim_matches('|').split('|').map(|cell| cell.trim().trim_matches('`')).collect();
+                assert!(cells.len() == 4 && !cells[2].is_empty(), "{row}");
+                vec![cells[0], cells[1], cells[3]]
+            })
+            .collect();
+        let of_run = |conclusion: Conclusion| {
+            let code = Exit::from(conclusion).code().to_string();
+            [conclusion.outcome().name().to_owned(), conclusion.phrase().to_owned(), code]
+        };
+        // An invalid input is a refused start too, and its code is that of wrong usage.
+        let of_start = |start: StartOutcome| {
+            let code = if start == StartOutcome::Refused { "2 or 3" } else { "1" };
+            [start.name().to_owned(), start.phrase().to_owned(), code.to_owned()]
+        };
+        let runs = Conclusion::ALL.map(of_run);
+        let starts = StartOutcome::ALL.map(of_start);
+        assert_eq!(listed, runs.into_iter().chain(starts).collect::<Vec<_>>());
     }
 }

@@ -15,6 +15,7 @@ use crate::model::refusal::StatedRefusal;
 use crate::model::run::{EndReason, Run, RunStatus, TargetRecord};
 use crate::model::target::{Target, tags_text};
 use crate::model::time::{Time, seconds_up};
+use crate::plan::outcome_text::status_text;
 use crate::ports::{Alarms, Clock, Ledger};
 use crate::steps::error::{StepError, StepErrorKind, failure_message};
 use crate::steps::retry::retry;
@@ -32,7 +33,6 @@ use super::screen::Screen;
 use super::stack::{RollbackError, Stack};
 use super::stream::{RunEvent, RunLine};
 use super::undo::{Undo, instead, through_function};
-use super::words::status_text;
 
 /// How often the run is read.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use quick_junit::{NonSuccessKind, Report, SerializeError, TestCase, TestCaseStatus, TestSuite};
 
 use crate::plan::checks::{Check, CheckResult, Subject};
+use crate::plan::outcome_text::outcome_text;
 
 use super::Failure;
 use super::finished::Finished;
@@ -15,6 +16,7 @@ pub(super) fn junit(experiment: &str, outcome: Result<&Finished, &Failure>) -> R
     match outcome {
         Ok(finished) => {
             suite.add_property(("run", finished.view.run_id.as_str()));
+            suite.add_property(("outcome", outcome_text(&finished.view).as_str()));
             let last = finished.run.closed_at.unwrap_or(finished.run.deadline);
             suite.set_time(finished.run.created_at.until(last));
             suite.add_test_cases(finished.checks().iter().map(|check| of_check(experiment, check)));
@@ -95,7 +97,7 @@ mod tests {
     fn an_open_restore_is_a_failure() {
         let finished = finished(RunStatus::Failed, TargetStatus::Restoring);
         let xml = junit("a", Ok(&finished)).unwrap_or_default();
-        assert_eq!((suite(&xml).failures, xml.matches("message=\"not restored yet\"").count()), (2, 1), "{xml}");
+        assert_eq!((suite(&xml).failures, xml.matches("message=\"NOT restored yet\"").count()), (2, 1), "{xml}");
     }
 
     #[test]

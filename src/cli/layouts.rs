@@ -5,6 +5,7 @@ use anstream::adapter::strip_str;
 use super::listed::{FailedStart, Listed};
 use super::output::Output;
 use super::pen::{Pen, Tone};
+use super::place_options::PlaceOptions;
 use super::plan_text::plan_text;
 use super::progress_text::ShownTargets;
 use super::report_text::report_text;
@@ -212,7 +213,7 @@ fn a_status_fits_every_terminal_and_begins_with_what_runs() {
             let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
             if width < 140 {
                 assert!(words.contains("running, 100 s left") && words.contains("took 1 min 30 s"), "{text}");
-                assert!(words.contains("stopped by a user") && words.contains("anna"), "{text}");
+                assert!(words.contains("ended early: stopped by a user") && words.contains("anna"), "{text}");
             } else {
                 assert!(lines[0].starts_with("run ") && lines[0].ends_with(" targets"), "{text}");
                 assert!(text.contains(&format!("{count}")), "{text}");
@@ -229,7 +230,8 @@ fn a_status_shows_commands_whole_and_does_not_pad_rows_for_them() {
     let execution = ListedExecution { name: "r-2".into(), arn: String::new(), started_at: Time(0), has_failed: true };
     let failed = FailedExecution { error: "Refused".into(), cause, ..FailedExecution::default() };
     let starts = [FailedStart::of(&execution, failed)];
-    let output = Output::new(false).with_places(" --stack snapback-lab-survives".to_owned());
+    let stack = "snapback-lab-survives".to_owned();
+    let output = Output::new(false).with_places(PlaceOptions::new([("stack", Some(&stack))]));
     for width in [Some(40), Some(60), Some(80), Some(140), Some(160), None] {
         let text = status_table(&runs, &starts, Time(3_900_000), Pen { colors: false, width });
         let printed: String = text.lines().map(|line| output.complete(line) + "\n").collect();

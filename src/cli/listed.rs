@@ -7,7 +7,8 @@ use crate::aws::{FailedExecution, ListedExecution};
 use crate::model::actor::Actor;
 use crate::model::run::{Run, RunStatus, TargetRecord};
 use crate::model::time::Time;
-use crate::plan::rendering::ReportView;
+use crate::plan::conclusion::StartOutcome;
+use crate::plan::rendering::{ReportView, TargetReport};
 use crate::steps::error::{StepErrorKind, failure_message};
 
 use super::report::LeverView;
@@ -18,9 +19,9 @@ use super::report::LeverView;
 pub(super) struct StatusView<'a> {
     /// The safety lever; null if it was never moved.
     pub(super) lever: Option<LeverView<'a>>,
-    /// What the stack must not be deleted with, one text each: targets that are not restored, runs that are not closed, and
-    /// entries that cannot be read. The options choose none of it.
-    pub(super) armed: Vec<String>,
+    /// What the stack must not be deleted with: targets that are not restored, runs that are not closed, and entries that
+    /// cannot be read. The options choose none of it.
+    pub(super) armed: Vec<ArmedView>,
     /// The runs that the options choose.
     pub(super) runs: Vec<&'a ReportView>,
     /// The starts that left no run.
@@ -28,6 +29,80 @@ pub(super) struct StatusView<'a> {
     /// The records that cannot be read; absent if there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) unreadable: Vec<String>,
+}
+
+/// A target that is not restored, a run that is not closed, or an entry of the ledger that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ArmedView {
+    /// All of it in one text, for display.
+    text: String,
+    /// The run; absent if the entry cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run_id: Option<String>,
+    /// The target's function, by name; absent if it is a whole run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    function: Option<String>,
+    /// The function's ARN.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arn: Option<String>,
+    /// The status of the target or, without one, of the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<&'static str>,
+    /// When the run was created; RFC 3339. Absent if its record cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<String>,
+    /// What the inject or the restore of the target waits for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waiting_for: Option<String>,
+    /// Why the last attempt to restore the target failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restore_error: Option<String>,
+}
+
+impl ArmedView {
+    /// A run that is not closed.
+    pub(super) fn run(view: &ReportView) -> Self {
+        Self {
+            text: format!("run {} ({})", view.run_id, view.status.name()),
+            run_id: Some(view.run_id.clone()),
+            status: Some(view.status.name()),
+            since: Some(view.created_at.clone()).filter(|at| *at != Time(0).to_string()),
+            ..Self::unreadable(String::new())
+        }
+    }
+
+    /// A target that is not restored.
+    pub(super) fn target(view: &ReportView, target: &TargetReport) -> Self {
+        Self {
+            text: format!("{} ({}, run {})", target.function, target.status.name(), view.run_id),
+            function: Some(target.function.clone()),
+            arn: Some(target.arn.clone()),
+            status: Some(target.status.name()),
+            waiting_for: target.waiting_for.clone(),
+            restore_error: target.restore_error.clone(),
+            ..Self::run(view)
+        }
+    }
+
+    /// An entry that cannot be read.
+    pub(super) fn unreadable(text: String) -> Self {
+        Self {
+            text,
+            run_id: None,
+            function: None,
+            arn: None,
+            status: None,
+            since: None,
+            waiting_for: None,
+            restore_error: None,
+        }
+    }
+
+    /// All of it in one text.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
 }
 
 /// One run that `status` shows.
@@ -65,16 +140,6 @@ pub(super) struct FailedStart {
     pub(super) error: String,
     /// Why.
     pub(super) cause: String,
-}
-
-/// How a start ended that left no run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub(super) enum StartOutcome {
-    /// The input was invalid, or a guardrail refused it.
-    Refused,
-    /// It failed for another reason.
-    FailedStart,
 }
 
 impl FailedStart {

@@ -8,6 +8,7 @@ mod awaited;
 mod check;
 mod command_line;
 mod commands;
+mod common_options;
 mod direct;
 mod encoding;
 mod evidence;
@@ -29,8 +30,11 @@ mod layouts;
 mod lever;
 mod listed;
 mod manual;
+#[cfg(test)]
+mod one_phrase;
 mod output;
 mod pen;
+mod place_options;
 mod places;
 mod plan;
 mod plan_text;
@@ -53,6 +57,7 @@ mod summary;
 mod syntax;
 mod table;
 mod undo;
+mod usage_error;
 mod watch;
 mod words;
 mod wrap;
@@ -71,7 +76,7 @@ use undo::Undo;
 pub async fn main() -> Exit {
     let arguments = match command_line::parse() {
         Ok(arguments) => arguments,
-        Err(error) => return command_line::show(&error),
+        Err(unparsed) => return command_line::show(&unparsed),
     };
     let output = Output::new(arguments.json).with_places(arguments.places()).quieter(arguments.quiet);
     let output = output.in_lines(matches!(arguments.command, Command::Run(_)));
@@ -130,7 +135,7 @@ async fn command(arguments: &Arguments, output: &Output) -> Result<Exit, Failure
 
 fn completions(shell: clap_complete::Shell) -> String {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut command_line::whole_command(), "snapback", &mut script);
+    clap_complete::generate(shell, &mut command_line::completed_command(), "snapback", &mut script);
     String::from_utf8_lossy(&script).into_owned()
 }
 

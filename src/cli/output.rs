@@ -17,6 +17,7 @@ use super::commands::complete_commands;
 use super::exit::Exit;
 use super::file_error::FileError;
 use super::pen::{Pen, Tone};
+use super::place_options::PlaceOptions;
 use super::plan_text::plan_text;
 use super::report_text::report_text;
 use super::wrap::wrapped;
@@ -38,7 +39,7 @@ pub(super) struct Output {
     /// How standard error is drawn, which shows progress.
     pub(super) progress: Pen,
     /// The options that every printed `snapback` command needs to reach the same stack.
-    places: String,
+    places: PlaceOptions,
     failed: RefCell<Option<io::Error>>,
 }
 
@@ -68,12 +69,12 @@ impl Output {
         let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let live = io::stderr().is_terminal() && !is_dumb && !as_json;
         let pen = if as_json { Pen::PLAIN } else { Pen::of(&io::stdout()) };
-        let (progress, places, failed) = (Pen::of(&io::stderr()), String::new(), RefCell::default());
+        let (progress, places, failed) = (Pen::of(&io::stderr()), PlaceOptions::default(), RefCell::default());
         Self { as_json, live, quiet: false, in_lines: false, pen, progress, places, failed }
     }
 
     /// Adds the options for printed commands (see [`Arguments::places`](super::arguments::Arguments::places)).
-    pub(super) fn with_places(self, places: String) -> Self {
+    pub(super) fn with_places(self, places: PlaceOptions) -> Self {
         Self { places, ..self }
     }
 

@@ -1,12 +1,13 @@
 //! A report as text: how a run ended, once; what it has shown; and each target that a user has to check.
 
-use crate::model::run::{RunStatus, TargetStatus};
+use crate::model::run::TargetStatus;
 use crate::model::time::Time;
+use crate::plan::conclusion::Conclusion;
 use crate::plan::outcome_text::outcome_text;
 use crate::plan::rendering::{Outcome, ReportView, TargetReport, has_version};
 
 use super::pen::{Pen, Tone};
-use super::words::{joined, status_text, targets};
+use super::words::{joined, targets};
 
 /// The targets up to which each has a line. Of more, only those that need attention have one.
 const MAX_LISTED: usize = 10;
@@ -28,8 +29,8 @@ pub(super) fn report_text(view: &ReportView, pen: Pen) -> String {
 }
 
 fn head(view: &ReportView, pen: Pen) -> Vec<String> {
-    let outcome = pen.paint(outcome_tone(view.outcome), outcome_text(view));
-    let mut lines = vec![format!("run {}: {outcome}{}", view.run_id, why(view))];
+    let outcome = pen.paint(outcome_tone(view.outcome), &outcome_text(view));
+    let mut lines = vec![format!("run {}: {outcome}", view.run_id)];
     if !view.experiment.is_empty() {
         let end = match &view.closed_at {
             Some(closed_at) => format!("closed at {closed_at}"),
@@ -44,16 +45,6 @@ fn head(view: &ReportView, pen: Pen) -> Vec<String> {
     lines.extend(actors.into_iter().filter_map(|(did, actor)| Some(format!("  {did} by {}", actor.as_ref()?))));
     lines.extend(view.seed.map(|seed| format!("  targets drawn with seed {seed}")));
     lines
-}
-
-/// Returns why the run has its status, unless the outcome has it already.
-fn why(view: &ReportView) -> String {
-    let at_its_end = matches!(view.outcome, Outcome::Held | Outcome::NoSteadyState | Outcome::Unproven);
-    match (at_its_end, view.outcome) {
-        (true, _) => String::new(),
-        (false, Outcome::Unfinished) => format!("; {}", status_text(view.status, view.reason.as_deref())),
-        (false, _) => view.reason.as_ref().map(|reason| format!("; {reason}")).unwrap_or_default(),
-    }
 }
 
 pub(super) fn outcome_tone(outcome: Outcome) -> Tone {
@@ -74,10 +65,10 @@ fn findings(view: &ReportView, pen: Pen) -> Vec<String> {
     }
     lines.extend(view.deviations.iter().map(|deviation| format!("    {deviation}")));
     lines.extend(view.injected.iter().map(|injected| format!("  injected: {injected}")));
-    // A run that was ended before its time does not have to show an effect.
-    let ended_early = view.outcome == Outcome::EndedEarly && view.status != RunStatus::Completed;
-    if let Some(effect) = view.effect.as_ref().filter(|_| !ended_early) {
-        lines.push(format!("  {} {effect}", pen.paint(Tone::Warning, "no effect shown:")));
+    // A run that was ended before its time does not have to show an effect, and the first line has that of an unproven one.
+    let is_open = !matches!(Conclusion::of(view), Conclusion::EndedEarly | Conclusion::Failed | Conclusion::Unproven);
+    if let Some(effect) = view.effect.as_ref().filter(|_| is_open) {
+        lines.push(format!("  {}: {effect}", pen.paint(Tone::Warning, Conclusion::Unproven.phrase())));
     }
     let functions: Vec<&str> = view.targets.iter().map(|target| target.function.as_str()).collect();
     let notes = joined(&view.notes, &functions);

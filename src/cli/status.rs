@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::model::names::RunId;
 use crate::model::run::Run;
-use crate::plan::rendering::{ReportView, report_view};
+use crate::plan::rendering::report_view;
 use crate::ports::{Clock, Ledger, World};
 use crate::steps::retry::retry;
 use crate::steps::run_targets::found_targets;
@@ -12,7 +12,7 @@ use crate::steps::run_targets::found_targets;
 use super::arguments::{Arguments, StatusOptions};
 use super::exit::Exit;
 use super::failed_starts::failed_starts;
-use super::listed::{Listed, StatusView, is_ending};
+use super::listed::{ArmedView, Listed, StatusView, is_ending};
 use super::output::Output;
 use super::pen::Tone;
 use super::report::{LeverView, report, show_lever};
@@ -88,8 +88,8 @@ async fn overview(arguments: &Arguments, options: &StatusOptions, output: &Outpu
         _ => Vec::new(),
     };
     let exit = if unreadable.is_empty() { Exit::Success } else { Exit::Error };
-    let unread: Vec<String> =
-        active.unreadable.iter().map(|entry| format!("an entry that cannot be read ({entry})")).collect();
+    let unread = active.unreadable.iter().map(|entry| format!("an entry that cannot be read ({entry})"));
+    let unread: Vec<ArmedView> = unread.map(ArmedView::unreadable).collect();
     if output.as_json {
         // What a stack must not be destroyed with: a run that is not closed may still be the rollback function's.
         let armed = [armed(&runs), unread, restored_runs(&runs)].concat();
@@ -115,30 +115,28 @@ async fn overview(arguments: &Arguments, options: &StatusOptions, output: &Outpu
 }
 
 /// Lists the targets that are not restored, and the runs that may still arm targets.
-fn armed(runs: &[Listed]) -> Vec<String> {
+fn armed(runs: &[Listed]) -> Vec<ArmedView> {
     let mut armed = Vec::new();
     for Listed { is_active, view, .. } in runs {
         let open = view.targets.iter().filter(|target| !target.status.is_final());
-        armed.extend(open.map(|target| format!("{} ({}, run {})", target.function, target.status.name(), view.run_id)));
+        armed.extend(open.map(|target| ArmedView::target(view, target)));
         if *is_active && is_restored(view) && !is_ending(view) {
-            armed.push(run_line(view));
+            armed.push(ArmedView::run(view));
         }
     }
     armed
 }
 
 /// Lists the runs with nothing to restore that are not closed yet, for example because they wait for metrics.
-fn restored_runs(runs: &[Listed]) -> Vec<String> {
+fn restored_runs(runs: &[Listed]) -> Vec<ArmedView> {
     let waiting = runs.iter().filter(|run| run.is_active && is_restored(&run.view) && is_ending(&run.view));
-    waiting.map(|run| run_line(&run.view)).collect()
-}
-
-fn run_line(view: &ReportView) -> String {
-    format!("run {} ({})", view.run_id, view.status.name())
+    waiting.map(|run| ArmedView::run(&run.view)).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::model::marker::stopped_marker;
     use crate::model::run::{EndReason, RunStatus, TargetRecord, TargetStatus};
@@ -156,13 +154,23 @@ mod tests {
             let view = report_view(&run, std::slice::from_ref(&record));
             [Listed { is_active: true, is_chosen: true, run, targets: vec![record], view }]
         };
+        let texts = |armed: Vec<ArmedView>| armed.iter().map(|entry| entry.text().to_owned()).collect::<Vec<_>>();
+        let found = |runs: &[Listed]| (texts(armed(runs)), texts(restored_runs(runs)));
         let restored = view(RunStatus::Stopping, TargetStatus::Restored);
-        assert_eq!((armed(&restored), restored_runs(&restored)), (vec![], vec!["run r (stopping)".to_owned()]));
+        assert_eq!(found(&restored), (vec![], vec!["run r (stopping)".to_owned()]));
         let open = view(RunStatus::Stopping, TargetStatus::Restoring);
-        assert_eq!((armed(&open), restored_runs(&open)), (vec!["checkout (restoring, run r)".to_owned()], vec![]));
+        assert_eq!(found(&open), (vec!["checkout (restoring, run r)".to_owned()], vec![]));
+        let expected = json!({
+            "text": "checkout (restoring, run r)", "runId": "r", "function": "checkout",
+            "arn": function_arn("checkout").to_string(), "status": "restoring",
+        });
+        assert_eq!(serde_json::to_value(armed(&open)).ok(), Some(json!([expected])));
         let mut starting = view(RunStatus::Pending, TargetStatus::Pending);
-        starting[0].view.targets.clear();
-        assert_eq!((armed(&starting), restored_runs(&starting)), (vec!["run r (pending)".to_owned()], vec![]));
+        (starting[0].view.targets, starting[0].view.created_at) = (Vec::new(), Time(1000).to_string());
+        assert_eq!(found(&starting), (vec!["run r (pending)".to_owned()], vec![]));
+        let expected =
+            json!({ "text": "run r (pending)", "runId": "r", "status": "pending", "since": "1970-01-01T00:00:01Z" });
+        assert_eq!(serde_json::to_value(armed(&starting)).ok(), Some(json!([expected])));
     }
 
     #[tokio::test]
@@ -189,7 +197,7 @@ mod tests {
         );
         let armed = armed(&shown.runs);
         for open in ["checkout (armed, run run-1)", "payment (injected, run run-2)", "basket (injected, run run-3)"] {
-            assert!(armed.iter().any(|armed| armed == open), "{open}: {armed:?}");
+            assert!(armed.iter().any(|entry| entry.text() == open), "{open}: {armed:?}");
         }
     }
 }

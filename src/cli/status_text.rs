@@ -4,11 +4,12 @@ use crate::model::actor::Actor;
 use crate::model::run::{RunStatus, TargetStatus};
 use crate::model::text::escape_controls;
 use crate::model::time::{Time, span_text};
+use crate::plan::conclusion::{Conclusion, StartOutcome};
+use crate::plan::outcome_text::concluded;
 use crate::plan::rendering::ReportView;
 
-use super::asked_outcome::{FAILED_TO_START, outcome_word};
 use super::awaited::awaited;
-use super::listed::{FailedStart, Listed, StartOutcome, is_ending};
+use super::listed::{ArmedView, FailedStart, Listed, is_ending};
 use super::pen::{Pen, Tone};
 use super::progress_text::{remaining, waiting};
 use super::report_text::outcome_tone;
@@ -48,10 +49,10 @@ pub(super) fn status_table(runs: &[Listed], starts: &[FailedStart], now: Time, p
 fn run_row(listed: &Listed, now: Time) -> Row {
     let Listed { run, targets, view, .. } = listed;
     let is_over = run.status.is_final();
-    let outcome = match is_over {
-        true => outcome_word(view),
-        false if run.status == RunStatus::Running => format!("running, {}", remaining(run, targets, now)),
-        false => run.status.name().to_owned(),
+    let (outcome, why) = match is_over {
+        true => outcome(view),
+        false if run.status == RunStatus::Running => (format!("running, {}", remaining(run, targets, now)), None),
+        false => (run.status.name().to_owned(), None),
     };
     let waits = awaited(run, targets).or_else(|| waiting(targets)).filter(|_| !is_over);
     // A run whose record cannot be read has no times.
@@ -60,7 +61,6 @@ fn run_row(listed: &Listed, now: Time) -> Row {
     let took =
         if has_times { span_text(run.created_at.until(run.closed_at.unwrap_or(now)).as_secs()) } else { String::new() };
     let by = run.started_by.as_ref().map(actor_name).unwrap_or_default();
-    let (outcome, why) = with_reason(&outcome);
     let cells = vec![run.id.to_string(), outcome, view.experiment.clone(), started, took, by, count(view)];
     let tone = match outcome_tone(view.outcome) {
         Tone::Good => None,
@@ -72,22 +72,29 @@ fn run_row(listed: &Listed, now: Time) -> Row {
 fn start_row(start: &FailedStart) -> Row {
     let by = start.started_by.as_ref().map(actor_name).unwrap_or_default();
     let cause = start.cause.lines().next().unwrap_or_default();
-    let outcome = match start.outcome {
-        StartOutcome::Refused => format!("refused: {cause}"),
-        StartOutcome::FailedStart => format!("{FAILED_TO_START}: {}: {cause}", start.error),
+    let outcome = start.outcome.phrase();
+    let sentence = match start.outcome {
+        StartOutcome::Refused => format!("{outcome}: {cause}"),
+        StartOutcome::FailedStart => format!("{outcome}: {}: {cause}", start.error),
     };
-    let (outcome, sentence) = with_reason(&outcome);
     let experiment = start.experiment.clone().unwrap_or_default();
     let started = start.started_at.to_string();
-    let cells = vec![start.run_id.clone(), outcome, experiment, started, String::new(), by, String::new()];
-    Row { is_active: false, started_at: start.started_at, tone: Some(Tone::Warning), cells, sentence }
+    let cells = vec![start.run_id.clone(), outcome.to_owned(), experiment, started, String::new(), by, String::new()];
+    Row { is_active: false, started_at: start.started_at, tone: Some(Tone::Warning), cells, sentence: Some(sentence) }
 }
 
-/// Returns the word for an outcome, and the whole text if a reason follows the word.
-fn with_reason(outcome: &str) -> (String, Option<String>) {
-    match outcome.split_once(": ") {
-        Some((word, _)) => (word.to_owned(), Some(outcome.to_owned())),
-        None => (outcome.to_owned(), None),
+/// Returns the outcome for a cell, and the whole text for a sentence if the cell has only a part of it.
+fn outcome(view: &ReportView) -> (String, Option<String>) {
+    let phrase = Conclusion::of(view).phrase().to_owned();
+    let whole = concluded(view);
+    match whole.strip_prefix(&format!("{phrase}: ")) {
+        None => (phrase, None),
+        // Most reasons are short: an alarm, a user, the lever. Of the others, the cell has the beginning.
+        Some(why) if phrase == Conclusion::EndedEarly.phrase() => match why.split_once(": ") {
+            None => (whole, None),
+            Some((beginning, _)) => (format!("{phrase}: {beginning}"), Some(whole)),
+        },
+        Some(_) => (phrase, Some(whole)),
     }
 }
 
@@ -111,7 +118,7 @@ fn actor_name(actor: &Actor) -> String {
 }
 
 /// Returns what is armed, by run; `None` if nothing is.
-pub(super) fn armed_text(runs: &[Listed], unreadable: &[String]) -> Option<String> {
+pub(super) fn armed_text(runs: &[Listed], unreadable: &[ArmedView]) -> Option<String> {
     let of_run = |listed: &Listed| {
         let view = &listed.view;
         let open = view.targets.iter().filter(|target| !target.status.is_final());
@@ -124,6 +131,7 @@ pub(super) fn armed_text(runs: &[Listed], unreadable: &[String]) -> Option<Strin
             true => None,
         }
     };
-    let armed: Vec<String> = runs.iter().filter_map(of_run).chain(unreadable.iter().cloned()).collect();
+    let armed: Vec<String> =
+        runs.iter().filter_map(of_run).chain(unreadable.iter().map(|entry| entry.text().to_owned())).collect();
     (!armed.is_empty()).then(|| format!("armed: {}", armed.join("; ")))
 }

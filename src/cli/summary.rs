@@ -6,14 +6,14 @@
 use crate::model::text::escape_controls;
 use crate::plan::checks::{Check, CheckResult, Subject};
 use crate::plan::field_row::FieldRow;
-use crate::plan::outcome_text::outcome_text;
+use crate::plan::outcome_text::{outcome_text, status_text};
 use crate::plan::preview::PlanView;
 
 use super::Failure;
 use super::finished::Finished;
 use super::identity::Identity;
 use super::plan_text::summary;
-use super::words::{joined, status_text};
+use super::words::joined;
 
 /// The most bytes of a summary: a comment on GitHub has at most 65,536 characters, which is less than a job's page may have
 /// (docs.github.com/en/rest/issues/comments; inferred: the page gives no figure, the service's error message does).
@@ -25,7 +25,7 @@ pub(super) fn run_summary(experiment: &str, outcome: Result<&Finished, &Failure>
     match outcome {
         Ok(finished) => {
             let view = &finished.view;
-            text.line(&format!("**{}**", escape(outcome_text(view))));
+            text.line(&format!("**{}**", escape(&outcome_text(view))));
             text.item("run", &format!("{}: {}", view.run_id, status_text(view.status, view.reason.as_deref())));
             text.item("from", &format!("{} to {}", view.created_at, view.closed_at.as_deref().unwrap_or("now")));
             for (label, actor) in [("started by", &view.started_by), ("ended by", &view.ended_by)] {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::model::names::RunId;
 use crate::model::time::span_text;
+use crate::plan::outcome_text::status_text;
 use crate::ports::{Clock, Ledger};
 use crate::steps::error::StepError;
 use crate::steps::retry::retry;
@@ -15,7 +16,6 @@ use super::exit::Exit;
 use super::output::Output;
 use super::progress_text::ShownTargets;
 use super::screen::Screen;
-use super::words::status_text;
 use super::{Failure, report, stack};
 
 /// How often the run is read.

@@ -1,8 +1,5 @@
 //! Words that several texts share, and many functions in few words: those with the same text are named together.
 
-use crate::model::run::RunStatus;
-use crate::plan::rendering::Outcome;
-
 /// The names that are listed before the others are counted.
 const LISTED: usize = 3;
 
@@ -27,6 +24,15 @@ pub(super) fn named(names: &[&str]) -> String {
     }
 }
 
+/// Lists words in a sentence: `a, b and c`, or with another last word before the last of them.
+pub(super) fn listed(words: &[impl AsRef<str>], before_last: &str) -> String {
+    let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
+    match words.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("{} {before_last} {last}", others.join(", ")),
+        _ => words.concat(),
+    }
+}
+
 /// Joins texts of the form `FUNCTION: TEXT` that differ in the function only: those about all functions have no names.
 /// Texts about anything else stay.
 pub(super) fn joined(texts: &[String], functions: &[&str]) -> Vec<String> {
@@ -48,20 +54,6 @@ pub(super) fn joined(texts: &[String], functions: &[&str]) -> Vec<String> {
     lines
 }
 
-/// The status of a run and the reason for it. A reason that begins with the status takes its place.
-pub(super) fn status_text(status: RunStatus, reason: Option<&str>) -> String {
-    match reason {
-        None => status.name().to_owned(),
-        Some(reason) if reason.starts_with(status.name()) => reason.to_owned(),
-        Some(reason) => format!("{}; {reason}", status.name()),
-    }
-}
-
-/// The name of an outcome in JSON output and in `--outcome`.
-pub(super) fn outcome_name(outcome: Outcome) -> String {
-    serde_json::to_value(outcome).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
-}
-
 pub(super) fn plural(count: usize) -> &'static str {
     if count == 1 { "" } else { "s" }
 }
@@ -75,15 +67,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_status_is_not_repeated_by_its_reason() {
-        for (status, reason, expected) in [
-            (RunStatus::Running, None, "running"),
-            (RunStatus::Stopped, Some("stopped by a user"), "stopped by a user"),
-            (RunStatus::Stopping, Some("stopped by a user"), "stopping; stopped by a user"),
-            (RunStatus::Stopped, Some("alarm a went into ALARM"), "stopped; alarm a went into ALARM"),
-        ] {
-            assert_eq!(status_text(status, reason), expected);
-        }
+    fn the_last_of_several_words_has_another_before_it() {
+        let expected = ["", "a", "a or b", "a, b or c"];
+        assert_eq!([&[][..], &["a"], &["a", "b"], &["a", "b", "c"]].map(|words| listed(words, "or")), expected);
     }
 
     #[test]

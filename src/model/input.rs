@@ -346,7 +346,7 @@ fn wrong_type(found: &Value, hidden: bool, expected: &str) -> String {
 }
 
 /// Finds the known name with the fewest edits from `name`, if they are few enough to be a typo.
-fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     // A typo is short: a text much longer than any name is not one, and would cost time.
     if name.len() > 64 {
         return None;

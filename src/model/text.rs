@@ -50,6 +50,14 @@ pub(crate) fn shorten_name(text: &str) -> String {
     }
 }
 
+/// Returns a text with a capital first letter.
+#[cfg(feature = "control")]
+#[must_use]
+pub(crate) fn capitalized(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

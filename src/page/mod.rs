@@ -29,7 +29,7 @@ pub(crate) use run_page::document;
 #[cfg(feature = "cli")]
 pub(crate) use tables::after;
 #[cfg(feature = "cli")]
-pub(crate) use verdict::{capitalized, happened, restored};
+pub(crate) use verdict::{happened, restored};
 
 /// Why a chart could not be drawn.
 pub(crate) type DrawingError = Box<dyn Error + Send + Sync>;

@@ -235,7 +235,7 @@ mod tests {
         let order = [
             "Checkout stays usable",
             "assumed-role/Developer/ana",
-            "Alarm checkout-errors went into ALARM",
+            "Ended early: alarm checkout-errors went into ALARM",
             "Restored exactly",
             "As before: 1 of 1 function; each changed field was read back",
             "Detected in",

@@ -1,8 +1,9 @@
 //! The verdict of a run in two sentences: what happened, and whether everything was restored.
 
-use crate::model::run::RunStatus;
+use crate::model::text::capitalized;
+use crate::plan::conclusion::Conclusion;
 use crate::plan::evidence::Evidence;
-use crate::plan::outcome_text::outcome_text;
+use crate::plan::outcome_text::explanation;
 use crate::plan::rendering::Outcome;
 
 use super::format::{count, span};
@@ -40,26 +41,25 @@ pub(crate) struct Sentence {
 /// Returns what happened.
 pub(crate) fn happened(evidence: &Evidence) -> Sentence {
     let report = &evidence.report;
-    let reason = report.reason.as_deref().map_or(String::new(), capitalized);
-    let effect = || report.effect.as_deref().map_or(String::new(), capitalized);
-    let (tone, text, more) = match (report.outcome, report.status) {
-        (Outcome::Unfinished, status) => {
-            (Tone::Warning, "The run is not over yet".into(), format!("It is {}.", status.name()))
+    let sentence = |text: Option<&String>| text.map_or(String::new(), |text| capitalized(text));
+    let ending = Conclusion::of_ending(report);
+    let (tone, more) = match ending {
+        Conclusion::Unfinished => (Tone::Warning, format!("It is {}.", report.status.name())),
+        Conclusion::Held => (Tone::Good, whole_duration(evidence)),
+        Conclusion::NoSteadyState => (Tone::Plain, whole_duration(evidence)),
+        Conclusion::NotJudged => (Tone::Warning, whole_duration(evidence)),
+        Conclusion::Unproven => (Tone::Warning, sentence(report.effect.as_ref())),
+        Conclusion::EndedEarly => (Tone::Warning, ended_by(evidence)),
+        Conclusion::Deviated => (Tone::Bad, report.deviations.join("; ")),
+        // The last two are of targets, and not of how a run has ended.
+        Conclusion::Failed | Conclusion::Drifted | Conclusion::RestoreFailed => {
+            (Tone::Bad, sentence(report.reason.as_ref()))
         }
-        (_, RunStatus::Failed) => (Tone::Bad, "The run failed".into(), reason),
-        (_, RunStatus::Stopped) => (Tone::Warning, reason, ended_by(evidence)),
-        (Outcome::Unproven, _) => (Tone::Warning, "Nothing shows that the faults took effect".into(), effect()),
-        _ => match report.steady_state {
-            Some("held") => (Tone::Good, "The steady state held".into(), whole_duration(evidence)),
-            Some("deviated") => {
-                (Tone::Bad, "The steady state did not hold afterwards".into(), report.deviations.join("; "))
-            }
-            Some(_) => (Tone::Warning, "The steady state was not checked".into(), whole_duration(evidence)),
-            None => {
-                let more = format!("{} No steady state was given.", whole_duration(evidence));
-                (Tone::Plain, "The faults stayed for the whole duration".into(), more)
-            }
-        },
+    };
+    let phrase = capitalized(ending.phrase());
+    let text = match (ending, &report.reason) {
+        (Conclusion::EndedEarly, Some(reason)) => format!("{phrase}: {reason}"),
+        _ => phrase,
     };
     Sentence { tone, text, more }
 }
@@ -70,8 +70,8 @@ fn ended_by(evidence: &Evidence) -> String {
         _ => "No fault was completely in place.".to_owned(),
     };
     let state = match evidence.report.steady_state {
-        Some("held") => " The steady state held again after the restore.",
-        Some("deviated") => " The steady state did not hold after the restore.",
+        Some("held") => " The steady state's conditions held again after the restore.",
+        Some("deviated") => " The steady state's conditions did not hold after the restore.",
         _ => "",
     };
     early + state
@@ -80,7 +80,9 @@ fn ended_by(evidence: &Evidence) -> String {
 fn whole_duration(evidence: &Evidence) -> String {
     let times = &evidence.times;
     match (times.in_place_at, times.stopping_at) {
-        (Some(from), Some(until)) => format!("The fault was in place for {}.", span(from.until(until))),
+        (Some(from), Some(until)) => {
+            format!("The fault was in place for the whole duration, {}.", span(from.until(until)))
+        }
         _ => String::new(),
     }
 }
@@ -91,12 +93,12 @@ pub(crate) fn restored(evidence: &Evidence) -> Sentence {
     let all = report.targets.len() + report.targets_left_out;
     let of_all = format!("As before: {} of {}", evidence.restored(), count(all, "function"));
     let is_untouched = report.targets.iter().all(|target| target.fields.is_empty());
+    let phrase = || capitalized(Conclusion::of(report).phrase());
+    let more = |about: &str| format!("{}. {of_all}.", capitalized(about));
     let (tone, text, more) = match report.outcome {
-        Outcome::Unfinished => (Tone::Warning, "Not restored yet".to_owned(), of_all),
-        Outcome::RestoreFailed => {
-            (Tone::Bad, "NOT restored yet".to_owned(), format!("{of_all}; the reaper tries again every minute."))
-        }
-        Outcome::Drifted => (Tone::Warning, capitalized(outcome_text(report)), of_all),
+        Outcome::Unfinished => (Tone::Warning, of_all, String::new()),
+        Outcome::RestoreFailed => (Tone::Bad, phrase(), more(explanation(report))),
+        Outcome::Drifted => (Tone::Warning, phrase(), more(explanation(report))),
         _ if is_untouched => (Tone::Good, "Nothing was changed".to_owned(), "No function was touched.".to_owned()),
         _ => {
             let more = format!("{of_all}; each changed field was read back with its original value.");
@@ -104,10 +106,4 @@ pub(crate) fn restored(evidence: &Evidence) -> Sentence {
         }
     };
     Sentence { tone, text, more }
-}
-
-/// Returns a text with a capital first letter.
-pub(crate) fn capitalized(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
 }

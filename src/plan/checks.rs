@@ -7,6 +7,7 @@ use std::fmt;
 use crate::model::run::{EndReason, Run, TargetStatus};
 use crate::model::steady_state::Condition;
 
+use super::conclusion::Conclusion;
 use super::outcome_text::outcome_text;
 use super::rendering::{Outcome, ReportView, TargetReport, has_version};
 
@@ -69,11 +70,7 @@ pub fn checks(run: &Run, view: &ReportView) -> Vec<Check> {
 fn outcome(view: &ReportView) -> CheckResult {
     match view.outcome {
         Outcome::Held | Outcome::NoSteadyState => CheckResult::Passed,
-        _ => {
-            let effect = view.effect.clone().filter(|_| view.outcome == Outcome::Unproven);
-            let reasons: Vec<String> = [view.reason.clone(), effect].into_iter().flatten().collect();
-            CheckResult::Failed([&[outcome_text(view).to_owned()], &*reasons].concat().join("; "))
-        }
+        _ => CheckResult::Failed(outcome_text(view)),
     }
 }
 
@@ -97,7 +94,7 @@ fn restore(target: &TargetReport) -> CheckResult {
     if !target.status.is_final() {
         let why = target.restore_error.as_ref().or(target.waiting_for.as_ref());
         let why = why.map_or(String::new(), |why| format!(": {why}"));
-        return CheckResult::Failed(format!("not restored yet{why}"));
+        return CheckResult::Failed(format!("{}{why}", Conclusion::RestoreFailed.phrase()));
     }
     let mut found: Vec<String> =
         target.drift.iter().map(|drift| format!("drift of {}: {}", drift.field, drift.note)).collect();

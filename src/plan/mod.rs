@@ -4,6 +4,7 @@ mod bystanders;
 pub mod changes;
 mod chaos_handler;
 pub mod checks;
+pub mod conclusion;
 pub mod effect;
 pub mod evidence;
 pub mod field_row;

@@ -8,8 +8,10 @@ use crate::model::notice::{
     RunName, TargetName, Transition,
 };
 use crate::model::run::{EndReason, Lever, Run, RunStatus, TargetRecord, TargetStatus};
-use crate::model::text::escape_controls;
+use crate::model::text::{capitalized, escape_controls};
 use crate::model::time::Time;
+
+use super::conclusion::Conclusion;
 
 /// Returns the notice about a write, or `None` if it is no transition that people care about.
 #[must_use]
@@ -153,19 +155,20 @@ fn summary(transition: &Transition) -> String {
         Transition::RunEnded { run, status, reason, deviations, effect, .. } => {
             let ends_so = |kind| matches!(kind, ReasonKind::Error | ReasonKind::ExecutionStopped | ReasonKind::Overdue);
             let is_open = *status == EndStatus::Failed && !reason.as_ref().is_some_and(|reason| ends_so(reason.kind));
-            let open = if is_open { " Not every target is restored yet." } else { "" };
-            let status = match status {
+            let open = if is_open { said(Conclusion::RestoreFailed, None) } else { String::new() };
+            let ended = match status {
                 EndStatus::Completed => "has completed",
-                EndStatus::Stopped => "was stopped",
-                EndStatus::Failed => "has failed",
+                EndStatus::Stopped => Conclusion::EndedEarly.phrase(),
+                EndStatus::Failed => Conclusion::Failed.phrase(),
             };
             let steady = match deviations.as_deref() {
                 None => String::new(),
-                Some([]) => " The steady state held.".to_owned(),
-                Some(all) => format!(" The steady state deviated: {}.", all.join("; ")),
+                Some([]) if *status == EndStatus::Completed => said(Conclusion::Held, None),
+                Some([]) => " The steady state's conditions held after the restore.".to_owned(),
+                Some(all) => said(Conclusion::Deviated, Some(&all.join("; "))),
             };
-            let effect = effect.as_ref().map(|why| format!(" Nothing is proven: {why}.")).unwrap_or_default();
-            format!("{} {status}{}.{open}{steady}{effect}", title(run), because(reason))
+            let effect = effect.as_ref().map(|why| said(Conclusion::Unproven, Some(why))).unwrap_or_default();
+            format!("{} {ended}{}.{open}{steady}{effect}", title(run), because(reason))
         }
         Transition::TargetRestored { target, frozen_versions } => {
             format!("{} is restored after run {}.{}", name(target), target.run_id, frozen(frozen_versions))
@@ -188,6 +191,12 @@ fn summary(transition: &Transition) -> String {
             format!("The safety lever was {engaged}.{reason}{}", who("Moved", moved_by.as_ref()))
         }
     }
+}
+
+/// Words a conclusion as a sentence that follows another one.
+fn said(conclusion: Conclusion, why: Option<&str>) -> String {
+    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+    format!(" {}{why}.", capitalized(conclusion.phrase()))
 }
 
 fn title(run: &RunName) -> String {

@@ -1,6 +1,6 @@
 //! Reports as values for display.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::model::actor::Actor;
 use crate::model::experiment::Experiment;
@@ -9,8 +9,8 @@ use crate::model::snapshot::{Change, Drift, RemovedFault};
 
 use super::field_row::{FieldRow, FieldValues, field_row};
 
-/// The outcome of a run, in one word. Each has an exit code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// The outcome of a run, in one word of JSON. People read the phrase of its [`Conclusion`](super::conclusion::Conclusion).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum Outcome {
@@ -31,6 +31,22 @@ pub enum Outcome {
     Drifted,
     /// A target is not restored.
     RestoreFailed,
+}
+
+impl Outcome {
+    /// The name in JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unfinished => "unfinished",
+            Self::Held => "held",
+            Self::NoSteadyState => "noSteadyState",
+            Self::Unproven => "unproven",
+            Self::EndedEarly => "endedEarly",
+            Self::Drifted => "drifted",
+            Self::RestoreFailed => "restoreFailed",
+        }
+    }
 }
 
 /// The versions of a runtime before and after a run, by ARN.

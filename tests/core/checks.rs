@@ -66,7 +66,7 @@ fn a_deviation_fails_its_own_condition_only() {
     assert_eq!(outcome, Outcome::EndedEarly);
     assert_eq!(failed(&checks[1]), "during the run: alarm latency is in ALARM");
     assert_eq!((&checks[2].result, &checks[3].result), (&CheckResult::Passed, &CheckResult::Passed));
-    let why = "restored exactly, before the end of its duration; the steady state deviated: alarm latency is in ALARM";
+    let why = "ended early: the steady state deviated: alarm latency is in ALARM; restored exactly";
     assert_eq!(failed(&checks[0]), why);
 }
 
@@ -78,6 +78,7 @@ fn a_condition_that_does_not_hold_again_fails() {
         block_on(machine.end(None));
     });
     assert_eq!(failed(&checks[1]), "after the restore: there is no alarm latency");
+    assert_eq!(failed(&checks[0]), "deviated after the restore; restored exactly, at the end of its duration");
 }
 
 #[test]
@@ -89,6 +90,8 @@ fn drift_fails_the_restore_of_its_target() {
     });
     assert_eq!(outcome, Outcome::Drifted);
     assert!(failed(&checks[3]).starts_with("drift of timeout: "), "{checks:?}");
+    let why = "changed outside the run; restored, apart from fields or faults that were changed during the run";
+    assert_eq!(failed(&checks[0]), why);
 }
 
 #[test]
@@ -101,7 +104,8 @@ fn conditions_are_not_checked_before_the_restore() {
         assert_eq!(run_of(world, &machine.run).status, RunStatus::Failed);
     });
     assert_eq!(outcome, Outcome::RestoreFailed);
-    assert!(failed(&checks[3]).starts_with("not restored yet: "), "{checks:?}");
+    assert!(failed(&checks[3]).starts_with("NOT restored yet: "), "{checks:?}");
     assert!(matches!(checks[1].result, CheckResult::Skipped(_)), "{checks:?}");
     assert_eq!(checks[0].subject, Subject::Run);
+    assert!(failed(&checks[0]).starts_with("NOT restored yet; the reaper tries again every minute; "), "{checks:?}");
 }

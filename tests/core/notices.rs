@@ -136,15 +136,18 @@ fn other_writes_are_no_transition() {
 fn the_sentence_of_an_ended_run_says_what_is_open() {
     let summary = |new: Run| notice_of(&run_change(stopping(), new), &origin(0, 0)).unwrap().summary;
     let ended = |status| Run { status, ..stopping() };
-    assert!(summary(ended(RunStatus::Failed)).ends_with("went into ALARM. Not every target is restored yet."));
+    assert!(
+        summary(ended(RunStatus::Failed))
+            .ends_with(" ended in failure: alarm checkout-errors went into ALARM. NOT restored yet.")
+    );
     let reason = Some(EndReason::Overdue);
-    assert!(!summary(Run { reason, ..ended(RunStatus::Failed) }).contains("Not every target"));
+    assert!(!summary(Run { reason, ..ended(RunStatus::Failed) }).contains("NOT restored yet"));
     let deviated = Run { deviations: Some(vec!["alarm a".into()]), ..ended(RunStatus::Completed) };
-    assert!(summary(deviated).ends_with(" The steady state deviated: alarm a."));
+    assert!(summary(deviated).ends_with(" Deviated after the restore: alarm a."));
     // Without a steady state, an empty list says nothing.
     let unproven =
         Run { deviations: Some(Vec::new()), effect: Some("no invocation".into()), ..ended(RunStatus::Stopped) };
-    assert!(summary(unproven).ends_with("went into ALARM. Nothing is proven: no invocation."));
+    assert!(summary(unproven).ends_with("went into ALARM. No effect shown: no invocation."));
 }
 
 #[test]

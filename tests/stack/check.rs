@@ -95,7 +95,7 @@ fn an_experiment_is_printed_as_json() {
     assert_eq!((code, out.as_str(), err.lines().count()), (2, "", 5));
     for (arguments, says) in [
         (&["good.yaml", "wrong.yaml", "--print-json"][..], "--print-json takes one file, not 2; name one"),
-        (&["good.yaml", "--print-json", "--json"], "cannot be used with"),
+        (&["good.yaml", "--print-json", "--json"], "--print-json and --json exclude each other; use one of them"),
     ] {
         let (code, out, err) = check(&folder, arguments);
         assert!(code == 2 && (err + &out).contains(says), "{arguments:?}");

@@ -259,7 +259,10 @@ fn check_timed_out(job: &Job) {
     let by = |field: &str| report[field]["via"].clone();
     assert_eq!((by("startedBy"), by("endedBy")), ("GitLab CI".into(), "GitLab CI, --timeout".into()), "{report}");
     assert_eq!(report["endedBy"]["url"], "https://gitlab.example/shop/-/jobs/4711", "{report}");
-    assert!(job.read("snapback.xml").contains("<failure message=\"restored exactly, before the end"), "{report}");
+    assert!(
+        job.read("snapback.xml").contains("<failure message=\"ended early: stopped by the timeout of the command"),
+        "{report}"
+    );
     assert!(job.read("snapback.md").contains("| restore: lab-payment | restored exactly |"), "{report}");
     assert!(!job.folder.join(".snapback-token").exists(), "the token is deleted");
 }

@@ -4,6 +4,7 @@ use serde_json::Value;
 use snapback::model::invocation::ProxyConfig;
 
 use super::failures::common_failures_are_felt_and_restored;
+use super::fake::{SNAPBACK, ended};
 use super::lab::{Lab, experiment};
 
 const TIMEOUT: &str = "timeout: {timeout: PT7S}";
@@ -38,16 +39,21 @@ fn the_command_line_works_on_a_deployed_stack() {
 
 fn invalid_input_is_refused_without_a_call(lab: &Lab) {
     let good = experiment("good", "lab-search", "PT5S", TIMEOUT);
-    let (code, out, _) = lab.snapback(&["check", good.to_str().unwrap()]);
+    let check = |file: &str| {
+        let mut command = lab.command(SNAPBACK);
+        command.args(["check", file]);
+        ended(command)
+    };
+    let (code, out, _) = check(good.to_str().unwrap());
     assert_eq!((code, out.as_str()), (0, "valid: good: timeout on 1 target for PT5S\n"));
     let bad = experiment("bad", "lab-search", "PT5S", "timeout: {timeout: 7}");
-    for command in ["check", "plan", "run"] {
-        let (code, out, err) = lab.snapback(&[command, bad.to_str().unwrap()]);
-        assert_eq!((code, out.as_str()), (2, ""), "{command}");
+    let bad = bad.to_str().unwrap();
+    for (code, out, err) in [check(bad), lab.snapback(&["plan", bad]), lab.snapback(&["run", bad])] {
+        assert_eq!((code, out.as_str()), (2, ""), "{err}");
         assert!(err.contains("faults[0].timeout.timeout: "), "{err}");
     }
     assert_eq!(lab.snapback(&["rollback"]).0, 2);
-    assert_eq!(lab.snapback(&["check", "no-such-file.yaml"]).0, 2);
+    assert_eq!(check("no-such-file.yaml").0, 2);
     assert_eq!(lab.snapback(&["report", "no-such-run"]).0, 2);
     assert_eq!(lab.snapback(&["rollback", "no-such-run"]).0, 2);
 }
@@ -215,7 +221,11 @@ fn drift_ends_with_5(lab: &Lab) {
     let mut run = lab.begin(&["run", file.to_str().unwrap(), "--name", "drift"]);
     lab.wait_for_fault("drift");
     let (code, out, _) = lab.snapback(&["status", "--json"]);
-    assert_eq!((code, json(&out)["armed"].as_array().unwrap().len()), (0, 1), "{out}");
+    let armed = json(&out)["armed"].clone();
+    assert_eq!((code, armed.as_array().unwrap().len()), (0, 1), "{out}");
+    let of = |key: &str| armed[0][key].as_str().unwrap_or_default().to_owned();
+    assert_eq!(["runId", "function", "status"].map(of), ["drift", "lab-search", "injected"], "{out}");
+    assert_eq!(of("text"), "lab-search (injected, run drift)");
     assert_eq!(lab.snapback(&["report", "drift"]).0, 7);
     lab.aws(&["lambda", "update-function-configuration", "--function-name", "lab-search", "--timeout", "42"]);
     let (code, out, _) = lab.snapback(&["rollback", "drift"]);

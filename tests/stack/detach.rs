@@ -44,7 +44,7 @@ fn a_detached_run_that_ends_before_its_faults_is_reported() {
     let mut running = starting(&aws, "detached-late", &[]);
     aws.with(|state| (state.run, state.target, state.execution) = (RunStatus::Stopped, "restored", "SUCCEEDED"));
     assert_eq!(running.code(), 4, "{}", running.shown());
-    running.wait_for("restored exactly, before the end of its duration", 1);
+    running.wait_for("run r: ended early: ", 1);
 }
 
 #[test]

@@ -23,7 +23,7 @@ fn a_stopped_execution_leaves_its_run_to_the_reaper() {
         let mut running = ended(&aws, status, &[], status);
         assert_eq!(running.code(), 7, "{}", running.shown());
         running.wait_for(&format!("snapback: the run's execution was ended from outside: {how}\n"), 1);
-        running.wait_for("run r: not over yet", 1);
+        running.wait_for("run r: not over yet: running", 1);
         running.wait_for(LEFT, 1);
     }
 }

@@ -11,7 +11,6 @@ fn commands() -> Vec<(Vec<String>, i32)> {
     let fis = format!("{}/tests/core/import/fixtures/fis.json", env!("CARGO_MANIFEST_DIR"));
     [
         ("schema", 0),
-        ("--json schema", 0),
         ("--help", 0),
         ("--version", 0),
         ("help run", 0),

@@ -37,7 +37,7 @@ fn a_path_that_cannot_be_written_is_refused_before_the_start() {
         (&["--junit", &both, "--summary", &both], format!("{both}: is the JUnit file too; write another path")),
         (&["--timeout", "30m"], "`30m` is not a duration of hours, minutes and seconds; did you mean `PT30M`?".into()),
         (&["--timeout", "PT0S"], "`PT0S` is out of range".into()),
-        (&["--timeout", "PT1M", "--detach"], "cannot be used with".into()),
+        (&["--timeout", "PT1M", "--detach"], "exclude each other; use one of them".into()),
     ] {
         let aws = held();
         let (code, out, err) = aws.snapback(&[&["run", &file, "--name", "r"], options].concat());

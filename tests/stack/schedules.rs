@@ -94,7 +94,7 @@ fn bad_input_is_refused_and_adds_nothing(lab: &Lab) {
         ("n", bad, &["--rate", "7 days"][..], "faults[0].timeout.timeout: "),
         ("n", not_json, &["--rate", "7 days"], "not-json.json:1:1: a bracket or brace is not closed"),
         ("n_1", good, &["--rate", "7 days"], "write 1 to 40 letters, digits and -"),
-        ("n", good, &[], "<--rate <RATE>|--cron <FIELDS>|--at <TIME>>"),
+        ("n", good, &[], "one of --rate RATE, --cron FIELDS and --at TIME is missing"),
         ("n", good, &["--rate", "weekly"], "write a number and minutes, hours or days, such as `7 days`"),
         ("n", good, &["--cron", "0 9 * * *"], "has 5 fields; write six: minutes, hours"),
         ("n", good, &["--at", "2020-01-01T00:00:00"], "--at 2020-01-01T00:00:00 in UTC has passed; write a later time"),

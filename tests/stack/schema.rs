@@ -2,12 +2,14 @@
 //! parameters. The schema of the events that snapback sends is in `events/event-schema.json`.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::{Map, Value, json};
 use snapback::model::catalog::FAULT_CATALOG;
 use snapback::model::experiment::Experiment;
 use snapback::model::input::read_experiment;
-use snapback::model::notice::Notice;
+
+use super::fake::SNAPBACK;
 
 /// Returns each sample in `events/` with its path.
 fn samples() -> impl Iterator<Item = (PathBuf, Value)> {
@@ -62,10 +64,10 @@ fn the_schema_refuses_what_the_types_refuse() {
     }
 }
 
-/// Returns the schema of the details of snapback's events, which are only written.
+/// Returns the schema of the details of snapback's events, as the command line prints it.
 fn notice_schema() -> Value {
-    let settings = schemars::generate::SchemaSettings::draft2020_12().for_serialize();
-    serde_json::to_value(settings.into_generator().into_root_schema_for::<Notice>()).unwrap()
+    let printed = Command::new(SNAPBACK).args(["schema", "--of", "event"]).output().unwrap();
+    serde_json::from_slice(&printed.stdout).unwrap()
 }
 
 /// Returns the validator of the details of snapback's events.

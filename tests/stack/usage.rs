@@ -16,23 +16,36 @@ fn snapback(line: &str, variables: &[(&str, &str)]) -> (i32, String, String) {
 #[test]
 fn wrong_usage_is_json_where_json_was_asked_for() {
     for (line, says) in [
-        ("stop --json", "unrecognized subcommand 'stop'"),
-        ("rollback --json", "the following required arguments were not provided"),
+        ("stop --json", "`stop` is not a command of snapback; did you mean rollback?"),
+        ("rollback --json", "RUN or --all is missing; see snapback rollback --help"),
         ("--json run e.yaml --seed -1", "write a whole number from 0 to 4294967295"),
         ("--json", "a command is missing; see snapback --help"),
+        ("man --json", "man prints no JSON, so --json has no effect; leave it out"),
     ] {
         let (code, out, err) = snapback(line, &[]);
         let failure: Value = serde_json::from_str(&out).unwrap_or_else(|wrong| panic!("{line}: {wrong}: {out}"));
         assert_eq!((code, failure["error"].as_str(), err.as_str()), (2, Some("WrongUsage"), ""), "{line}");
         assert!(failure["cause"].as_str().unwrap().contains(says), "{line}: {out}");
     }
-    let (code, out, err) = snapback("stop", &[]);
-    assert_eq!((code, out.as_str()), (2, ""), "{err}");
-    assert!(err.contains("similar subcommand exists: 'rollback'"), "{err}");
+    for (line, says) in [
+        ("stop", "`stop` is not a command of snapback; did you mean rollback?"),
+        ("check e.yaml --stack lab", "check needs no account, so --stack has no effect; leave it out"),
+    ] {
+        let (code, out, err) = snapback(line, &[]);
+        assert_eq!((code, out.as_str(), err), (2, "", format!("snapback: {says}\n")));
+    }
+    let (code, out, _) = snapback("schema", &[("SNAPBACK_STACK", "lab")]);
+    assert!(code == 0 && out.starts_with('{'), "a variable is meant for other commands, too");
 }
 
 #[test]
 fn completions_and_the_man_page_name_every_command() {
+    let (_, script, _) = snapback("completions fish", &[]);
+    assert!(
+        script.contains("subcommand plan\" -l stack") && script.contains("subcommand status\" -l table"),
+        "{script}"
+    );
+    assert!(!script.contains("subcommand check\" -l stack"), "an option without an effect is completed");
     for line in ["completions bash", "completions zsh", "completions fish", "man"] {
         let (code, out, err) = snapback(line, &[]);
         assert_eq!((code, err.as_str()), (0, ""), "{line}");

@@ -8,9 +8,9 @@ use serde::Serialize;
 use crate::model::kept_metrics::Series;
 use crate::model::names::{ExperimentName, RunId};
 use crate::model::run::Run;
-use crate::page::{
-    DrawingError, Marks, capitalized, count, date_and_time, described, document, draw, known_span, text,
-};
+use crate::model::text::capitalized;
+use crate::page::{DrawingError, Marks, count, date_and_time, described, document, draw, known_span, text};
+use crate::plan::conclusion::Conclusion;
 use crate::plan::evidence::RunTimes;
 use crate::plan::rendering::{Outcome, report_view};
 use crate::ports::{Ledger, World};
@@ -24,7 +24,6 @@ use super::super::output::Output;
 use super::super::pen::{Pen, Tone};
 use super::super::report_text::outcome_tone;
 use super::super::table::Grid;
-use super::super::words::outcome_name;
 use super::super::{Failure, stack};
 use super::{undrawn, write};
 
@@ -48,6 +47,8 @@ pub(in super::super) struct Row {
     recovery_milliseconds: Option<u64>,
     #[serde(skip)]
     times: RunTimes,
+    #[serde(skip)]
+    conclusion: Conclusion,
 }
 
 impl Row {
@@ -98,6 +99,7 @@ async fn rows(world: &impl World, runs: &[Run]) -> Result<Vec<Row>, Failure> {
         let (view, times) = (report_view(run, &targets), RunTimes::of(run, &targets));
         let milliseconds = |span: Option<Duration>| span.and_then(|span| u64::try_from(span.as_millis()).ok());
         rows.push(Row {
+            conclusion: Conclusion::of(&view),
             run_id: view.run_id,
             experiment: view.experiment,
             started_at: view.created_at,
@@ -128,17 +130,18 @@ fn table(rows: &[Row], pen: Pen) -> String {
     let mut grid = Grid::new(&["run", "started", HEAD[0], HEAD[1], HEAD[2], "outcome"]);
     for row in rows {
         let [detection, rollback, recovery] = row.spans().map(known_span);
-        let cells = vec![row.run_id.clone(), row.started_at.clone(), detection, rollback, recovery, outcome(row)];
+        let cells = vec![
+            row.run_id.clone(),
+            row.started_at.clone(),
+            detection,
+            rollback,
+            recovery,
+            row.conclusion.phrase().to_owned(),
+        ];
         let tone = Some(outcome_tone(row.outcome)).filter(|tone| *tone != Tone::Good);
         grid.row(tone, cells);
     }
     grid.draw(pen, 0)
-}
-
-/// Returns the outcome in words: that of the JSON output, with a blank before each capital letter.
-fn outcome(row: &Row) -> String {
-    let word = |c: char| if c.is_ascii_uppercase() { format!(" {}", c.to_ascii_lowercase()) } else { c.to_string() };
-    outcome_name(row.outcome).chars().map(word).collect()
 }
 
 fn page(title: &str, rows: &[Row]) -> Result<String, DrawingError> {
@@ -164,7 +167,7 @@ fn page(title: &str, rows: &[Row]) -> Result<String, DrawingError> {
                             td { (date_and_time(row.times.created_at)) }
                             @for time in row.spans() { td.number { (known_span(time)) } }
                             td.number { (row.targets) }
-                            td { (outcome(row)) }
+                            td { (row.conclusion.phrase()) }
                         }
                     } }
                 }
@@ -224,6 +227,7 @@ mod tests {
             rollback_milliseconds: Some(6_300),
             recovery_milliseconds: None,
             times,
+            conclusion: Conclusion::EndedEarly,
         }
     }
 

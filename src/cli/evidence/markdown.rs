@@ -8,7 +8,7 @@ use crate::plan::field_row::FieldRow;
 use super::super::summary::{Summary, escape};
 
 /// Renders the report.
-pub(super) fn markdown(evidence: &Evidence) -> String {
+pub(in super::super) fn markdown(evidence: &Evidence) -> String {
     let report = &evidence.report;
     let mut text = Summary::new(&report.experiment);
     for sentence in [happened(evidence), restored(evidence)] {
@@ -88,7 +88,7 @@ mod tests {
         let text = markdown(&one_target());
         for expected in [
             "## snapback: Checkout stays usable when a third of its calls is slow",
-            "**Alarm checkout-errors went into ALARM.**",
+            "**Ended early: alarm checkout-errors went into ALARM.**",
             "**Restored exactly.**",
             "- detected in: 3 min 34 s",
             " throttled in the minutes 00:10 to 00:15, which also contain time without the fault",

@@ -4,6 +4,8 @@ mod history;
 mod markdown;
 
 pub(super) use history::{Row as HistoryRow, compare, history};
+#[cfg(test)]
+pub(super) use markdown::markdown;
 
 use std::fs;
 use std::path::Path;

@@ -1,14 +1,21 @@
 //! What `schedule list` and `schedule show` show of a schedule and of its starts.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::aws::{ExecutionState, ListedExecution};
 use crate::cli::output::Output;
 use crate::cli::pen::Tone;
 use crate::cli::stack::Stack;
+use crate::model::names::RunId;
+use crate::model::run::RunStatus;
 use crate::model::schedule::{Schedule, ScheduleName, ScheduledStart, run_prefix};
+use crate::plan::conclusion::{Conclusion, StartOutcome};
+use crate::plan::rendering::{Outcome, report_view};
+use crate::ports::World;
 use crate::steps::error::{StepErrorKind, failure_message};
+use crate::steps::retry::retry;
+use crate::steps::run_targets::run_targets;
 
 /// A schedule, as JSON output has it.
 #[derive(Debug, Serialize, schemars::JsonSchema)]
@@ -36,6 +43,9 @@ pub(in crate::cli) struct StartView {
     started_at: String,
     /// `running`, `refused`, `failed`, or the outcome of the run's report.
     result: String,
+    /// The same for people.
+    #[serde(skip)]
+    phrase: String,
     /// Why it was refused or has failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
@@ -95,7 +105,7 @@ impl StartView {
         output.print_line(&format!(
             "  started at {}: {}; run {}",
             self.started_at,
-            output.paint(tone, &self.result),
+            output.paint(tone, &self.phrase),
             self.run
         ));
         for line in self.reason.iter().flat_map(|reason| reason.lines()) {
@@ -117,10 +127,46 @@ pub(super) async fn starts(
     for execution in executions.iter().filter(|execution| execution.name.starts_with(&prefix)).take(most) {
         let (state, output) = stack.world.execution_and_output(&execution.arn).await?;
         let (result, reason) = result(&state, &output);
+        let phrase = match result.as_str() {
+            "failed" => failure_phrase(&stack.world, &execution.name).await,
+            _ => phrase(&result, &output),
+        };
         let started_at = execution.started_at.to_string();
-        starts.push(StartView { run: execution.name.clone(), started_at, result, reason });
+        starts.push(StartView { run: execution.name.clone(), started_at, result, phrase, reason });
     }
     Ok(starts)
+}
+
+/// Returns the phrase for the outcome of a report, or for a start that has no report.
+fn phrase(result: &str, output: &str) -> String {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Report {
+        outcome: Outcome,
+        status: RunStatus,
+        steady_state: Option<String>,
+    }
+    match serde_json::from_str(output) {
+        Ok(Report { outcome, status, steady_state }) => {
+            Conclusion::stated(outcome, status, steady_state.as_deref()).phrase().to_owned()
+        }
+        Err(_) => result.to_owned(),
+    }
+}
+
+/// Returns the phrase for an execution that failed: only the ledger knows whether it left a run, and how it ended.
+async fn failure_phrase(world: &impl World, run: &str) -> String {
+    let Ok(id) = RunId::try_from(run.to_owned()) else { return "failed".to_owned() };
+    let phrase = match retry(world, || world.run(&id)).await {
+        Ok(None) => StartOutcome::FailedStart.phrase(),
+        Ok(Some(run)) => match run_targets(world, &run).await {
+            Ok(targets) => Conclusion::of(&report_view(&run, &targets)).phrase(),
+            Err(_) => "failed",
+        },
+        // A user who may list executions may lack the right to read the ledger.
+        Err(_) => "failed",
+    };
+    phrase.to_owned()
 }
 
 fn result(state: &ExecutionState, output: &str) -> (String, Option<String>) {
@@ -144,7 +190,11 @@ fn result(state: &ExecutionState, output: &str) -> (String, Option<String>) {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::testing::execution::Machine;
+    use crate::testing::samples::{experiment, faults, world};
 
     #[test]
     fn a_start_shows_its_result() {
@@ -161,5 +211,30 @@ mod tests {
             let (result, reason) = result(&state, output);
             assert_eq!((result.as_str(), reason.as_deref()), expected);
         }
+    }
+
+    #[test]
+    fn a_start_is_worded_as_the_report_of_its_run() {
+        let report = |outcome: &str, status: &str, steady_state: Option<&str>| {
+            json!({ "outcome": outcome, "status": status, "steadyState": steady_state }).to_string()
+        };
+        for (output, expected) in [
+            (report("held", "completed", Some("held")), "steady state held"),
+            (report("endedEarly", "stopped", None), "ended early"),
+            (report("endedEarly", "completed", Some("deviated")), "deviated after the restore"),
+            (report("drifted", "completed", None), "changed outside the run"),
+            (String::new(), "running"),
+        ] {
+            assert_eq!(phrase("running", &output), expected, "{output}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_failed_start_is_told_from_a_run_that_failed() {
+        let world = world(&["checkout"]);
+        assert_eq!(failure_phrase(&world, "none").await, "failed to start");
+        let machine = Machine::new(&world, "run-1", experiment(&["checkout"], &faults()[..1]));
+        assert_eq!(machine.start().await, Ok(()));
+        assert_eq!(failure_phrase(&world, "run-1").await, "not over yet");
     }
 }
