@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Deploys infra/fis.yaml beside a snapback stack: `infra/deploy_fis.py STACK EXPERIMENT Key=Value ...`.
 
-The new stack is named STACK-fis. EXPERIMENT is a file with one more experiment, or empty. With --check it only checks the parameters.
+The new stack is named STACK-fis. EXPERIMENT is a file with one more experiment, in YAML or JSON, or empty. With --check it only checks the parameters.
 """
 
 from __future__ import annotations
@@ -44,20 +44,41 @@ def parse(parameters: list[str], experiment: str) -> dict[str, str]:
 
 
 def read_experiment(file: str) -> str:
-    """Returns the experiment as JSON on one line."""
+    """Returns the experiment: JSON on one line, or YAML as it is, which only the built command line can read."""
     try:
-        text = json.dumps(json.loads(Path(file).read_text(encoding="utf-8")), ensure_ascii=False)
+        text = Path(file).read_text(encoding="utf-8")
     except OSError as problem:
         raise InvalidParameter(f"EXPERIMENT={file}: it cannot be read: {problem.strerror}") from problem
-    except ValueError as problem:
-        raise InvalidParameter(f"EXPERIMENT={file}: it is not JSON: {problem}; write the experiment as JSON") from problem
-    longest = int(declared_parameters(TEMPLATE)["Experiment"]["MaxLength"])
-    if len(text.encode()) > longest:
+    except UnicodeDecodeError as problem:
+        raise InvalidParameter(f"EXPERIMENT={file}: it is not text in UTF-8; save it as UTF-8") from problem
+    return fitting(as_line(text)) or text
+
+
+def as_line(text: str) -> str:
+    """Returns JSON on one line; an empty text if it is not JSON."""
+    try:
+        return json.dumps(json.loads(text), ensure_ascii=False)
+    except ValueError:
+        return ""
+
+
+def fitting(text: str) -> str:
+    """Refuses an experiment that is too long for Parameter Store."""
+    size, longest = len(text.encode()), int(declared_parameters(TEMPLATE)["Experiment"]["MaxLength"])
+    if size > longest:
         raise InvalidParameter(
-            f"EXPERIMENT={file}: it has {len(text.encode())} bytes, and Parameter Store takes {longest}; name fewer targets, or "
-            "find them by tag"
+            f"EXPERIMENT: it has {size} bytes as JSON, and Parameter Store takes {longest}; name fewer targets, or find them by tag"
         )
     return text
+
+
+def checked_experiment(tools: Tools, text: str) -> str:
+    """Checks the experiment, and returns it as JSON on one line."""
+    try:
+        printed = tools.snapback("check", "-", "--print-json", stdin=text)
+    except CommandFailed as failure:
+        raise InvalidParameter(f"EXPERIMENT is not a valid experiment: {failure}") from failure
+    return as_line(text) or fitting(as_line(printed))
 
 
 def deploy(tools: Tools, name: str, given: dict[str, str]) -> None:
@@ -68,10 +89,7 @@ def deploy(tools: Tools, name: str, given: dict[str, str]) -> None:
     if "RecordsActors" not in main_stack.outputs:
         raise Refused(f"the stack {name} is of an earlier release; update it first: make deploy STACK={name}")
     if given.get("Experiment"):
-        try:
-            tools.snapback("check", "-", stdin=given["Experiment"])
-        except CommandFailed as failure:
-            raise InvalidParameter(f"EXPERIMENT is not a valid experiment: {failure}") from failure
+        given = given | {"Experiment": checked_experiment(tools, given["Experiment"])}
     prefix = main_stack.outputs["Prefix"]
     parameters = parse_parameters([f"Prefix={prefix}"], declared_parameters(TEMPLATE)) | given
     stack = make_way(tools, deployed.find(tools, name + SUFFIX))

@@ -108,10 +108,12 @@ class Account:
             "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in self.parameters.items()],
         }]})  # fmt: skip
 
-    def snapback(self, *_: str, **__: Any) -> str:
+    def snapback(self, *arguments: str, stdin: str = "") -> str:
+        """Prints YAML as JSON, in several lines."""
+        assert arguments == ("check", "-", "--print-json"), arguments
         if self.invalid:
             raise CommandFailed("snapback check -: duration: missing")
-        return ""
+        return json.dumps(yaml.safe_load(stdin), indent=2)
 
 
 def deploy(account: Account, *words: str, experiment: str = "") -> str:
@@ -177,10 +179,12 @@ class Deployment(unittest.TestCase):
         with tempfile.TemporaryDirectory() as directory:
             file = Path(directory, "experiment.json")
             self.refused(Account(), InvalidParameter, "it cannot be read: No such file", *NEEDED, experiment=str(file))
-            file.write_text("name: yaml\n")
-            self.refused(Account(), InvalidParameter, "it is not JSON", *NEEDED, experiment=str(file))
-            file.write_text(json.dumps({"name": "x" * 4096}))
-            self.refused(Account(), InvalidParameter, "it has 4108 bytes, and Parameter Store takes 4096", *NEEDED, experiment=str(file))
+            file.write_bytes(b"name: \xff\n")
+            self.refused(Account(), InvalidParameter, "it is not text in UTF-8; save it as UTF-8", *NEEDED, experiment=str(file))
+            for text in (json.dumps({"name": "x" * 4096}), f"name: {'x' * 4096}"):
+                file.write_text(text)
+                too_long = "it has 4108 bytes as JSON, and Parameter Store takes 4096; name fewer targets"
+                self.refused(Account(), InvalidParameter, too_long, *NEEDED, experiment=str(file))
             file.write_text('{\n  "name": "é"\n}\n')
             account = Account()
             account.invalid = True
@@ -188,6 +192,18 @@ class Deployment(unittest.TestCase):
             account.invalid = False
             deploy(account, *NEEDED, experiment=str(file))
             self.assertEqual(account.overrides["Experiment"], '{"name": "é"}')
+
+    def test_an_experiment_in_yaml_is_uploaded_as_json(self) -> None:
+        with tempfile.TemporaryDirectory() as directory:
+            file = Path(directory, "experiment.yaml")
+            file.write_text("# a comment\nname: é\ntargets:\n  - function: checkout\n", encoding="utf-8")
+            account = Account()
+            deploy(account, *NEEDED, experiment=str(file))
+            self.assertEqual(account.overrides["Experiment"], '{"name": "é", "targets": [{"function": "checkout"}]}')
+            account = Account()
+            account.invalid = True
+            says = "EXPERIMENT is not a valid experiment: snapback check -: duration: missing"
+            self.refused(account, InvalidParameter, says, *NEEDED, experiment=str(file))
 
     def refused(self, account: Account, kind: type[Exception], says: str, *words: str, experiment: str = "") -> None:
         with self.assertRaisesRegex(kind, re.escape(says)):

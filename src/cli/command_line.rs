@@ -168,9 +168,10 @@ mod tests {
     const COMMON: [&str; 6] = ["json", "profile", "quiet", "region", "stack", "table"];
 
     /// The lines of a command's examples, without what a shell reads.
-    fn examples(path: &str) -> Vec<&'static str> {
+    fn examples(path: &str) -> Vec<String> {
         let of = EXAMPLES.iter().find(|(of, _)| *of == path).map(|(_, examples)| *examples).unwrap_or_default();
-        of.iter().map(|(line, _)| line.split(['>', '|']).next().unwrap_or_default()).collect()
+        let typed = |line: &str| line.split(['>', '|']).next().unwrap_or_default().replace("\\\n", "");
+        of.iter().map(|(line, _)| typed(line)).collect()
     }
 
     #[test]
@@ -180,19 +181,30 @@ mod tests {
             assert!(!examples(path).is_empty(), "{path} has no example");
             for line in examples(path) {
                 assert!(line.starts_with(&format!("snapback {path} ")) || line == format!("snapback {path}"), "{line}");
-                assert!(parsed(line).is_ok(), "{line}: {:?}", parsed(line).err());
+                assert!(parsed(&line).is_ok(), "{line}: {:?}", parsed(&line).err());
             }
-            let mut man = Vec::new();
-            let names: Vec<&str> = path.split(' ').collect();
-            let mut whole = whole_command();
-            whole.build();
-            let command = names.iter().try_fold(&whole, |command, name| command.find_subcommand(name));
-            let page = command.map(|command| clap_mangen::Man::new(command.clone()).render(&mut man));
-            assert!(page.is_some_and(|page| page.is_ok()), "{path}");
-            assert!(String::from_utf8_lossy(&man).contains("Examples:"), "{path}");
         }
         for (path, _) in EXAMPLES {
             assert!(commands.iter().any(|(command, _)| command == path), "{path} is not a command");
+        }
+    }
+
+    #[test]
+    fn the_help_and_the_man_page_show_examples_unbroken() {
+        for (path, examples) in EXAMPLES {
+            let mut whole = whole_command().term_width(80);
+            whole.build();
+            let mut below = path.split(' ').try_fold(&whole, |command, name| command.find_subcommand(name)).cloned();
+            let command = below.as_mut().unwrap_or_else(|| unreachable!("{path} is not a command"));
+            let help = command.render_help().to_string();
+            let mut man = Vec::new();
+            assert!(clap_mangen::Man::new(command.clone()).render(&mut man).is_ok());
+            for (line, what) in *examples {
+                assert!(help.contains(&format!("  # {what}\n  {line}\n")) || help.ends_with(line), "{path}: {help}");
+                // Roff writes apostrophes and hyphens in another form.
+                let begin = what.split(' ').next().unwrap_or_default();
+                assert!(String::from_utf8_lossy(&man).contains(&format!("# {begin}")), "{path}: {what}");
+            }
         }
     }
 
@@ -293,6 +305,7 @@ mod tests {
             ("--quiet", "a command is missing; see snapback --help"),
             ("qwertz", "`qwertz` is not a command of snapback; see snapback --help"),
             ("statsu", "`statsu` is not a command of snapback; did you mean status?"),
+            ("help schedule up", "`up` is not a command of schedule; write one of add, list, "),
             ("help qwertz", "`qwertz` is not a command of snapback; see snapback --help"),
             ("lever", "lever: a command is missing; write one of engage, disengage, show"),
             (
@@ -306,6 +319,9 @@ mod tests {
             ("run", "FILE is missing; see snapback run --help"),
             ("run a b", "unexpected argument `b`; see snapback run --help"),
             ("run a --time PT1M", "unexpected argument `--time`; did you mean --timeout?"),
+            ("--watch status r", "unexpected argument `--watch`; write it after status"),
+            ("run a --yes=true", "--yes takes no value; leave `true` out"),
+            ("status --outcome nope", "--outcome OUTCOME: `nope` is not known; write one of unfinished, held, "),
             ("run a --detach --junit x", "--detach and --junit FILE exclude each other; use one of them"),
             (
                 "run a --detach --junit x --timeout PT1M",

@@ -1,4 +1,5 @@
-//! The examples in the help of each command. A test parses each of them.
+//! The examples in the help of each command. A test parses each of them. One that is too long for a terminal of 80 columns continues in
+//! another line, so that it can be pasted.
 
 /// A line to type, and what it does.
 type Example = (&'static str, &'static str);
@@ -117,7 +118,7 @@ pub(super) const EXAMPLES: &[(&str, &[Example])] = &[
         &[
             ("snapback schedule add weekly experiment.yaml --rate '7 days'", "Run an experiment once a week."),
             (
-                "snapback schedule add nightly experiment.yaml --cron '0 3 ? * MON-FRI *' --time-zone Europe/Berlin",
+                "snapback schedule add nightly experiment.yaml \\\n      --cron '0 3 ? * MON-FRI *' --time-zone Europe/Berlin",
                 "Run it at 3 o'clock on working days.",
             ),
             ("snapback schedule list", "List the schedules."),
@@ -127,11 +128,11 @@ pub(super) const EXAMPLES: &[(&str, &[Example])] = &[
         "schedule add",
         &[
             (
-                "snapback schedule add weekly experiment.yaml --rate '7 days' --start 2030-01-07T09:00:00Z",
+                "snapback schedule add weekly experiment.yaml \\\n      --rate '7 days' --start 2030-01-07T09:00:00Z",
                 "Run an experiment once a week, from a date on.",
             ),
             (
-                "snapback schedule add nightly experiment.yaml --cron '0 3 ? * MON-FRI *' --time-zone Europe/Berlin",
+                "snapback schedule add nightly experiment.yaml \\\n      --cron '0 3 ? * MON-FRI *' --time-zone Europe/Berlin",
                 "Run it at 3 o'clock on working days.",
             ),
             (
@@ -139,7 +140,7 @@ pub(super) const EXAMPLES: &[(&str, &[Example])] = &[
                 "Run it once, at 9 o'clock UTC.",
             ),
             (
-                "snapback schedule add weekly experiment.yaml --rate '14 days' --window 60 --replace",
+                "snapback schedule add weekly experiment.yaml \\\n      --rate '14 days' --window 60 --replace",
                 "Change a schedule: start within an hour, every other week.",
             ),
         ],

@@ -1,4 +1,4 @@
-//! Tests of what users see: at 40, 80 and 140 columns, with and without colors, with 1, 53 and 1,000 targets.
+//! Tests of what users see: at 40, 60, 80 and 140 columns, with and without colors, with 1, 53 and 1,000 targets.
 
 use anstream::adapter::strip_str;
 
@@ -11,6 +11,7 @@ use super::progress_text::ShownTargets;
 use super::report_text::report_text;
 use super::screen::{fitted, question};
 use super::status_text::{armed_text, status_table};
+use super::wrap::wrapped;
 use crate::aws::{FailedExecution, ListedExecution};
 use crate::model::marker::stopped_marker;
 use crate::model::refusal::{Guardrail, Refusal};
@@ -22,7 +23,7 @@ use crate::plan::preview::{ConditionNow, PlanView, TargetPlan};
 use crate::plan::rendering::{ReportView, report_view};
 use crate::testing::samples::{function_arn, run_id};
 
-const WIDTHS: [usize; 3] = [40, 80, 140];
+const WIDTHS: [usize; 4] = [40, 60, 80, 140];
 const TARGETS: [usize; 3] = [1, 53, 1000];
 
 /// Checks a rendering in every size: with colors it is the same text, and of the lines that are laid out, none is wider than
@@ -37,6 +38,11 @@ pub(super) fn in_every_size(render: impl Fn(usize, Pen) -> String, check: impl F
             check(&lines, width, count);
         }
     }
+}
+
+/// What is printed of a text that has sentences.
+fn sentences(text: &str, pen: Pen) -> String {
+    text.lines().map(|line| wrapped(line, pen.width) + "\n").collect()
 }
 
 fn row(field: &str, before: &str, during: &str) -> FieldRow {
@@ -54,7 +60,7 @@ fn plan(count: usize) -> PlanView {
             row(
                 "variable SNAPBACK_FAULTS",
                 "absent",
-                "{\"expiresAtMs\":1795630704958,\"run\":\"a-run-20261126100000-abcd\",...",
+                "{'until':1795630704958,'run':'a-run-20261126100000-abcd','faults':[{'latency':{'delayMs':3000}}]}",
             ),
         ],
     };
@@ -89,17 +95,18 @@ fn plan(count: usize) -> PlanView {
 #[test]
 fn a_plan_fits_every_terminal() {
     in_every_size(
-        |count, pen| plan_text(&plan(count), pen),
+        |count, pen| sentences(&plan_text(&plan(count), pen), pen),
         |lines, width, count| {
             let text = lines.join("\n");
-            assert!(lines.len() <= 40, "{count} targets, {width} columns: {text}");
-            // What is laid out is indented; notes and refusals are sentences, which the terminal breaks.
-            for line in lines.iter().take_while(|line| !line.starts_with("note ")).filter(|line| line.starts_with("  "))
-            {
+            assert!(lines.len() <= 45, "{count} targets, {width} columns: {text}");
+            for line in &lines[..] {
                 assert!(line.chars().count() <= width, "{width} columns: {line}");
             }
+            assert!(text.contains("snapback-proxy-arm64:1"), "no word is broken: {text}");
+            let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(words.contains("the faults above"), "{text}");
             assert_eq!(text.matches("reserved concurrency").count(), 1, "{text}");
-            assert_eq!(text.matches("a version that is published").count(), 1, "{text}");
+            assert_eq!(words.matches("a version that is published during").count(), 1, "{text}");
             let on = if count == 1 { "1 target: crowd-000" } else { "crowd-000, crowd-001, crowd-002 and" };
             assert!(text.replace("\n          ", " ").contains(on), "{width} columns: {text}");
         },

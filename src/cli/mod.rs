@@ -7,6 +7,7 @@ mod asked_outcome;
 mod awaited;
 mod check;
 mod command_line;
+mod commands;
 mod common_options;
 mod direct;
 mod encoding;
@@ -59,6 +60,7 @@ mod undo;
 mod usage_error;
 mod watch;
 mod words;
+mod wrap;
 mod yaml;
 
 use crate::model::refusal::StatedRefusal;

@@ -13,12 +13,14 @@ use crate::model::text::is_control;
 use crate::plan::preview::PlanView;
 use crate::plan::rendering::ReportView;
 
+use super::commands::complete_commands;
 use super::exit::Exit;
 use super::file_error::FileError;
 use super::pen::{Pen, Tone};
 use super::place_options::PlaceOptions;
 use super::plan_text::plan_text;
 use super::report_text::report_text;
+use super::wrap::wrapped;
 use super::{Failure, process};
 
 /// Where and how to print. A write that fails never ends a command, because the command may be restoring a function.
@@ -182,80 +184,21 @@ impl Output {
         }
     }
 
+    /// Prints lines of which each is a sentence or fits the terminal. Sentences are broken between words.
+    pub(super) fn print_sentences(&self, text: &str) {
+        text.lines().for_each(|line| self.print(&format!("{}\n", wrapped(&self.safe(line), self.pen.width))));
+    }
+
     /// Prints the lines of a text.
     pub(super) fn print_text(&self, text: &str) {
         text.lines().for_each(|line| self.print_line(line));
     }
 
     pub(super) fn plan(&self, view: &PlanView) {
-        self.print_text(&plan_text(view, self.pen));
+        self.print_sentences(&plan_text(view, self.pen));
     }
 
     pub(super) fn report(&self, view: &ReportView) {
-        self.print_text(&report_text(view, self.pen));
-    }
-}
-
-/// Adds `places` to each `snapback` command in a text from the plan or the steps, which do not know how this command
-/// reached the stack. A command that already has options stays as it is.
-fn complete_commands(text: &str, places: &PlaceOptions) -> String {
-    const NAME: &str = "snapback ";
-    let mut complete = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find(NAME) {
-        let begin = at + NAME.len();
-        let end = begin + command_length(&rest[begin..]).unwrap_or(0);
-        complete.push_str(&rest[..end]);
-        if end > begin && !has_options(&rest[end..]) {
-            complete.push_str(&places.of(&rest[begin..end]));
-        }
-        rest = &rest[end..];
-    }
-    complete.push_str(rest);
-    complete
-}
-
-/// Whether options follow a command, immediately or after one more word: the run of `status` is optional.
-fn has_options(text: &str) -> bool {
-    let after_word = || text.strip_prefix(' ')?.split_once(' ').map(|(_, after)| after);
-    text.starts_with(" --") || after_word().is_some_and(|after| after.starts_with("--"))
-}
-
-/// Returns the length of the command at the beginning of a text, without options.
-fn command_length(text: &str) -> Option<usize> {
-    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    let word = |text: &str| text.find(|c| !is_word(c)).unwrap_or(text.len());
-    let first = word(text);
-    let with_next = || {
-        let next = text[first..].strip_prefix(' ')?;
-        Some(first + 1 + word(next)).filter(|end| *end > first + 1)
-    };
-    match &text[..first] {
-        "rollback" | "lever" | "report" | "schedule" => with_next(),
-        "status" => Some(first),
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn commands_in_refusals_reach_the_same_stack() {
-        let stack = "lab".to_owned();
-        let places = PlaceOptions::new([("stack", Some(&stack))]);
-        for (text, expected) in [
-            ("release it: snapback lever disengage", "release it: snapback lever disengage --stack lab"),
-            ("end it: snapback rollback run-1; or", "end it: snapback rollback run-1 --stack lab; or"),
-            ("see snapback status\nx", "see snapback status --stack lab\nx"),
-            ("snapback rollback r --direct --stack lab", "snapback rollback r --direct --stack lab"),
-            ("snapback status --stack lab", "snapback status --stack lab"),
-            ("see snapback status r --stack lab; to", "see snapback status r --stack lab; to"),
-            ("one of snapback's; snapback reports it", "one of snapback's; snapback reports it"),
-        ] {
-            assert_eq!(complete_commands(text, &places), expected);
-            assert_eq!(complete_commands(text, &PlaceOptions::default()), text);
-        }
+        self.print_sentences(&report_text(view, self.pen));
     }
 }

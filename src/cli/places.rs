@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_saphyr::granit_parser::{Event, Parser, Span};
 
-use crate::model::findings::escape;
+use crate::model::problems::escape;
 
 /// A line and a column, both from 1 on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -27,7 +27,7 @@ pub(super) async fn plan(arguments: &Arguments, options: &PlanOptions, output: &
     let is_text = options.format == PlanFormat::Text && !output.as_json;
     // It comes first, and is also there if the plan cannot be made.
     if is_text {
-        output.print_line(&identity.to_string())
+        output.print_sentences(&identity.to_string())
     } else {
         output.note(&identity.to_string())
     }

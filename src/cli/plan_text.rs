@@ -110,7 +110,7 @@ fn rows(fields: &[FieldRow], pen: Pen) -> String {
     }
     let mut grid = Grid::new(&["field", "before", "during", "after"]);
     for row in fields {
-        grid.row(None, vec![row.field.clone(), row.before.clone(), row.during.clone(), row.after.clone()]);
+        grid.row(None, vec![row.field.clone(), row.before.clone(), row.during_text().into_owned(), row.after.clone()]);
     }
     grid.draw(pen, 2)
 }

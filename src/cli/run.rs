@@ -65,7 +65,7 @@ async fn start_and_follow(
 ) -> Result<(Exit, Finished), Failure> {
     let (stack, identity) = found(arguments, interruptions, output).await?;
     let user = actor(identity.caller.as_deref());
-    confirm(&stack, options, experiment, interruptions, output).await?;
+    let has_plan = confirm(&stack, options, experiment, interruptions, output).await?;
     state_starter(&stack, &mut value, options, &user, output);
     let id = match &options.name {
         Some(name) => name.clone(),
@@ -103,6 +103,9 @@ async fn start_and_follow(
         output.json(&FinalLine { kind: FinalKind::Report, report: Identified { identity: &identity, view } });
     } else if is_left {
         output.print_line(&follower.continues());
+    } else if has_plan {
+        // The plan has the notes already.
+        output.report(&ReportView { notes: Vec::new(), ..view.clone() });
     } else {
         output.report(view);
     }
@@ -113,21 +116,23 @@ async fn start_and_follow(
     Ok((exit, finished))
 }
 
-/// On a terminal, shows the plan and asks whether to start. Fails if the run would be refused, or if the user does not want it.
+/// On a terminal, shows the plan and asks whether to start; returns whether the plan was shown. Fails if the run would be
+/// refused, or if the user does not want it.
 async fn confirm(
     stack: &stack::Stack,
     options: &RunOptions,
     experiment: &Experiment,
     interruptions: &mut Interruptions,
     output: &Output,
-) -> Result<(), Failure> {
+) -> Result<bool, Failure> {
     if options.yes || output.as_json || !can_ask(output) {
-        return Ok(());
+        return Ok(false);
     }
     let planned = tokio::select! {
         planned = plan::view(stack, experiment) => planned,
         interruption = interruptions.next() => return Err(not_started(interruption)),
     };
+    let is_shown = planned.is_ok();
     match planned {
         Ok(view) => {
             output.plan(&view);
@@ -155,7 +160,7 @@ async fn confirm(
         }
     };
     match matches!(reply.trim().to_lowercase().as_str(), "y" | "yes") {
-        true => Ok(()),
+        true => Ok(is_shown),
         false => Err(Failure::new("NotStarted", "not started; nothing was changed; --yes starts without asking")),
     }
 }

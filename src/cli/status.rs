@@ -101,12 +101,12 @@ async fn overview(arguments: &Arguments, options: &StatusOptions, output: &Outpu
     show_lever(lever.as_ref(), output);
     match armed_text(&runs, &unread) {
         None => output.print_line("nothing is armed"),
-        Some(text) => output.print_line(&output.paint(Tone::Warning, &text)),
+        Some(text) => output.print_sentences(&output.paint(Tone::Warning, &text)),
     }
     let chosen: Vec<Listed> = runs.into_iter().filter(|run| run.is_chosen).collect();
     if !chosen.is_empty() || !starts.is_empty() {
         output.print_line("");
-        output.print_text(&status_table(&chosen, &starts, world.now(), output.pen));
+        output.print_sentences(&status_table(&chosen, &starts, world.now(), output.pen));
     }
     for what in &unreadable {
         output.note(&format!("snapback: {what}"));

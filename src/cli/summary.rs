@@ -89,7 +89,7 @@ fn row(check: &Check) -> Vec<String> {
 }
 
 fn of_field(function: &str, row: &FieldRow) -> Vec<String> {
-    [function, &row.field, &row.before, &row.during, &row.after].map(str::to_owned).into()
+    [function, &row.field, &row.before, &row.during_text(), &row.after].map(str::to_owned).into()
 }
 
 /// A Markdown text that is being written.

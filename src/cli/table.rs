@@ -8,6 +8,8 @@ use super::pen::{Pen, Tone};
 
 /// The narrowest column into which a cell with blanks is broken.
 const MIN_COLUMN: usize = 12;
+/// The longest word that is never broken. A table with longer ones is too wide for most terminals.
+const MAX_WORD: usize = 32;
 
 /// The columns of a table.
 pub(super) struct Grid {
@@ -40,10 +42,15 @@ impl Grid {
         cells.chain([self.heads[column].chars().count()]).max().unwrap_or(0)
     }
 
-    /// The least width of each column: a name is never broken, and a head never either.
+    /// The least width of each column: a name is never broken, and neither is a head or a word.
     fn least(&self, column: usize) -> usize {
+        if column == 0 {
+            return self.widest(0);
+        }
+        let cells = self.rows.iter().filter_map(|(_, cells)| cells.get(column));
+        let word = cells.flat_map(|cell| cell.split(' ')).map(|word| word.chars().count()).max().unwrap_or(0);
         let head = self.heads[column].chars().count();
-        if column == 0 { self.widest(0) } else { self.widest(column).min(MIN_COLUMN).max(head) }
+        self.widest(column).min(MIN_COLUMN).max(head).max(word.min(MAX_WORD))
     }
 
     fn least_width(&self) -> usize {

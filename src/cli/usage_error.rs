@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
+use crate::model::input::nearest;
 use crate::model::text::shorten;
 
 use super::words::listed;
@@ -43,16 +44,24 @@ pub(super) fn explain(error: &clap::Error, whole: &Command, words: &[OsString]) 
             unknown_command(error, typed, command, &path)
         }
         ErrorKind::MissingRequiredArgument => {
-            let missing: Vec<String> =
-                texts(error, ContextKind::InvalidArg).into_iter().map(|text| readable(text)).collect();
+            let missing: Vec<String> = texts(error, ContextKind::InvalidArg).into_iter().map(readable).collect();
             let are = if missing.len() == 1 { "is" } else { "are" };
             format!("{} {are} missing; {help}", listed(&missing, "and"))
         }
         ErrorKind::ArgumentConflict => conflict(subject, &texts(error, ContextKind::PriorArg)),
-        ErrorKind::UnknownArgument => match text(error, ContextKind::SuggestedArg) {
-            Some(known) => format!("unexpected argument `{}`; did you mean {known}?", shorten(&subject)),
-            None => format!("unexpected argument `{}`; {help}", shorten(&subject)),
-        },
+        ErrorKind::UnknownArgument => {
+            let is_of_command = command.get_arguments().any(|known| known.get_long() == subject.strip_prefix("--"));
+            let fix = match text(error, ContextKind::SuggestedArg) {
+                _ if subject.starts_with("--") && is_of_command => format!("write it after {path}"),
+                Some(known) => format!("did you mean {known}?"),
+                None => help,
+            };
+            format!("unexpected argument `{}`; {fix}", shorten(&subject))
+        }
+        ErrorKind::TooManyValues => {
+            let typed = text(error, ContextKind::InvalidValue).unwrap_or_default();
+            format!("{subject} takes no value; leave `{}` out", shorten(typed))
+        }
         ErrorKind::InvalidValue => invalid_value(error, &subject),
         ErrorKind::ValueValidation => match error.source().map(ToString::to_string) {
             Some(why) if !why.starts_with("write ") => format!("{subject}: {why}"),
@@ -88,9 +97,14 @@ fn typed_command<'a>(whole: &'a Command, words: &[OsString]) -> (&'a Command, St
                 words.next();
             }
         } else if !word.starts_with('-') {
-            let Some(below) = command.find_subcommand(word) else { break };
-            command = below;
-            path.push(below.get_name());
+            match command.find_subcommand(word) {
+                Some(below) => {
+                    command = below;
+                    path.push(below.get_name());
+                }
+                None if word == "help" => {}
+                None => break,
+            }
         }
     }
     (command, path.join(" "))
@@ -120,14 +134,13 @@ fn conflict(subject: String, others: &[&str]) -> String {
 
 fn invalid_value(error: &clap::Error, subject: &str) -> String {
     let (typed, valid) = (text(error, ContextKind::InvalidValue), texts(error, ContextKind::ValidValue));
-    let fix = match (text(error, ContextKind::SuggestedValue), valid.is_empty()) {
-        (Some(known), _) => format!("did you mean `{known}`?"),
-        (None, true) => "write it after the option".to_owned(),
-        (None, false) => one_of(&valid),
-    };
-    match typed {
-        Some(typed) if !typed.is_empty() => format!("{subject}: `{}` is not known; {fix}", shorten(typed)),
-        _ => format!("{subject}: the value is missing; {fix}"),
+    match typed.filter(|typed| !typed.is_empty()) {
+        None if valid.is_empty() => format!("{subject}: the value is missing; write it after the option"),
+        None => format!("{subject}: the value is missing; {}", one_of(&valid)),
+        Some(typed) => {
+            let fix = nearest(typed, &valid).map(|known| format!("did you mean `{known}`?"));
+            format!("{subject}: `{}` is not known; {}", shorten(typed), fix.unwrap_or_else(|| one_of(&valid)))
+        }
     }
 }
 

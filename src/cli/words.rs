@@ -33,7 +33,8 @@ pub(super) fn listed(words: &[impl AsRef<str>], before_last: &str) -> String {
     }
 }
 
-/// Joins texts of the form `FUNCTION: TEXT` that differ in the function only. Texts about anything else stay.
+/// Joins texts of the form `FUNCTION: TEXT` that differ in the function only: those about all functions have no names.
+/// Texts about anything else stay.
 pub(super) fn joined(texts: &[String], functions: &[&str]) -> Vec<String> {
     let split = |text: &String| match text.split_once(": ") {
         Some((name, rest)) if functions.contains(&name) => (Some(name.to_owned()), rest.to_owned()),
@@ -43,7 +44,12 @@ pub(super) fn joined(texts: &[String], functions: &[&str]) -> Vec<String> {
     let mut lines = Vec::new();
     for ((is_named, rest), group) in groups {
         let names: Vec<&str> = group.iter().filter_map(|(name, _)| name.as_deref()).collect();
-        lines.push(if is_named { format!("{}: {rest}", named(&names)) } else { rest });
+        let is_about_all = functions.len() > 1 && functions.iter().all(|function| names.contains(function));
+        lines.push(match (is_named, is_about_all) {
+            (false, _) => rest,
+            (true, true) => format!("each target: {rest}"),
+            (true, false) => format!("{}: {rest}", named(&names)),
+        });
     }
     lines
 }
@@ -74,7 +80,9 @@ mod tests {
             .map(|name| format!("{name}: slow"))
             .chain(["b: cold".to_owned(), "no stop condition: x".to_owned()])
             .collect();
+        assert_eq!(joined(&texts, &functions), ["each target: slow", "b: cold", "no stop condition: x"]);
         let expected = ["a, b, c and 2 more functions: slow", "b: cold", "no stop condition: x"];
-        assert_eq!(joined(&texts, &functions), expected);
+        assert_eq!(joined(&texts, &["a", "b", "c", "d", "e", "f"]), expected);
+        assert_eq!(joined(&texts[1..2], &["b"]), ["b: slow"]);
     }
 }

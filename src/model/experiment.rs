@@ -116,9 +116,12 @@ impl TryFrom<RawExperiment> for Experiment {
         for ((field, ..), length) in COUNTS.into_iter().zip(lengths) {
             check_count(field, length)?;
         }
-        check_claims(&raw.faults)?;
-        check_targets(&raw.targets)?;
-        check_alarms(&raw.stop_conditions)?;
+        let wrong = conflicts(&numbered(&raw.faults)).into_iter();
+        let wrong = wrong.chain(twins("targets", &numbered(&raw.targets)));
+        let mut wrong = wrong.chain(twins("stopConditions", &numbered(&raw.stop_conditions)));
+        if let Some((_, problem)) = wrong.next() {
+            return Err(problem);
+        }
         Ok(Self {
             name: raw.name,
             targets: raw.targets,
@@ -152,45 +155,42 @@ pub(super) fn check_count(field: &str, count: usize) -> Result<(), String> {
     Err(format!("`{field}` has {count} entries; write {fix} {max}"))
 }
 
-/// Refuses a field that two faults claim: it would have two injected values and one original.
-fn check_claims(faults: &[Fault]) -> Result<(), String> {
-    let mut earlier: BTreeMap<Claim, usize> = BTreeMap::new();
-    for (at, fault) in faults.iter().enumerate() {
+fn numbered<T>(entries: &[T]) -> Vec<(usize, &T)> {
+    entries.iter().enumerate().collect()
+}
+
+/// Finds every field that two faults claim, which would have two injected values and one original. Each fault comes
+/// with its number in the list, and each conflict with the number of its last fault.
+pub(super) fn conflicts(faults: &[(usize, &Fault)]) -> Vec<(usize, String)> {
+    let mut earlier: BTreeMap<Claim, (usize, &str)> = BTreeMap::new();
+    let mut found = Vec::new();
+    for &(at, fault) in faults {
+        let name = fault.name();
         for claim in fault.claims() {
             match claim.find_in(&earlier) {
-                Some(first) if first == at => {
-                    return Err(format!("faults[{at}] ({}) claims {claim} twice; keep it once", fault.name()));
+                Some((first, _)) if first == at => {
+                    found.push((at, format!("faults[{at}] ({name}) claims {claim} twice; keep it once")));
                 }
-                Some(first) => {
-                    let (other, fault) = (faults[first].name(), fault.name());
-                    return Err(format!(
-                        "faults[{first}] ({other}) and faults[{at}] ({fault}) both claim {claim}; keep it in one of them"
-                    ));
+                Some((first, other)) => {
+                    let both = format!("faults[{first}] ({other}) and faults[{at}] ({name}) both claim {claim}");
+                    found.push((at, format!("{both}; keep it in one of them")));
                 }
                 None => {}
             }
-            earlier.entry(claim).or_insert(at);
+            earlier.entry(claim).or_insert((at, name));
         }
     }
-    Ok(())
+    found
 }
 
-fn check_targets(targets: &[Target]) -> Result<(), String> {
-    for (at, target) in targets.iter().enumerate() {
-        if let Some(first) = targets[..at].iter().position(|earlier| earlier == target) {
-            return Err(format!("targets[{first}] and targets[{at}] are the same; remove one"));
-        }
-    }
-    Ok(())
-}
-
-fn check_alarms(stops: &[StopCondition]) -> Result<(), String> {
-    for (at, stop) in stops.iter().enumerate() {
-        if let Some(first) = stops[..at].iter().position(|earlier| earlier == stop) {
-            return Err(format!("stopConditions[{first}] and stopConditions[{at}] are the same; remove one"));
-        }
-    }
-    Ok(())
+/// Finds every entry of a list that is the same as an earlier one. Each comes with its number in the list.
+pub(super) fn twins<T: PartialEq>(list: &str, entries: &[(usize, &T)]) -> Vec<(usize, String)> {
+    let first = |number: usize, entry: &T| entries[..number].iter().find(|(_, earlier)| **earlier == *entry);
+    let twin = |(number, &(at, entry)): (usize, &(usize, &T))| {
+        let (first, _) = first(number, entry)?;
+        Some((at, format!("{list}[{first}] and {list}[{at}] are the same; remove one")))
+    };
+    entries.iter().enumerate().filter_map(twin).collect()
 }
 
 impl Experiment {

@@ -14,6 +14,7 @@ use super::invocation::{
 };
 use super::mappings::Mappings;
 use super::names::{LayerVersionArn, VariableName, WrapperPath};
+use super::problems::Problems;
 use super::secret::Secret;
 
 /// What is injected.
@@ -72,7 +73,7 @@ where
 {
     let settings = T::deserialize(deserializer)?;
     let fault: InvocationFault = settings.clone().into();
-    fault.check().map_err(D::Error::custom)?;
+    fault.problems().into_result().map_err(D::Error::custom)?;
     Ok(settings)
 }
 
@@ -122,18 +123,20 @@ struct RawLayerFault {
 }
 
 impl TryFrom<RawLayerFault> for LayerFault {
-    type Error = String;
+    type Error = Problems;
 
-    fn try_from(raw: RawLayerFault) -> Result<Self, String> {
+    fn try_from(raw: RawLayerFault) -> Result<Self, Problems> {
+        let mut problems = Problems::default();
         if raw.layers.is_empty() {
-            return Err("has an empty `layers`; write 1 to 5 layer version ARNs, or use the `environment` fault".into());
+            let text = "has an empty `layers`; write 1 to 5 layer version ARNs, or use the `environment` fault";
+            problems.lacking("layers", &["layers"], text);
         }
         if raw.chained_wrapper_variable.is_some() && raw.wrapper.is_none() {
-            return Err(
-                "has `chainedWrapperVariable` without `wrapper`; add the wrapper, or remove `chainedWrapperVariable`"
-                    .into(),
-            );
+            let text =
+                "has `chainedWrapperVariable` without `wrapper`; add the wrapper, or remove `chainedWrapperVariable`";
+            problems.lacking("chainedWrapperVariable", &["wrapper"], text);
         }
+        problems.into_result()?;
         let RawLayerFault { layers, environment, wrapper, chained_wrapper_variable, deadline_variable } = raw;
         Ok(Self { layers, environment, wrapper, chained_wrapper_variable, deadline_variable })
     }
@@ -165,12 +168,14 @@ struct RawEnvironmentFault {
 }
 
 impl TryFrom<RawEnvironmentFault> for EnvironmentFault {
-    type Error = String;
+    type Error = Problems;
 
-    fn try_from(raw: RawEnvironmentFault) -> Result<Self, String> {
+    fn try_from(raw: RawEnvironmentFault) -> Result<Self, Problems> {
+        let mut problems = Problems::default();
         if raw.set.is_empty() && raw.unset.is_empty() {
-            return Err("changes nothing; write `set: {NAME: VALUE}` or `unset: [NAME]`".into());
+            problems.lacking("", &["set", "unset"], "changes nothing; write `set: {NAME: VALUE}` or `unset: [NAME]`");
         }
+        problems.into_result()?;
         Ok(Self { set: raw.set, unset: raw.unset })
     }
 }

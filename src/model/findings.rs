@@ -1,21 +1,23 @@
 //! Finds every error of an experiment, where [`read_experiment`] returns the first one.
 //!
-//! Each field and each entry of a list is read separately. Inside of it, a field that is wrong is taken out, and a name
-//! that is not known gets the one that was meant; then the rest is read again. An error that follows from such a repair
-//! is not reported.
+//! Each field and each entry of a list is read separately. Inside of it, a part that is wrong is taken out, a name
+//! that is not known gets the one that was meant, and a field that is missing gets a value; then the rest is read again.
+//! An error that follows from such a repair is not reported.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use serde_path_to_error::Segment;
 
 use super::actor::Actor;
-use super::experiment::{Recovery, RunDuration, Seed, StartLimit, StopCondition, check_count};
+use super::experiment::{Recovery, RunDuration, Seed, StartLimit, StopCondition, check_count, conflicts, twins};
 use super::fault::Fault;
 use super::input::{
-    Cause, Explained, InvalidInput, LISTS, List, check_entry, check_list, check_no_list, explain, is_of_variables,
-    name_of, read_experiment,
+    Cause, Explained, InvalidInput, LISTS, List, check_list, check_no_list, explain, field, is_of_variables, key,
+    misshapen, read_experiment,
 };
 use super::names::ExperimentName;
+use super::problems::{Problem, escape};
+use super::repairs::{Repairs, pointer};
 use super::steady_state::Condition;
 use super::target::Target;
 use super::text::{shorten, shorten_name};
@@ -70,10 +72,10 @@ pub fn find_errors(experiment: &Value) -> Vec<Finding> {
     if !experiment.is_object() {
         return vec![whole(first)];
     }
-    let mut finder = Finder { value: experiment.clone(), ..Finder::default() };
+    let mut finder = Finder { repairs: Repairs::of(experiment), findings: Vec::new() };
     finder.names();
     finder.fields();
-    // What is wrong is only wrong together, such as two faults that claim one field.
+    // No error is ever kept back, even if the parts are valid each.
     if finder.findings.is_empty() {
         finder.findings.push(whole(first));
     }
@@ -97,31 +99,29 @@ const FIELDS: [&str; 10] = [
 /// The fields that every experiment has.
 const REQUIRED: [&str; 4] = ["name", "targets", "faults", "duration"];
 
-#[derive(Default)]
 struct Finder {
-    /// The experiment, with the repairs so far.
-    value: Value,
-    /// The pointers that have changed by a repair: the new one and the one in the file.
-    renamed: Vec<(String, String)>,
+    repairs: Repairs,
     findings: Vec<Finding>,
 }
 
 impl Finder {
     /// Reports the unknown fields of the experiment itself, and gives them the names that were meant.
     fn names(&mut self) {
-        let names: Vec<String> = self.value.as_object().into_iter().flat_map(Map::keys).cloned().collect();
+        let names: Vec<String> = self.repairs.value().as_object().into_iter().flat_map(Map::keys).cloned().collect();
         for name in names.into_iter().filter(|name| !FIELDS.contains(&name.as_str())) {
             let known = FIELDS.map(|field| format!("`{field}`")).join(", ");
             let message = format!("unknown field `{name}`, expected one of {known}");
-            let explained = explain(&self.value, &[], &message);
+            let explained = explain(self.repairs.value(), &[], &message);
             self.report(&explained);
-            self.repair(&explained);
+            if let Cause::Unknown { name, meant } = &explained.cause {
+                self.repairs.rename(&[], name, meant.as_deref());
+            }
         }
     }
 
     fn fields(&mut self) {
         for field in FIELDS {
-            let Some(value) = self.value.get(field) else {
+            let Some(value) = self.repairs.value().get(field) else {
                 if REQUIRED.contains(&field) {
                     let message = format!("missing field `{field}`");
                     self.report(&explain(&Value::Null, &[], &message));
@@ -129,150 +129,126 @@ impl Finder {
                 continue;
             };
             match field {
-                "name" => self.part::<ExperimentName>(&[key(field)]),
-                "duration" => self.part::<RunDuration>(&[key(field)]),
-                "startWithin" if !value.is_null() => self.part::<StartLimit>(&[key(field)]),
-                "recovery" if !value.is_null() => self.part::<Recovery>(&[key(field)]),
-                "seed" if !value.is_null() => self.part::<Seed>(&[key(field)]),
+                "name" => drop(self.part::<ExperimentName>(&[key(field)])),
+                "duration" => drop(self.part::<RunDuration>(&[key(field)])),
+                "startWithin" if !value.is_null() => drop(self.part::<StartLimit>(&[key(field)])),
+                "recovery" if !value.is_null() => drop(self.part::<Recovery>(&[key(field)])),
+                "seed" if !value.is_null() => drop(self.part::<Seed>(&[key(field)])),
                 "startedBy" if !value.is_null() => match check_no_list(field, value) {
-                    Ok(()) => self.part::<Actor>(&[key(field)]),
+                    Ok(()) => drop(self.part::<Actor>(&[key(field)])),
                     Err(error) => self.add(error),
                 },
-                _ => self.list(field),
+                "targets" => self.list::<Target>(field, |targets| twins("targets", targets)),
+                "faults" => self.list::<Fault>(field, conflicts),
+                "stopConditions" => self.list::<StopCondition>(field, |stops| twins("stopConditions", stops)),
+                "steadyState" => self.list::<Condition>(field, |_| Vec::new()),
+                _ => {}
             }
         }
     }
 
-    /// Reads a list, each entry separately.
-    fn list(&mut self, field: &str) {
+    /// Reads a list, each entry separately; then compares the entries that could be read.
+    fn list<T: DeserializeOwned>(&mut self, field: &str, compare: impl Fn(&[(usize, &T)]) -> Vec<(usize, String)>) {
         let Some(list) = LISTS.into_iter().find(|list| list.name == field) else { return };
-        let Some(entries) = self.value[field].as_array() else {
-            return match check_list(list, &self.value[field]) {
-                Ok(()) => self.part::<Vec<serde::de::IgnoredAny>>(&[key(field)]),
+        let value = &self.repairs.value()[field];
+        let Some(entries) = value.as_array() else {
+            return match check_list(list, value) {
+                Ok(()) => drop(self.part::<Vec<serde::de::IgnoredAny>>(&[key(field)])),
                 Err(error) => self.add(error),
             };
         };
         let length = entries.len();
         if let Err(problem) = check_count(field, length) {
-            let pointer = self.in_file(&format!("/{field}"));
-            let error = InvalidInput::whole(problem);
-            return self.findings.push(Finding { error, pointer, is_about_name: false });
+            self.push(&format!("/{field}"), InvalidInput::whole(problem));
         }
-        for at in 0..length {
-            self.entry(list, at);
+        let read: Vec<(usize, T)> = (0..length).filter_map(|at| Some((at, self.entry(list, at)?))).collect();
+        let entries: Vec<(usize, &T)> = read.iter().map(|(at, entry)| (*at, entry)).collect();
+        for (at, problem) in compare(&entries).into_iter().take(MAX_FINDINGS) {
+            self.push(&format!("/{field}/{at}"), InvalidInput::whole(problem));
         }
     }
 
-    fn entry(&mut self, list: List, at: usize) {
-        if let Err(error) = check_entry(list, at, &self.value[list.name][at]) {
-            return self.add(error);
-        }
+    fn entry<T: DeserializeOwned>(&mut self, list: List, at: usize) -> Option<T> {
         let path = [key(list.name), Segment::Seq { index: at }];
-        match list.name {
-            "targets" => self.part::<Target>(&path),
-            "faults" => self.part::<Fault>(&path),
-            "stopConditions" => self.part::<StopCondition>(&path),
-            _ => self.part::<Condition>(&path),
+        let wrong = misshapen(list, at, &self.repairs.value()[list.name][at]);
+        for part in &wrong {
+            self.push(&pointer(&part.path), part.error());
+            // What is wrong as a whole has nothing to repair inside of it.
+            if part.path.len() == path.len() {
+                return None;
+            }
         }
+        // From the last one on, so that the numbers of the others in their lists stay.
+        for part in wrong.iter().rev() {
+            self.repairs.take_out(&part.path);
+        }
+        self.part(&path)
     }
 
-    /// Reads the part of the experiment at a path until nothing more can be found in it.
-    fn part<T: DeserializeOwned>(&mut self, path: &[Segment]) {
-        let mut repaired: Vec<String> = Vec::new();
+    /// Reads the part of the experiment at a path until nothing more can be found in it; returns what is left.
+    fn part<T: DeserializeOwned>(&mut self, path: &[Segment]) -> Option<T> {
         while self.findings.len() < MAX_FINDINGS {
-            let Some(part) = self.value.pointer(&pointer(path)) else { return };
-            let Err(error) = serde_path_to_error::deserialize::<_, T>(part) else { return };
-            let inside = error.path().iter().filter(|segment| !matches!(segment, Segment::Unknown)).cloned();
-            let full: Vec<Segment> = path.iter().cloned().chain(inside).collect();
-            let explained = explain(&self.value, &full, &error.into_inner().to_string());
-            if is_follow_up(&explained, &repaired) {
-                return;
+            let error = match self.repairs.read::<T>(path) {
+                Ok(part) => return Some(part),
+                Err(error) => error,
+            };
+            let explained = explain(self.repairs.value(), &error.path, &error.message);
+            let written = pointer(&self.repairs.written(explained.place));
+            match &explained.cause {
+                Cause::Missing(name) => {
+                    if !self.repairs.is_repaired(&format!("{written}/{}", escape(name))) {
+                        self.report(&explained);
+                    }
+                    if !self.repairs.stand_in::<T>(path, explained.place, name) {
+                        return None;
+                    }
+                    continue;
+                }
+                Cause::Value if self.repairs.is_repaired(&written) => return None,
+                Cause::Whole(problems) => problems.iter().for_each(|problem| self.problem(&explained, problem)),
+                Cause::Unknown { .. } | Cause::Value => self.report(&explained),
             }
-            self.report(&explained);
-            // A part that is wrong as a whole has nothing to repair inside of it.
-            if explained.cause == Cause::Value && explained.place.len() == path.len() {
-                return;
-            }
-            match self.repair(&explained) {
-                Some(pointer) => repaired.push(pointer),
-                None => return,
+            let is_repaired = match &explained.cause {
+                Cause::Unknown { name, meant } => self.repairs.rename(explained.place, name, meant.as_deref()),
+                _ => explained.place.len() > path.len() && self.repairs.take_out(explained.place),
+            };
+            if !is_repaired {
+                return None;
             }
         }
+        None
     }
 
     fn report(&mut self, explained: &Explained<'_>) {
-        let place = pointer(explained.place);
-        let (pointer, is_about_name) = match &explained.cause {
-            Cause::Unknown { name, .. } => (format!("{place}/{}", escape(name)), true),
-            Cause::Missing(_) | Cause::Value => (place, false),
+        let place = self.repairs.written(explained.place);
+        let (written, is_about_name) = match &explained.cause {
+            Cause::Unknown { name, .. } => (format!("{}/{}", pointer(&place), escape(name)), true),
+            _ => (pointer(&place), false),
         };
-        let pointer = self.in_file(&pointer);
-        self.findings.push(Finding { error: explained.error.clone(), pointer, is_about_name });
+        let error = InvalidInput { field: field(&place), problem: explained.error.problem.clone() };
+        self.findings.push(Finding { error, pointer: self.repairs.in_file(&written), is_about_name });
+    }
+
+    /// Reports a problem of an object, unless it follows from a repair.
+    fn problem(&mut self, explained: &Explained<'_>, problem: &Problem) {
+        let place = self.repairs.written(explained.place);
+        let object = pointer(&place);
+        if problem.absent.iter().any(|part| self.repairs.is_repaired(&format!("{object}/{part}"))) {
+            return;
+        }
+        let at = self.repairs.inside(&object, &problem.at);
+        self.push(&at, InvalidInput { field: field(&place), problem: problem.text.clone() });
     }
 
     fn add(&mut self, error: InvalidInput) {
-        let pointer = self.in_file(&pointer_of(&error.field));
+        let written = pointer_of(&error.field);
+        self.push(&written, error);
+    }
+
+    fn push(&mut self, written: &str, error: InvalidInput) {
+        let pointer = self.repairs.in_file(written);
         self.findings.push(Finding { error, pointer, is_about_name: false });
     }
-
-    /// Takes a wrong field out, or gives it the name that was meant; returns its pointer, or `None` if the part cannot
-    /// be repaired.
-    fn repair(&mut self, explained: &Explained<'_>) -> Option<String> {
-        let (place, name, meant) = match &explained.cause {
-            Cause::Unknown { name, meant } => (explained.place, name.clone(), meant.clone()),
-            Cause::Missing(_) => return None,
-            Cause::Value => {
-                let (last, place) = explained.place.split_last()?;
-                (place, name_of(last)?.to_owned(), None)
-            }
-        };
-        let place = pointer(place);
-        let fields = self.value.pointer_mut(&place)?.as_object_mut()?;
-        let value = fields.remove(&name)?;
-        let removed = format!("{place}/{}", escape(&name));
-        if let Some(meant) = meant.filter(|meant| !fields.contains_key(meant)) {
-            let renamed = format!("{place}/{}", escape(&meant));
-            fields.insert(meant, value);
-            self.renamed.push((renamed, self.in_file(&removed)));
-        }
-        Some(removed)
-    }
-
-    /// The pointer in the file for one in the repaired experiment.
-    fn in_file(&self, pointer: &str) -> String {
-        let renamed = self.renamed.iter().rev().find_map(|(new, old)| {
-            let rest = pointer.strip_prefix(new.as_str())?;
-            (rest.is_empty() || rest.starts_with('/')).then(|| format!("{old}{rest}"))
-        });
-        renamed.unwrap_or_else(|| pointer.to_owned())
-    }
-}
-
-/// Whether an error follows from a repair: a field is missing that was taken out, or an object is wrong without it.
-fn is_follow_up(explained: &Explained<'_>, repaired: &[String]) -> bool {
-    let place = pointer(explained.place);
-    match &explained.cause {
-        Cause::Unknown { .. } => false,
-        Cause::Missing(name) => repaired.contains(&format!("{place}/{}", escape(name))),
-        Cause::Value => repaired.iter().any(|repaired| repaired.starts_with(&format!("{place}/"))),
-    }
-}
-
-fn key(name: &str) -> Segment {
-    Segment::Map { key: name.to_owned() }
-}
-
-fn pointer(path: &[Segment]) -> String {
-    path.iter().fold(String::new(), |text, segment| match (segment, name_of(segment)) {
-        (Segment::Seq { index }, _) => format!("{text}/{index}"),
-        (_, Some(name)) => format!("{text}/{}", escape(name)),
-        (_, None) => text,
-    })
-}
-
-/// A name as a JSON pointer has it (RFC 6901, section 3).
-pub(crate) fn escape(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
 }
 
 /// The pointer of a field such as `faults[0].latency`.
@@ -336,7 +312,7 @@ mod tests {
             ["/targets/0/tags/a targets[0].tags.a: `1` is a number; write text, in quotes"]
         );
         assert_eq!(
-            found(&with(json!([{ "function": "no such", "tags": {} }]))).len(),
+            found(&with(json!([{ "function": "no such" }]))).len(),
             1,
             "an object without its function is not reported"
         );

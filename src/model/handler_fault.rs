@@ -9,6 +9,7 @@ use super::invocation::{
     EventCondition, ExceptionFault, HandlerOrder, LatencyFault, Milliseconds, Moment, Percentage, ResponseFault,
 };
 use super::names::{Handler, LayerVersionArn, VariableName};
+use super::problems::Problems;
 use super::secret::Secret;
 use super::time::BoundedDuration;
 
@@ -153,45 +154,50 @@ struct RawResponse {
 }
 
 impl TryFrom<RawHandlerFault> for HandlerFault {
-    type Error = String;
+    type Error = Problems;
 
-    fn try_from(raw: RawHandlerFault) -> Result<Self, String> {
-        match &raw.handler {
-            Some(handler) => {
-                if let Some(name) = raw.setting_of_the_chaos_handler() {
-                    return Err(format!(
-                        "has `{name}` next to `handler`; remove one of them: only snapback's own handler, which runs \
-                         without `handler`, injects faults"
-                    ));
-                }
-                Ok(Self::Brought(BroughtHandler {
-                    handler: handler.clone(),
-                    layers: raw.layers,
-                    environment: raw.environment,
-                    original_handler_variable: raw.original_handler_variable,
-                    deadline_variable: raw.deadline_variable,
-                    timeout: raw.timeout,
-                    memory: raw.memory,
-                }))
+    fn try_from(raw: RawHandlerFault) -> Result<Self, Problems> {
+        let mut problems = Problems::default();
+        let Some(handler) = raw.handler.clone() else {
+            for name in raw.settings_of_a_brought_handler() {
+                let text = format!(
+                    "has `{name}` without `handler`; add the name of your handler, or remove `{name}` to use \
+                     snapback's own"
+                );
+                problems.lacking(name, &["handler"], text);
             }
-            None => {
-                if let Some(name) = raw.setting_of_a_brought_handler() {
-                    return Err(format!(
-                        "has `{name}` without `handler`; add the name of your handler, or remove `{name}` to use \
-                         snapback's own"
-                    ));
-                }
-                let order = raw.order()?;
-                order.check()?;
-                Ok(Self::Chaos(order))
-            }
+            let order = raw.order(&mut problems);
+            problems.into_result()?;
+            return Ok(Self::Chaos(order));
+        };
+        for name in raw.settings_of_the_chaos_handler() {
+            let text = format!(
+                "has `{name}` next to `handler`; remove one of them: only snapback's own handler, which runs \
+                 without `handler`, injects faults"
+            );
+            problems.wrong(name, text);
         }
+        problems.into_result()?;
+        Ok(Self::Brought(BroughtHandler {
+            handler,
+            layers: raw.layers,
+            environment: raw.environment,
+            original_handler_variable: raw.original_handler_variable,
+            deadline_variable: raw.deadline_variable,
+            timeout: raw.timeout,
+            memory: raw.memory,
+        }))
     }
 }
 
+/// The names of the settings that are there.
+fn given<const COUNT: usize>(settings: [(&'static str, bool); COUNT]) -> Vec<&'static str> {
+    settings.into_iter().filter_map(|(name, is_there)| is_there.then_some(name)).collect()
+}
+
 impl RawHandlerFault {
-    fn setting_of_the_chaos_handler(&self) -> Option<&'static str> {
-        let settings = [
+    fn settings_of_the_chaos_handler(&self) -> Vec<&'static str> {
+        given([
             ("exception", self.exception.is_some()),
             ("latency", self.latency.is_some()),
             ("response", self.response.is_some()),
@@ -199,46 +205,49 @@ impl RawHandlerFault {
             ("percentage", self.percentage.is_some()),
             ("match", !self.conditions.is_empty()),
             ("qualifier", self.qualifier.is_some()),
-        ];
-        settings.into_iter().find_map(|(name, is_there)| is_there.then_some(name))
+        ])
     }
 
-    fn setting_of_a_brought_handler(&self) -> Option<&'static str> {
-        let settings = [
+    fn settings_of_a_brought_handler(&self) -> Vec<&'static str> {
+        given([
             ("layers", !self.layers.is_empty()),
             ("environment", !self.environment.is_empty()),
             ("originalHandlerVariable", self.original_handler_variable.is_some()),
             ("deadlineVariable", self.deadline_variable.is_some()),
             ("timeout", self.timeout.is_some()),
             ("memory", self.memory.is_some()),
-        ];
-        settings.into_iter().find_map(|(name, is_there)| is_there.then_some(name))
+        ])
     }
 
-    /// Returns what the chaos handler is to inject. The caller checks it.
-    fn order(self) -> Result<HandlerOrder, String> {
+    /// Returns what the chaos handler is to inject: the first of several, which are a problem.
+    fn order(self, problems: &mut Problems) -> HandlerOrder {
         let Self { exception, latency, response, conditions, qualifier, .. } = self;
         let (when, percentage) = (self.when.unwrap_or_default(), self.percentage.unwrap_or_default());
-        match (exception, latency, response) {
-            (exception, None, None) => {
-                let RawException { exception_type, message } = exception.unwrap_or_default();
-                let message = message.unwrap_or_else(ExceptionFault::default_message);
-                Ok(ExceptionFault { exception_type, message, when, percentage, conditions, qualifier }.into())
-            }
-            (None, Some(RawLatency { delay_ms, min_ms, max_ms }), None) => {
-                Ok(LatencyFault { delay_ms, min_ms, max_ms, when, percentage, conditions, qualifier }.into())
+        let orders = given([
+            ("exception", exception.is_some()),
+            ("latency", latency.is_some()),
+            ("response", response.is_some()),
+        ]);
+        if let [_, second, ..] = &*orders {
+            let text =
+                "has more than one of `exception`, `latency` and `response`; write a separate `handler` fault for each";
+            problems.wrong(second, text);
+        }
+        let order: HandlerOrder = match (exception, latency, response) {
+            (None, Some(RawLatency { delay_ms, min_ms, max_ms }), _) => {
+                LatencyFault { delay_ms, min_ms, max_ms, when, percentage, conditions, qualifier }.into()
             }
             (None, None, Some(RawResponse { status_code, headers, body, raw })) => {
-                let response =
-                    ResponseFault { status_code, headers, body, raw, when, percentage, conditions, qualifier };
-                Ok(response.into())
+                ResponseFault { status_code, headers, body, raw, when, percentage, conditions, qualifier }.into()
             }
-            _ => {
-                Err("has more than one of `exception`, `latency` and `response`; write a separate `handler` fault for \
-                      each"
-                    .to_owned())
+            (exception, ..) => {
+                let RawException { exception_type, message } = exception.unwrap_or_default();
+                let message = message.unwrap_or_else(ExceptionFault::default_message);
+                ExceptionFault { exception_type, message, when, percentage, conditions, qualifier }.into()
             }
-        }
+        };
+        order.add_problems(problems);
+        order
     }
 
     /// Returns the form in which a fault of the chaos handler is written.
@@ -297,9 +306,10 @@ impl HandlerFault {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::problems::first_of;
 
     fn read(text: &str) -> Result<HandlerFault, String> {
-        serde_json::from_str(text).map_err(|error| error.to_string())
+        serde_json::from_str(text).map_err(|error| first_of(&error.to_string()).to_owned())
     }
 
     #[test]

@@ -6,6 +6,7 @@ use serde_path_to_error::Segment;
 
 use super::catalog::{FAULT_CATALOG, FaultInfo};
 use super::experiment::Experiment;
+use super::problems::{self, Problem};
 use super::text::{shorten, shorten_name};
 
 /// Input that cannot be read.
@@ -65,7 +66,9 @@ fn check_shape(value: &Value) -> Result<(), InvalidInput> {
     for list in LISTS {
         check_list(list, &value[list.name])?;
         for (at, entry) in value[list.name].as_array().into_iter().flatten().enumerate() {
-            check_entry(list, at, entry)?;
+            if let Some(wrong) = misshapen(list, at, entry).into_iter().next() {
+                return Err(wrong.error());
+            }
         }
     }
     check_no_list("startedBy", &value["startedBy"])
@@ -101,30 +104,48 @@ pub(super) fn check_list(list: List, value: &Value) -> Result<(), InvalidInput> 
     }
 }
 
-/// Checks the shape of an entry of a list.
-pub(super) fn check_entry(list: List, at: usize, entry: &Value) -> Result<(), InvalidInput> {
-    let field = format!("{}[{at}]", list.name);
+/// A part of an experiment that has the wrong shape.
+pub(super) struct Misshapen {
+    pub(super) path: Vec<Segment>,
+    problem: String,
+}
+
+impl Misshapen {
+    pub(super) fn error(&self) -> InvalidInput {
+        InvalidInput { field: field(&self.path), problem: self.problem.clone() }
+    }
+
+    /// A list where an object belongs: serde would read it field by field, in the order of our code.
+    fn list(path: &[Segment], value: &Value) -> Option<Self> {
+        let problem = || wrong_type(value, false, "an object");
+        value.is_array().then(|| Self { path: path.to_vec(), problem: problem() })
+    }
+}
+
+/// Finds every wrong shape in an entry of a list, the outermost first.
+pub(super) fn misshapen(list: List, at: usize, entry: &Value) -> Vec<Misshapen> {
+    let path = vec![key(list.name), Segment::Seq { index: at }];
     if list.name == "faults" {
-        return check_fault(&field, entry);
+        return misshapen_fault(path, entry);
     }
     if let Some(text) = entry.as_str() {
         let fix = format!("`{}`", list.entry.replace("TEXT", &shorten(text)));
-        return Err(InvalidInput { field, problem: wrong_type(entry, false, &fix) });
+        return vec![Misshapen { path, problem: wrong_type(entry, false, &fix) }];
     }
-    check_no_list(&field, entry)?;
-    check_no_list(&format!("{field}.metric"), &entry["metric"])
+    let metric = [path.clone(), vec![key("metric")]].concat();
+    [Misshapen::list(&path, entry), Misshapen::list(&metric, &entry["metric"])].into_iter().flatten().collect()
 }
 
-fn check_fault(field: &str, entry: &Value) -> Result<(), InvalidInput> {
-    let wrong = |problem: String| Err(InvalidInput { field: field.to_owned(), problem });
-    let Some(fault) = entry.as_object() else {
-        return wrong(wrong_type(entry, false, "an object with one fault, such as {memory: {megabytes: 256}}"));
+fn misshapen_fault(path: Vec<Segment>, entry: &Value) -> Vec<Misshapen> {
+    let problem = match entry.as_object().map(|fault| (fault, fault.len(), fault.iter().next())) {
+        None => wrong_type(entry, false, "an object with one fault, such as {memory: {megabytes: 256}}"),
+        Some((_, 1, Some((name, settings)))) => {
+            return misshapen_settings(&[path, vec![key(name)]].concat(), name, settings);
+        }
+        Some((_, 0, _)) => "names no fault; write one, such as {memory: {megabytes: 256}}".to_owned(),
+        Some((fault, ..)) => several_names(fault),
     };
-    match (fault.len(), fault.iter().next()) {
-        (1, Some((name, settings))) => check_settings(&format!("{field}.{}", shorten_name(name)), name, settings),
-        (0, _) => wrong("names no fault; write one, such as {memory: {megabytes: 256}}".to_owned()),
-        _ => wrong(several_names(fault)),
-    }
+    vec![Misshapen { path, problem }]
 }
 
 /// An entry of `faults` with several names: settings that are not indented under their fault, or several faults.
@@ -145,27 +166,24 @@ fn fault_info(name: &str) -> Option<&'static FaultInfo> {
     FAULT_CATALOG.iter().find(|info| info.name == name)
 }
 
-fn check_settings(field: &str, name: &str, settings: &Value) -> Result<(), InvalidInput> {
+fn misshapen_settings(path: &[Segment], name: &str, settings: &Value) -> Vec<Misshapen> {
     if let Some(FaultInfo { name, example, .. }) = fault_info(name).filter(|_| !settings.is_object()) {
         let problem = match (settings, *example) {
             (Value::Null, "{}") => format!("it is null; write `{name}: {{}}`"),
             (Value::Null, _) => format!("it is null; write its settings, such as `{name}: {example}`"),
             _ => wrong_type(settings, *name == "environment", &format!("an object, such as {example}")),
         };
-        return Err(InvalidInput { field: field.to_owned(), problem });
+        return vec![Misshapen { path: path.to_vec(), problem }];
     }
-    check_no_list(field, settings)?;
-    for object in ["fail", "exception", "latency", "response"] {
-        check_no_list(&format!("{field}.{object}"), &settings[object])?;
-    }
-    for (at, condition) in settings["match"].as_array().into_iter().flatten().enumerate() {
-        let field = format!("{field}.match[{at}]");
-        if !condition.is_object() {
-            let expected = "an object with a path and one operator, such as {path: a.b, equals: x}";
-            return Err(InvalidInput { field, problem: wrong_type(condition, false, expected) });
-        }
-    }
-    Ok(())
+    let within = |rest: &[Segment]| [path, rest].concat();
+    let objects = ["fail", "exception", "latency", "response", "bandwidth", "reset"];
+    let lists = objects.into_iter().filter_map(|object| Misshapen::list(&within(&[key(object)]), &settings[object]));
+    let conditions = settings["match"].as_array().into_iter().flatten().enumerate();
+    let conditions = conditions.filter(|(_, condition)| !condition.is_object()).map(|(index, condition)| Misshapen {
+        path: within(&[key("match"), Segment::Seq { index }]),
+        problem: wrong_type(condition, false, "an object with a path and one operator, such as {path: a.b, equals: x}"),
+    });
+    Misshapen::list(path, settings).into_iter().chain(lists).chain(conditions).collect()
 }
 
 /// Refuses a list where an object belongs: serde would read it field by field, in the order of our code.
@@ -207,6 +225,8 @@ pub(super) enum Cause {
     Missing(String),
     /// A value.
     Value,
+    /// An object as a whole.
+    Whole(Vec<Problem>),
 }
 
 /// Turns a message of serde into an error that names the nearest known name or the fix.
@@ -237,7 +257,11 @@ pub(super) fn explain<'p>(value: &Value, path: &'p [Segment], message: &str) -> 
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     let unknown = message.starts_with("unknown field") || message.starts_with("unknown variant");
     let (Some((name, known)), true) = (quoted.split_first(), unknown) else {
-        return about(message.to_owned(), Cause::Value);
+        let problems = problems::read(message);
+        return match problems.first() {
+            Some(first) => about(first.text.clone(), Cause::Whole(problems)),
+            None => about(message.to_owned(), Cause::Value),
+        };
     };
     // The path of an unknown name ends with the name itself; the place is the object around it.
     let place = match path.split_last() {
@@ -253,6 +277,10 @@ pub(super) fn explain<'p>(value: &Value, path: &'p [Segment], message: &str) -> 
     };
     let what = if message.starts_with("unknown field") { "field" } else { "name" };
     let problem = format!("`{}` is not a known {what}; {advice}", shorten_name(name));
+    // The name of one of several settings, such as `before`.
+    if found(value, place).is_string() {
+        return Explained { error: InvalidInput { field: self::field(place), problem }, place, cause: Cause::Value };
+    }
     Explained {
         error: InvalidInput { field: self::field(place), problem },
         place,
@@ -260,8 +288,12 @@ pub(super) fn explain<'p>(value: &Value, path: &'p [Segment], message: &str) -> 
     }
 }
 
+pub(super) fn key(name: &str) -> Segment {
+    Segment::Map { key: name.to_owned() }
+}
+
 /// Formats a path as a user would write it: `faults[0].handler.memory`.
-fn field(path: &[Segment]) -> String {
+pub(super) fn field(path: &[Segment]) -> String {
     let mut text = String::new();
     for (at, segment) in path.iter().enumerate() {
         match (segment, name_of(segment)) {
@@ -314,7 +346,7 @@ fn wrong_type(found: &Value, hidden: bool, expected: &str) -> String {
 }
 
 /// Finds the known name with the fewest edits from `name`, if they are few enough to be a typo.
-fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     // A typo is short: a text much longer than any name is not one, and would cost time.
     if name.len() > 64 {
         return None;

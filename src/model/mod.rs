@@ -40,10 +40,14 @@ pub mod marker;
 pub mod names;
 #[cfg(feature = "control")]
 pub mod notice;
+#[cfg(any(feature = "control", feature = "proxy"))]
+pub(crate) mod problems;
 #[cfg(feature = "control")]
 pub mod proxy_layers;
 #[cfg(feature = "control")]
 pub mod refusal;
+#[cfg(feature = "control")]
+mod repairs;
 #[cfg(feature = "control")]
 pub mod report_bucket;
 #[cfg(feature = "control")]

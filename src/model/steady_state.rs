@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::names::AlarmName;
+use super::problems::{Problems, escape};
 use super::text::{is_control, shorten};
 use super::time::BoundedDuration;
 
@@ -46,27 +47,36 @@ struct RawCondition {
 }
 
 impl TryFrom<RawCondition> for Condition {
-    type Error = String;
+    type Error = Problems;
 
-    fn try_from(raw: RawCondition) -> Result<Self, String> {
-        match (raw.alarm, raw.metric, raw.below, raw.above) {
-            (Some(alarm), None, None, None) => Ok(Self::Alarm(alarm)),
-            (None, Some(metric), Some(value), None) => Self::of_metric(metric, Bound::Below(value)),
-            (None, Some(metric), None, Some(value)) => Self::of_metric(metric, Bound::Above(value)),
-            (None, Some(_), None, None) => Err("has `metric` without `below` or `above`; write one of them".into()),
-            (None, Some(_), ..) => Err("has both `below` and `above`; write two conditions, one with each".into()),
-            (Some(_), ..) => {
-                Err("has more than `alarm`; write one condition for the alarm and one for the metric".into())
-            }
-            (None, None, ..) => Err("names neither `alarm` nor `metric`; write one of them".into()),
+    fn try_from(raw: RawCondition) -> Result<Self, Problems> {
+        let mut problems = Problems::default();
+        if let Some(metric) = &raw.metric {
+            metric.check(&mut problems);
         }
-    }
-}
-
-impl Condition {
-    fn of_metric(metric: Metric, bound: Bound) -> Result<Self, String> {
-        metric.check()?;
-        Ok(Self::Metric { metric, bound })
+        match (&raw.alarm, &raw.metric, raw.below, raw.above) {
+            (Some(_), None, None, None) => {}
+            (Some(_), ..) => {
+                problems
+                    .wrong("alarm", "has more than `alarm`; write one condition for the alarm and one for the metric");
+            }
+            (None, None, ..) => {
+                problems.lacking("", &["alarm", "metric"], "names neither `alarm` nor `metric`; write one of them");
+            }
+            (None, Some(_), None, None) => {
+                problems.lacking("", &["below", "above"], "has `metric` without `below` or `above`; write one of them");
+            }
+            (None, Some(_), Some(_), Some(_)) => {
+                problems.wrong("above", "has both `below` and `above`; write two conditions, one with each");
+            }
+            (None, Some(_), ..) => {}
+        }
+        let bound = raw.below.map(Bound::Below).or(raw.above.map(Bound::Above));
+        match (raw.alarm, raw.metric.zip(bound)) {
+            (Some(alarm), None) if problems.is_empty() => Ok(Self::Alarm(alarm)),
+            (None, Some((metric, bound))) if problems.is_empty() => Ok(Self::Metric { metric, bound }),
+            _ => Err(problems),
+        }
     }
 }
 
@@ -202,36 +212,41 @@ impl Metric {
             statistic: statistic.to_owned().try_into().ok()?,
             period: period.try_into().ok()?,
         };
-        metric.check().is_ok().then_some(metric)
+        let mut problems = Problems::default();
+        metric.check(&mut problems);
+        problems.is_empty().then_some(metric)
     }
 
     /// What CloudWatch would refuse (AmazonCloudWatch/latest/APIReference/API_Metric, API_Dimension). Lengths are in
     /// characters; those of dimensions are ASCII.
-    fn check(&self) -> Result<(), String> {
+    fn check(&self, problems: &mut Problems) {
         let is_long = |text: &str, most: usize| !(1..=most).contains(&text.chars().count());
-        let wrong =
-            |what: &str, text: &str, fix: &str| Err(format!("has a metric with the {what} `{}`; {fix}", shorten(text)));
+        let mut wrong = |at: &str, what: &str, text: &str, fix: &str| {
+            let text = format!("has a metric with the {what} `{}`; {fix}", shorten(text));
+            problems.wrong(&format!("metric/{at}"), text);
+        };
         if is_long(&self.namespace, 255) || self.namespace.starts_with(':') || self.namespace.contains(is_control) {
             let fix = "write 1 to 255 printable characters that do not begin with a colon";
-            return wrong("namespace", &self.namespace, fix);
+            wrong("namespace", "namespace", &self.namespace, fix);
         }
         if is_long(&self.name, 255) || self.name.contains(is_control) {
-            return wrong("name", &self.name, "write 1 to 255 printable characters");
-        }
-        if self.dimensions.len() > 30 {
-            return Err(format!("has a metric with {} dimensions; write at most 30", self.dimensions.len()));
+            wrong("name", "name", &self.name, "write 1 to 255 printable characters");
         }
         let is_printable = |text: &str| text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
         for (name, value) in &self.dimensions {
+            let at = format!("dimensions/{}", escape(name));
             if is_long(name, 255) || !is_printable(name) || name.trim().is_empty() || name.starts_with(':') {
                 let fix = "write 1 to 255 printable ASCII characters that do not begin with a colon";
-                return wrong("dimension", name, fix);
+                wrong(&at, "dimension", name, fix);
             }
             if is_long(value, 1024) || !is_printable(value) || value.trim().is_empty() {
-                return wrong("dimension value", value, "write 1 to 1024 printable ASCII characters");
+                wrong(&at, "dimension value", value, "write 1 to 1024 printable ASCII characters");
             }
         }
-        Ok(())
+        if self.dimensions.len() > 30 {
+            let text = format!("has a metric with {} dimensions; write at most 30", self.dimensions.len());
+            problems.wrong("metric/dimensions", text);
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::names::FunctionName;
+use super::problems::{Problems, escape};
 use super::text::{is_control, shorten};
 
 /// One entry of `targets`: a function, or the functions that carry some tags.
@@ -41,51 +42,73 @@ struct RawTarget {
 }
 
 impl TryFrom<RawTarget> for Target {
-    type Error = String;
+    type Error = Problems;
 
-    fn try_from(raw: RawTarget) -> Result<Self, String> {
-        match (raw.function, raw.tags, raw.select) {
-            (Some(function), None, None) => Ok(Self::Function(function)),
-            (None, Some(tags), select) => {
-                check_tags(&tags)?;
-                Ok(Self::Tagged { tags, select: select.unwrap_or(Select::All) })
+    fn try_from(raw: RawTarget) -> Result<Self, Problems> {
+        let mut problems = Problems::default();
+        if let Some(tags) = &raw.tags {
+            check_tags(tags, &mut problems);
+        }
+        match (&raw.function, &raw.tags, &raw.select) {
+            (Some(_), Some(_), _) => {
+                problems.wrong("tags", "has both `function` and `tags`; write two targets, one with each");
             }
-            (Some(_), Some(_), _) => Err("has both `function` and `tags`; write two targets, one with each".into()),
             (Some(_), None, Some(_)) => {
-                Err("has `select` next to `function`, but it works only with `tags`; remove it".into())
+                problems.lacking(
+                    "select",
+                    &["tags"],
+                    "has `select` next to `function`, but it works only with `tags`; remove it",
+                );
             }
-            (None, None, _) => Err("names no function; write `function: NAME`, or `tags: {KEY: VALUE}`".into()),
+            (None, None, _) => {
+                let text = "names no function; write `function: NAME`, or `tags: {KEY: VALUE}`";
+                problems.lacking("", &["function", "tags"], text);
+            }
+            _ => {}
+        }
+        match (raw.function, raw.tags) {
+            (Some(function), None) if problems.is_empty() => Ok(Self::Function(function)),
+            (None, Some(tags)) if problems.is_empty() => {
+                Ok(Self::Tagged { tags, select: raw.select.unwrap_or(Select::All) })
+            }
+            _ => Err(problems),
         }
     }
 }
 
-/// A function has at most 50 tags. A key has 1 to 128 characters, a value up to 256: letters, spaces, numbers and
-/// `+ - = . _ : / @` (lambda/latest/dg/configuration-tags, general/latest/gr/aws_tagging).
 /// The tags of a target, for display and as the subject of a refusal.
 #[must_use]
 pub fn tags_text(tags: &BTreeMap<String, String>) -> String {
     tags.iter().map(|(key, value)| format!("{key}: {value}")).collect::<Vec<_>>().join(", ")
 }
 
-fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), String> {
-    if tags.is_empty() || tags.len() > 50 {
-        return Err(format!("has `tags` with {} entries; write 1 to 50", tags.len()));
+/// A function has at most 50 tags. A key has 1 to 128 characters, a value up to 256: letters, spaces, numbers and
+/// `+ - = . _ : / @` (lambda/latest/dg/configuration-tags, general/latest/gr/aws_tagging).
+fn check_tags(tags: &BTreeMap<String, String>, problems: &mut Problems) {
+    let count = |count: usize| format!("has `tags` with {count} entries; write 1 to 50");
+    match tags.len() {
+        0 => problems.lacking("tags", &["tags"], count(0)),
+        more if more > 50 => problems.wrong("tags", count(more)),
+        _ => {}
     }
     for (key, value) in tags {
-        if let Some(c) = key.chars().chain(value.chars()).find(|c| !may_be_in_a_tag(*c)) {
-            return Err(format!(
-                "has the tag `{}`, which no function can carry: `{}` is not allowed; write letters, spaces, digits and \
-                 + - = . _ : / @",
-                shorten(key),
-                shorten(&c.to_string())
-            ));
-        }
-        if key.is_empty() || key.chars().count() > 128 || value.chars().count() > 256 {
-            return Err(format!(
-                "has the tag `{}`, which no function can carry; a key has 1 to 128 characters, a value up to 256",
-                shorten(key)
-            ));
-        }
+        problems.add(&format!("tags/{}", escape(key)), check_tag(key, value));
+    }
+}
+
+fn check_tag(key: &str, value: &str) -> Result<(), String> {
+    let shown = shorten(key);
+    if let Some(c) = key.chars().chain(value.chars()).find(|c| !may_be_in_a_tag(*c)) {
+        return Err(format!(
+            "has the tag `{shown}`, which no function can carry: `{}` is not allowed; write letters, spaces, digits and \
+             + - = . _ : / @",
+            shorten(&c.to_string())
+        ));
+    }
+    if key.is_empty() || key.chars().count() > 128 || value.chars().count() > 256 {
+        return Err(format!(
+            "has the tag `{shown}`, which no function can carry; a key has 1 to 128 characters, a value up to 256"
+        ));
     }
     Ok(())
 }
@@ -197,7 +220,8 @@ mod tests {
         {
             for refused in [tagged(text, "x"), tagged("x", text)] {
                 assert!(
-                    refused.is_err_and(|why| why.contains(&format!("{shown} is not allowed; write letters,"))),
+                    refused
+                        .is_err_and(|why| why.to_string().contains(&format!("{shown} is not allowed; write letters,"))),
                     "{text:?}"
                 );
             }

@@ -92,7 +92,7 @@ fn target((target, ended_at): &Row<'_>) -> Markup {
                 @if at == 0 { th scope="rowgroup" rowspan=(span) { (text(&target.function)) } }
                 td { (text(&field.field)) }
                 td { code { (text(&field.before)) } }
-                td.during { code { (text(&field.during)) } }
+                td.during { code { (text(&field.during_text())) } }
                 td { code { (after(target, field)) } }
                 (proof(target, &field.field, *ended_at))
             }

@@ -1,6 +1,8 @@
 //! The rows of a plan and of a report: one field before, during and after a run. Of variables, they contain only values
 //! that snapback itself has made.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use crate::model::function::Slot;
@@ -8,7 +10,6 @@ use crate::model::invocation::{FAULTS_VARIABLE, HANDLER_FAULTS_VARIABLE, PROXY_P
 use crate::model::names::{LayerVersionArn, VariableName};
 use crate::model::secret::Secret;
 use crate::model::snapshot::Change;
-use crate::model::text::shorten;
 
 use super::field_state::{layers_text, presence, slot_text};
 
@@ -28,6 +29,22 @@ pub struct FieldRow {
     /// The same values, where they are numbers, lists or switches.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub values: Option<FieldValues>,
+}
+
+impl FieldRow {
+    /// Returns the value during the run, for display next to the faults: of a configuration that consists of these faults,
+    /// only its length.
+    #[must_use]
+    pub fn during_text(&self) -> Cow<'_, str> {
+        let is_configuration = [FAULTS_VARIABLE, HANDLER_FAULTS_VARIABLE]
+            .iter()
+            .any(|name| self.field.strip_prefix("variable ") == Some(name));
+        // Without its value, the row has a word in its place.
+        match is_configuration && self.during.starts_with('{') {
+            true => Cow::Owned(format!("the faults above ({} characters)", self.during.chars().count())),
+            false => Cow::Borrowed(&self.during),
+        }
+    }
 }
 
 /// The values of a field that is a number, a list or a switch, under the name of their unit.
@@ -138,5 +155,5 @@ fn own_value(name: &VariableName, injected: &Slot<Secret>) -> Option<String> {
         WRAPPER_VARIABLE => value == PROXY_PATH,
         _ => false,
     };
-    is_own.then(|| shorten(value))
+    is_own.then(|| value.to_owned())
 }

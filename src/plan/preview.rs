@@ -117,7 +117,7 @@ pub fn plan_view(experiment: &Experiment, facts: &Facts, evaluation: &Evaluation
         draws: facts.draws.clone(),
         target_count: facts.target_count,
         targets: evaluation.targets.iter().map(target).collect(),
-        warnings: evaluation.warnings.clone(),
+        warnings: [evaluation.warnings.clone(), evaluation.reminders.clone()].concat(),
         refusals: evaluation.refusals.clone(),
     }
 }

@@ -24,6 +24,8 @@ mod faults;
 mod invocations;
 #[path = "bad_input/secrets.rs"]
 mod secrets;
+#[path = "bad_input/several.rs"]
+mod several;
 #[path = "bad_input/targets.rs"]
 mod targets;
 

@@ -213,6 +213,12 @@ fn a_report_names_both_runtime_versions_where_they_differ() {
 fn a_report_keeps_ten_notes_and_counts_the_others() {
     let names = ["a", "b", "c", "d", "e", "f", "g"];
     let world = world(&names);
+    world.with(|state| {
+        for function in state.functions.values_mut() {
+            function.aliases.push(Alias { name: "live".into(), version: "7".into() });
+            function.seen.runtime = Some("python9.9".into());
+        }
+    });
     let machine = Machine::new(&world, "run-1", samples::experiment(&names, &faults()[4..5]));
     let report = block_on(machine.execute()).report.expect("the run has a report");
     assert_eq!(report.notes.len(), 11);

@@ -14,7 +14,8 @@ use snapback::plan::rendering::report_view;
 use snapback::ports::{AlarmError, FunctionError, LedgerError};
 use snapback::steps::error::{StepError, failure_message};
 use snapback::steps::facts::collect_facts;
-use snapback::testing::samples::{self, faults, function_arn, settings, world};
+use snapback::steps::prepare::{Request, prepare};
+use snapback::testing::samples::{self, faults, function_arn, run_id, settings, world};
 use snapback::testing::{CallFailure, SimFunction, SimWorld};
 
 use super::stage::{deploy_over, experiments, machine, set};
@@ -101,14 +102,19 @@ fn a_plan_says_what_faults_inside_invocations_do() {
     let error = "error Service.Unavailable (chaos) after the handler on every invocation";
     assert_eq!(plan.faults, [latency, latency, error, "up to 64 MB of /tmp filled on every invocation"]);
     let fields = &plan.targets[0].fields;
-    let shown = fields.iter().map(|row| format!("{}: {} → {} → {}", row.field, row.before, row.during, row.after));
+    let whole = &fields[3].during;
+    assert!(whole.starts_with("{'until':1780272660000,'experiment':'a test'") && whole.ends_with('}'), "{whole}");
+    let shown =
+        fields.iter().map(|row| format!("{}: {} → {} → {}", row.field, row.before, row.during_text(), row.after));
+    let configuration =
+        format!("variable SNAPBACK_FAULTS: absent → the faults above ({} characters) → absent", whole.chars().count());
     assert_eq!(
         shown.collect::<Vec<_>>(),
         [
             "layers: otel:1, shared:1 → otel:1, shared:1, snapback-proxy-arm64:1 → otel:1, shared:1",
             "variable AWS_LAMBDA_EXEC_WRAPPER: (hidden) → /opt/snapback-proxy → (hidden)",
             "variable SNAPBACK_CHAINED_WRAPPER: absent → (hidden) → absent",
-            "variable SNAPBACK_FAULTS: absent → {'until':1780272660000,'experiment':'a test','run':'a-run-th... → absent",
+            &configuration,
         ]
     );
 }
@@ -158,8 +164,7 @@ fn a_plan_names_its_experiment() {
 
 #[test]
 fn a_plan_warns_of_versions_only_where_the_fault_changes_latest() {
-    const PUBLISHED: &str =
-        "checkout: a version that is published during the run keeps the fault, and the report names it";
+    const PUBLISHED: &str = "checkout: a version that is published during the run keeps the fault";
     let world = world(&["checkout"]);
     edit(&world, |function| function.runtime_updates = RuntimeUpdates::Manual);
     let warnings = |fault: &str| plan(&world, &sample(fault)).warnings;
@@ -169,9 +174,24 @@ fn a_plan_warns_of_versions_only_where_the_fault_changes_latest() {
     edit(&world, |function| alias(function, "live", "7"));
     edit(&world, |function| alias(function, "canary", "8"));
     let unseen = "checkout: traffic through the aliases live, canary will not see the fault";
-    assert_eq!(warnings("timeout"), [PUBLISHED, unseen]);
+    assert_eq!(warnings("timeout"), [unseen, PUBLISHED]);
     assert_eq!(warnings("reservedConcurrency"), [""; 0]);
     assert_eq!(warnings("eventSourceMapping"), [""; 0]);
+}
+
+/// What is true of every run is in the plan. A report has the result.
+#[test]
+fn reminders_of_a_plan_are_no_notes_of_the_run() {
+    let world = world(&["checkout"]);
+    edit(&world, |function| function.runtime_updates = RuntimeUpdates::Auto);
+    edit(&world, |function| alias(function, "live", "7"));
+    let request = Request { run: run_id("run-1"), execution_arn: "execution-1".into(), experiment: sample("timeout") };
+    assert!(block_on(prepare(&world, &settings(), &request)).is_ok());
+    assert_eq!(
+        run_of(&world, &run_id("run-1")).notes,
+        ["checkout: traffic through the aliases live will not see the fault"]
+    );
+    assert_eq!(plan(&world, &sample("timeout")).warnings.len(), 3);
 }
 
 #[test]
@@ -192,8 +212,7 @@ fn a_plan_warns_that_an_update_moves_the_runtime() {
     };
     let text = |moves: &str| {
         Some(format!(
-            "checkout: an update of its configuration {moves}, and the restore does not bring the old one back; the report \
-             names both"
+            "checkout: an update of its configuration {moves}, and the restore does not bring the old one back"
         ))
     };
     use RuntimeUpdates as R;

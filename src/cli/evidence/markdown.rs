@@ -37,9 +37,8 @@ pub(in super::super) fn markdown(evidence: &Evidence) -> String {
     text.line("\n### Each field\n");
     let rows = report.targets.iter().flat_map(|target| {
         let row = |field: &FieldRow| {
-            [&target.function, &field.field, &field.before, &field.during, &after(target, field)]
-                .map(Clone::clone)
-                .into()
+            let texts = [&target.function, &field.field, &field.before, &field.during_text().into_owned()];
+            [texts.map(Clone::clone).as_slice(), &[after(target, field)]].concat()
         };
         target.fields.iter().map(row)
     });

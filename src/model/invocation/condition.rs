@@ -6,6 +6,7 @@ use regex_lite::Regex;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::model::problems::Problems;
 use crate::model::text::shorten;
 
 /// The most steps of a path.
@@ -204,25 +205,38 @@ fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<V
 }
 
 impl TryFrom<RawCondition> for EventCondition {
-    type Error = String;
+    type Error = Problems;
 
-    fn try_from(raw: RawCondition) -> Result<Self, String> {
+    fn try_from(raw: RawCondition) -> Result<Self, Problems> {
         let RawCondition { path, equals, exists, starts_with, regex, one_of } = raw;
-        let mut operators = [
-            equals.map(|value| scalar(&value).map(|()| Operator::Equals(value))),
-            exists.map(|exists| Ok(Operator::Exists(exists))),
-            starts_with.map(|prefix| Ok(Operator::StartsWith(prefix))),
-            regex.map(|pattern| compile(&pattern).map(Operator::Regex)),
-            one_of.map(|values| check_values(&values).map(|()| Operator::In(values))),
-        ]
-        .into_iter()
-        .flatten();
-        match (operators.next(), operators.next()) {
-            (Some(operator), None) => Ok(Self { path, operator: operator? }),
-            _ => Err(format!(
-                "the condition on `{}` does not have exactly one operator; write one of equals, exists, startsWith, regex, in",
-                shorten(&path.text)
-            )),
+        let operators = [
+            ("equals", equals.map(|value| scalar(&value).map(|()| Operator::Equals(value)))),
+            ("exists", exists.map(|exists| Ok(Operator::Exists(exists)))),
+            ("startsWith", starts_with.map(|prefix| Ok(Operator::StartsWith(prefix)))),
+            ("regex", regex.map(|pattern| compile(&pattern).map(Operator::Regex))),
+            ("in", one_of.map(|values| check_values(&values).map(|()| Operator::In(values)))),
+        ];
+        let names = operators.each_ref().map(|(name, _)| *name);
+        let given: Vec<_> =
+            operators.into_iter().filter_map(|(name, operator)| operator.map(|read| (name, read))).collect();
+        let mut problems = Problems::default();
+        match &*given {
+            [] => problems.lacking("", &names, format!("has no operator; write one of {}", names.join(", "))),
+            [_] => {}
+            [(one, _), (other, _), ..] => {
+                problems.wrong(other, format!("has the operators `{one}` and `{other}`; keep one of them"));
+            }
+        }
+        let mut first = None;
+        for (name, operator) in given {
+            match operator {
+                Ok(operator) => first = first.or(Some(operator)),
+                Err(why) => problems.wrong(name, why),
+            }
+        }
+        match first {
+            Some(operator) if problems.is_empty() => Ok(Self { path, operator }),
+            _ => Err(problems),
         }
     }
 }
@@ -395,8 +409,8 @@ mod tests {
     #[test]
     fn a_refusal_has_the_value_and_the_fix() {
         for (text, expected) in [
-            (r#"{"path":"a"}"#, "does not have exactly one operator"),
-            (r#"{"path":"a","equals":1,"exists":true}"#, "does not have exactly one operator"),
+            (r#"{"path":"a"}"#, "has no operator; write one of equals,"),
+            (r#"{"path":"a","equals":1,"exists":true}"#, "has the operators `equals` and `exists`; keep one of them"),
             (r#"{"path":"a..b","exists":true}"#, "`a..b` is not a path to one place"),
             (r#"{"path":"","exists":true}"#, "is not a path to one place"),
             (r#"{"path":"a","equals":{}}"#, "compares with text"),

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::bounded::BoundedU32;
+use crate::model::problems::Problems;
 use crate::model::text::shorten;
 
 use super::condition::EventCondition;
@@ -14,6 +15,9 @@ use super::rule::{Milliseconds, Rule, invocation_fault};
 const MAX_HOSTS: usize = 10;
 /// The most ports of a fault.
 const MAX_PORTS: usize = 10;
+
+/// The settings of which a fault has exactly one.
+const BREAKAGES: [&str; 6] = ["latency", "bandwidth", "refuse", "reset", "blackhole", "unresolvable"];
 
 /// A TCP port.
 pub type Port = BoundedU32<1, 65_535>;
@@ -140,47 +144,74 @@ impl DependencyFault {
     /// Returns how the dependency is broken; `None` unless exactly one way is set.
     #[must_use]
     pub fn breakage(&self) -> Option<Breakage> {
+        let mut set = self.ways().into_iter().flatten();
+        set.next().filter(|_| set.next().is_none())
+    }
+
+    /// Returns the ways that are set, in the order of [`BREAKAGES`].
+    fn ways(&self) -> [Option<Breakage>; BREAKAGES.len()] {
         let range = self.latency.map(|latency| latency.range().unwrap_or((Milliseconds::MIN, Milliseconds::MIN)));
-        let ways = [
+        [
             range.map(|(min, max)| Breakage::Latency(min, max)),
             self.bandwidth.map(|limit| Breakage::Bandwidth(limit.bytes_per_second.get())),
             self.refuse.then_some(Breakage::Refuse),
             self.reset.map(|reset| Breakage::Reset(reset.after_bytes.get())),
             self.blackhole.then_some(Breakage::Blackhole),
             self.unresolvable.map(Breakage::Unresolvable),
-        ];
-        let mut set = ways.into_iter().flatten();
-        set.next().filter(|_| set.next().is_none())
+        ]
+    }
+
+    /// Returns the names of the ways that are set.
+    fn given(&self) -> Vec<&'static str> {
+        BREAKAGES.into_iter().zip(self.ways()).filter_map(|(name, way)| way.map(|_| name)).collect()
     }
 
     /// Checks what the types cannot express.
-    pub(super) fn check(&self) -> Result<(), String> {
-        if self.hosts.is_empty() || self.hosts.len() > MAX_HOSTS {
-            let count = self.hosts.len();
-            return Err(format!(
-                "`hosts` has {count} hosts; write 1 to {MAX_HOSTS}, such as *.amazonaws.com or 10.0.0.0/8"
-            ));
+    pub(super) fn check(&self, problems: &mut Problems) {
+        let hosts = |count: usize| {
+            format!("`hosts` has {count} hosts; write 1 to {MAX_HOSTS}, such as *.amazonaws.com or 10.0.0.0/8")
+        };
+        match self.hosts.len() {
+            0 => problems.lacking("hosts", &["hosts"], hosts(0)),
+            count if count > MAX_HOSTS => problems.wrong("hosts", hosts(count)),
+            _ => {}
         }
         if self.ports.len() > MAX_PORTS {
-            return Err(format!("`ports` has {} ports; write at most {MAX_PORTS}, or none for all", self.ports.len()));
+            let count = self.ports.len();
+            problems.wrong("ports", format!("`ports` has {count} ports; write at most {MAX_PORTS}, or none for all"));
         }
-        if self.breakage().is_none() {
-            return Err("needs exactly one of `latency`, `bandwidth`, `refuse: true`, `reset`, `blackhole: true` and \
-                        `unresolvable`; keep one, and write another `dependency` fault for each other one"
-                .to_owned());
+        self.check_breakage(problems);
+        if self.unresolvable.is_some() {
+            self.check_names(problems);
+        }
+    }
+
+    fn check_breakage(&self, problems: &mut Problems) {
+        let given = self.given();
+        let text = "needs exactly one of `latency`, `bandwidth`, `refuse: true`, `reset`, `blackhole: true` and \
+                    `unresolvable`; keep one, and write another `dependency` fault for each other one";
+        match &*given {
+            [] => problems.lacking("", &BREAKAGES, text),
+            [_] => {}
+            [_, second, ..] => problems.wrong(second, text),
         }
         if let Some(latency) = self.latency.filter(|latency| latency.range().is_none()) {
-            return Err(wrong_range(latency));
+            problems.lacking("latency", &["latency"], wrong_range(latency));
         }
-        match self.hosts.iter().find(|host| host.network().is_some()) {
-            Some(address) if self.unresolvable.is_some() => Err(format!(
+    }
+
+    /// Checks that everything has to do with the resolution of names.
+    fn check_names(&self, problems: &mut Problems) {
+        for (at, host) in self.hosts.iter().enumerate().filter(|(_, host)| host.network().is_some()) {
+            let text = format!(
                 "has `unresolvable` for `{}`, and an address is not resolved; write names, or use `refuse` or `blackhole`",
-                shorten(address.as_str())
-            )),
-            _ if self.unresolvable.is_some() && !self.ports.is_empty() => {
-                Err("has `ports` with `unresolvable`, and a name is resolved without a port; remove `ports`".to_owned())
-            }
-            _ => Ok(()),
+                shorten(host.as_str())
+            );
+            problems.wrong(&format!("hosts/{at}"), text);
+        }
+        if !self.ports.is_empty() {
+            let text = "has `ports` with `unresolvable`, and a name is resolved without a port; remove `ports`";
+            problems.wrong("ports", text);
         }
     }
 }
@@ -202,7 +233,13 @@ mod tests {
         let text = format!(r#"{{"hosts":["db.shop"],{settings}}}"#);
         let fault: DependencyFault =
             serde_json::from_str(&text).unwrap_or_else(|error| unreachable!("{text}: {error}"));
-        fault.check().err().unwrap_or_default()
+        first(&fault).err().unwrap_or_default()
+    }
+
+    fn first(fault: &DependencyFault) -> Result<(), String> {
+        let mut problems = Problems::default();
+        fault.check(&mut problems);
+        problems.first()
     }
 
     #[test]
@@ -242,7 +279,7 @@ mod tests {
         let read = |hosts: &str| {
             let fault: Result<DependencyFault, _> =
                 serde_json::from_str(&format!(r#"{{"hosts":[{hosts}],"unresolvable":"notFound"}}"#));
-            fault.map_err(|error| error.to_string()).and_then(|fault| fault.check()).err().unwrap_or_default()
+            fault.map_err(|error| error.to_string()).and_then(|fault| first(&fault)).err().unwrap_or_default()
         };
         assert!(read(r#""db.shop","10.0.0.1""#).contains("`10.0.0.1`, and an address is not resolved; write names"));
         assert!(read("").contains("`hosts` has 0 hosts; write 1 to 10"));

@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::model::problems::Problems;
 use crate::model::text::shorten;
 
-use super::checks::{MAX_MESSAGE, MAX_TYPE, check_latency, check_response, check_rule};
+use super::checks::{MAX_TYPE, check_latency, check_message, check_response, check_rule};
 use super::condition::{EventCondition, Operator};
 use super::faults::{LatencyFault, Moment, ResponseFault, injected_message};
 use super::pattern::check_portable;
@@ -107,12 +108,24 @@ impl HandlerOrder {
     /// # Errors
     /// The settings are invalid. The message names the setting, its value and the fix.
     pub fn check(&self) -> Result<(), String> {
-        check_rule(&self.rule())?;
-        self.rule().conditions.iter().try_for_each(check_condition)?;
+        let mut problems = Problems::default();
+        self.add_problems(&mut problems);
+        problems.first()
+    }
+
+    /// Adds everything that [`check`](Self::check) refuses, with the places that the settings have in an experiment.
+    pub(crate) fn add_problems(&self, problems: &mut Problems) {
+        check_rule(&self.rule(), problems);
+        for (at, condition) in self.rule().conditions.iter().enumerate() {
+            problems.add(&format!("match/{at}"), check_condition(condition));
+        }
         match self {
-            Self::Exception(fault) => check_exception(fault),
-            Self::Latency(fault) => check_latency(fault),
-            Self::Response(fault) => check_response(fault).and_then(|()| check_raw(fault)),
+            Self::Exception(fault) => check_exception(fault, problems),
+            Self::Latency(fault) => check_latency(fault, "latency/", problems),
+            Self::Response(fault) => {
+                check_response(fault, "response/", problems);
+                problems.add("response/raw", check_raw(fault));
+            }
         }
     }
 }
@@ -137,26 +150,27 @@ const NOT_ERRORS: [&str; 7] = [
     "asyncio.exceptions.CancelledError",
 ];
 
-fn check_exception(fault: &ExceptionFault) -> Result<(), String> {
-    if let Some(name) = fault.exception_type.as_ref().filter(|name| !is_class(name)) {
-        return Err(format!(
-            "`type` is `{}`, which is not the name of a class; write a name such as ValueError or \
-             orders.errors.OutOfStock, of up to {MAX_TYPE} characters",
-            shorten(name)
-        ));
+fn check_exception(fault: &ExceptionFault, problems: &mut Problems) {
+    let is_plain = |name: &str| NOT_ERRORS.contains(&name.strip_prefix("builtins.").unwrap_or(name));
+    match fault.exception_type.as_deref() {
+        Some(name) if !is_class(name) => {
+            let text = format!(
+                "`type` is `{}`, which is not the name of a class; write a name such as ValueError or \
+                 orders.errors.OutOfStock, of up to {MAX_TYPE} characters",
+                shorten(name)
+            );
+            problems.wrong("exception/type", text);
+        }
+        Some(name) if is_plain(name) => {
+            let text = format!(
+                "`type` is `{name}`, which is not an error in Python, so the handler does not raise it; write the name of an \
+                 error, such as RuntimeError, or use the `exit` fault to end the runtime"
+            );
+            problems.wrong("exception/type", text);
+        }
+        _ => {}
     }
-    let plain = |name: &str| NOT_ERRORS.contains(&name.strip_prefix("builtins.").unwrap_or(name));
-    if let Some(name) = fault.exception_type.as_deref().filter(|name| plain(name)) {
-        return Err(format!(
-            "`type` is `{name}`, which is not an error in Python, so the handler does not raise it; write the name of an error, \
-             such as RuntimeError, or use the `exit` fault to end the runtime"
-        ));
-    }
-    if fault.message.chars().count() > MAX_MESSAGE {
-        let message = shorten(&fault.message);
-        return Err(format!("`message` is too long (`{message}`); write up to {MAX_MESSAGE} characters"));
-    }
-    Ok(())
+    check_message(&fault.message, "exception/", problems);
 }
 
 fn is_class(name: &str) -> bool {

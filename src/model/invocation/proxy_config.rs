@@ -9,6 +9,8 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::model::problems::first_of;
+
 use super::faults::InvocationFault;
 use super::handler::HandlerOrder;
 
@@ -142,7 +144,8 @@ impl ProxyConfig {
 
 fn read_fault<F: WireFault>(written: Value) -> Result<F, String> {
     let name = written.as_object().and_then(|fault| fault.keys().next()).cloned().unwrap_or_default();
-    let fault: F = serde_json::from_value(written).map_err(|error| format!("{name}: {error}"))?;
+    let fault: F =
+        serde_json::from_value(written).map_err(|error| format!("{name}: {}", first_of(&error.to_string())))?;
     fault.check().map_err(|wrong| format!("{name}: {wrong}"))?;
     Ok(fault)
 }

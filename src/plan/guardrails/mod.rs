@@ -20,7 +20,7 @@ use super::injection::Injection;
 
 use attachments::{about_code_signing, about_layers, about_mappings};
 use target::{about_target, holder};
-use warnings::{about_delays, about_runtime, about_versions, pile_up};
+use warnings::{about_aliases, about_block_date, about_delays, about_runtime, about_versions, pile_up};
 
 pub use warnings::may_pile_up;
 
@@ -31,8 +31,10 @@ pub struct Evaluation {
     pub targets: Vec<(Observation, ChangeSet)>,
     /// Every refusal.
     pub refusals: Vec<Refusal>,
-    /// Warnings for the reader of the plan.
+    /// Warnings for the reader of the plan and of the report.
     pub warnings: Vec<String>,
+    /// What is true of every run of such a fault, for the reader of the plan. The report has the result.
+    pub reminders: Vec<String>,
 }
 
 /// Evaluates an experiment on the facts.
@@ -43,7 +45,7 @@ pub fn evaluate(experiment: &Experiment, facts: &Facts) -> Evaluation {
     if experiment.stop_conditions.is_empty() {
         warnings.push("no stop condition: only the duration, a user or the lever ends the run".to_owned());
     }
-    let mut targets = Vec::new();
+    let (mut targets, mut reminders) = (Vec::new(), Vec::new());
     // The injection of a run that started now: `plan` shows it, and `Prepare` evaluates it.
     let injection = Injection::planned(experiment, facts.now, &facts.settings.proxy_layers);
     for target in &facts.targets {
@@ -67,8 +69,10 @@ pub fn evaluate(experiment: &Experiment, facts: &Facts) -> Evaluation {
         refusals.extend(about_mappings(facts, target, &drafted));
         warnings.append(&mut drafted.warnings);
         warnings.extend(about_delays(experiment, target));
-        warnings.extend(about_versions(experiment, target));
-        warnings.extend(about_runtime(experiment, target));
+        warnings.extend(about_aliases(experiment, target));
+        warnings.extend(about_block_date(experiment, target));
+        reminders.extend(about_versions(experiment, target));
+        reminders.extend(about_runtime(experiment, target));
         warnings.extend(pile_up(experiment, facts, target));
         if experiment.needs_proxy() {
             warnings.extend(bystanders::notes(&target.seen));
@@ -80,7 +84,7 @@ pub fn evaluate(experiment: &Experiment, facts: &Facts) -> Evaluation {
         }
         targets.push((target.seen.clone(), drafted));
     }
-    Evaluation { targets, refusals, warnings }
+    Evaluation { targets, refusals, warnings, reminders }
 }
 
 /// Keeps only what is also true after the run that has locked the function. Its fields have that run's faults now, so the

@@ -60,50 +60,48 @@ fn about_delay(fault: &Fault, timeout_s: u32) -> Option<String> {
     }
 }
 
-pub(super) fn about_versions(experiment: &Experiment, target: &TargetFacts) -> Vec<String> {
-    if !experiment.changes_latest() {
-        return Vec::new();
-    }
-    let name = target.seen.arn.name();
-    let mut warnings =
-        vec![format!("{name}: a version that is published during the run keeps the fault, and the report names it")];
+/// Traffic through an alias of a version does not see a change of `$LATEST`.
+pub(super) fn about_aliases(experiment: &Experiment, target: &TargetFacts) -> Option<String> {
     let pinned: Vec<&str> =
         target.aliases.iter().filter(|alias| alias.version != "$LATEST").map(|alias| alias.name.as_str()).collect();
-    if !pinned.is_empty() {
-        warnings.push(format!("{name}: traffic through the aliases {} will not see the fault", pinned.join(", ")));
-    }
-    warnings
+    (experiment.changes_latest() && !pinned.is_empty()).then(|| {
+        let name = target.seen.arn.name();
+        format!("{name}: traffic through the aliases {} will not see the fault", pinned.join(", "))
+    })
 }
 
-/// A restore cannot return the runtime's patch version, and Lambda may refuse updates for a runtime that is not in the
-/// table of block dates.
-pub(super) fn about_runtime(experiment: &Experiment, target: &TargetFacts) -> Vec<String> {
-    let (name, mut warnings) = (target.seen.arn.name(), Vec::new());
-    if !experiment.changes_latest() {
-        return warnings;
-    }
+/// A version freezes the fault that `$LATEST` has.
+pub(super) fn about_versions(experiment: &Experiment, target: &TargetFacts) -> Option<String> {
+    let name = target.seen.arn.name();
+    experiment.changes_latest().then(|| format!("{name}: a version that is published during the run keeps the fault"))
+}
+
+/// A restore cannot return the runtime's patch version.
+pub(super) fn about_runtime(experiment: &Experiment, target: &TargetFacts) -> Option<String> {
     let moves = match target.runtime_updates {
-        None | Some(RuntimeUpdates::Manual) => None,
-        Some(RuntimeUpdates::FunctionUpdate) => Some("moves it to the newest version of its runtime (FunctionUpdate)"),
-        Some(RuntimeUpdates::Auto) => Some("can move it to a newer version of its runtime (Auto)"),
+        _ if !experiment.changes_latest() => return None,
+        None | Some(RuntimeUpdates::Manual) => return None,
+        Some(RuntimeUpdates::FunctionUpdate) => "moves it to the newest version of its runtime (FunctionUpdate)",
+        Some(RuntimeUpdates::Auto) => "can move it to a newer version of its runtime (Auto)",
         Some(RuntimeUpdates::Denied) => {
-            Some("can move it to a newer version of its runtime (allow lambda:GetRuntimeManagementConfig to know)")
+            "can move it to a newer version of its runtime (allow lambda:GetRuntimeManagementConfig to know)"
         }
-        Some(RuntimeUpdates::Unknown) => Some("can move it to a newer version of its runtime (Lambda did not tell)"),
+        Some(RuntimeUpdates::Unknown) => "can move it to a newer version of its runtime (Lambda did not tell)",
     };
-    if let Some(moves) = moves {
-        warnings.push(format!(
-            "{name}: an update of its configuration {moves}, and the restore does not bring the old one back; the report \
-             names both"
-        ));
-    }
-    if let Some(runtime) = target.seen.runtime.as_ref().filter(|runtime| !is_listed(runtime)) {
-        warnings.push(format!(
-            "{name}: it is not known until when Lambda accepts updates of functions on {runtime}; if it refuses the \
-             first one, nothing is injected"
-        ));
-    }
-    warnings
+    let name = target.seen.arn.name();
+    Some(format!("{name}: an update of its configuration {moves}, and the restore does not bring the old one back"))
+}
+
+/// Lambda may refuse updates for a runtime that is not in the table of block dates.
+pub(super) fn about_block_date(experiment: &Experiment, target: &TargetFacts) -> Option<String> {
+    let runtime = target.seen.runtime.as_ref().filter(|runtime| !is_listed(runtime))?;
+    experiment.changes_latest().then(|| {
+        format!(
+            "{}: it is not known until when Lambda accepts updates of functions on {runtime}; if it refuses the first one, \
+             nothing is injected",
+            target.seen.arn.name()
+        )
+    })
 }
 
 /// Slow invocations add up. Without a reservation, a function can use up what snapback's own functions draw on, too.

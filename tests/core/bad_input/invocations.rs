@@ -78,7 +78,7 @@ pub const INVOCATIONS: &[Row] = &[
     (
         "/faults",
         || json!([{ "exit": { "match": [{ "path": "a" }] } }]),
-        "faults[0].exit.match[0]: the condition on `a` does not have exactly one operator; write one of equals, exists, startsWith, regex, in",
+        "faults[0].exit.match[0]: has no operator; write one of equals, exists, startsWith, regex, in",
     ),
     (
         "/faults",
