@@ -167,7 +167,7 @@ mod tests {
             assert_eq!(chosen(phrase, &shown), of_phrase, "{phrase}");
             assert_eq!(chosen(&phrase.to_uppercase(), &shown), of_phrase, "{phrase}");
             let name = view.outcome.name();
-            assert_eq!(chosen(&name, &shown), same(&|view| view.outcome.name().to_owned()), "{name}");
+            assert_eq!(chosen(name, &shown), same(&|view| view.outcome.name().to_owned()), "{name}");
         }
     }
 
