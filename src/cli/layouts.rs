@@ -99,7 +99,7 @@ fn a_plan_fits_every_terminal() {
         |lines, width, count| {
             let text = lines.join("\n");
             assert!(lines.len() <= 45, "{count} targets, {width} columns: {text}");
-            for line in &lines[..] {
+            for line in lines {
                 assert!(line.chars().count() <= width, "{width} columns: {line}");
             }
             assert!(text.contains("snapback-proxy-arm64:1"), "no word is broken: {text}");
