@@ -78,7 +78,10 @@ impl From<Exit> for ExitCode {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
+    use crate::cli::arguments::Arguments;
     use crate::model::marker::stopped_marker;
     use crate::model::run::{EndReason, RunStatus, TargetRecord, TargetStatus};
     use crate::model::snapshot::Change;
@@ -165,5 +168,19 @@ mod tests {
         let runs = Conclusion::ALL.map(of_run);
         let starts = StartOutcome::ALL.map(of_start);
         assert_eq!(listed, runs.into_iter().chain(starts).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn docs_and_help_have_each_phrase_at_its_exit_code() {
+        let page = include_str!("../../docs/operations.md");
+        let help = Arguments::command().get_after_help().map(ToString::to_string).unwrap_or_default();
+        for conclusion in Conclusion::ALL {
+            let (code, phrase) = (Exit::from(conclusion).code(), conclusion.phrase());
+            let row = page.lines().find(|line| line.starts_with(&format!("| {code} | "))).unwrap_or_default();
+            assert!(row.contains(&format!("`{phrase}`")), "{phrase}: {row}");
+            let (_, rest) = help.split_once(&format!("\n  {code}  ")).unwrap_or_default();
+            let (entry, _) = rest.split_once(&format!("\n  {}  ", code + 1)).unwrap_or_default();
+            assert!(entry.replace("\n     ", " ").contains(phrase), "{phrase}: {entry}");
+        }
     }
 }

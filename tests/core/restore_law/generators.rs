@@ -151,8 +151,7 @@ fn handler_fault() -> impl Strategy<Value = Value> {
 
 /// What the chaos handler injects.
 fn chaos_fault() -> impl Strategy<Value = Value> {
-    (1..3_u32)
-        .prop_map(|share| json!({ "handler": { "exception": { "message": "a message" }, "percentage": share } }))
+    (1..3_u32).prop_map(|share| json!({ "handler": { "exception": { "message": "a message" }, "percentage": share } }))
 }
 
 fn layer_fault() -> impl Strategy<Value = Value> {
