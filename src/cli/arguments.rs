@@ -51,18 +51,18 @@ const DEFAULT_STACK: &str = "snapback";
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  the steady state held, or none was given, and everything is restored; or the command succeeded
-  1  an error; a run that failed is restored anyway
+  0  steady state held, or no steady state given, and everything is restored; or the command succeeded
+  1  ended in failure, and everything is restored; failed to start; or another error
   2  wrong usage or input; nothing was done
   3  refused by a guardrail; nothing was done
-  4  restored, but the steady state deviated, or an alarm, a user, a signal or the lever
-     ended the run
-  5  restored, except for what was changed or deleted outside the run; or a fault was removed
-     before the end; or a version published during the run keeps the fault
-  6  a restore failed; the reaper keeps trying
-  7  the run is not over yet
-  8  everything is restored, and nothing shows that the faults took effect
-  9  everything is restored; the run was rolled back because --timeout had elapsed
+  4  ended early by an alarm, a deviation, a user, a signal or the lever; deviated after the
+     restore; or steady state not judged; everything is restored
+  5  changed outside the run: restored, except for what was changed or deleted; or a fault was
+     removed before the end; or a version published during the run keeps the fault
+  6  NOT restored yet; the reaper keeps trying
+  7  not over yet
+  8  no effect shown, and everything is restored
+  9  ended early because --timeout had elapsed, and everything is restored
 
 Endpoints, credentials, profiles and regions are read as every AWS tool reads them (AWS_ENDPOINT_URL, AWS_PROFILE, ...).";
 

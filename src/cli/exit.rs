@@ -78,7 +78,10 @@ impl From<Exit> for ExitCode {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
+    use crate::cli::arguments::Arguments;
     use crate::model::marker::stopped_marker;
     use crate::model::run::{EndReason, RunStatus, TargetRecord, TargetStatus};
     use crate::model::snapshot::Change;
@@ -88,7 +91,11 @@ mod tests {
     use crate::testing::samples::{function_arn, run_id};
 
     fn code(status: RunStatus, target: TargetStatus, changes: &[Change]) -> u8 {
-        let mut run = stopped_marker(&run_id("r"), &EndReason::UserRequest.into(), Time(0));
+        let reason = match status {
+            RunStatus::Failed => EndReason::ExecutionStopped,
+            _ => EndReason::UserRequest,
+        };
+        let mut run = stopped_marker(&run_id("r"), &reason.into(), Time(0));
         run.status = status;
         let mut record = TargetRecord::new(run_id("r"), function_arn("checkout"));
         record.status = target;
@@ -112,6 +119,25 @@ mod tests {
         }
         assert_eq!(code(RunStatus::Completed, TargetStatus::Restored, &[]), 8, "nothing was injected");
         assert_eq!((Exit::Invalid.code(), Exit::Refused.code()), (2, 3));
+    }
+
+    #[test]
+    fn a_start_that_was_prevented_has_ended_early() {
+        for (reason, expected) in [
+            (EndReason::UserRequest, Exit::EndedEarly),
+            (EndReason::SafetyLever, Exit::EndedEarly),
+            (EndReason::Alarm { alarm: "errors".into() }, Exit::EndedEarly),
+            (EndReason::ExecutionStopped, Exit::Error),
+        ] {
+            let prevented = stopped_marker(&run_id("r"), &reason.clone().into(), Time(0));
+            assert_eq!(Exit::of(&report_view(&prevented, &[])), expected, "{reason}");
+        }
+        // In the place of a lost record, a marker does not hide that a target is not restored.
+        let lost = stopped_marker(&run_id("r"), &EndReason::UserRequest.into(), Time(0));
+        let mut open = TargetRecord::new(run_id("r"), function_arn("checkout"));
+        open.status = TargetStatus::Restoring;
+        let view = report_view(&lost, &[open]);
+        assert_eq!((Exit::of(&view), view.status), (Exit::RestoreFailed, RunStatus::Failed));
     }
 
     /// The meaning is for readers only.
@@ -142,5 +168,19 @@ mod tests {
         let runs = Conclusion::ALL.map(of_run);
         let starts = StartOutcome::ALL.map(of_start);
         assert_eq!(listed, runs.into_iter().chain(starts).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn docs_and_help_have_each_phrase_at_its_exit_code() {
+        let page = include_str!("../../docs/operations.md");
+        let help = Arguments::command().get_after_help().map(ToString::to_string).unwrap_or_default();
+        for conclusion in Conclusion::ALL {
+            let (code, phrase) = (Exit::from(conclusion).code(), conclusion.phrase());
+            let row = page.lines().find(|line| line.starts_with(&format!("| {code} | "))).unwrap_or_default();
+            assert!(row.contains(&format!("`{phrase}`")), "{phrase}: {row}");
+            let (_, rest) = help.split_once(&format!("\n  {code}  ")).unwrap_or_default();
+            let (entry, _) = rest.split_once(&format!("\n  {}  ", code + 1)).unwrap_or_default();
+            assert!(entry.replace("\n     ", " ").contains(phrase), "{phrase}: {entry}");
+        }
     }
 }
