@@ -2,6 +2,8 @@
 #![cfg(all(feature = "task", feature = "cli", feature = "testing"))]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "stack/account.rs"]
+mod account;
 #[path = "stack/batches.rs"]
 mod batches;
 #[path = "stack/check.rs"]

@@ -91,7 +91,11 @@ mod tests {
     use crate::testing::samples::{function_arn, run_id};
 
     fn code(status: RunStatus, target: TargetStatus, changes: &[Change]) -> u8 {
-        let mut run = stopped_marker(&run_id("r"), &EndReason::UserRequest.into(), Time(0));
+        let reason = match status {
+            RunStatus::Failed => EndReason::ExecutionStopped,
+            _ => EndReason::UserRequest,
+        };
+        let mut run = stopped_marker(&run_id("r"), &reason.into(), Time(0));
         run.status = status;
         let mut record = TargetRecord::new(run_id("r"), function_arn("checkout"));
         record.status = target;
@@ -115,6 +119,25 @@ mod tests {
         }
         assert_eq!(code(RunStatus::Completed, TargetStatus::Restored, &[]), 8, "nothing was injected");
         assert_eq!((Exit::Invalid.code(), Exit::Refused.code()), (2, 3));
+    }
+
+    #[test]
+    fn a_start_that_was_prevented_has_ended_early() {
+        for (reason, expected) in [
+            (EndReason::UserRequest, Exit::EndedEarly),
+            (EndReason::SafetyLever, Exit::EndedEarly),
+            (EndReason::Alarm { alarm: "errors".into() }, Exit::EndedEarly),
+            (EndReason::ExecutionStopped, Exit::Error),
+        ] {
+            let prevented = stopped_marker(&run_id("r"), &reason.clone().into(), Time(0));
+            assert_eq!(Exit::of(&report_view(&prevented, &[])), expected, "{reason}");
+        }
+        // In the place of a lost record, a marker does not hide that a target is not restored.
+        let lost = stopped_marker(&run_id("r"), &EndReason::UserRequest.into(), Time(0));
+        let mut open = TargetRecord::new(run_id("r"), function_arn("checkout"));
+        open.status = TargetStatus::Restoring;
+        let view = report_view(&lost, &[open]);
+        assert_eq!((Exit::of(&view), view.status), (Exit::RestoreFailed, RunStatus::Failed));
     }
 
     /// The meaning is for readers only.

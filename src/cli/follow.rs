@@ -391,7 +391,7 @@ impl<'a> Follower<'a> {
             if !run.status.is_final() {
                 self.line(progress, &format!("run {}", status_text(run.status, reason.as_deref())));
             }
-            self.event(RunEvent::Status { status: run.status, reason });
+            self.event(RunEvent::Status { status: run.reported_status(), reason });
         }
     }
 

@@ -68,15 +68,16 @@ pub(super) fn show_lever(lever: Option<&Lever>, output: &Output) {
     match lever {
         Some(Lever { engaged: true, since, reason, .. }) => {
             let text = format!("the safety lever has been engaged since {since} (reason: {reason}); no run starts");
-            output.print_line(&output.paint(Tone::Bad, &text));
+            output.print_sentences(&output.paint(Tone::Bad, &text));
         }
         Some(Lever { since, .. }) => {
-            output.print_line(&format!("the safety lever has been disengaged since {since}; experiments may start"));
+            output
+                .print_sentences(&format!("the safety lever has been disengaged since {since}; experiments may start"));
         }
-        None => output.print_line("the safety lever is disengaged; experiments may start"),
+        None => output.print_sentences("the safety lever is disengaged; experiments may start"),
     }
     if let Some(actor) = lever.and_then(|lever| lever.by.as_ref()) {
-        output.print_line(&format!("  moved by {actor}"));
+        output.print_sentences(&format!("  moved by {actor}"));
     }
 }
 

@@ -89,13 +89,10 @@ async fn start_and_follow(
         return Err(failure);
     }
     interruptions.end_timeout();
-    let finished = tokio::select! {
-        finished = report::finished(&stack.world, &id) => finished.map_err(|failure| not_begun(&id, failure))?,
-        _ = interruptions.next() => {
-            let advice = arguments.repeat(&format!("report {id}"));
-            return Err(Failure::new("Left", format!("left; the run has ended; see {advice}")));
-        }
-    };
+    let mut finished = finished(&stack, arguments, &id, interruptions).await?;
+    if finished.run.is_marker() {
+        complete_marker(&mut finished, experiment, &value, output);
+    }
     let view = &finished.view;
     let is_open = view.outcome == Outcome::Unfinished;
     let is_left = is_open && matches!(followed, Followed::Detached);
@@ -114,6 +111,22 @@ async fn start_and_follow(
     }
     let exit = if is_left { Exit::Success } else { exit(&finished, interruptions.has_timed_out()) };
     Ok((exit, finished))
+}
+
+/// Reads a run that has ended, unless the command is interrupted.
+async fn finished(
+    stack: &stack::Stack,
+    arguments: &Arguments,
+    id: &RunId,
+    interruptions: &mut Interruptions,
+) -> Result<Finished, Failure> {
+    tokio::select! {
+        finished = report::finished(&stack.world, id) => finished.map_err(|failure| not_begun(id, failure)),
+        _ = interruptions.next() => {
+            let advice = arguments.repeat(&format!("report {id}"));
+            Err(Failure::new("Left", format!("left; the run has ended; see {advice}")))
+        }
+    }
 }
 
 /// On a terminal, shows the plan and asks whether to start; returns whether the plan was shown. Fails if the run would be
@@ -224,6 +237,17 @@ fn not_begun(id: &RunId, failure: Failure) -> Failure {
         }
         _ => failure,
     }
+}
+
+/// Adds what the marker of a prevented start lacks, and tells what it means for the next start.
+fn complete_marker(finished: &mut Finished, experiment: &Experiment, input: &Value, output: &Output) {
+    let view = &mut finished.view;
+    view.experiment = experiment.name.to_string();
+    view.started_by = serde_json::from_value(input["startedBy"].clone()).ok();
+    output.note(&format!(
+        "snapback: a rollback has prevented the start of {}; to start the experiment, use another --name",
+        view.run_id
+    ));
 }
 
 /// Tells what becomes of a run whose execution has ended before it. The reaper runs every minute (`infra/template.yaml`),

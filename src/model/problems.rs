@@ -54,6 +54,7 @@ impl Problems {
     ///
     /// # Errors
     /// There is a problem.
+    #[cfg(feature = "control")]
     pub(crate) fn into_result(self) -> Result<(), Self> {
         if self.is_empty() { Ok(()) } else { Err(self) }
     }

@@ -5,7 +5,7 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::model::time::Time;
-use crate::plan::evidence::{Evidence, Moment, MomentKind, Phase, PhaseKind};
+use crate::plan::evidence::{Asked, Evidence, Moment, MomentKind, Phase, PhaseKind};
 
 use super::charts::charts;
 use super::format::{clock, count, date_and_time, dollars, figure, known_figure, known_span, span, text, time_of_day};
@@ -23,7 +23,7 @@ pub(crate) fn run_page(evidence: &Evidence) -> Result<String, super::DrawingErro
     let body = html! {
         header {
             p.eyebrow { b { "snapback" } " · run " code { (text(&report.run_id)) } }
-            h1 { (text(&report.experiment)) }
+            h1 { (text(report.title())) }
             p.by { (started(evidence)) }
         }
         main {
@@ -36,8 +36,10 @@ pub(crate) fn run_page(evidence: &Evidence) -> Result<String, super::DrawingErro
             (timeline(evidence))
             h2 { "Metrics" }
             (charts(evidence)?)
-            h2 { "What was asked" }
-            (asked(evidence))
+            @if let Some(found) = &evidence.asked {
+                h2 { "What was asked" }
+                (asked(evidence, found))
+            }
             h2 { "Checks" }
             (checks(evidence))
             h2 { "Each field before, during and after" }
@@ -49,7 +51,7 @@ pub(crate) fn run_page(evidence: &Evidence) -> Result<String, super::DrawingErro
         }
         footer { (ending(evidence)) }
     };
-    Ok(document(&report.experiment, body).into_string())
+    Ok(document(report.title(), body).into_string())
 }
 
 /// Wraps the body of a page. The policy lets a browser load nothing, also if something got past the escaping.
@@ -176,8 +178,7 @@ fn one_moment(moment: &Moment, evidence: &Evidence) -> Markup {
     }
 }
 
-fn asked(evidence: &Evidence) -> Markup {
-    let asked = &evidence.asked;
+fn asked(evidence: &Evidence, asked: &Asked) -> Markup {
     let conditions = &asked.steady_state;
     html! {
         dl.asked.card {
@@ -218,7 +219,7 @@ fn ending(evidence: &Evidence) -> Markup {
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples::{HOSTILE, hostile, keep, no_data, one_target, thousand_targets};
+    use super::super::samples::{HOSTILE, hostile, keep, no_data, one_target, prevented, thousand_targets};
     use super::*;
     use crate::testing::samples::SECRET;
 
@@ -292,6 +293,13 @@ mod tests {
             hits.invocations = None;
         }
         assert!(run_page(&evidence).unwrap_or_default().contains("; – invocations from 00:10"));
+    }
+
+    #[test]
+    fn a_prevented_start_leaves_no_gaps_on_its_page() {
+        let page = drawn("prevented.html", &prevented());
+        assert!(page.contains("Ended early: stopped by a user") && page.contains("<h1>checkout-1</h1>"), "{page}");
+        assert!(page.contains("the run was closed as stopped") && !page.contains("What was asked"), "{page}");
     }
 
     #[test]

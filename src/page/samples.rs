@@ -163,6 +163,12 @@ pub(crate) fn no_data() -> Evidence {
     Evidence::of(&run, &[untouched], Some(metrics))
 }
 
+/// The marker of a run whose start was prevented: only who prevented it is known.
+pub(crate) fn prevented() -> Evidence {
+    let marker = stopped_marker(&run_id("checkout-1"), &EndReason::UserRequest.into(), created());
+    Evidence::of(&marker, &[], None)
+}
+
 /// A run whose restore failed, and whose names and errors hold markup.
 pub(crate) fn hostile() -> Evidence {
     let mut run = run(asked("markup", "alarm", 1), HOSTILE, 1);

@@ -55,7 +55,7 @@ fn run_transition(old: Option<&Run>, new: &Run, experiment: Option<&str>) -> Opt
         }
         RunStatus::Stopping => Some((Transition::RunStopping { run, reason, ended_by }, new.stopping_at)),
         RunStatus::Completed | RunStatus::Stopped | RunStatus::Failed => {
-            let status = EndStatus::of(new.status)?;
+            let status = EndStatus::of(new.reported_status())?;
             // No deviation means `held` only if there is a steady state.
             let has_steady_state =
                 new.experiment.as_ref().is_some_and(|experiment| !experiment.steady_state.is_empty());

@@ -166,6 +166,12 @@ fn is_zero(count: &usize) -> bool {
 }
 
 impl ReportView {
+    /// The title of a page about the run: the experiment's name or, if that is not known, the run's.
+    #[must_use]
+    pub fn title(&self) -> &str {
+        if self.experiment.is_empty() { &self.run_id } else { &self.experiment }
+    }
+
     /// Limits the targets to a number, and to a size in bytes as JSON. The targets that a user has to check come first,
     /// so none of them is left out while a restored one is listed.
     #[must_use]
@@ -215,7 +221,7 @@ pub fn report_view(run: &Run, targets: &[TargetRecord]) -> ReportView {
             Some(experiment) => experiment.name.to_string(),
             None => run.unread.clone().unwrap_or_default(),
         },
-        status: run.status,
+        status: status(run, targets),
         outcome: outcome(run, targets),
         started_by: run.started_by.clone(),
         reason: run.reason_text(),
@@ -232,6 +238,14 @@ pub fn report_view(run: &Run, targets: &[TargetRecord]) -> ReportView {
         notes: run.notes.clone(),
         targets: targets.iter().map(target_report).collect(),
         targets_left_out: 0,
+    }
+}
+
+/// A marker can be in the place of a lost record, and then targets can still have to be restored.
+fn status(run: &Run, targets: &[TargetRecord]) -> RunStatus {
+    match targets.iter().all(|target| target.status.is_final()) {
+        true => run.reported_status(),
+        false => run.status,
     }
 }
 

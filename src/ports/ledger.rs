@@ -38,6 +38,15 @@ impl PortError for LedgerError {
     }
 }
 
+/// Returns a run that `stop_run` has read because its update was refused: the run was stopped before.
+///
+/// # Errors
+/// `Conflict` if it can still be stopped: the update met no run, and `Prepare` has created this one since. The call is
+/// repeated, and stops it.
+pub fn stopped_before(run: Run) -> Result<Run, LedgerError> {
+    if run.status.may_become(RunStatus::Stopping) { Err(LedgerError::Conflict) } else { Ok(run) }
+}
+
 /// Whether a guarded write was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
@@ -86,7 +95,7 @@ pub trait Ledger {
     fn start_run(&self, run: &RunId) -> impl Future<Output = Result<WriteOutcome, LedgerError>> + Send;
 
     /// Moves a run from `Pending` or `Running` to `Stopping`, with its `ending`, and returns the result. A run in another
-    /// status is returned unchanged. If there is no run, a `Failed` marker without targets is written and returned, so
+    /// status is returned unchanged. So no run that is returned starts anything more. If there is no run, a `Failed` marker without targets is written and returned, so
     /// that a concurrent `Prepare` cannot start it.
     fn stop_run(
         &self,

@@ -65,6 +65,26 @@ fn a_rollback_can_prevent_the_start_of_its_run() {
     assert_eq!(aws.rollbacks(), [json!({ "stop": "r" })]);
 }
 
+/// The execution of an earlier release fails, although the run has not.
+#[test]
+fn a_prevented_start_has_ended_early_and_needs_another_name() {
+    let file = experiment_file("prevented");
+    for (execution, failure) in [("SUCCEEDED", None), ("FAILED", Some(("RunFailed", "everything is restored")))] {
+        let aws = FakeAws::start();
+        aws.with(|state| (state.prevented, state.execution, state.failure) = (true, execution, failure));
+        let (code, out, err) = aws.snapback(&["run", file.to_str().unwrap(), "--name", "r", "--json"]);
+        assert_eq!(code, 4, "{out}{err}");
+        let note = "a rollback has prevented the start of r; to start the experiment, use another --name";
+        assert!(err.contains(note), "{err}");
+        let report = last_line(&out);
+        assert_eq!((&report["status"], &report["outcome"]), (&"stopped".into(), &"endedEarly".into()), "{out}");
+        assert_eq!((&report["experiment"], &report["startedBy"]["via"]), (&"a test".into(), &"command line".into()));
+        let (code, out, err) = aws.snapback(&["report", "r"]);
+        let line = "run r: ended early: stopped by a user; nothing was injected, so there is nothing to restore";
+        assert!(code == 4 && out.starts_with(line), "{code}: {out}{err}");
+    }
+}
+
 #[test]
 fn a_refused_start_differs_from_one_without_a_response() {
     let aws = FakeAws::start();

@@ -16,6 +16,8 @@ use snapback::model::run::{EndReason, Run, RunStatus};
 use snapback::model::time::Time;
 use snapback::testing::samples::{experiment, faults, function_arn, run_id};
 
+use super::account::{EXECUTION, MACHINE, assumed, caller, stacks};
+
 /// How the rollback function responds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rollback {
@@ -34,6 +36,8 @@ pub struct State {
     pub run: RunStatus,
     /// Whether the run is in the ledger.
     pub recorded: bool,
+    /// Whether a rollback has prevented the start of the run, so that the ledger has only its marker.
+    pub prevented: bool,
     pub target: &'static str,
     pub execution: &'static str,
     pub rollback: Rollback,
@@ -76,6 +80,7 @@ impl FakeAws {
         let state = Arc::new(Mutex::new(State {
             run: RunStatus::Running,
             recorded: true,
+            prevented: false,
             target: "injected",
             execution: "RUNNING",
             rollback: Rollback::Works,
@@ -361,7 +366,7 @@ fn respond(state: &Mutex<State>, call: &str, body: &str) -> (u16, String) {
         "GetItem" => (200, item(&now, &sent["Key"])),
         "Scan" => (200, json!({ "Count": 1, "Items": [run_item(&now)] }).to_string()),
         "Query" => {
-            let targets = match sent.to_string().contains("TARGET#") {
+            let targets = match sent.to_string().contains("TARGET#") && !now.prevented {
                 true => vec![target(&now)],
                 false => Vec::new(),
             };
@@ -407,62 +412,11 @@ fn denied() -> (u16, String) {
     (400, json!({ "__type": "AccessDeniedException", "message": "not authorized" }).to_string())
 }
 
-const MACHINE: &str = "arn:aws:states:eu-west-1:123456789012:stateMachine:snapback-experiment";
-const EXECUTION: &str = "arn:aws:states:eu-west-1:123456789012:execution:snapback-experiment:r";
-
-fn stacks(state: &State) -> (u16, String) {
-    if let Some((code, message)) = state.no_stack {
-        let error = format!("<Error><Code>{code}</Code><Message>{message}</Message></Error>");
-        return (400, format!("<ErrorResponse>{error}</ErrorResponse>"));
-    }
-    let outputs = [
-        ("Prefix", "snapback"),
-        ("OptInTag", "chaos=allowed"),
-        ("TargetLimit", "10"),
-        ("ProxyLayers", ""),
-        ("LedgerTable", "snapback-ledger"),
-        ("StateMachineArn", MACHINE),
-        ("RollbackFunction", "snapback-rollback"),
-        ("RecordsActors", "true"),
-        ("RecordsReasons", "true"),
-    ];
-    let member = |(key, value): &(&str, &str)| {
-        format!("<member><OutputKey>{key}</OutputKey><OutputValue>{value}</OutputValue></member>")
-    };
-    let outputs: String = outputs
-        .iter()
-        .filter(|(key, _)| match *key {
-            "RecordsActors" => state.records_actors,
-            "RecordsReasons" => state.records_actors && state.records_reasons,
-            _ => true,
-        })
-        .map(member)
-        .collect();
-    let response = format!(
-        "<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>snapback</StackName>\
-         <StackId>arn:aws:cloudformation:eu-west-1:123456789012:stack/snapback/1</StackId>\
-         <CreationTime>2026-06-01T00:00:00Z</CreationTime><StackStatus>CREATE_COMPLETE</StackStatus>\
-         <Outputs>{outputs}</Outputs></member></Stacks></DescribeStacksResult></DescribeStacksResponse>"
-    );
-    (200, response)
-}
-
-fn caller() -> String {
-    "<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>arn:aws:iam::123456789012:user/anna</Arn>\
-     <UserId>AIDA</UserId><Account>123456789012</Account></GetCallerIdentityResult></GetCallerIdentityResponse>"
-        .to_owned()
-}
-
-fn assumed() -> String {
-    "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>ASSUMEDKEY</AccessKeyId>\
-     <SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration>\
-     </Credentials><AssumedRoleUser><Arn>arn:aws:sts::123456789012:assumed-role/chaos/x</Arn>\
-     <AssumedRoleId>AROA:x</AssumedRoleId></AssumedRoleUser></AssumeRoleResult></AssumeRoleResponse>"
-        .to_owned()
-}
-
 fn run(state: &State) -> Run {
     let now = Time(1_900_000_000_000);
+    if state.prevented {
+        return stopped_marker(&run_id("r"), &EndReason::UserRequest.into(), now);
+    }
     Run {
         status: state.run,
         experiment: Some(read_experiment(&experiment(&["checkout"], &faults()[..1])).unwrap()),

@@ -10,16 +10,18 @@ use super::super::summary::{Summary, escape};
 /// Renders the report.
 pub(in super::super) fn markdown(evidence: &Evidence) -> String {
     let report = &evidence.report;
-    let mut text = Summary::new(&report.experiment);
+    let mut text = Summary::new(report.title());
     for sentence in [happened(evidence), restored(evidence)] {
         text.line(&format!("**{}.** {}\n", escape(&sentence.text), escape(&sentence.more)));
     }
     head(evidence, &mut text);
-    text.line("\n### What was asked\n");
-    evidence.asked.faults.iter().for_each(|fault| text.item("fault", fault));
-    text.item("for", &evidence.asked.duration);
-    evidence.asked.stop_conditions.iter().for_each(|alarm| text.item("stops on", alarm));
-    evidence.asked.steady_state.iter().for_each(|condition| text.item("steady state", condition));
+    if let Some(asked) = &evidence.asked {
+        text.line("\n### What was asked\n");
+        asked.faults.iter().for_each(|fault| text.item("fault", fault));
+        text.item("for", &asked.duration);
+        asked.stop_conditions.iter().for_each(|alarm| text.item("stops on", alarm));
+        asked.steady_state.iter().for_each(|condition| text.item("steady state", condition));
+    }
     text.line("\n### Timeline\n");
     text.table(&["UTC", "what"], evidence.moments.iter().map(|each| vec![time_of_day(each.at), each.text.clone()]));
     text.line("\n### Checks\n");
@@ -34,7 +36,6 @@ pub(in super::super) fn markdown(evidence: &Evidence) -> String {
             vec![check.subject.to_string(), result]
         }),
     );
-    text.line("\n### Each field\n");
     let rows = report.targets.iter().flat_map(|target| {
         let row = |field: &FieldRow| {
             let texts = [&target.function, &field.field, &field.before, &field.during_text().into_owned()];
@@ -42,7 +43,10 @@ pub(in super::super) fn markdown(evidence: &Evidence) -> String {
         };
         target.fields.iter().map(row)
     });
-    text.table(&["function", "field", "before", "during", "after"], rows);
+    if report.targets.iter().any(|target| !target.fields.is_empty()) {
+        text.line("\n### Each field\n");
+        text.table(&["function", "field", "before", "during", "after"], rows);
+    }
     for note in &report.notes {
         text.item("note", note);
     }
@@ -80,7 +84,7 @@ fn head(evidence: &Evidence, text: &mut Summary) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::page::samples::{HOSTILE, hostile, one_target, thousand_targets};
+    use crate::page::samples::{HOSTILE, hostile, one_target, prevented, thousand_targets};
     use crate::testing::samples::SECRET;
 
     #[test]
@@ -98,6 +102,14 @@ mod tests {
         ] {
             assert!(text.contains(expected), "{expected}:\n{text}");
         }
+    }
+
+    #[test]
+    fn a_prevented_start_leaves_no_gaps_in_markdown() {
+        let text = markdown(&prevented());
+        assert!(text.starts_with("## snapback: checkout-1\n\n**Ended early: stopped by a user.** "), "{text}");
+        assert!(!text.lines().any(|line| line.ends_with(": ")) && !text.contains("What was asked"), "{text}");
+        assert!(!text.contains("Each field"), "{text}");
     }
 
     #[test]

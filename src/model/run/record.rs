@@ -83,7 +83,27 @@ impl Run {
     /// record.
     #[must_use]
     pub fn is_without_record(&self) -> bool {
-        self.experiment.is_none() && (self.unread.is_none() || self.created_at == Time(0))
+        self.is_marker() || (self.experiment.is_none() && self.created_at == Time(0))
+    }
+
+    /// Whether it is the marker in place of a record that is missing: that of a run whose start was prevented, above all.
+    #[must_use]
+    pub fn is_marker(&self) -> bool {
+        self.experiment.is_none() && self.unread.is_none()
+    }
+
+    /// The status for readers. The marker of a prevented start is stored as failed, although nothing has failed: its reason
+    /// tells what it is.
+    #[must_use]
+    pub fn reported_status(&self) -> RunStatus {
+        match &self.reason {
+            Some(reason)
+                if self.is_marker() && self.status.is_final() && reason.final_status() == RunStatus::Stopped =>
+            {
+                RunStatus::Stopped
+            }
+            _ => self.status,
+        }
     }
 
     /// When every fault was in place; `None` if the run ended before, or if its experiment cannot be read.

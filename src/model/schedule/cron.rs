@@ -36,29 +36,20 @@ const FIELDS: [Field; 6] = [
     Field { name: "year", range: 1970..=2199, words: &[], kind: Kind::Plain },
 ];
 
-/// Returns what is wrong with the six fields of a cron expression.
+/// Returns everything that is wrong with the six fields of a cron expression.
 pub(super) fn check(text: &str) -> Result<(), String> {
     let values: Vec<&str> = text.split_whitespace().collect();
     if values.len() != FIELDS.len() {
         let names = FIELDS.map(|field| field.name).join(", ");
         return Err(format!("has {} fields; write six: {names}, such as `0 9 ? * MON-FRI *`", values.len()));
     }
-    for (field, value) in FIELDS.iter().zip(&values) {
-        if let Some(range) = value.split(',').find(|item| field.is_reversed(item)) {
-            return Err(format!(
-                "has a range for {} that ends before it begins, `{range}`; write it as two ranges",
-                field.name
-            ));
-        }
-        if !value.split(',').all(|item| field.takes(item)) {
-            return Err(format!("has an invalid field for {}, `{value}`; write {}", field.name, field.wanted()));
-        }
-    }
+    let mut problems: Vec<String> =
+        FIELDS.iter().zip(&values).filter_map(|(field, value)| field.problem(value)).collect();
     // Either field can leave the choice of the day to the other, and one of them must.
-    match [values[2], values[4]].iter().filter(|value| **value == "?").count() {
-        1 => Ok(()),
-        _ => Err("chooses days by day of month and by day of week; write ? in exactly one of the two".into()),
+    if [values[2], values[4]].iter().filter(|value| **value == "?").count() != 1 {
+        problems.push("chooses days by day of month and by day of week; write ? in exactly one of the two".into());
     }
+    if problems.is_empty() { Ok(()) } else { Err(problems.join("; and it ")) }
 }
 
 /// Whether an expression that [`check`] has accepted fires on `first` or on a later day.
@@ -77,6 +68,18 @@ pub(super) fn fires_from(text: &str, first: Date) -> bool {
 }
 
 impl Field {
+    /// Returns what is wrong with a value of the field.
+    fn problem(&self, value: &str) -> Option<String> {
+        let name = self.name;
+        if let Some(range) = value.split(',').find(|item| self.is_reversed(item)) {
+            return Some(format!(
+                "has a range for {name} that ends before it begins, `{range}`; write it as two ranges"
+            ));
+        }
+        let is_valid = value.split(',').all(|item| self.takes(item));
+        (!is_valid).then(|| format!("has an invalid field for {name}, `{value}`; write {}", self.wanted()))
+    }
+
     /// Whether a field has a number. The wildcards L, W and # choose by the calendar; every number passes for them.
     fn has(&self, value: &str, number: u16) -> bool {
         value.split(',').any(|item| {
@@ -240,6 +243,12 @@ mod tests {
             ("0,, 9 ? * * *", "has an invalid field for minutes, `0,,`; write 0 to 59, with the wildcards , - * /"),
             ("0 9 * * * *", "chooses days by day of month and by day of week; write ? in exactly one of the two"),
             ("0 9 ? * ? *", "chooses days by day of month and by day of week; write ? in exactly one of the two"),
+            (
+                "60 24 * * * *",
+                "has an invalid field for minutes, `60`; write 0 to 59, with the wildcards , - * /; and it has an invalid field \
+                 for hours, `24`; write 0 to 23, with the wildcards , - * /; and it chooses days by day of month and by day of \
+                 week; write ? in exactly one of the two",
+            ),
         ] {
             assert_eq!(check(text), Err(expected.to_owned()), "{text}");
         }

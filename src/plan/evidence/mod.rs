@@ -19,7 +19,7 @@ pub use moments::{Moment, MomentKind, Phase, PhaseKind};
 pub use times::{Hits, RunTimes};
 
 /// What an experiment asked for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
     /// What each fault does to which invocations.
     pub faults: Vec<String>,
@@ -36,8 +36,8 @@ pub struct Asked {
 pub struct Evidence {
     /// The report.
     pub report: ReportView,
-    /// What was asked.
-    pub asked: Asked,
+    /// What was asked; `None` if the run has no experiment that can be read.
+    pub asked: Option<Asked>,
     /// Each check that passed or failed.
     pub checks: Vec<Check>,
     /// When each target ended, in the order of the report's targets.
@@ -64,7 +64,7 @@ impl Evidence {
         let times = RunTimes::of(run, targets);
         let hits = metrics.as_ref().and_then(|metrics| Hits::of(metrics, &times));
         Self {
-            asked: run.experiment.as_ref().map(asked).unwrap_or_default(),
+            asked: run.experiment.as_ref().map(asked),
             checks: checks(run, &report),
             ended_at: targets.iter().map(|target| target.ended_at).collect(),
             moments: moments::moments(run, targets, &times),

@@ -123,7 +123,7 @@ pub(super) fn moments(run: &Run, targets: &[TargetRecord], times: &RunTimes) -> 
         let text = format!("the last of {count} functions was restored");
         add(times.restored_at, text, MomentKind::Restored);
     }
-    add(run.closed_at, format!("the run was closed as {}", run.status.name()), MomentKind::Step);
+    add(run.closed_at, format!("the run was closed as {}", run.reported_status().name()), MomentKind::Step);
     moments.sort_by_key(|moment| moment.at);
     moments
 }

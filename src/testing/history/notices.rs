@@ -57,7 +57,7 @@ fn expected_of_run(run: &Run, targets: &[&TargetRecord], told: &[String]) -> Vec
     let armed = targets.iter().any(|target| !matches!(target.status, TargetStatus::Pending | TargetStatus::Untouched));
     let was_told = |what: &str| told.iter().any(|told| told == what);
     let reason = run.reason.as_ref().map(ToString::to_string);
-    let status = EndStatus::of(run.status);
+    let status = EndStatus::of(run.reported_status());
     // A marker was never active.
     let was_recorded = !run.is_without_record();
     let mut expected = Vec::new();

@@ -151,8 +151,7 @@ fn handler_fault() -> impl Strategy<Value = Value> {
 
 /// What the chaos handler injects.
 fn chaos_fault() -> impl Strategy<Value = Value> {
-    (1..3_u32)
-        .prop_map(|share| json!({ "handler": { "exception": { "message": "secret-message" }, "percentage": share } }))
+    (1..3_u32).prop_map(|share| json!({ "handler": { "exception": { "message": "a message" }, "percentage": share } }))
 }
 
 fn layer_fault() -> impl Strategy<Value = Value> {
@@ -172,7 +171,7 @@ fn layer_fault() -> impl Strategy<Value = Value> {
 fn invocation_fault() -> impl Strategy<Value = Value> {
     let fault = |(share, kind): (u32, u8)| match kind {
         0 => json!({ "latency": { "delayMs": share, "percentage": share } }),
-        1 => json!({ "error": { "message": "secret-message", "percentage": share } }),
+        1 => json!({ "error": { "message": "a message", "percentage": share } }),
         _ => json!({ "exit": { "percentage": share, "match": [{ "path": "a", "equals": "secret-match" }] } }),
     };
     (0..3_u32, 0..3_u8).prop_map(fault)
