@@ -23,10 +23,11 @@ use crate::steps::run_targets::run_targets;
 use super::Failure;
 use super::arguments::ReportFiles;
 use super::output::Output;
+use super::records::Records;
 
 /// Writes the files of `report`, if any is asked for.
 pub(super) async fn write_files(
-    world: &impl World,
+    records: &Records,
     run: &RunId,
     files: &ReportFiles,
     output: &Output,
@@ -34,7 +35,11 @@ pub(super) async fn write_files(
     if files.html.is_none() && files.markdown.is_none() {
         return Ok(());
     }
-    let evidence = evidence(world, run).await?;
+    let mut evidence = match evidence(&records.world, run).await {
+        Ok(evidence) => evidence,
+        Err(failure) => return Err(records.explained(run, failure).await),
+    };
+    records.complete(&mut evidence.report).await;
     if let Some(path) = &files.html {
         let page = run_page(&evidence).map_err(|error| undrawn(&error))?;
         write(path, &page, output)?;
