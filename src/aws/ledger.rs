@@ -15,7 +15,7 @@ use crate::model::run::{
 };
 use crate::model::snapshot::{Change, RemovedFault, Snapshot};
 use crate::model::time::Time;
-use crate::ports::{Ledger, LedgerError, Permit, WriteOutcome};
+use crate::ports::{Ledger, LedgerError, Permit, WriteOutcome, stopped_before};
 
 use super::AwsWorld;
 use super::errors::{call_error, ledger_error};
@@ -152,7 +152,7 @@ impl Ledger for AwsWorld {
     async fn stop_run(&self, run: &RunId, ending: &RunEnding, now: Time) -> Result<Run, LedgerError> {
         let stopped = match self.update(&writes::stop_run(run, ending, now)).await? {
             Some(item) => self.whole_run(&item).await?,
-            None => self.run(run).await?,
+            None => self.run(run).await?.map(stopped_before).transpose()?,
         };
         if let Some(run) = stopped {
             return Ok(run);

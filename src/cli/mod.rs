@@ -72,6 +72,7 @@ use arguments::{Arguments, Command};
 pub use exit::Exit;
 use file_error::FileError;
 use output::Output;
+pub use process::unset_empty_variables;
 use records::Records;
 use undo::Undo;
 
@@ -87,6 +88,7 @@ pub async fn main() -> Exit {
     let exit = match Box::pin(command(&arguments, &output)).await {
         Ok(exit) => exit,
         Err(failure) => {
+            let failure = stack_failure::with_place(failure, arguments.table.as_deref());
             output.failure(&failure);
             failure.exit
         }

@@ -1,9 +1,11 @@
 //! The command `status`: the lever, what is armed, and a table of the runs and of the starts that were refused; or one run.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use crate::model::names::RunId;
 use crate::model::run::Run;
+use crate::model::time::Time;
 use crate::plan::rendering::report_view;
 use crate::ports::{Clock, Ledger, World};
 use crate::steps::retry::retry;
@@ -22,6 +24,7 @@ use super::report::report;
 use super::rollback::is_restored;
 use super::status_text::{armed_text, status_table};
 use super::watch::watch;
+use super::words::listed;
 
 /// The runs that `status` shows.
 #[derive(Debug, Default)]
@@ -117,28 +120,46 @@ async fn overview(arguments: &Arguments, options: &StatusOptions, output: &Outpu
     let exit = if unreadable.is_empty() { Exit::Success } else { Exit::Error };
     let unread = active.unreadable.iter().map(|entry| format!("an entry that cannot be read ({entry})"));
     let unread: Vec<ArmedView> = unread.map(ArmedView::unreadable).collect();
+    let armed_text = armed_text(&runs, &unread);
     if output.as_json {
         // What a stack must not be destroyed with: a run that is not closed may still be the rollback function's.
         let armed = [armed(&runs), unread, restored_runs(&runs)].concat();
-        let chosen = runs.iter().filter(|run| run.is_chosen).map(|run| &run.view).collect();
+        let chosen = keep_latest(runs, &mut starts, options.limit());
+        let chosen = chosen.iter().map(|run| &run.view).collect();
         let lever = lever.as_ref().map(LeverView::of);
         output.json(&StatusView { lever, armed, runs: chosen, failed_starts: starts, unreadable });
         return Ok(exit);
     }
     show_lever(lever.as_ref(), output);
-    match armed_text(&runs, &unread) {
+    match armed_text {
         None => output.print_line("nothing is armed"),
         Some(text) => output.print_sentences(&output.paint(Tone::Warning, &text)),
     }
-    let chosen: Vec<Listed> = runs.into_iter().filter(|run| run.is_chosen).collect();
+    let chosen = keep_latest(runs, &mut starts, options.limit());
+    let asked = options.asked(world.now());
     if !chosen.is_empty() || !starts.is_empty() {
         output.print_line("");
         output.print_sentences(&status_table(&chosen, &starts, world.now(), output.pen));
+    } else if !asked.is_empty() {
+        output.print_line(&format!("no run matches {}", listed(&asked, "and")));
     }
     for what in &unreadable {
         output.note(&format!("snapback: {what}"));
     }
     Ok(exit)
+}
+
+/// Returns the chosen runs: the active ones, and of the others and the starts together only the latest, up to the limit. Both are read
+/// up to the limit, so each of them alone would reach back to another time.
+fn keep_latest(runs: Vec<Listed>, starts: &mut Vec<FailedStart>, limit: usize) -> Vec<Listed> {
+    let chosen: Vec<Listed> = runs.into_iter().filter(|run| run.is_chosen).collect();
+    let of_runs = chosen.iter().filter(|run| !run.is_active).map(|run| (run.run.created_at, run.run.id.to_string()));
+    let of_starts = starts.iter().map(|start| (start.started_at, start.run_id.clone()));
+    let mut latest: Vec<(Time, String)> = of_runs.chain(of_starts).collect();
+    latest.sort_by_key(|(at, _)| Reverse(*at));
+    let names: BTreeSet<String> = latest.into_iter().take(limit).map(|(_, name)| name).collect();
+    starts.retain(|start| names.contains(&start.run_id));
+    chosen.into_iter().filter(|run| run.is_active || names.contains(run.run.id.as_str())).collect()
 }
 
 /// Lists the targets that are not restored, and the runs that may still arm targets.
@@ -165,9 +186,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::aws::{FailedExecution, ListedExecution};
     use crate::model::marker::stopped_marker;
     use crate::model::run::{EndReason, RunStatus, TargetRecord, TargetStatus};
-    use crate::model::time::Time;
     use crate::testing::execution::Machine;
     use crate::testing::samples::{experiment, faults, function_arn, run_id, world};
 
@@ -198,6 +219,30 @@ mod tests {
         let expected =
             json!({ "text": "run r (pending)", "runId": "r", "status": "pending", "since": "1970-01-01T00:00:01Z" });
         assert_eq!(serde_json::to_value(armed(&starting)).ok(), Some(json!([expected])));
+    }
+
+    #[test]
+    fn runs_and_failed_starts_share_the_limit() {
+        let run = |name: &str, at: i64, is_active: bool| {
+            let run = stopped_marker(&run_id(name), &EndReason::UserRequest.into(), Time(at));
+            let view = report_view(&run, &[]);
+            Listed { is_active, is_chosen: true, run, targets: Vec::new(), view }
+        };
+        let start = |name: &str, at: i64| {
+            let started_at = Time(at);
+            let execution = ListedExecution { name: name.into(), arn: String::new(), started_at, has_failed: true };
+            FailedStart::of(&execution, FailedExecution::default())
+        };
+        for (limit, expected) in
+            [(0, "active"), (1, "active r-9"), (3, "active r-9 r-7 s-8"), (9, "active r-9 r-7 r-1 s-8 s-2")]
+        {
+            let runs = vec![run("active", 0, true), run("r-9", 9, false), run("r-7", 7, false), run("r-1", 1, false)];
+            let mut starts = vec![start("s-8", 8), start("s-2", 2)];
+            let kept = keep_latest(runs, &mut starts, limit);
+            let names =
+                kept.iter().map(|run| run.run.id.to_string()).chain(starts.into_iter().map(|start| start.run_id));
+            assert_eq!(names.collect::<Vec<_>>().join(" "), expected, "{limit}");
+        }
     }
 
     #[tokio::test]

@@ -19,7 +19,7 @@ pub enum LedgerError {
     #[error("another transaction is writing to the ledger")]
     Conflict,
     /// No response, throttling or an internal error: it may have been written.
-    #[error("the ledger did not respond: {0}")]
+    #[error("the ledger is unavailable: {0}")]
     Unavailable(String),
     /// Access denied, or no such table.
     #[error("the ledger cannot be used: {0}")]
@@ -36,6 +36,15 @@ impl PortError for LedgerError {
             Self::Unusable(_) | Self::Unreadable(_) => Retryable::Never,
         }
     }
+}
+
+/// Returns a run that `stop_run` has read because its update was refused: the run was stopped before.
+///
+/// # Errors
+/// `Conflict` if it can still be stopped: the update met no run, and `Prepare` has created this one since. The call is
+/// repeated, and stops it.
+pub fn stopped_before(run: Run) -> Result<Run, LedgerError> {
+    if run.status.may_become(RunStatus::Stopping) { Err(LedgerError::Conflict) } else { Ok(run) }
 }
 
 /// Whether a guarded write was made.
@@ -86,7 +95,7 @@ pub trait Ledger {
     fn start_run(&self, run: &RunId) -> impl Future<Output = Result<WriteOutcome, LedgerError>> + Send;
 
     /// Moves a run from `Pending` or `Running` to `Stopping`, with its `ending`, and returns the result. A run in another
-    /// status is returned unchanged. If there is no run, a `Failed` marker without targets is written and returned, so
+    /// status is returned unchanged. So no run that is returned starts anything more. If there is no run, a `Failed` marker without targets is written and returned, so
     /// that a concurrent `Prepare` cannot start it.
     fn stop_run(
         &self,

@@ -30,7 +30,7 @@ use crate::model::time::Time;
 
 pub use alarms::{AlarmError, Alarms};
 pub use functions::{FunctionError, Functions, VersionPage};
-pub use ledger::{Ledger, LedgerError, Permit, WriteOutcome};
+pub use ledger::{Ledger, LedgerError, Permit, WriteOutcome, stopped_before};
 pub use report_store::{ReportStore, ReportStoreError};
 
 /// Everything that a step may reach.

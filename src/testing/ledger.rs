@@ -11,7 +11,7 @@ use crate::model::run::{
 };
 use crate::model::snapshot::{Change, RemovedFault, Snapshot};
 use crate::model::time::Time;
-use crate::ports::{Ledger, LedgerError, Permit, WriteOutcome};
+use crate::ports::{Ledger, LedgerError, Permit, WriteOutcome, stopped_before};
 
 use super::calls::CallKind;
 use super::history::monitor::Monitor;
@@ -125,7 +125,7 @@ impl Ledger for SimWorld {
             return Ok(run);
         }
         if let Some(run) = self.run(id).await? {
-            return Ok(run);
+            return stopped_before(run);
         }
         let marker = stopped_marker(id, ending, now);
         match self.send("stop_run", writes::create_marker(&marker, now), State::carry_out).await? {

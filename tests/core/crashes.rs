@@ -22,8 +22,8 @@ use snapback::testing::{CallFailure, SimWorld};
 
 use super::stage::{assert_final_is_true, call_names, experiments, interleave, machine, outcome, surfaces};
 use super::support::{
-    Machine, assert_nothing_stays, block_on, budget, mutating, observation, reap_for, roll_back_by_user, survives,
-    target_of,
+    Machine, assert_nothing_stays, block_on, budget, give_way, mutating, observation, reap_for, roll_back_by_user,
+    run_of, survives, target_of,
 };
 
 #[test]
@@ -60,6 +60,40 @@ fn a_rollback_during_an_inject_ends_with_the_original() {
             assert_nothing_stays(&world);
         }
     }
+}
+
+#[test]
+fn a_rollback_while_the_run_is_written_ends_it() {
+    // The rollback begins after each call of Prepare in turn, and meets no run, one that is being written, or one that runs.
+    let (fault, experiment) = &experiments()[0];
+    let undisturbed = world(&["checkout"]);
+    block_on(machine(&undisturbed, experiment).prepare()).unwrap();
+    let calls = undisturbed.with(|state| state.calls.len());
+    let mut without_run = 0;
+    for (begins_at, seed) in (0..=calls).flat_map(|at| (0..30).map(move |seed| (at, seed))) {
+        let world = world(&["checkout"]);
+        let before = observation(&world, "checkout");
+        let machine = machine(&world, experiment);
+        let rollback = async {
+            while world.with(|state| state.calls.len()) < begins_at {
+                give_way().await;
+            }
+            roll_back_by_user(&world, &machine.run, Duration::from_secs(120)).await
+        };
+        let check = || assert_final_is_true(&world, &before, fault);
+        let (prepared, rolled) = block_on(interleave(seed, machine.prepare(), rollback, check));
+        let note = format!("from call {begins_at}, seed {seed}");
+        assert!(rolled.is_ok(), "{note}: {rolled:?}");
+        assert!(prepared.is_ok(), "{note}: {prepared:?}");
+        let run = run_of(&world, &machine.run);
+        assert!(matches!(run.status, RunStatus::Stopping | RunStatus::Failed), "{note}: it is {:?}", run.status);
+        assert_eq!(run.reason, Some(EndReason::UserRequest), "{note}");
+        without_run += usize::from(run.experiment.is_none());
+        assert_eq!(mutating(&world), Vec::<String>::new(), "{note}");
+        let _ = block_on(machine.end(None));
+        assert_nothing_stays(&world);
+    }
+    assert!((30..calls * 30).contains(&without_run), "{without_run} of the rollbacks came before the run was written");
 }
 
 #[test]

@@ -19,6 +19,7 @@ use crate::steps::retry::retry;
 use crate::steps::run_targets::run_targets;
 
 use super::super::arguments::{Arguments, HistoryOptions};
+use super::super::artifacts::Artifact;
 use super::super::exit::Exit;
 use super::super::output::Output;
 use super::super::pen::{Pen, Tone};
@@ -119,8 +120,8 @@ async fn rows(world: &impl World, runs: &[Run]) -> Result<Vec<Row>, Failure> {
 }
 
 fn show(title: &str, rows: &[Row], options: &HistoryOptions, output: &Output) -> Result<Exit, Failure> {
-    if let Some(path) = &options.html {
-        write(path, &page(title, rows).map_err(|error| undrawn(&error))?, output)?;
+    if let [Some(file)] = Artifact::open_all([options.html.as_deref()])? {
+        write(file, &page(title, rows).map_err(|error| undrawn(&error))?, output);
     }
     if output.as_json {
         output.json(&rows);

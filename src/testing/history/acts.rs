@@ -133,18 +133,18 @@ impl Actor<'_> {
     }
 
     async fn roll_back(&self, run: &str) {
-        let run = run_id(run);
-        // A user only rolls back a run that exists.
-        if !self.stage.world.with(|state| state.runs.contains_key(&run)) {
-            return;
-        }
-        let run = &run;
-        self.stage
+        // It may not have been written yet: a user can stop what has only just begun.
+        let run = &run_id(run);
+        let rolled_back = self
+            .stage
             .invoke(Role::Rollback, "a user", &|worker, budget| {
                 let run = run.clone();
                 async move { roll_back(&worker, &run, &EndReason::UserRequest.into(), budget).await.is_ok() }
             })
             .await;
+        if matches!(rolled_back, Invoked::Done(true)) {
+            self.stage.world.with(|state| check_rolled_back(state, run));
+        }
     }
 
     async fn roll_back_all(&self) {
@@ -316,6 +316,15 @@ fn check_stopped(state: &mut State, alarm: &str, began: Time) {
         for run in running {
             drive.monitor.add_violation(format!("the event of {alarm} was handled, but {run} is still running"));
         }
+    }
+}
+
+/// Checks that a run whose rollback has returned has been stopped.
+fn check_rolled_back(state: &mut State, id: &RunId) {
+    let status = state.runs.get(id).map(|run| run.status);
+    let is_stopped = status.is_some_and(|status| !status.may_become(RunStatus::Stopping));
+    if let Some(drive) = state.drive.as_mut().filter(|_| !is_stopped) {
+        drive.monitor.add_violation(format!("{id} was rolled back, and it is {status:?}"));
     }
 }
 

@@ -44,6 +44,8 @@ pub enum Weakening {
     LayersWhole,
     /// A later reason replaces the first one.
     FirstFailureHidden,
+    /// A run that is written while a rollback stops it counts as stopped.
+    StoppedUnseen,
     /// No reaper ends a run whose execution was stopped.
     NoReaper,
     /// The restore is not rehearsed before the inject.
@@ -52,7 +54,7 @@ pub enum Weakening {
 
 impl Weakening {
     /// All weakenings.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::NoLease,
         Self::LeaseOnInjectOnly,
         Self::LeaseOnRestoreOnly,
@@ -71,6 +73,7 @@ impl Weakening {
         Self::AbsentIsZero,
         Self::LayersWhole,
         Self::FirstFailureHidden,
+        Self::StoppedUnseen,
         Self::NoReaper,
         Self::NoRehearsal,
     ];

@@ -28,7 +28,13 @@ impl Ledger for Worker<'_> {
     }
 
     async fn stop_run(&self, run: &RunId, ending: &RunEnding, now: Time) -> Result<Run, LedgerError> {
-        self.as_caller(None).stop_run(run, ending, now).await
+        let stopped = self.as_caller(None).stop_run(run, ending, now).await;
+        match stopped {
+            Err(LedgerError::Conflict) if self.has(Weakening::StoppedUnseen) => {
+                self.as_caller(None).run(run).await?.ok_or(LedgerError::Conflict)
+            }
+            stopped => stopped,
+        }
     }
 
     async fn begin_observing(&self, run: &RunId, ends_at: Time) -> Result<Run, LedgerError> {
