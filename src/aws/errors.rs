@@ -46,11 +46,16 @@ pub(super) fn call_error<E: ProvideErrorMetadata>(error: &SdkError<E, HttpRespon
     // A gateway's 502 to 504 has no error code of the service. The request may have reached the service anyway.
     let refusal = service.err().code().filter(|_| service.raw().status().as_u16() < 500);
     CallError {
-        code: service.err().code().unwrap_or("an unknown error").to_owned(),
+        code: service.err().code().map_or_else(|| without_code(service.raw()), str::to_owned),
         message: service.err().message().unwrap_or_default().to_owned(),
         is_refusal: refusal.is_some(),
         retry_after: retry_after(service.raw()),
     }
+}
+
+/// Describes a response that is not AWS's: a gateway's, or that of another server at the endpoint.
+pub(super) fn without_code(response: &HttpResponse) -> String {
+    format!("HTTP status {} without an error code of AWS (is the endpoint right?)", response.status().as_u16())
 }
 
 /// Reads the header of a 429, which is in whole seconds (lambda/latest/api/API_GetFunction, TooManyRequestsException).
@@ -411,6 +416,18 @@ mod tests {
             for status in [500, 502, 503, 504] {
                 assert!(response(status, code).into_function_error().may_have_landed(), "{status} {code}");
             }
+        }
+    }
+
+    #[test]
+    fn a_response_that_is_not_of_aws_is_described_by_its_status() {
+        for status in [302, 404, 500, 502] {
+            let failure = Failure(ErrorMetadata::builder().build());
+            let raw = StatusCode::try_from(status).map(|status| HttpResponse::new(status, SdkBody::from("<html>")));
+            let raw = raw.unwrap_or_else(|e| unreachable!("{e}"));
+            let error = ledger_error(SdkError::service_error(failure, raw)).to_string();
+            let why = format!("HTTP status {status} without an error code of AWS (is the endpoint right?)");
+            assert_eq!(error, format!("the ledger is unavailable: {why}"));
         }
     }
 

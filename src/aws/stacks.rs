@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use aws_config::SdkConfig;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
+use super::errors::without_code;
 use super::lacks_credentials;
 
 /// A deployed stack.
@@ -29,8 +30,8 @@ pub enum StackError {
     Refused(String),
     /// There were no credentials to sign the call with.
     NoCredentials,
-    /// CloudFormation did not respond, for this reason.
-    NoResponse(&'static str),
+    /// CloudFormation did not respond, or something else did, for this reason.
+    NoResponse(String),
 }
 
 /// Reads the outputs of the stack of this name.
@@ -40,9 +41,12 @@ pub enum StackError {
 pub async fn stack_outputs(config: &SdkConfig, name: &str) -> Result<StackOutputs, StackError> {
     let described = aws_sdk_cloudformation::Client::new(config).describe_stacks().stack_name(name).send().await;
     let described = described.map_err(|error| match error.as_service_error() {
-        Some(service) => refused(service.code().unwrap_or_default(), service.message().unwrap_or("AWS gave no reason")),
+        Some(service) => match service.code() {
+            Some(code) => refused(code, service.message().unwrap_or("AWS gave no reason")),
+            None => StackError::NoResponse(error.raw_response().map(without_code).unwrap_or_default()),
+        },
         None if lacks_credentials(&error) => StackError::NoCredentials,
-        None => StackError::NoResponse(no_response(&error)),
+        None => StackError::NoResponse(no_response(&error).to_owned()),
     })?;
     let Some(stack) = described.stacks().first() else { return Ok(StackOutputs::default()) };
     let output = |output: &aws_sdk_cloudformation::types::Output| {

@@ -202,7 +202,7 @@ pub(super) struct StatusOptions {
     /// Follow the run until it is closed; Ctrl-C ends this command and not the run.
     #[arg(long, requires = "run")]
     pub(super) watch: bool,
-    /// List at most this number of runs in addition to the active ones; default: 10.
+    /// List at most this number of runs and failed starts in addition to the active runs; default: 10.
     #[arg(long, value_name = "NUMBER", conflicts_with = "run", value_parser = limit, allow_hyphen_values = true)]
     limit: Option<usize>,
     /// List runs of this experiment only.
@@ -227,6 +227,14 @@ impl StatusOptions {
     /// Whether runs of this experiment are listed.
     pub(super) fn is_of(&self, experiment: Option<&str>) -> bool {
         self.experiment.as_deref().is_none_or(|asked| experiment == Some(asked))
+    }
+
+    /// What the options ask for, as it was typed; nothing if they do not choose among the runs.
+    pub(super) fn asked(&self, now: Time) -> Vec<String> {
+        let experiment = self.experiment.as_ref().map(|name| format!("--experiment `{name}`"));
+        let outcome = self.outcome.and_then(AskedOutcome::name).map(|name| format!("--outcome `{name}`"));
+        let since = self.since.map(|since| format!("--since {}", since.before(now)));
+        [experiment, outcome, since].into_iter().flatten().collect()
     }
 
     /// Whether starts that left no run can be among what is listed.

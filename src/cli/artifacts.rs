@@ -7,6 +7,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::Failure;
+use super::file_error::shown;
 use super::finished::Finished;
 use super::junit::junit;
 use super::output::Output;
@@ -59,27 +60,22 @@ impl Artifacts {
     }
 }
 
-/// A file that is open, and is appended to.
+/// A file that is open.
 pub(super) struct Artifact {
     path: PathBuf,
     file: File,
+    /// Whether what is written replaces an earlier content, and is not appended to it.
+    replaces: bool,
 }
 
 impl Artifact {
-    /// Opens a file, and creates it if it does not exist.
+    /// Opens a file to append to it, and creates it if it does not exist.
     ///
     /// # Errors
     /// Names the path if it cannot be written, or if it is the experiment's.
     pub(super) fn open(path: &Path, experiment: &Path) -> Result<Self, Failure> {
-        let refused = |problem: String| Failure::invalid(format!("{}: {problem}; nothing was started", path.display()));
-        // Opening a pipe waits for its reader, perhaps forever. One that the shell or the system provides has a reader.
-        let is_provided = ["/dev/", "/proc/"].iter().any(|folder| path.starts_with(folder));
-        if !is_provided && std::fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo()) {
-            return Err(refused("is a pipe; write the path of a file".to_owned()));
-        }
-        let file = OpenOptions::new().create(true).append(true).open(path);
-        let file = file.map_err(|error| refused(format!("cannot be written: {error}")))?;
-        let artifact = Self { path: path.to_owned(), file };
+        let refused = |problem| Failure::invalid(format!("{}: {problem}; nothing was started", shown(path)));
+        let artifact = Self::opened(path, false).map_err(refused)?;
         match File::open(experiment) {
             Ok(experiment) if artifact.is(&experiment) => {
                 Err(artifact.refused("is the experiment's file; write another path"))
@@ -88,8 +84,39 @@ impl Artifact {
         }
     }
 
+    /// Opens files of which each replaces an earlier one.
+    ///
+    /// # Errors
+    /// Names the path that cannot be written, or that two files share.
+    pub(super) fn open_all<const N: usize>(paths: [Option<&Path>; N]) -> Result<[Option<Self>; N], Failure> {
+        let mut artifacts = [const { None::<Self> }; N];
+        for (at, path) in paths.iter().enumerate().filter_map(|(at, path)| Some((at, (*path)?))) {
+            let refused = |problem| Failure::invalid(format!("{}: {problem}; nothing was written", shown(path)));
+            let artifact = Self::opened(path, true).map_err(refused)?;
+            if artifacts.iter().flatten().any(|other| other.is(&artifact.file)) {
+                return Err(artifact.refused("is the file of another option too; write another path"));
+            }
+            artifacts[at] = Some(artifact);
+        }
+        Ok(artifacts)
+    }
+
+    fn opened(path: &Path, replaces: bool) -> Result<Self, String> {
+        if path.as_os_str() == "-" {
+            return Err("is not a file; write the path of one, or /dev/stdout".to_owned());
+        }
+        // Opening a pipe waits for its reader, perhaps forever. One that the shell or the system provides has a reader.
+        let is_provided = ["/dev/", "/proc/"].iter().any(|folder| path.starts_with(folder));
+        if !is_provided && std::fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo()) {
+            return Err("is a pipe; write the path of a file".to_owned());
+        }
+        let file = OpenOptions::new().create(true).append(true).open(path);
+        let file = file.map_err(|error| format!("cannot be written: {error}"))?;
+        Ok(Self { path: path.to_owned(), file, replaces })
+    }
+
     fn refused(&self, problem: &str) -> Failure {
-        Failure::invalid(format!("{}: {problem}", self.path.display()))
+        Failure::invalid(format!("{}: {problem}", shown(&self.path)))
     }
 
     /// Whether this is the same file, under any name.
@@ -98,13 +125,23 @@ impl Artifact {
         identity(&self.file).is_some_and(|file| identity(other) == Some(file))
     }
 
-    /// Appends a text.
+    /// The path for a message.
+    pub(super) fn shown(&self) -> String {
+        shown(&self.path)
+    }
+
+    /// Writes a text.
     ///
     /// # Errors
     /// Names the path.
     pub(super) fn write(self, text: &str) -> io::Result<()> {
-        let path = self.path.display().to_string();
-        let written = self.reopened().and_then(|mut file| file.write_all(text.as_bytes()));
+        let (path, replaces) = (self.shown(), self.replaces);
+        let written = self.reopened().and_then(|mut file| {
+            if replaces && file.metadata()?.is_file() {
+                file.set_len(0)?;
+            }
+            file.write_all(text.as_bytes())
+        });
         written.map_err(|error| io::Error::new(error.kind(), format!("{path}: {error}")))
     }
 
@@ -166,6 +203,41 @@ mod tests {
         drop(fs::remove_file(&path));
         let cause = format!("{}: is a pipe; write the path of a file; nothing was started", path.display());
         assert_eq!(refused, Some((cause, crate::cli::Exit::Invalid)));
+    }
+
+    fn temporary(name: &str) -> PathBuf {
+        std::env::temp_dir().join(format!("snapback-artifact-{name}-{}", std::process::id()))
+    }
+
+    fn refusal(paths: [&Path; 2]) -> Option<(String, crate::cli::Exit)> {
+        Artifact::open_all(paths.map(Some)).err().map(|failure| (failure.cause, failure.exit))
+    }
+
+    #[test]
+    fn files_that_would_replace_each_other_are_refused() {
+        let (one, other) = (temporary("one.html"), temporary("other.html"));
+        let cause = format!("{}: is the file of another option too; write another path", one.display());
+        assert_eq!(refusal([&one, &one]), Some((cause, crate::cli::Exit::Invalid)));
+        assert_eq!(refusal([&one, &other]), None);
+        let cause = "-: is not a file; write the path of one, or /dev/stdout; nothing was written".to_owned();
+        assert_eq!(refusal([&one, Path::new("-")]), Some((cause, crate::cli::Exit::Invalid)));
+        assert!(!Path::new("-").exists());
+        [one, other].iter().for_each(|path| drop(fs::remove_file(path)));
+    }
+
+    #[test]
+    fn a_file_is_replaced_only_by_a_text_that_is_written() {
+        let path = temporary("replaced.html");
+        drop(fs::write(&path, "an earlier report"));
+        let opened = || Artifact::open_all([Some(path.as_path())]).ok().and_then(|[file]| file);
+        drop(opened());
+        assert_eq!(fs::read_to_string(&path).ok().as_deref(), Some("an earlier report"));
+        assert!(opened().is_some_and(|file| file.write("done").is_ok()));
+        assert_eq!(fs::read_to_string(&path).ok().as_deref(), Some("done"));
+        drop(fs::remove_file(&path));
+        let full = Artifact::open_all([Some(Path::new("/dev/full"))]).ok().and_then(|[file]| file);
+        let error = full.and_then(|file| file.write("x").err()).map(|error| error.to_string()).unwrap_or_default();
+        assert!(error.starts_with("/dev/full: "), "{error}");
     }
 
     #[test]

@@ -75,6 +75,11 @@ impl AskedOutcome {
             .try_map(move |typed| find(typed).ok_or("write one of the possible values"))
     }
 
+    /// The first of the words by which it can be asked for.
+    pub(super) fn name(self) -> Option<&'static str> {
+        known().into_iter().find(|(_, asked)| *asked == self).map(|(name, _)| name)
+    }
+
     /// Whether this run is asked for.
     pub(super) fn is_of_run(self, view: &ReportView) -> bool {
         match self {

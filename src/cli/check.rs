@@ -10,7 +10,7 @@ use crate::model::target::Target;
 use super::Failure;
 use super::exit::Exit;
 use super::file::read_file;
-use super::file_error::FileError;
+use super::file_error::{FileError, shown};
 use super::output::Output;
 use super::words::targets;
 
@@ -34,7 +34,8 @@ pub(super) struct CheckView {
 /// A file that was checked.
 #[derive(Serialize, schemars::JsonSchema)]
 struct CheckedFile {
-    file: PathBuf,
+    /// Its path; what is not UTF-8 in it is replaced.
+    file: String,
     valid: bool,
     /// The experiment's name, if the file is valid.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,7 +80,7 @@ pub(super) fn print(files: &[PathBuf], output: &Output) -> Result<Exit, Failure>
 fn view(checked: &[(PathBuf, Result<Experiment, Failure>)], failures: &[&Failure]) -> CheckView {
     let name = |result: &Result<Experiment, Failure>| Some(result.as_ref().ok()?.name.to_string());
     let file = |(path, result): &(PathBuf, Result<Experiment, Failure>)| CheckedFile {
-        file: path.clone(),
+        file: path.to_string_lossy().into_owned(),
         valid: result.is_ok(),
         experiment: name(result),
         errors: result.as_ref().err().map(|failure| failure.errors.clone()).unwrap_or_default(),
@@ -102,6 +103,23 @@ fn valid_line(path: &Path, experiment: &Experiment, files: usize) -> String {
         (true, 1) => "the functions with its tags (plan resolves them)".to_owned(),
         (true, count) => format!("{count} entries of targets (plan resolves their tags)"),
     };
-    let of = if files > 1 { format!("{}: ", path.display()) } else { String::new() };
+    let of = if files > 1 { format!("{}: ", shown(path)) } else { String::new() };
     format!("valid: {of}{}: {} on {on} for {}", experiment.name, faults.join(", "), experiment.duration)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    use super::*;
+
+    #[test]
+    fn a_file_name_that_is_not_utf8_hides_no_result() {
+        let path = PathBuf::from(OsStr::from_bytes(b"bad\xff.yaml"));
+        let checked = [(path, Err(Failure::invalid("there is no such file")))];
+        let failures: Vec<&Failure> = checked.iter().filter_map(|(_, result)| result.as_ref().err()).collect();
+        let json = serde_json::to_value(view(&checked, &failures)).unwrap_or_default();
+        assert_eq!((&json["valid"], &json["files"][0]["file"]), (&false.into(), &"bad\u{fffd}.yaml".into()));
+    }
 }

@@ -2,8 +2,23 @@
 
 use super::place_options::PlaceOptions;
 
-/// Adds `places` to each `snapback` command in a text from the plan or the steps, which do not know how this command
-/// reached the stack. A command that already has options stays as it is.
+/// What the messages of the plan, the steps and the command line write before a command. By it, a command is told from one in a reason
+/// or a name, which stays as a user wrote it.
+const LEADS: [&str; 10] = [
+    "disengage it: ",
+    "end it: ",
+    "; see ",
+    "then see ",
+    " run: ",
+    "run's targets: ",
+    "list the runs: ",
+    "restore immediately: ",
+    "restore it immediately: ",
+    "this machine: ",
+];
+
+/// Adds `places` to each `snapback` command that a text from the plan or the steps advises: they do not know how this command reached
+/// the stack. A command that already has options stays as it is.
 pub(super) fn complete_commands(text: &str, places: &PlaceOptions) -> String {
     const NAME: &str = "snapback ";
     let mut complete = String::new();
@@ -12,13 +27,18 @@ pub(super) fn complete_commands(text: &str, places: &PlaceOptions) -> String {
         let begin = at + NAME.len();
         let end = begin + command_length(&rest[begin..]).unwrap_or(0);
         complete.push_str(&rest[..end]);
-        if end > begin && !has_options(&rest[end..]) {
+        if end > begin && is_advice(&complete, NAME.len() + end - begin) && !has_options(&rest[end..]) {
             complete.push_str(&places.of(&rest[begin..end]));
         }
         rest = &rest[end..];
     }
     complete.push_str(rest);
     complete
+}
+
+/// Whether the command of this length at the end of a text is one that a message advises.
+fn is_advice(text: &str, length: usize) -> bool {
+    LEADS.iter().any(|lead| text[..text.len() - length].ends_with(lead))
 }
 
 /// Whether options follow a command, immediately or after one more word: the run of `status` is optional.
@@ -52,16 +72,59 @@ mod tests {
         let stack = "lab".to_owned();
         let places = PlaceOptions::new([("stack", Some(&stack))]);
         for (text, expected) in [
-            ("release it: snapback lever disengage", "release it: snapback lever disengage --stack lab"),
+            ("to disengage it: snapback lever disengage", "to disengage it: snapback lever disengage --stack lab"),
             ("end it: snapback rollback run-1; or", "end it: snapback rollback run-1 --stack lab; or"),
-            ("see snapback status\nx", "see snapback status --stack lab\nx"),
+            ("no run; see snapback status\nx", "no run; see snapback status --stack lab\nx"),
             ("snapback rollback r --direct --stack lab", "snapback rollback r --direct --stack lab"),
             ("snapback status --stack lab", "snapback status --stack lab"),
             ("see snapback status r --stack lab; to", "see snapback status r --stack lab; to"),
+            (
+                "engaged (reason: she ran snapback rollback prod-7 and snapback status); to disengage it: snapback lever disengage",
+                "engaged (reason: she ran snapback rollback prod-7 and snapback status); to disengage it: snapback lever disengage --stack lab",
+            ),
+            ("the alarm snapback status is in ALARM", "the alarm snapback status is in ALARM"),
             ("one of snapback's; snapback reports it", "one of snapback's; snapback reports it"),
         ] {
             assert_eq!(complete_commands(text, &places), expected);
             assert_eq!(complete_commands(text, &PlaceOptions::default()), text);
+        }
+    }
+
+    /// Every command in the messages of the layers that do not know the stack, with the text before it.
+    fn advised(folder: &std::path::Path) -> Vec<String> {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        let of_entry = |path: std::path::PathBuf| {
+            if path.is_dir() {
+                return advised(&path);
+            }
+            let source = std::fs::read_to_string(&path).unwrap_or_default();
+            let source = source.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+            // A message that continues in the next line.
+            let parts: Vec<&str> = source.split("\\\n").map(str::trim_start).collect();
+            let joined = parts.concat();
+            let lines = joined.lines().filter(|line| !line.trim_start().starts_with("//"));
+            let commands = lines.flat_map(|line| {
+                line.match_indices("snapback ").filter_map(move |(at, name)| {
+                    let begin = at + name.len();
+                    let end = begin + command_length(&line[begin..].replace(['{', '}'], "_"))?;
+                    (!has_options(&line[end..])).then(|| line[..end].replace(['{', '}'], "_"))
+                })
+            });
+            commands.collect()
+        };
+        entries.flat_map(of_entry).collect()
+    }
+
+    #[test]
+    fn every_advised_command_is_told_by_what_is_before_it() {
+        let stack = "lab".to_owned();
+        let places = PlaceOptions::new([("stack", Some(&stack))]);
+        let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let texts: Vec<String> =
+            ["model", "plan", "steps"].iter().flat_map(|layer| advised(&source.join(layer))).collect();
+        assert!(texts.len() > 5, "{texts:?}");
+        for text in texts {
+            assert!(complete_commands(&text, &places).contains("--stack lab"), "{text}");
         }
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::model::experiment::Experiment;
-use crate::model::findings::find_errors;
+use crate::model::findings::{MAX_FINDINGS, find_errors};
 use crate::model::input::read_experiment;
 use crate::plan::import::{variables, without_short_forms};
 
@@ -23,17 +23,31 @@ const MAX_BYTES: u64 = 256 * 1024;
 pub(super) fn read_file(path: &Path) -> Result<(Experiment, Value), Failure> {
     let text = read_text(path).map_err(|problem| invalid(path, &problem))?;
     let value = parse(&text).map_err(|wrong| syntax_error(path, &wrong))?;
-    let experiment = read_experiment(&value).map_err(|_| {
-        let places = Places::of(&text);
-        let errors = find_errors(&value).into_iter().map(|found| {
-            let place = places.find(&found.pointer, found.is_about_name);
-            FileError::found(path, place, &found, &value)
-        });
-        let mut errors: Vec<FileError> = errors.collect();
-        errors.sort_by_key(FileError::place);
-        all_of(errors)
-    })?;
+    if value.is_null() {
+        let fix = "write name, targets, faults and duration, or begin with: snapback init latency --function NAME";
+        return Err(invalid(path, &format!("the file is empty; {fix}")));
+    }
+    let experiment = read_experiment(&value).map_err(|_| all_of(every_error(path, &text, &value)))?;
     Ok((experiment, value))
+}
+
+/// The errors of an experiment by their places, and at the end whether there are more.
+fn every_error(path: &Path, text: &str, value: &Value) -> Vec<FileError> {
+    let places = Places::of(text);
+    let found = find_errors(value);
+    let are_more = found.len() > MAX_FINDINGS;
+    let errors = found.into_iter().take(MAX_FINDINGS).map(|found| {
+        let place = places.find(&found.pointer, found.is_about_name);
+        FileError::found(path, place, &found, value)
+    });
+    let mut errors: Vec<FileError> = errors.collect();
+    errors.sort_by_key(FileError::place);
+    if are_more {
+        let problem =
+            format!("there are more errors than these {MAX_FINDINGS}; correct these, and check the file again");
+        errors.push(FileError::new(path, None, "", &problem));
+    }
+    errors
 }
 
 /// Reads the experiment in a file; a given `seed` replaces the file's.
@@ -91,4 +105,42 @@ fn read_text(path: &Path) -> Result<String, String> {
     }
     let text = decode(&bytes)?;
     if text.len() as u64 > MAX_BYTES { Err(too_long()) } else { Ok(text) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads a file with this text, and returns the lines of the failure.
+    fn refused(name: &str, text: &str) -> Vec<String> {
+        let path = std::env::temp_dir().join(format!("snapback-file-{name}-{}.yaml", std::process::id()));
+        assert!(std::fs::write(&path, text).is_ok());
+        let failure = read_file(&path).err();
+        drop(std::fs::remove_file(&path));
+        let cause = failure.map(|failure| failure.cause).unwrap_or_default();
+        cause.lines().map(|line| line.replace(&path.display().to_string(), "FILE")).collect()
+    }
+
+    #[test]
+    fn an_empty_file_says_what_to_write() {
+        for text in ["", "\n", "# only a comment\n", "null\n"] {
+            let lines = refused("empty", text);
+            assert_eq!(lines.len(), 1, "{lines:?}");
+            let expected =
+                "FILE: the file is empty; write name, targets, faults and duration, or begin with: snapback init ";
+            assert!(lines[0].starts_with(expected), "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn errors_that_are_not_shown_are_mentioned() {
+        let fields = |count: usize| (0..count).map(|at| format!("x{at}: 1\n")).collect::<String>();
+        let valid = "name: a test\ntargets: [{function: f}]\nfaults: [{memory: {megabytes: 256}}]\nduration: PT5M\n";
+        let lines = refused("all", &format!("{valid}{}", fields(MAX_FINDINGS)));
+        assert_eq!(lines.len(), MAX_FINDINGS, "{lines:?}");
+        assert!(lines.iter().all(|line| line.contains("is not a known field")), "{lines:?}");
+        let lines = refused("more", &format!("{valid}{}", fields(MAX_FINDINGS + 50)));
+        let last = "FILE: there are more errors than these 100; correct these, and check the file again";
+        assert_eq!((lines.len(), lines.last().map(String::as_str)), (MAX_FINDINGS + 1, Some(last)));
+    }
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::model::findings::Finding;
+use crate::model::text::escape_controls;
 
 use super::places::Place;
 
@@ -29,6 +30,11 @@ pub(crate) struct FileError {
     /// What to write instead, also a part of `problem`; absent if that has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     fix: Option<String>,
+}
+
+/// A path for a message: a line break in it would begin another line.
+pub(super) fn shown(path: &Path) -> String {
+    escape_controls(&path.to_string_lossy()).into_owned()
 }
 
 impl FileError {
@@ -60,11 +66,23 @@ impl FileError {
 /// `FILE:LINE:COLUMN: FIELD: PROBLEM`, as compilers write it.
 impl fmt::Display for FileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.file)?;
+        f.write_str(&escape_controls(&self.file))?;
         for number in [self.line, self.column].into_iter().flatten() {
             write!(f, ":{number}")?;
         }
         let separator = if self.field.is_empty() { "" } else { ": " };
         write!(f, ": {}{separator}{}", self.field, self.problem)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_break_in_a_file_name_begins_no_line() {
+        let error = FileError::new(Path::new("odd\nname\u{1b}.yaml"), None, "name", "is missing");
+        assert_eq!(error.to_string(), "odd\\nname\\u{1b}.yaml: name: is missing");
+        assert_eq!(error.file, "odd\nname\u{1b}.yaml", "JSON escapes it itself");
     }
 }

@@ -44,7 +44,10 @@ pub(super) fn init(name: &str, function: &FunctionName) -> Result<String, Failur
     let target = format!("function: {EXAMPLE_FUNCTION}\n");
     let (head, rest) = text.split_once(&target).ok_or_else(unknown)?;
     let named = |text: &str| text.replace(EXAMPLE_FUNCTION, short_name(function));
-    Ok(format!("{}function: {function}\n{}", named(head), named(rest)))
+    let (comments, name) = head.split_once("\nname: ").ok_or_else(unknown)?;
+    let (name, targets) = name.split_once('\n').ok_or_else(unknown)?;
+    let (name, target) = (yaml::scalar(&named(name)), yaml::scalar(&function.to_string()));
+    Ok(format!("{}\nname: {name}\n{targets}function: {target}\n{}", named(comments), named(rest)))
 }
 
 /// The function's name, also where its ARN was given.
@@ -60,12 +63,13 @@ fn with_fault(fault: &FaultInfo, function: &FunctionName) -> Result<String, Fail
     let schema = serde_json::to_value(schemars::schema_for!(Experiment)).unwrap_or_default();
     let mut text = format!("{SCHEMA_LINE}\n# The schema is written by: snapback schema >snapback.schema.json\n\n");
     text.push_str(&comment("", fault.sentence));
-    text.push_str(&format!("name: {} with {}\n\n", short_name(function), fault.name));
+    let name = format!("{} with {}", short_name(function), fault.name);
+    text.push_str(&format!("name: {}\n\n", yaml::scalar(&name)));
     text.push_str(&comment(
         "",
         "Up to 50 entries. Each function needs the tag that the stack asks for: chaos=allowed.",
     ));
-    text.push_str(&format!("targets:\n  - function: {function}\n"));
+    text.push_str(&format!("targets:\n  - function: {}\n", yaml::scalar(&function.to_string())));
     text.push_str("  # Or the functions with a tag, all or some of them:\n  # - tags: {team: shop}\n  #   select: PERCENT(50)\n\n");
     text.push_str(&faults);
     text.push_str(&other_settings(&schema, fault.name, &settings));
@@ -119,6 +123,19 @@ mod tests {
                 assert_eq!(experiment.targets, [Target::Function(function.clone())], "{name}");
                 assert!(text.starts_with(SCHEMA_LINE) && !text.contains(EXAMPLE_FUNCTION), "{name}\n{text}");
                 assert!(text.lines().all(|line| line.chars().count() <= 110), "{name}\n{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_that_yaml_would_read_as_something_else_is_quoted() {
+        for text in ["007", "1e5", "0x1f", "1_000", "null", "yes", "Off", "true", "-", "--", "---", "_"] {
+            for name in ["latency", "slow-dependency"] {
+                let written = init(name, &function(text)).unwrap_or_else(|failure| unreachable!("{}", failure.cause));
+                let value = syntax::parse(&written).unwrap_or_else(|wrong| unreachable!("{text}: {wrong:?}"));
+                let experiment = read_experiment(&value).unwrap_or_else(|wrong| unreachable!("{text}: {wrong}"));
+                assert_eq!(experiment.targets, [Target::Function(function(text))], "{text}");
+                assert!(experiment.name.as_str().starts_with(&format!("{text} ")), "{text}: {}", experiment.name);
             }
         }
     }

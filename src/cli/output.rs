@@ -157,7 +157,10 @@ impl Output {
 
     pub(super) fn json(&self, value: &impl Serialize) {
         let text = if self.in_lines { serde_json::to_string(value) } else { serde_json::to_string_pretty(value) };
-        let text = text.unwrap_or_default();
+        let text = match text {
+            Ok(text) => text,
+            Err(error) => return self.keep(Err(error.into())),
+        };
         // serde_json escapes ASCII's control characters. The others can only be in strings, where JSON allows an
         // escape.
         let is_left = |c: char| is_control(c) && c != '\n';
@@ -200,5 +203,19 @@ impl Output {
 
     pub(super) fn report(&self, view: &ReportView) {
         self.print_sentences(&report_text(view, self.pen));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn json_that_cannot_be_written_is_an_error() {
+        let output = Output::new(true);
+        output.json(&BTreeMap::from([([1], "JSON has no such key")]));
+        assert_eq!(output.finish(Exit::Success), Exit::Error);
     }
 }

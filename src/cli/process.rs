@@ -2,6 +2,7 @@
 //! line.
 #![allow(unsafe_code)]
 
+use std::ffi::{OsStr, OsString};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 static STDOUT_WAS_CLOSED: AtomicBool = AtomicBool::new(false);
@@ -17,6 +18,20 @@ extern "C" fn check_stdout() {
     // SAFETY: F_GETFD only reads a flag of a descriptor, and fails if there is no such descriptor.
     let flags = unsafe { libc::fcntl(libc::STDOUT_FILENO, libc::F_GETFD) };
     STDOUT_WAS_CLOSED.store(flags == -1, Ordering::Relaxed);
+}
+
+/// Removes the empty variables of AWS's tools from the environment. A pipeline often sets one to nothing, and AWS's library panics at
+/// an empty endpoint. It must be called before there is a second thread.
+pub fn unset_empty_variables() {
+    for name in empty_variables(std::env::vars_os()) {
+        // SAFETY: this is the only thread, so no other one can read the environment at the same time.
+        unsafe { std::env::remove_var(name) }
+    }
+}
+
+fn empty_variables(variables: impl Iterator<Item = (OsString, OsString)>) -> Vec<OsString> {
+    let is_of_aws = |name: &OsStr| name.to_str().is_some_and(|name| name.starts_with("AWS_"));
+    variables.filter(|(name, value)| value.is_empty() && is_of_aws(name)).map(|(name, _)| name).collect()
 }
 
 /// Whether this process was started without a standard output.
@@ -39,4 +54,22 @@ pub(super) fn is_ignored(signal: i32) -> bool {
 pub(super) fn may_read_terminal() -> bool {
     // SAFETY: both calls only read numbers; tcgetpgrp returns -1 if standard input is not a terminal.
     unsafe { libc::tcgetpgrp(libc::STDIN_FILENO) == libc::getpgrp() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_variable_of_aws_is_as_if_unset() {
+        let variables = [
+            ("AWS_ENDPOINT_URL", ""),
+            ("AWS_ENDPOINT_URL_SFN", ""),
+            ("AWS_REGION", ""),
+            ("AWS_PROFILE", "lab"),
+            ("SNAPBACK_STACK", ""),
+        ];
+        let empty = empty_variables(variables.iter().map(|(name, value)| (name.into(), value.into())));
+        assert_eq!(empty, ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SFN", "AWS_REGION"]);
+    }
 }

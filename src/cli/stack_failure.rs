@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::aws::{SdkConfig, StackError, caller};
 use crate::model::text::shorten;
+use crate::steps::error::StepErrorKind;
 
 use super::Failure;
 use super::arguments::Arguments;
@@ -91,6 +92,28 @@ pub(super) async fn unreadable(arguments: &Arguments, config: &SdkConfig, error:
     }
 }
 
+/// Adds where the ledger was looked for to a failure of it: the table that was named, and the endpoint of the environment.
+pub(super) fn with_place(failure: Failure, table: Option<&str>) -> Failure {
+    let set = |name: &&str| std::env::var(*name).is_ok_and(|url| !url.is_empty());
+    let endpoint = ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL"].into_iter().find(set);
+    let endpoint = endpoint.and_then(|name| Some((name, std::env::var(name).ok()?)));
+    placed(failure, table, endpoint.as_ref().map(|(name, url)| (*name, url.as_str())))
+}
+
+fn placed(failure: Failure, table: Option<&str>, endpoint: Option<(&str, &str)>) -> Failure {
+    let is = |kind: StepErrorKind| failure.error == kind.name() && failure.cause.starts_with("the ledger ");
+    let place = match (table, endpoint) {
+        (Some(table), _) if is(StepErrorKind::LedgerUnusable) => {
+            format!("the table is `{}`; correct --table, or name its Region with --region", shorten(table))
+        }
+        (_, Some((name, url))) if is(StepErrorKind::Unavailable) => {
+            format!("{name} is {}; correct it, or start what should listen there", shorten(without_credentials(url)))
+        }
+        _ => return failure,
+    };
+    Failure { cause: format!("{}; {place}", failure.cause), ..failure }
+}
+
 fn no_credentials(arguments: &Arguments) -> String {
     match &arguments.profile {
         Some(profile) => format!(
@@ -121,6 +144,23 @@ mod tests {
         }
         for region in ["mars", "", "eu-west", "eu-west-", "EU-WEST-1", "eu_west_1", "eu-west-1a", "eu-west-1 "] {
             assert!(check_region(region).is_err(), "{region}");
+        }
+    }
+
+    #[test]
+    fn a_failure_of_the_ledger_names_the_table_or_the_endpoint() {
+        let endpoint = Some(("AWS_ENDPOINT_URL", "http://ana:hunter2@127.0.0.1:1"));
+        let cause = |error: &str, cause: &str| placed(Failure::new(error, cause), Some("nope"), endpoint).cause;
+        assert_eq!(
+            cause("LedgerUnusable", "the ledger cannot be used: x"),
+            "the ledger cannot be used: x; the table is `nope`; correct --table, or name its Region with --region"
+        );
+        assert_eq!(
+            cause("Unavailable", "the ledger is unavailable: x"),
+            "the ledger is unavailable: x; AWS_ENDPOINT_URL is 127.0.0.1:1; correct it, or start what should listen there"
+        );
+        for (error, text) in [("Unavailable", "the stack cannot be read"), ("Refused", "the ledger is full")] {
+            assert_eq!(cause(error, text), text);
         }
     }
 

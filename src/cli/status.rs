@@ -1,25 +1,30 @@
 //! The command `status`: the lever, what is armed, and a table of the runs and of the starts that were refused; or one run.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use crate::model::names::RunId;
 use crate::model::run::Run;
+use crate::model::time::Time;
 use crate::plan::rendering::report_view;
 use crate::ports::{Clock, Ledger, World};
 use crate::steps::retry::retry;
 use crate::steps::run_targets::found_targets;
 
+use super::Failure;
 use super::arguments::{Arguments, StatusOptions};
 use super::exit::Exit;
 use super::failed_starts::failed_starts;
-use super::listed::{ArmedView, Listed, StatusView, is_ending};
+use super::lever_text::{LeverView, show_lever};
+use super::listed::{ArmedView, FailedStart, Listed, StatusView, is_ending};
 use super::output::Output;
 use super::pen::Tone;
-use super::report::{LeverView, report, show_lever};
+use super::records::Records;
+use super::report::report;
 use super::rollback::is_restored;
 use super::status_text::{armed_text, status_table};
 use super::watch::watch;
-use super::{Failure, stack};
+use super::words::listed;
 
 /// The runs that `status` shows.
 #[derive(Debug, Default)]
@@ -27,7 +32,7 @@ struct Shown {
     runs: Vec<Listed>,
     /// The records that cannot be read, each with its run and its function.
     unreadable: Vec<String>,
-    /// Every run of the ledger, by name.
+    /// Every run of the ledger that is more than a marker, by name.
     known: BTreeSet<String>,
 }
 
@@ -37,7 +42,10 @@ async fn shown(world: &impl World, active: &[RunId], options: &StatusOptions) ->
     let since = options.since.map(|since| since.before(world.now()));
     let mut recent = 0;
     for run in retry(world, || world.all_runs()).await? {
-        shown.known.insert(run.id.to_string());
+        // A start that failed has a marker if it was prevented afterwards. The failure tells more.
+        if !run.is_marker() {
+            shown.known.insert(run.id.to_string());
+        }
         let is_active = active.contains(&run.id);
         let is_old = since.is_some_and(|since| run.created_at < since);
         let is_recent = !is_old && options.is_of(experiment(&run));
@@ -62,6 +70,24 @@ async fn shown(world: &impl World, active: &[RunId], options: &StatusOptions) ->
     Ok(shown)
 }
 
+/// Separates the markers of starts that have failed, which are listed as such, and completes the other markers.
+async fn without_failed_starts(records: &Records, runs: Vec<Listed>) -> (Vec<Listed>, Vec<FailedStart>) {
+    let (mut left, mut starts) = (Vec::new(), Vec::new());
+    for mut listed in runs {
+        if listed.run.is_marker() {
+            let failed = records.failed_start(&listed.view.run_id).await.filter(|_| listed.targets.is_empty());
+            if let Some(start) = failed {
+                starts.push(start);
+                continue;
+            }
+            records.complete(&mut listed.view).await;
+            listed.run.started_by.clone_from(&listed.view.started_by);
+        }
+        left.push(listed);
+    }
+    (left, starts)
+}
+
 fn experiment(run: &Run) -> Option<&str> {
     run.experiment.as_ref().map(|experiment| experiment.name.as_str())
 }
@@ -70,48 +96,70 @@ fn experiment(run: &Run) -> Option<&str> {
 pub(super) async fn status(arguments: &Arguments, options: &StatusOptions, output: &Output) -> Result<Exit, Failure> {
     match &options.run {
         Some(run) if options.watch => watch(arguments, run, output).await,
-        Some(run) => report(&stack::ledger(arguments).await?, run, output).await.map(|_| Exit::Success),
+        Some(run) => report(&Records::open(arguments).await?, run, output).await.map(|_| Exit::Success),
         None => overview(arguments, options, output).await,
     }
 }
 
 async fn overview(arguments: &Arguments, options: &StatusOptions, output: &Output) -> Result<Exit, Failure> {
-    let (world, state_machine) = match arguments.table {
-        Some(_) => (stack::ledger(arguments).await?, None),
-        None => stack::find(arguments).await.map(|stack| (stack.world, Some(stack.state_machine)))?,
-    };
-    let lever = retry(&world, || world.lever()).await?;
-    let active = retry(&world, || world.active_runs()).await?;
-    let Shown { runs, unreadable, known } = shown(&world, &active.runs, options).await?;
-    let starts = match &state_machine {
-        Some(machine) if options.lists_starts() => failed_starts(&world, machine, &known, options, output).await,
+    let records = Records::open(arguments).await?;
+    let world = &records.world;
+    let lever = retry(world, || world.lever()).await?;
+    let active = retry(world, || world.active_runs()).await?;
+    let Shown { runs, unreadable, known } = shown(world, &active.runs, options).await?;
+    let (runs, prevented) = without_failed_starts(&records, runs).await;
+    let mut starts = match &records.state_machine {
+        Some(machine) if options.lists_starts() => failed_starts(world, machine, &known, options, output).await,
         _ => Vec::new(),
     };
+    // Markers are listed without a right to list executions.
+    let is_new =
+        |start: &FailedStart| options.lists_starts() && !starts.iter().any(|other| other.run_id == start.run_id);
+    let unlisted: Vec<FailedStart> = prevented.into_iter().filter(is_new).collect();
+    starts.extend(unlisted);
     let exit = if unreadable.is_empty() { Exit::Success } else { Exit::Error };
     let unread = active.unreadable.iter().map(|entry| format!("an entry that cannot be read ({entry})"));
     let unread: Vec<ArmedView> = unread.map(ArmedView::unreadable).collect();
+    let armed_text = armed_text(&runs, &unread);
     if output.as_json {
         // What a stack must not be destroyed with: a run that is not closed may still be the rollback function's.
         let armed = [armed(&runs), unread, restored_runs(&runs)].concat();
-        let chosen = runs.iter().filter(|run| run.is_chosen).map(|run| &run.view).collect();
+        let chosen = keep_latest(runs, &mut starts, options.limit());
+        let chosen = chosen.iter().map(|run| &run.view).collect();
         let lever = lever.as_ref().map(LeverView::of);
         output.json(&StatusView { lever, armed, runs: chosen, failed_starts: starts, unreadable });
         return Ok(exit);
     }
     show_lever(lever.as_ref(), output);
-    match armed_text(&runs, &unread) {
+    match armed_text {
         None => output.print_line("nothing is armed"),
         Some(text) => output.print_sentences(&output.paint(Tone::Warning, &text)),
     }
-    let chosen: Vec<Listed> = runs.into_iter().filter(|run| run.is_chosen).collect();
+    let chosen = keep_latest(runs, &mut starts, options.limit());
+    let asked = options.asked(world.now());
     if !chosen.is_empty() || !starts.is_empty() {
         output.print_line("");
         output.print_sentences(&status_table(&chosen, &starts, world.now(), output.pen));
+    } else if !asked.is_empty() {
+        output.print_line(&format!("no run matches {}", listed(&asked, "and")));
     }
     for what in &unreadable {
         output.note(&format!("snapback: {what}"));
     }
     Ok(exit)
+}
+
+/// Returns the chosen runs: the active ones, and of the others and the starts together only the latest, up to the limit. Both are read
+/// up to the limit, so each of them alone would reach back to another time.
+fn keep_latest(runs: Vec<Listed>, starts: &mut Vec<FailedStart>, limit: usize) -> Vec<Listed> {
+    let chosen: Vec<Listed> = runs.into_iter().filter(|run| run.is_chosen).collect();
+    let of_runs = chosen.iter().filter(|run| !run.is_active).map(|run| (run.run.created_at, run.run.id.to_string()));
+    let of_starts = starts.iter().map(|start| (start.started_at, start.run_id.clone()));
+    let mut latest: Vec<(Time, String)> = of_runs.chain(of_starts).collect();
+    latest.sort_by_key(|(at, _)| Reverse(*at));
+    let names: BTreeSet<String> = latest.into_iter().take(limit).map(|(_, name)| name).collect();
+    starts.retain(|start| names.contains(&start.run_id));
+    chosen.into_iter().filter(|run| run.is_active || names.contains(run.run.id.as_str())).collect()
 }
 
 /// Lists the targets that are not restored, and the runs that may still arm targets.
@@ -138,9 +186,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::aws::{FailedExecution, ListedExecution};
     use crate::model::marker::stopped_marker;
     use crate::model::run::{EndReason, RunStatus, TargetRecord, TargetStatus};
-    use crate::model::time::Time;
     use crate::testing::execution::Machine;
     use crate::testing::samples::{experiment, faults, function_arn, run_id, world};
 
@@ -171,6 +219,30 @@ mod tests {
         let expected =
             json!({ "text": "run r (pending)", "runId": "r", "status": "pending", "since": "1970-01-01T00:00:01Z" });
         assert_eq!(serde_json::to_value(armed(&starting)).ok(), Some(json!([expected])));
+    }
+
+    #[test]
+    fn runs_and_failed_starts_share_the_limit() {
+        let run = |name: &str, at: i64, is_active: bool| {
+            let run = stopped_marker(&run_id(name), &EndReason::UserRequest.into(), Time(at));
+            let view = report_view(&run, &[]);
+            Listed { is_active, is_chosen: true, run, targets: Vec::new(), view }
+        };
+        let start = |name: &str, at: i64| {
+            let started_at = Time(at);
+            let execution = ListedExecution { name: name.into(), arn: String::new(), started_at, has_failed: true };
+            FailedStart::of(&execution, FailedExecution::default())
+        };
+        for (limit, expected) in
+            [(0, "active"), (1, "active r-9"), (3, "active r-9 r-7 s-8"), (9, "active r-9 r-7 r-1 s-8 s-2")]
+        {
+            let runs = vec![run("active", 0, true), run("r-9", 9, false), run("r-7", 7, false), run("r-1", 1, false)];
+            let mut starts = vec![start("s-8", 8), start("s-2", 2)];
+            let kept = keep_latest(runs, &mut starts, limit);
+            let names =
+                kept.iter().map(|run| run.run.id.to_string()).chain(starts.into_iter().map(|start| start.run_id));
+            assert_eq!(names.collect::<Vec<_>>().join(" "), expected, "{limit}");
+        }
     }
 
     #[tokio::test]

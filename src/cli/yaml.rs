@@ -87,7 +87,7 @@ fn flow(value: &Value) -> String {
 }
 
 /// Formats a text, without quotes only where no reader can take it for anything but text.
-fn scalar(text: &str) -> String {
+pub(super) fn scalar(text: &str) -> String {
     let word = |c: char| c.is_ascii_alphanumeric() || "_-./()".contains(c);
     let plain = text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text.ends_with(word)

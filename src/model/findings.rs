@@ -23,7 +23,7 @@ use super::target::Target;
 use super::text::{shorten, shorten_name};
 
 /// The most errors that are reported.
-const MAX_FINDINGS: usize = 100;
+pub const MAX_FINDINGS: usize = 100;
 
 /// One error of an experiment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl Finding {
 }
 
 /// Returns every error of an experiment, in the order of the fields of [`Experiment`](super::experiment::Experiment);
-/// none for a valid one.
+/// none for a valid one. If there are more than [`MAX_FINDINGS`], it returns one more than these.
 #[must_use]
 pub fn find_errors(experiment: &Value) -> Vec<Finding> {
     let Err(first) = read_experiment(experiment) else { return Vec::new() };
@@ -79,7 +79,7 @@ pub fn find_errors(experiment: &Value) -> Vec<Finding> {
     if finder.findings.is_empty() {
         finder.findings.push(whole(first));
     }
-    finder.findings.truncate(MAX_FINDINGS);
+    finder.findings.truncate(MAX_FINDINGS + 1);
     finder.findings
 }
 
@@ -163,7 +163,7 @@ impl Finder {
         }
         let read: Vec<(usize, T)> = (0..length).filter_map(|at| Some((at, self.entry(list, at)?))).collect();
         let entries: Vec<(usize, &T)> = read.iter().map(|(at, entry)| (*at, entry)).collect();
-        for (at, problem) in compare(&entries).into_iter().take(MAX_FINDINGS) {
+        for (at, problem) in compare(&entries).into_iter().take(MAX_FINDINGS + 1) {
             self.push(&format!("/{field}/{at}"), InvalidInput::whole(problem));
         }
     }
@@ -187,7 +187,7 @@ impl Finder {
 
     /// Reads the part of the experiment at a path until nothing more can be found in it; returns what is left.
     fn part<T: DeserializeOwned>(&mut self, path: &[Segment]) -> Option<T> {
-        while self.findings.len() < MAX_FINDINGS {
+        while self.findings.len() <= MAX_FINDINGS {
             let error = match self.repairs.read::<T>(path) {
                 Ok(part) => return Some(part),
                 Err(error) => error,

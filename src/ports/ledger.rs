@@ -19,7 +19,7 @@ pub enum LedgerError {
     #[error("another transaction is writing to the ledger")]
     Conflict,
     /// No response, throttling or an internal error: it may have been written.
-    #[error("the ledger did not respond: {0}")]
+    #[error("the ledger is unavailable: {0}")]
     Unavailable(String),
     /// Access denied, or no such table.
     #[error("the ledger cannot be used: {0}")]

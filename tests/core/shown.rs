@@ -309,6 +309,9 @@ fn a_plan_warns_of_a_missing_stop_condition() {
     experiment["stopConditions"] = json!([]);
     let alone = "no stop condition: only the duration, a user or the lever ends the run";
     assert_eq!(plan(&world(&["checkout"]), &experiment).warnings, [alone]);
+    // A deviation of the steady state is what ends the run early.
+    experiment["steadyState"] = json!([{ "alarm": "latency" }]);
+    assert_eq!(plan(&world(&["checkout"]), &experiment).warnings, Vec::<String>::new());
 }
 
 #[test]

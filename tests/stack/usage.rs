@@ -64,7 +64,15 @@ fn each_cause_for_which_a_stack_cannot_be_read_has_its_message() {
     let nowhere = [("AWS_CONFIG_FILE", "/nonexistent"), ("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")];
     let closed = ("AWS_ENDPOINT_URL", "http://127.0.0.1:1");
     let region = ("AWS_REGION", "eu-west-1");
-    let cases: [(&str, &[Variables], i32, &str); 5] = [
+    let nothing = [("AWS_ENDPOINT_URL", ""), ("AWS_ENDPOINT_URL_DYNAMODB", ""), ("AWS_PROFILE", "")];
+    let cases: [(&str, &[Variables], i32, &str); 7] = [
+        (
+            "status",
+            &[&keys, &nothing, &[region, ("AWS_ENDPOINT_URL_CLOUDFORMATION", "http://127.0.0.1:1")]],
+            1,
+            "the stack snapback in Region eu-west-1 cannot be read: nothing listens there; check the network, and that the Region exists",
+        ),
+        ("status", &[&keys, &nothing, &[("AWS_REGION", "")]], 2, "no AWS Region is set; use --region or AWS_REGION"),
         (
             "status",
             &[&keys, &[region, closed]],

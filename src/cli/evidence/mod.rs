@@ -7,9 +7,6 @@ pub(super) use history::{Row as HistoryRow, compare, history};
 #[cfg(test)]
 pub(super) use markdown::markdown;
 
-use std::fs;
-use std::path::Path;
-
 use crate::model::kept_metrics::KeptMetrics;
 use crate::model::names::RunId;
 use crate::page::{DrawingError, run_page};
@@ -22,11 +19,13 @@ use crate::steps::run_targets::run_targets;
 
 use super::Failure;
 use super::arguments::ReportFiles;
+use super::artifacts::Artifact;
 use super::output::Output;
+use super::records::Records;
 
 /// Writes the files of `report`, if any is asked for.
 pub(super) async fn write_files(
-    world: &impl World,
+    records: &Records,
     run: &RunId,
     files: &ReportFiles,
     output: &Output,
@@ -34,13 +33,18 @@ pub(super) async fn write_files(
     if files.html.is_none() && files.markdown.is_none() {
         return Ok(());
     }
-    let evidence = evidence(world, run).await?;
-    if let Some(path) = &files.html {
-        let page = run_page(&evidence).map_err(|error| undrawn(&error))?;
-        write(path, &page, output)?;
+    // A run that does not exist creates no file.
+    let mut evidence = match evidence(&records.world, run).await {
+        Ok(evidence) => evidence,
+        Err(failure) => return Err(records.explained(run, failure).await),
+    };
+    records.complete(&mut evidence.report).await;
+    let [html, markdown] = Artifact::open_all([files.html.as_deref(), files.markdown.as_deref()])?;
+    if let Some(file) = html {
+        write(file, &run_page(&evidence).map_err(|error| undrawn(&error))?, output);
     }
-    if let Some(path) = &files.markdown {
-        write(path, &markdown::markdown(&evidence), output)?;
+    if let Some(file) = markdown {
+        write(file, &markdown::markdown(&evidence), output);
     }
     Ok(())
 }
@@ -61,10 +65,12 @@ fn undrawn(error: &DrawingError) -> Failure {
     Failure::new("ReportFailed", format!("a chart could not be drawn: {error}"))
 }
 
-/// Writes a file, and names it on standard error.
-fn write(path: &Path, text: &str, output: &Output) -> Result<(), Failure> {
-    let refused = |error: std::io::Error| Failure::invalid(format!("{}: cannot be written: {error}", path.display()));
-    fs::write(path, text).map_err(refused)?;
-    output.note(&format!("written: {}", path.display()));
-    Ok(())
+/// Writes a file, and names it on standard error. A failure to write is one of the command's output.
+fn write(file: Artifact, text: &str, output: &Output) {
+    let note = format!("written: {}", file.shown());
+    let written = file.write(text);
+    if written.is_ok() {
+        output.note(&note);
+    }
+    output.keep(written);
 }

@@ -78,9 +78,16 @@ impl<'de> Deserialize<'de> for Percentage {
 
 struct PercentageVisitor;
 
+#[allow(clippy::float_cmp, reason = "both are the nearest numbers to the same four decimals")]
 fn parse<E: de::Error>(shown: &dyn fmt::Display, percent: f64) -> Result<Percentage, E> {
-    Percentage::new(percent)
-        .ok_or_else(|| E::custom(format!("`{shown}` is out of range; write a percentage from 0 to 100")))
+    let percentage = Percentage::new(percent)
+        .ok_or_else(|| E::custom(format!("`{shown}` is out of range; write a percentage from 0 to 100")))?;
+    match percentage.percent() == percent {
+        true => Ok(percentage),
+        false => Err(E::custom(format!(
+            "`{shown}` has more than four decimals; write a percentage from 0 to 100 with at most four"
+        ))),
+    }
 }
 
 impl Visitor<'_> for PercentageVisitor {
@@ -130,7 +137,9 @@ mod tests {
 
     #[test]
     fn a_percentage_selects_its_share_of_a_million_rolls() {
-        for (text, of_a_million) in [("0", 0), ("100", 1_000_000), ("12.5", 125_000), ("0.0001", 1)] {
+        for (text, of_a_million) in
+            [("0", 0), ("100", 1_000_000), ("12.5", 125_000), ("0.0001", 1), ("33.3333", 333_333)]
+        {
             let share: Result<Percentage, _> = serde_json::from_str(text);
             let share = share.unwrap_or_else(|error| unreachable!("{text}: {error}"));
             assert_eq!((0..1_000_000).filter(|roll| share.includes(*roll)).count(), of_a_million, "{text}");
@@ -140,7 +149,19 @@ mod tests {
 
     #[test]
     fn an_invalid_percentage_is_refused() {
-        for text in ["-1", "100.1", "101", "1e300", "\"50\"", "null", "true", "99999999999999999999"] {
+        for text in [
+            "-1",
+            "100.1",
+            "101",
+            "1e300",
+            "\"50\"",
+            "null",
+            "true",
+            "99999999999999999999",
+            "0.00001",
+            "99.99999",
+            "1e-300",
+        ] {
             let refusal = serde_json::from_str::<Percentage>(text).map_err(|why| why.to_string());
             assert!(refusal.is_err_and(|why| why.contains("a percentage from 0 to 100")), "{text}");
         }

@@ -42,7 +42,8 @@ pub struct Evaluation {
 pub fn evaluate(experiment: &Experiment, facts: &Facts) -> Evaluation {
     let mut refusals = about_experiment(experiment, facts);
     let mut warnings = facts.notes.clone();
-    if experiment.stop_conditions.is_empty() {
+    // A deviation of the steady state ends a run too.
+    if experiment.stop_conditions.is_empty() && experiment.steady_state.is_empty() {
         warnings.push("no stop condition: only the duration, a user or the lever ends the run".to_owned());
     }
     let (mut targets, mut reminders) = (Vec::new(), Vec::new());
