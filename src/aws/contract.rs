@@ -323,7 +323,7 @@ fn the_table_and_the_simulated_ledger_keep_one_contract() {
 
 /// The update of a rollback meets no run, and `Prepare` writes it before the rollback reads: the run that it finds is not stopped.
 #[test]
-fn a_run_that_is_written_during_a_rollback_does_not_count_as_stopped() {
+fn a_rollback_that_meets_a_new_run_is_repeated() {
     let (moto, runtime) = (Moto::start(), runtime());
     let world = moto.world();
     let created = |played: Played| if let Call::CreateRun(run) = played.step.call { Some(run) } else { None };
