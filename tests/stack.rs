@@ -20,6 +20,8 @@ mod detach;
 mod endings;
 #[path = "stack/events.rs"]
 mod events;
+#[path = "stack/failed_starts.rs"]
+mod failed_starts;
 #[path = "stack/failures.rs"]
 mod failures;
 #[path = "stack/fake.rs"]

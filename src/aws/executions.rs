@@ -61,6 +61,25 @@ pub struct FailedExecution {
     pub started_by: Option<Actor>,
 }
 
+#[cfg(feature = "cli")]
+impl FailedExecution {
+    fn of(described: &DescribeExecutionOutput) -> Self {
+        let input: Value = serde_json::from_str(described.input().unwrap_or_default()).unwrap_or_default();
+        Self {
+            error: described.error().unwrap_or_default().to_owned(),
+            cause: described.cause().unwrap_or_default().to_owned(),
+            experiment: input["name"].as_str().map(str::to_owned),
+            started_by: serde_json::from_value(input["startedBy"].clone()).ok(),
+        }
+    }
+
+    /// Whether it failed before it had a run. The state machine has names for a run that failed without a failed task.
+    #[must_use]
+    pub fn left_no_run(&self) -> bool {
+        !["RunFailed", "RestoreFailed"].contains(&self.error.as_str())
+    }
+}
+
 /// Why an execution was not seen to start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StartError {
@@ -134,14 +153,30 @@ impl AwsWorld {
     /// The reason for which it is not known.
     #[cfg(feature = "cli")]
     pub async fn failed_execution(&self, arn: &str) -> Result<FailedExecution, String> {
-        let described = self.describe(arn).await.map_err(|error| error.text())?;
-        let input: Value = serde_json::from_str(described.input().unwrap_or_default()).unwrap_or_default();
-        Ok(FailedExecution {
-            error: described.error().unwrap_or_default().to_owned(),
-            cause: described.cause().unwrap_or_default().to_owned(),
-            experiment: input["name"].as_str().map(str::to_owned),
-            started_by: serde_json::from_value(input["startedBy"].clone()).ok(),
-        })
+        self.describe(arn).await.map(|described| FailedExecution::of(&described)).map_err(|error| error.text())
+    }
+
+    /// Reads the execution of this name; `None` if there is no such execution. Of its input, it returns names only. One that
+    /// has not failed has neither an error nor a cause.
+    ///
+    /// # Errors
+    /// The reason for which it is not known.
+    #[cfg(feature = "cli")]
+    pub async fn execution_named(
+        &self,
+        state_machine: &str,
+        name: &str,
+    ) -> Result<Option<(ListedExecution, FailedExecution)>, String> {
+        let described = self.describe_named(state_machine, name).await?;
+        Ok(described.map(|described| {
+            let listed = ListedExecution {
+                name: name.to_owned(),
+                arn: described.execution_arn().to_owned(),
+                started_at: Time(described.start_date().to_millis().unwrap_or_default()),
+                has_failed: *described.status() == ExecutionStatus::Failed,
+            };
+            (listed, FailedExecution::of(&described))
+        }))
     }
 
     /// Returns the input of the execution of this name; `None` if there is no such execution.
@@ -150,14 +185,20 @@ impl AwsWorld {
     /// The reason for which it is not known.
     #[cfg(feature = "cli")]
     pub async fn execution_input(&self, state_machine: &str, name: &str) -> Result<Option<Value>, String> {
+        let described = self.describe_named(state_machine, name).await?;
+        Ok(described.map(|described| {
+            let input = described.input().map(serde_json::from_str);
+            input.and_then(Result::ok).unwrap_or_default()
+        }))
+    }
+
+    #[cfg(feature = "cli")]
+    async fn describe_named(&self, state_machine: &str, name: &str) -> Result<Option<DescribeExecutionOutput>, String> {
         // arn:PARTITION:states:REGION:ACCOUNT:stateMachine:NAME, and for its executions execution:NAME:EXECUTION
         // (service-authorization/latest/reference/list_awsstepfunctions).
         let arn = format!("{}:{name}", state_machine.replacen(":stateMachine:", ":execution:", 1));
         match self.describe(&arn).await {
-            Ok(described) => {
-                let input = described.input().map(serde_json::from_str);
-                Ok(Some(input.and_then(Result::ok).unwrap_or_default()))
-            }
+            Ok(described) => Ok(Some(described)),
             Err(missing) if missing.code == "ExecutionDoesNotExist" => Ok(None),
             Err(other) => Err(other.text()),
         }

@@ -48,6 +48,8 @@ async fn choose(
             return starts;
         }
         match read(execution).await {
+            // Its run is in the ledger no longer.
+            Ok(failed) if !failed.left_no_run() => {}
             Ok(failed) => {
                 let is_of_experiment = options.is_of(failed.experiment.as_deref());
                 let start = FailedStart::of(execution, failed);

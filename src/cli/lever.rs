@@ -11,8 +11,9 @@ use crate::steps::retry::retry;
 use super::Failure;
 use super::arguments::{Arguments, LeverAction};
 use super::exit::Exit;
+use super::lever_text::{LeverView, show_lever};
 use super::output::Output;
-use super::report::{LeverView, show_lever};
+use super::records::Records;
 use super::rollback::{carry_out, wait_until_closed, worst};
 use super::stack;
 use super::undo::Undo;
@@ -48,7 +49,8 @@ async fn set(
     direct: bool,
     output: &Output,
 ) -> Result<Exit, Failure> {
-    let (world, undone) = carry_out(arguments, Undo::Lever { engaged, reason }, None, direct, output).await?;
+    let (Records { world, .. }, undone) =
+        carry_out(arguments, Undo::Lever { engaged, reason }, None, direct, output).await?;
     let (views, undone) = wait_until_closed(&world, undone, output).await;
     if undone.lever_stayed {
         let position = if engaged { "engaged" } else { "disengaged" };

@@ -11,7 +11,7 @@ use crate::plan::conclusion::StartOutcome;
 use crate::plan::rendering::{ReportView, TargetReport};
 use crate::steps::error::{StepErrorKind, failure_message};
 
-use super::report::LeverView;
+use super::lever_text::LeverView;
 
 /// What `status` prints as JSON.
 #[derive(Serialize, JsonSchema)]

@@ -28,6 +28,7 @@ mod junit;
 #[cfg(test)]
 mod layouts;
 mod lever;
+mod lever_text;
 mod listed;
 mod manual;
 #[cfg(test)]
@@ -40,6 +41,7 @@ mod plan;
 mod plan_text;
 mod process;
 mod progress_text;
+mod records;
 mod report;
 mod report_text;
 mod rollback;
@@ -71,6 +73,7 @@ pub use exit::Exit;
 use file_error::FileError;
 use output::Output;
 pub use process::unset_empty_variables;
+use records::Records;
 use undo::Undo;
 
 /// Runs the command line and returns its exit code.
@@ -116,9 +119,9 @@ async fn command(arguments: &Arguments, output: &Output) -> Result<Exit, Failure
         Command::Run(options) => run::run(arguments, options, output).await,
         Command::Status(options) => status::status(arguments, options, output).await,
         Command::Report { run, files } => {
-            let world = stack::ledger(arguments).await?;
-            evidence::write_files(&world, run, files, output).await?;
-            report::report(&world, run, output).await
+            let records = Records::open(arguments).await?;
+            evidence::write_files(&records, run, files, output).await?;
+            report::report(&records, run, output).await
         }
         Command::Compare { runs, options } => evidence::compare(arguments, runs, options, output).await,
         Command::History { experiment, options } => evidence::history(arguments, experiment, options, output).await,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::aws::{AwsWorld, SdkConfig};
+use crate::aws::SdkConfig;
 use crate::model::actor::Actor;
 use crate::model::names::LeverReason;
 use crate::model::time::span_text;
@@ -16,6 +16,7 @@ use super::actor::acting_user;
 use super::arguments::Arguments;
 use super::exit::Exit;
 use super::output::Output;
+use super::records::Records;
 use super::screen::Screen;
 use super::stack::RollbackError;
 use super::undo::{Undo, Undone, directly, instead, through_function};
@@ -39,8 +40,11 @@ pub(super) async fn rollback(
     direct: bool,
     output: &Output,
 ) -> Result<Exit, Failure> {
-    let (world, undone) = carry_out(arguments, what, reason, direct, output).await?;
-    let (views, undone) = wait_until_closed(&world, undone, output).await;
+    let (records, undone) = carry_out(arguments, what, reason, direct, output).await?;
+    let (mut views, undone) = wait_until_closed(&records.world, undone, output).await;
+    for view in &mut views {
+        records.complete(view).await;
+    }
     show(&views, output);
     if undone.failure.is_some() && is_all_restored(&views) {
         output.note("snapback: everything is restored anyway, as the ledger shows; this machine did not do all of it");
@@ -56,7 +60,7 @@ pub(super) async fn carry_out(
     reason: Option<&LeverReason>,
     direct: bool,
     output: &Output,
-) -> Result<(AwsWorld, Undone), Failure> {
+) -> Result<(Records, Undone), Failure> {
     let mut screen = Screen::new(output);
     let doing = what.progress();
     screen.news(&doing);
@@ -80,31 +84,36 @@ async fn carry_out_silently(
     reason: Option<&LeverReason>,
     direct: bool,
     output: &Output,
-) -> Result<(AwsWorld, Undone), Failure> {
+) -> Result<(Records, Undone), Failure> {
     let user = async |config: &SdkConfig| Actor { reason: reason.cloned(), ..acting_user(config).await };
-    let (world, undone) = if direct {
+    let (records, undone) = if direct {
         let (world, config) = stack::ledger_access(arguments).await?;
         let undone = directly(&world, what, &user(&config).await).await?;
-        (world, undone)
+        (Records { world, state_machine: None }, undone)
     } else {
         match (stack::find(arguments).await, &arguments.table) {
             (Ok(stack), _) => {
                 let by = user(&stack.config).await;
-                let undone = match through_function(&stack, what, &by, arguments, output).await {
-                    Ok(undone) => undone,
-                    Err(RollbackError::Failed(failure)) => return Err(failure),
-                    Err(RollbackError::Unreachable(why)) => {
-                        instead(&stack.world, what, &by, &why, arguments, output).await?
+                let undone = through_function(&stack, what, &by, arguments, output).await;
+                let records = Records { world: stack.world, state_machine: Some(stack.state_machine) };
+                let undone = match (undone, what) {
+                    (Ok(undone), _) => undone,
+                    (Err(RollbackError::Failed(failure)), Undo::Run(run)) => {
+                        return Err(records.explained(run, failure).await);
+                    }
+                    (Err(RollbackError::Failed(failure)), _) => return Err(failure),
+                    (Err(RollbackError::Unreachable(why)), _) => {
+                        instead(&records.world, what, &by, &why, arguments, output).await?
                     }
                 };
-                (stack.world, undone)
+                (records, undone)
             }
             // The stack cannot be read, but the user has named the table.
             (Err(failure), Some(_)) if failure.exit != Exit::Invalid => {
                 let (world, config) = stack::ledger_access(arguments).await?;
                 let by = user(&config).await;
                 let undone = instead(&world, what, &by, &failure.cause, arguments, output).await?;
-                (world, undone)
+                (Records { world, state_machine: None }, undone)
             }
             (Err(failure), _) => return Err(failure),
         }
@@ -112,7 +121,7 @@ async fn carry_out_silently(
     if let Some(failure) = &undone.failure {
         output.note(&format!("snapback: {}", failure.cause));
     }
-    Ok((world, undone))
+    Ok((records, undone))
 }
 
 /// Returns the exit code of the worst outcome of several runs, and of what was not restored.

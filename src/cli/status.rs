@@ -11,18 +11,20 @@ use crate::ports::{Clock, Ledger, World};
 use crate::steps::retry::retry;
 use crate::steps::run_targets::found_targets;
 
+use super::Failure;
 use super::arguments::{Arguments, StatusOptions};
 use super::exit::Exit;
 use super::failed_starts::failed_starts;
+use super::lever_text::{LeverView, show_lever};
 use super::listed::{ArmedView, FailedStart, Listed, StatusView, is_ending};
 use super::output::Output;
 use super::pen::Tone;
-use super::report::{LeverView, report, show_lever};
+use super::records::Records;
+use super::report::report;
 use super::rollback::is_restored;
 use super::status_text::{armed_text, status_table};
 use super::watch::watch;
 use super::words::listed;
-use super::{Failure, stack};
 
 /// The runs that `status` shows.
 #[derive(Debug, Default)]
@@ -30,7 +32,7 @@ struct Shown {
     runs: Vec<Listed>,
     /// The records that cannot be read, each with its run and its function.
     unreadable: Vec<String>,
-    /// Every run of the ledger, by name.
+    /// Every run of the ledger that is more than a marker, by name.
     known: BTreeSet<String>,
 }
 
@@ -40,7 +42,10 @@ async fn shown(world: &impl World, active: &[RunId], options: &StatusOptions) ->
     let since = options.since.map(|since| since.before(world.now()));
     let mut recent = 0;
     for run in retry(world, || world.all_runs()).await? {
-        shown.known.insert(run.id.to_string());
+        // A start that failed has a marker if it was prevented afterwards. The failure tells more.
+        if !run.is_marker() {
+            shown.known.insert(run.id.to_string());
+        }
         let is_active = active.contains(&run.id);
         let is_old = since.is_some_and(|since| run.created_at < since);
         let is_recent = !is_old && options.is_of(experiment(&run));
@@ -65,6 +70,24 @@ async fn shown(world: &impl World, active: &[RunId], options: &StatusOptions) ->
     Ok(shown)
 }
 
+/// Separates the markers of starts that have failed, which are listed as such, and completes the other markers.
+async fn without_failed_starts(records: &Records, runs: Vec<Listed>) -> (Vec<Listed>, Vec<FailedStart>) {
+    let (mut left, mut starts) = (Vec::new(), Vec::new());
+    for mut listed in runs {
+        if listed.run.is_marker() {
+            let failed = records.failed_start(&listed.view.run_id).await.filter(|_| listed.targets.is_empty());
+            if let Some(start) = failed {
+                starts.push(start);
+                continue;
+            }
+            records.complete(&mut listed.view).await;
+            listed.run.started_by.clone_from(&listed.view.started_by);
+        }
+        left.push(listed);
+    }
+    (left, starts)
+}
+
 fn experiment(run: &Run) -> Option<&str> {
     run.experiment.as_ref().map(|experiment| experiment.name.as_str())
 }
@@ -73,23 +96,27 @@ fn experiment(run: &Run) -> Option<&str> {
 pub(super) async fn status(arguments: &Arguments, options: &StatusOptions, output: &Output) -> Result<Exit, Failure> {
     match &options.run {
         Some(run) if options.watch => watch(arguments, run, output).await,
-        Some(run) => report(&stack::ledger(arguments).await?, run, output).await.map(|_| Exit::Success),
+        Some(run) => report(&Records::open(arguments).await?, run, output).await.map(|_| Exit::Success),
         None => overview(arguments, options, output).await,
     }
 }
 
 async fn overview(arguments: &Arguments, options: &StatusOptions, output: &Output) -> Result<Exit, Failure> {
-    let (world, state_machine) = match arguments.table {
-        Some(_) => (stack::ledger(arguments).await?, None),
-        None => stack::find(arguments).await.map(|stack| (stack.world, Some(stack.state_machine)))?,
-    };
-    let lever = retry(&world, || world.lever()).await?;
-    let active = retry(&world, || world.active_runs()).await?;
-    let Shown { runs, unreadable, known } = shown(&world, &active.runs, options).await?;
-    let mut starts = match &state_machine {
-        Some(machine) if options.lists_starts() => failed_starts(&world, machine, &known, options, output).await,
+    let records = Records::open(arguments).await?;
+    let world = &records.world;
+    let lever = retry(world, || world.lever()).await?;
+    let active = retry(world, || world.active_runs()).await?;
+    let Shown { runs, unreadable, known } = shown(world, &active.runs, options).await?;
+    let (runs, prevented) = without_failed_starts(&records, runs).await;
+    let mut starts = match &records.state_machine {
+        Some(machine) if options.lists_starts() => failed_starts(world, machine, &known, options, output).await,
         _ => Vec::new(),
     };
+    // Markers are listed without a right to list executions.
+    let is_new =
+        |start: &FailedStart| options.lists_starts() && !starts.iter().any(|other| other.run_id == start.run_id);
+    let unlisted: Vec<FailedStart> = prevented.into_iter().filter(is_new).collect();
+    starts.extend(unlisted);
     let exit = if unreadable.is_empty() { Exit::Success } else { Exit::Error };
     let unread = active.unreadable.iter().map(|entry| format!("an entry that cannot be read ({entry})"));
     let unread: Vec<ArmedView> = unread.map(ArmedView::unreadable).collect();

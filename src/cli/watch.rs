@@ -15,20 +15,24 @@ use super::awaited::awaited;
 use super::exit::Exit;
 use super::output::Output;
 use super::progress_text::ShownTargets;
+use super::records::Records;
 use super::screen::Screen;
-use super::{Failure, report, stack};
+use super::{Failure, report};
 
 /// How often the run is read.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Shows what happens to a run until it is closed, and then its report. Ctrl-C ends the command and not the run.
 pub(super) async fn watch(arguments: &Arguments, id: &RunId, output: &Output) -> Result<Exit, Failure> {
-    let world = stack::ledger(arguments).await?;
+    let records = Records::open(arguments).await?;
+    let world = &records.world;
     let mut screen = Screen::new(output);
     let (mut shown, mut last) = (ShownTargets::default(), Vec::new());
     loop {
-        let run = retry(&world, || world.run(id)).await?.ok_or_else(|| StepError::NoSuchRun(id.clone()))?;
-        let targets = run_targets(&world, &run).await?;
+        let Some(run) = retry(world, || world.run(id)).await? else {
+            return Err(records.explained(id, StepError::NoSuchRun(id.clone()).into()).await);
+        };
+        let targets = run_targets(world, &run).await?;
         let at = span_text(run.created_at.until(world.now()).as_secs());
         let status = status_text(run.status, run.reason_text().as_deref());
         let lines: Vec<String> =
@@ -41,7 +45,7 @@ pub(super) async fn watch(arguments: &Arguments, id: &RunId, output: &Output) ->
         }
         if run.status.is_final() {
             screen.clear();
-            return report::report(&world, id, output).await.map(|_| Exit::Success);
+            return report::report(&records, id, output).await.map(|_| Exit::Success);
         }
         screen.live(&shown.remaining(&run, &targets, world.now()));
         last = lines;

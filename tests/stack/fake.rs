@@ -25,6 +25,8 @@ pub enum Rollback {
     Works,
     /// The function may not restore the target.
     Denied,
+    /// The ledger has no run of this name.
+    Unknown,
     /// Lambda throttles the call.
     Throttled,
     /// The function takes longer than any test waits.
@@ -314,7 +316,11 @@ fn serve(mut connection: TcpStream, state: &Mutex<State>) {
         }
         let call = header("x-amz-target").and_then(|target| target.split('.').nth(1).map(str::to_owned));
         let (status, response) = respond(state, &call.unwrap_or_else(|| head[0].clone()), &body);
-        let error = if status == 429 { "x-amzn-errortype: TooManyRequestsException\r\n" } else { "" };
+        let error = match status {
+            429 => "x-amzn-errortype: TooManyRequestsException\r\n",
+            _ if response.contains("errorType") => "x-amz-function-error: Unhandled\r\n",
+            _ => "",
+        };
         let length = response.len();
         let response = format!("HTTP/1.1 {status} x\r\n{error}content-length: {length}\r\n\r\n{response}");
         if connection.write_all(response.as_bytes()).is_err() {
@@ -398,6 +404,10 @@ fn roll_back(mut now: MutexGuard<'_, State>) -> (u16, String) {
             let cause = "checkout: access denied: lambda:PutFunctionConcurrency";
             let target = json!({ "function": "checkout", "error": "AccessDenied", "cause": cause });
             (200, json!({ "runs": [{ "runId": "r", "targets": [target] }] }).to_string())
+        }
+        Rollback::Unknown => {
+            let message = "there is no run r; to list the runs: snapback status";
+            (200, json!({ "errorType": "NoSuchRun", "errorMessage": message }).to_string())
         }
         Rollback::Throttled => (429, json!({ "message": "Rate Exceeded." }).to_string()),
         Rollback::Hangs => {

@@ -23,6 +23,7 @@ use super::super::artifacts::Artifact;
 use super::super::exit::Exit;
 use super::super::output::Output;
 use super::super::pen::{Pen, Tone};
+use super::super::records::Records;
 use super::super::report_text::outcome_tone;
 use super::super::table::Grid;
 use super::super::{Failure, stack};
@@ -84,13 +85,16 @@ pub(in super::super) async fn compare(
     options: &HistoryOptions,
     output: &Output,
 ) -> Result<Exit, Failure> {
-    let world = stack::ledger(arguments).await?;
+    let records = Records::open(arguments).await?;
+    let world = &records.world;
     let mut runs = Vec::new();
     for id in ids {
-        let run = retry(&world, || world.run(id)).await?.ok_or_else(|| StepError::NoSuchRun(id.clone()))?;
-        runs.push(run);
+        match retry(world, || world.run(id)).await? {
+            Some(run) => runs.push(run),
+            None => return Err(records.explained(id, StepError::NoSuchRun(id.clone()).into()).await),
+        }
     }
-    show(&count(runs.len(), "run"), &rows(&world, &runs).await?, options, output)
+    show(&count(runs.len(), "run"), &rows(world, &runs).await?, options, output)
 }
 
 async fn rows(world: &impl World, runs: &[Run]) -> Result<Vec<Row>, Failure> {

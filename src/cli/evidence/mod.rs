@@ -21,10 +21,11 @@ use super::Failure;
 use super::arguments::ReportFiles;
 use super::artifacts::Artifact;
 use super::output::Output;
+use super::records::Records;
 
 /// Writes the files of `report`, if any is asked for.
 pub(super) async fn write_files(
-    world: &impl World,
+    records: &Records,
     run: &RunId,
     files: &ReportFiles,
     output: &Output,
@@ -33,7 +34,11 @@ pub(super) async fn write_files(
         return Ok(());
     }
     // A run that does not exist creates no file.
-    let evidence = evidence(world, run).await?;
+    let mut evidence = match evidence(&records.world, run).await {
+        Ok(evidence) => evidence,
+        Err(failure) => return Err(records.explained(run, failure).await),
+    };
+    records.complete(&mut evidence.report).await;
     let [html, markdown] = Artifact::open_all([files.html.as_deref(), files.markdown.as_deref()])?;
     if let Some(file) = html {
         write(file, &run_page(&evidence).map_err(|error| undrawn(&error))?, output);
