@@ -13,10 +13,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use futures_util::future::join;
+
 use crate::model::guarded_write::{GuardedWrite, Item as Place, Omission};
 use crate::model::kept_metrics::KeptMetrics;
 use crate::model::names::{FunctionArn, RunId};
-use crate::model::run::{Lever, Lock, Run, TargetKey, TargetRecord};
+use crate::model::run::{EndReason, Lever, Lock, Run, RunStatus, TargetKey, TargetRecord};
 use crate::ports::{Ledger, LedgerError, WriteOutcome};
 use crate::testing::SimWorld;
 use crate::testing::execution::block_on;
@@ -317,6 +319,26 @@ fn the_table_and_the_simulated_ledger_keep_one_contract() {
         }
     };
     std::thread::scope(|scope| (0..SERVERS).for_each(|_| drop(scope.spawn(play))));
+}
+
+/// The update of a rollback meets no run, and `Prepare` writes it before the rollback reads: the run that it finds is not stopped.
+#[test]
+fn a_rollback_that_meets_a_new_run_is_repeated() {
+    let (moto, runtime) = (Moto::start(), runtime());
+    let world = moto.world();
+    let created = |played: Played| if let Call::CreateRun(run) = played.step.call { Some(run) } else { None };
+    let runs = (0..200).filter_map(|seed| reference(seed).into_iter().find_map(created));
+    let met = runs.take(20).filter(|run| {
+        moto.clear();
+        let ending = EndReason::UserRequest.into();
+        let both = join(world.stop_run(&run.id, &ending, run.created_at), world.create_run(run));
+        match runtime.block_on(both).0 {
+            Ok(stopped) => assert!(!stopped.status.may_become(RunStatus::Stopping), "{stopped:?}"),
+            Err(error) => assert_eq!(error, LedgerError::Conflict, "the call is repeated"),
+        }
+        runtime.block_on(world.run(&run.id)).unwrap().unwrap().status == RunStatus::Pending
+    });
+    assert!(met.count() > 0, "no rollback met a run that was being written");
 }
 
 /// Leaves each condition and each effect of every guarded write out of the DynamoDB client once. A sequence must detect

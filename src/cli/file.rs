@@ -31,20 +31,20 @@ pub(super) fn read_file(path: &Path) -> Result<(Experiment, Value), Failure> {
     Ok((experiment, value))
 }
 
-/// The errors of an experiment by their places, and at the end whether there are more.
+/// The first errors of an experiment by their places, and at the end how many more there are.
 fn every_error(path: &Path, text: &str, value: &Value) -> Vec<FileError> {
     let places = Places::of(text);
-    let found = find_errors(value);
-    let are_more = found.len() > MAX_FINDINGS;
-    let errors = found.into_iter().take(MAX_FINDINGS).map(|found| {
+    let errors = find_errors(value).into_iter().map(|found| {
         let place = places.find(&found.pointer, found.is_about_name);
         FileError::found(path, place, &found, value)
     });
     let mut errors: Vec<FileError> = errors.collect();
     errors.sort_by_key(FileError::place);
-    if are_more {
-        let problem =
-            format!("there are more errors than these {MAX_FINDINGS}; correct these, and check the file again");
+    let more = errors.len().saturating_sub(MAX_FINDINGS);
+    errors.truncate(MAX_FINDINGS);
+    if more > 0 {
+        let are = if more == 1 { "error is" } else { "errors are" };
+        let problem = format!("at least {more} more {are} not shown; correct these, and check the file again");
         errors.push(FileError::new(path, None, "", &problem));
     }
     errors
@@ -140,7 +140,8 @@ mod tests {
         assert_eq!(lines.len(), MAX_FINDINGS, "{lines:?}");
         assert!(lines.iter().all(|line| line.contains("is not a known field")), "{lines:?}");
         let lines = refused("more", &format!("{valid}{}", fields(MAX_FINDINGS + 50)));
-        let last = "FILE: there are more errors than these 100; correct these, and check the file again";
+        assert!(lines[0].starts_with("FILE:5:1: `x0` ") && lines[99].starts_with("FILE:104:1: `x99` "), "{lines:?}");
+        let last = "FILE: at least 50 more errors are not shown; correct these, and check the file again";
         assert_eq!((lines.len(), lines.last().map(String::as_str)), (MAX_FINDINGS + 1, Some(last)));
     }
 }

@@ -22,7 +22,7 @@ use super::steady_state::Condition;
 use super::target::Target;
 use super::text::{shorten, shorten_name};
 
-/// The most errors that are reported.
+/// The most errors that are shown. If there are more, no more of them are looked for inside of the fields.
 pub const MAX_FINDINGS: usize = 100;
 
 /// One error of an experiment.
@@ -64,7 +64,7 @@ impl Finding {
 }
 
 /// Returns every error of an experiment, in the order of the fields of [`Experiment`](super::experiment::Experiment);
-/// none for a valid one. If there are more than [`MAX_FINDINGS`], it returns one more than these.
+/// none for a valid one. If there are more than [`MAX_FINDINGS`], not every one is returned, but more than these are.
 #[must_use]
 pub fn find_errors(experiment: &Value) -> Vec<Finding> {
     let Err(first) = read_experiment(experiment) else { return Vec::new() };
@@ -79,7 +79,6 @@ pub fn find_errors(experiment: &Value) -> Vec<Finding> {
     if finder.findings.is_empty() {
         finder.findings.push(whole(first));
     }
-    finder.findings.truncate(MAX_FINDINGS + 1);
     finder.findings
 }
 

@@ -99,3 +99,51 @@ fn a_failure_goes_to_standard_error_if_json_cannot_be_written() {
     assert_eq!(output.status.code(), Some(2), "{err}");
     assert!(err.contains("there is no run another"), "{err}");
 }
+
+#[test]
+fn a_report_is_printed_even_if_its_file_cannot_be_written() {
+    let aws = finished();
+    let files = [
+        ["report", "r", "--html"].as_slice(),
+        &["report", "r", "--markdown"],
+        &["history", "a test", "--html"],
+        &["compare", "r", "r", "--html"],
+    ];
+    for words in files {
+        let (code, out, err) = aws.snapback(&[words, &["/dev/full"]].concat());
+        assert_eq!(code, 1, "{words:?}: {err}");
+        assert!(err.starts_with("snapback: the output could not be written: /dev/full: "), "{words:?}: {err}");
+        assert!(out.contains("steady state"), "{words:?}: {out}");
+    }
+}
+
+#[test]
+fn a_path_that_cannot_take_a_report_is_refused() {
+    let aws = finished();
+    let folder = std::env::temp_dir().join(format!("snapback-report-paths-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let [pipe, page] = ["pipe", "page"].map(|name| folder.join(name).to_str().unwrap().to_owned());
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for (options, wrong) in [
+        (vec!["report", "r", "--html", &pipe], format!("{pipe}: is a pipe; write the path of a file; ")),
+        (vec!["compare", "r", "r", "--html", &pipe], format!("{pipe}: is a pipe; write the path of a file; ")),
+        (
+            vec!["report", "r", "--html", &page, "--markdown", &page],
+            format!("{page}: is the file of another option too; "),
+        ),
+        (vec!["report", "r", "--html", "-"], "-: is not a file; write the path of one, or /dev/stdout; ".to_owned()),
+    ] {
+        let (code, out, err) = aws.snapback(&options);
+        assert_eq!((code, &*out), (2, ""), "{options:?}: {err}");
+        assert!(err.contains(&wrong), "{options:?}: {err}");
+    }
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_status_says_that_no_run_matches_what_was_asked() {
+    let (code, out, err) = finished().snapback(&["status", "--experiment", "nope", "--since", "2099-01-01"]);
+    assert_eq!(code, 0, "{err}");
+    let expected = "nothing is armed\nno run matches --experiment `nope` and --since 2099-01-01T00:00:00Z\n";
+    assert!(out.ends_with(expected), "{out}");
+}
