@@ -45,6 +45,7 @@ mod records;
 mod report;
 mod report_text;
 mod rollback;
+mod rollback_watch;
 mod run;
 mod schedule;
 mod schedule_arguments;

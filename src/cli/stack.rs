@@ -130,6 +130,13 @@ pub(super) struct RolledBack {
     pub(super) moved: bool,
 }
 
+impl RolledBack {
+    /// What the ledger tells of a run that is closed and restored.
+    pub(super) fn closed(run: &RunId) -> Self {
+        Self { runs: vec![RolledBackRun { run_id: run.clone(), targets: Vec::new() }], moved: true }
+    }
+}
+
 fn always() -> bool {
     true
 }

@@ -18,6 +18,7 @@ use super::arguments::Arguments;
 use super::direct::restore_directly;
 use super::exit::Exit;
 use super::output::Output;
+use super::rollback_watch::watch_rollback;
 use super::stack::{RollbackError, RolledBack, RolledBackRun, Stack};
 
 /// What to undo.
@@ -85,8 +86,8 @@ impl Undo<'_> {
     }
 }
 
-/// Calls the rollback function, and prints why it could not restore a target. If it cannot be reached, the caller continues
-/// with [`instead`].
+/// Calls the rollback function, and prints why it could not restore a target. If it cannot be reached, or does not stop the run, the
+/// caller continues with [`instead`]. Once the run is closed, no response is needed.
 pub(super) async fn through_function(
     stack: &Stack,
     undo: Undo<'_>,
@@ -98,7 +99,16 @@ pub(super) async fn through_function(
     if stack.records_actors {
         payload["by"] = json!(stack.recorded(by, output));
     }
-    match stack.roll_back(&payload).await {
+    let response = stack.roll_back(&payload);
+    let rolled_back = match undo {
+        Undo::Run(run) | Undo::Stop(run) => tokio::select! {
+            biased;
+            response = response => response,
+            watched = watch_rollback(&stack.world, run, output) => watched,
+        },
+        Undo::All | Undo::Lever { .. } => response.await,
+    };
+    match rolled_back {
         Ok(RolledBack { runs: rolled_back, moved }) => {
             // The ledger may lack the reason: without the right to write there, it could not be recorded.
             for cause in rolled_back.iter().flat_map(RolledBackRun::failures) {

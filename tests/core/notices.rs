@@ -151,6 +151,18 @@ fn the_sentence_of_an_ended_run_says_what_is_open() {
 }
 
 #[test]
+fn the_sentence_of_a_prevented_start_tells_no_failure() {
+    let ended = |reason: EndReason| {
+        let marker = stopped_marker(&run_id("checkout-1"), &RunEnding { reason, by: None }, at(0));
+        notice_of(&LedgerChange::Run { old: None, new: marker.into(), experiment: None }, &origin(0, 1)).unwrap()
+    };
+    let prevented = ended(EndReason::UserRequest);
+    assert_eq!(prevented.summary, "Run checkout-1 ended early: stopped by a user.");
+    assert_eq!(serde_json::to_value(&prevented).unwrap()["status"], "stopped");
+    assert!(ended(EndReason::ExecutionStopped).summary.starts_with("Run checkout-1 ended in failure: "));
+}
+
+#[test]
 fn a_second_failure_has_another_id_and_a_double_the_same() {
     let failed =
         |why: &str| target_change(TargetRecord { restore_error: Some(why.into()), ..target(TargetStatus::Restoring) });

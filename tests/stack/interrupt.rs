@@ -58,6 +58,19 @@ fn a_third_ctrl_c_leaves_a_slow_rollback() {
 }
 
 #[test]
+fn a_closed_run_is_reported_although_the_rollback_call_hangs() {
+    let aws = FakeAws::start();
+    aws.with(|state| state.rollback = Rollback::Hangs);
+    let mut running = followed_without_terminal(&aws, "rollback-hangs");
+    running.signal("INT");
+    running
+        .wait_for("has not responded yet, and the run r is not stopping; if that lasts, this machine rolls it back", 1);
+    aws.with(|state| (state.run, state.target, state.execution) = (RunStatus::Completed, "restored", "SUCCEEDED"));
+    assert_eq!(running.code(), 0, "{}", running.shown());
+    running.wait_for("run r: no steady state given", 1);
+}
+
+#[test]
 fn the_reply_no_keeps_following_and_ctrl_c_asks_again() {
     let aws = FakeAws::start();
     let mut running = asked(&aws, "ctrl-c-no");
