@@ -19,7 +19,7 @@ use snapback::testing::samples::{self, faults, function_arn, run_id, settings, w
 use snapback::testing::{CallFailure, SimFunction, SimWorld};
 
 use super::stage::{deploy_over, experiments, machine, set};
-use super::support::{block_on, run_of, target_of};
+use super::support::{block_on, roll_back_by_user, run_of, target_of};
 
 #[test]
 fn a_plan_shows_each_field_now_during_and_after() {
@@ -183,15 +183,20 @@ fn a_plan_warns_of_versions_only_where_the_fault_changes_latest() {
 #[test]
 fn reminders_of_a_plan_are_no_notes_of_the_run() {
     let world = world(&["checkout"]);
-    edit(&world, |function| function.runtime_updates = RuntimeUpdates::Auto);
+    let notes = |run: &str, updates: RuntimeUpdates| {
+        edit(&world, |function| function.runtime_updates = updates);
+        let request = Request { run: run_id(run), execution_arn: "execution-1".into(), experiment: sample("timeout") };
+        assert!(block_on(prepare(&world, &settings(), &request)).is_ok());
+        let _ = block_on(roll_back_by_user(&world, &run_id(run), Duration::from_secs(60)));
+        run_of(&world, &run_id(run)).notes
+    };
     edit(&world, |function| alias(function, "live", "7"));
-    let request = Request { run: run_id("run-1"), execution_arn: "execution-1".into(), experiment: sample("timeout") };
-    assert!(block_on(prepare(&world, &settings(), &request)).is_ok());
-    assert_eq!(
-        run_of(&world, &run_id("run-1")).notes,
-        ["checkout: traffic through the aliases live will not see the fault"]
-    );
+    let unseen = "checkout: traffic through the aliases live will not see the fault";
+    assert_eq!(notes("run-1", RuntimeUpdates::Auto), [unseen]);
     assert_eq!(plan(&world, &sample("timeout")).warnings.len(), 3);
+    // A missing right is told by the report, too.
+    let [_, denied] = &notes("run-2", RuntimeUpdates::Denied)[..] else { panic!("there are not two notes") };
+    assert!(denied.contains("allow lambda:GetRuntimeManagementConfig to know"), "{denied}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ mod target;
 mod warnings;
 
 use crate::model::experiment::Experiment;
-use crate::model::facts::{CodeSigning, Facts};
+use crate::model::facts::{CodeSigning, Facts, RuntimeUpdates};
 use crate::model::fault::Fault;
 use crate::model::function::Observation;
 use crate::model::invocation::InvocationFault;
@@ -73,7 +73,9 @@ pub fn evaluate(experiment: &Experiment, facts: &Facts) -> Evaluation {
         warnings.extend(about_aliases(experiment, target));
         warnings.extend(about_block_date(experiment, target));
         reminders.extend(about_versions(experiment, target));
-        reminders.extend(about_runtime(experiment, target));
+        // A right that is missing is no reminder: the report is where its absence is seen.
+        let is_denied = target.runtime_updates == Some(RuntimeUpdates::Denied);
+        if is_denied { &mut warnings } else { &mut reminders }.extend(about_runtime(experiment, target));
         warnings.extend(pile_up(experiment, facts, target));
         if experiment.needs_proxy() {
             warnings.extend(bystanders::notes(&target.seen));

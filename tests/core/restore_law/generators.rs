@@ -172,7 +172,7 @@ fn invocation_fault() -> impl Strategy<Value = Value> {
     let fault = |(share, kind): (u32, u8)| match kind {
         0 => json!({ "latency": { "delayMs": share, "percentage": share } }),
         1 => json!({ "error": { "message": "a message", "percentage": share } }),
-        _ => json!({ "exit": { "percentage": share, "match": [{ "path": "a", "equals": "secret-match" }] } }),
+        _ => json!({ "exit": { "percentage": share, "match": [{ "path": "a", "equals": "a value" }] } }),
     };
     (0..3_u32, 0..3_u8).prop_map(fault)
 }
