@@ -99,12 +99,12 @@ impl Output {
     }
 
     fn safe(&self, line: &str) -> String {
-        self.pen.escape(&complete_commands(line, &self.places))
+        self.pen.escape(&self.complete(line))
     }
 
     /// Makes a line of progress fit for output: control characters are escaped, and commands are complete.
     pub(super) fn safe_progress(&self, line: &str) -> String {
-        self.progress.escape(&complete_commands(line, &self.places))
+        self.progress.escape(&self.complete(line))
     }
 
     /// Prints progress on standard error as it is, and flushes.
@@ -129,7 +129,7 @@ impl Output {
     pub(super) fn note(&self, line: &str) {
         // A line that changes may be there.
         let clear = if self.live { "\r\u{1b}[K" } else { "" };
-        self.keep(writeln!(io::stderr(), "{clear}{}", Pen::PLAIN.escape(&complete_commands(line, &self.places))));
+        self.keep(writeln!(io::stderr(), "{clear}{}", Pen::PLAIN.escape(&self.complete(line))));
     }
 
     /// Remembers a failure to write, for the exit code.
@@ -170,10 +170,10 @@ impl Output {
 
     pub(super) fn failure(&self, failure: &Failure) {
         if self.as_json {
-            let cause = complete_commands(&failure.cause, &self.places);
+            let cause = self.complete(&failure.cause);
             let Failure { errors, refusals, .. } = failure;
             let complete = |refusal: &StatedRefusal| {
-                let fix = refusal.fix.as_ref().map(|fix| complete_commands(fix, &self.places));
+                let fix = refusal.fix.as_ref().map(|fix| self.complete(fix));
                 StatedRefusal { fix, ..refusal.clone() }
             };
             let refusals: Vec<StatedRefusal> = refusals.iter().map(complete).collect();
