@@ -76,15 +76,16 @@ impl Conclusion {
     #[must_use]
     pub fn of_ending(view: &ReportView) -> Self {
         match (Self::of(view), view.status, view.steady_state) {
-            (Self::Drifted | Self::RestoreFailed, RunStatus::Failed, _) => Self::Failed,
-            (Self::Drifted | Self::RestoreFailed, RunStatus::Completed, steady_state) => match steady_state {
-                Some("deviated") => Self::Deviated,
-                Some("not judged") => Self::NotJudged,
-                _ if view.effect.is_some() => Self::Unproven,
-                None => Self::NoSteadyState,
-                Some(_) => Self::Held,
-            },
-            (Self::Drifted | Self::RestoreFailed, _, _) => Self::EndedEarly,
+            (Self::Drifted | Self::RestoreFailed, RunStatus::Completed, held @ (None | Some("held"))) => {
+                match (&view.effect, held) {
+                    (Some(_), _) => Self::Unproven,
+                    (None, None) => Self::NoSteadyState,
+                    (None, Some(_)) => Self::Held,
+                }
+            }
+            (Self::Drifted | Self::RestoreFailed, status, steady_state) => {
+                Self::stated(Outcome::EndedEarly, status, steady_state)
+            }
             (conclusion, _, _) => conclusion,
         }
     }
