@@ -31,37 +31,55 @@ impl Records {
         }
     }
 
-    /// Returns the start of this name if it failed and left no run. A user who may not read executions gets `None`.
-    pub(super) async fn failed_start(&self, run: &str) -> Option<FailedStart> {
-        let (listed, failed) = self.execution(run).await?;
-        (listed.has_failed && failed.left_no_run()).then(|| FailedStart::of(&listed, failed))
-    }
-
     /// Replaces the failure to find a run by the reason for which its start left none.
     pub(super) async fn explained(&self, run: &RunId, failure: Failure) -> Failure {
         let may_be_unknown = failure.exit == Exit::Invalid;
         if !may_be_unknown || !matches!(retry(&self.world, || self.world.run(run)).await, Ok(None)) {
             return failure;
         }
-        match self.failed_start(run.as_str()).await {
-            Some(start) => Failure { cause: no_run(&start), ..failure },
+        match self.execution(run.as_str()).await.filter(Execution::left_no_run) {
+            Some(execution) => Failure { cause: no_run(&execution.failed_start()), ..failure },
             None => failure,
         }
     }
 
     /// Adds to the report what the marker of a prevented start lacks. Its execution has it, if there was one.
     pub(super) async fn complete(&self, view: &mut ReportView) {
-        if !view.experiment.is_empty() {
-            return;
-        }
-        if let Some((_, execution)) = self.execution(&view.run_id).await {
-            view.experiment = execution.experiment.unwrap_or_default();
-            view.started_by = execution.started_by;
+        if view.experiment.is_empty()
+            && let Some(execution) = self.execution(&view.run_id).await
+        {
+            execution.complete(view);
         }
     }
 
-    async fn execution(&self, run: &str) -> Option<(ListedExecution, FailedExecution)> {
-        self.world.execution_named(self.state_machine.as_deref()?, run).await.ok().flatten()
+    /// Reads the execution of this name. A user who may not read executions gets `None`.
+    pub(super) async fn execution(&self, run: &str) -> Option<Execution> {
+        let found = self.world.execution_named(self.state_machine.as_deref()?, run).await.ok().flatten();
+        found.map(|(listed, described)| Execution { listed, described })
+    }
+}
+
+/// An execution of the state machine.
+pub(super) struct Execution {
+    listed: ListedExecution,
+    described: FailedExecution,
+}
+
+impl Execution {
+    /// Whether it failed and left no run.
+    pub(super) fn left_no_run(&self) -> bool {
+        self.listed.has_failed && self.described.left_no_run()
+    }
+
+    /// Returns the start of an execution that left no run.
+    pub(super) fn failed_start(self) -> FailedStart {
+        FailedStart::of(&self.listed, self.described)
+    }
+
+    /// Adds to the report what the marker of a prevented start lacks.
+    pub(super) fn complete(self, view: &mut ReportView) {
+        view.experiment = self.described.experiment.unwrap_or_default();
+        view.started_by = self.described.started_by;
     }
 }
 

@@ -74,13 +74,14 @@ async fn shown(world: &impl World, active: &[RunId], options: &StatusOptions) ->
 async fn without_failed_starts(records: &Records, runs: Vec<Listed>) -> (Vec<Listed>, Vec<FailedStart>) {
     let (mut left, mut starts) = (Vec::new(), Vec::new());
     for mut listed in runs {
-        if listed.run.is_marker() {
-            let failed = records.failed_start(&listed.view.run_id).await.filter(|_| listed.targets.is_empty());
-            if let Some(start) = failed {
-                starts.push(start);
+        if listed.run.is_marker()
+            && let Some(execution) = records.execution(&listed.view.run_id).await
+        {
+            if listed.targets.is_empty() && execution.left_no_run() {
+                starts.push(execution.failed_start());
                 continue;
             }
-            records.complete(&mut listed.view).await;
+            execution.complete(&mut listed.view);
             listed.run.started_by.clone_from(&listed.view.started_by);
         }
         left.push(listed);
