@@ -16,7 +16,7 @@ use super::input::{
     misshapen, read_experiment,
 };
 use super::names::ExperimentName;
-use super::problems::{Problem, escape};
+use super::problems::{Problem, escape, unescape};
 use super::repairs::{Repairs, pointer};
 use super::steady_state::Condition;
 use super::target::Target;
@@ -43,7 +43,7 @@ impl Finding {
     pub fn value(&self, experiment: &Value) -> Option<Value> {
         let segments = || self.pointer.split('/').skip(1);
         if self.is_about_name {
-            let name = self.pointer.rsplit('/').next()?.replace("~1", "/").replace("~0", "~");
+            let name = unescape(self.pointer.rsplit('/').next()?);
             return Some(Value::String(shorten_name(&name)));
         }
         if segments().any(is_of_variables) {

@@ -6,7 +6,7 @@ use regex_lite::Regex;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::model::problems::Problems;
+use crate::model::problems::{Problems, unescape};
 use crate::model::text::shorten;
 
 /// The most steps of a path.
@@ -49,9 +49,7 @@ impl TryFrom<String> for EventPath {
 
     fn try_from(text: String) -> Result<Self, String> {
         let steps = match text.strip_prefix('/') {
-            Some(pointer) => {
-                Some(pointer.split('/').map(|step| step.replace("~1", "/").replace("~0", "~")).collect::<Vec<_>>())
-            }
+            Some(pointer) => Some(pointer.split('/').map(unescape).collect::<Vec<_>>()),
             None => steps_of(&text),
         };
         match steps.filter(|steps| text.len() <= MAX_BYTES && steps.len() <= MAX_STEPS) {

@@ -9,6 +9,7 @@ use crate::model::invocation::{
     CorruptFault, DiskFault, ErrorFault, EventCondition, EventPath, InvocationFault, InvocationTimeoutFault,
     LatencyFault, Milliseconds, Moment, Operator, Percentage, ResponseFault,
 };
+use crate::model::problems::escape;
 
 use super::denylist::{self, Denial};
 use super::draft::Draft;
@@ -246,7 +247,6 @@ fn path(text: &str) -> Result<EventPath, String> {
         path.steps().len() == steps.len()
             && path.steps().iter().zip(&steps).all(|(step, name)| step.eq_ignore_ascii_case(name))
     };
-    let pointer =
-        || steps.iter().map(|step| format!("/{}", step.replace('~', "~0").replace('/', "~1"))).collect::<String>();
+    let pointer = || steps.iter().map(|step| format!("/{}", escape(step))).collect::<String>();
     EventPath::try_from(text.to_owned()).ok().filter(is_same).map_or_else(|| EventPath::try_from(pointer()), Ok)
 }
